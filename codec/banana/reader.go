@@ -1,0 +1,199 @@
+package banana
+
+import (
+	"encoding/binary"
+	"io"
+	"math"
+)
+
+// Reader hands out the tokens of a frame, that is of one or more complete
+// expressions as a Scanner finds them. It allocates nothing and copies nothing.
+//
+// A Reader does not enforce Limits; that is the Scanner's office. It is safe on
+// any bytes all the same: what is malformed gives an error. The zero Reader has
+// an empty frame.
+type Reader struct {
+	frame   []byte
+	pos     int
+	profile Profile
+}
+
+// Reset makes r read frame from its start.
+func (r *Reader) Reset(frame []byte, p Profile) {
+	*r = Reader{frame: frame, profile: p}
+}
+
+// Offset returns how many bytes of the frame have been read.
+func (r *Reader) Offset() int { return r.pos }
+
+// Rest returns the bytes that have not been read yet. They are part of the frame.
+func (r *Reader) Rest() []byte { return r.frame[r.pos:] }
+
+// Profile returns the profile in which the frame is read.
+func (r *Reader) Profile() Profile { return r.profile }
+
+// Next returns the next token and moves behind it. At the end of the frame the
+// error is io.EOF; it is a *TruncatedError where an element is not complete and
+// a *SyntaxError where there is none. After an error r stands where it stood.
+//
+// A list whose count is larger than the number of bytes left is truncated, so a
+// count that Next returns may be used to size a slice.
+func (r *Reader) Next() (Token, error) {
+	frame, cur := r.frame, r.pos
+	var n uint64
+	for shift := uint(0); ; shift += 7 {
+		if cur >= len(frame) {
+			return Token{}, r.ended()
+		}
+		c := frame[cur]
+		cur++
+		if c >= 0x80 {
+			return r.element(Kind(c), n, cur)
+		}
+		if shift > 56 {
+			return r.long()
+		}
+		n |= uint64(c) << shift
+	}
+}
+
+// ended returns the error of an element whose type byte is missing.
+func (r *Reader) ended() error {
+	if r.pos == len(r.frame) {
+		return io.EOF
+	}
+	return &TruncatedError{Offset: r.pos}
+}
+
+// element returns an element of which the header, which is n and below 2^63,
+// and the type byte have been seen. Its body starts at end.
+func (r *Reader) element(kind Kind, n uint64, end int) (Token, error) {
+	left := uint64(len(r.frame) - end)
+	switch kind {
+	case Int, LongInt:
+		r.pos = end
+		return Token{Kind: Int, Int: int64(n)}, nil
+	case Neg, LongNeg:
+		r.pos = end
+		return Token{Kind: Int, Int: -int64(n)}, nil
+	case String:
+		if n > left {
+			return Token{}, &TruncatedError{Offset: r.pos}
+		}
+		r.pos = end + int(n)
+		return Token{Kind: String, Bytes: r.frame[end:r.pos:r.pos]}, nil
+	case List:
+		if n > left {
+			return Token{}, &TruncatedError{Offset: r.pos}
+		}
+		r.pos = end
+		return Token{Kind: List, Int: int64(n)}, nil
+	case Vocab:
+		if r.profile != ProfilePB || n == 0 || n > uint64(lastSymbol) {
+			return Token{}, r.syntaxError(checkVocab(r.frame[r.pos:end-1], r.profile))
+		}
+		r.pos = end
+		return Token{Kind: Vocab, Int: int64(n)}, nil
+	case Float:
+		if left < floatSize {
+			return Token{}, &TruncatedError{Offset: r.pos}
+		}
+		r.pos = end + floatSize
+		return Token{Kind: Float, Float: math.Float64frombits(binary.BigEndian.Uint64(r.frame[end:]))}, nil
+	}
+	return Token{}, r.syntaxError(badTypeByte(kind, r.pos))
+}
+
+// long returns an element whose header has more than nine digits, so that it
+// may be 2^63 or more.
+func (r *Reader) long() (Token, error) {
+	end := r.pos
+	for end < len(r.frame) && r.frame[end] < 0x80 {
+		end++
+	}
+	if end == len(r.frame) {
+		return Token{}, r.ended()
+	}
+	digits, kind := r.frame[r.pos:end:end], Kind(r.frame[end])
+	for len(digits) > 0 && digits[len(digits)-1] == 0 {
+		digits = digits[:len(digits)-1]
+	}
+	if len(digits) <= 9 || kind == Float {
+		return r.element(kind, firstDigits(digits), end+1)
+	}
+	switch kind {
+	case Int, LongInt:
+		r.pos = end + 1
+		return Token{Kind: LongInt, Bytes: digits}, nil
+	case Neg, LongNeg:
+		r.pos = end + 1
+		if len(digits) == 10 && digits[9] == 1 && firstDigits(digits) == 0 {
+			return Token{Kind: Int, Int: math.MinInt64}, nil
+		}
+		return Token{Kind: LongNeg, Bytes: digits}, nil
+	case Vocab:
+		return Token{}, r.syntaxError(checkVocab(digits, r.profile))
+	case List, String:
+		// It is longer than any frame can be.
+		return Token{}, &TruncatedError{Offset: r.pos}
+	}
+	return Token{}, r.syntaxError(badTypeByte(kind, r.pos))
+}
+
+// firstDigits returns the number that the nine lowest digits make.
+func firstDigits(digits []byte) (n uint64) {
+	for i, digit := range digits[:min(len(digits), 9)] {
+		n |= uint64(digit) << (7 * i)
+	}
+	return n
+}
+
+func (r *Reader) syntaxError(what string) error {
+	return &SyntaxError{Offset: r.pos, What: what}
+}
+
+// Peek returns the Kind of the token that Next will return, or 0 if Next will
+// return an error.
+func (r *Reader) Peek() Kind {
+	pos := r.pos
+	token, err := r.Next()
+	r.pos = pos
+	if err != nil {
+		return 0
+	}
+	return token.Kind
+}
+
+// Skip moves behind the next expression, with all that is in it if it is a
+// list. It returns io.EOF at the end of the frame. After an error r stands where
+// it stood.
+func (r *Reader) Skip() error {
+	start := r.pos
+	for owed := int64(1); owed > 0; owed-- {
+		at := r.pos
+		token, err := r.Next()
+		if err != nil {
+			r.pos = start
+			if err == io.EOF && at > start {
+				return &TruncatedError{Offset: at}
+			}
+			return err
+		}
+		if token.Kind == List {
+			// Counts are at most as large as the frame and there is at
+			// most one for each of its bytes: no overflow below 2 GiB.
+			owed += token.Int
+		}
+	}
+	return nil
+}
+
+// Raw is Skip, and returns the bytes of the expression. They are part of the
+// frame.
+func (r *Reader) Raw() ([]byte, error) {
+	start := r.pos
+	if err := r.Skip(); err != nil {
+		return nil, err
+	}
+	return r.frame[start:r.pos:r.pos], nil
+}

@@ -1,0 +1,225 @@
+package banana
+
+import "fmt"
+
+// Scanner finds the ends of complete top-level expressions in a stream, builds
+// nothing, and refuses what exceeds its Limits. It remembers where it stopped,
+// so that each byte is looked at once however the stream is cut, and the bodies
+// of strings not at all.
+//
+// The zero Scanner has ProfileNone and the default Limits. A Scanner must not be
+// used by two goroutines at once.
+type Scanner struct {
+	limits  Limits // effective once the first byte has been looked at
+	profile Profile
+
+	// The place in the expression. Between two calls of Next:
+	//
+	//   - pos <= cur unless pos lies in a body that has not wholly arrived
+	//   - cur+owed <= limits.Frame: what has been seen can still fit
+	//   - owed is the sum of open, plus 1 if pos == 0
+	pos  int   // start of the next element, which is the end of the last one
+	cur  int   // next byte of its header to look at
+	owed int   // elements that are still to come in all, each one byte at least
+	open []int // the same for each open list, the innermost last
+
+	err error // the first error: Next returns it until Init
+}
+
+// Init makes s ready for a new stream with that profile and these limits. Its
+// memory is used again. Between two expressions it may also be called to change
+// the limits of a stream, say once a peer has proved who it is.
+func (s *Scanner) Init(p Profile, l Limits) {
+	*s = Scanner{limits: l.WithDefaults(), profile: p, open: s.open[:0]}
+}
+
+// Reset makes s ready for a new stream with the same profile and limits.
+func (s *Scanner) Reset() { s.Init(s.profile, s.limits) }
+
+// SetProfile changes the profile of all elements that come after those already
+// seen. Call it between two expressions, when the profile has been agreed on.
+func (s *Scanner) SetProfile(p Profile) { s.profile = p }
+
+// Profile returns the profile in effect.
+func (s *Scanner) Profile() Profile { return s.profile }
+
+// Next returns the length of the first expression in buf, or 0 if more bytes
+// are needed. buf must start where that expression starts and hold all of it
+// that has been received, that is the bytes of the call before and perhaps more
+// behind them. After a length has been returned, the next call is about the next
+// expression.
+//
+// An error is a *SyntaxError or a *LimitError. It is final: the stream cannot be
+// understood any further, and Next returns the same error until Init or Reset.
+// What error it is does not depend on how the stream is cut.
+func (s *Scanner) Next(buf []byte) (int, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	if s.pos == 0 {
+		s.owed = 1
+		if s.limits.Frame == 0 {
+			s.limits = s.limits.WithDefaults()
+		}
+	}
+	for s.owed > 0 {
+		if s.pos > len(buf) {
+			return 0, nil
+		}
+		// The header may go on to where its own limit is, or to where the
+		// elements still to come would no longer fit.
+		cur, last := s.cur, min(s.pos+s.limits.Prefix, s.limits.Frame-s.owed)
+		for {
+			if cur >= len(buf) {
+				s.cur = cur
+				return 0, nil
+			}
+			if buf[cur] >= 0x80 {
+				break
+			}
+			if cur++; cur > last {
+				return 0, s.failHeader(buf)
+			}
+		}
+		count := s.element(Kind(buf[cur]), buf[s.pos:cur], cur+1)
+		if s.err != nil {
+			return 0, s.err
+		}
+		s.close(count)
+	}
+	if s.pos > len(buf) {
+		return 0, nil
+	}
+	n := s.pos
+	s.pos, s.cur = 0, 0
+	return n, nil
+}
+
+// element takes note of an element whose header and type byte have been seen,
+// and whose body, if it has one, starts at end. It moves on to the end of the
+// body and returns the count of a list, or -1. On failure it sets err.
+func (s *Scanner) element(kind Kind, header []byte, end int) int {
+	// room is how many bytes the body may have, the other elements being as
+	// short as they can be. It is not negative: the header saw to that.
+	room := s.limits.Frame - end - (s.owed - 1)
+	count, body := -1, 0
+	switch kind {
+	case Int, Neg, LongInt, LongNeg:
+	case List:
+		n, ok := smallNumber(header)
+		if !ok || n > s.limits.List {
+			return s.failLimit(LimitList, s.limits.List)
+		}
+		if len(s.open) >= s.limits.Depth {
+			return s.failLimit(LimitDepth, s.limits.Depth)
+		}
+		count, body = n, n
+	case String:
+		n, ok := smallNumber(header)
+		if !ok || n > s.limits.String {
+			return s.failLimit(LimitString, s.limits.String)
+		}
+		body = n
+		end += n
+	case Float:
+		body = floatSize
+		end += floatSize
+	case Vocab:
+		if what := checkVocab(header, s.profile); what != "" {
+			return s.failSyntax(what)
+		}
+	default:
+		return s.failSyntax(badTypeByte(kind, s.pos))
+	}
+	if body > room {
+		return s.failLimit(LimitFrame, s.limits.Frame)
+	}
+	s.pos, s.cur = end, end
+	return count
+}
+
+// close counts an element that has been seen, opens it if it is a list (count
+// is not -1), and closes all lists that are complete now.
+func (s *Scanner) close(count int) {
+	s.owed--
+	if n := len(s.open); n > 0 {
+		s.open[n-1]--
+	}
+	if count >= 0 {
+		s.owed += count
+		s.open = append(s.open, count)
+	}
+	n := len(s.open)
+	for n > 0 && s.open[n-1] == 0 {
+		n--
+	}
+	s.open = s.open[:n]
+}
+
+func (s *Scanner) failSyntax(what string) int {
+	s.err = &SyntaxError{Offset: s.pos, What: what}
+	return -1
+}
+
+func (s *Scanner) failLimit(l Limit, limit int) int {
+	s.err = &LimitError{Limit: l, Max: limit, Offset: s.pos}
+	return -1
+}
+
+// seenBytes is how much of a bad expression an error quotes.
+const seenBytes = 32
+
+// failHeader is called when a header is longer than one of two limits allows.
+// The lower of the two is the one that is certain to be exceeded first.
+func (s *Scanner) failHeader(buf []byte) error {
+	if s.limits.Frame-s.owed < s.pos+s.limits.Prefix {
+		s.failLimit(LimitFrame, s.limits.Frame)
+		return s.err
+	}
+	e := &LimitError{Limit: LimitPrefix, Max: s.limits.Prefix, Offset: s.pos}
+	if s.pos == 0 {
+		e.Seen = string(buf[:min(len(buf), s.limits.Prefix, seenBytes)])
+	}
+	s.err = e
+	return e
+}
+
+// smallNumber returns the number in a header if it fits 31 bits, which is more
+// than any limit allows. Leading zeros do not matter.
+func smallNumber(header []byte) (int, bool) {
+	n := 0
+	for i, digit := range header {
+		if i < 4 {
+			n |= int(digit) << (7 * i)
+		} else if i == 4 && digit < 8 {
+			n |= int(digit) << 28
+		} else if digit != 0 {
+			return 0, false
+		}
+	}
+	return n, true
+}
+
+// checkVocab returns what is wrong with a vocabulary element, or "".
+func checkVocab(header []byte, p Profile) string {
+	n, ok := smallNumber(header)
+	switch {
+	case p != ProfilePB:
+		return fmt.Sprintf("a vocabulary element in profile %q, which has no vocabulary", p)
+	case !ok:
+		return "a vocabulary element with a huge index"
+	case n > int(lastSymbol) || n == 0:
+		return fmt.Sprintf("no vocabulary word has index %d (they are 1 to %d)", n, int(lastSymbol))
+	}
+	return ""
+}
+
+// badTypeByte describes a type byte that does not exist, at the offset of its
+// element.
+func badTypeByte(k Kind, offset int) string {
+	what := fmt.Sprintf("unknown type byte 0x%02x", byte(k))
+	if offset == 0 {
+		what += " (" + anotherProtocol + ")"
+	}
+	return what
+}
