@@ -1,0 +1,166 @@
+package stock
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const hello = `
+import sys, time
+print("port 4711")
+print("hello", *sys.argv[1:])
+print("warning", file=sys.stderr)
+print("tick"); print("tick")
+if "stay" in sys.argv:
+    time.sleep(600)
+sys.exit(3)
+`
+
+func TestProgramIsReadLineByLine(t *testing.T) {
+	Require(t)
+	p := StartSource(t, "hello.py", []byte(hello), "a", "b")
+	assert.Equal(t, "hello a b", p.WaitLine("hello"))
+	assert.Equal(t, 4711, p.Port())
+	assert.Equal(t, "127.0.0.1:4711", p.Addr())
+	assert.Len(t, p.WaitLines("tick", 2), 2)
+	assert.Equal(t, "warning", p.WaitLine("warn"))
+	assert.Equal(t, 3, p.Exit())
+	assert.Contains(t, p.Lines(), "hello a b")
+}
+
+func TestKillAndStopEndTheProgram(t *testing.T) {
+	Require(t)
+	for name, end := range map[string]func(*Process) int{
+		"kill": func(p *Process) int { p.Kill(); return p.Exit() },
+		"stop": (*Process).Stop,
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := StartSource(t, "hello.py", []byte(hello), "stay")
+			p.WaitLine("hello stay")
+			assert.Equal(t, -1, end(p), "a program that a signal ended has no exit code")
+			<-p.Ended()
+			assert.ErrorIs(t, syscall.Kill(p.Pid(), 0), syscall.ESRCH)
+		})
+	}
+}
+
+func TestProgramEndsWithTheTest(t *testing.T) {
+	Require(t)
+	p := StartSource(t, "hello.py", []byte(hello), "stay")
+	p.WaitLine("hello stay")
+	require.NoError(t, p.stdin.Close(), "this is what happens when the test binary is killed")
+	assert.Equal(t, 143, p.Exit())
+}
+
+// TestListingMeetsListing also shows that the maps of ports work: the two unchanged files would use port 8789.
+func TestListingMeetsListing(t *testing.T) {
+	Require(t, Docs)
+	server := StartListing(t, filepath.Join(Examples, "pbsimple.py"), "")
+	client := StartListing(t, filepath.Join(Examples, "pbsimpleclient.py"), server.Addr())
+	client.WaitLine("server echoed: hello network")
+	assert.Equal(t, 0, client.Exit())
+	server.WaitLine("echoing: hello network")
+	conn, err := net.DialTimeout("tcp", server.Addr(), Patience)
+	require.NoError(t, err)
+	conn.Close()
+}
+
+// verdict stands in for a test and records how the code under test would have ended it.
+type verdict struct {
+	testing.TB
+	fatal, skipped string
+}
+
+func (v *verdict) Helper()                   {}
+func (v *verdict) Fatalf(f string, a ...any) { v.fatal = fmt.Sprintf(f, a...); panic(v) }
+func (v *verdict) Skipf(f string, a ...any)  { v.skipped = fmt.Sprintf(f, a...); panic(v) }
+func (v *verdict) run(f func(testing.TB)) *verdict {
+	defer func() {
+		if r := recover(); r != nil && r != any(v) {
+			panic(r)
+		}
+	}()
+	f(v)
+	return v
+}
+
+func TestMissingStockIsSkippedAloudOrFails(t *testing.T) {
+	reason := "no twisted; run: apt-get install python3-twisted"
+	skipped := &verdict{TB: t}
+	skipped.run(func(t testing.TB) { refuse(t, false, reason) })
+	assert.Contains(t, skipped.skipped, reason)
+	assert.Empty(t, skipped.fatal)
+	failed := &verdict{TB: t}
+	failed.run(func(t testing.TB) { refuse(t, true, reason) })
+	assert.Contains(t, failed.fatal, reason)
+}
+
+func TestMandatory(t *testing.T) {
+	for _, test := range []struct {
+		ci, own string
+		want    bool
+	}{
+		{"", "", false}, {"true", "", true}, {"1", "", true}, {"false", "", false},
+		{"", "1", true}, {"", "0", false}, {"false", "yes", true},
+	} {
+		t.Setenv("CI", test.ci)
+		t.Setenv("PB_REQUIRE_STOCK", test.own)
+		assert.Equal(t, test.want, Mandatory(), "CI=%q PB_REQUIRE_STOCK=%q", test.ci, test.own)
+	}
+}
+
+func TestWaitingForWhatNeverComesFailsTheTest(t *testing.T) {
+	Require(t)
+	v := &verdict{TB: t}
+	p := StartSource(t, "hello.py", []byte(hello))
+	p.Exit()
+	p.t = v
+	v.run(func(testing.TB) { p.WaitLine("goodbye") })
+	assert.Contains(t, v.fatal, `hello.py ended (exit code 3) and printed 0 of 1 lines with "goodbye"`)
+	p.t = t
+}
+
+func TestVersion(t *testing.T) {
+	Require(t)
+	version, err := Version()
+	require.NoError(t, err)
+	assert.Regexp(t, `^\d+\.\d+`, version)
+}
+
+func TestOutputKeepsTheNewestLines(t *testing.T) {
+	o := newOutput()
+	w := o.writer("out")
+	var text strings.Builder
+	for i := range maxLines + 10 {
+		fmt.Fprintf(&text, "line %d\r\n", i)
+	}
+	n, err := w.Write([]byte(text.String()))
+	require.NoError(t, err)
+	require.Equal(t, text.Len(), n)
+	lines, changed, closed := o.snapshot()
+	assert.False(t, closed)
+	assert.Equal(t, fmt.Sprintf("line %d", maxLines+9), lines[len(lines)-1].Text)
+	assert.Less(t, len(lines), maxLines)
+	o.close()
+	select {
+	case <-changed:
+	case <-time.After(Patience):
+		t.Fatal("closing wakes nobody")
+	}
+	assert.Contains(t, o.dump(), "out| line")
+}
+
+func TestScriptsAreWrittenPrivately(t *testing.T) {
+	info, err := os.Stat(WriteScript(t, "x.py", []byte("pass")))
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+}
