@@ -92,6 +92,15 @@ func (e *TruncatedError) Error() string {
 // Unwrap returns io.ErrUnexpectedEOF.
 func (e *TruncatedError) Unwrap() error { return io.ErrUnexpectedEOF }
 
+// withinExpression turns the end of a frame into the error that it is where more
+// was to come.
+func withinExpression(err error, offset int) error {
+	if err == io.EOF {
+		return &TruncatedError{Offset: offset}
+	}
+	return err
+}
+
 // EncodeError says that a value was refused before it was sent because it is
 // larger than the peer would accept.
 type EncodeError struct {

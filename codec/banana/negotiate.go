@@ -66,7 +66,7 @@ func ChooseProfile(offer []byte, known ...Profile) (Profile, error) {
 	r.Reset(offer, ProfileNone)
 	head, err := r.Next()
 	if err != nil {
-		return ProfileNone, err
+		return ProfileNone, withinExpression(err, 0)
 	}
 	if head.Kind != List {
 		return ProfileNone, &SyntaxError{What: fmt.Sprintf(
@@ -76,7 +76,7 @@ func ChooseProfile(offer []byte, known ...Profile) (Profile, error) {
 	for range head.Int {
 		if r.Peek() != String {
 			if err := r.Skip(); err != nil {
-				return ProfileNone, err
+				return ProfileNone, withinExpression(err, r.Offset())
 			}
 			continue
 		}
@@ -99,7 +99,7 @@ func ParseChoice(choice []byte, offered ...Profile) (Profile, error) {
 	r.Reset(choice, ProfileNone)
 	token, err := r.Next()
 	if err != nil {
-		return ProfileNone, err
+		return ProfileNone, withinExpression(err, 0)
 	}
 	if token.Kind != String {
 		return ProfileNone, &SyntaxError{What: fmt.Sprintf(

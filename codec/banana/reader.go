@@ -36,6 +36,9 @@ func (r *Reader) Profile() Profile { return r.profile }
 // error is io.EOF; it is a *TruncatedError where an element is not complete and
 // a *SyntaxError where there is none. After an error r stands where it stood.
 //
+// Next does not count the elements of lists: a frame that ends between two
+// elements of a list ends with io.EOF. No frame that a Scanner found does.
+//
 // A list whose count is larger than the number of bytes left is truncated, so a
 // count that Next returns may be used to size a slice.
 func (r *Reader) Next() (Token, error) {
@@ -172,17 +175,18 @@ func (r *Reader) Skip() error {
 	for owed := int64(1); owed > 0; owed-- {
 		at := r.pos
 		token, err := r.Next()
-		if err != nil {
-			r.pos = start
-			if err == io.EOF && at > start {
-				return &TruncatedError{Offset: at}
-			}
-			return err
+		if err == io.EOF && at > start {
+			err = &TruncatedError{Offset: at}
 		}
 		if token.Kind == List {
-			// Counts are at most as large as the frame and there is at
-			// most one for each of its bytes: no overflow below 2 GiB.
 			owed += token.Int
+			if owed-1 > int64(len(r.frame)-r.pos) {
+				err = &TruncatedError{Offset: at}
+			}
+		}
+		if err != nil {
+			r.pos = start
+			return err
 		}
 	}
 	return nil

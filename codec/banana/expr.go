@@ -1,0 +1,189 @@
+package banana
+
+import (
+	"fmt"
+	"math/big"
+)
+
+// Expr is any expression as a Go value. DecodeExpr makes
+//
+//	int64, *big.Int   integers; the latter only where the former is too small
+//	float64
+//	[]byte            strings, whether they were spelled out or words
+//	[]Expr            lists
+//
+// and AppendExpr also takes int, uint64, string and Symbol.
+//
+// Expr is for tools and tests. What has to be fast uses a Reader and the Append
+// functions.
+type Expr = any
+
+// AppendExpr writes e behind b. On failure it returns b as it was and an error
+// that says which value, by its path, cannot be sent: an *EncodeError if it
+// exceeds l, which are the limits of the peer (those of stock, if zero).
+func AppendExpr(b []byte, p Profile, e Expr, l Limits) ([]byte, error) {
+	w := exprWriter{profile: p, limits: l.WithDefaults(), b: b}
+	if err := w.write(e, 0); err != nil {
+		return b, err
+	}
+	if err := w.limits.CheckFrame(len(w.b) - len(b)); err != nil {
+		return b, err
+	}
+	return w.b, nil
+}
+
+// EncodeExpr returns the encoding of e within the default limits.
+func EncodeExpr(p Profile, e Expr) ([]byte, error) {
+	return AppendExpr(nil, p, e, Limits{})
+}
+
+type exprWriter struct {
+	profile Profile
+	limits  Limits
+	b       []byte
+}
+
+// write recurses for lists, at most to the limit of depth, so that it ends on a
+// list that contains itself.
+func (w *exprWriter) write(e Expr, depth int) error {
+	switch v := e.(type) {
+	case int:
+		w.b = AppendInt(w.b, int64(v))
+	case int64:
+		w.b = AppendInt(w.b, v)
+	case uint64:
+		w.b = AppendUint(w.b, v)
+	case *big.Int:
+		var err error
+		w.b, err = AppendBig(w.b, v)
+		return err
+	case float64:
+		w.b = AppendFloat(w.b, v)
+	case []byte:
+		if err := w.limits.CheckString(len(v)); err != nil {
+			return err
+		}
+		w.b = AppendBytes(w.b, w.profile, v)
+	case string:
+		if err := w.limits.CheckString(len(v)); err != nil {
+			return err
+		}
+		w.b = AppendString(w.b, w.profile, v)
+	case Symbol:
+		if !v.Valid() {
+			return fmt.Errorf("banana: cannot send %s: the vocabulary is 1 to %d", v, int(lastSymbol))
+		}
+		w.b = AppendSymbol(w.b, w.profile, v)
+	case []Expr:
+		if err := w.limits.CheckList(len(v)); err != nil {
+			return err
+		}
+		if err := w.limits.CheckDepth(depth + 1); err != nil {
+			return err
+		}
+		w.b = AppendList(w.b, len(v))
+		for i, element := range v {
+			if err := w.write(element, depth+1); err != nil {
+				// Naming each of hundreds of levels would help nobody.
+				if depth >= maxPath {
+					return err
+				}
+				return fmt.Errorf("element %d: %w", i, err)
+			}
+		}
+	default:
+		return fmt.Errorf("banana: cannot send a %T: an Expr is an integer, a float64, a string, []byte, Symbol or []Expr", e)
+	}
+	return nil
+}
+
+// maxPath is how many levels an error names.
+const maxPath = 8
+
+// DecodeExpr returns the first expression in b and its length in bytes. It
+// accepts what a Scanner with these limits accepts; if b ends before the
+// expression does, the error is a *TruncatedError. The result shares no memory
+// with b.
+func DecodeExpr(b []byte, p Profile, l Limits) (Expr, int, error) {
+	var s Scanner
+	s.Init(p, l)
+	n, err := s.Next(b)
+	if err != nil {
+		return nil, 0, err
+	}
+	if n == 0 {
+		return nil, 0, &TruncatedError{Offset: min(s.pos, len(b))}
+	}
+	var r Reader
+	r.Reset(b[:n], p)
+	e, err := buildExpr(&r)
+	if err != nil {
+		return nil, 0, err
+	}
+	return e, n, nil
+}
+
+// DecodeExprs returns all expressions in b.
+func DecodeExprs(b []byte, p Profile, l Limits) ([]Expr, error) {
+	var all []Expr
+	for at := 0; at < len(b); {
+		e, n, err := DecodeExpr(b[at:], p, l)
+		if err != nil {
+			return all, fmt.Errorf("expression %d, at byte %d: %w", len(all), at, err)
+		}
+		all = append(all, e)
+		at += n
+	}
+	return all, nil
+}
+
+// openList is a list that is being built.
+type openList struct {
+	elements []Expr
+	missing  int64
+}
+
+// modestCap bounds what is allocated for a list before its elements are seen.
+const modestCap = 1024
+
+// buildExpr reads one expression, without recursion because its depth is
+// bounded by the caller's Limits only.
+func buildExpr(r *Reader) (Expr, error) {
+	var open []openList
+	for {
+		token, err := r.Next()
+		if err != nil {
+			return nil, withinExpression(err, r.Offset())
+		}
+		var e Expr
+		switch token.Kind {
+		case List:
+			elements := make([]Expr, 0, min(token.Int, modestCap))
+			if token.Int > 0 {
+				open = append(open, openList{elements, token.Int})
+				continue
+			}
+			e = elements
+		case Int:
+			e = token.Int
+		case LongInt, LongNeg:
+			e = token.Big()
+		case Float:
+			e = token.Float
+		default:
+			e = token.AppendText([]byte{})
+		}
+		for {
+			if len(open) == 0 {
+				return e, nil
+			}
+			top := &open[len(open)-1]
+			top.elements = append(top.elements, e)
+			if top.missing--; top.missing > 0 {
+				break
+			}
+			e = top.elements
+			open = open[:len(open)-1]
+		}
+	}
+}

@@ -1,0 +1,139 @@
+package banana
+
+import (
+	"fmt"
+	"io"
+	"math/big"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Format returns e as text for people. Words of the vocabulary are bare, other
+// strings are quoted as in Go, lists are in brackets:
+//
+//	[message 1 "root" "add" 1 [tuple 1 2] [dictionary]]
+//
+// Lists nested deeper than DefaultDepth are shown as […].
+func Format(e Expr) string { return string(AppendFormat(nil, e)) }
+
+// AppendFormat appends what Format returns.
+func AppendFormat(b []byte, e Expr) []byte { return appendFormat(b, e, 0) }
+
+func appendFormat(b []byte, e Expr, depth int) []byte {
+	switch v := e.(type) {
+	case int:
+		return strconv.AppendInt(b, int64(v), 10)
+	case int64:
+		return strconv.AppendInt(b, v, 10)
+	case uint64:
+		return strconv.AppendUint(b, v, 10)
+	case *big.Int:
+		return v.Append(b, 10)
+	case float64:
+		return appendFloatText(b, v)
+	case []byte:
+		return appendStringText(b, string(v))
+	case string:
+		return appendStringText(b, v)
+	case Symbol:
+		return append(b, v.String()...)
+	case []Expr:
+		if depth == DefaultDepth {
+			return append(b, "[…]"...)
+		}
+		b = append(b, '[')
+		for i, element := range v {
+			if i > 0 {
+				b = append(b, ' ')
+			}
+			b = appendFormat(b, element, depth+1)
+		}
+		return append(b, ']')
+	}
+	return fmt.Appendf(b, "<%T>", e)
+}
+
+// appendFloatText writes a float so that it cannot be taken for an integer.
+func appendFloatText(b []byte, f float64) []byte {
+	start := len(b)
+	b = strconv.AppendFloat(b, f, 'g', -1, 64)
+	if strings.ContainsAny(string(b[start:]), ".eIN") {
+		return b
+	}
+	return append(b, ".0"...)
+}
+
+func appendStringText(b []byte, s string) []byte {
+	if _, ok := LookupSymbol(s); ok {
+		return append(b, s...)
+	}
+	return strconv.AppendQuote(b, s)
+}
+
+// FormatFrame returns what is in a frame as Format does, for logs: it takes any
+// bytes, ends with the error in angle brackets where they are malformed, and is
+// cut to about limit bytes (all of it, if limit is 0 or less). Several
+// expressions are separated by a blank.
+func FormatFrame(frame []byte, p Profile, limit int) string {
+	if limit <= 0 {
+		limit = int(^uint(0) >> 1)
+	}
+	var (
+		r    Reader
+		b    []byte
+		open []int64 // elements still missing in each open list
+	)
+	r.Reset(frame, p)
+	for {
+		for len(open) > 0 && open[len(open)-1] == 0 {
+			b = append(b, ']')
+			open = open[:len(open)-1]
+		}
+		if len(b) > limit {
+			return cut(b, limit)
+		}
+		token, err := r.Next()
+		if err == io.EOF && len(open) == 0 {
+			return string(b)
+		}
+		if len(b) > 0 && b[len(b)-1] != '[' {
+			b = append(b, ' ')
+		}
+		if err != nil {
+			return string(fmt.Appendf(b, "<%v>", withinExpression(err, r.Offset())))
+		}
+		if len(open) > 0 {
+			open[len(open)-1]--
+		}
+		if token.Kind == List {
+			b = append(b, '[')
+			open = append(open, token.Int)
+			continue
+		}
+		b = appendTokenText(b, token, limit)
+	}
+}
+
+// appendTokenText writes an atom, of a string no more than can be shown.
+func appendTokenText(b []byte, t Token, limit int) []byte {
+	switch t.Kind {
+	case Int:
+		return strconv.AppendInt(b, t.Int, 10)
+	case LongInt, LongNeg:
+		return t.Big().Append(b, 10)
+	case Float:
+		return appendFloatText(b, t.Float)
+	case Vocab:
+		return append(b, Symbol(t.Int).String()...)
+	}
+	return appendStringText(b, string(t.Bytes[:min(len(t.Bytes), limit)]))
+}
+
+// cut shortens b to limit bytes, without splitting a character, and says so.
+func cut(b []byte, limit int) string {
+	for limit > 0 && !utf8.RuneStart(b[limit]) {
+		limit--
+	}
+	return string(b[:limit]) + "…"
+}
