@@ -1,0 +1,56 @@
+# Perspective Broker for Go, on actors. `make` alone lists what can be done.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# How long each fuzz target runs; FUZZTIME=5m make fuzz is a night's worth.
+FUZZTIME ?= 20s
+
+LINTER := bin/golangci-lint
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## a Go server and a Go client talking over TCP, with what the actors do
+	go run ./examples/quickstart
+
+.PHONY: test
+test: ## all tests, under the race detector; installs the stock peers if it can
+	@.ci/stock.sh || true
+	go test $$(.ci/race.sh) ./...
+
+.PHONY: race
+race: ## all tests under the race detector, three times and in random order
+	go test -race -count=3 -shuffle=on ./...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (20s) each
+	@.ci/fuzz.sh $(FUZZTIME)
+
+.PHONY: lint
+lint: $(LINTER) ## gofmt, vet, staticcheck, import fences
+	.ci/lint.sh
+
+.PHONY: bench
+bench: ## benchmarks of the packages, and of whole calls where bench/ stands
+	go test -run '^$$' -bench . -benchmem ./...
+	@if [ -f bench/go.mod ]; then go -C bench test -run '^$$' -bench . -benchmem ./...; fi
+
+.PHONY: interop
+interop: ## only the tests against stock Twisted; fails where it is missing
+	PB_REQUIRE_STOCK=1 go test -race -count=1 ./internal/stock/... ./internal/interop/...
+	PB_REQUIRE_STOCK=1 go test -race -count=1 -run 'Stock|Golden|Interop' ./...
+
+.PHONY: cover
+cover: ## statement coverage, package by package
+	@.ci/cover.sh
+
+.PHONY: tidy-check
+tidy-check: ## fails when go.mod or go.sum are not what the code needs
+	@.ci/tidy.sh
+
+$(LINTER): .ci/tools/go.mod .ci/tools/go.sum
+	@echo "building the linter (about two minutes, once)"
+	go -C .ci/tools build -o ../../$(LINTER) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
