@@ -3,6 +3,7 @@ package banana
 import (
 	"fmt"
 	"io"
+	"math"
 	"math/big"
 	"strconv"
 	"strings"
@@ -77,7 +78,7 @@ func appendStringText(b []byte, s string) []byte {
 // expressions are separated by a blank.
 func FormatFrame(frame []byte, p Profile, limit int) string {
 	if limit <= 0 {
-		limit = int(^uint(0) >> 1)
+		limit = math.MaxInt - 1
 	}
 	var (
 		r    Reader
@@ -115,19 +116,25 @@ func FormatFrame(frame []byte, p Profile, limit int) string {
 	}
 }
 
-// appendTokenText writes an atom, of a string no more than can be shown.
+// appendTokenText writes an atom, of a string no more than can be shown and one
+// byte, so that it is seen to be cut.
 func appendTokenText(b []byte, t Token, limit int) []byte {
 	switch t.Kind {
 	case Int:
 		return strconv.AppendInt(b, t.Int, 10)
 	case LongInt, LongNeg:
+		if len(t.Bytes) > DefaultPrefix {
+			// No Scanner with default Limits lets it through, and decimal
+			// digits take more than linear time to make.
+			return fmt.Appendf(b, "<%s of %d digits in base 128>", t.Kind, len(t.Bytes))
+		}
 		return t.Big().Append(b, 10)
 	case Float:
 		return appendFloatText(b, t.Float)
 	case Vocab:
 		return append(b, Symbol(t.Int).String()...)
 	}
-	return appendStringText(b, string(t.Bytes[:min(len(t.Bytes), limit)]))
+	return appendStringText(b, string(t.Bytes[:min(len(t.Bytes), limit+1)]))
 }
 
 // cut shortens b to limit bytes, without splitting a character, and says so.

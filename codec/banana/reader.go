@@ -42,22 +42,40 @@ func (r *Reader) Profile() Profile { return r.profile }
 // A list whose count is larger than the number of bytes left is truncated, so a
 // count that Next returns may be used to size a slice.
 func (r *Reader) Next() (Token, error) {
-	frame, cur := r.frame, r.pos
-	var n uint64
-	for shift := uint(0); ; shift += 7 {
-		if cur >= len(frame) {
-			return Token{}, r.ended()
+	var t Token
+	err := r.Read(&t)
+	return t, err
+}
+
+// Read is Next, for loops in which copying a Token counts. It sets only the
+// fields of t that count for its Kind; after an error t is undefined.
+func (r *Reader) Read(t *Token) error {
+	frame, end := r.frame, r.pos
+	var (
+		n    uint64 // the number in the header
+		kind Kind
+	)
+	if rest := frame[end:]; len(rest) >= 2 && rest[0] < 0x80 && rest[1] >= 0x80 {
+		// Nine out of ten headers are one byte.
+		n, kind, end = uint64(rest[0]), Kind(rest[1]), end+2
+	} else {
+		for shift := uint(0); ; shift += 7 {
+			if end >= len(frame) {
+				return r.ended()
+			}
+			c := frame[end]
+			end++
+			if c >= 0x80 {
+				kind = Kind(c)
+				break
+			}
+			if shift > 56 {
+				return r.long(t)
+			}
+			n |= uint64(c) << shift
 		}
-		c := frame[cur]
-		cur++
-		if c >= 0x80 {
-			return r.element(Kind(c), n, cur)
-		}
-		if shift > 56 {
-			return r.long()
-		}
-		n |= uint64(c) << shift
 	}
+	return r.element(t, kind, n, end)
 }
 
 // ended returns the error of an element whose type byte is missing.
@@ -68,79 +86,81 @@ func (r *Reader) ended() error {
 	return &TruncatedError{Offset: r.pos}
 }
 
-// element returns an element of which the header, which is n and below 2^63,
-// and the type byte have been seen. Its body starts at end.
-func (r *Reader) element(kind Kind, n uint64, end int) (Token, error) {
-	left := uint64(len(r.frame) - end)
+// element reads an element of which the header, which is n and below 2^63, and
+// the type byte have been seen. Its body starts at end.
+func (r *Reader) element(t *Token, kind Kind, n uint64, end int) error {
 	switch kind {
 	case Int, LongInt:
-		r.pos = end
-		return Token{Kind: Int, Int: int64(n)}, nil
+		t.Kind, t.Int = Int, int64(n)
 	case Neg, LongNeg:
-		r.pos = end
-		return Token{Kind: Int, Int: -int64(n)}, nil
+		t.Kind, t.Int = Int, -int64(n)
 	case String:
-		if n > left {
-			return Token{}, &TruncatedError{Offset: r.pos}
+		body := r.frame[end:]
+		if n > uint64(len(body)) {
+			return &TruncatedError{Offset: r.pos}
 		}
-		r.pos = end + int(n)
-		return Token{Kind: String, Bytes: r.frame[end:r.pos:r.pos]}, nil
+		end += int(n)
+		t.Kind, t.Bytes = String, body[:n:n]
 	case List:
-		if n > left {
-			return Token{}, &TruncatedError{Offset: r.pos}
+		if n > uint64(len(r.frame)-end) {
+			return &TruncatedError{Offset: r.pos}
 		}
-		r.pos = end
-		return Token{Kind: List, Int: int64(n)}, nil
+		t.Kind, t.Int = List, int64(n)
 	case Vocab:
-		if r.profile != ProfilePB || n == 0 || n > uint64(lastSymbol) {
-			return Token{}, r.syntaxError(checkVocab(r.frame[r.pos:end-1], r.profile))
+		if r.profile != ProfilePB || n-1 >= uint64(lastSymbol) {
+			return r.syntaxError(checkVocab(r.frame[r.pos:end-1], r.profile))
 		}
-		r.pos = end
-		return Token{Kind: Vocab, Int: int64(n)}, nil
+		t.Kind, t.Int = Vocab, int64(n)
 	case Float:
-		if left < floatSize {
-			return Token{}, &TruncatedError{Offset: r.pos}
+		body := r.frame[end:]
+		if len(body) < floatSize {
+			return &TruncatedError{Offset: r.pos}
 		}
-		r.pos = end + floatSize
-		return Token{Kind: Float, Float: math.Float64frombits(binary.BigEndian.Uint64(r.frame[end:]))}, nil
+		end += floatSize
+		t.Kind, t.Float = Float, math.Float64frombits(binary.BigEndian.Uint64(body))
+	default:
+		return r.syntaxError(badTypeByte(kind, r.pos))
 	}
-	return Token{}, r.syntaxError(badTypeByte(kind, r.pos))
+	r.pos = end
+	return nil
 }
 
-// long returns an element whose header has more than nine digits, so that it
-// may be 2^63 or more.
-func (r *Reader) long() (Token, error) {
+// long reads an element whose header has more than nine digits, so that it may
+// be 2^63 or more.
+func (r *Reader) long(t *Token) error {
 	end := r.pos
 	for end < len(r.frame) && r.frame[end] < 0x80 {
 		end++
 	}
 	if end == len(r.frame) {
-		return Token{}, r.ended()
+		return r.ended()
 	}
 	digits, kind := r.frame[r.pos:end:end], Kind(r.frame[end])
 	for len(digits) > 0 && digits[len(digits)-1] == 0 {
 		digits = digits[:len(digits)-1]
 	}
 	if len(digits) <= 9 || kind == Float {
-		return r.element(kind, firstDigits(digits), end+1)
+		return r.element(t, kind, firstDigits(digits), end+1)
 	}
 	switch kind {
 	case Int, LongInt:
-		r.pos = end + 1
-		return Token{Kind: LongInt, Bytes: digits}, nil
+		t.Kind, t.Bytes = LongInt, digits
 	case Neg, LongNeg:
-		r.pos = end + 1
 		if len(digits) == 10 && digits[9] == 1 && firstDigits(digits) == 0 {
-			return Token{Kind: Int, Int: math.MinInt64}, nil
+			t.Kind, t.Int = Int, math.MinInt64
+		} else {
+			t.Kind, t.Bytes = LongNeg, digits
 		}
-		return Token{Kind: LongNeg, Bytes: digits}, nil
 	case Vocab:
-		return Token{}, r.syntaxError(checkVocab(digits, r.profile))
+		return r.syntaxError(checkVocab(digits, r.profile))
 	case List, String:
 		// It is longer than any frame can be.
-		return Token{}, &TruncatedError{Offset: r.pos}
+		return &TruncatedError{Offset: r.pos}
+	default:
+		return r.syntaxError(badTypeByte(kind, r.pos))
 	}
-	return Token{}, r.syntaxError(badTypeByte(kind, r.pos))
+	r.pos = end + 1
+	return nil
 }
 
 // firstDigits returns the number that the nine lowest digits make.
@@ -171,14 +191,15 @@ func (r *Reader) Peek() Kind {
 // list. It returns io.EOF at the end of the frame. After an error r stands where
 // it stood.
 func (r *Reader) Skip() error {
+	var token Token
 	start := r.pos
 	for owed := int64(1); owed > 0; owed-- {
 		at := r.pos
-		token, err := r.Next()
+		err := r.Read(&token)
 		if err == io.EOF && at > start {
 			err = &TruncatedError{Offset: at}
 		}
-		if token.Kind == List {
+		if err == nil && token.Kind == List {
 			owed += token.Int
 			if owed-1 > int64(len(r.frame)-r.pos) {
 				err = &TruncatedError{Offset: at}

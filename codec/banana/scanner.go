@@ -15,13 +15,13 @@ type Scanner struct {
 
 	// The place in the expression. Between two calls of Next:
 	//
-	//   - pos <= cur unless pos lies in a body that has not wholly arrived
+	//   - pos <= cur
 	//   - cur+owed <= limits.Frame: what has been seen can still fit
-	//   - owed is the sum of open, plus 1 if pos == 0
+	//   - open does not decrease, and each of it is below owed
 	pos  int   // start of the next element, which is the end of the last one
 	cur  int   // next byte of its header to look at
 	owed int   // elements that are still to come in all, each one byte at least
-	open []int // the same for each open list, the innermost last
+	open []int // for each open list, what owed will be when it is complete
 
 	err error // the first error: Next returns it until Init
 }
@@ -81,11 +81,9 @@ func (s *Scanner) Next(buf []byte) (int, error) {
 				return 0, s.failHeader(buf)
 			}
 		}
-		count := s.element(Kind(buf[cur]), buf[s.pos:cur], cur+1)
-		if s.err != nil {
+		if !s.element(Kind(buf[cur]), buf[s.pos:cur], cur+1) {
 			return 0, s.err
 		}
-		s.close(count)
 	}
 	if s.pos > len(buf) {
 		return 0, nil
@@ -95,75 +93,72 @@ func (s *Scanner) Next(buf []byte) (int, error) {
 	return n, nil
 }
 
-// element takes note of an element whose header and type byte have been seen,
-// and whose body, if it has one, starts at end. It moves on to the end of the
-// body and returns the count of a list, or -1. On failure it sets err.
-func (s *Scanner) element(kind Kind, header []byte, end int) int {
-	// room is how many bytes the body may have, the other elements being as
-	// short as they can be. It is not negative: the header saw to that.
-	room := s.limits.Frame - end - (s.owed - 1)
-	count, body := -1, 0
+// element counts an element whose header and type byte have been seen and whose
+// body, if it has one, starts at end. It opens lists and closes them, and moves
+// on to the end of the body. On failure it sets err and returns false.
+func (s *Scanner) element(kind Kind, header []byte, end int) bool {
+	// With this element seen, s.owed is how many bytes the others need at
+	// least, and room is what they leave for the body of this one. It is not
+	// negative: Next saw to that when it read the header.
+	s.owed--
+	room := s.limits.Frame - end - s.owed
 	switch kind {
 	case Int, Neg, LongInt, LongNeg:
 	case List:
 		n, ok := smallNumber(header)
-		if !ok || n > s.limits.List {
+		switch {
+		case !ok || n > s.limits.List:
 			return s.failLimit(LimitList, s.limits.List)
-		}
-		if len(s.open) >= s.limits.Depth {
+		case len(s.open) >= s.limits.Depth:
 			return s.failLimit(LimitDepth, s.limits.Depth)
+		case n > room:
+			return s.failLimit(LimitFrame, s.limits.Frame)
+		case n > 0:
+			s.open = append(s.open, s.owed)
+			s.owed += n
+			s.pos, s.cur = end, end
+			return true
 		}
-		count, body = n, n
 	case String:
 		n, ok := smallNumber(header)
-		if !ok || n > s.limits.String {
+		switch {
+		case !ok || n > s.limits.String:
 			return s.failLimit(LimitString, s.limits.String)
+		case n > room:
+			return s.failLimit(LimitFrame, s.limits.Frame)
 		}
-		body = n
 		end += n
 	case Float:
-		body = floatSize
+		if floatSize > room {
+			return s.failLimit(LimitFrame, s.limits.Frame)
+		}
 		end += floatSize
 	case Vocab:
-		if what := checkVocab(header, s.profile); what != "" {
-			return s.failSyntax(what)
+		if s.profile != ProfilePB || len(header) != 1 || !Symbol(header[0]).Valid() {
+			if what := checkVocab(header, s.profile); what != "" {
+				return s.failSyntax(what)
+			}
 		}
 	default:
 		return s.failSyntax(badTypeByte(kind, s.pos))
 	}
-	if body > room {
-		return s.failLimit(LimitFrame, s.limits.Frame)
-	}
-	s.pos, s.cur = end, end
-	return count
-}
-
-// close counts an element that has been seen, opens it if it is a list (count
-// is not -1), and closes all lists that are complete now.
-func (s *Scanner) close(count int) {
-	s.owed--
-	if n := len(s.open); n > 0 {
-		s.open[n-1]--
-	}
-	if count >= 0 {
-		s.owed += count
-		s.open = append(s.open, count)
-	}
 	n := len(s.open)
-	for n > 0 && s.open[n-1] == 0 {
+	for n > 0 && s.open[n-1] == s.owed {
 		n--
 	}
 	s.open = s.open[:n]
+	s.pos, s.cur = end, end
+	return true
 }
 
-func (s *Scanner) failSyntax(what string) int {
+func (s *Scanner) failSyntax(what string) bool {
 	s.err = &SyntaxError{Offset: s.pos, What: what}
-	return -1
+	return false
 }
 
-func (s *Scanner) failLimit(l Limit, limit int) int {
+func (s *Scanner) failLimit(l Limit, limit int) bool {
 	s.err = &LimitError{Limit: l, Max: limit, Offset: s.pos}
-	return -1
+	return false
 }
 
 // seenBytes is how much of a bad expression an error quotes.
