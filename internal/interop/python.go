@@ -1,0 +1,75 @@
+package interop
+
+import (
+	"embed"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/perspectivebroker/pb/internal/stock"
+)
+
+//go:embed python/*.py
+var scripts embed.FS
+
+// CallGroups are the groups of checks that need no copies, no caches and no login.
+func CallGroups() []string { return []string{"values", "calls", "references", "failures"} }
+
+// Server starts stock Twisted as a conformance server; its Addr is where it listens.
+func Server(t testing.TB, args ...string) *stock.Process {
+	t.Helper()
+	stock.Require(t)
+	return stock.Start(t, filepath.Join(unpack(t), "stock_server.py"), args...)
+}
+
+// Client starts the checks of stock Twisted against the server at the URL.
+func Client(t testing.TB, url string, args ...string) *stock.Process {
+	t.Helper()
+	stock.Require(t)
+	return stock.Start(t, filepath.Join(unpack(t), "stock_client.py"), append([]string{url}, args...)...)
+}
+
+// Check runs the groups of checks (all that need no login, if none is named) against the server at the URL and
+// reports each check as a subtest.
+func Check(t *testing.T, url string, groups ...string) {
+	t.Helper()
+	var args []string
+	for _, group := range groups {
+		args = append(args, "--group", group)
+	}
+	client := Client(t, url, args...)
+	code := client.Exit()
+	ran := 0
+	for _, line := range client.Lines() {
+		verdict, rest, _ := strings.Cut(line, " ")
+		if verdict != "ok" && verdict != "FAIL" {
+			continue
+		}
+		ran++
+		name, reason, _ := strings.Cut(rest, " ")
+		t.Run(name, func(t *testing.T) {
+			if verdict == "FAIL" {
+				t.Error(reason)
+			}
+		})
+	}
+	if code != 0 || ran == 0 {
+		t.Errorf("stock_client.py ended with exit code %d after %d checks", code, ran)
+	}
+}
+
+// unpack writes the scripts to a directory of the test's own: they import each other by name.
+func unpack(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	python, err := fs.Sub(scripts, "python")
+	if err != nil {
+		t.Fatalf("interop: the scripts are not embedded: %v", err)
+	}
+	if err := os.CopyFS(dir, python); err != nil {
+		t.Fatalf("interop: cannot unpack the scripts: %v", err)
+	}
+	return dir
+}
