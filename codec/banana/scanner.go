@@ -142,13 +142,20 @@ func (s *Scanner) element(kind Kind, header []byte, end int) bool {
 	default:
 		return s.failSyntax(badTypeByte(kind, s.pos))
 	}
+	s.pos, s.cur = end, end
+	if n := len(s.open); n > 0 && s.open[n-1] == s.owed {
+		s.closeLists()
+	}
+	return true
+}
+
+// closeLists takes all lists off s.open that are complete.
+func (s *Scanner) closeLists() {
 	n := len(s.open)
 	for n > 0 && s.open[n-1] == s.owed {
 		n--
 	}
 	s.open = s.open[:n]
-	s.pos, s.cur = end, end
-	return true
 }
 
 func (s *Scanner) failSyntax(what string) bool {
@@ -182,6 +189,9 @@ func (s *Scanner) failHeader(buf []byte) error {
 // smallNumber returns the number in a header if it fits 31 bits, which is more
 // than any limit allows. Leading zeros do not matter.
 func smallNumber(header []byte) (int, bool) {
+	if len(header) == 1 {
+		return int(header[0]), true
+	}
 	n := 0
 	for i, digit := range header {
 		if i < 4 {
