@@ -1,0 +1,240 @@
+package actor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// Phase is a step of [Runtime.Close]. The phases follow each other in the order of their constants; the
+// hooks of one phase run concurrently, and the next begins when all have returned or the context has ended.
+type Phase uint8
+
+// The phases of Close.
+const (
+	PhaseRefuse     Phase = iota // take nothing new in: listeners and dialers end
+	PhaseDrain                   // let what is under way finish: answers are awaited and flushed
+	PhaseDisconnect              // close the sockets
+	PhaseStop                    // stop the actors
+	phases
+)
+
+func (p Phase) String() string {
+	if p < phases {
+		return [phases]string{"refuse", "drain", "disconnect", "stop"}[p]
+	}
+	return fmt.Sprintf("phase %d", uint8(p))
+}
+
+// ending is the state of Close.
+type ending struct {
+	begin   sync.Once
+	closing chan struct{} // Close has begun
+	closed  chan struct{} // everything has ended
+	result  error         // valid once closed is closed
+
+	mu      sync.Mutex
+	ctx     context.Context // the first Close's, nil before
+	next    Phase           // the first phase that has not begun
+	hooks   [phases]map[*hook]struct{}
+	reports map[*report]struct{}
+	errs    []error
+	waiting bool // for the dispatcher
+}
+
+type hook struct {
+	name string
+	f    func(context.Context) error
+}
+
+type report struct{ f func() []string }
+
+func (e *ending) init() {
+	e.closing = make(chan struct{})
+	e.closed = make(chan struct{})
+	for i := range e.hooks {
+		e.hooks[i] = make(map[*hook]struct{})
+	}
+	e.reports = make(map[*report]struct{})
+}
+
+// OnClose has Close run f in the given phase, with a context that ends when the first caller of Close stops
+// waiting. Hooks that are registered when their phase has begun already run at once, in a goroutine of their own, so that what
+// comes up while closing does not survive it. An error is part of what Close returns; it
+// does not keep the following phases from running. cancel takes f back if it has not begun; it does not wait.
+func (rt *Runtime) OnClose(phase Phase, name string, f func(ctx context.Context) error) (cancel func()) {
+	if phase >= phases {
+		phase = PhaseStop
+	}
+	h := &hook{name: name, f: f}
+	e := &rt.ending
+	e.mu.Lock()
+	if phase >= e.next {
+		e.hooks[phase][h] = struct{}{}
+		e.mu.Unlock()
+		return func() {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			delete(e.hooks[phase], h)
+		}
+	}
+	ctx := e.ctx
+	e.mu.Unlock()
+	late := func() { rt.runHook(ctx, phase, h) }
+	if !rt.tasks.start(hookName(phase, name), late) {
+		go late()
+	}
+	return func() {}
+}
+
+// OnStraggler adds f to what Close asks when its context ends before everything else did: f names what it knows
+// to be still running. It is called from any goroutine and must not wait.
+func (rt *Runtime) OnStraggler(f func() []string) (cancel func()) {
+	r := &report{f}
+	e := &rt.ending
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.reports[r] = struct{}{}
+	return func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		delete(e.reports, r)
+	}
+}
+
+// Closing returns a channel that is closed when Close begins.
+func (rt *Runtime) Closing() <-chan struct{} { return rt.ending.closing }
+
+// Close ends the Runtime: the phases in order, then it waits for every goroutine of the Runtime. It returns the errors of
+// the hooks, or a *StillRunningError when ctx ends before all is done; the closing then goes on, without
+// waiting between the phases. It may be called more than once and concurrently: every caller waits for
+// the same end and gets the same result. It must not be called from an actor's turn or a
+// goroutine started by Go, which would wait for itself.
+func (rt *Runtime) Close(ctx context.Context) error {
+	e := &rt.ending
+	e.begin.Do(func() {
+		e.mu.Lock()
+		e.ctx = ctx
+		e.mu.Unlock()
+		close(e.closing)
+		go rt.shutdown(ctx)
+	})
+	select {
+	case <-e.closed:
+		return e.result
+	default:
+	}
+	select {
+	case <-e.closed:
+		return e.result
+	case <-ctx.Done():
+		return &StillRunningError{Names: rt.stragglers(), Cause: contextError(ctx)}
+	}
+}
+
+func (rt *Runtime) shutdown(ctx context.Context) {
+	e := &rt.ending
+	for p := PhaseRefuse; p < phases; p++ {
+		rt.runPhase(ctx, p)
+	}
+	rt.tasks.seal()
+	if rt.elastic != nil {
+		e.mu.Lock()
+		e.waiting = true
+		e.mu.Unlock()
+		rt.elastic.close()
+	}
+	if rt.own && !rt.system.IsStopped() { // a second Shutdown would panic
+		rt.system.Shutdown()
+	}
+	e.mu.Lock()
+	e.result = errors.Join(e.errs...)
+	e.waiting = false
+	e.mu.Unlock()
+	close(e.closed)
+}
+
+func (rt *Runtime) runPhase(ctx context.Context, p Phase) {
+	e := &rt.ending
+	e.mu.Lock()
+	e.next = p + 1
+	hooks := e.hooks[p]
+	e.hooks[p] = nil
+	e.mu.Unlock()
+
+	if len(hooks) == 0 {
+		return
+	}
+	var running atomic.Int32
+	running.Store(int32(len(hooks)))
+	all := make(chan struct{})
+	for h := range hooks {
+		rt.tasks.start(hookName(p, h.name), func() {
+			defer func() { // also when a hook ends its goroutine
+				if running.Add(-1) == 0 {
+					close(all)
+				}
+			}()
+			rt.runHook(ctx, p, h)
+		})
+	}
+	select {
+	case <-all:
+	case <-ctx.Done():
+	}
+}
+
+func (rt *Runtime) runHook(ctx context.Context, p Phase, h *hook) {
+	err := func() (err error) {
+		defer func() {
+			if r := recover(); r != nil {
+				rt.logger.Error().Str("hook", h.name).Any("panic", panicText(r)).Bytes("stack", debug.Stack()).
+					Msg("a hook of Close panicked")
+				err = errors.New("panicked; the log has the details")
+			}
+		}()
+		return h.f(ctx)
+	}()
+	if err == nil {
+		return
+	}
+	e := &rt.ending
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.errs = append(e.errs, fmt.Errorf("actor: close: %s: %w", hookName(p, h.name), err))
+}
+
+func hookName(p Phase, name string) string { return p.String() + ": " + name }
+
+// stragglers names what keeps Close from returning.
+func (rt *Runtime) stragglers() []string {
+	names := rt.tasks.running()
+	e := &rt.ending
+	e.mu.Lock()
+	reports := make([]*report, 0, len(e.reports))
+	for r := range e.reports {
+		reports = append(reports, r)
+	}
+	waiting := e.waiting
+	e.mu.Unlock()
+	for _, r := range reports {
+		names = append(names, r.f()...)
+	}
+	if waiting {
+		names = append(names, fmt.Sprintf("dispatcher: %d turns of actors", rt.elastic.busy()))
+	}
+	slices.Sort(names)
+	return names
+}
+
+func contextError(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if cause == nil || errors.Is(err, cause) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", err, cause)
+}

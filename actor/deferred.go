@@ -1,0 +1,217 @@
+package actor
+
+import (
+	"context"
+	"runtime/debug"
+	"sync"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+)
+
+// Deferred is a result that comes later: a value or an error, once. All methods may be called from
+// any goroutine, and none but Await blocks. A Deferred costs no goroutine and no timer.
+type Deferred struct {
+	rt *Runtime // may be nil
+
+	mu      sync.Mutex
+	state   state
+	value   any
+	err     error
+	first   *listener // who waits, in the order in which they came
+	last    *listener
+	done    chan struct{} // made when somebody asks
+	cancel  func()        // what Cancel does
+	follows *Deferred     // whose result this one gets, or whose continuation's; nil once settled
+}
+
+type state uint8
+
+const (
+	pending  state = iota
+	promised       // completed with another Deferred, whose result is to come
+	settling       // has its result; listeners are being told
+	settled        // has its result, and nobody waits
+)
+
+// listener is one who waits for the result: a function or another Deferred.
+type listener struct {
+	next     *listener
+	f        func(any, error)
+	follower *Deferred
+}
+
+// Result is the message that [Deferred.PipeTo] sends. An actor receives a *Result.
+type Result struct {
+	Value any
+	Err   error
+}
+
+// NewDeferred returns a Deferred that is to be completed with [Deferred.Complete].
+func NewDeferred(rt *Runtime) *Deferred { return &Deferred{rt: rt} }
+
+// Succeeded returns a Deferred that has a value already.
+func Succeeded(value any) *Deferred {
+	d := new(Deferred)
+	d.Complete(value, nil)
+	return d
+}
+
+// Failed returns a Deferred that has failed already.
+func Failed(err error) *Deferred {
+	d := new(Deferred)
+	d.Complete(nil, err)
+	return d
+}
+
+// Complete gives d its result and tells those who wait for it, in the order in which they came, before it returns. It
+// reports false, and changes nothing, if d has been completed before. A value that is a *Deferred itself, with a
+// nil error, stands for that one's result, as soon as it is there.
+func (d *Deferred) Complete(value any, err error) bool {
+	d.mu.Lock()
+	if d.state != pending {
+		d.mu.Unlock()
+		return false
+	}
+	if source, ok := value.(*Deferred); ok && err == nil {
+		if source != nil {
+			d.state = promised
+			d.follows = source
+			d.mu.Unlock()
+			d.follow(source)
+			return true
+		}
+		value = nil
+	}
+	d.settle(value, err)
+	return true
+}
+
+// settle gives the result and tells the listeners. The caller holds d.mu, which is released. Followers are settled from
+// a list rather than by recursion, so that a long chain of them needs no deep stack.
+func (d *Deferred) settle(value any, err error) {
+	d.value, d.err = value, err
+	d.state = settling
+	d.cancel, d.follows = nil, nil
+	if d.done != nil {
+		close(d.done)
+	}
+	var behind []*Deferred
+	for {
+		for d.first != nil {
+			l := d.first
+			d.first = l.next
+			if l.follower != nil {
+				behind = append(behind, l.follower)
+				continue
+			}
+			d.mu.Unlock()
+			d.tell(l.f)
+			d.mu.Lock()
+		}
+		d.last = nil
+		d.state = settled
+		d.mu.Unlock()
+
+		for {
+			if len(behind) == 0 {
+				return
+			}
+			d, behind = behind[0], behind[1:]
+			d.mu.Lock()
+			if d.state == promised {
+				break
+			}
+			d.mu.Unlock() // it was found to wait for itself
+		}
+		d.value, d.err = value, err
+		d.state = settling
+		d.cancel, d.follows = nil, nil
+		if d.done != nil {
+			close(d.done)
+		}
+	}
+}
+
+func (d *Deferred) tell(f func(any, error)) {
+	defer func() {
+		if r := recover(); r != nil && d.rt != nil {
+			d.rt.logger.Error().Str("panic", panicText(r)).Bytes("stack", debug.Stack()).
+				Msg("a function given to OnComplete panicked")
+		}
+	}()
+	f(d.value, d.err)
+}
+
+// Result returns the result, if it is there.
+func (d *Deferred) Result() (value any, err error, ok bool) { //nolint:revive // ok comes last everywhere
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.value, d.err, d.state >= settling
+}
+
+// Done returns a channel that is closed when the result is there.
+func (d *Deferred) Done() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.done == nil {
+		d.done = make(chan struct{})
+		if d.state >= settling {
+			close(d.done)
+		}
+	}
+	return d.done
+}
+
+// Await waits for the result, or for the end of ctx, whose error it then returns together with its cause. The end of ctx does
+// nothing to d; use [Deferred.Cancel] to give it up. Await is for goroutines of your own: in an actor's turn
+// it would hold up that actor, so a method returns the Deferred or uses Then.
+func (d *Deferred) Await(ctx context.Context) (any, error) {
+	if value, err, ok := d.Result(); ok {
+		return value, err
+	}
+	select {
+	case <-d.Done():
+	case <-ctx.Done():
+		if _, _, ok := d.Result(); !ok {
+			return nil, contextError(ctx)
+		}
+	}
+	value, err, _ := d.Result()
+	return value, err
+}
+
+// OnComplete has f called with the result: in the goroutine of whoever completes d, or at once if the result is there. f
+// must not block and should not panic. It is meant for code that connects Deferreds with something else; use Then
+// to run anything of an actor's.
+func (d *Deferred) OnComplete(f func(value any, err error)) {
+	d.mu.Lock()
+	if d.state == settled {
+		d.mu.Unlock()
+		d.tell(f)
+		return
+	}
+	d.listen(&listener{f: f})
+	d.mu.Unlock()
+}
+
+// listen adds a listener. The caller holds d.mu, and d is not settled.
+func (d *Deferred) listen(l *listener) {
+	if d.last == nil {
+		d.first = l
+	} else {
+		d.last.next = l
+	}
+	d.last = l
+}
+
+// PipeTo sends the result to an actor as a *[Result]. It reports false, and sends
+// nothing, for a Deferred that knows no actor system: one that was made by Succeeded or Failed.
+func (d *Deferred) PipeTo(pid *protoactor.PID) bool {
+	if d.rt == nil || pid == nil {
+		return false
+	}
+	d.OnComplete(func(value any, err error) {
+		d.rt.root.Send(pid, &Result{Value: value, Err: err})
+	})
+	return true
+}

@@ -1,0 +1,172 @@
+package actor
+
+import (
+	"runtime/debug"
+	"sync/atomic"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+)
+
+// Idler is implemented by guarded actors that want to know when their queue has run empty:
+// MailboxIdle is called in the actor's turn, once after each run of messages, with no message in ctx.
+type Idler interface {
+	MailboxIdle(ctx protoactor.Context)
+}
+
+// Undertaker is implemented by guarded actors that take care of the messages left when they have
+// stopped: Undelivered is called for every one that was queued and every one that
+// comes later, in order. What belongs to others must be answered there. For actors that do not implement it, a
+// [Droppable] message is dropped and any other becomes a dead letter.
+type Undertaker interface {
+	Undelivered(message any)
+}
+
+// Droppable is implemented by messages that want to know that they will not be handled.
+type Droppable interface {
+	Drop(reason error)
+}
+
+// Inner returns the actor that a guard stands before; other actors it returns as they are. It is of use
+// on what a protoactor.Context's Actor method returns.
+func Inner(a protoactor.Actor) protoactor.Actor {
+	if g := guardOf(a); g != nil {
+		return g.inner
+	}
+	return a
+}
+
+// guard stands before an instance of an actor. What is not atomic belongs to the actor's turn.
+type guard struct {
+	rt      *Runtime
+	inner   protoactor.Actor
+	self    *protoactor.PID // set with stopped
+	ends    atomic.Pointer[group]
+	ending  bool // Stopping or Restarting was received
+	stopped bool // Stopped was received
+}
+
+// decidingGuard stands before an actor that decides about its children itself: upstream looks for that method.
+type decidingGuard struct {
+	guard
+	strategy protoactor.SupervisorStrategy
+}
+
+func (rt *Runtime) guard(inner protoactor.Actor) protoactor.Actor {
+	if inner == nil {
+		panic("actor: the producer given to Props returned no actor")
+	}
+	if s, ok := inner.(protoactor.SupervisorStrategy); ok {
+		return &decidingGuard{guard: guard{rt: rt, inner: inner}, strategy: s}
+	}
+	return &guard{rt: rt, inner: inner}
+}
+
+func guardOf(a protoactor.Actor) *guard {
+	switch g := a.(type) {
+	case *guard:
+		return g
+	case *decidingGuard:
+		return &g.guard
+	}
+	return nil
+}
+
+// Receive hands the message to the actor, and recovers what would keep it from ending.
+func (g *guard) Receive(ctx protoactor.Context) {
+	switch ctx.Message().(type) {
+	case *continuation:
+		return // the actor system calls its GetAutoResponse next
+	case *protoactor.Stopping:
+		g.ending = true
+	case *protoactor.Restarting:
+		g.ending = true
+		defer g.endInstance()
+	case *protoactor.Stopped:
+		g.ending = true
+		defer g.finish(ctx)
+	}
+	defer g.recovered(ctx)
+	g.inner.Receive(ctx)
+}
+
+// recovered logs a panic and passes it on to the supervisor. While the actor ends it stops here, with whatever message it came: a
+// supervisor's decision would come too late, and the parent would wait for an end that never comes.
+func (g *guard) recovered(ctx protoactor.Context) {
+	r := recover()
+	if r == nil {
+		return
+	}
+	if logged, ok := r.(*PanicError); ok {
+		r = logged.Value
+	} else {
+		g.rt.logPanic("an actor's handler panicked", r, debug.Stack(), ctx)
+	}
+	if !g.ending {
+		panic(r)
+	}
+}
+
+func (rt *Runtime) logPanic(what string, r any, stack []byte, ctx protoactor.Context) {
+	rt.logger.Error().Str("actor", pidName(ctx.Self())).Type("on", ctx.Message()).
+		Str("panic", panicText(r)).Bytes("stack", stack).Msg(what)
+}
+
+func (g *guard) finish(ctx protoactor.Context) {
+	g.self = ctx.Self()
+	g.stopped = true
+	g.endInstance()
+}
+
+// instance returns the group of what ends with this instance of the actor.
+func (g *guard) instance() *group {
+	if known := g.ends.Load(); known != nil {
+		return known
+	}
+	g.ends.CompareAndSwap(nil, new(group))
+	return g.ends.Load()
+}
+
+func (g *guard) endInstance() {
+	g.instance().end()
+}
+
+func (g *guard) idler() bool {
+	_, ok := g.inner.(Idler)
+	return ok
+}
+
+func (g *guard) idle(ctx protoactor.Context) {
+	defer g.recovered(ctx)
+	if i, ok := g.inner.(Idler); ok {
+		i.MailboxIdle(ctx)
+	}
+}
+
+// dead takes what is left in the mailbox of an actor that has stopped.
+func (g *guard) dead(message any) {
+	if u, ok := g.inner.(Undertaker); ok {
+		u.Undelivered(message)
+		return
+	}
+	switch m := protoactor.UnwrapEnvelopeMessage(message).(type) {
+	case Droppable:
+		m.Drop(ErrStopped)
+	case *protoactor.PoisonPill:
+	default:
+		g.rt.system.DeadLetter.SendUserMessage(g.self, message)
+	}
+}
+
+// HandleFailure asks the actor. When that panics the child is stopped.
+func (g *decidingGuard) HandleFailure(system *protoactor.ActorSystem, supervisor protoactor.Supervisor, child *protoactor.PID,
+	stats *protoactor.RestartStatistics, reason, message any,
+) {
+	defer func() {
+		if r := recover(); r != nil {
+			g.rt.logger.Error().Str("child", pidName(child)).Str("panic", panicText(r)).Bytes("stack", debug.Stack()).
+				Msg("an actor panicked when it was to decide about its child, which is stopped")
+			supervisor.StopChildren(child)
+		}
+	}()
+	g.strategy.HandleFailure(system, supervisor, child, stats, reason, message)
+}

@@ -1,0 +1,197 @@
+package actor
+
+import (
+	"runtime"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+)
+
+// turn works until there is nothing more to do. It is what the dispatcher runs, and never runs twice at the same time.
+func (m *Mailbox) turn() {
+	orderly := false
+	defer func() {
+		if !orderly {
+			m.abandon()
+		}
+	}()
+	for !m.work() {
+	}
+	orderly = true
+}
+
+// abandon ends a turn whose goroutine is lost: a handler called runtime.Goexit, or a supervisor's strategy panicked, which
+// goes on to the dispatcher. User messages are held until the supervisor has decided.
+func (m *Mailbox) abandon() {
+	m.mu.Lock()
+	m.suspended = m.dead.Load() == nil
+	m.running = len(m.urgent) > 0 || !m.suspended && len(m.inbox)+int(m.taken-m.next.Load()) > 0
+	again := m.running
+	m.mu.Unlock()
+	if again {
+		m.dispatcher.Schedule(m.run)
+	}
+}
+
+// work handles messages until there are none, which it reports by true; from then on the turn is over and nothing of it
+// may be touched. It reports false after a panic in a handler, which it has passed to the supervisor.
+func (m *Mailbox) work() (over bool) {
+	var message any
+	done := false
+	defer func() {
+		if !done {
+			m.interrupted(recover(), message)
+		}
+	}()
+	budget := m.dispatcher.Throughput()
+	for {
+		if m.rush.Load() > 0 {
+			message = m.takeUrgent()
+			m.handleSystem(message)
+			continue
+		}
+		next := m.next.Load()
+		if int(next) == len(m.batch) || m.suspended {
+			switch m.refill() {
+			case refilled:
+			case ranEmpty:
+				message = nil
+				m.stirred = false
+				m.tellIdle()
+			case nothingToDo:
+				done = true
+				return true
+			}
+			continue
+		}
+		message = m.batch[next]
+		m.batch[next] = nil
+		m.next.Store(next + 1)
+		if dead := m.dead.Load(); dead != nil {
+			bury(message, *dead)
+		} else {
+			m.stirred = m.idler
+			m.invoker.InvokeUserMessage(message)
+		}
+		if budget--; budget <= 0 {
+			budget = m.dispatcher.Throughput()
+			runtime.Gosched()
+		}
+	}
+}
+
+// interrupted deals with a handler that did not return: it panicked with reason, or it ended the goroutine.
+func (m *Mailbox) interrupted(reason, message any) {
+	if reason == nil {
+		reason = errGoexit
+	}
+	if m.dead.Load() != nil {
+		// There is no instance left to decide about.
+		if ctx, ok := m.invoker.(protoactor.Context); ok {
+			ctx.Logger().Error("the actor's hook for undelivered messages panicked", "reason", panicText(reason), "actor", ctx.Self())
+		}
+		return
+	}
+	m.invoker.EscalateFailure(reason, message)
+}
+
+// refill's findings.
+type found uint8
+
+const (
+	refilled    found = iota // there is something to do
+	ranEmpty                 // the queue is empty, and the actor wants to know
+	nothingToDo              // the turn is over
+)
+
+func (m *Mailbox) refill() found {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.urgent) > 0 {
+		return refilled
+	}
+	if !m.suspended {
+		if int(m.next.Load()) < len(m.batch) {
+			return refilled
+		}
+		if len(m.inbox) > 0 {
+			m.batch, m.inbox = m.inbox, m.batch[:0]
+			m.taken = int32(len(m.batch))
+			m.next.Store(0)
+			return refilled
+		}
+		if m.stirred {
+			return ranEmpty
+		}
+		m.batch = m.batch[:0]
+		m.taken = 0
+		m.next.Store(0)
+		m.inbox, m.batch = retired(m.inbox, m.batch), nil
+	}
+	m.running = false
+	return nothingToDo
+}
+
+func (m *Mailbox) takeUrgent() any {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	message := m.urgent[0]
+	m.urgent[0] = nil
+	m.urgent = m.urgent[1:]
+	if len(m.urgent) == 0 {
+		m.urgent = nil
+	}
+	m.rush.Add(-1)
+	return message
+}
+
+func (m *Mailbox) handleSystem(message any) {
+	dead := m.dead.Load() != nil
+	switch message.(type) {
+	case *protoactor.SuspendMailbox:
+		m.suspend(!dead)
+		return
+	case *protoactor.ResumeMailbox:
+		m.suspend(false)
+		return
+	case *protoactor.Watch, *protoactor.Unwatch:
+	case *protoactor.Restart:
+		// A supervisor that decided before it knew that the actor is
+		// stopping. Upstream would make a new instance.
+		if m.stopping || dead {
+			return
+		}
+	case *protoactor.Stop:
+		m.stopping = true
+	default:
+		if dead {
+			return
+		}
+	}
+	m.invoker.InvokeSystemMessage(message)
+	if m.stopping && !dead {
+		if g := m.guard(); g != nil && g.stopped {
+			m.Terminate(g.dead)
+		}
+	}
+}
+
+func (m *Mailbox) suspend(yes bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.suspended = yes
+}
+
+func (m *Mailbox) tellIdle() {
+	if g := m.guard(); g != nil && m.dead.Load() == nil {
+		g.idle(m.invoker.(protoactor.Context))
+	}
+}
+
+// bury hands a message to dead, but a continuation to the Deferred that waits for it.
+func bury(message any, dead func(any)) {
+	if c, ok := protoactor.UnwrapEnvelopeMessage(message).(*continuation); ok {
+		c.drop(ErrStopped)
+		return
+	}
+	dead(message)
+}

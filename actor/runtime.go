@@ -1,0 +1,129 @@
+package actor
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+	"github.com/rs/zerolog"
+)
+
+// Runtime is where actors of this module live: an actor system, a dispatcher,
+// the goroutines beside it and the order in which they end. All methods may be
+// called from any goroutine.
+type Runtime struct {
+	system     *protoactor.ActorSystem
+	own        bool // the system is ours to shut down
+	root       *protoactor.RootContext
+	logger     zerolog.Logger
+	dispatcher protoactor.Dispatcher
+	elastic    *Dispatcher // dispatcher, when it is ours to close
+	watcher    *watcher
+	discard    *protoactor.PID
+
+	extensions sync.Map // any -> func() any
+	tasks      tasks
+	ending     ending
+}
+
+// NewRuntime makes a Runtime with an actor system of its own.
+func NewRuntime(opts ...Option) (*Runtime, error) {
+	c := newConfig(opts)
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	system := protoactor.NewActorSystem(append([]protoactor.ConfigOption{
+		protoactor.WithLoggerFactory(slogFactory(c.logger)),
+		protoactor.WithDeadLetterRequestLogging(false),
+		// Upstream starts a goroutine that lives for this long after a dead
+		// letter; with a second of it no program would ever end cleanly.
+		protoactor.WithDeadLetterThrottleInterval(time.Millisecond),
+	}, c.system...)...)
+	return newRuntime(system, true, c), nil
+}
+
+// Adopt makes a Runtime inside an actor system that the application already has. Nothing of the system
+// is changed, and closing the Runtime does not shut it down.
+func Adopt(system *protoactor.ActorSystem, opts ...Option) (*Runtime, error) {
+	if system == nil {
+		return nil, errors.New("actor: adopt: the actor system is nil; pass one, or use NewRuntime")
+	}
+	if system.IsStopped() {
+		return nil, fmt.Errorf("actor: adopt: the actor system %s has been shut down; pass a running one", system.ID)
+	}
+	c := newConfig(opts)
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	return newRuntime(system, false, c), nil
+}
+
+func (c *config) check() error {
+	if c.idle < 0 {
+		return fmt.Errorf("actor: WithIdleWorkers(%d): must not be negative", c.idle)
+	}
+	if c.throughput < 1 {
+		return fmt.Errorf("actor: WithThroughput(%d): must be at least 1", c.throughput)
+	}
+	return nil
+}
+
+func newRuntime(system *protoactor.ActorSystem, own bool, c config) *Runtime {
+	rt := &Runtime{
+		system:     system,
+		own:        own,
+		root:       protoactor.NewRootContext(system, nil),
+		logger:     c.logger,
+		dispatcher: c.dispatcher,
+		watcher:    watcherOf(system),
+		discard:    discardOf(system),
+	}
+	if rt.dispatcher == nil {
+		rt.elastic = newDispatcher(c.idle, c.throughput, &rt.logger)
+		rt.dispatcher = rt.elastic
+	}
+	rt.tasks.init(&rt.logger)
+	rt.ending.init()
+	return rt
+}
+
+// System returns the actor system.
+func (rt *Runtime) System() *protoactor.ActorSystem { return rt.system }
+
+// Root returns a context for sending and spawning from outside of any actor. It has none of the
+// middleware and guardians that an application may have given to its system's own root.
+func (rt *Runtime) Root() *protoactor.RootContext { return rt.root }
+
+// Logger returns the logger that the Runtime was made with.
+func (rt *Runtime) Logger() *zerolog.Logger { return &rt.logger }
+
+// Dispatcher returns what the actors made from Props run on.
+func (rt *Runtime) Dispatcher() protoactor.Dispatcher { return rt.dispatcher }
+
+// Discard returns the address of a process that swallows what it is sent. It is
+// of use as the sender of messages whose answer nobody wants.
+func (rt *Runtime) Discard() *protoactor.PID { return rt.discard }
+
+// Props describes actors that run on the Runtime's dispatcher, with its mailbox, and guarded: see
+// the package's documentation for what that means. The options come after ours and so win over them.
+func (rt *Runtime) Props(producer func() protoactor.Actor, opts ...protoactor.PropsOption) *protoactor.Props {
+	return protoactor.PropsFromProducer(
+		func() protoactor.Actor { return rt.guard(producer()) },
+		append([]protoactor.PropsOption{
+			protoactor.WithDispatcher(rt.dispatcher),
+			protoactor.WithMailbox(produceMailbox),
+		}, opts...)...)
+}
+
+// Extension returns the value that belongs to this Runtime under key, and makes it on the first
+// call, exactly once. make may ask for other extensions. Keys should be of an unexported type, as those
+// of a context.Context are.
+func (rt *Runtime) Extension(key any, make func() any) any {
+	get, ok := rt.extensions.Load(key)
+	if !ok {
+		get, _ = rt.extensions.LoadOrStore(key, sync.OnceValue(make))
+	}
+	return get.(func() any)()
+}
