@@ -1,0 +1,111 @@
+package flavors
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Exception is a named type of failure: what `except` and `trap` look for on the other side. It serves as a sentinel for errors.Is and
+// as the maker of failures of its type:
+//
+//	var ErrEmpty = flavors.NewException("pond.Empty", flavors.PBError)
+//
+//	func (p *Pond) RemoteTake() (string, error) {
+//		return "", ErrEmpty.New("no ducks left")
+//	}
+//
+// A peer written with Twisted traps it as "pond.Empty" or as any of its parents; Go code says errors.Is(err, ErrEmpty), whether the
+// failure came over a connection or was made here. Two Exceptions of the same name are the same type.
+type Exception struct {
+	// Both are immutable: Exceptions are shared by all goroutines.
+	name    string
+	parents []string
+}
+
+// The root of all exceptions, which closes each list of parents that Twisted sends.
+const pythonObject = "builtins.object"
+
+// NewException names a type of failure. The name is dotted, like that of the Python class which the peer would raise. Parents are the
+// types as which it shall be trapped too; without any it is a plain builtins.Exception. Names of parents go out in the order
+// in which Python would list them (its method resolution order).
+func NewException(name string, parents ...*Exception) *Exception {
+	if len(parents) == 0 {
+		parents = []*Exception{PlainException}
+	}
+	return &Exception{name: name, parents: slices.Clip(append([]string{name}, linearise(parents)...))}
+}
+
+// linearise merges the parents' lists so that each list keeps its order and no name comes before one that descends from it: Python's
+// C3. Lists which contradict each other, which Python would refuse, are merged in the order given.
+func linearise(parents []*Exception) []string {
+	var lists [][]string
+	for _, p := range parents {
+		lists = append(lists, slices.Clone(p.parents))
+	}
+	var merged []string
+	for {
+		lists = slices.DeleteFunc(lists, func(l []string) bool { return len(l) == 0 })
+		if len(lists) == 0 {
+			return merged
+		}
+		next := lists[0][0]
+		for _, l := range lists {
+			if head := l[0]; !inTail(lists, head) {
+				next = head
+				break
+			}
+		}
+		merged = append(merged, next)
+		for i, l := range lists {
+			lists[i] = slices.DeleteFunc(l, func(name string) bool { return name == next })
+		}
+	}
+}
+
+func inTail(lists [][]string, name string) bool {
+	for _, l := range lists {
+		if slices.Contains(l[1:], name) {
+			return true
+		}
+	}
+	return false
+}
+
+// Name is the dotted name of the type.
+func (x *Exception) Name() string { return x.name }
+
+// Parents are the names by which the type can be trapped, its own first.
+func (x *Exception) Parents() []string { return slices.Clone(x.parents) }
+
+// Error is the name: an Exception may be returned as an error itself when there is nothing more to say.
+func (x *Exception) Error() string { return x.name }
+
+// Is reports whether target is this type or one of its parents.
+func (x *Exception) Is(target error) bool {
+	t, ok := target.(*Exception)
+	return ok && slices.Contains(x.parents, t.name)
+}
+
+// New makes a failure of this type. Its text is what the peer gets as the error's message.
+func (x *Exception) New(text string) *Failure {
+	return &Failure{Type: x.name, Value: text, Parents: x.parents}
+}
+
+// Errorf makes a failure of this type with a formatted text. An error given with %w is the failure's cause for errors.Is and
+// errors.As here; only its text is sent.
+func (x *Exception) Errorf(format string, args ...any) *Failure {
+	err := fmt.Errorf(format, args...)
+	f := x.New(err.Error())
+	switch err.(type) {
+	case interface{ Unwrap() error }, interface{ Unwrap() []error }:
+		f.Err = err
+	}
+	return f
+}
+
+// Wrap makes a failure of this type out of another error, whose text it keeps.
+func (x *Exception) Wrap(cause error) *Failure {
+	f := x.New(cause.Error())
+	f.Err = cause
+	return f
+}

@@ -1,0 +1,173 @@
+package flavors
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strings"
+
+	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/codec/jelly"
+)
+
+// Raiser is implemented by error types that know as what they want to be trapped by a peer: the dotted name of their class, and the
+// names of its parents. Parents may be nil, which means a plain exception; the own name need not be among them.
+type Raiser interface {
+	error
+	PBException() (typ string, parents []string)
+}
+
+// panicText is all that a peer learns of a panic: the value may hold anything.
+const panicText = "the method panicked; the server's log says why"
+
+// failureOption changes what failureFor tells the peer.
+type failureOption interface{ applyFailure(*failureOptions) }
+
+type failureOptions struct{ tracebacks bool }
+
+// unsafeTracebacks lets stacks, chains of Go errors and the values of panics through. Without it the peer gets the text alone.
+type unsafeTracebacks bool
+
+func (u unsafeTracebacks) applyFailure(o *failureOptions) { o.tracebacks = bool(u) }
+
+// failureFor makes any Go error a failure that can be sent. Its text is the error's; its type is, by the first of these that the
+// error or one of its causes is:
+//
+//   - a [Failure], from a peer or made here: its type and parents. So a peer's failure that is passed on stays what it was.
+//   - an [Exception] that was returned itself: that type, without a text unless something wraps it
+//   - a [Raiser]: what it says
+//   - a panic: builtins.RuntimeError, with a text that tells nothing
+//   - a refusal of package jelly: InsecureJelly; a value of the wrong type: TypeError; what exceeds a limit of Banana: BananaError;
+//     a value that is not valid in itself: ValueError
+//   - context.Canceled and context.DeadlineExceeded: Twisted's CancelledError and TimeoutError
+//   - anything else: builtins.Exception
+func failureFor(err error, opts ...failureOption) *Failure {
+	if err == nil {
+		err = errors.New("a call failed with a nil error")
+	}
+	var o failureOptions
+	for _, opt := range opts {
+		opt.applyFailure(&o)
+	}
+	f := safely(err)
+	f.Value = clipText(f.Value, MaxFailureText)
+	if !o.tracebacks {
+		return f
+	}
+	revealed := *f
+	revealed.reveal = true
+	revealed.Traceback = revealedTraceback(err, f)
+	var p *PanicError
+	if errors.As(err, &p) && !f.remote {
+		revealed.Value = clipText(err.Error(), MaxFailureText)
+	}
+	return &revealed
+}
+
+// safely is classify, whatever the methods of the user's error do: the caller's answer is due.
+func safely(err error) (f *Failure) {
+	defer func() {
+		if recover() != nil {
+			f = RuntimeError.New("an error of type " + reflect.TypeOf(err).String() + " that does not bear being looked at")
+		}
+	}()
+	return classify(err)
+}
+
+// classify finds the type. It may return err itself, if that is a Failure.
+func classify(err error) *Failure {
+	// Most errors are a failure themselves; that one goes as it is.
+	if f, ok := err.(*Failure); ok && f != nil {
+		if len(f.Value) <= MaxFailureText {
+			return f
+		}
+		clipped := *f
+		return &clipped
+	}
+	if x, ok := err.(*Exception); ok {
+		return x.New("")
+	}
+	text := err.Error()
+	var (
+		failure   *Failure
+		exception *Exception
+		raiser    Raiser
+		panicked  *PanicError
+	)
+	switch {
+	case errors.As(err, &panicked):
+		return &Failure{Type: RuntimeError.name, Value: panicText, Parents: RuntimeError.parents, Err: err}
+	case errors.As(err, &failure) && failure != nil:
+		return &Failure{
+			Type: failure.Type, Value: text, Parents: failure.parents(), Traceback: failure.Traceback, Err: err, remote: failure.remote,
+		}
+	case errors.As(err, &exception):
+		return exception.wrapText(text, err)
+	case errors.As(err, &raiser):
+		return raised(raiser, text, err)
+	}
+	if x := standardException(err); x != nil {
+		return x.wrapText(text, err)
+	}
+	return PlainException.wrapText(text, err)
+}
+
+func (x *Exception) wrapText(text string, cause error) *Failure {
+	f := x.New(text)
+	f.Err = cause
+	return f
+}
+
+// standardException knows the errors of the packages below and of the standard library.
+func standardException(err error) *Exception {
+	var (
+		insecure *jelly.InsecureJellyError
+		assign   *jelly.AssignError
+		encode   *jelly.EncodeError
+		tooLarge *banana.EncodeError
+		limit    *banana.LimitError
+	)
+	switch {
+	case errors.As(err, &insecure):
+		return InsecureJelly
+	case errors.As(err, &assign):
+		return TypeError
+	case errors.As(err, &limit), errors.As(err, &tooLarge):
+		return BananaError
+	case errors.As(err, &encode):
+		return ValueError
+	case errors.Is(err, context.Canceled):
+		return Cancelled
+	case errors.Is(err, context.DeadlineExceeded):
+		return TimedOut
+	}
+	return nil
+}
+
+func raised(r Raiser, text string, cause error) *Failure {
+	name, parents := r.PBException()
+	if name == "" {
+		return PlainException.wrapText(text, cause)
+	}
+	f := &Failure{Type: name, Value: text, Err: cause}
+	if len(parents) > 0 {
+		f.Parents = parents
+		if parents[0] != name {
+			f.Parents = append([]string{name}, parents...)
+		}
+	}
+	return f
+}
+
+// MaxFailureText is how much of a failure's text and traceback is sent or taken in, in bytes of UTF-8. Banana itself would carry 640
+// KiB; nobody reads that much, and what comes in is kept for as long as the error is.
+const MaxFailureText = 64 << 10
+
+// clipText makes any Go string one that can be sent: valid UTF-8 of limited length.
+func clipText(s string, limit int) string {
+	if len(s) > limit {
+		const mark = " […]"
+		s = strings.ToValidUTF8(s[:limit-len(mark)], "") + mark
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}

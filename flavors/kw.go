@@ -1,0 +1,46 @@
+package flavors
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/perspectivebroker/pb/codec/jelly"
+)
+
+// Kw are keyword arguments. As the last argument of CallRemote it is not sent as an argument but as the call's keywords; as a parameter of
+// a method it receives those that the method does not name.
+type Kw map[string]any
+
+// splitKw takes the keywords off the end of a call's arguments.
+func splitKw(args []any) ([]any, Kw) {
+	if n := len(args); n > 0 {
+		if kw, ok := args[n-1].(Kw); ok {
+			return args[:n-1], kw
+		}
+	}
+	return args, nil
+}
+
+// jelly appends the dictionary of keywords, which every call has, sorted by name so that equal calls are equal bytes.
+func (kw Kw) jelly(f *jelly.Fragment) error {
+	if len(kw) == 0 {
+		return f.JellyDict(nil)
+	}
+	names := slices.Sorted(maps.Keys(kw))
+	values := make([]any, len(names))
+	for i, name := range names {
+		values[i] = kw[name]
+	}
+	return f.JellyKw(names, values)
+}
+
+// kwName reads a keyword's name as peers send it: str, or bytes from Python 2.
+func kwName(key any) (string, bool) {
+	switch k := key.(type) {
+	case string:
+		return k, true
+	case []byte:
+		return string(k), true
+	}
+	return "", false
+}

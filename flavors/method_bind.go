@@ -1,0 +1,241 @@
+package flavors
+
+import (
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/perspectivebroker/pb/codec/jelly"
+)
+
+// bind distributes positional and keyword arguments as Python would: by position first, then by name, then defaults.
+func (m *method) bind(f *frame, inv *Invocation) error {
+	if m.keywords != nil && m.keywords.typ != nil {
+		f.kw = f.in[m.keywordsAt]
+		if m.keywords.pointer {
+			// The method may keep the struct, so it is a new one each time.
+			f.kw.Set(reflect.New(m.keywords.typ))
+			f.kw = f.kw.Elem()
+		}
+	}
+	own := min(len(inv.Args), len(m.fixed))
+	for i, arg := range inv.Args[:own] {
+		if err := jelly.Assign(f.dst[m.firstArg+i], arg); err != nil {
+			return m.argumentError(i, err)
+		}
+	}
+	f.seen = 1<<own - 1
+	if extra := inv.Args[own:]; m.variadic != nil {
+		if err := m.bindVariadic(f, extra); err != nil {
+			return err
+		}
+	} else if len(extra) > 0 {
+		whole, err := m.bindExtra(f, extra, len(inv.Args), inv.Kw == nil)
+		if err != nil || whole {
+			return err
+		}
+	}
+	if inv.Kw != nil {
+		if err := m.bindKeywords(f, inv.Kw, true); err != nil {
+			return err
+		}
+	}
+	return m.bindDefaults(f)
+}
+
+func (m *method) bindVariadic(f *frame, extra []any) error {
+	if len(extra) == 0 {
+		return nil
+	}
+	// The arguments are there, so their number is no promise of the peer's.
+	s := reflect.MakeSlice(m.in[m.variadicAt], len(extra), len(extra))
+	for i, arg := range extra {
+		if err := jelly.Assign(s.Index(i).Addr().Interface(), arg); err != nil {
+			return m.argumentError(len(m.fixed)+i, err)
+		}
+	}
+	f.in[m.variadicAt].Set(s)
+	return nil
+}
+
+// bindExtra puts positional arguments beyond the fixed ones into the fields of the keyword struct, in order. A single value that is
+// such a struct already, or a dictionary where the first field could not take one, is the whole of it; then nothing is left to bind.
+func (m *method) bindExtra(f *frame, extra []any, given int, noKeywords bool) (whole bool, err error) {
+	k := m.keywords
+	if k == nil || k.typ == nil {
+		return false, m.tooMany(given, len(m.fixed))
+	}
+	if len(extra) == 1 && noKeywords {
+		if done := m.bindWhole(f, extra[0]); done {
+			return true, nil
+		}
+		if d, ok := extra[0].(*jelly.Dict); ok && !k.firstTakesDict {
+			return false, m.bindKeywords(f, d, false)
+		}
+	}
+	if len(extra) > len(k.fields) {
+		return false, m.tooMany(given, len(m.fixed)+len(k.fields))
+	}
+	for i, arg := range extra {
+		if err := m.setField(f, i, arg); err != nil {
+			return false, m.argumentError(len(m.fixed)+i, err)
+		}
+	}
+	return false, nil
+}
+
+// bindWhole takes a value of the struct's own type, such as a copy of a registered class.
+func (m *method) bindWhole(f *frame, arg any) bool {
+	if arg == nil {
+		return false
+	}
+	v := reflect.ValueOf(arg)
+	dst := f.in[m.keywordsAt]
+	switch {
+	case v.Type() == dst.Type():
+	case v.Type() == m.keywords.typ: // the parameter is a pointer to it
+		f.kw.Set(v)
+		return true
+	case v.Kind() == reflect.Pointer && !v.IsNil() && v.Type().Elem() == dst.Type():
+		v = v.Elem()
+	default:
+		return false
+	}
+	if v.Kind() == reflect.Pointer && v.IsNil() {
+		return false
+	}
+	dst.Set(v)
+	return true
+}
+
+func (m *method) setField(f *frame, i int, arg any) error {
+	field := &m.keywords.fields[i]
+	if err := jelly.Assign(f.kw.FieldByIndex(field.index).Addr().Interface(), arg); err != nil {
+		return err
+	}
+	f.seen |= 1 << (len(m.fixed) + i)
+	return nil
+}
+
+// bindKeywords assigns by name. Where params is false the names are those of the keyword struct alone.
+func (m *method) bindKeywords(f *frame, kw *jelly.Dict, params bool) error {
+	byPosition := f.seen
+	for _, e := range kw.Entries() {
+		name, ok := kwName(e.Key)
+		if !ok {
+			return TypeError.Errorf("%s: the name of a keyword must be a str, not a %T", m.label, e.Key)
+		}
+		at, assign := -1, (func() error)(nil)
+		if i := m.paramNamed(name); i >= 0 && params {
+			at = i
+			assign = func() error { return jelly.Assign(f.dst[m.firstArg+i], e.Value) }
+		} else if i := m.keywords.find(name); i >= 0 {
+			at = len(m.fixed) + i
+			assign = func() error { return m.setField(f, i, e.Value) }
+		} else if m.keywords != nil && m.keywords.typ == nil {
+			m.bindRest(f, name, e.Value)
+			continue
+		} else {
+			return m.unknownKeyword(name)
+		}
+		if byPosition&(1<<at) != 0 {
+			return TypeError.Errorf("%s argument %s was given twice, by position and by keyword", m.label, name)
+		}
+		if err := assign(); err != nil {
+			return TypeError.Errorf("%s argument %s: %w", m.label, name, err)
+		}
+		f.seen |= 1 << at
+	}
+	return nil
+}
+
+func (m *method) bindRest(f *frame, name string, v any) {
+	p := f.dst[m.keywordsAt].(*Kw)
+	if *p == nil {
+		*p = Kw{}
+	}
+	(*p)[name] = v
+}
+
+func (m *method) paramNamed(name string) int {
+	if !m.named || name == "" {
+		return -1
+	}
+	return slices.IndexFunc(m.fixed, func(p param) bool { return p.name == name })
+}
+
+// bindDefaults fills in what was not given, or says what is missing.
+func (m *method) bindDefaults(f *frame) error {
+	for i := range m.fixed {
+		p := &m.fixed[i]
+		switch {
+		case f.seen&(1<<i) != 0:
+		case !p.optional:
+			return TypeError.New(m.label + " misses argument " + strconv.Itoa(i+1) + p.inBrackets())
+		case p.def.IsValid():
+			f.in[m.firstArg+i].Set(p.def)
+		}
+	}
+	for i := range m.keywords.count() {
+		p := &m.keywords.fields[i]
+		switch {
+		case f.seen&(1<<(len(m.fixed)+i)) != 0:
+		case !p.optional:
+			return TypeError.New(m.label + " misses argument " + p.name)
+		case p.def.IsValid():
+			f.kw.FieldByIndex(p.index).Set(p.def)
+		}
+	}
+	return nil
+}
+
+// argumentError names the argument that did not fit by its position, from 1, and its name if it has one.
+func (m *method) argumentError(i int, err error) error {
+	var p param
+	switch {
+	case i < len(m.fixed):
+		p = m.fixed[i]
+	case m.variadic == nil && i-len(m.fixed) < m.keywords.count():
+		p = m.keywords.fields[i-len(m.fixed)].param
+	}
+	return TypeError.Errorf("%s argument %d%s: %w", m.label, i+1, p.inBrackets(), err)
+}
+
+func (p *param) inBrackets() string {
+	if p.name == "" {
+		return ""
+	}
+	return " (" + p.name + ")"
+}
+
+func (m *method) tooMany(given, most int) error {
+	return TypeError.Errorf("%s takes %s, %d were given", m.label, countArguments(most), given)
+}
+
+func countArguments(n int) string {
+	switch n {
+	case 0:
+		return "no positional arguments"
+	case 1:
+		return "at most 1 positional argument"
+	}
+	return "at most " + strconv.Itoa(n) + " positional arguments"
+}
+
+func (m *method) unknownKeyword(name string) error {
+	var known []string
+	for _, p := range m.fixed {
+		if p.name != "" {
+			known = append(known, p.name)
+		}
+	}
+	for i := range m.keywords.count() {
+		known = append(known, m.keywords.fields[i].name)
+	}
+	knows := "it takes no keywords"
+	if len(known) > 0 {
+		knows = "it knows " + strings.Join(known, ", ")
+	}
+	return TypeError.Errorf("%s: unknown keyword %q; %s", m.label, clipText(name, maxQuotedName), knows)
+}

@@ -1,0 +1,237 @@
+package flavors
+
+import (
+	"fmt"
+	"reflect"
+
+	"github.com/perspectivebroker/pb/codec/jelly"
+)
+
+// Func0 publishes a function as a method without arguments. The functions Func0 to Func3 and Proc0 to Proc3 are for methods that are
+// called very often: a call of theirs uses no reflection, where one of a method found by its name costs some hundred nanoseconds. See
+// [Publisher] for where they are listed, and [Publish] for params, which name the arguments and give them defaults.
+//
+// T is the struct, not the pointer. It may also be a struct that the published one embeds.
+func Func0[T, R any](wire string, f func(self *T, inv *Invocation) (R, error)) MethodEntry {
+	return &typed[T]{wire: wire, run: func(self *T, inv *Invocation, _ []any) (any, error) {
+		return answer(f(self, inv))
+	}}
+}
+
+// Func1 publishes a function as a method with one argument.
+func Func1[T, A, R any](wire string, f func(self *T, inv *Invocation, a A) (R, error), params ...string) MethodEntry {
+	return &typed[T]{
+		wire: wire, types: []reflect.Type{reflect.TypeFor[A]()}, names: params,
+		run: func(self *T, inv *Invocation, args []any) (any, error) {
+			a, err := convert[A](args, 0)
+			if err != nil {
+				return nil, err
+			}
+			return answer(f(self, inv, a))
+		},
+	}
+}
+
+// Func2 publishes a function as a method with two arguments.
+func Func2[T, A, B, R any](wire string, f func(self *T, inv *Invocation, a A, b B) (R, error), params ...string) MethodEntry {
+	return &typed[T]{
+		wire: wire, types: []reflect.Type{reflect.TypeFor[A](), reflect.TypeFor[B]()}, names: params,
+		run: func(self *T, inv *Invocation, args []any) (any, error) {
+			a, err := convert[A](args, 0)
+			if err != nil {
+				return nil, err
+			}
+			b, err := convert[B](args, 1)
+			if err != nil {
+				return nil, err
+			}
+			return answer(f(self, inv, a, b))
+		},
+	}
+}
+
+// Func3 publishes a function as a method with three arguments.
+func Func3[T, A, B, C, R any](wire string, f func(self *T, inv *Invocation, a A, b B, c C) (R, error), params ...string) MethodEntry {
+	return &typed[T]{
+		wire: wire, types: []reflect.Type{reflect.TypeFor[A](), reflect.TypeFor[B](), reflect.TypeFor[C]()}, names: params,
+		run: func(self *T, inv *Invocation, args []any) (any, error) {
+			a, err := convert[A](args, 0)
+			if err != nil {
+				return nil, err
+			}
+			b, err := convert[B](args, 1)
+			if err != nil {
+				return nil, err
+			}
+			c, err := convert[C](args, 2)
+			if err != nil {
+				return nil, err
+			}
+			return answer(f(self, inv, a, b, c))
+		},
+	}
+}
+
+// Proc0 publishes a function without a result as a method without arguments.
+func Proc0[T any](wire string, f func(self *T, inv *Invocation) error) MethodEntry {
+	return Func0(wire, func(self *T, inv *Invocation) (any, error) { return nil, f(self, inv) })
+}
+
+// Proc1 publishes a function without a result as a method with one argument.
+func Proc1[T, A any](wire string, f func(self *T, inv *Invocation, a A) error, params ...string) MethodEntry {
+	return Func1(wire, func(self *T, inv *Invocation, a A) (any, error) { return nil, f(self, inv, a) }, params...)
+}
+
+// Proc2 publishes a function without a result as a method with two arguments.
+func Proc2[T, A, B any](wire string, f func(self *T, inv *Invocation, a A, b B) error, params ...string) MethodEntry {
+	return Func2(wire, func(self *T, inv *Invocation, a A, b B) (any, error) { return nil, f(self, inv, a, b) }, params...)
+}
+
+// Proc3 publishes a function without a result as a method with three arguments.
+func Proc3[T, A, B, C any](wire string, f func(self *T, inv *Invocation, a A, b B, c C) error, params ...string) MethodEntry {
+	return Func3(wire, func(self *T, inv *Invocation, a A, b B, c C) (any, error) { return nil, f(self, inv, a, b, c) }, params...)
+}
+
+// typed is a function that was published as a method of T.
+type typed[T any] struct {
+	wire  string
+	types []reflect.Type
+	names []string
+	run   func(self *T, inv *Invocation, args []any) (any, error)
+}
+
+// typedCaller is a typed function in the table of one type.
+type typedCaller[T any] struct {
+	label  string
+	bound  signature
+	run    func(self *T, inv *Invocation, args []any) (any, error)
+	locate func(recv any) *T // nil where the receiver is a *T itself
+}
+
+func (e *typed[T]) publish(table *MethodTable, t reflect.Type) error {
+	c := &typedCaller[T]{label: table.typeName + "." + e.wire + "()", run: e.run}
+	for _, typ := range e.types {
+		if why := unfillable(typ); why != "" {
+			return fmt.Errorf("function %q: %s", e.wire, why)
+		}
+		c.bound.fixed = append(c.bound.fixed, param{typ: typ})
+	}
+	if err := c.bound.nameParams(e.names); err != nil {
+		return fmt.Errorf("function %q: %w", e.wire, err)
+	}
+	if t != reflect.TypeFor[*T]() {
+		index, ok := embeddedField(t, reflect.TypeFor[T]())
+		if !ok {
+			return fmt.Errorf("function %q is for %s, which %s neither is nor embeds", e.wire, reflect.TypeFor[*T](), t)
+		}
+		c.locate = func(recv any) *T {
+			v := reflect.ValueOf(recv).Elem().FieldByIndex(index)
+			if v.Kind() != reflect.Pointer {
+				v = v.Addr()
+			}
+			self, _ := v.Interface().(*T)
+			return self
+		}
+	}
+	table.enter(e.wire, c)
+	return nil
+}
+
+// embeddedField finds the exported embedded field, at any depth, that is a target or points to one.
+func embeddedField(t, target reflect.Type) ([]int, bool) {
+	if t.Kind() != reflect.Pointer || t.Elem().Kind() != reflect.Struct {
+		return nil, false
+	}
+	for _, f := range reflect.VisibleFields(t.Elem()) {
+		if f.Anonymous && f.IsExported() && (f.Type == target || f.Type == reflect.PointerTo(target)) {
+			return f.Index, true
+		}
+	}
+	return nil, false
+}
+
+// call implements caller.
+func (c *typedCaller[T]) call(recv any, inv *Invocation) (any, error) {
+	self, ok := recv.(*T)
+	if !ok {
+		self = c.locate(recv)
+	}
+	args := []any(inv.Args)
+	if len(args) != len(c.bound.fixed) || inv.Kw != nil {
+		var err error
+		if args, err = c.arrange(args, inv.Kw); err != nil {
+			return nil, err
+		}
+	}
+	v, err := c.run(self, inv, args)
+	if bad, ok := err.(*conversionError); ok {
+		return nil, c.argumentError(bad)
+	}
+	return v, err
+}
+
+// conversionError comes from convert alone; a method cannot return one.
+type conversionError struct {
+	arg int
+	err error
+}
+
+func (e *conversionError) Error() string { return e.err.Error() }
+
+func (c *typedCaller[T]) argumentError(bad *conversionError) error {
+	return TypeError.Errorf("%s argument %d%s: %w", c.label, bad.arg+1, c.bound.fixed[bad.arg].inBrackets(), bad.err)
+}
+
+// arrange puts arguments in the order of the parameters when they did not come that way.
+func (c *typedCaller[T]) arrange(args []any, kw *jelly.Dict) ([]any, error) {
+	// The binding of methods found by name, on places that hold anything.
+	m := &method{label: c.label, signature: c.bound}
+	m.firstArg = 0
+	f := &frame{}
+	values := make([]any, len(c.bound.fixed))
+	for i := range values {
+		f.dst = append(f.dst, &values[i])
+		f.in = append(f.in, reflect.ValueOf(&values[i]).Elem())
+	}
+	if err := m.bind(f, &Invocation{Args: args, Kw: kw}); err != nil {
+		return nil, err
+	}
+	return values, nil
+}
+
+// answer makes a result of what a function returned.
+func answer[R any](v R, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	return result(v), nil
+}
+
+// convert gives an argument its type. What Jelly decodes to by default is taken as it is.
+func convert[A any](args []any, i int) (A, error) {
+	if v, ok := args[i].(A); ok {
+		return v, nil
+	}
+	var small A
+	switch p := any(&small).(type) {
+	case *int:
+		if n, ok := args[i].(int64); ok && int64(int(n)) == n {
+			*p = int(n)
+			return small, nil
+		}
+	case *float64:
+		if n, ok := args[i].(int64); ok && n > -1<<53 && n < 1<<53 {
+			*p = float64(n)
+			return small, nil
+		}
+	}
+	return convertSlowly[A](args, i)
+}
+
+func convertSlowly[A any](args []any, i int) (A, error) {
+	var v A
+	if err := jelly.Assign(&v, args[i]); err != nil {
+		return v, &conversionError{arg: i, err: err}
+	}
+	return v, nil
+}
