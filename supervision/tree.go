@@ -1,0 +1,236 @@
+package supervision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+
+	"github.com/perspectivebroker/pb/actor"
+)
+
+// ErrClosing is returned by Spawn when the tree takes no more actors.
+var ErrClosing = errors.New("supervision: the runtime is closing and starts no more actors; make a new one")
+
+// Branch is a part of the tree.
+type Branch uint8
+
+// The branches of the tree.
+const (
+	Listeners Branch = iota // acceptors
+	Dialers                 // clients that connect, and connect again
+	Objects                 // what peers hold references to
+	Caches                  // what peers hold copies of
+	branches
+)
+
+func (b Branch) String() string {
+	if b < branches {
+		return [branches]string{"listeners", "dialers", "objects", "caches"}[b]
+	}
+	return fmt.Sprintf("branch %d", uint8(b))
+}
+
+// Tree is the tree of a Runtime's actors.
+type Tree struct {
+	rt       *actor.Runtime
+	root     *protoactor.PID
+	branches [branches]*branch
+	ready    error // why there is no tree
+}
+
+type treeKey struct{}
+
+// TreeOption adjusts a tree. The options are made by the functions of this package whose names begin with With.
+type TreeOption interface{ apply(*treeConfig) }
+
+type treeOption func(*treeConfig)
+
+func (o treeOption) apply(c *treeConfig) { o(c) }
+
+type treeConfig struct {
+	listeners, dialers Backoff
+	objects            Limit
+	hook               func(Branch, Decision)
+}
+
+// WithListenerBackoff sets the delays after which failed listeners are restarted. Default: the defaults of Backoff.
+func WithListenerBackoff(b Backoff) TreeOption {
+	return treeOption(func(c *treeConfig) { c.listeners = b })
+}
+
+// WithDialerBackoff sets the delays after which failed dialers are restarted. Default: the defaults of Backoff, with a
+// jitter of one half, so that the clients of a server that went away do not all come back at once.
+func WithDialerBackoff(b Backoff) TreeOption {
+	return treeOption(func(c *treeConfig) { c.dialers = b })
+}
+
+// WithObjectLimit sets how often objects and caches are restarted. Default: the defaults of Limit.
+func WithObjectLimit(l Limit) TreeOption {
+	return treeOption(func(c *treeConfig) { c.objects = l })
+}
+
+// WithDecisions has f called with every decision about an actor that is directly below a branch, in that branch's turn: it must
+// not block. Default: none.
+func WithDecisions(f func(Branch, Decision)) TreeOption {
+	return treeOption(func(c *treeConfig) { c.hook = f })
+}
+
+// defaultDialerJitter spreads reconnecting clients over half of their delay.
+const defaultDialerJitter = 0.5
+
+// TreeOf returns the Runtime's tree, and makes it on the first call, to which the options are of use; later ones
+// get that same tree.
+func TreeOf(rt *actor.Runtime, opts ...TreeOption) *Tree {
+	return rt.Extension(treeKey{}, func() any { return newTree(rt, opts) }).(*Tree)
+}
+
+func newTree(rt *actor.Runtime, opts []TreeOption) *Tree {
+	c := treeConfig{dialers: Backoff{Jitter: defaultDialerJitter}}
+	for _, o := range opts {
+		if o != nil {
+			o.apply(&c)
+		}
+	}
+	t := &Tree{rt: rt}
+	for b := range branches {
+		t.branches[b] = &branch{tree: t, name: b.String(), strategy: t.strategyOf(b, c)}
+	}
+	started := make(chan error, 1)
+	props := rt.Props(func() protoactor.Actor { return &root{tree: t, started: started} },
+		protoactor.WithSupervisor(ResumeStrategy(rt)))
+	var err error
+	t.root, err = rt.Root().SpawnNamed(props, rootName)
+	if errors.Is(err, protoactor.ErrNameExists) { // several runtimes in one system
+		t.root, err = rt.Root().SpawnNamed(props, rootName+rt.System().ProcessRegistry.NextId())
+	}
+	if err == nil {
+		err = <-started
+	}
+	if err != nil {
+		t.ready = fmt.Errorf("supervision: spawning the tree: %w", err)
+		return t
+	}
+	rt.OnStraggler(t.running)
+	rt.OnClose(actor.PhaseStop, "actor tree", t.stop)
+	return t
+}
+
+const rootName = "pb"
+
+func (t *Tree) strategyOf(b Branch, c treeConfig) protoactor.SupervisorStrategy {
+	var opts []StrategyOption
+	if c.hook != nil {
+		opts = append(opts, OnDecision(func(d Decision) { c.hook(b, d) }))
+	}
+	switch b {
+	case Listeners:
+		return BackoffStrategy(t.rt, c.listeners, opts...)
+	case Dialers:
+		return BackoffStrategy(t.rt, c.dialers, opts...)
+	default:
+		return RestartStrategy(t.rt, c.objects, opts...)
+	}
+}
+
+// Root returns the address of the actor at the top.
+func (t *Tree) Root() *protoactor.PID { return t.root }
+
+// PID returns the address of a branch's supervisor.
+func (t *Tree) PID(b Branch) *protoactor.PID {
+	if b >= branches {
+		return nil
+	}
+	return t.branches[b].pid
+}
+
+// Spawn starts an actor below a branch, under a name that begins with prefix, and waits until it is there. It may
+// be called from any goroutine, but not in the turn of the branch itself; in the turn of an actor that must not wait,
+// use SpawnAsync. After Close began, listeners and dialers are refused with ErrClosing; objects and caches are from the phase
+// on in which the tree stops, because answers that are still under way may need them.
+func (t *Tree) Spawn(b Branch, props *protoactor.Props, prefix string) (*protoactor.PID, error) {
+	type outcome struct {
+		pid *protoactor.PID
+		err error
+	}
+	done := make(chan outcome, 1)
+	t.SpawnAsync(b, props, prefix, func(pid *protoactor.PID, err error) { done <- outcome{pid, err} })
+	o := <-done
+	return o.pid, o.err
+}
+
+// SpawnAsync is Spawn without the wait: done is called exactly once, in the branch's turn as a rule, and must not block. It may
+// be nil.
+func (t *Tree) SpawnAsync(b Branch, props *protoactor.Props, prefix string, done func(*protoactor.PID, error)) {
+	r := &spawnRequest{props: props, prefix: prefix, done: done}
+	switch {
+	case b >= branches:
+		r.Drop(fmt.Errorf("supervision: spawn %s: there is no %s", prefix, b))
+	case props == nil:
+		r.Drop(fmt.Errorf("supervision: spawn %s below %s: the props are nil", prefix, b))
+	case t.ready != nil:
+		r.Drop(t.ready)
+	case b <= Dialers && t.closing():
+		r.Drop(ErrClosing)
+	default:
+		t.branches[b].ask(r)
+	}
+}
+
+func (t *Tree) closing() bool {
+	select {
+	case <-t.rt.Closing():
+		return true
+	default:
+		return false
+	}
+}
+
+// stop ends the tree from the top: no branch takes more actors, then listeners and dialers end with all
+// their connections, then what those held, then the root.
+func (t *Tree) stop(context.Context) error {
+	for _, b := range t.branches {
+		b.refuse()
+	}
+	t.end(t.branches[Listeners].pid, t.branches[Dialers].pid)
+	t.end(t.branches[Objects].pid, t.branches[Caches].pid)
+	t.end(t.root)
+	return nil
+}
+
+// end stops actors and waits until they have. It does not stop waiting at the end of a context: Close does, and the closing
+// goes on.
+func (t *Tree) end(pids ...*protoactor.PID) {
+	var stopping sync.WaitGroup
+	for _, pid := range pids {
+		stopping.Add(1)
+		t.rt.WhenStopped(pid, stopping.Done)
+		t.rt.Root().Stop(pid)
+	}
+	stopping.Wait()
+}
+
+// running names actors that were told to stop and have not.
+func (t *Tree) running() []string {
+	var names []string
+	for _, b := range t.branches {
+		names = append(names, b.unfinished()...)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// maxNames is how many actors of a branch are named when Close runs out of time.
+const maxNames = 10
+
+func nameList(names []string) []string {
+	slices.Sort(names)
+	if more := len(names) - maxNames; more > 0 {
+		names = append(names[:maxNames], fmt.Sprintf("%d more below %s", more, names[0][:strings.LastIndexByte(names[0], '/')]))
+	}
+	return names
+}
