@@ -1,0 +1,411 @@
+package banana
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// checkInvariants asserts what the comment on the fields of Scanner promises.
+func checkInvariants(t require.TestingT, s *Scanner) {
+	if s.pos == 0 && s.cur == 0 {
+		return
+	}
+	require.LessOrEqual(t, s.pos, s.cur)
+	require.LessOrEqual(t, s.cur+s.owed, s.limits.Frame)
+	require.LessOrEqual(t, len(s.open), s.limits.Depth)
+	before := 0
+	for _, done := range s.open {
+		require.LessOrEqual(t, before, done)
+		require.Less(t, done, s.owed)
+		before = done
+	}
+}
+
+// modelNext is what Next does with a whole buffer, written down naively: it
+// starts anew each time, and keeps the sizes of what is to come in a list.
+func modelNext(b []byte, p Profile, l Limits) (n int, failure string) {
+	var missing []int // of each open list; a closed list is a 0 that is dropped
+	for at := 0; ; {
+		after := 0
+		for _, m := range missing {
+			after += m
+		}
+		if len(missing) > 0 {
+			missing[len(missing)-1]--
+			after--
+		}
+		digits := bytes.IndexFunc(b[at:], func(r rune) bool { return r >= 0x80 })
+		if digits < 0 {
+			digits = len(b) - at
+		}
+		for i := 1; i <= digits; i++ {
+			switch {
+			case i > l.Prefix:
+				return 0, "prefix"
+			case at+i+1+after > l.Frame:
+				return 0, "frame"
+			}
+		}
+		if at+digits == len(b) {
+			return 0, ""
+		}
+		number := bigOf(b[at : at+digits])
+		small := func(limit int) bool { return number.IsInt64() && number.Int64() <= int64(limit) }
+		end := at + digits + 1
+		switch kind := Kind(b[end-1]); kind {
+		case Int, Neg, LongInt, LongNeg:
+		case Float:
+			end += 8
+		case String:
+			if !small(l.String) {
+				return 0, "string"
+			}
+			end += int(number.Int64())
+		case List:
+			if !small(l.List) {
+				return 0, "list"
+			}
+			if len(missing) == l.Depth {
+				return 0, "depth"
+			}
+			missing = append(missing, int(number.Int64()))
+			after += int(number.Int64())
+		case Vocab:
+			if p != ProfilePB || !small(31) || number.Sign() == 0 {
+				return 0, "syntax"
+			}
+		default:
+			return 0, "syntax"
+		}
+		if end+after > l.Frame {
+			return 0, "frame"
+		}
+		if end > len(b) {
+			return 0, ""
+		}
+		at = end
+		for len(missing) > 0 && missing[len(missing)-1] == 0 {
+			missing = missing[:len(missing)-1]
+		}
+		if len(missing) == 0 {
+			return at, ""
+		}
+	}
+}
+
+func failureOf(err error) string {
+	var limit *LimitError
+	var syntax *SyntaxError
+	switch {
+	case errors.As(err, &limit):
+		return string(limit.Limit)
+	case errors.As(err, &syntax):
+		return "syntax"
+	}
+	return ""
+}
+
+// Byte by byte, the Scanner agrees with the model at once: it neither lags
+// behind with an error or an end, nor is it early.
+func TestScannerAgreesWithModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := anyProfile().Draw(t, "profile")
+		l := Limits{
+			Prefix: rapid.IntRange(1, 9).Draw(t, "Prefix"),
+			String: rapid.IntRange(1, 9).Draw(t, "String"),
+			List:   rapid.IntRange(1, 4).Draw(t, "List"),
+			Depth:  rapid.IntRange(1, 4).Draw(t, "Depth"),
+			Frame:  rapid.IntRange(1, 60).Draw(t, "Frame"),
+		}
+		stream := anyWire().Draw(t, "stream")
+		var s Scanner
+		s.Init(p, l)
+		start := 0
+		for end := 1; end <= len(stream); end++ {
+			want, failure := modelNext(stream[start:end], p, l)
+			n, err := s.Next(stream[start:end])
+			require.Equal(t, want, n, "%x", stream[start:end])
+			require.Equal(t, failure, failureOf(err), "%x: %v", stream[start:end], err)
+			if err != nil {
+				return
+			}
+			checkInvariants(t, &s)
+			start += n
+		}
+	})
+}
+
+// scanAll returns the ends of all frames in a stream that comes in chunks. What
+// has been scanned is overwritten, so that nothing can be looked at twice; this,
+// not a clock, shows that the work is linear.
+func scanAll(t require.TestingT, p Profile, l Limits, chunks [][]byte) (ends []int, err error) {
+	var (
+		s    Scanner
+		buf  []byte
+		at   int
+		dead int // how much of buf is overwritten
+	)
+	s.Init(p, l)
+	for _, chunk := range chunks {
+		buf = append(buf, chunk...)
+		for {
+			n, err := s.Next(buf)
+			if err != nil {
+				_, again := s.Next(buf)
+				require.Same(t, err, again, "an error is final")
+				return ends, err
+			}
+			checkInvariants(t, &s)
+			if n == 0 {
+				break
+			}
+			at += n
+			ends = append(ends, at)
+			buf, dead = buf[n:], 0
+		}
+		for ; dead < min(s.pos, len(buf)); dead++ {
+			buf[dead] = 0xff
+		}
+	}
+	return ends, nil
+}
+
+func TestChunksDoNotMatter(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := anyProfile().Draw(t, "profile")
+		l := Limits{Prefix: 10, Depth: 3, Frame: rapid.IntRange(5, 80).Draw(t, "Frame")}
+		stream := anyWire().Draw(t, "stream")
+		whole, wholeErr := scanAll(t, p, l, [][]byte{stream})
+		cut, cutErr := scanAll(t, p, l, chunksOf(t, stream))
+		assert.Equal(t, whole, cut)
+		assert.Equal(t, wholeErr, cutErr)
+		each, eachErr := scanAll(t, p, l, bytewise(stream))
+		assert.Equal(t, whole, each)
+		assert.Equal(t, wholeErr, eachErr)
+	})
+}
+
+func TestEveryWayToCutATwoChunkStream(t *testing.T) {
+	one := aCall(nil)
+	stream := append(bytes.Clone(one), AppendFloat(AppendBytes(AppendList(nil, 2), ProfilePB, bytes.Repeat([]byte("x"), 200)), 1.5)...)
+	stream = append(stream, one...)
+	want := []int{len(one), len(stream) - len(one), len(stream)}
+	for i := range stream {
+		ends, err := scanAll(t, ProfilePB, Limits{}, [][]byte{stream[:i], stream[i:]})
+		require.NoError(t, err)
+		require.Equal(t, want, ends, "cut at %d", i)
+	}
+}
+
+// The body of a string is skipped by its length, not looked at: here it is
+// nothing but type bytes.
+func TestBodiesAreSkipped(t *testing.T) {
+	stream := AppendBytes(AppendList(nil, 2), ProfilePB, bytes.Repeat([]byte{0xff}, 100_000))
+	stream = AppendInt(stream, 1)
+	ends, err := scanAll(t, ProfilePB, Limits{}, bytewise(stream))
+	require.NoError(t, err)
+	assert.Equal(t, []int{len(stream)}, ends)
+}
+
+func nestedLists(depth int) []byte {
+	return append(bytes.Repeat([]byte{1, byte(List)}, depth-1), 0, byte(List))
+}
+
+func TestLimitsAtTheirBorders(t *testing.T) {
+	header := func(n int, kind Kind) []byte { return append(appendHeader(nil, uint64(n)), byte(kind)) }
+	repeat := func(n int, b ...byte) []byte { return bytes.Repeat(b, n) }
+	cases := []struct {
+		name   string
+		limits Limits
+		ok     []byte // is accepted so far
+		bad    []byte // is refused, with
+		want   LimitError
+	}{
+		{
+			"prefix by default", Limits{},
+			append(repeat(64, 1), byte(Int)), repeat(65, 1),
+			LimitError{Limit: LimitPrefix, Max: 64, Seen: strings.Repeat("\x01", 32)},
+		},
+		{
+			"prefix of a list's element", Limits{Prefix: 2},
+			[]byte{1, byte(List), 1, 1, byte(Int)}, []byte{1, byte(List), 1, 1, 1},
+			LimitError{Limit: LimitPrefix, Max: 2, Offset: 2},
+		},
+		{
+			"string by default, at its header", Limits{},
+			header(640*1024, String), header(640*1024+1, String),
+			LimitError{Limit: LimitString, Max: 640 * 1024},
+		},
+		{
+			"string", Limits{String: 3},
+			[]byte("\x01\x80\x03\x82abc"), []byte("\x01\x80\x04\x82"),
+			LimitError{Limit: LimitString, Max: 3, Offset: 2},
+		},
+		{
+			"string of 2^35", Limits{Frame: 1 << 40},
+			nil, []byte{0, 0, 0, 0, 0, 1, byte(String)},
+			LimitError{Limit: LimitString, Max: 640 * 1024},
+		},
+		{
+			"list by default, at its header", Limits{},
+			header(640*1024, List), header(640*1024+1, List),
+			LimitError{Limit: LimitList, Max: 640 * 1024},
+		},
+		{
+			"list", Limits{List: 2},
+			[]byte("\x02\x80\x81\x81"), []byte("\x01\x80\x03\x80"),
+			LimitError{Limit: LimitList, Max: 2, Offset: 2},
+		},
+		{
+			"depth by default", Limits{},
+			nestedLists(256), nestedLists(257),
+			LimitError{Limit: LimitDepth, Max: 256, Offset: 2 * 256},
+		},
+		{
+			"depth 1", Limits{Depth: 1},
+			[]byte("\x02\x80\x81\x81"), []byte("\x01\x80\x00\x80"),
+			LimitError{Limit: LimitDepth, Max: 1, Offset: 2},
+		},
+		{
+			"frame by default", Limits{String: 16 << 20},
+			header(16<<20-5, String), header(16<<20-4, String),
+			LimitError{Limit: LimitFrame, Max: 16 << 20},
+		},
+		{
+			"frame, string", Limits{Frame: 5},
+			[]byte("\x03\x82abc"), []byte("\x04\x82"),
+			LimitError{Limit: LimitFrame, Max: 5},
+		},
+		{
+			"frame, float", Limits{Frame: 9},
+			append([]byte{byte(Float)}, repeat(8, 0)...), []byte{0, byte(Float)},
+			LimitError{Limit: LimitFrame, Max: 9},
+		},
+		{
+			"frame, a list whose elements cannot fit", Limits{Frame: 10},
+			append([]byte{8, byte(List)}, repeat(8, byte(Int))...), []byte{9, byte(List)},
+			LimitError{Limit: LimitFrame, Max: 10},
+		},
+		{
+			"frame, a string that leaves no room for the others", Limits{Frame: 10},
+			[]byte("\x03\x80\x04\x82abcd\x81\x81"), []byte("\x03\x80\x05\x82"),
+			LimitError{Limit: LimitFrame, Max: 10, Offset: 2},
+		},
+		{
+			"frame, a header that leaves no room for the others", Limits{Frame: 6},
+			[]byte("\x02\x80\x00\x00\x81\x81"), []byte("\x02\x80\x00\x00\x00"),
+			LimitError{Limit: LimitFrame, Max: 6, Offset: 2},
+		},
+		{
+			"frame, nested lists", Limits{Frame: 6},
+			[]byte("\x02\x80\x01\x80\x81\x81"), []byte("\x02\x80\x02\x80"),
+			LimitError{Limit: LimitFrame, Max: 6, Offset: 2},
+		},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := scanAll(t, ProfilePB, c.limits, [][]byte{c.ok})
+			require.NoError(t, err)
+			for i, chunks := range [][][]byte{{c.bad}, bytewise(c.bad)} {
+				_, err = scanAll(t, ProfilePB, c.limits, chunks)
+				assert.Equal(t, &c.want, err, "chunking %d", i)
+			}
+			_, err = scanAll(t, ProfilePB, c.limits, [][]byte{c.bad[:len(c.bad)-1]})
+			assert.NoError(t, err, "refused too early")
+		})
+	}
+}
+
+func TestErrorsNameThePlaceAndTheCause(t *testing.T) {
+	cases := []struct {
+		stream  string
+		profile Profile
+		limits  Limits
+		want    string
+	}{
+		{"GET / HTTP/1.1\r\nHost: example.org\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\n\r\n", ProfileNone, Limits{},
+			`banana: no type byte within 64 bytes of prefix, the peer sent "GET / HTTP/1.1\r\nHost: example.or"…: the peer may be speaking another protocol, such as HTTP or TLS`},
+		{"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", ProfileNone, Limits{},
+			"banana: unknown type byte 0xfc (the peer may be speaking another protocol, such as HTTP or TLS), at byte 0 of the expression"},
+		{"\x02\x80\x01\x81\x88", ProfilePB, Limits{}, "banana: unknown type byte 0x88, at byte 4 of the expression"},
+		{"\x01\x80\x0b\x87", ProfileNone, Limits{}, `banana: a vocabulary element in profile "none", which has no vocabulary, at byte 2 of the expression`},
+		{"\x20\x87", ProfilePB, Limits{}, "banana: no vocabulary word has index 32 (they are 1 to 31), at byte 0 of the expression"},
+		{"\x87", ProfilePB, Limits{}, "banana: no vocabulary word has index 0 (they are 1 to 31), at byte 0 of the expression"},
+		{"\x00\x00\x00\x00\x00\x01\x87", ProfilePB, Limits{}, "banana: a vocabulary element with a huge index, at byte 0 of the expression"},
+		{"\x05\x82", ProfilePB, Limits{String: 4}, `banana: a string of more than 4 bytes (limit "string"), at byte 0 of the expression`},
+		{"\x05\x80", ProfilePB, Limits{List: 4}, `banana: a list of more than 4 elements (limit "list"), at byte 0 of the expression`},
+		{"\x01\x80\x01\x80", ProfilePB, Limits{Depth: 1}, `banana: lists are nested more than 1 levels deep (limit "depth"), at byte 2 of the expression`},
+		{"\x05\x80", ProfilePB, Limits{Frame: 4}, `banana: the expression needs more than 4 bytes (limit "frame"), seen at its byte 0`},
+		{"\x01\x80\x01\x01\x01", ProfilePB, Limits{Prefix: 2}, "banana: no type byte within 2 bytes of prefix, at byte 2 of the expression"},
+	}
+	for _, c := range cases {
+		t.Run(fmt.Sprintf("%.12q", c.stream), func(t *testing.T) {
+			_, err := scanAll(t, c.profile, c.limits, [][]byte{[]byte(c.stream)})
+			assert.EqualError(t, err, c.want)
+		})
+	}
+}
+
+func TestScannerGoesOnInTheAgreedProfile(t *testing.T) {
+	var s Scanner // the zero Scanner is in ProfileNone
+	assert.Equal(t, ProfileNone, s.Profile())
+	stream := aCall(AppendChoice(nil, ProfilePB)) // the client does not wait
+	n, err := s.Next(stream)
+	require.NoError(t, err)
+	assert.Equal(t, 4, n)
+
+	s.SetProfile(ProfilePB)
+	assert.Equal(t, ProfilePB, s.Profile())
+	m, err := s.Next(stream[n:])
+	require.NoError(t, err)
+	assert.Equal(t, len(stream)-n, m)
+
+	s.SetProfile(ProfileNone)
+	_, err = s.Next(stream[n:])
+	require.Error(t, err)
+	s.Reset()
+	assert.Equal(t, ProfileNone, s.Profile())
+	n, err = s.Next(stream)
+	require.NoError(t, err)
+	assert.Equal(t, 4, n)
+}
+
+func TestScannerStandsMisuse(t *testing.T) {
+	var s Scanner
+	stream := []byte("\x02\x80\x00\x00\x81\x05\x82hello")
+	for _, n := range []int{9, 3, 0, 8, 2} { // a buffer that shrinks
+		got, err := s.Next(stream[:n])
+		require.NoError(t, err)
+		require.Zero(t, got)
+	}
+	n, err := s.Next(stream)
+	require.NoError(t, err)
+	assert.Equal(t, len(stream), n)
+}
+
+func TestLimitsHaveDefaultsAndACeiling(t *testing.T) {
+	assert.Equal(t, Limits{64, 655360, 655360, 256, 16777216}, Limits{}.WithDefaults())
+	assert.Equal(t, Limits{64, 655360, 655360, 256, 16777216}, Limits{-1, -2, -3, -4, -5}.WithDefaults())
+	assert.Equal(t, Limits{1, 2, 3, 4, 5}, Limits{1, 2, 3, 4, 5}.WithDefaults())
+	huge := int(^uint(0) >> 1)
+	assert.Equal(t, Limits{1 << 29, 1 << 29, 1 << 29, 1 << 29, 1 << 29}, Limits{huge, huge, huge, huge, huge}.WithDefaults())
+}
+
+func TestScanningDoesNotAllocate(t *testing.T) {
+	frame := aCall(nil)
+	var s Scanner
+	s.Init(ProfilePB, Limits{})
+	_, _ = s.Next(frame) // the stack of open lists is allocated once
+	assert.Zero(t, testing.AllocsPerRun(100, func() {
+		for end := range len(frame) + 1 {
+			_, _ = s.Next(frame[:end])
+		}
+	}))
+}
