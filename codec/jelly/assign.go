@@ -1,0 +1,220 @@
+package jelly
+
+import (
+	"fmt"
+	"reflect"
+	"sync"
+)
+
+// AssignError says that a decoded value does not fit where it should go.
+type AssignError struct {
+	// Path leads from the whole value to the part that does not fit, as in
+	// "[2].name". It is empty if that is the whole.
+	Path string
+	// Source is the part's type as Python calls it, Target the Go type.
+	Source, Target string
+	// Why says more, if there is more to say.
+	Why string
+	// Err is the cause, such as what UnmarshalText returned.
+	Err error
+}
+
+func (e *AssignError) Error() string {
+	s := "cannot use " + e.Source + " as " + e.Target
+	if e.Path != "" {
+		s += " at " + e.Path
+	}
+	if e.Why != "" {
+		s += ": " + e.Why
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap returns the cause.
+func (e *AssignError) Unwrap() error { return e.Err }
+
+// Assign stores a decoded value in what dst points to and converts it if need
+// be; the package documentation has the table. What fits as it is, is stored
+// as it is. Parts of src that are shared are shared in the result too, and are converted
+// once only, so the work is bounded by the size of the encoded value. After an error dst may be
+// partly filled.
+func Assign(dst, src any) error {
+	switch p := dst.(type) {
+	case *any:
+		*p = src
+		return nil
+	case *string:
+		if s, ok := src.(string); ok {
+			*p = s
+			return nil
+		}
+	case *int:
+		if n, ok := src.(int64); ok && int64(int(n)) == n {
+			*p = int(n)
+			return nil
+		}
+	case *int64:
+		if n, ok := src.(int64); ok {
+			*p = n
+			return nil
+		}
+	case *bool:
+		if b, ok := src.(bool); ok {
+			*p = b
+			return nil
+		}
+	case *float64:
+		if f, ok := src.(float64); ok {
+			*p = f
+			return nil
+		}
+	case *[]byte:
+		if b, ok := src.([]byte); ok {
+			*p = b
+			return nil
+		}
+	case *[]any:
+		if l, ok := src.([]any); ok {
+			*p = l
+			return nil
+		}
+	case **Dict:
+		if d, ok := src.(*Dict); ok {
+			*p = d
+			return nil
+		}
+	}
+	v := reflect.ValueOf(dst)
+	if v.Kind() != reflect.Pointer || v.IsNil() {
+		return fmt.Errorf("jelly: Assign needs a pointer to store to, not %T", dst)
+	}
+	return AssignerFor(v.Type().Elem()).Assign(v.Elem(), src)
+}
+
+// Assigner stores decoded values in variables of one type.
+type Assigner struct {
+	typ  reflect.Type
+	into assignFunc
+}
+
+// assignFunc converts src for dst, which is settable.
+type assignFunc func(c *assignment, dst reflect.Value, src any) error
+
+// assigners is a memo: the same type always gives the same Assigner.
+var assigners sync.Map // reflect.Type -> *Assigner
+
+// AssignerFor returns the Assigner for a type. It is made once.
+func AssignerFor(t reflect.Type) *Assigner {
+	if a, ok := assigners.Load(t); ok {
+		return a.(*Assigner)
+	}
+	a, _ := assigners.LoadOrStore(t, &Assigner{typ: t, into: chooseAssign(t)})
+	return a.(*Assigner)
+}
+
+// Type returns the type of the variables.
+func (a *Assigner) Type() reflect.Type { return a.typ }
+
+// Assign stores src in dst, a settable variable of this type.
+func (a *Assigner) Assign(dst reflect.Value, src any) error {
+	var c assignment
+	return a.into(&c, dst, src)
+}
+
+// Value returns src as a value of this type.
+func (a *Assigner) Value(src any) (reflect.Value, error) {
+	if src != nil && reflect.TypeOf(src) == a.typ {
+		return reflect.ValueOf(src), nil
+	}
+	v := reflect.New(a.typ).Elem()
+	return v, a.Assign(v, src)
+}
+
+// AssignFields stores the values of a dictionary in the fields with pb tags of the struct that
+// dst points to. Keys may be str or bytes. Keys without a field are passed over, fields
+// without a key stay as they are.
+func AssignFields(dst any, src *Dict) error {
+	v := reflect.ValueOf(dst)
+	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
+		return fmt.Errorf("jelly: AssignFields needs a pointer to a struct, not %T", dst)
+	}
+	var c assignment
+	return c.fields(v.Elem(), src)
+}
+
+// assignment is what one call of Assign knows.
+type assignment struct {
+	// made has what was made of parts of the source that may be mentioned
+	// again, by part and type. The first is kept by itself: mostly there is only one.
+	first struct {
+		key madeKey
+		v   reflect.Value
+	}
+	made  map[madeKey]reflect.Value
+	depth int
+	text  int // bytes that were given to UnmarshalText
+}
+
+type madeKey struct {
+	id  identity
+	typ reflect.Type
+}
+
+const (
+	// maxAssignDepth ends conversions that would not end, and those of values that refer to one
+	// another in a long chain.
+	maxAssignDepth = 1000
+	// maxUnmarshalText bounds the text that one value may have parsed: a single
+	// long string can be mentioned many times.
+	maxUnmarshalText = 4 << 20
+	// Conversions of less than this are simply done again.
+	cheapBytes, cheapElements = 64, 8
+)
+
+// remembered returns what was made of a part before.
+func (c *assignment) remembered(k madeKey) (reflect.Value, bool) {
+	if k.id.at == nil {
+		return reflect.Value{}, false
+	}
+	if c.first.key == k {
+		return c.first.v, true
+	}
+	v, ok := c.made[k]
+	return v, ok
+}
+
+func (c *assignment) remember(k madeKey, v reflect.Value) {
+	switch {
+	case k.id.at == nil:
+	case c.first.key.typ == nil:
+		c.first.key, c.first.v = k, v
+	default:
+		if c.made == nil {
+			c.made = map[madeKey]reflect.Value{}
+		}
+		c.made[k] = v
+	}
+}
+
+// mismatch is the error for a source of the wrong type.
+func mismatch(src any, t reflect.Type) error {
+	return &AssignError{Source: pythonName(src), Target: t.String()}
+}
+
+func mismatchBecause(src any, t reflect.Type, why string) error {
+	return &AssignError{Source: pythonName(src), Target: t.String(), Why: why}
+}
+
+// at puts a step in front of the path of an error.
+func at(step string, err error) error {
+	if e, ok := err.(*AssignError); ok {
+		if len(e.Path) > 0 && e.Path[0] != '[' && e.Path[0] != '.' {
+			step += "."
+		}
+		e.Path = step + e.Path
+	}
+	return err
+}

@@ -1,0 +1,287 @@
+package jelly
+
+import (
+	"reflect"
+	"strconv"
+)
+
+// sequenceOf returns the elements of what is a sequence in Python, or a set.
+func sequenceOf(src any) ([]any, bool) {
+	switch x := src.(type) {
+	case []any:
+		return x, true
+	case Tuple:
+		return x, true
+	case *Set:
+		if x != nil {
+			return x.list, true
+		}
+	case *FrozenSet:
+		if x != nil {
+			return x.list, true
+		}
+	}
+	return nil, false
+}
+
+func isSequence(src any) bool {
+	_, ok := sequenceOf(src)
+	return ok
+}
+
+// containerKey is the key for what is made of a container.
+func containerKey(src any, t reflect.Type) madeKey {
+	switch x := src.(type) {
+	case []any:
+		return madeKey{sliceIdentity(src, x), t}
+	case Tuple:
+		return madeKey{sliceIdentity(src, x), t}
+	case *Dict, *Set, *FrozenSet:
+		return madeKey{pointerIdentity(src), t}
+	}
+	return madeKey{}
+}
+
+func assignSlice(c *assignment, dst reflect.Value, src any) error {
+	if src == nil {
+		dst.SetZero()
+		return nil
+	}
+	t := dst.Type()
+	list, ok := sequenceOf(src)
+	if !ok {
+		return mismatch(src, t)
+	}
+	k := containerKey(src, t)
+	if len(list) <= cheapElements && isScalar(t.Elem()) {
+		k = madeKey{}
+	}
+	if v, ok := c.remembered(k); ok {
+		dst.Set(v)
+		return nil
+	}
+	made := reflect.MakeSlice(t, len(list), len(list))
+	c.remember(k, made)
+	if err := c.elements(made, list); err != nil {
+		return err
+	}
+	dst.Set(made)
+	return nil
+}
+
+// isScalar reports whether converting to t costs a bounded amount of work.
+func isScalar(t reflect.Type) bool {
+	k := t.Kind()
+	return k >= reflect.Bool && k <= reflect.Float64 || k == reflect.String
+}
+
+func (c *assignment) elements(dst reflect.Value, list []any) error {
+	into := AssignerFor(dst.Type().Elem()).into
+	for i, elem := range list {
+		if err := into(c, dst.Index(i), elem); err != nil {
+			return at("["+strconv.Itoa(i)+"]", err)
+		}
+	}
+	return nil
+}
+
+func assignArray(c *assignment, dst reflect.Value, src any) error {
+	n := dst.Len()
+	if dst.Type().Elem().Kind() == reflect.Uint8 {
+		if b, ok := bytesOf(src); ok {
+			if len(b) != n {
+				return wrongLength(src, dst, len(b))
+			}
+			reflect.Copy(dst, reflect.ValueOf(b))
+			return nil
+		}
+	}
+	list, ok := sequenceOf(src)
+	if !ok {
+		return mismatch(src, dst.Type())
+	}
+	if len(list) != n {
+		return wrongLength(src, dst, len(list))
+	}
+	return c.elements(dst, list)
+}
+
+func bytesOf(src any) ([]byte, bool) {
+	switch x := src.(type) {
+	case []byte:
+		return x, true
+	case string:
+		return []byte(x), true
+	}
+	return nil, false
+}
+
+func wrongLength(src any, dst reflect.Value, n int) error {
+	return mismatchBecause(src, dst.Type(), "its length is "+strconv.Itoa(n))
+}
+
+func assignMap(c *assignment, dst reflect.Value, src any) error {
+	t := dst.Type()
+	var entries []Entry
+	switch x := src.(type) {
+	case nil:
+		dst.SetZero()
+		return nil
+	case *Dict:
+		entries = x.Entries()
+	case *Set, *FrozenSet:
+		list, ok := sequenceOf(src)
+		if !ok || t.Elem().Kind() != reflect.Struct || t.Elem().NumField() > 0 {
+			return mismatch(src, t)
+		}
+		return c.setMap(dst, src, list)
+	default:
+		return mismatch(src, t)
+	}
+	k := containerKey(src, t)
+	if v, ok := c.remembered(k); ok {
+		dst.Set(v)
+		return nil
+	}
+	made := reflect.MakeMapWithSize(t, len(entries))
+	c.remember(k, made)
+	intoValue := AssignerFor(t.Elem()).into
+	for i := range entries {
+		key, err := c.mapKey(t.Key(), entries[i].Key)
+		if err != nil {
+			return at("<key "+strconv.Itoa(i)+">", err)
+		}
+		value := reflect.New(t.Elem()).Elem()
+		if err := intoValue(c, value, entries[i].Value); err != nil {
+			return at(keyStep(entries[i].Key, i), err)
+		}
+		made.SetMapIndex(key, value)
+	}
+	dst.Set(made)
+	return nil
+}
+
+// setMap makes a map with empty values of a set.
+func (c *assignment) setMap(dst reflect.Value, src any, list []any) error {
+	t := dst.Type()
+	k := containerKey(src, t)
+	if v, ok := c.remembered(k); ok {
+		dst.Set(v)
+		return nil
+	}
+	made := reflect.MakeMapWithSize(t, len(list))
+	c.remember(k, made)
+	for i, member := range list {
+		key, err := c.mapKey(t.Key(), member)
+		if err != nil {
+			return at("["+strconv.Itoa(i)+"]", err)
+		}
+		made.SetMapIndex(key, reflect.Zero(t.Elem()))
+	}
+	dst.Set(made)
+	return nil
+}
+
+// mapKey converts a key, and sees to it that Go can compare it: bytes become a string where any key will do.
+func (c *assignment) mapKey(t reflect.Type, src any) (reflect.Value, error) {
+	if b, ok := src.([]byte); ok && t.Kind() == reflect.Interface {
+		src = string(b)
+	}
+	key := reflect.New(t).Elem()
+	if err := AssignerFor(t).into(c, key, src); err != nil {
+		return key, err
+	}
+	if !key.Comparable() {
+		return key, mismatchBecause(src, t, "Go cannot use it as the key of a map: *jelly.Dict can")
+	}
+	return key, nil
+}
+
+func keyStep(key any, i int) string {
+	switch k := key.(type) {
+	case string:
+		return "[" + strconv.Quote(clip(k)) + "]"
+	case []byte:
+		return "[" + strconv.Quote(clip(string(k))) + "]"
+	case int64:
+		return "[" + strconv.FormatInt(k, 10) + "]"
+	}
+	return "<value " + strconv.Itoa(i) + ">"
+}
+
+func assignStruct(c *assignment, dst reflect.Value, src any) error {
+	dict, ok := src.(*Dict)
+	if !ok || dict == nil {
+		return mismatch(src, dst.Type())
+	}
+	return c.fields(dst, dict)
+}
+
+// fields fills a struct. It looks up each field's name, so that a large dictionary
+// which is mentioned often costs no more than a small one.
+func (c *assignment) fields(dst reflect.Value, dict *Dict) error {
+	plan := planOf(dst.Type())
+	if plan.err != nil {
+		return mismatchBecause(dict, dst.Type(), plan.err.Error())
+	}
+	if len(plan.fields) == 0 {
+		return mismatchBecause(dict, dst.Type(), "it has no fields with pb tags")
+	}
+	for i := range plan.fields {
+		f := &plan.fields[i]
+		src, ok := dict.GetName(f.name)
+		if !ok {
+			continue
+		}
+		field, err := settableField(dst, f.index)
+		if err != nil {
+			return mismatchBecause(dict, dst.Type(), err.Error())
+		}
+		if err := AssignerFor(f.typ).into(c, field, src); err != nil {
+			return at("."+f.name, err)
+		}
+	}
+	return nil
+}
+
+// settableField returns a field, and makes the embedded structs on the way to it.
+func settableField(v reflect.Value, index []int) (reflect.Value, error) {
+	for i, n := range index {
+		if i > 0 && v.Kind() == reflect.Pointer {
+			if v.IsNil() {
+				v.Set(reflect.New(v.Type().Elem()))
+			}
+			v = v.Elem()
+		}
+		v = v.Field(n)
+	}
+	return v, nil
+}
+
+// assignPointer makes a new variable, or finds the one that was made of the same
+// dictionary before.
+func assignPointer(c *assignment, dst reflect.Value, src any) error {
+	if src == nil {
+		dst.SetZero()
+		return nil
+	}
+	t := dst.Type()
+	k := containerKey(src, t)
+	if v, ok := c.remembered(k); ok {
+		dst.Set(v)
+		return nil
+	}
+	made := reflect.New(t.Elem())
+	if made.Type() != t {
+		made = made.Convert(t)
+	}
+	c.remember(k, made)
+	if err := AssignerFor(t.Elem()).into(c, made.Elem(), src); err != nil {
+		if e, ok := err.(*AssignError); ok && e.Path == "" {
+			e.Target = t.String()
+		}
+		return err
+	}
+	dst.Set(made)
+	return nil
+}

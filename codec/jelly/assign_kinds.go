@@ -1,0 +1,274 @@
+package jelly
+
+import (
+	"encoding"
+	"math"
+	"math/big"
+	"net/url"
+	"reflect"
+	"time"
+	"unicode/utf8"
+	"unsafe"
+)
+
+var unmarshalerType = reflect.TypeFor[encoding.TextUnmarshaler]()
+
+// chooseAssign decides by the target's type. Every function first takes what
+// fits as it is.
+func chooseAssign(t reflect.Type) assignFunc {
+	convert := chooseConversion(t)
+	if t.Kind() == reflect.Interface {
+		return func(_ *assignment, dst reflect.Value, src any) error {
+			if src == nil {
+				dst.SetZero()
+				return nil
+			}
+			v := reflect.ValueOf(src)
+			if !v.Type().AssignableTo(t) {
+				return mismatchBecause(src, t, "it has not the methods")
+			}
+			dst.Set(v)
+			return nil
+		}
+	}
+	return func(c *assignment, dst reflect.Value, src any) error {
+		if src != nil {
+			if v := reflect.ValueOf(src); v.Type() == t || v.Type().AssignableTo(t) {
+				dst.Set(v)
+				return nil
+			}
+		}
+		if c.depth++; c.depth > maxAssignDepth {
+			return mismatchBecause(src, t, "it is nested too deeply")
+		}
+		err := convert(c, dst, src)
+		c.depth--
+		return err
+	}
+}
+
+func chooseConversion(t reflect.Type) assignFunc {
+	switch t {
+	case reflect.TypeFor[time.Time]():
+		return assignTime
+	case reflect.TypeFor[time.Duration]():
+		return assignDuration
+	case reflect.TypeFor[Timedelta]():
+		return assignTimedelta
+	case reflect.TypeFor[big.Int]():
+		return assignBig
+	case reflect.TypeFor[Decimal]():
+		return assignDecimal
+	case reflect.TypeFor[url.URL]():
+		return assignURL
+	}
+	if t.Kind() != reflect.Pointer && reflect.PointerTo(t).Implements(unmarshalerType) {
+		return assignText(t)
+	}
+	return chooseByKind(t)
+}
+
+func chooseByKind(t reflect.Type) assignFunc {
+	switch t.Kind() {
+	case reflect.Bool:
+		return assignBool
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return assignInt
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		return assignUint
+	case reflect.Float32, reflect.Float64:
+		return assignFloat
+	case reflect.String:
+		return assignString
+	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Uint8 {
+			return assignBytes
+		}
+		return assignSlice
+	case reflect.Array:
+		return assignArray
+	case reflect.Map:
+		return assignMap
+	case reflect.Struct:
+		return assignStruct
+	case reflect.Pointer:
+		return assignPointer
+	}
+	return assignNothing
+}
+
+func assignNothing(_ *assignment, dst reflect.Value, src any) error {
+	return mismatch(src, dst.Type())
+}
+
+func assignBool(_ *assignment, dst reflect.Value, src any) error {
+	if b, ok := src.(bool); ok {
+		dst.SetBool(b)
+		return nil
+	}
+	return mismatch(src, dst.Type())
+}
+
+func assignInt(_ *assignment, dst reflect.Value, src any) error {
+	n, ok := src.(int64)
+	if !ok {
+		switch v := reflect.ValueOf(src); {
+		case isBig(src):
+			return outOfRange(src, dst)
+		case !v.IsValid():
+			return mismatch(src, dst.Type())
+		case v.CanInt():
+			n = v.Int()
+		case v.CanUint():
+			if v.Uint() > math.MaxInt64 {
+				return outOfRange(src, dst)
+			}
+			n = int64(v.Uint())
+		default:
+			return mismatch(src, dst.Type())
+		}
+	}
+	if dst.OverflowInt(n) {
+		return outOfRange(src, dst)
+	}
+	dst.SetInt(n)
+	return nil
+}
+
+func assignUint(_ *assignment, dst reflect.Value, src any) error {
+	var n uint64
+	switch v := reflect.ValueOf(src); {
+	case isBig(src):
+		b := src.(*big.Int)
+		if !b.IsUint64() {
+			return outOfRange(src, dst)
+		}
+		n = b.Uint64()
+	case !v.IsValid():
+		return mismatch(src, dst.Type())
+	case v.CanInt():
+		if v.Int() < 0 {
+			return outOfRange(src, dst)
+		}
+		n = uint64(v.Int())
+	case v.CanUint():
+		n = v.Uint()
+	default:
+		return mismatch(src, dst.Type())
+	}
+	if dst.OverflowUint(n) {
+		return outOfRange(src, dst)
+	}
+	dst.SetUint(n)
+	return nil
+}
+
+func isBig(src any) bool {
+	b, ok := src.(*big.Int)
+	return ok && b != nil
+}
+
+func outOfRange(src any, dst reflect.Value) error {
+	return mismatchBecause(src, dst.Type(), "it is out of range")
+}
+
+func assignFloat(_ *assignment, dst reflect.Value, src any) error {
+	var f float64
+	switch v := reflect.ValueOf(src); {
+	case isBig(src):
+		f, _ = new(big.Float).SetInt(src.(*big.Int)).Float64()
+	case !v.IsValid():
+		return mismatch(src, dst.Type())
+	case v.CanFloat():
+		f = v.Float()
+	case v.CanInt() && v.Type() != reflect.TypeFor[time.Duration]():
+		f = float64(v.Int())
+	case v.CanUint():
+		f = float64(v.Uint())
+	default:
+		d, ok := src.(*Decimal)
+		if !ok || d == nil {
+			return mismatch(src, dst.Type())
+		}
+		f = d.Float64()
+	}
+	if dst.OverflowFloat(f) && !math.IsInf(f, 0) {
+		return outOfRange(src, dst)
+	}
+	dst.SetFloat(f)
+	return nil
+}
+
+// assignString takes bytes too, which is what Python 2 peers send for text.
+func assignString(c *assignment, dst reflect.Value, src any) error {
+	switch x := src.(type) {
+	case string:
+		dst.SetString(x)
+	case []byte:
+		k := bytesKey(x, dst.Type())
+		if v, ok := c.remembered(k); ok {
+			dst.Set(v)
+			return nil
+		}
+		if !utf8.Valid(x) {
+			return mismatchBecause(src, dst.Type(), "it is not valid UTF-8")
+		}
+		dst.SetString(string(x))
+		c.remember(k, valueOf(dst))
+	case Class, Module, Function:
+		dst.SetString(reflect.ValueOf(src).String())
+	default:
+		if v := reflect.ValueOf(src); v.IsValid() && v.Kind() == reflect.String {
+			dst.SetString(v.String())
+			return nil
+		}
+		return mismatch(src, dst.Type())
+	}
+	return nil
+}
+
+// assignBytes takes str too: its UTF-8.
+func assignBytes(c *assignment, dst reflect.Value, src any) error {
+	switch x := src.(type) {
+	case nil:
+		dst.SetZero()
+	case []byte:
+		dst.SetBytes(x)
+	case string:
+		k := stringKey(x, dst.Type())
+		if v, ok := c.remembered(k); ok {
+			dst.Set(v)
+			return nil
+		}
+		dst.SetBytes([]byte(x))
+		c.remember(k, valueOf(dst))
+	default:
+		if isSequence(src) {
+			return assignSlice(c, dst, src)
+		}
+		return mismatch(src, dst.Type())
+	}
+	return nil
+}
+
+// valueOf returns a value of its own for what a variable holds now.
+func valueOf(variable reflect.Value) reflect.Value {
+	v := reflect.New(variable.Type()).Elem()
+	v.Set(variable)
+	return v
+}
+
+// bytesKey is the key for a conversion of bytes. Cheap ones have none.
+func bytesKey(b []byte, t reflect.Type) madeKey {
+	if len(b) < cheapBytes {
+		return madeKey{}
+	}
+	return madeKey{identity{at: unsafe.Pointer(unsafe.SliceData(b)), len: len(b)}, t}
+}
+
+func stringKey(s string, t reflect.Type) madeKey {
+	if len(s) < cheapBytes {
+		return madeKey{}
+	}
+	return madeKey{identity{at: unsafe.Pointer(unsafe.StringData(s)), len: len(s)}, t}
+}

@@ -1,0 +1,166 @@
+package jelly
+
+import (
+	"slices"
+
+	"github.com/perspectivebroker/pb/codec/banana"
+)
+
+// mustHash refuses a container where Python wants something hashable.
+func (e *Encoder) mustHash(what string) error {
+	if e.hashing {
+		return invalid("a %s cannot be the key of a dictionary or the member of a set in Python: use a jelly.Tuple or a *jelly.FrozenSet", what)
+	}
+	return nil
+}
+
+func (e *Encoder) list(v []any) error {
+	if e.hashing {
+		return e.mustHash("list")
+	}
+	if met, err := e.meet(sliceIdentity(v, v)); met || err != nil {
+		return err
+	}
+	return e.sequence(banana.SymList, v)
+}
+
+func (e *Encoder) tuple(v Tuple) error {
+	if met, err := e.meet(sliceIdentity(v, v)); met || err != nil {
+		return err
+	}
+	return e.sequence(banana.SymTuple, v)
+}
+
+func (e *Encoder) sequence(word banana.Symbol, v []any) error {
+	if err := e.open(word, len(v)); err != nil {
+		return err
+	}
+	for i := range v {
+		if err := e.value(v[i]); err != nil {
+			return underIndex(i, err)
+		}
+	}
+	e.close()
+	return nil
+}
+
+func (e *Encoder) dict(d *Dict) error {
+	if d == nil {
+		e.None()
+		return nil
+	}
+	if err := e.mustHash("dictionary"); err != nil {
+		return err
+	}
+	if met, err := e.meet(pointerIdentity(d)); met || err != nil {
+		return err
+	}
+	return e.pairs(d.entries)
+}
+
+func (e *Encoder) pairs(entries []Entry) error {
+	if err := e.open(banana.SymDictionary, len(entries)); err != nil {
+		return err
+	}
+	for i := range entries {
+		if err := e.List(2); err != nil {
+			return err
+		}
+		if err := e.key(entries[i].Key); err != nil {
+			return under("<key "+stepNumber(i)+">", err)
+		}
+		if err := e.value(entries[i].Value); err != nil {
+			return underKey(entries[i].Key, err)
+		}
+		e.close()
+	}
+	e.close()
+	return nil
+}
+
+// key writes what must be hashable.
+func (e *Encoder) key(v any) error {
+	was := e.hashing
+	e.hashing = true
+	err := e.value(v)
+	e.hashing = was
+	return err
+}
+
+func (e *Encoder) kw(names []string, values []any) error {
+	if len(names) != len(values) {
+		return invalid("%d names for %d values", len(names), len(values))
+	}
+	if err := e.open(banana.SymDictionary, len(names)); err != nil {
+		return err
+	}
+	for i, name := range names {
+		if err := e.List(2); err != nil {
+			return err
+		}
+		if err := e.Str(name); err != nil {
+			return under("<key "+stepNumber(i)+">", err)
+		}
+		if err := e.value(values[i]); err != nil {
+			return underKey(name, err)
+		}
+		e.close()
+	}
+	e.close()
+	return nil
+}
+
+// stringMap is the fast way for the commonest map.
+func (e *Encoder) stringMap(m map[string]any) error {
+	if err := e.mustHash("dictionary"); err != nil {
+		return err
+	}
+	if m != nil {
+		if met, err := e.meet(pointerIdentity(m)); met || err != nil {
+			return err
+		}
+	}
+	if err := e.open(banana.SymDictionary, len(m)); err != nil {
+		return err
+	}
+	first := len(e.names)
+	for name := range m {
+		e.names = append(e.names, name)
+	}
+	last := len(e.names)
+	slices.Sort(e.names[first:])
+	// What is nested uses the scratch behind last, and may move it.
+	for i := first; i < last; i++ {
+		name := e.names[i]
+		if err := e.List(2); err != nil {
+			return err
+		}
+		if err := e.Str(name); err != nil {
+			return underKey(name, err)
+		}
+		if err := e.value(m[name]); err != nil {
+			return underKey(name, err)
+		}
+		e.close()
+	}
+	e.names = e.names[:first]
+	e.close()
+	return nil
+}
+
+// set writes a Set or a FrozenSet; v is the pointer to it.
+func (e *Encoder) set(v any, word string, list []any) error {
+	if met, err := e.meet(pointerIdentity(v)); met || err != nil {
+		return err
+	}
+	if err := e.openNamed(word, len(list)); err != nil {
+		return err
+	}
+	for i := range list {
+		if err := e.key(list[i]); err != nil {
+			return underIndex(i, err)
+		}
+	}
+	e.close()
+	return nil
+}

@@ -1,0 +1,214 @@
+package jelly
+
+import (
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/perspectivebroker/pb/codec/banana"
+)
+
+// object reads an instance of a class: [class state] or [class luid state].
+func (d *Decoder) object(start int, word banana.Token, n int, slot *any) (hash, error) {
+	name := word.Bytes
+	if word.Kind == banana.Vocab {
+		name = []byte(word.Text())
+	}
+	class, registered := d.Registry.lookup(name)
+	switch {
+	case d.Taster != nil && !d.Taster.TypeAllowed(string(name)):
+		return 0, d.insecure(start, "type %q is not allowed: SecurityOptions.AllowTypes would allow it", clip(string(name)))
+	case registered:
+		return d.registered(class, start, n, slot)
+	case d.Taster.ClassAllowed(string(name)):
+		if n < 1 {
+			return 0, d.fail(start, "an instance wants a state")
+		}
+		x := &Instance{Class: string(name)}
+		*slot = x
+		d.begun(x, hashable)
+		if _, err := d.value(&x.State); err != nil {
+			return 0, err
+		}
+		return hashable, d.skip(n - 1)
+	}
+	return 0, d.insecure(start, "class %q is not registered: Registry.Register would let its objects in", clip(string(name)))
+}
+
+func (d *Decoder) registered(class classOf, start, n int, slot *any) (hash, error) {
+	u := &Unbound{Tag: class.name, Offset: start, instance: true, entry: class.ClassEntry}
+	u.put(slot)
+	d.begun(u, hashable)
+	if class.Kind == RemoteCache {
+		if n < 2 {
+			return 0, d.fail(start, fmt.Sprintf("the cache %s wants an id and a state", class.name))
+		}
+		at := d.r.Offset()
+		luid, err := d.r.Next()
+		if err != nil {
+			return 0, d.malformed(err)
+		}
+		if luid.Kind != banana.Int {
+			return 0, d.fail(at, fmt.Sprintf("the id of the cache %s must be an integer of 64 bits", class.name))
+		}
+		u.ID = luid.Int
+		n--
+	}
+	if n < 1 {
+		return 0, d.fail(start, fmt.Sprintf("the object %s wants a state", class.name))
+	}
+	return hashable, d.state(u, n)
+}
+
+// state reads an instance's state, the first of n elements, and enters it among the Unbounds.
+func (d *Decoder) state(u *Unbound, n int) error {
+	if _, err := d.value(&u.State); err != nil {
+		return err
+	}
+	d.unbound = append(d.unbound, u)
+	d.instances = true
+	return d.skip(n - 1)
+}
+
+// objectReference reads [remote id] and the like.
+func (d *Decoder) objectReference(t tag, start, n int, slot *any) (hash, error) {
+	if n < 1 {
+		return 0, d.fail(start, t.String()+" wants an id")
+	}
+	at := d.r.Offset()
+	id, err := d.r.Next()
+	if err != nil {
+		return 0, d.malformed(err)
+	}
+	u := &Unbound{Tag: tagNames[t], Offset: start}
+	switch {
+	case id.Kind == banana.Int:
+		u.ID = id.Int
+	case id.IsText() && len(id.Bytes) <= maxClassName:
+		u.Name = id.AppendText(nil)
+	default:
+		return 0, d.fail(at, t.String()+" wants an integer of 64 bits or a name")
+	}
+	u.put(slot)
+	d.unbound = append(d.unbound, u)
+	return hashable, d.skip(n - 1)
+}
+
+// persistent reads [persistent id]; the id is raw Banana.
+func (d *Decoder) persistent(start, n int, slot *any) (hash, error) {
+	if n < 1 {
+		return 0, d.fail(start, "persistent wants an id")
+	}
+	t, err := d.r.Next()
+	if err != nil {
+		return 0, d.malformed(err)
+	}
+	var id any
+	switch t.Kind {
+	case banana.Int:
+		id = t.Int
+	case banana.Float:
+		id = t.Float
+	case banana.String, banana.Vocab:
+		id = t.AppendText([]byte{})
+	case banana.List:
+		return 0, d.fail(start, "the id of a persistent object must not be a list")
+	default:
+		id = t.Big()
+	}
+	if d.PersistentLoad == nil {
+		*slot = Persistent{ID: id}
+	} else if *slot, err = d.PersistentLoad(id); err != nil {
+		return 0, &DecodeError{Offset: start, What: "a persistent object cannot be loaded", Err: err}
+	}
+	return hashable, d.skip(n - 1)
+}
+
+// names reads the types that are little more than a name: of classes, modules and what is in them.
+func (d *Decoder) names(t tag, start, n int, slot *any) (hash, error) {
+	if t == tagInstance {
+		return d.oldInstance(start, n, slot)
+	}
+	at := d.r.Offset()
+	token, err := d.text(t, n)
+	if err != nil {
+		return 0, err
+	}
+	name := token.Text()
+	if t == tagUnpersistable {
+		*slot = Unpersistable{Reason: name}
+		return hashable, d.skip(n - 1)
+	}
+	if len(name) > maxClassName || !utf8.ValidString(name) {
+		return 0, d.fail(at, fmt.Sprintf("%q is no name of a %s", clip(name), t))
+	}
+	switch t {
+	case tagModule:
+		if !d.Taster.ModuleAllowed(name) {
+			return 0, d.insecure(start, "module %q is not allowed: SecurityOptions.AllowModules would allow it", clip(name))
+		}
+		*slot = Module(name)
+	case tagClass:
+		if !d.Taster.ModuleAllowed(moduleOf(name)) || !d.Taster.ClassAllowed(name) {
+			return 0, d.insecure(start, "class %q is not allowed: SecurityOptions.AllowInstancesOf would allow it", clip(name))
+		}
+		*slot = Class(name)
+	case tagFunction:
+		if !d.Taster.ModuleAllowed(moduleOf(name)) {
+			return 0, d.insecure(start, "function %q is not allowed: SecurityOptions.AllowModules would allow it", clip(name))
+		}
+		*slot = Function(name)
+	case tagMethod:
+		return d.method(name, start, n, slot)
+	}
+	return hashable, d.skip(n - 1)
+}
+
+// method reads [method name self class] behind the name.
+func (d *Decoder) method(name string, start, n int, slot *any) (hash, error) {
+	if n < 3 {
+		return 0, d.fail(start, "method wants a name, an object and a class")
+	}
+	m := &Method{Name: name}
+	*slot = m
+	d.begun(m, hashable)
+	if _, err := d.value(&m.Self); err != nil {
+		return 0, err
+	}
+	at := d.r.Offset()
+	if _, err := d.value(&m.Class); err != nil {
+		return 0, err
+	}
+	if _, ok := m.Class.(Class); !ok {
+		return 0, d.insecure(at, "the class of a method is no class")
+	}
+	return hashable, d.skip(n - 3)
+}
+
+// oldInstance reads [instance [class name] state].
+func (d *Decoder) oldInstance(start, n int, slot *any) (hash, error) {
+	if n < 2 {
+		return 0, d.fail(start, "instance wants a class and a state")
+	}
+	pending := d.refs.pending
+	d.refs.pending = nil // They wait for the object, not for its class.
+	var class any
+	at := d.r.Offset()
+	if _, err := d.value(&class); err != nil {
+		return 0, err
+	}
+	d.refs.pending = pending
+	name, ok := class.(Class)
+	if !ok {
+		return 0, d.insecure(at, "the class of an instance is no class")
+	}
+	if found, ok := d.Registry.lookup([]byte(name)); ok && found.Kind == RemoteCopy {
+		return d.registered(found, start, n-1, slot)
+	}
+	x := &Instance{Class: string(name), Old: true}
+	*slot = x
+	d.begun(x, hashable)
+	if _, err := d.value(&x.State); err != nil {
+		return 0, err
+	}
+	return hashable, d.skip(n - 2)
+}

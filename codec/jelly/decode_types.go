@@ -1,0 +1,279 @@
+package jelly
+
+import (
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/perspectivebroker/pb/codec/banana"
+)
+
+// tagged reads an expression of Jelly's own types; n elements are left of it.
+func (d *Decoder) tagged(t tag, start, n int, slot *any) (hash, error) {
+	switch t {
+	case tagUnicode:
+		return d.unicode(n, slot)
+	case tagList:
+		elems := d.room(n)
+		*slot = elems
+		d.begun(*slot, unhashable)
+		_, err := d.elements(elems)
+		return unhashable, err
+	case tagTuple:
+		elems := Tuple(d.room(n))
+		*slot = elems
+		d.begun(*slot, unhashable) // As far as anybody knows within it.
+		return d.elements(elems)
+	case tagDictionary:
+		return unhashable, d.dictionary(n, slot)
+	case tagPyNone:
+		*slot = nil
+		return hashable, d.skip(n)
+	case tagBoolean:
+		return d.boolean(n, slot)
+	case tagReference:
+		return d.reference(start, n, slot)
+	case tagDereference:
+		return d.dereference(start, n, slot)
+	case tagRemote, tagLocal, tagCached, tagLCache:
+		return d.objectReference(t, start, n, slot)
+	case tagSet:
+		set := NewSet(d.room(n)...)
+		*slot = set
+		d.begun(set, unhashable)
+		return unhashable, d.members(t, set.list)
+	case tagFrozenset:
+		set := NewFrozenSet(d.room(n)...)
+		*slot = set
+		d.begun(set, unhashable)
+		return hashable, d.members(t, set.list)
+	case tagDatetime, tagDate, tagTime, tagTimedelta:
+		return d.calendar(t, start, n, slot)
+	case tagDecimal:
+		return d.decimal(start, n, slot)
+	case tagPersistent:
+		return d.persistent(start, n, slot)
+	}
+	return d.names(t, start, n, slot)
+}
+
+// begun tells the references that wait for it that a container has begun.
+func (d *Decoder) begun(v any, h hash) {
+	if len(d.refs.pending) > 0 {
+		d.refs.settle(v, h)
+	}
+}
+
+// room returns the slots for n elements. banana.Reader has seen to it that the frame has at
+// least n bytes more. An empty container that is shared gets a place
+// in memory, for without one it would have no identity.
+func (d *Decoder) room(n int) []any {
+	if n == 0 && len(d.refs.pending) > 0 {
+		return make([]any, 0, 1)
+	}
+	return make([]any, n)
+}
+
+func (d *Decoder) unicode(n int, slot *any) (hash, error) {
+	at := d.r.Offset()
+	t, err := d.text(tagUnicode, n)
+	if err != nil {
+		return 0, err
+	}
+	if t.Kind == banana.Vocab {
+		*slot = t.Text()
+		return hashable, d.skip(n - 1)
+	}
+	if !utf8.Valid(t.Bytes) {
+		return 0, d.fail(at, "unicode is not valid UTF-8")
+	}
+	*slot = d.strings.box(t.Bytes)
+	if n > 1 {
+		return hashable, d.skip(n - 1)
+	}
+	return hashable, nil
+}
+
+func (d *Decoder) boolean(n int, slot *any) (hash, error) {
+	at := d.r.Offset()
+	t, err := d.text(tagBoolean, n)
+	switch {
+	case err != nil:
+		return 0, err
+	case t.TextIs("true"):
+		*slot = true
+	case t.TextIs("false"):
+		*slot = false
+	default:
+		return 0, d.fail(at, fmt.Sprintf("boolean is %q, neither true nor false", clip(t.Text())))
+	}
+	return hashable, d.skip(n - 1)
+}
+
+// shortestPair is the size of a pair of empty strings: a list's two bytes, and one for each.
+const shortestPair = 4
+
+func (d *Decoder) dictionary(n int, slot *any) error {
+	if n > len(d.r.Rest())/shortestPair {
+		return d.fail(d.r.Offset(), "a dictionary is not made of pairs")
+	}
+	dict := &Dict{entries: make([]Entry, n)}
+	*slot = dict
+	d.begun(dict, unhashable)
+	if n > 0 && d.depth == 0 {
+		return d.tooDeep(d.r.Offset())
+	}
+	d.depth--
+	for i := range dict.entries {
+		at := d.r.Offset()
+		pair, err := d.r.Next()
+		if err != nil {
+			return d.malformed(err)
+		}
+		if pair.Kind != banana.List || pair.Int != 2 {
+			return d.fail(at, "a dictionary is not made of pairs")
+		}
+		at = d.r.Offset()
+		h, err := d.value(&dict.entries[i].Key)
+		if err != nil {
+			return err
+		}
+		if h != hashable {
+			return d.unhashable(at, "the key of a dictionary", h)
+		}
+		if _, err := d.value(&dict.entries[i].Value); err != nil {
+			return err
+		}
+	}
+	d.depth++
+	return nil
+}
+
+func (d *Decoder) members(t tag, list []any) error {
+	for i := range list {
+		at := d.r.Offset()
+		h, err := d.value(&list[i])
+		if err != nil {
+			return err
+		}
+		if h != hashable {
+			return d.unhashable(at, "a member of a "+t.String(), h)
+		}
+	}
+	return nil
+}
+
+func (d *Decoder) unhashable(at int, what string, h hash) error {
+	if h == unresolved {
+		return d.fail(at, what+" is a reference that has not come yet")
+	}
+	return d.fail(at, what+" is not hashable")
+}
+
+func (d *Decoder) calendar(t tag, start, n int, slot *any) (hash, error) {
+	token, err := d.text(t, n)
+	if err != nil {
+		return 0, err
+	}
+	var f [7]int64
+	count, ok := parseInts(token.Bytes, &f)
+	if ok {
+		ok = false
+		switch t {
+		case tagDatetime:
+			date, clock := Date{int(f[0]), time.Month(f[1]), int(f[2])}, TimeOfDay{int(f[3]), int(f[4]), int(f[5]), int(f[6])}
+			if ok = count >= 3 && date.Valid() && clock.Valid(); ok {
+				*slot = time.Date(date.Year, date.Month, date.Day, clock.Hour, clock.Minute, clock.Second, clock.Microsecond*1000, time.UTC)
+			}
+		case tagDate:
+			date := Date{int(f[0]), time.Month(f[1]), int(f[2])}
+			ok = count == 3 && date.Valid()
+			*slot = date
+		case tagTime:
+			clock := TimeOfDay{int(f[0]), int(f[1]), int(f[2]), int(f[3])}
+			ok = count <= 4 && clock.Valid()
+			*slot = clock
+		case tagTimedelta:
+			var delta Timedelta
+			if delta, ok = normalTimedelta(f[0], f[1], f[2]); count != 3 {
+				ok = false
+			}
+			if span, short := delta.Duration(); short {
+				*slot = span
+			} else {
+				*slot = delta
+			}
+		}
+	}
+	if !ok {
+		return 0, d.fail(start, fmt.Sprintf("%q is no %s", clip(token.Text()), t))
+	}
+	return hashable, d.skip(n - 1)
+}
+
+// parseInts reads integers with white space between them, at most as many as f holds, written as
+// Python's int takes them.
+func parseInts(text []byte, f *[7]int64) (count int, ok bool) {
+	for i := 0; i < len(text); {
+		if isSpace(text[i]) {
+			i++
+			continue
+		}
+		if count == len(f) {
+			return 0, false
+		}
+		negative := text[i] == '-'
+		if negative || text[i] == '+' {
+			i++
+		}
+		var n int64
+		digits := 0
+		for ; i < len(text) && !isSpace(text[i]); i++ {
+			c := text[i]
+			if c == '_' && digits > 0 && text[i-1] != '_' && i+1 < len(text) && !isSpace(text[i+1]) {
+				continue
+			}
+			if c < '0' || c > '9' || n > 1<<59 {
+				return 0, false
+			}
+			n = n*10 + int64(c-'0')
+			digits++
+		}
+		if digits == 0 {
+			return 0, false
+		}
+		if negative {
+			n = -n
+		}
+		f[count] = n
+		count++
+	}
+	return count, true
+}
+
+func isSpace(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
+
+func (d *Decoder) decimal(start, n int, slot *any) (hash, error) {
+	if n < 2 {
+		return 0, d.fail(start, "decimal wants a value and an exponent")
+	}
+	value, err := d.r.Next()
+	if err != nil {
+		return 0, d.malformed(err)
+	}
+	exponent, err := d.r.Next()
+	if err != nil {
+		return 0, d.malformed(err)
+	}
+	if !value.IsInt() || exponent.Kind != banana.Int {
+		return 0, d.fail(start, "decimal wants an integer and an exponent of 64 bits")
+	}
+	x := &Decimal{exponent: exponent.Int}
+	if value.Kind == banana.Int {
+		x.coefficient.SetInt64(value.Int)
+	} else {
+		x.coefficient = *value.Big()
+	}
+	*slot = x
+	return hashable, d.skip(n - 2)
+}

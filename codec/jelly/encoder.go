@@ -1,0 +1,276 @@
+package jelly
+
+import (
+	"fmt"
+	"math/big"
+	"unicode/utf8"
+
+	"github.com/perspectivebroker/pb/codec/banana"
+)
+
+// Encoder writes the expressions of one Fragment. It is given to JellyTo methods and
+// must not be kept by them.
+type Encoder struct {
+	buf []byte
+	ctx Context
+	lim banana.Limits // ctx.Limits with defaults in place
+
+	// depth is the number of Banana lists that are open here, wrappers of
+	// references not counted, and deepest its maximum in this jelly call.
+	depth, deepest int
+	// nest is the number of values that are being encoded here. It ends
+	// recursion that opens no list, such as a JellyTo that returns itself.
+	nest int
+	// hashing is set while what is written must be hashable in Python.
+	hashing bool
+	// failed is the first error that a JellyTo method was given.
+	failed error
+
+	sharing sharing
+	holes   []hole
+	keep    []any
+	names   []string // scratch for the sorted keys of maps, used as a stack
+}
+
+// hole is an expression that is not there yet.
+type hole struct {
+	at      int
+	payload any
+}
+
+// Profile returns the profile that is written.
+func (e *Encoder) Profile() banana.Profile { return e.ctx.Profile }
+
+// Limits returns what the peer accepts.
+func (e *Encoder) Limits() banana.Limits { return e.lim }
+
+// Invoker returns Context.Invoker: the connection that the value will go to, or nil.
+func (e *Encoder) Invoker() any { return e.ctx.Invoker }
+
+// Perspective returns Context.Perspective: whom the value is shown to, or nil.
+func (e *Encoder) Perspective() any { return e.ctx.Perspective }
+
+// Keep makes the fragment hold on to x until it is freed.
+func (e *Encoder) Keep(x any) { e.keep = append(e.keep, x) }
+
+// Hole leaves room for one expression that only the owner of the connection
+// can write. Fragment.Append passes payload to its fill function there.
+func (e *Encoder) Hole(payload any) {
+	e.holes = append(e.holes, hole{len(e.buf), payload})
+}
+
+// List writes the head of a raw list; its n elements must follow. Within JellyTo
+// the list counts as open until JellyTo returns.
+func (e *Encoder) List(n int) error {
+	if n > e.lim.List {
+		return &EncodeError{What: "too long", Err: e.lim.CheckList(n)}
+	}
+	if len(e.buf) > e.lim.Frame {
+		return &EncodeError{What: "the message is too large", Err: e.lim.CheckFrame(len(e.buf))}
+	}
+	e.depth++
+	if e.depth > e.deepest {
+		e.deepest = e.depth
+		if e.depth >= e.lim.Depth {
+			return e.tooDeep(e.depth + 1)
+		}
+	}
+	e.buf = banana.AppendList(e.buf, n)
+	return nil
+}
+
+// close ends what List opened.
+func (e *Encoder) close() { e.depth-- }
+
+// tooDeep is about a frame of that depth, the list of the message around it included.
+func (e *Encoder) tooDeep(depth int) error {
+	return &EncodeError{What: "nested too deeply", Err: e.lim.CheckDepth(depth)}
+}
+
+// open begins [word, …] with n elements behind the word.
+func (e *Encoder) open(word banana.Symbol, n int) error {
+	if err := e.List(n + 1); err != nil {
+		return err
+	}
+	e.buf = banana.AppendSymbol(e.buf, e.ctx.Profile, word)
+	return nil
+}
+
+// openNamed is open for a word that the vocabulary lacks.
+func (e *Encoder) openNamed(word string, n int) error {
+	if err := e.List(n + 1); err != nil {
+		return err
+	}
+	e.buf = append(append(e.buf, byte(len(word)), byte(banana.String)), word...)
+	return nil
+}
+
+// Symbol writes a word of the vocabulary as a raw string.
+func (e *Encoder) Symbol(s banana.Symbol) {
+	e.buf = banana.AppendSymbol(e.buf, e.ctx.Profile, s)
+}
+
+// String writes a raw string, which is what Python calls bytes. Str writes text.
+func (e *Encoder) String(s string) error {
+	if err := e.fits(len(s)); err != nil {
+		return err
+	}
+	e.buf = banana.AppendString(e.buf, e.ctx.Profile, s)
+	return nil
+}
+
+// Bytes writes b as String does.
+func (e *Encoder) Bytes(b []byte) error {
+	if err := e.fits(len(b)); err != nil {
+		return err
+	}
+	e.buf = banana.AppendBytes(e.buf, e.ctx.Profile, b)
+	return nil
+}
+
+// fits checks the length of a string and what it makes of the whole.
+func (e *Encoder) fits(n int) error {
+	if n > e.lim.String {
+		return &EncodeError{What: "too long", Err: e.lim.CheckString(n)}
+	}
+	if n > 64 && len(e.buf)+n > e.lim.Frame {
+		return &EncodeError{What: "the message is too large", Err: e.lim.CheckFrame(len(e.buf) + n)}
+	}
+	return nil
+}
+
+// Int writes an integer.
+func (e *Encoder) Int(n int64) { e.buf = banana.AppendInt(e.buf, n) }
+
+// Uint writes an integer.
+func (e *Encoder) Uint(n uint64) { e.buf = banana.AppendUint(e.buf, n) }
+
+// Big writes an integer of up to 448 bits.
+func (e *Encoder) Big(n *big.Int) error {
+	b, err := banana.AppendBig(e.buf, n)
+	if err != nil {
+		return &EncodeError{What: "too large", Err: err}
+	}
+	e.buf = b
+	return nil
+}
+
+// Float writes a float.
+func (e *Encoder) Float(f float64) { e.buf = banana.AppendFloat(e.buf, f) }
+
+// None writes [None].
+func (e *Encoder) None() {
+	e.buf = banana.AppendSymbol(banana.AppendList(e.buf, 1), e.ctx.Profile, banana.SymNone)
+}
+
+// Bool writes [boolean "true"] or [boolean "false"].
+func (e *Encoder) Bool(b bool) {
+	if b {
+		e.buf = append(e.buf, "\x02\x80\x07\x82boolean\x04\x82true"...)
+	} else {
+		e.buf = append(e.buf, "\x02\x80\x07\x82boolean\x05\x82false"...)
+	}
+}
+
+// Str writes [unicode s], a Python str. s must be valid UTF-8.
+func (e *Encoder) Str(s string) error {
+	if !utf8.ValidString(s) {
+		return invalid("the string %q is not valid UTF-8: send text, or use []byte", clip(s))
+	}
+	e.buf = append(e.buf, "\x02\x80\x07\x82unicode"...)
+	return e.String(s)
+}
+
+// Value writes any value, as Fragment.Jelly describes. After an error the whole
+// jelly call fails, even if JellyTo does not pass it on.
+func (e *Encoder) Value(v any) error {
+	err := e.value(v)
+	if err != nil && e.failed == nil {
+		e.failed = err
+	}
+	return err
+}
+
+func (e *Encoder) value(v any) error {
+	switch x := v.(type) {
+	case nil:
+		e.None()
+	case string:
+		return e.Str(x)
+	case int:
+		e.Int(int64(x))
+	case int64:
+		e.Int(x)
+	case bool:
+		e.Bool(x)
+	case float64:
+		e.Float(x)
+	case []byte:
+		return e.Bytes(x)
+	case []any:
+		return e.list(x)
+	case Tuple:
+		return e.tuple(x)
+	case *Dict:
+		return e.dict(x)
+	case map[string]any:
+		return e.stringMap(x)
+	case Jellyable:
+		return e.jellyable(x, v)
+	default:
+		return e.other(v)
+	}
+	return nil
+}
+
+// jellyable lets x write itself, and holds it to what it promised.
+func (e *Encoder) jellyable(x Jellyable, self any) error {
+	if isNilPointer(self) {
+		e.None()
+		return nil
+	}
+	hashing, depth := e.hashing, e.depth
+	e.hashing = false // Objects are hashable, whatever their state is.
+	if e.nest++; e.nest > 2*e.lim.Depth {
+		return invalid("the JellyTo method of %T goes on without end", self)
+	}
+	before := len(e.buf) + len(e.holes)
+	err := x.JellyTo(e, self)
+	if err == nil && before == len(e.buf)+len(e.holes) {
+		err = fmt.Errorf("the JellyTo method of %T wrote nothing", self)
+	}
+	e.nest--
+	e.hashing, e.depth = hashing, depth
+	return err
+}
+
+// Instance writes [class state] and takes part in sharing: if the object with this
+// identity, a pointer, was met before in this call it writes a reference to it
+// instead. state is a value, or a function that writes one and is called only if it is needed.
+func (e *Encoder) Instance(identity any, class string, state any) error {
+	err := e.classAndState(identityOf(identity), class, state)
+	if err != nil && e.failed == nil {
+		e.failed = err
+	}
+	return err
+}
+
+func (e *Encoder) classAndState(id identity, class string, state any) error {
+	if met, err := e.meet(id); met || err != nil {
+		return err
+	}
+	if err := e.List(2); err != nil {
+		return err
+	}
+	if err := e.String(class); err != nil {
+		return err
+	}
+	var err error
+	if write, ok := state.(func() error); ok {
+		err = write()
+	} else {
+		err = e.value(state)
+	}
+	e.close()
+	return err
+}

@@ -1,0 +1,212 @@
+package jelly
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/perspectivebroker/pb/codec/banana"
+)
+
+// field is one struct field that crosses.
+type field struct {
+	name      string
+	index     []int // path through embedded structs
+	goName    string
+	typ       reflect.Type
+	omitEmpty bool
+	options   []string
+}
+
+// structPlan says which fields of a struct cross. It is empty for a struct
+// without pb tags.
+type structPlan struct {
+	fields []field
+	byName map[string]int
+	err    error
+}
+
+// Field describes a field with a pb tag, for those who fill structs by other ways than Assign.
+type Field struct {
+	// Name is the name on the wire, Index the path for reflect.Value.FieldByIndex.
+	Name  string
+	Index []int
+	// Type is the field's type.
+	Type reflect.Type
+	// Options are what stands behind the name in the tag.
+	Options []string
+}
+
+// Fields returns the fields of a struct type that have a pb tag, in order, those of embedded structs
+// where they stand. There are none if t is no such struct. An error says that
+// two fields have one name or that a tagged field is not exported.
+func Fields(t reflect.Type) ([]Field, error) {
+	if t.Kind() != reflect.Struct {
+		return nil, nil
+	}
+	plan := planOf(t)
+	out := make([]Field, len(plan.fields))
+	for i, f := range plan.fields {
+		out[i] = Field{Name: f.name, Index: slices.Clone(f.index), Type: f.typ, Options: slices.Clone(f.options)}
+	}
+	return out, plan.err
+}
+
+// plans remembers the plan of each type. It is a memo: the same type always
+// gives the same plan.
+var plans sync.Map // reflect.Type -> *structPlan
+
+func planOf(t reflect.Type) *structPlan {
+	if p, ok := plans.Load(t); ok {
+		return p.(*structPlan)
+	}
+	plan := &structPlan{byName: map[string]int{}}
+	plan.collect(t, nil, map[reflect.Type]bool{})
+	p, _ := plans.LoadOrStore(t, plan)
+	return p.(*structPlan)
+}
+
+// collect adds the fields of t, which lies at index in the outermost struct.
+func (p *structPlan) collect(t reflect.Type, index []int, seen map[reflect.Type]bool) {
+	if seen[t] {
+		return // A struct that embeds a pointer to itself.
+	}
+	seen[t] = true
+	defer delete(seen, t)
+	for i := range t.NumField() {
+		f := t.Field(i)
+		tag, tagged := f.Tag.Lookup("pb")
+		name, rest, more := strings.Cut(tag, ",")
+		path := append(slices.Clone(index), i)
+		if !tagged && f.Anonymous {
+			inner := f.Type
+			if inner.Kind() == reflect.Pointer {
+				inner = inner.Elem()
+			}
+			// Through an embedded pointer of an unexported type nothing can be set.
+			if inner.Kind() == reflect.Struct && (f.IsExported() || f.Type.Kind() == reflect.Struct) {
+				p.collect(inner, path, seen)
+			}
+			continue
+		}
+		if !tagged || name == "-" {
+			continue
+		}
+		if !f.IsExported() {
+			p.fail(fmt.Errorf("field %s of %s has a pb tag but is not exported", f.Name, t))
+			continue
+		}
+		if name == "" {
+			name = f.Name
+		}
+		var options []string
+		if more {
+			options = strings.Split(rest, ",")
+		}
+		p.add(field{name: name, index: path, goName: f.Name, typ: f.Type,
+			omitEmpty: slices.Contains(options, "omitempty"), options: options}, t)
+	}
+}
+
+// add enters a field. One that lies less deep hides another of its name, as in Go.
+func (p *structPlan) add(f field, t reflect.Type) {
+	i, ok := p.byName[f.name]
+	if !ok {
+		p.byName[f.name] = len(p.fields)
+		p.fields = append(p.fields, f)
+		return
+	}
+	switch other := p.fields[i]; {
+	case len(f.index) < len(other.index):
+		p.fields[i] = f
+	case len(f.index) == len(other.index):
+		p.fail(fmt.Errorf("two fields of %s have the name %q in their pb tags", t, f.name))
+	}
+}
+
+func (p *structPlan) fail(err error) {
+	if p.err == nil {
+		p.err = err
+	}
+}
+
+// Fields writes the dictionary of the fields of a struct that have a pb tag,
+// whatever else v is. v is a struct or a pointer to one. The dictionary cannot be
+// mentioned again; the object that it is the state of can.
+func (e *Encoder) Fields(v any) error {
+	r := reflect.ValueOf(v)
+	for r.Kind() == reflect.Pointer && !r.IsNil() {
+		r = r.Elem()
+	}
+	if r.Kind() != reflect.Struct {
+		return refuse("%T is not a struct", v)
+	}
+	return e.fields(planOf(r.Type()), r)
+}
+
+func (e *Encoder) fields(plan *structPlan, r reflect.Value) error {
+	if plan.err != nil {
+		return invalid("%v", plan.err)
+	}
+	n := 0
+	for i := range plan.fields {
+		if _, ok := plan.fields[i].in(r); ok {
+			n++
+		}
+	}
+	if err := e.open(banana.SymDictionary, n); err != nil {
+		return err
+	}
+	for i := range plan.fields {
+		f := &plan.fields[i]
+		v, ok := f.in(r)
+		if !ok {
+			continue
+		}
+		if err := e.List(2); err != nil {
+			return err
+		}
+		if err := e.Str(f.name); err != nil {
+			return under("."+f.goName, err)
+		}
+		if err := e.reflectedValue(v); err != nil {
+			return under("."+f.goName, err)
+		}
+		e.close()
+	}
+	e.close()
+	return nil
+}
+
+// in returns the field of a struct, unless it is left out: because it is empty
+// and may be, or lies in an embedded pointer that is nil.
+func (f *field) in(r reflect.Value) (reflect.Value, bool) {
+	if len(f.index) == 1 {
+		r = r.Field(f.index[0])
+	} else {
+		for i, n := range f.index {
+			if i > 0 && r.Kind() == reflect.Pointer {
+				if r.IsNil() {
+					return reflect.Value{}, false
+				}
+				r = r.Elem()
+			}
+			r = r.Field(n)
+		}
+	}
+	if f.omitEmpty && isEmpty(r) {
+		return reflect.Value{}, false
+	}
+	return r, true
+}
+
+// isEmpty is what omitempty means in encoding/json, but for structs, which are empty if they are zero.
+func isEmpty(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Array, reflect.Map, reflect.Slice, reflect.String:
+		return v.Len() == 0
+	}
+	return v.IsZero()
+}

@@ -1,0 +1,188 @@
+package jelly
+
+import (
+	"sync"
+
+	"github.com/perspectivebroker/pb/codec/banana"
+)
+
+// Fragment is a piece of a message: one or more encoded expressions, and what
+// is still to be inserted into them. Whoever produces values encodes
+// them, in its own goroutine; whoever owns the connection copies the fragment
+// out with Append and fills its holes there.
+//
+// Banana lists have a count in front and no end mark. So wrapping an object as
+// [reference n object] after the fact is an insertion in front of it, and a
+// fragment is the bytes plus a list of insertions, sorted by place.
+//
+// A Fragment belongs to one goroutine at a time.
+type Fragment struct{ e Encoder }
+
+// What a pooled fragment may keep at most.
+const (
+	pooledBytes = 64 << 10
+	pooledItems = 4 << 10
+)
+
+var fragments = sync.Pool{New: func() any { return new(Fragment) }}
+
+// NewFragment returns an empty fragment, from a pool if it can. Free gives it back.
+func NewFragment(c Context) *Fragment {
+	f := fragments.Get().(*Fragment)
+	f.e.ctx = c
+	f.e.lim = c.Limits.WithDefaults()
+	return f
+}
+
+// Free lets go of all that the fragment keeps alive and gives it back to the
+// pool. It must not be used any more. Free of nil is nothing.
+func (f *Fragment) Free() {
+	if f == nil {
+		return
+	}
+	e := &f.e
+	if cap(e.buf) > pooledBytes || cap(e.sharing.few) > pooledItems || cap(e.names) > pooledItems ||
+		cap(e.sharing.derefs) > pooledItems || cap(e.holes) > pooledItems || cap(e.keep) > pooledItems {
+		return // A rare giant is left to the collector.
+	}
+	clear(e.holes)
+	clear(e.keep)
+	clear(e.names[:cap(e.names)])
+	e.buf, e.holes, e.keep, e.names = e.buf[:0], e.holes[:0], e.keep[:0], e.names[:0]
+	s := &e.sharing
+	s.wraps, s.derefs = s.wraps[:0], s.derefs[:0]
+	s.next, s.most, s.first, s.grown = 0, 0, 0, 0
+	e.ctx = Context{}
+	e.deepest = 0
+	fragments.Put(f)
+}
+
+// Jelly appends one value. Its references are numbered by themselves, as for
+// every call of Twisted's jelly. After an error the fragment is as it was before.
+//
+// The package documentation says what becomes of which Go type.
+func (f *Fragment) Jelly(v any) error {
+	root := f.e.ctx.Root
+	if root == "" {
+		root = "value"
+	}
+	call := f.begin()
+	return f.finish(call, root, f.e.Value(v))
+}
+
+// JellyTuple appends a tuple of these values, as for positional arguments. The tuple
+// itself cannot be mentioned by what is in it.
+func (f *Fragment) JellyTuple(args []any) error {
+	call := f.begin()
+	return f.finish(call, "args", f.e.sequence(banana.SymTuple, args))
+}
+
+// JellyDict appends a dictionary that cannot be mentioned by what is in it. nil is an empty one.
+func (f *Fragment) JellyDict(d *Dict) error {
+	call := f.begin()
+	return f.finish(call, "kw", f.e.pairs(d.Entries()))
+}
+
+// JellyKw appends keyword arguments: a dictionary with names for keys, in this order.
+func (f *Fragment) JellyKw(names []string, values []any) error {
+	call := f.begin()
+	return f.finish(call, "kw", f.e.kw(names, values))
+}
+
+// before is what a fragment was like before a jelly call.
+type before struct{ buf, holes, keep, derefs, deepest, grown, most int }
+
+func (f *Fragment) begin() before {
+	e, s := &f.e, &f.e.sharing
+	b := before{len(e.buf), len(e.holes), len(e.keep), len(s.derefs), e.deepest, s.grown, s.most}
+	s.next, s.first = 0, len(s.wraps)
+	e.depth, e.deepest, e.nest, e.hashing, e.names = 0, 0, 0, false, e.names[:0]
+	return b
+}
+
+// finish ends a jelly call. If it failed, all that it did is taken back.
+func (f *Fragment) finish(b before, root string, err error) error {
+	e, s := &f.e, &f.e.sharing
+	s.end(e.ctx.Profile)
+	if err == nil {
+		err = e.failed
+	}
+	if err == nil {
+		err = e.checkWhole(b)
+	}
+	if err == nil {
+		e.deepest = max(e.deepest, b.deepest)
+		return nil
+	}
+	clear(e.holes[b.holes:])
+	clear(e.keep[b.keep:])
+	e.buf, e.holes, e.keep, e.deepest = e.buf[:b.buf], e.holes[:b.holes], e.keep[:b.keep], b.deepest
+	s.wraps, s.derefs, s.grown, s.most = s.wraps[:s.first], s.derefs[:b.derefs], b.grown, b.most
+	return under(root, err)
+}
+
+// Len returns the size of the fragment in bytes, without what its holes will add.
+func (f *Fragment) Len() int { return len(f.e.buf) + f.e.sharing.grown }
+
+// Holes returns how many holes there are to fill.
+func (f *Fragment) Holes() int { return len(f.e.holes) }
+
+// MaxRef returns the largest reference id in the fragment, 0 if there is none.
+func (f *Fragment) MaxRef() int { return f.e.sharing.most }
+
+// Keep makes the fragment hold on to x until it is freed.
+func (f *Fragment) Keep(x any) { f.e.Keep(x) }
+
+// Append copies the fragment out behind dst, with everything inserted. For each hole, in
+// order, it calls fill, which appends exactly one expression. If fill returns an
+// error, Append returns it, and dst as it was. fill may be nil if there are no holes.
+func (f *Fragment) Append(dst []byte, fill func(dst []byte, hole any) ([]byte, error)) ([]byte, error) {
+	return f.AppendRebased(dst, 0, fill)
+}
+
+// AppendRebased is Append with base added to all reference ids, so that the fragment can
+// stand in a hole of another one, which has ids up to base of its own. The
+// fragment must be the work of one jelly call.
+func (f *Fragment) AppendRebased(dst []byte, base int, fill func(dst []byte, hole any) ([]byte, error)) ([]byte, error) {
+	e, s := &f.e, &f.e.sharing
+	if len(e.holes) == 0 && len(s.wraps) == 0 {
+		return append(dst, e.buf...), nil
+	}
+	start, done := len(dst), 0
+	wraps, holes, derefs := s.wraps, e.holes, s.derefs
+	if base == 0 {
+		derefs = nil // They are written as they are.
+	}
+	for len(wraps)+len(holes)+len(derefs) > 0 {
+		// At one place, holes come first: an object begins with bytes of its own, so what
+		// is wrapped there stands behind the hole.
+		const none = int(^uint(0) >> 1)
+		hole, wrap, deref := none, none, none
+		if len(holes) > 0 {
+			hole = holes[0].at
+		}
+		if len(wraps) > 0 {
+			wrap = wraps[0].at
+		}
+		if len(derefs) > 0 {
+			deref = derefs[0].at
+		}
+		at := min(hole, wrap, deref)
+		dst = append(dst, e.buf[done:at]...)
+		done = at
+		switch at {
+		case hole:
+			longer, err := fill(dst, holes[0].payload)
+			if err != nil {
+				return dst[:start], err
+			}
+			dst, holes = longer, holes[1:]
+		case wrap:
+			dst, wraps = appendWrap(dst, e.ctx.Profile, base+wraps[0].id), wraps[1:]
+		default:
+			dst = banana.AppendInt(dst, int64(base+derefs[0].id))
+			done, derefs = derefs[0].end, derefs[1:]
+		}
+	}
+	return append(dst, e.buf[done:]...), nil
+}

@@ -1,0 +1,190 @@
+package jelly
+
+import (
+	"fmt"
+
+	"github.com/perspectivebroker/pb/codec/banana"
+)
+
+// references are the [reference id …] of one expression.
+type references struct {
+	// dense are those with the ids that a sender counts out, from 1 up; sparse
+	// are all others. dense has no more entries than the frame has room for references,
+	// whatever ids a peer makes up.
+	dense  []refEntry
+	sparse map[int64]*refEntry
+	most   int64
+	// pending are the references whose value has not begun yet.
+	pending []int64
+	// forwards are places that wait for a reference to come.
+	forwards []forward
+	waiting  int
+}
+
+type refEntry struct {
+	value   any
+	forward int // 1 + index of the last place that waits for it
+	begun   bool
+	known   bool
+	hash    hash
+}
+
+type forward struct {
+	slot *any
+	next int // like refEntry.forward
+}
+
+// shortestReference is the size of [reference 1 x]: two bytes for the list and for the
+// word and at least one each for the others.
+const shortestReference = 6
+
+// The most entries that are kept for the next frame.
+const keptReferences = 1024
+
+func (r *references) begin(size int) {
+	r.most = int64(size / shortestReference)
+}
+
+func (r *references) end() {
+	if len(r.dense) == 0 && len(r.forwards) == 0 && r.sparse == nil {
+		r.pending = r.pending[:0]
+		return
+	}
+	clear(r.dense)
+	clear(r.forwards)
+	r.dense, r.forwards, r.pending = r.dense[:0], r.forwards[:0], r.pending[:0]
+	if cap(r.dense) > keptReferences {
+		r.dense = nil
+	}
+	if cap(r.forwards) > keptReferences {
+		r.forwards = nil
+	}
+	r.sparse = nil
+	r.waiting = 0
+}
+
+// entry returns the entry for an id, a new one if need be. It is good until the
+// next call.
+func (r *references) entry(id int64) *refEntry {
+	if id < 1 || id > r.most {
+		e := r.sparse[id]
+		if e == nil {
+			if r.sparse == nil {
+				r.sparse = map[int64]*refEntry{}
+			}
+			e = new(refEntry)
+			r.sparse[id] = e
+		}
+		return e
+	}
+	for int64(len(r.dense)) < id {
+		r.dense = append(r.dense, refEntry{})
+	}
+	return &r.dense[id-1]
+}
+
+// missing returns an id that somebody waits for.
+func (r *references) missing() int64 {
+	for i := range r.dense {
+		if r.dense[i].forward != 0 {
+			return int64(i + 1)
+		}
+	}
+	for id, e := range r.sparse {
+		if e.forward != 0 {
+			return id
+		}
+	}
+	return 0
+}
+
+// settle gives all pending references their value.
+func (r *references) settle(v any, h hash) {
+	for _, id := range r.pending {
+		e := r.entry(id)
+		e.value, e.known, e.hash = v, true, h
+		for i := e.forward; i != 0; {
+			f := r.forwards[i-1]
+			putValue(f.slot, v)
+			i = f.next
+			r.waiting--
+		}
+		e.forward = 0
+	}
+	r.pending = r.pending[:0]
+}
+
+// putValue stores a value in one more place.
+func putValue(slot *any, v any) {
+	if u, ok := v.(*Unbound); ok {
+		u.put(slot)
+		return
+	}
+	*slot = v
+}
+
+// refID reads the id of a reference.
+func (d *Decoder) refID(t tag) (int64, error) {
+	at := d.r.Offset()
+	token, err := d.r.Next()
+	if err != nil {
+		return 0, d.malformed(err)
+	}
+	if token.Kind != banana.Int {
+		return 0, d.fail(at, fmt.Sprintf("%s wants an integer of 64 bits, not %s", t, token.Kind))
+	}
+	return token.Int, nil
+}
+
+// reference reads [reference id value].
+func (d *Decoder) reference(start, n int, slot *any) (hash, error) {
+	if n < 2 {
+		return 0, d.fail(start, "reference wants an id and a value")
+	}
+	id, err := d.refID(tagReference)
+	if err != nil {
+		return 0, err
+	}
+	e := d.refs.entry(id)
+	if e.begun {
+		return 0, d.fail(start, fmt.Sprintf("there are two references with the id %d", id))
+	}
+	e.begun = true
+	d.refs.pending = append(d.refs.pending, id)
+	h, err := d.value(slot)
+	if err != nil {
+		return 0, err
+	}
+	if h == unresolved {
+		return 0, d.fail(start, fmt.Sprintf("reference %d stands for another that has not come", id))
+	}
+	if len(d.refs.pending) > 0 {
+		d.refs.settle(*slot, h) // It was a number or a string.
+	}
+	d.refs.entry(id).hash = h
+	return h, d.skip(n - 2)
+}
+
+// dereference reads [dereference id].
+func (d *Decoder) dereference(start, n int, slot *any) (hash, error) {
+	if n < 1 {
+		return 0, d.fail(start, "dereference wants an id")
+	}
+	id, err := d.refID(tagDereference)
+	if err != nil {
+		return 0, err
+	}
+	if err := d.skip(n - 1); err != nil {
+		return 0, err
+	}
+	e := d.refs.entry(id)
+	if e.known {
+		putValue(slot, e.value)
+		return e.hash, nil
+	}
+	*slot = nil
+	d.refs.forwards = append(d.refs.forwards, forward{slot, e.forward})
+	e.forward = len(d.refs.forwards)
+	d.refs.waiting++
+	return unresolved, nil
+}

@@ -1,0 +1,375 @@
+package jelly
+
+import (
+	"cmp"
+	"encoding"
+	"math/big"
+	"net/url"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/perspectivebroker/pb/codec/banana"
+)
+
+// encodeFunc writes values of one type.
+type encodeFunc func(e *Encoder, v reflect.Value) error
+
+// encodeFuncs remembers the function for each type. It is a memo, like plans.
+var encodeFuncs sync.Map // reflect.Type -> encodeFunc
+
+// reflected writes a value for whose type there is no fast way.
+func (e *Encoder) reflected(v any) error {
+	r := reflect.ValueOf(v)
+	return encodeFuncOf(r.Type())(e, r)
+}
+
+// reflectedValue writes a part of a value: an element, a field. Where it is
+// addressable, its address may be what is transferable.
+func (e *Encoder) reflectedValue(v reflect.Value) error {
+	return encodeFuncOf(v.Type())(e, v)
+}
+
+func encodeFuncOf(t reflect.Type) encodeFunc {
+	if f, ok := encodeFuncs.Load(t); ok {
+		return f.(encodeFunc)
+	}
+	f, _ := encodeFuncs.LoadOrStore(t, chooseEncodeFunc(t))
+	return f.(encodeFunc)
+}
+
+var (
+	jellyableType = reflect.TypeFor[Jellyable]()
+	marshalerType = reflect.TypeFor[encoding.TextMarshaler]()
+	knownStructs  = map[reflect.Type]bool{
+		reflect.TypeFor[time.Time](): true, reflect.TypeFor[big.Int](): true, reflect.TypeFor[url.URL](): true,
+		reflect.TypeFor[Date](): true, reflect.TypeFor[TimeOfDay](): true, reflect.TypeFor[Timedelta](): true,
+		reflect.TypeFor[Decimal](): true, reflect.TypeFor[Method](): true,
+		reflect.TypeFor[Persistent](): true, reflect.TypeFor[Unpersistable](): true,
+	}
+	// Types with a meaning of their own that reflection must hand back to Value.
+	knownTypes = map[reflect.Type]bool{
+		reflect.TypeFor[Tuple](): true, reflect.TypeFor[Class](): true, reflect.TypeFor[Module](): true,
+		reflect.TypeFor[Function](): true, reflect.TypeFor[time.Duration](): true,
+		reflect.TypeFor[*Dict](): true, reflect.TypeFor[*Set](): true, reflect.TypeFor[*FrozenSet](): true,
+		reflect.TypeFor[*Instance](): true, reflect.TypeFor[*Decimal](): true, reflect.TypeFor[*big.Int](): true,
+		reflect.TypeFor[*url.URL](): true, reflect.TypeFor[[]any](): true, reflect.TypeFor[map[string]any](): true,
+	}
+)
+
+// chooseEncodeFunc decides by type how a value is written: first what it says itself, then what
+// this package knows, then its kind.
+func chooseEncodeFunc(t reflect.Type) encodeFunc {
+	switch {
+	case t.Kind() == reflect.Interface, knownTypes[t], knownStructs[t]:
+		return encodeDynamic
+	case t.Implements(jellyableType):
+		return encodeDynamic
+	case reflect.PointerTo(t).Implements(jellyableType):
+		return encodeByAddress
+	}
+	tagged := t.Kind() == reflect.Struct && (len(planOf(t).fields) > 0 || planOf(t).err != nil)
+	switch {
+	case tagged:
+		return func(e *Encoder, v reflect.Value) error {
+			if err := e.mustHash("dictionary"); err != nil {
+				return err
+			}
+			return e.fields(planOf(t), v)
+		}
+	case t.Kind() == reflect.Pointer:
+		return encodePointer
+	case t.Implements(marshalerType):
+		return encodeText
+	case reflect.PointerTo(t).Implements(marshalerType):
+		return encodeTextByAddress
+	}
+	switch t.Kind() {
+	case reflect.Bool:
+		return func(e *Encoder, v reflect.Value) error { e.Bool(v.Bool()); return nil }
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return func(e *Encoder, v reflect.Value) error { e.Int(v.Int()); return nil }
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return func(e *Encoder, v reflect.Value) error { e.Uint(v.Uint()); return nil }
+	case reflect.Float32, reflect.Float64:
+		return func(e *Encoder, v reflect.Value) error { e.Float(v.Float()); return nil }
+	case reflect.String:
+		return func(e *Encoder, v reflect.Value) error { return e.Str(v.String()) }
+	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Uint8 {
+			return func(e *Encoder, v reflect.Value) error { return e.Bytes(v.Bytes()) }
+		}
+		return encodeSlice
+	case reflect.Array:
+		if t.Elem().Kind() == reflect.Uint8 {
+			return encodeByteArray
+		}
+		return encodeArray
+	case reflect.Map:
+		return encodeMap
+	}
+	return encodeRefused
+}
+
+// encodeDynamic goes through Value, which knows the type.
+func encodeDynamic(e *Encoder, v reflect.Value) error {
+	if v.Kind() == reflect.Interface && v.IsNil() {
+		e.None()
+		return nil
+	}
+	return e.value(v.Interface())
+}
+
+// encodeByAddress is for a type of which only pointers encode themselves.
+func encodeByAddress(e *Encoder, v reflect.Value) error {
+	if !v.CanAddr() {
+		return refuse("%s is not transferable, but a pointer to it is: send *%s", v.Type(), v.Type())
+	}
+	return e.value(v.Addr().Interface())
+}
+
+func encodeText(e *Encoder, v reflect.Value) error {
+	text, err := v.Interface().(encoding.TextMarshaler).MarshalText()
+	if err != nil {
+		return &EncodeError{What: "its MarshalText failed", Err: err}
+	}
+	return e.Str(string(text))
+}
+
+func encodeTextByAddress(e *Encoder, v reflect.Value) error {
+	if !v.CanAddr() {
+		held := reflect.New(v.Type()).Elem()
+		held.Set(v)
+		v = held
+	}
+	return encodeText(e, v.Addr())
+}
+
+// encodePointer follows a pointer. A pointer to a struct of fields is an object
+// and takes part in sharing; other pointers are only a way to say nil.
+func encodePointer(e *Encoder, v reflect.Value) error {
+	if v.IsNil() {
+		e.None()
+		return nil
+	}
+	to := v.Type().Elem()
+	if e.ctx.PersistentStore != nil && to.Kind() == reflect.Struct {
+		if id, ok := e.ctx.PersistentStore(v.Interface()); ok {
+			if met, err := e.meet(reflectIdentity(v, 0)); met || err != nil {
+				return err
+			}
+			return e.persistent(id)
+		}
+	}
+	if to.Kind() == reflect.Struct && to.Size() > 0 && len(planOf(to).fields) > 0 && !knownStructs[to] {
+		if err := e.mustHash("dictionary"); err != nil {
+			return err
+		}
+		if met, err := e.meet(reflectIdentity(v, 0)); met || err != nil {
+			return err
+		}
+	} else if to.Kind() == reflect.Struct && !v.Type().Implements(marshalerType) && !knownStructs[to] {
+		return encodeRefused(e, v)
+	}
+	if e.nest++; e.nest > 2*e.lim.Depth {
+		return invalid("the pointers of type %s go in a circle", v.Type())
+	}
+	err := e.reflectedValue(v.Elem())
+	e.nest--
+	return err
+}
+
+func reflectIdentity(v reflect.Value, n int) identity {
+	return identity{at: v.UnsafePointer(), typ: typeWord(v.Type()), len: n}
+}
+
+func encodeSlice(e *Encoder, v reflect.Value) error {
+	if err := e.mustHash("list"); err != nil {
+		return err
+	}
+	if v.Cap() > 0 && v.Type().Elem().Size() > 0 {
+		id := identity{at: v.UnsafePointer(), typ: typeWord(v.Type()), len: v.Len()}
+		if met, err := e.meet(id); met || err != nil {
+			return err
+		}
+	}
+	return e.elements(banana.SymList, v)
+}
+
+// encodeArray writes an array as a list, or as a tuple where it is the key of a map:
+// Go's arrays may be that, Python's lists may not.
+func encodeArray(e *Encoder, v reflect.Value) error {
+	if e.hashing {
+		return e.elements(banana.SymTuple, v)
+	}
+	return e.elements(banana.SymList, v)
+}
+
+func (e *Encoder) elements(word banana.Symbol, v reflect.Value) error {
+	n := v.Len()
+	if err := e.open(word, n); err != nil {
+		return err
+	}
+	write := encodeFuncOf(v.Type().Elem())
+	for i := range n {
+		if err := write(e, v.Index(i)); err != nil {
+			return underIndex(i, err)
+		}
+	}
+	e.close()
+	return nil
+}
+
+func encodeByteArray(e *Encoder, v reflect.Value) error {
+	if v.CanAddr() {
+		return e.Bytes(v.Bytes())
+	}
+	b := make([]byte, v.Len())
+	reflect.Copy(reflect.ValueOf(b), v)
+	return e.Bytes(b)
+}
+
+// encodeMap writes a map with sorted keys, so that equal maps give equal bytes.
+// Keys that have no order, such as pointers, come last, as Go ranges over them.
+func encodeMap(e *Encoder, v reflect.Value) error {
+	if err := e.mustHash("dictionary"); err != nil {
+		return err
+	}
+	if !v.IsNil() {
+		if met, err := e.meet(reflectIdentity(v, 0)); met || err != nil {
+			return err
+		}
+	}
+	if err := e.open(banana.SymDictionary, v.Len()); err != nil {
+		return err
+	}
+	keys := v.MapKeys()
+	slices.SortStableFunc(keys, compareKeys)
+	writeValue := encodeFuncOf(v.Type().Elem())
+	for i, key := range keys {
+		if err := e.List(2); err != nil {
+			return err
+		}
+		was := e.hashing
+		e.hashing = true
+		if err := e.reflectedValue(key); err != nil {
+			return under("<key "+stepNumber(i)+">", err)
+		}
+		e.hashing = was
+		if err := writeValue(e, v.MapIndex(key)); err != nil {
+			return underKey(basicKey(key), err)
+		}
+		e.close()
+	}
+	e.close()
+	return nil
+}
+
+// basicKey returns a key for an error's path.
+func basicKey(key reflect.Value) any {
+	switch {
+	case key.Kind() == reflect.Interface && !key.IsNil():
+		return basicKey(key.Elem())
+	case key.Kind() == reflect.String:
+		return key.String()
+	case key.CanInt():
+		return key.Int()
+	}
+	return key.Interface()
+}
+
+// compareKeys orders the keys of a map: numbers, then strings, then the rest.
+func compareKeys(a, b reflect.Value) int {
+	a, b = concrete(a), concrete(b)
+	if rank := cmp.Compare(keyRank(a), keyRank(b)); rank != 0 {
+		return rank
+	}
+	switch {
+	case !a.IsValid():
+		return 0
+	case a.Kind() == reflect.Bool:
+		return cmp.Compare(boolNumber(a), boolNumber(b))
+	case a.CanInt():
+		return cmp.Compare(a.Int(), b.Int())
+	case a.CanUint():
+		return cmp.Compare(a.Uint(), b.Uint())
+	case a.CanFloat():
+		return cmp.Compare(a.Float(), b.Float())
+	case a.Kind() == reflect.String:
+		return cmp.Compare(a.String(), b.String())
+	case a.Kind() == reflect.Array:
+		for i := range min(a.Len(), b.Len()) {
+			if c := compareKeys(a.Index(i), b.Index(i)); c != 0 {
+				return c
+			}
+		}
+		return cmp.Compare(a.Len(), b.Len())
+	}
+	return 0
+}
+
+func concrete(v reflect.Value) reflect.Value {
+	if v.IsValid() && v.Kind() == reflect.Interface {
+		return v.Elem()
+	}
+	return v
+}
+
+func keyRank(v reflect.Value) int {
+	switch {
+	case !v.IsValid():
+		return 0
+	case v.Kind() == reflect.Bool:
+		return 1
+	case v.CanInt():
+		return 2
+	case v.CanUint():
+		return 3
+	case v.CanFloat():
+		return 4
+	case v.Kind() == reflect.String:
+		return 5
+	case v.Kind() == reflect.Array:
+		return 6
+	}
+	return 7
+}
+
+func boolNumber(v reflect.Value) int {
+	if v.Bool() {
+		return 1
+	}
+	return 0
+}
+
+type pointerKind int
+
+const (
+	kindOther pointerKind = iota
+	kindPointer
+	kindMap
+)
+
+func kindOf(v any) pointerKind {
+	switch reflect.TypeOf(v).Kind() {
+	case reflect.Pointer:
+		return kindPointer
+	case reflect.Map:
+		return kindMap
+	}
+	return kindOther
+}
+
+// encodeRefused says why a type does not cross.
+func encodeRefused(_ *Encoder, v reflect.Value) error {
+	t := v.Type()
+	elem := t
+	if t.Kind() == reflect.Pointer {
+		elem = t.Elem()
+	}
+	if elem.Kind() == reflect.Struct {
+		return refuse("%s is not transferable: give it pb tags to send its fields, or a flavor to send a reference or a copy", t)
+	}
+	return refuse("%s is not transferable", t)
+}

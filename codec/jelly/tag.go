@@ -1,0 +1,106 @@
+package jelly
+
+import "github.com/perspectivebroker/pb/codec/banana"
+
+// tag is the type of an expression: the word at its head.
+type tag uint8
+
+const (
+	tagNone tag = iota // no word of Jelly: the name of a class, or nonsense
+	tagPyNone
+	tagBoolean
+	tagUnicode
+	tagList
+	tagTuple
+	tagDictionary
+	tagSet
+	tagFrozenset
+	tagReference
+	tagDereference
+	tagRemote
+	tagLocal
+	tagCached
+	tagLCache
+	tagDatetime
+	tagDate
+	tagTime
+	tagTimedelta
+	tagDecimal
+	tagClass
+	tagModule
+	tagFunction
+	tagMethod
+	tagInstance
+	tagPersistent
+	tagUnpersistable
+	tagCount
+)
+
+// tagNames are the words on the wire.
+var tagNames = [tagCount]string{
+	tagPyNone: "None", tagBoolean: "boolean", tagUnicode: "unicode", tagList: "list", tagTuple: "tuple",
+	tagDictionary: "dictionary", tagSet: "set", tagFrozenset: "frozenset", tagReference: "reference",
+	tagDereference: "dereference", tagRemote: "remote", tagLocal: "local", tagCached: "cached", tagLCache: "lcache",
+	tagDatetime: "datetime", tagDate: "date", tagTime: "time", tagTimedelta: "timedelta", tagDecimal: "decimal",
+	tagClass: "class", tagModule: "module", tagFunction: "function", tagMethod: "method", tagInstance: "instance",
+	tagPersistent: "persistent", tagUnpersistable: "unpersistable",
+}
+
+func (t tag) String() string { return tagNames[t] }
+
+// symbolTags are the tags of those words that the vocabulary has.
+var symbolTags = [banana.SymUncache + 1]tag{
+	banana.SymNone: tagPyNone, banana.SymClass: tagClass, banana.SymDereference: tagDereference,
+	banana.SymReference: tagReference, banana.SymDictionary: tagDictionary, banana.SymFunction: tagFunction,
+	banana.SymInstance: tagInstance, banana.SymList: tagList, banana.SymModule: tagModule,
+	banana.SymPersistent: tagPersistent, banana.SymTuple: tagTuple, banana.SymUnpersistable: tagUnpersistable,
+	banana.SymCached: tagCached, banana.SymRemote: tagRemote, banana.SymLocal: tagLocal, banana.SymLCache: tagLCache,
+}
+
+// tagOf returns the tag that a token is, as a word of the vocabulary or spelled out.
+func tagOf(t banana.Token) tag {
+	if t.Kind == banana.Vocab {
+		if t.Int < int64(len(symbolTags)) {
+			return symbolTags[t.Int]
+		}
+		return tagNone
+	}
+	switch string(t.Bytes) {
+	case "unicode":
+		return tagUnicode
+	case "boolean":
+		return tagBoolean
+	case "set":
+		return tagSet
+	case "frozenset":
+		return tagFrozenset
+	case "datetime":
+		return tagDatetime
+	case "date":
+		return tagDate
+	case "time":
+		return tagTime
+	case "timedelta":
+		return tagTimedelta
+	case "decimal":
+		return tagDecimal
+	case "method":
+		return tagMethod
+	}
+	if s, ok := banana.LookupSymbol(t.Bytes); ok {
+		return symbolTags[s]
+	}
+	return tagNone
+}
+
+// allowedTags asks a taster about all words at once. Without a taster those are
+// allowed that DefaultSecurity allows.
+func allowedTags(s *SecurityOptions) (allowed [tagCount]bool) {
+	if s == nil {
+		s = DefaultSecurity()
+	}
+	for t := tagNone + 1; t < tagCount; t++ {
+		allowed[t] = s.TypeAllowed(tagNames[t])
+	}
+	return allowed
+}
