@@ -1,6 +1,7 @@
 package flavors
 
 import (
+	"errors"
 	"reflect"
 	"slices"
 	"strconv"
@@ -44,19 +45,30 @@ func (m *method) bind(f *frame, inv *Invocation) error {
 	return m.bindDefaults(f)
 }
 
+// bindVariadic converts all that is left in one go, because what the arguments share is converted once only within one.
 func (m *method) bindVariadic(f *frame, extra []any) error {
 	if len(extra) == 0 {
 		return nil
 	}
-	// The arguments are there, so their number is no promise of the peer's.
-	s := reflect.MakeSlice(m.in[m.variadicAt], len(extra), len(extra))
-	for i, arg := range extra {
-		if err := jelly.Assign(s.Index(i).Addr().Interface(), arg); err != nil {
-			return m.argumentError(len(m.fixed)+i, err)
-		}
+	dst := f.in[m.variadicAt]
+	if all, ok := f.dst[m.variadicAt].(*[]any); ok {
+		*all = slices.Clone(extra)
+		return nil
 	}
-	f.in[m.variadicAt].Set(s)
-	return nil
+	err := jelly.AssignerFor(dst.Type()).Assign(dst, extra)
+	var bad *jelly.AssignError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	// The path begins with the index among the extra arguments.
+	index, path, found := strings.Cut(strings.TrimPrefix(bad.Path, "["), "]")
+	i, notNumber := strconv.Atoi(index)
+	if !found || notNumber != nil {
+		return TypeError.Errorf("%s: %w", m.label, err)
+	}
+	inner := *bad
+	inner.Path = path
+	return m.argumentError(len(m.fixed)+i, &inner)
 }
 
 // bindExtra puts positional arguments beyond the fixed ones into the fields of the keyword struct, in order. A single value that is
