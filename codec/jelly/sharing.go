@@ -123,13 +123,17 @@ func (e *Encoder) meet(id identity) (bool, error) {
 		return true, nil
 	}
 	s.few = append(s.few, mention{id: id, at: len(e.buf)})
-	if s.many != nil && len(s.few) > scanUpTo {
-		s.many[id] = int32(len(s.few) - 1)
-	} else if len(s.few) > scanUpTo {
-		s.many = make(map[identity]int32, 4*scanUpTo)
+	switch n := len(s.few); {
+	case n <= scanUpTo:
+	case n == scanUpTo+1:
+		if s.many == nil {
+			s.many = make(map[identity]int32, 4*scanUpTo)
+		}
 		for i := range s.few {
 			s.many[s.few[i].id] = int32(i)
 		}
+	default:
+		s.many[id] = int32(n - 1)
 	}
 	return false, nil
 }
