@@ -1,0 +1,80 @@
+package interop
+
+import (
+	"crypto/md5"
+	"strconv"
+	"testing"
+
+	"github.com/perspectivebroker/pb/internal/wire"
+)
+
+// loginServers are those that let moe (password "secret") and anonymous users in. Ours has no login yet.
+func loginServers() []server {
+	return []server{
+		{"stock", false, func(t *testing.T) string { return Server(t, "--cred", "moe=secret", "--anonymous").Addr() }},
+	}
+}
+
+func TestLoginClauses(t *testing.T) {
+	for _, server := range loginServers() {
+		t.Run(server.name, func(t *testing.T) {
+			addr := server.start(t)
+			for name, talk := range map[string]func(peer *wire.Peer){
+				"P-8.1 P-8.2 a password":       passwordIsAnswered,
+				"P-8.3 anonymous":              anonymousIsLetIn,
+				"P-8.4 a wrong password":       wrongPasswordIsRefused,
+				"P-8.5 the last decref leaves": lastDecrefLogsOut,
+			} {
+				t.Run(name, func(t *testing.T) {
+					peer := wire.Connect(t, addr)
+					peer.Join()
+					talk(peer)
+				})
+			}
+		})
+	}
+}
+
+// login goes as far as the response, which is about the password given.
+func login(peer *wire.Peer, password string) {
+	peer.Write(message(1, "root", "login", `[tuple "moe"]`))
+	peer.Want(`[answer 1 [tuple $challenge [remote $challenger]]]`)
+	challenge, _ := peer.Var("challenge").([]byte)
+	hashed := md5.Sum([]byte(password))
+	response := md5.Sum(append(hashed[:], challenge...))
+	peer.Write(message(2, "$challenger", "respond", `[tuple `+strconv.Quote(string(response[:]))+` [None]]`))
+}
+
+func passwordIsAnswered(peer *wire.Peer) {
+	login(peer, "secret")
+	peer.Want(`[answer 2 [remote $avatar]]`)
+	peer.Write(message(3, "$avatar", "whoami", `[tuple]`))
+	peer.Want(`[answer 3 [unicode moe]]`)
+}
+
+func anonymousIsLetIn(peer *wire.Peer) {
+	peer.Write(message(1, "root", "loginAnonymous", `[tuple [None]]`))
+	peer.Want(`[answer 1 [remote $avatar]]`)
+	peer.Write(message(2, "$avatar", "whoami", `[tuple]`))
+	peer.Want(`[answer 2 [unicode anonymous]]`)
+}
+
+func wrongPasswordIsRefused(peer *wire.Peer) {
+	login(peer, "guess")
+	peer.Want(`[error 2 ["twisted.spread.pb.CopyableFailure" $failure]]`)
+	wantEntry(peer, "type", "twisted.cred.error.UnauthorizedLogin")
+	wantParents(peer, "twisted.cred.error.UnauthorizedLogin", "twisted.cred.error.LoginFailed", "builtins.Exception")
+}
+
+func lastDecrefLogsOut(peer *wire.Peer) {
+	peer.Write(message(1, "root", "loginAnonymous", `[tuple [None]]`))
+	peer.Want(`[answer 1 [remote $first]]`)
+	peer.Write(message(2, "$first", "logins", `[tuple]`))
+	peer.Want(`[answer 2 $before]`)
+	peer.Write(message(3, "root", "loginAnonymous", `[tuple [None]]`))
+	peer.Want(`[answer 3 [remote $second]]`)
+	peer.Write(`[decref $second]`, message(4, "$first", "logins", `[tuple]`))
+	peer.Want(`[answer 4 $before]`)
+	peer.Write(message(5, "$second", "whoami", `[tuple]`))
+	peer.Want(`[error 5 _]`)
+}
