@@ -117,7 +117,8 @@ func FormatFrame(frame []byte, p Profile, limit int) string {
 }
 
 // appendTokenText writes an atom, of a string no more than can be shown and one
-// byte, so that it is seen to be cut.
+// byte, so that it is seen to be cut. The piece is longer than any word, so that
+// it is not taken for one.
 func appendTokenText(b []byte, t Token, limit int) []byte {
 	switch t.Kind {
 	case Int:
@@ -134,7 +135,8 @@ func appendTokenText(b []byte, t Token, limit int) []byte {
 	case Vocab:
 		return append(b, Symbol(t.Int).String()...)
 	}
-	return appendStringText(b, string(t.Bytes[:min(len(t.Bytes), limit+1)]))
+	shown := max(limit, longestWord) + 1
+	return appendStringText(b, string(t.Bytes[:min(len(t.Bytes), shown)]))
 }
 
 // cut shortens b to limit bytes, without splitting a character, and says so.

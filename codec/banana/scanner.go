@@ -3,9 +3,9 @@ package banana
 import "fmt"
 
 // Scanner finds the ends of complete top-level expressions in a stream, builds
-// nothing, and refuses what exceeds its Limits. It remembers where it stopped,
-// so that each byte is looked at once however the stream is cut, and the bodies
-// of strings not at all.
+// nothing, and refuses what exceeds its Limits. It remembers where it stopped, so
+// that its work is linear in the bytes however the stream is cut; the bodies of
+// strings it does not look at.
 //
 // The zero Scanner has ProfileNone and the default Limits. A Scanner must not be
 // used by two goroutines at once.
