@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Phase is a step of [Runtime.Close]. The phases follow each other in the order of their constants; the
@@ -150,6 +151,8 @@ func (rt *Runtime) shutdown(ctx context.Context) {
 	}
 	if rt.own && !rt.system.IsStopped() { // a second Shutdown would panic
 		rt.system.Shutdown()
+		// Nothing else tells when the goroutine that upstream starts after a dead letter has ended.
+		time.Sleep(2 * deadLetterInterval)
 	}
 	e.mu.Lock()
 	e.result = errors.Join(e.errs...)

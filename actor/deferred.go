@@ -98,8 +98,7 @@ func (d *Deferred) settle(value any, err error) {
 	var behind []*Deferred
 	for {
 		for d.first != nil {
-			l := d.first
-			d.first = l.next
+			l := d.unlisten()
 			if l.follower != nil {
 				behind = append(behind, l.follower)
 				continue
@@ -108,7 +107,6 @@ func (d *Deferred) settle(value any, err error) {
 			d.tell(l.f)
 			d.mu.Lock()
 		}
-		d.last = nil
 		d.state = settled
 		d.mu.Unlock()
 
@@ -202,6 +200,16 @@ func (d *Deferred) listen(l *listener) {
 		d.last.next = l
 	}
 	d.last = l
+}
+
+// unlisten removes the first listener. The caller holds d.mu, and there is one.
+func (d *Deferred) unlisten() *listener {
+	l := d.first
+	d.first = l.next
+	if d.first == nil {
+		d.last = nil
+	}
+	return l
 }
 
 // PipeTo sends the result to an actor as a *[Result]. It reports false, and sends

@@ -16,6 +16,13 @@ func (d *Deferred) follow(source *Deferred) {
 			return
 		}
 	}
+	source = source.promise()
+	d.mu.Lock()
+	if d.state == promised {
+		d.follows = source // so that the next one to follow has a short way
+	}
+	d.mu.Unlock()
+
 	source.mu.Lock()
 	if source.state < settling {
 		source.listen(&listener{follower: d})
@@ -30,6 +37,19 @@ func (d *Deferred) follow(source *Deferred) {
 		return
 	}
 	d.settle(value, err)
+}
+
+// promise returns the Deferred at the end of those that stand for another.
+func (d *Deferred) promise() *Deferred {
+	for {
+		d.mu.Lock()
+		source, further := d.follows, d.state == promised
+		d.mu.Unlock()
+		if !further {
+			return d
+		}
+		d = source
+	}
 }
 
 func (d *Deferred) followed() *Deferred {

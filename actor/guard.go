@@ -35,14 +35,18 @@ func Inner(a protoactor.Actor) protoactor.Actor {
 	return a
 }
 
-// guard stands before an instance of an actor. What is not atomic belongs to the actor's turn.
+// guard stands before an instance of an actor. It is small, because there is one for each of them.
 type guard struct {
-	rt      *Runtime
-	inner   protoactor.Actor
-	self    *protoactor.PID // set with stopped
-	ends    atomic.Pointer[group]
-	ending  bool // Stopping or Restarting was received
-	stopped bool // Stopped was received
+	rt    *Runtime
+	inner protoactor.Actor
+	late  atomic.Pointer[lateGuard] // made when it is needed
+}
+
+// lateGuard is what few actors need before they end. What is not in the group belongs to the actor's turn.
+type lateGuard struct {
+	instance group           // what ends with this instance of the actor
+	self     *protoactor.PID // once Stopped was received
+	ending   bool            // Stopping or Restarting was received
 }
 
 // decidingGuard stands before an actor that decides about its children itself: upstream looks for that method.
@@ -77,16 +81,33 @@ func (g *guard) Receive(ctx protoactor.Context) {
 	case *continuation:
 		return // the actor system calls its GetAutoResponse next
 	case *protoactor.Stopping:
-		g.ending = true
+		g.needed().ending = true
 	case *protoactor.Restarting:
-		g.ending = true
-		defer g.endInstance()
+		late := g.needed()
+		late.ending = true
+		defer late.instance.end()
 	case *protoactor.Stopped:
-		g.ending = true
-		defer g.finish(ctx)
+		late := g.needed()
+		late.ending = true
+		late.self = ctx.Self()
+		defer late.instance.end()
 	}
 	defer g.recovered(ctx)
 	g.inner.Receive(ctx)
+}
+
+// needed returns the late part, which is made on the first call.
+func (g *guard) needed() *lateGuard {
+	if late := g.late.Load(); late != nil {
+		return late
+	}
+	g.late.CompareAndSwap(nil, new(lateGuard))
+	return g.late.Load()
+}
+
+func (g *guard) hasStopped() bool {
+	late := g.late.Load()
+	return late != nil && late.self != nil
 }
 
 // recovered logs a panic and passes it on to the supervisor. While the actor ends it stops here, with whatever message it came: a
@@ -101,7 +122,7 @@ func (g *guard) recovered(ctx protoactor.Context) {
 	} else {
 		g.rt.logPanic("an actor's handler panicked", r, debug.Stack(), ctx)
 	}
-	if !g.ending {
+	if late := g.late.Load(); late == nil || !late.ending {
 		panic(r)
 	}
 }
@@ -109,25 +130,6 @@ func (g *guard) recovered(ctx protoactor.Context) {
 func (rt *Runtime) logPanic(what string, r any, stack []byte, ctx protoactor.Context) {
 	rt.logger.Error().Str("actor", pidName(ctx.Self())).Type("on", ctx.Message()).
 		Str("panic", panicText(r)).Bytes("stack", stack).Msg(what)
-}
-
-func (g *guard) finish(ctx protoactor.Context) {
-	g.self = ctx.Self()
-	g.stopped = true
-	g.endInstance()
-}
-
-// instance returns the group of what ends with this instance of the actor.
-func (g *guard) instance() *group {
-	if known := g.ends.Load(); known != nil {
-		return known
-	}
-	g.ends.CompareAndSwap(nil, new(group))
-	return g.ends.Load()
-}
-
-func (g *guard) endInstance() {
-	g.instance().end()
 }
 
 func (g *guard) idler() bool {
@@ -153,7 +155,7 @@ func (g *guard) dead(message any) {
 		m.Drop(ErrStopped)
 	case *protoactor.PoisonPill:
 	default:
-		g.rt.system.DeadLetter.SendUserMessage(g.self, message)
+		g.rt.system.DeadLetter.SendUserMessage(g.needed().self, message)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 // dispatcher when there is something to do and none is under way.
 //
 // A Mailbox may be posted to before its actor exists: make it, give it to the actor
-// with protoactor.WithMailbox, and what came before comes first. An idle one holds a buffer of four messages at the most.
+// with protoactor.WithMailbox, and what came before comes first. An idle one holds a buffer of two messages at the most.
 //
 // Other than upstream's it keeps an actor that is stopping from being restarted, which
 // would leave an instance that nobody can reach, and it does not lose
@@ -23,12 +23,12 @@ type Mailbox struct {
 	run        func() // m.turn, so that scheduling allocates nothing
 
 	mu        sync.Mutex
-	inbox     []any // user messages in the order in which they came, behind those of batch
-	urgent    []any // system messages
-	taken     int32 // the length of batch
-	started   bool  // turns may begin
-	running   bool  // a turn is under way or scheduled
-	suspended bool  // user messages wait until ResumeMailbox; written in the turn only
+	inbox     []any   // user messages in the order in which they came, behind those of batch
+	urgent    *urgent // the last system message, in a ring
+	taken     int32   // the length of batch
+	started   bool    // turns may begin
+	running   bool    // a turn is under way or scheduled
+	suspended bool    // user messages wait until ResumeMailbox; written in the turn only
 
 	// Owned by the turn.
 	batch    []any
@@ -37,7 +37,7 @@ type Mailbox struct {
 	stirred  bool // a user message was handled since it was last told
 
 	next atomic.Int32 // index in batch, written in the turn only
-	rush atomic.Int32 // len(urgent), so that the turn need not lock to see it
+	rush atomic.Int32 // how many are urgent, so that the turn need not lock to see it
 	dead atomic.Pointer[func(any)]
 }
 
@@ -72,7 +72,7 @@ func (m *Mailbox) PostUserMessage(message any) {
 // PostSystemMessage queues a message of the actor system, which is handled before any user message.
 func (m *Mailbox) PostSystemMessage(message any) {
 	m.mu.Lock()
-	m.urgent = append(m.urgent, message)
+	m.urgent = m.urgent.push(message)
 	m.rush.Add(1)
 	begin := m.started && !m.running
 	if begin {
@@ -99,7 +99,7 @@ func (m *Mailbox) RegisterHandlers(invoker protoactor.MessageInvoker, dispatcher
 func (m *Mailbox) Start() {
 	m.mu.Lock()
 	m.started = true
-	begin := !m.running && len(m.urgent)+len(m.inbox) > 0
+	begin := !m.running && (m.urgent != nil || len(m.inbox) > 0)
 	if begin {
 		m.running = true
 	}

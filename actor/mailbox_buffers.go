@@ -6,7 +6,7 @@ import "sync"
 // the others are borrowed while there is a crowd and beyond the largest they are ordinary
 // slices, left to the collector.
 const (
-	smallBuffer  = 4
+	smallBuffer  = 2
 	middleBuffer = 64
 	largeBuffer  = 1024
 )

@@ -24,7 +24,7 @@ func (m *Mailbox) turn() {
 func (m *Mailbox) abandon() {
 	m.mu.Lock()
 	m.suspended = m.dead.Load() == nil
-	m.running = len(m.urgent) > 0 || !m.suspended && len(m.inbox)+int(m.taken-m.next.Load()) > 0
+	m.running = m.urgent != nil || !m.suspended && len(m.inbox)+int(m.taken-m.next.Load()) > 0
 	again := m.running
 	m.mu.Unlock()
 	if again {
@@ -106,7 +106,7 @@ const (
 func (m *Mailbox) refill() found {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.urgent) > 0 {
+	if m.urgent != nil {
 		return refilled
 	}
 	if !m.suspended {
@@ -134,12 +134,8 @@ func (m *Mailbox) refill() found {
 func (m *Mailbox) takeUrgent() any {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	message := m.urgent[0]
-	m.urgent[0] = nil
-	m.urgent = m.urgent[1:]
-	if len(m.urgent) == 0 {
-		m.urgent = nil
-	}
+	var message any
+	message, m.urgent = m.urgent.pop()
 	m.rush.Add(-1)
 	return message
 }
@@ -169,7 +165,7 @@ func (m *Mailbox) handleSystem(message any) {
 	}
 	m.invoker.InvokeSystemMessage(message)
 	if m.stopping && !dead {
-		if g := m.guard(); g != nil && g.stopped {
+		if g := m.guard(); g != nil && g.hasStopped() {
 			m.Terminate(g.dead)
 		}
 	}

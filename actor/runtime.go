@@ -28,6 +28,10 @@ type Runtime struct {
 	ending     ending
 }
 
+// deadLetterInterval is how long a goroutine lives that upstream starts after a dead letter, to count further ones; its default of
+// a second would hold up every end.
+const deadLetterInterval = time.Millisecond
+
 // NewRuntime makes a Runtime with an actor system of its own.
 func NewRuntime(opts ...Option) (*Runtime, error) {
 	c := newConfig(opts)
@@ -37,9 +41,7 @@ func NewRuntime(opts ...Option) (*Runtime, error) {
 	system := protoactor.NewActorSystem(append([]protoactor.ConfigOption{
 		protoactor.WithLoggerFactory(slogFactory(c.logger)),
 		protoactor.WithDeadLetterRequestLogging(false),
-		// Upstream starts a goroutine that lives for this long after a dead
-		// letter; with a second of it no program would ever end cleanly.
-		protoactor.WithDeadLetterThrottleInterval(time.Millisecond),
+		protoactor.WithDeadLetterThrottleInterval(deadLetterInterval),
 	}, c.system...)...)
 	return newRuntime(system, true, c), nil
 }

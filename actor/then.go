@@ -3,7 +3,6 @@ package actor
 import (
 	"reflect"
 	"runtime/debug"
-	"sync/atomic"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
@@ -48,8 +47,7 @@ func (d *Deferred) Then(on Turn, f func(value any, err error) (any, error)) *Def
 // need not know: upstream calls GetAutoResponse, in the turn, after the actor had a look at it.
 type continuation struct {
 	envelope protoactor.MessageEnvelope
-	node     node // tells when the actor has stopped
-	claimed  atomic.Bool
+	node     node // tells when the actor has stopped, and is settled by whoever decides about the continuation
 	system   *protoactor.ActorSystem
 	pid      *protoactor.PID
 	instance protoactor.Actor // the one that asked
@@ -79,7 +77,7 @@ func (c *continuation) discard() *protoactor.PID {
 
 // send queues the continuation. Whether the actor still exists is the watcher's business.
 func (c *continuation) send(value any, err error) {
-	if c.claimed.Load() {
+	if c.node.settled.Load() {
 		return
 	}
 	c.value, c.err = value, err
@@ -119,7 +117,7 @@ func (c *continuation) runPosted() {
 }
 
 func (c *continuation) run(panicked func(r any, stack []byte)) {
-	if !c.claim() {
+	if !c.node.leave() {
 		return
 	}
 	finished := false
@@ -146,22 +144,13 @@ func (c *continuation) run(panicked func(r any, stack []byte)) {
 
 // drop fails the continuation's Deferred instead of running it.
 func (c *continuation) drop(reason error) {
-	if c.claim() {
+	if c.node.leave() {
 		c.next.Complete(nil, reason)
 	}
 }
 
-// ended is called by the watcher.
-func (c *continuation) ended() { c.drop(ErrStopped) }
-
-// claim reports true to the one who decides about the continuation.
-func (c *continuation) claim() bool {
-	if !c.claimed.CompareAndSwap(false, true) {
-		return false
-	}
-	c.node.leave()
-	return true
-}
+// ended is called by the watcher, which has settled the node.
+func (c *continuation) ended() { c.next.Complete(nil, ErrStopped) }
 
 // sameInstance tells whether two actors are one. Only pointers tell: functions cannot be compared, and
 // values say nothing about the instance, so those are taken for the same.

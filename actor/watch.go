@@ -50,7 +50,7 @@ func WhenInstanceEnds(on Turn, f func()) (cancel func() bool, ok bool) {
 	}
 	n := &funcNode{f: f}
 	n.target = n
-	if !g.instance().join(&n.node) {
+	if !g.needed().instance.join(&n.node) {
 		return func() bool { return false }, false
 	}
 	return n.leave, true

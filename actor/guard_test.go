@@ -1,0 +1,309 @@
+package actor_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/perspectivebroker/pb/actor"
+)
+
+// panicky panics on messages of one type, and has a child.
+type panicky struct {
+	on     string
+	events chan<- string
+	child  *protoactor.Props
+}
+
+func (p *panicky) Receive(ctx protoactor.Context) {
+	kind := fmt.Sprintf("%T", ctx.Message())
+	switch ctx.Message().(type) {
+	case *protoactor.Started:
+		if p.child != nil {
+			ctx.Spawn(p.child)
+		}
+	case do:
+		kind = "do"
+	}
+	p.events <- kind
+	if kind == p.on {
+		panic(errors.New("on " + kind))
+	}
+	if m, ok := ctx.Message().(do); ok {
+		m(ctx)
+	}
+}
+
+func drain(events chan string) (all []string) {
+	for {
+		select {
+		case e := <-events:
+			all = append(all, e)
+		default:
+			return all
+		}
+	}
+}
+
+func TestPanicsWhileEndingDoNotKeepAnActorFromEnding(t *testing.T) {
+	for _, on := range []string{"*actor.Stopping", "*actor.Stopped", "*actor.Terminated"} {
+		t.Run(on, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				rt, log := newRuntime(t)
+				events := make(chan string, 100)
+				quiet := scripted(rt, func(*script, protoactor.Context) {})
+				pid := rt.Root().Spawn(rt.Props(func() protoactor.Actor { return &panicky{on, events, quiet} }))
+				stop(rt, pid) // would wait forever
+				assert.Equal(t, []string{"*actor.Started", "*actor.Stopping", "*actor.Terminated", "*actor.Stopped"}, drain(events))
+				lines := log.lines(t)
+				require.Len(t, lines, 1)
+				assert.Equal(t, "on "+on, lines[0]["panic"])
+				assert.Equal(t, on, lines[0]["on"])
+				assert.Equal(t, pid.Id, lines[0]["actor"])
+				assert.Contains(t, lines[0]["stack"], "guard_test.go")
+			})
+		})
+	}
+}
+
+func TestPanicsElsewhereAreTheSupervisors(t *testing.T) {
+	for _, on := range []string{"*actor.Started", "string", "*actor.Restarting"} {
+		t.Run(on, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				rt, log := newRuntime(t)
+				events := make(chan string, 100)
+				decided := 0
+				strategy := protoactor.NewOneForOneStrategy(10, time.Second, func(reason any) protoactor.Directive {
+					decided++
+					assert.EqualError(t, reason.(error), "on "+map[bool]string{true: "string", false: on}[on == "*actor.Restarting"])
+					return protoactor.RestartDirective
+				})
+				instances := 0
+				child := rt.Props(func() protoactor.Actor {
+					instances++
+					switch {
+					case instances == 1 && on == "*actor.Restarting":
+						return &bad{events}
+					case instances == 1:
+						return &panicky{on, events, nil}
+					default:
+						return &panicky{"", events, nil}
+					}
+				})
+				pid := rt.Root().Spawn(scripted(rt, func(_ *script, ctx protoactor.Context) {
+					switch m := ctx.Message().(type) {
+					case *protoactor.Started:
+						ctx.Spawn(child)
+					case string:
+						ctx.Send(ctx.Children()[0], m)
+					}
+				}, protoactor.WithSupervisor(strategy)))
+				synctest.Wait()
+				if on != "*actor.Started" {
+					rt.Root().Send(pid, "boom")
+				}
+				synctest.Wait()
+				assert.Equal(t, 1, decided)
+				assert.Equal(t, 2, instances)
+				rt.Root().Send(pid, "again")
+				synctest.Wait()
+				all := drain(events)
+				assert.Equal(t, []string{"*actor.Started", "string"}, all[len(all)-2:])
+				assert.Len(t, log.lines(t), map[bool]int{true: 2, false: 1}[on == "*actor.Restarting"], "each is logged once")
+				stop(rt, pid)
+			})
+		})
+	}
+}
+
+// bad panics on a string and once more when it is to restart.
+type bad struct{ events chan<- string }
+
+func (b *bad) Receive(ctx protoactor.Context) {
+	switch ctx.Message().(type) {
+	case string, *protoactor.Restarting:
+		panic(fmt.Errorf("on %T", ctx.Message()))
+	}
+}
+
+// decider supervises its children itself.
+type decider struct {
+	script
+	asked chan any
+	fails bool
+}
+
+func (d *decider) HandleFailure(_ *protoactor.ActorSystem, s protoactor.Supervisor, child *protoactor.PID,
+	_ *protoactor.RestartStatistics, reason, _ any,
+) {
+	d.asked <- reason
+	if d.fails {
+		panic(42)
+	}
+	s.RestartChildren(child)
+}
+
+func TestAGuardedActorMaySuperviseItself(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			rt, log := newRuntime(t)
+			d := &decider{asked: make(chan any, 10), fails: fails}
+			events := make(chan string, 100)
+			var child *protoactor.PID
+			d.receive = func(_ *script, ctx protoactor.Context) {
+				switch ctx.Message().(type) {
+				case *protoactor.Started:
+					child = ctx.Spawn(rt.Props(func() protoactor.Actor { return &panicky{"string", events, nil} }))
+				case do:
+					assert.Same(t, d, actor.Inner(ctx.Actor()))
+					assert.Same(t, d, actor.Inner(d))
+				}
+			}
+			pid := rt.Root().Spawn(rt.Props(func() protoactor.Actor { return d }))
+			rt.Root().Send(pid, do(nil))
+			synctest.Wait()
+			rt.Root().Send(child, "boom")
+			synctest.Wait()
+			assert.EqualError(t, (<-d.asked).(error), "on string")
+			end := []string{"*actor.Restarting", "*actor.Started"}
+			if fails {
+				end = []string{"*actor.Stopping", "*actor.Stopped"}
+				require.Len(t, log.lines(t), 2)
+				assert.Equal(t, "a value of type int", log.lines(t)[1]["panic"])
+			}
+			assert.Equal(t, append([]string{"*actor.Started", "string"}, end...), drain(events))
+			stop(rt, pid)
+		})
+	}
+}
+
+// mourner keeps what could not be delivered.
+type mourner struct {
+	obedient
+	left []any
+}
+
+func (m *mourner) Undelivered(message any) { m.left = append(m.left, message) }
+
+// droppable wants to know.
+type droppable struct{ reason chan error }
+
+func (d *droppable) Drop(reason error) { d.reason <- reason }
+
+func TestWhatAnActorLeavesBehind(t *testing.T) {
+	for _, mourned := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			rt, _ := newRuntime(t)
+			var letters []any
+			sub := rt.System().EventStream.Subscribe(func(e any) {
+				if d, ok := e.(*protoactor.DeadLetterEvent); ok {
+					letters = append(letters, d.Message)
+				}
+			})
+			defer rt.System().EventStream.Unsubscribe(sub)
+			m := &mourner{}
+			pid := rt.Root().Spawn(rt.Props(func() protoactor.Actor {
+				if mourned {
+					return m
+				}
+				return &m.obedient
+			}))
+			d := &droppable{make(chan error, 10)}
+			inTurn(rt, pid, func(ctx protoactor.Context) {
+				ctx.Stop(ctx.Self())
+				ctx.Send(ctx.Self(), 1)
+				ctx.Send(ctx.Self(), d)
+				ctx.RequestWithCustomSender(ctx.Self(), 2, rt.Discard())
+				ctx.Poison(ctx.Self())
+			})
+			synctest.Wait()
+			if mourned {
+				require.Len(t, m.left, 4)
+				assert.Equal(t, 1, m.left[0])
+				assert.Same(t, d, m.left[1])
+				assert.Equal(t, 2, m.left[2].(*protoactor.MessageEnvelope).Message, "envelopes keep their sender")
+				assert.Empty(t, d.reason)
+				assert.Empty(t, letters)
+				return
+			}
+			assert.Equal(t, []any{1, 2}, letters)
+			assert.ErrorIs(t, <-d.reason, actor.ErrStopped)
+		})
+	}
+}
+
+func TestAProducerWithoutAnActor(t *testing.T) {
+	rt, _ := newRuntime(t)
+	assert.PanicsWithValue(t, "actor: the producer given to Props returned no actor", func() {
+		rt.Root().Spawn(rt.Props(func() protoactor.Actor { return nil }))
+	})
+}
+
+func TestWhenStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, _ := newRuntime(t)
+		var events []string
+		note := func(s string) func() { return func() { events = append(events, s) } }
+		pid := obey(rt)
+		cancels := make([]func() bool, 5)
+		for i := range cancels {
+			cancels[i] = rt.WhenStopped(pid, note(fmt.Sprint(i)))
+		}
+		for _, i := range []int{0, 2, 4} {
+			assert.True(t, cancels[i]())
+			assert.False(t, cancels[i](), "only once")
+		}
+		rt.WhenStopped(protoactor.NewPID(pid.Address, pid.Id), note("another PID of the same actor"))
+		stop(rt, pid)
+		assert.Equal(t, []string{"1", "3", "another PID of the same actor"}, events)
+		assert.False(t, cancels[1]())
+		events = nil
+		rt.WhenStopped(pid, note("gone"))
+		rt.WhenStopped(nil, note("nil"))
+		assert.Equal(t, []string{"gone", "nil"}, events)
+	})
+}
+
+func TestWhenInstanceEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, _ := newRuntime(t)
+		var events []string
+		note := func(s string) func() { return func() { events = append(events, s) } }
+		pid := obey(rt)
+		var cancel func() bool
+		inTurn(rt, pid, func(ctx protoactor.Context) {
+			_, ok := actor.WhenInstanceEnds(ctx, note("first"))
+			assert.True(t, ok)
+			cancel, _ = actor.WhenInstanceEnds(ctx, note("cancelled"))
+		})
+		assert.True(t, cancel())
+		inTurn(rt, pid, func(protoactor.Context) { panic("restart me") })
+		synctest.Wait()
+		assert.Equal(t, []string{"first"}, events)
+		inTurn(rt, pid, func(ctx protoactor.Context) { actor.WhenInstanceEnds(ctx, note("second")) })
+		stop(rt, pid)
+		assert.Equal(t, []string{"first", "second"}, events)
+
+		foreign := rt.Root().Spawn(protoactor.PropsFromProducer(func() protoactor.Actor { return &obedient{} }))
+		inTurn(rt, foreign, func(ctx protoactor.Context) {
+			cancel, ok := actor.WhenInstanceEnds(ctx, note("never"))
+			assert.False(t, ok)
+			assert.False(t, cancel())
+		})
+		stop(rt, foreign)
+		ended := false
+		last := rt.Root().Spawn(scripted(rt, func(_ *script, ctx protoactor.Context) {
+			if _, ok := ctx.Message().(*protoactor.Stopped); ok {
+				actor.WhenInstanceEnds(ctx, func() { ended = true })
+			}
+		}))
+		stop(rt, last)
+		assert.True(t, ended)
+	})
+}

@@ -1,0 +1,424 @@
+package actor_test
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/perspectivebroker/pb/actor"
+)
+
+// invoker records what a mailbox hands it, and panics on request.
+type invoker struct {
+	mailbox *actor.Mailbox
+	user    []any
+	system  []any
+	failed  []any // the messages that were escalated
+	reasons []any
+	active  atomic.Int32
+}
+
+type bomb struct{ n int }
+
+type exit struct{}
+
+func (i *invoker) enter() func() {
+	if i.active.Add(1) != 1 {
+		panic("two turns at a time")
+	}
+	return func() { i.active.Add(-1) }
+}
+
+func (i *invoker) InvokeSystemMessage(m any) {
+	defer i.enter()()
+	i.system = append(i.system, m)
+	if b, ok := m.(*bomb); ok {
+		panic(fmt.Sprint("system bomb ", b.n))
+	}
+}
+
+func (i *invoker) InvokeUserMessage(m any) {
+	defer i.enter()()
+	i.user = append(i.user, m)
+	switch b := m.(type) {
+	case *bomb:
+		panic(fmt.Sprint("bomb ", b.n))
+	case exit:
+		runtime.Goexit()
+	}
+}
+
+func (i *invoker) EscalateFailure(reason, message any) {
+	i.failed = append(i.failed, message)
+	i.reasons = append(i.reasons, reason)
+	i.mailbox.PostSystemMessage(&protoactor.SuspendMailbox{})
+}
+
+// stepper is a dispatcher that runs turns when the test says so.
+type stepper struct {
+	turns      []func()
+	throughput int
+}
+
+func (s *stepper) Schedule(f func()) { s.turns = append(s.turns, f) }
+func (s *stepper) Throughput() int   { return max(s.throughput, 1) }
+
+// step runs the turns that are scheduled, each in a goroutine, because it may end that.
+func (s *stepper) step() {
+	for len(s.turns) > 0 {
+		f := s.turns[0]
+		s.turns = s.turns[1:]
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			f()
+		}()
+		<-done
+	}
+}
+
+func newMailbox() (*actor.Mailbox, *invoker, *stepper) {
+	m := actor.NewMailbox()
+	i, s := &invoker{mailbox: m}, &stepper{}
+	m.RegisterHandlers(i, s)
+	m.Start()
+	return m, i, s
+}
+
+func TestMailboxTakesMessagesBeforeItsActorExists(t *testing.T) {
+	m := actor.NewMailbox()
+	m.PostUserMessage(1)
+	m.PostUserMessage(2)
+	assert.Equal(t, 2, m.Len())
+	i, s := &invoker{mailbox: m}, &stepper{}
+	m.RegisterHandlers(i, s)
+	m.PostSystemMessage("started")
+	assert.Empty(t, s.turns, "nothing runs before Start")
+	m.Start()
+	assert.Len(t, s.turns, 1)
+	m.PostUserMessage(3)
+	assert.Len(t, s.turns, 1, "one turn at a time")
+	s.step()
+	assert.Equal(t, []any{"started"}, i.system)
+	assert.Equal(t, []any{1, 2, 3}, i.user)
+	assert.Zero(t, m.UserMessageCount())
+}
+
+func TestMailboxStartsIdle(t *testing.T) {
+	_, _, s := newMailbox()
+	assert.Empty(t, s.turns)
+}
+
+func TestMailboxHandlesSystemMessagesFirst(t *testing.T) {
+	m, i, s := newMailbox()
+	for n := range 3 {
+		m.PostUserMessage(n)
+		m.PostSystemMessage(n)
+	}
+	s.step()
+	assert.Equal(t, []any{0, 1, 2}, i.system)
+	assert.Equal(t, []any{0, 1, 2}, i.user)
+}
+
+func TestMailboxSuspends(t *testing.T) {
+	m, i, s := newMailbox()
+	m.PostSystemMessage(&protoactor.SuspendMailbox{})
+	m.PostUserMessage(1)
+	s.step()
+	assert.Empty(t, i.user)
+	m.PostUserMessage(2)
+	assert.Empty(t, s.turns, "no turn for what has to wait")
+	m.PostSystemMessage("between")
+	s.step()
+	assert.Equal(t, []any{"between"}, i.system)
+	assert.Equal(t, 2, m.Len())
+	m.PostSystemMessage(&protoactor.ResumeMailbox{})
+	s.step()
+	assert.Equal(t, []any{1, 2}, i.user)
+}
+
+func TestMailboxKeepsTheRestWhenAHandlerPanics(t *testing.T) {
+	m, i, s := newMailbox()
+	fatal := &bomb{1}
+	for _, message := range []any{1, fatal, 2, 3} {
+		m.PostUserMessage(message)
+	}
+	s.step()
+	assert.Equal(t, []any{1, fatal}, i.user)
+	assert.Equal(t, []any{fatal}, i.failed, "the failure comes with the message that caused it")
+	assert.Equal(t, []any{"bomb 1"}, i.reasons)
+	assert.Equal(t, 2, m.Len())
+	m.PostUserMessage(4)
+	m.PostSystemMessage(&protoactor.ResumeMailbox{})
+	s.step()
+	assert.Equal(t, []any{1, fatal, 2, 3, 4}, i.user)
+
+	m.PostSystemMessage(fatal)
+	m.PostUserMessage(5)
+	s.step()
+	assert.Equal(t, "system bomb 1", i.reasons[1])
+	assert.Equal(t, 1, m.Len())
+}
+
+func TestMailboxSurvivesGoexit(t *testing.T) {
+	m, i, s := newMailbox()
+	m.PostUserMessage(exit{})
+	m.PostUserMessage(1)
+	s.step()
+	require.Len(t, i.reasons, 1)
+	assert.ErrorContains(t, i.reasons[0].(error), "Goexit")
+	assert.Equal(t, 1, m.Len(), "held until somebody decides")
+	m.PostSystemMessage(&protoactor.ResumeMailbox{})
+	s.step()
+	assert.Equal(t, []any{exit{}, 1}, i.user)
+}
+
+// fragile panics when it is to escalate, as a guardian does.
+type fragile struct{ *invoker }
+
+func (fragile) EscalateFailure(any, any) { panic("cannot escalate") }
+
+func TestMailboxEndsItsTurnWhenEscalationPanics(t *testing.T) {
+	m := actor.NewMailbox()
+	i := &invoker{mailbox: m}
+	var turns []func()
+	s := &stepper{}
+	m.RegisterHandlers(fragile{i}, s)
+	m.Start()
+	m.PostUserMessage(&bomb{1})
+	m.PostUserMessage(1)
+	turns, s.turns = s.turns, nil
+	require.Len(t, turns, 1)
+	assert.PanicsWithValue(t, "cannot escalate", turns[0])
+	assert.Empty(t, s.turns)
+	m.PostSystemMessage("still heard")
+	s.step()
+	assert.Equal(t, []any{"still heard"}, i.system)
+	assert.Equal(t, 1, m.Len())
+}
+
+func TestMailboxDoesNotRestartWhatIsStopping(t *testing.T) {
+	m, i, s := newMailbox()
+	restart, end := &protoactor.Restart{}, &protoactor.Stop{}
+	for _, message := range []any{restart, end, restart, restart} {
+		m.PostSystemMessage(message)
+	}
+	s.step()
+	assert.Equal(t, []any{restart, end}, i.system)
+}
+
+func TestMailboxTerminates(t *testing.T) {
+	m, i, s := newMailbox()
+	m.PostSystemMessage(&protoactor.SuspendMailbox{})
+	m.PostUserMessage(1)
+	m.PostUserMessage(2)
+	s.step()
+	var dead []any
+	m.Terminate(func(message any) {
+		dead = append(dead, message)
+		if message == 1 {
+			m.PostUserMessage("from within")
+		}
+	})
+	m.Terminate(func(any) { t.Error("the first call counts") })
+	m.PostUserMessage(3)
+	s.step()
+	m.PostUserMessage(4)
+	watch, unwatch := &protoactor.Watch{}, &protoactor.Unwatch{}
+	for _, message := range []any{watch, unwatch, &protoactor.Restart{}, &protoactor.Failure{}, &protoactor.SuspendMailbox{}} {
+		m.PostSystemMessage(message)
+	}
+	s.step()
+	m.PostUserMessage(5)
+	s.step()
+	assert.Equal(t, []any{1, 2, 3, "from within", 4, 5}, dead)
+	assert.Equal(t, []any{watch, unwatch}, i.system)
+	assert.Empty(t, i.user)
+}
+
+func TestMailboxSurvivesADeadHookThatPanics(t *testing.T) {
+	m, i, s := newMailbox()
+	var dead []any
+	m.Terminate(func(message any) {
+		dead = append(dead, message)
+		if message == 1 {
+			panic("no")
+		}
+		if message == 2 {
+			runtime.Goexit()
+		}
+	})
+	for n := range 4 {
+		m.PostUserMessage(n)
+	}
+	s.step()
+	assert.Equal(t, []any{0, 1, 2, 3}, dead)
+	assert.Empty(t, i.reasons)
+}
+
+// TestMailboxModel holds a mailbox against the simplest one that could be: two
+// lists and a flag.
+func TestMailboxModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m, i, s := newMailbox()
+		s.throughput = rapid.IntRange(1, 5).Draw(t, "throughput")
+		var queued, user, system, failed []any
+		suspended := false
+		n := 0
+		t.Repeat(map[string]func(*rapid.T){
+			"user": func(t *rapid.T) {
+				for range rapid.IntRange(1, 3000).Draw(t, "how many") {
+					n++
+					m.PostUserMessage(n)
+					queued = append(queued, n)
+				}
+			},
+			"bomb": func(*rapid.T) {
+				n++
+				b := &bomb{n}
+				m.PostUserMessage(b)
+				queued = append(queued, b)
+			},
+			"system": func(*rapid.T) {
+				n++
+				m.PostSystemMessage(n)
+				system = append(system, n)
+			},
+			"suspend": func(*rapid.T) {
+				m.PostSystemMessage(&protoactor.SuspendMailbox{})
+				suspended = true
+			},
+			"resume": func(*rapid.T) {
+				m.PostSystemMessage(&protoactor.ResumeMailbox{})
+				suspended = false
+			},
+			"step": func(*rapid.T) {
+				s.step()
+				for len(queued) > 0 && !suspended {
+					user = append(user, queued[0])
+					if b, ok := queued[0].(*bomb); ok {
+						failed = append(failed, b)
+						suspended = true
+					}
+					queued = queued[1:]
+				}
+			},
+			"": func(t *rapid.T) {
+				if m.Len() != len(queued) {
+					t.Fatalf("Len is %d, should be %d", m.Len(), len(queued))
+				}
+				if len(s.turns) > 1 {
+					t.Fatalf("%d turns at a time", len(s.turns))
+				}
+			},
+		})
+		m.PostSystemMessage(&protoactor.ResumeMailbox{})
+		s.step()
+		for len(i.failed) > len(failed) {
+			failed = append(failed, i.failed[len(failed)])
+			m.PostSystemMessage(&protoactor.ResumeMailbox{})
+			s.step()
+		}
+		if want := append(user, queued...); !slices.Equal(want, i.user) {
+			t.Fatalf("user messages: got %d, want %d", len(i.user), len(want))
+		}
+		if !slices.Equal(system, i.system) {
+			t.Fatalf("system messages: got %v, want %v", i.system, system)
+		}
+	})
+}
+
+// TestMailboxUnderLoad has many senders; nothing is lost, and each one's messages stay in order.
+func TestMailboxUnderLoad(t *testing.T) {
+	const senders, messages = 8, 5000
+	rt, _ := newRuntime(t)
+	type note struct{ sender, n int }
+	var next [senders]int
+	left := senders * messages
+	done := make(chan struct{})
+	pid := rt.Root().Spawn(scripted(rt, func(_ *script, ctx protoactor.Context) {
+		m, ok := ctx.Message().(note)
+		if !ok {
+			return
+		}
+		if m.n != next[m.sender] {
+			t.Errorf("sender %d: got %d, want %d", m.sender, m.n, next[m.sender])
+		}
+		next[m.sender] = m.n + 1
+		if left--; left == 0 {
+			close(done)
+		}
+	}))
+	var senderGroup sync.WaitGroup
+	for sender := range senders {
+		senderGroup.Go(func() {
+			for n := range messages {
+				rt.Root().Send(pid, note{sender, n})
+				if n%512 == 0 { // system messages in between
+					rt.WhenStopped(pid, func() {})
+				}
+			}
+		})
+	}
+	senderGroup.Wait()
+	<-done
+	stop(rt, pid)
+}
+
+// idler counts how often it was told that its queue is empty.
+type idler struct {
+	script
+	idle *atomic.Int32
+	log  func(string)
+}
+
+func (i *idler) MailboxIdle(ctx protoactor.Context) {
+	i.idle.Add(1)
+	i.log("idle")
+	if ctx.Message() != nil || ctx.Self() == nil {
+		panic("not the actor's own context")
+	}
+	if i.idle.Load() == 2 {
+		panic("the second time")
+	}
+}
+
+func TestMailboxTellsWhenItRanEmpty(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, log := newRuntime(t)
+		var idle atomic.Int32
+		var events []string
+		mailbox := actor.NewMailbox()
+		for range 3 {
+			mailbox.PostUserMessage("a")
+		}
+		pid := rt.Root().Spawn(rt.Props(func() protoactor.Actor {
+			i := &idler{idle: &idle, log: func(s string) { events = append(events, s) }}
+			i.receive = func(_ *script, ctx protoactor.Context) {
+				if s, ok := ctx.Message().(string); ok {
+					events = append(events, s)
+				}
+			}
+			return i
+		}, protoactor.WithMailbox(func() protoactor.Mailbox { return mailbox })))
+		synctest.Wait()
+		assert.Equal(t, []string{"a", "a", "a", "idle"}, events)
+		rt.Root().Send(pid, "b")
+		synctest.Wait()
+		assert.Len(t, log.lines(t), 1, "its panic is one like any other")
+		rt.Root().Send(pid, "c")
+		synctest.Wait()
+		assert.Equal(t, []string{"a", "a", "a", "idle", "b", "idle", "c", "idle"}, events)
+		stop(rt, pid)
+		assert.EqualValues(t, 3, idle.Load())
+	})
+}
