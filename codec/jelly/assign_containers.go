@@ -33,9 +33,9 @@ func isSequence(src any) bool {
 func containerKey(src any, t reflect.Type) madeKey {
 	switch x := src.(type) {
 	case []any:
-		return madeKey{sliceIdentity(src, x), t}
+		return madeKey{sliceIdentity(listWord, x), t}
 	case Tuple:
-		return madeKey{sliceIdentity(src, x), t}
+		return madeKey{sliceIdentity(tupleWord, x), t}
 	case *Dict, *Set, *FrozenSet:
 		return madeKey{pointerIdentity(src), t}
 	}
@@ -76,13 +76,54 @@ func isScalar(t reflect.Type) bool {
 }
 
 func (c *assignment) elements(dst reflect.Value, list []any) error {
+	done := 0
+	if dst.Kind() == reflect.Slice {
+		done = plainElements(dst, list)
+	}
 	into := AssignerFor(dst.Type().Elem()).into
-	for i, elem := range list {
-		if err := into(c, dst.Index(i), elem); err != nil {
+	for i := done; i < len(list); i++ {
+		if err := into(c, dst.Index(i), list[i]); err != nil {
 			return at("["+strconv.Itoa(i)+"]", err)
 		}
 	}
 	return nil
+}
+
+// plainElements fills the commonest slices without reflection, up to the first element that must be
+// converted, and returns how far it came.
+func plainElements(dst reflect.Value, list []any) (done int) {
+	switch s := dst.Interface().(type) {
+	case []int:
+		for i, elem := range list {
+			n, ok := elem.(int64)
+			if !ok || int64(int(n)) != n {
+				return i
+			}
+			s[i] = int(n)
+		}
+	case []int64:
+		return fillPlain(s, list)
+	case []float64:
+		return fillPlain(s, list)
+	case []string:
+		return fillPlain(s, list)
+	case []bool:
+		return fillPlain(s, list)
+	default:
+		return 0
+	}
+	return len(list)
+}
+
+func fillPlain[T any](s []T, list []any) int {
+	for i, elem := range list {
+		v, ok := elem.(T)
+		if !ok {
+			return i
+		}
+		s[i] = v
+	}
+	return len(list)
 }
 
 func assignArray(c *assignment, dst reflect.Value, src any) error {

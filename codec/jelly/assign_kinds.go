@@ -31,6 +31,9 @@ func chooseAssign(t reflect.Type) assignFunc {
 			return nil
 		}
 	}
+	if isScalar(t) {
+		return convert // Nothing else is assignable to it, and it takes its own type.
+	}
 	return func(c *assignment, dst reflect.Value, src any) error {
 		if src != nil {
 			if v := reflect.ValueOf(src); v.Type() == t || v.Type().AssignableTo(t) {

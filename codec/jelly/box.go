@@ -1,6 +1,10 @@
 package jelly
 
-import "bytes"
+import (
+	"bytes"
+	"reflect"
+	"unsafe"
+)
 
 // The decoder stores values in slots of type any. For anything but the smallest
 // integers that takes an allocation; what is here avoids some of them.
@@ -46,5 +50,39 @@ func (c *stringCache) box(b []byte) any {
 	}
 	v := any(string(b))
 	*place = v
+	return v
+}
+
+// slab is memory for the numbers of one long list, which would cost an
+// allocation each. It is used for long lists only, because a number that is kept
+// keeps its slab alive: so it is never more than what the list itself had taken.
+type slab struct {
+	left int // elements of the list that may still come
+	free []uint64
+}
+
+const (
+	slabFrom = 16  // shorter lists have none
+	slabSize = 128 // places in one piece, at most
+)
+
+// The type words of what lies in a slab. Both types have eight bytes and no pointers.
+var (
+	int64Word   = typeWord(reflect.TypeFor[int64]())
+	float64Word = typeWord(reflect.TypeFor[float64]())
+)
+
+// box returns the number with these bits as a value of the type, without copying it again.
+func (s *slab) box(typ unsafe.Pointer, bits uint64) any {
+	if len(s.free) == 0 {
+		n := min(max(s.left, 1), slabSize)
+		s.free = make([]uint64, n)
+		s.left -= n
+	}
+	place := &s.free[0]
+	s.free = s.free[1:]
+	*place = bits
+	var v any
+	*unpack(&v) = eface{typ: typ, data: unsafe.Pointer(place)}
 	return v
 }

@@ -18,14 +18,14 @@ func (e *Encoder) list(v []any) error {
 	if e.hashing {
 		return e.mustHash("list")
 	}
-	if met, err := e.meet(sliceIdentity(v, v)); met || err != nil {
+	if met, err := e.meet(sliceIdentity(listWord, v)); met || err != nil {
 		return err
 	}
 	return e.sequence(banana.SymList, v)
 }
 
 func (e *Encoder) tuple(v Tuple) error {
-	if met, err := e.meet(sliceIdentity(v, v)); met || err != nil {
+	if met, err := e.meet(sliceIdentity(tupleWord, v)); met || err != nil {
 		return err
 	}
 	return e.sequence(banana.SymTuple, v)

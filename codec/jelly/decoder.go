@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/perspectivebroker/pb/codec/banana"
 )
@@ -34,6 +35,7 @@ type Decoder struct {
 	unbound   []*Unbound
 	instances bool
 	refs      references
+	slab      *slab // for the numbers of a long list
 
 	// What follows is kept from frame to frame.
 
@@ -147,7 +149,11 @@ func (d *Decoder) value(slot *any) (hash, error) {
 	}
 	switch t.Kind {
 	case banana.Int:
-		*slot = t.Int
+		if uint64(t.Int) < 256 || d.slab == nil {
+			*slot = t.Int
+		} else {
+			*slot = d.slab.box(int64Word, uint64(t.Int))
+		}
 	case banana.String:
 		*slot = d.boxBytes(t.Bytes)
 	case banana.List:
@@ -159,7 +165,11 @@ func (d *Decoder) value(slot *any) (hash, error) {
 	case banana.Vocab:
 		*slot = []byte(banana.Symbol(t.Int).String())
 	case banana.Float:
-		*slot = t.Float
+		if d.slab == nil {
+			*slot = t.Float
+		} else {
+			*slot = d.slab.box(float64Word, math.Float64bits(t.Float))
+		}
 	default:
 		*slot = t.Big()
 	}
@@ -204,6 +214,15 @@ func (d *Decoder) typed(start int, word banana.Token, n int, slot *any) (hash, e
 
 // elements reads as many values as there is room for and says whether all are hashable.
 func (d *Decoder) elements(elems []any) (hash, error) {
+	if len(elems) >= slabFrom {
+		outer := d.slab
+		d.slab = &slab{left: len(elems)}
+		defer func() { d.slab = outer }()
+	} else if d.slab != nil {
+		outer := d.slab
+		d.slab = nil // Its places are for the elements of the long list itself.
+		defer func() { d.slab = outer }()
+	}
 	all := hashable
 	for i := range elems {
 		h, err := d.value(&elems[i])

@@ -20,7 +20,7 @@ type Fragment struct{ e Encoder }
 
 // What a pooled fragment may keep at most.
 const (
-	pooledBytes = 64 << 10
+	pooledBytes = 1 << 20 // Enough for one string of the longest kind.
 	pooledItems = 4 << 10
 )
 
@@ -41,7 +41,7 @@ func (f *Fragment) Free() {
 		return
 	}
 	e := &f.e
-	if cap(e.buf) > pooledBytes || cap(e.sharing.few) > pooledItems || cap(e.names) > pooledItems ||
+	if cap(e.buf) > pooledBytes || cap(e.sharing.met) > pooledItems || cap(e.names) > pooledItems ||
 		cap(e.sharing.derefs) > pooledItems || cap(e.holes) > pooledItems || cap(e.keep) > pooledItems {
 		return // A rare giant is left to the collector.
 	}

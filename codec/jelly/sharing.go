@@ -57,22 +57,34 @@ func pointerIdentity(v any) identity {
 	return identity{at: w.data, typ: w.typ}
 }
 
+// The type words of the two kinds of slices that are met most.
+var (
+	listWord  = typeWord(reflect.TypeFor[[]any]())
+	tupleWord = typeWord(reflect.TypeFor[Tuple]())
+)
+
 // sliceIdentity is that of a slice of any, or of a type made of it. A slice without
 // capacity lies nowhere and has no identity.
-func sliceIdentity(v any, s []any) identity {
+func sliceIdentity(typ unsafe.Pointer, s []any) identity {
 	if cap(s) == 0 {
 		return identity{}
 	}
-	return identity{at: unsafe.Pointer(unsafe.SliceData(s)), typ: unpack(&v).typ, len: len(s)}
+	return identity{at: unsafe.Pointer(unsafe.SliceData(s)), typ: typ, len: len(s)}
+}
+
+// hash spreads identities over a table. Objects lie at multiples of eight.
+func (id identity) hash() uint64 {
+	return (uint64(uintptr(id.at))>>3 + uint64(id.len)<<40) * 0x9e3779b97f4a7c15
 }
 
 // sharing is what one jelly call knows of the objects that it has met, and
 // what the fragment has to remember of it.
 type sharing struct {
-	// The first objects are found by a scan, all others by the map: most messages
-	// have only few and a map costs more.
-	few  []mention
-	many map[identity]int32 // index in few
+	// met has the objects of the call at work. The first are found by a scan; when there are more,
+	// table finds them: a hash table of indexes in met, 1 added, with open addressing. Its length is
+	// a power of two, at least twice that of met.
+	met   []mention
+	table []int32
 
 	next int // the last reference id of this call
 	most int // the largest one of the whole fragment
@@ -96,7 +108,8 @@ type wrap struct{ at, id int }
 
 type deref struct{ at, end, id int }
 
-const scanUpTo = 12
+// scanUpTo is how many objects a scan finds faster than a table does. 8 times it is a power of two.
+const scanUpTo = 16
 
 // meet notes that an object is about to be written. If it was met before, meet
 // writes [dereference n] and returns true, and the second time it gives it its number: its
@@ -107,7 +120,7 @@ func (e *Encoder) meet(id identity) (bool, error) {
 	}
 	s := &e.sharing
 	if i := s.find(id); i >= 0 {
-		m := &s.few[i]
+		m := &s.met[i]
 		if m.ref == 0 {
 			s.next++
 			m.ref = s.next
@@ -122,48 +135,64 @@ func (e *Encoder) meet(id identity) (bool, error) {
 		s.derefs = append(s.derefs, deref{at, len(e.buf), m.ref})
 		return true, nil
 	}
-	s.few = append(s.few, mention{id: id, at: len(e.buf)})
-	switch n := len(s.few); {
+	s.met = append(s.met, mention{id: id, at: len(e.buf)})
+	switch n := len(s.met); {
 	case n <= scanUpTo:
+	case 2*n > len(s.table):
+		s.table = make([]int32, max(8*scanUpTo, 4*len(s.table)))
+		s.enterFrom(0)
 	case n == scanUpTo+1:
-		if s.many == nil {
-			s.many = make(map[identity]int32, 4*scanUpTo)
-		}
-		for i := range s.few {
-			s.many[s.few[i].id] = int32(i)
-		}
+		s.enterFrom(0) // The table is from an earlier call, and empty.
 	default:
-		s.many[id] = int32(n - 1)
+		s.enterFrom(n - 1)
 	}
 	return false, nil
 }
 
 // find returns the index of an object that was met, or -1.
 func (s *sharing) find(id identity) int {
-	if len(s.few) > scanUpTo {
-		if i, ok := s.many[id]; ok {
-			return int(i)
+	if len(s.met) <= scanUpTo {
+		for i := range s.met {
+			if s.met[i].id == id {
+				return i
+			}
 		}
 		return -1
 	}
-	for i := range s.few {
-		if s.few[i].id == id {
-			return i
+	mask := uint64(len(s.table) - 1)
+	for h := id.hash() >> 32; ; h++ {
+		i := s.table[h&mask]
+		if i == 0 {
+			return -1
+		}
+		if s.met[i-1].id == id {
+			return int(i - 1)
 		}
 	}
-	return -1
+}
+
+// enterFrom puts objects into the table, which has room for them: the one at index first and all behind it.
+func (s *sharing) enterFrom(first int) {
+	mask := uint64(len(s.table) - 1)
+	for i := first; i < len(s.met); i++ {
+		h := s.met[i].id.hash() >> 32
+		for s.table[h&mask] != 0 {
+			h++
+		}
+		s.table[h&mask] = int32(i + 1)
+	}
 }
 
 // end forgets the objects of a jelly call and sorts its wraps by place.
 func (s *sharing) end(p banana.Profile) {
-	clear(s.few)
-	if len(s.few) > scanUpTo {
-		clear(s.many)
-		if len(s.few) > 4096 {
-			s.many = nil // A map never shrinks; do not carry one about for small messages.
+	if len(s.met) > scanUpTo {
+		clear(s.table)
+		if len(s.table) > 4*pooledItems {
+			s.table = nil // Small messages should not have to clear a giant's table.
 		}
 	}
-	s.few = s.few[:0]
+	clear(s.met)
+	s.met = s.met[:0]
 	s.most = max(s.most, s.next)
 	mine := s.wraps[s.first:]
 	if len(mine) == 0 {
