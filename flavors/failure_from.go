@@ -3,6 +3,7 @@ package flavors
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 
@@ -59,7 +60,7 @@ func failureFor(err error, opts ...failureOption) *Failure {
 	revealed.Traceback = revealedTraceback(err, f)
 	var p *PanicError
 	if errors.As(err, &p) && !f.remote {
-		revealed.Value = clipText(err.Error(), MaxFailureText)
+		revealed.Value = clipText(fmt.Sprintf("panic: %v", p.Value), MaxFailureText)
 	}
 	return &revealed
 }

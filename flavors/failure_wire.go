@@ -57,7 +57,23 @@ func failureFromState(class string, state any) (*Failure, error) {
 	if !ok || dict == nil {
 		return nil, fmt.Errorf("a failure's state should be a dictionary, not %T (class %s)", state, clipText(class, 100))
 	}
-	f := &Failure{remote: true}
+	f := new(Failure)
+	f.setState(class, dict)
+	return f, nil
+}
+
+// SetCopyableState fills a blank Failure with what a peer sent. So a registry that makes Failures of the class
+// [CopyableFailureClass] lets them in wherever they stand, in the results of a DeferredList for one.
+func (f *Failure) SetCopyableState(state any) error {
+	read, err := failureFromState(CopyableFailureClass, state)
+	if err == nil {
+		*f = *read
+	}
+	return err
+}
+
+func (f *Failure) setState(class string, dict *jelly.Dict) {
+	f.remote = true
 	field := func(name string, limit int) string {
 		v, _ := dict.GetName(name)
 		return clipText(textOf(v), limit)
@@ -78,7 +94,6 @@ func failureFromState(class string, state any) (*Failure, error) {
 	if len(f.Parents) == 0 {
 		f.Parents = knownParents(f.Type)
 	}
-	return f, nil
 }
 
 // failureFromValue takes what came in an error message in whatever shape. An error made from a class of the user's own is the cause.
@@ -138,6 +153,9 @@ func textOf(v any) string {
 	case jelly.Class:
 		return string(x)
 	case *Failure:
+		if x == nil {
+			return ""
+		}
 		return x.Value
 	}
 	return fmt.Sprintf("(a value of type %T)", v)

@@ -1,0 +1,122 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/supervision"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+)
+
+// acceptor is the actor of a listener: the parent of the brokers of the connections that it accepted.
+type acceptor struct {
+	l     *Listener
+	ended bool // the socket is closed; the actor stays for as long as it has brokers
+	count int
+}
+
+// Messages to the acceptor.
+type (
+	accepted    struct{ sock net.Conn }
+	acceptEnded struct{}
+)
+
+// Receive implements protoactor.Actor.
+func (a *acceptor) Receive(ctx protoactor.Context) {
+	switch m := ctx.Message().(type) {
+	case *protoactor.Started:
+		self := ctx.Self()
+		a.l.rt.Go("accepting at "+a.l.URL(), func() { a.l.accept(self) })
+	case accepted:
+		a.adopt(ctx, m.sock)
+	case acceptEnded:
+		a.ended = true
+		a.endWithLast(ctx)
+	case *protoactor.Terminated:
+		a.count--
+		a.endWithLast(ctx)
+	case *protoactor.Stopping:
+		_ = a.l.sock.Close()
+	}
+}
+
+func (a *acceptor) endWithLast(ctx protoactor.Context) {
+	if a.ended && a.count == 0 {
+		ctx.Stop(ctx.Self())
+	}
+}
+
+// adopt gives a connection its broker.
+func (a *acceptor) adopt(ctx protoactor.Context, sock net.Conn) {
+	l := a.l
+	c := newConn(l.rt, sock, false, rootName, l.options)
+	l.add(c)
+	a.count++
+	c.superviseClose()
+	ctx.SpawnPrefix(c.props(), "broker")
+}
+
+// add notes a connection until it ends.
+func (l *Listener) add(c *Conn) {
+	l.mu.Lock()
+	l.conns[c] = struct{}{}
+	l.mu.Unlock()
+	context.AfterFunc(c.ctx, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.conns, c)
+	})
+}
+
+// accept runs until the socket is closed. Want of file descriptors and the like passes, so it tries again after a while.
+func (l *Listener) accept(to *protoactor.PID) {
+	backoff := supervision.Backoff{Min: 5 * time.Millisecond, Max: time.Second, Factor: 2}
+	failures := 0
+	for {
+		sock, err := l.sock.Accept()
+		if err == nil {
+			failures = 0
+			l.rt.Root().Send(to, accepted{sock})
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) || isClosing(l.rt) {
+			return
+		}
+		delay := backoff.Delay(failures, rand.Float64)
+		failures++
+		l.log.Error().Err(err).Dur("retry_in", delay).Msg("a connection could not be accepted")
+		select {
+		case <-time.After(delay):
+		case <-l.rt.Closing():
+			return
+		}
+	}
+}
+
+func isClosing(rt *actor.Runtime) bool {
+	select {
+	case <-rt.Closing():
+		return true
+	default:
+		return false
+	}
+}
+
+// isRefused says that nobody listens at the other end.
+func isRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
+
+// brokerStrategy is the acceptor's: a broker that fails is stopped, which closes its connection.
+func brokerStrategy(rt *actor.Runtime) protoactor.SupervisorStrategy {
+	return supervision.StopStrategy(rt)
+}
+
+// codecStrategy is the broker's: a codec actor that fails is stopped, and takes its broker along.
+func codecStrategy(rt *actor.Runtime) protoactor.SupervisorStrategy {
+	return supervision.StopStrategy(rt)
+}

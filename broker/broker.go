@@ -1,0 +1,218 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/flavors"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+)
+
+// broker is the actor of one connection. It alone owns the tables; every reference count changes in its turn, so the order on the wire is
+// the order in the tables. It never runs user code and never waits.
+type broker struct {
+	c *Conn
+
+	exports exports
+	imports imports
+	pending pending
+
+	state    brokerState
+	waiting  []any       // what was to be sent before the negotiation was through
+	stamped  []*export   // exports counted for the frame that is being stamped
+	deadline *time.Timer // of the handshake, later of closing
+	grace    *time.Timer // of the oldest dying export; nil while there is none
+	unknown  int         // commands that were not understood
+}
+
+type brokerState uint8
+
+const (
+	brokerNegotiating brokerState = iota
+	brokerOpen
+	brokerFlushing // closing in good order: nothing new, what waits is written
+	brokerEnded
+)
+
+// Messages to the broker, beside *flavors.OutgoingCall, *batch and those of the codec actors.
+type (
+	outgoingAnswer struct {
+		inv      *flavors.Invocation
+		fragment *jelly.Fragment
+		isError  bool
+	}
+	cancelCall struct{ call *flavors.OutgoingCall }
+	forgetAll  struct{}
+	// drain lets the calls in flight be answered and then closes.
+	drain      struct{}
+	drainCheck struct{}
+	graceOver  struct{}
+	closeNow   struct {
+		cause error
+		flush bool
+	}
+)
+
+// Receive implements protoactor.Actor.
+func (b *broker) Receive(ctx protoactor.Context) {
+	switch m := ctx.Message().(type) {
+	case *protoactor.Started:
+		b.start(ctx)
+	case *batch:
+		b.receive(ctx, m)
+	case *flavors.OutgoingCall, *outgoingAnswer, forgetAll:
+		b.outgoing(ctx, m)
+	case cancelCall:
+		b.cancel(m.call)
+	case negotiated:
+		b.open(ctx)
+	case readEnded:
+		b.end(ctx, m.cause)
+	case writeFailed:
+		b.end(ctx, m.cause)
+	case drain:
+		b.c.draining.Store(true)
+		b.drained(ctx)
+	case drainCheck:
+		b.drained(ctx)
+	case graceOver:
+		b.graceOver()
+	case closeNow:
+		b.close(ctx, m)
+	case flushed:
+		if b.state == brokerFlushing {
+			b.end(ctx, ErrClosed)
+		}
+	case *protoactor.Terminated:
+		b.end(ctx, fmt.Errorf("broker: the codec actor %s ended", m.Who.Id))
+	case *protoactor.Stopping:
+		b.finish(ErrClosed)
+	case *protoactor.Stopped:
+		close(b.c.gone)
+	}
+}
+
+// start brings the codec actors up and speaks first if we are the accepting side.
+func (b *broker) start(ctx protoactor.Context) {
+	c := b.c
+	c.pid = ctx.Self() // Everybody else sees the connection later: through its factories, or when it is ready.
+	b.exports, b.imports, b.pending = newExports(), newImports(), newPending()
+	c.log.Debug().Msg("broker started")
+	if err := b.publish(); err != nil {
+		b.end(ctx, err)
+		return
+	}
+	b.deadline = b.after(c.limits.Handshake, closeNow{cause: &ProtocolError{What: fmt.Sprintf("the peer did not negotiate within %v", c.limits.Handshake)}})
+	encoderProps := c.rt.Props(func() protoactor.Actor { return &encoder{c: c} })
+	c.encoder = ctx.SpawnPrefix(encoderProps, "encoder")
+	encoder := c.encoder
+	c.out.start(func() { c.send(encoder, flush{}) })
+	if !c.client {
+		b.append(appendOffer)
+	}
+	ctx.SpawnPrefix(c.rt.Props(func() protoactor.Actor { return &decoder{c: c} }), "decoder")
+}
+
+// publish puts the objects in place that the peer can call by name.
+func (b *broker) publish() error {
+	for name, root := range b.c.options.published {
+		v, err := root(b.c)
+		if err == nil {
+			err = b.exports.publish(b.c, name, v)
+		}
+		if err != nil {
+			return fmt.Errorf("broker: the object published as %q cannot be had: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// open is the end of the negotiation: what was handed over meanwhile goes out.
+func (b *broker) open(ctx protoactor.Context) {
+	if b.state != brokerNegotiating {
+		return
+	}
+	b.state = brokerOpen
+	b.deadline.Stop()
+	if b.c.client {
+		b.append(b.c.appendChoice)
+	}
+	b.append(b.c.appendVersion)
+	b.c.log.Debug().Stringer("profile", b.c.profile).Msg("connection open")
+	close(b.c.ready)
+	waiting := b.waiting
+	b.waiting = nil
+	for _, m := range waiting {
+		b.outgoing(ctx, m)
+	}
+}
+
+// after sends a message to the broker itself when d has passed.
+func (b *broker) after(d time.Duration, message any) *time.Timer {
+	c := b.c
+	return time.AfterFunc(d, func() { c.send(c.pid, message) })
+}
+
+// drained closes in good order once the peer's calls have been answered.
+func (b *broker) drained(ctx protoactor.Context) {
+	if b.c.draining.Load() && b.c.inbound.Load() == 0 {
+		b.close(ctx, closeNow{cause: ErrClosed, flush: true})
+	}
+}
+
+// close ends the connection, in good order if that is asked for and still possible.
+func (b *broker) close(ctx protoactor.Context, m closeNow) {
+	if !m.flush || b.state != brokerOpen {
+		if b.state != brokerFlushing || !m.flush {
+			b.end(ctx, m.cause)
+		}
+		return
+	}
+	b.state = brokerFlushing
+	b.deadline = b.after(b.c.limits.Stall, closeNow{cause: m.cause})
+	ctx.Send(b.c.encoder, flushAndReport{})
+}
+
+// end is the end of the connection, whatever the reason.
+func (b *broker) end(ctx protoactor.Context, cause error) {
+	if b.state == brokerEnded {
+		return
+	}
+	if b.state == brokerFlushing && cause == ErrPeerClosed {
+		cause = ErrClosed
+	}
+	b.finish(cause)
+	ctx.Stop(ctx.Self())
+}
+
+// finish undoes everything that depends on the connection. It runs exactly once, in the broker's turn.
+func (b *broker) finish(cause error) {
+	if b.state == brokerEnded {
+		return
+	}
+	b.state = brokerEnded
+	c := b.c
+	c.cancel(cause)
+	cause = context.Cause(c.ctx) // whoever severed the connection said why first
+	logEnd(c, cause)
+	c.out.close()
+	_ = c.sock.Close()
+	stopTimer(b.deadline)
+	stopTimer(b.grace)
+	lost := flavors.ConnectionLost.Wrap(cause)
+	for _, e := range b.pending.byID {
+		b.complete(e, nil, lost)
+	}
+	clear(b.pending.byID)
+	b.failWaiting(lost)
+	b.exports.clear(c)
+}
+
+func stopTimer(t *time.Timer) {
+	if t != nil {
+		t.Stop()
+	}
+}

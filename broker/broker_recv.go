@@ -1,0 +1,255 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/flavors"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+)
+
+// maxUnknownLogged is how many unknown commands of one peer are worth a line in the log.
+const maxUnknownLogged = 3
+
+// receive carries out the commands of one read, in order.
+func (b *broker) receive(ctx protoactor.Context, in *batch) {
+	defer in.free()
+	for i := range in.commands {
+		if b.state == brokerEnded {
+			return
+		}
+		if err := b.command(&in.commands[i]); err != nil {
+			b.end(ctx, err)
+			return
+		}
+	}
+}
+
+// command carries out one command. An error is the peer's, and ends the connection.
+func (b *broker) command(cmd *command) error {
+	switch cmd.sym {
+	case banana.SymMessage:
+		b.message(cmd)
+	case banana.SymAnswer, banana.SymError:
+		return b.answer(cmd)
+	case banana.SymDecref:
+		if err := b.exports.decref(b.c, cmd.id, 1, b.pending.last); err != nil {
+			return err
+		}
+		b.bury()
+	case banana.SymVersion:
+		if cmd.id != version {
+			return protocolErrorf("version", "the peer speaks version %d, this side %d", cmd.id, version)
+		}
+	case banana.SymCacheMessage:
+		b.refuseCall(cmd, flavors.PBError.Errorf("there is no cache %d on this connection", cmd.target))
+	case banana.SymDecache, banana.SymUncache:
+		return protocolErrorf(cmd.sym.String(), "there is no cache %d on this connection", cmd.id)
+	default:
+		b.other(cmd)
+	}
+	return nil
+}
+
+// other answers a command that does not exist (P-4.9), and takes note of the peer's answer to one of ours.
+func (b *broker) other(cmd *command) {
+	if cmd.word == wordDidNotUnderstand {
+		b.c.log.Warn().Str("command", clip(cmd.method)).Msg("the peer did not understand a command")
+		return
+	}
+	b.unknown++
+	if b.unknown <= maxUnknownLogged {
+		b.c.log.Warn().Str("command", clip(cmd.word)).Msg("unknown command")
+	}
+	b.append(func(dst []byte) []byte {
+		dst = banana.AppendList(dst, 2)
+		dst = banana.AppendString(dst, b.c.profile, wordDidNotUnderstand)
+		return banana.AppendString(dst, b.c.profile, cmd.word)
+	})
+}
+
+// clip shortens what a peer sent before it enters a log.
+func clip(s string) string {
+	const most = 80
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}
+
+// message hands a call to the actor of its object.
+func (b *broker) message(cmd *command) {
+	target := b.exports.find(cmd.target, cmd.name)
+	var perspective any
+	if target != nil {
+		perspective = target.perspective
+	}
+	// References are bound even if the call is refused: the peer has counted them.
+	bound := b.bind(cmd, perspective)
+	call := flavors.IncomingCall{
+		Conn: b.c, RequestID: cmd.id, Method: cmd.method, WantsAnswer: cmd.wantsAnswer, Perspective: perspective,
+	}
+	err := b.admit(cmd, target)
+	if err == nil {
+		call.Prefix = target.prefix
+		call.Args, call.Kw, err = arguments(cmd)
+	}
+	b.c.inbound.Add(1)
+	inv := flavors.NewInvocation(call)
+	if err != nil {
+		release(bound)
+		inv.Answer(nil, err)
+		return
+	}
+	target.core.Deliver(inv)
+}
+
+// admit says why a call cannot be carried out, nil if it can.
+func (b *broker) admit(cmd *command, target *export) error {
+	switch {
+	case cmd.err != nil:
+		return cmd.err
+	case target == nil && cmd.name != "":
+		return flavors.PBError.Errorf("Invalid Object ID: nothing is published as %q", clip(cmd.name))
+	case target == nil:
+		return flavors.PBError.Errorf("Invalid Object ID: %d", cmd.target)
+	case b.c.draining.Load():
+		return Busy.Errorf("the server is shutting down")
+	case b.c.inbound.Load() >= int64(b.c.limits.CallsIn):
+		return Busy.Errorf("%d calls are unanswered, more are not taken", b.c.limits.CallsIn)
+	}
+	return nil
+}
+
+// refuseCall answers a call with an error without looking for its object.
+func (b *broker) refuseCall(cmd *command, err error) {
+	release(b.bind(cmd, nil))
+	b.c.inbound.Add(1)
+	flavors.NewInvocation(flavors.IncomingCall{
+		Conn: b.c, RequestID: cmd.id, Method: cmd.method, WantsAnswer: cmd.wantsAnswer,
+	}).Answer(nil, err)
+}
+
+// arguments are always a tuple and a dictionary (P-3.9). Lists are taken for tuples, as stock does.
+func arguments(cmd *command) (args jelly.Tuple, kw *jelly.Dict, err error) {
+	switch v := cmd.args.(type) {
+	case jelly.Tuple:
+		args = v
+	case []any:
+		args = v
+	default:
+		return nil, nil, flavors.TypeError.Errorf("the arguments of a call are a tuple, not %T", cmd.args)
+	}
+	kw, ok := cmd.kw.(*jelly.Dict)
+	if !ok {
+		return nil, nil, flavors.TypeError.Errorf("the keyword arguments of a call are a dictionary, not %T", cmd.kw)
+	}
+	if kw.Len() == 0 {
+		kw = nil
+	}
+	return args, kw, nil
+}
+
+// answer completes a call of ours.
+func (b *broker) answer(cmd *command) error {
+	e := b.pending.remove(cmd.id)
+	if e == nil {
+		return protocolErrorf(cmd.sym.String(), "there is no call %d to be answered", cmd.id)
+	}
+	bound := b.bind(cmd, nil)
+	switch {
+	case e.call == nil:
+		release(bound) // Nobody waits any more.
+	case cmd.err != nil:
+		release(bound)
+		b.complete(e, nil, fmt.Errorf("the answer of %s cannot be taken: %w", e.call.Method, cmd.err))
+	case cmd.sym == banana.SymError:
+		b.complete(e, nil, flavors.FailureFrom(cmd.value))
+	default:
+		b.complete(e, cmd.value, nil)
+	}
+	b.bury()
+	return nil
+}
+
+// bind puts references where the decoder left room for them, in wire order. What is wrong is noted in cmd.err, but everything is
+// bound all the same, because the peer has counted it. It returns the references that were received.
+func (b *broker) bind(cmd *command, perspective any) (received []*flavors.RemoteReference) {
+	for _, u := range cmd.unbound {
+		switch u.Tag {
+		case "remote":
+			h := b.imports.receive(b.c, u.ID, perspective)
+			received = append(received, h)
+			u.Bind(h)
+		case "local":
+			e := b.exports.find(u.ID, string(u.Name))
+			if e == nil {
+				noteError(cmd, flavors.PBError.Errorf("a [local …] names nothing that this side has sent: %d%s", u.ID, clip(string(u.Name))))
+				u.Bind(nil)
+				continue
+			}
+			u.Bind(e.core.Value())
+		case flavors.CopyableFailureClass:
+			u.Bind(flavors.FailureFrom(u))
+		default:
+			noteError(cmd, flavors.InsecureJelly.Errorf("%s is not registered here", clip(u.Tag)))
+			u.Bind(nil)
+		}
+	}
+	cmd.unbound = nil
+	return received
+}
+
+func noteError(cmd *command, err error) {
+	if cmd.err == nil {
+		cmd.err = err
+	}
+}
+
+// release lets references go that came with what could not be delivered.
+func release(received []*flavors.RemoteReference) {
+	for _, h := range received {
+		h.Release()
+	}
+}
+
+// bury drops exports whose grace is over, and sees to it that the others are looked at again.
+func (b *broker) bury() {
+	if len(b.exports.dying) == 0 {
+		return
+	}
+	b.exports.bury(b.c, b.pending.oldestID())
+	switch {
+	case len(b.exports.dying) == 0:
+		stopTimer(b.grace)
+		b.grace = nil
+	case b.grace == nil:
+		b.grace = b.after(b.c.limits.Grace, graceOver{})
+	}
+}
+
+// graceOver drops the dying, which have waited for one grace at least: a call that is pending for so long is not waited for.
+func (b *broker) graceOver() {
+	if b.state == brokerEnded {
+		return
+	}
+	b.grace = nil
+	b.exports.bury(b.c, b.pending.last+1)
+}
+
+// logEnd writes the one line that says how a connection ended.
+func logEnd(c *Conn, cause error) {
+	line := c.log.Info()
+	var protocol *ProtocolError
+	switch {
+	case errors.As(cause, &protocol):
+		line = c.log.Warn()
+	case errors.Is(cause, ErrClosed), errors.Is(cause, ErrPeerClosed):
+		line = c.log.Debug()
+	}
+	line.Str("reason", strings.TrimPrefix(cause.Error(), "broker: ")).Msg("connection closed")
+}

@@ -1,0 +1,209 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/flavors"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+)
+
+// version is the only version of PB there is (P-2.2).
+const version = 6
+
+// append writes what needs no stamp. A box that is closed belongs to a connection that has ended.
+func (b *broker) append(f func(dst []byte) []byte) {
+	_ = b.c.out.append(func(dst []byte) ([]byte, error) { return f(dst), nil })
+}
+
+func appendOffer(dst []byte) []byte { return banana.AppendOffer(dst) }
+
+func (c *Conn) appendChoice(dst []byte) []byte { return banana.AppendChoice(dst, c.profile) }
+
+func (c *Conn) appendVersion(dst []byte) []byte {
+	return c.appendNumber(dst, banana.SymVersion, version)
+}
+
+// appendNumber writes one of the commands that consist of a number: version, decref, decache, uncache.
+func (c *Conn) appendNumber(dst []byte, sym banana.Symbol, n int64) []byte {
+	dst = banana.AppendList(dst, 2)
+	dst = banana.AppendSymbol(dst, c.profile, sym)
+	return banana.AppendInt(dst, n)
+}
+
+// outgoing handles what other goroutines handed over to be sent, in the order in which they did.
+func (b *broker) outgoing(_ protoactor.Context, message any) {
+	switch b.state {
+	case brokerNegotiating:
+		b.waiting = append(b.waiting, message)
+		return
+	case brokerEnded, brokerFlushing:
+		b.refuse(message, flavors.ConnectionLost.Wrap(ErrClosed))
+	case brokerOpen:
+		switch m := message.(type) {
+		case *flavors.OutgoingCall:
+			b.sendCall(m)
+		case *outgoingAnswer:
+			b.sendAnswer(m)
+		case forgetAll:
+			b.sendDecrefs()
+		}
+	}
+	b.c.queued.Add(-1)
+}
+
+func (b *broker) sendCall(call *flavors.OutgoingCall) {
+	call.RequestID = b.pending.number()
+	err := b.stamp(func(dst []byte) ([]byte, error) {
+		dst = b.appendCallHead(dst, call)
+		return call.Fragment.Append(dst, b.fill)
+	})
+	if err != nil {
+		b.refuse(call, fmt.Errorf("calling %s: %w", call.Method, err))
+		return
+	}
+	call.Fragment.Free()
+	call.Fragment = nil
+	if call.Result != nil {
+		b.pending.add(call)
+	}
+}
+
+func (b *broker) appendCallHead(dst []byte, call *flavors.OutgoingCall) []byte {
+	p := b.c.profile
+	sym, wants := banana.SymMessage, int64(0)
+	if call.Cache {
+		sym = banana.SymCacheMessage
+	}
+	if call.Result != nil {
+		wants = 1
+	}
+	dst = banana.AppendList(dst, 7)
+	dst = banana.AppendSymbol(dst, p, sym)
+	dst = banana.AppendInt(dst, call.RequestID)
+	if call.Name != "" {
+		dst = banana.AppendString(dst, p, call.Name)
+	} else {
+		dst = banana.AppendInt(dst, call.ID)
+	}
+	dst = banana.AppendString(dst, p, call.Method)
+	return banana.AppendInt(dst, wants)
+}
+
+func (b *broker) sendAnswer(m *outgoingAnswer) {
+	c := b.c
+	err := b.stamp(func(dst []byte) ([]byte, error) {
+		return m.fragment.Append(c.appendAnswerHead(dst, m.inv.RequestID(), m.isError), b.fill)
+	})
+	m.fragment.Free()
+	if err != nil && err != errOutboxClosed && !m.isError {
+		// The method has returned, so its caller learns here that the result cannot be sent.
+		m.inv.SendUnsendable(err)
+		return
+	}
+	c.answered()
+}
+
+// stamp appends a frame in which luids are filled in. When that fails nothing has been sent and nothing counted.
+func (b *broker) stamp(f func(dst []byte) ([]byte, error)) error {
+	err := b.c.out.append(f)
+	if err != nil {
+		for _, e := range b.stamped {
+			// What was counted in this turn cannot have been let go by the peer, so this cannot fail.
+			_ = b.exports.decref(b.c, e.luid, 1, 0)
+		}
+		b.exports.bury(b.c, 1)
+	}
+	clear(b.stamped)
+	b.stamped = b.stamped[:0]
+	return err
+}
+
+// fill writes the luid that a hole stands for.
+func (b *broker) fill(dst []byte, hole any) ([]byte, error) {
+	switch h := hole.(type) {
+	case flavors.ExportHole:
+		e, err := b.exports.mention(b.c, h)
+		if err != nil {
+			return dst, err
+		}
+		b.stamped = append(b.stamped, e)
+		return banana.AppendInt(dst, e.luid), nil
+	case flavors.LocalHole:
+		if err := h.Reference.Err(); err != nil {
+			return dst, fmt.Errorf("%v was released before it was sent: %w", h.Reference, err)
+		}
+		luid, name := h.Target()
+		if name != "" {
+			return banana.AppendString(dst, b.c.profile, name), nil
+		}
+		return banana.AppendInt(dst, luid), nil
+	}
+	return dst, fmt.Errorf("broker: no idea how to fill in a %T", hole)
+}
+
+// sendDecrefs returns receipts to the peer (P-5.2): one decref for each.
+func (b *broker) sendDecrefs() {
+	c := b.c
+	c.forgotten.Lock()
+	list := c.forgotten.list
+	c.forgotten.list = nil
+	c.forgotten.Unlock()
+	b.append(func(dst []byte) []byte {
+		for _, f := range list {
+			for range f.receipts {
+				dst = c.appendNumber(dst, banana.SymDecref, f.luid)
+			}
+		}
+		return dst
+	})
+	for _, f := range list {
+		b.imports.forgot(f)
+		c.log.Debug().Int64("luid", f.luid).Int("receipts", f.receipts).Msg("remote reference let go")
+	}
+}
+
+// Undelivered implements actor.Undertaker: what was handed over while the broker was ending.
+func (b *broker) Undelivered(message any) {
+	b.refuse(message, flavors.ConnectionLost.Wrap(context.Cause(b.c.ctx)))
+}
+
+// refuse fails what cannot be sent.
+func (b *broker) refuse(message any, cause error) {
+	switch m := message.(type) {
+	case *flavors.OutgoingCall:
+		if m.Result != nil {
+			b.c.pending.Add(-1)
+		}
+		failCall(m, cause)
+	case *outgoingAnswer:
+		m.fragment.Free()
+		b.c.answered()
+	}
+}
+
+func (b *broker) failWaiting(cause error) {
+	for _, m := range b.waiting {
+		b.refuse(m, cause)
+	}
+	b.waiting = nil
+}
+
+// cancel forgets a call. Its entry stays, without a call, until the answer comes: an answer to a call not made would be an error.
+func (b *broker) cancel(call *flavors.OutgoingCall) {
+	if e := b.pending.byID[call.RequestID]; e != nil && e.call == call {
+		e.call = nil
+		b.c.pending.Add(-1)
+	}
+}
+
+// complete ends a call of ours.
+func (b *broker) complete(e *pendingCall, v any, err error) {
+	if e.call == nil {
+		return
+	}
+	b.c.pending.Add(-1)
+	e.call.Result.Complete(v, err)
+}

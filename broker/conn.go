@@ -1,0 +1,228 @@
+package broker
+
+import (
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/rs/zerolog"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+)
+
+// Conn is one connection, seen from this side. Its state belongs to an actor, the broker; a Conn may be used from any goroutine.
+type Conn struct {
+	// Immutable once the broker has been spawned.
+	rt      *actor.Runtime
+	sock    net.Conn
+	client  bool // we connected, the peer accepted
+	peer    string
+	limits  Limits
+	options *options
+	log     zerolog.Logger
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	root    *flavors.RemoteReference
+	out     *outbox
+	pid     *protoactor.PID
+	encoder *protoactor.PID
+
+	// Written by the decoder before ready is closed, immutable afterwards.
+	profile banana.Profile
+
+	ready chan struct{} // closed when the negotiation is through
+	gone  chan struct{} // closed when the broker actor has stopped
+
+	queued   atomic.Int64 // what was handed to the broker and is not in the outbox yet
+	inbound  atomic.Int64 // calls of the peer's that are not answered yet
+	pending  atomic.Int64 // calls of ours that are not answered yet
+	draining atomic.Bool  // nothing new is taken in
+	exported atomic.Int64 // live exports, published objects not counted
+	bytesOut atomic.Int64
+
+	forgotten struct {
+		sync.Mutex
+		list []forgotten
+	}
+}
+
+var _ flavors.Conn = (*Conn)(nil)
+
+// forgotten is a reference for which the peer is owed decrefs.
+type forgotten struct {
+	importKey
+	receipts int
+}
+
+// Root is a reference to the object that the peer publishes under the name in the URL, "root" if it has none. It is not looked up: a
+// call to an object that the peer does not publish fails with the peer's error.
+func (c *Conn) Root() *flavors.RemoteReference { return c.root }
+
+// Published is a reference to the object that the peer publishes under a name.
+func (c *Conn) Published(name string) *flavors.RemoteReference {
+	return flavors.NewNamedReference(c, name)
+}
+
+// Runtime is the runtime whose actors serve the connection.
+func (c *Conn) Runtime() *actor.Runtime { return c.rt }
+
+// Context ends with the connection; context.Cause says why: [ErrClosed], [ErrPeerClosed], a *[ProtocolError], or a network error.
+func (c *Conn) Context() context.Context { return c.ctx }
+
+// Logger names the peer in every line.
+func (c *Conn) Logger() *zerolog.Logger { return &c.log }
+
+// PID is the broker actor. Watch it to be told of the connection's end.
+func (c *Conn) PID() *protoactor.PID { return c.pid }
+
+// LocalAddr is this side's address.
+func (c *Conn) LocalAddr() net.Addr { return c.sock.LocalAddr() }
+
+// RemoteAddr is the peer's address.
+func (c *Conn) RemoteAddr() net.Addr { return c.sock.RemoteAddr() }
+
+// Profile is the dialect of Banana that both sides speak.
+func (c *Conn) Profile() banana.Profile { return c.profile }
+
+// Exports is how many objects of ours the peer holds references to, published ones not counted.
+func (c *Conn) Exports() int { return int(c.exported.Load()) }
+
+// Close ends the connection in good order: what was sent before is written, then the socket is closed. Calls that are not answered
+// by then fail with ConnectionLost. It waits until the broker has ended or ctx has; the connection ends in either case.
+func (c *Conn) Close(ctx context.Context) error {
+	c.send(c.pid, closeNow{cause: ErrClosed, flush: true})
+	select {
+	case <-c.gone:
+		return nil
+	case <-ctx.Done():
+		c.sever(ErrClosed)
+		return context.Cause(ctx)
+	}
+}
+
+// Abort ends the connection at once. What was not written yet is lost.
+func (c *Conn) Abort(cause error) {
+	if cause == nil {
+		cause = ErrClosed
+	}
+	c.sever(cause)
+}
+
+// sever closes the socket, which both codec actors notice, and ends the context.
+func (c *Conn) sever(cause error) {
+	c.cancel(cause)
+	c.send(c.pid, closeNow{cause: cause})
+	_ = c.sock.Close()
+}
+
+// Done is closed when the connection has ended and its broker has stopped.
+func (c *Conn) Done() <-chan struct{} { return c.gone }
+
+// JellyContext implements flavors.Conn.
+func (c *Conn) JellyContext(perspective any) jelly.Context {
+	return jelly.Context{Profile: c.profile, Limits: c.limits.Banana, Invoker: flavors.Conn(c), Perspective: perspective}
+}
+
+// WaitWritable implements flavors.Conn.
+func (c *Conn) WaitWritable(ctx context.Context) error {
+	if err := c.out.waitBelow(ctx, c.limits.HighWater); err != errOutboxClosed {
+		return err
+	}
+	return nil // The call itself says best what became of the connection.
+}
+
+// SendCall implements flavors.Conn.
+func (c *Conn) SendCall(call *flavors.OutgoingCall) {
+	err := context.Cause(c.ctx)
+	switch {
+	case err != nil:
+		err = flavors.DeadReference.Wrap(err)
+	case c.out.waiting() > c.limits.HighWater:
+		err = ErrBackedUp
+	case call.Result != nil && c.pending.Add(1) > int64(c.limits.CallsOut):
+		c.pending.Add(-1)
+		err = ErrTooManyCalls
+	}
+	if err != nil {
+		failCall(call, err)
+		return
+	}
+	c.queued.Add(1)
+	c.send(c.pid, call)
+}
+
+// failCall ends a call that never got a number.
+func failCall(call *flavors.OutgoingCall, err error) {
+	call.Fragment.Free()
+	if call.Result != nil {
+		call.Result.Complete(nil, err)
+	}
+}
+
+// CancelCall implements flavors.Conn.
+func (c *Conn) CancelCall(call *flavors.OutgoingCall) { c.send(c.pid, cancelCall{call}) }
+
+// SendAnswer implements flavors.Conn. An answer without stamps goes straight to the encoder, but only while nothing that was handed to the
+// broker earlier is still on its way there: a peer sees the updates and decrefs that a method caused before the method's answer.
+func (c *Conn) SendAnswer(inv *flavors.Invocation, fragment *jelly.Fragment, isError bool) {
+	if fragment.Holes() > 0 || c.queued.Load() > 0 {
+		c.queued.Add(1)
+		c.send(c.pid, &outgoingAnswer{inv, fragment, isError})
+		return
+	}
+	err := c.out.append(func(dst []byte) ([]byte, error) {
+		return fragment.Append(c.appendAnswerHead(dst, inv.RequestID(), isError), nil)
+	})
+	fragment.Free()
+	if err != nil && err != errOutboxClosed {
+		c.log.Error().Err(err).Stringer("call", inv).Msg("an answer could not be written")
+	}
+	c.answered()
+}
+
+// CloseInvocation implements flavors.Conn.
+func (c *Conn) CloseInvocation(*flavors.Invocation) { c.answered() }
+
+// answered counts a call of the peer's as done, and tells a broker that waits for the last.
+func (c *Conn) answered() {
+	if c.inbound.Add(-1) == 0 && c.draining.Load() {
+		c.send(c.pid, drainCheck{})
+	}
+}
+
+// Forget implements flavors.Conn. It is called by finalizers too, so it must not wait.
+func (c *Conn) Forget(luid int64, perspective any, receipts int) {
+	c.forgotten.Lock()
+	first := len(c.forgotten.list) == 0
+	c.forgotten.list = append(c.forgotten.list, forgotten{importKey{luid, perspective}, receipts})
+	c.forgotten.Unlock()
+	if first {
+		c.queued.Add(1)
+		c.send(c.pid, forgetAll{})
+	}
+}
+
+// busy says that more than one call is under way, so that waiting a moment gathers more into one write.
+func (c *Conn) busy() bool { return c.inbound.Load() > 1 || c.pending.Load() > 1 }
+
+func (c *Conn) send(to *protoactor.PID, message any) { c.rt.Root().Send(to, message) }
+
+func (c *Conn) appendAnswerHead(dst []byte, requestID int64, isError bool) []byte {
+	sym := banana.SymAnswer
+	if isError {
+		sym = banana.SymError
+	}
+	dst = banana.AppendList(dst, 3)
+	dst = banana.AppendSymbol(dst, c.profile, sym)
+	return banana.AppendInt(dst, requestID)
+}
+
+// newDecoder decodes values from this peer.
+func (c *Conn) newDecoder() *jelly.Decoder {
+	return &jelly.Decoder{Registry: c.options.registry, Taster: c.options.security, Limits: c.limits.Banana}
+}

@@ -1,0 +1,184 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+
+	"github.com/perspectivebroker/pb/codec/banana"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+)
+
+const (
+	// readBuffer is what an idle connection keeps for reading.
+	readBuffer = 4 << 10
+	// scanDepth is how deep lists may nest in a frame. It lies far above what Jelly takes, so that values nested too deep fail
+	// their call and not the connection, as with a stock peer.
+	scanDepth = 1 << 16
+	// batchFrames is how many commands are handed to the broker in one message at the most.
+	batchFrames = 64
+)
+
+// decoder is the codec actor on the reading side: it owns a goroutine that reads, finds frames under limits, decodes them and
+// hands all commands of a read to the broker in one message.
+type decoder struct {
+	c *Conn
+}
+
+// batch is what one read gave, or a part of it. The slice never grows: what is to be bound later is known by its address.
+type batch struct{ commands []command }
+
+var batches = sync.Pool{New: func() any { return &batch{make([]command, 0, batchFrames)} }}
+
+func (b *batch) free() {
+	clear(b.commands)
+	b.commands = b.commands[:0]
+	batches.Put(b)
+}
+
+// Messages of the decoder to the broker.
+type (
+	// negotiated says that both sides have agreed on a profile.
+	negotiated struct{ profile banana.Profile }
+	// readEnded says that nothing more will be read, and why.
+	readEnded struct{ cause error }
+)
+
+// Receive implements protoactor.Actor.
+func (d *decoder) Receive(ctx protoactor.Context) {
+	if _, ok := ctx.Message().(*protoactor.Started); !ok {
+		return
+	}
+	c, broker := d.c, ctx.Parent()
+	if !c.rt.Go("reading from "+c.peer, func() {
+		cause := errors.New("broker: the decoder panicked")
+		defer func() { c.send(broker, readEnded{cause}) }()
+		cause = d.read(broker)
+	}) {
+		c.send(broker, readEnded{ErrClosed})
+	}
+}
+
+// read returns why it ended, never nil.
+func (d *decoder) read(broker *protoactor.PID) error {
+	c := d.c
+	var scanner banana.Scanner
+	handshake := c.limits.Banana
+	handshake.Frame = banana.HandshakeFrame
+	scanner.Init(banana.ProfileNone, handshake)
+	commands := commandReader{d: c.newDecoder()}
+	talking := false // the profile has been agreed on
+
+	buf := make([]byte, readBuffer)
+	start, end := 0, 0
+	var out *batch
+	flush := func() {
+		if out != nil {
+			c.send(broker, out)
+			out = nil
+		}
+	}
+	for {
+		if err := c.out.waitBelow(c.ctx, c.limits.PauseWater); err != nil {
+			return err
+		}
+		n, err := c.sock.Read(buf[end:])
+		end += n
+		for start < end {
+			size, scanErr := scanner.Next(buf[start:end])
+			if scanErr != nil {
+				flush()
+				return &ProtocolError{What: "what came is no Banana that is taken here", Err: scanErr}
+			}
+			if size == 0 {
+				break
+			}
+			frame := buf[start : start+size]
+			start += size
+			if !talking {
+				profile, err := c.negotiate(frame)
+				if err != nil {
+					return err
+				}
+				talking = true
+				limits := c.limits.Banana
+				limits.Depth = scanDepth
+				scanner.Init(profile, limits)
+				c.send(broker, negotiated{profile})
+				continue
+			}
+			if out == nil {
+				out = batches.Get().(*batch)
+			}
+			out.commands = append(out.commands, command{})
+			if err := commands.read(frame, c.profile, &out.commands[len(out.commands)-1]); err != nil {
+				out.commands = out.commands[:len(out.commands)-1]
+				flush()
+				return err
+			}
+			if len(out.commands) == batchFrames {
+				flush()
+			}
+		}
+		flush()
+		if err != nil {
+			return readError(err, end > start)
+		}
+		buf, start, end = makeRoom(buf, start, end)
+	}
+}
+
+// makeRoom moves what has not been decoded to the front, and gives it a larger buffer when it fills this one. Buffers grow with what
+// was received, never with what a peer declared.
+func makeRoom(buf []byte, start, end int) ([]byte, int, int) {
+	left := end - start
+	switch {
+	case left == 0 && len(buf) > keepBuffer:
+		return make([]byte, readBuffer), 0, 0
+	case left == len(buf):
+		grown := make([]byte, 2*len(buf))
+		copy(grown, buf[start:end])
+		return grown, 0, left
+	case left == 0 && len(buf) < keepBuffer && end == len(buf):
+		// The peer sends more than fits: read in larger pieces.
+		return make([]byte, 4*len(buf)), 0, 0
+	}
+	copy(buf, buf[start:end])
+	return buf, 0, left
+}
+
+// readError says in our words why reading ended.
+func readError(err error, within bool) error {
+	switch {
+	case errors.Is(err, io.EOF) && within:
+		return &ProtocolError{What: "the peer closed the connection in the middle of a message", Err: io.ErrUnexpectedEOF}
+	case errors.Is(err, io.EOF):
+		return ErrPeerClosed
+	case errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe):
+		return ErrClosed
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("broker: the peer was silent for too long: %w", err)
+	}
+	return fmt.Errorf("broker: reading: %w", err)
+}
+
+// negotiate understands the first frame from the peer: the accepting side's offer or the connecting side's choice.
+func (c *Conn) negotiate(frame []byte) (banana.Profile, error) {
+	var profile banana.Profile
+	var err error
+	if c.client {
+		profile, err = banana.ChooseProfile(frame)
+	} else {
+		profile, err = banana.ParseChoice(frame)
+	}
+	if err != nil {
+		return 0, &ProtocolError{What: "no common profile", Err: err}
+	}
+	c.profile = profile
+	return profile, nil
+}

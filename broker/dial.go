@@ -1,0 +1,117 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/supervision"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+)
+
+// Dial connects to a URL, pb://host:port[/name] or pb+unix:///path, and returns when the two sides have agreed on how to talk. The
+// name is that of the object which [Conn.Root] refers to; without one it is "root". The end of ctx ends the dialing; it does not
+// end a connection that has been made.
+func Dial(ctx context.Context, rt *actor.Runtime, url string, opts ...Option) (*Conn, error) {
+	e, err := parseURL(url)
+	if err != nil {
+		return nil, err
+	}
+	var d net.Dialer
+	sock, err := d.DialContext(ctx, e.network, e.address)
+	if err != nil {
+		return nil, fmt.Errorf("broker: connecting to %s: %w", url, err)
+	}
+	c, err := dialOver(ctx, rt, sock, e.name, opts)
+	if err != nil {
+		return nil, fmt.Errorf("broker: connecting to %s: %w", url, err)
+	}
+	return c, nil
+}
+
+// Client is [Dial] over a socket of the caller's own that is already connected to a PB server. The connection closes it.
+func Client(ctx context.Context, rt *actor.Runtime, sock net.Conn, opts ...Option) (*Conn, error) {
+	return dialOver(ctx, rt, sock, rootName, opts)
+}
+
+func dialOver(ctx context.Context, rt *actor.Runtime, sock net.Conn, name string, opts []Option) (*Conn, error) {
+	o, err := newOptions(opts)
+	if err != nil {
+		_ = sock.Close()
+		return nil, err
+	}
+	c := newConn(rt, sock, true, name, o)
+	c.superviseClose()
+	props := rt.Props(func() protoactor.Actor { return &dialer{c: c} }, protoactor.WithSupervisor(brokerStrategy(rt)))
+	if _, err := supervision.TreeOf(rt).Spawn(supervision.Dialers, props, "dialer"); err != nil {
+		_ = sock.Close()
+		c.cancel(ErrClosed)
+		return nil, err
+	}
+	select {
+	case <-c.ready:
+		return c, nil
+	case <-c.ctx.Done():
+	case <-ctx.Done():
+		c.cancel(context.Cause(ctx))
+		_ = sock.Close() // Both codec actors notice, and with them the broker.
+	}
+	<-c.gone
+	return nil, context.Cause(c.ctx)
+}
+
+// dialer is the parent of the broker of a connection that was dialed once; it ends with it.
+type dialer struct{ c *Conn }
+
+// Receive implements protoactor.Actor.
+func (d *dialer) Receive(ctx protoactor.Context) {
+	switch ctx.Message().(type) {
+	case *protoactor.Started:
+		ctx.SpawnPrefix(d.c.props(), "broker")
+	case *protoactor.Terminated:
+		ctx.Stop(ctx.Self())
+	}
+}
+
+// isReady says that the negotiation is through.
+func (c *Conn) isReady() bool {
+	select {
+	case <-c.ready:
+		return true
+	default:
+		return false
+	}
+}
+
+// superviseClose gives the connection its part in the runtime's closing: first the peer's calls in flight are answered and what
+// waits is written, then the socket is closed whatever is left.
+func (c *Conn) superviseClose() {
+	cancelDrain := c.rt.OnClose(actor.PhaseDrain, "connection with "+c.peer, func(ctx context.Context) error {
+		if c.isReady() {
+			c.send(c.pid, drain{})
+		} else {
+			c.hangUp()
+		}
+		select {
+		case <-c.gone:
+		case <-ctx.Done():
+		}
+		return nil
+	})
+	cancelDisconnect := c.rt.OnClose(actor.PhaseDisconnect, "connection with "+c.peer, func(context.Context) error {
+		c.hangUp()
+		return nil
+	})
+	context.AfterFunc(c.ctx, func() {
+		cancelDrain()
+		cancelDisconnect()
+	})
+}
+
+// hangUp ends a connection from outside its broker, in whatever state it is.
+func (c *Conn) hangUp() {
+	c.cancel(ErrClosed)
+	_ = c.sock.Close()
+}

@@ -1,0 +1,57 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/perspectivebroker/pb/flavors"
+)
+
+// Errors that end a connection, as the cause of its context, or keep a call from being made.
+var (
+	// ErrClosed is the cause when this side closed the connection.
+	ErrClosed = errors.New("broker: the connection was closed on this side")
+	// ErrPeerClosed is the cause when the peer closed the connection in good order.
+	ErrPeerClosed = errors.New("broker: the peer closed the connection")
+	// ErrTooManyCalls fails a call when Limits.CallsOut calls are unanswered.
+	ErrTooManyCalls = errors.New("broker: too many calls are unanswered on this connection")
+	// ErrBackedUp fails a CallRemote while more than Limits.HighWater bytes wait to be written; a Call waits instead.
+	ErrBackedUp = errors.New("broker: the peer does not read as fast as it is written to")
+	// ErrTooManyReferences fails a call or an answer that would hand out more than Limits.Exports references.
+	ErrTooManyReferences = errors.New("broker: the peer holds as many references as it may")
+
+	errOutboxClosed = errors.New("broker: the connection is closed")
+)
+
+// Busy is how a call fails when its peer has too many of ours unanswered: a pb.Error of the field, so that stock programs print no
+// traceback.
+var Busy = flavors.NewException("perspectivebroker.Busy", flavors.PBError)
+
+// ProtocolError is the cause when the peer broke the protocol. The connection is closed, the process and other connections are not
+// affected.
+type ProtocolError struct {
+	// Command is the command in which the error was found; empty when it was found before any.
+	Command string
+	// What says what was wrong.
+	What string
+	// Err is the underlying error, such as a banana.LimitError; may be nil.
+	Err error
+}
+
+func (e *ProtocolError) Error() string {
+	s := "broker: protocol error"
+	if e.Command != "" {
+		s += " in [" + e.Command + " …]"
+	}
+	s += ": " + e.What
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+func (e *ProtocolError) Unwrap() error { return e.Err }
+
+func protocolErrorf(command, format string, args ...any) *ProtocolError {
+	return &ProtocolError{Command: command, What: fmt.Sprintf(format, args...)}
+}

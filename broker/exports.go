@@ -1,0 +1,122 @@
+package broker
+
+import (
+	"fmt"
+
+	"github.com/perspectivebroker/pb/flavors"
+)
+
+// exports is what the peer can call: objects by luid, and the published ones by name. It belongs to the broker actor.
+//
+// Invariants: an entry in byKey is in byLuid and has count > 0; an entry in byLuid that is not in byKey is dying, has count 0 and is in
+// dying once. Each entry in byLuid holds its core exactly once. Luids are never used again.
+type exports struct {
+	last   int64
+	byLuid map[int64]*export
+	byKey  map[exportKey]*export
+	names  map[string]*export
+	dying  []*export // oldest first
+}
+
+type exportKey struct {
+	core        *flavors.Core
+	prefix      flavors.Prefix
+	perspective any
+}
+
+type export struct {
+	exportKey
+	luid  int64
+	count int
+	// dyingFor is the last request id given out when the count fell to zero: calls up to that one may have been answered with
+	// a mention of the object before the peer's decref was under way.
+	dyingFor int64
+}
+
+func newExports() exports {
+	return exports{byLuid: map[int64]*export{}, byKey: map[exportKey]*export{}, names: map[string]*export{}}
+}
+
+// mention counts one reference of the peer's to an object, and gives the object a luid if it has none.
+func (x *exports) mention(c *Conn, hole flavors.ExportHole) (*export, error) {
+	key := exportKey{hole.Core, hole.Prefix, hole.Perspective}
+	if e := x.byKey[key]; e != nil {
+		e.count++
+		return e, nil
+	}
+	if len(x.byLuid) >= c.limits.Exports {
+		return nil, fmt.Errorf("%w: Limits.Exports is %d", ErrTooManyReferences, c.limits.Exports)
+	}
+	x.last++
+	e := &export{exportKey: key, luid: x.last, count: 1}
+	x.byLuid[e.luid] = e
+	x.byKey[key] = e
+	key.core.Hold(c.rt)
+	c.exported.Add(1)
+	c.log.Debug().Int64("luid", e.luid).Stringer("object", key.core).Msg("object exported")
+	return e, nil
+}
+
+// decref undoes mentions. With the last one the object is dying until no call is under way whose answer may mention it.
+func (x *exports) decref(c *Conn, luid int64, n int, lastRequest int64) error {
+	e := x.byLuid[luid]
+	if e == nil || e.count < n {
+		return protocolErrorf("decref", "the peer holds no reference to luid %d", luid)
+	}
+	e.count -= n
+	if e.count == 0 {
+		delete(x.byKey, e.exportKey)
+		e.dyingFor = lastRequest
+		x.dying = append(x.dying, e)
+	}
+	return nil
+}
+
+// bury drops the dying whose time has come: those for which no call up to dyingFor is pending. oldest is the oldest pending call.
+func (x *exports) bury(c *Conn, oldest int64) {
+	n := 0
+	for n < len(x.dying) && x.dying[n].dyingFor < oldest {
+		x.drop(c, x.dying[n])
+		n++
+	}
+	x.dying = append(x.dying[:0], x.dying[n:]...)
+}
+
+func (x *exports) drop(c *Conn, e *export) {
+	delete(x.byLuid, e.luid)
+	e.core.Release()
+	c.exported.Add(-1)
+	c.log.Debug().Int64("luid", e.luid).Stringer("object", e.core).Msg("reference released")
+}
+
+// find looks up what a call or a [local …] names.
+func (x *exports) find(luid int64, name string) *export {
+	if name != "" {
+		return x.names[name]
+	}
+	return x.byLuid[luid]
+}
+
+// publish makes an object callable by name.
+func (x *exports) publish(c *Conn, name string, v any) error {
+	core, err := flavors.CoreOf(v)
+	if err != nil {
+		return fmt.Errorf("publishing %q: %w", name, err)
+	}
+	core.Hold(c.rt)
+	x.names[name] = &export{exportKey: exportKey{core: core, prefix: flavors.PrefixRemote}, count: 1}
+	return nil
+}
+
+// clear lets go of everything, when the connection has ended.
+func (x *exports) clear(c *Conn) {
+	for _, e := range x.byLuid {
+		x.drop(c, e)
+	}
+	for name, e := range x.names {
+		e.core.Release()
+		delete(x.names, name)
+	}
+	x.dying = nil
+	clear(x.byKey)
+}

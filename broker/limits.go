@@ -1,0 +1,59 @@
+package broker
+
+import (
+	"time"
+
+	"github.com/perspectivebroker/pb/codec/banana"
+)
+
+// Limits bound what one peer can cost. A zero field means its default. Breaking a limit costs the peer its call or its connection.
+type Limits struct {
+	// Banana bounds prefix, strings, lists, nesting and frames. Defaults: package banana's, which are Twisted's where it has any.
+	Banana banana.Limits
+	// Exports is how many objects the peer may hold references to at a time. Default 1024 (Twisted's MAX_BROKER_REFS).
+	Exports int
+	// CallsIn is how many calls of the peer's may be unanswered at a time; further ones fail with Busy. Default 65,536.
+	CallsIn int
+	// CallsOut is how many of our calls may be unanswered at a time; further ones fail with ErrTooManyCalls. Default 65,536.
+	CallsOut int
+	// HighWater is how many bytes may wait to be written before our own calls wait (Call) or fail (CallRemote). Default 1 MiB.
+	HighWater int
+	// PauseWater is how many bytes may wait to be written before nothing more is read from the peer. Default 16 MiB.
+	PauseWater int
+	// Handshake is how long the negotiation may take. Default 10 s.
+	Handshake time.Duration
+	// Stall is how long a write may make no progress. Default 30 s.
+	Stall time.Duration
+	// Grace is how long an object that the peer has let go stays resolvable while calls are under way whose answers may still
+	// mention it. Default 10 s.
+	Grace time.Duration
+}
+
+// Defaults of [Limits].
+const (
+	DefaultExports    = 1024
+	DefaultCalls      = 65536
+	DefaultHighWater  = 1 << 20
+	DefaultPauseWater = 16 << 20
+	DefaultHandshake  = 10 * time.Second
+	DefaultStall      = 30 * time.Second
+	DefaultGrace      = 10 * time.Second
+)
+
+func (l Limits) withDefaults() Limits {
+	setDefault(&l.Exports, DefaultExports)
+	setDefault(&l.CallsIn, DefaultCalls)
+	setDefault(&l.CallsOut, DefaultCalls)
+	setDefault(&l.HighWater, DefaultHighWater)
+	setDefault(&l.PauseWater, DefaultPauseWater)
+	setDefault(&l.Handshake, DefaultHandshake)
+	setDefault(&l.Stall, DefaultStall)
+	setDefault(&l.Grace, DefaultGrace)
+	return l
+}
+
+func setDefault[T int | time.Duration](field *T, value T) {
+	if *field <= 0 {
+		*field = value
+	}
+}

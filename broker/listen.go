@@ -1,0 +1,135 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"sync"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/supervision"
+	"github.com/rs/zerolog"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+)
+
+// Listener accepts connections. Each gets a broker of its own; the listener's end does not end them, the runtime's does.
+type Listener struct {
+	rt       *actor.Runtime
+	sock     net.Listener
+	endpoint endpoint
+	options  *options
+	log      zerolog.Logger
+	pid      *protoactor.PID
+	onClose  func()
+
+	closeOnce sync.Once
+	closeErr  error
+
+	mu sync.Mutex
+	// Guarded by mu.
+	conns map[*Conn]struct{}
+}
+
+// Listen publishes root and accepts connections at the URL: pb://host:port (port 0 picks a free one) or pb+unix:///path. The root is a
+// pointer to a struct that embeds [flavors.Referenceable], shared by all connections, or a [RootFactory], or nil if options publish
+// all there is.
+func Listen(rt *actor.Runtime, url string, root any, opts ...Option) (*Listener, error) {
+	e, err := parseURL(url)
+	if err != nil {
+		return nil, err
+	}
+	if e.name != rootName {
+		return nil, errListenName
+	}
+	if e.network == "unix" {
+		removeStale(e.address)
+	}
+	sock, err := net.Listen(e.network, e.address)
+	if err != nil {
+		return nil, fmt.Errorf("broker: listening at %s: %w", url, err)
+	}
+	l, err := newListener(rt, sock, e, root, opts)
+	if err != nil {
+		_ = sock.Close()
+	}
+	return l, err
+}
+
+// Serve is [Listen] on a socket of the caller's own, which the listener closes.
+func Serve(rt *actor.Runtime, sock net.Listener, root any, opts ...Option) (*Listener, error) {
+	e := endpoint{scheme: "pb", network: sock.Addr().Network(), name: rootName}
+	return newListener(rt, sock, e, root, opts)
+}
+
+func newListener(rt *actor.Runtime, sock net.Listener, e endpoint, root any, opts []Option) (*Listener, error) {
+	o, err := newOptions(opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.publish(rootName, root); err != nil {
+		return nil, err
+	}
+	l := &Listener{rt: rt, sock: sock, endpoint: e, options: o, conns: map[*Conn]struct{}{}}
+	l.log = rt.Logger().With().Str("listener", l.URL()).Logger()
+	props := rt.Props(func() protoactor.Actor { return &acceptor{l: l} }, protoactor.WithSupervisor(brokerStrategy(rt)))
+	l.pid, err = supervision.TreeOf(rt).Spawn(supervision.Listeners, props, "acceptor")
+	if err != nil {
+		return nil, fmt.Errorf("broker: listening at %s: %w", l.URL(), err)
+	}
+	l.onClose = rt.OnClose(actor.PhaseRefuse, "listener "+l.URL(), func(context.Context) error { return l.Close() })
+	return l, nil
+}
+
+// removeStale removes a socket that nobody listens at any more, left behind by a process that was killed.
+func removeStale(path string) {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode()&fs.ModeSocket == 0 {
+		return
+	}
+	c, err := net.Dial("unix", path)
+	if err == nil {
+		_ = c.Close()
+		return
+	}
+	if isRefused(err) {
+		_ = os.Remove(path)
+	}
+}
+
+// URL is where the listener can be reached, with the port that was really taken.
+func (l *Listener) URL() string { return l.endpoint.url(l.sock.Addr()) }
+
+// Addr is the address of the listening socket.
+func (l *Listener) Addr() net.Addr { return l.sock.Addr() }
+
+// Conns are the connections that this listener has accepted and that have been negotiated.
+func (l *Listener) Conns() []*Conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	conns := make([]*Conn, 0, len(l.conns))
+	for c := range l.conns {
+		if c.isReady() {
+			conns = append(conns, c)
+		}
+	}
+	return conns
+}
+
+// Close accepts nothing more. Connections that were accepted go on.
+func (l *Listener) Close() error {
+	l.closeOnce.Do(func() {
+		if err := l.sock.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			l.closeErr = fmt.Errorf("broker: closing %s: %w", l.URL(), err)
+		}
+		l.rt.Root().Send(l.pid, acceptEnded{})
+		l.log.Debug().Msg("listener closed")
+		if l.onClose != nil {
+			l.onClose()
+		}
+	})
+	return l.closeErr
+}

@@ -1,0 +1,89 @@
+package broker
+
+import (
+	"fmt"
+
+	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/flavors"
+)
+
+// Option changes how connections are made. The same options are for [Listen] and [Dial].
+type Option interface{ apply(*options) }
+
+// RootFactory makes the object that one connection gets to see under a published name. It runs before the peer's first call, in
+// the turn of the connection's broker: it must not wait. An error refuses the connection.
+type RootFactory func(c *Conn) (any, error)
+
+type options struct {
+	limits    Limits
+	published map[string]RootFactory
+	registry  *jelly.Registry
+	security  *jelly.SecurityOptions // nil for jelly's default
+}
+
+type optionFunc func(*options)
+
+func (f optionFunc) apply(o *options) { f(o) }
+
+// WithLimits replaces the default limits, field by field: zero fields keep their default.
+func WithLimits(l Limits) Option { return optionFunc(func(o *options) { o.limits = l }) }
+
+// WithPublished publishes one more object under a name, beside "root". By default nothing else is published, and nothing at all by
+// the side that dials. The object is a pointer to a struct that embeds [flavors.Referenceable], or a [RootFactory].
+func WithPublished(name string, object any) Option {
+	return optionFunc(func(o *options) { o.published[name] = factoryOf(object) })
+}
+
+// WithRegistry says which classes may come in as copies. The default lets none in but failures, which are added to the registry that is
+// given. A registry may serve many connections.
+func WithRegistry(r *jelly.Registry) Option {
+	return optionFunc(func(o *options) { o.registry = r })
+}
+
+// WithSecurity replaces the taster, which says what types may come in. The default is [jelly.DefaultSecurity].
+func WithSecurity(s *jelly.SecurityOptions) Option {
+	return optionFunc(func(o *options) { o.security = s })
+}
+
+func factoryOf(object any) RootFactory {
+	switch f := object.(type) {
+	case RootFactory:
+		return f
+	case func(*Conn) (any, error):
+		return f
+	}
+	return func(*Conn) (any, error) { return object, nil }
+}
+
+func newOptions(opts []Option) (*options, error) {
+	o := &options{published: map[string]RootFactory{}, registry: jelly.NewRegistry()}
+	for _, opt := range opts {
+		opt.apply(o)
+	}
+	if _, ok := o.registry.Lookup(flavors.CopyableFailureClass); !ok {
+		entry := jelly.ClassEntry{New: func() any { return new(flavors.Failure) }}
+		if err := o.registry.Register(flavors.CopyableFailureClass, entry); err != nil {
+			return nil, fmt.Errorf("broker: %w", err)
+		}
+	}
+	o.limits = o.limits.withDefaults()
+	o.limits.Banana = o.limits.Banana.WithDefaults()
+	return o, nil
+}
+
+// publish adds an object, and finds what can be found wrong before the first connection.
+func (o *options) publish(name string, object any) error {
+	if object == nil {
+		return nil
+	}
+	factory := factoryOf(object)
+	switch object.(type) {
+	case RootFactory, func(*Conn) (any, error):
+	default:
+		if _, err := flavors.CoreOf(object); err != nil {
+			return fmt.Errorf("broker: the object to be published as %q: %w", name, err)
+		}
+	}
+	o.published[name] = factory
+	return nil
+}

@@ -1,0 +1,126 @@
+package broker
+
+import (
+	"context"
+	"sync"
+)
+
+// outbox is where bytes wait for the encoder: its mailbox, as it were, but of bytes. The broker appends to it in its turn, objects
+// append answers that need no stamp. Whatever has been appended when the encoder comes to write goes out in one write.
+type outbox struct {
+	wake func() // asks the encoder for a flush; called without the lock; set once, before the first byte
+
+	mu sync.Mutex
+	// Guarded by mu.
+	buf     []byte
+	spare   []byte
+	writing int  // bytes that the encoder has taken and not yet written
+	woken   bool // a flush is on its way to the encoder
+	closed  bool
+	drained chan struct{} // closed and replaced whenever the encoder has written; nil while nobody waits
+}
+
+// keepBuffer is the capacity above which a written buffer is given back to the garbage collector rather than kept.
+const keepBuffer = 64 << 10
+
+// append adds what f appends. When f fails, or the box is closed, nothing is added.
+func (o *outbox) append(f func(dst []byte) ([]byte, error)) error {
+	o.mu.Lock()
+	if o.closed {
+		o.mu.Unlock()
+		return errOutboxClosed
+	}
+	before := len(o.buf)
+	buf, err := f(o.buf)
+	if err != nil {
+		// What f wrote lies behind the length and is overwritten by the next.
+		o.buf = o.buf[:before]
+		o.mu.Unlock()
+		return err
+	}
+	o.buf = buf
+	wake := !o.woken
+	o.woken = true
+	o.mu.Unlock()
+	if wake {
+		o.wake()
+	}
+	return nil
+}
+
+// take hands all that waits to the encoder, which must call written afterwards.
+func (o *outbox) take() []byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	buf := o.buf
+	o.buf, o.spare = o.spare[:0], nil
+	o.writing = len(buf)
+	o.woken = false
+	return buf
+}
+
+// written gives the buffer back and wakes who waits for room.
+func (o *outbox) written(buf []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.writing = 0
+	if cap(buf) <= keepBuffer {
+		o.spare = buf[:0]
+	}
+	o.signalLocked()
+}
+
+func (o *outbox) signalLocked() {
+	if o.drained != nil {
+		close(o.drained)
+		o.drained = nil
+	}
+}
+
+// waiting is how many bytes have not been written yet.
+func (o *outbox) waiting() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.buf) + o.writing
+}
+
+// waitBelow waits until at most limit bytes wait to be written, or the box is closed, or ctx has ended.
+func (o *outbox) waitBelow(ctx context.Context, limit int) error {
+	for {
+		o.mu.Lock()
+		if o.closed {
+			o.mu.Unlock()
+			return errOutboxClosed
+		}
+		if len(o.buf)+o.writing <= limit {
+			o.mu.Unlock()
+			return nil
+		}
+		if o.drained == nil {
+			o.drained = make(chan struct{})
+		}
+		drained := o.drained
+		o.mu.Unlock()
+		select {
+		case <-drained:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// close lets nothing more in and drops what waits.
+func (o *outbox) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	o.buf, o.spare = nil, nil
+	o.signalLocked()
+}
+
+// start tells the box how to wake its encoder.
+func (o *outbox) start(wake func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.wake = wake
+}

@@ -1,0 +1,44 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/flavors"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+)
+
+// newConn prepares a connection whose broker is yet to be spawned.
+func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *options) *Conn {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	c := &Conn{
+		rt: rt, sock: sock, client: client, limits: o.limits, options: o,
+		ctx: ctx, cancel: cancel, out: &outbox{},
+		ready: make(chan struct{}), gone: make(chan struct{}),
+	}
+	c.peer = peerName(sock)
+	c.log = rt.Logger().With().Str("peer", c.peer).Logger()
+	c.root = flavors.NewNamedReference(c, name)
+	return c
+}
+
+// peerName is how the log names the other side. Clients of a Unix socket have no address of their own.
+func peerName(sock net.Conn) string {
+	a := sock.RemoteAddr()
+	if a == nil {
+		return "unknown"
+	}
+	if s := a.String(); s != "" && s != "@" {
+		return s
+	}
+	return fmt.Sprintf("%s client of %v", a.Network(), sock.LocalAddr())
+}
+
+// props are those of the connection's broker. Protocol state dies with its socket, so a broker is stopped and never restarted; its
+// codec actors are its own.
+func (c *Conn) props() *protoactor.Props {
+	return c.rt.Props(func() protoactor.Actor { return &broker{c: c} }, protoactor.WithSupervisor(codecStrategy(c.rt)))
+}

@@ -1,0 +1,90 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+)
+
+// DefaultPort is the port that a URL without one means: Twisted's pb.portno.
+const DefaultPort = "8787"
+
+// rootName is the name under which Twisted publishes the first object of a service.
+const rootName = "root"
+
+// endpoint is what a PB URL says.
+type endpoint struct {
+	scheme  string // "pb" or "pb+unix"
+	network string // "tcp" or "unix"
+	address string // host:port or path
+	name    string // of the published object; rootName if the URL names none
+}
+
+// parseURL reads pb://host[:port][/name] and pb+unix:///path[?name=name].
+func parseURL(s string) (endpoint, error) {
+	u, err := url.Parse(s)
+	if err != nil {
+		return endpoint{}, fmt.Errorf("broker: %w", err)
+	}
+	fail := func(what string) (endpoint, error) {
+		return endpoint{}, fmt.Errorf("broker: URL %q: %s", s, what)
+	}
+	if u.User != nil {
+		return fail("user and password do not belong into the URL; log in with credentials instead")
+	}
+	if u.Fragment != "" {
+		return fail("a fragment (#…) means nothing here")
+	}
+	switch u.Scheme {
+	case "pb":
+		if u.RawQuery != "" {
+			return fail("a query (?…) means nothing here")
+		}
+		host, port := u.Hostname(), u.Port()
+		if host == "" && port == "" {
+			return fail("the host is missing; write pb://host:port")
+		}
+		if port == "" {
+			port = DefaultPort
+		}
+		e := endpoint{scheme: u.Scheme, network: "tcp", address: net.JoinHostPort(host, port), name: rootName}
+		if name := strings.TrimPrefix(u.Path, "/"); name != "" {
+			e.name = name
+		}
+		return e, nil
+	case "pb+unix":
+		if u.Host != "" {
+			return fail(fmt.Sprintf("a socket path starts with a slash: write pb+unix:///%s%s", u.Host, u.Path))
+		}
+		if u.Path == "" || u.Path == "/" {
+			return fail("the path of the socket is missing; write pb+unix:///path")
+		}
+		e := endpoint{scheme: u.Scheme, network: "unix", address: u.Path, name: rootName}
+		for key, values := range u.Query() {
+			if key != "name" || len(values) != 1 || values[0] == "" {
+				return fail("the only query it may have is ?name=NAME")
+			}
+			e.name = values[0]
+		}
+		return e, nil
+	case "":
+		return fail("the scheme is missing; write pb://host:port or pb+unix:///path")
+	}
+	return fail(fmt.Sprintf("unknown scheme %q; known are pb and pb+unix", u.Scheme))
+}
+
+// url is the endpoint as a URL again, with the address that was really bound.
+func (e endpoint) url(addr net.Addr) string {
+	if e.network == "unix" {
+		return "pb+unix://" + (&url.URL{Path: addr.String()}).EscapedPath()
+	}
+	s := e.scheme + "://" + addr.String()
+	if e.name != rootName {
+		s += "/" + url.PathEscape(e.name)
+	}
+	return s
+}
+
+var errListenName = errors.New("broker: a listening URL names no object; publish further names with WithPublished")

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/flavors"
+)
+
+// Calculator is the object that the server publishes. What the wire calls "add" is its method RemoteAdd.
+type Calculator struct{ flavors.Root }
+
+// RemoteAdd adds. It runs in Calculator's own actor, one call at a time.
+func (*Calculator) RemoteAdd(one, two int) int {
+	answer := one + two
+	fmt.Println("returning result:", answer)
+	return answer
+}
+
+// RemoteSubtract subtracts.
+func (*Calculator) RemoteSubtract(one, two int) int { return one - two }
+
+// RemoteCounter gives the caller an object of its own, which lives as long as the caller holds it.
+func (*Calculator) RemoteCounter() *Counter { return &Counter{} }
+
+// Counter is an object that is handed out by reference.
+type Counter struct {
+	flavors.Referenceable
+	n int
+}
+
+// RemoteIncr needs no lock: the methods of an object never run at the same time.
+func (c *Counter) RemoteIncr(by int) int {
+	c.n += by
+	return c.n
+}
+
+func listen(rt *actor.Runtime, url string) (*broker.Listener, error) {
+	ln, err := broker.Listen(rt, url, &Calculator{})
+	if err == nil {
+		fmt.Println("listening", ln.URL())
+	}
+	return ln, err
+}
+
+func serve(ctx context.Context, rt *actor.Runtime, url string) error {
+	if _, err := listen(rt, url); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}

@@ -1,0 +1,58 @@
+package flavors
+
+import (
+	"context"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/rs/zerolog"
+)
+
+// Conn is what this package needs of a connection. Package broker's Conn implements it; nothing else has to.
+//
+// All methods may be called from any goroutine, and none of them waits except [Conn.WaitWritable].
+type Conn interface {
+	// Runtime is the runtime whose actors serve this connection.
+	Runtime() *actor.Runtime
+	// Context ends with the connection; its cause says why.
+	Context() context.Context
+	// Logger names the peer in every line.
+	Logger() *zerolog.Logger
+	// JellyContext is how values for this peer are encoded: profile, limits, security, and the connection itself as the invoker.
+	JellyContext(perspective any) jelly.Context
+	// WaitWritable waits while more than the high-water mark waits to be written.
+	WaitWritable(ctx context.Context) error
+	// SendCall hands a call to the broker. When the connection cannot take it, the call's Result fails.
+	SendCall(call *OutgoingCall)
+	// CancelCall forgets a call whose caller no longer waits: a late answer is dropped, and references in it are let go.
+	CancelCall(call *OutgoingCall)
+	// SendAnswer sends what the invocation's method gave. The fragment holds one value and is the connection's from now on.
+	SendAnswer(inv *Invocation, fragment *jelly.Fragment, isError bool)
+	// CloseInvocation tells that a call which asked for no answer has been carried out.
+	CloseInvocation(inv *Invocation)
+	// Forget sends the decrefs for a reference that nobody holds any more.
+	Forget(luid int64, perspective any, receipts int)
+}
+
+// OutgoingCall is a call on its way to the peer.
+type OutgoingCall struct {
+	// Cache marks a message to the peer's RemoteCache (cachemessage) rather than to an object of the peer's.
+	Cache bool
+	// ID is the peer's luid of the target, unless Name is set.
+	ID int64
+	// Name is the target's published name, such as "root".
+	Name string
+	// Method is the wire name of the method.
+	Method string
+	// Fragment holds two expressions: the tuple of positional arguments and the dictionary of keywords.
+	Fragment *jelly.Fragment
+	// Result is completed by the answer. Nil means that no answer is asked for.
+	Result *actor.Deferred
+	// Perspective is the one under which the reference was received, and under which the arguments were encoded.
+	Perspective any
+
+	// RequestID is the broker's: zero until the call has been given a number.
+	RequestID int64
+
+	via Conn
+}

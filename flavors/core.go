@@ -1,0 +1,220 @@
+package flavors
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
+	"sync/atomic"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/supervision"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+)
+
+// ErrObjectStopped is the cause of a call's failure when the object it was meant for has stopped for good: it failed more often than
+// its supervisor allows, or its actor was stopped by the application.
+var ErrObjectStopped = errors.New("flavors: the object has stopped")
+
+// coreState says whether a core has an actor.
+type coreState uint8
+
+const (
+	coreIdle    coreState = iota // no actor: never sent, or ended because nobody holds it
+	coreRunning                  // an actor is running, or being spawned
+	coreStopped                  // the actor stopped for good while peers held the object
+)
+
+// Core is where the user's struct, its actor and the tables of the connections meet. A value has one core as long as it lives,
+// whatever becomes of its actors, so nothing is lost between an actor that is ending and a peer that has just been sent the object.
+//
+// Package broker holds cores in its tables; applications have no need of them.
+type Core struct {
+	// Immutable after the core was made.
+	anchor  *Referenceable
+	produce func() any // nil for a value that was given rather than made
+
+	mu sync.Mutex
+	// Guarded by mu.
+	state    coreState
+	rt       *actor.Runtime
+	value    any
+	pid      *protoactor.PID
+	mailbox  *actor.Mailbox
+	holders  int  // entries in exports tables
+	inFlight int  // messages in the mailbox or in work
+	owned    bool // spawned by the application: outlives every peer
+	inline   int  // Do calls that run without an actor at this moment
+
+	// incarnation counts the starts of the object's actors; written in the object's turn only.
+	incarnation atomic.Uint64
+}
+
+// Value is the user's struct: what a peer gets back when it sends the reference home.
+func (c *Core) Value() any {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.value
+}
+
+// Hold notes that one more export table has the object, and gives it an actor if it has none.
+func (c *Core) Hold(rt *actor.Runtime) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.holders++
+	c.startLocked(rt)
+}
+
+// Release undoes one Hold. When it was the last and the application has not spawned the object itself, its actor ends once it has
+// worked off what it was sent.
+func (c *Core) Release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.holders--
+	if c.holders < 0 {
+		panic("flavors: a core was released more often than held")
+	}
+	if c.holders > 0 || c.owned {
+		return
+	}
+	switch c.state {
+	case coreRunning:
+		// The actor decides in its own turn, behind everything that was sent before.
+		c.postLocked(checkIdle{})
+	case coreStopped:
+		// Nobody holds the failed incarnation: sent anew, the object starts anew.
+		c.state = coreIdle
+		c.mailbox, c.pid = nil, nil
+	}
+}
+
+// Deliver hands an invocation to the object's actor. Calls are run in the order of delivery.
+func (c *Core) Deliver(inv *Invocation) {
+	inv.core = c
+	if err := c.post(inv); err != nil {
+		inv.fail(err)
+	}
+}
+
+func (c *Core) post(message any) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state != coreRunning {
+		return fmt.Errorf("%w: %s", ErrObjectStopped, typeName(c.value))
+	}
+	c.postLocked(message)
+	return nil
+}
+
+func (c *Core) postLocked(message any) {
+	c.inFlight++
+	c.mailbox.PostUserMessage(message)
+}
+
+// startLocked gives the core an actor, unless it has one or has stopped for good.
+func (c *Core) startLocked(rt *actor.Runtime) {
+	if c.state != coreIdle {
+		return
+	}
+	c.rt = rt
+	c.state = coreRunning
+	mailbox := actor.NewMailbox()
+	c.mailbox = mailbox
+	if c.inline == 0 {
+		c.spawnLocked()
+	}
+}
+
+// spawnLocked asks the supervisor of objects for an actor behind the core's mailbox. What is posted meanwhile waits there.
+func (c *Core) spawnLocked() {
+	mailbox := c.mailbox
+	again := false
+	props := c.rt.Props(
+		func() protoactor.Actor {
+			o := &object{core: c, mailbox: mailbox, again: again}
+			again = true
+			return o
+		},
+		protoactor.WithMailbox(func() protoactor.Mailbox { return mailbox }),
+	)
+	supervision.TreeOf(c.rt).SpawnAsync(supervision.Objects, props, typeName(c.value), func(_ *protoactor.PID, err error) {
+		if err != nil {
+			c.stopped(mailbox)
+			mailbox.Terminate((&object{core: c}).Undelivered)
+		}
+	})
+}
+
+// started is called in the object's turn, first thing in each incarnation.
+func (c *Core) started(mailbox *actor.Mailbox, self *protoactor.PID) {
+	c.incarnation.Add(1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.mailbox == mailbox {
+		c.pid = self
+	}
+}
+
+// settle is called in the object's turn after each message. It reports whether the actor has nothing left to live for; then the
+// core no longer knows it, and the actor must stop without touching the user's value again.
+func (c *Core) settle(mailbox *actor.Mailbox) (end bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.inFlight--
+	if c.mailbox != mailbox || c.holders > 0 || c.owned || c.inFlight > 0 {
+		return false
+	}
+	c.state = coreIdle
+	c.mailbox, c.pid = nil, nil
+	return true
+}
+
+// settleLater counts a message whose method panicked. Whether the actor has anything left to live for is looked at after the
+// supervisor has decided.
+func (c *Core) settleLater(mailbox *actor.Mailbox) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.mailbox != mailbox {
+		return
+	}
+	c.inFlight--
+	if c.holders == 0 && !c.owned && c.inFlight == 0 {
+		c.postLocked(checkIdle{})
+	}
+}
+
+// stopped is called when the actor behind mailbox has stopped, or could not be spawned. Calls that come later are refused.
+func (c *Core) stopped(mailbox *actor.Mailbox) {
+	c.mu.Lock()
+	if c.mailbox == mailbox && c.state == coreRunning {
+		c.state = coreStopped
+		c.inFlight = 0
+		c.owned = false
+		c.pid = nil
+		if c.holders == 0 {
+			c.state = coreIdle
+			c.mailbox = nil
+		}
+	}
+	c.mu.Unlock()
+}
+
+func (c *Core) stoppedError() error { return fmt.Errorf("%w: %s", ErrObjectStopped, c.typeName()) }
+
+func (c *Core) typeName() string { return typeName(c.Value()) }
+
+// typeName is a short name for logs and PIDs: the struct's, without its package.
+func typeName(v any) string {
+	t := reflect.TypeOf(v)
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t.Name() == "" {
+		return "object"
+	}
+	return t.Name()
+}
+
+// checkIdle makes the object's actor look whether anybody still holds the object.
+type checkIdle struct{}

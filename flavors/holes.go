@@ -1,0 +1,45 @@
+package flavors
+
+import (
+	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/codec/jelly"
+)
+
+// ExportHole stands in a fragment for the luid of an object of ours. Package broker fills it when it sends the fragment: it finds or
+// makes the entry in its table of exports and counts one reference.
+type ExportHole struct {
+	Core *Core
+	// Prefix selects the methods that can be called through the reference.
+	Prefix Prefix
+	// Perspective is whose reference it will be; nil for a plain Referenceable. Exports are kept per object and perspective.
+	Perspective any
+}
+
+// LocalHole stands in a fragment for an object of the peer's own that goes home. Package broker fills in the peer's luid, or
+// refuses when the reference has been released before the message was sent.
+type LocalHole struct{ Reference *RemoteReference }
+
+// Target is what the peer knows the object by: a luid, or the name under which it is published.
+func (h LocalHole) Target() (luid int64, name string) {
+	return h.Reference.remote.id, h.Reference.remote.name
+}
+
+// jellyRemote writes [remote luid] with a hole for the luid.
+func jellyRemote(e *jelly.Encoder, hole ExportHole) error {
+	if err := e.List(2); err != nil {
+		return err
+	}
+	e.Symbol(banana.SymRemote)
+	e.Hole(hole)
+	return nil
+}
+
+// jellyLocal writes [local luid] with a hole for the luid.
+func jellyLocal(e *jelly.Encoder, hole LocalHole) error {
+	if err := e.List(2); err != nil {
+		return err
+	}
+	e.Symbol(banana.SymLocal)
+	e.Hole(hole)
+	return nil
+}

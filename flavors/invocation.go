@@ -1,0 +1,208 @@
+package flavors
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/codec/jelly"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+)
+
+// Invocation is one call from a peer. A method that asks for it gets to know who calls and over which connection; an actor of the
+// application's own receives it as a message. It is answered exactly once.
+type Invocation struct {
+	// Method is the wire name of the method, without prefix.
+	Method string
+	// Args are the positional arguments as Jelly decoded them.
+	Args jelly.Tuple
+	// Kw are the keyword arguments; nil when there are none.
+	Kw *jelly.Dict
+
+	conn        Conn
+	core        *Core
+	perspective any
+	prefix      Prefix
+	requestID   int64
+	wantsAnswer bool
+	cache       bool
+	incarnation uint64
+	answered    atomic.Bool
+	onAnswer    func(*Invocation) // set before the invocation leaves the object's turn; may be nil
+}
+
+// IncomingCall says what package broker knows of a call that it has read.
+type IncomingCall struct {
+	Conn        Conn
+	RequestID   int64
+	Method      string
+	Args        jelly.Tuple
+	Kw          *jelly.Dict
+	WantsAnswer bool
+	// Prefix selects the methods that may be called: it belongs to the export through which the call came.
+	Prefix Prefix
+	// Perspective is the caller's, where the export has one.
+	Perspective any
+}
+
+// NewInvocation makes the message that carries a call to its object.
+func NewInvocation(call IncomingCall) *Invocation {
+	return &Invocation{
+		Method: call.Method, Args: call.Args, Kw: call.Kw,
+		conn: call.Conn, perspective: call.Perspective, prefix: call.Prefix,
+		requestID: call.RequestID, wantsAnswer: call.WantsAnswer,
+	}
+}
+
+// Conn is the connection over which the call came.
+func (inv *Invocation) Conn() Conn { return inv.conn }
+
+// Context ends with the connection over which the call came. PB carries no deadlines, so it has none.
+func (inv *Invocation) Context() context.Context { return inv.conn.Context() }
+
+// Perspective is the avatar on whose behalf the call is made, or nil where there was no login.
+func (inv *Invocation) Perspective() any { return inv.perspective }
+
+// RequestID is the caller's number for this call.
+func (inv *Invocation) RequestID() int64 { return inv.requestID }
+
+// WantsAnswer is false for calls whose sender asked for no answer: neither a result nor an error is sent then.
+func (inv *Invocation) WantsAnswer() bool { return inv.wantsAnswer }
+
+// String names the call in logs, as Type.method.
+func (inv *Invocation) String() string {
+	if inv.core == nil {
+		return inv.Method
+	}
+	return inv.core.typeName() + "." + inv.Method
+}
+
+// Answer completes the call with a value or, if err is not nil, with a failure. A *actor.Deferred as the value answers when it
+// completes. The first Answer counts; later ones report false. It may be called from any goroutine.
+func (inv *Invocation) Answer(v any, err error) bool {
+	if err != nil {
+		return inv.fail(err)
+	}
+	if d, ok := v.(*actor.Deferred); ok && d != nil {
+		if !inv.answered.CompareAndSwap(false, true) {
+			return false
+		}
+		d.OnComplete(func(v any, err error) { inv.send(v, err) })
+		return true
+	}
+	if !inv.answered.CompareAndSwap(false, true) {
+		return false
+	}
+	inv.send(v, nil)
+	return true
+}
+
+func (inv *Invocation) fail(err error) bool {
+	if !inv.answered.CompareAndSwap(false, true) {
+		return false
+	}
+	inv.send(nil, err)
+	return true
+}
+
+// send encodes in the caller's goroutine: what is sent is a snapshot, and what cannot be sent fails this call alone.
+func (inv *Invocation) send(v any, err error) {
+	if inv.onAnswer != nil {
+		inv.onAnswer(inv)
+	}
+	if !inv.wantsAnswer {
+		if err != nil {
+			inv.conn.Logger().Debug().Err(err).Stringer("call", inv).Msg("a call that wants no answer failed")
+		}
+		inv.conn.CloseInvocation(inv)
+		return
+	}
+	fragment := inv.newFragment("result")
+	if err == nil {
+		if err = fragment.Jelly(v); err == nil {
+			inv.conn.SendAnswer(inv, fragment, false)
+			return
+		}
+	}
+	inv.sendFailure(fragment, err)
+}
+
+// newFragment is empty; root is how errors call the value that will be in it.
+func (inv *Invocation) newFragment(root string) *jelly.Fragment {
+	c := inv.conn.JellyContext(inv.perspective)
+	c.Root = root
+	return jelly.NewFragment(c)
+}
+
+// sendFailure answers with a failure made of err, by way of an empty fragment.
+func (inv *Invocation) sendFailure(fragment *jelly.Fragment, err error) {
+	logFailure(inv, err)
+	if encodeErr := fragment.Jelly(failureFor(err)); encodeErr != nil {
+		// A failure is made of strings cut to size; only a failure of the user's own class can get here.
+		inv.conn.Logger().Error().Err(encodeErr).Stringer("call", inv).Msg("a failure could not be encoded")
+		plain := &Failure{Type: "builtins.RuntimeError", Value: fmt.Sprintf("the call failed, and so did sending its failure: %v", encodeErr)}
+		if fragment.Jelly(plain) != nil {
+			fragment.Free()
+			inv.conn.CloseInvocation(inv)
+			return
+		}
+	}
+	inv.conn.SendAnswer(inv, fragment, true)
+}
+
+// logFailure tells the operator what the peer will be told. What a peer can cause at will is not worth more than a debug line.
+func logFailure(inv *Invocation, err error) {
+	inv.conn.Logger().Debug().Err(err).Stringer("call", inv).Int64("request", inv.requestID).Msg("the peer is answered with a failure")
+}
+
+// run carries out the call in the object's turn.
+func (inv *Invocation) run(o *object) {
+	inv.incarnation = o.core.incarnation.Load()
+	defer func() {
+		if r := recover(); r != nil {
+			inv.fail(&PanicError{Value: r, Stack: debug.Stack()})
+			panic(r) // The supervisor decides what becomes of the object.
+		}
+	}()
+	table, err := o.methods(inv.prefix)
+	if err != nil {
+		inv.fail(err)
+		return
+	}
+	v, err := table.Invoke(o.core.Value(), inv)
+	if err == errAnswersLater {
+		return
+	}
+	inv.Answer(v, err)
+}
+
+// Post lets [actor.Deferred.Then] run continuations in the turn of the object that was called.
+func (inv *Invocation) Post(run func(), drop func(error)) {
+	if inv.core == nil {
+		drop(ErrObjectStopped)
+		return
+	}
+	t := &turn{run: run, drop: drop, incarnation: inv.incarnation, bound: true}
+	if err := inv.core.post(t); err != nil {
+		drop(err)
+	}
+}
+
+// Self is the PID of the object's actor.
+func (inv *Invocation) Self() *protoactor.PID {
+	inv.core.mu.Lock()
+	defer inv.core.mu.Unlock()
+	return inv.core.pid
+}
+
+// Actor is nil: continuations of an object's method are queued by Post. It is here for actor.Turn.
+func (inv *Invocation) Actor() protoactor.Actor { return nil }
+
+// ActorSystem is the system in which the object's actor runs.
+func (inv *Invocation) ActorSystem() *protoactor.ActorSystem { return inv.conn.Runtime().System() }
+
+// Drop implements actor.Droppable: a call that no actor will carry out is answered with the reason.
+func (inv *Invocation) Drop(cause error) { inv.fail(cause) }

@@ -1,0 +1,207 @@
+package flavors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/codec/jelly"
+)
+
+// ErrReleased is the cause of a call's failure when its reference has been released.
+var ErrReleased = errors.New("flavors: the reference has been released")
+
+// RemoteReference is a handle on an object in the peer's program. It is made by receiving one; all receipts of the same object
+// over one connection, under one perspective, give the same handle while somebody holds it, so handles can be compared and
+// used as map keys.
+//
+// The peer keeps its object as long as the handle lives. It ends with [RemoteReference.Release], with the last linked actor (see
+// [Link]), by being forgotten (the garbage collector notices), and with the connection.
+type RemoteReference struct {
+	remote *remote
+}
+
+// remote is what outlives the handle: enough to tell the peer that the handle is gone. It must not point to the handle.
+type remote struct {
+	// Immutable.
+	conn        Conn
+	id          int64
+	name        string // of a published object: these are not counted
+	perspective any
+
+	mu sync.Mutex
+	// Guarded by mu.
+	receipts int // how often the peer has counted for this handle, not yet returned by decref
+	released bool
+	links    int
+	process  *referenceProcess
+}
+
+// NewRemoteReference makes a handle for the peer's object luid, with one receipt. Package broker calls it.
+func NewRemoteReference(conn Conn, luid int64, perspective any) *RemoteReference {
+	h := &RemoteReference{remote: &remote{conn: conn, id: luid, perspective: perspective, receipts: 1}}
+	runtime.AddCleanup(h, (*remote).forget, h.remote)
+	return h
+}
+
+// NewNamedReference makes a handle for an object that the peer publishes under a name. Such objects are not counted.
+func NewNamedReference(conn Conn, name string) *RemoteReference {
+	return &RemoteReference{remote: &remote{conn: conn, name: name}}
+}
+
+// Received notes one more receipt. It reports false when the handle has been released meanwhile, and a new one is due.
+func (r *RemoteReference) Received() bool {
+	m := r.remote
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.released {
+		return false
+	}
+	m.receipts++
+	return true
+}
+
+// forget runs when the handle has been collected.
+func (m *remote) forget() { m.letGo(func() int { return m.receipts }) }
+
+// letGo returns receipts to the peer; with the last one the reference is dead.
+func (m *remote) letGo(howMany func() int) {
+	m.mu.Lock()
+	if m.released {
+		m.mu.Unlock()
+		return
+	}
+	n := howMany()
+	m.receipts -= n
+	var process *referenceProcess
+	if m.receipts <= 0 {
+		m.released = true
+		process, m.process = m.process, nil
+	}
+	m.mu.Unlock()
+	if n > 0 && m.name == "" {
+		m.conn.Forget(m.id, m.perspective, n)
+	}
+	if process != nil {
+		process.end()
+	}
+}
+
+// Release undoes one receipt of the reference; with the last one the handle is dead and the peer may drop its object. On a
+// published object, such as a connection's root, it does nothing: these are not counted.
+func (r *RemoteReference) Release() {
+	if r.remote.name != "" {
+		return
+	}
+	r.remote.letGo(func() int { return 1 })
+	runtime.KeepAlive(r)
+}
+
+// Conn is the connection to which the reference belongs. References are good on no other.
+func (r *RemoteReference) Conn() Conn { return r.remote.conn }
+
+// Perspective is the one under which the reference was received. What is sent along it is encoded for that perspective.
+func (r *RemoteReference) Perspective() any { return r.remote.perspective }
+
+// Err is nil while the reference can be used. Afterwards it says why not: errors.Is(err, [DeadReference]) holds.
+func (r *RemoteReference) Err() error {
+	m := r.remote
+	if cause := context.Cause(m.conn.Context()); cause != nil {
+		return DeadReference.Wrap(cause)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.released {
+		return DeadReference.Wrap(ErrReleased)
+	}
+	return nil
+}
+
+// String describes the reference for logs.
+func (r *RemoteReference) String() string {
+	if r.remote.name != "" {
+		return fmt.Sprintf("<remote %q>", r.remote.name)
+	}
+	return fmt.Sprintf("<remote %d>", r.remote.id)
+}
+
+// CallRemote calls a method of the peer's object and returns at once. The Deferred completes with the answer, or fails with a
+// *[Failure] from the peer or with a local error: [DeadReference] when the reference is no longer good, [ConnectionLost] when the
+// connection died before the answer, an InsecureJelly error when an argument cannot be sent.
+//
+// The arguments are encoded before CallRemote returns, so the caller may change them afterwards. A last argument of type [Kw]
+// holds the keyword arguments.
+func (r *RemoteReference) CallRemote(method string, args ...any) *actor.Deferred {
+	call, err := r.newCall(method, args)
+	if err != nil {
+		return actor.Failed(err)
+	}
+	call.Result = actor.NewDeferred(r.remote.conn.Runtime())
+	call.Result.OnCancel(func() { call.via.CancelCall(call) })
+	r.remote.conn.SendCall(call)
+	runtime.KeepAlive(r)
+	return call.Result
+}
+
+// CallRemoteNoAnswer calls a method and asks for no answer: neither its result nor its failure is ever sent. The error says what kept
+// the call from being sent, as far as that is known at once.
+func (r *RemoteReference) CallRemoteNoAnswer(method string, args ...any) error {
+	call, err := r.newCall(method, args)
+	if err != nil {
+		return err
+	}
+	r.remote.conn.SendCall(call)
+	runtime.KeepAlive(r)
+	return nil
+}
+
+func (r *RemoteReference) newCall(method string, args []any) (*OutgoingCall, error) {
+	if err := r.Err(); err != nil {
+		return nil, err
+	}
+	m := r.remote
+	fragment, err := encodeArguments(m.conn, m.perspective, args)
+	if err != nil {
+		return nil, fmt.Errorf("calling %s: %w", method, err)
+	}
+	return &OutgoingCall{
+		ID: m.id, Name: m.name, Method: method, Fragment: fragment, Perspective: m.perspective, via: m.conn,
+	}, nil
+}
+
+// encodeArguments makes the two expressions of a call: the tuple of its positional and the dictionary of its keyword arguments.
+func encodeArguments(conn Conn, perspective any, args []any) (*jelly.Fragment, error) {
+	args, kw := splitKw(args)
+	fragment := jelly.NewFragment(conn.JellyContext(perspective))
+	err := fragment.JellyTuple(args)
+	if err == nil {
+		err = kw.jelly(fragment)
+	}
+	if err != nil {
+		fragment.Free()
+		return nil, err
+	}
+	return fragment, nil
+}
+
+// NotifyOnDisconnect calls f, in a goroutine of its own, once the reference's connection is gone; the error says why. The returned
+// function takes the request back, and reports whether it came in time.
+func (r *RemoteReference) NotifyOnDisconnect(f func(cause error)) (dontNotify func() bool) {
+	ctx := r.remote.conn.Context()
+	return context.AfterFunc(ctx, func() { f(context.Cause(ctx)) })
+}
+
+// JellyTo sends the reference home: [local luid]. To another connection it cannot go: PB knows no third-party references.
+func (r *RemoteReference) JellyTo(e *jelly.Encoder, _ any) error {
+	if r == nil {
+		return e.Value(nil)
+	}
+	if e.Invoker() != any(r.remote.conn) {
+		return InsecureJelly.Errorf("%v belongs to another connection: PB has no third-party references; "+
+			"send an object of your own that passes calls on", r)
+	}
+	return jellyLocal(e, LocalHole{Reference: r})
+}

@@ -1,0 +1,194 @@
+package flavors
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/perspectivebroker/pb/codec/jelly"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+)
+
+// Message is what an actor sends to the PID of a remote reference to have a method called. With Send no answer is asked for; with
+// Request the sender receives an [Answer].
+type Message struct {
+	Method string
+	Args   []any
+	Kw     Kw
+}
+
+// Answer is the reply to a [Message] that was sent as a request.
+type Answer struct {
+	// Value is the method's result as Jelly decoded it; nil if Err is not. See [Answer.Assign].
+	Value any
+	Err   error
+	// From is the PID of the reference that was asked, and Method the method.
+	From   *protoactor.PID
+	Method string
+}
+
+// Assign converts the answer's value into what dst points to, or returns the answer's error.
+func (a Answer) Assign(dst any) error {
+	if a.Err != nil {
+		return a.Err
+	}
+	return jelly.Assign(dst, a.Value)
+}
+
+// PID makes the reference an address in the actor system: messages of type [Message] sent to it are calls, and actors that
+// watch it receive Terminated when the reference is released or its connection ends. It pins the reference until Release,
+// also when the handle itself is forgotten. The PID of a dead reference answers a watcher at once.
+func (r *RemoteReference) PID() *protoactor.PID {
+	m := r.remote
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.process == nil {
+		p := &referenceProcess{ref: r, system: m.conn.Runtime().System()}
+		// Ids come from the system's own counter and are never used twice.
+		p.pid, _ = p.system.ProcessRegistry.Add(p, "pb/reference/"+p.system.ProcessRegistry.NextId())
+		p.stopNotify = context.AfterFunc(m.conn.Context(), m.disconnected)
+		if m.released {
+			p.endLater()
+			return p.pid
+		}
+		m.process = p
+	}
+	return m.process.pid
+}
+
+// disconnected ends the process with the connection. The process points to the handle, so it must not stay here: the runtime's
+// cleanup holds what is reachable from remote.
+func (m *remote) disconnected() {
+	m.mu.Lock()
+	process := m.process
+	m.process = nil
+	m.mu.Unlock()
+	if process != nil {
+		process.end()
+	}
+}
+
+// referenceProcess is the reference as protoactor sees it. It is no actor: what is sent to it goes to the broker in the sender's goroutine.
+type referenceProcess struct {
+	// Immutable once PID has returned.
+	ref        *RemoteReference
+	system     *protoactor.ActorSystem
+	pid        *protoactor.PID
+	stopNotify func() bool
+
+	mu       sync.Mutex
+	watchers []*protoactor.PID
+	ended    bool
+}
+
+// SendUserMessage implements protoactor.Process.
+func (p *referenceProcess) SendUserMessage(pid *protoactor.PID, envelope any) {
+	_, message, sender := protoactor.UnwrapEnvelope(envelope)
+	var m Message
+	switch v := message.(type) {
+	case Message:
+		m = v
+	case *Message:
+		m = *v
+	case *protoactor.PoisonPill:
+		p.Stop(pid)
+		return
+	default:
+		err := fmt.Errorf("flavors: a remote reference understands flavors.Message, not %T", message)
+		p.ref.remote.conn.Logger().Warn().Err(err).Str("pid", pid.Id).Msg("message refused")
+		p.reply(sender, Answer{Err: err, From: p.pid})
+		return
+	}
+	if p.isEnded() {
+		p.system.DeadLetter.SendUserMessage(pid, envelope)
+		p.reply(sender, Answer{Err: p.ref.Err(), From: p.pid, Method: m.Method})
+		return
+	}
+	args := m.Args
+	if len(m.Kw) > 0 {
+		args = append(slices.Clip(args), m.Kw)
+	}
+	if sender == nil {
+		if err := p.ref.CallRemoteNoAnswer(m.Method, args...); err != nil {
+			p.ref.remote.conn.Logger().Warn().Err(err).Str("method", m.Method).Msg("a message could not be sent to a remote object")
+		}
+		return
+	}
+	p.ref.CallRemote(m.Method, args...).OnComplete(func(v any, err error) {
+		p.reply(sender, Answer{Value: v, Err: err, From: p.pid, Method: m.Method})
+	})
+}
+
+func (p *referenceProcess) reply(sender *protoactor.PID, a Answer) {
+	if sender != nil {
+		p.system.Root.Send(sender, a)
+	}
+}
+
+// SendSystemMessage implements protoactor.Process.
+func (p *referenceProcess) SendSystemMessage(_ *protoactor.PID, message any) {
+	switch m := message.(type) {
+	case *protoactor.Watch:
+		p.mu.Lock()
+		if !p.ended {
+			p.watchers = append(p.watchers, m.Watcher)
+			p.mu.Unlock()
+			return
+		}
+		p.mu.Unlock()
+		p.terminated(m.Watcher)
+	case *protoactor.Unwatch:
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.watchers = slices.DeleteFunc(p.watchers, m.Watcher.Equal)
+	case *protoactor.Stop:
+		p.Stop(p.pid)
+	}
+}
+
+// Stop implements protoactor.Process: stopping the PID lets the reference go.
+func (p *referenceProcess) Stop(*protoactor.PID) {
+	m := p.ref.remote
+	m.letGo(func() int { return m.receipts })
+}
+
+func (p *referenceProcess) isEnded() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ended
+}
+
+// endLater ends a process which nobody knows yet.
+func (p *referenceProcess) endLater() {
+	p.mu.Lock()
+	p.ended = true
+	p.mu.Unlock()
+	p.stopNotify()
+	p.system.ProcessRegistry.Remove(p.pid)
+}
+
+// end tells the watchers. PIDs keep pointing to the process, so it goes on answering Watch, and messages become dead letters.
+func (p *referenceProcess) end() {
+	p.mu.Lock()
+	if p.ended {
+		p.mu.Unlock()
+		return
+	}
+	p.ended = true
+	watchers := p.watchers
+	p.watchers = nil
+	p.mu.Unlock()
+	p.stopNotify()
+	p.system.ProcessRegistry.Remove(p.pid)
+	for _, w := range watchers {
+		p.terminated(w)
+	}
+}
+
+func (p *referenceProcess) terminated(watcher *protoactor.PID) {
+	if process, ok := p.system.ProcessRegistry.Get(watcher); ok {
+		process.SendSystemMessage(watcher, &protoactor.Terminated{Who: p.pid, Why: protoactor.TerminatedReason_Stopped})
+	}
+}

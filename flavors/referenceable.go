@@ -1,0 +1,147 @@
+package flavors
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"sync/atomic"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/codec/jelly"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+)
+
+// Referenceable makes the struct that embeds it an object which peers hold by reference: its Remote… methods can be called
+// from the other side, one at a time, in the object's own actor.
+//
+// The struct is sent as a pointer and must not be copied once it has been sent. Its actor starts with the first send and ends
+// when the last connection has let go, unless the application spawned it itself with [Spawn]. The zero value is ready for use.
+type Referenceable struct {
+	core atomic.Pointer[Core]
+}
+
+// referenceable is how the package recognises what embeds a Referenceable.
+type referenceable interface{ referenceableAnchor() *Referenceable }
+
+func (r *Referenceable) referenceableAnchor() *Referenceable { return r }
+
+// Root is a Referenceable that is published under the name "root", Twisted's word for the first object of a service.
+// Any Referenceable can be published; Root says in the type that this one is meant to be.
+type Root struct{ Referenceable }
+
+// CoreOf finds the core of a value that embeds Referenceable, making one if it has none yet.
+func CoreOf(v any) (*Core, error) {
+	r, ok := v.(referenceable)
+	if !ok {
+		return nil, fmt.Errorf("flavors: %T does not embed flavors.Referenceable (or it was not given as a pointer)", v)
+	}
+	anchor := r.referenceableAnchor()
+	if anchor == nil {
+		return nil, fmt.Errorf("flavors: a nil %T cannot be sent", v)
+	}
+	if c := anchor.core.Load(); c != nil {
+		if c.anchor != anchor && c.produce == nil {
+			return nil, fmt.Errorf("flavors: this %T is a copy of one that has been sent; send the original, by pointer", v)
+		}
+		return c, nil
+	}
+	if _, err := methodsFor(reflect.TypeOf(v), PrefixRemote); err != nil {
+		return nil, err
+	}
+	c := &Core{anchor: anchor, value: v}
+	if !anchor.core.CompareAndSwap(nil, c) {
+		return anchor.core.Load(), nil
+	}
+	return c, nil
+}
+
+// JellyTo writes the reference: [remote luid], the luid to be filled in by the broker. It is called by the jelly.
+func (r *Referenceable) JellyTo(e *jelly.Encoder, self any) error {
+	core, err := CoreOf(self)
+	if err != nil {
+		return err
+	}
+	return jellyRemote(e, ExportHole{Core: core, Prefix: PrefixRemote})
+}
+
+// New makes an object through a producer. After a panic its supervisor does not go on with the broken instance: the producer
+// makes a fresh one, which serves the same references. The result is the first instance.
+func New[P any](produce func() P) P {
+	first := produce()
+	core, err := CoreOf(first)
+	if err != nil {
+		panic(fmt.Sprintf("flavors.New: %v", err)) // A programming error, at start-up, like a bad pattern in regexp.MustCompile.
+	}
+	core.mu.Lock()
+	defer core.mu.Unlock()
+	core.produce = func() any { return produce() }
+	return first
+}
+
+// Spawn gives the object its actor now, and for as long as the application wants: peers that let go do not end it. It ends with the
+// returned PID being stopped or with the runtime.
+func Spawn(rt *actor.Runtime, obj any) (*protoactor.PID, error) {
+	core, err := CoreOf(obj)
+	if err != nil {
+		return nil, err
+	}
+	core.mu.Lock()
+	core.owned = true
+	core.startLocked(rt)
+	core.mu.Unlock()
+	started := core.do(func() {})
+	if _, err := started.Await(context.Background()); err != nil {
+		return nil, fmt.Errorf("flavors: spawning a %T: %w", obj, err)
+	}
+	core.mu.Lock()
+	defer core.mu.Unlock()
+	if core.pid == nil {
+		return nil, fmt.Errorf("flavors: spawning a %T: %w", obj, ErrObjectStopped)
+	}
+	return core.pid, nil
+}
+
+// Do runs f in the object's turn, so that it excludes the object's methods. The Deferred completes, with nil, when f has run; it
+// fails when the object stopped first. An object that no peer holds has no actor and nobody to exclude but other Dos: then f
+// runs before Do returns.
+//
+// Do not wait for the Deferred inside a method of the same object: it would wait for itself.
+func (r *Referenceable) Do(f func()) *actor.Deferred {
+	core := r.core.Load()
+	if core == nil {
+		// Nobody has met the object: there is no value to make a core of, and nothing to run beside.
+		f()
+		return actor.Succeeded(nil)
+	}
+	return core.do(f)
+}
+
+func (c *Core) do(f func()) *actor.Deferred {
+	c.mu.Lock()
+	switch c.state {
+	case coreStopped:
+		c.mu.Unlock()
+		return actor.Failed(fmt.Errorf("%w: %s", ErrObjectStopped, c.typeName()))
+	case coreIdle:
+		c.inline++
+		c.mu.Unlock()
+		defer c.inlineDone()
+		f()
+		return actor.Succeeded(nil)
+	}
+	defer c.mu.Unlock()
+	t := &turn{run: f, done: actor.NewDeferred(c.rt)}
+	c.postLocked(t)
+	return t.done
+}
+
+// inlineDone starts the actor that was asked for while a Do ran without one.
+func (c *Core) inlineDone() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.inline--
+	if c.inline == 0 && c.state == coreRunning && c.pid == nil {
+		c.spawnLocked()
+	}
+}
