@@ -94,6 +94,10 @@ func TestFailuresAreStocksBytes(t *testing.T) {
 
 func TestStocksFailuresAreRead(t *testing.T) {
 	for _, g := range goldenFailures(t) {
+		if g.Name == "base" {
+			// Its parent is a class, and neither Twisted's taster nor ours lets classes in. See TestFailureFromOddStates.
+			continue
+		}
 		for _, p := range profiles {
 			f := decodeFailure(t, p, g.bytes(t, p))
 			assert.Equal(t, g.Type, f.Type)
