@@ -97,6 +97,7 @@ func (f *Fragment) begin() before {
 	b := before{len(e.buf), len(e.holes), len(e.keep), len(s.derefs), e.deepest, s.grown, s.most}
 	s.next, s.first = 0, len(s.wraps)
 	e.depth, e.deepest, e.nest, e.hashing, e.names = 0, 0, 0, false, e.names[:0]
+	e.failed = nil // What failed before has been taken back, in this fragment or in its life before the pool.
 	return b
 }
 
