@@ -38,6 +38,7 @@ func TestNegotiation(t *testing.T) {
 		p.Want(`["pb" "none"]`)
 		p.WriteBytes(banana.AppendChoice(nil, banana.ProfilePB))
 		p.Speak(banana.ProfilePB)
+		p.Want(`[version 6]`)
 		p.Write(`[version 5]`)
 		p.WantClosed()
 	})

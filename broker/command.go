@@ -85,11 +85,16 @@ func (c *commandReader) read(frame []byte, p banana.Profile, cmd *command) error
 	case banana.SymMessage, banana.SymCacheMessage:
 		return c.readCall(cmd)
 	case banana.SymAnswer, banana.SymError:
-		c.d.Reset()
 		cmd.err = c.decode(&cmd.value)
-		cmd.unbound = c.d.Unbound()
+		c.handOut(cmd)
 	}
 	return nil
+}
+
+// handOut gives what is to be bound to the command. The decoder must not go on holding it: handles that nobody else holds are let go.
+func (c *commandReader) handOut(cmd *command) {
+	cmd.unbound = c.d.Unbound()
+	c.d.Reset()
 }
 
 func (c *commandReader) readOther(word string, n int, cmd *command) error {
@@ -137,11 +142,10 @@ func (c *commandReader) readCall(cmd *command) error {
 	}
 	cmd.wantsAnswer = wants != 0
 
-	c.d.Reset()
 	if cmd.err = c.decode(&cmd.args); cmd.err == nil {
 		cmd.err = c.decode(&cmd.kw)
 	}
-	cmd.unbound = c.d.Unbound()
+	c.handOut(cmd)
 	return nil
 }
 

@@ -94,8 +94,8 @@ func TestImports(t *testing.T) {
 	})
 	t.Run("references in calls that are refused are let go", func(t *testing.T) {
 		p.Write(`[message 8 77 "nosuch" 1 [tuple [remote 10] [remote 10]] [dictionary]]`)
-		wantError(t, p, 8, "twisted.spread.pb.Error")
 		p.Want(`[decref 10]`, `[decref 10]`)
+		wantError(t, p, 8, "twisted.spread.pb.Error")
 	})
 }
 

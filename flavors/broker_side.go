@@ -22,7 +22,7 @@ func FailureFrom(v any) *Failure {
 // SendUnsendable replaces an answer that turned out to be unsendable when the broker came to stamp it, after the method had
 // returned.
 func (inv *Invocation) SendUnsendable(err error) {
-	inv.sendFailure(inv.newFragment("failure"), err)
+	inv.sendFailure(err)
 }
 
 // String names the object in logs.

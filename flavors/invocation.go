@@ -127,7 +127,8 @@ func (inv *Invocation) send(v any, err error) {
 			return
 		}
 	}
-	inv.sendFailure(fragment, err)
+	fragment.Free()
+	inv.sendFailure(err)
 }
 
 // newFragment is empty; root is how errors call the value that will be in it.
@@ -137,8 +138,9 @@ func (inv *Invocation) newFragment(root string) *jelly.Fragment {
 	return jelly.NewFragment(c)
 }
 
-// sendFailure answers with a failure made of err, by way of an empty fragment.
-func (inv *Invocation) sendFailure(fragment *jelly.Fragment, err error) {
+// sendFailure answers with a failure made of err.
+func (inv *Invocation) sendFailure(err error) {
+	fragment := inv.newFragment("failure")
 	logFailure(inv, err)
 	if encodeErr := fragment.Jelly(failureFor(err)); encodeErr != nil {
 		// A failure is made of strings cut to size; only a failure of the user's own class can get here.
