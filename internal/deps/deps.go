@@ -6,5 +6,7 @@ import (
 	_ "github.com/rs/zerolog"
 	_ "github.com/stretchr/testify/require"
 	_ "go.uber.org/goleak"
+	_ "golang.org/x/crypto/argon2"
+	_ "golang.org/x/crypto/bcrypt"
 	_ "pgregory.net/rapid"
 )
