@@ -111,8 +111,8 @@ func (rt *Runtime) OnStraggler(f func() []string) (cancel func()) {
 func (rt *Runtime) Closing() <-chan struct{} { return rt.ending.closing }
 
 // Close ends the Runtime: the phases in order, then it waits for every goroutine of the Runtime. It returns the errors of
-// the hooks, or a *StillRunningError when ctx ends before all is done; the closing then goes on, without
-// waiting between the phases. It may be called more than once and concurrently: every caller waits for
+// the hooks, or a *StillRunningError when ctx ends before all is done, and a few milliseconds later; the closing then goes on,
+// without waiting between the phases. It may be called more than once and concurrently: every caller waits for
 // the same end and gets the same result. It must not be called from an actor's turn or a
 // goroutine started by Go, which would wait for itself.
 func (rt *Runtime) Close(ctx context.Context) error {
@@ -133,9 +133,20 @@ func (rt *Runtime) Close(ctx context.Context) error {
 	case <-e.closed:
 		return e.result
 	case <-ctx.Done():
+	}
+	// What ends at once when its context does should not be named.
+	grace := time.NewTimer(closeGrace)
+	defer grace.Stop()
+	select {
+	case <-e.closed:
+		return e.result
+	case <-grace.C:
 		return &StillRunningError{Names: rt.stragglers(), Cause: contextError(ctx)}
 	}
 }
+
+// closeGrace is how long Close goes on waiting after its context has ended.
+const closeGrace = 10 * time.Millisecond
 
 func (rt *Runtime) shutdown(ctx context.Context) {
 	e := &rt.ending

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
 	"github.com/rs/zerolog"
@@ -52,6 +54,13 @@ func newRuntime(t testing.TB, opts ...actor.Option) (*actor.Runtime, *logbook) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, rt.Close(context.Background())) })
 	return rt, log
+}
+
+// newSystem returns an application's own actor system, without its log.
+func newSystem() *protoactor.ActorSystem {
+	return protoactor.NewActorSystem(
+		protoactor.WithLoggerFactory(func(*protoactor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }),
+		protoactor.WithDeadLetterThrottleInterval(time.Millisecond))
 }
 
 // script is an actor that does what its field says. Being a pointer, it is a new instance after each restart.
