@@ -20,6 +20,11 @@ type broker struct {
 	imports imports
 	pending pending
 
+	backlog   []*batch // what was read and is not carried out yet, in order
+	next      int      // the command in backlog[0] that is to be carried out next
+	unjellier *protoactor.PID
+	unjelling *delivery // the command that the unjellier has; nothing behind it is carried out meanwhile
+
 	state    brokerState
 	waiting  []any       // what was to be sent before the negotiation was through
 	stamped  []*export   // exports counted for the frame that is being stamped
@@ -65,6 +70,8 @@ func (b *broker) Receive(ctx protoactor.Context) {
 		b.receive(ctx, m)
 	case *flavors.OutgoingCall, *outgoingAnswer, forgetAll:
 		b.outgoing(ctx, m)
+	case unjellied:
+		b.unjellied(ctx)
 	case cancelCall:
 		b.cancel(m.call)
 	case negotiated:
@@ -207,6 +214,9 @@ func (b *broker) finish(cause error) {
 		b.complete(e, nil, lost)
 	}
 	clear(b.pending.byID)
+	if d := b.unjelling; d != nil && d.answers != nil {
+		b.complete(d.answers, nil, lost) // The command itself is the unjellier's at this moment.
+	}
 	b.failWaiting(lost)
 	b.exports.clear(c)
 }

@@ -15,27 +15,78 @@ import (
 // maxUnknownLogged is how many unknown commands of one peer are worth a line in the log.
 const maxUnknownLogged = 3
 
-// receive carries out the commands of one read, in order.
+// receive carries out the commands of one read, in order, behind those that still wait.
 func (b *broker) receive(ctx protoactor.Context, in *batch) {
-	defer in.free()
-	for i := range in.commands {
-		if b.state == brokerEnded {
-			return
+	b.backlog = append(b.backlog, in)
+	b.work(ctx)
+}
+
+// work carries out commands until there are no more, or one has gone to the unjellier.
+func (b *broker) work(ctx protoactor.Context) {
+	for len(b.backlog) > 0 && b.unjelling == nil && b.state != brokerEnded {
+		in := b.backlog[0]
+		if b.next == len(in.commands) {
+			in.free()
+			b.backlog[0] = nil
+			b.backlog = b.backlog[1:]
+			b.next = 0
+			continue
 		}
-		if err := b.command(&in.commands[i]); err != nil {
+		cmd := &in.commands[b.next]
+		b.next++
+		if err := b.command(ctx, cmd); err != nil {
 			b.end(ctx, err)
 			return
 		}
 	}
+	if len(b.backlog) == 0 {
+		b.backlog = nil // Its array has been eaten up from the front.
+	}
+}
+
+// delivery is a call or an answer that is bound as far as the broker can, and what is to be done when it is bound entirely.
+type delivery struct {
+	cmd      *command
+	received []*flavors.RemoteReference
+	finish   func(d *delivery)
+	answers  *pendingCall // the call of ours that the command answers; nil for a call of the peer's
+}
+
+// deliver binds a command and finishes it, by way of the unjellier if it holds instances.
+func (b *broker) deliver(ctx protoactor.Context, d *delivery, perspective any) {
+	cmd := d.cmd
+	instances := cmd.wantsUnjellier()
+	d.received = b.bind(cmd, perspective)
+	if !instances || cmd.err != nil {
+		cmd.unbound = nil
+		d.finish(d)
+		return
+	}
+	if b.unjellier == nil {
+		b.unjellier = ctx.SpawnPrefix(b.c.rt.Props(func() protoactor.Actor { return &unjellier{c: b.c} }), "unjellier")
+	}
+	b.unjelling = d
+	ctx.Send(b.unjellier, unjelly{cmd})
+}
+
+// unjellied goes on with the command that comes back from the unjellier, and with those that have waited behind it.
+func (b *broker) unjellied(ctx protoactor.Context) {
+	d := b.unjelling
+	b.unjelling = nil
+	if b.state == brokerEnded {
+		return
+	}
+	d.finish(d)
+	b.work(ctx)
 }
 
 // command carries out one command. An error is the peer's, and ends the connection.
-func (b *broker) command(cmd *command) error {
+func (b *broker) command(ctx protoactor.Context, cmd *command) error {
 	switch cmd.sym {
 	case banana.SymMessage:
-		b.message(cmd)
+		b.message(ctx, cmd)
 	case banana.SymAnswer, banana.SymError:
-		return b.answer(cmd)
+		return b.answer(ctx, cmd)
 	case banana.SymDecref:
 		if err := b.exports.decref(b.c, cmd.id, 1, b.pending.last); err != nil {
 			return err
@@ -82,26 +133,29 @@ func clip(s string) string {
 }
 
 // message hands a call to the actor of its object.
-func (b *broker) message(cmd *command) {
+func (b *broker) message(ctx protoactor.Context, cmd *command) {
 	target := b.exports.find(cmd.target, cmd.name)
 	var perspective any
 	if target != nil {
 		perspective = target.perspective
 	}
 	// References are bound even if the call is refused: the peer has counted them.
-	bound := b.bind(cmd, perspective)
-	call := flavors.IncomingCall{
-		Conn: b.c, RequestID: cmd.id, Method: cmd.method, WantsAnswer: cmd.wantsAnswer, Perspective: perspective,
-	}
+	b.deliver(ctx, &delivery{cmd: cmd, finish: func(d *delivery) { b.invoke(d, target) }}, perspective)
+}
+
+// invoke makes the invocation of a call that is bound, and answers it at once if it cannot be carried out.
+func (b *broker) invoke(d *delivery, target *export) {
+	cmd := d.cmd
+	call := flavors.IncomingCall{Conn: b.c, RequestID: cmd.id, Method: cmd.method, WantsAnswer: cmd.wantsAnswer}
 	err := b.admit(cmd, target)
 	if err == nil {
-		call.Prefix = target.prefix
+		call.Prefix, call.Perspective = target.prefix, target.perspective
 		call.Args, call.Kw, err = arguments(cmd)
 	}
 	b.c.inbound.Add(1)
 	inv := flavors.NewInvocation(call)
 	if err != nil {
-		release(bound)
+		release(d.received)
 		inv.Answer(nil, err)
 		return
 	}
@@ -128,6 +182,7 @@ func (b *broker) admit(cmd *command, target *export) error {
 // refuseCall answers a call with an error without looking for its object.
 func (b *broker) refuseCall(cmd *command, err error) {
 	release(b.bind(cmd, nil))
+	cmd.unbound = nil
 	b.c.inbound.Add(1)
 	flavors.NewInvocation(flavors.IncomingCall{
 		Conn: b.c, RequestID: cmd.id, Method: cmd.method, WantsAnswer: cmd.wantsAnswer,
@@ -155,29 +210,35 @@ func arguments(cmd *command) (args jelly.Tuple, kw *jelly.Dict, err error) {
 }
 
 // answer completes a call of ours.
-func (b *broker) answer(cmd *command) error {
+func (b *broker) answer(ctx protoactor.Context, cmd *command) error {
 	e := b.pending.remove(cmd.id)
 	if e == nil {
 		return protocolErrorf(cmd.sym.String(), "there is no call %d to be answered", cmd.id)
 	}
-	bound := b.bind(cmd, nil)
+	b.deliver(ctx, &delivery{cmd: cmd, answers: e, finish: b.completeWith}, nil)
+	return nil
+}
+
+// completeWith ends a call of ours with what the peer sent.
+func (b *broker) completeWith(d *delivery) {
+	defer b.bury()
+	cmd, e := d.cmd, d.answers
 	switch {
 	case e.call == nil:
-		release(bound) // Nobody waits any more.
+		release(d.received) // Nobody waits any more.
 	case cmd.err != nil:
-		release(bound)
+		release(d.received)
 		b.complete(e, nil, fmt.Errorf("the answer of %s cannot be taken: %w", e.call.Method, cmd.err))
 	case cmd.sym == banana.SymError:
 		b.complete(e, nil, flavors.FailureFrom(cmd.value))
 	default:
 		b.complete(e, cmd.value, nil)
 	}
-	b.bury()
-	return nil
 }
 
-// bind puts references where the decoder left room for them, in wire order. What is wrong is noted in cmd.err, but everything is
-// bound all the same, because the peer has counted it. It returns the references that were received.
+// bind puts references where the decoder left room for them, in wire order; instances but failures are left to the unjellier. What is
+// wrong is noted in cmd.err, but all references are bound all the same, because the peer has counted them. It returns those that were
+// received.
 func (b *broker) bind(cmd *command, perspective any) (received []*flavors.RemoteReference) {
 	for _, u := range cmd.unbound {
 		switch u.Tag {
@@ -196,11 +257,12 @@ func (b *broker) bind(cmd *command, perspective any) (received []*flavors.Remote
 		case flavors.CopyableFailureClass:
 			u.Bind(flavors.FailureFrom(u))
 		default:
-			noteError(cmd, flavors.InsecureJelly.Errorf("%s is not registered here", clip(u.Tag)))
-			u.Bind(nil)
+			if !u.IsInstance() {
+				noteError(cmd, flavors.InsecureJelly.Errorf("%s is nothing that this side can supply", clip(u.Tag)))
+				u.Bind(nil)
+			}
 		}
 	}
-	cmd.unbound = nil
 	return received
 }
 

@@ -128,6 +128,9 @@ func (c *Conn) JellyContext(perspective any) jelly.Context {
 	return jelly.Context{Profile: c.profile, Limits: c.limits.Banana, Invoker: flavors.Conn(c), Perspective: perspective}
 }
 
+// UnsafeTracebacks implements flavors.Conn.
+func (c *Conn) UnsafeTracebacks() bool { return c.options.unsafeTracebacks }
+
 // WaitWritable implements flavors.Conn.
 func (c *Conn) WaitWritable(ctx context.Context) error {
 	if err := c.out.waitBelow(ctx, c.limits.HighWater); err != errOutboxClosed {

@@ -15,10 +15,11 @@ type Option interface{ apply(*options) }
 type RootFactory func(c *Conn) (any, error)
 
 type options struct {
-	limits    Limits
-	published map[string]RootFactory
-	registry  *jelly.Registry
-	security  *jelly.SecurityOptions // nil for jelly's default
+	limits           Limits
+	published        map[string]RootFactory
+	registry         *jelly.Registry
+	unsafeTracebacks bool
+	security         *jelly.SecurityOptions // nil for jelly's default
 }
 
 type optionFunc func(*options)
@@ -44,6 +45,10 @@ func WithRegistry(r *jelly.Registry) Option {
 func WithSecurity(s *jelly.SecurityOptions) Option {
 	return optionFunc(func(o *options) { o.security = s })
 }
+
+// WithUnsafeTracebacks shows peers the stack of a failure: Twisted's unsafeTracebacks. By default they get the exception's type and
+// text only, and nothing of a panic.
+func WithUnsafeTracebacks() Option { return optionFunc(func(o *options) { o.unsafeTracebacks = true }) }
 
 func factoryOf(object any) RootFactory {
 	switch f := object.(type) {

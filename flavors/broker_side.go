@@ -7,14 +7,18 @@ import "github.com/perspectivebroker/pb/codec/jelly"
 // CopyableFailureClass is the class under which failures travel.
 const CopyableFailureClass = "twisted.spread.pb.CopyableFailure"
 
-// FailureFrom makes an error of what the peer sent as one: the instance that Jelly left unbound, or any other value.
-func FailureFrom(v any) *Failure {
-	if u, ok := v.(*jelly.Unbound); ok {
-		f, err := failureFromState(u.Tag, u.State)
+// FailureFrom makes an error of what the peer sent as one: the failure that Jelly left unbound, an object of a registered class, or any
+// other value.
+func FailureFrom(v any) error {
+	switch x := v.(type) {
+	case *jelly.Unbound:
+		f, err := failureFromState(x.Tag, x.State)
 		if err != nil {
 			return failureFromValue(err.Error())
 		}
 		return f
+	case error:
+		return x
 	}
 	return failureFromValue(v)
 }

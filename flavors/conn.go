@@ -20,6 +20,8 @@ type Conn interface {
 	Logger() *zerolog.Logger
 	// JellyContext is how values for this peer are encoded: profile, limits, security, and the connection itself as the invoker.
 	JellyContext(perspective any) jelly.Context
+	// UnsafeTracebacks says whether failures show the peer where in the code they arose.
+	UnsafeTracebacks() bool
 	// WaitWritable waits while more than the high-water mark waits to be written.
 	WaitWritable(ctx context.Context) error
 	// SendCall hands a call to the broker. When the connection cannot take it, the call's Result fails.

@@ -2,6 +2,7 @@ package flavors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync/atomic"
@@ -122,13 +123,37 @@ func (inv *Invocation) send(v any, err error) {
 	}
 	fragment := inv.newFragment("result")
 	if err == nil {
-		if err = fragment.Jelly(v); err == nil {
+		if err = jellySafely(fragment, v); err == nil {
 			inv.conn.SendAnswer(inv, fragment, false)
 			return
 		}
 	}
 	fragment.Free()
 	inv.sendFailure(err)
+}
+
+// sendableError is what is sent for an error: itself where its type is a Copyable, such as a peer may have registered, and a
+// [Failure] otherwise.
+func (inv *Invocation) sendableError(err error) any {
+	var own copyableError
+	if errors.As(err, &own) {
+		return own
+	}
+	return failureFor(err, unsafeTracebacks(inv.conn.UnsafeTracebacks()))
+}
+
+// jellySafely encodes a value. The application's code that says how may panic; that fails this value only.
+func jellySafely(fragment *jelly.Fragment, v any) error {
+	return encodeSafely(func() error { return fragment.Jelly(v) })
+}
+
+func encodeSafely(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &PanicError{Value: r, Stack: debug.Stack()}
+		}
+	}()
+	return f()
 }
 
 // newFragment is empty; root is how errors call the value that will be in it.
@@ -142,7 +167,7 @@ func (inv *Invocation) newFragment(root string) *jelly.Fragment {
 func (inv *Invocation) sendFailure(err error) {
 	fragment := inv.newFragment("failure")
 	logFailure(inv, err)
-	if encodeErr := fragment.Jelly(failureFor(err)); encodeErr != nil {
+	if encodeErr := jellySafely(fragment, inv.sendableError(err)); encodeErr != nil {
 		// A failure is made of strings cut to size; only a failure of the user's own class can get here.
 		inv.conn.Logger().Error().Err(encodeErr).Stringer("call", inv).Msg("a failure could not be encoded")
 		plain := &Failure{Type: "builtins.RuntimeError", Value: fmt.Sprintf("the call failed, and so did sending its failure: %v", encodeErr)}

@@ -176,10 +176,12 @@ func (r *RemoteReference) newCall(method string, args []any) (*OutgoingCall, err
 func encodeArguments(conn Conn, perspective any, args []any) (*jelly.Fragment, error) {
 	args, kw := splitKw(args)
 	fragment := jelly.NewFragment(conn.JellyContext(perspective))
-	err := fragment.JellyTuple(args)
-	if err == nil {
-		err = kw.jelly(fragment)
-	}
+	err := encodeSafely(func() error {
+		if err := fragment.JellyTuple(args); err != nil {
+			return err
+		}
+		return kw.jelly(fragment)
+	})
 	if err != nil {
 		fragment.Free()
 		return nil, err
