@@ -86,6 +86,15 @@ func (x *Exception) Is(target error) bool {
 	return ok && slices.Contains(x.parents, t.name)
 }
 
+// As makes a [Failure] without a text of an Exception that was returned as an error itself.
+func (x *Exception) As(target any) bool {
+	f, ok := target.(**Failure)
+	if ok {
+		*f = x.New("")
+	}
+	return ok
+}
+
 // New makes a failure of this type. Its text is what the peer gets as the error's message.
 func (x *Exception) New(text string) *Failure {
 	return &Failure{Type: x.name, Value: text, Parents: x.parents}

@@ -60,6 +60,11 @@ func TestExceptionAsSentinel(t *testing.T) {
 		assert.ErrorIs(t, err, PlainException)
 		assert.NotErrorIs(t, err, NoSuchMethod)
 		assert.NotErrorIs(t, err, io.ErrUnexpectedEOF)
+		var f *Failure
+		assert.ErrorAs(t, err, &f)
+		assert.Equal(t, "builtins.Exception", f.Check("builtins.Exception"))
+		var r *raiser
+		assert.False(t, errors.As(err, &r))
 	}
 	assert.NotErrorIs(t, PBError.New(""), excCustom, "a parent is no child")
 	assert.Equal(t, "conformance.Custom", excCustom.Error())

@@ -77,6 +77,15 @@ type tableCache struct{ m sync.Map }
 
 var methodTables tableCache
 
+// TableOf gives the table of a value's type for those who reach it by way of p. It is for tests that want to be sure what is published
+// of a type, and that it can be; calls find their tables themselves.
+func TableOf(v any, p Prefix) (*MethodTable, error) {
+	if v == nil {
+		return nil, errors.New("flavors: nil has no methods")
+	}
+	return methodsFor(reflect.TypeOf(v), p)
+}
+
 // methodsFor gives the table for values of type t that are reached by way of p. The error says which methods have a signature
 // that cannot be served, and why; then there is no table.
 func methodsFor(t reflect.Type, p Prefix) (*MethodTable, error) {
@@ -95,8 +104,11 @@ func buildTable(t reflect.Type, p Prefix) (*MethodTable, error) {
 		table.handler = true
 		return table, nil
 	}
-	set := publishedBy(t, p)
 	var errs []error
+	set, err := publishedBy(t, p)
+	if err != nil {
+		errs = append(errs, err)
+	}
 	for _, m := range wireMethods(t, p) {
 		if set.hides(m.Name) {
 			continue
@@ -137,7 +149,7 @@ func (t *MethodTable) Names() []string {
 
 // Invoke calls the method that inv names on recv, a value of the table's type, in the caller's goroutine. The result may be
 // a *actor.Deferred. When the arguments do not fit, the error is a [TypeError] and the method has not run; when there is no such
-// method it is [NoSuchMethod]. Panics of the method pass through.
+// method it is [NoSuchMethod]. Panics of the method pass through. A recv of any other type than the table's is a panic, too.
 func (t *MethodTable) Invoke(recv any, inv *Invocation) (any, error) {
 	if t.handler {
 		return recv.(Handler).HandleRemote(inv)

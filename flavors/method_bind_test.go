@@ -224,6 +224,25 @@ func TestMethodsMayKeepTheirArguments(t *testing.T) {
 	assert.Equal(t, []Kw{{"i": int64(0)}, {"i": int64(1)}, {"i": int64(2)}}, k.kws)
 }
 
+func (k *keeps) RemoteLists(s ...[]int) { k.slices = append(k.slices, s...) }
+
+// A peer can mention one list in many arguments for a few bytes each: it is converted once.
+func TestVariadicArgumentsShareWhatTheyShare(t *testing.T) {
+	shared := []any{int64(1), int64(2), int64(3), int64(4), int64(5), int64(6), int64(7), int64(8), int64(9)}
+	k := &keeps{}
+	_, err := callRemote(t, k, "lists", shared, shared, shared)
+	require.NoError(t, err)
+	require.Len(t, k.slices, 3)
+	assert.Same(t, &k.slices[0][0], &k.slices[2][0])
+	_, err = callRemote(t, k, "lists", shared, []any{int64(1), "x"})
+	require.EqualError(t, err, "keeps.lists() argument 2: cannot use str as int at [1]")
+	args := []any{"own"}
+	got, err := callRemote(t, &binder{}, "kwargs", args...)
+	require.NoError(t, err)
+	args[0] = "changed"
+	assert.Equal(t, jelly.Tuple{[]any{"own"}, Kw(nil)}, got)
+}
+
 type python struct{ Referenceable }
 
 func (*python) RemoteF(a, b, c int) jelly.Tuple { return jelly.Tuple{a, b, c} }

@@ -1,6 +1,7 @@
 package flavors
 
 import (
+	"context"
 	"reflect"
 
 	"github.com/perspectivebroker/pb/actor"
@@ -58,10 +59,10 @@ func (m *method) call(recv any, inv *Invocation) (any, error) {
 // prepare fills the frame from the invocation.
 func (m *method) prepare(f *frame, inv *Invocation) error {
 	if m.ctxAt != 0 {
-		f.in[m.ctxAt].Set(reflect.ValueOf(inv.Context()))
+		*f.dst[m.ctxAt].(*context.Context) = inv.Context()
 	}
 	if m.invAt != 0 {
-		f.in[m.invAt].Set(reflect.ValueOf(inv))
+		*f.dst[m.invAt].(**Invocation) = inv
 	}
 	if m.perspectiveAt != 0 {
 		if err := m.setPerspective(f.in[m.perspectiveAt], inv.Perspective()); err != nil {

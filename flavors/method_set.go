@@ -12,7 +12,7 @@ import (
 //	func (c *Calculator) PublishMethods(flavors.Prefix) flavors.MethodSet {
 //		return flavors.Methods(
 //			flavors.Publish("add", "RemoteAdd", "a", "b=10"),
-//			flavors.Publish("peer", "RemoteAddr"), // promoted from an embedded net.Conn
+//			flavors.Publish("model", "Model"), // promoted from an embedded Sensor
 //			flavors.Hide("RemoteDebug"),
 //		)
 //	}
@@ -50,15 +50,20 @@ func Methods(entries ...MethodEntry) MethodSet {
 func (s MethodSet) hides(goName string) bool { return slices.Contains(s.hidden, goName) }
 
 // publishedBy asks a zero value of the type.
-func publishedBy(t reflect.Type, p Prefix) MethodSet {
+func publishedBy(t reflect.Type, p Prefix) (set MethodSet, err error) {
 	if !t.Implements(reflect.TypeFor[Publisher]()) {
-		return MethodSet{}
+		return MethodSet{}, nil
 	}
 	v := reflect.Zero(t)
 	if t.Kind() == reflect.Pointer {
 		v = reflect.New(t.Elem())
 	}
-	return v.Interface().(Publisher).PublishMethods(p)
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("PublishMethods panicked, called on a zero value: %v", r)
+		}
+	}()
+	return v.Interface().(Publisher).PublishMethods(p), nil
 }
 
 type published struct {

@@ -106,6 +106,23 @@ var misprints = map[Prefix]struct {
 	"20": {Publish("x", "Bools", "a=true", "b=1", "c=x"), `"x" is no float64`},
 }
 
+type panicky struct {
+	Referenceable
+	names map[string]string
+}
+
+func (p *panicky) PublishMethods(Prefix) MethodSet {
+	p.names["x"] = "written to a nil map"
+	return MethodSet{}
+}
+
+func TestPublishMethodsThatPanics(t *testing.T) {
+	_, err := TableOf(&panicky{}, PrefixRemote)
+	require.ErrorContains(t, err, "PublishMethods panicked, called on a zero value: assignment to entry in nil map")
+	_, err = TableOf(nil, PrefixRemote)
+	require.Error(t, err)
+}
+
 type badDefault struct {
 	B int `pb:"b,default=ten"`
 }

@@ -11,7 +11,8 @@ import (
 // called very often: a call of theirs uses no reflection, where one of a method found by its name costs some hundred nanoseconds. See
 // [Publisher] for where they are listed, and [Publish] for params, which name the arguments and give them defaults.
 //
-// T is the struct, not the pointer. It may also be a struct that the published one embeds.
+// T is the struct, not the pointer. It may also be a struct that the published one embeds. A function of a Viewable finds the caller's
+// perspective in the invocation.
 func Func0[T, R any](wire string, f func(self *T, inv *Invocation) (R, error)) MethodEntry {
 	return &typed[T]{wire: wire, run: func(self *T, inv *Invocation, _ []any) (any, error) {
 		return answer(f(self, inv))
@@ -122,7 +123,7 @@ func (e *typed[T]) publish(table *MethodTable, t reflect.Type) error {
 	if t != reflect.TypeFor[*T]() {
 		index, ok := embeddedField(t, reflect.TypeFor[T]())
 		if !ok {
-			return fmt.Errorf("function %q is for %s, which %s neither is nor embeds", e.wire, reflect.TypeFor[*T](), t)
+			return fmt.Errorf("function %q is for %s, which %s neither is nor embeds under an exported name", e.wire, reflect.TypeFor[*T](), t)
 		}
 		c.locate = func(recv any) *T {
 			v := reflect.ValueOf(recv).Elem().FieldByIndex(index)
