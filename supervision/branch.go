@@ -11,25 +11,33 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 )
 
-// root is the actor at the top of the tree. It does nothing but have children.
+// root is the actor at the top of the tree. It has children, and ends when the last of them has.
 type root struct {
 	tree    *Tree
 	started chan error // buffered
 }
 
 func (r *root) Receive(ctx protoactor.Context) {
-	if _, ok := ctx.Message().(*protoactor.Started); !ok {
-		return
-	}
-	for _, b := range r.tree.branches {
-		props := r.tree.rt.Props(func() protoactor.Actor { return b }, protoactor.WithSupervisor(b.strategy))
-		var err error
-		if b.pid, err = ctx.SpawnNamed(props, b.name); err != nil {
-			r.started <- err
-			return
+	switch ctx.Message().(type) {
+	case *protoactor.Started:
+		r.started <- r.grow(ctx)
+	case *protoactor.Terminated:
+		if len(ctx.Children()) == 0 {
+			ctx.Stop(ctx.Self())
 		}
 	}
-	r.started <- nil
+}
+
+func (r *root) grow(ctx protoactor.Context) error {
+	for _, b := range r.tree.branches {
+		props := r.tree.rt.Props(func() protoactor.Actor { return b }, protoactor.WithSupervisor(b.strategy),
+			protoactor.WithMailbox(func() protoactor.Mailbox { return b.mailbox }))
+		var err error
+		if b.pid, err = ctx.SpawnNamed(props, b.name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // branch is the supervisor below which the actors of one kind are spawned.
@@ -37,6 +45,7 @@ type branch struct {
 	tree     *Tree
 	name     string
 	strategy protoactor.SupervisorStrategy
+	mailbox  *actor.Mailbox  // requests are put into it directly: it drops them when the branch has stopped, however late they come
 	pid      *protoactor.PID // set by root, before the tree is known to anybody
 
 	mu      sync.Mutex
@@ -65,8 +74,7 @@ func (r *spawnRequest) answer(pid *protoactor.PID, err error) {
 	}
 }
 
-// ask queues a request, unless the branch is stopping: what is queued before Stop would be
-// overtaken by it and is dropped with the mailbox.
+// ask queues a request, unless the branch is stopping.
 func (b *branch) ask(r *spawnRequest) {
 	b.mu.Lock()
 	refuses := b.refuses
@@ -75,7 +83,7 @@ func (b *branch) ask(r *spawnRequest) {
 		r.Drop(ErrClosing)
 		return
 	}
-	b.tree.rt.Root().Send(b.pid, r)
+	b.mailbox.PostUserMessage(r)
 }
 
 func (b *branch) refuse() {

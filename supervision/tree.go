@@ -98,7 +98,7 @@ func newTree(rt *actor.Runtime, opts []TreeOption) *Tree {
 	}
 	t := &Tree{rt: rt}
 	for b := range branches {
-		t.branches[b] = &branch{tree: t, name: b.String(), strategy: t.strategyOf(b, c)}
+		t.branches[b] = &branch{tree: t, name: b.String(), strategy: t.strategyOf(b, c), mailbox: actor.NewMailbox()}
 	}
 	started := make(chan error, 1)
 	props := rt.Props(func() protoactor.Actor { return &root{tree: t, started: started} },
@@ -191,22 +191,26 @@ func (t *Tree) closing() bool {
 }
 
 // stop ends the tree from the top: no branch takes more actors, then listeners and dialers end with all
-// their connections, then what those held, then the root.
+// their connections, then what those held, then the root by itself. It does not stop waiting at the end of a context: Close
+// does, and the closing goes on.
 func (t *Tree) stop(context.Context) error {
 	for _, b := range t.branches {
 		b.refuse()
 	}
-	t.end(t.branches[Listeners].pid, t.branches[Dialers].pid)
-	t.end(t.branches[Objects].pid, t.branches[Caches].pid)
-	t.end(t.root)
+	var root sync.WaitGroup
+	root.Add(1)
+	t.rt.WhenStopped(t.root, root.Done)
+	t.end(Listeners, Dialers)
+	t.end(Objects, Caches)
+	root.Wait()
 	return nil
 }
 
-// end stops actors and waits until they have. It does not stop waiting at the end of a context: Close does, and the closing
-// goes on.
-func (t *Tree) end(pids ...*protoactor.PID) {
+// end stops branches and waits until they have.
+func (t *Tree) end(which ...Branch) {
 	var stopping sync.WaitGroup
-	for _, pid := range pids {
+	for _, b := range which {
+		pid := t.branches[b].pid
 		stopping.Add(1)
 		t.rt.WhenStopped(pid, stopping.Done)
 		t.rt.Root().Stop(pid)

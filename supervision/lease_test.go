@@ -1,0 +1,116 @@
+package supervision_test
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+	"github.com/stretchr/testify/assert"
+	"pgregory.net/rapid"
+
+	"github.com/perspectivebroker/pb/supervision"
+)
+
+func TestLeases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := newRuntime(t)
+		leases := supervision.LeasesOf(rt)
+		assert.Same(t, leases, supervision.LeasesOf(rt))
+		r := &record{}
+		holder := rt.Root().Spawn(r.props(rt, "holder"))
+		hold := func(name string) *supervision.Lease { return leases.Hold(holder, func() { r.add(name) }) }
+		first, _, third := hold("first"), hold("second"), hold("third")
+		assert.Equal(t, 3, leases.Len())
+		synctest.Wait()
+		r.take()
+		first.Release()
+		first.Release()
+		assert.False(t, first.Held())
+		assert.Equal(t, []string{"first"}, r.take())
+
+		fail(rt, holder)
+		synctest.Wait()
+		assert.Equal(t, []string{"holder restarting", "holder started"}, r.take())
+		assert.True(t, third.Held(), "a restart is not an end")
+
+		stop(rt, holder)
+		assert.Equal(t, []string{"holder stopping", "holder stopped", "second", "third"}, r.take())
+		third.Release()
+		assert.False(t, hold("too late").Held())
+		assert.Equal(t, []string{"too late"}, r.take())
+		assert.Zero(t, leases.Len())
+	})
+}
+
+func TestLeasesOfAnInstance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := newRuntime(t)
+		leases := supervision.LeasesOf(rt)
+		r := &record{}
+		ours := rt.Root().Spawn(r.props(rt, "ours"))
+		foreign := rt.Root().Spawn(protoactor.PropsFromProducer(func() protoactor.Actor { return &subject{"foreign", r} }))
+		for _, holder := range []*protoactor.PID{ours, foreign} {
+			inTurn(rt, holder, func(ctx protoactor.Context) {
+				leases.HoldInstance(ctx, func() { r.add("lease of " + holder.Id) })
+				leases.HoldInstance(ctx, func() { r.add("released") }).Release()
+			})
+		}
+		assert.ElementsMatch(t, []string{"ours started", "released", "foreign started", "released"}, r.take())
+		fail(rt, ours)
+		synctest.Wait()
+		assert.Equal(t, []string{"ours restarting", "lease of " + ours.Id, "ours started"}, r.take())
+		fail(rt, foreign)
+		synctest.Wait()
+		assert.Equal(t, []string{"foreign restarting", "foreign started"}, r.take(), "it cannot be asked")
+		inTurn(rt, ours, func(ctx protoactor.Context) { leases.HoldInstance(ctx, func() { r.add("second") }) })
+		stop(rt, ours)
+		stop(rt, foreign)
+		assert.Equal(t, []string{"ours stopping", "ours stopped", "second", "foreign stopping", "foreign stopped", "lease of " + foreign.Id}, r.take())
+		assert.Zero(t, leases.Len())
+	})
+}
+
+// TestLeasesAreReleasedOnce has the holder end while others release, and take more.
+func TestLeasesAreReleasedOnce(t *testing.T) {
+	rt := newRuntime(t)
+	leases := supervision.LeasesOf(rt)
+	rapid.Check(t, func(t *rapid.T) {
+		before, during := rapid.IntRange(0, 20).Draw(t, "before"), rapid.IntRange(0, 20).Draw(t, "during")
+		holder := rt.Root().Spawn((&record{}).props(rt, "holder"))
+		released := make([]atomic.Int32, before+during)
+		var ends sync.WaitGroup // a Watch that meets the actor in its last turn is answered in a later one
+		ends.Add(before + during)
+		release := func(i int) func() {
+			return func() {
+				released[i].Add(1)
+				ends.Done()
+			}
+		}
+		held := make([]*supervision.Lease, before)
+		for i := range held {
+			held[i] = leases.Hold(holder, release(i))
+		}
+		var all sync.WaitGroup
+		all.Go(func() { stop(rt, holder) })
+		for i := range before {
+			if i%2 == 0 {
+				all.Go(held[i].Release)
+			}
+		}
+		for i := range during {
+			all.Go(func() { leases.Hold(holder, release(before+i)) })
+		}
+		all.Wait()
+		ends.Wait()
+		for i := range released {
+			if n := released[i].Load(); n != 1 {
+				t.Fatalf("lease %d was released %d times", i, n)
+			}
+		}
+		if leases.Len() != 0 {
+			t.Fatalf("%d are held", leases.Len())
+		}
+	})
+}

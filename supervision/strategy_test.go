@@ -1,0 +1,208 @@
+package supervision_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/supervision"
+)
+
+// below spawns an actor below one with the given strategy.
+func below(rt *actor.Runtime, strategy protoactor.SupervisorStrategy, props *protoactor.Props) (parent, child *protoactor.PID) {
+	parent = rt.Root().Spawn((&record{}).props(rt, "parent", protoactor.WithSupervisor(strategy)))
+	inTurn(rt, parent, func(ctx protoactor.Context) { child = ctx.Spawn(props) })
+	return parent, child
+}
+
+func TestStrategies(t *testing.T) {
+	restarted := []string{"child restarting", "child started"}
+	stopped := []string{"child stopping", "child stopped"}
+	is := func(d protoactor.Directive) supervision.StrategyOption {
+		return supervision.Decide(func(reason any) protoactor.Directive {
+			if !errors.Is(reason.(error), errTest) {
+				panic("not the reason")
+			}
+			return d
+		})
+	}
+	for name, c := range map[string]struct {
+		make func(*actor.Runtime, ...supervision.StrategyOption) protoactor.SupervisorStrategy
+		opts []supervision.StrategyOption
+		want []string
+		is   protoactor.Directive
+	}{
+		"stop":   {supervision.StopStrategy, nil, stopped, protoactor.StopDirective},
+		"resume": {supervision.ResumeStrategy, nil, nil, protoactor.ResumeDirective},
+		"restart": {func(rt *actor.Runtime, opts ...supervision.StrategyOption) protoactor.SupervisorStrategy {
+			return supervision.RestartStrategy(rt, supervision.Limit{}, opts...)
+		}, nil, restarted, protoactor.RestartDirective},
+		"never restart": {func(rt *actor.Runtime, opts ...supervision.StrategyOption) protoactor.SupervisorStrategy {
+			return supervision.RestartStrategy(rt, supervision.Limit{Restarts: -1}, opts...)
+		}, nil, stopped, protoactor.StopDirective},
+		"decided to restart":      {supervision.StopStrategy, []supervision.StrategyOption{is(protoactor.RestartDirective)}, restarted, protoactor.RestartDirective},
+		"decided to resume":       {supervision.StopStrategy, []supervision.StrategyOption{is(protoactor.ResumeDirective)}, nil, protoactor.ResumeDirective},
+		"decided to stop":         {supervision.ResumeStrategy, []supervision.StrategyOption{is(protoactor.StopDirective)}, stopped, protoactor.StopDirective},
+		"escalating is not to be": {supervision.ResumeStrategy, []supervision.StrategyOption{nil, is(protoactor.EscalateDirective)}, stopped, protoactor.StopDirective},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log bytes.Buffer
+				rt := newRuntime(t, actor.WithLogger(zerolog.New(&log).Level(zerolog.WarnLevel)))
+				var decisions []supervision.Decision
+				opts := append(c.opts, supervision.OnDecision(func(d supervision.Decision) { decisions = append(decisions, d) }))
+				r := &record{}
+				parent, child := below(rt, c.make(rt, opts...), r.props(rt, "child"))
+				synctest.Wait()
+				r.take()
+				fail(rt, child)
+				synctest.Wait()
+				assert.Equal(t, c.want, r.take())
+				require.Len(t, decisions, 1)
+				assert.Same(t, child, decisions[0].Child)
+				assert.Equal(t, errTest, decisions[0].Reason)
+				assert.IsType(t, do(nil), decisions[0].Message)
+				assert.Equal(t, c.is, decisions[0].Directive)
+				lines := bytes.Split(bytes.TrimSpace(log.Bytes()), []byte("\n"))
+				require.Len(t, lines, 2, "the panic and the decision")
+				var line struct{ Child, Reason, Directive, Message string }
+				require.NoError(t, json.Unmarshal(lines[1], &line))
+				assert.Equal(t, child.Id, line.Child)
+				assert.Equal(t, "test", line.Reason)
+				assert.Equal(t, "an actor failed", line.Message)
+				stop(rt, parent)
+			})
+		})
+	}
+}
+
+func TestRestartsAreLimited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := newRuntime(t)
+		r := &record{}
+		var failures []int
+		parent, child := below(rt, supervision.RestartStrategy(rt, supervision.Limit{Restarts: 3, Within: 10 * time.Second},
+			supervision.OnDecision(func(d supervision.Decision) { failures = append(failures, d.Failures) })), r.props(rt, "child"))
+		for range 10 { // never more than three in ten seconds
+			for range 3 {
+				fail(rt, child)
+				synctest.Wait()
+			}
+			time.Sleep(11 * time.Second)
+		}
+		assert.NotContains(t, r.take(), "child stopped")
+		for range 3 {
+			fail(rt, child)
+			synctest.Wait()
+		}
+		assert.NotContains(t, r.take(), "child stopped")
+		gone := false
+		rt.WhenStopped(child, func() { gone = true })
+		fail(rt, child)
+		synctest.Wait()
+		assert.Equal(t, []string{"child stopping", "child stopped"}, r.take(), "once more, and that is the end")
+		assert.True(t, gone)
+		assert.Equal(t, []int{1, 2, 3, 4}, failures[len(failures)-4:])
+		stop(rt, parent)
+	})
+}
+
+func TestBackoffDoesNotHoldUpTheSupervisor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := newRuntime(t)
+		r := &record{}
+		var delays []time.Duration
+		b := supervision.Backoff{Min: time.Second, Max: 8 * time.Second, Factor: 2}
+		parent, child := below(rt, supervision.BackoffStrategy(rt, b,
+			supervision.OnDecision(func(d supervision.Decision) { delays = append(delays, d.Delay) })), r.props(rt, "child"))
+		for range 3 {
+			fail(rt, child)
+			synctest.Wait()
+		}
+		assert.Equal(t, []string{"child started"}, r.take(), "it waits")
+		assert.Equal(t, []time.Duration{time.Second}, delays, "and so do its messages")
+		inTurn(rt, parent, func(protoactor.Context) {})
+		time.Sleep(999 * time.Millisecond)
+		synctest.Wait()
+		assert.Empty(t, r.take())
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		assert.Equal(t, []string{"child restarting", "child started"}, r.take())
+		time.Sleep(2*time.Second + 4*time.Second)
+		synctest.Wait()
+		assert.Equal(t, []string{"child restarting", "child started", "child restarting", "child started"}, r.take())
+		for range 3 {
+			fail(rt, child)
+			time.Sleep(8 * time.Second)
+			synctest.Wait()
+		}
+		assert.Equal(t, []time.Duration{1, 2, 4, 8, 8, 8}, inSeconds(delays))
+		time.Sleep(5 * 8 * time.Second)
+		fail(rt, child)
+		synctest.Wait()
+		assert.Equal(t, time.Second, delays[6], "after a time without failures it begins anew")
+
+		r.take()
+		stop(rt, parent) // the child waits for its restart
+		assert.Equal(t, []string{"child stopping", "child stopped"}, r.take())
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		assert.Empty(t, r.take(), "it does not come back")
+	})
+}
+
+func inSeconds(delays []time.Duration) []time.Duration {
+	for i := range delays {
+		delays[i] /= time.Second
+	}
+	return delays
+}
+
+func TestBackoffWithAChildThatStopsMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := newRuntime(t)
+		r := &record{}
+		parent, child := below(rt, supervision.BackoffStrategy(rt, supervision.Backoff{Min: time.Second}), r.props(rt, "child"))
+		fail(rt, child)
+		synctest.Wait()
+		stop(rt, child)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		assert.Equal(t, []string{"child started", "child stopping", "child stopped"}, r.take())
+		stop(rt, parent)
+	})
+}
+
+// TestFailuresAreForgotten keeps an actor that fails for ever from taking memory for ever.
+func TestFailuresAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := newRuntime(t)
+		for name, strategy := range map[string]protoactor.SupervisorStrategy{
+			"restart": supervision.RestartStrategy(rt, supervision.Limit{Restarts: 1 << 20, Within: time.Hour}),
+			"backoff": supervision.BackoffStrategy(rt, supervision.Backoff{Min: time.Nanosecond, Max: time.Second}),
+			"decided": supervision.StopStrategy(rt, supervision.Decide(func(any) protoactor.Directive { return protoactor.RestartDirective })),
+		} {
+			stats := protoactor.NewRestartStatistics()
+			for range 2000 {
+				strategy.HandleFailure(rt.System(), supervisor{}, rt.Discard(), stats, 7, nil)
+				assert.LessOrEqual(t, stats.FailureCount(), 257, name)
+			}
+			assert.GreaterOrEqual(t, stats.FailureCount(), 100, name)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// supervisor does nothing.
+type supervisor struct{ protoactor.Supervisor }
+
+func (supervisor) RestartChildren(...*protoactor.PID) {}
