@@ -19,15 +19,12 @@ func benchRuntime(b *testing.B) *actor.Runtime {
 	return rt
 }
 
-type ball struct{ left int }
+type ball struct{ _ int }
 
 // pingPong has two actors throw a ball to each other. One iteration is a round trip.
 func pingPong(b *testing.B, rt *actor.Runtime, props func(protoactor.ReceiveFunc) *protoactor.Props) {
 	done := make(chan struct{})
 	pong := rt.Root().Spawn(props(func(ctx protoactor.Context) {
-		if m, ok := ctx.Message().(*protoactor.MessageEnvelope); ok {
-			_ = m
-		}
 		if _, ok := ctx.Message().(*ball); ok {
 			ctx.Send(ctx.Sender(), ctx.Message())
 		}

@@ -57,7 +57,7 @@ type decidingGuard struct {
 
 func (rt *Runtime) guard(inner protoactor.Actor) protoactor.Actor {
 	if inner == nil {
-		panic("actor: the producer given to Props returned no actor")
+		panic("actor: the producer given to Props returned no actor") //nolint:forbidigo // upstream's producers have no other way to fail; Tree.Spawn makes an error of it
 	}
 	if s, ok := inner.(protoactor.SupervisorStrategy); ok {
 		return &decidingGuard{guard: guard{rt: rt, inner: inner}, strategy: s}
@@ -123,7 +123,7 @@ func (g *guard) recovered(ctx protoactor.Context) {
 		g.rt.logPanic("an actor's handler panicked", r, debug.Stack(), ctx)
 	}
 	if late := g.late.Load(); late == nil || !late.ending {
-		panic(r)
+		panic(r) //nolint:forbidigo // it was one, and the supervisor is to decide about it
 	}
 }
 

@@ -66,7 +66,6 @@ func newSystem() *protoactor.ActorSystem {
 // script is an actor that does what its field says. Being a pointer, it is a new instance after each restart.
 type script struct {
 	receive func(s *script, ctx protoactor.Context)
-	seen    []string
 }
 
 func (s *script) Receive(ctx protoactor.Context) { s.receive(s, ctx) }

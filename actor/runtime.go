@@ -120,12 +120,12 @@ func (rt *Runtime) Props(producer func() protoactor.Actor, opts ...protoactor.Pr
 }
 
 // Extension returns the value that belongs to this Runtime under key, and makes it on the first
-// call, exactly once. make may ask for other extensions. Keys should be of an unexported type, as those
+// call, exactly once. produce may ask for other extensions. Keys should be of an unexported type, as those
 // of a context.Context are.
-func (rt *Runtime) Extension(key any, make func() any) any {
+func (rt *Runtime) Extension(key any, produce func() any) any {
 	get, ok := rt.extensions.Load(key)
 	if !ok {
-		get, _ = rt.extensions.LoadOrStore(key, sync.OnceValue(make))
+		get, _ = rt.extensions.LoadOrStore(key, sync.OnceValue(produce))
 	}
 	return get.(func() any)()
 }

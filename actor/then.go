@@ -101,7 +101,7 @@ func (c *continuation) GetAutoResponse(ctx protoactor.Context) any {
 		if rt := c.next.rt; rt != nil {
 			rt.logPanic("a continuation panicked", r, stack, ctx)
 		}
-		panic(r)
+		panic(r) //nolint:forbidigo // it was one, and the supervisor is to decide about the actor
 	})
 	return nil
 }
@@ -112,7 +112,7 @@ func (c *continuation) runPosted() {
 		if rt := c.next.rt; rt != nil {
 			rt.logger.Error().Str("panic", panicText(r)).Bytes("stack", stack).Msg("a continuation panicked")
 		}
-		panic(&PanicError{Value: r, Stack: stack}) // which the guard takes for logged
+		panic(&PanicError{Value: r, Stack: stack}) //nolint:forbidigo // it was one; the guard takes this kind for logged
 	})
 }
 
