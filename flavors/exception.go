@@ -3,6 +3,7 @@ package flavors
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Exception is a named type of failure: what `except` and `trap` look for on the other side. It serves as a sentinel for errors.Is and
@@ -105,8 +106,7 @@ func (x *Exception) New(text string) *Failure {
 func (x *Exception) Errorf(format string, args ...any) *Failure {
 	err := fmt.Errorf(format, args...)
 	f := x.New(err.Error())
-	switch err.(type) {
-	case interface{ Unwrap() error }, interface{ Unwrap() []error }:
+	if strings.Contains(format, "%w") {
 		f.Err = err
 	}
 	return f

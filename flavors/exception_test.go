@@ -64,7 +64,7 @@ func TestExceptionAsSentinel(t *testing.T) {
 		assert.ErrorAs(t, err, &f)
 		assert.Equal(t, "builtins.Exception", f.Check("builtins.Exception"))
 		var r *raiser
-		assert.False(t, errors.As(err, &r))
+		assert.NotErrorAs(t, err, &r)
 	}
 	assert.NotErrorIs(t, PBError.New(""), excCustom, "a parent is no child")
 	assert.Equal(t, "conformance.Custom", excCustom.Error())

@@ -78,14 +78,14 @@ func safely(err error) (f *Failure) {
 // classify finds the type. It may return err itself, if that is a Failure.
 func classify(err error) *Failure {
 	// Most errors are a failure themselves; that one goes as it is.
-	if f, ok := err.(*Failure); ok && f != nil {
+	if f, ok := err.(*Failure); ok && f != nil { //nolint:errorlint // A wrapped one has another text.
 		if len(f.Value) <= MaxFailureText {
 			return f
 		}
 		clipped := *f
 		return &clipped
 	}
-	if x, ok := err.(*Exception); ok {
+	if x, ok := err.(*Exception); ok { //nolint:errorlint // Likewise.
 		return x.New("")
 	}
 	text := err.Error()

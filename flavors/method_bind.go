@@ -138,28 +138,42 @@ func (m *method) bindKeywords(f *frame, kw *jelly.Dict, params bool) error {
 		if !ok {
 			return TypeError.Errorf("%s: the name of a keyword must be a str, not a %T", m.label, e.Key)
 		}
-		at, assign := -1, (func() error)(nil)
-		if i := m.paramNamed(name); i >= 0 && params {
-			at = i
-			assign = func() error { return jelly.Assign(f.dst[m.firstArg+i], e.Value) }
-		} else if i := m.keywords.find(name); i >= 0 {
-			at = len(m.fixed) + i
-			assign = func() error { return m.setField(f, i, e.Value) }
-		} else if m.keywords != nil && m.keywords.typ == nil {
+		at, known := m.placeOf(name, params)
+		switch {
+		case known && byPosition&(1<<at) != 0:
+			return TypeError.Errorf("%s argument %s was given twice, by position and by keyword", m.label, name)
+		case known:
+			if err := m.assignAt(f, at, e.Value); err != nil {
+				return TypeError.Errorf("%s argument %s: %w", m.label, name, err)
+			}
+			f.seen |= 1 << at
+		case m.keywords != nil && m.keywords.typ == nil:
 			m.bindRest(f, name, e.Value)
-			continue
-		} else {
+		default:
 			return m.unknownKeyword(name)
 		}
-		if byPosition&(1<<at) != 0 {
-			return TypeError.Errorf("%s argument %s was given twice, by position and by keyword", m.label, name)
-		}
-		if err := assign(); err != nil {
-			return TypeError.Errorf("%s argument %s: %w", m.label, name, err)
-		}
-		f.seen |= 1 << at
 	}
 	return nil
+}
+
+// placeOf finds what a keyword is for: one of the fixed parameters or, counted behind them, a field of the keyword struct.
+func (m *method) placeOf(name string, params bool) (at int, known bool) {
+	if params {
+		if i := m.paramNamed(name); i >= 0 {
+			return i, true
+		}
+	}
+	if i := m.keywords.find(name); i >= 0 {
+		return len(m.fixed) + i, true
+	}
+	return 0, false
+}
+
+func (m *method) assignAt(f *frame, at int, v any) error {
+	if at < len(m.fixed) {
+		return jelly.Assign(f.dst[m.firstArg+at], v)
+	}
+	return m.setField(f, at-len(m.fixed), v)
 }
 
 func (m *method) bindRest(f *frame, name string, v any) {

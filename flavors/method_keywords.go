@@ -1,6 +1,7 @@
 package flavors
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -117,7 +118,8 @@ func behindPointer(t reflect.Type, index []int) bool {
 func parseDefault(t reflect.Type, text string) (reflect.Value, error) {
 	v := reflect.New(t).Elem()
 	bad := func(err error) (reflect.Value, error) {
-		if e, ok := err.(*strconv.NumError); ok {
+		var e *strconv.NumError
+		if errors.As(err, &e) {
 			err = e.Err
 		}
 		return v, fmt.Errorf("%q is no %s: %w", text, t, err)

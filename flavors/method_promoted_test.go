@@ -8,6 +8,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
+// Most of the embedded fields below are for their methods' sake, which a linter cannot see: reflection finds them.
+//
 // The types that others embed. socket knows nothing of peers; service was written for them.
 type socket struct{ n int }
 
@@ -103,12 +105,12 @@ type (
 	clash struct {
 		Referenceable
 		socket
-		other
+		other //nolint:unused // Its methods are what matters.
 	}
 	clashOver struct {
 		Referenceable
 		socket
-		other
+		other //nolint:unused // Likewise.
 	}
 	other    struct{}
 	shadowed struct {
@@ -119,7 +121,7 @@ type (
 	nearer    struct{ Referenceable }
 	recursive struct {
 		Referenceable
-		*recursive
+		*recursive //nolint:unused // Likewise.
 	}
 	looped struct {
 		Referenceable
@@ -127,7 +129,7 @@ type (
 	}
 	loopA struct{ *loopB }
 	loopB struct {
-		*loopA
+		*loopA //nolint:unused // Likewise.
 		socket
 	}
 )

@@ -136,7 +136,7 @@ type Embeddable struct {
 	X int `pb:"x"`
 }
 type unexportedField struct {
-	c int `pb:"c"` //nolint:govet // what is tested
+	c int `pb:"c"`
 }
 
 func (*misprinted) Two(a, b int)                     {}

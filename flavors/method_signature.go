@@ -108,19 +108,19 @@ func compileMethod(table *MethodTable, t reflect.Type, m reflect.Method, wire st
 }
 
 // leading skips over the parameters that do not come from the wire.
-func (c *method) leading(next int) int {
-	for ; next < len(c.in); next++ {
-		switch c.in[next] {
+func (m *method) leading(next int) int {
+	for ; next < len(m.in); next++ {
+		switch m.in[next] {
 		case reflect.TypeFor[context.Context]():
-			if c.ctxAt != 0 {
+			if m.ctxAt != 0 {
 				return next
 			}
-			c.ctxAt = next
+			m.ctxAt = next
 		case reflect.TypeFor[*Invocation]():
-			if c.invAt != 0 {
+			if m.invAt != 0 {
 				return next
 			}
-			c.invAt = next
+			m.invAt = next
 		default:
 			return next
 		}

@@ -40,7 +40,7 @@ func (c *counter) RemoteInv(inv *Invocation) string { return inv.Method }
 func (c *counter) RemoteCtxInv(ctx context.Context, inv *Invocation, n int) int {
 	return n + len(inv.Args)
 }
-func (c *counter) RemoteGet_two() int           { return 2 }
+func (c *counter) RemoteGet_two() int           { return 2 } //nolint:staticcheck // The underscore is what is tested.
 func (c *counter) RemoteGetTwo() int            { return 22 }
 func (c *counter) RemoteGetThree() int          { return 3 }
 func (c *counter) RemoteGet4() int              { return 4 }

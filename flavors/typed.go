@@ -1,6 +1,7 @@
 package flavors
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 
@@ -165,10 +166,14 @@ func (c *typedCaller[T]) call(recv any, inv *Invocation) (any, error) {
 		}
 	}
 	v, err := c.run(self, inv, args)
-	if bad, ok := err.(*conversionError); ok {
-		return nil, c.argumentError(bad)
+	if err != nil {
+		var bad *conversionError
+		if errors.As(err, &bad) {
+			err = c.argumentError(bad)
+		}
+		return nil, err
 	}
-	return v, err
+	return v, nil
 }
 
 // conversionError comes from convert alone; a method cannot return one.
