@@ -114,9 +114,10 @@ func BenchmarkIdleActor(b *testing.B) {
 	handled := make(chan struct{}, 1)
 	for _, kind := range []struct {
 		name  string
-		props *protoactor.Props
+		props *protoactor.Props // nil: of its own, with a mailbox made beforehand
 	}{
 		{"ours", rt.Props(func() protoactor.Actor { return &reporter{handled} })},
+		{"own-props", nil},
 		{"upstream", protoactor.PropsFromProducer(func() protoactor.Actor { return &reporter{handled} })},
 		{"lockfree", protoactor.PropsFromProducer(func() protoactor.Actor { return &reporter{handled} },
 			protoactor.WithMailbox(protoactor.UnboundedLockfree()))},
@@ -132,7 +133,13 @@ func BenchmarkIdleActor(b *testing.B) {
 				runtime.GC()
 				runtime.ReadMemStats(&before)
 				for i := range pids {
-					pids[i] = rt.Root().Spawn(kind.props)
+					props := kind.props
+					if props == nil {
+						mailbox := actor.NewMailbox()
+						props = rt.Props(func() protoactor.Actor { return &reporter{handled} },
+							protoactor.WithMailbox(func() protoactor.Mailbox { return mailbox }))
+					}
+					pids[i] = rt.Root().Spawn(props)
 					for range messages {
 						rt.Root().Send(pids[i], &ball{})
 						<-handled

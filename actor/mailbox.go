@@ -119,14 +119,22 @@ func (m *Mailbox) Len() int {
 // UserMessageCount is Len, under the name that the actor system knows.
 func (m *Mailbox) UserMessageCount() int { return m.Len() }
 
-// Terminate is for when the actor has stopped for good: dead gets every user message that is still queued and every later one, in
-// order, one at a time, in turns of the mailbox, and envelopes as they are. Continuations of Deferreds are failed
-// instead. Watch is still answered, other system messages are dropped. The first call counts. Guarded actors terminate
-// their mailbox themselves: see [Undertaker].
+// Terminate is for when the actor has stopped for good, or could not be spawned: dead gets every user message that is still
+// queued and every later one, in order, one at a time, in turns of the mailbox, and envelopes as they are. Continuations of
+// Deferreds are failed instead. Watch is still answered, other system messages are dropped. The first call counts. Guarded actors
+// terminate their mailbox themselves: see [Undertaker].
 func (m *Mailbox) Terminate(dead func(message any)) {
 	if !m.dead.CompareAndSwap(nil, &dead) {
 		return
 	}
+	m.mu.Lock()
+	if !m.started {
+		// There is no actor and will be none. The turns need a place to run nevertheless, and not that of
+		// whoever posts, who may hold locks.
+		m.started = true
+		m.dispatcher = protoactor.NewDefaultDispatcher(DefaultThroughput)
+	}
+	m.mu.Unlock()
 	// A turn is needed for what is queued already, suspended or not.
 	m.PostSystemMessage(&protoactor.ResumeMailbox{})
 }

@@ -245,6 +245,21 @@ func TestMailboxTerminates(t *testing.T) {
 	assert.Empty(t, i.user)
 }
 
+func TestMailboxOfAnActorThatCouldNotBeSpawned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := actor.NewMailbox()
+		m.PostUserMessage(1)
+		var dead []any
+		m.Terminate(func(message any) { dead = append(dead, message) })
+		m.PostUserMessage(2)
+		m.PostSystemMessage(&protoactor.Watch{})
+		synctest.Wait()
+		m.PostUserMessage(3)
+		synctest.Wait()
+		assert.Equal(t, []any{1, 2, 3}, dead)
+	})
+}
+
 func TestMailboxSurvivesADeadHookThatPanics(t *testing.T) {
 	m, i, s := newMailbox()
 	var dead []any

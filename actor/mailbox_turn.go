@@ -163,6 +163,9 @@ func (m *Mailbox) handleSystem(message any) {
 			return
 		}
 	}
+	if m.invoker == nil {
+		return // terminated before it had an actor
+	}
 	m.invoker.InvokeSystemMessage(message)
 	if m.stopping && !dead {
 		if g := m.guard(); g != nil && g.hasStopped() {
