@@ -28,6 +28,10 @@ type server struct {
 func servers() []server {
 	return []server{
 		{"stock", false, func(t *testing.T) string { return Server(t).Addr() }},
+		{"ours", true, func(t *testing.T) string {
+			_, ln := startService(t)
+			return ln.Addr().String()
+		}},
 	}
 }
 
@@ -61,13 +65,13 @@ func TestServerClauses(t *testing.T) {
 // answer is what stands in front of the value in an answer to request 1.
 const answer = "\x03\x80\x1b\x87\x01\x81"
 
-// call is [message 1 root METHOD 1 [tuple X] [dictionary]] around the bytes of X.
-func call(method, x string) []byte {
+// frame is [message 1 root METHOD 1 [tuple X] [dictionary]] around the bytes of X.
+func frame(method, x string) []byte {
 	return []byte("\x07\x80\x1a\x87\x01\x81\x04\x82root" + string(rune(len(method))) + "\x82" + method +
 		"\x01\x81\x02\x80\x0b\x87" + x + "\x01\x80\x05\x87")
 }
 
-func echo(x string) []byte { return call("echo", x) }
+func echo(x string) []byte { return frame("echo", x) }
 
 // TestStockHangsUpOverUnknownCommands is why P-4.7 cannot be seen with stock: when this fails, stock was mended,
 // and the clause and docs/divergence.md can say so.

@@ -123,12 +123,18 @@ func (p *Process) Stop() int {
 // test when the program does not end; call it on the test's goroutine.
 func (p *Process) Exit() int {
 	p.t.Helper()
-	timer := time.NewTimer(Patience)
+	return p.ExitWithin(Patience)
+}
+
+// ExitWithin is Exit for programs that may take their time.
+func (p *Process) ExitWithin(patience time.Duration) int {
+	p.t.Helper()
+	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case <-p.ended:
 	case <-timer.C:
-		p.t.Fatalf("stock: %s did not end within %v", p.name, Patience)
+		p.t.Fatalf("stock: %s did not end within %v", p.name, patience)
 	case <-p.t.Context().Done():
 		p.t.Fatalf("stock: the test ended before %s did", p.name)
 	}
