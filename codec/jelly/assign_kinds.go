@@ -109,6 +109,10 @@ func assignBool(_ *assignment, dst reflect.Value, src any) error {
 		dst.SetBool(b)
 		return nil
 	}
+	if v := reflect.ValueOf(src); v.IsValid() && v.Kind() == reflect.Bool {
+		dst.SetBool(v.Bool())
+		return nil
+	}
 	return mismatch(src, dst.Type())
 }
 

@@ -18,6 +18,10 @@ func assignTime(c *assignment, dst reflect.Value, src any) error {
 }
 
 func assignDuration(_ *assignment, dst reflect.Value, src any) error {
+	if span, ok := src.(time.Duration); ok {
+		dst.SetInt(int64(span))
+		return nil
+	}
 	delta, ok := src.(Timedelta)
 	if !ok {
 		return mismatch(src, dst.Type())

@@ -23,6 +23,8 @@ type Encoder struct {
 	nest int
 	// hashing is set while what is written must be hashable in Python.
 	hashing bool
+	// personal says that a JellyTo method asked for the invoker or the perspective.
+	personal bool
 	// failed is the first error that a JellyTo method was given.
 	failed error
 
@@ -45,10 +47,16 @@ func (e *Encoder) Profile() banana.Profile { return e.ctx.Profile }
 func (e *Encoder) Limits() banana.Limits { return e.lim }
 
 // Invoker returns Context.Invoker: the connection that the value will go to, or nil.
-func (e *Encoder) Invoker() any { return e.ctx.Invoker }
+func (e *Encoder) Invoker() any {
+	e.personal = true
+	return e.ctx.Invoker
+}
 
 // Perspective returns Context.Perspective: whom the value is shown to, or nil.
-func (e *Encoder) Perspective() any { return e.ctx.Perspective }
+func (e *Encoder) Perspective() any {
+	e.personal = true
+	return e.ctx.Perspective
+}
 
 // Keep makes the fragment hold on to x until it is freed.
 func (e *Encoder) Keep(x any) { e.keep = append(e.keep, x) }

@@ -53,7 +53,7 @@ func (f *Fragment) Free() {
 	s.wraps, s.derefs = s.wraps[:0], s.derefs[:0]
 	s.next, s.most, s.first, s.grown = 0, 0, 0, 0
 	e.ctx = Context{}
-	e.deepest = 0
+	e.deepest, e.personal = 0, false
 	fragments.Put(f)
 }
 
