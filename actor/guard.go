@@ -56,9 +56,6 @@ type decidingGuard struct {
 }
 
 func (rt *Runtime) guard(inner protoactor.Actor) protoactor.Actor {
-	if inner == nil {
-		panic("actor: the producer given to Props returned no actor") //nolint:forbidigo // upstream's producers have no other way to fail; Tree.Spawn makes an error of it
-	}
 	if s, ok := inner.(protoactor.SupervisorStrategy); ok {
 		return &decidingGuard{guard: guard{rt: rt, inner: inner}, strategy: s}
 	}

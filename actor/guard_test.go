@@ -239,10 +239,48 @@ func TestWhatAnActorLeavesBehind(t *testing.T) {
 }
 
 func TestAProducerWithoutAnActor(t *testing.T) {
-	rt, _ := newRuntime(t)
+	rt, log := newRuntime(t)
 	assert.PanicsWithValue(t, "actor: the producer given to Props returned no actor", func() {
 		rt.Root().Spawn(rt.Props(func() protoactor.Actor { return nil }))
 	})
+	require.Len(t, log.lines(t), 1)
+}
+
+// TestAProducerThatFailsOnRestart fails three times; the supervisor tries until it succeeds, or stops the actor.
+func TestAProducerThatFailsOnRestart(t *testing.T) {
+	for _, restarts := range []int{10, 2} {
+		synctest.Test(t, func(t *testing.T) {
+			rt, log := newRuntime(t)
+			instances := 0
+			events := make(chan string, 100)
+			var child *protoactor.PID
+			props := rt.Props(func() protoactor.Actor {
+				if instances++; instances > 1 && instances < 5 {
+					panic("no more of them")
+				}
+				return &panicky{"string", events, nil}
+			})
+			parent := rt.Root().Spawn(scripted(rt, func(_ *script, ctx protoactor.Context) {
+				if _, ok := ctx.Message().(*protoactor.Started); ok {
+					child = ctx.Spawn(props)
+				}
+			}, protoactor.WithSupervisor(protoactor.NewOneForOneStrategy(restarts, 0, protoactor.DefaultDecider))))
+			synctest.Wait()
+			rt.Root().Send(child, "boom")
+			rt.Root().Send(child, 1)
+			synctest.Wait()
+			all := drain(events)
+			if restarts == 10 {
+				assert.Equal(t, []string{"*actor.Started", "int"}, all[len(all)-2:])
+				assert.Len(t, log.lines(t), 4)
+				rt.Root().Stop(child)
+				synctest.Wait()
+				all = drain(events)
+			}
+			assert.Equal(t, []string{"*actor.Stopping", "*actor.Stopped"}, all[len(all)-2:], "by the former instance if there is no other")
+			stop(rt, parent)
+		})
+	}
 }
 
 func TestWhenStopped(t *testing.T) {

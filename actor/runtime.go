@@ -3,6 +3,7 @@ package actor
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -112,11 +113,26 @@ func (rt *Runtime) Discard() *protoactor.PID { return rt.discard }
 // the package's documentation for what that means. The options come after ours and so win over them.
 func (rt *Runtime) Props(producer func() protoactor.Actor, opts ...protoactor.PropsOption) *protoactor.Props {
 	return protoactor.PropsFromProducer(
-		func() protoactor.Actor { return rt.guard(producer()) },
+		func() protoactor.Actor { return rt.guard(rt.produce(producer)) },
 		append([]protoactor.PropsOption{
 			protoactor.WithDispatcher(rt.dispatcher),
 			protoactor.WithMailbox(produceMailbox),
 		}, opts...)...)
+}
+
+// produce logs a panic of the producer, and of a producer that makes nothing, before it goes on: to whoever spawns, or on a
+// restart to the supervisor, whose child keeps the former instance until another attempt succeeds.
+func (rt *Runtime) produce(producer func() protoactor.Actor) (inner protoactor.Actor) {
+	defer func() {
+		if r := recover(); r != nil {
+			rt.logger.Error().Str("panic", panicText(r)).Bytes("stack", debug.Stack()).Msg("an actor's producer panicked")
+			panic(r) //nolint:forbidigo // it was one; upstream's producers have no other way to fail
+		}
+	}()
+	if inner = producer(); inner == nil {
+		panic("actor: the producer given to Props returned no actor") //nolint:forbidigo // likewise; Tree.Spawn makes an error of it
+	}
+	return inner
 }
 
 // Extension returns the value that belongs to this Runtime under key, and makes it on the first
