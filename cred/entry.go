@@ -1,0 +1,214 @@
+package cred
+
+import (
+	"context"
+	"crypto/md5" //nolint:gosec // what Perspective Broker's challenge can be checked against
+	"fmt"
+	"strings"
+)
+
+// Scheme names how a password is stored.
+type Scheme string
+
+// The schemes in which a password can be stored. The last column says what an entry looks like as text.
+const (
+	SchemePlaintext Scheme = "plaintext" // {CLEARTEXT}password
+	SchemeMD5       Scheme = "md5"       // {MD5}base64, unsalted: what PB's challenge is made of
+	SchemeSHA1      Scheme = "sha1"      // {SHA}base64, unsalted: htpasswd -s
+	SchemeSSHA1     Scheme = "ssha1"     // {SSHA}base64, salted: slappasswd
+	SchemeAPR1      Scheme = "apr1"      // $apr1$salt$hash: htpasswd -m
+	SchemeBcrypt    Scheme = "bcrypt"    // $2y$cost$…: htpasswd -B
+	SchemeArgon2id  Scheme = "argon2id"  // $argon2id$v=19$m=…,t=…,p=…$salt$hash: the PHC string format
+)
+
+// Entry is one user's password as it is stored. Entries are made by [Plaintext], [MD5], [ParseEntry] and the
+// methods of [Hasher]; a [Hasher] checks them. Printed, an entry shows its scheme and nothing else.
+type Entry interface {
+	// Scheme says how the password is stored.
+	Scheme() Scheme
+	// Encode returns the text that ParseEntry reads. Whoever has it can guess passwords, or has one.
+	Encode() string
+	// String returns the scheme.
+	fmt.Stringer
+
+	// verify does the work of the hash, all of it in any case, and compares.
+	verify(password []byte) bool
+}
+
+// answerable are the entries that a challenge can be checked against.
+type answerable interface {
+	answers(c ChallengeResponse) bool
+}
+
+// CanAnswer says whether [ChallengeResponse] can be checked against the entry: only a plaintext
+// or md5 entry has what the response is made of.
+func CanAnswer(entry Entry) bool {
+	_, ok := entry.(answerable)
+	return ok
+}
+
+// Plaintext is a password that is stored as it is.
+func Plaintext(password Secret) Entry { return plaintext{password} }
+
+type plaintext struct{ password Secret }
+
+func (plaintext) Scheme() Scheme   { return SchemePlaintext }
+func (e plaintext) Encode() string { return prefixCleartext + string(e.password) }
+func (plaintext) String() string   { return string(SchemePlaintext) }
+
+func (e plaintext) verify(password []byte) bool { return equal(string(password), string(e.password)) }
+
+func (e plaintext) answers(c ChallengeResponse) bool { return c.CheckPassword(e.password) }
+
+// MD5 is the entry of which only md5(password) is stored: all that stock Twisted's login needs, and for that
+// login as good as the password itself to whoever steals it.
+func MD5(password Secret) Entry { return md5Entry{md5.Sum([]byte(password))} }
+
+type md5Entry struct{ digest [md5.Size]byte }
+
+func (md5Entry) Scheme() Scheme   { return SchemeMD5 }
+func (e md5Entry) Encode() string { return prefixMD5 + base64Text(e.digest[:]) }
+func (md5Entry) String() string   { return string(SchemeMD5) }
+
+func (e md5Entry) verify(password []byte) bool {
+	digest := md5.Sum(password)
+	return equal(string(digest[:]), string(e.digest[:]))
+}
+
+func (e md5Entry) answers(c ChallengeResponse) bool { return c.CheckMD5Password(e.digest) }
+
+// unusable stands for text that is no entry. Its user exists, cannot log in, and the log says why.
+type unusable struct{ err error }
+
+func (unusable) Scheme() Scheme       { return "unusable" }
+func (unusable) Encode() string       { return "" }
+func (unusable) String() string       { return "unusable" }
+func (unusable) verify(_ []byte) bool { return false }
+
+// ParseEntry reads an entry from the text that is stored, under the default [HashLimits].
+func ParseEntry(text string) (Entry, error) { return parseEntry(text, DefaultHashLimits()) }
+
+// MaxEntryBytes is how long the text of an entry may be: more than the longest password, and any hash.
+const MaxEntryBytes = 2048
+
+// The prefixes of RFC 2307 and of Apache's htpasswd.
+const (
+	prefixCleartext = "{CLEARTEXT}"
+	prefixMD5       = "{MD5}"
+	prefixSHA       = "{SHA}"
+	prefixSSHA      = "{SSHA}"
+	prefixAPR1      = "$apr1$"
+	prefixArgon2id  = "$argon2id$"
+)
+
+// refusedSchemes are those that can be recognised and are not implemented, each with what to do instead.
+var refusedSchemes = [...]struct{ prefix, name string }{
+	{"$1$", "md5-crypt"},
+	{"$5$", "sha256-crypt"},
+	{"$6$", "sha512-crypt"},
+	{"$7$", "scrypt"},
+	{"$y$", "yescrypt"},
+	{"$gy$", "gost-yescrypt"},
+	{"$argon2i$", "argon2i"},
+	{"$argon2d$", "argon2d"},
+	{"$pbkdf2", "pbkdf2"},
+	{"{CRYPT}", "crypt"},
+}
+
+func parseEntry(text string, limits HashLimits) (Entry, error) {
+	if len(text) > MaxEntryBytes {
+		return nil, fmt.Errorf("cred: a password entry of %d bytes, more than the %d of MaxEntryBytes", len(text), MaxEntryBytes)
+	}
+	switch {
+	case strings.HasPrefix(text, prefixCleartext):
+		return Plaintext(Secret(text[len(prefixCleartext):])), nil
+	case strings.HasPrefix(text, prefixMD5):
+		return parseMD5(text[len(prefixMD5):])
+	case strings.HasPrefix(text, prefixSHA):
+		return parseSHA1(text[len(prefixSHA):])
+	case strings.HasPrefix(text, prefixSSHA):
+		return parseSSHA1(text[len(prefixSSHA):])
+	case strings.HasPrefix(text, prefixAPR1):
+		return parseAPR1(text)
+	case strings.HasPrefix(text, prefixArgon2id):
+		return parseArgon2id(text, limits)
+	case isBcrypt(text):
+		return parseBcrypt(text, limits)
+	}
+	for _, refused := range refusedSchemes {
+		if strings.HasPrefix(text, refused.prefix) {
+			return nil, fmt.Errorf("cred: %s entries cannot be checked: store this password anew, as argon2id or bcrypt", refused.name)
+		}
+	}
+	if isDESCrypt(text) {
+		return nil, fmt.Errorf("cred: this looks like the old DES crypt of Unix, which anybody can break: store this password anew, as argon2id or bcrypt")
+	}
+	return nil, fmt.Errorf("cred: a password entry of unknown scheme: it must begin with %s, %s, %s, %s, %s, $2y$ or %s",
+		prefixCleartext, prefixMD5, prefixSHA, prefixSSHA, prefixAPR1, prefixArgon2id)
+}
+
+// isDESCrypt recognises the thirteen characters that htpasswd -d writes.
+func isDESCrypt(text string) bool {
+	return len(text) == 13 && strings.Trim(text, itoa64) == ""
+}
+
+// verifyChallenge checks a response against an entry. Where the entry cannot answer it does the same work for nothing.
+func verifyChallenge(entry Entry, c ChallengeResponse) (right, can bool) {
+	if entry, ok := entry.(answerable); ok {
+		return entry.answers(c), true
+	}
+	c.CheckPassword("")
+	return false, false
+}
+
+// checkEntry checks credentials with a password in them against the entry of their user, nil where there is no such
+// user. Then, and where the entry is unusable, the work is done on stand instead and its result thrown away.
+func checkEntry(ctx context.Context, hasher *Hasher, credentials Credentials, entry, stand Entry) *Refused {
+	work := entry
+	bad, isBad := entry.(unusable)
+	if entry == nil || isBad {
+		work = stand
+	}
+	var right bool
+	can := true
+	switch c := credentials.(type) {
+	case UsernamePassword:
+		var err error
+		if right, err = hasher.Verify(ctx, work, c.Password); err != nil {
+			return Fault(ReasonStore, err)
+		}
+	case ChallengeResponse:
+		right, can = verifyChallenge(work, c)
+	default:
+		return unhandled(credentials)
+	}
+	switch {
+	case entry == nil:
+		return Refuse(ReasonUnknown, "")
+	case isBad:
+		return Fault(ReasonUnusable, bad.err)
+	case !can:
+		return Fault(ReasonUnusable, fmt.Errorf("a challenge cannot be checked against a password stored as %s, only as plaintext or md5", entry))
+	case !right:
+		return Refuse(ReasonWrong, "")
+	}
+	return nil
+}
+
+// claimed returns the name in credentials that have one, if a store of users can hold it.
+func claimed(credentials Credentials) (string, *Refused) {
+	var err error
+	var name string
+	switch c := credentials.(type) {
+	case UsernamePassword:
+		name, err = c.Username, CheckUsernamePassword(c)
+	case ChallengeResponse:
+		name, err = c.Username, CheckUsername(c.Username)
+	default:
+		return "", unhandled(credentials)
+	}
+	if err != nil {
+		return "", refusedBy(err, ReasonMalformed)
+	}
+	return name, nil
+}

@@ -1,0 +1,96 @@
+package cred
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync/atomic"
+)
+
+// CheckerOption configures the checkers of this package that check passwords.
+type CheckerOption interface{ applyChecker(*checkerConfig) }
+
+// InMemory is a checker of users that are held in memory. It accepts [KindUsernamePassword], and [KindChallengeResponse]
+// while it has an entry that can answer one.
+type InMemory struct {
+	config checkerConfig
+	users  atomic.Pointer[userlist] // replaced as a whole
+}
+
+// NewInMemory makes a checker with these users.
+func NewInMemory(users map[string]Entry, opts ...CheckerOption) (*InMemory, error) {
+	m := &InMemory{config: newCheckerConfig(opts)}
+	for name, entry := range users {
+		if err := checkUser(name, entry); err != nil {
+			return nil, err
+		}
+	}
+	m.users.Store(newUserlist(maps.Clone(users), newStandKey()))
+	return m, nil
+}
+
+// checkUser says whether a user can ever log in; it keeps slips of configuration from going unnoticed.
+func checkUser(name string, entry Entry) error {
+	if err := CheckUsername(name); err != nil {
+		return fmt.Errorf("cred: %q cannot be a user: %s", shorten(name), refusedBy(err, ReasonMalformed).Log())
+	}
+	if entry == nil {
+		return fmt.Errorf("cred: the user %q has no password entry: give a cred.Plaintext, a cred.MD5 or one of a Hasher's", name)
+	}
+	return nil
+}
+
+// SetUser adds a user, or gives one another password.
+func (m *InMemory) SetUser(name string, entry Entry) error {
+	if err := checkUser(name, entry); err != nil {
+		return err
+	}
+	m.change(func(users map[string]Entry) { users[name] = entry })
+	return nil
+}
+
+// RemoveUser takes a user out, if there is one of that name. Sessions go on.
+func (m *InMemory) RemoveUser(name string) {
+	m.change(func(users map[string]Entry) { delete(users, name) })
+}
+
+// change replaces the list by a changed copy, so that logins never wait for a lock.
+func (m *InMemory) change(f func(map[string]Entry)) {
+	for {
+		old := m.users.Load()
+		users := maps.Clone(old.entries)
+		if users == nil {
+			users = map[string]Entry{}
+		}
+		f(users)
+		if m.users.CompareAndSwap(old, newUserlist(users, old.key)) {
+			return
+		}
+	}
+}
+
+// Accepts implements Checker.
+func (m *InMemory) Accepts(kind Kind) bool {
+	return kind == KindUsernamePassword || kind == KindChallengeResponse && m.users.Load().answers
+}
+
+// Check implements Checker.
+func (m *InMemory) Check(ctx context.Context, credentials Credentials) (AvatarID, error) {
+	return m.users.Load().check(ctx, m.config.hasher, credentials, func(name string) string { return name })
+}
+
+// check looks the user up under the name that canonical makes of the one that was given, which is the avatar id as well.
+func (u *userlist) check(ctx context.Context, hasher *Hasher, credentials Credentials, canonical func(string) string) (AvatarID, error) {
+	name, refused := claimed(credentials)
+	if refused != nil {
+		return AvatarID{}, refused
+	}
+	if credentials.Kind() == KindChallengeResponse && !u.answers {
+		return AvatarID{}, unhandled(credentials)
+	}
+	name = canonical(name)
+	if refused := checkEntry(ctx, hasher, credentials, u.entries[name], u.stand(name)); refused != nil {
+		return AvatarID{}, refused
+	}
+	return ID(name), nil
+}

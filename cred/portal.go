@@ -1,0 +1,155 @@
+package cred
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+)
+
+// Realm makes avatars: the objects that users talk to once they are in. Mind is what represents the
+// user's side, a reference to an object of the client's as a rule.
+type Realm[Mind, Avatar any] interface {
+	// RequestAvatar returns the avatar of that user for this login, and what is to be done when the user has left, which may be nil.
+	// An error that is no [Refused] is logged as the realm's failure; [Refuse] with [ReasonDenied] turns
+	// somebody away. Logins call it concurrently.
+	RequestAvatar(ctx context.Context, id AvatarID, mind Mind) (avatar Avatar, logout func(), err error)
+}
+
+// RealmFunc is a function that is a Realm.
+type RealmFunc[Mind, Avatar any] func(ctx context.Context, id AvatarID, mind Mind) (Avatar, func(), error)
+
+// RequestAvatar implements Realm.
+func (f RealmFunc[Mind, Avatar]) RequestAvatar(ctx context.Context, id AvatarID, mind Mind) (Avatar, func(), error) {
+	return f(ctx, id, mind)
+}
+
+// Portal is where users come in: its checkers say who they are, its realm what they get. It is safe for use
+// by many logins at a time and does not change once made.
+type Portal[Mind, Avatar any] struct {
+	realm    Realm[Mind, Avatar]
+	checkers []Checker
+	config   portalConfig
+}
+
+// NewPortal makes a portal. Each kind of credentials is checked by one checker alone; it is an error when two
+// accept the same kind of this package's, and [Only] settles it.
+func NewPortal[Mind, Avatar any](realm Realm[Mind, Avatar], checkers ...Checker) (*Portal[Mind, Avatar], error) {
+	if realm == nil {
+		return nil, errors.New("cred: NewPortal was given no realm: give it one that makes the avatars")
+	}
+	for i, checker := range checkers {
+		if checker == nil {
+			return nil, fmt.Errorf("cred: NewPortal was given a checker that is nil, number %d of %d", i+1, len(checkers))
+		}
+	}
+	for _, kind := range kinds() {
+		var first Checker
+		for _, checker := range checkers {
+			if !checker.Accepts(kind) {
+				continue
+			}
+			if first != nil {
+				return nil, fmt.Errorf("cred: NewPortal was given two checkers for %s, %T and %T: say which one is to check it with cred.Only", kind, first, checker)
+			}
+			first = checker
+		}
+	}
+	return &Portal[Mind, Avatar]{realm: realm, checkers: checkers, config: newPortalConfig(nil)}, nil
+}
+
+// With returns a portal with the same realm and checkers and these options.
+func (p *Portal[Mind, Avatar]) With(opts ...PortalOption) *Portal[Mind, Avatar] {
+	with := *p
+	with.config = newPortalConfig(opts)
+	return &with
+}
+
+// Accepts says whether the portal has a checker for that kind of credentials: a server offers no login that
+// could only ever be refused.
+func (p *Portal[Mind, Avatar]) Accepts(kind Kind) bool { return p.checker(kind) != nil }
+
+func (p *Portal[Mind, Avatar]) checker(kind Kind) Checker {
+	for _, checker := range p.checkers {
+		if checker.Accepts(kind) {
+			return checker
+		}
+	}
+	return nil
+}
+
+// Login asks the checker for that kind of credentials who this is, then the realm for the avatar. Its error is always a
+// [*Refused], whose text can be sent to the peer as it is and whose Log belongs into the log.
+//
+// The context is for the checking and for the realm. When it ends while the realm is at work and the realm
+// returns an avatar all the same, the login has happened: whoever gets a session must see to its Logout.
+func (p *Portal[Mind, Avatar]) Login(ctx context.Context, credentials Credentials, mind Mind) (*Session[Avatar], error) {
+	if credentials == nil {
+		return nil, Refuse(ReasonMalformed, "no credentials were given")
+	}
+	id, err := p.check(ctx, credentials)
+	if err != nil {
+		return nil, refusedBy(err, ReasonStore).by(credentials)
+	}
+	session, err := p.enter(ctx, id, mind)
+	if err != nil {
+		return nil, refusedBy(err, ReasonRealm).by(credentials)
+	}
+	return session, nil
+}
+
+// check asks the checker, whose panics are its own fault and nobody else's.
+func (p *Portal[Mind, Avatar]) check(ctx context.Context, credentials Credentials) (id AvatarID, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			id, err = AvatarID{}, Fault(ReasonStore, &panicked{what: "the checker", value: r, stack: debug.Stack()})
+		}
+	}()
+	checker := p.checker(credentials.Kind())
+	if checker == nil {
+		return AvatarID{}, Refuse(ReasonUnhandled, "the portal has checkers for other kinds only")
+	}
+	if err := ctx.Err(); err != nil {
+		return AvatarID{}, Fault(ReasonEnded, err)
+	}
+	id, err = checker.Check(ctx, credentials)
+	switch {
+	case err != nil:
+		return AvatarID{}, err
+	case id.IsZero():
+		return AvatarID{}, Fault(ReasonStore, fmt.Errorf("%T returned neither an avatar id nor an error", checker))
+	case id.Anonymous() && credentials.Kind() != KindAnonymous:
+		return AvatarID{}, Fault(ReasonStore, fmt.Errorf("%T took %s credentials for anonymous ones", checker, credentials.Kind()))
+	}
+	return id, nil
+}
+
+func (p *Portal[Mind, Avatar]) enter(ctx context.Context, id AvatarID, mind Mind) (*Session[Avatar], error) {
+	return enter(ctx, p.realm, id, mind, p.config.logger)
+}
+
+// enter asks the realm for the avatar and makes the session of it.
+func enter[Mind, Avatar any](ctx context.Context, realm Realm[Mind, Avatar], id AvatarID, mind Mind, logger *slog.Logger) (session *Session[Avatar], err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			session, err = nil, Fault(ReasonRealm, &panicked{what: "the realm", value: r, stack: debug.Stack()})
+		}
+	}()
+	avatar, logout, err := realm.RequestAvatar(ctx, id, mind)
+	if err != nil {
+		return nil, err
+	}
+	return newSession(ctx, id, avatar, logout, logger), nil
+}
+
+// panicked is the cause of a fault that was a panic. Its text has the stack, since nobody else will show it.
+type panicked struct {
+	what  string
+	value any
+	stack []byte
+}
+
+func (p *panicked) Error() string {
+	return fmt.Sprintf("%s panicked: %v\n%s", p.what, p.value, p.stack)
+}
