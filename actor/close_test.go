@@ -280,7 +280,7 @@ func TestExtensionsAreMadeOnce(t *testing.T) {
 }
 
 func TestErrorsSayWhatToDo(t *testing.T) {
-	for _, err := range []error{actor.ErrStopped, actor.ErrRestarted, actor.ErrCancelled, actor.ErrCycle, actor.ErrNoTurn, actor.ErrClosed} {
+	for _, err := range []error{actor.ErrStopped, actor.ErrRestarted, actor.ErrCancelled, actor.ErrCycle, actor.ErrNoTurn} {
 		assert.Regexp(t, "^actor: .{20,}", err.Error())
 	}
 	assert.NoError(t, errors.Unwrap(&actor.PanicError{Value: "no error"}))

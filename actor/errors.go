@@ -24,9 +24,6 @@ var (
 	// ErrNoTurn is the failure of a continuation that was given nothing to run in.
 	ErrNoTurn = errors.New("actor: Then needs the context of a running actor; in a plain goroutine use Await")
 
-	// ErrClosed is returned by what needs a Runtime that is not closing.
-	ErrClosed = errors.New("actor: the runtime is closing; make a new one")
-
 	// errGoexit is the reason given to the supervisor of an actor whose handler called runtime.Goexit.
 	errGoexit = errors.New("actor: the handler ended its goroutine with runtime.Goexit (t.FailNow does); return instead")
 )
