@@ -1,0 +1,81 @@
+package jelly
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/perspectivebroker/pb/codec/banana"
+)
+
+func seed(f *testing.F) {
+	for _, v := range readGolden(f).Values {
+		if len(v.PB) < 300 {
+			f.Add([]byte(v.PB))
+		}
+	}
+	for _, in := range readGolden(f).Inputs {
+		f.Add([]byte(in.Hex))
+	}
+}
+
+// Any bytes are a value or an error. A value can be bound, walked for its
+// mentions, assigned, and looked up in without a panic.
+func FuzzDecode(f *testing.F) {
+	seed(f)
+	registry := NewRegistry()
+	require.NoError(f, registry.RegisterTree("", map[string]ClassEntry{
+		"golden.Node": {New: func() any { return new(point) }}, "K": {Kind: RemoteCache, New: func() any { return new(point) }}}))
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		d := Decoder{Registry: registry, Taster: trusting().AllowReferences().AllowTypes("method", "function", "K").AllowModules("m")}
+		var (
+			r    banana.Reader
+			v    any
+			args Tuple
+		)
+		r.Reset(frame, banana.ProfilePB)
+		Mentions(&r, 2, func(Mention) {})
+		r.Reset(frame, banana.ProfilePB)
+		_ = d.DecodeTuple(&r, &args)
+		r.Reset(frame, banana.ProfilePB)
+		d.Reset()
+		if d.Decode(&r, &v) != nil {
+			return
+		}
+		_ = Unjelly(d.Unbound(), nil, func(u *Unbound) (any, error) { return nil, nil })
+		var (
+			typed map[string][]point
+			tree  *tree
+			text  []string
+		)
+		_, _, _ = Assign(&typed, v), Assign(&tree, v), Assign(&text, v)
+		if dict, ok := v.(*Dict); ok {
+			for key, value := range dict.All() {
+				_, _ = dict.Get(key)
+				_, _ = dict.Get(value)
+			}
+		}
+	})
+}
+
+// What is decoded and encoded is decoded to the same again: its bytes do not change a second time.
+func FuzzRoundTrip(f *testing.F) {
+	seed(f)
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		d := Decoder{Taster: trusting().AllowTypes("method", "function").AllowModules("m")}
+		first, err := decodeAll(&d, frame, banana.ProfilePB)
+		if err != nil || len(d.Unbound()) > 0 {
+			return
+		}
+		fragment := NewFragment(Context{Profile: banana.ProfilePB})
+		defer fragment.Free()
+		if fragment.Jelly(first) != nil {
+			return // Values may refer to each other in a chain that is too deep to be written down.
+		}
+		once, err := fragment.Append(nil, nil)
+		require.NoError(t, err)
+		second, err := decodeAll(&d, once, banana.ProfilePB)
+		require.NoError(t, err)
+		require.Equal(t, once, encodeOne(t, second, banana.ProfilePB))
+	})
+}
