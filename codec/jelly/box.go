@@ -12,6 +12,7 @@ import (
 var (
 	emptyBytes  any = []byte{}
 	emptyString any = ""
+	emptyTuple  any = Tuple{}
 )
 
 // boxBytes returns a []byte as a value.

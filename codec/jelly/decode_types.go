@@ -20,6 +20,10 @@ func (d *Decoder) tagged(t tag, start, n int, slot *any) (hash, error) {
 		_, err := d.elements(elems)
 		return unhashable, err
 	case tagTuple:
+		if n == 0 && len(d.refs.pending) == 0 {
+			*slot = emptyTuple
+			return hashable, nil
+		}
 		elems := Tuple(d.room(n))
 		*slot = elems
 		d.begun(*slot, unhashable) // As far as anybody knows within it.

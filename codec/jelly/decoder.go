@@ -83,11 +83,11 @@ func (d *Decoder) wantTuple(dst *Tuple) error {
 	if t.Kind != banana.List {
 		return d.fail(start, "a tuple is wanted here, not "+t.Kind.String())
 	}
-	word, n, err := d.head(start, t)
-	if err != nil {
+	n := int(t.Int) - 1
+	if err := d.head(start, &t); err != nil {
 		return err
 	}
-	if tagOf(word) == tagTuple && d.allowed[tagTuple] {
+	if tagOf(&t) == tagTuple && d.allowed[tagTuple] {
 		*dst = make(Tuple, n)
 		d.depth--
 		_, err = d.elements(*dst)
@@ -96,7 +96,7 @@ func (d *Decoder) wantTuple(dst *Tuple) error {
 	}
 	// It may still be a tuple which is mentioned again within itself.
 	var v any
-	if _, err = d.typed(start, word, n, &v); err != nil {
+	if _, err = d.typed(start, &t, n, &v); err != nil {
 		return err
 	}
 	tuple, ok := v.(Tuple)
@@ -143,8 +143,8 @@ const (
 // value reads one expression into slot, which does not move any more.
 func (d *Decoder) value(slot *any) (hash, error) {
 	start := d.r.Offset()
-	t, err := d.r.Next()
-	if err != nil {
+	var t banana.Token
+	if err := d.r.Read(&t); err != nil {
 		return 0, d.malformed(err)
 	}
 	switch t.Kind {
@@ -157,11 +157,11 @@ func (d *Decoder) value(slot *any) (hash, error) {
 	case banana.String:
 		*slot = d.boxBytes(t.Bytes)
 	case banana.List:
-		word, n, err := d.head(start, t)
-		if err != nil {
+		n := int(t.Int) - 1
+		if err := d.head(start, &t); err != nil {
 			return 0, err
 		}
-		return d.typed(start, word, n, slot)
+		return d.typed(start, &t, n, slot)
 	case banana.Vocab:
 		*slot = []byte(banana.Symbol(t.Int).String())
 	case banana.Float:
@@ -176,30 +176,30 @@ func (d *Decoder) value(slot *any) (hash, error) {
 	return hashable, nil
 }
 
-// head reads the type of an expression, the first of the elements of list, and
-// returns how many are left.
-func (d *Decoder) head(start int, list banana.Token) (word banana.Token, left int, err error) {
-	if list.Int == 0 {
-		return word, 0, d.fail(start, "an empty list has no type")
+// head reads the type of an expression, the first of the elements of a list, in the place of the
+// list's own token.
+func (d *Decoder) head(start int, t *banana.Token) error {
+	if t.Int == 0 {
+		return d.fail(start, "an empty list has no type")
 	}
 	if d.depth == 0 {
-		return word, 0, d.tooDeep(start)
+		return d.tooDeep(start)
 	}
-	if word, err = d.r.Next(); err != nil {
-		return word, 0, d.malformed(err)
+	if err := d.r.Read(t); err != nil {
+		return d.malformed(err)
 	}
-	if !word.IsText() {
-		return word, 0, d.fail(start, "the type of an expression must be a string, not "+word.Kind.String())
+	if !t.IsText() {
+		return d.fail(start, "the type of an expression must be a string, not "+t.Kind.String())
 	}
-	return word, int(list.Int) - 1, nil
+	return nil
 }
 
 // typed reads the n elements of an expression behind its type.
-func (d *Decoder) typed(start int, word banana.Token, n int, slot *any) (hash, error) {
+func (d *Decoder) typed(start int, word *banana.Token, n int, slot *any) (hash, error) {
 	t := tagOf(word)
 	if t == tagNone {
 		d.depth--
-		h, err := d.object(start, word, n, slot)
+		h, err := d.object(start, *word, n, slot)
 		d.depth++
 		return h, err
 	}
@@ -214,15 +214,20 @@ func (d *Decoder) typed(start int, word banana.Token, n int, slot *any) (hash, e
 
 // elements reads as many values as there is room for and says whether all are hashable.
 func (d *Decoder) elements(elems []any) (hash, error) {
-	if len(elems) >= slabFrom {
-		outer := d.slab
-		d.slab = &slab{left: len(elems)}
-		defer func() { d.slab = outer }()
-	} else if d.slab != nil {
-		outer := d.slab
-		d.slab = nil // Its places are for the elements of the long list itself.
-		defer func() { d.slab = outer }()
+	if outer := d.slab; outer != nil || len(elems) >= slabFrom {
+		// The places in a slab are for the elements of one list, not for what is in these.
+		d.slab = nil
+		if len(elems) >= slabFrom {
+			d.slab = &slab{left: len(elems)}
+		}
+		all, err := d.each(elems)
+		d.slab = outer
+		return all, err
 	}
+	return d.each(elems)
+}
+
+func (d *Decoder) each(elems []any) (hash, error) {
 	all := hashable
 	for i := range elems {
 		h, err := d.value(&elems[i])

@@ -88,7 +88,7 @@ func (w *walker) step(of walkKind) bool {
 
 // typed takes an expression of which the type has been read and n elements are left.
 func (w *walker) typed(word banana.Token, n int) bool {
-	switch t := tagOf(word); t {
+	switch t := tagOf(&word); t {
 	case tagList, tagTuple, tagSet, tagFrozenset:
 		w.push(walkValues, n)
 	case tagDictionary:

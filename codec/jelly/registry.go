@@ -154,7 +154,7 @@ func checkClassName(name string) error {
 	if len(name) > maxClassName {
 		return fmt.Errorf("jelly: the class name %q is longer than %d bytes", clip(name), maxClassName)
 	}
-	if tagOf(banana.Token{Kind: banana.String, Bytes: []byte(name)}) != tagNone {
+	if tagOf(&banana.Token{Kind: banana.String, Bytes: []byte(name)}) != tagNone {
 		return fmt.Errorf("jelly: %q is the name of a type of Jelly, not of a class", name)
 	}
 	return nil

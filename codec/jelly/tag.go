@@ -58,7 +58,7 @@ var symbolTags = [banana.SymUncache + 1]tag{
 }
 
 // tagOf returns the tag that a token is, as a word of the vocabulary or spelled out.
-func tagOf(t banana.Token) tag {
+func tagOf(t *banana.Token) tag {
 	if t.Kind == banana.Vocab {
 		if t.Int < int64(len(symbolTags)) {
 			return symbolTags[t.Int]
