@@ -228,7 +228,7 @@ func (b *broker) completeWith(d *delivery) {
 		release(d.received) // Nobody waits any more.
 	case cmd.err != nil:
 		release(d.received)
-		b.complete(e, nil, fmt.Errorf("the answer of %s cannot be taken: %w", e.call.Method, cmd.err))
+		b.complete(e, nil, fmt.Errorf("the answer of %s cannot be taken: %w", e.call.Method, flavors.LocalFailure(cmd.err)))
 	case cmd.sym == banana.SymError:
 		b.complete(e, nil, flavors.FailureFrom(cmd.value))
 	default:

@@ -23,6 +23,15 @@ func FailureFrom(v any) error {
 	return failureFromValue(v)
 }
 
+// LocalFailure gives an error of the packages below the exception type as which a peer would see it, so that errors.Is finds the same
+// whichever side refused: a class that is not registered is InsecureJelly here and there. Other errors stay what they are.
+func LocalFailure(err error) error {
+	if x := standardException(err); x != nil {
+		return x.wrapText(err.Error(), err)
+	}
+	return err
+}
+
 // SendUnsendable replaces an answer that turned out to be unsendable when the broker came to stamp it, after the method had
 // returned.
 func (inv *Invocation) SendUnsendable(err error) {

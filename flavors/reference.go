@@ -165,7 +165,7 @@ func (r *RemoteReference) newCall(method string, args []any) (*OutgoingCall, err
 	m := r.remote
 	fragment, err := encodeArguments(m.conn, m.perspective, args)
 	if err != nil {
-		return nil, fmt.Errorf("calling %s: %w", method, err)
+		return nil, fmt.Errorf("calling %s: %w", method, LocalFailure(err))
 	}
 	return &OutgoingCall{
 		ID: m.id, Name: m.name, Method: method, Fragment: fragment, Perspective: m.perspective, via: m.conn,

@@ -1,0 +1,136 @@
+package broker_test
+
+import (
+	"context"
+	"net"
+	"testing"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/internal/wire"
+	"github.com/stretchr/testify/require"
+)
+
+// pipe gives the two ends of a connection that needs no network.
+func pipe() (here, there net.Conn) { return net.Pipe() }
+
+// dialScripted connects a client of ours to a scripted server. host goes through the opening on the server's side.
+func dialScripted(t *testing.T, rt *actor.Runtime, host func(*wire.Peer), opts ...broker.Option) (*broker.Conn, *wire.Peer, error) {
+	t.Helper()
+	here, there := pipe()
+	p := wire.New(t, there)
+	type dialed struct {
+		conn *broker.Conn
+		err  error
+	}
+	done := make(chan dialed, 1)
+	go func() {
+		conn, err := broker.Client(context.Background(), rt, here, opts...)
+		done <- dialed{conn, err}
+	}()
+	host(p)
+	d := <-done
+	return d.conn, p, d.err
+}
+
+// client is a connection of ours with a scripted server that speaks the profile pb.
+func client(t *testing.T, opts ...broker.Option) (*broker.Conn, *wire.Peer) {
+	t.Helper()
+	conn, p, err := dialScripted(t, newRuntime(t), func(p *wire.Peer) { host(p, banana.ProfilePB) }, opts...)
+	require.NoError(t, err)
+	return conn, p
+}
+
+// host is the opening as a server, whose client can only choose what is offered. A pipe has no buffer, so nobody may write while the
+// other side does.
+func host(p *wire.Peer, profile banana.Profile) {
+	offer := `[pb none]`
+	if profile == banana.ProfileNone {
+		offer = `[esperanto none]`
+	}
+	p.Write(offer)
+	p.Want(profile.String())
+	p.Speak(profile)
+	p.Want(`[version 6]`)
+	p.Write(`[version 6]`)
+}
+
+func TestDialNegotiatesEachProfile(t *testing.T) {
+	for _, profile := range []banana.Profile{banana.ProfilePB, banana.ProfileNone} {
+		t.Run(profile.String(), func(t *testing.T) {
+			conn, p, err := dialScripted(t, newRuntime(t), func(p *wire.Peer) { host(p, profile) })
+			require.NoError(t, err)
+			require.Equal(t, profile, conn.Profile())
+			d := conn.Root().CallRemote("add", 1, 2)
+			p.Want(`[message 1 root add 1 [tuple 1 2] [dictionary]]`)
+			p.Write(`[answer 1 3]`)
+			v, err := d.Await(context.Background())
+			require.NoError(t, err)
+			require.EqualValues(t, 3, v)
+		})
+	}
+}
+
+func TestDialFailsWhenTheOpeningIsNone(t *testing.T) {
+	for name, test := range map[string]struct {
+		host func(p *wire.Peer)
+		says string
+	}{
+		"only unknown profiles":         {func(p *wire.Peer) { p.Write(`[esperanto volapük]`) }, "no common profile"},
+		"an empty offer":                {func(p *wire.Peer) { p.Write(`[]`) }, "no common profile"},
+		"an offer that is no list":      {func(p *wire.Peer) { p.Write(`pb`) }, "no common profile"},
+		"an offer of numbers":           {func(p *wire.Peer) { p.Write(`[1 2]`) }, "no common profile"},
+		"garbage":                       {func(p *wire.Peer) { p.WriteBytes([]byte("HTTP/1.1 400 Bad Request\r\n\r\n\xff")) }, "no Banana"},
+		"a prefix without end":          {func(p *wire.Peer) { p.WriteBytes(make([]byte, 65)) }, "no Banana"},
+		"the end, before a word":        {func(p *wire.Peer) { p.Close() }, "the peer closed the connection"},
+		"the end, in the middle of one": {func(p *wire.Peer) { p.WriteBytes([]byte{2, byte(banana.List)}); p.Close() }, "in the middle of a message"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn, p, err := dialScripted(t, newRuntime(t), test.host)
+			require.Nil(t, conn)
+			require.ErrorContains(t, err, test.says)
+			p.WantClosed()
+		})
+	}
+}
+
+func TestDialHonoursItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	here, there := pipe()
+	p := wire.New(t, there)
+	done := make(chan error, 1)
+	rt := newRuntime(t)
+	go func() {
+		_, err := broker.Client(ctx, rt, here)
+		done <- err
+	}()
+	p.Write(`[pb none]`) // Now the client is in the middle of the negotiation.
+	cancel(errPlain)
+	require.ErrorIs(t, <-done, errPlain)
+	// What it may have sent of its choice is of no interest.
+	for {
+		if _, err := there.Read(make([]byte, 100)); err != nil {
+			break
+		}
+	}
+}
+
+func TestAServerOfAnotherVersionIsLeft(t *testing.T) {
+	conn, p, err := dialScripted(t, newRuntime(t), func(p *wire.Peer) {
+		p.Write(`[pb none]`)
+		p.Want(`pb`)
+		p.Speak(banana.ProfilePB)
+		p.Want(`[version 6]`)
+	})
+	require.NoError(t, err)
+	d := conn.Root().CallRemote("add")
+	p.Want(`[message 1 root add 1 [tuple] [dictionary]]`)
+	p.Write(`[version 7]`)
+	p.WantClosed()
+	_, err = d.Await(context.Background())
+	var protocol *broker.ProtocolError
+	require.ErrorAs(t, err, &protocol)
+	require.ErrorContains(t, protocol, "version 7")
+	require.Same(t, protocol, context.Cause(conn.Context()))
+}
