@@ -19,15 +19,26 @@ type broker struct {
 	exports exports
 	imports imports
 	pending pending
+	caches  caches
+	local   localCaches
 
 	backlog   []*batch // what was read and is not carried out yet, in order
 	next      int      // the command in backlog[0] that is to be carried out next
 	unjellier *protoactor.PID
 	unjelling *delivery // the command that the unjellier has; nothing behind it is carried out meanwhile
 
-	state    brokerState
-	waiting  []any       // what was to be sent before the negotiation was through
-	stamped  []*export   // exports counted for the frame that is being stamped
+	state   brokerState
+	waiting []any // what was to be sent before the negotiation was through
+
+	holding *hold     // the message that waits for the states of Cacheables; nil if none
+	held    []any     // what is to be sent behind it
+	closing *closeNow // what is to be done when nothing is held any more
+
+	// Of the frame that is being stamped.
+	undo    []func() // takes back what was counted
+	states  map[*flavors.Core]*cacheState
+	refBase int // the highest reference id so far
+
 	deadline *time.Timer // of the handshake, later of closing
 	grace    *time.Timer // of the oldest dying export; nil while there is none
 	unknown  int         // commands that were not understood
@@ -68,14 +79,20 @@ func (b *broker) Receive(ctx protoactor.Context) {
 		b.start(ctx)
 	case *batch:
 		b.receive(ctx, m)
-	case *flavors.OutgoingCall, *outgoingAnswer, forgetAll:
-		b.outgoing(ctx, m)
-	case unjellied:
-		b.unjellied(ctx)
+	case *flavors.OutgoingCall, *outgoingAnswer, forgetAll, observerGone:
+		b.outgoing(m)
+	case *stated:
+		b.stated(m)
+	case holdOver:
+		if b.holding == m.hold {
+			b.endHold(errStateTimeout)
+		}
+	case *unjellied:
+		b.unjellied(ctx, m)
 	case cancelCall:
 		b.cancel(m.call)
 	case negotiated:
-		b.open(ctx)
+		b.open()
 	case readEnded:
 		b.end(ctx, m.cause)
 	case writeFailed:
@@ -107,6 +124,7 @@ func (b *broker) start(ctx protoactor.Context) {
 	c := b.c
 	c.pid = ctx.Self() // Everybody else sees the connection later: through its factories, or when it is ready.
 	b.exports, b.imports, b.pending = newExports(), newImports(), newPending()
+	b.caches, b.local = newCaches(), newLocalCaches()
 	c.log.Debug().Msg("broker started")
 	if err := b.publish(); err != nil {
 		b.end(ctx, err)
@@ -138,7 +156,7 @@ func (b *broker) publish() error {
 }
 
 // open is the end of the negotiation: what was handed over meanwhile goes out.
-func (b *broker) open(ctx protoactor.Context) {
+func (b *broker) open() {
 	if b.state != brokerNegotiating {
 		return
 	}
@@ -153,7 +171,7 @@ func (b *broker) open(ctx protoactor.Context) {
 	waiting := b.waiting
 	b.waiting = nil
 	for _, m := range waiting {
-		b.outgoing(ctx, m)
+		b.outgoing(m)
 	}
 }
 
@@ -176,6 +194,10 @@ func (b *broker) close(ctx protoactor.Context, m closeNow) {
 		if b.state != brokerFlushing || !m.flush {
 			b.end(ctx, m.cause)
 		}
+		return
+	}
+	if b.holding != nil {
+		b.closing = &m // What was handed over before goes out first.
 		return
 	}
 	b.state = brokerFlushing
@@ -219,6 +241,8 @@ func (b *broker) finish(cause error) {
 	}
 	b.failWaiting(lost)
 	b.exports.clear(c)
+	b.caches.clear(c)
+	b.local.clear()
 }
 
 func stopTimer(t *time.Timer) {

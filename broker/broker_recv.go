@@ -47,7 +47,7 @@ func (b *broker) work(ctx protoactor.Context) {
 // delivery is a call or an answer that is bound as far as the broker can, and what is to be done when it is bound entirely.
 type delivery struct {
 	cmd      *command
-	received []*flavors.RemoteReference
+	received []released
 	finish   func(d *delivery)
 	answers  *pendingCall // the call of ours that the command answers; nil for a call of the peer's
 }
@@ -55,9 +55,8 @@ type delivery struct {
 // deliver binds a command and finishes it, by way of the unjellier if it holds instances.
 func (b *broker) deliver(ctx protoactor.Context, d *delivery, perspective any) {
 	cmd := d.cmd
-	instances := cmd.wantsUnjellier()
 	d.received = b.bind(cmd, perspective)
-	if !instances || cmd.err != nil {
+	if cmd.err != nil || !cmd.wantsUnjellier() {
 		cmd.unbound = nil
 		d.finish(d)
 		return
@@ -70,11 +69,18 @@ func (b *broker) deliver(ctx protoactor.Context, d *delivery, perspective any) {
 }
 
 // unjellied goes on with the command that comes back from the unjellier, and with those that have waited behind it.
-func (b *broker) unjellied(ctx protoactor.Context) {
+func (b *broker) unjellied(ctx protoactor.Context, m *unjellied) {
 	d := b.unjelling
 	b.unjelling = nil
 	if b.state == brokerEnded {
+		m.abandon()
 		return
+	}
+	for _, made := range m.caches {
+		b.local.byLuid[made.luid] = made.cache
+	}
+	if d.cmd.err != nil {
+		d.received = append(d.received, m.received...)
 	}
 	d.finish(d)
 	b.work(ctx)
@@ -97,9 +103,11 @@ func (b *broker) command(ctx protoactor.Context, cmd *command) error {
 			return protocolErrorf("version", "the peer speaks version %d, this side %d", cmd.id, version)
 		}
 	case banana.SymCacheMessage:
-		b.refuseCall(cmd, flavors.PBError.Errorf("there is no cache %d on this connection", cmd.target))
-	case banana.SymDecache, banana.SymUncache:
-		return protocolErrorf(cmd.sym.String(), "there is no cache %d on this connection", cmd.id)
+		b.update(ctx, cmd)
+	case banana.SymDecache:
+		return b.caches.decache(b, cmd.id)
+	case banana.SymUncache:
+		return b.local.uncache(cmd.id)
 	default:
 		b.other(cmd)
 	}
@@ -179,14 +187,32 @@ func (b *broker) admit(cmd *command, target *export) error {
 	return nil
 }
 
-// refuseCall answers a call with an error without looking for its object.
-func (b *broker) refuseCall(cmd *command, err error) {
-	release(b.bind(cmd, nil))
-	cmd.unbound = nil
+// update hands a [cachemessage …] to the copy that it is for.
+func (b *broker) update(ctx protoactor.Context, cmd *command) {
+	target := b.local.byLuid[cmd.target]
+	b.deliver(ctx, &delivery{cmd: cmd, finish: func(d *delivery) { b.invokeUpdate(d, target) }}, nil)
+}
+
+func (b *broker) invokeUpdate(d *delivery, target *flavors.LocalCache) {
+	cmd := d.cmd
+	call := flavors.IncomingCall{
+		Conn: b.c, RequestID: cmd.id, Method: cmd.method, WantsAnswer: cmd.wantsAnswer, Prefix: flavors.PrefixObserve,
+	}
+	err := cmd.err
+	if err == nil && (target == nil || cmd.name != "") {
+		err = flavors.PBError.Errorf("Invalid Object ID: there is no cache %d here", cmd.target)
+	}
+	if err == nil {
+		call.Args, call.Kw, err = arguments(cmd)
+	}
 	b.c.inbound.Add(1)
-	flavors.NewInvocation(flavors.IncomingCall{
-		Conn: b.c, RequestID: cmd.id, Method: cmd.method, WantsAnswer: cmd.wantsAnswer,
-	}).Answer(nil, err)
+	inv := flavors.NewInvocation(call)
+	if err != nil {
+		release(d.received)
+		inv.Answer(nil, err)
+		return
+	}
+	target.Deliver(inv)
 }
 
 // arguments are always a tuple and a dictionary (P-3.9). Lists are taken for tuples, as stock does.
@@ -239,7 +265,10 @@ func (b *broker) completeWith(d *delivery) {
 // bind puts references where the decoder left room for them, in wire order; instances but failures are left to the unjellier. What is
 // wrong is noted in cmd.err, but all references are bound all the same, because the peer has counted them. It returns those that were
 // received.
-func (b *broker) bind(cmd *command, perspective any) (received []*flavors.RemoteReference) {
+func (b *broker) bind(cmd *command, perspective any) (received []released) {
+	for _, m := range cmd.refused {
+		received = b.receiveRefused(received, m, perspective)
+	}
 	for _, u := range cmd.unbound {
 		switch u.Tag {
 		case "remote":
@@ -250,6 +279,21 @@ func (b *broker) bind(cmd *command, perspective any) (received []*flavors.Remote
 			e := b.exports.find(u.ID, string(u.Name))
 			if e == nil {
 				noteError(cmd, flavors.PBError.Errorf("a [local …] names nothing that this side has sent: %d%s", u.ID, clip(string(u.Name))))
+				u.Bind(nil)
+				continue
+			}
+			u.Bind(e.core.Value())
+		case "cached":
+			// Of an original that comes in this very command the unjellier knows.
+			if l := b.local.byLuid[u.ID]; l != nil {
+				h := l.Receive()
+				received = append(received, h.(released))
+				u.Bind(h)
+			}
+		case "lcache":
+			e := b.caches.byLuid[u.ID]
+			if e == nil {
+				noteError(cmd, flavors.PBError.Errorf("an [lcache …] names nothing that this side has sent: %d", u.ID))
 				u.Bind(nil)
 				continue
 			}
@@ -272,8 +316,11 @@ func noteError(cmd *command, err error) {
 	}
 }
 
+// released is a handle that can be let go.
+type released interface{ Release() }
+
 // release lets references go that came with what could not be delivered.
-func release(received []*flavors.RemoteReference) {
+func release(received []released) {
 	for _, h := range received {
 		h.Release()
 	}

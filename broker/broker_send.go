@@ -3,11 +3,11 @@ package broker
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
-
-	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
 // version is the only version of PB there is (P-2.2).
@@ -33,8 +33,8 @@ func (c *Conn) appendNumber(dst []byte, sym banana.Symbol, n int64) []byte {
 	return banana.AppendInt(dst, n)
 }
 
-// outgoing handles what other goroutines handed over to be sent, in the order in which they did.
-func (b *broker) outgoing(_ protoactor.Context, message any) {
+// outgoing handles what was handed over to be sent, in the order in which it was.
+func (b *broker) outgoing(message any) {
 	switch b.state {
 	case brokerNegotiating:
 		b.waiting = append(b.waiting, message)
@@ -42,22 +42,46 @@ func (b *broker) outgoing(_ protoactor.Context, message any) {
 	case brokerEnded, brokerFlushing:
 		b.refuse(message, flavors.ConnectionLost.Wrap(ErrClosed))
 	case brokerOpen:
-		switch m := message.(type) {
-		case *flavors.OutgoingCall:
-			b.sendCall(m)
-		case *outgoingAnswer:
-			b.sendAnswer(m)
-		case forgetAll:
-			b.sendDecrefs()
+		if b.holding != nil {
+			b.held = append(b.held, message)
+			return
 		}
+		if b.holdFor(message) {
+			return
+		}
+		b.transmit(message)
 	}
 	b.c.queued.Add(-1)
 }
 
+// transmit sends what has nothing to wait for.
+func (b *broker) transmit(message any) {
+	switch m := message.(type) {
+	case *flavors.OutgoingCall:
+		b.sendCall(m)
+	case *outgoingAnswer:
+		b.sendAnswer(m)
+	case forgetAll:
+		b.sendDecrefs()
+	case observerGone:
+		b.caches.gone(b.c, m.entry)
+		b.append(func(dst []byte) []byte { return b.c.appendNumber(dst, banana.SymUncache, m.entry.luid) })
+	}
+}
+
 func (b *broker) sendCall(call *flavors.OutgoingCall) {
 	call.RequestID = b.pending.number()
-	err := b.stamp(func(dst []byte) ([]byte, error) {
+	if o := call.Observer; o != nil {
+		if call.ID = o.Luid(); b.caches.byLuid[call.ID] == nil {
+			b.refuse(call, fmt.Errorf("calling %s: %w", call.Method, errObserverGone))
+			return
+		}
+	}
+	err := b.stamp(call.Fragment, func(dst []byte) ([]byte, error) {
 		dst = b.appendCallHead(dst, call)
+		if call.Encoded != nil {
+			return append(dst, call.Encoded...), nil
+		}
 		return call.Fragment.Append(dst, b.fill)
 	})
 	if err != nil {
@@ -94,30 +118,48 @@ func (b *broker) appendCallHead(dst []byte, call *flavors.OutgoingCall) []byte {
 
 func (b *broker) sendAnswer(m *outgoingAnswer) {
 	c := b.c
-	err := b.stamp(func(dst []byte) ([]byte, error) {
+	err := b.stamp(m.fragment, func(dst []byte) ([]byte, error) {
 		return m.fragment.Append(c.appendAnswerHead(dst, m.inv.RequestID(), m.isError), b.fill)
 	})
-	m.fragment.Free()
-	if err != nil && err != errOutboxClosed && !m.isError {
-		// The method has returned, so its caller learns here that the result cannot be sent.
-		m.inv.SendUnsendable(err)
+	if err != nil && err != errOutboxClosed {
+		b.fail(m, err)
 		return
 	}
+	m.fragment.Free()
 	c.answered()
 }
 
+// fail ends a message that cannot be sent for a reason of its own.
+func (b *broker) fail(message any, err error) {
+	switch m := message.(type) {
+	case *flavors.OutgoingCall:
+		b.refuse(m, fmt.Errorf("calling %s: %w", m.Method, err))
+	case *outgoingAnswer:
+		m.fragment.Free()
+		if m.isError {
+			b.c.log.Error().Err(err).Stringer("call", m.inv).Msg("a failure could not be sent")
+			b.c.answered()
+			return
+		}
+		// The method has returned, so its caller learns here that the result cannot be sent.
+		m.inv.SendUnsendable(err)
+	}
+}
+
 // stamp appends a frame in which luids are filled in. When that fails nothing has been sent and nothing counted.
-func (b *broker) stamp(f func(dst []byte) ([]byte, error)) error {
+func (b *broker) stamp(fragment *jelly.Fragment, f func(dst []byte) ([]byte, error)) error {
+	if fragment != nil {
+		b.refBase = fragment.MaxRef()
+	}
 	err := b.c.out.append(f)
 	if err != nil {
-		for _, e := range b.stamped {
-			// What was counted in this turn cannot have been let go by the peer, so this cannot fail.
-			_ = b.exports.decref(b.c, e.luid, 1, 0)
+		for _, undo := range slices.Backward(b.undo) {
+			undo()
 		}
 		b.exports.bury(b.c, 1)
 	}
-	clear(b.stamped)
-	b.stamped = b.stamped[:0]
+	clear(b.undo)
+	b.undo = b.undo[:0]
 	return err
 }
 
@@ -129,7 +171,8 @@ func (b *broker) fill(dst []byte, hole any) ([]byte, error) {
 		if err != nil {
 			return dst, err
 		}
-		b.stamped = append(b.stamped, e)
+		// What was counted in this turn cannot have been let go by the peer, so undoing it cannot fail.
+		b.undo = append(b.undo, func() { _ = b.exports.decref(b.c, e.luid, 1, 0) })
 		return banana.AppendInt(dst, e.luid), nil
 	case flavors.LocalHole:
 		if err := h.Reference.Err(); err != nil {
@@ -138,6 +181,14 @@ func (b *broker) fill(dst []byte, hole any) ([]byte, error) {
 		luid, name := h.Target()
 		if name != "" {
 			return banana.AppendString(dst, b.c.profile, name), nil
+		}
+		return banana.AppendInt(dst, luid), nil
+	case flavors.CacheHole:
+		return b.fillCache(dst, h)
+	case flavors.OriginalHole:
+		luid, err := h.Luid()
+		if err != nil {
+			return dst, fmt.Errorf("a cache was released before it was sent back: %w", err)
 		}
 		return banana.AppendInt(dst, luid), nil
 	}
@@ -154,14 +205,16 @@ func (b *broker) sendDecrefs() {
 	b.append(func(dst []byte) []byte {
 		for _, f := range list {
 			for range f.receipts {
-				dst = c.appendNumber(dst, banana.SymDecref, f.luid)
+				dst = c.appendNumber(dst, f.sym, f.luid)
 			}
 		}
 		return dst
 	})
 	for _, f := range list {
-		b.imports.forgot(f)
-		c.log.Debug().Int64("luid", f.luid).Int("receipts", f.receipts).Msg("remote reference let go")
+		if f.sym == banana.SymDecref {
+			b.imports.forgot(f.importKey)
+		}
+		c.log.Debug().Stringer("sent", f.sym).Int64("luid", f.luid).Int("receipts", f.receipts).Msg("reference let go")
 	}
 }
 
@@ -178,17 +231,32 @@ func (b *broker) refuse(message any, cause error) {
 			b.c.pending.Add(-1)
 		}
 		failCall(m, cause)
+	case *stated:
+		m.abandon()
 	case *outgoingAnswer:
 		m.fragment.Free()
 		b.c.answered()
 	}
 }
 
+// failWaiting fails what had still to be sent when the connection ended.
 func (b *broker) failWaiting(cause error) {
 	for _, m := range b.waiting {
 		b.refuse(m, cause)
 	}
 	b.waiting = nil
+	if h := b.holding; h != nil {
+		b.holding = nil
+		h.timer.Stop()
+		b.refuse(h.message, cause)
+		for _, s := range h.states {
+			s.abandon()
+		}
+	}
+	for _, m := range b.held {
+		b.refuse(m, cause)
+	}
+	b.held = nil
 }
 
 // cancel forgets a call. Its entry stays, without a call, until the answer comes: an answer to a call not made would be an error.

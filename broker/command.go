@@ -22,7 +22,8 @@ type command struct {
 	kw      any // of a call: a *jelly.Dict once bound
 	value   any // of an answer or error
 	unbound []*jelly.Unbound
-	err     error // what was wrong with the values; the rest of the command is good
+	refused []jelly.Mention // what values that could not be decoded mention: the peer has counted it
+	err     error           // what was wrong with the values; the rest of the command is good
 }
 
 // commands maps a command to the number of its operands (protocol clauses P-4).
@@ -85,16 +86,9 @@ func (c *commandReader) read(frame []byte, p banana.Profile, cmd *command) error
 	case banana.SymMessage, banana.SymCacheMessage:
 		return c.readCall(cmd)
 	case banana.SymAnswer, banana.SymError:
-		cmd.err = c.decode(&cmd.value)
-		c.handOut(cmd)
+		c.values(cmd, &cmd.value)
 	}
 	return nil
-}
-
-// handOut gives what is to be bound to the command. The decoder must not go on holding it: handles that nobody else holds are let go.
-func (c *commandReader) handOut(cmd *command) {
-	cmd.unbound = c.d.Unbound()
-	c.d.Reset()
 }
 
 func (c *commandReader) readOther(word string, n int, cmd *command) error {
@@ -142,15 +136,24 @@ func (c *commandReader) readCall(cmd *command) error {
 	}
 	cmd.wantsAnswer = wants != 0
 
-	if cmd.err = c.decode(&cmd.args); cmd.err == nil {
-		cmd.err = c.decode(&cmd.kw)
-	}
-	c.handOut(cmd)
+	c.values(cmd, &cmd.args, &cmd.kw)
 	return nil
 }
 
-// decode unjellies one expression. Whatever is wrong in it is the affair of this call alone: the frame is complete.
-func (c *commandReader) decode(dst *any) error { return c.d.Decode(&c.r, dst) }
+// values unjellies the expressions at the end of a frame, each by itself. Whatever is wrong in them is the affair of this command alone:
+// the frame is complete. The decoder must not go on holding what is to be bound: handles that nobody else holds are let go.
+func (c *commandReader) values(cmd *command, dst ...*any) {
+	defer c.d.Reset()
+	again := c.r
+	for _, d := range dst {
+		if cmd.err = c.d.Decode(&c.r, d); cmd.err != nil {
+			// Nothing of it is used, so all that the peer has counted in it must be given back.
+			jelly.Mentions(&again, len(dst), func(m jelly.Mention) { cmd.refused = append(cmd.refused, m) })
+			return
+		}
+	}
+	cmd.unbound = c.d.Unbound()
+}
 
 func (c *commandReader) integer(sym banana.Symbol, what string) (int64, error) {
 	token, err := c.r.Next()

@@ -55,6 +55,7 @@ var _ flavors.Conn = (*Conn)(nil)
 
 // forgotten is a reference for which the peer is owed decrefs.
 type forgotten struct {
+	sym banana.Symbol // decref or decache
 	importKey
 	receipts int
 }
@@ -145,7 +146,11 @@ func (c *Conn) SendCall(call *flavors.OutgoingCall) {
 	switch {
 	case err != nil:
 		err = flavors.DeadReference.Wrap(err)
-	case c.out.waiting() > c.limits.HighWater:
+	case call.Observer != nil && c.out.waiting() > c.limits.PauseWater:
+		// An update that is left out would leave the copy wrong for good.
+		err = ErrBackedUp
+		c.Abort(err)
+	case call.Observer == nil && c.out.waiting() > c.limits.HighWater:
 		err = ErrBackedUp
 	case call.Result != nil && c.pending.Add(1) > int64(c.limits.CallsOut):
 		c.pending.Add(-1)
@@ -155,8 +160,7 @@ func (c *Conn) SendCall(call *flavors.OutgoingCall) {
 		failCall(call, err)
 		return
 	}
-	c.queued.Add(1)
-	c.send(c.pid, call)
+	c.handOver(call)
 }
 
 // failCall ends a call that never got a number.
@@ -174,8 +178,7 @@ func (c *Conn) CancelCall(call *flavors.OutgoingCall) { c.send(c.pid, cancelCall
 // broker earlier is still on its way there: a peer sees the updates and decrefs that a method caused before the method's answer.
 func (c *Conn) SendAnswer(inv *flavors.Invocation, fragment *jelly.Fragment, isError bool) {
 	if fragment.Holes() > 0 || c.queued.Load() > 0 {
-		c.queued.Add(1)
-		c.send(c.pid, &outgoingAnswer{inv, fragment, isError})
+		c.handOver(&outgoingAnswer{inv, fragment, isError})
 		return
 	}
 	err := c.out.append(func(dst []byte) ([]byte, error) {
@@ -200,14 +203,28 @@ func (c *Conn) answered() {
 
 // Forget implements flavors.Conn. It is called by finalizers too, so it must not wait.
 func (c *Conn) Forget(luid int64, perspective any, receipts int) {
+	c.forget(forgotten{banana.SymDecref, importKey{luid, perspective}, receipts})
+}
+
+// ForgetCache implements flavors.Conn. It is called by finalizers too.
+func (c *Conn) ForgetCache(luid int64, receipts int) {
+	c.forget(forgotten{banana.SymDecache, importKey{luid: luid}, receipts})
+}
+
+func (c *Conn) forget(f forgotten) {
 	c.forgotten.Lock()
 	first := len(c.forgotten.list) == 0
-	c.forgotten.list = append(c.forgotten.list, forgotten{importKey{luid, perspective}, receipts})
+	c.forgotten.list = append(c.forgotten.list, f)
 	c.forgotten.Unlock()
 	if first {
-		c.queued.Add(1)
-		c.send(c.pid, forgetAll{})
+		c.handOver(forgetAll{})
 	}
+}
+
+// handOver gives the broker something to be sent; it counts until it is in the outbox.
+func (c *Conn) handOver(message any) {
+	c.queued.Add(1)
+	c.send(c.pid, message)
 }
 
 // busy says that more than one call is under way, so that waiting a moment gathers more into one write.

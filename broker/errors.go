@@ -20,6 +20,7 @@ var (
 	// ErrTooManyReferences fails a call or an answer that would hand out more than Limits.Exports references.
 	ErrTooManyReferences = errors.New("broker: the peer holds as many references as it may")
 
+	errObserverGone = errors.New("broker: the peer keeps no copy any more")
 	errOutboxClosed = errors.New("broker: the connection is closed")
 )
 

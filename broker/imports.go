@@ -33,8 +33,8 @@ func (m *imports) receive(c *Conn, luid int64, perspective any) *flavors.RemoteR
 }
 
 // forgot drops the entry of a handle that is gone, unless the object has been received again since.
-func (m *imports) forgot(f forgotten) {
-	if h := m.handles[f.importKey].Value(); h == nil || h.Err() != nil {
-		delete(m.handles, f.importKey)
+func (m *imports) forgot(key importKey) {
+	if h := m.handles[key].Value(); h == nil || h.Err() != nil {
+		delete(m.handles, key)
 	}
 }

@@ -12,6 +12,8 @@ type Limits struct {
 	Banana banana.Limits
 	// Exports is how many objects the peer may hold references to at a time. Default 1024 (Twisted's MAX_BROKER_REFS).
 	Exports int
+	// Caches is how many of our Cacheables the peer may keep copies of at a time. Default 1024 (Twisted's MAX_BROKER_REFS).
+	Caches int
 	// CallsIn is how many calls of the peer's may be unanswered at a time; further ones fail with Busy. Default 65,536.
 	CallsIn int
 	// CallsOut is how many of our calls may be unanswered at a time; further ones fail with ErrTooManyCalls. Default 65,536.
@@ -24,6 +26,8 @@ type Limits struct {
 	Handshake time.Duration
 	// Stall is how long a write may make no progress. Default 30 s.
 	Stall time.Duration
+	// StateTimeout is how long a Cacheable may take to give its state; a message that waits longer for one fails. Default 10 s.
+	StateTimeout time.Duration
 	// Grace is how long an object that the peer has let go stays resolvable while calls are under way whose answers may still
 	// mention it. Default 10 s.
 	Grace time.Duration
@@ -31,17 +35,21 @@ type Limits struct {
 
 // Defaults of [Limits].
 const (
-	DefaultExports    = 1024
-	DefaultCalls      = 65536
-	DefaultHighWater  = 1 << 20
-	DefaultPauseWater = 16 << 20
-	DefaultHandshake  = 10 * time.Second
-	DefaultStall      = 30 * time.Second
-	DefaultGrace      = 10 * time.Second
+	DefaultExports      = 1024
+	DefaultCaches       = 1024
+	DefaultCalls        = 65536
+	DefaultHighWater    = 1 << 20
+	DefaultPauseWater   = 16 << 20
+	DefaultHandshake    = 10 * time.Second
+	DefaultStall        = 30 * time.Second
+	DefaultStateTimeout = 10 * time.Second
+	DefaultGrace        = 10 * time.Second
 )
 
 func (l Limits) withDefaults() Limits {
 	setDefault(&l.Exports, DefaultExports)
+	setDefault(&l.Caches, DefaultCaches)
+	setDefault(&l.StateTimeout, DefaultStateTimeout)
 	setDefault(&l.CallsIn, DefaultCalls)
 	setDefault(&l.CallsOut, DefaultCalls)
 	setDefault(&l.HighWater, DefaultHighWater)

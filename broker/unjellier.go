@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
 
@@ -14,7 +15,15 @@ type unjellier struct{ c *Conn }
 // Messages to the unjellier and back.
 type (
 	unjelly   struct{ cmd *command }
-	unjellied struct{ cmd *command }
+	unjellied struct {
+		cmd      *command
+		caches   []madeCache // for the broker's table
+		received []released  // the handles that it made
+	}
+	madeCache struct {
+		luid  int64
+		cache *flavors.LocalCache
+	}
 )
 
 // Receive implements protoactor.Actor.
@@ -23,20 +32,75 @@ func (u *unjellier) Receive(ctx protoactor.Context) {
 	if !ok {
 		return
 	}
-	if err := jelly.Unjelly(m.cmd.unbound, nil, nil); err != nil {
+	done := &unjellied{cmd: m.cmd}
+	made := func(unbound *jelly.Unbound, blank any) (any, error) { return u.made(done, unbound, blank) }
+	if err := jelly.Unjelly(m.cmd.unbound, made, done.cached); err != nil {
 		u.c.log.Debug().Err(err).Msg("a copy could not be made")
 		noteError(m.cmd, err)
 	}
 	m.cmd.unbound = nil
-	ctx.Send(ctx.Parent(), unjellied{m.cmd})
+	ctx.Send(ctx.Parent(), done)
 }
 
-// wantsUnjellier says whether there are instances that the application's code has to make.
+// made puts a handle in the place of a cache; copies stand for themselves.
+func (u *unjellier) made(done *unjellied, unbound *jelly.Unbound, blank any) (any, error) {
+	cache, ok := blank.(*flavors.CacheBlank)
+	if !ok {
+		return blank, nil
+	}
+	local, err := cache.Attach(u.c, unbound.ID)
+	if err != nil {
+		return nil, err
+	}
+	done.caches = append(done.caches, madeCache{unbound.ID, local})
+	return done.receive(local), nil
+}
+
+func (done *unjellied) receive(local *flavors.LocalCache) any {
+	h := local.Receive()
+	done.received = append(done.received, h.(released))
+	return h
+}
+
+// cached finds an original that came in the same command.
+func (done *unjellied) cached(unbound *jelly.Unbound) (any, error) {
+	if unbound.Tag == banana.SymCached.String() {
+		for _, m := range done.caches {
+			if m.luid == unbound.ID {
+				return done.receive(m.cache), nil
+			}
+		}
+	}
+	return nil, flavors.PBError.Errorf("[%s %d] names nothing that this side knows", unbound.Tag, unbound.ID)
+}
+
+// abandon is for when the connection has ended meanwhile.
+func (done *unjellied) abandon() {
+	for _, m := range done.caches {
+		m.cache.Disconnected()
+	}
+}
+
+// wantsUnjellier says whether there is something that was not bound: instances that the application's code has to make.
 func (cmd *command) wantsUnjellier() bool {
 	for _, u := range cmd.unbound {
-		if u.IsInstance() && u.Tag != flavors.CopyableFailureClass {
+		if !u.Bound() {
 			return true
 		}
 	}
 	return false
+}
+
+// receiveRefused takes what a command that could not be decoded mentions, to be released with the rest of it: the peer has counted it.
+func (b *broker) receiveRefused(received []released, m jelly.Mention, perspective any) []released {
+	if m.Tag == "remote" {
+		return append(received, b.imports.receive(b.c, m.ID, perspective))
+	}
+	if l := b.local.byLuid[m.ID]; l != nil {
+		return append(received, l.Receive().(released))
+	}
+	// An original that comes for the first time. The peer will say uncache to what nobody keeps here.
+	b.local.refused[m.ID]++
+	b.append(func(dst []byte) []byte { return b.c.appendNumber(dst, banana.SymDecache, m.ID) })
+	return received
 }

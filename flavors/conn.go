@@ -32,6 +32,8 @@ type Conn interface {
 	SendAnswer(inv *Invocation, fragment *jelly.Fragment, isError bool)
 	// CloseInvocation tells that a call which asked for no answer has been carried out.
 	CloseInvocation(inv *Invocation)
+	// ForgetCache sends the decaches for a cache that nobody holds any more.
+	ForgetCache(luid int64, receipts int)
 	// Forget sends the decrefs for a reference that nobody holds any more.
 	Forget(luid int64, perspective any, receipts int)
 }
@@ -48,6 +50,10 @@ type OutgoingCall struct {
 	Method string
 	// Fragment holds two expressions: the tuple of positional arguments and the dictionary of keywords.
 	Fragment *jelly.Fragment
+	// Encoded is these two expressions, ready to be copied, where many calls share them. It is not written to. Then Fragment is nil.
+	Encoded []byte
+	// Observer is whose copy a cachemessage goes to, in the place of ID and Name.
+	Observer *Observer
 	// Result is completed by the answer. Nil means that no answer is asked for.
 	Result *actor.Deferred
 	// Perspective is the one under which the reference was received, and under which the arguments were encoded.

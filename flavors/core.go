@@ -32,7 +32,8 @@ const (
 // Package broker holds cores in its tables; applications have no need of them.
 type Core struct {
 	// Immutable after the core was made.
-	anchor  *Referenceable
+	anchor  *anchor
+	branch  supervision.Branch
 	produce func() any // nil for a value that was given rather than made
 
 	mu sync.Mutex
@@ -46,6 +47,9 @@ type Core struct {
 	inFlight int  // messages in the mailbox or in work
 	owned    bool // spawned by the application: outlives every peer
 	inline   int  // Do calls that run without an actor at this moment
+
+	// observers belongs to the object's turn: those who hold a Cacheable.
+	observers []*Observer
 
 	// incarnation counts the starts of the object's actors; written in the object's turn only.
 	incarnation atomic.Uint64
@@ -138,7 +142,7 @@ func (c *Core) spawnLocked() {
 		},
 		protoactor.WithMailbox(func() protoactor.Mailbox { return mailbox }),
 	)
-	supervision.TreeOf(c.rt).SpawnAsync(supervision.Objects, props, typeName(c.value), func(_ *protoactor.PID, err error) {
+	supervision.TreeOf(c.rt).SpawnAsync(c.branch, props, typeName(c.value), func(_ *protoactor.PID, err error) {
 		if err != nil {
 			c.stopped(mailbox)
 			mailbox.Terminate((&object{core: c}).Undelivered)

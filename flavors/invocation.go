@@ -199,6 +199,9 @@ func (inv *Invocation) run(o *object) {
 		inv.fail(err)
 		return
 	}
+	if inv.prefix == PrefixObserve {
+		o.core.updated()
+	}
 	v, err := table.Invoke(o.core.Value(), inv)
 	if err == errAnswersLater {
 		return

@@ -1,31 +1,29 @@
 package flavors
 
 import (
+	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/supervision"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// Link ties a reference to the life of the actor in whose turn it is called: the reference is held as long as the actor lives, and let
-// go when the actor ends, in whatever way. When several actors link one reference, the last of them lets it go. The returned
-// function lets go earlier.
-func Link(ctx protoactor.Context, ref *RemoteReference) (unlink func()) {
-	m := ref.remote
-	m.mu.Lock()
-	m.links++
-	m.mu.Unlock()
-	// The closure holds the handle itself: a linked reference is not forgotten.
-	lease := supervision.LeasesOf(m.conn.Runtime()).Hold(ctx.Self(), func() { ref.unlinked() })
-	return lease.Release
+// Linkable is a handle that can be tied to the life of an actor: a [RemoteReference] or a [Cached].
+type Linkable interface {
+	runtime() *actor.Runtime
+	// link notes that one more actor holds the handle, unlink that one of them has ended.
+	link()
+	unlink()
 }
 
-func (r *RemoteReference) unlinked() {
-	m := r.remote
-	m.letGo(func() int {
-		m.links--
-		if m.links > 0 {
-			return 0
-		}
-		return m.receipts
-	})
+// Link ties a handle to the life of the actor in whose turn it is called: what the handle stands for is held as long as the actor
+// lives, and let go when the actor ends, in whatever way. When several actors link one handle, the last of them lets it go. The
+// returned function lets go earlier.
+func Link(ctx protoactor.Context, handle Linkable) (unlink func()) {
+	handle.link()
+	// The lease holds the handle itself: what is linked is not forgotten.
+	return supervision.LeasesOf(handle.runtime()).Hold(ctx.Self(), handle.unlink).Release
 }
+
+func (r *RemoteReference) runtime() *actor.Runtime { return r.remote.conn.Runtime() }
+func (r *RemoteReference) link()                   { r.remote.link() }
+func (r *RemoteReference) unlink()                 { r.remote.letGo(unlinked) }

@@ -56,6 +56,10 @@ func (o *object) Receive(ctx protoactor.Context) {
 		o.guarded(ctx, func() { m.run(o) })
 	case *turn:
 		o.guarded(ctx, func() { o.runTurn(m) })
+	case *observe:
+		o.guarded(ctx, func() { m.run(o.core) })
+	case *unobserve:
+		o.guarded(ctx, func() { m.run(o.core) })
 	case checkIdle:
 		o.settle(ctx)
 	case *protoactor.Stopped:
@@ -124,11 +128,11 @@ func (o *object) Undelivered(message any) {
 // renew puts a fresh instance behind the core.
 func (o *object) renew() {
 	fresh := o.core.produce()
-	r, ok := fresh.(referenceable)
-	if !ok || r.referenceableAnchor() == nil {
+	r, ok := fresh.(anchored)
+	if !ok || r.anchored() == nil {
 		panic("flavors: the producer of a restarted object made nothing that can be referenced")
 	}
-	r.referenceableAnchor().core.Store(o.core)
+	r.anchored().core.Store(o.core)
 	o.core.mu.Lock()
 	defer o.core.mu.Unlock()
 	o.core.value = fresh

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"sync"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
@@ -32,17 +31,13 @@ type remote struct {
 	name        string // of a published object: these are not counted
 	perspective any
 
-	mu sync.Mutex
-	// Guarded by mu.
-	receipts int // how often the peer has counted for this handle, not yet returned by decref
-	released bool
-	links    int
-	process  *referenceProcess
+	held
+	process *referenceProcess // guarded by held.mu
 }
 
 // NewRemoteReference makes a handle for the peer's object luid, with one receipt. Package broker calls it.
 func NewRemoteReference(conn Conn, luid int64, perspective any) *RemoteReference {
-	h := &RemoteReference{remote: &remote{conn: conn, id: luid, perspective: perspective, receipts: 1}}
+	h := &RemoteReference{remote: &remote{conn: conn, id: luid, perspective: perspective, held: held{receipts: 1}}}
 	runtime.AddCleanup(h, (*remote).forget, h.remote)
 	return h
 }
@@ -53,40 +48,19 @@ func NewNamedReference(conn Conn, name string) *RemoteReference {
 }
 
 // Received notes one more receipt. It reports false when the handle has been released meanwhile, and a new one is due.
-func (r *RemoteReference) Received() bool {
-	m := r.remote
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.released {
-		return false
-	}
-	m.receipts++
-	return true
-}
+func (r *RemoteReference) Received() bool { return r.remote.received() }
 
 // forget runs when the handle has been collected.
-func (m *remote) forget() { m.letGo(func() int { return m.receipts }) }
+func (m *remote) forget() { m.letGo(allReceipts) }
 
 // letGo returns receipts to the peer; with the last one the reference is dead.
-func (m *remote) letGo(howMany func() int) {
-	m.mu.Lock()
-	if m.released {
-		m.mu.Unlock()
-		return
-	}
-	n := howMany()
-	m.receipts -= n
-	var process *referenceProcess
-	if m.receipts <= 0 {
-		m.released = true
-		process, m.process = m.process, nil
-	}
-	m.mu.Unlock()
+func (m *remote) letGo(howMany func(*held) int) {
+	n, dead := m.giveBack(howMany)
 	if n > 0 && m.name == "" {
 		m.conn.Forget(m.id, m.perspective, n)
 	}
-	if process != nil {
-		process.end()
+	if dead {
+		m.endProcess()
 	}
 }
 
@@ -96,7 +70,7 @@ func (r *RemoteReference) Release() {
 	if r.remote.name != "" {
 		return
 	}
-	r.remote.letGo(func() int { return 1 })
+	r.remote.letGo(oneReceipt)
 	runtime.KeepAlive(r)
 }
 
@@ -112,9 +86,7 @@ func (r *RemoteReference) Err() error {
 	if cause := context.Cause(m.conn.Context()); cause != nil {
 		return DeadReference.Wrap(cause)
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.released {
+	if m.isReleased() {
 		return DeadReference.Wrap(ErrReleased)
 	}
 	return nil

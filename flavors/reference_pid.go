@@ -48,7 +48,7 @@ func (r *RemoteReference) PID() *protoactor.PID {
 		p := &referenceProcess{ref: r, system: m.conn.Runtime().System()}
 		// Ids come from the system's own counter and are never used twice.
 		p.pid, _ = p.system.ProcessRegistry.Add(p, "pb/reference/"+p.system.ProcessRegistry.NextId())
-		p.stopNotify = context.AfterFunc(m.conn.Context(), m.disconnected)
+		p.stopNotify = context.AfterFunc(m.conn.Context(), m.endProcess)
 		if m.released {
 			p.endLater()
 			return p.pid
@@ -58,9 +58,9 @@ func (r *RemoteReference) PID() *protoactor.PID {
 	return m.process.pid
 }
 
-// disconnected ends the process with the connection. The process points to the handle, so it must not stay here: the runtime's
-// cleanup holds what is reachable from remote.
-func (m *remote) disconnected() {
+// endProcess ends the process with the reference or the connection. The process points to the handle, so it must not stay here: the
+// runtime's cleanup holds what is reachable from remote.
+func (m *remote) endProcess() {
 	m.mu.Lock()
 	process := m.process
 	m.process = nil
@@ -151,7 +151,7 @@ func (p *referenceProcess) SendSystemMessage(_ *protoactor.PID, message any) {
 // Stop implements protoactor.Process: stopping the PID lets the reference go.
 func (p *referenceProcess) Stop(*protoactor.PID) {
 	m := p.ref.remote
-	m.letGo(func() int { return m.receipts })
+	m.letGo(allReceipts)
 }
 
 func (p *referenceProcess) isEnded() bool {

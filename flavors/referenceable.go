@@ -8,6 +8,7 @@ import (
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/supervision"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
@@ -17,14 +18,20 @@ import (
 //
 // The struct is sent as a pointer and must not be copied once it has been sent. Its actor starts with the first send and ends
 // when the last connection has let go, unless the application spawned it itself with [Spawn]. The zero value is ready for use.
-type Referenceable struct {
-	core atomic.Pointer[Core]
+type Referenceable struct{ anchor }
+
+// anchor ties a struct to its core. It is what all flavors that are actors have in common.
+type anchor struct{ core atomic.Pointer[Core] }
+
+func (a *anchor) anchored() *anchor { return a }
+
+// anchored is how the package recognises what embeds such a flavor.
+type anchored interface {
+	anchored() *anchor
+	branch() supervision.Branch
 }
 
-// referenceable is how the package recognises what embeds a Referenceable.
-type referenceable interface{ referenceableAnchor() *Referenceable }
-
-func (r *Referenceable) referenceableAnchor() *Referenceable { return r }
+func (*Referenceable) branch() supervision.Branch { return supervision.Objects }
 
 // Root is a Referenceable that is published under the name "root", Twisted's word for the first object of a service.
 // Any Referenceable can be published; Root says in the type that this one is meant to be.
@@ -32,11 +39,11 @@ type Root struct{ Referenceable }
 
 // CoreOf finds the core of a value that embeds Referenceable, making one if it has none yet.
 func CoreOf(v any) (*Core, error) {
-	r, ok := v.(referenceable)
+	r, ok := v.(anchored)
 	if !ok {
-		return nil, fmt.Errorf("flavors: %T does not embed flavors.Referenceable (or it was not given as a pointer)", v)
+		return nil, fmt.Errorf("flavors: %T does not embed flavors.Referenceable or another flavor (or it was not given as a pointer)", v)
 	}
-	anchor := r.referenceableAnchor()
+	anchor := r.anchored()
 	if anchor == nil {
 		return nil, fmt.Errorf("flavors: a nil %T cannot be sent", v)
 	}
@@ -49,7 +56,7 @@ func CoreOf(v any) (*Core, error) {
 	if _, err := methodsFor(reflect.TypeOf(v), PrefixRemote); err != nil {
 		return nil, err
 	}
-	c := &Core{anchor: anchor, value: v}
+	c := &Core{anchor: anchor, branch: r.branch(), value: v}
 	if !anchor.core.CompareAndSwap(nil, c) {
 		return anchor.core.Load(), nil
 	}
@@ -70,6 +77,9 @@ func (r *Referenceable) JellyTo(e *jelly.Encoder, self any) error {
 func New[P any](produce func() P) P {
 	first := produce()
 	core, err := CoreOf(first)
+	if err == nil && core.branch == supervision.Caches {
+		err = fmt.Errorf("the observers of a %T know the state of the instance that failed; give it a Reset method that tells them", first)
+	}
 	if err != nil {
 		panic(fmt.Sprintf("flavors.New: %v", err)) // A programming error, at start-up, like a bad pattern in regexp.MustCompile.
 	}
@@ -107,8 +117,10 @@ func Spawn(rt *actor.Runtime, obj any) (*protoactor.PID, error) {
 // runs before Do returns.
 //
 // Do not wait for the Deferred inside a method of the same object: it would wait for itself.
-func (r *Referenceable) Do(f func()) *actor.Deferred {
-	core := r.core.Load()
+func (r *Referenceable) Do(f func()) *actor.Deferred { return r.doAnchored(f) }
+
+func (a *anchor) doAnchored(f func()) *actor.Deferred {
+	core := a.core.Load()
 	if core == nil {
 		// Nobody has met the object: there is no value to make a core of, and nothing to run beside.
 		f()

@@ -1,0 +1,139 @@
+package flavors
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"time"
+	"weak"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/codec/jelly"
+)
+
+// Cached is a handle on the local copy of a peer's Cacheable. It is made by receiving one; as long as somebody holds it, the same
+// original over one connection gives the same handle. The original's side goes on sending updates until the handle is let go: by
+// [Cached.Release], by the last linked actor (see [Link]) or by being forgotten.
+//
+// Sent back over its connection, it is the original again. It is good on no other.
+type Cached[T any] struct {
+	cache *cacheHandle
+}
+
+// cacheHandle is what outlives the handle. It must not point to it.
+type cacheHandle struct {
+	held
+	conn Conn
+	luid int64
+	core *Core
+}
+
+func newLocalCache[T any](value remoteCache) *LocalCache {
+	var known weak.Pointer[Cached[T]]
+	return &LocalCache{receive: func(l *LocalCache) any {
+		if h := known.Value(); h != nil && h.cache.received() {
+			return h
+		}
+		l.core.Hold(l.conn.Runtime())
+		h := &Cached[T]{&cacheHandle{conn: l.conn, luid: l.luid, core: l.core, held: held{receipts: 1}}}
+		runtime.AddCleanup(h, (*cacheHandle).forget, h.cache)
+		known = weak.Make(h)
+		return h
+	}}
+}
+
+func (h *cacheHandle) forget() { h.letGo(allReceipts) }
+
+func (h *cacheHandle) letGo(howMany func(*held) int) {
+	n, dead := h.giveBack(howMany)
+	if n > 0 {
+		h.conn.ForgetCache(h.luid, n)
+	}
+	if dead {
+		h.core.Release()
+	}
+}
+
+// View calls f with the copy, in the copy's turn and so between two updates, and returns when f has returned. Updates that the peer sent
+// before a call are in place when the call's method views the copy. f must neither keep the pointer nor wait for anything. The
+// copy of a connection that has ended can still be viewed. The error says that the copy has been released or has stopped.
+func (c *Cached[T]) View(f func(copy *T)) error {
+	if c.cache.isReleased() {
+		return DeadReference.Wrap(ErrReleased)
+	}
+	defer runtime.KeepAlive(c)
+	_, err := c.cache.core.do(func() { f(any(c.cache.core.Value()).(*T)) }).Await(context.Background())
+	return err
+}
+
+// Do is [Cached.View] for those who must not wait: the Deferred completes when f has run.
+func (c *Cached[T]) Do(f func(copy *T)) *actor.Deferred {
+	if c.cache.isReleased() {
+		return actor.Failed(DeadReference.Wrap(ErrReleased))
+	}
+	return c.cache.core.do(func() {
+		f(any(c.cache.core.Value()).(*T))
+		runtime.KeepAlive(c)
+	})
+}
+
+// LastUpdate is when the copy was last changed by the peer: by an update, or by its first state.
+func (c *Cached[T]) LastUpdate() time.Time { return time.Unix(0, c.times().updated.Load()) }
+
+// Stale says whether the copy has lost its connection, and since when. It shows what it was then.
+func (c *Cached[T]) Stale() (since time.Time, stale bool) {
+	if t := c.times().stale.Load(); t != 0 {
+		return time.Unix(0, t), true
+	}
+	if context.Cause(c.cache.conn.Context()) != nil {
+		return time.Now(), true // The broker is about to note it.
+	}
+	return time.Time{}, false
+}
+
+func (c *Cached[T]) times() *cacheTimes { return c.cache.core.Value().(remoteCache).freshness() }
+
+// Conn is the connection on which the original came.
+func (c *Cached[T]) Conn() Conn { return c.cache.conn }
+
+// Release undoes one receipt of the original; with the last one the handle is dead and the original's side is told to stop.
+func (c *Cached[T]) Release() {
+	c.cache.letGo(oneReceipt)
+	runtime.KeepAlive(c)
+}
+
+// String describes the handle for logs.
+func (c *Cached[T]) String() string { return fmt.Sprintf("<cached %d>", c.cache.luid) }
+
+func (c *Cached[T]) runtime() *actor.Runtime { return c.cache.conn.Runtime() }
+func (c *Cached[T]) link()                   { c.cache.link() }
+func (c *Cached[T]) unlink()                 { c.cache.letGo(unlinked) }
+
+// JellyTo sends the original home: [lcache luid].
+func (c *Cached[T]) JellyTo(e *jelly.Encoder, _ any) error {
+	if c == nil {
+		return e.Value(nil)
+	}
+	if e.Invoker() != any(c.cache.conn) {
+		return InsecureJelly.Errorf("%v belongs to another connection: a cache can only be sent back to its original", c)
+	}
+	if err := e.List(2); err != nil {
+		return err
+	}
+	e.Symbol(banana.SymLCache)
+	e.Hole(OriginalHole{c.cache})
+	e.Keep(c)
+	return nil
+}
+
+// OriginalHole stands in a fragment for the luid of a peer's original that goes home.
+type OriginalHole struct{ cache *cacheHandle }
+
+// Luid is the peer's luid, or an error when the cache has been released before it was sent.
+func (h OriginalHole) Luid() (int64, error) {
+	if h.cache.isReleased() {
+		return 0, DeadReference.Wrap(ErrReleased)
+	}
+	return h.cache.luid, nil
+}

@@ -1,0 +1,117 @@
+package flavors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"runtime"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/codec/jelly"
+)
+
+// Observer is the way from an original to the copy that one peer keeps of it. There is one for each connection that holds the
+// original, however often it was sent there. Observers can be compared and used as map keys.
+type Observer struct {
+	conn        Conn
+	core        *Core
+	perspective any
+
+	// luid is the broker's: what the peer knows the copy by. Zero until the state has been sent.
+	luid int64
+}
+
+// NewObserver makes the observer for an original that is about to be sent. Package broker calls it.
+func NewObserver(conn Conn, core *Core, perspective any) *Observer {
+	return &Observer{conn: conn, core: core, perspective: perspective}
+}
+
+// Conn is the connection on whose other side the copy is.
+func (o *Observer) Conn() Conn { return o.conn }
+
+// Perspective is the one under which the original was first sent over that connection.
+func (o *Observer) Perspective() any { return o.perspective }
+
+// Luid is what the peer knows the copy by. It is for the broker's turn only.
+func (o *Observer) Luid() int64 { return o.luid }
+
+// SetLuid is for the broker's turn only.
+func (o *Observer) SetLuid(luid int64) { o.luid = luid }
+
+// CallRemote calls an observe method of the copy: [cachemessage …]. The Deferred fails when the observer or its connection is gone.
+func (o *Observer) CallRemote(method string, args ...any) *actor.Deferred {
+	fragment, err := encodeArguments(o.conn, o.perspective, args)
+	if err != nil {
+		return actor.Failed(fmt.Errorf("calling %s: %w", method, err))
+	}
+	call := o.newCall(method)
+	call.Fragment = fragment
+	call.Result = actor.NewDeferred(o.conn.Runtime())
+	call.Result.OnCancel(func() { o.conn.CancelCall(call) })
+	o.conn.SendCall(call)
+	return call.Result
+}
+
+func (o *Observer) newCall(method string) *OutgoingCall {
+	return &OutgoingCall{Cache: true, Observer: o, Method: method, Perspective: o.perspective, via: o.conn}
+}
+
+// Observers are the observers of one original at one moment.
+type Observers struct{ list []*Observer }
+
+// Len is how many there are.
+func (os Observers) Len() int { return len(os.list) }
+
+// All ranges over them.
+func (os Observers) All() iter.Seq[*Observer] {
+	return func(yield func(*Observer) bool) {
+		for _, o := range os.list {
+			if !yield(o) {
+				return
+			}
+		}
+	}
+}
+
+// CallRemote calls an observe method of every copy and asks for no answers. What is the same for all of them is encoded once. A peer that
+// takes its updates too slowly does not hold up the others; one that takes none for so long that too much waits for it loses its
+// connection, rather than an update. The error joins what kept updates from being encoded; nothing was sent to these observers.
+func (os Observers) CallRemote(method string, args ...any) error {
+	var shared [2][]byte // by profile
+	var errs []error
+	for _, o := range os.list {
+		if context.Cause(o.conn.Context()) != nil {
+			continue // Its end is under way to us.
+		}
+		call := o.newCall(method)
+		c := o.conn.JellyContext(o.perspective)
+		if call.Encoded = shared[c.Profile&1]; call.Encoded == nil {
+			fragment, err := encodeArguments(o.conn, o.perspective, args)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("calling %s: %w", method, err))
+				continue
+			}
+			if fragment.Personal() {
+				call.Fragment = fragment
+			} else {
+				call.Encoded = encoded(fragment)
+				shared[c.Profile&1] = call.Encoded
+			}
+		}
+		o.conn.SendCall(call)
+	}
+	runtime.KeepAlive(args)
+	return errors.Join(errs...)
+}
+
+// There are two profiles, and shared is indexed by them.
+var _ = [1]struct{}{}[banana.ProfilePB-1]
+
+// encoded is what a fragment without holes says to everybody.
+func encoded(f *jelly.Fragment) []byte {
+	b, _ := f.Append(make([]byte, 0, f.Len()), nil)
+	f.Free()
+	return b
+}

@@ -1,0 +1,123 @@
+package flavors
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/supervision"
+)
+
+// RemoteCache makes the struct that embeds it the local copy of a peer's Cacheable. Its Observe… methods are the updates: addDuck on
+// the wire is ObserveAddDuck. They run in the copy's own actor. Its state is set before anybody sees it: the fields with a pb tag,
+// or whatever a method SetCopyableState makes of it.
+//
+// A struct becomes the copy of a class by [RegisterCache]; what methods receive, and applications hold, is a *[Cached] of it.
+type RemoteCache struct {
+	anchor
+	times cacheTimes
+}
+
+// cacheTimes says how fresh a copy is, in nanoseconds since the Unix epoch.
+type cacheTimes struct{ updated, stale atomic.Int64 }
+
+func (*RemoteCache) branch() supervision.Branch { return supervision.Objects }
+
+func (c *RemoteCache) freshness() *cacheTimes { return &c.times }
+
+// remoteCache is how the package recognises what embeds a RemoteCache.
+type remoteCache interface {
+	anchored
+	freshness() *cacheTimes
+}
+
+// RegisterCache lets originals of a class be cached here, as T, a struct that embeds RemoteCache.
+//
+//	err := flavors.RegisterCache[RemotePond](registry, "cache_classes.MasterDuckPond")
+func RegisterCache[T any, P interface {
+	*T
+	remoteCache
+}](r *jelly.Registry, class string) error {
+	if _, err := CoreOf(P(new(T))); err != nil {
+		return err
+	}
+	entry := jelly.ClassEntry{Kind: jelly.RemoteCache, New: func() any {
+		value := P(new(T))
+		return &CacheBlank{value: value, local: newLocalCache[T](value)}
+	}}
+	if err := r.Register(class, entry); err != nil {
+		return fmt.Errorf("flavors: %w", err)
+	}
+	return nil
+}
+
+// CacheBlank is a copy that waits for its state. Package broker gets it from the registry when an original comes for the first time.
+type CacheBlank struct {
+	value remoteCache
+	local *LocalCache
+}
+
+// Attach ties the copy to the connection on which its original came, and gives the entry for the broker's table.
+func (b *CacheBlank) Attach(conn Conn, luid int64) (*LocalCache, error) {
+	core, err := CoreOf(b.value)
+	if err != nil {
+		return nil, err
+	}
+	b.local.conn, b.local.luid, b.local.core = conn, luid, core
+	core.Hold(conn.Runtime())
+	return b.local, nil
+}
+
+// SetCopyableState implements jelly.StateSetter.
+func (b *CacheBlank) SetCopyableState(state any) error {
+	b.value.freshness().updated.Store(time.Now().UnixNano())
+	if s, ok := b.value.(jelly.StateSetter); ok {
+		return s.SetCopyableState(state)
+	}
+	dict, ok := state.(*jelly.Dict)
+	if !ok {
+		return fmt.Errorf("the state of a %s is no dictionary, which only a SetCopyableState method could take", typeName(b.value))
+	}
+	return jelly.AssignFields(b.value, dict)
+}
+
+// PostUnjelly implements jelly.PostUnjellier.
+func (b *CacheBlank) PostUnjelly() {
+	if p, ok := b.value.(jelly.PostUnjellier); ok {
+		p.PostUnjelly()
+	}
+}
+
+// LocalCache is an entry in the broker's table of the peer's originals that are cached here. It belongs to the broker.
+type LocalCache struct {
+	conn Conn
+	luid int64
+	core *Core
+	// receive gives the handle for one more receipt: the same as long as somebody holds it.
+	receive func(*LocalCache) any
+}
+
+// Receive gives the *Cached for one more mention of the original.
+func (l *LocalCache) Receive() any { return l.receive(l) }
+
+// Deliver hands an update to the copy.
+func (l *LocalCache) Deliver(inv *Invocation) { l.core.Deliver(inv) }
+
+// Uncached ends the entry: the original's side will not mention it again.
+func (l *LocalCache) Uncached() { l.core.Release() }
+
+// Disconnected ends the entry with its connection: from now on the copy is stale, and can be read as long as it is held.
+func (l *LocalCache) Disconnected() {
+	if c, ok := l.core.Value().(remoteCache); ok {
+		c.freshness().stale.CompareAndSwap(0, time.Now().UnixNano())
+	}
+	l.core.Release()
+}
+
+// updated notes the time of an update, in the copy's turn.
+func (c *Core) updated() {
+	if r, ok := c.Value().(remoteCache); ok {
+		r.freshness().updated.Store(time.Now().UnixNano())
+	}
+}
