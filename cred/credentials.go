@@ -80,7 +80,7 @@ const (
 
 // CheckUsername returns a refusal with [ReasonMalformed] for names that no store of users can hold: the empty one, those longer than
 // [MaxUsernameBytes], and those with control characters in them. Checkers call it before they look anything up.
-func CheckUsername(name string) error {
+func CheckUsername(name string) *Refused {
 	switch {
 	case name == "":
 		return Refuse(ReasonMalformed, "the username is empty")
@@ -94,7 +94,7 @@ func CheckUsername(name string) error {
 
 // CheckUsernamePassword returns a refusal with [ReasonMalformed] for a name that [CheckUsername] refuses and for a
 // password longer than [MaxPasswordBytes].
-func CheckUsernamePassword(c UsernamePassword) error {
+func CheckUsernamePassword(c UsernamePassword) *Refused {
 	if len(c.Password) > MaxPasswordBytes {
 		return Refuse(ReasonMalformed, "the password has %d bytes, more than the %d of MaxPasswordBytes", len(c.Password), MaxPasswordBytes)
 	}

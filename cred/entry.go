@@ -175,7 +175,7 @@ func checkEntry(ctx context.Context, hasher *Hasher, credentials Credentials, en
 	case UsernamePassword:
 		var err error
 		if right, err = hasher.Verify(ctx, work, c.Password); err != nil {
-			return Fault(ReasonStore, err)
+			return Fault(ctx, ReasonEnded, err)
 		}
 	case ChallengeResponse:
 		right, can = verifyChallenge(work, c)
@@ -186,9 +186,9 @@ func checkEntry(ctx context.Context, hasher *Hasher, credentials Credentials, en
 	case entry == nil:
 		return Refuse(ReasonUnknown, "")
 	case isBad:
-		return Fault(ReasonUnusable, bad.err)
+		return Fault(ctx, ReasonUnusable, bad.err)
 	case !can:
-		return Fault(ReasonUnusable, fmt.Errorf("a challenge cannot be checked against a password stored as %s, only as plaintext or md5", entry))
+		return Fault(ctx, ReasonUnusable, fmt.Errorf("a challenge cannot be checked against a password stored as %s, only as plaintext or md5", entry))
 	case !right:
 		return Refuse(ReasonWrong, "")
 	}
@@ -197,18 +197,11 @@ func checkEntry(ctx context.Context, hasher *Hasher, credentials Credentials, en
 
 // claimed returns the name in credentials that have one, if a store of users can hold it.
 func claimed(credentials Credentials) (string, *Refused) {
-	var err error
-	var name string
 	switch c := credentials.(type) {
 	case UsernamePassword:
-		name, err = c.Username, CheckUsernamePassword(c)
+		return c.Username, CheckUsernamePassword(c)
 	case ChallengeResponse:
-		name, err = c.Username, CheckUsername(c.Username)
-	default:
-		return "", unhandled(credentials)
+		return c.Username, CheckUsername(c.Username)
 	}
-	if err != nil {
-		return "", refusedBy(err, ReasonMalformed)
-	}
-	return name, nil
+	return "", unhandled(credentials)
 }

@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 	"sync/atomic"
 )
-
-// CheckerOption configures the checkers of this package that check passwords.
-type CheckerOption interface{ applyChecker(*checkerConfig) }
 
 // InMemory is a checker of users that are held in memory. It accepts [KindUsernamePassword], and [KindChallengeResponse]
 // while it has an entry that can answer one.
@@ -19,7 +17,13 @@ type InMemory struct {
 
 // NewInMemory makes a checker with these users.
 func NewInMemory(users map[string]Entry, opts ...CheckerOption) (*InMemory, error) {
-	m := &InMemory{config: newCheckerConfig(opts)}
+	m := &InMemory{config: newCheckerConfig()}
+	for _, o := range opts {
+		if o != nil {
+			o.applyChecker(&m.config)
+		}
+	}
+	m.config.complete()
 	for name, entry := range users {
 		if err := checkUser(name, entry); err != nil {
 			return nil, err
@@ -31,8 +35,8 @@ func NewInMemory(users map[string]Entry, opts ...CheckerOption) (*InMemory, erro
 
 // checkUser says whether a user can ever log in; it keeps slips of configuration from going unnoticed.
 func checkUser(name string, entry Entry) error {
-	if err := CheckUsername(name); err != nil {
-		return fmt.Errorf("cred: %q cannot be a user: %s", shorten(name), refusedBy(err, ReasonMalformed).Log())
+	if refused := CheckUsername(name); refused != nil {
+		return fmt.Errorf("cred: %q cannot be a user: %s", shorten(name), refused.Detail())
 	}
 	if entry == nil {
 		return fmt.Errorf("cred: the user %q has no password entry: give a cred.Plaintext, a cred.MD5 or one of a Hasher's", name)
@@ -76,21 +80,8 @@ func (m *InMemory) Accepts(kind Kind) bool {
 
 // Check implements Checker.
 func (m *InMemory) Check(ctx context.Context, credentials Credentials) (AvatarID, error) {
-	return m.users.Load().check(ctx, m.config.hasher, credentials, func(name string) string { return name })
-}
-
-// check looks the user up under the name that canonical makes of the one that was given, which is the avatar id as well.
-func (u *userlist) check(ctx context.Context, hasher *Hasher, credentials Credentials, canonical func(string) string) (AvatarID, error) {
-	name, refused := claimed(credentials)
-	if refused != nil {
-		return AvatarID{}, refused
-	}
-	if credentials.Kind() == KindChallengeResponse && !u.answers {
+	if !m.Accepts(credentials.Kind()) {
 		return AvatarID{}, unhandled(credentials)
 	}
-	name = canonical(name)
-	if refused := checkEntry(ctx, hasher, credentials, u.entries[name], u.stand(name)); refused != nil {
-		return AvatarID{}, refused
-	}
-	return ID(name), nil
+	return m.users.Load().check(ctx, m.config.hasher, credentials, strings.Clone)
 }

@@ -90,11 +90,11 @@ func (p *Portal[Mind, Avatar]) Login(ctx context.Context, credentials Credential
 	}
 	id, err := p.check(ctx, credentials)
 	if err != nil {
-		return nil, refusedBy(err, ReasonStore).by(credentials)
+		return nil, refusedBy(ctx, err, ReasonStore).by(credentials)
 	}
 	session, err := p.enter(ctx, id, mind)
 	if err != nil {
-		return nil, refusedBy(err, ReasonRealm).by(credentials)
+		return nil, refusedBy(ctx, err, ReasonRealm).by(credentials)
 	}
 	return session, nil
 }
@@ -103,7 +103,7 @@ func (p *Portal[Mind, Avatar]) Login(ctx context.Context, credentials Credential
 func (p *Portal[Mind, Avatar]) check(ctx context.Context, credentials Credentials) (id AvatarID, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			id, err = AvatarID{}, Fault(ReasonStore, &panicked{what: "the checker", value: r, stack: debug.Stack()})
+			id, err = AvatarID{}, Fault(ctx, ReasonStore, &panicked{what: "the checker", value: r, stack: debug.Stack()})
 		}
 	}()
 	checker := p.checker(credentials.Kind())
@@ -111,16 +111,16 @@ func (p *Portal[Mind, Avatar]) check(ctx context.Context, credentials Credential
 		return AvatarID{}, Refuse(ReasonUnhandled, "the portal has checkers for other kinds only")
 	}
 	if err := ctx.Err(); err != nil {
-		return AvatarID{}, Fault(ReasonEnded, err)
+		return AvatarID{}, Fault(ctx, ReasonEnded, err)
 	}
 	id, err = checker.Check(ctx, credentials)
 	switch {
 	case err != nil:
 		return AvatarID{}, err
 	case id.IsZero():
-		return AvatarID{}, Fault(ReasonStore, fmt.Errorf("%T returned neither an avatar id nor an error", checker))
+		return AvatarID{}, Fault(ctx, ReasonStore, fmt.Errorf("%T returned neither an avatar id nor an error", checker))
 	case id.Anonymous() && credentials.Kind() != KindAnonymous:
-		return AvatarID{}, Fault(ReasonStore, fmt.Errorf("%T took %s credentials for anonymous ones", checker, credentials.Kind()))
+		return AvatarID{}, Fault(ctx, ReasonStore, fmt.Errorf("%T took %s credentials for anonymous ones", checker, credentials.Kind()))
 	}
 	return id, nil
 }
@@ -133,7 +133,7 @@ func (p *Portal[Mind, Avatar]) enter(ctx context.Context, id AvatarID, mind Mind
 func enter[Mind, Avatar any](ctx context.Context, realm Realm[Mind, Avatar], id AvatarID, mind Mind, logger *slog.Logger) (session *Session[Avatar], err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			session, err = nil, Fault(ReasonRealm, &panicked{what: "the realm", value: r, stack: debug.Stack()})
+			session, err = nil, Fault(ctx, ReasonRealm, &panicked{what: "the realm", value: r, stack: debug.Stack()})
 		}
 	}()
 	avatar, logout, err := realm.RequestAvatar(ctx, id, mind)

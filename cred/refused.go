@@ -56,13 +56,16 @@ type Refused struct {
 // Refuse makes a refusal whose reason lies with whoever wanted to come in. The detail is for the log; it must not
 // contain a secret.
 func Refuse(reason Reason, detail string, args ...any) *Refused {
-	return &Refused{reason: reason, detail: fmt.Sprintf(detail, args...)}
+	if len(args) > 0 {
+		detail = fmt.Sprintf(detail, args...)
+	}
+	return &Refused{reason: reason, detail: detail}
 }
 
-// Fault makes a refusal that is not the fault of whoever wanted to come in. The cause is for the log. A context
-// that ended is [ReasonEnded], whatever reason was given.
-func Fault(reason Reason, cause error) *Refused {
-	if errors.Is(cause, context.Canceled) || errors.Is(cause, context.DeadlineExceeded) {
+// Fault makes a refusal that is not the fault of whoever wanted to come in. The cause is for the log. When ctx,
+// the context of the login, has ended, then that is the reason.
+func Fault(ctx context.Context, reason Reason, cause error) *Refused {
+	if ctx.Err() != nil {
 		reason = ReasonEnded
 	}
 	return &Refused{reason: reason, cause: cause}
@@ -131,12 +134,12 @@ func (r *Refused) by(c Credentials) *Refused {
 }
 
 // refusedBy makes a Refused of whatever a checker or a realm of the user's own has returned.
-func refusedBy(err error, otherwise Reason) *Refused {
+func refusedBy(ctx context.Context, err error, otherwise Reason) *Refused {
 	var refused *Refused
 	if errors.As(err, &refused) && refused != nil {
 		return refused
 	}
-	return Fault(otherwise, err)
+	return Fault(ctx, otherwise, err)
 }
 
 // shorten keeps a peer from filling our log with a name.

@@ -1,6 +1,7 @@
 package cred
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -48,4 +49,18 @@ func (u *userlist) stand(name string) Entry {
 	mac := hmac.New(sha256.New, u.key[:])
 	mac.Write([]byte(name))
 	return u.stands[binary.BigEndian.Uint64(mac.Sum(nil))%uint64(len(u.stands))]
+}
+
+// check looks the user up under the name that canonical makes of the one that was given, which is the avatar id as
+// well.
+func (u *userlist) check(ctx context.Context, hasher *Hasher, credentials Credentials, canonical func(string) string) (AvatarID, error) {
+	name, refused := claimed(credentials)
+	if refused != nil {
+		return AvatarID{}, refused
+	}
+	name = canonical(name)
+	if refused := checkEntry(ctx, hasher, credentials, u.entries[name], u.stand(name)); refused != nil {
+		return AvatarID{}, refused
+	}
+	return ID(name), nil
 }

@@ -1,0 +1,132 @@
+package cred
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+)
+
+// Key names one perspective of one service: login/Alice, login/Admin, chat/Alice. The names of perspectives belong to
+// their service; they need not exist before somebody asks for them.
+type Key struct{ Service, Perspective string }
+
+// String returns service/perspective.
+func (k Key) String() string { return k.Service + "/" + k.Perspective }
+
+// Service makes the perspectives of one service.
+type Service[Mind, Avatar any] interface {
+	// Perspective returns the perspective of that name for this identity, whose keyring has been looked at, and
+	// what is to be done when the identity lets go of it, which may be nil. It is called concurrently.
+	Perspective(ctx context.Context, name string, identity AvatarID, mind Mind) (avatar Avatar, logout func(), err error)
+}
+
+// ServiceFunc is a function that is a Service.
+type ServiceFunc[Mind, Avatar any] func(ctx context.Context, name string, identity AvatarID, mind Mind) (Avatar, func(), error)
+
+// Perspective implements Service.
+func (f ServiceFunc[Mind, Avatar]) Perspective(ctx context.Context, name string, identity AvatarID, mind Mind) (Avatar, func(), error) {
+	return f(ctx, name, identity, mind)
+}
+
+// Identities is the older model of Perspective Broker: an identity, which is who logs in, has a keyring, which
+// says which perspectives of which services it may have. Nothing may be had that is not on the keyring.
+//
+// Identities is a realm whose avatars are [Bearer]s: a portal lets an identity in, and the bearer attaches it to one
+// perspective after the other. It is safe for concurrent use.
+type Identities[Mind, Avatar any] struct {
+	config portalConfig
+
+	mu       sync.RWMutex
+	services map[string]Service[Mind, Avatar]
+	keyrings map[AvatarID]map[Key]struct{}
+}
+
+// NewIdentities makes a realm with no services and empty keyrings.
+func NewIdentities[Mind, Avatar any](opts ...PortalOption) *Identities[Mind, Avatar] {
+	return &Identities[Mind, Avatar]{
+		config:   newPortalConfig(opts),
+		services: map[string]Service[Mind, Avatar]{},
+		keyrings: map[AvatarID]map[Key]struct{}{},
+	}
+}
+
+// AddService adds a service. There can be one of each name.
+func (i *Identities[Mind, Avatar]) AddService(name string, service Service[Mind, Avatar]) error {
+	if name == "" || service == nil {
+		return errors.New("cred: AddService needs a name and a service")
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if _, ok := i.services[name]; ok {
+		return fmt.Errorf("cred: there is a service %q already", name)
+	}
+	i.services[name] = service
+	return nil
+}
+
+// Grant puts keys on an identity's keyring. Their service may be added later.
+func (i *Identities[Mind, Avatar]) Grant(identity AvatarID, keys ...Key) error {
+	if identity.IsZero() {
+		return errors.New("cred: Grant needs an identity: make one with cred.ID")
+	}
+	for _, key := range keys {
+		if key.Service == "" || key.Perspective == "" {
+			return fmt.Errorf("cred: the key %q for %s needs a service and a perspective", key, identity)
+		}
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.keyrings[identity] == nil {
+		i.keyrings[identity] = map[Key]struct{}{}
+	}
+	for _, key := range keys {
+		i.keyrings[identity][key] = struct{}{}
+	}
+	return nil
+}
+
+// Revoke takes keys off an identity's keyring. Perspectives that are attached stay so until they are logged out.
+func (i *Identities[Mind, Avatar]) Revoke(identity AvatarID, keys ...Key) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, key := range keys {
+		delete(i.keyrings[identity], key)
+	}
+	if len(i.keyrings[identity]) == 0 {
+		delete(i.keyrings, identity)
+	}
+}
+
+// Keyring returns the keys of an identity, in the order of their names.
+func (i *Identities[Mind, Avatar]) Keyring(identity AvatarID) []Key {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	return slices.SortedFunc(maps.Keys(i.keyrings[identity]), func(a, b Key) int {
+		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Perspective, b.Perspective))
+	})
+}
+
+// RequestAvatar implements Realm. An identity without keys gets in as well, and no further.
+func (i *Identities[Mind, Avatar]) RequestAvatar(_ context.Context, id AvatarID, mind Mind) (*Bearer[Mind, Avatar], func(), error) {
+	b := &Bearer[Mind, Avatar]{identities: i, id: id, mind: mind}
+	return b, b.leave, nil
+}
+
+// unlock returns the service of a key, if the identity has it. It does not tell anybody but the log whether there
+// is such a service.
+func (i *Identities[Mind, Avatar]) unlock(identity AvatarID, key Key) (Service[Mind, Avatar], *Refused) {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	if _, ok := i.keyrings[identity][key]; !ok {
+		return nil, Refuse(ReasonDenied, "the keyring of %s has no key for %q", identity, shorten(key.String()))
+	}
+	service, ok := i.services[key.Service]
+	if !ok {
+		return nil, Refuse(ReasonDenied, "the keyring of %s has a key for %q, and there is no such service", identity, key)
+	}
+	return service, nil
+}

@@ -1,0 +1,179 @@
+package cred
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// PasswordFile is a checker of users that are written in a file. The file is read again when it has changed: when
+// its time of modification, its size or the file of that name is another one. It accepts [KindUsernamePassword], and
+// [KindChallengeResponse] where the file holds passwords in plain text or as md5.
+//
+// A file that has become unreadable lets nobody in. One that can be read and not understood is reported to the log and the users of the
+// last good one stay, those that were taken out in the meantime included. Replace
+// the file by renaming a complete one over it; it may also be written in place.
+type PasswordFile struct {
+	path    string
+	config  fileConfig
+	key     standKey
+	reading sync.Mutex // whoever has it reads the file
+	loaded  atomic.Pointer[loadedFile]
+}
+
+// loadedFile is what the file contained when it was read. It does not change once made.
+type loadedFile struct {
+	users *userlist
+	info  os.FileInfo
+	// settled is false when the file was so young that it could be written again without its time changing.
+	settled bool
+}
+
+// settleTime is longer than the resolution of any file system's times: FAT's is two seconds.
+const settleTime = 2 * time.Second
+
+// NewPasswordFile makes a checker of a file in the format of Twisted's FilePasswordDB: one user a line, with columns
+// that a delimiter divides, "alice:sesame". Lines with too few columns are skipped, white space at a line's end is
+// not part of it, and the first line of a name counts. Other than in Twisted nobody can log in with an empty name
+// or password. The file must be there and be readable.
+func NewPasswordFile(path string, opts ...FileOption) (*PasswordFile, error) {
+	c := newFileConfig(opts)
+	if err := c.valid(); err != nil {
+		return nil, err
+	}
+	return openPasswordFile(path, c)
+}
+
+// NewHtpasswd makes a checker of a file that Apache's htpasswd writes: "alice:$2y$05$…", with bcrypt (-B), md5 (-m), sha1
+// (-s), and all else that [ParseEntry] reads. Empty lines and those that begin with # are skipped. The DES crypt of -d and the plain text of -p
+// are refused: their user cannot log in and the log says why.
+func NewHtpasswd(path string, opts ...CheckerOption) (*PasswordFile, error) {
+	c := newFileConfig(nil)
+	for _, o := range opts {
+		if o != nil {
+			o.applyFile(&c)
+		}
+	}
+	c.column, c.htpasswd = ColumnEntries, true
+	return openPasswordFile(path, c)
+}
+
+func openPasswordFile(path string, c fileConfig) (*PasswordFile, error) {
+	c.complete()
+	p := &PasswordFile{path: path, config: c, key: newStandKey()}
+	if _, err := p.read(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Accepts implements Checker.
+func (p *PasswordFile) Accepts(kind Kind) bool {
+	switch kind {
+	case KindUsernamePassword:
+		return true
+	case KindChallengeResponse:
+		if p.config.column != ColumnEntries {
+			return true
+		}
+		users, err := p.users()
+		return err == nil && users.answers
+	}
+	return false
+}
+
+// Check implements Checker.
+func (p *PasswordFile) Check(ctx context.Context, credentials Credentials) (AvatarID, error) {
+	if !p.Accepts(credentials.Kind()) {
+		return AvatarID{}, unhandled(credentials)
+	}
+	users, err := p.users()
+	if err != nil {
+		return AvatarID{}, Fault(ctx, ReasonStore, err)
+	}
+	return users.check(ctx, p.config.hasher, credentials, p.config.canonical)
+}
+
+// users returns those of the file as it is now.
+func (p *PasswordFile) users() (*userlist, error) {
+	info, err := os.Stat(p.path)
+	if err != nil {
+		return nil, fmt.Errorf("cred: cannot look at the password file: %w", err)
+	}
+	if loaded := p.loaded.Load(); loaded.is(info) {
+		return loaded.users, nil
+	}
+	p.reading.Lock()
+	defer p.reading.Unlock()
+	before := p.loaded.Load()
+	if before.is(info) {
+		return before.users, nil
+	}
+	return p.read()
+}
+
+// is says whether the file that was loaded is still this one.
+func (l *loadedFile) is(info os.FileInfo) bool {
+	return l.settled && os.SameFile(l.info, info) && l.info.ModTime().Equal(info.ModTime()) && l.info.Size() == info.Size()
+}
+
+// read reads the file and replaces what was loaded. It is called by one goroutine at a time.
+func (p *PasswordFile) read() (*userlist, error) {
+	begun := time.Now()
+	text, info, err := readRegular(p.path)
+	if err != nil {
+		return nil, err
+	}
+	before := p.loaded.Load()
+	age := begun.Sub(info.ModTime())
+	loaded := &loadedFile{info: info, settled: age > settleTime || age < -settleTime}
+	entries, err := p.config.parse(text)
+	switch {
+	case err == nil:
+		loaded.users = newUserlist(entries, p.key)
+	case before == nil:
+		return nil, fmt.Errorf("%s: %w", p.path, err)
+	default:
+		p.config.logger.Error("cred: the password file has changed and cannot be read; its former users stay", "file", p.path, "error", err)
+		loaded.users = before.users
+	}
+	p.loaded.Store(loaded)
+	return loaded.users, nil
+}
+
+// MaxPasswordFileBytes is how large a password file may be: a hundred thousand users with argon2id.
+const MaxPasswordFileBytes = 16 << 20
+
+// readRegular reads a whole file. It does not open pipes and devices, which could keep a login waiting for ever.
+func readRegular(path string) (string, os.FileInfo, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", nil, fmt.Errorf("cred: cannot look at the password file: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return "", nil, fmt.Errorf("cred: the password file %s is no regular file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", nil, fmt.Errorf("cred: cannot open the password file: %w", err)
+	}
+	defer f.Close()
+	// The file that was opened need not be the one that was looked at.
+	if info, err = f.Stat(); err != nil {
+		return "", nil, fmt.Errorf("cred: cannot look at the password file: %w", err)
+	}
+	var text strings.Builder
+	n, err := io.Copy(&text, io.LimitReader(f, MaxPasswordFileBytes+1))
+	if err != nil {
+		return "", nil, fmt.Errorf("cred: cannot read the password file: %w", err)
+	}
+	if n > MaxPasswordFileBytes {
+		return "", nil, fmt.Errorf("cred: the password file %s is larger than the %d bytes of MaxPasswordFileBytes", path, MaxPasswordFileBytes)
+	}
+	return text.String(), info, nil
+}

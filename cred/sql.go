@@ -1,0 +1,143 @@
+package cred
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+)
+
+// SQL is a checker of users in a database. It accepts [KindUsernamePassword], and [KindChallengeResponse] where
+// the password column is ColumnPlaintext or ColumnMD5Hex.
+type SQL struct {
+	db     *sql.DB
+	query  string
+	config sqlConfig
+	stand  atomic.Pointer[standIn]
+}
+
+// standIn is what is checked for unknown users: the entry that was read last, so that the work is that of the
+// store's own scheme and parameters without anybody having to say which those are.
+type standIn struct{ entry Entry }
+
+// SQLOption configures SQL. Every CheckerOption is one.
+type SQLOption interface{ applySQL(*sqlConfig) }
+
+type sqlConfig struct {
+	checkerConfig
+	column  Column
+	timeout time.Duration
+}
+
+type sqlOption func(*sqlConfig)
+
+func (o sqlOption) applySQL(c *sqlConfig) { o(c) }
+
+// WithQueryTimeout sets how long the database may take for the query of one login. Default: DefaultStoreTimeout.
+func WithQueryTimeout(d time.Duration) SQLOption {
+	return sqlOption(func(c *sqlConfig) { c.timeout = d })
+}
+
+// NewSQL makes a checker that asks the database. The query has one parameter, the username, in the
+// placeholder of its dialect (?, $1, @p1); it yields one row for a user and none for anybody else. The first
+// column is the password (see [WithColumn]); a second, if there is one, is the avatar id, which is the username otherwise:
+//
+//	SELECT password FROM users WHERE name = $1
+//	SELECT password, name FROM users WHERE lower(name) = lower(?) AND NOT locked
+//
+// Where the database does not distinguish upper from lower case, the query must give the avatar id, or one user has
+// many. The database stays the caller's to close.
+func NewSQL(db *sql.DB, query string, opts ...SQLOption) (*SQL, error) {
+	if db == nil || query == "" {
+		return nil, errors.New("cred: NewSQL needs a database and a query")
+	}
+	c := sqlConfig{checkerConfig: newCheckerConfig(), column: ColumnEntries, timeout: DefaultStoreTimeout}
+	for _, o := range opts {
+		if o != nil {
+			o.applySQL(&c)
+		}
+	}
+	if err := c.column.valid(); err != nil {
+		return nil, err
+	}
+	c.complete()
+	s := &SQL{db: db, query: query, config: c}
+	s.stand.Store(&standIn{c.column.decoy(c.hasher)})
+	return s, nil
+}
+
+// Accepts implements Checker.
+func (s *SQL) Accepts(kind Kind) bool {
+	return kind == KindUsernamePassword || kind == KindChallengeResponse && s.config.column != ColumnEntries
+}
+
+// Check implements Checker.
+func (s *SQL) Check(ctx context.Context, credentials Credentials) (AvatarID, error) {
+	if !s.Accepts(credentials.Kind()) {
+		return AvatarID{}, unhandled(credentials)
+	}
+	name, refused := claimed(credentials)
+	if refused != nil {
+		return AvatarID{}, refused
+	}
+	if !utf8.ValidString(name) {
+		// Databases take this for an error of the query's, which would look like a fault of the store.
+		return AvatarID{}, Refuse(ReasonMalformed, "the username is not valid UTF-8")
+	}
+	entry, id, err := s.lookUp(ctx, name)
+	if err != nil {
+		return AvatarID{}, Fault(ctx, ReasonStore, err)
+	}
+	if refused := checkEntry(ctx, s.config.hasher, credentials, entry, s.stand.Load().entry); refused != nil {
+		return AvatarID{}, refused
+	}
+	return id, nil
+}
+
+// lookUp returns a nil entry where there is no such user.
+func (s *SQL) lookUp(ctx context.Context, name string) (Entry, AvatarID, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.config.timeout)
+	defer cancel()
+	rows, err := s.db.QueryContext(ctx, s.query, name)
+	if err != nil {
+		return nil, AvatarID{}, fmt.Errorf("cred: asking the database for a user: %w", err)
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil || len(columns) < 1 || len(columns) > 2 {
+		return nil, AvatarID{}, fmt.Errorf("cred: the query for a user yields %d columns: it must yield the password, and the avatar id or nothing", len(columns))
+	}
+	if !rows.Next() {
+		return nil, AvatarID{}, rows.Err()
+	}
+	var password sql.NullString
+	avatar := sql.NullString{String: name, Valid: true}
+	if err := rows.Scan([]any{&password, &avatar}[:len(columns)]...); err != nil {
+		return nil, AvatarID{}, fmt.Errorf("cred: reading a user from the database: %w", err)
+	}
+	if rows.Next() {
+		return nil, AvatarID{}, errors.New("cred: the query for a user yields several rows: names must be unique")
+	}
+	if err := rows.Err(); err != nil {
+		return nil, AvatarID{}, fmt.Errorf("cred: reading a user from the database: %w", err)
+	}
+	if !avatar.Valid || avatar.String == "" {
+		return nil, AvatarID{}, errors.New("cred: the query for a user yields an empty avatar id")
+	}
+	return s.read(password), ID(avatar.String), nil
+}
+
+// read makes the entry of what the row has, and remembers it as the next unknown user's.
+func (s *SQL) read(password sql.NullString) Entry {
+	if !password.Valid {
+		return unusable{errors.New("cred: the password is NULL")}
+	}
+	entry := s.config.column.entry(password.String, s.config.hasher)
+	if _, bad := entry.(unusable); !bad {
+		s.stand.Store(&standIn{entry})
+	}
+	return entry
+}
