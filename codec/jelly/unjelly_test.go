@@ -162,6 +162,20 @@ func TestUnjellyMakesObjects(t *testing.T) {
 	assert.Same(t, p, p.Next.Next)
 }
 
+// An object may be a key in its own state. (Stock sends such a value, but cannot receive it.)
+func TestObjectAsKeyInItsOwnState(t *testing.T) {
+	var (
+		diary []string
+		v     any
+	)
+	d := decodeWith(t, testRegistry(t, &diary, ""), x("reference", 1, x("m.Witness", x("dictionary", x(x("dereference", 1), 1)))), &v)
+	require.NoError(t, Unjelly(d.Unbound(), nil, nil))
+	w := v.(*witness)
+	got, ok := w.state.(*Dict).Get(w)
+	assert.True(t, ok)
+	assert.Equal(t, int64(1), got)
+}
+
 func TestUnjellyKeepsOrder(t *testing.T) {
 	var diary []string
 	var v any
