@@ -1,0 +1,53 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/flavors"
+)
+
+// masterClass is the name under which the pond travels: that of the class in the stock program.
+const masterClass = "cache_classes.MasterDuckPond"
+
+// MasterDuckPond is the original. What changes it goes through flavors.Update, which runs in the pond's own actor.
+type MasterDuckPond struct {
+	flavors.Cacheable
+	ducks []string
+}
+
+// TypeToCopy names the class for the receiver.
+func (*MasterDuckPond) TypeToCopy() string { return masterClass }
+
+// StateToCacheAndObserveFor is what a new observer begins with. The library keeps the observers.
+func (p *MasterDuckPond) StateToCacheAndObserveFor(any, *flavors.Observer) any { return p.ducks }
+
+// Count prints how many ducks there are.
+func (p *MasterDuckPond) Count() { fmt.Printf("I have [%d] ducks\n", len(p.ducks)) }
+
+// AddDuck adds a duck, here and wherever the pond is watched. The Deferred completes when the update is on its way.
+func (p *MasterDuckPond) AddDuck(duck string) *actor.Deferred {
+	return flavors.Update(p, func(observers flavors.Observers) {
+		p.ducks = append(p.ducks, duck)
+		report(observers.CallRemote("addDuck", duck))
+		p.Count()
+	})
+}
+
+// RemoveDuck removes a duck, here and wherever the pond is watched.
+func (p *MasterDuckPond) RemoveDuck(duck string) *actor.Deferred {
+	return flavors.Update(p, func(observers flavors.Observers) {
+		if i := slices.Index(p.ducks, duck); i >= 0 {
+			p.ducks = slices.Delete(p.ducks, i, i+1)
+			report(observers.CallRemote("removeDuck", duck))
+		}
+		p.Count()
+	})
+}
+
+func report(err error) {
+	if err != nil {
+		fmt.Println("an update could not be sent:", err)
+	}
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/flavors"
+)
+
+// Receiver watches one pond.
+type Receiver struct {
+	flavors.Root
+	pond     *flavors.Cached[SlaveDuckPond]
+	once     sync.Once
+	shutdown chan struct{}
+}
+
+var errNoPond = errors.New("there is no pond to look at")
+
+// RemoteTakePond begins to watch a pond.
+func (r *Receiver) RemoteTakePond(pond *flavors.Cached[SlaveDuckPond]) error {
+	r.drop()
+	r.pond = pond
+	fmt.Println("got pond:", pond)
+	return r.RemoteCheckDucks()
+}
+
+// RemoteCheckDucks shows what is in the pond now.
+func (r *Receiver) RemoteCheckDucks() error {
+	if r.pond == nil {
+		return errNoPond
+	}
+	return r.pond.View((*SlaveDuckPond).show)
+}
+
+// RemoteIgnorePond stops watching: the sender is told.
+func (r *Receiver) RemoteIgnorePond() {
+	fmt.Println("dropping pond")
+	r.drop()
+}
+
+func (r *Receiver) drop() {
+	if r.pond != nil {
+		r.pond.Release()
+		r.pond = nil
+	}
+}
+
+// RemoteShutdown ends the program once its answer is on its way.
+func (r *Receiver) RemoteShutdown() { r.once.Do(func() { close(r.shutdown) }) }
+
+func receive(ctx context.Context, rt *actor.Runtime, url string) error {
+	known := jelly.NewRegistry()
+	if err := flavors.RegisterCache[SlaveDuckPond](known, masterClass); err != nil {
+		return err
+	}
+	receiver := &Receiver{shutdown: make(chan struct{})}
+	ln, err := broker.Listen(rt, url, receiver, broker.WithRegistry(known))
+	if err != nil {
+		return err
+	}
+	fmt.Println("listening", ln.URL())
+	select {
+	case <-ctx.Done():
+	case <-receiver.shutdown:
+	}
+	return nil
+}
