@@ -59,7 +59,7 @@ func (c coordinates) MarshalText() ([]byte, error) {
 	return []byte("here"), nil
 }
 
-type byPointer struct{ n int }
+type byPointer struct{ _ int }
 
 func (*byPointer) MarshalText() ([]byte, error) { return []byte("by pointer"), nil }
 
