@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import checks_caches  # noqa: F401 (importing them registers them)
 import checks_calls  # noqa: F401
 import checks_failures  # noqa: F401
+import checks_interop  # noqa: F401
 import checks_login  # noqa: F401
 import checks_references  # noqa: F401
 import checks_values  # noqa: F401
