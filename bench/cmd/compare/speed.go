@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/perspectivebroker/pb/bench/internal/child"
+	"github.com/perspectivebroker/pb/bench/internal/codecs"
+	"github.com/perspectivebroker/pb/bench/internal/report"
+	"github.com/perspectivebroker/pb/bench/internal/systems"
+)
+
+// workload is a kind of load that all systems get.
+type workload struct {
+	name    string
+	conns   int
+	callers int
+	payload int // 0: add two numbers
+}
+
+// bulkSize is the payload of bulk: near the largest string that stock Twisted takes.
+const bulkSize = 512 << 10
+
+var workloads = []workload{
+	{name: "serial", conns: 1, callers: 1},
+	{name: "pipelined", conns: 1, callers: 256},
+	{name: "multi", conns: 64, callers: 64 * 8},
+	{name: "bulk", conns: 1, callers: 1, payload: bulkSize},
+}
+
+// pace is how long things take.
+type pace struct {
+	rounds      int
+	warm, round time.Duration
+	codec       time.Duration
+}
+
+var (
+	quickPace = pace{rounds: 3, warm: 60 * time.Millisecond, round: 250 * time.Millisecond, codec: 25 * time.Millisecond}
+	fullPace  = pace{rounds: 7, warm: 200 * time.Millisecond, round: time.Second, codec: 100 * time.Millisecond}
+)
+
+func paceOf(o options) pace {
+	p := fullPace
+	if o.quick {
+		p = quickPace
+	}
+	if o.rounds > 0 {
+		p.rounds = o.rounds
+	}
+	return p
+}
+
+// speed measures all workloads, one after the other.
+func speed(ctx context.Context, o options) ([]report.Row, error) {
+	list, err := chosen(o)
+	if err != nil {
+		return nil, err
+	}
+	wanted := names(o.workloads)
+	is := func(name string) bool { return len(wanted) == 0 || wanted[name] }
+	pairs, end := startAll(ctx, list)
+	var rows []report.Row
+	for _, w := range workloads {
+		if !is(w.name) {
+			continue
+		}
+		measured, err := compare(ctx, pairs, w, paceOf(o))
+		rows = append(rows, measured...)
+		if err != nil {
+			end()
+			return rows, err
+		}
+	}
+	end()
+	if is("fanout") {
+		rows = append(rows, report.Row{Name: "ours", Workload: "fanout", Note: "not available: there are no Cacheables yet"})
+	}
+	if is("codec") {
+		fmt.Fprintln(os.Stderr, "codec")
+		measured, err := codecs.Measure(paceOf(o).rounds, paceOf(o).codec)
+		rows = append(rows, measured...)
+		if err != nil {
+			return rows, err
+		}
+	}
+	return rows, nil
+}
+
+// series is what the rounds of one system have shown.
+type series struct {
+	pair                *child.Pair
+	rate, p50, p99, cpu []float64
+}
+
+// compare puts all systems under one workload, in interleaved rounds.
+func compare(ctx context.Context, pairs []*child.Pair, w workload, p pace) ([]report.Row, error) {
+	var all []*series
+	for _, pair := range pairs {
+		if !suits(pair.System, w) {
+			continue
+		}
+		if _, err := pair.Client.Ask(child.Request{Op: child.OpOpen, Conns: w.conns, Callers: w.callers, Payload: w.payload}); err != nil {
+			return nil, err
+		}
+		all = append(all, &series{pair: pair})
+	}
+	for round := range p.rounds {
+		fmt.Fprintf(os.Stderr, "\r%s, round %d of %d ", w.name, round+1, p.rounds)
+		for i := range all {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			// Each round begins with another system, so that none always follows the same.
+			if err := all[(i+round)%len(all)].round(p); err != nil {
+				return nil, err
+			}
+		}
+	}
+	fmt.Fprintln(os.Stderr)
+	var rows []report.Row
+	for _, s := range all {
+		if _, err := s.pair.Client.Ask(child.Request{Op: child.OpClose}); err != nil {
+			return rows, err
+		}
+		rows = append(rows, s.row(w))
+	}
+	return rows, nil
+}
+
+func suits(s systems.System, w workload) bool {
+	return (!s.OneCaller || w.callers == w.conns) && (s.MostConns == 0 || w.conns <= s.MostConns)
+}
+
+// round warms the system up and then measures it.
+func (s *series) round(p pace) error {
+	if _, err := s.pair.Client.Ask(child.Request{Op: child.OpRun, Millis: int(p.warm.Milliseconds())}); err != nil {
+		return err
+	}
+	before, err := s.pair.Server.Ask(child.Request{Op: child.OpUsage})
+	if err != nil {
+		return err
+	}
+	r, err := s.pair.Client.Ask(child.Request{Op: child.OpRun, Millis: int(p.round.Milliseconds())})
+	if err != nil {
+		return err
+	}
+	after, err := s.pair.Server.Ask(child.Request{Op: child.OpUsage})
+	if err != nil {
+		return err
+	}
+	s.rate = append(s.rate, float64(r.Calls)/r.Seconds)
+	s.p50, s.p99 = append(s.p50, r.P50), append(s.p99, r.P99)
+	s.cpu = append(s.cpu, (r.CPU+after.CPU-before.CPU)/float64(r.Calls))
+	return nil
+}
+
+func (s *series) row(w workload) report.Row {
+	row := report.Row{
+		Name: s.pair.System.Name, Workload: w.name, Rates: s.rate,
+		Rate: report.Median(s.rate), P50: report.Median(s.p50), P99: report.Median(s.p99), CPU: report.Median(s.cpu),
+	}
+	row.MBs = row.Rate * float64(w.payload) / 1e6
+	return row
+}

@@ -1,0 +1,123 @@
+package child
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"time"
+
+	"github.com/perspectivebroker/pb/bench/internal/systems"
+)
+
+// Process is a child, seen by the one that started it.
+type Process struct {
+	name string
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+	out  *json.Decoder
+}
+
+// Pair is a system's two processes.
+type Pair struct {
+	System         systems.System
+	Server, Client *Process
+}
+
+// Roles that this program plays when it is a child: -role server -system NAME, and -role client -system NAME -addr ADDRESS.
+const (
+	RoleServer = "server"
+	RoleClient = "client"
+)
+
+// startTimeout is how long a child may take to be ready, and endTimeout to end.
+const (
+	startTimeout = 20 * time.Second
+	endTimeout   = 5 * time.Second
+)
+
+// StartPair starts a system's server and its client, which has not connected yet.
+func StartPair(ctx context.Context, s systems.System) (*Pair, error) {
+	server, addr, err := start(ctx, s, RoleServer)
+	if err != nil {
+		return nil, err
+	}
+	client, _, err := start(ctx, s, RoleClient, "-addr", addr)
+	if err != nil {
+		return nil, errors.Join(err, server.End())
+	}
+	return &Pair{System: s, Server: server, Client: client}, nil
+}
+
+// End ends both processes.
+func (p *Pair) End() error { return errors.Join(p.Client.End(), p.Server.End()) }
+
+func start(ctx context.Context, s systems.System, role string, more ...string) (p *Process, addr string, err error) {
+	args := append([]string{"-role", role, "-system", s.Name}, more...)
+	program := s.Interpreter
+	if program == "" {
+		if program, err = os.Executable(); err != nil {
+			return nil, "", err
+		}
+	} else {
+		args = append([]string{"-c", s.Script}, args...)
+	}
+	p = &Process{name: s.Name + "'s " + role, cmd: exec.CommandContext(ctx, program, args...)}
+	p.cmd.Stderr = os.Stderr
+	p.cmd.WaitDelay = endTimeout
+	if p.in, err = p.cmd.StdinPipe(); err != nil {
+		return nil, "", err
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, "", err
+	}
+	if err := p.cmd.Start(); err != nil {
+		return nil, "", fmt.Errorf("starting %s: %w", p.name, err)
+	}
+	p.out = json.NewDecoder(bufio.NewReader(out))
+	late := time.AfterFunc(startTimeout, func() { _ = p.cmd.Process.Kill() })
+	defer late.Stop()
+	reply, err := p.read()
+	if err != nil {
+		return nil, "", errors.Join(fmt.Errorf("%s did not start: %w", p.name, err), p.End())
+	}
+	return p, reply.Addr, nil
+}
+
+// Ask has the child do something and waits until it is done.
+func (p *Process) Ask(r Request) (Reply, error) {
+	line, err := json.Marshal(r)
+	if err != nil {
+		return Reply{}, err
+	}
+	if _, err := p.in.Write(append(line, '\n')); err != nil {
+		return Reply{}, fmt.Errorf("%s: %w", p.name, err)
+	}
+	return p.read()
+}
+
+func (p *Process) read() (reply Reply, err error) {
+	if err = p.out.Decode(&reply); err == nil && reply.Error != "" {
+		err = errors.New(reply.Error)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", p.name, err)
+	}
+	return reply, err
+}
+
+// End ends the child, which has no choice.
+func (p *Process) End() error {
+	_ = p.in.Close()
+	late := time.AfterFunc(endTimeout, func() { _ = p.cmd.Process.Kill() })
+	defer late.Stop()
+	if err := p.cmd.Wait(); err != nil {
+		return fmt.Errorf("%s ended badly: %w", p.name, err)
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+package codecs
+
+import (
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/perspectivebroker/pb/bench/internal/report"
+)
+
+// Measure runs every codec on every value, each for the given time in each round, with the rounds interleaved.
+func Measure(rounds int, each time.Duration) ([]report.Row, error) {
+	var rows []report.Row
+	for _, v := range values() {
+		all, err := subjects(v)
+		if err != nil {
+			return nil, err
+		}
+		for _, step := range []string{"encode", "decode"} {
+			measured, err := measure(all, step, rounds, each)
+			if err != nil {
+				return nil, fmt.Errorf("%s of %s: %w", step, v.name, err)
+			}
+			for i, s := range all {
+				row := measured[i]
+				row.Name, row.Workload = s.name, "codec-"+step+"-"+v.name
+				rows = append(rows, row)
+			}
+		}
+	}
+	return rows, nil
+}
+
+func measure(all []subject, step string, rounds int, each time.Duration) ([]report.Row, error) {
+	times, allocs := make([][]float64, len(all)), make([][]float64, len(all))
+	for round := range rounds {
+		for i := range all {
+			// Each round begins with another, so that none is always the one after the garbage of a certain other.
+			i = (i + round) % len(all)
+			f := all[i].encode
+			if step == "decode" {
+				f = all[i].decode
+			}
+			ns, n, err := repeat(f, each)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", all[i].name, err)
+			}
+			times[i], allocs[i] = append(times[i], ns), append(allocs[i], n)
+		}
+	}
+	rows := make([]report.Row, len(all))
+	for i := range all {
+		ns, n := report.Median(times[i]), report.Median(allocs[i])
+		rows[i] = report.Row{NsPerOp: ns, Rate: 1e9 / ns, Allocs: &n}
+	}
+	return rows, nil
+}
+
+// repeat runs f for about the given time and says what one run took, and how many allocations it made, in whole numbers.
+func repeat(f func() error, each time.Duration) (ns, allocs float64, err error) {
+	// What it takes is found by running it a tenth of the time, which also warms it up.
+	n := 0
+	for start := time.Now(); n == 0 || time.Since(start) < each/10; n++ {
+		if err := f(); err != nil {
+			return 0, 0, err
+		}
+	}
+	n *= 10
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	start := time.Now()
+	for range n {
+		if err := f(); err != nil {
+			return 0, 0, err
+		}
+	}
+	took := time.Since(start)
+	runtime.ReadMemStats(&after)
+	return float64(took) / float64(n), float64((after.Mallocs - before.Mallocs) / uint64(n)), nil
+}

@@ -1,0 +1,132 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+)
+
+// WriteTables prints the report for people: a table for each workload, with how many times better ours is than each of the others, and
+// what became of the targets.
+func (r *Report) WriteTables(w io.Writer) {
+	h := r.Host
+	fmt.Fprintf(w, "%s · %d × %s · %s · load %s\n", h.Date, h.Cores, h.CPU, h.Go, h.Load)
+	var order []string
+	byWorkload := map[string][]Row{}
+	for _, row := range r.Rows {
+		if _, ok := byWorkload[row.Workload]; !ok {
+			order = append(order, row.Workload)
+		}
+		byWorkload[row.Workload] = append(byWorkload[row.Workload], row)
+	}
+	for _, workload := range order {
+		writeTable(w, workload, byWorkload[workload])
+	}
+	if verdicts := r.Verdicts(); len(verdicts) > 0 {
+		writeVerdicts(w, verdicts)
+	}
+}
+
+// column is a column that is shown when any row has it.
+type column struct {
+	head string
+	cell func(Row) string
+}
+
+var columns = []column{
+	{"n", func(r Row) string { return number(float64(r.N), 0) }},
+	{"calls/s", func(r Row) string { return number(r.Rate, 0) }},
+	{"p50 µs", func(r Row) string { return number(r.P50, 1) }},
+	{"p99 µs", func(r Row) string { return number(r.P99, 1) }},
+	{"MB/s", func(r Row) string { return number(r.MBs, 0) }},
+	{"CPU µs", func(r Row) string { return number(r.CPU, 2) }},
+	{"ns/op", func(r Row) string { return number(r.NsPerOp, 0) }},
+	{"allocs", func(r Row) string {
+		if n, ok := allocs(r); ok {
+			return fmt.Sprintf("%.0f", n)
+		}
+		return ""
+	}},
+	{"bytes", func(r Row) string { return number(r.Bytes, 0) }},
+	{"heap", func(r Row) string { return number(r.Heap, 0) }},
+	{"stack", func(r Row) string { return number(r.Stack, 0) }},
+	{"RSS", func(r Row) string { return number(r.RSS, 0) }},
+	{"goroutines", func(r Row) string { return number(r.Goroutines, 2) }},
+}
+
+func number(v float64, digits int) string {
+	if v == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.*f", digits, v)
+}
+
+func writeTable(w io.Writer, workload string, rows []Row) {
+	fmt.Fprintf(w, "\n%s\n", workload)
+	if len(shownColumns(rows)) == 0 {
+		for _, row := range rows {
+			fmt.Fprintf(w, "  %s: %s\n", row.Name, row.Note)
+		}
+		return
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	shown := shownColumns(rows)
+	heads := []string{"", "system"}
+	for _, c := range shown {
+		heads = append(heads, c.head)
+	}
+	ours, measured := rows[0], comparison(workload)
+	compare := ours.Name == "ours" && ours.N == 0 && ours.Bytes == 0 && len(rows) > 1
+	if compare {
+		heads = append(heads, "ours is better by ("+measured.name+")")
+	}
+	fmt.Fprintln(t, strings.Join(heads, "\t")+"\t")
+	for _, row := range rows {
+		cells := []string{"", row.Name}
+		for _, c := range shown {
+			cells = append(cells, c.cell(row))
+		}
+		if compare {
+			cells = append(cells, fmt.Sprintf("%.2f x", ahead(measured, ours, row)))
+		}
+		fmt.Fprintln(t, strings.Join(cells, "\t")+"\t")
+	}
+	_ = t.Flush()
+}
+
+func shownColumns(rows []Row) (shown []column) {
+	for _, c := range columns {
+		for _, row := range rows {
+			if c.cell(row) != "" {
+				shown = append(shown, c)
+				break
+			}
+		}
+	}
+	return shown
+}
+
+// comparison is by what the systems are compared under a workload.
+func comparison(workload string) measure {
+	switch {
+	case workload == "serial":
+		return p50
+	case strings.HasPrefix(workload, "codec"):
+		return perOp
+	}
+	return rate
+}
+
+func writeVerdicts(w io.Writer, verdicts []Verdict) {
+	fmt.Fprintln(w, "\ntargets")
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, v := range verdicts {
+		met := "MISSED"
+		if v.Met {
+			met = "met"
+		}
+		fmt.Fprintf(t, "  %s\t%s\twanted %s\t%s\n", v.What, v.Reached, v.Wanted, met)
+	}
+	_ = t.Flush()
+}

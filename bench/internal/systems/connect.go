@@ -1,0 +1,89 @@
+package systems
+
+import (
+	"context"
+	"net"
+	"net/http"
+
+	"connectrpc.com/connect"
+	"github.com/perspectivebroker/pb/bench/internal/benchpb"
+	"github.com/perspectivebroker/pb/bench/internal/benchpb/benchpbconnect"
+	"github.com/perspectivebroker/pb/bench/internal/load"
+)
+
+// manyStreams is how many calls HTTP/2 lets be under way on one connection; the default of 250 would hold up the 256 callers.
+const manyStreams = 1024
+
+// connectGo is connect-go with its own protocol over HTTP/2 without TLS.
+func connectGo() System {
+	return System{Name: "connect", Serve: serveConnect, Dial: dialConnect, Optional: true}
+}
+
+// connectBench is the service for connect-go.
+type connectBench struct{}
+
+// Add adds.
+func (connectBench) Add(_ context.Context, r *connect.Request[benchpb.AddRequest]) (*connect.Response[benchpb.AddReply], error) {
+	return connect.NewResponse(&benchpb.AddReply{Sum: r.Msg.GetA() + r.Msg.GetB()}), nil
+}
+
+// Echo sends its argument back.
+func (connectBench) Echo(_ context.Context, r *connect.Request[benchpb.EchoRequest]) (*connect.Response[benchpb.EchoReply], error) {
+	return connect.NewResponse(&benchpb.EchoReply{Payload: r.Msg.GetPayload()}), nil
+}
+
+func clearHTTP2() *http.Protocols {
+	p := &http.Protocols{}
+	p.SetUnencryptedHTTP2(true)
+	return p
+}
+
+func serveConnect() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	mux := http.NewServeMux()
+	mux.Handle(benchpbconnect.NewBenchHandler(connectBench{}))
+	server := &http.Server{
+		Handler: mux, Protocols: clearHTTP2(), HTTP2: &http.HTTP2Config{MaxConcurrentStreams: manyStreams},
+	}
+	go func() { _ = server.Serve(ln) }()
+	return ln.Addr().String(), nil
+}
+
+func dialConnect(ctx context.Context, addr string) (load.Client, error) {
+	transport := &http.Transport{Protocols: clearHTTP2()}
+	c := &connectClient{transport, benchpbconnect.NewBenchClient(&http.Client{Transport: transport}, "http://"+addr)}
+	_, err := c.Add(ctx, 1, 2)
+	return c, err
+}
+
+type connectClient struct {
+	transport *http.Transport
+	bench     benchpbconnect.BenchClient
+}
+
+// Add implements load.Client.
+func (c *connectClient) Add(ctx context.Context, a, b int) (int, error) {
+	reply, err := c.bench.Add(ctx, connect.NewRequest(&benchpb.AddRequest{A: int64(a), B: int64(b)}))
+	if err != nil {
+		return 0, err
+	}
+	return int(reply.Msg.GetSum()), nil
+}
+
+// Echo implements load.Client.
+func (c *connectClient) Echo(ctx context.Context, payload []byte) ([]byte, error) {
+	reply, err := c.bench.Echo(ctx, connect.NewRequest(&benchpb.EchoRequest{Payload: payload}))
+	if err != nil {
+		return nil, err
+	}
+	return reply.Msg.GetPayload(), nil
+}
+
+// Close implements load.Client.
+func (c *connectClient) Close() error {
+	c.transport.CloseIdleConnections()
+	return nil
+}

@@ -1,0 +1,72 @@
+package systems
+
+import (
+	"context"
+	"net"
+
+	"github.com/perspectivebroker/pb/bench/internal/benchpb"
+	"github.com/perspectivebroker/pb/bench/internal/load"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+// grpcSystem is grpc-go without TLS.
+func grpcSystem() System {
+	return System{Name: "grpc", Serve: serveGRPC, Dial: dialGRPC}
+}
+
+// protoBench is the service for what is generated from bench.proto.
+type protoBench struct {
+	benchpb.UnimplementedBenchServer
+}
+
+// Add adds.
+func (*protoBench) Add(_ context.Context, r *benchpb.AddRequest) (*benchpb.AddReply, error) {
+	return &benchpb.AddReply{Sum: r.GetA() + r.GetB()}, nil
+}
+
+// Echo sends its argument back.
+func (*protoBench) Echo(_ context.Context, r *benchpb.EchoRequest) (*benchpb.EchoReply, error) {
+	return &benchpb.EchoReply{Payload: r.GetPayload()}, nil
+}
+
+func serveGRPC() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	server := grpc.NewServer()
+	benchpb.RegisterBenchServer(server, &protoBench{})
+	go func() { _ = server.Serve(ln) }()
+	return ln.Addr().String(), nil
+}
+
+func dialGRPC(ctx context.Context, addr string) (load.Client, error) {
+	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return nil, err
+	}
+	c := &grpcClient{conn, benchpb.NewBenchClient(conn)}
+	// A gRPC client connects with its first call.
+	if _, err = c.Add(ctx, 1, 2); err != nil {
+		_ = conn.Close()
+	}
+	return c, err
+}
+
+type grpcClient struct {
+	*grpc.ClientConn
+	bench benchpb.BenchClient
+}
+
+// Add implements load.Client.
+func (c *grpcClient) Add(ctx context.Context, a, b int) (int, error) {
+	reply, err := c.bench.Add(ctx, &benchpb.AddRequest{A: int64(a), B: int64(b)})
+	return int(reply.GetSum()), err
+}
+
+// Echo implements load.Client.
+func (c *grpcClient) Echo(ctx context.Context, payload []byte) ([]byte, error) {
+	reply, err := c.bench.Echo(ctx, &benchpb.EchoRequest{Payload: payload})
+	return reply.GetPayload(), err
+}

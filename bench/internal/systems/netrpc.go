@@ -1,0 +1,64 @@
+package systems
+
+import (
+	"context"
+	"net"
+	"net/rpc"
+
+	"github.com/perspectivebroker/pb/bench/internal/load"
+)
+
+// netRPC is the standard library's net/rpc with its own encoding, gob.
+func netRPC() System {
+	return System{Name: "netrpc", Serve: serveNetRPC, Dial: dialNetRPC}
+}
+
+// RPCBench is the service; net/rpc wants it exported.
+type RPCBench struct{}
+
+// AddArgs are the arguments of Add.
+type AddArgs struct{ A, B int }
+
+// Add adds.
+func (*RPCBench) Add(args *AddArgs, sum *int) error {
+	*sum = args.A + args.B
+	return nil
+}
+
+// Echo sends its argument back.
+func (*RPCBench) Echo(payload *[]byte, echo *[]byte) error {
+	*echo = *payload
+	return nil
+}
+
+func serveNetRPC() (string, error) {
+	server := rpc.NewServer()
+	if err := server.RegisterName("Bench", &RPCBench{}); err != nil {
+		return "", err
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	go server.Accept(ln)
+	return ln.Addr().String(), nil
+}
+
+func dialNetRPC(_ context.Context, addr string) (load.Client, error) {
+	c, err := rpc.Dial("tcp", addr)
+	return &netRPCClient{c}, err
+}
+
+type netRPCClient struct{ *rpc.Client }
+
+// Add implements load.Client.
+func (c *netRPCClient) Add(_ context.Context, a, b int) (sum int, err error) {
+	err = c.Call("Bench.Add", &AddArgs{A: a, B: b}, &sum)
+	return sum, err
+}
+
+// Echo implements load.Client.
+func (c *netRPCClient) Echo(_ context.Context, payload []byte) (echo []byte, err error) {
+	err = c.Call("Bench.Echo", &payload, &echo)
+	return echo, err
+}

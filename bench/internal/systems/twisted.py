@@ -1,0 +1,139 @@
+"""The two ends of stock Perspective Broker for cmd/compare: what client.go and load.go are in Go, in Python.
+
+Requests come as JSON, one a line, and are answered so; see package child."""
+import argparse
+import json
+import resource
+import sys
+import time
+
+from twisted.internet import defer, protocol, reactor, stdio
+from twisted.protocols import basic
+from twisted.spread import pb
+
+
+class Bench(pb.Root):
+    def remote_add(self, a, b):
+        return a + b
+
+    def remote_echo(self, payload):
+        return payload
+
+
+def cpu():
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return (used.ru_utime + used.ru_stime) * 1e6
+
+
+def quantile(ordered, q):
+    return ordered[min(int(q * len(ordered)), len(ordered) - 1)] * 1e6 if ordered else 0
+
+
+class Client:
+    def __init__(self, addr):
+        host, _, port = addr.rpartition(":")
+        self.host, self.port = host, int(port)
+        self.factories, self.roots, self.callers = [], [], []
+
+    def root(self):
+        factory = pb.PBClientFactory()
+        self.factories.append(factory)
+        reactor.connectTCP(self.host, self.port, factory)
+        return factory.getRootObject()
+
+    @defer.inlineCallbacks
+    def open(self, request):
+        for _ in range(request.get("conns", 1)):
+            self.roots.append((yield self.root()))
+        size = request.get("payload", 0)
+        for i in range(request.get("callers", 1)):
+            self.callers.append((self.roots[i % len(self.roots)], bytes(n * 7 & 0xFF for n in range(size))))
+
+    @defer.inlineCallbacks
+    def run(self, request):
+        took, begin, used = [], time.perf_counter(), cpu()
+        end = begin + request["millis"] / 1e3
+        yield defer.gatherResults([self.loop(root, payload, end, took) for root, payload in self.callers])
+        seconds, used = time.perf_counter() - begin, cpu() - used
+        took.sort()
+        return {"calls": len(took), "seconds": seconds, "cpu_us": used,
+                "p50_us": quantile(took, 0.5), "p99_us": quantile(took, 0.99)}
+
+    def loop(self, root, payload, end, took):
+        """One caller. Plain callbacks: inlineCallbacks would be measured too."""
+        done = defer.Deferred()
+        state = [time.perf_counter(), 0]
+
+        def call():
+            state[1] += 1
+            if payload:
+                d = root.callRemote("echo", payload)
+            else:
+                d = root.callRemote("add", state[1] & 0xFF, 2)
+            d.addCallbacks(answered, done.errback)
+
+        def answered(answer):
+            good = len(answer) == len(payload) if payload else answer == (state[1] & 0xFF) + 2
+            if not good:
+                done.errback(ValueError("a wrong answer"))
+                return
+            now = time.perf_counter()
+            took.append(now - state[0])
+            state[0] = now
+            if now < end:
+                call()
+            else:
+                done.callback(None)
+
+        call()
+        return done
+
+    def close(self, request):
+        for factory in self.factories:
+            factory.disconnect()
+        self.factories, self.roots, self.callers = [], [], []
+
+
+class Conversation(basic.LineReceiver):
+    delimiter = b"\n"
+
+    def __init__(self, ready, client=None):
+        self.ready, self.client = ready, client
+
+    def connectionMade(self):
+        self.reply(self.ready)
+
+    def reply(self, what):
+        self.sendLine(json.dumps(what or {}).encode())
+
+    def lineReceived(self, line):
+        request = json.loads(line)
+        op = request["op"]
+        if op == "usage":
+            self.reply({"cpu_us": cpu()})
+        elif self.client is None or op not in ("open", "run", "close"):
+            self.reply({"error": "there is no %s here" % op})
+        else:
+            d = defer.maybeDeferred(getattr(self.client, op), request)
+            d.addCallbacks(self.reply, lambda f: self.reply({"error": f.getErrorMessage()}))
+
+    def connectionLost(self, reason=protocol.connectionDone):
+        if reactor.running:
+            reactor.stop()
+
+
+def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("-role")
+    options.add_argument("-system")
+    options.add_argument("-addr")
+    args = options.parse_args(sys.argv[1:])
+    if args.role == "server":
+        port = reactor.listenTCP(0, pb.PBServerFactory(Bench()), interface="127.0.0.1", backlog=2000)
+        stdio.StandardIO(Conversation({"addr": "127.0.0.1:%d" % port.getHost().port}))
+    else:
+        stdio.StandardIO(Conversation({}, Client(args.addr)))
+    reactor.run()
+
+
+main()
