@@ -41,11 +41,18 @@ func (b *Bearer[Mind, Avatar]) Attach(ctx context.Context, key Key, mind Mind) (
 	if refused := b.begin(); refused != nil {
 		return nil, refused
 	}
+	var session *Session[Avatar] // set before anybody else can know of it, and so before its logout
 	realm := RealmFunc[Mind, Avatar](func(ctx context.Context, id AvatarID, mind Mind) (Avatar, func(), error) {
-		return service.Perspective(ctx, key.Perspective, id, mind)
+		avatar, logout, err := service.Perspective(ctx, key.Perspective, id, mind)
+		return avatar, func() {
+			defer b.detach(session)
+			if logout != nil {
+				logout()
+			}
+		}, err
 	})
-	session, err := enter(ctx, realm, b.id, mind, b.identities.config.logger)
-	if err != nil {
+	var err error
+	if session, err = enter(ctx, realm, b.id, mind, b.identities.config.logger); err != nil {
 		b.end(nil)
 		return nil, refusedBy(ctx, err, ReasonRealm)
 	}
@@ -53,7 +60,6 @@ func (b *Bearer[Mind, Avatar]) Attach(ctx context.Context, key Key, mind Mind) (
 		session.Logout()
 		return nil, Refuse(ReasonDenied, "%s logged out while %q was being attached", b.id, key)
 	}
-	context.AfterFunc(session.Context(), func() { b.detach(session) })
 	return session, nil
 }
 

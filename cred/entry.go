@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/md5" //nolint:gosec // what Perspective Broker's challenge can be checked against
 	"fmt"
+	"io"
 	"strings"
 )
 
@@ -30,10 +31,15 @@ type Entry interface {
 	Encode() string
 	// String returns the scheme.
 	fmt.Stringer
+	// Format prints the scheme, whatever the verb.
+	fmt.Formatter
 
 	// verify does the work of the hash, all of it in any case, and compares.
 	verify(password []byte) bool
 }
+
+// show prints an entry.
+func show(f fmt.State, e Entry) { _, _ = io.WriteString(f, string(e.Scheme())) }
 
 // answerable are the entries that a challenge can be checked against.
 type answerable interface {
@@ -56,6 +62,8 @@ func (plaintext) Scheme() Scheme   { return SchemePlaintext }
 func (e plaintext) Encode() string { return prefixCleartext + string(e.password) }
 func (plaintext) String() string   { return string(SchemePlaintext) }
 
+func (e plaintext) Format(f fmt.State, _ rune) { show(f, e) }
+
 func (e plaintext) verify(password []byte) bool { return equal(string(password), string(e.password)) }
 
 func (e plaintext) answers(c ChallengeResponse) bool { return c.CheckPassword(e.password) }
@@ -69,6 +77,8 @@ type md5Entry struct{ digest [md5.Size]byte }
 func (md5Entry) Scheme() Scheme   { return SchemeMD5 }
 func (e md5Entry) Encode() string { return prefixMD5 + base64Text(e.digest[:]) }
 func (md5Entry) String() string   { return string(SchemeMD5) }
+
+func (e md5Entry) Format(f fmt.State, _ rune) { show(f, e) }
 
 func (e md5Entry) verify(password []byte) bool {
 	digest := md5.Sum(password)
@@ -84,6 +94,8 @@ func (unusable) Scheme() Scheme       { return "unusable" }
 func (unusable) Encode() string       { return "" }
 func (unusable) String() string       { return "unusable" }
 func (unusable) verify(_ []byte) bool { return false }
+
+func (e unusable) Format(f fmt.State, _ rune) { show(f, e) }
 
 // ParseEntry reads an entry from the text that is stored, under the default [HashLimits].
 func ParseEntry(text string) (Entry, error) { return parseEntry(text, DefaultHashLimits()) }

@@ -56,6 +56,8 @@ func (e sha1Entry) Scheme() Scheme {
 
 func (e sha1Entry) String() string { return string(e.Scheme()) }
 
+func (e sha1Entry) Format(f fmt.State, _ rune) { show(f, e) }
+
 func (e sha1Entry) Encode() string {
 	prefix := prefixSHA
 	if e.salt != nil {
@@ -85,8 +87,10 @@ func parseAPR1(text string) (Entry, error) {
 	return apr1Entry{salt, hash}, nil
 }
 
-func (apr1Entry) Scheme() Scheme   { return SchemeAPR1 }
-func (apr1Entry) String() string   { return string(SchemeAPR1) }
+func (apr1Entry) Scheme() Scheme               { return SchemeAPR1 }
+func (apr1Entry) String() string               { return string(SchemeAPR1) }
+func (e apr1Entry) Format(f fmt.State, _ rune) { show(f, e) }
+
 func (e apr1Entry) Encode() string { return prefixAPR1 + e.salt + "$" + e.hash }
 
 func (e apr1Entry) verify(password []byte) bool {

@@ -109,6 +109,8 @@ func (e *argon2idEntry) parseParams(text string, limits Argon2idParams) error {
 func (argon2idEntry) Scheme() Scheme { return SchemeArgon2id }
 func (argon2idEntry) String() string { return string(SchemeArgon2id) }
 
+func (e argon2idEntry) Format(f fmt.State, _ rune) { show(f, e) }
+
 func (e argon2idEntry) Encode() string {
 	return fmt.Sprintf("%sv=%d$m=%d,t=%d,p=%d$%s$%s", prefixArgon2id, argon2.Version, e.params.MemoryKiB, e.params.Time, e.params.Threads,
 		base64.RawStdEncoding.EncodeToString(e.salt), base64.RawStdEncoding.EncodeToString(e.hash))
@@ -142,8 +144,10 @@ func parseBcrypt(text string, limits HashLimits) (Entry, error) {
 	return bcryptEntry{text}, nil
 }
 
-func (bcryptEntry) Scheme() Scheme   { return SchemeBcrypt }
-func (bcryptEntry) String() string   { return string(SchemeBcrypt) }
+func (bcryptEntry) Scheme() Scheme               { return SchemeBcrypt }
+func (bcryptEntry) String() string               { return string(SchemeBcrypt) }
+func (e bcryptEntry) Format(f fmt.State, _ rune) { show(f, e) }
+
 func (e bcryptEntry) Encode() string { return e.text }
 
 // bcryptMaxPassword is how much of a password bcrypt looks at.

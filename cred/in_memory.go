@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"strings"
 	"sync/atomic"
 )
 
@@ -83,5 +82,8 @@ func (m *InMemory) Check(ctx context.Context, credentials Credentials) (AvatarID
 	if !m.Accepts(credentials.Kind()) {
 		return AvatarID{}, unhandled(credentials)
 	}
-	return m.users.Load().check(ctx, m.config.hasher, credentials, strings.Clone)
+	return m.users.Load().check(ctx, m.config.hasher, credentials, asGiven)
 }
+
+// asGiven is for stores in which a user has one name, spelled in one way.
+func asGiven(name string) string { return name }
