@@ -43,9 +43,9 @@ func pythonName(v any) string {
 	case *Decimal:
 		return "Decimal"
 	case *Instance:
-		return clip(x.Class)
+		return printable(x.Class)
 	case *Unbound:
-		return clip(x.Tag)
+		return printable(x.Tag)
 	}
 	return fmt.Sprintf("%T", v)
 }

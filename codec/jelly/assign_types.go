@@ -6,6 +6,7 @@ import (
 	"math/big"
 	"net/url"
 	"reflect"
+	"runtime/debug"
 	"time"
 )
 
@@ -120,7 +121,7 @@ func assignText(t reflect.Type) assignFunc {
 func unmarshalText(dst reflect.Value, text string) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("UnmarshalText panicked: %v", p)
+			err = &PanicError{Value: p, Stack: debug.Stack()}
 		}
 	}()
 	return dst.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text))

@@ -3,6 +3,7 @@ package jelly
 import (
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // InsecureJellyError says that something must not cross. Outgoing: a Go value
@@ -74,6 +75,17 @@ func (e *DecodeError) Error() string {
 // Unwrap returns the cause.
 func (e *DecodeError) Unwrap() error { return e.Err }
 
+// PanicError is the panic of a user's method or function that was called to write, read or make
+// a value: JellyTo, MarshalText, UnmarshalText, ClassEntry.New, SetCopyableState or PostUnjelly. It is always wrapped in
+// an error that says where that was.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+// Error does not show the value or the stack, because errors are sent to peers. Log them.
+func (e *PanicError) Error() string { return "the code of this type panicked" }
+
 // refuse is the beginning of an outgoing refusal: the path is added on the way up.
 func refuse(format string, args ...any) error {
 	return &InsecureJellyError{What: fmt.Sprintf(format, args...)}
@@ -115,7 +127,7 @@ func underKey(key any, err error) error {
 	return under(fmt.Sprintf("[a %T]", key), err)
 }
 
-// clip shortens what a peer or a user wrote for an error text.
+// clip shortens what a peer or a user wrote, to be quoted in an error text.
 func clip(s string) string {
 	const most = 60
 	if len(s) <= most {
@@ -123,3 +135,6 @@ func clip(s string) string {
 	}
 	return s[:most] + "…"
 }
+
+// printable is clip for text that will not be quoted: an error's text must be valid UTF-8 to be sent.
+func printable(s string) string { return strings.ToValidUTF8(clip(s), "\uFFFD") }

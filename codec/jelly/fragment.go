@@ -1,6 +1,7 @@
 package jelly
 
 import (
+	"runtime/debug"
 	"sync"
 
 	"github.com/perspectivebroker/pb/codec/banana"
@@ -58,35 +59,40 @@ func (f *Fragment) Free() {
 }
 
 // Jelly appends one value. Its references are numbered by themselves, as for
-// every call of Twisted's jelly. After an error the fragment is as it was before.
+// every call of Twisted's jelly. After an error the fragment is as it was before;
+// a panic in a JellyTo or MarshalText method is an error that wraps a *PanicError.
 //
 // The package documentation says what becomes of which Go type.
-func (f *Fragment) Jelly(v any) error {
+func (f *Fragment) Jelly(v any) (err error) {
 	root := f.e.ctx.Root
 	if root == "" {
 		root = "value"
 	}
 	call := f.begin()
-	return f.finish(call, root, f.e.Value(v))
+	defer f.finish(call, root, &err)
+	return f.e.value(v)
 }
 
 // JellyTuple appends a tuple of these values, as for positional arguments. The tuple
 // itself cannot be mentioned by what is in it.
-func (f *Fragment) JellyTuple(args []any) error {
+func (f *Fragment) JellyTuple(args []any) (err error) {
 	call := f.begin()
-	return f.finish(call, "args", f.e.sequence(banana.SymTuple, args))
+	defer f.finish(call, "args", &err)
+	return f.e.sequence(banana.SymTuple, args)
 }
 
 // JellyDict appends a dictionary that cannot be mentioned by what is in it. nil is an empty one.
-func (f *Fragment) JellyDict(d *Dict) error {
+func (f *Fragment) JellyDict(d *Dict) (err error) {
 	call := f.begin()
-	return f.finish(call, "kw", f.e.pairs(d.Entries()))
+	defer f.finish(call, "kw", &err)
+	return f.e.pairs(d.Entries())
 }
 
 // JellyKw appends keyword arguments: a dictionary with names for keys, in this order.
-func (f *Fragment) JellyKw(names []string, values []any) error {
+func (f *Fragment) JellyKw(names []string, values []any) (err error) {
 	call := f.begin()
-	return f.finish(call, "kw", f.e.kw(names, values))
+	defer f.finish(call, "kw", &err)
+	return f.e.kw(names, values)
 }
 
 // before is what a fragment was like before a jelly call.
@@ -101,25 +107,28 @@ func (f *Fragment) begin() before {
 	return b
 }
 
-// finish ends a jelly call. If it failed, all that it did is taken back.
-func (f *Fragment) finish(b before, root string, err error) error {
+// finish ends a jelly call; it must be deferred. If the call failed, all that it did is taken back.
+func (f *Fragment) finish(b before, root string, err *error) {
+	if p := recover(); p != nil {
+		*err = &PanicError{Value: p, Stack: debug.Stack()}
+	}
 	e, s := &f.e, &f.e.sharing
 	s.end(e.ctx.Profile)
-	if err == nil {
-		err = e.failed
+	if *err == nil {
+		*err = e.failed
 	}
-	if err == nil {
-		err = e.checkWhole(b)
+	if *err == nil {
+		*err = e.checkWhole(b)
 	}
-	if err == nil {
+	if *err == nil {
 		e.deepest = max(e.deepest, b.deepest)
-		return nil
+		return
 	}
 	clear(e.holes[b.holes:])
 	clear(e.keep[b.keep:])
 	e.buf, e.holes, e.keep, e.deepest = e.buf[:b.buf], e.holes[:b.holes], e.keep[:b.keep], b.deepest
 	s.wraps, s.derefs, s.grown, s.most = s.wraps[:s.first], s.derefs[:b.derefs], b.grown, b.most
-	return under(root, err)
+	*err = under(root, *err)
 }
 
 // Len returns the size of the fragment in bytes, without what its holes will add.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/perspectivebroker/pb/codec/banana"
 )
@@ -193,6 +194,8 @@ func TestBadJellyTo(t *testing.T) {
 		want string
 	}
 	for name, c := range (table{
+		"panics":             {&curious{func(*Encoder) { panic("ouch") }}, "value: the code of this type panicked"},
+		"panics with List":   {&curious{func(e *Encoder) { _ = e.List(5); e.Hole(1); panic("ouch") }}, "value: the code of this type panicked"},
 		"writes nothing":     {&silent{}, "value[0]: the JellyTo method of *jelly.silent wrote nothing"},
 		"returns an error":   {&failing{}, "value[0]: out of ink"},
 		"swallows an error":  {&careless{}, "chan int is not transferable"},
@@ -266,4 +269,53 @@ func TestFreedFragmentsAreClean(t *testing.T) {
 	for _, m := range g.e.sharing.met[:cap(g.e.sharing.met)] {
 		assert.Nil(t, m.id.at)
 	}
+}
+
+func TestPersonalFragments(t *testing.T) {
+	f := NewFragment(Context{})
+	defer f.Free()
+	require.NoError(t, f.Jelly([]any{1, &copied{class: "m.C", state: func() any { return nil }}}))
+	assert.False(t, f.Personal())
+	require.NoError(t, f.Jelly(&curious{func(e *Encoder) { e.Perspective() }}))
+	assert.True(t, f.Personal())
+	g := NewFragment(Context{})
+	defer g.Free()
+	a, b := &remote{"a"}, &remote{"b"}
+	require.NoError(t, g.Jelly([]any{a, b, a}))
+	assert.True(t, g.Personal())
+	var seen []any
+	for payload := range g.AllHoles() {
+		if seen = append(seen, payload); len(seen) == 2 {
+			break
+		}
+	}
+	assert.Equal(t, []any{a, b}, seen)
+}
+
+// The depth that is checked is that of the bytes that are copied out.
+func TestWrappedDepth(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		f := NewFragment(Context{Profile: banana.ProfilePB})
+		defer f.Free()
+		require.NoError(rt, f.Jelly([]any{&cached{"first"}, drawGraph(rt), &remote{}, []any{&cached{"last"}}}))
+		var l luids
+		b, err := f.Append(nil, l.fill)
+		require.NoError(rt, err)
+		expr, _, err := banana.DecodeExpr(b, banana.ProfilePB, banana.Limits{})
+		require.NoError(rt, err)
+		s := &f.e.sharing
+		require.Equal(rt, depthOf(expr), wrappedDepth(f.e.buf, 0, banana.ProfilePB, s.wraps, f.e.holes))
+	})
+}
+
+func depthOf(e banana.Expr) int {
+	list, ok := e.([]banana.Expr)
+	if !ok {
+		return 0
+	}
+	deepest := 0
+	for _, e := range list {
+		deepest = max(deepest, depthOf(e))
+	}
+	return deepest + 1
 }

@@ -244,27 +244,34 @@ func encodeMap(e *Encoder, v reflect.Value) error {
 	if err := e.open(banana.SymDictionary, v.Len()); err != nil {
 		return err
 	}
-	keys := v.MapKeys()
-	slices.SortStableFunc(keys, compareKeys)
+	pairs := make([]mapPair, 0, v.Len())
+	for key, value := range v.Seq2() {
+		pairs = append(pairs, mapPair{key, value})
+	}
+	slices.SortStableFunc(pairs, func(a, b mapPair) int { return compareKeys(a.key, b.key) })
 	writeValue := encodeFuncOf(v.Type().Elem())
-	for i, key := range keys {
+	for i, pair := range pairs {
 		if err := e.List(2); err != nil {
 			return err
 		}
 		was := e.hashing
 		e.hashing = true
-		if err := e.reflectedValue(key); err != nil {
+		if err := e.reflectedValue(pair.key); err != nil {
 			return under("<key "+stepNumber(i)+">", err)
 		}
 		e.hashing = was
-		if err := writeValue(e, v.MapIndex(key)); err != nil {
-			return underKey(basicKey(key), err)
+		if err := writeValue(e, pair.value); err != nil {
+			return underKey(basicKey(pair.key), err)
 		}
 		e.close()
 	}
 	e.close()
 	return nil
 }
+
+// mapPair is an entry of a map. They are collected before they are sorted, because what
+// is not equal to itself, a NaN, cannot be looked up.
+type mapPair struct{ key, value reflect.Value }
 
 // basicKey returns a key for an error's path.
 func basicKey(key reflect.Value) any {

@@ -31,10 +31,17 @@ func typeWord(t reflect.Type) unsafe.Pointer {
 	return unpack(&v).data
 }
 
-// isNilPointer reports whether v is a nil pointer, map, channel or function.
-// It looks at the kind only where the data word is nil, which is rare.
+// isNilPointer reports whether v is a nil pointer, map, channel or function. It looks at the
+// kind only where the data word is nil, which is rare.
 func isNilPointer(v any) bool {
-	return unpack(&v).data == nil && v != nil && reflect.TypeOf(v).Kind() != reflect.Struct
+	if unpack(&v).data != nil || v == nil {
+		return false
+	}
+	switch reflect.TypeOf(v).Kind() {
+	case reflect.Pointer, reflect.Map, reflect.Chan, reflect.Func, reflect.UnsafePointer:
+		return true
+	}
+	return false // A struct or an array of one pointer lies in the word itself.
 }
 
 // identityOf returns the identity of a pointer or map.

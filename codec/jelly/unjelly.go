@@ -28,20 +28,11 @@ type UnjellyError struct {
 }
 
 func (e *UnjellyError) Error() string {
-	return fmt.Sprintf("jelly: cannot make the %s at byte %d: %v", clip(e.Class), e.Offset, e.Err)
+	return fmt.Sprintf("jelly: cannot make the %s at byte %d: %v", printable(e.Class), e.Offset, e.Err)
 }
 
 // Unwrap returns the cause.
 func (e *UnjellyError) Unwrap() error { return e.Err }
-
-// PanicError is the panic of a user's function that was called to make an object.
-type PanicError struct {
-	Value any
-	// Stack is for the log. Do not send it to the peer.
-	Stack []byte
-}
-
-func (e *PanicError) Error() string { return fmt.Sprintf("it panicked: %v", e.Value) }
 
 // Unjelly makes the instances among the Unbounds of a frame, in the order in which a Decoder
 // returns these. First all blank objects are made and put in place, so
