@@ -131,8 +131,9 @@ func TestDroppedAndSentAgainTheOldUncacheCrossesTheNewState(t *testing.T) {
 	root, p := newPonds(t)
 	p.Write(`[message 1 root get 1 [tuple] [dictionary]]`)
 	p.Want(`[answer 1 ["test.Pond" 1 _]]`)
+	p.Ignore(`[uncache 1]`) // It may come before or after the answer.
 	p.Write(`[decache 1]`, `[message 2 root get 1 [tuple] [dictionary]]`)
-	p.Want(`[uncache 1]`, `[answer 2 ["test.Pond" 2 _]]`)
+	p.Want(`[answer 2 ["test.Pond" 2 _]]`)
 	p.Write(`[message 3 root add 1 [tuple [unicode two]] [dictionary]]`)
 	p.Want(`[answer 3 [None]]`, `[cachemessage _ 2 add 0 _ _]`)
 	require.EqualValues(t, 1, root.pond.stopped.Load())

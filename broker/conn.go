@@ -45,6 +45,12 @@ type Conn struct {
 	exported atomic.Int64 // live exports, published objects not counted
 	bytesOut atomic.Int64
 
+	// avatars are kept, because forgetting one would log out.
+	avatars struct {
+		sync.Mutex
+		kept []*flavors.RemoteReference
+	}
+
 	forgotten struct {
 		sync.Mutex
 		list []forgotten

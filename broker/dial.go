@@ -11,7 +11,7 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// Dial connects to a URL, pb://host:port[/name] or pb+unix:///path, and returns when the two sides have agreed on how to talk. The
+// Dial connects to a URL, pb://host:port[/name], pbs://host:port[/name] or pb+unix:///path, and returns when the two sides have agreed on how to talk. The
 // name is that of the object which [Conn.Root] refers to; without one it is "root". The end of ctx ends the dialing; it does not
 // end a connection that has been made.
 func Dial(ctx context.Context, rt *actor.Runtime, url string, opts ...Option) (*Conn, error) {
@@ -24,7 +24,7 @@ func Dial(ctx context.Context, rt *actor.Runtime, url string, opts ...Option) (*
 	if err != nil {
 		return nil, fmt.Errorf("broker: connecting to %s: %w", url, err)
 	}
-	c, err := dialOver(ctx, rt, sock, e.name, opts)
+	c, err := dialOver(ctx, rt, sock, e, opts)
 	if err != nil {
 		return nil, fmt.Errorf("broker: connecting to %s: %w", url, err)
 	}
@@ -33,16 +33,22 @@ func Dial(ctx context.Context, rt *actor.Runtime, url string, opts ...Option) (*
 
 // Client is [Dial] over a socket of the caller's own that is already connected to a PB server. The connection closes it.
 func Client(ctx context.Context, rt *actor.Runtime, sock net.Conn, opts ...Option) (*Conn, error) {
-	return dialOver(ctx, rt, sock, rootName, opts)
+	return dialOver(ctx, rt, sock, endpoint{scheme: "pb", name: rootName}, opts)
 }
 
-func dialOver(ctx context.Context, rt *actor.Runtime, sock net.Conn, name string, opts []Option) (*Conn, error) {
+func dialOver(ctx context.Context, rt *actor.Runtime, sock net.Conn, e endpoint, opts []Option) (*Conn, error) {
 	o, err := newOptions(opts)
+	if err == nil && e.scheme == "pbs" {
+		var secure net.Conn
+		if secure, err = dialTLS(ctx, sock, e.address, o); err == nil {
+			sock = secure
+		}
+	}
 	if err != nil {
 		_ = sock.Close()
 		return nil, err
 	}
-	c := newConn(rt, sock, true, name, o)
+	c := newConn(rt, sock, true, e.name, o)
 	c.superviseClose()
 	props := rt.Props(func() protoactor.Actor { return &dialer{c: c} }, protoactor.WithSupervisor(brokerStrategy(rt)))
 	if _, err := supervision.TreeOf(rt).Spawn(supervision.Dialers, props, "dialer"); err != nil {

@@ -31,6 +31,8 @@ type export struct {
 	// dyingFor is the last request id given out when the count fell to zero: calls up to that one may have been answered with
 	// a mention of the object before the peer's decref was under way.
 	dyingFor int64
+	// onRelease are those who want to know when the peer has let go.
+	onRelease []func()
 }
 
 func newExports() exports {
@@ -42,6 +44,7 @@ func (x *exports) mention(c *Conn, hole flavors.ExportHole) (*export, error) {
 	key := exportKey{hole.Core, hole.Prefix, hole.Perspective}
 	if e := x.byKey[key]; e != nil {
 		e.count++
+		e.notify(hole.OnRelease)
 		return e, nil
 	}
 	if len(x.byLuid) >= c.limits.Exports {
@@ -49,12 +52,19 @@ func (x *exports) mention(c *Conn, hole flavors.ExportHole) (*export, error) {
 	}
 	x.last++
 	e := &export{exportKey: key, luid: x.last, count: 1}
+	e.notify(hole.OnRelease)
 	x.byLuid[e.luid] = e
 	x.byKey[key] = e
 	key.core.Hold(c.rt)
 	c.exported.Add(1)
 	c.log.Debug().Int64("luid", e.luid).Stringer("object", key.core).Msg("object exported")
 	return e, nil
+}
+
+func (e *export) notify(onRelease func()) {
+	if onRelease != nil {
+		e.onRelease = append(e.onRelease, onRelease)
+	}
 }
 
 // decref undoes mentions. With the last one the object is dying until no call is under way whose answer may mention it.
@@ -85,6 +95,9 @@ func (x *exports) bury(c *Conn, oldest int64) {
 func (x *exports) drop(c *Conn, e *export) {
 	delete(x.byLuid, e.luid)
 	e.core.Release()
+	for _, f := range e.onRelease {
+		f()
+	}
 	c.exported.Add(-1)
 	c.log.Debug().Int64("luid", e.luid).Stringer("object", e.core).Msg("reference released")
 }

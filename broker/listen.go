@@ -34,7 +34,8 @@ type Listener struct {
 	conns map[*Conn]struct{}
 }
 
-// Listen publishes root and accepts connections at the URL: pb://host:port (port 0 picks a free one) or pb+unix:///path. The root is a
+// Listen publishes root and accepts connections at the URL: pb://host:port (port 0 picks a free one), pbs://host:port (TLS, see
+// [WithTLS]) or pb+unix:///path. The root is a
 // pointer to a struct that embeds [flavors.Referenceable], shared by all connections, or a [RootFactory], or nil if options publish
 // all there is.
 func Listen(rt *actor.Runtime, url string, root any, opts ...Option) (*Listener, error) {
@@ -59,6 +60,14 @@ func Listen(rt *actor.Runtime, url string, root any, opts ...Option) (*Listener,
 	return l, err
 }
 
+// secured is the socket that the listener accepts from.
+func secured(sock net.Listener, e endpoint, o *options) (net.Listener, error) {
+	if e.scheme != "pbs" {
+		return sock, nil
+	}
+	return serveTLS(sock, o)
+}
+
 // Serve is [Listen] on a socket of the caller's own, which the listener closes.
 func Serve(rt *actor.Runtime, sock net.Listener, root any, opts ...Option) (*Listener, error) {
 	e := endpoint{scheme: "pb", network: sock.Addr().Network(), name: rootName}
@@ -71,6 +80,9 @@ func newListener(rt *actor.Runtime, sock net.Listener, e endpoint, root any, opt
 		return nil, err
 	}
 	if err := o.publish(rootName, root); err != nil {
+		return nil, err
+	}
+	if sock, err = secured(sock, e, o); err != nil {
 		return nil, err
 	}
 	l := &Listener{rt: rt, sock: sock, endpoint: e, options: o, conns: map[*Conn]struct{}{}}

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"crypto/tls"
 	"fmt"
 
 	"github.com/perspectivebroker/pb/codec/jelly"
@@ -17,6 +18,7 @@ type RootFactory func(c *Conn) (any, error)
 type options struct {
 	limits           Limits
 	published        map[string]RootFactory
+	tls              *tls.Config
 	registry         *jelly.Registry
 	unsafeTracebacks bool
 	security         *jelly.SecurityOptions // nil for jelly's default

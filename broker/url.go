@@ -16,13 +16,13 @@ const rootName = "root"
 
 // endpoint is what a PB URL says.
 type endpoint struct {
-	scheme  string // "pb" or "pb+unix"
+	scheme  string // "pb", "pbs" or "pb+unix"
 	network string // "tcp" or "unix"
 	address string // host:port or path
 	name    string // of the published object; rootName if the URL names none
 }
 
-// parseURL reads pb://host[:port][/name] and pb+unix:///path[?name=name].
+// parseURL reads pb://host[:port][/name], the same with pbs (TLS), and pb+unix:///path[?name=name].
 func parseURL(s string) (endpoint, error) {
 	u, err := url.Parse(s)
 	if err != nil {
@@ -38,13 +38,13 @@ func parseURL(s string) (endpoint, error) {
 		return fail("a fragment (#…) means nothing here")
 	}
 	switch u.Scheme {
-	case "pb":
+	case "pb", "pbs":
 		if u.RawQuery != "" {
 			return fail("a query (?…) means nothing here")
 		}
 		host, port := u.Hostname(), u.Port()
 		if host == "" && port == "" {
-			return fail("the host is missing; write pb://host:port")
+			return fail("the host is missing; write " + u.Scheme + "://host:port")
 		}
 		if port == "" {
 			port = DefaultPort
@@ -72,7 +72,7 @@ func parseURL(s string) (endpoint, error) {
 	case "":
 		return fail("the scheme is missing; write pb://host:port or pb+unix:///path")
 	}
-	return fail(fmt.Sprintf("unknown scheme %q; known are pb and pb+unix", u.Scheme))
+	return fail(fmt.Sprintf("unknown scheme %q; known are pb, pbs and pb+unix", u.Scheme))
 }
 
 // url is the endpoint as a URL again, with the address that was really bound.

@@ -24,6 +24,7 @@ import (
 type Cacheable struct{ anchor }
 
 func (*Cacheable) branch() supervision.Branch { return supervision.Caches }
+func (*Cacheable) prefix() Prefix             { return PrefixRemote }
 
 type (
 	stateToCacheFor interface {

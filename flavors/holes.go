@@ -13,6 +13,8 @@ type ExportHole struct {
 	Prefix Prefix
 	// Perspective is whose reference it will be; nil for a plain Referenceable. Exports are kept per object and perspective.
 	Perspective any
+	// OnRelease is called, in the broker's turn, when the peer has let go of the object; nil in most.
+	OnRelease func()
 }
 
 // LocalHole stands in a fragment for an object of the peer's own that goes home. Package broker fills in the peer's luid, or

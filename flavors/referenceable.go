@@ -29,9 +29,11 @@ func (a *anchor) anchored() *anchor { return a }
 type anchored interface {
 	anchored() *anchor
 	branch() supervision.Branch
+	prefix() Prefix
 }
 
 func (*Referenceable) branch() supervision.Branch { return supervision.Objects }
+func (*Referenceable) prefix() Prefix             { return PrefixRemote }
 
 // Root is a Referenceable that is published under the name "root", Twisted's word for the first object of a service.
 // Any Referenceable can be published; Root says in the type that this one is meant to be.
@@ -53,7 +55,7 @@ func CoreOf(v any) (*Core, error) {
 		}
 		return c, nil
 	}
-	if _, err := methodsFor(reflect.TypeOf(v), PrefixRemote); err != nil {
+	if _, err := methodsFor(reflect.TypeOf(v), r.prefix()); err != nil {
 		return nil, err
 	}
 	c := &Core{anchor: anchor, branch: r.branch(), value: v}

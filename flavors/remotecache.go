@@ -23,6 +23,7 @@ type RemoteCache struct {
 type cacheTimes struct{ updated, stale atomic.Int64 }
 
 func (*RemoteCache) branch() supervision.Branch { return supervision.Objects }
+func (*RemoteCache) prefix() Prefix             { return PrefixObserve }
 
 func (c *RemoteCache) freshness() *cacheTimes { return &c.times }
 

@@ -1,0 +1,32 @@
+package broker
+
+import (
+	"errors"
+	"net"
+	"syscall"
+
+	"github.com/perspectivebroker/pb/cred"
+)
+
+// unixPeer asks the kernel who is at the other end of a Unix socket.
+func unixPeer(sock net.Conn) (cred.UnixPeer, error) {
+	u, ok := sock.(*net.UnixConn)
+	if !ok {
+		return cred.UnixPeer{}, errors.New("broker: only a Unix socket knows its peer's user")
+	}
+	raw, err := u.SyscallConn()
+	if err != nil {
+		return cred.UnixPeer{}, err
+	}
+	var ucred *syscall.Ucred
+	var sockErr error
+	if err := raw.Control(func(fd uintptr) {
+		ucred, sockErr = syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
+	}); err != nil {
+		return cred.UnixPeer{}, err
+	}
+	if sockErr != nil {
+		return cred.UnixPeer{}, sockErr
+	}
+	return cred.UnixPeer{UID: ucred.Uid, GID: ucred.Gid, PID: ucred.Pid}, nil
+}

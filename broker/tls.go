@@ -1,0 +1,69 @@
+package broker
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+)
+
+// WithTLS gives the configuration for a pbs:// URL. A listener needs one with a certificate; with ClientAuth set to
+// tls.RequireAndVerifyClientCert and ClientCAs it asks for the client's ([LoginRoot] can take that for a login). A dialer needs one only
+// to trust other authorities than the system's (RootCAs), to show a certificate, or for another server name. It is cloned.
+//
+// Unless the configuration says otherwise, the oldest version accepted is TLS 1.3.
+func WithTLS(config *tls.Config) Option { return optionFunc(func(o *options) { o.tls = config }) }
+
+// tlsConfig is the user's configuration with our defaults.
+func (o *options) tlsConfig() *tls.Config {
+	config := &tls.Config{}
+	if o.tls != nil {
+		config = o.tls.Clone()
+	}
+	if config.MinVersion == 0 {
+		config.MinVersion = tls.VersionTLS13
+	}
+	return config
+}
+
+// serveTLS makes a listening socket speak TLS. The handshake is made by the codec actors, under the handshake deadline, so a client that
+// is slow at it holds up nobody.
+func serveTLS(sock net.Listener, o *options) (net.Listener, error) {
+	config := o.tlsConfig()
+	if len(config.Certificates) == 0 && config.GetCertificate == nil && config.GetConfigForClient == nil {
+		return nil, errors.New("broker: listening at a pbs:// URL needs WithTLS and a configuration with a certificate")
+	}
+	return tls.NewListener(sock, config), nil
+}
+
+// dialTLS makes the handshake of the connecting side, so that a server which cannot prove who it is is found out before anything is
+// sent.
+func dialTLS(ctx context.Context, sock net.Conn, address string, o *options) (net.Conn, error) {
+	config := o.tlsConfig()
+	if config.ServerName == "" {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, fmt.Errorf("broker: %w", err)
+		}
+		config.ServerName = host
+	}
+	client := tls.Client(sock, config)
+	if err := client.HandshakeContext(ctx); err != nil {
+		return nil, err
+	}
+	return client, nil
+}
+
+// tlsState is what TLS has found out about the peer; nil on a connection without it.
+func (c *Conn) tlsState() *tls.ConnectionState {
+	t, ok := c.sock.(interface{ ConnectionState() tls.ConnectionState })
+	if !ok {
+		return nil
+	}
+	state := t.ConnectionState()
+	if !state.HandshakeComplete {
+		return nil
+	}
+	return &state
+}

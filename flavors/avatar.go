@@ -1,0 +1,46 @@
+package flavors
+
+import (
+	"fmt"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/supervision"
+)
+
+// Avatar makes the struct that embeds it what a user talks to once he is in: a realm returns one for a login. Its Perspective… methods
+// can be called, by that user alone; what they give out is encoded for him, and what he sends along it arrives under his perspective.
+//
+// An avatar is not sent in messages: it is the answer to the login. To let another user see it, send a [ViewPoint].
+type Avatar struct{ anchor }
+
+func (*Avatar) branch() supervision.Branch { return supervision.Objects }
+func (*Avatar) prefix() Prefix             { return PrefixPerspective }
+
+// Do runs f in the avatar's turn, as [Referenceable.Do] does.
+func (a *Avatar) Do(f func()) *actor.Deferred { return a.doAnchored(f) }
+
+// JellyTo refuses: see [Avatar].
+func (*Avatar) JellyTo(_ *jelly.Encoder, self any) error {
+	return InsecureJelly.Errorf("an avatar, here a %T, goes to its own user as the answer to the login, and nowhere else; send a ViewPoint of it", self)
+}
+
+// LoginAnswer is the answer to a login: the reference to the avatar. Package broker makes it.
+type LoginAnswer struct{ hole ExportHole }
+
+// NewLoginAnswer prepares an avatar to be sent: a pointer to a struct that embeds [Avatar], or any other flavor that travels by reference.
+// onRelease is called, in a goroutine that must not be held up, when the peer has let go of what this answer gave it.
+func NewLoginAnswer(avatar any, onRelease func()) (*LoginAnswer, error) {
+	core, err := CoreOf(avatar)
+	if err != nil {
+		return nil, fmt.Errorf("the realm's avatar cannot be sent: %w", err)
+	}
+	hole := ExportHole{Core: core, Prefix: avatar.(anchored).prefix(), OnRelease: onRelease}
+	if hole.Prefix != PrefixRemote {
+		hole.Perspective = avatar
+	}
+	return &LoginAnswer{hole}, nil
+}
+
+// JellyTo writes the reference. It is called by the jelly.
+func (a *LoginAnswer) JellyTo(e *jelly.Encoder, _ any) error { return jellyRemote(e, a.hole) }
