@@ -3,9 +3,7 @@ package interop
 import (
 	"bytes"
 	"context"
-	"errors"
 	"math/big"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -154,7 +152,7 @@ func TestOurClientTrapsStockFailures(t *testing.T) {
 		gone := flavors.NewRemoteReference(conn, 4711, nil)
 		_, err := flavors.Call[any](t.Context(), gone, "value")
 		require.ErrorIs(t, err, flavors.PBError)
-		assert.True(t, strings.Contains(err.Error(), "Invalid Object ID"), err)
+		assert.ErrorContains(t, err, "Invalid Object ID")
 	})
 }
 
@@ -177,5 +175,5 @@ func TestStockServerClosesTheConnection(t *testing.T) {
 	require.ErrorIs(t, err, flavors.ConnectionLost)
 	<-conn.Done()
 	assert.ErrorIs(t, context.Cause(conn.Context()), broker.ErrPeerClosed)
-	assert.False(t, errors.Is(context.Cause(conn.Context()), broker.ErrClosed))
+	assert.NotErrorIs(t, context.Cause(conn.Context()), broker.ErrClosed)
 }
