@@ -31,8 +31,7 @@ type (
 func (a *acceptor) Receive(ctx protoactor.Context) {
 	switch m := ctx.Message().(type) {
 	case *protoactor.Started:
-		self := ctx.Self()
-		a.l.rt.Go("accepting at "+a.l.URL(), func() { a.l.accept(self) })
+		a.l.rt.Go("accepting at "+a.l.URL(), a.l.accept)
 	case accepted:
 		a.adopt(ctx, m.sock)
 	case acceptEnded:
@@ -43,6 +42,13 @@ func (a *acceptor) Receive(ctx protoactor.Context) {
 		a.endWithLast(ctx)
 	case *protoactor.Stopping:
 		_ = a.l.sock.Close()
+	}
+}
+
+// Undelivered implements actor.Undertaker: a connection that came when the listener had ended.
+func (a *acceptor) Undelivered(message any) {
+	if m, ok := message.(accepted); ok {
+		_ = m.sock.Close()
 	}
 }
 
@@ -75,14 +81,14 @@ func (l *Listener) add(c *Conn) {
 }
 
 // accept runs until the socket is closed. Want of file descriptors and the like passes, so it tries again after a while.
-func (l *Listener) accept(to *protoactor.PID) {
+func (l *Listener) accept() {
 	backoff := supervision.Backoff{Min: 5 * time.Millisecond, Max: time.Second, Factor: 2}
 	failures := 0
 	for {
 		sock, err := l.sock.Accept()
 		if err == nil {
 			failures = 0
-			l.rt.Root().Send(to, accepted{sock})
+			l.mailbox.PostUserMessage(accepted{sock})
 			continue
 		}
 		if errors.Is(err, net.ErrClosed) || isClosing(l.rt) {

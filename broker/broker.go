@@ -134,7 +134,7 @@ func (b *broker) start(ctx protoactor.Context) {
 	encoderProps := c.rt.Props(func() protoactor.Actor { return &encoder{c: c} })
 	c.encoder = ctx.SpawnPrefix(encoderProps, "encoder")
 	encoder := c.encoder
-	c.out.start(func() { c.send(encoder, flush{}) })
+	c.out.start(func() { c.rt.Root().Send(encoder, flush{}) })
 	if !c.client {
 		b.append(appendOffer)
 	}
@@ -178,7 +178,7 @@ func (b *broker) open() {
 // after sends a message to the broker itself when d has passed.
 func (b *broker) after(d time.Duration, message any) *time.Timer {
 	c := b.c
-	return time.AfterFunc(d, func() { c.send(c.pid, message) })
+	return time.AfterFunc(d, func() { c.post(message) })
 }
 
 // drained closes in good order once the peer's calls have been answered.

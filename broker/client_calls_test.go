@@ -257,7 +257,7 @@ func TestDidNotUnderstandHarmsNothing(t *testing.T) {
 func TestTheDialingSidePublishesNothingButWhatItIsTold(t *testing.T) {
 	_, p := client(t, broker.WithPublished("mind", &service{}))
 	p.Write(`[message 1 root add 1 [tuple 1 2] [dictionary]]`)
-	wantError(t, p, 1, "twisted.spread.pb.Error")
+	wantError(t, p.Peer, 1, "twisted.spread.pb.Error")
 	p.Write(`[message 2 mind add 1 [tuple 1 2] [dictionary]]`)
 	p.Want(`[answer 2 3]`)
 }

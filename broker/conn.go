@@ -29,7 +29,8 @@ type Conn struct {
 	cancel  context.CancelCauseFunc
 	root    *flavors.RemoteReference
 	out     *outbox
-	pid     *protoactor.PID
+	mailbox *actor.Mailbox  // the broker's: what is posted there is handled, or refused by Undelivered when the broker has stopped
+	pid     *protoactor.PID // the broker's, for those who watch it
 	encoder *protoactor.PID
 
 	// Written by the decoder before ready is closed, immutable afterwards.
@@ -102,7 +103,7 @@ func (c *Conn) Exports() int { return int(c.exported.Load()) }
 // Close ends the connection in good order: what was sent before is written, then the socket is closed. Calls that are not answered
 // by then fail with ConnectionLost. It waits until the broker has ended or ctx has; the connection ends in either case.
 func (c *Conn) Close(ctx context.Context) error {
-	c.send(c.pid, closeNow{cause: ErrClosed, flush: true})
+	c.post(closeNow{cause: ErrClosed, flush: true})
 	select {
 	case <-c.gone:
 		return nil
@@ -123,7 +124,7 @@ func (c *Conn) Abort(cause error) {
 // sever closes the socket, which both codec actors notice, and ends the context.
 func (c *Conn) sever(cause error) {
 	c.cancel(cause)
-	c.send(c.pid, closeNow{cause: cause})
+	c.post(closeNow{cause: cause})
 	_ = c.sock.Close()
 }
 
@@ -178,7 +179,7 @@ func failCall(call *flavors.OutgoingCall, err error) {
 }
 
 // CancelCall implements flavors.Conn.
-func (c *Conn) CancelCall(call *flavors.OutgoingCall) { c.send(c.pid, cancelCall{call}) }
+func (c *Conn) CancelCall(call *flavors.OutgoingCall) { c.post(cancelCall{call}) }
 
 // SendAnswer implements flavors.Conn. An answer without stamps goes straight to the encoder, but only while nothing that was handed to the
 // broker earlier is still on its way there: a peer sees the updates and decrefs that a method caused before the method's answer.
@@ -203,7 +204,7 @@ func (c *Conn) CloseInvocation(*flavors.Invocation) { c.answered() }
 // answered counts a call of the peer's as done, and tells a broker that waits for the last.
 func (c *Conn) answered() {
 	if c.inbound.Add(-1) == 0 && c.draining.Load() {
-		c.send(c.pid, drainCheck{})
+		c.post(drainCheck{})
 	}
 }
 
@@ -230,13 +231,14 @@ func (c *Conn) forget(f forgotten) {
 // handOver gives the broker something to be sent; it counts until it is in the outbox.
 func (c *Conn) handOver(message any) {
 	c.queued.Add(1)
-	c.send(c.pid, message)
+	c.post(message)
 }
 
 // busy says that more than one call is under way, so that waiting a moment gathers more into one write.
 func (c *Conn) busy() bool { return c.inbound.Load() > 1 || c.pending.Load() > 1 }
 
-func (c *Conn) send(to *protoactor.PID, message any) { c.rt.Root().Send(to, message) }
+// post hands a message to the broker. It does not go by way of the PID: protoactor drops what is sent to an actor that is ending.
+func (c *Conn) post(message any) { c.mailbox.PostUserMessage(message) }
 
 func (c *Conn) appendAnswerHead(dst []byte, requestID int64, isError bool) []byte {
 	sym := banana.SymAnswer

@@ -54,18 +54,18 @@ func (d *decoder) Receive(ctx protoactor.Context) {
 	if _, ok := ctx.Message().(*protoactor.Started); !ok {
 		return
 	}
-	c, broker := d.c, ctx.Parent()
+	c := d.c
 	if !c.rt.Go("reading from "+c.peer, func() {
 		cause := errors.New("broker: the decoder panicked")
-		defer func() { c.send(broker, readEnded{cause}) }()
-		cause = d.read(broker)
+		defer func() { c.post(readEnded{cause}) }()
+		cause = d.read()
 	}) {
-		c.send(broker, readEnded{ErrClosed})
+		c.post(readEnded{ErrClosed})
 	}
 }
 
 // read returns why it ended, never nil.
-func (d *decoder) read(broker *protoactor.PID) error {
+func (d *decoder) read() error {
 	c := d.c
 	var scanner banana.Scanner
 	handshake := c.limits.Banana
@@ -79,7 +79,7 @@ func (d *decoder) read(broker *protoactor.PID) error {
 	var out *batch
 	flush := func() {
 		if out != nil {
-			c.send(broker, out)
+			c.post(out)
 			out = nil
 		}
 	}
@@ -109,7 +109,7 @@ func (d *decoder) read(broker *protoactor.PID) error {
 				limits := c.limits.Banana
 				limits.Depth = scanDepth
 				scanner.Init(profile, limits)
-				c.send(broker, negotiated{profile})
+				c.post(negotiated{profile})
 				continue
 			}
 			if out == nil {

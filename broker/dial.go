@@ -96,7 +96,7 @@ func (c *Conn) isReady() bool {
 func (c *Conn) superviseClose() {
 	cancelDrain := c.rt.OnClose(actor.PhaseDrain, "connection with "+c.peer, func(ctx context.Context) error {
 		if c.isReady() {
-			c.send(c.pid, drain{})
+			c.post(drain{})
 		} else {
 			c.hangUp()
 		}

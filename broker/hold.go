@@ -89,7 +89,7 @@ func (b *broker) ask(h *hold, hole flavors.CacheHole) {
 	s := &cacheState{core: hole.Core, observer: flavors.NewObserver(c, hole.Core, hole.Perspective)}
 	hole.Core.Observe(s.observer, func(state *jelly.Fragment, err error) {
 		s.fragment = state
-		c.send(c.pid, &stated{hold: h, state: s, err: err})
+		c.post(&stated{hold: h, state: s, err: err})
 	})
 }
 
@@ -166,7 +166,7 @@ func (b *broker) sendHeld() {
 		if b.closing != nil && b.holding == nil {
 			m := *b.closing
 			b.closing = nil
-			b.c.send(b.c.pid, m)
+			b.c.post(m)
 		}
 	}
 }

@@ -23,15 +23,15 @@ type Listener struct {
 	endpoint endpoint
 	options  *options
 	log      zerolog.Logger
-	pid      *protoactor.PID
-	onClose  func()
+	mailbox  *actor.Mailbox // the acceptor's
 
 	closeOnce sync.Once
 	closeErr  error
 
 	mu sync.Mutex
 	// Guarded by mu.
-	conns map[*Conn]struct{}
+	conns   map[*Conn]struct{}
+	onClose func() // takes back the request to be closed with the runtime; nil before it was made
 }
 
 // Listen publishes root and accepts connections at the URL: pb://host:port (port 0 picks a free one), pbs://host:port (TLS, see
@@ -85,14 +85,20 @@ func newListener(rt *actor.Runtime, sock net.Listener, e endpoint, root any, opt
 	if sock, err = secured(sock, e, o); err != nil {
 		return nil, err
 	}
-	l := &Listener{rt: rt, sock: sock, endpoint: e, options: o, conns: map[*Conn]struct{}{}}
+	l := &Listener{rt: rt, sock: sock, endpoint: e, options: o, mailbox: actor.NewMailbox(), conns: map[*Conn]struct{}{}}
 	l.log = rt.Logger().With().Str("listener", l.URL()).Logger()
-	props := rt.Props(func() protoactor.Actor { return &acceptor{l: l} }, protoactor.WithSupervisor(brokerStrategy(rt)))
-	l.pid, err = supervision.TreeOf(rt).Spawn(supervision.Listeners, props, "acceptor")
-	if err != nil {
+	props := rt.Props(
+		func() protoactor.Actor { return &acceptor{l: l} },
+		protoactor.WithSupervisor(brokerStrategy(rt)),
+		protoactor.WithMailbox(func() protoactor.Mailbox { return l.mailbox }),
+	)
+	if _, err = supervision.TreeOf(rt).Spawn(supervision.Listeners, props, "acceptor"); err != nil {
 		return nil, fmt.Errorf("broker: listening at %s: %w", l.URL(), err)
 	}
-	l.onClose = rt.OnClose(actor.PhaseRefuse, "listener "+l.URL(), func(context.Context) error { return l.Close() })
+	onClose := rt.OnClose(actor.PhaseRefuse, "listener "+l.URL(), func(context.Context) error { return l.Close() })
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.onClose = onClose
 	return l, nil
 }
 
@@ -137,10 +143,13 @@ func (l *Listener) Close() error {
 		if err := l.sock.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			l.closeErr = fmt.Errorf("broker: closing %s: %w", l.URL(), err)
 		}
-		l.rt.Root().Send(l.pid, acceptEnded{})
+		l.mailbox.PostUserMessage(acceptEnded{})
 		l.log.Debug().Msg("listener closed")
-		if l.onClose != nil {
-			l.onClose()
+		l.mu.Lock()
+		onClose := l.onClose
+		l.mu.Unlock()
+		if onClose != nil {
+			onClose()
 		}
 	})
 	return l.closeErr

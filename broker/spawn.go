@@ -16,7 +16,7 @@ func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *opti
 	ctx, cancel := context.WithCancelCause(context.Background())
 	c := &Conn{
 		rt: rt, sock: sock, client: client, limits: o.limits, options: o,
-		ctx: ctx, cancel: cancel, out: &outbox{},
+		ctx: ctx, cancel: cancel, out: &outbox{}, mailbox: actor.NewMailbox(),
 		ready: make(chan struct{}), gone: make(chan struct{}),
 	}
 	c.peer = peerName(sock)
@@ -40,5 +40,9 @@ func peerName(sock net.Conn) string {
 // props are those of the connection's broker. Protocol state dies with its socket, so a broker is stopped and never restarted; its
 // codec actors are its own.
 func (c *Conn) props() *protoactor.Props {
-	return c.rt.Props(func() protoactor.Actor { return &broker{c: c} }, protoactor.WithSupervisor(codecStrategy(c.rt)))
+	return c.rt.Props(
+		func() protoactor.Actor { return &broker{c: c} },
+		protoactor.WithSupervisor(codecStrategy(c.rt)),
+		protoactor.WithMailbox(func() protoactor.Mailbox { return c.mailbox }),
+	)
 }
