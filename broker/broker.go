@@ -41,6 +41,8 @@ type broker struct {
 
 	deadline *time.Timer // of the handshake, later of closing
 	grace    *time.Timer // of the oldest dying export; nil while there is none
+	alive    *time.Timer // for the next look whether the peer is there; nil without keepalive
+	asked    int64       // when the peer was last asked, in Unix nanoseconds
 	unknown  int         // commands that were not understood
 }
 
@@ -102,6 +104,10 @@ func (b *broker) Receive(ctx protoactor.Context) {
 		b.drained(ctx)
 	case drainCheck:
 		b.drained(ctx)
+	case keepaliveDue:
+		if cause := b.checkAlive(); cause != nil {
+			b.end(ctx, cause)
+		}
 	case graceOver:
 		b.graceOver()
 	case closeNow:
@@ -167,6 +173,7 @@ func (b *broker) open() {
 	}
 	b.append(b.c.appendVersion)
 	b.c.log.Debug().Stringer("profile", b.c.profile).Msg("connection open")
+	b.listen()
 	close(b.c.ready)
 	waiting := b.waiting
 	b.waiting = nil
@@ -231,6 +238,7 @@ func (b *broker) finish(cause error) {
 	_ = c.sock.Close()
 	stopTimer(b.deadline)
 	stopTimer(b.grace)
+	stopTimer(b.alive)
 	lost := flavors.ConnectionLost.Wrap(cause)
 	for _, e := range b.pending.byID {
 		b.complete(e, nil, lost)

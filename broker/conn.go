@@ -39,12 +39,13 @@ type Conn struct {
 	ready chan struct{} // closed when the negotiation is through
 	gone  chan struct{} // closed when the broker actor has stopped
 
-	queued   atomic.Int64 // what was handed to the broker and is not in the outbox yet
-	inbound  atomic.Int64 // calls of the peer's that are not answered yet
-	pending  atomic.Int64 // calls of ours that are not answered yet
-	draining atomic.Bool  // nothing new is taken in
-	exported atomic.Int64 // live exports, published objects not counted
-	bytesOut atomic.Int64
+	queued    atomic.Int64 // what was handed to the broker and is not in the outbox yet
+	inbound   atomic.Int64 // calls of the peer's that are not answered yet
+	pending   atomic.Int64 // calls of ours that are not answered yet
+	draining  atomic.Bool  // nothing new is taken in
+	exported  atomic.Int64 // live exports, published objects not counted
+	bytesOut  atomic.Int64
+	lastHeard atomic.Int64 // when the peer last sent something, in Unix nanoseconds; kept for keepalive only
 
 	// avatars are kept, because forgetting one would log out.
 	avatars struct {

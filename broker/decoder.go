@@ -89,6 +89,7 @@ func (d *decoder) read() error {
 		}
 		n, err := c.sock.Read(buf[end:])
 		end += n
+		c.heard()
 		for start < end {
 			size, scanErr := scanner.Next(buf[start:end])
 			if scanErr != nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/supervision"
 )
 
 // Option changes how connections are made. The same options are for [Listen] and [Dial].
@@ -16,6 +17,8 @@ type Option interface{ apply(*options) }
 type RootFactory func(c *Conn) (any, error)
 
 type options struct {
+	keepalive        keepalive
+	backoff          supervision.Backoff
 	limits           Limits
 	published        map[string]RootFactory
 	tls              *tls.Config
@@ -63,7 +66,7 @@ func factoryOf(object any) RootFactory {
 }
 
 func newOptions(opts []Option) (*options, error) {
-	o := &options{published: map[string]RootFactory{}, registry: jelly.NewRegistry()}
+	o := &options{published: map[string]RootFactory{}, registry: jelly.NewRegistry(), backoff: DefaultBackoff}
 	for _, opt := range opts {
 		opt.apply(o)
 	}

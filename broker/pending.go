@@ -29,7 +29,14 @@ func (p *pending) number() int64 {
 }
 
 func (p *pending) add(call *flavors.OutgoingCall) {
-	e := &pendingCall{call: call, id: call.RequestID, prev: p.young}
+	p.enter(&pendingCall{call: call, id: call.RequestID})
+}
+
+// addForgotten enters a call whose answer nobody wants.
+func (p *pending) addForgotten(id int64) { p.enter(&pendingCall{id: id}) }
+
+func (p *pending) enter(e *pendingCall) {
+	e.prev = p.young
 	if p.young != nil {
 		p.young.next = e
 	} else {

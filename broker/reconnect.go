@@ -1,0 +1,159 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/supervision"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+)
+
+// ReconnectingClient keeps a connection to one server: when it is lost it dials again, after a while, and prepares the new one as it did the first.
+// References belong to the session that made them, and fail once it is over; what is to be done anew in each session is the session
+// function's affair.
+type ReconnectingClient struct {
+	rt      *actor.Runtime
+	url     string
+	session SessionFunc
+	opts    []Option
+	backoff supervision.Backoff
+	pid     *protoactor.PID
+	ctx     context.Context
+	cancel  context.CancelFunc
+	gone    chan struct{}
+
+	mu sync.Mutex
+	// Guarded by mu.
+	conn    *Conn         // of the session that is up; nil while there is none
+	changed chan struct{} // closed and replaced when conn or last changes
+	last    error         // why there is none
+}
+
+// SessionFunc prepares a connection that has just been made: it logs in, asks for the references it needs, hands out its own. It runs in a
+// goroutine of its own, and its context ends with the connection. The session is up when it returns nil; when it returns an error the
+// connection is closed and another attempt made later.
+type SessionFunc func(ctx context.Context, conn *Conn) error
+
+// Messages to the actors that [ReconnectingClient.Watch].
+type (
+	// SessionUp says that a session is up.
+	SessionUp struct {
+		Client *ReconnectingClient
+		Conn   *Conn
+	}
+	// SessionDown says that there is none any more, or that an attempt has failed, and when the next will be made.
+	SessionDown struct {
+		Client *ReconnectingClient
+		Cause  error
+		Retry  time.Duration
+	}
+)
+
+// ErrPermanent wrapped by the error of a [SessionFunc] says that it is of no use to try again, as when a login was refused for good.
+var ErrPermanent = errors.New("broker: not to be tried again")
+
+// ErrClientClosed is what a closed client answers.
+var ErrClientClosed = errors.New("broker: the client has been closed")
+
+// DefaultBackoff is how long a [ReconnectingClient] waits before it dials again: half a second at first, twice as long each time, up to half a
+// minute, with jitter, so that a thousand clients do not come back all at once.
+var DefaultBackoff = supervision.Backoff{Min: 500 * time.Millisecond, Max: 30 * time.Second, Factor: 2, Jitter: 0.5}
+
+// WithBackoff replaces [DefaultBackoff] for a [ReconnectingClient]. Other users of options do not look at it.
+func WithBackoff(b supervision.Backoff) Option { return optionFunc(func(o *options) { o.backoff = b }) }
+
+// Reconnect makes a client and has it dial. It returns at once; [ReconnectingClient.Conn] waits for a session. The client is an actor under
+// supervision, and ends with [ReconnectingClient.Close] or with the runtime.
+func Reconnect(rt *actor.Runtime, url string, session SessionFunc, opts ...Option) (*ReconnectingClient, error) {
+	if _, err := parseURL(url); err != nil {
+		return nil, err
+	}
+	o, err := newOptions(opts)
+	if err != nil {
+		return nil, err
+	}
+	if session == nil {
+		session = func(context.Context, *Conn) error { return nil }
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &ReconnectingClient{
+		rt: rt, url: url, session: session, opts: opts, backoff: o.backoff, ctx: ctx, cancel: cancel,
+		gone: make(chan struct{}), changed: make(chan struct{}),
+	}
+	props := rt.Props(func() protoactor.Actor { return &reconnector{c: c} })
+	if c.pid, err = supervision.TreeOf(rt).Spawn(supervision.Dialers, props, "client"); err != nil {
+		cancel()
+		return nil, fmt.Errorf("broker: connecting to %s: %w", url, err)
+	}
+	unhook := rt.OnClose(actor.PhaseRefuse, "client of "+url, func(context.Context) error {
+		// The connection itself is drained with all others; only no new one is made.
+		cancel()
+		return nil
+	})
+	context.AfterFunc(ctx, unhook)
+	return c, nil
+}
+
+// Conn gives the connection of the session that is up, and waits for one if there is none. The error of an ended ctx tells why there was
+// none so far.
+func (c *ReconnectingClient) Conn(ctx context.Context) (*Conn, error) {
+	for {
+		c.mu.Lock()
+		conn, changed, last := c.conn, c.changed, c.last
+		c.mu.Unlock()
+		if conn != nil && context.Cause(conn.ctx) == nil {
+			return conn, nil
+		}
+		if errors.Is(last, ErrPermanent) {
+			return nil, last
+		}
+		select {
+		case <-changed:
+		case <-c.ctx.Done():
+			return nil, errors.Join(ErrClientClosed, last)
+		case <-ctx.Done():
+			return nil, errors.Join(context.Cause(ctx), last)
+		}
+	}
+}
+
+// Watch has an actor told of sessions: by [SessionUp] and [SessionDown], and by SessionUp at once if one is up.
+func (c *ReconnectingClient) Watch(pid *protoactor.PID) { c.rt.Root().Send(c.pid, watchSessions{pid}) }
+
+// Unwatch undoes Watch.
+func (c *ReconnectingClient) Unwatch(pid *protoactor.PID) {
+	c.rt.Root().Send(c.pid, unwatchSessions{pid})
+}
+
+// Close ends the session, in good order, and dials no more.
+func (c *ReconnectingClient) Close(ctx context.Context) error {
+	c.mu.Lock()
+	conn := c.conn
+	c.mu.Unlock()
+	c.cancel()
+	var err error
+	if conn != nil {
+		err = conn.Close(ctx)
+	}
+	c.rt.Root().Poison(c.pid)
+	select {
+	case <-c.gone:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// set notes a session's beginning or end for those who wait in Conn.
+func (c *ReconnectingClient) set(conn *Conn, last error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.conn, c.last = conn, last
+	close(c.changed)
+	c.changed = make(chan struct{})
+}

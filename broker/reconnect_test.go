@@ -1,0 +1,105 @@
+package broker_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/wire"
+	"github.com/perspectivebroker/pb/supervision"
+	"github.com/stretchr/testify/require"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+)
+
+var quick = broker.WithBackoff(supervision.Backoff{Min: time.Millisecond, Max: 5 * time.Millisecond, Factor: 2})
+
+func TestAReconnectingClientComesBackAndPreparesEachSession(t *testing.T) {
+	root := &service{}
+	serverRuntime := newRuntime(t)
+	ln, err := broker.Listen(serverRuntime, "pb://127.0.0.1:0", root)
+	require.NoError(t, err)
+
+	rt := newRuntime(t)
+	prepared := make(chan *broker.Conn, 10)
+	client, err := broker.Reconnect(rt, ln.URL(), func(ctx context.Context, conn *broker.Conn) error {
+		_, err := flavors.Call[int](ctx, conn.Root(), "add", 1, 2)
+		prepared <- conn
+		return err
+	}, quick)
+	require.NoError(t, err)
+
+	events := make(chan any, 10)
+	watcher := rt.Root().Spawn(rt.Props(func() protoactor.Actor {
+		return protoactor.ReceiveFunc(func(ctx protoactor.Context) {
+			switch m := ctx.Message().(type) {
+			case broker.SessionUp, broker.SessionDown:
+				events <- m
+			}
+		})
+	}))
+	t.Cleanup(func() { _ = rt.Root().StopFuture(watcher).Wait() })
+	client.Watch(watcher)
+
+	ctx, cancel := context.WithTimeout(context.Background(), wire.Patience)
+	defer cancel()
+	first, err := client.Conn(ctx)
+	require.NoError(t, err)
+	require.Same(t, first, <-prepared)
+	require.IsType(t, broker.SessionUp{}, <-events)
+	stale := first.Root()
+
+	first.Abort(errors.New("cut"))
+	require.IsType(t, broker.SessionDown{}, <-events)
+	up := (<-events).(broker.SessionUp)
+	require.NotSame(t, first, up.Conn)
+	require.Same(t, up.Conn, <-prepared)
+	_, err = flavors.Call[int](ctx, stale, "add", 1, 2)
+	require.ErrorIs(t, err, flavors.DeadReference, "references belong to the session that made them")
+	second, err := client.Conn(ctx)
+	require.NoError(t, err)
+	sum, err := flavors.Call[int](ctx, second.Root(), "add", 2, 2)
+	require.NoError(t, err)
+	require.Equal(t, 4, sum)
+
+	require.NoError(t, client.Close(ctx))
+	_, err = client.Conn(ctx)
+	require.ErrorIs(t, err, broker.ErrClientClosed)
+}
+
+func TestAReconnectingClientGivesUpWhatIsPermanent(t *testing.T) {
+	ln, err := broker.Listen(newRuntime(t), "pb://127.0.0.1:0", &service{})
+	require.NoError(t, err)
+	client, err := broker.Reconnect(newRuntime(t), ln.URL(), func(context.Context, *broker.Conn) error {
+		return errors.Join(broker.ErrPermanent, errPlain)
+	}, quick)
+	require.NoError(t, err)
+	_, err = client.Conn(t.Context())
+	require.ErrorIs(t, err, errPlain)
+	require.NoError(t, client.Close(t.Context()))
+}
+
+func TestAReconnectingClientTriesUntilThereIsAServer(t *testing.T) {
+	reserved := wire.Listen(t)
+	url := "pb://" + reserved.Addr().String()
+	require.NoError(t, reserved.Close())
+	client, err := broker.Reconnect(newRuntime(t), url, nil, quick)
+	require.NoError(t, err)
+	ln, err := broker.Listen(newRuntime(t), url, &service{})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = ln.Close() })
+	_, err = client.Conn(t.Context())
+	require.NoError(t, err)
+}
+
+func TestAPeerThatFallsSilentIsFoundOut(t *testing.T) {
+	s := newServer(t, &service{}, broker.WithKeepalive(20*time.Millisecond, 20*time.Millisecond))
+	p := s.peer()
+	p.Want(`[message 1 0 ping 1 [tuple] [dictionary]]`)
+	p.Write(`[error 1 [None]]`) // Whatever it says, it is there.
+	p.Want(`[message 2 0 ping 1 [tuple] [dictionary]]`)
+	p.WantClosed()
+}
