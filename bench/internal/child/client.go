@@ -29,6 +29,8 @@ func (c *client) do(ctx context.Context, r Request) (Reply, error) {
 		return c.run(ctx, r)
 	case OpClose:
 		return Reply{}, c.close()
+	case OpTour:
+		return Reply{}, c.tour(ctx)
 	case OpHold:
 		return Reply{}, c.hold(ctx, r.Count)
 	case OpRelease:
@@ -106,6 +108,26 @@ func (c *client) export(ctx context.Context, r Request) error {
 		})
 	}
 	return nil
+}
+
+// tour calls every exported object once, several at a time.
+func (c *client) tour(ctx context.Context) error {
+	if c.handles == nil {
+		return errors.New("nothing has been exported")
+	}
+	var (
+		all    sync.WaitGroup
+		faults = make([]error, dialers)
+	)
+	for k := range dialers {
+		all.Go(func() {
+			for i := k; i < c.handles.Len() && faults[k] == nil; i += dialers {
+				_, faults[k] = c.handles.Add(ctx, i, 1, 2)
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(faults...)
 }
 
 func (c *client) run(ctx context.Context, r Request) (Reply, error) {

@@ -5,6 +5,7 @@ const (
 	OpOpen    = "open"    // make connections and get callers ready
 	OpRun     = "run"     // have the callers call for a while
 	OpClose   = "close"   // undo OpOpen
+	OpTour    = "tour"    // call every exported object once
 	OpHold    = "hold"    // leave calls unanswered on the first connection
 	OpRelease = "release" // have them answered
 	OpUsage   = "usage"   // say what the process has used
