@@ -210,8 +210,7 @@ func mismatchBecause(src any, t reflect.Type, why string) error {
 
 // at puts a step in front of the path of an error.
 func at(step string, err error) error {
-	//nolint:errorlint // Only errors made here have a path to be built; a wrapped one is somebody else's.
-	if e, ok := err.(*AssignError); ok {
+	if e, ok := err.(*AssignError); ok { //nolint:errorlint // a wrapped one is somebody else's
 		if len(e.Path) > 0 && e.Path[0] != '[' && e.Path[0] != '.' {
 			step += "."
 		}

@@ -318,8 +318,7 @@ func assignPointer(c *assignment, dst reflect.Value, src any) error {
 	}
 	c.remember(k, made)
 	if err := AssignerFor(t.Elem()).into(c, made.Elem(), src); err != nil {
-		//nolint:errorlint // As in at.
-		if e, ok := err.(*AssignError); ok && e.Path == "" {
+		if e, ok := err.(*AssignError); ok && e.Path == "" { //nolint:errorlint // as in at
 			e.Target = t.String()
 		}
 		return err

@@ -99,8 +99,7 @@ func invalid(format string, args ...any) error {
 // under puts a step in front of the path of an error that comes from below. Paths are only
 // built for errors, so that values which can be sent pay nothing for them.
 func under(step string, err error) error {
-	//nolint:errorlint // A wrapped error has the path of somebody else's call; it becomes the cause.
-	switch e := err.(type) {
+	switch e := err.(type) { //nolint:errorlint // a wrapped one has the path of another call; it becomes the cause
 	case *InsecureJellyError:
 		if !e.Incoming {
 			e.Path = step + e.Path
