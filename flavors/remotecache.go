@@ -40,11 +40,18 @@ func RegisterCache[T any, P interface {
 	*T
 	remoteCache
 }](r *jelly.Registry, class string) error {
-	if _, err := CoreOf(P(new(T))); err != nil {
+	return registerCache(r, class, func() P { return new(T) })
+}
+
+func registerCache[T any, P interface {
+	*T
+	remoteCache
+}](r *jelly.Registry, class string, blank func() P) error {
+	if _, err := CoreOf(blank()); err != nil {
 		return err
 	}
 	entry := jelly.ClassEntry{Kind: jelly.RemoteCache, New: func() any {
-		value := P(new(T))
+		value := blank()
 		return &CacheBlank{value: value, local: newLocalCache[T](value)}
 	}}
 	if err := r.Register(class, entry); err != nil {

@@ -1,0 +1,131 @@
+package flavors
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/codec/jelly"
+)
+
+// PublishedKey says whose state is kept: which original, as seen by whom. All of it is the peer's choice.
+type PublishedKey struct{ Service, Perspective, ID string }
+
+// PublishedStore keeps the states of published originals from session to session. Its methods are called in the turns of copies, so from
+// several goroutines, and may take the time that a disk takes. What it gives back is checked; it need not know what it is.
+type PublishedStore interface {
+	// Load gives what was last saved under the key, or an error that is fs.ErrNotExist if there is nothing.
+	Load(key PublishedKey) ([]byte, error)
+	// Save keeps data in the place of what was there. After a crash there is either the one or the other.
+	Save(key PublishedKey, data []byte) error
+}
+
+// keptState is what is stored: an expression of Jelly, in Banana without a vocabulary.
+type keptState struct {
+	Class       string  `pb:"class"`
+	Service     string  `pb:"service"`
+	Perspective string  `pb:"perspective"`
+	ID          string  `pb:"publishedID"`
+	Timestamp   float64 `pb:"timestamp"`
+	State       any     `pb:"state"`
+}
+
+func (p *publication) key() PublishedKey {
+	return PublishedKey{Service: p.mark.Service, Perspective: p.mark.Perspective, ID: idText(p.mark.ID)}
+}
+
+// idText is a published id as text; Twisted's may be anything that can be printed.
+func idText(id any) string {
+	if b, ok := id.([]byte); ok {
+		return string(b)
+	}
+	return fmt.Sprint(id)
+}
+
+// load takes the state from the store, if it is what the original published last. A state that cannot be read counts as none.
+func (p *publication) load() (state any, ok bool) {
+	if p.kept.store == nil {
+		return nil, false
+	}
+	data, err := p.kept.store.Load(p.key())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, false
+	}
+	var k keptState
+	if err == nil {
+		k, err = decodeKept(data, p.kept.registry)
+	}
+	if err != nil {
+		p.warn(err, "a kept state cannot be read, it is fetched anew")
+		return nil, false
+	}
+	// A name that was cut or folded on its way to the disk may have led to another's state. Timestamps are compared as in Twisted, for
+	// being the same: an original that was set back to an earlier time is not what was kept either.
+	same := k.Class == p.kept.class && PublishedKey{k.Service, k.Perspective, k.ID} == p.key() && k.Timestamp == p.mark.Timestamp
+	return k.State, same
+}
+
+// save keeps a state that was fetched. That it cannot be kept is the next session's loss, not this one's.
+func (p *publication) save(state any) {
+	if p.kept.store == nil {
+		return
+	}
+	key := p.key()
+	data, err := encodeKept(keptState{p.kept.class, key.Service, key.Perspective, key.ID, p.mark.Timestamp, state})
+	if err == nil {
+		err = p.kept.store.Save(key, data)
+	}
+	if err != nil {
+		p.warn(err, "a state cannot be kept")
+	}
+}
+
+func (p *publication) warn(err error, text string) {
+	p.mark.Remote.Conn().Logger().Warn().Err(err).Str("class", p.kept.class).Str("published", clipped(p.key().ID)).Msg(text)
+}
+
+// clipped is the beginning of what a peer has named.
+func clipped(s string) string {
+	const most = 80
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}
+
+func encodeKept(k keptState) ([]byte, error) {
+	fragment := jelly.NewFragment(jelly.Context{Root: "published"})
+	defer fragment.Free()
+	if err := fragment.Jelly(k); err != nil {
+		return nil, err
+	}
+	if fragment.Holes() > 0 {
+		return nil, errors.New("it holds references, which are good in this session only")
+	}
+	return fragment.Append(nil, nil)
+}
+
+// decodeKept reads what is in a store with the caution that is due to what a peer sends: it came from one.
+func decodeKept(data []byte, registry *jelly.Registry) (k keptState, err error) {
+	var scanner banana.Scanner
+	scanner.Init(banana.ProfileNone, banana.Limits{})
+	n, err := scanner.Next(data)
+	if err != nil {
+		return k, err
+	}
+	if n != len(data) {
+		return k, errors.New("it is no single expression, or is cut short")
+	}
+	var reader banana.Reader
+	reader.Reset(data, banana.ProfileNone)
+	decoder := jelly.Decoder{Registry: registry}
+	var v any
+	if err := decoder.Decode(&reader, &v); err != nil {
+		return k, err
+	}
+	if err := jelly.Unjelly(decoder.Unbound(), nil, nil); err != nil {
+		return k, err
+	}
+	return k, jelly.Assign(&k, v)
+}
