@@ -22,7 +22,7 @@ type coreState uint8
 
 const (
 	coreIdle    coreState = iota // no actor: never sent, or ended because nobody holds it
-	coreRunning                  // an actor is running, or being spawned
+	coreRunning                  // held: an actor is running, being spawned, or will be for the first message
 	coreStopped                  // the actor stopped for good while peers held the object
 )
 
@@ -42,11 +42,12 @@ type Core struct {
 	rt       *actor.Runtime
 	value    any
 	pid      *protoactor.PID
-	mailbox  *actor.Mailbox
-	holders  int  // entries in exports tables
-	inFlight int  // messages in the mailbox or in work
-	owned    bool // spawned by the application: outlives every peer
-	inline   int  // Do calls that run without an actor at this moment
+	mailbox  *actor.Mailbox // nil before the first message
+	spawned  bool           // the actor behind mailbox has been asked for
+	holders  int            // entries in exports tables
+	inFlight int            // messages in the mailbox or in work
+	owned    bool           // spawned by the application: outlives every peer
+	inline   int            // Do calls that run without an actor at this moment
 
 	// observers belongs to the object's turn: those who hold a Cacheable.
 	observers []*Observer
@@ -62,7 +63,8 @@ func (c *Core) Value() any {
 	return c.value
 }
 
-// Hold notes that one more export table has the object, and gives it an actor if it has none.
+// Hold notes that one more table has the object. From now on it takes messages; the first of them gives it its actor, since many
+// objects are handed out and never called.
 func (c *Core) Hold(rt *actor.Runtime) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -84,13 +86,22 @@ func (c *Core) Release() {
 	}
 	switch c.state {
 	case coreRunning:
+		if c.mailbox == nil {
+			c.idleLocked()
+			return
+		}
 		// The actor decides in its own turn, behind everything that was sent before.
 		c.postLocked(checkIdle{})
 	case coreStopped:
 		// Nobody holds the failed incarnation: sent anew, the object starts anew.
-		c.state = coreIdle
-		c.mailbox, c.pid = nil, nil
+		c.idleLocked()
 	}
+}
+
+// idleLocked forgets the actor, if there was one.
+func (c *Core) idleLocked() {
+	c.state = coreIdle
+	c.mailbox, c.pid, c.spawned = nil, nil, false
 }
 
 // Deliver hands an invocation to the object's actor. Calls are run in the order of delivery.
@@ -113,25 +124,28 @@ func (c *Core) post(message any) error {
 
 func (c *Core) postLocked(message any) {
 	c.inFlight++
+	if c.mailbox == nil {
+		c.mailbox = actor.NewMailbox()
+	}
 	c.mailbox.PostUserMessage(message)
+	c.spawnLocked()
 }
 
-// startLocked gives the core an actor, unless it has one or has stopped for good.
+// startLocked lets messages in, unless the core takes some already or has stopped for good.
 func (c *Core) startLocked(rt *actor.Runtime) {
-	if c.state != coreIdle {
+	if c.state == coreIdle {
+		c.rt = rt
+		c.state = coreRunning
+	}
+}
+
+// spawnLocked gives the core an actor once it has messages, but not while a Do runs without one. The supervisor of objects spawns it, in
+// its own turn; what is posted meanwhile waits in the mailbox.
+func (c *Core) spawnLocked() {
+	if c.spawned || c.inline > 0 || c.mailbox == nil || c.state != coreRunning {
 		return
 	}
-	c.rt = rt
-	c.state = coreRunning
-	mailbox := actor.NewMailbox()
-	c.mailbox = mailbox
-	if c.inline == 0 {
-		c.spawnLocked()
-	}
-}
-
-// spawnLocked asks the supervisor of objects for an actor behind the core's mailbox. What is posted meanwhile waits there.
-func (c *Core) spawnLocked() {
+	c.spawned = true
 	mailbox := c.mailbox
 	again := false
 	props := c.rt.Props(
@@ -169,8 +183,7 @@ func (c *Core) settle(mailbox *actor.Mailbox) (end bool) {
 	if c.mailbox != mailbox || c.holders > 0 || c.owned || c.inFlight > 0 {
 		return false
 	}
-	c.state = coreIdle
-	c.mailbox, c.pid = nil, nil
+	c.idleLocked()
 	return true
 }
 
@@ -197,8 +210,7 @@ func (c *Core) stopped(mailbox *actor.Mailbox) {
 		c.owned = false
 		c.pid = nil
 		if c.holders == 0 {
-			c.state = coreIdle
-			c.mailbox = nil
+			c.idleLocked()
 		}
 	}
 	c.mu.Unlock()

@@ -17,7 +17,7 @@
 // method that waits holds up its object, and nothing else; it returns a *actor.Deferred instead. [MethodTable] has the rules for
 // names, [Invocation] is what a method can know of its call, [Handler] and [Forward] are for those who want the calls as messages.
 //
-// An object gets its actor when it is first sent, and the actor ends when the last connection has let go; the struct stays, and sent
+// An object that has been sent gets its actor with the first call, and the actor ends when the last connection has let go; the struct stays, and sent
 // again it gets a new one. [Spawn] gives it one for good. After a panic the caller gets an error, the supervisor restarts the actor,
 // and references stay good: with the state as it is, or as [Resetter] or a producer ([New]) makes it.
 //

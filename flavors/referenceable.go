@@ -16,7 +16,7 @@ import (
 // Referenceable makes the struct that embeds it an object which peers hold by reference: its Remote… methods can be called
 // from the other side, one at a time, in the object's own actor.
 //
-// The struct is sent as a pointer and must not be copied once it has been sent. Its actor starts with the first send and ends
+// The struct is sent as a pointer and must not be copied once it has been sent. Its actor starts with the first call and ends
 // when the last connection has let go, unless the application spawned it itself with [Spawn]. The zero value is ready for use.
 type Referenceable struct{ anchor }
 
@@ -155,7 +155,5 @@ func (c *Core) inlineDone() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.inline--
-	if c.inline == 0 && c.state == coreRunning && c.pid == nil {
-		c.spawnLocked()
-	}
+	c.spawnLocked()
 }
