@@ -43,7 +43,7 @@ func growth(ctx context.Context, o options) ([]report.Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	pairs, end := startAll(ctx, list)
+	pairs, end := startAll(ctx, o, list)
 	defer end()
 	var rows []report.Row
 	for _, g := range growths {

@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/pprof"
 	"strings"
 	"syscall"
 
@@ -34,6 +35,7 @@ type options struct {
 	only, with            string
 	workloads             string
 	rounds                int
+	profile               string
 
 	// Of children.
 	role, system, addr string
@@ -49,6 +51,7 @@ func main() {
 	flag.StringVar(&o.with, "with", "", "measure these optional `systems` too: connect, nats")
 	flag.StringVar(&o.workloads, "workloads", "", "only these `workloads`: serial, pipelined, multi, bulk, fanout, codec")
 	flag.IntVar(&o.rounds, "rounds", 0, "how many rounds (default 7, quick 3)")
+	flag.StringVar(&o.profile, "profile", "", "have the Go processes write CPU profiles into this `directory`, outside of the tree")
 	flag.StringVar(&o.role, "role", "", "for the program's own use: be a server or a client")
 	flag.StringVar(&o.system, "system", "", "for the program's own use: of which system")
 	flag.StringVar(&o.addr, "addr", "", "for the program's own use: where the server is")
@@ -95,10 +98,34 @@ func play(o options) error {
 	if !ok {
 		return fmt.Errorf("there is no system %q", o.system)
 	}
-	if o.role == child.RoleServer {
-		return child.Serve(s, os.Stdin, os.Stdout)
+	stop, err := startProfile(o)
+	if err != nil {
+		return err
 	}
-	return child.Call(s, o.addr, os.Stdin, os.Stdout)
+	if o.role == child.RoleServer {
+		err = child.Serve(s, os.Stdin, os.Stdout)
+	} else {
+		err = child.Call(s, o.addr, os.Stdin, os.Stdout)
+	}
+	return errors.Join(err, stop())
+}
+
+// startProfile has a child write a profile of its whole life, if that was asked for.
+func startProfile(o options) (stop func() error, err error) {
+	if o.profile == "" {
+		return func() error { return nil }, nil
+	}
+	f, err := os.Create(filepath.Join(o.profile, o.system+"-"+o.role+".pprof"))
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, nil
 }
 
 // publish prints the tables and writes the JSON. When that goes to standard output, the tables do not.
@@ -135,9 +162,10 @@ func publish(r *report.Report, path string) error {
 // chosen are the systems that the command line asks for.
 func chosen(o options) ([]systems.System, error) {
 	only, with := names(o.only), names(o.with)
+	all := len(only) == 0
 	var list []systems.System
 	for _, s := range systems.All() {
-		if only[s.Name] || with[s.Name] || len(only) == 0 && !s.Optional {
+		if only[s.Name] || with[s.Name] || all && !s.Optional {
 			list = append(list, s)
 		}
 		delete(only, s.Name)
@@ -163,9 +191,13 @@ func names(list string) map[string]bool {
 }
 
 // startAll starts the systems. One that cannot be had, such as Twisted where it is not installed, is left out with a word.
-func startAll(ctx context.Context, list []systems.System) (pairs []*child.Pair, end func()) {
+func startAll(ctx context.Context, o options, list []systems.System) (pairs []*child.Pair, end func()) {
+	var more []string
+	if o.profile != "" {
+		more = []string{"-profile", o.profile}
+	}
 	for _, s := range list {
-		pair, err := child.StartPair(ctx, s)
+		pair, err := child.StartPair(ctx, s, more...)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "compare: left out:", err)
 			continue

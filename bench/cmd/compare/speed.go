@@ -61,7 +61,7 @@ func speed(ctx context.Context, o options) ([]report.Row, error) {
 	}
 	wanted := names(o.workloads)
 	is := func(name string) bool { return len(wanted) == 0 || wanted[name] }
-	pairs, end := startAll(ctx, list)
+	pairs, end := startAll(ctx, o, list)
 	var rows []report.Row
 	for _, w := range workloads {
 		if !is(w.name) {

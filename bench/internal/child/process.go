@@ -40,13 +40,16 @@ const (
 	endTimeout   = 5 * time.Second
 )
 
-// StartPair starts a system's server and its client, which has not connected yet.
-func StartPair(ctx context.Context, s systems.System) (*Pair, error) {
-	server, addr, err := start(ctx, s, RoleServer)
+// StartPair starts a system's server and its client, which has not connected yet. A Go program gets more arguments besides its role.
+func StartPair(ctx context.Context, s systems.System, more ...string) (*Pair, error) {
+	if s.Script != "" {
+		more = nil
+	}
+	server, addr, err := start(ctx, s, RoleServer, more...)
 	if err != nil {
 		return nil, err
 	}
-	client, _, err := start(ctx, s, RoleClient, "-addr", addr)
+	client, _, err := start(ctx, s, RoleClient, append([]string{"-addr", addr}, more...)...)
 	if err != nil {
 		return nil, errors.Join(err, server.End())
 	}

@@ -2,6 +2,7 @@ package systems
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/perspectivebroker/pb/actor"
@@ -181,6 +182,13 @@ func add(ctx context.Context, ref *flavors.RemoteReference, a, b int) (int, erro
 // Echo implements load.Client.
 func (c *typedClient) Echo(ctx context.Context, payload []byte) ([]byte, error) {
 	v, err := c.root.CallRemote("echo", payload).Await(ctx)
+	// Several large payloads are more than may wait to be written: then CallRemote fails at once, for its callers to wait.
+	for errors.Is(err, broker.ErrBackedUp) {
+		if err := c.conn.WaitWritable(ctx); err != nil {
+			return nil, err
+		}
+		v, err = c.root.CallRemote("echo", payload).Await(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
