@@ -65,10 +65,11 @@ type (
 	cancelCall struct{ call *flavors.OutgoingCall }
 	forgetAll  struct{}
 	// drain lets the calls in flight be answered and then closes.
-	drain      struct{}
-	drainCheck struct{}
-	graceOver  struct{}
-	closeNow   struct {
+	drain         struct{}
+	drainCheck    struct{}
+	graceOver     struct{}
+	handshakeOver struct{}
+	closeNow      struct {
 		cause error
 		flush bool
 	}
@@ -109,7 +110,12 @@ func (b *broker) Receive(ctx protoactor.Context) {
 			b.end(ctx, cause)
 		}
 	case graceOver:
-		b.graceOver()
+		b.grace = nil
+		b.bury()
+	case handshakeOver:
+		if b.state == brokerNegotiating {
+			b.end(ctx, &ProtocolError{What: fmt.Sprintf("the peer did not negotiate within %v", b.c.limits.Handshake)})
+		}
 	case closeNow:
 		b.close(ctx, m)
 	case flushed:
@@ -136,7 +142,7 @@ func (b *broker) start(ctx protoactor.Context) {
 		b.end(ctx, err)
 		return
 	}
-	b.deadline = b.after(c.limits.Handshake, closeNow{cause: &ProtocolError{What: fmt.Sprintf("the peer did not negotiate within %v", c.limits.Handshake)}})
+	b.deadline = b.after(c.limits.Handshake, handshakeOver{})
 	encoderProps := c.rt.Props(func() protoactor.Actor { return &encoder{c: c} })
 	c.encoder = ctx.SpawnPrefix(encoderProps, "encoder")
 	encoder := c.encoder
@@ -231,6 +237,7 @@ func (b *broker) finish(cause error) {
 	}
 	b.state = brokerEnded
 	c := b.c
+	c.over.Store(true)
 	c.cancel(cause)
 	cause = context.Cause(c.ctx) // whoever severed the connection said why first
 	logEnd(c, cause)

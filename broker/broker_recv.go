@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
@@ -251,14 +252,15 @@ func (b *broker) completeWith(d *delivery) {
 	cmd, e := d.cmd, d.answers
 	switch {
 	case e.call == nil:
+		b.complete(e, nil, nil)
 		release(d.received) // Nobody waits any more.
 	case cmd.err != nil:
 		release(d.received)
 		b.complete(e, nil, fmt.Errorf("the answer of %s cannot be taken: %w", e.call.Method, flavors.LocalFailure(cmd.err)))
 	case cmd.sym == banana.SymError:
 		b.complete(e, nil, flavors.FailureFrom(cmd.value))
-	default:
-		b.complete(e, cmd.value, nil)
+	case !b.complete(e, cmd.value, nil):
+		release(d.received)
 	}
 }
 
@@ -326,28 +328,21 @@ func release(received []released) {
 	}
 }
 
-// bury drops exports whose grace is over, and sees to it that the others are looked at again.
+// bury drops exports whose grace is over, and sees to it that the others are looked at again when theirs is: a call that is pending for
+// so long is not waited for.
 func (b *broker) bury() {
-	if len(b.exports.dying) == 0 {
+	if len(b.exports.dying) == 0 || b.state == brokerEnded {
 		return
 	}
-	b.exports.bury(b.c, b.pending.oldestID())
+	grace := b.c.limits.Grace
+	b.exports.bury(b.c, b.pending.oldestID(), time.Now().Add(-grace))
 	switch {
 	case len(b.exports.dying) == 0:
 		stopTimer(b.grace)
 		b.grace = nil
 	case b.grace == nil:
-		b.grace = b.after(b.c.limits.Grace, graceOver{})
+		b.grace = b.after(time.Until(b.exports.dying[0].dyingSince.Add(grace)), graceOver{})
 	}
-}
-
-// graceOver drops the dying, which have waited for one grace at least: a call that is pending for so long is not waited for.
-func (b *broker) graceOver() {
-	if b.state == brokerEnded {
-		return
-	}
-	b.grace = nil
-	b.exports.bury(b.c, b.pending.last+1)
 }
 
 // logEnd writes the one line that says how a connection ended.

@@ -156,7 +156,6 @@ func (b *broker) stamp(fragment *jelly.Fragment, f func(dst []byte) ([]byte, err
 		for _, undo := range slices.Backward(b.undo) {
 			undo()
 		}
-		b.exports.bury(b.c, 1)
 	}
 	clear(b.undo)
 	b.undo = b.undo[:0]
@@ -171,8 +170,7 @@ func (b *broker) fill(dst []byte, hole any) ([]byte, error) {
 		if err != nil {
 			return dst, err
 		}
-		// What was counted in this turn cannot have been let go by the peer, so undoing it cannot fail.
-		b.undo = append(b.undo, func() { _ = b.exports.decref(b.c, e.luid, 1, 0) })
+		b.undo = append(b.undo, func() { b.exports.unmention(b.c, e) })
 		return banana.AppendInt(dst, e.luid), nil
 	case flavors.LocalHole:
 		if err := h.Reference.Err(); err != nil {
@@ -259,19 +257,16 @@ func (b *broker) failWaiting(cause error) {
 	b.held = nil
 }
 
-// cancel forgets a call. Its entry stays, without a call, until the answer comes: an answer to a call not made would be an error.
+// cancel forgets a call. Its entry stays, without a call, until the answer comes, and counts: an answer to a call not made would be an
+// error, and a peer that never answers must not have us remember calls without end.
 func (b *broker) cancel(call *flavors.OutgoingCall) {
 	if e := b.pending.byID[call.RequestID]; e != nil && e.call == call {
 		e.call = nil
-		b.c.pending.Add(-1)
 	}
 }
 
-// complete ends a call of ours.
-func (b *broker) complete(e *pendingCall, v any, err error) {
-	if e.call == nil {
-		return
-	}
+// complete ends a call of ours, and reports whether anybody has waited for it.
+func (b *broker) complete(e *pendingCall, v any, err error) bool {
 	b.c.pending.Add(-1)
-	e.call.Result.Complete(v, err)
+	return e.call != nil && e.call.Result.Complete(v, err)
 }

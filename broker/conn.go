@@ -43,6 +43,7 @@ type Conn struct {
 	inbound   atomic.Int64 // calls of the peer's that are not answered yet
 	pending   atomic.Int64 // calls of ours that are not answered yet
 	draining  atomic.Bool  // nothing new is taken in
+	over      atomic.Bool  // the connection has ended: nothing is owed to the peer any more
 	exported  atomic.Int64 // live exports, published objects not counted
 	bytesOut  atomic.Int64
 	lastHeard atomic.Int64 // when the peer last sent something, in Unix nanoseconds; kept for keepalive only
@@ -220,6 +221,9 @@ func (c *Conn) ForgetCache(luid int64, receipts int) {
 }
 
 func (c *Conn) forget(f forgotten) {
+	if c.over.Load() {
+		return
+	}
 	c.forgotten.Lock()
 	first := len(c.forgotten.list) == 0
 	c.forgotten.list = append(c.forgotten.list, f)

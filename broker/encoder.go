@@ -1,7 +1,9 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"time"
 
@@ -52,6 +54,9 @@ func (e *encoder) write(ctx protoactor.Context) bool {
 		e.armDeadline()
 		n, err := c.sock.Write(piece)
 		c.bytesOut.Add(int64(n))
+		if n > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+			e.deadlineAt, err = time.Time{}, nil // The peer is slow, but it reads.
+		}
 		if err != nil {
 			ctx.Send(ctx.Parent(), writeFailed{fmt.Errorf("broker: writing: %w", err)})
 			return false
@@ -61,7 +66,8 @@ func (e *encoder) write(ctx protoactor.Context) bool {
 	return true
 }
 
-// stallPiece is how much is written under one deadline: a peer that takes this much within Limits.Stall is making progress.
+// stallPiece is how much is written under one deadline: a peer that takes this much within Limits.Stall is making progress. Of a plain
+// socket any part of it will do; TLS cannot go on after a write that was cut short.
 const stallPiece = 256 << 10
 
 // armDeadline keeps a write from waiting for ever. Setting a deadline costs as much as a small write, so it is set anew only when a

@@ -2,6 +2,8 @@ package broker
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/perspectivebroker/pb/flavors"
 )
@@ -30,7 +32,8 @@ type export struct {
 	count int
 	// dyingFor is the last request id given out when the count fell to zero: calls up to that one may have been answered with
 	// a mention of the object before the peer's decref was under way.
-	dyingFor int64
+	dyingFor   int64
+	dyingSince time.Time
 	// onRelease are those who want to know when the peer has let go.
 	onRelease []func()
 }
@@ -76,20 +79,30 @@ func (x *exports) decref(c *Conn, luid int64, n int, lastRequest int64) error {
 	e.count -= n
 	if e.count == 0 {
 		delete(x.byKey, e.exportKey)
-		e.dyingFor = lastRequest
+		e.dyingFor, e.dyingSince = lastRequest, time.Now()
 		x.dying = append(x.dying, e)
 	}
 	return nil
 }
 
-// bury drops the dying whose time has come: those for which no call up to dyingFor is pending. oldest is the oldest pending call.
-func (x *exports) bury(c *Conn, oldest int64) {
+// unmention takes a mention back that the peer has never seen.
+func (x *exports) unmention(c *Conn, e *export) {
+	e.count--
+	if e.count == 0 {
+		delete(x.byKey, e.exportKey)
+		x.drop(c, e)
+	}
+}
+
+// bury drops the dying whose time has come: those for which no call up to dyingFor is pending, and those that have been dying since
+// long. oldest is the oldest pending call.
+func (x *exports) bury(c *Conn, oldest int64, long time.Time) {
 	n := 0
-	for n < len(x.dying) && x.dying[n].dyingFor < oldest {
+	for n < len(x.dying) && (x.dying[n].dyingFor < oldest || !x.dying[n].dyingSince.After(long)) {
 		x.drop(c, x.dying[n])
 		n++
 	}
-	x.dying = append(x.dying[:0], x.dying[n:]...)
+	x.dying = slices.Delete(x.dying, 0, n)
 }
 
 func (x *exports) drop(c *Conn, e *export) {
