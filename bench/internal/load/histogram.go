@@ -8,6 +8,7 @@ import (
 // Histogram counts durations in buckets whose width grows with them: 128 to each power of two, an error below one percent.
 type Histogram struct {
 	buckets [64 - subBits][1 << subBits]uint32
+	used    uint64 // a bit for each power of two that has been recorded: most are not, and merging skips them
 	total   uint64
 }
 
@@ -17,6 +18,7 @@ const subBits = 7
 func (h *Histogram) Record(d time.Duration) {
 	i, j := bucket(d)
 	h.buckets[i][j]++
+	h.used |= 1 << i
 	h.total++
 }
 
@@ -43,10 +45,14 @@ func middle(power, part int) time.Duration {
 // Add counts what another histogram has counted.
 func (h *Histogram) Add(other *Histogram) {
 	for i := range other.buckets {
+		if other.used&(1<<i) == 0 {
+			continue
+		}
 		for j, n := range other.buckets[i] {
 			h.buckets[i][j] += n
 		}
 	}
+	h.used |= other.used
 	h.total += other.total
 }
 

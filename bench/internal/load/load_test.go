@@ -65,6 +65,17 @@ func TestRunCountsEveryCall(t *testing.T) {
 	assert.Positive(t, r.Rate())
 }
 
+func TestManyCallersAreSampled(t *testing.T) {
+	callers := make([]Call, 2*sampleAbove)
+	for i := range callers {
+		callers[i] = Adding(&fake{})
+	}
+	r, err := Run(context.Background(), callers, 5*time.Millisecond)
+	require.NoError(t, err)
+	assert.Less(t, r.Latencies.total, uint64(r.Calls)/sampleEvery+uint64(len(callers))+1)
+	assert.Positive(t, r.Latencies.Quantile(0.99))
+}
+
 func TestRunEndsWithTheFirstError(t *testing.T) {
 	broken := errors.New("broken")
 	_, err := Run(context.Background(), []Call{Adding(&fake{err: broken})}, time.Hour)
