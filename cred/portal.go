@@ -85,16 +85,39 @@ func (p *Portal[Mind, Avatar]) checker(kind Kind) Checker {
 // The context is for the checking and for the realm. When it ends while the realm is at work and the realm
 // returns an avatar all the same, the login has happened: whoever gets a session must see to its Logout.
 func (p *Portal[Mind, Avatar]) Login(ctx context.Context, credentials Credentials, mind Mind) (*Session[Avatar], error) {
-	if credentials == nil {
-		return nil, Refuse(ReasonMalformed, "no credentials were given")
-	}
-	id, err := p.check(ctx, credentials)
+	id, err := p.Authenticate(ctx, credentials)
 	if err != nil {
-		return nil, refusedBy(ctx, err, ReasonStore).by(credentials)
+		return nil, err
 	}
 	session, err := p.enter(ctx, id, mind)
 	if err != nil {
 		return nil, refusedBy(ctx, err, ReasonRealm).by(credentials)
+	}
+	return session, nil
+}
+
+// Authenticate is the first half of [Portal.Login]: it asks the checker for that kind of credentials who this is. It is for callers to whom
+// it matters when that is decided, such as one that counts wrong guesses: the realm may take its time. The error is always a [*Refused].
+func (p *Portal[Mind, Avatar]) Authenticate(ctx context.Context, credentials Credentials) (AvatarID, error) {
+	if credentials == nil {
+		return AvatarID{}, Refuse(ReasonMalformed, "no credentials were given")
+	}
+	id, err := p.check(ctx, credentials)
+	if err != nil {
+		return AvatarID{}, refusedBy(ctx, err, ReasonStore).by(credentials)
+	}
+	return id, nil
+}
+
+// Enter is the second half of [Portal.Login]: it asks the realm for the avatar of somebody whom Authenticate has named. What Login says of
+// its context holds for it, and the error is always a [*Refused].
+func (p *Portal[Mind, Avatar]) Enter(ctx context.Context, id AvatarID, mind Mind) (*Session[Avatar], error) {
+	if id.IsZero() {
+		return nil, Refuse(ReasonDenied, "the zero avatar id names nobody")
+	}
+	session, err := p.enter(ctx, id, mind)
+	if err != nil {
+		return nil, refusedBy(ctx, err, ReasonRealm)
 	}
 	return session, nil
 }

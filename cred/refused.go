@@ -77,6 +77,9 @@ func (*Refused) Error() string { return refusal }
 // GoString implements fmt.GoStringer, lest %#v say more than Error.
 func (*Refused) GoString() string { return refusal }
 
+// MarshalText implements encoding.TextMarshaler with the same text.
+func (*Refused) MarshalText() ([]byte, error) { return []byte(refusal), nil }
+
 // Reason says why.
 func (r *Refused) Reason() Reason { return r.reason }
 

@@ -131,7 +131,7 @@ func TestSQLOnABadDay(t *testing.T) {
 
 func TestSQLTimeouts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ask := func(opts ...cred.SQLOption) (error, time.Duration) {
+		ask := func(opts ...cred.SQLOption) (time.Duration, error) {
 			tb := &table{hangs: make(chan struct{})}
 			db := openTable(t, tb)
 			checker, err := cred.NewSQL(db, "users", opts...)
@@ -140,12 +140,12 @@ func TestSQLTimeouts(t *testing.T) {
 			defer cancel()
 			begun := time.Now()
 			_, err = checker.Check(ctx, plain("alice", "x"))
-			return err, time.Since(begun)
+			return time.Since(begun), err
 		}
-		err, took := ask()
+		took, err := ask()
 		wantRefused(t, err, cred.ReasonStore)
 		assert.Equal(t, cred.DefaultStoreTimeout, took)
-		err, took = ask(cred.WithQueryTimeout(time.Minute))
+		took, err = ask(cred.WithQueryTimeout(time.Minute))
 		wantRefused(t, err, cred.ReasonEnded)
 		assert.Equal(t, 10*time.Second, took)
 	})

@@ -1,0 +1,136 @@
+package daemon
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience is how long a server may take to start or to stop on a loaded machine. Nothing is timed by it.
+const patience = 60 * time.Second
+
+// keeper is the shell program that runs the server. It ends the server when its standard input ends, which
+// happens as well when the test's process is killed. If the server ends by itself, so does the keeper.
+const keeper = `
+signal=$1; shift
+exec 3<&0
+"$@" </dev/null 3<&- &
+server=$!
+(cat <&3 >/dev/null; kill -s "$signal" $server 2>/dev/null) &
+watcher=$!
+wait $server; code=$?
+kill $watcher 2>/dev/null
+exit $code`
+
+// Daemon is a server that runs.
+type Daemon struct {
+	t      testing.TB
+	name   string
+	stdin  *os.File
+	output *buffer
+	ended  chan struct{}
+	stop   sync.Once
+}
+
+// Start starts a server, as that user if it is not nil. With the test it is stopped, by that signal ("INT", "TERM").
+func Start(t testing.TB, as *syscall.Credential, signal string, command ...string) *Daemon {
+	t.Helper()
+	d := &Daemon{t: t, name: command[0], output: &buffer{}, ended: make(chan struct{})}
+	cmd := exec.Command("/bin/sh", append([]string{"-c", keeper, "keeper", signal}, command...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: as}
+	cmd.Dir = "/"
+	cmd.Stdout, cmd.Stderr = d.output, d.output
+	cmd.WaitDelay = time.Second
+	in, hold, err := os.Pipe()
+	if err != nil {
+		t.Fatalf("no pipe for %s: %v", d.name, err)
+	}
+	cmd.Stdin, d.stdin = in, hold
+	err = cmd.Start()
+	in.Close()
+	if err != nil {
+		hold.Close()
+		t.Fatalf("cannot start %s: %v", d.name, err)
+	}
+	go func() {
+		defer close(d.ended)
+		_ = cmd.Wait() // How a server ends that was told to is its own affair.
+	}()
+	t.Cleanup(func() {
+		d.Stop()
+		// What the server has left behind in its group goes too.
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		if t.Failed() {
+			t.Logf("%s printed:\n%s", d.name, d.output)
+		}
+	})
+	return d
+}
+
+// Stop stops the server and waits until it has ended. Twice is harmless.
+func (d *Daemon) Stop() {
+	d.t.Helper()
+	d.stop.Do(func() { d.stdin.Close() })
+	select {
+	case <-d.ended:
+	case <-time.After(patience):
+		d.t.Errorf("%s did not end within %v", d.name, patience)
+	}
+}
+
+// Until waits until try succeeds, asking again and again as one does with servers that do not say when they are
+// ready. The test fails when the server ends before that.
+func (d *Daemon) Until(try func() error) {
+	d.t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		err := try()
+		if err == nil {
+			return
+		}
+		select {
+		case <-d.ended:
+			d.t.Fatalf("%s has ended:\n%s", d.name, d.output)
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			d.t.Fatalf("%s is not ready after %v: %v\n%s", d.name, patience, err, d.output)
+		}
+	}
+}
+
+// Run runs a program to its end, as that user if it is not nil, and returns what it printed. The test fails if the program does.
+func Run(t testing.TB, as *syscall.Credential, stdin string, command ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as}
+	cmd.Dir = "/"
+	cmd.Stdin = bytes.NewBufferString(stdin)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%q: %v\n%s", command, err, out)
+	}
+	return string(out)
+}
+
+// buffer gathers what a server prints; the test reads it while the server writes.
+type buffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
