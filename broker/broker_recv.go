@@ -35,7 +35,11 @@ func (b *broker) work(ctx protoactor.Context) {
 		}
 		cmd := &in.commands[b.next]
 		b.next++
-		if err := b.command(ctx, cmd); err != nil {
+		err := b.command(ctx, cmd)
+		if err == nil && len(b.local.refused) > maxRefused {
+			err = &ProtocolError{What: fmt.Sprintf("the peer keeps more than %d caches that were given back", maxRefused)}
+		}
+		if err != nil {
 			b.end(ctx, err)
 			return
 		}
@@ -58,6 +62,7 @@ func (b *broker) deliver(ctx protoactor.Context, d *delivery, perspective any) {
 	cmd := d.cmd
 	d.received = b.bind(cmd, perspective)
 	if cmd.err != nil || !cmd.wantsUnjellier() {
+		b.giveBack(d, unmade(cmd.unbound))
 		cmd.unbound = nil
 		d.finish(d)
 		return
@@ -66,7 +71,16 @@ func (b *broker) deliver(ctx protoactor.Context, d *delivery, perspective any) {
 		b.unjellier = ctx.SpawnPrefix(b.c.rt.Props(func() protoactor.Actor { return &unjellier{c: b.c} }), "unjellier")
 	}
 	b.unjelling = d
-	ctx.Send(b.unjellier, unjelly{cmd})
+	have := len(b.local.byLuid) // The table does not change while the unjellier works.
+	limit := b.c.limits.Caches
+	ctx.Send(b.unjellier, unjelly{cmd, func(more int) error { return tooManyCaches(have+more, limit) }})
+}
+
+// giveBack is for what a command mentions that is not carried out.
+func (b *broker) giveBack(d *delivery, mentions []jelly.Mention) {
+	for _, m := range mentions {
+		d.received = b.receiveRefused(d.received, m, nil)
+	}
 }
 
 // unjellied goes on with the command that comes back from the unjellier, and with those that have waited behind it.
@@ -78,11 +92,10 @@ func (b *broker) unjellied(ctx protoactor.Context, m *unjellied) {
 		return
 	}
 	for _, made := range m.caches {
-		b.local.byLuid[made.luid] = made.cache
+		b.local.add(made)
 	}
-	if d.cmd.err != nil {
-		d.received = append(d.received, m.received...)
-	}
+	d.received = append(d.received, m.received...)
+	b.giveBack(d, m.unmade)
 	d.finish(d)
 	b.work(ctx)
 }
@@ -328,20 +341,32 @@ func release(received []released) {
 	}
 }
 
-// bury drops exports whose grace is over, and sees to it that the others are looked at again when theirs is: a call that is pending for
-// so long is not waited for.
+// bury drops exports and caches whose grace is over, and sees to it that the others are looked at again when theirs is: a call that is
+// pending for so long is not waited for.
 func (b *broker) bury() {
-	if len(b.exports.dying) == 0 || b.state == brokerEnded {
+	if len(b.exports.dying)+len(b.caches.dying) == 0 || b.state == brokerEnded {
 		return
 	}
 	grace := b.c.limits.Grace
-	b.exports.bury(b.c, b.pending.oldestID(), time.Now().Add(-grace))
-	switch {
-	case len(b.exports.dying) == 0:
-		stopTimer(b.grace)
-		b.grace = nil
-	case b.grace == nil:
-		b.grace = b.after(time.Until(b.exports.dying[0].dyingSince.Add(grace)), graceOver{})
+	oldest, long := b.pending.oldestID(), time.Now().Add(-grace)
+	b.exports.bury(b.c, oldest, long)
+	b.caches.bury(b.c, oldest, long)
+	if b.grace != nil {
+		if len(b.exports.dying)+len(b.caches.dying) == 0 {
+			stopTimer(b.grace)
+			b.grace = nil
+		}
+		return
+	}
+	var next time.Time
+	if len(b.exports.dying) > 0 {
+		next = b.exports.dying[0].dyingSince
+	}
+	if len(b.caches.dying) > 0 && (next.IsZero() || b.caches.dying[0].dyingSince.Before(next)) {
+		next = b.caches.dying[0].dyingSince
+	}
+	if !next.IsZero() {
+		b.grace = b.after(time.Until(next.Add(grace)), graceOver{})
 	}
 }
 

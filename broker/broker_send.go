@@ -44,6 +44,7 @@ func (b *broker) outgoing(message any) {
 	case brokerOpen:
 		if b.holding != nil {
 			b.held = append(b.held, message)
+			b.c.out.hold(sizeOf(message))
 			return
 		}
 		if b.holdFor(message) {
@@ -64,7 +65,8 @@ func (b *broker) transmit(message any) {
 	case forgetAll:
 		b.sendDecrefs()
 	case observerGone:
-		b.caches.gone(b.c, m.entry)
+		b.caches.told(m.entry, b.pending.last)
+		b.bury()
 		b.append(func(dst []byte) []byte { return b.c.appendNumber(dst, banana.SymUncache, m.entry.luid) })
 	}
 }

@@ -2,6 +2,8 @@ package broker
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
@@ -9,12 +11,15 @@ import (
 
 // caches is the originals of ours of which the peer keeps copies. It belongs to the broker actor.
 //
-// Invariants: an entry in byCore is in byLuid and has count > 0; an entry in byLuid that is not in byCore has count 0 and waits for its
-// original to be told, after which the peer gets [uncache luid]. Each entry holds its core exactly once. Luids are those of exports,
-// never used again.
+// Invariants: an entry in byCore is in byLuid and has count > 0; an entry in byLuid that is not in byCore has count 0 and either waits for
+// its original to be told, after which the peer gets [uncache luid], or is in dying. Each entry holds its core exactly once. Luids
+// are those of exports, never used again.
 type caches struct {
 	byLuid map[int64]*cached
 	byCore map[*flavors.Core]*cached
+	// dying is the entries that are over but for an [lcache luid] that may still be on its way: a stock peer that sends an original back
+	// says decache first, when it had nothing else holding its copy. Oldest first.
+	dying []*cached
 }
 
 type cached struct {
@@ -22,6 +27,9 @@ type cached struct {
 	core     *flavors.Core
 	observer *flavors.Observer
 	count    int
+	// As in export.
+	dyingFor   int64
+	dyingSince time.Time
 }
 
 // cacheState is what an original has said for its first mention: it is observed, its state waits to be stamped into a message.
@@ -64,11 +72,23 @@ func (x *caches) decache(b *broker, luid int64) error {
 	return nil
 }
 
-// gone is the end of an entry whose original has been told.
-func (x *caches) gone(c *Conn, e *cached) {
-	if x.byLuid[e.luid] != e {
-		return
+// told is the end of an entry whose original has been told: it stays resolvable while calls are pending that may be answered with it.
+func (x *caches) told(e *cached, lastRequest int64) {
+	e.dyingFor, e.dyingSince = lastRequest, time.Now()
+	x.dying = append(x.dying, e)
+}
+
+// bury is that of exports.
+func (x *caches) bury(c *Conn, oldest int64, long time.Time) {
+	n := 0
+	for n < len(x.dying) && (x.dying[n].dyingFor < oldest || !x.dying[n].dyingSince.After(long)) {
+		x.drop(c, x.dying[n])
+		n++
 	}
+	x.dying = slices.Delete(x.dying, 0, n)
+}
+
+func (x *caches) drop(c *Conn, e *cached) {
 	delete(x.byLuid, e.luid)
 	e.core.Release()
 	c.log.Debug().Int64("luid", e.luid).Stringer("object", e.core).Msg("cache ended")
@@ -80,46 +100,8 @@ func (x *caches) clear(c *Conn) {
 		if e.count > 0 {
 			e.core.Unobserve(e.observer, nil)
 		}
-		x.gone(c, e)
+		x.drop(c, e)
 	}
 	clear(x.byCore)
-}
-
-// localCaches is the peer's originals of which we keep copies. It belongs to the broker actor.
-type localCaches struct {
-	byLuid map[int64]*flavors.LocalCache
-	// refused are originals that came with what could not be taken: they were counted by the peer, were given back at once, and will be
-	// uncached by it.
-	refused map[int64]int
-}
-
-func newLocalCaches() localCaches {
-	return localCaches{byLuid: map[int64]*flavors.LocalCache{}, refused: map[int64]int{}}
-}
-
-// uncache ends an entry, when the peer says that it may be forgotten (P-7.5).
-func (x *localCaches) uncache(luid int64) error {
-	if n := x.refused[luid]; n > 0 {
-		if n == 1 {
-			delete(x.refused, luid)
-		} else {
-			x.refused[luid] = n - 1
-		}
-		return nil
-	}
-	l := x.byLuid[luid]
-	if l == nil {
-		return protocolErrorf("uncache", "there is no cache with luid %d here", luid)
-	}
-	delete(x.byLuid, luid)
-	l.Uncached()
-	return nil
-}
-
-// clear makes every copy stale, when the connection has ended.
-func (x *localCaches) clear() {
-	for _, l := range x.byLuid {
-		l.Disconnected()
-	}
-	clear(x.byLuid)
+	x.dying = nil
 }

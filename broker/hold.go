@@ -17,6 +17,7 @@ type hold struct {
 	wanted  map[*flavors.Core]struct{} // asked for their state, no reply yet
 	states  map[*flavors.Core]*cacheState
 	timer   *time.Timer
+	size    int // what the message counts for in the outbox
 }
 
 // Messages about states.
@@ -47,17 +48,31 @@ func fragmentOf(message any) *jelly.Fragment {
 	return nil
 }
 
+// sizeOf is what a message that is held counts for among the bytes that wait to be written.
+func sizeOf(message any) int {
+	const itself = 128 // the message, its Deferred and its place in queues, roughly
+	n := itself
+	if f := fragmentOf(message); f != nil {
+		n += f.Len()
+	}
+	if call, ok := message.(*flavors.OutgoingCall); ok {
+		n += len(call.Encoded)
+	}
+	return n
+}
+
 // holdFor begins to wait if the message mentions Cacheables that the peer does not have yet.
 func (b *broker) holdFor(message any) bool {
 	f := fragmentOf(message)
 	if f == nil || f.Holes() == 0 {
 		return false
 	}
-	h := &hold{message: message}
+	h := &hold{message: message, size: sizeOf(message)}
 	if !b.askFor(h, f) {
 		return false
 	}
 	b.holding = h
+	b.c.out.hold(h.size)
 	h.timer = b.after(b.c.limits.StateTimeout, holdOver{h})
 	return true
 }
@@ -108,9 +123,18 @@ func (b *broker) stated(m *stated) {
 	}
 	h.states[m.state.core] = m.state
 	b.askFor(h, m.state.fragment)
-	if len(h.wanted) == 0 {
+	if len(h.wanted) == 0 && !b.askAgain(h) {
 		b.endHold(nil)
 	}
+}
+
+// askAgain asks the originals that the peer had when the message came to be held, and has let go of since. It reports whether there are any.
+func (b *broker) askAgain(h *hold) bool {
+	again := b.askFor(h, fragmentOf(h.message))
+	for _, s := range h.states {
+		again = b.askFor(h, s.fragment) || again
+	}
+	return again
 }
 
 // abandon undoes an observation that no message wants any more.
@@ -142,6 +166,7 @@ func (b *broker) endHold(err error) {
 		b.states = nil
 	}
 	b.c.queued.Add(-1)
+	b.c.out.hold(-h.size)
 	// What the message did not use, because it failed, is not observed.
 	for core, s := range h.states {
 		if b.caches.byCore[core] == nil || b.caches.byCore[core].observer != s.observer {
@@ -159,6 +184,7 @@ func (b *broker) sendHeld() {
 		m := b.held[0]
 		b.held[0] = nil
 		b.held = b.held[1:]
+		b.c.out.hold(-sizeOf(m))
 		b.outgoing(m)
 	}
 	if len(b.held) == 0 {

@@ -15,6 +15,7 @@ type outbox struct {
 	buf     []byte
 	spare   []byte
 	writing int  // bytes that the encoder has taken and not yet written
+	held    int  // bytes of messages that the broker holds back, roughly
 	woken   bool // a flush is on its way to the encoder
 	closed  bool
 	drained chan struct{} // closed and replaced whenever the encoder has written; nil while nobody waits
@@ -81,7 +82,19 @@ func (o *outbox) signalLocked() {
 func (o *outbox) waiting() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.buf) + o.writing
+	return o.waitingLocked()
+}
+
+func (o *outbox) waitingLocked() int { return len(o.buf) + o.writing + o.held }
+
+// hold counts n bytes that the broker holds back; a negative n says that it does so no longer.
+func (o *outbox) hold(n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.held += n
+	if n < 0 {
+		o.signalLocked()
+	}
 }
 
 // waitBelow waits until at most limit bytes wait to be written, or the box is closed, or ctx has ended.
@@ -92,7 +105,7 @@ func (o *outbox) waitBelow(ctx context.Context, limit int) error {
 			o.mu.Unlock()
 			return errOutboxClosed
 		}
-		if len(o.buf)+o.writing <= limit {
+		if o.waitingLocked() <= limit {
 			o.mu.Unlock()
 			return nil
 		}

@@ -14,11 +14,15 @@ type unjellier struct{ c *Conn }
 
 // Messages to the unjellier and back.
 type (
-	unjelly   struct{ cmd *command }
+	unjelly struct {
+		cmd    *command
+		caches func(more int) error // says when there are too many
+	}
 	unjellied struct {
 		cmd      *command
-		caches   []madeCache // for the broker's table
-		received []released  // the handles that it made
+		caches   []madeCache     // for the broker's table
+		received []released      // the handles that it made
+		unmade   []jelly.Mention // what is left over when something could not be made
 	}
 	madeCache struct {
 		luid  int64
@@ -33,10 +37,18 @@ func (u *unjellier) Receive(ctx protoactor.Context) {
 		return
 	}
 	done := &unjellied{cmd: m.cmd}
-	made := func(unbound *jelly.Unbound, blank any) (any, error) { return u.made(done, unbound, blank) }
+	made := func(unbound *jelly.Unbound, blank any) (any, error) {
+		if _, ok := blank.(*flavors.CacheBlank); ok {
+			if err := m.caches(len(done.caches)); err != nil {
+				return nil, err
+			}
+		}
+		return u.made(done, unbound, blank)
+	}
 	if err := jelly.Unjelly(m.cmd.unbound, made, done.cached); err != nil {
 		u.c.log.Debug().Err(err).Msg("a copy could not be made")
 		noteError(m.cmd, err)
+		done.unmade = unmade(m.cmd.unbound)
 	}
 	m.cmd.unbound = nil
 	ctx.Send(ctx.Parent(), done)
@@ -89,18 +101,4 @@ func (cmd *command) wantsUnjellier() bool {
 		}
 	}
 	return false
-}
-
-// receiveRefused takes what a command that could not be decoded mentions, to be released with the rest of it: the peer has counted it.
-func (b *broker) receiveRefused(received []released, m jelly.Mention, perspective any) []released {
-	if m.Tag == "remote" {
-		return append(received, b.imports.receive(b.c, m.ID, perspective))
-	}
-	if l := b.local.byLuid[m.ID]; l != nil {
-		return append(received, l.Receive().(released))
-	}
-	// An original that comes for the first time. The peer will say uncache to what nobody keeps here.
-	b.local.refused[m.ID]++
-	b.append(func(dst []byte) []byte { return b.c.appendNumber(dst, banana.SymDecache, m.ID) })
-	return received
 }
