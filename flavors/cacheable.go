@@ -52,7 +52,7 @@ func (*Cacheable) JellyTo(e *jelly.Encoder, self any) error {
 func (c *Cacheable) Do(f func()) *actor.Deferred { return c.doAnchored(f) }
 
 // Update changes an original and tells its observers, in one step: f runs in the turn of the original's actor. The Deferred completes
-// when f has run.
+// when f has run, and fails if it panicked or the original has stopped.
 //
 //	flavors.Update(pond, func(observers flavors.Observers) {
 //		pond.ducks = append(pond.ducks, duck)
@@ -62,7 +62,12 @@ func Update(cacheable interface {
 	anchored
 	Observers() Observers
 }, f func(observers Observers)) *actor.Deferred {
-	return cacheable.anchored().doAnchored(func() { f(cacheable.Observers()) })
+	// Even an original that nobody has met gets its core here, so that a first send in another goroutine waits for the change.
+	core, err := CoreOf(cacheable)
+	if err != nil {
+		return actor.Failed(err)
+	}
+	return core.do(func() { f(cacheable.Observers()) })
 }
 
 // Observers are those who hold the original at this moment, in the order in which they came. It is for the methods of the original and for
@@ -72,6 +77,8 @@ func (c *Cacheable) Observers() Observers {
 	if core == nil {
 		return Observers{}
 	}
+	core.mu.Lock()
+	defer core.mu.Unlock()
 	return Observers{core.observers}
 }
 
@@ -109,7 +116,7 @@ func (m *observe) run(c *Core) {
 		}
 		return
 	}
-	c.observers = append(c.observers, m.observer)
+	c.addObserver(m.observer)
 	m.reply(fragment, nil)
 }
 
@@ -158,6 +165,7 @@ func (m *unobserve) Drop(error) {
 	}
 }
 
+// run tells the original once, because only the first one finds the observer there.
 func (m *unobserve) run(c *Core) {
 	defer m.Drop(nil)
 	if !c.removeObserver(m.observer) {
@@ -168,7 +176,15 @@ func (m *unobserve) run(c *Core) {
 	}
 }
 
+func (c *Core) addObserver(o *Observer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.observers = append(c.observers, o)
+}
+
 func (c *Core) removeObserver(o *Observer) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for i, other := range c.observers {
 		if other == o {
 			// A fresh slice: an Observers that was handed out in this turn keeps what it has.

@@ -56,8 +56,9 @@ func (h *cacheHandle) letGo(howMany func(*held) int) {
 }
 
 // View calls f with the copy, in the copy's turn and so between two updates, and returns when f has returned. Updates that the peer sent
-// before a call are in place when the call's method views the copy. f must neither keep the pointer nor wait for anything. The
-// copy of a connection that has ended can still be viewed. The error says that the copy has been released or has stopped.
+// before a call are in place when the call's method views the copy. f must neither keep the pointer nor wait for anything, and the copy's
+// own methods, which are in its turn already, must not call View. The copy of a connection that has ended can still be viewed. The
+// error says that the copy has been released or has stopped, or that f panicked.
 func (c *Cached[T]) View(f func(copy *T)) error {
 	if c.cache.isReleased() {
 		return DeadReference.Wrap(ErrReleased)
@@ -81,7 +82,8 @@ func (c *Cached[T]) Do(f func(copy *T)) *actor.Deferred {
 // LastUpdate is when the copy was last changed by the peer: by an update, or by its first state.
 func (c *Cached[T]) LastUpdate() time.Time { return time.Unix(0, c.times().updated.Load()) }
 
-// Stale says whether the copy has lost its connection, and since when. It shows what it was then.
+// Stale says whether the copy is followed no more, and since when: its connection has ended, or it has failed more often than its
+// supervisor allows. It shows what it was then.
 func (c *Cached[T]) Stale() (since time.Time, stale bool) {
 	if t := c.times().stale.Load(); t != 0 {
 		return time.Unix(0, t), true

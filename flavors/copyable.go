@@ -42,7 +42,15 @@ func (Copyable) JellyTo(e *jelly.Encoder, self any) error {
 	if reflect.ValueOf(self).Kind() == reflect.Pointer {
 		identity = self
 	}
-	return e.Instance(identity, classOf(self, e.Perspective()), func() error { return jellyState(e, self) })
+	return e.Instance(identity, classFor(e, self), func() error { return jellyState(e, self) })
+}
+
+// classFor asks for the perspective only if that matters: what is the same for everybody is encoded once for all observers of a cache.
+func classFor(e *jelly.Encoder, self any) string {
+	if _, ok := self.(typeToCopyFor); ok {
+		return classOf(self, e.Perspective())
+	}
+	return classOf(self, nil)
 }
 
 // copyable tells whether a value travels by copy: an error that does is sent as itself.

@@ -47,9 +47,11 @@ type Core struct {
 	holders  int            // entries in exports tables
 	inFlight int            // messages in the mailbox or in work
 	owned    bool           // spawned by the application: outlives every peer
-	inline   int            // Do calls that run without an actor at this moment
+	inline   bool           // a Do runs without an actor at this moment …
+	waiting  []*turn        // … and these wait for it
 
-	// observers belongs to the object's turn: those who hold a Cacheable.
+	// observers are those who hold a Cacheable. They change in the original's turn, or when there will be no turn any more. What was
+	// handed out is not written to.
 	observers []*Observer
 
 	// incarnation counts the starts of the object's actors; written in the object's turn only.
@@ -142,7 +144,7 @@ func (c *Core) startLocked(rt *actor.Runtime) {
 // spawnLocked gives the core an actor once it has messages, but not while a Do runs without one. The supervisor of objects spawns it, in
 // its own turn; what is posted meanwhile waits in the mailbox.
 func (c *Core) spawnLocked() {
-	if c.spawned || c.inline > 0 || c.mailbox == nil || c.state != coreRunning {
+	if c.spawned || c.inline || c.mailbox == nil || c.state != coreRunning {
 		return
 	}
 	c.spawned = true
@@ -209,6 +211,10 @@ func (c *Core) stopped(mailbox *actor.Mailbox) {
 		c.inFlight = 0
 		c.owned = false
 		c.pid = nil
+		c.observers = nil // Nobody is left to tell them anything.
+		if r, ok := c.value.(remoteCache); ok {
+			r.freshness().stop()
+		}
 		if c.holders == 0 {
 			c.idleLocked()
 		}

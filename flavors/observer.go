@@ -79,7 +79,7 @@ func (os Observers) All() iter.Seq[*Observer] {
 // takes its updates too slowly does not hold up the others; one that takes none for so long that too much waits for it loses its
 // connection, rather than an update. The error joins what kept updates from being encoded; nothing was sent to these observers.
 func (os Observers) CallRemote(method string, args ...any) error {
-	var shared [2][]byte // by profile
+	var shared encodedFor
 	var errs []error
 	for _, o := range os.list {
 		if context.Cause(o.conn.Context()) != nil {
@@ -87,7 +87,7 @@ func (os Observers) CallRemote(method string, args ...any) error {
 		}
 		call := o.newCall(method)
 		c := o.conn.JellyContext(o.perspective)
-		if call.Encoded = shared[c.Profile&1]; call.Encoded == nil {
+		if call.Encoded = shared.get(c); call.Encoded == nil {
 			fragment, err := encodeArguments(o.conn, o.perspective, args)
 			if err != nil {
 				errs = append(errs, fmt.Errorf("calling %s: %w", method, err))
@@ -97,7 +97,7 @@ func (os Observers) CallRemote(method string, args ...any) error {
 				call.Fragment = fragment
 			} else {
 				call.Encoded = encoded(fragment)
-				shared[c.Profile&1] = call.Encoded
+				shared = encodedFor{c.Profile, c.Limits, call.Encoded}
 			}
 		}
 		o.conn.SendCall(call)
@@ -106,8 +106,19 @@ func (os Observers) CallRemote(method string, args ...any) error {
 	return errors.Join(errs...)
 }
 
-// There are two profiles, and shared is indexed by them.
-var _ = [1]struct{}{}[banana.ProfilePB-1]
+// encodedFor is what was encoded last, and for what kind of connection. Those of one listener are alike.
+type encodedFor struct {
+	profile banana.Profile
+	limits  banana.Limits
+	bytes   []byte
+}
+
+func (e *encodedFor) get(c jelly.Context) []byte {
+	if e.bytes == nil || e.profile != c.Profile || e.limits != c.Limits {
+		return nil
+	}
+	return e.bytes
+}
 
 // encoded is what a fragment without holes says to everybody.
 func encoded(f *jelly.Fragment) []byte {

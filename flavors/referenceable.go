@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"runtime/debug"
 	"sync/atomic"
 
 	"github.com/perspectivebroker/pb/actor"
@@ -138,11 +139,15 @@ func (c *Core) do(f func()) *actor.Deferred {
 		c.mu.Unlock()
 		return actor.Failed(fmt.Errorf("%w: %s", ErrObjectStopped, c.typeName()))
 	case coreIdle:
-		c.inline++
+		t := &turn{run: f, done: new(actor.Deferred)}
+		c.waiting = append(c.waiting, t)
+		first := !c.inline
+		c.inline = true
 		c.mu.Unlock()
-		defer c.inlineDone()
-		f()
-		return actor.Succeeded(nil)
+		if first {
+			c.runInline()
+		}
+		return t.done
 	}
 	defer c.mu.Unlock()
 	t := &turn{run: f, done: actor.NewDeferred(c.rt)}
@@ -150,10 +155,38 @@ func (c *Core) do(f func()) *actor.Deferred {
 	return t.done
 }
 
-// inlineDone starts the actor that was asked for while a Do ran without one.
-func (c *Core) inlineDone() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.inline--
-	c.spawnLocked()
+// runInline runs what waits for an object without an actor, one at a time, and then starts the actor if one was asked for meanwhile.
+func (c *Core) runInline() {
+	for {
+		c.mu.Lock()
+		if len(c.waiting) == 0 {
+			c.inline, c.waiting = false, nil
+			c.spawnLocked()
+			c.mu.Unlock()
+			return
+		}
+		t := c.waiting[0]
+		c.waiting = c.waiting[1:]
+		c.mu.Unlock()
+		c.runOneInline(t)
+	}
+}
+
+func (c *Core) runOneInline(t *turn) {
+	over := false
+	defer func() {
+		r := recover()
+		switch {
+		case over:
+		case r != nil:
+			t.finish(&PanicError{Value: r, Stack: debug.Stack()})
+		default:
+			// The function has ended its goroutine; what waits behind it needs another.
+			t.finish(ErrObjectStopped)
+			go c.runInline()
+		}
+	}()
+	t.run()
+	over = true
+	t.finish(nil)
 }

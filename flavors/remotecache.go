@@ -22,6 +22,9 @@ type RemoteCache struct {
 // cacheTimes says how fresh a copy is, in nanoseconds since the Unix epoch.
 type cacheTimes struct{ updated, stale atomic.Int64 }
 
+// stop notes that no more updates will come. The first time counts.
+func (t *cacheTimes) stop() { t.stale.CompareAndSwap(0, time.Now().UnixNano()) }
+
 func (*RemoteCache) branch() supervision.Branch { return supervision.Objects }
 func (*RemoteCache) prefix() Prefix             { return PrefixObserve }
 
@@ -112,13 +115,11 @@ func (l *LocalCache) Receive() any { return l.receive(l) }
 // Deliver hands an update to the copy.
 func (l *LocalCache) Deliver(inv *Invocation) { l.core.Deliver(inv) }
 
-// Uncached ends the entry: the original's side will not mention it again.
-func (l *LocalCache) Uncached() { l.core.Release() }
-
-// Disconnected ends the entry with its connection: from now on the copy is stale, and can be read as long as it is held.
+// Disconnected ends the entry, with its connection or because the original's side has forgotten it: from now on the copy is stale, and
+// can be read as long as it is held.
 func (l *LocalCache) Disconnected() {
 	if c, ok := l.core.Value().(remoteCache); ok {
-		c.freshness().stale.CompareAndSwap(0, time.Now().UnixNano())
+		c.freshness().stop()
 	}
 	l.core.Release()
 }
