@@ -31,14 +31,19 @@ func Dial(ctx context.Context, rt *actor.Runtime, url string, opts ...Option) (*
 	return c, nil
 }
 
-// Client is [Dial] over a socket of the caller's own that is already connected to a PB server. The connection closes it.
+// Client is [Dial] over a socket of the caller's own that is already connected to a PB server. The connection closes it. With [WithTLS] TLS
+// is spoken over it; the configuration then has to name the server.
 func Client(ctx context.Context, rt *actor.Runtime, sock net.Conn, opts ...Option) (*Conn, error) {
 	return dialOver(ctx, rt, sock, endpoint{scheme: "pb", name: rootName}, opts)
 }
 
 func dialOver(ctx context.Context, rt *actor.Runtime, sock net.Conn, e endpoint, opts []Option) (*Conn, error) {
 	o, err := newOptions(opts)
-	if err == nil && e.scheme == "pbs" {
+	switch {
+	case err != nil || o.tls == nil && e.scheme != "pbs":
+	case e.scheme != "pbs" && e.network != "":
+		err = errTLSUnused(e.scheme + ":// URL")
+	default:
 		var secure net.Conn
 		if secure, err = dialTLS(ctx, sock, e.address, o); err == nil {
 			sock = secure

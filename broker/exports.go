@@ -51,6 +51,9 @@ func (x *exports) mention(c *Conn, hole flavors.ExportHole) (*export, error) {
 		return e, nil
 	}
 	if len(x.byLuid) >= c.limits.Exports {
+		if hole.OnRelease != nil {
+			hole.OnRelease() // What is never given has been let go.
+		}
 		return nil, fmt.Errorf("%w: Limits.Exports is %d", ErrTooManyReferences, c.limits.Exports)
 	}
 	x.last++

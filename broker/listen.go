@@ -62,15 +62,22 @@ func Listen(rt *actor.Runtime, url string, root any, opts ...Option) (*Listener,
 
 // secured is the socket that the listener accepts from.
 func secured(sock net.Listener, e endpoint, o *options) (net.Listener, error) {
-	if e.scheme != "pbs" {
-		return sock, nil
+	switch {
+	case e.scheme == "pbs":
+		return serveTLS(sock, o)
+	case o.tls != nil:
+		return nil, errTLSUnused(e.url(sock.Addr()))
 	}
-	return serveTLS(sock, o)
+	return sock, nil
 }
 
-// Serve is [Listen] on a socket of the caller's own, which the listener closes.
+// Serve is [Listen] on a socket of the caller's own, which the listener closes: one that was inherited, wraps another, or needs no
+// network (see [NewPipeListener]). With [WithTLS] TLS is spoken over it.
 func Serve(rt *actor.Runtime, sock net.Listener, root any, opts ...Option) (*Listener, error) {
 	e := endpoint{scheme: "pb", network: sock.Addr().Network(), name: rootName}
+	if o, err := newOptions(opts); err == nil && o.tls != nil {
+		e.scheme = "pbs"
+	}
 	return newListener(rt, sock, e, root, opts)
 }
 

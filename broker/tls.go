@@ -12,8 +12,14 @@ import (
 // tls.RequireAndVerifyClientCert and ClientCAs it asks for the client's ([LoginRoot] can take that for a login). A dialer needs one only
 // to trust other authorities than the system's (RootCAs), to show a certificate, or for another server name. It is cloned.
 //
-// Unless the configuration says otherwise, the oldest version accepted is TLS 1.3.
+// Unless the configuration says otherwise, the oldest version accepted is TLS 1.3. With a pb:// or pb+unix:// URL it is an error: who gave a
+// configuration does not mean to talk in the clear. [Serve] and [Client] speak TLS over what they are given if there is one.
 func WithTLS(config *tls.Config) Option { return optionFunc(func(o *options) { o.tls = config }) }
+
+// errTLSUnused keeps a slip in a URL from taking the encryption away.
+func errTLSUnused(url string) error {
+	return fmt.Errorf("broker: %s does not speak TLS, and WithTLS was given: write pbs://, or leave the option out", url)
+}
 
 // tlsConfig is the user's configuration with our defaults.
 func (o *options) tlsConfig() *tls.Config {
@@ -41,7 +47,7 @@ func serveTLS(sock net.Listener, o *options) (net.Listener, error) {
 // sent.
 func dialTLS(ctx context.Context, sock net.Conn, address string, o *options) (net.Conn, error) {
 	config := o.tlsConfig()
-	if config.ServerName == "" {
+	if config.ServerName == "" && address != "" {
 		host, _, err := net.SplitHostPort(address)
 		if err != nil {
 			return nil, fmt.Errorf("broker: %w", err)
@@ -49,8 +55,10 @@ func dialTLS(ctx context.Context, sock net.Conn, address string, o *options) (ne
 		config.ServerName = host
 	}
 	client := tls.Client(sock, config)
+	ctx, cancel := context.WithTimeout(ctx, o.limits.Handshake)
+	defer cancel()
 	if err := client.HandshakeContext(ctx); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("broker: the TLS handshake: %w", err)
 	}
 	return client, nil
 }

@@ -1,0 +1,170 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/cred"
+	"github.com/perspectivebroker/pb/flavors"
+)
+
+// IdentityRoot publishes a portal whose realm is a cred.Identities, Perspective Broker's older model: who logs in is an identity, and asks
+// for one perspective of one service after the other, as far as the identity's keyring goes.
+//
+//	identities := cred.NewIdentities[*flavors.RemoteReference, *Player]()
+//	portal, err := cred.NewPortal(identities, users)
+//	ln, err := broker.Listen(rt, url, broker.IdentityRoot(portal))
+//
+// What a client gets at the login is a reference to its identity. On the wire it understands attach(service, perspective, mind=None), which
+// answers a reference to the perspective, and keyring(), a list of (service, perspective); [Conn.Attach] and [Conn.Keyring] call them. A key
+// that is not on the keyring and a service that does not exist are refused with the same words as a login.
+//
+// The perspectives are pointers to structs that embed [flavors.Avatar]. Each is logged out when the peer has let go of it. The identity is in
+// for as long as the peer holds it or one of its perspectives.
+func IdentityRoot[A any](portal *cred.Portal[*flavors.RemoteReference, *cred.Bearer[*flavors.RemoteReference, A]], opts ...LoginOption) RootFactory {
+	return newLogin(opts, &door{
+		accepts: portal.Accepts,
+		check:   portal.Authenticate,
+		enter: func(ctx context.Context, id cred.AvatarID, mind *flavors.RemoteReference) (any, func(), error) {
+			session, err := portal.Enter(ctx, id, mind)
+			if err != nil {
+				return nil, nil, err
+			}
+			bearer := session.Avatar()
+			return &identity{
+				name:    bearer.Identity().String(),
+				keyring: bearer.Keyring,
+				attach: func(ctx context.Context, key cred.Key, mind *flavors.RemoteReference) (any, func(), error) {
+					attached, err := bearer.Attach(ctx, key, mind)
+					if err != nil {
+						return nil, nil, err
+					}
+					return attached.Avatar(), attached.Logout, nil
+				},
+			}, session.Logout, nil
+		},
+	})
+}
+
+// identity is the avatar of somebody who is in and has a keyring.
+type identity struct {
+	flavors.Avatar
+	name    string
+	keyring func() []cred.Key
+	attach  func(context.Context, cred.Key, *flavors.RemoteReference) (avatar any, logout func(), err error)
+
+	holders atomic.Int64 // the login's reference, and one for each perspective; none any more after the last
+	last    func()       // set before anybody holds it
+}
+
+// PublishMethods makes the mind optional.
+func (*identity) PublishMethods(flavors.Prefix) flavors.MethodSet {
+	return flavors.Methods(flavors.Publish("attach", "PerspectiveAttach", "service", "perspective", "mind=None"))
+}
+
+// shareRelease implements shared.
+func (i *identity) shareRelease(last func()) (release func()) {
+	i.last = last
+	i.holders.Store(1)
+	return i.release
+}
+
+func (i *identity) release() {
+	if i.holders.Add(-1) == 0 {
+		i.last()
+	}
+}
+
+// hold counts one more holder; it fails when the last has gone.
+func (i *identity) hold() bool {
+	for {
+		n := i.holders.Load()
+		if n == 0 {
+			return false
+		}
+		if i.holders.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// PerspectiveKeyring lists what may be attached.
+func (i *identity) PerspectiveKeyring() []any {
+	keys := []any{}
+	for _, k := range i.keyring() {
+		keys = append(keys, jelly.Tuple{k.Service, k.Perspective})
+	}
+	return keys
+}
+
+// PerspectiveAttach asks the service for the perspective, beside the identity's turn: a service may wait.
+func (i *identity) PerspectiveAttach(inv *flavors.Invocation, service, perspective string, mind *flavors.RemoteReference) *actor.Deferred {
+	if !inv.WantsAnswer() {
+		return actor.Failed(errLoginUnanswered)
+	}
+	rt := inv.Conn().Runtime()
+	d := actor.NewDeferred(rt)
+	key := cred.Key{Service: service, Perspective: perspective}
+	if !rt.Go("attaching "+i.name, func() { d.Complete(i.attached(inv.Conn(), key, mind)) }) {
+		return actor.Failed(Busy.Errorf("the server is shutting down"))
+	}
+	return d
+}
+
+func (i *identity) attached(c flavors.Conn, key cred.Key, mind *flavors.RemoteReference) (any, error) {
+	log := c.Logger().With().Str("user", i.name).Str("key", clip(key.String())).Logger()
+	refuse := func(err error) (any, error) {
+		line := log.Warn().Str("reason", err.Error())
+		var refused *cred.Refused
+		if errors.As(err, &refused) {
+			line = log.Warn().Str("reason", refused.Log())
+		}
+		line.Msg("perspective refused")
+		return nil, flavors.UnauthorizedLogin.New(refusedText)
+	}
+	if !i.hold() {
+		return refuse(errors.New("the identity has logged out"))
+	}
+	avatar, logout, err := i.attach(c.Context(), key, mind)
+	if err != nil {
+		i.release()
+		return refuse(err)
+	}
+	answer, err := flavors.NewLoginAnswer(avatar, func() {
+		leave := func() { logout(); i.release() }
+		if !c.Runtime().Go("a logout", leave) {
+			go leave()
+		}
+	})
+	if err != nil {
+		logout()
+		i.release()
+		return refuse(fmt.Errorf("the service's perspective: %w", err))
+	}
+	log.Info().Msg("perspective attached")
+	return answer, nil
+}
+
+// Attach asks an identity that a login gave, at a server of this library with an [IdentityRoot], for a perspective of a service. The mind is an
+// object of ours that the perspective may call, or nil. The connection keeps the perspective as it keeps an avatar, until [Conn.Logout].
+// errors.Is(err, flavors.UnauthorizedLogin) says that the keyring does not have the key.
+func (c *Conn) Attach(ctx context.Context, identity *flavors.RemoteReference, key cred.Key, mind any) (*flavors.RemoteReference, error) {
+	return c.avatar(ctx, identity, "attach", key.Service, key.Perspective, mind)
+}
+
+// Keyring asks an identity what it can be attached to.
+func (c *Conn) Keyring(ctx context.Context, identity *flavors.RemoteReference) ([]cred.Key, error) {
+	pairs, err := flavors.Call[[][2]string](ctx, identity, "keyring")
+	if err != nil {
+		return nil, err
+	}
+	keys := make([]cred.Key, len(pairs))
+	for i, pair := range pairs {
+		keys[i] = cred.Key{Service: pair[0], Perspective: pair[1]}
+	}
+	return keys, nil
+}

@@ -1,0 +1,205 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/cred"
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/rs/zerolog"
+)
+
+// ErrNoLogin is the cause when a connection was closed because nobody logged in over it in time.
+var ErrNoLogin = errors.New("broker: nobody logged in in time")
+
+// refusedText is all that anybody is told whose login was refused, whatever the reason (P-8.4).
+const refusedText = "login refused"
+
+// errLoginUnanswered fails a login whose sender asks for no answer: nobody would hold the avatar, and so nobody could let it go.
+var errLoginUnanswered = flavors.PBError.New("a login is answered with the avatar: ask for an answer")
+
+// maxRefusedLogged is how many refused logins of one connection are worth a warning; whoever floods us should not flood the log.
+const maxRefusedLogged = 16
+
+// expire closes the connection of somebody who does not log in.
+func (l *loginRoot) expire() {
+	timer := time.AfterFunc(l.options.deadline, func() {
+		l.late.Store(true)
+		l.closeIfLate()
+	})
+	context.AfterFunc(l.conn.ctx, func() { timer.Stop() })
+}
+
+// closeIfLate is asked when the deadline passes, and from then on whenever a login has failed. What that was answered goes out first.
+func (l *loginRoot) closeIfLate() {
+	if l.late.Load() && !l.begun.Load() && l.underWay.Load() == 0 {
+		l.conn.log.Warn().Dur("deadline", l.options.deadline).Msg("nobody logged in in time")
+		l.conn.post(closeNow{cause: ErrNoLogin, flush: true})
+	}
+}
+
+// busy refuses what would be too much, whoever it is, and tells the log.
+func (l *loginRoot) busy(format string, args ...any) error {
+	what := fmt.Sprintf(format, args...)
+	l.warning().Str("reason", what).Msg("login refused")
+	return Busy.New(what)
+}
+
+// warning is a line for the log about a refused login.
+func (l *loginRoot) warning() *zerolog.Event {
+	if l.refused.Add(1) > maxRefusedLogged {
+		return l.conn.log.Debug()
+	}
+	return l.conn.log.Warn()
+}
+
+// begin checks credentials beside the object's turn: checkers and realms may wait, and may call the mind meanwhile.
+func (l *loginRoot) begin(inv *flavors.Invocation, credentials cred.Credentials, mind *flavors.RemoteReference) *actor.Deferred {
+	if !inv.WantsAnswer() {
+		return actor.Failed(errLoginUnanswered)
+	}
+	if l.underWay.Add(1) > l.options.atOnce {
+		l.underWay.Add(-1)
+		return actor.Failed(l.busy("%d logins are under way on this connection", l.options.atOnce))
+	}
+	d := actor.NewDeferred(l.conn.rt)
+	started := l.conn.rt.Go("a login from "+l.conn.peer, func() {
+		defer l.closeIfLate()
+		answer, err := l.enter(credentials, mind)
+		if err == nil {
+			l.begun.Store(true)
+		}
+		l.underWay.Add(-1)
+		if err != nil {
+			d.Complete(nil, err)
+			return
+		}
+		d.Complete(answer, nil)
+	})
+	if !started {
+		l.underWay.Add(-1)
+		return actor.Failed(Busy.Errorf("the server is shutting down"))
+	}
+	return d
+}
+
+// enter is one login from its beginning to the avatar's reference.
+func (l *loginRoot) enter(credentials cred.Credentials, mind *flavors.RemoteReference) (*flavors.LoginAnswer, error) {
+	c := l.conn
+	id, err := l.check(credentials)
+	if err != nil {
+		return nil, l.refuse(credentials, err)
+	}
+	if l.sessions.Add(1) > l.options.sessions {
+		l.sessions.Add(-1)
+		return nil, l.busy("%d users are in by way of this connection", l.options.sessions)
+	}
+	avatar, logout, err := l.door.enter(c.ctx, id, mind)
+	if err != nil {
+		l.sessions.Add(-1)
+		return nil, l.refuse(credentials, err)
+	}
+	var left atomic.Bool
+	leave := func() {
+		if left.Swap(true) {
+			return
+		}
+		defer l.sessions.Add(-1)
+		logout()
+		c.log.Info().Str("user", id.String()).Msg("logged out")
+	}
+	// Whichever comes first, the release of the avatar or the end of the connection; a session logs out once. Nothing is kept of
+	// it on the connection afterwards, where another login may follow, and another.
+	forget := context.AfterFunc(c.ctx, func() { l.beside(leave) })
+	release := func() {
+		forget()
+		l.beside(leave)
+	}
+	if s, ok := avatar.(shared); ok {
+		release = s.shareRelease(release)
+	}
+	answer, err := flavors.NewLoginAnswer(avatar, release)
+	if err != nil {
+		forget()
+		leave()
+		c.log.Error().Err(err).Str("user", credentials.Claim()).Msg("login failed")
+		return nil, flavors.UnauthorizedLogin.New(refusedText)
+	}
+	c.log.Info().Str("user", id.String()).Str("by", string(credentials.Kind())).Msg("logged in")
+	if c.ctx.Err() != nil {
+		leave() // Here, where the runtime waits for it.
+	}
+	return answer, nil
+}
+
+// shared is an avatar that hands out others, which keep it as well.
+type shared interface {
+	// shareRelease is called before the avatar is sent; what it returns is called when the peer has let go of it.
+	shareRelease(last func()) (release func())
+}
+
+// beside runs a logout outside the broker's turn.
+func (l *loginRoot) beside(leave func()) {
+	if !l.conn.rt.Go("a logout", leave) {
+		go leave()
+	}
+}
+
+// check asks the checker, and counts the attempt where something can be guessed.
+func (l *loginRoot) check(credentials cred.Credentials) (cred.AvatarID, error) {
+	ctx := l.conn.ctx
+	switch credentials.Kind() {
+	case cred.KindAnonymous, cred.KindClientCertificate, cred.KindUnixPeer:
+		return l.door.check(ctx, credentials)
+	}
+	attempt, err := l.options.throttle.Enter(ctx, throttleKey(l.conn.sock))
+	if err != nil {
+		return cred.AvatarID{}, err
+	}
+	id, err := l.door.check(ctx, credentials)
+	attempt.End(err)
+	return id, err
+}
+
+// refuse tells the log why, and the peer nothing.
+func (l *loginRoot) refuse(credentials cred.Credentials, err error) error {
+	var refused *cred.Refused
+	if !errors.As(err, &refused) {
+		refused = cred.Refuse(cred.ReasonRealm, "%v", err)
+	}
+	line := l.warning()
+	if refused.Fault() && refused.Reason() != cred.ReasonEnded {
+		line = l.conn.log.Error()
+	}
+	line.Str("user", clip(credentials.Claim())).Str("reason", refused.Log()).Msg("login refused")
+	return flavors.UnauthorizedLogin.New(refusedText)
+}
+
+// throttleKey is by what attempts are counted: the address; of IPv6 the network, because whoever has one address has all in it; of a Unix
+// socket the user, because its addresses say nothing.
+func throttleKey(sock net.Conn) string {
+	if peer, err := unixPeer(sock); err == nil {
+		return fmt.Sprintf("uid %d", peer.UID)
+	}
+	a := sock.RemoteAddr()
+	if a == nil {
+		return ""
+	}
+	ap, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return a.Network()
+	}
+	ip := ap.Addr().Unmap()
+	if ip.Is6() {
+		if prefix, err := ip.WithZone("").Prefix(64); err == nil {
+			return prefix.String()
+		}
+	}
+	return ip.String()
+}
