@@ -10,12 +10,15 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
+// smallFrame is room for a command and its operands, apart from values.
+const smallFrame = 128
+
 // version is the only version of PB there is (P-2.2).
 const version = 6
 
 // append writes what needs no stamp. A box that is closed belongs to a connection that has ended.
 func (b *broker) append(f func(dst []byte) []byte) {
-	_ = b.c.out.append(func(dst []byte) ([]byte, error) { return f(dst), nil })
+	_ = b.c.out.append(smallFrame, func(dst []byte) ([]byte, error) { return f(dst), nil })
 }
 
 func appendOffer(dst []byte) []byte { return banana.AppendOffer(dst) }
@@ -153,7 +156,11 @@ func (b *broker) stamp(fragment *jelly.Fragment, f func(dst []byte) ([]byte, err
 	if fragment != nil {
 		b.refBase = fragment.MaxRef()
 	}
-	err := b.c.out.append(f)
+	size := smallFrame
+	if fragment != nil {
+		size += fragment.Len()
+	}
+	err := b.c.out.append(size, f)
 	if err != nil {
 		for _, undo := range slices.Backward(b.undo) {
 			undo()

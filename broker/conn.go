@@ -190,7 +190,7 @@ func (c *Conn) SendAnswer(inv *flavors.Invocation, fragment *jelly.Fragment, isE
 		c.handOver(&outgoingAnswer{inv, fragment, isError})
 		return
 	}
-	err := c.out.append(func(dst []byte) ([]byte, error) {
+	err := c.out.append(smallFrame+fragment.Len(), func(dst []byte) ([]byte, error) {
 		return fragment.Append(c.appendAnswerHead(dst, inv.RequestID(), isError), nil)
 	})
 	fragment.Free()

@@ -74,7 +74,8 @@ func (d *decoder) read() error {
 	commands := commandReader{d: c.newDecoder()}
 	talking := false // the profile has been agreed on
 
-	buf := make([]byte, readBuffer)
+	buf := takeBuffer(readBuffer)[:readBuffer]
+	defer func() { giveBuffer(buf) }()
 	start, end := 0, 0
 	var out *batch
 	flush := func() {
@@ -135,22 +136,25 @@ func (d *decoder) read() error {
 }
 
 // makeRoom moves what has not been decoded to the front, and gives it a larger buffer when it fills this one. Buffers grow with what
-// was received, never with what a peer declared.
+// was received, never with what a peer declared. With nothing left to decode, a large one is given back.
 func makeRoom(buf []byte, start, end int) ([]byte, int, int) {
 	left := end - start
 	switch {
-	case left == 0 && len(buf) > keepBuffer:
-		return make([]byte, readBuffer), 0, 0
+	case left == 0 && len(buf) > readBuffer:
+		giveBuffer(buf)
+		buf = takeBuffer(readBuffer)
 	case left == len(buf):
-		grown := make([]byte, 2*len(buf))
-		copy(grown, buf[start:end])
-		return grown, 0, left
-	case left == 0 && len(buf) < keepBuffer && end == len(buf):
-		// The peer sends more than fits: read in larger pieces.
-		return make([]byte, 4*len(buf)), 0, 0
+		// The pooled sizes are far apart, so that little is moved.
+		bigger := append(takeBuffer(left+1), buf...)
+		giveBuffer(buf)
+		buf = bigger
+		if cap(buf) < 2*left {
+			buf = append(make([]byte, 0, 2*left), buf...)
+		}
+	default:
+		copy(buf, buf[start:end])
 	}
-	copy(buf, buf[start:end])
-	return buf, 0, left
+	return buf[:cap(buf)], 0, left
 }
 
 // readError says in our words why reading ended.

@@ -12,26 +12,23 @@ type outbox struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	buf     []byte
-	spare   []byte
-	writing int  // bytes that the encoder has taken and not yet written
-	held    int  // bytes of messages that the broker holds back, roughly
-	woken   bool // a flush is on its way to the encoder
+	buf     []byte // borrowed with the first byte, given back when it has been written
+	writing int    // bytes that the encoder has taken and not yet written
+	held    int    // bytes of messages that the broker holds back, roughly
+	woken   bool   // a flush is on its way to the encoder
 	closed  bool
 	drained chan struct{} // closed and replaced whenever the encoder has written; nil while nobody waits
 }
 
-// keepBuffer is the capacity above which a written buffer is given back to the garbage collector rather than kept.
-const keepBuffer = 64 << 10
-
-// append adds what f appends. When f fails, or the box is closed, nothing is added.
-func (o *outbox) append(f func(dst []byte) ([]byte, error)) error {
+// append adds what f appends, some size bytes. When f fails, or the box is closed, nothing is added.
+func (o *outbox) append(size int, f func(dst []byte) ([]byte, error)) error {
 	o.mu.Lock()
 	if o.closed {
 		o.mu.Unlock()
 		return errOutboxClosed
 	}
 	before := len(o.buf)
+	o.buf = grown(o.buf, size)
 	buf, err := f(o.buf)
 	if err != nil {
 		// What f wrote lies behind the length and is overwritten by the next.
@@ -54,7 +51,7 @@ func (o *outbox) take() []byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	buf := o.buf
-	o.buf, o.spare = o.spare[:0], nil
+	o.buf = nil
 	o.writing = len(buf)
 	o.woken = false
 	return buf
@@ -65,9 +62,7 @@ func (o *outbox) written(buf []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.writing = 0
-	if cap(buf) <= keepBuffer {
-		o.spare = buf[:0]
-	}
+	giveBuffer(buf)
 	o.signalLocked()
 }
 
@@ -127,7 +122,7 @@ func (o *outbox) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closed = true
-	o.buf, o.spare = nil, nil
+	o.buf = nil
 	o.signalLocked()
 }
 
