@@ -65,7 +65,9 @@ type (
 	cancelCall struct{ call *flavors.OutgoingCall }
 	forgetAll  struct{}
 	// drain lets the calls in flight be answered and then closes.
-	drain         struct{}
+	drain struct{}
+	// reached is closed when it arrives: everything that was posted before it has been handled by then.
+	reached       chan struct{}
 	drainCheck    struct{}
 	graceOver     struct{}
 	handshakeOver struct{}
@@ -109,6 +111,8 @@ func (b *broker) Receive(ctx protoactor.Context) {
 		if cause := b.checkAlive(); cause != nil {
 			b.end(ctx, cause)
 		}
+	case reached:
+		close(m)
 	case graceOver:
 		b.grace = nil
 		b.bury()

@@ -149,6 +149,20 @@ func (c *Conn) WaitWritable(ctx context.Context) error {
 	return nil // The call itself says best what became of the connection.
 }
 
+// WaitSent implements flavors.Conn.
+func (c *Conn) WaitSent(ctx context.Context) error {
+	r := make(reached)
+	c.post(r)
+	select {
+	case <-r:
+		return c.WaitWritable(ctx)
+	case <-c.gone:
+		return nil // The next call says best what became of the connection.
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // SendCall implements flavors.Conn.
 func (c *Conn) SendCall(call *flavors.OutgoingCall) {
 	err := context.Cause(c.ctx)

@@ -10,7 +10,7 @@ import (
 
 // Conn is what this package needs of a connection. Package broker's Conn implements it; nothing else has to.
 //
-// All methods may be called from any goroutine, and none of them waits except [Conn.WaitWritable].
+// All methods may be called from any goroutine, and none of them waits except [Conn.WaitWritable] and [Conn.WaitSent].
 type Conn interface {
 	// Runtime is the runtime whose actors serve this connection.
 	Runtime() *actor.Runtime
@@ -24,6 +24,9 @@ type Conn interface {
 	UnsafeTracebacks() bool
 	// WaitWritable waits while more than the high-water mark waits to be written.
 	WaitWritable(ctx context.Context) error
+	// WaitSent waits until the broker has worked off what it was handed before, and not more than the high-water mark waits to be
+	// written. Who calls it after each call that wants no answer sends as fast as the peer reads, and no faster.
+	WaitSent(ctx context.Context) error
 	// SendCall hands a call to the broker. When the connection cannot take it, the call's Result fails.
 	SendCall(call *OutgoingCall)
 	// CancelCall forgets a call whose caller no longer waits: a late answer is dropped, and references in it are let go.

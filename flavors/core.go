@@ -45,6 +45,7 @@ type Core struct {
 	mailbox  *actor.Mailbox // nil before the first message
 	spawned  bool           // the actor behind mailbox has been asked for
 	holders  int            // entries in exports tables
+	wasHeld  bool           // there has been one
 	inFlight int            // messages in the mailbox or in work
 	owned    bool           // spawned by the application: outlives every peer
 	inline   bool           // a Do runs without an actor at this moment …
@@ -71,6 +72,7 @@ func (c *Core) Hold(rt *actor.Runtime) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.holders++
+	c.wasHeld = true
 	c.startLocked(rt)
 }
 

@@ -122,6 +122,18 @@ func Spawn(rt *actor.Runtime, obj any) (*protoactor.PID, error) {
 // Do not wait for the Deferred inside a method of the same object: it would wait for itself.
 func (r *Referenceable) Do(f func()) *actor.Deferred { return r.doAnchored(f) }
 
+// Held says whether a peer holds a reference to the object now, or the object is published, and whether that has ever been so. A
+// method that asks finds that its caller no longer holds what it let go before it called.
+func (r *Referenceable) Held() (now, ever bool) {
+	core := r.core.Load()
+	if core == nil {
+		return false, false
+	}
+	core.mu.Lock()
+	defer core.mu.Unlock()
+	return core.holders > 0, core.wasHeld
+}
+
 func (a *anchor) doAnchored(f func()) *actor.Deferred {
 	core := a.core.Load()
 	if core == nil {
