@@ -31,16 +31,16 @@ const (
 //
 // Package broker holds cores in its tables; applications have no need of them.
 type Core struct {
-	// Immutable after the core was made.
-	anchor  *anchor
-	branch  supervision.Branch
-	produce func() any // nil for a value that was given rather than made
+	anchor *anchor     // immutable
+	met    atomic.Bool // the value is known, so that most who ask need no lock
 
 	mu sync.Mutex
 	// Guarded by mu.
 	state    coreState
 	rt       *actor.Runtime
-	value    any
+	value    any // nil before the first send: a Do does not know it
+	branch   supervision.Branch
+	produce  func() any // nil for a value that was given rather than made
 	pid      *protoactor.PID
 	mailbox  *actor.Mailbox // nil before the first message
 	spawned  bool           // the actor behind mailbox has been asked for
@@ -48,6 +48,7 @@ type Core struct {
 	wasHeld  bool           // there has been one
 	inFlight int            // messages in the mailbox or in work
 	owned    bool           // spawned by the application: outlives every peer
+	broken   bool           // a method panicked and the value has not been made good since
 	inline   bool           // a Do runs without an actor at this moment …
 	waiting  []*turn        // … and these wait for it
 
@@ -199,9 +200,27 @@ func (c *Core) settleLater(mailbox *actor.Mailbox) {
 	if c.mailbox != mailbox {
 		return
 	}
+	c.broken = true
 	c.inFlight--
 	if c.holders == 0 && !c.owned && c.inFlight == 0 {
 		c.postLocked(checkIdle{})
+	}
+}
+
+// isBroken reports whether the value is to be made good before its next call, and by which producer if it has one.
+func (c *Core) isBroken() (broken bool, produce func() any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.broken, c.produce
+}
+
+// mended notes that the value is good again, or that a fresh one is in its place.
+func (c *Core) mended(fresh any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.broken = false
+	if fresh != nil {
+		c.value = fresh
 	}
 }
 
@@ -231,6 +250,9 @@ func (c *Core) typeName() string { return typeName(c.Value()) }
 // typeName is a short name for logs and PIDs: the struct's, without its package.
 func typeName(v any) string {
 	t := reflect.TypeOf(v)
+	if t == nil {
+		return "object"
+	}
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}

@@ -34,6 +34,7 @@ func Forward(rt *actor.Runtime, pid *protoactor.PID) *Forwarder {
 
 // HandleRemote implements Handler.
 func (f *Forwarder) HandleRemote(inv *Invocation) (any, error) {
+	inv.onAnswer = f.answered // From the next lines on the actor's end may answer it.
 	f.mu.Lock()
 	if f.ended {
 		f.mu.Unlock()
@@ -43,7 +44,6 @@ func (f *Forwarder) HandleRemote(inv *Invocation) (any, error) {
 	watch := !f.watch
 	f.watch = true
 	f.mu.Unlock()
-	inv.onAnswer = f.answered
 	if watch {
 		f.rt.WhenStopped(f.pid, f.end)
 	}

@@ -94,16 +94,18 @@ func (o *object) settle(ctx protoactor.Context) {
 func (o *object) incarnate(ctx protoactor.Context) {
 	c := o.core
 	c.started(o.mailbox, ctx.Self())
-	if !o.again {
+	broken, produce := c.isBroken()
+	switch {
+	case !broken && !o.again:
 		return
-	}
-	if c.produce != nil {
-		o.renew()
+	case produce != nil:
+		o.renew(produce)
 		return
 	}
 	if r, ok := c.Value().(Resetter); ok {
 		r.Reset()
 	}
+	c.mended(nil)
 }
 
 // methods is the table for calls that come by way of a prefix; an object is nearly always reached by way of one.
@@ -126,16 +128,14 @@ func (o *object) Undelivered(message any) {
 }
 
 // renew puts a fresh instance behind the core.
-func (o *object) renew() {
-	fresh := o.core.produce()
+func (o *object) renew(produce func() any) {
+	fresh := produce()
 	r, ok := fresh.(anchored)
 	if !ok || r.anchored() == nil {
 		panic("flavors: the producer of a restarted object made nothing that can be referenced")
 	}
 	r.anchored().core.Store(o.core)
-	o.core.mu.Lock()
-	defer o.core.mu.Unlock()
-	o.core.value = fresh
+	o.core.mended(fresh)
 }
 
 func (o *object) runTurn(t *turn) {

@@ -55,8 +55,11 @@ func (m *remote) forget() { m.letGo(allReceipts) }
 
 // letGo returns receipts to the peer; with the last one the reference is dead.
 func (m *remote) letGo(howMany func(*held) int) {
+	if m.name != "" {
+		return // Published objects are not counted, and not lost.
+	}
 	n, dead := m.giveBack(howMany)
-	if n > 0 && m.name == "" {
+	if n > 0 {
 		m.conn.Forget(m.id, m.perspective, n)
 	}
 	if dead {
@@ -67,9 +70,6 @@ func (m *remote) letGo(howMany func(*held) int) {
 // Release undoes one receipt of the reference; with the last one the handle is dead and the peer may drop its object. On a
 // published object, such as a connection's root, it does nothing: these are not counted.
 func (r *RemoteReference) Release() {
-	if r.remote.name != "" {
-		return
-	}
 	r.remote.letGo(oneReceipt)
 	runtime.KeepAlive(r)
 }

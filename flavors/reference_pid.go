@@ -123,7 +123,7 @@ func (p *referenceProcess) SendUserMessage(pid *protoactor.PID, envelope any) {
 
 func (p *referenceProcess) reply(sender *protoactor.PID, a Answer) {
 	if sender != nil {
-		p.system.Root.Send(sender, a)
+		p.ref.remote.conn.Runtime().Root().Send(sender, a)
 	}
 }
 
@@ -148,9 +148,13 @@ func (p *referenceProcess) SendSystemMessage(_ *protoactor.PID, message any) {
 	}
 }
 
-// Stop implements protoactor.Process: stopping the PID lets the reference go.
+// Stop implements protoactor.Process: stopping the PID lets the reference go. That of a published object stays good; only the PID ends.
 func (p *referenceProcess) Stop(*protoactor.PID) {
 	m := p.ref.remote
+	if m.name != "" {
+		m.endProcess()
+		return
+	}
 	m.letGo(allReceipts)
 }
 

@@ -50,18 +50,35 @@ func CoreOf(v any) (*Core, error) {
 	if anchor == nil {
 		return nil, fmt.Errorf("flavors: a nil %T cannot be sent", v)
 	}
-	if c := anchor.core.Load(); c != nil {
-		if c.anchor != anchor && c.produce == nil {
-			return nil, fmt.Errorf("flavors: this %T is a copy of one that has been sent; send the original, by pointer", v)
-		}
+	c := anchor.coreMade()
+	if c.met.Load() && c.anchor == anchor {
 		return c, nil
 	}
-	if _, err := methodsFor(reflect.TypeOf(v), r.prefix()); err != nil {
-		return nil, err
+	return c.meet(anchor, v, r)
+}
+
+// coreMade is the anchor's core, made on the first call.
+func (a *anchor) coreMade() *Core {
+	if c := a.core.Load(); c != nil {
+		return c
 	}
-	c := &Core{anchor: anchor, branch: r.branch(), value: v}
-	if !anchor.core.CompareAndSwap(nil, c) {
-		return anchor.core.Load(), nil
+	a.core.CompareAndSwap(nil, &Core{anchor: a})
+	return a.core.Load()
+}
+
+// meet makes sure that the core knows its value, and that v is no copy of it.
+func (c *Core) meet(a *anchor, v any, r anchored) (*Core, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.anchor != a && c.produce == nil {
+		return nil, fmt.Errorf("flavors: this %T is a copy of one that has been sent; send the original, by pointer", v)
+	}
+	if c.value == nil {
+		if _, err := methodsFor(reflect.TypeOf(v), r.prefix()); err != nil {
+			return nil, err
+		}
+		c.value, c.branch = v, r.branch()
+		c.met.Store(true)
 	}
 	return c, nil
 }
@@ -100,8 +117,10 @@ func Spawn(rt *actor.Runtime, obj any) (*protoactor.PID, error) {
 		return nil, err
 	}
 	core.mu.Lock()
-	core.owned = true
-	core.startLocked(rt)
+	if core.state != coreStopped {
+		core.owned = true
+		core.startLocked(rt)
+	}
 	core.mu.Unlock()
 	started := core.do(func() {})
 	if _, err := started.Await(context.Background()); err != nil {
@@ -115,11 +134,11 @@ func Spawn(rt *actor.Runtime, obj any) (*protoactor.PID, error) {
 	return core.pid, nil
 }
 
-// Do runs f in the object's turn, so that it excludes the object's methods. The Deferred completes, with nil, when f has run; it
-// fails when the object stopped first. An object that no peer holds has no actor and nobody to exclude but other Dos: then f
-// runs before Do returns.
+// Do runs f in the object's turn, so that it excludes the object's methods and other Dos. The Deferred completes, with nil, when f has
+// run; it fails when the object stopped first, or with a [PanicError]. An object that no peer holds has no actor: then f
+// runs before Do returns, unless another Do is under way, behind which it runs then.
 //
-// Do not wait for the Deferred inside a method of the same object: it would wait for itself.
+// Do not wait for the Deferred inside a method of the same object or another Do: it would wait for itself.
 func (r *Referenceable) Do(f func()) *actor.Deferred { return r.doAnchored(f) }
 
 // Held says whether a peer holds a reference to the object now, or the object is published, and whether that has ever been so. A
@@ -134,15 +153,7 @@ func (r *Referenceable) Held() (now, ever bool) {
 	return core.holders > 0, core.wasHeld
 }
 
-func (a *anchor) doAnchored(f func()) *actor.Deferred {
-	core := a.core.Load()
-	if core == nil {
-		// Nobody has met the object: there is no value to make a core of, and nothing to run beside.
-		f()
-		return actor.Succeeded(nil)
-	}
-	return core.do(f)
-}
+func (a *anchor) doAnchored(f func()) *actor.Deferred { return a.coreMade().do(f) }
 
 func (c *Core) do(f func()) *actor.Deferred {
 	c.mu.Lock()
