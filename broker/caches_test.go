@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
@@ -37,8 +38,8 @@ func (p *pond) StateToCacheAndObserveFor(perspective any, o *flavors.Observer) a
 
 func (p *pond) StoppedObserving(any, *flavors.Observer) { p.stopped.Add(1) }
 
-func (p *pond) add(duck string) {
-	flavors.Update(p, func(observers flavors.Observers) {
+func (p *pond) add(duck string) *actor.Deferred {
+	return flavors.Update(p, func(observers flavors.Observers) {
 		p.ducks = append(p.ducks, duck)
 		_ = observers.CallRemote("add", duck)
 	})
@@ -63,9 +64,8 @@ type ponds struct {
 func (p *ponds) RemoteGet() *pond     { return &p.pond }
 func (p *ponds) RemoteTwice() []*pond { return []*pond{&p.pond, &p.pond} }
 func (p *ponds) RemoteIs(x any) bool  { return x == any(&p.pond) }
-func (p *ponds) RemoteAdd(duck string) {
-	p.pond.add(duck)
-}
+// RemoteAdd is answered when the observers have been told, so that tests see the one before the other.
+func (p *ponds) RemoteAdd(duck string) *actor.Deferred { return p.pond.add(duck) }
 
 func (p *ponds) RemoteTake(c *flavors.Cached[pondCopy]) { p.copy = c }
 
@@ -103,7 +103,7 @@ func TestAnOriginalGoesOutOnceAndIsMentionedThen(t *testing.T) {
 	p.Write(`[message 3 root is 1 [tuple [lcache 1]] [dictionary]]`)
 	p.Want(`[answer 3 [boolean true]]`)
 	p.Write(`[message 4 root add 1 [tuple [unicode two]] [dictionary]]`)
-	p.Want(`[answer 4 [None]]`, `[cachemessage 1 1 add 0 [tuple [unicode two]] [dictionary]]`)
+	p.Want(`[cachemessage 1 1 add 0 [tuple [unicode two]] [dictionary]]`, `[answer 4 [None]]`)
 	p.Write(`[decache 1]`, `[decache 1]`, `[decache 1]`)
 	p.Want(`[uncache 1]`)
 	require.EqualValues(t, 1, root.pond.stopped.Load())
@@ -135,7 +135,7 @@ func TestDroppedAndSentAgainTheOldUncacheCrossesTheNewState(t *testing.T) {
 	p.Write(`[decache 1]`, `[message 2 root get 1 [tuple] [dictionary]]`)
 	p.Want(`[answer 2 ["test.Pond" 2 _]]`)
 	p.Write(`[message 3 root add 1 [tuple [unicode two]] [dictionary]]`)
-	p.Want(`[answer 3 [None]]`, `[cachemessage _ 2 add 0 _ _]`)
+	p.Want(`[cachemessage _ 2 add 0 _ _]`, `[answer 3 [None]]`)
 	require.EqualValues(t, 1, root.pond.stopped.Load())
 }
 
