@@ -1,0 +1,94 @@
+package flavors
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/perspectivebroker/pb/actor"
+)
+
+// PageCollector is what pages are sent to: Twisted's page collector. It is given to a method of the peer's as an argument, and sends
+// what it gets to functions, one at a time in its own actor.
+type PageCollector struct {
+	Referenceable
+	page  func(page any) error
+	ended func(err error)
+	once  sync.Once
+}
+
+// NewPageCollector makes a collector. page is called with each page; its error, or a panic, is answered if the sender wants an answer,
+// and then ended is called with it. ended is called once, with nil behind the last page. Both run in the collector's turn and
+// must not wait.
+func NewPageCollector(page func(page any) error, ended func(err error)) *PageCollector {
+	return &PageCollector{page: page, ended: ended}
+}
+
+// RemoteGotPage takes a page.
+func (c *PageCollector) RemoteGotPage(page any) error {
+	err := c.page(page)
+	if err != nil {
+		c.end(err)
+	}
+	return err
+}
+
+// RemoteEndedPaging comes behind the last page.
+func (c *PageCollector) RemoteEndedPaging() { c.end(nil) }
+
+// RemotePagingFailed comes in the place of endedPaging, from senders of this module.
+func (c *PageCollector) RemotePagingFailed(text string) {
+	c.end(PBError.Errorf("the peer ended its paging early: %s", text))
+}
+
+func (c *PageCollector) end(err error) { c.once.Do(func() { c.ended(err) }) }
+
+// MaxPagesKept is how many bytes of pages [GetAllPages] keeps before it gives up, and how many pages. Who expects more reads them as they come: [ReadPages].
+const MaxPagesKept = 256 << 20
+
+// GetAllPages calls a method of the peer's that expects a page collector as its first argument, as Twisted's getAllPages does, and waits
+// for the pages. What has no length of its own, as bytes and text have, counts as one byte.
+func GetAllPages(ctx context.Context, ref *RemoteReference, method string, args ...any) ([]any, error) {
+	d := actor.NewDeferred(ref.Conn().Runtime())
+	var pages []any
+	size := 0
+	collector := NewPageCollector(func(page any) error {
+		size += pageLength(page)
+		if size > MaxPagesKept {
+			return fmt.Errorf("flavors: the pages that %s sends are more than %d bytes; read them with ReadPages", method, MaxPagesKept)
+		}
+		pages = append(pages, page)
+		return nil
+	}, func(err error) { d.Complete(nil, err) })
+	if err := callWithCollector(ctx, d, ref, method, collector, args); err != nil {
+		return nil, err
+	}
+	return pages, nil
+}
+
+// callWithCollector makes the call and waits until both it and the paging have ended.
+func callWithCollector(ctx context.Context, ended *actor.Deferred, ref *RemoteReference, method string, collector any, args []any) error {
+	call := ref.CallRemote(method, append([]any{collector}, args...)...)
+	call.OnComplete(func(_ any, err error) {
+		if err != nil {
+			ended.Complete(nil, err)
+		}
+	})
+	stop := context.AfterFunc(ref.Conn().Context(), func() { ended.Complete(nil, ref.Err()) })
+	defer stop()
+	if _, err := ended.Await(ctx); err != nil {
+		call.Cancel()
+		return fmt.Errorf("the pages of %s: %w", method, err)
+	}
+	return nil
+}
+
+func pageLength(page any) int {
+	switch p := page.(type) {
+	case []byte:
+		return max(1, len(p))
+	case string:
+		return max(1, len(p))
+	}
+	return 1
+}

@@ -1,0 +1,132 @@
+package flavors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/perspectivebroker/pb/actor"
+)
+
+// Pager is something large that is sent in pages: Twisted's Pager. See [SendPages].
+type Pager interface {
+	// NextPage returns the next page, anything that can be sent, and the error io.EOF when there are no more. It runs in a goroutine of
+	// the sending's own and may wait. The page is encoded before NextPage is called again, so its memory can be used again.
+	NextPage() (page any, err error)
+}
+
+// DefaultPageSize is how large pages of bytes are where nobody says otherwise. A larger one costs fewer calls, a smaller one holds up
+// fewer other calls on the connection; Twisted's is 8192.
+const DefaultPageSize = 32 << 10
+
+// The wire methods of a page collector. The last one is ours: stock collectors do not have it.
+const (
+	gotPage      = "gotPage"
+	endedPaging  = "endedPaging"
+	pagingFailed = "pagingFailed"
+)
+
+// SendPages sends pages to a peer's collector, as Twisted's pagers do: [message … gotPage page] for each and endedPaging behind the last,
+// none of which wants an answer. It goes on only while the connection takes what it sends, so what waits in memory is a page and the
+// connection's high-water mark. Other calls on the connection go on meanwhile.
+//
+// The Deferred completes, with nil, when endedPaging is on its way. It fails with the pager's error, and when the connection ends;
+// cancelling it ends the sending. A collector of this module is told that no more will come; a stock one waits for ever.
+func SendPages(collector *RemoteReference, p Pager) *actor.Deferred {
+	rt := collector.Conn().Runtime()
+	ctx, cancel := context.WithCancelCause(collector.Conn().Context())
+	d := actor.NewDeferred(rt)
+	d.OnCancel(func() { cancel(actor.ErrCancelled) })
+	if !rt.Go("sending pages", func() {
+		defer cancel(nil)
+		d.Complete(nil, sendPages(ctx, collector, p))
+	}) {
+		cancel(nil)
+		return actor.Failed(errors.New("flavors: no pages are sent while the runtime closes"))
+	}
+	return d
+}
+
+func sendPages(ctx context.Context, collector *RemoteReference, p Pager) error {
+	for {
+		if err := collector.Conn().WaitSent(ctx); err != nil {
+			return failPaging(collector, err)
+		}
+		page, err := p.NextPage()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err == nil {
+			err = context.Cause(ctx)
+		}
+		if err == nil {
+			err = collector.CallRemoteNoAnswer(gotPage, page)
+		}
+		if err != nil {
+			return failPaging(collector, err)
+		}
+	}
+	return collector.CallRemoteNoAnswer(endedPaging)
+}
+
+// failPaging tells the collector that the pages end here.
+func failPaging(collector *RemoteReference, err error) error {
+	err = fmt.Errorf("sending pages: %w", err)
+	if context.Cause(collector.Conn().Context()) == nil {
+		_ = collector.CallRemoteNoAnswer(pagingFailed, err.Error())
+	}
+	return err
+}
+
+// StringPager cuts a string of bytes into pages.
+type StringPager struct {
+	rest []byte
+	size int
+}
+
+// NewStringPager makes pages of at most size bytes; [DefaultPageSize] where size is not positive. The data must not change until it has
+// been sent.
+func NewStringPager(data []byte, size int) *StringPager {
+	return &StringPager{rest: data, size: pageSize(size)}
+}
+
+// NextPage implements [Pager].
+func (p *StringPager) NextPage() (any, error) {
+	if len(p.rest) == 0 {
+		return nil, io.EOF
+	}
+	page := p.rest[:min(p.size, len(p.rest))]
+	p.rest = p.rest[len(page):]
+	return page, nil
+}
+
+// FilePager makes pages of what it reads.
+type FilePager struct {
+	r    io.Reader
+	page []byte
+}
+
+// NewFilePager reads pages of at most size bytes; [DefaultPageSize] where size is not positive. It does not close the reader.
+func NewFilePager(r io.Reader, size int) *FilePager {
+	return &FilePager{r: r, page: make([]byte, pageSize(size))}
+}
+
+// NextPage implements [Pager].
+func (p *FilePager) NextPage() (any, error) {
+	n, err := io.ReadFull(p.r, p.page)
+	switch {
+	case n > 0 && (err == nil || errors.Is(err, io.ErrUnexpectedEOF)):
+		return p.page[:n], nil
+	case err == nil, errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, io.EOF
+	}
+	return nil, err
+}
+
+func pageSize(size int) int {
+	if size <= 0 {
+		return DefaultPageSize
+	}
+	return size
+}
