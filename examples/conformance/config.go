@@ -1,0 +1,89 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/perspectivebroker/pb/cred"
+)
+
+// config is what the command line says.
+type config struct {
+	listen    string
+	users     users
+	anonymous bool
+	tls       *tls.Config // nil without a certificate
+}
+
+// users are the -cred flags.
+type users map[string]cred.Entry
+
+// String is for the flag package; passwords are not printed.
+func (users) String() string { return "" }
+
+// Set reads user=password.
+func (u users) Set(s string) error {
+	name, password, ok := strings.Cut(s, "=")
+	if !ok || name == "" {
+		return errors.New("write user=password")
+	}
+	u[name] = cred.Plaintext(cred.Secret(password))
+	return nil
+}
+
+func parse(args []string) (*config, error) {
+	c := &config{users: users{}}
+	flags := flag.NewFlagSet("conformance", flag.ContinueOnError)
+	flags.StringVar(&c.listen, "listen", "", "the `URL` to listen at: pb://host:port, pbs://host:port or pb+unix:///path; port 0 picks a free one")
+	flags.Var(c.users, "cred", "`user=password` of one who may log in; may be repeated")
+	flags.BoolVar(&c.anonymous, "anonymous", false, "let in who does not say who he is")
+	cert := flags.String("cert", "", "the server's certificate, a PEM `file`, for pbs://")
+	key := flags.String("key", "", "the key of the certificate, a PEM `file`")
+	clientCA := flags.String("client-ca", "", "require client certificates of the authorities in this PEM `file`")
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	if flags.NArg() > 0 {
+		return nil, fmt.Errorf("%q is no flag; the URL goes behind -listen", flags.Arg(0))
+	}
+	if c.listen == "" {
+		return nil, errors.New("say where to listen, as in -listen pb://127.0.0.1:0")
+	}
+	var err error
+	c.tls, err = tlsConfig(*cert, *key, *clientCA)
+	return c, err
+}
+
+// tlsConfig reads the files of the TLS flags. Without a certificate there is nothing to configure.
+func tlsConfig(cert, key, clientCA string) (*tls.Config, error) {
+	if cert == "" {
+		if key != "" || clientCA != "" {
+			return nil, errors.New("-key and -client-ca need -cert as well")
+		}
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		return nil, fmt.Errorf("reading -cert and -key: %w", err)
+	}
+	// Twisted of these years speaks TLS 1.2 unless it is told otherwise.
+	c := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	if clientCA == "" {
+		return c, nil
+	}
+	pem, err := os.ReadFile(clientCA)
+	if err != nil {
+		return nil, fmt.Errorf("reading -client-ca: %w", err)
+	}
+	c.ClientCAs = x509.NewCertPool()
+	if !c.ClientCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("-client-ca: there is no PEM certificate in %s", clientCA)
+	}
+	c.ClientAuth = tls.RequireAndVerifyClientCert
+	return c, nil
+}

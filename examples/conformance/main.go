@@ -1,0 +1,75 @@
+// Conformance is a server whose whole behaviour is fixed by a contract, so that any Perspective Broker program can be tried against this
+// module. What it offers stands with the methods of [Conformance].
+//
+//	go run ./examples/conformance -listen pb://127.0.0.1:0
+//	go run ./examples/conformance -listen pbs://127.0.0.1:8801 -cert cert.pem -key key.pem [-client-ca ca.pem]
+//	go run ./examples/conformance -listen pb+unix:///tmp/pb.sock -cred moe=secret -anonymous
+//
+// When it is ready it prints one line, "listening URL", with the real port; logs go to standard error. SIGINT and SIGTERM end it.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/supervision"
+	"github.com/rs/zerolog"
+)
+
+// shutdownTime is how long the end may take: five seconds are promised.
+const shutdownTime = 4 * time.Second
+
+// restarts is how often an object may panic within ten seconds: as often as peers like to ask for it.
+const restarts = 100_000
+
+// idleWorkers is how many goroutines wait for work. They count in stats, which should not tell of load that is long gone.
+const idleWorkers = 4
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx, os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "conformance:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	config, err := parse(args)
+	if err != nil {
+		return err
+	}
+	log := zerolog.New(os.Stderr).Level(zerolog.InfoLevel).With().Timestamp().Logger()
+	rt, err := actor.NewRuntime(actor.WithLogger(log), actor.WithIdleWorkers(idleWorkers))
+	if err != nil {
+		return err
+	}
+	supervision.TreeOf(rt, supervision.WithObjectLimit(supervision.Limit{Restarts: restarts}))
+	server, err := serve(rt, config)
+	if err == nil {
+		fmt.Println("listening", server.listener.URL())
+		<-ctx.Done()
+	}
+
+	closing, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	defer cancel()
+	if server != nil {
+		server.hangUp(closing)
+	}
+	if late := rt.Close(closing); late != nil {
+		// A method that occupies its object is not waited for: it ends with the process.
+		log.Warn().Err(late).Msg("closed with work under way")
+	}
+	return err
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"io"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/flavors"
+)
+
+// RemotePages sends size bytes to a collector, in pages of chunk bytes. It answers when the last page is on its way.
+func (*Conformance) RemotePages(collector *flavors.RemoteReference, size, chunk int64) (*actor.Deferred, error) {
+	if size < 0 || chunk <= 0 || chunk > banana.DefaultString {
+		return nil, flavors.ValueError.Errorf("%d bytes cannot be sent in pages of %d: a page has 1 to %d", size, chunk, banana.DefaultString)
+	}
+	data := io.LimitReader(&pattern{}, size)
+	return flavors.SendPages(collector, flavors.NewFilePager(data, int(min(chunk, max(size, 1))))), nil
+}
+
+// pattern reads as bytes of which number i is i mod 251.
+type pattern struct{ next int }
+
+func (p *pattern) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = byte(p.next)
+		p.next = (p.next + 1) % 251
+	}
+	return len(b), nil
+}
+
+// RemoteCollect has the peer send pages to a collector of ours, and answers with the number of bytes that came.
+func (*Conformance) RemoteCollect(inv *flavors.Invocation, ref *flavors.RemoteReference, method string) *actor.Deferred {
+	total := 0
+	d := actor.NewDeferred(inv.Conn().Runtime())
+	collector := flavors.NewPageCollector(func(page any) error {
+		switch p := page.(type) {
+		case []byte:
+			total += len(p)
+		case string:
+			total += len(p)
+		default:
+			return flavors.TypeError.Errorf("a page is bytes, not a %T", page)
+		}
+		return nil
+	}, func(err error) { d.Complete(total, err) })
+	ref.CallRemote(method, collector).OnComplete(func(_ any, err error) {
+		if err != nil {
+			d.Complete(nil, err)
+		}
+	})
+	return d
+}
