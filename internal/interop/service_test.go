@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/big"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -29,19 +30,27 @@ var (
 type service struct {
 	flavors.Root
 	conn   *broker.Conn
-	living *atomic.Int64 // counters that were not collected, of the whole server
+	shared *shared
 	kept   map[string]any
+	cache  *flavors.Cached[remotePond]
 	never  []*actor.Deferred
+}
+
+// shared is what all connections of a server have in common.
+type shared struct {
+	living atomic.Int64 // counters that were not collected
+	mu     sync.Mutex
+	ponds  map[string]*pond
 }
 
 // startService listens with the conformance methods; everything is closed when the test ends.
 func startService(t *testing.T) (rt *actor.Runtime, ln *broker.Listener) {
 	t.Helper()
 	rt = newRuntime(t)
-	living := new(atomic.Int64)
+	common := &shared{ponds: map[string]*pond{}}
 	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", broker.RootFactory(func(c *broker.Conn) (any, error) {
-		return &service{conn: c, living: living, kept: map[string]any{}}, nil
-	}))
+		return &service{conn: c, shared: common, kept: map[string]any{}}, nil
+	}), broker.WithRegistry(newRegistry(t)))
 	require.NoError(t, err)
 	return rt, ln
 }
@@ -126,14 +135,14 @@ func (s *service) RemoteRelease(key string) error {
 
 func (s *service) RemoteCounter() *counter {
 	c := &counter{}
-	s.living.Add(1)
-	runtime.AddCleanup(c, func(living *atomic.Int64) { living.Add(-1) }, s.living)
+	s.shared.living.Add(1)
+	runtime.AddCleanup(c, func(common *shared) { common.living.Add(-1) }, s.shared)
 	return c
 }
 
 func (s *service) RemoteCounters() int64 {
 	runtime.GC()
-	return s.living.Load()
+	return s.shared.living.Load()
 }
 
 func (s *service) RemoteStats() map[string]int {

@@ -119,6 +119,7 @@ def arguments_are_let_go(s):
 @check("references")
 def dropped_references_are_freed(s):
     mine = yield defer.gatherResults([s.call("counter") for _ in range(50)])
+    yield defer.gatherResults([counter.callRemote("incr") for counter in mine])
     many = yield s.call("counters")
     assert many >= 50, many
     del mine

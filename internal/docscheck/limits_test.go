@@ -1,0 +1,42 @@
+package docscheck
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/codec/banana"
+)
+
+// TestLimitsAreAsDocumented compares the table of docs/security.md with the constants.
+func TestLimitsAreAsDocumented(t *testing.T) {
+	documented := map[string]string{}
+	for line := range strings.Lines(read(t, "docs/security.md")) {
+		if cells := strings.Split(line, "|"); len(cells) == 5 {
+			documented[strings.TrimSpace(cells[1])] = strings.ReplaceAll(strings.TrimSpace(cells[2]), ",", "")
+		}
+	}
+	for limit, value := range map[string]any{
+		"digits of a Banana header":                                     banana.DefaultPrefix,
+		"bytes of a string":                                             banana.DefaultString,
+		"elements of a list":                                            banana.DefaultList,
+		"nesting":                                                       banana.DefaultDepth,
+		"bytes of a frame":                                              banana.DefaultFrame,
+		"exported objects of a connection":                              broker.DefaultExports,
+		"cached objects of a connection":                                broker.DefaultCaches,
+		"calls under way, each direction":                               broker.DefaultCalls,
+		"bytes waiting to be written before our own calls wait":         broker.DefaultHighWater,
+		"bytes waiting to be written before reading pauses":             broker.DefaultPauseWater,
+		"time to agree on profile and version":                          broker.DefaultHandshake,
+		"time without progress of a write":                              broker.DefaultStall,
+		"time that a Cacheable may take to give its state":              broker.DefaultStateTimeout,
+		"time that a released object stays known for answers under way": broker.DefaultGrace,
+		"time without a login":                                          broker.DefaultLoginDeadline,
+		"logins under way on a connection":                              broker.DefaultLoginsAtOnce,
+	} {
+		assert.Equal(t, fmt.Sprint(value), documented[limit], "docs/security.md: %s", limit)
+	}
+}
