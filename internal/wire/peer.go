@@ -120,6 +120,8 @@ func (p *Peer) WriteBytes(b []byte) {
 	if err := p.conn.SetWriteDeadline(time.Now().Add(Patience)); err != nil {
 		p.t.Fatalf("wire: %v", err)
 	}
+	// For whoever uses the connection beside the peer.
+	defer func() { _ = p.conn.SetWriteDeadline(time.Time{}) }()
 	if _, err := p.conn.Write(b); err != nil {
 		p.t.Fatalf("wire: cannot write % x: %v", b, err)
 	}
@@ -257,6 +259,7 @@ func (p *Peer) read() ([]byte, error) {
 func (p *Peer) fill() error {
 	// A pipe whose other end was closed takes no deadline; reading says what there is to say of it.
 	_ = p.conn.SetReadDeadline(time.Now().Add(Patience))
+	defer func() { _ = p.conn.SetReadDeadline(time.Time{}) }()
 	chunk := make([]byte, 64<<10)
 	n, err := p.conn.Read(chunk)
 	p.buf = append(p.buf, chunk[:n]...)
