@@ -1,0 +1,181 @@
+package ldapstore
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"github.com/perspectivebroker/pb/cred"
+)
+
+// Checker is a cred.Checker of the users in a directory. It accepts cred.KindUsernamePassword. It is safe for
+// concurrent use and keeps no connection open.
+type Checker struct {
+	address address
+	base    string
+	config  config
+	slots   chan struct{} // a connection is open while its token is in here
+}
+
+// New makes a checker of the users below base in the directory at the URL: ldaps://host[:port], ldap://host[:port] or
+// ldapi://socket. It does not ask the directory yet.
+func New(directory, base string, opts ...Option) (*Checker, error) {
+	at, err := parseAddress(directory)
+	if err != nil {
+		return nil, err
+	}
+	c := config{filter: DefaultFilter, attribute: DefaultAttribute, timeout: cred.DefaultStoreTimeout, conns: DefaultMaxConns}
+	for _, o := range opts {
+		if o != nil {
+			o.apply(&c)
+		}
+	}
+	if c.tls == nil {
+		c.tls = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	if err := c.complete(at, base); err != nil {
+		return nil, err
+	}
+	return &Checker{address: at, base: base, config: c, slots: make(chan struct{}, c.conns)}, nil
+}
+
+// complete looks for what could only ever fail later.
+func (c *config) complete(at address, base string) error {
+	if _, err := ldap.ParseDN(base); err != nil {
+		return fmt.Errorf("ldapstore: the base %q is no distinguished name: %w", base, err)
+	}
+	if _, err := ldap.ParseDN(c.service); err != nil {
+		return fmt.Errorf("ldapstore: the service account %q is no distinguished name: %w", c.service, err)
+	}
+	if c.decoy == "" {
+		c.decoy = strings.TrimSuffix("cn=pb-nobody-of-that-name,"+base, ",")
+	}
+	if _, err := ldap.ParseDN(c.decoy); err != nil {
+		return fmt.Errorf("ldapstore: the decoy %q is no distinguished name: %w", c.decoy, err)
+	}
+	if strings.Count(c.filter, "%") != 1 || strings.Count(c.filter, "%s") != 1 {
+		return fmt.Errorf("ldapstore: the filter %q must have one %%s, where the name goes", c.filter)
+	}
+	if _, err := ldap.CompileFilter(c.search("x")); err != nil {
+		return fmt.Errorf("ldapstore: the filter %q is none: %w", c.filter, err)
+	}
+	switch {
+	case c.service != "" && c.password() == "":
+		return errors.New("ldapstore: the service account needs a password: without one its bind would be anonymous")
+	case c.attribute == "":
+		return errors.New("ldapstore: WithAttribute needs the name of an attribute")
+	case c.timeout <= 0 || c.conns < 1:
+		return errors.New("ldapstore: WithTimeout and WithMaxConns must be positive")
+	case at.network == "tcp" && !at.tls && !c.startTLS && !c.plaintext:
+		return errors.New("ldapstore: over ldap:// everybody on the way reads the passwords: use ldaps://, or WithStartTLS, or say WithPlaintext")
+	}
+	return nil
+}
+
+// search is the filter for a user of that name.
+func (c *config) search(name string) string {
+	return strings.Replace(c.filter, "%s", ldap.EscapeFilter(name), 1)
+}
+
+// Accepts implements cred.Checker.
+func (*Checker) Accepts(kind cred.Kind) bool { return kind == cred.KindUsernamePassword }
+
+// Check implements cred.Checker.
+func (c *Checker) Check(ctx context.Context, credentials cred.Credentials) (cred.AvatarID, error) {
+	claim, ok := credentials.(cred.UsernamePassword)
+	if !ok {
+		return cred.AvatarID{}, cred.Refuse(cred.ReasonUnhandled, "the directory cannot check %T", credentials)
+	}
+	if refused := cred.CheckUsernamePassword(claim); refused != nil {
+		return cred.AvatarID{}, refused
+	}
+	if !utf8.ValidString(claim.Username) {
+		return cred.AvatarID{}, cred.Refuse(cred.ReasonMalformed, "the username is not valid UTF-8")
+	}
+	if claim.Password == "" {
+		return cred.AvatarID{}, cred.Refuse(cred.ReasonMalformed, "the password is empty: that would be an anonymous bind")
+	}
+	select {
+	case c.slots <- struct{}{}:
+		defer func() { <-c.slots }()
+	case <-ctx.Done():
+		return cred.AvatarID{}, cred.Fault(ctx, cred.ReasonEnded, ctx.Err())
+	}
+	limited, cancel := context.WithTimeout(ctx, c.config.timeout)
+	defer cancel()
+	id, err := c.ask(limited, claim)
+	var refused *cred.Refused
+	if err == nil || errors.As(err, &refused) {
+		return id, err
+	}
+	return cred.AvatarID{}, cred.Fault(ctx, cred.ReasonStore, err)
+}
+
+// ask asks the directory. An error that is no refusal is a fault of the directory's.
+func (c *Checker) ask(ctx context.Context, claim cred.UsernamePassword) (cred.AvatarID, error) {
+	conn, closeConn, err := c.dial(ctx)
+	if err != nil {
+		return cred.AvatarID{}, err
+	}
+	defer closeConn()
+	if c.config.service != "" {
+		if err := conn.Bind(c.config.service, c.config.password()); err != nil {
+			return cred.AvatarID{}, fmt.Errorf("ldapstore: the service account %q cannot bind: %w", c.config.service, err)
+		}
+	}
+	entry, err := c.find(conn, claim.Username)
+	if err != nil {
+		return cred.AvatarID{}, err
+	}
+	if entry == nil {
+		// Whatever comes of it, it is a refusal, unless the directory has gone.
+		if err := conn.Bind(c.config.decoy, string(claim.Password)); ldap.IsErrorWithCode(err, ldap.ErrorNetwork) {
+			return cred.AvatarID{}, fmt.Errorf("ldapstore: the directory went away: %w", err)
+		}
+		return cred.AvatarID{}, cred.Refuse(cred.ReasonUnknown, "")
+	}
+	if err := conn.Bind(entry.DN, string(claim.Password)); err != nil {
+		return cred.AvatarID{}, judge(entry.DN, err)
+	}
+	values := entry.GetAttributeValues(c.config.attribute)
+	if len(values) != 1 || values[0] == "" {
+		return cred.AvatarID{}, fmt.Errorf("ldapstore: the entry %q has %d values of %s, which must be one: see WithAttribute", entry.DN, len(values), c.config.attribute)
+	}
+	return cred.ID(values[0]), nil
+}
+
+// find returns the user's entry, or nil where there is none.
+func (c *Checker) find(conn *ldap.Conn, name string) (*ldap.Entry, error) {
+	// Two are as bad as any number.
+	request := ldap.NewSearchRequest(c.base, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 2, int(c.config.timeout.Seconds())+1, false,
+		c.config.search(name), []string{c.config.attribute}, nil)
+	found, err := conn.Search(request)
+	if err != nil {
+		return nil, fmt.Errorf("ldapstore: cannot search for a user below %q: %w", c.base, err)
+	}
+	switch len(found.Entries) {
+	case 0:
+		return nil, nil
+	case 1:
+		return found.Entries[0], nil
+	}
+	return nil, fmt.Errorf("ldapstore: the filter finds several entries for one name, %q among them: make it stricter with WithFilter", found.Entries[0].DN)
+}
+
+// judge says what a refused bind means.
+func judge(dn string, err error) error {
+	switch {
+	case ldap.IsErrorWithCode(err, ldap.LDAPResultInvalidCredentials):
+		return cred.Refuse(cred.ReasonWrong, "")
+	case ldap.IsErrorAnyOf(err, ldap.LDAPResultInsufficientAccessRights, ldap.LDAPResultUnwillingToPerform,
+		ldap.LDAPResultConstraintViolation, ldap.LDAPResultInappropriateAuthentication, ldap.LDAPResultNoSuchObject):
+		// A locked account, an expired password, an entry without one, an entry that has just gone.
+		return cred.Refuse(cred.ReasonDenied, "the directory lets nobody bind as %q now: %v", dn, err)
+	}
+	return fmt.Errorf("ldapstore: binding as %q: %w", dn, err)
+}
