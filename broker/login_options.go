@@ -38,8 +38,8 @@ func WithThrottle(t *cred.Throttle) LoginOption {
 	return loginOptionFunc(func(o *loginOptions) { o.throttle = t })
 }
 
-// WithLoginDeadline sets how long a connection may stay without somebody being in, [DefaultLoginDeadline] by default. Then it is closed with
-// [ErrNoLogin], once the logins that are under way have failed.
+// WithLoginDeadline sets how long a connection may stay without somebody being in, [DefaultLoginDeadline] by default. Then it is closed,
+// or once the logins that are under way have failed.
 func WithLoginDeadline(d time.Duration) LoginOption {
 	return loginOptionFunc(func(o *loginOptions) { o.deadline = d })
 }

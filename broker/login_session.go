@@ -15,8 +15,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// ErrNoLogin is the cause when a connection was closed because nobody logged in over it in time.
-var ErrNoLogin = errors.New("broker: nobody logged in in time")
+// errNoLogin is the cause when the last words to somebody who did not log in in time cannot be written.
+var errNoLogin = errors.New("broker: nobody logged in in time")
 
 // refusedText is all that anybody is told whose login was refused, whatever the reason (P-8.4).
 const refusedText = "login refused"
@@ -36,11 +36,11 @@ func (l *loginRoot) expire() {
 	context.AfterFunc(l.conn.ctx, func() { timer.Stop() })
 }
 
-// closeIfLate is asked when the deadline passes, and from then on whenever a login has failed. What that was answered goes out first.
+// closeIfLate is asked when the deadline passes, and from then on whenever a login has failed. Its answer goes out first.
 func (l *loginRoot) closeIfLate() {
 	if l.late.Load() && !l.begun.Load() && l.underWay.Load() == 0 {
 		l.conn.log.Warn().Dur("deadline", l.options.deadline).Msg("nobody logged in in time")
-		l.conn.post(closeNow{cause: ErrNoLogin, flush: true})
+		l.conn.post(closeNow{cause: errNoLogin, flush: true})
 	}
 }
 

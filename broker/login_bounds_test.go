@@ -1,0 +1,198 @@
+package broker_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/cred"
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/stretchr/testify/require"
+)
+
+func TestHalfFinishedLoginsAreBounded(t *testing.T) {
+	h := &house{}
+	s := h.serve(t)
+	p := s.peer()
+	for i := 1; i <= broker.DefaultSessions; i++ {
+		challenged(p, i, "alice")
+	}
+	for i := 100; i < 1100; i++ {
+		p.Write(fmt.Sprintf(`[message %d "root" "login" 1 [tuple alice] [dictionary]]`, i))
+		wantError(t, p, i, "perspectivebroker.Busy")
+	}
+	require.Equal(t, broker.DefaultSessions, s.ln.Conns()[0].Exports())
+	// Whoever lets one go gets another, and others are not held up.
+	p.Write(`[decref $challenger]`)
+	enter(p, 2000, "alice", "sesame")
+	enter(s.peer(), 1, "bob", "bread")
+}
+
+func TestAThousandConnectionsInTheMiddleOfALogin(t *testing.T) {
+	h := &house{}
+	s := h.serve(t)
+	for range 1000 {
+		challenged(s.peer(), 1, "alice")
+	}
+	p := s.peer()
+	enter(p, 1, "alice", "sesame")
+	require.EqualValues(t, 1, h.in.Load())
+}
+
+func TestSessionsOfAConnectionAreBounded(t *testing.T) {
+	h := &house{}
+	p := h.serve(t, broker.WithSessions(2)).peer()
+	enter(p, 1, "alice", "sesame")
+	enter(p, 3, "bob", "bread")
+	p.Write(`[message 5 "root" "loginAnonymous" 1 [tuple [None]] [dictionary]]`)
+	wantError(t, p, 5, "perspectivebroker.Busy")
+	p.Write(`[decref $avatar]`)
+	require.Eventually(t, func() bool { return h.inside() == 1 }, patience, tick)
+	// The place is given back once the realm's logout has returned, which may be a moment later.
+	require.Eventually(t, func() bool {
+		p.Forget("x")
+		p.Write(`[message 6 "root" "loginAnonymous" 1 [tuple [None]] [dictionary]]`)
+		p.Want(`[$kind 6 $x]`)
+		kind, _ := p.Var("kind").([]byte)
+		p.Forget("kind")
+		return string(kind) == "answer"
+	}, patience, tick)
+}
+
+func TestLoginsAtOnceAreBounded(t *testing.T) {
+	wait := make(chan struct{})
+	h := &house{receive: func(ctx context.Context, _ cred.AvatarID, _ *flavors.RemoteReference) error {
+		<-wait
+		return nil
+	}}
+	p := h.serve(t, broker.WithLoginsAtOnce(2)).peer()
+	for i := 1; i <= 3; i++ {
+		p.Write(fmt.Sprintf(`[message %d "root" "loginAnonymous" 1 [tuple [None]] [dictionary]]`, i))
+	}
+	wantError(t, p, 3, "perspectivebroker.Busy")
+	close(wait)
+	p.Want(`[answer _ [remote _]]`, `[answer _ [remote _]]`)
+}
+
+// TestALoginThatNobodyCouldLetGo: an avatar of which the peer has no reference would be in for ever.
+func TestALoginThatNobodyCouldLetGo(t *testing.T) {
+	t.Run("because no answer was asked for", func(t *testing.T) {
+		h := &house{}
+		p := h.serve(t).peer()
+		for range 100 {
+			p.Write(`[message 1 "root" "loginAnonymous" 0 [tuple [None]] [dictionary]]`,
+				`[message 2 "root" "login" 0 [tuple alice] [dictionary]]`)
+		}
+		p.Write(`[message 3 "root" "loginMethods" 1 [tuple] [dictionary]]`)
+		p.Want(`[answer 3 _]`)
+		require.Zero(t, h.in.Load())
+	})
+	t.Run("because there was no luid left", func(t *testing.T) {
+		h := &house{}
+		s := newServer(t, broker.LoginRoot(h.portal(t)), broker.WithLimits(broker.Limits{Exports: 1}))
+		p := s.peer()
+		p.Write(`[message 1 "root" "loginAnonymous" 1 [tuple [None]] [dictionary]]`)
+		p.Want(`[answer 1 [remote $first]]`)
+		p.Write(`[message 2 "root" "loginAnonymous" 1 [tuple [None]] [dictionary]]`)
+		wantAnyError(p, 2)
+		require.Eventually(t, func() bool { return h.in.Load() == 2 && h.out.Load() == 1 }, patience, tick)
+		p.Write(`[message 3 $first "whoami" 1 [tuple] [dictionary]]`)
+		p.Want(`[answer 3 [unicode "(anonymous)"]]`)
+	})
+}
+
+func TestLoginDeadline(t *testing.T) {
+	t.Run("nobody comes", func(t *testing.T) {
+		inBubble(t, func(t *testing.T) {
+			p := (&house{}).serve(t, broker.WithLoginDeadline(20*time.Second)).peer()
+			challenged(p, 1, "alice") // Half a login does not count.
+			start := time.Now()
+			p.WantClosed()
+			require.Equal(t, 20*time.Second, time.Since(start))
+		})
+	})
+	t.Run("whoever is in may stay, and may leave and come again", func(t *testing.T) {
+		inBubble(t, func(t *testing.T) {
+			p := (&house{}).serve(t, broker.WithLoginDeadline(20*time.Second)).peer()
+			enter(p, 1, "alice", "sesame")
+			p.Write(`[decref $avatar]`)
+			time.Sleep(time.Hour)
+			enter(p, 3, "alice", "sesame")
+		})
+	})
+	t.Run("a login that is under way is waited for, and its failure is the end", func(t *testing.T) {
+		inBubble(t, func(t *testing.T) {
+			slow := func(context.Context, cred.AvatarID, *flavors.RemoteReference) error {
+				time.Sleep(30 * time.Second)
+				return errPlain
+			}
+			s := (&house{receive: slow}).serve(t, broker.WithLoginDeadline(20*time.Second))
+			p := s.peer()
+			challenged(p, 1, "alice")
+			respond(p, 2, "sesame", `[None]`)
+			wantRefused(t, p, 2)
+			p.WantClosed()
+		})
+	})
+}
+
+func TestGuessesAreSlowedDown(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		throttle := cred.NewThrottle(cred.WithFreeFailures(1), cred.WithDelays(time.Second, time.Minute), cred.WithMaxWait(3*time.Second))
+		h := &house{}
+		s := newServer(t, broker.LoginRoot(h.portal(t), broker.WithThrottle(throttle)))
+		guess := func() time.Duration {
+			p := s.peer() // A new connection does not help: it is the address that counts.
+			start := time.Now()
+			challenged(p, 1, "alice")
+			respond(p, 2, "guess", `[None]`)
+			wantRefused(t, p, 2)
+			p.Close()
+			return time.Since(start)
+		}
+		var waited []time.Duration
+		for range 5 {
+			waited = append(waited, guess())
+		}
+		require.Equal(t, []time.Duration{0, time.Second, 2 * time.Second, 0, 0}, waited, "from the fourth on it would wait too long, and is refused at once")
+		p := s.peer()
+		challenged(p, 1, "alice")
+		respond(p, 2, "sesame", `[None]`)
+		wantRefused(t, p, 2) // Not even the right one, or a guess could be told from a refusal.
+		// Where nothing can be guessed nobody waits.
+		p.Write(`[message 3 "root" "loginAnonymous" 1 [tuple [None]] [dictionary]]`)
+		p.Want(`[answer 3 [remote _]]`)
+		time.Sleep(10 * time.Second)
+		enter(p, 4, "alice", "sesame")
+	})
+}
+
+// TestASlowRealmIsNoGuess: a site's workers come back all at once, from one address, and each takes its time to be set up.
+func TestASlowRealmIsNoGuess(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		slow := func(context.Context, cred.AvatarID, *flavors.RemoteReference) error {
+			time.Sleep(5 * time.Second)
+			return nil
+		}
+		h := &house{receive: slow}
+		s := newServer(t, broker.LoginRoot(h.portal(t)))
+		start := time.Now()
+		done := make(chan struct{})
+		const workers = 30
+		for range workers {
+			p := s.peer()
+			challenged(p, 1, "alice")
+			go func() {
+				defer func() { done <- struct{}{} }()
+				respond(p, 2, "sesame", `[None]`)
+				p.Want(`[answer 2 [remote _]]`)
+			}()
+		}
+		for range workers {
+			<-done
+		}
+		require.Equal(t, 5*time.Second, time.Since(start))
+	})
+}
