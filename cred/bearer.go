@@ -31,8 +31,9 @@ func (b *Bearer[Mind, Avatar]) Mind() Mind { return b.mind }
 // Keyring returns the keys on the identity's keyring now, in the order of their names.
 func (b *Bearer[Mind, Avatar]) Keyring() []Key { return b.identities.Keyring(b.id) }
 
-// Attach asks for a perspective. The session ends with its own Logout or with the identity's, whichever is first. The error is
-// always a *Refused: the same for a perspective that the identity may not have and for one that does not exist.
+// Attach asks for a perspective. The session ends with its own Logout or with the identity's, whichever is first.
+// The error is always a *Refused: the same for a perspective that the identity may not have and for one that does
+// not exist.
 func (b *Bearer[Mind, Avatar]) Attach(ctx context.Context, key Key, mind Mind) (*Session[Avatar], error) {
 	service, refused := b.identities.unlock(b.id, key)
 	if refused != nil {

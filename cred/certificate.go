@@ -120,9 +120,9 @@ type ClientCertificates struct {
 	named []CertificateRule
 }
 
-// NewClientCertificates makes a checker of these rules. A certificate that rules give to several users is refused, but that
-// one which was named by its fingerprint is decided by that. What the rules name is only as good as
-// the authorities that the listener trusts.
+// NewClientCertificates makes a checker of these rules. A certificate that rules give to several users is refused,
+// but that one which was named by its fingerprint is decided by that. What the rules name is only as good as the
+// authorities that the listener trusts.
 func NewClientCertificates(rules ...CertificateRule) (*ClientCertificates, error) {
 	c := &ClientCertificates{}
 	for i, rule := range rules {

@@ -59,8 +59,8 @@ const (
 // ColumnOption is the option that [WithColumn] makes; [PasswordFile] and [SQL] take it.
 type ColumnOption struct{ column Column }
 
-// WithColumn sets what the password column contains. Default: ColumnPlaintext for [NewPasswordFile], as in Twisted, and
-// ColumnEntries for [NewSQL].
+// WithColumn sets what the password column contains. Default: ColumnPlaintext for [NewPasswordFile], as in
+// Twisted, and ColumnEntries for [NewSQL].
 func WithColumn(column Column) ColumnOption { return ColumnOption{column} }
 
 func (o ColumnOption) applyFile(c *fileConfig) { c.column = o.column }

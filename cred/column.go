@@ -35,7 +35,8 @@ func (c Column) entry(text string, hasher *Hasher) Entry {
 	return entry
 }
 
-// parsePlaintext refuses the empty password, which stock Twisted lets in: it is a line that somebody has not completed.
+// parsePlaintext refuses the empty password, which stock Twisted lets in: it is a line that somebody has not
+// completed.
 func parsePlaintext(text string) (Entry, error) {
 	if text == "" {
 		return nil, errors.New("cred: the password is empty")

@@ -78,8 +78,9 @@ const (
 	MaxPasswordBytes = 1024
 )
 
-// CheckUsername returns a refusal with [ReasonMalformed] for names that no store of users can hold: the empty one, those longer than
-// [MaxUsernameBytes], and those with control characters in them. Checkers call it before they look anything up.
+// CheckUsername returns a refusal with [ReasonMalformed] for names that no store of users can hold: the empty one,
+// those longer than [MaxUsernameBytes], and those with control characters in them. Checkers call it before they
+// look anything up.
 func CheckUsername(name string) *Refused {
 	switch {
 	case name == "":

@@ -164,7 +164,8 @@ func isDESCrypt(text string) bool {
 	return len(text) == 13 && strings.Trim(text, itoa64) == ""
 }
 
-// verifyChallenge checks a response against an entry. Where the entry cannot answer it does the same work for nothing.
+// verifyChallenge checks a response against an entry. Where the entry cannot answer it does the same work for
+// nothing.
 func verifyChallenge(entry Entry, c ChallengeResponse) (right, can bool) {
 	if entry, ok := entry.(answerable); ok {
 		return entry.answers(c), true

@@ -97,8 +97,8 @@ func (e apr1Entry) verify(password []byte) bool {
 	return subtle.ConstantTimeCompare([]byte(apr1(password, e.salt)), []byte(e.hash)) == 1
 }
 
-// apr1 computes the hash as Apache's htpasswd does, quirks included: where the password's length has a bit that is set, a
-// zero byte goes in, and where it has not, the password's first byte.
+// apr1 computes the hash as Apache's htpasswd does, quirks included: where the password's length has a bit that is
+// set, a zero byte goes in, and where it has not, the password's first byte.
 func apr1(password []byte, salt string) string {
 	inner := md5.New()
 	inner.Write(password)

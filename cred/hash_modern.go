@@ -24,7 +24,8 @@ func DefaultArgon2id() Argon2idParams {
 	return Argon2idParams{MemoryKiB: 19 * 1024, Time: 2, Threads: 1}
 }
 
-// DefaultBcryptCost is what a bcrypt hash costs, as a power of two: OWASP asks for 10 at least, and Go's own default is 10.
+// DefaultBcryptCost is what a bcrypt hash costs, as a power of two: OWASP asks for 10 at least, and Go's own
+// default is 10.
 const DefaultBcryptCost = 12
 
 // HashLimits bound what checking one stored hash may cost: whoever can write into the store of users

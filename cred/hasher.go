@@ -9,9 +9,9 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// Hasher checks and makes entries. It bounds how many hashes are being computed at a time: each takes a processor and,
-// with argon2id, its memory, and anybody may ask for one by logging in. Checkers can share one. It is safe for
-// concurrent use.
+// Hasher checks and makes entries. It bounds how many hashes are being computed at a time: each takes a processor
+// and, with argon2id, its memory, and anybody may ask for one by logging in. Checkers can share one. It is safe
+// for concurrent use.
 type Hasher struct {
 	slots  chan struct{} // a hash is computed while its token is in here
 	limits HashLimits
@@ -57,8 +57,8 @@ func WithArgon2id(params Argon2idParams) HasherOption {
 	return hasherOption(func(h *Hasher) { h.params = params })
 }
 
-// WithHashObserver has f called for every password that is hashed to be checked, with the scheme. It counts the work of logins, and must not wait.
-// Default: nobody is told.
+// WithHashObserver has f called for every password that is hashed to be checked, with the scheme. It counts the
+// work of logins, and must not wait. Default: nobody is told.
 func WithHashObserver(f func(Scheme)) HasherOption {
 	return hasherOption(func(h *Hasher) { h.onHash = f })
 }
@@ -66,8 +66,8 @@ func WithHashObserver(f func(Scheme)) HasherOption {
 // Parse reads an entry from the text that is stored, under the Hasher's limits.
 func (h *Hasher) Parse(text string) (Entry, error) { return parseEntry(text, h.limits) }
 
-// Verify says whether the entry is that password's. It waits for its turn; its only error is that the context ended before that.
-// A hash that was begun is completed.
+// Verify says whether the entry is that password's. It waits for its turn; its only error is that the context
+// ended before that. A hash that was begun is completed.
 func (h *Hasher) Verify(ctx context.Context, entry Entry, password Secret) (bool, error) {
 	if err := h.enter(ctx); err != nil {
 		return false, err

@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// InMemory is a checker of users that are held in memory. It accepts [KindUsernamePassword], and [KindChallengeResponse]
-// while it has an entry that can answer one.
+// InMemory is a checker of users that are held in memory. It accepts [KindUsernamePassword], and
+// [KindChallengeResponse] while it has an entry that can answer one.
 type InMemory struct {
 	config checkerConfig
 	users  atomic.Pointer[userlist] // replaced as a whole

@@ -15,9 +15,9 @@ import (
 // its time of modification, its size or the file of that name is another one. It accepts [KindUsernamePassword], and
 // [KindChallengeResponse] where the file holds passwords in plain text or as md5.
 //
-// A file that has become unreadable lets nobody in. One that can be read and not understood is reported to the log and the users of the
-// last good one stay, those that were taken out in the meantime included. Replace
-// the file by renaming a complete one over it; it may also be written in place.
+// A file that has become unreadable lets nobody in. One that can be read and not understood is reported to the log
+// and the users of the last good one stay, those that were taken out in the meantime included. Replace the file by
+// renaming a complete one over it; it may also be written in place.
 type PasswordFile struct {
 	path    string
 	config  fileConfig
@@ -49,9 +49,9 @@ func NewPasswordFile(path string, opts ...FileOption) (*PasswordFile, error) {
 	return openPasswordFile(path, c)
 }
 
-// NewHtpasswd makes a checker of a file that Apache's htpasswd writes: "alice:$2y$05$…", with bcrypt (-B), md5 (-m), sha1
-// (-s), and all else that [ParseEntry] reads. Empty lines and those that begin with # are skipped. The DES crypt of -d and the plain text of -p
-// are refused: their user cannot log in and the log says why.
+// NewHtpasswd makes a checker of a file that Apache's htpasswd writes: "alice:$2y$05$…", with bcrypt (-B), md5
+// (-m), sha1 (-s), and all else that [ParseEntry] reads. Empty lines and those that begin with # are skipped. The
+// DES crypt of -d and the plain text of -p are refused: their user cannot log in and the log says why.
 func NewHtpasswd(path string, opts ...CheckerOption) (*PasswordFile, error) {
 	c := newFileConfig(nil)
 	for _, o := range opts {

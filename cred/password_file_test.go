@@ -205,7 +205,8 @@ func TestReload(t *testing.T) {
 	assert.False(t, lets("bob", "butter"))
 }
 
-// TestReloadConcurrently: whoever stands in every version of the file gets in at any time, though he is the last in it.
+// TestReloadConcurrently: whoever stands in every version of the file gets in at any time, though he is the last
+// in it.
 func TestReloadConcurrently(t *testing.T) {
 	path := write(t, "alice:sesame\n")
 	p, err := cred.NewPasswordFile(path)

@@ -11,9 +11,9 @@ import (
 // Realm makes avatars: the objects that users talk to once they are in. Mind is what represents the
 // user's side, a reference to an object of the client's as a rule.
 type Realm[Mind, Avatar any] interface {
-	// RequestAvatar returns the avatar of that user for this login, and what is to be done when the user has left, which may be nil.
-	// An error that is no [Refused] is logged as the realm's failure; [Refuse] with [ReasonDenied] turns
-	// somebody away. Logins call it concurrently.
+	// RequestAvatar returns the avatar of that user for this login, and what is to be done when the user has left,
+	// which may be nil. An error that is no [Refused] is logged as the realm's failure; [Refuse] with
+	// [ReasonDenied] turns somebody away. Logins call it concurrently.
 	RequestAvatar(ctx context.Context, id AvatarID, mind Mind) (avatar Avatar, logout func(), err error)
 }
 
@@ -79,8 +79,8 @@ func (p *Portal[Mind, Avatar]) checker(kind Kind) Checker {
 	return nil
 }
 
-// Login asks the checker for that kind of credentials who this is, then the realm for the avatar. Its error is always a
-// [*Refused], whose text can be sent to the peer as it is and whose Log belongs into the log.
+// Login asks the checker for that kind of credentials who this is, then the realm for the avatar. Its error is
+// always a [*Refused], whose text can be sent to the peer as it is and whose Log belongs into the log.
 //
 // The context is for the checking and for the realm. When it ends while the realm is at work and the realm
 // returns an avatar all the same, the login has happened: whoever gets a session must see to its Logout.
@@ -96,8 +96,9 @@ func (p *Portal[Mind, Avatar]) Login(ctx context.Context, credentials Credential
 	return session, nil
 }
 
-// Authenticate is the first half of [Portal.Login]: it asks the checker for that kind of credentials who this is. It is for callers to whom
-// it matters when that is decided, such as one that counts wrong guesses: the realm may take its time. The error is always a [*Refused].
+// Authenticate is the first half of [Portal.Login]: it asks the checker for that kind of credentials who this is.
+// It is for callers to whom it matters when that is decided, such as one that counts wrong guesses: the realm may
+// take its time. The error is always a [*Refused].
 func (p *Portal[Mind, Avatar]) Authenticate(ctx context.Context, credentials Credentials) (AvatarID, error) {
 	if credentials == nil {
 		return AvatarID{}, Refuse(ReasonMalformed, "no credentials were given")
@@ -109,8 +110,8 @@ func (p *Portal[Mind, Avatar]) Authenticate(ctx context.Context, credentials Cre
 	return id, nil
 }
 
-// Enter is the second half of [Portal.Login]: it asks the realm for the avatar of somebody whom Authenticate has named. What Login says of
-// its context holds for it, and the error is always a [*Refused].
+// Enter is the second half of [Portal.Login]: it asks the realm for the avatar of somebody whom Authenticate has
+// named. What Login says of its context holds for it, and the error is always a [*Refused].
 func (p *Portal[Mind, Avatar]) Enter(ctx context.Context, id AvatarID, mind Mind) (*Session[Avatar], error) {
 	if id.IsZero() {
 		return nil, Refuse(ReasonDenied, "the zero avatar id names nobody")

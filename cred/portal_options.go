@@ -20,8 +20,8 @@ func newPortalConfig(opts []PortalOption) portalConfig {
 // LoggerOption is the option that [WithLogger] makes; everything of this package that logs takes it.
 type LoggerOption struct{ logger *slog.Logger }
 
-// WithLogger sets where to log what no caller is there to be told, such as the panic of a logout function. Refused logins
-// are the caller's to log: it knows the address. Default: slog.Default().
+// WithLogger sets where to log what no caller is there to be told, such as the panic of a logout function. Refused
+// logins are the caller's to log: it knows the address. Default: slog.Default().
 func WithLogger(logger *slog.Logger) LoggerOption { return LoggerOption{logger} }
 
 func (o LoggerOption) applyPortal(c *portalConfig) { o.set(&c.logger) }

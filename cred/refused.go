@@ -42,9 +42,9 @@ const (
 // refusal is the text of every refusal, whatever its reason.
 const refusal = "cred: login refused"
 
-// Refused is the error of every login that was refused. Its text is always the same, whatever verb it is printed with, and it
-// wraps nothing: all of it may be sent to the peer. The methods tell the log what really happened; what they
-// return contains no secret, and must not be sent.
+// Refused is the error of every login that was refused. Its text is always the same, whatever verb it is printed
+// with, and it wraps nothing: all of it may be sent to the peer. The methods tell the log what really happened;
+// what they return contains no secret, and must not be sent.
 type Refused struct {
 	reason Reason
 	detail string

@@ -11,8 +11,8 @@ import (
 // redacted is what a Secret looks like wherever it is printed.
 const redacted = "(secret)"
 
-// Secret is a password. It is printed, logged and marshalled as "(secret)", in exported fields of structures
-// too; string(s) is the way to the text. Package fmt does not ask what stands in an unexported field how it wants to be
+// Secret is a password. It is printed, logged and marshalled as "(secret)", in exported fields of structures too;
+// string(s) is the way to the text. Package fmt does not ask what stands in an unexported field how it wants to be
 // printed, so there it shows. An untyped constant can be used as a Secret.
 type Secret string
 

@@ -41,9 +41,9 @@ func (s *Session[Avatar]) Context() context.Context { return s.ctx }
 // Done is closed when the user is out: Logout has been called and the realm's function has returned.
 func (s *Session[Avatar]) Done() <-chan struct{} { return s.done }
 
-// Logout ends the session and runs the function that the realm gave for it, exactly once, however often and from wherever it is called.
-// Only the first call waits for that function; the others return at once, even from within it. A panic of the function is logged and goes
-// no further.
+// Logout ends the session and runs the function that the realm gave for it, exactly once, however often and from
+// wherever it is called. Only the first call waits for that function; the others return at once, even from within
+// it. A panic of the function is logged and goes no further.
 func (s *Session[Avatar]) Logout() {
 	if s.left.Swap(true) {
 		return

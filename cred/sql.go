@@ -41,9 +41,9 @@ func WithQueryTimeout(d time.Duration) SQLOption {
 	return sqlOption(func(c *sqlConfig) { c.timeout = d })
 }
 
-// NewSQL makes a checker that asks the database. The query has one parameter, the username, in the
-// placeholder of its dialect (?, $1, @p1); it yields one row for a user and none for anybody else. The first
-// column is the password (see [WithColumn]); a second, if there is one, is the avatar id, which is the username otherwise:
+// NewSQL makes a checker that asks the database. The query has one parameter, the username, in the placeholder of
+// its dialect (?, $1, @p1); it yields one row for a user and none for anybody else. The first column is the
+// password (see [WithColumn]); a second, if there is one, is the avatar id, which is the username otherwise:
 //
 //	SELECT password FROM users WHERE name = $1
 //	SELECT password, name FROM users WHERE lower(name) = lower(?) AND NOT locked

@@ -8,12 +8,14 @@ import (
 	"time"
 )
 
-// Throttle slows down those who guess. Attempts are counted by a key that the caller chooses, the peer's address as
-// a rule (for IPv6 better its /64, or one attacker has any number of keys). The first failures are free; each further one
-// doubles the time until the next attempt may begin; with time they are forgotten, one after the other.
+// Throttle slows down those who guess. Attempts are counted by a key that the caller chooses, the peer's address
+// as a rule (for IPv6 better its /64, or one attacker has any number of keys). The first failures are free; each
+// further one doubles the time until the next attempt may begin; with time they are forgotten, one after the
+// other.
 //
-// An attempt counts as failed from its beginning until it ends well, so that a thousand at once gain nothing over a
-// thousand in a row. A success takes back its own count alone: whoever has an account cannot use it to clear his guesses at others.
+// An attempt counts as failed from its beginning until it ends well, so that a thousand at once gain nothing over
+// a thousand in a row. A success takes back its own count alone: whoever has an account cannot use it to clear his
+// guesses at others.
 //
 // The table is bounded. When it is full, the key that was used longest ago is forgotten.
 type Throttle struct {
@@ -45,8 +47,9 @@ type Attempt struct {
 	ended    bool // guarded by the Throttle's mutex
 }
 
-// Enter begins an attempt. Where there were too many before it waits until this one's time has come. Its error is a *Refused: with ReasonThrottled when the wait
-// would be longer than WithMaxWait allows, with ReasonEnded when ctx ends first. Otherwise End must be called.
+// Enter begins an attempt. Where there were too many before it waits until this one's time has come. Its error is
+// a *Refused: with ReasonThrottled when the wait would be longer than WithMaxWait allows, with ReasonEnded when
+// ctx ends first. Otherwise End must be called.
 func (t *Throttle) Enter(ctx context.Context, key string) (*Attempt, error) {
 	attempt, wait, err := t.reserve(time.Now(), key)
 	if err != nil {
@@ -75,9 +78,9 @@ func (t *Throttle) Wait(key string) time.Duration {
 	return 0
 }
 
-// End ends the attempt with the error of the login, nil for one that succeeded. Of the errors all count as failures but the
-// faults of ours, such as a store that is down. A login that its peer gave up ([ReasonEnded]) counts. Only the first
-// End does something.
+// End ends the attempt with the error of the login, nil for one that succeeded. Of the errors all count as
+// failures but the faults of ours, such as a store that is down. A login that its peer gave up ([ReasonEnded])
+// counts. Only the first End does something.
 func (a *Attempt) End(err error) {
 	var refused *Refused
 	failed := err != nil

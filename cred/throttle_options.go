@@ -2,8 +2,8 @@ package cred
 
 import "time"
 
-// Defaults of a Throttle. With them somebody who guesses without a pause has three free attempts, seven in the first half minute and then one a
-// minute.
+// Defaults of a Throttle. With them somebody who guesses without a pause has three free attempts, seven in the
+// first half minute and then one a minute.
 const (
 	DefaultFreeFailures = 3
 	DefaultFirstDelay   = time.Second
@@ -48,20 +48,21 @@ func WithFreeFailures(n int) ThrottleOption {
 	return throttleOption(func(c *throttleConfig) { c.free = max(n, 0) })
 }
 
-// WithDelays sets the time between attempts: after the first failure that is not free, and the longest that doubling leads to.
-// Default: DefaultFirstDelay and DefaultMaxDelay, a second and a minute.
+// WithDelays sets the time between attempts: after the first failure that is not free, and the longest that
+// doubling leads to. Default: DefaultFirstDelay and DefaultMaxDelay, a second and a minute.
 func WithDelays(first, longest time.Duration) ThrottleOption {
 	return throttleOption(func(c *throttleConfig) { c.first, c.longest = max(first, 0), max(first, longest, 0) })
 }
 
-// WithMaxWait sets how long an attempt waits for its time rather than be refused. Stock peers cannot be told
-// to come back later; each that waits costs a goroutine and a connection. 0 refuses at once. Default: DefaultMaxWait, 30 seconds.
+// WithMaxWait sets how long an attempt waits for its time rather than be refused. Stock peers cannot be told to
+// come back later; each that waits costs a goroutine and a connection. 0 refuses at once. Default: DefaultMaxWait,
+// 30 seconds.
 func WithMaxWait(d time.Duration) ThrottleOption {
 	return throttleOption(func(c *throttleConfig) { c.maxWait = max(d, 0) })
 }
 
-// WithForgetAfter sets how long after the last failure one is forgotten, and then the next. Default: DefaultForgetAfter,
-// five minutes.
+// WithForgetAfter sets how long after the last failure one is forgotten, and then the next. Default:
+// DefaultForgetAfter, five minutes.
 func WithForgetAfter(d time.Duration) ThrottleOption {
 	return throttleOption(func(c *throttleConfig) { c.fadeTime = max(d, time.Millisecond) })
 }

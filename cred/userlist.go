@@ -40,8 +40,8 @@ func newUserlist(entries map[string]Entry, key standKey) *userlist {
 }
 
 // stand returns the entry that is checked in the place of one that is not there. It is some other user's: so
-// unknown users take as long as known ones do, whatever mixture of schemes and parameters there is. The same name gets
-// the same one, as a known user would, and nobody outside can tell which.
+// unknown users take as long as known ones do, whatever mixture of schemes and parameters there is. The same name
+// gets the same one, as a known user would, and nobody outside can tell which.
 func (u *userlist) stand(name string) Entry {
 	if len(u.stands) == 0 {
 		return Plaintext("")

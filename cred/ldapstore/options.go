@@ -43,16 +43,16 @@ func WithServiceAccount(dn string, password cred.Secret) Option {
 // DefaultFilter. For Active Directory: "(&(objectClass=user)(sAMAccountName=%s))".
 func WithFilter(filter string) Option { return option(func(c *config) { c.filter = filter }) }
 
-// WithAttribute sets which attribute of a user's entry is the avatar id. It must have one value. It is not the name that was typed, since directories do
-// not distinguish upper from lower case. Default: DefaultAttribute, uid.
+// WithAttribute sets which attribute of a user's entry is the avatar id. It must have one value. It is not the
+// name that was typed, since directories do not distinguish upper from lower case. Default: DefaultAttribute, uid.
 func WithAttribute(name string) Option { return option(func(c *config) { c.attribute = name }) }
 
-// WithDecoy sets the entry that is bound to for users that do not exist. It should have a password, stored as users' are, that nobody
-// knows. Default: an entry below the base that is not there.
+// WithDecoy sets the entry that is bound to for users that do not exist. It should have a password, stored as
+// users' are, that nobody knows. Default: an entry below the base that is not there.
 func WithDecoy(dn string) Option { return option(func(c *config) { c.decoy = dn }) }
 
-// WithTLS sets the TLS configuration of ldaps and StartTLS. Default: TLS 1.2 at least, the system's authorities, and the server's name
-// as the URL has it.
+// WithTLS sets the TLS configuration of ldaps and StartTLS. Default: TLS 1.2 at least, the system's authorities,
+// and the server's name as the URL has it.
 func WithTLS(t *tls.Config) Option { return option(func(c *config) { c.tls = t }) }
 
 // WithStartTLS begins TLS on an ldap:// connection before anything else is said. Default: ldap:// is refused.

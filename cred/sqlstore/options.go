@@ -30,8 +30,8 @@ const DefaultTable = "pb_users"
 // serves others too.
 const DefaultMaxConns = 8
 
-// WithTable sets the table of the users: lower case letters, digits and underscores, in PostgreSQL with its schema and a dot before it
-// if need be. Default: DefaultTable, pb_users.
+// WithTable sets the table of the users: lower case letters, digits and underscores, in PostgreSQL with its schema
+// and a dot before it if need be. Default: DefaultTable, pb_users.
 func WithTable(name string) Option { return option(func(c *config) { c.table = name }) }
 
 // WithColumn sets what the password column contains. Default: cred.ColumnEntries.

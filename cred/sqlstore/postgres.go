@@ -26,8 +26,9 @@ func postgres() dialect {
 	}
 }
 
-// OpenPostgres opens a PostgreSQL database by a URL ("postgres://pb@db.example/users?sslmode=verify-full") or a list of keywords ("host=/run/postgresql dbname=users"). What
-// is not in it comes from the PG… variables of the environment.
+// OpenPostgres opens a PostgreSQL database by a URL ("postgres://pb@db.example/users?sslmode=verify-full") or a
+// list of keywords ("host=/run/postgresql dbname=users"). What is not in it comes from the PG… variables of the
+// environment.
 func OpenPostgres(ctx context.Context, source string, opts ...Option) (*Store, error) {
 	c, err := newConfig(opts)
 	if err != nil {

@@ -25,8 +25,9 @@ func sqlite() dialect {
 	}
 }
 
-// OpenSQLite opens a file of users, and makes it where there is none, readable by its owner alone. It waits up to five seconds for
-// others who write to the file. The directory must be writable: SQLite's log lies beside the file.
+// OpenSQLite opens a file of users, and makes it where there is none, readable by its owner alone. It waits up to
+// five seconds for others who write to the file. The directory must be writable: SQLite's log lies beside the
+// file.
 func OpenSQLite(ctx context.Context, path string, opts ...Option) (*Store, error) {
 	c, err := newConfig(opts)
 	if err != nil {

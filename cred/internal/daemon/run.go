@@ -103,7 +103,8 @@ func (d *Daemon) Until(try func() error) {
 	}
 }
 
-// Run runs a program to its end, as that user if it is not nil, and returns what it printed. The test fails if the program does.
+// Run runs a program to its end, as that user if it is not nil, and returns what it printed. The test fails if the
+// program does.
 func Run(t testing.TB, as *syscall.Credential, stdin string, command ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
