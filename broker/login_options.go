@@ -28,7 +28,7 @@ const (
 	// DefaultLoginsAtOnce is how many logins one connection may have under way.
 	DefaultLoginsAtOnce = 8
 	// DefaultSessions is how many users may be in by way of one connection, and how many challenges it may hold besides.
-	DefaultSessions = 64
+	DefaultSessions = 256
 )
 
 // WithThrottle sets who slows down those that guess. Attempts with passwords are counted by the peer's address, or by its user id on a Unix

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/cred"
+	"github.com/perspectivebroker/pb/flavors"
+)
+
+// printer is our end of the chat: the mind.
+type printer struct{ flavors.Referenceable }
+
+// RemotePrint prints a line of the chat.
+func (*printer) RemotePrint(message string) { fmt.Println(message) }
+
+// client is what the flags say.
+type client struct {
+	user, password, group, say string
+	stay                       bool
+}
+
+// talk logs in, joins the group and says the text.
+func (c *client) talk(ctx context.Context, rt *actor.Runtime, url string) error {
+	if c.user == "" {
+		return errors.New("client needs -user")
+	}
+	conn, err := broker.Dial(ctx, rt, url)
+	if err != nil {
+		return err
+	}
+	mind := &printer{}
+	avatar, err := conn.Login(ctx, cred.UsernamePassword{Username: c.user, Password: cred.Secret(c.password)}, mind)
+	if err != nil {
+		return err
+	}
+	group, err := flavors.Call[*flavors.RemoteReference](ctx, avatar, "joinGroup", c.group)
+	if err != nil {
+		return fmt.Errorf("joining %s: %w", c.group, err)
+	}
+	fmt.Println("joined", c.group)
+	if c.say != "" {
+		if _, err := flavors.Call[any](ctx, group, "send", c.say); err != nil {
+			return fmt.Errorf("saying it to %s: %w", c.group, err)
+		}
+	}
+	if c.stay {
+		select {
+		case <-ctx.Done():
+		case <-conn.Done():
+			return fmt.Errorf("the server has gone: %w", context.Cause(conn.Context()))
+		}
+	}
+	// What we were told before the answer came waits in the mind's mailbox, in front of this.
+	_, err = mind.Do(func() {}).Await(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return errors.Join(err, conn.Close(ctx))
+}

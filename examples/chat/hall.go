@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/cred"
+	"github.com/perspectivebroker/pb/flavors"
+)
+
+// hall is where the groups are: the realm. Users join from actors of their own, so it has a lock.
+type hall struct {
+	rt *actor.Runtime
+
+	mu     sync.Mutex
+	groups map[string]*group
+}
+
+// maxGroups bounds what users can make; a group without members is forgotten.
+const maxGroups = 1000
+
+func newHall(rt *actor.Runtime) *hall { return &hall{rt: rt, groups: map[string]*group{}} }
+
+// RequestAvatar implements cred.Realm.
+func (h *hall) RequestAvatar(_ context.Context, id cred.AvatarID, mind *flavors.RemoteReference) (*user, func(), error) {
+	u := &user{name: id.Name(), mind: mind, hall: h}
+	return u, func() { h.leave(u) }, nil
+}
+
+func (h *hall) join(name string, u *user, allowMattress bool) (*group, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	g := h.groups[name]
+	if g == nil {
+		if len(h.groups) >= maxGroups {
+			return nil, flavors.ValueError.Errorf("there are %d groups already", maxGroups)
+		}
+		g = &group{name: name, allowMattress: allowMattress}
+		h.groups[name] = g
+	}
+	g.add(u)
+	return g, nil
+}
+
+// leave takes a user out of everything, when he has logged out.
+func (h *hall) leave(u *user) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for name, g := range h.groups {
+		if g.remove(u) == 0 {
+			delete(h.groups, name)
+		}
+	}
+}
+
+// group is one for all of its members: a Viewable, so that it learns who speaks.
+type group struct {
+	flavors.Viewable
+	name          string
+	allowMattress bool
+
+	mu      sync.Mutex
+	members []*user
+}
+
+func (g *group) add(u *user) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !slices.Contains(g.members, u) {
+		g.members = append(g.members, u)
+	}
+}
+
+func (g *group) remove(u *user) (left int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.members = slices.DeleteFunc(g.members, func(m *user) bool { return m == u })
+	return len(g.members)
+}
+
+// ViewSend tells all members what one of them says.
+func (g *group) ViewSend(from *user, message string) error {
+	if !g.allowMattress && strings.Contains(message, "mattress") {
+		return flavors.ValueError.New("Don't say that word")
+	}
+	g.mu.Lock()
+	members := slices.Clone(g.members)
+	g.mu.Unlock()
+	for _, u := range members {
+		u.tell(fmt.Sprintf("<%s> says: %s", from.name, message))
+	}
+	return nil
+}

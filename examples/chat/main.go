@@ -1,0 +1,87 @@
+// Chat is the chat of Twisted's documentation: users log in, join groups, and what one says to a group all of its members are told. Either
+// end may be the stock program of that name, chatclient.py or chatserver.py.
+//
+//	go run ./examples/chat server -listen pb://127.0.0.1:8800 -cred alice=1234 -cred bob=secret
+//	go run ./examples/chat client -connect pb://127.0.0.1:8800 -user bob -password secret -group '#NeedAFourth' -say 'Hello.'
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/cred"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "chat:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		return errors.New("say server -listen URL -cred USER=PASSWORD, or client -connect URL -user USER -password PASSWORD -group GROUP -say TEXT")
+	}
+	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
+	switch args[0] {
+	case "server":
+		users := passwords{}
+		listen := flags.String("listen", "pb://127.0.0.1:8800", "the `URL` to listen at; port 0 picks a free one")
+		flags.Var(users, "cred", "a `USER=PASSWORD` who may come in; once for each")
+		if err := flags.Parse(args[1:]); err != nil {
+			return err
+		}
+		return withRuntime(func(rt *actor.Runtime) error { return serve(ctx, rt, *listen, users) })
+	case "client":
+		var c client
+		connect := flags.String("connect", "pb://127.0.0.1:8800", "the `URL` of the server")
+		flags.StringVar(&c.user, "user", "", "the `name` to log in with")
+		flags.StringVar(&c.password, "password", "", "the user's `password`")
+		flags.StringVar(&c.group, "group", "#NeedAFourth", "the `group` to join")
+		flags.StringVar(&c.say, "say", "", "the `text` to send to the group; nothing is sent without")
+		flags.BoolVar(&c.stay, "stay", false, "stay, and print what others say, until interrupted")
+		if err := flags.Parse(args[1:]); err != nil {
+			return err
+		}
+		return withRuntime(func(rt *actor.Runtime) error { return c.talk(ctx, rt, *connect) })
+	}
+	return fmt.Errorf("there is no %q; say server or client", args[0])
+}
+
+func withRuntime(f func(*actor.Runtime) error) error {
+	rt, err := actor.NewRuntime()
+	if err != nil {
+		return err
+	}
+	err = f(rt)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return errors.Join(err, rt.Close(ctx))
+}
+
+// passwords gathers the -cred flags.
+type passwords map[string]cred.Entry
+
+// String implements flag.Value. It does not show what it holds.
+func (p passwords) String() string { return fmt.Sprintf("%d users", len(p)) }
+
+// Set implements flag.Value.
+func (p passwords) Set(pair string) error {
+	user, password, ok := strings.Cut(pair, "=")
+	if !ok || user == "" {
+		return errors.New("write it as USER=PASSWORD")
+	}
+	p[user] = cred.Plaintext(cred.Secret(password))
+	return nil
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/cred"
+	"github.com/perspectivebroker/pb/flavors"
+)
+
+// serve lets these users chat until ctx ends.
+func serve(ctx context.Context, rt *actor.Runtime, listen string, users passwords) error {
+	checker, err := cred.NewInMemory(users)
+	if err != nil {
+		return err
+	}
+	portal, err := cred.NewPortal(newHall(rt), checker)
+	if err != nil {
+		return err
+	}
+	ln, err := broker.Listen(rt, listen, broker.LoginRoot(portal))
+	if err != nil {
+		return err
+	}
+	fmt.Println("listening", ln.URL())
+	<-ctx.Done()
+	return nil
+}
+
+// user is somebody who is in: the avatar.
+type user struct {
+	flavors.Avatar
+	name string
+	mind *flavors.RemoteReference // what prints at the user's end; nil if the client gave none
+	hall *hall
+}
+
+// PublishMethods gives joinGroup the default that it has in Twisted's listing.
+func (*user) PublishMethods(flavors.Prefix) flavors.MethodSet {
+	return flavors.Methods(flavors.Publish("joinGroup", "PerspectiveJoinGroup", "groupname", "allowMattress=True"))
+}
+
+// PerspectiveJoinGroup answers the group, whose methods will know this user.
+func (u *user) PerspectiveJoinGroup(groupname string, allowMattress bool) (*group, error) {
+	return u.hall.join(groupname, u, allowMattress)
+}
+
+// tell has a line printed at the user's end. Who does not take it is not waited for.
+func (u *user) tell(line string) {
+	if u.mind != nil {
+		_ = u.mind.CallRemoteNoAnswer("print", line)
+	}
+}
