@@ -1,0 +1,88 @@
+//go:build unix
+
+package main
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"context"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/perspectivebroker/pb/flavors"
+)
+
+// pack writes a directory as a tar archive: names are relative to it, links stay links.
+func pack(ctx context.Context, w io.Writer, dir, compress string) error {
+	var squeezed io.WriteCloser
+	switch compress {
+	case "":
+	case "gz":
+		squeezed = gzip.NewWriter(w)
+	case "bz2":
+		squeezed = newBzip2(w)
+	default:
+		return flavors.ValueError.Errorf("argument compress is %s; it must be gz, bz2 or None", python(compress))
+	}
+	if squeezed != nil {
+		w = squeezed
+	}
+	archive := tar.NewWriter(w)
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil {
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		return add(archive, path, name, entry)
+	})
+	if err == nil {
+		err = archive.Close()
+	}
+	if err == nil && squeezed != nil {
+		err = squeezed.Close()
+	}
+	return err
+}
+
+func add(archive *tar.Writer, path, name string, entry fs.DirEntry) error {
+	about, err := entry.Info()
+	if err != nil {
+		return err
+	}
+	if about.Mode()&fs.ModeSocket != 0 {
+		return nil // sockets are in no archive
+	}
+	target := ""
+	if about.Mode()&fs.ModeSymlink != 0 {
+		if target, err = os.Readlink(path); err != nil {
+			return err
+		}
+	}
+	header, err := tar.FileInfoHeader(about, target)
+	if err != nil {
+		return err
+	}
+	header.Name = name
+	if about.IsDir() {
+		header.Name += "/"
+	}
+	if err := archive.WriteHeader(header); err != nil || !about.Mode().IsRegular() {
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	// A file that grows meanwhile is cut at the length that has been announced; one that shrinks is an error.
+	_, err = io.CopyN(archive, f, header.Size)
+	return err
+}

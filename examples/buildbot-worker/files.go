@@ -1,0 +1,223 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/flavors"
+)
+
+// fileJob is a command that asks the system something about a path, at once.
+type fileJob struct {
+	name, path string
+	do         func(path string) (key string, value any, err error)
+}
+
+func (j *fileJob) run(_ context.Context, out *report) error {
+	key, value, err := j.do(j.path)
+	if err != nil {
+		out.header(fmt.Sprintf("%s: %s: %s\n", j.name, reason(err), j.path))
+		out.rc(errno(err))
+		return nil
+	}
+	if key != "" {
+		out.status(key, value)
+	}
+	out.rc(0)
+	return nil
+}
+
+// fileCommand makes a command whose path is in an argument of that name.
+func fileCommand(name, argument string, do func(path string) (string, any, error)) newJob {
+	return func(at place, args arguments) (job, error) {
+		if err := args.need(argument); err != nil {
+			return nil, err
+		}
+		var workdir, path string
+		into := map[string]any{argument: &path}
+		if name == "stat" { // the only one that knows of it
+			into["workdir"] = &workdir
+		}
+		if err := args.fill(into); err != nil {
+			return nil, err
+		}
+		return &fileJob{name: name, path: join(at.builder, workdir, path), do: do}, nil
+	}
+}
+
+func statFile(path string) (string, any, error) {
+	about, err := os.Stat(path)
+	if err != nil {
+		return "", nil, err
+	}
+	return "stat", statTuple(about), nil
+}
+
+// statWithoutSystem is what Go itself knows of a file.
+func statWithoutSystem(about fs.FileInfo) jelly.Tuple {
+	mode := uint32(about.Mode().Perm())
+	switch {
+	case about.IsDir():
+		mode |= 0o040000
+	case about.Mode().IsRegular():
+		mode |= 0o100000
+	}
+	at := about.ModTime().Unix()
+	return jelly.Tuple{mode, 0, 0, 1, 0, 0, about.Size(), at, at, at}
+}
+
+func listDir(path string) (string, any, error) {
+	entries, err := os.ReadDir(path)
+	names := make([]string, 0, len(entries))
+	for _, e := range entries {
+		names = append(names, clean(e.Name()))
+	}
+	return "files", names, err
+}
+
+func globPath(pattern string) (string, any, error) {
+	paths := glob(pattern)
+	for i := range paths {
+		paths[i] = clean(paths[i])
+	}
+	return "files", paths, nil
+}
+
+func removeFile(path string) (string, any, error) { return "", nil, os.Remove(path) }
+
+func makeDirectory(path string) (string, any, error) { return "", nil, os.MkdirAll(path, 0o777) }
+
+// directoryTask is what copies and removes directories: programs, so that they can take long, be interrupted, and say what they do.
+type directoryTask struct {
+	timeout, maxTime seconds
+	logEnviron       bool
+	base             string
+}
+
+// directoryPatience is how long these programs may be silent, in seconds, if the master does not say.
+const directoryPatience = 120
+
+func newDirectoryTask(at place, args arguments) (d directoryTask, err error) {
+	d.base, d.logEnviron = at.base, args.truth("logEnviron", true)
+	if d.timeout, err = args.seconds("timeout"); err != nil {
+		return d, err
+	}
+	if _, given := args.dict.GetName("timeout"); !given {
+		d.timeout = seconds{int64(directoryPatience)}
+	}
+	d.maxTime, err = args.seconds("maxTime")
+	return d, err
+}
+
+func (d *directoryTask) exec(ctx context.Context, out *report, argv ...any) (int, error) {
+	env, err := environment(os.Environ(), nil)
+	if err != nil {
+		return -1, err
+	}
+	t := task{dir: d.base, env: env, timeout: d.timeout, maxTime: d.maxTime, wantStdout: true, wantStderr: true, logEnviron: d.logEnviron}
+	if t.signal, err = signalOf(""); err != nil {
+		return -1, err
+	}
+	if err := t.setCommand(argv); err != nil {
+		return -1, err
+	}
+	return t.run(ctx, out)
+}
+
+// copyDirectory copies one directory to another place.
+type copyDirectory struct {
+	directoryTask
+	from, to string
+}
+
+func newCopyDirectory(at place, args arguments) (job, error) {
+	if err := args.need("fromdir", "todir"); err != nil {
+		return nil, err
+	}
+	d, err := newDirectoryTask(at, args)
+	c := &copyDirectory{directoryTask: d}
+	if err == nil {
+		err = args.fill(map[string]any{"fromdir": &c.from, "todir": &c.to})
+	}
+	c.from, c.to = join(at.builder, c.from), join(at.builder, c.to)
+	return c, err
+}
+
+func (c *copyDirectory) run(ctx context.Context, out *report) error {
+	if err := os.MkdirAll(parent(c.to), 0o777); err != nil {
+		return failure(err)
+	}
+	rc, err := c.exec(ctx, out, "cp", "-R", "-P", "-p", "-v", c.from, c.to)
+	if err == nil {
+		out.rc(rc)
+	}
+	return err
+}
+
+// removeDirectory removes directories with all that is in them.
+type removeDirectory struct {
+	directoryTask
+	paths []string
+}
+
+func newRemoveDirectory(at place, args arguments) (job, error) {
+	if err := args.need("dir"); err != nil {
+		return nil, err
+	}
+	d, err := newDirectoryTask(at, args)
+	if err != nil {
+		return nil, err
+	}
+	r := &removeDirectory{directoryTask: d}
+	if r.paths, err = directories(at, args); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// directories reads an argument that is one path or a list of them.
+func directories(at place, args arguments) ([]string, error) {
+	v, _ := args.get("dir")
+	list, ok := v.([]any)
+	if !ok {
+		list = []any{v}
+	}
+	var paths []string
+	for _, v := range list {
+		var path string
+		if err := jelly.Assign(&path, v); err != nil {
+			return nil, flavors.TypeError.Errorf("argument dir: %w", err)
+		}
+		paths = append(paths, join(at.builder, path))
+	}
+	if len(paths) == 0 {
+		return nil, flavors.ValueError.New("argument dir: the list is empty")
+	}
+	return paths, nil
+}
+
+func (r *removeDirectory) run(ctx context.Context, out *report) error {
+	result := 0
+	for _, path := range r.paths {
+		rc, err := r.exec(ctx, out, "rm", "-rf", path)
+		if err == nil && rc != 0 && ctx.Err() == nil {
+			// A directory without permissions cannot be emptied; after that it can, if it is ours.
+			if _, err = r.exec(ctx, out, "chmod", "-Rf", "u+rwx", path); err == nil {
+				rc, err = r.exec(ctx, out, "rm", "-rf", path)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		if rc != 0 {
+			result = rc
+		}
+	}
+	out.rc(result)
+	return nil
+}

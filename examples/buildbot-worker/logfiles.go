@@ -1,0 +1,149 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+	"sync"
+	"time"
+
+	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/flavors"
+)
+
+// pollTime is how often files are looked at, as the stock worker has it.
+const pollTime = 2 * time.Second
+
+// logfile is a file that a command writes beside its output, and that is shown as it grows.
+type logfile struct {
+	name, path string
+	follow     bool // only what is written from now on
+}
+
+// logfilesOf reads {name: path} or {name: {"filename": path, "follow": bool}}.
+func logfilesOf(dir string, logs any) ([]logfile, error) {
+	dict, ok := logs.(*jelly.Dict)
+	if !ok {
+		if logs == nil {
+			return nil, nil
+		}
+		return nil, flavors.TypeError.Errorf("argument logfiles is a dictionary, not %s", python(logs))
+	}
+	var files []logfile
+	for k, v := range dict.All() {
+		var l logfile
+		if options, ok := v.(*jelly.Dict); ok {
+			a := arguments{options}
+			v, _ = a.get("filename")
+			l.follow = a.truth("follow", false)
+		}
+		if err := jelly.Assign(&l.name, k); err != nil {
+			return nil, flavors.TypeError.Errorf("argument logfiles: %w", err)
+		}
+		if err := jelly.Assign(&l.path, v); err != nil {
+			return nil, flavors.TypeError.Errorf("argument logfiles: %w", err)
+		}
+		l.path = join(dir, l.path)
+		files = append(files, l)
+	}
+	return files, nil
+}
+
+// follower reads log files until it is stopped.
+type follower struct {
+	files []*watched
+	quit  chan struct{}
+	done  sync.WaitGroup
+}
+
+// watched is one of them.
+type watched struct {
+	logfile
+	before os.FileInfo // as it was when the command began; nil if it was not there
+	f      *os.File    // once it has changed
+	text   decoder
+}
+
+func newFollower(logs []logfile, out *report, p *process) *follower {
+	f := &follower{quit: make(chan struct{})}
+	for _, l := range logs {
+		w := &watched{logfile: l}
+		if about, err := os.Stat(l.path); err == nil {
+			w.before = about
+		}
+		f.files = append(f.files, w)
+	}
+	if len(f.files) > 0 {
+		f.done.Go(func() { f.watch(out, p) })
+	}
+	return f
+}
+
+func (f *follower) watch(out *report, p *process) {
+	ticker := time.NewTicker(pollTime)
+	defer ticker.Stop()
+	for last := false; !last; {
+		select {
+		case <-f.quit:
+			last = true
+		case <-ticker.C:
+		}
+		for _, w := range f.files {
+			w.poll(out, p, last)
+		}
+	}
+}
+
+// stop reads what there is, for the last time.
+func (f *follower) stop() {
+	close(f.quit)
+	f.done.Wait()
+}
+
+// poll sends what has been written since the last time.
+func (w *watched) poll(out *report, p *process, last bool) {
+	if w.f == nil && !w.open() {
+		return
+	}
+	buf := make([]byte, chunk)
+	for {
+		n, err := w.f.Read(buf)
+		if n > 0 {
+			p.heard(func() { out.logfile(w.name, w.text.text(buf[:n])) })
+		}
+		if n == 0 || err != nil {
+			break
+		}
+	}
+	if last {
+		if rest := w.text.end(); rest != "" {
+			out.logfile(w.name, rest)
+		}
+		w.f.Close()
+	}
+}
+
+// open opens the file once it is another than it was when the command began.
+func (w *watched) open() bool {
+	about, err := os.Stat(w.path)
+	if err != nil {
+		w.before = nil // the command has deleted it, to write it anew
+		return false
+	}
+	if w.before != nil && os.SameFile(w.before, about) && w.before.Size() == about.Size() && w.before.ModTime().Equal(about.ModTime()) {
+		return false
+	}
+	f, err := os.Open(w.path)
+	if err != nil {
+		return false
+	}
+	if w.follow && w.before != nil {
+		// What was there before is not the command's.
+		if _, err := f.Seek(w.before.Size(), 0); err != nil {
+			f.Close()
+			return false
+		}
+	}
+	w.f = f
+	return true
+}

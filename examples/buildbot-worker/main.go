@@ -1,0 +1,107 @@
+//go:build unix
+
+// Buildbot-worker is a worker for a stock Buildbot master, in one static binary: it runs the commands of builds and moves
+// their files, and needs no Python on its machine.
+//
+//	CGO_ENABLED=0 go build ./examples/buildbot-worker
+//	buildbot-worker -master pb://master:9989 -name go1 -password sesame -basedir /var/lib/worker
+//
+// docs/buildbot.md says how it differs from the stock worker. The actors are these:
+//
+//	dialers ─ reconnecting client     logs in with the bot as its mind, again and again
+//	objects ┬ bot                     what the master talks to first (bot.go)
+//	        └ builder, one for each   keeps one command going (builder.go)
+//	             └ command            owns what waits to be sent of one command (command.go)
+//
+// A command's work is done by a job in goroutines of its own, because it waits: for processes, files and the master.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/rs/zerolog"
+)
+
+// passwordVariable is where the password is taken from when it is not given as a flag, which everybody on the machine can read.
+// It is the variable that Buildbot's own container images use.
+const passwordVariable = "WORKERPASS"
+
+// endTime is how long the end may take: running processes are killed, and the last answers written.
+const endTime = 15 * time.Second
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "buildbot-worker:", err)
+		os.Exit(1)
+	}
+}
+
+// config is what the command line says.
+type config struct {
+	master, name, password, basedir string
+	keepalive                       time.Duration
+}
+
+func parse(args []string) (config, error) {
+	var c config
+	flags := flag.NewFlagSet("buildbot-worker", flag.ContinueOnError)
+	flags.StringVar(&c.master, "master", "", "the `URL` of the master, pb://host:port")
+	flags.StringVar(&c.name, "name", "", "the worker's `name`, as in the master's configuration")
+	flags.StringVar(&c.password, "password", "", "the worker's `password`; better kept in the variable "+passwordVariable)
+	flags.StringVar(&c.basedir, "basedir", "", "the `directory` in which builders work; info/admin and info/host in it are shown by the master")
+	flags.DurationVar(&c.keepalive, "keepalive", 600*time.Second, "how `long` to wait between two signs of life; 0 for none")
+	if err := flags.Parse(args); err != nil {
+		return c, err
+	}
+	if c.password == "" {
+		c.password = os.Getenv(passwordVariable)
+	}
+	// The environment is shown to the master and inherited by every command.
+	if err := os.Unsetenv(passwordVariable); err != nil {
+		return c, err
+	}
+	for _, need := range []struct{ flag, value string }{{"master", c.master}, {"name", c.name}, {"password", c.password}, {"basedir", c.basedir}} {
+		if need.value == "" {
+			return c, fmt.Errorf("-%s is missing; see -help", need.flag)
+		}
+	}
+	var err error
+	if c.basedir, err = filepath.Abs(c.basedir); err != nil {
+		return c, err
+	}
+	return c, os.MkdirAll(c.basedir, 0o755)
+}
+
+func run(ctx context.Context, args []string) error {
+	c, err := parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	log := zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: time.DateTime, NoColor: true}).
+		With().Timestamp().Str("worker", c.name).Logger()
+	rt, err := actor.NewRuntime(actor.WithLogger(log))
+	if err != nil {
+		return err
+	}
+	w, err := newWorker(rt, c)
+	if err == nil {
+		err = w.work(ctx)
+	}
+	end, cancel := context.WithTimeout(context.Background(), endTime)
+	defer cancel()
+	return errors.Join(err, rt.Close(end))
+}

@@ -1,0 +1,195 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/flavors"
+)
+
+// shell runs a program, or a line for the shell.
+type shell struct {
+	task
+}
+
+func newShell(at place, args arguments) (job, error) {
+	if err := args.need("workdir", "command"); err != nil {
+		return nil, err
+	}
+	t := task{wantStdout: true, wantStderr: true, sendRC: true}
+	var workdir, stdin, signal string
+	err := args.fill(map[string]any{"workdir": &workdir, "initial_stdin": &stdin, "interruptSignal": &signal})
+	if err != nil {
+		return nil, err
+	}
+	t.dir = join(at.builder, workdir)
+	t.wantStdout, t.wantStderr = args.truth("want_stdout", true), args.truth("want_stderr", true)
+	t.logEnviron, t.pty = args.truth("logEnviron", true), args.truth("usePTY", false)
+	if _, given := args.get("initial_stdin"); given {
+		t.stdin = &stdin
+	}
+	if t.signal, err = signalOf(signal); err != nil {
+		return nil, err
+	}
+	for name, dst := range map[string]*seconds{"timeout": &t.timeout, "maxTime": &t.maxTime, "sigtermTime": &t.sigtermTime} {
+		if *dst, err = args.seconds(name); err != nil {
+			return nil, err
+		}
+	}
+	command, _ := args.get("command")
+	if err = t.setCommand(command); err != nil {
+		return nil, err
+	}
+	env, _ := args.get("env")
+	if t.env, err = environment(os.Environ(), env); err != nil {
+		return nil, err
+	}
+	logs, _ := args.get("logfiles")
+	if t.logfiles, err = logfilesOf(t.dir, logs); err != nil {
+		return nil, err
+	}
+	t.logsShown = "{}"
+	if logs != nil {
+		t.logsShown = python(logs)
+	}
+	return &shell{t}, nil
+}
+
+func (s *shell) run(ctx context.Context, out *report) error {
+	_, err := s.task.run(ctx, out)
+	return err
+}
+
+// setCommand takes a line for the shell or a list of arguments. An argument may be a triple ("obfuscated", real, shown): a secret.
+func (t *task) setCommand(command any) error {
+	list, isList := command.([]any)
+	if tuple, isTuple := command.(jelly.Tuple); isTuple {
+		list, isList = tuple, true
+	}
+	if !isList {
+		var line string
+		if err := jelly.Assign(&line, command); err != nil {
+			return flavors.TypeError.Errorf("argument command: %w", err)
+		}
+		t.argv, t.display, t.shown = []string{"/bin/sh", "-c", line}, line, python([]byte(line))
+		return nil
+	}
+	var display []string
+	var shown []any
+	for _, arg := range list {
+		fake := arg
+		if triple, ok := arg.(jelly.Tuple); ok && len(triple) == 3 && triple[0] == "obfuscated" {
+			arg, fake = triple[1], triple[2]
+		}
+		var real, seen string
+		if err := jelly.Assign(&real, arg); err != nil {
+			return flavors.TypeError.Errorf("argument command: %w", err)
+		}
+		if err := jelly.Assign(&seen, fake); err != nil {
+			return flavors.TypeError.Errorf("argument command: %w", err)
+		}
+		t.argv = append(t.argv, real)
+		display = append(display, shellQuote(seen))
+		shown = append(shown, []byte(seen))
+	}
+	if len(t.argv) == 0 {
+		return flavors.ValueError.New("argument command: the list is empty; it must name a program")
+	}
+	t.display, t.shown = strings.Join(display, " "), python(shown)
+	return nil
+}
+
+var shellSafe = regexp.MustCompile(`^[0-9A-Za-z_@%+=:,./-]+$`)
+
+// shellQuote writes an argument as a shell would take it.
+func shellQuote(arg string) string {
+	switch {
+	case arg == "":
+		return `""`
+	case shellSafe.MatchString(arg):
+		return arg
+	}
+	return "'" + strings.ReplaceAll(arg, "'", `'"'"'`) + "'"
+}
+
+var reference = regexp.MustCompile(`\$\{([0-9a-zA-Z_]*)\}`)
+
+// environment is the worker's own with what the master wants: text, with ${NAME} for the worker's variables; a list, which is joined
+// with colons; None, which takes a variable out. PYTHONPATH is put in front of the worker's.
+func environment(own []string, wanted any) (map[string]string, error) {
+	env := map[string]string{}
+	for _, entry := range own {
+		if key, value, ok := strings.Cut(entry, "="); ok && key != "" {
+			env[key] = value
+		}
+	}
+	dict, ok := wanted.(*jelly.Dict)
+	if wanted == nil || ok && dict.Len() == 0 {
+		return env, nil
+	}
+	if !ok {
+		return nil, flavors.TypeError.Errorf("argument env is a dictionary, not %s", python(wanted))
+	}
+	worker := make(map[string]string, len(env))
+	for key, value := range env {
+		worker[key] = value
+	}
+	for k, v := range dict.All() {
+		var key, value string
+		if err := jelly.Assign(&key, k); err != nil {
+			return nil, flavors.TypeError.Errorf("argument env: %w", err)
+		}
+		if v == nil {
+			delete(env, key)
+			continue
+		}
+		value, err := oneValue(v)
+		if err != nil {
+			return nil, flavors.RuntimeError.Errorf("'env' values must be strings or lists; key '%s' is incorrect", key)
+		}
+		if key == "PYTHONPATH" {
+			value += ":${PYTHONPATH}"
+		}
+		env[key] = reference.ReplaceAllStringFunc(value, func(ref string) string { return worker[ref[2:len(ref)-1]] })
+	}
+	return env, nil
+}
+
+func oneValue(v any) (string, error) {
+	if list, ok := v.([]any); ok {
+		var parts []string
+		err := jelly.Assign(&parts, list)
+		return strings.Join(parts, ":"), err
+	}
+	var text string
+	err := jelly.Assign(&text, v)
+	return text, err
+}
+
+// lookUp finds a program as execvp does, in the PATH that the program itself will have.
+func lookUp(name string, env map[string]string, dir string) (string, error) {
+	if strings.Contains(name, "/") {
+		return name, nil
+	}
+	path, set := env["PATH"]
+	if !set {
+		path = "/bin:/usr/bin"
+	}
+	for _, d := range strings.Split(path, ":") {
+		candidate := filepath.Join(d, name)
+		if !filepath.IsAbs(candidate) {
+			candidate = filepath.Join(dir, candidate)
+		}
+		about, err := os.Stat(candidate)
+		if err == nil && about.Mode().IsRegular() && about.Mode()&0o111 != 0 {
+			return candidate, nil
+		}
+	}
+	return "", &os.PathError{Op: "exec", Path: name, Err: os.ErrNotExist}
+}

@@ -1,0 +1,255 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/perspectivebroker/pb/flavors"
+)
+
+const (
+	// backupTime is how long a process that was killed may take to die, as the stock worker has it.
+	backupTime = 5 * time.Second
+	// drainTime is how long we go on reading what a killed process has written: somebody outside of its group may hold the pipe.
+	drainTime = time.Second
+)
+
+// task is a program to be run: what a master says of it, and how it is told about it.
+type task struct {
+	argv           []string
+	display, shown string // the command as a shell line and as a Python programmer sees it, without secrets
+	dir            string
+	env            map[string]string
+	stdin          *string // nil for none
+	logfiles       []logfile
+	logsShown      string
+
+	timeout     seconds // without output
+	maxTime     seconds // in all
+	sigtermTime seconds // between SIGTERM and signal
+	signal      syscall.Signal
+
+	wantStdout, wantStderr, sendRC, logEnviron, pty bool
+}
+
+// run runs it to its end. The error says that there was no end, or that it could not be begun at all.
+func (t *task) run(ctx context.Context, out *report) (int, error) {
+	if err := os.MkdirAll(t.dir, 0o755); err != nil {
+		return -1, failure(err)
+	}
+	pty := t.pty
+	if pty && (t.stdin != nil || !havePTY) {
+		out.header("WARNING: disabling usePTY for this command\n")
+		pty = false
+	}
+	dir, err := filepath.Abs(t.dir)
+	if err != nil {
+		return -1, failure(err)
+	}
+	t.env["PWD"] = dir
+	t.introduce(out, pty)
+	began := time.Now()
+	p, err := t.start(out, pty)
+	if err != nil {
+		// A stock worker finds out in the child, whose exit code this is.
+		out.text("stderr", fmt.Sprintf("cannot run %s: %v\n", t.argv[0], err))
+		return t.report(out, began, 1, 0), nil
+	}
+	code, signal, err := t.attend(ctx, out, p)
+	if err != nil {
+		return -1, err
+	}
+	return t.report(out, began, code, signal), nil
+}
+
+// introduce says what will be run, as the log's first lines.
+func (t *task) introduce(out *report, pty bool) {
+	out.header(t.display + "\n")
+	line := " in dir " + t.dir
+	for _, limit := range []struct {
+		name string
+		s    seconds
+	}{{"timeout", t.timeout}, {"maxTime", t.maxTime}} {
+		if limit.s.limits() {
+			unit := "secs"
+			if limit.s.duration() == time.Second {
+				unit = "sec"
+			}
+			line += fmt.Sprintf(" (%s %s %s)", limit.name, limit.s, unit)
+		}
+	}
+	out.header(line + "\n")
+	shown := t.logsShown
+	if shown == "" {
+		shown = "{}"
+	}
+	out.header(" watching logfiles " + shown + "\n")
+	out.header(" argv: " + t.shown + "\n")
+	if t.logEnviron {
+		out.header(" environment:\n")
+		var names []string
+		for name := range t.env {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		for _, name := range names {
+			out.header("  " + name + "=" + t.env[name] + "\n")
+		}
+	}
+	if t.stdin != nil && *t.stdin != "" {
+		out.header(fmt.Sprintf(" writing %d bytes to stdin\n", len(*t.stdin)))
+	}
+	out.header(" using PTY: " + python(pty) + "\n")
+}
+
+// report tells the end.
+func (t *task) report(out *report, began time.Time, code int, signal syscall.Signal) int {
+	if t.sendRC {
+		if signal != 0 {
+			out.header(fmt.Sprintf("process killed by signal %d\n", int(signal)))
+		}
+		out.rc(code)
+	}
+	out.header(fmt.Sprintf("elapsedTime=%.6f\n", time.Since(began).Seconds()))
+	return code
+}
+
+// attend waits for the process to end, and ends it when it takes too long or nobody wants it any more.
+func (t *task) attend(ctx context.Context, out *report, p *process) (code int, signal syscall.Signal, err error) {
+	follow := newFollower(t.logfiles, out, p)
+	defer follow.stop()
+	limits := t.newLimits()
+	defer limits.stop()
+	interrupted := ctx.Done()
+	exited, drained := p.exited, p.drained
+	kill := func(why string) {
+		interrupted, limits.silence.C, limits.total.C = nil, nil, nil
+		out.header("\n" + why + ", attempting to kill\n")
+		p.killed = true
+		if t.sigtermTime.number != nil {
+			p.kill(syscall.SIGTERM)
+			limits.term.start(t.sigtermTime.duration())
+			return
+		}
+		p.kill(t.signal)
+		limits.backup.start(backupTime)
+	}
+	for exited != nil || drained != nil {
+		select {
+		case <-exited:
+			exited = nil
+			if p.killed {
+				limits.drain.start(drainTime)
+			}
+		case <-drained:
+			drained = nil
+		case <-interrupted:
+			kill(errInterrupted.Error())
+		case <-limits.silence.C:
+			if left := t.timeout.duration() - p.silence(); left > 0 {
+				limits.silence.start(left)
+				continue
+			}
+			kill(fmt.Sprintf("command timed out: %s seconds without output running %s", t.timeout, t.shown))
+		case <-limits.total.C:
+			kill(fmt.Sprintf("command timed out: %s seconds elapsed running %s", t.maxTime, t.shown))
+		case <-limits.term.C:
+			p.kill(t.signal)
+			limits.backup.start(backupTime)
+		case <-limits.drain.C:
+			p.stopReading()
+		case <-limits.backup.C:
+			if exited == nil {
+				p.stopReading()
+				continue
+			}
+			return -1, 0, t.undead(out, p)
+		}
+	}
+	code, signal = p.result()
+	return code, signal, nil
+}
+
+// undead gives up a process that does not die of its signal.
+func (t *task) undead(out *report, p *process) error {
+	p.stopReading()
+	text := signalName(t.signal) + " failed to kill process"
+	out.header(text + "\n")
+	if t.sendRC {
+		out.header("using fake rc=-1\n")
+		out.rc(-1)
+	}
+	return flavors.RuntimeError.New(text)
+}
+
+// alarm is a timer that need not be running.
+type alarm struct {
+	C     <-chan time.Time
+	timer *time.Timer
+}
+
+func (a *alarm) start(d time.Duration) {
+	a.stop()
+	a.timer = time.NewTimer(d)
+	a.C = a.timer.C
+}
+
+func (a *alarm) stop() {
+	if a.timer != nil {
+		a.timer.Stop()
+	}
+}
+
+// limits are what a process may be waited for.
+type limits struct {
+	silence, total alarm // until it is killed
+	term           alarm // until SIGTERM was not enough
+	drain          alarm // until nothing more is read from the killed
+	backup         alarm // until it should have died
+}
+
+func (t *task) newLimits() *limits {
+	l := &limits{}
+	if t.timeout.limits() {
+		l.silence.start(t.timeout.duration())
+	}
+	if t.maxTime.limits() {
+		l.total.start(t.maxTime.duration())
+	}
+	return l
+}
+
+func (l *limits) stop() {
+	for _, a := range []*alarm{&l.silence, &l.total, &l.term, &l.drain, &l.backup} {
+		a.stop()
+	}
+}
+
+// signalOf finds a signal by its name without SIG. The empty name is the usual one.
+func signalOf(name string) (syscall.Signal, error) {
+	if name == "" {
+		return syscall.SIGKILL, nil
+	}
+	for signal, known := range signals {
+		if known == strings.TrimPrefix(name, "SIG") {
+			return signal, nil
+		}
+	}
+	return 0, flavors.ValueError.Wrap(errors.New("interruptSignal " + python(name) + " is not known here"))
+}
+
+func signalName(s syscall.Signal) string { return "SIG" + signals[s] }
+
+var signals = map[syscall.Signal]string{
+	syscall.SIGKILL: "KILL", syscall.SIGTERM: "TERM", syscall.SIGINT: "INT", syscall.SIGHUP: "HUP", syscall.SIGQUIT: "QUIT",
+	syscall.SIGABRT: "ABRT", syscall.SIGUSR1: "USR1", syscall.SIGUSR2: "USR2", syscall.SIGALRM: "ALRM", syscall.SIGSTOP: "STOP",
+}

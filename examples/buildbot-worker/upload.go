@@ -1,0 +1,225 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/flavors"
+)
+
+// maxBlock is how much is moved in one message at the most, whatever the master asks for: Banana's longest string.
+const maxBlock = 640 << 10
+
+// transfer is what the commands that move files have in common.
+type transfer struct {
+	path      string
+	blocksize int64
+	remaining *int64 // how much may be moved; nil for any amount
+	rc        int
+	stderr    string
+}
+
+func (t *transfer) setup(at place, args arguments, file string) error {
+	var workdir, name string
+	var maxsize *int64
+	if err := args.fill(map[string]any{"workdir": &workdir, file: &name, "blocksize": &t.blocksize, "maxsize": &maxsize}); err != nil {
+		return err
+	}
+	if t.blocksize < 1 {
+		return flavors.ValueError.Errorf("argument blocksize is %d; it must be at least 1", t.blocksize)
+	}
+	t.path = join(at.builder, workdir, home(name))
+	t.blocksize, t.remaining = min(t.blocksize, maxBlock), maxsize
+	return nil
+}
+
+// next is how much may be moved now; 0 at the end.
+func (t *transfer) next() int64 {
+	if t.remaining != nil && *t.remaining < t.blocksize {
+		if *t.remaining <= 0 && t.stderr == "" {
+			t.stderr = fmt.Sprintf("Maximum filesize reached, truncating file '%s'", t.path)
+			t.rc = 1
+		}
+		return max(0, *t.remaining)
+	}
+	return t.blocksize
+}
+
+func (t *transfer) moved(n int) {
+	if t.remaining != nil {
+		*t.remaining -= int64(n)
+	}
+}
+
+// fail notes that there is nothing to move.
+func (t *transfer) fail(what string) {
+	t.rc = 1
+	t.stderr = fmt.Sprintf("Cannot open file '%s' for %s", t.path, what)
+}
+
+// finish reports how it went, also when the command was interrupted.
+func (t *transfer) finish(ctx context.Context, out *report) {
+	if ctx.Err() != nil {
+		t.rc = 1
+	}
+	out.rc(t.rc)
+	if t.stderr != "" {
+		out.text("stderr", t.stderr)
+	}
+}
+
+// beyond is the context for calls that are made although the command was interrupted: a file is closed all the same. Only that nobody
+// waits any more ends it.
+func beyond(ctx context.Context, ref *flavors.RemoteReference) (context.Context, context.CancelFunc) {
+	calls, cancel := context.WithCancel(ref.Conn().Context())
+	stop := context.AfterFunc(ctx, func() {
+		if errors.Is(context.Cause(ctx), errForgotten) {
+			cancel()
+		}
+	})
+	return calls, func() { stop(); cancel() }
+}
+
+// push writes what the reader has to the master, block by block: the next one when the last has been taken.
+func (t *transfer) push(ctx, calls context.Context, writer *flavors.RemoteReference, from io.Reader) error {
+	buf := make([]byte, t.blocksize)
+	for ctx.Err() == nil {
+		length := t.next()
+		if length == 0 {
+			return nil
+		}
+		n, err := io.ReadFull(from, buf[:length])
+		if n == 0 {
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return failure(err)
+		}
+		t.moved(n)
+		if _, err := flavors.Call[any](calls, writer, "write", buf[:n]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// uploadFile sends a file to the master.
+type uploadFile struct {
+	transfer
+	writer    *flavors.RemoteReference
+	keepstamp bool
+}
+
+func newUploadFile(at place, args arguments) (job, error) {
+	if err := args.need("workdir", "workersrc", "writer", "blocksize"); err != nil {
+		return nil, err
+	}
+	u := &uploadFile{keepstamp: args.truth("keepstamp", false)}
+	if err := args.fill(map[string]any{"writer": &u.writer}); err != nil {
+		return nil, err
+	}
+	return u, u.setup(at, args, "workersrc")
+}
+
+func (u *uploadFile) run(ctx context.Context, out *report) error {
+	calls, done := beyond(ctx, u.writer)
+	defer done()
+	f, times, err := u.open()
+	if err != nil {
+		u.fail("upload")
+	}
+	out.header(fmt.Sprintf("sending %s\n", u.path))
+	if err == nil {
+		err = u.push(ctx, calls, u.writer, f)
+		f.Close()
+		if err != nil {
+			u.rc = 1
+		}
+	} else {
+		err = nil // it has been reported, and the writer is closed as ever
+	}
+	_, closing := flavors.Call[any](calls, u.writer, "close")
+	if err == nil {
+		err = closing
+	}
+	if err == nil && times != nil {
+		_, err = flavors.Call[any](calls, u.writer, "utime", times)
+	}
+	u.finish(ctx, out)
+	return err
+}
+
+// open opens the file, and finds its times if the master wants to keep them.
+func (u *uploadFile) open() (*os.File, jelly.Tuple, error) {
+	f, err := os.Open(u.path)
+	if err != nil {
+		return nil, nil, err
+	}
+	about, err := f.Stat()
+	if err == nil && about.IsDir() {
+		err = &os.PathError{Op: "read", Path: u.path, Err: errors.New("it is a directory")}
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	if !u.keepstamp {
+		return f, nil, nil
+	}
+	accessed, modified := fileTimes(about)
+	return f, jelly.Tuple{accessed, modified}, nil
+}
+
+// uploadDirectory sends a directory to the master, as an archive.
+type uploadDirectory struct {
+	transfer
+	writer   *flavors.RemoteReference
+	compress string
+}
+
+func newUploadDirectory(at place, args arguments) (job, error) {
+	if err := args.need("workdir", "workersrc", "writer", "blocksize"); err != nil {
+		return nil, err
+	}
+	u := &uploadDirectory{}
+	if err := args.fill(map[string]any{"writer": &u.writer, "compress": &u.compress}); err != nil {
+		return nil, err
+	}
+	return u, u.setup(at, args, "workersrc")
+}
+
+func (u *uploadDirectory) run(ctx context.Context, out *report) error {
+	archive, err := os.CreateTemp("", "buildbot-transfer-")
+	if err != nil {
+		return failure(err)
+	}
+	defer func() {
+		archive.Close()
+		if err := os.Remove(archive.Name()); err != nil {
+			out.header(fmt.Sprintf("cannot remove %s: %v\n", archive.Name(), err))
+		}
+	}()
+	if err := pack(ctx, archive, u.path, u.compress); err != nil {
+		return failure(err)
+	}
+	if _, err := archive.Seek(0, io.SeekStart); err != nil {
+		return failure(err)
+	}
+	calls, done := beyond(ctx, u.writer)
+	defer done()
+	out.header(fmt.Sprintf("sending %s\n", u.path))
+	err = u.push(ctx, calls, u.writer, archive)
+	if err == nil {
+		if _, err = flavors.Call[any](calls, u.writer, "unpack"); err != nil {
+			u.rc = 1
+		}
+	}
+	u.finish(ctx, out)
+	return err
+}
