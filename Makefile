@@ -19,11 +19,11 @@ run: ## a Go server and a Go client talking over TCP, with what the actors do
 .PHONY: test
 test: ## all tests, under the race detector; installs the stock peers if it can
 	@.ci/stock.sh || true
-	go test $$(.ci/race.sh) ./...
+	.ci/test.sh $$(.ci/race.sh)
 
 .PHONY: race
 race: ## all tests under the race detector, three times and in random order
-	go test -race -count=3 -shuffle=on ./...
+	.ci/test.sh -race -count=3 -shuffle=on
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (20s) each
@@ -34,9 +34,8 @@ lint: $(LINTER) ## gofmt, vet, staticcheck, import fences
 	.ci/lint.sh
 
 .PHONY: bench
-bench: ## benchmarks of the packages, and of whole calls where bench/ stands
-	go test -run '^$$' -bench . -benchmem ./...
-	@if [ -f bench/go.mod ]; then go -C bench test -run '^$$' -bench . -benchmem ./...; fi
+bench: ## the benchmarks of every package
+	.ci/test.sh -run '^$$' -bench . -benchmem
 
 .PHONY: interop
 interop: ## only the tests against stock Twisted; fails where it is missing

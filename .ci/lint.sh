@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Lints every module of the repository that holds our code.
-set -euo pipefail
+# Lints every module of the repository that holds our code, and goes on to the next where one has something to mend.
+set -uo pipefail
 cd "$(dirname "$0")/.."
-linter=$PWD/bin/golangci-lint
-"$linter" run --allow-parallel-runners ./...
-for module in bench .ci/tools; do
-  if [[ -f $module/go.mod ]]; then
-    (cd "$module" && "$linter" run --allow-parallel-runners --config "$OLDPWD/.golangci.yml" ./...)
-  fi
+top=$PWD
+failed=0
+for module in $(.ci/modules.sh) .ci/tools; do
+  packages=./...
+  [[ $module == .ci/tools ]] && packages=./testsum/...
+  (cd "$module" && "$top/bin/golangci-lint" run --allow-parallel-runners --config "$top/.golangci.yml" "$packages") ||
+    { echo "in module $module" >&2; failed=1; }
 done
+exit $failed

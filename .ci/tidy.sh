@@ -3,8 +3,6 @@
 # tidying it downloads the tests of two hundred linters, and the build of the linter checks its sums anyway.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-for module in . bench; do
-  if [[ -f $module/go.mod ]]; then
-    go -C "$module" mod tidy -diff || { echo "$module: run go mod tidy" >&2; exit 1; }
-  fi
+for module in $(.ci/modules.sh); do
+  go -C "$module" mod tidy -diff || { echo "module $module: run go mod tidy there" >&2; exit 1; }
 done
