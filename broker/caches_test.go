@@ -64,6 +64,7 @@ type ponds struct {
 func (p *ponds) RemoteGet() *pond     { return &p.pond }
 func (p *ponds) RemoteTwice() []*pond { return []*pond{&p.pond, &p.pond} }
 func (p *ponds) RemoteIs(x any) bool  { return x == any(&p.pond) }
+
 // RemoteAdd is answered when the observers have been told, so that tests see the one before the other.
 func (p *ponds) RemoteAdd(duck string) *actor.Deferred { return p.pond.add(duck) }
 

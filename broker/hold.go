@@ -78,7 +78,7 @@ func (b *broker) holdFor(message any) bool {
 }
 
 // askFor asks the originals that a fragment mentions for the first time, and reports whether there are any.
-func (b *broker) askFor(h *hold, f *jelly.Fragment) (any bool) {
+func (b *broker) askFor(h *hold, f *jelly.Fragment) (asked bool) {
 	for payload := range f.AllHoles() {
 		hole, ok := payload.(flavors.CacheHole)
 		if !ok || b.caches.byCore[hole.Core] != nil || h.states[hole.Core] != nil {
@@ -93,9 +93,9 @@ func (b *broker) askFor(h *hold, f *jelly.Fragment) (any bool) {
 		}
 		h.wanted[hole.Core] = struct{}{}
 		b.ask(h, hole)
-		any = true
+		asked = true
 	}
-	return any
+	return asked
 }
 
 func (b *broker) ask(h *hold, hole flavors.CacheHole) {

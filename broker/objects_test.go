@@ -15,7 +15,6 @@ type service struct {
 
 	mu   sync.Mutex
 	held map[string]*flavors.RemoteReference
-	kept []*flavors.RemoteReference
 	ran  atomic.Int64 // calls of Count
 	two  *two
 }

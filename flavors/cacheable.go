@@ -1,6 +1,8 @@
 package flavors
 
 import (
+	"errors"
+
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/supervision"
@@ -111,7 +113,7 @@ func (m *observe) run(c *Core) {
 	fragment, err := m.state(c.Value())
 	if err != nil {
 		m.reply(nil, err)
-		if p, ok := err.(*PanicError); ok {
+		if p := (*PanicError)(nil); errors.As(err, &p) {
 			panic(p.Value) // The supervisor decides; the observers that there are survive.
 		}
 		return

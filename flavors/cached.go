@@ -64,7 +64,7 @@ func (c *Cached[T]) View(f func(copy *T)) error {
 		return DeadReference.Wrap(ErrReleased)
 	}
 	defer runtime.KeepAlive(c)
-	_, err := c.cache.core.do(func() { f(any(c.cache.core.Value()).(*T)) }).Await(context.Background())
+	_, err := c.cache.core.do(func() { f(c.cache.core.Value().(*T)) }).Await(context.Background())
 	return err
 }
 
@@ -74,7 +74,7 @@ func (c *Cached[T]) Do(f func(copy *T)) *actor.Deferred {
 		return actor.Failed(DeadReference.Wrap(ErrReleased))
 	}
 	return c.cache.core.do(func() {
-		f(any(c.cache.core.Value()).(*T))
+		f(c.cache.core.Value().(*T))
 		runtime.KeepAlive(c)
 	})
 }

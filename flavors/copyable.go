@@ -53,12 +53,10 @@ func classFor(e *jelly.Encoder, self any) string {
 	return classOf(self, nil)
 }
 
-// copyable tells whether a value travels by copy: an error that does is sent as itself.
-func (Copyable) copyable() {}
-
-type copyableError interface {
+// jellyableError is an error that says itself how it is sent, as a Copyable does.
+type jellyableError interface {
 	error
-	copyable()
+	jelly.Jellyable
 }
 
 func jellyState(e *jelly.Encoder, self any) error {

@@ -29,7 +29,7 @@ type Invocation struct {
 	prefix      Prefix
 	requestID   int64
 	wantsAnswer bool
-	cache       bool
+	size        int
 	incarnation uint64
 	answered    atomic.Bool
 	onAnswer    func(*Invocation) // set before the invocation leaves the object's turn; may be nil
@@ -47,6 +47,8 @@ type IncomingCall struct {
 	Prefix Prefix
 	// Perspective is the caller's, where the export has one.
 	Perspective any
+	// Size is how many bytes the call had on the wire. They count against the peer's limit until it is answered.
+	Size int
 }
 
 // NewInvocation makes the message that carries a call to its object.
@@ -54,7 +56,7 @@ func NewInvocation(call IncomingCall) *Invocation {
 	return &Invocation{
 		Method: call.Method, Args: call.Args, Kw: call.Kw,
 		conn: call.Conn, perspective: call.Perspective, prefix: call.Prefix,
-		requestID: call.RequestID, wantsAnswer: call.WantsAnswer,
+		requestID: call.RequestID, wantsAnswer: call.WantsAnswer, size: call.Size,
 	}
 }
 
@@ -72,6 +74,9 @@ func (inv *Invocation) RequestID() int64 { return inv.requestID }
 
 // WantsAnswer is false for calls whose sender asked for no answer: neither a result nor an error is sent then.
 func (inv *Invocation) WantsAnswer() bool { return inv.wantsAnswer }
+
+// Size is how many bytes the call had on the wire.
+func (inv *Invocation) Size() int { return inv.size }
 
 // String names the call in logs, as Type.method.
 func (inv *Invocation) String() string {
@@ -135,9 +140,11 @@ func (inv *Invocation) send(v any, err error) {
 // sendableError is what is sent for an error: itself where its type is a Copyable, such as a peer may have registered, and a
 // [Failure] otherwise.
 func (inv *Invocation) sendableError(err error) any {
-	var own copyableError
+	var own jellyableError
 	if errors.As(err, &own) {
-		return own
+		if _, failure := own.(*Failure); !failure {
+			return own
+		}
 	}
 	return failureFor(err, unsafeTracebacks(inv.conn.UnsafeTracebacks()))
 }

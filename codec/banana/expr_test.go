@@ -2,7 +2,6 @@ package banana
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"math"
 	"math/big"
@@ -215,12 +214,12 @@ func TestNegotiationStandsAnyBytes(t *testing.T) {
 	for _, piece := range []string{"", "\x01", "\x02\x80\x05\x82xyzab", "\x02\x80\x81", "\x01\x80\x01\x80", "\x01\x80\x0b\x87", "\x01\x80\xff"} {
 		_, err := ChooseProfile([]byte(piece))
 		assert.Error(t, err, "%q", piece)
-		assert.False(t, errors.Is(err, io.EOF), "%q", piece)
+		assert.NotErrorIs(t, err, io.EOF, "%q", piece)
 	}
 	for _, piece := range []string{"", "\x02", "\x02\x82p", "\x0b\x87"} {
 		_, err := ParseChoice([]byte(piece))
 		assert.Error(t, err, "%q", piece)
-		assert.False(t, errors.Is(err, io.EOF), "%q", piece)
+		assert.NotErrorIs(t, err, io.EOF, "%q", piece)
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		b := anyWire().Draw(t, "bytes")
