@@ -246,6 +246,7 @@ func (b *broker) finish(cause error) {
 	cause = context.Cause(c.ctx) // whoever severed the connection said why first
 	logEnd(c, cause)
 	c.out.close()
+	c.in.close()
 	_ = c.sock.Close()
 	stopTimer(b.deadline)
 	stopTimer(b.grace)

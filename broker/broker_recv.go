@@ -168,7 +168,7 @@ func (b *broker) message(ctx protoactor.Context, cmd *command) {
 // invoke makes the invocation of a call that is bound, and answers it at once if it cannot be carried out.
 func (b *broker) invoke(d *delivery, target *export) {
 	cmd := d.cmd
-	call := flavors.IncomingCall{Conn: b.c, RequestID: cmd.id, Method: cmd.method, WantsAnswer: cmd.wantsAnswer}
+	call := flavors.IncomingCall{Conn: b.c, RequestID: cmd.id, Method: cmd.method, WantsAnswer: cmd.wantsAnswer, Size: cmd.size}
 	err := b.admit(cmd, target)
 	if err == nil {
 		call.Prefix, call.Perspective = target.prefix, target.perspective
@@ -197,6 +197,8 @@ func (b *broker) admit(cmd *command, target *export) error {
 		return Busy.Errorf("the server is shutting down")
 	case b.c.inbound.Load() >= int64(b.c.limits.CallsIn):
 		return Busy.Errorf("%d calls are unanswered, more are not taken", b.c.limits.CallsIn)
+	case b.c.in.count()-cmd.size > b.c.bytesIn():
+		return Busy.Errorf("calls of %d bytes are unanswered, more are not taken", b.c.in.count()-cmd.size)
 	}
 	return nil
 }
@@ -211,6 +213,7 @@ func (b *broker) invokeUpdate(d *delivery, target *flavors.LocalCache) {
 	cmd := d.cmd
 	call := flavors.IncomingCall{
 		Conn: b.c, RequestID: cmd.id, Method: cmd.method, WantsAnswer: cmd.wantsAnswer, Prefix: flavors.PrefixObserve,
+		Size: cmd.size,
 	}
 	err := cmd.err
 	if err == nil && (target == nil || cmd.name != "") {

@@ -131,7 +131,7 @@ func (b *broker) sendAnswer(m *outgoingAnswer) {
 		return
 	}
 	m.fragment.Free()
-	c.answered()
+	c.answered(m.inv)
 }
 
 // fail ends a message that cannot be sent for a reason of its own.
@@ -143,7 +143,7 @@ func (b *broker) fail(message any, err error) {
 		m.fragment.Free()
 		if m.isError {
 			b.c.log.Error().Err(err).Stringer("call", m.inv).Msg("a failure could not be sent")
-			b.c.answered()
+			b.c.answered(m.inv)
 			return
 		}
 		// The method has returned, so its caller learns here that the result cannot be sent.
@@ -242,7 +242,7 @@ func (b *broker) refuse(message any, cause error) {
 		m.abandon()
 	case *outgoingAnswer:
 		m.fragment.Free()
-		b.c.answered()
+		b.c.answered(m.inv)
 	}
 }
 

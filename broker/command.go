@@ -21,6 +21,7 @@ type command struct {
 	args    any // of a call: a jelly.Tuple once bound
 	kw      any // of a call: a *jelly.Dict once bound
 	value   any // of an answer or error
+	size    int // of a call: what it counts until it has been answered
 	unbound []*jelly.Unbound
 	refused []jelly.Mention // what values that could not be decoded mention: the peer has counted it
 	err     error           // what was wrong with the values; the rest of the command is good

@@ -29,6 +29,7 @@ type Conn struct {
 	cancel  context.CancelCauseFunc
 	root    *flavors.RemoteReference
 	out     *outbox
+	in      *meter          // of the peer's calls that are not answered
 	mailbox *actor.Mailbox  // the broker's: what is posted there is handled, or refused by Undelivered when the broker has stopped
 	pid     *protoactor.PID // the broker's, for those who watch it
 	encoder *protoactor.PID
@@ -211,14 +212,15 @@ func (c *Conn) SendAnswer(inv *flavors.Invocation, fragment *jelly.Fragment, isE
 	if err != nil && err != errOutboxClosed {
 		c.log.Error().Err(err).Stringer("call", inv).Msg("an answer could not be written")
 	}
-	c.answered()
+	c.answered(inv)
 }
 
 // CloseInvocation implements flavors.Conn.
-func (c *Conn) CloseInvocation(*flavors.Invocation) { c.answered() }
+func (c *Conn) CloseInvocation(inv *flavors.Invocation) { c.answered(inv) }
 
 // answered counts a call of the peer's as done, and tells a broker that waits for the last.
-func (c *Conn) answered() {
+func (c *Conn) answered(inv *flavors.Invocation) {
+	c.in.add(-inv.Size())
 	if c.inbound.Add(-1) == 0 && c.draining.Load() {
 		c.post(drainCheck{})
 	}

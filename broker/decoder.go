@@ -85,7 +85,7 @@ func (d *decoder) read() error {
 		}
 	}
 	for {
-		if err := c.out.waitBelow(c.ctx, c.limits.PauseWater); err != nil {
+		if err := c.mayRead(); err != nil {
 			return err
 		}
 		n, err := c.sock.Read(buf[end:])
@@ -123,6 +123,7 @@ func (d *decoder) read() error {
 				flush()
 				return err
 			}
+			c.count(&out.commands[len(out.commands)-1], size)
 			if len(out.commands) == batchFrames {
 				flush()
 			}

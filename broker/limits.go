@@ -16,6 +16,12 @@ type Limits struct {
 	Caches int
 	// CallsIn is how many calls of the peer's may be unanswered at a time; further ones fail with Busy. Default 65,536.
 	CallsIn int
+	// BytesIn is how many bytes the peer's unanswered calls may have on the wire; further ones fail with Busy. From a quarter of it on they
+	// are read more slowly. In memory a call takes up to forty times as much, lists of small numbers most of all. Default 16 MiB.
+	BytesIn int
+	// Total is how many bytes all connections of the runtime together may have in unanswered calls and in what waits to be written. Beyond
+	// it each connection may have 256 KiB of either. Default 128 MiB.
+	Total int
 	// CallsOut is how many of our calls may be unanswered at a time; further ones fail with ErrTooManyCalls. Default 65,536.
 	CallsOut int
 	// HighWater is how many bytes may wait to be written before our own calls wait (Call) or fail (CallRemote). Default 1 MiB.
@@ -38,6 +44,8 @@ const (
 	DefaultExports      = 1024
 	DefaultCaches       = 1024
 	DefaultCalls        = 65536
+	DefaultBytesIn      = 16 << 20
+	DefaultTotal        = 128 << 20
 	DefaultHighWater    = 1 << 20
 	DefaultPauseWater   = 16 << 20
 	DefaultHandshake    = 10 * time.Second
@@ -51,6 +59,8 @@ func (l Limits) withDefaults() Limits {
 	setDefault(&l.Caches, DefaultCaches)
 	setDefault(&l.StateTimeout, DefaultStateTimeout)
 	setDefault(&l.CallsIn, DefaultCalls)
+	setDefault(&l.BytesIn, DefaultBytesIn)
+	setDefault(&l.Total, DefaultTotal)
 	setDefault(&l.CallsOut, DefaultCalls)
 	setDefault(&l.HighWater, DefaultHighWater)
 	setDefault(&l.PauseWater, DefaultPauseWater)

@@ -3,12 +3,14 @@ package broker
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 )
 
 // outbox is where bytes wait for the encoder: its mailbox, as it were, but of bytes. The broker appends to it in its turn, objects
 // append answers that need no stamp. Whatever has been appended when the encoder comes to write goes out in one write.
 type outbox struct {
-	wake func() // asks the encoder for a flush; called without the lock; set once, before the first byte
+	wake  func()        // asks the encoder for a flush; called without the lock; set once, before the first byte
+	total *atomic.Int64 // the runtime's, see meter
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -36,6 +38,7 @@ func (o *outbox) append(size int, f func(dst []byte) ([]byte, error)) error {
 		o.mu.Unlock()
 		return err
 	}
+	o.total.Add(int64(len(buf) - before))
 	o.buf = buf
 	wake := !o.woken
 	o.woken = true
@@ -61,6 +64,9 @@ func (o *outbox) take() []byte {
 func (o *outbox) written(buf []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if !o.closed {
+		o.total.Add(int64(-o.writing))
+	}
 	o.writing = 0
 	giveBuffer(buf)
 	o.signalLocked()
@@ -121,6 +127,9 @@ func (o *outbox) waitBelow(ctx context.Context, limit int) error {
 func (o *outbox) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if !o.closed {
+		o.total.Add(int64(-len(o.buf) - o.writing))
+	}
 	o.closed = true
 	o.buf = nil
 	o.signalLocked()

@@ -16,7 +16,7 @@ func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *opti
 	ctx, cancel := context.WithCancelCause(context.Background())
 	c := &Conn{
 		rt: rt, sock: sock, client: client, limits: o.limits, options: o,
-		ctx: ctx, cancel: cancel, out: &outbox{}, mailbox: actor.NewMailbox(),
+		ctx: ctx, cancel: cancel, out: &outbox{total: totalOf(rt)}, in: newMeter(totalOf(rt)), mailbox: actor.NewMailbox(),
 		ready: make(chan struct{}), gone: make(chan struct{}),
 	}
 	c.peer = peerName(sock)

@@ -47,9 +47,13 @@ func serve(rt *actor.Runtime, c *config) (*server, error) {
 	return s, nil
 }
 
-// limits differ from the defaults where strangers are expected to try more than a well-meant program would.
+// limits differ from the defaults where strangers are expected to try more than a well-meant program would. Whatever they send, the process
+// is to stay below 200 MB.
 func limits() broker.Limits {
-	return broker.Limits{Exports: 10_000, Caches: 10_000}
+	return broker.Limits{
+		Exports: 10_000, Caches: 10_000,
+		BytesIn: 4 << 20, PauseWater: 8 << 20, Total: 24 << 20,
+	}
 }
 
 // classes are those that may come in as copies and caches. Any other is refused.

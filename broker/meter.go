@@ -1,0 +1,136 @@
+package broker
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/codec/banana"
+)
+
+// The bytes that peers have under way with us are metered, per connection and for the whole runtime: calls that are not answered, by the
+// size of their frames, and what waits to be written.
+//
+// Reading pauses for a connection that has too much under way, which holds up an honest peer as little as a slow network would. Bytes
+// that wait to be written are the peer's to read, so that pause has no end. Calls may wait for answers that the peer sends
+// behind others which we do not read, so the pause for them ends after a while; then further calls are refused with Busy.
+
+const (
+	// share is what a connection may have under way when the runtime has too much.
+	share = 256 << 10
+	// easeTime is how long reading pauses for calls that are not answered before it goes on by one read.
+	easeTime = 200 * time.Millisecond
+)
+
+// totalKey finds the runtime's total.
+type totalKey struct{}
+
+// totalOf is the number of bytes under way on all connections of a runtime.
+func totalOf(rt *actor.Runtime) *atomic.Int64 {
+	return rt.Extension(totalKey{}, func() any { return new(atomic.Int64) }).(*atomic.Int64)
+}
+
+// meter counts the bytes of one connection's calls that are not answered.
+type meter struct {
+	total *atomic.Int64
+	eased chan struct{} // a token when the count has fallen; buffered
+
+	mu sync.Mutex
+	// Guarded by mu.
+	bytes  int
+	closed bool
+}
+
+func newMeter(total *atomic.Int64) *meter {
+	return &meter{total: total, eased: make(chan struct{}, 1)}
+}
+
+// add counts n bytes, or takes them off again.
+func (m *meter) add(n int) {
+	m.mu.Lock()
+	if !m.closed {
+		m.bytes += n
+		m.total.Add(int64(n))
+	}
+	m.mu.Unlock()
+	if n < 0 {
+		select {
+		case m.eased <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (m *meter) count() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.bytes
+}
+
+// close takes everything off the total, when the connection has ended. Methods that run on no longer count.
+func (m *meter) close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	m.total.Add(int64(-m.bytes))
+	m.bytes = 0
+}
+
+// waitEased waits until at most limit bytes of calls are unanswered, for easeTime at the most.
+func (m *meter) waitEased(ctx context.Context, limit func() int) {
+	if m.count() <= limit() {
+		return
+	}
+	timer := time.NewTimer(easeTime)
+	defer timer.Stop()
+	for m.count() > limit() {
+		select {
+		case <-m.eased:
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// crowded says that the runtime as a whole has too much under way.
+func (c *Conn) crowded() bool { return c.in.total.Load() > int64(c.limits.Total) }
+
+// pauseWater is how many bytes may wait to be written before reading pauses now.
+func (c *Conn) pauseWater() int {
+	if c.crowded() {
+		return min(share, c.limits.PauseWater)
+	}
+	return c.limits.PauseWater
+}
+
+// bytesIn is how many bytes of calls may be unanswered now before more are refused.
+func (c *Conn) bytesIn() int {
+	if c.crowded() {
+		return min(share, c.limits.BytesIn)
+	}
+	return c.limits.BytesIn
+}
+
+// easeAt is how many bytes of calls may be unanswered now before reading slows down.
+func (c *Conn) easeAt() int { return c.bytesIn() / 4 }
+
+// count has a call that was read counted until it is answered.
+func (c *Conn) count(cmd *command, size int) {
+	if cmd.sym == banana.SymMessage || cmd.sym == banana.SymCacheMessage {
+		cmd.size = size
+		c.in.add(size)
+	}
+}
+
+// mayRead waits until there is room for what the peer may send next.
+func (c *Conn) mayRead() error {
+	if err := c.out.waitBelow(c.ctx, c.pauseWater()); err != nil {
+		return err
+	}
+	c.in.waitEased(c.ctx, c.easeAt)
+	return nil
+}
