@@ -55,7 +55,7 @@ func (*board) ViewWho(caller *player) string                    { return caller.
 func (*board) ViewDraw(caller *player, x, y int) string         { return fmt.Sprint(caller.name, x, y) }
 func (b *board) ViewSelf(*player) *board                        { return b }
 func (b *board) ViewIsSelf(_ *player, other any) bool           { return other == any(b) }
-func (*board) ViewHeld(p *player, inv *flavors.Invocation) bool { return inv.Perspective() == any(p) }
+func (*board) ViewHeld(inv *flavors.Invocation, p *player) bool { return inv.Perspective() == any(p) }
 
 func (h *house) RequestAvatar(ctx context.Context, id cred.AvatarID, mind *flavors.RemoteReference) (*player, func(), error) {
 	if h.receive != nil {
@@ -89,6 +89,20 @@ func (h *house) portal(t testing.TB) *cred.Portal[*flavors.RemoteReference, *pla
 	users, err := cred.NewInMemory(map[string]cred.Entry{"alice": cred.Plaintext("sesame"), "bob": cred.MD5("bread")})
 	require.NoError(t, err)
 	portal, err := cred.NewPortal(h, users, cred.AllowAnonymous())
+	require.NoError(t, err)
+	return portal
+}
+
+// portalOf lets in the same users, to avatars that are made of nothing but their names.
+func portalOf[A any](t testing.TB, avatar func(name string) A) *cred.Portal[*flavors.RemoteReference, A] {
+	t.Helper()
+	realm := cred.RealmFunc[*flavors.RemoteReference, A](
+		func(_ context.Context, id cred.AvatarID, _ *flavors.RemoteReference) (A, func(), error) {
+			return avatar(id.String()), nil, nil
+		})
+	users, err := cred.NewInMemory(map[string]cred.Entry{"alice": cred.Plaintext("sesame"), "bob": cred.MD5("bread")})
+	require.NoError(t, err)
+	portal, err := cred.NewPortal(realm, users, cred.AllowAnonymous())
 	require.NoError(t, err)
 	return portal
 }
