@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 
 	"github.com/perspectivebroker/pb/cred"
@@ -34,6 +35,22 @@ func stringPortal(t *testing.T, out *int) *cred.Portal[*flavors.RemoteReference,
 	require.NoError(t, err)
 	return portal
 }
+
+// onlyAnonymous is a portal for whoever wants to say nothing.
+func onlyAnonymous(t *testing.T) *cred.Portal[*flavors.RemoteReference, *player] {
+	t.Helper()
+	portal, err := cred.NewPortal(&house{}, cred.AllowAnonymous())
+	require.NoError(t, err)
+	return portal
+}
+
+// eavesdropper is a root that would like to be told a password.
+type eavesdropper struct {
+	flavors.Root
+	heard atomic.Bool
+}
+
+func (e *eavesdropper) RemoteLoginPassword(...any) { e.heard.Store(true) }
 
 // TestTheMindIsCalledWhileTheLoginIsPending is what Buildbot's master does: all of its setup comes before the answer.
 func TestTheMindIsCalledWhileTheLoginIsPending(t *testing.T) {
