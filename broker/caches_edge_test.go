@@ -1,0 +1,370 @@
+package broker_test
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/wire"
+	"github.com/stretchr/testify/require"
+)
+
+// sluice is an original whose state can be held back.
+type sluice struct {
+	flavors.Cacheable
+	gate    chan struct{} // nil, or its state waits until this is closed
+	asked   chan struct{}
+	stopped atomic.Int64
+	panics  bool
+}
+
+func (*sluice) TypeToCopy() string { return "test.Sluice" }
+
+func (s *sluice) StateToCacheAndObserveFor(any, *flavors.Observer) any {
+	if s.asked != nil {
+		s.asked <- struct{}{}
+	}
+	if s.gate != nil {
+		<-s.gate
+	}
+	return "open"
+}
+
+func (s *sluice) StoppedObserving(any, *flavors.Observer) {
+	s.stopped.Add(1)
+	if s.panics {
+		panic("must not matter to anybody else")
+	}
+}
+
+// locks serves sluices.
+type locks struct {
+	flavors.Root
+	sluice, other sluice
+	more          []*sluice
+}
+
+func newLocks(gated bool) *locks {
+	l := &locks{}
+	l.sluice.asked = make(chan struct{}, 16)
+	if gated {
+		l.sluice.gate = make(chan struct{})
+	}
+	return l
+}
+
+func (l *locks) RemoteGet() *sluice   { return &l.sluice }
+func (l *locks) RemoteOther() *sluice { return &l.other }
+func (l *locks) RemoteBoth() []any    { return []any{&l.other, &l.sluice} }
+func (l *locks) RemotePing() string   { return "pong" }
+func (l *locks) RemoteEcho(x any) any { return x }
+
+func (l *locks) RemoteMore() *sluice {
+	l.more = append(l.more, &sluice{})
+	return l.more[len(l.more)-1]
+}
+
+func (s *sluice) tell(t *testing.T, word string) {
+	t.Helper()
+	require.NoError(t, await(t, flavors.Update(s, func(o flavors.Observers) { require.NoError(t, o.CallRemote(word)) })))
+}
+
+func TestAStateThatTakesTooLongFailsItsMessage(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		root := newLocks(true)
+		p := newServer(t, root, broker.WithLimits(broker.Limits{StateTimeout: 3 * time.Second})).peer()
+		start := time.Now()
+		p.Write(`[message 1 root get 1 [tuple] [dictionary]]`, `[message 2 root ping 1 [tuple] [dictionary]]`)
+		p.Want(`[answer 2 [unicode pong]]`) // It has waited behind.
+		require.Equal(t, 3*time.Second, time.Since(start))
+		require.Contains(t, wantAnyError(p, 1), "in time")
+		close(root.sluice.gate)
+		synctest.Wait()
+		require.EqualValues(t, 1, root.sluice.stopped.Load(), "what came too late observes nothing")
+		p.Write(`[message 3 root get 1 [tuple] [dictionary]]`)
+		p.Want(`[answer 3 ["test.Sluice" _ [unicode open]]]`)
+	})
+}
+
+func TestAPeerThatGoesWhileTheStateIsMade(t *testing.T) {
+	root := newLocks(true)
+	p := newServer(t, root).peer()
+	p.Write(`[message 1 root get 1 [tuple] [dictionary]]`)
+	<-root.sluice.asked
+	p.Close()
+	close(root.sluice.gate)
+	require.Eventually(t, func() bool { return root.sluice.stopped.Load() == 1 }, wire.Patience, time.Millisecond)
+	n := -1
+	require.NoError(t, await(t, flavors.Update(&root.sluice, func(o flavors.Observers) { n = o.Len() })))
+	require.Zero(t, n)
+}
+
+func TestAPeerKilledInMidSend(t *testing.T) {
+	root := &ponds{}
+	root.pond.ducks = make([]string, 1000)
+	s := newServer(t, root)
+	sock := s.dial()
+	p := wire.New(t, sock)
+	join(p, banana.ProfilePB)
+	p.Write(`[message 1 root get 1 [tuple] [dictionary]]`)
+	_, err := sock.Read(make([]byte, 10)) // The state is on its way, and will not arrive.
+	require.NoError(t, err)
+	p.Close()
+	require.Eventually(t, func() bool { return root.pond.stopped.Load() == 1 }, wire.Patience, time.Millisecond)
+	q := s.peer()
+	q.Write(`[message 1 root get 1 [tuple] [dictionary]]`)
+	q.Want(`[answer 1 ["test.Pond" 1 _]]`)
+	require.EqualValues(t, 1, root.pond.stopped.Load())
+}
+
+// TestDroppedWhileAnotherIsWaitedFor has the peer let go of an original that a held message mentions only as one which it has.
+func TestDroppedWhileAnotherIsWaitedFor(t *testing.T) {
+	root := newLocks(true)
+	p := newServer(t, root).peer()
+	p.Write(`[message 1 root other 1 [tuple] [dictionary]]`)
+	p.Want(`[answer 1 ["test.Sluice" 1 [unicode open]]]`)
+	p.Write(`[message 2 root both 1 [tuple] [dictionary]]`)
+	<-root.sluice.asked
+	p.Write(`[decache 1]`)
+	require.Eventually(t, func() bool { return root.other.stopped.Load() == 1 }, wire.Patience, time.Millisecond)
+	close(root.sluice.gate)
+	p.Want(`[answer 2 [list ["test.Sluice" 2 [unicode open]] ["test.Sluice" 3 [unicode open]]]]`)
+	p.Want(`[uncache 1]`)
+	root.other.tell(t, "ripple")
+	p.Want(`[cachemessage _ 2 ripple 0 [tuple] [dictionary]]`)
+}
+
+func TestAStoppedObservingThatPanics(t *testing.T) {
+	root := newLocks(false)
+	root.sluice.panics = true
+	s := newServer(t, root)
+	p, q := s.peer(), s.peer()
+	for _, peer := range []*wire.Peer{p, q} {
+		peer.Write(`[message 1 root get 1 [tuple] [dictionary]]`)
+		peer.Want(`[answer 1 ["test.Sluice" 1 [unicode open]]]`)
+	}
+	p.Write(`[decache 1]`)
+	p.Want(`[uncache 1]`)
+	require.EqualValues(t, 1, root.sluice.stopped.Load())
+	root.sluice.tell(t, "ripple")
+	q.Want(`[cachemessage _ 1 ripple 0 [tuple] [dictionary]]`)
+	p.Write(`[message 2 root get 1 [tuple] [dictionary]]`)
+	p.Want(`[answer 2 ["test.Sluice" 2 [unicode open]]]`)
+	p.Close()
+	require.Eventually(t, func() bool { return root.sluice.stopped.Load() == 2 }, wire.Patience, time.Millisecond)
+	root.sluice.tell(t, "ripple")
+	q.Want(`[cachemessage _ 1 ripple 0 [tuple] [dictionary]]`)
+}
+
+func TestAnOriginalThatFailsTooOftenStops(t *testing.T) {
+	root, p := newPonds(t)
+	p.Write(`[message 1 root get 1 [tuple] [dictionary]]`)
+	p.Want(`[answer 1 ["test.Pond" 1 _]]`)
+	q := newServer(t, root, pondRegistry(t)).peer()
+	root.pond.broken.Store(true)
+	for i := 2; ; i++ {
+		q.Write(fmt.Sprintf(`[message %d root get 1 [tuple] [dictionary]]`, i))
+		wantAnyError(q, i)
+		if err := await(t, root.pond.Do(func() {})); errors.Is(err, flavors.ErrObjectStopped) {
+			break
+		}
+	}
+	root.pond.broken.Store(false)
+	p.Write(`[decache 1]`)
+	p.Want(`[uncache 1]`)
+	// Nobody holds what has failed any more, so it starts anew.
+	p.Write(`[message 2 root get 1 [tuple] [dictionary]]`)
+	p.Want(`[answer 2 ["test.Pond" 2 _]]`)
+	require.NoError(t, await(t, root.pond.add("two")))
+	p.Want(`[cachemessage _ 2 add 0 _ _]`)
+}
+
+func TestOnlySoManyOriginalsGoOut(t *testing.T) {
+	p := newServer(t, newLocks(false), broker.WithLimits(broker.Limits{Caches: 2})).peer()
+	p.Write(`[message 1 root more 1 [tuple] [dictionary]]`, `[message 2 root more 1 [tuple] [dictionary]]`)
+	p.Want(`[answer 1 ["test.Sluice" 1 _]]`, `[answer 2 ["test.Sluice" 2 _]]`)
+	p.Write(`[message 3 root more 1 [tuple] [dictionary]]`)
+	require.Contains(t, wantAnyError(p, 3), "Limits.Caches")
+	p.Write(`[decache 1]`)
+	p.Want(`[uncache 1]`)
+	p.Write(`[message 4 root more 1 [tuple] [dictionary]]`)
+	p.Want(`[answer 4 ["test.Sluice" $luid _]]`)
+}
+
+func TestOnlySoManyOriginalsComeIn(t *testing.T) {
+	root := &ponds{}
+	p := newServer(t, root, pondRegistry(t), broker.WithLimits(broker.Limits{Caches: 2})).peer()
+	p.Write(`[message 1 root take 1 [tuple ["test.Pond" 1 [list]]] [dictionary]]`)
+	p.Want(`[answer 1 [None]]`)
+	first := root.copy
+	p.Write(`[message 2 root take 1 [tuple [list ["test.Pond" 2 [list]] ["test.Pond" 3 [list]]]] [dictionary]]`)
+	p.Want(`[decache 3]`, `[decache 2]`)
+	require.Contains(t, wantAnyError(p, 2), "Limits.Caches")
+	p.Write(`[uncache 3]`, `[uncache 2]`)
+	p.Write(`[message 3 root take 1 [tuple ["test.Pond" 4 [list]]] [dictionary]]`)
+	p.Want(`[answer 3 [None]]`)
+	require.NotSame(t, first, root.copy)
+	first.Release()
+	p.Want(`[decache 1]`)
+}
+
+func TestACacheThatWasNeverThere(t *testing.T) {
+	_, p := newPonds(t)
+	for i, arg := range []string{`[cached 5]`, `[lcache 5]`, `[list [lcache 5] [lcache 6]]`} {
+		p.Write(fmt.Sprintf(`[message %d root take 1 [tuple %s] [dictionary]]`, i+1, arg))
+		wantAnyError(p, i+1)
+	}
+	p.Write(`[message 9 root twice 1 [tuple] [dictionary]]`)
+	p.Want(`[answer 9 [list ["test.Pond" 1 _] [cached 1]]]`)
+	t.Run("decache of what was given back", func(t *testing.T) {
+		_, p := newPonds(t)
+		p.Write(`[message 1 root get 1 [tuple] [dictionary]]`)
+		p.Want(`[answer 1 ["test.Pond" 1 _]]`)
+		p.Write(`[decache 1]`)
+		p.Want(`[uncache 1]`)
+		p.Write(`[decache 1]`)
+		p.WantClosed()
+	})
+	for _, command := range []string{`[decache 7]`, `[uncache 7]`} {
+		t.Run(command, func(t *testing.T) {
+			_, p := newPonds(t)
+			p.Write(command)
+			p.WantClosed()
+		})
+	}
+}
+
+// TestARefusedMentionIsGivenBack has originals and mentions of them come with what cannot be taken, in every order.
+func TestARefusedMentionIsGivenBack(t *testing.T) {
+	root, p := newPonds(t)
+	t.Run("one that cannot be made, and those behind it", func(t *testing.T) {
+		p.Write(`[message 1 root take 1 [tuple [list ["test.Pond" 11 [list]] ["test.Pond" 12 7] ["test.Pond" 13 [list]] [cached 13]]] [dictionary]]`)
+		p.Ignore(`[decache _]`)
+		wantAnyError(p, 1)
+		p.Write(`[uncache 11]`, `[uncache 12]`, `[uncache 13]`)
+	})
+	_, p = newPonds(t)
+	t.Run("with a reference that names nothing", func(t *testing.T) {
+		p.Write(`[message 1 root take 1 [tuple [list ["test.Pond" 21 [list]] [cached 21] [local 99]]] [dictionary]]`)
+		p.Want(`[decache 21]`, `[decache 21]`)
+		wantAnyError(p, 1)
+	})
+	t.Run("mentioned again before the peer knows", func(t *testing.T) {
+		p.Write(`[message 2 root take 1 [tuple [cached 21]] [dictionary]]`)
+		p.Want(`[decache 21]`)
+		wantAnyError(p, 2)
+		p.Write(`[uncache 21]`)
+		p.Write(`[message 3 root take 1 [tuple [cached 21]] [dictionary]]`)
+		wantAnyError(p, 3)
+	})
+	t.Run("with a call that has no object", func(t *testing.T) {
+		p.Write(`[message 4 77 take 1 [tuple ["test.Pond" 31 [list]] [cached 31]] [dictionary]]`)
+		p.Want(`[decache 31]`, `[decache 31]`)
+		wantAnyError(p, 4)
+		p.Write(`[uncache 31]`)
+	})
+	require.Nil(t, root.copy)
+}
+
+// TestAnOriginalComesHomeBehindItsDecache is what a stock peer does when its method returns an argument that nothing else holds.
+func TestAnOriginalComesHomeBehindItsDecache(t *testing.T) {
+	conn, p := client(t)
+	mine := &sluice{}
+	d := conn.Root().CallRemote("echo", mine)
+	p.Want(`[message 1 root echo 1 [tuple ["test.Sluice" $luid _]] [dictionary]]`)
+	p.Write(`[decache $luid]`)
+	p.Want(`[uncache $luid]`)
+	p.Write(`[answer 1 [lcache $luid]]`)
+	v, err := result(t, d)
+	require.NoError(t, err)
+	require.Same(t, mine, v)
+	d = conn.Root().CallRemote("echo", mine)
+	p.Want(`[message 2 root echo 1 [tuple ["test.Sluice" $again _]] [dictionary]]`)
+	require.NotEqual(t, p.Var("luid"), p.Var("again"))
+	p.Write(`[answer 2 [lcache $luid]]`) // Now it is too late.
+	_, err = result(t, d)
+	require.Error(t, err)
+}
+
+func TestACopyMayMentionItself(t *testing.T) {
+	r := jelly.NewRegistry()
+	require.NoError(t, flavors.RegisterCache[ringCopy](r, "test.Ring"))
+	rings := &ringKeeper{}
+	p := newServer(t, rings, broker.WithRegistry(r)).peer()
+	p.Write(`[message 1 root take 1 [tuple ["test.Ring" 3 [list [cached 3] [cached 3]]]] [dictionary]]`)
+	p.Want(`[answer 1 [None]]`)
+	require.NoError(t, rings.ring.View(func(c *ringCopy) {
+		require.Len(t, c.held, 2)
+		require.Same(t, rings.ring, c.held[0])
+		require.Same(t, rings.ring, c.held[1])
+	}))
+}
+
+type ringCopy struct {
+	flavors.RemoteCache
+	held []any
+}
+
+func (r *ringCopy) SetCopyableState(state any) error { return jelly.Assign(&r.held, state) }
+
+type ringKeeper struct {
+	flavors.Root
+	ring *flavors.Cached[ringCopy]
+}
+
+func (k *ringKeeper) RemoteTake(r *flavors.Cached[ringCopy]) { k.ring = r }
+
+// TestOneLuidForTwoOriginals is a peer that breaks the rules: the first copy is followed no more, nothing else happens.
+func TestOneLuidForTwoOriginals(t *testing.T) {
+	root, p := newPonds(t)
+	p.Write(`[message 1 root take 1 [tuple ["test.Pond" 9 [list [unicode a]]]] [dictionary]]`)
+	p.Want(`[answer 1 [None]]`)
+	first := root.copy
+	p.Write(`[message 2 root take 1 [tuple ["test.Pond" 9 [list [unicode b]]]] [dictionary]]`)
+	p.Want(`[answer 2 [None]]`)
+	require.NotSame(t, first, root.copy)
+	_, stale := first.Stale()
+	require.True(t, stale)
+	_, stale = root.copy.Stale()
+	require.False(t, stale)
+	p.Write(`[uncache 9]`, `[message 3 root ducks 1 [tuple] [dictionary]]`)
+	p.Want(`[answer 3 [list [unicode b]]]`)
+	_, stale = root.copy.Stale()
+	require.True(t, stale, "and it is when the peer forgets what is held here")
+}
+
+// TestWhatIsHeldBackCounts has calls gather behind a message that waits for a state: they count as waiting to be written.
+func TestWhatIsHeldBackCounts(t *testing.T) {
+	conn, p := client(t, broker.WithLimits(broker.Limits{HighWater: 4 << 10}))
+	mine := newLocks(true)
+	first := conn.Root().CallRemote("take", &mine.sluice)
+	<-mine.sluice.asked
+	second := conn.Root().CallRemote("note", make([]byte, 5000))
+	var third *actor.Deferred
+	require.Eventually(t, func() bool {
+		third = conn.Root().CallRemote("note", "more")
+		_, err, over := third.Result()
+		return over && errors.Is(err, broker.ErrBackedUp)
+	}, wire.Patience, time.Millisecond)
+	close(mine.sluice.gate)
+	p.Ignore(`[message _ root note 1 [tuple [unicode more]] _]`) // What came before the others had arrived.
+	p.Want(`[message 1 root take 1 [tuple ["test.Sluice" 1 [unicode open]]] [dictionary]]`, `[message 2 root note 1 [tuple _] _]`)
+	p.Write(`[answer 1 1]`, `[answer 2 2]`)
+	for i, d := range []*actor.Deferred{first, second} {
+		v, err := result(t, d)
+		require.NoError(t, err)
+		require.EqualValues(t, i+1, v)
+	}
+	require.Eventually(t, func() bool {
+		_, err, over := conn.Root().CallRemote("note", "more").Result()
+		return !over && err == nil
+	}, wire.Patience, time.Millisecond, "and what has been sent counts no more")
+}

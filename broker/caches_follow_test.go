@@ -1,0 +1,353 @@
+package broker_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/wire"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+)
+
+// tally is an original that counts: its state is how far it has come, and each update is the next number. What a copy should have seen is
+// therefore known without asking anybody.
+type tally struct {
+	flavors.Cacheable
+	n       int
+	began   atomic.Int64
+	stopped atomic.Int64
+}
+
+func (*tally) TypeToCopy() string { return "test.Tally" }
+
+func (l *tally) StateToCacheAndObserveFor(any, *flavors.Observer) any {
+	l.began.Add(1)
+	return l.n
+}
+
+func (l *tally) StoppedObserving(any, *flavors.Observer) { l.stopped.Add(1) }
+
+// next tells all observers the next number.
+func (l *tally) next() *actor.Deferred {
+	return flavors.Update(l, func(observers flavors.Observers) {
+		l.n++
+		_ = observers.CallRemote("next", l.n)
+	})
+}
+
+func (l *tally) observers(t *testing.T) (n int) {
+	t.Helper()
+	_, err := flavors.Update(l, func(observers flavors.Observers) { n = observers.Len() }).Await(t.Context())
+	require.NoError(t, err)
+	return n
+}
+
+// tallyCopy notes what is wrong with what it is told.
+type tallyCopy struct {
+	flavors.RemoteCache
+	n     int
+	wrong []string
+}
+
+func (l *tallyCopy) SetCopyableState(state any) error { return jelly.Assign(&l.n, state) }
+
+func (l *tallyCopy) ObserveNext(n int) {
+	if n != l.n+1 {
+		l.wrong = append(l.wrong, fmt.Sprintf("%d came after %d", n, l.n))
+	}
+	l.n = n
+}
+
+// tallies serves one tally.
+type tallies struct {
+	flavors.Root
+	tally tally
+}
+
+func (l *tallies) RemoteGet() *tally { return &l.tally }
+func (l *tallies) RemoteSync()        {}
+
+func tallyRegistry(t *testing.T) broker.Option {
+	r := jelly.NewRegistry()
+	require.NoError(t, flavors.RegisterCache[tallyCopy](r, "test.Tally"))
+	return broker.WithRegistry(r)
+}
+
+// customer connects to the server as a program of ours.
+func (s *server) customer(opts ...broker.Option) *broker.Conn {
+	s.t.Helper()
+	conn, err := broker.Client(s.t.Context(), s.rt, s.dial(), opts...)
+	require.NoError(s.t, err)
+	return conn
+}
+
+func getTally(ctx context.Context, conn *broker.Conn) (*flavors.Cached[tallyCopy], error) {
+	return flavors.Call[*flavors.Cached[tallyCopy]](ctx, conn.Root(), "get")
+}
+
+// wantFollowed checks that a copy has seen what the original has done, each thing once and in order.
+func wantFollowed(t *testing.T, conn *broker.Conn, c *flavors.Cached[tallyCopy], n int) {
+	t.Helper()
+	_, err := flavors.Call[any](t.Context(), conn.Root(), "sync") // What was sent before its answer has been received.
+	assert.NoError(t, err)
+	assert.NoError(t, c.View(func(copy *tallyCopy) {
+		assert.Empty(t, copy.wrong)
+		assert.Equal(t, n, copy.n)
+	}))
+}
+
+// TestABurstReachesEveryObserverOnceAndInOrder has a hundred connections come while updates are made, and then a thousand updates at once.
+func TestABurstReachesEveryObserverOnceAndInOrder(t *testing.T) {
+	const observers, updates = 100, 1000
+	root := &tallies{}
+	s := newServer(t, root)
+	registry := tallyRegistry(t)
+	conns := make([]*broker.Conn, observers)
+	for i := range conns {
+		conns[i] = s.customer(registry)
+	}
+	copies := make([]*flavors.Cached[tallyCopy], observers)
+	var group sync.WaitGroup
+	var begun atomic.Int64
+	for i, conn := range conns {
+		group.Go(func() {
+			var err error
+			copies[i], err = getTally(t.Context(), conn)
+			assert.NoError(t, err)
+			begun.Add(1)
+		})
+	}
+	for begun.Load() < observers {
+		require.NoError(t, await(t, root.tally.next()))
+	}
+	group.Wait()
+	var last *actor.Deferred
+	for range updates {
+		last = root.tally.next()
+	}
+	require.NoError(t, await(t, last))
+	require.Equal(t, observers, root.tally.observers(t))
+	total := 0
+	require.NoError(t, await(t, root.tally.Do(func() { total = root.tally.n })))
+	require.GreaterOrEqual(t, total, updates)
+	for i, conn := range conns {
+		wantFollowed(t, conn, copies[i], total)
+	}
+}
+
+func await(t *testing.T, d *actor.Deferred) error {
+	_, err := d.Await(t.Context())
+	return err
+}
+
+// TestDroppedAndTakenAgainWhileItChanges has decaches and uncaches cross first mentions, again and again.
+func TestDroppedAndTakenAgainWhileItChanges(t *testing.T) {
+	const takers, rounds = 8, 50
+	root := &tallies{}
+	s := newServer(t, root)
+	registry := tallyRegistry(t)
+	done := make(chan struct{})
+	var updater, group sync.WaitGroup
+	updater.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				_ = await(t, root.tally.next())
+			}
+		}
+	})
+	for range takers {
+		conn := s.customer(registry)
+		group.Go(func() {
+			for range rounds {
+				// Two calls are under way at once, so that one may be answered with a mention of what the other's end gives back.
+				other := conn.Root().CallRemote("get")
+				c, err := getTally(t.Context(), conn)
+				if !assert.NoError(t, err) {
+					return
+				}
+				assert.NoError(t, c.View(func(copy *tallyCopy) { assert.Empty(t, copy.wrong) }))
+				c.Release()
+				v, err := other.Await(t.Context())
+				if !assert.NoError(t, err) {
+					return
+				}
+				v.(*flavors.Cached[tallyCopy]).Release()
+			}
+		})
+	}
+	group.Wait()
+	close(done)
+	updater.Wait()
+	require.Eventually(t, func() bool { return root.tally.observers(t) == 0 }, wire.Patience, time.Millisecond)
+	require.Equal(t, root.tally.began.Load(), root.tally.stopped.Load(), "each observer is ended once")
+}
+
+func TestADisconnectEndsEachObserverOnce(t *testing.T) {
+	root := &tallies{}
+	s := newServer(t, root)
+	registry := tallyRegistry(t)
+	stays, leaves, drops := s.customer(registry), s.customer(registry), s.customer(registry)
+	for _, conn := range []*broker.Conn{stays, leaves, leaves, drops} {
+		_, err := getTally(t.Context(), conn)
+		require.NoError(t, err)
+	}
+	c, err := getTally(t.Context(), drops)
+	require.NoError(t, err)
+	c.Release()
+	c.Release() // The decaches are on their way, perhaps, when the connection ends.
+	drops.Abort(nil)
+	require.NoError(t, leaves.Close(t.Context()))
+	require.Eventually(t, func() bool { return root.tally.stopped.Load() == 2 }, wire.Patience, time.Millisecond)
+	require.Equal(t, 1, root.tally.observers(t))
+	kept, err := getTally(t.Context(), stays)
+	require.NoError(t, err)
+	require.NoError(t, await(t, root.tally.next()))
+	wantFollowed(t, stays, kept, 1)
+	require.EqualValues(t, 2, root.tally.stopped.Load())
+}
+
+// TestASlowPeerHoldsUpNobody has one peer read nothing: the others are told everything, and it loses its connection, rather than an
+// update, when too much waits for it.
+func TestASlowPeerHoldsUpNobody(t *testing.T) {
+	root := &tallies{}
+	s := newServer(t, root, broker.WithLimits(broker.Limits{HighWater: 1 << 10, PauseWater: 16 << 10}))
+	slow := s.peer()
+	slow.Write(`[message 1 root get 1 [tuple] [dictionary]]`)
+	slow.Want(`[answer 1 ["test.Tally" 1 0]]`)
+	registry := tallyRegistry(t)
+	quick := s.customer(registry)
+	c, err := getTally(t.Context(), quick)
+	require.NoError(t, err)
+	n := 0
+	for root.tally.observers(t) == 2 {
+		require.NoError(t, await(t, root.tally.next()))
+		n++
+		if n%100 == 0 {
+			wantFollowed(t, quick, c, n)
+		}
+	}
+	wantFollowed(t, quick, c, n)
+	require.EqualValues(t, 1, root.tally.stopped.Load())
+}
+
+// TestAForgottenCopyIsGivenBack leaves it to the collector to let go.
+func TestAForgottenCopyIsGivenBack(t *testing.T) {
+	root := &tallies{}
+	s := newServer(t, root)
+	conn := s.customer(tallyRegistry(t))
+	func() {
+		c, err := getTally(t.Context(), conn)
+		require.NoError(t, err)
+		require.NoError(t, c.View(func(*tallyCopy) {}))
+	}()
+	require.Eventually(t, func() bool {
+		runtime.GC()
+		return root.tally.observers(t) == 0
+	}, wire.Patience, time.Millisecond)
+	require.EqualValues(t, 1, root.tally.stopped.Load())
+}
+
+// TestALinkedCopyIsHeldAsLongAsItsActors links two actors, of which the second lets go.
+func TestALinkedCopyIsHeldAsLongAsItsActors(t *testing.T) {
+	root := &tallies{}
+	s := newServer(t, root)
+	conn := s.customer(tallyRegistry(t))
+	c, err := getTally(t.Context(), conn)
+	require.NoError(t, err)
+	linked := make(chan struct{}, 2)
+	props := s.rt.Props(func() protoactor.Actor {
+		return protoactor.ReceiveFunc(func(ctx protoactor.Context) {
+			if _, ok := ctx.Message().(*protoactor.Started); ok {
+				flavors.Link(ctx, c)
+				linked <- struct{}{}
+			}
+		})
+	})
+	first, second := s.rt.Root().Spawn(props), s.rt.Root().Spawn(props)
+	<-linked
+	<-linked
+	s.rt.Root().Stop(first)
+	require.NoError(t, await(t, root.tally.next()))
+	wantFollowed(t, conn, c, 1)
+	s.rt.Root().Stop(second)
+	require.Eventually(t, func() bool { return root.tally.observers(t) == 0 }, wire.Patience, time.Millisecond)
+	require.ErrorIs(t, c.View(func(*tallyCopy) {}), flavors.ErrReleased)
+	require.ErrorIs(t, await(t, c.Do(func(*tallyCopy) {})), flavors.ErrReleased)
+	_, err = flavors.Call[any](t.Context(), conn.Root(), "sync", c)
+	require.ErrorIs(t, err, flavors.ErrReleased)
+}
+
+// TestAStaleCopyCanBeRead reads on after the connection has gone, and when the peer has forgotten a copy that is still held.
+func TestAStaleCopyCanBeRead(t *testing.T) {
+	root := &tallies{}
+	s := newServer(t, root)
+	conn := s.customer(tallyRegistry(t))
+	c, err := getTally(t.Context(), conn)
+	require.NoError(t, err)
+	require.NoError(t, await(t, root.tally.next()))
+	wantFollowed(t, conn, c, 1)
+	before := c.LastUpdate()
+	_, stale := c.Stale()
+	require.False(t, stale)
+	conn.Abort(nil)
+	<-conn.Done()
+	require.NoError(t, await(t, root.tally.next()))
+	since, stale := c.Stale()
+	require.True(t, stale)
+	require.False(t, since.Before(before))
+	require.Equal(t, before, c.LastUpdate())
+	var n int
+	require.NoError(t, c.View(func(copy *tallyCopy) { n = copy.n }))
+	require.Equal(t, 1, n)
+	require.NoError(t, await(t, c.Do(func(copy *tallyCopy) { n = copy.n + 1 })))
+	require.Equal(t, 2, n)
+	another := s.customer(tallyRegistry(t))
+	_, err = flavors.Call[any](t.Context(), another.Root(), "sync", c)
+	require.ErrorIs(t, err, flavors.InsecureJelly, "it is good on its own connection only")
+}
+
+func TestACopyOfOursIsUsableByAMethod(t *testing.T) {
+	root := &ponds{}
+	s := newServer(t, root, pondRegistry(t))
+	conn := s.customer()
+	mine := &pond{ducks: []string{"a"}}
+	_, err := flavors.Call[any](t.Context(), conn.Root(), "take", mine)
+	require.NoError(t, err)
+	require.NoError(t, await(t, flavors.Update(mine, func(o flavors.Observers) {
+		mine.ducks = append(mine.ducks, "b")
+		require.NoError(t, o.CallRemote("add", "b"))
+		for observer := range o.All() {
+			require.Same(t, conn, observer.Conn())
+			require.Nil(t, observer.Perspective())
+		}
+	})))
+	ducks, err := flavors.Call[[]string](t.Context(), conn.Root(), "ducks")
+	require.NoError(t, err)
+	require.Equal(t, []string{"a", "b"}, ducks)
+	home, err := conn.Root().CallRemote("return").Await(t.Context())
+	require.NoError(t, err)
+	require.Same(t, mine, home)
+	var answer any
+	for o := range slices.Values(slices.Collect(mine.Observers().All())) {
+		answer, err = o.CallRemote("add", "c").Await(t.Context())
+		require.NoError(t, err)
+		require.Nil(t, answer)
+		_, err = o.CallRemote("nosuch").Await(t.Context())
+		require.ErrorIs(t, err, flavors.NoSuchMethod)
+	}
+}
