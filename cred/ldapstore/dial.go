@@ -69,7 +69,7 @@ func (c *Checker) dial(ctx context.Context) (conn *ldap.Conn, closeConn func(), 
 	conn.Start()
 	closeConn = func() {
 		forget()
-		conn.Close()
+		_ = conn.Close() // What it could still say, nobody waits for.
 	}
 	if c.config.startTLS && !c.address.tls && c.address.network == "tcp" {
 		if err := conn.StartTLS(config); err != nil {
