@@ -10,9 +10,10 @@ import (
 // were called.
 type Conformance struct {
 	flavors.Root
-	server *server
-	held   map[string]any              // see references.go
-	pond   *flavors.Cached[RemotePond] // see remotepond.go
+	server  *server
+	held    map[string]any              // see references.go
+	pond    *flavors.Cached[RemotePond] // see remotepond.go
+	pagings int                         // see pages.go
 }
 
 // PublishMethods names the parameters, for those who call with keywords, and their defaults.

@@ -4,17 +4,29 @@ import (
 	"io"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/flavors"
 )
 
+// maxPagings is how many pagings a connection may have under way: each keeps a goroutine and a page.
+const maxPagings = 200
+
 // RemotePages sends size bytes to a collector, in pages of chunk bytes. It answers when the last page is on its way.
-func (*Conformance) RemotePages(collector *flavors.RemoteReference, size, chunk int64) (*actor.Deferred, error) {
+func (c *Conformance) RemotePages(inv *flavors.Invocation, collector *flavors.RemoteReference, size, chunk int64) (*actor.Deferred, error) {
+	if c.pagings >= maxPagings {
+		return nil, broker.Busy.Errorf("%d pagings are under way on this connection", c.pagings)
+	}
 	if size < 0 || chunk <= 0 || chunk > banana.DefaultString {
 		return nil, flavors.ValueError.Errorf("%d bytes cannot be sent in pages of %d: a page has 1 to %d", size, chunk, banana.DefaultString)
 	}
 	data := io.LimitReader(&pattern{}, size)
-	return flavors.SendPages(collector, flavors.NewFilePager(data, int(min(chunk, max(size, 1))))), nil
+	c.pagings++
+	return flavors.SendPages(collector, flavors.NewFilePager(data, int(min(chunk, max(size, 1))))).
+		Then(inv, func(_ any, err error) (any, error) {
+			c.pagings--
+			return nil, err
+		}), nil
 }
 
 // pattern reads as bytes of which number i is i mod 251.

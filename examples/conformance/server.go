@@ -15,6 +15,7 @@ type server struct {
 	listener *broker.Listener
 	ponds    ponds
 	census   census
+	tidy     tidy
 	users    roll
 
 	mu    sync.Mutex
@@ -78,6 +79,7 @@ func (s *server) root(conn flavors.Conn) *Conformance {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.roots, conn)
+		s.tidy.soon()
 	})
 	return c
 }

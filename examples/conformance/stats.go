@@ -2,7 +2,6 @@ package main
 
 import (
 	"runtime"
-	"runtime/debug"
 
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/flavors"
@@ -14,7 +13,7 @@ func (c *Conformance) RemoteStats(inv *flavors.Invocation) (map[string]int, erro
 	if !ok {
 		return nil, flavors.RuntimeError.Errorf("a %T has no statistics", inv.Conn())
 	}
-	debug.FreeOSMemory()
+	giveBack()
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
 	return map[string]int{
