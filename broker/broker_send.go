@@ -38,6 +38,7 @@ func (c *Conn) appendNumber(dst []byte, sym banana.Symbol, n int64) []byte {
 
 // outgoing handles what was handed over to be sent, in the order in which it was.
 func (b *broker) outgoing(message any) {
+	size := sizeOf(message)
 	switch b.state {
 	case brokerNegotiating:
 		b.waiting = append(b.waiting, message)
@@ -47,7 +48,6 @@ func (b *broker) outgoing(message any) {
 	case brokerOpen:
 		if b.holding != nil {
 			b.held = append(b.held, message)
-			b.c.out.hold(sizeOf(message))
 			return
 		}
 		if b.holdFor(message) {
@@ -55,6 +55,7 @@ func (b *broker) outgoing(message any) {
 		}
 		b.transmit(message)
 	}
+	b.c.out.hold(-size)
 	b.c.queued.Add(-1)
 }
 

@@ -166,25 +166,48 @@ func (c *Conn) WaitSent(ctx context.Context) error {
 
 // SendCall implements flavors.Conn.
 func (c *Conn) SendCall(call *flavors.OutgoingCall) {
+	size, limit := sizeOf(call), c.limits.HighWater
+	if call.Observer != nil {
+		limit = c.limits.PauseWater
+	}
+	if c.out.reserve(size, limit) {
+		c.sendReserved(call, size)
+		return
+	}
+	if call.Observer != nil {
+		// An update that is left out would leave the copy wrong for good.
+		c.Abort(ErrBackedUp)
+	}
+	failCall(call, ErrBackedUp)
+}
+
+// SendCallSoon implements flavors.Conn.
+func (c *Conn) SendCallSoon(ctx context.Context, call *flavors.OutgoingCall) {
+	size := sizeOf(call)
+	if err := c.out.reserveSoon(ctx, size, c.limits.HighWater); err != nil {
+		failCall(call, err)
+		return
+	}
+	c.sendReserved(call, size)
+}
+
+// sendReserved hands a call to the broker that has its place among what waits to be written.
+func (c *Conn) sendReserved(call *flavors.OutgoingCall, size int) {
 	err := context.Cause(c.ctx)
 	switch {
 	case err != nil:
 		err = flavors.DeadReference.Wrap(err)
-	case call.Observer != nil && c.out.waiting() > c.limits.PauseWater:
-		// An update that is left out would leave the copy wrong for good.
-		err = ErrBackedUp
-		c.Abort(err)
-	case call.Observer == nil && c.out.waiting() > c.limits.HighWater:
-		err = ErrBackedUp
 	case call.Result != nil && c.pending.Add(1) > int64(c.limits.CallsOut):
 		c.pending.Add(-1)
 		err = ErrTooManyCalls
 	}
 	if err != nil {
+		c.out.hold(-size)
 		failCall(call, err)
 		return
 	}
-	c.handOver(call)
+	c.queued.Add(1)
+	c.post(call)
 }
 
 // failCall ends a call that never got a number.
@@ -251,6 +274,7 @@ func (c *Conn) forget(f forgotten) {
 
 // handOver gives the broker something to be sent; it counts until it is in the outbox.
 func (c *Conn) handOver(message any) {
+	c.out.hold(sizeOf(message))
 	c.queued.Add(1)
 	c.post(message)
 }

@@ -48,7 +48,7 @@ func fragmentOf(message any) *jelly.Fragment {
 	return nil
 }
 
-// sizeOf is what a message that is held counts for among the bytes that wait to be written.
+// sizeOf is what a message that was handed to the broker counts for among the bytes that wait to be written.
 func sizeOf(message any) int {
 	const itself = 128 // the message, its Deferred and its place in queues, roughly
 	n := itself
@@ -72,7 +72,6 @@ func (b *broker) holdFor(message any) bool {
 		return false
 	}
 	b.holding = h
-	b.c.out.hold(h.size)
 	h.timer = b.after(b.c.limits.StateTimeout, holdOver{h})
 	return true
 }
@@ -184,7 +183,6 @@ func (b *broker) sendHeld() {
 		m := b.held[0]
 		b.held[0] = nil
 		b.held = b.held[1:]
-		b.c.out.hold(-sizeOf(m))
 		b.outgoing(m)
 	}
 	if len(b.held) == 0 {

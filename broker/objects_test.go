@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -29,6 +30,8 @@ func (s *service) RemoteCount()                 { s.ran.Add(1) }
 func (s *service) RemoteNew() *two              { return &two{} }
 func (s *service) RemoteUnsendable() any        { return make(chan int) }
 func (s *service) RemoteNever() *actor.Deferred { return actor.NewDeferred(nil) }
+
+func (s *service) RemoteLong(n int) string { return strings.Repeat("x", n) }
 
 func (s *service) RemoteSame() *two {
 	if s.two == nil {

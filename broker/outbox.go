@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"container/list"
 	"context"
 	"sync"
 	"sync/atomic"
@@ -16,10 +17,17 @@ type outbox struct {
 	// Guarded by mu.
 	buf     []byte // borrowed with the first byte, given back when it has been written
 	writing int    // bytes that the encoder has taken and not yet written
-	held    int    // bytes of messages that the broker holds back, roughly
+	held    int    // bytes of messages that were handed to the broker and are not in buf yet, roughly
 	woken   bool   // a flush is on its way to the encoder
 	closed  bool
-	drained chan struct{} // closed and replaced whenever the encoder has written; nil while nobody waits
+	drained chan struct{} // closed and replaced whenever there may be more room; nil while nobody waits
+	callers list.List     // of *caller: those who wait for room for a call, in the order in which they came
+}
+
+// caller waits for room.
+type caller struct {
+	size, limit int
+	room        chan struct{} // closed when the room has been reserved for it, or the box was closed
 }
 
 // append adds what f appends, some size bytes. When f fails, or the box is closed, nothing is added.
@@ -77,6 +85,15 @@ func (o *outbox) signalLocked() {
 		close(o.drained)
 		o.drained = nil
 	}
+	for first := o.callers.Front(); first != nil; first = o.callers.Front() {
+		w := first.Value.(*caller)
+		if !o.closed && o.waitingLocked() > w.limit {
+			return
+		}
+		o.held += w.size
+		close(w.room)
+		o.callers.Remove(first)
+	}
 }
 
 // waiting is how many bytes have not been written yet.
@@ -88,7 +105,46 @@ func (o *outbox) waiting() int {
 
 func (o *outbox) waitingLocked() int { return len(o.buf) + o.writing + o.held }
 
-// hold counts n bytes that the broker holds back; a negative n says that it does so no longer.
+// reserve counts size bytes that are about to be handed to the broker, unless more than limit bytes wait already.
+func (o *outbox) reserve(size, limit int) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.closed && o.waitingLocked() > limit {
+		return false
+	}
+	o.held += size
+	return true
+}
+
+// reserveSoon is reserve for those who wait until there is room, behind others who do. In a closed box there is always room.
+func (o *outbox) reserveSoon(ctx context.Context, size, limit int) error {
+	o.mu.Lock()
+	if o.closed || o.callers.Len() == 0 && o.waitingLocked() <= limit {
+		o.held += size
+		o.mu.Unlock()
+		return nil
+	}
+	w := &caller{size: size, limit: limit, room: make(chan struct{})}
+	place := o.callers.PushBack(w)
+	o.mu.Unlock()
+	select {
+	case <-w.room:
+		return nil
+	case <-ctx.Done():
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	select {
+	case <-w.room:
+		return nil // It came at the same time. The call itself will see that ctx has ended.
+	default:
+	}
+	o.callers.Remove(place)
+	o.signalLocked() // Those behind may want less.
+	return context.Cause(ctx)
+}
+
+// hold counts n bytes that were handed to the broker; a negative n says that they are in the box, or will not be.
 func (o *outbox) hold(n int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

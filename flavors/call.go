@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"runtime"
 
 	"github.com/perspectivebroker/pb/codec/jelly"
 )
@@ -15,10 +16,13 @@ import (
 // must not use it, because it holds up its actor, and a peer that calls back meanwhile would wait for ever: return a Deferred there.
 func Call[T any](ctx context.Context, r *RemoteReference, method string, args ...any) (T, error) {
 	var zero T
-	if err := r.remote.conn.WaitWritable(ctx); err != nil {
-		return zero, fmt.Errorf("calling %s: %w", method, err)
+	call, err := r.newCallWithResult(method, args)
+	if err != nil {
+		return zero, err
 	}
-	d := r.CallRemote(method, args...)
+	r.remote.conn.SendCallSoon(ctx, call)
+	runtime.KeepAlive(r)
+	d := call.Result
 	v, err := d.Await(ctx)
 	if err != nil {
 		if ctx.Err() != nil {

@@ -10,7 +10,7 @@ import (
 
 // Conn is what this package needs of a connection. Package broker's Conn implements it; nothing else has to.
 //
-// All methods may be called from any goroutine, and none of them waits except [Conn.WaitWritable] and [Conn.WaitSent].
+// All methods may be called from any goroutine, and none of them waits except [Conn.SendCallSoon], [Conn.WaitWritable] and [Conn.WaitSent].
 type Conn interface {
 	// Runtime is the runtime whose actors serve this connection.
 	Runtime() *actor.Runtime
@@ -29,6 +29,8 @@ type Conn interface {
 	WaitSent(ctx context.Context) error
 	// SendCall hands a call to the broker. When the connection cannot take it, the call's Result fails.
 	SendCall(call *OutgoingCall)
+	// SendCallSoon is SendCall for those who can wait for room.
+	SendCallSoon(ctx context.Context, call *OutgoingCall)
 	// CancelCall forgets a call whose caller no longer waits: a late answer is dropped, and references in it are let go.
 	CancelCall(call *OutgoingCall)
 	// SendAnswer sends what the invocation's method gave. The fragment holds one value and is the connection's from now on.

@@ -107,15 +107,23 @@ func (r *RemoteReference) String() string {
 // The arguments are encoded before CallRemote returns, so the caller may change them afterwards. A last argument of type [Kw]
 // holds the keyword arguments.
 func (r *RemoteReference) CallRemote(method string, args ...any) *actor.Deferred {
-	call, err := r.newCall(method, args)
+	call, err := r.newCallWithResult(method, args)
 	if err != nil {
 		return actor.Failed(err)
 	}
-	call.Result = actor.NewDeferred(r.remote.conn.Runtime())
-	call.Result.OnCancel(func() { call.via.CancelCall(call) })
 	r.remote.conn.SendCall(call)
 	runtime.KeepAlive(r)
 	return call.Result
+}
+
+func (r *RemoteReference) newCallWithResult(method string, args []any) (*OutgoingCall, error) {
+	call, err := r.newCall(method, args)
+	if err != nil {
+		return nil, err
+	}
+	call.Result = actor.NewDeferred(r.remote.conn.Runtime())
+	call.Result.OnCancel(func() { call.via.CancelCall(call) })
+	return call, nil
 }
 
 // CallRemoteNoAnswer calls a method and asks for no answer: neither its result nor its failure is ever sent. The error says what kept
