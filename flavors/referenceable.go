@@ -46,10 +46,10 @@ func CoreOf(v any) (*Core, error) {
 	if !ok {
 		return nil, fmt.Errorf("flavors: %T does not embed flavors.Referenceable or another flavor (or it was not given as a pointer)", v)
 	}
-	anchor := r.anchored()
-	if anchor == nil {
+	if p := reflect.ValueOf(v); p.Kind() == reflect.Pointer && p.IsNil() {
 		return nil, fmt.Errorf("flavors: a nil %T cannot be sent", v)
 	}
+	anchor := r.anchored()
 	c := anchor.coreMade()
 	if c.met.Load() && c.anchor == anchor {
 		return c, nil
