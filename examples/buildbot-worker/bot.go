@@ -42,7 +42,7 @@ func (*bot) PublishMethods(flavors.Prefix) flavors.MethodSet {
 
 // RemotePrint is the master's ping as well.
 func (b *bot) RemotePrint(message string) {
-	b.worker.log.Info().Str("message", message).Msg("from the master")
+	b.worker.log.Info().Str("text", message).Msg("from the master")
 }
 
 // RemoteGetVersion and RemoteGetCommands are how old masters ask for what getWorkerInfo tells.
@@ -87,7 +87,7 @@ func (b *bot) RemoteSetBuilderList(wanted [][2]string) (map[string]*flavors.Forw
 // desk finds or makes a builder.
 func (b *bot) desk(name, dir string) (*desk, error) {
 	path := join(b.worker.basedir, dir)
-	if err := os.MkdirAll(path, 0o755); err != nil {
+	if err := os.MkdirAll(path, 0o777); err != nil {
 		return nil, failure(err)
 	}
 	if d, found := b.builders[name]; found {

@@ -42,7 +42,7 @@ func (b *builder) call(ctx protoactor.Context, inv *flavors.Invocation) {
 	case "startBuild", "setMaster":
 		inv.Answer(nil, nil) // masters say so, and there is nothing to do
 	case "print":
-		log.Info().Interface("message", inv.Args).Msg("from the master")
+		log.Info().Interface("text", inv.Args).Msg("from the master")
 		inv.Answer(nil, nil)
 	case "shutdown": // how old masters say it
 		inv.Answer(nil, nil)

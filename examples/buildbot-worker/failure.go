@@ -19,12 +19,14 @@ var (
 	fileExistsError   = flavors.NewException("builtins.FileExistsError", osError)
 )
 
-// failure gives an error the type by which a master may know it.
+// failure gives an error the type by which a master may know it. What it returns can be sent.
 func failure(err error) error {
 	var known *flavors.Failure
 	switch {
-	case err == nil || errors.As(err, &known):
-		return err
+	case err == nil:
+		return nil
+	case errors.As(err, &known):
+		return known
 	case errors.Is(err, fs.ErrNotExist):
 		return fileNotFoundError.Wrap(err)
 	case errors.Is(err, fs.ErrPermission):
@@ -34,7 +36,7 @@ func failure(err error) error {
 	case errors.As(err, new(syscall.Errno)):
 		return osError.Wrap(err)
 	}
-	return err
+	return flavors.PlainException.Wrap(err)
 }
 
 // errno is the number that the system gave, which is the exit code of the commands for files. Errors without one are 1.

@@ -80,7 +80,7 @@ func parse(args []string) (config, error) {
 	if c.basedir, err = filepath.Abs(c.basedir); err != nil {
 		return c, err
 	}
-	return c, os.MkdirAll(c.basedir, 0o755)
+	return c, os.MkdirAll(c.basedir, 0o777)
 }
 
 func run(ctx context.Context, args []string) error {

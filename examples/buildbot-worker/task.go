@@ -43,7 +43,7 @@ type task struct {
 
 // run runs it to its end. The error says that there was no end, or that it could not be begun at all.
 func (t *task) run(ctx context.Context, out *report) (int, error) {
-	if err := os.MkdirAll(t.dir, 0o755); err != nil {
+	if err := os.MkdirAll(t.dir, 0o777); err != nil {
 		return -1, failure(err)
 	}
 	pty := t.pty

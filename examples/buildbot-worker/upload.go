@@ -75,7 +75,7 @@ func (t *transfer) finish(ctx context.Context, out *report) {
 }
 
 // beyond is the context for calls that are made although the command was interrupted: a file is closed all the same. Only that nobody
-// waits any more ends it.
+// waits any more ends it. What it returns also lets go of the master's object.
 func beyond(ctx context.Context, ref *flavors.RemoteReference) (context.Context, context.CancelFunc) {
 	calls, cancel := context.WithCancel(ref.Conn().Context())
 	stop := context.AfterFunc(ctx, func() {
@@ -83,7 +83,7 @@ func beyond(ctx context.Context, ref *flavors.RemoteReference) (context.Context,
 			cancel()
 		}
 	})
-	return calls, func() { stop(); cancel() }
+	return calls, func() { stop(); cancel(); ref.Release() }
 }
 
 // push writes what the reader has to the master, block by block: the next one when the last has been taken.
