@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/md5"
 	"fmt"
+	"net"
 	"strconv"
 	"sync/atomic"
 	"testing"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/wire"
@@ -148,4 +150,12 @@ func wantRefused(t *testing.T, p *wire.Peer, request int) string {
 	failure := wantError(t, p, request, "twisted.cred.error.UnauthorizedLogin")
 	require.Contains(t, failure, "twisted.cred.error.LoginFailed")
 	return failure
+}
+
+// peerOver goes through the opening over a connection.
+func peerOver(t *testing.T, sock net.Conn) *wire.Peer {
+	t.Helper()
+	p := wire.New(t, sock)
+	join(p, banana.ProfilePB)
+	return p
 }

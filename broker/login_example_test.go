@@ -1,0 +1,78 @@
+package broker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/cred"
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/rs/zerolog"
+)
+
+// Customer is what a user talks to once he is in: the avatar.
+type Customer struct {
+	flavors.Avatar
+	name string
+	mind *flavors.RemoteReference
+}
+
+// PerspectiveGreet has the customer's own end say something.
+func (c *Customer) PerspectiveGreet() *actor.Deferred {
+	return c.mind.CallRemote("say", "hello, "+c.name)
+}
+
+// Terminal is the customer's own end: the mind.
+type Terminal struct{ flavors.Referenceable }
+
+func (*Terminal) RemoteSay(text string) string { return "said: " + text }
+
+func exampleRuntime() *actor.Runtime {
+	rt, err := actor.NewRuntime(actor.WithLogger(zerolog.Nop()))
+	if err != nil {
+		log.Fatal(err)
+	}
+	return rt
+}
+
+func ExampleLoginRoot() {
+	ctx := context.Background()
+	rt := exampleRuntime()
+	defer rt.Close(ctx)
+
+	// Who may come in, and what he gets.
+	users, err := cred.NewInMemory(map[string]cred.Entry{"alice": cred.Plaintext("sesame")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	realm := cred.RealmFunc[*flavors.RemoteReference, *Customer](
+		func(_ context.Context, id cred.AvatarID, mind *flavors.RemoteReference) (*Customer, func(), error) {
+			return &Customer{name: id.Name(), mind: mind}, nil, nil
+		})
+	portal, err := cred.NewPortal(realm, users)
+	if err != nil {
+		log.Fatal(err)
+	}
+	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", broker.LoginRoot(portal))
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	conn, err := broker.Dial(ctx, rt, ln.URL())
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = conn.Login(ctx, cred.UsernamePassword{Username: "alice", Password: "guess"}, nil)
+	fmt.Println(errors.Is(err, flavors.UnauthorizedLogin))
+	avatar, err := conn.Login(ctx, cred.UsernamePassword{Username: "alice", Password: "sesame"}, &Terminal{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(flavors.Call[string](ctx, avatar, "greet"))
+	// Output:
+	// true
+	// said: hello, alice <nil>
+}
