@@ -70,7 +70,12 @@ func memory(ctx context.Context, o options) ([]report.Row, error) {
 	}
 	rows = append(rows, calls.row("ours", "memory-outstanding-call", held, calls.client),
 		calls.row("ours", "memory-unanswered-call-server", held, calls.server))
-	return append(rows, report.Row{Name: "ours", Workload: "memory-cached-object", Note: "not available: there are no Cacheables yet"}), nil
+	caches, err := weigh(ctx, list[0], held, child.Request{Op: child.OpOpen, Conns: 1, Caches: held})
+	if err != nil {
+		return rows, err
+	}
+	return append(rows, caches.row("ours", "memory-cached-original", held, caches.server),
+		caches.row("ours", "memory-cached-copy", held, caches.client)), nil
 }
 
 // weight is what both ends have gained.

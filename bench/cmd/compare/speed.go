@@ -18,6 +18,7 @@ type workload struct {
 	conns   int
 	callers int
 	payload int // 0: add two numbers
+	watch   bool
 }
 
 // bulkSize is the payload of bulk: near the largest string that stock Twisted takes.
@@ -28,7 +29,11 @@ var workloads = []workload{
 	{name: "pipelined", conns: 1, callers: 256},
 	{name: "multi", conns: 64, callers: 64 * 8},
 	{name: "bulk", conns: 1, callers: 1, payload: bulkSize},
+	{name: "fanout", conns: observers, callers: 1, watch: true},
 }
+
+// observers is how many connections watch the one object of fanout. A call there is one change that all of them have seen.
+const observers = 1000
 
 // pace is how long things take.
 type pace struct {
@@ -75,9 +80,6 @@ func speed(ctx context.Context, o options) ([]report.Row, error) {
 		}
 	}
 	end()
-	if is("fanout") {
-		rows = append(rows, report.Row{Name: "ours", Workload: "fanout", Note: "not available: there are no Cacheables yet"})
-	}
 	if is("codec") {
 		fmt.Fprintln(os.Stderr, "codec")
 		measured, err := codecs.Measure(paceOf(o).rounds, paceOf(o).codec)
@@ -102,7 +104,9 @@ func compare(ctx context.Context, pairs []*child.Pair, w workload, p pace) ([]re
 		if !suits(pair.System, w) {
 			continue
 		}
-		if _, err := pair.Client.Ask(child.Request{Op: child.OpOpen, Conns: w.conns, Callers: w.callers, Payload: w.payload}); err != nil {
+		if _, err := pair.Client.Ask(child.Request{
+			Op: child.OpOpen, Conns: w.conns, Callers: w.callers, Payload: w.payload, Watch: w.watch,
+		}); err != nil {
 			return nil, err
 		}
 		all = append(all, &series{pair: pair})
@@ -131,7 +135,7 @@ func compare(ctx context.Context, pairs []*child.Pair, w workload, p pace) ([]re
 }
 
 func suits(s systems.System, w workload) bool {
-	return (!s.OneCaller || w.callers == w.conns) && (s.MostConns == 0 || w.conns <= s.MostConns)
+	return (!w.watch || s.Watches) && (!s.OneCaller || w.callers == w.conns) && (s.MostConns == 0 || w.conns <= s.MostConns)
 }
 
 // round warms the system up and then measures it.
@@ -161,6 +165,13 @@ func (s *series) row(w workload) report.Row {
 	row := report.Row{
 		Name: s.pair.System.Name, Workload: w.name, Rates: s.rate,
 		Rate: report.Median(s.rate), P50: report.Median(s.p50), P99: report.Median(s.p99), CPU: report.Median(s.cpu),
+	}
+	if w.watch {
+		// A change is as many updates as there are observers; the latencies remain those until all have it.
+		for i := range row.Rates {
+			row.Rates[i] *= float64(w.conns)
+		}
+		row.Rate, row.CPU = row.Rate*float64(w.conns), row.CPU/float64(w.conns)
 	}
 	row.MBs = row.Rate * float64(w.payload) / 1e6
 	return row

@@ -18,6 +18,7 @@ type client struct {
 	conns   []load.Client
 	callers []load.Call
 	handles systems.Handles
+	copies  any          // of the server's objects
 	letGo   func() error // has the calls answered that are held
 }
 
@@ -51,8 +52,13 @@ func (c *client) open(ctx context.Context, r Request) error {
 	if err := c.dial(ctx, r.Conns); err != nil {
 		return errors.Join(err, c.close())
 	}
-	if r.Exports > 0 {
+	switch {
+	case r.Exports > 0:
 		return c.export(ctx, r)
+	case r.Caches > 0:
+		return c.cache(ctx, r.Caches)
+	case r.Watch:
+		return c.watch(ctx)
 	}
 	for i := range r.Callers {
 		conn := c.conns[i%len(c.conns)]
@@ -110,6 +116,16 @@ func (c *client) export(ctx context.Context, r Request) error {
 	return nil
 }
 
+func (c *client) cache(ctx context.Context, n int) error {
+	cacher, ok := c.conns[0].(systems.Cacher)
+	if !ok {
+		return fmt.Errorf("%s has no caches", c.system.Name)
+	}
+	var err error
+	c.copies, err = cacher.Cache(ctx, n)
+	return err
+}
+
 // tour calls every exported object once, several at a time.
 func (c *client) tour(ctx context.Context) error {
 	if c.handles == nil {
@@ -147,7 +163,7 @@ func (c *client) close() error {
 	for _, conn := range c.conns {
 		err = errors.Join(err, conn.Close())
 	}
-	c.conns, c.callers, c.handles = nil, nil, nil
+	c.conns, c.callers, c.handles, c.copies = nil, nil, nil, nil
 	return err
 }
 

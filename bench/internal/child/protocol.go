@@ -21,6 +21,10 @@ type Request struct {
 	Payload int `json:"payload,omitempty"`
 	// Exports is how many objects the server exports to the first connection. The callers call them in turn.
 	Exports int `json:"exports,omitempty"`
+	// Watch has every connection watch one object. The one caller changes it, each time when all have seen the change before.
+	Watch bool `json:"watch,omitempty"`
+	// Caches is how many objects of the server's the first connection gets copies of.
+	Caches int `json:"caches,omitempty"`
 	// Millis is how long OpRun lasts.
 	Millis int `json:"millis,omitempty"`
 	// Count is how many calls OpHold makes.

@@ -12,16 +12,17 @@ import (
 )
 
 // manyExports is for measuring how cost grows: the default limit is Twisted's 1024.
-var manyExports = broker.WithLimits(broker.Limits{Exports: 2 << 20})
+var manyExports = broker.WithLimits(broker.Limits{Exports: 2 << 20, Caches: 2 << 20})
 
 // ours is the library as someone uses it who wants it to be fast: typed methods, CallRemote.
 func ours() System {
 	return System{
-		Name:  "ours",
-		Serve: func() (string, error) { return serveOurs(&typedRoot{}) },
+		Name:    "ours",
+		Watches: true,
+		Serve:   func() (string, error) { return serveOurs(&typedRoot{}) },
 		Dial: func(ctx context.Context, addr string) (load.Client, error) {
 			c, err := dialOurs(ctx, addr)
-			return &typedClient{c}, err
+			return &typedClient{oursConn: c}, err
 		},
 	}
 }
@@ -62,7 +63,8 @@ func (*reflectedRoot) RemoteEcho(payload []byte) []byte { return payload }
 // typedRoot has the same methods as functions whose types are known to the compiler, and those that are needed to see cost grow.
 type typedRoot struct {
 	flavors.Referenceable
-	held []*actor.Deferred
+	held  []*actor.Deferred
+	board board
 }
 
 // PublishMethods implements flavors.Publisher.
@@ -140,7 +142,11 @@ func dialOurs(ctx context.Context, addr string) (oursConn, error) {
 	if err != nil {
 		return oursConn{}, err
 	}
-	conn, err := broker.Dial(ctx, rt, addr, manyExports)
+	boards, err := knowsBoards()
+	if err != nil {
+		return oursConn{}, err
+	}
+	conn, err := broker.Dial(ctx, rt, addr, manyExports, boards)
 	if err != nil {
 		return oursConn{}, err
 	}
@@ -162,7 +168,10 @@ func (c *reflectedClient) Echo(ctx context.Context, payload []byte) ([]byte, err
 	return flavors.Call[[]byte](ctx, c.root, "echo", payload)
 }
 
-type typedClient struct{ oursConn }
+type typedClient struct {
+	oursConn
+	board *flavors.Cached[boardCopy] // kept, so that it goes on being watched
+}
 
 // Add implements load.Client.
 func (c *typedClient) Add(ctx context.Context, a, b int) (int, error) { return add(ctx, c.root, a, b) }

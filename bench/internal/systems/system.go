@@ -21,6 +21,8 @@ type System struct {
 	OneCaller bool
 	// MostConns is how many connections one client process can be expected to make; 0 stands for any number.
 	MostConns int
+	// Watches says that the system has objects whose changes are followed by others: its clients are Watchers.
+	Watches bool
 	// Optional systems are measured only when they are asked for by name.
 	Optional bool
 }
@@ -56,7 +58,20 @@ type Exporter interface {
 	Export(ctx context.Context, n int) (Handles, error)
 }
 
+// Cacher is a Client that can be made to hold copies of n objects of the server's; it holds them as long as the result is held.
+type Cacher interface {
+	Cache(ctx context.Context, n int) (any, error)
+}
+
 // Holder is a Client that can leave calls unanswered. The held calls are answered when release is called.
 type Holder interface {
 	Hold(ctx context.Context, n int) (release func() error, err error)
+}
+
+// Watcher is a Client that can follow an object of the server's, the same for all clients.
+type Watcher interface {
+	// Watch has seen called with the number of every change from now on.
+	Watch(ctx context.Context, seen func(n int)) error
+	// Change changes the object.
+	Change(ctx context.Context, n int) error
 }

@@ -7,5 +7,5 @@ var twistedScript string
 
 // twisted is stock Twisted at both ends, as Debian has it.
 func twisted() System {
-	return System{Name: "twisted", Script: twistedScript, Interpreter: "/usr/bin/python3", MostConns: 1000}
+	return System{Name: "twisted", Script: twistedScript, Interpreter: "/usr/bin/python3", MostConns: 1000, Watches: true}
 }

@@ -12,7 +12,48 @@ from twisted.protocols import basic
 from twisted.spread import pb
 
 
+class Board(pb.Cacheable):
+    """The original that many watch: a number."""
+
+    def __init__(self):
+        self.n, self.observers = 0, []
+
+    def getStateToCacheAndObserveFor(self, perspective, observer):
+        self.observers.append(observer)
+        return self.n
+
+    def stoppedObserving(self, perspective, observer):
+        self.observers.remove(observer)
+
+    def change(self, n):
+        self.n = n
+        for observer in self.observers:
+            observer.callRemote("change", n)
+
+
+class BoardCopy(pb.RemoteCache):
+    seen = staticmethod(lambda n: None)
+
+    def setCopyableState(self, state):
+        self.n = state
+
+    def observe_change(self, n):
+        self.n = n
+        BoardCopy.seen(n)
+
+
+pb.setUnjellyableForClass(Board, BoardCopy)
+
+
 class Bench(pb.Root):
+    board = Board()
+
+    def remote_watch(self):
+        return self.board
+
+    def remote_change(self, n):
+        self.board.change(n)
+
     def remote_add(self, a, b):
         return a + b
 
@@ -33,7 +74,7 @@ class Client:
     def __init__(self, addr):
         host, _, port = addr.rpartition(":")
         self.host, self.port = host, int(port)
-        self.factories, self.roots, self.callers = [], [], []
+        self.factories, self.roots, self.callers, self.boards = [], [], [], []
 
     def root(self):
         factory = pb.PBClientFactory()
@@ -45,6 +86,10 @@ class Client:
     def open(self, request):
         for _ in range(request.get("conns", 1)):
             self.roots.append((yield self.root()))
+        if request.get("watch"):
+            for root in self.roots:
+                self.boards.append((yield root.callRemote("watch")))
+            return
         size = request.get("payload", 0)
         for i in range(request.get("callers", 1)):
             self.callers.append((self.roots[i % len(self.roots)], bytes(n * 7 & 0xFF for n in range(size))))
@@ -53,11 +98,30 @@ class Client:
     def run(self, request):
         took, begin, used = [], time.perf_counter(), cpu()
         end = begin + request["millis"] / 1e3
-        yield defer.gatherResults([self.loop(root, payload, end, took) for root, payload in self.callers])
+        if self.boards:
+            yield self.change(end, took)
+        else:
+            yield defer.gatherResults([self.loop(root, payload, end, took) for root, payload in self.callers])
         seconds, used = time.perf_counter() - begin, cpu() - used
         took.sort()
         return {"calls": len(took), "seconds": seconds, "cpu_us": used,
                 "p50_us": quantile(took, 0.5), "p99_us": quantile(took, 0.99)}
+
+    @defer.inlineCallbacks
+    def change(self, end, took):
+        """Changes the board again and again, each time when all have seen the change before."""
+        while time.perf_counter() < end:
+            begin, everybody, left = time.perf_counter(), defer.Deferred(), [len(self.boards)]
+
+            def seen(n):
+                left[0] -= 1
+                if left[0] == 0:
+                    everybody.callback(None)
+
+            BoardCopy.seen = staticmethod(seen)
+            yield self.roots[0].callRemote("change", len(took))
+            yield everybody
+            took.append(time.perf_counter() - begin)
 
     def loop(self, root, payload, end, took):
         """One caller. Plain callbacks: inlineCallbacks would be measured too."""
@@ -91,7 +155,7 @@ class Client:
     def close(self, request):
         for factory in self.factories:
             factory.disconnect()
-        self.factories, self.roots, self.callers = [], [], []
+        self.factories, self.roots, self.callers, self.boards = [], [], [], []
 
 
 class Conversation(basic.LineReceiver):

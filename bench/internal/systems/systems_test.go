@@ -1,0 +1,77 @@
+package systems
+
+import (
+	"bytes"
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Every system that is a Go program must do what it is measured by.
+func TestEverySystemAddsAndEchoes(t *testing.T) {
+	ctx := context.Background()
+	for _, s := range All() {
+		if s.Script != "" {
+			continue
+		}
+		t.Run(s.Name, func(t *testing.T) {
+			if raceDetector && s.Name == "protoactor" {
+				t.Skip("protoactor remote has data races of its own between its endpoints")
+			}
+			addr, err := s.Serve()
+			require.NoError(t, err)
+			c, err := s.Dial(ctx, addr)
+			require.NoError(t, err)
+			sum, err := c.Add(ctx, 40, 2)
+			require.NoError(t, err)
+			assert.Equal(t, 42, sum)
+			payload := bytes.Repeat([]byte("payload "), 64<<10)
+			echo, err := c.Echo(ctx, payload)
+			require.NoError(t, err)
+			assert.True(t, bytes.Equal(payload, echo))
+			require.NoError(t, c.Close())
+		})
+	}
+}
+
+func TestOursExportsHoldsCachesAndIsWatched(t *testing.T) {
+	ctx := context.Background()
+	s, ok := ByName("ours")
+	require.True(t, ok)
+	addr, err := s.Serve()
+	require.NoError(t, err)
+	c, err := s.Dial(ctx, addr)
+	require.NoError(t, err)
+
+	exporter, ok := c.(Exporter)
+	require.True(t, ok)
+	handles, err := exporter.Export(ctx, exportBatch+1)
+	require.NoError(t, err)
+	assert.Equal(t, exportBatch+1, handles.Len())
+	sum, err := handles.Add(ctx, exportBatch, 40, 2)
+	require.NoError(t, err)
+	assert.Equal(t, 42, sum)
+	handles.Release()
+
+	holder, ok := c.(Holder)
+	require.True(t, ok)
+	release, err := holder.Hold(ctx, 150)
+	require.NoError(t, err)
+	require.NoError(t, release())
+
+	watcher, ok := c.(Watcher)
+	require.True(t, ok)
+	seen := make(chan int, 1)
+	require.NoError(t, watcher.Watch(ctx, func(n int) { seen <- n }))
+	require.NoError(t, watcher.Change(ctx, 7))
+	assert.Equal(t, 7, <-seen)
+
+	cacher, ok := c.(Cacher)
+	require.True(t, ok)
+	copies, err := cacher.Cache(ctx, 3)
+	require.NoError(t, err)
+	assert.Len(t, copies, 3)
+	require.NoError(t, c.Close())
+}
