@@ -143,6 +143,7 @@ func (b *broker) start(ctx protoactor.Context) {
 	b.caches, b.local = newCaches(), newLocalCaches()
 	c.log.Debug().Msg("broker started")
 	if err := b.publish(); err != nil {
+		c.log.Error().Err(err).Msg("a connection is refused, because there is nothing to show it")
 		b.end(ctx, err)
 		return
 	}

@@ -128,7 +128,7 @@ func (b *broker) command(ctx protoactor.Context, cmd *command) error {
 	return nil
 }
 
-// other answers a command that does not exist (P-4.9), and takes note of the peer's answer to one of ours.
+// other answers a command that does not exist (P-4.7), and takes note of the peer's answer to one of ours.
 func (b *broker) other(cmd *command) {
 	if cmd.word == wordDidNotUnderstand {
 		b.c.log.Warn().Str("command", clip(cmd.method)).Msg("the peer did not understand a command")
@@ -232,7 +232,7 @@ func (b *broker) invokeUpdate(d *delivery, target *flavors.LocalCache) {
 	target.Deliver(inv)
 }
 
-// arguments are always a tuple and a dictionary (P-3.9). Lists are taken for tuples, as stock does.
+// arguments are always a tuple and a dictionary (P-4.1). Lists are taken for tuples, as stock does.
 func arguments(cmd *command) (args jelly.Tuple, kw *jelly.Dict, err error) {
 	switch v := cmd.args.(type) {
 	case jelly.Tuple:

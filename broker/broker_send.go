@@ -13,7 +13,7 @@ import (
 // smallFrame is room for a command and its operands, apart from values.
 const smallFrame = 128
 
-// version is the only version of PB there is (P-2.2).
+// version is the only version of PB there is (P-2.3).
 const version = 6
 
 // append writes what needs no stamp. A box that is closed belongs to a connection that has ended.
@@ -203,7 +203,7 @@ func (b *broker) fill(dst []byte, hole any) ([]byte, error) {
 	return dst, fmt.Errorf("broker: no idea how to fill in a %T", hole)
 }
 
-// sendDecrefs returns receipts to the peer (P-5.2): one decref for each.
+// sendDecrefs returns receipts to the peer (P-5.3): one decref for each.
 func (b *broker) sendDecrefs() {
 	c := b.c
 	c.forgotten.Lock()

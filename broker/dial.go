@@ -63,7 +63,10 @@ func dialOver(ctx context.Context, rt *actor.Runtime, sock net.Conn, e endpoint,
 	}
 	select {
 	case <-c.ready:
-		return c, nil
+		if ctx.Err() == nil {
+			return c, nil
+		}
+		c.Abort(context.Cause(ctx)) // It came through when nobody waited any more.
 	case <-c.ctx.Done():
 	case <-ctx.Done():
 		c.cancel(context.Cause(ctx))

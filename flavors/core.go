@@ -153,9 +153,10 @@ func (c *Core) spawnLocked() {
 	c.spawned = true
 	mailbox := c.mailbox
 	again := false
+	seat := &seat{core: c}
 	props := c.rt.Props(
 		func() protoactor.Actor {
-			o := &object{core: c, mailbox: mailbox, again: again}
+			o := &object{core: seat.core, mailbox: mailbox, again: again, seat: seat}
 			again = true
 			return o
 		},

@@ -18,6 +18,8 @@ type object struct {
 	mailbox *actor.Mailbox
 	again   bool // this incarnation follows one that panicked
 	ended   bool // the core no longer knows this actor: the value is not ours any more
+	seat    *seat
+	gone    error // what calls fail with that come after the end
 
 	table  *MethodTable // of the last call's prefix
 	prefix Prefix
@@ -66,7 +68,18 @@ func (o *object) Receive(ctx protoactor.Context) {
 		if !o.ended {
 			o.core.stopped(o.mailbox)
 		}
+		o.retire()
 	}
+}
+
+// seat is what the Props of an object's actor know of its core. Upstream's lists of children keep PIDs of ended ones until others take
+// their place, and a PID leads to the mailbox, the context, the Props: cut here, none of that holds on to the user's value.
+type seat struct{ core *Core }
+
+// retire lets go of the core when the actor has ended; only the error for latecomers stays.
+func (o *object) retire() {
+	o.gone = o.core.stoppedError()
+	o.seat.core, o.core, o.table = nil, nil, nil
 }
 
 // guarded runs user code. What panics there has been answered already and goes on to the supervisor.
@@ -123,7 +136,10 @@ func (o *object) methods(p Prefix) (*MethodTable, error) {
 // Undelivered implements actor.Undertaker: what was sent to an object that has stopped for good is answered with an error, at once.
 func (o *object) Undelivered(message any) {
 	if m, ok := message.(actor.Droppable); ok {
-		m.Drop(o.core.stoppedError())
+		if o.core != nil {
+			o.gone = o.core.stoppedError()
+		}
+		m.Drop(o.gone)
 	}
 }
 

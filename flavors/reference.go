@@ -164,7 +164,7 @@ func encodeArguments(conn Conn, perspective any, args []any) (*jelly.Fragment, e
 	})
 	if err != nil {
 		fragment.Free()
-		return nil, err
+		return nil, LocalFailure(err)
 	}
 	return fragment, nil
 }
