@@ -77,7 +77,7 @@ type tallies struct {
 }
 
 func (l *tallies) RemoteGet() *tally { return &l.tally }
-func (l *tallies) RemoteSync()        {}
+func (l *tallies) RemoteSync()       {}
 
 func tallyRegistry(t *testing.T) broker.Option {
 	r := jelly.NewRegistry()
