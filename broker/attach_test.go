@@ -47,6 +47,7 @@ func (w *town) peer(t *testing.T) *wire.Peer {
 	return newServer(t, broker.IdentityRoot(w.portal, unhurried())).peer()
 }
 
+// TestAttach holds P-8.10.
 func TestAttach(t *testing.T) {
 	w := newTown(t)
 	p := w.peer(t)

@@ -49,7 +49,7 @@ func TestLoginDance(t *testing.T) {
 	})
 }
 
-// TestRefusedLoginsLookAlike: what is refused, and why, must not be told by the answer.
+// TestRefusedLoginsLookAlike (P-8.4, P-8.7): what is refused, and why, must not be told by the answer.
 func TestRefusedLoginsLookAlike(t *testing.T) {
 	h := &house{}
 	p := h.serve(t).peer()
@@ -149,6 +149,7 @@ func TestNothingIsToBeHadBeforeTheLogin(t *testing.T) {
 	p.Want(`[answer 3 [unicode alice]]`)
 }
 
+// TestLoginMethodsOfAConnectionInTheClear is one half of P-8.9; those of TLS and Unix sockets are the other.
 func TestLoginMethodsOfAConnectionInTheClear(t *testing.T) {
 	p := (&house{}).serve(t).peer()
 	p.Write(`[message 1 "root" "loginMethods" 1 [tuple] [dictionary]]`)

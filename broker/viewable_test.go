@@ -61,6 +61,7 @@ func TestViewables(t *testing.T) {
 	})
 }
 
+// TestWhatComesAlongAnAvatarComesUnderIt holds P-8.8; TestViewables is what follows from it.
 func TestWhatComesAlongAnAvatarComesUnderIt(t *testing.T) {
 	p := (&house{}).serve(t).peer()
 	enter(p, 1, "alice", "sesame")

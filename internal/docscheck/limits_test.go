@@ -36,6 +36,8 @@ func TestLimitsAreAsDocumented(t *testing.T) {
 		"time that a released object stays known for answers under way": broker.DefaultGrace,
 		"time without a login":                                          broker.DefaultLoginDeadline,
 		"logins under way on a connection":                              broker.DefaultLoginsAtOnce,
+		"users who are in by way of a connection":                       broker.DefaultSessions,
+		"challenges that a connection holds besides":                    broker.DefaultSessions,
 	} {
 		assert.Equal(t, fmt.Sprint(value), documented[limit], "docs/security.md: %s", limit)
 	}
