@@ -29,10 +29,16 @@ func (b *builder) Receive(ctx protoactor.Context) {
 	switch msg := ctx.Message().(type) {
 	case *flavors.Invocation:
 		b.call(ctx, msg)
+	case completed:
+		b.ended(msg.who)
 	case *protoactor.Terminated:
-		if b.running != nil && b.running.Equal(msg.Who) {
-			b.running = nil
-		}
+		b.ended(msg.Who)
+	}
+}
+
+func (b *builder) ended(command *protoactor.PID) {
+	if b.running != nil && b.running.Equal(command) {
+		b.running = nil
 	}
 }
 

@@ -37,6 +37,8 @@ type (
 	jobEnded struct{ err error }
 	// flushDue says that an update has been held for long enough.
 	flushDue struct{}
+	// completed tells the builder that the master may begin the next command now.
+	completed struct{ who *protoactor.PID }
 	// writable says that the connection takes more.
 	writable struct{}
 )
@@ -187,6 +189,8 @@ func (c *command) send(ctx protoactor.Context) {
 		c.log.Warn().Err(c.failure).Msg("failed")
 		told = failure(c.failure)
 	}
+	// The master may begin the next command before it has confirmed this one.
+	ctx.Send(ctx.Parent(), completed{ctx.Self()})
 	c.completed = c.call(ctx, c.confirmed, "complete", told)
 }
 

@@ -64,7 +64,8 @@ type watched struct {
 	text   decoder
 }
 
-func newFollower(logs []logfile, out *report, p *process) *follower {
+// newFollower notes what the files are before the command begins.
+func newFollower(logs []logfile) *follower {
 	f := &follower{quit: make(chan struct{})}
 	for _, l := range logs {
 		w := &watched{logfile: l}
@@ -73,10 +74,14 @@ func newFollower(logs []logfile, out *report, p *process) *follower {
 		}
 		f.files = append(f.files, w)
 	}
+	return f
+}
+
+// begin has them read while the process runs.
+func (f *follower) begin(out *report, p *process) {
 	if len(f.files) > 0 {
 		f.done.Go(func() { f.watch(out, p) })
 	}
-	return f
 }
 
 func (f *follower) watch(out *report, p *process) {

@@ -92,7 +92,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	log := zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: time.DateTime, NoColor: true}).
-		With().Timestamp().Str("worker", c.name).Logger()
+		Level(zerolog.InfoLevel).With().Timestamp().Str("worker", c.name).Logger()
 	rt, err := actor.NewRuntime(actor.WithLogger(log))
 	if err != nil {
 		return err

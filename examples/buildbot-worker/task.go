@@ -58,13 +58,16 @@ func (t *task) run(ctx context.Context, out *report) (int, error) {
 	t.env["PWD"] = dir
 	t.introduce(out, pty)
 	began := time.Now()
+	follow := newFollower(t.logfiles)
 	p, err := t.start(out, pty)
 	if err != nil {
 		// A stock worker finds out in the child, whose exit code this is.
 		out.text("stderr", fmt.Sprintf("cannot run %s: %v\n", t.argv[0], err))
 		return t.report(out, began, 1, 0), nil
 	}
+	follow.begin(out, p)
 	code, signal, err := t.attend(ctx, out, p)
+	follow.stop()
 	if err != nil {
 		return -1, err
 	}
@@ -125,8 +128,6 @@ func (t *task) report(out *report, began time.Time, code int, signal syscall.Sig
 
 // attend waits for the process to end, and ends it when it takes too long or nobody wants it any more.
 func (t *task) attend(ctx context.Context, out *report, p *process) (code int, signal syscall.Signal, err error) {
-	follow := newFollower(t.logfiles, out, p)
-	defer follow.stop()
 	limits := t.newLimits()
 	defer limits.stop()
 	interrupted := ctx.Done()
