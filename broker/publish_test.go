@@ -1,0 +1,324 @@
+package broker_test
+
+import (
+	"errors"
+	"io/fs"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/wire"
+	"github.com/stretchr/testify/require"
+)
+
+// gazette is published.
+type gazette struct {
+	flavors.Publishable
+	id      string
+	text    string
+	other   any
+	fetched int
+}
+
+func (*gazette) TypeToCopy() string    { return "test.Gazette" }
+func (g *gazette) PublishedID() string { return g.id }
+
+func (g *gazette) StateToPublishFor(perspective any) any {
+	g.fetched++
+	state := map[string]any{"text": g.text}
+	if g.other != nil {
+		state["other"] = g.other
+	}
+	if r, ok := perspective.(*reader); ok {
+		state["text"] = g.text + " for " + r.name
+	}
+	return state
+}
+
+// reader is a perspective.
+type reader struct{ name string }
+
+func (r *reader) PerspectiveName() string { return r.name }
+func (r *reader) ServiceName() string     { return "reading" }
+
+// keptGazette is the copy of one.
+type keptGazette struct {
+	flavors.RemotePublished
+	Text      string `pb:"text"`
+	activated int
+}
+
+func (k *keptGazette) Activated() {
+	k.activated++
+	if k.Text == "panic" {
+		panic("unreadable")
+	}
+}
+
+// kiosk sells gazettes, to readers and to others.
+type kiosk struct {
+	flavors.Root
+	gazette gazette
+	counter counterTop
+}
+
+func (k *kiosk) RemoteGet() *gazette { return &k.gazette }
+
+func (k *kiosk) RemoteFor(name string) (*flavors.ViewPoint, error) {
+	k.counter.kiosk = k
+	var perspective any = &reader{name}
+	if name == "" {
+		perspective = new(int)
+	}
+	return flavors.NewViewPoint(perspective, &k.counter)
+}
+
+// counterTop is what readers talk to.
+type counterTop struct {
+	flavors.Viewable
+	kiosk *kiosk
+}
+
+func (c *counterTop) ViewGet(any) *gazette { return &c.kiosk.gazette }
+
+// shelf is a store in memory, and refuses when it is full.
+type shelf struct {
+	mu   sync.Mutex
+	kept map[flavors.PublishedKey][]byte
+	full bool
+}
+
+func (s *shelf) Load(key flavors.PublishedKey) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	data, ok := s.kept[key]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	return data, nil
+}
+
+func (s *shelf) Save(key flavors.PublishedKey, data []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.full {
+		return errors.New("no room")
+	}
+	if s.kept == nil {
+		s.kept = map[flavors.PublishedKey][]byte{}
+	}
+	s.kept[key] = data
+	return nil
+}
+
+func (s *shelf) keys() (keys []flavors.PublishedKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key := range s.kept {
+		keys = append(keys, key)
+	}
+	return keys
+}
+
+func gazettes(t *testing.T, store flavors.PublishedStore) broker.Option {
+	t.Helper()
+	r := jelly.NewRegistry()
+	require.NoError(t, flavors.RegisterPublished[keptGazette](r, "test.Gazette", store))
+	return broker.WithRegistry(r)
+}
+
+func newKiosk(t *testing.T) (*kiosk, *server) {
+	t.Helper()
+	root := &kiosk{}
+	root.gazette.id, root.gazette.text = "daily", "first"
+	return root, newServer(t, root)
+}
+
+// read has one session see the gazette.
+func read(t *testing.T, d *actor.Deferred) (text string, clean bool, err error) {
+	t.Helper()
+	v, err := flavors.WhenReady(d).Await(t.Context())
+	if err != nil {
+		return "", false, err
+	}
+	err = v.(*flavors.Cached[keptGazette]).View(func(k *keptGazette) {
+		text, clean = k.Text, k.WasCleanWhenLoaded()
+		require.Equal(t, 1, k.activated)
+		require.True(t, k.IsActivated())
+	})
+	return text, clean, err
+}
+
+func TestWhatIsKeptIsFetchedWhenItWasPublishedAnew(t *testing.T) {
+	root, s := newKiosk(t)
+	store := &shelf{}
+	session := func(wantText string, wantClean bool) {
+		t.Helper()
+		conn := s.customer(gazettes(t, store))
+		text, clean, err := read(t, conn.Root().CallRemote("get"))
+		require.NoError(t, err)
+		require.Equal(t, wantText, text)
+		require.Equal(t, wantClean, clean)
+		require.NoError(t, conn.Close(t.Context()))
+	}
+	session("first", false)
+	session("first", true)
+	require.Equal(t, 1, root.gazette.fetched)
+	root.gazette.text = "second"
+	root.gazette.Republish()
+	session("second", false)
+	session("second", true)
+	root.gazette.RepublishAt(time.Now().Add(-time.Hour)) // Even a clock that is set back makes it newer.
+	session("second", false)
+	require.Equal(t, []flavors.PublishedKey{{Service: "None", Perspective: "None", ID: "daily"}}, store.keys())
+	t.Run("what was kept for another", func(t *testing.T) {
+		for key, data := range store.kept {
+			store.kept[flavors.PublishedKey{Service: key.Service, Perspective: key.Perspective, ID: "weekly"}] = data
+		}
+		root.gazette.id = "weekly"
+		session("second", false)
+		session("second", true)
+	})
+	for what, spoil := range map[string]func([]byte) []byte{
+		"torn":      func(b []byte) []byte { return b[:len(b)-1] },
+		"more":      func(b []byte) []byte { return append(b, 0x81) },
+		"empty":     func([]byte) []byte { return nil },
+		"a number":  func([]byte) []byte { return []byte{1, 0x81} },
+		"no Banana": func([]byte) []byte { return []byte("<html>") },
+	} {
+		t.Run("what is kept is "+what, func(t *testing.T) {
+			for key, data := range store.kept {
+				store.kept[key] = spoil(data)
+			}
+			session("second", false)
+			session("second", true)
+		})
+	}
+	t.Run("what cannot be kept", func(t *testing.T) {
+		store.full = true
+		root.gazette.Republish()
+		session("second", false)
+		session("second", false)
+		store.full = false
+		root.gazette.other = &two{}
+		session("second", false)
+		session("second", false)
+	})
+}
+
+func TestWithoutAStoreItIsFetchedEachTime(t *testing.T) {
+	root, s := newKiosk(t)
+	for range 2 {
+		_, clean, err := read(t, s.customer(gazettes(t, nil)).Root().CallRemote("get"))
+		require.NoError(t, err)
+		require.False(t, clean)
+	}
+	require.Equal(t, 2, root.gazette.fetched)
+}
+
+func TestEachPerspectiveKeepsItsOwn(t *testing.T) {
+	_, s := newKiosk(t)
+	store := &shelf{}
+	for range 2 {
+		for _, name := range []string{"ann", "bob"} {
+			conn := s.customer(gazettes(t, store))
+			counter, err := flavors.Call[*flavors.RemoteReference](t.Context(), conn.Root(), "for", name)
+			require.NoError(t, err)
+			text, _, err := read(t, counter.CallRemote("get"))
+			require.NoError(t, err)
+			require.Equal(t, "first for "+name, text)
+		}
+	}
+	require.ElementsMatch(t, []flavors.PublishedKey{
+		{Service: "reading", Perspective: "ann", ID: "daily"}, {Service: "reading", Perspective: "bob", ID: "daily"},
+	}, store.keys())
+	conn := s.customer(gazettes(t, store))
+	counter, err := flavors.Call[*flavors.RemoteReference](t.Context(), conn.Root(), "for", "")
+	require.NoError(t, err)
+	_, _, err = read(t, counter.CallRemote("get"))
+	require.ErrorContains(t, err, "PerspectiveName")
+}
+
+func TestWhatIsPublishedOnTheWire(t *testing.T) {
+	root, s := newKiosk(t)
+	root.gazette.RepublishAt(time.Unix(1000, 500_000_000))
+	p := s.peer()
+	p.Write(`[message 1 root get 1 [tuple] [dictionary]]`)
+	p.Want(`[answer 1 ["test.Gazette" 1 [dictionary [[unicode remote] [remote 2]] [[unicode publishedID] [unicode daily]] ` +
+		`[[unicode perspective] [unicode None]] [[unicode service] [unicode None]] [[unicode timestamp] 1000.5]]]]`)
+	p.Write(`[message 2 2 getStateToPublish 1 [tuple] [dictionary]]`)
+	p.Want(`[answer 2 [dictionary [[unicode text] [unicode first]]]]`)
+}
+
+// TestAFetchThatFails has a scripted original that says all sorts of things, or nothing any more.
+func TestAFetchThatFails(t *testing.T) {
+	const good = `["test.Gazette" 7 [dictionary [[unicode remote] [remote 3]] [[unicode publishedID] 12] [[unicode perspective] [unicode None]] ` +
+		`["service" "None"] [[unicode timestamp] 5]]]`
+	for name, c := range map[string]struct {
+		state string // what the original sends by itself
+		fetch func(p *wire.Peer)
+		want  string
+	}{
+		"the peer refuses": {good, func(p *wire.Peer) { p.Write(`[error 2 [unicode closed]]`) }, "closed"},
+		"no dictionary":    {good, func(p *wire.Peer) { p.Write(`[answer 2 [list]]`) }, "dictionary"},
+		"another type":     {good, func(p *wire.Peer) { p.Write(`[answer 2 [dictionary [[unicode text] [list]]]]`) }, "text"},
+		"a panic":          {good, func(p *wire.Peer) { p.Write(`[answer 2 [dictionary [[unicode text] [unicode panic]]]]`) }, "panicked"},
+		"it hangs up":      {good, func(p *wire.Peer) { p.Close() }, ""},
+		"no reference":     {`["test.Gazette" 7 [dictionary [[unicode publishedID] 12]]]`, nil, "remote"},
+		"no state":         {`["test.Gazette" 7 [list]]`, nil, "dictionary"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := &shelf{}
+			conn, p := client(t, gazettes(t, store))
+			d := flavors.WhenReady(conn.Root().CallRemote("get"))
+			p.Want(`[message 1 root get 1 [tuple] [dictionary]]`)
+			p.Write(`[answer 1 ` + c.state + `]`)
+			if c.fetch != nil {
+				p.Want(`[message 2 3 getStateToPublish 1 [tuple] [dictionary]]`)
+				c.fetch(p.Peer)
+			} else {
+				go p.drain()
+			}
+			_, err := result(t, d)
+			require.Error(t, err)
+			require.ErrorContains(t, err, c.want)
+			if c.fetch != nil && name != "it hangs up" {
+				go p.drain()
+			}
+		})
+	}
+}
+
+func TestWhenReadyOfSomethingElse(t *testing.T) {
+	v, err := flavors.WhenReady(actor.Succeeded(5)).Await(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 5, v)
+	_, err = flavors.WhenReady(actor.Failed(errPlain)).Await(t.Context())
+	require.ErrorIs(t, err, errPlain)
+	root := &tallies{}
+	s := newServer(t, root)
+	v, err = flavors.WhenReady(s.customer(tallyRegistry(t)).Root().CallRemote("get")).Await(t.Context())
+	require.NoError(t, err)
+	require.IsType(t, &flavors.Cached[tallyCopy]{}, v, "any other copy has its state from the beginning")
+}
+
+func TestAPublishedOriginalHasAnID(t *testing.T) {
+	root := &nameless{}
+	s := newServer(t, root)
+	_, err := flavors.Call[any](t.Context(), s.customer().Root(), "get")
+	require.ErrorContains(t, err, "PublishedID")
+}
+
+type nameless struct {
+	flavors.Root
+	page struct {
+		flavors.Publishable
+		X int `pb:"x"`
+	}
+}
+
+func (n *nameless) RemoteGet() any { return &n.page }
