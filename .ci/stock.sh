@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 listing=/usr/share/doc/twisted-doc/howto/listings/pb/pb1server.py
 
 twisted() { /usr/bin/python3 -c 'import twisted.spread.pb' 2>/dev/null; }
+buildbot() { [[ -x /usr/bin/buildbot && -x /usr/bin/buildbot-worker ]]; }
 compiler() { command -v "$(go env CC)" >/dev/null 2>&1 || command -v gcc >/dev/null 2>&1; }
 
 # server is true where one of these files exists.
@@ -16,6 +17,7 @@ server() { local path; for path in "$@"; do [[ -x $path ]] && return 0; done; re
 want=()
 twisted || want+=(python3-twisted)
 [[ -f $listing ]] || want+=(twisted-doc)
+buildbot || want+=(buildbot buildbot-worker)
 compiler || want+=(gcc libc6-dev)
 [[ ! -d cred/sqlstore ]] || server /usr/lib/postgresql/*/bin/initdb || want+=(postgresql)
 [[ ! -d cred/ldapstore ]] || server /usr/sbin/slapd || want+=(slapd ldap-utils)
