@@ -64,10 +64,30 @@ class Session:
         return 0 if luid is None else self.broker.localObjects[luid].refcount
 
 
+# What stock_client.py was told of certificates: files for pbs:// URLs.
+certificates = {"ca": None, "cert": None, "key": None}
+
+
+def tls_options(hostname):
+    """Trusts the authority of --ca, and shows the certificate of --cert if there is one."""
+    from twisted.internet import ssl
+
+    def read(name):
+        with open(certificates[name]) as file:
+            return file.read()
+
+    mine = None
+    if certificates["cert"]:
+        mine = ssl.PrivateCertificate.loadPEM(read("cert") + read("key"))
+    return ssl.optionsForClientTLS(hostname, trustRoot=ssl.Certificate.loadPEM(read("ca")), clientCertificate=mine)
+
+
 def dial(url):
     """Connects once more; the caller sees to the end of it."""
     factory = pb.PBClientFactory()
-    if url.scheme == "pb+unix":
+    if url.scheme == "pbs":
+        reactor.connectSSL(url.hostname, url.port, factory, tls_options("localhost"))
+    elif url.scheme == "pb+unix":
         reactor.connectUNIX(url.path, factory)
     else:
         reactor.connectTCP(url.hostname, url.port or pb.portno, factory)

@@ -1,8 +1,8 @@
 """Stock Twisted as a client that checks a conformance server, ours or stock's.
 
-    stock_client.py URL [--group NAME]... [--only NAME]... [--list]
+    stock_client.py URL [--group NAME]... [--only NAME]... [--ca FILE [--cert FILE --key FILE]] [--list]
 
-URL is pb://HOST:PORT or pb+unix:///PATH. Runs the checks of the groups named (all of them if none is) one
+URL is pb://HOST:PORT, pbs://HOST:PORT or pb+unix:///PATH. Runs the checks of the groups named (all of them if none is) one
 after the other, each on a connection of its own, and prints "ok NAME" or "FAIL NAME reason" for each, then
 "N ok, N failed". The exit code is 1 when one failed.
 """
@@ -15,12 +15,14 @@ from urllib.parse import urlsplit
 
 import checks_caches  # noqa: F401 (importing them registers them)
 import checks_calls  # noqa: F401
+import checks_contract  # noqa: F401
 import checks_failures  # noqa: F401
+import checks_hostile  # noqa: F401
 import checks_interop  # noqa: F401
 import checks_login  # noqa: F401
 import checks_references  # noqa: F401
 import checks_values  # noqa: F401
-from checking import Session, registered
+from checking import Session, certificates, registered
 from twisted.internet import defer, reactor
 
 
@@ -55,8 +57,11 @@ def main():
     parser.add_argument("url")
     parser.add_argument("--group", action="append", default=[])
     parser.add_argument("--only", action="append", default=[])
+    for name in certificates:
+        parser.add_argument("--" + name)
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
+    certificates.update({name: getattr(options, name) for name in certificates})
     groups = options.group or ["values", "calls", "references", "failures", "copies", "caches", "paging"]
     checks = [
         c
