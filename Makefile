@@ -39,7 +39,9 @@ bench: ## the benchmarks of every package
 
 .PHONY: interop
 interop: ## only the tests against stock Twisted; fails where it is missing
-	PB_REQUIRE_STOCK=1 go test -race -count=1 ./internal/stock/... ./internal/interop/...
+	@table=$$(mktemp); \
+	PB_REQUIRE_STOCK=1 PB_INTEROP_TABLE=$$table go test -race -count=1 ./internal/stock/... ./internal/interop/...; \
+	status=$$?; cat $$table; rm -f $$table; exit $$status
 	PB_REQUIRE_STOCK=1 go test -race -count=1 -run 'Stock|Golden|Interop' ./...
 
 .PHONY: cover
