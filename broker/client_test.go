@@ -115,7 +115,8 @@ func TestDialHonoursItsContext(t *testing.T) {
 		_, err := broker.Client(ctx, rt, here)
 		done <- err
 	}()
-	p.Write(`[pb none]`) // Now the client is in the middle of the negotiation.
+	offer := banana.AppendOffer(nil)
+	p.WriteBytes(offer[:len(offer)-1]) // Now the client is in the middle of the negotiation; with the last byte it would be through.
 	cancel(errPlain)
 	require.ErrorIs(t, <-done, errPlain)
 	_, _ = io.Copy(io.Discard, there) // What it may have sent of its choice is of no interest.
