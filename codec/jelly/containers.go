@@ -1,7 +1,9 @@
 package jelly
 
 import (
+	"reflect"
 	"slices"
+	"unsafe"
 
 	"github.com/perspectivebroker/pb/codec/banana"
 )
@@ -36,6 +38,10 @@ func (e *Encoder) sequence(word banana.Symbol, v []any) error {
 		return err
 	}
 	for i := range v {
+		if n, ok := v[i].(int); ok {
+			e.buf = banana.AppendInt(e.buf, int64(n))
+			continue
+		}
 		if err := e.value(v[i]); err != nil {
 			return underIndex(i, err)
 		}
@@ -160,6 +166,29 @@ func (e *Encoder) set(v any, word string, list []any) error {
 		if err := e.key(list[i]); err != nil {
 			return underIndex(i, err)
 		}
+	}
+	e.close()
+	return nil
+}
+
+var intsWord = typeWord(reflect.TypeFor[[]int]())
+
+// intList is list for what measurements and samples come as, without a box for each number.
+func (e *Encoder) intList(v []int) error {
+	if e.hashing {
+		return e.mustHash("list")
+	}
+	if cap(v) > 0 {
+		id := identity{at: unsafe.Pointer(unsafe.SliceData(v)), typ: intsWord, len: len(v)}
+		if met, err := e.meet(id); met || err != nil {
+			return err
+		}
+	}
+	if err := e.open(banana.SymList, len(v)); err != nil {
+		return err
+	}
+	for _, n := range v {
+		e.buf = banana.AppendInt(e.buf, int64(n))
 	}
 	e.close()
 	return nil

@@ -217,6 +217,8 @@ func (e *Encoder) value(v any) error {
 		return e.Bytes(x)
 	case []any:
 		return e.list(x)
+	case []int:
+		return e.intList(x)
 	case Tuple:
 		return e.tuple(x)
 	case *Dict:
