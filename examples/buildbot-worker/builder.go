@@ -21,7 +21,7 @@ type builder struct {
 	name   string
 	dir    string // absolute
 
-	running *protoactor.PID // the command; nil when there is none
+	running *protoactor.PID // the command that can be interrupted; nil when there is none
 }
 
 // Receive implements protoactor.Actor.
@@ -106,6 +106,12 @@ func (b *builder) start(ctx protoactor.Context, c *command) {
 		ctx.Send(b.running, forget{})
 	}
 	props := b.worker.rt.Props(func() protoactor.Actor { return c })
-	b.running = ctx.SpawnPrefix(props, "command-")
-	ctx.Watch(b.running)
+	pid := ctx.SpawnPrefix(props, "command-")
+	if _, atOnce := c.job.(*fileJob); atOnce {
+		// Masters ask several such questions at a time: a stock worker has answered the first before it reads the next.
+		b.running = nil
+		return
+	}
+	b.running = pid
+	ctx.Watch(pid)
 }

@@ -1,0 +1,196 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/cred"
+	"github.com/perspectivebroker/pb/flavors"
+)
+
+// patience is how long a test waits for what must come.
+const patience = 30 * time.Second
+
+// testMaster is a master in Go, for what a stock one cannot be brought to do.
+type testMaster struct {
+	t        testing.TB
+	url      string
+	base     string
+	sessions chan *testAvatar
+	ended    chan error // the worker's
+	ln       *broker.Listener
+}
+
+// testAvatar is what the worker gets for its login.
+type testAvatar struct {
+	flavors.Avatar
+	mind       *flavors.RemoteReference
+	info       map[string]any
+	builders   map[string]*flavors.RemoteReference
+	keepalives chan struct{}
+	asked      chan struct{}
+}
+
+func (a *testAvatar) PerspectiveKeepalive() {
+	select {
+	case a.keepalives <- struct{}{}:
+	default:
+	}
+}
+
+func (a *testAvatar) PerspectiveShutdown() { close(a.asked) }
+
+// newTestMaster also runs a worker that attaches to it.
+func newTestMaster(t testing.TB, flags ...string) *testMaster {
+	m := &testMaster{t: t, base: t.TempDir(), sessions: make(chan *testAvatar, 10), ended: make(chan error, 1)}
+	rt, err := actor.NewRuntime()
+	require.NoError(t, err)
+	users, err := cred.NewInMemory(map[string]cred.Entry{"w": cred.Plaintext("sesame")})
+	require.NoError(t, err)
+	realm := cred.RealmFunc[*flavors.RemoteReference, *testAvatar](m.requestAvatar)
+	portal, err := cred.NewPortal[*flavors.RemoteReference, *testAvatar](realm, users)
+	require.NoError(t, err)
+	m.ln, err = broker.Listen(rt, "pb://127.0.0.1:0", broker.LoginRoot(portal))
+	require.NoError(t, err)
+	m.url = m.ln.URL()
+	ctx, stop := context.WithCancel(context.Background())
+	go func() {
+		m.ended <- run(ctx, append([]string{"-master", m.url, "-name", "w", "-password", "sesame", "-basedir", m.base}, flags...))
+		close(m.ended)
+	}()
+	t.Cleanup(func() {
+		stop()
+		assert.NoError(t, <-m.ended)
+		end, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		assert.NoError(t, rt.Close(end))
+	})
+	return m
+}
+
+func (m *testMaster) requestAvatar(ctx context.Context, _ cred.AvatarID, mind *flavors.RemoteReference) (*testAvatar, func(), error) {
+	a := &testAvatar{mind: mind, keepalives: make(chan struct{}, 1), asked: make(chan struct{})}
+	var err error
+	if _, err = flavors.Call[any](ctx, mind, "print", flavors.Kw{"message": "hello"}); err != nil {
+		return nil, nil, err
+	}
+	if a.info, err = flavors.Call[map[string]any](ctx, mind, "getWorkerInfo"); err != nil {
+		return nil, nil, err
+	}
+	wanted := []any{jelly.Tuple{"one", "dir-one"}, jelly.Tuple{[]byte("two"), "dir-two"}}
+	if a.builders, err = flavors.Call[map[string]*flavors.RemoteReference](ctx, mind, "setBuilderList", wanted); err != nil {
+		return nil, nil, err
+	}
+	m.sessions <- a
+	return a, func() {}, nil
+}
+
+func (m *testMaster) session() *testAvatar {
+	m.t.Helper()
+	select {
+	case a := <-m.sessions:
+		return a
+	case <-time.After(patience):
+		m.t.Fatal("the worker does not attach")
+		return nil
+	}
+}
+
+// observer is where a command reports to.
+type observer struct {
+	flavors.Referenceable
+	texts map[string]*bytes.Buffer
+	facts map[string]any
+	heard chan struct{} // a signal for every update
+	done  chan error
+}
+
+func newObserver() *observer {
+	return &observer{texts: map[string]*bytes.Buffer{}, facts: map[string]any{}, heard: make(chan struct{}, 1), done: make(chan error, 1)}
+}
+
+func (o *observer) RemoteUpdate(updates [][]any) {
+	for _, u := range updates {
+		for key, value := range u[0].(*jelly.Dict).All() {
+			name, text := key.(string), value
+			if log, ok := value.(jelly.Tuple); ok && name == "log" {
+				name, text = log[0].(string), log[1]
+			}
+			if s, ok := text.(string); ok {
+				if o.texts[name] == nil {
+					o.texts[name] = &bytes.Buffer{}
+				}
+				o.texts[name].WriteString(s)
+				continue
+			}
+			o.facts[name] = value
+		}
+	}
+	select {
+	case o.heard <- struct{}{}:
+	default:
+	}
+}
+
+func (o *observer) RemoteComplete(failed any) {
+	if failed == nil {
+		o.done <- nil
+		return
+	}
+	o.done <- flavors.FailureFrom(failed)
+}
+
+func (o *observer) text(name string) string {
+	if o.texts[name] == nil {
+		return ""
+	}
+	return o.texts[name].String()
+}
+
+// start has a builder begin a command.
+func (a *testAvatar) start(t testing.TB, builder, command string, args map[string]any) (*observer, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	o := newObserver()
+	_, err := flavors.Call[any](ctx, a.builders[builder], "startCommand", o, "7", command, args)
+	return o, err
+}
+
+// do has builder "one" carry out a command to its end.
+func (a *testAvatar) do(t testing.TB, command string, args map[string]any) (*observer, error) {
+	t.Helper()
+	o, err := a.start(t, "one", command, args)
+	require.NoError(t, err)
+	return o, o.await(t)
+}
+
+func (o *observer) await(t testing.TB) error {
+	t.Helper()
+	select {
+	case err := <-o.done:
+		return err
+	case <-time.After(patience):
+		t.Fatal("the command does not end")
+		return nil
+	}
+}
+
+func sh(line string, more ...any) map[string]any {
+	args := map[string]any{"command": line, "workdir": "build", "logEnviron": false}
+	for i := 0; i < len(more); i += 2 {
+		args[fmt.Sprint(more[i])] = more[i+1]
+	}
+	return args
+}

@@ -1,0 +1,229 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/flavors"
+)
+
+func TestWhatTheWorkerSaysOfItself(t *testing.T) {
+	m := newTestMaster(t)
+	a := m.session()
+	assert.Equal(t, m.base, a.info["basedir"])
+	assert.Equal(t, "posix", a.info["system"])
+	assert.Equal(t, version, a.info["version"])
+	assert.NotNil(t, a.info["numcpus"])
+	versions, ok := a.info["worker_commands"].(*jelly.Dict)
+	require.True(t, ok)
+	got, _ := versions.GetName("shell")
+	assert.Equal(t, commandVersion, got)
+	assert.DirExists(t, filepath.Join(m.base, "dir-one"))
+	assert.Len(t, a.builders, 2)
+}
+
+func TestShellCommands(t *testing.T) {
+	a := newTestMaster(t).session()
+	t.Setenv("PB_OWN", "own")
+	for name, c := range map[string]struct {
+		args                   map[string]any
+		stdout, stderr, header string
+		rc                     int64
+	}{
+		"streams":     {args: sh("echo out; echo err >&2; exit 3"), stdout: "out\n", stderr: "err\n", rc: 3, header: "\nelapsedTime="},
+		"secrets":     {args: sh("", "command", []any{"echo", jelly.Tuple{"obfuscated", "real", "XXX"}}), stdout: "real\n", header: "echo XXX\n"},
+		"environment": {args: sh("echo $A-$B-${PB_OWN-gone}", "env", map[string]any{"A": []any{"x", "y"}, "B": "<${PB_OWN}>", "PB_OWN": nil}), stdout: "x:y-<own>-gone\n"},
+		"input":       {args: sh("cat", "initial_stdin", "typed\n"), stdout: "typed\n"},
+		"no input":    {args: sh("cat; echo done"), stdout: "done\n"},
+		"terminal":    {args: sh("test -t 0 && test -t 1 && echo yes", "usePTY", true), stdout: "yes\n", header: "using PTY: True"},
+		"unwanted":    {args: sh("echo a; echo b >&2", "want_stderr", 0), stdout: "a\n"},
+		"not there":   {args: sh("", "command", []any{"no-such-program"}), stderr: "cannot run no-such-program", rc: 1},
+		"silent":      {args: sh("echo x; sleep 600", "timeout", 0.2), stdout: "x\n", rc: -1, header: "command timed out: 0.2 seconds without output running b'echo x; sleep 600', attempting to kill"},
+		"too long":    {args: sh("while true; do echo -n; sleep 0.05; done", "maxTime", 0.2), rc: -1, header: "command timed out: 0.2 seconds elapsed"},
+		"stubborn":    {args: sh("trap '' TERM; sleep 600; sleep 600", "maxTime", 0.2, "sigtermTime", 0.2), rc: -1, header: "process killed by signal 9"},
+		"polite":      {args: sh("trap 'echo bye; exit 0' TERM; while true; do sleep 0.05; done", "maxTime", 0.3, "sigtermTime", 20), stdout: "bye\n", rc: -1},
+		"outlived":    {args: sh("setsid sleep 30 & echo $$", "timeout", 0.2), rc: -1, header: "attempting to kill"},
+		"log file":    {args: sh("echo logged > l.log", "logfiles", map[string]any{"l": map[string]any{"filename": "l.log", "follow": true}})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, err := a.do(t, "shell", c.args)
+			require.NoError(t, err)
+			assert.Equal(t, c.rc, o.facts["rc"])
+			if c.stdout != "" {
+				assert.Equal(t, c.stdout, o.text("stdout"))
+			}
+			assert.True(t, strings.HasPrefix(o.text("stderr"), c.stderr), o.text("stderr"))
+			assert.Contains(t, o.text("header"), c.header)
+			if name == "log file" {
+				assert.Equal(t, "logged\n", o.text("l"))
+			}
+		})
+	}
+}
+
+func TestInterrupt(t *testing.T) {
+	a := newTestMaster(t).session()
+	o, err := a.start(t, "one", "shell", sh("echo begun; sleep 600"))
+	require.NoError(t, err)
+	_, err = flavors.Call[any](t.Context(), a.builders["one"], "interruptCommand", "7", "enough")
+	require.NoError(t, err)
+	require.NoError(t, o.await(t))
+	assert.Equal(t, int64(-1), o.facts["rc"])
+	assert.Contains(t, o.text("header"), "command interrupted, attempting to kill")
+	_, err = flavors.Call[any](t.Context(), a.builders["one"], "interruptCommand", "7", "there is none")
+	assert.NoError(t, err)
+}
+
+func TestWhatIsWrongIsSaidAtOnce(t *testing.T) {
+	a := newTestMaster(t).session()
+	for name, c := range map[string]struct {
+		command string
+		args    map[string]any
+		want    *flavors.Exception
+	}{
+		"unknown":       {"dance", nil, errUnknownCommand},
+		"missing":       {"shell", map[string]any{"command": "x"}, flavors.ValueError},
+		"not a command": {"shell", map[string]any{"command": 5, "workdir": "x"}, flavors.TypeError},
+		"empty":         {"shell", map[string]any{"command": []any{}, "workdir": "x"}, flavors.ValueError},
+		"no signal":     {"shell", sh("x", "interruptSignal", "BOO"), flavors.ValueError},
+		"no seconds":    {"shell", sh("x", "timeout", "long"), flavors.TypeError},
+		"bad env":       {"shell", sh("x", "env", map[string]any{"A": 5}), flavors.RuntimeError},
+		"no block size": {"uploadFile", map[string]any{"workdir": "x", "workersrc": "x", "writer": nil, "blocksize": 0}, flavors.ValueError},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := c.args
+			if args == nil {
+				args = map[string]any{}
+			}
+			_, err := a.start(t, "one", c.command, args)
+			assert.True(t, errors.Is(err, c.want), "%v", err)
+		})
+	}
+	_, err := flavors.Call[any](t.Context(), a.builders["one"], "startCommand", 1)
+	assert.True(t, errors.Is(err, flavors.TypeError), "%v", err)
+	_, err = flavors.Call[any](t.Context(), a.builders["one"], "fly")
+	assert.True(t, errors.Is(err, flavors.NoSuchMethod), "%v", err)
+}
+
+// A command that blows up is told as its failure; the next one runs.
+func TestAPanicIsOneCommandsFailure(t *testing.T) {
+	a := newTestMaster(t).session()
+	other, err := a.start(t, "two", "shell", sh("sleep 0.3; echo unharmed"))
+	require.NoError(t, err)
+	_, err = a.do(t, "uploadFile", map[string]any{"workdir": "x", "workersrc": "x", "writer": nil, "blocksize": 1}) // to nobody
+	assert.True(t, errors.Is(err, flavors.RuntimeError), "%v", err)
+	o, err := a.do(t, "shell", sh("echo next"))
+	require.NoError(t, err)
+	assert.Equal(t, "next\n", o.text("stdout"))
+	require.NoError(t, other.await(t))
+	assert.Equal(t, "unharmed\n", other.text("stdout"))
+}
+
+// When the master has gone its commands are killed, and the worker comes back.
+func TestAMasterThatVanishes(t *testing.T) {
+	m := newTestMaster(t)
+	a := m.session()
+	mark := filepath.Join(m.base, "pid")
+	_, err := a.start(t, "one", "shell", sh("echo $$ > "+mark+".new; mv "+mark+".new "+mark+"; sleep 600"))
+	require.NoError(t, err)
+	var pid int
+	require.Eventually(t, func() bool {
+		text, err := os.ReadFile(mark)
+		if err != nil {
+			return false
+		}
+		pid, err = strconv.Atoi(strings.TrimSpace(string(text)))
+		return err == nil
+	}, patience, 10*time.Millisecond)
+	for _, c := range m.ln.Conns() {
+		c.Abort(errors.New("the test pulls the cable"))
+	}
+	assert.Eventually(t, func() bool { return syscall.Kill(-pid, 0) != nil }, patience, 10*time.Millisecond, "the process lives on")
+	o, err := m.session().do(t, "shell", sh("echo again"))
+	require.NoError(t, err)
+	assert.Equal(t, "again\n", o.text("stdout"))
+}
+
+func TestShutdownByTheMaster(t *testing.T) {
+	m := newTestMaster(t, "-keepalive", "10ms")
+	a := m.session()
+	select {
+	case <-a.keepalives:
+	case <-time.After(patience):
+		t.Fatal("there is no sign of life")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	_, err := flavors.Call[any](ctx, a.mind, "shutdown")
+	assert.NoError(t, err, "the answer comes before the end")
+	select {
+	case err := <-m.ended:
+		assert.NoError(t, err)
+	case <-ctx.Done():
+		t.Fatal("the worker does not end")
+	}
+}
+
+// Builders come and go; the directories stay.
+func TestBuilderList(t *testing.T) {
+	m := newTestMaster(t)
+	a := m.session()
+	o, err := a.start(t, "two", "shell", sh("echo begun; sleep 600"))
+	require.NoError(t, err)
+	list := func(wanted ...any) map[string]*flavors.RemoteReference {
+		faces, err := flavors.Call[map[string]*flavors.RemoteReference](t.Context(), a.mind, "setBuilderList", wanted)
+		require.NoError(t, err)
+		return faces
+	}
+	faces := list(jelly.Tuple{"one", "dir-one"}, jelly.Tuple{"three", "dir-three"})
+	assert.Same(t, a.builders["one"], faces["one"])
+	assert.True(t, errors.Is(o.await(t), flavors.RuntimeError), "a builder that goes gives up its command")
+	moved := list(jelly.Tuple{"one", "elsewhere"})
+	assert.NotSame(t, a.builders["one"], moved["one"])
+	assert.DirExists(t, filepath.Join(m.base, "elsewhere"))
+	assert.DirExists(t, filepath.Join(m.base, "dir-two"))
+}
+
+func TestQuestionsAreAnsweredSideBySide(t *testing.T) {
+	m := newTestMaster(t)
+	a := m.session()
+	require.NoError(t, os.WriteFile(filepath.Join(m.base, "dir-one", "f"), []byte("four"), 0o640))
+	var asked []*observer
+	for _, q := range []struct {
+		command string
+		args    map[string]any
+	}{
+		{"glob", map[string]any{"path": "*"}}, {"listdir", map[string]any{"dir": ""}}, {"stat", map[string]any{"file": "f"}},
+		{"stat", map[string]any{"file": "nothing"}}, {"mkdir", map[string]any{"dir": "f/x"}}, {"mkdir", map[string]any{"dir": "d/e"}},
+		{"rmfile", map[string]any{"path": "nothing"}},
+	} {
+		o, err := a.start(t, "one", q.command, q.args)
+		require.NoError(t, err)
+		asked = append(asked, o)
+	}
+	for i, rc := range []syscall.Errno{0, 0, 0, syscall.ENOENT, syscall.ENOTDIR, 0, syscall.ENOENT} {
+		require.NoError(t, asked[i].await(t))
+		assert.Equal(t, int64(rc), asked[i].facts["rc"], i)
+	}
+	assert.Contains(t, asked[0].facts["files"], filepath.Join(m.base, "dir-one", "f"))
+	assert.Contains(t, asked[1].facts["files"], "f")
+	stat, ok := asked[2].facts["stat"].(jelly.Tuple)
+	require.True(t, ok)
+	assert.Len(t, stat, 10)
+	assert.Equal(t, int64(4), stat[6])
+	assert.Equal(t, "stat: No such file or directory: "+filepath.Join(m.base, "dir-one", "nothing")+"\n", asked[3].text("header"))
+	assert.DirExists(t, filepath.Join(m.base, "dir-one", "d", "e"))
+}
