@@ -153,7 +153,11 @@ func (i *identity) attached(c flavors.Conn, key cred.Key, mind *flavors.RemoteRe
 // object of ours that the perspective may call, or nil. The connection keeps the perspective as it keeps an avatar, until [Conn.Logout].
 // errors.Is(err, flavors.UnauthorizedLogin) says that the keyring does not have the key.
 func (c *Conn) Attach(ctx context.Context, identity *flavors.RemoteReference, key cred.Key, mind any) (*flavors.RemoteReference, error) {
-	return c.avatar(ctx, identity, "attach", key.Service, key.Perspective, mind)
+	perspective, err := c.callForAvatar(ctx, identity, "attach", key.Service, key.Perspective, mind)
+	if err != nil {
+		return nil, fmt.Errorf("attaching %s: %w", key, err)
+	}
+	return perspective, nil
 }
 
 // Keyring asks an identity what it can be attached to.

@@ -104,14 +104,23 @@ func (c *Conn) Logout(avatar *flavors.RemoteReference) {
 	}
 }
 
-// avatar makes the call that answers with one, and keeps it.
+// avatar makes the call of a login.
 func (c *Conn) avatar(ctx context.Context, on *flavors.RemoteReference, method string, args ...any) (*flavors.RemoteReference, error) {
-	avatar, err := flavors.Call[*flavors.RemoteReference](ctx, on, method, args...)
+	avatar, err := c.callForAvatar(ctx, on, method, args...)
 	if err != nil {
 		return nil, fmt.Errorf("logging in: %w", err)
 	}
+	return avatar, nil
+}
+
+// callForAvatar makes a call that answers with an avatar, and keeps it.
+func (c *Conn) callForAvatar(ctx context.Context, on *flavors.RemoteReference, method string, args ...any) (*flavors.RemoteReference, error) {
+	avatar, err := flavors.Call[*flavors.RemoteReference](ctx, on, method, args...)
+	if err != nil {
+		return nil, err
+	}
 	if avatar == nil {
-		return nil, fmt.Errorf("logging in: %w", &ProtocolError{Command: "answer", What: "the answer to a login is a reference to the avatar"})
+		return nil, &ProtocolError{Command: "answer", What: "the answer to " + method + " is a reference to the avatar"}
 	}
 	c.avatars.Lock()
 	defer c.avatars.Unlock()
