@@ -174,4 +174,3 @@ func ExampleNewPipeListener() {
 	fmt.Println(flavors.Call[int](ctx, conn.Root(), "deposit", 7))
 	// Output: 7 <nil>
 }
-
