@@ -1,0 +1,224 @@
+package broker_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"runtime"
+	"testing"
+	"testing/iotest"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// library sends pages to whoever asks, and takes some.
+type library struct {
+	flavors.Root
+	book   []byte
+	broken error
+	sent   *actor.Deferred     // of the last SendPages
+	taken  *flavors.PageReader // of the last Deposit
+	more   chan struct{}
+}
+
+func (l *library) RemotePage(collector *flavors.RemoteReference, size int) *actor.Deferred {
+	return flavors.SendPages(collector, flavors.NewStringPager(l.book, size))
+}
+
+func (l *library) RemoteBroken(collector *flavors.RemoteReference) *actor.Deferred {
+	return flavors.SendPages(collector, flavors.NewFilePager(io.MultiReader(bytes.NewReader(l.book), iotest.ErrReader(l.broken)), 1000))
+}
+
+func (l *library) RemoteEndless(collector *flavors.RemoteReference) {
+	l.sent = flavors.SendPages(collector, endless{})
+	close(l.more)
+}
+
+func (l *library) RemoteWritten(inv *flavors.Invocation, collector *flavors.RemoteReference, size int) *actor.Deferred {
+	d := actor.NewDeferred(inv.Conn().Runtime())
+	inv.Conn().Runtime().Go("writing a book", func() {
+		w := flavors.NewPageWriter(inv.Context(), collector, size, nil)
+		_, err := w.Write(l.book)
+		d.Complete(nil, errors.Join(err, w.Close()))
+	})
+	return d
+}
+
+// RemoteDeposit gives the caller a collector to write to.
+func (l *library) RemoteDeposit(limit int) any {
+	l.taken = flavors.NewPageReader(limit)
+	return l.taken.Collector()
+}
+
+// endless pages never end.
+type endless struct{}
+
+func (endless) NextPage() (any, error) { return make([]byte, 50_000), nil }
+
+func visit(t *testing.T, l *library) *broker.Conn {
+	t.Helper()
+	rt := newRuntime(t)
+	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", l)
+	require.NoError(t, err)
+	conn, err := broker.Dial(t.Context(), newRuntime(t), ln.URL())
+	require.NoError(t, err)
+	return conn
+}
+
+func book(size int) []byte {
+	b := make([]byte, size)
+	for i := range b {
+		b[i] = byte(i % 251)
+	}
+	return b
+}
+
+func TestGetAllPagesJoinsToTheWhole(t *testing.T) {
+	for _, test := range []struct{ size, page, pages int }{{0, 10, 0}, {1, 10, 1}, {20, 10, 2}, {21, 10, 3}, {3 << 20, 0, 96}} {
+		conn := visit(t, &library{book: book(test.size)})
+		pages, err := flavors.GetAllPages(t.Context(), conn.Root(), "page", test.page)
+		require.NoError(t, err)
+		var whole []byte
+		for _, p := range pages {
+			whole = append(whole, p.([]byte)...)
+		}
+		assert.Len(t, pages, test.pages)
+		assert.True(t, bytes.Equal(book(test.size), whole))
+	}
+}
+
+func TestPagesThatFailAreAnErrorOnBothSides(t *testing.T) {
+	conn := visit(t, &library{book: book(5000), broken: errors.New("the shelf fell")})
+	_, err := flavors.GetAllPages(t.Context(), conn.Root(), "broken")
+	require.ErrorContains(t, err, "the shelf fell")
+	_, err = flavors.GetAllPages(t.Context(), conn.Root(), "nothing")
+	require.ErrorIs(t, err, flavors.NoSuchMethod)
+	got, err := io.ReadAll(flavors.ReadPages(t.Context(), conn.Root(), "broken"))
+	require.ErrorContains(t, err, "the shelf fell")
+	assert.LessOrEqual(t, len(got), 5000)
+}
+
+func TestReadPagesReadsWhatAWriterWrites(t *testing.T) {
+	for _, method := range []string{"page", "written"} {
+		conn := visit(t, &library{book: book(2_000_001)})
+		r := flavors.ReadPages(t.Context(), conn.Root(), method, 1000)
+		require.NoError(t, iotest.TestReader(r, book(2_000_001)), method)
+		require.NoError(t, r.Close())
+	}
+}
+
+func TestCancellingEndsEndlessPages(t *testing.T) {
+	l := &library{more: make(chan struct{})}
+	conn := visit(t, l)
+	r := flavors.ReadPages(t.Context(), conn.Root(), "endless")
+	_, err := io.ReadFull(r, make([]byte, 100_000))
+	require.NoError(t, err)
+	<-l.more
+	l.sent.Cancel()
+	_, err = result(t, l.sent)
+	require.ErrorIs(t, err, actor.ErrCancelled)
+	_, err = io.Copy(io.Discard, r)
+	require.ErrorContains(t, err, "ended its paging early")
+	assert.Positive(t, r.Received())
+}
+
+func TestTheEndOfItsContextEndsTheReading(t *testing.T) {
+	conn := visit(t, &library{more: make(chan struct{})})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	r := flavors.ReadPages(ctx, conn.Root(), "endless")
+	enough := errors.New("enough")
+	cancel(enough)
+	_, err := io.Copy(io.Discard, r)
+	require.ErrorIs(t, err, enough)
+
+	r = flavors.ReadPages(t.Context(), conn.Root(), "endless")
+	conn.Abort(nil)
+	_, err = io.Copy(io.Discard, r)
+	require.ErrorIs(t, err, flavors.ConnectionLost)
+}
+
+// deposit opens a collector of the library's to write to.
+func deposit(t *testing.T, conn *broker.Conn, limit int) *flavors.RemoteReference {
+	t.Helper()
+	c, err := flavors.Call[*flavors.RemoteReference](t.Context(), conn.Root(), "deposit", limit)
+	require.NoError(t, err)
+	return c
+}
+
+func TestAWriterIsHeldUpByASlowReader(t *testing.T) {
+	const size, limit = 16 << 20, 1 << 20
+	l := &library{}
+	conn := visit(t, l)
+	collector := deposit(t, conn, limit)
+	written := make(chan error, 1)
+	go func() {
+		w := flavors.NewPageWriter(t.Context(), collector, 0, nil)
+		_, err := io.Copy(w, io.LimitReader(zeros{}, size))
+		written <- errors.Join(err, w.Close())
+	}()
+	total, most := int64(0), int64(0)
+	buf := make([]byte, 10_000)
+	for {
+		n, err := l.taken.Read(buf)
+		total += int64(n)
+		most = max(most, l.taken.Received()-total)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.NoError(t, err)
+		runtime.Gosched()
+	}
+	require.NoError(t, <-written)
+	assert.EqualValues(t, size, total)
+	assert.LessOrEqual(t, most, int64(limit+9*flavors.DefaultPageSize), "what waits to be read is bounded")
+}
+
+func TestAWriterLearnsThatNobodyReads(t *testing.T) {
+	l := &library{}
+	conn := visit(t, l)
+	w := flavors.NewPageWriter(t.Context(), deposit(t, conn, 0), 100, nil)
+	require.NoError(t, l.taken.Close())
+	_, err := io.Copy(w, zeros{})
+	require.ErrorContains(t, err, "nobody reads any more")
+	require.Error(t, w.Close())
+	_, err = w.Write([]byte("more"))
+	require.ErrorIs(t, err, flavors.ErrPagingEnded)
+	require.NoError(t, w.Close(), "closing twice is harmless")
+}
+
+func TestAWriterSaysWhyItEndsEarly(t *testing.T) {
+	l := &library{}
+	conn := visit(t, l)
+	last := int64(0)
+	w := flavors.NewPageWriter(t.Context(), deposit(t, conn, 0), 100, func(written int64) { last = written })
+	_, err := w.Write(book(250))
+	require.NoError(t, err)
+	assert.EqualValues(t, 200, last)
+	w.CloseWithError(errors.New("out of ink"))
+	got, err := io.ReadAll(l.taken)
+	require.ErrorContains(t, err, "out of ink")
+	assert.Equal(t, book(200), got)
+}
+
+func TestAWriterHonoursItsContext(t *testing.T) {
+	l := &library{}
+	conn := visit(t, l)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	w := flavors.NewPageWriter(ctx, deposit(t, conn, 1000), 500, func(written int64) {
+		if written == 4000 {
+			cancel(errors.New("time to go"))
+		}
+	})
+	_, err := io.Copy(w, zeros{})
+	require.ErrorContains(t, err, "time to go")
+}
+
+// zeros reads as nothing but.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }

@@ -1,0 +1,183 @@
+package flavors
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/perspectivebroker/pb/actor"
+)
+
+// DefaultPageBuffer is how many bytes a [PageReader] keeps that were not read yet.
+const DefaultPageBuffer = 4 << 20
+
+// PageReader is a page collector to be read from: an io.ReadCloser. Who sends with answers, as [PageWriter] does, is held up while more
+// than its buffer waits to be read. Stock pagers cannot be held up; when they are more than the buffer and a half ahead, reading fails.
+type PageReader struct {
+	collector *pageSink
+}
+
+// pageSink is the collector behind a PageReader. Its fields belong to whoever has the lock: pages come in its actor's turn, the reader
+// is a goroutine.
+type pageSink struct {
+	Referenceable
+	limit int
+
+	mu      sync.Mutex
+	pages   [][]byte
+	waiting int               // bytes in pages
+	total   int64             // bytes that came
+	held    []*actor.Deferred // answers that wait for room
+	err     error             // io.EOF behind the last page
+	changed chan struct{}     // closed and replaced when there is something to read
+	stop    []func() bool     // what is watched for a reason to end
+}
+
+// NewPageReader makes a collector that keeps at most limit bytes, [DefaultPageBuffer] where limit is not positive.
+func NewPageReader(limit int) *PageReader {
+	if limit <= 0 {
+		limit = DefaultPageBuffer
+	}
+	return &PageReader{&pageSink{limit: limit, changed: make(chan struct{})}}
+}
+
+// Collector is what is given to the peer as an argument.
+func (r *PageReader) Collector() any { return r.collector }
+
+// ReadPages calls a method of the peer's that expects a page collector as its first argument, and gives what it sends to be read. The
+// end of ctx, of the connection or a failure of the method ends the reading with an error. Close it in any case.
+func ReadPages(ctx context.Context, ref *RemoteReference, method string, args ...any) *PageReader {
+	r := NewPageReader(0)
+	call := ref.CallRemote(method, append([]any{r.collector}, args...)...)
+	call.OnComplete(func(_ any, err error) {
+		if err != nil {
+			r.collector.end(fmt.Errorf("the pages of %s: %w", method, err))
+		}
+	})
+	r.collector.endWith(ctx, func(cause error) error { return cause })
+	r.collector.endWith(ref.Conn().Context(), func(cause error) error { return ConnectionLost.Wrap(cause) })
+	return r
+}
+
+// RemoteGotPage takes a page, and answers when there is room for the next.
+func (s *pageSink) RemoteGotPage(inv *Invocation, page []byte) (*actor.Deferred, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return nil, PBError.Errorf("nobody reads any more: %w", s.err)
+	}
+	if len(page) > 0 {
+		s.pages = append(s.pages, page)
+	}
+	s.waiting += len(page)
+	s.total += int64(len(page))
+	if !inv.WantsAnswer() && s.waiting > s.limit+s.limit/2+len(page) {
+		s.endLocked(fmt.Errorf("flavors: the peer's pages come faster than they are read, and it cannot be held up: more than %d bytes wait", s.waiting))
+	}
+	s.signalLocked()
+	if s.waiting <= s.limit {
+		return nil, nil
+	}
+	d := actor.NewDeferred(inv.Conn().Runtime())
+	s.held = append(s.held, d)
+	return d, nil
+}
+
+// RemoteEndedPaging comes behind the last page.
+func (s *pageSink) RemoteEndedPaging() { s.end(io.EOF) }
+
+// RemotePagingFailed comes in its place.
+func (s *pageSink) RemotePagingFailed(text string) {
+	s.end(PBError.Errorf("the peer ended its paging early: %s", text))
+}
+
+// endWith ends the reading with a context.
+func (s *pageSink) endWith(ctx context.Context, why func(cause error) error) {
+	stop := context.AfterFunc(ctx, func() { s.end(why(context.Cause(ctx))) })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		stop()
+		return
+	}
+	s.stop = append(s.stop, stop)
+}
+
+func (s *pageSink) end(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.endLocked(err)
+}
+
+func (s *pageSink) endLocked(err error) {
+	if s.err == nil {
+		s.err = err
+		for _, stop := range s.stop {
+			stop()
+		}
+		s.stop = nil
+		s.signalLocked()
+		s.answerLocked()
+	}
+}
+
+func (s *pageSink) signalLocked() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+func (s *pageSink) answerLocked() {
+	for _, d := range s.held {
+		d.Complete(nil, nil)
+	}
+	s.held = nil
+}
+
+// Read implements io.Reader. It waits for pages and returns what came before an error first.
+func (r *PageReader) Read(p []byte) (int, error) {
+	s := r.collector
+	for {
+		s.mu.Lock()
+		if len(s.pages) > 0 {
+			n := copy(p, s.pages[0])
+			s.takeLocked(n)
+			s.mu.Unlock()
+			return n, nil
+		}
+		err, changed := s.err, s.changed
+		s.mu.Unlock()
+		if err != nil || len(p) == 0 {
+			return 0, err
+		}
+		<-changed
+	}
+}
+
+func (s *pageSink) takeLocked(n int) {
+	s.waiting -= n
+	if s.pages[0] = s.pages[0][n:]; len(s.pages[0]) == 0 {
+		s.pages[0] = nil
+		s.pages = s.pages[1:]
+	}
+	if s.waiting <= s.limit/2 {
+		s.answerLocked()
+	}
+}
+
+// Received is how many bytes have come so far, for those who show progress.
+func (r *PageReader) Received() int64 {
+	r.collector.mu.Lock()
+	defer r.collector.mu.Unlock()
+	return r.collector.total
+}
+
+// Close ends the reading. A sender that asks for answers learns of it.
+func (r *PageReader) Close() error {
+	s := r.collector
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.endLocked(ErrPagingEnded)
+	s.pages, s.waiting = nil, 0
+	return nil
+}
