@@ -16,6 +16,11 @@ import (
 // soakBuilds is how many builds a worker must bear without growing.
 const soakBuilds = 1000
 
+// registryGrowth is what the registries of the two actor systems may take meanwhile: upstream's consists of 32,768 maps, each of which gets
+// its memory, some 300 bytes, when the first actor whose name falls to it is spawned, and keeps it when the actor has gone. So
+// a young process grows a little with every actor, up to 10 MiB; what is registered does not.
+const registryGrowth = 4 << 20
+
 // TestSoak gives the worker build after build, from a master in Go in the same process: a stock one takes seconds for each. What it
 // measures is the heap of both.
 func TestSoak(t *testing.T) {
@@ -49,6 +54,6 @@ func TestSoak(t *testing.T) {
 			t.Logf("build %4d: heap %5d KiB, %6d objects, %3d goroutines", build, late.HeapAlloc>>10, late.HeapObjects, runtime.NumGoroutine())
 		}
 	}
-	assert.Less(t, late.HeapAlloc, early.HeapAlloc+1<<20, "it grows")
+	assert.Less(t, late.HeapAlloc, early.HeapAlloc+registryGrowth, "it grows")
 	assert.Less(t, runtime.NumGoroutine(), goroutines+20, "goroutines are left")
 }
