@@ -50,12 +50,10 @@ func (c *client) talk(ctx context.Context, rt *actor.Runtime, url string) error 
 	if c.stay {
 		select {
 		case <-ctx.Done():
+			return nil // Interrupted; the runtime closes the connection.
 		case <-conn.Done():
 			return fmt.Errorf("the server has gone: %w", context.Cause(conn.Context()))
 		}
-	}
-	if ctx.Err() != nil {
-		return nil // Interrupted; the runtime closes the connection.
 	}
 	// What we were told before the answer came waits in the mind's mailbox, in front of this.
 	_, err = mind.Do(func() {}).Await(ctx)
