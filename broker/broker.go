@@ -43,6 +43,7 @@ type broker struct {
 	grace    *time.Timer // of the oldest dying export; nil while there is none
 	alive    *time.Timer // for the next look whether the peer is there; nil without keepalive
 	asked    int64       // when the peer was last asked, in Unix nanoseconds
+	fatal    error       // ends the connection after the command at hand
 	unknown  int         // commands that were not understood
 }
 

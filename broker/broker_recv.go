@@ -36,6 +36,9 @@ func (b *broker) work(ctx protoactor.Context) {
 		cmd := &in.commands[b.next]
 		b.next++
 		err := b.command(ctx, cmd)
+		if err == nil {
+			err = b.fatal
+		}
 		if err == nil && len(b.local.refused) > maxRefused {
 			err = &ProtocolError{What: fmt.Sprintf("the peer keeps more than %d caches that were given back", maxRefused)}
 		}
@@ -119,6 +122,7 @@ func (b *broker) command(ctx protoactor.Context, cmd *command) error {
 	case banana.SymCacheMessage:
 		b.update(ctx, cmd)
 	case banana.SymDecache:
+		b.refuses()
 		return b.caches.decache(b, cmd.id)
 	case banana.SymUncache:
 		return b.local.uncache(cmd.id)
@@ -128,12 +132,20 @@ func (b *broker) command(ctx protoactor.Context, cmd *command) error {
 	return nil
 }
 
+// refuses is called where a refusal is about to be sent. A peer that has not read so many of them is left.
+func (b *broker) refuses() {
+	if limit := b.c.refusals(); b.fatal == nil && b.c.out.waiting() > limit {
+		b.fatal = &ProtocolError{What: fmt.Sprintf("the peer reads nothing and goes on calling: %d bytes wait for it", limit)}
+	}
+}
+
 // other answers a command that does not exist (P-4.7), and takes note of the peer's answer to one of ours.
 func (b *broker) other(cmd *command) {
 	if cmd.word == wordDidNotUnderstand {
 		b.c.log.Warn().Str("command", clip(cmd.method)).Msg("the peer did not understand a command")
 		return
 	}
+	b.refuses()
 	b.unknown++
 	if b.unknown <= maxUnknownLogged {
 		b.c.log.Warn().Str("command", clip(cmd.word)).Msg("unknown command")
@@ -178,6 +190,7 @@ func (b *broker) invoke(d *delivery, target *export) {
 	inv := flavors.NewInvocation(call)
 	if err != nil {
 		release(d.received)
+		b.refuses()
 		inv.Answer(nil, err)
 		return
 	}
@@ -226,6 +239,7 @@ func (b *broker) invokeUpdate(d *delivery, target *flavors.LocalCache) {
 	inv := flavors.NewInvocation(call)
 	if err != nil {
 		release(d.received)
+		b.refuses()
 		inv.Answer(nil, err)
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/flavors"
@@ -36,6 +37,21 @@ func TestLongStringsBothWaysAtOnce(t *testing.T) {
 				got, err := flavors.Call[string](t.Context(), conn.Root(), "echo", long)
 				assert.NoError(t, err)
 				assert.Len(t, got, len(long))
+			})
+		}
+	}
+	wg.Wait()
+}
+
+// Both sides have more to answer than may wait to be written: if both stopped reading, neither would ever go on.
+func TestTwoPeersThatAnswerMoreThanMayWaitDoNotDeadlock(t *testing.T) {
+	here, there := dialTCP(t, broker.WithLimits(broker.Limits{HighWater: 16 << 10, PauseWater: 32 << 10, Stall: 3 * time.Second}))
+	var wg sync.WaitGroup
+	for _, conn := range []*broker.Conn{here, there} {
+		for range 100 {
+			wg.Go(func() {
+				_, err := flavors.Call[string](t.Context(), conn.Root(), "long", 512<<10)
+				assert.NoError(t, err)
 			})
 		}
 	}

@@ -224,6 +224,11 @@ func (c *Conn) CancelCall(call *flavors.OutgoingCall) { c.post(cancelCall{call})
 // SendAnswer implements flavors.Conn. An answer without stamps goes straight to the encoder, but only while nothing that was handed to the
 // broker earlier is still on its way there: a peer sees the updates and decrefs that a method caused before the method's answer.
 func (c *Conn) SendAnswer(inv *flavors.Invocation, fragment *jelly.Fragment, isError bool) {
+	if !isError && c.out.waiting() > dropWaters*c.limits.PauseWater {
+		fragment.Free()
+		inv.SendUnsendable(Busy.Errorf("the answer was dropped, because %d bytes of others have not been read", c.out.waiting()))
+		return
+	}
 	if fragment.Holes() > 0 || c.queued.Load() > 0 {
 		c.handOver(&outgoingAnswer{inv, fragment, isError})
 		return

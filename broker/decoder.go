@@ -85,9 +85,7 @@ func (d *decoder) read() error {
 		}
 	}
 	for {
-		if err := c.mayRead(); err != nil {
-			return err
-		}
+		c.mayRead()
 		n, err := c.sock.Read(buf[end:])
 		end += n
 		c.heard()

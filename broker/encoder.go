@@ -54,6 +54,7 @@ func (e *encoder) write(ctx protoactor.Context) bool {
 		e.armDeadline()
 		n, err := c.sock.Write(piece)
 		c.bytesOut.Add(int64(n))
+		c.out.progress(n)
 		if n > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
 			e.deadlineAt, err = time.Time{}, nil // The peer is slow, but it reads.
 		}

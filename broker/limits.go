@@ -26,7 +26,9 @@ type Limits struct {
 	CallsOut int
 	// HighWater is how many bytes may wait to be written before our own calls wait (Call) or fail (CallRemote). Default 1 MiB.
 	HighWater int
-	// PauseWater is how many bytes may wait to be written before nothing more is read from the peer. Default 16 MiB.
+	// PauseWater is how many bytes may wait to be written before the peer's calls are parked: not run until it has read. At twice as many a
+	// call that has to be refused ends the connection; at four times as many an answer that comes late is dropped, and its call
+	// fails with Busy. Default 16 MiB.
 	PauseWater int
 	// Handshake is how long the negotiation may take. Default 10 s.
 	Handshake time.Duration

@@ -13,15 +13,21 @@ import (
 // The bytes that peers have under way with us are metered, per connection and for the whole runtime: calls that are not answered, by the
 // size of their frames, and what waits to be written.
 //
-// Reading pauses for a connection that has too much under way, which holds up an honest peer as little as a slow network would. Bytes
-// that wait to be written are the peer's to read, so that pause has no end. Calls may wait for answers that the peer sends
-// behind others which we do not read, so the pause for them ends after a while; then further calls are refused with Busy.
+// When too much waits to be written to a peer its calls are parked, see flavors.Conn, and when too many bytes of its calls are unanswered
+// reading pauses, which holds up an honest peer as little as a slow network would. Two peers that both pause would never go on, and calls
+// may wait for answers that the peer sends behind others which we do not read: so the pause ends after a while, and then further calls are
+// refused with Busy. A peer that does not read and goes on for so long that even the refusals pile up is left.
 
 const (
 	// share is what a connection may have under way when the runtime has too much.
 	share = 256 << 10
 	// easeTime is how long reading pauses for calls that are not answered before it goes on by one read.
 	easeTime = 200 * time.Millisecond
+	// dropWaters is how many times Limits.PauseWater of answers may wait. Only those get so far that come later than their method
+	// returned: of calls that are parked there are none.
+	dropWaters = 4
+	// congestedEaseTime is how long a peer that is slow to read may take for the next piece before that is so.
+	congestedEaseTime = 2 * time.Second
 )
 
 // totalKey finds the runtime's total.
@@ -78,22 +84,23 @@ func (m *meter) close() {
 	m.bytes = 0
 }
 
-// waitEased waits until at most limit bytes of calls are unanswered, for easeTime at the most.
-func (m *meter) waitEased(ctx context.Context, limit func() int) {
+// waitEased waits until at most limit bytes of calls are unanswered, for some time at the most, and reports which it was.
+func (m *meter) waitEased(ctx context.Context, limit func() int, patience time.Duration) bool {
 	if m.count() <= limit() {
-		return
+		return true
 	}
-	timer := time.NewTimer(easeTime)
+	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	for m.count() > limit() {
 		select {
 		case <-m.eased:
 		case <-timer.C:
-			return
+			return false
 		case <-ctx.Done():
-			return
+			return true
 		}
 	}
+	return true
 }
 
 // crowded says that the runtime as a whole has too much under way.
@@ -126,11 +133,25 @@ func (c *Conn) count(cmd *command, size int) {
 	}
 }
 
-// mayRead waits until there is room for what the peer may send next.
-func (c *Conn) mayRead() error {
-	if err := c.out.waitBelow(c.ctx, c.pauseWater()); err != nil {
-		return err
+// Congested implements flavors.Conn.
+func (c *Conn) Congested() bool { return !c.over.Load() && c.out.waiting() > c.pauseWater() }
+
+// WhenClear implements flavors.Conn.
+func (c *Conn) WhenClear(f func()) { c.out.whenClear(f) }
+
+// mayRead waits until there is room for what the peer may send next. A peer that does not read its answers has its calls parked, so
+// that there will be no more of them.
+func (c *Conn) mayRead() {
+	if c.in.waitEased(c.ctx, c.easeAt, easeTime) {
+		return
 	}
-	c.in.waitEased(c.ctx, c.easeAt)
-	return nil
+	// While it reads, however slowly, its calls had better wait in the network than be refused.
+	for before := c.bytesOut.Load(); c.Congested(); before = c.bytesOut.Load() {
+		if c.in.waitEased(c.ctx, c.easeAt, congestedEaseTime) || c.bytesOut.Load() == before {
+			return
+		}
+	}
 }
+
+// refusals is how many bytes may wait to be written before a peer that has to be answered with another refusal is left.
+func (c *Conn) refusals() int { return 2 * c.pauseWater() }

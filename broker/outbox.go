@@ -10,18 +10,20 @@ import (
 // outbox is where bytes wait for the encoder: its mailbox, as it were, but of bytes. The broker appends to it in its turn, objects
 // append answers that need no stamp. Whatever has been appended when the encoder comes to write goes out in one write.
 type outbox struct {
-	wake  func()        // asks the encoder for a flush; called without the lock; set once, before the first byte
-	total *atomic.Int64 // the runtime's, see meter
+	wake    func()        // asks the encoder for a flush; called without the lock; set once, before the first byte
+	total   *atomic.Int64 // the runtime's, see meter
+	clearAt func() int
 
 	mu sync.Mutex
 	// Guarded by mu.
-	buf     []byte // borrowed with the first byte, given back when it has been written
-	writing int    // bytes that the encoder has taken and not yet written
-	held    int    // bytes of messages that were handed to the broker and are not in buf yet, roughly
-	woken   bool   // a flush is on its way to the encoder
-	closed  bool
-	drained chan struct{} // closed and replaced whenever there may be more room; nil while nobody waits
-	callers list.List     // of *caller: those who wait for room for a call, in the order in which they came
+	buf       []byte // borrowed with the first byte, given back when it has been written
+	writing   int    // bytes that the encoder has taken and not yet written
+	held      int    // bytes of messages that were handed to the broker and are not in buf yet, roughly
+	woken     bool   // a flush is on its way to the encoder
+	closed    bool
+	drained   chan struct{} // closed and replaced whenever there may be more room; nil while nobody waits
+	whenBelow []func()      // to be called once no more than clearAt waits
+	callers   list.List     // of *caller: those who wait for room for a call, in the order in which they came
 }
 
 // caller waits for room.
@@ -71,13 +73,49 @@ func (o *outbox) take() []byte {
 // written gives the buffer back and wakes who waits for room.
 func (o *outbox) written(buf []byte) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	if !o.closed {
-		o.total.Add(int64(-o.writing))
-	}
-	o.writing = 0
+	o.writtenLocked(o.writing)
 	giveBuffer(buf)
+	o.mu.Unlock()
+	o.clear()
+}
+
+// progress notes that n of the bytes that the encoder has taken have been written.
+func (o *outbox) progress(n int) {
+	o.mu.Lock()
+	o.writtenLocked(n)
+	o.mu.Unlock()
+	o.clear()
+}
+
+func (o *outbox) writtenLocked(n int) {
+	if !o.closed {
+		o.total.Add(int64(-n))
+	}
+	o.writing -= n
 	o.signalLocked()
+}
+
+// whenClear has f run once at most limit bytes wait, or the box is closed.
+func (o *outbox) whenClear(f func()) {
+	o.mu.Lock()
+	o.whenBelow = append(o.whenBelow, f)
+	o.mu.Unlock()
+	o.clear()
+}
+
+// clear runs what has waited for the box to become clear, if it is.
+func (o *outbox) clear() {
+	o.mu.Lock()
+	if len(o.whenBelow) == 0 || !o.closed && o.waitingLocked() > o.clearAt() {
+		o.mu.Unlock()
+		return
+	}
+	fs := o.whenBelow
+	o.whenBelow = nil
+	o.mu.Unlock()
+	for _, f := range fs {
+		f()
+	}
 }
 
 func (o *outbox) signalLocked() {
@@ -147,10 +185,13 @@ func (o *outbox) reserveSoon(ctx context.Context, size, limit int) error {
 // hold counts n bytes that were handed to the broker; a negative n says that they are in the box, or will not be.
 func (o *outbox) hold(n int) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	o.held += n
 	if n < 0 {
 		o.signalLocked()
+	}
+	o.mu.Unlock()
+	if n < 0 {
+		o.clear()
 	}
 }
 
@@ -182,13 +223,14 @@ func (o *outbox) waitBelow(ctx context.Context, limit int) error {
 // close lets nothing more in and drops what waits.
 func (o *outbox) close() {
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	if !o.closed {
 		o.total.Add(int64(-len(o.buf) - o.writing))
 	}
 	o.closed = true
 	o.buf = nil
 	o.signalLocked()
+	o.mu.Unlock()
+	o.clear()
 }
 
 // start tells the box how to wake its encoder.

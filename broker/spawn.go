@@ -19,6 +19,7 @@ func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *opti
 		ctx: ctx, cancel: cancel, out: &outbox{total: totalOf(rt)}, in: newMeter(totalOf(rt)), mailbox: actor.NewMailbox(),
 		ready: make(chan struct{}), gone: make(chan struct{}),
 	}
+	c.out.clearAt = c.pauseWater
 	c.peer = peerName(sock)
 	c.log = rt.Logger().With().Str("peer", c.peer).Logger()
 	c.root = flavors.NewNamedReference(c, name)

@@ -24,6 +24,10 @@ type Conn interface {
 	UnsafeTracebacks() bool
 	// WaitWritable waits while more than the high-water mark waits to be written.
 	WaitWritable(ctx context.Context) error
+	// Congested says that so much waits to be written that calls of this peer had better wait.
+	Congested() bool
+	// WhenClear has f run once the connection is not congested, or has ended. f must not wait; it may run before WhenClear returns.
+	WhenClear(f func())
 	// WaitSent waits until the broker has worked off what it was handed before, and not more than the high-water mark waits to be
 	// written. Who calls it after each call that wants no answer sends as fast as the peer reads, and no faster.
 	WaitSent(ctx context.Context) error

@@ -56,6 +56,9 @@ type Core struct {
 	// handed out is not written to.
 	observers []*Observer
 
+	// parked belongs to the object's turn: calls of peers that do not read.
+	parked map[Conn]*parking
+
 	// incarnation counts the starts of the object's actors; written in the object's turn only.
 	incarnation atomic.Uint64
 }

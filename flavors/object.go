@@ -55,7 +55,11 @@ func (o *object) Receive(ctx protoactor.Context) {
 	case *protoactor.Started:
 		o.incarnate(ctx)
 	case *Invocation:
-		o.guarded(ctx, func() { m.run(o) })
+		if !o.park(m) {
+			o.guarded(ctx, func() { m.run(o) })
+		}
+	case resume:
+		o.resume(ctx, m.parking)
 	case *turn:
 		o.guarded(ctx, func() { o.runTurn(m) })
 	case *observe:
@@ -67,6 +71,7 @@ func (o *object) Receive(ctx protoactor.Context) {
 	case *protoactor.Stopped:
 		if !o.ended {
 			o.core.stopped(o.mailbox)
+			o.dropParked()
 		}
 		o.retire()
 	}

@@ -1,0 +1,124 @@
+package broker_test
+
+import (
+	"bytes"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/internal/wire"
+	"github.com/stretchr/testify/require"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+)
+
+// callFrame is a call of a method of the root with one integer.
+func callFrame(dst []byte, request int, method string, arg int64) []byte {
+	const p = banana.ProfilePB
+	dst = banana.AppendSymbol(banana.AppendList(dst, 7), p, banana.SymMessage)
+	dst = banana.AppendInt(dst, int64(request))
+	dst = banana.AppendString(dst, p, "root")
+	dst = banana.AppendString(dst, p, method)
+	dst = banana.AppendInt(dst, 1)
+	dst = banana.AppendInt(banana.AppendSymbol(banana.AppendList(dst, 2), p, banana.SymTuple), arg)
+	return banana.AppendSymbol(banana.AppendList(dst, 1), p, banana.SymDictionary)
+}
+
+// counting counts how many of its calls were run.
+type counting struct {
+	service
+	ran atomic.Int64
+}
+
+func (c *counting) RemoteLong(n int) string { c.ran.Add(1); return string(make([]byte, n)) }
+
+func TestAPeerThatReadsNothingAndGoesOnCalling(t *testing.T) {
+	root := &counting{}
+	s := newServer(t, root, broker.WithLimits(broker.Limits{PauseWater: 1 << 20, BytesIn: 1 << 18, Stall: 2 * time.Second}))
+	bystander := s.peer()
+	sock := s.dial()
+	join(wire.New(t, sock), banana.ProfilePB)
+	// Answers of half a megabyte each are not even begun when the first few are not read, more calls are read slowly, and when it has
+	// not read anything for the stall time it is left.
+	var err error
+	sent := 0
+	for err == nil {
+		var calls []byte
+		for range 1000 {
+			calls = callFrame(calls, sent, "long", 512<<10)
+			sent++
+		}
+		_, err = sock.Write(calls)
+		if sent%20000 == 0 {
+			var m runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&m)
+			require.Less(t, m.HeapAlloc, uint64(64<<20))
+		}
+		require.Less(t, sent, 1_000_000, "it is not left")
+	}
+	require.Less(t, root.ran.Load(), int64(20))
+	bystander.Write(`[message 1 root long 1 [tuple 3] [dictionary]]`)
+	bystander.Want(`[answer 1 [unicode "\x00\x00\x00"]]`)
+}
+
+func TestAPeerThatDoesNotReadItsRefusalsIsLeft(t *testing.T) {
+	s := newServer(t, &service{}, broker.WithLimits(broker.Limits{PauseWater: 1 << 18}))
+	sock := s.dial()
+	join(wire.New(t, sock), banana.ProfilePB)
+	unknown := banana.AppendString(banana.AppendList(nil, 1), banana.ProfilePB, "frobnicate")
+	unknown = bytes.Repeat(unknown, 1000)
+	var err error
+	for sent := 0; err == nil; sent += 1000 {
+		_, err = sock.Write(unknown)
+		require.Less(t, sent, 1_000_000, "it is not left")
+	}
+}
+
+func TestCallsOfASlowReaderAreRunInOrderWhenItReads(t *testing.T) {
+	root := &counting{}
+	s := newServer(t, root, broker.WithLimits(broker.Limits{PauseWater: 1000}))
+	p := s.peer()
+	bystander := s.peer()
+	var calls []byte
+	for i := range 50 {
+		calls = callFrame(calls, i, "long", int64(2000+i))
+	}
+	calls = callFrame(calls, 50, "add", 0) // It wants two.
+	p.WriteBytes(calls)
+	// The bystander's calls to the same object are not held up.
+	for i := range 20 {
+		bystander.Write(fmt.Sprintf(`[message %d root long 1 [tuple 1] [dictionary]]`, i))
+		bystander.Want(fmt.Sprintf(`[answer %d _]`, i))
+	}
+	require.Less(t, root.ran.Load(), int64(60), "all calls of the slow reader were run")
+	for i := range 50 {
+		p.Want(fmt.Sprintf(`[answer %d [unicode $long%d]]`, i, i))
+		require.Len(t, p.Var(fmt.Sprintf("long%d", i)), 2000+i)
+	}
+	wantError(t, p, 50, "builtins.TypeError")
+}
+
+func TestParkedCallsAreAnsweredWhenTheirObjectStops(t *testing.T) {
+	s := newServer(t, newLab(), broker.WithLimits(broker.Limits{PauseWater: 1}))
+	p := s.peer()
+	luid := get(t, p, 1, "given")
+	id := actorOf(t, p, 2, luid)
+	var texts []string
+	for i := range 30 { // Of these the first fill what may wait.
+		texts = append(texts, fmt.Sprintf(`[message %d %d incr 1 [tuple] [dictionary]]`, 10+i, luid))
+	}
+	texts = append(texts, fmt.Sprintf(`[message 40 %d boom 0 [tuple] [dictionary]]`, luid))
+	p.Write(texts...)
+	for i := range 10 {
+		p.Want(fmt.Sprintf(`[answer %d %d]`, 10+i, i+1))
+	}
+	s.rt.Root().Stop(protoactor.NewPID(s.rt.System().Address(), id))
+	for i := range 20 {
+		p.Want(fmt.Sprintf(`[_ %d _]`, 20+i))
+	}
+}
