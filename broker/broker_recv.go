@@ -187,6 +187,7 @@ func (b *broker) invoke(d *delivery, target *export) {
 		call.Args, call.Kw, err = arguments(cmd)
 	}
 	b.c.inbound.Add(1)
+	b.c.taken.Add(int64(cmd.size))
 	inv := flavors.NewInvocation(call)
 	if err != nil {
 		release(d.received)
@@ -210,8 +211,8 @@ func (b *broker) admit(cmd *command, target *export) error {
 		return Busy.Errorf("the server is shutting down")
 	case b.c.inbound.Load() >= int64(b.c.limits.CallsIn):
 		return Busy.Errorf("%d calls are unanswered, more are not taken", b.c.limits.CallsIn)
-	case b.c.in.count()-cmd.size > b.c.bytesIn():
-		return Busy.Errorf("calls of %d bytes are unanswered, more are not taken", b.c.in.count()-cmd.size)
+	case b.c.taken.Load() > int64(b.c.bytesIn()):
+		return Busy.Errorf("calls of %d bytes are unanswered, more are not taken", b.c.taken.Load())
 	}
 	return nil
 }
@@ -236,6 +237,7 @@ func (b *broker) invokeUpdate(d *delivery, target *flavors.LocalCache) {
 		call.Args, call.Kw, err = arguments(cmd)
 	}
 	b.c.inbound.Add(1)
+	b.c.taken.Add(int64(cmd.size))
 	inv := flavors.NewInvocation(call)
 	if err != nil {
 		release(d.received)

@@ -43,6 +43,7 @@ type Conn struct {
 	queued    atomic.Int64 // what was handed to the broker and is not in the outbox yet
 	inbound   atomic.Int64 // calls of the peer's that are not answered yet
 	pending   atomic.Int64 // calls of ours that are not answered yet
+	taken     atomic.Int64 // the bytes of these calls on the wire; those that were read and not looked at yet are in the meter as well
 	draining  atomic.Bool  // nothing new is taken in
 	over      atomic.Bool  // the connection has ended: nothing is owed to the peer any more
 	exported  atomic.Int64 // live exports, published objects not counted
@@ -249,6 +250,7 @@ func (c *Conn) CloseInvocation(inv *flavors.Invocation) { c.answered(inv) }
 // answered counts a call of the peer's as done, and tells a broker that waits for the last.
 func (c *Conn) answered(inv *flavors.Invocation) {
 	c.in.add(-inv.Size())
+	c.taken.Add(int64(-inv.Size()))
 	if c.inbound.Add(-1) == 0 && c.draining.Load() {
 		c.post(drainCheck{})
 	}
