@@ -198,25 +198,6 @@ func (b *broker) invoke(d *delivery, target *export) {
 	target.core.Deliver(inv)
 }
 
-// admit says why a call cannot be carried out, nil if it can.
-func (b *broker) admit(cmd *command, target *export) error {
-	switch {
-	case cmd.err != nil:
-		return cmd.err
-	case target == nil && cmd.name != "":
-		return flavors.PBError.Errorf("Invalid Object ID: nothing is published as %q", clip(cmd.name))
-	case target == nil:
-		return flavors.PBError.Errorf("Invalid Object ID: %d", cmd.target)
-	case b.c.draining.Load():
-		return Busy.Errorf("the server is shutting down")
-	case b.c.inbound.Load() >= int64(b.c.limits.CallsIn):
-		return Busy.Errorf("%d calls are unanswered, more are not taken", b.c.limits.CallsIn)
-	case b.c.taken.Load() > int64(b.c.bytesIn()):
-		return Busy.Errorf("calls of %d bytes are unanswered, more are not taken", b.c.taken.Load())
-	}
-	return nil
-}
-
 // update hands a [cachemessage …] to the copy that it is for.
 func (b *broker) update(ctx protoactor.Context, cmd *command) {
 	target := b.local.byLuid[cmd.target]
