@@ -31,7 +31,7 @@ func serve(rt *actor.Runtime, c *config) (*server, error) {
 		if err != nil {
 			return nil, err
 		}
-		root = broker.LoginRoot(portal, broker.WithThrottle(patient()))
+		root = broker.LoginRoot(portal, broker.WithThrottle(patient()), broker.WithSessions(10_000))
 	}
 	known, err := classes()
 	if err != nil {
