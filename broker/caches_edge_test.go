@@ -242,7 +242,7 @@ func TestACacheThatWasNeverThere(t *testing.T) {
 	}
 }
 
-// TestARefusedMentionIsGivenBack has originals and mentions of them come with what cannot be taken, in every order.
+// TestARefusedMentionIsGivenBack has originals and mentions of them come with what cannot be taken, in every order (P-7.6).
 func TestARefusedMentionIsGivenBack(t *testing.T) {
 	root, p := newPonds(t)
 	t.Run("one that cannot be made, and those behind it", func(t *testing.T) {
@@ -274,7 +274,7 @@ func TestARefusedMentionIsGivenBack(t *testing.T) {
 	require.Nil(t, root.copy)
 }
 
-// TestAnOriginalComesHomeBehindItsDecache is what a stock peer does when its method returns an argument that nothing else holds.
+// TestAnOriginalComesHomeBehindItsDecache is what a stock peer does when its method returns an argument that nothing else holds (P-7.5).
 func TestAnOriginalComesHomeBehindItsDecache(t *testing.T) {
 	conn, p := client(t)
 	mine := &sluice{}

@@ -17,7 +17,8 @@ var (
 	ErrTooManyCalls = errors.New("broker: too many calls are unanswered on this connection")
 	// ErrBackedUp fails a CallRemote while more than Limits.HighWater bytes wait to be written; a Call waits instead.
 	ErrBackedUp = errors.New("broker: the peer does not read as fast as it is written to")
-	// ErrTooManyReferences fails a call or an answer that would hand out more than Limits.Exports references.
+	// ErrTooManyReferences fails a call or an answer that would hand out more than Limits.Exports references, or that would be the
+	// first to mention more than Limits.Caches Cacheables.
 	ErrTooManyReferences = errors.New("broker: the peer holds as many references as it may")
 
 	errObserverGone = errors.New("broker: the peer keeps no copy any more")

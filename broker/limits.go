@@ -12,7 +12,8 @@ type Limits struct {
 	Banana banana.Limits
 	// Exports is how many objects the peer may hold references to at a time. Default 1024 (Twisted's MAX_BROKER_REFS).
 	Exports int
-	// Caches is how many of our Cacheables the peer may keep copies of at a time. Default 1024 (Twisted's MAX_BROKER_REFS).
+	// Caches is how many of our Cacheables the peer may keep copies of at a time, and how many copies this side keeps of the peer's.
+	// Default 1024 (Twisted's MAX_BROKER_REFS).
 	Caches int
 	// CallsIn is how many calls of the peer's may be unanswered at a time; further ones fail with Busy. Default 65,536.
 	CallsIn int

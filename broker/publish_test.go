@@ -243,6 +243,7 @@ func TestEachPerspectiveKeepsItsOwn(t *testing.T) {
 	require.ErrorContains(t, err, "PerspectiveName")
 }
 
+// TestWhatIsPublishedOnTheWire is P-7.8.
 func TestWhatIsPublishedOnTheWire(t *testing.T) {
 	root, s := newKiosk(t)
 	root.gazette.RepublishAt(time.Unix(1000, 500_000_000))

@@ -22,6 +22,9 @@ import (
 // the state is what it is for a [Copyable], whose methods for state and class all count here too. Both must not wait for the
 // connection of their observer.
 //
+// There is one observer for a connection: users who are in by way of the same one see what the first of them was shown. A panic in one
+// of these methods is the supervisor's to deal with; the observers stay, until the original has failed so often that it stops for good.
+//
 // The struct is sent as a pointer and must not be copied. The zero value is ready for use.
 type Cacheable struct{ anchor }
 

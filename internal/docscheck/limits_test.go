@@ -9,6 +9,7 @@ import (
 
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/flavors"
 )
 
 // TestLimitsAreAsDocumented compares the table of docs/security.md with the constants.
@@ -27,6 +28,8 @@ func TestLimitsAreAsDocumented(t *testing.T) {
 		"bytes of a frame":                                              banana.DefaultFrame,
 		"exported objects of a connection":                              broker.DefaultExports,
 		"cached objects of a connection":                                broker.DefaultCaches,
+		"bytes of one published state kept on the disk":                 flavors.DefaultMaxPublishedState,
+		"published states kept in a directory":                          flavors.DefaultMaxPublishedFiles,
 		"calls under way, each direction":                               broker.DefaultCalls,
 		"bytes waiting to be written before our own calls wait":         broker.DefaultHighWater,
 		"bytes waiting to be written before reading pauses":             broker.DefaultPauseWater,

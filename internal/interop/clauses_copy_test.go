@@ -41,5 +41,27 @@ func copyClauses() []clause {
 			peer.Write(`[uncache 9]`)
 			peer.WantIdle()
 		}},
+		{name: "P-7.6 what came with something refused", differs: "it keeps the original for good", talk: func(peer *wire.Peer) {
+			peer.Write(message(1, "root", "echo", `[tuple [list ["conformance.Pond" 9 [list]] ["evil.Class" 1]]]`))
+			peer.Ignore(`[error 1 _]`) // Before the other or behind it.
+			peer.Want(`[decache 9]`)
+			peer.Write(`[uncache 9]`)
+			peer.WantIdle()
+		}},
+		{name: "P-7.7 a cache that was never sent", talk: func(peer *wire.Peer) {
+			peer.Write(message(1, "root", "echo", `[tuple [cached 4711]]`))
+			peer.Want(`[error 1 _]`)
+			peer.Write(message(2, "root", "echo", `[tuple [lcache 4711]]`))
+			peer.Want(`[error 2 _]`)
+			peer.WantIdle()
+		}},
+		{name: "P-7.7 a decache of nothing", talk: func(peer *wire.Peer) {
+			peer.Write(`[decache 4711]`)
+			peer.WantClosed()
+		}},
+		{name: "P-7.7 an uncache of nothing", talk: func(peer *wire.Peer) {
+			peer.Write(`[uncache 4711]`)
+			peer.WantClosed()
+		}},
 	}
 }
