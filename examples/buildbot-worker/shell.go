@@ -87,14 +87,14 @@ func (t *task) setCommand(command any) error {
 		if triple, ok := arg.(jelly.Tuple); ok && len(triple) == 3 && triple[0] == "obfuscated" {
 			arg, fake = triple[1], triple[2]
 		}
-		var real, seen string
-		if err := jelly.Assign(&real, arg); err != nil {
+		var whole, seen string
+		if err := jelly.Assign(&whole, arg); err != nil {
 			return flavors.TypeError.Errorf("argument command: %w", err)
 		}
 		if err := jelly.Assign(&seen, fake); err != nil {
 			return flavors.TypeError.Errorf("argument command: %w", err)
 		}
-		t.argv = append(t.argv, real)
+		t.argv = append(t.argv, whole)
 		display = append(display, shellQuote(seen))
 		shown = append(shown, []byte(seen))
 	}

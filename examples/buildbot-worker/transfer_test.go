@@ -154,7 +154,7 @@ func TestUploadDirectory(t *testing.T) {
 	}
 	_, err := a.do(t, "uploadDirectory", map[string]any{"workdir": "", "workersrc": "no", "writer": &file{}, "maxsize": nil,
 		"blocksize": 100, "compress": nil})
-	assert.True(t, errors.Is(err, fileNotFoundError), "%v", err)
+	assert.ErrorIs(t, err, fileNotFoundError)
 }
 
 func TestDirectories(t *testing.T) {

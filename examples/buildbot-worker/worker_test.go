@@ -109,13 +109,13 @@ func TestWhatIsWrongIsSaidAtOnce(t *testing.T) {
 				args = map[string]any{}
 			}
 			_, err := a.start(t, "one", c.command, args)
-			assert.True(t, errors.Is(err, c.want), "%v", err)
+			assert.ErrorIs(t, err, c.want)
 		})
 	}
 	_, err := flavors.Call[any](t.Context(), a.builders["one"], "startCommand", 1)
-	assert.True(t, errors.Is(err, flavors.TypeError), "%v", err)
+	assert.ErrorIs(t, err, flavors.TypeError)
 	_, err = flavors.Call[any](t.Context(), a.builders["one"], "fly")
-	assert.True(t, errors.Is(err, flavors.NoSuchMethod), "%v", err)
+	assert.ErrorIs(t, err, flavors.NoSuchMethod)
 }
 
 // A command that blows up is told as its failure; the next one runs.
@@ -124,7 +124,7 @@ func TestAPanicIsOneCommandsFailure(t *testing.T) {
 	other, err := a.start(t, "two", "shell", sh("sleep 0.3; echo unharmed"))
 	require.NoError(t, err)
 	_, err = a.do(t, "uploadFile", map[string]any{"workdir": "x", "workersrc": "x", "writer": nil, "blocksize": 1}) // to nobody
-	assert.True(t, errors.Is(err, flavors.RuntimeError), "%v", err)
+	assert.ErrorIs(t, err, flavors.RuntimeError)
 	o, err := a.do(t, "shell", sh("echo next"))
 	require.NoError(t, err)
 	assert.Equal(t, "next\n", o.text("stdout"))
@@ -190,7 +190,7 @@ func TestBuilderList(t *testing.T) {
 	}
 	faces := list(jelly.Tuple{"one", "dir-one"}, jelly.Tuple{"three", "dir-three"})
 	assert.Same(t, a.builders["one"], faces["one"])
-	assert.True(t, errors.Is(o.await(t), flavors.RuntimeError), "a builder that goes gives up its command")
+	assert.ErrorIs(t, o.await(t), flavors.RuntimeError, "a builder that goes gives up its command")
 	moved := list(jelly.Tuple{"one", "elsewhere"})
 	assert.NotSame(t, a.builders["one"], moved["one"])
 	assert.DirExists(t, filepath.Join(m.base, "elsewhere"))
