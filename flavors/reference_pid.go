@@ -102,7 +102,10 @@ func (p *referenceProcess) SendUserMessage(pid *protoactor.PID, envelope any) {
 		return
 	}
 	if p.isEnded() {
-		p.system.DeadLetter.SendUserMessage(pid, envelope)
+		if sender == nil {
+			p.system.DeadLetter.SendUserMessage(pid, envelope)
+		}
+		// One who asks gets one answer, and the dead letters' would be another.
 		p.reply(sender, Answer{Err: p.ref.Err(), From: p.pid, Method: m.Method})
 		return
 	}
