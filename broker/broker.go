@@ -261,6 +261,7 @@ func (b *broker) finish(cause error) {
 	if d := b.unjelling; d != nil && d.answers != nil {
 		b.complete(d.answers, nil, lost) // The command itself is the unjellier's at this moment.
 	}
+	b.unjelling, b.backlog = nil, nil // Whoever still holds the connection must not hold what came over it.
 	b.failWaiting(lost)
 	b.exports.clear(c)
 	b.caches.clear(c)

@@ -241,6 +241,8 @@ func (b *broker) refuse(message any, cause error) {
 		failCall(m, cause)
 	case *stated:
 		m.abandon()
+	case *unjellied:
+		m.abandon()
 	case *outgoingAnswer:
 		m.fragment.Free()
 		b.c.answered(m.inv)

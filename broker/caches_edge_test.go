@@ -3,6 +3,7 @@ package broker_test
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -367,4 +368,45 @@ func TestWhatIsHeldBackCounts(t *testing.T) {
 		_, err, over := conn.Root().CallRemote("note", "more").Result()
 		return !over && err == nil
 	}, wire.Patience, time.Millisecond, "and what has been sent counts no more")
+}
+
+// slowCopy takes its state when it is allowed to.
+type slowCopy struct {
+	flavors.RemoteCache
+	gate, asked chan struct{}
+}
+
+func (s *slowCopy) SetCopyableState(any) error {
+	s.asked <- struct{}{}
+	<-s.gate
+	return nil
+}
+
+// TestAPeerThatGoesWhileItsOriginalIsMade leaves nothing behind of a copy that nobody will ever see.
+func TestAPeerThatGoesWhileItsOriginalIsMade(t *testing.T) {
+	gate, asked, collected := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	r := jelly.NewRegistry()
+	first := true
+	require.NoError(t, flavors.RegisterCacheFactory(r, "test.Slow", func() *slowCopy {
+		c := &slowCopy{gate: gate, asked: asked}
+		if !first { // The first one is made to see whether it can be registered.
+			runtime.AddCleanup(c, func(c chan struct{}) { close(c) }, collected)
+		}
+		first = false
+		return c
+	}))
+	p := newServer(t, &service{}, broker.WithRegistry(r)).peer()
+	p.Write(`[message 1 root echo 1 [tuple ["test.Slow" 9 [list]]] [dictionary]]`)
+	<-asked
+	p.Close()
+	close(gate)
+	require.Eventually(t, func() bool {
+		runtime.GC()
+		select {
+		case <-collected:
+			return true
+		default:
+			return false
+		}
+	}, wire.Patience, time.Millisecond)
 }

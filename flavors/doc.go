@@ -27,6 +27,14 @@
 // Deferred, and its [RemoteReference.PID] makes it an address for actors: a [Message] sent there is a call, and who watches it learns of
 // the connection's end. The peer keeps its object while the handle is held; see [RemoteReference.Release] and [Link].
 //
+// # Copies and caches
+//
+// A [Copyable] goes as what it is at that moment, and [RegisterCopy] says what is made of one that comes. A [Cacheable] goes once and is
+// followed from then on: it changes through [Update], which tells its [Observers], and what [RegisterCache] has made of one here is held
+// through a [Cached], whose View shows it between two updates. A [Publishable] is a Cacheable whose copies are kept, in a
+// [PublishedDir] say, from session to session. State and updates come from the original's own actor, so nothing is lost between them and
+// nothing comes twice; a copy whose connection has ended can be read on, and says since when it is [Cached.Stale].
+//
 // # Failures
 //
 // What a method returns as an error, the caller gets as a [Failure], with the names of its exception type and of that type's
@@ -38,4 +46,7 @@
 // Only methods with a flavor's prefix can be called, and of embedded structs only those of flavors. Only what embeds a flavor, or is
 // plain data, can be sent; anything else fails the call that mentions it, by the path that leads there. A reference is good on
 // the connection and under the perspective on which it was received, nowhere else.
+//
+// What becomes a file's name in a [PublishedDir] is the peer's choice, and written so that it stays in the directory. What was kept there
+// is decoded with the caution that is due to a peer, and what cannot be read is fetched again.
 package flavors

@@ -43,10 +43,11 @@ func RegisterCache[T any, P interface {
 	*T
 	remoteCache
 }](r *jelly.Registry, class string) error {
-	return registerCache(r, class, func() P { return new(T) })
+	return RegisterCacheFactory(r, class, func() P { return new(T) })
 }
 
-func registerCache[T any, P interface {
+// RegisterCacheFactory is [RegisterCache] for values that a function makes, a new one each time.
+func RegisterCacheFactory[T any, P interface {
 	*T
 	remoteCache
 }](r *jelly.Registry, class string, blank func() P) error {

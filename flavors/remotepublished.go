@@ -64,7 +64,7 @@ func RegisterPublished[T any, P interface {
 	remotePublished
 }](r *jelly.Registry, class string, store PublishedStore) error {
 	k := &kept{store: store, registry: r, class: class}
-	return registerCache(r, class, func() P {
+	return RegisterCacheFactory(r, class, func() P {
 		value := P(new(T))
 		value.published().kept = k
 		return value
