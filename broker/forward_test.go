@@ -1,0 +1,113 @@
+package broker_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/stretchr/testify/require"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+)
+
+func TestForwardGivesCallsToAnActor(t *testing.T) {
+	l := newLab()
+	s := newServer(t, l)
+	pid, got := spawnProbe(s.rt)
+	l.forward = flavors.Forward(s.rt, pid)
+	p := s.peer()
+	luid := get(t, p, 1, "forward")
+
+	p.Write(fmt.Sprintf(`[message 2 %d anything 1 [tuple 1 [unicode x]] [dictionary [[unicode k] 5]]]`, luid))
+	inv := (<-got).(*flavors.Invocation)
+	require.Equal(t, "anything", inv.Method)
+	require.Len(t, inv.Args, 2)
+	require.Equal(t, 1, inv.Kw.Len())
+	require.True(t, inv.WantsAnswer())
+	require.EqualValues(t, 2, inv.RequestID())
+	require.Nil(t, inv.Perspective())
+	require.NoError(t, inv.Context().Err())
+	require.True(t, inv.Answer("yes", nil))
+	require.False(t, inv.Answer("no", nil), "a call is answered once")
+	require.False(t, inv.Answer(nil, errPlain))
+	p.Want(`[answer 2 [unicode yes]]`)
+
+	p.Write(fmt.Sprintf(`[message 3 %d fails 1 [tuple] [dictionary]]`, luid))
+	(<-got).(*flavors.Invocation).Answer(nil, errPlain)
+	wantError(t, p, 3, "builtins.Exception")
+
+	d := actor.NewDeferred(s.rt)
+	p.Write(fmt.Sprintf(`[message 4 %d later 1 [tuple] [dictionary]]`, luid))
+	require.True(t, (<-got).(*flavors.Invocation).Answer(d, nil))
+	d.Complete(7, nil)
+	p.Want(`[answer 4 7]`)
+
+	// What the actor has not answered when it ends fails, and so does every later call.
+	p.Write(fmt.Sprintf(`[message 5 %d open 1 [tuple] [dictionary]]`, luid), fmt.Sprintf(`[message 6 %d open 1 [tuple] [dictionary]]`, luid))
+	open := []any{<-got, <-got}
+	require.NoError(t, s.rt.Root().StopFuture(pid).Wait())
+	p.Want(`[error $a _]`, `[error $b _]`) // In no particular order.
+	require.ElementsMatch(t, []any{int64(5), int64(6)}, []any{p.Var("a"), p.Var("b")})
+	require.False(t, open[0].(*flavors.Invocation).Answer(1, nil))
+	p.Write(fmt.Sprintf(`[message 7 %d late 1 [tuple] [dictionary]]`, luid))
+	require.Contains(t, wantAnyError(p, 7), "the object has stopped")
+}
+
+// A forwarder's actor that ends while calls are on their way to it leaves none of them unanswered.
+func TestForwardToAnActorThatEndsMeanwhile(t *testing.T) {
+	l := newLab()
+	s := newServer(t, l)
+	for round := range 30 {
+		pid := s.rt.Root().Spawn(protoactor.PropsFromFunc(func(ctx protoactor.Context) {
+			if inv, ok := ctx.Message().(*flavors.Invocation); ok && inv.RequestID()%2 == 0 {
+				inv.Answer(1, nil)
+			}
+		}))
+		l.forward = flavors.Forward(s.rt, pid)
+		p := s.peer()
+		luid := get(t, p, 1, "forward")
+		for i := range 20 {
+			if i == round%20 {
+				s.rt.Root().Stop(pid)
+			}
+			p.Write(fmt.Sprintf(`[message %d %d f 0 [tuple] [dictionary]]`, 100+i, luid), fmt.Sprintf(`[message %d %d f 1 [tuple] [dictionary]]`, 200+2*i, luid))
+			p.Want(fmt.Sprintf(`[_ %d _]`, 200+2*i))
+		}
+		p.Close()
+	}
+}
+
+// raw gets its calls as they came.
+type raw struct{ flavors.Root }
+
+func (*raw) HandleRemote(inv *flavors.Invocation) (any, error) {
+	switch inv.Method {
+	case "answer":
+		inv.Answer("by itself", nil)
+		return "ignored", nil
+	case "panic":
+		panic(errors.New("raw"))
+	case "fail":
+		return nil, flavors.ValueError.Errorf("%d is no good", len(inv.Args))
+	}
+	return inv.Method, nil
+}
+
+// RemoteHidden cannot be called by name.
+func (*raw) RemoteHidden() {}
+
+func TestAHandlerGetsAllCalls(t *testing.T) {
+	p := newServer(t, &raw{}).peer()
+	p.Write(`[message 1 root hidden 1 [tuple] [dictionary]]`)
+	p.Want(`[answer 1 [unicode hidden]]`)
+	p.Write(`[message 2 root answer 1 [tuple] [dictionary]]`)
+	p.Want(`[answer 2 [unicode "by itself"]]`)
+	p.Write(`[message 3 root fail 1 [tuple 1 2] [dictionary]]`)
+	require.Contains(t, wantError(t, p, 3, "builtins.ValueError"), "2 is no good")
+	p.Write(`[message 4 root panic 1 [tuple] [dictionary]]`)
+	wantAnyError(p, 4)
+	p.Write(`[message 5 root still 1 [tuple] [dictionary]]`)
+	p.Want(`[answer 5 [unicode still]]`)
+}
