@@ -26,10 +26,15 @@ type endpoint struct {
 func parseURL(s string) (endpoint, error) {
 	u, err := url.Parse(s)
 	if err != nil {
-		return endpoint{}, fmt.Errorf("broker: %w", err)
+		// The URL is not repeated: there may be a password in it, and it cannot be told where.
+		var parse *url.Error
+		if errors.As(err, &parse) {
+			err = parse.Err
+		}
+		return endpoint{}, fmt.Errorf("broker: that is no URL: %w", err)
 	}
 	fail := func(what string) (endpoint, error) {
-		return endpoint{}, fmt.Errorf("broker: URL %q: %s", s, what)
+		return endpoint{}, fmt.Errorf("broker: URL %q: %s", u.Redacted(), what)
 	}
 	if u.User != nil {
 		return fail("user and password do not belong into the URL; log in with credentials instead")
