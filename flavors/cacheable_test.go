@@ -96,7 +96,7 @@ type publishedBasin struct{ flavors.RemotePublished }
 func TestATimestampOnlyGrows(t *testing.T) {
 	var p struct{ flavors.Publishable }
 	first := p.Timestamp()
-	require.Equal(t, first, p.Timestamp())
+	require.InDelta(t, first, p.Timestamp(), 0)
 	last := first
 	for range 1000 {
 		p.Republish()

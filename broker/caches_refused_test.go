@@ -1,0 +1,96 @@
+package broker_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/stretchr/testify/require"
+)
+
+func TestOnlySoManyOriginalsGoOut(t *testing.T) {
+	p := newServer(t, newLocks(false), broker.WithLimits(broker.Limits{Caches: 2})).peer()
+	p.Write(`[message 1 root more 1 [tuple] [dictionary]]`, `[message 2 root more 1 [tuple] [dictionary]]`)
+	p.Want(`[answer 1 ["test.Sluice" 1 _]]`, `[answer 2 ["test.Sluice" 2 _]]`)
+	p.Write(`[message 3 root more 1 [tuple] [dictionary]]`)
+	require.Contains(t, wantAnyError(p, 3), "Limits.Caches")
+	p.Write(`[decache 1]`)
+	p.Want(`[uncache 1]`)
+	p.Write(`[message 4 root more 1 [tuple] [dictionary]]`)
+	p.Want(`[answer 4 ["test.Sluice" $luid _]]`)
+}
+
+func TestOnlySoManyOriginalsComeIn(t *testing.T) {
+	root := &ponds{}
+	p := newServer(t, root, pondRegistry(t), broker.WithLimits(broker.Limits{Caches: 2})).peer()
+	p.Write(`[message 1 root take 1 [tuple ["test.Pond" 1 [list]]] [dictionary]]`)
+	p.Want(`[answer 1 [None]]`)
+	first := root.copy
+	p.Write(`[message 2 root take 1 [tuple [list ["test.Pond" 2 [list]] ["test.Pond" 3 [list]]]] [dictionary]]`)
+	p.Want(`[decache 3]`, `[decache 2]`)
+	require.Contains(t, wantAnyError(p, 2), "Limits.Caches")
+	p.Write(`[uncache 3]`, `[uncache 2]`)
+	p.Write(`[message 3 root take 1 [tuple ["test.Pond" 4 [list]]] [dictionary]]`)
+	p.Want(`[answer 3 [None]]`)
+	require.NotSame(t, first, root.copy)
+	first.Release()
+	p.Want(`[decache 1]`)
+}
+
+func TestACacheThatWasNeverThere(t *testing.T) {
+	_, p := newPonds(t)
+	for i, arg := range []string{`[cached 5]`, `[lcache 5]`, `[list [lcache 5] [lcache 6]]`} {
+		p.Write(fmt.Sprintf(`[message %d root take 1 [tuple %s] [dictionary]]`, i+1, arg))
+		wantAnyError(p, i+1)
+	}
+	p.Write(`[message 9 root twice 1 [tuple] [dictionary]]`)
+	p.Want(`[answer 9 [list ["test.Pond" 1 _] [cached 1]]]`)
+	t.Run("decache of what was given back", func(t *testing.T) {
+		_, p := newPonds(t)
+		p.Write(`[message 1 root get 1 [tuple] [dictionary]]`)
+		p.Want(`[answer 1 ["test.Pond" 1 _]]`)
+		p.Write(`[decache 1]`)
+		p.Want(`[uncache 1]`)
+		p.Write(`[decache 1]`)
+		p.WantClosed()
+	})
+	for _, command := range []string{`[decache 7]`, `[uncache 7]`} {
+		t.Run(command, func(t *testing.T) {
+			_, p := newPonds(t)
+			p.Write(command)
+			p.WantClosed()
+		})
+	}
+}
+
+// TestARefusedMentionIsGivenBack has originals and mentions of them come with what cannot be taken, in every order (P-7.6).
+func TestARefusedMentionIsGivenBack(t *testing.T) {
+	root, p := newPonds(t)
+	t.Run("one that cannot be made, and those behind it", func(t *testing.T) {
+		p.Write(`[message 1 root take 1 [tuple [list ["test.Pond" 11 [list]] ["test.Pond" 12 7] ["test.Pond" 13 [list]] [cached 13]]] [dictionary]]`)
+		p.Ignore(`[decache _]`)
+		wantAnyError(p, 1)
+		p.Write(`[uncache 11]`, `[uncache 12]`, `[uncache 13]`)
+	})
+	_, p = newPonds(t)
+	t.Run("with a reference that names nothing", func(t *testing.T) {
+		p.Write(`[message 1 root take 1 [tuple [list ["test.Pond" 21 [list]] [cached 21] [local 99]]] [dictionary]]`)
+		p.Want(`[decache 21]`, `[decache 21]`)
+		wantAnyError(p, 1)
+	})
+	t.Run("mentioned again before the peer knows", func(t *testing.T) {
+		p.Write(`[message 2 root take 1 [tuple [cached 21]] [dictionary]]`)
+		p.Want(`[decache 21]`)
+		wantAnyError(p, 2)
+		p.Write(`[uncache 21]`)
+		p.Write(`[message 3 root take 1 [tuple [cached 21]] [dictionary]]`)
+		wantAnyError(p, 3)
+	})
+	t.Run("with a call that has no object", func(t *testing.T) {
+		p.Write(`[message 4 77 take 1 [tuple ["test.Pond" 31 [list]] [cached 31]] [dictionary]]`)
+		p.Want(`[decache 31]`, `[decache 31]`)
+		wantAnyError(p, 4)
+		p.Write(`[uncache 31]`)
+	})
+	require.Nil(t, root.copy)
+}
