@@ -32,10 +32,10 @@ func Client(t testing.TB, url string, args ...string) *stock.Process {
 }
 
 // Check runs the groups of checks (all that need no login, if none is named) against the server at the URL and
-// reports each check as a subtest.
+// reports each check as a subtest. What only the whole contract promises is left to TestConformance.
 func Check(t *testing.T, url string, groups ...string) {
 	t.Helper()
-	var args []string
+	args := []string{"--plain"}
 	for _, group := range groups {
 		args = append(args, "--group", group)
 	}
