@@ -261,3 +261,33 @@ func TestTheDialingSidePublishesNothingButWhatItIsTold(t *testing.T) {
 	p.Write(`[message 2 mind add 1 [tuple 1 2] [dictionary]]`)
 	p.Want(`[answer 2 3]`)
 }
+
+// One error fails many calls when a connection ends, and those may be answers that are due elsewhere.
+func TestOneErrorMayAnswerManyCalls(t *testing.T) {
+	shared := flavors.ValueError.New("for all of them")
+	s := newServer(t, &allFail{err: shared})
+	var peers []*wire.Peer
+	for range 4 {
+		peers = append(peers, s.peer())
+	}
+	for i := range 50 {
+		for _, p := range peers {
+			p.Write(fmt.Sprintf(`[message %d root f 1 [tuple] [dictionary]]`, i))
+		}
+		for _, p := range peers {
+			wantError(t, p, i, "builtins.ValueError")
+		}
+	}
+}
+
+// allFail answers in goroutines of its own.
+type allFail struct {
+	flavors.Root
+	err error
+}
+
+func (r *allFail) HandleRemote(inv *flavors.Invocation) (any, error) {
+	d := actor.NewDeferred(inv.Conn().Runtime())
+	go d.Complete(nil, r.err)
+	return d, nil
+}

@@ -51,7 +51,12 @@ func failureFor(err error, opts ...failureOption) *Failure {
 		opt.applyFailure(&o)
 	}
 	f := safely(err)
-	f.Value = clipText(f.Value, MaxFailureText)
+	if text := clipText(f.Value, MaxFailureText); text != f.Value {
+		// An error is anybody's: many calls may fail with the same one, at the same time.
+		clipped := *f
+		clipped.Value = text
+		f = &clipped
+	}
 	if !o.tracebacks {
 		return f
 	}
