@@ -1,0 +1,59 @@
+package broker_test
+
+import (
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/internal/wire"
+	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
+)
+
+// FuzzReceive feeds a server whatever comes behind the negotiation, through the whole of the receiving side: scanner, decoder, broker, objects.
+// The connection may be closed for it; the server must go on serving others.
+func FuzzReceive(f *testing.F) {
+	for _, text := range []string{
+		`[version 6]`,
+		`[message 1 root add 1 [tuple 1 2] [dictionary]]`,
+		`[message 1 root echo 1 [tuple [list [reference 1 [list [dereference 1]]]]] [dictionary [[unicode x] 1]]]`,
+		`[message 1 root hold 1 [tuple [unicode a] [remote 7]] [dictionary]]`,
+		`[message 1 root echo 1 [tuple [local 1] [cached 2] [lcache 3] ["a.B" [dictionary]]] [dictionary]]`,
+		`[cachemessage 1 2 add 0 [tuple] [dictionary]]`,
+		`[answer 1 2]`, `[error 1 [None]]`, `[decref 1]`, `[decache 1]`, `[uncache 1]`, `[didNotUnderstand x]`, `[nonsense]`, `[]`,
+	} {
+		e, err := wire.Parse(text)
+		require.NoError(f, err)
+		b, err := banana.EncodeExpr(banana.ProfilePB, e)
+		require.NoError(f, err)
+		f.Add(b)
+		f.Add(b[:len(b)-1])
+	}
+	rt, err := actor.NewRuntime(actor.WithLogger(zerolog.Nop()))
+	require.NoError(f, err)
+	f.Cleanup(func() { _ = rt.Close(f.Context()) })
+	pipe := newPipeListener()
+	_, err = broker.Serve(rt, pipe, &service{})
+	require.NoError(f, err)
+
+	f.Fuzz(func(t *testing.T, data []byte) {
+		hostile, theirs := net.Pipe()
+		pipe.conns <- theirs
+		go func() { _, _ = io.Copy(io.Discard, hostile) }()
+		_ = hostile.SetWriteDeadline(time.Now().Add(wire.Patience))
+		_, _ = hostile.Write(append(banana.AppendChoice(nil, banana.ProfilePB), data...))
+		_ = hostile.Close()
+
+		ours, theirs := net.Pipe()
+		pipe.conns <- theirs
+		bystander := wire.New(t, ours)
+		join(bystander, banana.ProfilePB)
+		bystander.Write(`[message 1 root add 1 [tuple 20 22] [dictionary]]`)
+		bystander.Want(`[answer 1 42]`)
+		bystander.Close()
+	})
+}
