@@ -57,7 +57,8 @@ func TestAReferenceIsAnAddress(t *testing.T) {
 	conn, p := client(t)
 	ref := receive(t, conn, p, 7)
 	pid, got := spawnProbe(conn.Runtime())
-	require.Same(t, ref.PID(), ref.PID())
+	first, again := ref.PID(), ref.PID()
+	require.Same(t, first, again)
 
 	inTurn(conn.Runtime(), pid, func(ctx protoactor.Context) {
 		ctx.Request(ref.PID(), flavors.Message{Method: "add", Args: []any{1, 2}, Kw: flavors.Kw{"k": true}})
