@@ -16,7 +16,7 @@ import (
 // A call that is made in the very moment in which its connection ends must fail like any other.
 func TestNoCallIsLostInTheMomentInWhichItsConnectionEnds(t *testing.T) {
 	rt := newRuntime(t)
-	for round := range 300 {
+	for round := range 100 {
 		conn, p, err := dialScripted(t, rt, func(p *wire.Peer) { host(p, banana.ProfilePB) })
 		require.NoError(t, err)
 		var wg sync.WaitGroup
