@@ -80,6 +80,7 @@ func TestAnErrorOfAnUnregisteredClassFailsItsCallAlone(t *testing.T) {
 	for i, sent := range []string{
 		`[error %d ["evil.Class" [dictionary]]]`,
 		`[answer %d ["evil.Class" [dictionary]]]`,
+		`[answer %d [list ["evil.Class" [dictionary]] [remote 9]]]`,
 	} {
 		d := conn.Root().CallRemote("f")
 		p.Want(fmt.Sprintf(`[message %d root f 1 [tuple] [dictionary]]`, i+1))
@@ -87,9 +88,10 @@ func TestAnErrorOfAnUnregisteredClassFailsItsCallAlone(t *testing.T) {
 		_, err := result(t, d)
 		require.ErrorIs(t, err, flavors.InsecureJelly)
 	}
+	p.Want(`[decref 9]`) // The peer has counted what came along.
 	d := conn.Root().CallRemote("f")
-	p.Want(`[message 3 root f 1 [tuple] [dictionary]]`)
-	p.Write(`[answer 3 [unicode alive]]`)
+	p.Want(`[message 4 root f 1 [tuple] [dictionary]]`)
+	p.Write(`[answer 4 [unicode alive]]`)
 	v, err := result(t, d)
 	require.NoError(t, err)
 	require.Equal(t, "alive", v)
