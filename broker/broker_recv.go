@@ -184,6 +184,16 @@ func (b *broker) invoke(d *delivery, target *export) {
 	err := b.admit(cmd, target)
 	if err == nil {
 		call.Prefix, call.Perspective = target.prefix, target.perspective
+	}
+	if inv := b.take(d, call, err); inv != nil {
+		target.core.Deliver(inv)
+	}
+}
+
+// take makes the invocation of a call that counts from now on. One that cannot be carried out is answered with why, and nil is returned.
+func (b *broker) take(d *delivery, call flavors.IncomingCall, err error) *flavors.Invocation {
+	cmd := d.cmd
+	if err == nil {
 		call.Args, call.Kw, err = arguments(cmd)
 	}
 	b.c.inbound.Add(1)
@@ -193,9 +203,9 @@ func (b *broker) invoke(d *delivery, target *export) {
 		release(d.received)
 		b.refuses()
 		inv.Answer(nil, err)
-		return
+		return nil
 	}
-	target.core.Deliver(inv)
+	return inv
 }
 
 // update hands a [cachemessage …] to the copy that it is for.
@@ -214,19 +224,9 @@ func (b *broker) invokeUpdate(d *delivery, target *flavors.LocalCache) {
 	if err == nil && (target == nil || cmd.name != "") {
 		err = flavors.PBError.Errorf("Invalid Object ID: there is no cache %d here", cmd.target)
 	}
-	if err == nil {
-		call.Args, call.Kw, err = arguments(cmd)
+	if inv := b.take(d, call, err); inv != nil {
+		target.Deliver(inv)
 	}
-	b.c.inbound.Add(1)
-	b.c.taken.Add(int64(cmd.size))
-	inv := flavors.NewInvocation(call)
-	if err != nil {
-		release(d.received)
-		b.refuses()
-		inv.Answer(nil, err)
-		return
-	}
-	target.Deliver(inv)
 }
 
 // arguments are always a tuple and a dictionary (P-4.1). Lists are taken for tuples, as stock does.
