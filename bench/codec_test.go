@@ -3,6 +3,7 @@ package bench
 import (
 	"testing"
 
+	"github.com/perspectivebroker/pb/bench/internal/codecs"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 )
@@ -74,5 +75,23 @@ func BenchmarkDecodeCall(b *testing.B) {
 		if err := decoder.Decode(&reader, &kw); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkCodec has ours, encoding/json, encoding/gob and msgpack side by side, on the values that compare uses.
+func BenchmarkCodec(b *testing.B) {
+	works, err := codecs.Works()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, w := range works {
+		b.Run(w.Name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := w.Do(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -2,6 +2,7 @@ package codecs
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"time"
 
@@ -10,13 +11,26 @@ import (
 
 // Measure runs every codec on every value, each for the given time in each round, with the rounds interleaved.
 func Measure(rounds int, each time.Duration) ([]report.Row, error) {
+	stock, err := startTwisted()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "codec: left out:", err)
+	} else {
+		defer func() { _ = stock.end() }() // What went wrong in it has been an answer that did not come.
+	}
 	var rows []report.Row
 	for _, v := range values() {
-		all, err := subjects(v)
+		all, err := inProcess(v)
 		if err != nil {
 			return nil, err
 		}
-		for _, step := range []string{"encode", "decode"} {
+		if stock != nil {
+			s, err := stock.subject(v)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, s)
+		}
+		for _, step := range []string{stepEncode, stepDecode} {
 			measured, err := measure(all, step, rounds, each)
 			if err != nil {
 				return nil, fmt.Errorf("%s of %s: %w", step, v.name, err)
@@ -37,11 +51,7 @@ func measure(all []subject, step string, rounds int, each time.Duration) ([]repo
 		for i := range all {
 			// Each round begins with another, so that none is always the one after the garbage of a certain other.
 			i = (i + round) % len(all)
-			f := all[i].encode
-			if step == "decode" {
-				f = all[i].decode
-			}
-			ns, n, err := repeat(f, each)
+			ns, n, err := all[i].measure(step, each)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", all[i].name, err)
 			}
@@ -51,9 +61,20 @@ func measure(all []subject, step string, rounds int, each time.Duration) ([]repo
 	rows := make([]report.Row, len(all))
 	for i := range all {
 		ns, n := report.Median(times[i]), report.Median(allocs[i])
-		rows[i] = report.Row{NsPerOp: ns, Rate: 1e9 / ns, Allocs: &n}
+		rows[i] = report.Row{NsPerOp: ns, Rate: 1e9 / ns}
+		if all[i].timed == nil {
+			rows[i].Allocs = &n
+		}
 	}
 	return rows, nil
+}
+
+func (s subject) measure(step string, each time.Duration) (ns, allocs float64, err error) {
+	if s.timed != nil {
+		ns, err = s.timed(step, each)
+		return ns, 0, err
+	}
+	return repeat(s.step(step), each)
 }
 
 // repeat runs f for about the given time and says what one run took, and how many allocations it made, in whole numbers.

@@ -1,132 +1,68 @@
 package codecs
 
-import (
-	"bytes"
-	"encoding/gob"
-	"encoding/json"
-	"fmt"
-
-	"github.com/perspectivebroker/pb/codec/banana"
-	"github.com/perspectivebroker/pb/codec/jelly"
-)
-
-// value is what is encoded: as one who sends arguments has it, and with a Go type of its own.
-type value struct {
-	name    string
-	generic any
-	list    any // generic as json wants it, which knows no tuples
-	typed   any
-	fresh   func() any // a pointer to what typed decodes into
-}
-
-// pair is what has most in common with the arguments of root.add(1, 2).
-type pair struct{ A, B int }
-
-func values() []value {
-	dict, ints := map[string]int{}, make([]int, 1000)
-	anyDict, anyInts := map[string]any{}, make([]any, len(ints))
-	for i := range 10 {
-		key := fmt.Sprintf("key%d", i)
-		dict[key], anyDict[key] = i*1000, i*1000
-	}
-	for i := range ints {
-		ints[i], anyInts[i] = i*7, i*7
-	}
-	return []value{
-		{"small", jelly.Tuple{1, 2}, []any{1, 2}, &pair{1, 2}, func() any { return new(pair) }},
-		{"dict", anyDict, anyDict, dict, func() any { return new(map[string]int) }},
-		{"ints", ints, anyInts, ints, func() any { return new([]int) }},
-	}
-}
+import "time"
 
 // subject is one codec at work on one value: each function does it once.
 type subject struct {
 	name   string
 	encode func() error
 	decode func() error
+	// timed is there if another process does the work and takes the time.
+	timed func(step string, each time.Duration) (ns float64, err error)
 }
 
-// subjects are the codecs that can handle v.
-func subjects(v value) ([]subject, error) {
+// The steps of which each is measured by itself.
+const (
+	stepEncode = "encode"
+	stepDecode = "decode"
+)
+
+func (s subject) step(step string) func() error {
+	if step == stepDecode {
+		return s.decode
+	}
+	return s.encode
+}
+
+// inProcess are the codecs of this process that can handle v.
+func inProcess(v value) ([]subject, error) {
+	all := []subject{jellySubject("ours", v.generic, nil)}
+	if v.jellied != nil {
+		source := v.typed
+		if _, ok := source.(*pair); ok {
+			source = v.generic
+		}
+		all = append(all, jellySubject("ours-typed", source, v.jellied))
+	}
+	untyped := func() any { return new(any) }
 	gobs, err := gobSubject(v)
-	return []subject{
-		jellySubject(v, "ours", nil), jellySubject(v, "ours-typed", jellyTarget(v)),
-		jsonSubject("json", v.list, func() any { return new(any) }), jsonSubject("json-typed", v.typed, v.fresh), gobs,
-	}, err
+	return append(all,
+		jsonSubject("json", v.list, untyped), jsonSubject("json-typed", v.typed, v.fresh), gobs,
+		msgpackSubject("msgpack", v.list, untyped), msgpackSubject("msgpack-typed", v.typed, v.fresh)), err
 }
 
-// jellyTarget is what the typed way assigns to: a tuple goes into a slice, not into a struct.
-func jellyTarget(v value) func() any {
-	if v.name == "small" {
-		return func() any { return new([]int) }
-	}
-	return v.fresh
+// Work is one step of one codec on one value, for benchmarks.
+type Work struct {
+	Name string // value/step/codec
+	Do   func() error
 }
 
-func jellySubject(v value, name string, fresh func() any) subject {
-	source := v.generic
-	if fresh != nil && v.name != "small" {
-		source = v.typed
-	}
-	var (
-		frame   []byte
-		reader  banana.Reader
-		decoder jelly.Decoder
-	)
-	encode := func() error {
-		f := jelly.NewFragment(jelly.Context{Profile: banana.ProfilePB})
-		defer f.Free()
-		err := f.Jelly(source)
-		if err == nil {
-			frame, err = f.Append(frame[:0], nil)
+// Works are all steps of the codecs in this process. What decodes needs no encoding before.
+func Works() ([]Work, error) {
+	var works []Work
+	for _, v := range values() {
+		all, err := inProcess(v)
+		if err != nil {
+			return nil, err
 		}
-		return err
-	}
-	return subject{name, encode, func() error {
-		var got any
-		reader.Reset(frame, banana.ProfilePB)
-		decoder.Reset()
-		err := decoder.Decode(&reader, &got)
-		if err == nil && fresh != nil {
-			err = jelly.Assign(fresh(), got)
+		for _, step := range []string{stepEncode, stepDecode} {
+			for _, s := range all {
+				if err := s.encode(); err != nil {
+					return nil, err
+				}
+				works = append(works, Work{v.name + "/" + step + "/" + s.name, s.step(step)})
+			}
 		}
-		return err
-	}}
-}
-
-func jsonSubject(name string, source any, fresh func() any) subject {
-	var text []byte
-	return subject{name, func() (err error) {
-		text, err = json.Marshal(source)
-		return err
-	}, func() error {
-		return json.Unmarshal(text, fresh())
-	}}
-}
-
-// gobSubject decodes what the encoder has written after the first value, which carried the types.
-func gobSubject(v value) (subject, error) {
-	var out bytes.Buffer
-	encoder := gob.NewEncoder(&out)
-	if err := encoder.Encode(v.typed); err != nil {
-		return subject{}, err
 	}
-	in := bytes.NewBuffer(bytes.Clone(out.Bytes()))
-	decoder := gob.NewDecoder(in)
-	if err := decoder.Decode(v.fresh()); err != nil {
-		return subject{}, err
-	}
-	encode := func() error {
-		out.Reset()
-		return encoder.Encode(v.typed)
-	}
-	if err := encode(); err != nil {
-		return subject{}, err
-	}
-	message := bytes.Clone(out.Bytes())
-	return subject{"gob", encode, func() error {
-		in.Reset()
-		in.Write(message)
-		return decoder.Decode(v.fresh())
-	}}, nil
+	return works, nil
 }
