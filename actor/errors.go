@@ -24,8 +24,9 @@ var (
 	// ErrNoTurn is the failure of a continuation that was given nothing to run in.
 	ErrNoTurn = errors.New("actor: Then needs the context of a running actor; in a plain goroutine use Await")
 
-	// errGoexit is the reason given to the supervisor of an actor whose handler called runtime.Goexit.
-	errGoexit = errors.New("actor: the handler ended its goroutine with runtime.Goexit (t.FailNow does); return instead")
+	// ErrGoexit is the reason given to the supervisor of an actor whose handler called runtime.Goexit, and how what that handler was to
+	// complete fails.
+	ErrGoexit = errors.New("actor: the handler ended its goroutine with runtime.Goexit (t.FailNow does); return instead")
 )
 
 // PanicError is the failure of a Deferred whose continuation panicked. Its text

@@ -74,17 +74,24 @@ func guardOf(a protoactor.Actor) *guard {
 
 // Receive hands the message to the actor, and recovers what would keep it from ending.
 func (g *guard) Receive(ctx protoactor.Context) {
-	switch ctx.Message().(type) {
+	switch m := ctx.Message().(type) {
 	case *continuation:
 		return // the actor system calls its GetAutoResponse next
 	case *protoactor.Stopping:
 		g.needed().ending = true
+	case *protoactor.Terminated:
+		if m.Who == nobody {
+			return
+		}
 	case *protoactor.Restarting:
 		late := g.needed()
 		late.ending = true
 		defer late.instance.end()
 	case *protoactor.Stopped:
 		late := g.needed()
+		if late.self != nil {
+			return // It has been told, and ended the goroutine.
+		}
 		late.ending = true
 		late.self = ctx.Self()
 		defer late.instance.end()
@@ -100,6 +107,11 @@ func (g *guard) needed() *lateGuard {
 	}
 	g.late.CompareAndSwap(nil, new(lateGuard))
 	return g.late.Load()
+}
+
+func (g *guard) isEnding() bool {
+	late := g.late.Load()
+	return late != nil && late.ending
 }
 
 func (g *guard) hasStopped() bool {
@@ -119,7 +131,7 @@ func (g *guard) recovered(ctx protoactor.Context) {
 	} else {
 		g.rt.logPanic("an actor's handler panicked", r, debug.Stack(), ctx)
 	}
-	if late := g.late.Load(); late == nil || !late.ending {
+	if !g.isEnding() {
 		panic(r) //nolint:forbidigo // it was one, and the supervisor is to decide about it
 	}
 }

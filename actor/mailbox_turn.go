@@ -82,7 +82,10 @@ func (m *Mailbox) work() (over bool) {
 // interrupted deals with a handler that did not return: it panicked with reason, or it ended the goroutine.
 func (m *Mailbox) interrupted(reason, message any) {
 	if reason == nil {
-		reason = errGoexit
+		reason = ErrGoexit
+		if m.goOnEnding() {
+			return
+		}
 	}
 	if m.dead.Load() != nil {
 		// There is no instance left to decide about.
@@ -166,12 +169,46 @@ func (m *Mailbox) handleSystem(message any) {
 	if m.invoker == nil {
 		return // terminated before it had an actor
 	}
-	m.invoker.InvokeSystemMessage(message)
+	if _, ok := message.(goOn); ok {
+		m.goOn()
+	} else {
+		m.invoker.InvokeSystemMessage(message)
+	}
 	if m.stopping && !dead {
 		if g := m.guard(); g != nil && g.hasStopped() {
 			m.Terminate(g.dead)
 		}
 	}
+}
+
+// goOn takes an actor up again that was ending when its handler ended the goroutine: upstream did not come to stop the children, or to tell
+// the parent, who would wait for ever.
+type goOn struct{}
+
+// goOnEnding sees to an actor that was ending when its handler called runtime.Goexit, and reports whether it was.
+func (m *Mailbox) goOnEnding() bool {
+	g := m.guard()
+	if g == nil || !g.isEnding() {
+		return false
+	}
+	if ctx, ok := m.invoker.(protoactor.Context); ok {
+		g.rt.logger.Error().Str("actor", pidName(ctx.Self())).Err(ErrGoexit).Msg("an actor that was ending goes on to do so")
+	}
+	m.PostSystemMessage(goOn{})
+	return true
+}
+
+// nobody is whose end an actor is told of to make it look whether all its children have ended. Its guard keeps that from the actor.
+var nobody = &protoactor.PID{}
+
+// goOn does in a turn of its own what upstream does behind the handler of Stopping, Restarting or Terminated.
+func (m *Mailbox) goOn() {
+	if ctx, ok := m.invoker.(protoactor.Context); ok {
+		for _, child := range ctx.Children() {
+			ctx.Stop(child)
+		}
+	}
+	m.invoker.InvokeSystemMessage(&protoactor.Terminated{Who: nobody})
 }
 
 func (m *Mailbox) suspend(yes bool) {

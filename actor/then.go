@@ -127,7 +127,7 @@ func (c *continuation) run(panicked func(r any, stack []byte)) {
 		}
 		r := recover()
 		if r == nil {
-			c.next.Complete(nil, errGoexit)
+			c.next.Complete(nil, ErrGoexit)
 			return
 		}
 		stack := debug.Stack()

@@ -109,7 +109,12 @@ func (i *identity) PerspectiveAttach(inv *flavors.Invocation, service, perspecti
 	rt := inv.Conn().Runtime()
 	d := actor.NewDeferred(rt)
 	key := cred.Key{Service: service, Perspective: perspective}
-	if !rt.Go("attaching "+i.name, func() { d.Complete(i.attached(inv.Conn(), key, mind)) }) {
+	if !rt.Go("attaching "+i.name, func() {
+		var perspective any
+		err := errLoginAbandoned
+		defer func() { d.Complete(perspective, err) }()
+		perspective, err = i.attached(inv.Conn(), key, mind)
+	}) {
 		return actor.Failed(Busy.Errorf("the server is shutting down"))
 	}
 	return d
@@ -129,22 +134,27 @@ func (i *identity) attached(c flavors.Conn, key cred.Key, mind *flavors.RemoteRe
 	if !i.hold() {
 		return refuse(errors.New("the identity has logged out"))
 	}
+	attached := false
+	defer func() { // also when the service ends the goroutine
+		if !attached {
+			i.release()
+		}
+	}()
 	avatar, logout, err := i.attach(c.Context(), key, mind)
 	if err != nil {
-		i.release()
 		return refuse(err)
 	}
 	answer, err := flavors.NewLoginAnswer(avatar, func() {
-		leave := func() { logout(); i.release() }
+		leave := func() { defer i.release(); logout() }
 		if !c.Runtime().Go("a logout", leave) {
 			go leave()
 		}
 	})
 	if err != nil {
 		logout()
-		i.release()
 		return refuse(fmt.Errorf("the service's perspective: %w", err))
 	}
+	attached = true
 	log.Info().Msg("perspective attached")
 	return answer, nil
 }

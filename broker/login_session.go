@@ -24,6 +24,9 @@ const refusedText = "login refused"
 // errLoginUnanswered fails a login whose sender asks for no answer: nobody would hold the avatar, and so nobody could let it go.
 var errLoginUnanswered = flavors.PBError.New("a login is answered with the avatar: ask for an answer")
 
+// errLoginAbandoned fails a login whose checker or realm called runtime.Goexit, which nothing can undo.
+var errLoginAbandoned error = flavors.UnauthorizedLogin.New(refusedText)
+
 // maxRefusedLogged is how many refused logins of one connection are worth a warning; whoever floods us should not flood the log.
 const maxRefusedLogged = 16
 
@@ -71,16 +74,20 @@ func (l *loginRoot) begin(inv *flavors.Invocation, credentials cred.Credentials,
 	d := actor.NewDeferred(l.conn.rt)
 	started := l.conn.rt.Go("a login from "+l.conn.peer, func() {
 		defer l.closeIfLate()
-		answer, err := l.enter(credentials, mind)
-		if err == nil {
-			l.begun.Store(true)
-		}
-		l.underWay.Add(-1)
-		if err != nil {
-			d.Complete(nil, err)
-			return
-		}
-		d.Complete(answer, nil)
+		var answer *flavors.LoginAnswer
+		err := errLoginAbandoned
+		defer func() { // also when a checker or a realm ends the goroutine
+			if err == nil {
+				l.begun.Store(true)
+			}
+			l.underWay.Add(-1)
+			if err != nil {
+				d.Complete(nil, err)
+				return
+			}
+			d.Complete(answer, nil)
+		}()
+		answer, err = l.enter(credentials, mind)
 	})
 	if !started {
 		l.underWay.Add(-1)
@@ -100,11 +107,17 @@ func (l *loginRoot) enter(credentials cred.Credentials, mind *flavors.RemoteRefe
 		l.sessions.Add(-1)
 		return nil, l.busy("%d users are in by way of this connection", l.options.sessions)
 	}
+	entered := false
+	defer func() { // also when the realm ends the goroutine
+		if !entered {
+			l.sessions.Add(-1)
+		}
+	}()
 	avatar, logout, err := l.door.enter(c.ctx, id, mind)
 	if err != nil {
-		l.sessions.Add(-1)
 		return nil, l.refuse(credentials, err)
 	}
+	entered = true
 	var left atomic.Bool
 	leave := func() {
 		if left.Swap(true) {
@@ -162,8 +175,10 @@ func (l *loginRoot) check(credentials cred.Credentials) (cred.AvatarID, error) {
 	if err != nil {
 		return cred.AvatarID{}, err
 	}
-	id, err := l.door.check(ctx, credentials)
-	attempt.End(err)
+	var id cred.AvatarID
+	err = errLoginAbandoned
+	defer func() { attempt.End(err) }()
+	id, err = l.door.check(ctx, credentials)
 	return id, err
 }
 

@@ -37,6 +37,12 @@ func (u *unjellier) Receive(ctx protoactor.Context) {
 		return
 	}
 	done := &unjellied{cmd: m.cmd}
+	handedOver := false
+	defer func() {
+		if !handedOver { // Code of the application ended the goroutine. That ends this actor, and the connection with it.
+			done.abandon()
+		}
+	}()
 	made := func(unbound *jelly.Unbound, blank any) (any, error) {
 		if _, ok := blank.(*flavors.CacheBlank); ok {
 			if err := m.caches(len(done.caches)); err != nil {
@@ -52,6 +58,7 @@ func (u *unjellier) Receive(ctx protoactor.Context) {
 	}
 	m.cmd.unbound = nil
 	ctx.Send(ctx.Parent(), done)
+	handedOver = true
 }
 
 // made puts a handle in the place of a cache; copies stand for themselves.

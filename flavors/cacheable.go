@@ -113,7 +113,14 @@ func (m *observe) Drop(cause error) { m.reply(nil, cause) }
 
 // run takes the state in the original's turn.
 func (m *observe) run(c *Core) {
+	said := false
+	defer func() {
+		if !said { // The state ended the goroutine.
+			m.reply(nil, actor.ErrGoexit)
+		}
+	}()
 	fragment, err := m.state(c.Value())
+	said = true
 	if err != nil {
 		m.reply(nil, err)
 		if p := (*PanicError)(nil); errors.As(err, &p) {

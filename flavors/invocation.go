@@ -127,12 +127,20 @@ func (inv *Invocation) send(v any, err error) {
 		return
 	}
 	fragment := inv.newFragment("result")
+	encoded := false
+	defer func() {
+		if !encoded { // A StateToCopy ended the goroutine.
+			inv.sendFailure(actor.ErrGoexit)
+		}
+	}()
 	if err == nil {
 		if err = jellySafely(fragment, v); err == nil {
+			encoded = true
 			inv.conn.SendAnswer(inv, fragment, false)
 			return
 		}
 	}
+	encoded = true
 	fragment.Free()
 	inv.sendFailure(err)
 }
@@ -195,21 +203,30 @@ func logFailure(inv *Invocation, err error) {
 // run carries out the call in the object's turn.
 func (inv *Invocation) run(o *object) {
 	inv.incarnation = o.core.incarnation.Load()
+	returned := false
 	defer func() {
-		if r := recover(); r != nil {
-			inv.fail(&PanicError{Value: r, Stack: debug.Stack()})
-			panic(r) // The supervisor decides what becomes of the object.
+		if returned {
+			return
 		}
+		r := recover()
+		if r == nil {
+			inv.fail(actor.ErrGoexit)
+			return
+		}
+		inv.fail(&PanicError{Value: r, Stack: debug.Stack()})
+		panic(r) // The supervisor decides what becomes of the object.
 	}()
 	table, err := o.methods(inv.prefix)
 	if err != nil {
 		inv.fail(err)
+		returned = true
 		return
 	}
 	if inv.prefix == PrefixObserve {
 		o.core.updated()
 	}
 	v, err := table.Invoke(o.core.Value(), inv)
+	returned = true
 	if err == errAnswersLater {
 		return
 	}

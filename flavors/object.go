@@ -164,13 +164,21 @@ func (o *object) runTurn(t *turn) {
 		t.Drop(actor.ErrRestarted)
 		return
 	}
+	returned := false
 	defer func() {
-		if r := recover(); r != nil {
-			t.finish(&PanicError{Value: r, Stack: debug.Stack()})
-			panic(r)
+		if returned {
+			return
 		}
+		r := recover()
+		if r == nil {
+			t.finish(actor.ErrGoexit)
+			return
+		}
+		t.finish(&PanicError{Value: r, Stack: debug.Stack()})
+		panic(r)
 	}()
 	t.run()
+	returned = true
 	t.finish(nil)
 }
 

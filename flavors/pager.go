@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 
 	"github.com/perspectivebroker/pb/actor"
 )
@@ -40,7 +41,14 @@ func SendPages(collector *RemoteReference, p Pager) *actor.Deferred {
 	d.OnCancel(func() { cancel(actor.ErrCancelled) })
 	if !rt.Go("sending pages", func() {
 		defer cancel(nil)
-		d.Complete(nil, sendPages(ctx, collector, p))
+		err := actor.ErrGoexit
+		defer func() { // also when the pager ends the goroutine
+			if err == actor.ErrGoexit {
+				err = failPaging(collector, err)
+			}
+			d.Complete(nil, err)
+		}()
+		err = sendPages(ctx, collector, p)
 	}) {
 		cancel(nil)
 		return actor.Failed(errors.New("flavors: no pages are sent while the runtime closes"))
@@ -53,7 +61,7 @@ func sendPages(ctx context.Context, collector *RemoteReference, p Pager) error {
 		if err := collector.Conn().WaitSent(ctx); err != nil {
 			return failPaging(collector, err)
 		}
-		page, err := p.NextPage()
+		page, err := nextPage(collector, p)
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -68,6 +76,18 @@ func sendPages(ctx context.Context, collector *RemoteReference, p Pager) error {
 		}
 	}
 	return collector.CallRemoteNoAnswer(endedPaging)
+}
+
+// nextPage makes an error of a pager's panic.
+func nextPage(collector *RemoteReference, p Pager) (page any, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			stack := debug.Stack()
+			collector.Conn().Logger().Error().Bytes("stack", stack).Msgf("a pager panicked with a value of type %T", r)
+			page, err = nil, &PanicError{Value: r, Stack: stack}
+		}
+	}()
+	return p.NextPage()
 }
 
 // failPaging tells the collector that the pages end here.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
@@ -173,7 +174,15 @@ func encodeArguments(conn Conn, perspective any, args []any) (*jelly.Fragment, e
 // function takes the request back, and reports whether it came in time.
 func (r *RemoteReference) NotifyOnDisconnect(f func(cause error)) (dontNotify func() bool) {
 	ctx := r.remote.conn.Context()
-	return context.AfterFunc(ctx, func() { f(context.Cause(ctx)) })
+	return context.AfterFunc(ctx, func() {
+		defer func() {
+			if p := recover(); p != nil { // Nobody else would, and the process would end.
+				r.remote.conn.Logger().Error().Bytes("stack", debug.Stack()).
+					Msgf("a function given to NotifyOnDisconnect panicked with a value of type %T", p)
+			}
+		}()
+		f(context.Cause(ctx))
+	})
 }
 
 // JellyTo sends the reference home: [local luid]. To another connection it cannot go: PB knows no third-party references.

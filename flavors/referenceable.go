@@ -205,7 +205,7 @@ func (c *Core) runOneInline(t *turn) {
 			t.finish(&PanicError{Value: r, Stack: debug.Stack()})
 		default:
 			// The function has ended its goroutine; what waits behind it needs another.
-			t.finish(ErrObjectStopped)
+			t.finish(actor.ErrGoexit)
 			go c.runInline()
 		}
 	}()
