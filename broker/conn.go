@@ -256,12 +256,12 @@ func (c *Conn) answered(inv *flavors.Invocation) {
 	}
 }
 
-// Forget implements flavors.Conn. It is called by finalizers too, so it must not wait.
+// Forget implements flavors.Conn. It must not wait.
 func (c *Conn) Forget(luid int64, perspective any, receipts int) {
 	c.forget(forgotten{banana.SymDecref, importKey{luid, perspective}, receipts})
 }
 
-// ForgetCache implements flavors.Conn. It is called by finalizers too.
+// ForgetCache implements flavors.Conn.
 func (c *Conn) ForgetCache(luid int64, receipts int) {
 	c.forget(forgotten{banana.SymDecache, importKey{luid: luid}, receipts})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net"
-	"runtime/debug"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,11 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// inBubble runs a test on a clock that moves when everything waits. No reference must be collected meanwhile: the collector's goroutine
-// does not belong to the bubble and may touch no channel in it.
+// inBubble runs a test on a clock that moves when everything waits.
 func inBubble(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
-	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	synctest.Test(t, f)
 }
 

@@ -37,7 +37,7 @@ func newLocalCache[T any](value remoteCache) *LocalCache {
 		}
 		l.core.Hold(l.conn.Runtime())
 		h := &Cached[T]{&cacheHandle{conn: l.conn, luid: l.luid, core: l.core, held: held{receipts: 1}}}
-		runtime.AddCleanup(h, (*cacheHandle).forget, h.cache)
+		watchHandle(l.conn.Runtime(), h, h.cache)
 		known = weak.Make(h)
 		return h
 	}}

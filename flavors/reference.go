@@ -39,7 +39,7 @@ type remote struct {
 // NewRemoteReference makes a handle for the peer's object luid, with one receipt. Package broker calls it.
 func NewRemoteReference(conn Conn, luid int64, perspective any) *RemoteReference {
 	h := &RemoteReference{remote: &remote{conn: conn, id: luid, perspective: perspective, held: held{receipts: 1}}}
-	runtime.AddCleanup(h, (*remote).forget, h.remote)
+	watchHandle(conn.Runtime(), h, h.remote)
 	return h
 }
 
@@ -51,7 +51,7 @@ func NewNamedReference(conn Conn, name string) *RemoteReference {
 // Received notes one more receipt. It reports false when the handle has been released meanwhile, and a new one is due.
 func (r *RemoteReference) Received() bool { return r.remote.received() }
 
-// forget runs when the handle has been collected.
+// forget runs after the handle has been collected.
 func (m *remote) forget() { m.letGo(allReceipts) }
 
 // letGo returns receipts to the peer; with the last one the reference is dead.

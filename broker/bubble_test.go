@@ -1,0 +1,36 @@
+package broker_test
+
+import (
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/perspectivebroker/pb/internal/wire"
+	"github.com/stretchr/testify/require"
+)
+
+// TestAForgottenReferenceInABubble: the collector's goroutine belongs to no bubble of synctest, and must wake nobody in one. That would end
+// the process, so this test fails for all.
+func TestAForgottenReferenceInABubble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, p := client(t)
+		receive(t, conn, p, 7)
+		told := make(chan struct{})
+		go func() {
+			defer close(told)
+			p.Want(`[decref 7]`)
+		}()
+		synctest.Wait()
+		for start := time.Now(); time.Since(start) < wire.Patience; time.Sleep(time.Second) {
+			runtime.GC()
+			select {
+			case <-told:
+				require.NoError(t, conn.Root().Err())
+				return
+			default:
+			}
+		}
+		t.Error("the peer was not told")
+	})
+}

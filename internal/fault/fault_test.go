@@ -1,0 +1,114 @@
+package fault_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/perspectivebroker/pb/internal/fault"
+)
+
+// pair is a TCP connection whose one end fails as planned.
+func pair(t *testing.T, plan fault.Plan) (failing *fault.Conn, other *net.TCPConn) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer ln.Close()
+	out, err := net.Dial("tcp", ln.Addr().String())
+	require.NoError(t, err)
+	in, err := (&fault.Listener{Listener: ln, Plan: func() fault.Plan { return plan }}).Accept()
+	require.NoError(t, err)
+	t.Cleanup(func() { in.Close(); out.Close() })
+	return in.(*fault.Conn), out.(*net.TCPConn)
+}
+
+func TestEveryByteBeforeTheEndArrivesOnceAndInOrder(t *testing.T) {
+	data := make([]byte, 10_000)
+	for i := range data {
+		data[i] = byte(i * 7)
+	}
+	for end := fault.Whole; end <= fault.Blackhole; end++ {
+		t.Run(end.String(), func(t *testing.T) {
+			plan := fault.Plan{Seed: 1, Piece: 100, Delay: time.Microsecond, End: end, After: 3210}
+			failing, other := pair(t, plan)
+			wrote := make(chan error, 1)
+			go func() {
+				_, err := failing.Write(data)
+				if end == fault.Whole {
+					err = errors.Join(err, failing.CloseWrite())
+				}
+				wrote <- err
+			}()
+			if end == fault.Blackhole {
+				got := make([]byte, plan.After)
+				_, err := io.ReadFull(other, got)
+				require.NoError(t, err)
+				require.NoError(t, <-wrote, "nobody is told")
+				assert.Equal(t, data[:plan.After], got)
+				require.NoError(t, failing.SetReadDeadline(time.Now()))
+				_, err = failing.Read(got)
+				require.ErrorIs(t, err, os.ErrDeadlineExceeded, "deadlines count")
+				assert.True(t, failing.Failed())
+				return
+			}
+			got, err := io.ReadAll(other)
+			writeErr := <-wrote
+			switch end {
+			case fault.Whole:
+				require.NoError(t, errors.Join(err, writeErr))
+				assert.Equal(t, data, got)
+				return
+			case fault.Reset:
+				assert.ErrorIs(t, writeErr, os.ErrClosed)
+				if err != nil { // Of what was under way nothing need arrive.
+					assert.ErrorIs(t, err, syscall.ECONNRESET)
+				}
+				assert.True(t, bytes.HasPrefix(data, got))
+				return
+			case fault.Drop:
+				assert.ErrorIs(t, writeErr, os.ErrClosed)
+			case fault.HalfClose:
+				require.NoError(t, writeErr)
+				_, err := other.Write([]byte("still heard"))
+				require.NoError(t, err)
+				require.NoError(t, other.CloseWrite())
+				rest, err := io.ReadAll(failing)
+				require.NoError(t, err)
+				assert.Equal(t, "still heard", string(rest))
+			}
+			require.NoError(t, err)
+			assert.Equal(t, data[:plan.After], got)
+		})
+	}
+}
+
+func TestPlansAreRepeatedByTheirSeed(t *testing.T) {
+	seen := map[fault.End]int{}
+	for seed := range uint64(200) {
+		first := fault.Draw(rand.New(rand.NewPCG(seed, 0)), time.Second)
+		require.Equal(t, first, fault.Draw(rand.New(rand.NewPCG(seed, 0)), time.Second))
+		seen[first.End]++
+	}
+	assert.Len(t, seen, 5, "each end is drawn: %v", seen)
+}
+
+func TestAHoleInTheNetworkTellsNobodyOfTheEnd(t *testing.T) {
+	failing, other := pair(t, fault.Plan{End: fault.Blackhole})
+	require.NoError(t, other.Close())
+	read := make(chan error, 1)
+	go func() {
+		_, err := failing.Read(make([]byte, 1))
+		read <- err
+	}()
+	require.NoError(t, failing.Conn.Close())
+	require.ErrorIs(t, <-read, net.ErrClosed)
+}
