@@ -30,6 +30,13 @@ func (l *library) RemotePage(collector *flavors.RemoteReference, size int) *acto
 	return flavors.SendPages(collector, flavors.NewStringPager(l.book, size))
 }
 
+// RemoteLend puts another book on the shelf.
+func (l *library) RemoteLend(book []byte) { l.book = book }
+
+func (l *library) RemoteShelved(collector *flavors.RemoteReference, size int) *actor.Deferred {
+	return flavors.SendPages(collector, flavors.NewFilePager(iotest.HalfReader(bytes.NewReader(l.book)), size))
+}
+
 func (l *library) RemoteBroken(collector *flavors.RemoteReference) *actor.Deferred {
 	return flavors.SendPages(collector, flavors.NewFilePager(io.MultiReader(bytes.NewReader(l.book), iotest.ErrReader(l.broken)), 1000))
 }

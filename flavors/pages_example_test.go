@@ -1,0 +1,141 @@
+package flavors_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"strings"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/flavors"
+)
+
+const novel = "It was a dark and stormy night; the rain fell in torrents."
+
+// Shelf has a novel that it sends in pages, and takes others.
+type Shelf struct {
+	flavors.Root
+	added *flavors.PageReader
+}
+
+// RemoteCut sends the novel as twisted.spread.util's StringPager would.
+func (*Shelf) RemoteCut(collector *flavors.RemoteReference, size int) *actor.Deferred {
+	return flavors.SendPages(collector, flavors.NewStringPager([]byte(novel), size))
+}
+
+// RemoteCopy sends it from a reader: a file, more often than not.
+func (*Shelf) RemoteCopy(collector *flavors.RemoteReference) *actor.Deferred {
+	return flavors.SendPages(collector, flavors.NewFilePager(strings.NewReader(novel), 16))
+}
+
+// RemoteBurn ends in the middle.
+func (*Shelf) RemoteBurn(collector *flavors.RemoteReference) {
+	fire := io.MultiReader(strings.NewReader(novel[:14]), failing{errors.New("the shelf is on fire")})
+	flavors.SendPages(collector, flavors.NewFilePager(fire, 7))
+}
+
+// RemoteAdd hands out a collector to write to.
+func (s *Shelf) RemoteAdd() any { return s.added.Collector() }
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// verses is a Pager of pages that are no bytes.
+type verses struct{ left []string }
+
+func (v *verses) NextPage() (any, error) {
+	if len(v.left) == 0 {
+		return nil, io.EOF
+	}
+	page := map[string]any{"verse": v.left[0]}
+	v.left = v.left[1:]
+	return page, nil
+}
+
+// RemoteSing sends pages of the application's own making.
+func (*Shelf) RemoteSing(collector *flavors.RemoteReference) *actor.Deferred {
+	return flavors.SendPages(collector, &verses{[]string{"Daisy, Daisy", "give me your answer, do"}})
+}
+
+func ExampleGetAllPages() {
+	conn, leave := visit(&Shelf{})
+	defer leave()
+	pages, err := flavors.GetAllPages(context.Background(), conn.Root(), "cut", 20)
+	for _, page := range pages {
+		fmt.Printf("%q\n", page)
+	}
+	fmt.Println(err)
+	// Output:
+	// "It was a dark and st"
+	// "ormy night; the rain"
+	// " fell in torrents."
+	// <nil>
+}
+
+func ExamplePager() {
+	conn, leave := visit(&Shelf{})
+	defer leave()
+	pages, err := flavors.GetAllPages(context.Background(), conn.Root(), "sing")
+	fmt.Println(len(pages), err)
+	// Output: 2 <nil>
+}
+
+func ExampleReadPages() {
+	conn, leave := visit(&Shelf{})
+	defer leave()
+	r := flavors.ReadPages(context.Background(), conn.Root(), "copy")
+	defer func() { _ = r.Close() }()
+	text, err := io.ReadAll(r) // Nothing but what waits to be read is kept: this does for a file of any size.
+	fmt.Println(string(text), err, r.Received())
+
+	broken := flavors.ReadPages(context.Background(), conn.Root(), "burn")
+	defer func() { _ = broken.Close() }()
+	text, err = io.ReadAll(broken)
+	fmt.Printf("%s… %v\n", text, err)
+	// Output:
+	// It was a dark and stormy night; the rain fell in torrents. <nil> 58
+	// It was a dark … the peer ended its paging early: sending pages: the shelf is on fire
+}
+
+func ExamplePageWriter() {
+	shelf := &Shelf{added: flavors.NewPageReader(0)}
+	conn, leave := visit(shelf)
+	defer leave()
+	ctx := context.Background()
+	collector, err := flavors.Call[*flavors.RemoteReference](ctx, conn.Root(), "add")
+	if err != nil {
+		log.Fatal(err)
+	}
+	w := flavors.NewPageWriter(ctx, collector, 24, func(written int64) { fmt.Println("on their way:", written) })
+	if _, err := io.Copy(w, strings.NewReader(novel)); err != nil {
+		log.Fatal(err)
+	}
+	if err := w.Close(); err != nil { // waits until the peer has all of it
+		log.Fatal(err)
+	}
+	var copied bytes.Buffer
+	_, err = copied.ReadFrom(shelf.added)
+	fmt.Println(copied.String(), err)
+	// Output:
+	// on their way: 24
+	// on their way: 48
+	// on their way: 58
+	// It was a dark and stormy night; the rain fell in torrents. <nil>
+}
+
+func ExamplePageCollector() {
+	conn, leave := visit(&Shelf{})
+	defer leave()
+	ended := make(chan error)
+	collector := flavors.NewPageCollector(
+		func(page any) error { fmt.Printf("%s|", page); return nil },
+		func(err error) { ended <- err },
+	)
+	conn.Root().CallRemote("copy", collector)
+	fmt.Println("", <-ended)
+	// Output: It was a dark an|d stormy night; |the rain fell in| torrents.| <nil>
+}
