@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"testing"
 
@@ -49,7 +48,7 @@ func TestPagesArriveOnceAndInOrderHoweverTheyAreCut(t *testing.T) {
 		writeErr := <-written
 		_ = reader.Close()
 		require.True(rt, bytes.HasPrefix(want, got), "what was read is no prefix of what was written")
-		require.Zero(rt, collector.Conn().Context().Err(), "the connection is none the worse")
+		require.NoError(rt, collector.Conn().Context().Err(), "the connection is none the worse")
 		switch end {
 		case "close":
 			require.NoError(rt, writeErr)
@@ -126,7 +125,7 @@ func TestPagersCutWhateverTheyAreGiven(t *testing.T) {
 			require.NoError(rt, err)
 			require.Len(rt, pages, len(want))
 			for i, p := range pages {
-				require.True(rt, bytes.Equal(want[i], p.([]byte)), fmt.Sprintf("page %d of %s", i, method))
+				require.True(rt, bytes.Equal(want[i], p.([]byte)), "page %d of %s", i, method)
 			}
 		}
 	})
