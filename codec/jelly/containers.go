@@ -171,7 +171,7 @@ func (e *Encoder) set(v any, word string, list []any) error {
 	return nil
 }
 
-var intsWord = typeWord(reflect.TypeFor[[]int]())
+var intsWord = typeNumber(reflect.TypeFor[[]int]())
 
 // intList is list for what measurements and samples come as, without a box for each number.
 func (e *Encoder) intList(v []int) error {

@@ -13,7 +13,9 @@ import (
 type Encoder struct {
 	buf []byte
 	ctx Context
-	lim banana.Limits // ctx.Limits with defaults in place
+	// lim are the limits that were asked for, with defaults in place. Both stay in the pool: they are
+	// mostly the same again.
+	lim, asked banana.Limits
 
 	// depth is the number of Banana lists that are open here, wrappers of
 	// references not counted, and deepest its maximum in this jelly call.

@@ -25,13 +25,19 @@ const (
 	pooledItems = 4 << 10
 )
 
-var fragments = sync.Pool{New: func() any { return new(Fragment) }}
+var fragments = sync.Pool{New: func() any {
+	f := new(Fragment)
+	f.e.lim = banana.Limits{}.WithDefaults()
+	return f
+}}
 
 // NewFragment returns an empty fragment, from a pool if it can. Free gives it back.
 func NewFragment(c Context) *Fragment {
 	f := fragments.Get().(*Fragment)
 	f.e.ctx = c
-	f.e.lim = c.Limits.WithDefaults()
+	if f.e.asked != c.Limits {
+		f.e.asked, f.e.lim = c.Limits, c.Limits.WithDefaults()
+	}
 	return f
 }
 

@@ -181,7 +181,7 @@ func encodePointer(e *Encoder, v reflect.Value) error {
 }
 
 func reflectIdentity(v reflect.Value, n int) identity {
-	return identity{at: v.UnsafePointer(), typ: typeWord(v.Type()), len: n}
+	return identity{at: v.UnsafePointer(), typ: typeNumber(v.Type()), len: n}
 }
 
 func encodeSlice(e *Encoder, v reflect.Value) error {
@@ -189,7 +189,7 @@ func encodeSlice(e *Encoder, v reflect.Value) error {
 		return err
 	}
 	if v.Cap() > 0 && v.Type().Elem().Size() > 0 {
-		id := identity{at: v.UnsafePointer(), typ: typeWord(v.Type()), len: v.Len()}
+		id := identity{at: v.UnsafePointer(), typ: typeNumber(v.Type()), len: v.Len()}
 		if met, err := e.meet(id); met || err != nil {
 			return err
 		}

@@ -14,9 +14,11 @@ import (
 //
 // It holds a pointer, not a number, so that nothing that was met can be
 // collected, and its address be used again, before the call is over.
+//
+// The type is a number, because types are never collected.
 type identity struct {
 	at  unsafe.Pointer
-	typ unsafe.Pointer
+	typ uintptr
 	len int
 }
 
@@ -30,6 +32,9 @@ func typeWord(t reflect.Type) unsafe.Pointer {
 	v := any(t)
 	return unpack(&v).data
 }
+
+// typeNumber is the type word as identities have it.
+func typeNumber(t reflect.Type) uintptr { return uintptr(typeWord(t)) }
 
 // isNilPointer reports whether v is a nil pointer, map, channel or function. It looks at the
 // kind only where the data word is nil, which is rare.
@@ -51,9 +56,9 @@ func identityOf(v any) identity {
 		if reflect.TypeOf(v).Elem().Size() == 0 {
 			return identity{} // All values without size may lie at one address.
 		}
-		return identity{at: w.data, typ: w.typ}
+		return identity{at: w.data, typ: uintptr(w.typ)}
 	case reflect.Map:
-		return identity{at: w.data, typ: w.typ}
+		return identity{at: w.data, typ: uintptr(w.typ)}
 	}
 	return identity{}
 }
@@ -61,18 +66,18 @@ func identityOf(v any) identity {
 // pointerIdentity is identityOf for what is known to be a pointer to something with a size, or a map.
 func pointerIdentity(v any) identity {
 	w := unpack(&v)
-	return identity{at: w.data, typ: w.typ}
+	return identity{at: w.data, typ: uintptr(w.typ)}
 }
 
 // The type words of the two kinds of slices that are met most.
 var (
-	listWord  = typeWord(reflect.TypeFor[[]any]())
-	tupleWord = typeWord(reflect.TypeFor[Tuple]())
+	listWord  = typeNumber(reflect.TypeFor[[]any]())
+	tupleWord = typeNumber(reflect.TypeFor[Tuple]())
 )
 
 // sliceIdentity is that of a slice of any, or of a type made of it. A slice without
 // capacity lies nowhere and has no identity.
-func sliceIdentity(typ unsafe.Pointer, s []any) identity {
+func sliceIdentity(typ uintptr, s []any) identity {
 	if cap(s) == 0 {
 		return identity{}
 	}
@@ -198,7 +203,9 @@ func (s *sharing) end(p banana.Profile) {
 			s.table = nil // Small messages should not have to clear a giant's table.
 		}
 	}
-	clear(s.met)
+	for i := range s.met {
+		s.met[i].id.at = nil // Nothing else in a mention keeps anything alive, and clear would cost more for the few that there mostly are.
+	}
 	s.met = s.met[:0]
 	s.most = max(s.most, s.next)
 	mine := s.wraps[s.first:]
