@@ -1,8 +1,7 @@
 package jelly
 
 import (
-	"reflect"
-	"slices"
+	"unicode/utf8"
 	"unsafe"
 
 	"github.com/perspectivebroker/pb/codec/banana"
@@ -69,11 +68,17 @@ func (e *Encoder) pairs(entries []Entry) error {
 		return err
 	}
 	for i := range entries {
-		if err := e.List(2); err != nil {
-			return err
-		}
-		if err := e.key(entries[i].Key); err != nil {
-			return under("<key "+stepNumber(i)+">", err)
+		if name, ok := entries[i].Key.(string); ok {
+			if err := e.namedPair(name); err != nil {
+				return under("<key "+stepNumber(i)+">", err)
+			}
+		} else {
+			if err := e.List(2); err != nil {
+				return err
+			}
+			if err := e.key(entries[i].Key); err != nil {
+				return under("<key "+stepNumber(i)+">", err)
+			}
 		}
 		if err := e.value(entries[i].Value); err != nil {
 			return underKey(entries[i].Key, err)
@@ -82,6 +87,23 @@ func (e *Encoder) pairs(entries []Entry) error {
 	}
 	e.close()
 	return nil
+}
+
+// namedPair begins a pair of a dictionary and writes its key, a str.
+func (e *Encoder) namedPair(name string) error {
+	depth := e.depth + 1
+	if depth+1 >= e.lim.Depth || len(e.buf) > e.lim.Frame || e.lim.List < 2 {
+		if err := e.List(2); err != nil {
+			return err
+		}
+		return e.Str(name)
+	}
+	if !utf8.ValidString(name) {
+		return e.Str(name) // It says what is wrong.
+	}
+	e.depth, e.deepest = depth, max(depth+1, e.deepest)
+	e.buf = append(e.buf, "\x02\x80\x02\x80\x07\x82unicode"...)
+	return e.String(name)
 }
 
 // key writes what must be hashable.
@@ -101,10 +123,7 @@ func (e *Encoder) kw(names []string, values []any) error {
 		return err
 	}
 	for i, name := range names {
-		if err := e.List(2); err != nil {
-			return err
-		}
-		if err := e.Str(name); err != nil {
+		if err := e.namedPair(name); err != nil {
 			return under("<key "+stepNumber(i)+">", err)
 		}
 		if err := e.value(values[i]); err != nil {
@@ -112,44 +131,6 @@ func (e *Encoder) kw(names []string, values []any) error {
 		}
 		e.close()
 	}
-	e.close()
-	return nil
-}
-
-// stringMap is the fast way for the commonest map.
-func (e *Encoder) stringMap(m map[string]any) error {
-	if err := e.mustHash("dictionary"); err != nil {
-		return err
-	}
-	if m != nil {
-		if met, err := e.meet(pointerIdentity(m)); met || err != nil {
-			return err
-		}
-	}
-	if err := e.open(banana.SymDictionary, len(m)); err != nil {
-		return err
-	}
-	first := len(e.names)
-	for name := range m {
-		e.names = append(e.names, name)
-	}
-	last := len(e.names)
-	slices.Sort(e.names[first:])
-	// What is nested uses the scratch behind last, and may move it.
-	for i := first; i < last; i++ {
-		name := e.names[i]
-		if err := e.List(2); err != nil {
-			return err
-		}
-		if err := e.Str(name); err != nil {
-			return underKey(name, err)
-		}
-		if err := e.value(m[name]); err != nil {
-			return underKey(name, err)
-		}
-		e.close()
-	}
-	e.names = e.names[:first]
 	e.close()
 	return nil
 }
@@ -170,8 +151,6 @@ func (e *Encoder) set(v any, word string, list []any) error {
 	e.close()
 	return nil
 }
-
-var intsWord = typeNumber(reflect.TypeFor[[]int]())
 
 // intList is list for what measurements and samples come as, without a box for each number.
 func (e *Encoder) intList(v []int) error {

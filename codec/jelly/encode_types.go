@@ -109,6 +109,9 @@ func (e *Encoder) other(v any) error {
 		}
 		return e.Str(x.String())
 	}
+	if is, err := e.common(v); is {
+		return err
+	}
 	if isNilPointer(v) {
 		return e.nilValue(v)
 	}

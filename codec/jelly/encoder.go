@@ -97,8 +97,18 @@ func (e *Encoder) tooDeep(depth int) error {
 	return &EncodeError{What: "nested too deeply", Err: e.lim.CheckDepth(depth)}
 }
 
-// open begins [word, …] with n elements behind the word.
+// open begins [word, …] with n elements behind the word. What is short and lies well within the limits takes one step.
 func (e *Encoder) open(word banana.Symbol, n int) error {
+	depth := e.depth + 1
+	if n < 0x7f && depth < e.lim.Depth && e.ctx.Profile == banana.ProfilePB && len(e.buf) <= e.lim.Frame && n < e.lim.List {
+		e.depth, e.deepest = depth, max(depth, e.deepest)
+		e.buf = append(e.buf, byte(n+1), byte(banana.List), byte(word), byte(banana.Vocab))
+		return nil
+	}
+	return e.openSlowly(word, n)
+}
+
+func (e *Encoder) openSlowly(word banana.Symbol, n int) error {
 	if err := e.List(n + 1); err != nil {
 		return err
 	}
@@ -168,13 +178,25 @@ func (e *Encoder) Big(n *big.Int) error {
 // Float writes a float.
 func (e *Encoder) Float(f float64) { e.buf = banana.AppendFloat(e.buf, f) }
 
+// leaf notes that a list of scalars is written, which is open only for as long as that takes.
+func (e *Encoder) leaf() {
+	if e.depth < e.deepest {
+		return
+	}
+	if e.deepest = e.depth + 1; e.deepest >= e.lim.Depth && e.failed == nil {
+		e.failed = e.tooDeep(e.deepest + 1)
+	}
+}
+
 // None writes [None].
 func (e *Encoder) None() {
+	e.leaf()
 	e.buf = banana.AppendSymbol(banana.AppendList(e.buf, 1), e.ctx.Profile, banana.SymNone)
 }
 
 // Bool writes [boolean "true"] or [boolean "false"].
 func (e *Encoder) Bool(b bool) {
+	e.leaf()
 	if b {
 		e.buf = append(e.buf, "\x02\x80\x07\x82boolean\x04\x82true"...)
 	} else {
@@ -187,6 +209,7 @@ func (e *Encoder) Str(s string) error {
 	if !utf8.ValidString(s) {
 		return invalid("the string %q is not valid UTF-8: send text, or use []byte", clip(s))
 	}
+	e.leaf()
 	e.buf = append(e.buf, "\x02\x80\x07\x82unicode"...)
 	return e.String(s)
 }
@@ -226,7 +249,7 @@ func (e *Encoder) value(v any) error {
 	case *Dict:
 		return e.dict(x)
 	case map[string]any:
-		return e.stringMap(x)
+		return namedMap(e, v, x, (*Encoder).value)
 	case Jellyable:
 		return e.jellyable(x, v)
 	default:

@@ -165,10 +165,7 @@ func (e *Encoder) fields(plan *structPlan, r reflect.Value) error {
 		if !ok {
 			continue
 		}
-		if err := e.List(2); err != nil {
-			return err
-		}
-		if err := e.Str(f.name); err != nil {
+		if err := e.namedPair(f.name); err != nil {
 			return under("."+f.goName, err)
 		}
 		if err := e.reflectedValue(v); err != nil {

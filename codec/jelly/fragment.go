@@ -89,6 +89,12 @@ func (f *Fragment) JellyTuple(args []any) (err error) {
 
 // JellyDict appends a dictionary that cannot be mentioned by what is in it. nil is an empty one.
 func (f *Fragment) JellyDict(d *Dict) (err error) {
+	if e := &f.e; d.Len() == 0 && e.ctx.Profile == banana.ProfilePB && f.Len() < e.lim.Frame-4 && e.lim.Depth > 1 {
+		// Most calls have no keyword arguments.
+		e.deepest = max(e.deepest, 1)
+		e.buf = append(e.buf, 1, byte(banana.List), byte(banana.SymDictionary), byte(banana.Vocab))
+		return nil
+	}
 	call := f.begin()
 	defer f.finish(call, "kw", &err)
 	return f.e.pairs(d.Entries())

@@ -55,6 +55,8 @@ var (
 		reflect.TypeFor[*Dict](): true, reflect.TypeFor[*Set](): true, reflect.TypeFor[*FrozenSet](): true,
 		reflect.TypeFor[*Instance](): true, reflect.TypeFor[*Decimal](): true, reflect.TypeFor[*big.Int](): true,
 		reflect.TypeFor[*url.URL](): true, reflect.TypeFor[[]any](): true, reflect.TypeFor[map[string]any](): true,
+		reflect.TypeFor[map[string]string](): true, reflect.TypeFor[map[string]int](): true,
+		reflect.TypeFor[map[string]int64](): true, reflect.TypeFor[map[string]float64](): true, reflect.TypeFor[map[string]bool](): true,
 	}
 )
 
