@@ -6,7 +6,8 @@ import (
 
 // checkWhole holds what a jelly call wrote against the limits that concern the whole: its
 // size and its depth with all wrappers of references in place.
-func (e *Encoder) checkWhole(b before) error {
+func (e *Encoder) checkWhole() error {
+	b := &e.before
 	if n := len(e.buf) + e.sharing.grown; n > e.lim.Frame {
 		return &EncodeError{What: "the message is too large", Err: e.lim.CheckFrame(n)}
 	}

@@ -30,6 +30,7 @@ type Encoder struct {
 	// failed is the first error that a JellyTo method was given.
 	failed error
 
+	before  before // the jelly call at work
 	sharing sharing
 	holes   []hole
 	keep    []any

@@ -34,9 +34,14 @@ var fragments = sync.Pool{New: func() any {
 // NewFragment returns an empty fragment, from a pool if it can. Free gives it back.
 func NewFragment(c Context) *Fragment {
 	f := fragments.Get().(*Fragment)
-	f.e.ctx = c
-	if f.e.asked != c.Limits {
-		f.e.asked, f.e.lim = c.Limits, c.Limits.WithDefaults()
+	e := &f.e
+	// One by one: copying the whole costs more than the rest of this, because processors cannot read at
+	// once in large pieces what has just been written in small ones.
+	e.ctx.Profile, e.ctx.Root = c.Profile, c.Root
+	e.ctx.Invoker, e.ctx.Perspective, e.ctx.PersistentStore = c.Invoker, c.Perspective, c.PersistentStore
+	l, asked := &c.Limits, &e.asked
+	if l.Prefix != asked.Prefix || l.String != asked.String || l.List != asked.List || l.Depth != asked.Depth || l.Frame != asked.Frame {
+		e.asked, e.lim = c.Limits, c.Limits.WithDefaults()
 	}
 	return f
 }
@@ -59,7 +64,7 @@ func (f *Fragment) Free() {
 	s := &e.sharing
 	s.wraps, s.derefs = s.wraps[:0], s.derefs[:0]
 	s.next, s.most, s.first, s.grown = 0, 0, 0, 0
-	e.ctx = Context{}
+	e.ctx.Invoker, e.ctx.Perspective, e.ctx.PersistentStore = nil, nil, nil
 	e.deepest, e.personal = 0, false
 	fragments.Put(f)
 }
@@ -74,16 +79,16 @@ func (f *Fragment) Jelly(v any) (err error) {
 	if root == "" {
 		root = "value"
 	}
-	call := f.begin()
-	defer f.finish(call, root, &err)
+	f.begin()
+	defer f.finish(root, &err)
 	return f.e.value(v)
 }
 
 // JellyTuple appends a tuple of these values, as for positional arguments. The tuple
 // itself cannot be mentioned by what is in it.
 func (f *Fragment) JellyTuple(args []any) (err error) {
-	call := f.begin()
-	defer f.finish(call, "args", &err)
+	f.begin()
+	defer f.finish("args", &err)
 	return f.e.sequence(banana.SymTuple, args)
 }
 
@@ -95,42 +100,41 @@ func (f *Fragment) JellyDict(d *Dict) (err error) {
 		e.buf = append(e.buf, 1, byte(banana.List), byte(banana.SymDictionary), byte(banana.Vocab))
 		return nil
 	}
-	call := f.begin()
-	defer f.finish(call, "kw", &err)
+	f.begin()
+	defer f.finish("kw", &err)
 	return f.e.pairs(d.Entries())
 }
 
 // JellyKw appends keyword arguments: a dictionary with names for keys, in this order.
 func (f *Fragment) JellyKw(names []string, values []any) (err error) {
-	call := f.begin()
-	defer f.finish(call, "kw", &err)
+	f.begin()
+	defer f.finish("kw", &err)
 	return f.e.kw(names, values)
 }
 
 // before is what a fragment was like before a jelly call.
 type before struct{ buf, holes, keep, derefs, deepest, grown, most int }
 
-func (f *Fragment) begin() before {
-	e, s := &f.e, &f.e.sharing
-	b := before{len(e.buf), len(e.holes), len(e.keep), len(s.derefs), e.deepest, s.grown, s.most}
+func (f *Fragment) begin() {
+	e, s, b := &f.e, &f.e.sharing, &f.e.before
+	b.buf, b.holes, b.keep, b.derefs, b.deepest, b.grown, b.most = len(e.buf), len(e.holes), len(e.keep), len(s.derefs), e.deepest, s.grown, s.most
 	s.next, s.first = 0, len(s.wraps)
 	e.depth, e.deepest, e.nest, e.hashing, e.names = 0, 0, 0, false, e.names[:0]
 	e.failed = nil // What failed before has been taken back, in this fragment or in its life before the pool.
-	return b
 }
 
 // finish ends a jelly call; it must be deferred. If the call failed, all that it did is taken back.
-func (f *Fragment) finish(b before, root string, err *error) {
+func (f *Fragment) finish(root string, err *error) {
 	if p := recover(); p != nil {
 		*err = &PanicError{Value: p, Stack: debug.Stack()}
 	}
-	e, s := &f.e, &f.e.sharing
+	e, s, b := &f.e, &f.e.sharing, &f.e.before
 	s.end(e.ctx.Profile)
 	if *err == nil {
 		*err = e.failed
 	}
 	if *err == nil {
-		*err = e.checkWhole(b)
+		*err = e.checkWhole()
 	}
 	if *err == nil {
 		e.deepest = max(e.deepest, b.deepest)

@@ -147,7 +147,12 @@ func (e *Encoder) meet(id identity) (bool, error) {
 		s.derefs = append(s.derefs, deref{at, len(e.buf), m.ref})
 		return true, nil
 	}
-	s.met = append(s.met, mention{id: id, at: len(e.buf)})
+	if len(s.met) == cap(s.met) {
+		s.met = slices.Grow(s.met, 1)
+	}
+	s.met = s.met[:len(s.met)+1]
+	m := &s.met[len(s.met)-1]
+	m.id.at, m.id.typ, m.id.len, m.at, m.ref = id.at, id.typ, id.len, len(e.buf), 0
 	switch n := len(s.met); {
 	case n <= scanUpTo:
 	case 2*n > len(s.table):
