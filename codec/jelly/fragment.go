@@ -22,7 +22,7 @@ type Fragment struct{ e Encoder }
 // What a pooled fragment may keep at most.
 const (
 	pooledBytes = 1 << 20 // Enough for one string of the longest kind.
-	pooledItems = 4 << 10
+	pooledItems = 16 << 10
 )
 
 var fragments = sync.Pool{New: func() any {

@@ -200,13 +200,27 @@ func (s *sharing) enterFrom(first int) {
 	}
 }
 
+// leave takes all objects out of the table. Small messages should not have to clear a giant's, so that is done
+// object by object: from the last one back, because then those that stood in its way when it was entered are still there.
+func (s *sharing) leave() {
+	if len(s.met) > len(s.table)/16 {
+		clear(s.table)
+		return
+	}
+	mask := uint64(len(s.table) - 1)
+	for i := len(s.met) - 1; i >= 0; i-- {
+		h := s.met[i].id.hash() >> 32
+		for s.table[h&mask] != int32(i+1) {
+			h++
+		}
+		s.table[h&mask] = 0
+	}
+}
+
 // end forgets the objects of a jelly call and sorts its wraps by place.
 func (s *sharing) end(p banana.Profile) {
 	if len(s.met) > scanUpTo {
-		clear(s.table)
-		if len(s.table) > 4*pooledItems {
-			s.table = nil // Small messages should not have to clear a giant's table.
-		}
+		s.leave()
 	}
 	for i := range s.met {
 		s.met[i].id.at = nil // Nothing else in a mention keeps anything alive, and clear would cost more for the few that there mostly are.
