@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"io"
 	"math"
+	"math/bits"
 )
 
 // Reader hands out the tokens of a frame, that is of one or more complete
@@ -76,6 +77,75 @@ func (r *Reader) Read(t *Token) error {
 		}
 	}
 	return r.element(t, kind, n, end)
+}
+
+// Ints reads integers as long as there are any and dst has room, and returns how many. It stops in front of
+// anything else, also of an integer with more than nine digits in base 128, and of an error, which Next will
+// return. It is for long lists.
+func (r *Reader) Ints(dst []int64) (count int) {
+	frame, pos := r.frame, r.pos
+	for ; count < len(dst); count++ {
+		if pos+8 <= len(frame) {
+			// All of a header and its type byte at once, if it has seven digits at most.
+			x := binary.LittleEndian.Uint64(frame[pos:])
+			if digits := bits.TrailingZeros64(x & highBits); digits < 64 {
+				digits -= 7 // in bits: where the type byte is
+				n, kind := packDigits(x&(1<<digits-1)), Kind(x>>digits)
+				if kind == Int || kind == LongInt {
+					dst[count] = int64(n)
+				} else if kind == Neg || kind == LongNeg {
+					dst[count] = -int64(n)
+				} else {
+					r.pos = pos
+					return count
+				}
+				pos += digits/8 + 1
+				continue
+			}
+		}
+		var n uint64
+		at, shift := pos, uint(0)
+		for ; at < len(frame) && frame[at] < 0x80 && shift < 63; shift += 7 {
+			n |= uint64(frame[at]) << shift
+			at++
+		}
+		if at == len(frame) {
+			break
+		}
+		switch Kind(frame[at]) {
+		case Int, LongInt:
+			dst[count] = int64(n)
+		case Neg, LongNeg:
+			dst[count] = -int64(n)
+		default:
+			r.pos = pos
+			return count
+		}
+		pos = at + 1
+	}
+	r.pos = pos
+	return count
+}
+
+// highBits are those that type bytes have and digits have not.
+const highBits = 0x8080808080808080
+
+// packDigits returns the number of which these are the digits, one in each byte.
+func packDigits(x uint64) uint64 {
+	x = x&0x007f007f007f007f | x&0x7f007f007f007f00>>1
+	x = x&0x00003fff00003fff | x&0x3fff00003fff0000>>2
+	return x&0x000000000fffffff | x&0x0fffffff00000000>>4
+}
+
+// Take moves behind the bytes of tokens if they are what comes next, and says whether they were.
+// It is for what comes often: tokens must be whole ones, with no body missing.
+func (r *Reader) Take(tokens string) bool {
+	end := r.pos + len(tokens)
+	if end > len(r.frame) || string(r.frame[r.pos:end]) != tokens {
+		return false
+	}
+	r.pos = end
+	return true
 }
 
 // ended returns the error of an element whose type byte is missing.

@@ -186,13 +186,20 @@ func assignMap(c *assignment, dst reflect.Value, src any) error {
 	}
 	made := reflect.MakeMapWithSize(t, len(entries))
 	c.remember(k, made)
+	done := plainEntries(made, entries)
+	if done == len(entries) {
+		dst.Set(made)
+		return nil
+	}
 	intoValue := AssignerFor(t.Elem()).into
-	for i := range entries {
-		key, err := c.mapKey(t.Key(), entries[i].Key)
-		if err != nil {
+	// A map takes copies, so one variable does for all keys, and one for all values.
+	key, value := reflect.New(t.Key()).Elem(), reflect.New(t.Elem()).Elem()
+	for i := done; i < len(entries); i++ {
+		key.SetZero()
+		value.SetZero()
+		if err := c.mapKey(key, entries[i].Key); err != nil {
 			return at("<key "+strconv.Itoa(i)+">", err)
 		}
-		value := reflect.New(t.Elem()).Elem()
 		if err := intoValue(c, value, entries[i].Value); err != nil {
 			return at(keyStep(entries[i].Key, i), err)
 		}
@@ -212,30 +219,77 @@ func (c *assignment) setMap(dst reflect.Value, src any, list []any) error {
 	}
 	made := reflect.MakeMapWithSize(t, len(list))
 	c.remember(k, made)
+	key, empty := reflect.New(t.Key()).Elem(), reflect.Zero(t.Elem())
 	for i, member := range list {
-		key, err := c.mapKey(t.Key(), member)
-		if err != nil {
+		key.SetZero()
+		if err := c.mapKey(key, member); err != nil {
 			return at("["+strconv.Itoa(i)+"]", err)
 		}
-		made.SetMapIndex(key, reflect.Zero(t.Elem()))
+		made.SetMapIndex(key, empty)
 	}
 	dst.Set(made)
 	return nil
 }
 
+// plainEntries fills the commonest maps without reflection, as plainElements does for slices.
+func plainEntries(made reflect.Value, entries []Entry) (done int) {
+	switch m := made.Interface().(type) {
+	case map[string]any:
+		for i := range entries {
+			name, ok := entries[i].Key.(string)
+			if !ok {
+				return i
+			}
+			m[name] = entries[i].Value
+		}
+		return len(entries)
+	case map[string]string:
+		return fillNamed(m, entries)
+	case map[string]int:
+		for i := range entries {
+			name, isName := entries[i].Key.(string)
+			n, ok := entries[i].Value.(int64)
+			if !isName || !ok || int64(int(n)) != n {
+				return i
+			}
+			m[name] = int(n)
+		}
+		return len(entries)
+	case map[string]int64:
+		return fillNamed(m, entries)
+	case map[string]float64:
+		return fillNamed(m, entries)
+	case map[string]bool:
+		return fillNamed(m, entries)
+	}
+	return 0
+}
+
+func fillNamed[V any](m map[string]V, entries []Entry) int {
+	for i := range entries {
+		name, isName := entries[i].Key.(string)
+		v, ok := entries[i].Value.(V)
+		if !isName || !ok {
+			return i
+		}
+		m[name] = v
+	}
+	return len(entries)
+}
+
 // mapKey converts a key, and sees to it that Go can compare it: bytes become a string where any key will do.
-func (c *assignment) mapKey(t reflect.Type, src any) (reflect.Value, error) {
+func (c *assignment) mapKey(key reflect.Value, src any) error {
+	t := key.Type()
 	if b, ok := src.([]byte); ok && t.Kind() == reflect.Interface {
 		src = string(b)
 	}
-	key := reflect.New(t).Elem()
 	if err := AssignerFor(t).into(c, key, src); err != nil {
-		return key, err
+		return err
 	}
 	if !key.Comparable() {
-		return key, mismatchBecause(src, t, "Go cannot use it as the key of a map: *jelly.Dict can")
+		return mismatchBecause(src, t, "Go cannot use it as the key of a map: *jelly.Dict can")
 	}
-	return key, nil
+	return nil
 }
 
 func keyStep(key any, i int) string {

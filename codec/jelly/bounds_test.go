@@ -291,5 +291,5 @@ func TestSlabs(t *testing.T) {
 		}
 	}
 	assert.Len(t, m, 1000)
-	assert.Nil(t, d.slab)
+	assert.Zero(t, d.slab)
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"reflect"
 	"unsafe"
+
+	"github.com/perspectivebroker/pb/codec/banana"
 )
 
 // The decoder stores values in slots of type any. For anything but the smallest
@@ -57,15 +59,30 @@ func (c *stringCache) box(b []byte) any {
 // slab is memory for the numbers of one long list, which would cost an
 // allocation each. It is used for long lists only, because a number that is kept
 // keeps its slab alive: so it is never more than what the list itself had taken.
+//
+// The zero slab is none: what is boxed has a place of its own.
 type slab struct {
 	left int // elements of the list that may still come
-	free []uint64
+	free []int64
 }
 
 const (
-	slabFrom = 16  // shorter lists have none
-	slabSize = 128 // places in one piece, at most
+	slabFrom  = 16  // shorter lists have none
+	slabPairs = 6   // nor have smaller dictionaries, of which each pair takes as much as two elements
+	slabSize  = 256 // places in one piece, at most
 )
+
+// on says whether there may be places.
+func (s *slab) on() bool { return s.left > 0 || len(s.free) > 0 }
+
+// refill sees to it that there is a free place. The slab must be on.
+func (s *slab) refill() {
+	if len(s.free) == 0 {
+		n := min(s.left, slabSize)
+		s.free = make([]int64, n)
+		s.left -= n
+	}
+}
 
 // The type words of what lies in a slab. Both types have eight bytes and no pointers.
 var (
@@ -73,17 +90,76 @@ var (
 	float64Word = typeWord(reflect.TypeFor[float64]())
 )
 
+// Those of lists and tuples.
+var (
+	listType  = typeWord(reflect.TypeFor[[]any]())
+	tupleType = typeWord(reflect.TypeFor[Tuple]())
+)
+
 // box returns the number with these bits as a value of the type, without copying it again.
 func (s *slab) box(typ unsafe.Pointer, bits uint64) any {
-	if len(s.free) == 0 {
-		n := min(max(s.left, 1), slabSize)
-		s.free = make([]uint64, n)
-		s.left -= n
-	}
+	s.refill()
 	place := &s.free[0]
 	s.free = s.free[1:]
-	*place = bits
+	*place = int64(bits)
 	var v any
 	*unpack(&v) = eface{typ: typ, data: unsafe.Pointer(place)}
 	return v
+}
+
+// ints reads the integers that elems begin with and returns how many these are.
+func (s *slab) ints(r *banana.Reader, elems []any) (done int) {
+	for s.on() && done < len(elems) {
+		s.refill()
+		places := s.free[:min(len(s.free), len(elems)-done)]
+		n := r.Ints(places)
+		for i := range places[:n] {
+			*unpack(&elems[done+i]) = eface{typ: int64Word, data: unsafe.Pointer(&places[i])}
+		}
+		done += n
+		s.free = s.free[n:]
+		if n < len(places) {
+			break
+		}
+	}
+	return done
+}
+
+// Short lists and tuples lie in one piece with the slice that they are, up to this length.
+const shortList = 4
+
+// shortSlice returns a slice of n elements, and as a value of that type of slice.
+func shortSlice(typ unsafe.Pointer, n int) ([]any, any) {
+	var (
+		head *[]any
+		v    any
+	)
+	switch n {
+	case 1:
+		x := new(struct {
+			head  []any
+			elems [1]any
+		})
+		head, x.head = &x.head, x.elems[:]
+	case 2:
+		x := new(struct {
+			head  []any
+			elems [2]any
+		})
+		head, x.head = &x.head, x.elems[:]
+	case 3:
+		x := new(struct {
+			head  []any
+			elems [3]any
+		})
+		head, x.head = &x.head, x.elems[:]
+	default:
+		x := new(struct {
+			head  []any
+			elems [shortList]any
+		})
+		head, x.head = &x.head, x.elems[:]
+	}
+	*unpack(&v) = eface{typ: typ, data: unsafe.Pointer(head)}
+	return *head, v
 }

@@ -14,8 +14,13 @@ func (d *Decoder) tagged(t tag, start, n int, slot *any) (hash, error) {
 	case tagUnicode:
 		return d.unicode(n, slot)
 	case tagList:
-		elems := d.room(n)
-		*slot = elems
+		var elems []any
+		if n > 0 && n <= shortList {
+			elems, *slot = shortSlice(listType, n)
+		} else {
+			elems = d.room(n)
+			*slot = elems
+		}
 		d.begun(*slot, unhashable)
 		_, err := d.elements(elems)
 		return unhashable, err
@@ -24,8 +29,13 @@ func (d *Decoder) tagged(t tag, start, n int, slot *any) (hash, error) {
 			*slot = emptyTuple
 			return hashable, nil
 		}
-		elems := Tuple(d.room(n))
-		*slot = elems
+		var elems []any
+		if n > 0 && n <= shortList {
+			elems, *slot = shortSlice(tupleType, n)
+		} else {
+			elems = d.room(n)
+			*slot = Tuple(elems)
+		}
 		d.begun(*slot, unhashable) // As far as anybody knows within it.
 		return d.elements(elems)
 	case tagDictionary:
@@ -128,7 +138,23 @@ func (d *Decoder) dictionary(n int, slot *any) error {
 		return d.tooDeep(d.r.Offset())
 	}
 	d.depth--
+	outer := d.slab
+	d.slab = slab{}
+	if n >= slabPairs {
+		d.slab.left = n
+	}
 	for i := range dict.entries {
+		if err := d.pair(&dict.entries[i]); err != nil {
+			return err
+		}
+	}
+	d.slab = outer
+	d.depth++
+	return nil
+}
+
+func (d *Decoder) pair(entry *Entry) error {
+	if !d.r.Take("\x02\x80") {
 		at := d.r.Offset()
 		pair, err := d.r.Next()
 		if err != nil {
@@ -137,20 +163,17 @@ func (d *Decoder) dictionary(n int, slot *any) error {
 		if pair.Kind != banana.List || pair.Int != 2 {
 			return d.fail(at, "a dictionary is not made of pairs")
 		}
-		at = d.r.Offset()
-		h, err := d.value(&dict.entries[i].Key)
-		if err != nil {
-			return err
-		}
-		if h != hashable {
-			return d.unhashable(at, "the key of a dictionary", h)
-		}
-		if _, err := d.value(&dict.entries[i].Value); err != nil {
-			return err
-		}
 	}
-	d.depth++
-	return nil
+	at := d.r.Offset()
+	h, err := d.value(&entry.Key)
+	if err != nil {
+		return err
+	}
+	if h != hashable {
+		return d.unhashable(at, "the key of a dictionary", h)
+	}
+	_, err = d.value(&entry.Value)
+	return err
 }
 
 func (d *Decoder) members(t tag, list []any) error {

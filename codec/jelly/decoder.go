@@ -35,7 +35,7 @@ type Decoder struct {
 	unbound   []*Unbound
 	instances bool
 	refs      references
-	slab      *slab // for the numbers of a long list
+	slab      slab // for the numbers of a long list or a dictionary
 
 	// What follows is kept from frame to frame.
 
@@ -126,9 +126,12 @@ func (d *Decoder) end(err error) error {
 		err = d.fail(d.r.Offset(), fmt.Sprintf("reference %d is mentioned, but never comes", d.refs.missing()))
 	}
 	d.refs.end()
-	d.r = nil
+	d.r, d.slab = nil, slab{}
 	return err
 }
+
+// unicodeWord is the type of a str, as all but the oddest peers write it.
+const unicodeWord = "\x07\x82unicode"
 
 // hash says whether Python could use a value as a key.
 type hash uint8
@@ -143,13 +146,16 @@ const (
 // value reads one expression into slot, which does not move any more.
 func (d *Decoder) value(slot *any) (hash, error) {
 	start := d.r.Offset()
+	if d.depth > 0 && d.allowed[tagUnicode] && d.r.Take("\x02\x80"+unicodeWord) {
+		return d.unicode(1, slot)
+	}
 	var t banana.Token
 	if err := d.r.Read(&t); err != nil {
 		return 0, d.malformed(err)
 	}
 	switch t.Kind {
 	case banana.Int:
-		if uint64(t.Int) < 256 || d.slab == nil {
+		if uint64(t.Int) < 256 || !d.slab.on() {
 			*slot = t.Int
 		} else {
 			*slot = d.slab.box(int64Word, uint64(t.Int))
@@ -165,7 +171,7 @@ func (d *Decoder) value(slot *any) (hash, error) {
 	case banana.Vocab:
 		*slot = []byte(banana.Symbol(t.Int).String())
 	case banana.Float:
-		if d.slab == nil {
+		if !d.slab.on() {
 			*slot = t.Float
 		} else {
 			*slot = d.slab.box(float64Word, math.Float64bits(t.Float))
@@ -214,22 +220,23 @@ func (d *Decoder) typed(start int, word *banana.Token, n int, slot *any) (hash, 
 
 // elements reads as many values as there is room for and says whether all are hashable.
 func (d *Decoder) elements(elems []any) (hash, error) {
-	if outer := d.slab; outer != nil || len(elems) >= slabFrom {
-		// The places in a slab are for the elements of one list, not for what is in these.
-		d.slab = nil
-		if len(elems) >= slabFrom {
-			d.slab = &slab{left: len(elems)}
-		}
-		all, err := d.each(elems)
-		d.slab = outer
-		return all, err
+	if !d.slab.on() && len(elems) < slabFrom {
+		return d.each(elems)
 	}
-	return d.each(elems)
+	// The places in a slab are for the elements of one list, not for what is in these.
+	outer := d.slab
+	d.slab = slab{}
+	if len(elems) >= slabFrom {
+		d.slab.left = len(elems)
+	}
+	all, err := d.each(elems)
+	d.slab = outer
+	return all, err
 }
 
 func (d *Decoder) each(elems []any) (hash, error) {
 	all := hashable
-	for i := range elems {
+	for i := d.slab.ints(d.r, elems); i < len(elems); i++ {
 		h, err := d.value(&elems[i])
 		if err != nil {
 			return 0, err
