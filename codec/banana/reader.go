@@ -90,12 +90,13 @@ func (r *Reader) Ints(dst []int64) (count int) {
 			x := binary.LittleEndian.Uint64(frame[pos:])
 			if digits := bits.TrailingZeros64(x & highBits); digits < 64 {
 				digits -= 7 // in bits: where the type byte is
-				n, kind := packDigits(x&(1<<digits-1)), Kind(x>>digits)
-				if kind == Int || kind == LongInt {
+				n := packDigits(x & (1<<digits - 1))
+				switch Kind(x >> digits) {
+				case Int, LongInt:
 					dst[count] = int64(n)
-				} else if kind == Neg || kind == LongNeg {
+				case Neg, LongNeg:
 					dst[count] = -int64(n)
-				} else {
+				default:
 					r.pos = pos
 					return count
 				}
