@@ -57,7 +57,7 @@ func FuzzScanner(f *testing.F) {
 }
 
 // FuzzReader holds that a Reader stands any bytes, stays where it is after an
-// error, and that Next, Skip and Raw agree.
+// error, and that Next, Ints, Skip and Raw agree.
 func FuzzReader(f *testing.F) {
 	seed(f, func(stream []byte, p Profile) { f.Add(stream, p == ProfilePB) })
 	f.Fuzz(func(t *testing.T, frame []byte, pb bool) {
@@ -83,6 +83,18 @@ func FuzzReader(f *testing.F) {
 				require.Equal(t, token.Kind == Int, token.Big().IsInt64())
 			}
 		}
+		var (
+			ints   [40]int64
+			single Reader
+		)
+		r.Reset(frame, p)
+		single.Reset(frame, p)
+		for _, n := range ints[:r.Ints(ints[:])] {
+			token, err := single.Next()
+			require.NoError(t, err)
+			require.Equal(t, n, token.Int)
+		}
+		require.Equal(t, single.Offset(), r.Offset())
 		FormatFrame(frame, p, 100)
 		r.Reset(frame, p)
 		raw, err := r.Raw()

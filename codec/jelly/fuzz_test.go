@@ -1,6 +1,7 @@
 package jelly
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -20,7 +21,8 @@ func seed(f *testing.F) {
 }
 
 // Any bytes are a value or an error. A value can be bound, walked for its
-// mentions, assigned, and looked up in without a panic.
+// mentions, assigned, and looked up in without a panic, and memory is bounded by the size of the frame, whatever
+// sizes it declares.
 func FuzzDecode(f *testing.F) {
 	seed(f)
 	registry := NewRegistry()
@@ -39,7 +41,16 @@ func FuzzDecode(f *testing.F) {
 		_ = d.DecodeTuple(&r, &args)
 		r.Reset(frame, banana.ProfilePB)
 		d.Reset()
-		if d.Decode(&r, &v) != nil {
+		var err error
+		spent := allocated(func() { err = d.Decode(&r, &v) })
+		require.LessOrEqual(t, spent, allocatedAtMost(len(frame)))
+		require.LessOrEqual(t, r.Offset(), len(frame))
+		if err != nil {
+			var (
+				malformed *DecodeError
+				insecure  *InsecureJellyError
+			)
+			require.True(t, errors.As(err, &malformed) || errors.As(err, &insecure), "%T: %v", err, err)
 			return
 		}
 		_ = Unjelly(d.Unbound(), nil, func(u *Unbound) (any, error) { return nil, nil })
