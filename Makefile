@@ -29,6 +29,14 @@ race: ## all tests under the race detector, three times and in random order
 fuzz: ## every fuzz target for FUZZTIME (20s) each
 	@.ci/fuzz.sh $(FUZZTIME)
 
+# How long the soak lasts, and the seed of its random numbers; 0 for one of its own, which it prints.
+MINUTES ?= 2
+SEED ?= 0
+
+.PHONY: soak
+soak: ## a mixed load with faults for MINUTES (2); fails when something is lost or grows
+	go run ./internal/soak -minutes $(MINUTES) -seed $(SEED)
+
 .PHONY: lint
 lint: $(LINTER) ## gofmt, vet, staticcheck, import fences
 	.ci/lint.sh

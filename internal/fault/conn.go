@@ -25,9 +25,14 @@ type Conn struct {
 
 // pieces says how what is read or written is cut up.
 type pieces struct {
-	mu sync.Mutex
-	r  *rand.Rand
+	mu     sync.Mutex
+	r      *rand.Rand
+	pauses int // so far
 }
+
+// mostPauses is how many pauses are made in one direction. A timer takes a millisecond at the least, so that a page that goes in pieces of
+// one byte would take minutes.
+const mostPauses = 500
 
 // New puts a plan before a connection.
 func New(sock net.Conn, plan Plan) *Conn {
@@ -44,7 +49,8 @@ func (c *Conn) next(p *pieces, n int) int {
 	if c.plan.Piece > 0 {
 		n = min(n, 1+p.r.IntN(c.plan.Piece))
 	}
-	if c.plan.Delay > 0 {
+	if c.plan.Delay > 0 && p.pauses < mostPauses {
+		p.pauses++
 		pause = time.Duration(p.r.Int64N(int64(c.plan.Delay)))
 	}
 	p.mu.Unlock()
@@ -144,7 +150,7 @@ func (c *Conn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
-	return c.Conn.Close()
+	return c.Close()
 }
 
 // fail happens once.
@@ -156,9 +162,9 @@ func (c *Conn) fail() {
 			if tcp, ok := c.Conn.(*net.TCPConn); ok {
 				_ = tcp.SetLinger(0)
 			}
-			_ = c.Conn.Close()
+			_ = c.Close()
 		case Drop:
-			_ = c.Conn.Close()
+			_ = c.Close()
 		case HalfClose:
 			_ = c.CloseWrite()
 		}

@@ -109,6 +109,6 @@ func TestAHoleInTheNetworkTellsNobodyOfTheEnd(t *testing.T) {
 		_, err := failing.Read(make([]byte, 1))
 		read <- err
 	}()
-	require.NoError(t, failing.Conn.Close())
+	require.NoError(t, failing.Close())
 	require.ErrorIs(t, <-read, net.ErrClosed)
 }

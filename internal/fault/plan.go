@@ -30,7 +30,7 @@ func (e End) String() string {
 type Plan struct {
 	Seed  uint64        // of the sizes of pieces and of the delays
 	Piece int           // what is written and read goes in pieces of up to so many bytes; 0 for as it comes
-	Delay time.Duration // before a piece there is a pause of up to this; 0 for none
+	Delay time.Duration // before each of the first pieces there is a pause of up to this; 0 for none
 	End   End
 	After int64 // the byte at which End happens, of those that were written and read together
 }
