@@ -69,7 +69,7 @@ func (d *Decoder) state(u *Unbound, n int) error {
 	return d.skip(n - 1)
 }
 
-// objectReference reads [remote id] and the like.
+// objectReference reads [remote id] and the like. A name in the place of the id is for what this side has published, so only in [local name].
 func (d *Decoder) objectReference(t tag, start, n int, slot *any) (hash, error) {
 	if n < 1 {
 		return 0, d.fail(start, t.String()+" wants an id")
@@ -83,10 +83,12 @@ func (d *Decoder) objectReference(t tag, start, n int, slot *any) (hash, error) 
 	switch {
 	case id.Kind == banana.Int:
 		u.ID = id.Int
-	case id.IsText() && len(id.Bytes) <= maxClassName:
+	case t == tagLocal && id.IsText() && len(id.Bytes) <= maxClassName:
 		u.Name = id.AppendText(nil)
+	case t == tagLocal:
+		return 0, d.fail(at, "local wants an integer of 64 bits or a name")
 	default:
-		return 0, d.fail(at, t.String()+" wants an integer of 64 bits or a name")
+		return 0, d.fail(at, t.String()+" wants an integer of 64 bits")
 	}
 	u.put(slot)
 	d.unbound = append(d.unbound, u)
