@@ -5,10 +5,21 @@ import "sync"
 // Reading and writing borrow their buffers: an idle connection holds its small one for reading and none for writing, and a connection
 // that moves much data does not leave its buffers to the garbage collector.
 
-// bufferSizes are the sizes that are pooled. The largest holds the longest string that a peer may send, and what is around it.
-var bufferSizes = [...]int{4 << 10, 64 << 10, 1 << 20}
+// bufferSizes are the sizes that are pooled. The largest holds the longest string that a peer may send, and what is around it; the one
+// before is what a connection may have in any case.
+var bufferSizes = [...]int{4 << 10, 64 << 10, share, 1 << 20}
 
 var bufferPools [len(bufferSizes)]sync.Pool
+
+// pooledSize is the size of the pooled buffer that n bytes fit in, 0 where they are too many.
+func pooledSize(n int) int {
+	for _, size := range bufferSizes {
+		if n <= size {
+			return size
+		}
+	}
+	return 0
+}
 
 // takeBuffer gives an empty buffer for at least n bytes.
 func takeBuffer(n int) []byte {

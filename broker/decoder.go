@@ -75,7 +75,11 @@ func (d *decoder) read() error {
 	talking := false // the profile has been agreed on
 
 	buf := takeBuffer(readBuffer)[:readBuffer]
-	defer func() { giveBuffer(buf) }()
+	held := held{c: c}
+	defer func() {
+		giveBuffer(buf)
+		held.release()
+	}()
 	start, end := 0, 0
 	var out *batch
 	flush := func() {
@@ -86,7 +90,9 @@ func (d *decoder) read() error {
 	}
 	for {
 		c.mayRead()
-		n, err := c.sock.Read(buf[end:])
+		var n int
+		var err error
+		buf, n, err = held.read(buf, end)
 		end += n
 		c.heard()
 		for start < end {
@@ -130,35 +136,18 @@ func (d *decoder) read() error {
 		if err != nil {
 			return readError(err, end > start)
 		}
-		buf, start, end = makeRoom(buf, start, end)
-	}
-}
-
-// makeRoom moves what has not been decoded to the front, and gives it a larger buffer when it fills this one. Buffers grow with what
-// was received, never with what a peer declared. With nothing left to decode, a large one is given back.
-func makeRoom(buf []byte, start, end int) ([]byte, int, int) {
-	left := end - start
-	switch {
-	case left == 0 && len(buf) > readBuffer:
-		giveBuffer(buf)
-		buf = takeBuffer(readBuffer)
-	case left == len(buf):
-		// The pooled sizes are far apart, so that little is moved.
-		bigger := append(takeBuffer(left+1), buf...)
-		giveBuffer(buf)
-		buf = bigger
-		if cap(buf) < 2*left {
-			buf = append(make([]byte, 0, 2*left), buf...)
+		if buf, start, end, err = held.makeRoom(buf, start, end); err != nil {
+			return err
 		}
-	default:
-		copy(buf, buf[start:end])
 	}
-	return buf[:cap(buf)], 0, left
 }
 
 // readError says in our words why reading ended.
 func readError(err error, within bool) error {
+	var told *ProtocolError
 	switch {
+	case errors.As(err, &told):
+		return err
 	case errors.Is(err, io.EOF) && within:
 		return &ProtocolError{What: "the peer closed the connection in the middle of a message", Err: io.ErrUnexpectedEOF}
 	case errors.Is(err, io.EOF):

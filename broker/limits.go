@@ -20,8 +20,8 @@ type Limits struct {
 	// BytesIn is how many bytes the peer's unanswered calls may have on the wire; further ones fail with Busy. From a quarter of it on they
 	// are read more slowly. In memory a call takes up to forty times as much, lists of small numbers most of all. Default 16 MiB.
 	BytesIn int
-	// Total is how many bytes all connections of the runtime together may have in unanswered calls and in what waits to be written. Beyond
-	// it each connection may have 256 KiB of either. Default 128 MiB.
+	// Total is how many bytes all connections of the runtime together may have in unanswered calls, in what waits to be written and in
+	// messages that have come in part. Beyond it each connection may have 256 KiB of each. Default 128 MiB.
 	Total int
 	// CallsOut is how many of our calls may be unanswered at a time; further ones fail with ErrTooManyCalls. Default 65,536.
 	CallsOut int
@@ -33,7 +33,7 @@ type Limits struct {
 	PauseWater int
 	// Handshake is how long the negotiation may take. Default 10 s.
 	Handshake time.Duration
-	// Stall is how long a write may make no progress. Default 30 s.
+	// Stall is how long a write may make no progress, and a message of more than 256 KiB that has come in part. Default 30 s.
 	Stall time.Duration
 	// StateTimeout is how long a Cacheable may take to give its state; a message that waits longer for one fails. Default 10 s.
 	StateTimeout time.Duration

@@ -32,32 +32,39 @@ func (d *desk) RemoteAnswer() int {
 }
 
 func TestUnansweredBytesAreBounded(t *testing.T) {
-	for name, limits := range map[string]broker.Limits{
-		"of a connection":           {BytesIn: 10_000},
-		"of all of them":            {Total: 1, BytesIn: 1 << 20},
-		"as much as has to be read": {BytesIn: 1},
+	for name, test := range map[string]struct {
+		limits broker.Limits
+		fill   []int // what is taken, and is one byte too much in sum
+	}{
+		"of a connection": {broker.Limits{BytesIn: 10_000}, []int{10_001}},
+		// A message that is larger than a connection's share would not get in where there is too much already.
+		"of all of them":            {broker.Limits{Total: 1, BytesIn: 1 << 20}, []int{150_000, 150_000}},
+		"as much as has to be read": {broker.Limits{BytesIn: 1}, []int{2}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := &desk{}
-			ln, err := broker.Listen(newRuntime(t), "pb://127.0.0.1:0", d, broker.WithLimits(limits))
+			ln, err := broker.Listen(newRuntime(t), "pb://127.0.0.1:0", d, broker.WithLimits(test.limits))
 			require.NoError(t, err)
 			conn, err := broker.Dial(t.Context(), newRuntime(t), ln.URL())
 			require.NoError(t, err)
-			most := 300_000
-			if limits.Total == 0 {
-				most = limits.BytesIn
+			var taken []*actor.Deferred
+			for _, size := range test.fill {
+				taken = append(taken, conn.Root().CallRemote("ask", make([]byte, size)))
 			}
-			taken := conn.Root().CallRemote("ask", make([]byte, most+1))
 			refused := conn.Root().CallRemote("ask", []byte("one more"))
 			_, err = result(t, refused)
 			require.ErrorIs(t, err, broker.Busy)
 			_, err = flavors.Call[int](t.Context(), conn.Root(), "answer")
 			require.ErrorIs(t, err, broker.Busy, "no call is taken, not even that which would help")
-			_, _, done := taken.Result()
-			assert.False(t, done)
+			for _, call := range taken {
+				_, _, done := call.Result()
+				assert.False(t, done)
+			}
 			d.Do(func() { d.RemoteAnswer() })
-			_, err = result(t, taken)
-			require.NoError(t, err)
+			for _, call := range taken {
+				_, err = result(t, call)
+				require.NoError(t, err)
+			}
 		})
 	}
 }

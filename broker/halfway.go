@@ -1,0 +1,113 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+)
+
+// A message that has come in part only must be kept until the rest comes, and nothing but its sender says when. So what it is kept in
+// counts in the runtime's total, beyond the buffer that every connection has, and beyond its share a message that stops halfway is given up.
+
+// roomTime is how often one who waits for room in the runtime's total looks for it: nobody tells him, because it is others who free it.
+const roomTime = 20 * time.Millisecond
+
+// held is what a connection's read buffer counts for in the runtime's total. It belongs to the goroutine that reads.
+type held struct {
+	c     *Conn
+	bytes int
+	timed bool // the socket has a deadline
+}
+
+// resize counts a buffer of size bytes from now on, and reports whether there is room for it.
+func (h *held) resize(size int) bool {
+	if size <= readBuffer {
+		size = 0
+	}
+	total, more := h.c.in.total, int64(size-h.bytes)
+	if now := total.Add(more); more > 0 && size > share && now > int64(h.c.limits.Total) {
+		total.Add(-more)
+		return false
+	}
+	h.bytes = size
+	return true
+}
+
+func (h *held) release() { h.resize(0) }
+
+// wait counts a buffer of size bytes as soon as there is room for it. Meanwhile nothing is read, which holds up an honest peer as little as
+// a slow network would.
+func (h *held) wait(size int) error {
+	if h.resize(size) {
+		return nil
+	}
+	patience := time.NewTimer(h.c.limits.Stall)
+	defer patience.Stop()
+	again := time.NewTicker(roomTime)
+	defer again.Stop()
+	for {
+		select {
+		case <-again.C:
+			if h.resize(size) {
+				return nil
+			}
+		case <-h.c.ctx.Done():
+			return ErrClosed
+		case <-patience.C:
+			return &ProtocolError{What: fmt.Sprintf("there is no room for a message of more than %d bytes: "+
+				"all connections together have %d bytes under way, of %d that they may have", h.bytes, h.c.in.total.Load(), h.c.limits.Total)}
+		}
+	}
+}
+
+// read reads behind the end bytes that buf holds. While the buffer is larger than the connection's share the peer must not stop: a
+// message that has come so far is given up, and a small rest moves to a smaller buffer.
+func (h *held) read(buf []byte, end int) ([]byte, int, error) {
+	switch {
+	case h.bytes > share:
+		h.timed = true
+		_ = h.c.sock.SetReadDeadline(time.Now().Add(h.c.limits.Stall))
+	case h.timed:
+		h.timed = false
+		_ = h.c.sock.SetReadDeadline(time.Time{})
+	}
+	n, err := h.c.sock.Read(buf[end:])
+	if n > 0 || !h.timed || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return buf, n, err
+	}
+	if end >= share {
+		return buf, 0, &ProtocolError{What: fmt.Sprintf("the peer stopped in the middle of a message, %d bytes of which had come", end), Err: err}
+	}
+	smaller := append(takeBuffer(end+1), buf[:end]...)
+	giveBuffer(buf)
+	h.resize(cap(smaller))
+	return smaller[:cap(smaller)], 0, nil
+}
+
+// makeRoom moves what has not been decoded to the front, and gives it a larger buffer when it fills this one. Buffers grow with what
+// was received, never with what a peer declared. With nothing left to decode, a large one is given back.
+func (h *held) makeRoom(buf []byte, start, end int) ([]byte, int, int, error) {
+	left := end - start
+	switch {
+	case left == 0 && len(buf) > readBuffer:
+		giveBuffer(buf)
+		buf = takeBuffer(readBuffer)
+		h.resize(cap(buf))
+	case left == len(buf):
+		// The pooled sizes are far apart, so that little is moved; beyond them each is twice the one before.
+		size := pooledSize(left + 1)
+		if size == 0 {
+			size = 2 * left
+		}
+		if err := h.wait(size); err != nil {
+			return buf, start, end, err
+		}
+		bigger := append(takeBuffer(size), buf...)
+		giveBuffer(buf)
+		buf = bigger
+	default:
+		copy(buf, buf[start:end])
+	}
+	return buf[:cap(buf)], 0, left, nil
+}

@@ -1,0 +1,143 @@
+package broker_test
+
+import (
+	"bytes"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/internal/wire"
+	"github.com/stretchr/testify/require"
+)
+
+// halfMegabytes is a call with strings of 512 KiB each.
+func halfMegabytes(strings int) []byte {
+	const p = banana.ProfilePB
+	b := banana.AppendSymbol(banana.AppendList(nil, 7), p, banana.SymMessage)
+	b = banana.AppendInt(b, 1)
+	b = banana.AppendString(b, p, "root")
+	b = banana.AppendString(b, p, "nothing")
+	b = banana.AppendInt(b, 1)
+	b = banana.AppendSymbol(banana.AppendList(b, 1+strings), p, banana.SymTuple)
+	for range strings {
+		b = banana.AppendBytes(b, p, bytes.Repeat([]byte{7}, 512<<10))
+	}
+	return banana.AppendSymbol(banana.AppendList(b, 1), p, banana.SymDictionary)
+}
+
+// crowd is a server whose total has room for one message of three megabytes, and not for two. A pipe has no buffer: what was written
+// has been read.
+type crowd struct{ *server }
+
+func newCrowd(t *testing.T) crowd {
+	return crowd{newServer(t, &service{}, broker.WithLimits(broker.Limits{Total: 5 << 20, Stall: 20 * time.Second}))}
+}
+
+func (s crowd) member() (net.Conn, *wire.Peer) {
+	sock := s.dial()
+	peer := wire.New(s.t, sock)
+	join(peer, banana.ProfilePB)
+	return sock, peer
+}
+
+// begin writes in the background, and says how it ended.
+func begin(sock net.Conn, b []byte) chan error {
+	ended := make(chan error, 1)
+	go func() {
+		_, err := sock.Write(b)
+		ended <- err
+	}()
+	synctest.Wait()
+	return ended
+}
+
+func wantBlocked(t *testing.T, ended chan error) {
+	t.Helper()
+	select {
+	case err := <-ended:
+		require.FailNow(t, "it was taken in, or refused at once", "%v", err)
+	default:
+	}
+}
+
+func TestMessagesThatCameInPartCountInTheTotal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newCrowd(t)
+		frame := halfMegabytes(6)
+		first, _ := s.member()
+		second, _ := s.member()
+		_, bystander := s.member()
+		_, err := first.Write(frame[:len(frame)-10])
+		require.NoError(t, err)
+		ended := begin(second, frame[:len(frame)-10])
+		wantBlocked(t, ended)
+		bystander.Write(`[message 1 root echo 1 [tuple 5] [dictionary]]`)
+		bystander.Want(`[answer 1 5]`)
+
+		require.NoError(t, first.Close())
+		require.NoError(t, <-ended, "there is room now")
+	})
+}
+
+func TestAMessageForWhichThereIsNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newCrowd(t)
+		frame := halfMegabytes(6)
+		first, _ := s.member()
+		second, _ := s.member()
+		began := time.Now()
+		for sent := 0; sent < 3<<20; sent += 1 << 10 { // It goes on all the time, if slowly.
+			if sent == 2<<20 {
+				ended := begin(second, frame)
+				defer func() {
+					require.Error(t, <-ended)
+					require.GreaterOrEqual(t, time.Since(began), 20*time.Second)
+				}()
+			}
+			_, err := first.Write(frame[sent : sent+1<<10])
+			require.NoError(t, err)
+			time.Sleep(time.Second)
+		}
+	})
+}
+
+func TestAMessageThatStopsHalfwayIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newCrowd(t)
+		frame := halfMegabytes(6)
+		first, peer := s.member()
+		_, err := first.Write(frame[:len(frame)-1])
+		require.NoError(t, err)
+		began := time.Now()
+		peer.WantClosed()
+		require.Equal(t, 20*time.Second, time.Since(began))
+		second, _ := s.member()
+		_, err = second.Write(frame[:len(frame)-1])
+		require.NoError(t, err, "its room is free again")
+	})
+}
+
+func TestALargeBufferIsNotKeptForASmallRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newCrowd(t)
+		frame := halfMegabytes(6)
+		first, peer := s.member()
+		_, err := first.Write(frame[:len(frame)-1])
+		require.NoError(t, err)
+		// The end of the one message and the beginning of the next come in one piece, and then nothing for long.
+		_, err = first.Write(append(frame[len(frame)-1:], frame[:5]...))
+		require.NoError(t, err)
+		wantError(t, peer, 1, "twisted.spread.flavors.NoSuchMethod")
+		time.Sleep(time.Hour)
+		second, _ := s.member()
+		_, err = second.Write(frame[:len(frame)-1])
+		require.NoError(t, err, "its room is free again")
+		require.NoError(t, second.Close())
+		_, err = first.Write(frame[5:])
+		require.NoError(t, err)
+		wantError(t, peer, 1, "twisted.spread.flavors.NoSuchMethod")
+	})
+}
