@@ -6,16 +6,26 @@ import "github.com/perspectivebroker/pb/flavors"
 func (b *broker) admit(cmd *command, target *export) error {
 	switch {
 	case cmd.err != nil:
+		b.c.refused(reasonOf(cmd.err))
 		return cmd.err
 	case target == nil && cmd.name != "":
+		b.c.refused(RefusedUnknownObject)
 		return flavors.PBError.Errorf("Invalid Object ID: nothing is published as %q", clip(cmd.name))
 	case target == nil:
+		b.c.refused(RefusedUnknownObject)
 		return flavors.PBError.Errorf("Invalid Object ID: %d", cmd.target)
 	case b.c.draining.Load():
+		b.c.refused(RefusedClosing)
 		return Busy.Errorf("the server is shutting down")
 	case b.c.inbound.Load() >= int64(b.c.limits.CallsIn):
+		b.c.refused(RefusedCallsIn)
 		return Busy.Errorf("%d calls are unanswered, more are not taken", b.c.limits.CallsIn)
 	case b.c.taken.Load() > int64(b.c.bytesIn()):
+		if b.c.crowded() {
+			b.c.refused(RefusedTotal)
+		} else {
+			b.c.refused(RefusedBytesIn)
+		}
 		return Busy.Errorf("calls of %d bytes are unanswered, more are not taken", b.c.taken.Load())
 	}
 	return nil

@@ -33,6 +33,7 @@ type broker struct {
 	holding *hold     // the message that waits for the states of Cacheables; nil if none
 	held    []any     // what is to be sent behind it
 	closing *closeNow // what is to be done when nothing is held any more
+	ending  error     // why it is flushing
 
 	// Of the frame that is being stamped.
 	undo    []func() // takes back what was counted
@@ -91,6 +92,7 @@ func (b *broker) Receive(ctx protoactor.Context) {
 		b.stated(m)
 	case holdOver:
 		if b.holding == m.hold {
+			b.c.refused(RefusedState)
 			b.endHold(errStateTimeout)
 		}
 	case *unjellied:
@@ -119,13 +121,13 @@ func (b *broker) Receive(ctx protoactor.Context) {
 		b.bury()
 	case handshakeOver:
 		if b.state == brokerNegotiating {
-			b.end(ctx, &ProtocolError{What: fmt.Sprintf("the peer did not negotiate within %v", b.c.limits.Handshake)})
+			b.end(ctx, protocolErrorf("", "the peer did not negotiate within %v", b.c.limits.Handshake).because(RefusedHandshake))
 		}
 	case closeNow:
 		b.close(ctx, m)
 	case flushed:
 		if b.state == brokerFlushing {
-			b.end(ctx, ErrClosed)
+			b.end(ctx, b.ending)
 		}
 	case *protoactor.Terminated:
 		b.end(ctx, fmt.Errorf("broker: the codec actor %s ended", m.Who.Id))
@@ -142,6 +144,7 @@ func (b *broker) start(ctx protoactor.Context) {
 	c.pid = ctx.Self() // Everybody else sees the connection later: through its factories, or when it is ready.
 	b.exports, b.imports, b.pending = newExports(), newImports(), newPending()
 	b.caches, b.local = newCaches(), newLocalCaches()
+	censusOf(c.rt).enter(c)
 	c.log.Debug().Msg("broker started")
 	if err := b.publish(); err != nil {
 		c.log.Error().Err(err).Msg("a connection is refused, because there is nothing to show it")
@@ -219,7 +222,7 @@ func (b *broker) close(ctx protoactor.Context, m closeNow) {
 		b.closing = &m // What was handed over before goes out first.
 		return
 	}
-	b.state = brokerFlushing
+	b.state, b.ending = brokerFlushing, m.cause
 	b.deadline = b.after(b.c.limits.Stall, closeNow{cause: m.cause})
 	ctx.Send(b.c.encoder, flushAndReport{})
 }
@@ -230,7 +233,7 @@ func (b *broker) end(ctx protoactor.Context, cause error) {
 		return
 	}
 	if b.state == brokerFlushing && cause == ErrPeerClosed {
-		cause = ErrClosed
+		cause = b.ending
 	}
 	b.finish(cause)
 	ctx.Stop(ctx.Self())
@@ -266,6 +269,8 @@ func (b *broker) finish(cause error) {
 	b.exports.clear(c)
 	b.caches.clear(c)
 	b.local.clear()
+	c.refused(reasonOf(cause))
+	censusOf(c.rt).leave(c)
 }
 
 func stopTimer(t *time.Timer) {

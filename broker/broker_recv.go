@@ -40,7 +40,7 @@ func (b *broker) work(ctx protoactor.Context) {
 			err = b.fatal
 		}
 		if err == nil && len(b.local.refused) > maxRefused {
-			err = &ProtocolError{What: fmt.Sprintf("the peer keeps more than %d caches that were given back", maxRefused)}
+			err = protocolErrorf("", "the peer keeps more than %d caches that were given back", maxRefused).because(RefusedGivenBack)
 		}
 		if err != nil {
 			b.end(ctx, err)
@@ -97,6 +97,7 @@ func (b *broker) unjellied(ctx protoactor.Context, m *unjellied) {
 	for _, made := range m.caches {
 		b.local.add(made)
 	}
+	b.tellLengths()
 	d.received = append(d.received, m.received...)
 	b.giveBack(d, m.unmade)
 	d.finish(d)
@@ -117,7 +118,7 @@ func (b *broker) command(ctx protoactor.Context, cmd *command) error {
 		b.bury()
 	case banana.SymVersion:
 		if cmd.id != version {
-			return protocolErrorf("version", "the peer speaks version %d, this side %d", cmd.id, version)
+			return protocolErrorf("version", "the peer speaks version %d, this side %d", cmd.id, version).because(RefusedVersion)
 		}
 	case banana.SymCacheMessage:
 		b.update(ctx, cmd)
@@ -125,6 +126,7 @@ func (b *broker) command(ctx protoactor.Context, cmd *command) error {
 		b.refuses()
 		return b.caches.decache(b, cmd.id)
 	case banana.SymUncache:
+		defer b.tellLengths()
 		return b.local.uncache(cmd.id)
 	default:
 		b.other(cmd)
@@ -135,7 +137,7 @@ func (b *broker) command(ctx protoactor.Context, cmd *command) error {
 // refuses is called where a refusal is about to be sent. A peer that has not read so many of them is left.
 func (b *broker) refuses() {
 	if limit := b.c.refusals(); b.fatal == nil && b.c.out.waiting() > limit {
-		b.fatal = &ProtocolError{What: fmt.Sprintf("the peer reads nothing and goes on calling: %d bytes wait for it", limit)}
+		b.fatal = protocolErrorf("", "the peer reads nothing and goes on calling: %d bytes wait for it", limit).because(RefusedPauseWater)
 	}
 }
 
@@ -146,6 +148,7 @@ func (b *broker) other(cmd *command) {
 		return
 	}
 	b.refuses()
+	b.c.refused(RefusedUnknownCommand)
 	b.unknown++
 	if b.unknown <= maxUnknownLogged {
 		b.c.log.Warn().Str("command", clip(cmd.word)).Msg("unknown command")
@@ -194,14 +197,20 @@ func (b *broker) invoke(d *delivery, target *export) {
 func (b *broker) take(d *delivery, call flavors.IncomingCall, err error) *flavors.Invocation {
 	cmd := d.cmd
 	if err == nil {
-		call.Args, call.Kw, err = arguments(cmd)
+		if call.Args, call.Kw, err = arguments(cmd); err != nil {
+			b.c.refused(RefusedValue)
+		}
 	}
+	b.c.counters.madeIn.Add(1)
 	b.c.inbound.Add(1)
 	b.c.taken.Add(int64(cmd.size))
 	inv := flavors.NewInvocation(call)
 	if err != nil {
 		release(d.received)
 		b.refuses()
+		if !cmd.wantsAnswer {
+			b.c.counters.failedIn.Add(1)
+		}
 		inv.Answer(nil, err)
 		return nil
 	}
@@ -221,7 +230,9 @@ func (b *broker) invokeUpdate(d *delivery, target *flavors.LocalCache) {
 		Size: cmd.size,
 	}
 	err := cmd.err
+	b.c.refused(reasonOf(err))
 	if err == nil && (target == nil || cmd.name != "") {
+		b.c.refused(RefusedUnknownObject)
 		err = flavors.PBError.Errorf("Invalid Object ID: there is no cache %d here", cmd.target)
 	}
 	if inv := b.take(d, call, err); inv != nil {
@@ -253,7 +264,7 @@ func arguments(cmd *command) (args jelly.Tuple, kw *jelly.Dict, err error) {
 func (b *broker) answer(ctx protoactor.Context, cmd *command) error {
 	e := b.pending.remove(cmd.id)
 	if e == nil {
-		return protocolErrorf(cmd.sym.String(), "there is no call %d to be answered", cmd.id)
+		return protocolErrorf(cmd.sym.String(), "there is no call %d to be answered", cmd.id).because(RefusedAnswer)
 	}
 	b.deliver(ctx, &delivery{cmd: cmd, answers: e, finish: b.completeWith}, nil)
 	return nil
@@ -268,6 +279,7 @@ func (b *broker) completeWith(d *delivery) {
 		b.complete(e, nil, nil)
 		release(d.received) // Nobody waits any more.
 	case cmd.err != nil:
+		b.c.refused(reasonOf(cmd.err))
 		release(d.received)
 		b.complete(e, nil, fmt.Errorf("the answer of %s cannot be taken: %w", e.call.Method, flavors.LocalFailure(cmd.err)))
 	case cmd.sym == banana.SymError:
@@ -351,6 +363,7 @@ func (b *broker) bury() {
 	oldest, long := b.pending.oldestID(), time.Now().Add(-grace)
 	b.exports.bury(b.c, oldest, long)
 	b.caches.bury(b.c, oldest, long)
+	b.tellLengths()
 	if b.grace != nil {
 		if len(b.exports.dying)+len(b.caches.dying) == 0 {
 			stopTimer(b.grace)

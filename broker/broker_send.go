@@ -218,12 +218,16 @@ func (b *broker) sendDecrefs() {
 		}
 		return dst
 	})
+	frames := -1 // One has been counted by the append.
 	for _, f := range list {
 		if f.sym == banana.SymDecref {
 			b.imports.forgot(f.importKey)
 		}
+		frames += f.receipts
 		c.log.Debug().Stringer("sent", f.sym).Int64("luid", f.luid).Int("receipts", f.receipts).Msg("reference let go")
 	}
+	c.out.alsoFrames(frames)
+	b.tellLengths()
 }
 
 // Undelivered implements actor.Undertaker: what was handed over while the broker was ending.
@@ -238,6 +242,7 @@ func (b *broker) refuse(message any, cause error) {
 		if m.Result != nil {
 			b.c.pending.Add(-1)
 		}
+		b.c.counters.failedOut.Add(1)
 		failCall(m, cause)
 	case *stated:
 		m.abandon()
@@ -279,6 +284,24 @@ func (b *broker) cancel(call *flavors.OutgoingCall) {
 
 // complete ends a call of ours, and reports whether anybody has waited for it.
 func (b *broker) complete(e *pendingCall, v any, err error) bool {
+	if e.ping {
+		return false
+	}
+	wanted := e.call != nil && e.call.Result.Complete(v, err)
+	switch n := &b.c.counters; {
+	case !wanted:
+		n.cancelledOut.Add(1)
+	case err != nil:
+		n.failedOut.Add(1)
+	}
 	b.c.pending.Add(-1)
-	return e.call != nil && e.call.Result.Complete(v, err)
+	return wanted
+}
+
+// tellLengths publishes the lengths of the tables for [Stats].
+func (b *broker) tellLengths() {
+	n := &b.c.counters
+	n.imports.Store(int64(len(b.imports.handles)))
+	n.caches.Store(int64(len(b.caches.byLuid)))
+	n.local.Store(int64(len(b.local.byLuid)))
 }

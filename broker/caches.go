@@ -46,6 +46,7 @@ func newCaches() caches {
 // add makes an entry for an original whose state is being stamped, with one mention.
 func (x *caches) add(b *broker, s *cacheState) (*cached, error) {
 	if len(x.byLuid) >= b.c.limits.Caches {
+		b.c.refused(RefusedCaches)
 		return nil, fmt.Errorf("%w: Limits.Caches is %d", ErrTooManyReferences, b.c.limits.Caches)
 	}
 	b.exports.last++
@@ -53,6 +54,7 @@ func (x *caches) add(b *broker, s *cacheState) (*cached, error) {
 	x.byLuid[e.luid] = e
 	x.byCore[e.core] = e
 	e.observer.SetLuid(e.luid)
+	b.tellLengths()
 	b.c.log.Debug().Int64("luid", e.luid).Stringer("object", e.core).Msg("cache begun")
 	return e, nil
 }
@@ -61,7 +63,7 @@ func (x *caches) add(b *broker, s *cacheState) (*cached, error) {
 func (x *caches) decache(b *broker, luid int64) error {
 	e := x.byLuid[luid]
 	if e == nil || e.count == 0 {
-		return protocolErrorf("decache", "the peer holds no cache with luid %d", luid)
+		return protocolErrorf("decache", "the peer holds no cache with luid %d", luid).because(RefusedCount)
 	}
 	e.count--
 	if e.count == 0 {

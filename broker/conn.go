@@ -48,6 +48,7 @@ type Conn struct {
 	over      atomic.Bool  // the connection has ended: nothing is owed to the peer any more
 	exported  atomic.Int64 // live exports, published objects not counted
 	bytesOut  atomic.Int64
+	counters  counters
 	lastHeard atomic.Int64 // when the peer last sent something, in Unix nanoseconds; kept for keepalive only
 
 	// avatars are kept, because forgetting one would log out.
@@ -178,6 +179,8 @@ func (c *Conn) SendCall(call *flavors.OutgoingCall) {
 	if call.Observer != nil {
 		// An update that is left out would leave the copy wrong for good.
 		c.Abort(ErrBackedUp)
+	} else {
+		c.refused(RefusedHighWater)
 	}
 	failCall(call, ErrBackedUp)
 }
@@ -200,6 +203,7 @@ func (c *Conn) sendReserved(call *flavors.OutgoingCall, size int) {
 		err = flavors.DeadReference.Wrap(err)
 	case call.Result != nil && c.pending.Add(1) > int64(c.limits.CallsOut):
 		c.pending.Add(-1)
+		c.refused(RefusedCallsOut)
 		err = ErrTooManyCalls
 	}
 	if err != nil {
@@ -207,6 +211,7 @@ func (c *Conn) sendReserved(call *flavors.OutgoingCall, size int) {
 		failCall(call, err)
 		return
 	}
+	c.counters.madeOut.Add(1)
 	c.queued.Add(1)
 	c.post(call)
 }
@@ -227,8 +232,12 @@ func (c *Conn) CancelCall(call *flavors.OutgoingCall) { c.post(cancelCall{call})
 func (c *Conn) SendAnswer(inv *flavors.Invocation, fragment *jelly.Fragment, isError bool) {
 	if !isError && c.out.waiting() > dropWaters*c.limits.PauseWater {
 		fragment.Free()
+		c.refused(RefusedPauseWater)
 		inv.SendUnsendable(Busy.Errorf("the answer was dropped, because %d bytes of others have not been read", c.out.waiting()))
 		return
+	}
+	if isError {
+		c.counters.failedIn.Add(1)
 	}
 	if fragment.Holes() > 0 || c.queued.Load() > 0 {
 		c.handOver(&outgoingAnswer{inv, fragment, isError})

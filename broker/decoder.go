@@ -82,7 +82,10 @@ func (d *decoder) read() error {
 	}()
 	start, end := 0, 0
 	var out *batch
+	frames := uint64(0)
 	flush := func() {
+		c.counters.framesIn.Add(frames)
+		frames = 0
 		if out != nil {
 			c.post(out)
 			out = nil
@@ -94,6 +97,7 @@ func (d *decoder) read() error {
 		var err error
 		buf, n, err = held.read(buf, end)
 		end += n
+		c.counters.bytesIn.Add(uint64(n))
 		c.heard()
 		for start < end {
 			size, scanErr := scanner.Next(buf[start:end])
@@ -106,6 +110,7 @@ func (d *decoder) read() error {
 			}
 			frame := buf[start : start+size]
 			start += size
+			frames++
 			if !talking {
 				profile, err := c.negotiate(frame)
 				if err != nil {

@@ -36,6 +36,8 @@ type ProtocolError struct {
 	Command string
 	// What says what was wrong.
 	What string
+	// Reason is what the end of the connection is counted under; NotRefused if Err says it, or it was the form of the command.
+	Reason Reason
 	// Err is the underlying error, such as a banana.LimitError; may be nil.
 	Err error
 }
@@ -56,4 +58,10 @@ func (e *ProtocolError) Unwrap() error { return e.Err }
 
 func protocolErrorf(command, format string, args ...any) *ProtocolError {
 	return &ProtocolError{Command: command, What: fmt.Sprintf(format, args...)}
+}
+
+// because says what a protocol error is counted under.
+func (e *ProtocolError) because(r Reason) *ProtocolError {
+	e.Reason = r
+	return e
 }

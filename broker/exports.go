@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -44,6 +45,12 @@ func newExports() exports {
 
 // mention counts one reference of the peer's to an object, and gives the object a luid if it has none.
 func (x *exports) mention(c *Conn, hole flavors.ExportHole) (*export, error) {
+	if hole.Perspective != nil && !reflect.ValueOf(hole.Perspective).Comparable() {
+		if hole.OnRelease != nil {
+			hole.OnRelease()
+		}
+		return nil, fmt.Errorf("broker: a reference cannot be given under a %T, which cannot be compared; use a pointer", hole.Perspective)
+	}
 	key := exportKey{hole.Core, hole.Prefix, hole.Perspective}
 	if e := x.byKey[key]; e != nil {
 		e.count++
@@ -54,6 +61,7 @@ func (x *exports) mention(c *Conn, hole flavors.ExportHole) (*export, error) {
 		if hole.OnRelease != nil {
 			hole.OnRelease() // What is never given has been let go.
 		}
+		c.refused(RefusedExports)
 		return nil, fmt.Errorf("%w: Limits.Exports is %d", ErrTooManyReferences, c.limits.Exports)
 	}
 	x.last++
@@ -77,7 +85,7 @@ func (e *export) notify(onRelease func()) {
 func (x *exports) decref(c *Conn, luid int64, n int, lastRequest int64) error {
 	e := x.byLuid[luid]
 	if e == nil || e.count < n {
-		return protocolErrorf("decref", "the peer holds no reference to luid %d", luid)
+		return protocolErrorf("decref", "the peer holds no reference to luid %d", luid).because(RefusedCount)
 	}
 	e.count -= n
 	if e.count == 0 {

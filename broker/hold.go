@@ -215,6 +215,7 @@ func (b *broker) fillCache(dst []byte, hole flavors.CacheHole) ([]byte, error) {
 	b.undo = append(b.undo, func() {
 		delete(b.caches.byLuid, e.luid)
 		delete(b.caches.byCore, e.core)
+		b.tellLengths()
 	})
 	dst = banana.AppendString(banana.AppendList(dst, 3), p, hole.Class)
 	dst = banana.AppendInt(dst, e.luid)

@@ -29,6 +29,7 @@ func (m *imports) receive(c *Conn, luid int64, perspective any) *flavors.RemoteR
 	}
 	h := flavors.NewRemoteReference(c, luid, perspective)
 	m.handles[key] = weak.Make(h)
+	c.counters.imports.Store(int64(len(m.handles)))
 	return h
 }
 

@@ -70,7 +70,7 @@ func (b *broker) checkAlive() (cause error) {
 // ping sends a call of which any answer will do. Its entry has no call, so the answer is dropped.
 func (b *broker) ping() {
 	id := b.pending.number()
-	b.pending.addForgotten(id)
+	b.pending.addPing(id)
 	b.append(func(dst []byte) []byte {
 		p := b.c.profile
 		dst = banana.AppendSymbol(banana.AppendList(dst, 7), p, banana.SymMessage)

@@ -44,7 +44,7 @@ func (x *localCaches) uncache(luid int64) error {
 	}
 	l := x.byLuid[luid]
 	if l == nil {
-		return protocolErrorf("uncache", "there is no cache with luid %d here", luid)
+		return protocolErrorf("uncache", "there is no cache with luid %d here", luid).because(RefusedCount)
 	}
 	delete(x.byLuid, luid)
 	l.Disconnected()

@@ -72,7 +72,7 @@ func (l *loginRoot) RemoteLogin(inv *flavors.Invocation, username string) (jelly
 	}
 	if l.challenges.Add(1) > l.options.challenges {
 		l.challenges.Add(-1)
-		return nil, l.busy("%d challenges are held on this connection", l.options.challenges)
+		return nil, l.busy(RefusedChallenges, "%d challenges are held on this connection", l.options.challenges)
 	}
 	c := &challenger{login: l, username: username, challenge: cred.NewChallenge()}
 	answer, err := flavors.NewLoginAnswer(c, func() { l.challenges.Add(-1) })

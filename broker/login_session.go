@@ -48,7 +48,8 @@ func (l *loginRoot) closeIfLate() {
 }
 
 // busy refuses what would be too much, whoever it is, and tells the log.
-func (l *loginRoot) busy(format string, args ...any) error {
+func (l *loginRoot) busy(r Reason, format string, args ...any) error {
+	l.conn.refused(r)
 	what := fmt.Sprintf(format, args...)
 	l.warning().Str("reason", what).Msg("login refused")
 	return Busy.New(what)
@@ -69,7 +70,7 @@ func (l *loginRoot) begin(inv *flavors.Invocation, credentials cred.Credentials,
 	}
 	if l.underWay.Add(1) > l.options.atOnce {
 		l.underWay.Add(-1)
-		return actor.Failed(l.busy("%d logins are under way on this connection", l.options.atOnce))
+		return actor.Failed(l.busy(RefusedLoginsAtOnce, "%d logins are under way on this connection", l.options.atOnce))
 	}
 	d := actor.NewDeferred(l.conn.rt)
 	started := l.conn.rt.Go("a login from "+l.conn.peer, func() {
@@ -91,6 +92,7 @@ func (l *loginRoot) begin(inv *flavors.Invocation, credentials cred.Credentials,
 	})
 	if !started {
 		l.underWay.Add(-1)
+		l.conn.refused(RefusedClosing)
 		return actor.Failed(Busy.Errorf("the server is shutting down"))
 	}
 	return d
@@ -105,7 +107,7 @@ func (l *loginRoot) enter(credentials cred.Credentials, mind *flavors.RemoteRefe
 	}
 	if l.sessions.Add(1) > l.options.sessions {
 		l.sessions.Add(-1)
-		return nil, l.busy("%d users are in by way of this connection", l.options.sessions)
+		return nil, l.busy(RefusedSessions, "%d users are in by way of this connection", l.options.sessions)
 	}
 	entered := false
 	defer func() { // also when the realm ends the goroutine
@@ -188,6 +190,7 @@ func (l *loginRoot) refuse(credentials cred.Credentials, err error) error {
 	if !errors.As(err, &refused) {
 		refused = cred.Refuse(cred.ReasonRealm, "%v", err)
 	}
+	l.conn.refused(loginReason(refused))
 	line := l.warning()
 	if refused.Fault() && refused.Reason() != cred.ReasonEnded {
 		line = l.conn.log.Error()

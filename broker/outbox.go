@@ -18,6 +18,7 @@ type outbox struct {
 	// Guarded by mu.
 	buf       []byte // borrowed with the first byte, given back when it has been written
 	writing   int    // bytes that the encoder has taken and not yet written
+	frames    uint64 // appended so far
 	held      int    // bytes of messages that were handed to the broker and are not in buf yet, roughly
 	woken     bool   // a flush is on its way to the encoder
 	closed    bool
@@ -50,6 +51,7 @@ func (o *outbox) append(size int, f func(dst []byte) ([]byte, error)) error {
 	}
 	o.total.Add(int64(len(buf) - before))
 	o.buf = buf
+	o.frames++
 	wake := !o.woken
 	o.woken = true
 	o.mu.Unlock()
@@ -139,6 +141,20 @@ func (o *outbox) waiting() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.waitingLocked()
+}
+
+// alsoFrames counts n more messages, which went along in one append.
+func (o *outbox) alsoFrames(n int) {
+	o.mu.Lock()
+	o.frames += uint64(n)
+	o.mu.Unlock()
+}
+
+// stats is how many bytes wait, and how many messages there were.
+func (o *outbox) stats() (waiting int, frames uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.waitingLocked(), o.frames
 }
 
 func (o *outbox) waitingLocked() int { return len(o.buf) + o.writing + o.held }

@@ -17,6 +17,7 @@ type pending struct {
 type pendingCall struct {
 	call       *flavors.OutgoingCall // nil once cancelled: the answer will be dropped
 	id         int64
+	ping       bool // of keepalive, which no limit and no statistics count
 	prev, next *pendingCall
 }
 
@@ -32,8 +33,8 @@ func (p *pending) add(call *flavors.OutgoingCall) {
 	p.enter(&pendingCall{call: call, id: call.RequestID})
 }
 
-// addForgotten enters a call whose answer nobody wants.
-func (p *pending) addForgotten(id int64) { p.enter(&pendingCall{id: id}) }
+// addPing enters a call of keepalive's, whose answer nobody wants.
+func (p *pending) addPing(id int64) { p.enter(&pendingCall{id: id, ping: true}) }
 
 func (p *pending) enter(e *pendingCall) {
 	e.prev = p.young

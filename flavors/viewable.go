@@ -47,7 +47,7 @@ type ViewPoint struct {
 // NewViewPoint makes a view of an object, a pointer to a struct that embeds a flavor, whose View… methods are called with this
 // perspective.
 func NewViewPoint(perspective, object any) (*ViewPoint, error) {
-	if perspective != nil && !reflect.TypeOf(perspective).Comparable() {
+	if perspective != nil && !reflect.ValueOf(perspective).Comparable() {
 		return nil, fmt.Errorf("flavors: a perspective is a pointer, or else can be compared; %T cannot", perspective)
 	}
 	core, err := CoreOf(object)

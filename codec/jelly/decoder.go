@@ -284,7 +284,9 @@ func (d *Decoder) malformed(err error) error {
 
 func (d *Decoder) fail(at int, what string) error { return &DecodeError{Offset: at, What: what} }
 
-func (d *Decoder) tooDeep(at int) error { return d.fail(at, "lists are nested too deeply") }
+func (d *Decoder) tooDeep(at int) error {
+	return &DecodeError{Offset: at, What: "lists are nested too deeply", Limit: banana.LimitDepth}
+}
 
 func (d *Decoder) insecure(at int, format string, args ...any) error {
 	return &InsecureJellyError{Offset: at, What: fmt.Sprintf(format, args...), Incoming: true}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/perspectivebroker/pb/codec/banana"
 )
 
 // InsecureJellyError says that something must not cross. Outgoing: a Go value
@@ -60,6 +62,8 @@ type DecodeError struct {
 	Offset int
 	// What says what is wrong.
 	What string
+	// Limit is the limit of package banana that was broken; empty if it was none.
+	Limit banana.Limit
 	// Err is the cause, if it has one.
 	Err error
 }

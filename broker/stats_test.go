@@ -1,0 +1,159 @@
+package broker_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// balanced says that calls have been counted once each.
+func balanced(t *testing.T, k broker.Calls) {
+	t.Helper()
+	assert.Equal(t, k.Made, k.Answered+k.Failed+k.Cancelled+uint64(k.Pending), "%+v", k)
+}
+
+func TestStatsOfAConnection(t *testing.T) {
+	d := &desk{}
+	rt, far := newRuntime(t), newRuntime(t)
+	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", d)
+	require.NoError(t, err)
+	conn, err := broker.Dial(t.Context(), far, ln.URL())
+	require.NoError(t, err)
+
+	answered := conn.Root().CallRemote("ask", []byte("a"))
+	_, err = flavors.Call[any](t.Context(), conn.Root(), "noSuchMethod")
+	require.ErrorIs(t, err, flavors.NoSuchMethod)
+	ctx, cancel := context.WithCancel(t.Context())
+	givenUp := make(chan error)
+	go func() {
+		_, err := flavors.Call[any](ctx, conn.Root(), "ask", []byte("b"))
+		givenUp <- err
+	}()
+	accepted := func() broker.Stats { return ln.Conns()[0].Stats() }
+	require.Eventually(t, func() bool { return accepted().CallsIn.Pending == 2 }, patience, tick)
+	require.Equal(t, 2, conn.Stats().CallsOut.Pending)
+	require.Positive(t, accepted().BytesUnanswered)
+	cancel()
+	require.ErrorIs(t, <-givenUp, context.Canceled)
+	d.Do(func() { d.RemoteAnswer() })
+	_, err = result(t, answered)
+	require.NoError(t, err)
+
+	require.Eventually(t, func() bool { return conn.Stats().CallsOut.Pending == 0 }, patience, tick)
+	out := conn.Stats()
+	assert.Equal(t, broker.Calls{Made: 3, Answered: 1, Failed: 1, Cancelled: 1}, out.CallsOut)
+	require.Eventually(t, func() bool { return accepted().BytesIn == out.BytesOut && accepted().CallsIn.Pending == 0 }, patience, tick)
+	in := accepted()
+	assert.Equal(t, broker.Calls{Made: 3, Answered: 2, Failed: 1}, in.CallsIn)
+	assert.Equal(t, in.BytesIn, out.BytesOut)
+	assert.Equal(t, in.FramesIn, out.FramesOut)
+	assert.Zero(t, in.BytesUnanswered)
+	assert.Zero(t, out.BytesWaiting)
+	assert.Empty(t, out.Refusals)
+
+	// After the end the figures stay, those of the connection and those of the runtime.
+	require.NoError(t, conn.Close(t.Context()))
+	assert.Equal(t, out.CallsOut, conn.Stats().CallsOut)
+	sum := broker.StatsOf(far)
+	assert.Equal(t, out.CallsOut, sum.CallsOut)
+	assert.Equal(t, broker.ConnStats{Dialed: 1, Closed: map[broker.Cause]uint64{broker.ClosedHere: 1}}, sum.Conns)
+	require.Eventually(t, func() bool { return broker.StatsOf(rt).Conns.Open == 0 }, patience, tick)
+	assert.Equal(t, broker.ConnStats{Accepted: 1, Closed: map[broker.Cause]uint64{broker.ClosedByPeer: 1}}, broker.StatsOf(rt).Conns)
+	assert.Zero(t, broker.StatsOf(rt).BytesHeld)
+}
+
+func TestCallsThatTheEndCutsOffHaveFailed(t *testing.T) {
+	rt, far := newRuntime(t), newRuntime(t)
+	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", &desk{})
+	require.NoError(t, err)
+	conn, err := broker.Dial(t.Context(), far, ln.URL())
+	require.NoError(t, err)
+	d := conn.Root().CallRemote("ask", []byte("never answered"))
+	require.Eventually(t, func() bool { return broker.StatsOf(rt).CallsIn.Pending == 1 }, patience, tick)
+	conn.Abort(errors.New("enough"))
+	_, err = result(t, d)
+	require.ErrorIs(t, err, flavors.ConnectionLost)
+	<-conn.Done()
+	assert.Equal(t, broker.Calls{Made: 1, Failed: 1}, conn.Stats().CallsOut)
+	require.Eventually(t, func() bool { return broker.StatsOf(rt).CallsIn == broker.Calls{Made: 1, Failed: 1} }, patience, tick)
+	assert.Equal(t, map[broker.Cause]uint64{broker.ClosedByNetwork: 1}, broker.StatsOf(far).Conns.Closed)
+}
+
+func TestTablesAreCounted(t *testing.T) {
+	s := newServer(t, &service{})
+	p := s.peer()
+	p.Write(`[message 1 root new 1 [tuple] [dictionary]]`)
+	p.Want(`[answer 1 [remote $luid]]`)
+	p.Write(`[message 2 root hold 1 [tuple x [remote 7]] [dictionary]]`)
+	p.Want(`[answer 2 _]`)
+	stats := s.ln.Conns()[0].Stats
+	require.Equal(t, 1, stats().Exports)
+	require.Equal(t, 1, stats().Imports)
+	p.Write(`[message 3 root release 1 [tuple x] [dictionary]]`)
+	p.Want(`[decref 7]`, `[answer 3 _]`)
+	p.Write(`[decref $luid]`)
+	p.WantIdle()
+	require.Zero(t, stats().Exports)
+	require.Eventually(t, func() bool { return stats().Imports == 0 }, patience, tick)
+	balanced(t, stats().CallsIn)
+}
+
+func TestReasonsAndCausesHaveNamesOfTheirOwn(t *testing.T) {
+	names := map[string]bool{}
+	for r := broker.NotRefused; r.String() != "unknown"; r++ {
+		require.NotEmpty(t, r.String())
+		require.False(t, names[r.String()], r.String())
+		names[r.String()] = true
+	}
+	require.Greater(t, len(names), 35)
+	clear(names)
+	for c := broker.ClosedHere; c.String() != "unknown"; c++ {
+		require.False(t, names[c.String()], c.String())
+		names[c.String()] = true
+	}
+	text, err := json.Marshal(broker.Stats{Refusals: map[broker.Reason]uint64{broker.RefusedInsecure: 3}})
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"insecure":3`)
+}
+
+// TestKeepaliveIsNoCall: asking whether the peer is there changes neither statistics nor limits.
+func TestKeepaliveIsNoCall(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newServer(t, &service{}, broker.WithKeepalive(10*time.Second, 10*time.Second))
+		p := s.peer()
+		for range 3 {
+			p.Want(`[message $n 0 ping 1 [tuple] [dictionary]]`)
+			p.Write(`[error $n [None]]`)
+			p.Forget("n")
+		}
+		p.Write(`[message 1 root noSuchMethod 1 [tuple] [dictionary]]`)
+		wantAnyError(p, 1)
+		require.Zero(t, s.ln.Conns()[0].Stats().CallsOut)
+	})
+}
+
+func TestASnapshotIsTheReadersOwn(t *testing.T) {
+	s := newServer(t, &service{})
+	p := s.peer()
+	p.Write(`[message 1 nobody f 1 [tuple] [dictionary]]`)
+	wantAnyError(p, 1)
+	conn := s.ln.Conns()[0]
+	clear(conn.Stats().Refusals)
+	clear(broker.StatsOf(s.rt).Refusals)
+	require.Equal(t, map[broker.Reason]uint64{broker.RefusedUnknownObject: 1}, conn.Stats().Refusals)
+	p.Close()
+	<-conn.Done()
+	clear(conn.Stats().Refusals)
+	clear(broker.StatsOf(s.rt).Refusals)
+	require.Equal(t, map[broker.Reason]uint64{broker.RefusedUnknownObject: 1}, broker.StatsOf(s.rt).Refusals)
+	require.Equal(t, map[broker.Reason]uint64{broker.RefusedUnknownObject: 1}, maps.Collect(conn.Stats().Refused()))
+	require.EqualValues(t, 1, conn.Stats().Total())
+}
