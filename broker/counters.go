@@ -152,7 +152,7 @@ func (x *census) stats(rt *actor.Runtime) RuntimeStats {
 	s.Refusals = maps.Clone(x.ended.Refusals)
 	s.Conns.Closed = maps.Clone(x.conns.Closed)
 	for c := range x.live {
-		s.Stats.add(c.snapshot())
+		s.add(c.snapshot())
 		if c.isReady() {
 			s.Conns.Open++
 		} else {

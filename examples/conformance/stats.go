@@ -18,7 +18,7 @@ func (c *Conformance) RemoteStats(inv *flavors.Invocation) (map[string]int, erro
 	runtime.ReadMemStats(&memory)
 	return map[string]int{
 		"connections": len(c.server.listener.Conns()),
-		"exports":     conn.Exports(),
+		"exports":     conn.Stats().Exports,
 		"goroutines":  runtime.NumGoroutine(),
 		"heap":        int(memory.HeapAlloc),
 	}, nil
