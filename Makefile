@@ -56,6 +56,10 @@ interop: ## only the tests against stock Twisted; fails where it is missing
 cover: ## statement coverage, package by package
 	@.ci/cover.sh
 
+.PHONY: vuln
+vuln: ## known vulnerabilities in what this depends on; needs vuln.go.dev
+	@.ci/vuln.sh
+
 .PHONY: tidy-check
 tidy-check: ## fails when go.mod or go.sum are not what the code needs
 	@.ci/tidy.sh
