@@ -81,6 +81,14 @@ func Assign(dst, src any) error {
 			*p = l
 			return nil
 		}
+	case *[]int:
+		if plainSlice(p, src, fillInts) {
+			return nil
+		}
+	case *[]string:
+		if plainSlice(p, src, fillPlain) {
+			return nil
+		}
 	case **Dict:
 		if d, ok := src.(*Dict); ok {
 			*p = d

@@ -94,13 +94,7 @@ func (c *assignment) elements(dst reflect.Value, list []any) error {
 func plainElements(dst reflect.Value, list []any) (done int) {
 	switch s := dst.Interface().(type) {
 	case []int:
-		for i, elem := range list {
-			n, ok := elem.(int64)
-			if !ok || int64(int(n)) != n {
-				return i
-			}
-			s[i] = int(n)
-		}
+		return fillInts(s, list)
 	case []int64:
 		return fillPlain(s, list)
 	case []float64:
@@ -109,8 +103,31 @@ func plainElements(dst reflect.Value, list []any) (done int) {
 		return fillPlain(s, list)
 	case []bool:
 		return fillPlain(s, list)
-	default:
-		return 0
+	}
+	return 0
+}
+
+// plainSlice makes a slice of a sequence in which nothing has to be converted, and says whether it could.
+func plainSlice[T any](dst *[]T, src any, fill func(s []T, list []any) int) bool {
+	list, ok := sequenceOf(src)
+	if !ok {
+		return false
+	}
+	s := make([]T, len(list))
+	if fill(s, list) < len(list) {
+		return false
+	}
+	*dst = s
+	return true
+}
+
+func fillInts(s []int, list []any) int {
+	for i, elem := range list {
+		n, ok := elem.(int64)
+		if !ok || int64(int(n)) != n {
+			return i
+		}
+		s[i] = int(n)
 	}
 	return len(list)
 }
