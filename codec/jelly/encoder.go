@@ -35,6 +35,8 @@ type Encoder struct {
 	holes   []hole
 	keep    []any
 	names   []string // scratch for the sorted keys of maps, used as a stack
+	// mostNames is how long names has been, so how much of it has to be let go.
+	mostNames int
 }
 
 // hole is an expression that is not there yet.

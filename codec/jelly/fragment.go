@@ -59,13 +59,13 @@ func (f *Fragment) Free() {
 	}
 	clear(e.holes)
 	clear(e.keep)
-	clear(e.names[:cap(e.names)])
+	clear(e.names[:e.mostNames])
 	e.buf, e.holes, e.keep, e.names = e.buf[:0], e.holes[:0], e.keep[:0], e.names[:0]
 	s := &e.sharing
 	s.wraps, s.derefs = s.wraps[:0], s.derefs[:0]
 	s.next, s.most, s.first, s.grown = 0, 0, 0, 0
 	e.ctx.Invoker, e.ctx.Perspective, e.ctx.PersistentStore = nil, nil, nil
-	e.deepest, e.personal = 0, false
+	e.deepest, e.mostNames, e.personal = 0, 0, false
 	fragments.Put(f)
 }
 

@@ -26,6 +26,7 @@ func namedMap[V any](e *Encoder, v any, m map[string]V, write func(e *Encoder, v
 		e.names = append(e.names, name)
 	}
 	last := len(e.names)
+	e.mostNames = max(e.mostNames, last)
 	slices.Sort(e.names[first:])
 	// What is nested uses the scratch behind last, and may move it.
 	for i := first; i < last; i++ {
