@@ -22,6 +22,13 @@ import (
 // patience is how long a test waits for what must come.
 const patience = 30 * time.Second
 
+// after is when the patience of a test with programs of their own ends.
+func after(t testing.TB) <-chan time.Time {
+	timer := time.NewTimer(2 * patience)
+	t.Cleanup(func() { timer.Stop() })
+	return timer.C
+}
+
 // testMaster is a master in Go, for what a stock one cannot be brought to do.
 type testMaster struct {
 	t        testing.TB

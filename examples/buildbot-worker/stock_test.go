@@ -53,13 +53,16 @@ type site struct {
 	bases  map[string]string // of the workers
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t *testing.T) *site { return newSiteOf(t, "testdata/master.cfg") }
+
+// newSiteOf makes a master of that configuration.
+func newSiteOf(t *testing.T, cfg string) *site {
 	requireBuildbot(t)
 	s := &site{t: t, dir: filepath.Join(t.TempDir(), "master"), bases: map[string]string{}}
 	for _, dir := range []string{"outcomes", "files"} {
 		require.NoError(t, os.MkdirAll(filepath.Join(s.dir, dir), 0o755))
 	}
-	config, err := os.ReadFile("testdata/master.cfg")
+	config, err := os.ReadFile(cfg)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "master.cfg"), config, 0o600))
 	source := make([]byte, 3_000_000)

@@ -53,16 +53,20 @@ func (w *worker) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR1)
+	defer signal.Stop(signals)
 	for working := true; working; {
 		select {
 		case <-ctx.Done():
 			working = false
 		case <-w.done:
 			working = false
-		case <-hangups:
+		case s := <-signals:
+			if s == syscall.SIGUSR1 {
+				logVitals(w.log)
+				continue
+			}
 			w.askForShutdown(ctx, client)
 		}
 	}

@@ -1,0 +1,169 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// buildBinary makes the program as docs/buildbot.md has it: static, and without the race detector.
+func buildBinary(t testing.TB) string {
+	path := filepath.Join(t.TempDir(), "buildbot-worker")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", path, ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return path
+}
+
+// binary is our worker as a process of its own.
+type binary struct {
+	t     testing.TB
+	cmd   *exec.Cmd
+	ended chan struct{}
+	err   error // valid once ended is closed
+
+	mu  sync.Mutex
+	log []string      // what it has said
+	was chan struct{} // closed and replaced when it says something
+}
+
+// startBinary starts a worker that will be killed with the test, if it has not ended.
+func startBinary(t testing.TB, program string, args ...string) *binary {
+	b := &binary{t: t, cmd: exec.Command(program, args...), ended: make(chan struct{}), was: make(chan struct{})}
+	said, err := b.cmd.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, b.cmd.Start())
+	go func() {
+		lines := bufio.NewScanner(said)
+		for lines.Scan() {
+			b.mu.Lock()
+			b.log = append(b.log, lines.Text())
+			close(b.was)
+			b.was = make(chan struct{})
+			b.mu.Unlock()
+		}
+		b.err = b.cmd.Wait()
+		close(b.ended)
+	}()
+	t.Cleanup(func() {
+		_ = b.cmd.Process.Kill()
+		<-b.ended
+		if t.Failed() {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			t.Logf("the worker has said:\n%s", strings.Join(b.log[max(0, len(b.log)-40):], "\n"))
+		}
+	})
+	return b
+}
+
+// said waits until the worker has said a text so many times, and returns the line.
+func (b *binary) said(text string, times int) string {
+	b.t.Helper()
+	patience := after(b.t)
+	for {
+		b.mu.Lock()
+		found, was := 0, b.was
+		for _, line := range b.log {
+			if strings.Contains(line, text) {
+				if found++; found == times {
+					b.mu.Unlock()
+					return line
+				}
+			}
+		}
+		b.mu.Unlock()
+		select {
+		case <-was:
+		case <-b.ended:
+			b.t.Fatalf("the worker has ended without saying %q %d times: %v", text, times, b.err)
+		case <-patience:
+			b.t.Fatalf("the worker does not say %q %d times", text, times)
+		}
+	}
+}
+
+func (b *binary) signal(s syscall.Signal) {
+	b.t.Helper()
+	require.NoError(b.t, b.cmd.Process.Signal(s))
+}
+
+// exit waits for the end.
+func (b *binary) exit() error {
+	b.t.Helper()
+	select {
+	case <-b.ended:
+		return b.err
+	case <-after(b.t):
+		b.t.Fatal("the worker does not end")
+		return nil
+	}
+}
+
+// footprint is what the system and the program itself count.
+type footprint struct {
+	rss, peak       int // KiB
+	fds, threads    int
+	heap, goroutine int // of its own line; heap in KiB
+}
+
+func (f footprint) String() string {
+	return fmt.Sprintf("%d | %d | %d | %d | %d | %d", f.rss, f.peak, f.heap, f.goroutine, f.fds, f.threads)
+}
+
+// footprint asks the program with SIGUSR1, for the nth time, and then the system.
+func (b *binary) footprint(nth int) (f footprint) {
+	b.t.Helper()
+	b.signal(syscall.SIGUSR1)
+	for _, field := range strings.Fields(b.said("vitals", nth)) {
+		key, value, _ := strings.Cut(field, "=")
+		n, _ := strconv.Atoi(value)
+		switch key {
+		case "heap":
+			f.heap = n >> 10
+		case "goroutines":
+			f.goroutine = n
+		}
+	}
+	require.NotZero(b.t, f.goroutine)
+	f.system(b.t, b.cmd.Process.Pid)
+	return f
+}
+
+// system is Linux's own knowledge; elsewhere it stays zero.
+func (f *footprint) system(t testing.TB, pid int) {
+	dir := "/proc/" + strconv.Itoa(pid)
+	status, err := os.ReadFile(dir + "/status")
+	if os.IsNotExist(err) {
+		return
+	}
+	require.NoError(t, err)
+	for line := range strings.Lines(string(status)) {
+		key, value, _ := strings.Cut(line, ":")
+		n, _ := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(value), " kB"))
+		switch key {
+		case "VmRSS":
+			f.rss = n
+		case "VmHWM":
+			f.peak = n
+		case "Threads":
+			f.threads = n
+		}
+	}
+	fds, err := os.ReadDir(dir + "/fd")
+	assert.NoError(t, err)
+	f.fds = len(fds)
+}

@@ -1,0 +1,162 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/cred"
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/stock"
+)
+
+const (
+	// soakBuilders is how many builds one change makes.
+	soakBuilders = 10
+	// soakGrowth is how much of the worker's heap may be added between the first tenth of the builds and the last, in KiB: the registry
+	// of its actor system takes 2.5 for each of its first actors (see docs/buildbot.md).
+	soakGrowth = 6 << 10
+)
+
+// TestStockSoak has a stock master give our worker, a process of its own, build after build of steps drawn from a seed. In the middle the master is
+// killed and started again. It takes long, so it is for PB_SOAK=1 only; PB_BUILDS and PB_SEED choose how much and what.
+func TestStockSoak(t *testing.T) {
+	if os.Getenv("PB_SOAK") == "" {
+		t.Skip("takes long; PB_SOAK=1 runs it, with PB_BUILDS (1000) builds of the seed PB_SEED")
+	}
+	builds, seed := 1000, os.Getenv("PB_SEED")
+	if n := os.Getenv("PB_BUILDS"); n != "" {
+		var err error
+		builds, err = strconv.Atoi(n)
+		require.NoError(t, err)
+	}
+	if seed == "" {
+		seed = "1"
+	}
+	t.Setenv("PB_SEED", seed)
+	t.Setenv("PB_BUILDERS", strconv.Itoa(soakBuilders))
+	s := newSiteOf(t, "testdata/soak.cfg")
+	ours := startBinary(t, buildBinary(t), "-master", "pb://127.0.0.1:"+s.port, "-name", "ours", "-password", "sesame", "-basedir", t.TempDir())
+	s.awaitLog("worker 'ours' attaching", 1)
+
+	t.Logf("seed %s, %d builds", seed, builds)
+	t.Log("builds | steps | RSS KiB | peak KiB | heap KiB | goroutines | fds | threads")
+	t.Logf("%d | %d | %s", 0, 0, ours.footprint(1))
+	var early, late footprint
+	restarted := false
+	changes := s.sender()
+	for done := 0; done < builds; {
+		// The next change comes while the builds of the one before are under way, so the worker always has enough to do.
+		if sent := changes.sent * soakBuilders; sent < builds && sent-done <= soakBuilders {
+			changes.send()
+			continue
+		}
+		outcomes := s.soaked(done + 1)
+		for _, o := range outcomes[done:] {
+			assert.Empty(t, o.Wrong, "build %d of %s", o.Number, o.Builder)
+		}
+		before := done
+		done = len(outcomes)
+		if done >= builds/2 && !restarted {
+			restarted = true
+			s.master.Kill()
+			s.begin()
+			s.awaitLog("worker 'ours' attaching", 2)
+			changes = s.sender(changes.sent)
+			t.Log("the master was killed and started again")
+		}
+		if tenth := max(1, builds/10); done/tenth > before/tenth {
+			late = ours.footprint(done/tenth + 1)
+			if early == (footprint{}) {
+				early = late
+			}
+			steps := 0
+			for _, o := range outcomes {
+				steps += o.Steps
+			}
+			t.Logf("%d | %d | %s", done, steps, late)
+		}
+	}
+	assert.Less(t, late.heap, early.heap+soakGrowth, "it grows")
+	assert.Less(t, late.goroutine, early.goroutine+20, "goroutines are left")
+	assert.Less(t, late.fds, early.fds+20, "files are left open")
+}
+
+// soaked is what the master says of a build.
+type soaked struct {
+	Builder string
+	Number  int
+	Results int
+	Steps   int
+	Wrong   []string
+}
+
+// retry is the result of a build that the master lost and has begun anew.
+const retry = 5
+
+// soaked waits until so many builds have ended. Those are not counted that the end of a master cut short.
+func (s *site) soaked(least int) (ended []soaked) {
+	s.t.Helper()
+	require.Eventually(s.t, func() bool {
+		text, err := os.ReadFile(filepath.Join(s.dir, "builds.txt"))
+		if err != nil {
+			return false
+		}
+		ended = nil
+		for line := range bytes.Lines(text) {
+			var one soaked
+			if json.Unmarshal(line, &one) == nil && one.Results != retry {
+				ended = append(ended, one)
+			}
+		}
+		return len(ended) >= least
+	}, 5*stock.Patience, 50*time.Millisecond, "there are no %d builds", least)
+	return ended
+}
+
+// sender sends changes as buildbot sendchange does, without an interpreter for each.
+type sender struct {
+	s      *site
+	avatar *flavors.RemoteReference
+	sent   int
+}
+
+func (s *site) sender(sent ...int) *sender {
+	rt, err := actor.NewRuntime()
+	require.NoError(s.t, err)
+	s.t.Cleanup(func() {
+		end, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		assert.NoError(s.t, rt.Close(end))
+	})
+	conn, err := broker.Dial(s.t.Context(), rt, "pb://127.0.0.1:"+s.port)
+	require.NoError(s.t, err)
+	avatar, err := conn.Login(s.t.Context(), cred.UsernamePassword{Username: "change", Password: "changepw"}, nil)
+	require.NoError(s.t, err)
+	c := &sender{s: s, avatar: avatar}
+	for _, n := range sent {
+		c.sent += n
+	}
+	return c
+}
+
+func (c *sender) send() {
+	c.s.t.Helper()
+	change := map[string]any{"who": "tester", "comments": "soak", "files": []any{"file"}, "revision": strconv.Itoa(c.sent),
+		"project": "", "repository": "", "codebase": nil, "branch": nil, "category": nil, "when": nil, "properties": map[string]any{}, "revlink": "", "src": nil}
+	_, err := flavors.Call[any](c.s.t.Context(), c.avatar, "addChange", change)
+	require.NoError(c.s.t, err)
+	c.sent++
+}
