@@ -21,7 +21,8 @@ type fileJob struct {
 func (j *fileJob) run(_ context.Context, out *report) error {
 	key, value, err := j.do(j.path)
 	if err != nil {
-		out.header(fmt.Sprintf("%s: %s: %s\n", j.name, reason(err), j.path))
+		// The line has no end, so it is held, and what it says follows on the exit code, as with the stock worker.
+		out.header(fmt.Sprintf("%s: %s: %s", j.name, reason(err), j.path))
 		out.rc(errno(err))
 		return nil
 	}
@@ -45,6 +46,9 @@ func fileCommand(name, argument string, do func(path string) (string, any, error
 		}
 		if err := args.fill(into); err != nil {
 			return nil, err
+		}
+		if name == "rmfile" { // since stock 3.10
+			path = home(path)
 		}
 		return &fileJob{name: name, path: join(at.builder, workdir, path), do: do}, nil
 	}

@@ -15,8 +15,8 @@ import (
 const version = "3.7.0-pb-go"
 
 // commandVersion is the version of the stock worker's commands whose arguments and updates these have. Masters look at it to know
-// how to call them.
-const commandVersion = "3.1"
+// how to call them. 3.1 is what stock 3.7 has; 3.2 (stock 3.10) tells why a command was ended, 3.3 (stock 4.1) knows max_lines.
+const commandVersion = "3.3"
 
 // maxInfoFile is how much of a file that describes the worker is shown: what one string may have on the wire is ten times that.
 const maxInfoFile = 64 << 10

@@ -134,7 +134,7 @@ func (o *observer) RemoteUpdate(updates [][]any) {
 			if log, ok := value.(jelly.Tuple); ok && name == "log" {
 				name, text = log[0].(string), log[1]
 			}
-			if s, ok := text.(string); ok {
+			if s, ok := text.(string); ok && name != "failure_reason" {
 				if o.texts[name] == nil {
 					o.texts[name] = &bytes.Buffer{}
 				}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	"os"
 	"os/exec"
@@ -19,6 +20,7 @@ type process struct {
 
 	exited  chan struct{} // closed when it has been waited for
 	drained chan struct{} // closed when all has been read
+	overran chan struct{} // closed when it has written too many lines
 
 	killed bool // the attendant's
 
@@ -26,6 +28,9 @@ type process struct {
 	last  time.Time // of output
 	delay int       // how many readers wait for the master: the silence is not the process's
 	halt  atomic.Bool
+	lines atomic.Int64 // written so far, where there is a limit
+
+	exceed sync.Once // closes overran
 }
 
 // start starts the program. Its standard input is what the master gave, and else empty.
@@ -38,7 +43,7 @@ func (t *task) start(out *report, pty bool) (*process, error) {
 	for key, value := range t.env {
 		cmd.Env = append(cmd.Env, key+"="+value)
 	}
-	p := &process{cmd: cmd, exited: make(chan struct{}), drained: make(chan struct{}), last: time.Now()}
+	p := &process{cmd: cmd, exited: make(chan struct{}), drained: make(chan struct{}), overran: make(chan struct{}), last: time.Now()}
 	var theirs []*os.File // the child's ends
 	streams := []string{"stdout", "stderr"}
 	if pty {
@@ -60,7 +65,7 @@ func (t *task) start(out *report, pty bool) (*process, error) {
 	var reading sync.WaitGroup
 	for i, stream := range streams {
 		wanted := map[string]bool{"stdout": t.wantStdout, "stderr": t.wantStderr}[stream]
-		reading.Go(func() { p.read(p.readers[i], stream, wanted, out) })
+		reading.Go(func() { p.read(p.readers[i], stream, wanted, t, out) })
 	}
 	go func() {
 		reading.Wait()
@@ -102,8 +107,8 @@ func (p *process) openPipes(stdin *string) (theirs []*os.File, err error) {
 	return append(theirs, r), nil
 }
 
-// read hands on what comes from one stream, until its end.
-func (p *process) read(f *os.File, stream string, wanted bool, out *report) {
+// read hands on what comes from one stream, until its end. What follows on too many lines is thrown away.
+func (p *process) read(f *os.File, stream string, wanted bool, t *task, out *report) {
 	var text decoder
 	buf := make([]byte, chunk)
 	for !p.halt.Load() {
@@ -114,6 +119,10 @@ func (p *process) read(f *os.File, stream string, wanted bool, out *report) {
 					out.text(stream, text.text(buf[:n]))
 				}
 			})
+			if wanted && t.limitLines && p.count(buf[:n]) > t.maxLines {
+				p.exceed.Do(func() { close(p.overran) })
+				wanted = false
+			}
 		}
 		if err != nil {
 			break // the end, or a terminal whose other side is closed
@@ -122,6 +131,13 @@ func (p *process) read(f *os.File, stream string, wanted bool, out *report) {
 	if rest := text.end(); wanted && rest != "" {
 		out.text(stream, rest)
 	}
+}
+
+// count adds the ends of lines in a piece and returns how many there have been in all. One that is cut in two between its carriage return and
+// its line feed counts twice, as in the stock worker.
+func (p *process) count(piece []byte) int64 {
+	n := bytes.Count(piece, []byte("\n")) + bytes.Count(piece, []byte("\r")) - bytes.Count(piece, []byte("\r\n"))
+	return p.lines.Add(int64(n))
 }
 
 // heard notes that the process has said something, and hands it on. Waiting for the master is no silence.

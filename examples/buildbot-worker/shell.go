@@ -24,10 +24,11 @@ func newShell(at place, args arguments) (job, error) {
 	}
 	t := task{wantStdout: true, wantStderr: true, sendRC: true}
 	var workdir, stdin, signal string
-	err := args.fill(map[string]any{"workdir": &workdir, "initial_stdin": &stdin, "interruptSignal": &signal})
+	err := args.fill(map[string]any{"max_lines": &t.maxLines, "workdir": &workdir, "initial_stdin": &stdin, "interruptSignal": &signal})
 	if err != nil {
 		return nil, err
 	}
+	_, t.limitLines = args.get("max_lines")
 	t.dir = join(at.builder, workdir)
 	t.wantStdout, t.wantStderr = args.truth("want_stdout", true), args.truth("want_stderr", true)
 	t.logEnviron, t.pty = args.truth("logEnviron", true), args.truth("usePTY", false)

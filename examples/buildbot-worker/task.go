@@ -37,8 +37,9 @@ type task struct {
 	maxTime     seconds // in all
 	sigtermTime seconds // between SIGTERM and signal
 	signal      syscall.Signal
+	maxLines    int64 // of both streams together, if limitLines
 
-	wantStdout, wantStderr, sendRC, logEnviron, pty bool
+	wantStdout, wantStderr, sendRC, logEnviron, pty, limitLines bool
 }
 
 // run runs it to its end. The error says that there was no end, or that it could not be begun at all.
@@ -132,8 +133,13 @@ func (t *task) attend(ctx context.Context, out *report, p *process) (code int, s
 	defer limits.stop()
 	interrupted := ctx.Done()
 	exited, drained := p.exited, p.drained
-	kill := func(why string) {
-		interrupted, limits.silence.C, limits.total.C = nil, nil, nil
+	overran := p.overran
+	// The reason is for masters from 3.10 on, which show it instead of the exit code.
+	kill := func(reason, why string) {
+		interrupted, overran, limits.silence.C, limits.total.C = nil, nil, nil, nil
+		if reason != "" {
+			out.status("failure_reason", reason)
+		}
 		out.header("\n" + why + ", attempting to kill\n")
 		p.killed = true
 		if t.sigtermTime.number != nil {
@@ -154,15 +160,17 @@ func (t *task) attend(ctx context.Context, out *report, p *process) (code int, s
 		case <-drained:
 			drained = nil
 		case <-interrupted:
-			kill(errInterrupted.Error())
+			kill("", errInterrupted.Error())
+		case <-overran:
+			kill("max_lines_failure", fmt.Sprintf("command exceeds max lines: %d/%d written/allowed running %s", p.lines.Load(), t.maxLines, t.shown))
 		case <-limits.silence.C:
 			if left := t.timeout.duration() - p.silence(); left > 0 {
 				limits.silence.start(left)
 				continue
 			}
-			kill(fmt.Sprintf("command timed out: %s seconds without output running %s", t.timeout, t.shown))
+			kill("timeout_without_output", fmt.Sprintf("command timed out: %s seconds without output running %s", t.timeout, t.shown))
 		case <-limits.total.C:
-			kill(fmt.Sprintf("command timed out: %s seconds elapsed running %s", t.maxTime, t.shown))
+			kill("timeout", fmt.Sprintf("command timed out: %s seconds elapsed running %s", t.maxTime, t.shown))
 		case <-limits.term.C:
 			p.kill(t.signal)
 			limits.backup.start(backupTime)

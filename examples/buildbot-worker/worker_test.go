@@ -42,6 +42,7 @@ func TestShellCommands(t *testing.T) {
 		args                   map[string]any
 		stdout, stderr, header string
 		rc                     int64
+		reason                 any
 	}{
 		"streams":     {args: sh("echo out; echo err >&2; exit 3"), stdout: "out\n", stderr: "err\n", rc: 3, header: "\nelapsedTime="},
 		"secrets":     {args: sh("", "command", []any{"echo", jelly.Tuple{"obfuscated", "real", "XXX"}}), stdout: "real\n", header: "echo XXX\n"},
@@ -51,17 +52,22 @@ func TestShellCommands(t *testing.T) {
 		"terminal":    {args: sh("test -t 0 && test -t 1 && echo yes", "usePTY", true), stdout: "yes\n", header: "using PTY: True"},
 		"unwanted":    {args: sh("echo a; echo b >&2", "want_stderr", 0), stdout: "a\n"},
 		"not there":   {args: sh("", "command", []any{"no-such-program"}), stderr: "cannot run no-such-program", rc: 1},
-		"silent":      {args: sh("echo x; sleep 600", "timeout", 0.2), stdout: "x\n", rc: -1, header: "command timed out: 0.2 seconds without output running b'echo x; sleep 600', attempting to kill"},
-		"too long":    {args: sh("while true; do echo -n; sleep 0.05; done", "maxTime", 0.2), rc: -1, header: "command timed out: 0.2 seconds elapsed"},
-		"stubborn":    {args: sh("trap '' TERM; sleep 600; sleep 600", "maxTime", 0.2, "sigtermTime", 0.2), rc: -1, header: "process killed by signal 9"},
-		"polite":      {args: sh("trap 'echo bye; exit 0' TERM; while true; do sleep 0.05; done", "maxTime", 0.3, "sigtermTime", 20), stdout: "bye\n", rc: -1},
-		"outlived":    {args: sh("setsid sleep 30 & echo $$", "timeout", 0.2), rc: -1, header: "attempting to kill"},
+		"silent":      {args: sh("echo x; sleep 600", "timeout", 0.2), stdout: "x\n", rc: -1, header: "command timed out: 0.2 seconds without output running b'echo x; sleep 600', attempting to kill", reason: "timeout_without_output"},
+		"many lines":  {args: sh("printf '1\\n2\\r\\n3\\n'; printf x >&2; sleep 600", "max_lines", 2), stdout: "1\n2\n3\n", rc: -1, header: "command exceeds max lines: 3/2 written/allowed running b", reason: "max_lines_failure"},
+		"few lines":   {args: sh("seq 1 5; exit 4", "max_lines", 5), stdout: "1\n2\n3\n4\n5\n", rc: 4},
+		"no lines":    {args: sh("echo x; sleep 600", "max_lines", 0), stdout: "x\n", rc: -1, header: "lines: 1/0", reason: "max_lines_failure"},
+		"endless":     {args: sh("yes", "max_lines", 1000), rc: -1, header: "written/allowed", reason: "max_lines_failure"},
+		"too long":    {args: sh("while true; do echo -n; sleep 0.05; done", "maxTime", 0.2), rc: -1, header: "command timed out: 0.2 seconds elapsed", reason: "timeout"},
+		"stubborn":    {args: sh("trap '' TERM; sleep 600; sleep 600", "maxTime", 0.2, "sigtermTime", 0.2), rc: -1, header: "process killed by signal 9", reason: "timeout"},
+		"polite":      {args: sh("trap 'echo bye; exit 0' TERM; while true; do sleep 0.05; done", "maxTime", 0.3, "sigtermTime", 20), stdout: "bye\n", rc: -1, reason: "timeout"},
+		"outlived":    {args: sh("setsid sleep 30 & echo $$", "timeout", 0.2), rc: -1, header: "attempting to kill", reason: "timeout_without_output"},
 		"log file":    {args: sh("echo logged > l.log", "logfiles", map[string]any{"l": map[string]any{"filename": "l.log", "follow": true}})},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o, err := a.do(t, "shell", c.args)
 			require.NoError(t, err)
 			assert.Equal(t, c.rc, o.facts["rc"])
+			assert.Equal(t, c.reason, o.facts["failure_reason"])
 			if c.stdout != "" {
 				assert.Equal(t, c.stdout, o.text("stdout"))
 			}
