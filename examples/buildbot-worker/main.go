@@ -50,7 +50,7 @@ func main() {
 // config is what the command line says.
 type config struct {
 	master, name, password, basedir string
-	keepalive                       time.Duration
+	keepalive, patience             time.Duration
 }
 
 func parse(args []string) (config, error) {
@@ -61,6 +61,8 @@ func parse(args []string) (config, error) {
 	flags.StringVar(&c.password, "password", "", "the worker's `password`; better kept in the variable "+passwordVariable)
 	flags.StringVar(&c.basedir, "basedir", "", "the `directory` in which builders work; info/admin and info/host in it are shown by the master")
 	flags.DurationVar(&c.keepalive, "keepalive", 600*time.Second, "how `long` to wait between two signs of life; 0 for none")
+	// A master that reads its configuration anew does nothing else for a while.
+	flags.DurationVar(&c.patience, "patience", 2*time.Minute, "how `long` the master may take to answer a sign of life before the connection is given up")
 	if err := flags.Parse(args); err != nil {
 		return c, err
 	}

@@ -5,7 +5,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -60,6 +67,13 @@ func (a *testAvatar) PerspectiveShutdown() { close(a.asked) }
 
 // newTestMaster also runs a worker that attaches to it.
 func newTestMaster(t testing.TB, flags ...string) *testMaster {
+	m := listenOnly(t)
+	m.attach(m.url, flags...)
+	return m
+}
+
+// listenOnly makes a master to which nobody attaches yet.
+func listenOnly(t testing.TB) *testMaster {
 	m := &testMaster{t: t, base: t.TempDir(), sessions: make(chan *testAvatar, 10), ended: make(chan error, 1)}
 	rt, err := actor.NewRuntime()
 	require.NoError(t, err)
@@ -71,19 +85,30 @@ func newTestMaster(t testing.TB, flags ...string) *testMaster {
 	m.ln, err = broker.Listen(rt, "pb://127.0.0.1:0", broker.LoginRoot(portal))
 	require.NoError(t, err)
 	m.url = m.ln.URL()
-	ctx, stop := context.WithCancel(context.Background())
-	go func() {
-		m.ended <- run(ctx, append([]string{"-master", m.url, "-name", "w", "-password", "sesame", "-basedir", m.base}, flags...))
-		close(m.ended)
-	}()
 	t.Cleanup(func() {
-		stop()
-		assert.NoError(t, <-m.ended)
 		end, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		assert.NoError(t, rt.Close(end))
 	})
 	return m
+}
+
+// flags are what a worker needs to attach by way of that URL.
+func (m *testMaster) flags(url string, more ...string) []string {
+	return append([]string{"-master", url, "-name", "w", "-password", "sesame", "-basedir", m.base}, more...)
+}
+
+// attach runs a worker within the test.
+func (m *testMaster) attach(url string, more ...string) {
+	ctx, stop := context.WithCancel(context.Background())
+	go func() {
+		m.ended <- run(ctx, m.flags(url, more...))
+		close(m.ended)
+	}()
+	m.t.Cleanup(func() {
+		stop()
+		assert.NoError(m.t, <-m.ended)
+	})
 }
 
 func (m *testMaster) requestAvatar(ctx context.Context, _ cred.AvatarID, mind *flavors.RemoteReference) (*testAvatar, func(), error) {
@@ -192,6 +217,29 @@ func (o *observer) await(t testing.TB) error {
 		t.Fatal("the command does not end")
 		return nil
 	}
+}
+
+// aProcess has a builder begin a command that runs until it is killed, and returns the process, which leads its group.
+func (m *testMaster) aProcess(a *testAvatar, builder string) (o *observer, pid int) {
+	m.t.Helper()
+	mark := filepath.Join(m.base, "pid-"+rand.Text())
+	o, err := a.start(m.t, builder, "shell", sh("echo $$ > "+mark+".new; mv "+mark+".new "+mark+"; sleep 600"))
+	require.NoError(m.t, err)
+	require.Eventually(m.t, func() bool {
+		text, err := os.ReadFile(mark)
+		if err != nil {
+			return false
+		}
+		pid, err = strconv.Atoi(strings.TrimSpace(string(text)))
+		return err == nil
+	}, patience, 10*time.Millisecond)
+	return o, pid
+}
+
+// assertKilled waits until there is nothing left of a process group.
+func assertKilled(t testing.TB, pid int) {
+	t.Helper()
+	assert.Eventually(t, func() bool { return errors.Is(syscall.Kill(-pid, 0), syscall.ESRCH) }, patience, 10*time.Millisecond, "the process lives on")
 }
 
 func sh(line string, more ...any) map[string]any {

@@ -18,10 +18,6 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// leastPatience is how long the master may take to answer a sign of life at the least: one that reads its configuration anew does
-// nothing else for a while.
-const leastPatience = time.Minute
-
 // loginTime is how long a login may take. The master asks for our information meanwhile, and waits for its database.
 const loginTime = 2 * time.Minute
 
@@ -110,7 +106,7 @@ func (w *worker) keepAlive(conn *broker.Conn, avatar *flavors.RemoteReference) {
 			return
 		case <-ticker.C:
 		}
-		ctx, cancel := context.WithTimeout(conn.Context(), max(w.keepalive, leastPatience))
+		ctx, cancel := context.WithTimeout(conn.Context(), w.patience)
 		_, err := flavors.Call[any](ctx, avatar, "keepalive")
 		cancel()
 		if errors.Is(err, context.DeadlineExceeded) {

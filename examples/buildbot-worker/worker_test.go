@@ -7,7 +7,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -142,22 +141,11 @@ func TestAPanicIsOneCommandsFailure(t *testing.T) {
 func TestAMasterThatVanishes(t *testing.T) {
 	m := newTestMaster(t)
 	a := m.session()
-	mark := filepath.Join(m.base, "pid")
-	_, err := a.start(t, "one", "shell", sh("echo $$ > "+mark+".new; mv "+mark+".new "+mark+"; sleep 600"))
-	require.NoError(t, err)
-	var pid int
-	require.Eventually(t, func() bool {
-		text, err := os.ReadFile(mark)
-		if err != nil {
-			return false
-		}
-		pid, err = strconv.Atoi(strings.TrimSpace(string(text)))
-		return err == nil
-	}, patience, 10*time.Millisecond)
+	_, pid := m.aProcess(a, "one")
 	for _, c := range m.ln.Conns() {
 		c.Abort(errors.New("the test pulls the cable"))
 	}
-	assert.Eventually(t, func() bool { return syscall.Kill(-pid, 0) != nil }, patience, 10*time.Millisecond, "the process lives on")
+	assertKilled(t, pid)
 	o, err := m.session().do(t, "shell", sh("echo again"))
 	require.NoError(t, err)
 	assert.Equal(t, "again\n", o.text("stdout"))

@@ -1,0 +1,92 @@
+//go:build unix
+
+package main
+
+import (
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// hole is a way to the master that can swallow everything from one moment on without closing anything, as a gateway does that has
+// forgotten a connection.
+type hole struct {
+	url string
+	ln  net.Listener
+
+	mu    sync.Mutex
+	lost  chan struct{} // closed for the connections there are, and made anew for those to come
+	conns []net.Conn
+}
+
+func newHole(t testing.TB, master string) *hole {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	h := &hole{url: "pb://" + ln.Addr().String(), ln: ln, lost: make(chan struct{})}
+	address := strings.TrimPrefix(master, "pb://")
+	var copying sync.WaitGroup
+	copying.Go(func() {
+		for {
+			near, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", address)
+			if err != nil {
+				near.Close()
+				continue
+			}
+			h.mu.Lock()
+			lost := h.lost
+			h.conns = append(h.conns, near, far)
+			h.mu.Unlock()
+			copying.Go(func() { carry(near, far, lost) })
+			copying.Go(func() { carry(far, near, lost) })
+		}
+	})
+	t.Cleanup(func() {
+		ln.Close()
+		h.mu.Lock()
+		for _, c := range h.conns {
+			c.Close()
+		}
+		h.mu.Unlock()
+		copying.Wait()
+	})
+	return h
+}
+
+// carry copies one direction. What comes after the loss is read and forgotten, and its end too.
+func carry(from, to net.Conn, lost <-chan struct{}) {
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buf)
+		select {
+		case <-lost:
+			_, _ = io.Copy(io.Discard, from)
+			return
+		default:
+		}
+		if n > 0 {
+			if _, err := to.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			to.Close()
+			return
+		}
+	}
+}
+
+// swallow loses the connections there are. New ones get through.
+func (h *hole) swallow() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	close(h.lost)
+	h.lost = make(chan struct{})
+}
