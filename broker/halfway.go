@@ -55,7 +55,7 @@ func (h *held) wait(size int) error {
 		case <-h.c.ctx.Done():
 			return ErrClosed
 		case <-patience.C:
-			return &ProtocolError{What: fmt.Sprintf("there is no room for a message of more than %d bytes: "+
+			return &ProtocolError{Reason: RefusedTotal, What: fmt.Sprintf("there is no room for a message of more than %d bytes: "+
 				"all connections together have %d bytes under way, of %d that they may have", h.bytes, h.c.in.total.Load(), h.c.limits.Total)}
 		}
 	}
@@ -77,7 +77,9 @@ func (h *held) read(buf []byte, end int) ([]byte, int, error) {
 		return buf, n, err
 	}
 	if end >= share {
-		return buf, 0, &ProtocolError{What: fmt.Sprintf("the peer stopped in the middle of a message, %d bytes of which had come", end), Err: err}
+		return buf, 0, &ProtocolError{
+			Reason: RefusedStall, What: fmt.Sprintf("the peer stopped in the middle of a message, %d bytes of which had come", end), Err: err,
+		}
 	}
 	smaller := append(takeBuffer(end+1), buf[:end]...)
 	giveBuffer(buf)

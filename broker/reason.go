@@ -139,6 +139,8 @@ func reasonOf(err error) Reason {
 		return protocol.Reason
 	case errors.As(err, &limit):
 		return limitReasons[limit.Limit]
+	case errors.As(err, &decode) && decode.Limit != "":
+		return limitReasons[decode.Limit]
 	case errors.As(err, &profile):
 		return RefusedProfile
 	case errors.As(err, &insecure), errors.Is(err, flavors.InsecureJelly):

@@ -94,7 +94,7 @@ func TestTablesAreCounted(t *testing.T) {
 	p.Want(`[answer 1 [remote $luid]]`)
 	p.Write(`[message 2 root hold 1 [tuple x [remote 7]] [dictionary]]`)
 	p.Want(`[answer 2 _]`)
-	stats := s.ln.Conns()[0].Stats
+	stats := only(t, s).Stats
 	require.Equal(t, 1, stats().Exports)
 	require.Equal(t, 1, stats().Imports)
 	p.Write(`[message 3 root release 1 [tuple x] [dictionary]]`)
@@ -136,7 +136,7 @@ func TestKeepaliveIsNoCall(t *testing.T) {
 		}
 		p.Write(`[message 1 root noSuchMethod 1 [tuple] [dictionary]]`)
 		wantAnyError(p, 1)
-		require.Zero(t, s.ln.Conns()[0].Stats().CallsOut)
+		require.Zero(t, only(t, s).Stats().CallsOut)
 	})
 }
 
@@ -145,7 +145,7 @@ func TestASnapshotIsTheReadersOwn(t *testing.T) {
 	p := s.peer()
 	p.Write(`[message 1 nobody f 1 [tuple] [dictionary]]`)
 	wantAnyError(p, 1)
-	conn := s.ln.Conns()[0]
+	conn := only(t, s)
 	clear(conn.Stats().Refusals)
 	clear(broker.StatsOf(s.rt).Refusals)
 	require.Equal(t, map[broker.Reason]uint64{broker.RefusedUnknownObject: 1}, conn.Stats().Refusals)

@@ -1,0 +1,321 @@
+package broker_test
+
+import (
+	"fmt"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/internal/wire"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// border is a limit, what just keeps it, and what just does not.
+type border struct {
+	name   string
+	limits broker.Limits
+	root   func() any // a *service by default
+	opts   func(t *testing.T) []broker.Option
+	// within keeps the limit. Nothing may be refused.
+	within func(t *testing.T, p *wire.Peer)
+	// beyond breaks it, right behind within on the same connection.
+	beyond func(t *testing.T, p *wire.Peer)
+	closes bool // the connection is closed then; else it goes on
+	reason broker.Reason
+}
+
+// echo calls with one argument, and wants it back as an answer, whatever its form.
+func echo(request int, arg string) func(t *testing.T, p *wire.Peer) {
+	return func(t *testing.T, p *wire.Peer) {
+		p.Write(fmt.Sprintf(`[message %d root echo 1 [tuple %s] [dictionary]]`, request, arg))
+		p.Want(fmt.Sprintf(`[answer %d _]`, request))
+	}
+}
+
+func say(texts ...string) func(t *testing.T, p *wire.Peer) {
+	return func(t *testing.T, p *wire.Peer) { p.Write(texts...) }
+}
+
+// declare sends bytes, the last of which complete the header that breaks a limit. The other side may close in the middle of it.
+func declare(b []byte) func(t *testing.T, p *wire.Peer) {
+	return func(t *testing.T, p *wire.Peer) { p.WriteBytes(b) }
+}
+
+// sevenBit is an integer whose header has n digits.
+func sevenBit(n int) string {
+	return new(big.Int).Lsh(big.NewInt(1), uint(7*n-1)).String()
+}
+
+// sized is a call of which the frame has size bytes.
+func sized(t *testing.T, request int, method string, size int) []byte {
+	t.Helper()
+	const p = banana.ProfilePB
+	for n := size; n >= 0; n-- {
+		b := banana.AppendSymbol(banana.AppendList(nil, 7), p, banana.SymMessage)
+		b = banana.AppendString(banana.AppendInt(b, int64(request)), p, "root")
+		b = banana.AppendInt(banana.AppendString(b, p, method), 1)
+		b = banana.AppendString(banana.AppendSymbol(banana.AppendList(b, 2), p, banana.SymTuple), p, strings.Repeat("x", n))
+		b = banana.AppendSymbol(banana.AppendList(b, 1), p, banana.SymDictionary)
+		if len(b) == size {
+			return b
+		}
+	}
+	require.FailNow(t, "no call has this size")
+	return nil
+}
+
+func list(n int) string { return "[list" + strings.Repeat(" 1", n-1) + "]" }
+
+func nested(n int) string { return strings.Repeat("[list ", n) + strings.Repeat("]", n) }
+
+// tooBusy wants the refusal of a call of which one too many was made.
+func tooBusy(request int) func(t *testing.T, p *wire.Peer) {
+	return func(t *testing.T, p *wire.Peer) {
+		p.Write(fmt.Sprintf(`[message %d root echo 1 [tuple 1] [dictionary]]`, request))
+		wantError(t, p, request, "perspectivebroker.Busy")
+	}
+}
+
+func asking(request, size int) func(t *testing.T, p *wire.Peer) {
+	return func(t *testing.T, p *wire.Peer) { p.WriteBytes(sized(t, request, "ask", size)) }
+}
+
+func all(plays ...func(t *testing.T, p *wire.Peer)) func(t *testing.T, p *wire.Peer) {
+	return func(t *testing.T, p *wire.Peer) {
+		for _, play := range plays {
+			play(t, p)
+		}
+	}
+}
+
+func borders() []border {
+	asked := func() any { return &desk{} }
+	fails := func(request int, text string) func(t *testing.T, p *wire.Peer) {
+		return func(t *testing.T, p *wire.Peer) {
+			p.Write(text)
+			wantAnyError(p, request)
+		}
+	}
+	more := func(n int) func(t *testing.T, p *wire.Peer) {
+		return func(t *testing.T, p *wire.Peer) {
+			p.Write(fmt.Sprintf(`[message %d root more 1 [tuple] [dictionary]]`, n))
+			p.Want(fmt.Sprintf(`[answer %d ["test.Sluice" _ _]]`, n))
+		}
+	}
+	return []border{
+		{
+			name: "Banana.Prefix", limits: broker.Limits{Banana: banana.Limits{Prefix: 10}},
+			within: echo(1, sevenBit(10)), beyond: say(`[message 2 root echo 1 [tuple ` + sevenBit(11) + `] [dictionary]]`),
+			closes: true, reason: broker.RefusedPrefix,
+		}, {
+			name: "Banana.String", limits: broker.Limits{Banana: banana.Limits{String: 50}},
+			within: echo(1, strings.Repeat("x", 50)), beyond: declare([]byte{2, 0x80, 51, 0x82}),
+			closes: true, reason: broker.RefusedString,
+		}, {
+			name: "Banana.List", limits: broker.Limits{Banana: banana.Limits{List: 20}},
+			within: echo(1, list(20)), beyond: declare([]byte{21, 0x80}),
+			closes: true, reason: broker.RefusedList,
+		}, {
+			name: "Banana.Depth", limits: broker.Limits{Banana: banana.Limits{Depth: 10}},
+			within: echo(1, nested(8)), beyond: fails(2, `[message 2 root echo 1 [tuple `+nested(9)+`] [dictionary]]`),
+			reason: broker.RefusedDepth,
+		}, {
+			name: "Banana.Frame", limits: broker.Limits{Banana: banana.Limits{Frame: 400}},
+			within: func(t *testing.T, p *wire.Peer) {
+				p.WriteBytes(sized(t, 1, "echo", 400))
+				p.Want(`[answer 1 _]`)
+			},
+			beyond: func(t *testing.T, p *wire.Peer) { p.WriteBytes(sized(t, 2, "echo", 401)[:400]) },
+			closes: true, reason: broker.RefusedFrame,
+		}, {
+			name: "Exports", limits: broker.Limits{Exports: 1},
+			within: func(t *testing.T, p *wire.Peer) {
+				p.Write(`[message 1 root new 1 [tuple] [dictionary]]`)
+				p.Want(`[answer 1 [remote 1]]`)
+			},
+			beyond: fails(2, `[message 2 root new 1 [tuple] [dictionary]]`), reason: broker.RefusedExports,
+		}, {
+			name: "Caches of ours", limits: broker.Limits{Caches: 2}, root: func() any { return newLocks(false) },
+			within: all(more(1), more(2)), beyond: fails(3, `[message 3 root more 1 [tuple] [dictionary]]`), reason: broker.RefusedCaches,
+		}, {
+			name: "Caches of theirs", limits: broker.Limits{Caches: 1}, root: func() any { return &ponds{} },
+			opts: func(t *testing.T) []broker.Option { return []broker.Option{pondRegistry(t)} },
+			within: func(t *testing.T, p *wire.Peer) {
+				p.Write(`[message 1 root take 1 [tuple ["test.Pond" 1 [list]]] [dictionary]]`)
+				p.Want(`[answer 1 [None]]`)
+			},
+			beyond: func(t *testing.T, p *wire.Peer) {
+				p.Write(`[message 2 root take 1 [tuple ["test.Pond" 2 [list]]] [dictionary]]`)
+				p.Want(`[decache 2]`)
+				wantAnyError(p, 2)
+				p.Write(`[uncache 2]`)
+			},
+			reason: broker.RefusedCaches,
+		}, {
+			name: "CallsIn", limits: broker.Limits{CallsIn: 2}, root: asked,
+			within: all(asking(1, 100), asking(2, 100)), beyond: tooBusy(3), reason: broker.RefusedCallsIn,
+		}, {
+			// The call that reaches the limit is taken, and so is the next, which finds it kept.
+			name: "BytesIn", limits: broker.Limits{BytesIn: 1000}, root: asked,
+			within: all(asking(1, 1000), asking(2, 100)), beyond: tooBusy(3), reason: broker.RefusedBytesIn,
+		}, {
+			name: "Total", limits: broker.Limits{Total: 1, BytesIn: 1 << 20}, root: asked,
+			within: all(asking(1, 256<<10), asking(2, 100)), beyond: tooBusy(3), reason: broker.RefusedTotal,
+		},
+	}
+}
+
+func TestLimitsAtTheirBorders(t *testing.T) {
+	for _, b := range borders() {
+		t.Run(b.name, func(t *testing.T) {
+			var root any = &service{}
+			if b.root != nil {
+				root = b.root()
+			}
+			opts := []broker.Option{broker.WithLimits(b.limits)}
+			if b.opts != nil {
+				opts = append(opts, b.opts(t)...)
+			}
+			s := newServer(t, root, opts...)
+			p := s.peer()
+			b.within(t, p)
+			conn := only(t, s)
+			require.Empty(t, conn.Stats().Refusals)
+			b.beyond(t, p)
+			if b.closes {
+				p.WantClosed()
+				<-conn.Done()
+				require.EqualValues(t, 1, broker.StatsOf(s.rt).Conns.Closed[broker.ClosedForProtocol])
+			} else {
+				require.NoError(t, conn.Context().Err())
+			}
+			assert.Equal(t, map[broker.Reason]uint64{b.reason: 1}, conn.Stats().Refusals)
+			assert.EqualValues(t, 1, broker.StatsOf(s.rt).Refusals[b.reason])
+			if d, ok := root.(*desk); ok {
+				d.Do(func() { d.RemoteAnswer() })
+			}
+		})
+	}
+}
+
+// only is the server's one connection, which may have been negotiated on this side a moment later.
+func only(t *testing.T, s *server) *broker.Conn {
+	t.Helper()
+	require.Eventually(t, func() bool { return len(s.ln.Conns()) == 1 }, patience, tick)
+	return s.ln.Conns()[0]
+}
+
+func TestCallsOutAtTheirBorder(t *testing.T) {
+	conn, p := client(t, broker.WithLimits(broker.Limits{CallsOut: 2}))
+	for i := 1; i <= 2; i++ {
+		conn.Root().CallRemote("f")
+		p.Want(fmt.Sprintf(`[message %d root f 1 [tuple] [dictionary]]`, i))
+	}
+	require.Empty(t, conn.Stats().Refusals)
+	require.ErrorIs(t, errorOf(conn.Root().CallRemote("f")), broker.ErrTooManyCalls)
+	require.Equal(t, map[broker.Reason]uint64{broker.RefusedCallsOut: 1}, conn.Stats().Refusals)
+	require.Equal(t, broker.Calls{Made: 2, Pending: 2}, conn.Stats().CallsOut, "a call that was refused was not made")
+}
+
+func TestHighWaterAtItsBorder(t *testing.T) {
+	waiting := func(t *testing.T, limit int) (*broker.Conn, int) {
+		conn, _ := client(t, broker.WithLimits(broker.Limits{HighWater: limit}))
+		conn.Root().CallRemote("f", strings.Repeat("x", 1000))
+		// What waits is the frame itself once it is in the outbox; the peer does not read.
+		n := 0
+		require.Eventually(t, func() bool {
+			s := conn.Stats()
+			n = s.BytesWaiting
+			return s.FramesOut == 3 // the choice, the version and the call
+		}, patience, tick)
+		require.Eventually(t, func() bool { n = conn.Stats().BytesWaiting; return n < 1100 }, patience, tick)
+		return conn, n
+	}
+	_, n := waiting(t, 0)
+	require.Greater(t, n, 1000)
+	kept, _ := waiting(t, n)
+	d := kept.Root().CallRemote("g")
+	require.Empty(t, kept.Stats().Refusals)
+	_, _, done := d.Result()
+	require.False(t, done)
+	broken, _ := waiting(t, n-1)
+	require.ErrorIs(t, errorOf(broken.Root().CallRemote("g")), broker.ErrBackedUp)
+	require.Equal(t, map[broker.Reason]uint64{broker.RefusedHighWater: 1}, broken.Stats().Refusals)
+}
+
+func TestTimesAtTheirBorders(t *testing.T) {
+	const limit = 20 * time.Second
+	t.Run("Handshake", func(t *testing.T) {
+		inBubble(t, func(t *testing.T) {
+			s := newServer(t, &service{}, broker.WithLimits(broker.Limits{Handshake: limit}))
+			p := s.connect()
+			p.Want(`[pb none]`)
+			late := s.connect()
+			late.Want(`[pb none]`)
+			time.Sleep(limit - 1)
+			p.Write(`pb`)
+			p.Speak(banana.ProfilePB)
+			p.Want(`[version 6]`)
+			late.WantClosed()
+			echo(1, `7`)(t, p)
+			all := broker.StatsOf(s.rt)
+			require.Equal(t, map[broker.Reason]uint64{broker.RefusedHandshake: 1}, all.Refusals)
+			require.Equal(t, broker.ConnStats{
+				Accepted: 2, Open: 1, Unopened: 1, Closed: map[broker.Cause]uint64{broker.ClosedForTime: 1},
+			}, all.Conns)
+		})
+	})
+	t.Run("Stall", func(t *testing.T) {
+		inBubble(t, func(t *testing.T) {
+			conn, _ := client(t, broker.WithLimits(broker.Limits{Stall: limit}))
+			conn.Root().CallRemote("f")
+			time.Sleep(limit)
+			require.NoError(t, conn.Context().Err())
+			<-conn.Done()
+			require.Equal(t, map[broker.Reason]uint64{broker.RefusedStall: 1}, conn.Stats().Refusals)
+		})
+	})
+	t.Run("WithKeepalive", func(t *testing.T) {
+		inBubble(t, func(t *testing.T) {
+			s := newServer(t, &service{}, broker.WithKeepalive(limit, limit))
+			p := s.peer()
+			conn := only(t, s)
+			p.Want(`[message _ 0 ping 1 [tuple] [dictionary]]`)
+			time.Sleep(limit - time.Second)
+			require.NoError(t, conn.Context().Err())
+			<-conn.Done()
+			require.Equal(t, map[broker.Reason]uint64{broker.RefusedSilence: 1}, conn.Stats().Refusals)
+		})
+	})
+	t.Run("StateTimeout", func(t *testing.T) {
+		inBubble(t, func(t *testing.T) {
+			root := newLocks(true)
+			s := newServer(t, root, broker.WithLimits(broker.Limits{StateTimeout: limit}))
+			p := s.peer()
+			p.Write(`[message 1 root get 1 [tuple] [dictionary]]`)
+			<-root.sluice.asked
+			time.Sleep(limit - 1)
+			require.Empty(t, only(t, s).Stats().Refusals)
+			wantAnyError(p, 1)
+			require.Equal(t, map[broker.Reason]uint64{broker.RefusedState: 1}, only(t, s).Stats().Refusals)
+			close(root.sluice.gate)
+		})
+	})
+	t.Run("WithLoginDeadline", func(t *testing.T) {
+		inBubble(t, func(t *testing.T) {
+			s := (&house{}).serve(t, broker.WithLoginDeadline(limit))
+			p := s.peer()
+			conn := only(t, s)
+			time.Sleep(limit - time.Second)
+			require.NoError(t, conn.Context().Err())
+			p.WantClosed()
+			<-conn.Done()
+			require.Equal(t, map[broker.Reason]uint64{broker.RefusedLoginDeadline: 1}, conn.Stats().Refusals)
+			require.EqualValues(t, 1, broker.StatsOf(s.rt).Conns.Closed[broker.ClosedForTime])
+		})
+	})
+}
