@@ -20,7 +20,7 @@ type Deferred struct {
 	first   *listener // who waits, in the order in which they came
 	last    *listener
 	done    chan struct{} // made when somebody asks
-	cancel  func()        // what Cancel does
+	cancel  Canceller     // what Cancel does
 	follows *Deferred     // whose result this one gets, or whose continuation's; nil once settled
 }
 
@@ -33,11 +33,12 @@ const (
 	settled        // has its result, and nobody waits
 )
 
-// listener is one who waits for the result: a function or another Deferred.
+// listener is one who waits for the result: a function, another Deferred or a goroutine.
 type listener struct {
 	next     *listener
 	f        func(any, error)
 	follower *Deferred
+	waiter   chan struct{} // of a goroutine in Await; it has room for the one word that comes
 }
 
 // Result is the message that [Deferred.PipeTo] sends. An actor receives a *Result.
@@ -48,6 +49,10 @@ type Result struct {
 
 // NewDeferred returns a Deferred that is to be completed with [Deferred.Complete].
 func NewDeferred(rt *Runtime) *Deferred { return &Deferred{rt: rt} }
+
+// Init makes d, which must not have been used, a pending Deferred as NewDeferred does. It is for Deferreds that are part of
+// something larger, such as a call. Cancel tells owner, which may be nil.
+func (d *Deferred) Init(rt *Runtime, owner Canceller) { d.rt, d.cancel = rt, owner }
 
 // Succeeded returns a Deferred that has a value already.
 func Succeeded(value any) *Deferred {
@@ -99,7 +104,11 @@ func (d *Deferred) settle(value any, err error) {
 	for {
 		for d.first != nil {
 			l := d.unlisten()
-			if l.follower != nil {
+			switch {
+			case l.waiter != nil:
+				l.waiter <- struct{}{}
+				continue
+			case l.follower != nil:
 				behind = append(behind, l.follower)
 				continue
 			}
@@ -164,18 +173,46 @@ func (d *Deferred) Done() <-chan struct{} {
 // nothing to d; use [Deferred.Cancel] to give it up. Await is for goroutines of your own: in an actor's turn
 // it would hold up that actor, so a method returns the Deferred or uses Then.
 func (d *Deferred) Await(ctx context.Context) (any, error) {
-	if value, err, ok := d.Result(); ok {
-		return value, err
+	d.mu.Lock()
+	if d.state >= settling {
+		d.mu.Unlock()
+		return d.value, d.err
 	}
-	select {
-	case <-d.Done():
-	case <-ctx.Done():
-		if _, _, ok := d.Result(); !ok {
-			return nil, contextError(ctx)
+	l := d.rt.takeWaiter()
+	d.listen(l)
+	d.mu.Unlock()
+	if ended := ctx.Done(); ended == nil {
+		<-l.waiter
+	} else {
+		select {
+		case <-l.waiter:
+		case <-ended:
+			if d.leave(l) {
+				d.rt.giveWaiter(l)
+				return nil, contextError(ctx)
+			}
+			<-l.waiter // The result came at the same time.
 		}
 	}
-	value, err, _ := d.Result()
-	return value, err
+	d.rt.giveWaiter(l)
+	return d.value, d.err // They were written before the word was sent, and do not change any more.
+}
+
+// takeWaiter returns a listener for Await. These are used again: a call that is waited for should not cost more memory for that.
+// Each Runtime has its own, since a channel that was made in a bubble of testing/synctest is good in there only.
+func (rt *Runtime) takeWaiter() *listener {
+	if rt != nil {
+		if l, ok := rt.waiters.Get().(*listener); ok {
+			return l
+		}
+	}
+	return &listener{waiter: make(chan struct{}, 1)}
+}
+
+func (rt *Runtime) giveWaiter(l *listener) {
+	if rt != nil {
+		rt.waiters.Put(l)
+	}
 }
 
 // OnComplete has f called with the result: in the goroutine of whoever completes d, or at once if the result is there. f
@@ -205,11 +242,33 @@ func (d *Deferred) listen(l *listener) {
 // unlisten removes the first listener. The caller holds d.mu, and there is one.
 func (d *Deferred) unlisten() *listener {
 	l := d.first
-	d.first = l.next
+	d.first, l.next = l.next, nil
 	if d.first == nil {
 		d.last = nil
 	}
 	return l
+}
+
+// leave removes a listener, and reports whether it was still there to be removed.
+func (d *Deferred) leave(gone *listener) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var before *listener
+	for l := d.first; l != nil; before, l = l, l.next {
+		if l != gone {
+			continue
+		}
+		if before == nil {
+			d.unlisten()
+			return true
+		}
+		before.next, l.next = l.next, nil
+		if d.last == l {
+			d.last = before
+		}
+		return true
+	}
+	return false
 }
 
 // PipeTo sends the result to an actor as a *[Result]. It reports false, and sends

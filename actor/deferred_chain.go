@@ -58,12 +58,28 @@ func (d *Deferred) followed() *Deferred {
 	return d.follows
 }
 
+// Canceller owns work whose result a Deferred stands for, and can give it up.
+type Canceller interface {
+	// CancelWork is called by Cancel of the Deferred, at most once and before it fails. It must not wait.
+	CancelWork()
+}
+
+// cancelFunc is what OnCancel was given.
+type cancelFunc func()
+
+// CancelWork implements Canceller.
+func (f cancelFunc) CancelWork() { f() }
+
 // OnCancel sets what Cancel does first, so that the owner of the work can give it up. It replaces what was set before.
 func (d *Deferred) OnCancel(f func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.state == pending {
-		d.cancel = f
+	if d.state != pending {
+		return
+	}
+	d.cancel = nil
+	if f != nil {
+		d.cancel = cancelFunc(f)
 	}
 }
 
@@ -87,7 +103,7 @@ func (d *Deferred) Cancel() {
 	d.cancel = nil
 	d.mu.Unlock()
 	if cancel != nil {
-		cancel()
+		cancel.CancelWork()
 	}
 	d.Complete(nil, ErrCancelled)
 }

@@ -20,7 +20,7 @@ import (
 type Mailbox struct {
 	invoker    protoactor.MessageInvoker // set by RegisterHandlers, before the first turn
 	dispatcher protoactor.Dispatcher
-	run        func() // m.turn, so that scheduling allocates nothing
+	run        func() // m.turns, so that scheduling allocates nothing
 
 	mu        sync.Mutex
 	inbox     []any   // user messages in the order in which they came, behind those of batch
@@ -32,9 +32,10 @@ type Mailbox struct {
 
 	// Owned by the turn.
 	batch    []any
-	stopping bool // a Stop has been delivered
-	idler    bool // the actor may want to know that its queue is empty
-	stirred  bool // a user message was handled since it was last told
+	stopping bool     // a Stop has been delivered
+	idler    bool     // the actor may want to know that its queue is empty
+	stirred  bool     // a user message was handled since it was last told
+	after    *Mailbox // whose turn begins when this one is over, see PostFrom
 
 	next atomic.Int32 // index in batch, written in the turn only
 	rush atomic.Int32 // how many are urgent, so that the turn need not lock to see it
@@ -46,7 +47,7 @@ var _ protoactor.Mailbox = (*Mailbox)(nil)
 // NewMailbox makes an empty mailbox.
 func NewMailbox() *Mailbox {
 	m := new(Mailbox)
-	m.run = m.turn
+	m.run = m.turns
 	return m
 }
 
@@ -54,19 +55,24 @@ func produceMailbox() protoactor.Mailbox { return NewMailbox() }
 
 // PostUserMessage queues a message for the actor.
 func (m *Mailbox) PostUserMessage(message any) {
+	if m.post(message) {
+		m.dispatcher.Schedule(m.run)
+	}
+}
+
+// post queues a message, and reports whether the caller has to see to it that a turn begins.
+func (m *Mailbox) post(message any) (begin bool) {
 	m.mu.Lock()
 	if len(m.inbox) == cap(m.inbox) {
 		m.inbox = grown(m.inbox)
 	}
 	m.inbox = append(m.inbox, message)
-	begin := m.started && !m.running && !m.suspended
+	begin = m.started && !m.running && !m.suspended
 	if begin {
 		m.running = true
 	}
 	m.mu.Unlock()
-	if begin {
-		m.dispatcher.Schedule(m.run)
-	}
+	return begin
 }
 
 // PostSystemMessage queues a message of the actor system, which is handled before any user message.

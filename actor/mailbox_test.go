@@ -53,6 +53,8 @@ func (i *invoker) InvokeUserMessage(m any) {
 		panic(fmt.Sprint("bomb ", b.n))
 	case exit:
 		runtime.Goexit()
+	case func():
+		b()
 	}
 }
 

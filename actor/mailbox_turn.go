@@ -6,22 +6,34 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// turn works until there is nothing more to do. It is what the dispatcher runs, and never runs twice at the same time.
-func (m *Mailbox) turn() {
+// turns is what the dispatcher runs: a turn, and those that are to follow it on the same goroutine.
+func (m *Mailbox) turns() {
+	for m != nil {
+		m = m.turn()
+	}
+}
+
+// turn works until there is nothing more to do, and returns whose turn is next. It never runs twice at the same time.
+func (m *Mailbox) turn() (next *Mailbox) {
 	orderly := false
 	defer func() {
 		if !orderly {
 			m.abandon()
 		}
 	}()
-	for !m.work() {
+	for {
+		over, next := m.work()
+		if over {
+			orderly = true
+			return next
+		}
 	}
-	orderly = true
 }
 
 // abandon ends a turn whose goroutine is lost: a handler called runtime.Goexit, or a supervisor's strategy panicked, which
 // goes on to the dispatcher. User messages are held until the supervisor has decided.
 func (m *Mailbox) abandon() {
+	m.unchain()
 	m.mu.Lock()
 	m.suspended = m.dead.Load() == nil
 	m.running = m.urgent != nil || !m.suspended && len(m.inbox)+int(m.taken-m.next.Load()) > 0
@@ -33,8 +45,8 @@ func (m *Mailbox) abandon() {
 }
 
 // work handles messages until there are none, which it reports by true; from then on the turn is over and nothing of it
-// may be touched. It reports false after a panic in a handler, which it has passed to the supervisor.
-func (m *Mailbox) work() (over bool) {
+// may be touched; it also returns whose turn is next. It reports false after a panic in a handler, which it has passed to the supervisor.
+func (m *Mailbox) work() (over bool, after *Mailbox) {
 	var message any
 	done := false
 	defer func() {
@@ -45,27 +57,36 @@ func (m *Mailbox) work() (over bool) {
 	budget := m.dispatcher.Throughput()
 	for {
 		if m.rush.Load() > 0 {
+			m.unchain()
 			message = m.takeUrgent()
 			m.handleSystem(message)
 			continue
 		}
 		next := m.next.Load()
 		if int(next) == len(m.batch) || m.suspended {
-			switch m.refill() {
+			// When refill finds that the turn is over the next one may begin at once.
+			after, m.after = m.after, nil
+			found := m.refill()
+			if found != nothingToDo {
+				m.after = after
+			}
+			switch found {
 			case refilled:
 			case ranEmpty:
+				m.unchain()
 				message = nil
 				m.stirred = false
 				m.tellIdle()
 			case nothingToDo:
 				done = true
-				return true
+				return true, after
 			}
 			continue
 		}
 		message = m.batch[next]
 		m.batch[next] = nil
 		m.next.Store(next + 1)
+		m.unchain()
 		if dead := m.dead.Load(); dead != nil {
 			bury(message, *dead)
 		} else {
@@ -73,6 +94,7 @@ func (m *Mailbox) work() (over bool) {
 			m.invoker.InvokeUserMessage(message)
 		}
 		if budget--; budget <= 0 {
+			m.unchain()
 			budget = m.dispatcher.Throughput()
 			runtime.Gosched()
 		}

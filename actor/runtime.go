@@ -24,7 +24,8 @@ type Runtime struct {
 	watcher    *watcher
 	discard    *protoactor.PID
 
-	extensions sync.Map // any -> func() any
+	extensions sync.Map  // any -> func() any
+	waiters    sync.Pool // of *listener, for Await
 	tasks      tasks
 	ending     ending
 }

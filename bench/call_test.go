@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -85,11 +86,13 @@ func BenchmarkCall(b *testing.B) {
 			root := dial(b, way.root()).Root()
 			ctx := context.Background()
 			b.ReportAllocs()
+			before := cpuTime(b)
 			for b.Loop() {
 				if err := way.call(ctx, root); err != nil {
 					b.Fatal(err)
 				}
 			}
+			reportCPU(b, before)
 		})
 	}
 }
@@ -102,6 +105,7 @@ func BenchmarkCallPipelined(b *testing.B) {
 			ctx := context.Background()
 			b.ReportAllocs()
 			b.ResetTimer()
+			before := cpuTime(b)
 			var left atomic.Int64
 			left.Store(int64(b.N))
 			var all sync.WaitGroup
@@ -116,6 +120,23 @@ func BenchmarkCallPipelined(b *testing.B) {
 				})
 			}
 			all.Wait()
+			reportCPU(b, before)
 		})
 	}
+}
+
+// cpuTime is what this process has used of the processors so far: on a machine that does other work as well it says more than
+// the time that has passed.
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func reportCPU(b *testing.B, before time.Duration) {
+	b.Helper()
+	b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N), "cpu-ns/op")
 }

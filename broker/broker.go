@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
 
@@ -25,7 +26,8 @@ type broker struct {
 	backlog   []*batch // what was read and is not carried out yet, in order
 	next      int      // the command in backlog[0] that is to be carried out next
 	unjellier *protoactor.PID
-	unjelling *delivery // the command that the unjellier has; nothing behind it is carried out meanwhile
+	unjelling bool     // the unjellier has the command at hand; nothing behind it is carried out meanwhile
+	at        delivery // the command at hand
 
 	state   brokerState
 	waiting []any // what was to be sent before the negotiation was through
@@ -142,7 +144,7 @@ func (b *broker) Receive(ctx protoactor.Context) {
 func (b *broker) start(ctx protoactor.Context) {
 	c := b.c
 	c.pid = ctx.Self() // Everybody else sees the connection later: through its factories, or when it is ready.
-	b.exports, b.imports, b.pending = newExports(), newImports(), newPending()
+	b.exports, b.imports = newExports(), newImports()
 	b.caches, b.local = newCaches(), newLocalCaches()
 	censusOf(c.rt).enter(c)
 	c.log.Debug().Msg("broker started")
@@ -152,10 +154,11 @@ func (b *broker) start(ctx protoactor.Context) {
 		return
 	}
 	b.deadline = b.after(c.limits.Handshake, handshakeOver{})
-	encoderProps := c.rt.Props(func() protoactor.Actor { return &encoder{c: c} })
+	writing := actor.NewMailbox()
+	encoderProps := c.rt.Props(func() protoactor.Actor { return &encoder{c: c} },
+		protoactor.WithMailbox(func() protoactor.Mailbox { return writing }))
 	c.encoder = ctx.SpawnPrefix(encoderProps, "encoder")
-	encoder := c.encoder
-	c.out.start(func() { c.rt.Root().Send(encoder, flush{}) })
+	c.out.start(func(from *actor.Mailbox) { writing.PostFrom(from, flush{}) })
 	if !c.client {
 		b.append(appendOffer)
 	}
@@ -257,14 +260,11 @@ func (b *broker) finish(cause error) {
 	stopTimer(b.grace)
 	stopTimer(b.alive)
 	lost := flavors.ConnectionLost.Wrap(cause)
-	for _, e := range b.pending.byID {
-		b.complete(e, nil, lost)
+	b.pending.removeAll(func(call *flavors.OutgoingCall) { b.complete(call, nil, lost) })
+	if b.unjelling && b.at.answers {
+		b.complete(b.at.call, nil, lost) // The command itself is the unjellier's at this moment.
 	}
-	clear(b.pending.byID)
-	if d := b.unjelling; d != nil && d.answers != nil {
-		b.complete(d.answers, nil, lost) // The command itself is the unjellier's at this moment.
-	}
-	b.unjelling, b.backlog = nil, nil // Whoever still holds the connection must not hold what came over it.
+	b.unjelling, b.at, b.backlog = false, delivery{}, nil // Whoever still holds the connection must not hold what came over it.
 	b.failWaiting(lost)
 	b.exports.clear(c)
 	b.caches.clear(c)

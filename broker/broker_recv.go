@@ -24,12 +24,16 @@ func (b *broker) receive(ctx protoactor.Context, in *batch) {
 
 // work carries out commands until there are no more, or one has gone to the unjellier.
 func (b *broker) work(ctx protoactor.Context) {
-	for len(b.backlog) > 0 && b.unjelling == nil && b.state != brokerEnded {
+	for len(b.backlog) > 0 && !b.unjelling && b.state != brokerEnded {
 		in := b.backlog[0]
 		if b.next == len(in.commands) {
 			in.free()
 			b.backlog[0] = nil
-			b.backlog = b.backlog[1:]
+			if len(b.backlog) > 1 {
+				b.backlog = b.backlog[1:]
+			} else {
+				b.backlog = b.backlog[:0] // There is seldom more than one, and its place is used again.
+			}
 			b.next = 0
 			continue
 		}
@@ -47,61 +51,6 @@ func (b *broker) work(ctx protoactor.Context) {
 			return
 		}
 	}
-	if len(b.backlog) == 0 {
-		b.backlog = nil // Its array has been eaten up from the front.
-	}
-}
-
-// delivery is a call or an answer that is bound as far as the broker can, and what is to be done when it is bound entirely.
-type delivery struct {
-	cmd      *command
-	received []released
-	finish   func(d *delivery)
-	answers  *pendingCall // the call of ours that the command answers; nil for a call of the peer's
-}
-
-// deliver binds a command and finishes it, by way of the unjellier if it holds instances.
-func (b *broker) deliver(ctx protoactor.Context, d *delivery, perspective any) {
-	cmd := d.cmd
-	d.received = b.bind(cmd, perspective)
-	if cmd.err != nil || !cmd.wantsUnjellier() {
-		b.giveBack(d, unmade(cmd.unbound))
-		cmd.unbound = nil
-		d.finish(d)
-		return
-	}
-	if b.unjellier == nil {
-		b.unjellier = ctx.SpawnPrefix(b.c.rt.Props(func() protoactor.Actor { return &unjellier{c: b.c} }), "unjellier")
-	}
-	b.unjelling = d
-	have := len(b.local.byLuid) // The table does not change while the unjellier works.
-	limit := b.c.limits.Caches
-	ctx.Send(b.unjellier, unjelly{cmd, func(more int) error { return tooManyCaches(have+more, limit) }})
-}
-
-// giveBack is for what a command mentions that is not carried out.
-func (b *broker) giveBack(d *delivery, mentions []jelly.Mention) {
-	for _, m := range mentions {
-		d.received = b.receiveRefused(d.received, m, nil)
-	}
-}
-
-// unjellied goes on with the command that comes back from the unjellier, and with those that have waited behind it.
-func (b *broker) unjellied(ctx protoactor.Context, m *unjellied) {
-	d := b.unjelling
-	b.unjelling = nil
-	if b.state == brokerEnded {
-		m.abandon()
-		return
-	}
-	for _, made := range m.caches {
-		b.local.add(made)
-	}
-	b.tellLengths()
-	d.received = append(d.received, m.received...)
-	b.giveBack(d, m.unmade)
-	d.finish(d)
-	b.work(ctx)
 }
 
 // command carries out one command. An error is the peer's, and ends the connection.
@@ -177,12 +126,13 @@ func (b *broker) message(ctx protoactor.Context, cmd *command) {
 		perspective = target.perspective
 	}
 	// References are bound even if the call is refused: the peer has counted them.
-	b.deliver(ctx, &delivery{cmd: cmd, finish: func(d *delivery) { b.invoke(d, target) }}, perspective)
+	b.at.cmd, b.at.export = cmd, target
+	b.deliver(ctx, perspective)
 }
 
 // invoke makes the invocation of a call that is bound, and answers it at once if it cannot be carried out.
-func (b *broker) invoke(d *delivery, target *export) {
-	cmd := d.cmd
+func (b *broker) invoke(d *delivery) {
+	cmd, target := d.cmd, d.export
 	call := flavors.IncomingCall{Conn: b.c, RequestID: cmd.id, Method: cmd.method, WantsAnswer: cmd.wantsAnswer, Size: cmd.size}
 	err := b.admit(cmd, target)
 	if err == nil {
@@ -204,7 +154,8 @@ func (b *broker) take(d *delivery, call flavors.IncomingCall, err error) *flavor
 	b.c.counters.madeIn.Add(1)
 	b.c.inbound.Add(1)
 	b.c.taken.Add(int64(cmd.size))
-	inv := flavors.NewInvocation(call)
+	inv := cmd.call
+	inv.Begin(call)
 	if err != nil {
 		release(d.received)
 		b.refuses()
@@ -219,12 +170,12 @@ func (b *broker) take(d *delivery, call flavors.IncomingCall, err error) *flavor
 
 // update hands a [cachemessage …] to the copy that it is for.
 func (b *broker) update(ctx protoactor.Context, cmd *command) {
-	target := b.local.byLuid[cmd.target]
-	b.deliver(ctx, &delivery{cmd: cmd, finish: func(d *delivery) { b.invokeUpdate(d, target) }}, nil)
+	b.at.cmd, b.at.copy = cmd, b.local.byLuid[cmd.target]
+	b.deliver(ctx, nil)
 }
 
-func (b *broker) invokeUpdate(d *delivery, target *flavors.LocalCache) {
-	cmd := d.cmd
+func (b *broker) invokeUpdate(d *delivery) {
+	cmd, target := d.cmd, d.copy
 	call := flavors.IncomingCall{
 		Conn: b.c, RequestID: cmd.id, Method: cmd.method, WantsAnswer: cmd.wantsAnswer, Prefix: flavors.PrefixObserve,
 		Size: cmd.size,
@@ -248,7 +199,13 @@ func arguments(cmd *command) (args jelly.Tuple, kw *jelly.Dict, err error) {
 	case []any:
 		args = v
 	default:
-		return nil, nil, flavors.TypeError.Errorf("the arguments of a call are a tuple, not %T", cmd.args)
+		if !cmd.tuple {
+			return nil, nil, flavors.TypeError.Errorf("the arguments of a call are a tuple, not %T", cmd.args)
+		}
+		args = cmd.call.Args
+	}
+	if cmd.noKw {
+		return args, nil, nil
 	}
 	kw, ok := cmd.kw.(*jelly.Dict)
 	if !ok {
@@ -262,29 +219,30 @@ func arguments(cmd *command) (args jelly.Tuple, kw *jelly.Dict, err error) {
 
 // answer completes a call of ours.
 func (b *broker) answer(ctx protoactor.Context, cmd *command) error {
-	e := b.pending.remove(cmd.id)
-	if e == nil {
+	call, ok := b.pending.remove(cmd.id)
+	if !ok {
 		return protocolErrorf(cmd.sym.String(), "there is no call %d to be answered", cmd.id).because(RefusedAnswer)
 	}
-	b.deliver(ctx, &delivery{cmd: cmd, answers: e, finish: b.completeWith}, nil)
+	b.at.cmd, b.at.answers, b.at.call = cmd, true, call
+	b.deliver(ctx, nil)
 	return nil
 }
 
 // completeWith ends a call of ours with what the peer sent.
 func (b *broker) completeWith(d *delivery) {
 	defer b.bury()
-	cmd, e := d.cmd, d.answers
+	cmd, call := d.cmd, d.call
 	switch {
-	case e.call == nil:
-		b.complete(e, nil, nil)
+	case call == nil, call == ping:
+		b.complete(call, nil, nil)
 		release(d.received) // Nobody waits any more.
 	case cmd.err != nil:
 		b.c.refused(reasonOf(cmd.err))
 		release(d.received)
-		b.complete(e, nil, fmt.Errorf("the answer of %s cannot be taken: %w", e.call.Method, flavors.LocalFailure(cmd.err)))
+		b.complete(call, nil, fmt.Errorf("the answer of %s cannot be taken: %w", call.Method, flavors.LocalFailure(cmd.err)))
 	case cmd.sym == banana.SymError:
-		b.complete(e, nil, flavors.FailureFrom(cmd.value))
-	case !b.complete(e, cmd.value, nil):
+		b.complete(call, nil, flavors.FailureFrom(cmd.value))
+	case !b.complete(call, cmd.value, nil):
 		release(d.received)
 	}
 }

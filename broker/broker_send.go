@@ -18,7 +18,7 @@ const version = 6
 
 // append writes what needs no stamp. A box that is closed belongs to a connection that has ended.
 func (b *broker) append(f func(dst []byte) []byte) {
-	_ = b.c.out.append(smallFrame, func(dst []byte) ([]byte, error) { return f(dst), nil })
+	_ = b.c.out.append(nil, smallFrame, func(dst []byte) ([]byte, error) { return f(dst), nil })
 }
 
 func appendOffer(dst []byte) []byte { return banana.AppendOffer(dst) }
@@ -161,7 +161,7 @@ func (b *broker) stamp(fragment *jelly.Fragment, f func(dst []byte) ([]byte, err
 	if fragment != nil {
 		size += fragment.Len()
 	}
-	err := b.c.out.append(size, f)
+	err := b.c.out.append(nil, size, f)
 	if err != nil {
 		for _, undo := range slices.Backward(b.undo) {
 			undo()
@@ -277,17 +277,15 @@ func (b *broker) failWaiting(cause error) {
 // cancel forgets a call. Its entry stays, without a call, until the answer comes, and counts: an answer to a call not made would be an
 // error, and a peer that never answers must not have us remember calls without end.
 func (b *broker) cancel(call *flavors.OutgoingCall) {
-	if e := b.pending.byID[call.RequestID]; e != nil && e.call == call {
-		e.call = nil
-	}
+	b.pending.forget(call)
 }
 
-// complete ends a call of ours, and reports whether anybody has waited for it.
-func (b *broker) complete(e *pendingCall, v any, err error) bool {
-	if e.ping {
+// complete ends a call of ours, nil for one that was cancelled, and reports whether anybody has waited for it.
+func (b *broker) complete(call *flavors.OutgoingCall, v any, err error) bool {
+	if call == ping {
 		return false
 	}
-	wanted := e.call != nil && e.call.Result.Complete(v, err)
+	wanted := call != nil && call.Result.Complete(v, err)
 	switch n := &b.c.counters; {
 	case !wanted:
 		n.cancelledOut.Add(1)

@@ -9,7 +9,11 @@ import "sync"
 // before is what a connection may have in any case.
 var bufferSizes = [...]int{4 << 10, 64 << 10, share, 1 << 20}
 
-var bufferPools [len(bufferSizes)]sync.Pool
+var bufferPools [len(bufferSizes)]sync.Pool // of *[]byte
+
+// bufferHeaders are the pointers that come out of the pools, to be used again: what goes into a pool is a pointer, and a new one for each
+// time a buffer is given back would cost about as much as a small buffer.
+var bufferHeaders = sync.Pool{New: func() any { return new([]byte) }}
 
 // pooledSize is the size of the pooled buffer that n bytes fit in, 0 where they are too many.
 func pooledSize(n int) int {
@@ -27,8 +31,11 @@ func takeBuffer(n int) []byte {
 		if n > size {
 			continue
 		}
-		if b, ok := bufferPools[i].Get().(*[]byte); ok {
-			return (*b)[:0]
+		if header, ok := bufferPools[i].Get().(*[]byte); ok {
+			b := *header
+			*header = nil
+			bufferHeaders.Put(header)
+			return b[:0]
 		}
 		return make([]byte, 0, size)
 	}
@@ -42,8 +49,9 @@ func giveBuffer(b []byte) {
 	}
 	for i := len(bufferSizes) - 1; i >= 0; i-- {
 		if cap(b) >= bufferSizes[i] {
-			b = b[:0]
-			bufferPools[i].Put(&b)
+			header := bufferHeaders.Get().(*[]byte)
+			*header = b[:0]
+			bufferPools[i].Put(header)
 			return
 		}
 	}

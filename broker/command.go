@@ -5,6 +5,7 @@ import (
 
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/flavors"
 )
 
 // command is one frame from the peer, decoded as far as that needs no tables.
@@ -18,10 +19,13 @@ type command struct {
 	wantsAnswer bool
 	word        string // the unknown command, or what the peer did not understand
 
-	args    any // of a call: a jelly.Tuple once bound
-	kw      any // of a call: a *jelly.Dict once bound
-	value   any // of an answer or error
-	size    int // of a call: what it counts until it has been answered
+	call    *flavors.Invocation // of a call: in the making. Its Args are there if tuple is set
+	tuple   bool                // of a call: the arguments were a plain tuple, as they nearly always are
+	args    any                 // of a call, if they were not: a jelly.Tuple once bound
+	noKw    bool                // of a call: the keyword arguments were an empty dictionary, likewise
+	kw      any                 // of a call, if they were not: a *jelly.Dict once bound
+	value   any                 // of an answer or error
+	size    int                 // of a call: what it counts until it has been answered
 	unbound []*jelly.Unbound
 	refused []jelly.Mention // what values that could not be decoded mention: the peer has counted it
 	err     error           // what was wrong with the values; the rest of the command is good
@@ -45,8 +49,38 @@ const wordDidNotUnderstand = "didNotUnderstand"
 
 // commandReader decodes frames. It belongs to the decoder.
 type commandReader struct {
-	r banana.Reader
-	d *jelly.Decoder
+	r       banana.Reader
+	d       *jelly.Decoder
+	again   banana.Reader // r at the first value
+	emptyKw bool          // empty dictionaries may come in
+	names   map[string]string
+}
+
+// What a commandReader remembers of names. The peer chooses them, so there are not many, and none is long.
+const (
+	mostNames   = 256
+	longestName = 64
+)
+
+func (c *Conn) newCommandReader() commandReader {
+	d := c.newDecoder()
+	security := d.Taster
+	return commandReader{d: d, emptyKw: security == nil || security.TypeAllowed(banana.SymDictionary.String()), names: map[string]string{}}
+}
+
+// name is the text of a token. Peers name the same objects and methods again and again.
+func (c *commandReader) name(t banana.Token) string {
+	if t.Kind != banana.String || len(t.Bytes) > longestName {
+		return t.Text()
+	}
+	if name, ok := c.names[string(t.Bytes)]; ok {
+		return name
+	}
+	name := t.Text()
+	if len(c.names) < mostNames {
+		c.names[name] = name
+	}
+	return name
 }
 
 // read decodes one frame into cmd. An error means that the frame is no command that PB knows the form of, and ends the
@@ -87,7 +121,7 @@ func (c *commandReader) read(frame []byte, p banana.Profile, cmd *command) error
 	case banana.SymMessage, banana.SymCacheMessage:
 		return c.readCall(cmd)
 	case banana.SymAnswer, banana.SymError:
-		c.values(cmd, &cmd.value)
+		c.answer(cmd)
 	}
 	return nil
 }
@@ -119,7 +153,7 @@ func (c *commandReader) readCall(cmd *command) error {
 	case target.Kind == banana.Int:
 		cmd.target = target.Int
 	case target.IsText():
-		cmd.name = target.Text()
+		cmd.name = c.name(target)
 	default:
 		return protocolErrorf(cmd.sym.String(), "an object is named by an integer or a string, not by %s", describe(target))
 	}
@@ -130,30 +164,74 @@ func (c *commandReader) readCall(cmd *command) error {
 	if !method.IsText() {
 		return protocolErrorf(cmd.sym.String(), "a method is named by a string, not by %s", describe(method))
 	}
-	cmd.method = method.Text()
+	cmd.method = c.name(method)
 	wants, err := c.integer(cmd.sym, "answerRequired")
 	if err != nil {
 		return err
 	}
 	cmd.wantsAnswer = wants != 0
 
-	c.values(cmd, &cmd.args, &cmd.kw)
+	cmd.call = flavors.NewInvocation()
+	c.arguments(cmd)
 	return nil
 }
 
-// values unjellies the expressions at the end of a frame, each by itself. Whatever is wrong in them is the affair of this command alone:
-// the frame is complete. The decoder must not go on holding what is to be bound: handles that nobody else holds are let go.
-func (c *commandReader) values(cmd *command, dst ...*any) {
+// The values at the end of a frame are unjellied each by itself. Whatever is wrong in them is the affair of this command alone: the frame
+// is complete. The decoder must not go on holding what is to be bound: handles that nobody else holds are let go.
+
+// arguments unjellies the two values of a call.
+func (c *commandReader) arguments(cmd *command) {
 	defer c.d.Reset()
-	again := c.r
-	for _, d := range dst {
-		if cmd.err = c.d.Decode(&c.r, d); cmd.err != nil {
-			// Nothing of it is used, so all that the peer has counted in it must be given back.
-			jelly.Mentions(&again, len(dst), func(m jelly.Mention) { cmd.refused = append(cmd.refused, m) })
-			return
+	c.again = c.r
+	if cmd.tuple = c.startsWith(banana.SymTuple); cmd.tuple {
+		cmd.err = c.d.DecodeTuple(&c.r, &cmd.call.Args)
+	} else {
+		cmd.err = c.d.Decode(&c.r, &cmd.args)
+	}
+	if cmd.err == nil {
+		if cmd.noKw = c.skipEmptyKw(); !cmd.noKw {
+			cmd.err = c.d.Decode(&c.r, &cmd.kw)
 		}
 	}
-	cmd.unbound = c.d.Unbound()
+	c.decoded(cmd, 2)
+}
+
+// answer unjellies the value of an answer or error.
+func (c *commandReader) answer(cmd *command) {
+	defer c.d.Reset()
+	c.again = c.r
+	cmd.err = c.d.Decode(&c.r, &cmd.value)
+	c.decoded(cmd, 1)
+}
+
+// decoded takes from the decoder what is left to be done about values.
+func (c *commandReader) decoded(cmd *command, values int) {
+	if cmd.err == nil {
+		cmd.unbound = c.d.Unbound()
+		return
+	}
+	// Nothing of it is used, so all that the peer has counted in it must be given back.
+	jelly.Mentions(&c.again, values, func(m jelly.Mention) { cmd.refused = append(cmd.refused, m) })
+}
+
+// startsWith reports whether the next value is a list of at most 127 elements of which the first is that word of the vocabulary.
+func (c *commandReader) startsWith(word banana.Symbol) bool {
+	b := c.r.Rest()
+	return c.r.Profile() == banana.ProfilePB && len(b) >= 4 && b[0] < 0x80 &&
+		b[1] == byte(banana.List) && b[2] == byte(word) && b[3] == byte(banana.Vocab)
+}
+
+// skipEmptyKw reads the value if it is a dictionary without entries, the keyword arguments of nearly all calls.
+func (c *commandReader) skipEmptyKw() bool {
+	if !c.emptyKw || !c.startsWith(banana.SymDictionary) || c.r.Rest()[0] != 1 {
+		return false
+	}
+	for range 2 {
+		if _, err := c.r.Next(); err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 func (c *commandReader) integer(sym banana.Symbol, what string) (int64, error) {

@@ -213,6 +213,11 @@ func (c *Conn) sendReserved(call *flavors.OutgoingCall, size int) {
 	}
 	c.counters.madeOut.Add(1)
 	c.queued.Add(1)
+	if call.Fragment != nil && call.Fragment.Holes() == 0 {
+		// The broker only has to copy it out: nothing that the caller's locks could be in the way of.
+		c.mailbox.Lend(call)
+		return
+	}
 	c.post(call)
 }
 
@@ -229,7 +234,7 @@ func (c *Conn) CancelCall(call *flavors.OutgoingCall) { c.post(cancelCall{call})
 
 // SendAnswer implements flavors.Conn. An answer without stamps goes straight to the encoder, but only while nothing that was handed to the
 // broker earlier is still on its way there: a peer sees the updates and decrefs that a method caused before the method's answer.
-func (c *Conn) SendAnswer(inv *flavors.Invocation, fragment *jelly.Fragment, isError bool) {
+func (c *Conn) SendAnswer(from *actor.Mailbox, inv *flavors.Invocation, fragment *jelly.Fragment, isError bool) {
 	if !isError && c.out.waiting() > dropWaters*c.limits.PauseWater {
 		fragment.Free()
 		c.refused(RefusedPauseWater)
@@ -243,7 +248,7 @@ func (c *Conn) SendAnswer(inv *flavors.Invocation, fragment *jelly.Fragment, isE
 		c.handOver(&outgoingAnswer{inv, fragment, isError})
 		return
 	}
-	err := c.out.append(smallFrame+fragment.Len(), func(dst []byte) ([]byte, error) {
+	err := c.out.append(from, smallFrame+fragment.Len(), func(dst []byte) ([]byte, error) {
 		return fragment.Append(c.appendAnswerHead(dst, inv.RequestID(), isError), nil)
 	})
 	fragment.Free()

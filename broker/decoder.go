@@ -71,7 +71,7 @@ func (d *decoder) read() error {
 	handshake := c.limits.Banana
 	handshake.Frame = banana.HandshakeFrame
 	scanner.Init(banana.ProfileNone, handshake)
-	commands := commandReader{d: c.newDecoder()}
+	commands := c.newCommandReader()
 	talking := false // the profile has been agreed on
 
 	buf := takeBuffer(readBuffer)[:readBuffer]
@@ -87,7 +87,7 @@ func (d *decoder) read() error {
 		c.counters.framesIn.Add(frames)
 		frames = 0
 		if out != nil {
-			c.post(out)
+			c.mailbox.Lend(out) // The reader would only wait: it carries out what it has read, if nobody else is at it.
 			out = nil
 		}
 	}

@@ -5,13 +5,15 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+
+	"github.com/perspectivebroker/pb/actor"
 )
 
 // outbox is where bytes wait for the encoder: its mailbox, as it were, but of bytes. The broker appends to it in its turn, objects
 // append answers that need no stamp. Whatever has been appended when the encoder comes to write goes out in one write.
 type outbox struct {
-	wake    func()        // asks the encoder for a flush; called without the lock; set once, before the first byte
-	total   *atomic.Int64 // the runtime's, see meter
+	wake    func(from *actor.Mailbox) // asks the encoder for a flush; called without the lock; set once, before the first byte
+	total   *atomic.Int64             // the runtime's, see meter
 	clearAt func() int
 
 	mu sync.Mutex
@@ -33,8 +35,9 @@ type caller struct {
 	room        chan struct{} // closed when the room has been reserved for it, or the box was closed
 }
 
-// append adds what f appends, some size bytes. When f fails, or the box is closed, nothing is added.
-func (o *outbox) append(size int, f func(dst []byte) ([]byte, error)) error {
+// append adds what f appends, some size bytes. When f fails, or the box is closed, nothing is added. from is a mailbox whose turn the
+// caller is about to end, or nil.
+func (o *outbox) append(from *actor.Mailbox, size int, f func(dst []byte) ([]byte, error)) error {
 	o.mu.Lock()
 	if o.closed {
 		o.mu.Unlock()
@@ -56,7 +59,7 @@ func (o *outbox) append(size int, f func(dst []byte) ([]byte, error)) error {
 	o.woken = true
 	o.mu.Unlock()
 	if wake {
-		o.wake()
+		o.wake(from)
 	}
 	return nil
 }
@@ -250,7 +253,7 @@ func (o *outbox) close() {
 }
 
 // start tells the box how to wake its encoder.
-func (o *outbox) start(wake func()) {
+func (o *outbox) start(wake func(from *actor.Mailbox)) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.wake = wake

@@ -37,8 +37,9 @@ type Conn interface {
 	SendCallSoon(ctx context.Context, call *OutgoingCall)
 	// CancelCall forgets a call whose caller no longer waits: a late answer is dropped, and references in it are let go.
 	CancelCall(call *OutgoingCall)
-	// SendAnswer sends what the invocation's method gave. The fragment holds one value and is the connection's from now on.
-	SendAnswer(inv *Invocation, fragment *jelly.Fragment, isError bool)
+	// SendAnswer sends what the invocation's method gave. The fragment holds one value and is the connection's from now on. from is the
+	// object's mailbox if its turn is as good as over, so that the encoder's may follow it; otherwise nil.
+	SendAnswer(from *actor.Mailbox, inv *Invocation, fragment *jelly.Fragment, isError bool)
 	// CloseInvocation tells that a call which asked for no answer has been carried out.
 	CloseInvocation(inv *Invocation)
 	// ForgetCache sends the decaches for a cache that nobody holds any more.
@@ -71,5 +72,15 @@ type OutgoingCall struct {
 	// RequestID is the broker's: zero until the call has been given a number.
 	RequestID int64
 
-	via Conn
+	via    Conn
+	result actor.Deferred // what Result points to, so that a call is one piece of memory
 }
+
+// wantAnswer gives the call a Result; cancelling that cancels the call.
+func (call *OutgoingCall) wantAnswer() {
+	call.result.Init(call.via.Runtime(), call)
+	call.Result = &call.result
+}
+
+// CancelWork implements actor.Canceller.
+func (call *OutgoingCall) CancelWork() { call.via.CancelCall(call) }

@@ -1,6 +1,9 @@
 package flavors
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // held counts what the peer has counted for a handle of ours: how often it was received, and by how many actors it is linked. With the
 // last receipt given back the handle is dead.
@@ -9,14 +12,15 @@ type held struct {
 	// Guarded by mu.
 	receipts int
 	links    int
-	released bool
+
+	released atomic.Bool // written under mu; every call looks at it
 }
 
 // received notes one more receipt; false means that the handle has been released meanwhile, and a new one is due.
 func (h *held) received() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.released {
+	if h.released.Load() {
 		return false
 	}
 	h.receipts++
@@ -27,20 +31,17 @@ func (h *held) received() bool {
 func (h *held) giveBack(howMany func(*held) int) (n int, dead bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.released {
+	if h.released.Load() {
 		return 0, false
 	}
 	n = howMany(h)
 	h.receipts -= n
-	h.released = h.receipts <= 0
-	return n, h.released
+	dead = h.receipts <= 0
+	h.released.Store(dead)
+	return n, dead
 }
 
-func (h *held) isReleased() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.released
-}
+func (h *held) isReleased() bool { return h.released.Load() }
 
 func (h *held) link() {
 	h.mu.Lock()

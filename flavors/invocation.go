@@ -33,6 +33,8 @@ type Invocation struct {
 	incarnation uint64
 	answered    atomic.Bool
 	onAnswer    func(*Invocation) // set before the invocation leaves the object's turn; may be nil
+
+	room [4]any // for Args, so that most calls are one piece of memory
 }
 
 // IncomingCall says what package broker knows of a call that it has read.
@@ -51,13 +53,18 @@ type IncomingCall struct {
 	Size int
 }
 
-// NewInvocation makes the message that carries a call to its object.
-func NewInvocation(call IncomingCall) *Invocation {
-	return &Invocation{
-		Method: call.Method, Args: call.Args, Kw: call.Kw,
-		conn: call.Conn, perspective: call.Perspective, prefix: call.Prefix,
-		requestID: call.RequestID, wantsAnswer: call.WantsAnswer, size: call.Size,
-	}
+// NewInvocation makes the message that carries a call to its object. Args has room for some arguments, but none yet.
+func NewInvocation() *Invocation {
+	inv := new(Invocation)
+	inv.Args = inv.room[:0]
+	return inv
+}
+
+// Begin says what call the invocation carries.
+func (inv *Invocation) Begin(call IncomingCall) {
+	inv.Method, inv.Args, inv.Kw = call.Method, call.Args, call.Kw
+	inv.conn, inv.perspective, inv.prefix = call.Conn, call.Perspective, call.Prefix
+	inv.requestID, inv.wantsAnswer, inv.size = call.RequestID, call.WantsAnswer, call.Size
 }
 
 // Conn is the connection over which the call came.
@@ -96,26 +103,42 @@ func (inv *Invocation) Answer(v any, err error) bool {
 		if !inv.answered.CompareAndSwap(false, true) {
 			return false
 		}
-		d.OnComplete(func(v any, err error) { inv.send(v, err) })
+		d.OnComplete(func(v any, err error) { inv.send(nil, v, err) })
 		return true
 	}
 	if !inv.answered.CompareAndSwap(false, true) {
 		return false
 	}
-	inv.send(v, nil)
+	inv.send(nil, v, nil)
 	return true
+}
+
+// answerFrom is Answer with what a method returned, in the turn that the object's mailbox is about to end.
+func (inv *Invocation) answerFrom(turn *actor.Mailbox, v any, err error) {
+	if err != nil {
+		inv.fail(err)
+		return
+	}
+	if _, later := v.(*actor.Deferred); later {
+		inv.Answer(v, nil)
+		return
+	}
+	if inv.answered.CompareAndSwap(false, true) {
+		inv.send(turn, v, nil)
+	}
 }
 
 func (inv *Invocation) fail(err error) bool {
 	if !inv.answered.CompareAndSwap(false, true) {
 		return false
 	}
-	inv.send(nil, err)
+	inv.send(nil, nil, err)
 	return true
 }
 
-// send encodes in the caller's goroutine: what is sent is a snapshot, and what cannot be sent fails this call alone.
-func (inv *Invocation) send(v any, err error) {
+// send encodes in the caller's goroutine: what is sent is a snapshot, and what cannot be sent fails this call alone. turn is nil, or see
+// answerFrom.
+func (inv *Invocation) send(turn *actor.Mailbox, v any, err error) {
 	if inv.onAnswer != nil {
 		inv.onAnswer(inv)
 	}
@@ -136,7 +159,7 @@ func (inv *Invocation) send(v any, err error) {
 	if err == nil {
 		if err = jellySafely(fragment, v); err == nil {
 			encoded = true
-			inv.conn.SendAnswer(inv, fragment, false)
+			inv.conn.SendAnswer(turn, inv, fragment, false)
 			return
 		}
 	}
@@ -192,7 +215,7 @@ func (inv *Invocation) sendFailure(err error) {
 			return
 		}
 	}
-	inv.conn.SendAnswer(inv, fragment, true)
+	inv.conn.SendAnswer(nil, inv, fragment, true)
 }
 
 // logFailure tells the operator what the peer will be told. What a peer can cause at will is not worth more than a debug line.
@@ -230,7 +253,7 @@ func (inv *Invocation) run(o *object) {
 	if err == errAnswersLater {
 		return
 	}
-	inv.Answer(v, err)
+	inv.answerFrom(o.mailbox, v, err)
 }
 
 // Post lets [actor.Deferred.Then] run continuations in the turn of the object that was called.

@@ -29,10 +29,12 @@ type wireCall struct {
 }
 
 func (c wireCall) invocation() *Invocation {
-	return NewInvocation(IncomingCall{
+	inv := NewInvocation()
+	inv.Begin(IncomingCall{
 		Conn:   methodConn{ctx: context.WithValue(context.Background(), contextKey{}, "the connection's")},
 		Method: c.method, Args: c.args, Kw: c.kw, Perspective: c.perspective,
 	})
+	return inv
 }
 
 // dict is the dictionary of a call's keywords.

@@ -48,8 +48,7 @@ func (o *Observer) CallRemote(method string, args ...any) *actor.Deferred {
 	}
 	call := o.newCall(method)
 	call.Fragment = fragment
-	call.Result = actor.NewDeferred(o.conn.Runtime())
-	call.Result.OnCancel(func() { o.conn.CancelCall(call) })
+	call.wantAnswer()
 	o.conn.SendCall(call)
 	return call.Result
 }

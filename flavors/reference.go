@@ -84,8 +84,8 @@ func (r *RemoteReference) Perspective() any { return r.remote.perspective }
 // Err is nil while the reference can be used. Afterwards it says why not: errors.Is(err, [DeadReference]) holds.
 func (r *RemoteReference) Err() error {
 	m := r.remote
-	if cause := context.Cause(m.conn.Context()); cause != nil {
-		return DeadReference.Wrap(cause)
+	if ctx := m.conn.Context(); ctx.Err() != nil {
+		return DeadReference.Wrap(context.Cause(ctx))
 	}
 	if m.isReleased() {
 		return DeadReference.Wrap(ErrReleased)
@@ -122,8 +122,7 @@ func (r *RemoteReference) newCallWithResult(method string, args []any) (*Outgoin
 	if err != nil {
 		return nil, err
 	}
-	call.Result = actor.NewDeferred(r.remote.conn.Runtime())
-	call.Result.OnCancel(func() { call.via.CancelCall(call) })
+	call.wantAnswer()
 	return call, nil
 }
 

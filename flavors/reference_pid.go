@@ -49,7 +49,7 @@ func (r *RemoteReference) PID() *protoactor.PID {
 		// Ids come from the system's own counter and are never used twice.
 		p.pid, _ = p.system.ProcessRegistry.Add(p, "pb/reference/"+p.system.ProcessRegistry.NextId())
 		p.stopNotify = context.AfterFunc(m.conn.Context(), m.endProcess)
-		if m.released {
+		if m.released.Load() {
 			p.endLater()
 			return p.pid
 		}

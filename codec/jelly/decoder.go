@@ -68,7 +68,7 @@ func (d *Decoder) Decode(r *banana.Reader, dst *any) error {
 	return d.end(err)
 }
 
-// DecodeTuple is Decode for what must be a tuple, such as positional arguments.
+// DecodeTuple is Decode for what must be a tuple, such as positional arguments. It uses the room that dst has.
 func (d *Decoder) DecodeTuple(r *banana.Reader, dst *Tuple) error {
 	d.begin(r)
 	return d.end(d.wantTuple(dst))
@@ -88,7 +88,10 @@ func (d *Decoder) wantTuple(dst *Tuple) error {
 		return err
 	}
 	if tagOf(&t) == tagTuple && d.allowed[tagTuple] {
-		*dst = make(Tuple, n)
+		if *dst == nil || n > cap(*dst) {
+			*dst = make(Tuple, n)
+		}
+		*dst = (*dst)[:n]
 		d.depth--
 		_, err = d.elements(*dst)
 		d.depth++
