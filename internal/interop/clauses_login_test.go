@@ -3,6 +3,7 @@ package interop
 import (
 	"crypto/md5"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,7 +14,9 @@ import (
 func loginServers() []server {
 	return []server{
 		{"stock", false, func(t *testing.T) string { return Server(t, "--cred", "moe=secret", "--anonymous").Addr() }},
-		{"ours", true, func(t *testing.T) string { return startLogin(t).Addr().String() }},
+		{"ours", true, func(t *testing.T) string {
+			return strings.TrimPrefix(startOurs(t, makeOutfit(t), "tcp", withLogin()...).url, "pb://")
+		}},
 	}
 }
 

@@ -65,16 +65,6 @@ func referenceClauses() []clause {
 			peer.Write(`[answer $id [list 1 2]]`)
 			peer.Want(`[answer 1 [list 1 2]]`)
 		}},
-		{name: "P-5.7 exports are limited", talk: func(peer *wire.Peer) {
-			// Stock counts the root and checks before it adds: 1,024 objects and the root are in, the next is not.
-			for i := range 1024 {
-				peer.Write(message(i+1, "root", "counter", `[tuple]`))
-				peer.Want(`[answer ` + strconv.Itoa(i+1) + ` [remote _]]`)
-			}
-			peer.Write(message(2000, "root", "counter", `[tuple]`))
-			peer.Want(`[error 2000 ["twisted.spread.pb.CopyableFailure" _]]`)
-			peer.WantIdle()
-		}},
 		{name: "P-5.8 what is shared beside a reference keeps its numbers", talk: func(peer *wire.Peer) {
 			peer.Ignore(`[decref _]`)
 			peer.Write(message(1, "root", "hold", `[tuple [unicode mine] [remote 7]]`))

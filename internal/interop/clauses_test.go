@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/perspectivebroker/pb/internal/wire"
@@ -27,8 +28,7 @@ func servers() []server {
 	return []server{
 		{"stock", false, func(t *testing.T) string { return Server(t).Addr() }},
 		{"ours", true, func(t *testing.T) string {
-			_, ln := startService(t)
-			return ln.Addr().String()
+			return strings.TrimPrefix(startOurs(t, makeOutfit(t), "tcp").url, "pb://")
 		}},
 	}
 }

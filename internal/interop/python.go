@@ -14,9 +14,6 @@ import (
 //go:embed python/*.py
 var scripts embed.FS
 
-// CallGroups are the groups of checks that need no copies, no caches and no login.
-func CallGroups() []string { return []string{"values", "calls", "references", "failures"} }
-
 // Server starts stock Twisted as a conformance server; its Addr is where it listens.
 func Server(t testing.TB, args ...string) *stock.Process {
 	t.Helper()

@@ -1,6 +1,7 @@
 """Stock Twisted as a client that checks a conformance server, ours or stock's.
 
-    stock_client.py URL [--group NAME]... [--only NAME]... [--plain] [--ca FILE [--cert FILE --key FILE]] [--list]
+    stock_client.py URL [--group NAME]... [--only NAME]... [--plain] [--ca FILE [--cert FILE --key FILE]]
+                    [--connections N] [--list]
 
 URL is pb://HOST:PORT, pbs://HOST:PORT or pb+unix:///PATH. Runs the checks of the groups named (all of them if none is) one
 after the other, each on a connection of its own, and prints "ok NAME" or "FAIL NAME reason" for each, then
@@ -18,7 +19,7 @@ import checks_caches  # noqa: F401 (importing them registers them)
 import checks_calls  # noqa: F401
 import checks_contract  # noqa: F401
 import checks_failures  # noqa: F401
-import checks_hostile  # noqa: F401
+import checks_hostile
 import checks_interop  # noqa: F401
 import checks_login  # noqa: F401
 import checks_references  # noqa: F401
@@ -47,7 +48,11 @@ def run_one(check, url):
 @defer.inlineCallbacks
 def run_all(checks, url):
     results = []
+    group = None
     for check in checks:
+        if group != check.group:
+            group = check.group
+            print("group", group)
         results.append((yield run_one(check, url)))
     print(f"{results.count(True)} ok, {results.count(False)} failed")
     return all(results) and bool(results)
@@ -60,10 +65,12 @@ def main():
     parser.add_argument("--only", action="append", default=[])
     for name in certificates:
         parser.add_argument("--" + name)
+    parser.add_argument("--connections", type=int, default=checks_hostile.churn.connections)
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--plain", action="store_true")
     options = parser.parse_args()
     certificates.update({name: getattr(options, name) for name in certificates})
+    checks_hostile.churn.connections = options.connections
     groups = options.group or ["values", "calls", "references", "failures", "copies", "caches", "paging"]
     checks = [
         c

@@ -1,8 +1,10 @@
 """Stock Twisted as the conformance server, for Go clients and for stock_client.py.
 
-    stock_server.py [--listen HOST:PORT | --unix PATH] [--cred USER=PASSWORD]... [--anonymous]
+    stock_server.py [--listen HOST:PORT | --unix PATH] [--cert FILE --key FILE [--client-ca FILE]]
+                    [--cred USER=PASSWORD]... [--anonymous]
 
-Prints "port N" (or "listening PATH") when it is ready. With --cred or --anonymous the root is the login.
+Prints "port N" (or "listening PATH") when it is ready. With --cred or --anonymous the root is the login. With --cert it
+speaks TLS, and with --client-ca it asks for certificates.
 """
 
 import argparse
@@ -203,10 +205,26 @@ class Passwords:
         raise UnauthorizedLogin("name or password is wrong")
 
 
+def tls_options(options):
+    from twisted.internet import ssl
+
+    def read(name):
+        with open(name) as file:
+            return file.read()
+
+    mine = ssl.PrivateCertificate.loadPEM(read(options.cert) + read(options.key))
+    if not options.client_ca:
+        return mine.options()
+    return mine.options(ssl.Certificate.loadPEM(read(options.client_ca)))
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--listen", default="127.0.0.1:0")
     parser.add_argument("--unix")
+    parser.add_argument("--cert")
+    parser.add_argument("--key")
+    parser.add_argument("--client-ca")
     parser.add_argument("--cred", action="append", default=[])
     parser.add_argument("--anonymous", action="store_true")
     options = parser.parse_args()
@@ -226,7 +244,11 @@ def main():
         print("listening", options.unix)
     else:
         host, _, port = options.listen.rpartition(":")
-        print("port", reactor.listenTCP(int(port), factory, interface=host).getHost().port)
+        if options.cert:
+            listening = reactor.listenSSL(int(port), factory, tls_options(options), interface=host)
+        else:
+            listening = reactor.listenTCP(int(port), factory, interface=host)
+        print("port", listening.getHost().port)
     reactor.run()
 
 

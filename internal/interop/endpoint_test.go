@@ -1,0 +1,167 @@
+package interop
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/internal/stock"
+)
+
+// endpoint is a running conformance server: examples/conformance, or its twin on stock Twisted.
+type endpoint struct {
+	stock     bool
+	transport string
+	url       string
+	certs     certificates
+}
+
+// transports are all there are. The plain one comes first: what is to be tried only once is tried on it.
+func transports() []string { return []string{"tcp", "unix", "tls", "mutual tls"} }
+
+// withLogin makes the login the root object; moe's password is "secret".
+func withLogin() []string { return []string{"--cred", "moe=secret", "--anonymous"} }
+
+// outfit is what servers of either kind are started with.
+type outfit struct {
+	program string // examples/conformance
+	certs   certificates
+}
+
+func makeOutfit(t *testing.T) outfit {
+	t.Helper()
+	return outfit{buildConformance(t), makeCertificates(t)}
+}
+
+// startOurs starts examples/conformance.
+func startOurs(t *testing.T, with outfit, transport string, args ...string) endpoint {
+	t.Helper()
+	e := endpoint{transport: transport, certs: with.certs}
+	listen := "pb://127.0.0.1:0"
+	switch transport {
+	case "unix":
+		listen = "pb+unix://" + filepath.Join(t.TempDir(), "s")
+	case "tls", "mutual tls":
+		listen = "pbs://127.0.0.1:0"
+	}
+	e.url = startConformance(t, with.program, append(append([]string{"-listen", listen}, e.serverCertificates()...), args...)...)
+	return e
+}
+
+// startTwin starts python/stock_server.py.
+func startTwin(t *testing.T, with outfit, transport string, args ...string) endpoint {
+	t.Helper()
+	e := endpoint{stock: true, transport: transport, certs: with.certs}
+	args = append(e.serverCertificates(), args...)
+	if transport == "unix" {
+		path := filepath.Join(t.TempDir(), "s")
+		Server(t, append(args, "--unix", path)...).WaitLine("listening")
+		e.url = "pb+unix://" + path
+		return e
+	}
+	scheme := "pb://"
+	if e.encrypted() {
+		scheme = "pbs://"
+	}
+	e.url = scheme + Server(t, args...).Addr()
+	return e
+}
+
+func (e endpoint) encrypted() bool { return strings.HasSuffix(e.transport, "tls") }
+
+func (e endpoint) serverCertificates() (args []string) {
+	if e.encrypted() {
+		args = []string{"--cert", e.certs.cert, "--key", e.certs.key}
+	}
+	if e.transport == "mutual tls" {
+		args = append(args, "--client-ca", e.certs.ca)
+	}
+	return args
+}
+
+// clientCertificates are for python/stock_client.py.
+func (e endpoint) clientCertificates() (args []string) {
+	if e.encrypted() {
+		args = []string{"--ca", e.certs.ca}
+	}
+	if e.transport == "mutual tls" {
+		args = append(args, "--cert", e.certs.clientCert, "--key", e.certs.clientKey)
+	}
+	return args
+}
+
+// tls is what a client of ours dials with, nil where it is not to be encrypted.
+func (e endpoint) tls(t *testing.T) *tls.Config {
+	t.Helper()
+	if !e.encrypted() {
+		return nil
+	}
+	pem, err := os.ReadFile(e.certs.ca)
+	require.NoError(t, err)
+	roots := x509.NewCertPool()
+	require.True(t, roots.AppendCertsFromPEM(pem))
+	// Twisted of these years speaks TLS 1.2 unless it is told otherwise.
+	config := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	if e.transport == "mutual tls" {
+		pair, err := tls.LoadX509KeyPair(e.certs.clientCert, e.certs.clientKey)
+		require.NoError(t, err)
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return config
+}
+
+// dial connects a client of ours.
+func (e endpoint) dial(t *testing.T, opts ...broker.Option) *broker.Conn {
+	t.Helper()
+	opts = append(opts, broker.WithRegistry(newRegistry(t)))
+	if config := e.tls(t); config != nil {
+		opts = append(opts, broker.WithTLS(config))
+	}
+	conn, err := broker.Dial(t.Context(), newRuntime(t), e.url, opts...)
+	require.NoError(t, err)
+	return conn
+}
+
+func buildConformance(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "conformance")
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "github.com/perspectivebroker/pb/examples/conformance").CombinedOutput()
+	require.NoError(t, err, string(out))
+	return program
+}
+
+// startConformance starts examples/conformance and gives its URL. When the test ends it must end in good order, within five seconds.
+func startConformance(t *testing.T, program string, args ...string) (url string) {
+	t.Helper()
+	server := exec.Command(program, args...)
+	if testing.Verbose() {
+		server.Stderr = os.Stderr
+	}
+	out, err := server.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, server.Start())
+	t.Cleanup(func() {
+		began := time.Now()
+		require.NoError(t, server.Process.Signal(syscall.SIGTERM))
+		kill := time.AfterFunc(stock.Patience, func() { _ = server.Process.Kill() })
+		defer kill.Stop()
+		assert.NoError(t, server.Wait(), "exit code 0 after SIGTERM")
+		t.Logf("the server ended after %v", time.Since(began))
+	})
+	var word string
+	_, err = fmt.Fscanln(out, &word, &url)
+	require.NoError(t, err)
+	require.Equal(t, "listening", word)
+	return url
+}

@@ -1,0 +1,57 @@
+package interop
+
+import (
+	"testing"
+
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/internal/stock"
+)
+
+// meeting is a client of ours at a conformance server. Each check has a connection of its own.
+type meeting struct {
+	endpoint
+	conn *broker.Conn
+}
+
+// clientCheck is one thing that a client of ours does and sees, whoever the server is.
+type clientCheck struct {
+	group, name string
+	run         func(t *testing.T, m *meeting)
+}
+
+// TestOurClient has a client of ours try stock Twisted's twin of the conformance server and, by the same checks, examples/conformance. It
+// ends with a table of the results for each.
+func TestOurClient(t *testing.T) {
+	stock.Require(t)
+	with := makeOutfit(t)
+	var checks []clientCheck
+	for _, more := range [][]clientCheck{
+		valueChecks(), graphChecks(), callChecks(), referenceChecks(), cacheChecks(), pageChecks(), hostileChecks(), churnChecks(),
+	} {
+		checks = append(checks, more...)
+	}
+	for _, server := range []struct {
+		name  string
+		start func(t *testing.T, with outfit, transport string, args ...string) endpoint
+	}{{"stock's twin", startTwin}, {"our server", startOurs}} {
+		t.Run(server.name, func(t *testing.T) {
+			results := &table{title: "our client, " + server.name}
+			defer results.publish(t)
+			for _, transport := range transports() {
+				t.Run(transport, func(t *testing.T) {
+					results.meet(t, server.start(t, with, transport), checks)
+					results.meet(t, server.start(t, with, transport, withLogin()...), loginChecks())
+				})
+			}
+		})
+	}
+}
+
+// meet carries out checks at one server.
+func (results *table) meet(t *testing.T, e endpoint, checks []clientCheck) {
+	t.Helper()
+	for _, c := range checks {
+		passed := t.Run(c.group+"/"+c.name, func(t *testing.T) { c.run(t, &meeting{e, e.dial(t)}) })
+		results.note(c.group, e.transport, passed)
+	}
+}
