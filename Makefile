@@ -45,6 +45,10 @@ lint: $(LINTER) ## gofmt, vet, staticcheck, import fences
 bench: ## the benchmarks of every package
 	.ci/test.sh -run '^$$' -bench . -benchmem
 
+.PHONY: chart
+chart: ## draw docs/performance.svg from the newest full run in bench/results
+	go -C bench run ./cmd/chart -out ../docs/performance.svg
+
 .PHONY: interop
 interop: ## only the tests against stock Twisted; fails where it is missing
 	@table=$$(mktemp); \
