@@ -2,7 +2,6 @@ package broker
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 	"time"
 
@@ -45,12 +44,6 @@ func newExports() exports {
 
 // mention counts one reference of the peer's to an object, and gives the object a luid if it has none.
 func (x *exports) mention(c *Conn, hole flavors.ExportHole) (*export, error) {
-	if hole.Perspective != nil && !reflect.ValueOf(hole.Perspective).Comparable() {
-		if hole.OnRelease != nil {
-			hole.OnRelease()
-		}
-		return nil, fmt.Errorf("broker: a reference cannot be given under a %T, which cannot be compared; use a pointer", hole.Perspective)
-	}
 	key := exportKey{hole.Core, hole.Prefix, hole.Perspective}
 	if e := x.byKey[key]; e != nil {
 		e.count++

@@ -149,6 +149,8 @@ func reasonOf(err error) Reason {
 		return RefusedCaches
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return RefusedTruncated
+	case protocol == nil && errors.As(err, &failure) && errors.Is(failure, flavors.PBError):
+		return RefusedUnknownObject
 	case errors.As(err, &decode), errors.As(err, &unjelly), protocol == nil && errors.As(err, &syntax):
 		return RefusedValue
 	case errors.As(err, &syntax):
@@ -163,8 +165,6 @@ func reasonOf(err error) Reason {
 		return RefusedPauseWater
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return RefusedStall
-	case errors.As(err, &failure) && errors.Is(err, flavors.PBError):
-		return RefusedUnknownObject
 	}
 	return NotRefused
 }

@@ -153,6 +153,11 @@ func TestAViewPointSaysWhatCannotBeSeen(t *testing.T) {
 	require.ErrorContains(t, err, "string")
 	_, err = flavors.NewViewPoint([]int{1}, &board{})
 	require.ErrorContains(t, err, "[]int")
+	type hidden struct{ key any } // The type can be compared, this value cannot.
+	_, err = flavors.NewViewPoint(hidden{[]int{1}}, &board{})
+	require.ErrorContains(t, err, "hidden")
+	_, err = flavors.NewViewPoint(hidden{"a"}, &board{})
+	require.NoError(t, err)
 	_, err = flavors.NewViewPoint(nil, &board{})
 	require.NoError(t, err)
 }

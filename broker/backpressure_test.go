@@ -1,0 +1,133 @@
+package broker_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/stretchr/testify/require"
+)
+
+// archive answers when it is told to, all that it was asked, with as much as was asked for.
+type archive struct {
+	flavors.Root
+	open  []*actor.Deferred
+	sizes []int
+}
+
+func (a *archive) RemoteFetch(inv *flavors.Invocation, n int) *actor.Deferred {
+	answer := actor.NewDeferred(inv.Conn().Runtime())
+	a.open, a.sizes = append(a.open, answer), append(a.sizes, n)
+	return answer
+}
+
+func (a *archive) answer() {
+	for i, d := range a.open {
+		d.Complete([]byte(strings.Repeat("x", a.sizes[i])), nil)
+	}
+	a.open, a.sizes = nil, nil
+}
+
+// TestAnswersThatComeLateAndAreNotReadAreDropped: methods that have returned cannot be parked, so only memory could hold their answers.
+func TestAnswersThatComeLateAndAreNotReadAreDropped(t *testing.T) {
+	const pause, size, calls = 10_000, 5_000, 100
+	a := &archive{}
+	s := newServer(t, a, broker.WithLimits(broker.Limits{PauseWater: pause}), broker.WithPublished("bystander", &service{}))
+	p, bystander := s.peer(), s.peer()
+	for i := range calls {
+		p.Write(fmt.Sprintf(`[message %d root fetch 1 [tuple %d] [dictionary]]`, i+1, size))
+	}
+	stats := func() broker.Stats { return broker.StatsOf(s.rt).Stats }
+	require.Eventually(t, func() bool { return stats().CallsIn.Pending == calls }, patience, tick)
+	a.Do(a.answer)
+	require.Eventually(t, func() bool { return stats().CallsIn.Pending == 0 }, patience, tick)
+	s1 := stats()
+	dropped := s1.Refusals[broker.RefusedPauseWater]
+	require.GreaterOrEqual(t, dropped, uint64(calls-10))
+	// Four times the mark, the answer that passes it, and a short word about each that was dropped.
+	require.Less(t, s1.BytesWaiting, 4*pause+2*size+int(dropped)*800)
+	bystander.Write(`[message 1 bystander add 1 [tuple 1 2] [dictionary]]`)
+	bystander.Want(`[answer 1 3]`)
+
+	// It learns of each call what has become of it.
+	failed := uint64(0)
+	for i := range calls {
+		p.Forget("kind")
+		p.Forget("value")
+		p.Want(fmt.Sprintf(`[$kind %d $value]`, i+1))
+		if kind, _ := p.Var("kind").([]byte); string(kind) == "error" {
+			failed++
+			require.Contains(t, banana.Format(p.Var("value")), "perspectivebroker.Busy")
+		}
+	}
+	require.Equal(t, dropped, failed)
+	require.Equal(t, broker.Calls{Made: calls + 1, Answered: calls + 1 - dropped, Failed: dropped}, stats().CallsIn)
+	require.Eventually(t, func() bool { return broker.StatsOf(s.rt).BytesHeld == 0 }, patience, tick)
+}
+
+func TestCallsWaitForAPeerThatDoesNotReadOrFail(t *testing.T) {
+	conn, p := client(t, broker.WithLimits(broker.Limits{HighWater: 1000}))
+	first := conn.Root().CallRemote("f", strings.Repeat("x", 5000))
+	require.Eventually(t, func() bool { return conn.Stats().FramesOut == 3 }, patience, tick)
+
+	require.ErrorIs(t, errorOf(conn.Root().CallRemote("g")), broker.ErrBackedUp)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := flavors.Call[int](ctx, conn.Root(), "g")
+	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, broker.Calls{Made: 1, Pending: 1}, conn.Stats().CallsOut, "neither was made")
+
+	waiting := make(chan error, 1)
+	go func() {
+		n, err := flavors.Call[int](t.Context(), conn.Root(), "h")
+		if err == nil && n != 8 {
+			err = fmt.Errorf("%d came", n)
+		}
+		waiting <- err
+	}()
+	p.Want(`[message 1 root f 1 _ _]`, `[message 2 root h 1 _ _]`)
+	p.Write(`[answer 1 7]`, `[answer 2 8]`)
+	require.NoError(t, <-waiting)
+	_, err = result(t, first)
+	require.NoError(t, err)
+	require.Equal(t, broker.Calls{Made: 2, Answered: 2}, conn.Stats().CallsOut)
+	require.Zero(t, conn.Stats().BytesWaiting)
+}
+
+// TestUnansweredCallsOfAFloodAreBounded: a slow object, and a peer that goes on calling it and reads its refusals.
+func TestUnansweredCallsOfAFloodAreBounded(t *testing.T) {
+	const bytesIn, size, calls = 20_000, 1_000, 200
+	d := &desk{}
+	s := newServer(t, d, broker.WithLimits(broker.Limits{BytesIn: bytesIn}), broker.WithPublished("bystander", &service{}))
+	p, bystander := s.peer(), s.peer()
+	var flood []byte
+	for i := range calls {
+		flood = append(flood, sized(t, i+1, "ask", size)...)
+	}
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		p.WriteBytes(flood)
+	}()
+	for range calls - bytesIn/size - 1 {
+		p.Want(`[error _ _]`)
+		// What was read and not looked at counts as well: a read, which is no more than a buffer of the pool.
+		require.Less(t, broker.StatsOf(s.rt).BytesUnanswered, 2*bytesIn)
+	}
+	<-sent
+	bystander.Write(`[message 1 bystander add 1 [tuple 1 2] [dictionary]]`)
+	bystander.Want(`[answer 1 3]`)
+	in := broker.StatsOf(s.rt)
+	require.Equal(t, bytesIn/size+1, in.CallsIn.Pending)
+	require.Equal(t, in.CallsIn.Failed, in.Refusals[broker.RefusedBytesIn])
+	d.Do(func() { d.RemoteAnswer() })
+	for range bytesIn/size + 1 {
+		p.Want(`[answer _ _]`)
+	}
+	require.Eventually(t, func() bool { return broker.StatsOf(s.rt).BytesHeld == 0 }, patience, tick)
+}
