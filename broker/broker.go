@@ -34,6 +34,7 @@ type broker struct {
 
 	holding *hold     // the message that waits for the states of Cacheables; nil if none
 	held    []any     // what is to be sent behind it
+	lingers bool      // the peer has been told that nothing more will come; its last words are read before the socket is closed
 	closing *closeNow // what is to be done when nothing is held any more
 	ending  error     // why it is flushing
 
@@ -129,6 +130,7 @@ func (b *broker) Receive(ctx protoactor.Context) {
 		b.close(ctx, m)
 	case flushed:
 		if b.state == brokerFlushing {
+			b.lingers = m.half
 			b.end(ctx, b.ending)
 		}
 	case *protoactor.Terminated:
@@ -255,7 +257,11 @@ func (b *broker) finish(cause error) {
 	logEnd(c, cause)
 	c.out.close()
 	c.in.close()
-	_ = c.sock.Close()
+	if b.lingers {
+		c.part()
+	} else {
+		_ = c.sock.Close()
+	}
 	stopTimer(b.deadline)
 	stopTimer(b.grace)
 	stopTimer(b.alive)

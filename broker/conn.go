@@ -49,6 +49,7 @@ type Conn struct {
 	exported  atomic.Int64 // live exports, published objects not counted
 	bytesOut  atomic.Int64
 	counters  counters
+	parting   parting      // who closes the socket at a good end
 	lastHeard atomic.Int64 // when the peer last sent something, in Unix nanoseconds; kept for keepalive only
 
 	// avatars are kept, because forgetting one would log out.

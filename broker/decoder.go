@@ -57,7 +57,10 @@ func (d *decoder) Receive(ctx protoactor.Context) {
 	c := d.c
 	if !c.rt.Go("reading from "+c.peer, func() {
 		cause := errors.New("broker: the decoder panicked")
-		defer func() { c.post(readEnded{cause}) }()
+		defer func() {
+			c.post(readEnded{cause})
+			c.partReading()
+		}()
 		cause = d.read()
 	}) {
 		c.post(readEnded{ErrClosed})
@@ -96,6 +99,9 @@ func (d *decoder) read() error {
 		var n int
 		var err error
 		buf, n, err = held.read(buf, end)
+		if c.isParting() {
+			return ErrClosed
+		}
 		end += n
 		c.counters.bytesIn.Add(uint64(n))
 		c.heard()

@@ -19,8 +19,11 @@ func Dial(ctx context.Context, rt *actor.Runtime, url string, opts ...Option) (*
 	if err != nil {
 		return nil, err
 	}
-	var d net.Dialer
-	sock, err := d.DialContext(ctx, e.network, e.address)
+	o, err := newOptions(opts)
+	if err != nil {
+		return nil, err
+	}
+	sock, err := o.dial(ctx, e.network, e.address)
 	if err != nil {
 		return nil, fmt.Errorf("broker: connecting to %s: %w", url, err)
 	}

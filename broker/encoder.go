@@ -22,8 +22,8 @@ type (
 	flush struct{}
 	// flushAndReport asks for a write of all that waits, and for a word when it is done.
 	flushAndReport struct{}
-	// flushed is that word.
-	flushed struct{}
+	// flushed is that word; half says that the peer has been told that nothing more will come.
+	flushed struct{ half bool }
 	// writeFailed says that nothing more can be written, and why.
 	writeFailed struct{ cause error }
 )
@@ -39,7 +39,7 @@ func (e *encoder) Receive(ctx protoactor.Context) {
 		e.write(ctx)
 	case flushAndReport:
 		if e.write(ctx) {
-			ctx.Send(ctx.Parent(), flushed{})
+			ctx.Send(ctx.Parent(), flushed{half: e.c.closeWrite()})
 		}
 	}
 }

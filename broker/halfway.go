@@ -68,9 +68,11 @@ func (h *held) read(buf []byte, end int) ([]byte, int, error) {
 	case h.bytes > share:
 		h.timed = true
 		_ = h.c.sock.SetReadDeadline(time.Now().Add(h.c.limits.Stall))
+		_ = h.c.hurryUp()
 	case h.timed:
 		h.timed = false
 		_ = h.c.sock.SetReadDeadline(time.Time{})
+		_ = h.c.hurryUp()
 	}
 	n, err := h.c.sock.Read(buf[end:])
 	if n > 0 || !h.timed || !errors.Is(err, os.ErrDeadlineExceeded) {

@@ -1,8 +1,11 @@
 package broker
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"net"
 
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
@@ -16,7 +19,15 @@ type Option interface{ apply(*options) }
 // the turn of the connection's broker: it must not wait. An error refuses the connection.
 type RootFactory func(c *Conn) (any, error)
 
+// DialFunc makes a socket: a network such as "tcp" or "unix", and an address as package net writes them. It honours ctx.
+type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+
+// WithDialer has [Dial] and [Reconnect] make their sockets by way of a function: through a proxy, from a certain address, or over a network
+// that fails, in a test. TLS, if the URL asks for it, is spoken over what it gives. The default is that of a net.Dialer.
+func WithDialer(dial DialFunc) Option { return optionFunc(func(o *options) { o.dial = dial }) }
+
 type options struct {
+	dial             DialFunc
 	keepalive        keepalive
 	backoff          supervision.Backoff
 	limits           Limits
@@ -66,9 +77,12 @@ func factoryOf(object any) RootFactory {
 }
 
 func newOptions(opts []Option) (*options, error) {
-	o := &options{published: map[string]RootFactory{}, registry: jelly.NewRegistry(), backoff: DefaultBackoff}
+	o := &options{published: map[string]RootFactory{}, registry: jelly.NewRegistry(), backoff: DefaultBackoff, dial: new(net.Dialer).DialContext}
 	for _, opt := range opts {
 		opt.apply(o)
+	}
+	if o.dial == nil {
+		return nil, errors.New("broker: WithDialer was given no function")
 	}
 	if _, ok := o.registry.Lookup(flavors.CopyableFailureClass); !ok {
 		entry := jelly.ClassEntry{New: func() any { return new(flavors.Failure) }}

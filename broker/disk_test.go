@@ -1,0 +1,84 @@
+package broker_test
+
+import (
+	"errors"
+	"io"
+	"os"
+	"syscall"
+	"testing"
+
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/stretchr/testify/require"
+)
+
+// fullDisk is a file whose disk has no room.
+func fullDisk(t *testing.T) *os.File {
+	t.Helper()
+	f, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skipf("SKIPPED, NOT PASSED, WITHOUT A FULL DISK: %v", err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	return f
+}
+
+// archive takes pages to a disk.
+type archive struct {
+	flavors.Root
+	disk  *os.File
+	ended chan error
+}
+
+func (a *archive) RemoteStore() any {
+	return flavors.NewPageCollector(func(page any) error {
+		_, err := a.disk.Write(page.([]byte))
+		return err
+	}, func(err error) { a.ended <- err })
+}
+
+func (*archive) RemoteAdd(x, y int) int { return x + y }
+
+// TestADiskThatIsFullAtTheReceiver: who writes pages is told, and so is who takes them; the connection goes on.
+func TestADiskThatIsFullAtTheReceiver(t *testing.T) {
+	a := &archive{disk: fullDisk(t), ended: make(chan error, 2)}
+	s := newServer(t, a)
+	conn := s.customer()
+	collector, err := flavors.Call[*flavors.RemoteReference](t.Context(), conn.Root(), "store")
+	require.NoError(t, err)
+	w := flavors.NewPageWriter(t.Context(), collector, 1000, nil)
+	_, err = w.Write(make([]byte, 100_000))
+	err = errors.Join(err, w.Close())
+	require.ErrorContains(t, err, "no space left on device")
+	require.ErrorIs(t, <-a.ended, syscall.ENOSPC)
+	n, err := flavors.Call[int](t.Context(), conn.Root(), "add", 1, 2)
+	require.NoError(t, err)
+	require.Equal(t, 3, n)
+}
+
+// TestADiskThatIsFullAtTheReader: who copies what he reads gets his disk's error, and what he leaves unread holds up nobody.
+func TestADiskThatIsFullAtTheReader(t *testing.T) {
+	l := &library{book: book(1 << 20)}
+	conn := visit(t, l)
+	r := flavors.ReadPages(t.Context(), conn.Root(), "page", 1000)
+	// Without its ReadFrom, which would ask the file first.
+	_, err := io.Copy(struct{ io.Writer }{fullDisk(t)}, r)
+	require.ErrorIs(t, err, syscall.ENOSPC)
+	require.NoError(t, r.Close())
+	_, err = r.Read(make([]byte, 1))
+	require.ErrorIs(t, err, flavors.ErrPagingEnded)
+	pages, err := flavors.GetAllPages(t.Context(), conn.Root(), "page", 100_000)
+	require.NoError(t, err, "the connection goes on")
+	require.Len(t, pages, 11)
+}
+
+// TestADiskThatCannotBeRead: a directory opens like a file and fails when it is read.
+func TestADiskThatCannotBeRead(t *testing.T) {
+	dir, err := os.Open(t.TempDir())
+	require.NoError(t, err)
+	defer dir.Close()
+	conn, p := client(t)
+	collector := receive(t, conn, p, 7)
+	d := flavors.SendPages(collector, flavors.NewFilePager(dir, 0))
+	p.Want(`[message _ 7 pagingFailed 0 _ _]`)
+	require.ErrorIs(t, errorOf(d), syscall.EISDIR)
+}
