@@ -23,8 +23,12 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// shutdownTime is how long the end may take: five seconds are promised.
-const shutdownTime = 4 * time.Second
+// shutdownTime is how long the end may take: five seconds are promised, and a busy machine needs some of them. Of these, what was sent has
+// hangUpTime to be written to peers that do not read it.
+const (
+	shutdownTime = 3 * time.Second
+	hangUpTime   = shutdownTime / 2
+)
 
 // restarts is how often an object may panic within ten seconds: as often as peers like to ask for it.
 const restarts = 100_000
@@ -65,7 +69,9 @@ func run(ctx context.Context, args []string) error {
 	closing, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
 	if server != nil {
-		server.hangUp(closing)
+		hangingUp, cancel := context.WithTimeout(closing, hangUpTime)
+		server.hangUp(hangingUp)
+		cancel()
 	}
 	if late := rt.Close(closing); late != nil {
 		// A method that occupies its object is not waited for: it ends with the process.

@@ -194,6 +194,34 @@ def flood_that_is_not_read(s):
     yield eventually(lambda: s.call("stats").addCallback(over), "memory came back")
 
 
+@check("hostile")
+def messages_that_stop_halfway(s):
+    """Each of them could have sixteen megabytes; together they may not."""
+    before = (yield s.call("stats"))["heap"]
+
+    def feed():
+        c = Stream(s.url)
+        c.sock.settimeout(1)
+        try:
+            c.send(HELLO + call(b"echo", items(26) + text(b"x" * 600000) * 25))
+        except (TimeoutError, OSError):
+            pass
+        return c
+
+    streams = yield defer.gatherResults([threads.deferToThread(feed) for _ in range(40)])
+    during = (yield s.call("stats"))["heap"]
+    assert during < 200e6, during
+    same((yield s.call("add", 1)), 11)
+    same((yield s.call("echo", b"y" * 200000)), b"y" * 200000)
+    for c in streams:
+        c.sock.close()
+
+    def over(st):
+        return st["connections"] == 1 and st["heap"] < before + 40e6
+
+    yield eventually(lambda: s.call("stats").addCallback(over), "memory came back")
+
+
 class Held(pb.Referenceable):
     pass
 
