@@ -22,25 +22,25 @@ func fullDisk(t *testing.T) *os.File {
 	return f
 }
 
-// archive takes pages to a disk.
-type archive struct {
+// vault takes pages to a disk.
+type vault struct {
 	flavors.Root
 	disk  *os.File
 	ended chan error
 }
 
-func (a *archive) RemoteStore() any {
+func (a *vault) RemoteStore() any {
 	return flavors.NewPageCollector(func(page any) error {
 		_, err := a.disk.Write(page.([]byte))
 		return err
 	}, func(err error) { a.ended <- err })
 }
 
-func (*archive) RemoteAdd(x, y int) int { return x + y }
+func (*vault) RemoteAdd(x, y int) int { return x + y }
 
 // TestADiskThatIsFullAtTheReceiver: who writes pages is told, and so is who takes them; the connection goes on.
 func TestADiskThatIsFullAtTheReceiver(t *testing.T) {
-	a := &archive{disk: fullDisk(t), ended: make(chan error, 2)}
+	a := &vault{disk: fullDisk(t), ended: make(chan error, 2)}
 	s := newServer(t, a)
 	conn := s.customer()
 	collector, err := flavors.Call[*flavors.RemoteReference](t.Context(), conn.Root(), "store")
