@@ -111,7 +111,7 @@ func (a *attendant) meet(ctx context.Context) error {
 	return nil
 }
 
-// start has the worker run the command. How it goes is reported to an object of ours.
+// start has the worker run the command, and waits until the worker has gone. How it goes is reported to an object of ours.
 func (a *attendant) start(builder *flavors.RemoteReference) error {
 	ctx := builder.Conn().Context()
 	if _, err := flavors.Call[any](ctx, builder, "startBuild"); err != nil {
@@ -121,9 +121,13 @@ func (a *attendant) start(builder *flavors.RemoteReference) error {
 		"command": a.master.command, "workdir": "build", "env": nil, "logEnviron": false, "usePTY": false,
 		"want_stdout": true, "want_stderr": true, "logfiles": map[string]any{}, "timeout": 1200, "maxTime": nil,
 	}
-	r := &errand{master: a.master, name: a.name, builder: builder}
-	_, err := flavors.Call[any](ctx, builder, "startCommand", r, "1", "shell", args)
-	return err
+	r := &errand{master: a.master, name: a.name, builder: builder, rest: map[string]string{}}
+	if _, err := flavors.Call[any](ctx, builder, "startCommand", r, "1", "shell", args); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	r.Do(r.lost)
+	return nil
 }
 
 // errand is a command that a worker runs, as the worker sees it: where it reports to.
@@ -134,8 +138,9 @@ type errand struct {
 	builder *flavors.RemoteReference // held as long as the command runs
 
 	// Owned by the object's turn.
-	rest string // a line that has not ended
+	rest map[string]string // by stream: a line that has not ended
 	rc   any
+	over bool
 }
 
 // RemoteUpdate takes news: a list of pairs, of a dictionary and a number that means nothing.
@@ -151,7 +156,7 @@ func (r *errand) RemoteUpdate(updates [][]any) {
 		for key, value := range news.All() {
 			switch key {
 			case "stdout", "stderr":
-				r.print(fmt.Sprint(value))
+				r.print(key.(string), fmt.Sprint(value))
 			case "rc":
 				r.rc = value
 			}
@@ -159,19 +164,33 @@ func (r *errand) RemoteUpdate(updates [][]any) {
 	}
 }
 
-func (r *errand) print(text string) {
-	lines := strings.Split(r.rest+text, "\n")
-	r.rest = lines[len(lines)-1]
+// print prints the lines that have ended. A line of one stream is not mixed with one of the other.
+func (r *errand) print(stream, text string) {
+	lines := strings.Split(r.rest[stream]+text, "\n")
+	r.rest[stream] = lines[len(lines)-1]
 	for _, line := range lines[:len(lines)-1] {
 		r.master.out.line("%s: %s", r.name, line)
 	}
 }
 
-// RemoteComplete is the end. The failure is that of the worker, not of the command.
-func (r *errand) RemoteComplete(failure any) {
-	if r.rest != "" {
-		r.print("\n")
+// printRest ends the lines that have not ended.
+func (r *errand) printRest() {
+	for _, stream := range []string{"stdout", "stderr"} {
+		if r.rest[stream] != "" {
+			r.print(stream, "\n")
+		}
 	}
+}
+
+// RemoteComplete is the end. The failure is that of the worker, not of the command. The answer is handed over before the program may
+// end, and so is written before it does.
+func (r *errand) RemoteComplete(inv *flavors.Invocation, failure any) {
+	if r.over {
+		inv.Answer(nil, nil)
+		return
+	}
+	r.over = true
+	r.printRest()
 	if failure != nil {
 		r.master.out.line("%s: %v", r.name, flavors.FailureFrom(failure))
 	}
@@ -179,6 +198,16 @@ func (r *errand) RemoteComplete(failure any) {
 		r.rc = -1
 	}
 	r.master.out.line("%s: exit %v", r.name, r.rc)
+	inv.Answer(nil, nil)
 	r.builder.Release()
 	r.master.once.Do(func() { close(r.master.ended) })
+}
+
+// lost is for a worker whose connection has ended with the command still running: it kills what it runs, and begins anew when it is back.
+func (r *errand) lost() {
+	if !r.over {
+		r.over = true
+		r.printRest()
+		r.master.out.line("%s: lost before the command has ended", r.name)
+	}
 }

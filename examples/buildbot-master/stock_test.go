@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
@@ -78,25 +79,64 @@ func begin(t *testing.T, args ...string) (address string, printed *transcript, e
 	return regexp.MustCompile(`pb://(\S+)`).FindStringSubmatch(printed.String())[1], printed, done
 }
 
+// attach starts a stock worker in a process of its own. It logs to a file in its directory.
+func attach(t *testing.T, address, name, password string) (worker *stock.Process, base string) {
+	base = filepath.Join(t.TempDir(), "worker")
+	out, err := exec.Command(workerProgram, "create-worker", base, address, name, password).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return stock.Start(t, workerProgram, "start", "--nodaemon", base), base
+}
+
 func TestStockWorkerRunsACommand(t *testing.T) {
 	requireBuildbot(t)
 	address, printed, ended := begin(t, "-worker", "w1=sesame", "-worker", "w2=other", "-once",
-		"-command", "echo hello; echo 'grüße' >&2; printf 'no end'; exit 3")
-	base := filepath.Join(t.TempDir(), "worker")
-	out, err := exec.Command(workerProgram, "create-worker", base, address, "w1", "sesame").CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	worker := stock.Start(t, workerProgram, "start", "--nodaemon", base)
+		"-command", "echo hello; echo 'grüße' >&2; printf 'no end'; printf 'none here' >&2; exit 3")
+	worker, _ := attach(t, address, "w1", "sesame")
 	select {
 	case err := <-ended:
 		assert.NoError(t, err, "with -once the master ends after the command")
 	case <-time.After(stock.Patience):
 		t.Fatalf("the command does not end; the master has printed:\n%s", printed)
 	}
-	for _, line := range []string{"w1: hello\n", "w1: grüße\n", "w1: no end\n"} {
-		assert.Contains(t, printed.String(), line)
-	}
-	assert.True(t, strings.HasSuffix(printed.String(), "w1: exit 3\n"), printed.String())
+	// The streams are not ordered among each other; lines of one are not mixed with the other's.
+	lines := strings.Split(strings.TrimSuffix(printed.String(), "\n"), "\n")[1:]
+	assert.ElementsMatch(t, []string{"w1: hello", "w1: grüße", "w1: no end", "w1: none here", "w1: exit 3"}, lines)
+	assert.Equal(t, "w1: exit 3", lines[len(lines)-1])
 	worker.Kill()
+}
+
+// Several workers run the command, each when it attaches; one that goes in the middle is said to be lost, and runs it anew when it is back.
+func TestStockWorkersComeAndGo(t *testing.T) {
+	requireBuildbot(t)
+	release := filepath.Join(t.TempDir(), "release")
+	address, printed, _ := begin(t, "-worker", "w1=sesame", "-worker", "w2=other",
+		"-command", "echo begun; while [ ! -e "+release+" ]; do sleep 0.1; done; echo whole")
+	one, _ := attach(t, address, "w1", "sesame")
+	attach(t, address, "w2", "other")
+	_, stranger := attach(t, address, "w2", "wrong")
+	printed.await(t, "w1: begun\n")
+	printed.await(t, "w2: begun\n")
+	require.Eventually(t, func() bool {
+		log, err := os.ReadFile(filepath.Join(stranger, "twistd.log"))
+		return err == nil && bytes.Contains(log, []byte("unauthorized login"))
+	}, stock.Patience, 20*time.Millisecond, "a worker with a wrong password is not refused")
+	one.Kill()
+	printed.await(t, "w1: lost before the command has ended\n")
+	assert.NotContains(t, printed.String(), "w1: exit")
+	require.NoError(t, os.WriteFile(release, nil, 0o600))
+	printed.await(t, "w2: whole\nw2: exit 0\n")
+	attach(t, address, "w1", "sesame")
+	printed.await(t, "w1: whole\nw1: exit 0\n")
+}
+
+// Text comes in pieces, and the last line need not end.
+func TestPartialLines(t *testing.T) {
+	printed := &transcript{}
+	r := &errand{master: &master{out: printer{printed}}, name: "w", rest: map[string]string{}}
+	piece := func(key string, value any) []any { return []any{jelly.NewDict(jelly.Entry{Key: key, Value: value}), 0} }
+	r.RemoteUpdate([][]any{piece("stdout", "a"), piece("stderr", "x\ny"), piece("header", "not shown\n"), piece("stdout", "b\nc"), {}, {"?", 0}})
+	r.lost()
+	assert.Equal(t, "w: x\nw: ab\nw: c\nw: y\nw: lost before the command has ended\n", printed.String())
 }
 
 func TestStockSendchange(t *testing.T) {
@@ -108,7 +148,10 @@ func TestStockSendchange(t *testing.T) {
 	}
 	require.NoError(t, send("change:changepw"))
 	printed.await(t, "change: Anna <anna@example.org>: first line and ü: a.go b/c.go\n")
-	assert.Error(t, send("change:wrong"), "a bad password is refused")
+	var refused *exec.ExitError
+	require.ErrorAs(t, send("change:wrong"), &refused, "a bad password is refused")
+	assert.Equal(t, 1, refused.ExitCode())
+	require.ErrorAs(t, send("nobody:changepw"), &refused)
 	assert.Equal(t, 1, strings.Count(printed.String(), "change: "))
 }
 
