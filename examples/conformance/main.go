@@ -26,7 +26,7 @@ import (
 // shutdownTime is how long the end may take: five seconds are promised, and a busy machine needs some of them. Of these, what was sent has
 // hangUpTime to be written to peers that do not read it.
 const (
-	shutdownTime = 3 * time.Second
+	shutdownTime = 1500 * time.Millisecond
 	hangUpTime   = shutdownTime / 2
 )
 
