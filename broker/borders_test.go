@@ -5,6 +5,7 @@ import (
 	"math/big"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/perspectivebroker/pb/broker"
@@ -262,6 +263,7 @@ func TestTimesAtTheirBorders(t *testing.T) {
 			p.Want(`[version 6]`)
 			late.WantClosed()
 			echo(1, `7`)(t, p)
+			synctest.Wait() // A connection is counted just after its socket has been closed.
 			all := broker.StatsOf(s.rt)
 			require.Equal(t, map[broker.Reason]uint64{broker.RefusedHandshake: 1}, all.Refusals)
 			require.Equal(t, broker.ConnStats{
