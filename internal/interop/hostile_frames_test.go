@@ -87,8 +87,8 @@ func frames() []stream {
 	return out
 }
 
-// encoded is an expression as it goes over the wire.
-func encoded(p *wire.Peer, text string) []byte {
+// encoded is an expression as it goes over the wire. It fails a test or a peer.
+func encoded(p interface{ Fatalf(string, ...any) }, text string) []byte {
 	e, err := wire.Parse(text)
 	if err != nil {
 		p.Fatalf("%v", err)
