@@ -51,6 +51,8 @@ type Core struct {
 	broken   bool           // a method panicked and the value has not been made good since
 	inline   bool           // a Do runs without an actor at this moment …
 	waiting  []*turn        // … and these wait for it
+	early    bool           // the actor was spawned during it, and its mailbox is suspended until it is over
+	born     chan struct{}  // closed when that actor has started, or cannot
 
 	// observers are those who hold a Cacheable. They change in the original's turn, or when there will be no turn any more. What was
 	// handed out is not written to.
@@ -150,7 +152,13 @@ func (c *Core) startLocked(rt *actor.Runtime) {
 // spawnLocked gives the core an actor once it has messages, but not while a Do runs without one. The supervisor of objects spawns it, in
 // its own turn; what is posted meanwhile waits in the mailbox.
 func (c *Core) spawnLocked() {
-	if c.spawned || c.inline || c.mailbox == nil || c.state != coreRunning {
+	if !c.inline {
+		c.spawnNowLocked()
+	}
+}
+
+func (c *Core) spawnNowLocked() {
+	if c.spawned || c.mailbox == nil || c.state != coreRunning {
 		return
 	}
 	c.spawned = true
@@ -167,8 +175,11 @@ func (c *Core) spawnLocked() {
 	)
 	supervision.TreeOf(c.rt).SpawnAsync(c.branch, props, typeName(c.value), func(_ *protoactor.PID, err error) {
 		if err != nil {
-			c.stopped(mailbox)
-			mailbox.Terminate((&object{core: c}).Undelivered)
+			// A tree that is closing refuses before SpawnAsync returns, which is under the lock.
+			go func() {
+				c.stopped(mailbox)
+				mailbox.Terminate((&object{core: c}).Undelivered)
+			}()
 		}
 	})
 }
@@ -180,7 +191,44 @@ func (c *Core) started(mailbox *actor.Mailbox, self *protoactor.PID) {
 	defer c.mu.Unlock()
 	if c.mailbox == mailbox {
 		c.pid = self
+		c.bornLocked()
 	}
+}
+
+// spawnEarlyLocked gives the object its actor while a Do runs without one. What is sent to the actor waits for the Do. The channel is closed
+// when the actor has started, or cannot.
+func (c *Core) spawnEarlyLocked() (born <-chan struct{}) {
+	if c.born == nil {
+		c.born = make(chan struct{})
+	}
+	if !c.spawned {
+		if c.mailbox == nil {
+			c.mailbox = actor.NewMailbox()
+		}
+		c.early = true
+		c.mailbox.PostSystemMessage(&protoactor.SuspendMailbox{})
+		c.spawnNowLocked()
+	}
+	return c.born
+}
+
+func (c *Core) bornLocked() {
+	if c.born != nil {
+		close(c.born)
+		c.born = nil
+	}
+}
+
+// inlineOverLocked lets the actor work that has waited for a Do, or gives the object one if it has been sent something meanwhile.
+func (c *Core) inlineOverLocked() {
+	c.inline, c.waiting = false, nil
+	if c.early {
+		c.early = false
+		if c.mailbox != nil { // or the actor could not be spawned
+			c.mailbox.PostSystemMessage(&protoactor.ResumeMailbox{})
+		}
+	}
+	c.spawnLocked()
 }
 
 // settle is called in the object's turn after each message. It reports whether the actor has nothing left to live for; then the
@@ -233,6 +281,7 @@ func (c *Core) stopped(mailbox *actor.Mailbox) {
 	c.mu.Lock()
 	if c.mailbox == mailbox && c.state == coreRunning {
 		c.state = coreStopped
+		c.bornLocked()
 		c.inFlight = 0
 		c.owned = false
 		c.pid = nil

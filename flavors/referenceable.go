@@ -110,7 +110,7 @@ func New[P any](produce func() P) P {
 }
 
 // Spawn gives the object its actor now, and for as long as the application wants: peers that let go do not end it. It ends with the
-// returned PID being stopped or with the runtime.
+// returned PID being stopped or with the runtime. It may be called in the object's own methods and in a Do.
 func Spawn(rt *actor.Runtime, obj any) (*protoactor.PID, error) {
 	core, err := CoreOf(obj)
 	if err != nil {
@@ -121,17 +121,34 @@ func Spawn(rt *actor.Runtime, obj any) (*protoactor.PID, error) {
 		core.owned = true
 		core.startLocked(rt)
 	}
+	switch {
+	case core.pid != nil && core.state == coreRunning:
+		defer core.mu.Unlock()
+		return core.pid, nil
+	case core.inline && core.broken:
+		core.mu.Unlock()
+		return nil, fmt.Errorf("flavors: spawning a %T: one of its methods panicked, and a Do is under way: spawn it behind that", obj)
+	case core.inline && core.state == coreRunning:
+		born := core.spawnEarlyLocked()
+		core.mu.Unlock()
+		<-born
+		return core.spawnedPID(obj)
+	}
 	core.mu.Unlock()
 	started := core.do(func() {})
 	if _, err := started.Await(context.Background()); err != nil {
 		return nil, fmt.Errorf("flavors: spawning a %T: %w", obj, err)
 	}
-	core.mu.Lock()
-	defer core.mu.Unlock()
-	if core.pid == nil {
+	return core.spawnedPID(obj)
+}
+
+func (c *Core) spawnedPID(obj any) (*protoactor.PID, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pid == nil {
 		return nil, fmt.Errorf("flavors: spawning a %T: %w", obj, ErrObjectStopped)
 	}
-	return core.pid, nil
+	return c.pid, nil
 }
 
 // Do runs f in the object's turn, so that it excludes the object's methods and other Dos. The Deferred completes, with nil, when f has
@@ -183,8 +200,7 @@ func (c *Core) runInline() {
 	for {
 		c.mu.Lock()
 		if len(c.waiting) == 0 {
-			c.inline, c.waiting = false, nil
-			c.spawnLocked()
+			c.inlineOverLocked()
 			c.mu.Unlock()
 			return
 		}
