@@ -3,8 +3,6 @@ package broker_test
 import (
 	"context"
 	"fmt"
-	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,8 +15,6 @@ import (
 	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
 // tally is an original that counts: its state is how far it has come, and each update is the next number. What a copy should have seen is
@@ -243,111 +239,4 @@ func TestASlowPeerHoldsUpNobody(t *testing.T) {
 	}
 	wantFollowed(t, quick, c, n)
 	require.EqualValues(t, 1, root.tally.stopped.Load())
-}
-
-// TestAForgottenCopyIsGivenBack leaves it to the collector to let go.
-func TestAForgottenCopyIsGivenBack(t *testing.T) {
-	root := &tallies{}
-	s := newServer(t, root)
-	conn := s.customer(tallyRegistry(t))
-	func() {
-		c, err := getTally(t.Context(), conn)
-		require.NoError(t, err)
-		require.NoError(t, c.View(func(*tallyCopy) {}))
-	}()
-	require.Eventually(t, func() bool {
-		runtime.GC()
-		return root.tally.observers(t) == 0
-	}, wire.Patience, time.Millisecond)
-	require.EqualValues(t, 1, root.tally.stopped.Load())
-}
-
-// TestALinkedCopyIsHeldAsLongAsItsActors links two actors, of which the second lets go.
-func TestALinkedCopyIsHeldAsLongAsItsActors(t *testing.T) {
-	root := &tallies{}
-	s := newServer(t, root)
-	conn := s.customer(tallyRegistry(t))
-	c, err := getTally(t.Context(), conn)
-	require.NoError(t, err)
-	linked := make(chan struct{}, 2)
-	props := s.rt.Props(func() protoactor.Actor {
-		return protoactor.ReceiveFunc(func(ctx protoactor.Context) {
-			if _, ok := ctx.Message().(*protoactor.Started); ok {
-				flavors.Link(ctx, c)
-				linked <- struct{}{}
-			}
-		})
-	})
-	first, second := s.rt.Root().Spawn(props), s.rt.Root().Spawn(props)
-	<-linked
-	<-linked
-	s.rt.Root().Stop(first)
-	require.NoError(t, await(t, root.tally.next()))
-	wantFollowed(t, conn, c, 1)
-	s.rt.Root().Stop(second)
-	require.Eventually(t, func() bool { return root.tally.observers(t) == 0 }, wire.Patience, time.Millisecond)
-	require.ErrorIs(t, c.View(func(*tallyCopy) {}), flavors.ErrReleased)
-	require.ErrorIs(t, await(t, c.Do(func(*tallyCopy) {})), flavors.ErrReleased)
-	_, err = flavors.Call[any](t.Context(), conn.Root(), "sync", c)
-	require.ErrorIs(t, err, flavors.ErrReleased)
-}
-
-// TestAStaleCopyCanBeRead reads on after the connection has gone, and when the peer has forgotten a copy that is still held.
-func TestAStaleCopyCanBeRead(t *testing.T) {
-	root := &tallies{}
-	s := newServer(t, root)
-	conn := s.customer(tallyRegistry(t))
-	c, err := getTally(t.Context(), conn)
-	require.NoError(t, err)
-	require.NoError(t, await(t, root.tally.next()))
-	wantFollowed(t, conn, c, 1)
-	before := c.LastUpdate()
-	_, stale := c.Stale()
-	require.False(t, stale)
-	conn.Abort(nil)
-	<-conn.Done()
-	require.NoError(t, await(t, root.tally.next()))
-	since, stale := c.Stale()
-	require.True(t, stale)
-	require.False(t, since.Before(before))
-	require.Equal(t, before, c.LastUpdate())
-	var n int
-	require.NoError(t, c.View(func(copy *tallyCopy) { n = copy.n }))
-	require.Equal(t, 1, n)
-	require.NoError(t, await(t, c.Do(func(copy *tallyCopy) { n = copy.n + 1 })))
-	require.Equal(t, 2, n)
-	another := s.customer(tallyRegistry(t))
-	_, err = flavors.Call[any](t.Context(), another.Root(), "sync", c)
-	require.ErrorIs(t, err, flavors.InsecureJelly, "it is good on its own connection only")
-}
-
-func TestACopyOfOursIsUsableByAMethod(t *testing.T) {
-	root := &ponds{}
-	s := newServer(t, root, pondRegistry(t))
-	conn := s.customer()
-	mine := &pond{ducks: []string{"a"}}
-	_, err := flavors.Call[any](t.Context(), conn.Root(), "take", mine)
-	require.NoError(t, err)
-	require.NoError(t, await(t, flavors.Update(mine, func(o flavors.Observers) {
-		mine.ducks = append(mine.ducks, "b")
-		require.NoError(t, o.CallRemote("add", "b"))
-		for observer := range o.All() {
-			require.Same(t, conn, observer.Conn())
-			require.Nil(t, observer.Perspective())
-		}
-	})))
-	ducks, err := flavors.Call[[]string](t.Context(), conn.Root(), "ducks")
-	require.NoError(t, err)
-	require.Equal(t, []string{"a", "b"}, ducks)
-	home, err := conn.Root().CallRemote("return").Await(t.Context())
-	require.NoError(t, err)
-	require.Same(t, mine, home)
-	var answer any
-	for o := range slices.Values(slices.Collect(mine.Observers().All())) {
-		answer, err = o.CallRemote("add", "c").Await(t.Context())
-		require.NoError(t, err)
-		require.Nil(t, answer)
-		_, err = o.CallRemote("nosuch").Await(t.Context())
-		require.ErrorIs(t, err, flavors.NoSuchMethod)
-	}
 }

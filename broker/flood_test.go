@@ -12,8 +12,6 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/stretchr/testify/require"
-
-	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
 // callFrame is a call of a method of the root with one integer.
@@ -101,24 +99,4 @@ func TestCallsOfASlowReaderAreRunInOrderWhenItReads(t *testing.T) {
 		require.Len(t, p.Var(fmt.Sprintf("long%d", i)), 2000+i)
 	}
 	wantError(t, p, 50, "builtins.TypeError")
-}
-
-func TestParkedCallsAreAnsweredWhenTheirObjectStops(t *testing.T) {
-	s := newServer(t, newLab(), broker.WithLimits(broker.Limits{PauseWater: 1}))
-	p := s.peer()
-	luid := get(t, p, 1, "given")
-	id := actorOf(t, p, 2, luid)
-	var texts []string
-	for i := range 30 { // Of these the first fill what may wait.
-		texts = append(texts, fmt.Sprintf(`[message %d %d incr 1 [tuple] [dictionary]]`, 10+i, luid))
-	}
-	texts = append(texts, fmt.Sprintf(`[message 40 %d boom 0 [tuple] [dictionary]]`, luid))
-	p.Write(texts...)
-	for i := range 10 {
-		p.Want(fmt.Sprintf(`[answer %d %d]`, 10+i, i+1))
-	}
-	s.rt.Root().Stop(protoactor.NewPID(s.rt.System().Address(), id))
-	for i := range 20 {
-		p.Want(fmt.Sprintf(`[_ %d _]`, 20+i))
-	}
 }

@@ -1,8 +1,7 @@
-package broker_test
+package flavors_test
 
 import (
 	"context"
-	"fmt"
 	"runtime"
 	"testing"
 
@@ -39,18 +38,6 @@ func inTurn(rt *actor.Runtime, pid *protoactor.PID, f func(protoactor.Context)) 
 	done := make(chan struct{})
 	rt.Root().Send(pid, func(ctx protoactor.Context) { f(ctx); close(done) })
 	<-done
-}
-
-// receive has the peer send a reference to its object luid.
-func receive(t *testing.T, conn *broker.Conn, p *scripted, luid int) *flavors.RemoteReference {
-	t.Helper()
-	p.Forget("id")
-	d := conn.Root().CallRemote("get")
-	p.Want(`[message $id root get 1 [tuple] [dictionary]]`)
-	p.Write(fmt.Sprintf(`[answer $id [remote %d]]`, luid))
-	v, err := result(t, d)
-	require.NoError(t, err)
-	return v.(*flavors.RemoteReference)
 }
 
 func TestAReferenceIsAnAddress(t *testing.T) {

@@ -1,4 +1,4 @@
-package broker_test
+package flavors_test
 
 import (
 	"bytes"
@@ -67,12 +67,11 @@ type endless struct{}
 
 func (endless) NextPage() (any, error) { return make([]byte, 50_000), nil }
 
-func visit(t *testing.T, l *library) *broker.Conn {
+// enterLibrary connects to a library.
+func enterLibrary(t *testing.T, l *library) *broker.Conn {
 	t.Helper()
-	rt := newRuntime(t)
-	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", l)
-	require.NoError(t, err)
-	conn, err := broker.Dial(t.Context(), newRuntime(t), ln.URL())
+	s := newServer(t, l)
+	conn, err := broker.Dial(t.Context(), newRuntime(t), s.ln.URL())
 	require.NoError(t, err)
 	return conn
 }
@@ -87,7 +86,7 @@ func book(size int) []byte {
 
 func TestGetAllPagesJoinsToTheWhole(t *testing.T) {
 	for _, test := range []struct{ size, page, pages int }{{0, 10, 0}, {1, 10, 1}, {20, 10, 2}, {21, 10, 3}, {3 << 20, 0, 96}} {
-		conn := visit(t, &library{book: book(test.size)})
+		conn := enterLibrary(t, &library{book: book(test.size)})
 		pages, err := flavors.GetAllPages(t.Context(), conn.Root(), "page", test.page)
 		require.NoError(t, err)
 		var whole []byte
@@ -100,7 +99,7 @@ func TestGetAllPagesJoinsToTheWhole(t *testing.T) {
 }
 
 func TestPagesThatFailAreAnErrorOnBothSides(t *testing.T) {
-	conn := visit(t, &library{book: book(5000), broken: errors.New("the shelf fell")})
+	conn := enterLibrary(t, &library{book: book(5000), broken: errors.New("the shelf fell")})
 	_, err := flavors.GetAllPages(t.Context(), conn.Root(), "broken")
 	require.ErrorContains(t, err, "the shelf fell")
 	_, err = flavors.GetAllPages(t.Context(), conn.Root(), "nothing")
@@ -112,7 +111,7 @@ func TestPagesThatFailAreAnErrorOnBothSides(t *testing.T) {
 
 func TestReadPagesReadsWhatAWriterWrites(t *testing.T) {
 	for _, method := range []string{"page", "written"} {
-		conn := visit(t, &library{book: book(2_000_001)})
+		conn := enterLibrary(t, &library{book: book(2_000_001)})
 		r := flavors.ReadPages(t.Context(), conn.Root(), method, 1000)
 		require.NoError(t, iotest.TestReader(r, book(2_000_001)), method)
 		require.NoError(t, r.Close())
@@ -121,7 +120,7 @@ func TestReadPagesReadsWhatAWriterWrites(t *testing.T) {
 
 func TestCancellingEndsEndlessPages(t *testing.T) {
 	l := &library{more: make(chan struct{})}
-	conn := visit(t, l)
+	conn := enterLibrary(t, l)
 	r := flavors.ReadPages(t.Context(), conn.Root(), "endless")
 	_, err := io.ReadFull(r, make([]byte, 100_000))
 	require.NoError(t, err)
@@ -135,7 +134,7 @@ func TestCancellingEndsEndlessPages(t *testing.T) {
 }
 
 func TestTheEndOfItsContextEndsTheReading(t *testing.T) {
-	conn := visit(t, &library{more: make(chan struct{})})
+	conn := enterLibrary(t, &library{more: make(chan struct{})})
 	ctx, cancel := context.WithCancelCause(t.Context())
 	r := flavors.ReadPages(ctx, conn.Root(), "endless")
 	enough := errors.New("enough")
@@ -160,7 +159,7 @@ func deposit(t *testing.T, conn *broker.Conn, limit int) *flavors.RemoteReferenc
 func TestAWriterIsHeldUpByASlowReader(t *testing.T) {
 	const size, limit = 16 << 20, 1 << 20
 	l := &library{}
-	conn := visit(t, l)
+	conn := enterLibrary(t, l)
 	collector := deposit(t, conn, limit)
 	written := make(chan error, 1)
 	go func() {
@@ -187,7 +186,7 @@ func TestAWriterIsHeldUpByASlowReader(t *testing.T) {
 
 func TestAWriterLearnsThatNobodyReads(t *testing.T) {
 	l := &library{}
-	conn := visit(t, l)
+	conn := enterLibrary(t, l)
 	w := flavors.NewPageWriter(t.Context(), deposit(t, conn, 0), 100, nil)
 	require.NoError(t, l.taken.Close())
 	_, err := io.Copy(w, zeros{})
@@ -200,7 +199,7 @@ func TestAWriterLearnsThatNobodyReads(t *testing.T) {
 
 func TestAWriterSaysWhyItEndsEarly(t *testing.T) {
 	l := &library{}
-	conn := visit(t, l)
+	conn := enterLibrary(t, l)
 	last := int64(0)
 	w := flavors.NewPageWriter(t.Context(), deposit(t, conn, 0), 100, func(written int64) { last = written })
 	_, err := w.Write(book(250))
@@ -214,7 +213,7 @@ func TestAWriterSaysWhyItEndsEarly(t *testing.T) {
 
 func TestAWriterHonoursItsContext(t *testing.T) {
 	l := &library{}
-	conn := visit(t, l)
+	conn := enterLibrary(t, l)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	w := flavors.NewPageWriter(ctx, deposit(t, conn, 1000), 500, func(written int64) {
 		if written == 4000 {

@@ -1,4 +1,4 @@
-package broker_test
+package flavors_test
 
 import (
 	"errors"
@@ -204,7 +204,7 @@ func TestWhatIsKeptIsFetchedWhenItWasPublishedAnew(t *testing.T) {
 		session("second", false)
 		session("second", false)
 		store.full = false
-		root.gazette.other = &two{}
+		root.gazette.other = &subject{}
 		session("second", false)
 		session("second", false)
 	})
@@ -300,11 +300,11 @@ func TestWhenReadyOfSomethingElse(t *testing.T) {
 	require.Equal(t, 5, v)
 	_, err = flavors.WhenReady(actor.Failed(errPlain)).Await(t.Context())
 	require.ErrorIs(t, err, errPlain)
-	root := &tallies{}
+	root := &station{}
 	s := newServer(t, root)
-	v, err = flavors.WhenReady(s.customer(tallyRegistry(t)).Root().CallRemote("get")).Await(t.Context())
+	v, err = flavors.WhenReady(s.customer(gauges(t)).Root().CallRemote("get")).Await(t.Context())
 	require.NoError(t, err)
-	require.IsType(t, &flavors.Cached[tallyCopy]{}, v, "any other copy has its state from the beginning")
+	require.IsType(t, &flavors.Cached[gaugeCopy]{}, v, "any other copy has its state from the beginning")
 }
 
 func TestAPublishedOriginalHasAnID(t *testing.T) {

@@ -1,4 +1,4 @@
-package broker_test
+package flavors_test
 
 import (
 	"context"

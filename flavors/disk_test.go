@@ -1,4 +1,4 @@
-package broker_test
+package flavors_test
 
 import (
 	"errors"
@@ -58,7 +58,7 @@ func TestADiskThatIsFullAtTheReceiver(t *testing.T) {
 // TestADiskThatIsFullAtTheReader: who copies what he reads gets his disk's error, and what he leaves unread holds up nobody.
 func TestADiskThatIsFullAtTheReader(t *testing.T) {
 	l := &library{book: book(1 << 20)}
-	conn := visit(t, l)
+	conn := enterLibrary(t, l)
 	r := flavors.ReadPages(t.Context(), conn.Root(), "page", 1000)
 	// Without its ReadFrom, which would ask the file first.
 	_, err := io.Copy(struct{ io.Writer }{fullDisk(t)}, r)

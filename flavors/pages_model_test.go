@@ -1,4 +1,4 @@
-package broker_test
+package flavors_test
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ import (
 // why if it did not.
 func TestPagesArriveOnceAndInOrderHoweverTheyAreCut(t *testing.T) {
 	l := &library{}
-	conn := visit(t, l)
+	conn := enterLibrary(t, l)
 	rapid.Check(t, func(rt *rapid.T) {
 		limit := rapid.SampledFrom([]int{1, 100, 5_000, 0}).Draw(rt, "buffer")
 		collector := deposit(t, conn, limit)
@@ -110,7 +110,7 @@ func readUpTo(r io.Reader, size, most int) (got []byte, err error) {
 
 // TestPagersCutWhateverTheyAreGiven compares both pagers with the plain cutting of a slice.
 func TestPagersCutWhateverTheyAreGiven(t *testing.T) {
-	conn := visit(t, &library{})
+	conn := enterLibrary(t, &library{})
 	rapid.Check(t, func(rt *rapid.T) {
 		data := book(rapid.IntRange(0, 20_000).Draw(rt, "size"))
 		size := rapid.IntRange(50, 7_000).Draw(rt, "page size")

@@ -1,4 +1,4 @@
-package broker_test
+package flavors_test
 
 import (
 	"testing"
@@ -63,7 +63,7 @@ func (*plain) TypeToCopy() string { return "cards.Plain" }
 
 func (h *hand) draw(t *testing.T, face string) {
 	t.Helper()
-	require.NoError(t, await(t, flavors.Update(h, func(observers flavors.Observers) {
+	require.NoError(t, errorOf(flavors.Update(h, func(observers flavors.Observers) {
 		h.cards = append(h.cards, face)
 		require.NoError(t, observers.CallRemote("drawn", &card{owner: h, face: face}))
 		require.NoError(t, observers.CallRemote("said", &plain{Text: "a card"}, flavors.Kw{"loud": true}))
