@@ -39,10 +39,12 @@ func FuzzDecode(f *testing.F) {
 		Mentions(&r, 2, func(Mention) {})
 		r.Reset(frame, banana.ProfilePB)
 		_ = d.DecodeTuple(&r, &args)
-		r.Reset(frame, banana.ProfilePB)
-		d.Reset()
 		var err error
-		spent := allocated(func() { err = d.Decode(&r, &v) })
+		spent := allocated(allocatedAtMost(len(frame)), func() {
+			r.Reset(frame, banana.ProfilePB)
+			d.Reset()
+			err = d.Decode(&r, &v)
+		})
 		require.LessOrEqual(t, spent, allocatedAtMost(len(frame)))
 		require.LessOrEqual(t, r.Offset(), len(frame))
 		if err != nil {

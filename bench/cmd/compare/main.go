@@ -6,6 +6,7 @@
 //	go -C bench run ./cmd/compare -with connect,nats with the optional ones
 //	go -C bench run ./cmd/compare -memory            what connections, objects and calls weigh
 //	go -C bench run ./cmd/compare -growth            calls a second as connections, exports and payloads grow
+//	go -C bench run ./cmd/compare -backpressure      what calls take beside peers that flood, stall and read nothing
 //
 // It prints tables, and writes what it measured as JSON: by default into results/, under the date.
 package main
@@ -31,6 +32,7 @@ import (
 // options are the command line.
 type options struct {
 	quick, memory, growth bool
+	backpressure          bool
 	json                  string
 	only, with            string
 	workloads             string
@@ -46,6 +48,7 @@ func main() {
 	flag.BoolVar(&o.quick, "quick", false, "short rounds: done within 60 s")
 	flag.BoolVar(&o.memory, "memory", false, "measure memory instead of speed")
 	flag.BoolVar(&o.growth, "growth", false, "measure calls/s as connections, exports and payloads grow")
+	flag.BoolVar(&o.backpressure, "backpressure", false, "measure what calls take beside peers that take no regard")
 	flag.StringVar(&o.json, "json", "", "write the JSON to this `file`, - for standard output (default a file in results/)")
 	flag.StringVar(&o.only, "only", "", "measure only these `systems`, separated by commas")
 	flag.StringVar(&o.with, "with", "", "measure these optional `systems` too: connect, nats")
@@ -76,6 +79,9 @@ func run(o options) error {
 	case o.memory:
 		r.Mode = "memory"
 		r.Rows, err = memory(ctx, o)
+	case o.backpressure:
+		r.Mode = "backpressure"
+		r.Rows, err = backpressure(ctx, o)
 	case o.growth:
 		r.Mode = "growth"
 		r.Rows, err = growth(ctx, o)

@@ -26,6 +26,8 @@ type Process struct {
 type Pair struct {
 	System         systems.System
 	Server, Client *Process
+	// Addr is where the server serves.
+	Addr string
 }
 
 // Roles that this program plays when it is a child: -role server -system NAME, and -role client -system NAME -addr ADDRESS.
@@ -53,7 +55,7 @@ func StartPair(ctx context.Context, s systems.System, more ...string) (*Pair, er
 	if err != nil {
 		return nil, errors.Join(err, server.End())
 	}
-	return &Pair{System: s, Server: server, Client: client}, nil
+	return &Pair{System: s, Server: server, Client: client, Addr: addr}, nil
 }
 
 // End ends both processes.

@@ -10,7 +10,7 @@ import (
 
 // Report is one run of the comparison.
 type Report struct {
-	// Mode is "full", "quick", "memory" or "growth".
+	// Mode is "full", "quick", "memory", "growth" or "backpressure".
 	Mode string `json:"mode"`
 	Host Host   `json:"host"`
 	Rows []Row  `json:"rows"`
@@ -35,6 +35,9 @@ type Row struct {
 	CPU float64 `json:"cpu_us_per_call,omitempty"`
 	// Rates are those of the single rounds, in order.
 	Rates []float64 `json:"rates,omitempty"`
+
+	// ToAlone is how many times P50 is that of the same calls with nobody else there, of backpressure.
+	ToAlone float64 `json:"p50_to_alone,omitempty"`
 
 	// Of codec.
 	NsPerOp float64  `json:"ns_per_op,omitempty"`

@@ -39,6 +39,7 @@ var columns = []column{
 	{"calls/s", func(r Row) string { return number(r.Rate, 0) }},
 	{"p50 µs", func(r Row) string { return number(r.P50, 1) }},
 	{"p99 µs", func(r Row) string { return number(r.P99, 1) }},
+	{"to alone", func(r Row) string { return number(r.ToAlone, 2) }},
 	{"MB/s", func(r Row) string { return number(r.MBs, 0) }},
 	{"CPU µs", func(r Row) string { return number(r.CPU, 2) }},
 	{"ns/op", func(r Row) string { return number(r.NsPerOp, 0) }},
@@ -110,7 +111,7 @@ func shownColumns(rows []Row) (shown []column) {
 // comparison is by what the systems are compared under a workload.
 func comparison(workload string) measure {
 	switch {
-	case workload == "serial":
+	case workload == "serial", strings.HasPrefix(workload, "backpressure"):
 		return p50
 	case strings.HasPrefix(workload, "codec"):
 		return perOp

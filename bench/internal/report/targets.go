@@ -74,6 +74,10 @@ var limits = []limit{
 	{"codec-encode-dict", "allocations", allocs, 0},
 	{"codec-encode-ints", "allocations", allocs, 0},
 	{"codec-encode-bytes", "allocations", allocs, 0},
+	{"backpressure-reads-nothing", "p50 to alone", toAlone, 2},
+	{"backpressure-reads-slowly", "p50 to alone", toAlone, 2},
+	{"backpressure-slow-object", "p50 to alone", toAlone, 2},
+	{"backpressure-stalled-collector", "p50 to alone", toAlone, 2},
 	{"memory-idle-connection", "bytes", bytesOf, 24 << 10},
 	{"memory-exported-object", "bytes", bytesOf, 640},
 }
@@ -86,6 +90,8 @@ func allocs(r Row) (float64, bool) {
 }
 
 func bytesOf(r Row) (float64, bool) { return r.Bytes, r.Bytes > 0 }
+
+func toAlone(r Row) (float64, bool) { return r.ToAlone, r.ToAlone > 0 }
 
 // Verdict is what became of one target.
 type Verdict struct {
@@ -117,7 +123,7 @@ func (r *Report) Verdicts() []Verdict {
 		}
 		if v, ok := l.of(row); ok {
 			verdicts = append(verdicts, Verdict{
-				What: l.workload + ", " + l.what, Reached: fmt.Sprintf("%.0f", v), Wanted: fmt.Sprintf("at most %.0f", l.most),
+				What: l.workload + ", " + l.what, Reached: fmt.Sprintf("%.3g", v), Wanted: fmt.Sprintf("at most %.3g", l.most),
 				Met: v <= l.most,
 			})
 		}

@@ -101,6 +101,21 @@ func (r *typedRoot) RemoteLetGo() int {
 	return n
 }
 
+// RemotePages sends pages without end.
+func (*typedRoot) RemotePages(collector *flavors.RemoteReference) {
+	flavors.SendPages(collector, endless{})
+}
+
+type endless struct{}
+
+// NextPage implements flavors.Pager.
+func (endless) NextPage() (any, error) { return make([]byte, flavors.DefaultPageSize), nil }
+
+// RemoteNever does not answer.
+func (*typedRoot) RemoteNever(inv *flavors.Invocation) *actor.Deferred {
+	return actor.NewDeferred(inv.Conn().Runtime())
+}
+
 // exported is the smallest object that does something.
 type exported struct{ flavors.Referenceable }
 
