@@ -112,3 +112,71 @@ func TestAHoleInTheNetworkTellsNobodyOfTheEnd(t *testing.T) {
 	require.NoError(t, failing.Close())
 	require.ErrorIs(t, <-read, net.ErrClosed)
 }
+
+// TestAReaderIsHitAtTheSameByte has the failing side read: up to the planned byte all of it comes, and nothing after.
+func TestAReaderIsHitAtTheSameByte(t *testing.T) {
+	data := []byte("whoever sends this does not know of any plan")
+	for end := fault.Whole; end <= fault.Blackhole; end++ {
+		t.Run(end.String(), func(t *testing.T) {
+			failing, other := pair(t, fault.Plan{Seed: 3, Piece: 5, End: end, After: 10})
+			_, err := other.Write(data)
+			require.NoError(t, err)
+			require.NoError(t, other.CloseWrite())
+			switch end {
+			case fault.Whole, fault.HalfClose: // Reading goes on where only the sending has ended.
+				got, err := io.ReadAll(failing)
+				require.NoError(t, err)
+				assert.Equal(t, data, got)
+			case fault.Drop, fault.Reset:
+				got, err := io.ReadAll(failing)
+				require.ErrorIs(t, err, net.ErrClosed)
+				assert.Equal(t, data[:10], got)
+			case fault.Blackhole:
+				got := make([]byte, 10)
+				_, err := io.ReadFull(failing, got)
+				require.NoError(t, err)
+				assert.Equal(t, data[:10], got)
+				read := make(chan error, 1)
+				go func() {
+					n, err := failing.Read(make([]byte, 100))
+					assert.Zero(t, n)
+					read <- err
+				}()
+				// The rest and the end have arrived, and nobody is told; a deadline still counts.
+				require.NoError(t, failing.SetReadDeadline(time.Now().Add(20*time.Millisecond)))
+				require.ErrorIs(t, <-read, os.ErrDeadlineExceeded)
+			}
+			assert.Equal(t, end != fault.Whole, failing.Failed())
+		})
+	}
+	failing, _ := pair(t, fault.Plan{End: fault.Drop, After: 1})
+	n, err := failing.Read(nil)
+	require.NoError(t, err)
+	assert.Zero(t, n)
+	assert.False(t, failing.Failed(), "reading nothing brings no end about")
+}
+
+// TestHalfAnEndIsAWholeOneWhereTheSocketKnowsNoHalves plans a half-close on a pipe.
+func TestHalfAnEndIsAWholeOneWhereTheSocketKnowsNoHalves(t *testing.T) {
+	here, there := net.Pipe()
+	failing := fault.New(here, fault.Plan{End: fault.HalfClose})
+	n, err := failing.Write([]byte("lost"))
+	require.NoError(t, err, "who writes is not told")
+	assert.Equal(t, 4, n)
+	_, err = there.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF)
+}
+
+func TestAListenerThatHasEndedAcceptsNobody(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, ln.Close())
+	_, err = (&fault.Listener{Listener: ln, Plan: func() fault.Plan { t.Error("there is nobody to plan for"); return fault.Plan{} }}).Accept()
+	require.ErrorIs(t, err, net.ErrClosed)
+}
+
+func TestAPlanDescribesItself(t *testing.T) {
+	plan := fault.Plan{Seed: 9, Piece: 5, Delay: time.Second, End: fault.Reset, After: 12}
+	assert.Equal(t, "pieces of 5, delays of 1s, reset after 12 bytes (seed 9)", plan.String())
+	assert.Equal(t, "end 200", fault.End(200).String())
+}
