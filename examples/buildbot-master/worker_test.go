@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/cred"
+	"github.com/perspectivebroker/pb/flavors"
+)
+
+// oddWorker is a worker that does what no stock one does.
+type oddWorker struct {
+	flavors.Referenceable
+	mute       bool        // it does not say what it is
+	noBuilders bool        // it gives none
+	builder    *oddBuilder // what it gives otherwise
+	told       chan string // what the master has it do
+	asked      []string    // what it was asked, owned by its turn
+}
+
+func (w *oddWorker) RemoteGetWorkerInfo() (map[string]any, error) {
+	w.asked = append(w.asked, "info")
+	if w.mute {
+		return nil, flavors.ValueError.New("ask somebody else")
+	}
+	return map[string]any{"version": "odd"}, nil
+}
+
+func (w *oddWorker) RemoteSetBuilderList([]any) (map[string]any, error) {
+	w.asked = append(w.asked, "builders")
+	if w.noBuilders {
+		return map[string]any{}, nil
+	}
+	if w.builder == nil {
+		return nil, flavors.ValueError.New("no room")
+	}
+	return map[string]any{builderName: w.builder}, nil
+}
+
+func (w *oddWorker) RemoteShutdown() { w.told <- "shutdown" }
+
+// oddBuilder runs nothing and reports what it is told to.
+type oddBuilder struct {
+	flavors.Referenceable
+	busy    bool
+	updates []any
+	failure any
+}
+
+func (b *oddBuilder) RemoteStartBuild() error {
+	if b.busy {
+		return flavors.RuntimeError.New("busy")
+	}
+	return nil
+}
+
+func (b *oddBuilder) RemoteStartCommand(inv *flavors.Invocation, errand *flavors.RemoteReference, _, _ string, _ any) *actor.Deferred {
+	d := actor.NewDeferred(inv.Conn().Runtime())
+	inv.Conn().Runtime().Go("odd command", func() {
+		_, err := flavors.Call[any](inv.Context(), errand, "update", b.updates)
+		if err == nil {
+			_, err = flavors.Call[any](inv.Context(), errand, "complete", b.failure)
+		}
+		d.Complete(nil, err)
+	})
+	return d
+}
+
+// enter logs in at the master.
+func enter(t *testing.T, address, user, password string, mind any) (*flavors.RemoteReference, error) {
+	t.Helper()
+	rt, err := actor.NewRuntime()
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, rt.Close(context.Background())) })
+	conn, err := broker.Dial(t.Context(), rt, "pb://"+address)
+	require.NoError(t, err)
+	return conn.Login(t.Context(), cred.UsernamePassword{Username: user, Password: cred.Secret(password)}, mind)
+}
+
+// TestWorkersThatAreNotLikeStock: whoever does not keep to what a worker does is refused, at the first thing that is odd, and may come again.
+func TestWorkersThatAreNotLikeStock(t *testing.T) {
+	address, printed, _ := begin(t, "-worker", "w1=sesame")
+	_, err := enter(t, address, "w1", "sesame", nil)
+	require.ErrorIs(t, err, flavors.UnauthorizedLogin, "a worker must bring a mind")
+	for name, c := range map[string]struct {
+		worker *oddWorker
+		asked  []string
+	}{
+		"it does not say what it is": {&oddWorker{mute: true}, []string{"info"}},
+		"it takes no orders":         {&oddWorker{}, []string{"info", "builders"}},
+		"it gives no builder":        {&oddWorker{noBuilders: true}, []string{"info", "builders"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := enter(t, address, "w1", "sesame", c.worker)
+			require.ErrorIs(t, err, flavors.UnauthorizedLogin)
+			_, err = c.worker.Do(func() { assert.Equal(t, c.asked, c.worker.asked) }).Await(t.Context())
+			require.NoError(t, err)
+		})
+	}
+	worker := &oddWorker{builder: &oddBuilder{}, told: make(chan string, 1)}
+	avatar, err := enter(t, address, "w1", "sesame", worker)
+	require.NoError(t, err, "the name is free again")
+	_, err = enter(t, address, "w1", "sesame", &oddWorker{builder: &oddBuilder{}})
+	require.ErrorIs(t, err, flavors.UnauthorizedLogin, "one worker of a name")
+	_, err = flavors.Call[any](t.Context(), avatar, "keepalive")
+	require.NoError(t, err)
+	_, err = flavors.Call[any](t.Context(), avatar, "shutdown")
+	require.NoError(t, err)
+	assert.Equal(t, "shutdown", <-worker.told)
+	assert.NotContains(t, printed.String(), "w1:", "no command was given")
+}
+
+// TestNewsThatAreNotLikeStock: what cannot be understood is passed over, and a worker's own failure is printed.
+func TestNewsThatAreNotLikeStock(t *testing.T) {
+	for name, c := range map[string]struct {
+		builder *oddBuilder
+		want    string
+	}{
+		"the builder is busy": {&oddBuilder{busy: true}, "w1: cannot start the command: "},
+		"odd pairs": {&oddBuilder{updates: []any{
+			[]any{}, []any{"no dictionary", 0}, []any{map[string]any{"stdout": "one\ntwo", "elapsed": 1}, 0}, []any{map[string]any{"rc": 4}, 0},
+		}}, "w1: one\nw1: two\nw1: exit 4\n"},
+		"no exit code": {&oddBuilder{updates: []any{}}, "w1: exit -1\n"},
+		"a failure":    {&oddBuilder{updates: []any{}, failure: flavors.FailureFrom(flavors.ValueError.New("the disk is full"))}, "the disk is full\nw1: exit -1\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			address, printed, _ := begin(t, "-worker", "w1=sesame", "-command", "true")
+			_, err := enter(t, address, "w1", "sesame", &oddWorker{builder: c.builder})
+			require.NoError(t, err)
+			printed.await(t, c.want)
+		})
+	}
+}
+
+// TestChangesThatAreNotLikeStock: what is missing is left empty, what is of another type is refused by its name.
+func TestChangesThatAreNotLikeStock(t *testing.T) {
+	address, printed, _ := begin(t, "-change-user", "change=changepw")
+	avatar, err := enter(t, address, "change", "changepw", nil)
+	require.NoError(t, err)
+	_, err = flavors.Call[any](t.Context(), avatar, "addChange", map[string]any{"who": nil, "files": []string{"a"}})
+	require.NoError(t, err)
+	printed.await(t, "change: : : a\n")
+	_, err = flavors.Call[any](t.Context(), avatar, "addChange", map[string]any{"files": 7})
+	require.ErrorContains(t, err, "addChange, files: ")
+	require.ErrorIs(t, err, flavors.TypeError)
+}
