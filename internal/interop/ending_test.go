@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/perspectivebroker/pb/internal/stock"
 	"github.com/perspectivebroker/pb/internal/wire"
 )
 
@@ -20,7 +21,7 @@ func TestConformanceEndsWhateverItsPeersDo(t *testing.T) {
 			_ = c.Close()
 		}
 	})
-	url := startConformance(t, buildConformance(t), "-listen", "pb://127.0.0.1:0")
+	url := startConformance(t, stock.Build(t, "conformance"), "-listen", "pb://127.0.0.1:0")
 	stuck := [][]byte{
 		encoded(t, `[message 1 root never 1 [tuple] [dictionary]]`),
 		encoded(t, `[message 1 root slow 1 [tuple 600000] [dictionary]]`),

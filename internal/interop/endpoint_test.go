@@ -41,7 +41,7 @@ type outfit struct {
 
 func makeOutfit(t *testing.T) outfit {
 	t.Helper()
-	return outfit{buildConformance(t), makeCertificates(t)}
+	return outfit{stock.Build(t, "conformance"), makeCertificates(t)}
 }
 
 // startOurs starts examples/conformance.
@@ -131,14 +131,6 @@ func (e endpoint) dial(t *testing.T, opts ...broker.Option) *broker.Conn {
 	conn, err := broker.Dial(t.Context(), newRuntime(t), e.url, opts...)
 	require.NoError(t, err)
 	return conn
-}
-
-func buildConformance(t *testing.T) string {
-	t.Helper()
-	program := filepath.Join(t.TempDir(), "conformance")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "github.com/perspectivebroker/pb/examples/conformance").CombinedOutput()
-	require.NoError(t, err, string(out))
-	return program
 }
 
 // promisedEnd is the contract's. What the server does about it takes a third of that where peers do not read, so a busy machine has room.

@@ -71,7 +71,7 @@ func TestNobodySuffersFromHostileStreams(t *testing.T) {
 	}
 	require.GreaterOrEqual(t, len(catalogue), 60)
 
-	url := startConformance(t, buildConformance(t), "-listen", "pb://127.0.0.1:0")
+	url := startConformance(t, stock.Build(t, "conformance"), "-listen", "pb://127.0.0.1:0")
 	b := newBystander(t, url)
 	before := b.stats(t)
 	addr := strings.TrimPrefix(url, "pb://")

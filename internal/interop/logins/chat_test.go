@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"net/url"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,15 +13,6 @@ import (
 
 	"github.com/perspectivebroker/pb/internal/stock"
 )
-
-// buildChat makes a program of examples/chat.
-func buildChat(t *testing.T) string {
-	t.Helper()
-	program := filepath.Join(t.TempDir(), "chat")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "github.com/perspectivebroker/pb/examples/chat").CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	return program
-}
 
 // startChat runs our server and returns its address; it must end in good order with the test.
 func startChat(t *testing.T, program string) (addr string) {
@@ -44,7 +34,7 @@ func startChat(t *testing.T, program string) (addr string) {
 
 func TestChat(t *testing.T) {
 	stock.Require(t, stock.Docs)
-	program := buildChat(t)
+	program := stock.Build(t, "chat")
 	say := func(addr, user, password, text string) (string, error) {
 		out, err := exec.CommandContext(t.Context(), program, "client", "-connect", "pb://"+addr,
 			"-user", user, "-password", password, "-group", "#NeedAFourth", "-say", text).CombinedOutput()
