@@ -18,9 +18,10 @@ import (
 // rude is a kind of peer that takes no regard of the others of its server.
 type rude struct {
 	name string
-	// calls is what it writes, again and again until nothing more is taken unless it is for once.
-	calls []byte
-	once  bool
+	// It calls this method of the root, again and again until nothing more is taken unless it is for once.
+	method string
+	args   []any
+	once   bool
 	// reads is how much it reads every ten milliseconds; nothing if zero.
 	reads int
 }
@@ -29,22 +30,17 @@ type rude struct {
 const rudePeers = 4
 
 var rudes = []rude{
-	{name: "reads-nothing", calls: rudeCall("echo", make([]byte, 64<<10))},
-	{name: "reads-slowly", calls: rudeCall("echo", make([]byte, 4<<10)), reads: 64 << 10},
-	{name: "slow-object", calls: rudeCall("never"), reads: 64 << 10},
-	{name: "stalled-collector", calls: rudeCall("pages", []any{[]byte("remote"), int64(1)}), once: true},
+	{name: "reads-nothing", method: "echo", args: []any{make([]byte, 64<<10)}},
+	{name: "reads-slowly", method: "echo", args: []any{make([]byte, 4<<10)}, reads: 64 << 10},
+	{name: "slow-object", method: "never", reads: 64 << 10},
+	{name: "stalled-collector", method: "pages", args: []any{[]any{[]byte("remote"), int64(1)}}, once: true},
 }
 
-// rudeCall is a call of the root's method, in Banana without a profile's words.
-func rudeCall(method string, args ...any) []byte {
-	call := []any{
-		[]byte("message"), int64(1), []byte("root"), []byte(method), int64(1), append([]any{[]byte("tuple")}, args...), []any{[]byte("dictionary")},
-	}
-	b, err := banana.EncodeExpr(banana.ProfilePB, call)
-	if err != nil {
-		panic(err) // What is to be encoded is written above.
-	}
-	return b
+// call is what it writes, in Banana.
+func (k rude) call() ([]byte, error) {
+	return banana.EncodeExpr(banana.ProfilePB, []any{
+		[]byte("message"), int64(1), []byte("root"), []byte(k.method), int64(1), append([]any{[]byte("tuple")}, k.args...), []any{[]byte("dictionary")},
+	})
 }
 
 // backpressure measures what calls of a well-behaved client take while others take no regard, and what they take alone, in turns.
@@ -101,13 +97,17 @@ func beside(ctx context.Context, s systems.System, kind rude, p pace) (rows []re
 
 // attack has peers of a kind at the server until they are told to leave. It returns when each has written a good part of what is taken of it.
 func attack(ctx context.Context, addr string, kind rude) (leave func(), err error) {
+	call, err := kind.call()
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	begun := make(chan error, rudePeers)
 	for range rudePeers {
 		go func() {
 			defer func() { ended <- struct{}{} }()
-			kind.play(ctx, addr, begun)
+			kind.play(ctx, addr, call, begun)
 		}()
 	}
 	for range rudePeers {
@@ -130,7 +130,7 @@ func attack(ctx context.Context, addr string, kind rude) (leave func(), err erro
 const goodPart = 1 << 20
 
 // play is the life of a rude peer. It sends one error or nil to begun.
-func (k rude) play(ctx context.Context, addr string, begun chan<- error) {
+func (k rude) play(ctx context.Context, addr string, call []byte, begun chan<- error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", strings.TrimPrefix(addr, "pb://"))
 	if err != nil {
 		begun <- err
@@ -145,9 +145,9 @@ func (k rude) play(ctx context.Context, addr string, begun chan<- error) {
 	if k.reads > 0 {
 		go k.read(ctx, conn)
 	}
-	many := append(banana.AppendChoice(nil, banana.ProfilePB), k.calls...)
+	many := append(banana.AppendChoice(nil, banana.ProfilePB), call...)
 	written := 0
-	for tell := true; ; many = k.calls {
+	for tell := true; ; many = call {
 		_ = conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
 		n, err := conn.Write(many)
 		written += n
