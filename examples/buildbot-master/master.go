@@ -44,7 +44,7 @@ func (m *master) requestAvatar(ctx context.Context, id cred.AvatarID, mind *flav
 	}
 	w := &attendant{master: m, name: id.Name(), mind: mind}
 	if !m.attach(w.name) {
-		// As a stock master says it: not as a refusal of the login, so that the worker tries again later.
+		// The worker learns of a refusal like any other, the log of the reason. A stock worker tries again later.
 		return nil, nil, flavors.RuntimeError.Errorf("there is a worker %s already", w.name)
 	}
 	if err := w.meet(ctx); err != nil {
