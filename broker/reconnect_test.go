@@ -94,12 +94,3 @@ func TestAReconnectingClientTriesUntilThereIsAServer(t *testing.T) {
 	_, err = client.Conn(t.Context())
 	require.NoError(t, err)
 }
-
-func TestAPeerThatFallsSilentIsFoundOut(t *testing.T) {
-	s := newServer(t, &service{}, broker.WithKeepalive(20*time.Millisecond, 20*time.Millisecond))
-	p := s.peer()
-	p.Want(`[message 1 0 ping 1 [tuple] [dictionary]]`)
-	p.Write(`[error 1 [None]]`) // Whatever it says, it is there.
-	p.Want(`[message 2 0 ping 1 [tuple] [dictionary]]`)
-	p.WantClosed()
-}

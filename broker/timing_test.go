@@ -79,6 +79,21 @@ func TestHandshakeTimeout(t *testing.T) {
 	})
 }
 
+func TestAPeerThatFallsSilentIsFoundOut(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		start := time.Now()
+		p := newServer(t, &service{}, broker.WithKeepalive(5*time.Second, 3*time.Second)).peer()
+		p.Want(`[message 1 0 ping 1 [tuple] [dictionary]]`)
+		require.Equal(t, 5*time.Second, time.Since(start))
+		time.Sleep(2 * time.Second)
+		p.Write(`[error 1 [None]]`) // Whatever it says, it is there.
+		p.Want(`[message 2 0 ping 1 [tuple] [dictionary]]`)
+		require.Equal(t, 12*time.Second, time.Since(start))
+		p.WantClosed()
+		require.Equal(t, 15*time.Second, time.Since(start))
+	})
+}
+
 func TestGraceEndsAfterItsTime(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		p := newServer(t, &service{}, broker.WithLimits(broker.Limits{Grace: 10 * time.Second})).peer()
