@@ -285,6 +285,8 @@ func (b *broker) complete(call *flavors.OutgoingCall, v any, err error) bool {
 	if call == ping {
 		return false
 	}
+	// Before anybody is told: who has his answer may make the next call, and has a place for it.
+	b.c.pending.Add(-1)
 	wanted := call != nil && call.Result.Complete(v, err)
 	switch n := &b.c.counters; {
 	case !wanted:
@@ -292,7 +294,6 @@ func (b *broker) complete(call *flavors.OutgoingCall, v any, err error) bool {
 	case err != nil:
 		n.failedOut.Add(1)
 	}
-	b.c.pending.Add(-1)
 	return wanted
 }
 

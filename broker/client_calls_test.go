@@ -219,6 +219,16 @@ func TestTooManyCallsOut(t *testing.T) {
 	p.Want(`[message 3 root f 1 [tuple] [dictionary]]`)
 }
 
+// Who has his answer has room for the next call, at once: a limit of as many calls as there are callers refuses nobody.
+func TestAnAnsweredCallHasMadeRoomForTheNext(t *testing.T) {
+	here, _ := dialTCP(t, broker.WithLimits(broker.Limits{CallsOut: 1}))
+	for n := range 2000 {
+		sum, err := flavors.Call[int](t.Context(), here.Root(), "add", n, 1)
+		require.NoError(t, err)
+		require.Equal(t, n+1, sum)
+	}
+}
+
 func TestCancelledCallsCountUntilThePeerHasAnsweredThem(t *testing.T) {
 	conn, p := client(t, broker.WithLimits(broker.Limits{CallsOut: 1}))
 	d := conn.Root().CallRemote("f")
