@@ -31,12 +31,13 @@ const (
 )
 
 // TestStockSoak has a stock master give our worker, a process of its own, build after build of steps drawn from a seed. In the middle the master is
-// killed and started again. It takes long, so it is for PB_SOAK=1 only; PB_BUILDS and PB_SEED choose how much and what.
+// killed and started again. A thousand builds take ten minutes, so they are for PB_SOAK=1; PB_BUILDS and PB_SEED choose how much and what.
 func TestStockSoak(t *testing.T) {
-	if os.Getenv("PB_SOAK") == "" {
-		t.Skip("takes long; PB_SOAK=1 runs it, with PB_BUILDS (1000) builds of the seed PB_SEED")
+	stock.Require(t)
+	builds, seed := 2*soakBuilders, os.Getenv("PB_SEED")
+	if os.Getenv("PB_SOAK") != "" {
+		builds = 1000
 	}
-	builds, seed := 1000, os.Getenv("PB_SEED")
 	if n := os.Getenv("PB_BUILDS"); n != "" {
 		var err error
 		builds, err = strconv.Atoi(n)
