@@ -23,10 +23,11 @@ import (
 // exhausted is set in the environment of the process that is to run out of descriptors.
 const exhausted = "PB_TEST_EXHAUSTED"
 
-// TestServerWithFewDescriptors is that process: it serves until its input ends.
+// TestServerWithFewDescriptors is that process: it serves until its input ends. Among the other tests there is nothing to do for it;
+// TestDescriptorsRunOut has it fail for what goes wrong here.
 func TestServerWithFewDescriptors(t *testing.T) {
 	if os.Getenv(exhausted) == "" {
-		t.Skip("a process that TestDescriptorsRunOut starts")
+		return
 	}
 	var limit syscall.Rlimit
 	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
