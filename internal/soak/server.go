@@ -149,6 +149,21 @@ func (s *server) settle() {
 		patience, now.Connections, now.In-now.Out, now.In, now.Came-now.Left, now.Came, now.Actors-s.idle, s.held())
 }
 
+// names is how many actors a registry must have seen before hardly any name falls to a map without memory.
+const names = 300_000
+
+// age brings the registry of the actor system to the size that it reaches in hours. It consists of 32,768 maps, each of which gets its memory
+// when the first name falls to it and keeps it: some ten megabytes that come once and would hide, or look like, what is lost.
+func (s *server) age() {
+	registry := s.rt.System().ProcessRegistry.LocalPIDs
+	for i := range names {
+		name := fmt.Sprintf("aged$%x", i)
+		bucket := registry.GetBucket(name)
+		bucket.Set(name, nil)
+		bucket.Remove(name)
+	}
+}
+
 // held is how much the runtime's own books have under way: references and copies in both directions, calls, bytes.
 func (s *server) held() int {
 	b := broker.StatsOf(s.rt)
@@ -176,6 +191,7 @@ func runServer(seed uint64, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	s.age()
 	fmt.Fprintln(out, sock.Addr())
 	finish := make(chan struct{})
 	go func() {
