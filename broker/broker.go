@@ -157,10 +157,16 @@ func (b *broker) start(ctx protoactor.Context) {
 	}
 	b.deadline = b.after(c.limits.Handshake, handshakeOver{})
 	writing := actor.NewMailbox()
-	encoderProps := c.rt.Props(func() protoactor.Actor { return &encoder{c: c} },
+	encoderProps := c.rt.Props(func() protoactor.Actor { return &encoder{c: c, mailbox: writing} },
 		protoactor.WithMailbox(func() protoactor.Mailbox { return writing }))
 	c.encoder = ctx.SpawnPrefix(encoderProps, "encoder")
-	c.out.start(func(from *actor.Mailbox) { writing.PostFrom(from, flush{}) })
+	c.out.start(func(from *actor.Mailbox) {
+		if c.prompt != nil && !c.busy() {
+			writing.Lend(flushNow{})
+		} else {
+			writing.PostFrom(from, flush{})
+		}
+	})
 	if !c.client {
 		b.append(appendOffer)
 	}

@@ -2,13 +2,16 @@ package broker_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -56,4 +59,53 @@ func TestTwoPeersThatAnswerMoreThanMayWaitDoNotDeadlock(t *testing.T) {
 		}
 	}
 	wg.Wait()
+}
+
+// A call by itself is written on its caller's goroutine, as much of it as the socket takes. The peer reads nothing until all have been
+// made: whoever waited for it would wait for ever.
+func TestACallIsNotHeldUpByAPeerThatDoesNotRead(t *testing.T) {
+	const calls, size = 40, 600 << 10
+	makeCall := map[int]func(*flavors.RemoteReference, []byte) error{
+		0: func(r *flavors.RemoteReference, b []byte) error { return r.CallRemoteNoAnswer("note", b) },
+		1: func(r *flavors.RemoteReference, b []byte) error {
+			_, err, _ := r.CallRemote("note", b).Result()
+			return err
+		},
+	}
+	for wants, makeCall := range makeCall {
+		t.Run(fmt.Sprintf("answer wanted %d", wants), func(t *testing.T) {
+			rt := newRuntime(t)
+			listener := wire.Listen(t)
+			accepted := make(chan *wire.Peer, 1)
+			go func() {
+				p := wire.Accept(t, listener)
+				p.Host()
+				accepted <- p
+			}()
+			conn, err := broker.Dial(t.Context(), rt, "pb://"+listener.Addr().String(), broker.WithLimits(broker.Limits{HighWater: 2 * calls * size}))
+			require.NoError(t, err)
+			peer := <-accepted
+			payload := make([]byte, size)
+			for i := range calls {
+				payload[0] = byte(i)
+				require.NoError(t, makeCall(conn.Root(), payload))
+			}
+			for i := range calls {
+				payload[0] = byte(i)
+				peer.WantBytes(noteOf(i+1, wants, payload))
+			}
+		})
+	}
+}
+
+// noteOf is [message id "root" "note" wants [tuple args…] [dictionary]].
+func noteOf(id, wants int, args ...[]byte) []byte {
+	const pb = banana.ProfilePB
+	b := banana.AppendInt(banana.AppendSymbol(banana.AppendList(nil, 7), pb, banana.SymMessage), int64(id))
+	b = banana.AppendInt(banana.AppendString(banana.AppendString(b, pb, "root"), pb, "note"), int64(wants))
+	b = banana.AppendSymbol(banana.AppendList(b, 1+len(args)), pb, banana.SymTuple)
+	for _, arg := range args {
+		b = banana.AppendBytes(b, pb, arg)
+	}
+	return banana.AppendSymbol(banana.AppendList(b, 1), pb, banana.SymDictionary)
 }

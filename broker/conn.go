@@ -20,7 +20,8 @@ type Conn struct {
 	// Immutable once the broker has been spawned.
 	rt      *actor.Runtime
 	sock    net.Conn
-	client  bool // we connected, the peer accepted
+	prompt  promptSocket // the same socket, if it can be tried; otherwise nil
+	client  bool         // we connected, the peer accepted
 	peer    string
 	limits  Limits
 	options *options

@@ -78,7 +78,7 @@ func (d *decoder) read() error {
 	talking := false // the profile has been agreed on
 
 	buf := takeBuffer(readBuffer)[:readBuffer]
-	held := held{c: c}
+	held := newHeld(c)
 	defer func() {
 		giveBuffer(buf)
 		held.release()

@@ -7,19 +7,26 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/perspectivebroker/pb/actor"
+
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
 // encoder is the codec actor on the writing side: it writes what has gathered in the outbox in one go.
 type encoder struct {
 	c          *Conn
-	deadlineAt time.Time // when the write deadline in force was set
+	mailbox    *actor.Mailbox // its own
+	deadlineAt time.Time      // when the write deadline in force was set
+	buf, rest  []byte         // what was taken from the outbox, and what of it is still to be written
 }
 
 // Messages to the encoder and back to the broker.
 type (
 	// flush asks for a write. It is sent with the first bytes that enter an empty outbox; when it arrives, others have joined them.
 	flush struct{}
+	// flushNow is a flush that must not wait. It may be lent to the encoder: where no more than one call is under way, nobody else's bytes
+	// could join those that there are, and a socket that can be tried takes them nearly always.
+	flushNow struct{}
 	// flushAndReport asks for a write of all that waits, and for a word when it is done.
 	flushAndReport struct{}
 	// flushed is that word; half says that the peer has been told that nothing more will come.
@@ -37,6 +44,8 @@ func (e *encoder) Receive(ctx protoactor.Context) {
 			runtime.Gosched()
 		}
 		e.write(ctx)
+	case flushNow:
+		e.writeNow(ctx)
 	case flushAndReport:
 		if e.write(ctx) {
 			ctx.Send(ctx.Parent(), flushed{half: e.c.closeWrite()})
@@ -46,25 +55,76 @@ func (e *encoder) Receive(ctx protoactor.Context) {
 
 // write writes what waits. Writing blocks this actor, which is what it is for.
 func (e *encoder) write(ctx protoactor.Context) bool {
-	c := e.c
-	buf := c.out.take()
-	defer c.out.written(buf)
-	for rest := buf; len(rest) > 0; {
-		piece := rest[:min(len(rest), stallPiece)]
+	if len(e.rest) > 0 && !e.writeTaken(ctx) {
+		return false
+	}
+	e.take()
+	return e.writeTaken(ctx)
+}
+
+func (e *encoder) writeTaken(ctx protoactor.Context) bool {
+	for len(e.rest) > 0 {
 		e.armDeadline()
-		n, err := c.sock.Write(piece)
-		c.bytesOut.Add(int64(n))
-		c.out.progress(n)
+		n, err := e.c.sock.Write(e.piece())
 		if n > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
 			e.deadlineAt, err = time.Time{}, nil // The peer is slow, but it reads.
 		}
-		if err != nil {
-			ctx.Send(ctx.Parent(), writeFailed{fmt.Errorf("broker: writing: %w", err)})
+		if !e.wrote(ctx, n, err) {
 			return false
 		}
-		rest = rest[n:]
 	}
+	e.done()
 	return true
+}
+
+// writeNow writes what the socket takes at once, since this turn may be on the goroutine of somebody who must not wait. The rest is
+// left to a turn of its own.
+func (e *encoder) writeNow(ctx protoactor.Context) {
+	if len(e.rest) == 0 {
+		e.take()
+	}
+	for len(e.rest) > 0 {
+		e.armDeadline()
+		piece := e.piece()
+		n, err := e.c.prompt.writeNow(piece)
+		if !e.wrote(ctx, n, err) {
+			return
+		}
+		if n < len(piece) {
+			e.mailbox.PostUserMessage(flush{})
+			return
+		}
+	}
+	e.done()
+}
+
+// take takes what waits; what was taken before has been written.
+func (e *encoder) take() {
+	e.buf = e.c.out.take()
+	e.rest = e.buf
+}
+
+// piece is what is written next, see stallPiece.
+func (e *encoder) piece() []byte { return e.rest[:min(len(e.rest), stallPiece)] }
+
+// wrote notes what became of a piece, and reports whether more can be written.
+func (e *encoder) wrote(ctx protoactor.Context, n int, err error) bool {
+	e.c.bytesOut.Add(int64(n))
+	if e.rest = e.rest[n:]; len(e.rest) > 0 {
+		e.c.out.progress(n)
+	}
+	if err == nil {
+		return true
+	}
+	e.done()
+	ctx.Send(ctx.Parent(), writeFailed{fmt.Errorf("broker: writing: %w", err)})
+	return false
+}
+
+// done gives the buffer back.
+func (e *encoder) done() {
+	e.c.out.written(e.buf)
+	e.buf, e.rest = nil, nil
 }
 
 // stallPiece is how much is written under one deadline: a peer that takes this much within Limits.Stall is making progress. Of a plain

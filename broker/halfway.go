@@ -15,9 +15,18 @@ const roomTime = 20 * time.Millisecond
 
 // held is what a connection's read buffer counts for in the runtime's total. It belongs to the goroutine that reads.
 type held struct {
-	c     *Conn
-	bytes int
-	timed bool // the socket has a deadline
+	c       *Conn
+	polling *polling // nil where the socket cannot be tried
+	bytes   int
+	timed   bool // the socket has a deadline
+}
+
+func newHeld(c *Conn) held {
+	h := held{c: c}
+	if c.prompt != nil {
+		h.polling = newPolling(c)
+	}
+	return h
 }
 
 // resize counts a buffer of size bytes from now on, and reports whether there is room for it.
@@ -74,7 +83,7 @@ func (h *held) read(buf []byte, end int) ([]byte, int, error) {
 		_ = h.c.sock.SetReadDeadline(time.Time{})
 		_ = h.c.hurryUp()
 	}
-	n, err := h.c.sock.Read(buf[end:])
+	n, err := h.once(buf[end:])
 	if n > 0 || !h.timed || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return buf, n, err
 	}
@@ -87,6 +96,13 @@ func (h *held) read(buf []byte, end int) ([]byte, int, error) {
 	giveBuffer(buf)
 	h.resize(cap(smaller))
 	return smaller[:cap(smaller)], 0, nil
+}
+
+func (h *held) once(b []byte) (int, error) {
+	if h.polling == nil {
+		return h.c.sock.Read(b)
+	}
+	return h.polling.read(h.c.prompt, b)
 }
 
 // makeRoom moves what has not been decoded to the front, and gives it a larger buffer when it fills this one. Buffers grow with what

@@ -28,15 +28,6 @@ func (*goodbye) RemoteBye(inv *flavors.Invocation) {
 
 const farewell = 600_000
 
-// note is [message 3 "root" "note" 0 [tuple] [dictionary]].
-func note() []byte {
-	const pb = banana.ProfilePB
-	b := banana.AppendInt(banana.AppendSymbol(banana.AppendList(nil, 7), pb, banana.SymMessage), 3)
-	b = banana.AppendInt(banana.AppendString(banana.AppendString(b, pb, "root"), pb, "note"), 0)
-	b = banana.AppendSymbol(banana.AppendList(b, 1), pb, banana.SymTuple)
-	return banana.AppendSymbol(banana.AppendList(b, 1), pb, banana.SymDictionary)
-}
-
 // TestTheLastAnswerIsNotLost: a server that closes while its client still writes must not have the kernel throw away what it has still to
 // deliver. The client's window is small, so that most of the answer waits at the server when that closes.
 func TestTheLastAnswerIsNotLost(t *testing.T) {
@@ -60,7 +51,7 @@ func TestTheLastAnswerIsNotLost(t *testing.T) {
 		stop, stopped := make(chan struct{}), make(chan struct{})
 		go func() { // The client goes on writing until it has read everything.
 			defer close(stopped)
-			more := bytes.Repeat(note(), 100)
+			more := bytes.Repeat(noteOf(3, 0), 100)
 			for {
 				select {
 				case <-stop:

@@ -1,0 +1,135 @@
+package broker
+
+import (
+	"bytes"
+	"crypto/tls"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// pair connects two sockets.
+func pair(t *testing.T, network, address string) (here, there net.Conn) {
+	t.Helper()
+	ln, err := net.Listen(network, address)
+	require.NoError(t, err)
+	defer ln.Close()
+	here, err = net.Dial(network, ln.Addr().String())
+	require.NoError(t, err)
+	there, err = ln.Accept()
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_ = here.Close()
+		_ = there.Close()
+	})
+	return here, there
+}
+
+func TestPromptSocketWritesWhatIsTaken(t *testing.T) {
+	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": filepath.Join(t.TempDir(), "s")} {
+		t.Run(network, func(t *testing.T) {
+			here, there := pair(t, network, address)
+			prompt := promptOf(here)
+			require.NotNil(t, prompt)
+			all := make([]byte, 64<<20)
+			for i := range all {
+				all[i] = byte(i % 251)
+			}
+			written := 0
+			for {
+				n, err := prompt.writeNow(all[written:])
+				require.NoError(t, err)
+				if n == 0 {
+					break // Nobody reads, and nobody has waited.
+				}
+				written += n
+			}
+			require.Less(t, written, len(all))
+
+			got := make(chan []byte, 1)
+			go func() {
+				b, _ := io.ReadAll(there)
+				got <- b
+			}()
+			n, err := here.Write(all[written:])
+			require.NoError(t, err)
+			assert.Equal(t, len(all), written+n)
+			require.NoError(t, here.Close())
+			assert.True(t, bytes.Equal(all, <-got))
+			_, err = prompt.writeNow(all)
+			assert.ErrorIs(t, err, net.ErrClosed)
+		})
+	}
+}
+
+func TestPromptSocketReads(t *testing.T) {
+	here, there := pair(t, "tcp", "127.0.0.1:0")
+	prompt := promptOf(here)
+	buf := make([]byte, 10)
+
+	looked := 0
+	n, err := prompt.read(buf, func() bool {
+		looked++
+		if looked == 3 {
+			_, err := there.Write([]byte("abc"))
+			assert.NoError(t, err)
+		}
+		return true
+	})
+	require.NoError(t, err)
+	assert.Equal(t, "abc", string(buf[:n]))
+	assert.GreaterOrEqual(t, looked, 3)
+
+	// It sleeps where it may not look again, and is woken.
+	n, err = prompt.read(buf, func() bool {
+		go func() { _, _ = there.Write([]byte("de")) }()
+		return false
+	})
+	require.NoError(t, err)
+	assert.Equal(t, "de", string(buf[:n]))
+
+	require.NoError(t, here.SetReadDeadline(time.Unix(1, 0)))
+	_, err = prompt.read(buf, nil)
+	assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	require.NoError(t, here.SetReadDeadline(time.Time{}))
+
+	_, err = there.Write([]byte("f"))
+	require.NoError(t, err)
+	require.NoError(t, there.Close())
+	n, err = prompt.read(buf, nil)
+	require.NoError(t, err)
+	assert.Equal(t, "f", string(buf[:n]))
+	_, err = prompt.read(buf, nil)
+	assert.ErrorIs(t, err, io.EOF)
+	require.NoError(t, here.Close())
+	_, err = prompt.read(buf, nil)
+	assert.ErrorIs(t, err, net.ErrClosed)
+}
+
+func TestPromptSocketOfAResetConnection(t *testing.T) {
+	here, there := pair(t, "tcp", "127.0.0.1:0")
+	prompt := promptOf(here)
+	require.NoError(t, there.(*net.TCPConn).SetLinger(0))
+	require.NoError(t, there.Close())
+	_, err := prompt.read(make([]byte, 1), nil)
+	assert.ErrorContains(t, err, "read: connection reset")
+	_, err = prompt.writeNow([]byte("x"))
+	assert.ErrorContains(t, err, "write: broken pipe")
+}
+
+// What stands before a socket is not passed by: its Write may count, delay or encrypt.
+func TestPromptSocketIsTheSocketItself(t *testing.T) {
+	here, _ := pair(t, "tcp", "127.0.0.1:0")
+	assert.Nil(t, promptOf(struct{ *net.TCPConn }{here.(*net.TCPConn)}))
+	assert.Nil(t, promptOf(tls.Client(here, &tls.Config{InsecureSkipVerify: true}))) //nolint:gosec // nothing is said
+	a, b := net.Pipe()
+	assert.Nil(t, promptOf(a))
+	_ = a.Close()
+	_ = b.Close()
+}
