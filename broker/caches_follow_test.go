@@ -162,6 +162,10 @@ func TestDroppedAndTakenAgainWhileItChanges(t *testing.T) {
 			case <-done:
 				return
 			default:
+				// No faster than the slowest reads: an update that has no room ends its connection.
+				for _, conn := range s.ln.Conns() {
+					_ = conn.WaitWritable(t.Context())
+				}
 				_ = await(t, root.tally.next())
 			}
 		}
