@@ -42,6 +42,14 @@ func takeBuffer(n int) []byte {
 	return make([]byte, 0, n)
 }
 
+// bufferOf gives an empty buffer for n bytes, a pooled one only if it is of exactly that size.
+func bufferOf(n int) []byte {
+	if pooledSize(n) == n {
+		return takeBuffer(n)
+	}
+	return make([]byte, 0, n)
+}
+
 // giveBuffer takes a buffer back; the caller has no more use for it. Giants are left to the collector.
 func giveBuffer(b []byte) {
 	if cap(b) > 2*bufferSizes[len(bufferSizes)-1] {

@@ -54,6 +54,7 @@ type commandReader struct {
 	again   banana.Reader // r at the first value
 	emptyKw bool          // empty dictionaries may come in
 	names   map[string]string
+	kept    bool // a value of the last frame is a part of that
 }
 
 // What a commandReader remembers of names. The peer chooses them, so there are not many, and none is long.
@@ -87,6 +88,7 @@ func (c *commandReader) name(t banana.Token) string {
 // connection; what is wrong within the values of a call or an answer is noted in cmd.err and ends only that.
 func (c *commandReader) read(frame []byte, p banana.Profile, cmd *command) error {
 	c.r.Reset(frame, p)
+	c.kept = false
 	head, err := c.r.Next()
 	if err != nil {
 		return err
@@ -124,6 +126,18 @@ func (c *commandReader) read(frame []byte, p banana.Profile, cmd *command) error
 		c.answer(cmd)
 	}
 	return nil
+}
+
+// mayKeep says from which length on a byte string of the next frame may remain where it is, and takes the frame along; 0 stands for never.
+func (c *commandReader) mayKeep(from int) { c.d.AliasFrom = from }
+
+// forget lets go of the last frame, and reports whether one of its values is a part of it.
+func (c *commandReader) forget() (kept bool) {
+	if c.kept {
+		c.r.Reset(nil, 0)
+		c.again.Reset(nil, 0)
+	}
+	return c.kept
 }
 
 func (c *commandReader) readOther(word string, n int, cmd *command) error {
@@ -206,6 +220,7 @@ func (c *commandReader) answer(cmd *command) {
 
 // decoded takes from the decoder what is left to be done about values.
 func (c *commandReader) decoded(cmd *command, values int) {
+	c.kept = c.d.Aliased()
 	if cmd.err == nil {
 		cmd.unbound = c.d.Unbound()
 		return

@@ -133,6 +133,7 @@ func (d *decoder) read() error {
 				out = batches.Get().(*batch)
 			}
 			out.commands = append(out.commands, command{})
+			commands.mayKeep(keepFrom(size, cap(buf)))
 			if err := commands.read(frame, c.profile, &out.commands[len(out.commands)-1]); err != nil {
 				out.commands = out.commands[:len(out.commands)-1]
 				flush()
@@ -142,12 +143,15 @@ func (d *decoder) read() error {
 			if len(out.commands) == batchFrames {
 				flush()
 			}
+			if commands.forget() {
+				buf, start, end = held.another(buf, start, end)
+			}
 		}
 		flush()
 		if err != nil {
 			return readError(err, end > start)
 		}
-		if buf, start, end, err = held.makeRoom(buf, start, end); err != nil {
+		if buf, start, end, err = held.makeRoom(buf, start, end, scanner.Need()); err != nil {
 			return err
 		}
 	}

@@ -105,9 +105,48 @@ func (h *held) once(b []byte) (int, error) {
 	return h.polling.read(h.c.prompt, b)
 }
 
-// makeRoom moves what has not been decoded to the front, and gives it a larger buffer when it fills this one. Buffers grow with what
-// was received, never with what a peer declared. With nothing left to decode, a large one is given back.
-func (h *held) makeRoom(buf []byte, start, end int) ([]byte, int, int, error) {
+// largestGrowth is how much larger than what was received a buffer may be. Buffers grow with what was received; what a peer declares only
+// keeps them from growing beyond it.
+const largestGrowth = 16
+
+// tailRoom is room for what comes behind a long string that is the last thing in a message: the keywords of a call.
+const tailRoom = 64
+
+// keepFrom is from which length on a byte string remains where it is, in a frame of that size and a buffer of that capacity, rather than
+// being copied: where it is nearly all that the buffer holds. The buffer then belongs to the value.
+func keepFrom(frame, buffer int) int {
+	if frame < bufferSizes[1] || buffer-frame > frame/8 {
+		return 0
+	}
+	return frame - frame/8
+}
+
+// another gives what has not been decoded a buffer of its own: this one has been given away.
+func (h *held) another(buf []byte, start, end int) ([]byte, int, int) {
+	fresh := append(takeBuffer(max(end-start, readBuffer)), buf[start:end]...)
+	h.resize(cap(fresh))
+	return fresh[:cap(fresh)], 0, len(fresh)
+}
+
+// grownSize is how large the buffer is to be for a message of which that much has been received, and that has at least need bytes. The
+// pooled sizes are far apart, so that little is moved; beyond them each is twice the one before. A message that is known to be much longer
+// gets what it needs at once, and then it can be given away with the string in it.
+func grownSize(received, need int) int {
+	if need >= 2*received && need <= largestGrowth*received && need > bufferSizes[1] {
+		if need <= share {
+			return min(need+tailRoom, share) // which a connection has in any case
+		}
+		return need + tailRoom
+	}
+	if size := pooledSize(received + 1); size > 0 {
+		return size
+	}
+	return 2 * received
+}
+
+// makeRoom moves what has not been decoded, a message of at least need bytes, to the front, and gives it a larger buffer when it fills
+// this one. With nothing left to decode, a large one is given back.
+func (h *held) makeRoom(buf []byte, start, end, need int) ([]byte, int, int, error) {
 	left := end - start
 	switch {
 	case left == 0 && len(buf) > readBuffer:
@@ -115,15 +154,11 @@ func (h *held) makeRoom(buf []byte, start, end int) ([]byte, int, int, error) {
 		buf = takeBuffer(readBuffer)
 		h.resize(cap(buf))
 	case left == len(buf):
-		// The pooled sizes are far apart, so that little is moved; beyond them each is twice the one before.
-		size := pooledSize(left + 1)
-		if size == 0 {
-			size = 2 * left
-		}
+		size := grownSize(left, need)
 		if err := h.wait(size); err != nil {
 			return buf, start, end, err
 		}
-		bigger := append(takeBuffer(size), buf...)
+		bigger := append(bufferOf(size), buf...)
 		giveBuffer(buf)
 		buf = bigger
 	default:

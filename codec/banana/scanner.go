@@ -93,6 +93,10 @@ func (s *Scanner) Next(buf []byte) (int, error) {
 	return n, nil
 }
 
+// Need returns the least length that the expression at hand can have, as far as it is known. It is of use when Next has returned
+// 0: in the middle of a string that is where the string ends, and more if more elements must follow.
+func (s *Scanner) Need() int { return s.cur + s.owed }
+
 // element counts an element whose header and type byte have been seen and whose
 // body, if it has one, starts at end. It opens lists and closes them, and moves
 // on to the end of the body. On failure it sets err and returns false.

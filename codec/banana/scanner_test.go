@@ -291,3 +291,15 @@ func TestScanningDoesNotAllocate(t *testing.T) {
 		}
 	}))
 }
+
+func TestScannerKnowsWhatIsNeeded(t *testing.T) {
+	frame := []byte("\x03\x80\x05\x82hello\x02\x80\x01\x81\x02\x81\x03\x81")
+	for cut, want := range map[int]int{0: 1, 1: 2, 2: 5, 3: 6, 4: 11, 8: 11, 9: 11, 10: 12, 11: 14, 12: 15, 16: 17} {
+		var s Scanner
+		n, err := s.Next(frame[:cut])
+		require.NoError(t, err)
+		require.Zero(t, n)
+		assert.Equal(t, want, s.Need(), "after %d bytes", cut)
+		assert.LessOrEqual(t, s.Need(), len(frame))
+	}
+}

@@ -252,7 +252,7 @@ func TestDecodeTuple(t *testing.T) {
 	assert.ErrorContains(t, d.DecodeTuple(&r, &v), `type "tuple" is not allowed`)
 }
 
-// What is decoded does not change when the frame's memory is used again, unless Alias says so.
+// What is decoded does not change when the frame's memory is used again, unless AliasFrom says so.
 func TestValuesDoNotAliasTheFrame(t *testing.T) {
 	frame := bin(t, x("list", []byte("abc"), str("def"), str("a string that is longer than those which are remembered"), x("local", "name")))
 	var d Decoder
@@ -262,13 +262,24 @@ func TestValuesDoNotAliasTheFrame(t *testing.T) {
 	list := v.([]any)
 	assert.Equal(t, []any{[]byte("abc"), "def", "a string that is longer than those which are remembered"}, list[:3])
 	assert.Equal(t, "name", string(d.Unbound()[0].Name))
-	frame = bin(t, []byte("abc"))
-	d.Alias = true
-	v, err = decodeAll(&d, frame, banana.ProfilePB)
-	require.NoError(t, err)
-	copy(frame[2:], "xyz")
-	assert.Equal(t, "xyz", fmt.Sprintf("%s", v))
-	assert.Equal(t, 3, cap(v.([]byte)), "appending must not write into the frame")
+	frame = bin(t, x("list", []byte("abc"), []byte("ab")))
+	for from, want := range map[int]string{1: "[[120 121 122] [120 121]]", 3: "[[120 121 122] [97 98]]", 4: "[[97 98 99] [97 98]]"} {
+		copy(frame[bytes.IndexByte(frame, 0x82)+1:], "abc")
+		copy(frame[len(frame)-2:], "ab")
+		d.Reset()
+		d.AliasFrom = from
+		v, err = decodeAll(&d, frame, banana.ProfilePB)
+		require.NoError(t, err)
+		assert.Equal(t, from < 4, d.Aliased())
+		copy(frame[bytes.IndexByte(frame, 0x82)+1:], "xyz")
+		copy(frame[len(frame)-2:], "xy")
+		assert.Equal(t, want, fmt.Sprint(v))
+		if from == 1 {
+			assert.Equal(t, 3, cap(v.([]any)[0].([]byte)), "appending must not write into the frame")
+		}
+	}
+	d.Reset()
+	assert.False(t, d.Aliased())
 }
 
 // Long lists have their numbers in slabs. They are values like any other.

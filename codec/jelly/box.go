@@ -22,7 +22,8 @@ func (d *Decoder) boxBytes(b []byte) any {
 	switch {
 	case len(b) == 0:
 		return emptyBytes
-	case d.Alias:
+	case d.AliasFrom > 0 && len(b) >= d.AliasFrom:
+		d.aliased = true
 		return b
 	}
 	return bytes.Clone(b)

@@ -21,9 +21,9 @@ type Decoder struct {
 	// Limits has the depth of lists that is accepted in a frame, the message's own list
 	// included. Its other fields are a Scanner's affair.
 	Limits banana.Limits
-	// Alias makes []byte values parts of the frame in the place of copies. Then
-	// they keep the whole frame alive, and it must not be written to again.
-	Alias bool
+	// AliasFrom is from which length on []byte values are parts of the frame in the place of copies; 0
+	// stands for never. Such a value keeps the whole frame alive, which must not be written to again: see Aliased.
+	AliasFrom int
 	// PersistentLoad finds the object for [persistent id]. id is an int64, a
 	// *big.Int, a float64 or []byte. Without it there will be a Persistent.
 	PersistentLoad func(id any) (any, error)
@@ -34,6 +34,7 @@ type Decoder struct {
 	depth     int // how many more lists may be opened
 	unbound   []*Unbound
 	instances bool
+	aliased   bool
 	refs      references
 	slab      slab // for the numbers of a long list or a dictionary
 
@@ -48,8 +49,11 @@ type Decoder struct {
 // Reset forgets the Unbounds of the frame before.
 func (d *Decoder) Reset() {
 	d.unbound = nil // They have been handed out, so the slice is not used again.
-	d.instances = false
+	d.instances, d.aliased = false, false
 }
+
+// Aliased reports whether anything that was decoded since Reset is a part of its frame.
+func (d *Decoder) Aliased() bool { return d.aliased }
 
 // Unbound returns what has to be bound in all that was decoded since Reset, also by a
 // Decode that failed. References stand in the order of the wire; an instance comes

@@ -39,7 +39,7 @@ func TestValuesComeBack(t *testing.T) {
 		v, err := decodeAll(&d, sent, banana.ProfilePB)
 		require.NoError(rt, err)
 		require.Equal(rt, format(t, sent, banana.ProfilePB), format(t, encodeOne(t, v, banana.ProfilePB), banana.ProfilePB))
-		fresh := Decoder{Taster: trusting(), Alias: true}
+		fresh := Decoder{Taster: trusting(), AliasFrom: 1}
 		v, err = decodeAll(&fresh, sent, banana.ProfilePB)
 		require.NoError(rt, err)
 		require.Equal(rt, sent, encodeOne(t, v, banana.ProfilePB))
