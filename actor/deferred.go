@@ -54,6 +54,15 @@ func NewDeferred(rt *Runtime) *Deferred { return &Deferred{rt: rt} }
 // something larger, such as a call. Cancel tells owner, which may be nil.
 func (d *Deferred) Init(rt *Runtime, owner Canceller) { d.rt, d.cancel = rt, owner }
 
+// Reset makes d, which has its result, as new, to be used again by who has it alone: nobody else may know it any more but for whoever
+// completed it, and for him Reset waits.
+func (d *Deferred) Reset() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.rt, d.state, d.value, d.err = nil, pending, nil, nil
+	d.first, d.last, d.done, d.cancel, d.follows = nil, nil, nil, nil, nil
+}
+
 // Succeeded returns a Deferred that has a value already.
 func Succeeded(value any) *Deferred {
 	d := new(Deferred)

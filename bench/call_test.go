@@ -27,7 +27,7 @@ type typed struct{ flavors.Referenceable }
 
 // PublishMethods implements flavors.Publisher.
 func (*typed) PublishMethods(flavors.Prefix) flavors.MethodSet {
-	return flavors.Methods(flavors.Func2("add", func(_ *typed, _ *flavors.Invocation, a, b int) (int, error) {
+	return flavors.Methods(flavors.Method2("add", func(_ *typed, a, b int) (int, error) {
 		return a + b, nil
 	}))
 }
@@ -74,7 +74,7 @@ var ways = []struct {
 		return err
 	}},
 	{"typed", func() any { return &typed{} }, func(ctx context.Context, ref *flavors.RemoteReference) error {
-		_, err := ref.CallRemote("add", 1, 2).Await(ctx)
+		_, err := flavors.Call[int](ctx, ref, "add", 1, 2)
 		return err
 	}},
 }

@@ -241,7 +241,8 @@ func TestHighWaterAtItsBorder(t *testing.T) {
 	require.False(t, done)
 	broken, _ := waiting(t, n-1)
 	require.ErrorIs(t, errorOf(broken.Root().CallRemote("g")), broker.ErrBackedUp)
-	require.Equal(t, map[broker.Reason]uint64{broker.RefusedHighWater: 1}, broken.Stats().Refusals)
+	require.ErrorIs(t, broken.Root().CallRemoteNoAnswer("g"), broker.ErrBackedUp)
+	require.Equal(t, map[broker.Reason]uint64{broker.RefusedHighWater: 2}, broken.Stats().Refusals)
 }
 
 func TestTimesAtTheirBorders(t *testing.T) {

@@ -243,7 +243,7 @@ func (b *broker) refuse(message any, cause error) {
 			b.c.pending.Add(-1)
 		}
 		b.c.counters.failedOut.Add(1)
-		failCall(m, cause)
+		_ = failCall(m, cause)
 	case *stated:
 		m.abandon()
 	case *unjellied:

@@ -169,14 +169,13 @@ func (c *Conn) WaitSent(ctx context.Context) error {
 }
 
 // SendCall implements flavors.Conn.
-func (c *Conn) SendCall(call *flavors.OutgoingCall) {
+func (c *Conn) SendCall(call *flavors.OutgoingCall) error {
 	size, limit := sizeOf(call), c.limits.HighWater
 	if call.Observer != nil {
 		limit = c.limits.PauseWater
 	}
 	if c.out.reserve(size, limit) {
-		c.sendReserved(call, size)
-		return
+		return c.sendReserved(call, size)
 	}
 	if call.Observer != nil {
 		// An update that is left out would leave the copy wrong for good.
@@ -184,21 +183,20 @@ func (c *Conn) SendCall(call *flavors.OutgoingCall) {
 	} else {
 		c.refused(RefusedHighWater)
 	}
-	failCall(call, ErrBackedUp)
+	return failCall(call, ErrBackedUp)
 }
 
 // SendCallSoon implements flavors.Conn.
-func (c *Conn) SendCallSoon(ctx context.Context, call *flavors.OutgoingCall) {
+func (c *Conn) SendCallSoon(ctx context.Context, call *flavors.OutgoingCall) error {
 	size := sizeOf(call)
 	if err := c.out.reserveSoon(ctx, size, c.limits.HighWater); err != nil {
-		failCall(call, err)
-		return
+		return failCall(call, err)
 	}
-	c.sendReserved(call, size)
+	return c.sendReserved(call, size)
 }
 
 // sendReserved hands a call to the broker that has its place among what waits to be written.
-func (c *Conn) sendReserved(call *flavors.OutgoingCall, size int) {
+func (c *Conn) sendReserved(call *flavors.OutgoingCall, size int) error {
 	err := context.Cause(c.ctx)
 	switch {
 	case err != nil:
@@ -210,25 +208,26 @@ func (c *Conn) sendReserved(call *flavors.OutgoingCall, size int) {
 	}
 	if err != nil {
 		c.out.hold(-size)
-		failCall(call, err)
-		return
+		return failCall(call, err)
 	}
 	c.counters.madeOut.Add(1)
 	c.queued.Add(1)
 	if call.Fragment != nil && call.Fragment.Holes() == 0 {
 		// The broker only has to copy it out: nothing that the caller's locks could be in the way of.
 		c.mailbox.Lend(call)
-		return
+	} else {
+		c.post(call)
 	}
-	c.post(call)
+	return nil
 }
 
-// failCall ends a call that never got a number.
-func failCall(call *flavors.OutgoingCall, err error) {
+// failCall ends a call that never got a number, and returns why.
+func failCall(call *flavors.OutgoingCall, err error) error {
 	call.Fragment.Free()
 	if call.Result != nil {
 		call.Result.Complete(nil, err)
 	}
+	return err
 }
 
 // CancelCall implements flavors.Conn.
@@ -236,19 +235,19 @@ func (c *Conn) CancelCall(call *flavors.OutgoingCall) { c.post(cancelCall{call})
 
 // SendAnswer implements flavors.Conn. An answer without stamps goes straight to the encoder, but only while nothing that was handed to the
 // broker earlier is still on its way there: a peer sees the updates and decrefs that a method caused before the method's answer.
-func (c *Conn) SendAnswer(from *actor.Mailbox, inv *flavors.Invocation, fragment *jelly.Fragment, isError bool) {
+func (c *Conn) SendAnswer(from *actor.Mailbox, inv *flavors.Invocation, fragment *jelly.Fragment, isError bool) (done bool) {
 	if !isError && c.out.waiting() > dropWaters*c.limits.PauseWater {
 		fragment.Free()
 		c.refused(RefusedPauseWater)
 		inv.SendUnsendable(Busy.Errorf("the answer was dropped, because %d bytes of others have not been read", c.out.waiting()))
-		return
+		return false
 	}
 	if isError {
 		c.counters.failedIn.Add(1)
 	}
 	if fragment.Holes() > 0 || c.queued.Load() > 0 {
 		c.handOver(&outgoingAnswer{inv, fragment, isError})
-		return
+		return false
 	}
 	err := c.out.append(from, smallFrame+fragment.Len(), func(dst []byte) ([]byte, error) {
 		return fragment.Append(c.appendAnswerHead(dst, inv.RequestID(), isError), nil)
@@ -258,6 +257,7 @@ func (c *Conn) SendAnswer(from *actor.Mailbox, inv *flavors.Invocation, fragment
 		c.log.Error().Err(err).Stringer("call", inv).Msg("an answer could not be written")
 	}
 	c.answered(inv)
+	return true
 }
 
 // CloseInvocation implements flavors.Conn.

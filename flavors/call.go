@@ -5,8 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime"
-
-	"github.com/perspectivebroker/pb/codec/jelly"
+	"sync"
 )
 
 // Call calls a method of the peer's object, waits for the answer and converts it to T. It is CallRemote for plain goroutines.
@@ -16,11 +15,12 @@ import (
 // must not use it, because it holds up its actor, and a peer that calls back meanwhile would wait for ever: return a Deferred there.
 func Call[T any](ctx context.Context, r *RemoteReference, method string, args ...any) (T, error) {
 	var zero T
-	call, err := r.newCallWithResult(method, args)
-	if err != nil {
+	call := calls.Get().(*OutgoingCall)
+	if err := r.prepare(call, method, args); err != nil {
 		return zero, err
 	}
-	r.remote.conn.SendCallSoon(ctx, call)
+	call.wantAnswer()
+	_ = r.remote.conn.SendCallSoon(ctx, call) // The Deferred knows.
 	runtime.KeepAlive(r)
 	d := call.Result
 	v, err := d.Await(ctx)
@@ -30,9 +30,25 @@ func Call[T any](ctx context.Context, r *RemoteReference, method string, args ..
 		}
 		return zero, err
 	}
-	var result T
-	if err := jelly.Assign(&result, v); err != nil {
+	call.recycle()
+	if result, ok := convertQuickly[T](v); ok {
+		return result, nil
+	}
+	result, err := convertSlowly[T](v)
+	if err != nil {
 		return zero, fmt.Errorf("the answer of %s cannot be had as %v: %w", method, reflect.TypeFor[T](), err)
 	}
 	return result, nil
+}
+
+// calls are used again by Call, which is the only one that knows them: those that ended with an answer. One that ended otherwise may still
+// be known to the connection.
+var calls = sync.Pool{New: func() any { return new(OutgoingCall) }}
+
+// recycle gives back a call that has been answered.
+func (call *OutgoingCall) recycle() {
+	call.result.Reset()
+	call.ID, call.Name, call.Method, call.Perspective, call.via = 0, "", "", nil, nil
+	call.Result, call.RequestID = nil, 0
+	calls.Put(call)
 }

@@ -31,15 +31,16 @@ type Conn interface {
 	// WaitSent waits until the broker has worked off what it was handed before, and not more than the high-water mark waits to be
 	// written. Who calls it after each call that wants no answer sends as fast as the peer reads, and no faster.
 	WaitSent(ctx context.Context) error
-	// SendCall hands a call to the broker. When the connection cannot take it, the call's Result fails.
-	SendCall(call *OutgoingCall)
+	// SendCall hands a call to the broker. When the connection cannot take it, the call's Result fails with the error that is returned.
+	SendCall(call *OutgoingCall) error
 	// SendCallSoon is SendCall for those who can wait for room.
-	SendCallSoon(ctx context.Context, call *OutgoingCall)
+	SendCallSoon(ctx context.Context, call *OutgoingCall) error
 	// CancelCall forgets a call whose caller no longer waits: a late answer is dropped, and references in it are let go.
 	CancelCall(call *OutgoingCall)
 	// SendAnswer sends what the invocation's method gave. The fragment holds one value and is the connection's from now on. from is the
-	// object's mailbox if its turn is as good as over, so that the encoder's may follow it; otherwise nil.
-	SendAnswer(from *actor.Mailbox, inv *Invocation, fragment *jelly.Fragment, isError bool)
+	// object's mailbox if its turn is as good as over, so that the encoder's may follow it; otherwise nil. It reports whether the
+	// connection is done with the invocation.
+	SendAnswer(from *actor.Mailbox, inv *Invocation, fragment *jelly.Fragment, isError bool) (done bool)
 	// CloseInvocation tells that a call which asked for no answer has been carried out.
 	CloseInvocation(inv *Invocation)
 	// ForgetCache sends the decaches for a cache that nobody holds any more.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 
 	"github.com/perspectivebroker/pb/actor"
@@ -53,11 +54,25 @@ type IncomingCall struct {
 	Size int
 }
 
+// invocations are used again once they have been answered, those that no code of the application's has seen: a call should not cost
+// memory that has to be collected.
+var invocations = sync.Pool{New: func() any { return new(Invocation) }}
+
 // NewInvocation makes the message that carries a call to its object. Args has room for some arguments, but none yet.
 func NewInvocation() *Invocation {
-	inv := new(Invocation)
+	inv := invocations.Get().(*Invocation)
 	inv.Args = inv.room[:0]
 	return inv
+}
+
+// free gives an invocation back that has been answered and that nobody knows any more.
+func (inv *Invocation) free() {
+	inv.Method, inv.Args, inv.Kw = "", nil, nil
+	inv.conn, inv.core, inv.perspective, inv.prefix = nil, nil, nil, ""
+	inv.requestID, inv.wantsAnswer, inv.size, inv.incarnation = 0, false, 0, 0
+	inv.answered.Store(false)
+	clear(inv.room[:])
+	invocations.Put(inv)
 }
 
 // Begin says what call the invocation carries.
@@ -113,19 +128,18 @@ func (inv *Invocation) Answer(v any, err error) bool {
 	return true
 }
 
-// answerFrom is Answer with what a method returned, in the turn that the object's mailbox is about to end.
-func (inv *Invocation) answerFrom(turn *actor.Mailbox, v any, err error) {
+// answerFrom is Answer with what a method returned, in the turn that the object's mailbox is about to end. It reports whether the answer
+// has gone out, so that the connection no longer needs the invocation.
+func (inv *Invocation) answerFrom(turn *actor.Mailbox, v any, err error) (gone bool) {
 	if err != nil {
 		inv.fail(err)
-		return
+		return false
 	}
 	if _, later := v.(*actor.Deferred); later {
 		inv.Answer(v, nil)
-		return
+		return false
 	}
-	if inv.answered.CompareAndSwap(false, true) {
-		inv.send(turn, v, nil)
-	}
+	return inv.answered.CompareAndSwap(false, true) && inv.send(turn, v, nil)
 }
 
 func (inv *Invocation) fail(err error) bool {
@@ -137,8 +151,8 @@ func (inv *Invocation) fail(err error) bool {
 }
 
 // send encodes in the caller's goroutine: what is sent is a snapshot, and what cannot be sent fails this call alone. turn is nil, or see
-// answerFrom.
-func (inv *Invocation) send(turn *actor.Mailbox, v any, err error) {
+// answerFrom, also for what is reported.
+func (inv *Invocation) send(turn *actor.Mailbox, v any, err error) (gone bool) {
 	if inv.onAnswer != nil {
 		inv.onAnswer(inv)
 	}
@@ -147,7 +161,7 @@ func (inv *Invocation) send(turn *actor.Mailbox, v any, err error) {
 			inv.conn.Logger().Debug().Err(err).Stringer("call", inv).Msg("a call that wants no answer failed")
 		}
 		inv.conn.CloseInvocation(inv)
-		return
+		return inv.onAnswer == nil
 	}
 	fragment := inv.newFragment("result")
 	encoded := false
@@ -159,13 +173,13 @@ func (inv *Invocation) send(turn *actor.Mailbox, v any, err error) {
 	if err == nil {
 		if err = jellySafely(fragment, v); err == nil {
 			encoded = true
-			inv.conn.SendAnswer(turn, inv, fragment, false)
-			return
+			return inv.conn.SendAnswer(turn, inv, fragment, false) && inv.onAnswer == nil
 		}
 	}
 	encoded = true
 	fragment.Free()
 	inv.sendFailure(err)
+	return false
 }
 
 // sendableError is what is sent for an error: itself where its type is a Copyable, such as a peer may have registered, and a
@@ -248,12 +262,14 @@ func (inv *Invocation) run(o *object) {
 	if inv.prefix == PrefixObserve {
 		o.core.updated()
 	}
-	v, err := table.Invoke(o.core.Value(), inv)
+	v, kept, err := table.invoke(o.core.Value(), inv)
 	returned = true
 	if err == errAnswersLater {
 		return
 	}
-	inv.answerFrom(o.mailbox, v, err)
+	if inv.answerFrom(o.mailbox, v, err) && !kept {
+		inv.free()
+	}
 }
 
 // Post lets [actor.Deferred.Then] run continuations in the turn of the object that was called.

@@ -60,6 +60,8 @@ type MethodTable struct {
 // caller is one method, ready to be called.
 type caller interface {
 	call(recv any, inv *Invocation) (any, error)
+	// keeps says whether the method gets to see the invocation, and so may keep it.
+	keeps() bool
 }
 
 // tableKey and tables: the cache is a function of the types in the program, so it is the same for all runtimes.
@@ -151,14 +153,22 @@ func (t *MethodTable) Names() []string {
 // a *actor.Deferred. When the arguments do not fit, the error is a [TypeError] and the method has not run; when there is no such
 // method it is [NoSuchMethod]. Panics of the method pass through. A recv of any other type than the table's is a panic, too.
 func (t *MethodTable) Invoke(recv any, inv *Invocation) (any, error) {
+	v, _, err := t.invoke(recv, inv)
+	return v, err
+}
+
+// invoke also says whether the invocation may have been kept.
+func (t *MethodTable) invoke(recv any, inv *Invocation) (v any, kept bool, err error) {
 	if t.handler {
-		return recv.(Handler).HandleRemote(inv)
+		v, err = recv.(Handler).HandleRemote(inv)
+		return v, true, err
 	}
 	c, ok := t.lookup(inv.Method)
 	if !ok {
-		return nil, NoSuchMethod.New("No such method: " + t.prefix.wire() + clipText(inv.Method, maxQuotedName))
+		return nil, true, NoSuchMethod.New("No such method: " + t.prefix.wire() + clipText(inv.Method, maxQuotedName))
 	}
-	return c.call(recv, inv)
+	v, err = c.call(recv, inv)
+	return v, c.keeps(), err
 }
 
 // maxQuotedName is how much of a name that a peer made up is repeated to it in an error.

@@ -38,6 +38,9 @@ func (m *method) release(f *frame) {
 	m.frames.Put(f)
 }
 
+// keeps implements caller.
+func (m *method) keeps() bool { return m.invAt != 0 }
+
 // call implements caller.
 func (m *method) call(recv any, inv *Invocation) (any, error) {
 	f := m.frames.Get().(*frame)

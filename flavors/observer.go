@@ -49,7 +49,7 @@ func (o *Observer) CallRemote(method string, args ...any) *actor.Deferred {
 	call := o.newCall(method)
 	call.Fragment = fragment
 	call.wantAnswer()
-	o.conn.SendCall(call)
+	_ = o.conn.SendCall(call) // What an observer is not sent costs its connection.
 	return call.Result
 }
 
@@ -99,7 +99,7 @@ func (os Observers) CallRemote(method string, args ...any) error {
 				shared = encodedFor{c.Profile, c.Limits, call.Encoded}
 			}
 		}
-		o.conn.SendCall(call)
+		_ = o.conn.SendCall(call)
 	}
 	runtime.KeepAlive(args)
 	return errors.Join(errs...)

@@ -69,13 +69,13 @@ func sendPages(ctx context.Context, collector *RemoteReference, p Pager) error {
 			err = context.Cause(ctx)
 		}
 		if err == nil {
-			err = collector.CallRemoteNoAnswer(gotPage, page)
+			err = collector.callNoAnswerSoon(ctx, gotPage, page)
 		}
 		if err != nil {
 			return failPaging(collector, err)
 		}
 	}
-	return collector.CallRemoteNoAnswer(endedPaging)
+	return collector.callNoAnswerSoon(ctx, endedPaging)
 }
 
 // nextPage makes an error of a pager's panic.
@@ -90,11 +90,12 @@ func nextPage(collector *RemoteReference, p Pager) (page any, err error) {
 	return p.NextPage()
 }
 
-// failPaging tells the collector that the pages end here.
+// failPaging tells the collector that the pages end here, as soon as there is room for it: what was to be sent has ended, the connection
+// has not.
 func failPaging(collector *RemoteReference, err error) error {
 	err = fmt.Errorf("sending pages: %w", err)
-	if context.Cause(collector.Conn().Context()) == nil {
-		_ = collector.CallRemoteNoAnswer(pagingFailed, err.Error())
+	if ctx := collector.Conn().Context(); ctx.Err() == nil {
+		_ = collector.callNoAnswerSoon(ctx, pagingFailed, err.Error())
 	}
 	return err
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 
@@ -228,3 +230,45 @@ func TestAWriterHonoursItsContext(t *testing.T) {
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// Others call on the connection at the same time and take whatever room there is: a page that finds none must wait for it, and must not be
+// left out.
+func TestPagesOnABusyConnection(t *testing.T) {
+	for _, method := range []string{"page", "written"} {
+		t.Run(method, func(t *testing.T) {
+			s := newServer(t, &library{book: book(500_000)}, broker.WithLimits(broker.Limits{HighWater: 2_000}))
+			conn := s.customer(broker.WithPublished("root", &library{}))
+			_, err := flavors.Call[any](t.Context(), conn.Root(), "lend", book(500_000))
+			require.NoError(t, err)
+			there := s.ln.Conns()[0].Root()
+			var refused atomic.Int64
+			var busy sync.WaitGroup
+			done := make(chan struct{})
+			for range 4 {
+				busy.Go(func() {
+					for more := book(3_000); ; {
+						select {
+						case <-done:
+							return
+						default:
+						}
+						if err := there.CallRemoteNoAnswer("lend", more); errors.Is(err, broker.ErrBackedUp) {
+							refused.Add(1)
+							runtime.Gosched()
+						}
+					}
+				})
+			}
+			pages, err := flavors.GetAllPages(t.Context(), conn.Root(), method, 1_000)
+			close(done)
+			busy.Wait()
+			require.NoError(t, err)
+			var whole []byte
+			for _, p := range pages {
+				whole = append(whole, p.([]byte)...)
+			}
+			assert.True(t, bytes.Equal(book(500_000), whole), "%d bytes of 500000 came", len(whole))
+			assert.Positive(t, refused.Load(), "the connection was busy")
+		})
+	}
+}

@@ -68,10 +68,7 @@ func (w *PageWriter) flush() error {
 	case <-w.ctx.Done():
 		return w.fail(context.Cause(w.ctx))
 	}
-	if err := w.collector.Conn().WaitWritable(w.ctx); err != nil {
-		return w.fail(err)
-	}
-	w.collector.CallRemote(gotPage, w.page).OnComplete(func(_ any, err error) {
+	w.collector.callSoon(w.ctx, gotPage, w.page).OnComplete(func(_ any, err error) {
 		if err != nil {
 			_ = w.fail(err)
 		}
@@ -119,7 +116,7 @@ func (w *PageWriter) Close() error {
 	if err := w.failed(); err != nil {
 		return w.abandon(err)
 	}
-	if _, err := w.collector.CallRemote(endedPaging).Await(w.ctx); err != nil {
+	if _, err := w.collector.callSoon(w.ctx, endedPaging).Await(w.ctx); err != nil {
 		return w.fail(err)
 	}
 	return nil
@@ -135,7 +132,7 @@ func (w *PageWriter) CloseWithError(err error) {
 
 func (w *PageWriter) abandon(err error) error {
 	if err != nil && context.Cause(w.collector.Conn().Context()) == nil {
-		_ = w.collector.CallRemoteNoAnswer(pagingFailed, err.Error())
+		_ = w.collector.callNoAnswerSoon(w.collector.Conn().Context(), pagingFailed, err.Error())
 	}
 	return err
 }

@@ -112,7 +112,18 @@ func (r *RemoteReference) CallRemote(method string, args ...any) *actor.Deferred
 	if err != nil {
 		return actor.Failed(err)
 	}
-	r.remote.conn.SendCall(call)
+	_ = r.remote.conn.SendCall(call) // The Deferred knows.
+	runtime.KeepAlive(r)
+	return call.Result
+}
+
+// callSoon is CallRemote for goroutines that can wait for room.
+func (r *RemoteReference) callSoon(ctx context.Context, method string, args ...any) *actor.Deferred {
+	call, err := r.newCallWithResult(method, args)
+	if err != nil {
+		return actor.Failed(err)
+	}
+	_ = r.remote.conn.SendCallSoon(ctx, call)
 	runtime.KeepAlive(r)
 	return call.Result
 }
@@ -127,29 +138,45 @@ func (r *RemoteReference) newCallWithResult(method string, args []any) (*Outgoin
 }
 
 // CallRemoteNoAnswer calls a method and asks for no answer: neither its result nor its failure is ever sent. The error says what kept
-// the call from being sent, as far as that is known at once.
+// the call from being sent, as far as that is known at once: also that too much waits to be written.
 func (r *RemoteReference) CallRemoteNoAnswer(method string, args ...any) error {
 	call, err := r.newCall(method, args)
 	if err != nil {
 		return err
 	}
-	r.remote.conn.SendCall(call)
+	err = r.remote.conn.SendCall(call)
 	runtime.KeepAlive(r)
-	return nil
+	return err
+}
+
+// callNoAnswerSoon is CallRemoteNoAnswer for goroutines that can wait for room.
+func (r *RemoteReference) callNoAnswerSoon(ctx context.Context, method string, args ...any) error {
+	call, err := r.newCall(method, args)
+	if err != nil {
+		return err
+	}
+	err = r.remote.conn.SendCallSoon(ctx, call)
+	runtime.KeepAlive(r)
+	return err
 }
 
 func (r *RemoteReference) newCall(method string, args []any) (*OutgoingCall, error) {
+	call := new(OutgoingCall)
+	return call, r.prepare(call, method, args)
+}
+
+// prepare makes a call of an empty one.
+func (r *RemoteReference) prepare(call *OutgoingCall, method string, args []any) error {
 	if err := r.Err(); err != nil {
-		return nil, err
+		return err
 	}
 	m := r.remote
 	fragment, err := encodeArguments(m.conn, m.perspective, args)
 	if err != nil {
-		return nil, fmt.Errorf("calling %s: %w", method, LocalFailure(err))
+		return fmt.Errorf("calling %s: %w", method, LocalFailure(err))
 	}
-	return &OutgoingCall{
-		ID: m.id, Name: m.name, Method: method, Fragment: fragment, Perspective: m.perspective, via: m.conn,
-	}, nil
+	call.ID, call.Name, call.Method, call.Fragment, call.Perspective, call.via = m.id, m.name, method, fragment, m.perspective, m.conn
+	return nil
 }
 
 // encodeArguments makes the two expressions of a call: the tuple of its positional and the dictionary of its keyword arguments.

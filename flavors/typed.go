@@ -74,6 +74,35 @@ func Func3[T, A, B, C, R any](wire string, f func(self *T, inv *Invocation, a A,
 	}
 }
 
+// Method0 publishes a method expression, such as (*Counter).Value, as a method without arguments. Method0 to Method3 are Func0 to Func3 for
+// methods that need not know who calls: since they do not see the invocation its memory is used again, and a call costs the
+// garbage collector nothing.
+func Method0[T, R any](wire string, f func(self *T) (R, error)) MethodEntry {
+	return unseen[T](Func0(wire, func(self *T, _ *Invocation) (R, error) { return f(self) }))
+}
+
+// Method1 publishes a method expression as a method with one argument.
+func Method1[T, A, R any](wire string, f func(self *T, a A) (R, error), params ...string) MethodEntry {
+	return unseen[T](Func1(wire, func(self *T, _ *Invocation, a A) (R, error) { return f(self, a) }, params...))
+}
+
+// Method2 publishes a method expression as a method with two arguments.
+func Method2[T, A, B, R any](wire string, f func(self *T, a A, b B) (R, error), params ...string) MethodEntry {
+	return unseen[T](Func2(wire, func(self *T, _ *Invocation, a A, b B) (R, error) { return f(self, a, b) }, params...))
+}
+
+// Method3 publishes a method expression as a method with three arguments.
+func Method3[T, A, B, C, R any](wire string, f func(self *T, a A, b B, c C) (R, error), params ...string) MethodEntry {
+	return unseen[T](Func3(wire, func(self *T, _ *Invocation, a A, b B, c C) (R, error) { return f(self, a, b, c) }, params...))
+}
+
+func unseen[T any](e MethodEntry) MethodEntry {
+	if t, ok := e.(*typed[T]); ok {
+		t.unseen = true
+	}
+	return e
+}
+
 // Proc0 publishes a function without a result as a method without arguments.
 func Proc0[T any](wire string, f func(self *T, inv *Invocation) error) MethodEntry {
 	return Func0(wire, func(self *T, inv *Invocation) (any, error) { return nil, f(self, inv) })
@@ -96,22 +125,24 @@ func Proc3[T, A, B, C any](wire string, f func(self *T, inv *Invocation, a A, b 
 
 // typed is a function that was published as a method of T.
 type typed[T any] struct {
-	wire  string
-	types []reflect.Type
-	names []string
-	run   func(self *T, inv *Invocation, args []any) (any, error)
+	wire   string
+	types  []reflect.Type
+	names  []string
+	run    func(self *T, inv *Invocation, args []any) (any, error)
+	unseen bool // the function does not get to see the invocation
 }
 
 // typedCaller is a typed function in the table of one type.
 type typedCaller[T any] struct {
 	label  string
+	unseen bool
 	bound  signature
 	run    func(self *T, inv *Invocation, args []any) (any, error)
 	locate func(recv any) *T // nil where the receiver is a *T itself
 }
 
 func (e *typed[T]) publish(table *MethodTable, t reflect.Type) error {
-	c := &typedCaller[T]{label: table.typeName + "." + e.wire + "()", run: e.run}
+	c := &typedCaller[T]{label: table.typeName + "." + e.wire + "()", unseen: e.unseen, run: e.run}
 	for _, typ := range e.types {
 		if why := unfillable(typ); why != "" {
 			return fmt.Errorf("function %q: %s", e.wire, why)
@@ -151,6 +182,9 @@ func embeddedField(t, target reflect.Type) ([]int, bool) {
 	}
 	return nil, false
 }
+
+// keeps implements caller.
+func (c *typedCaller[T]) keeps() bool { return !c.unseen }
 
 // call implements caller.
 func (c *typedCaller[T]) call(recv any, inv *Invocation) (any, error) {
@@ -213,31 +247,42 @@ func answer[R any](v R, err error) (any, error) {
 	return result(v), nil
 }
 
-// convert gives an argument its type. What Jelly decodes to by default is taken as it is.
+// convert gives an argument its type.
 func convert[A any](args []any, i int) (A, error) {
-	if v, ok := args[i].(A); ok {
+	v, ok := convertQuickly[A](args[i])
+	if ok {
 		return v, nil
+	}
+	v, err := convertSlowly[A](args[i])
+	if err != nil {
+		err = &conversionError{arg: i, err: err}
+	}
+	return v, err
+}
+
+// convertQuickly takes what Jelly decodes to by default as it is, and numbers that are the same in another type.
+func convertQuickly[A any](from any) (A, bool) {
+	if v, ok := from.(A); ok {
+		return v, true
 	}
 	var small A
 	switch p := any(&small).(type) {
 	case *int:
-		if n, ok := args[i].(int64); ok && int64(int(n)) == n {
+		if n, ok := from.(int64); ok && int64(int(n)) == n {
 			*p = int(n)
-			return small, nil
+			return small, true
 		}
 	case *float64:
-		if n, ok := args[i].(int64); ok && n > -1<<53 && n < 1<<53 {
+		if n, ok := from.(int64); ok && n > -1<<53 && n < 1<<53 {
 			*p = float64(n)
-			return small, nil
+			return small, true
 		}
 	}
-	return convertSlowly[A](args, i)
+	return small, false
 }
 
-func convertSlowly[A any](args []any, i int) (A, error) {
+func convertSlowly[A any](from any) (A, error) {
 	var v A
-	if err := jelly.Assign(&v, args[i]); err != nil {
-		return v, &conversionError{arg: i, err: err}
-	}
-	return v, nil
+	err := jelly.Assign(&v, from)
+	return v, err
 }

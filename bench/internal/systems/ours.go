@@ -14,7 +14,7 @@ import (
 // manyExports is for measuring how cost grows: the default limit is Twisted's 1024.
 var manyExports = broker.WithLimits(broker.Limits{Exports: 2 << 20, Caches: 2 << 20})
 
-// ours is the library as someone uses it who wants it to be fast: typed methods, CallRemote.
+// ours is the library as someone uses it who wants it to be fast: methods whose types the compiler knows.
 func ours() System {
 	return System{
 		Name:    "ours",
@@ -70,8 +70,8 @@ type typedRoot struct {
 // PublishMethods implements flavors.Publisher.
 func (*typedRoot) PublishMethods(flavors.Prefix) flavors.MethodSet {
 	return flavors.Methods(
-		flavors.Func2("add", func(_ *typedRoot, _ *flavors.Invocation, a, b int) (int, error) { return a + b, nil }),
-		flavors.Func1("echo", func(_ *typedRoot, _ *flavors.Invocation, p []byte) ([]byte, error) { return p, nil }),
+		flavors.Method2("add", func(_ *typedRoot, a, b int) (int, error) { return a + b, nil }),
+		flavors.Method1("echo", func(_ *typedRoot, p []byte) ([]byte, error) { return p, nil }),
 	)
 }
 
@@ -122,7 +122,7 @@ type exported struct{ flavors.Referenceable }
 // PublishMethods implements flavors.Publisher.
 func (*exported) PublishMethods(flavors.Prefix) flavors.MethodSet {
 	return flavors.Methods(
-		flavors.Func2("add", func(_ *exported, _ *flavors.Invocation, a, b int) (int, error) { return a + b, nil }),
+		flavors.Method2("add", func(_ *exported, a, b int) (int, error) { return a + b, nil }),
 	)
 }
 
@@ -192,15 +192,7 @@ type typedClient struct {
 func (c *typedClient) Add(ctx context.Context, a, b int) (int, error) { return add(ctx, c.root, a, b) }
 
 func add(ctx context.Context, ref *flavors.RemoteReference, a, b int) (int, error) {
-	v, err := ref.CallRemote("add", a, b).Await(ctx)
-	if err != nil {
-		return 0, err
-	}
-	n, ok := v.(int64)
-	if !ok {
-		return 0, fmt.Errorf("add answered %T", v)
-	}
-	return int(n), nil
+	return flavors.Call[int](ctx, ref, "add", a, b)
 }
 
 // Echo implements load.Client.
