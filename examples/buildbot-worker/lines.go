@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// longLine is where a line is broken that does not end, in bytes, as the stock worker has it. What shows a line must hold it.
-const longLine = 4096
+// longLine is how many characters a line may have before it is broken, as the stock worker has it. What shows a line must hold it.
+const longLine = 4095
 
 // newlines are what terminals are told in order to write somewhere else, which in a log is a new line: carriage returns with or
 // without a line feed, cursor movements, a cleared screen, backspaces. A carriage return at the very end may have its line feed still to
@@ -36,12 +36,7 @@ func (l *lines) whole(piece string) string {
 	done, rest := text[:end], text[end:]
 	var out strings.Builder
 	out.WriteString(breakLong(done))
-	for len(rest) > longLine {
-		at := runeStart(rest, longLine)
-		out.WriteString(rest[:at])
-		out.WriteByte('\n')
-		rest = rest[at:]
-	}
+	rest = breakOff(&out, rest)
 	l.partial = strings.Clone(rest) + held
 	return out.String()
 }
@@ -64,25 +59,35 @@ func breakLong(text string) string {
 	}
 	var out strings.Builder
 	for line := range strings.Lines(text) {
-		for len(line) > longLine+1 {
-			at := runeStart(line, longLine)
-			out.WriteString(line[:at])
-			out.WriteByte('\n')
-			line = line[at:]
-		}
-		out.WriteString(line)
+		out.WriteString(breakOff(&out, line[:len(line)-1]))
+		out.WriteByte('\n')
 	}
 	return out.String()
 }
 
-// runeStart is the last place up to n at which a character begins.
-func runeStart(s string, n int) int {
-	for at := n; at > n-utf8.UTFMax; at-- {
-		if utf8.RuneStart(s[at]) {
+// breakOff writes the beginning of a line that is too long, in pieces with an end each, and returns the rest that is not.
+func breakOff(out *strings.Builder, line string) string {
+	for len(line) > longLine {
+		at := ahead(line, longLine)
+		if at == len(line) {
+			break
+		}
+		out.WriteString(line[:at])
+		out.WriteByte('\n')
+		line = line[at:]
+	}
+	return line
+}
+
+// ahead is where the first n characters of s end, or its length if it has no more.
+func ahead(s string, n int) int {
+	for at := range s {
+		if n == 0 {
 			return at
 		}
+		n--
 	}
-	return n
+	return len(s)
 }
 
 // decoder makes text of a stream of bytes whose pieces may end within a character. What is no UTF-8 becomes U+FFFD.

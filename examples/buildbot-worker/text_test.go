@@ -57,7 +57,7 @@ func TestDecoderDoesNotSeeTheSeams(t *testing.T) {
 }
 
 func TestLines(t *testing.T) {
-	long := strings.Repeat("ü", longLine) // twice as many bytes
+	long := strings.Repeat("ü", longLine) // more bytes than characters
 	for name, c := range map[string]struct {
 		pieces []string
 		want   []string // what each piece sets free, and the rest
@@ -67,8 +67,9 @@ func TestLines(t *testing.T) {
 		"nothing":            {[]string{""}, []string{"", ""}},
 		"cursor movements":   {[]string{"a\x1b[2Jb\x1b[3;4Hc\x08\x08d\n"}, []string{"a\nb\nc\nd\n", ""}},
 		"colours stay":       {[]string{"\x1b[31mred\x1b[0m\n"}, []string{"\x1b[31mred\x1b[0m\n", ""}},
-		"long with an end":   {[]string{long + "\n"}, []string{long[:longLine] + "\n" + long[longLine:] + "\n", ""}},
-		"long without":       {[]string{long + "x"}, []string{long[:longLine] + "\n" + long[longLine:2*longLine] + "\n", "x\n"}},
+		"just short enough":  {[]string{long, "\n"}, []string{"", long + "\n", ""}},
+		"long with an end":   {[]string{long + "x\n"}, []string{long + "\nx\n", ""}},
+		"long without":       {[]string{long + long + "x"}, []string{long + "\n" + long + "\n", "x\n"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var l lines
