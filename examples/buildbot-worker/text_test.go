@@ -3,8 +3,6 @@
 package main
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -158,31 +156,5 @@ func TestPython(t *testing.T) {
 		`{'a': 'b'}`: jelly.NewDict(jelly.Entry{Key: "a", Value: "b"}),
 	} {
 		assert.Equal(t, want, python(v))
-	}
-}
-
-func TestGlob(t *testing.T) {
-	dir := t.TempDir()
-	for _, name := range []string{"a.txt", "b.txt", ".hidden.txt", "sub/c.txt", "sub/deep/d.txt", "other/e.log"} {
-		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o777))
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), nil, 0o666))
-	}
-	for pattern, want := range map[string][]string{
-		"*.txt":      {"a.txt", "b.txt"},
-		".*.txt":     {".hidden.txt"},
-		"[!a].txt":   {"b.txt"},
-		"*/?.txt":    {"sub/c.txt"},
-		"**/*.txt":   {"a.txt", "b.txt", "sub/c.txt", "sub/deep/d.txt"},
-		"sub/**":     {"sub/", "sub/c.txt", "sub/deep", "sub/deep/d.txt"},
-		"a.txt":      {"a.txt"},
-		"a.txt/x":    nil,
-		"nothing*":   nil,
-		"other/e*.l": nil,
-	} {
-		var got []string
-		for _, path := range glob(dir + "/" + pattern) {
-			got = append(got, strings.TrimPrefix(path, dir+"/"))
-		}
-		assert.Equal(t, want, got, pattern)
 	}
 }
