@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -23,11 +24,7 @@ func python(v any) string {
 	case int64:
 		return strconv.FormatInt(v, 10)
 	case float64:
-		text := strconv.FormatFloat(v, 'g', -1, 64)
-		if !strings.ContainsAny(text, ".eIN") {
-			text += ".0"
-		}
-		return text
+		return pythonFloat(v)
 	case string:
 		return quote(v)
 	case []byte:
@@ -47,6 +44,21 @@ func python(v any) string {
 		return "{" + strings.Join(parts, ", ") + "}"
 	}
 	return fmt.Sprint(v)
+}
+
+// pythonFloat writes a number with an exponent where Python does.
+func pythonFloat(v float64) string {
+	switch size := math.Abs(v); {
+	case math.IsNaN(v) || math.IsInf(v, 0):
+		return strings.TrimPrefix(strings.ToLower(strconv.FormatFloat(v, 'g', -1, 64)), "+")
+	case size != 0 && (size < 1e-4 || size >= 1e16):
+		return strconv.FormatFloat(v, 'e', -1, 64)
+	}
+	text := strconv.FormatFloat(v, 'f', -1, 64)
+	if !strings.Contains(text, ".") {
+		text += ".0"
+	}
+	return text
 }
 
 func pythonAll(vs []any) string {

@@ -88,12 +88,13 @@ func (t *task) setCommand(command any) error {
 		if triple, ok := arg.(jelly.Tuple); ok && len(triple) == 3 && triple[0] == "obfuscated" {
 			arg, fake = triple[1], triple[2]
 		}
-		var whole, seen string
-		if err := jelly.Assign(&whole, arg); err != nil {
-			return flavors.TypeError.Errorf("argument command: %w", err)
+		whole, err := oneArgument(arg)
+		if err != nil {
+			return err
 		}
-		if err := jelly.Assign(&seen, fake); err != nil {
-			return flavors.TypeError.Errorf("argument command: %w", err)
+		seen, err := oneArgument(fake)
+		if err != nil {
+			return err
 		}
 		t.argv = append(t.argv, whole)
 		display = append(display, shellQuote(seen))
@@ -104,6 +105,20 @@ func (t *task) setCommand(command any) error {
 	}
 	t.display, t.shown = strings.Join(display, " "), python(shown)
 	return nil
+}
+
+// oneArgument is an argument as the program gets it. Masters send what a property or a configuration has, such as a build's number; it is
+// written as Python does.
+func oneArgument(arg any) (string, error) {
+	switch arg.(type) {
+	case string, []byte:
+		var text string
+		if err := jelly.Assign(&text, arg); err != nil {
+			return "", flavors.TypeError.Errorf("argument command: %w", err)
+		}
+		return text, nil
+	}
+	return python(arg), nil
 }
 
 var shellSafe = regexp.MustCompile(`^[0-9A-Za-z_@%+=:,./-]+$`)

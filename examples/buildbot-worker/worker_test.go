@@ -45,6 +45,7 @@ func TestShellCommands(t *testing.T) {
 	}{
 		"streams":     {args: sh("echo out; echo err >&2; exit 3"), stdout: "out\n", stderr: "err\n", rc: 3, header: "\nelapsedTime="},
 		"secrets":     {args: sh("", "command", []any{"echo", jelly.Tuple{"obfuscated", "real", "XXX"}}), stdout: "real\n", header: "echo XXX\n"},
+		"no text":     {args: sh("", "command", []any{"echo", 5, 2.5, nil, true, jelly.Tuple{"obfuscated", 17, "XXX"}}), stdout: "5 2.5 None True 17\n", header: "echo 5 2.5 None True XXX\n"},
 		"environment": {args: sh("echo $A-$B-${PB_OWN-gone}", "env", map[string]any{"A": []any{"x", "y"}, "B": "<${PB_OWN}>", "PB_OWN": nil}), stdout: "x:y-<own>-gone\n"},
 		"input":       {args: sh("cat", "initial_stdin", "typed\n"), stdout: "typed\n"},
 		"no input":    {args: sh("cat; echo done"), stdout: "done\n"},
