@@ -71,8 +71,11 @@ func add(archive *tar.Writer, path, name string, entry fs.DirEntry) error {
 		return err
 	}
 	header.Name = name
-	if about.IsDir() {
+	switch {
+	case about.IsDir():
 		header.Name += "/"
+	case name == ".":
+		header.Name = "" // a single file, which the master makes of its own name
 	}
 	if err := archive.WriteHeader(header); err != nil || !about.Mode().IsRegular() {
 		return err

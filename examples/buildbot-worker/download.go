@@ -31,8 +31,8 @@ func newDownloadFile(at place, args arguments) (job, error) {
 func (d *downloadFile) run(ctx context.Context, out *report) error {
 	calls, done := beyond(ctx, d.reader)
 	defer done()
-	if err := os.MkdirAll(parent(d.path), 0o777); err != nil {
-		return failure(err)
+	if err := makeParent(d.path); err != nil {
+		return err
 	}
 	f, err := d.create()
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
@@ -92,9 +93,31 @@ func globPath(pattern string) (string, any, error) {
 	return "files", paths, nil
 }
 
-func removeFile(path string) (string, any, error) { return "", nil, os.Remove(path) }
+// removeFile leaves directories alone, the empty ones too.
+func removeFile(path string) (string, any, error) {
+	if err := syscall.Unlink(path); err != nil {
+		return "", nil, os.NewSyscallError("unlink", err)
+	}
+	return "", nil, nil
+}
 
-func makeDirectory(path string) (string, any, error) { return "", nil, os.MkdirAll(path, 0o777) }
+func makeDirectory(path string) (string, any, error) {
+	err := os.MkdirAll(path, 0o777)
+	if _, missing := os.Lstat(path); err != nil && missing == nil {
+		err = os.NewSyscallError("mkdir", syscall.EEXIST) // and is no directory
+	}
+	return "", nil, err
+}
+
+// makeParent makes the directory for a file. What is there stays as it is: if it is no directory the file cannot be made, which is the
+// failure that the master is told.
+func makeParent(path string) error {
+	dir := parent(path)
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	return failure(os.MkdirAll(dir, 0o777))
+}
 
 // directoryTask is what copies and removes directories: programs, so that they can take long, be interrupted, and say what they do.
 type directoryTask struct {
@@ -153,8 +176,8 @@ func newCopyDirectory(at place, args arguments) (job, error) {
 }
 
 func (c *copyDirectory) run(ctx context.Context, out *report) error {
-	if err := os.MkdirAll(parent(c.to), 0o777); err != nil {
-		return failure(err)
+	if err := makeParent(c.to); err != nil {
+		return err
 	}
 	rc, err := c.exec(ctx, out, "cp", "-R", "-P", "-p", "-v", c.from, c.to)
 	if err == nil {

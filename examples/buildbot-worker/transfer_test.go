@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -89,8 +90,11 @@ func TestDownloadFile(t *testing.T) {
 		"whole":      {dest: "new/f", want: "from the master"},
 		"cut":        {dest: "cut", maxsize: 4, want: "from", rc: 1, stderr: "Maximum filesize reached"},
 		"impossible": {dest: "..", rc: 1, stderr: "Cannot open file"},
+		"in a file":  {dest: "occupied/f", rc: 1, stderr: "Cannot open file"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			require.NoError(t, os.MkdirAll(filepath.Join(m.base, "dir-one", "d"), 0o777))
+			require.NoError(t, os.WriteFile(filepath.Join(m.base, "dir-one", "d", "occupied"), nil, 0o600))
 			r := &file{}
 			r.content.WriteString("from the master")
 			o, err := a.do(t, "downloadFile", map[string]any{"workdir": "d", "workerdest": c.dest, "reader": r, "maxsize": c.maxsize,
@@ -152,7 +156,21 @@ func TestUploadDirectory(t *testing.T) {
 			assert.Equal(t, map[string]string{"./": "", "sub/": "", "sub/f": "text", "sub/link": "f"}, found)
 		})
 	}
-	_, err := a.do(t, "uploadDirectory", map[string]any{"workdir": "", "workersrc": "no", "writer": &file{}, "maxsize": nil,
+	// A file comes out as a file: its name is empty, as the stock worker has it.
+	w := &file{}
+	_, err := a.do(t, "uploadDirectory", map[string]any{"workdir": "tree/sub", "workersrc": "f", "writer": w, "maxsize": nil,
+		"blocksize": 100, "compress": nil})
+	require.NoError(t, err)
+	archive := tar.NewReader(&w.content)
+	h, err := archive.Next()
+	require.NoError(t, err)
+	assert.Empty(t, h.Name)
+	assert.Equal(t, byte(tar.TypeReg), h.Typeflag)
+	text, err := io.ReadAll(archive)
+	require.NoError(t, err)
+	assert.Equal(t, "text", string(text))
+
+	_, err = a.do(t, "uploadDirectory", map[string]any{"workdir": "", "workersrc": "no", "writer": &file{}, "maxsize": nil,
 		"blocksize": 100, "compress": nil})
 	assert.ErrorIs(t, err, fileNotFoundError)
 }
@@ -173,4 +191,33 @@ func TestDirectories(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, int64(0), o.facts["rc"])
 	assert.NoDirExists(t, dir)
+}
+
+// The numbers are the system's own, as with the stock worker.
+func TestWhatCannotBeMadeOrRemoved(t *testing.T) {
+	m := newTestMaster(t)
+	a := m.session()
+	require.NoError(t, os.Mkdir(filepath.Join(m.base, "dir-one", "empty"), 0o777))
+	require.NoError(t, os.WriteFile(filepath.Join(m.base, "dir-one", "f"), nil, 0o600))
+	isDirectory, ok := syscall.Unlink(filepath.Join(m.base, "dir-one", "empty")).(syscall.Errno) // systems differ
+	require.True(t, ok)
+	for name, c := range map[string]struct {
+		command, argument, path string
+		rc                      syscall.Errno
+		header                  string
+	}{
+		"a directory is no file":    {"rmfile", "path", "empty", isDirectory, "rmfile: "},
+		"nothing to remove":         {"rmfile", "path", "none", syscall.ENOENT, "rmfile: No such file or directory: "},
+		"a file in the way":         {"mkdir", "dir", "f", syscall.EEXIST, "mkdir: File exists: "},
+		"a file further up":         {"mkdir", "dir", "f/x/y", syscall.ENOTDIR, "mkdir: Not a directory: "},
+		"a directory that is there": {"mkdir", "dir", "empty", 0, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, err := a.do(t, c.command, map[string]any{c.argument: c.path})
+			require.NoError(t, err)
+			assert.Equal(t, int64(c.rc), o.facts["rc"])
+			assert.Contains(t, o.text("header"), c.header)
+			assert.DirExists(t, filepath.Join(m.base, "dir-one", "empty"))
+		})
+	}
 }
