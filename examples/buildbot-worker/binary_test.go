@@ -42,7 +42,12 @@ type binary struct {
 
 // startBinary starts a worker that will be killed with the test, if it has not ended.
 func startBinary(t testing.TB, program string, args ...string) *binary {
-	b := &binary{t: t, cmd: exec.Command(program, args...), ended: make(chan struct{}), was: make(chan struct{})}
+	return startCommand(t, exec.Command(program, args...))
+}
+
+// startCommand is the same for who has something to say about how it is started.
+func startCommand(t testing.TB, cmd *exec.Cmd) *binary {
+	b := &binary{t: t, cmd: cmd, ended: make(chan struct{}), was: make(chan struct{})}
 	said, err := b.cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, b.cmd.Start())

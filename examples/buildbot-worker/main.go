@@ -39,6 +39,7 @@ const passwordVariable = "WORKERPASS"
 const endTime = 15 * time.Second
 
 func main() {
+	keepDescriptors()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:]); err != nil {
@@ -82,7 +83,8 @@ func parse(args []string) (config, error) {
 	if c.basedir, err = filepath.Abs(c.basedir); err != nil {
 		return c, err
 	}
-	return c, os.MkdirAll(c.basedir, 0o777)
+	// The directory for its files is there when somebody wants to write one, as buildbot-worker create-worker has it.
+	return c, os.MkdirAll(filepath.Join(c.basedir, infoDir), 0o777)
 }
 
 func run(ctx context.Context, args []string) error {

@@ -13,6 +13,17 @@ import (
 	"time"
 )
 
+// maxInherited is the highest file descriptor that we look at, besides the three streams, for one that has been left open to us.
+const maxInherited = 1024
+
+// keepDescriptors has commands not inherit what this program was started with, as those of the stock worker do not: the lock or the pipe of
+// whoever started us would live as long as anything that a build leaves behind.
+func keepDescriptors() {
+	for fd := 3; fd < maxInherited; fd++ {
+		syscall.CloseOnExec(fd) // which fails where there is none, and that is all right
+	}
+}
+
 // process is a running program with a process group of its own, and the goroutines that read what it writes.
 type process struct {
 	cmd     *exec.Cmd

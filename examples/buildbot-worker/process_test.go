@@ -5,6 +5,7 @@ package main
 import (
 	"net"
 	"os"
+	"os/exec"
 	"runtime"
 	"sync/atomic"
 	"syscall"
@@ -50,6 +51,22 @@ func TestHangupLetsBuildsEnd(t *testing.T) {
 	_, err = flavors.Call[any](t.Context(), a.mind, "shutdown")
 	assert.NoError(t, err, "the answer comes before the end")
 	assert.NoError(t, w.exit())
+}
+
+// What the worker was started with open is not the commands' business. The directory for what describes it is made with it.
+func TestCommandsInheritNothing(t *testing.T) {
+	m := listenOnly(t)
+	lock, err := os.Create(m.base + "/lock")
+	require.NoError(t, err)
+	defer lock.Close()
+	cmd := exec.Command(buildBinary(t), m.flags(m.url)...)
+	cmd.ExtraFiles = []*os.File{lock}
+	startCommand(t, cmd)
+	a := m.session()
+	assert.DirExists(t, m.base+"/"+infoDir)
+	o, err := a.do(t, "shell", sh("if (echo x >&3) 2>/dev/null; then echo inherited; else echo nothing; fi"))
+	require.NoError(t, err)
+	assert.Equal(t, "nothing\n", o.text("stdout"))
 }
 
 // Where there is no master nobody has to be asked.

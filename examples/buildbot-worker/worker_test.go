@@ -20,8 +20,23 @@ import (
 )
 
 func TestWhatTheWorkerSaysOfItself(t *testing.T) {
-	m := newTestMaster(t)
+	m := listenOnly(t)
+	info := filepath.Join(m.base, infoDir)
+	require.NoError(t, os.MkdirAll(filepath.Join(info, "no file"), 0o777))
+	for name, text := range map[string]string{"admin": "Anna <anna@example.org>\n", "host": "gr\xc3\xbcn \xff", "long": strings.Repeat("x", maxInfoFile+1)} {
+		require.NoError(t, os.WriteFile(filepath.Join(info, name), []byte(text), 0o600))
+	}
+	t.Setenv("PB_OWN", "own \xff")
+	m.attach(m.url)
 	a := m.session()
+	assert.Equal(t, "Anna <anna@example.org>\n", a.info["admin"])
+	assert.Equal(t, "grün \uFFFD", a.info["host"])
+	assert.Len(t, a.info["long"], maxInfoFile)
+	assert.NotContains(t, a.info, "no file")
+	environ, ok := a.info["environ"].(*jelly.Dict)
+	require.True(t, ok)
+	own, _ := environ.GetName("PB_OWN")
+	assert.Equal(t, "own \uFFFD", own)
 	assert.Equal(t, m.base, a.info["basedir"])
 	assert.Equal(t, "posix", a.info["system"])
 	assert.Equal(t, version, a.info["version"])
