@@ -193,6 +193,52 @@ func TestDirectories(t *testing.T) {
 	assert.NoDirExists(t, dir)
 }
 
+// slowFile holds up the first block until it is let go.
+type slowFile struct {
+	file
+	begun, release chan struct{}
+}
+
+func (f *slowFile) RemoteWrite(block []byte) error {
+	if f.content.Len() == 0 {
+		close(f.begun)
+		<-f.release
+	}
+	return f.file.RemoteWrite(block)
+}
+
+// An interrupted upload ends within a few blocks. The half of an archive is not unpacked: the master throws it away.
+func TestInterruptedUploads(t *testing.T) {
+	m := newTestMaster(t)
+	a := m.session()
+	dir := filepath.Join(m.base, "dir-one", "tree")
+	require.NoError(t, os.MkdirAll(dir, 0o777))
+	text := bytes.Repeat([]byte("text"), 1<<20)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "f"), text, 0o600))
+	for command, c := range map[string]struct {
+		source string
+		said   []string
+	}{
+		"uploadFile":      {"tree/f", []string{"close"}},
+		"uploadDirectory": {"tree", nil},
+	} {
+		t.Run(command, func(t *testing.T) {
+			w := &slowFile{begun: make(chan struct{}), release: make(chan struct{})}
+			o, err := a.start(t, "one", command, map[string]any{"workdir": "", "workersrc": c.source, "writer": w, "maxsize": nil,
+				"blocksize": 100, "compress": nil})
+			require.NoError(t, err)
+			<-w.begun
+			_, err = flavors.Call[any](t.Context(), a.builders["one"], "interruptCommand", "7", "enough")
+			require.NoError(t, err)
+			close(w.release)
+			require.NoError(t, o.await(t))
+			assert.Equal(t, int64(1), o.facts["rc"])
+			assert.Less(t, w.content.Len(), len(text))
+			assert.Equal(t, c.said, w.said)
+		})
+	}
+}
+
 // The numbers are the system's own, as with the stock worker.
 func TestWhatCannotBeMadeOrRemoved(t *testing.T) {
 	m := newTestMaster(t)

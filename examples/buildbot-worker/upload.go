@@ -206,6 +206,10 @@ func (u *uploadDirectory) run(ctx context.Context, out *report) error {
 		}
 	}()
 	if err := pack(ctx, archive, u.path, u.compress); err != nil {
+		if ctx.Err() != nil {
+			u.finish(ctx, out)
+			return nil
+		}
 		return failure(err)
 	}
 	if _, err := archive.Seek(0, io.SeekStart); err != nil {
@@ -215,7 +219,8 @@ func (u *uploadDirectory) run(ctx context.Context, out *report) error {
 	defer done()
 	out.header(fmt.Sprintf("sending %s\n", u.path))
 	err = u.push(ctx, calls, u.writer, archive)
-	if err == nil {
+	// Of an archive that was interrupted there is nothing to unpack; the master throws away what it has.
+	if err == nil && ctx.Err() == nil {
 		if _, err = flavors.Call[any](calls, u.writer, "unpack"); err != nil {
 			u.rc = 1
 		}
