@@ -81,17 +81,10 @@ func (b *CacheBlank) Attach(conn Conn, luid int64) (*LocalCache, error) {
 	return b.local, nil
 }
 
-// SetCopyableState implements jelly.StateSetter.
-func (b *CacheBlank) SetCopyableState(state any) error {
+// StateTarget implements jelly.StateTarget.
+func (b *CacheBlank) StateTarget() any {
 	b.value.freshness().updated.Store(time.Now().UnixNano())
-	if s, ok := b.value.(jelly.StateSetter); ok {
-		return s.SetCopyableState(state)
-	}
-	dict, ok := state.(*jelly.Dict)
-	if !ok {
-		return fmt.Errorf("the state of a %s is no dictionary, which only a SetCopyableState method could take", typeName(b.value))
-	}
-	return jelly.AssignFields(b.value, dict)
+	return b.value
 }
 
 // PostUnjelly implements jelly.PostUnjellier.

@@ -145,11 +145,15 @@ func (a *Assigner) Value(src any) (reflect.Value, error) {
 // dst points to. Keys may be str or bytes. Keys without a field are passed over, fields
 // without a key stay as they are.
 func AssignFields(dst any, src *Dict) error {
+	var c assignment
+	return assignFields(&c, dst, src)
+}
+
+func assignFields(c *assignment, dst any, src *Dict) error {
 	v := reflect.ValueOf(dst)
 	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
 		return fmt.Errorf("jelly: AssignFields needs a pointer to a struct, not %T", dst)
 	}
-	var c assignment
 	return c.fields(v.Elem(), src)
 }
 
@@ -161,9 +165,13 @@ type assignment struct {
 		key madeKey
 		v   reflect.Value
 	}
-	made  map[madeKey]reflect.Value
-	depth int
-	text  int // bytes that were given to UnmarshalText
+	made     map[madeKey]reflect.Value
+	depth    int
+	text     int // bytes that were given to UnmarshalText
+	elements int // that were converted, of sequences and dictionaries
+	// Of the states of copies, which are conversions of their own with one memory.
+	copies   bool
+	repeated int // bytes of long texts that were parsed for another copy before
 }
 
 type madeKey struct {
@@ -178,6 +186,9 @@ const (
 	// maxUnmarshalText bounds the text that one value may have parsed: a single
 	// long string can be mentioned many times.
 	maxUnmarshalText = 4 << 20
+	// maxCacheWork bounds the elements that are converted for the caches of one frame, which share nothing: as many as
+	// a frame has bytes by default.
+	maxCacheWork = 16 << 20
 	// Conversions of less than this are simply done again.
 	cheapBytes, cheapElements = 64, 8
 )

@@ -62,7 +62,7 @@ func assignSlice(c *assignment, dst reflect.Value, src any) error {
 	}
 	made := reflect.MakeSlice(t, len(list), len(list))
 	c.remember(k, made)
-	if err := c.elements(made, list); err != nil {
+	if err := c.convert(made, list); err != nil {
 		return err
 	}
 	dst.Set(made)
@@ -75,7 +75,8 @@ func isScalar(t reflect.Type) bool {
 	return k >= reflect.Bool && k <= reflect.Float64 || k == reflect.String
 }
 
-func (c *assignment) elements(dst reflect.Value, list []any) error {
+func (c *assignment) convert(dst reflect.Value, list []any) error {
+	c.elements += len(list)
 	done := 0
 	if dst.Kind() == reflect.Slice {
 		done = plainElements(dst, list)
@@ -161,7 +162,7 @@ func assignArray(c *assignment, dst reflect.Value, src any) error {
 	if len(list) != n {
 		return wrongLength(src, dst, len(list))
 	}
-	return c.elements(dst, list)
+	return c.convert(dst, list)
 }
 
 func bytesOf(src any) ([]byte, bool) {
@@ -201,6 +202,7 @@ func assignMap(c *assignment, dst reflect.Value, src any) error {
 		dst.Set(v)
 		return nil
 	}
+	c.elements += len(entries)
 	made := reflect.MakeMapWithSize(t, len(entries))
 	c.remember(k, made)
 	done := plainEntries(made, entries)
@@ -234,6 +236,7 @@ func (c *assignment) setMap(dst reflect.Value, src any, list []any) error {
 		dst.Set(v)
 		return nil
 	}
+	c.elements += len(list)
 	made := reflect.MakeMapWithSize(t, len(list))
 	c.remember(k, made)
 	key, empty := reflect.New(t.Key()).Elem(), reflect.Zero(t.Elem())

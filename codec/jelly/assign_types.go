@@ -129,10 +129,34 @@ func unmarshalText(dst reflect.Value, text string) (err error) {
 
 // parse counts text that will be parsed.
 func (c *assignment) parse(src any, t reflect.Type, n int) error {
-	if c.text += n; c.text > maxUnmarshalText {
+	c.text += n
+	if c.copies {
+		c.parseAgain(src, t, n)
+	}
+	if max(c.text, c.repeated) > maxUnmarshalText {
 		return mismatchBecause(src, t, fmt.Sprintf("more than %d bytes of text would have to be parsed", maxUnmarshalText))
 	}
 	return nil
+}
+
+// parseAgain counts what has been parsed for the same type before. What each copy brings along is bounded by the frame.
+func (c *assignment) parseAgain(src any, t reflect.Type, n int) {
+	k := textKey(src, t)
+	if _, before := c.remembered(k); before {
+		c.repeated += n
+	} else {
+		c.remember(k, reflect.Value{})
+	}
+}
+
+func textKey(src any, t reflect.Type) madeKey {
+	switch x := src.(type) {
+	case string:
+		return stringKey(x, t)
+	case []byte:
+		return bytesKey(x, t)
+	}
+	return madeKey{}
 }
 
 func textOf(src any) (string, bool) {

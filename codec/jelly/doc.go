@@ -115,8 +115,9 @@
 // the most that was measured, for references). Depth is limited by banana.Limits.Depth, counting every list of
 // Banana and the message's own. Whether something can be a key is found on the way, from the
 // bottom up. Sharing never multiplies work: what is mentioned often is decoded, encoded and
-// converted once, but for strings and numbers, which Banana cannot share; there the frame
-// limit of the sending side ends what a peer may make us write. A Decimal is never expanded.
+// converted once, for all copies of a frame together, but for strings and numbers, which Banana cannot share; there the frame
+// limit of the sending side ends what a peer may make us write. Caches share nothing with each other, because each
+// lives in an actor of its own; what they make necessary twice is bounded for the frame. A Decimal is never expanded.
 //
 // Malformed input is a [DecodeError], what is refused an InsecureJellyError, both with the offset. Neither
 // concerns the stream: it goes on behind the frame. What the peer counted as sent in a

@@ -8,7 +8,8 @@ import (
 // StateSetter is implemented by objects of registered classes that take their state
 // themselves. state is what the peer sent, usually a *Dict, with all in it that had to be bound; an
 // object in it may still wait for its own state. Without this method a dictionary fills the fields
-// with pb tags.
+// with pb tags; what several objects of a frame share is converted once then. A method that calls Assign converts it once for
+// each object, and must bound that itself: a small frame can mention one large list very often.
 type StateSetter interface {
 	SetCopyableState(state any) error
 }
@@ -87,11 +88,12 @@ func Unjelly(unbound []*Unbound, made func(u *Unbound, blank any) (any, error), 
 			return err
 		}
 	}
+	states := states{copies: assignment{copies: true}}
 	for i, u := range unbound {
 		if blanks[i] == nil {
 			continue
 		}
-		if err := guarded(u, func() error { return setState(blanks[i], u.State) }); err != nil {
+		if err := guarded(u, func() error { return states.set(u, blanks[i]) }); err != nil {
 			return err
 		}
 	}
@@ -107,15 +109,45 @@ func Unjelly(unbound []*Unbound, made func(u *Unbound, blank any) (any, error), 
 	return nil
 }
 
-func setState(blank, state any) error {
-	if s, ok := blank.(StateSetter); ok {
-		return s.SetCopyableState(state)
+// StateTarget is implemented by blank objects that stand for another, whose state is to be set in the place of theirs.
+type StateTarget interface {
+	StateTarget() any
+}
+
+// states sets the states of the objects of one frame. What copies share is converted once for all of them, so that a small frame with many
+// copies that mention something large does not become one large thing for each.
+type states struct {
+	copies assignment
+	caches int // elements that were converted for caches
+}
+
+func (s *states) set(u *Unbound, blank any) error {
+	if t, ok := blank.(StateTarget); ok {
+		blank = t.StateTarget()
 	}
-	dict, ok := state.(*Dict)
+	if own, ok := blank.(StateSetter); ok {
+		return own.SetCopyableState(u.State)
+	}
+	dict, ok := u.State.(*Dict)
 	if !ok {
-		return fmt.Errorf("its state is a %s, which only a SetCopyableState method could take", pythonName(state))
+		return fmt.Errorf("its state is a %s, which only a SetCopyableState method could take", pythonName(u.State))
 	}
-	return AssignFields(blank, dict)
+	if u.entry.Kind == RemoteCache {
+		return s.cache(blank, dict)
+	}
+	s.copies.text = 0 // That is each copy's own.
+	return assignFields(&s.copies, blank, dict)
+}
+
+// cache sets the state of a cache. Caches change in turns of their own, so they must not share what they are made of.
+func (s *states) cache(blank any, dict *Dict) error {
+	if s.caches > maxCacheWork {
+		return fmt.Errorf("more than %d elements would have to be converted for the caches of one message", maxCacheWork)
+	}
+	var c assignment
+	err := assignFields(&c, blank, dict)
+	s.caches += c.elements
+	return err
 }
 
 // guarded calls what is, or leads to, the user's code.
