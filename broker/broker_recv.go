@@ -13,7 +13,7 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// maxUnknownLogged is how many unknown commands of one peer are worth a line in the log.
+// maxUnknownLogged is how many commands that one side did not understand are worth a warning in the log.
 const maxUnknownLogged = 3
 
 // receive carries out the commands of one read, in order, behind those that still wait.
@@ -92,16 +92,18 @@ func (b *broker) refuses() {
 
 // other answers a command that does not exist (P-4.7), and takes note of the peer's answer to one of ours.
 func (b *broker) other(cmd *command) {
+	b.unknown++
+	line := b.c.log.Debug()
+	if b.unknown <= maxUnknownLogged {
+		line = b.c.log.Warn()
+	}
 	if cmd.word == wordDidNotUnderstand {
-		b.c.log.Warn().Str("command", clip(cmd.method)).Msg("the peer did not understand a command")
+		line.Str("command", clip(cmd.method)).Msg("the peer did not understand a command")
 		return
 	}
 	b.refuses()
 	b.c.refused(RefusedUnknownCommand)
-	b.unknown++
-	if b.unknown <= maxUnknownLogged {
-		b.c.log.Warn().Str("command", clip(cmd.word)).Msg("unknown command")
-	}
+	line.Str("command", clip(cmd.word)).Msg("unknown command")
 	b.append(func(dst []byte) []byte {
 		dst = banana.AppendList(dst, 2)
 		dst = banana.AppendString(dst, b.c.profile, wordDidNotUnderstand)

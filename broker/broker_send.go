@@ -210,6 +210,7 @@ func (b *broker) sendDecrefs() {
 	list := c.forgotten.list
 	c.forgotten.list = nil
 	c.forgotten.Unlock()
+	b.refuses() // A decref is no refusal, but it is as much that a peer can have us send without reading it.
 	b.append(func(dst []byte) []byte {
 		for _, f := range list {
 			for range f.receipts {

@@ -172,7 +172,7 @@ func (c *Conn) WaitSent(ctx context.Context) error {
 func (c *Conn) SendCall(call *flavors.OutgoingCall) error {
 	size, limit := sizeOf(call), c.limits.HighWater
 	if call.Observer != nil {
-		limit = c.limits.PauseWater
+		limit = c.pauseWater()
 	}
 	if c.out.reserve(size, limit) {
 		return c.sendReserved(call, size)
@@ -236,7 +236,7 @@ func (c *Conn) CancelCall(call *flavors.OutgoingCall) { c.post(cancelCall{call})
 // SendAnswer implements flavors.Conn. An answer without stamps goes straight to the encoder, but only while nothing that was handed to the
 // broker earlier is still on its way there: a peer sees the updates and decrefs that a method caused before the method's answer.
 func (c *Conn) SendAnswer(from *actor.Mailbox, inv *flavors.Invocation, fragment *jelly.Fragment, isError bool) (done bool) {
-	if !isError && c.out.waiting() > dropWaters*c.limits.PauseWater {
+	if !isError && c.out.waiting() > dropWaters*c.pauseWater() {
 		fragment.Free()
 		c.refused(RefusedPauseWater)
 		inv.SendUnsendable(Busy.Errorf("the answer was dropped, because %d bytes of others have not been read", c.out.waiting()))

@@ -1,0 +1,137 @@
+package broker_test
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/wire"
+	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Peers that each stay within what a connection may have must not go beyond what the runtime may have together.
+
+// connShare is what each connection may still have when the runtime has too much.
+const connShare = 256 << 10
+
+// billboard has one original, and updates of a size.
+type billboard struct {
+	flavors.Root
+	pond pond
+}
+
+func (b *billboard) RemoteGet() *pond { return &b.pond }
+
+func (b *billboard) post(n int) *actor.Deferred {
+	return flavors.Update(&b.pond, func(observers flavors.Observers) { _ = observers.CallRemote("add", strings.Repeat("x", n)) })
+}
+
+func (b *billboard) observers(t *testing.T) (n int) {
+	t.Helper()
+	_, err := flavors.Update(&b.pond, func(observers flavors.Observers) { n = observers.Len() }).Await(t.Context())
+	require.NoError(t, err)
+	return n
+}
+
+func TestUpdatesThatNobodyReadsCountInTheTotal(t *testing.T) {
+	const peers, size = 4, 50_000
+	b := &billboard{}
+	s := newServer(t, b, broker.WithLimits(broker.Limits{Total: 1}))
+	for range peers {
+		p := s.peer()
+		p.Write(`[message 1 root get 1 [tuple] [dictionary]]`)
+		p.Want(`[answer 1 ["test.Pond" 1 _]]`)
+	}
+	for b.observers(t) > 0 {
+		require.NoError(t, await(t, b.post(size)))
+		// What is on its way to a broker counts for its connection, and for the runtime when it is there.
+		require.Eventually(t, func() bool {
+			all := broker.StatsOf(s.rt)
+			return all.BytesHeld == all.BytesWaiting
+		}, patience, tick)
+		require.LessOrEqual(t, broker.StatsOf(s.rt).BytesWaiting, peers*(connShare+2*size))
+	}
+	require.Eventually(t, func() bool { return broker.StatsOf(s.rt).BytesHeld == 0 }, patience, tick)
+	assert.EqualValues(t, peers, broker.StatsOf(s.rt).Refusals[broker.RefusedPauseWater])
+}
+
+func TestLateAnswersThatNobodyReadsCountInTheTotal(t *testing.T) {
+	const peers, calls, size = 3, 40, 100_000
+	a := &archive{}
+	s := newServer(t, a, broker.WithLimits(broker.Limits{Total: 1}))
+	for range peers {
+		p := s.peer()
+		for i := range calls {
+			p.Write(fmt.Sprintf(`[message %d root fetch 1 [tuple %d] [dictionary]]`, i+1, size))
+		}
+	}
+	stats := func() broker.RuntimeStats { return broker.StatsOf(s.rt) }
+	require.Eventually(t, func() bool { return stats().CallsIn.Pending == peers*calls }, patience, tick)
+	a.Do(a.answer)
+	require.Eventually(t, func() bool { return stats().CallsIn.Pending == 0 }, patience, tick)
+	dropped := stats().Refusals[broker.RefusedPauseWater]
+	assert.Less(t, stats().BytesWaiting, peers*(4*connShare+2*size)+int(dropped)*800)
+	assert.NotZero(t, dropped)
+}
+
+// forgetful lets go at once of what it is given.
+type forgetful struct{ flavors.Root }
+
+func (*forgetful) RemoteDrop(refs []*flavors.RemoteReference) {
+	for _, ref := range refs {
+		ref.Release()
+	}
+}
+
+// TestAPeerThatDoesNotReadWhatIsLetGoIsLeft: a call that asks for no answer is not answered, but what it mentions is given back.
+func TestAPeerThatDoesNotReadWhatIsLetGoIsLeft(t *testing.T) {
+	const pause = 1 << 16
+	s := newServer(t, &forgetful{}, broker.WithLimits(broker.Limits{PauseWater: pause}))
+	sock := s.dial()
+	join(wire.New(t, sock), banana.ProfilePB)
+	const refs = 1000
+	frame := banana.AppendSymbol(banana.AppendList(nil, 7), banana.ProfilePB, banana.SymMessage)
+	frame = banana.AppendString(banana.AppendInt(frame, 1), banana.ProfilePB, "root")
+	frame = banana.AppendInt(banana.AppendString(frame, banana.ProfilePB, "drop"), 0)
+	frame = banana.AppendSymbol(banana.AppendList(frame, 2), banana.ProfilePB, banana.SymTuple)
+	frame = banana.AppendSymbol(banana.AppendList(frame, 1+refs), banana.ProfilePB, banana.SymList)
+	for i := range refs {
+		frame = banana.AppendSymbol(banana.AppendList(frame, 2), banana.ProfilePB, banana.SymRemote)
+		frame = banana.AppendInt(frame, int64(i+1))
+	}
+	frame = banana.AppendSymbol(banana.AppendList(frame, 1), banana.ProfilePB, banana.SymDictionary)
+	var err error
+	for sent := 0; err == nil; sent++ {
+		_, err = sock.Write(frame)
+		require.Less(t, sent, 2000, "it is not left: %d bytes wait", broker.StatsOf(s.rt).BytesWaiting)
+	}
+	require.Eventually(t, func() bool { return broker.StatsOf(s.rt).BytesHeld == 0 }, patience, tick)
+	assert.EqualValues(t, 1, broker.StatsOf(s.rt).Refusals[broker.RefusedPauseWater])
+}
+
+// TestAPeerCannotFillTheLog: what it can say at will is worth few lines.
+func TestAPeerCannotFillTheLog(t *testing.T) {
+	log := &journal{}
+	rt, err := actor.NewRuntime(actor.WithLogger(zerolog.New(log).Level(zerolog.InfoLevel)))
+	require.NoError(t, err)
+	defer rt.Close(t.Context())
+	pipe := newPipeListener()
+	ln, err := broker.Serve(rt, pipe, &service{})
+	require.NoError(t, err)
+	p := (&server{t: t, rt: rt, pipe: pipe, ln: ln}).peer()
+	for range 50 {
+		p.Write(`[didNotUnderstand x]`, `[frobnicate]`)
+		p.Want(`[didNotUnderstand frobnicate]`)
+		p.Write(`[message 1 77 f 0 [tuple] [dictionary]]`, `[message 1 root nonsense 0 [tuple] [dictionary]]`)
+	}
+	p.WantIdle()
+	assert.LessOrEqual(t, strings.Count(log.text(), "\n"), 10, "%s", log.text())
+	assert.True(t, bytes.Contains([]byte(log.text()), []byte("did not understand")))
+}
