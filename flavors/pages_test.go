@@ -10,10 +10,12 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -133,6 +135,29 @@ func TestCancellingEndsEndlessPages(t *testing.T) {
 	_, err = io.Copy(io.Discard, r)
 	require.ErrorContains(t, err, "ended its paging early")
 	assert.Positive(t, r.Received())
+}
+
+// TestACollectorIsToldOfTheEndWhereNothingFitsAnyMore: the end of a paging finds more waiting than a CallRemote may add to, as a rule.
+func TestACollectorIsToldOfTheEndWhereNothingFitsAnyMore(t *testing.T) {
+	l := &library{more: make(chan struct{})}
+	s := newServer(t, l, broker.WithLimits(broker.Limits{HighWater: 1000}))
+	p := s.peer()
+	p.Write(`[message 1 root endless 1 [tuple [remote 5]] [dictionary]]`)
+	<-l.more
+	written := uint64(0)
+	require.Eventually(t, func() bool {
+		before, now := written, broker.StatsOf(s.rt)
+		written = now.BytesOut
+		return now.BytesWaiting > 1000 && now.BytesOut == before // Even the sockets are full.
+	}, wire.Patience, 10*time.Millisecond)
+	l.sent.Cancel()
+	p.Ignore(`[answer 1 [None]]`) // Its place among the pages is anywhere.
+	method := ""
+	for method != "pagingFailed" {
+		p.Forget("method")
+		p.Want(`[message _ 5 $method 0 _ _]`)
+		method = string(p.Var("method").([]byte))
+	}
 }
 
 func TestTheEndOfItsContextEndsTheReading(t *testing.T) {

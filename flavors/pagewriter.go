@@ -74,6 +74,9 @@ func (w *PageWriter) flush() error {
 		}
 		<-w.credit
 	})
+	if err := w.failed(); err != nil {
+		return err
+	}
 	w.sent += int64(len(w.page))
 	w.page = w.page[:0]
 	if w.onPage != nil {
@@ -131,8 +134,11 @@ func (w *PageWriter) CloseWithError(err error) {
 }
 
 func (w *PageWriter) abandon(err error) error {
-	if err != nil && context.Cause(w.collector.Conn().Context()) == nil {
-		_ = w.collector.callNoAnswerSoon(w.collector.Conn().Context(), pagingFailed, err.Error())
+	if err != nil {
+		c := w.collector.Conn()
+		c.Runtime().Go("ending pages early", func() {
+			_ = w.collector.callNoAnswerSoon(c.Context(), pagingFailed, err.Error())
+		})
 	}
 	return err
 }
