@@ -1,0 +1,56 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/rehearsal"
+	"github.com/stretchr/testify/require"
+)
+
+func TestBothEndsInOneProcess(t *testing.T) {
+	s := rehearsal.New(t)
+	require.NoError(t, s.Run(run))
+	s.Line("returning result: 3")
+	s.Line("addition complete, result is 3")
+	s.Line("subtraction result is -7")
+	s.Line("counted to 2 with <remote ")
+	s.Line("shutting down")
+}
+
+func TestEachEndByItself(t *testing.T) {
+	s := rehearsal.New(t)
+	end := s.Start(run, "server", "-listen", "pb://127.0.0.1:0")
+	require.NoError(t, s.Run(run, "client", "-connect", s.Line("listening ")))
+	s.Line("subtraction result is -7")
+	require.NoError(t, end())
+}
+
+// adder is what a stock server of the same name publishes.
+type adder struct{ flavors.Root }
+
+func (*adder) RemoteAdd(one, two int) int      { return one + two }
+func (*adder) RemoteSubtract(one, two int) int { return one - two }
+
+func TestAServerThatHasNoCounters(t *testing.T) {
+	s := rehearsal.New(t)
+	rt, err := actor.NewRuntime()
+	require.NoError(t, err)
+	defer rt.Close(t.Context())
+	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", &adder{})
+	require.NoError(t, err)
+	require.NoError(t, s.Run(run, "client", "-connect", ln.URL()))
+	s.Line("shutting down")
+}
+
+func TestWhatCannotBeRun(t *testing.T) {
+	s := rehearsal.New(t)
+	require.ErrorContains(t, s.Run(run, "nonsense"), `there is no "nonsense"`)
+	require.ErrorContains(t, s.Run(run, "server", "-listen", "gopher://x"), "gopher")
+	require.ErrorContains(t, s.Run(run, "client", "-connect", "pb://"), "pb://")
+	for _, end := range []string{"server", "client"} {
+		require.ErrorContains(t, s.Run(run, end, "-nonsense"), "-nonsense")
+	}
+}
