@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -127,6 +128,27 @@ func TestWaitingForWhatNeverComesFailsTheTest(t *testing.T) {
 	v.run(func(testing.TB) { p.WaitLine("goodbye") })
 	assert.Contains(t, v.fatal, `hello.py ended (exit code 3) and printed 0 of 1 lines with "goodbye"`)
 	p.t = t
+}
+
+func TestAnExampleIsBuilt(t *testing.T) {
+	reached := t.TempDir()
+	t.Setenv(coverDir, reached)
+	program := Build(t, "quickstart")
+	out, err := exec.CommandContext(t.Context(), program).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	assert.Contains(t, string(out), "addition complete, result is 3")
+	counted, err := os.ReadDir(reached)
+	require.NoError(t, err)
+	assert.NotEmpty(t, counted, "it counts what it reaches")
+
+	v := &verdict{TB: t}
+	v.run(func(t testing.TB) { Build(t, "nonsense") })
+	assert.Contains(t, v.fatal, "cannot build github.com/perspectivebroker/pb/examples/nonsense")
+}
+
+func TestLastLine(t *testing.T) {
+	assert.Equal(t, "ImportError: no", lastLine("Traceback\n  line 1\nImportError: no\n"))
+	assert.Equal(t, "one", lastLine("one"))
 }
 
 func TestVersion(t *testing.T) {
