@@ -54,7 +54,8 @@ type commandReader struct {
 	again   banana.Reader // r at the first value
 	emptyKw bool          // empty dictionaries may come in
 	names   map[string]string
-	kept    bool // a value of the last frame is a part of that
+	last    struct{ target, method string } // the names that came last, which are mostly the next, too
+	kept    bool                            // a value of the last frame is a part of that
 }
 
 // What a commandReader remembers of names. The peer chooses them, so there are not many, and none is long.
@@ -70,25 +71,43 @@ func (c *Conn) newCommandReader() commandReader {
 }
 
 // name is the text of a token. Peers name the same objects and methods again and again.
-func (c *commandReader) name(t banana.Token) string {
+func (c *commandReader) name(t *banana.Token, last *string) string {
 	if t.Kind != banana.String || len(t.Bytes) > longestName {
 		return t.Text()
 	}
-	if name, ok := c.names[string(t.Bytes)]; ok {
-		return name
+	if string(t.Bytes) == *last {
+		return *last
 	}
-	name := t.Text()
-	if len(c.names) < mostNames {
-		c.names[name] = name
+	name, ok := c.names[string(t.Bytes)]
+	if !ok {
+		name = t.Text()
+		if len(c.names) < mostNames {
+			c.names[name] = name
+		}
 	}
+	*last = name
 	return name
 }
+
+// The heads of the two commands that come most, as peers write them that speak the profile pb.
+const (
+	messageHead = "\x07\x80\x1a\x87"
+	answerHead  = "\x03\x80\x1b\x87"
+)
 
 // read decodes one frame into cmd. An error means that the frame is no command that PB knows the form of, and ends the
 // connection; what is wrong within the values of a call or an answer is noted in cmd.err and ends only that.
 func (c *commandReader) read(frame []byte, p banana.Profile, cmd *command) error {
 	c.r.Reset(frame, p)
 	c.kept = false
+	if p == banana.ProfilePB {
+		switch {
+		case c.r.Take(messageHead):
+			return c.readCall(cmd, banana.SymMessage)
+		case c.r.Take(answerHead):
+			return c.readAnswer(cmd, banana.SymAnswer)
+		}
+	}
 	head, err := c.r.Next()
 	if err != nil {
 		return err
@@ -112,19 +131,30 @@ func (c *commandReader) read(frame []byte, p banana.Profile, cmd *command) error
 	if !known {
 		return c.readOther(word.Text(), n, cmd)
 	}
-	cmd.sym = sym
 	if n != want {
 		return protocolErrorf(sym.String(), "it has %d operands, not %d", want, n)
 	}
-	if cmd.id, err = c.integer(sym, "number"); err != nil {
-		return err
-	}
 	switch sym {
 	case banana.SymMessage, banana.SymCacheMessage:
-		return c.readCall(cmd)
+		return c.readCall(cmd, sym)
 	case banana.SymAnswer, banana.SymError:
-		c.answer(cmd)
+		return c.readAnswer(cmd, sym)
 	}
+	return c.readNumber(cmd, sym)
+}
+
+// readNumber reads the number that all commands begin with.
+func (c *commandReader) readNumber(cmd *command, sym banana.Symbol) (err error) {
+	cmd.sym = sym
+	cmd.id, err = c.integer(sym, "number")
+	return err
+}
+
+func (c *commandReader) readAnswer(cmd *command, sym banana.Symbol) error {
+	if err := c.readNumber(cmd, sym); err != nil {
+		return err
+	}
+	c.answer(cmd)
 	return nil
 }
 
@@ -159,26 +189,29 @@ func (c *commandReader) readOther(word string, n int, cmd *command) error {
 	return nil
 }
 
-func (c *commandReader) readCall(cmd *command) error {
-	target, err := c.r.Next()
+func (c *commandReader) readCall(cmd *command, sym banana.Symbol) error {
+	if err := c.readNumber(cmd, sym); err != nil {
+		return err
+	}
+	var t banana.Token
+	if err := c.r.Read(&t); err != nil {
+		return err
+	}
 	switch {
-	case err != nil:
-		return err
-	case target.Kind == banana.Int:
-		cmd.target = target.Int
-	case target.IsText():
-		cmd.name = c.name(target)
+	case t.Kind == banana.Int:
+		cmd.target = t.Int
+	case t.IsText():
+		cmd.name = c.name(&t, &c.last.target)
 	default:
-		return protocolErrorf(cmd.sym.String(), "an object is named by an integer or a string, not by %s", describe(target))
+		return protocolErrorf(cmd.sym.String(), "an object is named by an integer or a string, not by %s", describe(t))
 	}
-	method, err := c.r.Next()
-	if err != nil {
+	if err := c.r.Read(&t); err != nil {
 		return err
 	}
-	if !method.IsText() {
-		return protocolErrorf(cmd.sym.String(), "a method is named by a string, not by %s", describe(method))
+	if !t.IsText() {
+		return protocolErrorf(cmd.sym.String(), "a method is named by a string, not by %s", describe(t))
 	}
-	cmd.method = c.name(method)
+	cmd.method = c.name(&t, &c.last.method)
 	wants, err := c.integer(cmd.sym, "answerRequired")
 	if err != nil {
 		return err
@@ -250,6 +283,9 @@ func (c *commandReader) skipEmptyKw() bool {
 }
 
 func (c *commandReader) integer(sym banana.Symbol, what string) (int64, error) {
+	if n, ok := c.r.TakeInt(); ok {
+		return n, nil
+	}
 	token, err := c.r.Next()
 	if err != nil {
 		return 0, err

@@ -149,6 +149,24 @@ func (r *Reader) Take(tokens string) bool {
 	return true
 }
 
+// TakeInt moves behind an integer of at most four digits in base 128 that is not negative, if that is what comes next, and says whether it
+// was. Like Take it is for what comes often.
+func (r *Reader) TakeInt() (n int64, ok bool) {
+	rest := r.frame[r.pos:]
+	for i := 0; i < len(rest) && i <= 4; i++ {
+		if c := rest[i]; c < 0x80 {
+			n |= int64(c) << (7 * i)
+			continue
+		}
+		if i == 0 || Kind(rest[i]) != Int {
+			return 0, false
+		}
+		r.pos += i + 1
+		return n, true
+	}
+	return 0, false
+}
+
 // ended returns the error of an element whose type byte is missing.
 func (r *Reader) ended() error {
 	if r.pos == len(r.frame) {

@@ -204,3 +204,29 @@ func TestReadingDoesNotAllocate(t *testing.T) {
 		_ = r.Skip()
 	}))
 }
+
+func TestReaderTakesIntegers(t *testing.T) {
+	for _, n := range []int64{0, 1, 127, 128, 1 << 14, 1<<28 - 1, 1 << 28, 1<<31 - 1, 1 << 31, 1 << 62, -1, -1 << 31} {
+		frame := AppendInt(AppendInt(nil, n), 5)
+		var r Reader
+		r.Reset(frame, ProfilePB)
+		got, ok := r.TakeInt()
+		assert.Equal(t, n >= 0 && n < 1<<28, ok, "%d", n)
+		if !ok {
+			assert.Zero(t, r.Offset(), "%d: it stays where it was", n)
+			require.NoError(t, r.Skip())
+		} else {
+			assert.Equal(t, n, got)
+		}
+		got, ok = r.TakeInt()
+		assert.True(t, ok)
+		assert.EqualValues(t, 5, got)
+	}
+	for _, frame := range []string{"", "\x81", "\x05", "\x00\x00\x00\x00", "\x01\x82a", "\x01\x85", "\x01\x80", "\x00\x00\x00\x00\x00\x81"} {
+		var r Reader
+		r.Reset([]byte(frame), ProfilePB)
+		_, ok := r.TakeInt()
+		assert.False(t, ok, "% x", frame)
+		assert.Zero(t, r.Offset())
+	}
+}
