@@ -1,7 +1,6 @@
 package interop
 
 import (
-	"context"
 	"errors"
 	"runtime"
 	"testing"
@@ -119,10 +118,8 @@ func referenceChecks() []clientCheck {
 			eventually(t, func() bool { runtime.GC(); return m.counters(t) == 0 })
 		}},
 		{"references", "let go by an answer that nobody waits for", func(t *testing.T, m *meeting) {
-			ctx, cancel := context.WithCancel(t.Context())
-			cancel()
-			_, err := flavors.Call[any](ctx, m.conn.Root(), "counter")
-			require.ErrorIs(t, err, context.Canceled)
+			d := m.conn.Root().CallRemote("counter")
+			d.Cancel() // The answer may have come already; then nobody takes it.
 			eventually(t, func() bool { runtime.GC(); return m.counters(t) == 0 })
 		}},
 		{"references", "its decrefs reach our table", func(t *testing.T, m *meeting) {
