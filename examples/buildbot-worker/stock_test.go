@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -105,7 +106,8 @@ func (s *site) attachStock() {
 func (s *site) attachOurs() {
 	base := s.t.TempDir()
 	s.bases["ours"] = base
-	ctx, stop := context.WithCancel(context.Background())
+	// As main has it: a test that was started in the background ignores SIGINT, and so would the commands, which are to be interrupted with it.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	ended := make(chan error, 1)
 	go func() {
 		ended <- run(ctx, []string{"-master", "pb://127.0.0.1:" + s.port, "-name", "ours", "-password", "sesame", "-basedir", base})
