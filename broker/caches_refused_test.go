@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/perspectivebroker/pb/broker"
@@ -35,6 +36,36 @@ func TestOnlySoManyOriginalsComeIn(t *testing.T) {
 	require.NotSame(t, first, root.copy)
 	first.Release()
 	p.Want(`[decache 1]`)
+}
+
+// TestOnlySoManyOriginalsMayBeOwed: each refused original has to be remembered until the peer says that it has forgotten it.
+func TestOnlySoManyOriginalsMayBeOwed(t *testing.T) {
+	const most = 1 << 16
+	s := newServer(t, &ponds{}, pondRegistry(t), broker.WithLimits(broker.Limits{Caches: 1}))
+	p := s.peer()
+	p.Write(`[message 9 root take 1 [tuple ["test.Pond" 1000000 [list]]] [dictionary]]`)
+	p.Want(`[answer 9 [None]]`)
+	owe := func(request, first, n int) {
+		originals := make([]string, n)
+		for i := range originals {
+			originals[i] = fmt.Sprintf(`["test.Pond" %d [list]]`, first+i)
+		}
+		p.Write(fmt.Sprintf(`[message %d 77 take 1 [tuple %s] [dictionary]]`, request, strings.Join(originals, " ")))
+	}
+	p.Ignore(`[decache _]`)
+	owe(1, 1, most)
+	wantAnyError(p, 1)
+	p.Write(`[uncache 1]`)
+	owe(2, most+1, 1)
+	wantAnyError(p, 2)
+	p.Write(`[message 3 root nosuch 1 [tuple] [dictionary]]`)
+	wantAnyError(p, 3)
+	conn := only(t, s)
+	require.Zero(t, conn.Stats().Refusals[broker.RefusedGivenBack])
+	owe(4, most+2, 1)
+	p.Write(`[message 5 root nosuch 1 [tuple] [dictionary]]`) // What the unjellier refused is looked at with the next command.
+	<-conn.Done()
+	require.EqualValues(t, 1, conn.Stats().Refusals[broker.RefusedGivenBack])
 }
 
 func TestACacheThatWasNeverThere(t *testing.T) {

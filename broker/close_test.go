@@ -34,6 +34,13 @@ func TestRuntimeCloseWaitsForAnswersInFlight(t *testing.T) {
 		t.Fatal("Close did not wait")
 	default:
 	}
+	for n := 4; ; n++ {
+		p.Write(fmt.Sprintf(`[message %d root nosuch 1 [tuple] [dictionary]]`, n))
+		if strings.Contains(wantAnyError(p, n), "perspectivebroker.Busy") {
+			break
+		}
+	}
+	require.EqualValues(t, 1, broker.StatsOf(s.rt).Refusals[broker.RefusedClosing])
 	_, err := result(t, g.Do(func() {
 		for _, f := range g.waiting {
 			f()

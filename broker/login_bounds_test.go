@@ -24,6 +24,7 @@ func TestHalfFinishedLoginsAreBounded(t *testing.T) {
 		wantError(t, p, i, "perspectivebroker.Busy")
 	}
 	require.Equal(t, broker.DefaultSessions, s.ln.Conns()[0].Exports())
+	require.EqualValues(t, 1000, broker.StatsOf(s.rt).Refusals[broker.RefusedChallenges])
 	// Whoever lets one go gets another, and others are not held up.
 	p.Write(`[decref $challenger]`)
 	enter(p, 2000, "alice", "sesame")
@@ -43,11 +44,13 @@ func TestAThousandConnectionsInTheMiddleOfALogin(t *testing.T) {
 
 func TestSessionsOfAConnectionAreBounded(t *testing.T) {
 	h := &house{}
-	p := h.serve(t, broker.WithSessions(2)).peer()
+	s := h.serve(t, broker.WithSessions(2))
+	p := s.peer()
 	enter(p, 1, "alice", "sesame")
 	enter(p, 3, "bob", "bread")
 	p.Write(`[message 5 "root" "loginAnonymous" 1 [tuple [None]] [dictionary]]`)
 	wantError(t, p, 5, "perspectivebroker.Busy")
+	require.Equal(t, map[broker.Reason]uint64{broker.RefusedSessions: 1}, broker.StatsOf(s.rt).Refusals)
 	p.Write(`[decref $avatar]`)
 	require.Eventually(t, func() bool { return h.inside() == 1 }, patience, tick)
 	// The place is given back once the realm's logout has returned, which may be a moment later.
@@ -67,11 +70,13 @@ func TestLoginsAtOnceAreBounded(t *testing.T) {
 		<-wait
 		return nil
 	}}
-	p := h.serve(t, broker.WithLoginsAtOnce(2)).peer()
+	s := h.serve(t, broker.WithLoginsAtOnce(2))
+	p := s.peer()
 	for i := 1; i <= 3; i++ {
 		p.Write(fmt.Sprintf(`[message %d "root" "loginAnonymous" 1 [tuple [None]] [dictionary]]`, i))
 	}
 	wantError(t, p, 3, "perspectivebroker.Busy")
+	require.Equal(t, map[broker.Reason]uint64{broker.RefusedLoginsAtOnce: 1}, broker.StatsOf(s.rt).Refusals)
 	close(wait)
 	p.Want(`[answer _ [remote _]]`, `[answer _ [remote _]]`)
 }
@@ -161,6 +166,7 @@ func TestGuessesAreSlowedDown(t *testing.T) {
 		challenged(p, 1, "alice")
 		respond(p, 2, "sesame", `[None]`)
 		wantRefused(t, p, 2) // Not even the right one, or a guess could be told from a refusal.
+		require.Equal(t, map[broker.Reason]uint64{broker.RefusedLogin: 3, broker.RefusedThrottled: 3}, broker.StatsOf(s.rt).Refusals)
 		// Where nothing can be guessed nobody waits.
 		p.Write(`[message 3 "root" "loginAnonymous" 1 [tuple [None]] [dictionary]]`)
 		p.Want(`[answer 3 [remote _]]`)
