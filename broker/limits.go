@@ -18,10 +18,12 @@ type Limits struct {
 	// CallsIn is how many calls of the peer's may be unanswered at a time; further ones fail with Busy. Default 65,536.
 	CallsIn int
 	// BytesIn is how many bytes the peer's unanswered calls may have on the wire; further ones fail with Busy. From a quarter of it on they
-	// are read more slowly. In memory a call takes up to forty times as much, lists of small numbers most of all. Default 16 MiB.
+	// are read more slowly. In memory a call takes up to forty times as much, one that consists of references up to ninety times. Default
+	// 16 MiB.
 	BytesIn int
 	// Total is how many bytes all connections of the runtime together may have in unanswered calls, in what waits to be written and in
-	// messages that have come in part. Beyond it each connection may have 256 KiB of each. Default 128 MiB.
+	// messages that have come in part. Beyond it each connection may have 256 KiB of each, and 256 KiB is what PauseWater counts from.
+	// Default 128 MiB.
 	Total int
 	// CallsOut is how many of our calls may be unanswered at a time; further ones fail with ErrTooManyCalls. Default 65,536.
 	CallsOut int

@@ -34,6 +34,7 @@ func TestLimitsAreAsDocumented(t *testing.T) {
 		"bytes of unanswered calls of a connection":     broker.DefaultBytesIn,
 		"bytes unanswered, unwritten or received in part on all connections of a runtime": broker.DefaultTotal,
 		"bytes of pages kept by a PageReader":                                             flavors.DefaultPageBuffer,
+		"bytes of pages kept by GetAllPages, not to be changed":                           flavors.MaxPagesKept,
 		"bytes waiting to be written before our own calls wait":                           broker.DefaultHighWater,
 		"bytes waiting to be written before reading pauses":                               broker.DefaultPauseWater,
 		"time to agree on profile and version":                                            broker.DefaultHandshake,
