@@ -58,6 +58,7 @@ type identity struct {
 	attach  func(context.Context, cred.Key, *flavors.RemoteReference) (avatar any, logout func(), err error)
 
 	holders atomic.Int64 // the login's reference, and one for each perspective; none any more after the last
+	refused atomic.Int64 // perspectives
 	last    func()       // set before anybody holds it
 }
 
@@ -123,12 +124,19 @@ func (i *identity) PerspectiveAttach(inv *flavors.Invocation, service, perspecti
 func (i *identity) attached(c flavors.Conn, key cred.Key, mind *flavors.RemoteReference) (any, error) {
 	log := c.Logger().With().Str("user", i.name).Str("key", clip(key.String())).Logger()
 	refuse := func(err error) (any, error) {
-		line := log.Warn().Str("reason", err.Error())
+		if conn, ok := c.(*Conn); ok {
+			conn.refused(RefusedLogin)
+		}
+		line := log.Warn()
+		if i.refused.Add(1) > maxRefusedLogged {
+			line = log.Debug()
+		}
+		reason := err.Error()
 		var refused *cred.Refused
 		if errors.As(err, &refused) {
-			line = log.Warn().Str("reason", refused.Log())
+			reason = refused.Log()
 		}
-		line.Msg("perspective refused")
+		line.Str("reason", reason).Msg("perspective refused")
 		return nil, flavors.UnauthorizedLogin.New(refusedText)
 	}
 	if !i.hold() {

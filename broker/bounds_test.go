@@ -125,7 +125,8 @@ func TestAPeerCannotFillTheLog(t *testing.T) {
 	pipe := newPipeListener()
 	ln, err := broker.Serve(rt, pipe, &service{})
 	require.NoError(t, err)
-	p := (&server{t: t, rt: rt, pipe: pipe, ln: ln}).peer()
+	s := &server{t: t, rt: rt, pipe: pipe, ln: ln}
+	p := s.peer()
 	for range 50 {
 		p.Write(`[didNotUnderstand x]`, `[frobnicate]`)
 		p.Want(`[didNotUnderstand frobnicate]`)
@@ -134,4 +135,18 @@ func TestAPeerCannotFillTheLog(t *testing.T) {
 	p.WantIdle()
 	assert.LessOrEqual(t, strings.Count(log.text(), "\n"), 10, "%s", log.text())
 	assert.True(t, bytes.Contains([]byte(log.text()), []byte("did not understand")))
+
+	w := newTown(t)
+	pipe = newPipeListener()
+	_, err = broker.Serve(rt, pipe, broker.IdentityRoot(w.portal, unhurried()))
+	require.NoError(t, err)
+	p = (&server{t: t, rt: rt, pipe: pipe}).peer()
+	enter(p, 1, "alice", "sesame")
+	before, refused := strings.Count(log.text(), "\n"), broker.StatsOf(rt).Refusals[broker.RefusedLogin]
+	for i := range 50 {
+		p.Write(fmt.Sprintf(`[message %d $avatar "attach" 1 [tuple chess black] [dictionary]]`, 10+i))
+		wantRefused(t, p, 10+i)
+	}
+	assert.LessOrEqual(t, strings.Count(log.text(), "\n")-before, 20, "%s", log.text())
+	assert.EqualValues(t, 50, broker.StatsOf(rt).Refusals[broker.RefusedLogin]-refused)
 }

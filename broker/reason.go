@@ -78,7 +78,7 @@ const (
 	RefusedStall
 	// RefusedSilence: the peer did not answer when it was asked whether it is there ([WithKeepalive]).
 	RefusedSilence
-	// RefusedLogin: credentials that do not let in.
+	// RefusedLogin: credentials that do not let in, or a perspective that an identity may not have.
 	RefusedLogin
 	// RefusedThrottled: too many attempts to log in ([WithThrottle]).
 	RefusedThrottled
