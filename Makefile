@@ -42,7 +42,12 @@ lint: $(LINTER) ## gofmt, vet, staticcheck, import fences
 	.ci/lint.sh
 
 .PHONY: bench
-bench: ## the benchmarks of every package
+bench: ## measure it beside other systems (six minutes), and draw docs/performance.svg
+	go -C bench run ./cmd/compare
+	@$(MAKE) --no-print-directory chart
+
+.PHONY: gobench
+gobench: ## the Go benchmarks of every package, for benchstat
 	.ci/test.sh -run '^$$' -bench . -benchmem
 
 .PHONY: chart

@@ -150,6 +150,17 @@ func (inv *Invocation) fail(err error) bool {
 	return true
 }
 
+// abandon closes a call whose connection has ended, without an answer.
+func (inv *Invocation) abandon() {
+	if !inv.answered.CompareAndSwap(false, true) {
+		return
+	}
+	if inv.onAnswer != nil {
+		inv.onAnswer(inv)
+	}
+	inv.conn.CloseInvocation(inv)
+}
+
 // send encodes in the caller's goroutine: what is sent is a snapshot, and what cannot be sent fails this call alone. turn is nil, or see
 // answerFrom, also for what is reported.
 func (inv *Invocation) send(turn *actor.Mailbox, v any, err error) (gone bool) {

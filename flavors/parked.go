@@ -44,6 +44,10 @@ func (o *object) resume(ctx protoactor.Context, p *parking) {
 		o.resumeLater(p)
 		return
 	}
+	if p.conn.Context().Err() != nil {
+		o.abandon(ctx, p)
+		return
+	}
 	inv := p.calls[0]
 	p.calls[0] = nil
 	p.calls = p.calls[1:]
@@ -53,6 +57,16 @@ func (o *object) resume(ctx protoactor.Context, p *parking) {
 		delete(o.core.parked, p.conn)
 	}
 	o.guarded(ctx, func() { inv.run(o) })
+}
+
+// abandon forgets the parked calls of a connection that has ended: nobody waits for what they would give.
+func (o *object) abandon(ctx protoactor.Context, p *parking) {
+	delete(o.core.parked, p.conn)
+	for _, inv := range p.calls {
+		inv.abandon()
+		o.settle(ctx)
+	}
+	p.calls = nil
 }
 
 // dropParked answers what was parked when the object stops for good.

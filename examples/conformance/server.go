@@ -48,12 +48,15 @@ func serve(rt *actor.Runtime, c *config) (*server, error) {
 	return s, nil
 }
 
+// memory is where collecting garbage begins to be worth any effort. What limits allows takes less, but a heap that may double would not.
+const memory = 96 << 20
+
 // limits differ from the defaults where strangers are expected to try more than a well-meant program would. Whatever they send, the process
 // is to stay below 200 MB.
 func limits() broker.Limits {
 	return broker.Limits{
 		Exports: 10_000, Caches: 10_000,
-		BytesIn: 4 << 20, PauseWater: 8 << 20, Total: 24 << 20,
+		CallsIn: 16_384, BytesIn: 4 << 20, PauseWater: 4 << 20, Total: 24 << 20,
 	}
 }
 
