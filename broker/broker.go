@@ -175,7 +175,9 @@ func (b *broker) start(ctx protoactor.Context) {
 
 // publish puts the objects in place that the peer can call by name.
 func (b *broker) publish() error {
-	for name, root := range b.c.options.published {
+	published := b.c.published
+	b.c.published = nil
+	for name, root := range published {
 		v, err := root(b.c)
 		if err == nil {
 			err = b.exports.publish(b.c, name, v)
@@ -281,6 +283,7 @@ func (b *broker) finish(cause error) {
 	b.exports.clear(c)
 	b.caches.clear(c)
 	b.local.clear()
+	c.forgetAvatars()
 	c.refused(reasonOf(cause))
 	censusOf(c.rt).leave(c)
 }

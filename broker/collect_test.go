@@ -6,6 +6,9 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/stretchr/testify/require"
 )
@@ -46,4 +49,53 @@ func TestObjectsThatWereLetGoAreCollected(t *testing.T) {
 		runtime.Gosched()
 	}
 	require.LessOrEqual(t, root.living.Load(), int64(2))
+}
+
+// keeper has a place for references.
+type keeper struct {
+	flavors.Root
+	kept []*flavors.RemoteReference
+}
+
+// TestConnectionsThatHaveEndedAreCollected: a program that connects again and again must not keep what all its connections knew. Handles are the
+// danger: what is left of one when it is forgotten leads to its connection, and must not lead back to the handle from there.
+func TestConnectionsThatHaveEndedAreCollected(t *testing.T) {
+	h := &house{}
+	login, lender := h.serve(t), newServer(t, &service{})
+	connect := func(t *testing.T, rt *actor.Runtime, s *server, opts ...broker.Option) *broker.Conn {
+		conn, err := broker.Client(t.Context(), rt, s.dial(), opts...)
+		require.NoError(t, err)
+		return conn
+	}
+	for name, use := range map[string]func(t *testing.T, rt *actor.Runtime) *broker.Conn{
+		"that did nothing": func(t *testing.T, rt *actor.Runtime) *broker.Conn { return connect(t, rt, lender) },
+		"that logged in": func(t *testing.T, rt *actor.Runtime) *broker.Conn {
+			conn := connect(t, rt, login)
+			_, err := conn.Login(t.Context(), cred.UsernamePassword{Username: "alice", Password: "sesame"}, nil)
+			require.NoError(t, err)
+			return conn
+		},
+		"that published an object which keeps a reference": func(t *testing.T, rt *actor.Runtime) *broker.Conn {
+			k := &keeper{}
+			conn := connect(t, rt, lender, broker.WithPublished("keeper", k))
+			ref, err := flavors.Call[*flavors.RemoteReference](t.Context(), conn.Root(), "new")
+			require.NoError(t, err)
+			k.kept = append(k.kept, ref)
+			return conn
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rt := newRuntime(t)
+			const many = 20
+			var living atomic.Int64
+			for range many {
+				conn := use(t, rt)
+				living.Add(1)
+				runtime.AddCleanup(conn, func(living *atomic.Int64) { living.Add(-1) }, &living)
+				require.NoError(t, conn.Close(t.Context()))
+			}
+			// Lists of children keep the last few until others take their place.
+			require.Eventually(t, func() bool { runtime.GC(); return living.Load() <= 3 }, patience, tick)
+		})
+	}
 }

@@ -24,7 +24,7 @@ type Conn struct {
 	client  bool         // we connected, the peer accepted
 	peer    string
 	limits  Limits
-	options *options
+	options *settings
 	log     zerolog.Logger
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
@@ -41,6 +41,8 @@ type Conn struct {
 	ready chan struct{} // closed when the negotiation is through
 	gone  chan struct{} // closed when the broker actor has stopped
 
+	published map[string]RootFactory // the broker's, nil once it has them
+
 	queued    atomic.Int64 // what was handed to the broker and is not in the outbox yet
 	inbound   atomic.Int64 // calls of the peer's that are not answered yet
 	pending   atomic.Int64 // calls of ours that are not answered yet
@@ -53,7 +55,7 @@ type Conn struct {
 	parting   parting      // who closes the socket at a good end
 	lastHeard atomic.Int64 // when the peer last sent something, in Unix nanoseconds; kept for keepalive only
 
-	// avatars are kept, because forgetting one would log out.
+	// avatars are kept until the connection ends, because forgetting one would log out.
 	avatars struct {
 		sync.Mutex
 		kept []*flavors.RemoteReference

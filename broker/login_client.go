@@ -126,6 +126,15 @@ func (c *Conn) callForAvatar(ctx context.Context, on *flavors.RemoteReference, m
 	defer c.avatars.Unlock()
 	// Those that were released instead of logged out need not be kept.
 	c.avatars.kept = slices.DeleteFunc(c.avatars.kept, func(r *flavors.RemoteReference) bool { return r.Err() != nil })
-	c.avatars.kept = append(c.avatars.kept, avatar)
+	if !c.over.Load() {
+		c.avatars.kept = append(c.avatars.kept, avatar)
+	}
 	return avatar, nil
+}
+
+// forgetAvatars is for the end of the connection: a handle that its own connection keeps would never be collected, nor would the connection.
+func (c *Conn) forgetAvatars() {
+	c.avatars.Lock()
+	defer c.avatars.Unlock()
+	c.avatars.kept = nil
 }

@@ -28,12 +28,18 @@ type DialFunc func(ctx context.Context, network, address string) (net.Conn, erro
 func WithDialer(dial DialFunc) Option { return optionFunc(func(o *options) { o.dial = dial }) }
 
 type options struct {
+	*settings
+	published map[string]RootFactory
+}
+
+// settings is what a connection keeps of its options. What is published it must not keep: that may hold references to the peer's objects, and
+// what is left of such a reference when it is forgotten leads to the connection.
+type settings struct {
 	dial             DialFunc
 	keepalive        keepalive
 	backoff          supervision.Backoff
 	limits           Limits
 	polling          time.Duration
-	published        map[string]RootFactory
 	tls              *tls.Config
 	registry         *jelly.Registry
 	unsafeTracebacks bool
@@ -85,10 +91,9 @@ func factoryOf(object any) RootFactory {
 }
 
 func newOptions(opts []Option) (*options, error) {
-	o := &options{
-		published: map[string]RootFactory{}, registry: jelly.NewRegistry(), backoff: DefaultBackoff,
-		dial: new(net.Dialer).DialContext, polling: DefaultPolling,
-	}
+	o := &options{published: map[string]RootFactory{}, settings: &settings{
+		registry: jelly.NewRegistry(), backoff: DefaultBackoff, dial: new(net.Dialer).DialContext, polling: DefaultPolling,
+	}}
 	for _, opt := range opts {
 		opt.apply(o)
 	}

@@ -15,7 +15,7 @@ import (
 func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *options) *Conn {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	c := &Conn{
-		rt: rt, sock: sock, prompt: promptOf(sock), client: client, limits: o.limits, options: o,
+		rt: rt, sock: sock, prompt: promptOf(sock), client: client, limits: o.limits, options: o.settings, published: o.published,
 		ctx: ctx, cancel: cancel, out: &outbox{total: totalOf(rt)}, in: newMeter(totalOf(rt)), mailbox: actor.NewMailbox(),
 		ready: make(chan struct{}), gone: make(chan struct{}),
 	}
