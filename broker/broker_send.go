@@ -288,14 +288,22 @@ func (b *broker) complete(call *flavors.OutgoingCall, v any, err error) bool {
 	}
 	// Before anybody is told: who has his answer may make the next call, and has a place for it.
 	b.c.pending.Add(-1)
-	wanted := call != nil && call.Result.Complete(v, err)
-	switch n := &b.c.counters; {
-	case !wanted:
+	n := &b.c.counters
+	if call == nil {
 		n.cancelledOut.Add(1)
-	case err != nil:
-		n.failedOut.Add(1)
+		return false
 	}
-	return wanted
+	if err != nil {
+		n.failedOut.Add(1) // Who is told of the failure may look at the figures.
+	}
+	if call.Result.Complete(v, err) {
+		return true
+	}
+	if err != nil {
+		n.failedOut.Add(^uint64(0))
+	}
+	n.cancelledOut.Add(1)
+	return false
 }
 
 // tellLengths publishes the lengths of the tables for [Stats].

@@ -87,6 +87,16 @@ func TestCallsThatTheEndCutsOffHaveFailed(t *testing.T) {
 	assert.Equal(t, map[broker.Cause]uint64{broker.ClosedByNetwork: 1}, broker.StatsOf(far).Conns.Closed)
 }
 
+// TestWhoIsToldOfAFailureFindsItCounted looks in the very moment.
+func TestWhoIsToldOfAFailureFindsItCounted(t *testing.T) {
+	conn, p := client(t)
+	seen := make(chan broker.Calls, 1)
+	conn.Root().CallRemote("f").OnComplete(func(any, error) { seen <- conn.Stats().CallsOut })
+	p.Want(`[message 1 root f 1 _ _]`)
+	p.Write(`[error 1 [None]]`)
+	require.Equal(t, broker.Calls{Made: 1, Failed: 1}, <-seen)
+}
+
 func TestTablesAreCounted(t *testing.T) {
 	s := newServer(t, &service{})
 	p := s.peer()
