@@ -27,6 +27,7 @@ func callChecks() []clientCheck {
 		{"calls", "ten thousand calls in flight", func(t *testing.T, m *meeting) {
 			calls := make([]*actor.Deferred, 10_000)
 			for i := range calls {
+				require.NoError(t, m.conn.WaitWritable(t.Context())) // CallRemote fails where Call would wait.
 				calls[i] = m.conn.Root().CallRemote("add", i, 1)
 			}
 			for i, d := range calls {

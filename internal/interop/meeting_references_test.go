@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"context"
 	"errors"
 	"runtime"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/stock"
 )
 
 // greeter is what our side lends to stock.
@@ -43,6 +45,18 @@ func (b *bouncer) RemoteBounce(n int) (any, error) {
 		return "bottom", nil
 	}
 	return b.root.CallRemote("callback", b, "bounce", []any{n - 1}), nil
+}
+
+// latecomer says when it has been called, and answers with what comes later.
+type latecomer struct {
+	flavors.Referenceable
+	called func()
+	answer *actor.Deferred
+}
+
+func (l *latecomer) RemoteAsk() *actor.Deferred {
+	l.called()
+	return l.answer
 }
 
 // counters is how many live at the server.
@@ -118,9 +132,17 @@ func referenceChecks() []clientCheck {
 			eventually(t, func() bool { runtime.GC(); return m.counters(t) == 0 })
 		}},
 		{"references", "let go by an answer that nobody waits for", func(t *testing.T, m *meeting) {
-			d := m.conn.Root().CallRemote("counter")
-			d.Cancel() // The answer may have come already; then nobody takes it.
-			eventually(t, func() bool { runtime.GC(); return m.counters(t) == 0 })
+			// The server's answer needs one of ours, so it cannot come before nobody waits for it any more.
+			ctx, cancel := context.WithTimeout(t.Context(), stock.Patience)
+			late := &latecomer{called: cancel, answer: actor.NewDeferred(m.conn.Runtime())}
+			_, err := flavors.Call[any](ctx, m.conn.Root(), "callback", late, "ask", []any{})
+			require.ErrorIs(t, err, context.Canceled)
+			late.answer.Complete(m.conn.Root().CallRemote("counter"), nil)
+			eventually(t, func() bool {
+				call[any](t, m.conn, "stats") // It collects garbage: the server may hold the latecomer, which holds its answer.
+				runtime.GC()
+				return m.counters(t) == 0
+			})
 		}},
 		{"references", "its decrefs reach our table", func(t *testing.T, m *meeting) {
 			before := m.conn.Exports()
