@@ -103,9 +103,7 @@ func Reconnect(rt *actor.Runtime, url string, session SessionFunc, opts ...Optio
 // none so far.
 func (c *ReconnectingClient) Conn(ctx context.Context) (*Conn, error) {
 	for {
-		c.mu.Lock()
-		conn, changed, last := c.conn, c.changed, c.last
-		c.mu.Unlock()
+		conn, changed, last := c.state()
 		if conn != nil && context.Cause(conn.ctx) == nil {
 			return conn, nil
 		}
@@ -115,11 +113,22 @@ func (c *ReconnectingClient) Conn(ctx context.Context) (*Conn, error) {
 		select {
 		case <-changed:
 		case <-c.ctx.Done():
+			// What ended it may have been noted since we looked.
+			if _, _, last = c.state(); errors.Is(last, ErrPermanent) {
+				return nil, last
+			}
 			return nil, errors.Join(ErrClientClosed, last)
 		case <-ctx.Done():
 			return nil, errors.Join(context.Cause(ctx), last)
 		}
 	}
+}
+
+// state is the session that is up, what is closed when that changes, and why the one before ended.
+func (c *ReconnectingClient) state() (conn *Conn, changed <-chan struct{}, last error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.conn, c.changed, c.last
 }
 
 // Watch has an actor told of sessions: by [SessionUp] and [SessionDown], and by SessionUp at once if one is up.
