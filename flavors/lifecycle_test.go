@@ -7,8 +7,10 @@ import (
 	"reflect"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/stretchr/testify/require"
@@ -233,6 +235,8 @@ func TestWhatWasSpawnedOutlivesItsPeers(t *testing.T) {
 	luid := get(t, p, 1, "given")
 	require.Equal(t, pid.Id, actorOf(t, p, 2, luid))
 	p.Close()
+	// Only then does nobody hold it who might be taken for its last holder below.
+	require.Eventually(t, func() bool { return broker.StatsOf(s.rt).Conns.Open == 0 }, wire.Patience, time.Millisecond)
 	q := s.peer()
 	luid = get(t, q, 1, "given")
 	require.Equal(t, pid.Id, actorOf(t, q, 2, luid))
