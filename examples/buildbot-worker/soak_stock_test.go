@@ -58,6 +58,7 @@ func TestStockSoak(t *testing.T) {
 	var early, late footprint
 	restarted := false
 	changes := s.sender()
+	looked := 0 // at so many outcomes
 	for done := 0; done < builds; {
 		// The next change comes while the builds of the one before are under way, so the worker always has enough to do.
 		if sent := changes.sent * soakBuilders; sent < builds && sent-done <= soakBuilders {
@@ -65,13 +66,16 @@ func TestStockSoak(t *testing.T) {
 			continue
 		}
 		outcomes := s.soaked(done + 1)
-		for _, o := range outcomes[done:] {
+		for _, o := range outcomes[looked:] {
 			assert.Empty(t, o.Wrong, "build %d of %s", o.Number, o.Builder)
 		}
+		looked = len(outcomes)
 		before := done
-		done = len(outcomes)
+		done = requested(outcomes)
 		if done >= builds/2 && !restarted {
 			restarted = true
+			// A change that has not become requests for builds yet would be lost with the master.
+			s.awaitLog("added buildset", changes.sent)
 			s.master.Kill()
 			s.begin()
 			s.awaitLog("worker 'ours' attaching", 2)
@@ -99,6 +103,7 @@ func TestStockSoak(t *testing.T) {
 type soaked struct {
 	Builder string
 	Number  int
+	Request int
 	Results int
 	Steps   int
 	Wrong   []string
@@ -107,7 +112,7 @@ type soaked struct {
 // retry is the result of a build that the master lost and has begun anew.
 const retry = 5
 
-// soaked waits until so many builds have ended. Those are not counted that the end of a master cut short.
+// soaked waits until so many requests have been built, and returns the builds. Those are left out that the end of a master cut short.
 func (s *site) soaked(least int) (ended []soaked) {
 	s.t.Helper()
 	require.Eventually(s.t, func() bool {
@@ -122,9 +127,18 @@ func (s *site) soaked(least int) (ended []soaked) {
 				ended = append(ended, one)
 			}
 		}
-		return len(ended) >= least
+		return requested(ended) >= least
 	}, 5*stock.Patience, 50*time.Millisecond, "there are no %d builds", least)
 	return ended
+}
+
+// requested is how many requests builds have fulfilled. A master that is killed between a build's end and that of its request builds again.
+func requested(builds []soaked) int {
+	requests := map[int]bool{}
+	for _, b := range builds {
+		requests[b.Request] = true
+	}
+	return len(requests)
 }
 
 // sender sends changes as buildbot sendchange does, without an interpreter for each.
