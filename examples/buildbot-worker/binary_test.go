@@ -34,6 +34,7 @@ type binary struct {
 	cmd   *exec.Cmd
 	ended chan struct{}
 	err   error // valid once ended is closed
+	asked int   // how often it was asked for its footprint
 
 	mu  sync.Mutex
 	log []string      // what it has said
@@ -129,11 +130,12 @@ func (f footprint) String() string {
 	return fmt.Sprintf("%d | %d | %d | %d | %d | %d", f.rss, f.peak, f.heap, f.goroutine, f.fds, f.threads)
 }
 
-// footprint asks the program with SIGUSR1, for the nth time, and then the system.
-func (b *binary) footprint(nth int) (f footprint) {
+// footprint asks the program with SIGUSR1, and then the system.
+func (b *binary) footprint() (f footprint) {
 	b.t.Helper()
+	b.asked++
 	b.signal(syscall.SIGUSR1)
-	for _, field := range strings.Fields(b.said("vitals", nth)) {
+	for _, field := range strings.Fields(b.said("vitals", b.asked)) {
 		key, value, _ := strings.Cut(field, "=")
 		n, _ := strconv.Atoi(value)
 		switch key {
