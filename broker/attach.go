@@ -26,6 +26,7 @@ import (
 // The perspectives are pointers to structs that embed [flavors.Avatar]. Each is logged out when the peer has let go of it. The identity is in
 // for as long as the peer holds it or one of its perspectives.
 func IdentityRoot[A any](portal *cred.Portal[*flavors.RemoteReference, *cred.Bearer[*flavors.RemoteReference, A]], opts ...LoginOption) RootFactory {
+	atOnce := newLoginOptions(opts).sessions
 	return newLogin(opts, &door{
 		accepts: portal.Accepts,
 		check:   portal.Authenticate,
@@ -36,6 +37,7 @@ func IdentityRoot[A any](portal *cred.Portal[*flavors.RemoteReference, *cred.Bea
 			}
 			bearer := session.Avatar()
 			return &identity{
+				atOnce:  atOnce,
 				name:    bearer.Identity().String(),
 				keyring: bearer.Keyring,
 				attach: func(ctx context.Context, key cred.Key, mind *flavors.RemoteReference) (any, func(), error) {
@@ -53,13 +55,15 @@ func IdentityRoot[A any](portal *cred.Portal[*flavors.RemoteReference, *cred.Bea
 // identity is the avatar of somebody who is in and has a keyring.
 type identity struct {
 	flavors.Avatar
+	atOnce  int64
 	name    string
 	keyring func() []cred.Key
 	attach  func(context.Context, cred.Key, *flavors.RemoteReference) (avatar any, logout func(), err error)
 
-	holders atomic.Int64 // the login's reference, and one for each perspective; none any more after the last
-	refused atomic.Int64 // perspectives
-	last    func()       // set before anybody holds it
+	holders  atomic.Int64 // the login's reference, and one for each perspective; none any more after the last
+	refused  atomic.Int64 // perspectives
+	underWay atomic.Int64 // attachments
+	last     func()       // set before anybody holds it
 }
 
 // PublishMethods makes the mind optional.
@@ -107,15 +111,26 @@ func (i *identity) PerspectiveAttach(inv *flavors.Invocation, service, perspecti
 	if !inv.WantsAnswer() {
 		return actor.Failed(errLoginUnanswered)
 	}
+	if i.underWay.Add(1) > i.atOnce {
+		i.underWay.Add(-1)
+		if c, ok := inv.Conn().(*Conn); ok {
+			c.refused(RefusedSessions)
+		}
+		return actor.Failed(Busy.Errorf("%d perspectives are being attached for this identity", i.atOnce))
+	}
 	rt := inv.Conn().Runtime()
 	d := actor.NewDeferred(rt)
 	key := cred.Key{Service: service, Perspective: perspective}
 	if !rt.Go("attaching "+i.name, func() {
 		var perspective any
 		err := errLoginAbandoned
-		defer func() { d.Complete(perspective, err) }()
+		defer func() {
+			i.underWay.Add(-1)
+			d.Complete(perspective, err)
+		}()
 		perspective, err = i.attached(inv.Conn(), key, mind)
 	}) {
+		i.underWay.Add(-1)
 		return actor.Failed(Busy.Errorf("the server is shutting down"))
 	}
 	return d

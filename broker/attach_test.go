@@ -166,3 +166,29 @@ func TestAServiceMustGiveWhatCanBeSent(t *testing.T) {
 	p.Write(`[message 4 $avatar "keyring" 1 [tuple] [dictionary]]`)
 	p.Want(`[answer 4 _]`)
 }
+
+func TestAttachmentsAtOnceAreBounded(t *testing.T) {
+	gate := make(chan struct{})
+	w := newTown(t)
+	require.NoError(t, w.identities.AddService("slow", cred.ServiceFunc[*flavors.RemoteReference, *player](
+		func(context.Context, string, cred.AvatarID, *flavors.RemoteReference) (*player, func(), error) {
+			<-gate
+			return &player{home: &w.house}, func() {}, nil
+		})))
+	require.NoError(t, w.identities.Grant(cred.ID("bob"), cred.Key{Service: "slow", Perspective: "bob"}))
+	s := newServer(t, broker.IdentityRoot(w.portal, unhurried(), broker.WithSessions(2)))
+	p := s.peer()
+	enter(p, 1, "bob", "bread")
+	attach := func(request int) {
+		p.Write(fmt.Sprintf(`[message %d $avatar "attach" 1 [tuple slow bob] [dictionary]]`, request))
+	}
+	for i := range 3 {
+		attach(10 + i)
+	}
+	wantError(t, p, 12, "perspectivebroker.Busy")
+	require.Equal(t, map[broker.Reason]uint64{broker.RefusedSessions: 1}, broker.StatsOf(s.rt).Refusals)
+	close(gate)
+	p.Want(`[answer _ [remote _]]`, `[answer _ [remote _]]`)
+	attach(13)
+	p.Want(`[answer 13 [remote _]]`)
+}

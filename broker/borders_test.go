@@ -158,6 +158,18 @@ func borders() []border {
 			},
 			reason: broker.RefusedCaches,
 		}, {
+			name: "Imports", limits: broker.Limits{Imports: 2}, root: func() any { return &shelf{} },
+			within: func(t *testing.T, p *wire.Peer) {
+				p.Write(`[message 1 root put 1 [tuple [remote 1] [remote 2]] [dictionary]]`)
+				p.Want(`[answer 1 2]`)
+			},
+			beyond: func(t *testing.T, p *wire.Peer) {
+				p.Write(`[message 2 root put 1 [tuple [remote 3]] [dictionary]]`)
+				p.Want(`[decref 3]`)
+				wantAnyError(p, 2)
+			},
+			reason: broker.RefusedImports,
+		}, {
 			name: "CallsIn", limits: broker.Limits{CallsIn: 2}, root: asked,
 			within: all(asking(1, 100), asking(2, 100)), beyond: tooBusy(3), reason: broker.RefusedCallsIn,
 		}, {

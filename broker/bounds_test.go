@@ -51,8 +51,7 @@ func TestUpdatesThatNobodyReadsCountInTheTotal(t *testing.T) {
 	}
 	for b.observers(t) > 0 {
 		require.NoError(t, await(t, b.post(size)))
-		// What is on its way to a broker counts for its connection, and for the runtime when it is there.
-		require.Eventually(t, func() bool {
+		require.Eventually(t, func() bool { // It changes while it is looked at.
 			all := broker.StatsOf(s.rt)
 			return all.BytesHeld == all.BytesWaiting
 		}, patience, tick)
@@ -114,6 +113,37 @@ func TestAPeerThatDoesNotReadWhatIsLetGoIsLeft(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return broker.StatsOf(s.rt).BytesHeld == 0 }, patience, tick)
 	assert.EqualValues(t, 1, broker.StatsOf(s.rt).Refusals[broker.RefusedPauseWater])
+}
+
+// TestCallsOfOursCountInTheTotal, those too that wait for the broker, and where it is exceeded each connection has its share.
+func TestCallsOfOursCountInTheTotal(t *testing.T) {
+	const size = 10_000
+	rt := newRuntime(t)
+	dial := func() *broker.Conn {
+		conn, _, err := dialScripted(t, rt, func(p *wire.Peer) { host(p, banana.ProfilePB) }, broker.WithLimits(broker.Limits{Total: 600_000}))
+		require.NoError(t, err)
+		return conn
+	}
+	fill := func(conn *broker.Conn) (n int) {
+		for {
+			if err := conn.Root().CallRemoteNoAnswer("f", make([]byte, size)); err != nil {
+				require.ErrorIs(t, err, broker.ErrBackedUp)
+				return n
+			}
+			n++
+			all := broker.StatsOf(rt)
+			require.GreaterOrEqual(t, all.BytesHeld, n*size)
+		}
+	}
+	a, b := dial(), dial()
+	assert.InDelta(t, 57, fill(a), 6, "less than HighWater, because the total is reached")
+	assert.InDelta(t, connShare/size, fill(b), 6, "its share")
+	a.Abort(nil)
+	<-a.Done()
+	assert.Equal(t, broker.StatsOf(rt).BytesWaiting, broker.StatsOf(rt).BytesHeld)
+	b.Abort(nil)
+	<-b.Done()
+	assert.Zero(t, broker.StatsOf(rt).BytesHeld)
 }
 
 // TestAPeerCannotFillTheLog: what it can say at will is worth few lines.

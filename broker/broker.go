@@ -176,7 +176,7 @@ func (b *broker) start(ctx protoactor.Context) {
 // publish puts the objects in place that the peer can call by name.
 func (b *broker) publish() error {
 	published := b.c.published
-	b.c.published = nil
+	b.c.published, b.c.offers = nil, len(published)
 	for name, root := range published {
 		v, err := root(b.c)
 		if err == nil {
@@ -282,6 +282,7 @@ func (b *broker) finish(cause error) {
 	b.failWaiting(lost)
 	b.exports.clear(c)
 	b.caches.clear(c)
+	b.imports.clear(c)
 	b.local.clear()
 	c.forgetAvatars()
 	c.refused(reasonOf(cause))

@@ -59,7 +59,7 @@ func (b *broker) finishAt() {
 // giveBack is for what a command mentions that is not carried out.
 func (b *broker) giveBack(d *delivery, mentions []jelly.Mention) {
 	for _, m := range mentions {
-		d.received = b.receiveRefused(d.received, m, nil)
+		d.received = b.receiveRefused(d.received, m)
 	}
 }
 

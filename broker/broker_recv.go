@@ -27,6 +27,7 @@ func (b *broker) work(ctx protoactor.Context) {
 	for len(b.backlog) > 0 && !b.unjelling && b.state != brokerEnded {
 		in := b.backlog[0]
 		if b.next == len(in.commands) {
+			b.c.in.carriedOut(in)
 			in.free()
 			b.backlog[0] = nil
 			if len(b.backlog) > 1 {
@@ -253,13 +254,22 @@ func (b *broker) completeWith(d *delivery) {
 // wrong is noted in cmd.err, but all references are bound all the same, because the peer has counted them. It returns those that were
 // received.
 func (b *broker) bind(cmd *command, perspective any) (received []released) {
+	if len(cmd.refused) > 0 {
+		b.refuses() // What is given back is no refusal, but it is as much that a peer can have us send without reading it.
+	}
 	for _, m := range cmd.refused {
-		received = b.receiveRefused(received, m, perspective)
+		received = b.receiveRefused(received, m)
 	}
 	for _, u := range cmd.unbound {
 		switch u.Tag {
 		case "remote":
-			h := b.imports.receive(b.c, u.ID, perspective)
+			h, err := b.imports.receive(b.c, u.ID, perspective)
+			if err != nil {
+				noteError(cmd, err)
+				u.Bind(nil)
+				received = b.receiveRefused(received, jelly.Mention{Tag: u.Tag, ID: u.ID})
+				continue
+			}
 			received = append(received, h)
 			u.Bind(h)
 		case "local":

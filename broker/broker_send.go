@@ -222,7 +222,7 @@ func (b *broker) sendDecrefs() {
 	frames := -1 // One has been counted by the append.
 	for _, f := range list {
 		if f.sym == banana.SymDecref {
-			b.imports.forgot(f.importKey)
+			b.imports.forgot(c, f.importKey)
 		}
 		frames += f.receipts
 		c.log.Debug().Stringer("sent", f.sym).Int64("luid", f.luid).Int("receipts", f.receipts).Msg("reference let go")

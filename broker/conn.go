@@ -42,6 +42,8 @@ type Conn struct {
 	gone  chan struct{} // closed when the broker actor has stopped
 
 	published map[string]RootFactory // the broker's, nil once it has them
+	offers    int                    // how many objects were published, when the factories are called
+	small     atomic.Int64           // how many bytes a message may have, as long as no credentials were accepted; 0 without a login
 
 	queued    atomic.Int64 // what was handed to the broker and is not in the outbox yet
 	inbound   atomic.Int64 // calls of the peer's that are not answered yet
@@ -52,6 +54,7 @@ type Conn struct {
 	exported  atomic.Int64 // live exports, published objects not counted
 	bytesOut  atomic.Int64
 	counters  counters
+	making    turnstile    // answers
 	parting   parting      // who closes the socket at a good end
 	lastHeard atomic.Int64 // when the peer last sent something, in Unix nanoseconds; kept for keepalive only
 
@@ -150,7 +153,7 @@ func (c *Conn) UnsafeTracebacks() bool { return c.options.unsafeTracebacks }
 
 // WaitWritable implements flavors.Conn.
 func (c *Conn) WaitWritable(ctx context.Context) error {
-	if err := c.out.waitBelow(ctx, c.limits.HighWater); err != errOutboxClosed {
+	if err := c.out.waitBelow(ctx, c.highWater()); err != errOutboxClosed {
 		return err
 	}
 	return nil // The call itself says best what became of the connection.
@@ -172,7 +175,7 @@ func (c *Conn) WaitSent(ctx context.Context) error {
 
 // SendCall implements flavors.Conn.
 func (c *Conn) SendCall(call *flavors.OutgoingCall) error {
-	size, limit := sizeOf(call), c.limits.HighWater
+	size, limit := sizeOf(call), c.highWater()
 	if call.Observer != nil {
 		limit = c.pauseWater()
 	}
@@ -191,7 +194,7 @@ func (c *Conn) SendCall(call *flavors.OutgoingCall) error {
 // SendCallSoon implements flavors.Conn.
 func (c *Conn) SendCallSoon(ctx context.Context, call *flavors.OutgoingCall) error {
 	size := sizeOf(call)
-	if err := c.out.reserveSoon(ctx, size, c.limits.HighWater); err != nil {
+	if err := c.out.reserveSoon(ctx, size, c.highWater()); err != nil {
 		return failCall(call, err)
 	}
 	return c.sendReserved(call, size)
@@ -235,15 +238,23 @@ func failCall(call *flavors.OutgoingCall, err error) error {
 // CancelCall implements flavors.Conn.
 func (c *Conn) CancelCall(call *flavors.OutgoingCall) { c.post(cancelCall{call}) }
 
+// BeginAnswer implements flavors.Conn.
+func (c *Conn) BeginAnswer() error {
+	c.making.enter(c.ctx)
+	waiting := c.out.waiting()
+	if waiting <= dropWaters*c.pauseWater() {
+		return nil
+	}
+	c.refused(RefusedPauseWater)
+	return Busy.Errorf("the answer was dropped, because %d bytes of others have not been read", waiting)
+}
+
+// EndAnswer implements flavors.Conn.
+func (c *Conn) EndAnswer() { c.making.leave() }
+
 // SendAnswer implements flavors.Conn. An answer without stamps goes straight to the encoder, but only while nothing that was handed to the
 // broker earlier is still on its way there: a peer sees the updates and decrefs that a method caused before the method's answer.
 func (c *Conn) SendAnswer(from *actor.Mailbox, inv *flavors.Invocation, fragment *jelly.Fragment, isError bool) (done bool) {
-	if !isError && c.out.waiting() > dropWaters*c.pauseWater() {
-		fragment.Free()
-		c.refused(RefusedPauseWater)
-		inv.SendUnsendable(Busy.Errorf("the answer was dropped, because %d bytes of others have not been read", c.out.waiting()))
-		return false
-	}
 	if isError {
 		c.counters.failedIn.Add(1)
 	}
@@ -322,5 +333,5 @@ func (c *Conn) appendAnswerHead(dst []byte, requestID int64, isError bool) []byt
 
 // newDecoder decodes values from this peer.
 func (c *Conn) newDecoder() *jelly.Decoder {
-	return &jelly.Decoder{Registry: c.options.registry, Taster: c.options.security, Limits: c.limits.Banana}
+	return &jelly.Decoder{Registry: c.options.registry, Taster: c.options.security, Limits: c.limits.Banana, References: c.limits.Imports}
 }

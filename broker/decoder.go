@@ -31,13 +31,17 @@ type decoder struct {
 }
 
 // batch is what one read gave, or a part of it. The slice never grows: what is to be bound later is known by its address.
-type batch struct{ commands []command }
+type batch struct {
+	commands []command
+	size     int // their bytes
+	others   int // the bytes of those that are no calls, which are counted by themselves
+}
 
-var batches = sync.Pool{New: func() any { return &batch{make([]command, 0, batchFrames)} }}
+var batches = sync.Pool{New: func() any { return &batch{commands: make([]command, 0, batchFrames)} }}
 
 func (b *batch) free() {
 	clear(b.commands)
-	b.commands = b.commands[:0]
+	b.commands, b.size, b.others = b.commands[:0], 0, 0
 	batches.Put(b)
 }
 
@@ -75,7 +79,8 @@ func (d *decoder) read() error {
 	handshake.Frame = banana.HandshakeFrame
 	scanner.Init(banana.ProfileNone, handshake)
 	commands := c.newCommandReader()
-	talking := false // the profile has been agreed on
+	talking := false  // the profile has been agreed on
+	small := int64(0) // the limit in force of a frame before a login
 
 	buf := takeBuffer(readBuffer)[:readBuffer]
 	held := newHeld(c)
@@ -90,12 +95,14 @@ func (d *decoder) read() error {
 		c.counters.framesIn.Add(frames)
 		frames = 0
 		if out != nil {
+			c.in.ahead(out)
 			c.mailbox.Lend(out) // The reader would only wait: it carries out what it has read, if nobody else is at it.
 			out = nil
 		}
 	}
 	for {
 		c.mayRead()
+		between := start == end // what comes next begins a frame
 		var n int
 		var err error
 		buf, n, err = held.read(buf, end)
@@ -106,14 +113,19 @@ func (d *decoder) read() error {
 		c.counters.bytesIn.Add(uint64(n))
 		c.heard()
 		for start < end {
+			if now := c.small.Load(); now != small && between && talking {
+				small = now
+				scanner.Init(c.profile, c.scanLimits(small))
+			}
 			size, scanErr := scanner.Next(buf[start:end])
 			if scanErr != nil {
 				flush()
-				return &ProtocolError{What: "what came is no Banana that is taken here", Err: scanErr}
+				return c.scanError(scanErr)
 			}
 			if size == 0 {
 				break
 			}
+			between = true
 			frame := buf[start : start+size]
 			start += size
 			frames++
@@ -123,9 +135,8 @@ func (d *decoder) read() error {
 					return err
 				}
 				talking = true
-				limits := c.limits.Banana
-				limits.Depth = scanDepth
-				scanner.Init(profile, limits)
+				small = c.small.Load()
+				scanner.Init(profile, c.scanLimits(small))
 				c.post(negotiated{profile})
 				continue
 			}
@@ -139,7 +150,7 @@ func (d *decoder) read() error {
 				flush()
 				return err
 			}
-			c.count(&out.commands[len(out.commands)-1], size)
+			c.count(out, size)
 			if len(out.commands) == batchFrames {
 				flush()
 			}
@@ -155,6 +166,26 @@ func (d *decoder) read() error {
 			return err
 		}
 	}
+}
+
+// scanLimits are those of frames; small is that of their size before a login, or 0.
+func (c *Conn) scanLimits(small int64) banana.Limits {
+	limits := c.limits.Banana.WithDefaults()
+	limits.Depth = scanDepth
+	if small > 0 {
+		limits.Frame = min(limits.Frame, int(small))
+	}
+	return limits
+}
+
+// scanError is the end of a connection on which no more frames can be found.
+func (c *Conn) scanError(err error) error {
+	what := "what came is no Banana that is taken here"
+	var limit *banana.LimitError
+	if small := int(c.small.Load()); small > 0 && errors.As(err, &limit) && limit.Limit == banana.LimitFrame {
+		what = fmt.Sprintf("nobody has logged in, and a message of more than %d bytes (WithFrameBeforeLogin) came", small)
+	}
+	return &ProtocolError{What: what, Err: err}
 }
 
 // readError says in our words why reading ended.

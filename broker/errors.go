@@ -21,6 +21,10 @@ var (
 	// first to mention more than Limits.Caches Cacheables.
 	ErrTooManyReferences = errors.New("broker: the peer holds as many references as it may")
 
+	// ErrTooManyImports fails a call of the peer's, or the answer of one of ours, that would have this side hold more than Limits.Imports of
+	// the peer's objects.
+	ErrTooManyImports = errors.New("broker: this side holds as many of the peer's objects as it may")
+
 	errObserverGone = errors.New("broker: the peer keeps no copy any more")
 	errOutboxClosed = errors.New("broker: the connection is closed")
 )

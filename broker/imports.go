@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"weak"
 
 	"github.com/perspectivebroker/pb/flavors"
@@ -10,7 +11,15 @@ import (
 // nobody holds is collected, and its receipts are returned by decref. It belongs to the broker actor.
 type imports struct {
 	handles map[importKey]weak.Pointer[flavors.RemoteReference]
+	counted int64 // bytes that they count for in the runtime's total
 }
+
+const (
+	// importShare is how many a connection may hold even when the runtime has too much under way: as many as a stock peer can hand out.
+	importShare = 1024
+	// importSize is what each further one counts for, roughly what it takes.
+	importSize = 512
+)
 
 type importKey struct {
 	luid        int64
@@ -21,21 +30,41 @@ func newImports() imports {
 	return imports{handles: map[importKey]weak.Pointer[flavors.RemoteReference]{}}
 }
 
-// receive gives the handle for [remote luid] and notes one receipt.
-func (m *imports) receive(c *Conn, luid int64, perspective any) *flavors.RemoteReference {
+// receive gives the handle for [remote luid] and notes one receipt. An error says that there are too many; then the receipt is not noted.
+func (m *imports) receive(c *Conn, luid int64, perspective any) (*flavors.RemoteReference, error) {
 	key := importKey{luid, perspective}
 	if h := m.handles[key].Value(); h != nil && h.Received() {
-		return h
+		return h, nil
+	}
+	if limit := c.mayImport(); len(m.handles) >= limit {
+		return nil, fmt.Errorf("%w: Limits.Imports is %d", ErrTooManyImports, limit)
 	}
 	h := flavors.NewRemoteReference(c, luid, perspective)
 	m.handles[key] = weak.Make(h)
-	c.counters.imports.Store(int64(len(m.handles)))
-	return h
+	m.changed(c)
+	return h, nil
 }
 
 // forgot drops the entry of a handle that is gone, unless the object has been received again since.
-func (m *imports) forgot(key importKey) {
+func (m *imports) forgot(c *Conn, key importKey) {
 	if h := m.handles[key].Value(); h == nil || h.Err() != nil {
 		delete(m.handles, key)
+		m.changed(c)
 	}
+}
+
+// changed publishes how many there are, and has those beyond the connection's share counted.
+func (m *imports) changed(c *Conn) {
+	n := int64(len(m.handles))
+	c.counters.imports.Store(n)
+	if size := max(0, n-importShare) * importSize; size != m.counted {
+		c.in.total.Add(size - m.counted)
+		m.counted = size
+	}
+}
+
+// clear counts nothing any more, when the connection has ended. Whoever holds a handle holds a dead one.
+func (m *imports) clear(c *Conn) {
+	clear(m.handles)
+	m.changed(c)
 }

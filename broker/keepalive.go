@@ -50,8 +50,9 @@ func (b *broker) checkAlive() (cause error) {
 	k := b.c.options.keepalive
 	silent := time.Since(time.Unix(0, b.c.lastHeard.Load()))
 	switch {
-	case b.c.out.waiting() > b.c.limits.PauseWater:
-		// We are not reading ourselves, because the peer is not; the stall time is for that.
+	case b.c.out.waiting() > b.c.limits.PauseWater || b.c.behind():
+		// We are not reading ourselves, because the peer is not, which the stall time is for, or because we are behind.
+		b.c.heard()
 		b.alive = b.after(k.idle, keepaliveDue{})
 	case silent < k.idle:
 		b.alive = b.after(k.idle-silent, keepaliveDue{})

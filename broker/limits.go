@@ -15,15 +15,20 @@ type Limits struct {
 	// Caches is how many of our Cacheables the peer may keep copies of at a time, and how many copies this side keeps of the peer's.
 	// Default 1024 (Twisted's MAX_BROKER_REFS).
 	Caches int
+	// Imports is how many of the peer's objects this side may hold references to at a time, those that nobody holds any more among them until
+	// the garbage collector has noticed, and how many references one message may mention. What would be one more fails its call or answer
+	// with ErrTooManyImports. Default 16,384: a stock peer hands out 1,024 at the most, one of this library its Limits.Exports.
+	Imports int
 	// CallsIn is how many calls of the peer's may be unanswered at a time; further ones fail with Busy. Default 65,536.
 	CallsIn int
 	// BytesIn is how many bytes the peer's unanswered calls may have on the wire; further ones fail with Busy. From a quarter of it on they
-	// are read more slowly. In memory a call takes up to forty times as much, one that consists of references up to ninety times. Default
-	// 16 MiB.
+	// are read more slowly. Where so much was read, calls or not, that is not even carried out, because SetCopyableState or the like takes
+	// its time, nothing more is read. In memory a call takes up to forty times as much. Default 16 MiB.
 	BytesIn int
-	// Total is how many bytes all connections of the runtime together may have in unanswered calls, in what waits to be written and in
-	// messages that have come in part. Beyond it each connection may have 256 KiB of each, and 256 KiB is what PauseWater counts from.
-	// Default 128 MiB.
+	// Total is how many bytes all connections of the runtime together may have in unanswered calls and what else is not carried out, in what
+	// waits to be written, in messages that have come in part, and in references: of these each connection has 1,024 for nothing, and the
+	// others count 512 bytes each. Beyond it each connection may have 256 KiB of each of the former and its 1,024 references, and 256 KiB is
+	// what HighWater and PauseWater count from. Default 128 MiB.
 	Total int
 	// CallsOut is how many of our calls may be unanswered at a time; further ones fail with ErrTooManyCalls. Default 65,536.
 	CallsOut int
@@ -48,6 +53,7 @@ type Limits struct {
 const (
 	DefaultExports      = 1024
 	DefaultCaches       = 1024
+	DefaultImports      = 16384
 	DefaultCalls        = 65536
 	DefaultBytesIn      = 16 << 20
 	DefaultTotal        = 128 << 20
@@ -62,6 +68,7 @@ const (
 func (l Limits) withDefaults() Limits {
 	setDefault(&l.Exports, DefaultExports)
 	setDefault(&l.Caches, DefaultCaches)
+	setDefault(&l.Imports, DefaultImports)
 	setDefault(&l.StateTimeout, DefaultStateTimeout)
 	setDefault(&l.CallsIn, DefaultCalls)
 	setDefault(&l.BytesIn, DefaultBytesIn)

@@ -59,11 +59,12 @@ func (x *localCaches) clear() {
 	clear(x.byLuid)
 }
 
-// receiveRefused takes what a command mentions that is not carried out: the peer has counted it. What there are handles for is received,
-// to be released with the rest of the command; anything else is given back here.
-func (b *broker) receiveRefused(received []released, m jelly.Mention, perspective any) []released {
+// receiveRefused takes what a command mentions that is not carried out: the peer has counted it. Copies that there are
+// handles for are received, to be released with the rest of the command; anything else is given back here.
+func (b *broker) receiveRefused(received []released, m jelly.Mention) []released {
 	if m.Tag == "remote" {
-		return append(received, b.imports.receive(b.c, m.ID, perspective))
+		b.append(func(dst []byte) []byte { return b.c.appendNumber(dst, banana.SymDecref, m.ID) })
+		return received
 	}
 	if l := b.local.byLuid[m.ID]; l != nil {
 		return append(received, l.Receive().(released))

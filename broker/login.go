@@ -46,6 +46,9 @@ func newLogin(opts []LoginOption, d *door) RootFactory {
 	return func(c *Conn) (any, error) {
 		l := &loginRoot{conn: c, options: o, door: d}
 		l.expire()
+		if c.offers == 1 {
+			c.small.Store(int64(o.frame))
+		}
 		return l, nil
 	}
 }

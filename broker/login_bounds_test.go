@@ -3,10 +3,12 @@ package broker_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/stretchr/testify/require"
@@ -79,6 +81,54 @@ func TestLoginsAtOnceAreBounded(t *testing.T) {
 	require.Equal(t, map[broker.Reason]uint64{broker.RefusedLoginsAtOnce: 1}, broker.StatsOf(s.rt).Refusals)
 	close(wait)
 	p.Want(`[answer _ [remote _]]`, `[answer _ [remote _]]`)
+}
+
+func TestAStrangerSendsNoLongMessages(t *testing.T) {
+	const limit = 3000
+	for name, opts := range map[string][]broker.Option{
+		"alone": nil, "beside others": {broker.WithPublished("service", &service{})}, "with a smaller limit": {
+			broker.WithLimits(broker.Limits{Banana: banana.Limits{Frame: 2000}})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			most := map[string]int{"alone": limit, "with a smaller limit": 2000}[name]
+			if most == 0 {
+				most = 10_000
+			}
+			h := &house{}
+			s := newServer(t, broker.LoginRoot(h.portal(t), unhurried(), broker.WithFrameBeforeLogin(limit)), opts...)
+			p := s.peer()
+			p.WriteBytes(sized(t, 1, "nothing", most))
+			wantAnyError(p, 1)
+			challenged(p, 2, "alice")
+			respond(p, 3, "guess", `[None]`)
+			wantRefused(t, p, 3)
+			if name == "beside others" {
+				return
+			}
+			p.WriteBytes(sized(t, 4, "nothing", most+1)[:most])
+			p.WantClosed()
+			require.Eventually(t, func() bool { return broker.StatsOf(s.rt).Refusals[broker.RefusedFrame] == 1 }, patience, tick)
+		})
+	}
+}
+
+// TestWhoeverHasShownHisPasswordMaySendLongMessages, from the moment on in which the realm may ask him something.
+func TestWhoeverHasShownHisPasswordMaySendLongMessages(t *testing.T) {
+	h := &house{receive: func(ctx context.Context, _ cred.AvatarID, mind *flavors.RemoteReference) error {
+		about, err := flavors.Call[[]byte](ctx, mind, "about")
+		if err == nil && len(about) != 5000 {
+			err = fmt.Errorf("%d bytes came", len(about))
+		}
+		return err
+	}}
+	p := h.serve(t, broker.WithFrameBeforeLogin(400)).peer()
+	challenged(p, 1, "alice")
+	respond(p, 2, "sesame", `[remote 1]`)
+	p.Want(`[message $ask 1 about 1 [tuple] [dictionary]]`)
+	p.Write(`[answer $ask ` + strings.Repeat("x", 5000) + `]`)
+	p.Want(`[answer 2 [remote $avatar]]`)
+	p.WriteBytes(sized(t, 3, "nothing", 5000))
+	wantAnyError(p, 3)
 }
 
 // TestALoginThatNobodyCouldLetGo: an avatar of which the peer has no reference would be in for ever.

@@ -15,6 +15,7 @@ type loginOptions struct {
 	atOnce     int64
 	challenges int64
 	sessions   int64
+	frame      int
 }
 
 type loginOptionFunc func(*loginOptions)
@@ -29,6 +30,8 @@ const (
 	DefaultLoginsAtOnce = 8
 	// DefaultSessions is how many users may be in by way of one connection, and how many challenges it may hold besides.
 	DefaultSessions = 256
+	// DefaultFrameBeforeLogin is how many bytes a message may have before anybody's credentials were accepted.
+	DefaultFrameBeforeLogin = 64 << 10
 )
 
 // WithThrottle sets who slows down those that guess. Attempts with passwords are counted by the peer's address, or by its user id on a Unix
@@ -50,14 +53,22 @@ func WithLoginsAtOnce(n int) LoginOption {
 }
 
 // WithSessions sets how many users may be in by way of one connection at a time, [DefaultSessions] by default, and how many challenges it may
-// hold unanswered besides. Further ones fail with [Busy].
+// hold unanswered besides, and how many perspectives each of them may be getting attached to. Further ones fail with [Busy].
 func WithSessions(n int) LoginOption {
 	return loginOptionFunc(func(o *loginOptions) { o.sessions, o.challenges = int64(n), int64(n) })
+}
+
+// WithFrameBeforeLogin sets how many bytes a message may have before anybody's credentials were accepted, [DefaultFrameBeforeLogin] by
+// default: a stranger needs no more, and cannot make us keep more. His answers to calls of ours are messages, too. It has no effect where
+// anything besides the login is published, nor where Limits.Banana.Frame is less.
+func WithFrameBeforeLogin(bytes int) LoginOption {
+	return loginOptionFunc(func(o *loginOptions) { o.frame = bytes })
 }
 
 func newLoginOptions(opts []LoginOption) *loginOptions {
 	o := &loginOptions{
 		deadline: DefaultLoginDeadline, atOnce: DefaultLoginsAtOnce, challenges: DefaultSessions, sessions: DefaultSessions,
+		frame: DefaultFrameBeforeLogin,
 	}
 	for _, opt := range opts {
 		if opt != nil {

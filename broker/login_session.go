@@ -105,6 +105,7 @@ func (l *loginRoot) enter(credentials cred.Credentials, mind *flavors.RemoteRefe
 	if err != nil {
 		return nil, l.refuse(credentials, err)
 	}
+	c.small.Store(0) // He is no stranger. The realm may ask his mind something that has a long answer.
 	if l.sessions.Add(1) > l.options.sessions {
 		l.sessions.Add(-1)
 		return nil, l.busy(RefusedSessions, "%d users are in by way of this connection", l.options.sessions)

@@ -11,7 +11,7 @@ import (
 )
 
 // The bytes that peers have under way with us are metered, per connection and for the whole runtime: calls that are not answered, by the
-// size of their frames, and what waits to be written.
+// size of their frames, what else was read and is not carried out yet, and what waits to be written.
 //
 // When too much waits to be written to a peer its calls are parked, see flavors.Conn, and when too many bytes of its calls are unanswered
 // reading pauses, which holds up an honest peer as little as a slow network would. Two peers that both pause would never go on, and calls
@@ -38,14 +38,16 @@ func totalOf(rt *actor.Runtime) *atomic.Int64 {
 	return rt.Extension(totalKey{}, func() any { return new(atomic.Int64) }).(*atomic.Int64)
 }
 
-// meter counts the bytes of one connection's calls that are not answered.
+// meter counts the bytes of one connection's calls that are not answered, and of all that was read and is not carried out.
 type meter struct {
 	total *atomic.Int64
 	eased chan struct{} // a token when the count has fallen; buffered
+	read  atomic.Int64  // bytes that the broker was handed and has not carried out
 
 	mu sync.Mutex
 	// Guarded by mu.
 	bytes  int
+	others int // of what is no call, read and not carried out
 	closed bool
 }
 
@@ -69,6 +71,30 @@ func (m *meter) add(n int) {
 	}
 }
 
+// ahead counts what is about to be handed to the broker, calls among it.
+func (m *meter) ahead(in *batch) {
+	m.read.Add(int64(in.size))
+	m.addOthers(in.others)
+}
+
+// carriedOut is the opposite.
+func (m *meter) carriedOut(in *batch) {
+	m.read.Add(int64(-in.size))
+	m.addOthers(-in.others)
+}
+
+func (m *meter) addOthers(n int) {
+	if n == 0 {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.closed {
+		m.others += n
+		m.total.Add(int64(n))
+	}
+}
+
 func (m *meter) count() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -80,8 +106,8 @@ func (m *meter) close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.closed = true
-	m.total.Add(int64(-m.bytes))
-	m.bytes = 0
+	m.total.Add(int64(-m.bytes - m.others))
+	m.bytes, m.others = 0, 0
 }
 
 // waitEased waits until at most limit bytes of calls are unanswered, for some time at the most, and reports which it was.
@@ -114,6 +140,14 @@ func (c *Conn) pauseWater() int {
 	return c.limits.PauseWater
 }
 
+// highWater is how many bytes may wait to be written before our own calls wait or fail now.
+func (c *Conn) highWater() int {
+	if c.crowded() {
+		return min(share, c.limits.HighWater)
+	}
+	return c.limits.HighWater
+}
+
 // bytesIn is how many bytes of calls may be unanswered now before more are refused.
 func (c *Conn) bytesIn() int {
 	if c.crowded() {
@@ -122,14 +156,25 @@ func (c *Conn) bytesIn() int {
 	return c.limits.BytesIn
 }
 
+// mayImport is how many of the peer's objects this side may hold now.
+func (c *Conn) mayImport() int {
+	if c.crowded() {
+		return min(importShare, c.limits.Imports)
+	}
+	return c.limits.Imports
+}
+
 // easeAt is how many bytes of calls may be unanswered now before reading slows down.
 func (c *Conn) easeAt() int { return c.bytesIn() / 4 }
 
-// count has a call that was read counted until it is answered.
-func (c *Conn) count(cmd *command, size int) {
-	if cmd.sym == banana.SymMessage || cmd.sym == banana.SymCacheMessage {
+// count has the command that was read last counted: a call until it is answered, anything else until it is carried out.
+func (c *Conn) count(in *batch, size int) {
+	in.size += size
+	if cmd := &in.commands[len(in.commands)-1]; cmd.sym == banana.SymMessage || cmd.sym == banana.SymCacheMessage {
 		cmd.size = size
 		c.in.add(size)
+	} else {
+		in.others += size
 	}
 }
 
@@ -142,12 +187,33 @@ func (c *Conn) WhenClear(f func()) { c.out.whenClear(f) }
 // mayRead waits until there is room for what the peer may send next. A peer that does not read its answers has its calls parked, so
 // that there will be no more of them.
 func (c *Conn) mayRead() {
+	c.waitCarriedOut()
 	if c.in.waitEased(c.ctx, c.easeAt, easeTime) {
 		return
 	}
 	// While it reads, however slowly, its calls had better wait in the network than be refused.
 	for before := c.bytesOut.Load(); c.Congested(); before = c.bytesOut.Load() {
 		if c.in.waitEased(c.ctx, c.easeAt, congestedEaseTime) || c.bytesOut.Load() == before {
+			return
+		}
+	}
+}
+
+// behind says that so much was read which is not carried out that nothing more is read.
+func (c *Conn) behind() bool { return c.in.read.Load() > int64(c.bytesIn()) }
+
+// waitCarriedOut waits while the broker is behind, which happens only where the application's code that makes copies takes its time. That code
+// waits for nothing that is still to be read: it would stand behind the copy itself.
+func (c *Conn) waitCarriedOut() {
+	if !c.behind() {
+		return
+	}
+	again := time.NewTicker(roomTime)
+	defer again.Stop()
+	for c.behind() {
+		select {
+		case <-again.C:
+		case <-c.ctx.Done():
 			return
 		}
 	}

@@ -133,7 +133,7 @@ func (o *outbox) signalLocked() {
 		if !o.closed && o.waitingLocked() > w.limit {
 			return
 		}
-		o.held += w.size
+		o.holdLocked(w.size)
 		close(w.room)
 		o.callers.Remove(first)
 	}
@@ -160,6 +160,14 @@ func (o *outbox) stats() (waiting int, frames uint64) {
 	return o.waitingLocked(), o.frames
 }
 
+// holdLocked counts n bytes more, or less, that are on their way to the box.
+func (o *outbox) holdLocked(n int) {
+	o.held += n
+	if !o.closed {
+		o.total.Add(int64(n))
+	}
+}
+
 func (o *outbox) waitingLocked() int { return len(o.buf) + o.writing + o.held }
 
 // reserve counts size bytes that are about to be handed to the broker, unless more than limit bytes wait already.
@@ -169,7 +177,7 @@ func (o *outbox) reserve(size, limit int) bool {
 	if !o.closed && o.waitingLocked() > limit {
 		return false
 	}
-	o.held += size
+	o.holdLocked(size)
 	return true
 }
 
@@ -177,7 +185,7 @@ func (o *outbox) reserve(size, limit int) bool {
 func (o *outbox) reserveSoon(ctx context.Context, size, limit int) error {
 	o.mu.Lock()
 	if o.closed || o.callers.Len() == 0 && o.waitingLocked() <= limit {
-		o.held += size
+		o.holdLocked(size)
 		o.mu.Unlock()
 		return nil
 	}
@@ -204,7 +212,7 @@ func (o *outbox) reserveSoon(ctx context.Context, size, limit int) error {
 // hold counts n bytes that were handed to the broker; a negative n says that they are in the box, or will not be.
 func (o *outbox) hold(n int) {
 	o.mu.Lock()
-	o.held += n
+	o.holdLocked(n)
 	if n < 0 {
 		o.signalLocked()
 	}
@@ -243,7 +251,7 @@ func (o *outbox) waitBelow(ctx context.Context, limit int) error {
 func (o *outbox) close() {
 	o.mu.Lock()
 	if !o.closed {
-		o.total.Add(int64(-len(o.buf) - o.writing))
+		o.total.Add(int64(-o.waitingLocked()))
 	}
 	o.closed = true
 	o.buf = nil

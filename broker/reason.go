@@ -22,6 +22,8 @@ const (
 	RefusedExports
 	// RefusedCaches: the peer keeps as many copies as it may, or this side as many of the peer's (Limits.Caches).
 	RefusedCaches
+	// RefusedImports: this side holds as many of the peer's objects as it may (Limits.Imports).
+	RefusedImports
 	// RefusedCallsIn: too many calls of the peer's are unanswered (Limits.CallsIn).
 	RefusedCallsIn
 	// RefusedBytesIn: the peer's unanswered calls have too many bytes (Limits.BytesIn).
@@ -48,7 +50,7 @@ const (
 	RefusedList
 	// RefusedDepth: lists are nested too deep (Limits.Banana.Depth).
 	RefusedDepth
-	// RefusedFrame: a message is too long (Limits.Banana.Frame).
+	// RefusedFrame: a message is too long (Limits.Banana.Frame, before a login [WithFrameBeforeLogin]).
 	RefusedFrame
 	// RefusedSyntax: what came is no Banana.
 	RefusedSyntax
@@ -86,7 +88,7 @@ const (
 	RefusedLoginDeadline
 	// RefusedLoginsAtOnce: too many logins are under way on the connection ([WithLoginsAtOnce]).
 	RefusedLoginsAtOnce
-	// RefusedSessions: too many users are in by way of the connection ([WithSessions]).
+	// RefusedSessions: too many users are in by way of the connection, or get attached to perspectives at once ([WithSessions]).
 	RefusedSessions
 	// RefusedChallenges: the connection holds too many challenges ([WithSessions]).
 	RefusedChallenges
@@ -95,7 +97,7 @@ const (
 )
 
 var reasonNames = [reasons]string{
-	"not refused", "exports", "caches", "calls in", "bytes in", "total", "calls out", "high water", "pause water", "state timeout",
+	"not refused", "exports", "caches", "imports", "calls in", "bytes in", "total", "calls out", "high water", "pause water", "state timeout",
 	"given back", "closing", "prefix", "string", "list", "depth", "frame", "syntax", "truncated", "profile", "version", "command",
 	"unknown command", "value", "insecure", "unknown object", "count", "answer", "handshake", "stall", "silence", "login", "throttled",
 	"login deadline", "logins at once", "sessions", "challenges",
@@ -147,6 +149,8 @@ func reasonOf(err error) Reason {
 		return RefusedInsecure
 	case errors.Is(err, ErrTooManyReferences):
 		return RefusedCaches
+	case errors.Is(err, ErrTooManyImports), errors.Is(err, jelly.ErrTooManyReferences):
+		return RefusedImports
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return RefusedTruncated
 	case protocol == nil && errors.As(err, &failure) && errors.Is(failure, flavors.PBError):

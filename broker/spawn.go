@@ -17,7 +17,7 @@ func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *opti
 	c := &Conn{
 		rt: rt, sock: sock, prompt: promptOf(sock), client: client, limits: o.limits, options: o.settings, published: o.published,
 		ctx: ctx, cancel: cancel, out: &outbox{total: totalOf(rt)}, in: newMeter(totalOf(rt)), mailbox: actor.NewMailbox(),
-		ready: make(chan struct{}), gone: make(chan struct{}),
+		making: newTurnstile(), ready: make(chan struct{}), gone: make(chan struct{}),
 	}
 	c.out.clearAt = c.pauseWater
 	c.peer = peerName(sock)

@@ -84,7 +84,7 @@ type RuntimeStats struct {
 	Stats
 	// Conns counts the connections themselves.
 	Conns ConnStats
-	// BytesHeld is what Limits.Total bounds: bytes of calls that are not answered and bytes that wait to be written, on all connections.
+	// BytesHeld is what Limits.Total bounds, see there.
 	BytesHeld int
 }
 

@@ -10,7 +10,8 @@ import (
 
 // Conn is what this package needs of a connection. Package broker's Conn implements it; nothing else has to.
 //
-// All methods may be called from any goroutine, and none of them waits except [Conn.SendCallSoon], [Conn.WaitWritable] and [Conn.WaitSent].
+// All methods may be called from any goroutine, and none of them waits except [Conn.SendCallSoon],
+// [Conn.WaitWritable] and [Conn.WaitSent], and for a moment [Conn.BeginAnswer].
 type Conn interface {
 	// Runtime is the runtime whose actors serve this connection.
 	Runtime() *actor.Runtime
@@ -37,6 +38,11 @@ type Conn interface {
 	SendCallSoon(ctx context.Context, call *OutgoingCall) error
 	// CancelCall forgets a call whose caller no longer waits: a late answer is dropped, and references in it are let go.
 	CancelCall(call *OutgoingCall)
+	// BeginAnswer is called before an answer is encoded, which takes memory that the connection has not counted yet. It waits while many
+	// others are in the making, for a moment at the most. An error says that too much waits for the peer, and is to be sent in the
+	// answer's place. EndAnswer follows in any case, behind SendAnswer.
+	BeginAnswer() error
+	EndAnswer()
 	// SendAnswer sends what the invocation's method gave. The fragment holds one value and is the connection's from now on. from is the
 	// object's mailbox if its turn is as good as over, so that the encoder's may follow it; otherwise nil. It reports whether the
 	// connection is done with the invocation.

@@ -174,6 +174,22 @@ func (inv *Invocation) send(turn *actor.Mailbox, v any, err error) (gone bool) {
 		inv.conn.CloseInvocation(inv)
 		return inv.onAnswer == nil
 	}
+	if err == nil {
+		return inv.sendValue(turn, v)
+	}
+	inv.sendFailure(err)
+	return false
+}
+
+// sendValue answers with a value, or with a failure that says why it cannot be sent.
+func (inv *Invocation) sendValue(turn *actor.Mailbox, v any) (gone bool) {
+	conn := inv.conn
+	err := conn.BeginAnswer()
+	defer conn.EndAnswer()
+	if err != nil {
+		inv.sendFailure(err)
+		return false
+	}
 	fragment := inv.newFragment("result")
 	encoded := false
 	defer func() {
@@ -181,11 +197,9 @@ func (inv *Invocation) send(turn *actor.Mailbox, v any, err error) (gone bool) {
 			inv.sendFailure(actor.ErrGoexit)
 		}
 	}()
-	if err == nil {
-		if err = jellySafely(fragment, v); err == nil {
-			encoded = true
-			return inv.conn.SendAnswer(turn, inv, fragment, false) && inv.onAnswer == nil
-		}
+	if err = jellySafely(fragment, v); err == nil {
+		encoded = true
+		return conn.SendAnswer(turn, inv, fragment, false) && inv.onAnswer == nil
 	}
 	encoded = true
 	fragment.Free()

@@ -304,3 +304,22 @@ func TestSlabs(t *testing.T) {
 	assert.Len(t, m, 1000)
 	assert.Zero(t, d.slab)
 }
+
+func TestReferencesOfAMessageAreBounded(t *testing.T) {
+	d := &Decoder{References: 3}
+	decode := func(e banana.Expr) error {
+		var r banana.Reader
+		r.Reset(bin(t, e), banana.ProfilePB)
+		var v any
+		return d.Decode(&r, &v)
+	}
+	require.NoError(t, decode(x("list", x("remote", 1), x("remote", 1), x("cached", 2), x("cached", 2), x("cached", 2))))
+	require.NoError(t, decode(x("remote", 2)), "the second value of the same message")
+	err := decode(x("list", 1, x("remote", 3)))
+	require.ErrorIs(t, err, ErrTooManyReferences)
+	var failed *DecodeError
+	require.ErrorAs(t, err, &failed)
+	assert.EqualError(t, failed, "jelly: too many references at byte 6: the peer has sent more references than are taken")
+	d.Reset()
+	require.NoError(t, decode(x("remote", 3)), "the next message")
+}

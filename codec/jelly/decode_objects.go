@@ -74,6 +74,11 @@ func (d *Decoder) objectReference(t tag, start, n int, slot *any) (hash, error) 
 	if n < 1 {
 		return 0, d.fail(start, t.String()+" wants an id")
 	}
+	if t == tagRemote {
+		if d.remotes++; d.References > 0 && d.remotes > d.References {
+			return 0, &DecodeError{Offset: start, What: "too many references", Err: ErrTooManyReferences}
+		}
+	}
 	at := d.r.Offset()
 	id, err := d.r.Next()
 	if err != nil {

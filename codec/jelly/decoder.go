@@ -21,6 +21,9 @@ type Decoder struct {
 	// Limits has the depth of lists that is accepted in a frame, the message's own list
 	// included. Its other fields are a Scanner's affair.
 	Limits banana.Limits
+	// References is how many references to objects of the peer's, [remote id], may come between two Resets; 0 stands for any number.
+	// Each costs some hundred bytes, and on the wire no more than six.
+	References int
 	// AliasFrom is from which length on []byte values are parts of the frame in the place of copies; 0
 	// stands for never. Such a value keeps the whole frame alive, which must not be written to again: see Aliased.
 	AliasFrom int
@@ -33,6 +36,7 @@ type Decoder struct {
 	r         *banana.Reader
 	depth     int // how many more lists may be opened
 	unbound   []*Unbound
+	remotes   int // of these [remote id]
 	instances bool
 	aliased   bool
 	refs      references
@@ -49,7 +53,7 @@ type Decoder struct {
 // Reset forgets the Unbounds of the frame before.
 func (d *Decoder) Reset() {
 	d.unbound = nil // They have been handed out, so the slice is not used again.
-	d.instances, d.aliased = false, false
+	d.remotes, d.instances, d.aliased = 0, false, false
 }
 
 // Aliased reports whether anything that was decoded since Reset is a part of its frame.

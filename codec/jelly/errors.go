@@ -1,6 +1,7 @@
 package jelly
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -78,6 +79,9 @@ func (e *DecodeError) Error() string {
 
 // Unwrap returns the cause.
 func (e *DecodeError) Unwrap() error { return e.Err }
+
+// ErrTooManyReferences is the cause of a DecodeError when more references came than Decoder.References.
+var ErrTooManyReferences = errors.New("the peer has sent more references than are taken")
 
 // PanicError is the panic of a user's method or function that was called to write, read or make
 // a value: JellyTo, MarshalText, UnmarshalText, ClassEntry.New, SetCopyableState or PostUnjelly. It is always wrapped in

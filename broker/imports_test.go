@@ -1,0 +1,110 @@
+package broker_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// shelf keeps every reference that it is given, until it is told to let go of all.
+type shelf struct {
+	flavors.Root
+	kept []any
+}
+
+func (s *shelf) RemotePut(things ...any) int {
+	s.kept = append(s.kept, things...)
+	return len(s.kept)
+}
+
+func (s *shelf) RemoteEmpty() int {
+	n := len(s.kept)
+	for _, thing := range s.kept {
+		thing.(*flavors.RemoteReference).Release()
+	}
+	s.kept = nil
+	return n
+}
+
+// remotes is n references, the first of which is first.
+func remotes(first, n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, " [remote %d]", first+i)
+	}
+	return b.String()
+}
+
+func TestImportsBeyondTheLimitAreGivenBackAndFailTheirCall(t *testing.T) {
+	s := newServer(t, &shelf{}, broker.WithLimits(broker.Limits{Imports: 3}))
+	p := s.peer()
+	p.Write(`[message 1 root put 1 [tuple [remote 1] [remote 2]] [dictionary]]`)
+	p.Want(`[answer 1 2]`)
+	// One of these is there already, one fits, and one does not: nothing of it is kept.
+	p.Write(`[message 2 root put 1 [tuple [remote 1] [remote 3] [remote 4]] [dictionary]]`)
+	p.Want(`[decref 4]`, `[decref _]`, `[decref _]`)
+	assert.Contains(t, wantAnyError(p, 2), "Limits.Imports is 3")
+	require.Eventually(t, func() bool { return only(t, s).Stats().Imports == 2 }, patience, tick)
+
+	p.Write(`[message 3 root put 1 [tuple [remote 1] [remote 4]] [dictionary]]`)
+	p.Want(`[answer 3 4]`)
+	p.Write(`[message 4 root empty 1 [tuple] [dictionary]]`)
+	p.Want(`[decref _]`, `[decref _]`, `[decref _]`, `[decref _]`, `[answer 4 4]`)
+	p.Write(`[message 5 root put 1 [tuple` + remotes(10, 3) + `] [dictionary]]`)
+	p.Want(`[answer 5 3]`)
+	assert.Equal(t, map[broker.Reason]uint64{broker.RefusedImports: 1}, only(t, s).Stats().Refusals)
+}
+
+// TestAMessageOfReferencesCostsLittleMemory: more of them than this side may hold are not even decoded, and all are given back.
+func TestAMessageOfReferencesCostsLittleMemory(t *testing.T) {
+	const n = 20
+	s := newServer(t, &shelf{}, broker.WithLimits(broker.Limits{Imports: n - 1}))
+	p := s.peer()
+	p.Write(`[message 1 root put 1 [tuple` + strings.Repeat(` [remote 7]`, n) + `] [dictionary]]`)
+	for range n {
+		p.Want(`[decref 7]`)
+	}
+	assert.Contains(t, wantAnyError(p, 1), "too many references")
+	p.Write(`[message 2 root put 1 [tuple` + strings.Repeat(` [remote 7]`, n-1) + `] [dictionary]]`)
+	p.Want(`[answer 2 19]`)
+	assert.Equal(t, 1, only(t, s).Stats().Imports)
+	assert.Equal(t, map[broker.Reason]uint64{broker.RefusedImports: 1}, only(t, s).Stats().Refusals)
+}
+
+func TestTheAnswerToOurCallMayMentionTooMany(t *testing.T) {
+	conn, p := client(t, broker.WithLimits(broker.Limits{Imports: 1}))
+	held, lost := conn.Root().CallRemote("f"), conn.Root().CallRemote("g")
+	p.Want(`[message 1 root f 1 _ _]`, `[message 2 root g 1 _ _]`)
+	p.Write(`[answer 1 [remote 1]]`, `[answer 2 [remote 2]]`)
+	p.Want(`[decref 2]`)
+	ref, err := result(t, held)
+	require.NoError(t, err)
+	require.ErrorIs(t, errorOf(lost), broker.ErrTooManyImports)
+	ref.(*flavors.RemoteReference).Release()
+	p.Want(`[decref 1]`)
+}
+
+// TestImportsBeyondAShareCountInTheTotal: a stock peer can send no more than the share, so what it does costs nobody else anything.
+func TestImportsBeyondAShareCountInTheTotal(t *testing.T) {
+	const shareOfImports, size, beyond = 1024, 512, 10
+	s := newServer(t, &shelf{}, broker.WithLimits(broker.Limits{Total: beyond * size}))
+	p, other := s.peer(), s.peer()
+	held := func() int { return broker.StatsOf(s.rt).BytesHeld }
+	p.Write(`[message 1 root put 0 [tuple` + remotes(1, shareOfImports) + `] [dictionary]]`)
+	require.Eventually(t, func() bool { return broker.StatsOf(s.rt).Imports == shareOfImports && held() == 0 }, patience, tick)
+	p.Write(`[message 2 root put 0 [tuple` + remotes(2000, beyond) + `] [dictionary]]`)
+	require.Eventually(t, func() bool { return held() == beyond*size }, patience, tick)
+	// With the bytes of a further call the runtime has too much: nobody gets more than the share.
+	p.Write(`[message 3 root put 1 [tuple [remote 9000]] [dictionary]]`)
+	p.Want(`[decref 9000]`)
+	assert.Contains(t, wantAnyError(p, 3), "Limits.Imports is 1024")
+	other.Write(`[message 1 root put 1 [tuple` + remotes(1, 100) + `] [dictionary]]`)
+	other.Want(`[answer 1 _]`)
+	p.Close()
+	require.Eventually(t, func() bool { return held() == 0 && broker.StatsOf(s.rt).Imports == 100 }, patience, tick)
+}
