@@ -22,6 +22,7 @@ type outbox struct {
 	writing   int    // bytes that the encoder has taken and not yet written
 	frames    uint64 // appended so far
 	held      int    // bytes of messages that were handed to the broker and are not in buf yet, roughly
+	counted   int    // how many of these count in total
 	woken     bool   // a flush is on its way to the encoder
 	closed    bool
 	drained   chan struct{} // closed and replaced whenever there may be more room; nil while nobody waits
@@ -160,11 +161,22 @@ func (o *outbox) stats() (waiting int, frames uint64) {
 	return o.waitingLocked(), o.frames
 }
 
+// heldSlack is by how much what counts in the runtime's total may differ from what is held, as long as anything is: a call should not change
+// twice what all connections share.
+const heldSlack = 4 << 10
+
 // holdLocked counts n bytes more, or less, that are on their way to the box.
 func (o *outbox) holdLocked(n int) {
 	o.held += n
-	if !o.closed {
-		o.total.Add(int64(n))
+	if diff := o.held - o.counted; !o.closed && (diff > heldSlack || diff < -heldSlack || o.held == 0) {
+		o.countLocked(o.held)
+	}
+}
+
+func (o *outbox) countLocked(held int) {
+	if held != o.counted {
+		o.total.Add(int64(held - o.counted))
+		o.counted = held
 	}
 }
 
@@ -251,7 +263,8 @@ func (o *outbox) waitBelow(ctx context.Context, limit int) error {
 func (o *outbox) close() {
 	o.mu.Lock()
 	if !o.closed {
-		o.total.Add(int64(-o.waitingLocked()))
+		o.total.Add(int64(-len(o.buf) - o.writing))
+		o.countLocked(0)
 	}
 	o.closed = true
 	o.buf = nil
