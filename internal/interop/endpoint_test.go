@@ -139,6 +139,13 @@ const promisedEnd = 5 * time.Second
 // startConformance starts examples/conformance and gives its URL. When the test ends it must end in good order, within five seconds.
 func startConformance(t *testing.T, program string, args ...string) (url string) {
 	t.Helper()
+	url, _ = startServer(t, program, args...)
+	return url
+}
+
+// startServer is startConformance for those who watch the process.
+func startServer(t *testing.T, program string, args ...string) (url string, pid int) {
+	t.Helper()
 	server := exec.Command(program, args...)
 	if testing.Verbose() {
 		server.Stderr = os.Stderr
@@ -160,5 +167,5 @@ func startConformance(t *testing.T, program string, args ...string) (url string)
 	_, err = fmt.Fscanln(out, &word, &url)
 	require.NoError(t, err)
 	require.Equal(t, "listening", word)
-	return url
+	return url, server.Process.Pid
 }
