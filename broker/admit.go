@@ -20,12 +20,9 @@ func (b *broker) admit(cmd *command, target *export) error {
 	case b.c.inbound.Load() >= int64(b.c.limits.CallsIn):
 		b.c.refused(RefusedCallsIn)
 		return Busy.Errorf("%d calls are unanswered, more are not taken", b.c.limits.CallsIn)
-	case b.c.taken.Load() > int64(b.c.bytesIn()):
-		if b.c.crowded() {
-			b.c.refused(RefusedTotal)
-		} else {
-			b.c.refused(RefusedBytesIn)
-		}
+	}
+	if reason := b.c.tooMuchIn(); reason != NotRefused {
+		b.c.refused(reason)
 		return Busy.Errorf("calls of %d bytes are unanswered, more are not taken", b.c.taken.Load())
 	}
 	return nil

@@ -136,7 +136,7 @@ func (b *broker) message(ctx protoactor.Context, cmd *command) {
 // invoke makes the invocation of a call that is bound, and answers it at once if it cannot be carried out.
 func (b *broker) invoke(d *delivery) {
 	cmd, target := d.cmd, d.export
-	call := flavors.IncomingCall{Conn: b.c, RequestID: cmd.id, Method: cmd.method, WantsAnswer: cmd.wantsAnswer, Size: cmd.size}
+	call := flavors.IncomingCall{Conn: b.c, RequestID: cmd.id, Method: cmd.method, WantsAnswer: cmd.wantsAnswer, Size: cmd.size, Weight: cmd.weight}
 	err := b.admit(cmd, target)
 	if err == nil {
 		call.Prefix, call.Perspective = target.prefix, target.perspective
@@ -157,6 +157,7 @@ func (b *broker) take(d *delivery, call flavors.IncomingCall, err error) *flavor
 	b.c.counters.madeIn.Add(1)
 	b.c.inbound.Add(1)
 	b.c.taken.Add(int64(cmd.size))
+	b.c.takenWeight.Add(int64(cmd.weight))
 	inv := cmd.call
 	inv.Begin(call)
 	if err != nil {
@@ -181,7 +182,7 @@ func (b *broker) invokeUpdate(d *delivery) {
 	cmd, target := d.cmd, d.copy
 	call := flavors.IncomingCall{
 		Conn: b.c, RequestID: cmd.id, Method: cmd.method, WantsAnswer: cmd.wantsAnswer, Prefix: flavors.PrefixObserve,
-		Size: cmd.size,
+		Size: cmd.size, Weight: cmd.weight,
 	}
 	err := cmd.err
 	b.c.refused(reasonOf(err))

@@ -25,7 +25,8 @@ type command struct {
 	noKw    bool                // of a call: the keyword arguments were an empty dictionary, likewise
 	kw      any                 // of a call, if they were not: a *jelly.Dict once bound
 	value   any                 // of an answer or error
-	size    int                 // of a call: what it counts until it has been answered
+	size    int                 // of a call: its bytes
+	weight  int                 // of a call: what it counts for until it has been answered
 	unbound []*jelly.Unbound
 	refused []jelly.Mention // what values that could not be decoded mention: the peer has counted it
 	err     error           // what was wrong with the values; the rest of the command is good

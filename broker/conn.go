@@ -45,18 +45,19 @@ type Conn struct {
 	offers    int                    // how many objects were published, when the factories are called
 	small     atomic.Int64           // how many bytes a message may have, as long as no credentials were accepted; 0 without a login
 
-	queued    atomic.Int64 // what was handed to the broker and is not in the outbox yet
-	inbound   atomic.Int64 // calls of the peer's that are not answered yet
-	pending   atomic.Int64 // calls of ours that are not answered yet
-	taken     atomic.Int64 // the bytes of these calls on the wire; those that were read and not looked at yet are in the meter as well
-	draining  atomic.Bool  // nothing new is taken in
-	over      atomic.Bool  // the connection has ended: nothing is owed to the peer any more
-	exported  atomic.Int64 // live exports, published objects not counted
-	bytesOut  atomic.Int64
-	counters  counters
-	making    turnstile    // answers
-	parting   parting      // who closes the socket at a good end
-	lastHeard atomic.Int64 // when the peer last sent something, in Unix nanoseconds; kept for keepalive only
+	queued      atomic.Int64 // what was handed to the broker and is not in the outbox yet
+	inbound     atomic.Int64 // calls of the peer's that are not answered yet
+	pending     atomic.Int64 // calls of ours that are not answered yet
+	taken       atomic.Int64 // the bytes of these calls on the wire; those that were read and not looked at yet are in the meter as well
+	takenWeight atomic.Int64 // what they count for in the runtime's total
+	draining    atomic.Bool  // nothing new is taken in
+	over        atomic.Bool  // the connection has ended: nothing is owed to the peer any more
+	exported    atomic.Int64 // live exports, published objects not counted
+	bytesOut    atomic.Int64
+	counters    counters
+	making      turnstile    // answers
+	parting     parting      // who closes the socket at a good end
+	lastHeard   atomic.Int64 // when the peer last sent something, in Unix nanoseconds; kept for keepalive only
 
 	// avatars are kept until the connection ends, because forgetting one would log out.
 	avatars struct {
@@ -239,22 +240,23 @@ func failCall(call *flavors.OutgoingCall, err error) error {
 func (c *Conn) CancelCall(call *flavors.OutgoingCall) { c.post(cancelCall{call}) }
 
 // BeginAnswer implements flavors.Conn.
-func (c *Conn) BeginAnswer() error {
-	c.making.enter(c.ctx)
+func (c *Conn) BeginAnswer() (end func(), err error) {
+	if c.making.isNeeded() {
+		c.making.enter(c.ctx)
+		end = c.making.leave
+	}
 	waiting := c.out.waiting()
 	if waiting <= dropWaters*c.pauseWater() {
-		return nil
+		return end, nil
 	}
 	c.refused(RefusedPauseWater)
-	return Busy.Errorf("the answer was dropped, because %d bytes of others have not been read", waiting)
+	return end, Busy.Errorf("the answer was dropped, because %d bytes of others have not been read", waiting)
 }
-
-// EndAnswer implements flavors.Conn.
-func (c *Conn) EndAnswer() { c.making.leave() }
 
 // SendAnswer implements flavors.Conn. An answer without stamps goes straight to the encoder, but only while nothing that was handed to the
 // broker earlier is still on its way there: a peer sees the updates and decrefs that a method caused before the method's answer.
 func (c *Conn) SendAnswer(from *actor.Mailbox, inv *flavors.Invocation, fragment *jelly.Fragment, isError bool) (done bool) {
+	c.making.made(fragment.Len())
 	if isError {
 		c.counters.failedIn.Add(1)
 	}
@@ -278,8 +280,9 @@ func (c *Conn) CloseInvocation(inv *flavors.Invocation) { c.answered(inv) }
 
 // answered counts a call of the peer's as done, and tells a broker that waits for the last.
 func (c *Conn) answered(inv *flavors.Invocation) {
-	c.in.add(-inv.Size())
+	c.in.add(-inv.Size(), -inv.Weight())
 	c.taken.Add(int64(-inv.Size()))
+	c.takenWeight.Add(int64(-inv.Weight()))
 	if c.inbound.Add(-1) == 0 && c.draining.Load() {
 		c.post(drainCheck{})
 	}

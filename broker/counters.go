@@ -36,9 +36,9 @@ func (c *Conn) snapshot() Stats {
 		CallsIn:  Calls{Failed: n.failedIn.Load()},
 		BytesIn:  n.bytesIn.Load(), BytesOut: uint64(c.bytesOut.Load()), FramesIn: n.framesIn.Load(),
 		Exports: c.Exports(), Imports: int(n.imports.Load()), Caches: int(n.caches.Load()), LocalCaches: int(n.local.Load()),
-		BytesUnanswered: c.in.count(),
-		Refusals:        map[Reason]uint64{},
+		Refusals: map[Reason]uint64{},
 	}
+	s.BytesUnanswered, _ = c.in.count()
 	s.BytesWaiting, s.FramesOut = c.out.stats()
 	// What began is read after what has ended, so that the difference is never negative.
 	s.CallsOut.began(c.pending.Load(), n.madeOut.Load())

@@ -33,15 +33,15 @@ type decoder struct {
 // batch is what one read gave, or a part of it. The slice never grows: what is to be bound later is known by its address.
 type batch struct {
 	commands []command
-	size     int // their bytes
-	others   int // the bytes of those that are no calls, which are counted by themselves
+	weight   int // of them all
+	others   int // of those that are no calls, which are counted by themselves
 }
 
 var batches = sync.Pool{New: func() any { return &batch{commands: make([]command, 0, batchFrames)} }}
 
 func (b *batch) free() {
 	clear(b.commands)
-	b.commands, b.size, b.others = b.commands[:0], 0, 0
+	b.commands, b.weight, b.others = b.commands[:0], 0, 0
 	batches.Put(b)
 }
 
@@ -150,7 +150,7 @@ func (d *decoder) read() error {
 				flush()
 				return err
 			}
-			c.count(out, size)
+			c.count(out, size, scanner.Elements())
 			if len(out.commands) == batchFrames {
 				flush()
 			}

@@ -26,9 +26,10 @@ type Limits struct {
 	// its time, nothing more is read. In memory a call takes up to forty times as much. Default 16 MiB.
 	BytesIn int
 	// Total is how many bytes all connections of the runtime together may have in unanswered calls and what else is not carried out, in what
-	// waits to be written, in messages that have come in part, and in references: of these each connection has 1,024 for nothing, and the
-	// others count 512 bytes each. Beyond it each connection may have 256 KiB of each of the former and its 1,024 references, and 256 KiB is
-	// what HighWater and PauseWater count from. Default 128 MiB.
+	// waits to be written, in messages that have come in part, and in references. What was read counts by what it takes in memory, roughly:
+	// besides its bytes 256 for each command and 24 for each element of Banana. Of references each connection has 1,024 for nothing, and the
+	// others count 512 bytes each. Beyond the limit each connection may have 256 KiB of each of the former and its 1,024 references, and
+	// 256 KiB is what HighWater and PauseWater count from. Default 128 MiB.
 	Total int
 	// CallsOut is how many of our calls may be unanswered at a time; further ones fail with ErrTooManyCalls. Default 65,536.
 	CallsOut int

@@ -11,7 +11,7 @@ import (
 )
 
 // The bytes that peers have under way with us are metered, per connection and for the whole runtime: calls that are not answered, by the
-// size of their frames, what else was read and is not carried out yet, and what waits to be written.
+// size of their frames (in the total by what they take in memory, which is many times that of small values), what else was read and is not carried out yet, and what waits to be written.
 //
 // When too much waits to be written to a peer its calls are parked, see flavors.Conn, and when too many bytes of its calls are unanswered
 // reading pauses, which holds up an honest peer as little as a slow network would. Two peers that both pause would never go on, and calls
@@ -19,6 +19,9 @@ import (
 // refused with Busy. A peer that does not read and goes on for so long that even the refusals pile up is left.
 
 const (
+	// commandSize and elementSize are what a command, and each element of Banana in it, take in memory besides its bytes, roughly.
+	commandSize = 256
+	elementSize = 24
 	// share is what a connection may have under way when the runtime has too much.
 	share = 256 << 10
 	// easeTime is how long reading pauses for calls that are not answered before it goes on by one read.
@@ -42,11 +45,12 @@ func totalOf(rt *actor.Runtime) *atomic.Int64 {
 type meter struct {
 	total *atomic.Int64
 	eased chan struct{} // a token when the count has fallen; buffered
-	read  atomic.Int64  // bytes that the broker was handed and has not carried out
+	read  atomic.Int64  // weight of what the broker was handed and has not carried out
 
 	mu sync.Mutex
 	// Guarded by mu.
 	bytes  int
+	weight int
 	others int // of what is no call, read and not carried out
 	closed bool
 }
@@ -55,15 +59,16 @@ func newMeter(total *atomic.Int64) *meter {
 	return &meter{total: total, eased: make(chan struct{}, 1)}
 }
 
-// add counts n bytes, or takes them off again.
-func (m *meter) add(n int) {
+// add counts a call, or takes it off again.
+func (m *meter) add(bytes, weight int) {
 	m.mu.Lock()
 	if !m.closed {
-		m.bytes += n
-		m.total.Add(int64(n))
+		m.bytes += bytes
+		m.weight += weight
+		m.total.Add(int64(weight))
 	}
 	m.mu.Unlock()
-	if n < 0 {
+	if bytes < 0 {
 		select {
 		case m.eased <- struct{}{}:
 		default:
@@ -73,13 +78,13 @@ func (m *meter) add(n int) {
 
 // ahead counts what is about to be handed to the broker, calls among it.
 func (m *meter) ahead(in *batch) {
-	m.read.Add(int64(in.size))
+	m.read.Add(int64(in.weight))
 	m.addOthers(in.others)
 }
 
 // carriedOut is the opposite.
 func (m *meter) carriedOut(in *batch) {
-	m.read.Add(int64(-in.size))
+	m.read.Add(int64(-in.weight))
 	m.addOthers(-in.others)
 }
 
@@ -95,10 +100,11 @@ func (m *meter) addOthers(n int) {
 	}
 }
 
-func (m *meter) count() int {
+// count is how many bytes the calls have on the wire, weight what they count for in the runtime's total.
+func (m *meter) count() (bytes, weight int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.bytes
+	return m.bytes, m.weight
 }
 
 // close takes everything off the total, when the connection has ended. Methods that run on no longer count.
@@ -106,18 +112,18 @@ func (m *meter) close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.closed = true
-	m.total.Add(int64(-m.bytes - m.others))
-	m.bytes, m.others = 0, 0
+	m.total.Add(int64(-m.weight - m.others))
+	m.bytes, m.weight, m.others = 0, 0, 0
 }
 
-// waitEased waits until at most limit bytes of calls are unanswered, for some time at the most, and reports which it was.
-func (m *meter) waitEased(ctx context.Context, limit func() int, patience time.Duration) bool {
-	if m.count() <= limit() {
+// waitEased waits until so many calls have been answered that it is easy, for some time at the most, and reports whether that is so.
+func (m *meter) waitEased(ctx context.Context, easy func() bool, patience time.Duration) bool {
+	if easy() {
 		return true
 	}
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
-	for m.count() > limit() {
+	for !easy() {
 		select {
 		case <-m.eased:
 		case <-timer.C:
@@ -164,17 +170,35 @@ func (c *Conn) mayImport() int {
 	return c.limits.Imports
 }
 
-// easeAt is how many bytes of calls may be unanswered now before reading slows down.
-func (c *Conn) easeAt() int { return c.bytesIn() / 4 }
+// tooMuchIn says why no further call is taken. What was read and not looked at does not count here.
+func (c *Conn) tooMuchIn() Reason {
+	switch crowded := c.crowded(); {
+	case crowded && c.takenWeight.Load() > int64(c.bytesIn()):
+		return RefusedTotal
+	case !crowded && c.taken.Load() > int64(c.bytesIn()):
+		return RefusedBytesIn
+	}
+	return NotRefused
+}
+
+// easy says that so few bytes of calls are unanswered that reading need not slow down.
+func (c *Conn) easy() bool {
+	bytes, weight := c.in.count()
+	if c.crowded() {
+		bytes = weight
+	}
+	return bytes <= c.bytesIn()/4
+}
 
 // count has the command that was read last counted: a call until it is answered, anything else until it is carried out.
-func (c *Conn) count(in *batch, size int) {
-	in.size += size
+func (c *Conn) count(in *batch, bytes, elements int) {
+	weight := bytes + commandSize + elements*elementSize
+	in.weight += weight
 	if cmd := &in.commands[len(in.commands)-1]; cmd.sym == banana.SymMessage || cmd.sym == banana.SymCacheMessage {
-		cmd.size = size
-		c.in.add(size)
+		cmd.size, cmd.weight = bytes, weight
+		c.in.add(bytes, weight)
 	} else {
-		in.others += size
+		in.others += weight
 	}
 }
 
@@ -188,12 +212,12 @@ func (c *Conn) WhenClear(f func()) { c.out.whenClear(f) }
 // that there will be no more of them.
 func (c *Conn) mayRead() {
 	c.waitCarriedOut()
-	if c.in.waitEased(c.ctx, c.easeAt, easeTime) {
+	if c.in.waitEased(c.ctx, c.easy, easeTime) {
 		return
 	}
 	// While it reads, however slowly, its calls had better wait in the network than be refused.
 	for before := c.bytesOut.Load(); c.Congested(); before = c.bytesOut.Load() {
-		if c.in.waitEased(c.ctx, c.easeAt, congestedEaseTime) || c.bytesOut.Load() == before {
+		if c.in.waitEased(c.ctx, c.easy, congestedEaseTime) || c.bytesOut.Load() == before {
 			return
 		}
 	}

@@ -73,4 +73,15 @@ func TestTurnstile(t *testing.T) {
 		assert.Zero(t, x.inside.Load())
 		assert.Zero(t, x.waiting.Load())
 	})
+	t.Run("only where answers are long", func(t *testing.T) {
+		x := newTurnstile()
+		x.made(longAnswer - 1)
+		assert.False(t, x.isNeeded())
+		x.made(longAnswer)
+		for range longMemory {
+			assert.True(t, x.isNeeded())
+			x.made(1)
+		}
+		assert.False(t, x.isNeeded())
+	})
 }

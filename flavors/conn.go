@@ -38,11 +38,10 @@ type Conn interface {
 	SendCallSoon(ctx context.Context, call *OutgoingCall) error
 	// CancelCall forgets a call whose caller no longer waits: a late answer is dropped, and references in it are let go.
 	CancelCall(call *OutgoingCall)
-	// BeginAnswer is called before an answer is encoded, which takes memory that the connection has not counted yet. It waits while many
-	// others are in the making, for a moment at the most. An error says that too much waits for the peer, and is to be sent in the
-	// answer's place. EndAnswer follows in any case, behind SendAnswer.
-	BeginAnswer() error
-	EndAnswer()
+	// BeginAnswer is called before an answer is encoded, which takes memory that the connection has not counted yet. Where answers are
+	// long and many are in the making it waits, for a moment at the most. An error says that too much waits for the peer, and is to be
+	// sent in the answer's place. end, if it is not nil, is to be called behind SendAnswer, in any case.
+	BeginAnswer() (end func(), err error)
 	// SendAnswer sends what the invocation's method gave. The fragment holds one value and is the connection's from now on. from is the
 	// object's mailbox if its turn is as good as over, so that the encoder's may follow it; otherwise nil. It reports whether the
 	// connection is done with the invocation.

@@ -31,6 +31,7 @@ type Invocation struct {
 	requestID   int64
 	wantsAnswer bool
 	size        int
+	weight      int
 	incarnation uint64
 	answered    atomic.Bool
 	onAnswer    func(*Invocation) // set before the invocation leaves the object's turn; may be nil
@@ -50,8 +51,9 @@ type IncomingCall struct {
 	Prefix Prefix
 	// Perspective is the caller's, where the export has one.
 	Perspective any
-	// Size is how many bytes the call had on the wire. They count against the peer's limit until it is answered.
-	Size int
+	// Size is how many bytes the call had on the wire, Weight what it counts for among all that the runtime has under way. They count against
+	// the peer's limits until it is answered.
+	Size, Weight int
 }
 
 // invocations are used again once they have been answered, those that no code of the application's has seen: a call should not cost
@@ -69,7 +71,7 @@ func NewInvocation() *Invocation {
 func (inv *Invocation) free() {
 	inv.Method, inv.Args, inv.Kw = "", nil, nil
 	inv.conn, inv.core, inv.perspective, inv.prefix = nil, nil, nil, ""
-	inv.requestID, inv.wantsAnswer, inv.size, inv.incarnation = 0, false, 0, 0
+	inv.requestID, inv.wantsAnswer, inv.size, inv.weight, inv.incarnation = 0, false, 0, 0, 0
 	inv.answered.Store(false)
 	clear(inv.room[:])
 	invocations.Put(inv)
@@ -79,7 +81,7 @@ func (inv *Invocation) free() {
 func (inv *Invocation) Begin(call IncomingCall) {
 	inv.Method, inv.Args, inv.Kw = call.Method, call.Args, call.Kw
 	inv.conn, inv.perspective, inv.prefix = call.Conn, call.Perspective, call.Prefix
-	inv.requestID, inv.wantsAnswer, inv.size = call.RequestID, call.WantsAnswer, call.Size
+	inv.requestID, inv.wantsAnswer, inv.size, inv.weight = call.RequestID, call.WantsAnswer, call.Size, call.Weight
 }
 
 // Conn is the connection over which the call came.
@@ -99,6 +101,9 @@ func (inv *Invocation) WantsAnswer() bool { return inv.wantsAnswer }
 
 // Size is how many bytes the call had on the wire.
 func (inv *Invocation) Size() int { return inv.size }
+
+// Weight is what the call counts for until it has been answered, see [IncomingCall].
+func (inv *Invocation) Weight() int { return inv.weight }
 
 // String names the call in logs, as Type.method.
 func (inv *Invocation) String() string {
@@ -184,8 +189,10 @@ func (inv *Invocation) send(turn *actor.Mailbox, v any, err error) (gone bool) {
 // sendValue answers with a value, or with a failure that says why it cannot be sent.
 func (inv *Invocation) sendValue(turn *actor.Mailbox, v any) (gone bool) {
 	conn := inv.conn
-	err := conn.BeginAnswer()
-	defer conn.EndAnswer()
+	end, err := conn.BeginAnswer()
+	if end != nil {
+		defer end()
+	}
 	if err != nil {
 		inv.sendFailure(err)
 		return false

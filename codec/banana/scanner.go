@@ -18,9 +18,11 @@ type Scanner struct {
 	//   - pos <= cur
 	//   - cur+owed <= limits.Frame: what has been seen can still fit
 	//   - open does not decrease, and each of it is below owed
-	pos  int   // start of the next element, which is the end of the last one
-	cur  int   // next byte of its header to look at
-	owed int   // elements that are still to come in all, each one byte at least
+	pos      int // start of the next element, which is the end of the last one
+	cur      int // next byte of its header to look at
+	owed     int // elements that are still to come in all, each one byte at least
+	elements int // of the expression, as far as they have been declared
+
 	open []int // for each open list, what owed will be when it is complete
 
 	err error // the first error: Next returns it until Init
@@ -57,7 +59,7 @@ func (s *Scanner) Next(buf []byte) (int, error) {
 		return 0, s.err
 	}
 	if s.pos == 0 {
-		s.owed = 1
+		s.owed, s.elements = 1, 1
 		if s.limits.Frame == 0 {
 			s.limits = s.limits.WithDefaults()
 		}
@@ -97,6 +99,10 @@ func (s *Scanner) Next(buf []byte) (int, error) {
 // 0: in the middle of a string that is where the string ends, and more if more elements must follow.
 func (s *Scanner) Need() int { return s.cur + s.owed }
 
+// Elements returns how many elements the last expression has whose length Next returned, itself and the lists in it included. What it takes in
+// memory, decoded, depends on them more than on its length.
+func (s *Scanner) Elements() int { return s.elements }
+
 // element counts an element whose header and type byte have been seen and whose
 // body, if it has one, starts at end. It opens lists and closes them, and moves
 // on to the end of the body. On failure it sets err and returns false.
@@ -120,6 +126,7 @@ func (s *Scanner) element(kind Kind, header []byte, end int) bool {
 		case n > 0:
 			s.open = append(s.open, s.owed)
 			s.owed += n
+			s.elements += n
 			s.pos, s.cur = end, end
 			return true
 		}

@@ -14,6 +14,7 @@ type Conformance struct {
 	held    map[string]any              // see references.go
 	pond    *flavors.Cached[RemotePond] // see remotepond.go
 	pagings int                         // see pages.go
+	alarms  alarms
 }
 
 // PublishMethods names the parameters, for those who call with keywords, and their defaults.

@@ -79,6 +79,7 @@ func (s *server) root(conn flavors.Conn) *Conformance {
 	c := &Conformance{server: s, held: map[string]any{}}
 	s.roots[conn] = c
 	context.AfterFunc(conn.Context(), func() {
+		c.alarms.end()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.roots, conn)

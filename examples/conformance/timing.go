@@ -10,14 +10,9 @@ import (
 )
 
 // RemoteLater answers x after ms milliseconds. It returns at once, so other calls of this object run meanwhile.
-func (*Conformance) RemoteLater(inv *flavors.Invocation, ms int64, x any) *actor.Deferred {
+func (c *Conformance) RemoteLater(inv *flavors.Invocation, ms int64, x any) *actor.Deferred {
 	d := actor.NewDeferred(inv.Conn().Runtime())
-	timer := time.AfterFunc(milliseconds(ms), func() { d.Complete(x, nil) })
-	context.AfterFunc(inv.Context(), func() {
-		if timer.Stop() {
-			d.Complete(nil, flavors.ConnectionLost)
-		}
-	})
+	c.alarms.after(milliseconds(ms), func() { d.Complete(x, nil) })
 	return d
 }
 

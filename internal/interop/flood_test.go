@@ -21,8 +21,8 @@ import (
 
 // What the contract promises of a server's memory while peers flood it and read nothing, and afterwards.
 const (
-	promisedPeak = 200 << 20
-	promisedRest = 40 << 20
+	promisedPeak = 200_000_000
+	promisedRest = 40_000_000
 )
 
 // TestFloodsStayWithinThePromisedMemory has four peers at a time call without reading a word, in every way that costs the server something,
