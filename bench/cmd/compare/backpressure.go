@@ -60,7 +60,7 @@ func backpressure(ctx context.Context, o options) ([]report.Row, error) {
 
 // beside measures with a server of its own: what one kind leaves behind must not be blamed on the next.
 func beside(ctx context.Context, s systems.System, kind rude, p pace) (rows []report.Row, err error) {
-	pair, err := child.StartPair(ctx, s)
+	pair, err := child.StartPair(ctx, os.Stderr, s)
 	if err != nil {
 		return nil, err
 	}

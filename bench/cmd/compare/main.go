@@ -203,7 +203,7 @@ func startAll(ctx context.Context, o options, list []systems.System) (pairs []*c
 		more = []string{"-profile", o.profile}
 	}
 	for _, s := range list {
-		pair, err := child.StartPair(ctx, s, more...)
+		pair, err := child.StartPair(ctx, os.Stderr, s, more...)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "compare: left out:", err)
 			continue

@@ -84,7 +84,7 @@ type weight struct{ server, client child.Reply }
 // weigh asks a fresh pair for something, and says what that has added to what both processes use.
 func weigh(ctx context.Context, s systems.System, n int, requests ...child.Request) (w weight, err error) {
 	fmt.Fprintf(os.Stderr, "%s: %s of %d\n", s.Name, requests[len(requests)-1].Op, n)
-	pair, err := child.StartPair(ctx, s)
+	pair, err := child.StartPair(ctx, os.Stderr, s)
 	if err != nil {
 		return w, err
 	}

@@ -20,6 +20,8 @@ type Process struct {
 	cmd  *exec.Cmd
 	in   io.WriteCloser
 	out  *json.Decoder
+	// patience is how long it may take to end.
+	patience time.Duration
 }
 
 // Pair is a system's two processes.
@@ -36,22 +38,27 @@ const (
 	RoleClient = "client"
 )
 
-// startTimeout is how long a child may take to be ready, and endTimeout to end.
-const (
-	startTimeout = 20 * time.Second
-	endTimeout   = 5 * time.Second
-)
+// starter starts children: they write what they have to complain of to log, all at once, and have so long to be ready and to end.
+type starter struct {
+	log        io.Writer
+	ready, end time.Duration
+}
 
-// StartPair starts a system's server and its client, which has not connected yet. A Go program gets more arguments besides its role.
-func StartPair(ctx context.Context, s systems.System, more ...string) (*Pair, error) {
+// StartPair starts a system's server and its client, which has not connected yet. A Go program gets more arguments besides its role. What
+// the two complain of goes to log, which takes what both write at once.
+func StartPair(ctx context.Context, log io.Writer, s systems.System, more ...string) (*Pair, error) {
+	return starter{log: log, ready: 20 * time.Second, end: 5 * time.Second}.pair(ctx, s, more...)
+}
+
+func (t starter) pair(ctx context.Context, s systems.System, more ...string) (*Pair, error) {
 	if s.Script != "" {
 		more = nil
 	}
-	server, addr, err := start(ctx, s, RoleServer, more...)
+	server, addr, err := t.start(ctx, s, RoleServer, more...)
 	if err != nil {
 		return nil, err
 	}
-	client, _, err := start(ctx, s, RoleClient, append([]string{"-addr", addr}, more...)...)
+	client, _, err := t.start(ctx, s, RoleClient, append([]string{"-addr", addr}, more...)...)
 	if err != nil {
 		return nil, errors.Join(err, server.End())
 	}
@@ -61,7 +68,7 @@ func StartPair(ctx context.Context, s systems.System, more ...string) (*Pair, er
 // End ends both processes.
 func (p *Pair) End() error { return errors.Join(p.Client.End(), p.Server.End()) }
 
-func start(ctx context.Context, s systems.System, role string, more ...string) (p *Process, addr string, err error) {
+func (t starter) start(ctx context.Context, s systems.System, role string, more ...string) (p *Process, addr string, err error) {
 	args := append([]string{"-role", role, "-system", s.Name}, more...)
 	program := s.Interpreter
 	if program == "" {
@@ -71,9 +78,9 @@ func start(ctx context.Context, s systems.System, role string, more ...string) (
 	} else {
 		args = append([]string{"-c", s.Script}, args...)
 	}
-	p = &Process{name: s.Name + "'s " + role, cmd: exec.CommandContext(ctx, program, args...)}
-	p.cmd.Stderr = os.Stderr
-	p.cmd.WaitDelay = endTimeout
+	p = &Process{name: s.Name + "'s " + role, cmd: exec.CommandContext(ctx, program, args...), patience: t.end}
+	p.cmd.Stderr = t.log
+	p.cmd.WaitDelay = t.end
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		return nil, "", err
 	}
@@ -85,7 +92,7 @@ func start(ctx context.Context, s systems.System, role string, more ...string) (
 		return nil, "", fmt.Errorf("starting %s: %w", p.name, err)
 	}
 	p.out = json.NewDecoder(bufio.NewReader(out))
-	late := time.AfterFunc(startTimeout, func() { _ = p.cmd.Process.Kill() })
+	late := time.AfterFunc(t.ready, func() { _ = p.cmd.Process.Kill() })
 	defer late.Stop()
 	reply, err := p.read()
 	if err != nil {
@@ -119,7 +126,7 @@ func (p *Process) read() (reply Reply, err error) {
 // End ends the child, which has no choice.
 func (p *Process) End() error {
 	_ = p.in.Close()
-	late := time.AfterFunc(endTimeout, func() { _ = p.cmd.Process.Kill() })
+	late := time.AfterFunc(p.patience, func() { _ = p.cmd.Process.Kill() })
 	defer late.Stop()
 	if err := p.cmd.Wait(); err != nil {
 		return fmt.Errorf("%s ended badly: %w", p.name, err)
