@@ -38,8 +38,8 @@ const (
 // Rate is in calls a second.
 func (r *Result) Rate() float64 { return float64(r.Calls) / r.Elapsed.Seconds() }
 
-// Run has every caller make its calls, one after the other, until d has passed. Calls that are under way then are awaited and
-// counted. The first error ends the run.
+// Run has every caller make its calls, one after the other, until d has passed, each at least one: a run without calls would have no
+// numbers. Calls that are under way then are awaited and counted. The first error ends the run.
 func Run(ctx context.Context, callers []Call, d time.Duration) (*Result, error) {
 	var (
 		stop  atomic.Bool
@@ -76,7 +76,7 @@ func Run(ctx context.Context, callers []Call, d time.Duration) (*Result, error) 
 }
 
 func loop(ctx context.Context, call Call, stop *atomic.Bool, every int, r *Result) error {
-	for n := 0; !stop.Load(); n++ {
+	for n := 0; n == 0 || !stop.Load(); n++ {
 		timed := n%every == 0
 		var begin time.Time
 		if timed {

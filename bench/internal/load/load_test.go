@@ -65,6 +65,18 @@ func TestRunCountsEveryCall(t *testing.T) {
 	assert.Positive(t, r.Rate())
 }
 
+// However short a run is, and busy the machine, there is something to be divided by.
+func TestEveryCallerCallsOnce(t *testing.T) {
+	callers := make([]Call, 10*sampleAbove)
+	for i := range callers {
+		callers[i] = Adding(&fake{})
+	}
+	r, err := Run(context.Background(), callers, 0)
+	require.NoError(t, err)
+	assert.GreaterOrEqual(t, r.Calls, int64(len(callers)))
+	assert.GreaterOrEqual(t, r.Latencies.total, uint64(len(callers)))
+}
+
 func TestManyCallersAreSampled(t *testing.T) {
 	callers := make([]Call, 2*sampleAbove)
 	for i := range callers {
