@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,16 +16,27 @@ import (
 	"github.com/perspectivebroker/pb/bench/internal/report"
 )
 
-func main() {
-	out := flag.String("out", "results/chart.svg", "the `file` to be written")
-	flag.Parse()
-	if err := run(*out, flag.Args()); err != nil {
-		fmt.Fprintln(os.Stderr, "chart:", err)
-		os.Exit(1)
+func main() { os.Exit(run(os.Args[1:], os.Stderr)) }
+
+// run is the program. It returns its exit status.
+func run(args []string, log io.Writer) int {
+	flags := flag.NewFlagSet("chart", flag.ContinueOnError)
+	flags.SetOutput(log)
+	out := flags.String("out", "results/chart.svg", "the `file` to be written")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2
 	}
+	if err := chart(*out, flags.Args()); err != nil {
+		fmt.Fprintln(log, "chart:", err)
+		return 1
+	}
+	return 0
 }
 
-func run(out string, args []string) error {
+func chart(out string, args []string) error {
 	var path string
 	switch len(args) {
 	case 0:
@@ -41,17 +53,17 @@ func run(out string, args []string) error {
 	if err != nil {
 		return err
 	}
+	if !drawable(r) {
+		return fmt.Errorf("%s has nothing to draw: it is of a run that measured none of the workloads of a full one", path)
+	}
 	return os.WriteFile(out, draw(r), 0o666)
 }
 
 // latest is the newest full run, or else the newest quick one; names begin with the date.
 func latest() (string, error) {
 	for _, mode := range []string{"full", "quick"} {
-		found, err := filepath.Glob(filepath.Join("results", "*-"+mode+".json"))
-		if err != nil {
-			return "", err
-		}
-		if len(found) > 0 {
+		// Glob finds fault with patterns only, and this one is right.
+		if found, _ := filepath.Glob(filepath.Join("results", "*-"+mode+".json")); len(found) > 0 {
 			return slices.Max(found), nil
 		}
 	}

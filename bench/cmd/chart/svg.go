@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"html"
+	"slices"
 	"sort"
 	"strings"
 
@@ -70,17 +71,29 @@ text { font: 13px sans-serif; fill: #777 }
 	return svg.Bytes()
 }
 
-func (p panel) draw(w *bytes.Buffer, r *report.Report, y int) int {
-	var rows []report.Row
-	longest := 0.0
+// drawable says whether there is a bar to be drawn.
+func drawable(r *report.Report) bool {
+	return slices.ContainsFunc(panels, func(p panel) bool { return len(p.rows(r)) > 0 })
+}
+
+// rows are those that get a bar.
+func (p panel) rows(r *report.Report) (rows []report.Row) {
 	for _, row := range r.Rows {
 		if row.Workload == p.workload && p.value(row) > 0 {
 			rows = append(rows, row)
-			longest = max(longest, p.value(row))
 		}
 	}
+	return rows
+}
+
+func (p panel) draw(w *bytes.Buffer, r *report.Report, y int) int {
+	rows := p.rows(r)
 	if len(rows) == 0 {
 		return y
+	}
+	longest := 0.0
+	for _, row := range rows {
+		longest = max(longest, p.value(row))
 	}
 	sort.SliceStable(rows, func(i, j int) bool { return (p.value(rows[i]) > p.value(rows[j])) != p.less })
 	fmt.Fprintf(w, `<text x="%d" y="%d" class="title">%s</text>`+"\n", margin, y+14, html.EscapeString(p.title))

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"encoding/xml"
-	"errors"
-	"io"
 	"testing"
 
 	"github.com/perspectivebroker/pb/bench/internal/report"
@@ -12,25 +9,79 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestTheChartIsWellFormedAndOrdered(t *testing.T) {
-	svg := draw(&report.Report{
-		Host: report.Host{CPU: "a <b> & c", Versions: map[string]string{"grpc": "v1"}},
-		Rows: []report.Row{
-			{Name: "slow", Workload: "pipelined", Rate: 1000},
-			{Name: "ours", Workload: "pipelined", Rate: 1234567},
-		},
-	})
-	for d := xml.NewDecoder(bytes.NewReader(svg)); ; {
-		_, err := d.Token()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		require.NoError(t, err)
+// picture is what is looked at of a drawing.
+type picture struct {
+	Height int `xml:"height,attr"`
+	Texts  []struct {
+		Class string `xml:"class,attr"`
+		X     int    `xml:"x,attr"`
+		Y     int    `xml:"y,attr"`
+		Text  string `xml:",chardata"`
+	} `xml:"text"`
+	Bars []struct {
+		Class string `xml:"class,attr"`
+		X     int    `xml:"x,attr"`
+		Y     int    `xml:"y,attr"`
+		Width int    `xml:"width,attr"`
+	} `xml:"rect"`
+}
+
+func pictureOf(t *testing.T, r *report.Report) (p picture) {
+	t.Helper()
+	require.NoError(t, xml.Unmarshal(draw(r), &p))
+	for _, text := range p.Texts {
+		assert.Less(t, text.Y, p.Height, "%s is below the picture", text.Text)
 	}
-	text := string(svg)
-	assert.Contains(t, text, "1,234,567 /s")
-	assert.Less(t, bytes.Index(svg, []byte("ours")), bytes.Index(svg, []byte("slow")))
-	assert.NotContains(t, text, "latency", "a workload that was not measured has no panel")
+	return p
+}
+
+func (p picture) texts(class string) (list []string) {
+	for _, text := range p.Texts {
+		if text.Class == class {
+			list = append(list, text.Text)
+		}
+	}
+	return list
+}
+
+// Of each workload the best comes first, which is the shortest bar where less is better.
+func TestTheChartIsOrdered(t *testing.T) {
+	p := pictureOf(t, &report.Report{Rows: []report.Row{
+		{Name: "slow", Workload: "serial", P50: 60},
+		{Name: "ours", Workload: "serial", P50: 15},
+		{Name: "slow", Workload: "pipelined", Rate: 1000},
+		{Name: "ours-reflected", Workload: "pipelined", Rate: 1234567},
+		{Name: "ill", Workload: "pipelined", Note: "did not start"},
+		{Name: "ours", Workload: "codec-encode-small", NsPerOp: 10},
+	}})
+	assert.Equal(t, []string{"one caller: median latency, shorter is better", "256 callers on one connection: calls/s"}, p.texts("title"),
+		"a workload that was not measured has no panel")
+	assert.Equal(t, []string{"ours", "slow", "ours-reflected", "slow"}, p.texts("label"))
+	assert.Equal(t, []string{"15.0 µs", "60.0 µs", "1,234,567 /s", "1,000 /s"}, p.texts(""))
+	require.Len(t, p.Bars, 4)
+	assert.Equal(t, []string{"bar ours", "bar", "bar ours", "bar"},
+		[]string{p.Bars[0].Class, p.Bars[1].Class, p.Bars[2].Class, p.Bars[3].Class})
+	for i, want := range []int{(barEnd - barStart) / 4, barEnd - barStart, barEnd - barStart, 1} {
+		assert.Equal(t, want, p.Bars[i].Width, "a bar is as long as its number, and the least one can be seen")
+		assert.Equal(t, barStart, p.Bars[i].X)
+	}
+	for i := range p.Bars[1:] {
+		assert.Greater(t, p.Bars[i+1].Y, p.Bars[i].Y)
+	}
+}
+
+func TestTheChartSaysWhereItWasMeasured(t *testing.T) {
+	host := report.Host{
+		Date: "2026-11-22", Cores: 4, CPU: "a <b> & c", OS: "linux/amd64", Go: "go1.26", Load: "0.1", Commit: "abc",
+		Versions: map[string]string{"grpc": "v1", "connect": "v2"},
+	}
+	assert.Equal(t, []string{
+		"2026-11-22 · 4 × a <b> & c · linux/amd64 · go1.26 · load before 0.1",
+		"commit abc · connect v2, grpc v1",
+		"Each system as a pair of processes on loopback, rounds interleaved; medians.",
+	}, pictureOf(t, &report.Report{Host: host}).texts("small"))
+	host.Modified = true
+	assert.Contains(t, pictureOf(t, &report.Report{Host: host}).texts("small"), "commit abc with changes · connect v2, grpc v1")
 }
 
 func TestNumbersForPeople(t *testing.T) {
