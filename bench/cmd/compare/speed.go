@@ -82,7 +82,7 @@ func speed(ctx context.Context, o options) ([]report.Row, error) {
 	end()
 	if is("codec") {
 		fmt.Fprintln(os.Stderr, "codec")
-		measured, err := codecs.Measure(paceOf(o).rounds, paceOf(o).codec)
+		measured, err := codecs.Measure(os.Stderr, paceOf(o).rounds, paceOf(o).codec)
 		rows = append(rows, measured...)
 		if err != nil {
 			return rows, err

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"os"
 	"os/exec"
 	"time"
 )
@@ -16,8 +15,8 @@ import (
 //go:embed stock.py
 var twistedScript string
 
-// interpreter is Debian's Python, which has Debian's Twisted.
-const interpreter = "/usr/bin/python3"
+// stockCommand has Debian's Python, which has Debian's Twisted, run the script.
+func stockCommand() []string { return []string{"/usr/bin/python3", "-I", "-c", twistedScript} }
 
 // twisted is a process with stock Twisted in it.
 type twisted struct {
@@ -39,9 +38,10 @@ type twistedReply struct {
 	CRC  uint32  `json:"crc"`
 }
 
-func startTwisted() (*twisted, error) {
-	t := &twisted{cmd: exec.Command(interpreter, "-I", "-c", twistedScript)}
-	t.cmd.Stderr = os.Stderr
+// startTwisted starts the process, and sees to it that it can work. What it complains of goes to log.
+func startTwisted(log io.Writer, command []string) (*twisted, error) {
+	t := &twisted{cmd: exec.Command(command[0], command[1:]...)}
+	t.cmd.Stderr = log
 	var err error
 	if t.in, err = t.cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -53,6 +53,10 @@ func startTwisted() (*twisted, error) {
 	t.out = json.NewDecoder(bufio.NewReader(out))
 	if err := t.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting stock Twisted: %w", err)
+	}
+	// Python without Twisted starts, and ends.
+	if _, err := t.ask(twistedRequest{Value: "small", Step: stepEncode}); err != nil {
+		return nil, errors.Join(err, t.end())
 	}
 	return t, nil
 }
