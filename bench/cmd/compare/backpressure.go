@@ -43,13 +43,14 @@ func (k rude) call() ([]byte, error) {
 	})
 }
 
-// backpressure measures what calls of a well-behaved client take while others take no regard, and what they take alone, in turns.
-func backpressure(ctx context.Context, o options) ([]report.Row, error) {
+// besideAll measures what calls of a well-behaved client take while others take no regard, and what they take alone, in turns. Only ours is
+// measured.
+func (c comparison) besideAll(ctx context.Context, _ []systems.System) ([]report.Row, error) {
 	ours, _ := systems.ByName("ours")
 	var rows []report.Row
-	for _, kind := range rudes {
-		fmt.Fprintln(os.Stderr, "backpressure:", kind.name)
-		measured, err := beside(ctx, ours, kind, paceOf(o))
+	for _, kind := range c.scale.rudes {
+		fmt.Fprintln(c.log, "backpressure:", kind.name)
+		measured, err := c.beside(ctx, ours, kind)
 		rows = append(rows, measured...)
 		if err != nil {
 			return rows, err
@@ -59,8 +60,8 @@ func backpressure(ctx context.Context, o options) ([]report.Row, error) {
 }
 
 // beside measures with a server of its own: what one kind leaves behind must not be blamed on the next.
-func beside(ctx context.Context, s systems.System, kind rude, p pace) (rows []report.Row, err error) {
-	pair, err := child.StartPair(ctx, os.Stderr, s)
+func (c comparison) beside(ctx context.Context, s systems.System, kind rude) (rows []report.Row, err error) {
+	pair, err := child.StartPair(ctx, c.log, s)
 	if err != nil {
 		return nil, err
 	}
@@ -69,18 +70,18 @@ func beside(ctx context.Context, s systems.System, kind rude, p pace) (rows []re
 		return nil, err
 	}
 	alone, under, rss := &series{pair: pair}, &series{pair: pair}, 0.0
-	for range p.rounds {
+	for range c.scale.pace.rounds {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := alone.round(p); err != nil {
+		if err := alone.round(c.scale.pace); err != nil {
 			return nil, err
 		}
 		leave, err := attack(ctx, pair.Addr, kind)
 		if err != nil {
 			return nil, err
 		}
-		err = under.round(p)
+		err = under.round(c.scale.pace)
 		usage, usageErr := pair.Server.Ask(child.Request{Op: child.OpUsage})
 		leave()
 		if err := errors.Join(err, usageErr); err != nil {

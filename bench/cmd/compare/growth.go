@@ -3,10 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
+	"slices"
 
 	"github.com/perspectivebroker/pb/bench/internal/child"
 	"github.com/perspectivebroker/pb/bench/internal/report"
+	"github.com/perspectivebroker/pb/bench/internal/systems"
 )
 
 // growing is one thing that grows.
@@ -22,6 +23,9 @@ const growthCallers = 256
 // growthPayloadCallers is few enough for large payloads to be within everybody's buffers.
 const growthPayloadCallers = 16
 
+// growers are the systems that are measured unless others are asked for.
+var growers = map[string]bool{"ours": true, "netrpc": true, "grpc": true}
+
 var growths = []growing{
 	{"growth-connections", []int{1, 10, 100, 1_000, 10_000}, func(n int) child.Request {
 		return child.Request{Op: child.OpOpen, Conns: n, Callers: max(n, growthCallers)}
@@ -34,22 +38,17 @@ var growths = []growing{
 	}},
 }
 
-// growth measures ours, and others where they can follow, as one thing after the other grows.
-func growth(ctx context.Context, o options) ([]report.Row, error) {
-	if o.only == "" {
-		o.only = "ours,netrpc,grpc"
+// growAll measures ours, and others where they can follow, as one thing after the other grows.
+func (c comparison) growAll(ctx context.Context, list []systems.System) (rows []report.Row, err error) {
+	if c.options.only == "" {
+		list = slices.DeleteFunc(list, func(s systems.System) bool { return !growers[s.Name] && !names(c.options.with)[s.Name] })
 	}
-	list, err := chosen(o)
-	if err != nil {
-		return nil, err
-	}
-	pairs, end := startAll(ctx, o, list)
+	pairs, end := c.startAll(ctx, list)
 	defer end()
-	var rows []report.Row
-	for _, g := range growths {
+	for _, g := range c.scale.growths {
 		for _, n := range g.sizes {
-			fmt.Fprintf(os.Stderr, "%s %d\n", g.name, n)
-			measured, err := grown(ctx, pairs, g, n, paceOf(o))
+			fmt.Fprintf(c.log, "%s %d\n", g.name, n)
+			measured, err := c.grow(ctx, pairs, g, n)
 			rows = append(rows, measured...)
 			if err != nil {
 				return rows, err
@@ -59,7 +58,7 @@ func growth(ctx context.Context, o options) ([]report.Row, error) {
 	return rows, nil
 }
 
-func grown(ctx context.Context, pairs []*child.Pair, g growing, n int, p pace) ([]report.Row, error) {
+func (c comparison) grow(ctx context.Context, pairs []*child.Pair, g growing, n int) ([]report.Row, error) {
 	request := g.load(n)
 	var all []*series
 	for _, pair := range pairs {
@@ -72,12 +71,12 @@ func grown(ctx context.Context, pairs []*child.Pair, g growing, n int, p pace) (
 		}
 		all = append(all, &series{pair: pair})
 	}
-	for range p.rounds {
+	for range c.scale.pace.rounds {
 		for _, s := range all {
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			if err := s.round(p); err != nil {
+			if err := s.round(c.scale.pace); err != nil {
 				return nil, err
 			}
 		}

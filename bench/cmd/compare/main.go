@@ -21,11 +21,9 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/pprof"
-	"strings"
 	"syscall"
 
 	"github.com/perspectivebroker/pb/bench/internal/child"
-	"github.com/perspectivebroker/pb/bench/internal/report"
 	"github.com/perspectivebroker/pb/bench/internal/systems"
 )
 
@@ -43,63 +41,92 @@ type options struct {
 	role, system, addr string
 }
 
-func main() {
-	var o options
-	flag.BoolVar(&o.quick, "quick", false, "short rounds: done within 60 s")
-	flag.BoolVar(&o.memory, "memory", false, "measure memory instead of speed")
-	flag.BoolVar(&o.growth, "growth", false, "measure calls/s as connections, exports and payloads grow")
-	flag.BoolVar(&o.backpressure, "backpressure", false, "measure what calls take beside peers that take no regard")
-	flag.StringVar(&o.json, "json", "", "write the JSON to this `file`, - for standard output (default a file in results/)")
-	flag.StringVar(&o.only, "only", "", "measure only these `systems`, separated by commas")
-	flag.StringVar(&o.with, "with", "", "measure these optional `systems` too: connect, nats")
-	flag.StringVar(&o.workloads, "workloads", "", "only these `workloads`: serial, pipelined, multi, bulk, fanout, codec")
-	flag.IntVar(&o.rounds, "rounds", 0, "how many rounds (default 7, quick 3)")
-	flag.StringVar(&o.profile, "profile", "", "have the Go processes write CPU profiles into this `directory`, outside of the tree")
-	flag.StringVar(&o.role, "role", "", "for the program's own use: be a server or a client")
-	flag.StringVar(&o.system, "system", "", "for the program's own use: of which system")
-	flag.StringVar(&o.addr, "addr", "", "for the program's own use: where the server is")
-	flag.Parse()
-	if err := run(o); err != nil {
-		fmt.Fprintln(os.Stderr, "compare:", err)
-		os.Exit(1)
+func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// run is the program: the one that is started by hand, or one of those that it starts. It returns its exit status. What several
+// processes write at once goes to log.
+func run(ctx context.Context, args []string, in io.Reader, out, log io.Writer) int {
+	o, err := parse(args, log)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2 // The flags have said it.
+	case o.role != "":
+		err = play(o, in, out)
+	default:
+		// Children get the signal too and end; this lets us end behind them.
+		ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		c := comparison{options: o, scale: scaleOf(o), known: systems.All(), out: out, log: log}
+		err = c.run(ctx)
 	}
+	if err != nil {
+		fmt.Fprintln(log, "compare:", err)
+		return 1
+	}
+	return 0
 }
 
-func run(o options) error {
-	if o.role != "" {
-		return play(o)
+func parse(args []string, log io.Writer) (o options, err error) {
+	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
+	flags.SetOutput(log)
+	flags.BoolVar(&o.quick, "quick", false, "short rounds: done within 60 s")
+	flags.BoolVar(&o.memory, "memory", false, "measure memory instead of speed")
+	flags.BoolVar(&o.growth, "growth", false, "measure calls/s as connections, exports and payloads grow")
+	flags.BoolVar(&o.backpressure, "backpressure", false, "measure what calls take beside peers that take no regard")
+	flags.StringVar(&o.json, "json", "", "write the JSON to this `file`, - for standard output (default a file in results/)")
+	flags.StringVar(&o.only, "only", "", "measure only these `systems`, separated by commas")
+	flags.StringVar(&o.with, "with", "", "measure these optional `systems` too: connect, nats")
+	flags.StringVar(&o.workloads, "workloads", "", "only these `workloads`: serial, pipelined, multi, bulk, fanout, codec")
+	flags.IntVar(&o.rounds, "rounds", 0, "how many rounds (default 7, quick 3)")
+	flags.StringVar(&o.profile, "profile", "", "have the Go processes write CPU profiles into this `directory`, outside of the tree")
+	flags.StringVar(&o.role, "role", "", "for the program's own use: be a server or a client")
+	flags.StringVar(&o.system, "system", "", "for the program's own use: of which system")
+	flags.StringVar(&o.addr, "addr", "", "for the program's own use: where the server is")
+	if err := flags.Parse(args); err != nil {
+		return o, err
 	}
-	// Children get the signal too and end; this lets us end behind them.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	host := report.ThisHost()
-	r := &report.Report{Mode: "full", Host: host}
-	var err error
-	switch {
-	case o.memory:
-		r.Mode = "memory"
-		r.Rows, err = memory(ctx, o)
-	case o.backpressure:
-		r.Mode = "backpressure"
-		r.Rows, err = backpressure(ctx, o)
-	case o.growth:
-		r.Mode = "growth"
-		r.Rows, err = growth(ctx, o)
-	default:
-		if o.quick {
-			r.Mode = "quick"
+	if err := o.check(flags.Args()); err != nil {
+		fmt.Fprintln(log, "compare:", err)
+		return o, err
+	}
+	return o, nil
+}
+
+// check finds what would only turn out, or not at all, after minutes of measuring something else.
+func (o options) check(rest []string) error {
+	if len(rest) > 0 {
+		return fmt.Errorf("there is nothing to be done with %q: everything is said with flags", rest[0])
+	}
+	modes := 0
+	for _, mode := range []bool{o.memory, o.growth, o.backpressure} {
+		if mode {
+			modes++
 		}
-		r.Rows, err = speed(ctx, o)
 	}
-	// What was measured before something went wrong is worth showing.
-	if len(r.Rows) > 0 {
-		err = errors.Join(err, publish(r, o.json))
+	if modes > 1 {
+		return errors.New("-memory, -growth and -backpressure are runs of their own: give one of them")
 	}
-	return err
+	if o.rounds < 0 {
+		return fmt.Errorf("%d rounds cannot be measured", o.rounds)
+	}
+	wanted := names(o.workloads)
+	for _, w := range workloads {
+		delete(wanted, w.name)
+	}
+	delete(wanted, codec)
+	for name := range wanted {
+		return fmt.Errorf("there is no workload %q", name)
+	}
+	return nil
 }
 
 // play is the life of a child.
-func play(o options) error {
+func play(o options, in io.Reader, out io.Writer) error {
+	if o.role != child.RoleServer && o.role != child.RoleClient {
+		return fmt.Errorf("there is no role %q", o.role)
+	}
 	s, ok := systems.ByName(o.system)
 	if !ok {
 		return fmt.Errorf("there is no system %q", o.system)
@@ -109,9 +136,9 @@ func play(o options) error {
 		return err
 	}
 	if o.role == child.RoleServer {
-		err = child.Serve(s, os.Stdin, os.Stdout)
+		err = child.Serve(s, in, out)
 	} else {
-		err = child.Call(s, o.addr, os.Stdin, os.Stdout)
+		err = child.Call(s, o.addr, in, out)
 	}
 	return errors.Join(err, stop())
 }
@@ -132,89 +159,4 @@ func startProfile(o options) (stop func() error, err error) {
 		pprof.StopCPUProfile()
 		return f.Close()
 	}, nil
-}
-
-// publish prints the tables and writes the JSON. When that goes to standard output, the tables do not.
-func publish(r *report.Report, path string) error {
-	tables, out := io.Writer(os.Stdout), io.Writer(os.Stdout)
-	switch path {
-	case "-":
-		tables = os.Stderr
-	default:
-		if path == "" {
-			name := strings.NewReplacer(":", "", "-", "").Replace(r.Host.Date) + "-" + r.Mode + ".json"
-			path = filepath.Join("results", name)
-			if err := os.MkdirAll("results", 0o777); err != nil {
-				return err
-			}
-		}
-		f, err := os.Create(path)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		out = f
-	}
-	r.WriteTables(tables)
-	if err := r.WriteJSON(out); err != nil {
-		return err
-	}
-	if path != "-" {
-		fmt.Fprintln(tables, "\nwritten to", path)
-	}
-	return nil
-}
-
-// chosen are the systems that the command line asks for.
-func chosen(o options) ([]systems.System, error) {
-	only, with := names(o.only), names(o.with)
-	all := len(only) == 0
-	var list []systems.System
-	for _, s := range systems.All() {
-		if only[s.Name] || with[s.Name] || all && !s.Optional {
-			list = append(list, s)
-		}
-		delete(only, s.Name)
-		delete(with, s.Name)
-	}
-	for name := range only {
-		return nil, fmt.Errorf("there is no system %q", name)
-	}
-	for name := range with {
-		return nil, fmt.Errorf("there is no system %q", name)
-	}
-	return list, nil
-}
-
-func names(list string) map[string]bool {
-	set := map[string]bool{}
-	for name := range strings.SplitSeq(list, ",") {
-		if name = strings.TrimSpace(name); name != "" {
-			set[name] = true
-		}
-	}
-	return set
-}
-
-// startAll starts the systems. One that cannot be had, such as Twisted where it is not installed, is left out with a word.
-func startAll(ctx context.Context, o options, list []systems.System) (pairs []*child.Pair, end func()) {
-	var more []string
-	if o.profile != "" {
-		more = []string{"-profile", o.profile}
-	}
-	for _, s := range list {
-		pair, err := child.StartPair(ctx, os.Stderr, s, more...)
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "compare: left out:", err)
-			continue
-		}
-		pairs = append(pairs, pair)
-	}
-	return pairs, func() {
-		for _, pair := range pairs {
-			if err := pair.End(); err != nil && ctx.Err() == nil {
-				fmt.Fprintln(os.Stderr, "compare:", err)
-			}
-		}
-	}
 }

@@ -4,87 +4,99 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/perspectivebroker/pb/bench/internal/child"
 	"github.com/perspectivebroker/pb/bench/internal/report"
 	"github.com/perspectivebroker/pb/bench/internal/systems"
 )
 
-// How much of everything is weighed. Limits of the library and of the process are raised for it.
-const (
-	idleConns      = 10_000
-	exportedHere   = 1_000_000
-	heldCalls      = 50_000
-	quickIdleConns = 1_000
-	quickExported  = 100_000
-	quickHeld      = 10_000
+// weights say how much of everything is weighed. Limits of the library and of the process are raised for it.
+type weights struct{ idle, exported, held int }
+
+var (
+	quickWeights = weights{idle: 1_000, exported: 100_000, held: 10_000}
+	fullWeights  = weights{idle: 10_000, exported: 1_000_000, held: 50_000}
 )
 
-// memory weighs idle connections of every system that is a Go program, and of ours exported objects, references and unanswered calls.
-func memory(ctx context.Context, o options) ([]report.Row, error) {
-	conns, exports, held := idleConns, exportedHere, heldCalls
-	if o.quick {
-		conns, exports, held = quickIdleConns, quickExported, quickHeld
+// weighing is one thing that is weighed, n of it, and what it is called at the two ends: nothing where it is not looked at.
+type weighing struct {
+	n              int
+	requests       []child.Request
+	server, client string
+}
+
+func idleConnections(n int) weighing {
+	return weighing{n, []child.Request{{Op: child.OpOpen, Conns: n}}, "memory-idle-connection", "memory-idle-connection-client"}
+}
+
+// ofOurs is what only ours has.
+func (w weights) ofOurs() []weighing {
+	return []weighing{
+		{
+			w.exported, []child.Request{{Op: child.OpOpen, Conns: 1, Exports: w.exported}},
+			"memory-exported-object", "memory-remote-reference",
+		},
+		{
+			w.exported, []child.Request{{Op: child.OpOpen, Conns: 1, Exports: w.exported, Callers: 1}, {Op: child.OpTour}},
+			"memory-exported-object-called", "",
+		},
+		{
+			w.held, []child.Request{{Op: child.OpOpen, Conns: 1}, {Op: child.OpHold, Count: w.held}},
+			"memory-unanswered-call-server", "memory-outstanding-call",
+		},
+		{
+			w.held, []child.Request{{Op: child.OpOpen, Conns: 1, Caches: w.held}},
+			"memory-cached-original", "memory-cached-copy",
+		},
 	}
-	list, err := chosen(o)
-	if err != nil {
-		return nil, err
-	}
-	var rows []report.Row
+}
+
+// weighAll weighs idle connections of every system that is a Go program, and of ours exported objects, references and unanswered calls.
+func (c comparison) weighAll(ctx context.Context, list []systems.System) (rows []report.Row, err error) {
 	for _, s := range list {
 		if s.Script != "" || s.Name == "ours-reflected" {
 			continue
 		}
-		n := conns
+		n := c.scale.weights.idle
 		if s.MostConns > 0 {
 			n = min(n, s.MostConns)
 		}
-		// A pair of its own for each weighing: what was there before would be weighed too.
-		idle, err := weigh(ctx, s, n, child.Request{Op: child.OpOpen, Conns: n})
-		if err != nil {
+		if rows, err = c.weigh(ctx, rows, s, idleConnections(n)); err != nil {
 			return rows, err
 		}
-		rows = append(rows, idle.row(s.Name, "memory-idle-connection", n, idle.server),
-			idle.row(s.Name, "memory-idle-connection-client", n, idle.client))
 	}
 	if len(list) == 0 || list[0].Name != "ours" {
 		return rows, nil
 	}
-	objects, err := weigh(ctx, list[0], exports, child.Request{Op: child.OpOpen, Conns: 1, Exports: exports})
+	for _, w := range c.scale.weights.ofOurs() {
+		if rows, err = c.weigh(ctx, rows, list[0], w); err != nil {
+			return rows, err
+		}
+	}
+	return rows, nil
+}
+
+// weigh adds the rows of one weighing.
+func (c comparison) weigh(ctx context.Context, rows []report.Row, s systems.System, w weighing) ([]report.Row, error) {
+	fmt.Fprintf(c.log, "%s: %s of %d\n", s.Name, w.requests[len(w.requests)-1].Op, w.n)
+	gained, err := c.gained(ctx, s, w.requests)
 	if err != nil {
 		return rows, err
 	}
-	rows = append(rows, objects.row("ours", "memory-exported-object", exports, objects.server),
-		objects.row("ours", "memory-remote-reference", exports, objects.client))
-	called, err := weigh(ctx, list[0], exports,
-		child.Request{Op: child.OpOpen, Conns: 1, Exports: exports, Callers: 1}, child.Request{Op: child.OpTour})
-	if err != nil {
-		return rows, err
+	rows = append(rows, row(s.Name, w.server, w.n, gained.server))
+	if w.client != "" {
+		rows = append(rows, row(s.Name, w.client, w.n, gained.client))
 	}
-	rows = append(rows, called.row("ours", "memory-exported-object-called", exports, called.server))
-	calls, err := weigh(ctx, list[0], held,
-		child.Request{Op: child.OpOpen, Conns: 1}, child.Request{Op: child.OpHold, Count: held})
-	if err != nil {
-		return rows, err
-	}
-	rows = append(rows, calls.row("ours", "memory-outstanding-call", held, calls.client),
-		calls.row("ours", "memory-unanswered-call-server", held, calls.server))
-	caches, err := weigh(ctx, list[0], held, child.Request{Op: child.OpOpen, Conns: 1, Caches: held})
-	if err != nil {
-		return rows, err
-	}
-	return append(rows, caches.row("ours", "memory-cached-original", held, caches.server),
-		caches.row("ours", "memory-cached-copy", held, caches.client)), nil
+	return rows, nil
 }
 
 // weight is what both ends have gained.
 type weight struct{ server, client child.Reply }
 
-// weigh asks a fresh pair for something, and says what that has added to what both processes use.
-func weigh(ctx context.Context, s systems.System, n int, requests ...child.Request) (w weight, err error) {
-	fmt.Fprintf(os.Stderr, "%s: %s of %d\n", s.Name, requests[len(requests)-1].Op, n)
-	pair, err := child.StartPair(ctx, os.Stderr, s)
+// gained asks a fresh pair for something, and says what that has added to what both processes use. A pair of its own for each weighing:
+// what was there before would be weighed too.
+func (c comparison) gained(ctx context.Context, s systems.System, requests []child.Request) (w weight, err error) {
+	pair, err := child.StartPair(ctx, c.log, s)
 	if err != nil {
 		return w, err
 	}
@@ -133,7 +145,7 @@ func less(a, b uint64) uint64 {
 	return a - b
 }
 
-func (weight) row(name, what string, n int, r child.Reply) report.Row {
+func row(name, what string, n int, r child.Reply) report.Row {
 	each := func(v uint64) float64 { return float64(v) / float64(n) }
 	return report.Row{
 		Name: name, Workload: what, N: n, Bytes: each(r.Heap + r.Stack), Heap: each(r.Heap), Stack: each(r.Stack), RSS: each(r.RSS),

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"time"
 
 	"github.com/perspectivebroker/pb/bench/internal/child"
 	"github.com/perspectivebroker/pb/bench/internal/codecs"
@@ -35,54 +33,30 @@ var workloads = []workload{
 // observers is how many connections watch the one object of fanout. A call there is one change that all of them have seen.
 const observers = 1000
 
-// pace is how long things take.
-type pace struct {
-	rounds      int
-	warm, round time.Duration
-	codec       time.Duration
-}
-
-var (
-	quickPace = pace{rounds: 3, warm: 60 * time.Millisecond, round: 250 * time.Millisecond, codec: 25 * time.Millisecond}
-	fullPace  = pace{rounds: 7, warm: 200 * time.Millisecond, round: time.Second, codec: 100 * time.Millisecond}
-)
-
-func paceOf(o options) pace {
-	p := fullPace
-	if o.quick {
-		p = quickPace
-	}
-	if o.rounds > 0 {
-		p.rounds = o.rounds
-	}
-	return p
-}
+// codec is measured in this process, and not with these.
+const codec = "codec"
 
 // speed measures all workloads, one after the other.
-func speed(ctx context.Context, o options) ([]report.Row, error) {
-	list, err := chosen(o)
-	if err != nil {
-		return nil, err
-	}
-	wanted := names(o.workloads)
+func (c comparison) speed(ctx context.Context, list []systems.System) ([]report.Row, error) {
+	wanted := names(c.options.workloads)
 	is := func(name string) bool { return len(wanted) == 0 || wanted[name] }
-	pairs, end := startAll(ctx, o, list)
-	var rows []report.Row
-	for _, w := range workloads {
+	rows, err := c.speedOfCalls(ctx, list, is)
+	if err != nil || !is(codec) {
+		return rows, err
+	}
+	fmt.Fprintln(c.log, codec)
+	measured, err := codecs.Measure(ctx, c.log, c.scale.pace.rounds, c.scale.pace.codec, c.scale.values...)
+	return append(rows, measured...), err
+}
+
+func (c comparison) speedOfCalls(ctx context.Context, list []systems.System, is func(string) bool) (rows []report.Row, err error) {
+	pairs, end := c.startAll(ctx, list)
+	defer end()
+	for _, w := range c.scale.workloads {
 		if !is(w.name) {
 			continue
 		}
-		measured, err := compare(ctx, pairs, w, paceOf(o))
-		rows = append(rows, measured...)
-		if err != nil {
-			end()
-			return rows, err
-		}
-	}
-	end()
-	if is("codec") {
-		fmt.Fprintln(os.Stderr, "codec")
-		measured, err := codecs.Measure(os.Stderr, paceOf(o).rounds, paceOf(o).codec)
+		measured, err := c.compare(ctx, pairs, w)
 		rows = append(rows, measured...)
 		if err != nil {
 			return rows, err
@@ -98,7 +72,7 @@ type series struct {
 }
 
 // compare puts all systems under one workload, in interleaved rounds.
-func compare(ctx context.Context, pairs []*child.Pair, w workload, p pace) ([]report.Row, error) {
+func (c comparison) compare(ctx context.Context, pairs []*child.Pair, w workload) ([]report.Row, error) {
 	var all []*series
 	for _, pair := range pairs {
 		if !suits(pair.System, w) {
@@ -111,19 +85,19 @@ func compare(ctx context.Context, pairs []*child.Pair, w workload, p pace) ([]re
 		}
 		all = append(all, &series{pair: pair})
 	}
-	for round := range p.rounds {
-		fmt.Fprintf(os.Stderr, "\r%s, round %d of %d ", w.name, round+1, p.rounds)
+	for round := range c.scale.pace.rounds {
+		fmt.Fprintf(c.log, "\r%s, round %d of %d ", w.name, round+1, c.scale.pace.rounds)
 		for i := range all {
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
 			// Each round begins with another system, so that none always follows the same.
-			if err := all[(i+round)%len(all)].round(p); err != nil {
+			if err := all[(i+round)%len(all)].round(c.scale.pace); err != nil {
 				return nil, err
 			}
 		}
 	}
-	fmt.Fprintln(os.Stderr)
+	fmt.Fprintln(c.log)
 	var rows []report.Row
 	for _, s := range all {
 		if _, err := s.pair.Client.Ask(child.Request{Op: child.OpClose}); err != nil {

@@ -1,6 +1,7 @@
 package codecs
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -12,7 +13,7 @@ import (
 )
 
 func TestEveryCodecHandlesEveryValue(t *testing.T) {
-	rows, err := Measure(t.Output(), 1, time.Millisecond)
+	rows, err := Measure(t.Context(), t.Output(), 1, time.Millisecond)
 	require.NoError(t, err)
 	found := map[string]int{}
 	for _, row := range rows {
@@ -60,7 +61,7 @@ func TestStockIsLeftOutWhereItCannotBeHad(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log strings.Builder
-			rows, err := measureAll(&log, c.command, small(), 1, time.Millisecond)
+			rows, err := measureAll(t.Context(), &log, c.command, small(), 1, time.Millisecond)
 			require.NoError(t, err)
 			assert.Contains(t, log.String(), c.want)
 			assert.Len(t, rows, 14)
@@ -73,12 +74,12 @@ func TestStockIsLeftOutWhereItCannotBeHad(t *testing.T) {
 
 // Times of encoding something else would be compared with ours.
 func TestStockMustMakeOurBytes(t *testing.T) {
-	_, err := measureAll(t.Output(), shell(`while read -r line; do echo '{"ns": 1, "size": 3, "crc": 7}'; done`), small(), 1, time.Millisecond)
+	_, err := measureAll(t.Context(), t.Output(), shell(`while read -r line; do echo '{"ns": 1, "size": 3, "crc": 7}'; done`), small(), 1, time.Millisecond)
 	assert.ErrorContains(t, err, "encode of small: twisted: stock Twisted makes 3 bytes of small, we make ")
 }
 
 func TestStockThatDiesIsReported(t *testing.T) {
-	_, err := measureAll(t.Output(), shell(`read -r line; echo '{}'; read -r line; exit 3`), small(), 1, time.Millisecond)
+	_, err := measureAll(t.Context(), t.Output(), shell(`read -r line; echo '{}'; read -r line; exit 3`), small(), 1, time.Millisecond)
 	assert.EqualError(t, err, "encode of small: twisted: stock Twisted: EOF")
 }
 
@@ -87,10 +88,27 @@ func TestValuesThatCannotBeEncoded(t *testing.T) {
 	ours, gob := small()[0], small()[0]
 	ours.generic = make(chan int)
 	gob.typed = make(chan int)
-	_, err := measureAll(t.Output(), []string{"/missing/python3"}, []value{ours}, 1, time.Millisecond)
+	_, err := measureAll(t.Context(), t.Output(), []string{"/missing/python3"}, []value{ours}, 1, time.Millisecond)
 	assert.ErrorContains(t, err, "encode of small: ours: ")
-	_, err = measureAll(t.Output(), []string{"/missing/python3"}, []value{gob}, 1, time.Millisecond)
+	_, err = measureAll(t.Context(), t.Output(), []string{"/missing/python3"}, []value{gob}, 1, time.Millisecond)
 	assert.ErrorContains(t, err, "gob")
+}
+
+// What had been measured when somebody pressed Ctrl-C is worth having.
+func TestMeasuringCanBeInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	first, second := small()[0], small()[0]
+	second.name = "interrupted"
+	made := second.fresh
+	second.fresh = func() any { // gob asks for one when it is prepared.
+		cancel()
+		return made()
+	}
+	rows, err := measureAll(ctx, t.Output(), []string{"/missing/python3"}, []value{first, second}, 1, time.Millisecond)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Len(t, rows, 14)
+	assert.Equal(t, "codec-decode-small", rows[13].Workload)
 }
 
 func TestRepeatEndsWithAnError(t *testing.T) {

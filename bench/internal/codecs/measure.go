@@ -1,21 +1,27 @@
 package codecs
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/perspectivebroker/pb/bench/internal/report"
 )
 
-// Measure runs every codec on every value, each for the given time in each round, with the rounds interleaved. Stock Twisted is left out,
-// with a word to log, where it cannot be had.
-func Measure(log io.Writer, rounds int, each time.Duration) ([]report.Row, error) {
-	return measureAll(log, stockCommand(), values(), rounds, each)
+// Measure runs every codec on every value, or on those that are named, each for the given time in each round, with the rounds interleaved.
+// Stock Twisted is left out, with a word to log, where it cannot be had.
+func Measure(ctx context.Context, log io.Writer, rounds int, each time.Duration, only ...string) ([]report.Row, error) {
+	list := values()
+	if len(only) > 0 {
+		list = slices.DeleteFunc(list, func(v value) bool { return !slices.Contains(only, v.name) })
+	}
+	return measureAll(ctx, log, stockCommand(), list, rounds, each)
 }
 
-func measureAll(log io.Writer, command []string, list []value, rounds int, each time.Duration) ([]report.Row, error) {
+func measureAll(ctx context.Context, log io.Writer, command []string, list []value, rounds int, each time.Duration) ([]report.Row, error) {
 	stock, err := startTwisted(log, command)
 	if err != nil {
 		fmt.Fprintln(log, "codec: left out:", err)
@@ -26,19 +32,19 @@ func measureAll(log io.Writer, command []string, list []value, rounds int, each 
 	for _, v := range list {
 		all, err := inProcess(v)
 		if err != nil {
-			return nil, err
+			return rows, err
 		}
 		if stock != nil {
 			s, err := stock.subject(v)
 			if err != nil {
-				return nil, err
+				return rows, err
 			}
 			all = append(all, s)
 		}
 		for _, step := range []string{stepEncode, stepDecode} {
-			measured, err := measure(all, step, rounds, each)
+			measured, err := measure(ctx, all, step, rounds, each)
 			if err != nil {
-				return nil, fmt.Errorf("%s of %s: %w", step, v.name, err)
+				return rows, fmt.Errorf("%s of %s: %w", step, v.name, err)
 			}
 			for i, s := range all {
 				row := measured[i]
@@ -50,10 +56,13 @@ func measureAll(log io.Writer, command []string, list []value, rounds int, each 
 	return rows, nil
 }
 
-func measure(all []subject, step string, rounds int, each time.Duration) ([]report.Row, error) {
+func measure(ctx context.Context, all []subject, step string, rounds int, each time.Duration) ([]report.Row, error) {
 	times, allocs := make([][]float64, len(all)), make([][]float64, len(all))
 	for round := range rounds {
 		for i := range all {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
 			// Each round begins with another, so that none is always the one after the garbage of a certain other.
 			i = (i + round) % len(all)
 			ns, n, err := all[i].measure(step, each)
