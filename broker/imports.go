@@ -33,10 +33,11 @@ func newImports() imports {
 // receive gives the handle for [remote luid] and notes one receipt. An error says that there are too many; then the receipt is not noted.
 func (m *imports) receive(c *Conn, luid int64, perspective any) (*flavors.RemoteReference, error) {
 	key := importKey{luid, perspective}
-	if h := m.handles[key].Value(); h != nil && h.Received() {
+	last, known := m.handles[key]
+	if h := last.Value(); h != nil && h.Received() {
 		return h, nil
 	}
-	if limit := c.mayImport(); len(m.handles) >= limit {
+	if limit := c.mayImport(); !known && len(m.handles) >= limit {
 		return nil, fmt.Errorf("%w: Limits.Imports is %d", ErrTooManyImports, limit)
 	}
 	h := flavors.NewRemoteReference(c, luid, perspective)

@@ -53,7 +53,7 @@ func TestImportsBeyondTheLimitAreGivenBackAndFailTheirCall(t *testing.T) {
 
 	p.Write(`[message 3 root put 1 [tuple [remote 1] [remote 4]] [dictionary]]`)
 	p.Want(`[answer 3 4]`)
-	p.Write(`[message 4 root empty 1 [tuple] [dictionary]]`)
+	p.Write(`[message 4 root empty 1 [tuple] [dictionary]]`) // Full, but for what is there already.
 	p.Want(`[decref _]`, `[decref _]`, `[decref _]`, `[decref _]`, `[answer 4 4]`)
 	p.Write(`[message 5 root put 1 [tuple` + remotes(10, 3) + `] [dictionary]]`)
 	p.Want(`[answer 5 3]`)

@@ -10,8 +10,9 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
-// The bytes that peers have under way with us are metered, per connection and for the whole runtime: calls that are not answered, by the
-// size of their frames (in the total by what they take in memory, which is many times that of small values), what else was read and is not carried out yet, and what waits to be written.
+// The bytes that peers have under way with us are metered, per connection and for the whole runtime: calls that are not answered, what
+// else was read and is not carried out yet, and what waits to be written. For the connection a call counts the bytes of its frame, in the total
+// roughly what it takes in memory, which is many times that where values are small.
 //
 // When too much waits to be written to a peer its calls are parked, see flavors.Conn, and when too many bytes of its calls are unanswered
 // reading pauses, which holds up an honest peer as little as a slow network would. Two peers that both pause would never go on, and calls
@@ -226,8 +227,8 @@ func (c *Conn) mayRead() {
 // behind says that so much was read which is not carried out that nothing more is read.
 func (c *Conn) behind() bool { return c.in.read.Load() > int64(c.bytesIn()) }
 
-// waitCarriedOut waits while the broker is behind, which happens only where the application's code that makes copies takes its time. That code
-// waits for nothing that is still to be read: it would stand behind the copy itself.
+// waitCarriedOut waits while the broker is behind, as it is for long only where the application's code that makes copies takes its time. That
+// code waits for nothing that is still to be read: it would stand behind the copy itself.
 func (c *Conn) waitCarriedOut() {
 	if !c.behind() {
 		return
