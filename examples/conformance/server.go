@@ -31,7 +31,8 @@ func serve(rt *actor.Runtime, c *config) (*server, error) {
 		if err != nil {
 			return nil, err
 		}
-		root = broker.LoginRoot(portal, broker.WithThrottle(patient()), broker.WithSessions(10_000))
+		root = broker.LoginRoot(portal, broker.WithThrottle(patient()), broker.WithSessions(10_000),
+			broker.WithFrameBeforeLogin(longestName))
 	}
 	known, err := classes()
 	if err != nil {
@@ -47,6 +48,9 @@ func serve(rt *actor.Runtime, c *config) (*server, error) {
 	}
 	return s, nil
 }
+
+// longestName is room for a login with a name as long as Banana can carry: it is refused in the usual words, and the connection goes on.
+const longestName = 1 << 20
 
 // memory is where collecting garbage begins to be worth any effort. What limits allows takes less, but a heap that may double would not.
 const memory = 96 << 20
