@@ -50,18 +50,17 @@ func bufferOf(n int) []byte {
 	return make([]byte, 0, n)
 }
 
-// giveBuffer takes a buffer back; the caller has no more use for it. Giants are left to the collector.
+// giveBuffer takes a buffer back; the caller has no more use for it. One that is not about as large as the pooled ones is left to the collector,
+// and those that are pooled have exactly their size: what a buffer grows to depends on what it was.
 func giveBuffer(b []byte) {
-	if cap(b) > 2*bufferSizes[len(bufferSizes)-1] {
-		return
-	}
-	for i := len(bufferSizes) - 1; i >= 0; i-- {
-		if cap(b) >= bufferSizes[i] {
-			header := bufferHeaders.Get().(*[]byte)
-			*header = b[:0]
-			bufferPools[i].Put(header)
-			return
+	for i, size := range bufferSizes {
+		if cap(b) < size || cap(b) > size+size/4 {
+			continue
 		}
+		header := bufferHeaders.Get().(*[]byte)
+		*header = b[:0:size]
+		bufferPools[i].Put(header)
+		return
 	}
 }
 
