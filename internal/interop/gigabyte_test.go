@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"runtime/metrics"
 	"testing"
 
@@ -64,11 +65,15 @@ func heapInUse() uint64 {
 	return s[0].Value.Uint64()
 }
 
-// watchHeap begins behind a collection: what tests before have left behind would count, and the next one would be as far off as that is much.
-func watchHeap() *heapWatch {
+// watchHeap begins behind a collection: what tests before have left behind would count. What they hold counts in any case, and the next
+// collection would be as far off as that is much; so it comes after so much garbage as there would be with nothing else.
+func watchHeap(t *testing.T) *heapWatch {
 	runtime.GC()
 	runtime.GC() // What lies in pools survives the first.
-	return &heapWatch{before: heapInUse()}
+	w := &heapWatch{before: heapInUse()}
+	percent := debug.SetGCPercent(int(max(1, min(100, 100*(heapBound/3)/w.before))))
+	t.Cleanup(func() { debug.SetGCPercent(percent) })
+	return w
 }
 
 func (w *heapWatch) look(at int64) {
@@ -133,7 +138,7 @@ func writeFile(ctx context.Context, collector *flavors.RemoteReference, size int
 // TestAGigabytePassesInConstantMemory sends a file between two of ours, by pages with answers.
 func TestAGigabytePassesInConstantMemory(t *testing.T) {
 	size := fileSize()
-	v := &vault{watch: watchHeap()}
+	v := &vault{watch: watchHeap(t)}
 	ln, err := broker.Listen(newRuntime(t), "pb://127.0.0.1:0", v)
 	require.NoError(t, err)
 	conn, err := broker.Dial(t.Context(), newRuntime(t), ln.URL())
@@ -160,7 +165,7 @@ func TestAGigabytePassesToStockInConstantMemory(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			watch := watchHeap()
+			watch := watchHeap(t)
 			collector := call[*flavors.RemoteReference](t, conn, "take")
 			require.NoError(t, send(collector, watch))
 			taken := call[[]any](t, conn, "taken")
@@ -176,7 +181,7 @@ func TestAGigabyteOfStocksPassesInConstantMemory(t *testing.T) {
 	stock.Require(t)
 	size := fileSize()
 	conn := dialGigabyte(t)
-	watch := watchHeap()
+	watch := watchHeap(t)
 	r := flavors.ReadPages(t.Context(), conn.Root(), "send", size)
 	got, sum := digest(t, r, watch)
 	require.NoError(t, r.Close())
