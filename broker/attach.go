@@ -26,8 +26,8 @@ import (
 // The perspectives are pointers to structs that embed [flavors.Avatar]. Each is logged out when the peer has let go of it. The identity is in
 // for as long as the peer holds it or one of its perspectives.
 func IdentityRoot[A any](portal *cred.Portal[*flavors.RemoteReference, *cred.Bearer[*flavors.RemoteReference, A]], opts ...LoginOption) RootFactory {
-	atOnce := newLoginOptions(opts).sessions
-	return newLogin(opts, &door{
+	o := newLoginOptions(opts)
+	return newLogin(o, &door{
 		accepts: portal.Accepts,
 		check:   portal.Authenticate,
 		enter: func(ctx context.Context, id cred.AvatarID, mind *flavors.RemoteReference) (any, func(), error) {
@@ -37,7 +37,7 @@ func IdentityRoot[A any](portal *cred.Portal[*flavors.RemoteReference, *cred.Bea
 			}
 			bearer := session.Avatar()
 			return &identity{
-				atOnce:  atOnce,
+				atOnce:  o.sessions,
 				name:    bearer.Identity().String(),
 				keyring: bearer.Keyring,
 				attach: func(ctx context.Context, key cred.Key, mind *flavors.RemoteReference) (any, func(), error) {
@@ -111,8 +111,7 @@ func (i *identity) PerspectiveAttach(inv *flavors.Invocation, service, perspecti
 	if !inv.WantsAnswer() {
 		return actor.Failed(errLoginUnanswered)
 	}
-	if i.underWay.Add(1) > i.atOnce {
-		i.underWay.Add(-1)
+	if !takePlace(&i.underWay, i.atOnce) {
 		if c, ok := inv.Conn().(*Conn); ok {
 			c.refused(RefusedSessions)
 		}

@@ -21,7 +21,7 @@ import (
 // mutual TLS; and by the user id of the peer's process, over Unix sockets. The realm's logout runs once, when the client has let go
 // of the avatar or its connection has ended.
 func LoginRoot[A any](portal *cred.Portal[*flavors.RemoteReference, A], opts ...LoginOption) RootFactory {
-	return newLogin(opts, &door{
+	return newLogin(newLoginOptions(opts), &door{
 		accepts: portal.Accepts,
 		check:   portal.Authenticate,
 		enter: func(ctx context.Context, id cred.AvatarID, mind *flavors.RemoteReference) (any, func(), error) {
@@ -41,8 +41,7 @@ type door struct {
 	enter   func(context.Context, cred.AvatarID, *flavors.RemoteReference) (avatar any, logout func(), err error)
 }
 
-func newLogin(opts []LoginOption, d *door) RootFactory {
-	o := newLoginOptions(opts)
+func newLogin(o *loginOptions, d *door) RootFactory {
 	return func(c *Conn) (any, error) {
 		l := &loginRoot{conn: c, options: o, door: d}
 		l.expire()
@@ -73,8 +72,7 @@ func (l *loginRoot) RemoteLogin(inv *flavors.Invocation, username string) (jelly
 	if !inv.WantsAnswer() {
 		return nil, errLoginUnanswered
 	}
-	if l.challenges.Add(1) > l.options.challenges {
-		l.challenges.Add(-1)
+	if !takePlace(&l.challenges, l.options.challenges) {
 		return nil, l.busy(RefusedChallenges, "%d challenges are held on this connection", l.options.challenges)
 	}
 	c := &challenger{login: l, username: username, challenge: cred.NewChallenge()}

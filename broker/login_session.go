@@ -47,6 +47,15 @@ func (l *loginRoot) closeIfLate() {
 	}
 }
 
+// takePlace counts one more, unless that would be more than most. Whoever has a place gives it back by counting one less.
+func takePlace(taken *atomic.Int64, most int64) bool {
+	if taken.Add(1) > most {
+		taken.Add(-1)
+		return false
+	}
+	return true
+}
+
 // busy refuses what would be too much, whoever it is, and tells the log.
 func (l *loginRoot) busy(r Reason, format string, args ...any) error {
 	l.conn.refused(r)
@@ -68,8 +77,7 @@ func (l *loginRoot) begin(inv *flavors.Invocation, credentials cred.Credentials,
 	if !inv.WantsAnswer() {
 		return actor.Failed(errLoginUnanswered)
 	}
-	if l.underWay.Add(1) > l.options.atOnce {
-		l.underWay.Add(-1)
+	if !takePlace(&l.underWay, l.options.atOnce) {
 		return actor.Failed(l.busy(RefusedLoginsAtOnce, "%d logins are under way on this connection", l.options.atOnce))
 	}
 	d := actor.NewDeferred(l.conn.rt)
@@ -106,8 +114,7 @@ func (l *loginRoot) enter(credentials cred.Credentials, mind *flavors.RemoteRefe
 		return nil, l.refuse(credentials, err)
 	}
 	c.small.Store(0) // He is no stranger. The realm may ask his mind something that has a long answer.
-	if l.sessions.Add(1) > l.options.sessions {
-		l.sessions.Add(-1)
+	if !takePlace(&l.sessions, l.options.sessions) {
 		return nil, l.busy(RefusedSessions, "%d users are in by way of this connection", l.options.sessions)
 	}
 	entered := false
