@@ -139,37 +139,25 @@ func (m *meter) waitEased(ctx context.Context, easy func() bool, patience time.D
 // crowded says that the runtime as a whole has too much under way.
 func (c *Conn) crowded() bool { return c.in.total.Load() > int64(c.limits.Total) }
 
-// pauseWater is how many bytes may wait to be written before reading pauses now.
-func (c *Conn) pauseWater() int {
+// ration is a limit of the connection as it is now: no more than its share while the runtime has too much.
+func (c *Conn) ration(limit, share int) int {
 	if c.crowded() {
-		return min(share, c.limits.PauseWater)
+		return min(share, limit)
 	}
-	return c.limits.PauseWater
+	return limit
 }
+
+// pauseWater is how many bytes may wait to be written before reading pauses now.
+func (c *Conn) pauseWater() int { return c.ration(c.limits.PauseWater, share) }
 
 // highWater is how many bytes may wait to be written before our own calls wait or fail now.
-func (c *Conn) highWater() int {
-	if c.crowded() {
-		return min(share, c.limits.HighWater)
-	}
-	return c.limits.HighWater
-}
+func (c *Conn) highWater() int { return c.ration(c.limits.HighWater, share) }
 
 // bytesIn is how many bytes of calls may be unanswered now before more are refused.
-func (c *Conn) bytesIn() int {
-	if c.crowded() {
-		return min(share, c.limits.BytesIn)
-	}
-	return c.limits.BytesIn
-}
+func (c *Conn) bytesIn() int { return c.ration(c.limits.BytesIn, share) }
 
 // mayImport is how many of the peer's objects this side may hold now.
-func (c *Conn) mayImport() int {
-	if c.crowded() {
-		return min(importShare, c.limits.Imports)
-	}
-	return c.limits.Imports
-}
+func (c *Conn) mayImport() int { return c.ration(c.limits.Imports, importShare) }
 
 // tooMuchIn says why no further call is taken. What was read and not looked at does not count here.
 func (c *Conn) tooMuchIn() Reason {
