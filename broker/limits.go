@@ -17,7 +17,7 @@ type Limits struct {
 	Caches int
 	// Imports is how many of the peer's objects this side may hold references to at a time, those that nobody holds any more among them until
 	// the garbage collector has noticed, and how many references one message may mention. What would be one more fails its call or answer
-	// with ErrTooManyImports. Default 16,384: a stock peer hands out 1,024 at the most, one of this library its Limits.Exports.
+	// with ErrTooManyImports, of mentions with jelly.ErrTooManyReferences. Default 16,384: a stock peer hands out 1,024 at the most, one of this library its Limits.Exports.
 	Imports int
 	// CallsIn is how many calls of the peer's may be unanswered at a time; further ones fail with Busy. Default 65,536.
 	CallsIn int
