@@ -12,7 +12,6 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
-	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -35,8 +34,7 @@ func TestNothingIsReadBehindACopyThatTakesItsTime(t *testing.T) {
 					s := newServer(t, &fragile{}, broker.WithRegistry(r), broker.WithLimits(limits),
 						broker.WithKeepalive(time.Minute, time.Minute))
 					raw := s.dial()
-					p := wire.New(t, raw)
-					join(p, banana.ProfilePB)
+					p := peerOver(t, raw)
 					conn := only(t, s)
 					p.Write(`[message 1 root take 1 [tuple ["test.Copy" [dictionary]]] [dictionary]]`)
 					var written atomic.Int64

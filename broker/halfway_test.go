@@ -38,9 +38,7 @@ func newCrowd(t *testing.T) crowd {
 
 func (s crowd) member() (net.Conn, *wire.Peer) {
 	sock := s.dial()
-	peer := wire.New(s.t, sock)
-	join(peer, banana.ProfilePB)
-	return sock, peer
+	return sock, peerOver(s.t, sock)
 }
 
 // begin writes in the background, and says how it ended.

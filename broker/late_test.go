@@ -8,35 +8,22 @@ import (
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
-	"github.com/perspectivebroker/pb/flavors"
 	"github.com/stretchr/testify/require"
 )
-
-// auction answers every bid at once, in goroutines of the bidders' own, with the same long list.
-type auction struct {
-	flavors.Root
-	open []*actor.Deferred
-}
-
-func (a *auction) RemoteBid(inv *flavors.Invocation) *actor.Deferred {
-	answer := actor.NewDeferred(inv.Conn().Runtime())
-	a.open = append(a.open, answer)
-	return answer
-}
 
 // TestLateAnswersThatComeAtOnceTakeNoMemoryBeforeTheyAreDropped: what will be dropped is not encoded, even where thousands are answered in
 // the same moment.
 func TestLateAnswersThatComeAtOnceTakeNoMemoryBeforeTheyAreDropped(t *testing.T) {
 	const pause, size, calls = 1 << 20, 600_000, 1000
-	a := &auction{}
-	s := newServer(t, a, broker.WithLimits(broker.Limits{PauseWater: pause}))
+	d := &desk{}
+	s := newServer(t, d, broker.WithLimits(broker.Limits{PauseWater: pause}))
 	p := s.peer()
 	for i := range calls {
-		p.Write(fmt.Sprintf(`[message %d root bid 1 [tuple] [dictionary]]`, i+1))
+		p.Write(fmt.Sprintf(`[message %d root ask 1 [tuple x] [dictionary]]`, i+1))
 	}
 	var open []*actor.Deferred
 	require.Eventually(t, func() bool {
-		require.NoError(t, await(t, a.Do(func() { open = a.open })))
+		require.NoError(t, await(t, d.Do(func() { open = d.open })))
 		return len(open) == calls
 	}, patience, tick)
 
