@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/perspectivebroker/pb/internal/stock"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -152,25 +153,13 @@ func (b *binary) footprint() (f footprint) {
 
 // system is Linux's own knowledge; elsewhere it stays zero.
 func (f *footprint) system(t testing.TB, pid int) {
-	dir := "/proc/" + strconv.Itoa(pid)
-	status, err := os.ReadFile(dir + "/status")
+	status, err := stock.Status(pid)
 	if os.IsNotExist(err) {
 		return
 	}
 	require.NoError(t, err)
-	for line := range strings.Lines(string(status)) {
-		key, value, _ := strings.Cut(line, ":")
-		n, _ := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(value), " kB"))
-		switch key {
-		case "VmRSS":
-			f.rss = n
-		case "VmHWM":
-			f.peak = n
-		case "Threads":
-			f.threads = n
-		}
-	}
-	fds, err := os.ReadDir(dir + "/fd")
+	f.rss, f.peak, f.threads = status["VmRSS"], status["VmHWM"], status["Threads"]
+	fds, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/fd")
 	assert.NoError(t, err)
 	f.fds = len(fds)
 }

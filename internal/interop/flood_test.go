@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -105,15 +103,8 @@ func references(n int) string {
 // memoryOf is a figure of a process, in bytes, as Linux counts it.
 func memoryOf(t *testing.T, pid int, figure string) int {
 	t.Helper()
-	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	status, err := stock.Status(pid)
 	require.NoError(t, err)
-	for line := range strings.Lines(string(status)) {
-		if key, value, _ := strings.Cut(line, ":"); key == figure {
-			n, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(value), " kB"))
-			require.NoError(t, err)
-			return n << 10
-		}
-	}
-	require.FailNow(t, "no such figure", figure)
-	return 0
+	require.Contains(t, status, figure)
+	return status[figure] << 10
 }

@@ -186,3 +186,14 @@ func TestScriptsAreWrittenPrivately(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 }
+
+func TestStatusIsOfTheProcess(t *testing.T) {
+	status, err := Status(os.Getpid())
+	if os.IsNotExist(err) {
+		t.Skip("there is no /proc")
+	}
+	require.NoError(t, err)
+	require.Greater(t, status["VmRSS"], 1000, "KiB")
+	require.GreaterOrEqual(t, status["VmHWM"], status["VmRSS"])
+	require.Equal(t, os.Getpid(), status["Pid"])
+}
