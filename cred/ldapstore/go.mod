@@ -4,7 +4,7 @@ go 1.26.0
 
 require (
 	github.com/go-ldap/ldap/v3 v3.4.15
-	github.com/perspectivebroker/pb v0.0.0
+	github.com/perspectivebroker/pb v0.1.0
 	github.com/stretchr/testify v1.12.1
 	go.uber.org/goleak v1.3.0
 )
