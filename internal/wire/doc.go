@@ -1,20 +1,21 @@
-// Package wire is a scripted peer: it speaks Perspective Broker one expression at a time, so that a protocol
-// test reads like the conversation it tests.
+// Package wire provides a scripted peer for tests. The peer speaks Perspective Broker one expression at a time, so a
+// protocol test reads like a transcript.
 //
 //	peer := wire.Connect(t, "127.0.0.1:8787")
 //	peer.Join()                                                  // negotiation and version
 //	peer.Write(`[message 1 root getTwo 1 [tuple] [dictionary]]`)
-//	peer.Want(`[answer 1 [remote $two]]`)                        // $two is what stood there
+//	peer.Want(`[answer 1 [remote $two]]`)                        // binds $two
 //	peer.Write(`[decref $two]`)
 //	peer.WantClosed()
 //
 // # Notation
 //
-// Lists stand in brackets, integers and floats as themselves, strings bare or quoted as in Go; a bare word and
-// the same word in quotes are one and the same string, sent as a word of the vocabulary where it is one. In
-// what is wanted, _ stands for any one value, ... at the end of a list for any rest, and $name for any value,
-// which it remembers; in what is written, $name stands for what was remembered.
+// Lists are bracketed. Integers and floats are written as such, strings bare or quoted as in Go. A bare word and the
+// same word in quotes are the same string; a word of the profile's vocabulary is sent as a vocabulary token.
 //
-// A peer never waits in order to see that nothing comes: [Peer.WantIdle] makes a call of its own and wants its
-// answer to be the next thing that arrives.
+// In a pattern, _ matches any one value, ... at the end of a list matches the rest, and $name matches any value and
+// binds it; later uses of $name must match the bound value. In an expression to write, $name stands for the bound value.
+//
+// [Peer.WantIdle] checks that nothing else arrives without sleeping: it makes a call and requires the answer to be the
+// next expression.
 package wire

@@ -8,14 +8,14 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
-// match compares what arrived with what was wanted and remembers variables; the error says where they differ.
+// match compares got with the pattern want and binds variables. The error describes the first difference.
 func match(want, got banana.Expr, vars map[string]banana.Expr) error {
 	switch want := want.(type) {
-	case anything:
+	case wildcard:
 		return nil
 	case variable:
-		if known, ok := vars[string(want)]; ok {
-			return match(known, got, vars)
+		if bound, ok := vars[string(want)]; ok {
+			return match(bound, got, vars)
 		}
 		vars[string(want)] = got
 		return nil
@@ -34,42 +34,42 @@ func match(want, got banana.Expr, vars map[string]banana.Expr) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s instead of %s", banana.Format(got), banana.Format(want))
+	return fmt.Errorf("got %s, want %s", banana.Format(got), banana.Format(want))
 }
 
 func matchList(want []banana.Expr, got banana.Expr, vars map[string]banana.Expr) error {
 	list, ok := got.([]banana.Expr)
 	if !ok {
-		return fmt.Errorf("%s instead of a list", banana.Format(got))
+		return fmt.Errorf("got %s, want a list", banana.Format(got))
 	}
 	for i, w := range want {
 		if _, ok := w.(rest); ok {
 			return nil
 		}
 		if i >= len(list) {
-			return fmt.Errorf("%s ends after %d elements of %d", banana.Format(got), len(list), len(want))
+			return fmt.Errorf("%s ends after %d of %d elements", banana.Format(got), len(list), len(want))
 		}
 		if err := match(w, list[i], vars); err != nil {
 			return err
 		}
 	}
 	if len(list) > len(want) {
-		return fmt.Errorf("%s has %d elements and should have %d", banana.Format(got), len(list), len(want))
+		return fmt.Errorf("%s has %d elements, want %d", banana.Format(got), len(list), len(want))
 	}
 	return nil
 }
 
-// fill puts what was remembered in the place of variables.
+// fill replaces the variables in e by the values bound to them.
 func fill(e banana.Expr, vars map[string]banana.Expr) (banana.Expr, error) {
 	switch e := e.(type) {
-	case anything, rest:
+	case wildcard, rest:
 		return nil, fmt.Errorf("wire: %v cannot be sent", e)
 	case variable:
-		known, ok := vars[string(e)]
+		bound, ok := vars[string(e)]
 		if !ok {
-			return nil, fmt.Errorf("wire: nothing is known of $%s", e)
+			return nil, fmt.Errorf("wire: $%s is not bound", e)
 		}
-		return known, nil
+		return bound, nil
 	case []banana.Expr:
 		filled := make([]banana.Expr, len(e))
 		for i, element := range e {

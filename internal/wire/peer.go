@@ -11,10 +11,10 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
-// Patience is how long the peer waits for what it wants before the test has failed; nothing is timed by it.
+// Patience is the timeout of one read or write, after which the test fails. No test measures time with it.
 const Patience = 60 * time.Second
 
-// Peer is one end of a connection. It fails its test by itself and belongs to the test's goroutine.
+// Peer is one end of a connection. Its methods fail the test on error and must be called on the test's goroutine.
 type Peer struct {
 	t       testing.TB
 	conn    net.Conn
@@ -23,10 +23,10 @@ type Peer struct {
 	buf     []byte
 	vars    map[string]banana.Expr
 	ignored []banana.Expr
-	idle    int64 // request ids of WantIdle, far above any that a test would write
+	idle    int64 // last request id of WantIdle; starts far above the ids that tests write
 }
 
-// New takes over a connection and closes it when the test ends.
+// New returns a peer on conn. It closes conn when the test ends.
 func New(t testing.TB, conn net.Conn) *Peer {
 	t.Helper()
 	p := &Peer{t: t, conn: conn, vars: map[string]banana.Expr{}, idle: 1 << 30}
@@ -35,7 +35,7 @@ func New(t testing.TB, conn net.Conn) *Peer {
 	return p
 }
 
-// Connect dials a server on TCP.
+// Connect dials the TCP address addr and returns a peer on the connection.
 func Connect(t testing.TB, addr string) *Peer {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", addr, Patience)
@@ -45,7 +45,7 @@ func Connect(t testing.TB, addr string) *Peer {
 	return New(t, conn)
 }
 
-// Listen opens a port on the loopback, closed when the test ends.
+// Listen listens on a free loopback port until the test ends.
 func Listen(t testing.TB) *net.TCPListener {
 	t.Helper()
 	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
@@ -56,7 +56,7 @@ func Listen(t testing.TB) *net.TCPListener {
 	return listener
 }
 
-// Accept waits for a client.
+// Accept waits for a client and returns a peer on its connection.
 func Accept(t testing.TB, listener *net.TCPListener) *Peer {
 	t.Helper()
 	if err := listener.SetDeadline(time.Now().Add(Patience)); err != nil {
@@ -64,18 +64,18 @@ func Accept(t testing.TB, listener *net.TCPListener) *Peer {
 	}
 	conn, err := listener.Accept()
 	if err != nil {
-		t.Fatalf("wire: nobody connects: %v", err)
+		t.Fatalf("wire: no client connected: %v", err)
 	}
 	return New(t, conn)
 }
 
-// Speak changes the profile of what follows, in both directions.
+// Speak sets the Banana profile for everything that follows, in both directions.
 func (p *Peer) Speak(profile banana.Profile) {
 	p.profile = profile
 	p.scanner.SetProfile(profile)
 }
 
-// Join goes through the opening as a client that chooses the profile pb.
+// Join performs the negotiation and the version exchange as a client that selects the profile pb.
 func (p *Peer) Join() {
 	p.t.Helper()
 	p.Want(`[pb none]`)
@@ -85,7 +85,7 @@ func (p *Peer) Join() {
 	p.Want(`[version 6]`)
 }
 
-// Host goes through the opening as a server, with a client that chooses the profile pb.
+// Host performs the negotiation and the version exchange as a server. The client must select the profile pb.
 func (p *Peer) Host() {
 	p.t.Helper()
 	p.Write(`[pb none]`)
@@ -95,7 +95,7 @@ func (p *Peer) Host() {
 	p.Want(`[version 6]`)
 }
 
-// Write sends expressions, each its own argument, in one go.
+// Write sends the expressions in one write to the connection. Each text is one expression.
 func (p *Peer) Write(texts ...string) {
 	p.t.Helper()
 	var b []byte
@@ -114,20 +114,20 @@ func (p *Peer) Write(texts ...string) {
 	p.WriteBytes(b)
 }
 
-// WriteBytes sends bytes as they are.
+// WriteBytes sends b unchanged.
 func (p *Peer) WriteBytes(b []byte) {
 	p.t.Helper()
 	if err := p.conn.SetWriteDeadline(time.Now().Add(Patience)); err != nil {
 		p.t.Fatalf("wire: %v", err)
 	}
-	// For whoever uses the connection beside the peer.
+	// A test may also use the connection directly; do not leave a deadline behind.
 	defer func() { _ = p.conn.SetWriteDeadline(time.Time{}) }()
 	if _, err := p.conn.Write(b); err != nil {
 		p.t.Fatalf("wire: cannot write % x: %v", b, err)
 	}
 }
 
-// Want wants these expressions to be the next ones to arrive.
+// Want reads one expression for each text and requires them to match in order.
 func (p *Peer) Want(texts ...string) {
 	p.t.Helper()
 	for _, text := range texts {
@@ -142,17 +142,17 @@ func (p *Peer) Want(texts ...string) {
 	}
 }
 
-// next is the next expression that is not ignored.
+// next reads the next expression that is not ignored.
 func (p *Peer) next(wanted string) banana.Expr {
 	p.t.Helper()
 	for {
 		frame, err := p.read()
 		if err != nil {
-			p.t.Fatalf("wire: %v where %s was wanted", err, wanted)
+			p.t.Fatalf("wire: %v, want %s", err, wanted)
 		}
 		got, _, err := banana.DecodeExpr(frame, p.profile, banana.Limits{})
 		if err != nil {
-			p.t.Fatalf("wire: where %s was wanted there came % x: %v", wanted, frame, err)
+			p.t.Fatalf("wire: got % x (%v), want %s", frame, err, wanted)
 		}
 		if !slices.ContainsFunc(p.ignored, func(e banana.Expr) bool { return match(e, got, p.vars) == nil }) {
 			return got
@@ -160,7 +160,8 @@ func (p *Peer) next(wanted string) banana.Expr {
 	}
 }
 
-// Ignore lets Want pass over whatever matches, from now on: what may come, but at a time that nobody promised.
+// Ignore makes Want skip every expression that matches text from now on. Use it for expressions whose time of arrival
+// is not defined.
 func (p *Peer) Ignore(text string) {
 	p.t.Helper()
 	e, err := Parse(text)
@@ -170,18 +171,18 @@ func (p *Peer) Ignore(text string) {
 	p.ignored = append(p.ignored, e)
 }
 
-// Fatalf fails the test: for those who look at what a variable stands for.
+// Fatalf fails the test. It is for callers that check a variable themselves.
 func (p *Peer) Fatalf(format string, args ...any) {
 	p.t.Helper()
 	p.t.Fatalf(format, args...)
 }
 
-// WantBytes wants exactly these bytes next.
+// WantBytes requires the next bytes to be exactly want.
 func (p *Peer) WantBytes(want []byte) {
 	p.t.Helper()
 	for len(p.buf) < len(want) {
 		if err := p.fill(); err != nil {
-			p.t.Fatalf("wire: %v after % x where % x were wanted", err, p.buf, want)
+			p.t.Fatalf("wire: %v after % x, want % x", err, p.buf, want)
 		}
 	}
 	if got := p.buf[:len(want)]; string(got) != string(want) {
@@ -191,19 +192,19 @@ func (p *Peer) WantBytes(want []byte) {
 	p.scanner.Reset()
 }
 
-// WantClosed wants the other end to close the connection without another word.
+// WantClosed requires the other end to close the connection without sending anything else.
 func (p *Peer) WantClosed() {
 	p.t.Helper()
 	frame, err := p.read()
 	if err == nil {
-		p.t.Fatalf("wire: the end was wanted and there came %s", banana.FormatFrame(frame, p.profile, 400))
+		p.t.Fatalf("wire: got %s, want end of stream", banana.FormatFrame(frame, p.profile, 400))
 	}
 	if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
 		p.t.Fatalf("wire: the connection is still open after %v", Patience)
 	}
 }
 
-// Drain wants the other end to close the connection, after whatever it still has to say.
+// Drain discards everything that arrives and requires the other end to close the connection.
 func (p *Peer) Drain() {
 	p.t.Helper()
 	p.buf = nil
@@ -219,8 +220,8 @@ func (p *Peer) Drain() {
 	}
 }
 
-// WantIdle wants that nothing more comes for what was written so far: it calls root.echo itself, and the answer
-// must be the next thing to arrive.
+// WantIdle requires that nothing more arrives in response to what was written so far. It calls root.echo, whose answer
+// must be the next expression.
 func (p *Peer) WantIdle() {
 	p.t.Helper()
 	p.idle++
@@ -229,16 +230,16 @@ func (p *Peer) WantIdle() {
 	p.Want(`[answer $idle $idle]`)
 }
 
-// Var returns what a variable stands for.
+// Var returns the value bound to $name, or nil.
 func (p *Peer) Var(name string) banana.Expr { return p.vars[name] }
 
-// Forget lets a variable stand for something new.
+// Forget unbinds $name.
 func (p *Peer) Forget(name string) { delete(p.vars, name) }
 
 // Close closes this end.
 func (p *Peer) Close() { p.conn.Close() }
 
-// read returns the next whole frame; it is valid until the next read.
+// read returns the next complete frame. It is valid until the next read.
 func (p *Peer) read() ([]byte, error) {
 	for {
 		n, err := p.scanner.Next(p.buf)
@@ -257,7 +258,7 @@ func (p *Peer) read() ([]byte, error) {
 }
 
 func (p *Peer) fill() error {
-	// A pipe whose other end was closed takes no deadline; reading says what there is to say of it.
+	// Setting a deadline fails on a pipe whose other end is closed. The read below reports that error.
 	_ = p.conn.SetReadDeadline(time.Now().Add(Patience))
 	defer func() { _ = p.conn.SetReadDeadline(time.Time{}) }()
 	chunk := make([]byte, 64<<10)

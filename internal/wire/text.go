@@ -10,14 +10,14 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
-// What stands in the notation but is no value.
+// The elements of a pattern that are not values: _, ... and $name.
 type (
-	anything struct{}
+	wildcard struct{}
 	rest     struct{}
 	variable string
 )
 
-// Parse reads one expression in the notation of the package.
+// Parse parses one expression in the notation of this package.
 func Parse(text string) (banana.Expr, error) {
 	p := parser{text: text}
 	e, err := p.expr()
@@ -25,7 +25,7 @@ func Parse(text string) (banana.Expr, error) {
 		return nil, fmt.Errorf("wire: in %q: %w", text, err)
 	}
 	if p.skip(); p.at < len(p.text) {
-		return nil, fmt.Errorf("wire: in %q: %q is left over", text, p.text[p.at:])
+		return nil, fmt.Errorf("wire: in %q: unexpected %q after the expression", text, p.text[p.at:])
 	}
 	return e, nil
 }
@@ -45,13 +45,13 @@ func (p *parser) expr() (banana.Expr, error) {
 	p.skip()
 	switch {
 	case p.at == len(p.text):
-		return nil, errors.New("the text ends where a value should stand")
+		return nil, errors.New("unexpected end of text, want a value")
 	case p.text[p.at] == '[':
 		return p.list()
 	case p.text[p.at] == '"':
 		quoted, err := strconv.QuotedPrefix(p.text[p.at:])
 		if err != nil {
-			return nil, fmt.Errorf("offset %d: a quote without its end", p.at)
+			return nil, fmt.Errorf("offset %d: unterminated string", p.at)
 		}
 		p.at += len(quoted)
 		s, err := strconv.Unquote(quoted)
@@ -62,7 +62,7 @@ func (p *parser) expr() (banana.Expr, error) {
 		end++
 	}
 	if end == p.at {
-		return nil, fmt.Errorf("offset %d: a list is closed that was not opened", p.at)
+		return nil, fmt.Errorf("offset %d: unexpected ]", p.at)
 	}
 	word := p.text[p.at:end]
 	p.at = end
@@ -89,14 +89,14 @@ func (p *parser) list() (banana.Expr, error) {
 func value(word string) banana.Expr {
 	switch {
 	case word == "_":
-		return anything{}
+		return wildcard{}
 	case word == "...":
 		return rest{}
 	case word[0] == '$':
 		return variable(word[1:])
 	}
 	if n, ok := new(big.Int).SetString(word, 10); ok {
-		return normal(n)
+		return decodedInt(n)
 	}
 	if strings.IndexByte("-0123456789", word[0]) >= 0 {
 		if f, err := strconv.ParseFloat(word, 64); err == nil {
@@ -106,8 +106,8 @@ func value(word string) banana.Expr {
 	return []byte(word)
 }
 
-// normal gives an integer the Go type that a decoder gives it.
-func normal(n *big.Int) banana.Expr {
+// decodedInt returns n as the Go type that the decoder would return.
+func decodedInt(n *big.Int) banana.Expr {
 	if n.IsInt64() {
 		return n.Int64()
 	}

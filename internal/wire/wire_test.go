@@ -25,18 +25,18 @@ func TestParse(t *testing.T) {
 		`-dash`:                          []byte("-dash"),
 		`[]`:                             []banana.Expr{},
 		` [ a [1] "b" ] `:                []banana.Expr{[]byte("a"), []banana.Expr{int64(1)}, []byte("b")},
-		`[_ ... $x]`:                     []banana.Expr{anything{}, rest{}, variable("x")},
+		`[_ ... $x]`:                     []banana.Expr{wildcard{}, rest{}, variable("x")},
 	} {
 		got, err := Parse(text)
 		require.NoError(t, err, text)
 		assert.Equal(t, want, got, text)
 	}
 	for text, want := range map[string]string{
-		``:      "ends where a value should stand",
-		`[1`:    "ends where a value should stand",
-		`]`:     "closed that was not opened",
-		`1 2`:   `"2" is left over`,
-		`"open`: "a quote without its end",
+		``:      "unexpected end of text",
+		`[1`:    "unexpected end of text",
+		`]`:     "offset 0: unexpected ]",
+		`1 2`:   `unexpected "2" after the expression`,
+		`"open`: "unterminated string",
 	} {
 		_, err := Parse(text)
 		assert.ErrorContains(t, err, want, text)
@@ -49,14 +49,14 @@ func TestMatch(t *testing.T) {
 		{`[a _]`, `[a [1 2]]`, ""},
 		{`[a ...]`, `[a 1 2]`, ""},
 		{`[$x $x]`, `[5 5]`, ""},
-		{`[$x $x]`, `[5 6]`, "6 instead of 5"},
-		{`[a 1]`, `[a 2]`, "2 instead of 1"},
-		{`[a 1]`, `[a]`, "ends after 1 elements of 2"},
-		{`[a]`, `[a 1]`, "has 2 elements and should have 1"},
-		{`[a]`, `a`, "instead of a list"},
-		{`1`, `1.0`, "1.0 instead of 1"},
+		{`[$x $x]`, `[5 6]`, "got 6, want 5"},
+		{`[a 1]`, `[a 2]`, "got 2, want 1"},
+		{`[a 1]`, `[a]`, "ends after 1 of 2 elements"},
+		{`[a]`, `[a 1]`, "has 2 elements, want 1"},
+		{`[a]`, `a`, `got "a", want a list`},
+		{`1`, `1.0`, "got 1.0, want 1"},
 		{`99999999999999999999`, `99999999999999999999`, ""},
-		{`99999999999999999999`, `1`, "1 instead of 99999999999999999999"},
+		{`99999999999999999999`, `1`, "got 1, want 99999999999999999999"},
 	} {
 		want, err := Parse(test.want)
 		require.NoError(t, err)
@@ -71,7 +71,7 @@ func TestMatch(t *testing.T) {
 	}
 }
 
-func TestTwoPeersTalk(t *testing.T) {
+func TestConversation(t *testing.T) {
 	listener := Listen(t)
 	client := Connect(t, listener.Addr().String())
 	server := Accept(t, listener)
@@ -95,32 +95,32 @@ func TestTwoPeersTalk(t *testing.T) {
 	<-done
 }
 
-// failing records the message with which a test would have been failed.
-type failing struct {
+// fakeTB records the message of the failure instead of failing the test.
+type fakeTB struct {
 	testing.TB
 	message string
 }
 
-func (f *failing) Helper()                   {}
-func (f *failing) Cleanup(func())            {}
-func (f *failing) Fatal(a ...any)            { f.message = fmt.Sprint(a...); panic(f) }
-func (f *failing) Fatalf(s string, a ...any) { f.message = fmt.Sprintf(s, a...); panic(f) }
+func (f *fakeTB) Helper()                   {}
+func (f *fakeTB) Cleanup(func())            {}
+func (f *fakeTB) Fatal(a ...any)            { f.message = fmt.Sprint(a...); panic(f) }
+func (f *fakeTB) Fatalf(s string, a ...any) { f.message = fmt.Sprintf(s, a...); panic(f) }
 
-func TestWhatIsNotWantedFailsTheTest(t *testing.T) {
+func TestMismatchFailsTest(t *testing.T) {
 	for name, test := range map[string]struct {
 		sent string
 		want func(*Peer)
 		says string
 	}{
-		"another value": {"\x01\x81", func(p *Peer) { p.Want(`2`) }, "1 instead of 2"},
-		"the end":       {"", func(p *Peer) { p.Want(`2`) }, "EOF where 2 was wanted"},
-		"no end":        {"\x01\x81", func(p *Peer) { p.WantClosed() }, "the end was wanted and there came 1"},
-		"garbage":       {"\xff", func(p *Peer) { p.Want(`2`) }, "where 2 was wanted"},
+		"another value": {"\x01\x81", func(p *Peer) { p.Want(`2`) }, "got 1, want 2"},
+		"end":           {"", func(p *Peer) { p.Want(`2`) }, "EOF, want 2"},
+		"not closed":    {"\x01\x81", func(p *Peer) { p.WantClosed() }, "got 1, want end of stream"},
+		"garbage":       {"\xff", func(p *Peer) { p.Want(`2`) }, ", want 2"},
 		"other bytes":   {"\x01\x81", func(p *Peer) { p.WantBytes([]byte{2, 0x81}) }, "want 02 81"},
 		"few bytes":     {"\x01", func(p *Peer) { p.WantBytes([]byte{1, 0x81}) }, "EOF after 01"},
-		"unknown name":  {"", func(p *Peer) { p.Write(`$x`) }, "nothing is known of $x"},
-		"a placeholder": {"", func(p *Peer) { p.Write(`[a _]`) }, "cannot be sent"},
-		"bad notation":  {"", func(p *Peer) { p.Want(`[`) }, "ends where a value should stand"},
+		"unbound name":  {"", func(p *Peer) { p.Write(`$x`) }, "$x is not bound"},
+		"wildcard":      {"", func(p *Peer) { p.Write(`[a _]`) }, "cannot be sent"},
+		"bad notation":  {"", func(p *Peer) { p.Want(`[`) }, "unexpected end of text"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			here, there := net.Pipe()
@@ -128,7 +128,7 @@ func TestWhatIsNotWantedFailsTheTest(t *testing.T) {
 				there.Write([]byte(test.sent))
 				there.Close()
 			}()
-			f := &failing{TB: t}
+			f := &fakeTB{TB: t}
 			func() {
 				defer func() { assert.Equal(t, any(f), recover()) }()
 				test.want(New(f, here))
