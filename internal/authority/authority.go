@@ -18,14 +18,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Authority issues certificates and trusts nobody else.
+// Authority is a self-signed certificate authority.
 type Authority struct {
 	t    testing.TB
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-// New makes one that ends with the test.
+// New returns an authority that is valid for one hour. Its methods fail t on error.
 func New(t testing.TB) *Authority {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -42,7 +42,8 @@ func New(t testing.TB) *Authority {
 	return &Authority{t: t, cert: cert, key: key}
 }
 
-// Issue makes a certificate for both purposes, for the loopback unless change says otherwise.
+// Issue returns a certificate for client and server authentication on 127.0.0.1. If change is not nil, it may alter the
+// template first.
 func (a *Authority) Issue(name string, change func(*x509.Certificate)) tls.Certificate {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -61,17 +62,17 @@ func (a *Authority) Issue(name string, change func(*x509.Certificate)) tls.Certi
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// Pool trusts the authority.
+// Pool returns a pool that trusts only this authority.
 func (a *Authority) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.cert)
 	return pool
 }
 
-// Expired is what to give Issue for a certificate that was good once.
+// Expired is a change for [Authority.Issue] that makes the certificate expired.
 func Expired(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }
 
-// Files writes a certificate, its key and the authority's own certificate as PEM, for programs that want files.
+// Files writes the certificate, its key and the authority's certificate as PEM files and returns their paths.
 func (a *Authority) Files(c tls.Certificate) (cert, key, ca string) {
 	a.t.Helper()
 	dir := a.t.TempDir()

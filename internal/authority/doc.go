@@ -1,3 +1,3 @@
-// Package authority is a certificate authority for tests: TLS is tried with certificates that are good, expired, for somebody else or
-// from elsewhere, and none of them is kept in the repository, where it would run out.
+// Package authority provides a certificate authority for tests of TLS. It issues valid, expired and otherwise altered
+// certificates at run time, so the repository holds no certificate that could expire.
 package authority

@@ -10,46 +10,47 @@ import (
 	"time"
 )
 
-// Conn is a connection that fails as planned. Deadlines and addresses are those of the connection below.
+// Conn wraps a connection and fails it according to a [Plan]. Deadlines and addresses are those of the wrapped
+// connection.
 type Conn struct {
 	net.Conn
 	plan Plan
 
-	passed  atomic.Int64 // bytes that were written and read
+	passed  atomic.Int64 // bytes read and written
 	failing sync.Once
 	failed  atomic.Bool
 
-	// One for each direction, since both are random and used at the same time.
-	reading, writing pieces
+	// One for each direction: concurrent reads and writes must not disturb each other's random sequence.
+	reading, writing pacer
 }
 
-// pieces says how what is read or written is cut up.
-type pieces struct {
+// pacer draws the piece sizes and pauses of one direction.
+type pacer struct {
 	mu     sync.Mutex
 	r      *rand.Rand
-	pauses int // so far
+	pauses int // made so far
 }
 
-// mostPauses is how many pauses are made in one direction. A timer takes a millisecond at the least, so that a page that goes in pieces of
-// one byte would take minutes.
-const mostPauses = 500
+// maxPauses bounds the pauses in one direction. A pause takes at least a millisecond, so a page sent in pieces of one byte
+// would otherwise take minutes.
+const maxPauses = 500
 
-// New puts a plan before a connection.
+// New wraps sock so that it behaves according to plan.
 func New(sock net.Conn, plan Plan) *Conn {
 	c := &Conn{Conn: sock, plan: plan}
-	c.reading.r = rand.New(rand.NewPCG(plan.Seed, 1)) //nolint:gosec // it is to be repeatable, not secret
-	c.writing.r = rand.New(rand.NewPCG(plan.Seed, 2)) //nolint:gosec // likewise
+	c.reading.r = rand.New(rand.NewPCG(plan.Seed, 1)) //nolint:gosec // must be reproducible, not secret
+	c.writing.r = rand.New(rand.NewPCG(plan.Seed, 2)) //nolint:gosec // must be reproducible, not secret
 	return c
 }
 
-// next is how long the next piece is, of at most n bytes, after a pause.
-func (c *Conn) next(p *pieces, n int) int {
+// next pauses if the plan says so, then returns the size of the next piece, at most n bytes.
+func (c *Conn) next(p *pacer, n int) int {
 	p.mu.Lock()
 	var pause time.Duration
 	if c.plan.Piece > 0 {
 		n = min(n, 1+p.r.IntN(c.plan.Piece))
 	}
-	if c.plan.Delay > 0 && p.pauses < mostPauses {
+	if c.plan.Delay > 0 && p.pauses < maxPauses {
 		p.pauses++
 		pause = time.Duration(p.r.Int64N(int64(c.plan.Delay)))
 	}
@@ -60,7 +61,7 @@ func (c *Conn) next(p *pieces, n int) int {
 	return n
 }
 
-// left is how many bytes may still pass; negative when nothing will happen at all.
+// left returns how many bytes may pass before the connection fails, or -1 if it never fails.
 func (c *Conn) left() int64 {
 	if c.plan.End == Whole {
 		return -1
@@ -85,34 +86,33 @@ func (c *Conn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// readFailed reads from a connection that has failed.
+// readFailed is Read after the connection has failed.
 func (c *Conn) readFailed(b []byte) (int, error) {
 	if c.plan.End != Blackhole {
 		return c.Conn.Read(b)
 	}
-	for { // What comes is lost, until somebody loses patience.
+	for {
 		if _, err := c.Conn.Read(b); err != nil {
 			if err == io.EOF {
-				// Whoever sits behind a hole in the network does not hear of the end either. Deadlines and Close still count.
-				return c.silence()
+				return c.hideEOF()
 			}
 			return 0, err
 		}
 	}
 }
 
-// silence waits for a deadline or for Close, on a connection whose other end has gone.
-func (c *Conn) silence() (int, error) {
+// hideEOF blocks until a deadline passes or Close is called: a blackhole also swallows the end of the stream.
+func (c *Conn) hideEOF() (int, error) {
 	for {
 		if _, err := c.Conn.Read(make([]byte, 1)); err != io.EOF {
 			return 0, err
 		}
-		time.Sleep(lookAgain)
+		time.Sleep(eofPoll)
 	}
 }
 
-// lookAgain is how often a connection that is silent looks whether it has been closed.
-const lookAgain = 5 * time.Millisecond
+// eofPoll is the interval at which hideEOF checks for Close and deadlines.
+const eofPoll = 5 * time.Millisecond
 
 // Write implements net.Conn.
 func (c *Conn) Write(b []byte) (int, error) {
@@ -135,7 +135,7 @@ func (c *Conn) Write(b []byte) (int, error) {
 	}
 }
 
-// writeFailed writes to a connection that has failed: where nobody is told, it seems to work.
+// writeFailed is Write after the connection has failed. With Blackhole and HalfClose it appears to succeed.
 func (c *Conn) writeFailed(b []byte, written int) (int, error) {
 	switch c.plan.End {
 	case Blackhole, HalfClose:
@@ -145,7 +145,7 @@ func (c *Conn) writeFailed(b []byte, written int) (int, error) {
 	}
 }
 
-// CloseWrite ends the sending, where the socket below can.
+// CloseWrite closes the write side, or the whole connection if the wrapped one cannot be half-closed.
 func (c *Conn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -153,7 +153,7 @@ func (c *Conn) CloseWrite() error {
 	return c.Close()
 }
 
-// fail happens once.
+// fail carries out the planned failure, once.
 func (c *Conn) fail() {
 	c.failing.Do(func() {
 		c.failed.Store(true)
@@ -171,5 +171,5 @@ func (c *Conn) fail() {
 	})
 }
 
-// Failed says whether what was planned has happened.
+// Failed reports whether the planned failure has happened.
 func (c *Conn) Failed() bool { return c.failed.Load() }

@@ -1,5 +1,6 @@
-// Package fault is for tests: it puts a network that fails between a connection and its user. What happens to a connection is a [Plan],
-// drawn from a seed, so that what went wrong once goes wrong again: its bytes are split and delayed, and at some byte it is closed, reset,
-// half-closed or swallowed up. It loses nothing before that byte, duplicates nothing and changes nothing, because no network does
-// that to TCP.
+// Package fault simulates a failing network for tests: it wraps a connection and fails it according to a [Plan].
+//
+// A plan is drawn from a seed, so a failure can be reproduced. It splits and delays the bytes, and at a given byte closes,
+// resets or half-closes the connection or drops everything that follows. Up to that byte nothing is lost, duplicated or
+// changed, because TCP guarantees that.
 package fault

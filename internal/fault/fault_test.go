@@ -17,7 +17,7 @@ import (
 	"github.com/perspectivebroker/pb/internal/fault"
 )
 
-// pair is a TCP connection whose one end fails as planned.
+// pair returns both ends of a TCP connection; the first fails according to plan.
 func pair(t *testing.T, plan fault.Plan) (failing *fault.Conn, other *net.TCPConn) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -31,7 +31,7 @@ func pair(t *testing.T, plan fault.Plan) (failing *fault.Conn, other *net.TCPCon
 	return in.(*fault.Conn), out.(*net.TCPConn)
 }
 
-func TestEveryByteBeforeTheEndArrivesOnceAndInOrder(t *testing.T) {
+func TestWriterFailsAtPlannedByte(t *testing.T) {
 	data := make([]byte, 10_000)
 	for i := range data {
 		data[i] = byte(i * 7)
@@ -52,11 +52,11 @@ func TestEveryByteBeforeTheEndArrivesOnceAndInOrder(t *testing.T) {
 				got := make([]byte, plan.After)
 				_, err := io.ReadFull(other, got)
 				require.NoError(t, err)
-				require.NoError(t, <-wrote, "nobody is told")
+				require.NoError(t, <-wrote, "the writer gets no error")
 				assert.Equal(t, data[:plan.After], got)
 				require.NoError(t, failing.SetReadDeadline(time.Now()))
 				_, err = failing.Read(got)
-				require.ErrorIs(t, err, os.ErrDeadlineExceeded, "deadlines count")
+				require.ErrorIs(t, err, os.ErrDeadlineExceeded, "deadlines still work")
 				assert.True(t, failing.Failed())
 				return
 			}
@@ -69,7 +69,7 @@ func TestEveryByteBeforeTheEndArrivesOnceAndInOrder(t *testing.T) {
 				return
 			case fault.Reset:
 				assert.ErrorIs(t, writeErr, os.ErrClosed)
-				if err != nil { // Of what was under way nothing need arrive.
+				if err != nil { // A reset may lose data in flight.
 					assert.ErrorIs(t, err, syscall.ECONNRESET)
 				}
 				assert.True(t, bytes.HasPrefix(data, got))
@@ -91,17 +91,17 @@ func TestEveryByteBeforeTheEndArrivesOnceAndInOrder(t *testing.T) {
 	}
 }
 
-func TestPlansAreRepeatedByTheirSeed(t *testing.T) {
+func TestDrawIsReproducible(t *testing.T) {
 	seen := map[fault.End]int{}
 	for seed := range uint64(200) {
 		first := fault.Draw(rand.New(rand.NewPCG(seed, 0)), time.Second)
 		require.Equal(t, first, fault.Draw(rand.New(rand.NewPCG(seed, 0)), time.Second))
 		seen[first.End]++
 	}
-	assert.Len(t, seen, 5, "each end is drawn: %v", seen)
+	assert.Len(t, seen, 5, "every kind of end is drawn: %v", seen)
 }
 
-func TestAHoleInTheNetworkTellsNobodyOfTheEnd(t *testing.T) {
+func TestBlackholeHidesEOF(t *testing.T) {
 	failing, other := pair(t, fault.Plan{End: fault.Blackhole})
 	require.NoError(t, other.Close())
 	read := make(chan error, 1)
@@ -113,9 +113,8 @@ func TestAHoleInTheNetworkTellsNobodyOfTheEnd(t *testing.T) {
 	require.ErrorIs(t, <-read, net.ErrClosed)
 }
 
-// TestAReaderIsHitAtTheSameByte has the failing side read: up to the planned byte all of it comes, and nothing after.
-func TestAReaderIsHitAtTheSameByte(t *testing.T) {
-	data := []byte("whoever sends this does not know of any plan")
+func TestReaderFailsAtPlannedByte(t *testing.T) {
+	data := []byte("sent by the end that does not fail")
 	for end := fault.Whole; end <= fault.Blackhole; end++ {
 		t.Run(end.String(), func(t *testing.T) {
 			failing, other := pair(t, fault.Plan{Seed: 3, Piece: 5, End: end, After: 10})
@@ -123,7 +122,7 @@ func TestAReaderIsHitAtTheSameByte(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, other.CloseWrite())
 			switch end {
-			case fault.Whole, fault.HalfClose: // Reading goes on where only the sending has ended.
+			case fault.Whole, fault.HalfClose: // A half-close leaves the read side open.
 				got, err := io.ReadAll(failing)
 				require.NoError(t, err)
 				assert.Equal(t, data, got)
@@ -142,7 +141,7 @@ func TestAReaderIsHitAtTheSameByte(t *testing.T) {
 					assert.Zero(t, n)
 					read <- err
 				}()
-				// The rest and the end have arrived, and nobody is told; a deadline still counts.
+				// The rest and the EOF are swallowed; a deadline still works.
 				require.NoError(t, failing.SetReadDeadline(time.Now().Add(20*time.Millisecond)))
 				require.ErrorIs(t, <-read, os.ErrDeadlineExceeded)
 			}
@@ -153,29 +152,30 @@ func TestAReaderIsHitAtTheSameByte(t *testing.T) {
 	n, err := failing.Read(nil)
 	require.NoError(t, err)
 	assert.Zero(t, n)
-	assert.False(t, failing.Failed(), "reading nothing brings no end about")
+	assert.False(t, failing.Failed(), "an empty read does not fail the connection")
 }
 
-// TestHalfAnEndIsAWholeOneWhereTheSocketKnowsNoHalves plans a half-close on a pipe.
-func TestHalfAnEndIsAWholeOneWhereTheSocketKnowsNoHalves(t *testing.T) {
+// TestHalfCloseWithoutCloseWrite uses a pipe, which has no CloseWrite, so a half-close closes it entirely.
+func TestHalfCloseWithoutCloseWrite(t *testing.T) {
 	here, there := net.Pipe()
 	failing := fault.New(here, fault.Plan{End: fault.HalfClose})
 	n, err := failing.Write([]byte("lost"))
-	require.NoError(t, err, "who writes is not told")
+	require.NoError(t, err, "the writer gets no error")
 	assert.Equal(t, 4, n)
 	_, err = there.Read(make([]byte, 1))
 	require.ErrorIs(t, err, io.EOF)
 }
 
-func TestAListenerThatHasEndedAcceptsNobody(t *testing.T) {
+func TestAcceptOnClosedListener(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, ln.Close())
-	_, err = (&fault.Listener{Listener: ln, Plan: func() fault.Plan { t.Error("there is nobody to plan for"); return fault.Plan{} }}).Accept()
+	plan := func() fault.Plan { t.Error("Plan called without a connection"); return fault.Plan{} }
+	_, err = (&fault.Listener{Listener: ln, Plan: plan}).Accept()
 	require.ErrorIs(t, err, net.ErrClosed)
 }
 
-func TestAPlanDescribesItself(t *testing.T) {
+func TestPlanString(t *testing.T) {
 	plan := fault.Plan{Seed: 9, Piece: 5, Delay: time.Second, End: fault.Reset, After: 12}
 	assert.Equal(t, "pieces of 5, delays of 1s, reset after 12 bytes (seed 9)", plan.String())
 	assert.Equal(t, "end 200", fault.End(200).String())

@@ -2,10 +2,10 @@ package fault
 
 import "net"
 
-// Listener accepts connections that fail as planned.
+// Listener wraps each connection that it accepts in a [Conn].
 type Listener struct {
 	net.Listener
-	// Plan says what happens to the next one. It is called by one Accept at a time.
+	// Plan returns the plan of the next connection. It is called by one Accept at a time.
 	Plan func() Plan
 }
 

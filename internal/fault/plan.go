@@ -9,13 +9,13 @@ import (
 // End is how a connection fails.
 type End uint8
 
-// The ways to fail.
+// The ways in which a connection fails.
 const (
-	Whole     End = iota // it does not
-	Drop                 // closed in both directions, in the middle of a write
-	Reset                // closed with a reset, where the socket can do that: what was on its way is lost
-	HalfClose            // nothing more is sent, and the peer is told so; reading goes on
-	Blackhole            // nothing more arrives on either side, and nobody is told
+	Whole     End = iota // it does not fail
+	Drop                 // closed in both directions, possibly in the middle of a write
+	Reset                // closed with a TCP reset where the socket supports it; data in flight is lost
+	HalfClose            // the write side is closed; later writes are discarded, reading continues
+	Blackhole            // everything is discarded in both directions; neither side gets an error
 	ends
 )
 
@@ -26,22 +26,22 @@ func (e End) String() string {
 	return fmt.Sprintf("end %d", uint8(e))
 }
 
-// Plan is what happens to one connection.
+// Plan says how one connection behaves.
 type Plan struct {
-	Seed  uint64        // of the sizes of pieces and of the delays
-	Piece int           // what is written and read goes in pieces of up to so many bytes; 0 for as it comes
-	Delay time.Duration // before each of the first pieces there is a pause of up to this; 0 for none
-	End   End
-	After int64 // the byte at which End happens, of those that were written and read together
+	Seed  uint64        // seeds the piece sizes and the delays
+	Piece int           // maximum bytes per read or write of the wrapped connection; 0 means no limit
+	Delay time.Duration // maximum pause before a read or write, for the first 500 in each direction; 0 means none
+	End   End           // how the connection fails
+	After int64         // End happens after this many bytes, reads and writes together
 }
 
-// String describes the plan for the message of a test that failed.
+// String describes the plan for failure messages.
 func (p Plan) String() string {
 	return fmt.Sprintf("pieces of %d, delays of %v, %v after %d bytes (seed %d)", p.Piece, p.Delay, p.End, p.After, p.Seed)
 }
 
-// Draw makes a plan of random numbers. One in three connections stays whole; the others fail somewhere in their first 64 KiB, half of them in
-// the first 1 KiB, where the negotiation and the first calls are.
+// Draw draws a plan from r with delays up to delay. One in three plans is [Whole]. The others fail within the first
+// 64 KiB, most of them within the first 1 KiB, where the negotiation and the first calls are.
 func Draw(r *rand.Rand, delay time.Duration) Plan {
 	p := Plan{Seed: r.Uint64()}
 	if r.IntN(2) == 0 {
