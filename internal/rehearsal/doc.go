@@ -1,3 +1,3 @@
-// Package rehearsal plays the examples in a test's own process, so that what they do is seen and counted where it stands. Nothing that is
-// shipped imports it.
+// Package rehearsal runs the example programs inside a test's process, so that their output can be checked and their
+// coverage counted. Only tests import it.
 package rehearsal

@@ -11,86 +11,87 @@ import (
 	"time"
 )
 
-// Patience is how long anything may take before the test has failed; nothing is timed by it.
+// Patience is the timeout of every wait, after which the test fails. No test measures time with it.
 const Patience = 60 * time.Second
 
-// Program is an example's main function without the process: what it does with these arguments until ctx ends.
+// Program is an example's main function: it runs with args until it is done or ctx ends.
 type Program func(ctx context.Context, args []string) error
 
-// Stage is where programs play. What they print goes to it and not to the terminal, so there can be one at a time.
-type Stage struct {
+// Runner runs programs and captures their standard output. It replaces os.Stdout, so only one may exist at a time.
+type Runner struct {
 	t    *testing.T
-	read chan struct{} // closed when there is no more to be read
+	read chan struct{} // closed at the end of the output
 
 	mu      sync.Mutex
 	lines   []string
 	changed chan struct{} // closed and replaced with each line
 }
 
-// New takes the place of standard output until the test ends; everything that was started has to have ended by then.
-func New(t *testing.T) *Stage {
+// New replaces os.Stdout until the test ends. Programs that were started must have ended by then.
+func New(t *testing.T) *Runner {
 	t.Helper()
-	r, w, err := os.Pipe()
+	in, out, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Stage{t: t, read: make(chan struct{}), changed: make(chan struct{})}
-	terminal := os.Stdout
-	os.Stdout = w
+	r := &Runner{t: t, read: make(chan struct{}), changed: make(chan struct{})}
+	stdout := os.Stdout
+	os.Stdout = out
 	go func() {
-		defer close(s.read)
-		for lines := bufio.NewScanner(r); lines.Scan(); {
-			s.add(lines.Text())
+		defer close(r.read)
+		for lines := bufio.NewScanner(in); lines.Scan(); {
+			r.add(lines.Text())
 		}
 	}()
 	t.Cleanup(func() {
-		os.Stdout = terminal
-		w.Close()
-		<-s.read
-		r.Close()
+		os.Stdout = stdout
+		out.Close()
+		<-r.read
+		in.Close()
 	})
-	return s
+	return r
 }
 
-func (s *Stage) add(line string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.lines = append(s.lines, line)
-	close(s.changed)
-	s.changed = make(chan struct{})
+func (r *Runner) add(line string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lines = append(r.lines, line)
+	close(r.changed)
+	r.changed = make(chan struct{})
 }
 
-// Start has a program play, and returns what ends it and says how it ended.
-func (s *Stage) Start(play Program, args ...string) (end func() error) {
+// Start runs a program in its own goroutine. The returned function cancels the program's context and returns its result;
+// it may be called more than once.
+func (r *Runner) Start(program Program, args ...string) (end func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- play(ctx, args) }()
+	go func() { ended <- program(ctx, args) }()
 	end = sync.OnceValue(func() error {
 		cancel()
 		select {
 		case err := <-ended:
 			return err
 		case <-time.After(Patience):
-			s.t.Errorf("%v does not end", args)
+			r.t.Errorf("the program with arguments %v did not end within %v", args, Patience)
 			return context.DeadlineExceeded
 		}
 	})
-	s.t.Cleanup(func() { _ = end() })
+	r.t.Cleanup(func() { _ = end() })
 	return end
 }
 
-// Run plays a program to its own end.
-func (s *Stage) Run(play Program, args ...string) error { return play(s.t.Context(), args) }
+// Run runs a program until it returns.
+func (r *Runner) Run(program Program, args ...string) error { return program(r.t.Context(), args) }
 
-// Line waits until a line begins with the text, and returns what follows it there.
-func (s *Stage) Line(text string) string {
-	s.t.Helper()
+// Line waits for a line that begins with text, printed at any time since New, and returns the rest of that line.
+func (r *Runner) Line(text string) string {
+	r.t.Helper()
 	timer := time.NewTimer(Patience)
 	defer timer.Stop()
 	for {
-		s.mu.Lock()
-		lines, changed := slices.Clone(s.lines), s.changed
-		s.mu.Unlock()
+		r.mu.Lock()
+		lines, changed := slices.Clone(r.lines), r.changed
+		r.mu.Unlock()
 		for _, line := range lines {
 			if rest, ok := strings.CutPrefix(line, text); ok {
 				return rest
@@ -99,7 +100,7 @@ func (s *Stage) Line(text string) string {
 		select {
 		case <-changed:
 		case <-timer.C:
-			s.t.Fatalf("nobody says %q; what was said:\n%s", text, strings.Join(lines, "\n"))
+			r.t.Fatalf("no line begins with %q; output:\n%s", text, strings.Join(lines, "\n"))
 		}
 	}
 }
