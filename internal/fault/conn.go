@@ -31,8 +31,8 @@ type pacer struct {
 	pauses int // made so far
 }
 
-// maxPauses bounds the pauses in one direction. A pause takes at least a millisecond, so a page sent in pieces of one byte
-// would otherwise take minutes.
+// maxPauses bounds the pauses in one direction. A pause takes at least a millisecond, so a page sent in pieces of one
+// byte would otherwise take minutes.
 const maxPauses = 500
 
 // New wraps sock so that it behaves according to plan.

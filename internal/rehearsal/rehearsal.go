@@ -60,8 +60,8 @@ func (r *Runner) add(line string) {
 	r.changed = make(chan struct{})
 }
 
-// Start runs a program in its own goroutine. The returned function cancels the program's context and returns its result;
-// it may be called more than once.
+// Start runs a program in its own goroutine. The returned function cancels the program's context and returns its
+// result; it may be called more than once.
 func (r *Runner) Start(program Program, args ...string) (end func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

@@ -2,10 +2,10 @@
 
     boot.py [--port-map HOST:PORT] SCRIPT [ARG...]
 
-It adds two things and changes nothing else. The program ends when its standard input closes, because that
-pipe is held by the test and closes when the test is gone. With --port-map every listenTCP takes a free
-port on the loopback and prints "port N", and every connectTCP goes to HOST:PORT (port 0: connecting is
-left alone), so that a listing with a port written into it can meet a peer that stands elsewhere.
+It changes two things. The program ends when its standard input closes: the test holds the other end of that
+pipe, so the program ends with the test. With --port-map every listenTCP uses a free loopback port and prints
+"port N", and every connectTCP connects to HOST:PORT (unless PORT is 0), so that a listing with a fixed port
+can talk to a peer on another port.
 """
 
 import os
@@ -14,7 +14,7 @@ import sys
 import threading
 
 
-def end_with_the_test():
+def exit_at_eof():
     try:
         while os.read(0, 4096):
             pass
@@ -27,22 +27,22 @@ def map_ports(host, port):
 
     listen, connect = reactor.listenTCP, reactor.connectTCP
 
-    def listen_somewhere(_port, factory, backlog=50, interface=""):
+    def listen_on_free_port(_port, factory, backlog=50, interface=""):
         listening = listen(0, factory, backlog, "127.0.0.1")
         print("port", listening.getHost().port, flush=True)
         return listening
 
-    def connect_there(_host, _port, *rest, **named):
+    def connect_to_peer(_host, _port, *rest, **named):
         return connect(host, port, *rest, **named)
 
-    reactor.listenTCP = listen_somewhere
+    reactor.listenTCP = listen_on_free_port
     if port:
-        reactor.connectTCP = connect_there
+        reactor.connectTCP = connect_to_peer
 
 
 def main():
     argv = sys.argv[1:]
-    threading.Thread(target=end_with_the_test, daemon=True).start()
+    threading.Thread(target=exit_at_eof, daemon=True).start()
     if argv[0] == "--port-map":
         host, _, port = argv[1].rpartition(":")
         map_ports(host, int(port))

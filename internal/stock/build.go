@@ -7,12 +7,12 @@ import (
 	"testing"
 )
 
-// coverDir names the variable with the directory where the programs that Build makes leave what they reached, for .ci/cover.sh. It is
-// none of Go's own, which the tools that go build runs would heed as well.
+// coverDir is the environment variable with the directory for the coverage data of the programs that Build builds; see
+// .ci/cover.sh. It is not GOCOVERDIR, because the tools that go build runs would use that too.
 const coverDir = "PB_GOCOVERDIR"
 
-// Build makes a program of one of our examples, in a directory that goes with the test, and returns its path. Where PB_GOCOVERDIR names a
-// directory, the program counts the statements that it reaches and writes them there when it ends in good order.
+// Build builds one of the example programs in a temporary directory of the test and returns its path. If PB_GOCOVERDIR
+// names a directory, the program writes its coverage data there when it exits normally.
 func Build(t testing.TB, example string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), example)

@@ -1,7 +1,7 @@
-// Package stock runs programs of stock Twisted beside our tests, so that every claim of compatibility is
-// made against the real thing and not against our reading of it.
+// Package stock runs programs of stock Twisted for tests, so that every claim of compatibility is tested against the
+// real implementation.
 //
-// A test asks for stock first and starts what it needs:
+// A test requires stock Twisted first and then starts the programs that it needs:
 //
 //	stock.Require(t)
 //	peer := stock.Start(t, "testdata/peer.py", "--verbose")
@@ -9,18 +9,17 @@
 //	peer.WaitLine("got first object")
 //	peer.Stop()
 //
-// Scripts listen on port 0 and print the real port. The listings of Debian's twisted-doc have their ports
-// written into them; [StartListing] runs the unchanged files and maps those ports as it goes (see boot.py).
+// Scripts listen on port 0 and print the real port. The listings of Debian's twisted-doc use fixed ports;
+// [StartListing] runs the unmodified files and maps these ports at run time (see boot.py).
 //
-// # What happens when stock is missing
+// # When stock Twisted is missing
 //
-// On a developer's machine the test is skipped with a line that says what to install. Where CI=true or
-// PB_REQUIRE_STOCK=1 is set it fails instead: a pipeline that quietly skips its interop tests is worth less
-// than one that is red.
+// On a developer's machine the test is skipped with a message that says what to install. If CI=true or
+// PB_REQUIRE_STOCK=1 is set, the test fails instead, so that a pipeline cannot skip its interop tests unnoticed.
 //
 // # Processes
 //
-// Each program leads a process group of its own, which is killed when the test ends. Its standard input is a
-// pipe that the test holds; boot.py ends the program when that pipe closes, so nothing survives a test binary
-// that was killed. What a program printed goes to the test's log when the test has failed.
+// Each program leads its own process group, which is killed when the test ends. Its standard input is a pipe held by
+// the test. boot.py ends the program when that pipe closes, so no program outlives a test binary that was killed. If
+// the test fails, the program's output is written to the test log.
 package stock

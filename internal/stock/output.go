@@ -7,20 +7,20 @@ import (
 	"sync"
 )
 
-// maxLines bounds what is kept of a program that prints without end; the oldest half goes first.
+// maxLines bounds the lines kept of one program. When it is reached, the oldest half is dropped.
 const maxLines = 20000
 
 // Line is one line that a program printed.
 type Line struct {
-	Stream string // "out" or "err"; "sys" for what the harness itself has to say
+	Stream string // "out" or "err"; "sys" for messages of this package
 	Text   string
 }
 
-// output gathers the lines of both streams in the order of arrival and wakes whoever waits for one.
+// output collects the lines of both streams in order of arrival and wakes waiting goroutines.
 type output struct {
 	mu      sync.Mutex
 	lines   []Line
-	changed chan struct{} // closed and replaced whenever something is added
+	changed chan struct{} // closed and replaced with each line
 	closed  bool
 }
 
@@ -45,7 +45,7 @@ func (o *output) close() {
 	o.changed = make(chan struct{})
 }
 
-// snapshot returns the lines so far, a channel that closes when there is more to see, and whether there will be none.
+// snapshot returns the lines so far, a channel that closes at the next change, and whether the output has ended.
 func (o *output) snapshot() (lines []Line, changed <-chan struct{}, closed bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -63,7 +63,8 @@ func (o *output) dump() string {
 
 func (o *output) writer(stream string) *lineWriter { return &lineWriter{to: o, stream: stream} }
 
-// lineWriter cuts what os/exec copies into lines. One goroutine of os/exec writes to each.
+// lineWriter splits what os/exec copies to it into lines. It is not safe for concurrent use; os/exec writes to each
+// from one goroutine.
 type lineWriter struct {
 	to      *output
 	stream  string

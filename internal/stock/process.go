@@ -14,39 +14,37 @@ import (
 //go:embed boot.py
 var boot []byte
 
-// Patience is how long one wait for a program lasts before the test is failed. Nothing is timed by it: a
-// healthy program answers in milliseconds, and a loaded two-core machine needs some seconds to start ten
-// interpreters at once.
+// Patience is the timeout of one wait for a program, after which the test fails. It is generous because a loaded
+// two-core machine needs some seconds to start ten interpreters at once. No test measures time with it.
 const Patience = 60 * time.Second
 
-// Process is one running program of stock Twisted. Its methods fail the test themselves; those that do so by
-// t.Fatal must be called on the test's own goroutine, which is said at each.
+// Process is one running program of stock Twisted. Its methods fail the test on error. Those that wait call t.Fatal and
+// must be called on the test's goroutine.
 type Process struct {
 	t      testing.TB
 	name   string
 	cmd    *exec.Cmd
 	stdin  *os.File
 	output *output
-	ended  chan struct{} // closed after the program has been reaped
-	code   int           // valid once ended is closed
+	ended  chan struct{} // closed when the program has been reaped
+	code   int           // valid after ended is closed
 }
 
-// Start runs a script of ours from a file.
+// Start runs a script of this repository.
 func Start(t testing.TB, script string, args ...string) *Process {
 	t.Helper()
 	return start(t, filepath.Base(script), append([]string{script}, args...))
 }
 
-// StartSource runs a script that the test holds as text, usually embedded. The name is for messages and for
-// the file that is made of it.
+// StartSource runs a script given as source text, usually embedded. It writes the source to a file called name.
 func StartSource(t testing.TB, name string, source []byte, args ...string) *Process {
 	t.Helper()
 	return Start(t, WriteScript(t, name, source), args...)
 }
 
-// StartListing runs an unchanged file of twisted-doc, in which the ports 8787, 8789 or 8800 are written down.
-// Where it listens it takes a free port instead and says so ([Process.Port]); where it connects it is led to
-// connectTo ("host:port", or "" for programs that only listen).
+// StartListing runs an unmodified program of twisted-doc, which uses the fixed port 8787, 8789 or 8800. It listens on a
+// free port instead, which [Process.Port] returns, and connects to connectTo ("host:port", or "" for a program that
+// only listens).
 func StartListing(t testing.TB, path, connectTo string, args ...string) *Process {
 	t.Helper()
 	if connectTo == "" {
@@ -55,7 +53,7 @@ func StartListing(t testing.TB, path, connectTo string, args ...string) *Process
 	return start(t, filepath.Base(path), append([]string{"--port-map", connectTo, path}, args...))
 }
 
-// WriteScript puts the source into a directory of the test's own and returns the path.
+// WriteScript writes source to a file in a temporary directory of the test and returns its path.
 func WriteScript(t testing.TB, name string, source []byte) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -70,22 +68,22 @@ func start(t testing.TB, name string, args []string) *Process {
 	p := &Process{t: t, name: name, output: newOutput(), ended: make(chan struct{})}
 	p.cmd = exec.Command(Python, append([]string{"-u", WriteScript(t, "boot.py", boot)}, args...)...)
 	p.cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1", "PYTHONIOENCODING=utf-8")
-	// A group of its own, so that a program which starts others takes them with it.
+	// Programs that this one starts are in its process group and are killed with it.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	stdin, hold, err := os.Pipe()
+	stdin, stdinWriter, err := os.Pipe()
 	if err != nil {
-		t.Fatalf("stock: no pipe for %s: %v", name, err)
+		t.Fatalf("stock: cannot create a pipe for %s: %v", name, err)
 	}
-	p.stdin = hold
+	p.stdin = stdinWriter
 	p.cmd.Stdin = stdin
 	p.cmd.Stdout = p.output.writer("out")
 	p.cmd.Stderr = p.output.writer("err")
-	// A grandchild may keep the pipes open; Wait must not wait for it.
+	// Wait must not block on a grandchild that keeps the pipes open.
 	p.cmd.WaitDelay = time.Second
 	err = p.cmd.Start()
 	stdin.Close()
 	if err != nil {
-		hold.Close()
+		stdinWriter.Close()
 		t.Fatalf("stock: cannot start %s: %v", name, err)
 	}
 	go p.reap()
@@ -103,54 +101,54 @@ func (p *Process) reap() {
 	close(p.ended)
 }
 
-// signal reaches the whole group; that it has gone already is no error.
+// signal sends sig to the process group. A group that has already exited is not an error.
 func (p *Process) signal(sig syscall.Signal) { _ = syscall.Kill(-p.cmd.Process.Pid, sig) }
 
-// Kill ends the program the hard way (SIGKILL) and returns when it has gone: its sockets are closed by then.
+// Kill kills the program (SIGKILL) and waits until it has exited, so its sockets are closed.
 func (p *Process) Kill() {
 	p.signal(syscall.SIGKILL)
 	<-p.ended
 }
 
-// Stop asks the program to end (SIGTERM: a reactor closes its connections in order) and returns its exit code.
+// Stop sends SIGTERM, on which a reactor closes its connections in order, waits, and returns the exit code.
 func (p *Process) Stop() int {
 	p.t.Helper()
 	p.signal(syscall.SIGTERM)
 	return p.Exit()
 }
 
-// Exit waits for the program to end by itself and returns its exit code, -1 after a signal. It fails the
-// test when the program does not end; call it on the test's goroutine.
+// Exit waits for the program to exit and returns its exit code, or -1 if a signal ended it. It fails the test if the
+// program does not exit within [Patience].
 func (p *Process) Exit() int {
 	p.t.Helper()
 	return p.ExitWithin(Patience)
 }
 
-// ExitWithin is Exit for programs that may take their time.
-func (p *Process) ExitWithin(patience time.Duration) int {
+// ExitWithin is Exit with another timeout.
+func (p *Process) ExitWithin(timeout time.Duration) int {
 	p.t.Helper()
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
 	case <-p.ended:
 	case <-timer.C:
-		p.t.Fatalf("stock: %s did not end within %v", p.name, patience)
+		p.t.Fatalf("stock: %s did not end within %v", p.name, timeout)
 	case <-p.t.Context().Done():
 		p.t.Fatalf("stock: the test ended before %s did", p.name)
 	}
 	return p.code
 }
 
-// Ended is closed once the program has gone.
+// Ended returns a channel that is closed when the program has exited.
 func (p *Process) Ended() <-chan struct{} { return p.ended }
 
-// Pid is the program's process id, which is also its group's.
+// Pid returns the process id of the program, which is also the id of its process group.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
 func (p *Process) cleanup() {
 	p.Kill()
 	p.stdin.Close()
 	if p.t.Failed() {
-		p.t.Logf("stock: what %s printed:\n%s", p.name, p.output.dump())
+		p.t.Logf("stock: output of %s:\n%s", p.name, p.output.dump())
 	}
 }

@@ -10,53 +10,53 @@ import (
 	"testing"
 )
 
-// Python is the interpreter that Debian's python3-twisted installs into. Another python3 earlier in PATH
-// usually lacks Twisted, so it is named by its full path.
+// Python is the interpreter that Debian's python3-twisted installs into. It is an absolute path because another python3
+// earlier in PATH usually lacks Twisted.
 const Python = "/usr/bin/python3"
 
-// Where Debian's twisted-doc keeps its programs.
+// The directories in which Debian's twisted-doc installs its programs.
 const (
 	PBListings = "/usr/share/doc/twisted-doc/howto/listings/pb"
 	Examples   = "/usr/share/doc/twisted-doc/examples"
 )
 
-// Need names something beyond Twisted itself that a test cannot do without.
+// Need is something that a test requires besides Twisted itself.
 type Need int
 
 const (
-	// Docs are the listings and examples of Debian's twisted-doc.
+	// Docs is the listings and examples of Debian's twisted-doc.
 	Docs Need = iota
 )
 
-// probe asks the interpreter once per test binary: starting Python a hundred times to learn the same thing
-// would cost more than the tests.
+// probe returns the version of Twisted. It runs once per test binary, because starting Python is slow.
 var probe = sync.OnceValues(func() (string, error) {
-	out, err := exec.Command(Python, "-c", "import twisted.spread.pb, twisted; print(twisted.__version__)").CombinedOutput()
+	const script = "import twisted.spread.pb, twisted; print(twisted.__version__)"
+	out, err := exec.Command(Python, "-c", script).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%s cannot import twisted.spread.pb: %w: %s", Python, err, lastLine(string(out)))
 	}
 	return strings.TrimSpace(string(out)), nil
 })
 
-// Version is the version of stock Twisted, or the reason why there is none.
+// Version returns the version of stock Twisted, or an error that says why it cannot be used.
 func Version() (string, error) { return probe() }
 
-// Require returns when stock Twisted and everything in needs is installed. Otherwise it skips the test, or
-// fails it where CI=true or PB_REQUIRE_STOCK=1 asks for completeness.
+// Require returns if stock Twisted and everything in needs is installed. Otherwise it skips the test, or fails it if
+// [Mandatory] returns true.
 func Require(t testing.TB, needs ...Need) {
 	t.Helper()
 	if reason := missing(needs); reason != "" {
-		refuse(t, Mandatory(), reason)
+		skipOrFail(t, Mandatory(), reason)
 	}
 }
 
-// Mandatory says whether a missing stock is a failure here.
+// Mandatory reports whether tests must fail if stock Twisted is missing: if CI or PB_REQUIRE_STOCK is set.
 func Mandatory() bool {
 	return truthy(os.Getenv("CI")) || truthy(os.Getenv("PB_REQUIRE_STOCK"))
 }
 
-// refuse ends the test one way or the other; what to install is in both messages.
-func refuse(t testing.TB, mandatory bool, reason string) {
+// skipOrFail ends the test. The message says what to install.
+func skipOrFail(t testing.TB, mandatory bool, reason string) {
 	t.Helper()
 	if mandatory {
 		t.Fatalf("STOCK TWISTED IS REQUIRED HERE: %s", reason)
@@ -64,7 +64,7 @@ func refuse(t testing.TB, mandatory bool, reason string) {
 	t.Skipf("SKIPPED, NOT PASSED, WITHOUT STOCK TWISTED: %s", reason)
 }
 
-// missing says what is not there and how to get it, or nothing.
+// missing says what is not installed and how to install it. It returns "" if nothing is missing.
 func missing(needs []Need) string {
 	if _, err := probe(); err != nil {
 		return err.Error() + "; run: apt-get install python3-twisted"
@@ -77,7 +77,7 @@ func missing(needs []Need) string {
 	return ""
 }
 
-// haveDocs looks for one file of each kind: slim container images install the package but leave out /usr/share/doc.
+// haveDocs looks for one file of each directory: slim container images install the package without /usr/share/doc.
 func haveDocs() bool {
 	for _, path := range []string{
 		filepath.Join(PBListings, "pb1server.py"),

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Status is what Linux counts of a process, by the names of proc(5): VmRSS and VmHWM in KiB, Threads, and others. Without /proc the error
-// satisfies os.IsNotExist.
+// Status returns the numeric fields of /proc/pid/status by the names of proc(5), such as Threads, or VmRSS and VmHWM in
+// KiB. Without /proc the error satisfies [os.IsNotExist].
 func Status(pid int) (map[string]int, error) {
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	if err != nil {

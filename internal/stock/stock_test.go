@@ -26,7 +26,7 @@ if "stay" in sys.argv:
 sys.exit(3)
 `
 
-func TestProgramIsReadLineByLine(t *testing.T) {
+func TestProcess(t *testing.T) {
 	Require(t)
 	p := StartSource(t, "hello.py", []byte(hello), "a", "b")
 	assert.Equal(t, "hello a b", p.WaitLine("hello"))
@@ -38,7 +38,7 @@ func TestProgramIsReadLineByLine(t *testing.T) {
 	assert.Contains(t, p.Lines(), "hello a b")
 }
 
-func TestKillAndStopEndTheProgram(t *testing.T) {
+func TestKillAndStop(t *testing.T) {
 	Require(t)
 	for name, end := range map[string]func(*Process) int{
 		"kill": func(p *Process) int { p.Kill(); return p.Exit() },
@@ -47,23 +47,23 @@ func TestKillAndStopEndTheProgram(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := StartSource(t, "hello.py", []byte(hello), "stay")
 			p.WaitLine("hello stay")
-			assert.Equal(t, -1, end(p), "a program that a signal ended has no exit code")
+			assert.Equal(t, -1, end(p), "no exit code after a signal")
 			<-p.Ended()
 			assert.ErrorIs(t, syscall.Kill(p.Pid(), 0), syscall.ESRCH)
 		})
 	}
 }
 
-func TestProgramEndsWithTheTest(t *testing.T) {
+func TestProgramExitsWithTest(t *testing.T) {
 	Require(t)
 	p := StartSource(t, "hello.py", []byte(hello), "stay")
 	p.WaitLine("hello stay")
-	require.NoError(t, p.stdin.Close(), "this is what happens when the test binary is killed")
+	require.NoError(t, p.stdin.Close(), "as if the test binary had been killed")
 	assert.Equal(t, 143, p.Exit())
 }
 
-// TestListingMeetsListing also shows that the maps of ports work: the two unchanged files would use port 8789.
-func TestListingMeetsListing(t *testing.T) {
+// TestListings also tests the port map: both unmodified programs use port 8789.
+func TestListings(t *testing.T) {
 	Require(t, Docs)
 	server := StartListing(t, filepath.Join(Examples, "pbsimple.py"), "")
 	client := StartListing(t, filepath.Join(Examples, "pbsimpleclient.py"), server.Addr())
@@ -75,16 +75,16 @@ func TestListingMeetsListing(t *testing.T) {
 	conn.Close()
 }
 
-// verdict stands in for a test and records how the code under test would have ended it.
-type verdict struct {
+// fakeTB records how the code under test ends the test.
+type fakeTB struct {
 	testing.TB
 	fatal, skipped string
 }
 
-func (v *verdict) Helper()                   {}
-func (v *verdict) Fatalf(f string, a ...any) { v.fatal = fmt.Sprintf(f, a...); panic(v) }
-func (v *verdict) Skipf(f string, a ...any)  { v.skipped = fmt.Sprintf(f, a...); panic(v) }
-func (v *verdict) run(f func(testing.TB)) *verdict {
+func (v *fakeTB) Helper()                   {}
+func (v *fakeTB) Fatalf(f string, a ...any) { v.fatal = fmt.Sprintf(f, a...); panic(v) }
+func (v *fakeTB) Skipf(f string, a ...any)  { v.skipped = fmt.Sprintf(f, a...); panic(v) }
+func (v *fakeTB) run(f func(testing.TB)) *fakeTB {
 	defer func() {
 		if r := recover(); r != nil && r != any(v) {
 			panic(r)
@@ -94,14 +94,14 @@ func (v *verdict) run(f func(testing.TB)) *verdict {
 	return v
 }
 
-func TestMissingStockIsSkippedAloudOrFails(t *testing.T) {
+func TestMissingStock(t *testing.T) {
 	reason := "no twisted; run: apt-get install python3-twisted"
-	skipped := &verdict{TB: t}
-	skipped.run(func(t testing.TB) { refuse(t, false, reason) })
+	skipped := &fakeTB{TB: t}
+	skipped.run(func(t testing.TB) { skipOrFail(t, false, reason) })
 	assert.Contains(t, skipped.skipped, reason)
 	assert.Empty(t, skipped.fatal)
-	failed := &verdict{TB: t}
-	failed.run(func(t testing.TB) { refuse(t, true, reason) })
+	failed := &fakeTB{TB: t}
+	failed.run(func(t testing.TB) { skipOrFail(t, true, reason) })
 	assert.Contains(t, failed.fatal, reason)
 }
 
@@ -119,9 +119,9 @@ func TestMandatory(t *testing.T) {
 	}
 }
 
-func TestWaitingForWhatNeverComesFailsTheTest(t *testing.T) {
+func TestWaitLineFailsAtExit(t *testing.T) {
 	Require(t)
-	v := &verdict{TB: t}
+	v := &fakeTB{TB: t}
 	p := StartSource(t, "hello.py", []byte(hello))
 	p.Exit()
 	p.t = v
@@ -130,18 +130,18 @@ func TestWaitingForWhatNeverComesFailsTheTest(t *testing.T) {
 	p.t = t
 }
 
-func TestAnExampleIsBuilt(t *testing.T) {
-	reached := t.TempDir()
-	t.Setenv(coverDir, reached)
+func TestBuild(t *testing.T) {
+	coverage := t.TempDir()
+	t.Setenv(coverDir, coverage)
 	program := Build(t, "quickstart")
 	out, err := exec.CommandContext(t.Context(), program).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	assert.Contains(t, string(out), "addition complete, result is 3")
-	counted, err := os.ReadDir(reached)
+	files, err := os.ReadDir(coverage)
 	require.NoError(t, err)
-	assert.NotEmpty(t, counted, "it counts what it reaches")
+	assert.NotEmpty(t, files, "the program writes coverage data")
 
-	v := &verdict{TB: t}
+	v := &fakeTB{TB: t}
 	v.run(func(t testing.TB) { Build(t, "nonsense") })
 	assert.Contains(t, v.fatal, "cannot build github.com/perspectivebroker/pb/examples/nonsense")
 }
@@ -158,7 +158,7 @@ func TestVersion(t *testing.T) {
 	assert.Regexp(t, `^\d+\.\d+`, version)
 }
 
-func TestOutputKeepsTheNewestLines(t *testing.T) {
+func TestOutputKeepsNewestLines(t *testing.T) {
 	o := newOutput()
 	w := o.writer("out")
 	var text strings.Builder
@@ -176,21 +176,21 @@ func TestOutputKeepsTheNewestLines(t *testing.T) {
 	select {
 	case <-changed:
 	case <-time.After(Patience):
-		t.Fatal("closing wakes nobody")
+		t.Fatal("close does not wake waiters")
 	}
 	assert.Contains(t, o.dump(), "out| line")
 }
 
-func TestScriptsAreWrittenPrivately(t *testing.T) {
+func TestScriptMode(t *testing.T) {
 	info, err := os.Stat(WriteScript(t, "x.py", []byte("pass")))
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 }
 
-func TestStatusIsOfTheProcess(t *testing.T) {
+func TestStatus(t *testing.T) {
 	status, err := Status(os.Getpid())
 	if os.IsNotExist(err) {
-		t.Skip("there is no /proc")
+		t.Skip("no /proc")
 	}
 	require.NoError(t, err)
 	require.Greater(t, status["VmRSS"], 1000, "KiB")

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Lines returns what the program has printed so far, both streams in the order of arrival.
+// Lines returns the lines that the program has printed so far, both streams in order of arrival.
 func (p *Process) Lines() []string {
 	lines, _, _ := p.output.snapshot()
 	texts := make([]string, len(lines))
@@ -17,8 +17,8 @@ func (p *Process) Lines() []string {
 	return texts
 }
 
-// WaitLine waits until the program has printed a line that contains the text, at any time since it started,
-// and returns that line. The test fails when it ends without one; call it on the test's goroutine.
+// WaitLine waits for a line that contains text, printed at any time since the program started, and returns the line. It
+// fails the test if the program ends without printing one.
 func (p *Process) WaitLine(text string) string {
 	p.t.Helper()
 	return p.WaitLines(text, 1)[0]
@@ -42,7 +42,7 @@ func (p *Process) Port() int {
 	p.t.Helper()
 	port, err := strconv.Atoi(p.WaitMatch(`^port (\d+)$`)[1])
 	if err != nil {
-		p.t.Fatalf("stock: %s printed a port that is none: %v", p.name, err)
+		p.t.Fatalf("stock: %s printed an invalid port: %v", p.name, err)
 	}
 	return port
 }
@@ -68,14 +68,15 @@ func (p *Process) wait(what string, n int, match func(string) bool) []string {
 			}
 		}
 		if closed {
-			p.t.Fatalf("stock: %s ended (exit code %d) and printed %d of %d lines with %q", p.name, p.code, len(found), n, what)
+			p.t.Fatalf("stock: %s ended (exit code %d) and printed %d of %d lines with %q",
+				p.name, p.code, len(found), n, what)
 		}
 		select {
 		case <-changed:
 		case <-timer.C:
-			p.t.Fatalf("stock: within %v %s printed %d of %d lines with %q", Patience, p.name, len(found), n, what)
+			p.t.Fatalf("stock: %s printed %d of %d lines with %q within %v", p.name, len(found), n, what, Patience)
 		case <-p.t.Context().Done():
-			p.t.Fatalf("stock: the test ended while it waited for %q from %s", what, p.name)
+			p.t.Fatalf("stock: the test ended while waiting for %q from %s", what, p.name)
 		}
 	}
 }

@@ -14,7 +14,8 @@
 // same word in quotes are the same string; a word of the profile's vocabulary is sent as a vocabulary token.
 //
 // In a pattern, _ matches any one value, ... at the end of a list matches the rest, and $name matches any value and
-// binds it; later uses of $name must match the bound value. In an expression to write, $name stands for the bound value.
+// binds it; later uses of $name must match the bound value. In an expression to write, $name stands for the bound
+// value.
 //
 // [Peer.WantIdle] checks that nothing else arrives without sleeping: it makes a call and requires the answer to be the
 // next expression.
