@@ -108,6 +108,12 @@ func (c *Cached[T]) Release() {
 // String describes the handle for logs.
 func (c *Cached[T]) String() string { return fmt.Sprintf("<cached %d>", c.cache.luid) }
 
+// DescribeJelly implements [jelly.Describer].
+func (c *Cached[T]) DescribeJelly() string { return unbracketed(c.String()) }
+
+// GoString implements fmt.GoStringer by String: %#v would read what other goroutines change.
+func (c *Cached[T]) GoString() string { return c.String() }
+
 func (c *Cached[T]) runtime() *actor.Runtime { return c.cache.conn.Runtime() }
 func (c *Cached[T]) link()                   { c.cache.link() }
 func (c *Cached[T]) unlink()                 { c.cache.letGo(unlinked) }

@@ -47,6 +47,12 @@ func (f *Failure) Error() string {
 	return f.Type + ": " + f.Value
 }
 
+// DescribeJelly implements [jelly.Describer].
+func (f *Failure) DescribeJelly() string {
+	const most = 200 // More than is shown.
+	return clipText(f.Type, most) + ": " + clipText(f.Value, most)
+}
+
 // Unwrap gives the local cause.
 func (f *Failure) Unwrap() error { return f.Err }
 

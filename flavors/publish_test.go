@@ -2,6 +2,7 @@ package flavors_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"sync"
 	"testing"
@@ -290,6 +291,35 @@ func TestAFetchThatFails(t *testing.T) {
 			if c.fetch != nil && name != "it hangs up" {
 				go p.drain()
 			}
+		})
+	}
+}
+
+// A published id is a scalar: a container may contain itself, and would be printed to name a file.
+func TestPublishedIDIsScalar(t *testing.T) {
+	doubled := `[list]`
+	for i := range 60 {
+		doubled = fmt.Sprintf(`[list [reference %d %s] [dereference %d]]`, i+1, doubled, i+1)
+	}
+	for name, id := range map[string]string{
+		"a list in itself": `[reference 1 [list [dereference 1]]]`,
+		"2^60 empty lists": doubled,
+		"a tuple":          `[tuple 1]`,
+		"a dictionary":     `[dictionary]`,
+		"a set":            `[set 1]`,
+		"None":             `[None]`,
+		"a reference":      `[remote 9]`,
+		"a date":           `[date "2026 1 1"]`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn, p := client(t, gazettes(t, &shelf{}))
+			d := flavors.WhenReady(conn.Root().CallRemote("get"))
+			p.Want(`[message 1 root get 1 [tuple] [dictionary]]`)
+			p.Write(`[answer 1 ["test.Gazette" 7 [dictionary [[unicode remote] [remote 3]] [[unicode publishedID] ` + id + `] ` +
+				`[[unicode perspective] [unicode None]] [[unicode service] [unicode None]] [[unicode timestamp] 5]]]]`)
+			go p.drain()
+			_, err := result(t, d)
+			require.ErrorContains(t, err, "publishedID")
 		})
 	}
 }

@@ -2,8 +2,9 @@ package flavors
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
+	"math/big"
+	"strconv"
 
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
@@ -35,12 +36,27 @@ func (p *publication) key() PublishedKey {
 	return PublishedKey{Service: p.mark.Service, Perspective: p.mark.Perspective, ID: idText(p.mark.ID)}
 }
 
-// idText is a published id as text; Twisted's may be anything that can be printed.
+// idText is a published id as text. checkPublishedID has seen to it that it is a scalar.
 func idText(id any) string {
-	if b, ok := id.([]byte); ok {
-		return string(b)
+	switch x := id.(type) {
+	case string:
+		return x
+	case []byte:
+		return string(x)
+	case float64:
+		return strconv.FormatFloat(x, 'g', -1, 64) // As in the names of files that were written before.
 	}
-	return fmt.Sprint(id)
+	return jelly.Format(id)
+}
+
+// checkPublishedID refuses containers and objects. Twisted's ids may be anything that can be printed, but what can be printed may contain
+// itself, and it would name a file.
+func checkPublishedID(id any) error {
+	switch id.(type) {
+	case string, []byte, int64, *big.Int, float64, bool:
+		return nil
+	}
+	return TypeError.Errorf("the publishedID of a published original is a str, bytes or a number here, not %s", jelly.TypeName(id))
 }
 
 // load takes the state from the store, if it is what the original published last. A state that cannot be read counts as none.

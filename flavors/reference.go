@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
@@ -100,6 +101,15 @@ func (r *RemoteReference) String() string {
 	}
 	return fmt.Sprintf("<remote %d>", r.remote.id)
 }
+
+// DescribeJelly implements [jelly.Describer].
+func (r *RemoteReference) DescribeJelly() string { return unbracketed(r.String()) }
+
+// GoString implements fmt.GoStringer by String: %#v would read what other goroutines change.
+func (r *RemoteReference) GoString() string { return r.String() }
+
+// unbracketed takes off the brackets that jelly.Format puts around a description.
+func unbracketed(s string) string { return strings.TrimSuffix(strings.TrimPrefix(s, "<"), ">") }
 
 // CallRemote calls a method of the peer's object and returns at once. The Deferred completes with the answer, or fails with a
 // *[Failure] from the peer or with a local error: [DeadReference] when the reference is no longer good, [ConnectionLost] when the

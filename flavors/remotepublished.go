@@ -94,6 +94,9 @@ func (r *RemotePublished) SetCopyableState(state any) error {
 	if err := jelly.AssignFields(&p.mark, dict); err != nil {
 		return err
 	}
+	if err := checkPublishedID(p.mark.ID); err != nil {
+		return err
+	}
 	if p.mark.Remote == nil {
 		return fmt.Errorf("flavors: a published original sends a reference to itself under the key %q", "remote")
 	}
@@ -131,7 +134,7 @@ func (r *RemotePublished) fetched(core *Core, state any, err error) {
 		err = r.activate(core, state, false)
 	}
 	if err != nil {
-		p.ready.Complete(nil, fmt.Errorf("flavors: what is published as %q cannot be had: %w", p.key().ID, err))
+		p.ready.Complete(nil, fmt.Errorf("flavors: what is published as %q cannot be had: %w", clipped(p.key().ID), err))
 	}
 	p.mark.Remote.Release()
 }

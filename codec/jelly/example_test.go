@@ -179,7 +179,7 @@ func ExampleDict() {
 	fmt.Println(d.Get(jelly.Tuple{1, 2}))
 	// Output:
 	// a 1
-	// [1 2] pair
+	// (1, 2) pair
 	// b 2
 	// pair true
 }
