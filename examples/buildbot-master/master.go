@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
@@ -16,10 +17,12 @@ import (
 // builderName is the one builder that every worker gets, and the directory that it works in.
 const builderName = "pb"
 
-// printer writes whole lines, from any goroutine.
+// printer writes whole lines, from any goroutine. What others wrote cannot control a terminal.
 type printer struct{ w io.Writer }
 
-func (p printer) line(format string, args ...any) { fmt.Fprint(p.w, fmt.Sprintf(format, args...)+"\n") }
+func (p printer) line(format string, args ...any) {
+	fmt.Fprint(p.w, printable(fmt.Sprintf(format, args...))+"\n")
+}
 
 // master knows who is attached.
 type master struct {
@@ -139,12 +142,21 @@ type errand struct {
 
 	// Owned by the object's turn.
 	rest map[string]string // by stream: a line that has not ended
-	rc   any
+	rc   *int
 	over bool
 }
 
+// Limits of what a worker may send for a command.
+const (
+	// maxLine is how many bytes of a line are kept until its end comes. What is longer is printed in pieces.
+	maxLine = 16 << 10
+	// maxUpdate is how many bytes one update may print: a message of a few bytes can mention one long text many times.
+	maxUpdate = 16 << 20
+)
+
 // RemoteUpdate takes news: a list of pairs, of a dictionary and a number that means nothing.
-func (r *errand) RemoteUpdate(updates [][]any) {
+func (r *errand) RemoteUpdate(updates [][]any) error {
+	size := 0
 	for _, u := range updates {
 		if len(u) == 0 {
 			continue
@@ -156,22 +168,52 @@ func (r *errand) RemoteUpdate(updates [][]any) {
 		for key, value := range news.All() {
 			switch key {
 			case "stdout", "stderr":
-				r.print(key.(string), fmt.Sprint(value))
+				var text string
+				if err := jelly.Assign(&text, value); err != nil {
+					return flavors.TypeError.Errorf("update, %s: %w", key, err)
+				}
+				if size += len(text); size > maxUpdate {
+					return flavors.ValueError.Errorf("an update has more than %d bytes of text", maxUpdate)
+				}
+				r.print(key.(string), text)
 			case "rc":
-				r.rc = value
+				var code int
+				if err := jelly.Assign(&code, value); err != nil {
+					return flavors.TypeError.Errorf("update, rc: %w", err)
+				}
+				r.rc = &code
 			}
+		}
+	}
+	return nil
+}
+
+// print prints the lines that have ended, and the pieces of those that are too long to be waited for. A line of one stream is not mixed
+// with one of the other.
+func (r *errand) print(stream, text string) {
+	for text != "" {
+		room := maxLine - len(r.rest[stream])
+		end := strings.IndexByte(text[:min(len(text), room+1)], '\n')
+		switch {
+		case end >= 0:
+			r.out(r.rest[stream] + text[:end])
+			delete(r.rest, stream)
+			text = text[end+1:]
+		case len(text) <= room:
+			r.rest[stream] += text
+			return
+		default:
+			for room > 0 && !utf8.RuneStart(text[room]) {
+				room--
+			}
+			r.out(r.rest[stream] + text[:room])
+			delete(r.rest, stream)
+			text = text[room:]
 		}
 	}
 }
 
-// print prints the lines that have ended. A line of one stream is not mixed with one of the other.
-func (r *errand) print(stream, text string) {
-	lines := strings.Split(r.rest[stream]+text, "\n")
-	r.rest[stream] = lines[len(lines)-1]
-	for _, line := range lines[:len(lines)-1] {
-		r.master.out.line("%s: %s", r.name, line)
-	}
-}
+func (r *errand) out(line string) { r.master.out.line("%s: %s", r.name, line) }
 
 // printRest ends the lines that have not ended.
 func (r *errand) printRest() {
@@ -192,12 +234,13 @@ func (r *errand) RemoteComplete(inv *flavors.Invocation, failure any) {
 	r.over = true
 	r.printRest()
 	if failure != nil {
-		r.master.out.line("%s: %v", r.name, flavors.FailureFrom(failure))
+		r.out(flavors.FailureFrom(failure).Error())
 	}
-	if r.rc == nil {
-		r.rc = -1
+	code := -1
+	if r.rc != nil {
+		code = *r.rc
 	}
-	r.master.out.line("%s: exit %v", r.name, r.rc)
+	r.master.out.line("%s: exit %d", r.name, code)
 	inv.Answer(nil, nil)
 	r.builder.Release()
 	r.master.once.Do(func() { close(r.master.ended) })

@@ -2,15 +2,20 @@ package main
 
 import (
 	"context"
+	"io"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/graph"
 )
 
 // oddWorker is a worker that does what no stock one does.
@@ -125,6 +130,9 @@ func TestNewsThatAreNotLikeStock(t *testing.T) {
 		"odd pairs": {&oddBuilder{updates: []any{
 			[]any{}, []any{"no dictionary", 0}, []any{map[string]any{"stdout": "one\ntwo", "elapsed": 1}, 0}, []any{map[string]any{"rc": 4}, 0},
 		}}, "w1: one\nw1: two\nw1: exit 4\n"},
+		"a line too long to be waited for": {&oddBuilder{updates: []any{
+			[]any{map[string]any{"stdout": strings.Repeat("ü", maxLine/2) + "x"}, 0}, []any{map[string]any{"stdout": "y\x1b[2J\n", "rc": 4}, 0},
+		}}, "w1: " + strings.Repeat("ü", maxLine/2) + "\nw1: xy [2J\nw1: exit 4\n"},
 		"no exit code": {&oddBuilder{updates: []any{}}, "w1: exit -1\n"},
 		"a failure":    {&oddBuilder{updates: []any{}, failure: flavors.FailureFrom(flavors.ValueError.New("the disk is full"))}, "the disk is full\nw1: exit -1\n"},
 	} {
@@ -135,6 +143,41 @@ func TestNewsThatAreNotLikeStock(t *testing.T) {
 			printed.await(t, c.want)
 		})
 	}
+}
+
+// TestUpdatesAreGraphs gives an errand whatever a worker can send, and looks at what it prints, keeps and allocates.
+func TestUpdatesAreGraphs(t *testing.T) {
+	try := func(t graph.TB, v any) {
+		printed := &strings.Builder{}
+		r := &errand{master: &master{out: printer{printed}}, name: "w1", rest: map[string]string{}}
+		graph.Within(t, 256<<20, func() {
+			for _, key := range []any{"stdout", "stderr", "rc", "log", v} {
+				_ = r.RemoteUpdate([][]any{{jelly.NewDict(jelly.Entry{Key: key, Value: v}), int64(0)}})
+			}
+			for _, field := range []string{"who", "comments", "files"} {
+				_ = (&sender{out: r.master.out}).PerspectiveAddChange(jelly.NewDict(jelly.Entry{Key: field, Value: v}))
+			}
+		})
+		assert.LessOrEqual(t, len(r.rest["stdout"]), maxLine)
+		assert.NotContains(t, printed.String(), "\x1b")
+	}
+	for name, v := range graph.Hostile() {
+		t.Run(name, func(t *testing.T) { try(t, v) })
+	}
+	long := strings.Repeat("x", 600_000)
+	many := make([]any, 100_000)
+	for i := range many {
+		many[i] = long
+	}
+	t.Run("one long name many times", func(t *testing.T) { try(t, many) })
+	rapid.Check(t, func(rt *rapid.T) { try(rt, graph.Random(rapid.Uint64().Draw(rt, "seed"))) })
+	r := &errand{master: &master{out: printer{io.Discard}}, name: "w1", rest: map[string]string{}}
+	news := []any{jelly.NewDict(jelly.Entry{Key: "stdout", Value: long}), int64(0)}
+	updates := make([][]any, 100_000)
+	for i := range updates {
+		updates[i] = news
+	}
+	graph.Within(t, 256<<20, func() { assert.ErrorIs(t, r.RemoteUpdate(updates), flavors.ValueError) })
 }
 
 // TestChangesThatAreNotLikeStock: what is missing is left empty, what is of another type is refused by its name.

@@ -81,7 +81,7 @@ func (a arguments) seconds(name string) (seconds, error) {
 	case int64, float64:
 		return seconds{v}, nil
 	}
-	return seconds{}, flavors.TypeError.Errorf("argument %s is a number of seconds, not %s", name, python(v))
+	return seconds{}, flavors.TypeError.Errorf("argument %s is a number of seconds, not %s", name, jelly.TypeName(v))
 }
 
 func (s seconds) duration() time.Duration {

@@ -3,7 +3,7 @@
 package main
 
 import (
-	"fmt"
+	"strconv"
 
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
@@ -48,7 +48,7 @@ func (b *builder) call(ctx protoactor.Context, inv *flavors.Invocation) {
 	case "startBuild", "setMaster":
 		inv.Answer(nil, nil) // masters say so, and there is nothing to do
 	case "print":
-		log.Info().Interface("text", inv.Args).Msg("from the master")
+		log.Info().Stringer("text", jelly.Formatted{Value: inv.Args}).Msg("from the master")
 		inv.Answer(nil, nil)
 	case "shutdown": // how old masters say it
 		inv.Answer(nil, nil)
@@ -60,7 +60,7 @@ func (b *builder) call(ctx protoactor.Context, inv *flavors.Invocation) {
 			b.start(ctx, c)
 		}
 	case "interruptCommand":
-		log.Info().Interface("why", inv.Args).Msg("asked to interrupt the command")
+		log.Info().Stringer("why", jelly.Formatted{Value: inv.Args}).Msg("asked to interrupt the command")
 		if b.running != nil {
 			ctx.Send(b.running, interrupt{})
 		}
@@ -77,9 +77,9 @@ func (b *builder) newCommand(args jelly.Tuple) (*command, error) {
 	}
 	c := &command{worker: b.worker}
 	var dict *jelly.Dict
-	for i, dst := range []any{&c.remote, nil, &c.name, &dict} {
-		if dst == nil {
-			c.id = fmt.Sprint(args[i])
+	for i, dst := range []any{&c.remote, &c.id, &c.name, &dict} {
+		if number, ok := args[i].(int64); ok && dst == &c.id {
+			c.id = strconv.FormatInt(number, 10)
 			continue
 		}
 		if err := jelly.Assign(dst, args[i]); err != nil {

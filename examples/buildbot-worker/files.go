@@ -215,10 +215,14 @@ func directories(at place, args arguments) ([]string, error) {
 		list = []any{v}
 	}
 	var paths []string
+	size := 0
 	for _, v := range list {
 		var path string
 		if err := jelly.Assign(&path, v); err != nil {
 			return nil, flavors.TypeError.Errorf("argument dir: %w", err)
+		}
+		if size += len(at.builder) + len(path); size > maxCommand || len(path) > maxPath {
+			return nil, tooLarge("dir")
 		}
 		paths = append(paths, join(at.builder, path))
 	}

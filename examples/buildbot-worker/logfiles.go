@@ -14,6 +14,12 @@ import (
 // pollTime is how often files are looked at, as the stock worker has it.
 const pollTime = 2 * time.Second
 
+// maxLogfiles is how many files are followed for one command, and maxPath how long the path of a file can be.
+const (
+	maxLogfiles = 1000
+	maxPath     = 4096
+)
+
 // logfile is a file that a command writes beside its output, and that is shown as it grows.
 type logfile struct {
 	name, path string
@@ -27,7 +33,10 @@ func logfilesOf(dir string, logs any) ([]logfile, error) {
 		if logs == nil {
 			return nil, nil
 		}
-		return nil, flavors.TypeError.Errorf("argument logfiles is a dictionary, not %s", python(logs))
+		return nil, flavors.TypeError.Errorf("argument logfiles is a dictionary, not %s", jelly.TypeName(logs))
+	}
+	if dict.Len() > maxLogfiles {
+		return nil, flavors.ValueError.Errorf("argument logfiles has %d files; at most %d are followed", dict.Len(), maxLogfiles)
 	}
 	var files []logfile
 	for k, v := range dict.All() {
@@ -42,6 +51,9 @@ func logfilesOf(dir string, logs any) ([]logfile, error) {
 		}
 		if err := jelly.Assign(&l.path, v); err != nil {
 			return nil, flavors.TypeError.Errorf("argument logfiles: %w", err)
+		}
+		if len(l.path) > maxPath || len(l.name) > maxPath {
+			return nil, flavors.ValueError.Errorf("argument logfiles: a name of more than %d bytes", maxPath)
 		}
 		l.path = join(dir, l.path)
 		files = append(files, l)

@@ -11,39 +11,99 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 )
 
-// python writes a value as Python programmers are used to see it in the logs of the stock worker.
+// What python writes at most, and how deep it looks: what a master sent may contain itself.
+const (
+	pythonLimit = 256 << 10
+	pythonDepth = 20
+)
+
+// python writes a value as Python programmers are used to see it in the logs of the stock worker. Long texts are cut.
 func python(v any) string {
+	w := pythonWriter{}
+	w.value(v, 0)
+	return w.text()
+}
+
+// pythonWriter writes until there is more than pythonLimit. Everything that it writes takes room, so its work is bounded too.
+type pythonWriter struct{ out strings.Builder }
+
+func (w *pythonWriter) full() bool { return w.out.Len() > pythonLimit }
+
+func (w *pythonWriter) text() string {
+	if !w.full() {
+		return w.out.String()
+	}
+	return strings.ToValidUTF8(w.out.String()[:pythonLimit], "") + "…"
+}
+
+func (w *pythonWriter) value(v any, depth int) {
+	if w.full() {
+		return
+	}
+	if depth > pythonDepth {
+		w.out.WriteString("...")
+		return
+	}
 	switch v := v.(type) {
 	case nil:
-		return "None"
+		w.out.WriteString("None")
 	case bool:
 		if v {
-			return "True"
+			w.out.WriteString("True")
+		} else {
+			w.out.WriteString("False")
 		}
-		return "False"
 	case int64:
-		return strconv.FormatInt(v, 10)
+		w.out.WriteString(strconv.FormatInt(v, 10))
 	case float64:
-		return pythonFloat(v)
+		w.out.WriteString(pythonFloat(v))
 	case string:
-		return quote(v)
+		w.out.WriteString(quote(v[:min(len(v), pythonLimit)]))
 	case []byte:
-		return "b" + quoteBytes(v)
+		w.out.WriteString("b" + quoteBytes(v[:min(len(v), pythonLimit)]))
 	case []any:
-		return "[" + pythonAll(v) + "]"
+		w.sequence("[", v, "]", depth)
 	case jelly.Tuple:
 		if len(v) == 1 {
-			return "(" + python(v[0]) + ",)"
+			w.sequence("(", v, ",)", depth)
+			return
 		}
-		return "(" + pythonAll(v) + ")"
+		w.sequence("(", v, ")", depth)
 	case *jelly.Dict:
-		var parts []string
-		for key, value := range v.All() {
-			parts = append(parts, python(key)+": "+python(value))
-		}
-		return "{" + strings.Join(parts, ", ") + "}"
+		w.pairs(v, depth)
+	default:
+		w.out.WriteString(jelly.Format(v))
 	}
-	return fmt.Sprint(v)
+}
+
+func (w *pythonWriter) sequence(open string, list []any, closing string, depth int) {
+	w.out.WriteString(open)
+	for i, v := range list {
+		if w.full() {
+			return
+		}
+		if i > 0 {
+			w.out.WriteString(", ")
+		}
+		w.value(v, depth+1)
+	}
+	w.out.WriteString(closing)
+}
+
+func (w *pythonWriter) pairs(dict *jelly.Dict, depth int) {
+	w.out.WriteByte('{')
+	for i, e := range dict.Entries() {
+		if w.full() {
+			return
+		}
+		if i > 0 {
+			w.out.WriteString(", ")
+		}
+		w.value(e.Key, depth+1)
+		w.out.WriteString(": ")
+		w.value(e.Value, depth+1)
+	}
+	w.out.WriteByte('}')
 }
 
 // pythonFloat writes a number with an exponent where Python does.
@@ -59,14 +119,6 @@ func pythonFloat(v float64) string {
 		text += ".0"
 	}
 	return text
-}
-
-func pythonAll(vs []any) string {
-	parts := make([]string, len(vs))
-	for i, v := range vs {
-		parts[i] = python(v)
-	}
-	return strings.Join(parts, ", ")
 }
 
 // delimiter is Python's choice of the quotation mark.

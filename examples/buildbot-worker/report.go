@@ -2,6 +2,8 @@
 
 package main
 
+import "unicode/utf8"
+
 // chunk is how much of a stream a job hands on at a time, in bytes.
 const chunk = 16 << 10
 
@@ -30,8 +32,20 @@ func (r *report) rc(code int) { r.status("rc", code) }
 // header tells what the worker itself has to say.
 func (r *report) header(text string) { r.text("header", text) }
 
-// text reports a piece of one of the streams stdout, stderr and header. It need not end with a line.
-func (r *report) text(stream, text string) { r.send(update{key: stream, text: clean(text)}) }
+// text reports a piece of one of the streams stdout, stderr and header. It need not end with a line. A long one, such as a
+// command's argument in its header, goes in several updates, because no string may have more than 640 KiB.
+func (r *report) text(stream, text string) {
+	text = clean(text)
+	for len(text) > flushSize {
+		at := flushSize
+		for !utf8.RuneStart(text[at]) {
+			at--
+		}
+		r.send(update{key: stream, text: text[:at]})
+		text = text[at:]
+	}
+	r.send(update{key: stream, text: text})
+}
 
 // logfile reports a piece of a file that is followed.
 func (r *report) logfile(name, text string) { r.send(update{key: "log", log: name, text: clean(text)}) }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"math/big"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -83,6 +84,7 @@ func (t *task) setCommand(command any) error {
 	}
 	var display []string
 	var shown []any
+	size := 0
 	for _, arg := range list {
 		fake := arg
 		if triple, ok := arg.(jelly.Tuple); ok && len(triple) == 3 && triple[0] == "obfuscated" {
@@ -96,6 +98,10 @@ func (t *task) setCommand(command any) error {
 		if err != nil {
 			return err
 		}
+		// A few bytes of a message can mention one long argument many times.
+		if size += len(whole) + len(seen); size > maxCommand {
+			return tooLarge("command")
+		}
 		t.argv = append(t.argv, whole)
 		display = append(display, shellQuote(seen))
 		shown = append(shown, []byte(seen))
@@ -107,8 +113,15 @@ func (t *task) setCommand(command any) error {
 	return nil
 }
 
+// maxCommand is how many bytes a command's arguments and its environment may each have. Linux runs no program with more than 2 MiB of both.
+const maxCommand = 4 << 20
+
+func tooLarge(argument string) error {
+	return flavors.ValueError.Errorf("argument %s has more than the %d bytes that are taken here", argument, maxCommand)
+}
+
 // oneArgument is an argument as the program gets it. Masters send what a property or a configuration has, such as a build's number; it is
-// written as Python does.
+// written as Python does. A container is refused: it may contain itself, and no program expects its text.
 func oneArgument(arg any) (string, error) {
 	switch arg.(type) {
 	case string, []byte:
@@ -117,8 +130,10 @@ func oneArgument(arg any) (string, error) {
 			return "", flavors.TypeError.Errorf("argument command: %w", err)
 		}
 		return text, nil
+	case nil, bool, int64, float64, *big.Int, *jelly.Decimal:
+		return python(arg), nil
 	}
-	return python(arg), nil
+	return "", flavors.TypeError.Errorf("argument command: an argument is text or a number, not %s", jelly.TypeName(arg))
 }
 
 var shellSafe = regexp.MustCompile(`^[0-9A-Za-z_@%+=:,./-]+$`)
@@ -150,12 +165,13 @@ func environment(own []string, wanted any) (map[string]string, error) {
 		return env, nil
 	}
 	if !ok {
-		return nil, flavors.TypeError.Errorf("argument env is a dictionary, not %s", python(wanted))
+		return nil, flavors.TypeError.Errorf("argument env is a dictionary, not %s", jelly.TypeName(wanted))
 	}
 	worker := make(map[string]string, len(env))
 	for key, value := range env {
 		worker[key] = value
 	}
+	size := 0
 	for k, v := range dict.All() {
 		var key, value string
 		if err := jelly.Assign(&key, k); err != nil {
@@ -172,16 +188,36 @@ func environment(own []string, wanted any) (map[string]string, error) {
 		if key == "PYTHONPATH" {
 			value += ":${PYTHONPATH}"
 		}
+		if size += len(key) + expandedSize(value, worker); size > maxCommand {
+			return nil, tooLarge("env")
+		}
 		env[key] = reference.ReplaceAllStringFunc(value, func(ref string) string { return worker[ref[2:len(ref)-1]] })
 	}
 	return env, nil
 }
 
+// expandedSize is how long a value becomes with its references replaced.
+func expandedSize(value string, worker map[string]string) int {
+	size := len(value)
+	for _, at := range reference.FindAllStringSubmatchIndex(value, -1) {
+		size += len(worker[value[at[2]:at[3]]]) - (at[1] - at[0])
+	}
+	return size
+}
+
 func oneValue(v any) (string, error) {
 	if list, ok := v.([]any); ok {
 		var parts []string
-		err := jelly.Assign(&parts, list)
-		return strings.Join(parts, ":"), err
+		if err := jelly.Assign(&parts, list); err != nil {
+			return "", err
+		}
+		size := 0
+		for _, part := range parts {
+			if size += len(part) + 1; size > maxCommand {
+				return "", tooLarge("env")
+			}
+		}
+		return strings.Join(parts, ":"), nil
 	}
 	var text string
 	err := jelly.Assign(&text, v)
