@@ -1,4 +1,4 @@
-// Package docscheck holds what the documents say against what the repository is: its tests fail when a clause of
-// docs/protocol.md has no test, when README's example does not compile, when a link leads nowhere, or when a
-// house rule that no linter knows was broken. It has no code of its own.
+// Package docscheck tests the documentation against the repository. Its tests fail if a clause of docs/protocol.md has no
+// test, the example in README.md does not compile, a link is broken, or a repository rule that no linter checks is
+// violated. It contains only tests.
 package docscheck

@@ -12,8 +12,8 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// TestLimitsAreAsDocumented compares the table of docs/security.md with the constants.
-func TestLimitsAreAsDocumented(t *testing.T) {
+// TestDocumentedLimits compares the table in docs/security.md with the constants.
+func TestDocumentedLimits(t *testing.T) {
 	documented := map[string]string{}
 	for line := range strings.Lines(read(t, "docs/security.md")) {
 		if cells := strings.Split(line, "|"); len(cells) == 5 {

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// TestLinks follows every link of a document that leads into the repository.
+// TestLinks requires that every relative link in a document leads to a file of the repository.
 func TestLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#\s]+)(?:#[^)]*)?\)`)
 	files(t, ".md", func(name, text string) {
@@ -26,14 +26,14 @@ func TestLinks(t *testing.T) {
 	})
 }
 
-// TestMakeTargets: what README and docs tell people to type must exist.
+// TestMakeTargets requires that every make target mentioned in a document exists.
 func TestMakeTargets(t *testing.T) {
 	makefile := read(t, "Makefile")
 	command := regexp.MustCompile("(?m)`make ([a-z-]+)`|^    make ([a-z-]+)")
 	files(t, ".md", func(name, text string) {
 		for _, m := range command.FindAllStringSubmatch(text, -1) {
 			target := m[1] + m[2]
-			assert.Contains(t, makefile, "\n"+target+":", "%s tells people to make %s", name, target)
+			assert.Contains(t, makefile, "\n"+target+":", "%s mentions make %s", name, target)
 		}
 	})
 }

@@ -12,21 +12,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestReadmeExampleCompiles builds README's first Go block against this repository, as a reader would.
-func TestReadmeExampleCompiles(t *testing.T) {
+// TestReadmeExample compiles the first Go block of README.md against this repository.
+func TestReadmeExample(t *testing.T) {
 	block := regexp.MustCompile("(?s)```go\n(.*?)```").FindStringSubmatch(read(t, "README.md"))
 	require.NotNil(t, block, "README.md has no Go example")
 
-	// The directory lies inside the module, so that its go.mod counts, and its name hides it from ./... .
+	// The directory is inside the module so that its go.mod applies. The underscore excludes it from ./... patterns.
 	dir, err := os.MkdirTemp(".", "_readme")
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(dir)) })
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte(program(block[1])), 0o600))
 	out, err := exec.CommandContext(t.Context(), "go", "vet", "./"+dir).CombinedOutput()
-	require.NoError(t, err, "README's example: %s", out)
+	require.NoError(t, err, "the example in README.md does not compile: %s", out)
 }
 
-// program makes a whole one of the example, which leaves out the package clause and the imports.
+// program adds the package clause, the imports and main to the example.
 func program(example string) string {
 	var b strings.Builder
 	b.WriteString("package main\n\nimport (\n")

@@ -12,7 +12,7 @@ import (
 
 const root = "../.."
 
-// read returns a file of the repository.
+// read returns the contents of a file of the repository.
 func read(t *testing.T, path string) string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(root, path))
@@ -20,8 +20,8 @@ func read(t *testing.T, path string) string {
 	return string(b)
 }
 
-// files calls f with the path and the text of every file of ours with this ending.
-func files(t *testing.T, ending string, f func(path, text string)) {
+// files calls f with the path and the contents of each file of the repository whose name ends in suffix.
+func files(t *testing.T, suffix string, f func(path, text string)) {
 	t.Helper()
 	require.NoError(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -30,7 +30,7 @@ func files(t *testing.T, ending string, f func(path, text string)) {
 		if d.IsDir() && (d.Name() == ".git" || d.Name() == "bin" || d.Name() == "testdata") {
 			return filepath.SkipDir
 		}
-		if d.Type().IsRegular() && strings.HasSuffix(path, ending) {
+		if d.Type().IsRegular() && strings.HasSuffix(path, suffix) {
 			name, err := filepath.Rel(root, path)
 			if err != nil {
 				return err

@@ -37,7 +37,8 @@ type Plan struct {
 
 // String describes the plan for failure messages.
 func (p Plan) String() string {
-	return fmt.Sprintf("pieces of %d, delays of %v, %v after %d bytes (seed %d)", p.Piece, p.Delay, p.End, p.After, p.Seed)
+	return fmt.Sprintf("pieces of %d, delays of %v, %v after %d bytes (seed %d)",
+		p.Piece, p.Delay, p.End, p.After, p.Seed)
 }
 
 // Draw draws a plan from r with delays up to delay. One in three plans is [Whole]. The others fail within the first
