@@ -1,9 +1,9 @@
-# Perspective Broker for Go, on actors. `make` alone lists what can be done.
+# Perspective Broker for Go, on actors. Without a target, make lists the targets.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-# How long each fuzz target runs; FUZZTIME=5m make fuzz is a night's worth.
+# How long each fuzz target runs, for example FUZZTIME=5m make fuzz.
 FUZZTIME ?= 20s
 
 LINTER := bin/golangci-lint
@@ -13,41 +13,41 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: ## a Go server and a Go client talking over TCP, with what the actors do
+run: ## run the quickstart example: a server and a client over TCP
 	go run ./examples/quickstart
 
 .PHONY: test
-test: ## all tests, under the race detector; installs the stock peers if it can
+test: ## run all tests under the race detector; installs the stock peers if possible
 	@.ci/stock.sh || true
 	.ci/test.sh $$(.ci/race.sh)
 
 .PHONY: race
-race: ## all tests under the race detector, three times and in random order
+race: ## run all tests three times under the race detector, in random order
 	.ci/test.sh -race -count=3 -shuffle=on
 
 .PHONY: fuzz
-fuzz: ## every fuzz target for FUZZTIME (20s) each
+fuzz: ## run each fuzz target for FUZZTIME (20s)
 	@.ci/fuzz.sh $(FUZZTIME)
 
-# How long the soak lasts, and the seed of its random numbers; 0 for one of its own, which it prints.
+# The duration of the soak test and the seed of its random numbers. With seed 0 it picks one and prints it.
 MINUTES ?= 2
 SEED ?= 0
 
 .PHONY: soak
-soak: ## a mixed load with faults for MINUTES (2); fails when something is lost or grows
+soak: ## run a mixed load with faults for MINUTES (2); fails if anything is lost or leaks
 	go run ./internal/soak -minutes $(MINUTES) -seed $(SEED)
 
 .PHONY: lint
-lint: $(LINTER) ## gofmt, vet, staticcheck, import fences
+lint: $(LINTER) ## run gofmt, vet, staticcheck and the import fences
 	.ci/lint.sh
 
 .PHONY: bench
-bench: ## measure it beside other systems (six minutes), and draw docs/performance.svg
+bench: ## compare with other systems (six minutes) and draw docs/performance.svg
 	go -C bench run ./cmd/compare
 	@$(MAKE) --no-print-directory chart
 
 .PHONY: gobench
-gobench: ## the Go benchmarks of every package, for benchstat
+gobench: ## run the Go benchmarks of every package, for benchstat
 	.ci/test.sh -run '^$$' -bench . -benchmem
 
 .PHONY: chart
@@ -55,22 +55,22 @@ chart: ## draw docs/performance.svg from the newest full run in bench/results
 	go -C bench run ./cmd/chart -out ../docs/performance.svg
 
 .PHONY: interop
-interop: ## only the tests against stock Twisted; fails where it is missing
+interop: ## run only the tests against stock Twisted; fails if it is missing
 	@table=$$(mktemp); \
 	PB_REQUIRE_STOCK=1 PB_INTEROP_TABLE=$$table go test -race -count=1 ./internal/stock/... ./internal/interop/...; \
 	status=$$?; cat $$table; rm -f $$table; exit $$status
 	PB_REQUIRE_STOCK=1 go test -race -count=1 -run 'Stock|Golden|Interop' ./...
 
 .PHONY: cover
-cover: ## statement coverage, package by package; fails below 85 % (broker, codec: 92)
+cover: ## print statement coverage by package; fails below 85 % (broker, codec: 92)
 	@.ci/cover.sh
 
 .PHONY: vuln
-vuln: ## known vulnerabilities in what this depends on; needs vuln.go.dev
+vuln: ## check for known vulnerabilities; needs vuln.go.dev
 	@.ci/vuln.sh
 
 .PHONY: tidy-check
-tidy-check: ## fails when go.mod or go.sum are not what the code needs
+tidy-check: ## fail if go.mod or go.sum is not tidy
 	@.ci/tidy.sh
 
 $(LINTER): .ci/tools/go.mod .ci/tools/go.sum

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs every native fuzz target of the module for the time given, one after the other: go test takes one
-# target at a time.
+# Runs every native fuzz target of the main module for the given duration, one after the other, because go test accepts
+# only one target at a time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 duration=${1:-20s}
@@ -12,4 +12,4 @@ for package in $(go list ./...); do
     found=$((found + 1))
   done
 done
-echo "$found fuzz targets, nothing found"
+echo "$found fuzz targets, no failures"

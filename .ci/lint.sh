@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lints every module of the repository that holds our code, and goes on to the next where one has something to mend.
+# Lints every module of the repository. Continues after a module with findings.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 top=$PWD

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Prints the directory of each module of ours, the main one first. The tools' module is none of them: it only says
-# which linter there is, and its one program is checked by name.
+# Prints the directory of each module, the main one first. .ci/tools is not listed: it pins the version of the linter,
+# and its one program is checked separately.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 echo .

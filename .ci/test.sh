@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# go test, with the arguments given, in each module of ours; goes on where one fails.
+# Runs go test with the given arguments in each module. Continues after a module that fails.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 failed=0

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# go.mod and go.sum of each module of ours must be exactly what its code needs. The tools' module is left out:
-# tidying it downloads the tests of two hundred linters, and the build of the linter checks its sums anyway.
+# Fails if go.mod or go.sum of a module is not tidy. .ci/tools is not checked: tidying it downloads the test
+# dependencies of two hundred linters, and building the linter verifies its sums anyway.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 for module in $(.ci/modules.sh); do
-  go -C "$module" mod tidy -diff || { echo "module $module: run go mod tidy there" >&2; exit 1; }
+  go -C "$module" mod tidy -diff || { echo "module $module: not tidy; run go mod tidy" >&2; exit 1; }
 done

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Asks the Go vulnerability database about every module of ours. It needs vuln.go.dev; where that cannot be reached it says so and exits 2.
+# Checks every module against the Go vulnerability database. Exits 2 if vuln.go.dev cannot be reached.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 bin=$PWD/bin
-GOBIN=$bin go install golang.org/x/vuln/cmd/govulncheck@latest || { echo "vuln: govulncheck cannot be installed" >&2; exit 2; }
+GOBIN=$bin go install golang.org/x/vuln/cmd/govulncheck@latest ||
+  { echo "vuln: cannot install govulncheck" >&2; exit 2; }
 status=0
 for module in $(.ci/modules.sh); do
   echo "== $module"
@@ -12,7 +13,7 @@ for module in $(.ci/modules.sh); do
   echo "$out"
   if [[ $code -ne 0 ]]; then
     if grep -q 'fetching vulnerabilities' <<<"$out"; then
-      echo "vuln: NOTHING WAS CHECKED: the vulnerability database cannot be reached from here" >&2
+      echo "vuln: NOTHING WAS CHECKED: cannot reach the vulnerability database" >&2
       exit 2
     fi
     status=1

@@ -1,11 +1,10 @@
-// Command testsum reads what `go test -json` writes, prints it as `go test` would have (one line a package,
-// the whole output of what failed, the reason of what was skipped) and ends with the line
+// Command testsum reads the output of `go test -json` and prints it as `go test` would: one line per package, the
+// output of failed tests, and the messages of skipped tests. The last line is
 //
 //	N passed, N failed, N skipped
 //
-// Its exit status is 1 when something failed, when nothing ran, or, with -no-skips, when something was skipped.
-// Tests and subtests count alike; a package that fails without a failing test (it does not build, it dies)
-// counts as one failure.
+// The exit status is 1 if a test failed, if no test ran, or, with -no-skips, if a test was skipped. Tests and subtests
+// count alike. A package that fails without a failing test, such as one that does not build, counts as one failure.
 package main
 
 import (
@@ -15,7 +14,7 @@ import (
 )
 
 func main() {
-	noSkips := flag.Bool("no-skips", false, "exit with status 1 when a test was skipped")
+	noSkips := flag.Bool("no-skips", false, "exit with status 1 if a test was skipped")
 	flag.Parse()
 	sum := newSummary(os.Stdout)
 	if err := sum.read(os.Stdin); err != nil {

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// event is one line of `go test -json`, as `go doc test2json` describes it; build events carry an ImportPath.
+// event is one line of `go test -json`; see `go doc test2json`. Build events have an ImportPath.
 type event struct {
 	Action     string
 	Package    string
@@ -17,7 +17,7 @@ type event struct {
 	Output     string
 }
 
-// key names a test, or a package where Test is empty.
+// key identifies a test, or a package if test is empty.
 type key struct{ pkg, test string }
 
 type summary struct {
@@ -31,7 +31,8 @@ func newSummary(out io.Writer) *summary {
 	return &summary{out: out, output: map[key][]string{}, failedTests: map[string]int{}}
 }
 
-// read takes all events. What is no JSON is passed on: go prints errors about its own command line so.
+// read processes all events of r. It prints lines that are not JSON unchanged; the go command reports usage errors that
+// way.
 func (s *summary) read(r io.Reader) error {
 	lines := bufio.NewReader(r)
 	for {
@@ -41,7 +42,7 @@ func (s *summary) read(r io.Reader) error {
 			if json.Unmarshal(line, &e) != nil || e.Action == "" {
 				fmt.Fprint(s.out, string(line))
 			} else {
-				s.take(e)
+				s.handle(e)
 			}
 		}
 		if err == io.EOF {
@@ -53,7 +54,7 @@ func (s *summary) read(r io.Reader) error {
 	}
 }
 
-func (s *summary) take(e event) {
+func (s *summary) handle(e event) {
 	k := key{e.Package, e.Test}
 	switch e.Action {
 	case "build-output":
@@ -88,11 +89,10 @@ func (s *summary) testEnded(e event) {
 	}
 }
 
-// packageEnded prints the closing line of the package. A package that failed by itself prints all it has,
-// which includes the output of tests that were cut off by a panic or a timeout.
+// packageEnded prints the result line of the package. For a package that failed it prints all remaining output,
+// including that of tests that a panic or a timeout cut off.
 func (s *summary) packageEnded(e event) {
-	alone := e.Action == "fail" && s.failedTests[e.Package] == 0
-	if alone {
+	if e.Action == "fail" && s.failedTests[e.Package] == 0 {
 		s.failed++
 	}
 	for k, lines := range s.output {
@@ -104,18 +104,18 @@ func (s *summary) packageEnded(e event) {
 		}
 	}
 	for _, line := range s.output[key{e.Package, ""}] {
-		if e.Action == "fail" || closing(line) {
+		if e.Action == "fail" || isResult(line) {
 			fmt.Fprint(s.out, line)
 		}
 	}
 }
 
-// closing says whether it is the line with which go test ends a package that did not fail.
-func closing(line string) bool {
+// isResult reports whether line is the result line of a package that did not fail.
+func isResult(line string) bool {
 	return strings.HasPrefix(line, "ok  ") || strings.HasPrefix(line, "?   ")
 }
 
-// close prints the sums and says whether all is well.
+// close prints the last line and reports whether the run succeeded.
 func (s *summary) close(noSkips bool) bool {
 	fmt.Fprintf(s.out, "%d passed, %d failed, %d skipped\n", s.passed, s.failed, s.skipped)
 	switch {
@@ -125,7 +125,7 @@ func (s *summary) close(noSkips bool) bool {
 		fmt.Fprintln(s.out, "testsum: no test ran")
 		return false
 	case noSkips && s.skipped > 0:
-		fmt.Fprintln(s.out, "testsum: nothing may be skipped here; install what the skipped tests ask for")
+		fmt.Fprintln(s.out, "testsum: no test may be skipped; install what the skipped tests need")
 		return false
 	}
 	return true

@@ -16,7 +16,7 @@ func run(t *testing.T, noSkips bool, events ...string) (string, bool) {
 	return out.String(), ok
 }
 
-func TestSums(t *testing.T) {
+func TestSummary(t *testing.T) {
 	pass := []string{
 		`{"Action":"run","Package":"p","Test":"TestA"}`,
 		`{"Action":"output","Package":"p","Test":"TestA","Output":"noise\n"}`,
@@ -52,14 +52,18 @@ func TestSums(t *testing.T) {
 		ok      bool
 	}{
 		{"pass", pass, true, "ok  \tp\t0.1s\n1 passed, 0 failed, 0 skipped\n", true},
-		{"skip", append(pass[:6:6], skip...), false, "ok  \tp\t0.1s\n    b_test.go:1: no stock\n1 passed, 0 failed, 1 skipped\n", true},
+		{"skip", append(pass[:6:6], skip...), false,
+			"ok  \tp\t0.1s\n    b_test.go:1: no stock\n1 passed, 0 failed, 1 skipped\n", true},
 		{"skip refused", append(pass[:6:6], skip...), true,
 			"ok  \tp\t0.1s\n    b_test.go:1: no stock\n1 passed, 0 failed, 1 skipped\n" +
-				"testsum: nothing may be skipped here; install what the skipped tests ask for\n", false},
-		{"fail", append(pass[:6:6], fail...), false, "ok  \tp\t0.1s\n    c_test.go:1: broken\nFAIL\tr\t0.1s\n1 passed, 1 failed, 0 skipped\n", false},
-		{"dead package", dead, false, "d.go:1: undefined\ncut off\nFAIL\td [build failed]\n0 passed, 1 failed, 0 skipped\n", false},
+				"testsum: no test may be skipped; install what the skipped tests need\n", false},
+		{"fail", append(pass[:6:6], fail...), false,
+			"ok  \tp\t0.1s\n    c_test.go:1: broken\nFAIL\tr\t0.1s\n1 passed, 1 failed, 0 skipped\n", false},
+		{"package fails to build", dead, false,
+			"d.go:1: undefined\ncut off\nFAIL\td [build failed]\n0 passed, 1 failed, 0 skipped\n", false},
 		{"nothing", nil, false, "\n0 passed, 0 failed, 0 skipped\ntestsum: no test ran\n", false},
-		{"no json", append([]string{"go: no such flag"}, pass...), false, "go: no such flag\nok  \tp\t0.1s\n1 passed, 0 failed, 0 skipped\n", true},
+		{"not json", append([]string{"go: no such flag"}, pass...), false,
+			"go: no such flag\nok  \tp\t0.1s\n1 passed, 0 failed, 0 skipped\n", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			out, ok := run(t, test.noSkips, test.events...)
