@@ -280,7 +280,7 @@ func (b *broker) bind(cmd *command, perspective any) (received []released) {
 				u.Bind(nil)
 				continue
 			}
-			u.Bind(e.core.Value())
+			u.Bind(e.home())
 		case "cached":
 			// Of an original that comes in this very command the unjellier knows.
 			if l := b.local.byLuid[u.ID]; l != nil {

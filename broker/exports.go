@@ -34,6 +34,10 @@ type export struct {
 	// a mention of the object before the peer's decref was under way.
 	dyingFor   int64
 	dyingSince time.Time
+	// view is what comes home where the export is more than its object: what the user has sent, or what was made in its place. made says
+	// that it was made.
+	view *flavors.ViewPoint
+	made bool
 	// onRelease are those who want to know when the peer has let go.
 	onRelease []func()
 }
@@ -47,6 +51,7 @@ func (x *exports) mention(c *Conn, hole flavors.ExportHole) (*export, error) {
 	key := exportKey{hole.Core, hole.Prefix, hole.Perspective}
 	if e := x.byKey[key]; e != nil {
 		e.count++
+		e.sent(hole.View)
 		e.notify(hole.OnRelease)
 		return e, nil
 	}
@@ -58,7 +63,7 @@ func (x *exports) mention(c *Conn, hole flavors.ExportHole) (*export, error) {
 		return nil, fmt.Errorf("%w: Limits.Exports is %d", ErrTooManyReferences, c.limits.Exports)
 	}
 	x.last++
-	e := &export{exportKey: key, luid: x.last, count: 1}
+	e := &export{exportKey: key, luid: x.last, count: 1, view: hole.View}
 	e.notify(hole.OnRelease)
 	x.byLuid[e.luid] = e
 	x.byKey[key] = e
@@ -66,6 +71,24 @@ func (x *exports) mention(c *Conn, hole flavors.ExportHole) (*export, error) {
 	c.exported.Add(1)
 	c.log.Debug().Int64("luid", e.luid).Stringer("object", key.core).Msg("object exported")
 	return e, nil
+}
+
+// sent notes a view of the user's, which is what comes home from then on, unless another one was sent before.
+func (e *export) sent(view *flavors.ViewPoint) {
+	if view != nil && (e.view == nil || e.made) {
+		e.view, e.made = view, false
+	}
+}
+
+// home is what a [local …] stands for: the object, or the view of it that the peer was given (P-5.2).
+func (e *export) home() any {
+	if e.prefix == flavors.PrefixRemote {
+		return e.core.Value()
+	}
+	if e.view == nil {
+		e.view, e.made = flavors.ViewOf(e.core, e.prefix, e.perspective), true
+	}
+	return e.view
 }
 
 func (e *export) notify(onRelease func()) {
@@ -127,14 +150,18 @@ func (x *exports) find(luid int64, name string) *export {
 	return x.byLuid[luid]
 }
 
-// publish makes an object callable by name.
+// publish makes an object, or a view, callable by name. A Viewable is published as a view without a perspective. An avatar belongs to a login:
+// by a name only its Remote… methods can be called.
 func (x *exports) publish(c *Conn, name string, v any) error {
-	core, err := flavors.CoreOf(v)
+	hole, err := flavors.ExportOf(v)
 	if err != nil {
 		return fmt.Errorf("publishing %q: %w", name, err)
 	}
-	core.Hold(c.rt)
-	x.names[name] = &export{exportKey: exportKey{core: core, prefix: flavors.PrefixRemote}, count: 1}
+	if hole.Prefix != flavors.PrefixView && hole.View == nil {
+		hole.Prefix = flavors.PrefixRemote
+	}
+	hole.Core.Hold(c.rt)
+	x.names[name] = &export{exportKey: exportKey{hole.Core, hole.Prefix, hole.Perspective}, count: 1, view: hole.View}
 	return nil
 }
 

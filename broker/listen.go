@@ -37,7 +37,7 @@ type Listener struct {
 // Listen publishes root and accepts connections at the URL: pb://host:port (port 0 picks a free one), pbs://host:port (TLS, see
 // [WithTLS]) or pb+unix:///path. The root is a
 // pointer to a struct that embeds [flavors.Referenceable], shared by all connections, or a [RootFactory], or nil if options publish
-// all there is.
+// all there is; see [WithPublished] for what else it may be.
 func Listen(rt *actor.Runtime, url string, root any, opts ...Option) (*Listener, error) {
 	e, err := parseURL(url)
 	if err != nil {

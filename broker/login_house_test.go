@@ -53,10 +53,12 @@ func (p *player) PerspectiveTell(method string, args ...any) *actor.Deferred {
 // board is one for all players, and knows each of them.
 type board struct{ flavors.Viewable }
 
-func (*board) ViewWho(caller *player) string                    { return caller.name }
-func (*board) ViewDraw(caller *player, x, y int) string         { return fmt.Sprint(caller.name, x, y) }
-func (b *board) ViewSelf(*player) *board                        { return b }
-func (b *board) ViewIsSelf(_ *player, other any) bool           { return other == any(b) }
+func (*board) ViewWho(caller *player) string            { return caller.name }
+func (*board) ViewDraw(caller *player, x, y int) string { return fmt.Sprint(caller.name, x, y) }
+func (b *board) ViewSelf(*player) *board                { return b }
+func (b *board) ViewIsSelf(p *player, other *flavors.ViewPoint) bool {
+	return other.Object() == any(b) && other.Perspective() == any(p)
+}
 func (*board) ViewHeld(inv *flavors.Invocation, p *player) bool { return inv.Perspective() == any(p) }
 
 func (h *house) RequestAvatar(ctx context.Context, id cred.AvatarID, mind *flavors.RemoteReference) (*player, func(), error) {

@@ -60,7 +60,8 @@ func WithLimits(l Limits) Option { return optionFunc(func(o *options) { o.limits
 func WithPolling(d time.Duration) Option { return optionFunc(func(o *options) { o.polling = d }) }
 
 // WithPublished publishes one more object under a name, beside "root". By default nothing else is published, and nothing at all by
-// the side that dials. The object is a pointer to a struct that embeds [flavors.Referenceable], or a [RootFactory].
+// the side that dials. The object is a pointer to a struct that embeds [flavors.Referenceable] or [flavors.Viewable], a [flavors.ViewPoint], or a
+// [RootFactory]. A Viewable that is published has no perspective, since nobody has logged in.
 func WithPublished(name string, object any) Option {
 	return optionFunc(func(o *options) { o.published[name] = factoryOf(object) })
 }
@@ -120,7 +121,7 @@ func (o *options) publish(name string, object any) error {
 	switch object.(type) {
 	case RootFactory, func(*Conn) (any, error):
 	default:
-		if _, err := flavors.CoreOf(object); err != nil {
+		if _, err := flavors.ExportOf(object); err != nil {
 			return fmt.Errorf("broker: the object to be published as %q: %w", name, err)
 		}
 	}

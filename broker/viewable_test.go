@@ -43,7 +43,7 @@ func TestViewables(t *testing.T) {
 		p.Write(`[decref $board]`, `[message 21 $board "held" 1 [tuple] [dictionary]]`)
 		p.Want(`[answer 21 [boolean true]]`)
 	})
-	t.Run("it comes home as itself", func(t *testing.T) {
+	t.Run("it comes home as the view", func(t *testing.T) {
 		p.Write(`[message 22 $board "isSelf" 1 [tuple [local $board]] [dictionary]]`)
 		p.Want(`[answer 22 [boolean true]]`)
 	})

@@ -11,7 +11,8 @@ import (
 // Avatar makes the struct that embeds it what a user talks to once he is in: a realm returns one for a login. Its Perspective… methods
 // can be called, by that user alone; what they give out is encoded for him, and what he sends along it arrives under his perspective.
 //
-// An avatar is not sent in messages: it is the answer to the login. To let another user see it, send a [ViewPoint].
+// An avatar is not sent in messages: it is the answer to the login. To let another user see it, send a [ViewPoint]. When its own user sends
+// the reference home, what arrives is a ViewPoint of the avatar with its Perspective… methods.
 type Avatar struct{ anchor }
 
 func (*Avatar) branch() supervision.Branch { return supervision.Objects }
@@ -28,15 +29,16 @@ func (*Avatar) JellyTo(_ *jelly.Encoder, self any) error {
 // LoginAnswer is the answer to a login: the reference to the avatar. Package broker makes it.
 type LoginAnswer struct{ hole ExportHole }
 
-// NewLoginAnswer prepares an avatar to be sent: a pointer to a struct that embeds [Avatar], or any other flavor that travels by reference.
+// NewLoginAnswer prepares an avatar to be sent: a pointer to a struct that embeds [Avatar], or any other flavor that travels by reference, or a
+// [ViewPoint].
 // onRelease is called, in a goroutine that must not be held up, when the peer has let go of what this answer gave it.
 func NewLoginAnswer(avatar any, onRelease func()) (*LoginAnswer, error) {
-	core, err := CoreOf(avatar)
+	hole, err := ExportOf(avatar)
 	if err != nil {
 		return nil, fmt.Errorf("the realm's avatar cannot be sent: %w", err)
 	}
-	hole := ExportHole{Core: core, Prefix: avatar.(anchored).prefix(), OnRelease: onRelease}
-	if hole.Prefix != PrefixRemote {
+	hole.OnRelease = onRelease
+	if hole.Prefix != PrefixRemote && hole.View == nil {
 		hole.Perspective = avatar
 	}
 	return &LoginAnswer{hole}, nil

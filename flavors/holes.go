@@ -13,6 +13,8 @@ type ExportHole struct {
 	Prefix Prefix
 	// Perspective is whose reference it will be; nil for a plain Referenceable. Exports are kept per object and perspective.
 	Perspective any
+	// View is the view that the user sent; nil where an object was sent.
+	View *ViewPoint
 	// OnRelease is called, in the broker's turn, when the peer has let go of the object; nil in most.
 	OnRelease func()
 }

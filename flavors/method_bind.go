@@ -144,7 +144,7 @@ func (m *method) bindKeywords(f *frame, kw *jelly.Dict, params bool) error {
 			return TypeError.Errorf("%s argument %s was given twice, by position and by keyword", m.label, name)
 		case known:
 			if err := m.assignAt(f, at, e.Value); err != nil {
-				return TypeError.Errorf("%s argument %s: %w", m.label, name, err)
+				return TypeError.Errorf("%s argument %s: %w", m.label, name, explainView(err))
 			}
 			f.seen |= 1 << at
 		case m.keywords != nil && m.keywords.typ == nil:
@@ -225,7 +225,7 @@ func (m *method) argumentError(i int, err error) error {
 	case m.variadic == nil && i-len(m.fixed) < m.keywords.count():
 		p = m.keywords.fields[i-len(m.fixed)].param
 	}
-	return TypeError.Errorf("%s argument %d%s: %w", m.label, i+1, p.inBrackets(), err)
+	return TypeError.Errorf("%s argument %d%s: %w", m.label, i+1, p.inBrackets(), explainView(err))
 }
 
 func (p *param) inBrackets() string {

@@ -84,19 +84,31 @@ func (m *method) prepare(f *frame, inv *Invocation) error {
 	return nil
 }
 
+// setPerspective gives the method its caller. A caller that is missing, or of another type, is an error: the method must not run.
 func (m *method) setPerspective(dst reflect.Value, perspective any) error {
-	if perspective == nil {
-		if !nillable(dst.Type()) {
-			return TypeError.Errorf("%s wants the caller's perspective, a %s, but there was no login", m.label, dst.Type())
+	t := dst.Type()
+	if isMissing(perspective) {
+		if t.Kind() == reflect.Interface && t.NumMethod() == 0 {
+			dst.SetZero()
+			return nil
 		}
-		return nil
+		return TypeError.Errorf("%s wants the caller's perspective, a %s, but the call came without one", m.label, t)
 	}
 	v := reflect.ValueOf(perspective)
-	if !v.Type().AssignableTo(dst.Type()) {
-		return TypeError.Errorf("%s is for callers with the perspective %s, not %s", m.label, dst.Type(), v.Type())
+	if !v.Type().AssignableTo(t) {
+		return TypeError.Errorf("%s is for callers with the perspective %s, not %s", m.label, t, v.Type())
 	}
 	dst.Set(v)
 	return nil
+}
+
+// isMissing reports whether there is no perspective. A nil pointer is none either.
+func isMissing(perspective any) bool {
+	if perspective == nil {
+		return true
+	}
+	v := reflect.ValueOf(perspective)
+	return nillable(v.Type()) && v.IsNil()
 }
 
 // collect makes one value of what the method returned.

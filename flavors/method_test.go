@@ -322,9 +322,12 @@ func TestViewMethods(t *testing.T) {
 	got, err := call(&player{"ann"}, "draw", int64(1), int64(2))
 	require.NoError(t, err)
 	assert.Equal(t, jelly.Tuple{false, 1, 2}, got)
-	got, err = call(nil, "draw", int64(1), int64(2))
-	require.NoError(t, err)
-	assert.Equal(t, jelly.Tuple{true, 1, 2}, got, "no login: a nil perspective")
+	for _, nobody := range []any{nil, (*player)(nil)} {
+		_, err = call(nobody, "draw", int64(1), int64(2))
+		require.EqualError(t, err, "board.draw() wants the caller's perspective, a *flavors.player, but the call came without one")
+		_, err = call(nobody, "name", "!")
+		require.ErrorIs(t, err, TypeError)
+	}
 	got, err = call(&player{"ann"}, "name", "!")
 	require.NoError(t, err)
 	assert.Equal(t, "ann!", got)
@@ -342,7 +345,7 @@ func TestViewMethods(t *testing.T) {
 	require.EqualError(t, err, "board.draw() is for callers with the perspective *flavors.player, not string")
 	require.ErrorIs(t, err, TypeError)
 	_, err = call(nil, "byValue", int64(2))
-	require.ErrorContains(t, err, "there was no login")
+	require.ErrorContains(t, err, "came without one")
 	_, err = call(&player{}, "draw", int64(1))
 	require.EqualError(t, err, "board.draw() misses argument 2")
 }

@@ -13,7 +13,7 @@ import (
 // [Publisher] for where they are listed, and [Publish] for params, which name the arguments and give them defaults.
 //
 // T is the struct, not the pointer. It may also be a struct that the published one embeds. A function of a Viewable finds the caller's
-// perspective in the invocation.
+// perspective in the invocation, and has to look at its type itself; there may be none.
 func Func0[T, R any](wire string, f func(self *T, inv *Invocation) (R, error)) MethodEntry {
 	return &typed[T]{wire: wire, run: func(self *T, inv *Invocation, _ []any) (any, error) {
 		return answer(f(self, inv))
@@ -219,7 +219,7 @@ type conversionError struct {
 func (e *conversionError) Error() string { return e.err.Error() }
 
 func (c *typedCaller[T]) argumentError(bad *conversionError) error {
-	return TypeError.Errorf("%s argument %d%s: %w", c.label, bad.arg+1, c.bound.fixed[bad.arg].inBrackets(), bad.err)
+	return TypeError.Errorf("%s argument %d%s: %w", c.label, bad.arg+1, c.bound.fixed[bad.arg].inBrackets(), explainView(bad.err))
 }
 
 // arrange puts arguments in the order of the parameters when they did not come that way.

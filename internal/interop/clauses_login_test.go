@@ -29,6 +29,7 @@ func TestLoginClauses(t *testing.T) {
 				"P-8.3 anonymous":              anonymousIsLetIn,
 				"P-8.4 a wrong password":       wrongPasswordIsRefused,
 				"P-8.5 the last decref leaves": lastDecrefLogsOut,
+				"P-5.2 views come home":        viewsComeHome,
 			} {
 				t.Run(name, func(t *testing.T) {
 					peer := wire.Connect(t, addr)
@@ -55,6 +56,26 @@ func passwordIsAnswered(peer *wire.Peer) {
 	peer.Want(`[answer 2 [remote $avatar]]`)
 	peer.Write(message(3, "$avatar", "whoami", `[tuple]`))
 	peer.Want(`[answer 3 [unicode moe]]`)
+}
+
+// viewsComeHome sends the avatar and what it has given out home, and on again: they stay what they were.
+func viewsComeHome(peer *wire.Peer) {
+	passwordIsAnswered(peer)
+	peer.Write(message(4, "$avatar", "viewable", `[tuple]`), message(5, "$avatar", "root", `[tuple]`))
+	peer.Want(`[answer 4 [remote $view]]`, `[answer 5 [remote $root]]`)
+	for i, home := range []string{"$view", "$avatar"} {
+		id := 10 * (i + 1)
+		peer.Write(message(id, "$root", "echo", `[tuple [list [local `+home+`]]]`))
+		peer.Want(`[answer ` + strconv.Itoa(id) + ` [list [remote ` + home + `]]]`)
+		peer.Write(message(id+1, "$root", "hold", `[tuple [unicode key] [local `+home+`]]`))
+		peer.Want(`[answer ` + strconv.Itoa(id+1) + ` [None]]`)
+		peer.Write(message(id+2, "$root", "held", `[tuple [unicode key]]`))
+		peer.Want(`[answer ` + strconv.Itoa(id+2) + ` [remote ` + home + `]]`)
+		peer.Write(message(id+3, home, "whoami", `[tuple]`))
+		peer.Want(`[answer ` + strconv.Itoa(id+3) + ` [unicode moe]]`)
+		peer.Write(message(id+4, "$root", "release", `[tuple [unicode key]]`))
+		peer.Want(`[answer ` + strconv.Itoa(id+4) + ` [None]]`)
+	}
 }
 
 func anonymousIsLetIn(peer *wire.Peer) {
