@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // Phase is a step of [Runtime.Close]. The phases follow each other in the order of their constants; the
@@ -71,6 +73,9 @@ func (rt *Runtime) OnClose(phase Phase, name string, f func(ctx context.Context)
 	if phase >= phases {
 		phase = PhaseStop
 	}
+	if f == nil || rt.Check() != nil {
+		return func() {}
+	}
 	h := &hook{name: name, f: f}
 	e := &rt.ending
 	e.mu.Lock()
@@ -95,6 +100,9 @@ func (rt *Runtime) OnClose(phase Phase, name string, f func(ctx context.Context)
 // OnStraggler adds f to what Close asks when its context ends before everything else did: f names what it knows
 // to be still running. It is called from any goroutine and must not wait.
 func (rt *Runtime) OnStraggler(f func() []string) (cancel func()) {
+	if f == nil || rt.Check() != nil {
+		return func() {}
+	}
 	r := &report{f}
 	e := &rt.ending
 	e.mu.Lock()
@@ -108,7 +116,14 @@ func (rt *Runtime) OnStraggler(f func() []string) (cancel func()) {
 }
 
 // Closing returns a channel that is closed when Close begins.
-func (rt *Runtime) Closing() <-chan struct{} { return rt.ending.closing }
+func (rt *Runtime) Closing() <-chan struct{} {
+	if rt.Check() != nil {
+		over := make(chan struct{})
+		close(over)
+		return over
+	}
+	return rt.ending.closing
+}
 
 // Close ends the Runtime: the phases in order, then it waits for every goroutine of the Runtime. It returns the errors of
 // the hooks, or a *StillRunningError when ctx ends before all is done, and a few milliseconds later; the closing then goes on,
@@ -116,6 +131,12 @@ func (rt *Runtime) Closing() <-chan struct{} { return rt.ending.closing }
 // the same end and gets the same result. It must not be called from an actor's turn or a
 // goroutine started by Go, which would wait for itself.
 func (rt *Runtime) Close(ctx context.Context) error {
+	if err := rt.Check(); err != nil {
+		return err
+	}
+	if ctx == nil {
+		return ErrNilContext
+	}
 	e := &rt.ending
 	e.begin.Do(func() {
 		e.mu.Lock()
@@ -206,8 +227,10 @@ func (rt *Runtime) runHook(ctx context.Context, p Phase, h *hook) {
 	err := func() (err error) {
 		defer func() {
 			if r := recover(); r != nil {
-				rt.logger.Error().Str("hook", h.name).Any("panic", panicText(r)).Bytes("stack", debug.Stack()).
-					Msg("a hook of Close panicked")
+				usercode.Log(func() {
+					rt.logger.Error().Str("hook", h.name).Any("panic", usercode.PanicText(r)).Bytes("stack", debug.Stack()).
+						Msg("a hook of Close panicked")
+				})
 				err = errors.New("panicked; the log has the details")
 			}
 		}()
@@ -219,7 +242,7 @@ func (rt *Runtime) runHook(ctx context.Context, p Phase, h *hook) {
 	e := &rt.ending
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.errs = append(e.errs, fmt.Errorf("actor: close: %s: %w", hookName(p, h.name), err))
+	e.errs = append(e.errs, usercode.Wrap(err, "actor: close: %s", hookName(p, h.name)))
 }
 
 func hookName(p Phase, name string) string { return p.String() + ": " + name }
@@ -236,7 +259,9 @@ func (rt *Runtime) stragglers() []string {
 	waiting := e.waiting
 	e.mu.Unlock()
 	for _, r := range reports {
-		names = append(names, r.f()...)
+		if p := usercode.Do(func() { names = append(names, r.f()...) }); p != nil {
+			rt.logFunction("a function given to OnStraggler panicked", p)
+		}
 	}
 	if waiting {
 		names = append(names, fmt.Sprintf("dispatcher: %d turns of actors", rt.elastic.busy()))
@@ -247,8 +272,25 @@ func (rt *Runtime) stragglers() []string {
 
 func contextError(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
-	if cause == nil || errors.Is(err, cause) {
+	if cause == nil || usercode.Is(err, cause) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", err, cause)
+	return &endedContext{err: err, cause: cause}
+}
+
+// endedContext is the error of a context together with its cause, which may be an error of the application's.
+type endedContext struct{ err, cause error }
+
+func (e *endedContext) Error() string   { return e.err.Error() + ": " + usercode.ErrorText(e.cause) }
+func (e *endedContext) Unwrap() []error { return []error{e.err, e.cause} }
+
+// HasBegun reports whether Close has come to a phase.
+func (rt *Runtime) HasBegun(phase Phase) bool {
+	if rt.Check() != nil {
+		return false
+	}
+	e := &rt.ending
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.next > phase
 }

@@ -2,8 +2,12 @@ package actor
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"runtime/debug"
 	"sync"
+
+	"github.com/perspectivebroker/pb/internal/usercode"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
@@ -40,6 +44,23 @@ type listener struct {
 	follower *Deferred
 	waiter   chan struct{} // of a goroutine in Await; it has room for the one word that comes
 }
+
+// String says for logs whether the result is there. It does not show it.
+func (d *Deferred) String() string {
+	if d == nil {
+		return "<Deferred, nil>"
+	}
+	switch _, err, over := d.Result(); {
+	case !over:
+		return "<Deferred, pending>"
+	case err != nil:
+		return "<Deferred, failed>"
+	}
+	return "<Deferred, completed>"
+}
+
+// Format prints what String returns, whatever the verb: a Deferred is in use by other goroutines.
+func (d *Deferred) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, d.String()) }
 
 // Result is the message that [Deferred.PipeTo] sends. An actor receives a *Result.
 type Result struct {
@@ -81,6 +102,9 @@ func Failed(err error) *Deferred {
 // reports false, and changes nothing, if d has been completed before. A value that is a *Deferred itself, with a
 // nil error, stands for that one's result, as soon as it is there.
 func (d *Deferred) Complete(value any, err error) bool {
+	if d == nil {
+		return false
+	}
 	d.mu.Lock()
 	if d.state != pending {
 		d.mu.Unlock()
@@ -100,16 +124,32 @@ func (d *Deferred) Complete(value any, err error) bool {
 	return true
 }
 
-// settle gives the result and tells the listeners. The caller holds d.mu, which is released. Followers are settled from
-// a list rather than by recursion, so that a long chain of them needs no deep stack.
+// settle gives the result and tells the listeners. The caller holds d.mu, which is released.
 func (d *Deferred) settle(value any, err error) {
+	d.receive(value, err)
+	d.announce(nil)
+}
+
+// receive notes the result. The caller holds d.mu.
+func (d *Deferred) receive(value any, err error) {
 	d.value, d.err = value, err
 	d.state = settling
 	d.cancel, d.follows = nil, nil
 	if d.done != nil {
 		close(d.done)
 	}
-	var behind []*Deferred
+}
+
+// announce tells the listeners of d, which has its result, then settles the followers behind it and tells theirs. Followers are
+// settled from a list rather than by recursion, so that a long chain of them needs no deep stack. The caller holds d.mu, which is released.
+func (d *Deferred) announce(behind []*Deferred) {
+	over := false
+	defer func() {
+		if !over {
+			go resumeAnnouncing(d, behind) // A listener has ended this goroutine.
+		}
+	}()
+	value, err := d.value, d.err
 	for {
 		for d.first != nil {
 			l := d.unlisten()
@@ -130,6 +170,7 @@ func (d *Deferred) settle(value any, err error) {
 
 		for {
 			if len(behind) == 0 {
+				over = true
 				return
 			}
 			d, behind = behind[0], behind[1:]
@@ -139,20 +180,20 @@ func (d *Deferred) settle(value any, err error) {
 			}
 			d.mu.Unlock() // it was found to wait for itself
 		}
-		d.value, d.err = value, err
-		d.state = settling
-		d.cancel, d.follows = nil, nil
-		if d.done != nil {
-			close(d.done)
-		}
+		d.receive(value, err)
 	}
 }
 
+func resumeAnnouncing(d *Deferred, behind []*Deferred) {
+	d.mu.Lock()
+	d.announce(behind)
+}
+
+// tell calls a function of the application's.
 func (d *Deferred) tell(f func(any, error)) {
 	defer func() {
-		if r := recover(); r != nil && d.rt != nil {
-			d.rt.logger.Error().Str("panic", panicText(r)).Bytes("stack", debug.Stack()).
-				Msg("a function given to OnComplete panicked")
+		if r := recover(); r != nil {
+			d.rt.logFunction("a function given to OnComplete panicked", &usercode.Panic{Value: r, Stack: debug.Stack()})
 		}
 	}()
 	f(d.value, d.err)
@@ -160,6 +201,9 @@ func (d *Deferred) tell(f func(any, error)) {
 
 // Result returns the result, if it is there.
 func (d *Deferred) Result() (value any, err error, ok bool) { //nolint:revive // ok comes last everywhere
+	if d == nil {
+		return nil, ErrNilDeferred, true
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.value, d.err, d.state >= settling
@@ -167,6 +211,9 @@ func (d *Deferred) Result() (value any, err error, ok bool) { //nolint:revive //
 
 // Done returns a channel that is closed when the result is there.
 func (d *Deferred) Done() <-chan struct{} {
+	if d == nil {
+		d = Failed(ErrNilDeferred)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.done == nil {
@@ -182,6 +229,12 @@ func (d *Deferred) Done() <-chan struct{} {
 // nothing to d; use [Deferred.Cancel] to give it up. Await is for goroutines of your own: in an actor's turn
 // it would hold up that actor, so a method returns the Deferred or uses Then.
 func (d *Deferred) Await(ctx context.Context) (any, error) {
+	switch {
+	case d == nil:
+		return nil, ErrNilDeferred
+	case ctx == nil:
+		return nil, ErrNilContext
+	}
 	d.mu.Lock()
 	if d.state >= settling {
 		d.mu.Unlock()
@@ -228,6 +281,12 @@ func (rt *Runtime) giveWaiter(l *listener) {
 // must not block and should not panic. It is meant for code that connects Deferreds with something else; use Then
 // to run anything of an actor's.
 func (d *Deferred) OnComplete(f func(value any, err error)) {
+	if f == nil {
+		return
+	}
+	if d == nil {
+		d = Failed(ErrNilDeferred)
+	}
 	d.mu.Lock()
 	if d.state == settled {
 		d.mu.Unlock()
@@ -283,7 +342,7 @@ func (d *Deferred) leave(gone *listener) bool {
 // PipeTo sends the result to an actor as a *[Result]. It reports false, and sends
 // nothing, for a Deferred that knows no actor system: one that was made by Succeeded or Failed.
 func (d *Deferred) PipeTo(pid *protoactor.PID) bool {
-	if d.rt == nil || pid == nil {
+	if d == nil || d.rt == nil || pid == nil {
 		return false
 	}
 	d.OnComplete(func(value any, err error) {

@@ -1,6 +1,11 @@
 package actor
 
-import "sync"
+import (
+	"fmt"
+	"sync"
+
+	"github.com/perspectivebroker/pb/internal/usercode"
+)
 
 // follow has d get the result of source. d is promised.
 func (d *Deferred) follow(source *Deferred) {
@@ -72,6 +77,9 @@ func (f cancelFunc) CancelWork() { f() }
 
 // OnCancel sets what Cancel does first, so that the owner of the work can give it up. It replaces what was set before.
 func (d *Deferred) OnCancel(f func()) {
+	if d == nil {
+		return
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.state != pending {
@@ -88,6 +96,9 @@ func (d *Deferred) OnCancel(f func()) {
 // and the failure runs down the continuations from there; everyone who waits for the same source sees it.
 // Nothing happens if the result is there.
 func (d *Deferred) Cancel() {
+	if d == nil {
+		return
+	}
 	for {
 		source := d.followed()
 		if source == nil {
@@ -103,7 +114,9 @@ func (d *Deferred) Cancel() {
 	d.cancel = nil
 	d.mu.Unlock()
 	if cancel != nil {
-		cancel.CancelWork()
+		if p := usercode.Do(cancel.CancelWork); p != nil {
+			d.rt.logFunction("a function given to OnCancel panicked", p)
+		}
 	}
 	d.Complete(nil, ErrCancelled)
 }
@@ -116,10 +129,13 @@ func All(ds ...*Deferred) *Deferred {
 		all.Complete([]any{}, nil)
 		return all
 	}
-	for _, d := range ds {
-		if d.rt != nil {
+	for i, d := range ds {
+		if d == nil {
+			all.Complete(nil, fmt.Errorf("actor: All: number %d of %d: %w", i+1, len(ds), ErrNilDeferred))
+			return all
+		}
+		if all.rt == nil {
 			all.rt = d.rt
-			break
 		}
 	}
 	sum := &gathering{all: all, values: make([]any, len(ds)), missing: len(ds)}

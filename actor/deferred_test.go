@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -335,4 +336,26 @@ func TestPipeTo(t *testing.T) {
 	assert.False(t, d.PipeTo(nil))
 	assert.False(t, actor.Succeeded(1).PipeTo(pid), "it knows no system")
 	stop(rt, pid)
+}
+
+// TestListenersThatExit has a listener end the goroutine that completes: those behind it, and followers, are told all the same.
+func TestListenersThatExit(t *testing.T) {
+	d, follower := actor.NewDeferred(nil), actor.NewDeferred(nil)
+	follower.Complete(d, nil)
+	told := make(chan any, 1)
+	d.OnComplete(func(any, error) { runtime.Goexit() })
+	d.OnComplete(func(value any, _ error) { told <- value })
+	go d.Complete(7, nil)
+	assert.Equal(t, 7, <-told)
+	value, err := follower.Await(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, 7, value)
+}
+
+func TestOnCancelThatPanics(t *testing.T) {
+	d := actor.NewDeferred(nil)
+	d.OnCancel(func() { panic("OnCancel") })
+	d.Cancel()
+	_, err, _ := d.Result()
+	require.ErrorIs(t, err, actor.ErrCancelled)
 }

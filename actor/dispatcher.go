@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/perspectivebroker/pb/internal/usercode"
+
 	"github.com/rs/zerolog"
 )
 
@@ -75,8 +77,10 @@ func (d *Dispatcher) worker(fn func()) {
 func (d *Dispatcher) run(fn func()) {
 	defer func() {
 		if r := recover(); r != nil {
-			d.logger.Error().Any("panic", panicText(r)).Bytes("stack", debug.Stack()).
-				Msg("a scheduled function panicked outside of any actor's handler")
+			usercode.Log(func() {
+				d.logger.Error().Any("panic", usercode.PanicText(r)).Bytes("stack", debug.Stack()).
+					Msg("a scheduled function panicked outside of any actor's handler")
+			})
 		}
 	}()
 	fn()

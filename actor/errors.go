@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 var (
@@ -24,25 +26,38 @@ var (
 	// ErrNoTurn is the failure of a continuation that was given nothing to run in.
 	ErrNoTurn = errors.New("actor: Then needs the context of a running actor; in a plain goroutine use Await")
 
+	// ErrNilContext is the error of what was given a nil context.
+	ErrNilContext = errors.New("actor: the context is nil; pass context.Background() to wait without a limit")
+
+	// ErrNilDeferred is the error of a method of a nil *Deferred, and of what was given one.
+	ErrNilDeferred = errors.New("actor: the Deferred is nil; make one with NewDeferred, Succeeded or Failed")
+
 	// ErrGoexit is the reason given to the supervisor of an actor whose handler called runtime.Goexit, and how what that handler was to
 	// complete fails.
 	ErrGoexit = errors.New("actor: the handler ended its goroutine with runtime.Goexit (t.FailNow does); return instead")
 )
 
-// PanicError is the failure of a Deferred whose continuation panicked. Its text
-// does not mention the value, because such errors travel to peers; the log has
-// value and stack.
+// PanicError is the failure of a Deferred, or of a call, whose code panicked. Its text does not mention the value, because such
+// errors travel to peers; the log has value and stack.
 type PanicError struct {
+	What  string // what panicked, such as "the method Counter.incr"; empty means a function that has no name
 	Value any    // what panic was called with
 	Stack []byte // the goroutine's stack at that moment
 }
 
 func (e *PanicError) Error() string {
-	return "actor: the continuation panicked; the log has the details"
+	what := "a function"
+	if e != nil && e.What != "" {
+		what = e.What
+	}
+	return "actor: " + what + " panicked; the log has the details"
 }
 
 // Unwrap returns the value of the panic when it is an error.
 func (e *PanicError) Unwrap() error {
+	if e == nil {
+		return nil
+	}
 	err, _ := e.Value.(error)
 	return err
 }
@@ -55,8 +70,16 @@ type StillRunningError struct {
 }
 
 func (e *StillRunningError) Error() string {
-	return fmt.Sprintf("actor: close: %v; still running: %s", e.Cause, strings.Join(e.Names, ", "))
+	if e == nil {
+		return "actor: close: nothing is still running"
+	}
+	return fmt.Sprintf("actor: close: %s; still running: %s", usercode.ErrorText(e.Cause), strings.Join(e.Names, ", "))
 }
 
 // Unwrap returns the cause: the context's error.
-func (e *StillRunningError) Unwrap() error { return e.Cause }
+func (e *StillRunningError) Unwrap() error {
+	if e == nil {
+		return nil
+	}
+	return e.Cause
+}

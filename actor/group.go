@@ -58,18 +58,28 @@ func (g *group) remove(n *node) {
 	n.prev, n.next, n.listed = nil, nil, false
 }
 
-// end runs every node, in order and outside of the lock, and lets nobody join any more.
+// end runs every node, in order and outside of the lock, and lets nobody join any more. A node that ends its goroutine leaves those
+// behind it to another one.
 func (g *group) end() {
-	g.mu.Lock()
-	g.over = true
-	for g.first != nil {
+	over := false
+	defer func() {
+		if !over {
+			go g.end()
+		}
+	}()
+	for {
+		g.mu.Lock()
+		g.over = true
 		n := g.first
+		if n == nil {
+			g.mu.Unlock()
+			break
+		}
 		g.remove(n)
 		g.mu.Unlock()
 		n.run()
-		g.mu.Lock()
 	}
-	g.mu.Unlock()
+	over = true
 }
 
 // run tells the target, unless the node is settled.

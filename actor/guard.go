@@ -4,6 +4,8 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 
+	"github.com/perspectivebroker/pb/internal/usercode"
+
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
@@ -24,6 +26,12 @@ type Undertaker interface {
 // Droppable is implemented by messages that want to know that they will not be handled.
 type Droppable interface {
 	Drop(reason error)
+}
+
+// Failable is implemented by messages that want to know that their handler panicked, so that whoever sent them can be told.
+// Failed is called before the supervisor is asked, in the actor's turn.
+type Failable interface {
+	Failed(reason *PanicError)
 }
 
 // Inner returns the actor that a guard stands before; other actors it returns as they are. It is of use
@@ -75,7 +83,7 @@ func guardOf(a protoactor.Actor) *guard {
 // Receive hands the message to the actor, and recovers what would keep it from ending.
 func (g *guard) Receive(ctx protoactor.Context) {
 	switch m := ctx.Message().(type) {
-	case *continuation:
+	case *continuation, *fence:
 		return // the actor system calls its GetAutoResponse next
 	case *protoactor.Stopping:
 		g.needed().ending = true
@@ -126,10 +134,15 @@ func (g *guard) recovered(ctx protoactor.Context) {
 	if r == nil {
 		return
 	}
-	if logged, ok := r.(*PanicError); ok {
+	logged, ok := r.(*PanicError)
+	if ok {
 		r = logged.Value
 	} else {
-		g.rt.logPanic("an actor's handler panicked", r, debug.Stack(), ctx)
+		logged = &PanicError{What: "the handler of an actor", Value: r, Stack: debug.Stack()}
+		g.rt.logPanic("an actor's handler panicked", r, logged.Stack, ctx)
+	}
+	if m, ok := ctx.Message().(Failable); ok {
+		m.Failed(logged)
 	}
 	if !g.isEnding() {
 		panic(r) //nolint:forbidigo // it was one, and the supervisor is to decide about it
@@ -137,8 +150,10 @@ func (g *guard) recovered(ctx protoactor.Context) {
 }
 
 func (rt *Runtime) logPanic(what string, r any, stack []byte, ctx protoactor.Context) {
-	rt.logger.Error().Str("actor", pidName(ctx.Self())).Type("on", ctx.Message()).
-		Str("panic", panicText(r)).Bytes("stack", stack).Msg(what)
+	usercode.Log(func() {
+		rt.logger.Error().Str("actor", pidName(ctx.Self())).Type("on", ctx.Message()).
+			Str("panic", usercode.PanicText(r)).Bytes("stack", stack).Msg(what)
+	})
 }
 
 func (g *guard) idler() bool {
@@ -174,8 +189,10 @@ func (g *decidingGuard) HandleFailure(system *protoactor.ActorSystem, supervisor
 ) {
 	defer func() {
 		if r := recover(); r != nil {
-			g.rt.logger.Error().Str("child", pidName(child)).Str("panic", panicText(r)).Bytes("stack", debug.Stack()).
-				Msg("an actor panicked when it was to decide about its child, which is stopped")
+			usercode.Log(func() {
+				g.rt.logger.Error().Str("child", pidName(child)).Str("panic", usercode.PanicText(r)).Bytes("stack", debug.Stack()).
+					Msg("an actor panicked when it was to decide about its child, which is stopped")
+			})
 			supervisor.StopChildren(child)
 		}
 	}()

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/perspectivebroker/pb/internal/usercode"
+
 	protoactor "github.com/asynkron/protoactor-go/actor"
 	"github.com/rs/zerolog"
 )
@@ -31,7 +33,9 @@ func (b *bridge) Handle(ctx context.Context, r slog.Record) error {
 		plain.AddAttrs(plainAttr(a))
 		return true
 	})
-	return b.Handler.Handle(ctx, plain)
+	var err error
+	usercode.Log(func() { err = b.Handler.Handle(ctx, plain) })
+	return err
 }
 
 func (b *bridge) WithAttrs(attrs []slog.Attr) slog.Handler {
@@ -57,7 +61,9 @@ func plainAttr(a slog.Attr) slog.Attr {
 	switch v := a.Value.Any().(type) {
 	case *protoactor.PID:
 		a.Value = slog.StringValue(pidName(v))
-	case error, time.Duration, nil:
+	case error:
+		a.Value = slog.StringValue(usercode.ErrorText(v))
+	case time.Duration, nil:
 	default:
 		a.Value = slog.StringValue(fmt.Sprintf("%T", v))
 	}

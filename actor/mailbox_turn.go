@@ -3,6 +3,8 @@ package actor
 import (
 	"runtime"
 
+	"github.com/perspectivebroker/pb/internal/usercode"
+
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
@@ -112,7 +114,9 @@ func (m *Mailbox) interrupted(reason, message any) {
 	if m.dead.Load() != nil {
 		// There is no instance left to decide about.
 		if ctx, ok := m.invoker.(protoactor.Context); ok {
-			ctx.Logger().Error("the actor's hook for undelivered messages panicked", "reason", panicText(reason), "actor", ctx.Self())
+			usercode.Log(func() {
+				ctx.Logger().Error("the actor's hook for undelivered messages panicked", "reason", usercode.PanicText(reason), "actor", ctx.Self())
+			})
 		}
 		return
 	}
@@ -214,7 +218,9 @@ func (m *Mailbox) goOnEnding() bool {
 		return false
 	}
 	if ctx, ok := m.invoker.(protoactor.Context); ok {
-		g.rt.logger.Error().Str("actor", pidName(ctx.Self())).Err(ErrGoexit).Msg("an actor that was ending goes on to do so")
+		usercode.Log(func() {
+			g.rt.logger.Error().Str("actor", pidName(ctx.Self())).Err(ErrGoexit).Msg("an actor that was ending goes on to do so")
+		})
 	}
 	m.PostSystemMessage(goOn{})
 	return true

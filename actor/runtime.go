@@ -3,9 +3,12 @@ package actor
 import (
 	"errors"
 	"fmt"
+	"io"
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/perspectivebroker/pb/internal/usercode"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
 	"github.com/rs/zerolog"
@@ -93,26 +96,80 @@ func newRuntime(system *protoactor.ActorSystem, own bool, c config) *Runtime {
 	return rt
 }
 
+// Check says why the Runtime cannot be used: it is nil, or neither [NewRuntime] nor [Adopt] has made it. A Runtime that has been closed
+// passes.
+func (rt *Runtime) Check() error {
+	switch {
+	case rt == nil:
+		return errors.New("actor: the Runtime is nil; make one with NewRuntime or Adopt")
+	case rt.system == nil:
+		return errors.New("actor: this Runtime was not made by NewRuntime or Adopt")
+	}
+	return nil
+}
+
+// String names the Runtime in logs.
+func (rt *Runtime) String() string {
+	if err := rt.Check(); err != nil {
+		return "<Runtime, not usable>"
+	}
+	return "<Runtime of actor system " + rt.system.ID + ">"
+}
+
+// Format prints what String returns, whatever the verb: a Runtime is large, and in use by other goroutines.
+func (rt *Runtime) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, rt.String()) }
+
 // System returns the actor system.
-func (rt *Runtime) System() *protoactor.ActorSystem { return rt.system }
+func (rt *Runtime) System() *protoactor.ActorSystem {
+	if rt == nil {
+		return nil
+	}
+	return rt.system
+}
 
 // Root returns a context for sending and spawning from outside of any actor. It has none of the
 // middleware and guardians that an application may have given to its system's own root.
-func (rt *Runtime) Root() *protoactor.RootContext { return rt.root }
+func (rt *Runtime) Root() *protoactor.RootContext {
+	if rt == nil {
+		return nil
+	}
+	return rt.root
+}
 
 // Logger returns the logger that the Runtime was made with.
-func (rt *Runtime) Logger() *zerolog.Logger { return &rt.logger }
+func (rt *Runtime) Logger() *zerolog.Logger {
+	if rt == nil {
+		nowhere := zerolog.Nop()
+		return &nowhere
+	}
+	return &rt.logger
+}
 
 // Dispatcher returns what the actors made from Props run on.
-func (rt *Runtime) Dispatcher() protoactor.Dispatcher { return rt.dispatcher }
+func (rt *Runtime) Dispatcher() protoactor.Dispatcher {
+	if rt == nil {
+		return nil
+	}
+	return rt.dispatcher
+}
 
 // Discard returns the address of a process that swallows what it is sent. It is
 // of use as the sender of messages whose answer nobody wants.
-func (rt *Runtime) Discard() *protoactor.PID { return rt.discard }
+func (rt *Runtime) Discard() *protoactor.PID {
+	if rt == nil {
+		return nil
+	}
+	return rt.discard
+}
 
 // Props describes actors that run on the Runtime's dispatcher, with its mailbox, and guarded: see
 // the package's documentation for what that means. The options come after ours and so win over them.
 func (rt *Runtime) Props(producer func() protoactor.Actor, opts ...protoactor.PropsOption) *protoactor.Props {
+	if err := rt.Check(); err != nil {
+		return protoactor.PropsFromProducer(func() protoactor.Actor {
+			panic(err.Error()) //nolint:forbidigo // upstream's producers have no other way to fail; Tree.Spawn makes an error of it
+		})
+	}
 	return protoactor.PropsFromProducer(
 		func() protoactor.Actor { return rt.guard(rt.produce(producer)) },
 		append([]protoactor.PropsOption{
@@ -126,10 +183,15 @@ func (rt *Runtime) Props(producer func() protoactor.Actor, opts ...protoactor.Pr
 func (rt *Runtime) produce(producer func() protoactor.Actor) (inner protoactor.Actor) {
 	defer func() {
 		if r := recover(); r != nil {
-			rt.logger.Error().Str("panic", panicText(r)).Bytes("stack", debug.Stack()).Msg("an actor's producer panicked")
+			usercode.Log(func() {
+				rt.logger.Error().Str("panic", usercode.PanicText(r)).Bytes("stack", debug.Stack()).Msg("an actor's producer panicked")
+			})
 			panic(r) //nolint:forbidigo // it was one; upstream's producers have no other way to fail
 		}
 	}()
+	if producer == nil {
+		panic("actor: the producer given to Props is nil") //nolint:forbidigo // upstream's producers have no other way to fail
+	}
 	if inner = producer(); inner == nil {
 		panic("actor: the producer given to Props returned no actor") //nolint:forbidigo // likewise; Tree.Spawn makes an error of it
 	}
@@ -140,6 +202,9 @@ func (rt *Runtime) produce(producer func() protoactor.Actor) (inner protoactor.A
 // call, exactly once. produce may ask for other extensions. Keys should be of an unexported type, as those
 // of a context.Context are.
 func (rt *Runtime) Extension(key any, produce func() any) any {
+	if rt == nil {
+		return produce()
+	}
 	get, ok := rt.extensions.Load(key)
 	if !ok {
 		get, _ = rt.extensions.LoadOrStore(key, sync.OnceValue(produce))

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/perspectivebroker/pb/internal/usercode"
+
 	"github.com/rs/zerolog"
 )
 
@@ -29,7 +31,12 @@ func (t *tasks) init(logger *zerolog.Logger) {
 // Go runs f in a goroutine that Close waits for and can name. It reports false, and does not run f, once Close
 // has come so far that it waits for nothing more; until then, also while closing, it runs it. A panic in f is logged.
 // f should end when [Runtime.Closing] is closed or when a hook given to [Runtime.OnClose] makes it.
-func (rt *Runtime) Go(name string, f func()) bool { return rt.tasks.start(name, f) }
+func (rt *Runtime) Go(name string, f func()) bool {
+	if f == nil || rt.Check() != nil {
+		return false
+	}
+	return rt.tasks.start(name, f)
+}
 
 func (t *tasks) start(name string, f func()) bool {
 	t.mu.Lock()
@@ -47,8 +54,10 @@ func (t *tasks) run(name string, f func()) {
 	defer t.end(name)
 	defer func() {
 		if r := recover(); r != nil {
-			t.logger.Error().Str("task", name).Any("panic", panicText(r)).Bytes("stack", debug.Stack()).
-				Msg("a goroutine panicked")
+			usercode.Log(func() {
+				t.logger.Error().Str("task", name).Any("panic", usercode.PanicText(r)).Bytes("stack", debug.Stack()).
+					Msg("a goroutine panicked")
+			})
 		}
 	}()
 	f()
@@ -89,17 +98,4 @@ func (t *tasks) running() []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-// panicText is what the log says of a panic's value. Only errors and strings are printed in full; the value of another
-// type may be anything, and still be in use.
-func panicText(r any) string {
-	switch v := r.(type) {
-	case error:
-		return v.Error()
-	case string:
-		return v
-	default:
-		return fmt.Sprintf("a value of type %T", r)
-	}
 }

@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"runtime/debug"
 
+	"github.com/perspectivebroker/pb/internal/usercode"
+
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
@@ -19,12 +21,15 @@ import (
 // should ignore as it does any message that it does not know. If it is a function, as
 // with protoactor.PropsFromFunc, a restart cannot be seen, and f runs.
 func (d *Deferred) Then(on Turn, f func(value any, err error) (any, error)) *Deferred {
+	if d == nil {
+		return Failed(ErrNilDeferred)
+	}
 	next := &Deferred{rt: d.rt, follows: d}
 	c := &continuation{f: f, next: next}
 	if p, ok := on.(Poster); ok {
 		d.OnComplete(func(value any, err error) {
 			c.value, c.err = value, err
-			p.Post(c.runPosted, c.drop)
+			c.post(p)
 		})
 		return next
 	}
@@ -41,6 +46,14 @@ func (d *Deferred) Then(on Turn, f func(value any, err error) (any, error)) *Def
 	c.watcher().add(c.pid, &c.node)
 	d.OnComplete(c.send)
 	return next
+}
+
+// post hands the continuation to a Poster of the application's.
+func (c *continuation) post(p Poster) {
+	panicked := usercode.Do(func() { p.Post(c.runPosted, c.drop) })
+	if panicked != nil {
+		c.drop(&PanicError{What: "the Post method of a Turn", Value: panicked.Value, Stack: panicked.Stack})
+	}
 }
 
 // continuation is a function that is to run in an actor's turn. It travels as a user message which the actor
@@ -110,9 +123,11 @@ func (c *continuation) GetAutoResponse(ctx protoactor.Context) any {
 func (c *continuation) runPosted() {
 	c.run(func(r any, stack []byte) {
 		if rt := c.next.rt; rt != nil {
-			rt.logger.Error().Str("panic", panicText(r)).Bytes("stack", stack).Msg("a continuation panicked")
+			usercode.Log(func() {
+				rt.logger.Error().Str("panic", usercode.PanicText(r)).Bytes("stack", stack).Msg("a continuation panicked")
+			})
 		}
-		panic(&PanicError{Value: r, Stack: stack}) //nolint:forbidigo // it was one; the guard takes this kind for logged
+		panic(&PanicError{What: "the continuation", Value: r, Stack: stack}) //nolint:forbidigo // it was one; the guard takes this kind for logged
 	})
 }
 
@@ -131,7 +146,7 @@ func (c *continuation) run(panicked func(r any, stack []byte)) {
 			return
 		}
 		stack := debug.Stack()
-		c.next.Complete(nil, &PanicError{Value: r, Stack: stack})
+		c.next.Complete(nil, &PanicError{What: "the continuation", Value: r, Stack: stack})
 		panicked(r, stack)
 	}()
 	value, err := c.value, c.err

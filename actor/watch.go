@@ -3,6 +3,8 @@ package actor
 import (
 	"sync"
 
+	"github.com/perspectivebroker/pb/internal/usercode"
+
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
@@ -34,8 +36,15 @@ func newWatcher(system *protoactor.ActorSystem, id string) *watcher {
 // more. A restart is not a stop. f runs exactly once unless cancel comes first, in the goroutine in which
 // the actor ended: it must not block. cancel reports whether it came first.
 func (rt *Runtime) WhenStopped(pid *protoactor.PID, f func()) (cancel func() bool) {
-	n := &funcNode{f: f}
+	if f == nil {
+		return func() bool { return false }
+	}
+	n := &funcNode{rt: rt, f: f}
 	n.target = n
+	if rt.Check() != nil {
+		n.run() // There is no such actor.
+		return n.leave
+	}
 	rt.watcher.add(pid, &n.node)
 	return n.leave
 }
@@ -44,11 +53,14 @@ func (rt *Runtime) WhenStopped(pid *protoactor.PID, f func()) (cancel func() boo
 // when the actor is restarted. It reports false, and forgets f, for actors that were not made from [Runtime.Props]
 // and for instances that have ended.
 func WhenInstanceEnds(on Turn, f func()) (cancel func() bool, ok bool) {
+	if on == nil || f == nil {
+		return func() bool { return false }, false
+	}
 	g := guardOf(on.Actor())
 	if g == nil {
 		return func() bool { return false }, false
 	}
-	n := &funcNode{f: f}
+	n := &funcNode{rt: g.rt, f: f}
 	n.target = n
 	if !g.needed().instance.join(&n.node) {
 		return func() bool { return false }, false
@@ -59,10 +71,26 @@ func WhenInstanceEnds(on Turn, f func()) (cancel func() bool, ok bool) {
 // funcNode is a node that calls a function.
 type funcNode struct {
 	node
-	f func()
+	rt *Runtime
+	f  func()
 }
 
-func (n *funcNode) ended() { n.f() }
+// ended calls the application's function. What its panic would end is the turn of the actor that has just stopped.
+func (n *funcNode) ended() {
+	if p := usercode.Do(n.f); p != nil {
+		n.rt.logFunction("a function that waited for the end of an actor panicked", p)
+	}
+}
+
+// logFunction logs the panic of a function that the application has given us.
+func (rt *Runtime) logFunction(what string, p *usercode.Panic) {
+	if rt == nil {
+		return
+	}
+	usercode.Log(func() {
+		rt.logger.Error().Str("panic", usercode.PanicText(p.Value)).Bytes("stack", p.Stack).Msg(what)
+	})
+}
 
 // add runs n when pid has stopped.
 func (w *watcher) add(pid *protoactor.PID, n *node) {

@@ -1,14 +1,15 @@
 package supervision
 
 import (
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
+	"github.com/rs/zerolog"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // root is the actor at the top of the tree. It has children, and ends when the last of them has.
@@ -58,19 +59,26 @@ type spawnRequest struct {
 	props  *protoactor.Props
 	prefix string
 	done   func(*protoactor.PID, error)
+	logger *zerolog.Logger
 }
 
 // Drop answers a request that is not granted.
 func (r *spawnRequest) Drop(reason error) {
-	if errors.Is(reason, actor.ErrStopped) {
+	if usercode.Is(reason, actor.ErrStopped) {
 		reason = ErrClosing
 	}
 	r.answer(nil, reason)
 }
 
 func (r *spawnRequest) answer(pid *protoactor.PID, err error) {
-	if r.done != nil {
-		r.done(pid, err)
+	if r.done == nil {
+		return
+	}
+	if p := usercode.Do(func() { r.done(pid, err) }); p != nil {
+		usercode.Log(func() {
+			r.logger.Error().Str("actor", r.prefix).Str("panic", usercode.PanicText(p.Value)).Bytes("stack", p.Stack).
+				Msg("a function given to SpawnAsync panicked")
+		})
 	}
 }
 
@@ -122,8 +130,10 @@ func (b *branch) spawn(ctx protoactor.Context, r *spawnRequest) (pid *protoactor
 	name := r.prefix + ctx.ActorSystem().ProcessRegistry.NextId()
 	defer func() {
 		if p := recover(); p != nil {
-			b.tree.rt.Logger().Error().Str("actor", name).Str("branch", b.name).Bytes("stack", debug.Stack()).
-				Msgf("spawning an actor panicked with a value of type %T", p)
+			usercode.Log(func() {
+				b.tree.rt.Logger().Error().Str("actor", name).Str("branch", b.name).Bytes("stack", debug.Stack()).
+					Msgf("spawning an actor panicked with a value of type %T", p)
+			})
 			pid, err = nil, fmt.Errorf("supervision: spawn %s below %s: the producer or an option of the props panicked; the log has the stack",
 				r.prefix, b.name)
 		}

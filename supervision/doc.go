@@ -8,7 +8,7 @@
 //	pb
 //	├─ listeners   restart with backoff, for ever
 //	├─ dialers     restart with jittered backoff, for ever
-//	├─ objects     restart, ten times in ten seconds; then stop
+//	├─ objects     restart, for ever
 //	└─ caches      likewise
 //
 // [Tree.Spawn] puts an actor below one of them; what that actor spawns itself is its own to supervise, with one of

@@ -6,6 +6,7 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // Leases are what the actors of a Runtime hold. They cost no goroutine, and a lease the same however
@@ -35,7 +36,7 @@ type Lease struct {
 // goroutine, also before Hold returns, and must not block.
 func (l *Leases) Hold(holder *protoactor.PID, release func()) *Lease {
 	lease := l.lease(release)
-	lease.endsWith(l.rt.WhenStopped(holder, lease.Release))
+	lease.endsWith(l.runtime().WhenStopped(holder, lease.Release))
 	return lease
 }
 
@@ -47,14 +48,33 @@ func (l *Leases) HoldInstance(on actor.Turn, release func()) *Lease {
 		lease.endsWith(cancel)
 		return lease
 	}
-	lease.endsWith(l.rt.WhenStopped(on.Self(), lease.Release))
+	if on == nil {
+		lease.Release() // Nobody holds it.
+		return lease
+	}
+	lease.endsWith(l.runtime().WhenStopped(on.Self(), lease.Release))
 	return lease
 }
 
 // Len returns how many leases are held.
-func (l *Leases) Len() int { return int(l.count.Load()) }
+func (l *Leases) Len() int {
+	if l == nil {
+		return 0
+	}
+	return int(l.count.Load())
+}
+
+func (l *Leases) runtime() *actor.Runtime {
+	if l == nil {
+		return nil
+	}
+	return l.rt
+}
 
 func (l *Leases) lease(release func()) *Lease {
+	if l == nil {
+		l = new(Leases)
+	}
 	l.count.Add(1)
 	return &Lease{leases: l, release: release}
 }
@@ -69,15 +89,23 @@ func (l *Lease) endsWith(cancel func() bool) {
 
 // Release ends the lease, unless it has ended. It may be called from anywhere.
 func (l *Lease) Release() {
-	if !l.released.CompareAndSwap(false, true) {
+	if l == nil || l.leases == nil || !l.released.CompareAndSwap(false, true) {
 		return
 	}
 	l.leases.count.Add(-1)
 	if cancel := l.cancel.Load(); cancel != nil {
 		(*cancel)()
 	}
-	l.release()
+	if l.release == nil {
+		return
+	}
+	if p := usercode.Do(l.release); p != nil {
+		usercode.Log(func() {
+			l.leases.rt.Logger().Error().Str("panic", usercode.PanicText(p.Value)).Bytes("stack", p.Stack).
+				Msg("a function that was to run at the end of a lease panicked")
+		})
+	}
 }
 
 // Held tells whether the lease has not ended.
-func (l *Lease) Held() bool { return !l.released.Load() }
+func (l *Lease) Held() bool { return l != nil && l.leases != nil && !l.released.Load() }

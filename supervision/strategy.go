@@ -1,12 +1,13 @@
 package supervision
 
 import (
-	"fmt"
 	"time"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
+	"github.com/rs/zerolog"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // Decision is what a strategy decided about a child that failed.
@@ -19,9 +20,9 @@ type Decision struct {
 	Delay     time.Duration        // how long the child waits before it is restarted
 }
 
-// Limit says how often a child may be restarted.
+// Limit is a number of failures of a child within a time. What happens beyond it is the strategy's to say.
 type Limit struct {
-	Restarts int           // default 10; negative: never
+	Restarts int           // default 10; negative: none
 	Within   time.Duration // default 10 s
 }
 
@@ -67,6 +68,7 @@ type strategy struct {
 	rt      *actor.Runtime
 	name    string
 	normal  protoactor.Directive
+	loud    int // how many failures are logged as warnings; 0: all
 	restart func(s *strategy, d *Decision, stats *protoactor.RestartStatistics)
 	hook    func(Decision)
 	decide  func(reason any) protoactor.Directive
@@ -107,6 +109,36 @@ func RestartStrategy(rt *actor.Runtime, limit Limit, opts ...StrategyOption) pro
 			prune(stats, d.Failures)
 		},
 	}, opts)
+}
+
+// PersistentStrategy restarts a child that failed, however often it does, since others need it: a peer that can make a shared object
+// panic must not be able to stop it. Failures beyond limit are logged at the debug level instead of as warnings.
+//
+// A child that cannot even start (its producer or its handler of Started fails) is stopped beyond limit, because it would be restarted
+// without end and without a message to blame.
+func PersistentStrategy(rt *actor.Runtime, limit Limit, opts ...StrategyOption) protoactor.SupervisorStrategy {
+	limit = limit.withDefaults()
+	return newStrategy(rt, strategy{
+		name: "restart always", normal: protoactor.RestartDirective, loud: max(limit.Restarts, 1),
+		restart: func(_ *strategy, d *Decision, stats *protoactor.RestartStatistics) {
+			stats.Fail()
+			d.Failures = stats.NumberOfFailures(limit.Within)
+			if d.Failures > limit.Restarts && isStart(d.Message) {
+				d.Directive = protoactor.StopDirective
+				return
+			}
+			prune(stats, d.Failures)
+		},
+	}, opts)
+}
+
+// isStart reports whether a failure happened before the child could take a message.
+func isStart(message any) bool {
+	switch message.(type) {
+	case *protoactor.Started, *protoactor.Restart:
+		return true
+	}
+	return false
 }
 
 // BackoffStrategy restarts a child that failed, without a limit, after a delay that grows from failure to failure. Meanwhile the
@@ -155,7 +187,7 @@ func (s *strategy) HandleFailure(_ *protoactor.ActorSystem, supervisor protoacto
 ) {
 	d := Decision{Child: child, Reason: reason, Message: message, Directive: s.normal}
 	if s.decide != nil {
-		d.Directive = s.decide(reason)
+		s.call("Decide", func() { d.Directive = s.decide(reason) })
 	}
 	switch d.Directive {
 	case protoactor.RestartDirective:
@@ -164,10 +196,14 @@ func (s *strategy) HandleFailure(_ *protoactor.ActorSystem, supervisor protoacto
 	default:
 		d.Directive = protoactor.StopDirective
 	}
+	defer s.carryOut(supervisor, child, &d) // also when the hook ends the goroutine
 	s.log(d)
 	if s.hook != nil {
-		s.hook(d)
+		s.call("OnDecision", func() { s.hook(d) })
 	}
+}
+
+func (s *strategy) carryOut(supervisor protoactor.Supervisor, child *protoactor.PID, d *Decision) {
 	switch d.Directive {
 	case protoactor.ResumeDirective:
 		supervisor.ResumeChildren(child)
@@ -178,10 +214,20 @@ func (s *strategy) HandleFailure(_ *protoactor.ActorSystem, supervisor protoacto
 	}
 }
 
+// call calls a function of the application's. Without it the child would wait for a decision for ever if the function panicked.
+func (s *strategy) call(option string, f func()) {
+	if p := usercode.Do(f); p != nil {
+		usercode.Log(func() {
+			s.rt.Logger().Error().Str("strategy", s.name).Str("panic", usercode.PanicText(p.Value)).Bytes("stack", p.Stack).
+				Msgf("the function given to %s panicked", option)
+		})
+	}
+}
+
 // restartLater does not hold up the supervisor's turn. RestartChildren only sends a message, so it may be called from
 // the timer's goroutine; a child that has ended in the meantime does not get it.
 func (s *strategy) restartLater(supervisor protoactor.Supervisor, child *protoactor.PID, delay time.Duration) {
-	if delay <= 0 {
+	if delay <= 0 || s.rt.Check() != nil {
 		supervisor.RestartChildren(child)
 		return
 	}
@@ -195,24 +241,22 @@ func (s *strategy) restartLater(supervisor protoactor.Supervisor, child *protoac
 }
 
 func (s *strategy) log(d Decision) {
-	e := s.rt.Logger().Warn()
-	if e == nil {
-		return
-	}
-	e.Str("child", d.Child.Id).Str("strategy", s.name).Str("directive", directiveName(d.Directive)).
-		Int("failures", d.Failures).Type("message_type", d.Message)
-	switch r := d.Reason.(type) {
-	case error:
-		e.Str("reason", r.Error())
-	case string:
-		e.Str("reason", r)
-	default:
-		e.Str("reason", fmt.Sprintf("a value of type %T", r))
-	}
-	if d.Delay > 0 {
-		e.Dur("delay", d.Delay)
-	}
-	e.Msg("an actor failed")
+	usercode.Log(func() {
+		level := zerolog.WarnLevel
+		if s.loud > 0 && d.Failures > s.loud && d.Directive != protoactor.StopDirective {
+			level = zerolog.DebugLevel
+		}
+		e := s.rt.Logger().WithLevel(level)
+		if e == nil {
+			return
+		}
+		e.Str("child", d.Child.Id).Str("strategy", s.name).Str("directive", directiveName(d.Directive)).
+			Int("failures", d.Failures).Type("message_type", d.Message).Str("reason", usercode.PanicText(d.Reason))
+		if d.Delay > 0 {
+			e.Dur("delay", d.Delay)
+		}
+		e.Msg("an actor failed")
+	})
 }
 
 func directiveName(d protoactor.Directive) string {

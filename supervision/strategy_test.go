@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -206,3 +207,71 @@ func TestFailuresAreForgotten(t *testing.T) {
 type supervisor struct{ protoactor.Supervisor }
 
 func (supervisor) RestartChildren(...*protoactor.PID) {}
+
+func TestPersistentStrategy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		rt := newRuntime(t, actor.WithLogger(zerolog.New(&log).Level(zerolog.WarnLevel)))
+		r := &record{}
+		parent, child := below(rt, supervision.PersistentStrategy(rt, supervision.Limit{Restarts: 3}), r.props(rt, "child"))
+		for range 1000 {
+			fail(rt, child)
+			synctest.Wait()
+		}
+		assert.NotContains(t, r.take(), "child stopped")
+		assert.Equal(t, 3, bytes.Count(log.Bytes(), []byte("an actor failed")), "the others are not worth a warning")
+		stop(rt, parent)
+	})
+}
+
+// TestPersistentStrategyGivesUpWhatCannotStart has a child fail before it can take a message: nothing else would end its restarts.
+func TestPersistentStrategyGivesUpWhatCannotStart(t *testing.T) {
+	for name, start := range map[string]func(){
+		"panic in Started":  func() { panic(errTest) },
+		"Goexit in Started": runtime.Goexit,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				rt := newRuntime(t, actor.WithLogger(zerolog.Nop()))
+				starts := 0
+				props := rt.Props(func() protoactor.Actor {
+					return protoactor.ReceiveFunc(func(ctx protoactor.Context) {
+						if _, ok := ctx.Message().(*protoactor.Started); ok {
+							starts++
+							start()
+						}
+					})
+				})
+				parent, _ := below(rt, supervision.PersistentStrategy(rt, supervision.Limit{Restarts: 3}), props)
+				synctest.Wait()
+				assert.Equal(t, 4, starts)
+				stop(rt, parent)
+			})
+		})
+	}
+}
+
+// TestFunctionsOfAStrategyThatFail has the application's functions panic, or end their goroutine, where a child waits for a decision.
+func TestFunctionsOfAStrategyThatFail(t *testing.T) {
+	panics := func() { panic("function") }
+	for name, opt := range map[string]supervision.StrategyOption{
+		"OnDecision panics": supervision.OnDecision(func(supervision.Decision) { panics() }),
+		"OnDecision exits":  supervision.OnDecision(func(supervision.Decision) { runtime.Goexit() }),
+		"Decide panics":     supervision.Decide(func(any) protoactor.Directive { panics(); return 0 }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				rt := newRuntime(t, actor.WithLogger(zerolog.Nop()))
+				r := &record{}
+				parent, child := below(rt, supervision.RestartStrategy(rt, supervision.Limit{}, opt), r.props(rt, "child"))
+				synctest.Wait()
+				r.take()
+				fail(rt, child)
+				synctest.Wait()
+				// A supervisor whose goroutine was ended fails itself, after its decision.
+				assert.Equal(t, []string{"child restarting", "child started"}, r.take()[:2])
+				stop(rt, parent)
+			})
+		})
+	}
+}

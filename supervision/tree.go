@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
+	"github.com/rs/zerolog"
 
 	"github.com/perspectivebroker/pb/actor"
 )
@@ -40,6 +42,7 @@ type Tree struct {
 	rt       *actor.Runtime
 	root     *protoactor.PID
 	branches [branches]*branch
+	objects  Limit
 	ready    error // why there is no tree
 }
 
@@ -69,7 +72,9 @@ func WithDialerBackoff(b Backoff) TreeOption {
 	return treeOption(func(c *treeConfig) { c.dialers = b })
 }
 
-// WithObjectLimit sets how often objects and caches are restarted. Default: the defaults of Limit.
+// WithObjectLimit sets how many failures of one object, or one cache, within which time are logged as warnings; further ones are logged
+// at the debug level. It does not stop the object: peers share it, and one of them may be causing the failures. Default: the
+// defaults of Limit. See [PersistentStrategy].
 func WithObjectLimit(l Limit) TreeOption {
 	return treeOption(func(c *treeConfig) { c.objects = l })
 }
@@ -86,6 +91,9 @@ const defaultDialerJitter = 0.5
 // TreeOf returns the Runtime's tree, and makes it on the first call, to which the options are of use; later ones
 // get that same tree.
 func TreeOf(rt *actor.Runtime, opts ...TreeOption) *Tree {
+	if err := rt.Check(); err != nil {
+		return &Tree{ready: fmt.Errorf("supervision: there is no tree: %w", err)}
+	}
 	return rt.Extension(treeKey{}, func() any { return newTree(rt, opts) }).(*Tree)
 }
 
@@ -96,9 +104,13 @@ func newTree(rt *actor.Runtime, opts []TreeOption) *Tree {
 			o.apply(&c)
 		}
 	}
-	t := &Tree{rt: rt}
+	t := &Tree{rt: rt, objects: c.objects.withDefaults()}
 	for b := range branches {
 		t.branches[b] = &branch{tree: t, name: b.String(), strategy: t.strategyOf(b, c), mailbox: actor.NewMailbox()}
+	}
+	if rt.HasBegun(actor.PhaseStop) {
+		t.ready = ErrClosing
+		return t
 	}
 	started := make(chan error, 1)
 	props := rt.Props(func() protoactor.Actor { return &root{tree: t, started: started} },
@@ -133,16 +145,40 @@ func (t *Tree) strategyOf(b Branch, c treeConfig) protoactor.SupervisorStrategy 
 	case Dialers:
 		return BackoffStrategy(t.rt, c.dialers, opts...)
 	default:
-		return RestartStrategy(t.rt, c.objects, opts...)
+		return PersistentStrategy(t.rt, c.objects, opts...)
 	}
 }
 
 // Root returns the address of the actor at the top.
-func (t *Tree) Root() *protoactor.PID { return t.root }
+func (t *Tree) Root() *protoactor.PID {
+	if t == nil {
+		return nil
+	}
+	return t.root
+}
+
+// ObjectLimit is what WithObjectLimit has set.
+func (t *Tree) ObjectLimit() Limit {
+	if t == nil {
+		return Limit{}.withDefaults()
+	}
+	return t.objects.withDefaults()
+}
+
+// String names the tree in logs.
+func (t *Tree) String() string {
+	if t == nil || t.root == nil {
+		return "<Tree, not usable>"
+	}
+	return "<Tree at " + t.root.Id + ">"
+}
+
+// Format prints what String returns, whatever the verb: a Tree is in use by other goroutines.
+func (t *Tree) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, t.String()) }
 
 // PID returns the address of a branch's supervisor.
 func (t *Tree) PID(b Branch) *protoactor.PID {
-	if b >= branches {
+	if t == nil || b >= branches || t.branches[b] == nil {
 		return nil
 	}
 	return t.branches[b].pid
@@ -166,19 +202,28 @@ func (t *Tree) Spawn(b Branch, props *protoactor.Props, prefix string) (*protoac
 // SpawnAsync is Spawn without the wait: done is called exactly once, in the branch's turn as a rule, and must not block. It may
 // be nil.
 func (t *Tree) SpawnAsync(b Branch, props *protoactor.Props, prefix string, done func(*protoactor.PID, error)) {
-	r := &spawnRequest{props: props, prefix: prefix, done: done}
+	r := &spawnRequest{props: props, prefix: prefix, done: done, logger: t.logger()}
 	switch {
+	case t == nil || t.rt == nil && t.ready == nil:
+		r.Drop(errors.New("supervision: this Tree was not made by TreeOf"))
 	case b >= branches:
 		r.Drop(fmt.Errorf("supervision: spawn %s: there is no %s", prefix, b))
 	case props == nil:
 		r.Drop(fmt.Errorf("supervision: spawn %s below %s: the props are nil", prefix, b))
 	case t.ready != nil:
 		r.Drop(t.ready)
-	case b <= Dialers && t.closing():
+	case b <= Dialers && t.closing(), t.rt.HasBegun(actor.PhaseStop):
 		r.Drop(ErrClosing)
 	default:
 		t.branches[b].ask(r)
 	}
+}
+
+func (t *Tree) logger() *zerolog.Logger {
+	if t == nil {
+		return (*actor.Runtime)(nil).Logger()
+	}
+	return t.rt.Logger()
 }
 
 func (t *Tree) closing() bool {

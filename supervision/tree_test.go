@@ -130,8 +130,8 @@ func TestBranchesRestart(t *testing.T) {
 		assert.Equal(t, time.Second, decisions[supervision.Listeners][0].Delay)
 		assert.Equal(t, time.Minute, decisions[supervision.Dialers][0].Delay)
 		for _, b := range []supervision.Branch{supervision.Objects, supervision.Caches} {
-			require.Len(t, decisions[b], 3)
-			assert.Equal(t, protoactor.StopDirective, decisions[b][2].Directive)
+			require.Len(t, decisions[b], 4, "peers share them: no number of failures stops them")
+			assert.Equal(t, protoactor.RestartDirective, decisions[b][3].Directive)
 			assert.Zero(t, decisions[b][0].Delay)
 		}
 	})
