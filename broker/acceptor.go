@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/internal/usercode"
 	"github.com/perspectivebroker/pb/supervision"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
@@ -41,14 +42,14 @@ func (a *acceptor) Receive(ctx protoactor.Context) {
 		a.count--
 		a.endWithLast(ctx)
 	case *protoactor.Stopping:
-		_ = a.l.sock.Close()
+		closeSocket(a.l.sock)
 	}
 }
 
 // Undelivered implements actor.Undertaker: a connection that came when the listener had ended.
 func (a *acceptor) Undelivered(message any) {
 	if m, ok := message.(accepted); ok {
-		_ = m.sock.Close()
+		closeSocket(m.sock)
 	}
 }
 
@@ -85,18 +86,24 @@ func (l *Listener) accept() {
 	backoff := supervision.Backoff{Min: 5 * time.Millisecond, Max: time.Second, Factor: 2}
 	failures := 0
 	for {
-		sock, err := l.sock.Accept()
+		var sock net.Conn
+		err := calling("the listener's Accept method", func() (err error) { sock, err = l.sock.Accept(); return err })
+		if err == nil && sock == nil {
+			err = errors.New("broker: the listener accepted nothing")
+		}
 		if err == nil {
 			failures = 0
 			l.mailbox.PostUserMessage(accepted{sock})
 			continue
 		}
-		if errors.Is(err, net.ErrClosed) || isClosing(l.rt) {
+		if usercode.Is(err, net.ErrClosed) || isClosing(l.rt) {
 			return
 		}
 		delay := backoff.Delay(failures, rand.Float64)
 		failures++
-		l.log.Error().Err(err).Dur("retry_in", delay).Msg("a connection could not be accepted")
+		usercode.Log(func() {
+			l.log.Error().Err(usercode.LogError(err)).Dur("retry_in", delay).Msg("a connection could not be accepted")
+		})
 		select {
 		case <-time.After(delay):
 		case <-l.rt.Closing():
@@ -115,7 +122,7 @@ func isClosing(rt *actor.Runtime) bool {
 }
 
 // isRefused says that nobody listens at the other end.
-func isRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
+func isRefused(err error) bool { return usercode.Is(err, syscall.ECONNREFUSED) }
 
 // brokerStrategy is the acceptor's: a broker that fails is stopped, which closes its connection.
 func brokerStrategy(rt *actor.Runtime) protoactor.SupervisorStrategy {

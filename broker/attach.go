@@ -10,6 +10,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // IdentityRoot publishes a portal whose realm is a cred.Identities, Perspective Broker's older model: who logs in is an identity, and asks
@@ -147,10 +148,10 @@ func (i *identity) attached(c flavors.Conn, key cred.Key, mind *flavors.RemoteRe
 		}
 		reason := err.Error()
 		var refused *cred.Refused
-		if errors.As(err, &refused) {
+		if usercode.AsInto(err, &refused) {
 			reason = refused.Log()
 		}
-		line.Str("reason", reason).Msg("perspective refused")
+		usercode.Log(func() { line.Str("reason", reason).Msg("perspective refused") })
 		return nil, flavors.UnauthorizedLogin.New(refusedText)
 	}
 	if !i.hold() {
@@ -177,7 +178,7 @@ func (i *identity) attached(c flavors.Conn, key cred.Key, mind *flavors.RemoteRe
 		return refuse(fmt.Errorf("the service's perspective: %w", err))
 	}
 	attached = true
-	log.Info().Msg("perspective attached")
+	usercode.Log(func() { log.Info().Msg("perspective attached") })
 	return answer, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/usercode"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
@@ -149,9 +150,11 @@ func (b *broker) start(ctx protoactor.Context) {
 	b.exports, b.imports = newExports(), newImports()
 	b.caches, b.local = newCaches(), newLocalCaches()
 	censusOf(c.rt).enter(c)
-	c.log.Debug().Msg("broker started")
+	usercode.Log(func() { c.log.Debug().Msg("broker started") })
 	if err := b.publish(); err != nil {
-		c.log.Error().Err(err).Msg("a connection is refused, because there is nothing to show it")
+		usercode.Log(func() {
+			c.log.Error().Err(usercode.LogError(err)).Msg("a connection is refused, because there is nothing to show it")
+		})
 		b.end(ctx, err)
 		return
 	}
@@ -178,12 +181,13 @@ func (b *broker) publish() error {
 	published := b.c.published
 	b.c.published, b.c.offers = nil, len(published)
 	for name, root := range published {
-		v, err := root(b.c)
+		var v any
+		err := calling("its RootFactory", func() (err error) { v, err = root(b.c); return err })
 		if err == nil {
 			err = b.exports.publish(b.c, name, v)
 		}
 		if err != nil {
-			return fmt.Errorf("broker: the object published as %q cannot be had: %w", name, err)
+			return usercode.Wrap(err, "broker: the object published as %q cannot be had", name)
 		}
 	}
 	return nil
@@ -200,7 +204,7 @@ func (b *broker) open() {
 		b.append(b.c.appendChoice)
 	}
 	b.append(b.c.appendVersion)
-	b.c.log.Debug().Stringer("profile", b.c.profile).Msg("connection open")
+	usercode.Log(func() { b.c.log.Debug().Stringer("profile", b.c.profile).Msg("connection open") })
 	b.listen()
 	close(b.c.ready)
 	waiting := b.waiting
@@ -268,7 +272,7 @@ func (b *broker) finish(cause error) {
 	if b.lingers {
 		c.part()
 	} else {
-		_ = c.sock.Close()
+		closeSocket(c.sock)
 	}
 	stopTimer(b.deadline)
 	stopTimer(b.grace)

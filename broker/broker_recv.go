@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -9,6 +8,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/usercode"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
@@ -99,12 +99,12 @@ func (b *broker) other(cmd *command) {
 		line = b.c.log.Warn()
 	}
 	if cmd.word == wordDidNotUnderstand {
-		line.Str("command", clip(cmd.method)).Msg("the peer did not understand a command")
+		usercode.Log(func() { line.Str("command", clip(cmd.method)).Msg("the peer did not understand a command") })
 		return
 	}
 	b.refuses()
 	b.c.refused(RefusedUnknownCommand)
-	line.Str("command", clip(cmd.word)).Msg("unknown command")
+	usercode.Log(func() { line.Str("command", clip(cmd.word)).Msg("unknown command") })
 	b.append(func(dst []byte) []byte {
 		dst = banana.AppendList(dst, 2)
 		dst = banana.AppendString(dst, b.c.profile, wordDidNotUnderstand)
@@ -359,10 +359,12 @@ func logEnd(c *Conn, cause error) {
 	line := c.log.Info()
 	var protocol *ProtocolError
 	switch {
-	case errors.As(cause, &protocol):
+	case usercode.AsInto(cause, &protocol):
 		line = c.log.Warn()
-	case errors.Is(cause, ErrClosed), errors.Is(cause, ErrPeerClosed):
+	case usercode.Is(cause, ErrClosed), usercode.Is(cause, ErrPeerClosed):
 		line = c.log.Debug()
 	}
-	line.Str("reason", strings.TrimPrefix(cause.Error(), "broker: ")).Msg("connection closed")
+	usercode.Log(func() {
+		line.Str("reason", strings.TrimPrefix(usercode.ErrorText(cause), "broker: ")).Msg("connection closed")
+	})
 }

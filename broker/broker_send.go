@@ -8,6 +8,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // smallFrame is room for a command and its operands, apart from values.
@@ -143,7 +144,9 @@ func (b *broker) fail(message any, err error) {
 	case *outgoingAnswer:
 		m.fragment.Free()
 		if m.isError {
-			b.c.log.Error().Err(err).Stringer("call", m.inv).Msg("a failure could not be sent")
+			usercode.Log(func() {
+				b.c.log.Error().Err(usercode.LogError(err)).Stringer("call", m.inv).Msg("a failure could not be sent")
+			})
 			b.c.answered(m.inv)
 			return
 		}
@@ -225,7 +228,9 @@ func (b *broker) sendDecrefs() {
 			b.imports.forgot(c, f.importKey)
 		}
 		frames += f.receipts
-		c.log.Debug().Stringer("sent", f.sym).Int64("luid", f.luid).Int("receipts", f.receipts).Msg("reference let go")
+		usercode.Log(func() {
+			c.log.Debug().Stringer("sent", f.sym).Int64("luid", f.luid).Int("receipts", f.receipts).Msg("reference let go")
+		})
 	}
 	c.out.alsoFrames(frames)
 	b.tellLengths()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // caches is the originals of ours of which the peer keeps copies. It belongs to the broker actor.
@@ -55,7 +56,7 @@ func (x *caches) add(b *broker, s *cacheState) (*cached, error) {
 	x.byCore[e.core] = e
 	e.observer.SetLuid(e.luid)
 	b.tellLengths()
-	b.c.log.Debug().Int64("luid", e.luid).Stringer("object", e.core).Msg("cache begun")
+	usercode.Log(func() { b.c.log.Debug().Int64("luid", e.luid).Stringer("object", e.core).Msg("cache begun") })
 	return e, nil
 }
 
@@ -93,7 +94,7 @@ func (x *caches) bury(c *Conn, oldest int64, long time.Time) {
 func (x *caches) drop(c *Conn, e *cached) {
 	delete(x.byLuid, e.luid)
 	e.core.Release()
-	c.log.Debug().Int64("luid", e.luid).Stringer("object", e.core).Msg("cache ended")
+	usercode.Log(func() { c.log.Debug().Int64("luid", e.luid).Stringer("object", e.core).Msg("cache ended") })
 }
 
 // clear has every original told, when the connection has ended.

@@ -90,9 +90,14 @@ func pondRegistry(t *testing.T) broker.Option {
 }
 
 func newPonds(t *testing.T) (*ponds, *wire.Peer) {
+	root, s := newPondServer(t)
+	return root, s.peer()
+}
+
+func newPondServer(t *testing.T) (*ponds, *server) {
 	root := &ponds{}
 	root.pond.ducks = []string{"one"}
-	return root, newServer(t, root, pondRegistry(t)).peer()
+	return root, newServer(t, root, pondRegistry(t))
 }
 
 func TestAnOriginalGoesOutOnceAndIsMentionedThen(t *testing.T) {
@@ -141,10 +146,11 @@ func TestDroppedAndSentAgainTheOldUncacheCrossesTheNewState(t *testing.T) {
 }
 
 func TestAStateThatPanicsFailsItsMessageAndNoOther(t *testing.T) {
-	root, p := newPonds(t)
+	root, s := newPondServer(t)
+	p := s.peer()
 	p.Write(`[message 1 root get 1 [tuple] [dictionary]]`)
 	p.Want(`[answer 1 ["test.Pond" 1 _]]`)
-	q := newServer(t, root, pondRegistry(t)).peer()
+	q := s.peer()
 	root.pond.broken.Store(true)
 	q.Write(`[message 1 root get 1 [tuple] [dictionary]]`)
 	wantAnyError(q, 1)

@@ -2,7 +2,8 @@ package broker
 
 import (
 	"context"
-	"errors"
+
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // Cause is the kind of a connection's end, by which [ConnStats] counts.
@@ -45,11 +46,11 @@ func causeOf(err error) Cause {
 		return ClosedForTime
 	}
 	switch {
-	case errors.Is(err, ErrClosed), errors.Is(err, context.Canceled):
+	case usercode.Is(err, ErrClosed), usercode.Is(err, context.Canceled):
 		return ClosedHere
-	case errors.Is(err, ErrPeerClosed):
+	case usercode.Is(err, ErrPeerClosed):
 		return ClosedByPeer
-	case errors.As(err, &protocol), errors.Is(err, ErrBackedUp):
+	case usercode.AsInto(err, &protocol), usercode.Is(err, ErrBackedUp):
 		return ClosedForProtocol
 	}
 	return ClosedByNetwork

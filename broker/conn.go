@@ -10,6 +10,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/usercode"
 	"github.com/rs/zerolog"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
@@ -138,7 +139,7 @@ func (c *Conn) Abort(cause error) {
 func (c *Conn) sever(cause error) {
 	c.cancel(cause)
 	c.post(closeNow{cause: cause})
-	_ = c.sock.Close()
+	closeSocket(c.sock)
 }
 
 // Done is closed when the connection has ended and its broker has stopped.
@@ -269,7 +270,7 @@ func (c *Conn) SendAnswer(from *actor.Mailbox, inv *flavors.Invocation, fragment
 	})
 	fragment.Free()
 	if err != nil && err != errOutboxClosed {
-		c.log.Error().Err(err).Stringer("call", inv).Msg("an answer could not be written")
+		usercode.Log(func() { c.log.Error().Err(err).Stringer("call", inv).Msg("an answer could not be written") })
 	}
 	c.answered(inv)
 	return true

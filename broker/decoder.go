@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/internal/usercode"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
@@ -182,7 +183,7 @@ func (c *Conn) scanLimits(small int64) banana.Limits {
 func (c *Conn) scanError(err error) error {
 	what := "what came is no Banana that is taken here"
 	var limit *banana.LimitError
-	if small := int(c.small.Load()); small > 0 && errors.As(err, &limit) && limit.Limit == banana.LimitFrame {
+	if small := int(c.small.Load()); small > 0 && usercode.AsInto(err, &limit) && limit.Limit == banana.LimitFrame {
 		what = fmt.Sprintf("nobody has logged in, and a message of more than %d bytes (WithFrameBeforeLogin) came", small)
 	}
 	return &ProtocolError{What: what, Err: err}
@@ -192,18 +193,18 @@ func (c *Conn) scanError(err error) error {
 func readError(err error, within bool) error {
 	var told *ProtocolError
 	switch {
-	case errors.As(err, &told):
+	case usercode.AsInto(err, &told):
 		return err
-	case errors.Is(err, io.EOF) && within:
+	case usercode.Is(err, io.EOF) && within:
 		return &ProtocolError{What: "the peer closed the connection in the middle of a message", Err: io.ErrUnexpectedEOF}
-	case errors.Is(err, io.EOF):
+	case usercode.Is(err, io.EOF):
 		return ErrPeerClosed
-	case errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe):
+	case usercode.Is(err, net.ErrClosed), usercode.Is(err, io.ErrClosedPipe):
 		return ErrClosed
-	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+	case usercode.Is(err, os.ErrDeadlineExceeded), usercode.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("broker: the peer was silent for too long: %w", err)
 	}
-	return fmt.Errorf("broker: reading: %w", err)
+	return usercode.Wrap(err, "broker: reading")
 }
 
 // negotiate understands the first frame from the peer: the accepting side's offer or the connecting side's choice.

@@ -2,10 +2,11 @@ package broker
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"net"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/internal/usercode"
 	"github.com/perspectivebroker/pb/supervision"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
@@ -23,13 +24,17 @@ func Dial(ctx context.Context, rt *actor.Runtime, url string, opts ...Option) (*
 	if err != nil {
 		return nil, err
 	}
-	sock, err := o.dial(ctx, e.network, e.address)
+	var sock net.Conn
+	err = calling("the function given to WithDialer", func() (err error) { sock, err = o.dial(ctx, e.network, e.address); return err })
+	if err == nil && sock == nil {
+		err = errors.New("the function given to WithDialer returned no connection")
+	}
 	if err != nil {
-		return nil, fmt.Errorf("broker: connecting to %s: %w", url, err)
+		return nil, usercode.Wrap(err, "broker: connecting to %s", url)
 	}
 	c, err := dialOver(ctx, rt, sock, e, opts)
 	if err != nil {
-		return nil, fmt.Errorf("broker: connecting to %s: %w", url, err)
+		return nil, usercode.Wrap(err, "broker: connecting to %s", url)
 	}
 	return c, nil
 }
@@ -53,14 +58,14 @@ func dialOver(ctx context.Context, rt *actor.Runtime, sock net.Conn, e endpoint,
 		}
 	}
 	if err != nil {
-		_ = sock.Close()
+		closeSocket(sock)
 		return nil, err
 	}
 	c := newConn(rt, sock, true, e.name, o)
 	c.superviseClose()
 	props := rt.Props(func() protoactor.Actor { return &dialer{c: c} }, protoactor.WithSupervisor(brokerStrategy(rt)))
 	if _, err := supervision.TreeOf(rt).Spawn(supervision.Dialers, props, "dialer"); err != nil {
-		_ = sock.Close()
+		closeSocket(sock)
 		c.cancel(ErrClosed)
 		return nil, err
 	}
@@ -73,7 +78,7 @@ func dialOver(ctx context.Context, rt *actor.Runtime, sock net.Conn, e endpoint,
 	case <-c.ctx.Done():
 	case <-ctx.Done():
 		c.cancel(context.Cause(ctx))
-		_ = sock.Close() // Both codec actors notice, and with them the broker.
+		closeSocket(sock) // Both codec actors notice, and with them the broker.
 	}
 	<-c.gone
 	return nil, context.Cause(c.ctx)
@@ -130,5 +135,5 @@ func (c *Conn) superviseClose() {
 // hangUp ends a connection from outside its broker, in whatever state it is.
 func (c *Conn) hangUp() {
 	c.cancel(ErrClosed)
-	_ = c.sock.Close()
+	closeSocket(c.sock)
 }

@@ -1,13 +1,12 @@
 package broker
 
 import (
-	"errors"
-	"fmt"
 	"os"
 	"runtime"
 	"time"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/internal/usercode"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
@@ -66,7 +65,7 @@ func (e *encoder) writeTaken(ctx protoactor.Context) bool {
 	for len(e.rest) > 0 {
 		e.armDeadline()
 		n, err := e.c.sock.Write(e.piece())
-		if n > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+		if n > 0 && usercode.Is(err, os.ErrDeadlineExceeded) {
 			e.deadlineAt, err = time.Time{}, nil // The peer is slow, but it reads.
 		}
 		if !e.wrote(ctx, n, err) {
@@ -117,7 +116,7 @@ func (e *encoder) wrote(ctx protoactor.Context, n int, err error) bool {
 		return true
 	}
 	e.done()
-	ctx.Send(ctx.Parent(), writeFailed{fmt.Errorf("broker: writing: %w", err)})
+	ctx.Send(ctx.Parent(), writeFailed{usercode.Wrap(err, "broker: writing")})
 	return false
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // Errors that end a connection, as the cause of its context, or keep a call from being made.
@@ -53,7 +54,7 @@ func (e *ProtocolError) Error() string {
 	}
 	s += ": " + e.What
 	if e.Err != nil {
-		s += ": " + e.Err.Error()
+		s += ": " + usercode.ErrorText(e.Err)
 	}
 	return s
 }

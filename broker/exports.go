@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // exports is what the peer can call: objects by luid, and the published ones by name. It belongs to the broker actor.
@@ -69,7 +70,7 @@ func (x *exports) mention(c *Conn, hole flavors.ExportHole) (*export, error) {
 	x.byKey[key] = e
 	key.core.Hold(c.rt)
 	c.exported.Add(1)
-	c.log.Debug().Int64("luid", e.luid).Stringer("object", key.core).Msg("object exported")
+	usercode.Log(func() { c.log.Debug().Int64("luid", e.luid).Stringer("object", key.core).Msg("object exported") })
 	return e, nil
 }
 
@@ -139,7 +140,7 @@ func (x *exports) drop(c *Conn, e *export) {
 		f()
 	}
 	c.exported.Add(-1)
-	c.log.Debug().Int64("luid", e.luid).Stringer("object", e.core).Msg("reference released")
+	usercode.Log(func() { c.log.Debug().Int64("luid", e.luid).Stringer("object", e.core).Msg("reference released") })
 }
 
 // find looks up what a call or a [local …] names.
@@ -155,6 +156,9 @@ func (x *exports) find(luid int64, name string) *export {
 func (x *exports) publish(c *Conn, name string, v any) error {
 	hole, err := flavors.ExportOf(v)
 	if err != nil {
+		return fmt.Errorf("publishing %q: %w", name, err)
+	}
+	if err := hole.Core.UsableIn(c.rt); err != nil {
 		return fmt.Errorf("publishing %q: %w", name, err)
 	}
 	if hole.Prefix != flavors.PrefixView && hole.View == nil {

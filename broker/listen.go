@@ -7,9 +7,11 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"reflect"
 	"sync"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/internal/usercode"
 	"github.com/perspectivebroker/pb/supervision"
 	"github.com/rs/zerolog"
 
@@ -25,6 +27,7 @@ type Listener struct {
 	log      zerolog.Logger
 	mailbox  *actor.Mailbox // the acceptor's
 
+	withdraw  func() // takes back the claim on what is published
 	closeOnce sync.Once
 	closeErr  error
 
@@ -39,6 +42,9 @@ type Listener struct {
 // pointer to a struct that embeds [flavors.Referenceable], shared by all connections, or a [RootFactory], or nil if options publish
 // all there is; see [WithPublished] for what else it may be.
 func Listen(rt *actor.Runtime, url string, root any, opts ...Option) (*Listener, error) {
+	if err := usable(rt); err != nil {
+		return nil, fmt.Errorf("broker: listening at %s: %w", url, err)
+	}
 	e, err := parseURL(url)
 	if err != nil {
 		return nil, err
@@ -74,7 +80,14 @@ func secured(sock net.Listener, e endpoint, o *options) (net.Listener, error) {
 // Serve is [Listen] on a socket of the caller's own, which the listener closes: one that was inherited, wraps another, or needs no
 // network (see [NewPipeListener]). With [WithTLS] TLS is spoken over it.
 func Serve(rt *actor.Runtime, sock net.Listener, root any, opts ...Option) (*Listener, error) {
-	e := endpoint{scheme: "pb", network: sock.Addr().Network(), name: rootName}
+	if isNil(sock) {
+		return nil, errors.New("broker: Serve was given no listener")
+	}
+	if err := usable(rt); err != nil {
+		return nil, fmt.Errorf("broker: serving: %w", err)
+	}
+	network, _ := addressOf(sock.Addr)
+	e := endpoint{scheme: "pb", network: network, name: rootName}
 	if o, err := newOptions(opts); err == nil && o.tls != nil {
 		e.scheme = "pbs"
 	}
@@ -86,20 +99,29 @@ func newListener(rt *actor.Runtime, sock net.Listener, e endpoint, root any, opt
 	if err != nil {
 		return nil, err
 	}
-	if err := o.publish(rootName, root); err != nil {
-		return nil, err
+	if root != nil {
+		if err := o.publish(rootName, root); err != nil {
+			return nil, err
+		}
+	}
+	if len(o.published) == 0 {
+		return nil, errors.New("broker: there is nothing to publish: give a root object, or WithPublished")
 	}
 	if sock, err = secured(sock, e, o); err != nil {
 		return nil, err
 	}
 	l := &Listener{rt: rt, sock: sock, endpoint: e, options: o, mailbox: actor.NewMailbox(), conns: map[*Conn]struct{}{}}
 	l.log = rt.Logger().With().Str("listener", l.URL()).Logger()
+	if l.withdraw, err = o.show(rt); err != nil {
+		return nil, err
+	}
 	props := rt.Props(
 		func() protoactor.Actor { return &acceptor{l: l} },
 		protoactor.WithSupervisor(brokerStrategy(rt)),
 		protoactor.WithMailbox(func() protoactor.Mailbox { return l.mailbox }),
 	)
 	if _, err = supervision.TreeOf(rt).Spawn(supervision.Listeners, props, "acceptor"); err != nil {
+		l.withdraw()
 		return nil, fmt.Errorf("broker: listening at %s: %w", l.URL(), err)
 	}
 	onClose := rt.OnClose(actor.PhaseRefuse, "listener "+l.URL(), func(context.Context) error { return l.Close() })
@@ -107,6 +129,29 @@ func newListener(rt *actor.Runtime, sock net.Listener, e endpoint, root any, opt
 	defer l.mu.Unlock()
 	l.onClose = onClose
 	return l, nil
+}
+
+// usable says why nothing can be begun in a runtime.
+func usable(rt *actor.Runtime) error {
+	if err := rt.Check(); err != nil {
+		return err
+	}
+	if isClosing(rt) {
+		return supervision.ErrClosing
+	}
+	return nil
+}
+
+// isNil reports whether an interface holds nothing, or a nil pointer, function or the like.
+func isNil(v any) bool {
+	if v == nil {
+		return true
+	}
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Pointer, reflect.Func, reflect.Map, reflect.Chan, reflect.Interface, reflect.Slice:
+		return r.IsNil()
+	}
+	return false
 }
 
 // removeStale removes a socket that nobody listens at any more, left behind by a process that was killed.
@@ -147,11 +192,12 @@ func (l *Listener) Conns() []*Conn {
 // Close accepts nothing more. Connections that were accepted go on.
 func (l *Listener) Close() error {
 	l.closeOnce.Do(func() {
-		if err := l.sock.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-			l.closeErr = fmt.Errorf("broker: closing %s: %w", l.URL(), err)
+		if err := l.sock.Close(); err != nil && !usercode.Is(err, net.ErrClosed) {
+			l.closeErr = usercode.Wrap(err, "broker: closing %s", l.URL())
 		}
 		l.mailbox.PostUserMessage(acceptEnded{})
-		l.log.Debug().Msg("listener closed")
+		l.withdraw()
+		usercode.Log(func() { l.log.Debug().Msg("listener closed") })
 		l.mu.Lock()
 		onClose := l.onClose
 		l.mu.Unlock()

@@ -10,6 +10,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // Reasons for which a login is not tried at all.
@@ -65,7 +66,7 @@ func (c *Conn) LoginPassword(ctx context.Context, p cred.UsernamePassword, mind 
 		return nil, ErrNeedsTLS
 	}
 	methods, err := flavors.Call[[]string](ctx, c.Published(rootName), "loginMethods")
-	if err != nil && !errors.Is(err, flavors.NoSuchMethod) {
+	if err != nil && !usercode.Is(err, flavors.NoSuchMethod) {
 		return nil, fmt.Errorf("logging in: %w", err)
 	}
 	if !slices.Contains(methods, methodPassword) {

@@ -12,6 +12,7 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/usercode"
 	"github.com/rs/zerolog"
 )
 
@@ -42,7 +43,7 @@ func (l *loginRoot) expire() {
 // closeIfLate is asked when the deadline passes, and from then on whenever a login has failed. Its answer goes out first.
 func (l *loginRoot) closeIfLate() {
 	if l.late.Load() && !l.begun.Load() && l.underWay.Load() == 0 {
-		l.conn.log.Warn().Dur("deadline", l.options.deadline).Msg("nobody logged in in time")
+		usercode.Log(func() { l.conn.log.Warn().Dur("deadline", l.options.deadline).Msg("nobody logged in in time") })
 		l.conn.post(closeNow{cause: errNoLogin, flush: true})
 	}
 }
@@ -60,7 +61,7 @@ func takePlace(taken *atomic.Int64, most int64) bool {
 func (l *loginRoot) busy(r Reason, format string, args ...any) error {
 	l.conn.refused(r)
 	what := fmt.Sprintf(format, args...)
-	l.warning().Str("reason", what).Msg("login refused")
+	usercode.Log(func() { l.warning().Str("reason", what).Msg("login refused") })
 	return Busy.New(what)
 }
 
@@ -135,7 +136,7 @@ func (l *loginRoot) enter(credentials cred.Credentials, mind *flavors.RemoteRefe
 		}
 		defer l.sessions.Add(-1)
 		logout()
-		c.log.Info().Str("user", id.String()).Msg("logged out")
+		usercode.Log(func() { c.log.Info().Str("user", id.String()).Msg("logged out") })
 	}
 	// Whichever comes first, the release of the avatar or the end of the connection; a session logs out once. Nothing is kept of
 	// it on the connection afterwards, where another login may follow, and another.
@@ -151,10 +152,10 @@ func (l *loginRoot) enter(credentials cred.Credentials, mind *flavors.RemoteRefe
 	if err != nil {
 		forget()
 		leave()
-		c.log.Error().Err(err).Str("user", credentials.Claim()).Msg("login failed")
+		usercode.Log(func() { c.log.Error().Err(usercode.LogError(err)).Str("user", credentials.Claim()).Msg("login failed") })
 		return nil, flavors.UnauthorizedLogin.New(refusedText)
 	}
-	c.log.Info().Str("user", id.String()).Str("by", string(credentials.Kind())).Msg("logged in")
+	usercode.Log(func() { c.log.Info().Str("user", id.String()).Str("by", string(credentials.Kind())).Msg("logged in") })
 	if c.ctx.Err() != nil {
 		leave() // Here, where the runtime waits for it.
 	}
@@ -195,7 +196,7 @@ func (l *loginRoot) check(credentials cred.Credentials) (cred.AvatarID, error) {
 // refuse tells the log why, and the peer nothing.
 func (l *loginRoot) refuse(credentials cred.Credentials, err error) error {
 	var refused *cred.Refused
-	if !errors.As(err, &refused) {
+	if !usercode.AsInto(err, &refused) {
 		refused = cred.Refuse(cred.ReasonRealm, "%v", err)
 	}
 	l.conn.refused(loginReason(refused))
@@ -203,7 +204,7 @@ func (l *loginRoot) refuse(credentials cred.Credentials, err error) error {
 	if refused.Fault() && refused.Reason() != cred.ReasonEnded {
 		line = l.conn.log.Error()
 	}
-	line.Str("user", clip(credentials.Claim())).Str("reason", refused.Log()).Msg("login refused")
+	usercode.Log(func() { line.Str("user", clip(credentials.Claim())).Str("reason", refused.Log()).Msg("login refused") })
 	return flavors.UnauthorizedLogin.New(refusedText)
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/supervision"
@@ -30,6 +31,7 @@ func WithDialer(dial DialFunc) Option { return optionFunc(func(o *options) { o.d
 type options struct {
 	*settings
 	published map[string]RootFactory
+	objects   map[string]any // the same, as they were given
 }
 
 // settings is what a connection keeps of its options. What is published it must not keep: that may hold references to the peer's objects, and
@@ -63,7 +65,7 @@ func WithPolling(d time.Duration) Option { return optionFunc(func(o *options) { 
 // the side that dials. The object is a pointer to a struct that embeds [flavors.Referenceable] or [flavors.Viewable], a [flavors.ViewPoint], or a
 // [RootFactory]. A Viewable that is published has no perspective, since nobody has logged in.
 func WithPublished(name string, object any) Option {
-	return optionFunc(func(o *options) { o.published[name] = factoryOf(object) })
+	return optionFunc(func(o *options) { o.objects[name] = object })
 }
 
 // WithRegistry says which classes may come in as copies. The default lets none in but failures, which are added to the registry that is
@@ -92,11 +94,16 @@ func factoryOf(object any) RootFactory {
 }
 
 func newOptions(opts []Option) (*options, error) {
-	o := &options{published: map[string]RootFactory{}, settings: &settings{
+	o := &options{published: map[string]RootFactory{}, objects: map[string]any{}, settings: &settings{
 		registry: jelly.NewRegistry(), backoff: DefaultBackoff, dial: new(net.Dialer).DialContext, polling: DefaultPolling,
 	}}
 	for _, opt := range opts {
-		opt.apply(o)
+		if opt != nil {
+			opt.apply(o)
+		}
+	}
+	if o.registry == nil {
+		o.registry = jelly.NewRegistry()
 	}
 	if o.dial == nil {
 		return nil, errors.New("broker: WithDialer was given no function")
@@ -107,6 +114,11 @@ func newOptions(opts []Option) (*options, error) {
 			return nil, fmt.Errorf("broker: %w", err)
 		}
 	}
+	for name, object := range o.objects {
+		if err := o.publish(name, object); err != nil {
+			return nil, err
+		}
+	}
 	o.limits = o.limits.withDefaults()
 	o.limits.Banana = o.limits.Banana.WithDefaults()
 	return o, nil
@@ -114,17 +126,46 @@ func newOptions(opts []Option) (*options, error) {
 
 // publish adds an object, and finds what can be found wrong before the first connection.
 func (o *options) publish(name string, object any) error {
-	if object == nil {
-		return nil
-	}
-	factory := factoryOf(object)
-	switch object.(type) {
-	case RootFactory, func(*Conn) (any, error):
+	switch f := object.(type) {
+	case nil:
+		return fmt.Errorf("broker: nil was given to be published as %q: give a pointer to a struct that embeds flavors.Referenceable, or a RootFactory", name)
+	case RootFactory:
+		if f == nil {
+			return fmt.Errorf("broker: the RootFactory to be published as %q is nil; LoginRoot and IdentityRoot return nil for a nil portal", name)
+		}
+	case func(*Conn) (any, error):
+		if f == nil {
+			return fmt.Errorf("broker: the function to be published as %q is nil", name)
+		}
 	default:
 		if _, err := flavors.ExportOf(object); err != nil {
 			return fmt.Errorf("broker: the object to be published as %q: %w", name, err)
 		}
 	}
-	o.published[name] = factory
+	o.objects[name] = object
+	o.published[name] = factoryOf(object)
 	return nil
+}
+
+// show claims the objects that a listener publishes for its runtime, until withdraw is called.
+func (o *options) show(rt *actor.Runtime) (withdraw func(), err error) {
+	var shown []func()
+	withdraw = func() {
+		for _, f := range shown {
+			f()
+		}
+	}
+	for name, object := range o.objects {
+		hole, err := flavors.ExportOf(object)
+		if err != nil {
+			continue // It is a factory.
+		}
+		f, err := hole.Core.Publish(rt)
+		if err != nil {
+			withdraw()
+			return nil, fmt.Errorf("broker: the object to be published as %q: %w", name, err)
+		}
+		shown = append(shown, f)
+	}
+	return withdraw, nil
 }

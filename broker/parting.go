@@ -28,7 +28,7 @@ func (c *Conn) closeWrite() (can bool) {
 // part leaves the socket to the goroutine that reads, if it does; otherwise it closes it.
 func (c *Conn) part() {
 	if !c.parting.state.CompareAndSwap(stillReading, lingering) || c.hurryUp() != nil {
-		_ = c.sock.Close()
+		closeSocket(c.sock)
 	}
 }
 
@@ -52,7 +52,7 @@ func (c *Conn) partReading() {
 		}
 	}
 	giveBuffer(buf)
-	_ = c.sock.Close()
+	closeSocket(c.sock)
 }
 
 // isParting says that what is read is of no use any more.

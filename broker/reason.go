@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"errors"
 	"io"
 	"os"
 
@@ -9,6 +8,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // Reason is why something was refused: a call, a message, a login or a whole connection. Each limit has its own.
@@ -137,37 +137,37 @@ func reasonOf(err error) Reason {
 	switch {
 	case err == nil:
 		return NotRefused
-	case errors.As(err, &protocol) && protocol.Reason != NotRefused:
+	case usercode.AsInto(err, &protocol) && protocol.Reason != NotRefused:
 		return protocol.Reason
-	case errors.As(err, &limit):
+	case usercode.AsInto(err, &limit):
 		return limitReasons[limit.Limit]
-	case errors.As(err, &decode) && decode.Limit != "":
+	case usercode.AsInto(err, &decode) && decode.Limit != "":
 		return limitReasons[decode.Limit]
-	case errors.As(err, &profile):
+	case usercode.AsInto(err, &profile):
 		return RefusedProfile
-	case errors.As(err, &insecure), errors.Is(err, flavors.InsecureJelly):
+	case usercode.AsInto(err, &insecure), usercode.Is(err, flavors.InsecureJelly):
 		return RefusedInsecure
-	case errors.Is(err, ErrTooManyReferences):
+	case usercode.Is(err, ErrTooManyReferences):
 		return RefusedCaches
-	case errors.Is(err, ErrTooManyImports), errors.Is(err, jelly.ErrTooManyReferences):
+	case usercode.Is(err, ErrTooManyImports), usercode.Is(err, jelly.ErrTooManyReferences):
 		return RefusedImports
-	case errors.Is(err, io.ErrUnexpectedEOF):
+	case usercode.Is(err, io.ErrUnexpectedEOF):
 		return RefusedTruncated
-	case protocol == nil && errors.As(err, &failure) && errors.Is(failure, flavors.PBError):
+	case protocol == nil && usercode.AsInto(err, &failure) && usercode.Is(failure, flavors.PBError):
 		return RefusedUnknownObject
-	case errors.As(err, &decode), errors.As(err, &unjelly), protocol == nil && errors.As(err, &syntax):
+	case usercode.AsInto(err, &decode), usercode.AsInto(err, &unjelly), protocol == nil && usercode.AsInto(err, &syntax):
 		return RefusedValue
-	case errors.As(err, &syntax):
+	case usercode.AsInto(err, &syntax):
 		return RefusedSyntax
 	case protocol != nil:
 		return RefusedCommand
-	case errors.Is(err, ErrSilent):
+	case usercode.Is(err, ErrSilent):
 		return RefusedSilence
-	case errors.Is(err, errNoLogin):
+	case usercode.Is(err, errNoLogin):
 		return RefusedLoginDeadline
-	case errors.Is(err, ErrBackedUp):
+	case usercode.Is(err, ErrBackedUp):
 		return RefusedPauseWater
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case usercode.Is(err, os.ErrDeadlineExceeded):
 		return RefusedStall
 	}
 	return NotRefused

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/internal/usercode"
 	"github.com/perspectivebroker/pb/supervision"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
@@ -107,14 +108,14 @@ func (c *ReconnectingClient) Conn(ctx context.Context) (*Conn, error) {
 		if conn != nil && context.Cause(conn.ctx) == nil {
 			return conn, nil
 		}
-		if errors.Is(last, ErrPermanent) {
+		if usercode.Is(last, ErrPermanent) {
 			return nil, last
 		}
 		select {
 		case <-changed:
 		case <-c.ctx.Done():
 			// What ended it may have been noted since we looked.
-			if _, _, last = c.state(); errors.Is(last, ErrPermanent) {
+			if _, _, last = c.state(); usercode.Is(last, ErrPermanent) {
 				return nil, last
 			}
 			return nil, errors.Join(ErrClientClosed, last)

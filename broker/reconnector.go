@@ -2,12 +2,13 @@ package broker
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
 	"slices"
 	"time"
+
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/usercode"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
@@ -105,8 +106,10 @@ func (c *ReconnectingClient) attempt(up func(*Conn)) (lived time.Duration, cause
 func (c *ReconnectingClient) prepare(conn *Conn) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			conn.log.Error().Interface("panic", p).Bytes("stack", debug.Stack()).Msg("a session function panicked")
-			err = fmt.Errorf("broker: the session function panicked: %v", p)
+			usercode.Log(func() {
+				conn.log.Error().Str("panic", usercode.PanicText(p)).Bytes("stack", debug.Stack()).Msg("a session function panicked")
+			})
+			err = &flavors.PanicError{What: "the session function", Value: p, Stack: debug.Stack()}
 		}
 	}()
 	if err := c.session(conn.ctx, conn); err != nil {
@@ -124,7 +127,7 @@ func (r *reconnector) ended(ctx protoactor.Context, m sessionEnded) {
 	}
 	delay := c.backoff.Delay(r.failures, rand.Float64)
 	r.failures++
-	final := errors.Is(m.cause, ErrPermanent) || c.ctx.Err() != nil
+	final := usercode.Is(m.cause, ErrPermanent) || c.ctx.Err() != nil
 	if final {
 		delay = 0
 	}
@@ -134,7 +137,9 @@ func (r *reconnector) ended(ctx protoactor.Context, m sessionEnded) {
 		ctx.Stop(ctx.Self())
 		return
 	}
-	c.rt.Logger().Info().Str("url", c.url).Err(m.cause).Dur("retry_in", delay).Msg("no session with the server")
+	usercode.Log(func() {
+		c.rt.Logger().Info().Str("url", c.url).Err(usercode.LogError(m.cause)).Dur("retry_in", delay).Msg("no session with the server")
+	})
 	self := ctx.Self()
 	r.retry = time.AfterFunc(delay, func() { c.rt.Root().Send(self, dialAgain{}) })
 }

@@ -28,14 +28,15 @@ func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *opti
 
 // peerName is how the log names the other side. Clients of a Unix socket have no address of their own.
 func peerName(sock net.Conn) string {
-	a := sock.RemoteAddr()
-	if a == nil {
+	network, address := addressOf(sock.RemoteAddr)
+	switch {
+	case network == "":
 		return "unknown"
+	case address != "" && address != "@":
+		return address
 	}
-	if s := a.String(); s != "" && s != "@" {
-		return s
-	}
-	return fmt.Sprintf("%s client of %v", a.Network(), sock.LocalAddr())
+	_, here := addressOf(sock.LocalAddr)
+	return fmt.Sprintf("%s client of %s", network, here)
 }
 
 // props are those of the connection's broker. Protocol state dies with its socket, so a broker is stopped and never restarted; its

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // WithTLS gives the configuration for a pbs:// URL. A listener needs one with a certificate; with ClientAuth set to
@@ -57,8 +59,8 @@ func dialTLS(ctx context.Context, sock net.Conn, address string, o *options) (ne
 	client := tls.Client(sock, config)
 	ctx, cancel := context.WithTimeout(ctx, o.limits.Handshake)
 	defer cancel()
-	if err := client.HandshakeContext(ctx); err != nil {
-		return nil, fmt.Errorf("broker: the TLS handshake: %w", err)
+	if err := calling("the TLS configuration", func() error { return client.HandshakeContext(ctx) }); err != nil {
+		return nil, usercode.Wrap(err, "broker: the TLS handshake")
 	}
 	return client, nil
 }

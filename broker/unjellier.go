@@ -4,6 +4,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/usercode"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
@@ -52,7 +53,7 @@ func (u *unjellier) Receive(ctx protoactor.Context) {
 		return u.made(done, unbound, blank)
 	}
 	if err := jelly.Unjelly(m.cmd.unbound, made, done.cached); err != nil {
-		u.c.log.Debug().Err(err).Msg("a copy could not be made")
+		usercode.Log(func() { u.c.log.Debug().Err(usercode.LogError(err)).Msg("a copy could not be made") })
 		noteError(m.cmd, err)
 		done.unmade = unmade(m.cmd.unbound)
 	}

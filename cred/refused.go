@@ -2,10 +2,11 @@ package cred
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
+
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // Reason says why a login was refused. It is for the log alone.
@@ -139,7 +140,7 @@ func (r *Refused) by(c Credentials) *Refused {
 // refusedBy makes a Refused of whatever a checker or a realm of the user's own has returned.
 func refusedBy(ctx context.Context, err error, otherwise Reason) *Refused {
 	var refused *Refused
-	if errors.As(err, &refused) && refused != nil {
+	if usercode.AsInto(err, &refused) && refused != nil {
 		return refused
 	}
 	return Fault(ctx, otherwise, err)

@@ -3,9 +3,10 @@ package cred
 import (
 	"container/list"
 	"context"
-	"errors"
 	"sync"
 	"time"
+
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // Throttle slows down those who guess. Attempts are counted by a key that the caller chooses, the peer's address
@@ -84,7 +85,7 @@ func (t *Throttle) Wait(key string) time.Duration {
 func (a *Attempt) End(err error) {
 	var refused *Refused
 	failed := err != nil
-	if errors.As(err, &refused) && refused.Fault() && refused.Reason() != ReasonEnded {
+	if usercode.AsInto(err, &refused) && refused.Fault() && refused.Reason() != ReasonEnded {
 		failed = false
 	}
 	a.end(failed)

@@ -1,6 +1,9 @@
 package flavors
 
-import "github.com/perspectivebroker/pb/codec/jelly"
+import (
+	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/usercode"
+)
 
 // What follows is for package broker, like the other exported names that speak of cores, holes and invocations being made.
 
@@ -27,7 +30,7 @@ func FailureFrom(v any) error {
 // whichever side refused: a class that is not registered is InsecureJelly here and there. Other errors stay what they are.
 func LocalFailure(err error) error {
 	if x := standardException(err); x != nil {
-		return x.wrapText(err.Error(), err)
+		return x.wrapText(usercode.ErrorText(err), err)
 	}
 	return err
 }

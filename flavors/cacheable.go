@@ -1,10 +1,9 @@
 package flavors
 
 import (
-	"errors"
-
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/usercode"
 	"github.com/perspectivebroker/pb/supervision"
 )
 
@@ -23,7 +22,7 @@ import (
 // connection of their observer.
 //
 // There is one observer for a connection: users who are in by way of the same one see what the first of them was shown. A panic in one
-// of these methods is the supervisor's to deal with; the observers stay, until the original has failed so often that it stops for good.
+// of these methods is the supervisor's to deal with; the observers stay.
 //
 // The struct is sent as a pointer and must not be copied. The zero value is ready for use.
 type Cacheable struct{ anchor }
@@ -112,20 +111,28 @@ func (c *Core) Observe(observer *Observer, reply func(state *jelly.Fragment, err
 func (m *observe) Drop(cause error) { m.reply(nil, cause) }
 
 // run takes the state in the original's turn.
-func (m *observe) run(c *Core) {
+func (m *observe) run(o *object) {
+	c := o.core
 	said := false
 	defer func() {
 		if !said { // The state ended the goroutine.
 			m.reply(nil, actor.ErrGoexit)
 		}
 	}()
-	fragment, err := m.state(c.Value())
+	err := o.mend()
+	var fragment *jelly.Fragment
+	if err == nil {
+		fragment, err = m.state(c.Value())
+	}
 	said = true
 	if err != nil {
-		m.reply(nil, err)
-		if p := (*PanicError)(nil); errors.As(err, &p) {
-			panic(p.Value) // The supervisor decides; the observers that there are survive.
+		p, panicked := err.(*PanicError) //nolint:errorlint // It is what encodeSafely has made; one that the user's code returned is wrapped.
+		if panicked && !o.unsound {
+			p.What = "the code that gives the state of a " + c.typeName()
+			c.logPanic(m.observer.conn.Logger(), p)
+			defer panic(p) // The supervisor decides; the observers that there are survive.
 		}
+		m.reply(nil, err)
 		return
 	}
 	c.addObserver(m.observer)
@@ -183,8 +190,14 @@ func (m *unobserve) run(c *Core) {
 	if !c.removeObserver(m.observer) {
 		return
 	}
-	if v, ok := c.Value().(observingStopper); ok {
-		v.StoppedObserving(m.observer.perspective, m.observer)
+	v, ok := c.Value().(observingStopper)
+	if !ok {
+		return
+	}
+	if p := usercode.Do(func() { v.StoppedObserving(m.observer.perspective, m.observer) }); p != nil {
+		failure := &PanicError{What: "the StoppedObserving method of a " + c.typeName(), Value: p.Value, Stack: p.Stack}
+		c.logPanic(m.observer.conn.Logger(), failure)
+		panic(failure)
 	}
 }
 

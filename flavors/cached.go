@@ -82,8 +82,8 @@ func (c *Cached[T]) Do(f func(copy *T)) *actor.Deferred {
 // LastUpdate is when the copy was last changed by the peer: by an update, or by its first state.
 func (c *Cached[T]) LastUpdate() time.Time { return time.Unix(0, c.times().updated.Load()) }
 
-// Stale says whether the copy is followed no more, and since when: its connection has ended, or it has failed more often than its
-// supervisor allows. It shows what it was then.
+// Stale says whether the copy is followed no more, and since when: its connection has ended, an update could not be applied, or the
+// application has stopped it. It shows what it was then.
 func (c *Cached[T]) Stale() (since time.Time, stale bool) {
 	if t := c.times().stale.Load(); t != 0 {
 		return time.Unix(0, t), true

@@ -2,10 +2,11 @@ package flavors
 
 import (
 	"context"
-	"fmt"
 	"reflect"
 	"runtime"
 	"sync"
+
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // Call calls a method of the peer's object, waits for the answer and converts it to T. It is CallRemote for plain goroutines.
@@ -36,7 +37,7 @@ func Call[T any](ctx context.Context, r *RemoteReference, method string, args ..
 	}
 	result, err := convertSlowly[T](v)
 	if err != nil {
-		return zero, fmt.Errorf("the answer of %s cannot be had as %v: %w", method, reflect.TypeFor[T](), err)
+		return zero, usercode.Wrap(err, "the answer of %s cannot be had as %v", method, reflect.TypeFor[T]())
 	}
 	return result, nil
 }

@@ -1,11 +1,12 @@
 package flavors
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
 	"sync"
 	"sync/atomic"
+
+	"github.com/rs/zerolog"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/supervision"
@@ -13,9 +14,9 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// ErrObjectStopped is the cause of a call's failure when the object it was meant for has stopped for good: it failed more often than
-// its supervisor allows, or its actor was stopped by the application.
-var ErrObjectStopped = errors.New("flavors: the object has stopped")
+// ErrObjectStopped fails a call whose object has stopped for good, because the application stopped its actor or the runtime closes.
+// Failures of an object's own code never stop it. errors.Is recognises it at the caller's end of a connection too.
+var ErrObjectStopped = NewException("perspectivebroker.ObjectStopped", PBError)
 
 // coreState says whether a core has an actor.
 type coreState uint8
@@ -31,8 +32,9 @@ const (
 //
 // Package broker holds cores in its tables; applications have no need of them.
 type Core struct {
-	anchor *anchor     // immutable
-	met    atomic.Bool // the value is known, so that most who ask need no lock
+	anchor *anchor                       // immutable
+	met    atomic.Bool                   // the value is known, so that most who ask need no lock
+	home   atomic.Pointer[actor.Runtime] // rt, so that most who send the object need no lock
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -45,10 +47,12 @@ type Core struct {
 	mailbox  *actor.Mailbox // nil before the first message
 	spawned  bool           // the actor behind mailbox has been asked for
 	holders  int            // entries in exports tables
+	shown    int            // listeners that publish it
 	wasHeld  bool           // there has been one
 	inFlight int            // messages in the mailbox or in work
 	owned    bool           // spawned by the application: outlives every peer
 	broken   bool           // a method panicked and the value has not been made good since
+	mending  bool           // making it good has been tried since it broke
 	inline   bool           // a Do runs without an actor at this moment …
 	waiting  []*turn        // … and these wait for it
 	early    bool           // the actor was spawned during it, and its mailbox is suspended until it is over
@@ -57,6 +61,8 @@ type Core struct {
 	// observers are those who hold a Cacheable. They change in the original's turn, or when there will be no turn any more. What was
 	// handed out is not written to.
 	observers []*Observer
+
+	panics panicCount // what its code has put into the log
 
 	// parked belongs to the object's turn: calls of peers that do not read.
 	parked map[Conn]*parking
@@ -80,6 +86,54 @@ func (c *Core) Hold(rt *actor.Runtime) {
 	c.holders++
 	c.wasHeld = true
 	c.startLocked(rt)
+}
+
+// UsableIn says why the object cannot be given out by a runtime: it lives in another one, where peers hold it, a listener publishes it or
+// the application has spawned it. Its actor can be in one of them only.
+func (c *Core) UsableIn(rt *actor.Runtime) error {
+	if home := c.home.Load(); home == nil || home == rt {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.usableInLocked(rt)
+}
+
+func (c *Core) usableInLocked(rt *actor.Runtime) error {
+	if c.rt == nil || c.rt == rt || c.state == coreIdle && c.shown == 0 && !c.owned {
+		return nil
+	}
+	return fmt.Errorf("flavors: this %T is in use in another Runtime; give each Runtime an object of its own, or close the other one first", c.value)
+}
+
+// Publish notes that a listener shows the object to everybody who connects, until withdraw is called. An object whose actor the
+// application had stopped begins anew.
+func (c *Core) Publish(rt *actor.Runtime) (withdraw func(), err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.usableInLocked(rt); err != nil {
+		return nil, err
+	}
+	if c.state == coreStopped {
+		c.idleLocked()
+		if c.holders > 0 {
+			c.startLocked(rt)
+		}
+	}
+	if c.state == coreIdle {
+		c.settleInLocked(rt)
+	}
+	c.shown++
+	return sync.OnceFunc(func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.shown--
+	}), nil
+}
+
+func (c *Core) settleInLocked(rt *actor.Runtime) {
+	c.rt = rt
+	c.home.Store(rt)
 }
 
 // Release undoes one Hold. When it was the last and the application has not spawned the object itself, its actor ends once it has
@@ -117,7 +171,7 @@ func (c *Core) idleLocked() {
 // Deliver hands an invocation to the object's actor. Calls are run in the order of delivery.
 func (c *Core) Deliver(inv *Invocation) {
 	inv.core = c
-	if err := c.post(inv); err != nil {
+	if err := c.post((*delivered)(inv)); err != nil {
 		inv.fail(err)
 	}
 }
@@ -126,7 +180,7 @@ func (c *Core) post(message any) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state != coreRunning {
-		return fmt.Errorf("%w: %s", ErrObjectStopped, typeName(c.value))
+		return stoppedError(c.value)
 	}
 	c.postLocked(message)
 	return nil
@@ -144,7 +198,7 @@ func (c *Core) postLocked(message any) {
 // startLocked lets messages in, unless the core takes some already or has stopped for good.
 func (c *Core) startLocked(rt *actor.Runtime) {
 	if c.state == coreIdle {
-		c.rt = rt
+		c.settleInLocked(rt)
 		c.state = coreRunning
 	}
 }
@@ -252,25 +306,49 @@ func (c *Core) settleLater(mailbox *actor.Mailbox) {
 	if c.mailbox != mailbox {
 		return
 	}
-	c.broken = true
+	c.broken, c.mending = true, false
 	c.inFlight--
 	if c.holders == 0 && !c.owned && c.inFlight == 0 {
 		c.postLocked(checkIdle{})
 	}
 }
 
-// isBroken reports whether the value is to be made good before its next call, and by which producer if it has one.
-func (c *Core) isBroken() (broken bool, produce func() any) {
+// beginMending reports whether the value is to be made good again and nobody has tried yet since it broke.
+func (c *Core) beginMending() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.broken, c.produce
+	first := !c.mending
+	c.mending = true
+	return first
 }
+
+// isBroken reports whether the value is to be made good before its next call, and whether that has been tried since it broke.
+func (c *Core) isBroken() (broken, mending bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.broken, c.mending
+}
+
+// producer makes fresh instances; nil if the object has none.
+func (c *Core) producer() func() any {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.produce
+}
+
+func (c *Core) runtime() *actor.Runtime {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.rt
+}
+
+func (c *Core) logger() *zerolog.Logger { return c.runtime().Logger() }
 
 // mended notes that the value is good again, or that a fresh one is in its place.
 func (c *Core) mended(fresh any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.broken = false
+	c.broken, c.mending = false, false
 	if fresh != nil {
 		c.value = fresh
 	}
@@ -296,7 +374,11 @@ func (c *Core) stopped(mailbox *actor.Mailbox) {
 	c.mu.Unlock()
 }
 
-func (c *Core) stoppedError() error { return fmt.Errorf("%w: %s", ErrObjectStopped, c.typeName()) }
+func (c *Core) stoppedError() error { return stoppedError(c.Value()) }
+
+func stoppedError(value any) error {
+	return ErrObjectStopped.New("the object has stopped: " + typeName(value))
+}
 
 func (c *Core) typeName() string { return typeName(c.Value()) }
 

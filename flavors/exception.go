@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // Exception is a named type of failure: what `except` and `trap` look for on the other side. It serves as a sentinel for errors.Is and
@@ -41,7 +43,9 @@ func NewException(name string, parents ...*Exception) *Exception {
 func linearise(parents []*Exception) []string {
 	var lists [][]string
 	for _, p := range parents {
-		lists = append(lists, slices.Clone(p.parents))
+		if p != nil {
+			lists = append(lists, slices.Clone(p.parents))
+		}
 	}
 	var merged []string
 	for {
@@ -114,7 +118,10 @@ func (x *Exception) Errorf(format string, args ...any) *Failure {
 
 // Wrap makes a failure of this type out of another error, whose text it keeps.
 func (x *Exception) Wrap(cause error) *Failure {
-	f := x.New(cause.Error())
+	if cause == nil {
+		return x.New("")
+	}
+	f := x.New(usercode.ErrorText(cause))
 	f.Err = cause
 	return f
 }

@@ -47,7 +47,7 @@ func knownParents(name string) []string {
 	for _, x := range []*Exception{
 		PlainException, BaseException, TypeError, ValueError, AttributeError, LookupError, KeyError, IndexError, RuntimeError,
 		NotImplementedError, PBError, ProtocolError, DeadReference, ConnectionLost, NoSuchMethod, InsecureJelly, BananaError,
-		Cancelled, TimedOut,
+		Cancelled, TimedOut, ErrObjectStopped,
 	} {
 		if x.name == name {
 			return x.parents

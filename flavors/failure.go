@@ -1,9 +1,10 @@
 package flavors
 
 import (
-	"errors"
 	"slices"
 	"strings"
+
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // Failure is an error that has been sent by a peer, or that is fit to be sent to one: a type by name, the names of its parents, and a
@@ -111,5 +112,5 @@ func (f *Failure) parents() []string {
 // value that cannot be sent, a context that ended.
 func IsRemote(err error) bool {
 	var f *Failure
-	return errors.As(err, &f) && f.remote
+	return usercode.AsInto(err, &f) && f.remote
 }

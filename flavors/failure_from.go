@@ -3,12 +3,13 @@ package flavors
 import (
 	"context"
 	"errors"
-	"fmt"
 	"reflect"
 	"strings"
 
+	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // Raiser is implemented by error types that know as what they want to be trapped by a peer: the dotted name of their class, and the
@@ -63,9 +64,8 @@ func failureFor(err error, opts ...failureOption) *Failure {
 	revealed := *f
 	revealed.reveal = true
 	revealed.Traceback = revealedTraceback(err, f)
-	var p *PanicError
-	if errors.As(err, &p) && !f.remote {
-		revealed.Value = clipText(fmt.Sprintf("panic: %v", p.Value), MaxFailureText)
+	if p, ok := usercode.As[*PanicError](err); ok && p != nil && !f.remote {
+		revealed.Value = clipText("panic: "+usercode.PanicValue(p.Value), MaxFailureText)
 	}
 	return &revealed
 }
@@ -74,10 +74,15 @@ func failureFor(err error, opts ...failureOption) *Failure {
 func safely(err error) (f *Failure) {
 	defer func() {
 		if recover() != nil {
-			f = RuntimeError.New("an error of type " + reflect.TypeOf(err).String() + " that does not bear being looked at")
+			f = unreadable(err)
 		}
 	}()
 	return classify(err)
+}
+
+// unreadable stands for an error whose methods panic.
+func unreadable(err error) *Failure {
+	return RuntimeError.New("an error of type " + reflect.TypeOf(err).String() + " that does not bear being looked at")
 }
 
 // classify finds the type. It may return err itself, if that is a Failure.
@@ -90,27 +95,24 @@ func classify(err error) *Failure {
 		clipped := *f
 		return &clipped
 	}
-	if x, ok := err.(*Exception); ok { //nolint:errorlint // Likewise.
+	if x, ok := err.(*Exception); ok && x != nil { //nolint:errorlint // Likewise.
 		return x.New("")
 	}
-	text := err.Error()
-	var (
-		failure   *Failure
-		exception *Exception
-		raiser    Raiser
-		panicked  *PanicError
-	)
-	switch {
-	case errors.As(err, &panicked):
+	text, ok := usercode.Text(err)
+	if !ok {
+		return unreadable(err)
+	}
+	if p, ok := usercode.As[*PanicError](err); ok && p != nil {
 		return &Failure{Type: RuntimeError.name, Value: panicText, Parents: RuntimeError.parents, Err: err}
-	case errors.As(err, &failure) && failure != nil:
-		return &Failure{
-			Type: failure.Type, Value: text, Parents: failure.parents(), Traceback: failure.Traceback, Err: err, remote: failure.remote,
-		}
-	case errors.As(err, &exception):
-		return exception.wrapText(text, err)
-	case errors.As(err, &raiser):
-		return raised(raiser, text, err)
+	}
+	if f, ok := usercode.As[*Failure](err); ok && f != nil {
+		return &Failure{Type: f.Type, Value: text, Parents: f.parents(), Traceback: f.Traceback, Err: err, remote: f.remote}
+	}
+	if x, ok := usercode.As[*Exception](err); ok && x != nil {
+		return x.wrapText(text, err)
+	}
+	if r, ok := usercode.As[Raiser](err); ok {
+		return raised(r, text, err)
 	}
 	if x := standardException(err); x != nil {
 		return x.wrapText(text, err)
@@ -126,33 +128,35 @@ func (x *Exception) wrapText(text string, cause error) *Failure {
 
 // standardException knows the errors of the packages below and of the standard library.
 func standardException(err error) *Exception {
-	var (
-		insecure *jelly.InsecureJellyError
-		assign   *jelly.AssignError
-		encode   *jelly.EncodeError
-		tooLarge *banana.EncodeError
-		limit    *banana.LimitError
-	)
 	switch {
-	case errors.As(err, &insecure):
+	case is[*jelly.InsecureJellyError](err):
 		return InsecureJelly
-	case errors.As(err, &assign):
+	case is[*jelly.AssignError](err):
 		return TypeError
-	case errors.As(err, &limit), errors.As(err, &tooLarge):
+	case is[*banana.LimitError](err), is[*banana.EncodeError](err):
 		return BananaError
-	case errors.As(err, &encode):
+	case is[*jelly.EncodeError](err):
 		return ValueError
-	case errors.Is(err, context.Canceled):
+	case usercode.Is(err, context.Canceled):
 		return Cancelled
-	case errors.Is(err, context.DeadlineExceeded):
+	case usercode.Is(err, context.DeadlineExceeded):
 		return TimedOut
+	case usercode.Is(err, actor.ErrStopped):
+		return ErrObjectStopped
 	}
 	return nil
 }
 
+// is reports whether err is or wraps an error of type T.
+func is[T any](err error) bool {
+	_, ok := usercode.As[T](err)
+	return ok
+}
+
 func raised(r Raiser, text string, cause error) *Failure {
-	name, parents := r.PBException()
-	if name == "" {
+	var name string
+	var parents []string
+	if p := usercode.Do(func() { name, parents = r.PBException() }); p != nil || name == "" {
 		return PlainException.wrapText(text, cause)
 	}
 	f := &Failure{Type: name, Value: text, Err: cause}

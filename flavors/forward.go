@@ -3,14 +3,21 @@ package flavors
 import (
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/internal/usercode"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
 // errAnswersLater is what a handler returns that has seen to it that the invocation will be answered.
 var errAnswersLater = errors.New("flavors: answered later")
+
+var (
+	errForwardEnded   = ErrObjectStopped.New("the object has stopped: the actor that its calls are forwarded to has ended")
+	errForwardNowhere = ErrObjectStopped.New("calls are forwarded to no actor: Forward was given no runtime or no PID, or was not used to make the Forwarder")
+)
 
 // Forwarder is an object whose calls are received by an actor of the application's own. See [Forward].
 type Forwarder struct {
@@ -20,35 +27,106 @@ type Forwarder struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	open  map[*Invocation]struct{} // passed on, not answered
+	open  map[*Invocation]passage // passed on, not answered
 	watch bool
+	looks bool // a look at what is open is due
 	ended bool
 }
 
+// passage says how far a call is on its way through the actor.
+type passage uint8
+
+const (
+	sent   passage = iota
+	seen           // one look has found it unhandled
+	fenced         // a fence has been sent behind it
+)
+
+// forwardLook is how often a Forwarder looks whether a handler has not returned. Then it asks the actor whether it has passed the call.
+const forwardLook = 250 * time.Millisecond
+
 // Forward makes an object of an actor: send it, or publish it, as any other. Each call reaches the actor as a *[Invocation], which it
-// answers, then or later, with [Invocation.Answer]. When the actor ends, calls that it has not answered fail, and so does every
-// later one.
+// answers, then or later, with [Invocation.Answer]. When its handler panics, the call fails if it was not answered before. When the actor
+// ends, calls that it has not answered fail, and so does every later one.
+//
+// A panic is noticed at once in an actor made from [actor.Runtime.Props], and within a second in any other. Behind a call that is not
+// handled by then such an actor gets a message of another type, which it should ignore as any message that it does not know.
 func Forward(rt *actor.Runtime, pid *protoactor.PID) *Forwarder {
-	return &Forwarder{rt: rt, pid: pid, open: map[*Invocation]struct{}{}}
+	return &Forwarder{rt: rt, pid: pid, open: map[*Invocation]passage{}}
 }
 
 // HandleRemote implements Handler.
 func (f *Forwarder) HandleRemote(inv *Invocation) (any, error) {
+	if f.rt.Check() != nil || f.pid == nil {
+		return nil, errForwardNowhere
+	}
 	inv.onAnswer = f.answered // From the next lines on the actor's end may answer it.
 	f.mu.Lock()
 	if f.ended {
 		f.mu.Unlock()
-		return nil, ErrObjectStopped
+		return nil, errForwardEnded
 	}
-	f.open[inv] = struct{}{}
+	f.open[inv] = sent
+	f.lookLaterLocked()
 	watch := !f.watch
 	f.watch = true
 	f.mu.Unlock()
 	if watch {
 		f.rt.WhenStopped(f.pid, f.end)
 	}
-	f.rt.Root().Send(f.pid, inv)
+	// The sender takes the response that the actor system makes of a handled invocation, see GetAutoResponse.
+	f.rt.Root().RequestWithCustomSender(f.pid, inv, f.rt.Discard())
 	return nil, errAnswersLater
+}
+
+func (f *Forwarder) lookLaterLocked() {
+	if !f.looks {
+		f.looks = true
+		time.AfterFunc(forwardLook, f.look)
+	}
+}
+
+// look finds calls whose handler has not returned for a while: it takes its time, it is not their turn yet, or it panicked. A fence
+// behind them tells.
+func (f *Forwarder) look() {
+	var late []*Invocation
+	f.mu.Lock()
+	f.looks = false
+	for inv, p := range f.open {
+		if inv.handled.Load() {
+			continue
+		}
+		switch p {
+		case sent:
+			f.open[inv] = seen
+			f.lookLaterLocked()
+		case seen:
+			f.open[inv] = fenced
+			late = append(late, inv)
+		}
+	}
+	f.mu.Unlock()
+	if len(late) > 0 {
+		f.rt.SendFence(f.pid, func() {
+			for _, inv := range late {
+				f.passed(inv)
+			}
+		})
+	}
+}
+
+// passed is called when the actor is past the invocation. Where its handler has not returned, it panicked. An actor of the
+// application's own knows nothing of us, and its supervisor tells nobody else.
+func (f *Forwarder) passed(inv *Invocation) {
+	if inv.handled.Load() || inv.answered.Load() {
+		return
+	}
+	p := &PanicError{What: "the actor that the call of " + inv.name() + " was forwarded to"}
+	usercode.Log(func() {
+		inv.conn.Logger().Error().Str("actor", f.pid.Id).Str("method", inv.name()).Int64("request", inv.requestID).
+			Msg("an actor panicked on a call that was forwarded to it")
+	})
+	inv.fail(p)
 }
 
 func (f *Forwarder) answered(inv *Invocation) {
@@ -62,9 +140,9 @@ func (f *Forwarder) end() {
 	f.mu.Lock()
 	f.ended = true
 	open := f.open
-	f.open = map[*Invocation]struct{}{}
+	f.open = map[*Invocation]passage{}
 	f.mu.Unlock()
 	for inv := range open {
-		inv.Drop(ErrObjectStopped)
+		inv.Drop(errForwardEnded)
 	}
 }

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/stretchr/testify/require"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
@@ -110,4 +112,80 @@ func TestAHandlerGetsAllCalls(t *testing.T) {
 	wantAnyError(p, 4)
 	p.Write(`[message 5 root still 1 [tuple] [dictionary]]`)
 	p.Want(`[answer 5 [unicode still]]`)
+}
+
+// clumsy panics on each call with fewer than two arguments.
+type clumsy struct{}
+
+func (clumsy) Receive(ctx protoactor.Context) {
+	if inv, ok := ctx.Message().(*flavors.Invocation); ok {
+		inv.Answer(inv.Args[1], nil)
+	}
+}
+
+// TestForwardToAnActorThatPanics has actors of the application's own panic on a call, under each decision that their supervisor may take.
+func TestForwardToAnActorThatPanics(t *testing.T) {
+	produce := func() protoactor.Actor { return clumsy{} }
+	always := func(d protoactor.Directive) protoactor.PropsOption {
+		return protoactor.WithSupervisor(protoactor.NewOneForOneStrategy(1000, time.Minute, func(any) protoactor.Directive { return d }))
+	}
+	for name, directive := range map[string]protoactor.Directive{
+		"restart": protoactor.RestartDirective, "resume": protoactor.ResumeDirective, "stop": protoactor.StopDirective,
+	} {
+		for _, guarded := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, guarded: %v", name, guarded), func(t *testing.T) {
+				l := newLab()
+				s := newServer(t, l)
+				props := protoactor.PropsFromProducer(produce)
+				if guarded {
+					props = s.rt.Props(produce)
+				}
+				parent := protoactor.PropsFromFunc(func(ctx protoactor.Context) {
+					if _, ok := ctx.Message().(string); ok {
+						ctx.Respond(ctx.Spawn(props))
+					}
+				}, always(directive))
+				root := s.rt.Root()
+				pid, err := root.RequestFuture(root.Spawn(parent), "spawn", wire.Patience).Result()
+				require.NoError(t, err)
+				l.forward = flavors.Forward(s.rt, pid.(*protoactor.PID))
+				p := s.peer()
+				luid := get(t, p, 1, "forward")
+				for i := range 3 {
+					p.Write(fmt.Sprintf(`[message %d %d add 1 [tuple 1] [dictionary]]`, 10+i, luid))
+					p.Want(fmt.Sprintf(`[error %d _]`, 10+i))
+				}
+				p.Write(fmt.Sprintf(`[message 20 %d add 1 [tuple 1 2] [dictionary]]`, luid))
+				if name == "stop" {
+					wantError(t, p, 20, "perspectivebroker.ObjectStopped")
+				} else {
+					p.Want(`[answer 20 2]`)
+				}
+			})
+		}
+	}
+}
+
+// TestForwardToAnActorThatAnswersLater has a handler return long before the call is answered: that is no panic.
+func TestForwardToAnActorThatAnswersLater(t *testing.T) {
+	l := newLab()
+	s := newServer(t, l)
+	var kept *flavors.Invocation
+	pid := s.rt.Root().Spawn(protoactor.PropsFromFunc(func(ctx protoactor.Context) {
+		inv, ok := ctx.Message().(*flavors.Invocation)
+		switch {
+		case !ok:
+		case inv.Method == "keep":
+			kept = inv
+		default:
+			time.Sleep(600 * time.Millisecond) // Longer than two looks: the fence waits behind this call.
+			inv.Answer("slow", nil)
+			kept.Answer("late", nil)
+		}
+	}))
+	l.forward = flavors.Forward(s.rt, pid)
+	p := s.peer()
+	luid := get(t, p, 1, "forward")
+	p.Write(fmt.Sprintf(`[message 2 %d keep 1 [tuple] [dictionary]]`, luid), fmt.Sprintf(`[message 3 %d slow 1 [tuple] [dictionary]]`, luid))
+	p.Want(`[answer 3 [unicode slow]]`, `[answer 2 [unicode late]]`)
 }

@@ -30,6 +30,14 @@ func (h LocalHole) Target() (luid int64, name string) {
 
 // jellyRemote writes [remote luid] with a hole for the luid.
 func jellyRemote(e *jelly.Encoder, hole ExportHole) error {
+	if hole.Core == nil {
+		return InsecureJelly.New("what was to be sent refers to no object: it was not made by its constructor")
+	}
+	if c, ok := e.Invoker().(Conn); ok {
+		if err := hole.Core.UsableIn(c.Runtime()); err != nil {
+			return err
+		}
+	}
 	if err := e.List(2); err != nil {
 		return err
 	}

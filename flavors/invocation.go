@@ -2,14 +2,14 @@ package flavors
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/usercode"
+	"github.com/rs/zerolog"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
@@ -34,6 +34,7 @@ type Invocation struct {
 	weight      int
 	incarnation uint64
 	answered    atomic.Bool
+	handled     atomic.Bool       // the handler of the actor that it was forwarded to has returned
 	onAnswer    func(*Invocation) // set before the invocation leaves the object's turn; may be nil
 
 	room [4]any // for Args, so that most calls are one piece of memory
@@ -73,6 +74,7 @@ func (inv *Invocation) free() {
 	inv.conn, inv.core, inv.perspective, inv.prefix = nil, nil, nil, ""
 	inv.requestID, inv.wantsAnswer, inv.size, inv.weight, inv.incarnation = 0, false, 0, 0, 0
 	inv.answered.Store(false)
+	inv.handled.Store(false)
 	clear(inv.room[:])
 	invocations.Put(inv)
 }
@@ -173,10 +175,12 @@ func (inv *Invocation) send(turn *actor.Mailbox, v any, err error) (gone bool) {
 		inv.onAnswer(inv)
 	}
 	if !inv.wantsAnswer {
+		defer inv.conn.CloseInvocation(inv)
 		if err != nil {
-			inv.conn.Logger().Debug().Err(err).Stringer("call", inv).Msg("a call that wants no answer failed")
+			usercode.Log(func() {
+				inv.conn.Logger().Debug().Err(usercode.LogError(err)).Stringer("call", inv).Msg("a call that wants no answer failed")
+			})
 		}
-		inv.conn.CloseInvocation(inv)
 		return inv.onAnswer == nil
 	}
 	if err == nil {
@@ -210,15 +214,31 @@ func (inv *Invocation) sendValue(turn *actor.Mailbox, v any) (gone bool) {
 	}
 	encoded = true
 	fragment.Free()
+	if p, ok := err.(*PanicError); ok { //nolint:errorlint // It is what encodeSafely has made.
+		p.What = "the code that encodes the result of " + inv.name()
+		inv.logPanic(p)
+	}
 	inv.sendFailure(err)
 	return false
+}
+
+// name is what logs and errors call the method. A Handler takes any name that a peer makes up.
+func (inv *Invocation) name() string { return clipText(inv.String(), maxQuotedName) }
+
+// logPanic logs a panic of code that this call ran, with the method and, by way of the connection's logger, the peer.
+func (inv *Invocation) logPanic(p *PanicError) {
+	if inv.core == nil {
+		return
+	}
+	inv.core.logPanic(inv.conn.Logger(), p, func(e *zerolog.Event) {
+		e.Str("method", inv.name()).Int64("request", inv.requestID)
+	})
 }
 
 // sendableError is what is sent for an error: itself where its type is a Copyable, such as a peer may have registered, and a
 // [Failure] otherwise.
 func (inv *Invocation) sendableError(err error) any {
-	var own jellyableError
-	if errors.As(err, &own) {
+	if own, ok := usercode.As[jellyableError](err); ok && !isNilPointer(own) {
 		if _, failure := own.(*Failure); !failure {
 			return own
 		}
@@ -234,7 +254,7 @@ func jellySafely(fragment *jelly.Fragment, v any) error {
 func encodeSafely(f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = &PanicError{Value: r, Stack: debug.Stack()}
+			err = &PanicError{What: "the code that encodes a value", Value: r, Stack: debug.Stack()}
 		}
 	}()
 	return f()
@@ -247,26 +267,48 @@ func (inv *Invocation) newFragment(root string) *jelly.Fragment {
 	return jelly.NewFragment(c)
 }
 
-// sendFailure answers with a failure made of err.
+// sendFailure answers with a failure made of err. Whatever the methods of err do, one answer goes out.
 func (inv *Invocation) sendFailure(err error) {
-	fragment := inv.newFragment("failure")
-	logFailure(inv, err)
-	if encodeErr := jellySafely(fragment, inv.sendableError(err)); encodeErr != nil {
-		// A failure is made of strings cut to size; only a failure of the user's own class can get here.
-		inv.conn.Logger().Error().Err(encodeErr).Stringer("call", inv).Msg("a failure could not be encoded")
-		plain := &Failure{Type: "builtins.RuntimeError", Value: fmt.Sprintf("the call failed, and so did sending its failure: %v", encodeErr)}
-		if fragment.Jelly(plain) != nil {
-			fragment.Free()
-			inv.conn.CloseInvocation(inv)
-			return
+	sent := false
+	defer func() {
+		if !sent { // A method of the error has ended the goroutine.
+			inv.sendPlainFailure("its error cannot be looked at")
 		}
+	}()
+	logFailure(inv, err)
+	fragment := inv.newFragment("failure")
+	encodeErr := jellySafely(fragment, inv.sendableError(err))
+	sent = true
+	if encodeErr == nil {
+		inv.conn.SendAnswer(nil, inv, fragment, true)
+		return
+	}
+	fragment.Free()
+	// A failure is made of strings cut to size; only a failure of the user's own class can get here.
+	usercode.Log(func() {
+		inv.conn.Logger().Error().Err(usercode.LogError(encodeErr)).Stringer("call", inv).Msg("a failure could not be encoded")
+	})
+	inv.sendPlainFailure(usercode.ErrorText(encodeErr))
+}
+
+// sendPlainFailure answers with a failure that runs none of the application's code.
+func (inv *Invocation) sendPlainFailure(why string) {
+	fragment := inv.newFragment("failure")
+	plain := RuntimeError.New(clipText("the call failed, and so did sending its failure: "+why, MaxFailureText))
+	if fragment.Jelly(plain) != nil {
+		fragment.Free()
+		inv.conn.CloseInvocation(inv)
+		return
 	}
 	inv.conn.SendAnswer(nil, inv, fragment, true)
 }
 
 // logFailure tells the operator what the peer will be told. What a peer can cause at will is not worth more than a debug line.
 func logFailure(inv *Invocation, err error) {
-	inv.conn.Logger().Debug().Err(err).Stringer("call", inv).Int64("request", inv.requestID).Msg("the peer is answered with a failure")
+	usercode.Log(func() {
+		inv.conn.Logger().Debug().Err(usercode.LogError(err)).Stringer("call", inv).Int64("request", inv.requestID).
+			Msg("the peer is answered with a failure")
+	})
 }
 
 // run carries out the call in the object's turn.
@@ -282,9 +324,13 @@ func (inv *Invocation) run(o *object) {
 			inv.fail(actor.ErrGoexit)
 			return
 		}
-		inv.fail(&PanicError{Value: r, Stack: debug.Stack()})
-		panic(r) // The supervisor decides what becomes of the object.
+		panic(inv.panicked(r)) // The supervisor decides what becomes of the object.
 	}()
+	if err := o.mend(); err != nil {
+		inv.fail(err)
+		returned = true
+		return
+	}
 	table, err := o.methods(inv.prefix)
 	if err != nil {
 		inv.fail(err)
@@ -302,6 +348,14 @@ func (inv *Invocation) run(o *object) {
 	if inv.answerFrom(o.mailbox, v, err) && !kept {
 		inv.free()
 	}
+}
+
+// panicked logs a panic of the method and answers the call.
+func (inv *Invocation) panicked(r any) *PanicError {
+	p := &PanicError{What: "the method " + inv.name(), Value: r, Stack: debug.Stack()}
+	defer inv.fail(p) // also when the logger ends the goroutine
+	inv.logPanic(p)
+	return p
 }
 
 // Post lets [actor.Deferred.Then] run continuations in the turn of the object that was called.
@@ -328,6 +382,17 @@ func (inv *Invocation) Actor() protoactor.Actor { return nil }
 
 // ActorSystem is the system in which the object's actor runs.
 func (inv *Invocation) ActorSystem() *protoactor.ActorSystem { return inv.conn.Runtime().System() }
+
+// GetAutoResponse implements protoactor.AutoRespond: the actor system calls it when the actor that the call was forwarded to has handled
+// the message without a panic. It is not for applications.
+func (inv *Invocation) GetAutoResponse(protoactor.Context) any {
+	inv.handled.Store(true)
+	return nil
+}
+
+// Failed implements actor.Failable: the handler of the actor that the call was forwarded to panicked. The call fails unless it has been
+// answered.
+func (inv *Invocation) Failed(reason *actor.PanicError) { inv.fail(reason) }
 
 // Drop implements actor.Droppable: a call that no actor will carry out is answered with the reason.
 func (inv *Invocation) Drop(cause error) { inv.fail(cause) }

@@ -38,7 +38,8 @@ func (p Prefix) wire() string {
 }
 
 // Handler is implemented by objects that want to see calls themselves. All calls go to it, and no method of the object can be called
-// by name. It runs in the object's turn; the result may be a *actor.Deferred, as that of any method.
+// by name, except by the handler itself with [MethodTable.Invoke]. It runs in the object's turn; the result may be a *actor.Deferred, as
+// that of any method.
 type Handler interface {
 	HandleRemote(inv *Invocation) (any, error)
 }
@@ -51,9 +52,11 @@ type Handler interface {
 // RemoteGet_two or else RemoteGetTwo. A leading, trailing or double underscore never matches that way. Names given by [Publish] or
 // [Func1] and its like match exactly, and before all others.
 type MethodTable struct {
+	typ      reflect.Type
 	typeName string
 	prefix   Prefix
 	handler  bool
+	unfit    error             // why the methods of a handler cannot be called by name
 	methods  map[string]caller // by wire name with its first letter as the type has it, and by exact given name
 }
 
@@ -101,43 +104,58 @@ func methodsFor(t reflect.Type, p Prefix) (*MethodTable, error) {
 }
 
 func buildTable(t reflect.Type, p Prefix) (*MethodTable, error) {
-	table := &MethodTable{typeName: shortTypeName(t), prefix: p, methods: map[string]caller{}}
+	table := &MethodTable{typ: t, typeName: shortTypeName(t), prefix: p, methods: map[string]caller{}}
+	err := table.fill(t)
 	if t.Implements(reflect.TypeFor[Handler]()) {
-		table.handler = true
+		// Its calls go to the handler. The methods are there for Invoke, and need not all be fit for it.
+		table.handler, table.unfit = true, err
 		return table, nil
 	}
-	var errs []error
-	set, err := publishedBy(t, p)
 	if err != nil {
-		errs = append(errs, err)
-	}
-	for _, m := range wireMethods(t, p) {
-		if set.hides(m.Name) {
-			continue
-		}
-		name := lowerFirst(m.Name[len(p):])
-		c, err := compileMethod(table, t, m, name, nil)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		table.methods[m.Name[len(p):]] = c
-		table.methods[name] = c
-	}
-	// Given names come last and replace: a typed function may take the place of the method it speaks for.
-	for _, entry := range set.entries {
-		if err := entry.publish(table, t); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	if len(errs) > 0 {
-		return nil, fmt.Errorf("flavors: %s cannot be published: %w", t, errors.Join(errs...))
+		return nil, err
 	}
 	return table, nil
 }
 
-// Names lists the wire names, sorted: each method once, under the name that begins with a small letter, and given names.
+// fill enters the methods of t.
+func (t *MethodTable) fill(typ reflect.Type) error {
+	p := t.prefix
+	var errs []error
+	set, err := publishedBy(typ, p)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	for _, m := range wireMethods(typ, p) {
+		if set.hides(m.Name) {
+			continue
+		}
+		name := lowerFirst(m.Name[len(p):])
+		c, err := compileMethod(t, typ, m, name, nil)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		t.methods[m.Name[len(p):]] = c
+		t.methods[name] = c
+	}
+	// Given names come last and replace: a typed function may take the place of the method it speaks for.
+	for _, entry := range set.entries {
+		if err := entry.publish(t, typ); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("flavors: %s cannot be published: %w", typ, errors.Join(errs...))
+	}
+	return nil
+}
+
+// Names lists the wire names, sorted: each method once, under the name that begins with a small letter, and given names. Peers can call no
+// method of a [Handler] by name, so its table lists none.
 func (t *MethodTable) Names() []string {
+	if t == nil || t.handler {
+		return nil
+	}
 	var names []string
 	for name, c := range t.methods {
 		if m, ok := c.(*method); ok && name != m.wire {
@@ -151,9 +169,27 @@ func (t *MethodTable) Names() []string {
 
 // Invoke calls the method that inv names on recv, a value of the table's type, in the caller's goroutine. The result may be
 // a *actor.Deferred. When the arguments do not fit, the error is a [TypeError] and the method has not run; when there is no such
-// method it is [NoSuchMethod]. Panics of the method pass through. A recv of any other type than the table's is a panic, too.
+// method it is [NoSuchMethod]. Panics of the method pass through.
+//
+// The method of a [Handler] is called, too, and not its HandleRemote, so that a HandleRemote can do something before and after each
+// call:
+//
+//	func (s *Service) HandleRemote(inv *flavors.Invocation) (any, error) {
+//		defer s.measure(inv.Method, time.Now())
+//		return s.table.Invoke(s, inv)
+//	}
 func (t *MethodTable) Invoke(recv any, inv *Invocation) (any, error) {
-	v, _, err := t.invoke(recv, inv)
+	switch {
+	case t == nil || t.typ == nil:
+		return nil, errors.New("flavors: this MethodTable was not made by TableOf")
+	case inv == nil:
+		return nil, errors.New("flavors: Invoke was given no Invocation")
+	case reflect.TypeOf(recv) != t.typ || isNilPointer(recv):
+		return nil, fmt.Errorf("flavors: Invoke was given a %T; the table is for calls of a %s that is not nil", recv, t.typ)
+	case t.unfit != nil:
+		return nil, t.unfit
+	}
+	v, _, err := t.invokeMethod(recv, inv)
 	return v, err
 }
 
@@ -163,6 +199,10 @@ func (t *MethodTable) invoke(recv any, inv *Invocation) (v any, kept bool, err e
 		v, err = recv.(Handler).HandleRemote(inv)
 		return v, true, err
 	}
+	return t.invokeMethod(recv, inv)
+}
+
+func (t *MethodTable) invokeMethod(recv any, inv *Invocation) (v any, kept bool, err error) {
 	c, ok := t.lookup(inv.Method)
 	if !ok {
 		return nil, true, NoSuchMethod.New("No such method: " + t.prefix.wire() + clipText(inv.Method, maxQuotedName))

@@ -1,13 +1,13 @@
 package flavors
 
 import (
-	"errors"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // bind distributes positional and keyword arguments as Python would: by position first, then by name, then defaults.
@@ -57,7 +57,7 @@ func (m *method) bindVariadic(f *frame, extra []any) error {
 	}
 	err := jelly.AssignerFor(dst.Type()).Assign(dst, extra)
 	var bad *jelly.AssignError
-	if !errors.As(err, &bad) {
+	if !usercode.AsInto(err, &bad) {
 		return err
 	}
 	// The path begins with the index among the extra arguments.

@@ -55,5 +55,6 @@ func tableFor(t testing.TB, recv any, p Prefix) *MethodTable {
 
 func callRemote(t testing.TB, recv any, method string, args ...any) (any, error) {
 	t.Helper()
-	return tableFor(t, recv, PrefixRemote).Invoke(recv, wireCall{method: method, args: args}.invocation())
+	v, _, err := tableFor(t, recv, PrefixRemote).invoke(recv, wireCall{method: method, args: args}.invocation())
+	return v, err
 }

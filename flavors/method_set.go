@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // Publisher is implemented by objects that say themselves which of their methods peers may call, in addition to those that
@@ -60,7 +62,7 @@ func publishedBy(t reflect.Type, p Prefix) (set MethodSet, err error) {
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("PublishMethods panicked, called on a zero value: %v", r)
+			err = fmt.Errorf("PublishMethods panicked, called on a zero value: %s", usercode.PanicText(r))
 		}
 	}()
 	return v.Interface().(Publisher).PublishMethods(p), nil

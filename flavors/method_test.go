@@ -356,3 +356,59 @@ func TestNamesAndTypeNames(t *testing.T) {
 	assert.Equal(t, "box", shortTypeName(reflect.TypeFor[box[map[string]int]]()))
 	assert.Equal(t, "object", shortTypeName(reflect.TypeFor[*struct{}]()))
 }
+
+// middleware does something before and after each call of its own methods.
+type middleware struct {
+	Referenceable
+	table *MethodTable
+	calls []string
+	n     int
+}
+
+func (m *middleware) HandleRemote(inv *Invocation) (any, error) {
+	m.calls = append(m.calls, inv.Method)
+	return m.table.Invoke(m, inv)
+}
+func (m *middleware) RemoteIncr(by int) int { m.n += by; return m.n }
+func (*middleware) RemoteBoom()             { panic("boom") }
+
+// TestInvokeInAHandler calls the method and not the handler again.
+func TestInvokeInAHandler(t *testing.T) {
+	m := &middleware{}
+	m.table = tableFor(t, m, PrefixRemote)
+	got, err := callRemote(t, m, "incr", int64(2))
+	require.NoError(t, err)
+	assert.Equal(t, 2, got)
+	_, err = callRemote(t, m, "incr", "two")
+	require.ErrorIs(t, err, TypeError)
+	_, err = callRemote(t, m, "other")
+	require.ErrorIs(t, err, NoSuchMethod)
+	assert.PanicsWithValue(t, "boom", func() { _, _ = callRemote(t, m, "boom") })
+	assert.Equal(t, []string{"incr", "incr", "other", "boom"}, m.calls)
+}
+
+type unfit struct{ Referenceable }
+
+func (*unfit) HandleRemote(*Invocation) (any, error) { return "handled", nil }
+func (*unfit) RemoteChan(chan int)                   {}
+
+func TestInvokeWithoutWhatItNeeds(t *testing.T) {
+	table := tableFor(t, &counter{}, PrefixRemote)
+	inv := wireCall{method: "value"}.invocation()
+	for name, f := range map[string]func() (any, error){
+		"nil receiver":    func() (any, error) { return table.Invoke(nil, inv) },
+		"typed nil":       func() (any, error) { return table.Invoke((*counter)(nil), inv) },
+		"another type":    func() (any, error) { return table.Invoke(&middleware{}, inv) },
+		"nil invocation":  func() (any, error) { return table.Invoke(&counter{}, nil) },
+		"nil table":       func() (any, error) { return (*MethodTable)(nil).Invoke(&counter{}, inv) },
+		"zero table":      func() (any, error) { return new(MethodTable).Invoke(&counter{}, inv) },
+		"unfit methods":   func() (any, error) { return tableFor(t, &unfit{}, PrefixRemote).Invoke(&unfit{}, inv) },
+		"zero invocation": func() (any, error) { return table.Invoke(&counter{}, &Invocation{}) },
+	} {
+		_, err := f()
+		assert.Error(t, err, name)
+	}
+	got, err := callRemote(t, &unfit{}, "anything")
+	require.NoError(t, err)
+	assert.Equal(t, "handled", got)
+}

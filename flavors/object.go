@@ -1,10 +1,12 @@
 package flavors
 
 import (
+	"fmt"
 	"reflect"
 	"runtime/debug"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/internal/usercode"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
@@ -17,6 +19,7 @@ type object struct {
 	core    *Core
 	mailbox *actor.Mailbox
 	again   bool // this incarnation follows one that panicked
+	unsound bool // the value is to be made good before it is used
 	ended   bool // the core no longer knows this actor: the value is not ours any more
 	seat    *seat
 	gone    error // what calls fail with that come after the end
@@ -54,20 +57,24 @@ func (o *object) Receive(ctx protoactor.Context) {
 	switch m := ctx.Message().(type) {
 	case *protoactor.Started:
 		o.incarnate(ctx)
-	case *Invocation:
-		if !o.park(m) {
-			o.guarded(ctx, func() { m.run(o) })
+	case *delivered:
+		if inv := (*Invocation)(m); !o.park(inv) {
+			o.guarded(ctx, func() { inv.run(o) })
 		}
 	case resume:
 		o.resume(ctx, m.parking)
 	case *turn:
 		o.guarded(ctx, func() { o.runTurn(m) })
 	case *observe:
-		o.guarded(ctx, func() { m.run(o.core) })
+		o.guarded(ctx, func() { m.run(o) })
 	case *unobserve:
 		o.guarded(ctx, func() { m.run(o.core) })
 	case checkIdle:
 		o.settle(ctx)
+	case mendNow:
+		if o.core.beginMending() {
+			_ = o.mend() // It is logged, and tried again before the next message.
+		}
 	case *protoactor.Stopped:
 		if !o.ended {
 			o.core.stopped(o.mailbox)
@@ -108,22 +115,56 @@ func (o *object) settle(ctx protoactor.Context) {
 	}
 }
 
-// incarnate prepares the value for its first call, or for the first after a restart.
+// delivered is an Invocation in the mailbox of its own object. It is not an *Invocation there because the actor system treats a message
+// with a GetAutoResponse method, which forwarded calls need, in a way that costs time.
+type delivered Invocation
+
+// Drop implements actor.Droppable.
+func (m *delivered) Drop(cause error) { (*Invocation)(m).Drop(cause) }
+
+// mendNow has an object make its value good again after a panic, unless a message came first.
+type mendNow struct{}
+
+// incarnate begins a new incarnation. It runs no code of the application's: an incarnation that fails before its first message would
+// be restarted without end. So the value is made good in a turn of its own, or before the next message.
 func (o *object) incarnate(ctx protoactor.Context) {
 	c := o.core
 	c.started(o.mailbox, ctx.Self())
-	broken, produce := c.isBroken()
-	switch {
-	case !broken && !o.again:
-		return
-	case produce != nil:
-		o.renew(produce)
-		return
+	broken, mending := c.isBroken()
+	o.unsound = broken || o.again
+	if o.unsound && !mending {
+		o.mailbox.PostUserMessage(mendNow{})
 	}
-	if r, ok := c.Value().(Resetter); ok {
-		r.Reset()
+}
+
+// mend makes the value good again: as a fresh instance if it has a producer, otherwise by its Reset method. When the code for that panics,
+// the message at hand fails with the error, and the next one tries again.
+func (o *object) mend() error {
+	if !o.unsound {
+		return nil
 	}
-	c.mended(nil)
+	c := o.core
+	c.beginMending()
+	var err error
+	p := usercode.Do(func() {
+		if produce := c.producer(); produce != nil {
+			err = o.renew(produce)
+			return
+		}
+		if r, ok := c.Value().(Resetter); ok {
+			r.Reset()
+		}
+		c.mended(nil)
+	})
+	if p != nil {
+		what := "the code that makes a " + c.typeName() + " good again after a panic"
+		c.logPanic(c.logger(), &PanicError{What: what, Value: p.Value, Stack: p.Stack})
+		return &PanicError{What: what, Value: p.Value, Stack: p.Stack}
+	}
+	if err == nil {
+		o.unsound = false
+	}
+	return err
 }
 
 // methods is the table for calls that come by way of a prefix; an object is nearly always reached by way of one.
@@ -149,20 +190,32 @@ func (o *object) Undelivered(message any) {
 }
 
 // renew puts a fresh instance behind the core.
-func (o *object) renew(produce func() any) {
+func (o *object) renew(produce func() any) error {
 	fresh := produce()
 	r, ok := fresh.(anchored)
-	if !ok || r.anchored() == nil {
-		panic("flavors: the producer of a restarted object made nothing that can be referenced")
+	if !ok || isNilPointer(fresh) {
+		return fmt.Errorf("flavors: the producer of a %s returned a %T after a panic, which cannot take its place", o.core.typeName(), fresh)
 	}
 	r.anchored().core.Store(o.core)
 	o.core.mended(fresh)
+	return nil
+}
+
+func isNilPointer(v any) bool {
+	p := reflect.ValueOf(v)
+	return p.Kind() == reflect.Pointer && p.IsNil()
 }
 
 func (o *object) runTurn(t *turn) {
 	if t.bound && t.incarnation != o.core.incarnation.Load() {
 		t.Drop(actor.ErrRestarted)
 		return
+	}
+	if o.unsound {
+		if err := o.mendFor(t); err != nil {
+			t.Drop(err)
+			return
+		}
 	}
 	returned := false
 	defer func() {
@@ -174,12 +227,35 @@ func (o *object) runTurn(t *turn) {
 			t.finish(actor.ErrGoexit)
 			return
 		}
-		t.finish(&PanicError{Value: r, Stack: debug.Stack()})
-		panic(r)
+		p := o.core.turnPanicked(r)
+		t.finish(p)
+		panic(p)
 	}()
 	t.run()
 	returned = true
 	t.finish(nil)
+}
+
+// mendFor is mend for a turn that has to be told if mend ends the goroutine.
+func (o *object) mendFor(t *turn) (err error) {
+	err = actor.ErrGoexit
+	defer func() {
+		if err == actor.ErrGoexit {
+			t.Drop(err)
+		}
+	}()
+	err = o.mend()
+	return err
+}
+
+// turnPanicked logs the panic of a function that ran in the object's turn, unless it is a continuation, which has logged it.
+func (c *Core) turnPanicked(r any) *PanicError {
+	if p, ok := r.(*PanicError); ok {
+		return p
+	}
+	p := &PanicError{What: "a function in the turn of a " + c.typeName(), Value: r, Stack: debug.Stack()}
+	c.logPanic(c.logger(), p)
+	return p
 }
 
 // finish tells who waits for a Do; a continuation has told for itself.

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // PageCollector is what pages are sent to: Twisted's page collector. It is given to a method of the peer's as an argument, and sends
@@ -78,7 +79,7 @@ func callWithCollector(ctx context.Context, ended *actor.Deferred, ref *RemoteRe
 	defer stop()
 	if _, err := ended.Await(ctx); err != nil {
 		call.Cancel()
-		return fmt.Errorf("the pages of %s: %w", method, err)
+		return usercode.Wrap(err, "the pages of %s", method)
 	}
 	return nil
 }

@@ -3,11 +3,11 @@ package flavors
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"runtime/debug"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // Pager is something large that is sent in pages: Twisted's Pager. See [SendPages].
@@ -62,7 +62,7 @@ func sendPages(ctx context.Context, collector *RemoteReference, p Pager) error {
 			return failPaging(collector, err)
 		}
 		page, err := nextPage(collector, p)
-		if errors.Is(err, io.EOF) {
+		if usercode.Is(err, io.EOF) {
 			break
 		}
 		if err == nil {
@@ -83,7 +83,9 @@ func nextPage(collector *RemoteReference, p Pager) (page any, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			stack := debug.Stack()
-			collector.Conn().Logger().Error().Bytes("stack", stack).Msgf("a pager panicked with a value of type %T", r)
+			usercode.Log(func() {
+				collector.Conn().Logger().Error().Bytes("stack", stack).Msgf("a pager panicked with a value of type %T", r)
+			})
 			page, err = nil, &PanicError{Value: r, Stack: stack}
 		}
 	}()
@@ -93,9 +95,9 @@ func nextPage(collector *RemoteReference, p Pager) (page any, err error) {
 // failPaging tells the collector that the pages end here, as soon as there is room for it: what was to be sent has ended, the connection
 // has not.
 func failPaging(collector *RemoteReference, err error) error {
-	err = fmt.Errorf("sending pages: %w", err)
+	err = usercode.Wrap(err, "sending pages")
 	if ctx := collector.Conn().Context(); ctx.Err() == nil {
-		_ = collector.callNoAnswerSoon(ctx, pagingFailed, err.Error())
+		_ = collector.callNoAnswerSoon(ctx, pagingFailed, usercode.ErrorText(err))
 	}
 	return err
 }
@@ -137,9 +139,9 @@ func NewFilePager(r io.Reader, size int) *FilePager {
 func (p *FilePager) NextPage() (any, error) {
 	n, err := io.ReadFull(p.r, p.page)
 	switch {
-	case n > 0 && (err == nil || errors.Is(err, io.ErrUnexpectedEOF)):
+	case n > 0 && (err == nil || usercode.Is(err, io.ErrUnexpectedEOF)):
 		return p.page[:n], nil
-	case err == nil, errors.Is(err, io.ErrUnexpectedEOF):
+	case err == nil, usercode.Is(err, io.ErrUnexpectedEOF):
 		return nil, io.EOF
 	}
 	return nil, err

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // DefaultPageBuffer is how many bytes a [PageReader] keeps that were not read yet.
@@ -52,7 +53,7 @@ func ReadPages(ctx context.Context, ref *RemoteReference, method string, args ..
 	call := ref.CallRemote(method, append([]any{r.collector}, args...)...)
 	call.OnComplete(func(_ any, err error) {
 		if err != nil {
-			r.collector.end(fmt.Errorf("the pages of %s: %w", method, err))
+			r.collector.end(usercode.Wrap(err, "the pages of %s", method))
 		}
 	})
 	r.collector.endWith(ctx, func(cause error) error { return cause })

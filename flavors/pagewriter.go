@@ -3,8 +3,9 @@ package flavors
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
+
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // pagesUnderWay is how many pages a [PageWriter] has under way that the collector has not answered.
@@ -95,7 +96,7 @@ func (w *PageWriter) fail(err error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err == nil {
-		w.err = fmt.Errorf("writing pages: %w", err)
+		w.err = usercode.Wrap(err, "writing pages")
 	}
 	return w.err
 }
@@ -137,7 +138,7 @@ func (w *PageWriter) abandon(err error) error {
 	if err != nil {
 		c := w.collector.Conn()
 		c.Runtime().Go("ending pages early", func() {
-			_ = w.collector.callNoAnswerSoon(c.Context(), pagingFailed, err.Error())
+			_ = w.collector.callNoAnswerSoon(c.Context(), pagingFailed, usercode.ErrorText(err))
 		})
 	}
 	return err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // PublishedKey says whose state is kept: which original, as seen by whom. All of it is the peer's choice.
@@ -65,7 +66,7 @@ func (p *publication) load() (state any, ok bool) {
 		return nil, false
 	}
 	data, err := p.kept.store.Load(p.key())
-	if errors.Is(err, fs.ErrNotExist) {
+	if usercode.Is(err, fs.ErrNotExist) {
 		return nil, false
 	}
 	var k keptState
@@ -98,7 +99,9 @@ func (p *publication) save(state any) {
 }
 
 func (p *publication) warn(err error, text string) {
-	p.mark.Remote.Conn().Logger().Warn().Err(err).Str("class", p.kept.class).Str("published", clipped(p.key().ID)).Msg(text)
+	usercode.Log(func() {
+		p.mark.Remote.Conn().Logger().Warn().Err(usercode.LogError(err)).Str("class", p.kept.class).Str("published", clipped(p.key().ID)).Msg(text)
+	})
 }
 
 // clipped is the beginning of what a peer has named.

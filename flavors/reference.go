@@ -10,6 +10,7 @@ import (
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // ErrReleased is the cause of a call's failure when its reference has been released.
@@ -213,8 +214,10 @@ func (r *RemoteReference) NotifyOnDisconnect(f func(cause error)) (dontNotify fu
 	return context.AfterFunc(ctx, func() {
 		defer func() {
 			if p := recover(); p != nil { // Nobody else would, and the process would end.
-				r.remote.conn.Logger().Error().Bytes("stack", debug.Stack()).
-					Msgf("a function given to NotifyOnDisconnect panicked with a value of type %T", p)
+				usercode.Log(func() {
+					r.remote.conn.Logger().Error().Bytes("stack", debug.Stack()).
+						Msgf("a function given to NotifyOnDisconnect panicked with a value of type %T", p)
+				})
 			}
 		}()
 		f(context.Cause(ctx))

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/usercode"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
@@ -97,7 +98,7 @@ func (p *referenceProcess) SendUserMessage(pid *protoactor.PID, envelope any) {
 		return
 	default:
 		err := fmt.Errorf("flavors: a remote reference understands flavors.Message, not %T", message)
-		p.ref.remote.conn.Logger().Warn().Err(err).Str("pid", pid.Id).Msg("message refused")
+		usercode.Log(func() { p.ref.remote.conn.Logger().Warn().Err(err).Str("pid", pid.Id).Msg("message refused") })
 		p.reply(sender, Answer{Err: err, From: p.pid})
 		return
 	}
@@ -115,7 +116,9 @@ func (p *referenceProcess) SendUserMessage(pid *protoactor.PID, envelope any) {
 	}
 	if sender == nil {
 		if err := p.ref.CallRemoteNoAnswer(m.Method, args...); err != nil {
-			p.ref.remote.conn.Logger().Warn().Err(err).Str("method", m.Method).Msg("a message could not be sent to a remote object")
+			usercode.Log(func() {
+				p.ref.remote.conn.Logger().Warn().Err(err).Str("method", m.Method).Msg("a message could not be sent to a remote object")
+			})
 		}
 		return
 	}

@@ -112,11 +112,21 @@ func New[P any](produce func() P) P {
 // Spawn gives the object its actor now, and for as long as the application wants: peers that let go do not end it. It ends with the
 // returned PID being stopped or with the runtime. It may be called in the object's own methods and in a Do.
 func Spawn(rt *actor.Runtime, obj any) (*protoactor.PID, error) {
+	if err := rt.Check(); err != nil {
+		return nil, fmt.Errorf("flavors: spawning a %T: %w", obj, err)
+	}
 	core, err := CoreOf(obj)
 	if err != nil {
 		return nil, err
 	}
+	if rt.HasBegun(actor.PhaseStop) {
+		return nil, ErrObjectStopped.Errorf("spawning a %T: %w", obj, supervision.ErrClosing)
+	}
 	core.mu.Lock()
+	if err := core.usableInLocked(rt); err != nil {
+		core.mu.Unlock()
+		return nil, err
+	}
 	if core.state != coreStopped {
 		core.owned = true
 		core.startLocked(rt)
@@ -177,7 +187,7 @@ func (c *Core) do(f func()) *actor.Deferred {
 	switch c.state {
 	case coreStopped:
 		c.mu.Unlock()
-		return actor.Failed(fmt.Errorf("%w: %s", ErrObjectStopped, c.typeName()))
+		return actor.Failed(c.stoppedError())
 	case coreIdle:
 		t := &turn{run: f, done: new(actor.Deferred)}
 		c.waiting = append(c.waiting, t)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // RemotePublished makes the struct that embeds it the local copy of a peer's [Publishable]: a [RemoteCache] whose state is kept over
@@ -134,7 +135,7 @@ func (r *RemotePublished) fetched(core *Core, state any, err error) {
 		err = r.activate(core, state, false)
 	}
 	if err != nil {
-		p.ready.Complete(nil, fmt.Errorf("flavors: what is published as %q cannot be had: %w", clipped(p.key().ID), err))
+		p.ready.Complete(nil, usercode.Wrap(err, "flavors: what is published as %q cannot be had", clipped(p.key().ID)))
 	}
 	p.mark.Remote.Release()
 }

@@ -2,9 +2,10 @@ package flavors
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // noTraceback is what Twisted sends in place of a traceback, and so do we.
@@ -38,17 +39,17 @@ func (f *Failure) FormatTraceback() string {
 // innermost frame last, and the chain of Go errors.
 func revealedTraceback(err error, f *Failure) string {
 	var b strings.Builder
-	var p *PanicError
+	p, _ := usercode.As[*PanicError](err)
 	switch {
-	case errors.As(err, &p):
+	case p != nil:
 		b.WriteString("Traceback (most recent call last):\n")
 		writeStack(&b, p.Stack)
-		fmt.Fprintf(&b, "panic: %v\n", p.Value)
+		b.WriteString("panic: " + usercode.PanicValue(p.Value) + "\n")
 	case f.Traceback != "":
 		return clipText(f.Traceback, MaxFailureText)
 	default:
 		b.WriteString("Traceback (chain of Go errors, outermost first):\n")
-		for e, depth := err, 0; e != nil && depth < maxFrames; e, depth = errors.Unwrap(e), depth+1 {
+		for e, depth := err, 0; e != nil && depth < maxFrames; e, depth = usercode.Unwrap(e), depth+1 {
 			fmt.Fprintf(&b, "  %T: %s\n", e, safely(e).Value)
 		}
 	}

@@ -1,11 +1,11 @@
 package flavors
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
 
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // Func0 publishes a function as a method without arguments. The functions Func0 to Func3 and Proc0 to Proc3 are for methods that are
@@ -202,7 +202,7 @@ func (c *typedCaller[T]) call(recv any, inv *Invocation) (any, error) {
 	v, err := c.run(self, inv, args)
 	if err != nil {
 		var bad *conversionError
-		if errors.As(err, &bad) {
+		if usercode.AsInto(err, &bad) {
 			err = c.argumentError(bad)
 		}
 		return nil, err

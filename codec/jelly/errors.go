@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // InsecureJellyError says that something must not cross. Outgoing: a Go value
@@ -48,9 +49,9 @@ func (e *EncodeError) Error() string {
 	case e.Err == nil:
 		return e.Path + ": " + e.What
 	case e.What == "":
-		return e.Path + ": " + e.Err.Error()
+		return e.Path + ": " + usercode.ErrorText(e.Err)
 	}
-	return e.Path + ": " + e.What + ": " + e.Err.Error()
+	return e.Path + ": " + e.What + ": " + usercode.ErrorText(e.Err)
 }
 
 // Unwrap returns the cause.
@@ -72,7 +73,7 @@ type DecodeError struct {
 func (e *DecodeError) Error() string {
 	s := "jelly: " + e.What + " at byte " + strconv.Itoa(e.Offset)
 	if e.Err != nil {
-		s += ": " + e.Err.Error()
+		s += ": " + usercode.ErrorText(e.Err)
 	}
 	return s
 }

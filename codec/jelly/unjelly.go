@@ -3,6 +3,8 @@ package jelly
 import (
 	"fmt"
 	"runtime/debug"
+
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // StateSetter is implemented by objects of registered classes that take their state
@@ -29,7 +31,7 @@ type UnjellyError struct {
 }
 
 func (e *UnjellyError) Error() string {
-	return fmt.Sprintf("jelly: cannot make the %s at byte %d: %v", printable(e.Class), e.Offset, e.Err)
+	return fmt.Sprintf("jelly: cannot make the %s at byte %d: %s", printable(e.Class), e.Offset, usercode.ErrorText(e.Err))
 }
 
 // Unwrap returns the cause.

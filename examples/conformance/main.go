@@ -20,7 +20,6 @@ import (
 	"time"
 
 	"github.com/perspectivebroker/pb/actor"
-	"github.com/perspectivebroker/pb/supervision"
 	"github.com/rs/zerolog"
 )
 
@@ -30,9 +29,6 @@ const (
 	shutdownTime = 1500 * time.Millisecond
 	hangUpTime   = shutdownTime / 2
 )
-
-// restarts is how often an object may panic within ten seconds: as often as peers like to ask for it.
-const restarts = 100_000
 
 // idleWorkers is how many goroutines wait for work. They count in stats, which should not tell of load that is long gone.
 const idleWorkers = 4
@@ -61,7 +57,6 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	supervision.TreeOf(rt, supervision.WithObjectLimit(supervision.Limit{Restarts: restarts}))
 	server, err := serve(rt, config)
 	if err == nil {
 		fmt.Println("listening", server.listener.URL())
