@@ -11,7 +11,7 @@ import (
 // delivery is a call or an answer that is bound as far as the broker can, and what is to be done when it is bound entirely.
 type delivery struct {
 	cmd      *command
-	received []released
+	received []flavors.Handle
 	export   *export               // that a call of the peer's is for, nil if there is none
 	copy     *flavors.LocalCache   // that an update is for, likewise
 	answers  bool                  // it is an answer …

@@ -159,6 +159,9 @@ func (b *broker) take(d *delivery, call flavors.IncomingCall, err error) *flavor
 	b.c.taken.Add(int64(cmd.size))
 	b.c.takenWeight.Add(int64(cmd.weight))
 	inv := cmd.call
+	if err == nil {
+		call.Received = d.received
+	}
 	inv.Begin(call)
 	if err != nil {
 		release(d.received)
@@ -254,7 +257,7 @@ func (b *broker) completeWith(d *delivery) {
 // bind puts references where the decoder left room for them, in wire order; instances but failures are left to the unjellier. What is
 // wrong is noted in cmd.err, but all references are bound all the same, because the peer has counted them. It returns those that were
 // received.
-func (b *broker) bind(cmd *command, perspective any) (received []released) {
+func (b *broker) bind(cmd *command, perspective any) (received []flavors.Handle) {
 	if len(cmd.refused) > 0 {
 		b.refuses() // What is given back is no refusal, but it is as much that a peer can have us send without reading it.
 	}
@@ -285,7 +288,7 @@ func (b *broker) bind(cmd *command, perspective any) (received []released) {
 			// Of an original that comes in this very command the unjellier knows.
 			if l := b.local.byLuid[u.ID]; l != nil {
 				h := l.Receive()
-				received = append(received, h.(released))
+				received = append(received, h.(flavors.Handle))
 				u.Bind(h)
 			}
 		case "lcache":
@@ -314,11 +317,8 @@ func noteError(cmd *command, err error) {
 	}
 }
 
-// released is a handle that can be let go.
-type released interface{ Release() }
-
 // release lets references go that came with what could not be delivered.
-func release(received []released) {
+func release(received []flavors.Handle) {
 	for _, h := range received {
 		h.Release()
 	}

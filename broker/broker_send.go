@@ -95,8 +95,7 @@ func (b *broker) sendCall(call *flavors.OutgoingCall) {
 		b.refuse(call, fmt.Errorf("calling %s: %w", call.Method, err))
 		return
 	}
-	call.Fragment.Free()
-	call.Fragment = nil
+	call.Free()
 	if call.Result != nil {
 		b.pending.add(call)
 	}
@@ -186,9 +185,6 @@ func (b *broker) fill(dst []byte, hole any) ([]byte, error) {
 		b.undo = append(b.undo, func() { b.exports.unmention(b.c, e) })
 		return banana.AppendInt(dst, e.luid), nil
 	case flavors.LocalHole:
-		if err := h.Reference.Err(); err != nil {
-			return dst, fmt.Errorf("%v was released before it was sent: %w", h.Reference, err)
-		}
 		luid, name := h.Target()
 		if name != "" {
 			return banana.AppendString(dst, b.c.profile, name), nil
@@ -197,11 +193,7 @@ func (b *broker) fill(dst []byte, hole any) ([]byte, error) {
 	case flavors.CacheHole:
 		return b.fillCache(dst, h)
 	case flavors.OriginalHole:
-		luid, err := h.Luid()
-		if err != nil {
-			return dst, fmt.Errorf("a cache was released before it was sent back: %w", err)
-		}
-		return banana.AppendInt(dst, luid), nil
+		return banana.AppendInt(dst, h.Luid()), nil
 	}
 	return dst, fmt.Errorf("broker: no idea how to fill in a %T", hole)
 }

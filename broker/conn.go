@@ -60,6 +60,8 @@ type Conn struct {
 	parting     parting      // who closes the socket at a good end
 	lastHeard   atomic.Int64 // when the peer last sent something, in Unix nanoseconds; kept for keepalive only
 
+	turns flavors.Turns // methods that run for the peer
+
 	// avatars are kept until the connection ends, because forgetting one would log out.
 	avatars struct {
 		sync.Mutex
@@ -150,6 +152,9 @@ func (c *Conn) JellyContext(perspective any) jelly.Context {
 	return jelly.Context{Profile: c.profile, Limits: c.limits.Banana, Invoker: flavors.Conn(c), Perspective: perspective}
 }
 
+// Turns implements flavors.Conn.
+func (c *Conn) Turns() *flavors.Turns { return &c.turns }
+
 // UnsafeTracebacks implements flavors.Conn.
 func (c *Conn) UnsafeTracebacks() bool { return c.options.unsafeTracebacks }
 
@@ -230,7 +235,7 @@ func (c *Conn) sendReserved(call *flavors.OutgoingCall, size int) error {
 
 // failCall ends a call that never got a number, and returns why.
 func failCall(call *flavors.OutgoingCall, err error) error {
-	call.Fragment.Free()
+	call.Free()
 	if call.Result != nil {
 		call.Result.Complete(nil, err)
 	}

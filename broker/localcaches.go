@@ -61,13 +61,13 @@ func (x *localCaches) clear() {
 
 // receiveRefused takes what a command mentions that is not carried out: the peer has counted it. Copies that there are
 // handles for are received, to be released with the rest of the command; anything else is given back here.
-func (b *broker) receiveRefused(received []released, m jelly.Mention) []released {
+func (b *broker) receiveRefused(received []flavors.Handle, m jelly.Mention) []flavors.Handle {
 	if m.Tag == "remote" {
 		b.append(func(dst []byte) []byte { return b.c.appendNumber(dst, banana.SymDecref, m.ID) })
 		return received
 	}
 	if l := b.local.byLuid[m.ID]; l != nil {
-		return append(received, l.Receive().(released))
+		return append(received, l.Receive().(flavors.Handle))
 	}
 	if m.Tag == "cached" {
 		if _, ok := b.local.refused[m.ID]; !ok {

@@ -21,9 +21,9 @@ type (
 	}
 	unjellied struct {
 		cmd      *command
-		caches   []madeCache     // for the broker's table
-		received []released      // the handles that it made
-		unmade   []jelly.Mention // what is left over when something could not be made
+		caches   []madeCache      // for the broker's table
+		received []flavors.Handle // the handles that it made
+		unmade   []jelly.Mention  // what is left over when something could not be made
 	}
 	madeCache struct {
 		luid  int64
@@ -78,7 +78,7 @@ func (u *unjellier) made(done *unjellied, unbound *jelly.Unbound, blank any) (an
 
 func (done *unjellied) receive(local *flavors.LocalCache) any {
 	h := local.Receive()
-	done.received = append(done.received, h.(released))
+	done.received = append(done.received, h.(flavors.Handle))
 	return h
 }
 

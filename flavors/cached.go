@@ -36,24 +36,32 @@ func newLocalCache[T any](value remoteCache) *LocalCache {
 			return h
 		}
 		l.core.Hold(l.conn.Runtime())
-		h := &Cached[T]{&cacheHandle{conn: l.conn, luid: l.luid, core: l.core, held: held{receipts: 1}}}
-		watchHandle(l.conn.Runtime(), h, h.cache)
+		cache := &cacheHandle{conn: l.conn, luid: l.luid, core: l.core}
+		cache.receipts, cache.owner = 1, cache
+		l.conn.Turns().handles.Add(1)
+		h := &Cached[T]{cache}
+		watchHandle(l.conn.Runtime(), h, cache)
 		known = weak.Make(h)
 		return h
 	}}
 }
 
-func (h *cacheHandle) forget() { h.letGo(allReceipts) }
-
-func (h *cacheHandle) letGo(howMany func(*held) int) {
-	n, dead := h.giveBack(howMany)
-	if n > 0 {
-		h.conn.ForgetCache(h.luid, n)
-	}
-	if dead {
+func (h *cacheHandle) forget() {
+	h.conn.Turns().handles.Add(-1)
+	if h.collected() {
 		h.core.Release()
 	}
 }
+
+func (h *cacheHandle) letGo(howMany func(*held) int) {
+	h.conn.Turns().keep(&h.held)
+	if h.giveBack(howMany) {
+		h.core.Release()
+	}
+}
+
+// tell implements teller.
+func (h *cacheHandle) tell(receipts int) { h.conn.ForgetCache(h.luid, receipts) }
 
 // View calls f with the copy, in the copy's turn and so between two updates, and returns when f has returned. Updates that the peer sent
 // before a call are in place when the call's method views the copy. f must neither keep the pointer nor wait for anything, and the copy's
@@ -99,7 +107,8 @@ func (c *Cached[T]) times() *cacheTimes { return c.cache.core.Value().(remoteCac
 // Conn is the connection on which the original came.
 func (c *Cached[T]) Conn() Conn { return c.cache.conn }
 
-// Release undoes one receipt of the original; with the last one the handle is dead and the original's side is told to stop.
+// Release undoes one receipt of the original; with the last one the handle is dead and the original's side is told to stop, after the
+// last message that mentions it and was handed over before.
 func (c *Cached[T]) Release() {
 	c.cache.letGo(oneReceipt)
 	runtime.KeepAlive(c)
@@ -130,18 +139,19 @@ func (c *Cached[T]) JellyTo(e *jelly.Encoder, _ any) error {
 		return err
 	}
 	e.Symbol(banana.SymLCache)
+	if !c.cache.use() {
+		return fmt.Errorf("%v was released before it was sent: %w", c, DeadReference.Wrap(ErrReleased))
+	}
 	e.Hole(OriginalHole{c.cache})
 	e.Keep(c)
 	return nil
 }
 
-// OriginalHole stands in a fragment for the luid of a peer's original that goes home.
+// OriginalHole stands in a fragment for the luid of a peer's original that goes home. The cache is in use until the fragment is freed.
 type OriginalHole struct{ cache *cacheHandle }
 
-// Luid is the peer's luid, or an error when the cache has been released before it was sent.
-func (h OriginalHole) Luid() (int64, error) {
-	if h.cache.isReleased() {
-		return 0, DeadReference.Wrap(ErrReleased)
-	}
-	return h.cache.luid, nil
-}
+// Luid is the peer's luid.
+func (h OriginalHole) Luid() int64 { return h.cache.luid }
+
+// HoleDone implements jelly.HoleUser.
+func (h OriginalHole) HoleDone() { h.cache.done() }

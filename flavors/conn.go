@@ -21,6 +21,8 @@ type Conn interface {
 	Logger() *zerolog.Logger
 	// JellyContext is how values for this peer are encoded: profile, limits, security, and the connection itself as the invoker.
 	JellyContext(perspective any) jelly.Context
+	// Turns is the methods that run for the peer at this moment.
+	Turns() *Turns
 	// UnsafeTracebacks says whether failures show the peer where in the code they arose.
 	UnsafeTracebacks() bool
 	// WaitWritable waits while more than the high-water mark waits to be written.
@@ -79,7 +81,18 @@ type OutgoingCall struct {
 	RequestID int64
 
 	via    Conn
+	target *held          // in use until the call has been written; nil for a published object or a copy
 	result actor.Deferred // what Result points to, so that a call is one piece of memory
+}
+
+// Free lets go of what the call mentions: it has been written, or never will be. It may be called more than once.
+func (call *OutgoingCall) Free() {
+	call.Fragment.Free()
+	call.Fragment = nil
+	if target := call.target; target != nil {
+		call.target = nil
+		target.done()
+	}
 }
 
 // wantAnswer gives the call a Result; cancelling that cancels the call.

@@ -1,6 +1,8 @@
 package flavors
 
 import (
+	"fmt"
+
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 )
@@ -19,9 +21,16 @@ type ExportHole struct {
 	OnRelease func()
 }
 
-// LocalHole stands in a fragment for an object of the peer's own that goes home. Package broker fills in the peer's luid, or
-// refuses when the reference has been released before the message was sent.
+// LocalHole stands in a fragment for an object of the peer's own that goes home. Package broker fills in the peer's luid. The reference
+// is in use until the fragment is freed: when its owner releases it meanwhile, the peer is told of that afterwards.
 type LocalHole struct{ Reference *RemoteReference }
+
+// HoleDone implements jelly.HoleUser.
+func (h LocalHole) HoleDone() {
+	if m := h.Reference.remote; m.name == "" {
+		m.done()
+	}
+}
 
 // Target is what the peer knows the object by: a luid, or the name under which it is published.
 func (h LocalHole) Target() (luid int64, name string) {
@@ -52,6 +61,9 @@ func jellyLocal(e *jelly.Encoder, hole LocalHole) error {
 		return err
 	}
 	e.Symbol(banana.SymLocal)
+	if m := hole.Reference.remote; m.name == "" && !m.use() {
+		return fmt.Errorf("%v was released before it was sent: %w", hole.Reference, DeadReference.Wrap(ErrReleased))
+	}
 	e.Hole(hole)
 	return nil
 }

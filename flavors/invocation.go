@@ -36,6 +36,8 @@ type Invocation struct {
 	answered    atomic.Bool
 	handled     atomic.Bool       // the handler of the actor that it was forwarded to has returned
 	onAnswer    func(*Invocation) // set before the invocation leaves the object's turn; may be nil
+	received    []*held           // of the handles that came as arguments: what the call may be answered with
+	running     running           // its place among the connection's Turns
 
 	room [4]any // for Args, so that most calls are one piece of memory
 }
@@ -55,6 +57,8 @@ type IncomingCall struct {
 	// Size is how many bytes the call had on the wire, Weight what it counts for among all that the runtime has under way. They count against
 	// the peer's limits until it is answered.
 	Size, Weight int
+	// Received is the handles that came in the arguments. Releasing one is told to the peer when the call has been answered.
+	Received []Handle
 }
 
 // invocations are used again once they have been answered, those that no code of the application's has seen: a call should not cost
@@ -73,6 +77,7 @@ func (inv *Invocation) free() {
 	inv.Method, inv.Args, inv.Kw = "", nil, nil
 	inv.conn, inv.core, inv.perspective, inv.prefix = nil, nil, nil, ""
 	inv.requestID, inv.wantsAnswer, inv.size, inv.weight, inv.incarnation = 0, false, 0, 0, 0
+	inv.received = nil
 	inv.answered.Store(false)
 	inv.handled.Store(false)
 	clear(inv.room[:])
@@ -84,6 +89,24 @@ func (inv *Invocation) Begin(call IncomingCall) {
 	inv.Method, inv.Args, inv.Kw = call.Method, call.Args, call.Kw
 	inv.conn, inv.perspective, inv.prefix = call.Conn, call.Perspective, call.Prefix
 	inv.requestID, inv.wantsAnswer, inv.size, inv.weight = call.RequestID, call.WantsAnswer, call.Size, call.Weight
+	if len(call.Received) > 0 {
+		inv.received = make([]*held, len(call.Received))
+		for i, h := range call.Received {
+			inv.received[i] = h.count()
+			inv.received[i].wait()
+		}
+	}
+}
+
+// encoded is called when the answer has been encoded, or there is none: what it mentions is in use from now on, and what else was released
+// meanwhile is given back before the answer goes out.
+func (inv *Invocation) encoded() {
+	received := inv.received
+	inv.received = nil
+	for _, h := range received {
+		h.answered()
+	}
+	inv.conn.Turns().leave(&inv.running)
 }
 
 // Conn is the connection over which the call came.
@@ -165,6 +188,7 @@ func (inv *Invocation) abandon() {
 	if inv.onAnswer != nil {
 		inv.onAnswer(inv)
 	}
+	inv.encoded()
 	inv.conn.CloseInvocation(inv)
 }
 
@@ -181,6 +205,7 @@ func (inv *Invocation) send(turn *actor.Mailbox, v any, err error) (gone bool) {
 				inv.conn.Logger().Debug().Err(usercode.LogError(err)).Stringer("call", inv).Msg("a call that wants no answer failed")
 			})
 		}
+		inv.encoded()
 		return inv.onAnswer == nil
 	}
 	if err == nil {
@@ -205,11 +230,13 @@ func (inv *Invocation) sendValue(turn *actor.Mailbox, v any) (gone bool) {
 	encoded := false
 	defer func() {
 		if !encoded { // A StateToCopy ended the goroutine.
+			fragment.Free()
 			inv.sendFailure(actor.ErrGoexit)
 		}
 	}()
 	if err = jellySafely(fragment, v); err == nil {
 		encoded = true
+		inv.encoded()
 		return conn.SendAnswer(turn, inv, fragment, false) && inv.onAnswer == nil
 	}
 	encoded = true
@@ -270,16 +297,19 @@ func (inv *Invocation) newFragment(root string) *jelly.Fragment {
 // sendFailure answers with a failure made of err. Whatever the methods of err do, one answer goes out.
 func (inv *Invocation) sendFailure(err error) {
 	sent := false
+	var fragment *jelly.Fragment
 	defer func() {
 		if !sent { // A method of the error has ended the goroutine.
+			fragment.Free()
 			inv.sendPlainFailure("its error cannot be looked at")
 		}
 	}()
 	logFailure(inv, err)
-	fragment := inv.newFragment("failure")
+	fragment = inv.newFragment("failure")
 	encodeErr := jellySafely(fragment, inv.sendableError(err))
 	sent = true
 	if encodeErr == nil {
+		inv.encoded()
 		inv.conn.SendAnswer(nil, inv, fragment, true)
 		return
 	}
@@ -297,9 +327,11 @@ func (inv *Invocation) sendPlainFailure(why string) {
 	plain := RuntimeError.New(clipText("the call failed, and so did sending its failure: "+why, MaxFailureText))
 	if fragment.Jelly(plain) != nil {
 		fragment.Free()
+		inv.encoded()
 		inv.conn.CloseInvocation(inv)
 		return
 	}
+	inv.encoded()
 	inv.conn.SendAnswer(nil, inv, fragment, true)
 }
 
@@ -340,12 +372,22 @@ func (inv *Invocation) run(o *object) {
 	if inv.prefix == PrefixObserve {
 		o.core.updated()
 	}
+	turns := inv.conn.Turns()
+	turns.enter(&inv.running)
 	v, kept, err := table.invoke(o.core.Value(), inv)
 	returned = true
+	if !kept {
+		// A call that is answered later must not keep alive what its method has forgotten.
+		inv.Args, inv.Kw = nil, nil
+		clear(inv.room[:])
+	}
 	if err == errAnswersLater {
+		turns.leave(&inv.running)
 		return
 	}
-	if inv.answerFrom(o.mailbox, v, err) && !kept {
+	if gone := inv.answerFrom(o.mailbox, v, err); !gone {
+		turns.leave(&inv.running)
+	} else if !kept {
 		inv.free()
 	}
 }
@@ -364,9 +406,10 @@ func (inv *Invocation) Post(run func(), drop func(error)) {
 		drop(ErrObjectStopped)
 		return
 	}
-	t := &turn{run: run, drop: drop, incarnation: inv.incarnation, bound: true}
+	t := &turn{run: run, drop: drop, incarnation: inv.incarnation, bound: true, turns: inv.conn.Turns()}
+	t.turns.enter(&t.running)
 	if err := inv.core.post(t); err != nil {
-		drop(err)
+		t.Drop(err)
 	}
 }
 

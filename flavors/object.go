@@ -40,10 +40,14 @@ type turn struct {
 	// incarnation is the one the continuation was made in; a Do belongs to none.
 	incarnation uint64
 	bound       bool
+
+	turns   *Turns // of a continuation: where it is entered until it has run
+	running running
 }
 
 // Drop implements actor.Droppable.
 func (t *turn) Drop(cause error) {
+	defer t.leave()
 	if t.drop != nil {
 		t.drop(cause)
 	}
@@ -258,8 +262,15 @@ func (c *Core) turnPanicked(r any) *PanicError {
 	return p
 }
 
+func (t *turn) leave() {
+	if t.turns != nil {
+		t.turns.leave(&t.running)
+	}
+}
+
 // finish tells who waits for a Do; a continuation has told for itself.
 func (t *turn) finish(err error) {
+	t.leave()
 	if t.done != nil {
 		t.done.Complete(nil, err)
 	}

@@ -40,8 +40,11 @@ type remote struct {
 
 // NewRemoteReference makes a handle for the peer's object luid, with one receipt. Package broker calls it.
 func NewRemoteReference(conn Conn, luid int64, perspective any) *RemoteReference {
-	h := &RemoteReference{remote: &remote{conn: conn, id: luid, perspective: perspective, held: held{receipts: 1}}}
-	watchHandle(conn.Runtime(), h, h.remote)
+	m := &remote{conn: conn, id: luid, perspective: perspective}
+	m.receipts, m.owner = 1, m
+	conn.Turns().handles.Add(1)
+	h := &RemoteReference{remote: m}
+	watchHandle(conn.Runtime(), h, m)
 	return h
 }
 
@@ -54,24 +57,32 @@ func NewNamedReference(conn Conn, name string) *RemoteReference {
 func (r *RemoteReference) Received() bool { return r.remote.received() }
 
 // forget runs after the handle has been collected.
-func (m *remote) forget() { m.letGo(allReceipts) }
+func (m *remote) forget() {
+	m.conn.Turns().handles.Add(-1)
+	if m.collected() {
+		m.endProcess()
+	}
+}
 
 // letGo returns receipts to the peer; with the last one the reference is dead.
 func (m *remote) letGo(howMany func(*held) int) {
 	if m.name != "" {
 		return // Published objects are not counted, and not lost.
 	}
-	n, dead := m.giveBack(howMany)
-	if n > 0 {
-		m.conn.Forget(m.id, m.perspective, n)
-	}
-	if dead {
+	m.conn.Turns().keep(&m.held)
+	if m.giveBack(howMany) {
 		m.endProcess()
 	}
 }
 
+// tell implements teller.
+func (m *remote) tell(receipts int) { m.conn.Forget(m.id, m.perspective, receipts) }
+
 // Release undoes one receipt of the reference; with the last one the handle is dead and the peer may drop its object. On a
 // published object, such as a connection's root, it does nothing: these are not counted.
+//
+// What was given to a call, an answer or an update before stays valid: the peer is told of the release after the last message that
+// mentions the reference. So a method may return an argument and defer its Release, also where it returns a Deferred.
 func (r *RemoteReference) Release() {
 	r.remote.letGo(oneReceipt)
 	runtime.KeepAlive(r)
@@ -186,6 +197,13 @@ func (r *RemoteReference) prepare(call *OutgoingCall, method string, args []any)
 	if err != nil {
 		return fmt.Errorf("calling %s: %w", method, LocalFailure(err))
 	}
+	if m.name == "" {
+		if !m.use() {
+			fragment.Free()
+			return DeadReference.Wrap(ErrReleased)
+		}
+		call.target = &m.held
+	}
 	call.ID, call.Name, call.Method, call.Fragment, call.Perspective, call.via = m.id, m.name, method, fragment, m.perspective, m.conn
 	return nil
 }
@@ -194,6 +212,12 @@ func (r *RemoteReference) prepare(call *OutgoingCall, method string, args []any)
 func encodeArguments(conn Conn, perspective any, args []any) (*jelly.Fragment, error) {
 	args, kw := splitKw(args)
 	fragment := jelly.NewFragment(conn.JellyContext(perspective))
+	encoded := false
+	defer func() {
+		if !encoded { // Also where code of the application's ended the goroutine: what the fragment mentions must not stay in use.
+			fragment.Free()
+		}
+	}()
 	err := encodeSafely(func() error {
 		if err := fragment.JellyTuple(args); err != nil {
 			return err
@@ -201,9 +225,9 @@ func encodeArguments(conn Conn, perspective any, args []any) (*jelly.Fragment, e
 		return kw.jelly(fragment)
 	})
 	if err != nil {
-		fragment.Free()
 		return nil, LocalFailure(err)
 	}
+	encoded = true
 	return fragment, nil
 }
 

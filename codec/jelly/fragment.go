@@ -53,14 +53,14 @@ func (f *Fragment) Free() {
 		return
 	}
 	e := &f.e
+	e.dropHoles(0)
 	if cap(e.buf) > pooledBytes || cap(e.sharing.met) > pooledItems || cap(e.names) > pooledItems ||
 		cap(e.sharing.derefs) > pooledItems || cap(e.holes) > pooledItems || cap(e.keep) > pooledItems {
 		return // A rare giant is left to the collector.
 	}
-	clear(e.holes)
 	clear(e.keep)
 	clear(e.names[:e.mostNames])
-	e.buf, e.holes, e.keep, e.names = e.buf[:0], e.holes[:0], e.keep[:0], e.names[:0]
+	e.buf, e.keep, e.names = e.buf[:0], e.keep[:0], e.names[:0]
 	s := &e.sharing
 	s.wraps, s.derefs = s.wraps[:0], s.derefs[:0]
 	s.next, s.most, s.first, s.grown = 0, 0, 0, 0
@@ -140,9 +140,9 @@ func (f *Fragment) finish(root string, err *error) {
 		e.deepest = max(e.deepest, b.deepest)
 		return
 	}
-	clear(e.holes[b.holes:])
+	e.dropHoles(b.holes)
 	clear(e.keep[b.keep:])
-	e.buf, e.holes, e.keep, e.deepest = e.buf[:b.buf], e.holes[:b.holes], e.keep[:b.keep], b.deepest
+	e.buf, e.keep, e.deepest = e.buf[:b.buf], e.keep[:b.keep], b.deepest
 	s.wraps, s.derefs, s.grown, s.most = s.wraps[:s.first], s.derefs[:b.derefs], b.grown, b.most
 	*err = under(root, *err)
 }
