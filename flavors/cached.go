@@ -54,8 +54,7 @@ func (h *cacheHandle) forget() {
 }
 
 func (h *cacheHandle) letGo(howMany func(*held) int) {
-	h.conn.Turns().keep(&h.held)
-	if h.giveBack(howMany) {
+	if h.letGoOf(h.conn.Turns(), howMany) {
 		h.core.Release()
 	}
 }

@@ -60,14 +60,36 @@ func (h *held) giveBack(howMany func(*held) int) (dead bool) {
 	return dead
 }
 
-// collected is called when the handle has been collected: nothing can mention it any more, except a call to it that is not written yet.
-func (h *held) collected() (dead bool) {
-	dead = h.giveBack(allReceipts)
+// letGoOf is giveBack for an owner that may still hand the handle over: what it has begun to answer keeps the handle.
+func (h *held) letGoOf(turns *Turns, howMany func(*held) int) (dead bool) {
+	turns.keep(h)
+	dead = h.giveBack(howMany)
+	if dead && h.isEarly() {
+		turns.releasedEarly(h)
+	}
+	return dead
+}
+
+// isEarly says that the handle was released while calls may still be answered with it.
+func (h *held) isEarly() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.released.Load() && !h.told && h.waits > 0
+}
+
+// tellNow ends the wait for calls that may be answered with the handle.
+func (h *held) tellNow() {
 	h.mu.Lock()
 	h.waits, h.turns = 0, 0
 	n := h.dueLocked()
 	h.mu.Unlock()
 	h.tell(n)
+}
+
+// collected is called when the handle has been collected: nothing can mention it any more, except a call to it that is not written yet.
+func (h *held) collected() (dead bool) {
+	dead = h.giveBack(allReceipts)
+	h.tellNow()
 	return dead
 }
 

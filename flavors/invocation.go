@@ -407,7 +407,7 @@ func (inv *Invocation) Post(run func(), drop func(error)) {
 		return
 	}
 	t := &turn{run: run, drop: drop, incarnation: inv.incarnation, bound: true, turns: inv.conn.Turns()}
-	t.turns.enter(&t.running)
+	t.turns.enterBehind(&t.running)
 	if err := inv.core.post(t); err != nil {
 		t.Drop(err)
 	}

@@ -69,8 +69,7 @@ func (m *remote) letGo(howMany func(*held) int) {
 	if m.name != "" {
 		return // Published objects are not counted, and not lost.
 	}
-	m.conn.Turns().keep(&m.held)
-	if m.giveBack(howMany) {
+	if m.letGoOf(m.conn.Turns(), howMany) {
 		m.endProcess()
 	}
 }

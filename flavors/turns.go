@@ -1,6 +1,7 @@
 package flavors
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,10 +16,16 @@ type Turns struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	first *running
+	late  []*held // handles that were released and may be in an answer that is still to come, oldest first
 }
 
-// longTurn is how long a release waits for methods that run. What they return after that does not keep what was released before.
-const longTurn = time.Second
+const (
+	// longTurn is how long a release waits for methods that run.
+	longTurn = time.Second
+	// mostBehind is how many releases wait for one method, mostLate how many wait for the late answers of a connection. The oldest is then
+	// told: the peer may hand out a bounded number of objects, 1,024 if it is a stock one, and counts these until it is told.
+	mostBehind, mostLate = 128, 256
+)
 
 // running is an entry of Turns.
 type running struct {
@@ -33,6 +40,27 @@ func (t *Turns) enter(r *running) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.enterLocked(r)
+}
+
+// enterBehind enters a continuation. A method that runs now may have made it, of a result that has been released already.
+func (t *Turns) enterBehind(r *running) {
+	if t.handles.Load() == 0 {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for other := t.first; other != nil; other = other.next {
+		for _, h := range other.behind {
+			if h.waitForTurns(1) {
+				r.behind = append(r.behind, h)
+			}
+		}
+	}
+	t.enterLocked(r)
+}
+
+func (t *Turns) enterLocked(r *running) {
 	r.entered.Store(true)
 	r.prev, r.next = nil, t.first
 	if t.first != nil {
@@ -70,29 +98,58 @@ func (t *Turns) leave(r *running) {
 
 // keep has the peer told of a handle's release, which is about to happen, behind what runs now.
 func (t *Turns) keep(h *held) {
+	for _, oldest := range t.keepBehind(h) {
+		oldest.turnOver()
+	}
+}
+
+func (t *Turns) keepBehind(h *held) (tooMany []*held) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := 0
 	for r := t.first; r != nil; r = r.next {
-		r.behind = append(r.behind, h)
 		n++
 	}
-	if n > 0 {
-		h.waitForTurns(n)
+	if n == 0 || !h.waitForTurns(n) {
+		return nil
+	}
+	for r := t.first; r != nil; r = r.next {
+		if len(r.behind) == mostBehind {
+			tooMany = append(tooMany, r.behind[0])
+			r.behind = slices.Delete(r.behind, 0, 1)
+		}
+		r.behind = append(r.behind, h)
+	}
+	return tooMany
+}
+
+// releasedEarly notes a handle that was released while calls may still be answered with it.
+func (t *Turns) releasedEarly(h *held) {
+	t.mu.Lock()
+	var oldest *held
+	if len(t.late) == mostLate {
+		oldest = t.late[0]
+		t.late = slices.Delete(t.late, 0, 1)
+	}
+	t.late = append(t.late, h)
+	t.mu.Unlock()
+	if oldest != nil {
+		oldest.tellNow()
 	}
 }
 
-// waitForTurns notes n methods behind which a release is to be told.
-func (h *held) waitForTurns(n int) {
+// waitForTurns notes n methods behind which a release is to be told. It reports false if the peer has been told already.
+func (h *held) waitForTurns(n int) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.released.Load() {
-		return
+	if h.told {
+		return false
 	}
 	h.turns += n
 	if h.late == nil {
 		h.late = time.AfterFunc(longTurn, h.turnsOver)
 	}
+	return true
 }
 
 // turnOver is the end of one of these methods, turnsOver is for when they take too long.
