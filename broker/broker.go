@@ -30,6 +30,10 @@ type broker struct {
 	unjelling bool     // the unjellier has the command at hand; nothing behind it is carried out meanwhile
 	at        delivery // the command at hand
 
+	freshRefs, freshCaches fresh
+	collecting             bool // a garbage collection has been asked for …
+	paused                 bool // … and the next command waits for it
+
 	state   brokerState
 	waiting []any // what was to be sent before the negotiation was through
 
@@ -101,6 +105,9 @@ func (b *broker) Receive(ctx protoactor.Context) {
 		}
 	case *unjellied:
 		b.unjellied(ctx, m)
+	case collected:
+		b.collected()
+		b.work(ctx)
 	case cancelCall:
 		b.cancel(m.call)
 	case negotiated:

@@ -37,8 +37,8 @@ func (b *broker) deliver(ctx protoactor.Context, perspective any) {
 		b.unjellier = ctx.SpawnPrefix(b.c.rt.Props(func() protoactor.Actor { return &unjellier{c: b.c} }), "unjellier")
 	}
 	b.unjelling = true
-	have := len(b.local.byLuid) // The table does not change while the unjellier works.
 	limit := b.c.limits.Caches
+	have := b.local.taken(limit) // The table does not change while the unjellier works.
 	ctx.Send(b.unjellier, unjelly{cmd, func(more int) error { return tooManyCaches(have+more, limit) }})
 }
 

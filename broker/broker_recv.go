@@ -24,7 +24,7 @@ func (b *broker) receive(ctx protoactor.Context, in *batch) {
 
 // work carries out commands until there are no more, or one has gone to the unjellier.
 func (b *broker) work(ctx protoactor.Context) {
-	for len(b.backlog) > 0 && !b.unjelling && b.state != brokerEnded {
+	for len(b.backlog) > 0 && !b.unjelling && !b.paused && b.state != brokerEnded {
 		in := b.backlog[0]
 		if b.next == len(in.commands) {
 			b.c.in.carriedOut(in)
@@ -39,6 +39,9 @@ func (b *broker) work(ctx protoactor.Context) {
 			continue
 		}
 		cmd := &in.commands[b.next]
+		if len(cmd.unbound) > 0 && b.mustWait(cmd) {
+			return
+		}
 		b.next++
 		err := b.command(ctx, cmd)
 		if err == nil {
@@ -287,8 +290,8 @@ func (b *broker) bind(cmd *command, perspective any) (received []flavors.Handle)
 		case "cached":
 			// Of an original that comes in this very command the unjellier knows.
 			if l := b.local.byLuid[u.ID]; l != nil {
-				h := l.Receive()
-				received = append(received, h.(flavors.Handle))
+				h := b.local.receive(l, u.ID)
+				received = append(received, h)
 				u.Bind(h)
 			}
 		case "lcache":

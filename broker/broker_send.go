@@ -70,7 +70,7 @@ func (b *broker) transmit(message any) {
 	case forgetAll:
 		b.sendDecrefs()
 	case observerGone:
-		b.caches.told(m.entry, b.pending.last)
+		b.caches.told(b.c, m.entry, b.pending.last)
 		b.bury()
 		b.append(func(dst []byte) []byte { return b.c.appendNumber(dst, banana.SymUncache, m.entry.luid) })
 	}
@@ -218,6 +218,8 @@ func (b *broker) sendDecrefs() {
 	for _, f := range list {
 		if f.sym == banana.SymDecref {
 			b.imports.forgot(c, f.importKey)
+		} else {
+			b.local.gaveBack(f.luid)
 		}
 		frames += f.receipts
 		usercode.Log(func() {

@@ -46,7 +46,8 @@ func newCaches() caches {
 
 // add makes an entry for an original whose state is being stamped, with one mention.
 func (x *caches) add(b *broker, s *cacheState) (*cached, error) {
-	if len(x.byLuid) >= b.c.limits.Caches {
+	// What the peer has let go of does not count, as long as there is not as much of it again whose originals have not been told.
+	if limit := b.c.limits.Caches; len(x.byCore) >= limit || len(x.byLuid)-len(x.byCore)-len(x.dying) >= limit {
 		b.c.refused(RefusedCaches)
 		return nil, fmt.Errorf("%w: Limits.Caches is %d", ErrTooManyReferences, b.c.limits.Caches)
 	}
@@ -76,9 +77,13 @@ func (x *caches) decache(b *broker, luid int64) error {
 }
 
 // told is the end of an entry whose original has been told: it stays resolvable while calls are pending that may be answered with it.
-func (x *caches) told(e *cached, lastRequest int64) {
+func (x *caches) told(c *Conn, e *cached, lastRequest int64) {
 	e.dyingFor, e.dyingSince = lastRequest, time.Now()
 	x.dying = append(x.dying, e)
+	if len(x.dying) > c.limits.Caches {
+		x.drop(c, x.dying[0])
+		x.dying = slices.Delete(x.dying, 0, 1)
+	}
 }
 
 // bury is that of exports.

@@ -15,6 +15,7 @@ type counters struct {
 	madeOut, failedOut, cancelledOut atomic.Uint64
 	madeIn, failedIn                 atomic.Uint64
 	bytesIn, framesIn                atomic.Uint64
+	collections                      atomic.Uint64
 	// Lengths of the broker's tables, published by it whenever they change.
 	imports, caches, local atomic.Int64
 
@@ -32,9 +33,10 @@ func (c *Conn) refused(r Reason) {
 func (c *Conn) snapshot() Stats {
 	n := &c.counters
 	s := Stats{
-		CallsOut: Calls{Failed: n.failedOut.Load(), Cancelled: n.cancelledOut.Load()},
-		CallsIn:  Calls{Failed: n.failedIn.Load()},
-		BytesIn:  n.bytesIn.Load(), BytesOut: uint64(c.bytesOut.Load()), FramesIn: n.framesIn.Load(),
+		CallsOut:    Calls{Failed: n.failedOut.Load(), Cancelled: n.cancelledOut.Load()},
+		CallsIn:     Calls{Failed: n.failedIn.Load()},
+		Collections: n.collections.Load(),
+		BytesIn:     n.bytesIn.Load(), BytesOut: uint64(c.bytesOut.Load()), FramesIn: n.framesIn.Load(),
 		Exports: c.Exports(), Imports: int(n.imports.Load()), Caches: int(n.caches.Load()), LocalCaches: int(n.local.Load()),
 		Refusals: map[Reason]uint64{},
 	}
@@ -77,6 +79,7 @@ func (s *Stats) add(other Stats) {
 	s.CallsOut.add(other.CallsOut)
 	s.CallsIn.add(other.CallsIn)
 	s.BytesIn += other.BytesIn
+	s.Collections += other.Collections
 	s.BytesOut += other.BytesOut
 	s.FramesIn += other.FramesIn
 	s.FramesOut += other.FramesOut

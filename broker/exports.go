@@ -56,7 +56,7 @@ func (x *exports) mention(c *Conn, hole flavors.ExportHole) (*export, error) {
 		e.notify(hole.OnRelease)
 		return e, nil
 	}
-	if len(x.byLuid) >= c.limits.Exports {
+	if len(x.byKey) >= c.limits.Exports { // What is dying does not count: the peer has let go of it.
 		if hole.OnRelease != nil {
 			hole.OnRelease() // What is never given has been let go.
 		}
@@ -106,18 +106,28 @@ func (x *exports) decref(c *Conn, luid int64, n int, lastRequest int64) error {
 	}
 	e.count -= n
 	if e.count == 0 {
-		delete(x.byKey, e.exportKey)
+		x.gone(c, e)
 		e.dyingFor, e.dyingSince = lastRequest, time.Now()
 		x.dying = append(x.dying, e)
+		if len(x.dying) > c.limits.Exports { // A peer cannot make us remember any number of them.
+			x.drop(c, x.dying[0])
+			x.dying = slices.Delete(x.dying, 0, 1)
+		}
 	}
 	return nil
+}
+
+// gone notes that the peer no longer holds an object.
+func (x *exports) gone(c *Conn, e *export) {
+	delete(x.byKey, e.exportKey)
+	c.exported.Add(-1)
 }
 
 // unmention takes a mention back that the peer has never seen.
 func (x *exports) unmention(c *Conn, e *export) {
 	e.count--
 	if e.count == 0 {
-		delete(x.byKey, e.exportKey)
+		x.gone(c, e)
 		x.drop(c, e)
 	}
 }
@@ -139,7 +149,6 @@ func (x *exports) drop(c *Conn, e *export) {
 	for _, f := range e.onRelease {
 		f()
 	}
-	c.exported.Add(-1)
 	usercode.Log(func() { c.log.Debug().Int64("luid", e.luid).Stringer("object", e.core).Msg("reference released") })
 }
 
@@ -171,6 +180,9 @@ func (x *exports) publish(c *Conn, name string, v any) error {
 
 // clear lets go of everything, when the connection has ended.
 func (x *exports) clear(c *Conn) {
+	for _, e := range x.byKey {
+		x.gone(c, e)
+	}
 	for _, e := range x.byLuid {
 		x.drop(c, e)
 	}
@@ -179,5 +191,4 @@ func (x *exports) clear(c *Conn) {
 		delete(x.names, name)
 	}
 	x.dying = nil
-	clear(x.byKey)
 }

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"fmt"
-	"weak"
 
 	"github.com/perspectivebroker/pb/flavors"
 )
@@ -10,7 +9,7 @@ import (
 // imports is the handles on the peer's objects that somebody on this side may still hold. It keeps none of them alive: a handle that
 // nobody holds is collected, and its receipts are returned by decref. It belongs to the broker actor.
 type imports struct {
-	handles map[importKey]weak.Pointer[flavors.RemoteReference]
+	handles map[importKey]flavors.WeakReference
 	counted int64 // bytes that they count for in the runtime's total
 }
 
@@ -27,7 +26,7 @@ type importKey struct {
 }
 
 func newImports() imports {
-	return imports{handles: map[importKey]weak.Pointer[flavors.RemoteReference]{}}
+	return imports{handles: map[importKey]flavors.WeakReference{}}
 }
 
 // receive gives the handle for [remote luid] and notes one receipt. An error says that there are too many; then the receipt is not noted.
@@ -41,7 +40,7 @@ func (m *imports) receive(c *Conn, luid int64, perspective any) (*flavors.Remote
 		return nil, fmt.Errorf("%w: Limits.Imports is %d", ErrTooManyImports, limit)
 	}
 	h := flavors.NewRemoteReference(c, luid, perspective)
-	m.handles[key] = weak.Make(h)
+	m.handles[key] = h.Weak()
 	m.changed(c)
 	return h, nil
 }

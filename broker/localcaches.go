@@ -13,6 +13,8 @@ import (
 // Invariant: a luid is in one of the two at most, from its first mention until the peer says uncache.
 type localCaches struct {
 	byLuid map[int64]*flavors.LocalCache
+	// given is those whose handle has been given back and that the peer has not forgotten yet.
+	given map[int64]struct{}
 	// refused are originals that came with what could not be taken. The peer has counted them: each mention is given back at once, and
 	// with the last of them the peer says uncache.
 	refused map[int64]struct{}
@@ -23,7 +25,7 @@ type localCaches struct {
 const maxRefused = 1 << 16
 
 func newLocalCaches() localCaches {
-	return localCaches{byLuid: map[int64]*flavors.LocalCache{}, refused: map[int64]struct{}{}}
+	return localCaches{byLuid: map[int64]*flavors.LocalCache{}, given: map[int64]struct{}{}, refused: map[int64]struct{}{}}
 }
 
 // add enters a copy that was made. A peer that gives one luid to two originals has nobody but itself to blame that the first is not
@@ -33,8 +35,25 @@ func (x *localCaches) add(m madeCache) {
 		old.Disconnected()
 	}
 	delete(x.refused, m.luid)
+	delete(x.given, m.luid)
 	x.byLuid[m.luid] = m.cache
 }
+
+// receive gives the handle for one more mention of an original.
+func (x *localCaches) receive(l *flavors.LocalCache, luid int64) flavors.Handle {
+	delete(x.given, luid)
+	return l.Receive()
+}
+
+// gaveBack notes that the peer has been told of mentions that were given back.
+func (x *localCaches) gaveBack(luid int64) {
+	if l := x.byLuid[luid]; l != nil && !l.IsHeld() {
+		x.given[luid] = struct{}{}
+	}
+}
+
+// held is how many copies the peer has not been told that they were given back.
+func (x *localCaches) held() int { return len(x.byLuid) - len(x.given) }
 
 // uncache ends an entry, when the peer says that it may be forgotten (P-7.4).
 func (x *localCaches) uncache(luid int64) error {
@@ -47,8 +66,15 @@ func (x *localCaches) uncache(luid int64) error {
 		return protocolErrorf("uncache", "there is no cache with luid %d here", luid).because(RefusedCount)
 	}
 	delete(x.byLuid, luid)
+	delete(x.given, luid)
 	l.Disconnected()
 	return nil
+}
+
+// taken is how many copies count against the limit: those that somebody on this side holds. Those that were given back wait for the peer's
+// uncache, and count only beyond as many again.
+func (x *localCaches) taken(limit int) int {
+	return max(x.held(), len(x.byLuid)-limit)
 }
 
 // clear makes every copy stale, when the connection has ended.
@@ -57,6 +83,7 @@ func (x *localCaches) clear() {
 		l.Disconnected()
 	}
 	clear(x.byLuid)
+	clear(x.given)
 }
 
 // receiveRefused takes what a command mentions that is not carried out: the peer has counted it. Copies that there are
@@ -67,7 +94,7 @@ func (b *broker) receiveRefused(received []flavors.Handle, m jelly.Mention) []fl
 		return received
 	}
 	if l := b.local.byLuid[m.ID]; l != nil {
-		return append(received, l.Receive().(flavors.Handle))
+		return append(received, b.local.receive(l, m.ID))
 	}
 	if m.Tag == "cached" {
 		if _, ok := b.local.refused[m.ID]; !ok {

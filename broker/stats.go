@@ -24,6 +24,8 @@ type Stats struct {
 	Exports, Imports int
 	// Caches is how many of our Cacheables the peer keeps copies of, LocalCaches how many copies this side keeps of the peer's.
 	Caches, LocalCaches int
+	// Collections is how many garbage collections were asked for, to give back references and caches that nobody holds any more.
+	Collections uint64
 	// BytesWaiting is how many bytes wait to be written, in buffers or on their way there.
 	BytesWaiting int
 	// BytesUnanswered is how many bytes the calls of the peer have on the wire that are not answered yet.

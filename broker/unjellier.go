@@ -78,7 +78,7 @@ func (u *unjellier) made(done *unjellied, unbound *jelly.Unbound, blank any) (an
 
 func (done *unjellied) receive(local *flavors.LocalCache) any {
 	h := local.Receive()
-	done.received = append(done.received, h.(flavors.Handle))
+	done.received = append(done.received, h)
 	return h
 }
 

@@ -29,24 +29,41 @@ type cacheHandle struct {
 	core *Core
 }
 
-func newLocalCache[T any](value remoteCache) *LocalCache {
-	var known weak.Pointer[Cached[T]]
-	return &LocalCache{receive: func(l *LocalCache) any {
-		if h := known.Value(); h != nil && h.cache.received() {
-			return h
-		}
-		l.core.Hold(l.conn.Runtime())
-		cache := &cacheHandle{conn: l.conn, luid: l.luid, core: l.core}
-		cache.receipts, cache.owner = 1, cache
-		l.conn.Turns().handles.Add(1)
-		h := &Cached[T]{cache}
-		watchHandle(l.conn.Runtime(), h, cache)
-		known = weak.Make(h)
+// localHandle is the handle that there is for a LocalCache. It belongs to the broker.
+type localHandle[T any] struct {
+	known weak.Pointer[Cached[T]]
+	cache *cacheHandle // what outlives the handle; nil before the first
+}
+
+func newLocalCache[T any]() *LocalCache { return &LocalCache{handle: &localHandle[T]{}} }
+
+// receive gives the handle for one more receipt.
+func (s *localHandle[T]) receive(l *LocalCache) Handle {
+	if h := s.known.Value(); h != nil && h.cache.received() {
 		return h
-	}}
+	}
+	l.core.Hold(l.conn.Runtime())
+	cache := &cacheHandle{conn: l.conn, luid: l.luid, core: l.core}
+	cache.receipts, cache.owner = 1, cache
+	l.conn.Turns().handles.Add(1)
+	h := &Cached[T]{cache}
+	watchHandle(l.conn.Runtime(), h, cache)
+	s.known, s.cache = weak.Make(h), cache
+	return h
+}
+
+func (s *localHandle[T]) isHeld() bool { return s.cache != nil && !s.cache.isReleased() }
+
+func (s *localHandle[T]) sweep() {
+	if s.cache != nil && s.known.Value() == nil {
+		s.cache.forget()
+	}
 }
 
 func (h *cacheHandle) forget() {
+	if !h.forgotten.CompareAndSwap(false, true) {
+		return
+	}
 	h.conn.Turns().handles.Add(-1)
 	if h.collected() {
 		h.core.Release()

@@ -23,7 +23,8 @@ type held struct {
 	told     bool // the peer has been told of the last receipt: no message may mention the handle any more
 
 	late     *time.Timer // ends the wait for turns
-	released atomic.Bool // written under mu; every call looks at it
+	released  atomic.Bool // written under mu; every call looks at it
+	forgotten atomic.Bool // the handle has been collected, and what was left of it given back
 }
 
 // teller returns receipts to the peer.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"weak"
 	"strings"
 
 	"github.com/perspectivebroker/pb/actor"
@@ -53,11 +54,33 @@ func NewNamedReference(conn Conn, name string) *RemoteReference {
 	return &RemoteReference{remote: &remote{conn: conn, name: name}}
 }
 
+// WeakReference knows a handle without keeping it alive. It belongs to the broker.
+type WeakReference struct {
+	known weak.Pointer[RemoteReference]
+	left  *remote
+}
+
+// Weak gives what the broker's table keeps of a handle.
+func (r *RemoteReference) Weak() WeakReference { return WeakReference{weak.Make(r), r.remote} }
+
+// Value is the handle, nil if it has been collected.
+func (w WeakReference) Value() *RemoteReference { return w.known.Value() }
+
+// Sweep gives the handle back if the garbage collector has found that nobody holds it.
+func (w WeakReference) Sweep() {
+	if w.left != nil && w.known.Value() == nil {
+		w.left.forget()
+	}
+}
+
 // Received notes one more receipt. It reports false when the handle has been released meanwhile, and a new one is due.
 func (r *RemoteReference) Received() bool { return r.remote.received() }
 
 // forget runs after the handle has been collected.
 func (m *remote) forget() {
+	if !m.forgotten.CompareAndSwap(false, true) {
+		return
+	}
 	m.conn.Turns().handles.Add(-1)
 	if m.collected() {
 		m.endProcess()
@@ -231,14 +254,16 @@ func encodeArguments(conn Conn, perspective any, args []any) (*jelly.Fragment, e
 }
 
 // NotifyOnDisconnect calls f, in a goroutine of its own, once the reference's connection is gone; the error says why. The returned
-// function takes the request back, and reports whether it came in time.
+// function takes the request back, and reports whether it came in time. The request does not hold the reference, unless f does: one that
+// nobody else holds is given back, and f is called at the end of the connection all the same.
 func (r *RemoteReference) NotifyOnDisconnect(f func(cause error)) (dontNotify func() bool) {
-	ctx := r.remote.conn.Context()
+	conn := r.remote.conn
+	ctx := conn.Context()
 	return context.AfterFunc(ctx, func() {
 		defer func() {
 			if p := recover(); p != nil { // Nobody else would, and the process would end.
 				usercode.Log(func() {
-					r.remote.conn.Logger().Error().Bytes("stack", debug.Stack()).
+					conn.Logger().Error().Bytes("stack", debug.Stack()).
 						Msgf("a function given to NotifyOnDisconnect panicked with a value of type %T", p)
 				})
 			}

@@ -56,7 +56,7 @@ func RegisterCacheFactory[T any, P interface {
 	}
 	entry := jelly.ClassEntry{Kind: jelly.RemoteCache, New: func() any {
 		value := blank()
-		return &CacheBlank{value: value, local: newLocalCache[T](value)}
+		return &CacheBlank{value: value, local: newLocalCache[T]()}
 	}}
 	if err := r.Register(class, entry); err != nil {
 		return fmt.Errorf("flavors: %w", err)
@@ -99,12 +99,22 @@ type LocalCache struct {
 	conn Conn
 	luid int64
 	core *Core
-	// receive gives the handle for one more receipt: the same as long as somebody holds it.
-	receive func(*LocalCache) any
+	// handle is the same as long as somebody holds it.
+	handle interface {
+		receive(*LocalCache) Handle
+		isHeld() bool
+		sweep()
+	}
 }
 
 // Receive gives the *Cached for one more mention of the original.
-func (l *LocalCache) Receive() any { return l.receive(l) }
+func (l *LocalCache) Receive() Handle { return l.handle.receive(l) }
+
+// IsHeld says whether there is a handle that has not been given back.
+func (l *LocalCache) IsHeld() bool { return l.handle.isHeld() }
+
+// Sweep gives the handle back if the garbage collector has found that nobody holds it.
+func (l *LocalCache) Sweep() { l.handle.sweep() }
 
 // Deliver hands an update to the copy.
 func (l *LocalCache) Deliver(inv *Invocation) { l.core.Deliver(inv) }

@@ -1,0 +1,249 @@
+package broker_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"testing"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/wire"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// mint makes a new object or original for each call, and takes those of others without keeping them.
+type mint struct{ flavors.Root }
+
+func (*mint) RemoteRef() *two                              { return &two{} }
+func (*mint) RemoteCache() *pond                           { return &pond{} }
+func (*mint) RemoteTake(any) int                           { return 1 }
+func (*mint) RemoteTyped(r *flavors.RemoteReference) int   { return 1 }
+func (*mint) RemoteNotify(r *flavors.RemoteReference)      { r.NotifyOnDisconnect(func(error) {}) }
+func (*mint) RemoteNothing() *actor.Deferred               { return nil }
+func (*mint) RemoteUse(r *flavors.RemoteReference) any     { return r.CallRemote("three", 1) }
+func (*mint) RemoteBack(r any) any                         { return r }
+func (*mint) RemoteInside(r map[string]any) (int, error)   { return len(r), nil }
+func (*mint) RemoteCached(c *flavors.Cached[pondCopy]) int { return 1 }
+func (*mint) RemoteView(c *flavors.Cached[pondCopy]) (n int) {
+	_ = c.View(func(p *pondCopy) { n = len(p.ducks) })
+	return n
+}
+func (*mint) RemoteLate(inv *flavors.Invocation, r any) any {
+	d := actor.NewDeferred(inv.Conn().Runtime())
+	go d.Complete(1, nil)
+	return d
+}
+
+// withoutCollector has the garbage collector run only where it is asked to.
+func withoutCollector(t *testing.T) {
+	percent := debug.SetGCPercent(-1)
+	t.Cleanup(func() { debug.SetGCPercent(percent) })
+}
+
+// TestFreshHandles makes more calls that bring a reference or cache each than a stock peer may hand out. Nobody keeps or releases any,
+// and Go's own collector does nothing.
+func TestFreshHandles(t *testing.T) {
+	withoutCollector(t)
+	const calls, stockLimit = 1100, 1024
+	ref, cache := func() any { return &two{} }, func() any { return &pond{} }
+	for name, call := range map[string]struct {
+		method string
+		arg    func() any
+	}{
+		"result":                {"ref", nil},
+		"result, cache":         {"cache", nil},
+		"argument":              {"take", ref},
+		"argument, cache":       {"take", cache},
+		"typed argument":        {"typed", ref},
+		"typed argument, cache": {"cached", cache},
+		"wrong type":            {"cached", ref},
+		"too many arguments":    {"nothing", ref},
+		"no such method":        {"absent", ref},
+		"called":                {"use", ref},
+		"viewed":                {"view", cache},
+		"returned":              {"back", ref},
+		"returned, cache":       {"back", cache},
+		"nested":                {"inside", func() any { return map[string]any{"x": &two{}} }},
+		"late answer":           {"late", ref},
+		"notified":              {"notify", ref},
+	} {
+		t.Run(name, func(t *testing.T) {
+			here, there := newRuntime(t), newServer(t, &mint{}, pondRegistry(t))
+			conn, err := broker.Client(t.Context(), here, there.dial(), pondRegistry(t))
+			require.NoError(t, err)
+			server := only(t, there)
+			most := 0
+			for i := range calls {
+				var args []any
+				if call.arg != nil {
+					args = append(args, call.arg())
+				}
+				_, err := flavors.Call[any](t.Context(), conn.Root(), call.method, args...)
+				if err != nil {
+					require.NotContains(t, err.Error(), "Limits.", "call %d", i)
+				}
+				for _, s := range []broker.Stats{conn.Stats(), server.Stats()} {
+					most = max(most, s.Exports, s.Caches)
+				}
+			}
+			assert.Less(t, most, 3*stockLimit/4)
+		})
+	}
+}
+
+// TestFreshHandlesOfManyCallers: answers that bring references wait where they would outrun the collector.
+func TestFreshHandlesOfManyCallers(t *testing.T) {
+	withoutCollector(t)
+	s := newServer(t, &mint{})
+	conn, err := broker.Client(t.Context(), newRuntime(t), s.dial())
+	require.NoError(t, err)
+	const callers, calls = 30, 50
+	errs := make(chan error, callers)
+	for range callers {
+		go func() {
+			for range calls {
+				if _, err := flavors.Call[*flavors.RemoteReference](t.Context(), conn.Root(), "ref"); err != nil {
+					errs <- err
+					return
+				}
+			}
+			errs <- nil
+		}()
+	}
+	for range callers {
+		require.NoError(t, <-errs)
+	}
+}
+
+// TestPipelinedReferences: the peer does not wait for answers before it sends more, only for decrefs, as a program with a bounded table.
+func TestPipelinedReferences(t *testing.T) {
+	withoutCollector(t)
+	p := newServer(t, &mint{}).peer()
+	const most, calls = 900, 1500
+	counts, counted := map[int64]bool{}, 0
+	answered := 0
+	for sent := 0; answered < calls; {
+		for ; sent < calls && counted < most && sent-answered < 20; sent++ {
+			p.Write(fmt.Sprintf(`[message %d root take 1 [tuple [remote %d]] [dictionary]]`, sent+1, sent+1))
+			counts[int64(sent+1)] = true
+			counted++
+		}
+		p.Forget("frame")
+		p.Want(`$frame`)
+		switch frame := p.Var("frame").([]any); string(frame[0].([]byte)) {
+		case "answer":
+			answered++
+		case "decref":
+			require.True(t, counts[frame[1].(int64)])
+			delete(counts, frame[1].(int64))
+			counted--
+		default:
+			t.Fatalf("unexpected: %v", frame)
+		}
+	}
+}
+
+// TestKeptReferences: a program that keeps what it is given causes few collections, and all of it stays good.
+func TestKeptReferences(t *testing.T) {
+	withoutCollector(t)
+	root := &shelf{}
+	s := newServer(t, root)
+	p := s.peer()
+	const many = 2500
+	for i := range many {
+		p.Write(fmt.Sprintf(`[message %d root put 1 [tuple [remote %d]] [dictionary]]`, i+1, i+1))
+		p.Want(fmt.Sprintf(`[answer %d %d]`, i+1, i+1))
+	}
+	stats := only(t, s).Stats()
+	assert.Equal(t, many, stats.Imports)
+	assert.LessOrEqual(t, stats.Collections, uint64(40))
+	for _, v := range root.kept {
+		require.NoError(t, v.(*flavors.RemoteReference).Err())
+	}
+	p.Write(`[message 5000 root empty 1 [tuple] [dictionary]]`)
+	for range many {
+		p.Want(`[decref _]`)
+	}
+	p.Want(`[answer 5000 _]`)
+}
+
+// longPoll leaves calls of the peer's unanswered.
+type longPoll struct {
+	mint
+	polls []*actor.Deferred
+}
+
+func (l *longPoll) RemotePoll(ref *flavors.RemoteReference) {
+	l.polls = append(l.polls, ref.CallRemote("wait"))
+}
+
+type waiter struct{ flavors.Referenceable }
+
+func (*waiter) RemoteWait(inv *flavors.Invocation) any {
+	return actor.NewDeferred(inv.Conn().Runtime())
+}
+
+// TestReleasedWhilePending: what the peer has let go of does not count, although an answer that is still to come may mention it.
+func TestReleasedWhilePending(t *testing.T) {
+	for name, limits := range map[string]broker.Limits{"exports": {Exports: 10}, "caches": {Caches: 10}} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t, &longPoll{}, broker.WithLimits(limits), pondRegistry(t))
+			conn, err := broker.Client(t.Context(), newRuntime(t), s.dial(), pondRegistry(t), broker.WithLimits(limits))
+			require.NoError(t, err)
+			t.Cleanup(func() { conn.Abort(nil) }) // Nobody answers the poll.
+			_, err = flavors.Call[any](t.Context(), conn.Root(), "poll", &waiter{})
+			require.NoError(t, err)
+			method := map[string]string{"exports": "ref", "caches": "cache"}[name]
+			for i := range 200 {
+				v, err := flavors.Call[any](t.Context(), conn.Root(), method)
+				require.NoError(t, err, "call %d", i)
+				v.(flavors.Handle).Release()
+			}
+			require.LessOrEqual(t, only(t, s).Exports(), 10)
+		})
+	}
+}
+
+// TestReleasedIsBounded: a peer cannot make this side remember any number of objects by letting go of them.
+func TestReleasedIsBounded(t *testing.T) {
+	s := newServer(t, &longPoll{}, broker.WithLimits(broker.Limits{Exports: 3}))
+	p := s.peer()
+	p.Write(`[message 1 root poll 1 [tuple [remote 1]] [dictionary]]`)
+	p.Want(`[message 1 1 wait 1 [tuple] [dictionary]]`, `[answer 1 [None]]`)
+	for i := 1; i <= 5; i++ {
+		p.Write(fmt.Sprintf(`[message %d root ref 1 [tuple] [dictionary]]`, 1+i))
+		p.Want(fmt.Sprintf(`[answer %d [remote %d]]`, 1+i, i))
+		p.Write(fmt.Sprintf(`[decref %d]`, i))
+	}
+	for i := 1; i <= 5; i++ { // The oldest two are forgotten.
+		p.Write(fmt.Sprintf(`[message %d %d three 1 [tuple 1] [dictionary]]`, 10+i, i))
+		if i <= 2 {
+			wantError(t, p, 10+i, "twisted.spread.pb.Error")
+		} else {
+			p.Want(fmt.Sprintf(`[answer %d 1]`, 10+i))
+		}
+	}
+}
+
+// TestNotifyDoesNotHold: a reference that nobody holds is given back although its connection's end is watched.
+func TestNotifyDoesNotHold(t *testing.T) {
+	conn, p := client(t)
+	notified := make(chan error, 1)
+	func() {
+		receive(t, conn, p, 7).NotifyOnDisconnect(func(cause error) { notified <- cause })
+	}()
+	ctx, stop := context.WithTimeout(t.Context(), wire.Patience)
+	defer stop()
+	go func() {
+		for ctx.Err() == nil {
+			runtime.GC()
+		}
+	}()
+	p.Want(`[decref 7]`)
+	p.Close()
+	require.Error(t, <-notified)
+}
