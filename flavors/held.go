@@ -22,7 +22,7 @@ type held struct {
 	turns    int  // methods during which the owner has released the handle, see Turns
 	told     bool // the peer has been told of the last receipt: no message may mention the handle any more
 
-	late     *time.Timer // ends the wait for turns
+	late      *time.Timer // ends the wait for turns
 	released  atomic.Bool // written under mu; every call looks at it
 	forgotten atomic.Bool // the handle has been collected, and what was left of it given back
 }

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
-	"weak"
 	"strings"
+	"weak"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
