@@ -127,6 +127,10 @@ func borders() []border {
 			within: echo(1, nested(8)), beyond: fails(2, `[message 2 root echo 1 [tuple `+nested(9)+`] [dictionary]]`),
 			reason: broker.RefusedDepth,
 		}, {
+			name: "Nesting", limits: broker.Limits{Nesting: 10},
+			within: echo(1, nested(9)), beyond: fails(2, `[message 2 root echo 1 [tuple `+nested(10)+`] [dictionary]]`),
+			reason: broker.RefusedDepth,
+		}, {
 			name: "Banana.Frame", limits: broker.Limits{Banana: banana.Limits{Frame: 400}},
 			within: func(t *testing.T, p *wire.Peer) {
 				p.WriteBytes(sized(t, 1, "echo", 400))

@@ -149,7 +149,7 @@ func (c *Conn) Done() <-chan struct{} { return c.gone }
 
 // JellyContext implements flavors.Conn.
 func (c *Conn) JellyContext(perspective any) jelly.Context {
-	return jelly.Context{Profile: c.profile, Limits: c.limits.Banana, Invoker: flavors.Conn(c), Perspective: perspective}
+	return jelly.Context{Profile: c.profile, Limits: c.limits.Banana, Nesting: c.limits.Nesting, Invoker: flavors.Conn(c), Perspective: perspective}
 }
 
 // Turns implements flavors.Conn.
@@ -342,5 +342,5 @@ func (c *Conn) appendAnswerHead(dst []byte, requestID int64, isError bool) []byt
 
 // newDecoder decodes values from this peer.
 func (c *Conn) newDecoder() *jelly.Decoder {
-	return &jelly.Decoder{Registry: c.options.registry, Taster: c.options.security, Limits: c.limits.Banana, References: c.limits.Imports}
+	return &jelly.Decoder{Registry: c.options.registry, Taster: c.options.security, Limits: c.limits.Banana, Nesting: c.limits.Nesting, References: c.limits.Imports}
 }

@@ -4,12 +4,18 @@ import (
 	"time"
 
 	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/codec/jelly"
 )
 
 // Limits bound what one peer can cost. A zero field means its default. Breaking a limit costs the peer its call or its connection.
 type Limits struct {
 	// Banana bounds prefix, strings, lists, nesting and frames. Defaults: package banana's, which are Twisted's where it has any.
 	Banana banana.Limits
+	// Nesting is how deep the values of a call, an answer or an update may be nested, in both directions. It counts lists, tuples,
+	// dictionaries, sets and objects, not what Jelly and Banana put around them; the tuple of the arguments is the first, an object and its
+	// state are two. Default jelly.DefaultNesting, 512: beyond what the recursion of a stock peer carries. Banana.Depth bounds the lists that
+	// these become; its default is enough for all of them.
+	Nesting int
 	// Exports is how many objects the peer may hold references to at a time. Default 1024 (Twisted's MAX_BROKER_REFS).
 	Exports int
 	// Caches is how many of our Cacheables the peer may keep copies of at a time, and how many copies this side keeps of the peer's.
@@ -67,6 +73,7 @@ const (
 )
 
 func (l Limits) withDefaults() Limits {
+	setDefault(&l.Nesting, jelly.DefaultNesting)
 	setDefault(&l.Exports, DefaultExports)
 	setDefault(&l.Caches, DefaultCaches)
 	setDefault(&l.Imports, DefaultImports)

@@ -48,7 +48,7 @@ const (
 	RefusedString
 	// RefusedList: a list is too long (Limits.Banana.List).
 	RefusedList
-	// RefusedDepth: lists are nested too deep (Limits.Banana.Depth).
+	// RefusedDepth: values or lists are nested too deep (Limits.Nesting, Limits.Banana.Depth).
 	RefusedDepth
 	// RefusedFrame: a message is too long (Limits.Banana.Frame, before a login [WithFrameBeforeLogin]).
 	RefusedFrame
@@ -119,6 +119,7 @@ var limitReasons = map[banana.Limit]Reason{
 	banana.LimitString: RefusedString,
 	banana.LimitList:   RefusedList,
 	banana.LimitDepth:  RefusedDepth,
+	jelly.LimitNesting: RefusedDepth,
 	banana.LimitFrame:  RefusedFrame,
 }
 

@@ -55,7 +55,7 @@ func offences() []offence {
 		{name: "a dereference of nothing", texts: call("root", "echo", `[tuple [dereference 5]]`), reason: broker.RefusedValue},
 		{name: "a key that cannot be one", texts: call("root", "echo", `[tuple [dictionary [[list] 1]]]`), reason: broker.RefusedValue},
 		{name: "arguments that are none", texts: call("root", "echo", `5`), reason: broker.RefusedValue},
-		{name: "lists nested too deep", texts: call("root", "echo", "[tuple "+nested(300)+"]"), reason: broker.RefusedDepth},
+		{name: "lists nested too deep", texts: call("root", "echo", "[tuple "+nested(600)+"]"), reason: broker.RefusedDepth},
 
 		{name: "a wrong response", login: true, texts: call("$challenger", "respond", `[tuple nonsense [None]]`), reason: broker.RefusedLogin},
 		{name: "a call of an avatar before the login", login: true, texts: call("perspective", "f", "[tuple]"), reason: broker.RefusedUnknownObject},

@@ -14,7 +14,9 @@ type Limits struct {
 	List int
 
 	// Depth is the most lists that may be open at one place: 1 allows a list,
-	// but none inside it. (Twisted has no such limit.)
+	// but none inside it. A value of Jelly takes up to three lists, so users
+	// think of another limit when they speak of nesting: jelly.DefaultNesting.
+	// (Twisted has no such limit.)
 	Depth int
 
 	// Frame is the most bytes that a whole top-level expression may have.
@@ -34,9 +36,9 @@ const (
 	// DefaultList is also the longest list that a stock peer accepts.
 	DefaultList = 640 * 1024
 
-	// DefaultDepth is ours. Programs seen in the wild nest about ten deep; the
-	// recursive parts of Python's side give up at about a thousand.
-	DefaultDepth = 256
+	// DefaultDepth is ours. It is so many that all values which are nested no
+	// deeper than jelly.DefaultNesting fit.
+	DefaultDepth = 2048
 
 	// DefaultFrame is ours. It lets 25 strings of the longest kind through in
 	// one message, or the longest list of short elements several times over,

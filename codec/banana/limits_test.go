@@ -60,8 +60,8 @@ func TestLimitsAtTheirBorders(t *testing.T) {
 		},
 		{
 			"depth by default", Limits{},
-			nestedLists(256), nestedLists(257),
-			LimitError{Limit: LimitDepth, Max: 256, Offset: 2 * 256},
+			nestedLists(DefaultDepth), nestedLists(DefaultDepth + 1),
+			LimitError{Limit: LimitDepth, Max: DefaultDepth, Offset: 2 * DefaultDepth},
 		},
 		{
 			"depth 1", Limits{Depth: 1},
@@ -119,8 +119,8 @@ func TestLimitsAtTheirBorders(t *testing.T) {
 }
 
 func TestLimitsHaveDefaultsAndACeiling(t *testing.T) {
-	assert.Equal(t, Limits{64, 655360, 655360, 256, 16777216}, Limits{}.WithDefaults())
-	assert.Equal(t, Limits{64, 655360, 655360, 256, 16777216}, Limits{-1, -2, -3, -4, -5}.WithDefaults())
+	assert.Equal(t, Limits{64, 655360, 655360, 2048, 16777216}, Limits{}.WithDefaults())
+	assert.Equal(t, Limits{64, 655360, 655360, 2048, 16777216}, Limits{-1, -2, -3, -4, -5}.WithDefaults())
 	assert.Equal(t, Limits{1, 2, 3, 4, 5}, Limits{1, 2, 3, 4, 5}.WithDefaults())
 	huge := int(^uint(0) >> 1)
 	assert.Equal(t, Limits{1 << 29, 1 << 29, 1 << 29, 1 << 29, 1 << 29}, Limits{huge, huge, huge, huge, huge}.WithDefaults())

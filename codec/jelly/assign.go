@@ -180,9 +180,9 @@ type madeKey struct {
 }
 
 const (
-	// maxAssignDepth ends conversions that would not end, and those of values that refer to one
-	// another in a long chain.
-	maxAssignDepth = 1000
+	// maxAssignDepth ends conversions that would not end, and those of values that a program has built deeper than
+	// any peer can. A value that is nested DefaultNesting deep takes three for each level at most.
+	maxAssignDepth = 4096
 	// maxUnmarshalText bounds the text that one value may have parsed: a single
 	// long string can be mentioned many times.
 	maxUnmarshalText = 4 << 20
@@ -233,7 +233,7 @@ func at(step string, err error) error {
 		if len(e.Path) > 0 && e.Path[0] != '[' && e.Path[0] != '.' {
 			step += "."
 		}
-		e.Path = step + e.Path
+		e.Path = joinPath(step, e.Path)
 	}
 	return err
 }

@@ -140,20 +140,30 @@ func TestDecodeDepth(t *testing.T) {
 		return e
 	}
 	list := func(e any) banana.Expr { return x("list", e) }
+	dict := func(e any) banana.Expr { return x("dictionary", x("k", e)) }
 	ids := 0
+	shared := func(wrap func(any) banana.Expr) func(any) banana.Expr {
+		return func(e any) banana.Expr { ids++; return x("reference", ids, wrap(e)) }
+	}
 	for name, c := range map[string]struct {
 		e  banana.Expr
 		ok bool
 	}{
-		"as deep as can be":  {nest(banana.DefaultDepth-1, list), true},
-		"too deep":           {nest(banana.DefaultDepth, list), false},
-		"far too deep":       {nest(5000, list), false},
-		"pairs":              {nest(127, func(e any) banana.Expr { return x("dictionary", x(1, e)) }), true},
-		"pairs, too deep":    {nest(128, func(e any) banana.Expr { return x("dictionary", x(1, e)) }), false},
-		"references":         {nest(5000, func(e any) banana.Expr { ids++; return x("reference", ids, e) }), false},
-		"states":             {nest(5000, func(e any) banana.Expr { return x("C", e) }), false},
-		"keys":               {nest(5000, func(e any) banana.Expr { return x("dictionary", x(e, 1)) }), false},
-		"depth 0 dictionary": {nest(banana.DefaultDepth-2, list), true},
+		"as deep as can be":       {nest(DefaultNesting, list), true},
+		"too deep":                {nest(DefaultNesting+1, list), false},
+		"far too deep":            {nest(5000, list), false},
+		"pairs":                   {nest(DefaultNesting, dict), true},
+		"pairs, too deep":         {nest(DefaultNesting+1, dict), false},
+		"shared":                  {nest(DefaultNesting, shared(dict)), true},
+		"shared, too deep":        {nest(DefaultNesting+1, shared(dict)), false},
+		"references":              {nest(5000, func(e any) banana.Expr { ids++; return x("reference", ids, e) }), false},
+		"states":                  {nest(DefaultNesting, func(e any) banana.Expr { return x("C", e) }), true},
+		"states, too deep":        {nest(DefaultNesting+1, func(e any) banana.Expr { return x("C", e) }), false},
+		"objects":                 {nest(DefaultNesting/2, shared(func(e any) banana.Expr { return x("C", dict(e)) })), true},
+		"objects, too deep":       {nest(DefaultNesting/2+1, func(e any) banana.Expr { return x("C", dict(e)) }), false},
+		"keys":                    {nest(5000, func(e any) banana.Expr { return x("dictionary", x(e, 1)) }), false},
+		"nothing in too many":     {nest(DefaultNesting, list), true},
+		"text in as many as goes": {nest(DefaultNesting-1, func(e any) banana.Expr { return x("list", e, x("unicode", "text")) }), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			registry := NewRegistry()

@@ -33,6 +33,9 @@ func (e *Encoder) tuple(v Tuple) error {
 }
 
 func (e *Encoder) sequence(word banana.Symbol, v []any) error {
+	if err := e.enter(); err != nil {
+		return err
+	}
 	if err := e.open(word, len(v)); err != nil {
 		return err
 	}
@@ -45,6 +48,7 @@ func (e *Encoder) sequence(word banana.Symbol, v []any) error {
 			return underIndex(i, err)
 		}
 	}
+	e.leave()
 	e.close()
 	return nil
 }
@@ -64,6 +68,9 @@ func (e *Encoder) dict(d *Dict) error {
 }
 
 func (e *Encoder) pairs(entries []Entry) error {
+	if err := e.enter(); err != nil {
+		return err
+	}
 	if err := e.open(banana.SymDictionary, len(entries)); err != nil {
 		return err
 	}
@@ -85,6 +92,7 @@ func (e *Encoder) pairs(entries []Entry) error {
 		}
 		e.close()
 	}
+	e.leave()
 	e.close()
 	return nil
 }
@@ -119,6 +127,9 @@ func (e *Encoder) kw(names []string, values []any) error {
 	if len(names) != len(values) {
 		return invalid("%d names for %d values", len(names), len(values))
 	}
+	if err := e.enter(); err != nil {
+		return err
+	}
 	if err := e.open(banana.SymDictionary, len(names)); err != nil {
 		return err
 	}
@@ -131,6 +142,7 @@ func (e *Encoder) kw(names []string, values []any) error {
 		}
 		e.close()
 	}
+	e.leave()
 	e.close()
 	return nil
 }
@@ -138,6 +150,9 @@ func (e *Encoder) kw(names []string, values []any) error {
 // set writes a Set or a FrozenSet; v is the pointer to it.
 func (e *Encoder) set(v any, word string, list []any) error {
 	if met, err := e.meet(pointerIdentity(v)); met || err != nil {
+		return err
+	}
+	if err := e.enter(); err != nil {
 		return err
 	}
 	if err := e.openNamed(word, len(list)); err != nil {
@@ -148,6 +163,7 @@ func (e *Encoder) set(v any, word string, list []any) error {
 			return underIndex(i, err)
 		}
 	}
+	e.leave()
 	e.close()
 	return nil
 }
@@ -163,12 +179,16 @@ func (e *Encoder) intList(v []int) error {
 			return err
 		}
 	}
+	if err := e.enter(); err != nil {
+		return err
+	}
 	if err := e.open(banana.SymList, len(v)); err != nil {
 		return err
 	}
 	for _, n := range v {
 		e.buf = banana.AppendInt(e.buf, int64(n))
 	}
+	e.leave()
 	e.close()
 	return nil
 }

@@ -9,6 +9,8 @@ type Context struct {
 	Profile banana.Profile
 	// Limits are what the peer accepts; fields that are zero have Twisted's defaults.
 	Limits banana.Limits
+	// Nesting is how deep values may be nested; 0 stands for DefaultNesting.
+	Nesting int
 	// Root is how error paths begin. The default is "value"; JellyTuple and
 	// JellyKw have "args" and "kw" of their own.
 	Root string

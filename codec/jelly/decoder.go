@@ -21,6 +21,8 @@ type Decoder struct {
 	// Limits has the depth of lists that is accepted in a frame, the message's own list
 	// included. Its other fields are a Scanner's affair.
 	Limits banana.Limits
+	// Nesting is how deep values may be nested; 0 stands for DefaultNesting.
+	Nesting int
 	// References is how many references to objects of the peer's, [remote id], may come between two Resets; 0 stands for any number.
 	// Each costs some hundred bytes, and on the wire no more than six.
 	References int
@@ -35,6 +37,7 @@ type Decoder struct {
 
 	r         *banana.Reader
 	depth     int // how many more lists may be opened
+	nesting   int // how many more containers may be
 	unbound   []*Unbound
 	remotes   int // of these [remote id]
 	instances bool
@@ -101,7 +104,9 @@ func (d *Decoder) wantTuple(dst *Tuple) error {
 		}
 		*dst = (*dst)[:n]
 		d.depth--
+		d.nesting--
 		_, err = d.elements(*dst)
+		d.nesting++
 		d.depth++
 		return err
 	}
@@ -129,6 +134,9 @@ func (d *Decoder) begin(r *banana.Reader) {
 		depth = banana.DefaultDepth
 	}
 	d.depth = depth - 1 // The message is a list itself.
+	if d.nesting = d.Nesting; d.nesting <= 0 {
+		d.nesting = DefaultNesting
+	}
 	d.refs.begin(len(r.Rest()))
 }
 
@@ -214,19 +222,29 @@ func (d *Decoder) head(start int, t *banana.Token) error {
 // typed reads the n elements of an expression behind its type.
 func (d *Decoder) typed(start int, word *banana.Token, n int, slot *any) (hash, error) {
 	t := tagOf(word)
-	if t == tagNone {
-		d.depth--
-		h, err := d.object(start, *word, n, slot)
-		d.depth++
-		return h, err
-	}
-	if !d.allowed[t] {
+	if t != tagNone && !d.allowed[t] {
 		return 0, d.insecure(start, "type %q is not allowed: SecurityOptions.AllowTypes would allow it", t)
 	}
+	levels := nestingOf[t]
+	if levels > d.nesting {
+		return 0, d.nestedTooDeeply(start)
+	}
+	d.nesting -= levels
 	d.depth--
-	h, err := d.tagged(t, start, n, slot)
+	h, err := hash(0), error(nil)
+	if t == tagNone {
+		h, err = d.object(start, *word, n, slot)
+	} else {
+		h, err = d.tagged(t, start, n, slot)
+	}
 	d.depth++
+	d.nesting += levels
 	return h, err
+}
+
+// nestingOf says which types count as one level of nesting.
+var nestingOf = [tagCount]int{
+	tagNone: 1, tagList: 1, tagTuple: 1, tagDictionary: 1, tagSet: 1, tagFrozenset: 1, tagMethod: 1, tagInstance: 1,
 }
 
 // elements reads as many values as there is room for and says whether all are hashable.
@@ -297,6 +315,14 @@ func (d *Decoder) fail(at int, what string) error { return &DecodeError{Offset: 
 
 func (d *Decoder) tooDeep(at int) error {
 	return &DecodeError{Offset: at, What: "lists are nested too deeply", Limit: banana.LimitDepth}
+}
+
+func (d *Decoder) nestedTooDeeply(at int) error {
+	most := d.Nesting
+	if most <= 0 {
+		most = DefaultNesting
+	}
+	return &DecodeError{Offset: at, What: fmt.Sprintf("nested too deeply, more than %d values", most), Limit: LimitNesting}
 }
 
 func (d *Decoder) insecure(at int, format string, args ...any) error {

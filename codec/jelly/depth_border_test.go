@@ -1,6 +1,7 @@
 package jelly
 
 import (
+	"fmt"
 	"math/big"
 	"net/url"
 	"testing"
@@ -60,6 +61,100 @@ func TestTheDeepestIsSentExactlyWhereItIsAccepted(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestNestingIsTheSameForBothSides has every kind of container around itself, as deep as DefaultNesting and deeper, shared at each
+// level and not. What the encoder lets through the decoder takes, within the depth of lists that a scanner takes by default.
+func TestNestingIsTheSameForBothSides(t *testing.T) {
+	wraps := map[string]func(v any) any{
+		"lists":         func(v any) any { return []any{v} },
+		"tuples":        func(v any) any { return Tuple{v} },
+		"maps":          func(v any) any { return map[string]any{"k": v} },
+		"dictionaries":  func(v any) any { return NewDict(Entry{Tuple{"k"}, v}) },
+		"frozen sets":   func(v any) any { return NewFrozenSet(v) },
+		"instances":     func(v any) any { return &Instance{Class: "a.B", State: NewDict(Entry{"k", v})} },
+		"old instances": func(v any) any { return &Instance{Class: "a.B", State: NewDict(Entry{"k", v}), Old: true} },
+		"structs":       func(v any) any { return &levels{V: v} },
+		"methods":       func(v any) any { return Method{"m", v, Class("a.B")} },
+		"maps by int":   func(v any) any { return map[int]any{1: v} },
+		"arrays":        func(v any) any { return [1]any{v} },
+	}
+	for name, wrap := range wraps {
+		for _, twice := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, ", shared: ", twice), func(t *testing.T) {
+				v, sent := any(Tuple{}), 0
+				if twice && (name == "methods" || name == "arrays") {
+					t.Skip("these are not shared")
+				}
+				for level := range DefaultNesting + 3 {
+					if level < 250 || level > 258 && level < DefaultNesting-3 {
+						v = again(wrap(v), twice)
+						continue
+					}
+					if nestingHolds(t, v) {
+						sent = level
+					}
+					v = again(wrap(v), twice)
+				}
+				require.GreaterOrEqual(t, sent, 255)
+				require.False(t, nestingHolds(t, v), "somewhere it ends")
+			})
+		}
+	}
+}
+
+// again has what is in the container v twice, if it should be shared.
+func again(v any, twice bool) any {
+	if !twice {
+		return v
+	}
+	switch x := v.(type) {
+	case []any:
+		return append(x, x[0])
+	case Tuple:
+		return append(x, x[0])
+	case map[string]any:
+		x["l"] = x["k"]
+	case map[int]any:
+		x[2] = x[1]
+	case *Dict:
+		x.Set("l", x.Entries()[0].Value)
+	case *Instance:
+		again(x.State, true)
+	case *FrozenSet:
+		return NewFrozenSet(x.list[0], x.list[0])
+	case *levels:
+		return &twoLevels{x.V, x.V}
+	}
+	return v
+}
+
+type twoLevels struct {
+	V any `pb:"v"`
+	W any `pb:"w"`
+}
+
+// nestingHolds says whether v was sent, and fails the test where the receiver differs.
+func nestingHolds(t *testing.T, v any) bool {
+	t.Helper()
+	f := NewFragment(Context{Profile: banana.ProfilePB})
+	defer f.Free()
+	err := f.Jelly(v)
+	whole := NewFragment(Context{Profile: banana.ProfilePB, Nesting: 10_000, Limits: banana.Limits{Depth: 100_000}})
+	defer whole.Free()
+	require.NoError(t, whole.Jelly(v))
+	b, appendErr := whole.Append(nil, nil)
+	require.NoError(t, appendErr)
+	d := Decoder{Taster: DefaultSecurity().AllowInstancesOf("a.B").AllowTypes("method")}
+	_, refused := decodeAll(&d, b, banana.ProfilePB)
+	require.Equal(t, err == nil, refused == nil, "sending says %v, receiving %v", err, refused)
+	if err != nil {
+		require.ErrorContains(t, err, "nested too deeply")
+		require.ErrorContains(t, refused, "nested too deeply")
+		return false
+	}
+	require.NoError(t, accepts(append([]byte("\x01\x80"), b...), banana.ProfilePB, banana.Limits{}))
+	return true
 }
 
 // borderHolds says whether v was sent, and fails the test where the two sides differ.

@@ -174,6 +174,9 @@ func (e *Encoder) named(word banana.Symbol, name string) error {
 }
 
 func (e *Encoder) method(m Method) error {
+	if err := e.enter(); err != nil {
+		return err
+	}
 	if err := e.openNamed("method", 3); err != nil {
 		return err
 	}
@@ -186,6 +189,7 @@ func (e *Encoder) method(m Method) error {
 	if err := e.value(m.Class); err != nil {
 		return under(".Class", err)
 	}
+	e.leave()
 	e.close()
 	return nil
 }
@@ -227,6 +231,9 @@ func (e *Encoder) instance(x *Instance) error {
 	if met, err := e.meet(pointerIdentity(x)); met || err != nil {
 		return err
 	}
+	if err := e.enter(); err != nil {
+		return err
+	}
 	if err := e.open(banana.SymInstance, 2); err != nil {
 		return err
 	}
@@ -236,6 +243,7 @@ func (e *Encoder) instance(x *Instance) error {
 	if err := e.value(x.State); err != nil {
 		return under(".State", err)
 	}
+	e.leave()
 	e.close()
 	return nil
 }
@@ -258,8 +266,12 @@ func (e *Encoder) nilValue(v any) error {
 		if err := e.mustHash("dictionary"); err != nil {
 			return err
 		}
+		if err := e.enter(); err != nil {
+			return err
+		}
 		err := e.open(banana.SymDictionary, 0)
 		e.close()
+		e.leave()
 		return err
 	}
 	return refuse("a nil %T is not transferable", v)

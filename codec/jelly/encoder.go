@@ -17,6 +17,8 @@ type Encoder struct {
 	// mostly the same again.
 	lim, asked banana.Limits
 
+	// nested is the number of containers that are open here, mostNested its limit.
+	nested, mostNested int
 	// depth is the number of Banana lists that are open here, wrappers of
 	// references not counted, and deepest its maximum in this jelly call.
 	depth, deepest int
@@ -94,6 +96,16 @@ func (e *Encoder) List(n int) error {
 
 // close ends what List opened.
 func (e *Encoder) close() { e.depth-- }
+
+// enter notes that a container begins, and leave that it ends.
+func (e *Encoder) enter() error {
+	if e.nested++; e.nested > e.mostNested {
+		return invalid("nested too deeply: more than %d values; flatten the value", e.mostNested)
+	}
+	return nil
+}
+
+func (e *Encoder) leave() { e.nested-- }
 
 // tooDeep is about a frame of that depth, the list of the message around it included.
 func (e *Encoder) tooDeep(depth int) error {
@@ -267,7 +279,7 @@ func (e *Encoder) jellyable(x Jellyable, self any) error {
 		e.None()
 		return nil
 	}
-	hashing, depth := e.hashing, e.depth
+	hashing, depth, nested := e.hashing, e.depth, e.nested
 	e.hashing = false // Objects are hashable, whatever their state is.
 	if e.nest++; e.nest > 2*e.lim.Depth {
 		return invalid("the JellyTo method of %T goes on without end", self)
@@ -278,7 +290,7 @@ func (e *Encoder) jellyable(x Jellyable, self any) error {
 		err = fmt.Errorf("the JellyTo method of %T wrote nothing", self)
 	}
 	e.nest--
-	e.hashing, e.depth = hashing, depth
+	e.hashing, e.depth, e.nested = hashing, depth, nested
 	return err
 }
 
@@ -297,6 +309,9 @@ func (e *Encoder) classAndState(id identity, class string, state any) error {
 	if met, err := e.meet(id); met || err != nil {
 		return err
 	}
+	if err := e.enter(); err != nil {
+		return err
+	}
 	if err := e.List(2); err != nil {
 		return err
 	}
@@ -310,5 +325,6 @@ func (e *Encoder) classAndState(id identity, class string, state any) error {
 		err = e.value(state)
 	}
 	e.close()
+	e.leave()
 	return err
 }

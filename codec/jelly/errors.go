@@ -57,6 +57,9 @@ func (e *EncodeError) Error() string {
 // Unwrap returns the cause.
 func (e *EncodeError) Unwrap() error { return e.Err }
 
+// LimitNesting is the Limit of a DecodeError for a value that is nested deeper than Decoder.Nesting.
+const LimitNesting banana.Limit = "nesting"
+
 // DecodeError says that an expression is not Jelly. The rest of the frame has
 // not been looked at, but the stream goes on behind it.
 type DecodeError struct {
@@ -64,7 +67,7 @@ type DecodeError struct {
 	Offset int
 	// What says what is wrong.
 	What string
-	// Limit is the limit of package banana that was broken; empty if it was none.
+	// Limit is the limit that was broken, one of package banana's or LimitNesting; empty if it was none.
 	Limit banana.Limit
 	// Err is the cause, if it has one.
 	Err error
@@ -111,14 +114,25 @@ func under(step string, err error) error {
 	switch e := err.(type) { //nolint:errorlint // a wrapped one has the path of another call; it becomes the cause
 	case *InsecureJellyError:
 		if !e.Incoming {
-			e.Path = step + e.Path
+			e.Path = joinPath(step, e.Path)
 			return e
 		}
 	case *EncodeError:
-		e.Path = step + e.Path
+		e.Path = joinPath(step, e.Path)
 		return e
 	}
 	return &EncodeError{Path: step, Err: err}
+}
+
+// joinPath puts a step in front of a path. A path that grows long loses its middle: the text of an error is for people, and making it
+// must not take longer than what failed.
+func joinPath(step, path string) string {
+	path = step + path
+	const longest, outer, inner = 400, 200, 100
+	if len(path) <= longest {
+		return path
+	}
+	return strings.ToValidUTF8(path[:outer], "") + "…" + strings.ToValidUTF8(path[len(path)-inner:], "")
 }
 
 func underIndex(i int, err error) error { return under("["+strconv.Itoa(i)+"]", err) }

@@ -156,6 +156,9 @@ func (e *Encoder) fields(plan *structPlan, r reflect.Value) error {
 			n++
 		}
 	}
+	if err := e.enter(); err != nil {
+		return err
+	}
 	if err := e.open(banana.SymDictionary, n); err != nil {
 		return err
 	}
@@ -173,6 +176,7 @@ func (e *Encoder) fields(plan *structPlan, r reflect.Value) error {
 		}
 		e.close()
 	}
+	e.leave()
 	e.close()
 	return nil
 }

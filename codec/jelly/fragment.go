@@ -19,6 +19,11 @@ import (
 // A Fragment belongs to one goroutine at a time.
 type Fragment struct{ e Encoder }
 
+// DefaultNesting is how deep values may be nested: lists, tuples, dictionaries, sets and objects in each other, the outermost one
+// counted too. Numbers and text do not count, nor does what Jelly and Banana put around a value: pairs, references to shared
+// parts. An object and the dictionary that is its state are two. A stock peer's recursion ends at about 330.
+const DefaultNesting = 512
+
 // What a pooled fragment may keep at most.
 const (
 	pooledBytes = 1 << 20 // Enough for one string of the longest kind.
@@ -39,6 +44,9 @@ func NewFragment(c Context) *Fragment {
 	// once in large pieces what has just been written in small ones.
 	e.ctx.Profile, e.ctx.Root = c.Profile, c.Root
 	e.ctx.Invoker, e.ctx.Perspective, e.ctx.PersistentStore = c.Invoker, c.Perspective, c.PersistentStore
+	if e.mostNested = c.Nesting; e.mostNested <= 0 {
+		e.mostNested = DefaultNesting
+	}
 	l, asked := &c.Limits, &e.asked
 	if l.Prefix != asked.Prefix || l.String != asked.String || l.List != asked.List || l.Depth != asked.Depth || l.Frame != asked.Frame {
 		e.asked, e.lim = c.Limits, c.Limits.WithDefaults()
@@ -119,7 +127,7 @@ func (f *Fragment) begin() {
 	e, s, b := &f.e, &f.e.sharing, &f.e.before
 	b.buf, b.holes, b.keep, b.derefs, b.deepest, b.grown, b.most = len(e.buf), len(e.holes), len(e.keep), len(s.derefs), e.deepest, s.grown, s.most
 	s.next, s.first = 0, len(s.wraps)
-	e.depth, e.deepest, e.nest, e.hashing, e.names = 0, 0, 0, false, e.names[:0]
+	e.depth, e.deepest, e.nest, e.nested, e.hashing, e.names = 0, 0, 0, 0, false, e.names[:0]
 	e.failed = nil // What failed before has been taken back, in this fragment or in its life before the pool.
 }
 

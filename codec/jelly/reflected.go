@@ -210,6 +210,9 @@ func encodeArray(e *Encoder, v reflect.Value) error {
 
 func (e *Encoder) elements(word banana.Symbol, v reflect.Value) error {
 	n := v.Len()
+	if err := e.enter(); err != nil {
+		return err
+	}
 	if err := e.open(word, n); err != nil {
 		return err
 	}
@@ -219,6 +222,7 @@ func (e *Encoder) elements(word banana.Symbol, v reflect.Value) error {
 			return underIndex(i, err)
 		}
 	}
+	e.leave()
 	e.close()
 	return nil
 }
@@ -242,6 +246,9 @@ func encodeMap(e *Encoder, v reflect.Value) error {
 		if met, err := e.meet(reflectIdentity(v, 0)); met || err != nil {
 			return err
 		}
+	}
+	if err := e.enter(); err != nil {
+		return err
 	}
 	if err := e.open(banana.SymDictionary, v.Len()); err != nil {
 		return err
@@ -267,6 +274,7 @@ func encodeMap(e *Encoder, v reflect.Value) error {
 		}
 		e.close()
 	}
+	e.leave()
 	e.close()
 	return nil
 }

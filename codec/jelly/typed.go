@@ -18,6 +18,9 @@ func namedMap[V any](e *Encoder, v any, m map[string]V, write func(e *Encoder, v
 			return err
 		}
 	}
+	if err := e.enter(); err != nil {
+		return err
+	}
 	if err := e.open(banana.SymDictionary, len(m)); err != nil {
 		return err
 	}
@@ -40,6 +43,7 @@ func namedMap[V any](e *Encoder, v any, m map[string]V, write func(e *Encoder, v
 		e.close()
 	}
 	e.names = e.names[:first]
+	e.leave()
 	e.close()
 	return nil
 }
@@ -54,6 +58,9 @@ func plainList[T any](e *Encoder, typ uintptr, v []T, write func(e *Encoder, v T
 			return err
 		}
 	}
+	if err := e.enter(); err != nil {
+		return err
+	}
 	if err := e.open(banana.SymList, len(v)); err != nil {
 		return err
 	}
@@ -62,6 +69,7 @@ func plainList[T any](e *Encoder, typ uintptr, v []T, write func(e *Encoder, v T
 			return underIndex(i, err)
 		}
 	}
+	e.leave()
 	e.close()
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
 )
 
@@ -24,7 +25,8 @@ func TestDocumentedLimits(t *testing.T) {
 		"digits of a Banana header":        banana.DefaultPrefix,
 		"bytes of a string":                banana.DefaultString,
 		"elements of a list":               banana.DefaultList,
-		"nesting":                          banana.DefaultDepth,
+		"values in each other":             jelly.DefaultNesting,
+		"Banana lists in each other":       banana.DefaultDepth,
 		"bytes of a frame":                 banana.DefaultFrame,
 		"exported objects of a connection": broker.DefaultExports,
 		"cached objects of a connection":   broker.DefaultCaches,

@@ -72,6 +72,22 @@ func jellyClauses() []clause {
 			peer.Write(`[message 1 root echo 1 [tuple [list [dereference 5] [reference 5 [list a]]]] [dictionary]]`)
 			peer.Want(`[answer 1 [list [reference 1 [list a]] [dereference 1]]]`)
 		}},
+		clause{name: "P-3.10 values are nested as deep as users need", talk: func(peer *wire.Peer) {
+			twice := "[list a]"
+			for i := range 150 {
+				twice = fmt.Sprintf("[list [reference %d %s] [dereference %[1]d]]", 150-i, twice)
+			}
+			for i, deep := range []string{
+				strings.Repeat("[dictionary [[unicode k] ", 200) + "1" + strings.Repeat("]]", 200),
+				strings.Repeat("[list ", 250) + strings.Repeat("]", 250),
+				strings.Repeat("[tuple ", 250) + "1" + strings.Repeat("]", 250),
+				strings.Repeat("[frozenset ", 200) + "1" + strings.Repeat("]", 200),
+				twice,
+			} {
+				peer.Write(message(i+1, "root", "echo", "[tuple "+deep+"]"))
+				peer.Want(fmt.Sprintf(`[answer %d _]`, i+1))
+			}
+		}},
 		clause{name: "P-3.10 nesting without end is an error", talk: func(peer *wire.Peer) {
 			const deep = 5000
 			peer.WriteBytes(echo(strings.Repeat("\x02\x80\x08\x87", deep) + "\x00\x81"))
