@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/banana"
@@ -169,15 +170,20 @@ func raised(r Raiser, text string, cause error) *Failure {
 	return f
 }
 
-// MaxFailureText is how much of a failure's text and traceback is sent or taken in, in bytes of UTF-8. Banana itself would carry 640
-// KiB; nobody reads that much, and what comes in is kept for as long as the error is.
-const MaxFailureText = 64 << 10
+// MaxFailureText is how much of a failure's text, and of its traceback, is sent or taken in, in bytes of UTF-8. A text that is longer is cut
+// and ends with " […]". Banana carries strings of 640 KiB.
+const MaxFailureText = 512 << 10
 
-// clipText makes any Go string one that can be sent: valid UTF-8 of limited length.
+// clipText makes any Go string one that can be sent: valid UTF-8 of limited length. What is no UTF-8 becomes U+FFFD.
 func clipText(s string, limit int) string {
-	if len(s) > limit {
-		const mark = " […]"
-		s = strings.ToValidUTF8(s[:limit-len(mark)], "") + mark
+	const mark = " […]"
+	valid := strings.ToValidUTF8(s[:min(len(s), limit)], "\uFFFD")
+	if len(s) <= limit && len(valid) <= limit {
+		return valid
 	}
-	return strings.ToValidUTF8(s, "\uFFFD")
+	cut := min(limit-len(mark), len(valid))
+	for cut > 0 && cut < len(valid) && !utf8.RuneStart(valid[cut]) {
+		cut--
+	}
+	return valid[:cut] + mark
 }

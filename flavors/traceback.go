@@ -51,6 +51,9 @@ func revealedTraceback(err error, f *Failure) string {
 		b.WriteString("Traceback (chain of Go errors, outermost first):\n")
 		for e, depth := err, 0; e != nil && depth < maxFrames; e, depth = usercode.Unwrap(e), depth+1 {
 			fmt.Fprintf(&b, "  %T: %s\n", e, safely(e).Value)
+			if b.Len() > MaxFailureText {
+				break
+			}
 		}
 	}
 	return clipText(b.String(), MaxFailureText)

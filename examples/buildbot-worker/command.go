@@ -10,6 +10,7 @@ import (
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/rs/zerolog"
 
@@ -121,11 +122,19 @@ func (c *command) begin(ctx protoactor.Context) {
 	}
 }
 
+// panicText is what is logged of a panic's value.
+func panicText(p any) string {
+	if err, ok := p.(error); ok {
+		return err.Error()
+	}
+	return jelly.Format(p)
+}
+
 // runJob makes an error of a panic: one command that blows up must not harm the others.
 func runJob(ctx context.Context, j job, out *report, log *zerolog.Logger) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			log.Error().Interface("panic", p).Bytes("stack", debug.Stack()).Msg("the command failed within the worker")
+			log.Error().Str("panic", panicText(p)).Bytes("stack", debug.Stack()).Msg("the command failed within the worker")
 			err = flavors.RuntimeError.New("the command failed within the worker; its log says where")
 		}
 	}()
