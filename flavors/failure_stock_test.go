@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/perspectivebroker/pb/codec/banana"
@@ -132,4 +133,8 @@ func TestStockUnderstandsOurFailures(t *testing.T) {
 	got = s.examine(banana.ProfilePB, f, nil, []string{"builtins.RuntimeError"})
 	assert.Equal(t, "panic: shown", got.Message)
 	assert.Equal(t, f.Traceback, got.Traceback)
+	long := &Failure{Type: "a.B", Value: strings.Repeat("ü", MaxFailureText/2), Traceback: strings.Repeat("t", MaxFailureText), reveal: true}
+	got = s.examine(banana.ProfilePB, long, nil, []string{"a.B"})
+	assert.True(t, long.Value == got.Message, "the text arrives whole")
+	assert.True(t, long.Traceback == got.Traceback, "the traceback, too")
 }

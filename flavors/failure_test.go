@@ -13,6 +13,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 )
 
 func TestFailureCheckAndTrap(t *testing.T) {
@@ -159,6 +160,20 @@ func TestFailureForCutsTexts(t *testing.T) {
 			assert.True(t, utf8.ValidString(f.Value))
 		}
 	}
+	rapid.Check(t, func(rt *rapid.T) {
+		unit := rapid.SampledFrom([]string{"x", "ü", "€", "\xff", "a\xff", "\xe2\x82", "😀\x00"}).Draw(rt, "unit")
+		limit := rapid.IntRange(20, 200).Draw(rt, "limit")
+		s := strings.Repeat(unit, rapid.IntRange(0, 250).Draw(rt, "n"))
+		got := clipText(s, limit)
+		assert.LessOrEqual(rt, len(got), limit)
+		assert.True(rt, utf8.ValidString(got))
+		whole := strings.ToValidUTF8(s, "\uFFFD")
+		if len(s) <= limit && len(whole) <= limit {
+			assert.Equal(rt, whole, got)
+		} else {
+			assert.True(rt, strings.HasSuffix(got, " […]"), got)
+		}
+	})
 	original := TypeError.New(strings.Repeat("x", 2*MaxFailureText))
 	failureFor(original)
 	assert.Len(t, original.Value, 2*MaxFailureText, "the user's value stays as it is")

@@ -113,6 +113,22 @@ func TestStocksFailuresAreRead(t *testing.T) {
 	}
 }
 
+// A peer's texts are taken in whole up to the limit, and cut with a mark beyond it.
+func TestLongTextsOfAPeer(t *testing.T) {
+	for _, n := range []int{100, MaxFailureText, MaxFailureText + 1} {
+		text := strings.Repeat("x", n)
+		f, err := failureFromState(CopyableFailureClass, jelly.NewDict(
+			jelly.Entry{Key: "type", Value: []byte("a.B")}, jelly.Entry{Key: "value", Value: text}, jelly.Entry{Key: "traceback", Value: []byte(text)},
+		))
+		require.NoError(t, err)
+		want := text
+		if n > MaxFailureText {
+			want = text[:MaxFailureText-len(" […]")] + " […]"
+		}
+		assert.True(t, want == f.Value && want == f.Traceback, n)
+	}
+}
+
 func TestFailureSharedAndNil(t *testing.T) {
 	f := TypeError.New("x")
 	b := encodeFailure(t, banana.ProfileNone, []any{f, f})

@@ -22,14 +22,15 @@ func TestDocumentedLimits(t *testing.T) {
 		}
 	}
 	for limit, value := range map[string]any{
-		"digits of a Banana header":        banana.DefaultPrefix,
-		"bytes of a string":                banana.DefaultString,
-		"elements of a list":               banana.DefaultList,
-		"values in each other":             jelly.DefaultNesting,
-		"Banana lists in each other":       banana.DefaultDepth,
-		"bytes of a frame":                 banana.DefaultFrame,
-		"exported objects of a connection": broker.DefaultExports,
-		"cached objects of a connection":   broker.DefaultCaches,
+		"digits of a Banana header":                       banana.DefaultPrefix,
+		"bytes of a string":                               banana.DefaultString,
+		"elements of a list":                              banana.DefaultList,
+		"values in each other":                            jelly.DefaultNesting,
+		"bytes of a failure's text, and of its traceback": flavors.MaxFailureText,
+		"Banana lists in each other":                      banana.DefaultDepth,
+		"bytes of a frame":                                banana.DefaultFrame,
+		"exported objects of a connection":                broker.DefaultExports,
+		"cached objects of a connection":                  broker.DefaultCaches,
 		"objects of a peer's that are held, and mentions of such in one message":          broker.DefaultImports,
 		"bytes of a message before credentials were accepted":                             broker.DefaultFrameBeforeLogin,
 		"bytes of one published state kept on the disk":                                   flavors.DefaultMaxPublishedState,

@@ -21,6 +21,22 @@ func failureClauses() []clause {
 			wantEntry(peer, "value", "[unicode it broke]")
 			wantParents(peer, "conformance.Custom", "builtins.Exception")
 		}},
+		{name: "P-6.1 a text of 512 KiB is sent whole", talk: func(peer *wire.Peer) {
+			long := strings.Repeat("x", 512<<10)
+			peer.Write(message(1, "root", "fail", `[tuple [unicode typed] [unicode `+long+`]]`))
+			peer.Want(`[error 1 ["twisted.spread.pb.CopyableFailure" $failure]]`)
+			wantEntry(peer, "value", "[unicode "+long+"]")
+		}},
+		{name: "P-6.1 a text of 512 KiB is taken whole", talk: func(peer *wire.Peer) {
+			long := strings.Repeat("x", 512<<10)
+			peer.Ignore(`[decref _]`)
+			peer.Write(message(1, "root", "callback", `[tuple [remote 7] [unicode anything] [list]]`))
+			peer.Want(`[message $id 7 anything 1 [tuple] [dictionary]]`)
+			peer.Write(`[error $id ["twisted.spread.pb.CopyableFailure" [dictionary
+				[[unicode type] "elsewhere.Odd"] [[unicode value] [unicode ` + long + `]] [[unicode parents] [list]] [[unicode traceback] [unicode ""]]]]]`)
+			peer.Want(`[error 1 ["twisted.spread.pb.CopyableFailure" $failure]]`)
+			wantEntry(peer, "value", "[unicode "+long+"]")
+		}},
 		{name: "P-6.2 the parents of a plain error", talk: func(peer *wire.Peer) {
 			failing("error")(peer)
 			wantParents(peer, "builtins.Exception", "builtins.BaseException", "builtins.object")
