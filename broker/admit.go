@@ -11,6 +11,9 @@ func (b *broker) admit(cmd *command, target *export) error {
 	case target == nil && cmd.name != "":
 		b.c.refused(RefusedUnknownObject)
 		return flavors.PBError.Errorf("Invalid Object ID: nothing is published as %q", clip(cmd.name))
+	case cmd.longTarget != nil:
+		b.c.refused(RefusedUnknownObject)
+		return flavors.PBError.Errorf("Invalid Object ID: %d", cmd.longTarget)
 	case target == nil:
 		b.c.refused(RefusedUnknownObject)
 		return flavors.PBError.Errorf("Invalid Object ID: %d", cmd.target)

@@ -126,7 +126,10 @@ func clip(s string) string {
 
 // message hands a call to the actor of its object.
 func (b *broker) message(ctx protoactor.Context, cmd *command) {
-	target := b.exports.find(cmd.target, cmd.name)
+	var target *export
+	if cmd.longTarget == nil {
+		target = b.exports.find(cmd.target, cmd.name)
+	}
 	var perspective any
 	if target != nil {
 		perspective = target.perspective
@@ -139,7 +142,9 @@ func (b *broker) message(ctx protoactor.Context, cmd *command) {
 // invoke makes the invocation of a call that is bound, and answers it at once if it cannot be carried out.
 func (b *broker) invoke(d *delivery) {
 	cmd, target := d.cmd, d.export
-	call := flavors.IncomingCall{Conn: b.c, RequestID: cmd.id, Method: cmd.method, WantsAnswer: cmd.wantsAnswer, Size: cmd.size, Weight: cmd.weight}
+	call := flavors.IncomingCall{
+		Conn: b.c, RequestID: cmd.id, LongRequestID: cmd.longID, Method: cmd.method, WantsAnswer: cmd.wantsAnswer, Size: cmd.size, Weight: cmd.weight,
+	}
 	err := b.admit(cmd, target)
 	if err == nil {
 		call.Prefix, call.Perspective = target.prefix, target.perspective
@@ -180,14 +185,17 @@ func (b *broker) take(d *delivery, call flavors.IncomingCall, err error) *flavor
 
 // update hands a [cachemessage …] to the copy that it is for.
 func (b *broker) update(ctx protoactor.Context, cmd *command) {
-	b.at.cmd, b.at.copy = cmd, b.local.byLuid[cmd.target]
+	b.at.cmd, b.at.copy = cmd, nil
+	if cmd.longTarget == nil {
+		b.at.copy = b.local.byLuid[cmd.target]
+	}
 	b.deliver(ctx, nil)
 }
 
 func (b *broker) invokeUpdate(d *delivery) {
 	cmd, target := d.cmd, d.copy
 	call := flavors.IncomingCall{
-		Conn: b.c, RequestID: cmd.id, Method: cmd.method, WantsAnswer: cmd.wantsAnswer, Prefix: flavors.PrefixObserve,
+		Conn: b.c, RequestID: cmd.id, LongRequestID: cmd.longID, Method: cmd.method, WantsAnswer: cmd.wantsAnswer, Prefix: flavors.PrefixObserve,
 		Size: cmd.size, Weight: cmd.weight,
 	}
 	err := cmd.err

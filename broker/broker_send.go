@@ -125,7 +125,7 @@ func (b *broker) appendCallHead(dst []byte, call *flavors.OutgoingCall) []byte {
 func (b *broker) sendAnswer(m *outgoingAnswer) {
 	c := b.c
 	err := b.stamp(m.fragment, func(dst []byte) ([]byte, error) {
-		return m.fragment.Append(c.appendAnswerHead(dst, m.inv.RequestID(), m.isError), b.fill)
+		return m.fragment.Append(c.appendAnswerHead(dst, m.inv, m.isError), b.fill)
 	})
 	if err != nil && err != errOutboxClosed {
 		b.fail(m, err)

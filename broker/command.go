@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"math/big"
 
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
@@ -12,9 +13,11 @@ import (
 type command struct {
 	sym banana.Symbol // 0: not one of the protocol's commands; word says what it was
 
-	id          int64  // request id, luid, or version number
-	target      int64  // luid of the object that is called …
-	name        string // … unless it is called by a name
+	id          int64    // request id, luid, or version number
+	longID      *big.Int // the request id of a call, if it has more than 64 bits
+	target      int64    // luid of the object that is called …
+	longTarget  *big.Int // … or its luid of more than 64 bits, which no object of ours has …
+	name        string   // … unless it is called by a name
 	method      string
 	wantsAnswer bool
 	word        string // the unknown command, or what the peer did not understand
@@ -191,7 +194,7 @@ func (c *commandReader) readOther(word string, n int, cmd *command) error {
 }
 
 func (c *commandReader) readCall(cmd *command, sym banana.Symbol) error {
-	if err := c.readNumber(cmd, sym); err != nil {
+	if err := c.readRequestID(cmd, sym); err != nil {
 		return err
 	}
 	var t banana.Token
@@ -201,6 +204,8 @@ func (c *commandReader) readCall(cmd *command, sym banana.Symbol) error {
 	switch {
 	case t.Kind == banana.Int:
 		cmd.target = t.Int
+	case t.IsInt():
+		cmd.longTarget = t.Big()
 	case t.IsText():
 		cmd.name = c.name(&t, &c.last.target)
 	default:
@@ -213,11 +218,11 @@ func (c *commandReader) readCall(cmd *command, sym banana.Symbol) error {
 		return protocolErrorf(cmd.sym.String(), "a method is named by a string, not by %s", describe(t))
 	}
 	cmd.method = c.name(&t, &c.last.method)
-	wants, err := c.integer(cmd.sym, "answerRequired")
+	wants, long, err := c.longInteger(cmd.sym, "answerRequired")
 	if err != nil {
 		return err
 	}
-	cmd.wantsAnswer = wants != 0
+	cmd.wantsAnswer = wants != 0 || long != nil
 
 	cmd.call = flavors.NewInvocation()
 	c.arguments(cmd)
@@ -281,6 +286,33 @@ func (c *commandReader) skipEmptyKw() bool {
 		}
 	}
 	return true
+}
+
+// readRequestID reads the number of a call. It is the peer's own choice and only sent back, so it may be as long as an integer can be.
+func (c *commandReader) readRequestID(cmd *command, sym banana.Symbol) (err error) {
+	cmd.sym = sym
+	cmd.id, cmd.longID, err = c.longInteger(sym, "number")
+	if cmd.longID != nil && cmd.longID.BitLen() > banana.MaxIntBits {
+		return protocolErrorf(sym.String(), "its number has more than %d bits and could not be sent back", banana.MaxIntBits)
+	}
+	return err
+}
+
+// longInteger reads an integer of any size. long is nil if it fits an int64.
+func (c *commandReader) longInteger(sym banana.Symbol, what string) (n int64, long *big.Int, err error) {
+	if n, ok := c.r.TakeInt(); ok {
+		return n, nil, nil
+	}
+	token, err := c.r.Next()
+	switch {
+	case err != nil:
+		return 0, nil, err
+	case !token.IsInt():
+		return 0, nil, protocolErrorf(sym.String(), "its %s is an integer, not %s", what, describe(token))
+	case token.Kind != banana.Int:
+		return 0, token.Big(), nil
+	}
+	return token.Int, nil, nil
 }
 
 func (c *commandReader) integer(sym banana.Symbol, what string) (int64, error) {

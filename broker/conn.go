@@ -271,7 +271,7 @@ func (c *Conn) SendAnswer(from *actor.Mailbox, inv *flavors.Invocation, fragment
 		return false
 	}
 	err := c.out.append(from, smallFrame+fragment.Len(), func(dst []byte) ([]byte, error) {
-		return fragment.Append(c.appendAnswerHead(dst, inv.RequestID(), isError), nil)
+		return fragment.Append(c.appendAnswerHead(dst, inv, isError), nil)
 	})
 	fragment.Free()
 	if err != nil && err != errOutboxClosed {
@@ -330,14 +330,18 @@ func (c *Conn) busy() bool { return c.inbound.Load() > 1 || c.pending.Load() > 1
 // post hands a message to the broker. It does not go by way of the PID: protoactor drops what is sent to an actor that is ending.
 func (c *Conn) post(message any) { c.mailbox.PostUserMessage(message) }
 
-func (c *Conn) appendAnswerHead(dst []byte, requestID int64, isError bool) []byte {
+func (c *Conn) appendAnswerHead(dst []byte, inv *flavors.Invocation, isError bool) []byte {
 	sym := banana.SymAnswer
 	if isError {
 		sym = banana.SymError
 	}
 	dst = banana.AppendList(dst, 3)
 	dst = banana.AppendSymbol(dst, c.profile, sym)
-	return banana.AppendInt(dst, requestID)
+	if long := inv.LongRequestID(); long != nil {
+		dst, _ = banana.AppendBig(dst, long) // It came that way, so it can be sent.
+		return dst
+	}
+	return banana.AppendInt(dst, inv.RequestID())
 }
 
 // newDecoder decodes values from this peer.

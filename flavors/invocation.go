@@ -2,6 +2,7 @@ package flavors
 
 import (
 	"context"
+	"math/big"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -29,6 +30,7 @@ type Invocation struct {
 	perspective any
 	prefix      Prefix
 	requestID   int64
+	longID      *big.Int
 	wantsAnswer bool
 	size        int
 	weight      int
@@ -44,12 +46,14 @@ type Invocation struct {
 
 // IncomingCall says what package broker knows of a call that it has read.
 type IncomingCall struct {
-	Conn        Conn
-	RequestID   int64
-	Method      string
-	Args        jelly.Tuple
-	Kw          *jelly.Dict
-	WantsAnswer bool
+	Conn      Conn
+	RequestID int64
+	// LongRequestID is the caller's number for the call where that has more than 64 bits, and nil otherwise.
+	LongRequestID *big.Int
+	Method        string
+	Args          jelly.Tuple
+	Kw            *jelly.Dict
+	WantsAnswer   bool
 	// Prefix selects the methods that may be called: it belongs to the export through which the call came.
 	Prefix Prefix
 	// Perspective is the caller's, where the export has one.
@@ -76,6 +80,7 @@ func NewInvocation() *Invocation {
 func (inv *Invocation) free() {
 	inv.Method, inv.Args, inv.Kw = "", nil, nil
 	inv.conn, inv.core, inv.perspective, inv.prefix = nil, nil, nil, ""
+	inv.longID = nil
 	inv.requestID, inv.wantsAnswer, inv.size, inv.weight, inv.incarnation = 0, false, 0, 0, 0
 	inv.received = nil
 	inv.answered.Store(false)
@@ -88,6 +93,7 @@ func (inv *Invocation) free() {
 func (inv *Invocation) Begin(call IncomingCall) {
 	inv.Method, inv.Args, inv.Kw = call.Method, call.Args, call.Kw
 	inv.conn, inv.perspective, inv.prefix = call.Conn, call.Perspective, call.Prefix
+	inv.longID = call.LongRequestID
 	inv.requestID, inv.wantsAnswer, inv.size, inv.weight = call.RequestID, call.WantsAnswer, call.Size, call.Weight
 	if len(call.Received) > 0 {
 		inv.received = make([]*held, len(call.Received))
@@ -118,8 +124,11 @@ func (inv *Invocation) Context() context.Context { return inv.conn.Context() }
 // Perspective is the avatar on whose behalf the call is made, or nil where there was no login.
 func (inv *Invocation) Perspective() any { return inv.perspective }
 
-// RequestID is the caller's number for this call.
+// RequestID is the caller's number for this call. It is 0 for a number of more than 64 bits; see [Invocation.LongRequestID].
 func (inv *Invocation) RequestID() int64 { return inv.requestID }
+
+// LongRequestID is the caller's number for this call where that has more than 64 bits, and nil otherwise.
+func (inv *Invocation) LongRequestID() *big.Int { return inv.longID }
 
 // WantsAnswer is false for calls whose sender asked for no answer: neither a result nor an error is sent then.
 func (inv *Invocation) WantsAnswer() bool { return inv.wantsAnswer }

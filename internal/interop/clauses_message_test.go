@@ -30,6 +30,41 @@ func messageClauses() []clause {
 			}
 			peer.WantIdle()
 		}},
+		{name: "P-4.1 numbers of any size", talk: func(peer *wire.Peer) {
+			const long = "1180591620717411303424" // 2^70
+			peer.Write(message(1, long, "echo", `[tuple 1]`))
+			peer.Want(`[error 1 ["twisted.spread.pb.CopyableFailure" _]]`)
+			peer.Write(message(2, "-"+long, "echo", `[tuple 1]`))
+			peer.Want(`[error 2 ["twisted.spread.pb.CopyableFailure" _]]`)
+			for _, id := range []string{long, "-" + long} {
+				peer.Write(`[message ` + id + ` root echo ` + long + ` [tuple 5] [dictionary]]`)
+				peer.Want(`[answer ` + id + ` 5]`)
+				peer.Write(`[message ` + id + ` root nothing 1 [tuple 5] [dictionary]]`)
+				peer.Want(`[error ` + id + ` ["twisted.spread.pb.CopyableFailure" _]]`)
+				peer.Write(`[cachemessage ` + id + ` ` + long + ` add 1 [tuple] [dictionary]]`)
+				peer.Want(`[error ` + id + ` ["twisted.spread.pb.CopyableFailure" _]]`)
+			}
+			peer.Write(message(4, "root", "echo", `[tuple [cached `+long+`]]`))
+			peer.Want(`[error 4 ["twisted.spread.pb.CopyableFailure" _]]`)
+			peer.Write(message(5, "root", "echo", `[tuple [lcache `+long+`]]`))
+			peer.Want(`[error 5 ["twisted.spread.pb.CopyableFailure" _]]`)
+			peer.WantIdle()
+		}},
+		{name: "P-4.1 a reference of any size", differs: "it takes the first, and None for the second", talk: func(peer *wire.Peer) {
+			peer.Write(message(1, "root", "echo", `[tuple [remote 1180591620717411303424]]`))
+			peer.Want(`[error 1 ["twisted.spread.pb.CopyableFailure" _]]`)
+			peer.Write(message(2, "root", "echo", `[tuple [local 1180591620717411303424]]`))
+			peer.Want(`[error 2 ["twisted.spread.pb.CopyableFailure" _]]`)
+			peer.WantIdle()
+		}},
+		{name: "P-4.9 an answer to a number of more than 64 bits", talk: func(peer *wire.Peer) {
+			peer.Write(`[answer 1180591620717411303424 1]`)
+			peer.WantClosed()
+		}},
+		{name: "P-4.9 a decref of a number of more than 64 bits", talk: func(peer *wire.Peer) {
+			peer.Write(`[decref 1180591620717411303424]`)
+			peer.WantClosed()
+		}},
 		{name: "P-4.6 a method that is not there", talk: func(peer *wire.Peer) {
 			peer.Write(message(1, "root", "noSuchThing", `[tuple]`))
 			peer.Want(`[error 1 ["twisted.spread.pb.CopyableFailure" $failure]]`)
