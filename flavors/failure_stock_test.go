@@ -135,6 +135,6 @@ func TestStockUnderstandsOurFailures(t *testing.T) {
 	assert.Equal(t, f.Traceback, got.Traceback)
 	long := &Failure{Type: "a.B", Value: strings.Repeat("ü", MaxFailureText/2), Traceback: strings.Repeat("t", MaxFailureText), reveal: true}
 	got = s.examine(banana.ProfilePB, long, nil, []string{"a.B"})
-	assert.True(t, long.Value == got.Message, "the text arrives whole")
-	assert.True(t, long.Traceback == got.Traceback, "the traceback, too")
+	assert.Equal(t, long.Value, got.Message, "the text arrives whole")
+	assert.Equal(t, long.Traceback, got.Traceback, "the traceback, too")
 }

@@ -231,7 +231,8 @@ func (d *Decoder) typed(start int, word *banana.Token, n int, slot *any) (hash, 
 	}
 	d.nesting -= levels
 	d.depth--
-	h, err := hash(0), error(nil)
+	var h hash
+	var err error
 	if t == tagNone {
 		h, err = d.object(start, *word, n, slot)
 	} else {
