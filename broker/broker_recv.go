@@ -204,6 +204,9 @@ func (b *broker) invokeUpdate(d *delivery) {
 		b.c.refused(RefusedUnknownObject)
 		err = flavors.PBError.Errorf("Invalid Object ID: there is no cache %d here", cmd.target)
 	}
+	if target != nil {
+		target.Expect(cmd.call)
+	}
 	if inv := b.take(d, call, err); inv != nil {
 		target.Deliver(inv)
 	}

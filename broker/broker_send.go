@@ -243,6 +243,9 @@ func (b *broker) refuse(message any, cause error) {
 			b.c.pending.Add(-1)
 		}
 		b.c.counters.failedOut.Add(1)
+		if m.Observer != nil && m.Result == nil && b.state == brokerOpen && !usercode.Is(cause, errObserverGone) {
+			m.Observer.Unsent(m.Method, cause)
+		}
 		_ = failCall(m, cause)
 	case *stated:
 		m.abandon()

@@ -118,6 +118,23 @@ func (c *Cached[T]) Stale() (since time.Time, stale bool) {
 	return time.Time{}, false
 }
 
+// Err says why the copy is stale, and is nil while it is followed.
+func (c *Cached[T]) Err() error {
+	if err := c.times().reason(); err != nil {
+		return err
+	}
+	if cause := context.Cause(c.cache.conn.Context()); cause != nil {
+		return ConnectionLost.Wrap(cause)
+	}
+	return nil
+}
+
+// WhenStale fails, with what [Cached.Err] returns, once the copy is stale: to be told, use it as any other Deferred. A copy that is
+// stale because of an update can be had anew: release all receipts of it, and ask the peer for its original again.
+//
+//	pond.WhenStale().OnComplete(func(_ any, err error) { … })
+func (c *Cached[T]) WhenStale() *actor.Deferred { return c.times().whenStale(c.runtime()) }
+
 func (c *Cached[T]) times() *cacheTimes { return c.cache.core.Value().(remoteCache).freshness() }
 
 // Conn is the connection on which the original came.

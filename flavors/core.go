@@ -62,7 +62,8 @@ type Core struct {
 	// handed out is not written to.
 	observers []*Observer
 
-	panics panicCount // what its code has put into the log
+	panics  panicCount // what its code has put into the log
+	updates panicCount // likewise, updates of a copy that could not be applied
 
 	// parked belongs to the object's turn: calls of peers that do not read.
 	parked map[Conn]*parking
@@ -365,7 +366,7 @@ func (c *Core) stopped(mailbox *actor.Mailbox) {
 		c.pid = nil
 		c.observers = nil // Nobody is left to tell them anything.
 		if r, ok := c.value.(remoteCache); ok {
-			r.freshness().stop()
+			r.freshness().stop(c.rt, stoppedError(c.value))
 		}
 		if c.holders == 0 {
 			c.idleLocked()

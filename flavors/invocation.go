@@ -207,6 +207,10 @@ func (inv *Invocation) send(turn *actor.Mailbox, v any, err error) (gone bool) {
 	if inv.onAnswer != nil {
 		inv.onAnswer(inv)
 	}
+	if err != nil && inv.prefix == PrefixObserve && inv.core != nil {
+		inv.core.updateFailed(inv, err)
+		defer inv.core.logUpdateFailed(inv, err)
+	}
 	if !inv.wantsAnswer {
 		defer inv.conn.CloseInvocation(inv)
 		if err != nil {
@@ -378,9 +382,6 @@ func (inv *Invocation) run(o *object) {
 		returned = true
 		return
 	}
-	if inv.prefix == PrefixObserve {
-		o.core.updated()
-	}
 	turns := inv.conn.Turns()
 	turns.enter(&inv.running)
 	v, kept, err := table.invoke(o.core.Value(), inv)
@@ -389,6 +390,9 @@ func (inv *Invocation) run(o *object) {
 		// A call that is answered later must not keep alive what its method has forgotten.
 		inv.Args, inv.Kw = nil, nil
 		clear(inv.room[:])
+	}
+	if inv.prefix == PrefixObserve && err == nil {
+		o.core.updated()
 	}
 	if err == errAnswersLater {
 		turns.leave(&inv.running)

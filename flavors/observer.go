@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"iter"
 	"runtime"
+	"sync/atomic"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/usercode"
+	"github.com/rs/zerolog"
 )
 
 // Observer is the way from an original to the copy that one peer keeps of it. There is one for each connection that holds the
@@ -21,6 +24,8 @@ type Observer struct {
 
 	// luid is the broker's: what the peer knows the copy by. Zero until the state has been sent.
 	luid int64
+
+	failures atomic.Int64 // updates that the peer could not apply
 }
 
 // NewObserver makes the observer for an original that is about to be sent. Package broker calls it.
@@ -40,18 +45,51 @@ func (o *Observer) Luid() int64 { return o.luid }
 // SetLuid is for the broker's turn only.
 func (o *Observer) SetLuid(luid int64) { o.luid = luid }
 
-// CallRemote calls an observe method of the copy: [cachemessage …]. The Deferred fails when the observer or its connection is gone.
+// CallRemote calls an observe method of the copy: [cachemessage …]. The Deferred fails when the observer or its connection is gone, and
+// with the peer's failure when the peer could not apply the update; that is logged as well.
 func (o *Observer) CallRemote(method string, args ...any) *actor.Deferred {
 	fragment, err := encodeArguments(o.conn, o.perspective, args)
 	if err != nil {
+		o.unsent(method, err)
 		return actor.Failed(fmt.Errorf("calling %s: %w", method, err))
 	}
 	call := o.newCall(method)
 	call.Fragment = fragment
 	call.wantAnswer()
+	call.Result.OnComplete(func(_ any, err error) { o.answered(method, err) })
 	_ = o.conn.SendCall(call) // What an observer is not sent costs its connection.
 	return call.Result
 }
+
+// answered looks whether the peer could apply an update. The caller need not look at the answer, as with stock, whose log then has an
+// unhandled error.
+func (o *Observer) answered(method string, err error) {
+	if err == nil || !IsRemote(err) || o.conn.Context().Err() != nil {
+		return
+	}
+	line := zerolog.DebugLevel
+	if o.failures.Add(1) <= maxUpdatesLogged {
+		line = zerolog.WarnLevel
+	}
+	usercode.Log(func() {
+		o.conn.Logger().WithLevel(line).Err(err).Str("object", o.core.typeName()).Str("update", clipText(method, maxQuotedName)).
+			Msg("the peer could not apply an update; its copy is stale")
+	})
+}
+
+// unsent logs an update that could not be sent: from then on the copy shows something else than the original.
+func (o *Observer) unsent(method string, err error) {
+	usercode.Log(func() {
+		o.conn.Logger().Warn().Err(usercode.LogError(err)).Str("object", o.core.typeName()).Str("update", clipText(method, maxQuotedName)).
+			Msg("an update could not be sent; the peer's copy is out of date")
+	})
+}
+
+// Unsent is for package broker: an update that wants no answer could not be written.
+func (o *Observer) Unsent(method string, err error) { o.unsent(method, err) }
+
+// maxUpdatesLogged is how many updates that one peer could not apply to a copy are worth a warning.
+const maxUpdatesLogged = 3
 
 func (o *Observer) newCall(method string) *OutgoingCall {
 	return &OutgoingCall{Cache: true, Observer: o, Method: method, Perspective: o.perspective, via: o.conn}
@@ -89,6 +127,7 @@ func (os Observers) CallRemote(method string, args ...any) error {
 		if call.Encoded = shared.get(c); call.Encoded == nil {
 			fragment, err := encodeArguments(o.conn, o.perspective, args)
 			if err != nil {
+				o.unsent(method, err)
 				errs = append(errs, fmt.Errorf("calling %s: %w", method, err))
 				continue
 			}

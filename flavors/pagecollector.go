@@ -27,7 +27,12 @@ func NewPageCollector(page func(page any) error, ended func(err error)) *PageCol
 
 // RemoteGotPage takes a page.
 func (c *PageCollector) RemoteGotPage(page any) error {
-	err := c.page(page)
+	var err error
+	if p := usercode.Do(func() { err = c.page(page) }); p != nil {
+		failure := &PanicError{What: "the function that takes pages", Value: p.Value, Stack: p.Stack}
+		c.end(failure)
+		panic(p.Value)
+	}
 	if err != nil {
 		c.end(err)
 	}
@@ -42,7 +47,13 @@ func (c *PageCollector) RemotePagingFailed(text string) {
 	c.end(PBError.Errorf("the peer ended its paging early: %s", text))
 }
 
-func (c *PageCollector) end(err error) { c.once.Do(func() { c.ended(err) }) }
+func (c *PageCollector) end(err error) {
+	c.once.Do(func() {
+		if c.ended != nil {
+			c.ended(err)
+		}
+	})
+}
 
 // MaxPagesKept is how many bytes of pages [GetAllPages] keeps before it gives up, and how many pages. Who expects more reads them as they come: [ReadPages].
 const MaxPagesKept = 256 << 20

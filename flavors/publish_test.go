@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -353,3 +355,54 @@ type nameless struct {
 }
 
 func (n *nameless) RemoteGet() any { return &n.page }
+
+// fussyGazette is a copy whose code fails where its state is set.
+type fussyGazette struct{ flavors.RemotePublished }
+
+// fussy says how the copies of the test that runs fail.
+var fussy atomic.Pointer[fussiness]
+
+type fussiness struct{ set, activate func() }
+
+func (*fussyGazette) SetPublishedState(any) error { fussy.Load().set(); return nil }
+func (*fussyGazette) Activated()                  { fussy.Load().activate() }
+
+// rudeStore is a store whose methods panic.
+type rudeStore struct{}
+
+func (rudeStore) Load(flavors.PublishedKey) ([]byte, error) { panic("Load") }
+func (rudeStore) Save(flavors.PublishedKey, []byte) error   { panic("Save") }
+
+// TestPublishedCodeThatFails: whoever waits for the state is told, and the copy is stale without one; a store that fails costs only what it
+// was to keep.
+func TestPublishedCodeThatFails(t *testing.T) {
+	nothing := func() {}
+	for name, fail := range map[string]func(){"panics": func() { panic("no") }, "exits": runtime.Goexit} {
+		for where, f := range map[string]*fussiness{"SetPublishedState": {fail, nothing}, "Activated": {nothing, fail}} {
+			t.Run(where+" "+name, func(t *testing.T) {
+				_, s := newKiosk(t)
+				r := jelly.NewRegistry()
+				require.NoError(t, flavors.RegisterPublished[fussyGazette](r, "test.Gazette", &shelf{}))
+				fussy.Store(f)
+				conn := s.customer(broker.WithRegistry(r))
+				c, err := flavors.Call[*flavors.Cached[fussyGazette]](t.Context(), conn.Root(), "get")
+				require.NoError(t, err)
+				_, err = c.WhenActivated().Await(t.Context())
+				require.Error(t, err)
+				_, err = c.WhenStale().Await(t.Context())
+				require.Error(t, err)
+				_, stale := c.Stale()
+				require.True(t, stale)
+			})
+		}
+	}
+	t.Run("the store panics", func(t *testing.T) {
+		_, s := newKiosk(t)
+		for range 2 {
+			text, clean, err := read(t, s.customer(gazettes(t, rudeStore{})).Root().CallRemote("get"))
+			require.NoError(t, err)
+			require.Equal(t, "first", text)
+			require.False(t, clean)
+		}
+	})
+}

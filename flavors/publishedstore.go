@@ -2,6 +2,7 @@ package flavors
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"math/big"
 	"strconv"
@@ -65,7 +66,8 @@ func (p *publication) load() (state any, ok bool) {
 	if p.kept.store == nil {
 		return nil, false
 	}
-	data, err := p.kept.store.Load(p.key())
+	var data []byte
+	err := p.calling("Load", func() (err error) { data, err = p.kept.store.Load(p.key()); return err })
 	if usercode.Is(err, fs.ErrNotExist) {
 		return nil, false
 	}
@@ -91,11 +93,19 @@ func (p *publication) save(state any) {
 	key := p.key()
 	data, err := encodeKept(keptState{p.kept.class, key.Service, key.Perspective, key.ID, p.mark.Timestamp, state})
 	if err == nil {
-		err = p.kept.store.Save(key, data)
+		err = p.calling("Save", func() error { return p.kept.store.Save(key, data) })
 	}
 	if err != nil {
 		p.warn(err, "a state cannot be kept")
 	}
+}
+
+// calling calls a method of the store, which may be the application's own. What a store does wrong costs what it was to keep.
+func (p *publication) calling(method string, f func() error) (err error) {
+	if panicked := usercode.Do(func() { err = f() }); panicked != nil {
+		return &PanicError{What: fmt.Sprintf("the %s method of a %T", method, p.kept.store), Value: panicked.Value, Stack: panicked.Stack}
+	}
+	return err
 }
 
 func (p *publication) warn(err error, text string) {

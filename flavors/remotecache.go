@@ -1,17 +1,27 @@
 package flavors
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/usercode"
 	"github.com/perspectivebroker/pb/supervision"
+	"github.com/rs/zerolog"
 )
 
 // RemoteCache makes the struct that embeds it the local copy of a peer's Cacheable. Its Observe… methods are the updates: addDuck on
 // the wire is ObserveAddDuck. They run in the copy's own actor. Its state is set before anybody sees it: the fields with a pb tag,
 // or whatever a method SetCopyableState makes of it.
+//
+// An update that cannot be applied makes the copy stale: it names no Observe… method, its arguments do not fit, they are refused or cannot be
+// decoded, or the method panics or returns an error. That is logged as a warning, and [Cached.WhenStale] tells. Later updates
+// are applied as far as they can be.
 //
 // A struct becomes the copy of a class by [RegisterCache]; what methods receive, and applications hold, is a *[Cached] of it.
 type RemoteCache struct {
@@ -20,10 +30,57 @@ type RemoteCache struct {
 }
 
 // cacheTimes says how fresh a copy is, in nanoseconds since the Unix epoch.
-type cacheTimes struct{ updated, stale atomic.Int64 }
+type cacheTimes struct {
+	updated, stale atomic.Int64
 
-// stop notes that no more updates will come. The first time counts.
-func (t *cacheTimes) stop() { t.stale.CompareAndSwap(0, time.Now().UnixNano()) }
+	mu    sync.Mutex
+	cause error           // why it is stale
+	tell  *actor.Deferred // fails with the cause; nil while nobody has asked
+}
+
+// stop notes that the copy no longer shows what its original does. The first time counts. Whoever wants to know is told on a goroutine of
+// its own: stop is called in the turns of brokers.
+func (t *cacheTimes) stop(rt *actor.Runtime, cause error) {
+	t.mu.Lock()
+	if t.cause != nil {
+		t.mu.Unlock()
+		return
+	}
+	t.cause = cause
+	t.stale.Store(time.Now().UnixNano())
+	tell := t.tell
+	t.mu.Unlock()
+	if tell == nil {
+		return
+	}
+	complete := func() { tell.Complete(nil, cause) }
+	if !rt.Go("telling that a copy is stale", complete) {
+		go complete()
+	}
+}
+
+func (t *cacheTimes) reason() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.cause
+}
+
+// whenStale fails with the reason once there is one.
+func (t *cacheTimes) whenStale(rt *actor.Runtime) *actor.Deferred {
+	t.mu.Lock()
+	if t.cause != nil {
+		defer t.mu.Unlock()
+		return actor.Failed(t.cause)
+	}
+	if t.tell == nil {
+		t.tell = actor.NewDeferred(rt)
+	}
+	tell := t.tell
+	t.mu.Unlock()
+	own := actor.NewDeferred(rt) // so that cancelling it is nobody else's loss
+	tell.OnComplete(func(_ any, err error) { own.Complete(nil, err) })
+	return own
+}
 
 func (*RemoteCache) branch() supervision.Branch { return supervision.Objects }
 func (*RemoteCache) prefix() Prefix             { return PrefixObserve }
@@ -122,10 +179,61 @@ func (l *LocalCache) Deliver(inv *Invocation) { l.core.Deliver(inv) }
 // Disconnected ends the entry, with its connection or because the original's side has forgotten it: from now on the copy is stale, and
 // can be read as long as it is held.
 func (l *LocalCache) Disconnected() {
-	if c, ok := l.core.Value().(remoteCache); ok {
-		c.freshness().stop()
+	cause := context.Cause(l.conn.Context())
+	if cause == nil {
+		cause = errForgotten
 	}
+	l.core.stale(cause)
 	l.core.Release()
+}
+
+// errForgotten is why a copy is stale whose original's side has forgotten it.
+var errForgotten = errors.New("flavors: the peer no longer sends updates for this copy")
+
+// Expect notes that an update is for the copy, before anything can go wrong with it.
+func (l *LocalCache) Expect(inv *Invocation) { inv.core = l.core }
+
+// stale notes that a copy, if this is one, no longer shows what its original does.
+func (c *Core) stale(cause error) {
+	if r, ok := c.Value().(remoteCache); ok {
+		r.freshness().stop(c.runtime(), cause)
+	}
+}
+
+// updateError is why a copy is stale that could not apply an update.
+type updateError struct {
+	update string
+	err    error
+}
+
+func (e *updateError) Error() string {
+	return "flavors: the update " + e.update + " could not be applied: " + usercode.ErrorText(e.err)
+}
+func (e *updateError) Unwrap() error { return e.err }
+
+// updateFailed marks the copy for which an update could not be applied. It runs none of the application's code, since the answer is due.
+func (c *Core) updateFailed(inv *Invocation, err error) {
+	if inv.conn.Context().Err() == nil { // Otherwise that is the reason, and the broker notes it.
+		c.stale(&updateError{inv.name(), err})
+	}
+}
+
+// logUpdateFailed logs each update that could not be applied.
+func (c *Core) logUpdateFailed(inv *Invocation, err error) {
+	level, last := c.updates.level(supervision.TreeOf(inv.conn.Runtime()).ObjectLimit())
+	if level == zerolog.ErrorLevel {
+		level = zerolog.WarnLevel
+	}
+	usercode.Log(func() {
+		inv.conn.Logger().WithLevel(level).Err(usercode.LogError(err)).Str("update", inv.name()).
+			Msg("an update could not be applied; the copy is stale")
+	})
+	if last {
+		usercode.Log(func() {
+			inv.conn.Logger().Warn().Str("copy", c.typeName()).
+				Msg("updates of this copy fail often; further failures within this time are logged at the debug level")
+		})
+	}
 }
 
 // updated notes the time of an update, in the copy's turn.

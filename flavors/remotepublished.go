@@ -108,10 +108,27 @@ func (r *RemotePublished) SetCopyableState(state any) error {
 
 // inTurn runs f in the copy's turn. If there is none any more, the state will not come.
 func (r *RemotePublished) inTurn(core *Core, f func()) {
-	ready := r.publication.ready
-	gone := func(cause error) { ready.Complete(nil, cause) }
-	if err := core.post(&turn{run: f, drop: gone}); err != nil {
+	gone := func(cause error) { r.fail(core, cause) }
+	run := func() {
+		over := false
+		defer func() {
+			if !over { // The application's code panicked or ended the goroutine. The supervisor decides about the copy.
+				gone(fmt.Errorf("flavors: the code of a %s failed; the log has the details", core.typeName()))
+			}
+		}()
+		f()
+		over = true
+	}
+	if err := core.post(&turn{run: run, drop: gone}); err != nil {
 		gone(err)
+	}
+}
+
+// fail tells those who wait that the state will not come. What the copy shows instead is not what the original does.
+func (r *RemotePublished) fail(core *Core, cause error) {
+	if r.publication.ready.Complete(nil, cause) {
+		core.stale(cause)
+		r.publication.warn(cause, "the state of a published original cannot be had; its copy is stale")
 	}
 }
 
@@ -130,31 +147,40 @@ func (r *RemotePublished) begin(core *Core) {
 // fetched takes the state as the peer gave it.
 func (r *RemotePublished) fetched(core *Core, state any, err error) {
 	p := &r.publication
+	defer p.mark.Remote.Release()
 	if err == nil {
 		p.save(state)
 		err = r.activate(core, state, false)
 	}
 	if err != nil {
-		p.ready.Complete(nil, usercode.Wrap(err, "flavors: what is published as %q cannot be had", clipped(p.key().ID)))
+		r.fail(core, usercode.Wrap(err, "flavors: what is published as %q cannot be had", clipped(p.key().ID)))
 	}
-	p.mark.Remote.Release()
 }
 
 // activate puts the state in place and tells who waits for it.
 func (r *RemotePublished) activate(core *Core, state any, clean bool) error {
 	p := &r.publication
 	self := core.Value()
-	if err := setPublishedState(self, state); err != nil {
+	var err error
+	if panicked := usercode.Do(func() { err = setPublishedState(self, state) }); panicked != nil {
+		failure := &PanicError{What: "the code that sets the state of a " + core.typeName(), Value: panicked.Value, Stack: panicked.Stack}
+		core.logPanic(p.mark.Remote.Conn().Logger(), failure)
+		err = failure
+	}
+	if err != nil {
 		return err
 	}
 	p.clean = clean
 	core.updated()
 	if a, ok := self.(activator); ok {
+		activated := false
 		defer func() {
-			// Reached by a panic only: the supervisor decides about the copy, and those who wait are told.
-			p.ready.Complete(nil, fmt.Errorf("flavors: the Activated method of a %T panicked", self))
+			if !activated { // The supervisor decides about the copy, and those who wait are told.
+				r.fail(core, fmt.Errorf("flavors: the Activated method of a %T panicked", self))
+			}
 		}()
 		a.Activated()
+		activated = true
 	}
 	p.ready.Complete(nil, nil)
 	return nil
