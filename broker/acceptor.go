@@ -99,8 +99,8 @@ func (l *Listener) accept() {
 		if usercode.Is(err, net.ErrClosed) || isClosing(l.rt) {
 			return
 		}
-		delay := backoff.Delay(failures, rand.Float64)
 		failures++
+		delay := backoff.Delay(failures, rand.Float64)
 		usercode.Log(func() {
 			l.log.Error().Err(usercode.LogError(err)).Dur("retry_in", delay).Msg("a connection could not be accepted")
 		})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker/internal/patience"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/usercode"
@@ -48,12 +49,13 @@ type broker struct {
 	states  map[*flavors.Core]*cacheState
 	refBase int // the highest reference id so far
 
-	deadline *time.Timer // of the handshake, later of closing
-	grace    *time.Timer // of the oldest dying export; nil while there is none
-	alive    *time.Timer // for the next look whether the peer is there; nil without keepalive
-	asked    int64       // when the peer was last asked, in Unix nanoseconds
-	fatal    error       // ends the connection after the command at hand
-	unknown  int         // commands that were not understood
+	deadline *patience.Timer // of the handshake, later of closing
+	grace    *time.Timer     // of the oldest dying export; nil while there is none
+	alive    *time.Timer     // for the next look whether the peer is there; nil without keepalive
+	silence  *patience.Timer // of the answer to the last ping
+	asked    int64           // when the last ping was sent, by uptime
+	fatal    error           // ends the connection after the command at hand
+	unknown  int             // commands that were not understood
 }
 
 type brokerState uint8
@@ -122,8 +124,10 @@ func (b *broker) Receive(ctx protoactor.Context) {
 	case drainCheck:
 		b.drained(ctx)
 	case keepaliveDue:
-		if cause := b.checkAlive(); cause != nil {
-			b.end(ctx, cause)
+		b.checkAlive()
+	case keepaliveOver:
+		if b.isSilent(m) {
+			b.end(ctx, ErrSilent)
 		}
 	case reached:
 		close(m)
@@ -165,7 +169,7 @@ func (b *broker) start(ctx protoactor.Context) {
 		b.end(ctx, err)
 		return
 	}
-	b.deadline = b.after(c.limits.Handshake, handshakeOver{})
+	b.deadline = b.afterWaiting(c.limits.Handshake, handshakeOver{})
 	writing := actor.NewMailbox()
 	encoderProps := c.rt.Props(func() protoactor.Actor { return &encoder{c: c, mailbox: writing} },
 		protoactor.WithMailbox(func() protoactor.Mailbox { return writing }))
@@ -227,6 +231,12 @@ func (b *broker) after(d time.Duration, message any) *time.Timer {
 	return time.AfterFunc(d, func() { c.post(message) })
 }
 
+// afterWaiting is after for what the peer, or code of the application's, is waited for: a pause of the process does not count.
+func (b *broker) afterWaiting(d time.Duration, message any) *patience.Timer {
+	c := b.c
+	return patience.AfterFunc(d, func() { c.post(message) })
+}
+
 // drained closes in good order once the peer's calls have been answered.
 func (b *broker) drained(ctx protoactor.Context) {
 	if b.c.draining.Load() && b.c.inbound.Load() == 0 {
@@ -247,7 +257,7 @@ func (b *broker) close(ctx protoactor.Context, m closeNow) {
 		return
 	}
 	b.state, b.ending = brokerFlushing, m.cause
-	b.deadline = b.after(b.c.limits.Stall, closeNow{cause: m.cause})
+	b.deadline = b.afterWaiting(b.c.limits.Stall, closeNow{cause: m.cause})
 	ctx.Send(b.c.encoder, flushAndReport{})
 }
 
@@ -281,9 +291,10 @@ func (b *broker) finish(cause error) {
 	} else {
 		closeSocket(c.sock)
 	}
-	stopTimer(b.deadline)
+	b.deadline.Stop()
 	stopTimer(b.grace)
 	stopTimer(b.alive)
+	b.silence.Stop()
 	lost := flavors.ConnectionLost.Wrap(cause)
 	b.pending.removeAll(func(call *flavors.OutgoingCall) { b.complete(call, nil, lost) })
 	if b.unjelling && b.at.answers {

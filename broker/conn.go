@@ -58,7 +58,7 @@ type Conn struct {
 	counters    counters
 	making      turnstile    // answers
 	parting     parting      // who closes the socket at a good end
-	lastHeard   atomic.Int64 // when the peer last sent something, in Unix nanoseconds; kept for keepalive only
+	lastHeard   atomic.Int64 // when the peer last sent something, by uptime; kept for keepalive only
 
 	turns flavors.Turns // methods that run for the peer
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker/internal/patience"
 	"github.com/perspectivebroker/pb/internal/usercode"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
@@ -13,10 +14,12 @@ import (
 
 // encoder is the codec actor on the writing side: it writes what has gathered in the outbox in one go.
 type encoder struct {
-	c          *Conn
-	mailbox    *actor.Mailbox // its own
-	deadlineAt time.Time      // when the write deadline in force was set
-	buf, rest  []byte         // what was taken from the outbox, and what of it is still to be written
+	c         *Conn
+	mailbox   *actor.Mailbox // its own
+	deadline  time.Time      // the write deadline in force
+	began     time.Time      // when the write at hand began
+	waited    patience.Count // for the peer to take anything
+	buf, rest []byte         // what was taken from the outbox, and what of it is still to be written
 }
 
 // Messages to the encoder and back to the broker.
@@ -65,8 +68,8 @@ func (e *encoder) writeTaken(ctx protoactor.Context) bool {
 	for len(e.rest) > 0 {
 		e.armDeadline()
 		n, err := e.c.sock.Write(e.piece())
-		if n > 0 && usercode.Is(err, os.ErrDeadlineExceeded) {
-			e.deadlineAt, err = time.Time{}, nil // The peer is slow, but it reads.
+		if usercode.Is(err, os.ErrDeadlineExceeded) && e.mayWait(n) {
+			err = nil
 		}
 		if !e.wrote(ctx, n, err) {
 			return false
@@ -86,6 +89,10 @@ func (e *encoder) writeNow(ctx protoactor.Context) {
 		e.armDeadline()
 		piece := e.piece()
 		n, err := e.c.prompt.writeNow(piece)
+		if usercode.Is(err, os.ErrDeadlineExceeded) {
+			// This process was paused behind armDeadline. A turn that may wait finds out whether the peer reads.
+			err = nil
+		}
 		if !e.wrote(ctx, n, err) {
 			return
 		}
@@ -109,6 +116,9 @@ func (e *encoder) piece() []byte { return e.rest[:min(len(e.rest), stallPiece)] 
 // wrote notes what became of a piece, and reports whether more can be written.
 func (e *encoder) wrote(ctx protoactor.Context, n int, err error) bool {
 	e.c.bytesOut.Add(int64(n))
+	if n > 0 {
+		e.waited = patience.Count{}
+	}
 	if e.rest = e.rest[n:]; len(e.rest) > 0 {
 		e.c.out.progress(n)
 	}
@@ -126,19 +136,40 @@ func (e *encoder) done() {
 	e.buf, e.rest = nil, nil
 }
 
+// mayWait reports whether the peer may be waited for longer, after a write that took n bytes until its deadline passed.
+func (e *encoder) mayWait(n int) bool {
+	planned := e.deadline.Sub(e.began)
+	e.deadline = time.Time{}
+	if n > 0 {
+		return true // The peer is slow, but it reads.
+	}
+	if e.c.speaksTLS() {
+		return false // TLS cannot go on; patientConn has waited below it.
+	}
+	e.waited.Add(planned, time.Since(e.began))
+	return e.waited.Left(e.c.stallLimit()) > 0
+}
+
 // stallPiece is how much is written under one deadline: a peer that takes this much within Limits.Stall is making progress. Of a plain
 // socket any part of it will do; TLS cannot go on after a write that was cut short.
 const stallPiece = 256 << 10
 
-// armDeadline keeps a write from waiting for ever. Setting a deadline costs as much as a small write, so it is set anew only when a
-// quarter of it has passed.
+// armDeadline keeps a write from waiting for ever. Setting a deadline costs as much as a small write, so one is used for several writes, until
+// half of it has passed. It is shorter than the stall time, which consists of several: see package patience. TLS has one for the whole.
 func (e *encoder) armDeadline() {
-	now := time.Now()
+	e.began = time.Now()
 	stall := e.c.limits.Stall
-	if now.Sub(e.deadlineAt) < stall/4 {
+	period := stall / 4
+	if e.c.speaksTLS() {
+		period = stall + stall/4
+	}
+	if e.deadline.Sub(e.began) > period/2 {
 		return
 	}
-	e.deadlineAt = now
+	e.deadline = e.began.Add(min(period, e.waited.Left(e.c.stallLimit())))
 	// A socket without deadlines is closed by whoever gave it to us.
-	_ = e.c.sock.SetWriteDeadline(now.Add(stall + stall/4))
+	_ = e.c.sock.SetWriteDeadline(e.deadline)
 }
+
+// stallLimit is a little more than Limits.Stall, so that a peer which moves just in time is in time.
+func (c *Conn) stallLimit() time.Duration { return c.limits.Stall + c.limits.Stall/8 }

@@ -1,10 +1,12 @@
 package broker
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/perspectivebroker/pb/broker/internal/patience"
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // A message that has come in part only must be kept until the rest comes, and nothing but its sender says when. So what it is kept in
@@ -51,8 +53,8 @@ func (h *held) wait(size int) error {
 	if h.resize(size) {
 		return nil
 	}
-	patience := time.NewTimer(h.c.limits.Stall)
-	defer patience.Stop()
+	over := make(chan struct{})
+	defer patience.AfterFunc(h.c.limits.Stall, func() { close(over) }).Stop()
 	again := time.NewTicker(roomTime)
 	defer again.Stop()
 	for {
@@ -63,7 +65,7 @@ func (h *held) wait(size int) error {
 			}
 		case <-h.c.ctx.Done():
 			return ErrClosed
-		case <-patience.C:
+		case <-over:
 			return &ProtocolError{Reason: RefusedTotal, What: fmt.Sprintf("there is no room for a message of more than %d bytes: "+
 				"all connections together have %d bytes under way, of %d that they may have", h.bytes, h.c.in.total.Load(), h.c.limits.Total)}
 		}
@@ -73,18 +75,20 @@ func (h *held) wait(size int) error {
 // read reads behind the end bytes that buf holds. While the buffer is larger than the connection's share the peer must not stop: a
 // message that has come so far is given up, and a small rest moves to a smaller buffer.
 func (h *held) read(buf []byte, end int) ([]byte, int, error) {
-	switch {
-	case h.bytes > share:
+	var n int
+	var err error
+	if h.bytes > share {
 		h.timed = true
-		_ = h.c.sock.SetReadDeadline(time.Now().Add(h.c.limits.Stall))
-		_ = h.c.hurryUp()
-	case h.timed:
-		h.timed = false
-		_ = h.c.sock.SetReadDeadline(time.Time{})
-		_ = h.c.hurryUp()
+		n, err = h.bounded(buf[end:])
+	} else {
+		if h.timed {
+			h.timed = false
+			_ = h.c.sock.SetReadDeadline(time.Time{})
+			_ = h.c.hurryUp()
+		}
+		n, err = h.once(buf[end:])
 	}
-	n, err := h.once(buf[end:])
-	if n > 0 || !h.timed || !errors.Is(err, os.ErrDeadlineExceeded) {
+	if n > 0 || !h.timed || !usercode.Is(err, os.ErrDeadlineExceeded) {
 		return buf, n, err
 	}
 	if end >= share {
@@ -96,6 +100,22 @@ func (h *held) read(buf []byte, end int) ([]byte, int, error) {
 	giveBuffer(buf)
 	h.resize(cap(smaller))
 	return smaller[:cap(smaller)], 0, nil
+}
+
+// bounded reads within the stall time.
+func (h *held) bounded(b []byte) (n int, err error) {
+	var waited patience.Count
+	for step := waited.Step(h.c.limits.Stall); step > 0; step = waited.Step(h.c.limits.Stall) {
+		began := time.Now()
+		_ = h.c.sock.SetReadDeadline(began.Add(step))
+		parting := h.c.isParting()
+		_ = h.c.hurryUp()
+		if n, err = h.once(b); n > 0 || parting || !usercode.Is(err, os.ErrDeadlineExceeded) {
+			break
+		}
+		waited.Add(step, time.Since(began))
+	}
+	return n, err
 }
 
 func (h *held) once(b []byte) (int, error) {

@@ -3,8 +3,8 @@ package broker
 import (
 	"errors"
 	"fmt"
-	"time"
 
+	"github.com/perspectivebroker/pb/broker/internal/patience"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
@@ -16,7 +16,7 @@ type hold struct {
 	message any
 	wanted  map[*flavors.Core]struct{} // asked for their state, no reply yet
 	states  map[*flavors.Core]*cacheState
-	timer   *time.Timer
+	timer   *patience.Timer
 	size    int // what the message counts for in the outbox
 }
 
@@ -72,7 +72,7 @@ func (b *broker) holdFor(message any) bool {
 		return false
 	}
 	b.holding = h
-	h.timer = b.after(b.c.limits.StateTimeout, holdOver{h})
+	h.timer = b.afterWaiting(b.c.limits.StateTimeout, holdOver{h})
 	return true
 }
 

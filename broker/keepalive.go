@@ -11,8 +11,12 @@ import (
 var ErrSilent = errors.New("broker: the peer has fallen silent")
 
 // WithKeepalive asks a peer that has sent nothing for idle whether it is there, and ends the connection with [ErrSilent] when nothing comes
-// within deadline. By default nobody is asked: a peer that has vanished is found out when something is written to it. Any peer can answer,
-// stock ones too: it is called by an object id that does not exist, and the error that this gives is the sign of life.
+// within deadline after that. By default no peer is asked: one that has vanished is found when something is written to it. Any peer can
+// answer, stock ones too: the ping is a call to an object id that does not exist, and the error that this gives is the sign of life.
+//
+// Time is measured by the monotonic clock, which a step of the wall clock does not change. A pause of this process (SIGSTOP, a frozen container)
+// does not count against the peer: it is always asked before it is given up, and has the whole deadline in which this process runs. On Linux
+// the monotonic clock stands still while the machine is suspended, so a suspension does not count either.
 func WithKeepalive(idle, deadline time.Duration) Option {
 	return optionFunc(func(o *options) { o.keepalive = keepalive{idle, deadline} })
 }
@@ -21,8 +25,19 @@ type keepalive struct{ idle, deadline time.Duration }
 
 func (k keepalive) on() bool { return k.idle > 0 && k.deadline > 0 }
 
-// keepaliveDue is sent to the broker by its timer.
-type keepaliveDue struct{}
+// Messages to the broker from its timers.
+type (
+	// keepaliveDue asks for a look how long the peer has been silent.
+	keepaliveDue struct{}
+	// keepaliveOver says that the ping sent at asked should have been answered by now.
+	keepaliveOver struct{ asked int64 }
+)
+
+// started is the origin of uptime.
+var started = time.Now()
+
+// uptime is the monotonic clock, in nanoseconds.
+func uptime() int64 { return int64(time.Since(started)) }
 
 // noObject is an id that no object has: luids begin with 1.
 const noObject = 0
@@ -30,7 +45,7 @@ const noObject = 0
 // heard notes that the peer has sent something.
 func (c *Conn) heard() {
 	if c.options.keepalive.on() {
-		c.lastHeard.Store(time.Now().UnixNano())
+		c.lastHeard.Store(uptime())
 	}
 }
 
@@ -42,30 +57,43 @@ func (b *broker) listen() {
 	}
 }
 
-// checkAlive looks how long the peer has been silent, asks it or gives it up, and says when to look again.
-func (b *broker) checkAlive() (cause error) {
+// notReading reports that this side has stopped reading: because the peer does not read, which is what the stall time is for, or because we
+// are behind. Then its silence means nothing.
+func (b *broker) notReading() bool { return b.c.out.waiting() > b.c.limits.PauseWater || b.c.behind() }
+
+// checkAlive pings a peer that has been silent for too long, and sees to the next look.
+func (b *broker) checkAlive() {
 	if b.state != brokerOpen {
-		return nil
+		return
 	}
 	k := b.c.options.keepalive
-	silent := time.Since(time.Unix(0, b.c.lastHeard.Load()))
-	switch {
-	case b.c.out.waiting() > b.c.limits.PauseWater || b.c.behind():
-		// We are not reading ourselves, because the peer is not, which the stall time is for, or because we are behind.
+	if b.notReading() {
 		b.c.heard()
-		b.alive = b.after(k.idle, keepaliveDue{})
-	case silent < k.idle:
-		b.alive = b.after(k.idle-silent, keepaliveDue{})
-	case silent < k.idle+k.deadline:
-		if b.asked <= b.c.lastHeard.Load() {
-			b.asked = time.Now().UnixNano()
-			b.ping()
-		}
-		b.alive = b.after(k.idle+k.deadline-silent, keepaliveDue{})
-	default:
-		return ErrSilent
 	}
-	return nil
+	next := k.idle
+	if left := k.idle - time.Duration(uptime()-b.c.lastHeard.Load()); left > 0 {
+		next = left
+	} else if b.isAnswered() {
+		b.asked = uptime()
+		b.silence.Stop()
+		b.silence = b.afterWaiting(k.deadline, keepaliveOver{b.asked})
+		b.ping()
+	}
+	b.alive = b.after(next, keepaliveDue{})
+}
+
+// isAnswered reports whether the peer has sent anything since it was last pinged, if it was.
+func (b *broker) isAnswered() bool { return b.silence == nil || b.c.lastHeard.Load() >= b.asked }
+
+// isSilent reports whether a ping whose time is over has not been answered.
+func (b *broker) isSilent(m keepaliveOver) bool {
+	if b.state != brokerOpen || m.asked != b.asked {
+		return false
+	}
+	if b.notReading() {
+		b.c.heard()
+	}
+	return !b.isAnswered()
 }
 
 // ping sends a call of which any answer will do. Its entry has no call, so the answer is dropped.

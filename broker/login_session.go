@@ -7,9 +7,9 @@ import (
 	"net"
 	"net/netip"
 	"sync/atomic"
-	"time"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker/internal/patience"
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/usercode"
@@ -33,11 +33,11 @@ const maxRefusedLogged = 16
 
 // expire closes the connection of somebody who does not log in.
 func (l *loginRoot) expire() {
-	timer := time.AfterFunc(l.options.deadline, func() {
+	timer := patience.AfterFunc(l.options.deadline, func() {
 		l.late.Store(true)
 		l.closeIfLate()
 	})
-	context.AfterFunc(l.conn.ctx, func() { timer.Stop() })
+	context.AfterFunc(l.conn.ctx, timer.Stop)
 }
 
 // closeIfLate is asked when the deadline passes, and from then on whenever a login has failed. Its answer goes out first.

@@ -125,8 +125,8 @@ func (r *reconnector) ended(ctx protoactor.Context, m sessionEnded) {
 	if m.lived > c.backoff.Max || (m.lived > 0 && r.failures == 0) {
 		r.failures = 0 // It was not the server's being down.
 	}
-	delay := c.backoff.Delay(r.failures, rand.Float64)
 	r.failures++
+	delay := c.backoff.Delay(r.failures, rand.Float64)
 	final := usercode.Is(m.cause, ErrPermanent) || c.ctx.Err() != nil
 	if final {
 		delay = 0

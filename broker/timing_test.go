@@ -94,6 +94,21 @@ func TestAPeerThatFallsSilentIsFoundOut(t *testing.T) {
 	})
 }
 
+// A deadline that is longer than the idle time is given whole, too.
+func TestKeepaliveWithALongDeadline(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		start := time.Now()
+		p := newServer(t, &service{}, broker.WithKeepalive(5*time.Second, 30*time.Second)).peer()
+		p.Want(`[message 1 0 ping 1 [tuple] [dictionary]]`)
+		time.Sleep(2 * time.Second)
+		p.Write(`[error 1 [None]]`)
+		p.Want(`[message 2 0 ping 1 [tuple] [dictionary]]`)
+		require.Equal(t, 12*time.Second, time.Since(start))
+		p.WantClosed()
+		require.Equal(t, 42*time.Second, time.Since(start))
+	})
+}
+
 func TestGraceEndsAfterItsTime(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		p := newServer(t, &service{}, broker.WithLimits(broker.Limits{Grace: 10 * time.Second})).peer()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/perspectivebroker/pb/broker/internal/patience"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
@@ -42,7 +43,7 @@ func serveTLS(sock net.Listener, o *options) (net.Listener, error) {
 	if len(config.Certificates) == 0 && config.GetCertificate == nil && config.GetConfigForClient == nil {
 		return nil, errors.New("broker: listening at a pbs:// URL needs WithTLS and a configuration with a certificate")
 	}
-	return tls.NewListener(sock, config), nil
+	return tls.NewListener(patientListener{sock}, config), nil
 }
 
 // dialTLS makes the handshake of the connecting side, so that a server which cannot prove who it is is found out before anything is
@@ -56,13 +57,23 @@ func dialTLS(ctx context.Context, sock net.Conn, address string, o *options) (ne
 		}
 		config.ServerName = host
 	}
-	client := tls.Client(sock, config)
-	ctx, cancel := context.WithTimeout(ctx, o.limits.Handshake)
-	defer cancel()
+	client := tls.Client(&patientConn{Conn: sock}, config)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer patience.AfterFunc(o.limits.Handshake, func() { cancel(context.DeadlineExceeded) }).Stop()
 	if err := calling("the TLS configuration", func() error { return client.HandshakeContext(ctx) }); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		return nil, usercode.Wrap(err, "broker: the TLS handshake")
 	}
 	return client, nil
+}
+
+// speaksTLS says whether the socket is one of package tls.
+func (c *Conn) speaksTLS() bool {
+	_, ok := c.sock.(*tls.Conn)
+	return ok
 }
 
 // tlsState is what TLS has found out about the peer; nil on a connection without it.
