@@ -92,7 +92,7 @@ func (c comparison) beside(ctx context.Context, s systems.System, kind rude) (ro
 	name := "backpressure-" + kind.name
 	before, row := alone.row(workload{name: name}), under.row(workload{name: name})
 	before.Name = "alone"
-	row.RSS, row.ToAlone = rss, row.P50/before.P50
+	row.RSS, row.P50VsAlone = rss, row.P50/before.P50
 	return []report.Row{row, before}, nil
 }
 

@@ -24,11 +24,11 @@ func TestBackpressure(t *testing.T) {
 	for i := 0; i < len(r.Rows); i += 2 {
 		under, alone := r.Rows[i], r.Rows[i+1]
 		assert.Positive(t, under.P50)
-		assert.InDelta(t, under.P50/alone.P50, under.ToAlone, 1e-9)
+		assert.InDelta(t, under.P50/alone.P50, under.P50VsAlone, 1e-9)
 		assert.Positive(t, under.RSS)
-		assert.Zero(t, alone.ToAlone)
+		assert.Zero(t, alone.P50VsAlone)
 	}
-	assert.Contains(t, out.String(), "backpressure-stalled-collector, p50 to alone")
+	assert.Contains(t, out.String(), "backpressure-stalled-collector, p50 vs alone")
 }
 
 func TestAttackSaysThatThereIsNobody(t *testing.T) {

@@ -60,7 +60,7 @@ func scaleOf(o options) scale {
 
 // run measures and publishes.
 func (c comparison) run(ctx context.Context) error {
-	r := &report.Report{Mode: "full", Host: report.ThisHost()}
+	r := &report.Report{Mode: "full", Host: report.CurrentHost()}
 	measure := c.speed
 	switch {
 	case c.options.memory:

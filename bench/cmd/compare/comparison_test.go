@@ -113,7 +113,7 @@ func TestWorkloadsOfSpeed(t *testing.T) {
 		assert.Equal(t, row.Workload == "bulk", row.MBs > 0)
 	}
 	assert.Contains(t, out.String(), "written to results/")
-	assert.Contains(t, out.String(), "wanted")
+	assert.Contains(t, out.String(), " target ")
 	assert.NotContains(t, log.String(), "compare:")
 }
 

@@ -63,9 +63,9 @@ func (c *client) open(ctx context.Context, r Request) error {
 	for i := range r.Callers {
 		conn := c.conns[i%len(c.conns)]
 		if r.Payload > 0 {
-			c.callers = append(c.callers, load.Echoing(conn, r.Payload))
+			c.callers = append(c.callers, load.EchoCall(conn, r.Payload))
 		} else {
-			c.callers = append(c.callers, load.Adding(conn))
+			c.callers = append(c.callers, load.AddCall(conn))
 		}
 	}
 	return nil

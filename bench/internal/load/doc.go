@@ -1,3 +1,3 @@
-// Package load is the measuring code, the same for every system that is written in Go: callers that each make one call after the
-// other, and a histogram of how long the calls took.
+// Package load generates load and measures it, in the same way for every system that is written in Go. Each caller
+// makes one call after the other; a histogram records the latencies.
 package load

@@ -5,16 +5,17 @@ import (
 	"time"
 )
 
-// Histogram counts durations in buckets whose width grows with them: 128 to each power of two, an error below one percent.
+// Histogram counts durations in 128 buckets for each power of two nanoseconds, so its quantiles are within one percent.
+// The zero value is ready to use.
 type Histogram struct {
 	buckets [64 - subBits][1 << subBits]uint32
-	used    uint64 // a bit for each power of two that has been recorded: most are not, and merging skips them
+	used    uint64 // one bit for each power of two with records; Add skips the others
 	total   uint64
 }
 
 const subBits = 7
 
-// Record counts one duration.
+// Record adds one duration.
 func (h *Histogram) Record(d time.Duration) {
 	i, j := bucket(d)
 	h.buckets[i][j]++
@@ -22,7 +23,7 @@ func (h *Histogram) Record(d time.Duration) {
 	h.total++
 }
 
-// bucket finds the power of two and the part of it.
+// bucket returns the indexes of the bucket for d.
 func bucket(d time.Duration) (power, part int) {
 	v := uint64(max(d, 0))
 	if v < 1<<subBits {
@@ -32,7 +33,7 @@ func bucket(d time.Duration) (power, part int) {
 	return min(shift+1, 63-subBits), int(v>>shift) & (1<<subBits - 1)
 }
 
-// middle is the duration in the middle of a bucket.
+// middle returns the duration in the middle of a bucket.
 func middle(power, part int) time.Duration {
 	if power == 0 {
 		return time.Duration(part)
@@ -42,7 +43,7 @@ func middle(power, part int) time.Duration {
 	return time.Duration(low + (uint64(1)<<shift)/2)
 }
 
-// Add counts what another histogram has counted.
+// Add adds the counts of other.
 func (h *Histogram) Add(other *Histogram) {
 	for i := range other.buckets {
 		if other.used&(1<<i) == 0 {
@@ -56,7 +57,8 @@ func (h *Histogram) Add(other *Histogram) {
 	h.total += other.total
 }
 
-// Quantile is the duration that the fraction q of all does not exceed; 0 for an empty histogram.
+// Quantile returns the q-quantile of the recorded durations, for q between 0 and 1. It returns 0 if the histogram is
+// empty.
 func (h *Histogram) Quantile(q float64) time.Duration {
 	rank := uint64(q * float64(h.total))
 	var seen uint64
@@ -67,10 +69,10 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 			}
 		}
 	}
-	return h.longest()
+	return h.maximum()
 }
 
-func (h *Histogram) longest() (d time.Duration) {
+func (h *Histogram) maximum() (d time.Duration) {
 	for i := range h.buckets {
 		for j, n := range h.buckets[i] {
 			if n > 0 {

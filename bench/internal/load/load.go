@@ -9,44 +9,45 @@ import (
 	"time"
 )
 
-// Client is one connection to a system that is measured. Its methods wait for the answer and may be called concurrently.
+// Client is one connection to a measured system. Its methods wait for the answer and may be called concurrently.
 type Client interface {
-	// Add has the server add two small numbers.
+	// Add asks the server for the sum of two small numbers.
 	Add(ctx context.Context, a, b int) (int, error)
-	// Echo has the server send the payload back. The result is good until the next call by the same caller.
+	// Echo asks the server to send payload back. The result is valid until the caller's next call.
 	Echo(ctx context.Context, payload []byte) ([]byte, error)
 	Close() error
 }
 
-// Call is one call as a caller makes it, with its answer checked. n counts the caller's calls, so that the numbers in them vary.
+// Call makes one call and checks its answer. n is the number of the caller's earlier calls; it varies the arguments.
 type Call func(ctx context.Context, n int) error
 
-// Result is what one run showed.
+// Result is the result of one run.
 type Result struct {
 	Calls     int64
 	Elapsed   time.Duration
-	Latencies Histogram // of every call, or of one in sampleEvery
+	Latencies Histogram // of every call, or of every sampleEvery-th call of each caller
 }
 
-// Where many callers share the work, timing every call would be a sizeable part of what the fastest systems take for it, so only a
-// sample is timed. A few callers' calls are timed all.
+// With more than sampleAbove callers, only one call in sampleEvery is timed: timing each call would cost a sizeable
+// part of a call of the fastest systems.
 const (
 	sampleEvery = 16
-	sampleAbove = 8 // callers
+	sampleAbove = 8
 )
 
-// Rate is in calls a second.
+// Rate returns the calls per second.
 func (r *Result) Rate() float64 { return float64(r.Calls) / r.Elapsed.Seconds() }
 
-// Run has every caller make its calls, one after the other, until d has passed, each at least one: a run without calls would have no
-// numbers. Calls that are under way then are awaited and counted. The first error ends the run.
+// Run runs all callers concurrently until d has passed. Each caller makes one call after the other, at least one, so
+// that the result is never empty. Run waits for the calls in progress at the end and counts them. An error ends the
+// run; Run returns the errors of all callers, joined.
 func Run(ctx context.Context, callers []Call, d time.Duration) (*Result, error) {
 	var (
-		stop  atomic.Bool
-		all   sync.WaitGroup
-		sum   = &Result{}
-		mu    sync.Mutex
-		fault error
+		stop atomic.Bool
+		wg   sync.WaitGroup
+		sum  = &Result{}
+		mu   sync.Mutex
+		errs error
 	)
 	every := 1
 	if len(callers) > sampleAbove {
@@ -57,7 +58,7 @@ func Run(ctx context.Context, callers []Call, d time.Duration) (*Result, error) 
 	defer timer.Stop()
 	start := time.Now()
 	for i, call := range callers {
-		all.Go(func() {
+		wg.Go(func() {
 			r := &results[i]
 			err := loop(ctx, call, &stop, every, r)
 			mu.Lock()
@@ -66,13 +67,13 @@ func Run(ctx context.Context, callers []Call, d time.Duration) (*Result, error) 
 			sum.Latencies.Add(&r.Latencies)
 			if err != nil {
 				stop.Store(true)
-				fault = errors.Join(fault, err)
+				errs = errors.Join(errs, err)
 			}
 		})
 	}
-	all.Wait()
+	wg.Wait()
 	sum.Elapsed = time.Since(start)
-	return sum, fault
+	return sum, errs
 }
 
 func loop(ctx context.Context, call Call, stop *atomic.Bool, every int, r *Result) error {
@@ -93,31 +94,32 @@ func loop(ctx context.Context, call Call, stop *atomic.Bool, every int, r *Resul
 	return nil
 }
 
-// Adding is a caller of Add.
-func Adding(c Client) Call {
+// AddCall returns a Call that calls c.Add.
+func AddCall(c Client) Call {
 	return func(ctx context.Context, n int) error {
 		a, b := n&0xff, 2
 		sum, err := c.Add(ctx, a, b)
 		if err == nil && sum != a+b {
-			err = fmt.Errorf("the answer to %d + %d is %d", a, b, sum)
+			err = fmt.Errorf("wrong answer to %d + %d: %d", a, b, sum)
 		}
 		return err
 	}
 }
 
-// Echoing is a caller of Echo with payloads of the given size.
-func Echoing(c Client, size int) Call {
+// EchoCall returns a Call that calls c.Echo with payloads of size bytes.
+func EchoCall(c Client, size int) Call {
 	payload := make([]byte, size)
 	for i := range payload {
 		payload[i] = byte(i * 7)
 	}
 	return func(ctx context.Context, n int) error {
-		// One byte that varies is enough to catch an answer to another call; comparing all of it would be measured too.
+		// One varying byte detects the answer to another call. Comparing the whole payload would distort the
+		// measurement.
 		mark := n % size
 		payload[mark]++
 		echo, err := c.Echo(ctx, payload)
 		if err == nil && (len(echo) != size || echo[mark] != payload[mark]) {
-			err = fmt.Errorf("the echo of %d bytes is another, of %d bytes", size, len(echo))
+			err = fmt.Errorf("wrong echo of %d bytes: got %d bytes", size, len(echo))
 		}
 		return err
 	}

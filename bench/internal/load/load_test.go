@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestHistogramIsWithinOnePercent(t *testing.T) {
+func TestHistogramError(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		values := rapid.SliceOfN(rapid.Int64Range(0, int64(time.Hour)), 1, 200).Draw(t, "durations")
 		var parts [2]Histogram
@@ -30,7 +30,7 @@ func TestHistogramIsWithinOnePercent(t *testing.T) {
 	})
 }
 
-func TestAnEmptyHistogramHasNoQuantiles(t *testing.T) {
+func TestEmptyHistogram(t *testing.T) {
 	var h Histogram
 	assert.Zero(t, h.Quantile(0.5))
 }
@@ -58,18 +58,18 @@ func (f *fake) Close() error { return nil }
 
 func TestRunCountsEveryCall(t *testing.T) {
 	f := &fake{}
-	r, err := Run(context.Background(), []Call{Adding(f), Echoing(f, 16), Adding(f)}, time.Millisecond)
+	r, err := Run(context.Background(), []Call{AddCall(f), EchoCall(f, 16), AddCall(f)}, time.Millisecond)
 	require.NoError(t, err)
 	assert.Positive(t, r.Calls)
 	assert.EqualValues(t, r.Calls, r.Latencies.total)
 	assert.Positive(t, r.Rate())
 }
 
-// However short a run is, and busy the machine, there is something to be divided by.
-func TestEveryCallerCallsOnce(t *testing.T) {
+// A run of any length has at least one call and one latency for each caller.
+func TestRunCallsAtLeastOnce(t *testing.T) {
 	callers := make([]Call, 10*sampleAbove)
 	for i := range callers {
-		callers[i] = Adding(&fake{})
+		callers[i] = AddCall(&fake{})
 	}
 	r, err := Run(context.Background(), callers, 0)
 	require.NoError(t, err)
@@ -77,10 +77,10 @@ func TestEveryCallerCallsOnce(t *testing.T) {
 	assert.GreaterOrEqual(t, r.Latencies.total, uint64(len(callers)))
 }
 
-func TestManyCallersAreSampled(t *testing.T) {
+func TestRunSamplesLatencies(t *testing.T) {
 	callers := make([]Call, 2*sampleAbove)
 	for i := range callers {
-		callers[i] = Adding(&fake{})
+		callers[i] = AddCall(&fake{})
 	}
 	r, err := Run(context.Background(), callers, 5*time.Millisecond)
 	require.NoError(t, err)
@@ -88,14 +88,14 @@ func TestManyCallersAreSampled(t *testing.T) {
 	assert.Positive(t, r.Latencies.Quantile(0.99))
 }
 
-func TestRunEndsWithTheFirstError(t *testing.T) {
+func TestRunStopsAtError(t *testing.T) {
 	broken := errors.New("broken")
-	_, err := Run(context.Background(), []Call{Adding(&fake{err: broken})}, time.Hour)
+	_, err := Run(context.Background(), []Call{AddCall(&fake{err: broken})}, time.Hour)
 	require.ErrorIs(t, err, broken)
 }
 
-func TestWrongAnswersAreErrors(t *testing.T) {
+func TestWrongAnswers(t *testing.T) {
 	f := &fake{wrong: true}
-	assert.ErrorContains(t, Adding(f)(context.Background(), 1), "1 + 2 is 0")
-	assert.ErrorContains(t, Echoing(f, 16)(context.Background(), 1), "15 bytes")
+	assert.ErrorContains(t, AddCall(f)(context.Background(), 1), "1 + 2: 0")
+	assert.ErrorContains(t, EchoCall(f, 16)(context.Background(), 1), "15 bytes")
 }

@@ -1,3 +1,3 @@
-// Package report is what a comparison leaves behind: rows of numbers with the machine they were measured on, as JSON, and tables for
-// people, in which the systems are compared with each other and the targets with what was reached.
+// Package report defines the result of a comparison: rows of figures and the machine that they were measured on. It
+// writes them as JSON and as tables, which also compare the systems and list which targets were met.
 package report

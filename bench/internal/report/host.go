@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Host is what there is to know of the machine and of the systems' versions. The machine's name is not among it.
+// Host describes the machine and the versions of the compared systems. It does not contain the host name.
 type Host struct {
 	Date     string            `json:"date"`
 	OS       string            `json:"os"`
@@ -20,12 +20,12 @@ type Host struct {
 	Go       string            `json:"go"`
 	Load     string            `json:"load_average,omitempty"` // before the first round
 	Commit   string            `json:"commit,omitempty"`
-	Modified bool              `json:"modified,omitempty"` // the tree has changes that are not in the commit
+	Modified bool              `json:"modified,omitempty"` // tracked files have uncommitted changes
 	Versions map[string]string `json:"versions"`
 }
 
-// peers are the modules whose versions are worth mentioning.
-var peers = map[string]string{
+// comparedModules maps the modules whose versions are reported to their names in [Host.Versions].
+var comparedModules = map[string]string{
 	"google.golang.org/grpc":            "grpc",
 	"github.com/asynkron/protoactor-go": "protoactor",
 	"connectrpc.com/connect":            "connect",
@@ -33,16 +33,16 @@ var peers = map[string]string{
 	"google.golang.org/protobuf":        "protobuf",
 }
 
-// ThisHost describes where we are. What cannot be had is left out.
-func ThisHost() Host {
+// CurrentHost describes this machine. Fields that cannot be determined are empty.
+func CurrentHost() Host {
 	h := Host{
 		Date: time.Now().UTC().Format(time.RFC3339), OS: runtime.GOOS + "/" + runtime.GOARCH, Cores: runtime.NumCPU(),
 		Go: runtime.Version(), Versions: map[string]string{},
-		Kernel: firstLine("/proc/sys/kernel/osrelease"), Load: firstLine("/proc/loadavg"), CPU: processor(),
+		Kernel: firstLine("/proc/sys/kernel/osrelease"), Load: firstLine("/proc/loadavg"), CPU: cpuModel(),
 	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, m := range info.Deps {
-			if name, ok := peers[m.Path]; ok {
+			if name, ok := comparedModules[m.Path]; ok {
 				h.Versions[name] = m.Version
 			}
 		}
@@ -72,7 +72,7 @@ func firstLine(path string) string {
 	return strings.TrimSpace(string(line))
 }
 
-func processor() string {
+func cpuModel() string {
 	data, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
 		return ""

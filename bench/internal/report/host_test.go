@@ -13,9 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestThisHostIsDescribed(t *testing.T) {
+func TestCurrentHost(t *testing.T) {
 	t.Chdir(t.TempDir())
-	h := ThisHost()
+	h := CurrentHost()
 	_, err := time.Parse(time.RFC3339, h.Date)
 	require.NoError(t, err)
 	assert.Equal(t, runtime.GOOS+"/"+runtime.GOARCH, h.OS)
@@ -33,19 +33,19 @@ func TestThisHostIsDescribed(t *testing.T) {
 	assert.Equal(t, want, h.Versions["twisted"])
 }
 
-// What was measured is worth little when nobody knows of which code.
-func TestTheCommitIsThatOfTheTreeAround(t *testing.T) {
+func TestCommit(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
-	t.Setenv("GIT_CEILING_DIRECTORIES", filepath.Dir(dir)) // The directory of the test may lie in a tree.
+	t.Setenv("GIT_CEILING_DIRECTORIES", filepath.Dir(dir)) // The temporary directory may be inside a git tree.
 	git := func(args ...string) {
 		t.Helper()
-		out, err := exec.Command("git", append([]string{"-c", "user.name=a", "-c", "user.email=a@example.org"}, args...)...).CombinedOutput()
+		args = append([]string{"-c", "user.name=a", "-c", "user.email=a@example.org"}, args...)
+		out, err := exec.Command("git", args...).CombinedOutput()
 		require.NoError(t, err, string(out))
 	}
 	write := func(text string) { require.NoError(t, os.WriteFile("file", []byte(text), 0o666)) }
 
-	h := ThisHost()
+	h := CurrentHost()
 	assert.Empty(t, h.Commit)
 	assert.False(t, h.Modified)
 
@@ -53,20 +53,20 @@ func TestTheCommitIsThatOfTheTreeAround(t *testing.T) {
 	write("one")
 	git("add", "file")
 	git("commit", "-q", "-m", "one")
-	h = ThisHost()
+	h = CurrentHost()
 	assert.Regexp(t, "^[0-9a-f]{12}$", h.Commit)
 	assert.False(t, h.Modified)
 
 	require.NoError(t, os.WriteFile("results.json", nil, 0o666))
-	assert.False(t, ThisHost().Modified, "what is not in the repository does not count, such as results")
+	assert.False(t, CurrentHost().Modified, "untracked files such as results do not count")
 	write("two")
-	again := ThisHost()
+	again := CurrentHost()
 	assert.True(t, again.Modified)
 	assert.Equal(t, h.Commit, again.Commit)
 }
 
-func TestWhatCannotBeHadIsLeftOut(t *testing.T) {
+func TestMissingInformation(t *testing.T) {
 	assert.Empty(t, firstLine(filepath.Join(t.TempDir(), "missing")))
 	assert.Empty(t, output(filepath.Join(t.TempDir(), "missing")))
-	assert.Empty(t, output("/bin/sh", "-c", "echo half; exit 1"), "of a command that failed nothing is taken")
+	assert.Empty(t, output("/bin/sh", "-c", "echo half; exit 1"), "the output of a failed command is ignored")
 }

@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// Report is one run of the comparison.
+// Report is the result of one run of the comparison.
 type Report struct {
 	// Mode is "full", "quick", "memory", "growth" or "backpressure".
 	Mode string `json:"mode"`
@@ -16,34 +16,36 @@ type Report struct {
 	Rows []Row  `json:"rows"`
 }
 
-// Row is what one system showed under one workload. Every number is the median of the rounds; what was not measured is missing.
+// Row is the result of one system under one workload. Each figure is the median of the rounds, or zero if it was not
+// measured.
 type Row struct {
 	Name     string `json:"name"`
 	Workload string `json:"workload"`
-	// N is how much of it there was, where a workload grows: connections, exports, bytes of payload.
+	// N is the size of a workload that comes in several sizes: connections, exports, or bytes of payload.
 	N int `json:"n,omitempty"`
-	// Note says why there are no numbers.
+	// Note says why there are no figures.
 	Note string `json:"note,omitempty"`
 
-	// Rate is in calls a second, of codec in values a second.
+	// Rate is in calls per second; for codecs, in values per second.
 	Rate float64 `json:"rate,omitempty"`
+	// P50 and P99 are latencies in microseconds.
 	P50  float64 `json:"p50_us,omitempty"`
 	P99  float64 `json:"p99_us,omitempty"`
-	// MBs is payload, counted once, in millions of bytes a second; an echo carries it twice.
+	// MBs is in 10^6 bytes of payload per second. The payload of an echo counts once.
 	MBs float64 `json:"mb_s,omitempty"`
-	// CPU is what client and server have spent together, user and kernel, by call.
+	// CPU is the user and system time of client and server together, in microseconds per call.
 	CPU float64 `json:"cpu_us_per_call,omitempty"`
-	// Rates are those of the single rounds, in order.
+	// Rates are the rates of the rounds, in order.
 	Rates []float64 `json:"rates,omitempty"`
 
-	// ToAlone is how many times P50 is that of the same calls with nobody else there, of backpressure.
-	ToAlone float64 `json:"p50_to_alone,omitempty"`
+	// P50VsAlone is P50 divided by the P50 of the same calls on an otherwise idle server, for backpressure.
+	P50VsAlone float64 `json:"p50_to_alone,omitempty"`
 
-	// Of codec.
+	// For codecs.
 	NsPerOp float64  `json:"ns_per_op,omitempty"`
 	Allocs  *float64 `json:"allocs_per_op,omitempty"`
 
-	// Of memory, a piece: heap and stacks together, and what the kernel says.
+	// For memory, per item. Bytes is Heap plus Stack; RSS is measured by the kernel.
 	Bytes      float64 `json:"bytes,omitempty"`
 	Heap       float64 `json:"heap_bytes,omitempty"`
 	Stack      float64 `json:"stack_bytes,omitempty"`
@@ -51,7 +53,7 @@ type Row struct {
 	Goroutines float64 `json:"goroutines,omitempty"`
 }
 
-// Find is the row of a system under a workload, of any N.
+// Find returns the first row of a system under a workload.
 func (r *Report) Find(name, workload string) (Row, bool) {
 	i := slices.IndexFunc(r.Rows, func(row Row) bool { return row.Name == name && row.Workload == workload })
 	if i < 0 {
@@ -60,14 +62,14 @@ func (r *Report) Find(name, workload string) (Row, bool) {
 	return r.Rows[i], true
 }
 
-// WriteJSON writes the report.
+// WriteJSON writes the report as indented JSON.
 func (r *Report) WriteJSON(w io.Writer) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", " ")
 	return e.Encode(r)
 }
 
-// Read reads a report from a file.
+// Read reads a report from a JSON file.
 func Read(path string) (*Report, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -80,7 +82,7 @@ func Read(path string) (*Report, error) {
 	return r, nil
 }
 
-// Median is the middle of the values, 0 if there are none.
+// Median returns the median of values, or 0 if there are none.
 func Median(values []float64) float64 {
 	if len(values) == 0 {
 		return 0

@@ -7,8 +7,8 @@ import (
 	"text/tabwriter"
 )
 
-// WriteTables prints the report for people: a table for each workload, with how many times better ours is than each of the others, and
-// what became of the targets.
+// WriteTables prints a table for each workload, with the speedup of this module over each other system, and a table of
+// the targets.
 func (r *Report) WriteTables(w io.Writer) {
 	h := r.Host
 	fmt.Fprintf(w, "%s · %d × %s · %s · load %s\n", h.Date, h.Cores, h.CPU, h.Go, h.Load)
@@ -28,7 +28,7 @@ func (r *Report) WriteTables(w io.Writer) {
 	}
 }
 
-// column is a column that is shown when any row has it.
+// column is a column of a table. It is omitted if it is empty in all rows.
 type column struct {
 	head string
 	cell func(Row) string
@@ -39,7 +39,7 @@ var columns = []column{
 	{"calls/s", func(r Row) string { return number(r.Rate, 0) }},
 	{"p50 µs", func(r Row) string { return number(r.P50, 1) }},
 	{"p99 µs", func(r Row) string { return number(r.P99, 1) }},
-	{"to alone", func(r Row) string { return number(r.ToAlone, 2) }},
+	{"vs alone", func(r Row) string { return number(r.P50VsAlone, 2) }},
 	{"MB/s", func(r Row) string { return number(r.MBs, 0) }},
 	{"CPU µs", func(r Row) string { return number(r.CPU, 2) }},
 	{"ns/op", func(r Row) string { return number(r.NsPerOp, 0) }},
@@ -77,10 +77,10 @@ func writeTable(w io.Writer, workload string, rows []Row) {
 	for _, c := range shown {
 		heads = append(heads, c.head)
 	}
-	ours, measured := rows[0], comparison(workload)
+	ours, compared := rows[0], comparedMetric(workload)
 	compare := ours.Name == "ours" && ours.N == 0 && ours.Bytes == 0 && len(rows) > 1
 	if compare {
-		heads = append(heads, "ours is better by ("+measured.name+")")
+		heads = append(heads, "speedup of ours ("+compared.name+")")
 	}
 	fmt.Fprintln(t, strings.Join(heads, "\t")+"\t")
 	for _, row := range rows {
@@ -89,7 +89,7 @@ func writeTable(w io.Writer, workload string, rows []Row) {
 			cells = append(cells, c.cell(row))
 		}
 		if compare {
-			cells = append(cells, fmt.Sprintf("%.2f x", ahead(measured, ours, row)))
+			cells = append(cells, fmt.Sprintf("%.2f x", speedup(compared, ours, row)))
 		}
 		fmt.Fprintln(t, strings.Join(cells, "\t")+"\t")
 	}
@@ -108,8 +108,8 @@ func shownColumns(rows []Row) (shown []column) {
 	return shown
 }
 
-// comparison is by what the systems are compared under a workload.
-func comparison(workload string) measure {
+// comparedMetric returns the metric by which the systems are compared under a workload.
+func comparedMetric(workload string) metric {
 	switch {
 	case workload == "serial", strings.HasPrefix(workload, "backpressure"):
 		return p50
@@ -127,7 +127,7 @@ func writeVerdicts(w io.Writer, verdicts []Verdict) {
 		if v.Met {
 			met = "met"
 		}
-		fmt.Fprintf(t, "  %s\t%s\twanted %s\t%s\n", v.What, v.Reached, v.Wanted, met)
+		fmt.Fprintf(t, "  %s\t%s\ttarget %s\t%s\n", v.Name, v.Got, v.Want, met)
 	}
 	_ = t.Flush()
 }

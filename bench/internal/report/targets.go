@@ -2,30 +2,29 @@ package report
 
 import "fmt"
 
-// measure is a number of a row.
-type measure struct {
-	name string
-	of   func(Row) float64
-	// less says that less is better.
-	less bool
+// metric is a figure of a row.
+type metric struct {
+	name          string
+	of            func(Row) float64
+	lowerIsBetter bool
 }
 
 var (
-	rate  = measure{name: "calls/s", of: func(r Row) float64 { return r.Rate }}
-	p50   = measure{name: "p50", of: func(r Row) float64 { return r.P50 }, less: true}
-	perOp = measure{name: "ns/op", of: func(r Row) float64 { return r.NsPerOp }, less: true}
+	rate  = metric{name: "calls/s", of: func(r Row) float64 { return r.Rate }}
+	p50   = metric{name: "p50", of: func(r Row) float64 { return r.P50 }, lowerIsBetter: true}
+	perOp = metric{name: "ns/op", of: func(r Row) float64 { return r.NsPerOp }, lowerIsBetter: true}
 )
 
-// target says how far ahead of another system one of ours is to be: by the factor, which is below 1 where it may lag behind.
+// target is the minimum speedup of one of our systems over another. It is below 1 if ours may be slower.
 type target struct {
 	workload string
 	ours     string
 	peer     string
-	measure  measure
-	factor   float64
+	metric   metric
+	speedup  float64
 }
 
-// targets are those of docs/performance.md.
+// targets are the targets of docs/performance.md.
 var targets = []target{
 	{"serial", "ours", "rawtcp", p50, 1 / 1.5},
 	{"serial", "ours", "netrpc", p50, 1.3},
@@ -50,7 +49,7 @@ var targets = []target{
 	{"codec-decode-dict", "ours", "json", perOp, 3},
 	{"codec-encode-ints", "ours", "gob", perOp, 1},
 	{"codec-decode-ints", "ours", "gob", perOp, 1},
-	// 64 KiB of bytes are not among these: copying them is all there is to do, in Python too.
+	// 64 KiB of bytes are not compared with Twisted: both only copy them.
 	{"codec-encode-small", "ours", "twisted", perOp, 30},
 	{"codec-decode-small", "ours", "twisted", perOp, 30},
 	{"codec-encode-dict", "ours", "twisted", perOp, 30},
@@ -61,12 +60,12 @@ var targets = []target{
 	{"codec-decode-graph", "ours", "twisted", perOp, 30},
 }
 
-// limit says how large a number of ours may be.
+// limit is the maximum of a figure of this module.
 type limit struct {
 	workload string
 	what     string
 	of       func(Row) (float64, bool)
-	most     float64
+	max      float64
 }
 
 var limits = []limit{
@@ -74,10 +73,10 @@ var limits = []limit{
 	{"codec-encode-dict", "allocations", allocs, 0},
 	{"codec-encode-ints", "allocations", allocs, 0},
 	{"codec-encode-bytes", "allocations", allocs, 0},
-	{"backpressure-reads-nothing", "p50 to alone", toAlone, 2},
-	{"backpressure-reads-slowly", "p50 to alone", toAlone, 2},
-	{"backpressure-slow-object", "p50 to alone", toAlone, 2},
-	{"backpressure-stalled-collector", "p50 to alone", toAlone, 2},
+	{"backpressure-reads-nothing", "p50 vs alone", p50VsAlone, 2},
+	{"backpressure-reads-slowly", "p50 vs alone", p50VsAlone, 2},
+	{"backpressure-slow-object", "p50 vs alone", p50VsAlone, 2},
+	{"backpressure-stalled-collector", "p50 vs alone", p50VsAlone, 2},
 	{"memory-idle-connection", "bytes", bytesOf, 24 << 10},
 	{"memory-exported-object", "bytes", bytesOf, 640},
 }
@@ -91,17 +90,17 @@ func allocs(r Row) (float64, bool) {
 
 func bytesOf(r Row) (float64, bool) { return r.Bytes, r.Bytes > 0 }
 
-func toAlone(r Row) (float64, bool) { return r.ToAlone, r.ToAlone > 0 }
+func p50VsAlone(r Row) (float64, bool) { return r.P50VsAlone, r.P50VsAlone > 0 }
 
-// Verdict is what became of one target.
+// Verdict is the result of checking one target.
 type Verdict struct {
-	What    string
-	Reached string
-	Wanted  string
-	Met     bool
+	Name string
+	Got  string
+	Want string
+	Met  bool
 }
 
-// Verdicts judges the targets whose rows are there.
+// Verdicts checks the targets for which the report has figures.
 func (r *Report) Verdicts() []Verdict {
 	var verdicts []Verdict
 	for _, t := range targets {
@@ -110,10 +109,10 @@ func (r *Report) Verdicts() []Verdict {
 		if !okA || !okB {
 			continue
 		}
-		ratio := ahead(t.measure, a, b)
+		got := speedup(t.metric, a, b)
 		verdicts = append(verdicts, Verdict{
-			What:    fmt.Sprintf("%s %s, %s to %s", t.workload, t.measure.name, t.ours, t.peer),
-			Reached: fmt.Sprintf("%.2f x", ratio), Wanted: fmt.Sprintf("%.2f x", t.factor), Met: ratio >= t.factor,
+			Name: fmt.Sprintf("%s %s, %s vs %s", t.workload, t.metric.name, t.ours, t.peer),
+			Got:  fmt.Sprintf("%.2f x", got), Want: fmt.Sprintf("%.2f x", t.speedup), Met: got >= t.speedup,
 		})
 	}
 	for _, l := range limits {
@@ -123,18 +122,18 @@ func (r *Report) Verdicts() []Verdict {
 		}
 		if v, ok := l.of(row); ok {
 			verdicts = append(verdicts, Verdict{
-				What: l.workload + ", " + l.what, Reached: fmt.Sprintf("%.3g", v), Wanted: fmt.Sprintf("at most %.3g", l.most),
-				Met: v <= l.most,
+				Name: l.workload + ", " + l.what, Got: fmt.Sprintf("%.3g", v), Want: fmt.Sprintf("at most %.3g", l.max),
+				Met: v <= l.max,
 			})
 		}
 	}
 	return verdicts
 }
 
-// ahead is how many times better a is than b.
-func ahead(m measure, a, b Row) float64 {
+// speedup returns how many times better a is than b, or 0 if a figure is missing.
+func speedup(m metric, a, b Row) float64 {
 	x, y := m.of(a), m.of(b)
-	if m.less {
+	if m.lowerIsBetter {
 		x, y = y, x
 	}
 	if y == 0 {

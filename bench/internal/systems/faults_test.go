@@ -172,7 +172,7 @@ func TestManyLargePayloadsAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	faults := make(chan error, 64)
 	for range cap(faults) {
-		echo := load.Echoing(c, 512<<10)
+		echo := load.EchoCall(c, 512<<10)
 		all.Go(func() { faults <- echo(t.Context(), 0) })
 	}
 	all.Wait()
