@@ -13,16 +13,16 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// callers is how many calls are under way at a time in the pipelined benchmarks.
+// callers is the number of concurrent callers in the pipelined benchmarks.
 const callers = 256
 
-// reflected publishes add the way most people will: a method found by its name.
+// reflected publishes add as a method that is found by its name, the most common way.
 type reflected struct{ flavors.Referenceable }
 
-// RemoteAdd is add on the wire.
+// RemoteAdd implements the remote method add.
 func (*reflected) RemoteAdd(a, b int) int { return a + b }
 
-// typed publishes add as a function whose types are known at compile time.
+// typed publishes add as a typed function, without reflection.
 type typed struct{ flavors.Referenceable }
 
 // PublishMethods implements flavors.Publisher.
@@ -32,7 +32,7 @@ func (*typed) PublishMethods(flavors.Prefix) flavors.MethodSet {
 	}))
 }
 
-// dial serves root over TCP on loopback and connects to it, each end with a runtime of its own.
+// dial serves root on a loopback TCP port and connects to it. Each end has its own runtime.
 func dial(b *testing.B, root any) *broker.Conn {
 	b.Helper()
 	server, client := newRuntime(b), newRuntime(b)
@@ -63,8 +63,8 @@ func newRuntime(b *testing.B) *actor.Runtime {
 	return rt
 }
 
-// ways are the two ways of writing a call: as most people will, and without reflection.
-var ways = []struct {
+// variants are the ways to publish a method.
+var variants = []struct {
 	name string
 	root func() any
 	call func(ctx context.Context, ref *flavors.RemoteReference) error
@@ -79,16 +79,16 @@ var ways = []struct {
 	}},
 }
 
-// BenchmarkCall is one whole call after the other, over TCP.
+// BenchmarkCall measures one caller that makes one call after the other over TCP.
 func BenchmarkCall(b *testing.B) {
-	for _, way := range ways {
-		b.Run(way.name, func(b *testing.B) {
-			root := dial(b, way.root()).Root()
+	for _, v := range variants {
+		b.Run(v.name, func(b *testing.B) {
+			root := dial(b, v.root()).Root()
 			ctx := context.Background()
 			b.ReportAllocs()
 			before := cpuTime(b)
 			for b.Loop() {
-				if err := way.call(ctx, root); err != nil {
+				if err := v.call(ctx, root); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -97,36 +97,35 @@ func BenchmarkCall(b *testing.B) {
 	}
 }
 
-// BenchmarkCallPipelined is many callers on one connection; the time is that of one call among them.
+// BenchmarkCallPipelined measures many callers on one connection. The result is the time per call of all of them.
 func BenchmarkCallPipelined(b *testing.B) {
-	for _, way := range ways {
-		b.Run(way.name, func(b *testing.B) {
-			root := dial(b, way.root()).Root()
+	for _, v := range variants {
+		b.Run(v.name, func(b *testing.B) {
+			root := dial(b, v.root()).Root()
 			ctx := context.Background()
 			b.ReportAllocs()
 			b.ResetTimer()
 			before := cpuTime(b)
 			var left atomic.Int64
 			left.Store(int64(b.N))
-			var all sync.WaitGroup
+			var wg sync.WaitGroup
 			for range callers {
-				all.Go(func() {
+				wg.Go(func() {
 					for left.Add(-1) >= 0 {
-						if err := way.call(ctx, root); err != nil {
+						if err := v.call(ctx, root); err != nil {
 							b.Error(err)
 							return
 						}
 					}
 				})
 			}
-			all.Wait()
+			wg.Wait()
 			reportCPU(b, before)
 		})
 	}
 }
 
-// cpuTime is what this process has used of the processors so far: on a machine that does other work as well it says more than
-// the time that has passed.
+// cpuTime returns the CPU time of this process so far. On a busy machine it is more meaningful than elapsed time.
 func cpuTime(b *testing.B) time.Duration {
 	b.Helper()
 	var u syscall.Rusage

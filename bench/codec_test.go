@@ -8,10 +8,10 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 )
 
-// call is what the codec's benchmarks encode and decode: the whole frame of root.add(1, 2).
-var call = []any{1, 2}
+// callArgs are the arguments of root.add(1, 2), the call that the codec benchmarks encode and decode.
+var callArgs = []any{1, 2}
 
-// appendCall writes [message 1 root add 1 (1, 2) {}] as the broker does: head, then the stamped fragment.
+// appendCall appends [message 1 root add 1 (1, 2) {}] as the broker does: the head, then the fragment.
 func appendCall(dst []byte, args []any) ([]byte, error) {
 	f := jelly.NewFragment(jelly.Context{Profile: banana.ProfilePB})
 	defer f.Free()
@@ -35,16 +35,16 @@ func BenchmarkEncodeCall(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		var err error
-		if frame, err = appendCall(frame[:0], call); err != nil {
+		if frame, err = appendCall(frame[:0], callArgs); err != nil {
 			b.Fatal(err)
 		}
 	}
 	b.SetBytes(int64(len(frame)))
 }
 
-// BenchmarkDecodeCall finds the frame, reads its head and decodes its arguments, as the decoder of a connection does.
+// BenchmarkDecodeCall scans the frame, reads its head and decodes its arguments, as a connection does.
 func BenchmarkDecodeCall(b *testing.B) {
-	frame, err := appendCall(nil, call)
+	frame, err := appendCall(nil, callArgs)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func BenchmarkDecodeCall(b *testing.B) {
 	for b.Loop() {
 		size, err := scanner.Next(frame)
 		if err != nil || size != len(frame) {
-			b.Fatalf("the scanner found %d bytes: %v", size, err)
+			b.Fatalf("scanner returned %d bytes, error %v", size, err)
 		}
 		reader.Reset(frame[:size], banana.ProfilePB)
 		for range 6 { // list, message, request, object, method, answerRequired
@@ -78,17 +78,17 @@ func BenchmarkDecodeCall(b *testing.B) {
 	}
 }
 
-// BenchmarkCodec has ours, encoding/json, encoding/gob and msgpack side by side, on the values that compare uses.
+// BenchmarkCodec compares ours, encoding/json, encoding/gob and msgpack on the values that the command compare uses.
 func BenchmarkCodec(b *testing.B) {
-	works, err := codecs.Works()
+	benchmarks, err := codecs.Benchmarks()
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, w := range works {
-		b.Run(w.Name, func(b *testing.B) {
+	for _, bm := range benchmarks {
+		b.Run(bm.Name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := w.Do(); err != nil {
+				if err := bm.Run(); err != nil {
 					b.Fatal(err)
 				}
 			}

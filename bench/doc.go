@@ -1,13 +1,13 @@
-// Package bench holds what measures Perspective Broker for Go. It is a module of its own, so that the systems it is compared
-// with do not weigh on the library's dependencies.
+// Package bench contains the benchmarks of Perspective Broker for Go. It is a separate module, so that the systems that it is
+// compared with are not dependencies of the library.
 //
-// The benchmarks here cover a call's stages and a whole call over TCP, both ends in this process:
+// The Go benchmarks here measure the stages of a call, and a whole call over TCP with both ends in one process:
 //
 //	go -C bench test -run '^$' -bench . -benchmem
 //
-// What a call costs beside other systems is measured by cmd/compare, in which every system gets two processes of its own:
+// The command compare measures calls against other systems, with each system in two processes of its own:
 //
 //	go -C bench run ./cmd/compare -quick
 //
-// It leaves its numbers as JSON in results/, and cmd/chart draws them.
+// It writes its figures as JSON to results/. The command chart draws them.
 package bench

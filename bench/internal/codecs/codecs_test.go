@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestEveryCodecHandlesEveryValue(t *testing.T) {
+func TestMeasure(t *testing.T) {
 	rows, err := Measure(t.Context(), t.Output(), 1, time.Millisecond)
 	require.NoError(t, err)
 	found := map[string]int{}
@@ -21,43 +21,49 @@ func TestEveryCodecHandlesEveryValue(t *testing.T) {
 		assert.Positive(t, row.NsPerOp, row.Workload)
 		assert.Equal(t, row.Name == "twisted", row.Allocs == nil)
 	}
-	want := map[string]int{"ours": 10, "ours-typed": 8, "json": 10, "json-typed": 10, "gob": 10, "msgpack": 10, "msgpack-typed": 10}
+	want := map[string]int{
+		"ours": 10, "ours-typed": 8, "json": 10, "json-typed": 10, "gob": 10, "msgpack": 10, "msgpack-typed": 10,
+	}
 	if _, err := stock.Version(); err == nil {
 		want["twisted"] = 10
 	}
 	assert.Equal(t, want, found)
 }
 
-// Benchmarks run each step by itself, in any order: they find it by its name, and it needs none before it.
-func TestEveryWorkStandsByItself(t *testing.T) {
-	works, err := Works()
+// Each benchmark has a unique name and can run without the others.
+func TestBenchmarks(t *testing.T) {
+	benchmarks, err := Benchmarks()
 	require.NoError(t, err)
 	found := map[string]bool{}
-	for _, w := range works {
-		assert.False(t, found[w.Name], "%s is there twice", w.Name)
+	for _, w := range benchmarks {
+		assert.False(t, found[w.Name], "duplicate %s", w.Name)
 		found[w.Name] = true
-		assert.NoError(t, w.Do(), w.Name)
+		assert.NoError(t, w.Run(), w.Name)
 	}
 	assert.Len(t, found, 68)
 	assert.True(t, found["graph/decode/ours"])
 	assert.False(t, found["graph/decode/ours-typed"])
 }
 
-// shell has a script in the place of stock Twisted; it answers requests, a line each.
+// shell returns a command that runs a shell script in place of stock Twisted.
 func shell(script string) []string { return []string{"/bin/sh", "-c", script} }
 
-// small is the first value, of which a codec is soon done.
+// small returns only the first value, which is fast to encode.
 func small() []value { return values()[:1] }
 
-// Most machines have no Twisted, many of them Python: ours is still measured there.
-func TestStockIsLeftOutWhereItCannotBeHad(t *testing.T) {
+// Without a working Twisted the other codecs are still measured.
+func TestWithoutTwisted(t *testing.T) {
 	for name, c := range map[string]struct {
 		command []string
 		want    string
 	}{
-		"no Python":  {[]string{"/missing/python3"}, "codec: left out: starting stock Twisted: "},
-		"no Twisted": {shell("echo no module named twisted >&2; exit 1"), "no module named twisted\ncodec: left out: stock Twisted: "},
-		"nonsense":   {shell("read -r line; echo hello; cat >/dev/null"), "codec: left out: stock Twisted: invalid character 'h'"},
+		"no Python": {[]string{"/missing/python3"}, "codec: skipped: starting stock Twisted: "},
+		"no Twisted": {
+			shell("echo no module named twisted >&2; exit 1"), "no module named twisted\ncodec: skipped: stock Twisted: ",
+		},
+		"invalid": {
+			shell("read -r line; echo hello; cat >/dev/null"), "codec: skipped: stock Twisted: invalid character 'h'",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log strings.Builder
@@ -72,19 +78,21 @@ func TestStockIsLeftOutWhereItCannotBeHad(t *testing.T) {
 	}
 }
 
-// Times of encoding something else would be compared with ours.
-func TestStockMustMakeOurBytes(t *testing.T) {
-	_, err := measureAll(t.Context(), t.Output(), shell(`while read -r line; do echo '{"ns": 1, "size": 3, "crc": 7}'; done`), small(), 1, time.Millisecond)
-	assert.ErrorContains(t, err, "encode of small: twisted: stock Twisted makes 3 bytes of small, we make ")
+func TestTwistedEncodesDifferently(t *testing.T) {
+	command := shell(`while read -r line; do echo '{"ns": 1, "size": 3, "crc": 7}'; done`)
+	_, err := measureAll(t.Context(), t.Output(), command, small(), 1, time.Millisecond)
+	const want = "encode of small: twisted: stock Twisted encodes small in 3 bytes that differ from our "
+	assert.ErrorContains(t, err, want)
 }
 
-func TestStockThatDiesIsReported(t *testing.T) {
-	_, err := measureAll(t.Context(), t.Output(), shell(`read -r line; echo '{}'; read -r line; exit 3`), small(), 1, time.Millisecond)
+func TestTwistedExits(t *testing.T) {
+	command := shell(`read -r line; echo '{}'; read -r line; exit 3`)
+	_, err := measureAll(t.Context(), t.Output(), command, small(), 1, time.Millisecond)
 	assert.EqualError(t, err, "encode of small: twisted: stock Twisted: EOF")
 }
 
-// A value that some codec cannot handle is not measured without it.
-func TestValuesThatCannotBeEncoded(t *testing.T) {
+// A value that one codec cannot encode is an error.
+func TestUnsupportedValue(t *testing.T) {
 	ours, gob := small()[0], small()[0]
 	ours.generic = make(chan int)
 	gob.typed = make(chan int)
@@ -94,16 +102,16 @@ func TestValuesThatCannotBeEncoded(t *testing.T) {
 	assert.ErrorContains(t, err, "gob")
 }
 
-// What had been measured when somebody pressed Ctrl-C is worth having.
-func TestMeasuringCanBeInterrupted(t *testing.T) {
+// After an interrupt, the rows measured so far are returned.
+func TestMeasureInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	first, second := small()[0], small()[0]
 	second.name = "interrupted"
-	made := second.fresh
-	second.fresh = func() any { // gob asks for one when it is prepared.
+	newTyped := second.newTyped
+	second.newTyped = func() any { // gobTask calls it first.
 		cancel()
-		return made()
+		return newTyped()
 	}
 	rows, err := measureAll(ctx, t.Output(), []string{"/missing/python3"}, []value{first, second}, 1, time.Millisecond)
 	require.ErrorIs(t, err, context.Canceled)
@@ -111,7 +119,7 @@ func TestMeasuringCanBeInterrupted(t *testing.T) {
 	assert.Equal(t, "codec-decode-small", rows[13].Workload)
 }
 
-func TestRepeatEndsWithAnError(t *testing.T) {
+func TestRepeatError(t *testing.T) {
 	broken := errors.New("broken")
 	for good := range 3 {
 		_, _, err := repeat(func() error {

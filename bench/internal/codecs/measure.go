@@ -11,8 +11,8 @@ import (
 	"github.com/perspectivebroker/pb/bench/internal/report"
 )
 
-// Measure runs every codec on every value, or on those that are named, each for the given time in each round, with the rounds interleaved.
-// Stock Twisted is left out, with a word to log, where it cannot be had.
+// Measure measures every codec on every value, or only on the named values. In each of the interleaved rounds, each
+// codec runs for the duration each. If stock Twisted cannot be started, Measure says so on log and skips it.
 func Measure(ctx context.Context, log io.Writer, rounds int, each time.Duration, only ...string) ([]report.Row, error) {
 	list := values()
 	if len(only) > 0 {
@@ -21,32 +21,35 @@ func Measure(ctx context.Context, log io.Writer, rounds int, each time.Duration,
 	return measureAll(ctx, log, stockCommand(), list, rounds, each)
 }
 
-func measureAll(ctx context.Context, log io.Writer, command []string, list []value, rounds int, each time.Duration) ([]report.Row, error) {
+// measureAll is Measure with the values and the command that runs Twisted as arguments, for tests.
+func measureAll(
+	ctx context.Context, log io.Writer, command []string, list []value, rounds int, each time.Duration,
+) ([]report.Row, error) {
 	stock, err := startTwisted(log, command)
 	if err != nil {
-		fmt.Fprintln(log, "codec: left out:", err)
+		fmt.Fprintln(log, "codec: skipped:", err)
 	} else {
-		defer func() { _ = stock.end() }() // What went wrong in it has been an answer that did not come.
+		defer func() { _ = stock.end() }() // A failure of the process has already been reported as a missing answer.
 	}
 	var rows []report.Row
 	for _, v := range list {
-		all, err := inProcess(v)
+		tasks, err := inProcess(v)
 		if err != nil {
 			return rows, err
 		}
 		if stock != nil {
-			s, err := stock.subject(v)
+			s, err := stock.task(v)
 			if err != nil {
 				return rows, err
 			}
-			all = append(all, s)
+			tasks = append(tasks, s)
 		}
 		for _, step := range []string{stepEncode, stepDecode} {
-			measured, err := measure(ctx, all, step, rounds, each)
+			measured, err := measure(ctx, tasks, step, rounds, each)
 			if err != nil {
 				return rows, fmt.Errorf("%s of %s: %w", step, v.name, err)
 			}
-			for i, s := range all {
+			for i, s := range tasks {
 				row := measured[i]
 				row.Name, row.Workload = s.name, "codec-"+step+"-"+v.name
 				rows = append(rows, row)
@@ -56,44 +59,46 @@ func measureAll(ctx context.Context, log io.Writer, command []string, list []val
 	return rows, nil
 }
 
-func measure(ctx context.Context, all []subject, step string, rounds int, each time.Duration) ([]report.Row, error) {
-	times, allocs := make([][]float64, len(all)), make([][]float64, len(all))
+func measure(ctx context.Context, tasks []task, step string, rounds int, each time.Duration) ([]report.Row, error) {
+	times, allocs := make([][]float64, len(tasks)), make([][]float64, len(tasks))
 	for round := range rounds {
-		for i := range all {
+		for i := range tasks {
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			// Each round begins with another, so that none is always the one after the garbage of a certain other.
-			i = (i + round) % len(all)
-			ns, n, err := all[i].measure(step, each)
+			// Each round starts with another task, so that no task always runs with the garbage of the same
+			// predecessor.
+			i = (i + round) % len(tasks)
+			ns, n, err := tasks[i].measure(step, each)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", all[i].name, err)
+				return nil, fmt.Errorf("%s: %w", tasks[i].name, err)
 			}
 			times[i], allocs[i] = append(times[i], ns), append(allocs[i], n)
 		}
 	}
-	rows := make([]report.Row, len(all))
-	for i := range all {
+	rows := make([]report.Row, len(tasks))
+	for i := range tasks {
 		ns, n := report.Median(times[i]), report.Median(allocs[i])
 		rows[i] = report.Row{NsPerOp: ns, Rate: 1e9 / ns}
-		if all[i].timed == nil {
+		if tasks[i].measureRemote == nil {
 			rows[i].Allocs = &n
 		}
 	}
 	return rows, nil
 }
 
-func (s subject) measure(step string, each time.Duration) (ns, allocs float64, err error) {
-	if s.timed != nil {
-		ns, err = s.timed(step, each)
+func (t task) measure(step string, each time.Duration) (ns, allocs float64, err error) {
+	if t.measureRemote != nil {
+		ns, err = t.measureRemote(step, each)
 		return ns, 0, err
 	}
-	return repeat(s.step(step), each)
+	return repeat(t.step(step), each)
 }
 
-// repeat runs f for about the given time and says what one run took, and how many allocations it made, in whole numbers.
+// repeat runs f for about the duration each. It returns the mean time of one run and the allocations of one run,
+// rounded down.
 func repeat(f func() error, each time.Duration) (ns, allocs float64, err error) {
-	// What it takes is found by running it a tenth of the time, which also warms it up.
+	// Running it for a tenth of the time determines the number of runs and warms it up.
 	n := 0
 	for start := time.Now(); n == 0 || time.Since(start) < each/10; n++ {
 		if err := f(); err != nil {
@@ -109,7 +114,7 @@ func repeat(f func() error, each time.Duration) (ns, allocs float64, err error) 
 			return 0, 0, err
 		}
 	}
-	took := time.Since(start)
+	elapsed := time.Since(start)
 	runtime.ReadMemStats(&after)
-	return float64(took) / float64(n), float64((after.Mallocs - before.Mallocs) / uint64(n)), nil
+	return float64(elapsed) / float64(n), float64((after.Mallocs - before.Mallocs) / uint64(n)), nil
 }

@@ -8,51 +8,51 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 )
 
-func jsonSubject(name string, source any, fresh func() any) subject {
+func jsonTask(name string, source any, newTyped func() any) task {
 	var text []byte
-	return subject{name: name, encode: func() (err error) {
+	return task{name: name, encode: func() (err error) {
 		text, err = json.Marshal(source)
 		return err
 	}, decode: func() error {
-		return json.Unmarshal(text, fresh())
+		return json.Unmarshal(text, newTyped())
 	}}
 }
 
-func msgpackSubject(name string, source any, fresh func() any) subject {
+func msgpackTask(name string, source any, newTyped func() any) task {
 	var out bytes.Buffer
-	// Its own Marshal copies what it has encoded; this is how a program encodes that looks at the time.
+	// msgpack.Marshal copies the encoded bytes; a program that needs speed reuses an encoder.
 	encoder := msgpack.NewEncoder(&out)
-	return subject{name: name, encode: func() error {
+	return task{name: name, encode: func() error {
 		out.Reset()
 		return encoder.Encode(source)
 	}, decode: func() error {
-		return msgpack.Unmarshal(out.Bytes(), fresh())
+		return msgpack.Unmarshal(out.Bytes(), newTyped())
 	}}
 }
 
-// gobSubject decodes what the encoder has written after the first value, which carried the types.
-func gobSubject(v value) (subject, error) {
+// gobTask decodes the encoder's second message, because the first one contains the type information.
+func gobTask(v value) (task, error) {
 	var out bytes.Buffer
 	encoder := gob.NewEncoder(&out)
 	if err := encoder.Encode(v.typed); err != nil {
-		return subject{}, err
+		return task{}, err
 	}
 	in := bytes.NewBuffer(bytes.Clone(out.Bytes()))
 	decoder := gob.NewDecoder(in)
-	if err := decoder.Decode(v.fresh()); err != nil {
-		return subject{}, err
+	if err := decoder.Decode(v.newTyped()); err != nil {
+		return task{}, err
 	}
 	encode := func() error {
 		out.Reset()
 		return encoder.Encode(v.typed)
 	}
 	if err := encode(); err != nil {
-		return subject{}, err
+		return task{}, err
 	}
 	message := bytes.Clone(out.Bytes())
-	return subject{name: "gob", encode: encode, decode: func() error {
+	return task{name: "gob", encode: encode, decode: func() error {
 		in.Reset()
 		in.Write(message)
-		return decoder.Decode(v.fresh())
+		return decoder.Decode(v.newTyped())
 	}}, nil
 }

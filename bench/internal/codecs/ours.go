@@ -5,14 +5,14 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 )
 
-// jellySubject encodes source, and decodes into any, or into what fresh makes.
-func jellySubject(name string, source any, fresh func() any) subject {
+// jellyTask encodes source and decodes it. If newTyped is not nil, it assigns the result to a new typed value.
+func jellyTask(name string, source any, newTyped func() any) task {
 	var (
 		frame   []byte
 		reader  banana.Reader
 		decoder jelly.Decoder
 	)
-	return subject{name: name, encode: func() (err error) {
+	return task{name: name, encode: func() (err error) {
 		frame, err = appendJelly(frame[:0], source)
 		return err
 	}, decode: func() error {
@@ -20,8 +20,8 @@ func jellySubject(name string, source any, fresh func() any) subject {
 		reader.Reset(frame, banana.ProfilePB)
 		decoder.Reset()
 		err := decoder.Decode(&reader, &got)
-		if err == nil && fresh != nil {
-			err = jelly.Assign(fresh(), got)
+		if err == nil && newTyped != nil {
+			err = jelly.Assign(newTyped(), got)
 		}
 		return err
 	}}

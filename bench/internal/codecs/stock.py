@@ -1,4 +1,4 @@
-"""Jelly and Banana of stock Twisted, timed in here: reads requests as lines of JSON and answers each with one."""
+"""Measures Jelly and Banana of stock Twisted. Reads requests as lines of JSON and answers each with a line of JSON."""
 
 import gc
 import json
@@ -29,7 +29,7 @@ VALUES = {
 
 
 class Peer(banana.Banana):
-    """A connection that has agreed on profile pb."""
+    """A connection that has negotiated the profile pb."""
 
     def __init__(self, profile=b"pb"):
         super().__init__(isClient=False)
@@ -61,7 +61,7 @@ def steps(name):
 
 
 def measure(step, seconds):
-    """Returns how long one run takes, in nanoseconds."""
+    """Returns the mean time of one run in nanoseconds."""
     clock = time.perf_counter
     start, runs = clock(), 0
     while runs == 0 or clock() - start < seconds / 10:
@@ -78,8 +78,8 @@ def measure(step, seconds):
 def main():
     for line in sys.stdin:
         request = json.loads(line)
-        frame, todo = steps(request["value"])
-        ns = measure(todo[request["step"]], request["seconds"])
+        frame, functions = steps(request["value"])
+        ns = measure(functions[request["step"]], request["seconds"])
         print(json.dumps({"ns": ns, "size": len(frame), "crc": zlib.crc32(frame)}), flush=True)
 
 

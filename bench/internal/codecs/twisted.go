@@ -15,10 +15,10 @@ import (
 //go:embed stock.py
 var twistedScript string
 
-// stockCommand has Debian's Python, which has Debian's Twisted, run the script.
+// stockCommand returns the command that runs the script with Debian's Python, which has Debian's Twisted.
 func stockCommand() []string { return []string{"/usr/bin/python3", "-I", "-c", twistedScript} }
 
-// twisted is a process with stock Twisted in it.
+// twisted is a process that runs stock Twisted.
 type twisted struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
@@ -31,14 +31,14 @@ type twistedRequest struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// twistedReply says what one run took, and what was encoded or decoded.
+// twistedReply is the result of one request.
 type twistedReply struct {
-	Ns   float64 `json:"ns"`
-	Size int     `json:"size"`
-	CRC  uint32  `json:"crc"`
+	Ns   float64 `json:"ns"`   // mean time of one run
+	Size int     `json:"size"` // size of the encoded value
+	CRC  uint32  `json:"crc"`  // CRC-32 of the encoded value
 }
 
-// startTwisted starts the process, and sees to it that it can work. What it complains of goes to log.
+// startTwisted starts the process and checks that it works. Its standard error goes to log.
 func startTwisted(log io.Writer, command []string) (*twisted, error) {
 	t := &twisted{cmd: exec.Command(command[0], command[1:]...)}
 	t.cmd.Stderr = log
@@ -54,14 +54,14 @@ func startTwisted(log io.Writer, command []string) (*twisted, error) {
 	if err := t.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting stock Twisted: %w", err)
 	}
-	// Python without Twisted starts, and ends.
+	// Python without Twisted starts successfully and then exits.
 	if _, err := t.ask(twistedRequest{Value: "small", Step: stepEncode}); err != nil {
 		return nil, errors.Join(err, t.end())
 	}
 	return t, nil
 }
 
-// end ends the process, which stops where its input does.
+// end closes the input of the process, which makes it exit, and waits for it.
 func (t *twisted) end() error { return errors.Join(t.in.Close(), t.cmd.Wait()) }
 
 func (t *twisted) ask(r twistedRequest) (reply twistedReply, err error) {
@@ -78,16 +78,18 @@ func (t *twisted) ask(r twistedRequest) (reply twistedReply, err error) {
 	return reply, nil
 }
 
-// subject has the process work on v. It is an error if its bytes are not ours: then the two do not do the same.
-func (t *twisted) subject(v value) (subject, error) {
+// task returns a task that the process runs on v. It fails if Twisted's encoding differs from ours, because then the
+// two are not comparable.
+func (t *twisted) task(v value) (task, error) {
 	ours, err := appendJelly(nil, v.generic)
 	if err != nil {
-		return subject{}, err
+		return task{}, err
 	}
-	return subject{name: "twisted", timed: func(step string, each time.Duration) (float64, error) {
+	return task{name: "twisted", measureRemote: func(step string, each time.Duration) (float64, error) {
 		reply, err := t.ask(twistedRequest{v.name, step, each.Seconds()})
 		if err == nil && (reply.Size != len(ours) || reply.CRC != crc32.ChecksumIEEE(ours)) {
-			err = fmt.Errorf("stock Twisted makes %d bytes of %s, we make %d others", reply.Size, v.name, len(ours))
+			err = fmt.Errorf("stock Twisted encodes %s in %d bytes that differ from our %d bytes",
+				v.name, reply.Size, len(ours))
 		}
 		return reply.Ns, err
 	}}, nil

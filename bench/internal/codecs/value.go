@@ -6,24 +6,23 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 )
 
-// value is what is encoded: as one who sends arguments has it, and with a Go type of its own.
+// value is one value to encode, in several Go representations.
 type value struct {
-	name    string
-	generic any
-	list    any // generic for codecs that know neither tuples nor sharing
-	typed   any
-	fresh   func() any // a pointer to what typed decodes into
-	// jellied is what generic is assigned to in Jelly's typed way, nil if there is none.
-	jellied func() any
+	name     string
+	generic  any        // as passed to a call
+	list     any        // generic without tuples and shared references, for the codecs that have neither
+	typed    any        // with a Go type of its own
+	newTyped func() any // returns a pointer to decode typed into
+	newJelly func() any // returns a pointer for ours-typed to assign to, or nil if there is no typed variant
 }
 
-// pair is what has most in common with the arguments of root.add(1, 2).
+// pair corresponds to the arguments of root.add(1, 2).
 type pair struct{ A, B int }
 
-// node is one of the graph where sharing has to be said with numbers.
+// node is a node of the graph that refers to another one by its index.
 type node struct{ ID, Other int }
 
-// Nodes is the size of the graph, Bytes that of the byte string.
+// The sizes of the values graph and bytes.
 const (
 	Nodes = 10_000
 	Bytes = 64 << 10
@@ -44,17 +43,22 @@ func values() []value {
 		raw[i] = byte(i)
 	}
 	shared, numbered, nodes := graph()
+	newPair := func() any { return new(pair) }
+	newInts := func() any { return new([]int) }
+	newDict := func() any { return new(map[string]int) }
+	newBytes := func() any { return new([]byte) }
+	newNodes := func() any { return new([]node) }
 	return []value{
-		// A tuple goes into a slice, not into a struct.
-		{"small", jelly.Tuple{1, 2}, []any{1, 2}, &pair{1, 2}, func() any { return new(pair) }, func() any { return new([]int) }},
-		{"dict", anyDict, anyDict, dict, func() any { return new(map[string]int) }, func() any { return new(map[string]int) }},
-		{"ints", ints, anyInts, ints, func() any { return new([]int) }, func() any { return new([]int) }},
-		{"bytes", raw, raw, raw, func() any { return new([]byte) }, func() any { return new([]byte) }},
-		{"graph", shared, numbered, nodes, func() any { return new([]node) }, nil},
+		// Assign assigns a tuple to a slice, not to a struct.
+		{"small", jelly.Tuple{1, 2}, []any{1, 2}, &pair{1, 2}, newPair, newInts},
+		{"dict", anyDict, anyDict, dict, newDict, newDict},
+		{"ints", ints, anyInts, ints, newInts, newInts},
+		{"bytes", raw, raw, raw, newBytes, newBytes},
+		{"graph", shared, numbered, nodes, newNodes, nil},
 	}
 }
 
-// graph is a list of nodes, each of which mentions another, as Jelly sends it, and with numbers in the place of the mentions.
+// graph returns a list of nodes that each refer to another one, as shared references and as indexes.
 func graph() (shared, numbered []any, typed []node) {
 	shared, numbered, typed = make([]any, Nodes), make([]any, Nodes), make([]node, Nodes)
 	for i := range Nodes {

@@ -29,8 +29,8 @@ type Row struct {
 	// Rate is in calls per second; for codecs, in values per second.
 	Rate float64 `json:"rate,omitempty"`
 	// P50 and P99 are latencies in microseconds.
-	P50  float64 `json:"p50_us,omitempty"`
-	P99  float64 `json:"p99_us,omitempty"`
+	P50 float64 `json:"p50_us,omitempty"`
+	P99 float64 `json:"p99_us,omitempty"`
 	// MBs is in 10^6 bytes of payload per second. The payload of an echo counts once.
 	MBs float64 `json:"mb_s,omitempty"`
 	// CPU is the user and system time of client and server together, in microseconds per call.
