@@ -213,8 +213,8 @@ func TestSystemsThatDoNotStartAreLeftOut(t *testing.T) {
 	c.options.workloads = "serial"
 	require.NoError(t, c.run(t.Context()))
 	assert.Equal(t, []string{"serial netrpc"}, rowsOf(written(t, "full")))
-	assert.Contains(t, log.String(), "compare: left out: starting corba's server: ")
-	assert.Contains(t, log.String(), "no shell today\ncompare: left out: shell's server did not start")
+	assert.Contains(t, log.String(), "compare: left out: starting corba server: ")
+	assert.Contains(t, log.String(), "no shell today\ncompare: left out: shell server did not start")
 
 	c, out, _ := small(t, missing)
 	c.options.workloads = "serial"
@@ -223,16 +223,16 @@ func TestSystemsThatDoNotStartAreLeftOut(t *testing.T) {
 	assert.NoDirExists(t, "results")
 	c.options.memory = true
 	c.known[0].Script = ""
-	assert.ErrorContains(t, c.run(t.Context()), "starting corba's server")
+	assert.ErrorContains(t, c.run(t.Context()), "starting corba server")
 }
 
 // What was measured before something went wrong is shown, and it is said what did.
 func TestASystemThatDiesEndsTheRun(t *testing.T) {
 	const answers = "echo '{\"addr\": \"here\"}'; read -r line && echo '{}'; "
 	for script, want := range map[string]string{
-		answers + "read -r line; exit 3": "shell's client: EOF",
-		answers + "read -r line; echo '{\"error\": \"a wrong answer\"}'; cat >/dev/null":                            "shell's client: a wrong answer",
-		"echo '{\"addr\": \"here\"}'; read -r line && echo '{\"error\": \"too many connections\"}'; cat >/dev/null": "shell's client: too many connections",
+		answers + "read -r line; exit 3": "shell client: EOF",
+		answers + "read -r line; echo '{\"error\": \"a wrong answer\"}'; cat >/dev/null":                            "shell client: a wrong answer",
+		"echo '{\"addr\": \"here\"}'; read -r line && echo '{\"error\": \"too many connections\"}'; cat >/dev/null": "shell client: too many connections",
 	} {
 		c, out, _ := small(t, "netrpc", shell(script))
 		c.options.workloads = "pipelined,serial"
@@ -244,10 +244,10 @@ func TestASystemThatDiesEndsTheRun(t *testing.T) {
 	c.options = options{growth: true, only: "shell"}
 	require.EqualError(t, c.run(t.Context()), "nothing was measured", "it carries one call at a time")
 	c.known[0].OneCaller = false
-	require.EqualError(t, c.run(t.Context()), "shell's client: EOF")
+	require.EqualError(t, c.run(t.Context()), "shell client: EOF")
 	c.options = options{memory: true}
 	c.known[0].Name, c.known[0].Script = "corba", ""
-	require.ErrorContains(t, c.run(t.Context()), "corba's server")
+	require.ErrorContains(t, c.run(t.Context()), "corba server")
 }
 
 func TestAnInterruptedRunShowsWhatItHas(t *testing.T) {

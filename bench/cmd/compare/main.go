@@ -136,9 +136,9 @@ func play(o options, in io.Reader, out io.Writer) error {
 		return err
 	}
 	if o.role == child.RoleServer {
-		err = child.Serve(s, in, out)
+		err = child.RunServer(s, in, out)
 	} else {
-		err = child.Call(s, o.addr, in, out)
+		err = child.RunClient(s, o.addr, in, out)
 	}
 	return errors.Join(err, stop())
 }

@@ -37,7 +37,7 @@ func (w weights) ofOurs() []weighing {
 			"memory-exported-object", "memory-remote-reference",
 		},
 		{
-			w.exported, []child.Request{{Op: child.OpOpen, Conns: 1, Exports: w.exported, Callers: 1}, {Op: child.OpTour}},
+			w.exported, []child.Request{{Op: child.OpOpen, Conns: 1, Exports: w.exported, Callers: 1}, {Op: child.OpCallAll}},
 			"memory-exported-object-called", "",
 		},
 		{

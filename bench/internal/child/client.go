@@ -11,15 +11,15 @@ import (
 	"github.com/perspectivebroker/pb/bench/internal/systems"
 )
 
-// client is what a client's process holds between requests.
+// client is the state of a client process.
 type client struct {
 	system  systems.System
 	addr    string
 	conns   []load.Client
 	callers []load.Call
 	handles systems.Handles
-	copies  any          // of the server's objects
-	letGo   func() error // has the calls answered that are held
+	copies  any          // of the server's objects; held to keep them alive
+	release func() error // makes the server answer the held calls
 }
 
 func (c *client) do(ctx context.Context, r Request) (Reply, error) {
@@ -30,24 +30,24 @@ func (c *client) do(ctx context.Context, r Request) (Reply, error) {
 		return c.run(ctx, r)
 	case OpClose:
 		return Reply{}, c.close()
-	case OpTour:
-		return Reply{}, c.tour(ctx)
+	case OpCallAll:
+		return Reply{}, c.callAll(ctx)
 	case OpHold:
 		return Reply{}, c.hold(ctx, r.Count)
 	case OpRelease:
-		return Reply{}, c.release()
+		return Reply{}, c.releaseHeld()
 	case OpUsage:
 		return usage(r.Collect), nil
 	}
-	return Reply{}, fmt.Errorf("a client does not know %q", r.Op)
+	return Reply{}, fmt.Errorf("unknown client operation %q", r.Op)
 }
 
-// dialers is how many connections are being made at a time.
-const dialers = 16
+// concurrency is the maximum number of concurrent dials, and of concurrent calls of OpCallAll.
+const concurrency = 16
 
 func (c *client) open(ctx context.Context, r Request) error {
 	if len(c.conns) > 0 {
-		return errors.New("there are connections already: close them first")
+		return errors.New("already connected: close the connections first")
 	}
 	if err := c.dial(ctx, r.Conns); err != nil {
 		return errors.Join(err, c.close())
@@ -73,40 +73,40 @@ func (c *client) open(ctx context.Context, r Request) error {
 
 func (c *client) dial(ctx context.Context, n int) error {
 	var (
-		all   sync.WaitGroup
-		mu    sync.Mutex
-		fault error
-		turns = make(chan struct{}, dialers)
+		wg      sync.WaitGroup
+		mu      sync.Mutex
+		lastErr error
+		slots   = make(chan struct{}, concurrency)
 	)
 	for range n {
-		turns <- struct{}{}
-		all.Go(func() {
-			defer func() { <-turns }()
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
 			conn, err := c.system.Dial(ctx, c.addr)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
-				fault = err
+				lastErr = err
 				return
 			}
 			c.conns = append(c.conns, conn)
 		})
 	}
-	all.Wait()
-	return fault
+	wg.Wait()
+	return lastErr
 }
 
 func (c *client) export(ctx context.Context, r Request) error {
 	exporter, ok := c.conns[0].(systems.Exporter)
 	if !ok {
-		return fmt.Errorf("%s exports no objects", c.system.Name)
+		return fmt.Errorf("%s cannot export objects", c.system.Name)
 	}
 	var err error
 	if c.handles, err = exporter.Export(ctx, r.Exports); err != nil {
 		return err
 	}
 	for i := range r.Callers {
-		// Each caller walks over all objects, from a place of its own.
+		// Each caller calls all objects in turn, starting at a different one.
 		first := i * r.Exports / r.Callers
 		c.callers = append(c.callers, func(ctx context.Context, n int) error {
 			_, err := c.handles.Add(ctx, (first+n)%c.handles.Len(), n&0xff, 2)
@@ -119,31 +119,31 @@ func (c *client) export(ctx context.Context, r Request) error {
 func (c *client) cache(ctx context.Context, n int) error {
 	cacher, ok := c.conns[0].(systems.Cacher)
 	if !ok {
-		return fmt.Errorf("%s has no caches", c.system.Name)
+		return fmt.Errorf("%s cannot cache objects", c.system.Name)
 	}
 	var err error
 	c.copies, err = cacher.Cache(ctx, n)
 	return err
 }
 
-// tour calls every exported object once, several at a time.
-func (c *client) tour(ctx context.Context) error {
+// callAll calls every exported object once.
+func (c *client) callAll(ctx context.Context) error {
 	if c.handles == nil {
-		return errors.New("nothing has been exported")
+		return errors.New("no objects have been exported")
 	}
 	var (
-		all    sync.WaitGroup
-		faults = make([]error, dialers)
+		wg   sync.WaitGroup
+		errs = make([]error, concurrency)
 	)
-	for k := range dialers {
-		all.Go(func() {
-			for i := k; i < c.handles.Len() && faults[k] == nil; i += dialers {
-				_, faults[k] = c.handles.Add(ctx, i, 1, 2)
+	for k := range concurrency {
+		wg.Go(func() {
+			for i := k; i < c.handles.Len() && errs[k] == nil; i += concurrency {
+				_, errs[k] = c.handles.Add(ctx, i, 1, 2)
 			}
 		})
 	}
-	all.Wait()
-	return errors.Join(faults...)
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 func (c *client) run(ctx context.Context, r Request) (Reply, error) {
@@ -169,21 +169,21 @@ func (c *client) close() error {
 
 func (c *client) hold(ctx context.Context, n int) error {
 	if len(c.conns) == 0 {
-		return errors.New("there is no connection yet")
+		return errors.New("not connected")
 	}
 	holder, ok := c.conns[0].(systems.Holder)
 	if !ok {
-		return fmt.Errorf("%s leaves no calls unanswered", c.system.Name)
+		return fmt.Errorf("%s cannot hold calls", c.system.Name)
 	}
 	var err error
-	c.letGo, err = holder.Hold(ctx, n)
+	c.release, err = holder.Hold(ctx, n)
 	return err
 }
 
-func (c *client) release() error {
-	if c.letGo == nil {
+func (c *client) releaseHeld() error {
+	if c.release == nil {
 		return nil
 	}
-	defer func() { c.letGo = nil }()
-	return c.letGo()
+	defer func() { c.release = nil }()
+	return c.release()
 }

@@ -1,4 +1,4 @@
-// Package child is how the process that compares talks to those that it has started: one JSON object a line, a request on the child's
-// standard input, its reply on its standard output. A child first says that it is ready, with the address that a server serves at, and
-// ends when its input does.
+// Package child starts the server and client processes of a comparison and talks to them: one JSON object a line,
+// requests on the child's standard input, replies on its standard output. A child first writes a reply that says it is
+// ready, a server with its address. It exits at the end of its input.
 package child

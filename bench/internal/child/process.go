@@ -14,51 +14,53 @@ import (
 	"github.com/perspectivebroker/pb/bench/internal/systems"
 )
 
-// Process is a child, seen by the one that started it.
+// Process is a running child process.
 type Process struct {
 	name string
 	cmd  *exec.Cmd
 	in   io.WriteCloser
 	out  *json.Decoder
-	// patience is how long it may take to end.
-	patience time.Duration
+	// exitTimeout is how long the process may take to exit before it is killed.
+	exitTimeout time.Duration
 }
 
-// Pair is a system's two processes.
+// Pair is the two processes of a system.
 type Pair struct {
 	System         systems.System
 	Server, Client *Process
-	// Addr is where the server serves.
+	// Addr is the server's address.
 	Addr string
 }
 
-// Roles that this program plays when it is a child: -role server -system NAME, and -role client -system NAME -addr ADDRESS.
+// The roles of a child: -role server -system NAME, or -role client -system NAME -addr ADDRESS.
 const (
 	RoleServer = "server"
 	RoleClient = "client"
 )
 
-// starter starts children: they write what they have to complain of to log, all at once, and have so long to be ready and to end.
+// starter starts children.
 type starter struct {
-	log        io.Writer
-	ready, end time.Duration
+	log                       io.Writer // receives the standard error of all children concurrently
+	readyTimeout, exitTimeout time.Duration
 }
 
-// StartPair starts a system's server and its client, which has not connected yet. A Go program gets more arguments besides its role. What
-// the two complain of goes to log, which takes what both write at once.
-func StartPair(ctx context.Context, log io.Writer, s systems.System, more ...string) (*Pair, error) {
-	return starter{log: log, ready: 20 * time.Second, end: 5 * time.Second}.pair(ctx, s, more...)
+// StartPair starts a system's server and client. The client does not connect yet. A Go program gets the arguments
+// extraArgs in addition to its role. The standard error of both processes goes to log, which must allow concurrent
+// writes.
+func StartPair(ctx context.Context, log io.Writer, s systems.System, extraArgs ...string) (*Pair, error) {
+	t := starter{log: log, readyTimeout: 20 * time.Second, exitTimeout: 5 * time.Second}
+	return t.pair(ctx, s, extraArgs...)
 }
 
-func (t starter) pair(ctx context.Context, s systems.System, more ...string) (*Pair, error) {
+func (t starter) pair(ctx context.Context, s systems.System, extraArgs ...string) (*Pair, error) {
 	if s.Script != "" {
-		more = nil
+		extraArgs = nil
 	}
-	server, addr, err := t.start(ctx, s, RoleServer, more...)
+	server, addr, err := t.start(ctx, s, RoleServer, extraArgs...)
 	if err != nil {
 		return nil, err
 	}
-	client, _, err := t.start(ctx, s, RoleClient, append([]string{"-addr", addr}, more...)...)
+	client, _, err := t.start(ctx, s, RoleClient, append([]string{"-addr", addr}, extraArgs...)...)
 	if err != nil {
 		return nil, errors.Join(err, server.End())
 	}
@@ -68,8 +70,10 @@ func (t starter) pair(ctx context.Context, s systems.System, more ...string) (*P
 // End ends both processes.
 func (p *Pair) End() error { return errors.Join(p.Client.End(), p.Server.End()) }
 
-func (t starter) start(ctx context.Context, s systems.System, role string, more ...string) (p *Process, addr string, err error) {
-	args := append([]string{"-role", role, "-system", s.Name}, more...)
+func (t starter) start(
+	ctx context.Context, s systems.System, role string, extraArgs ...string,
+) (p *Process, addr string, err error) {
+	args := append([]string{"-role", role, "-system", s.Name}, extraArgs...)
 	program := s.Interpreter
 	if program == "" {
 		if program, err = os.Executable(); err != nil {
@@ -78,9 +82,9 @@ func (t starter) start(ctx context.Context, s systems.System, role string, more 
 	} else {
 		args = append([]string{"-c", s.Script}, args...)
 	}
-	p = &Process{name: s.Name + "'s " + role, cmd: exec.CommandContext(ctx, program, args...), patience: t.end}
+	p = &Process{name: s.Name + " " + role, cmd: exec.CommandContext(ctx, program, args...), exitTimeout: t.exitTimeout}
 	p.cmd.Stderr = t.log
-	p.cmd.WaitDelay = t.end
+	p.cmd.WaitDelay = t.exitTimeout
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		return nil, "", err
 	}
@@ -92,8 +96,8 @@ func (t starter) start(ctx context.Context, s systems.System, role string, more 
 		return nil, "", fmt.Errorf("starting %s: %w", p.name, err)
 	}
 	p.out = json.NewDecoder(bufio.NewReader(out))
-	late := time.AfterFunc(t.ready, func() { _ = p.cmd.Process.Kill() })
-	defer late.Stop()
+	timer := time.AfterFunc(t.readyTimeout, func() { _ = p.cmd.Process.Kill() })
+	defer timer.Stop()
 	reply, err := p.read()
 	if err != nil {
 		return nil, "", errors.Join(fmt.Errorf("%s did not start: %w", p.name, err), p.End())
@@ -101,7 +105,7 @@ func (t starter) start(ctx context.Context, s systems.System, role string, more 
 	return p, reply.Addr, nil
 }
 
-// Ask has the child do something and waits until it is done.
+// Ask sends a request to the child and waits for the reply. An error in the reply is returned as an error.
 func (p *Process) Ask(r Request) (Reply, error) {
 	line, err := json.Marshal(r)
 	if err != nil {
@@ -123,13 +127,13 @@ func (p *Process) read() (reply Reply, err error) {
 	return reply, err
 }
 
-// End ends the child, which has no choice.
+// End closes the child's standard input and waits for it to exit. A child that takes too long is killed.
 func (p *Process) End() error {
 	_ = p.in.Close()
-	late := time.AfterFunc(p.patience, func() { _ = p.cmd.Process.Kill() })
-	defer late.Stop()
+	timer := time.AfterFunc(p.exitTimeout, func() { _ = p.cmd.Process.Kill() })
+	defer timer.Stop()
 	if err := p.cmd.Wait(); err != nil {
-		return fmt.Errorf("%s ended badly: %w", p.name, err)
+		return fmt.Errorf("%s failed: %w", p.name, err)
 	}
 	return nil
 }

@@ -1,51 +1,52 @@
 package child
 
-// Operations of a [Request]. Servers know OpUsage only.
+// Operations of a [Request]. A server supports OpUsage only.
 const (
-	OpOpen    = "open"    // make connections and get callers ready
-	OpRun     = "run"     // have the callers call for a while
-	OpClose   = "close"   // undo OpOpen
-	OpTour    = "tour"    // call every exported object once
-	OpHold    = "hold"    // leave calls unanswered on the first connection
-	OpRelease = "release" // have them answered
-	OpUsage   = "usage"   // say what the process has used
+	OpOpen    = "open"    // open connections and prepare callers
+	OpRun     = "run"     // run the callers for Millis
+	OpClose   = "close"   // close the connections
+	OpCallAll = "callall" // call every exported object once
+	OpHold    = "hold"    // make Count calls on the first connection that the server does not answer
+	OpRelease = "release" // make the server answer the held calls
+	OpUsage   = "usage"   // report CPU and memory usage of the process
 )
 
-// Request is what a child is asked to do.
+// Request is a request to a child.
 type Request struct {
 	Op string `json:"op"`
-	// Conns is how many connections OpOpen makes, Callers how many callers share them evenly.
+	// Conns is the number of connections that OpOpen opens. Callers is the number of callers that share them evenly.
 	Conns   int `json:"conns,omitempty"`
 	Callers int `json:"callers,omitempty"`
-	// Payload is the size of what is echoed; 0 for callers that add.
+	// Payload is the size of the payload to echo. If it is 0, the callers call Add.
 	Payload int `json:"payload,omitempty"`
-	// Exports is how many objects the server exports to the first connection. The callers call them in turn.
+	// Exports is the number of objects that the server exports to the first connection. The callers call them in turn.
 	Exports int `json:"exports,omitempty"`
-	// Watch has every connection watch one object. The one caller changes it, each time when all have seen the change before.
+	// Watch makes every connection watch one object. There is one caller; it changes the object and waits until all
+	// connections have seen the change.
 	Watch bool `json:"watch,omitempty"`
-	// Caches is how many objects of the server's the first connection gets copies of.
+	// Caches is the number of the server's objects of which the first connection gets copies.
 	Caches int `json:"caches,omitempty"`
-	// Millis is how long OpRun lasts.
+	// Millis is the duration of OpRun in milliseconds.
 	Millis int `json:"millis,omitempty"`
-	// Count is how many calls OpHold makes.
+	// Count is the number of calls that OpHold makes.
 	Count int `json:"count,omitempty"`
-	// Collect has OpUsage collect garbage first.
+	// Collect makes OpUsage collect garbage first.
 	Collect bool `json:"collect,omitempty"`
 }
 
-// Reply is a child's answer to any request. What does not belong to the request is zero.
+// Reply is the reply to any request. Fields that do not apply to the request are zero.
 type Reply struct {
 	Error string `json:"error,omitempty"`
-	// Addr is where a server serves; in the first line that a child writes.
+	// Addr is the address of a server, in the first reply of the child.
 	Addr string `json:"addr,omitempty"`
 
-	// Of OpRun.
+	// For OpRun. P50 and P99 are in microseconds.
 	Calls   int64   `json:"calls,omitempty"`
 	Seconds float64 `json:"seconds,omitempty"`
 	P50     float64 `json:"p50_us,omitempty"`
 	P99     float64 `json:"p99_us,omitempty"`
 
-	// Of OpUsage; CPU of OpRun too, then that of the run alone.
+	// For OpUsage, in microseconds of CPU time and in bytes. OpRun sets CPU too, to the CPU time of the run.
 	CPU        float64 `json:"cpu_us,omitempty"`
 	Heap       uint64  `json:"heap,omitempty"`
 	Stack      uint64  `json:"stack,omitempty"`

@@ -10,29 +10,30 @@ import (
 	"github.com/perspectivebroker/pb/bench/internal/systems"
 )
 
-// Serve is the life of a server's process: it serves until its input ends.
-func Serve(s systems.System, in io.Reader, out io.Writer) error {
+// RunServer serves s and answers requests until the end of in. It is the main function of a server process.
+func RunServer(s systems.System, in io.Reader, out io.Writer) error {
 	addr, err := s.Serve()
 	if err != nil {
 		return fmt.Errorf("serving %s: %w", s.Name, err)
 	}
-	return converse(in, out, Reply{Addr: addr}, func(r Request) (Reply, error) {
+	return answer(in, out, Reply{Addr: addr}, func(r Request) (Reply, error) {
 		if r.Op != OpUsage {
-			return Reply{}, fmt.Errorf("a server does not know %q", r.Op)
+			return Reply{}, fmt.Errorf("unknown server operation %q", r.Op)
 		}
 		return usage(r.Collect), nil
 	})
 }
 
-// Call is the life of a client's process: it connects and calls as it is asked to until its input ends.
-func Call(s systems.System, addr string, in io.Reader, out io.Writer) error {
+// RunClient connects and calls as requested until the end of in. It is the main function of a client process.
+func RunClient(s systems.System, addr string, in io.Reader, out io.Writer) error {
 	client := &client{system: s, addr: addr}
-	return converse(in, out, Reply{}, func(r Request) (Reply, error) {
+	return answer(in, out, Reply{}, func(r Request) (Reply, error) {
 		return client.do(context.Background(), r)
 	})
 }
 
-func converse(in io.Reader, out io.Writer, ready Reply, do func(Request) (Reply, error)) error {
+// answer writes ready, then the reply of do to each request.
+func answer(in io.Reader, out io.Writer, ready Reply, do func(Request) (Reply, error)) error {
 	w := json.NewEncoder(out)
 	if err := w.Encode(ready); err != nil {
 		return err

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// cpu is the time that this process has spent on processors, in microseconds, the kernel's on its behalf included.
+// cpu returns the user and system time of this process in microseconds.
 func cpu() float64 {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
@@ -19,17 +19,19 @@ func cpu() float64 {
 
 func usage(collect bool) Reply {
 	if collect {
-		// What has finalizers or cleanups is collected by the second and third.
+		// Objects with finalizers or cleanups are collected by the second and third collection.
 		for range 3 {
 			runtime.GC()
 		}
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return Reply{CPU: cpu(), Heap: m.HeapAlloc, Stack: m.StackInuse, RSS: resident(), Goroutines: runtime.NumGoroutine()}
+	return Reply{
+		CPU: cpu(), Heap: m.HeapAlloc, Stack: m.StackInuse, RSS: resident(), Goroutines: runtime.NumGoroutine(),
+	}
 }
 
-// resident is the process's memory as the kernel sees it; 0 where it does not say.
+// resident returns the resident memory of this process in bytes, or 0 if /proc is not available.
 func resident() uint64 {
 	statm, err := os.ReadFile("/proc/self/statm")
 	if err != nil {

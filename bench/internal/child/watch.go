@@ -10,40 +10,40 @@ import (
 	"github.com/perspectivebroker/pb/bench/internal/systems"
 )
 
-// watch has every connection watch the server's object. The one caller then changes it, and a call of its is over when all have seen
-// the change.
+// watch makes every connection watch the server's object and adds one caller. A call of it changes the object and
+// returns when all connections have seen the change.
 func (c *client) watch(ctx context.Context) error {
-	var left atomic.Int64
-	everybody := make(chan struct{}, 1)
+	var remaining atomic.Int64
+	allSeen := make(chan struct{}, 1)
 	seen := func(int) {
-		if left.Add(-1) == 0 {
-			everybody <- struct{}{}
+		if remaining.Add(-1) == 0 {
+			allSeen <- struct{}{}
 		}
 	}
 	watchers, err := c.watchers()
 	if err != nil {
 		return err
 	}
-	var all sync.WaitGroup
-	faults := make(chan error, len(watchers))
+	var wg sync.WaitGroup
+	errs := make(chan error, len(watchers))
 	for _, w := range watchers {
-		all.Go(func() {
+		wg.Go(func() {
 			if err := w.Watch(ctx, seen); err != nil {
-				faults <- err
+				errs <- err
 			}
 		})
 	}
-	all.Wait()
-	close(faults)
-	if err := <-faults; err != nil {
+	wg.Wait()
+	close(errs)
+	if err := <-errs; err != nil {
 		return err
 	}
 	c.callers = []load.Call{func(ctx context.Context, n int) error {
-		left.Store(int64(len(watchers)))
+		remaining.Store(int64(len(watchers)))
 		if err := watchers[0].Change(ctx, n); err != nil {
 			return err
 		}
-		<-everybody
+		<-allSeen
 		return nil
 	}}
 	return nil
@@ -54,7 +54,7 @@ func (c *client) watchers() ([]systems.Watcher, error) {
 	for i, conn := range c.conns {
 		w, ok := conn.(systems.Watcher)
 		if !ok {
-			return nil, fmt.Errorf("%s has nothing to watch", c.system.Name)
+			return nil, fmt.Errorf("%s cannot watch objects", c.system.Name)
 		}
 		list[i] = w
 	}
