@@ -152,7 +152,7 @@ func TestGrowth(t *testing.T) {
 func TestGrowthOfOthers(t *testing.T) {
 	few, ok := systems.ByName("netrpc")
 	require.True(t, ok)
-	few.MostConns = 1
+	few.MaxConns = 1
 	c, _, log := small(t, "ours-reflected", few, "rawtcp")
 	c.options = options{growth: true, only: "ours-reflected,netrpc,rawtcp"}
 	c.scale.growths = c.scale.growths[:1]
@@ -165,7 +165,7 @@ func TestGrowthOfOthers(t *testing.T) {
 func TestMemory(t *testing.T) {
 	few, ok := systems.ByName("netrpc")
 	require.True(t, ok)
-	few.MostConns = 7
+	few.MaxConns = 7
 	c, _, log := small(t, "ours", "ours-reflected", few, "twisted")
 	c.options.memory = true
 	require.NoError(t, c.run(t.Context()), log)

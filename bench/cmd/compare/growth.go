@@ -63,7 +63,7 @@ func (c comparison) grow(ctx context.Context, pairs []*child.Pair, g growing, n 
 	var all []*series
 	for _, pair := range pairs {
 		if pair.System.OneCaller || request.Exports > 0 && pair.System.Name != "ours" ||
-			pair.System.MostConns > 0 && request.Conns > pair.System.MostConns {
+			pair.System.MaxConns > 0 && request.Conns > pair.System.MaxConns {
 			continue
 		}
 		if _, err := pair.Client.Ask(request); err != nil {

@@ -58,8 +58,8 @@ func (c comparison) weighAll(ctx context.Context, list []systems.System) (rows [
 			continue
 		}
 		n := c.scale.weights.idle
-		if s.MostConns > 0 {
-			n = min(n, s.MostConns)
+		if s.MaxConns > 0 {
+			n = min(n, s.MaxConns)
 		}
 		if rows, err = c.weigh(ctx, rows, s, idleConnections(n)); err != nil {
 			return rows, err

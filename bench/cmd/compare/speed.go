@@ -109,7 +109,7 @@ func (c comparison) compare(ctx context.Context, pairs []*child.Pair, w workload
 }
 
 func suits(s systems.System, w workload) bool {
-	return (!w.watch || s.Watches) && (!s.OneCaller || w.callers == w.conns) && (s.MostConns == 0 || w.conns <= s.MostConns)
+	return (!w.watch || s.Watches) && (!s.OneCaller || w.callers == w.conns) && (s.MaxConns == 0 || w.conns <= s.MaxConns)
 }
 
 // round warms the system up and then measures it.

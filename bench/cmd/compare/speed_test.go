@@ -13,7 +13,7 @@ func TestOnlyFitWorkloads(t *testing.T) {
 	assert.False(t, suits(systems.System{}, watch))
 	assert.True(t, suits(systems.System{Watches: true}, watch))
 	assert.False(t, suits(systems.System{OneCaller: true}, many))
-	assert.False(t, suits(systems.System{MostConns: 8}, workload{conns: 64, callers: 64}))
+	assert.False(t, suits(systems.System{MaxConns: 8}, workload{conns: 64, callers: 64}))
 	assert.True(t, suits(systems.System{}, many))
 }
 

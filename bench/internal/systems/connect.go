@@ -11,28 +11,33 @@ import (
 	"github.com/perspectivebroker/pb/bench/internal/load"
 )
 
-// manyStreams is how many calls HTTP/2 lets be under way on one connection; the default of 250 would hold up the 256 callers.
-const manyStreams = 1024
+// maxStreams is the maximum number of concurrent calls on one HTTP/2 connection. The default of 250 would block some of
+// the 256 callers.
+const maxStreams = 1024
 
 // connectGo is connect-go with its own protocol over HTTP/2 without TLS.
 func connectGo() System {
 	return System{Name: "connect", Serve: serveConnect, Dial: dialConnect, Optional: true}
 }
 
-// connectBench is the service for connect-go.
+// connectBench implements the service for connect-go.
 type connectBench struct{}
 
-// Add adds.
-func (connectBench) Add(_ context.Context, r *connect.Request[benchpb.AddRequest]) (*connect.Response[benchpb.AddReply], error) {
+// Add returns the sum of its arguments.
+func (connectBench) Add(
+	_ context.Context, r *connect.Request[benchpb.AddRequest],
+) (*connect.Response[benchpb.AddReply], error) {
 	return connect.NewResponse(&benchpb.AddReply{Sum: r.Msg.GetA() + r.Msg.GetB()}), nil
 }
 
-// Echo sends its argument back.
-func (connectBench) Echo(_ context.Context, r *connect.Request[benchpb.EchoRequest]) (*connect.Response[benchpb.EchoReply], error) {
+// Echo returns its argument.
+func (connectBench) Echo(
+	_ context.Context, r *connect.Request[benchpb.EchoRequest],
+) (*connect.Response[benchpb.EchoReply], error) {
 	return connect.NewResponse(&benchpb.EchoReply{Payload: r.Msg.GetPayload()}), nil
 }
 
-func clearHTTP2() *http.Protocols {
+func unencryptedHTTP2() *http.Protocols {
 	p := &http.Protocols{}
 	p.SetUnencryptedHTTP2(true)
 	return p
@@ -46,14 +51,14 @@ func serveConnect() (string, error) {
 	mux := http.NewServeMux()
 	mux.Handle(benchpbconnect.NewBenchHandler(connectBench{}))
 	server := &http.Server{
-		Handler: mux, Protocols: clearHTTP2(), HTTP2: &http.HTTP2Config{MaxConcurrentStreams: manyStreams},
+		Handler: mux, Protocols: unencryptedHTTP2(), HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 	}
 	go func() { _ = server.Serve(ln) }()
 	return ln.Addr().String(), nil
 }
 
 func dialConnect(ctx context.Context, addr string) (load.Client, error) {
-	transport := &http.Transport{Protocols: clearHTTP2()}
+	transport := &http.Transport{Protocols: unencryptedHTTP2()}
 	c := &connectClient{transport, benchpbconnect.NewBenchClient(&http.Client{Transport: transport}, "http://"+addr)}
 	_, err := c.Add(ctx, 1, 2)
 	return c, err

@@ -1,4 +1,4 @@
-// Package systems has a server and a client for every system that is measured. All of them do the same: a server adds two numbers and
-// sends byte strings back; payloads, callers and the measuring code around them are the same, and each system is set up as its
-// documentation tells a user to who wants it to be fast on one connection, with no tuning beyond that.
+// Package systems contains a server and a client for each measured system. All servers do the same: they add two
+// numbers and echo byte strings. Payloads, callers and measuring code are the same for all. Each system is configured
+// as its documentation recommends for speed on one connection, without further tuning.
 package systems

@@ -15,17 +15,17 @@ func grpcSystem() System {
 	return System{Name: "grpc", Serve: serveGRPC, Dial: dialGRPC}
 }
 
-// protoBench is the service for what is generated from bench.proto.
+// protoBench implements the service of bench.proto.
 type protoBench struct {
 	benchpb.UnimplementedBenchServer
 }
 
-// Add adds.
+// Add returns the sum of its arguments.
 func (*protoBench) Add(_ context.Context, r *benchpb.AddRequest) (*benchpb.AddReply, error) {
 	return &benchpb.AddReply{Sum: r.GetA() + r.GetB()}, nil
 }
 
-// Echo sends its argument back.
+// Echo returns its argument.
 func (*protoBench) Echo(_ context.Context, r *benchpb.EchoRequest) (*benchpb.EchoReply, error) {
 	return &benchpb.EchoReply{Payload: r.GetPayload()}, nil
 }
@@ -47,7 +47,7 @@ func dialGRPC(ctx context.Context, addr string) (load.Client, error) {
 		return nil, err
 	}
 	c := &grpcClient{conn, benchpb.NewBenchClient(conn)}
-	// A gRPC client connects with its first call.
+	// A gRPC client connects on its first call.
 	if _, err = c.Add(ctx, 1, 2); err != nil {
 		_ = conn.Close()
 	}

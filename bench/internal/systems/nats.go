@@ -12,8 +12,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// natsSystem is request and reply through a NATS server, which lives in one process with the one who answers, connected to it over
-// loopback. So a call passes the server twice, as with NATS it must.
+// natsSystem is request and reply through a NATS server. The NATS server and the responder run in one process and are
+// connected over loopback. Requests and replies both pass through the NATS server.
 func natsSystem() System {
 	return System{Name: "nats", Serve: serveNATS, Dial: dialNATS, Optional: true}
 }
@@ -63,7 +63,7 @@ func (c *natsClient) Add(_ context.Context, a, b int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	m, err := c.conn.Request("add", request, askTimeout)
+	m, err := c.conn.Request("add", request, requestTimeout)
 	if err != nil {
 		return 0, err
 	}
@@ -74,7 +74,7 @@ func (c *natsClient) Add(_ context.Context, a, b int) (int, error) {
 
 // Echo implements load.Client.
 func (c *natsClient) Echo(_ context.Context, payload []byte) ([]byte, error) {
-	m, err := c.conn.Request("echo", payload, askTimeout)
+	m, err := c.conn.Request("echo", payload, requestTimeout)
 	if err != nil {
 		return nil, err
 	}

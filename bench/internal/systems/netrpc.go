@@ -13,19 +13,19 @@ func netRPC() System {
 	return System{Name: "netrpc", Serve: serveNetRPC, Dial: dialNetRPC}
 }
 
-// RPCBench is the service; net/rpc wants it exported.
+// RPCBench implements the service. net/rpc requires it to be exported.
 type RPCBench struct{}
 
 // AddArgs are the arguments of Add.
 type AddArgs struct{ A, B int }
 
-// Add adds.
+// Add sets sum to the sum of its arguments.
 func (*RPCBench) Add(args *AddArgs, sum *int) error {
 	*sum = args.A + args.B
 	return nil
 }
 
-// Echo sends its argument back.
+// Echo sets echo to its argument.
 func (*RPCBench) Echo(payload *[]byte, echo *[]byte) error {
 	*echo = *payload
 	return nil

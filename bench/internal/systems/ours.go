@@ -11,10 +11,10 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// manyExports is for measuring how cost grows: the default limit is Twisted's 1024.
-var manyExports = broker.WithLimits(broker.Limits{Exports: 2 << 20, Caches: 2 << 20})
+// raisedLimits allows many exports and caches for the growth and memory measurements. The defaults are Twisted's 1,024.
+var raisedLimits = broker.WithLimits(broker.Limits{Exports: 2 << 20, Caches: 2 << 20})
 
-// ours is the library as someone uses it who wants it to be fast: methods whose types the compiler knows.
+// ours is this module with typed methods, the faster way to publish them.
 func ours() System {
 	return System{
 		Name:    "ours",
@@ -27,7 +27,7 @@ func ours() System {
 	}
 }
 
-// oursReflected is the library as most people will use it: methods found by their names, Call[T].
+// oursReflected is this module with methods that are found by their names, the more common way to publish them.
 func oursReflected() System {
 	return System{
 		Name:  "ours-reflected",
@@ -44,23 +44,24 @@ func serveOurs(root any) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", root, manyExports)
+	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", root, raisedLimits)
 	if err != nil {
 		return "", err
 	}
 	return ln.URL(), nil
 }
 
-// reflectedRoot has methods that are found by their names.
+// reflectedRoot publishes methods that are found by their names.
 type reflectedRoot struct{ flavors.Referenceable }
 
-// RemoteAdd adds.
+// RemoteAdd returns the sum of its arguments.
 func (*reflectedRoot) RemoteAdd(a, b int) int { return a + b }
 
-// RemoteEcho sends its argument back.
+// RemoteEcho returns its argument.
 func (*reflectedRoot) RemoteEcho(payload []byte) []byte { return payload }
 
-// typedRoot has the same methods as functions whose types are known to the compiler, and those that are needed to see cost grow.
+// typedRoot publishes the same methods as typed functions, and the methods for the growth, memory and backpressure
+// measurements.
 type typedRoot struct {
 	flavors.Referenceable
 	held  []*actor.Deferred
@@ -75,7 +76,7 @@ func (*typedRoot) PublishMethods(flavors.Prefix) flavors.MethodSet {
 	)
 }
 
-// RemoteExport exports n new objects.
+// RemoteExport returns n new objects.
 func (*typedRoot) RemoteExport(n int) []any {
 	objects := make([]any, n)
 	for i := range objects {
@@ -84,15 +85,15 @@ func (*typedRoot) RemoteExport(n int) []any {
 	return objects
 }
 
-// RemoteHold does not answer before RemoteLetGo.
+// RemoteHold does not answer until RemoteRelease is called.
 func (r *typedRoot) RemoteHold(inv *flavors.Invocation) *actor.Deferred {
 	d := actor.NewDeferred(inv.Conn().Runtime())
 	r.held = append(r.held, d)
 	return d
 }
 
-// RemoteLetGo answers all calls of RemoteHold.
-func (r *typedRoot) RemoteLetGo() int {
+// RemoteRelease answers all calls of RemoteHold and returns their number.
+func (r *typedRoot) RemoteRelease() int {
 	n := len(r.held)
 	for _, d := range r.held {
 		d.Complete(nil, nil)
@@ -101,22 +102,22 @@ func (r *typedRoot) RemoteLetGo() int {
 	return n
 }
 
-// RemotePages sends pages without end.
+// RemotePages sends an endless sequence of pages.
 func (*typedRoot) RemotePages(collector *flavors.RemoteReference) {
-	flavors.SendPages(collector, endless{})
+	flavors.SendPages(collector, endlessPager{})
 }
 
-type endless struct{}
+type endlessPager struct{}
 
 // NextPage implements flavors.Pager.
-func (endless) NextPage() (any, error) { return make([]byte, flavors.DefaultPageSize), nil }
+func (endlessPager) NextPage() (any, error) { return make([]byte, flavors.DefaultPageSize), nil }
 
-// RemoteNever does not answer.
+// RemoteNever never answers.
 func (*typedRoot) RemoteNever(inv *flavors.Invocation) *actor.Deferred {
 	return actor.NewDeferred(inv.Conn().Runtime())
 }
 
-// exported is the smallest object that does something.
+// exported is a minimal object with one method.
 type exported struct{ flavors.Referenceable }
 
 // PublishMethods implements flavors.Publisher.
@@ -126,12 +127,12 @@ func (*exported) PublishMethods(flavors.Prefix) flavors.MethodSet {
 	)
 }
 
-// clientRuntime is shared by the connections of one client process.
+// clientRuntime is the runtime that all connections of a client process share.
 type clientRuntime struct{ rt *actor.Runtime }
 
 var oursRuntime = sharedRuntime()
 
-// sharedRuntime makes the runtime on the first call of what it returns; all later ones get the same.
+// sharedRuntime returns a function that creates a runtime on its first call and returns it on every call.
 func sharedRuntime() func() (*actor.Runtime, error) {
 	once := make(chan *clientRuntime, 1)
 	once <- &clientRuntime{}
@@ -146,7 +147,7 @@ func sharedRuntime() func() (*actor.Runtime, error) {
 	}
 }
 
-// oursConn is a connection and what the two clients have in common.
+// oursConn is the common part of typedClient and reflectedClient.
 type oursConn struct {
 	conn *broker.Conn
 	root *flavors.RemoteReference
@@ -157,11 +158,11 @@ func dialOurs(ctx context.Context, addr string) (oursConn, error) {
 	if err != nil {
 		return oursConn{}, err
 	}
-	boards, err := knowsBoards()
+	boards, err := boardRegistry()
 	if err != nil {
 		return oursConn{}, err
 	}
-	conn, err := broker.Dial(ctx, rt, addr, manyExports, boards)
+	conn, err := broker.Dial(ctx, rt, addr, raisedLimits, boards)
 	if err != nil {
 		return oursConn{}, err
 	}
@@ -185,7 +186,7 @@ func (c *reflectedClient) Echo(ctx context.Context, payload []byte) ([]byte, err
 
 type typedClient struct {
 	oursConn
-	board *flavors.Cached[boardCopy] // kept, so that it goes on being watched
+	board *flavors.Cached[boardCopy] // held to keep watching
 }
 
 // Add implements load.Client.
@@ -198,7 +199,8 @@ func add(ctx context.Context, ref *flavors.RemoteReference, a, b int) (int, erro
 // Echo implements load.Client.
 func (c *typedClient) Echo(ctx context.Context, payload []byte) ([]byte, error) {
 	v, err := c.root.CallRemote("echo", payload).Await(ctx)
-	// Several large payloads are more than may wait to be written: then CallRemote fails at once, for its callers to wait.
+	// Several large payloads exceed the write limit. CallRemote then fails immediately and leaves waiting to the
+	// caller.
 	for errors.Is(err, broker.ErrBackedUp) {
 		if err := c.conn.WaitWritable(ctx); err != nil {
 			return nil, err

@@ -9,32 +9,32 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// boardClass is the name under which the board travels.
+// boardClass is the class name of a board on the wire.
 const boardClass = "bench.Board"
 
-// board is the original that many watch: a number.
+// board is a number that many clients watch.
 type board struct {
 	flavors.Cacheable
 	n int
 }
 
-// TypeToCopy names the class.
+// TypeToCopy returns the class name.
 func (*board) TypeToCopy() string { return boardClass }
 
-// StateToCacheAndObserveFor is what a new observer begins with.
+// StateToCacheAndObserveFor returns the initial state of a new observer.
 func (b *board) StateToCacheAndObserveFor(any, *flavors.Observer) any { return b.n }
 
-// boardCopy is what a client has of it.
+// boardCopy is a client's copy of a board.
 type boardCopy struct {
 	flavors.RemoteCache
 	n    int
 	seen func(n int)
 }
 
-// SetCopyableState takes the number to begin with.
+// SetCopyableState sets the initial number.
 func (c *boardCopy) SetCopyableState(state any) error { return jelly.Assign(&c.n, state) }
 
-// ObserveChange takes a new number.
+// ObserveChange sets a new number.
 func (c *boardCopy) ObserveChange(n int) {
 	c.n = n
 	if c.seen != nil {
@@ -42,20 +42,20 @@ func (c *boardCopy) ObserveChange(n int) {
 	}
 }
 
-// RemoteWatch gives the board to whoever wants to watch it.
+// RemoteWatch returns the board that all clients share.
 func (r *typedRoot) RemoteWatch() *board { return &r.board }
 
-// RemoteChange changes the board, and so tells all who watch it.
+// RemoteChange changes the shared board and notifies all observers.
 func (r *typedRoot) RemoteChange(n int) error {
 	flavors.Update(&r.board, func(observers flavors.Observers) {
 		r.board.n = n
-		// What cannot be sent ends the connection of an observer, which its client notices.
+		// A failed update closes the observer's connection, which its client notices.
 		_ = observers.CallRemote("change", n)
 	})
 	return nil
 }
 
-// RemoteBoards gives n boards of the caller's own.
+// RemoteBoards returns n new boards.
 func (*typedRoot) RemoteBoards(n int) []any {
 	boards := make([]any, n)
 	for i := range boards {
@@ -81,8 +81,8 @@ func (c *typedClient) Cache(ctx context.Context, n int) (any, error) {
 	return kept, nil
 }
 
-// knowsBoards lets boards in.
-func knowsBoards() (broker.Option, error) {
+// boardRegistry returns an option that registers the class of the boards.
+func boardRegistry() (broker.Option, error) {
 	r := jelly.NewRegistry()
 	if err := flavors.RegisterCache[boardCopy](r, boardClass); err != nil {
 		return nil, err

@@ -13,16 +13,16 @@ import (
 	"github.com/perspectivebroker/pb/bench/internal/load"
 )
 
-// protoactorRemote is protoactor-go's own way of sending messages to actors in other processes. A system has one connection to
-// another, so that many connections take many systems.
+// protoactorRemote is the remote package of protoactor-go. Two actor systems share one connection, so each connection
+// needs an actor system of its own.
 func protoactorRemote() System {
-	return System{Name: "protoactor", Serve: serveProtoactor, Dial: dialProtoactor, MostConns: 64}
+	return System{Name: "protoactor", Serve: serveProtoactor, Dial: dialProtoactor, MaxConns: 64}
 }
 
-// askTimeout is what protoactor's requests insist on; nothing comes near it.
-const askTimeout = time.Minute
+// requestTimeout is the timeout of protoactor and NATS requests, which require one. No request takes nearly as long.
+const requestTimeout = time.Minute
 
-// benchActor answers each message in its turn, as an object of ours does.
+// benchActor answers one message after the other, as an object of this module does.
 type benchActor struct{}
 
 // Receive implements protoactor.Actor.
@@ -58,7 +58,7 @@ func serveProtoactor() (string, error) {
 func dialProtoactor(ctx context.Context, addr string) (load.Client, error) {
 	system, r := startRemote()
 	c := &protoactorClient{system, r, protoactor.NewPID(addr, "bench")}
-	// The connection is made with the first message.
+	// The first message opens the connection.
 	_, err := c.Add(ctx, 1, 2)
 	return c, err
 }
@@ -71,7 +71,8 @@ type protoactorClient struct {
 
 // Add implements load.Client.
 func (c *protoactorClient) Add(_ context.Context, a, b int) (int, error) {
-	m, err := c.system.Root.RequestFuture(c.bench, &benchpb.AddRequest{A: int64(a), B: int64(b)}, askTimeout).Result()
+	request := &benchpb.AddRequest{A: int64(a), B: int64(b)}
+	m, err := c.system.Root.RequestFuture(c.bench, request, requestTimeout).Result()
 	if err != nil {
 		return 0, err
 	}
@@ -84,8 +85,8 @@ func (c *protoactorClient) Add(_ context.Context, a, b int) (int, error) {
 
 // Echo implements load.Client.
 func (c *protoactorClient) Echo(_ context.Context, payload []byte) ([]byte, error) {
-	// What was sent to an actor must not be changed afterwards; here the answer is awaited before it is.
-	m, err := c.system.Root.RequestFuture(c.bench, &benchpb.EchoRequest{Payload: payload}, askTimeout).Result()
+	// The payload of a message must not change after it is sent. The caller does not change it before the reply.
+	m, err := c.system.Root.RequestFuture(c.bench, &benchpb.EchoRequest{Payload: payload}, requestTimeout).Result()
 	if err != nil {
 		return nil, err
 	}

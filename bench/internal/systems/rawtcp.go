@@ -11,13 +11,14 @@ import (
 	"github.com/perspectivebroker/pb/bench/internal/load"
 )
 
-// rawTCP is what the wire itself costs: a length and that many bytes, read whole and written back by the server's one goroutine for the
-// connection. It carries one call at a time; what it adds up is what was sent.
+// rawTCP measures the cost of TCP itself. A message is a length and that many bytes; the server's goroutine for the
+// connection reads a whole message and writes it back. A connection carries one call at a time. The client computes the
+// sum from the echo.
 func rawTCP() System {
 	return System{Name: "rawtcp", Serve: serveRaw, Dial: dialRaw, OneCaller: true}
 }
 
-// rawCall is how many bytes an Add takes: about as many as the frame of a PB call.
+// rawCall is the payload size of an Add in bytes, about the size of the frame of a PB call.
 const rawCall = 28
 
 func serveRaw() (string, error) {
@@ -37,7 +38,7 @@ func serveRaw() (string, error) {
 	return ln.Addr().String(), nil
 }
 
-// echoRaw ends with the connection.
+// echoRaw echoes messages until the connection is closed.
 func echoRaw(conn net.Conn) {
 	defer conn.Close()
 	r := bufio.NewReader(conn)
@@ -53,7 +54,7 @@ func echoRaw(conn net.Conn) {
 	}
 }
 
-// readRaw reads one message, its length included, into buf if there is room.
+// readRaw reads one message including its length. It uses buf if that is large enough.
 func readRaw(r *bufio.Reader, buf []byte) ([]byte, error) {
 	head, err := r.Peek(4)
 	if err != nil {

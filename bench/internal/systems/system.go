@@ -6,28 +6,29 @@ import (
 	"github.com/perspectivebroker/pb/bench/internal/load"
 )
 
-// System is one that is measured. Server and client run in processes of their own.
+// System is a measured system. Its server and its client each run in a separate process.
 type System struct {
-	// Name is what the rows of a report call it.
+	// Name is the name of the system in reports.
 	Name string
-	// Serve serves at a free port of the loopback interface until the process ends, and returns where.
+	// Serve starts a server on a free loopback port and returns its address. The server runs until the process exits.
 	Serve func() (addr string, err error)
-	// Dial makes one connection.
+	// Dial opens one connection.
 	Dial func(ctx context.Context, addr string) (load.Client, error)
-	// Script is set for a system that is no Go program: it is run by Interpreter and speaks package child's protocol itself.
+	// Script is the program of a system that is not written in Go. Interpreter runs it. It implements the protocol of
+	// package child itself.
 	Script      string
 	Interpreter string
-	// OneCaller says that a connection can carry only one call at a time.
+	// OneCaller means that a connection can carry only one call at a time.
 	OneCaller bool
-	// MostConns is how many connections one client process can be expected to make; 0 stands for any number.
-	MostConns int
-	// Watches says that the system has objects whose changes are followed by others: its clients are Watchers.
+	// MaxConns is the maximum number of connections of one client process; 0 means no limit.
+	MaxConns int
+	// Watches means that the system's clients implement [Watcher].
 	Watches bool
-	// Optional systems are measured only when they are asked for by name.
+	// Optional means that the system is measured only on request.
 	Optional bool
 }
 
-// All are the systems that can be measured, ours first.
+// All returns all systems, ours first.
 func All() []System {
 	return []System{
 		ours(), oursReflected(), netRPC(), grpcSystem(), protoactorRemote(), rawTCP(), twisted(),
@@ -35,7 +36,7 @@ func All() []System {
 	}
 }
 
-// ByName finds a system.
+// ByName returns the system with a name, and whether there is one.
 func ByName(name string) (System, bool) {
 	for _, s := range All() {
 		if s.Name == name {
@@ -45,33 +46,35 @@ func ByName(name string) (System, bool) {
 	return System{}, false
 }
 
-// Handles are objects that a server has exported to this client.
+// Handles are references to objects that a server has exported to a client.
 type Handles interface {
 	// Add calls the i-th object.
 	Add(ctx context.Context, i, a, b int) (int, error)
 	Len() int
+	// Release releases all references.
 	Release()
 }
 
-// Exporter is a Client whose server can be made to export objects.
+// Exporter is a [load.Client] that can ask its server to export n objects.
 type Exporter interface {
 	Export(ctx context.Context, n int) (Handles, error)
 }
 
-// Cacher is a Client that can be made to hold copies of n objects of the server's; it holds them as long as the result is held.
+// Cacher is a [load.Client] that can get copies of n objects of its server. The copies live as long as the result is
+// reachable.
 type Cacher interface {
 	Cache(ctx context.Context, n int) (any, error)
 }
 
-// Holder is a Client that can leave calls unanswered. The held calls are answered when release is called.
+// Holder is a [load.Client] that can make n calls which the server does not answer until release is called.
 type Holder interface {
 	Hold(ctx context.Context, n int) (release func() error, err error)
 }
 
-// Watcher is a Client that can follow an object of the server's, the same for all clients.
+// Watcher is a [load.Client] that can watch an object of its server, which is the same for all clients.
 type Watcher interface {
-	// Watch has seen called with the number of every change from now on.
+	// Watch calls seen with the number of every later change.
 	Watch(ctx context.Context, seen func(n int)) error
-	// Change changes the object.
+	// Change sets the object's number to n.
 	Change(ctx context.Context, n int) error
 }

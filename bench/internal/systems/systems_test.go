@@ -9,15 +9,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Every system that is a Go program must do what it is measured by.
-func TestEverySystemAddsAndEchoes(t *testing.T) {
+func TestAddAndEcho(t *testing.T) {
 	ctx := context.Background()
 	for _, s := range All() {
 		if s.Script != "" {
 			continue
 		}
 		if raceDetector && s.Name == "protoactor" {
-			continue // Upstream's remote has data races of its own between its endpoints; without the detector it is tested.
+			continue // protoactor's remote package has data races; without the detector it is tested.
 		}
 		t.Run(s.Name, func(t *testing.T) {
 			addr, err := s.Serve()
@@ -36,7 +35,7 @@ func TestEverySystemAddsAndEchoes(t *testing.T) {
 	}
 }
 
-func TestOursExportsHoldsCachesAndIsWatched(t *testing.T) {
+func TestExportHoldWatchCache(t *testing.T) {
 	ctx := context.Background()
 	s, ok := ByName("ours")
 	require.True(t, ok)

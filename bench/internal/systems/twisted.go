@@ -5,7 +5,9 @@ import _ "embed"
 //go:embed twisted.py
 var twistedScript string
 
-// twisted is stock Twisted at both ends, as Debian has it.
+// twisted is Debian's stock Twisted as server and client.
 func twisted() System {
-	return System{Name: "twisted", Script: twistedScript, Interpreter: "/usr/bin/python3", MostConns: 1000, Watches: true}
+	return System{
+		Name: "twisted", Script: twistedScript, Interpreter: "/usr/bin/python3", MaxConns: 1000, Watches: true,
+	}
 }

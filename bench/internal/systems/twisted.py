@@ -1,6 +1,6 @@
-"""The two ends of stock Perspective Broker for cmd/compare: what client.go and load.go are in Go, in Python.
+"""A server and a client that use stock Perspective Broker, for cmd/compare.
 
-Requests come as JSON, one a line, and are answered so; see package child."""
+The client does what client.go and load.go do in Go. Requests and replies are lines of JSON; see package child."""
 import argparse
 import json
 import resource
@@ -13,7 +13,7 @@ from twisted.spread import pb
 
 
 class Board(pb.Cacheable):
-    """The original that many watch: a number."""
+    """A number that many clients watch."""
 
     def __init__(self):
         self.n, self.observers = 0, []
@@ -96,35 +96,35 @@ class Client:
 
     @defer.inlineCallbacks
     def run(self, request):
-        took, begin, used = [], time.perf_counter(), cpu()
+        latencies, begin, used = [], time.perf_counter(), cpu()
         end = begin + request["millis"] / 1e3
         if self.boards:
-            yield self.change(end, took)
+            yield self.change(end, latencies)
         else:
-            yield defer.gatherResults([self.loop(root, payload, end, took) for root, payload in self.callers])
+            yield defer.gatherResults([self.loop(root, payload, end, latencies) for root, payload in self.callers])
         seconds, used = time.perf_counter() - begin, cpu() - used
-        took.sort()
-        return {"calls": len(took), "seconds": seconds, "cpu_us": used,
-                "p50_us": quantile(took, 0.5), "p99_us": quantile(took, 0.99)}
+        latencies.sort()
+        return {"calls": len(latencies), "seconds": seconds, "cpu_us": used,
+                "p50_us": quantile(latencies, 0.5), "p99_us": quantile(latencies, 0.99)}
 
     @defer.inlineCallbacks
-    def change(self, end, took):
-        """Changes the board again and again, each time when all have seen the change before."""
+    def change(self, end, latencies):
+        """Changes the board repeatedly. Waits after each change until all copies have seen it."""
         while time.perf_counter() < end:
-            begin, everybody, left = time.perf_counter(), defer.Deferred(), [len(self.boards)]
+            begin, all_seen, remaining = time.perf_counter(), defer.Deferred(), [len(self.boards)]
 
             def seen(n):
-                left[0] -= 1
-                if left[0] == 0:
-                    everybody.callback(None)
+                remaining[0] -= 1
+                if remaining[0] == 0:
+                    all_seen.callback(None)
 
             BoardCopy.seen = staticmethod(seen)
-            yield self.roots[0].callRemote("change", len(took))
-            yield everybody
-            took.append(time.perf_counter() - begin)
+            yield self.roots[0].callRemote("change", len(latencies))
+            yield all_seen
+            latencies.append(time.perf_counter() - begin)
 
-    def loop(self, root, payload, end, took):
-        """One caller. Plain callbacks: inlineCallbacks would be measured too."""
+    def loop(self, root, payload, end, latencies):
+        """Runs one caller. Uses plain callbacks, because inlineCallbacks would add to the measured time."""
         done = defer.Deferred()
         state = [time.perf_counter(), 0]
 
@@ -139,10 +139,10 @@ class Client:
         def answered(answer):
             good = len(answer) == len(payload) if payload else answer == (state[1] & 0xFF) + 2
             if not good:
-                done.errback(ValueError("a wrong answer"))
+                done.errback(ValueError("wrong answer"))
                 return
             now = time.perf_counter()
-            took.append(now - state[0])
+            latencies.append(now - state[0])
             state[0] = now
             if now < end:
                 call()
@@ -167,8 +167,8 @@ class Conversation(basic.LineReceiver):
     def connectionMade(self):
         self.reply(self.ready)
 
-    def reply(self, what):
-        self.sendLine(json.dumps(what or {}).encode())
+    def reply(self, reply):
+        self.sendLine(json.dumps(reply or {}).encode())
 
     def lineReceived(self, line):
         request = json.loads(line)
@@ -176,7 +176,7 @@ class Conversation(basic.LineReceiver):
         if op == "usage":
             self.reply({"cpu_us": cpu()})
         elif self.client is None or op not in ("open", "run", "close"):
-            self.reply({"error": "there is no %s here" % op})
+            self.reply({"error": "unknown operation %s" % op})
         else:
             d = defer.maybeDeferred(getattr(self.client, op), request)
             d.addCallbacks(self.reply, lambda f: self.reply({"error": f.getErrorMessage()}))

@@ -9,7 +9,7 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// exportBatch is how many references travel in one answer.
+// exportBatch is the maximum number of references in one answer.
 const exportBatch = 1000
 
 // Export implements Exporter.
@@ -56,7 +56,7 @@ func (c *typedClient) Hold(ctx context.Context, n int) (func() error, error) {
 	for i := range calls {
 		calls[i] = c.root.CallRemote("hold")
 		if i%100 == 99 {
-			// A call that is answered has all earlier ones before it: so not too much waits to be written.
+			// Its answer shows that the earlier calls have been written, so the write limit is not exceeded.
 			if _, err := c.Add(ctx, 1, 2); err != nil {
 				return nil, err
 			}
@@ -66,7 +66,7 @@ func (c *typedClient) Hold(ctx context.Context, n int) (func() error, error) {
 		return nil, err
 	}
 	return func() error {
-		_, err := c.root.CallRemote("letGo").Await(ctx)
+		_, err := c.root.CallRemote("release").Await(ctx)
 		for _, d := range calls {
 			_, e := d.Await(ctx)
 			err = errors.Join(err, e)

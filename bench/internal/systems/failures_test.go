@@ -16,37 +16,37 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// slowToFail are the systems that are not asked what they do when there is nobody: protoactor waits for a minute.
+// slowToFail are the systems for which the tests of failures would take too long: protoactor waits for a minute.
 var slowToFail = map[string]bool{"protoactor": true}
 
-// nobody is an address as the system gives them, where nobody is.
-func nobody(t *testing.T, s System) string {
+// unusedAddr returns an address in the system's form at which nothing listens.
+func unusedAddr(t *testing.T, s System) string {
 	t.Helper()
 	addr, err := s.Serve()
 	require.NoError(t, err)
-	const port = "127.0.0.1:1"
+	const unused = "127.0.0.1:1"
 	if scheme, _, ok := strings.Cut(addr, "://"); ok {
-		return scheme + "://" + port
+		return scheme + "://" + unused
 	}
-	return port
+	return unused
 }
 
-// A system that cannot be reached must not be measured as one that is very fast.
-func TestDialingWhereNobodyServesFails(t *testing.T) {
+// A server that cannot be reached must not look like a very fast one.
+func TestDialError(t *testing.T) {
 	for _, s := range All() {
 		if s.Script != "" || slowToFail[s.Name] {
 			continue
 		}
 		t.Run(s.Name, func(t *testing.T) {
-			_, err := s.Dial(t.Context(), nobody(t, s))
+			_, err := s.Dial(t.Context(), unusedAddr(t, s))
 			assert.Error(t, err)
 		})
 	}
 }
 
-func TestCallsOfAClosedConnectionFail(t *testing.T) {
+func TestCallAfterClose(t *testing.T) {
 	for _, s := range All() {
-		// That connect is closed means that it has let go of its connections; it would make new ones.
+		// connect opens new connections after Close.
 		if s.Script != "" || slowToFail[s.Name] || s.Name == "connect" {
 			continue
 		}
@@ -64,13 +64,12 @@ func TestCallsOfAClosedConnectionFail(t *testing.T) {
 	}
 }
 
-func TestUnknownSystems(t *testing.T) {
+func TestByNameUnknown(t *testing.T) {
 	_, ok := ByName("corba")
 	assert.False(t, ok)
 }
 
-// What hangs up in the midst of an answer has not answered.
-func TestHalfAnAnswerIsNone(t *testing.T) {
+func TestTruncatedAnswer(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer ln.Close()
@@ -92,29 +91,29 @@ func TestHalfAnAnswerIsNone(t *testing.T) {
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 }
 
-// liar is a root whose answers are not what they are asked for.
-type liar struct{ flavors.Referenceable }
+// wrongRoot is a root whose methods return wrong types or errors.
+type wrongRoot struct{ flavors.Referenceable }
 
-func (*liar) RemoteAdd(int, int) string { return "forty-two" }
-func (*liar) RemoteEcho([]byte) int     { return 42 }
-func (*liar) RemoteExport(n int) (any, error) {
+func (*wrongRoot) RemoteAdd(int, int) string { return "forty-two" }
+func (*wrongRoot) RemoteEcho([]byte) int     { return 42 }
+func (*wrongRoot) RemoteExport(n int) (any, error) {
 	switch n {
 	case 1:
 		return "no list", nil
 	case 2:
 		return []any{"no", "references"}, nil
 	}
-	return nil, errors.New("there are no more")
+	return nil, errors.New("no more objects")
 }
-func (*liar) RemoteBoards(int) string                { return "no list" }
-func (*liar) RemoteWatch() string                    { return "no board" }
-func (*liar) RemoteHold(*flavors.Invocation) error   { return errors.New("there is no holding it") }
-func (*liar) RemoteLetGo() int                       { return 0 }
-func (*liar) RemoteChange(*flavors.Invocation) error { return errors.New("it does not change") }
+func (*wrongRoot) RemoteBoards(int) string                { return "no list" }
+func (*wrongRoot) RemoteWatch() string                    { return "no board" }
+func (*wrongRoot) RemoteHold(*flavors.Invocation) error   { return errors.New("cannot hold") }
+func (*wrongRoot) RemoteRelease() int                     { return 0 }
+func (*wrongRoot) RemoteChange(*flavors.Invocation) error { return errors.New("cannot change") }
 
-func TestOursIsNotContentWithWrongAnswers(t *testing.T) {
+func TestWrongAnswers(t *testing.T) {
 	ctx := t.Context()
-	addr, err := serveOurs(&liar{})
+	addr, err := serveOurs(&wrongRoot{})
 	require.NoError(t, err)
 	conn, err := dialOurs(ctx, addr)
 	require.NoError(t, err)
@@ -130,60 +129,60 @@ func TestOursIsNotContentWithWrongAnswers(t *testing.T) {
 	_, err = c.Export(ctx, 2)
 	assert.ErrorContains(t, err, "export answered a list with string")
 	_, err = c.Export(ctx, 3)
-	assert.ErrorContains(t, err, "there are no more")
+	assert.ErrorContains(t, err, "no more objects")
 	_, err = c.Cache(ctx, 1)
 	assert.ErrorContains(t, err, "boards answered string")
 	assert.ErrorContains(t, c.Watch(ctx, func(int) {}), "watch answered string")
 	assert.Error(t, c.Change(ctx, 1))
 	_, err = c.Hold(ctx, 1)
-	assert.Error(t, err, "whether calls are held is seen by one that is answered")
+	assert.Error(t, err, "a call that is answered shows that the calls were held")
 }
 
-// What is not held is an error when it should have been let go.
-func TestOursSaysThatCallsWereNotHeld(t *testing.T) {
+// Release fails if the server answered the calls instead of holding them.
+func TestCallsNotHeld(t *testing.T) {
 	ctx := t.Context()
-	addr, err := serveOurs(&forgetful{})
+	addr, err := serveOurs(&unheldRoot{})
 	require.NoError(t, err)
 	conn, err := dialOurs(ctx, addr)
 	require.NoError(t, err)
 	c := &typedClient{oursConn: conn}
 	release, err := c.Hold(ctx, 3)
 	require.NoError(t, err)
-	assert.ErrorContains(t, release(), "there is no holding it")
+	assert.ErrorContains(t, release(), "cannot hold")
 	require.NoError(t, c.Close())
 	_, err = c.Cache(ctx, 1)
 	assert.Error(t, err)
 	assert.Error(t, c.Watch(ctx, func(int) {}))
 }
 
-// forgetful lies about holding only.
-type forgetful struct{ liar }
+// unheldRoot adds correctly but does not hold calls.
+type unheldRoot struct{ wrongRoot }
 
-func (*forgetful) RemoteAdd(a, b int) int { return a + b }
+func (*unheldRoot) RemoteAdd(a, b int) int { return a + b }
 
-// Several of the largest payloads at once are more than may wait to be written on a connection: they take turns.
-func TestManyLargePayloadsAtOnce(t *testing.T) {
+// Several large payloads at once exceed the write limit of a connection; the calls wait for each other.
+func TestConcurrentLargePayloads(t *testing.T) {
 	s, ok := ByName("ours")
 	require.True(t, ok)
 	addr, err := s.Serve()
 	require.NoError(t, err)
 	c, err := s.Dial(t.Context(), addr)
 	require.NoError(t, err)
-	var all sync.WaitGroup
-	faults := make(chan error, 64)
-	for range cap(faults) {
+	var wg sync.WaitGroup
+	errs := make(chan error, 64)
+	for range cap(errs) {
 		echo := load.EchoCall(c, 512<<10)
-		all.Go(func() { faults <- echo(t.Context(), 0) })
+		wg.Go(func() { errs <- echo(t.Context(), 0) })
 	}
-	all.Wait()
-	for range cap(faults) {
-		assert.NoError(t, <-faults)
+	wg.Wait()
+	for range cap(errs) {
+		assert.NoError(t, <-errs)
 	}
 	require.NoError(t, c.Close())
 }
 
-// What the rude peers of the comparison want is there, and holds up nobody else.
-func TestOursHasWhatRudePeersCall(t *testing.T) {
+// The methods that the peers of the backpressure measurement call exist and do not block other calls.
+func TestBackpressureMethods(t *testing.T) {
 	ctx := t.Context()
 	addr, err := serveOurs(&typedRoot{})
 	require.NoError(t, err)
@@ -194,7 +193,7 @@ func TestOursHasWhatRudePeersCall(t *testing.T) {
 	never := c.root.CallRemote("never")
 	pages := flavors.ReadPages(ctx, c.root, "pages")
 	_, err = io.ReadFull(pages, make([]byte, 20*flavors.DefaultPageSize))
-	require.NoError(t, err, "there is no end of pages")
+	require.NoError(t, err, "pages are endless")
 	sum, err := c.Add(ctx, 40, 2)
 	require.NoError(t, err)
 	assert.Equal(t, 42, sum)
