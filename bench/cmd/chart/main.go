@@ -1,6 +1,6 @@
-// Chart draws what compare has measured as bars, one panel for each workload, in an SVG file:
+// Command chart draws the results of the command compare as an SVG bar chart with one panel for each workload.
 //
-//	go -C bench run ./cmd/chart -out ../docs/performance.svg                      the latest full run in results/
+//	go -C bench run ./cmd/chart -out ../docs/performance.svg                      # the latest full run in results/
 //	go -C bench run ./cmd/chart -out ../docs/performance.svg results/NAME.json
 package main
 
@@ -18,11 +18,11 @@ import (
 
 func main() { os.Exit(run(os.Args[1:], os.Stderr)) }
 
-// run is the program. It returns its exit status.
+// run is main without the process. It returns the exit status.
 func run(args []string, log io.Writer) int {
 	flags := flag.NewFlagSet("chart", flag.ContinueOnError)
 	flags.SetOutput(log)
-	out := flags.String("out", "results/chart.svg", "the `file` to be written")
+	out := flags.String("out", "results/chart.svg", "write the chart to this `file`")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -47,25 +47,25 @@ func chart(out string, args []string) error {
 	case 1:
 		path = args[0]
 	default:
-		return errors.New("give one file of results, or none for the latest")
+		return errors.New("want at most one results file; the default is the latest")
 	}
 	r, err := report.Read(path)
 	if err != nil {
 		return err
 	}
 	if !drawable(r) {
-		return fmt.Errorf("%s has nothing to draw: it is of a run that measured none of the workloads of a full one", path)
+		return fmt.Errorf("%s has nothing to draw: it contains no workload of a full run", path)
 	}
 	return os.WriteFile(out, draw(r), 0o666)
 }
 
-// latest is the newest full run, or else the newest quick one; names begin with the date.
+// latest returns the newest full run, or the newest quick run if there is none. File names begin with the date.
 func latest() (string, error) {
 	for _, mode := range []string{"full", "quick"} {
-		// Glob finds fault with patterns only, and this one is right.
+		// Glob fails only on an invalid pattern.
 		if found, _ := filepath.Glob(filepath.Join("results", "*-"+mode+".json")); len(found) > 0 {
 			return slices.Max(found), nil
 		}
 	}
-	return "", errors.New("there is nothing in results/ yet: run ./cmd/compare first")
+	return "", errors.New("no results in results/: run ./cmd/compare first")
 }

@@ -11,25 +11,30 @@ import (
 	"github.com/perspectivebroker/pb/bench/internal/report"
 )
 
-// panel is one group of bars.
+// panel is a group of bars: one metric of one workload.
 type panel struct {
-	workload string
-	title    string
-	value    func(report.Row) float64
-	unit     string
-	less     bool // shorter is better
+	workload      string
+	title         string
+	value         func(report.Row) float64
+	unit          string
+	lowerIsBetter bool
 }
 
 var panels = []panel{
-	{"serial", "one caller: median latency, shorter is better", func(r report.Row) float64 { return r.P50 }, "µs", true},
-	{"pipelined", "256 callers on one connection: calls/s", func(r report.Row) float64 { return r.Rate }, "/s", false},
-	{"multi", "64 connections of 8 callers: calls/s", func(r report.Row) float64 { return r.Rate }, "/s", false},
-	{"pipelined", "256 callers: CPU per call, both ends, shorter is better", func(r report.Row) float64 { return r.CPU }, "µs", true},
-	{"bulk", "512 KiB echoed, one caller: MB/s", func(r report.Row) float64 { return r.MBs }, "MB/s", false},
-	{"fanout", "one Cacheable, 1,000 observers: updates/s", func(r report.Row) float64 { return r.Rate }, "/s", false},
+	{"serial", "one caller: median latency, shorter is better", p50, "µs", true},
+	{"pipelined", "256 callers on one connection: calls/s", rate, "/s", false},
+	{"multi", "64 connections of 8 callers: calls/s", rate, "/s", false},
+	{"pipelined", "256 callers: CPU per call, both ends, shorter is better", cpu, "µs", true},
+	{"bulk", "512 KiB echoed, one caller: MB/s", mbs, "MB/s", false},
+	{"fanout", "one Cacheable, 1,000 observers: updates/s", rate, "/s", false},
 }
 
-// The drawing's measures, in pixels.
+func p50(r report.Row) float64  { return r.P50 }
+func rate(r report.Row) float64 { return r.Rate }
+func cpu(r report.Row) float64  { return r.CPU }
+func mbs(r report.Row) float64  { return r.MBs }
+
+// The dimensions of the chart in pixels.
 const (
 	width     = 760
 	labelEnd  = 130
@@ -41,7 +46,7 @@ const (
 	margin    = 16
 )
 
-// draw makes the picture. Its colours are readable on a light and on a dark page.
+// draw returns the chart as SVG. Its colours are readable on light and dark backgrounds.
 func draw(r *report.Report) []byte {
 	var body bytes.Buffer
 	y := margin
@@ -54,8 +59,8 @@ func draw(r *report.Report) []byte {
 		y += 16
 	}
 	var svg bytes.Buffer
-	fmt.Fprintf(&svg, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img">`+"\n",
-		width, y, width, y)
+	const head = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img">`
+	fmt.Fprintf(&svg, head+"\n", width, y, width, y)
 	svg.WriteString(`<title>Perspective Broker for Go beside other systems</title>
 <style>
 text { font: 13px sans-serif; fill: #777 }
@@ -71,12 +76,12 @@ text { font: 13px sans-serif; fill: #777 }
 	return svg.Bytes()
 }
 
-// drawable says whether there is a bar to be drawn.
+// drawable reports whether the report has figures for at least one bar.
 func drawable(r *report.Report) bool {
 	return slices.ContainsFunc(panels, func(p panel) bool { return len(p.rows(r)) > 0 })
 }
 
-// rows are those that get a bar.
+// rows returns the rows that have a bar in the panel.
 func (p panel) rows(r *report.Report) (rows []report.Row) {
 	for _, row := range r.Rows {
 		if row.Workload == p.workload && p.value(row) > 0 {
@@ -91,11 +96,11 @@ func (p panel) draw(w *bytes.Buffer, r *report.Report, y int) int {
 	if len(rows) == 0 {
 		return y
 	}
-	longest := 0.0
+	maximum := 0.0
 	for _, row := range rows {
-		longest = max(longest, p.value(row))
+		maximum = max(maximum, p.value(row))
 	}
-	sort.SliceStable(rows, func(i, j int) bool { return (p.value(rows[i]) > p.value(rows[j])) != p.less })
+	sort.SliceStable(rows, func(i, j int) bool { return (p.value(rows[i]) > p.value(rows[j])) != p.lowerIsBetter })
 	fmt.Fprintf(w, `<text x="%d" y="%d" class="title">%s</text>`+"\n", margin, y+14, html.EscapeString(p.title))
 	y += titleStep
 	for _, row := range rows {
@@ -103,16 +108,17 @@ func (p panel) draw(w *bytes.Buffer, r *report.Report, y int) int {
 		if strings.HasPrefix(row.Name, "ours") {
 			class += " ours"
 		}
-		length := max(1, int(float64(barEnd-barStart)*p.value(row)/longest))
+		length := max(1, int(float64(barEnd-barStart)*p.value(row)/maximum))
 		fmt.Fprintf(w, `<text x="%d" y="%d" class="label">%s</text>`, labelEnd, y, html.EscapeString(row.Name))
-		fmt.Fprintf(w, `<rect x="%d" y="%d" width="%d" height="%d" class="%s"/>`, barStart, y-barHeight+4, length, barHeight, class)
+		fmt.Fprintf(w, `<rect x="%d" y="%d" width="%d" height="%d" class="%s"/>`,
+			barStart, y-barHeight+4, length, barHeight, class)
 		fmt.Fprintf(w, `<text x="%d" y="%d">%s %s</text>`+"\n", barStart+length+6, y, grouped(p.value(row)), p.unit)
 		y += barStep
 	}
 	return y + margin
 }
 
-// grouped writes a number for people: 1,234,567, and 12.3 where digits would be missed.
+// grouped formats v with thousands separators, and with one decimal if it is below 100.
 func grouped(v float64) string {
 	if v < 100 {
 		return fmt.Sprintf("%.1f", v)
