@@ -1,5 +1,5 @@
-// Package bench contains the benchmarks of Perspective Broker for Go. It is a separate module, so that the systems that it is
-// compared with are not dependencies of the library.
+// Package bench contains the benchmarks of Perspective Broker for Go. It is a separate module, so that the systems that
+// it is compared with are not dependencies of the library.
 //
 // The Go benchmarks here measure the stages of a call, and a whole call over TCP with both ends in one process:
 //

@@ -15,42 +15,43 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
-// rude is a kind of peer that takes no regard of the others of its server.
-type rude struct {
+// attacker is a kind of peer that overloads its server.
+type attacker struct {
 	name string
-	// It calls this method of the root, again and again until nothing more is taken unless it is for once.
+	// It calls this method of the root, repeatedly unless once is set.
 	method string
 	args   []any
 	once   bool
-	// reads is how much it reads every ten milliseconds; nothing if zero.
+	// reads is the maximum number of bytes that it reads every ten milliseconds.
 	reads int
 }
 
-// rudePeers is how many of a kind there are at a time.
-const rudePeers = 4
+// attackerCount is the number of concurrent attackers.
+const attackerCount = 4
 
-var rudes = []rude{
+var attackers = []attacker{
 	{name: "reads-nothing", method: "echo", args: []any{make([]byte, 64<<10)}},
 	{name: "reads-slowly", method: "echo", args: []any{make([]byte, 4<<10)}, reads: 64 << 10},
 	{name: "slow-object", method: "never", reads: 64 << 10},
 	{name: "stalled-collector", method: "pages", args: []any{[]any{[]byte("remote"), int64(1)}}, once: true},
 }
 
-// call is what it writes, in Banana.
-func (k rude) call() ([]byte, error) {
+// call returns the encoded call that it sends.
+func (k attacker) call() ([]byte, error) {
 	return banana.EncodeExpr(banana.ProfilePB, []any{
-		[]byte("message"), int64(1), []byte("root"), []byte(k.method), int64(1), append([]any{[]byte("tuple")}, k.args...), []any{[]byte("dictionary")},
+		[]byte("message"), int64(1), []byte("root"), []byte(k.method), int64(1),
+		append([]any{[]byte("tuple")}, k.args...), []any{[]byte("dictionary")},
 	})
 }
 
-// besideAll measures what calls of a well-behaved client take while others take no regard, and what they take alone, in turns. Only ours is
-// measured.
-func (c comparison) besideAll(ctx context.Context, _ []systems.System) ([]report.Row, error) {
+// measureBackpressure measures the calls of a well-behaved client with and without attackers, in alternating rounds. It
+// measures only ours.
+func (c comparison) measureBackpressure(ctx context.Context, _ []systems.System) ([]report.Row, error) {
 	ours, _ := systems.ByName("ours")
 	var rows []report.Row
-	for _, kind := range c.scale.rudes {
+	for _, kind := range c.scale.attackers {
 		fmt.Fprintln(c.log, "backpressure:", kind.name)
-		measured, err := c.beside(ctx, ours, kind)
+		measured, err := c.measureAttack(ctx, ours, kind)
 		rows = append(rows, measured...)
 		if err != nil {
 			return rows, err
@@ -59,8 +60,10 @@ func (c comparison) besideAll(ctx context.Context, _ []systems.System) ([]report
 	return rows, nil
 }
 
-// beside measures with a server of its own: what one kind leaves behind must not be blamed on the next.
-func (c comparison) beside(ctx context.Context, s systems.System, kind rude) (rows []report.Row, err error) {
+// measureAttack measures one kind of attacker. It starts a new server, so that kinds do not affect each other.
+func (c comparison) measureAttack(
+	ctx context.Context, s systems.System, kind attacker,
+) (rows []report.Row, err error) {
 	pair, err := child.StartPair(ctx, c.log, s)
 	if err != nil {
 		return nil, err
@@ -69,72 +72,73 @@ func (c comparison) beside(ctx context.Context, s systems.System, kind rude) (ro
 	if _, err := pair.Client.Ask(child.Request{Op: child.OpOpen, Conns: 1, Callers: 1}); err != nil {
 		return nil, err
 	}
-	alone, under, rss := &series{pair: pair}, &series{pair: pair}, 0.0
-	for range c.scale.pace.rounds {
+	alone, loaded, rss := &series{pair: pair}, &series{pair: pair}, 0.0
+	for range c.scale.schedule.rounds {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := alone.round(c.scale.pace); err != nil {
+		if err := alone.round(c.scale.schedule); err != nil {
 			return nil, err
 		}
-		leave, err := attack(ctx, pair.Addr, kind)
+		stop, err := startAttack(ctx, pair.Addr, kind)
 		if err != nil {
 			return nil, err
 		}
-		err = under.round(c.scale.pace)
+		err = loaded.round(c.scale.schedule)
 		usage, usageErr := pair.Server.Ask(child.Request{Op: child.OpUsage})
-		leave()
+		stop()
 		if err := errors.Join(err, usageErr); err != nil {
 			return nil, err
 		}
 		rss = max(rss, float64(usage.RSS))
 	}
 	name := "backpressure-" + kind.name
-	before, row := alone.row(workload{name: name}), under.row(workload{name: name})
+	before, row := alone.row(workload{name: name}), loaded.row(workload{name: name})
 	before.Name = "alone"
 	row.RSS, row.P50VsAlone = rss, row.P50/before.P50
 	return []report.Row{row, before}, nil
 }
 
-// attack has peers of a kind at the server until they are told to leave. It returns when each has written a good part of what is taken of it.
-func attack(ctx context.Context, addr string, kind rude) (leave func(), err error) {
+// startAttack connects attackers to the server. It returns when each of them has started; see [startedBytes]. stop
+// disconnects them.
+func startAttack(ctx context.Context, addr string, kind attacker) (stop func(), err error) {
 	call, err := kind.call()
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
-	begun := make(chan error, rudePeers)
-	for range rudePeers {
+	started := make(chan error, attackerCount)
+	for range attackerCount {
 		go func() {
 			defer func() { ended <- struct{}{} }()
-			kind.play(ctx, addr, call, begun)
+			kind.run(ctx, addr, call, started)
 		}()
 	}
-	for range rudePeers {
-		err = errors.Join(err, <-begun)
+	for range attackerCount {
+		err = errors.Join(err, <-started)
 	}
-	leave = func() {
+	stop = func() {
 		cancel()
-		for range rudePeers {
+		for range attackerCount {
 			<-ended
 		}
 	}
 	if err != nil {
-		leave()
+		stop()
 		return nil, err
 	}
-	return leave, nil
+	return stop, nil
 }
 
-// goodPart is how much a rude peer has written when it is said to have begun: more than sockets keep.
-const goodPart = 1 << 20
+// startedBytes is the number of bytes after which an attacker counts as started: more than socket buffers hold.
+const startedBytes = 1 << 20
 
-// play is the life of a rude peer. It sends one error or nil to begun.
-func (k rude) play(ctx context.Context, addr string, call []byte, begun chan<- error) {
+// run is one attacker. It sends one error or nil to started.
+func (k attacker) run(ctx context.Context, addr string, call []byte, started chan<- error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", strings.TrimPrefix(addr, "pb://"))
 	if err != nil {
-		begun <- err
+		started <- err
 		return
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
@@ -146,30 +150,29 @@ func (k rude) play(ctx context.Context, addr string, call []byte, begun chan<- e
 	if k.reads > 0 {
 		go k.read(ctx, conn)
 	}
-	many := append(banana.AppendChoice(nil, banana.ProfilePB), call...)
+	data := append(banana.AppendChoice(nil, banana.ProfilePB), call...)
 	written := 0
-	for tell := true; ; many = call {
+	for isStarted := false; ; data = call {
 		_ = conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-		n, err := conn.Write(many)
+		n, err := conn.Write(data)
 		written += n
-		stuck := errors.Is(err, os.ErrDeadlineExceeded)
-		if tell && (written > goodPart || err != nil || k.once) {
-			tell = false
-			if stuck {
-				begun <- nil
+		blocked := errors.Is(err, os.ErrDeadlineExceeded)
+		if !isStarted && (written > startedBytes || err != nil || k.once) {
+			isStarted = true
+			if blocked {
+				started <- nil
 			} else {
-				begun <- err
+				started <- err
 			}
 		}
 		switch {
 		case k.once && err == nil:
 			<-ctx.Done()
 			return
-		case stuck:
-			// Half a call has been written, and the server takes no more: from here on it is the stalled peer that was wanted, or goes on when
-			// it has read some.
+		case blocked:
+			// The server does not read any more, and part of a call has been written. Block until it reads the rest.
 			_ = conn.SetWriteDeadline(time.Time{})
-			if _, err := conn.Write(many[n:]); err != nil {
+			if _, err := conn.Write(data[n:]); err != nil {
 				return
 			}
 		case err != nil:
@@ -178,8 +181,8 @@ func (k rude) play(ctx context.Context, addr string, call []byte, begun chan<- e
 	}
 }
 
-// read reads a little now and then.
-func (k rude) read(ctx context.Context, conn net.Conn) {
+// read reads up to k.reads bytes every ten milliseconds.
+func (k attacker) read(ctx context.Context, conn net.Conn) {
 	buf := make([]byte, k.reads)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

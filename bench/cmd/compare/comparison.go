@@ -18,83 +18,91 @@ import (
 
 // comparison is one run of the program.
 type comparison struct {
-	options options
-	scale   scale
-	known   []systems.System
-	// Tables go to out; what goes on, and what the children complain of, to log.
+	options   options
+	scale     scale
+	available []systems.System
+	// out receives the tables; log receives the progress and the standard error of the children.
 	out, log io.Writer
 }
 
-// scale is how long things take and how much there is of them.
+// scale is the duration and size of the measurements.
 type scale struct {
-	pace      pace
-	workloads []workload
-	values    []string // of codec; all if there are none
-	growths   []growing
-	weights   weights
-	rudes     []rude
+	schedule     schedule
+	workloads    []workload
+	values       []string // values of the codec workload; all if empty
+	growthTests  []growthTest
+	memoryCounts memoryCounts
+	attackers    []attacker
 }
 
-// pace is how long things take.
-type pace struct {
-	rounds      int
-	warm, round time.Duration
-	codec       time.Duration
+// schedule is the number and the duration of the rounds.
+type schedule struct {
+	rounds int
+	warmUp time.Duration // before each round
+	round  time.Duration
+	codec  time.Duration // for each codec and step in a round
 }
 
 var (
-	quickPace = pace{rounds: 3, warm: 60 * time.Millisecond, round: 250 * time.Millisecond, codec: 25 * time.Millisecond}
-	fullPace  = pace{rounds: 7, warm: 200 * time.Millisecond, round: time.Second, codec: 100 * time.Millisecond}
+	quickSchedule = schedule{
+		rounds: 3, warmUp: 60 * time.Millisecond, round: 250 * time.Millisecond, codec: 25 * time.Millisecond,
+	}
+	fullSchedule = schedule{
+		rounds: 7, warmUp: 200 * time.Millisecond, round: time.Second, codec: 100 * time.Millisecond,
+	}
 )
 
 func scaleOf(o options) scale {
-	s := scale{pace: fullPace, workloads: workloads, growths: growths, weights: fullWeights, rudes: rudes}
+	s := scale{
+		schedule: fullSchedule, workloads: workloads, growthTests: growthTests, memoryCounts: fullCounts,
+		attackers: attackers,
+	}
 	if o.quick {
-		s.pace, s.weights = quickPace, quickWeights
+		s.schedule, s.memoryCounts = quickSchedule, quickCounts
 	}
 	if o.rounds > 0 {
-		s.pace.rounds = o.rounds
+		s.schedule.rounds = o.rounds
 	}
 	return s
 }
 
-// run measures and publishes.
+// run measures and publishes the results.
 func (c comparison) run(ctx context.Context) error {
 	r := &report.Report{Mode: "full", Host: report.CurrentHost()}
-	measure := c.speed
+	measure := c.measureSpeed
 	switch {
 	case c.options.memory:
-		r.Mode, measure = "memory", c.weighAll
+		r.Mode, measure = "memory", c.measureMemory
 	case c.options.backpressure:
-		r.Mode, measure = "backpressure", c.besideAll
+		r.Mode, measure = "backpressure", c.measureBackpressure
 	case c.options.growth:
-		r.Mode, measure = "growth", c.growAll
+		r.Mode, measure = "growth", c.measureGrowth
 	case c.options.quick:
 		r.Mode = "quick"
 	}
-	list, err := c.chosen()
+	list, err := c.selected()
 	if err != nil {
 		return err
 	}
 	r.Rows, err = measure(ctx, list)
 	if ctx.Err() != nil {
-		// That its processes have ended is no fault of theirs.
+		// Errors of the child processes are only a consequence of the interrupt.
 		err = fmt.Errorf("interrupted: %w", ctx.Err())
 	}
 	if len(r.Rows) == 0 {
 		return cmp.Or(err, errors.New("nothing was measured"))
 	}
-	// What was measured before something went wrong is worth showing.
+	// Publish what was measured before an error.
 	return errors.Join(err, c.publish(r))
 }
 
-// publish prints the tables and writes the JSON. When that goes to standard output, the tables do not.
+// publish prints the tables and writes the JSON. If the JSON goes to standard output, the tables go to the log.
 func (c comparison) publish(r *report.Report) error {
 	if c.options.json == "-" {
 		r.WriteTables(c.log)
 		return r.WriteJSON(c.out)
 	}
-	// The tables come first: they are not lost where the file cannot be written.
+	// Print the tables first, in case the file cannot be written.
 	r.WriteTables(c.out)
 	path := c.options.json
 	if path == "" {
@@ -115,12 +123,12 @@ func (c comparison) publish(r *report.Report) error {
 	return nil
 }
 
-// chosen are the systems that the command line asks for.
-func (c comparison) chosen() ([]systems.System, error) {
+// selected returns the systems that the options select.
+func (c comparison) selected() ([]systems.System, error) {
 	only, with := names(c.options.only), names(c.options.with)
 	all := len(only) == 0
 	var list []systems.System
-	for _, s := range c.known {
+	for _, s := range c.available {
 		if only[s.Name] || with[s.Name] || all && !s.Optional {
 			list = append(list, s)
 		}
@@ -128,10 +136,10 @@ func (c comparison) chosen() ([]systems.System, error) {
 		delete(with, s.Name)
 	}
 	for name := range only {
-		return nil, fmt.Errorf("there is no system %q", name)
+		return nil, fmt.Errorf("unknown system %q", name)
 	}
 	for name := range with {
-		return nil, fmt.Errorf("there is no system %q", name)
+		return nil, fmt.Errorf("unknown system %q", name)
 	}
 	return list, nil
 }
@@ -146,19 +154,19 @@ func names(list string) map[string]bool {
 	return set
 }
 
-// startAll starts the systems. One that cannot be had, such as Twisted where it is not installed, is left out with a word.
+// startAll starts the systems. It logs and skips a system that does not start, such as Twisted if it is not installed.
 func (c comparison) startAll(ctx context.Context, list []systems.System) (pairs []*child.Pair, end func()) {
-	var more []string
+	var extraArgs []string
 	if c.options.profile != "" {
-		more = []string{"-profile", c.options.profile}
+		extraArgs = []string{"-profile", c.options.profile}
 	}
 	for _, s := range list {
-		pair, err := child.StartPair(ctx, c.log, s, more...)
+		pair, err := child.StartPair(ctx, c.log, s, extraArgs...)
 		switch {
 		case err == nil:
 			pairs = append(pairs, pair)
 		case ctx.Err() == nil:
-			fmt.Fprintln(c.log, "compare: left out:", err)
+			fmt.Fprintln(c.log, "compare: skipped:", err)
 		}
 	}
 	return pairs, func() {

@@ -15,13 +15,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// small is a comparison of milliseconds, and what it writes. Its systems are named, or scripts.
-func small(t *testing.T, known ...any) (c comparison, out, log *text) {
+// small returns a comparison with short rounds, and its output. available are names of systems, or systems.
+func small(t *testing.T, available ...any) (c comparison, out, log *text) {
 	t.Helper()
 	t.Chdir(t.TempDir())
 	out, log = &text{}, &text{}
 	c = comparison{out: out, log: log, scale: scale{
-		pace: pace{rounds: 2, warm: time.Millisecond, round: 5 * time.Millisecond, codec: time.Millisecond},
+		schedule: schedule{rounds: 2, warmUp: time.Millisecond, round: 5 * time.Millisecond, codec: time.Millisecond},
 		workloads: []workload{
 			{name: "pipelined", conns: 1, callers: 16},
 			{name: "multi", conns: 4, callers: 8},
@@ -29,34 +29,34 @@ func small(t *testing.T, known ...any) (c comparison, out, log *text) {
 			{name: "bulk", conns: 1, callers: 1, payload: 64 << 10},
 			{name: "fanout", conns: 5, callers: 1, watch: true},
 		},
-		values:  []string{"small"},
-		growths: []growing{growths[0], growths[1], growths[2]},
-		weights: weights{idle: 100, exported: 1000, held: 200},
-		// A flood of calls of one slow object keeps a busy machine for a minute.
-		rudes: []rude{rudes[0], rudes[1], rudes[3]},
+		values:       []string{"small"},
+		growthTests:  []growthTest{growthTests[0], growthTests[1], growthTests[2]},
+		memoryCounts: memoryCounts{idle: 100, exported: 1000, held: 200},
+		// Without slow-object, which takes up to a minute on a busy machine.
+		attackers: []attacker{attackers[0], attackers[1], attackers[3]},
 	}}
 	for i, sizes := range [][]int{{1, 3}, {1, 20}, {16, 1024}} {
-		c.scale.growths[i].sizes = sizes
+		c.scale.growthTests[i].sizes = sizes
 	}
-	for _, k := range known {
+	for _, k := range available {
 		if name, ok := k.(string); ok {
 			s, ok := systems.ByName(name)
 			require.True(t, ok, name)
-			c.known = append(c.known, s)
+			c.available = append(c.available, s)
 		} else {
-			c.known = append(c.known, k.(systems.System))
+			c.available = append(c.available, k.(systems.System))
 		}
 	}
 	return c, out, log
 }
 
-// shell is a system of one caller whose two ends are shell scripts.
+// shell returns a system with one caller whose server and client are a shell script.
 func shell(script string) systems.System {
 	return systems.System{Name: "shell", Script: script, Interpreter: "/bin/sh", OneCaller: true}
 }
 
-// written is the only report in results/.
-func written(t *testing.T, mode string) *report.Report {
+// readReport reads the only report in results/.
+func readReport(t *testing.T, mode string) *report.Report {
 	t.Helper()
 	found, err := filepath.Glob("results/*-" + mode + ".json")
 	require.NoError(t, err)
@@ -67,6 +67,7 @@ func written(t *testing.T, mode string) *report.Report {
 	return r
 }
 
+// rowsOf returns the workload and name of each row.
 func rowsOf(r *report.Report) (list []string) {
 	for _, row := range r.Rows {
 		list = append(list, row.Workload+" "+row.Name)
@@ -74,37 +75,37 @@ func rowsOf(r *report.Report) (list []string) {
 	return list
 }
 
-func TestChosenSystems(t *testing.T) {
-	c := comparison{known: systems.All()}
+func TestSelectedSystems(t *testing.T) {
+	c := comparison{available: systems.All()}
 	names := func(o options) (list []string) {
 		c.options = o
-		chosen, err := c.chosen()
+		selected, err := c.selected()
 		require.NoError(t, err)
-		for _, s := range chosen {
+		for _, s := range selected {
 			list = append(list, s.Name)
 		}
 		return list
 	}
 	assert.ElementsMatch(t, []string{"ours", "netrpc"}, names(options{only: "ours, netrpc"}))
-	usual := names(options{})
-	assert.Contains(t, usual, "ours")
-	assert.NotContains(t, usual, "nats")
-	assert.ElementsMatch(t, append(usual, "nats"), names(options{with: "nats"}))
+	byDefault := names(options{})
+	assert.Contains(t, byDefault, "ours")
+	assert.NotContains(t, byDefault, "nats")
+	assert.ElementsMatch(t, append(byDefault, "nats"), names(options{with: "nats"}))
 }
 
-// Every system gets every workload that it can carry, and each its rows, with as many rates as there were rounds.
-func TestWorkloadsOfSpeed(t *testing.T) {
+// Every system has a row for each workload that it supports, with a rate for each round.
+func TestSpeed(t *testing.T) {
 	c, out, log := small(t, "ours", "netrpc", "rawtcp")
 	require.NoError(t, c.run(t.Context()), log)
-	r := written(t, "full")
+	r := readReport(t, "full")
 	codecs := slices.IndexFunc(r.Rows, func(row report.Row) bool { return strings.HasPrefix(row.Workload, "codec") })
-	require.Positive(t, codecs, "codecs are measured too, after all calls")
+	require.Positive(t, codecs, "the codecs come after all calls")
 	assert.Equal(t, "codec-encode-small ours", rowsOf(r)[codecs])
 	calls := report.Report{Rows: r.Rows[:codecs]}
 	assert.Equal(t, []string{
-		"pipelined ours", "pipelined netrpc", "multi ours", "multi netrpc", // One after the other is all that rawtcp can carry.
+		"pipelined ours", "pipelined netrpc", "multi ours", "multi netrpc", // rawtcp carries one call at a time.
 		"serial ours", "serial netrpc", "serial rawtcp", "bulk ours", "bulk netrpc", "bulk rawtcp",
-		"fanout ours", // The only one with something to watch.
+		"fanout ours", // No other system can watch.
 	}, rowsOf(&calls))
 	for _, row := range calls.Rows {
 		assert.Len(t, row.Rates, 2)
@@ -117,18 +118,18 @@ func TestWorkloadsOfSpeed(t *testing.T) {
 	assert.NotContains(t, log.String(), "compare:")
 }
 
-func TestWorkloadsCanBeChosen(t *testing.T) {
+func TestSelectedWorkloads(t *testing.T) {
 	c, _, log := small(t, "netrpc", "rawtcp")
 	c.options = options{workloads: "multi,serial", quick: true}
 	require.NoError(t, c.run(t.Context()), log)
-	assert.Equal(t, []string{"multi netrpc", "serial netrpc", "serial rawtcp"}, rowsOf(written(t, "quick")))
+	assert.Equal(t, []string{"multi netrpc", "serial netrpc", "serial rawtcp"}, rowsOf(readReport(t, "quick")))
 }
 
 func TestGrowth(t *testing.T) {
 	c, out, log := small(t, "ours", "ours-reflected", "netrpc", "rawtcp")
 	c.options.growth = true
 	require.NoError(t, c.run(t.Context()), log)
-	r := written(t, "growth")
+	r := readReport(t, "growth")
 	var found []string
 	sizes := map[string][]int{}
 	for _, row := range r.Rows {
@@ -140,7 +141,8 @@ func TestGrowth(t *testing.T) {
 		assert.Len(t, row.Rates, 2)
 	}
 	assert.Equal(t, []string{
-		"growth-connections ours", "growth-connections netrpc", "growth-exports ours", "growth-payload ours", "growth-payload netrpc",
+		"growth-connections ours", "growth-connections netrpc", "growth-exports ours",
+		"growth-payload ours", "growth-payload netrpc",
 	}, found)
 	assert.Equal(t, []int{1, 3}, sizes["growth-connections netrpc"])
 	assert.Equal(t, []int{1, 20}, sizes["growth-exports ours"])
@@ -148,18 +150,18 @@ func TestGrowth(t *testing.T) {
 	assert.Contains(t, out.String(), "growth-exports")
 }
 
-// Who is asked for by name is measured too, as far as it goes.
-func TestGrowthOfOthers(t *testing.T) {
+// Systems selected by name are measured up to their maximum number of connections.
+func TestGrowthOfSelectedSystems(t *testing.T) {
 	few, ok := systems.ByName("netrpc")
 	require.True(t, ok)
 	few.MaxConns = 1
 	c, _, log := small(t, "ours-reflected", few, "rawtcp")
 	c.options = options{growth: true, only: "ours-reflected,netrpc,rawtcp"}
-	c.scale.growths = c.scale.growths[:1]
+	c.scale.growthTests = c.scale.growthTests[:1]
 	require.NoError(t, c.run(t.Context()), log)
 	assert.Equal(t, []string{
 		"growth-connections ours-reflected", "growth-connections netrpc", "growth-connections ours-reflected",
-	}, rowsOf(written(t, "growth")))
+	}, rowsOf(readReport(t, "growth")))
 }
 
 func TestMemory(t *testing.T) {
@@ -169,7 +171,7 @@ func TestMemory(t *testing.T) {
 	c, _, log := small(t, "ours", "ours-reflected", few, "twisted")
 	c.options.memory = true
 	require.NoError(t, c.run(t.Context()), log)
-	r := written(t, "memory")
+	r := readReport(t, "memory")
 	assert.Equal(t, []string{
 		"memory-idle-connection ours", "memory-idle-connection-client ours",
 		"memory-idle-connection netrpc", "memory-idle-connection-client netrpc",
@@ -184,7 +186,7 @@ func TestMemory(t *testing.T) {
 	assert.Equal(t, 100, idle.N)
 	assert.Positive(t, idle.Heap)
 	idle, _ = r.Find("netrpc", "memory-idle-connection")
-	assert.Equal(t, 7, idle.N, "as many as it can be expected to make")
+	assert.Equal(t, 7, idle.N, "no more than MaxConns")
 	assert.Positive(t, idle.Goroutines)
 	objects, _ := r.Find("ours", "memory-exported-object")
 	assert.Equal(t, 1000, objects.N)
@@ -193,28 +195,28 @@ func TestMemory(t *testing.T) {
 	assert.Equal(t, 200, calls.N)
 }
 
-func TestMemoryOfOthersOnly(t *testing.T) {
+func TestMemoryWithoutOurs(t *testing.T) {
 	c, _, log := small(t, "ours", "netrpc")
 	c.options = options{memory: true, only: "netrpc"}
 	require.NoError(t, c.run(t.Context()), log)
-	assert.Equal(t, []string{"memory-idle-connection netrpc", "memory-idle-connection-client netrpc"}, rowsOf(written(t, "memory")))
+	want := []string{"memory-idle-connection netrpc", "memory-idle-connection-client netrpc"}
+	assert.Equal(t, want, rowsOf(readReport(t, "memory")))
 }
 
-// What has got smaller weighs nothing: a collector at work must not turn a number around.
-func TestNothingWeighsLessThanNothing(t *testing.T) {
-	assert.EqualValues(t, 0, less(3, 5))
-	assert.EqualValues(t, 2, less(5, 3))
+func TestSaturatingSub(t *testing.T) {
+	assert.EqualValues(t, 0, saturatingSub(3, 5))
+	assert.EqualValues(t, 2, saturatingSub(5, 3))
 }
 
-// A system that cannot be had is left out with a word, as Twisted is where it is not installed.
-func TestSystemsThatDoNotStartAreLeftOut(t *testing.T) {
+// Systems that do not start are logged and skipped.
+func TestSystemDoesNotStart(t *testing.T) {
 	missing := systems.System{Name: "corba", Script: "-", Interpreter: "/missing/interpreter"}
-	c, _, log := small(t, missing, "netrpc", shell("echo no shell today >&2; exit 3"))
+	c, _, log := small(t, missing, "netrpc", shell("echo cannot start >&2; exit 3"))
 	c.options.workloads = "serial"
 	require.NoError(t, c.run(t.Context()))
-	assert.Equal(t, []string{"serial netrpc"}, rowsOf(written(t, "full")))
-	assert.Contains(t, log.String(), "compare: left out: starting corba server: ")
-	assert.Contains(t, log.String(), "no shell today\ncompare: left out: shell server did not start")
+	assert.Equal(t, []string{"serial netrpc"}, rowsOf(readReport(t, "full")))
+	assert.Contains(t, log.String(), "compare: skipped: starting corba server: ")
+	assert.Contains(t, log.String(), "cannot start\ncompare: skipped: shell server did not start")
 
 	c, out, _ := small(t, missing)
 	c.options.workloads = "serial"
@@ -222,57 +224,60 @@ func TestSystemsThatDoNotStartAreLeftOut(t *testing.T) {
 	assert.Empty(t, out.String())
 	assert.NoDirExists(t, "results")
 	c.options.memory = true
-	c.known[0].Script = ""
+	c.available[0].Script = ""
 	assert.ErrorContains(t, c.run(t.Context()), "starting corba server")
 }
 
-// What was measured before something went wrong is shown, and it is said what did.
-func TestASystemThatDiesEndsTheRun(t *testing.T) {
-	const answers = "echo '{\"addr\": \"here\"}'; read -r line && echo '{}'; "
+// If a system fails, the run ends with an error and publishes what it has measured.
+func TestSystemFails(t *testing.T) {
+	const answers = `echo '{"addr": "here"}'; read -r line && echo '{}'; `
+	const openFails = `echo '{"addr": "here"}'; read -r line &&
+		echo '{"error": "too many connections"}'; cat >/dev/null`
 	for script, want := range map[string]string{
-		answers + "read -r line; exit 3": "shell client: EOF",
-		answers + "read -r line; echo '{\"error\": \"a wrong answer\"}'; cat >/dev/null":                            "shell client: a wrong answer",
-		"echo '{\"addr\": \"here\"}'; read -r line && echo '{\"error\": \"too many connections\"}'; cat >/dev/null": "shell client: too many connections",
+		answers + "read -r line; exit 3":                                           "shell client: EOF",
+		answers + `read -r line; echo '{"error": "wrong answer"}'; cat >/dev/null`: "shell client: wrong answer",
+		openFails: "shell client: too many connections",
 	} {
 		c, out, _ := small(t, "netrpc", shell(script))
 		c.options.workloads = "pipelined,serial"
 		require.EqualError(t, c.run(t.Context()), want)
-		assert.Equal(t, []string{"pipelined netrpc"}, rowsOf(written(t, "full")))
+		assert.Equal(t, []string{"pipelined netrpc"}, rowsOf(readReport(t, "full")))
 		assert.Contains(t, out.String(), "pipelined")
 	}
 	c, _, _ := small(t, shell(answers+"read -r line; exit 3"))
 	c.options = options{growth: true, only: "shell"}
-	require.EqualError(t, c.run(t.Context()), "nothing was measured", "it carries one call at a time")
-	c.known[0].OneCaller = false
+	require.EqualError(t, c.run(t.Context()), "nothing was measured", "it supports only one call at a time")
+	c.available[0].OneCaller = false
 	require.EqualError(t, c.run(t.Context()), "shell client: EOF")
 	c.options = options{memory: true}
-	c.known[0].Name, c.known[0].Script = "corba", ""
+	c.available[0].Name, c.available[0].Script = "corba", ""
 	require.ErrorContains(t, c.run(t.Context()), "corba server")
 }
 
-func TestAnInterruptedRunShowsWhatItHas(t *testing.T) {
+func TestInterrupt(t *testing.T) {
 	c, _, log := small(t, "netrpc", "ours")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	log.written = func(s string) {
+	log.onWrite = func(s string) {
 		if strings.Contains(s, "serial, round 2") {
 			cancel()
 		}
 	}
 	require.EqualError(t, c.run(ctx), "interrupted: context canceled")
-	assert.Equal(t, []string{"pipelined netrpc", "pipelined ours", "multi netrpc", "multi ours"}, rowsOf(written(t, "full")))
-	assert.NotContains(t, log.String(), "compare:", "that its processes ended goes without saying")
+	want := []string{"pipelined netrpc", "pipelined ours", "multi netrpc", "multi ours"}
+	assert.Equal(t, want, rowsOf(readReport(t, "full")))
+	assert.NotContains(t, log.String(), "compare:", "errors of the children are not logged")
 
 	for _, o := range []options{{}, {growth: true}, {memory: true}, {backpressure: true}} {
 		c, _, log := small(t, "ours")
 		c.options = o
 		require.ErrorIs(t, c.run(ctx), context.Canceled)
-		assert.NotContains(t, log.String(), "left out")
+		assert.NotContains(t, log.String(), "skipped")
 	}
 }
 
-// A file that cannot be written does not cost what minutes of measuring have brought.
-func TestTablesAreShownWhereTheFileCannotBeWritten(t *testing.T) {
+// The tables are printed even if the file cannot be written.
+func TestPublish(t *testing.T) {
 	r := &report.Report{Mode: "quick", Host: report.Host{Date: "2026-11-22T03:11:52Z"}, Rows: []report.Row{
 		{Name: "ours", Workload: "serial", Rate: 200, P50: 5}, {Name: "netrpc", Workload: "serial", Rate: 100, P50: 10},
 	}}

@@ -10,23 +10,23 @@ import (
 	"github.com/perspectivebroker/pb/bench/internal/systems"
 )
 
-// growing is one thing that grows.
-type growing struct {
+// growthTest is a load that is measured with several sizes.
+type growthTest struct {
 	name  string
 	sizes []int
 	load  func(n int) child.Request
 }
 
-// growthCallers is how many callers there are, or more where there are more connections: each connection has at least one.
+// growthCallers is the number of callers. With more connections there is one caller for each connection.
 const growthCallers = 256
 
-// growthPayloadCallers is few enough for large payloads to be within everybody's buffers.
+// growthPayloadCallers is the number of callers of growth-payload, small enough for the buffers of all systems.
 const growthPayloadCallers = 16
 
-// growers are the systems that are measured unless others are asked for.
-var growers = map[string]bool{"ours": true, "netrpc": true, "grpc": true}
+// growthSystems are the systems that are measured by default.
+var growthSystems = map[string]bool{"ours": true, "netrpc": true, "grpc": true}
 
-var growths = []growing{
+var growthTests = []growthTest{
 	{"growth-connections", []int{1, 10, 100, 1_000, 10_000}, func(n int) child.Request {
 		return child.Request{Op: child.OpOpen, Conns: n, Callers: max(n, growthCallers)}
 	}},
@@ -38,17 +38,19 @@ var growths = []growing{
 	}},
 }
 
-// growAll measures ours, and others where they can follow, as one thing after the other grows.
-func (c comparison) growAll(ctx context.Context, list []systems.System) (rows []report.Row, err error) {
+// measureGrowth measures the systems under every size of every growth test that they support.
+func (c comparison) measureGrowth(ctx context.Context, list []systems.System) (rows []report.Row, err error) {
 	if c.options.only == "" {
-		list = slices.DeleteFunc(list, func(s systems.System) bool { return !growers[s.Name] && !names(c.options.with)[s.Name] })
+		list = slices.DeleteFunc(list, func(s systems.System) bool {
+			return !growthSystems[s.Name] && !names(c.options.with)[s.Name]
+		})
 	}
 	pairs, end := c.startAll(ctx, list)
 	defer end()
-	for _, g := range c.scale.growths {
+	for _, g := range c.scale.growthTests {
 		for _, n := range g.sizes {
 			fmt.Fprintf(c.log, "%s %d\n", g.name, n)
-			measured, err := c.grow(ctx, pairs, g, n)
+			measured, err := c.measureSize(ctx, pairs, g, n)
 			rows = append(rows, measured...)
 			if err != nil {
 				return rows, err
@@ -58,7 +60,8 @@ func (c comparison) growAll(ctx context.Context, list []systems.System) (rows []
 	return rows, nil
 }
 
-func (c comparison) grow(ctx context.Context, pairs []*child.Pair, g growing, n int) ([]report.Row, error) {
+// measureSize measures the systems under one size of a growth test.
+func (c comparison) measureSize(ctx context.Context, pairs []*child.Pair, g growthTest, n int) ([]report.Row, error) {
 	request := g.load(n)
 	var all []*series
 	for _, pair := range pairs {
@@ -71,12 +74,12 @@ func (c comparison) grow(ctx context.Context, pairs []*child.Pair, g growing, n 
 		}
 		all = append(all, &series{pair: pair})
 	}
-	for range c.scale.pace.rounds {
+	for range c.scale.schedule.rounds {
 		for _, s := range all {
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			if err := s.round(c.scale.pace); err != nil {
+			if err := s.round(c.scale.schedule); err != nil {
 				return nil, err
 			}
 		}

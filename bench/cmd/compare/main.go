@@ -1,14 +1,15 @@
-// Compare measures Perspective Broker for Go beside other systems. Every system gets a server and a client process of its own, on
-// loopback, and their rounds are interleaved, so that what else goes on in the machine meets all of them: read the ratios.
+// Command compare measures Perspective Broker for Go against other systems. Each system has a server process and a
+// client process, connected over loopback. The rounds of the systems are interleaved, so that other load on the machine
+// affects all of them: compare ratios, not absolute figures.
 //
-//	go -C bench run ./cmd/compare -quick             within a minute
-//	go -C bench run ./cmd/compare                    in five
-//	go -C bench run ./cmd/compare -with connect,nats with the optional ones
-//	go -C bench run ./cmd/compare -memory            what connections, objects and calls weigh
-//	go -C bench run ./cmd/compare -growth            calls a second as connections, exports and payloads grow
-//	go -C bench run ./cmd/compare -backpressure      what calls take beside peers that flood, stall and read nothing
+//	go -C bench run ./cmd/compare -quick              # less than a minute
+//	go -C bench run ./cmd/compare                     # about five minutes
+//	go -C bench run ./cmd/compare -with connect,nats  # with the optional systems
+//	go -C bench run ./cmd/compare -memory             # memory per connection, object and call
+//	go -C bench run ./cmd/compare -growth             # calls/s with more connections, exports and larger payloads
+//	go -C bench run ./cmd/compare -backpressure       # latency while other peers flood, stall or do not read
 //
-// It prints tables, and writes what it measured as JSON: by default into results/, under the date.
+// It prints tables and writes its results as JSON, by default to a file in results/ that is named after the date.
 package main
 
 import (
@@ -37,28 +38,28 @@ type options struct {
 	rounds                int
 	profile               string
 
-	// Of children.
+	// Set by the program itself for its child processes.
 	role, system, addr string
 }
 
 func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
-// run is the program: the one that is started by hand, or one of those that it starts. It returns its exit status. What several
-// processes write at once goes to log.
+// run is main without the process. It runs the comparison, or a child process of it, and returns the exit status. log
+// receives concurrent writes of several processes.
 func run(ctx context.Context, args []string, in io.Reader, out, log io.Writer) int {
 	o, err := parse(args, log)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case err != nil:
-		return 2 // The flags have said it.
+		return 2 // parse has printed the error.
 	case o.role != "":
-		err = play(o, in, out)
+		err = runChild(o, in, out)
 	default:
-		// Children get the signal too and end; this lets us end behind them.
+		// The children get the signal too. Catching it here lets this process outlive them.
 		ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 		defer stop()
-		c := comparison{options: o, scale: scaleOf(o), known: systems.All(), out: out, log: log}
+		c := comparison{options: o, scale: scaleOf(o), available: systems.All(), out: out, log: log}
 		err = c.run(ctx)
 	}
 	if err != nil {
@@ -71,19 +72,21 @@ func run(ctx context.Context, args []string, in io.Reader, out, log io.Writer) i
 func parse(args []string, log io.Writer) (o options, err error) {
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
 	flags.SetOutput(log)
-	flags.BoolVar(&o.quick, "quick", false, "short rounds: done within 60 s")
+	flags.BoolVar(&o.quick, "quick", false, "use short rounds: less than a minute")
 	flags.BoolVar(&o.memory, "memory", false, "measure memory instead of speed")
-	flags.BoolVar(&o.growth, "growth", false, "measure calls/s as connections, exports and payloads grow")
-	flags.BoolVar(&o.backpressure, "backpressure", false, "measure what calls take beside peers that take no regard")
-	flags.StringVar(&o.json, "json", "", "write the JSON to this `file`, - for standard output (default a file in results/)")
-	flags.StringVar(&o.only, "only", "", "measure only these `systems`, separated by commas")
-	flags.StringVar(&o.with, "with", "", "measure these optional `systems` too: connect, nats")
-	flags.StringVar(&o.workloads, "workloads", "", "only these `workloads`: serial, pipelined, multi, bulk, fanout, codec")
-	flags.IntVar(&o.rounds, "rounds", 0, "how many rounds (default 7, quick 3)")
-	flags.StringVar(&o.profile, "profile", "", "have the Go processes write CPU profiles into this `directory`, outside of the tree")
-	flags.StringVar(&o.role, "role", "", "for the program's own use: be a server or a client")
-	flags.StringVar(&o.system, "system", "", "for the program's own use: of which system")
-	flags.StringVar(&o.addr, "addr", "", "for the program's own use: where the server is")
+	flags.BoolVar(&o.growth, "growth", false, "measure calls/s with more connections, exports and larger payloads")
+	flags.BoolVar(&o.backpressure, "backpressure", false, "measure latency while other peers overload the server")
+	flags.StringVar(&o.json, "json", "",
+		"write the JSON to this `file`, - for standard output (default a file in results/)")
+	flags.StringVar(&o.only, "only", "", "measure only these comma-separated `systems`")
+	flags.StringVar(&o.with, "with", "", "also measure these optional `systems`: connect, nats")
+	flags.StringVar(&o.workloads, "workloads", "",
+		"measure only these `workloads`: serial, pipelined, multi, bulk, fanout, codec")
+	flags.IntVar(&o.rounds, "rounds", 0, "number of rounds (default 7, with -quick 3)")
+	flags.StringVar(&o.profile, "profile", "", "write CPU profiles of the Go processes to this `directory`")
+	flags.StringVar(&o.role, "role", "", "internal: run as a server or a client")
+	flags.StringVar(&o.system, "system", "", "internal: the system of the server or client")
+	flags.StringVar(&o.addr, "addr", "", "internal: the address of the server")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -94,10 +97,10 @@ func parse(args []string, log io.Writer) (o options, err error) {
 	return o, nil
 }
 
-// check finds what would only turn out, or not at all, after minutes of measuring something else.
+// check reports invalid options before anything is measured.
 func (o options) check(rest []string) error {
 	if len(rest) > 0 {
-		return fmt.Errorf("there is nothing to be done with %q: everything is said with flags", rest[0])
+		return fmt.Errorf("unexpected argument %q: want only flags", rest[0])
 	}
 	modes := 0
 	for _, mode := range []bool{o.memory, o.growth, o.backpressure} {
@@ -106,10 +109,10 @@ func (o options) check(rest []string) error {
 		}
 	}
 	if modes > 1 {
-		return errors.New("-memory, -growth and -backpressure are runs of their own: give one of them")
+		return errors.New("-memory, -growth and -backpressure exclude each other")
 	}
 	if o.rounds < 0 {
-		return fmt.Errorf("%d rounds cannot be measured", o.rounds)
+		return fmt.Errorf("invalid number of rounds %d", o.rounds)
 	}
 	wanted := names(o.workloads)
 	for _, w := range workloads {
@@ -117,19 +120,19 @@ func (o options) check(rest []string) error {
 	}
 	delete(wanted, codec)
 	for name := range wanted {
-		return fmt.Errorf("there is no workload %q", name)
+		return fmt.Errorf("unknown workload %q", name)
 	}
 	return nil
 }
 
-// play is the life of a child.
-func play(o options, in io.Reader, out io.Writer) error {
+// runChild is the main function of a child process.
+func runChild(o options, in io.Reader, out io.Writer) error {
 	if o.role != child.RoleServer && o.role != child.RoleClient {
-		return fmt.Errorf("there is no role %q", o.role)
+		return fmt.Errorf("unknown role %q", o.role)
 	}
 	s, ok := systems.ByName(o.system)
 	if !ok {
-		return fmt.Errorf("there is no system %q", o.system)
+		return fmt.Errorf("unknown system %q", o.system)
 	}
 	stop, err := startProfile(o)
 	if err != nil {
@@ -143,7 +146,7 @@ func play(o options, in io.Reader, out io.Writer) error {
 	return errors.Join(err, stop())
 }
 
-// startProfile has a child write a profile of its whole life, if that was asked for.
+// startProfile starts a CPU profile of the child process if -profile is set. Otherwise stop does nothing.
 func startProfile(o options) (stop func() error, err error) {
 	if o.profile == "" {
 		return func() error { return nil }, nil

@@ -10,16 +10,16 @@ import (
 	"github.com/perspectivebroker/pb/bench/internal/systems"
 )
 
-// workload is a kind of load that all systems get.
+// workload is a load under which the systems are compared.
 type workload struct {
 	name    string
 	conns   int
 	callers int
-	payload int // 0: add two numbers
-	watch   bool
+	payload int  // bytes to echo; 0 for adding two numbers
+	watch   bool // every connection watches one object
 }
 
-// bulkSize is the payload of bulk: near the largest string that stock Twisted takes.
+// bulkSize is the payload of bulk, slightly below the maximum string size of stock Twisted.
 const bulkSize = 512 << 10
 
 var workloads = []workload{
@@ -30,33 +30,36 @@ var workloads = []workload{
 	{name: "fanout", conns: observers, callers: 1, watch: true},
 }
 
-// observers is how many connections watch the one object of fanout. A call there is one change that all of them have seen.
+// observers is the number of connections that watch the object of fanout. A call of fanout is one change that all of
+// them have seen.
 const observers = 1000
 
-// codec is measured in this process, and not with these.
+// codec is the workload that measures codecs in this process.
 const codec = "codec"
 
-// speed measures all workloads, one after the other.
-func (c comparison) speed(ctx context.Context, list []systems.System) ([]report.Row, error) {
+// measureSpeed measures the selected workloads.
+func (c comparison) measureSpeed(ctx context.Context, list []systems.System) ([]report.Row, error) {
 	wanted := names(c.options.workloads)
-	is := func(name string) bool { return len(wanted) == 0 || wanted[name] }
-	rows, err := c.speedOfCalls(ctx, list, is)
-	if err != nil || !is(codec) {
+	isSelected := func(name string) bool { return len(wanted) == 0 || wanted[name] }
+	rows, err := c.measureCalls(ctx, list, isSelected)
+	if err != nil || !isSelected(codec) {
 		return rows, err
 	}
 	fmt.Fprintln(c.log, codec)
-	measured, err := codecs.Measure(ctx, c.log, c.scale.pace.rounds, c.scale.pace.codec, c.scale.values...)
+	measured, err := codecs.Measure(ctx, c.log, c.scale.schedule.rounds, c.scale.schedule.codec, c.scale.values...)
 	return append(rows, measured...), err
 }
 
-func (c comparison) speedOfCalls(ctx context.Context, list []systems.System, is func(string) bool) (rows []report.Row, err error) {
+func (c comparison) measureCalls(
+	ctx context.Context, list []systems.System, isSelected func(string) bool,
+) (rows []report.Row, err error) {
 	pairs, end := c.startAll(ctx, list)
 	defer end()
 	for _, w := range c.scale.workloads {
-		if !is(w.name) {
+		if !isSelected(w.name) {
 			continue
 		}
-		measured, err := c.compare(ctx, pairs, w)
+		measured, err := c.measureWorkload(ctx, pairs, w)
 		rows = append(rows, measured...)
 		if err != nil {
 			return rows, err
@@ -65,17 +68,17 @@ func (c comparison) speedOfCalls(ctx context.Context, list []systems.System, is 
 	return rows, nil
 }
 
-// series is what the rounds of one system have shown.
+// series is the results of the rounds of one system.
 type series struct {
 	pair                *child.Pair
 	rate, p50, p99, cpu []float64
 }
 
-// compare puts all systems under one workload, in interleaved rounds.
-func (c comparison) compare(ctx context.Context, pairs []*child.Pair, w workload) ([]report.Row, error) {
+// measureWorkload measures all systems under one workload in interleaved rounds.
+func (c comparison) measureWorkload(ctx context.Context, pairs []*child.Pair, w workload) ([]report.Row, error) {
 	var all []*series
 	for _, pair := range pairs {
-		if !suits(pair.System, w) {
+		if !supports(pair.System, w) {
 			continue
 		}
 		if _, err := pair.Client.Ask(child.Request{
@@ -85,14 +88,14 @@ func (c comparison) compare(ctx context.Context, pairs []*child.Pair, w workload
 		}
 		all = append(all, &series{pair: pair})
 	}
-	for round := range c.scale.pace.rounds {
-		fmt.Fprintf(c.log, "\r%s, round %d of %d ", w.name, round+1, c.scale.pace.rounds)
+	for round := range c.scale.schedule.rounds {
+		fmt.Fprintf(c.log, "\r%s, round %d of %d ", w.name, round+1, c.scale.schedule.rounds)
 		for i := range all {
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			// Each round begins with another system, so that none always follows the same.
-			if err := all[(i+round)%len(all)].round(c.scale.pace); err != nil {
+			// Each round starts with another system, so that no system always follows the same one.
+			if err := all[(i+round)%len(all)].round(c.scale.schedule); err != nil {
 				return nil, err
 			}
 		}
@@ -108,20 +111,22 @@ func (c comparison) compare(ctx context.Context, pairs []*child.Pair, w workload
 	return rows, nil
 }
 
-func suits(s systems.System, w workload) bool {
-	return (!w.watch || s.Watches) && (!s.OneCaller || w.callers == w.conns) && (s.MaxConns == 0 || w.conns <= s.MaxConns)
+// supports reports whether the system can run the workload.
+func supports(s systems.System, w workload) bool {
+	return (!w.watch || s.Watches) && (!s.OneCaller || w.callers == w.conns) &&
+		(s.MaxConns == 0 || w.conns <= s.MaxConns)
 }
 
 // round warms the system up and then measures it.
-func (s *series) round(p pace) error {
-	if _, err := s.pair.Client.Ask(child.Request{Op: child.OpRun, Millis: int(p.warm.Milliseconds())}); err != nil {
+func (s *series) round(d schedule) error {
+	if _, err := s.pair.Client.Ask(child.Request{Op: child.OpRun, Millis: int(d.warmUp.Milliseconds())}); err != nil {
 		return err
 	}
 	before, err := s.pair.Server.Ask(child.Request{Op: child.OpUsage})
 	if err != nil {
 		return err
 	}
-	r, err := s.pair.Client.Ask(child.Request{Op: child.OpRun, Millis: int(p.round.Milliseconds())})
+	r, err := s.pair.Client.Ask(child.Request{Op: child.OpRun, Millis: int(d.round.Milliseconds())})
 	if err != nil {
 		return err
 	}
@@ -141,7 +146,7 @@ func (s *series) row(w workload) report.Row {
 		Rate: report.Median(s.rate), P50: report.Median(s.p50), P99: report.Median(s.p99), CPU: report.Median(s.cpu),
 	}
 	if w.watch {
-		// A change is as many updates as there are observers; the latencies remain those until all have it.
+		// Count updates instead of changes. The latencies remain those of a change, until all observers have seen it.
 		for i := range row.Rates {
 			row.Rates[i] *= float64(w.conns)
 		}

@@ -8,17 +8,17 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestOnlyFitWorkloads(t *testing.T) {
+func TestSupports(t *testing.T) {
 	watch, many := workload{watch: true, conns: 1000, callers: 1}, workload{conns: 1, callers: 256}
-	assert.False(t, suits(systems.System{}, watch))
-	assert.True(t, suits(systems.System{Watches: true}, watch))
-	assert.False(t, suits(systems.System{OneCaller: true}, many))
-	assert.False(t, suits(systems.System{MaxConns: 8}, workload{conns: 64, callers: 64}))
-	assert.True(t, suits(systems.System{}, many))
+	assert.False(t, supports(systems.System{}, watch))
+	assert.True(t, supports(systems.System{Watches: true}, watch))
+	assert.False(t, supports(systems.System{OneCaller: true}, many))
+	assert.False(t, supports(systems.System{MaxConns: 8}, workload{conns: 64, callers: 64}))
+	assert.True(t, supports(systems.System{}, many))
 }
 
-// What the rounds have shown becomes medians; of fanout, updates rather than changes are counted.
-func TestRowOfASeries(t *testing.T) {
+// A row contains the medians of the rounds. For fanout it counts updates instead of changes.
+func TestSeriesRow(t *testing.T) {
 	s := &series{
 		rate: []float64{30, 10, 20}, p50: []float64{3, 1, 2}, p99: []float64{9, 7, 8}, cpu: []float64{500, 100, 300},
 	}

@@ -59,7 +59,8 @@ func TestWithoutTwisted(t *testing.T) {
 	}{
 		"no Python": {[]string{"/missing/python3"}, "codec: skipped: starting stock Twisted: "},
 		"no Twisted": {
-			shell("echo no module named twisted >&2; exit 1"), "no module named twisted\ncodec: skipped: stock Twisted: ",
+			shell("echo no module named twisted >&2; exit 1"),
+			"no module named twisted\ncodec: skipped: stock Twisted: ",
 		},
 		"invalid": {
 			shell("read -r line; echo hello; cat >/dev/null"), "codec: skipped: stock Twisted: invalid character 'h'",
