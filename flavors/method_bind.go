@@ -130,10 +130,13 @@ func (m *method) setField(f *frame, i int, arg any) error {
 	return nil
 }
 
-// bindKeywords assigns by name. Where params is false the names are those of the keyword struct alone.
+// bindKeywords assigns by name. Where params is false the names are those of the keyword struct alone. Of equal names the last one
+// counts, as in Python; the others are not even converted.
 func (m *method) bindKeywords(f *frame, kw *jelly.Dict, params bool) error {
-	byPosition := f.seen
-	for _, e := range kw.Entries() {
+	byPosition, byName := f.seen, f.seen
+	entries := kw.Entries()
+	for i := len(entries) - 1; i >= 0; i-- {
+		e := &entries[i]
 		name, ok := kwName(e.Key)
 		if !ok {
 			return TypeError.Errorf("%s: the name of a keyword must be a str, not a %T", m.label, e.Key)
@@ -142,11 +145,13 @@ func (m *method) bindKeywords(f *frame, kw *jelly.Dict, params bool) error {
 		switch {
 		case known && byPosition&(1<<at) != 0:
 			return TypeError.Errorf("%s argument %s was given twice, by position and by keyword", m.label, name)
+		case known && byName&(1<<at) != 0:
 		case known:
 			if err := m.assignAt(f, at, e.Value); err != nil {
-				return TypeError.Errorf("%s argument %s: %w", m.label, name, explainView(err))
+				return TypeError.Errorf("%s argument %s: %w", m.label, name, err)
 			}
 			f.seen |= 1 << at
+			byName |= 1 << at
 		case m.keywords != nil && m.keywords.typ == nil:
 			m.bindRest(f, name, e.Value)
 		default:
@@ -181,7 +186,9 @@ func (m *method) bindRest(f *frame, name string, v any) {
 	if *p == nil {
 		*p = Kw{}
 	}
-	(*p)[name] = v
+	if _, later := (*p)[name]; !later {
+		(*p)[name] = v
+	}
 }
 
 func (m *method) paramNamed(name string) int {

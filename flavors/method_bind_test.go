@@ -117,6 +117,7 @@ func TestBinding(t *testing.T) {
 		{"bytes names", "named", nil, dict([]byte("a"), int64(4)), "4 10", ""},
 		{"empty keywords", "named", []any{int64(1), int64(2)}, dict(), "1 2", ""},
 		{"a name repeated: the last wins", "named", nil, dict("a", int64(1), "a", int64(2)), "2 10", ""},
+		{"the others are not converted", "named", nil, dict("a", "x", "a", int64(2)), "2 10", ""},
 		{"missing", "named", nil, nil, nil, "binder.named() misses argument 1 (a)"},
 		{"missing, keyword given", "named", nil, dict("c", int64(1)), nil, "binder.named() misses argument 1 (a)"},
 		{"twice", "named", []any{int64(1)}, dict("a", int64(1)), nil, "binder.named() argument a was given twice, by position and by keyword"},
@@ -163,6 +164,7 @@ func TestBinding(t *testing.T) {
 		{"the same, by keyword", "wholePoint", nil, dict("p", dict("x", int64(1), "y", int64(2))), "1,2", ""},
 
 		{"Kw", "kw", []any{int64(1)}, dict("b", int64(2)), "1 false map[b:2]", ""},
+		{"Kw, a name repeated", "kw", []any{int64(1)}, dict("b", int64(2), "b", int64(3)), "1 false map[b:3]", ""},
 		{"Kw, none", "kw", []any{int64(1)}, nil, "1 true map[]", ""},
 		{"Kw, too many", "kw", []any{int64(1), int64(2)}, nil, nil, "binder.kw() takes at most 1 positional argument, 2 were given"},
 		{"Kw and names", "mixed", nil, dict("a", int64(2), "b", int64(3)), "2 map[b:3]", ""},

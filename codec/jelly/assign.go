@@ -28,7 +28,7 @@ func (e *AssignError) Error() string {
 		s += ": " + e.Why
 	}
 	if e.Err != nil {
-		s += ": " + e.Err.Error()
+		s += ": " + shortened(e.Err.Error())
 	}
 	return s
 }
@@ -165,10 +165,10 @@ type assignment struct {
 		key madeKey
 		v   reflect.Value
 	}
-	made     map[madeKey]reflect.Value
-	depth    int
-	text     int // bytes that were given to UnmarshalText
-	elements int // that were converted, of sequences and dictionaries
+	made  map[madeKey]reflect.Value
+	depth int
+	text  int // bytes that were given to UnmarshalText
+	bytes int // that were made room for
 	// Of the states of copies, which are conversions of their own with one memory.
 	copies   bool
 	repeated int // bytes of long texts that were parsed for another copy before
@@ -186,12 +186,22 @@ const (
 	// maxUnmarshalText bounds the text that one value may have parsed: a single
 	// long string can be mentioned many times.
 	maxUnmarshalText = 4 << 20
-	// maxCacheWork bounds the elements that are converted for the caches of one frame, which share nothing: as many as
-	// a frame has bytes by default.
-	maxCacheWork = 16 << 20
+	// maxAssignBytes bounds what one conversion makes room for, and what all copies of a frame do together, all its caches likewise:
+	// a few bytes can mention one dictionary for which a large struct is made each time.
+	maxAssignBytes = 128 << 20
 	// Conversions of less than this are simply done again.
 	cheapBytes, cheapElements = 64, 8
 )
+
+// makeRoom counts room for n values of a size, before it is taken. Converting even the smallest value is work for eight bytes.
+func (c *assignment) makeRoom(src any, t reflect.Type, n int, size uintptr) error {
+	size = max(size, 8)
+	if size > maxAssignBytes || n > (maxAssignBytes-c.bytes)/int(size) {
+		return mismatchBecause(src, t, fmt.Sprintf("more than %d bytes would have to be made room for", maxAssignBytes))
+	}
+	c.bytes += n * int(size)
+	return nil
+}
 
 // remembered returns what was made of a part before.
 func (c *assignment) remembered(k madeKey) (reflect.Value, bool) {

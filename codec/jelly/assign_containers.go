@@ -60,6 +60,9 @@ func assignSlice(c *assignment, dst reflect.Value, src any) error {
 		dst.Set(v)
 		return nil
 	}
+	if err := c.makeRoom(src, t, len(list), t.Elem().Size()); err != nil {
+		return err
+	}
 	made := reflect.MakeSlice(t, len(list), len(list))
 	c.remember(k, made)
 	if err := c.convert(made, list); err != nil {
@@ -76,7 +79,6 @@ func isScalar(t reflect.Type) bool {
 }
 
 func (c *assignment) convert(dst reflect.Value, list []any) error {
-	c.elements += len(list)
 	done := 0
 	if dst.Kind() == reflect.Slice {
 		done = plainElements(dst, list)
@@ -162,6 +164,9 @@ func assignArray(c *assignment, dst reflect.Value, src any) error {
 	if len(list) != n {
 		return wrongLength(src, dst, len(list))
 	}
+	if err := c.makeRoom(src, dst.Type(), n, dst.Type().Elem().Size()); err != nil {
+		return err
+	}
 	return c.convert(dst, list)
 }
 
@@ -240,6 +245,9 @@ func assignPointer(c *assignment, dst reflect.Value, src any) error {
 	if v, ok := c.remembered(k); ok {
 		dst.Set(v)
 		return nil
+	}
+	if err := c.makeRoom(src, t, 1, t.Elem().Size()); err != nil {
+		return err
 	}
 	made := reflect.New(t.Elem())
 	if made.Type() != t {

@@ -28,7 +28,9 @@ func assignMap(c *assignment, dst reflect.Value, src any) error {
 		dst.Set(v)
 		return nil
 	}
-	c.elements += len(entries)
+	if err := c.makeRoom(src, t, len(entries), mapSize(t)); err != nil {
+		return err
+	}
 	made := reflect.MakeMapWithSize(t, len(entries))
 	c.remember(k, made)
 	done := plainEntries(made, entries)
@@ -54,6 +56,9 @@ func assignMap(c *assignment, dst reflect.Value, src any) error {
 	return nil
 }
 
+// mapSize is about what an entry of a map takes.
+func mapSize(t reflect.Type) uintptr { return t.Key().Size() + t.Elem().Size() + 16 }
+
 // setMap makes a map with empty values of a set.
 func (c *assignment) setMap(dst reflect.Value, src any, list []any) error {
 	t := dst.Type()
@@ -62,7 +67,9 @@ func (c *assignment) setMap(dst reflect.Value, src any, list []any) error {
 		dst.Set(v)
 		return nil
 	}
-	c.elements += len(list)
+	if err := c.makeRoom(src, t, len(list), mapSize(t)); err != nil {
+		return err
+	}
 	made := reflect.MakeMapWithSize(t, len(list))
 	c.remember(k, made)
 	key, empty := reflect.New(t.Key()).Elem(), reflect.Zero(t.Elem())

@@ -2,6 +2,7 @@ package jelly
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -114,4 +115,48 @@ func TestAssignConvertsLongTextOnce(t *testing.T) {
 	}
 	var people []person
 	require.NoError(t, Assign(&people, many))
+}
+
+type wide struct {
+	Number [1000]int `pb:"n"`
+	Name   string    `pb:"name"`
+}
+
+// What is converted by value is made anew for each mention, within a bound on the room that it takes.
+func TestAssignByValueIsBounded(t *testing.T) {
+	numbers := make([]any, 1000)
+	for i := range numbers {
+		numbers[i] = int64(i)
+	}
+	d := NewDict(Entry{"n", numbers}, Entry{"name", "x"})
+	many := make([]any, 600_000)
+	for i := range many {
+		many[i] = d
+	}
+	set := NewSet(many[:100_000]...)
+	arrays := make([]any, 600_000)
+	entries := make([]Entry, 600_000)
+	for i := range arrays {
+		arrays[i] = numbers
+		entries[i] = Entry{int64(i), d}
+	}
+	for _, c := range []struct{ dst, src any }{
+		{new([]wide), many}, {new([]wide), Tuple(many)}, {new([]wide), set}, {new([][1000]int), arrays}, {new([][1000]any), arrays},
+		{new(map[int]wide), NewDict(entries...)}, {new(map[[1000]int]int), NewDict(Entry{numbers, nil})},
+		{new(map[wide]struct{}), NewSet(many...)},
+	} {
+		before := allocatedNow()
+		err := Assign(c.dst, c.src)
+		assert.Error(t, err, "%T", c.dst)
+		assert.Less(t, allocatedNow()-before, uint64(2*maxAssignBytes), "%T", c.dst)
+	}
+	var some []wide
+	require.NoError(t, Assign(&some, many[:1000]))
+	assert.Equal(t, 999, some[999].Number[999])
+}
+
+func allocatedNow() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
 }

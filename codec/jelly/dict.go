@@ -2,6 +2,7 @@ package jelly
 
 import (
 	"iter"
+	"slices"
 	"sync/atomic"
 )
 
@@ -15,9 +16,9 @@ type Entry struct{ Key, Value any }
 // Methods that only read may be called by several goroutines at once.
 type Dict struct {
 	entries []Entry
-	// index finds scalar keys in large dictionaries. It is built by the first
-	// Get that wants it and dropped by every change.
-	index atomic.Pointer[map[hashKey]int]
+	// index finds scalar keys in large dictionaries, and tuples those that are tuples. Each is built by the first
+	// Get that wants it.
+	index, tuples atomic.Pointer[map[hashKey]int]
 }
 
 // indexFrom is the number of entries above which a scan costs more than an index.
@@ -79,15 +80,23 @@ func (d *Dict) Set(key, value any) {
 		return
 	}
 	d.entries = append(d.entries, Entry{key, value})
-	d.index.Store(nil)
+	// The indexes that there are get the new pair: making them anew for each would be quadratic.
+	for _, p := range []*atomic.Pointer[map[hashKey]int]{&d.index, &d.tuples} {
+		if m := p.Load(); m != nil {
+			enterKey(*m, key, len(d.entries)-1, p == &d.tuples)
+		}
+	}
 }
 
 // Delete removes all pairs with that key.
 func (d *Dict) Delete(key any) {
-	for i := d.find(key); i >= 0; i = d.find(key) {
-		d.entries = append(d.entries[:i], d.entries[i+1:]...)
-		d.index.Store(nil)
+	if d.find(key) < 0 {
+		return
 	}
+	want, _ := hashKeyOf(key)
+	d.entries = slices.DeleteFunc(d.entries, func(e Entry) bool { return keyIs(e.Key, want) })
+	d.index.Store(nil)
+	d.tuples.Store(nil)
 }
 
 // find returns the last entry with that key, or -1.
@@ -99,28 +108,53 @@ func (d *Dict) find(key any) int {
 	if !ok {
 		return -1
 	}
-	if len(d.entries) <= indexFrom {
+	if len(d.entries) <= indexFrom || len(want.text) > longKey && want.kind != 't' {
 		for i := len(d.entries) - 1; i >= 0; i-- {
-			if k, ok := hashKeyOf(d.entries[i].Key); ok && k == want {
+			if keyIs(d.entries[i].Key, want) {
 				return i
 			}
 		}
 		return -1
 	}
-	index := d.index.Load()
-	if index == nil {
-		m := make(map[hashKey]int, len(d.entries))
-		for i := range d.entries {
-			if k, ok := hashKeyOf(d.entries[i].Key); ok {
-				m[k] = i
-			}
-		}
-		// Two goroutines may both build it: the indexes are equal.
-		index = &m
-		d.index.Store(index)
+	index := &d.index
+	if want.kind == 't' {
+		index = &d.tuples
 	}
-	if i, ok := (*index)[want]; ok {
+	m := index.Load()
+	if m == nil {
+		made := make(map[hashKey]int)
+		for i := range d.entries {
+			enterKey(made, d.entries[i].Key, i, want.kind == 't')
+		}
+		// Two goroutines may both make it: the indexes are equal.
+		m = &made
+		index.Store(m)
+	}
+	if i, ok := (*m)[want]; ok {
 		return i
 	}
 	return -1
+}
+
+// longKey is the length of a text above which it is not put into an index but searched for: to hash it for each of many
+// dictionaries that share it would be quadratic, while two texts of different length are told apart at once.
+const longKey = 256
+
+// enterKey puts a key into an index, of tuples or of anything else. Tuples have one of their own because their forms are long.
+func enterKey(m map[hashKey]int, key any, i int, tuples bool) {
+	if _, isTuple := key.(Tuple); isTuple != tuples {
+		return
+	}
+	if k, ok := hashKeyOf(key); ok && (tuples || len(k.text) <= longKey) {
+		m[k] = i
+	}
+}
+
+// keyIs reports whether a key is the wanted one. The form of a tuple is made only to be compared with another.
+func keyIs(key any, want hashKey) bool {
+	if _, isTuple := key.(Tuple); isTuple != (want.kind == 't') {
+		return false
+	}
+	k, ok := hashKeyOf(key)
+	return ok && k == want
 }

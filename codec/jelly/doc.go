@@ -120,12 +120,12 @@
 // name, can come in; no module is ever imported and no name is looked up in the program.
 //
 // Decoding takes time linear in the frame and memory of at most 40 bytes for each byte of it (28 is
-// the most that was measured, for references). Depth is limited by banana.Limits.Depth, counting every list of
-// Banana and the message's own. Whether something can be a key is found on the way, from the
-// bottom up. Sharing never multiplies work: what is mentioned often is decoded, encoded and
+// the most that was measured, for references). [Decoder].Nesting limits how deep values are nested,
+// banana.Limits.Depth the lists of Banana that they become, the message's own included. Whether something can be a key is found on
+// the way, from the bottom up. Sharing never multiplies work: what is mentioned often is decoded, encoded and
 // converted once, for all copies of a frame together, but for strings and numbers, which Banana cannot share; there the frame
-// limit of the sending side ends what a peer may make us write. Caches share nothing with each other, because each
-// lives in an actor of its own; what they make necessary twice is bounded for the frame. A Decimal is never expanded.
+// limit of the sending side ends what a peer may make us write. What has to be converted anew for each mention, such as
+// structs and arrays by value, and what caches share, each of which lives in an actor of its own, may take 128 MiB and not more. A Decimal is never expanded.
 //
 // Malformed input is a [DecodeError], what is refused an InsecureJellyError, both with the offset. Neither
 // concerns the stream: it goes on behind the frame. What the peer counted as sent in a

@@ -158,5 +158,14 @@ func clip(s string) string {
 	return s[:most] + "…"
 }
 
+// shortened cuts the text of a cause. Parsers like to quote all that they were given, which a peer chose.
+func shortened(text string) string {
+	const most = 1000
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "\uFFFD") + "…"
+}
+
 // printable is clip for text that will not be quoted: an error's text must be valid UTF-8 to be sent.
 func printable(s string) string { return strings.ToValidUTF8(clip(s), "\uFFFD") }

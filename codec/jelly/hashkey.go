@@ -6,6 +6,7 @@ import (
 	"math/big"
 	"reflect"
 	"time"
+	"unsafe"
 )
 
 // hashKey is a key of a dictionary in a form that Go can compare, equal where
@@ -27,7 +28,8 @@ func hashKeyOf(v any) (hashKey, bool) {
 	case string:
 		return hashKey{kind: 's', text: x}, true
 	case []byte:
-		return hashKey{kind: 'b', text: string(x)}, true
+		// Without a copy: many dictionaries may have one long key. Keys are not changed.
+		return hashKey{kind: 'b', text: unsafe.String(unsafe.SliceData(x), len(x))}, true
 	case int64:
 		return hashKey{kind: 'i', bits: uint64(x)}, true
 	case int:
@@ -86,7 +88,7 @@ func appendTupleKey(b []byte, t Tuple) ([]byte, bool) {
 			continue
 		}
 		k, ok := hashKeyOf(v)
-		if !ok || k.ptr != nil {
+		if !ok || k.ptr != nil || len(b)+len(k.text) > maxTupleKey {
 			return nil, false
 		}
 		b = binary.AppendUvarint(append(b, k.kind), k.bits)

@@ -29,7 +29,7 @@ func (m *members) Has(v any) bool {
 		return false
 	}
 	for _, have := range m.list {
-		if k, ok := hashKeyOf(have); ok && k == want {
+		if keyIs(have, want) {
 			return true
 		}
 	}

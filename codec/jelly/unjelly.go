@@ -120,7 +120,7 @@ type StateTarget interface {
 // copies that mention something large does not become one large thing for each.
 type states struct {
 	copies assignment
-	caches int // elements that were converted for caches
+	caches int // bytes that were made room for, for caches
 }
 
 func (s *states) set(u *Unbound, blank any) error {
@@ -141,14 +141,12 @@ func (s *states) set(u *Unbound, blank any) error {
 	return assignFields(&s.copies, blank, dict)
 }
 
-// cache sets the state of a cache. Caches change in turns of their own, so they must not share what they are made of.
+// cache sets the state of a cache. Caches change in turns of their own, so they must not share what they are made of; they share the bound
+// on its size.
 func (s *states) cache(blank any, dict *Dict) error {
-	if s.caches > maxCacheWork {
-		return fmt.Errorf("more than %d elements would have to be converted for the caches of one message", maxCacheWork)
-	}
-	var c assignment
+	c := assignment{bytes: s.caches}
 	err := assignFields(&c, blank, dict)
-	s.caches += c.elements
+	s.caches = c.bytes
 	return err
 }
 

@@ -86,6 +86,6 @@ func TestWhatCachesShareIsConvertedWithinBounds(t *testing.T) {
 	require.Equal(t, a.Members, b.Members)
 	assert.NotSame(t, &a.Members[0], &b.Members[0])
 
-	_, err = unjellied(t, cache, frame(maxCacheWork/names+3)...)
-	assert.ErrorContains(t, err, "elements would have to be converted")
+	_, err = unjellied(t, cache, frame(maxAssignBytes/16/names+3)...)
+	assert.ErrorContains(t, err, "bytes would have to be made room for")
 }

@@ -198,3 +198,53 @@ func TestCalendar(t *testing.T) {
 	_, ok = normalTimedelta(1<<62, 0, 0)
 	assert.False(t, ok)
 }
+
+// Long keys that many dictionaries share, and many equal ones, cost no more than their number.
+func TestDictKeysAreLinear(t *testing.T) {
+	long := strings.Repeat("x", 600_000)
+	keys := []any{long, []byte(long), Tuple{long}, Tuple{Tuple{[]byte(long)}, int64(1)}}
+	before := allocatedNow()
+	for _, n := range []int{1, 8, 9, 40} {
+		for range 2000 {
+			entries := make([]Entry, n)
+			for i := range entries {
+				entries[i].Key = keys[i%len(keys)]
+			}
+			d := NewDict(append(entries, Entry{"name", 1})...)
+			v, ok := d.GetName("name")
+			require.True(t, ok)
+			require.Equal(t, 1, v)
+			_, ok = d.Get("nobody")
+			require.False(t, ok)
+			_, ok = NewSet(entries[0].Key).Has("x"), true
+			require.True(t, ok)
+		}
+	}
+	d := NewDict(Entry{long, 1}, Entry{[]byte(long), 2})
+	for i := range 20 {
+		d.Set(int64(i), i)
+	}
+	v, _ := d.Get(long)
+	assert.Equal(t, 1, v)
+	v, _ = d.Get([]byte(long))
+	assert.Equal(t, 2, v)
+	d = NewDict()
+	for i := range 50_000 {
+		d.Set(int64(i), i)
+		d.Set(Tuple{int64(i)}, -i)
+	}
+	for i := range 50_000 {
+		v, _ = d.Get(int64(i))
+		require.Equal(t, i, v)
+		v, _ = d.Get(Tuple{int64(i)})
+		require.Equal(t, -i, v)
+	}
+	equal := make([]Entry, 300_000)
+	for i := range equal {
+		equal[i] = Entry{"k", i}
+	}
+	d = NewDict(append(equal, Entry{"l", 1})...)
+	d.Delete("k")
+	assert.Equal(t, 1, d.Len())
+	assert.Less(t, allocatedNow()-before, uint64(512<<20))
+}
