@@ -20,30 +20,30 @@ import (
 //go:embed stock.py
 var stockPeer []byte
 
-// python is the interpreter that Debian's python3-twisted installs into.
+// python is the interpreter for which Debian installs Twisted.
 const python = "/usr/bin/python3"
 
-// controller starts the server and its peers, kills some of them, and adds everything up.
+// controller starts the server and the peers, kills some of the peers, and sums up the results.
 type controller struct {
-	seed   uint64
-	length time.Duration
-	log    io.Writer
-	env    []string // of the processes, beside this one's
+	seed     uint64
+	duration time.Duration
+	log      io.Writer
+	env      []string // additional environment of the processes
 
-	address string
-	stock   string // the script; "" without stock Twisted
-	total   *tally
+	address string // of the server
+	stock   string // path of the script of stock peers; empty without stock Twisted
+	total   *tally // of all peers
 
 	mu sync.Mutex
 	// Guarded by mu.
 	samples []sample
-	peers   [2]int // processes that were started: Go, stock
+	peers   [2]int // processes started: Go, stock
 	killed  int
 	garbage int
 }
 
-// soak runs it all, prints the figures and says whether everything held.
-func (c *controller) soak(ctx context.Context, out io.Writer) (held bool, err error) {
+// run runs the server and the load, prints the report and reports whether all checks succeeded.
+func (c *controller) run(ctx context.Context, out io.Writer) (ok bool, err error) {
 	c.total = newTally()
 	dir, err := os.MkdirTemp("", "soak")
 	if err != nil {
@@ -56,11 +56,12 @@ func (c *controller) soak(ctx context.Context, out io.Writer) (held bool, err er
 			return false, err
 		}
 	} else {
-		fmt.Fprintln(c.log, "SOAK WITHOUT STOCK PEERS:", python, "cannot import twisted.spread.pb; apt-get install python3-twisted")
+		fmt.Fprintln(c.log, "WITHOUT STOCK PEERS:", python,
+			"cannot import twisted.spread.pb; run: apt-get install python3-twisted")
 	}
-	fmt.Fprintf(c.log, "soak: seed %d, %v\n", c.seed, c.length)
-	server := c.self(ctx, "-role", roleServer, "-seed", fmt.Sprint(c.seed))
-	finish, err := server.StdinPipe()
+	fmt.Fprintf(c.log, "soak: seed %d, %v\n", c.seed, c.duration)
+	server := c.command(ctx, "-role", roleServer, "-seed", fmt.Sprint(c.seed))
+	stdin, err := server.StdinPipe()
 	if err != nil {
 		return false, err
 	}
@@ -75,31 +76,31 @@ func (c *controller) soak(ctx context.Context, out io.Writer) (held bool, err er
 	reader := bufio.NewReader(lines)
 	address, err := reader.ReadString('\n')
 	if err != nil {
-		return false, fmt.Errorf("the server said no address: %w", err)
+		return false, fmt.Errorf("cannot read the server's address: %w", err)
 	}
 	c.address = address[:len(address)-1]
 	watched := make(chan error, 1)
 	go func() { watched <- c.watch(reader) }()
 
 	c.load(ctx)
-	_ = finish.Close()
+	_ = stdin.Close()
 	if err := <-watched; err != nil {
-		return false, fmt.Errorf("what the server says is not to be understood: %w", err)
+		return false, fmt.Errorf("cannot read the server's samples: %w", err)
 	}
 	if err := server.Wait(); err != nil {
-		return false, fmt.Errorf("the server ended: %w", err)
+		return false, fmt.Errorf("the server failed: %w", err)
 	}
 	return c.report(out), nil
 }
 
-// self is this program in another role.
-func (c *controller) self(ctx context.Context, args ...string) *exec.Cmd {
+// command returns a command that runs this program in another role.
+func (c *controller) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
 	cmd.Env = append(os.Environ(), c.env...)
 	return cmd
 }
 
-// watch reads the server's samples until the last.
+// watch reads the server's samples up to the last one.
 func (c *controller) watch(r io.Reader) error {
 	decoder := json.NewDecoder(r)
 	for {
@@ -116,20 +117,20 @@ func (c *controller) watch(r io.Reader) error {
 	}
 }
 
-// load has peers come and go until the time is over, and returns when the last has gone.
+// load runs peers until the duration has passed. It returns when the last peer has exited.
 func (c *controller) load(ctx context.Context) {
-	over := time.Now().Add(c.length)
+	end := time.Now().Add(c.duration)
 	var peers sync.WaitGroup
 	for slot := range uint64(4) {
 		peers.Go(func() {
-			r := rand.New(rand.NewPCG(c.seed, 100+slot)) //nolint:gosec // it is to be repeatable, not secret
-			for n := uint64(0); time.Now().Before(over); n++ {
+			r := rand.New(rand.NewPCG(c.seed, 100+slot)) //nolint:gosec // must be reproducible, not secret
+			for time.Now().Before(end) {
 				switch slot {
 				case 3:
-					c.throwGarbage(r)
+					c.sendGarbage(r)
 				default:
-					life := min(time.Duration(2+r.IntN(8))*time.Second, time.Until(over)+time.Second)
-					c.peer(ctx, r, slot == 2 && c.stock != "", life)
+					lifetime := min(time.Duration(2+r.IntN(8))*time.Second, time.Until(end)+time.Second)
+					c.peer(ctx, r, slot == 2 && c.stock != "", lifetime)
 				}
 			}
 		})
@@ -137,54 +138,58 @@ func (c *controller) load(ctx context.Context) {
 	peers.Wait()
 }
 
-// peer runs one process of peers, and kills one in three before its time.
-func (c *controller) peer(ctx context.Context, r *rand.Rand, stock bool, life time.Duration) {
+// peer runs one process of peers. One in three is killed before its lifetime has passed.
+func (c *controller) peer(ctx context.Context, r *rand.Rand, stock bool, lifetime time.Duration) {
 	seed, kill := r.Uint64()>>40, r.IntN(3) == 0
 	var cmd *exec.Cmd
 	kind := 0
 	if stock {
 		host, port, _ := net.SplitHostPort(c.address)
-		cmd = exec.CommandContext(ctx, python, "-u", c.stock, host, port, fmt.Sprint(seed), fmt.Sprint(life.Seconds()))
+		cmd = exec.CommandContext(ctx, python, "-u", c.stock, host, port,
+			fmt.Sprint(seed), fmt.Sprint(lifetime.Seconds()))
 		kind = 1
 	} else {
-		cmd = c.self(ctx, "-role", rolePeer, "-address", c.address, "-seed", fmt.Sprint(seed), "-life", life.String())
+		cmd = c.command(ctx,
+			"-role", rolePeer, "-address", c.address, "-seed", fmt.Sprint(seed), "-lifetime", lifetime.String())
 	}
-	var printed, complaints bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &printed, &complaints
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Start(); err != nil {
-		c.total.wrong("a peer cannot be started: %v", err)
+		c.total.errorf("cannot start a peer: %v", err)
 		return
 	}
 	c.count(&c.peers[kind])
 	if kill {
-		timer := time.AfterFunc(time.Duration(r.Int64N(int64(life))), func() { _ = cmd.Process.Kill() })
+		timer := time.AfterFunc(time.Duration(r.Int64N(int64(lifetime))), func() { _ = cmd.Process.Kill() })
 		_ = cmd.Wait()
-		if timer.Stop() || !killedBy(cmd) {
-			c.merge(printed.Bytes()) // It was faster.
+		if timer.Stop() || !killedBySignal(cmd) {
+			c.merge(stdout.Bytes()) // It exited before it was killed.
 			return
 		}
 		c.count(&c.killed)
 		return
 	}
-	// Twice its life, and the patience of its parts, is when it hangs.
-	timer := time.AfterFunc(life+2*patience, func() {
-		c.total.wrong("a peer with seed %d did not end", seed)
+	// A process hangs if it does not exit within its lifetime plus the timeouts of its parts.
+	timer := time.AfterFunc(lifetime+2*timeout, func() {
+		c.total.errorf("the peer with seed %d did not exit", seed)
 		_ = cmd.Process.Kill()
 	})
 	defer timer.Stop()
 	if err := cmd.Wait(); err != nil {
-		c.total.wrong("a peer with seed %d ended with %v: %s", seed, err, last(complaints.Bytes()))
+		c.total.errorf("the peer with seed %d failed: %v: %s", seed, err, tail(stderr.Bytes()))
 		return
 	}
-	c.merge(printed.Bytes())
+	c.merge(stdout.Bytes())
 }
 
-func killedBy(cmd *exec.Cmd) bool { return cmd.ProcessState != nil && cmd.ProcessState.ExitCode() < 0 }
+func killedBySignal(cmd *exec.Cmd) bool {
+	return cmd.ProcessState != nil && cmd.ProcessState.ExitCode() < 0
+}
 
-// last is the end of what a process complained of.
-func last(b []byte) []byte {
-	const most = 2000
-	return b[max(0, len(b)-most):]
+// tail returns at most the last 2000 bytes of b.
+func tail(b []byte) []byte {
+	const limit = 2000
+	return b[max(0, len(b)-limit):]
 }
 
 func (c *controller) count(n *int) {
@@ -193,10 +198,10 @@ func (c *controller) count(n *int) {
 	*n++
 }
 
-func (c *controller) merge(printed []byte) {
+func (c *controller) merge(stdout []byte) {
 	t := newTally()
-	if err := json.Unmarshal(printed, t); err != nil {
-		c.total.wrong("a peer's figures cannot be read: %v: %q", err, last(printed))
+	if err := json.Unmarshal(stdout, t); err != nil {
+		c.total.errorf("cannot read the tally of a peer: %v: %q", err, tail(stdout))
 		return
 	}
 	c.total.merge(t)

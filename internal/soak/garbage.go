@@ -9,9 +9,9 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
-// throwGarbage connects as somebody who is no peer: with bytes of no meaning, with expressions that are no commands, with
-// calls and no eye for the answers, or with silence. Then it waits a moment.
-func (c *controller) throwGarbage(r *rand.Rand) {
+// sendGarbage connects and sends random bytes, a truncated call, many calls without reading the answers, or nothing.
+// Then it waits for a moment.
+func (c *controller) sendGarbage(r *rand.Rand) {
 	defer time.Sleep(time.Duration(r.IntN(100)) * time.Millisecond)
 	sock, err := net.Dial("tcp", c.address)
 	if err != nil {
@@ -22,14 +22,14 @@ func (c *controller) throwGarbage(r *rand.Rand) {
 	_ = sock.SetDeadline(time.Now().Add(2 * time.Second))
 	hello := banana.AppendString(nil, banana.ProfileNone, "pb")
 	switch r.IntN(5) {
-	case 0: // of another protocol, or of none
-		_, _ = sock.Write(noise(r))
-	case 1: // after a good beginning
-		_, _ = sock.Write(append(hello, noise(r)...))
-	case 2: // a call that is cut off
+	case 0: // random bytes
+		_, _ = sock.Write(randomBytes(r))
+	case 1: // random bytes after the negotiation
+		_, _ = sock.Write(append(hello, randomBytes(r)...))
+	case 2: // a truncated call
 		b := appendCall(hello, 1)
 		_, _ = sock.Write(b[:len(hello)+r.IntN(len(b)-len(hello))])
-	case 3: // who calls and does not read
+	case 3: // calls without reading the answers
 		b := hello
 		for i := range int64(5000) {
 			b = appendCall(b, i)
@@ -37,12 +37,12 @@ func (c *controller) throwGarbage(r *rand.Rand) {
 		_, _ = sock.Write(b)
 		time.Sleep(time.Second)
 		return
-	default: // silence
+	default: // nothing
 	}
 	_, _ = io.Copy(io.Discard, sock)
 }
 
-func noise(r *rand.Rand) []byte {
+func randomBytes(r *rand.Rand) []byte {
 	b := make([]byte, 1+r.IntN(2000))
 	for i := range b {
 		b[i] = byte(r.Uint32())
@@ -50,12 +50,13 @@ func noise(r *rand.Rand) []byte {
 	return b
 }
 
-// appendCall appends [message n "shop" "echo" 1 [tuple text] [dictionary]].
+// appendCall appends [message n "service" "echo" 1 [tuple text] [dictionary]].
 func appendCall(b []byte, n int64) []byte {
 	const p = banana.ProfilePB
 	b = banana.AppendInt(banana.AppendSymbol(banana.AppendList(b, 7), p, banana.SymMessage), n)
-	b = banana.AppendString(banana.AppendString(b, p, "shop"), p, "echo")
+	b = banana.AppendString(banana.AppendString(b, p, "service"), p, "echo")
 	b = banana.AppendInt(b, 1)
-	b = banana.AppendString(banana.AppendSymbol(banana.AppendList(b, 2), p, banana.SymTuple), p, string(make([]byte, 500)))
+	b = banana.AppendSymbol(banana.AppendList(b, 2), p, banana.SymTuple)
+	b = banana.AppendString(b, p, string(make([]byte, 500)))
 	return banana.AppendSymbol(banana.AppendList(b, 1), p, banana.SymDictionary)
 }

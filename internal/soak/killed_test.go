@@ -15,15 +15,15 @@ import (
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
-// TestPeersThatAreKilled: a process that is gone from one moment to the next, in the middle of calls, caches and logins, leaves nothing behind, and
-// a peer beside it loses nothing.
-func TestPeersThatAreKilled(t *testing.T) {
+// TestKilledPeers kills peer processes in the middle of calls, caches and logins. The server must release everything.
+func TestKilledPeers(t *testing.T) {
 	script := filepath.Join(t.TempDir(), "stock.py")
 	require.NoError(t, os.WriteFile(script, stockPeer, 0o600))
 	for name, command := range map[string]func(address string) *exec.Cmd{
 		"go": func(address string) *exec.Cmd {
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-role", rolePeer, "-address", address, "-life", "1h", "-seed", "5")
-			cmd.Env = append(os.Environ(), process+"=1")
+			cmd := exec.CommandContext(t.Context(), os.Args[0],
+				"-role", rolePeer, "-address", address, "-lifetime", "1h", "-seed", "5")
+			cmd.Env = append(os.Environ(), processEnv+"=1")
 			return cmd
 		},
 		"stock": func(address string) *exec.Cmd {
@@ -38,23 +38,24 @@ func TestPeersThatAreKilled(t *testing.T) {
 			require.NoError(t, err)
 			s, err := serve(ln, func() fault.Plan { return fault.Plan{} })
 			require.NoError(t, err)
-			b := s.book
+			stats := s.stats
 			for kill := range int64(3) {
-				served, came := b.served.Load(), b.came.Load()
+				calls, observers := stats.calls.Load(), stats.observersAdded.Load()
 				cmd := command(ln.Addr().String())
 				require.NoError(t, cmd.Start())
-				// It is killed while it follows an original, is logged in and has calls under way, or has had.
+				// Kill it after it has made calls, while it observes the shared value or is logged in.
 				require.Eventually(t, func() bool {
-					return b.served.Load() > served+100 && b.came.Load() > came && b.in.Load() > 0 &&
-						(b.came.Load() > b.left.Load() || b.in.Load() > b.out.Load())
-				}, patience, time.Millisecond, "kill %d", kill)
+					added, logins := stats.observersAdded.Load(), stats.logins.Load()
+					return stats.calls.Load() > calls+100 && added > observers && logins > 0 &&
+						(added > stats.observersRemoved.Load() || logins > stats.logouts.Load())
+				}, timeout, time.Millisecond, "kill %d", kill)
 				require.NoError(t, cmd.Process.Kill())
 				_ = cmd.Wait()
-				s.settle()
-				require.Empty(t, s.t.Wrong)
+				s.waitIdle()
+				require.Empty(t, s.t.Errors)
 			}
-			require.Empty(t, b.observers)
-			require.Empty(t, b.avatars)
+			require.Empty(t, stats.observers)
+			require.Empty(t, stats.avatars)
 			require.NoError(t, s.rt.Close(context.WithoutCancel(t.Context())))
 		})
 	}

@@ -11,21 +11,22 @@ import (
 
 func main() { os.Exit(run(os.Args[1:])) }
 
-// run is the program: the one that is started by hand, or one of those that it starts.
+// run is main without the process. It runs the controller, or one of the processes that the controller starts, and
+// returns the exit status.
 func run(args []string) int {
 	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
-	minutes := flags.Float64("minutes", 2, "how long the load lasts")
-	seed := flags.Uint64("seed", 0, "of all random numbers; 0 for one of its own")
-	role := flags.String("role", "", "what this process is; set by the program itself")
-	address := flags.String("address", "", "of the server; set by the program itself")
-	life := flags.Duration("life", 0, "how long a peer lives; set by the program itself")
+	minutes := flags.Float64("minutes", 2, "duration of the load in minutes")
+	seed := flags.Uint64("seed", 0, "seed of all random numbers; 0 picks one")
+	role := flags.String("role", "", "internal: the role of the process")
+	address := flags.String("address", "", "internal: the address of the server")
+	lifetime := flags.Duration("lifetime", 0, "internal: how long a peer runs")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
 	var err error
 	seedOf := func() uint64 {
 		if *seed == 0 {
-			return rand.Uint64() >> 32 //nolint:gosec // it is to be repeatable, not secret
+			return rand.Uint64() >> 32 //nolint:gosec // must be reproducible, not secret
 		}
 		return *seed
 	}
@@ -33,11 +34,11 @@ func run(args []string) int {
 	case roleServer:
 		err = runServer(*seed, os.Stdin, os.Stdout)
 	case rolePeer:
-		err = runPeer(*address, *seed, *life, os.Stdout)
+		err = runPeer(*address, *seed, *lifetime, os.Stdout)
 	default:
-		var held bool
-		c := controller{seed: seedOf(), length: time.Duration(*minutes * float64(time.Minute)), log: os.Stderr}
-		if held, err = c.soak(context.Background(), os.Stdout); err == nil && !held {
+		var ok bool
+		c := controller{seed: seedOf(), duration: time.Duration(*minutes * float64(time.Minute)), log: os.Stderr}
+		if ok, err = c.run(context.Background(), os.Stdout); err == nil && !ok {
 			return 1
 		}
 	}
@@ -48,7 +49,7 @@ func run(args []string) int {
 	return 0
 }
 
-// The processes that the program starts of itself.
+// The roles of the processes that the controller starts.
 const (
 	roleServer = "server"
 	rolePeer   = "peer"

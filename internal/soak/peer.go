@@ -14,37 +14,38 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// playersAtOnce are how many connections a Go peer has.
-const playersAtOnce = 4
+// clientsPerProcess is the number of concurrent clients in a process of Go peers.
+const clientsPerProcess = 4
 
-// runPeer is a process of Go peers that come and go for a while. It prints its tally when it ends by itself.
-func runPeer(address string, seed uint64, life time.Duration, out io.Writer) error {
+// runPeer is the main function of a process of Go peers. Its clients connect repeatedly until lifetime has passed. Then
+// it prints its tally.
+func runPeer(address string, seed uint64, lifetime time.Duration, out io.Writer) error {
 	t := newTally()
 	rt, err := actor.NewRuntime(actor.WithLogger(zerolog.Nop()))
 	if err != nil {
 		return err
 	}
-	over := time.Now().Add(life)
-	var players sync.WaitGroup
-	for i := range uint64(playersAtOnce) {
-		players.Go(func() {
-			r := rand.New(rand.NewPCG(seed, i)) //nolint:gosec // it is to be repeatable, not secret
-			for time.Now().Before(over) {
-				visit(rt, t, r, address, over)
+	end := time.Now().Add(lifetime)
+	var clients sync.WaitGroup
+	for i := range uint64(clientsPerProcess) {
+		clients.Go(func() {
+			r := rand.New(rand.NewPCG(seed, i)) //nolint:gosec // must be reproducible, not secret
+			for time.Now().Before(end) {
+				connect(rt, t, r, address, end)
 			}
 		})
 	}
-	players.Wait()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	clients.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	if err := rt.Close(ctx); err != nil {
-		t.wrong("closing a peer: %v", err)
+		t.errorf("closing a peer: %v", err)
 	}
 	return json.NewEncoder(out).Encode(t)
 }
 
-// visit is one connection over a network that fails.
-func visit(rt *actor.Runtime, t *tally, r *rand.Rand, address string, over time.Time) {
+// connect opens one connection, over a network that may fail, and runs a client on it.
+func connect(rt *actor.Runtime, t *tally, r *rand.Rand, address string, end time.Time) {
 	sock, err := net.Dial("tcp", address)
 	if err != nil {
 		t.add(&t.Refused)
@@ -53,12 +54,12 @@ func visit(rt *actor.Runtime, t *tally, r *rand.Rand, address string, over time.
 	}
 	plan := fault.Draw(r, 5*time.Millisecond)
 	if r.IntN(3) == 0 {
-		plan = fault.Plan{} // the network as it mostly is
+		plan = fault.Plan{} // no fault
 	}
 	if r.IntN(10) == 0 {
 		plan = fault.Plan{Seed: r.Uint64(), Piece: 64, Delay: 40 * time.Millisecond} // a slow reader
 	}
-	ctx, cancel := context.WithDeadline(context.Background(), over.Add(2*time.Second))
+	ctx, cancel := context.WithDeadline(context.Background(), end.Add(2*time.Second))
 	defer cancel()
-	play(ctx, rt, t, r, fault.New(sock, plan), 1+r.IntN(300))
+	runClient(ctx, rt, t, r, fault.New(sock, plan), 1+r.IntN(300))
 }

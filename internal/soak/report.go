@@ -5,107 +5,118 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 )
 
-// What is taken for flat. The first sixth of the time is for warming up, and is not looked at.
+// A figure has grown if its median in the last third of the samples exceeds growth times its median in the first third
+// plus slack. The first sixth of the samples is warm-up and does not count.
 const (
-	growth     = 1.2     // how much more the last third may have than the first
-	heapSlack  = 2 << 20 // what does not matter either way: bytes,
+	growth     = 1.2
+	heapSlack  = 2 << 20 // bytes
 	otherSlack = 16      // goroutines
 )
 
-// report prints the figures and says whether everything held.
-func (c *controller) report(out io.Writer) (held bool) {
+// figure is a value that is sampled from the server.
+type figure struct {
+	name  string
+	value func(sample) float64
+	unit  float64 // divisor for printing
+	slack float64
+}
+
+var (
+	heap = figure{
+		"heap after collection, KiB", func(s sample) float64 { return float64(s.Heap) }, 1 << 10, heapSlack,
+	}
+	goroutines = figure{"goroutines", func(s sample) float64 { return float64(s.Goroutines) }, 1, otherSlack}
+	actors     = figure{"actors", func(s sample) float64 { return float64(s.Actors) }, 1, 4 * otherSlack}
+
+	// residentMemory is printed but not checked.
+	residentMemory = figure{
+		name: "resident memory, KiB", value: func(s sample) float64 { return float64(s.Resident) }, unit: 1 << 10,
+	}
+)
+
+// report prints the results and reports whether all checks succeeded.
+func (c *controller) report(out io.Writer) (ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	end := c.samples[len(c.samples)-1]
 	loaded := c.samples[:len(c.samples)-1]
-	wrong := append(slices.Clone(c.total.Wrong), end.Wrong...)
+	errs := append(slices.Clone(c.total.Errors), end.Errors...)
 
-	line := func(what string, figures any) { fmt.Fprintf(out, "| %-42s | %26v |\n", what, figures) }
-	fmt.Fprintf(out, "| %-42s | %26s |\n|%s|%s|\n", "what", fmt.Sprintf("%v, seed %d", c.length, c.seed), dashes(44), dashes(28))
+	line := func(name string, value any) { fmt.Fprintf(out, "| %-42s | %26v |\n", name, value) }
+	line("figure", fmt.Sprintf("%v, seed %d", c.duration, c.seed))
+	fmt.Fprintf(out, "|%s|%s|\n", strings.Repeat("-", 44), strings.Repeat("-", 28))
 	line("processes of Go peers", c.peers[0])
 	line("processes of stock Twisted peers", c.peers[1])
-	line("of these killed in the middle", c.killed)
+	line("of these killed", c.killed)
 	line("connections accepted", end.Accepted)
-	line("connections of strangers", c.garbage)
+	line("connections that sent garbage", c.garbage)
 	line("calls served", end.Served)
-	line("calls made by peers that could report", c.total.Calls)
+	line("calls of peers that were not killed", c.total.Calls)
 	var ended int64
-	for _, why := range slices.Sorted(maps.Keys(c.total.Ended)) {
-		line("  "+why, c.total.Ended[why])
-		ended += c.total.Ended[why]
+	for _, outcome := range slices.Sorted(maps.Keys(c.total.Ended)) {
+		line("  "+outcome, c.total.Ended[outcome])
+		ended += c.total.Ended[outcome]
 	}
 	if ended != c.total.Calls {
-		wrong = append(wrong, fmt.Sprintf("of %d calls %d ended", c.total.Calls, ended))
+		errs = append(errs, fmt.Sprintf("only %d of %d calls ended", ended, c.total.Calls))
 	}
-	line("logins / logouts", fmt.Sprintf("%d / %d", end.In, end.Out))
-	line("observers come / left", fmt.Sprintf("%d / %d", end.Came, end.Left))
+	line("logins / logouts", fmt.Sprintf("%d / %d", end.Logins, end.Logouts))
+	line("observers added / removed", fmt.Sprintf("%d / %d", end.ObserversAdded, end.ObserversRemoved))
 
-	wrong = append(wrong, c.flat(line, "heap after collection, KiB", loaded, end, heapSlack, func(s sample) float64 { return float64(s.Heap) }, 1<<10)...)
-	wrong = append(wrong, c.flat(line, "goroutines", loaded, end, otherSlack, func(s sample) float64 { return float64(s.Goroutines) }, 1)...)
-	wrong = append(wrong, c.flat(line, "actors", loaded, end, 4*otherSlack, func(s sample) float64 { return float64(s.Actors) }, 1)...)
-	_ = c.flatLine(line, "resident memory, KiB", loaded, end, func(s sample) float64 { return float64(s.Resident) }, 1<<10)
-	line("goroutines left after Close", end.Remaining)
+	for _, f := range []figure{heap, goroutines, actors} {
+		first, last := f.print(line, loaded, end)
+		if last > growth*first+f.slack {
+			errs = append(errs, fmt.Sprintf("%s grew from %.0f in the first third to %.0f in the last third",
+				f.name, first/f.unit, last/f.unit))
+		}
+	}
+	residentMemory.print(line, loaded, end)
+	line("goroutines left after Close", end.LeakedGoroutines)
 
-	if end.Served == 0 || c.total.Ended[answered] == 0 || end.In == 0 || end.Came == 0 {
-		wrong = append(wrong, "some of the load did not come about")
+	if end.Served == 0 || c.total.Ended[answered] == 0 || end.Logins == 0 || end.ObserversAdded == 0 {
+		errs = append(errs, "part of the load is missing")
 	}
-	for _, w := range wrong {
-		fmt.Fprintln(out, "WRONG:", w)
+	for _, err := range errs {
+		fmt.Fprintln(out, "ERROR:", err)
 	}
-	verdict := "it held"
-	if len(wrong) > 0 {
-		verdict = "IT DID NOT HOLD"
+	verdict := "passed"
+	if len(errs) > 0 {
+		verdict = "FAILED"
 	}
 	line("verdict", verdict)
-	return len(wrong) == 0
+	return len(errs) == 0
 }
 
-func dashes(n int) string {
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = '-'
-	}
-	return string(b)
-}
-
-// flat prints a figure and says if its last third was higher than its first.
-func (c *controller) flat(line func(string, any), what string, loaded []sample, end sample, slack float64, of func(sample) float64, unit float64) (wrong []string) {
-	thirds := c.flatLine(line, what, loaded, end, of, unit)
-	first, last := thirds[0], thirds[1]
-	if last > growth*first+slack {
-		wrong = append(wrong, fmt.Sprintf("%s: %.0f in the first third, %.0f in the last", what, first/unit, last/unit))
-	}
-	return wrong
-}
-
-// flatLine prints a figure: the medians of the first and last thirds, the highest, and the one after all have left.
-func (c *controller) flatLine(line func(string, any), what string, loaded []sample, end sample, of func(sample) float64, unit float64) [2]float64 {
-	thirds := c.thirds(loaded, of)
+// print prints the medians of the first and last third, the maximum, and the value after all peers have disconnected.
+// It returns the medians.
+func (f figure) print(line func(string, any), loaded []sample, end sample) (first, last float64) {
+	first, last = f.thirds(loaded)
 	peak := 0.0
 	for _, s := range loaded {
-		peak = max(peak, of(s))
+		peak = max(peak, f.value(s))
 	}
-	line(what+": first, last third", fmt.Sprintf("%.0f, %.0f", thirds[0]/unit, thirds[1]/unit))
-	line("  highest, when all had left", fmt.Sprintf("%.0f, %.0f", peak/unit, of(end)/unit))
-	return thirds
+	line(f.name+": first, last third", fmt.Sprintf("%.0f, %.0f", first/f.unit, last/f.unit))
+	line("  maximum, after all disconnected", fmt.Sprintf("%.0f, %.0f", peak/f.unit, f.value(end)/f.unit))
+	return first, last
 }
 
-// thirds are the medians of the first and of the last third of what came after warming up.
-func (*controller) thirds(loaded []sample, of func(sample) float64) [2]float64 {
+// thirds returns the medians of the first and the last third of the samples after the warm-up.
+func (f figure) thirds(loaded []sample) (first, last float64) {
 	warm := loaded[len(loaded)/6:]
 	third := max(1, len(warm)/3)
 	if len(warm) == 0 {
-		return [2]float64{}
+		return 0, 0
 	}
 	median := func(part []sample) float64 {
-		figures := make([]float64, len(part))
+		values := make([]float64, len(part))
 		for i, s := range part {
-			figures[i] = of(s)
+			values[i] = f.value(s)
 		}
-		slices.Sort(figures)
-		return figures[len(figures)/2]
+		slices.Sort(values)
+		return values[len(values)/2]
 	}
-	return [2]float64{median(warm[:third]), median(warm[len(warm)-third:])}
+	return median(warm[:third]), median(warm[len(warm)-third:])
 }

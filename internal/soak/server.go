@@ -20,42 +20,43 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// sample is what the server looks like at one moment.
+// sample is the state of the server at one moment.
 type sample struct {
-	Heap        uint64 // bytes that live, after a collection
-	Resident    uint64 // bytes that the process has of the machine's memory
+	Heap        uint64 // live bytes after a collection
+	Resident    uint64 // resident memory in bytes
 	Goroutines  int
 	Actors      int
 	Connections int
 	Accepted    int64
 	Served      int64 // calls
-	In, Out     int64 // avatars
-	Came, Left  int64 // observers
 
-	// Of the last one only.
-	Last      bool
-	Remaining int // goroutines after the runtime was closed, beyond those before it was made
-	Wrong     []string
+	Logins, Logouts                  int64
+	ObserversAdded, ObserversRemoved int64
+
+	// Set in the last sample only.
+	Last             bool
+	LeakedGoroutines int // goroutines left after the runtime was closed
+	Errors           []string
 }
 
-// server is one under load: the process of its own that is watched, or a part of a test.
+// server is the server under load. It runs in a process of its own or in a test.
 type server struct {
 	rt       *actor.Runtime
 	ln       *broker.Listener
-	book     *ledger
+	stats    *serverStats
 	t        *tally
-	accepted *counting
-	idle     int // actors without any load
+	accepted *countingListener
+	idle     int // number of actors without load
 }
 
-// counting counts what it accepts.
-type counting struct {
+// countingListener counts the connections that it accepts.
+type countingListener struct {
 	net.Listener
 	mu sync.Mutex
 	n  int64
 }
 
-func (c *counting) Accept() (net.Conn, error) {
+func (c *countingListener) Accept() (net.Conn, error) {
 	sock, err := c.Listener.Accept()
 	if err == nil {
 		c.mu.Lock()
@@ -65,21 +66,21 @@ func (c *counting) Accept() (net.Conn, error) {
 	return sock, err
 }
 
-func (c *counting) count() int64 {
+func (c *countingListener) count() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.n
 }
 
-// serve has a server listen at a socket, behind a network that fails as planned.
+// serve starts a server on sock whose connections fail as planned.
 func serve(sock net.Listener, plan func() fault.Plan) (*server, error) {
-	rt, err := actor.NewRuntime(actor.WithLogger(zerolog.Nop())) // Faults would fill any log.
+	rt, err := actor.NewRuntime(actor.WithLogger(zerolog.Nop())) // The faults would flood a log.
 	if err != nil {
 		return nil, err
 	}
-	s := &server{rt: rt, t: newTally(), accepted: &counting{Listener: sock}}
-	s.book = newLedger(s.t.wrong)
-	login, opts, err := s.book.options(&pond{book: s.book})
+	s := &server{rt: rt, t: newTally(), accepted: &countingListener{Listener: sock}}
+	s.stats = newServerStats(s.t.errorf)
+	login, opts, err := s.stats.options(&sharedValue{stats: s.stats})
 	if err != nil {
 		return nil, err
 	}
@@ -91,9 +92,10 @@ func serve(sock net.Listener, plan func() fault.Plan) (*server, error) {
 	return s, nil
 }
 
-// someFail draws plans of which most are for a network that works: most faults are on the other side.
-func someFail(seed uint64, delay time.Duration) func() fault.Plan {
-	r := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // it is to be repeatable, not secret
+// mostlyWhole returns a function that draws plans, most of which are without a fault, because most faults are simulated
+// by the clients.
+func mostlyWhole(seed uint64, delay time.Duration) func() fault.Plan {
+	r := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // must be reproducible, not secret
 	return func() fault.Plan {
 		if r.IntN(3) > 0 {
 			return fault.Plan{}
@@ -115,15 +117,16 @@ func (s *server) sample() sample {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	b := s.book
+	stats := s.stats
 	return sample{
 		Heap: m.HeapAlloc, Resident: resident(), Goroutines: runtime.NumGoroutine(), Actors: s.actors(),
-		Connections: len(s.ln.Conns()), Accepted: s.accepted.count(), Served: b.served.Load(),
-		In: b.in.Load(), Out: b.out.Load(), Came: b.came.Load(), Left: b.left.Load(),
+		Connections: len(s.ln.Conns()), Accepted: s.accepted.count(), Served: stats.calls.Load(),
+		Logins: stats.logins.Load(), Logouts: stats.logouts.Load(),
+		ObserversAdded: stats.observersAdded.Load(), ObserversRemoved: stats.observersRemoved.Load(),
 	}
 }
 
-// resident is the process's memory as the system counts it.
+// resident returns the resident memory of this process in bytes, or 0 if /proc is not available.
 func resident() uint64 {
 	text, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
@@ -136,62 +139,68 @@ func resident() uint64 {
 	return pages * uint64(os.Getpagesize())
 }
 
-// settle waits until all that came is gone, when the last peer has left, and says what is not.
-func (s *server) settle() {
+// waitIdle waits, after the last peer has disconnected, until everything is released, and reports an error if something
+// is not.
+func (s *server) waitIdle() {
 	var now sample
-	for began := time.Now(); time.Since(began) < patience; time.Sleep(100 * time.Millisecond) {
+	for began := time.Now(); time.Since(began) < timeout; time.Sleep(100 * time.Millisecond) {
 		now = s.sample()
-		if now.Connections == 0 && now.In == now.Out && now.Came == now.Left && now.Actors <= s.idle+1 && s.held() == 0 { // The pond may have an actor of its own.
+		if now.Connections == 0 && now.Logins == now.Logouts && now.ObserversAdded == now.ObserversRemoved &&
+			now.Actors <= s.idle+1 && s.outstanding() == 0 { // The shared value may have one actor.
 			return
 		}
 	}
-	s.t.wrong("%v after the last peer had left there were %d connections, %d of %d avatars, %d of %d observers, %d actors more, %d references, copies, calls and bytes",
-		patience, now.Connections, now.In-now.Out, now.In, now.Came-now.Left, now.Came, now.Actors-s.idle, s.held())
+	s.t.errorf("%v after the last peer had disconnected there were %d connections, %d of %d avatars, "+
+		"%d of %d observers, %d additional actors, %d references, copies, calls and bytes",
+		timeout, now.Connections, now.Logins-now.Logouts, now.Logins, now.ObserversAdded-now.ObserversRemoved,
+		now.ObserversAdded, now.Actors-s.idle, s.outstanding())
 }
 
-// names is how many actors a registry must have seen before hardly any name falls to a map without memory.
-const names = 300_000
+// registryNames is the number of names after which hardly any map of the registry is still empty.
+const registryNames = 300_000
 
-// age brings the registry of the actor system to the size that it reaches in hours. It consists of 32,768 maps, each of which gets its memory
-// when the first name falls to it and keeps it: some ten megabytes that come once and would hide, or look like, what is lost.
-func (s *server) age() {
+// fillRegistry grows the registry of the actor system to its final size. The registry consists of 32,768 maps, each of
+// which allocates memory for its first name and keeps it. These ten megabytes would otherwise look like a leak, or hide
+// one.
+func (s *server) fillRegistry() {
 	registry := s.rt.System().ProcessRegistry.LocalPIDs
-	for i := range names {
-		name := fmt.Sprintf("aged$%x", i)
+	for i := range registryNames {
+		name := fmt.Sprintf("fill$%x", i)
 		bucket := registry.GetBucket(name)
 		bucket.Set(name, nil)
 		bucket.Remove(name)
 	}
 }
 
-// held is how much the runtime's own books have under way: references and copies in both directions, calls, bytes.
-func (s *server) held() int {
+// outstanding returns the sum of what the runtime has in use: references, copies, calls, bytes and connections.
+func (s *server) outstanding() int {
 	b := broker.StatsOf(s.rt)
-	return b.Exports + b.Imports + b.Caches + b.LocalCaches + b.CallsOut.Pending + b.CallsIn.Pending + b.BytesHeld + b.BytesWaiting +
-		b.Conns.Open + b.Conns.Opening
+	return b.Exports + b.Imports + b.Caches + b.LocalCaches + b.CallsOut.Pending + b.CallsIn.Pending +
+		b.BytesHeld + b.BytesWaiting + b.Conns.Open + b.Conns.Opening
 }
 
-// close ends the server.
+// close closes the server's runtime.
 func (s *server) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	if err := s.rt.Close(ctx); err != nil {
-		s.t.wrong("closing the server: %v", err)
+		s.t.errorf("closing the server: %v", err)
 	}
 }
 
-// runServer is the process that is watched. It prints a sample each second, and when its input ends it says how it ended.
+// runServer is the main function of the server process. It prints its address, then a sample each second. At the end of
+// in it waits until it is idle, closes the server and prints the last sample.
 func runServer(seed uint64, in io.Reader, out io.Writer) error {
 	sock, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	before := runtime.NumGoroutine()
-	s, err := serve(sock, someFail(seed, 5*time.Millisecond))
+	s, err := serve(sock, mostlyWhole(seed, 5*time.Millisecond))
 	if err != nil {
 		return err
 	}
-	s.age()
+	s.fillRegistry()
 	fmt.Fprintln(out, sock.Addr())
 	finish := make(chan struct{})
 	go func() {
@@ -211,17 +220,18 @@ func runServer(seed uint64, in io.Reader, out io.Writer) error {
 			running = false
 		}
 	}
-	s.settle()
+	s.waitIdle()
 	last := s.sample()
 	s.close()
-	for began := time.Now(); time.Since(began) < patience && runtime.NumGoroutine() > before; {
+	for began := time.Now(); time.Since(began) < timeout && runtime.NumGoroutine() > before; {
 		time.Sleep(10 * time.Millisecond)
 	}
-	last.Last, last.Remaining = true, runtime.NumGoroutine()-before
-	if last.Remaining > 0 {
+	last.Last, last.LeakedGoroutines = true, runtime.NumGoroutine()-before
+	if last.LeakedGoroutines > 0 {
 		stacks := make([]byte, 1<<16)
-		s.t.wrong("%d goroutines were left after Close:\n%s", last.Remaining, strings.TrimSpace(string(stacks[:runtime.Stack(stacks, true)])))
+		stacks = stacks[:runtime.Stack(stacks, true)]
+		s.t.errorf("%d goroutines left after Close:\n%s", last.LeakedGoroutines, strings.TrimSpace(string(stacks)))
 	}
-	last.Wrong = s.t.Wrong
+	last.Errors = s.t.Errors
 	return report.Encode(last)
 }

@@ -1,6 +1,6 @@
-"""A stock peer of the soak: stock.py HOST PORT SEED SECONDS.
+"""A peer of the soak test that uses stock Twisted: stock.py HOST PORT SEED SECONDS.
 
-Some connections at a time do what their random numbers say, until the time is over. Then it prints a line of JSON that counts what was done.
+Several clients perform random steps until the time has passed. Then it prints its tally as a line of JSON.
 """
 
 import json
@@ -13,37 +13,42 @@ from twisted.python import failure
 from twisted.spread import pb
 from twisted.spread.util import getAllPages
 
-tally = {"Calls": 0, "Ended": {}, "Connections": 0, "Refused": 0, "Broken": 0, "Avatars": 0, "Wrong": []}
+tally = {"Calls": 0, "Ended": {}, "Connections": 0, "Refused": 0, "Broken": 0, "Avatars": 0, "Errors": []}
 
 
-def wrong(text):
-    if len(tally["Wrong"]) < 20:
-        tally["Wrong"].append("stock: " + text)
+def report_error(text):
+    if len(tally["Errors"]) < 20:
+        tally["Errors"].append("stock: " + text)
 
 
-class Toy(pb.Referenceable):
-    """What is given away."""
+def check(ok, text):
+    if not ok:
+        report_error(text)
 
-    def remote_poke(self, n):
+
+class Callback(pb.Referenceable):
+    """The object that a client passes to the server."""
+
+    def remote_addOne(self, n):
         return n + 1
 
 
-class Pond(pb.RemoteCache):
-    """A copy that must miss no update."""
+class Value(pb.RemoteCache):
+    """A copy of the server's value. It reports increments that it missed."""
 
     def setCopyableState(self, state):
         self.n = state
 
-    def observe_stir(self, n):
+    def observe_increment(self, n):
         if n != self.n + 1:
-            wrong("a copy that was at %d was told of stir %d" % (self.n, n))
+            report_error("a copy with value %d received the increment to %d" % (self.n, n))
         self.n = n
 
 
-pb.setUnjellyableForClass("soak.Pond", Pond)
+pb.setUnjellyableForClass("soak.Value", Value)
 
 
-def reason(f):
+def outcome(f):
     if f.check(pb.DeadReferenceError):
         return "dead reference"
     if f.check(pb.PBConnectionLost, error.ConnectionLost, error.ConnectionDone, error.ConnectError):
@@ -52,27 +57,27 @@ def reason(f):
         return "cancelled"
     if f.check("perspectivebroker.Busy"):
         return "refused: busy"
-    return "the peer's failure"
+    return "failed remotely"
 
 
 def count(d):
-    """Counts a call and its one end; its result goes on as it is, its failure as None."""
+    """Counts a call and its end. The result of d is passed on, a failure as None."""
     tally["Calls"] += 1
     ends = []
 
     def ended(result):
         ends.append(1)
         if len(ends) > 1:
-            wrong("a call ended twice")
-        why = reason(result) if isinstance(result, failure.Failure) else "answered"
-        tally["Ended"][why] = tally["Ended"].get(why, 0) + 1
+            report_error("a call ended twice")
+        key = outcome(result) if isinstance(result, failure.Failure) else "answered"
+        tally["Ended"][key] = tally["Ended"].get(key, 0) + 1
         return None if isinstance(result, failure.Failure) else result
 
     return d.addBoth(ended)
 
 
-class Player:
-    """Plays on one connection after the other."""
+class Client:
+    """Opens one connection after the other and performs random steps on each."""
 
     def __init__(self, host, port, rnd, until):
         self.host, self.port, self.rnd, self.until = host, port, rnd, until
@@ -94,12 +99,12 @@ class Player:
                 if timeout.active():
                     timeout.cancel()
             tally["Connections"] += 1
-            yield self.play(factory, root.broker.remoteForName("shop"), root.broker)
+            yield self.steps(factory, root.broker.remoteForName("service"), root.broker)
             connector.disconnect()
 
     @defer.inlineCallbacks
-    def play(self, factory, shop, broker):
-        rnd, under, counters, ponds, avatars, toy = self.rnd, [], [], [], [], Toy()
+    def steps(self, factory, service, broker):
+        rnd, pending, counters, values, avatars, callback = self.rnd, [], [], [], [], Callback()
         for _ in range(rnd.randrange(1, 150)):
             if broker.disconnected or reactor.seconds() > self.until:
                 break
@@ -107,50 +112,52 @@ class Player:
             try:
                 if step < 2:
                     text = "x" * rnd.randrange(1 << rnd.randrange(13))
-                    d = count(shop.callRemote("echo", text))
-                    d.addCallback(lambda got, text=text: got in (None, text) or wrong("an echo is not what was sent"))
+                    d = count(service.callRemote("echo", text))
+                    d.addCallback(lambda got, text=text: check(got in (None, text), "wrong echo"))
                 elif step == 2:
-                    d = count(shop.callRemote("counter"))
+                    d = count(service.callRemote("counter"))
                     d.addCallback(lambda ref: ref and counters.append([ref, 0]))
                 elif step in (3, 4) and counters:
                     counter = rnd.choice(counters)
                     counter[1] += 1
-                    d = count(counter[0].callRemote("click", counter[1]))
-                    d.addCallback(lambda got, n=counter[1]: got in (None, n) or wrong("click %d was answered %r" % (n, got)))
+                    d = count(counter[0].callRemote("set", counter[1]))
+                    d.addCallback(lambda got, n=counter[1]: check(
+                        got in (None, n), "wrong answer to set(%d): %r" % (n, got)))
                 elif step == 5:
                     n = rnd.randrange(1000)
-                    d = count(shop.callRemote("callBack", toy, n))
-                    d.addCallback(lambda got, n=n: got in (None, n + 1) or wrong("the toy's %d came back as %r" % (n, got)))
+                    d = count(service.callRemote("callBack", callback, n))
+                    d.addCallback(lambda got, n=n: check(
+                        got in (None, n + 1), "wrong answer of the callback to %d: %r" % (n, got)))
                 elif step == 6:
-                    d = count(shop.callRemote("pond"))
-                    d.addCallback(ponds.append)
+                    d = count(service.callRemote("value"))
+                    d.addCallback(values.append)
                 elif step == 7:
-                    d = count(shop.callRemote("stir"))
-                    del ponds[:1], counters[:1]
+                    d = count(service.callRemote("increment"))
+                    del values[:1], counters[:1]
                 elif step == 8:
-                    who = credentials.UsernamePassword(b"soaker", b"in water")
-                    d = count(factory.login(rnd.choice([who, credentials.Anonymous()]), None))
+                    login = credentials.UsernamePassword(b"soak", b"soak password")
+                    d = count(factory.login(rnd.choice([login, credentials.Anonymous()]), None))
                     d.addCallback(lambda avatar: avatar and avatars.append(avatar))
                 elif step == 9:
                     size = rnd.randrange(1 << 16)
-                    # Not counted: without the connection it never ends, as stock's do.
-                    pages = getAllPages(shop, "pages", size)
-                    pages.addCallback(lambda got, n=size: sum(map(len, got)) == n or wrong("pages of another size"))
-                    pages.addErrback(lambda why: None)
+                    # Not counted: getAllPages never ends if the connection is lost.
+                    pages = getAllPages(service, "pages", size)
+                    pages.addCallback(lambda got, n=size: check(sum(map(len, got)) == n, "wrong size of pages"))
+                    pages.addErrback(lambda failure: None)
                     d = None
                 else:
                     d = task.deferLater(reactor, rnd.random() / 20, lambda: None)
             except pb.DeadReferenceError:
                 break
             if d is not None:
-                under.append(d)
-            if len(under) > 10:
-                yield defer.DeferredList(under)
-                del under[:]
+                pending.append(d)
+            if len(pending) > 10:
+                yield defer.DeferredList(pending)
+                del pending[:]
                 tally["Avatars"] += len(avatars)
                 del avatars[:]
         if rnd.randrange(2):
-            yield defer.DeferredList(under)
+            yield defer.DeferredList(pending)
         tally["Avatars"] += len(avatars)
         if broker.disconnected:
             tally["Broken"] += 1
@@ -159,13 +166,13 @@ class Player:
 def main():
     host, port, seed, seconds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
     until = reactor.seconds() + seconds
-    players = [Player(host, port, random.Random(seed * 10 + i), until).run() for i in range(3)]
-    done = defer.DeferredList(players, consumeErrors=True)
+    clients = [Client(host, port, random.Random(seed * 10 + i), until).run() for i in range(3)]
+    done = defer.DeferredList(clients, consumeErrors=True)
 
     def report(results):
-        for ok, why in results:
+        for ok, result in results:
             if not ok:
-                wrong("a player failed: %s" % why.getTraceback())
+                report_error("a client failed: %s" % result.getTraceback())
         print(json.dumps(tally), flush=True)
         reactor.stop()
 

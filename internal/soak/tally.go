@@ -11,29 +11,29 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// tally is what one program, or all of them together, has done.
+// tally counts what one process, or all of them together, have done. It is printed as JSON.
 type tally struct {
 	mu sync.Mutex
 
-	Calls       int64            // made
-	Ended       map[string]int64 // calls, by how
-	Connections int64            // made
-	Refused     int64            // connections that did not come about
-	Broken      int64            // connections that ended by themselves
-	Avatars     int64            // got by logging in
-	Wrong       []string         // what must not happen
+	Calls       int64            // calls made
+	Ended       map[string]int64 // calls that ended, by outcome
+	Connections int64            // connections opened
+	Refused     int64            // connections that could not be opened
+	Broken      int64            // connections that broke
+	Avatars     int64            // successful logins
+	Errors      []string         // failed checks
 }
 
-// worst is how much of what went wrong is kept; the number of the rest is enough.
-const worst = 20
+// maxErrors is the maximum number of errors that are kept.
+const maxErrors = 20
 
 func newTally() *tally { return &tally{Ended: map[string]int64{}} }
 
-func (t *tally) wrong(format string, args ...any) {
+func (t *tally) errorf(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.Wrong) < worst {
-		t.Wrong = append(t.Wrong, fmt.Sprintf(format, args...))
+	if len(t.Errors) < maxErrors {
+		t.Errors = append(t.Errors, fmt.Sprintf(format, args...))
 	}
 }
 
@@ -43,8 +43,9 @@ func (t *tally) add(to *int64) {
 	*to++
 }
 
-// made counts a call; the function that it returns is to be called when that has ended, and finds out when it does twice.
-func (t *tally) made(what string) (ended func(err error)) {
+// started counts a call. The returned function must be called when the call ends; it reports an error if it is called
+// twice.
+func (t *tally) started(method string) (ended func(err error)) {
 	t.add(&t.Calls)
 	var mu sync.Mutex
 	times := 0
@@ -54,16 +55,16 @@ func (t *tally) made(what string) (ended func(err error)) {
 		n := times
 		mu.Unlock()
 		if n > 1 {
-			t.wrong("%s ended %d times", what, n)
+			t.errorf("a call of %s ended %d times", method, n)
 			return
 		}
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		t.Ended[reason(err)]++
+		t.Ended[outcome(err)]++
 	}
 }
 
-// merge adds what another program has reported.
+// merge adds the tally of another process.
 func (t *tally) merge(o *tally) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -72,17 +73,17 @@ func (t *tally) merge(o *tally) {
 	t.Refused += o.Refused
 	t.Broken += o.Broken
 	t.Avatars += o.Avatars
-	for why, n := range o.Ended {
-		t.Ended[why] += n
+	for outcome, n := range o.Ended {
+		t.Ended[outcome] += n
 	}
-	t.Wrong = append(t.Wrong, o.Wrong...)
+	t.Errors = append(t.Errors, o.Errors...)
 }
 
-// answered, then the ways in which calls fail.
+// answered is the outcome of a successful call.
 const answered = "answered"
 
-// reason sorts the ways in which a call ends.
-func reason(err error) string {
+// outcome classifies how a call ended.
+func outcome(err error) string {
 	var failure *flavors.Failure
 	switch {
 	case err == nil:
@@ -90,7 +91,7 @@ func reason(err error) string {
 	case errors.Is(err, broker.Busy):
 		return "refused: busy"
 	case errors.Is(err, broker.ErrBackedUp), errors.Is(err, broker.ErrTooManyCalls):
-		return "refused here: too much waits"
+		return "refused locally: backlog"
 	case errors.Is(err, flavors.DeadReference):
 		return "dead reference"
 	case errors.Is(err, flavors.ConnectionLost):
@@ -98,8 +99,8 @@ func reason(err error) string {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, actor.ErrCancelled):
 		return "cancelled"
 	case errors.As(err, &failure):
-		return "the peer's failure"
+		return "failed remotely"
 	default:
-		return "failed here"
+		return "failed locally"
 	}
 }
