@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-
 	"math/rand/v2"
 	"net"
 	"runtime"

@@ -61,7 +61,7 @@ func draw(r *report.Report) []byte {
 	var svg bytes.Buffer
 	const head = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img">`
 	fmt.Fprintf(&svg, head+"\n", width, y, width, y)
-	svg.WriteString(`<title>Perspective Broker for Go beside other systems</title>
+	svg.WriteString(`<title>Perspective Broker for Go compared with other systems</title>
 <style>
 text { font: 13px sans-serif; fill: #777 }
 .title { font-weight: bold }
