@@ -171,7 +171,8 @@ type assignment struct {
 	bytes int // that were made room for
 	// Of the states of copies, which are conversions of their own with one memory.
 	copies   bool
-	repeated int // bytes of long texts that were parsed for another copy before
+	states   *states // of the objects of a frame, while they get theirs; nil elsewhere
+	repeated int     // bytes of long texts that were parsed for another copy before
 }
 
 type madeKey struct {

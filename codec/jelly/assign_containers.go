@@ -185,11 +185,13 @@ func wrongLength(src any, dst reflect.Value, n int) error {
 }
 
 func assignStruct(c *assignment, dst reflect.Value, src any) error {
-	dict, ok := src.(*Dict)
-	if !ok || dict == nil {
-		return mismatch(src, dst.Type())
+	if dict, ok := src.(*Dict); ok && dict != nil {
+		return c.fields(dst, dict)
 	}
-	return c.fields(dst, dict)
+	if v := reflect.ValueOf(src); v.IsValid() && v.Kind() == reflect.Pointer && v.Type().Elem() == dst.Type() && !v.IsNil() {
+		return c.byValue(dst, v)
+	}
+	return mismatch(src, dst.Type())
 }
 
 // fields fills a struct. It looks up each field's name, so that a large dictionary

@@ -12,10 +12,34 @@ import (
 // power of ten. It is never expanded, so an exponent of a billion costs no more
 // than one of two.
 //
-// Jelly has no form for the decimals NaN and Infinity, and drops the sign of zero.
+// Jelly has no form for the decimals NaN and Infinity, and drops the sign of zero. What Python's Decimal cannot hold is not sent and
+// not taken: see [Decimal.Valid].
 type Decimal struct {
 	coefficient big.Int
 	exponent    int64
+}
+
+// The exponents of Python's decimals, as C libmpdec has them on 64 bits: MAX_EMAX, and MIN_ETINY.
+const (
+	maxDecimalExponent = 999_999_999_999_999_999
+	minDecimalExponent = -1_999_999_999_999_999_997
+)
+
+// Valid reports whether a Python of 64 bits can hold d: its exponent is at least -1999999999999999997, and its first digit stands
+// for at most 10^999999999999999999.
+func (d *Decimal) Valid() bool {
+	if d.exponent < minDecimalExponent || d.exponent > maxDecimalExponent {
+		return false
+	}
+	room := maxDecimalExponent - d.exponent // for digits behind the first
+	if room >= int64(d.coefficient.BitLen()) {
+		return true // There are fewer digits than bits.
+	}
+	digits := len(d.coefficient.Text(10))
+	if d.coefficient.Sign() < 0 {
+		digits--
+	}
+	return int64(digits)-1 <= room
 }
 
 // NewDecimal returns coefficient * 10^exponent.

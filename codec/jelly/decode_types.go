@@ -301,6 +301,9 @@ func (d *Decoder) decimal(start, n int, slot *any) (hash, error) {
 	} else {
 		x.coefficient = *value.Big()
 	}
+	if !x.Valid() {
+		return 0, d.fail(start, fmt.Sprintf("the exponent %d is beyond those of a decimal", x.exponent))
+	}
 	*slot = x
 	return hashable, d.skip(n - 2)
 }

@@ -27,6 +27,7 @@
 //	slices, arrays                         [list …]; nil slices are empty lists
 //	Tuple                                  [tuple …]
 //	maps                                   [dictionary [key value] …] with sorted keys; nil maps are empty
+//	map[K]struct{}                         [set …], sorted
 //	*Dict                                  [dictionary …] in its own order, with any hashable keys
 //	structs with pb tags, pointers to them [dictionary …] of the tagged fields, in their order
 //	*Set, *FrozenSet                       [set …], [frozenset …]
@@ -38,7 +39,7 @@
 //	Class, Module, Function, Method        [class name] and so on
 //	Persistent, Unpersistable              [persistent id], [unpersistable reason]
 //	*Instance                              [class state], or [instance [class name] state]
-//	Jellyable                              what its JellyTo method writes
+//	Jellyable                              what its JellyTo method writes; of a struct by value, that of its pointer
 //
 // Named types go by their underlying kind. Interfaces and pointers are followed. Everything else is refused with an
 // [InsecureJellyError] that says where it was found: "args[1].Owner.File: *os.File is not
@@ -67,8 +68,9 @@
 // []byte take each other's place, if the bytes are UTF-8, because Python 2 peers send
 // bytes for text; lists, tuples and sets become slices and arrays, dictionaries maps
 // and structs, sets maps of empty structs; None becomes a nil pointer, slice, map or
-// interface and nothing else; TextUnmarshalers take text. A mismatch is an [AssignError] that names
-// both types and the place: "cannot use str as int at [2].name".
+// interface and nothing else; TextUnmarshalers take text; an object of a registered class goes where
+// a pointer to its struct is wanted, and is copied where the struct is. A mismatch is an [AssignError]
+// that names both types and the place: "cannot use str as int at [2].name".
 //
 // Each Unbound must be bound before the value is handed on. Those for references
 // are bound by the connection; for objects of registered classes there is [Unjelly], which makes

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"math/big"
 	"net/url"
+	"reflect"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/perspectivebroker/pb/codec/banana"
@@ -90,11 +92,11 @@ func (e *Encoder) other(v any) error {
 		}
 		return e.instance(x)
 	case Class:
-		return e.named(banana.SymClass, string(x))
+		return e.pythonName(banana.SymClass, string(x))
 	case Module:
-		return e.named(banana.SymModule, string(x))
+		return e.pythonName(banana.SymModule, string(x))
 	case Function:
-		return e.named(banana.SymFunction, string(x))
+		return e.pythonName(banana.SymFunction, string(x))
 	case Method:
 		return e.method(x)
 	case Persistent:
@@ -153,6 +155,10 @@ func (e *Encoder) numbers(word string, n ...int64) error {
 }
 
 func (e *Encoder) decimal(d *Decimal) error {
+	if !d.Valid() {
+		return invalid("the exponent %d is beyond those of Python's Decimal, which has room for 1e%d to 1e%d",
+			d.exponent, minDecimalExponent, maxDecimalExponent)
+	}
 	if err := e.openNamed("decimal", 2); err != nil {
 		return err
 	}
@@ -171,6 +177,34 @@ func (e *Encoder) named(word banana.Symbol, name string) error {
 	}
 	e.close()
 	return e.String(name)
+}
+
+// pythonName writes [word name] for what Python finds by its name, and refuses names that no Python can look up: stock's unjelly takes
+// ASCII alone, imports what is in front of the last dot, and fails for a class that has nothing there.
+func (e *Encoder) pythonName(word banana.Symbol, name string) error {
+	switch {
+	case len(name) > maxClassName:
+		return invalid("too long: the name of a %s has at most %d bytes, this one %d", word, maxClassName, len(name))
+	case !isDotted(name), word == banana.SymClass && strings.IndexByte(name, '.') < 0:
+		return invalid("%q is not the dotted name of a Python %s", clip(name), word)
+	}
+	return e.named(word, name)
+}
+
+// isDotted reports whether name consists of parts of printable ASCII with dots between them.
+func isDotted(name string) bool {
+	part := 0
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c == '.' && part == 0, c <= ' ', c >= 0x7f:
+			return false
+		case c == '.':
+			part = 0
+		default:
+			part++
+		}
+	}
+	return part > 0
 }
 
 func (e *Encoder) method(m Method) error {
@@ -237,7 +271,7 @@ func (e *Encoder) instance(x *Instance) error {
 	if err := e.open(banana.SymInstance, 2); err != nil {
 		return err
 	}
-	if err := e.named(banana.SymClass, x.Class); err != nil {
+	if err := e.pythonName(banana.SymClass, x.Class); err != nil {
 		return under(".Class", err)
 	}
 	if err := e.value(x.State); err != nil {
@@ -263,6 +297,9 @@ func (e *Encoder) nilValue(v any) error {
 		e.None()
 		return nil
 	case kindMap:
+		if isSetMap(reflect.TypeOf(v)) {
+			return encodeSetMap(e, reflect.ValueOf(v))
+		}
 		if err := e.mustHash("dictionary"); err != nil {
 			return err
 		}

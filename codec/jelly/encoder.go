@@ -3,6 +3,7 @@ package jelly
 import (
 	"fmt"
 	"math/big"
+	"reflect"
 	"unicode/utf8"
 
 	"github.com/perspectivebroker/pb/codec/banana"
@@ -31,6 +32,8 @@ type Encoder struct {
 	personal bool
 	// failed is the first error that a JellyTo method was given.
 	failed error
+	// copies are the values that were met by value, for the JellyTo methods at work. See Pointer.
+	copies []valueCopy
 
 	before  before // the jelly call at work
 	sharing sharing
@@ -279,10 +282,14 @@ func (e *Encoder) jellyable(x Jellyable, self any) error {
 		e.None()
 		return nil
 	}
-	hashing, depth, nested := e.hashing, e.depth, e.nested
+	hashing, depth, nested, copies := e.hashing, e.depth, e.nested, len(e.copies)
 	e.hashing = false // Objects are hashable, whatever their state is.
 	if e.nest++; e.nest > 2*e.lim.Depth {
 		return invalid("the JellyTo method of %T goes on without end", self)
+	}
+	if reflect.TypeOf(self).Kind() == reflect.Struct {
+		self = e.Pointer(self)
+		x = self.(Jellyable) //nolint:forcetypeassert // A pointer has the methods of the value.
 	}
 	before := len(e.buf) + len(e.holes)
 	err := x.JellyTo(e, self)
@@ -291,6 +298,8 @@ func (e *Encoder) jellyable(x Jellyable, self any) error {
 	}
 	e.nest--
 	e.hashing, e.depth, e.nested = hashing, depth, nested
+	clear(e.copies[copies:])
+	e.copies = e.copies[:copies]
 	return err
 }
 
@@ -308,6 +317,9 @@ func (e *Encoder) Instance(identity any, class string, state any) error {
 func (e *Encoder) classAndState(id identity, class string, state any) error {
 	if met, err := e.meet(id); met || err != nil {
 		return err
+	}
+	if err := CheckClass(class); err != nil {
+		return &EncodeError{Err: err}
 	}
 	if err := e.enter(); err != nil {
 		return err

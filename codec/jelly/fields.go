@@ -26,6 +26,9 @@ type structPlan struct {
 	fields []field
 	byName map[string]int
 	err    error
+	// encodes is an embedded struct type that says itself how it is sent. Where the outer struct does not have that from it, because
+	// several such types are embedded, its fields must not be sent as if they were the outer struct's.
+	encodes reflect.Type
 }
 
 // Field describes a field with a pb tag, for those who fill structs by other ways than Assign.
@@ -87,6 +90,9 @@ func (p *structPlan) collect(t reflect.Type, index []int, seen map[reflect.Type]
 			}
 			// Through an embedded pointer of an unexported type nothing can be set.
 			if inner.Kind() == reflect.Struct && (f.IsExported() || f.Type.Kind() == reflect.Struct) {
+				if p.encodes == nil && reflect.PointerTo(inner).Implements(jellyableType) {
+					p.encodes = inner
+				}
 				p.collect(inner, path, seen)
 			}
 			continue
@@ -136,10 +142,7 @@ func (p *structPlan) fail(err error) {
 // whatever else v is. v is a struct or a pointer to one. The dictionary cannot be
 // mentioned again; the object that it is the state of can.
 func (e *Encoder) Fields(v any) error {
-	r := reflect.ValueOf(v)
-	for r.Kind() == reflect.Pointer && !r.IsNil() {
-		r = r.Elem()
-	}
+	r := e.fieldsOf(v)
 	if r.Kind() != reflect.Struct {
 		return refuse("%T is not a struct", v)
 	}

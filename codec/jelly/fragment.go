@@ -150,6 +150,8 @@ func (f *Fragment) finish(root string, err *error) {
 	}
 	e.dropHoles(b.holes)
 	clear(e.keep[b.keep:])
+	clear(e.copies) // A panic has left them.
+	e.copies = e.copies[:0]
 	e.buf, e.keep, e.deepest = e.buf[:b.buf], e.keep[:b.keep], b.deepest
 	s.wraps, s.derefs, s.grown, s.most = s.wraps[:s.first], s.derefs[:b.derefs], b.grown, b.most
 	*err = under(root, *err)

@@ -60,19 +60,30 @@ var (
 	}
 )
 
+// knownPointers are the types that are sent as pointers and mean the same by value.
+var knownPointers = map[reflect.Type]bool{
+	reflect.TypeFor[Dict](): true, reflect.TypeFor[Set](): true, reflect.TypeFor[FrozenSet](): true, reflect.TypeFor[Instance](): true,
+}
+
 // chooseEncodeFunc decides by type how a value is written: first what it says itself, then what
 // this package knows, then its kind.
 func chooseEncodeFunc(t reflect.Type) encodeFunc {
 	switch {
 	case t.Kind() == reflect.Interface, knownTypes[t], knownStructs[t]:
 		return encodeDynamic
+	case t.Implements(jellyableType) && t.Kind() == reflect.Struct:
+		return encodeJellyable
 	case t.Implements(jellyableType):
 		return encodeDynamic
 	case reflect.PointerTo(t).Implements(jellyableType):
 		return encodeByAddress
+	case knownPointers[t]:
+		return encodeCopied
 	}
 	tagged := t.Kind() == reflect.Struct && (len(planOf(t).fields) > 0 || planOf(t).err != nil)
 	switch {
+	case tagged && planOf(t).encodes != nil:
+		return encodeTorn
 	case tagged:
 		return func(e *Encoder, v reflect.Value) error {
 			if err := e.mustHash("dictionary"); err != nil {
@@ -109,6 +120,9 @@ func chooseEncodeFunc(t reflect.Type) encodeFunc {
 		}
 		return encodeArray
 	case reflect.Map:
+		if isSetMap(t) {
+			return encodeSetMap
+		}
 		return encodeMap
 	}
 	return encodeRefused
@@ -123,12 +137,30 @@ func encodeDynamic(e *Encoder, v reflect.Value) error {
 	return e.value(v.Interface())
 }
 
+// encodeJellyable is for a struct that encodes itself. Its JellyTo method gets a pointer: see Encoder.Pointer.
+func encodeJellyable(e *Encoder, v reflect.Value) error {
+	if v.CanAddr() {
+		v = v.Addr()
+	}
+	return e.value(v.Interface())
+}
+
+// encodeCopied is for values of which Value knows the pointers only.
+func encodeCopied(e *Encoder, v reflect.Value) error { return e.value(addressOf(v).Interface()) }
+
 // encodeByAddress is for a type of which only pointers encode themselves.
 func encodeByAddress(e *Encoder, v reflect.Value) error {
 	if !v.CanAddr() {
 		return refuse("%s is not transferable, but a pointer to it is: send *%s", v.Type(), v.Type())
 	}
 	return e.value(v.Addr().Interface())
+}
+
+// encodeTorn refuses a struct of fields in which a type is embedded that does not travel as fields.
+func encodeTorn(_ *Encoder, v reflect.Value) error {
+	t := v.Type()
+	return refuse("%s is not transferable: it embeds %s, which says itself how it is sent, but does not have its JellyTo method, "+
+		"because another embedded type has one too: write a JellyTo method for %s, or make them fields with tags", t, planOf(t).encodes, t)
 }
 
 func encodeText(e *Encoder, v reflect.Value) error {
@@ -139,13 +171,16 @@ func encodeText(e *Encoder, v reflect.Value) error {
 	return e.Str(string(text))
 }
 
-func encodeTextByAddress(e *Encoder, v reflect.Value) error {
-	if !v.CanAddr() {
-		held := reflect.New(v.Type()).Elem()
-		held.Set(v)
-		v = held
+func encodeTextByAddress(e *Encoder, v reflect.Value) error { return encodeText(e, addressOf(v)) }
+
+// addressOf returns a pointer to v, or to a copy of it.
+func addressOf(v reflect.Value) reflect.Value {
+	if v.CanAddr() {
+		return v.Addr()
 	}
-	return encodeText(e, v.Addr())
+	held := reflect.New(v.Type())
+	held.Elem().Set(v)
+	return held
 }
 
 // encodePointer follows a pointer. A pointer to a struct of fields is an object
@@ -253,11 +288,7 @@ func encodeMap(e *Encoder, v reflect.Value) error {
 	if err := e.open(banana.SymDictionary, v.Len()); err != nil {
 		return err
 	}
-	pairs := make([]mapPair, 0, v.Len())
-	for key, value := range v.Seq2() {
-		pairs = append(pairs, mapPair{key, value})
-	}
-	slices.SortStableFunc(pairs, func(a, b mapPair) int { return compareKeys(a.key, b.key) })
+	pairs := sortedPairs(v)
 	writeValue := encodeFuncOf(v.Type().Elem())
 	for i, pair := range pairs {
 		if err := e.List(2); err != nil {
@@ -277,6 +308,53 @@ func encodeMap(e *Encoder, v reflect.Value) error {
 	e.leave()
 	e.close()
 	return nil
+}
+
+// isSetMap reports whether maps of type t are sets: their values say nothing.
+func isSetMap(t reflect.Type) bool {
+	elem := t.Elem()
+	return elem.Kind() == reflect.Struct && elem.NumField() == 0 &&
+		!reflect.PointerTo(elem).Implements(jellyableType) && !reflect.PointerTo(elem).Implements(marshalerType)
+}
+
+// encodeSetMap writes a map whose values say nothing as a set, sorted as the keys of a map are.
+func encodeSetMap(e *Encoder, v reflect.Value) error {
+	if err := e.mustHash("set"); err != nil {
+		return err
+	}
+	if !v.IsNil() {
+		if met, err := e.meet(reflectIdentity(v, 0)); met || err != nil {
+			return err
+		}
+	}
+	if err := e.enter(); err != nil {
+		return err
+	}
+	if err := e.openNamed("set", v.Len()); err != nil {
+		return err
+	}
+	write := encodeFuncOf(v.Type().Key())
+	was := e.hashing
+	e.hashing = true
+	for i, pair := range sortedPairs(v) {
+		if err := write(e, pair.key); err != nil {
+			return underIndex(i, err)
+		}
+	}
+	e.hashing = was
+	e.close()
+	e.leave()
+	return nil
+}
+
+// sortedPairs returns the entries of a map, in the order in which they are sent.
+func sortedPairs(v reflect.Value) []mapPair {
+	pairs := make([]mapPair, 0, v.Len())
+	for key, value := range v.Seq2() {
+		pairs = append(pairs, mapPair{key, value})
+	}
+	slices.SortStableFunc(pairs, func(a, b mapPair) int { return compareKeys(a.key, b.key) })
+	return pairs
 }
 
 // mapPair is an entry of a map. They are collected before they are sorted, because what

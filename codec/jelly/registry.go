@@ -1,8 +1,10 @@
 package jelly
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -148,14 +150,26 @@ func (r *Registry) change(f func(*classTable) error) error {
 
 // checkClassName refuses names that mean something else on the wire.
 func checkClassName(name string) error {
-	if name == "" {
-		return fmt.Errorf("jelly: a class needs a name")
-	}
-	if len(name) > maxClassName {
-		return fmt.Errorf("jelly: the class name %q is longer than %d bytes", clip(name), maxClassName)
-	}
-	if tagOf(&banana.Token{Kind: banana.String, Bytes: []byte(name)}) != tagNone {
-		return fmt.Errorf("jelly: %q is the name of a type of Jelly, not of a class", name)
+	if err := CheckClass(name); err != nil {
+		return fmt.Errorf("jelly: %w", err)
 	}
 	return nil
+}
+
+// CheckClass says what is wrong with the name of a class: it is empty, longer than 1,024 bytes, or a word that means something
+// else on the wire, such as "list". A Registry takes no such class, and an Encoder writes no object of it.
+func CheckClass(name string) error {
+	switch {
+	case name == "":
+		return errors.New("a class needs a name")
+	case len(name) > maxClassName:
+		return fmt.Errorf("the class name %q is longer than %d bytes", clip(name), maxClassName)
+	case strings.IndexByte(name, '.') < 0 && isJellyWord(name):
+		return fmt.Errorf("%q is the name of a type of Jelly, not of a class", name)
+	}
+	return nil
+}
+
+func isJellyWord(name string) bool {
+	return tagOf(&banana.Token{Kind: banana.String, Bytes: []byte(name)}) != tagNone
 }

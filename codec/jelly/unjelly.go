@@ -90,8 +90,10 @@ func Unjelly(unbound []*Unbound, made func(u *Unbound, blank any) (any, error), 
 			return err
 		}
 	}
-	states := states{copies: assignment{copies: true}}
+	states := &states{blanks: blanks, copies: assignment{copies: true}}
+	states.copies.states = states
 	for i, u := range unbound {
+		states.done = i
 		if blanks[i] == nil {
 			continue
 		}
@@ -121,6 +123,10 @@ type StateTarget interface {
 type states struct {
 	copies assignment
 	caches int // bytes that were made room for, for caches
+
+	blanks []any
+	done   int         // how many of them have their states
+	places map[any]int // of the blanks, once they are asked for
 }
 
 func (s *states) set(u *Unbound, blank any) error {
@@ -144,7 +150,7 @@ func (s *states) set(u *Unbound, blank any) error {
 // cache sets the state of a cache. Caches change in turns of their own, so they must not share what they are made of; they share the bound
 // on its size.
 func (s *states) cache(blank any, dict *Dict) error {
-	c := assignment{bytes: s.caches}
+	c := assignment{bytes: s.caches, states: s}
 	err := assignFields(&c, blank, dict)
 	s.caches = c.bytes
 	return err
