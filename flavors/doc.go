@@ -43,7 +43,8 @@
 //
 // # Security
 //
-// Only methods with a flavor's prefix can be called, and of embedded structs only those of flavors. Only what embeds a flavor, or is
+// Only methods with a flavor's prefix can be called, and of embedded structs only those of flavors: an object with any other is refused
+// until its [Publisher] decides about it. Only what embeds a flavor, or is
 // plain data, can be sent; anything else fails the call that mentions it, by the path that leads there. A reference is good on
 // the connection and under the perspective on which it was received, nowhere else.
 //

@@ -105,6 +105,9 @@ func methodsFor(t reflect.Type, p Prefix) (*MethodTable, error) {
 
 func buildTable(t reflect.Type, p Prefix) (*MethodTable, error) {
 	table := &MethodTable{typ: t, typeName: shortTypeName(t), prefix: p, methods: map[string]caller{}}
+	if err := callHooks.check(t); err != nil {
+		return nil, fmt.Errorf("flavors: %w", err)
+	}
 	err := table.fill(t)
 	if t.Implements(reflect.TypeFor[Handler]()) {
 		// Its calls go to the handler. The methods are there for Invoke, and need not all be fit for it.
@@ -125,10 +128,16 @@ func (t *MethodTable) fill(typ reflect.Type) error {
 	if err != nil {
 		errs = append(errs, err)
 	}
-	for _, m := range wireMethods(typ, p) {
-		if set.hides(m.Name) {
-			continue
+	for _, name := range set.hidden {
+		if _, ok := typ.MethodByName(name); !ok {
+			errs = append(errs, fmt.Errorf("method %s, to be hidden: %s has no such method", name, typ))
 		}
+	}
+	methods, asked := wireMethods(typ, p, set)
+	if len(asked) > 0 {
+		errs = append(errs, askAbout(asked, p))
+	}
+	for _, m := range methods {
 		name := lowerFirst(m.Name[len(p):])
 		c, err := compileMethod(t, typ, m, name, nil)
 		if err != nil {

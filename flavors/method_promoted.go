@@ -1,8 +1,9 @@
 package flavors
 
 import (
+	"fmt"
 	"reflect"
-	"runtime"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -10,91 +11,133 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 )
 
-// wireMethods lists the methods of t that its author has published by naming them with the prefix. A method counts if the type declares
-// it itself, or if it is promoted from an embedded struct that is a flavor in its own right and declares it by the same rule.
-// What comes from any other embedded type, or from an embedded interface, was named by somebody who knew nothing of peers: it counts
-// only if it is listed (see [Publish]).
-func wireMethods(t reflect.Type, p Prefix) []reflect.Method {
-	var methods []reflect.Method
+// exposure says what becomes of a method whose name carries the prefix.
+type exposure uint8
+
+const (
+	exposed      exposure = iota // callable under its name
+	hiddenMethod                 // kept back by the author of the type that has it
+	unclear                      // nobody has said whether peers may call it
+)
+
+// wireMethods lists the methods of t whose authors have published them by naming them with the prefix, and apart from these the ones of
+// which that is not known. A method is published if the type declares it, or if the type embeds it from a type that embeds a flavor and
+// publishes it by the same rule. Whoever wrote any other embedded type, or an interface, may have known nothing of peers.
+//
+// A method that t declares over an embedded one of the same signature looks like the promoted one: reflection cannot tell them apart.
+// So it is not known either, unless both would be published.
+func wireMethods(t reflect.Type, p Prefix, set MethodSet) (methods, asked []reflect.Method) {
 	for i := range t.NumMethod() {
 		m := t.Method(i)
-		rest, ok := strings.CutPrefix(m.Name, string(p))
-		if !ok || rest == "" {
+		if !carries(m.Name, p) {
 			continue
 		}
-		// Remotely is a word, not the method "ly".
-		if r, _ := utf8.DecodeRuneInString(rest); unicode.IsLower(r) {
-			continue
-		}
-		if publishes(t, m) {
+		switch exposureOf(t, m.Name, p, set, nil) {
+		case exposed:
 			methods = append(methods, m)
+		case unclear:
+			if !set.settles(m.Name, p) {
+				asked = append(asked, m)
+			}
 		}
 	}
-	return methods
+	return methods, asked
 }
 
-// publishes decides whether m, in the method set of t, is meant for peers.
-func publishes(t reflect.Type, m reflect.Method) bool {
-	from, ok := promotedFrom(t, m.Name)
-	if !ok {
-		return true
-	}
-	// Either t declares the method over the embedded one, or it has it from there.
-	if declares(t, m) {
-		return true
-	}
-	if from.Kind() == reflect.Interface || !isFlavor(from) {
+// carries reports whether the name of a Go method begins with the prefix. Remotely is a word, not the method "ly".
+func carries(name string, p Prefix) bool {
+	rest, ok := strings.CutPrefix(name, string(p))
+	if !ok || rest == "" {
 		return false
 	}
-	inner, ok := from.MethodByName(m.Name)
-	return ok && publishes(from, inner)
+	r, _ := utf8.DecodeRuneInString(rest)
+	return !unicode.IsLower(r)
 }
 
-// promotedFrom finds the embedded type from which t would have the named method if t did not declare it: the one that has it at the
-// least depth. There is none if no embedded type has it, or if two have it at the same depth, because then Go promotes neither.
-func promotedFrom(t reflect.Type, name string) (reflect.Type, bool) {
-	var (
-		found  reflect.Type
-		depth  int
-		unique bool
-	)
-	for _, e := range embedded(t) {
-		d, ok := methodDepth(e, name, nil)
-		switch {
-		case !ok:
-		case found == nil || d < depth:
-			found, depth, unique = e, d, true
-		case d == depth:
-			unique = false
+// exposureOf decides about the named method, which is in the method set of t. set is what t says itself. path has the types on the
+// way to t, since types can embed one another in a circle.
+func exposureOf(t reflect.Type, name string, p Prefix, set MethodSet, path []reflect.Type) exposure {
+	if set.hides(name) {
+		return hiddenMethod
+	}
+	decision := exposed // where nothing is embedded that has the method, t declares it
+	path = append(path, t)
+	for _, e := range sourcesOf(t, name) {
+		if slices.Contains(path, e) {
+			continue // What e has of the method is what is being asked about.
+		}
+		if decision = max(decision, embeddedExposure(e, name, p, path)); decision == unclear {
+			return unclear
 		}
 	}
-	return found, found != nil && unique
+	if decision == hiddenMethod {
+		return unclear // t may have declared a method of its own over the hidden one.
+	}
+	return exposed
 }
 
-// methodDepth says how far down in t the named method is declared.
-func methodDepth(t reflect.Type, name string, path []reflect.Type) (int, bool) {
+// embeddedExposure is exposureOf for a type that is embedded.
+func embeddedExposure(e reflect.Type, name string, p Prefix, path []reflect.Type) exposure {
+	if e.Kind() == reflect.Interface || !embedsFlavor(e, nil) {
+		return unclear
+	}
+	set, err := publishedBy(e, p)
+	if err != nil {
+		return unclear
+	}
+	return exposureOf(e, name, p, set, path)
+}
+
+// sourcesOf lists the types embedded in t from which t may have the named method. One that has it with another signature, or for other
+// receivers, is no source: then t declares the method, or has it from elsewhere.
+func sourcesOf(t reflect.Type, name string) []reflect.Type {
+	have, ok := methodType(t, name)
+	if !ok {
+		return nil
+	}
+	var sources []reflect.Type
+	for _, e := range embedded(t) {
+		if typ, ok := methodType(e, name); ok && typ == have && sameReceivers(t, e, name) {
+			sources = append(sources, e)
+		}
+	}
+	return sources
+}
+
+// methodType returns the type of a method as a function without its receiver.
+func methodType(t reflect.Type, name string) (reflect.Type, bool) {
 	m, ok := t.MethodByName(name)
 	if !ok {
-		return 0, false
+		return nil, false
 	}
-	for _, seen := range path {
-		if seen == t {
-			return 0, false
+	if t.Kind() == reflect.Interface {
+		return m.Type, true
+	}
+	return withoutReceiver(m.Type), true
+}
+
+// sameReceivers reports whether t, without its pointer, has the method exactly if e, without the pointer that t's makes of it, has it. So it is
+// for a promoted method.
+func sameReceivers(t, e reflect.Type, name string) bool {
+	if t.Kind() != reflect.Pointer {
+		return true
+	}
+	_, byValue := t.Elem().MethodByName(name)
+	if !embedsByPointer(t.Elem(), e) && e.Kind() == reflect.Pointer {
+		e = e.Elem()
+	}
+	_, embeddedByValue := e.MethodByName(name)
+	return byValue == embeddedByValue
+}
+
+// embedsByPointer reports whether a struct has an embedded field of the very type e, rather than of what e points to.
+func embedsByPointer(s, e reflect.Type) bool {
+	for i := range s.NumField() {
+		if f := s.Field(i); f.Anonymous && f.Type == e {
+			return true
 		}
 	}
-	if t.Kind() == reflect.Interface || declares(t, m) {
-		return 0, true
-	}
-	least, some := 0, false
-	for _, e := range embedded(t) {
-		if d, ok := methodDepth(e, name, append(path, t)); ok && (!some || d < least) {
-			least, some = d, true
-		}
-	}
-	if !some {
-		return 0, true
-	}
-	return least + 1, true
+	return false
 }
 
 // embedded lists the types from which t may have promoted methods: as pointers where t can take the address, interfaces as
@@ -123,44 +166,50 @@ func embedded(t reflect.Type) []reflect.Type {
 	return types
 }
 
-// declares reports whether the method was written for t, or for the type that t points to, rather than made by the compiler to
-// pass on to an embedded field. What the compiler made has no source file; but neither has the (*T).M that it makes for a
-// method declared on T, so the value's own method is looked at first.
-func declares(t reflect.Type, m reflect.Method) bool {
-	if t.Kind() == reflect.Pointer {
-		if v, ok := t.Elem().MethodByName(m.Name); ok {
-			m = v
-		}
-	}
-	return hasSource(m)
-}
-
-// hasSource looks for the mark of the compiler's wrappers, from the function's entry on. Where the embedded method was inlined into
-// its wrapper, instructions in between bear that method's file, and the first of all may be among them.
-func hasSource(m reflect.Method) bool {
-	if !m.Func.IsValid() {
+// embedsFlavor reports whether a type is a flavor or embeds one, at any depth: then its author wrote it for peers. A JellyTo method alone
+// does not say that.
+func embedsFlavor(t reflect.Type, path []reflect.Type) bool {
+	if slices.Contains(path, t) {
 		return false
 	}
-	const reach = 256 // bytes of code; a wrapper's own instructions are its prologue
-	entry := m.Func.Pointer()
-	for pc := entry; pc < entry+reach; pc++ {
-		f := runtime.FuncForPC(pc)
-		if f == nil || f.Entry() != entry {
-			break
-		}
-		if file, _ := f.FileLine(pc); file == "<autogenerated>" {
-			return false
+	s := t
+	if s.Kind() == reflect.Pointer {
+		s = s.Elem()
+	}
+	if slices.Contains(theFlavors, s) {
+		return true
+	}
+	for _, e := range embedded(t) {
+		if e.Kind() != reflect.Interface && embedsFlavor(e, append(path, t)) {
+			return true
 		}
 	}
-	return true
+	return false
 }
 
-// isFlavor reports whether a type that is embedded is one whose author wrote it for peers: something that can be sent by
-// reference, by copy or as a cache.
+// theFlavors are those that embed no other.
+var theFlavors = []reflect.Type{
+	reflect.TypeFor[Copyable](), reflect.TypeFor[Referenceable](), reflect.TypeFor[Viewable](), reflect.TypeFor[Avatar](),
+	reflect.TypeFor[Cacheable](), reflect.TypeFor[RemoteCache](),
+}
+
+// isFlavor reports whether a type says itself how it is sent: by reference, by copy or as a cache.
 func isFlavor(t reflect.Type) bool {
 	flavor := reflect.TypeFor[jelly.Jellyable]()
 	if t.Kind() != reflect.Pointer {
 		return t.Implements(flavor) || reflect.PointerTo(t).Implements(flavor)
 	}
 	return t.Implements(flavor)
+}
+
+// askAbout is the error for methods of which nobody has said whether peers may call them.
+func askAbout(methods []reflect.Method, p Prefix) error {
+	names := make([]string, len(methods))
+	for i, m := range methods {
+		names[i] = m.Name
+	}
+	wire := lowerFirst(strings.TrimPrefix(names[0], string(p)))
+	return fmt.Errorf("it is not known whether peers may call %s: promoted from an embedded type that embeds no flavor, or declared over such a method; "+
+		"list each in PublishMethods, with flavors.Publish(%q, %q) or flavors.Hide(%q)",
+		strings.Join(names, ", "), wire, names[0], names[0])
 }

@@ -2,10 +2,13 @@ package flavors
 
 import (
 	"net"
+	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // Most of the embedded fields below are for their methods' sake, which a linter cannot see: reflection finds them.
@@ -150,44 +153,223 @@ func (*recursive) RemoteSelf() string          { return "self" }
 // jellyable is what makes a type a flavor.
 type jellyable interface{ jelly.Jellyable }
 
+type (
+	// Types whose author says what is what.
+	hidesSome struct {
+		Referenceable
+		socket
+	}
+	hidesFlavor struct{ hidesSome }
+	ownSet      struct{ hidesSome }
+	ownMixin    struct {
+		Referenceable
+		mixin
+	}
+	mixin struct{} // the user's own, but no flavor
+	// Declared over a method of the same signature.
+	sameAddr struct {
+		Referenceable
+		socket
+	}
+	sameByValue struct {
+		*Referenceable
+		socket
+	}
+	valueConn struct {
+		*Referenceable
+		net.Conn
+	}
+	functions struct {
+		Referenceable
+		socket
+	}
+	pointerAddr struct {
+		Referenceable
+		socket
+	}
+	samePing   struct{ service }
+	twoFlavors struct {
+		service
+		second //nolint:unused // Its methods are what matters.
+	}
+	second  struct{ Viewable }
+	alias   = service
+	aliased struct{ alias }
+	namedAs struct {
+		Referenceable
+		socketAlias
+	}
+	// The embedded method has a pointer receiver, so that of the value cannot be it.
+	otherReceiver struct {
+		*Referenceable
+		socket
+	}
+	jellied struct {
+		Referenceable
+		selfJellied
+	}
+	selfJellied struct{}
+	copies      struct {
+		Referenceable
+		copyable
+	}
+	copyable struct{ Copyable }
+)
+
+func (*hidesSome) PublishMethods(Prefix) MethodSet {
+	return Methods(Hide("RemoteAddr", "RemotePort", "RemoteN"), Publish("again", "RemoteReset"))
+}
+func (v valueConn) RemoteAddr() net.Addr { return v.Conn.RemoteAddr() }
+func (*functions) PublishMethods(Prefix) MethodSet {
+	return Methods(Proc0("addr", func(*functions, *Invocation) error { return nil }))
+}
+func (*ownSet) PublishMethods(Prefix) MethodSet        { return MethodSet{} }
+func (*mixin) RemoteMixed()                            {}
+func (*sameAddr) RemotePort() int                      { return 1 }
+func (*pointerAddr) RemoteAddr() int                   { return 1 }
+func (sameByValue) RemoteAddr() int                    { return 1 }
+func (*samePing) RemotePing() string                   { return "own" }
+func (*second) RemotePing() string                     { return "second" }
+func (otherReceiver) RemotePort() int                  { return 1 }
+func (*selfJellied) JellyTo(*jelly.Encoder, any) error { return nil }
+func (*selfJellied) RemoteX()                          {}
+func (copyable) RemoteX()                              {}
+
+type socketAlias = socket
+
 func TestPromotedMethods(t *testing.T) {
+	all := []string{"RemoteAddr", "RemoteN", "RemotePort", "RemoteReset"} // of a socket
 	for name, tc := range map[string]struct {
-		recv any
-		want []string
+		recv  any
+		names []string // that are published
+		asked []string // of which it is not known
 	}{
-		"nothing":                      {&plain{}, nil},
-		"own":                          {&service{}, []string{"name", "ping"}},
-		"embedded by value":            {&byValue{}, nil},
-		"embedded by pointer":          {&byPointer{}, nil},
-		"overridden":                   {&overriding{}, []string{"addr"}},
-		"overridden, value receivers":  {&overridingByValue{}, []string{"addr", "port"}},
-		"overridden, by pointer":       {&overridingPointer{}, []string{"port"}},
-		"an interface":                 {&conn{}, nil},
-		"an interface, overridden":     {&overridingConn{}, []string{"addr"}},
-		"an interface with jelly":      {&ownFlavor{}, nil},
-		"a flavor":                     {&derived{}, []string{"name", "ping"}},
-		"a flavor by pointer":          {&derivedPointer{}, []string{"name", "ping"}},
-		"a flavor at depth 2":          {&derivedTwice{}, []string{"name", "ping"}},
-		"a flavor, overridden":         {&derivedOver{}, []string{"name", "ping"}},
-		"a flavor and no flavor":       {&socketService{}, []string{"name", "ping"}},
-		"the same, one deeper":         {&deepSocket{}, []string{"name", "ping"}},
-		"overridden in the flavor":     {&deepOver{}, []string{"addr"}},
-		"a field that is not embedded": {&wrapsSocket{}, []string{"addr"}},
-		"no flavor at depth 2":         {&embedsWrapper{}, nil},
-		"a generic flavor":             {&boxed{}, []string{"get", "kind"}},
-		"a generic flavor by pointer":  {&boxedPointer{}, []string{"get", "kind"}},
-		"generic":                      {&box[any]{}, []string{"get", "kind"}},
-		"generic, overriding":          {&genericOver[string]{}, []string{"addr"}},
-		"two that cancel out":          {&clash{}, nil},
-		"two, overridden":              {&clashOver{}, []string{"addr"}},
-		"a nearer flavor hides it":     {&shadowed{}, []string{"addr"}},
-		"a recursive type":             {&recursive{}, []string{"self"}},
-		"mutually recursive":           {&looped{}, nil},
+		"nothing":                      {&plain{}, nil, nil},
+		"own":                          {&service{}, []string{"RemoteName", "RemotePing"}, nil},
+		"embedded by value":            {&byValue{}, nil, all},
+		"embedded by pointer":          {&byPointer{}, nil, all},
+		"an alias":                     {&namedAs{}, nil, all},
+		"overridden":                   {&overriding{}, []string{"RemoteAddr"}, []string{"RemoteN", "RemotePort", "RemoteReset"}},
+		"overridden, value receivers":  {&overridingByValue{}, []string{"RemoteAddr", "RemotePort"}, []string{"RemoteN", "RemoteReset"}},
+		"overridden, by pointer":       {&overridingPointer{}, []string{"RemotePort"}, []string{"RemoteAddr", "RemoteN", "RemoteReset"}},
+		"overridden, same signature":   {&sameAddr{}, nil, all},
+		"overridden by a pointer's":    {&pointerAddr{}, []string{"RemoteAddr"}, []string{"RemoteN", "RemotePort", "RemoteReset"}},
+		"same signature, by value":     {&sameByValue{}, nil, all},
+		"overridden, other receiver":   {&otherReceiver{}, []string{"RemotePort"}, []string{"RemoteAddr", "RemoteN", "RemoteReset"}},
+		"an interface":                 {&conn{}, nil, []string{"RemoteAddr"}},
+		"an interface, overridden":     {&overridingConn{}, []string{"RemoteAddr"}, nil},
+		"an interface, by value":       {&valueConn{}, nil, []string{"RemoteAddr"}},
+		"a function in its place":      {&functions{}, nil, []string{"RemoteN", "RemotePort", "RemoteReset"}},
+		"an interface with jelly":      {&ownFlavor{}, nil, []string{"RemoteAddr"}},
+		"a flavor":                     {&derived{}, []string{"RemoteName", "RemotePing"}, nil},
+		"a flavor by an alias":         {&aliased{}, []string{"RemoteName", "RemotePing"}, nil},
+		"a flavor by pointer":          {&derivedPointer{}, []string{"RemoteName", "RemotePing"}, nil},
+		"a flavor at depth 2":          {&derivedTwice{}, []string{"RemoteName", "RemotePing"}, nil},
+		"a flavor, overridden":         {&derivedOver{}, []string{"RemoteName", "RemotePing"}, nil},
+		"a flavor, same signature":     {&samePing{}, []string{"RemoteName", "RemotePing"}, nil},
+		"two flavors":                  {&twoFlavors{}, []string{"RemoteName"}, nil},
+		"a flavor and no flavor":       {&socketService{}, []string{"RemoteName", "RemotePing"}, all},
+		"the same, one deeper":         {&deepSocket{}, []string{"RemoteName", "RemotePing"}, all},
+		"overridden in the flavor":     {&deepOver{}, []string{"RemoteAddr"}, []string{"RemoteN", "RemotePort", "RemoteReset"}},
+		"a field that is not embedded": {&wrapsSocket{}, []string{"RemoteAddr"}, nil},
+		"no flavor at depth 2":         {&embedsWrapper{}, nil, all},
+		"a generic flavor":             {&boxed{}, []string{"RemoteGet", "RemoteKind"}, nil},
+		"a generic flavor by pointer":  {&boxedPointer{}, []string{"RemoteGet", "RemoteKind"}, nil},
+		"generic":                      {&box[any]{}, []string{"RemoteGet", "RemoteKind"}, nil},
+		"generic, overriding":          {&genericOver[string]{}, []string{"RemoteAddr"}, []string{"RemoteN", "RemotePort", "RemoteReset"}},
+		"generic, pointer receiver":    {&genericOver[int]{}, []string{"RemoteAddr"}, []string{"RemoteN", "RemotePort", "RemoteReset"}},
+		"two that cancel out":          {&clash{}, nil, []string{"RemoteN", "RemotePort", "RemoteReset"}},
+		"two, overridden":              {&clashOver{}, []string{"RemoteAddr"}, []string{"RemoteN", "RemotePort", "RemoteReset"}},
+		"a nearer flavor hides it":     {&shadowed{}, []string{"RemoteAddr"}, []string{"RemoteN", "RemotePort", "RemoteReset"}},
+		"a recursive type":             {&recursive{}, []string{"RemoteSelf"}, nil},
+		"mutually recursive":           {&looped{}, nil, all},
+		"hidden and published":         {&hidesSome{}, nil, nil},
+		"hidden in the flavor":         {&hidesFlavor{}, nil, nil},
+		"hidden in the flavor, lost":   {&ownSet{}, nil, all},
+		"a mixin of one's own":         {&ownMixin{}, nil, []string{"RemoteMixed"}},
+		"jelly without a flavor":       {&jellied{}, nil, []string{"RemoteX"}},
+		"a Copyable":                   {&copies{}, []string{"RemoteX"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			assert.Equal(t, tc.want, tableFor(t, tc.recv, PrefixRemote).Names())
+			typ := reflect.TypeOf(tc.recv)
+			set, err := publishedBy(typ, PrefixRemote)
+			require.NoError(t, err)
+			methods, asked := wireMethods(typ, PrefixRemote, set)
+			assert.Equal(t, tc.names, goNames(methods))
+			assert.Equal(t, tc.asked, goNames(asked))
+			_, err = TableOf(tc.recv, PrefixRemote)
+			if tc.asked == nil {
+				assert.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, strings.Join(tc.asked, ", "))
+			assert.ErrorContains(t, err, "flavors.Publish(")
+			assert.ErrorContains(t, err, "flavors.Hide(")
 		})
 	}
+}
+
+func goNames(methods []reflect.Method) (names []string) {
+	for _, m := range methods {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
+// What Publish and Hide say settles every question, under every prefix.
+func TestPublishOrHideSettles(t *testing.T) {
+	table := tableFor(t, &hidesSome{}, PrefixRemote)
+	assert.Equal(t, []string{"again"}, table.Names())
+	for p, recv := range map[Prefix]any{
+		PrefixRemote: &byPrefix{}, PrefixView: &byPrefix{}, PrefixPerspective: &byPrefix{}, PrefixObserve: &byPrefix{},
+	} {
+		_, err := TableOf(recv, p)
+		assert.ErrorContains(t, err, string(p)+"It: promoted", p)
+	}
+	_, err := TableOf(&typo{}, PrefixRemote)
+	assert.ErrorContains(t, err, "method RemoteDebgu, to be hidden")
+}
+
+type byPrefix struct {
+	Referenceable
+	everything
+}
+
+type everything struct{}
+
+func (everything) RemoteIt()      {}
+func (everything) ViewIt(any)     {}
+func (everything) PerspectiveIt() {}
+func (everything) ObserveIt()     {}
+
+type typo struct{ Referenceable }
+
+func (*typo) RemoteDebug()                    {}
+func (*typo) PublishMethods(Prefix) MethodSet { return Methods(Hide("RemoteDebgu")) }
+
+// An object whose methods are not settled is not sent, not published, not registered and not viewed.
+func TestUnsettledIsRefused(t *testing.T) {
+	_, err := CoreOf(&byValue{})
+	assert.ErrorContains(t, err, "it is not known whether peers may call")
+	_, err = NewLoginAnswer(&struct {
+		Avatar
+		everything
+	}{}, nil)
+	assert.ErrorContains(t, err, "PerspectiveIt")
+	_, err = NewViewPoint(nil, &byPrefix{})
+	assert.ErrorContains(t, err, "It: promoted")
+	err = RegisterCache[unsettledCache](jelly.NewRegistry(), "m.C")
+	assert.ErrorContains(t, err, "ObserveIt")
+	_, err = CoreOf(&struct {
+		Publishable
+		everything
+	}{})
+	assert.ErrorContains(t, err, "It: promoted")
+}
+
+type unsettledCache struct {
+	RemoteCache
+	everything
 }
 
 func TestPromotedMethodsAreCalled(t *testing.T) {
@@ -196,9 +378,11 @@ func TestPromotedMethodsAreCalled(t *testing.T) {
 	assert.NoError(t, err)
 	assert.Equal(t, "pong", got)
 	assert.Equal(t, 1, d.hits)
-	_, err = callRemote(t, &byValue{}, "addr")
-	assert.ErrorIs(t, err, NoSuchMethod)
-	got, err = callRemote(t, &shadowed{}, "addr")
+	got, err = callRemote(t, &recursive{}, "self")
 	assert.NoError(t, err)
-	assert.Equal(t, "nearer", got)
+	assert.Equal(t, "self", got)
+	_, err = callRemote(t, &hidesSome{}, "addr")
+	assert.ErrorIs(t, err, NoSuchMethod)
+	_, err = callRemote(t, &hidesSome{}, "again")
+	assert.NoError(t, err)
 }

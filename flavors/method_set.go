@@ -19,6 +19,9 @@ import (
 //		)
 //	}
 //
+// A method that bears the prefix and is promoted from an embedded type that embeds no flavor must be listed, with [Publish] or [Hide]: nobody
+// knows whether its author meant it for peers. Without that the object cannot be sent.
+//
 // PublishMethods is called once for each type and prefix, on a zero value of the type: what it returns must depend on nothing else.
 type Publisher interface {
 	PublishMethods(p Prefix) MethodSet
@@ -50,6 +53,20 @@ func Methods(entries ...MethodEntry) MethodSet {
 }
 
 func (s MethodSet) hides(goName string) bool { return slices.Contains(s.hidden, goName) }
+
+// settles reports whether the set publishes the method, under any wire name, or has a function in its place.
+func (s MethodSet) settles(goName string, p Prefix) bool {
+	wire := goName[len(p):]
+	return slices.ContainsFunc(s.entries, func(e MethodEntry) bool {
+		switch e := e.(type) {
+		case published:
+			return e.goName == goName
+		case interface{ wireName() string }:
+			return e.wireName() == wire || e.wireName() == lowerFirst(wire)
+		}
+		return false
+	})
+}
 
 // publishedBy asks a zero value of the type.
 func publishedBy(t reflect.Type, p Prefix) (set MethodSet, err error) {
@@ -106,7 +123,7 @@ func (t *MethodTable) enter(wire string, c caller) {
 
 type hidden []string
 
-// Hide keeps Go methods from being published by their prefix.
+// Hide keeps Go methods from being published by their prefix. Each must be a method of the type: a misspelt name would hide nothing.
 func Hide(goNames ...string) MethodEntry { return hidden(goNames) }
 
 func (hidden) publish(*MethodTable, reflect.Type) error { return nil }

@@ -141,6 +141,8 @@ type typedCaller[T any] struct {
 	locate func(recv any) *T // nil where the receiver is a *T itself
 }
 
+func (e *typed[T]) wireName() string { return e.wire }
+
 func (e *typed[T]) publish(table *MethodTable, t reflect.Type) error {
 	c := &typedCaller[T]{label: table.typeName + "." + e.wire + "()", unseen: e.unseen, run: e.run}
 	for _, typ := range e.types {
