@@ -41,14 +41,21 @@ type (
 
 // JellyTo leaves room for what only the broker can write: the state with a new luid, or [cached luid]. It is called by the jelly.
 func (*Cacheable) JellyTo(e *jelly.Encoder, self any) error {
+	if err := refuseCopy(e, self); err != nil {
+		return err
+	}
 	if e.Invoker() == nil {
-		return e.Instance(self, classOf(self, nil), func() error { return jellyState(e, self) })
+		return Copyable{}.JellyTo(e, self)
 	}
 	core, err := CoreOf(self)
 	if err != nil {
 		return err
 	}
-	e.Hole(CacheHole{Core: core, Class: classOf(self, e.Perspective()), Perspective: e.Perspective()})
+	class := classOf(self, e.Perspective())
+	if err := jelly.CheckClass(class); err != nil {
+		return &jelly.EncodeError{Err: err}
+	}
+	e.Hole(CacheHole{Core: core, Class: class, Perspective: e.Perspective()})
 	return nil
 }
 

@@ -23,8 +23,12 @@ import (
 //
 //	func (*Pond) TypeToCopy() string { return "copy_sender.CopyPond" }
 //
-// Sent by pointer it keeps its identity within a message: mentioned twice it arrives as one object. These methods run in the goroutine
-// that sends, or in the turn of the object that returns it.
+// A Copyable may be sent by pointer or by value, alone or as an element, a field or a key of something else: the methods are those of the
+// pointer in any case. Sent by pointer it keeps its identity within a message: mentioned twice it arrives as one object. These methods run
+// in the goroutine that sends, or in the turn of the object that returns it.
+//
+// A method that has one of the four names but another signature is an error when the struct is sent, and so is one that the struct
+// would have from two embedded types and therefore has from neither: the fields never go out in its place.
 type Copyable struct{}
 
 // What a Copyable may implement, in the order in which it is asked. The perspective is that of the user to whom the copy is
@@ -38,11 +42,11 @@ type (
 
 // JellyTo writes [class state]. It is called by the jelly.
 func (Copyable) JellyTo(e *jelly.Encoder, self any) error {
-	var identity any
-	if reflect.ValueOf(self).Kind() == reflect.Pointer {
-		identity = self
+	self = e.Pointer(self)
+	if err := hooksOf(self, copyHooks); err != nil {
+		return err
 	}
-	return e.Instance(identity, classFor(e, self), func() error { return jellyState(e, self) })
+	return e.Instance(self, classFor(e, self), func() error { return jellyState(e, self) })
 }
 
 // classFor asks for the perspective only if that matters: what is the same for everybody is encoded once for all observers of a cache.
@@ -88,6 +92,8 @@ func classOf(self, perspective any) string {
 // SetCopyableState; PostUnjelly, if *T has it, is called when everything that came with the copy has its state. Both run in the
 // connection's unjellier and must not wait. See [jelly.StateSetter] and [jelly.PostUnjellier].
 //
+// Where a parameter, a result or a field is a T rather than a *T, or has Ts as elements or keys, it gets a copy of what was made.
+//
 // A *T that implements error may also come as the failure of a call.
 func RegisterCopy[T any](r *jelly.Registry, class string) error {
 	return RegisterCopyFactory(r, class, func() *T { return new(T) })
@@ -95,6 +101,9 @@ func RegisterCopy[T any](r *jelly.Registry, class string) error {
 
 // RegisterCopyFactory is [RegisterCopy] for values that a function makes.
 func RegisterCopyFactory[T any](r *jelly.Registry, class string, blank func() *T) error {
+	if err := hooksOf((*T)(nil), stateSetterHooks); err != nil {
+		return fmt.Errorf("flavors: class %q: %w", class, err)
+	}
 	if err := r.Register(class, jelly.ClassEntry{Kind: jelly.RemoteCopy, New: func() any { return blank() }}); err != nil {
 		return fmt.Errorf("flavors: %w", err)
 	}

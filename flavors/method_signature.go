@@ -128,6 +128,17 @@ func (m *method) leading(next int) int {
 	return next
 }
 
+// actorByValue returns the type of which a value of type t would have a copy although it is an actor, and nil if there is none.
+func actorByValue(t reflect.Type) reflect.Type {
+	for k := t.Kind(); k == reflect.Slice || k == reflect.Array || k == reflect.Map; k = t.Kind() {
+		t = t.Elem()
+	}
+	if t.Kind() == reflect.Struct && reflect.PointerTo(t).Implements(reflect.TypeFor[anchored]()) {
+		return t
+	}
+	return nil
+}
+
 // unfillable says why no argument can have this type.
 func unfillable(t reflect.Type) string {
 	switch {
@@ -144,6 +155,9 @@ func unfillable(t reflect.Type) string {
 		case reflect.Chan, reflect.Func, reflect.UnsafePointer, reflect.Uintptr, reflect.Complex64, reflect.Complex128:
 			return fmt.Sprintf("nothing on the wire is a %s", t)
 		}
+	}
+	if by := actorByValue(t); by != nil {
+		return fmt.Sprintf("a %s is not copied: take a *%s, or the *flavors.RemoteReference or *flavors.Cached that is received", by, by)
 	}
 	return ""
 }

@@ -46,7 +46,10 @@ func CoreOf(v any) (*Core, error) {
 	if !ok {
 		return nil, fmt.Errorf("flavors: %T does not embed flavors.Referenceable or another flavor (or it was not given as a pointer)", v)
 	}
-	if p := reflect.ValueOf(v); p.Kind() == reflect.Pointer && p.IsNil() {
+	switch p := reflect.ValueOf(v); {
+	case p.Kind() != reflect.Pointer:
+		return nil, fmt.Errorf("flavors: a %T is sent by reference: give a pointer to it, not a copy", v)
+	case p.IsNil():
 		return nil, fmt.Errorf("flavors: a nil %T cannot be sent", v)
 	}
 	anchor := r.anchored()
@@ -74,7 +77,7 @@ func (c *Core) meet(a *anchor, v any, r anchored) (*Core, error) {
 		return nil, fmt.Errorf("flavors: this %T is a copy of one that has been sent; send the original, by pointer", v)
 	}
 	if c.value == nil {
-		if _, err := methodsFor(reflect.TypeOf(v), r.prefix()); err != nil {
+		if err := checkType(v, r); err != nil {
 			return nil, err
 		}
 		c.value, c.branch = v, r.branch()
@@ -83,9 +86,48 @@ func (c *Core) meet(a *anchor, v any, r anchored) (*Core, error) {
 	return c, nil
 }
 
+// checkType says what is wrong with a type whose value is about to be sent for the first time: methods that could not be called, or hooks
+// that would be passed over.
+func checkType(v any, r anchored) error {
+	t := reflect.TypeOf(v)
+	if _, err := methodsFor(t, r.prefix()); err != nil {
+		return err
+	}
+	h := flavorHooks(r)
+	if h == nil {
+		return nil
+	}
+	if h == publishHooks { // Peers fetch the state by a View method.
+		if _, err := methodsFor(t, PrefixView); err != nil {
+			return err
+		}
+	}
+	if err := hooksOf(v, h); err != nil {
+		return fmt.Errorf("flavors: %w", err)
+	}
+	return nil
+}
+
+// coreToSend is CoreOf for what a JellyTo method got as self.
+func coreToSend(e *jelly.Encoder, self any) (*Core, error) {
+	if err := refuseCopy(e, self); err != nil {
+		return nil, err
+	}
+	return CoreOf(self)
+}
+
+// refuseCopy refuses what was met by value: nobody would ever see the copy of it that the encoder made.
+func refuseCopy(e *jelly.Encoder, self any) error {
+	if !e.IsCopy(self) {
+		return nil
+	}
+	t := reflect.TypeOf(self).Elem()
+	return &jelly.InsecureJellyError{What: fmt.Sprintf("%s is not transferable, but a pointer to it is: send *%s", t, t)}
+}
+
 // JellyTo writes the reference: [remote luid], the luid to be filled in by the broker. It is called by the jelly.
 func (r *Referenceable) JellyTo(e *jelly.Encoder, self any) error {
-	core, err := CoreOf(self)
+	core, err := coreToSend(e, self)
 	if err != nil {
 		return err
 	}

@@ -85,6 +85,11 @@ func (t *cacheTimes) whenStale(rt *actor.Runtime) *actor.Deferred {
 func (*RemoteCache) branch() supervision.Branch { return supervision.Objects }
 func (*RemoteCache) prefix() Prefix             { return PrefixObserve }
 
+// JellyTo refuses: the copy's fields are the peer's, and what goes home is the *[Cached].
+func (*RemoteCache) JellyTo(_ *jelly.Encoder, self any) error {
+	return InsecureJelly.Errorf("a %T is the copy of a peer's original: send the *flavors.Cached that was received, or values of its fields", self)
+}
+
 func (c *RemoteCache) freshness() *cacheTimes { return &c.times }
 
 // remoteCache is how the package recognises what embeds a RemoteCache.

@@ -33,7 +33,7 @@ func (v *Viewable) Do(f func()) *actor.Deferred { return v.doAnchored(f) }
 
 // JellyTo writes the reference for whom it is encoded. It is called by the jelly.
 func (*Viewable) JellyTo(e *jelly.Encoder, self any) error {
-	core, err := CoreOf(self)
+	core, err := coreToSend(e, self)
 	if err != nil {
 		return err
 	}
