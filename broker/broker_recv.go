@@ -260,12 +260,21 @@ func (b *broker) completeWith(d *delivery) {
 	case cmd.err != nil:
 		b.c.refused(reasonOf(cmd.err))
 		release(d.received)
-		b.complete(call, nil, fmt.Errorf("the answer of %s cannot be taken: %w", call.Method, flavors.LocalFailure(cmd.err)))
+		b.complete(call, nil, unreadable(call, cmd))
 	case cmd.sym == banana.SymError:
 		b.complete(call, nil, flavors.FailureFrom(cmd.value))
 	case !b.complete(call, cmd.value, nil):
 		release(d.received)
 	}
+}
+
+// unreadable is the error of a call whose answer was refused. That the call has failed was the peer's doing where it sent a failure.
+func unreadable(call *flavors.OutgoingCall, cmd *command) error {
+	err := flavors.LocalFailure(cmd.err)
+	if cmd.sym == banana.SymError {
+		return flavors.FailureFrom(fmt.Errorf("the failure of %s cannot be taken: %w", call.Method, err))
+	}
+	return fmt.Errorf("the answer of %s cannot be taken: %w", call.Method, err)
 }
 
 // bind puts references where the decoder left room for them, in wire order; instances but failures are left to the unjellier. What is

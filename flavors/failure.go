@@ -108,9 +108,19 @@ func (f *Failure) parents() []string {
 	return knownParents(f.Type)
 }
 
-// IsRemote reports whether err is a failure that a peer sent, in contrast to one that arose on this side: a reference that is dead, a
-// value that cannot be sent, a context that ended.
+// originated is an error that knows on which side it arose.
+type originated interface {
+	error
+	fromPeer() bool
+}
+
+// fromPeer implements originated.
+func (f *Failure) fromPeer() bool { return f != nil && f.remote }
+
+// IsRemote reports whether err is a failure that a peer sent, as a [Failure] or as an object of a class registered here, in contrast to one
+// that arose on this side: a reference that is dead, a value that cannot be sent, a context that ended. Of an error that wraps several, the
+// outermost of these counts.
 func IsRemote(err error) bool {
-	var f *Failure
-	return usercode.AsInto(err, &f) && f.remote
+	o, ok := usercode.As[originated](err)
+	return ok && o.fromPeer()
 }

@@ -112,13 +112,31 @@ func classify(err error) *Failure {
 	if x, ok := usercode.As[*Exception](err); ok && x != nil {
 		return x.wrapText(text, err)
 	}
-	if r, ok := usercode.As[Raiser](err); ok {
+	if r, ok := raiserIn(err); ok {
 		return raised(r, text, err)
 	}
 	if x := standardException(err); x != nil {
 		return x.wrapText(text, err)
 	}
 	return PlainException.wrapText(text, err)
+}
+
+// raiserIn finds a Raiser in err. An error that was returned by value is one too where its PBException method belongs to the pointer.
+func raiserIn(err error) (r Raiser, ok bool) {
+	if r, ok = usercode.As[Raiser](err); ok {
+		return r, true
+	}
+	ok = usercode.Walk(err, func(e error) bool {
+		t := reflect.TypeOf(e)
+		if t.Kind() != reflect.Struct || !reflect.PointerTo(t).Implements(reflect.TypeFor[Raiser]()) {
+			return false
+		}
+		p := reflect.New(t)
+		p.Elem().Set(reflect.ValueOf(e))
+		r, ok = p.Interface().(Raiser)
+		return ok
+	})
+	return r, ok
 }
 
 func (x *Exception) wrapText(text string, cause error) *Failure {

@@ -100,6 +100,11 @@ func (f *Failure) setState(class string, dict *jelly.Dict) {
 func failureFromValue(v any) *Failure {
 	switch x := v.(type) {
 	case *Failure:
+		if x != nil && !x.remote {
+			sent := *x
+			sent.remote = true
+			return &sent
+		}
 		if x != nil {
 			return x
 		}

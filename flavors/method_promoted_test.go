@@ -190,7 +190,7 @@ type (
 	samePing   struct{ service }
 	twoFlavors struct {
 		service
-		second //nolint:unused // Its methods are what matters.
+		second
 	}
 	second  struct{ Viewable }
 	alias   = service

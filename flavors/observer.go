@@ -3,7 +3,6 @@ package flavors
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"runtime"
 	"sync/atomic"
@@ -48,10 +47,10 @@ func (o *Observer) SetLuid(luid int64) { o.luid = luid }
 // CallRemote calls an observe method of the copy: [cachemessage …]. The Deferred fails when the observer or its connection is gone, and
 // with the peer's failure when the peer could not apply the update; that is logged as well.
 func (o *Observer) CallRemote(method string, args ...any) *actor.Deferred {
-	fragment, err := encodeArguments(o.conn, o.perspective, args)
+	fragment, err := encodeCall(o.conn, o.perspective, method, args)
 	if err != nil {
 		o.unsent(method, err)
-		return actor.Failed(fmt.Errorf("calling %s: %w", method, err))
+		return actor.Failed(err)
 	}
 	call := o.newCall(method)
 	call.Fragment = fragment
@@ -125,10 +124,10 @@ func (os Observers) CallRemote(method string, args ...any) error {
 		call := o.newCall(method)
 		c := o.conn.JellyContext(o.perspective)
 		if call.Encoded = shared.get(c); call.Encoded == nil {
-			fragment, err := encodeArguments(o.conn, o.perspective, args)
+			fragment, err := encodeCall(o.conn, o.perspective, method, args)
 			if err != nil {
 				o.unsent(method, err)
-				errs = append(errs, fmt.Errorf("calling %s: %w", method, err))
+				errs = append(errs, err)
 				continue
 			}
 			if fragment.Personal() {

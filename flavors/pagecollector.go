@@ -44,7 +44,7 @@ func (c *PageCollector) RemoteEndedPaging() { c.end(nil) }
 
 // RemotePagingFailed comes in the place of endedPaging, from senders of this module.
 func (c *PageCollector) RemotePagingFailed(text string) {
-	c.end(PBError.Errorf("the peer ended its paging early: %s", text))
+	c.end(pagesFailed(text))
 }
 
 func (c *PageCollector) end(err error) {

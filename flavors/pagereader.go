@@ -90,7 +90,14 @@ func (s *pageSink) RemoteEndedPaging() { s.end(io.EOF) }
 
 // RemotePagingFailed comes in its place.
 func (s *pageSink) RemotePagingFailed(text string) {
-	s.end(PBError.Errorf("the peer ended its paging early: %s", text))
+	s.end(pagesFailed(text))
+}
+
+// pagesFailed is the error of a reader whose peer ended the pages early.
+func pagesFailed(text string) error {
+	f := PBError.New(clipText("the peer ended its paging early: "+text, MaxFailureText))
+	f.remote = true
+	return f
 }
 
 // endWith ends the reading with a context.

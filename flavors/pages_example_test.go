@@ -98,7 +98,7 @@ func ExampleReadPages() {
 	fmt.Printf("%s… %v\n", text, err)
 	// Output:
 	// It was a dark and stormy night; the rain fell in torrents. <nil> 58
-	// It was a dark … the peer ended its paging early: sending pages: the shelf is on fire
+	// It was a dark … twisted.spread.pb.Error: the peer ended its paging early: sending pages: the shelf is on fire
 }
 
 func ExamplePageWriter() {

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"unicode/utf8"
 	"weak"
 
 	"github.com/perspectivebroker/pb/actor"
@@ -215,9 +216,9 @@ func (r *RemoteReference) prepare(call *OutgoingCall, method string, args []any)
 		return err
 	}
 	m := r.remote
-	fragment, err := encodeArguments(m.conn, m.perspective, args)
+	fragment, err := encodeCall(m.conn, m.perspective, method, args)
 	if err != nil {
-		return fmt.Errorf("calling %s: %w", method, LocalFailure(err))
+		return err
 	}
 	if m.name == "" {
 		if !m.use() {
@@ -229,6 +230,22 @@ func (r *RemoteReference) prepare(call *OutgoingCall, method string, args []any)
 	call.ID, call.Name, call.Method, call.Fragment, call.Perspective, call.via = m.id, m.name, method, fragment, m.perspective, m.conn
 	return nil
 }
+
+// encodeCall makes what a call says behind the name of its method.
+func encodeCall(conn Conn, perspective any, method string, args []any) (*jelly.Fragment, error) {
+	// Stock peers decode the name before anything else, and close the connection if they cannot.
+	if len(method) > maxMethodName || !utf8.ValidString(method) {
+		return nil, ValueError.Errorf("the name of a method is UTF-8 of at most %d bytes, not %q", maxMethodName, clipText(method, maxQuotedName))
+	}
+	fragment, err := encodeArguments(conn, perspective, args)
+	if err != nil {
+		return nil, fmt.Errorf("calling %s: %w", method, err)
+	}
+	return fragment, nil
+}
+
+// maxMethodName is how many bytes the name of a method that is called may have. No identifier of Python or Go comes near.
+const maxMethodName = 1 << 10
 
 // encodeArguments makes the two expressions of a call: the tuple of its positional and the dictionary of its keyword arguments.
 func encodeArguments(conn Conn, perspective any, args []any) (*jelly.Fragment, error) {

@@ -127,7 +127,7 @@ func Is(err, target error) bool {
 	if err == nil || target == nil {
 		return err == target
 	}
-	return walk(err, func(e error) bool {
+	return Walk(err, func(e error) bool {
 		if equal(e, target) {
 			return true
 		}
@@ -149,7 +149,7 @@ func equal(a, b error) (same bool) {
 
 // As is errors.As for errors of the application's. A method that panics counts as one that does not exist.
 func As[T any](err error) (found T, ok bool) {
-	ok = walk(err, func(e error) bool {
+	ok = Walk(err, func(e error) bool {
 		if v, ok := e.(T); ok {
 			found = v
 			return true
@@ -184,8 +184,8 @@ func Unwrap(err error) error {
 	return next
 }
 
-// walk visits err and what it wraps, in the order of errors.Is, until visit returns true. It is bounded.
-func walk(err error, visit func(error) bool) bool {
+// Walk visits err and what it wraps, in the order of errors.Is, until visit returns true. It is bounded.
+func Walk(err error, visit func(error) bool) bool {
 	left := maxTree
 	return walkSome(err, &left, visit)
 }
