@@ -45,16 +45,22 @@ func (m *master) requestAvatar(ctx context.Context, id cred.AvatarID, mind *flav
 	if mind == nil {
 		return nil, nil, flavors.ValueError.New("a worker must bring a mind")
 	}
-	w := &attendant{master: m, name: id.Name(), mind: mind}
+	stay, leave := context.WithCancel(mind.Conn().Context())
+	w := &attendant{master: m, name: id.Name(), mind: mind, stay: stay}
 	if !m.attach(w.name) {
+		leave()
 		// The worker learns of a refusal like any other, the log of the reason. A stock worker tries again later.
 		return nil, nil, flavors.RuntimeError.Errorf("there is a worker %s already", w.name)
 	}
-	if err := w.meet(ctx); err != nil {
+	logout := func() {
+		leave()
 		m.detach(w.name)
+	}
+	if err := w.meet(ctx); err != nil {
+		logout()
 		return nil, nil, err
 	}
-	return w, func() { m.detach(w.name) }, nil
+	return w, logout, nil
 }
 
 func (m *master) attach(name string) bool {
@@ -79,6 +85,7 @@ type attendant struct {
 	master *master
 	name   string
 	mind   *flavors.RemoteReference
+	stay   context.Context // ends when the worker has gone, though its connection may live on
 }
 
 // PerspectiveKeepalive is the worker's sign of life.
@@ -116,7 +123,7 @@ func (a *attendant) meet(ctx context.Context) error {
 
 // start has the worker run the command, and waits until the worker has gone. How it goes is reported to an object of ours.
 func (a *attendant) start(builder *flavors.RemoteReference) error {
-	ctx := builder.Conn().Context()
+	ctx := a.stay
 	if _, err := flavors.Call[any](ctx, builder, "startBuild"); err != nil {
 		return err
 	}
@@ -126,6 +133,7 @@ func (a *attendant) start(builder *flavors.RemoteReference) error {
 	}
 	r := &errand{master: a.master, name: a.name, builder: builder, rest: map[string]string{}}
 	if _, err := flavors.Call[any](ctx, builder, "startCommand", r, "1", "shell", args); err != nil {
+		r.Do(func() { r.over = true })
 		return err
 	}
 	<-ctx.Done()
@@ -156,6 +164,9 @@ const (
 
 // RemoteUpdate takes news: a list of pairs, of a dictionary and a number that means nothing.
 func (r *errand) RemoteUpdate(updates [][]any) error {
+	if r.over {
+		return flavors.PBError.New("this command is over")
+	}
 	size := 0
 	for _, u := range updates {
 		if len(u) == 0 {
@@ -246,7 +257,7 @@ func (r *errand) RemoteComplete(inv *flavors.Invocation, failure any) {
 	r.master.once.Do(func() { close(r.master.ended) })
 }
 
-// lost is for a worker whose connection has ended with the command still running: it kills what it runs, and begins anew when it is back.
+// lost is for a worker that has gone with the command still running: it kills what it runs, and begins anew when it is back.
 func (r *errand) lost() {
 	if !r.over {
 		r.over = true

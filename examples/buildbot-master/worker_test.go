@@ -145,6 +145,51 @@ func TestNewsThatAreNotLikeStock(t *testing.T) {
 	}
 }
 
+// slowBuilder takes a command and leaves it running.
+type slowBuilder struct {
+	flavors.Referenceable
+	errand chan *flavors.RemoteReference
+}
+
+func (b *slowBuilder) RemoteStartBuild() {}
+
+func (b *slowBuilder) RemoteStartCommand(errand *flavors.RemoteReference, _, _ string, _ any) {
+	b.errand <- errand
+}
+
+// slowWorker has one.
+type slowWorker struct {
+	flavors.Referenceable
+	builder slowBuilder
+}
+
+func (w *slowWorker) RemoteGetWorkerInfo() map[string]any { return map[string]any{} }
+
+func (w *slowWorker) RemoteSetBuilderList([]any) map[string]any {
+	return map[string]any{builderName: &w.builder}
+}
+
+// TestWorkerThatLeft logs out while its command runs, and keeps its connection: the command is lost, its news are not printed, and another
+// worker of that name may come.
+func TestWorkerThatLeft(t *testing.T) {
+	address, printed, _ := begin(t, "-worker", "w1=sesame", "-command", "true")
+	worker := &slowWorker{builder: slowBuilder{errand: make(chan *flavors.RemoteReference, 1)}}
+	avatar, err := enter(t, address, "w1", "sesame", worker)
+	require.NoError(t, err)
+	errand := <-worker.builder.errand
+	update := func(text string) error {
+		_, err := flavors.Call[any](t.Context(), errand, "update", []any{[]any{map[string]any{"stdout": text}, 0}})
+		return err
+	}
+	require.NoError(t, update("here\n"))
+	avatar.Conn().(*broker.Conn).Logout(avatar)
+	printed.await(t, "w1: lost before the command has ended\n")
+	require.ErrorIs(t, update("from beyond\n"), flavors.PBError)
+	_, err = enter(t, address, "w1", "sesame", &slowWorker{builder: slowBuilder{errand: make(chan *flavors.RemoteReference, 1)}})
+	require.NoError(t, err)
+	require.NotContains(t, printed.String(), "beyond")
+}
+
 // TestUpdatesAreGraphs gives an errand whatever a worker can send, and looks at what it prints, keeps and allocates.
 func TestUpdatesAreGraphs(t *testing.T) {
 	try := func(t graph.TB, v any) {
