@@ -73,6 +73,19 @@ func TestGroups(t *testing.T) {
 		defer h.mu.Unlock()
 		return len(h.groups) == maxGroups-1
 	}, rehearsal.Patience, time.Millisecond)
+	require.Error(t, say("from beyond"), "who has left says nothing")
+}
+
+// TestLeftUserJoinsNothing: no call that comes late makes somebody a member who is nobody's any more.
+func TestLeftUserJoinsNothing(t *testing.T) {
+	h := newHall(nil)
+	u := &user{name: "bob"}
+	_, err := h.join("#1", u, true)
+	require.NoError(t, err)
+	h.leave(u)
+	_, err = h.join("#2", u, true)
+	require.ErrorIs(t, err, flavors.PBError)
+	require.Empty(t, h.groups)
 }
 
 func TestWhatCannotBeRun(t *testing.T) {

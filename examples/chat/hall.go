@@ -34,6 +34,9 @@ func (h *hall) RequestAvatar(_ context.Context, id cred.AvatarID, mind *flavors.
 func (h *hall) join(name string, u *user, allowMattress bool) (*group, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if u.left {
+		return nil, flavors.PBError.New("who has left joins nothing")
+	}
 	g := h.groups[name]
 	if g == nil {
 		if len(h.groups) >= maxGroups {
@@ -46,10 +49,11 @@ func (h *hall) join(name string, u *user, allowMattress bool) (*group, error) {
 	return g, nil
 }
 
-// leave takes a user out of everything, when he has logged out.
+// leave takes a user out of everything, for good: the user has logged out.
 func (h *hall) leave(u *user) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	u.left = true
 	for name, g := range h.groups {
 		if g.remove(u) == 0 {
 			delete(h.groups, name)

@@ -35,6 +35,7 @@ type user struct {
 	name string
 	mind *flavors.RemoteReference // what prints at the user's end; nil if the client gave none
 	hall *hall
+	left bool // guarded by the hall's lock
 }
 
 // PublishMethods gives joinGroup the default that it has in Twisted's listing.
