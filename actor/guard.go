@@ -34,6 +34,13 @@ type Failable interface {
 	Failed(reason *PanicError)
 }
 
+// Entrant is implemented by messages that may have become void while they waited. Enter is called in the actor's turn: a message is handled
+// only if it reports true. Leave is called when the message has been handled.
+type Entrant interface {
+	Enter() bool
+	Leave()
+}
+
 // Inner returns the actor that a guard stands before; other actors it returns as they are. It is of use
 // on what a protoactor.Context's Actor method returns.
 func Inner(a protoactor.Actor) protoactor.Actor {
@@ -103,6 +110,11 @@ func (g *guard) Receive(ctx protoactor.Context) {
 		late.ending = true
 		late.self = ctx.Self()
 		defer late.instance.end()
+	case Entrant:
+		if !m.Enter() {
+			return
+		}
+		defer m.Leave()
 	}
 	defer g.recovered(ctx)
 	g.inner.Receive(ctx)

@@ -17,6 +17,9 @@ func (b *broker) admit(cmd *command, target *export) error {
 	case target == nil:
 		b.c.refused(RefusedUnknownObject)
 		return flavors.PBError.Errorf("Invalid Object ID: %d", cmd.target)
+	case target.caller.IsOver():
+		b.c.refused(RefusedLoggedOut)
+		return flavors.ErrLoggedOut.New("the user has logged out")
 	case b.c.draining.Load():
 		b.c.refused(RefusedClosing)
 		return Busy.Errorf("the server is shutting down")

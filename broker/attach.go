@@ -109,16 +109,18 @@ func (i *identity) PerspectiveKeyring() []any {
 
 // PerspectiveAttach asks the service for the perspective, beside the identity's turn: a service may wait.
 func (i *identity) PerspectiveAttach(inv *flavors.Invocation, service, perspective string, mind *flavors.RemoteReference) *actor.Deferred {
+	c, ok := inv.Conn().(*Conn)
+	if !ok {
+		return actor.Failed(errLoginAbandoned)
+	}
 	if !inv.WantsAnswer() {
 		return actor.Failed(errLoginUnanswered)
 	}
 	if !takePlace(&i.underWay, i.atOnce) {
-		if c, ok := inv.Conn().(*Conn); ok {
-			c.refused(RefusedSessions)
-		}
+		c.refused(RefusedSessions)
 		return actor.Failed(Busy.Errorf("%d perspectives are being attached for this identity", i.atOnce))
 	}
-	rt := inv.Conn().Runtime()
+	rt := c.Runtime()
 	d := actor.NewDeferred(rt)
 	key := cred.Key{Service: service, Perspective: perspective}
 	if !rt.Go("attaching "+i.name, func() {
@@ -128,7 +130,7 @@ func (i *identity) PerspectiveAttach(inv *flavors.Invocation, service, perspecti
 			i.underWay.Add(-1)
 			d.Complete(perspective, err)
 		}()
-		perspective, err = i.attached(inv.Conn(), key, mind)
+		perspective, err = i.attached(c, key, mind)
 	}) {
 		i.underWay.Add(-1)
 		return actor.Failed(Busy.Errorf("the server is shutting down"))
@@ -136,12 +138,10 @@ func (i *identity) PerspectiveAttach(inv *flavors.Invocation, service, perspecti
 	return d
 }
 
-func (i *identity) attached(c flavors.Conn, key cred.Key, mind *flavors.RemoteReference) (any, error) {
+func (i *identity) attached(c *Conn, key cred.Key, mind *flavors.RemoteReference) (any, error) {
 	log := c.Logger().With().Str("user", i.name).Str("key", clip(key.String())).Logger()
 	refuse := func(err error) (any, error) {
-		if conn, ok := c.(*Conn); ok {
-			conn.refused(RefusedLogin)
-		}
+		c.refused(RefusedLogin)
 		line := log.Warn()
 		if i.refused.Add(1) > maxRefusedLogged {
 			line = log.Debug()
@@ -167,18 +167,17 @@ func (i *identity) attached(c flavors.Conn, key cred.Key, mind *flavors.RemoteRe
 	if err != nil {
 		return refuse(err)
 	}
-	answer, err := flavors.NewLoginAnswer(avatar, func() {
-		leave := func() { defer i.release(); logout() }
-		if !c.Runtime().Go("a logout", leave) {
-			go leave()
-		}
-	})
+	answer, err := flavors.NewLoginAnswer(avatar)
 	if err != nil {
 		logout()
 		return refuse(fmt.Errorf("the service's perspective: %w", err))
 	}
 	attached = true
 	usercode.Log(func() { log.Info().Msg("perspective attached") })
+	c.admit(answer, avatar, func() {
+		defer i.release()
+		logout()
+	})
 	return answer, nil
 }
 

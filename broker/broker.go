@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/perspectivebroker/pb/actor"
@@ -42,7 +43,9 @@ type broker struct {
 	held    []any     // what is to be sent behind it
 	lingers bool      // the peer has been told that nothing more will come; its last words are read before the socket is closed
 	closing *closeNow // what is to be done when nothing is held any more
-	ending  error     // why it is flushing
+	// lastCalls is set when the peer has hung up, and calls that it has sent before may still begin.
+	lastCalls bool
+	ending    error // why it is flushing
 
 	// Of the frame that is being stamped.
 	undo    []func() // takes back what was counted
@@ -115,9 +118,9 @@ func (b *broker) Receive(ctx protoactor.Context) {
 	case negotiated:
 		b.open()
 	case readEnded:
-		b.end(ctx, m.cause)
+		b.socketEnded(ctx, m.cause)
 	case writeFailed:
-		b.end(ctx, m.cause)
+		b.socketEnded(ctx, m.cause)
 	case drain:
 		b.c.draining.Store(true)
 		b.drained(ctx)
@@ -261,6 +264,25 @@ func (b *broker) close(ctx protoactor.Context, m closeNow) {
 	ctx.Send(b.c.encoder, flushAndReport{})
 }
 
+// socketEnded ends the connection. Where the peer has hung up, calls that it sent before may begin for a moment: a peer that hangs up
+// behind its last calls means them to be carried out.
+func (b *broker) socketEnded(ctx protoactor.Context, cause error) {
+	switch {
+	case b.lastCalls: // It hears both of reading and of writing.
+	case b.state != brokerOpen, cause == ErrClosed, usercode.Is(cause, os.ErrDeadlineExceeded), isProtocolError(cause),
+		len(b.backlog) == 0 && !b.unjelling && !b.c.isCalled():
+		b.end(ctx, cause)
+	default:
+		b.lastCalls = true
+		b.deadline = b.afterWaiting(lastCallTime, closeNow{cause: cause})
+	}
+}
+
+func isProtocolError(err error) bool {
+	var protocol *ProtocolError
+	return usercode.AsInto(err, &protocol)
+}
+
 // end is the end of the connection, whatever the reason.
 func (b *broker) end(ctx protoactor.Context, cause error) {
 	if b.state == brokerEnded {
@@ -286,6 +308,7 @@ func (b *broker) finish(cause error) {
 	logEnd(c, cause)
 	c.out.close()
 	c.in.close()
+	c.endCalls()
 	if b.lingers {
 		c.part()
 	} else {

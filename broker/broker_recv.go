@@ -147,7 +147,11 @@ func (b *broker) invoke(d *delivery) {
 	}
 	err := b.admit(cmd, target)
 	if err == nil {
-		call.Prefix, call.Perspective = target.prefix, target.perspective
+		call.Prefix, call.Perspective, call.Caller = target.prefix, target.perspective, target.caller
+		if !target.reached {
+			target.reached = true
+			target.caller.Reaches(target.core)
+		}
 	}
 	if inv := b.take(d, call, err); inv != nil {
 		target.core.Deliver(inv)

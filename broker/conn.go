@@ -30,6 +30,7 @@ type Conn struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 	root    *flavors.RemoteReference
+	caller  *flavors.Caller // on whose behalf calls are made where no user's perspective says so
 	out     *outbox
 	in      *meter          // of the peer's calls that are not answered
 	mailbox *actor.Mailbox  // the broker's: what is posted there is handled, or refused by Undelivered when the broker has stopped
@@ -60,7 +61,8 @@ type Conn struct {
 	parting     parting      // who closes the socket at a good end
 	lastHeard   atomic.Int64 // when the peer last sent something, by uptime; kept for keepalive only
 
-	turns flavors.Turns // methods that run for the peer
+	turns    flavors.Turns // methods that run for the peer
+	sessions sessions      // of users of ours
 
 	// avatars are kept until the connection ends, because forgetting one would log out.
 	avatars struct {

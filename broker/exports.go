@@ -39,6 +39,9 @@ type export struct {
 	// that it was made.
 	view *flavors.ViewPoint
 	made bool
+	// caller is on whose behalf calls through the export are made; it knows the object if reached is set.
+	caller  *flavors.Caller
+	reached bool
 	// onRelease are those who want to know when the peer has let go.
 	onRelease []func()
 }
@@ -54,6 +57,7 @@ func (x *exports) mention(c *Conn, hole flavors.ExportHole) (*export, error) {
 		e.count++
 		e.sent(hole.View)
 		e.notify(hole.OnRelease)
+		x.admit(hole)
 		return e, nil
 	}
 	if len(x.byKey) >= c.limits.Exports { // What is dying does not count: the peer has let go of it.
@@ -64,14 +68,28 @@ func (x *exports) mention(c *Conn, hole flavors.ExportHole) (*export, error) {
 		return nil, fmt.Errorf("%w: Limits.Exports is %d", ErrTooManyReferences, c.limits.Exports)
 	}
 	x.last++
-	e := &export{exportKey: key, luid: x.last, count: 1, view: hole.View}
+	e := &export{exportKey: key, luid: x.last, count: 1, view: hole.View, caller: c.callerOf(hole)}
 	e.notify(hole.OnRelease)
 	x.byLuid[e.luid] = e
 	x.byKey[key] = e
+	x.admit(hole)
 	key.core.Hold(c.rt)
 	c.exported.Add(1)
 	usercode.Log(func() { c.log.Debug().Int64("luid", e.luid).Stringer("object", key.core).Msg("object exported") })
 	return e, nil
+}
+
+// admit has calls through what a user's perspective was given before the login, and through the avatar, made on the user's behalf.
+func (x *exports) admit(hole flavors.ExportHole) {
+	if hole.Caller == nil {
+		return
+	}
+	for _, e := range x.byLuid {
+		ofTheUser := e.perspective == hole.Perspective && (e.perspective != nil || e.core == hole.Core && e.prefix == hole.Prefix)
+		if ofTheUser && e.caller != hole.Caller {
+			e.caller, e.reached = hole.Caller, false
+		}
+	}
 }
 
 // sent notes a view of the user's, which is what comes home from then on, unless another one was sent before.
@@ -174,7 +192,7 @@ func (x *exports) publish(c *Conn, name string, v any) error {
 		hole.Prefix = flavors.PrefixRemote
 	}
 	hole.Core.Hold(c.rt)
-	x.names[name] = &export{exportKey: exportKey{hole.Core, hole.Prefix, hole.Perspective}, count: 1, view: hole.View}
+	x.names[name] = &export{exportKey: exportKey{hole.Core, hole.Prefix, hole.Perspective}, count: 1, view: hole.View, caller: c.caller}
 	return nil
 }
 

@@ -76,10 +76,11 @@ func (l *loginRoot) RemoteLogin(inv *flavors.Invocation, username string) (jelly
 		return nil, l.busy(RefusedChallenges, "%d challenges are held on this connection", l.options.challenges)
 	}
 	c := &challenger{login: l, username: username, challenge: cred.NewChallenge()}
-	answer, err := flavors.NewLoginAnswer(c, func() { l.challenges.Add(-1) })
+	answer, err := flavors.NewLoginAnswer(c)
 	if err != nil {
 		return nil, err
 	}
+	answer.Admit(nil, func() { l.challenges.Add(-1) })
 	return jelly.Tuple{c.challenge, answer}, nil
 }
 

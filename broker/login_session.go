@@ -129,50 +129,20 @@ func (l *loginRoot) enter(credentials cred.Credentials, mind *flavors.RemoteRefe
 		return nil, l.refuse(credentials, err)
 	}
 	entered = true
-	var left atomic.Bool
 	leave := func() {
-		if left.Swap(true) {
-			return
-		}
 		defer l.sessions.Add(-1)
 		logout()
 		usercode.Log(func() { c.log.Info().Str("user", id.String()).Msg("logged out") })
 	}
-	// Whichever comes first, the release of the avatar or the end of the connection; a session logs out once. Nothing is kept of
-	// it on the connection afterwards, where another login may follow, and another.
-	forget := context.AfterFunc(c.ctx, func() { l.beside(leave) })
-	release := func() {
-		forget()
-		l.beside(leave)
-	}
-	if s, ok := avatar.(shared); ok {
-		release = s.shareRelease(release)
-	}
-	answer, err := flavors.NewLoginAnswer(avatar, release)
+	answer, err := flavors.NewLoginAnswer(avatar)
 	if err != nil {
-		forget()
 		leave()
 		usercode.Log(func() { c.log.Error().Err(usercode.LogError(err)).Str("user", credentials.Claim()).Msg("login failed") })
 		return nil, flavors.UnauthorizedLogin.New(refusedText)
 	}
 	usercode.Log(func() { c.log.Info().Str("user", id.String()).Str("by", string(credentials.Kind())).Msg("logged in") })
-	if c.ctx.Err() != nil {
-		leave() // Here, where the runtime waits for it.
-	}
+	c.admit(answer, avatar, leave)
 	return answer, nil
-}
-
-// shared is an avatar that hands out others, which keep it as well.
-type shared interface {
-	// shareRelease is called before the avatar is sent; what it returns is called when the peer has let go of it.
-	shareRelease(last func()) (release func())
-}
-
-// beside runs a logout outside the broker's turn.
-func (l *loginRoot) beside(leave func()) {
-	if !l.conn.rt.Go("a logout", leave) {
-		go leave()
-	}
 }
 
 // check asks the checker, and counts the attempt where something can be guessed.

@@ -92,6 +92,8 @@ const (
 	RefusedSessions
 	// RefusedChallenges: the connection holds too many challenges ([WithSessions]).
 	RefusedChallenges
+	// RefusedLoggedOut: a call of a user who has logged out, on a connection that lives on.
+	RefusedLoggedOut
 
 	reasons
 )
@@ -100,7 +102,7 @@ var reasonNames = [reasons]string{
 	"not refused", "exports", "caches", "imports", "calls in", "bytes in", "total", "calls out", "high water", "pause water", "state timeout",
 	"given back", "closing", "prefix", "string", "list", "depth", "frame", "syntax", "truncated", "profile", "version", "command",
 	"unknown command", "value", "insecure", "unknown object", "count", "answer", "handshake", "stall", "silence", "login", "throttled",
-	"login deadline", "logins at once", "sessions", "challenges",
+	"login deadline", "logins at once", "sessions", "challenges", "logged out",
 }
 
 // String is a short name, the same in every release.

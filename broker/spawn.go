@@ -23,6 +23,7 @@ func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *opti
 	c.peer = peerName(sock)
 	c.log = rt.Logger().With().Str("peer", c.peer).Logger()
 	c.root = flavors.NewNamedReference(c, name)
+	c.caller = flavors.NewCaller(c)
 	return c
 }
 

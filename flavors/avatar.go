@@ -31,17 +31,29 @@ type LoginAnswer struct{ hole ExportHole }
 
 // NewLoginAnswer prepares an avatar to be sent: a pointer to a struct that embeds [Avatar], or any other flavor that travels by reference, or a
 // [ViewPoint].
-// onRelease is called, in a goroutine that must not be held up, when the peer has let go of what this answer gave it.
-func NewLoginAnswer(avatar any, onRelease func()) (*LoginAnswer, error) {
+func NewLoginAnswer(avatar any) (*LoginAnswer, error) {
 	hole, err := ExportOf(avatar)
 	if err != nil {
 		return nil, fmt.Errorf("the realm's avatar cannot be sent: %w", err)
 	}
-	hole.OnRelease = onRelease
 	if hole.Prefix != PrefixRemote && hole.View == nil {
 		hole.Perspective = avatar
 	}
 	return &LoginAnswer{hole}, nil
+}
+
+// Key is what the calls of the user are known by: the perspective, or the object where it has none.
+func (a *LoginAnswer) Key() any {
+	if a.hole.Perspective != nil {
+		return a.hole.Perspective
+	}
+	return a.hole.Core
+}
+
+// Admit says who the user is; nil where there is none to be logged out. onRelease is called, in a goroutine that must not be held up, when
+// the peer has let go of what the answer gave it.
+func (a *LoginAnswer) Admit(user *Caller, onRelease func()) {
+	a.hole.Caller, a.hole.OnRelease = user, onRelease
 }
 
 // JellyTo writes the reference. It is called by the jelly.

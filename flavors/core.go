@@ -3,6 +3,7 @@ package flavors
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -49,7 +50,7 @@ type Core struct {
 	holders  int            // entries in exports tables
 	shown    int            // listeners that publish it
 	wasHeld  bool           // there has been one
-	inFlight int            // messages in the mailbox or in work
+	inFlight int            // messages in the queue, parked or in work
 	owned    bool           // spawned by the application: outlives every peer
 	broken   bool           // a method panicked and the value has not been made good since
 	mending  bool           // making it good has been tried since it broke
@@ -65,7 +66,9 @@ type Core struct {
 	panics  panicCount // what its code has put into the log
 	updates panicCount // likewise, updates of a copy that could not be applied
 
-	// parked belongs to the object's turn: calls of peers that do not read.
+	queue  queue // what waits for the object's turn
+	tokens int   // of it, in the mailbox: at least one for each message
+	// parked are calls of peers that do not read.
 	parked map[Conn]*parking
 
 	// incarnation counts the starts of the object's actors; written in the object's turn only.
@@ -166,15 +169,28 @@ func (c *Core) Release() {
 // idleLocked forgets the actor, if there was one.
 func (c *Core) idleLocked() {
 	c.state = coreIdle
-	c.mailbox, c.pid, c.spawned = nil, nil, false
+	c.mailbox, c.pid, c.spawned, c.tokens = nil, nil, false, 0
 }
 
 // Deliver hands an invocation to the object's actor. Calls are run in the order of delivery.
 func (c *Core) Deliver(inv *Invocation) {
 	inv.core = c
-	if err := c.post((*delivered)(inv)); err != nil {
+	if err := c.deliver(inv); err != nil {
 		inv.fail(err)
 	}
+}
+
+func (c *Core) deliver(inv *Invocation) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.state != coreRunning:
+		return stoppedError(c.value)
+	case inv.caller.IsOver(): // Looked at under the lock: a Caller ends before it looks for calls here.
+		return errCallDropped
+	}
+	c.postLocked(inv)
+	return nil
 }
 
 func (c *Core) post(message any) error {
@@ -192,8 +208,71 @@ func (c *Core) postLocked(message any) {
 	if c.mailbox == nil {
 		c.mailbox = actor.NewMailbox()
 	}
-	c.mailbox.PostUserMessage(message)
+	c.queue.push(message)
+	if c.tokens < c.queue.len() {
+		c.tokens++
+		c.mailbox.PostUserMessage(work{})
+	}
 	c.spawnLocked()
+}
+
+// take gives the object's turn what is next, nil if there is nothing. A call behind others of its connection that are parked is parked, too.
+func (c *Core) take(mailbox *actor.Mailbox) (message any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.mailbox != mailbox {
+		return nil
+	}
+	c.tokens--
+	message = c.queue.pop()
+	if len(c.parked) == 0 {
+		return message
+	}
+	if inv, ok := message.(*Invocation); ok && c.parked[inv.conn] != nil && !inv.caller.IsOver() {
+		p := c.parked[inv.conn]
+		p.calls = append(p.calls, inv)
+		return nil
+	}
+	return message
+}
+
+// dropCalls takes out a caller's calls that wait, parked ones among them. The caller has ended, so no more come.
+func (c *Core) dropCalls(who *Caller) (dropped []*Invocation) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state != coreRunning {
+		return nil
+	}
+	belongs := func(message any) bool {
+		inv, ok := message.(*Invocation)
+		if !ok || inv.caller != who {
+			return false
+		}
+		dropped = append(dropped, inv)
+		return true
+	}
+	if p := c.parked[who.conn]; p != nil {
+		p.calls = slices.DeleteFunc(p.calls, func(inv *Invocation) bool { return belongs(inv) })
+		if len(p.calls) == 0 {
+			delete(c.parked, who.conn)
+		}
+	}
+	c.queue.remove(belongs)
+	c.inFlight -= len(dropped)
+	if len(dropped) > 0 && c.inFlight == 0 && c.holders == 0 && !c.owned {
+		c.postLocked(checkIdle{})
+	}
+	return dropped
+}
+
+// waitsFor reports whether a call of the caller is in the queue.
+func (c *Core) waitsFor(who *Caller) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.queue.has(func(message any) bool {
+		inv, ok := message.(*Invocation)
+		return ok && inv.caller == who
+	})
 }
 
 // startLocked lets messages in, unless the core takes some already or has stopped for good.
@@ -232,8 +311,9 @@ func (c *Core) spawnNowLocked() {
 		if err != nil {
 			// A tree that is closing refuses before SpawnAsync returns, which is under the lock.
 			go func() {
-				c.stopped(mailbox)
-				mailbox.Terminate((&object{core: c}).Undelivered)
+				left := c.stopped(mailbox)
+				mailbox.PostUserMessage(work{}) // So that they are, however few tokens there are.
+				mailbox.Terminate((&object{mailbox: mailbox, left: left, gone: c.stoppedError()}).Undelivered)
 			}()
 		}
 	})
@@ -355,10 +435,19 @@ func (c *Core) mended(fresh any) {
 	}
 }
 
-// stopped is called when the actor behind mailbox has stopped, or could not be spawned. Calls that come later are refused.
-func (c *Core) stopped(mailbox *actor.Mailbox) {
+// stopped is called when the actor behind mailbox has stopped, or could not be spawned. Calls that come later are refused. It returns what was queued and parked,
+// which is to be dropped.
+func (c *Core) stopped(mailbox *actor.Mailbox) (left []any) {
 	c.mu.Lock()
 	if c.mailbox == mailbox && c.state == coreRunning {
+		left = c.queue.all()
+		for _, p := range c.parked {
+			for _, inv := range p.calls {
+				left = append(left, inv)
+			}
+			p.calls = nil
+		}
+		c.parked = nil
 		c.state = coreStopped
 		c.bornLocked()
 		c.inFlight = 0
@@ -373,6 +462,7 @@ func (c *Core) stopped(mailbox *actor.Mailbox) {
 		}
 	}
 	c.mu.Unlock()
+	return left
 }
 
 func (c *Core) stoppedError() error { return stoppedError(c.Value()) }

@@ -49,6 +49,9 @@ const forwardLook = 250 * time.Millisecond
 // answers, then or later, with [Invocation.Answer]. When its handler panics, the call fails if it was not answered before. When the actor
 // ends, calls that it has not answered fail, and so does every later one.
 //
+// A call that waits for an actor made from [actor.Runtime.Props] is dropped when its user logs out or its connection ends, as calls that wait for
+// an object are. Any other actor gets such a call, and should look at [Invocation.Context].
+//
 // A panic is noticed at once in an actor made from [actor.Runtime.Props], and within a second in any other. Behind a call that is not
 // handled by then such an actor gets a message of another type, which it should ignore as any message that it does not know.
 func Forward(rt *actor.Runtime, pid *protoactor.PID) *Forwarder {

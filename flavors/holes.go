@@ -15,6 +15,8 @@ type ExportHole struct {
 	Prefix Prefix
 	// Perspective is whose reference it will be; nil for a plain Referenceable. Exports are kept per object and perspective.
 	Perspective any
+	// Caller is the user whose login this is the answer to; nil in most.
+	Caller *Caller
 	// View is the view that the user sent; nil where an object was sent.
 	View *ViewPoint
 	// OnRelease is called, in the broker's turn, when the peer has let go of the object; nil in most.

@@ -26,6 +26,7 @@ type Invocation struct {
 	Kw *jelly.Dict
 
 	conn        Conn
+	caller      *Caller // nil for updates, which do not end with anybody
 	core        *Core
 	perspective any
 	prefix      Prefix
@@ -56,6 +57,8 @@ type IncomingCall struct {
 	WantsAnswer   bool
 	// Prefix selects the methods that may be called: it belongs to the export through which the call came.
 	Prefix Prefix
+	// Caller is on whose behalf the call is made; nil for an update.
+	Caller *Caller
 	// Perspective is the caller's, where the export has one.
 	Perspective any
 	// Size is how many bytes the call had on the wire, Weight what it counts for among all that the runtime has under way. They count against
@@ -79,7 +82,7 @@ func NewInvocation() *Invocation {
 // free gives an invocation back that has been answered and that nobody knows any more.
 func (inv *Invocation) free() {
 	inv.Method, inv.Args, inv.Kw = "", nil, nil
-	inv.conn, inv.core, inv.perspective, inv.prefix = nil, nil, nil, ""
+	inv.conn, inv.caller, inv.core, inv.perspective, inv.prefix = nil, nil, nil, nil, ""
 	inv.longID = nil
 	inv.requestID, inv.wantsAnswer, inv.size, inv.weight, inv.incarnation = 0, false, 0, 0, 0
 	inv.received = nil
@@ -92,7 +95,7 @@ func (inv *Invocation) free() {
 // Begin says what call the invocation carries.
 func (inv *Invocation) Begin(call IncomingCall) {
 	inv.Method, inv.Args, inv.Kw = call.Method, call.Args, call.Kw
-	inv.conn, inv.perspective, inv.prefix = call.Conn, call.Perspective, call.Prefix
+	inv.conn, inv.caller, inv.perspective, inv.prefix = call.Conn, call.Caller, call.Perspective, call.Prefix
 	inv.longID = call.LongRequestID
 	inv.requestID, inv.wantsAnswer, inv.size, inv.weight = call.RequestID, call.WantsAnswer, call.Size, call.Weight
 	if len(call.Received) > 0 {
@@ -118,8 +121,14 @@ func (inv *Invocation) encoded() {
 // Conn is the connection over which the call came.
 func (inv *Invocation) Conn() Conn { return inv.conn }
 
-// Context ends with the connection over which the call came. PB carries no deadlines, so it has none.
-func (inv *Invocation) Context() context.Context { return inv.conn.Context() }
+// Context ends with the connection over which the call came, and when the user on whose behalf it is made logs out. PB carries no
+// deadlines, so it has none. A method that takes its time should return when it ends: the user's logout waits for it.
+func (inv *Invocation) Context() context.Context {
+	if inv.caller != nil {
+		return inv.caller.ctx
+	}
+	return inv.conn.Context()
+}
 
 // Perspective is the avatar on whose behalf the call is made, or nil where there was no login.
 func (inv *Invocation) Perspective() any { return inv.perspective }
@@ -445,6 +454,19 @@ func (inv *Invocation) GetAutoResponse(protoactor.Context) any {
 	inv.handled.Store(true)
 	return nil
 }
+
+// Enter implements actor.Entrant, for the actor that the call was forwarded to: a call whose user has gone is dropped. It is not for
+// applications.
+func (inv *Invocation) Enter() bool {
+	if inv.caller.enter() {
+		return true
+	}
+	inv.dropped()
+	return false
+}
+
+// Leave implements actor.Entrant. It is not for applications.
+func (inv *Invocation) Leave() { inv.caller.leave() }
 
 // Failed implements actor.Failable: the handler of the actor that the call was forwarded to panicked. The call fails unless it has been
 // answered.

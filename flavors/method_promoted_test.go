@@ -354,7 +354,7 @@ func TestUnsettledIsRefused(t *testing.T) {
 	_, err = NewLoginAnswer(&struct {
 		Avatar
 		everything
-	}{}, nil)
+	}{})
 	assert.ErrorContains(t, err, "PerspectiveIt")
 	_, err = NewViewPoint(nil, &byPrefix{})
 	assert.ErrorContains(t, err, "It: promoted")

@@ -23,6 +23,7 @@ type object struct {
 	ended   bool // the core no longer knows this actor: the value is not ours any more
 	seat    *seat
 	gone    error // what calls fail with that come after the end
+	left    []any // what was queued or parked when the object stopped
 
 	table  *MethodTable // of the last call's prefix
 	prefix Prefix
@@ -61,12 +62,33 @@ func (o *object) Receive(ctx protoactor.Context) {
 	switch m := ctx.Message().(type) {
 	case *protoactor.Started:
 		o.incarnate(ctx)
-	case *delivered:
-		if inv := (*Invocation)(m); !o.park(inv) {
-			o.guarded(ctx, func() { inv.run(o) })
-		}
+	case work:
+		o.work(ctx)
 	case resume:
 		o.resume(ctx, m.parking)
+	case mendNow:
+		if o.core.beginMending() {
+			_ = o.mend() // It is logged, and tried again before the next message.
+		}
+	case *protoactor.Stopped:
+		if !o.ended {
+			o.left = o.core.stopped(o.mailbox)
+			o.mailbox.PostUserMessage(work{}) // So that it is dropped, however few tokens there are.
+		}
+		o.retire()
+	}
+}
+
+// work handles the oldest message of the core's queue.
+func (o *object) work(ctx protoactor.Context) {
+	if o.ended {
+		return
+	}
+	switch m := o.core.take(o.mailbox).(type) {
+	case *Invocation:
+		if !o.park(m) {
+			o.call(ctx, m)
+		}
 	case *turn:
 		o.guarded(ctx, func() { o.runTurn(m) })
 	case *observe:
@@ -75,17 +97,21 @@ func (o *object) Receive(ctx protoactor.Context) {
 		o.guarded(ctx, func() { m.run(o.core) })
 	case checkIdle:
 		o.settle(ctx)
-	case mendNow:
-		if o.core.beginMending() {
-			_ = o.mend() // It is logged, and tried again before the next message.
-		}
-	case *protoactor.Stopped:
-		if !o.ended {
-			o.core.stopped(o.mailbox)
-			o.dropParked()
-		}
-		o.retire()
 	}
+}
+
+// call runs a method, unless its caller has ended meanwhile.
+func (o *object) call(ctx protoactor.Context, inv *Invocation) {
+	who := inv.caller // The invocation is used again when it has been answered.
+	if !who.enter() {
+		inv.dropped()
+		o.settle(ctx)
+		return
+	}
+	o.guarded(ctx, func() {
+		defer who.leave()
+		inv.run(o)
+	})
 }
 
 // seat is what the Props of an object's actor know of its core. Upstream's lists of children keep PIDs of ended ones until others take
@@ -118,13 +144,6 @@ func (o *object) settle(ctx protoactor.Context) {
 		ctx.Stop(ctx.Self())
 	}
 }
-
-// delivered is an Invocation in the mailbox of its own object. It is not an *Invocation there because the actor system treats a message
-// with a GetAutoResponse method, which forwarded calls need, in a way that costs time.
-type delivered Invocation
-
-// Drop implements actor.Droppable.
-func (m *delivered) Drop(cause error) { (*Invocation)(m).Drop(cause) }
 
 // mendNow has an object make its value good again after a panic, unless a message came first.
 type mendNow struct{}
@@ -185,10 +204,16 @@ func (o *object) methods(p Prefix) (*MethodTable, error) {
 
 // Undelivered implements actor.Undertaker: what was sent to an object that has stopped for good is answered with an error, at once.
 func (o *object) Undelivered(message any) {
-	if m, ok := message.(actor.Droppable); ok {
-		if o.core != nil {
-			o.gone = o.core.stoppedError()
+	if _, ok := message.(work); ok {
+		if len(o.left) == 0 {
+			return
 		}
+		message, o.left = o.left[0], o.left[1:]
+		if len(o.left) > 0 {
+			o.mailbox.PostUserMessage(work{}) // First, since dropping one may panic.
+		}
+	}
+	if m, ok := message.(actor.Droppable); ok {
 		m.Drop(o.gone)
 	}
 }

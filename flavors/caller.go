@@ -1,0 +1,151 @@
+package flavors
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"weak"
+)
+
+// ErrLoggedOut fails a call of a user who is no longer in: the call had not begun when the user logged out, or came afterwards. errors.Is
+// recognises it at the caller's end of a connection too.
+var ErrLoggedOut = NewException("perspectivebroker.LoggedOut", PBError)
+
+var errCallDropped = ErrLoggedOut.New("the user has logged out: the call was dropped")
+
+// Caller is on whose behalf calls of a peer are carried out: a connection, or one user who is in by way of it. When it ends, calls that
+// have not begun are dropped, wherever they wait, and none begins any more.
+type Caller struct {
+	conn   Conn
+	ctx    context.Context
+	cancel context.CancelCauseFunc // nil for a connection, whose context ends by itself
+
+	state atomic.Int64  // how many calls are being carried out, and callerOver
+	idle  chan struct{} // closed once it has ended and no call is being carried out
+
+	mu sync.Mutex
+	// Guarded by mu.
+	cores   []weak.Pointer[Core] // where calls may wait; some are there twice, or gone
+	pruneAt int                  // how many of them there may be until they are looked through
+}
+
+// callerOver is set in a Caller's state when it has ended.
+const callerOver = 1 << 62
+
+// fewestCores is how many objects a Caller remembers before it looks which of them are gone.
+const fewestCores = 64
+
+// NewCaller makes the Caller that a connection itself is. Package broker calls it.
+func NewCaller(conn Conn) *Caller {
+	return &Caller{conn: conn, ctx: conn.Context(), idle: make(chan struct{}), pruneAt: fewestCores}
+}
+
+// NewUser makes the Caller of a user who is in by way of a connection. Package broker calls it.
+func NewUser(conn Conn) *Caller {
+	c := NewCaller(conn)
+	c.ctx, c.cancel = context.WithCancelCause(conn.Context())
+	return c
+}
+
+// Reaches notes that calls of the caller may wait for an object from now on.
+func (c *Caller) Reaches(core *Core) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cores = append(c.cores, weak.Make(core))
+	if len(c.cores) < c.pruneAt {
+		return
+	}
+	seen := make(map[weak.Pointer[Core]]struct{}, len(c.cores))
+	kept := c.cores[:0]
+	for _, p := range c.cores {
+		if _, twice := seen[p]; !twice && p.Value() != nil {
+			seen[p] = struct{}{}
+			kept = append(kept, p)
+		}
+	}
+	clear(c.cores[len(kept):])
+	c.cores = kept
+	c.pruneAt = max(fewestCores, 2*len(kept))
+}
+
+// reached are the objects for which calls may wait.
+func (c *Caller) reached() []*Core {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	cores := make([]*Core, 0, len(c.cores))
+	for _, p := range c.cores {
+		if core := p.Value(); core != nil {
+			cores = append(cores, core)
+		}
+	}
+	return cores
+}
+
+// IsBusy reports whether a method runs for the caller, or a call waits for its turn. Calls that are parked do not count: they wait for
+// the peer.
+func (c *Caller) IsBusy() bool {
+	if c.state.Load()&^callerOver != 0 {
+		return true
+	}
+	for _, core := range c.reached() {
+		if core.waitsFor(c) {
+			return true
+		}
+	}
+	return false
+}
+
+// End has no call begin any more, ends the context of those that have begun, and drops those that wait. Each of these that wants an
+// answer gets one error, if the connection lives. It may be called more than once, and while calls come in.
+func (c *Caller) End() {
+	before := c.state.Or(callerOver)
+	if before == 0 {
+		close(c.idle)
+	}
+	if c.cancel != nil {
+		c.cancel(errCallDropped)
+	}
+	for _, core := range c.reached() {
+		for _, inv := range core.dropCalls(c) {
+			inv.dropped()
+		}
+	}
+}
+
+// IsOver reports whether the caller has ended.
+func (c *Caller) IsOver() bool { return c != nil && c.state.Load()&callerOver != 0 }
+
+// Idle is closed when the caller has ended and no method runs for it any more.
+func (c *Caller) Idle() <-chan struct{} { return c.idle }
+
+// enter counts a call that begins, and reports whether it may. A nil Caller never ends.
+func (c *Caller) enter() bool {
+	if c == nil {
+		return true
+	}
+	for {
+		n := c.state.Load()
+		if n&callerOver != 0 {
+			return false
+		}
+		if c.state.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// leave counts a call whose method has returned.
+func (c *Caller) leave() {
+	if c != nil && c.state.Add(-1) == callerOver {
+		close(c.idle)
+	}
+}
+
+// dropped ends a call that will not begin.
+func (inv *Invocation) dropped() {
+	if inv.conn.Context().Err() != nil {
+		inv.abandon()
+		return
+	}
+	inv.fail(errCallDropped)
+}

@@ -1,0 +1,123 @@
+package flavors
+
+import (
+	"slices"
+	"sync"
+)
+
+// queue is what waits for an object's turn, oldest first. It is the core's and not the mailbox's, so that calls can be taken out
+// of it at once, whatever the object is doing: the mailbox has a token for each. The zero value is empty.
+type queue struct {
+	first any // the oldest, so that an object to which one message at a time is sent needs no more memory
+	rest  []any
+	head  int // of rest: where the next one is
+}
+
+// work is the token. One that finds the queue empty does nothing.
+type work struct{}
+
+const (
+	// idleRest is how many places an empty queue keeps.
+	idleRest = 8
+	// borrowedRest is how many places a queue borrows when these are full. A longer one is left to the collector.
+	borrowedRest = 256
+)
+
+// rests are cleared. The pool is a cache and nothing else, shared by the objects of all runtimes.
+var rests = sync.Pool{New: func() any { return new([borrowedRest]any) }}
+
+func (q *queue) len() int {
+	n := len(q.rest) - q.head
+	if q.first != nil {
+		n++
+	}
+	return n
+}
+
+func (q *queue) push(message any) {
+	if q.first == nil && q.head == len(q.rest) {
+		q.first = message
+		return
+	}
+	if len(q.rest) == cap(q.rest) && q.head > len(q.rest)/2 {
+		n := copy(q.rest, q.rest[q.head:])
+		clear(q.rest[n:])
+		q.rest, q.head = q.rest[:n], 0
+	}
+	if len(q.rest) == cap(q.rest) {
+		q.grow()
+	}
+	q.rest = append(q.rest, message)
+}
+
+// grow makes room for one more message at least.
+func (q *queue) grow() {
+	full := q.rest
+	switch cap(full) {
+	case 0:
+		q.rest = make([]any, 0, idleRest)
+	case idleRest:
+		q.rest = append(rests.Get().(*[borrowedRest]any)[:0], full...)
+	case borrowedRest:
+		q.rest = append(make([]any, 0, 4*borrowedRest), full...)
+		clear(full)
+		rests.Put((*[borrowedRest]any)(full[:borrowedRest]))
+	default:
+		q.rest = slices.Grow(full, len(full))
+	}
+}
+
+// pop takes the oldest message out; nil if there is none.
+func (q *queue) pop() (message any) {
+	if q.first != nil {
+		message, q.first = q.first, nil
+		return message
+	}
+	if q.head == len(q.rest) {
+		return nil
+	}
+	message = q.rest[q.head]
+	q.rest[q.head] = nil
+	q.head++
+	q.shrink()
+	return message
+}
+
+// shrink gives the memory of an empty queue back.
+func (q *queue) shrink() {
+	if q.head < len(q.rest) {
+		return
+	}
+	q.head = 0
+	switch cap(q.rest) {
+	case 0, idleRest:
+		q.rest = q.rest[:0]
+		return
+	case borrowedRest:
+		rests.Put((*[borrowedRest]any)(q.rest[:borrowedRest]))
+	}
+	q.rest = nil
+}
+
+// remove takes out the messages that match.
+func (q *queue) remove(match func(message any) bool) {
+	if q.first != nil && match(q.first) {
+		q.first = nil
+	}
+	rest := slices.DeleteFunc(q.rest[q.head:], match)
+	q.rest = q.rest[:q.head+len(rest)]
+	q.shrink()
+}
+
+// has reports whether a message matches.
+func (q *queue) has(match func(message any) bool) bool {
+	return q.first != nil && match(q.first) || slices.ContainsFunc(q.rest[q.head:], match)
+}
+
+// all empties the queue.
+func (q *queue) all() (messages []any) {
+	for m := q.pop(); m != nil; m = q.pop() {
+		messages = append(messages, m)
+	}
+	return messages
+}
