@@ -325,6 +325,9 @@ func TestStockTakesWhatIsSent(t *testing.T) {
 			if !c.ok {
 				var encode *EncodeError
 				require.ErrorAs(t, err, &encode)
+				if _, ok := c.v.(*Instance); ok {
+					assert.ErrorContains(t, err, "value.Class: ")
+				}
 				return
 			}
 			require.NoError(t, err)

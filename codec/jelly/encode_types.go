@@ -260,6 +260,9 @@ func (e *Encoder) instance(x *Instance) error {
 	e.hashing = false
 	defer func() { e.hashing = was }()
 	if !x.Old {
+		if err := CheckClass(x.Class); err != nil {
+			return &EncodeError{Path: ".Class", Err: err}
+		}
 		return under1(".State", e.classAndState(pointerIdentity(x), x.Class, x.State))
 	}
 	if met, err := e.meet(pointerIdentity(x)); met || err != nil {
