@@ -1,7 +1,6 @@
 package cred
 
 import (
-	"container/list"
 	"context"
 	"sync"
 	"time"
@@ -9,36 +8,33 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// Throttle slows down those who guess. Attempts are counted by a key that the caller chooses, the peer's address
-// as a rule (for IPv6 better its /64, or one attacker has any number of keys). The first failures are free; each
-// further one doubles the time until the next attempt may begin; with time they are forgotten, one after the
-// other.
+// Throttle slows down password guessing. It counts attempts by a key that the caller chooses, usually the peer's
+// address (for IPv6 its /64, because one attacker has all addresses in it). The first failures are free. Each
+// further failure doubles the time until the next attempt may begin. Failures are forgotten with time, one after
+// the other.
 //
-// An attempt counts as failed from its beginning until it ends well, so that a thousand at once gain nothing over
-// a thousand in a row. A success takes back its own count alone: whoever has an account cannot use it to clear his
+// An attempt counts as failed from its beginning until it succeeds, so attempts at the same time gain nothing over
+// attempts in a row. A success takes back its own count only: nobody can use their own account to clear their
 // guesses at others.
 //
-// The table is bounded. When it is full, the key that was used longest ago is forgotten.
+// The table is bounded by [WithMaxKeys], and a full table refuses nobody: a key that is not in the table starts
+// without failures. A quarter of the table holds the keys used last. A key that leaves this quarter competes for the
+// rest of the table, where the key with the fewest failures is forgotten first, and among equals the one that has
+// not failed for the longest time. So a key is remembered until attempts have come from a quarter of WithMaxKeys
+// other keys, and after that while fewer than three quarters of WithMaxKeys other keys have as many failures. Clearing
+// one key's failures takes that many other keys with as many failures each. An attacker with more keys than that is
+// not slowed down by a Throttle. An attempt that fails after its key was forgotten counts for the key again.
 type Throttle struct {
 	config throttleConfig
 
-	mu   sync.Mutex
-	keys map[string]*list.Element // of *attempts
-	used *list.List               // the key used last in front
-}
-
-// attempts is what is known of one key. It is guarded by the Throttle's mutex.
-type attempts struct {
-	key     string
-	failed  int       // and not yet forgotten
-	running int       // begun and not ended; counted as failed
-	next    time.Time // when the next attempt may begin
-	faded   time.Time // from when on the next failure is being forgotten
+	mu    sync.Mutex
+	table throttleTable
 }
 
 // NewThrottle makes a Throttle that knows no keys.
 func NewThrottle(opts ...ThrottleOption) *Throttle {
-	return &Throttle{config: newThrottleConfig(opts), keys: map[string]*list.Element{}, used: list.New()}
+	config := newThrottleConfig(opts)
+	return &Throttle{config: config, table: newThrottleTable(config.keys, config.fadeTime)}
 }
 
 // Attempt is one attempt to log in, from Enter to End.
@@ -48,9 +44,9 @@ type Attempt struct {
 	ended    bool // guarded by the Throttle's mutex
 }
 
-// Enter begins an attempt. Where there were too many before it waits until this one's time has come. Its error is
-// a *Refused: with ReasonThrottled when the wait would be longer than WithMaxWait allows, with ReasonEnded when
-// ctx ends first. Otherwise End must be called.
+// Enter begins an attempt. After too many failures of the key it waits until the attempt may begin. Its error is a
+// *Refused: with ReasonThrottled when the wait would be longer than WithMaxWait allows, with ReasonEnded when ctx
+// ends first. Without an error, End must be called. The work grows with the logarithm of WithMaxKeys.
 func (t *Throttle) Enter(ctx context.Context, key string) (*Attempt, error) {
 	attempt, wait, err := t.reserve(time.Now(), key)
 	if err != nil {
@@ -73,8 +69,8 @@ func (t *Throttle) Enter(ctx context.Context, key string) (*Attempt, error) {
 func (t *Throttle) Wait(key string) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if e, ok := t.keys[key]; ok {
-		return max(0, time.Until(e.Value.(*attempts).next))
+	if a, ok := t.table.keys[key]; ok {
+		return max(0, time.Until(a.next))
 	}
 	return 0
 }
@@ -101,26 +97,27 @@ func (a *Attempt) end(failed bool) {
 	a.ended = true
 	now := time.Now()
 	a.key.running--
-	if failed {
+	switch {
+	case failed:
+		a.key = t.table.restore(a.key)
 		a.key.failed = min(a.key.failed+1, maxCounted)
 		a.key.faded = now
-		return
+	default:
+		if sooner := now.Add(t.config.delay(a.key.failed + a.key.running)); sooner.Before(a.key.next) {
+			a.key.next = sooner
+		}
 	}
-	if sooner := now.Add(t.config.delay(a.key.failed + a.key.running)); sooner.Before(a.key.next) {
-		a.key.next = sooner
-	}
+	t.table.changed(a.key)
 }
 
 // reserve gives the attempt its time, and pushes that of the next one back.
 func (t *Throttle) reserve(now time.Time, key string) (*Attempt, time.Duration, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.sweep(now)
-	a, err := t.find(now, key)
-	if err != nil {
-		return nil, 0, err
-	}
+	t.table.sweep(now)
+	a := t.table.use(now, key)
 	t.config.fade(a, now)
+	defer t.table.changed(a)
 	begin := now
 	if a.next.After(now) {
 		begin = a.next
@@ -132,52 +129,4 @@ func (t *Throttle) reserve(now time.Time, key string) (*Attempt, time.Duration, 
 	a.running++
 	a.next = begin.Add(t.config.delay(a.failed + a.running))
 	return &Attempt{throttle: t, key: a}, wait, nil
-}
-
-// find returns what is known of the key, and makes room for one that is new.
-func (t *Throttle) find(now time.Time, key string) (*attempts, error) {
-	if e, ok := t.keys[key]; ok {
-		t.used.MoveToFront(e)
-		return e.Value.(*attempts), nil
-	}
-	if len(t.keys) >= t.config.keys && !t.evict() {
-		return nil, Refuse(ReasonThrottled, "there are attempts under way from %d keys, as many as WithMaxKeys allows", len(t.keys))
-	}
-	a := &attempts{key: key, faded: now}
-	t.keys[key] = t.used.PushFront(a)
-	return a, nil
-}
-
-// sweepKeys is how many keys are looked at for every attempt: more than one, so that the table shrinks.
-const sweepKeys = 2
-
-// sweep forgets keys of which there is nothing left to remember, a few at a time.
-func (t *Throttle) sweep(now time.Time) {
-	for range sweepKeys {
-		e := t.used.Back()
-		if e == nil {
-			return
-		}
-		a := e.Value.(*attempts)
-		if t.config.fade(a, now); a.failed > 0 || a.running > 0 || a.next.After(now) {
-			return
-		}
-		t.remove(e)
-	}
-}
-
-// evict forgets the key that was used longest ago and has no attempt under way, whose end would be lost.
-func (t *Throttle) evict() bool {
-	for e := t.used.Back(); e != nil; e = e.Prev() {
-		if e.Value.(*attempts).running == 0 {
-			t.remove(e)
-			return true
-		}
-	}
-	return false
-}
-
-func (t *Throttle) remove(e *list.Element) {
-	delete(t.keys, e.Value.(*attempts).key)
-	t.used.Remove(e)
 }

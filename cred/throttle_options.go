@@ -67,7 +67,8 @@ func WithForgetAfter(d time.Duration) ThrottleOption {
 	return throttleOption(func(c *throttleConfig) { c.fadeTime = max(d, time.Millisecond) })
 }
 
-// WithMaxKeys sets how many keys are remembered, some 200 bytes each. Default: DefaultMaxKeys, 10,000.
+// WithMaxKeys sets how many keys are remembered, at some 250 bytes each and the length of the key. When there are
+// more, [Throttle] says which are forgotten. Default: DefaultMaxKeys, 10,000.
 func WithMaxKeys(n int) ThrottleOption {
 	return throttleOption(func(c *throttleConfig) { c.keys = max(n, 1) })
 }
