@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // Realm makes avatars: the objects that users talk to once they are in. Mind is what represents the
@@ -175,5 +177,5 @@ type panicked struct {
 }
 
 func (p *panicked) Error() string {
-	return fmt.Sprintf("%s panicked: %v\n%s", p.what, p.value, p.stack)
+	return fmt.Sprintf("%s panicked: %s\n%s", p.what, usercode.PanicValue(p.value), p.stack)
 }

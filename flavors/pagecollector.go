@@ -13,9 +13,11 @@ import (
 // what it gets to functions, one at a time in its own actor.
 type PageCollector struct {
 	Referenceable
-	page  func(page any) error
-	ended func(err error)
-	once  sync.Once
+	page func(page any) error
+	// weighed takes the place of page, with about what the page takes in memory.
+	weighed func(page any, weight int) error
+	ended   func(err error)
+	once    sync.Once
 }
 
 // NewPageCollector makes a collector. page is called with each page; its error, or a panic, is answered if the sender wants an answer,
@@ -26,9 +28,13 @@ func NewPageCollector(page func(page any) error, ended func(err error)) *PageCol
 }
 
 // RemoteGotPage takes a page.
-func (c *PageCollector) RemoteGotPage(page any) error {
+func (c *PageCollector) RemoteGotPage(inv *Invocation, page any) error {
+	take := c.page
+	if c.weighed != nil {
+		take = func(page any) error { return c.weighed(page, inv.Weight()) }
+	}
 	var err error
-	if p := usercode.Do(func() { err = c.page(page) }); p != nil {
+	if p := usercode.Do(func() { err = take(page) }); p != nil {
 		failure := &PanicError{What: "the function that takes pages", Value: p.Value, Stack: p.Stack}
 		c.end(failure)
 		panic(p.Value)
@@ -55,28 +61,37 @@ func (c *PageCollector) end(err error) {
 	})
 }
 
-// MaxPagesKept is how many bytes of pages [GetAllPages] keeps before it gives up, and how many pages. Who expects more reads them as they come: [ReadPages].
+// MaxPagesKept is how many bytes [GetAllPages] keeps before it gives up. Each page counts what it takes in memory: its bytes, something for
+// the page itself, and more for the parts of a page that is no byte string. Who expects more reads them as they come: [ReadPages].
 const MaxPagesKept = 256 << 20
 
 // GetAllPages calls a method of the peer's that expects a page collector as its first argument, as Twisted's getAllPages does, and waits
-// for the pages. What has no length of its own, as bytes and text have, counts as one byte.
+// for the pages. It keeps up to [MaxPagesKept] bytes.
 func GetAllPages(ctx context.Context, ref *RemoteReference, method string, args ...any) ([]any, error) {
+	return getAllPages(ctx, ref, MaxPagesKept, method, args)
+}
+
+func getAllPages(ctx context.Context, ref *RemoteReference, most int, method string, args []any) ([]any, error) {
 	d := actor.NewDeferred(ref.Conn().Runtime())
 	var pages []any
 	size := 0
-	collector := NewPageCollector(func(page any) error {
-		size += pageLength(page)
-		if size > MaxPagesKept {
-			return fmt.Errorf("flavors: the pages that %s sends are more than %d bytes; read them with ReadPages", method, MaxPagesKept)
+	collector := NewPageCollector(nil, func(err error) { d.Complete(nil, err) })
+	collector.weighed = func(page any, weight int) error {
+		if size += max(weight, minPageWeight); size > most {
+			pages = nil
+			return fmt.Errorf("flavors: the pages that %s sends take more than %d bytes; read them with ReadPages", method, most)
 		}
 		pages = append(pages, page)
 		return nil
-	}, func(err error) { d.Complete(nil, err) })
+	}
 	if err := callWithCollector(ctx, d, ref, method, collector, args); err != nil {
 		return nil, err
 	}
 	return pages, nil
 }
+
+// minPageWeight is about what an empty page takes: a place in the list, which grows by doubling, and a header.
+const minPageWeight = 128
 
 // callWithCollector makes the call and waits until both it and the paging have ended.
 func callWithCollector(ctx context.Context, ended *actor.Deferred, ref *RemoteReference, method string, collector any, args []any) error {
@@ -93,14 +108,4 @@ func callWithCollector(ctx context.Context, ended *actor.Deferred, ref *RemoteRe
 		return usercode.Wrap(err, "the pages of %s", method)
 	}
 	return nil
-}
-
-func pageLength(page any) int {
-	switch p := page.(type) {
-	case []byte:
-		return max(1, len(p))
-	case string:
-		return max(1, len(p))
-	}
-	return 1
 }

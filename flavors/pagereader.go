@@ -1,6 +1,7 @@
 package flavors
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -27,6 +28,7 @@ type pageSink struct {
 
 	mu      sync.Mutex
 	pages   [][]byte
+	grows   bool              // the last page is ours, and small ones are put behind it
 	waiting int               // bytes in pages
 	total   int64             // bytes that came
 	held    []*actor.Deferred // answers that wait for room
@@ -68,9 +70,7 @@ func (s *pageSink) RemoteGotPage(inv *Invocation, page []byte) (*actor.Deferred,
 	if s.err != nil {
 		return nil, PBError.Errorf("nobody reads any more: %w", s.err)
 	}
-	if len(page) > 0 {
-		s.pages = append(s.pages, page)
-	}
+	s.keepLocked(page)
 	s.waiting += len(page)
 	s.total += int64(len(page))
 	if !inv.WantsAnswer() && s.waiting > s.limit+s.limit/2+len(page) {
@@ -83,6 +83,25 @@ func (s *pageSink) RemoteGotPage(inv *Invocation, page []byte) (*actor.Deferred,
 	d := actor.NewDeferred(inv.Conn().Runtime())
 	s.held = append(s.held, d)
 	return d, nil
+}
+
+// What is shorter than smallPage is copied behind the page before it, up to fullPage, so that pages take about as much memory as they have bytes.
+const (
+	smallPage = 1 << 10
+	fullPage  = 16 << 10
+)
+
+func (s *pageSink) keepLocked(page []byte) {
+	last := len(s.pages) - 1
+	switch {
+	case len(page) == 0:
+	case len(page) >= smallPage:
+		s.pages, s.grows = append(s.pages, page), false
+	case last >= 0 && s.grows && len(s.pages[last])+len(page) <= fullPage:
+		s.pages[last] = append(s.pages[last], page...)
+	default:
+		s.pages, s.grows = append(s.pages, bytes.Clone(page)), true
+	}
 }
 
 // RemoteEndedPaging comes behind the last page.

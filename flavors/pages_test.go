@@ -297,3 +297,67 @@ func TestPagesOnABusyConnection(t *testing.T) {
 		})
 	}
 }
+
+// pagesSent is how many pages RemoteCountless has sent.
+var pagesSent atomic.Int64
+
+// RemoteCountless sends pages of a kind until the collector wants no more.
+func (l *library) RemoteCountless(inv *flavors.Invocation, collector *flavors.RemoteReference, kind string) *actor.Deferred {
+	pages := map[string]any{
+		"empty": []byte{}, "one byte": []byte{1}, "None": nil, "empty lists": []any{}, "long": book(10_000),
+		"many parts": []any{make([]any, 1000)}, "text": "ü",
+	}
+	d := actor.NewDeferred(inv.Conn().Runtime())
+	inv.Conn().Runtime().Go("countless pages", func() {
+		for n := 0; ; n++ {
+			_, err := flavors.Call[any](inv.Context(), collector, "gotPage", pages[kind])
+			pagesSent.Store(int64(n + 1))
+			if err != nil || n == 100_000 {
+				d.Complete(n, nil)
+				return
+			}
+		}
+	})
+	return d
+}
+
+// GetAllPages counts what pages take in memory, whatever they are.
+func TestGetAllPagesCountsMemory(t *testing.T) {
+	conn := enterLibrary(t, &library{})
+	const limit = 100_000
+	for kind, most := range map[string]int{
+		"empty": limit / 128, "one byte": limit / 128, "None": limit / 128, "empty lists": limit / 128, "text": limit / 128, "long": limit / 10_000,
+		"many parts": limit / 16_000,
+	} {
+		t.Run(kind, func(t *testing.T) {
+			_, err := flavors.GetAllPagesWithin(t.Context(), conn.Root(), limit, "countless", []any{kind})
+			require.ErrorContains(t, err, "take more than 100000 bytes")
+			// What was taken is seen at the collector that is asked once too often.
+			assert.LessOrEqual(t, int(pagesSent.Load()), most+1)
+		})
+	}
+}
+
+// A reader keeps small pages in large pieces.
+func TestPageReaderKeepsSmallPagesTogether(t *testing.T) {
+	l := &library{}
+	conn := enterLibrary(t, l)
+	collector := deposit(t, conn, 0)
+	want := book(50_000)
+	for i := range want {
+		for collector.CallRemoteNoAnswer("gotPage", want[i:i+1]) != nil {
+			runtime.Gosched()
+		}
+		_ = collector.CallRemoteNoAnswer("gotPage", []byte{})
+	}
+	_, err := flavors.Call[any](t.Context(), collector, "gotPage", book(2000))
+	require.NoError(t, err)
+	pieces, size := l.taken.PagesWaiting()
+	assert.Equal(t, 52_000, size)
+	assert.LessOrEqual(t, pieces, 6)
+	_, err = flavors.Call[any](t.Context(), collector, "endedPaging")
+	require.NoError(t, err)
+	got, err := io.ReadAll(l.taken)
+	require.NoError(t, err)
+	assert.True(t, bytes.Equal(append(want, book(2000)...), got))
+}

@@ -82,7 +82,7 @@
 // What a peer sent is a graph: it may contain itself, or reach one part 2^60 times in a few hundred bytes. Print it with
 // [Format], or in log lines with [Formatted]. Their text is bounded, on one line, and escaped. Do not give
 // decoded values to the verbs of package fmt (%v and the like), to encoding/json, to reflect.DeepEqual or to zerolog's Interface. Tuple,
-// *Dict and the other types of this package implement fmt.Formatter and so are safe with every verb, but a []any
+// *Dict and the other types of this package implement fmt.Formatter and json.Marshaler and so are bounded there, but a []any
 // cannot be, and a struct with a field of type any is not.
 //
 // # Encoding details

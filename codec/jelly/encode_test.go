@@ -198,7 +198,7 @@ func TestEncodeRefuses(t *testing.T) {
 		"in a struct":              {[]any{1, file}, "value[1].Owner.File: *os.File is not transferable"},
 		"in a map":                 {map[string][]any{"k": {nil, 1i}}, `value["k"][1]: complex128 is not transferable`},
 		"in a map of any":          {map[any]any{"k": 1i}, `value["k"]: complex128`},
-		"in a map of bools":        {map[bool]any{true: 1i}, `value[true]: complex128`},
+		"in a map of bools":        {map[bool]any{true: 1i}, `value[True]: complex128`},
 		"panicking text":           {panicking{}, "value: the code of this type panicked"},
 		"bad class of an instance": {&copied{class: long}, "is longer than 1024 bytes"},
 		"in a map of ints":         {map[int]any{7: 1i}, `value[7]: complex128 is not transferable`},

@@ -144,7 +144,7 @@ func underKey(key any, err error) error {
 	case []byte:
 		return under("["+strconv.Quote(clip(string(k)))+"]", err)
 	case int, int64, bool:
-		return under(fmt.Sprintf("[%v]", k), err)
+		return under("["+Format(k)+"]", err)
 	}
 	return under(fmt.Sprintf("[a %T]", key), err)
 }

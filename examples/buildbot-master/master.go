@@ -181,7 +181,7 @@ func (r *errand) RemoteUpdate(updates [][]any) error {
 			case "stdout", "stderr":
 				var text string
 				if err := jelly.Assign(&text, value); err != nil {
-					return flavors.TypeError.Errorf("update, %s: %w", key, err)
+					return flavors.TypeError.Errorf("update, %s: %w", key.(string), err)
 				}
 				if size += len(text); size > maxUpdate {
 					return flavors.ValueError.Errorf("an update has more than %d bytes of text", maxUpdate)

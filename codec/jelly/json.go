@@ -1,0 +1,194 @@
+package jelly
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"math/big"
+	"strconv"
+)
+
+// maxJSON is how many bytes of JSON a value may become, and maxJSONDepth how deep it may be nested.
+const (
+	maxJSON      = 16 << 20
+	maxJSONDepth = 1000
+)
+
+// The types of this package that hold other values implement json.Marshaler, because encoding/json writes a shared part for
+// each of its mentions. A []any by itself is written by encoding/json: use Format, or put it into a Tuple.
+
+// MarshalJSON writes an array. What has no form in JSON is a string, as Format writes it. A value that contains itself is an error, and so is one
+// that would have more than 16 MiB because it mentions shared parts often.
+func (t Tuple) MarshalJSON() ([]byte, error) { return marshalJSON(t) }
+
+// MarshalJSON writes an object. Keys that are no text are written as Format does. See [Tuple.MarshalJSON] for the rest.
+func (d *Dict) MarshalJSON() ([]byte, error) { return marshalJSON(d) }
+
+// MarshalJSON writes an array, as [Tuple.MarshalJSON] does.
+func (m *Set) MarshalJSON() ([]byte, error) { return marshalJSON(m) }
+
+// MarshalJSON writes an array, as [Tuple.MarshalJSON] does.
+func (m *FrozenSet) MarshalJSON() ([]byte, error) { return marshalJSON(m) }
+
+// MarshalJSON writes an object with the keys class and state, as [Tuple.MarshalJSON] does.
+func (x Instance) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
+
+// MarshalJSON writes what Format does, as a string.
+func (m Method) MarshalJSON() ([]byte, error) { return json.Marshal(Format(m)) }
+
+// MarshalJSON writes what Format does, as a string.
+func (p Persistent) MarshalJSON() ([]byte, error) { return json.Marshal(Format(p)) }
+
+// MarshalJSON writes what Format does, as a string.
+func (u *Unbound) MarshalJSON() ([]byte, error) { return json.Marshal(Format(u)) }
+
+// MarshalJSON writes an object with one key, as [Dict.MarshalJSON] does.
+func (e Entry) MarshalJSON() ([]byte, error) { return marshalJSON(&Dict{entries: []Entry{e}}) }
+
+func marshalJSON(v any) ([]byte, error) {
+	w := jsonWriter{open: map[identity]bool{}}
+	if err := w.value(v, 0); err != nil {
+		return nil, err
+	}
+	return w.b, nil
+}
+
+// jsonWriter writes until there is too much. Everything that it writes takes room, so its work is bounded, too.
+type jsonWriter struct {
+	b    []byte
+	open map[identity]bool // the containers that are being written
+}
+
+var errJSONCycle = errors.New("jelly: a value that contains itself has no JSON: use jelly.Format")
+
+func (w *jsonWriter) value(v any, depth int) error {
+	switch {
+	case len(w.b) > maxJSON:
+		return fmt.Errorf("jelly: the JSON of this value has more than %d bytes: use jelly.Format", maxJSON)
+	case depth > maxJSONDepth:
+		return fmt.Errorf("jelly: a value that is nested more than %d deep has no JSON: use jelly.Format", maxJSONDepth)
+	}
+	switch x := v.(type) {
+	case nil:
+		w.b = append(w.b, "null"...)
+	case bool:
+		w.b = strconv.AppendBool(w.b, x)
+	case int64:
+		w.b = strconv.AppendInt(w.b, x, 10)
+	case int:
+		w.b = strconv.AppendInt(w.b, int64(x), 10)
+	case *big.Int:
+		return w.number(x)
+	case float64:
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			return w.other(Format(x))
+		}
+		return w.other(x)
+	case string, []byte:
+		return w.other(x)
+	case []any:
+		return w.sequence(sliceIdentity(listWord, x), x, depth)
+	case Tuple:
+		return w.sequence(sliceIdentity(tupleWord, x), x, depth)
+	case *Set:
+		if x != nil {
+			return w.sequence(pointerIdentity(x), x.list, depth)
+		}
+		return w.value(nil, depth)
+	case *FrozenSet:
+		if x != nil {
+			return w.sequence(pointerIdentity(x), x.list, depth)
+		}
+		return w.value(nil, depth)
+	case *Dict:
+		if x != nil {
+			return w.pairs(pointerIdentity(x), x.entries, depth)
+		}
+		return w.value(nil, depth)
+	case *Instance:
+		if x != nil {
+			return w.within(pointerIdentity(x), func() error { return w.value(*x, depth) })
+		}
+		return w.value(nil, depth)
+	case Instance:
+		return w.pairs(identity{}, []Entry{{"class", x.Class}, {"state", x.State}}, depth)
+	default:
+		return w.other(Format(v))
+	}
+	return nil
+}
+
+func (w *jsonWriter) number(n *big.Int) error {
+	if n == nil || n.BitLen() > maxShownIntBits {
+		return w.other(Format(n))
+	}
+	w.b = n.Append(w.b, 10)
+	return nil
+}
+
+// other writes text or a number as encoding/json does.
+func (w *jsonWriter) other(v any) error {
+	b, err := json.Marshal(v)
+	w.b = append(w.b, b...)
+	return err
+}
+
+// within writes a container, unless it is being written already.
+func (w *jsonWriter) within(id identity, write func() error) error {
+	if id.at == nil {
+		return write()
+	}
+	if w.open[id] {
+		return errJSONCycle
+	}
+	w.open[id] = true
+	defer delete(w.open, id)
+	return write()
+}
+
+func (w *jsonWriter) sequence(id identity, list []any, depth int) error {
+	return w.within(id, func() error {
+		w.b = append(w.b, '[')
+		for i, v := range list {
+			if i > 0 {
+				w.b = append(w.b, ',')
+			}
+			if err := w.value(v, depth+1); err != nil {
+				return err
+			}
+		}
+		w.b = append(w.b, ']')
+		return nil
+	})
+}
+
+func (w *jsonWriter) pairs(id identity, entries []Entry, depth int) error {
+	return w.within(id, func() error {
+		w.b = append(w.b, '{')
+		for i := range entries {
+			if i > 0 {
+				w.b = append(w.b, ',')
+			}
+			if err := w.other(jsonKey(entries[i].Key)); err != nil {
+				return err
+			}
+			w.b = append(w.b, ':')
+			if err := w.value(entries[i].Value, depth+1); err != nil {
+				return err
+			}
+		}
+		w.b = append(w.b, '}')
+		return nil
+	})
+}
+
+func jsonKey(key any) string {
+	switch k := key.(type) {
+	case string:
+		return k
+	case []byte:
+		return string(k)
+	}
+	return Format(key)
+}
