@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/big"
 	"runtime/debug"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -148,13 +149,18 @@ func (inv *Invocation) Size() int { return inv.size }
 // Weight is what the call counts for until it has been answered, see [IncomingCall].
 func (inv *Invocation) Weight() int { return inv.weight }
 
-// String names the call in logs, as Type.method.
+// String names the call in logs, as Type.method. The method's name is the peer's choice: it is cut, and escaped where it is not printable.
 func (inv *Invocation) String() string {
+	method := strconv.Quote(clipText(inv.Method, maxQuotedName))
+	method = method[1 : len(method)-1]
 	if inv.core == nil {
-		return inv.Method
+		return method
 	}
-	return inv.core.typeName() + "." + inv.Method
+	return inv.core.typeName() + "." + method
 }
+
+// GoString implements fmt.GoStringer by String: %#v would walk the arguments, which may contain themselves.
+func (inv *Invocation) GoString() string { return inv.String() }
 
 // Answer completes the call with a value or, if err is not nil, with a failure. A *actor.Deferred as the value answers when it
 // completes. The first Answer counts; later ones report false. It may be called from any goroutine.

@@ -1,6 +1,7 @@
 package flavors
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
@@ -10,6 +11,20 @@ import (
 // Kw are keyword arguments. As the last argument of CallRemote it is not sent as an argument but as the call's keywords; as a parameter of
 // a method it receives those that the method does not name.
 type Kw map[string]any
+
+// Format implements fmt.Formatter by jelly.Format: what a peer sent may contain itself.
+func (kw Kw) Format(s fmt.State, _ rune) {
+	fmt.Fprintf(s, "%v", jelly.Formatted{Value: map[string]any(kw)})
+}
+
+// MarshalJSON implements json.Marshaler within the bounds that jelly.Dict has.
+func (kw Kw) MarshalJSON() ([]byte, error) {
+	entries := make([]jelly.Entry, 0, len(kw))
+	for _, name := range slices.Sorted(maps.Keys(kw)) {
+		entries = append(entries, jelly.Entry{Key: name, Value: kw[name]})
+	}
+	return jelly.NewDict(entries...).MarshalJSON()
+}
 
 // splitKw takes the keywords off the end of a call's arguments.
 func splitKw(args []any) ([]any, Kw) {
