@@ -82,11 +82,13 @@ func (w *jsonWriter) value(v any, depth int) error {
 		return w.number(x)
 	case float64:
 		if math.IsNaN(x) || math.IsInf(x, 0) {
-			return w.other(Format(x))
+			return jsonLeaf(w, Format(x))
 		}
-		return w.other(x)
-	case string, []byte:
-		return w.other(x)
+		return jsonLeaf(w, x)
+	case string:
+		return jsonLeaf(w, x)
+	case []byte:
+		return jsonLeaf(w, x)
 	case []any:
 		return w.sequence(sliceIdentity(listWord, x), x, depth)
 	case Tuple:
@@ -114,21 +116,21 @@ func (w *jsonWriter) value(v any, depth int) error {
 	case Instance:
 		return w.pairs(identity{}, []Entry{{"class", x.Class}, {"state", x.State}}, depth)
 	default:
-		return w.other(Format(v))
+		return jsonLeaf(w, Format(v))
 	}
 	return nil
 }
 
 func (w *jsonWriter) number(n *big.Int) error {
 	if n == nil || n.BitLen() > maxShownIntBits {
-		return w.other(Format(n))
+		return jsonLeaf(w, Format(n))
 	}
 	w.b = n.Append(w.b, 10)
 	return nil
 }
 
-// other writes text or a number as encoding/json does.
-func (w *jsonWriter) other(v any) error {
+// jsonLeaf writes text or a number as encoding/json does.
+func jsonLeaf[T string | []byte | float64](w *jsonWriter, v T) error {
 	b, err := json.Marshal(v)
 	w.b = append(w.b, b...)
 	return err
@@ -170,7 +172,7 @@ func (w *jsonWriter) pairs(id identity, entries []Entry, depth int) error {
 			if i > 0 {
 				w.b = append(w.b, ',')
 			}
-			if err := w.other(jsonKey(entries[i].Key)); err != nil {
+			if err := jsonLeaf(w, jsonKey(entries[i].Key)); err != nil {
 				return err
 			}
 			w.b = append(w.b, ':')
