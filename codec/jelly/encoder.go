@@ -102,10 +102,17 @@ func (e *Encoder) close() { e.depth-- }
 
 // enter notes that a container begins, and leave that it ends.
 func (e *Encoder) enter() error {
-	if e.nested++; e.nested > e.mostNested {
-		return invalid("nested too deeply: more than %d values; flatten the value", e.mostNested)
+	if e.nested++; e.nested <= e.mostNested {
+		return nil
 	}
-	return nil
+	return e.nestedTooDeeply()
+}
+
+// nestedTooDeeply is kept out of enter, which is small enough to be inlined then.
+//
+//go:noinline
+func (e *Encoder) nestedTooDeeply() error {
+	return invalid("nested too deeply: more than %d values; flatten the value", e.mostNested)
 }
 
 func (e *Encoder) leave() { e.nested-- }
