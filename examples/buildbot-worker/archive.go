@@ -41,7 +41,7 @@ func pack(ctx context.Context, w io.Writer, dir, compress string) error {
 		if err != nil {
 			return err
 		}
-		return add(archive, path, name, entry)
+		return add(ctx, archive, path, name, entry)
 	})
 	if err == nil {
 		err = archive.Close()
@@ -52,7 +52,7 @@ func pack(ctx context.Context, w io.Writer, dir, compress string) error {
 	return err
 }
 
-func add(archive *tar.Writer, path, name string, entry fs.DirEntry) error {
+func add(ctx context.Context, archive *tar.Writer, path, name string, entry fs.DirEntry) error {
 	about, err := entry.Info()
 	if err != nil {
 		return err
@@ -64,6 +64,20 @@ func add(archive *tar.Writer, path, name string, entry fs.DirEntry) error {
 	if about.Mode()&fs.ModeSymlink != 0 {
 		if target, err = os.Readlink(path); err != nil {
 			return err
+		}
+	}
+	var f *os.File
+	if about.Mode().IsRegular() {
+		// The file need not be what it was a moment ago.
+		if f, err = openFile(path, os.O_RDONLY); err != nil {
+			return err
+		}
+		defer f.Close()
+		if about, err = f.Stat(); err != nil {
+			return err
+		}
+		if about.IsDir() || about.Mode()&fs.ModeSocket != 0 {
+			return nil
 		}
 	}
 	header, err := tar.FileInfoHeader(about, target)
@@ -80,12 +94,7 @@ func add(archive *tar.Writer, path, name string, entry fs.DirEntry) error {
 	if err := archive.WriteHeader(header); err != nil || !about.Mode().IsRegular() {
 		return err
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
 	// A file that grows meanwhile is cut at the length that has been announced; one that shrinks is an error.
-	_, err = io.CopyN(archive, f, header.Size)
+	_, err = io.CopyN(archive, untilDone{ctx, f}, header.Size)
 	return err
 }

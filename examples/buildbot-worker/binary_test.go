@@ -103,6 +103,13 @@ func (b *binary) said(text string, times int) string {
 	}
 }
 
+// everything is all that the worker has said so far.
+func (b *binary) everything() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return strings.Join(b.log, "\n")
+}
+
 func (b *binary) signal(s syscall.Signal) {
 	b.t.Helper()
 	require.NoError(b.t, b.cmd.Process.Signal(s))

@@ -40,9 +40,20 @@ func (*bot) PublishMethods(flavors.Prefix) flavors.MethodSet {
 	return flavors.Methods(flavors.Publish("print", "RemotePrint", "message"))
 }
 
-// RemotePrint is the master's ping as well.
-func (b *bot) RemotePrint(message string) {
-	b.worker.log.Info().Str("text", message).Msg("from the master")
+// RemotePrint is the master's ping as well. Masters print any value.
+func (b *bot) RemotePrint(message any) {
+	b.worker.log.Info().Str("text", printed(message)).Msg("from the master")
+}
+
+// printed is a value as it is logged: text as it is, of everything else what Python programmers are used to see. The secrets in it are hidden.
+func printed(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case []byte:
+		return clean(string(v))
+	}
+	return pythonShown(v)
 }
 
 // RemoteGetVersion and RemoteGetCommands are how old masters ask for what getWorkerInfo tells.
@@ -91,10 +102,13 @@ func (b *bot) desk(name, dir string) (*desk, error) {
 		return nil, failure(err)
 	}
 	if d, found := b.builders[name]; found {
-		if d.dir == dir {
-			return d, nil
+		if d.dir != dir {
+			// The command that is running stays where it began, and the object is the same: a master that was configured anew
+			// goes on with its builds.
+			d.dir = dir
+			b.worker.rt.Root().Send(d.pid, moved{path})
 		}
-		b.worker.rt.Root().Stop(d.pid) // it moves: there is a new one, and the master takes that
+		return d, nil
 	}
 	rt := b.worker.rt
 	produce := func() protoactor.Actor { return &builder{worker: b.worker, name: name, dir: path} }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/perspectivebroker/pb/codec/jelly"
@@ -21,14 +22,20 @@ type builder struct {
 	name   string
 	dir    string // absolute
 
-	running *protoactor.PID // the command that can be interrupted; nil when there is none
+	running *protoactor.PID   // the command that a further one ends; nil when there is none
+	asking  []*protoactor.PID // the questions that are not answered yet; they end each other not
 }
+
+// moved says that the commands from now on work in another directory.
+type moved struct{ dir string }
 
 // Receive implements protoactor.Actor.
 func (b *builder) Receive(ctx protoactor.Context) {
 	switch msg := ctx.Message().(type) {
 	case *flavors.Invocation:
 		b.call(ctx, msg)
+	case moved:
+		b.dir = msg.dir
 	case completed:
 		b.ended(msg.who)
 	case *protoactor.Terminated:
@@ -40,6 +47,17 @@ func (b *builder) ended(command *protoactor.PID) {
 	if b.running != nil && b.running.Equal(command) {
 		b.running = nil
 	}
+	b.asking = slices.DeleteFunc(b.asking, command.Equal)
+}
+
+// interrupt asks everything that runs to end. Masters name a command; a stock worker has one, and does not look at the name.
+func (b *builder) interrupt(ctx protoactor.Context) {
+	if b.running != nil {
+		ctx.Send(b.running, interrupt{})
+	}
+	for _, command := range b.asking {
+		ctx.Send(command, interrupt{})
+	}
 }
 
 func (b *builder) call(ctx protoactor.Context, inv *flavors.Invocation) {
@@ -48,7 +66,7 @@ func (b *builder) call(ctx protoactor.Context, inv *flavors.Invocation) {
 	case "startBuild", "setMaster":
 		inv.Answer(nil, nil) // masters say so, and there is nothing to do
 	case "print":
-		log.Info().Stringer("text", jelly.Formatted{Value: inv.Args}).Msg("from the master")
+		log.Info().Str("text", pythonShown(inv.Args)).Msg("from the master")
 		inv.Answer(nil, nil)
 	case "shutdown": // how old masters say it
 		inv.Answer(nil, nil)
@@ -60,10 +78,8 @@ func (b *builder) call(ctx protoactor.Context, inv *flavors.Invocation) {
 			b.start(ctx, c)
 		}
 	case "interruptCommand":
-		log.Info().Stringer("why", jelly.Formatted{Value: inv.Args}).Msg("asked to interrupt the command")
-		if b.running != nil {
-			ctx.Send(b.running, interrupt{})
-		}
+		log.Info().Str("why", pythonShown(inv.Args)).Msg("asked to interrupt the command")
+		b.interrupt(ctx)
 		inv.Answer(nil, nil)
 	default:
 		inv.Answer(nil, flavors.NoSuchMethod.New("No such method: remote_"+inv.Method))
@@ -102,16 +118,18 @@ func (b *builder) newCommand(args jelly.Tuple) (*command, error) {
 
 func (b *builder) start(ctx protoactor.Context, c *command) {
 	if b.running != nil {
-		c.log.Warn().Msg("the command before has not ended; it is dropped")
-		ctx.Send(b.running, forget{})
+		// A stock worker interrupts it, too. The master is told of its end, or a step would wait for ever.
+		c.log.Warn().Msg("the command before has not ended; it is interrupted")
+		ctx.Send(b.running, interrupt{})
 	}
 	props := b.worker.rt.Props(func() protoactor.Actor { return c })
 	pid := ctx.SpawnPrefix(props, "command-")
-	if _, atOnce := c.job.(*fileJob); atOnce {
+	ctx.Watch(pid)
+	if _, question := c.job.(*fileJob); question {
 		// Masters ask several such questions at a time: a stock worker has answered the first before it reads the next.
 		b.running = nil
+		b.asking = append(b.asking, pid)
 		return
 	}
 	b.running = pid
-	ctx.Watch(pid)
 }

@@ -27,13 +27,13 @@ var (
 type (
 	// interrupt is the master's wish: the job ends early, and what it says then is reported as ever.
 	interrupt struct{}
-	// forget ends the job without a word to anybody.
-	forget struct{}
 	// reported is an update from the job. The job waits until taken is closed.
 	reported struct {
 		update update
 		taken  chan struct{}
 	}
+	// overdue says that a job which was interrupted has not ended, long after that.
+	overdue struct{}
 	// jobEnded is the last that a job sends.
 	jobEnded struct{ err error }
 	// flushDue says that an update has been held for long enough.
@@ -72,7 +72,12 @@ type command struct {
 	completed   bool  // the master has been told
 	blocked     bool  // until writable comes
 	flush       *time.Timer
+	overdue     *time.Timer // for a job that does not mind its interruption
 }
+
+// overdueTime is how long a job may take to end after it was interrupted. That is longer than any takes that can notice; one that is blocked in
+// the system, in a file system that does not answer for example, is given up.
+var overdueTime = 2*backupTime + drainTime
 
 // Receive implements protoactor.Actor.
 func (c *command) Receive(ctx protoactor.Context) {
@@ -87,10 +92,9 @@ func (c *command) Receive(ctx protoactor.Context) {
 	case writable:
 		c.blocked = false
 	case interrupt:
-		c.interrupted = true
-		c.cancel(errInterrupted)
-	case forget:
-		c.fallSilent(ctx)
+		c.interrupt(ctx)
+	case overdue:
+		c.giveUp(ctx)
 	case *protoactor.Terminated: // of whom we report to: the connection has ended
 		c.log.Info().Msg("the master has gone; the command is stopped")
 		c.fallSilent(ctx)
@@ -143,7 +147,7 @@ func runJob(ctx context.Context, j job, out *report, log *zerolog.Logger) (err e
 
 // take puts an update where it waits, and lets the job go on if there is room for more.
 func (c *command) take(ctx protoactor.Context, msg reported) {
-	if c.silent {
+	if c.silent || c.ended {
 		close(msg.taken)
 		return
 	}
@@ -155,7 +159,31 @@ func (c *command) take(ctx protoactor.Context, msg reported) {
 	}
 }
 
+func (c *command) interrupt(ctx protoactor.Context) {
+	if c.interrupted {
+		return
+	}
+	c.interrupted = true
+	c.cancel(errInterrupted)
+	root, self := c.worker.rt.Root(), ctx.Self()
+	c.overdue = time.AfterFunc(overdueTime, func() { root.Send(self, overdue{}) })
+}
+
+// giveUp ends a command whose job cannot be ended. The job's goroutine stays until the system lets it go.
+func (c *command) giveUp(ctx protoactor.Context) {
+	if c.ended {
+		return
+	}
+	c.log.Error().Msg("the command does not end, although it was interrupted; it is blocked in the system")
+	c.out.add(update{key: "header", text: "command interrupted, but blocked in the system; giving it up\n"})
+	c.out.add(update{key: "rc", value: -1})
+	c.end(ctx, nil)
+}
+
 func (c *command) end(ctx protoactor.Context, err error) {
+	if c.ended {
+		return
+	}
 	c.ended, c.failure = true, err
 	c.out.breakLines()
 	if !c.interrupted {
@@ -243,6 +271,9 @@ func (c *command) confirmed(ctx protoactor.Context, err error) {
 func (c *command) stopping() {
 	if c.flush != nil {
 		c.flush.Stop()
+	}
+	if c.overdue != nil {
+		c.overdue.Stop()
 	}
 	if c.cancel == nil {
 		return // it has not begun

@@ -34,11 +34,13 @@ func (d *downloadFile) run(ctx context.Context, out *report) error {
 	if err := makeParent(d.path); err != nil {
 		return err
 	}
-	f, err := d.create()
+	f, err := d.create(ctx)
 	if err != nil {
-		d.fail("download")
+		d.fail("download", err)
 	} else {
+		undo := interruptible(ctx, f)
 		err = d.pull(ctx, calls, f)
+		undo()
 		if closing := f.Close(); err == nil {
 			err = failure(closing)
 		}
@@ -56,8 +58,8 @@ func (d *downloadFile) run(ctx context.Context, out *report) error {
 	return err
 }
 
-func (d *downloadFile) create() (*os.File, error) {
-	f, err := os.Create(d.path)
+func (d *downloadFile) create(ctx context.Context) (*os.File, error) {
+	f, err := openToWrite(ctx, d.path)
 	if err == nil && d.mode != nil {
 		// The umask does not count, as the mode is what the master says.
 		if err = f.Chmod(fileMode(*d.mode)); err != nil {
@@ -83,7 +85,7 @@ func (d *downloadFile) pull(ctx, calls context.Context, f *os.File) error {
 			return nil
 		}
 		d.moved(len(block))
-		if _, err := f.Write(block); err != nil {
+		if _, err := f.Write(block); err != nil && ctx.Err() == nil {
 			return failure(err)
 		}
 	}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -16,11 +17,16 @@ import (
 // fileJob is a command that asks the system something about a path, at once.
 type fileJob struct {
 	name, path string
-	do         func(path string) (key string, value any, err error)
+	do         func(ctx context.Context, path string) (key string, value any, err error)
 }
 
-func (j *fileJob) run(_ context.Context, out *report) error {
-	key, value, err := j.do(j.path)
+func (j *fileJob) run(ctx context.Context, out *report) error {
+	key, value, err := j.do(ctx, j.path)
+	if errors.Is(err, errInterrupted) {
+		out.header(err.Error() + "\n")
+		out.rc(-1)
+		return nil
+	}
 	if err != nil {
 		// The line has no end, so it is held, and what it says follows on the exit code, as with the stock worker.
 		out.header(fmt.Sprintf("%s: %s: %s", j.name, reason(err), j.path))
@@ -35,7 +41,7 @@ func (j *fileJob) run(_ context.Context, out *report) error {
 }
 
 // fileCommand makes a command whose path is in an argument of that name.
-func fileCommand(name, argument string, do func(path string) (string, any, error)) newJob {
+func fileCommand(name, argument string, do func(context.Context, string) (string, any, error)) newJob {
 	return func(at place, args arguments) (job, error) {
 		if err := args.need(argument); err != nil {
 			return nil, err
@@ -55,7 +61,7 @@ func fileCommand(name, argument string, do func(path string) (string, any, error
 	}
 }
 
-func statFile(path string) (string, any, error) {
+func statFile(_ context.Context, path string) (string, any, error) {
 	about, err := os.Stat(path)
 	if err != nil {
 		return "", nil, err
@@ -76,8 +82,11 @@ func statWithoutSystem(about fs.FileInfo) jelly.Tuple {
 	return jelly.Tuple{mode, 0, 0, 1, 0, 0, about.Size(), at, at, at}
 }
 
-func listDir(path string) (string, any, error) {
+func listDir(_ context.Context, path string) (string, any, error) {
 	entries, err := os.ReadDir(path)
+	if len(entries) > maxPaths {
+		return "", nil, errTooManyPaths
+	}
 	names := make([]string, 0, len(entries))
 	for _, e := range entries {
 		names = append(names, clean(e.Name()))
@@ -85,8 +94,11 @@ func listDir(path string) (string, any, error) {
 	return "files", names, err
 }
 
-func globPath(pattern string) (string, any, error) {
-	paths := glob(pattern)
+func globPath(ctx context.Context, pattern string) (string, any, error) {
+	paths, err := glob(ctx, pattern)
+	if err != nil {
+		return "", nil, err
+	}
 	for i := range paths {
 		paths[i] = clean(paths[i])
 	}
@@ -94,14 +106,14 @@ func globPath(pattern string) (string, any, error) {
 }
 
 // removeFile leaves directories alone, the empty ones too.
-func removeFile(path string) (string, any, error) {
+func removeFile(_ context.Context, path string) (string, any, error) {
 	if err := syscall.Unlink(path); err != nil {
 		return "", nil, os.NewSyscallError("unlink", err)
 	}
 	return "", nil, nil
 }
 
-func makeDirectory(path string) (string, any, error) {
+func makeDirectory(_ context.Context, path string) (string, any, error) {
 	err := os.MkdirAll(path, 0o777)
 	if _, missing := os.Lstat(path); err != nil && missing == nil {
 		err = os.NewSyscallError("mkdir", syscall.EEXIST) // and is no directory

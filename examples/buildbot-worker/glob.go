@@ -3,25 +3,56 @@
 package main
 
 import (
+	"context"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
+
+// maxPaths is how many names an answer may have: no list on the wire has more.
+const maxPaths = 640 << 10
+
+var errTooManyPaths = fmt.Errorf("more than %d names, which no answer can carry: %w", maxPaths, syscall.E2BIG)
 
 // glob finds what fits a pattern, as Python's glob does: "**" stands for any number of directories, names that begin with a dot fit
 // only what begins with one, and a pattern that ends with a slash fits directories only. Slashes are kept as they are written. The
-// result is sorted.
-func glob(pattern string) []string {
-	found := expand(pattern, false)
+// result is sorted. Patterns with many "**" take long where directories are many, so the end of ctx ends it.
+func glob(ctx context.Context, pattern string) ([]string, error) {
+	g := globber{ctx: ctx}
+	found := g.expand(pattern, false)
+	if g.err != nil {
+		return nil, g.err
+	}
 	slices.Sort(found)
-	return slices.Compact(found)
+	return slices.Compact(found), nil
 }
 
 func magic(s string) bool { return strings.ContainsAny(s, "*?[") }
 
-// expand finds what a pattern fits, for the parts before its last one only among directories.
-func expand(pattern string, onlyDirs bool) []string {
+// globber is one search.
+type globber struct {
+	ctx context.Context
+	err error // why it ended early
+}
+
+// over reports whether the search is to end, with so many names found.
+func (g *globber) over(found int) bool {
+	if g.err == nil {
+		g.err = context.Cause(g.ctx)
+	}
+	if g.err == nil && found > maxPaths {
+		g.err = errTooManyPaths
+	}
+	return g.err != nil
+}
+
+// expand finds what a pattern fits, for the parts before its last one only among directories. No path is found twice, or patterns with
+// several "**" would find more than there is memory for.
+func (g *globber) expand(pattern string, onlyDirs bool) []string {
 	dir, name := split(pattern)
 	if !magic(pattern) {
 		if there(pattern, name) {
@@ -31,25 +62,38 @@ func expand(pattern string, onlyDirs bool) []string {
 	}
 	dirs := []string{dir}
 	if dir != pattern && magic(dir) {
-		dirs = expand(dir, true)
+		dirs = g.expand(dir, true)
 	}
-	var found []string
+	found := pathSet{}
+	searched := pathSet{} // the directories of which all that is below has been found
 	for _, dir := range dirs {
+		if g.over(len(found)) {
+			break
+		}
 		switch {
 		case name == "**":
-			found = append(found, join(dir, ""))
-			found = append(found, below(dir, onlyDirs, nil)...)
+			found.add(join(dir, ""))
+			g.below(dir, onlyDirs, nil, found, searched)
 		case magic(name):
 			for _, entry := range visible(dir, onlyDirs, strings.HasPrefix(name, ".")) {
 				if fits([]rune(name), []rune(entry)) {
-					found = append(found, join(dir, entry))
+					found.add(join(dir, entry))
 				}
 			}
 		case there(join(dir, name), name):
-			found = append(found, join(dir, name))
+			found.add(join(dir, name))
 		}
 	}
-	return found
+	return slices.Collect(maps.Keys(found))
+}
+
+type pathSet map[string]struct{}
+
+// add reports false if the path was there.
+func (s pathSet) add(path string) bool {
+	n := len(s)
+	s[path] = struct{}{}
+	return len(s) > n
 }
 
 // split cuts a path as Python's os.path.split does: the slashes between its parts belong to neither, unless they are the root.
@@ -72,20 +116,24 @@ func there(path, name string) bool {
 	return err == nil
 }
 
-// below is what is in a directory and in those in it, through links too. A link that leads back to where we come from is named and not
+// below finds what is in a directory and in those in it, through links too. A link that leads back to where we come from is named and not
 // followed; Python goes round until the system forbids it.
-func below(dir string, onlyDirs bool, above []os.FileInfo) []string {
+func (g *globber) below(dir string, onlyDirs bool, above []os.FileInfo, found, searched pathSet) {
+	if g.over(len(found)) {
+		return
+	}
 	about, err := os.Stat(dir)
 	if err != nil || !about.IsDir() || slices.ContainsFunc(above, func(a os.FileInfo) bool { return os.SameFile(a, about) }) {
-		return nil
+		return
 	}
-	var found []string
+	if !searched.add(strings.TrimRight(dir, "/")) {
+		return
+	}
 	for _, entry := range visible(dir, onlyDirs, false) {
 		path := join(dir, entry)
-		found = append(found, path)
-		found = append(found, below(path, onlyDirs, append(slices.Clip(above), about))...)
+		found.add(path)
+		g.below(path, onlyDirs, append(slices.Clip(above), about), found, searched)
 	}
-	return found
 }
 
 // visible are the names in a directory, those of hidden files only if they are wanted. Where nothing can be read there are none.

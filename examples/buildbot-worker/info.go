@@ -3,8 +3,6 @@
 package main
 
 import (
-	"bufio"
-	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -65,18 +63,8 @@ func infoFiles(dir string) map[string]string {
 		return files // there need not be any
 	}
 	for _, entry := range entries {
-		path := filepath.Join(dir, entry.Name())
-		if about, err := os.Stat(path); err != nil || !about.Mode().IsRegular() {
-			continue
-		}
-		f, err := os.Open(path)
-		if err != nil {
-			continue
-		}
-		text, err := io.ReadAll(io.LimitReader(f, maxInfoFile))
-		f.Close()
-		if err == nil {
-			files[clean(entry.Name())] = clean(string(text))
+		if text, err := readSmall(filepath.Join(dir, entry.Name()), maxInfoFile); err == nil {
+			files[clean(entry.Name())] = clean(newlinesOf(text))
 		}
 	}
 	return files
@@ -85,19 +73,22 @@ func infoFiles(dir string) map[string]string {
 // release reads the assignments of an os-release file, with small letters.
 func release(path string) map[string]string {
 	facts := map[string]string{}
-	f, err := os.Open(path)
+	text, err := readSmall(path, maxInfoFile)
 	if err != nil {
 		return facts
 	}
-	defer f.Close()
-	lines := bufio.NewScanner(io.LimitReader(f, maxInfoFile))
-	for lines.Scan() {
-		key, value, ok := strings.Cut(lines.Text(), "=")
+	for line := range strings.Lines(newlinesOf(text)) {
+		key, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
 		if ok && value != "" && !strings.HasPrefix(key, "#") {
 			facts[strings.ToLower(clean(key))] = strings.Trim(clean(value), `"`)
 		}
 	}
 	return facts
+}
+
+// newlinesOf gives every line the end that Python gives it when it reads text.
+func newlinesOf(text string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n")
 }
 
 // clean makes text of what may be any bytes, as the wire demands.

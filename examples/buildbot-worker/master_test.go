@@ -72,8 +72,8 @@ func newTestMaster(t testing.TB, flags ...string) *testMaster {
 	return m
 }
 
-// listenOnly makes a master to which nobody attaches yet.
-func listenOnly(t testing.TB) *testMaster {
+// listenOnly makes a master to which nobody attaches yet. With options, which are those of TLS, it speaks TLS.
+func listenOnly(t testing.TB, opts ...broker.Option) *testMaster {
 	m := &testMaster{t: t, base: t.TempDir(), sessions: make(chan *testAvatar, 10), ended: make(chan error, 1)}
 	rt, err := actor.NewRuntime()
 	require.NoError(t, err)
@@ -82,7 +82,11 @@ func listenOnly(t testing.TB) *testMaster {
 	realm := cred.RealmFunc[*flavors.RemoteReference, *testAvatar](m.requestAvatar)
 	portal, err := cred.NewPortal[*flavors.RemoteReference, *testAvatar](realm, users)
 	require.NoError(t, err)
-	m.ln, err = broker.Listen(rt, "pb://127.0.0.1:0", broker.LoginRoot(portal))
+	url := "pb://127.0.0.1:0"
+	if len(opts) > 0 {
+		url = "pbs://127.0.0.1:0"
+	}
+	m.ln, err = broker.Listen(rt, url, broker.LoginRoot(portal), opts...)
 	require.NoError(t, err)
 	m.url = m.ln.URL()
 	t.Cleanup(func() {

@@ -28,6 +28,7 @@ func keepDescriptors() {
 type process struct {
 	cmd     *exec.Cmd
 	readers []*os.File // our ends
+	stdin   *os.File   // our end; nil where it is empty
 
 	exited  chan struct{} // closed when it has been waited for
 	drained chan struct{} // closed when all has been read
@@ -81,6 +82,9 @@ func (t *task) start(out *report, pty bool) (*process, error) {
 	go func() {
 		reading.Wait()
 		p.closeReaders()
+		if p.stdin != nil {
+			p.stdin.Close() // Whoever holds the other end reads it no more.
+		}
 		close(p.drained)
 	}()
 	go func() {
@@ -109,7 +113,7 @@ func (p *process) openPipes(stdin *string) (theirs []*os.File, err error) {
 	if err != nil {
 		return theirs, err
 	}
-	p.cmd.Stdin = r
+	p.cmd.Stdin, p.stdin = r, w
 	go func() {
 		defer w.Close()
 		// A process need not read its input to the end, nor at all; when it has gone the write fails.

@@ -3,10 +3,13 @@
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"os"
 	"os/exec"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -14,8 +17,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/authority"
 )
 
 // SIGTERM ends at once, and takes the commands with it.
@@ -67,6 +72,60 @@ func TestCommandsInheritNothing(t *testing.T) {
 	o, err := a.do(t, "shell", sh("if (echo x >&3) 2>/dev/null; then echo inherited; else echo nothing; fi"))
 	require.NoError(t, err)
 	assert.Equal(t, "nothing\n", o.text("stdout"))
+}
+
+// Signals that the worker was told to ignore have their usual effect on its commands again, and are ignored by the worker as before.
+func TestCommandsDoNotInheritIgnoredSignals(t *testing.T) {
+	if _, err := os.Stat("/proc/self/status"); err != nil {
+		t.Skip("there is no /proc")
+	}
+	m := listenOnly(t)
+	ignoring := "trap '' HUP INT QUIT USR2 PIPE ALRM TSTP TTIN TTOU CONT WINCH; exec \"$@\""
+	w := startCommand(t, exec.Command("/bin/sh", append([]string{"-c", ignoring, "sh", buildBinary(t)}, m.flags(m.url)...)...))
+	a := m.session()
+	o, err := a.do(t, "shell", sh("grep SigIgn /proc/self/status"))
+	require.NoError(t, err)
+	assert.Equal(t, "SigIgn:\t0000000000000000\n", o.text("stdout"))
+	o, err = a.do(t, "shell", sh("kill -TSTP $$; kill -KILL $$", "maxTime", 1))
+	require.NoError(t, err)
+	assert.Contains(t, o.text("header"), "timed out", "the shell has stopped")
+	for _, s := range []syscall.Signal{syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU} {
+		w.signal(s)
+	}
+	o, err = a.do(t, "shell", sh("echo goes on"))
+	require.NoError(t, err)
+	assert.Equal(t, "goes on\n", o.text("stdout"))
+}
+
+// A master that speaks only TLS 1.2 can be reached, unless the worker was told otherwise.
+func TestOldTLS(t *testing.T) {
+	ca := authority.New(t)
+	certificate := ca.Issue("localhost", func(c *x509.Certificate) { c.DNSNames = []string{"localhost"} })
+	_, _, roots := ca.Files(certificate)
+	m := listenOnly(t, broker.WithTLS(&tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12}))
+	program := buildBinary(t)
+	start := func(more ...string) *binary {
+		cmd := exec.Command(program, m.flags(strings.Replace(m.url, "127.0.0.1", "localhost", 1), more...)...)
+		cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+roots)
+		return startCommand(t, cmd)
+	}
+	strict := start("-tls-min", "1.3")
+	strict.said("protocol version", 1)
+	assert.NoError(t, strict.cmd.Process.Kill())
+	start()
+	m.session()
+}
+
+func TestMasterURL(t *testing.T) {
+	for given, want := range map[string]string{
+		"pb://master": "pb://master:9989", "pbs://master/": "pbs://master:9989/", "pb://[::1]": "pb://[::1]:9989", "pb://master:": "pb://master:9989",
+		"pb://10.0.0.1": "pb://10.0.0.1:9989", "pb://master:8787": "pb://master:8787", "pb://[::1]:1": "pb://[::1]:1",
+		"pb+unix:///run/master": "pb+unix:///run/master", "http://master": "http://master", "pb://": "pb://", "%": "%",
+	} {
+		assert.Equal(t, want, withPort(given))
+	}
+	_, err := parse([]string{"-master", "pb://m", "-name", "n", "-password", "p", "-basedir", t.TempDir(), "-tls-min", "1.1"})
+	assert.ErrorContains(t, err, "1.2 or 1.3")
 }
 
 // Where there is no master nobody has to be asked.

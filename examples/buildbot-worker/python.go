@@ -24,8 +24,26 @@ func python(v any) string {
 	return w.text()
 }
 
+// pythonShown is python with what is shown in the place of secrets.
+func pythonShown(v any) string {
+	w := pythonWriter{hide: true}
+	w.value(v, 0)
+	return w.text()
+}
+
+// pythonWhole is python if nothing had to be left out.
+func pythonWhole(v any) (text string, whole bool) {
+	w := pythonWriter{}
+	w.value(v, 0)
+	return w.out.String(), !w.cut && !w.full()
+}
+
 // pythonWriter writes until there is more than pythonLimit. Everything that it writes takes room, so its work is bounded too.
-type pythonWriter struct{ out strings.Builder }
+type pythonWriter struct {
+	out  strings.Builder
+	hide bool // of secrets only what is shown is written
+	cut  bool // something was left out
+}
 
 func (w *pythonWriter) full() bool { return w.out.Len() > pythonLimit }
 
@@ -41,7 +59,12 @@ func (w *pythonWriter) value(v any, depth int) {
 		return
 	}
 	if depth > pythonDepth {
+		w.cut = true
 		w.out.WriteString("...")
+		return
+	}
+	if _, shown, secret := obfuscated(v); secret && w.hide {
+		w.value(shown, depth+1)
 		return
 	}
 	switch v := v.(type) {
@@ -58,8 +81,10 @@ func (w *pythonWriter) value(v any, depth int) {
 	case float64:
 		w.out.WriteString(pythonFloat(v))
 	case string:
+		w.cut = w.cut || len(v) > pythonLimit
 		w.out.WriteString(quote(v[:min(len(v), pythonLimit)]))
 	case []byte:
+		w.cut = w.cut || len(v) > pythonLimit
 		w.out.WriteString("b" + quoteBytes(v[:min(len(v), pythonLimit)]))
 	case []any:
 		w.sequence("[", v, "]", depth)

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"math/big"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -58,7 +57,7 @@ func newShell(at place, args arguments) (job, error) {
 	}
 	t.logsShown = "{}"
 	if logs != nil {
-		t.logsShown = python(logs)
+		t.logsShown = pythonShown(logs)
 	}
 	return &shell{t}, nil
 }
@@ -68,18 +67,42 @@ func (s *shell) run(ctx context.Context, out *report) error {
 	return err
 }
 
-// setCommand takes a line for the shell or a list of arguments. An argument may be a triple ("obfuscated", real, shown): a secret.
+// obfuscated recognises a secret, a triple ("obfuscated", real, shown), whose tag may be bytes, as a stock worker does. Masters send
+// tuples; a list is taken for one too, since a secret that is shown cannot be taken back.
+func obfuscated(v any) (secret, shown any, ok bool) {
+	triple, isTuple := v.(jelly.Tuple)
+	if list, isList := v.([]any); isList {
+		triple, isTuple = list, true
+	}
+	if !isTuple || len(triple) != 3 {
+		return nil, nil, false
+	}
+	switch tag := triple[0].(type) {
+	case string:
+		ok = tag == "obfuscated"
+	case []byte:
+		ok = string(tag) == "obfuscated"
+	}
+	return triple[1], triple[2], ok
+}
+
+// setCommand takes a line for the shell or a list of arguments. An argument may be a secret, or contain one: see obfuscated.
 func (t *task) setCommand(command any) error {
 	list, isList := command.([]any)
+	shownLine := command
 	if tuple, isTuple := command.(jelly.Tuple); isTuple {
 		list, isList = tuple, true
+		if secret, shown, ok := obfuscated(tuple); ok {
+			command, shownLine, isList = secret, shown, false
+		}
 	}
 	if !isList {
 		var line string
 		if err := jelly.Assign(&line, command); err != nil {
 			return flavors.TypeError.Errorf("argument command: %w", err)
 		}
-		t.argv, t.display, t.shown = []string{"/bin/sh", "-c", line}, line, python([]byte(line))
+		t.argv, t.display = []string{"/bin/sh", "-c", line}, printed(shownLine)
+		t.program, t.shown = t.argv[0], python([]byte(t.display))
 		return nil
 	}
 	var display []string
@@ -87,17 +110,14 @@ func (t *task) setCommand(command any) error {
 	size := 0
 	for _, arg := range list {
 		fake := arg
-		if triple, ok := arg.(jelly.Tuple); ok && len(triple) == 3 && triple[0] == "obfuscated" {
-			arg, fake = triple[1], triple[2]
+		if secret, shown, ok := obfuscated(arg); ok {
+			arg, fake = secret, shown
 		}
 		whole, err := oneArgument(arg)
 		if err != nil {
 			return err
 		}
-		seen, err := oneArgument(fake)
-		if err != nil {
-			return err
-		}
+		seen := printed(fake)
 		// A few bytes of a message can mention one long argument many times.
 		if size += len(whole) + len(seen); size > maxCommand {
 			return tooLarge("command")
@@ -109,7 +129,7 @@ func (t *task) setCommand(command any) error {
 	if len(t.argv) == 0 {
 		return flavors.ValueError.New("argument command: the list is empty; it must name a program")
 	}
-	t.display, t.shown = strings.Join(display, " "), python(shown)
+	t.display, t.shown, t.program = strings.Join(display, " "), python(shown), display[0]
 	return nil
 }
 
@@ -121,7 +141,7 @@ func tooLarge(argument string) error {
 }
 
 // oneArgument is an argument as the program gets it. Masters send what a property or a configuration has, such as a build's number; it is
-// written as Python does. A container is refused: it may contain itself, and no program expects its text.
+// written as Python does, as on a stock worker. What contains itself, or is longer or deeper than it can be written, is refused.
 func oneArgument(arg any) (string, error) {
 	switch arg.(type) {
 	case string, []byte:
@@ -130,10 +150,12 @@ func oneArgument(arg any) (string, error) {
 			return "", flavors.TypeError.Errorf("argument command: %w", err)
 		}
 		return text, nil
-	case nil, bool, int64, float64, *big.Int, *jelly.Decimal:
-		return python(arg), nil
 	}
-	return "", flavors.TypeError.Errorf("argument command: an argument is text or a number, not %s", jelly.TypeName(arg))
+	text, whole := pythonWhole(arg)
+	if !whole {
+		return "", flavors.ValueError.Errorf("argument command: %s that contains itself, or is too large or too deep to be an argument", jelly.TypeName(arg))
+	}
+	return text, nil
 }
 
 var shellSafe = regexp.MustCompile(`^[0-9A-Za-z_@%+=:,./-]+$`)

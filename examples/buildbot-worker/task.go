@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -27,6 +28,7 @@ const (
 type task struct {
 	argv           []string
 	display, shown string // the command as a shell line and as a Python programmer sees it, without secrets
+	program        string // the name of its program, without secrets
 	dir            string
 	env            map[string]string
 	stdin          *string // nil for none
@@ -63,7 +65,7 @@ func (t *task) run(ctx context.Context, out *report) (int, error) {
 	p, err := t.start(out, pty)
 	if err != nil {
 		// A stock worker finds out in the child, whose exit code this is.
-		out.text("stderr", fmt.Sprintf("cannot run %s: %v\n", t.argv[0], err))
+		out.text("stderr", fmt.Sprintf("cannot run %s: %s\n", t.program, reason(err)))
 		return t.report(out, began, 1, 0), nil
 	}
 	follow.begin(out, p)
@@ -127,20 +129,25 @@ func (t *task) report(out *report, began time.Time, code int, signal syscall.Sig
 	return code
 }
 
-// attend waits for the process to end, and ends it when it takes too long or nobody wants it any more.
+// attend waits for the process to end, and ends it when it takes too long or nobody wants it any more. It waits for nothing else: what it has to
+// say is said beside it, because a master that reads nothing must not keep a process alive.
 func (t *task) attend(ctx context.Context, out *report, p *process) (code int, signal syscall.Signal, err error) {
 	limits := t.newLimits()
 	defer limits.stop()
+	var telling sync.WaitGroup
+	defer telling.Wait()
 	interrupted := ctx.Done()
 	exited, drained := p.exited, p.drained
 	overran := p.overran
 	// The reason is for masters from 3.10 on, which show it instead of the exit code.
 	kill := func(reason, why string) {
 		interrupted, overran, limits.silence.C, limits.total.C = nil, nil, nil, nil
-		if reason != "" {
-			out.status("failure_reason", reason)
-		}
-		out.header("\n" + why + ", attempting to kill\n")
+		telling.Go(func() {
+			if reason != "" {
+				out.status("failure_reason", reason)
+			}
+			out.header("\n" + why + ", attempting to kill\n")
+		})
 		p.killed = true
 		if t.sigtermTime.number != nil {
 			p.kill(syscall.SIGTERM)
@@ -181,6 +188,7 @@ func (t *task) attend(ctx context.Context, out *report, p *process) (code int, s
 				p.stopReading()
 				continue
 			}
+			telling.Wait()
 			return -1, 0, t.undead(out, p)
 		}
 	}

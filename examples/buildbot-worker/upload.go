@@ -57,10 +57,13 @@ func (t *transfer) moved(n int) {
 	}
 }
 
-// fail notes that there is nothing to move.
-func (t *transfer) fail(what string) {
+// fail notes that there is nothing to move. The text is the stock worker's, but for named pipes, which it waits for.
+func (t *transfer) fail(what string, err error) {
 	t.rc = 1
 	t.stderr = fmt.Sprintf("Cannot open file '%s' for %s", t.path, what)
+	if errors.Is(err, errNoOtherEnd) {
+		t.stderr += ": " + err.Error()
+	}
 }
 
 // finish reports how it went, also when the command was interrupted.
@@ -94,12 +97,9 @@ func (t *transfer) push(ctx, calls context.Context, writer *flavors.RemoteRefere
 		if length == 0 {
 			return nil
 		}
-		n, err := io.ReadFull(from, buf[:length])
+		n, err := nextBlock(ctx, from, buf[:length])
 		if n == 0 {
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			return failure(err)
+			return err
 		}
 		t.moved(n)
 		if _, err := flavors.Call[any](calls, writer, "write", buf[:n]); err != nil {
@@ -107,6 +107,15 @@ func (t *transfer) push(ctx, calls context.Context, writer *flavors.RemoteRefere
 		}
 	}
 	return nil
+}
+
+// nextBlock reads a block, the last one in part; nothing at the end, and when the command was interrupted.
+func nextBlock(ctx context.Context, from io.Reader, buf []byte) (int, error) {
+	n, err := io.ReadFull(from, buf)
+	if errors.Is(err, io.EOF) || ctx.Err() != nil {
+		err = nil
+	}
+	return n, failure(err)
 }
 
 // uploadFile sends a file to the master.
@@ -130,13 +139,15 @@ func newUploadFile(at place, args arguments) (job, error) {
 func (u *uploadFile) run(ctx context.Context, out *report) error {
 	calls, done := beyond(ctx, u.writer)
 	defer done()
-	f, times, err := u.open()
+	f, times, err := u.open(ctx)
 	if err != nil {
-		u.fail("upload")
+		u.fail("upload", err)
 	}
 	out.header(fmt.Sprintf("sending %s\n", u.path))
 	if err == nil {
+		undo := interruptible(ctx, f.File)
 		err = u.push(ctx, calls, u.writer, f)
+		undo()
 		f.Close()
 		if err != nil {
 			u.rc = 1
@@ -156,17 +167,9 @@ func (u *uploadFile) run(ctx context.Context, out *report) error {
 }
 
 // open opens the file, and finds its times if the master wants to keep them.
-func (u *uploadFile) open() (*os.File, jelly.Tuple, error) {
-	f, err := os.Open(u.path)
+func (u *uploadFile) open(ctx context.Context) (*source, jelly.Tuple, error) {
+	f, about, err := openToRead(ctx, u.path)
 	if err != nil {
-		return nil, nil, err
-	}
-	about, err := f.Stat()
-	if err == nil && about.IsDir() {
-		err = &os.PathError{Op: "read", Path: u.path, Err: errors.New("it is a directory")}
-	}
-	if err != nil {
-		f.Close()
 		return nil, nil, err
 	}
 	if !u.keepstamp {

@@ -25,6 +25,13 @@ const loginTime = 2 * time.Minute
 // installations have more builders than that.
 const maxBuilders = 16 << 10
 
+const (
+	// pauseLength is what makes a wait that ended late a pause of this process.
+	pauseLength = 100 * time.Millisecond
+	// maxPauses is how many of them in a row there may be: a machine may be so busy that all waits end late.
+	maxPauses = 10
+)
+
 // worker is the program: one name at one master, over as many connections as it takes.
 type worker struct {
 	config
@@ -45,7 +52,11 @@ func newWorker(rt *actor.Runtime, c config) (*worker, error) {
 
 // work keeps the worker attached until ctx ends or the master tells it to shut down.
 func (w *worker) work(ctx context.Context) error {
-	client, err := broker.Reconnect(w.rt, w.master, w.session, broker.WithLimits(broker.Limits{Exports: maxBuilders}))
+	options := []broker.Option{broker.WithLimits(broker.Limits{Exports: maxBuilders})}
+	if w.tls != nil {
+		options = append(options, broker.WithTLS(w.tls))
+	}
+	client, err := broker.Reconnect(w.rt, w.master, w.session, options...)
 	if err != nil {
 		return err
 	}
@@ -106,14 +117,29 @@ func (w *worker) keepAlive(conn *broker.Conn, avatar *flavors.RemoteReference) {
 			return
 		case <-ticker.C:
 		}
-		ctx, cancel := context.WithTimeout(conn.Context(), w.patience)
-		_, err := flavors.Call[any](ctx, avatar, "keepalive")
-		cancel()
-		if errors.Is(err, context.DeadlineExceeded) {
+		if !w.isAlive(conn, avatar) {
 			w.log.Warn().Msg("the master does not answer")
 			conn.Abort(broker.ErrSilent)
 		}
 	}
+}
+
+// isAlive asks the master for a sign of life. When the time is over much too late this process was paused, and the master's answer may not have
+// been read: it is asked again.
+func (w *worker) isAlive(conn *broker.Conn, avatar *flavors.RemoteReference) bool {
+	for range maxPauses {
+		asked := time.Now()
+		ctx, cancel := context.WithTimeout(conn.Context(), w.patience)
+		_, err := flavors.Call[any](ctx, avatar, "keepalive")
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			return true
+		}
+		if time.Since(asked) < w.patience+w.patience/8+pauseLength {
+			return false
+		}
+	}
+	return false
 }
 
 // askForShutdown asks the master to let us go when the running builds are done: it answers by calling shutdown on the bot.

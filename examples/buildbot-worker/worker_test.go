@@ -23,16 +23,22 @@ func TestWhatTheWorkerSaysOfItself(t *testing.T) {
 	m := listenOnly(t)
 	info := filepath.Join(m.base, infoDir)
 	require.NoError(t, os.MkdirAll(filepath.Join(info, "no file"), 0o777))
-	for name, text := range map[string]string{"admin": "Anna <anna@example.org>\n", "host": "gr\xc3\xbcn \xff", "long": strings.Repeat("x", maxInfoFile+1)} {
+	for name, text := range map[string]string{"admin": "Anna <anna@example.org>\n", "host": "gr\xc3\xbcn \xff", "long": strings.Repeat("x", maxInfoFile+1),
+		"ends": "one\r\ntwo\rthree\n"} {
 		require.NoError(t, os.WriteFile(filepath.Join(info, name), []byte(text), 0o600))
 	}
+	require.NoError(t, syscall.Mkfifo(filepath.Join(info, "pipe"), 0o600))
+	require.NoError(t, os.Symlink("/dev/zero", filepath.Join(info, "zero")))
 	t.Setenv("PB_OWN", "own \xff")
 	m.attach(m.url)
 	a := m.session()
 	assert.Equal(t, "Anna <anna@example.org>\n", a.info["admin"])
 	assert.Equal(t, "grün \uFFFD", a.info["host"])
 	assert.Len(t, a.info["long"], maxInfoFile)
-	assert.NotContains(t, a.info, "no file")
+	for _, name := range []string{"no file", "pipe", "zero"} {
+		assert.NotContains(t, a.info, name)
+	}
+	assert.Equal(t, "one\ntwo\nthree\n", a.info["ends"])
 	environ, ok := a.info["environ"].(*jelly.Dict)
 	require.True(t, ok)
 	own, _ := environ.GetName("PB_OWN")
@@ -201,10 +207,64 @@ func TestBuilderList(t *testing.T) {
 	faces := list(jelly.Tuple{"one", "dir-one"}, jelly.Tuple{"three", "dir-three"})
 	assert.Same(t, a.builders["one"], faces["one"])
 	assert.ErrorIs(t, o.await(t), flavors.RuntimeError, "a builder that goes gives up its command")
-	moved := list(jelly.Tuple{"one", "elsewhere"})
-	assert.NotSame(t, a.builders["one"], moved["one"])
-	assert.DirExists(t, filepath.Join(m.base, "elsewhere"))
 	assert.DirExists(t, filepath.Join(m.base, "dir-two"))
+	_, err = a.start(t, "two", "shell", sh("true"))
+	assert.Error(t, err, "a builder that has gone begins nothing")
+}
+
+// A builder whose directory changes is the same object. Its running command stays where it began; the next is in the new directory.
+func TestBuilderMoves(t *testing.T) {
+	m := newTestMaster(t)
+	a := m.session()
+	goOn := filepath.Join(m.base, "go-on")
+	first, err := a.start(t, "one", "shell", sh("pwd; until [ -e "+goOn+" ]; do sleep 0.1; done; pwd"))
+	require.NoError(t, err)
+	faces, err := flavors.Call[map[string]*flavors.RemoteReference](t.Context(), a.mind, "setBuilderList",
+		[]any{jelly.Tuple{"one", "elsewhere"}, jelly.Tuple{"two", "dir-two"}})
+	require.NoError(t, err)
+	assert.Same(t, a.builders["one"], faces["one"])
+	assert.DirExists(t, filepath.Join(m.base, "elsewhere"))
+	require.NoError(t, os.WriteFile(goOn, nil, 0o600))
+	require.NoError(t, first.await(t))
+	old := filepath.Join(m.base, "dir-one", "build") + "\n"
+	assert.Equal(t, old+old, first.text("stdout"))
+	assert.Equal(t, int64(0), first.facts["rc"])
+	second, err := a.do(t, "shell", sh("pwd"))
+	require.NoError(t, err)
+	assert.Equal(t, filepath.Join(m.base, "elsewhere", "build")+"\n", second.text("stdout"))
+}
+
+// A command that is given to a builder with another one running interrupts that, which completes. The second can be interrupted as ever.
+func TestSecondCommand(t *testing.T) {
+	m := newTestMaster(t)
+	a := m.session()
+	first, pid := m.aProcess(a, "one")
+	second, other := m.aProcess(a, "one")
+	require.NoError(t, first.await(t))
+	assert.Equal(t, int64(-1), first.facts["rc"])
+	assertKilled(t, pid)
+	_, err := flavors.Call[any](t.Context(), a.builders["one"], "interruptCommand", "8", "enough")
+	require.NoError(t, err)
+	require.NoError(t, second.await(t))
+	assert.Equal(t, int64(-1), second.facts["rc"])
+	assertKilled(t, other)
+}
+
+// Masters print what they like.
+func TestPrintAnything(t *testing.T) {
+	a := newTestMaster(t).session()
+	shared := []any{}
+	for range 40 {
+		shared = []any{shared, shared}
+	}
+	for _, v := range []any{"text", []byte("bytes\xff"), nil, true, 7, 2.5, []any{"l", 1}, jelly.Tuple{}, map[string]any{"a": nil}, shared} {
+		for _, to := range []*flavors.RemoteReference{a.mind, a.builders["one"]} {
+			_, err := flavors.Call[any](t.Context(), to, "print", v)
+			require.NoError(t, err)
+		}
+		_, err := flavors.Call[any](t.Context(), a.mind, "print", flavors.Kw{"message": v})
+		require.NoError(t, err)
+	}
 }
 
 func TestQuestionsAreAnsweredSideBySide(t *testing.T) {

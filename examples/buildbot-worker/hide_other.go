@@ -1,0 +1,6 @@
+//go:build unix && !linux
+
+package main
+
+// hidePassword does nothing where it is not known how to.
+func hidePassword(string) {}
