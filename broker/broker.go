@@ -39,10 +39,11 @@ type broker struct {
 	state   brokerState
 	waiting []any // what was to be sent before the negotiation was through
 
-	holding *hold     // the message that waits for the states of Cacheables; nil if none
-	held    []any     // what is to be sent behind it
-	lingers bool      // the peer has been told that nothing more will come; its last words are read before the socket is closed
-	closing *closeNow // what is to be done when nothing is held any more
+	deliveries uint64    // how many calls of the peer were delivered
+	held       []*hold   // messages that wait for the states of Cacheables, or behind such, in the order in which they came
+	asking     int       // how many of them have asked for states
+	lingers    bool      // the peer has been told that nothing more will come; its last words are read before the socket is closed
+	closing    *closeNow // what is to be done when nothing is held any more
 	// lastCalls is set when the peer has hung up, and calls that it has sent before may still begin.
 	lastCalls bool
 	ending    error // why it is flushing
@@ -104,9 +105,9 @@ func (b *broker) Receive(ctx protoactor.Context) {
 	case *stated:
 		b.stated(m)
 	case holdOver:
-		if b.holding == m.hold {
+		if len(m.hold.wanted) > 0 {
 			b.c.refused(RefusedState)
-			b.endHold(errStateTimeout)
+			b.failHold(m.hold, errStateTimeout)
 		}
 	case *unjellied:
 		b.unjellied(ctx, m)
@@ -255,7 +256,7 @@ func (b *broker) close(ctx protoactor.Context, m closeNow) {
 		}
 		return
 	}
-	if b.holding != nil {
+	if len(b.held) > 0 {
 		b.closing = &m // What was handed over before goes out first.
 		return
 	}

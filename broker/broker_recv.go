@@ -170,6 +170,8 @@ func (b *broker) take(d *delivery, call flavors.IncomingCall, err error) *flavor
 	b.c.inbound.Add(1)
 	b.c.taken.Add(int64(cmd.size))
 	b.c.takenWeight.Add(int64(cmd.weight))
+	b.deliveries++
+	call.Serial = b.deliveries
 	inv := cmd.call
 	if err == nil {
 		call.Received = d.received

@@ -47,10 +47,6 @@ func (b *broker) outgoing(message any) {
 	case brokerEnded, brokerFlushing:
 		b.refuse(message, flavors.ConnectionLost.Wrap(ErrClosed))
 	case brokerOpen:
-		if b.holding != nil {
-			b.held = append(b.held, message)
-			return
-		}
 		if b.holdFor(message) {
 			return
 		}
@@ -263,18 +259,7 @@ func (b *broker) failWaiting(cause error) {
 		b.refuse(m, cause)
 	}
 	b.waiting = nil
-	if h := b.holding; h != nil {
-		b.holding = nil
-		h.timer.Stop()
-		b.refuse(h.message, cause)
-		for _, s := range h.states {
-			s.abandon()
-		}
-	}
-	for _, m := range b.held {
-		b.refuse(m, cause)
-	}
-	b.held = nil
+	b.dropHeld(cause)
 }
 
 // cancel forgets a call. Its entry stays, without a call, until the answer comes, and counts: an answer to a call not made would be an

@@ -11,8 +11,10 @@ import (
 
 func TestOnlySoManyOriginalsGoOut(t *testing.T) {
 	p := newServer(t, newLocks(false), broker.WithLimits(broker.Limits{Caches: 2})).peer()
-	p.Write(`[message 1 root more 1 [tuple] [dictionary]]`, `[message 2 root more 1 [tuple] [dictionary]]`)
-	p.Want(`[answer 1 ["test.Sluice" 1 _]]`, `[answer 2 ["test.Sluice" 2 _]]`)
+	p.Write(`[message 1 root more 1 [tuple] [dictionary]]`)
+	p.Want(`[answer 1 ["test.Sluice" 1 _]]`)
+	p.Write(`[message 2 root more 1 [tuple] [dictionary]]`)
+	p.Want(`[answer 2 ["test.Sluice" 2 _]]`)
 	p.Write(`[message 3 root more 1 [tuple] [dictionary]]`)
 	require.Contains(t, wantAnyError(p, 3), "Limits.Caches")
 	p.Write(`[decache 1]`)

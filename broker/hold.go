@@ -8,17 +8,28 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// hold is a message that mentions Cacheables for the first time. It waits for their states, and everything that is to be sent after it
-// waits behind it; what comes in is carried out meanwhile.
+// hold is a message that cannot be sent yet: it waits for the states of Cacheables that it mentions for the first time, or for a hold in
+// front of it. Incoming messages, and outgoing ones that do not depend on a hold, go on meanwhile.
 type hold struct {
 	message any
+	serial  uint64                     // how many calls of the peer had been delivered when the message was handed over
+	size    int                        // what the message and the states count for in the outbox
+	asked   bool                       // the originals have been asked
 	wanted  map[*flavors.Core]struct{} // asked for their state, no reply yet
 	states  map[*flavors.Core]*cacheState
 	timer   *patience.Timer
-	size    int // what the message counts for in the outbox
+	err     error // why the states cannot be had
 }
+
+const (
+	// maxAsking is how many messages may ask for states at a time. What comes back takes memory until it is sent.
+	maxAsking = 16
+	// maxOvertaken is how many messages may be held before everything that follows waits behind them.
+	maxOvertaken = 1024
+)
 
 // Messages about states.
 type (
@@ -61,19 +72,90 @@ func sizeOf(message any) int {
 	return n
 }
 
-// holdFor begins to wait if the message mentions Cacheables that the peer does not have yet.
+// holdFor reports whether a message has to wait, and queues it if so.
 func (b *broker) holdFor(message any) bool {
+	if len(b.held) == 0 && !b.needsStates(message) {
+		return false
+	}
+	h := &hold{message: message, size: sizeOf(message), serial: b.deliveries}
+	blocked := len(b.held) >= maxOvertaken
+	for i := 0; i < len(b.held) && !blocked; i++ {
+		blocked = b.dependsOn(h, b.held[i])
+	}
+	if !blocked && !b.needsStates(message) {
+		return false
+	}
+	b.held = append(b.held, h)
+	if !blocked {
+		b.requestStates(h)
+	}
+	return true
+}
+
+// newOriginals calls yield with each Cacheable that a message mentions and the peer does not have.
+func (b *broker) newOriginals(message any, yield func(*flavors.Core) bool) {
 	f := fragmentOf(message)
 	if f == nil || f.Holes() == 0 {
-		return false
+		return
 	}
-	h := &hold{message: message, size: sizeOf(message)}
-	if !b.askFor(h, f) {
-		return false
+	for payload := range f.AllHoles() {
+		if hole, ok := payload.(flavors.CacheHole); ok && b.caches.byCore[hole.Core] == nil && !yield(hole.Core) {
+			return
+		}
 	}
-	b.holding = h
+}
+
+func (b *broker) needsStates(message any) (needs bool) {
+	b.newOriginals(message, func(*flavors.Core) bool { needs = true; return false })
+	return needs
+}
+
+// dependsOn reports whether a message must not be sent before an earlier one. These orders are kept: an original's state comes before
+// its other mentions and its updates; calls to one object, and updates of one copy, stay in order; updates come before later calls; and
+// what a method sent comes before its answer, for which every call counts that was handed over after the method's call had come.
+func (b *broker) dependsOn(h, earlier *hold) bool {
+	if b.sharesOriginal(h, earlier) {
+		return true
+	}
+	first, firstIsCall := earlier.message.(*flavors.OutgoingCall)
+	switch m := h.message.(type) {
+	case *flavors.OutgoingCall:
+		if m.Observer != nil && m.Observer.Luid() == 0 {
+			return true
+		}
+		return firstIsCall && (first.Cache || sameTarget(m, first))
+	case *outgoingAnswer:
+		return firstIsCall && m.inv.Serial() <= earlier.serial
+	}
+	return false
+}
+
+func sameTarget(a, b *flavors.OutgoingCall) bool {
+	return a.Cache == b.Cache && a.Observer == b.Observer && a.ID == b.ID && a.Name == b.Name
+}
+
+// sharesOriginal reports whether a message mentions an original that an earlier one brings.
+func (b *broker) sharesOriginal(h, earlier *hold) (shares bool) {
+	b.newOriginals(h.message, func(core *flavors.Core) bool {
+		_, wanted := earlier.wanted[core]
+		shares = wanted || earlier.states[core] != nil
+		if !shares && !earlier.asked {
+			b.newOriginals(earlier.message, func(other *flavors.Core) bool { shares = other == core; return !shares })
+		}
+		return !shares
+	})
+	return shares
+}
+
+// requestStates asks for the states that a message needs, unless too many messages ask already.
+func (b *broker) requestStates(h *hold) {
+	if h.asked || b.asking >= maxAsking || !b.needsStates(h.message) {
+		return
+	}
+	h.asked = true
+	b.asking++
 	h.timer = b.afterWaiting(b.c.limits.StateTimeout, holdOver{h})
-	return true
+	b.askFor(h, fragmentOf(h.message))
 }
 
 // askFor asks the originals that a fragment mentions for the first time, and reports whether there are any.
@@ -110,21 +192,31 @@ func (b *broker) ask(h *hold, hole flavors.CacheHole) {
 // stated takes a reply. The state may mention further Cacheables; when there are no more to wait for, the message is sent.
 func (b *broker) stated(m *stated) {
 	h := m.hold
-	if b.holding != h || b.state == brokerEnded {
+	_, wanted := h.wanted[m.state.core]
+	if !wanted || b.state == brokerEnded {
 		m.abandon()
 		return
 	}
 	delete(h.wanted, m.state.core)
 	if m.err != nil {
 		m.state.core.Release()
-		b.endHold(fmt.Errorf("the state of a %v cannot be had: %w", m.state.core, m.err))
+		b.failHold(h, usercode.Wrap(m.err, "the state of a %v cannot be had", m.state.core))
 		return
 	}
 	h.states[m.state.core] = m.state
+	h.size += m.state.fragment.Len()
+	b.c.out.hold(m.state.fragment.Len())
 	b.askFor(h, m.state.fragment)
 	if len(h.wanted) == 0 && !b.askAgain(h) {
-		b.endHold(nil)
+		b.sendHeld()
 	}
+}
+
+// failHold ends a hold whose states cannot be had. Replies that come later are dropped.
+func (b *broker) failHold(h *hold, err error) {
+	h.err = err
+	clear(h.wanted)
+	b.sendHeld()
 }
 
 // askAgain asks the originals that the peer had when the message came to be held, and has let go of since. It reports whether there are any.
@@ -152,13 +244,59 @@ func (s *cacheState) abandon() {
 	s.core.Release()
 }
 
-// endHold sends the message that was held, or fails it, and then those behind it.
-func (b *broker) endHold(err error) {
-	h := b.holding
-	b.holding = nil
-	h.timer.Stop()
-	if err != nil {
-		b.fail(h.message, err)
+// sendHeld sends the messages that need not wait any more, in order.
+func (b *broker) sendHeld() {
+	for again := true; again && b.state == brokerOpen; {
+		again = false // One that ends may make room for one before it to ask.
+		var waiting []*hold
+		for _, h := range b.held {
+			if b.mayEnd(h, waiting) {
+				b.endHold(h)
+				again = true
+			} else {
+				waiting = append(waiting, h)
+			}
+		}
+		b.held = waiting
+	}
+	if len(b.held) == 0 && b.closing != nil {
+		m := *b.closing
+		b.closing = nil
+		b.c.post(m)
+	}
+}
+
+// mayEnd reports whether a message can be sent, or has failed, while those before it wait. It asks for the states that are missing.
+func (b *broker) mayEnd(h *hold, before []*hold) bool {
+	if h.err != nil {
+		return true
+	}
+	if len(h.wanted) > 0 {
+		return false
+	}
+	for _, earlier := range before {
+		if b.dependsOn(h, earlier) {
+			return false
+		}
+	}
+	if h.asked {
+		return !b.askAgain(h)
+	}
+	if len(before) >= maxOvertaken {
+		return false
+	}
+	b.requestStates(h)
+	return !h.asked && !b.needsStates(h.message)
+}
+
+// endHold sends a message that was held, or fails it.
+func (b *broker) endHold(h *hold) {
+	if h.asked {
+		h.timer.Stop()
+		b.asking--
+	}
+	if h.err != nil {
+		b.fail(h.message, h.err)
 	} else {
 		b.states = h.states
 		b.transmit(h.message)
@@ -174,25 +312,21 @@ func (b *broker) endHold(err error) {
 			s.fragment.Free()
 		}
 	}
-	b.sendHeld()
 }
 
-// sendHeld sends what has waited, until a message has to be held again.
-func (b *broker) sendHeld() {
-	for len(b.held) > 0 && b.holding == nil && b.state == brokerOpen {
-		m := b.held[0]
-		b.held[0] = nil
-		b.held = b.held[1:]
-		b.outgoing(m)
-	}
-	if len(b.held) == 0 {
-		b.held = nil
-		if b.closing != nil && b.holding == nil {
-			m := *b.closing
-			b.closing = nil
-			b.c.post(m)
+// dropHeld fails the messages that were held when the connection ended.
+func (b *broker) dropHeld(cause error) {
+	for _, h := range b.held {
+		if h.asked {
+			h.timer.Stop()
 		}
+		b.refuse(h.message, cause)
+		for _, s := range h.states {
+			s.abandon()
+		}
+		h.wanted, h.states = nil, nil
 	}
+	b.held = nil
 }
 
 // fillCache writes [cached luid], or the state of an original that goes out for the first time.

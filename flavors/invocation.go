@@ -36,6 +36,7 @@ type Invocation struct {
 	wantsAnswer bool
 	size        int
 	weight      int
+	serial      uint64
 	incarnation uint64
 	answered    atomic.Bool
 	handled     atomic.Bool       // the handler of the actor that it was forwarded to has returned
@@ -65,6 +66,8 @@ type IncomingCall struct {
 	// Size is how many bytes the call had on the wire, Weight what it counts for among all that the runtime has under way. They count against
 	// the peer's limits until it is answered.
 	Size, Weight int
+	// Serial numbers the calls of a connection in the order in which they are delivered.
+	Serial uint64
 	// Received is the handles that came in the arguments. Releasing one is told to the peer when the call has been answered.
 	Received []Handle
 }
@@ -85,7 +88,7 @@ func (inv *Invocation) free() {
 	inv.Method, inv.Args, inv.Kw = "", nil, nil
 	inv.conn, inv.caller, inv.core, inv.perspective, inv.prefix = nil, nil, nil, nil, ""
 	inv.longID = nil
-	inv.requestID, inv.wantsAnswer, inv.size, inv.weight, inv.incarnation = 0, false, 0, 0, 0
+	inv.requestID, inv.wantsAnswer, inv.size, inv.weight, inv.serial, inv.incarnation = 0, false, 0, 0, 0, 0
 	inv.received = nil
 	inv.answered.Store(false)
 	inv.handled.Store(false)
@@ -99,6 +102,7 @@ func (inv *Invocation) Begin(call IncomingCall) {
 	inv.conn, inv.caller, inv.perspective, inv.prefix = call.Conn, call.Caller, call.Perspective, call.Prefix
 	inv.longID = call.LongRequestID
 	inv.requestID, inv.wantsAnswer, inv.size, inv.weight = call.RequestID, call.WantsAnswer, call.Size, call.Weight
+	inv.serial = call.Serial
 	if len(call.Received) > 0 {
 		inv.received = make([]*held, len(call.Received))
 		for i, h := range call.Received {
@@ -148,6 +152,9 @@ func (inv *Invocation) Size() int { return inv.size }
 
 // Weight is what the call counts for until it has been answered, see [IncomingCall].
 func (inv *Invocation) Weight() int { return inv.weight }
+
+// Serial is the call's number among those of its connection, see [IncomingCall].
+func (inv *Invocation) Serial() uint64 { return inv.serial }
 
 // String names the call in logs, as Type.method. The method's name is the peer's choice: it is cut, and escaped where it is not printable.
 func (inv *Invocation) String() string {
