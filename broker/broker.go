@@ -49,9 +49,12 @@ type broker struct {
 	ending    error // why it is flushing
 
 	// Of the frame that is being stamped.
-	undo    []func() // takes back what was counted
-	states  map[*flavors.Core]*cacheState
-	refBase int // the highest reference id so far
+	undo     []func() // takes back what was counted
+	states   map[*flavors.Core]*cacheState
+	refBase  int    // the highest reference id so far
+	filling  []byte // what goes into its holes, one behind the other …
+	fillEnds []int  // … and where each ends
+	nextFill int
 
 	deadline *patience.Timer // of the handshake, later of closing
 	grace    *time.Timer     // of the oldest dying export; nil while there is none

@@ -85,7 +85,7 @@ func (b *broker) sendCall(call *flavors.OutgoingCall) {
 		if call.Encoded != nil {
 			return append(dst, call.Encoded...), nil
 		}
-		return call.Fragment.Append(dst, b.fill)
+		return call.Fragment.Append(dst, b.filled)
 	})
 	if err != nil {
 		b.refuse(call, fmt.Errorf("calling %s: %w", call.Method, err))
@@ -121,7 +121,7 @@ func (b *broker) appendCallHead(dst []byte, call *flavors.OutgoingCall) []byte {
 func (b *broker) sendAnswer(m *outgoingAnswer) {
 	c := b.c
 	err := b.stamp(m.fragment, func(dst []byte) ([]byte, error) {
-		return m.fragment.Append(c.appendAnswerHead(dst, m.inv, m.isError), b.fill)
+		return m.fragment.Append(c.appendAnswerHead(dst, m.inv, m.isError), b.filled)
 	})
 	if err != nil && err != errOutboxClosed {
 		b.fail(m, err)
@@ -150,24 +150,59 @@ func (b *broker) fail(message any, err error) {
 	}
 }
 
-// stamp appends a frame in which luids are filled in. When that fails nothing has been sent and nothing counted.
+// stamp appends a frame in which luids are filled in. When that fails nothing has been sent and nothing counted. The tables are changed, and
+// what that calls is called, before the outbox is locked; under its lock bytes are copied and nothing else.
 func (b *broker) stamp(fragment *jelly.Fragment, f func(dst []byte) ([]byte, error)) error {
-	if fragment != nil {
-		b.refBase = fragment.MaxRef()
-	}
 	size := smallFrame
+	var err error
 	if fragment != nil {
 		size += fragment.Len()
+		if fragment.Holes() > 0 {
+			err = b.fillAll(fragment)
+			size += len(b.filling)
+		}
 	}
-	err := b.c.out.append(nil, size, f)
+	if err == nil {
+		err = b.c.out.append(nil, size, f)
+	}
 	if err != nil {
 		for _, undo := range slices.Backward(b.undo) {
 			undo()
 		}
 	}
 	clear(b.undo)
-	b.undo = b.undo[:0]
+	b.undo, b.fillEnds = b.undo[:0], b.fillEnds[:0]
+	if b.filling = b.filling[:0]; cap(b.filling) > maxFilling {
+		b.filling = nil
+	}
 	return err
+}
+
+// maxFilling is how large a buffer for what is filled in is kept.
+const maxFilling = 16 << 10
+
+// fillAll prepares what goes into the holes of a fragment.
+func (b *broker) fillAll(fragment *jelly.Fragment) (err error) {
+	b.refBase = fragment.MaxRef()
+	b.nextFill = 0
+	for hole := range fragment.AllHoles() {
+		if b.filling, err = b.fill(b.filling, hole); err != nil {
+			return err
+		}
+		b.fillEnds = append(b.fillEnds, len(b.filling))
+	}
+	return nil
+}
+
+// filled writes what was prepared for the next hole.
+func (b *broker) filled(dst []byte, _ any) ([]byte, error) {
+	from := 0
+	if b.nextFill > 0 {
+		from = b.fillEnds[b.nextFill-1]
+	}
+	to := b.fillEnds[b.nextFill]
+	b.nextFill++
+	return append(dst, b.filling[from:to]...), nil
 }
 
 // fill writes the luid that a hole stands for.
