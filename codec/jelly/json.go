@@ -11,7 +11,7 @@ import (
 
 // maxJSON is how many bytes of JSON a value may become, and maxJSONDepth how deep it may be nested.
 const (
-	maxJSON      = 16 << 20
+	maxJSON      = 1 << 20
 	maxJSONDepth = 1000
 )
 
@@ -19,7 +19,7 @@ const (
 // each of its mentions. A []any by itself is written by encoding/json: use Format, or put it into a Tuple.
 
 // MarshalJSON writes an array. What has no form in JSON is a string, as Format writes it. A value that contains itself is an error, and so is one
-// that would have more than 16 MiB because it mentions shared parts often.
+// that would have more than 1 MiB because it mentions shared parts often.
 func (t Tuple) MarshalJSON() ([]byte, error) { return marshalJSON(t) }
 
 // MarshalJSON writes an object. Keys that are no text are written as Format does. See [Tuple.MarshalJSON] for the rest.
