@@ -105,7 +105,7 @@ func (m *Mailbox) RegisterHandlers(invoker protoactor.MessageInvoker, dispatcher
 func (m *Mailbox) Start() {
 	m.mu.Lock()
 	m.started = true
-	begin := !m.running && (m.urgent != nil || len(m.inbox) > 0)
+	begin := m.dispatcher != nil && !m.running && (m.urgent != nil || len(m.inbox) > 0)
 	if begin {
 		m.running = true
 	}

@@ -203,10 +203,16 @@ func (rt *Runtime) produce(producer func() protoactor.Actor) (inner protoactor.A
 // of a context.Context are.
 func (rt *Runtime) Extension(key any, produce func() any) any {
 	if rt == nil {
+		if produce == nil {
+			return nil
+		}
 		return produce()
 	}
 	get, ok := rt.extensions.Load(key)
 	if !ok {
+		if produce == nil {
+			return nil
+		}
 		get, _ = rt.extensions.LoadOrStore(key, sync.OnceValue(produce))
 	}
 	return get.(func() any)()

@@ -27,6 +27,9 @@ import (
 // The perspectives are pointers to structs that embed [flavors.Avatar]. Each is logged out when the peer has let go of it. The identity is in
 // for as long as the peer holds it or one of its perspectives.
 func IdentityRoot[A any](portal *cred.Portal[*flavors.RemoteReference, *cred.Bearer[*flavors.RemoteReference, A]], opts ...LoginOption) RootFactory {
+	if portal == nil {
+		return nil
+	}
 	o := newLoginOptions(opts)
 	return newLogin(o, &door{
 		accepts: portal.Accepts,
@@ -185,6 +188,9 @@ func (i *identity) attached(c *Conn, key cred.Key, mind *flavors.RemoteReference
 // object of ours that the perspective may call, or nil. The connection keeps the perspective as it keeps an avatar, until [Conn.Logout].
 // errors.Is(err, flavors.UnauthorizedLogin) says that the keyring does not have the key.
 func (c *Conn) Attach(ctx context.Context, identity *flavors.RemoteReference, key cred.Key, mind any) (*flavors.RemoteReference, error) {
+	if !c.isMade() {
+		return nil, errNoConn
+	}
 	perspective, err := c.callForAvatar(ctx, identity, "attach", key.Service, key.Perspective, mind)
 	if err != nil {
 		return nil, fmt.Errorf("attaching %s: %w", key, err)

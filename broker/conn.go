@@ -2,6 +2,8 @@ package broker
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -87,40 +89,116 @@ type forgotten struct {
 
 // Root is a reference to the object that the peer publishes under the name in the URL, "root" if it has none. It is not looked up: a
 // call to an object that the peer does not publish fails with the peer's error.
-func (c *Conn) Root() *flavors.RemoteReference { return c.root }
+func (c *Conn) Root() *flavors.RemoteReference {
+	if !c.isMade() {
+		return nil
+	}
+	return c.root
+}
 
 // Published is a reference to the object that the peer publishes under a name.
 func (c *Conn) Published(name string) *flavors.RemoteReference {
+	if !c.isMade() {
+		return nil
+	}
 	return flavors.NewNamedReference(c, name)
 }
 
 // Runtime is the runtime whose actors serve the connection.
-func (c *Conn) Runtime() *actor.Runtime { return c.rt }
+func (c *Conn) Runtime() *actor.Runtime {
+	if !c.isMade() {
+		return nil
+	}
+	return c.rt
+}
 
 // Context ends with the connection; context.Cause says why: [ErrClosed], [ErrPeerClosed], a *[ProtocolError], or a network error.
-func (c *Conn) Context() context.Context { return c.ctx }
+func (c *Conn) Context() context.Context {
+	if !c.isMade() {
+		ctx, cancel := context.WithCancelCause(context.Background())
+		cancel(errNoConn)
+		return ctx
+	}
+	return c.ctx
+}
+
+// errNoConn is how everything fails that is asked of a nil connection.
+var errNoConn = flavors.DeadReference.New("the connection is nil, or was not made by Dial, Client or a listener")
+
+func (c *Conn) isMade() bool { return c != nil && c.rt != nil }
+
+// String names the connection in logs.
+func (c *Conn) String() string {
+	switch {
+	case !c.isMade():
+		return "<connection, nil>"
+	case c.client:
+		return "<connection to " + c.peer + ">"
+	}
+	return "<connection from " + c.peer + ">"
+}
+
+// Format prints what String returns, whatever the verb: a connection is large, and in use by other goroutines.
+func (c *Conn) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
 // Logger names the peer in every line.
-func (c *Conn) Logger() *zerolog.Logger { return &c.log }
+func (c *Conn) Logger() *zerolog.Logger {
+	if !c.isMade() {
+		nowhere := zerolog.Nop()
+		return &nowhere
+	}
+	return &c.log
+}
 
 // PID is the broker actor. Watch it to be told of the connection's end.
-func (c *Conn) PID() *protoactor.PID { return c.pid }
+func (c *Conn) PID() *protoactor.PID {
+	if !c.isMade() {
+		return nil
+	}
+	return c.pid
+}
 
 // LocalAddr is this side's address.
-func (c *Conn) LocalAddr() net.Addr { return c.sock.LocalAddr() }
+func (c *Conn) LocalAddr() net.Addr {
+	if !c.isMade() {
+		return nil
+	}
+	return c.sock.LocalAddr()
+}
 
 // RemoteAddr is the peer's address.
-func (c *Conn) RemoteAddr() net.Addr { return c.sock.RemoteAddr() }
+func (c *Conn) RemoteAddr() net.Addr {
+	if !c.isMade() {
+		return nil
+	}
+	return c.sock.RemoteAddr()
+}
 
 // Profile is the dialect of Banana that both sides speak.
-func (c *Conn) Profile() banana.Profile { return c.profile }
+func (c *Conn) Profile() (p banana.Profile) {
+	if c.isMade() {
+		p = c.profile
+	}
+	return p
+}
 
 // Exports is how many objects of ours the peer holds references to, published ones not counted.
-func (c *Conn) Exports() int { return int(c.exported.Load()) }
+func (c *Conn) Exports() int {
+	if !c.isMade() {
+		return 0
+	}
+	return int(c.exported.Load())
+}
 
 // Close ends the connection in good order: what was sent before is written, then the socket is closed. Calls that are not answered
 // by then fail with ConnectionLost. It waits until the broker has ended or ctx has; the connection ends in either case.
 func (c *Conn) Close(ctx context.Context) error {
+	switch {
+	case !c.isMade():
+		return errNoConn
+	case ctx == nil:
+		return fmt.Errorf("broker: closing a connection: %w", actor.ErrNilContext)
+	}
 	c.post(closeNow{cause: ErrClosed, flush: true})
 	select {
 	case <-c.gone:
@@ -133,6 +211,9 @@ func (c *Conn) Close(ctx context.Context) error {
 
 // Abort ends the connection at once. What was not written yet is lost.
 func (c *Conn) Abort(cause error) {
+	if !c.isMade() {
+		return
+	}
 	if cause == nil {
 		cause = ErrClosed
 	}
@@ -147,7 +228,12 @@ func (c *Conn) sever(cause error) {
 }
 
 // Done is closed when the connection has ended and its broker has stopped.
-func (c *Conn) Done() <-chan struct{} { return c.gone }
+func (c *Conn) Done() <-chan struct{} {
+	if !c.isMade() {
+		return c.Context().Done()
+	}
+	return c.gone
+}
 
 // JellyContext implements flavors.Conn.
 func (c *Conn) JellyContext(perspective any) jelly.Context {
@@ -162,6 +248,12 @@ func (c *Conn) UnsafeTracebacks() bool { return c.options.unsafeTracebacks }
 
 // WaitWritable implements flavors.Conn.
 func (c *Conn) WaitWritable(ctx context.Context) error {
+	switch {
+	case !c.isMade():
+		return errNoConn
+	case ctx == nil:
+		return actor.ErrNilContext
+	}
 	if err := c.out.waitBelow(ctx, c.highWater()); err != errOutboxClosed {
 		return err
 	}
@@ -170,6 +262,12 @@ func (c *Conn) WaitWritable(ctx context.Context) error {
 
 // WaitSent implements flavors.Conn.
 func (c *Conn) WaitSent(ctx context.Context) error {
+	switch {
+	case !c.isMade():
+		return errNoConn
+	case ctx == nil:
+		return actor.ErrNilContext
+	}
 	r := make(reached)
 	c.post(r)
 	select {

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 
 	"github.com/perspectivebroker/pb/actor"
@@ -16,6 +17,9 @@ import (
 // name is that of the object which [Conn.Root] refers to; without one it is "root". The end of ctx ends the dialing; it does not
 // end a connection that has been made.
 func Dial(ctx context.Context, rt *actor.Runtime, url string, opts ...Option) (*Conn, error) {
+	if err := mayDial(ctx, rt); err != nil {
+		return nil, fmt.Errorf("broker: connecting to %s: %w", url, err)
+	}
 	e, err := parseURL(url)
 	if err != nil {
 		return nil, err
@@ -42,7 +46,21 @@ func Dial(ctx context.Context, rt *actor.Runtime, url string, opts ...Option) (*
 // Client is [Dial] over a socket of the caller's own that is already connected to a PB server. The connection closes it. With [WithTLS] TLS
 // is spoken over it; the configuration then has to name the server.
 func Client(ctx context.Context, rt *actor.Runtime, sock net.Conn, opts ...Option) (*Conn, error) {
+	if isNil(sock) {
+		return nil, errors.New("broker: Client was given no connection")
+	}
+	if err := mayDial(ctx, rt); err != nil {
+		return nil, fmt.Errorf("broker: speaking to a server: %w", err)
+	}
 	return dialOver(ctx, rt, sock, endpoint{scheme: "pb", name: rootName}, opts)
+}
+
+// mayDial says why no connection can be made.
+func mayDial(ctx context.Context, rt *actor.Runtime) error {
+	if ctx == nil {
+		return actor.ErrNilContext
+	}
+	return usable(rt)
 }
 
 func dialOver(ctx context.Context, rt *actor.Runtime, sock net.Conn, e endpoint, opts []Option) (*Conn, error) {

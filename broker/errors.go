@@ -48,6 +48,9 @@ type ProtocolError struct {
 }
 
 func (e *ProtocolError) Error() string {
+	if e == nil {
+		return "broker: no protocol error"
+	}
 	s := "broker: protocol error"
 	if e.Command != "" {
 		s += " in [" + e.Command + " …]"
@@ -59,7 +62,12 @@ func (e *ProtocolError) Error() string {
 	return s
 }
 
-func (e *ProtocolError) Unwrap() error { return e.Err }
+func (e *ProtocolError) Unwrap() error {
+	if e == nil {
+		return nil
+	}
+	return e.Err
+}
 
 func protocolErrorf(command, format string, args ...any) *ProtocolError {
 	return &ProtocolError{Command: command, What: fmt.Sprintf(format, args...)}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -171,13 +172,51 @@ func removeStale(path string) {
 }
 
 // URL is where the listener can be reached, with the port that was really taken.
-func (l *Listener) URL() string { return l.endpoint.url(l.sock.Addr()) }
+func (l *Listener) URL() string {
+	if !l.isMade() {
+		return ""
+	}
+	var addr net.Addr = nowhere{}
+	usercode.Do(func() {
+		if a := l.sock.Addr(); a != nil {
+			addr = a
+		}
+	})
+	return l.endpoint.url(addr)
+}
+
+// nowhere is the address of a socket that does not say its own.
+type nowhere struct{}
+
+func (nowhere) Network() string { return "unknown" }
+func (nowhere) String() string  { return "unknown" }
+
+func (l *Listener) isMade() bool { return l != nil && l.sock != nil }
+
+// String names the listener in logs.
+func (l *Listener) String() string {
+	if !l.isMade() {
+		return "<listener, nil>"
+	}
+	return "<listener at " + l.URL() + ">"
+}
+
+// Format prints what String returns, whatever the verb: a listener is large, and in use by other goroutines.
+func (l *Listener) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, l.String()) }
 
 // Addr is the address of the listening socket.
-func (l *Listener) Addr() net.Addr { return l.sock.Addr() }
+func (l *Listener) Addr() net.Addr {
+	if !l.isMade() {
+		return nil
+	}
+	return l.sock.Addr()
+}
 
 // Conns are the connections that this listener has accepted and that have been negotiated.
 func (l *Listener) Conns() []*Conn {
+	if !l.isMade() {
+		return nil
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	conns := make([]*Conn, 0, len(l.conns))
@@ -191,8 +230,11 @@ func (l *Listener) Conns() []*Conn {
 
 // Close accepts nothing more. Connections that were accepted go on.
 func (l *Listener) Close() error {
+	if !l.isMade() {
+		return nil
+	}
 	l.closeOnce.Do(func() {
-		if err := l.sock.Close(); err != nil && !usercode.Is(err, net.ErrClosed) {
+		if err := calling("the Close method of a listener", l.sock.Close); err != nil && !usercode.Is(err, net.ErrClosed) {
 			l.closeErr = usercode.Wrap(err, "broker: closing %s", l.URL())
 		}
 		l.mailbox.PostUserMessage(acceptEnded{})

@@ -20,7 +20,12 @@ import (
 // it offers, for clients of this library: a login by password in the clear, over TLS only; by the client's certificate, over
 // mutual TLS; and by the user id of the peer's process, over Unix sockets. The realm's logout runs once, when the client has let go
 // of the avatar or its connection has ended.
+//
+// It is nil for a nil portal, and Listen refuses that.
 func LoginRoot[A any](portal *cred.Portal[*flavors.RemoteReference, A], opts ...LoginOption) RootFactory {
+	if portal == nil {
+		return nil
+	}
 	return newLogin(newLoginOptions(opts), &door{
 		accepts: portal.Accepts,
 		check:   portal.Authenticate,

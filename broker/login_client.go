@@ -28,6 +28,9 @@ var (
 // The connection keeps the avatar: forgetting the reference does not log out. [Conn.Logout] does, and so does the end of the connection.
 // errors.Is(err, flavors.UnauthorizedLogin) says that the server refused.
 func (c *Conn) Login(ctx context.Context, credentials cred.Credentials, mind any) (*flavors.RemoteReference, error) {
+	if !c.isMade() {
+		return nil, errNoConn
+	}
 	root := c.Published(rootName)
 	switch p := credentials.(type) {
 	case cred.Anonymous:
@@ -62,6 +65,9 @@ func challengeOf(t jelly.Tuple) (salt []byte, challenger *flavors.RemoteReferenc
 // LoginPassword sends the password itself, for servers that keep it as a good hash. It does so over TLS only, and only to servers that
 // say that they take it, which are those of this library: for others the error is [ErrNotOffered], and nothing was sent.
 func (c *Conn) LoginPassword(ctx context.Context, p cred.UsernamePassword, mind any) (*flavors.RemoteReference, error) {
+	if !c.isMade() {
+		return nil, errNoConn
+	}
 	if c.tlsState() == nil {
 		return nil, ErrNeedsTLS
 	}
@@ -94,6 +100,9 @@ func (c *Conn) LoginPeer(ctx context.Context, mind any) (*flavors.RemoteReferenc
 
 // Logout lets go of an avatar that a login over this connection gave, which logs out at the server. It does not wait for that.
 func (c *Conn) Logout(avatar *flavors.RemoteReference) {
+	if !c.isMade() {
+		return
+	}
 	c.avatars.Lock()
 	i := slices.Index(c.avatars.kept, avatar)
 	if i >= 0 {

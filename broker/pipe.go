@@ -2,8 +2,11 @@ package broker
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"sync"
+
+	"github.com/perspectivebroker/pb/actor"
 )
 
 // PipeListener is a listener that needs no network: who dials it is connected within the process. It is for tests, [testing/synctest] among
@@ -24,8 +27,17 @@ func NewPipeListener() *PipeListener {
 	return &PipeListener{dialed: make(chan net.Conn), closed: make(chan struct{})}
 }
 
+// errNoPipe ends what is asked of a PipeListener that is none; like a closed one, it accepts nothing.
+var errNoPipe = fmt.Errorf("broker: the PipeListener is nil, or was not made by NewPipeListener: %w", net.ErrClosed)
+
 // Dial connects to whoever accepts, and waits for that as long as ctx allows. The connection is a net.Pipe: it has no buffer.
 func (l *PipeListener) Dial(ctx context.Context) (net.Conn, error) {
+	switch {
+	case l == nil || l.dialed == nil:
+		return nil, errNoPipe
+	case ctx == nil:
+		return nil, actor.ErrNilContext
+	}
 	here, there := net.Pipe()
 	var err error
 	select {
@@ -43,6 +55,9 @@ func (l *PipeListener) Dial(ctx context.Context) (net.Conn, error) {
 
 // Accept implements net.Listener.
 func (l *PipeListener) Accept() (net.Conn, error) {
+	if l == nil || l.dialed == nil {
+		return nil, errNoPipe
+	}
 	select {
 	case sock := <-l.dialed:
 		return sock, nil
@@ -53,6 +68,9 @@ func (l *PipeListener) Accept() (net.Conn, error) {
 
 // Close implements net.Listener.
 func (l *PipeListener) Close() error {
+	if l == nil || l.closed == nil {
+		return nil
+	}
 	l.once.Do(func() { close(l.closed) })
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -71,6 +72,9 @@ func WithBackoff(b supervision.Backoff) Option { return optionFunc(func(o *optio
 // Reconnect makes a client and has it dial. It returns at once; [ReconnectingClient.Conn] waits for a session. The client is an actor under
 // supervision, and ends with [ReconnectingClient.Close] or with the runtime.
 func Reconnect(rt *actor.Runtime, url string, session SessionFunc, opts ...Option) (*ReconnectingClient, error) {
+	if err := usable(rt); err != nil {
+		return nil, fmt.Errorf("broker: connecting to %s: %w", url, err)
+	}
 	if _, err := parseURL(url); err != nil {
 		return nil, err
 	}
@@ -103,6 +107,12 @@ func Reconnect(rt *actor.Runtime, url string, session SessionFunc, opts ...Optio
 // Conn gives the connection of the session that is up, and waits for one if there is none. The error of an ended ctx tells why there was
 // none so far.
 func (c *ReconnectingClient) Conn(ctx context.Context) (*Conn, error) {
+	switch {
+	case !c.isMade():
+		return nil, errNoClient
+	case ctx == nil:
+		return nil, fmt.Errorf("broker: waiting for a session: %w", actor.ErrNilContext)
+	}
 	for {
 		conn, changed, last := c.state()
 		if conn != nil && context.Cause(conn.ctx) == nil {
@@ -133,15 +143,43 @@ func (c *ReconnectingClient) state() (conn *Conn, changed <-chan struct{}, last 
 }
 
 // Watch has an actor told of sessions: by [SessionUp] and [SessionDown], and by SessionUp at once if one is up.
-func (c *ReconnectingClient) Watch(pid *protoactor.PID) { c.rt.Root().Send(c.pid, watchSessions{pid}) }
+func (c *ReconnectingClient) Watch(pid *protoactor.PID) {
+	if c.isMade() && pid != nil {
+		c.rt.Root().Send(c.pid, watchSessions{pid})
+	}
+}
+
+// errNoClient is how everything fails that is asked of a nil client.
+var errNoClient = errors.New("broker: the ReconnectingClient is nil, or was not made by Reconnect")
+
+func (c *ReconnectingClient) isMade() bool { return c != nil && c.rt != nil }
+
+// String names the client in logs.
+func (c *ReconnectingClient) String() string {
+	if !c.isMade() {
+		return "<client, nil>"
+	}
+	return "<client of " + c.url + ">"
+}
+
+// Format prints what String returns, whatever the verb: a client is in use by other goroutines.
+func (c *ReconnectingClient) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
 // Unwatch undoes Watch.
 func (c *ReconnectingClient) Unwatch(pid *protoactor.PID) {
-	c.rt.Root().Send(c.pid, unwatchSessions{pid})
+	if c.isMade() && pid != nil {
+		c.rt.Root().Send(c.pid, unwatchSessions{pid})
+	}
 }
 
 // Close ends the session, in good order, and dials no more.
 func (c *ReconnectingClient) Close(ctx context.Context) error {
+	switch {
+	case !c.isMade():
+		return nil
+	case ctx == nil:
+		return fmt.Errorf("broker: closing a client: %w", actor.ErrNilContext)
+	}
 	c.mu.Lock()
 	conn := c.conn
 	c.mu.Unlock()

@@ -92,6 +92,9 @@ type RuntimeStats struct {
 
 // Stats says what the connection has done and has under way. After its end it goes on saying what there was at the end.
 func (c *Conn) Stats() Stats {
+	if !c.isMade() {
+		return Stats{}
+	}
 	if final := c.counters.final.Load(); final != nil {
 		s := *final
 		s.Refusals = maps.Clone(final.Refusals)
@@ -101,4 +104,9 @@ func (c *Conn) Stats() Stats {
 }
 
 // StatsOf says what all connections of a runtime have done and have under way, those that it accepted and those that it dialed.
-func StatsOf(rt *actor.Runtime) RuntimeStats { return censusOf(rt).stats(rt) }
+func StatsOf(rt *actor.Runtime) RuntimeStats {
+	if rt.Check() != nil {
+		return RuntimeStats{}
+	}
+	return censusOf(rt).stats(rt)
+}

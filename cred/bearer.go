@@ -2,6 +2,7 @@ package cred
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 )
@@ -23,18 +24,41 @@ type Bearer[Mind, Avatar any] struct {
 }
 
 // Identity is whose keyring it is.
-func (b *Bearer[Mind, Avatar]) Identity() AvatarID { return b.id }
+func (b *Bearer[Mind, Avatar]) Identity() (id AvatarID) {
+	if b != nil {
+		id = b.id
+	}
+	return id
+}
 
 // Mind is the one that came with the login.
-func (b *Bearer[Mind, Avatar]) Mind() Mind { return b.mind }
+func (b *Bearer[Mind, Avatar]) Mind() (mind Mind) {
+	if b != nil {
+		mind = b.mind
+	}
+	return mind
+}
 
 // Keyring returns the keys on the identity's keyring now, in the order of their names.
-func (b *Bearer[Mind, Avatar]) Keyring() []Key { return b.identities.Keyring(b.id) }
+func (b *Bearer[Mind, Avatar]) Keyring() []Key {
+	if b == nil || b.identities == nil {
+		return nil
+	}
+	return b.identities.Keyring(b.id)
+}
+
+var errNoBearer = errors.New("cred: the Bearer is nil, or was not made by Identities")
 
 // Attach asks for a perspective. The session ends with its own Logout or with the identity's, whichever is first.
 // The error is always a *Refused: the same for a perspective that the identity may not have and for one that does
 // not exist.
 func (b *Bearer[Mind, Avatar]) Attach(ctx context.Context, key Key, mind Mind) (*Session[Avatar], error) {
+	switch {
+	case b == nil || b.identities == nil:
+		return nil, Fault(ctx, ReasonRealm, errNoBearer)
+	case ctx == nil:
+		return nil, Fault(context.Background(), ReasonRealm, errNoContext)
+	}
 	service, refused := b.identities.unlock(b.id, key)
 	if refused != nil {
 		return nil, refused
@@ -52,8 +76,16 @@ func (b *Bearer[Mind, Avatar]) Attach(ctx context.Context, key Key, mind Mind) (
 			}
 		}, err
 	})
+	entered := false
+	defer func() {
+		if !entered { // The service has ended the goroutine.
+			b.end(nil)
+		}
+	}()
 	var err error
-	if session, err = enter(ctx, realm, b.id, mind, b.identities.config.logger); err != nil {
+	session, err = enter(ctx, realm, b.id, mind, b.identities.config.logger)
+	entered = true
+	if err != nil {
 		b.end(nil)
 		return nil, refusedBy(ctx, err, ReasonRealm)
 	}

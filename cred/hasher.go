@@ -3,6 +3,7 @@ package cred
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"runtime"
 
@@ -69,6 +70,9 @@ func (h *Hasher) Parse(text string) (Entry, error) { return parseEntry(text, h.l
 // Verify says whether the entry is that password's. It waits for its turn; its only error is that the context
 // ended before that. A hash that was begun is completed.
 func (h *Hasher) Verify(ctx context.Context, entry Entry, password Secret) (bool, error) {
+	if isNil(entry) {
+		return false, errors.New("cred: there is no entry to verify a password against")
+	}
 	if err := h.enter(ctx); err != nil {
 		return false, err
 	}
@@ -118,6 +122,12 @@ func (h *Hasher) Bcrypt(ctx context.Context, password Secret, cost int) (Entry, 
 
 // enter waits for a turn. A context that has ended already gets none, even where one is free.
 func (h *Hasher) enter(ctx context.Context) error {
+	switch {
+	case h == nil || h.slots == nil:
+		return errors.New("cred: the Hasher is nil, or was not made by NewHasher")
+	case ctx == nil:
+		return errNoContext
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}

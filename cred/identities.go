@@ -29,6 +29,10 @@ type ServiceFunc[Mind, Avatar any] func(ctx context.Context, name string, identi
 
 // Perspective implements Service.
 func (f ServiceFunc[Mind, Avatar]) Perspective(ctx context.Context, name string, identity AvatarID, mind Mind) (Avatar, func(), error) {
+	if f == nil {
+		var none Avatar
+		return none, nil, errors.New("cred: the ServiceFunc is nil")
+	}
 	return f(ctx, name, identity, mind)
 }
 
@@ -56,7 +60,10 @@ func NewIdentities[Mind, Avatar any](opts ...PortalOption) *Identities[Mind, Ava
 
 // AddService adds a service. There can be one of each name.
 func (i *Identities[Mind, Avatar]) AddService(name string, service Service[Mind, Avatar]) error {
-	if name == "" || service == nil {
+	if i == nil || i.services == nil {
+		return errors.New("cred: these Identities are nil, or were not made by NewIdentities")
+	}
+	if name == "" || isNil(service) {
 		return errors.New("cred: AddService needs a name and a service")
 	}
 	i.mu.Lock()
@@ -70,6 +77,9 @@ func (i *Identities[Mind, Avatar]) AddService(name string, service Service[Mind,
 
 // Grant puts keys on an identity's keyring. Their service may be added later.
 func (i *Identities[Mind, Avatar]) Grant(identity AvatarID, keys ...Key) error {
+	if i == nil || i.keyrings == nil {
+		return errors.New("cred: these Identities are nil, or were not made by NewIdentities")
+	}
 	if identity.IsZero() {
 		return errors.New("cred: Grant needs an identity: make one with cred.ID")
 	}

@@ -2,6 +2,7 @@ package cred
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"sync/atomic"
@@ -32,6 +33,8 @@ func NewInMemory(users map[string]Entry, opts ...CheckerOption) (*InMemory, erro
 	return m, nil
 }
 
+var errNotInMemory = errors.New("cred: the InMemory is nil, or was not made by NewInMemory")
+
 // checkUser says whether a user can ever log in; it keeps slips of configuration from going unnoticed.
 func checkUser(name string, entry Entry) error {
 	if refused := CheckUsername(name); refused != nil {
@@ -48,12 +51,18 @@ func (m *InMemory) SetUser(name string, entry Entry) error {
 	if err := checkUser(name, entry); err != nil {
 		return err
 	}
+	if m.users.Load() == nil {
+		return errNotInMemory
+	}
 	m.change(func(users map[string]Entry) { users[name] = entry })
 	return nil
 }
 
 // RemoveUser takes a user out, if there is one of that name. Sessions go on.
 func (m *InMemory) RemoveUser(name string) {
+	if m.users.Load() == nil {
+		return // It was not made by NewInMemory, and has no users.
+	}
 	m.change(func(users map[string]Entry) { delete(users, name) })
 }
 
@@ -74,11 +83,20 @@ func (m *InMemory) change(f func(map[string]Entry)) {
 
 // Accepts implements Checker.
 func (m *InMemory) Accepts(kind Kind) bool {
-	return kind == KindUsernamePassword || kind == KindChallengeResponse && m.users.Load().answers
+	users := m.users.Load()
+	return users != nil && (kind == KindUsernamePassword || kind == KindChallengeResponse && users.answers)
 }
 
 // Check implements Checker.
 func (m *InMemory) Check(ctx context.Context, credentials Credentials) (AvatarID, error) {
+	switch {
+	case m == nil || m.users.Load() == nil:
+		return AvatarID{}, Fault(context.Background(), ReasonStore, errNotInMemory)
+	case ctx == nil:
+		return AvatarID{}, Fault(context.Background(), ReasonStore, errNoContext)
+	case credentials == nil:
+		return AvatarID{}, unhandled(credentials)
+	}
 	if !m.Accepts(credentials.Kind()) {
 		return AvatarID{}, unhandled(credentials)
 	}

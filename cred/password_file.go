@@ -2,6 +2,7 @@ package cred
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -81,6 +82,9 @@ func (p *PasswordFile) Accepts(kind Kind) bool {
 		if p.config.column != ColumnEntries {
 			return true
 		}
+		if p.path == "" {
+			return false
+		}
 		users, err := p.users()
 		return err == nil && users.answers
 	}
@@ -89,6 +93,14 @@ func (p *PasswordFile) Accepts(kind Kind) bool {
 
 // Check implements Checker.
 func (p *PasswordFile) Check(ctx context.Context, credentials Credentials) (AvatarID, error) {
+	switch {
+	case p == nil || p.path == "":
+		return AvatarID{}, Fault(context.Background(), ReasonStore, errors.New("cred: the PasswordFile is nil, or was not made by NewPasswordFile or NewHtpasswd"))
+	case ctx == nil:
+		return AvatarID{}, Fault(context.Background(), ReasonStore, errNoContext)
+	case credentials == nil:
+		return AvatarID{}, unhandled(credentials)
+	}
 	if !p.Accepts(credentials.Kind()) {
 		return AvatarID{}, unhandled(credentials)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"runtime/debug"
 
 	"github.com/perspectivebroker/pb/internal/usercode"
@@ -24,6 +25,10 @@ type RealmFunc[Mind, Avatar any] func(ctx context.Context, id AvatarID, mind Min
 
 // RequestAvatar implements Realm.
 func (f RealmFunc[Mind, Avatar]) RequestAvatar(ctx context.Context, id AvatarID, mind Mind) (Avatar, func(), error) {
+	if f == nil {
+		var none Avatar
+		return none, nil, errors.New("cred: the RealmFunc is nil")
+	}
 	return f(ctx, id, mind)
 }
 
@@ -38,18 +43,25 @@ type Portal[Mind, Avatar any] struct {
 // NewPortal makes a portal. Each kind of credentials is checked by one checker alone; it is an error when two
 // accept the same kind of this package's, and [Only] settles it.
 func NewPortal[Mind, Avatar any](realm Realm[Mind, Avatar], checkers ...Checker) (*Portal[Mind, Avatar], error) {
-	if realm == nil {
+	if isNil(realm) {
 		return nil, errors.New("cred: NewPortal was given no realm: give it one that makes the avatars")
 	}
 	for i, checker := range checkers {
-		if checker == nil {
+		if o, ok := checker.(only); ok {
+			checker = o.Checker
+		}
+		if isNil(checker) {
 			return nil, fmt.Errorf("cred: NewPortal was given a checker that is nil, number %d of %d", i+1, len(checkers))
 		}
 	}
 	for _, kind := range kinds() {
 		var first Checker
 		for _, checker := range checkers {
-			if !checker.Accepts(kind) {
+			accepts, err := acceptsSafely(checker, kind)
+			if err != nil {
+				return nil, err
+			}
+			if !accepts {
 				continue
 			}
 			if first != nil {
@@ -63,6 +75,9 @@ func NewPortal[Mind, Avatar any](realm Realm[Mind, Avatar], checkers ...Checker)
 
 // With returns a portal with the same realm and checkers and these options.
 func (p *Portal[Mind, Avatar]) With(opts ...PortalOption) *Portal[Mind, Avatar] {
+	if p == nil {
+		return nil
+	}
 	with := *p
 	with.config = newPortalConfig(opts)
 	return &with
@@ -73,6 +88,9 @@ func (p *Portal[Mind, Avatar]) With(opts ...PortalOption) *Portal[Mind, Avatar] 
 func (p *Portal[Mind, Avatar]) Accepts(kind Kind) bool { return p.checker(kind) != nil }
 
 func (p *Portal[Mind, Avatar]) checker(kind Kind) Checker {
+	if p == nil {
+		return nil
+	}
 	for _, checker := range p.checkers {
 		if checker.Accepts(kind) {
 			return checker
@@ -102,6 +120,9 @@ func (p *Portal[Mind, Avatar]) Login(ctx context.Context, credentials Credential
 // It is for callers to whom it matters when that is decided, such as one that counts wrong guesses: the realm may
 // take its time. The error is always a [*Refused].
 func (p *Portal[Mind, Avatar]) Authenticate(ctx context.Context, credentials Credentials) (AvatarID, error) {
+	if ctx == nil {
+		return AvatarID{}, Fault(context.Background(), ReasonStore, errNoContext)
+	}
 	if credentials == nil {
 		return AvatarID{}, Refuse(ReasonMalformed, "no credentials were given")
 	}
@@ -115,6 +136,12 @@ func (p *Portal[Mind, Avatar]) Authenticate(ctx context.Context, credentials Cre
 // Enter is the second half of [Portal.Login]: it asks the realm for the avatar of somebody whom Authenticate has
 // named. What Login says of its context holds for it, and the error is always a [*Refused].
 func (p *Portal[Mind, Avatar]) Enter(ctx context.Context, id AvatarID, mind Mind) (*Session[Avatar], error) {
+	switch {
+	case ctx == nil:
+		return nil, Fault(context.Background(), ReasonRealm, errNoContext)
+	case p == nil || p.realm == nil:
+		return nil, Fault(ctx, ReasonRealm, errNoPortal)
+	}
 	if id.IsZero() {
 		return nil, Refuse(ReasonDenied, "the zero avatar id names nobody")
 	}
@@ -167,6 +194,28 @@ func enter[Mind, Avatar any](ctx context.Context, realm Realm[Mind, Avatar], id 
 		return nil, err
 	}
 	return newSession(ctx, id, avatar, logout, logger), nil
+}
+
+var (
+	errNoContext = errors.New("cred: the context is nil; pass context.Background()")
+	errNoPortal  = errors.New("cred: the portal is nil, or was not made by NewPortal")
+)
+
+// isNil reports whether an interface holds nothing, or a nil pointer or function.
+func isNil(v any) bool {
+	if v == nil {
+		return true
+	}
+	r := reflect.ValueOf(v)
+	return (r.Kind() == reflect.Pointer || r.Kind() == reflect.Func) && r.IsNil()
+}
+
+// acceptsSafely asks a checker of the application's.
+func acceptsSafely(checker Checker, kind Kind) (accepts bool, err error) {
+	if p := usercode.Do(func() { accepts = checker.Accepts(kind) }); p != nil {
+		return false, fmt.Errorf("cred: the Accepts method of a %T panicked: %s", checker, usercode.PanicText(p.Value))
+	}
+	return accepts, nil
 }
 
 // panicked is the cause of a fault that was a panic. Its text has the stack, since nobody else will show it.

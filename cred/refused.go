@@ -66,7 +66,7 @@ func Refuse(reason Reason, detail string, args ...any) *Refused {
 // Fault makes a refusal that is not the fault of whoever wanted to come in. The cause is for the log. When ctx,
 // the context of the login, has ended, then that is the reason.
 func Fault(ctx context.Context, reason Reason, cause error) *Refused {
-	if ctx.Err() != nil {
+	if ctx != nil && ctx.Err() != nil {
 		reason = ReasonEnded
 	}
 	return &Refused{reason: reason, cause: cause}
@@ -96,7 +96,7 @@ func (r *Refused) Fault() bool {
 // Detail says more about the reason, if there is more to say.
 func (r *Refused) Detail() string {
 	if r.cause != nil {
-		return r.cause.Error()
+		return usercode.ErrorText(r.cause)
 	}
 	return r.detail
 }

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync/atomic"
+
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // Session is somebody who is in, until Logout.
@@ -29,30 +31,59 @@ func newSession[Avatar any](ctx context.Context, id AvatarID, avatar Avatar, log
 }
 
 // Avatar is what the realm made for this login.
-func (s *Session[Avatar]) Avatar() Avatar { return s.avatar }
+func (s *Session[Avatar]) Avatar() (avatar Avatar) {
+	if s != nil {
+		avatar = s.avatar
+	}
+	return avatar
+}
 
 // AvatarID is whose avatar it is.
-func (s *Session[Avatar]) AvatarID() AvatarID { return s.id }
+func (s *Session[Avatar]) AvatarID() (id AvatarID) {
+	if s != nil {
+		id = s.id
+	}
+	return id
+}
 
 // Context carries the values of the login's context and ends when Logout begins, so that what was begun for this
 // user ends as well.
-func (s *Session[Avatar]) Context() context.Context { return s.ctx }
+func (s *Session[Avatar]) Context() context.Context {
+	if s == nil || s.ctx == nil {
+		return endedContext() // There is no session.
+	}
+	return s.ctx
+}
+
+func endedContext() context.Context {
+	ctx, end := context.WithCancel(context.Background())
+	end()
+	return ctx
+}
 
 // Done is closed when the user is out: Logout has been called and the realm's function has returned.
-func (s *Session[Avatar]) Done() <-chan struct{} { return s.done }
+func (s *Session[Avatar]) Done() <-chan struct{} {
+	if s == nil || s.done == nil {
+		return endedContext().Done()
+	}
+	return s.done
+}
 
 // Logout ends the session and runs the function that the realm gave for it, exactly once, however often and from
 // wherever it is called. Only the first call waits for that function; the others return at once, even from within
 // it. A panic of the function is logged and goes no further.
 func (s *Session[Avatar]) Logout() {
-	if s.left.Swap(true) {
+	if s == nil || s.done == nil || s.left.Swap(true) {
 		return
 	}
 	defer close(s.done)
 	s.end()
 	defer func() {
 		if r := recover(); r != nil {
-			s.logger.Error("cred: the realm's logout function panicked", "avatar", s.id.String(), "panic", r, "stack", string(debug.Stack()))
+			stack := string(debug.Stack())
+			usercode.Log(func() {
+				s.logger.Error("cred: the realm's logout function panicked", "avatar", s.id.String(), "panic", usercode.PanicText(r), "stack", stack)
+			})
 		}
 	}()
 	if logout := s.logout; logout != nil {

@@ -76,6 +76,14 @@ func (s *SQL) Accepts(kind Kind) bool {
 
 // Check implements Checker.
 func (s *SQL) Check(ctx context.Context, credentials Credentials) (AvatarID, error) {
+	switch {
+	case s == nil || s.db == nil:
+		return AvatarID{}, Fault(context.Background(), ReasonStore, errors.New("cred: the SQL checker is nil, or was not made by NewSQL"))
+	case ctx == nil:
+		return AvatarID{}, Fault(context.Background(), ReasonStore, errNoContext)
+	case credentials == nil:
+		return AvatarID{}, unhandled(credentials)
+	}
 	if !s.Accepts(credentials.Kind()) {
 		return AvatarID{}, unhandled(credentials)
 	}

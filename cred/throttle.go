@@ -2,6 +2,7 @@ package cred
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -48,6 +49,12 @@ type Attempt struct {
 // *Refused: with ReasonThrottled when the wait would be longer than WithMaxWait allows, with ReasonEnded when ctx
 // ends first. Without an error, End must be called. The work grows with the logarithm of WithMaxKeys.
 func (t *Throttle) Enter(ctx context.Context, key string) (*Attempt, error) {
+	switch {
+	case ctx == nil:
+		return nil, Fault(context.Background(), ReasonThrottled, errNoContext)
+	case t == nil || t.table.keys == nil:
+		return nil, Fault(ctx, ReasonStore, errors.New("cred: the Throttle is nil, or was not made by NewThrottle"))
+	}
 	attempt, wait, err := t.reserve(time.Now(), key)
 	if err != nil {
 		return nil, err
@@ -67,6 +74,9 @@ func (t *Throttle) Enter(ctx context.Context, key string) (*Attempt, error) {
 
 // Wait is how long an attempt that began now would have to wait.
 func (t *Throttle) Wait(key string) time.Duration {
+	if t == nil {
+		return 0
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if a, ok := t.table.keys[key]; ok {
@@ -79,6 +89,9 @@ func (t *Throttle) Wait(key string) time.Duration {
 // failures but the faults of ours, such as a store that is down. A login that its peer gave up ([ReasonEnded])
 // counts. Only the first End does something.
 func (a *Attempt) End(err error) {
+	if a == nil || a.throttle == nil {
+		return
+	}
 	var refused *Refused
 	failed := err != nil
 	if usercode.AsInto(err, &refused) && refused.Fault() && refused.Reason() != ReasonEnded {

@@ -45,6 +45,9 @@ func (*remoteError) fromPeer() bool { return true }
 // LocalFailure gives an error of the packages below the exception type as which a peer would see it, so that errors.Is finds the same
 // whichever side refused: a class that is not registered is InsecureJelly here and there. Other errors stay what they are.
 func LocalFailure(err error) error {
+	if err == nil {
+		return nil
+	}
 	if x := standardException(err); x != nil {
 		return x.wrapText(usercode.ErrorText(err), err)
 	}

@@ -73,6 +73,9 @@ func Update(cacheable interface {
 	anchored
 	Observers() Observers
 }, f func(observers Observers)) *actor.Deferred {
+	if f == nil {
+		return actor.Failed(errNoFunction)
+	}
 	// Even an original that nobody has met gets its core here, so that a first send in another goroutine waits for the change.
 	core, err := CoreOf(cacheable)
 	if err != nil {

@@ -2,6 +2,7 @@ package flavors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"time"
@@ -84,6 +85,12 @@ func (h *cacheHandle) tell(receipts int) { h.conn.ForgetCache(h.luid, receipts) 
 // own methods, which are in its turn already, must not call View. The copy of a connection that has ended can still be viewed. The
 // error says that the copy has been released or has stopped, or that f panicked.
 func (c *Cached[T]) View(f func(copy *T)) error {
+	switch {
+	case !c.isMade():
+		return errNoCache
+	case f == nil:
+		return errNoFunction
+	}
 	if c.cache.isReleased() {
 		return DeadReference.Wrap(ErrReleased)
 	}
@@ -94,6 +101,12 @@ func (c *Cached[T]) View(f func(copy *T)) error {
 
 // Do is [Cached.View] for those who must not wait: the Deferred completes when f has run.
 func (c *Cached[T]) Do(f func(copy *T)) *actor.Deferred {
+	switch {
+	case !c.isMade():
+		return actor.Failed(errNoCache)
+	case f == nil:
+		return actor.Failed(errNoFunction)
+	}
 	if c.cache.isReleased() {
 		return actor.Failed(DeadReference.Wrap(ErrReleased))
 	}
@@ -104,11 +117,19 @@ func (c *Cached[T]) Do(f func(copy *T)) *actor.Deferred {
 }
 
 // LastUpdate is when the copy was last changed by the peer: by an update, or by its first state.
-func (c *Cached[T]) LastUpdate() time.Time { return time.Unix(0, c.times().updated.Load()) }
+func (c *Cached[T]) LastUpdate() time.Time {
+	if !c.isMade() {
+		return time.Time{}
+	}
+	return time.Unix(0, c.times().updated.Load())
+}
 
 // Stale says whether the copy is followed no more, and since when: its connection has ended, an update could not be applied, or the
 // application has stopped it. It shows what it was then.
 func (c *Cached[T]) Stale() (since time.Time, stale bool) {
+	if !c.isMade() {
+		return time.Time{}, true
+	}
 	if t := c.times().stale.Load(); t != 0 {
 		return time.Unix(0, t), true
 	}
@@ -120,6 +141,9 @@ func (c *Cached[T]) Stale() (since time.Time, stale bool) {
 
 // Err says why the copy is stale, and is nil while it is followed.
 func (c *Cached[T]) Err() error {
+	if !c.isMade() {
+		return errNoCache
+	}
 	if err := c.times().reason(); err != nil {
 		return err
 	}
@@ -133,22 +157,48 @@ func (c *Cached[T]) Err() error {
 // stale because of an update can be had anew: release all receipts of it, and ask the peer for its original again.
 //
 //	pond.WhenStale().OnComplete(func(_ any, err error) { … })
-func (c *Cached[T]) WhenStale() *actor.Deferred { return c.times().whenStale(c.runtime()) }
+func (c *Cached[T]) WhenStale() *actor.Deferred {
+	if !c.isMade() {
+		return actor.Failed(errNoCache)
+	}
+	return c.times().whenStale(c.runtime())
+}
+
+var (
+	// errNoCache is how everything fails that is asked of a nil handle.
+	errNoCache    = DeadReference.New("the handle on a cache is nil: nothing was received, or it was not made by receiving something")
+	errNoFunction = errors.New("flavors: a nil function was given to be run")
+)
+
+func (c *Cached[T]) isMade() bool { return c != nil && c.cache != nil }
 
 func (c *Cached[T]) times() *cacheTimes { return c.cache.core.Value().(remoteCache).freshness() }
 
 // Conn is the connection on which the original came.
-func (c *Cached[T]) Conn() Conn { return c.cache.conn }
+func (c *Cached[T]) Conn() Conn {
+	if !c.isMade() {
+		return nil
+	}
+	return c.cache.conn
+}
 
 // Release undoes one receipt of the original; with the last one the handle is dead and the original's side is told to stop, after the
 // last message that mentions it and was handed over before.
 func (c *Cached[T]) Release() {
+	if !c.isMade() {
+		return
+	}
 	c.cache.letGo(oneReceipt)
 	runtime.KeepAlive(c)
 }
 
 // String describes the handle for logs.
-func (c *Cached[T]) String() string { return fmt.Sprintf("<cached %d>", c.cache.luid) }
+func (c *Cached[T]) String() string {
+	if !c.isMade() {
+		return "<cached nil>"
+	}
+	return fmt.Sprintf("<cached %d>", c.cache.luid)
+}
 
 // DescribeJelly implements [jelly.Describer].
 func (c *Cached[T]) DescribeJelly() string { return unbracketed(c.String()) }
@@ -156,14 +206,22 @@ func (c *Cached[T]) DescribeJelly() string { return unbracketed(c.String()) }
 // GoString implements fmt.GoStringer by String: %#v would read what other goroutines change.
 func (c *Cached[T]) GoString() string { return c.String() }
 
-func (c *Cached[T]) runtime() *actor.Runtime { return c.cache.conn.Runtime() }
-func (c *Cached[T]) link()                   { c.cache.link() }
-func (c *Cached[T]) unlink()                 { c.cache.letGo(unlinked) }
+func (c *Cached[T]) runtime() *actor.Runtime {
+	if !c.isMade() {
+		return nil
+	}
+	return c.cache.conn.Runtime()
+}
+func (c *Cached[T]) link()   { c.cache.link() }
+func (c *Cached[T]) unlink() { c.cache.letGo(unlinked) }
 
 // JellyTo sends the original home: [lcache luid].
 func (c *Cached[T]) JellyTo(e *jelly.Encoder, _ any) error {
 	if c == nil {
 		return e.Value(nil)
+	}
+	if c.cache == nil {
+		return errNoCache
 	}
 	if e.Invoker() != any(c.cache.conn) {
 		return InsecureJelly.Errorf("%v belongs to another connection: a cache can only be sent back to its original", c)

@@ -2,10 +2,12 @@ package flavors
 
 import (
 	"context"
+	"fmt"
 	"reflect"
 	"runtime"
 	"sync"
 
+	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
@@ -16,6 +18,9 @@ import (
 // must not use it, because it holds up its actor, and a peer that calls back meanwhile would wait for ever: return a Deferred there.
 func Call[T any](ctx context.Context, r *RemoteReference, method string, args ...any) (T, error) {
 	var zero T
+	if ctx == nil {
+		return zero, fmt.Errorf("flavors: calling %s: %w", method, actor.ErrNilContext)
+	}
 	call := calls.Get().(*OutgoingCall)
 	if err := r.prepare(call, method, args); err != nil {
 		return zero, err

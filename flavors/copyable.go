@@ -101,6 +101,9 @@ func RegisterCopy[T any](r *jelly.Registry, class string) error {
 
 // RegisterCopyFactory is [RegisterCopy] for values that a function makes.
 func RegisterCopyFactory[T any](r *jelly.Registry, class string, blank func() *T) error {
+	if blank == nil {
+		return fmt.Errorf("flavors: registering %q: the function that makes blank copies is nil", class)
+	}
 	if err := hooksOf((*T)(nil), stateSetterHooks); err != nil {
 		return fmt.Errorf("flavors: class %q: %w", class, err)
 	}

@@ -77,23 +77,36 @@ func inTail(lists [][]string, name string) bool {
 }
 
 // Name is the dotted name of the type.
-func (x *Exception) Name() string { return x.name }
+func (x *Exception) Name() string {
+	if x == nil {
+		return ""
+	}
+	return x.name
+}
 
 // Parents are the names by which the type can be trapped, its own first.
-func (x *Exception) Parents() []string { return slices.Clone(x.parents) }
+func (x *Exception) Parents() []string {
+	if x == nil {
+		return nil
+	}
+	return slices.Clone(x.parents)
+}
 
 // Error is the name: an Exception may be returned as an error itself when there is nothing more to say.
-func (x *Exception) Error() string { return x.name }
+func (x *Exception) Error() string { return x.Name() }
 
 // Is reports whether target is this type or one of its parents.
 func (x *Exception) Is(target error) bool {
 	t, ok := target.(*Exception)
-	return ok && slices.Contains(x.parents, t.name)
+	return ok && x != nil && t != nil && slices.Contains(x.parents, t.name)
 }
 
 // As makes a [Failure] without a text of an Exception that was returned as an error itself.
 func (x *Exception) As(target any) bool {
 	f, ok := target.(**Failure)
+	if x == nil {
+		return false
+	}
 	if ok {
 		*f = x.New("")
 	}
@@ -102,6 +115,9 @@ func (x *Exception) As(target any) bool {
 
 // New makes a failure of this type. Its text is what the peer gets as the error's message.
 func (x *Exception) New(text string) *Failure {
+	if x == nil {
+		x = PlainException
+	}
 	return &Failure{Type: x.name, Value: text, Parents: x.parents}
 }
 

@@ -39,6 +39,9 @@ type Failure struct {
 // Error is the text. For a failure that came from a peer the type stands in front, because many of Python's texts mean nothing without
 // it; the plain builtins.Exception says nothing and is left out.
 func (f *Failure) Error() string {
+	if f == nil {
+		return "no failure"
+	}
 	switch {
 	case f.Value == "":
 		return f.Type
@@ -50,17 +53,25 @@ func (f *Failure) Error() string {
 
 // DescribeJelly implements [jelly.Describer].
 func (f *Failure) DescribeJelly() string {
+	if f == nil {
+		return "no failure"
+	}
 	const most = 200 // More than is shown.
 	return clipText(f.Type, most) + ": " + clipText(f.Value, most)
 }
 
 // Unwrap gives the local cause.
-func (f *Failure) Unwrap() error { return f.Err }
+func (f *Failure) Unwrap() error {
+	if f == nil {
+		return nil
+	}
+	return f.Err
+}
 
 // Is reports whether target is an Exception as which the failure can be trapped.
 func (f *Failure) Is(target error) bool {
 	x, ok := target.(*Exception)
-	return ok && f.is(x.name)
+	return ok && x != nil && f.is(x.name)
 }
 
 // Check returns the first of the names that is the failure's type or one of its parents, and "" if none is.
@@ -82,10 +93,13 @@ func (f *Failure) Trap(names ...string) (string, error) {
 }
 
 // Remote reports whether the failure came from a peer.
-func (f *Failure) Remote() bool { return f.remote }
+func (f *Failure) Remote() bool { return f != nil && f.remote }
 
 // is looks a name up among the parents. Peers on Python 2 have the standard exceptions in another module; they are the same.
 func (f *Failure) is(name string) bool {
+	if f == nil {
+		return false
+	}
 	if name == f.Type || slices.Contains(f.Parents, name) {
 		return true
 	}

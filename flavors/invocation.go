@@ -129,7 +129,10 @@ func (inv *Invocation) Conn() Conn { return inv.conn }
 // Context ends with the connection over which the call came, and when the user on whose behalf it is made logs out. PB carries no
 // deadlines, so it has none. A method that takes its time should return when it ends: the user's logout waits for it.
 func (inv *Invocation) Context() context.Context {
-	if inv.caller != nil {
+	switch {
+	case inv == nil || inv.conn == nil:
+		return context.Background() // It came over no connection.
+	case inv.caller != nil:
 		return inv.caller.ctx
 	}
 	return inv.conn.Context()
@@ -158,6 +161,9 @@ func (inv *Invocation) Serial() uint64 { return inv.serial }
 
 // String names the call in logs, as Type.method. The method's name is the peer's choice: it is cut, and escaped where it is not printable.
 func (inv *Invocation) String() string {
+	if inv == nil {
+		return "<no call>"
+	}
 	method := strconv.Quote(clipText(inv.Method, maxQuotedName))
 	method = method[1 : len(method)-1]
 	if inv.core == nil {
@@ -172,6 +178,9 @@ func (inv *Invocation) GoString() string { return inv.String() }
 // Answer completes the call with a value or, if err is not nil, with a failure. A *actor.Deferred as the value answers when it
 // completes. The first Answer counts; later ones report false. It may be called from any goroutine.
 func (inv *Invocation) Answer(v any, err error) bool {
+	if inv == nil || inv.conn == nil {
+		return false // It came over no connection.
+	}
 	if err != nil {
 		return inv.fail(err)
 	}
@@ -204,7 +213,7 @@ func (inv *Invocation) answerFrom(turn *actor.Mailbox, v any, err error) (gone b
 }
 
 func (inv *Invocation) fail(err error) bool {
-	if !inv.answered.CompareAndSwap(false, true) {
+	if inv.conn == nil || !inv.answered.CompareAndSwap(false, true) {
 		return false
 	}
 	inv.send(nil, nil, err)
@@ -386,6 +395,7 @@ func (inv *Invocation) run(o *object) {
 		if returned {
 			return
 		}
+		defer inv.conn.Turns().leave(&inv.running)
 		r := recover()
 		if r == nil {
 			inv.fail(actor.ErrGoexit)
@@ -437,8 +447,10 @@ func (inv *Invocation) panicked(r any) *PanicError {
 
 // Post lets [actor.Deferred.Then] run continuations in the turn of the object that was called.
 func (inv *Invocation) Post(run func(), drop func(error)) {
-	if inv.core == nil {
-		drop(ErrObjectStopped)
+	if inv == nil || inv.core == nil || run == nil {
+		if drop != nil {
+			drop(ErrObjectStopped)
+		}
 		return
 	}
 	t := &turn{run: run, drop: drop, incarnation: inv.incarnation, bound: true, turns: inv.conn.Turns()}
@@ -450,6 +462,9 @@ func (inv *Invocation) Post(run func(), drop func(error)) {
 
 // Self is the PID of the object's actor.
 func (inv *Invocation) Self() *protoactor.PID {
+	if inv == nil || inv.core == nil {
+		return nil
+	}
 	inv.core.mu.Lock()
 	defer inv.core.mu.Unlock()
 	return inv.core.pid
@@ -459,7 +474,12 @@ func (inv *Invocation) Self() *protoactor.PID {
 func (inv *Invocation) Actor() protoactor.Actor { return nil }
 
 // ActorSystem is the system in which the object's actor runs.
-func (inv *Invocation) ActorSystem() *protoactor.ActorSystem { return inv.conn.Runtime().System() }
+func (inv *Invocation) ActorSystem() *protoactor.ActorSystem {
+	if inv == nil || inv.conn == nil {
+		return nil
+	}
+	return inv.conn.Runtime().System()
+}
 
 // GetAutoResponse implements protoactor.AutoRespond: the actor system calls it when the actor that the call was forwarded to has handled
 // the message without a panic. It is not for applications.

@@ -19,11 +19,19 @@ type Linkable interface {
 // lives, and let go when the actor ends, in whatever way. When several actors link one handle, the last of them lets it go. The
 // returned function lets go earlier.
 func Link(ctx protoactor.Context, handle Linkable) (unlink func()) {
+	if ctx == nil || handle == nil || handle.runtime() == nil {
+		return func() {}
+	}
 	handle.link()
 	// The lease holds the handle itself: what is linked is not forgotten.
 	return supervision.LeasesOf(handle.runtime()).Hold(ctx.Self(), handle.unlink).Release
 }
 
-func (r *RemoteReference) runtime() *actor.Runtime { return r.remote.conn.Runtime() }
-func (r *RemoteReference) link()                   { r.remote.link() }
-func (r *RemoteReference) unlink()                 { r.remote.letGo(unlinked) }
+func (r *RemoteReference) runtime() *actor.Runtime {
+	if !r.isMade() {
+		return nil
+	}
+	return r.remote.conn.Runtime()
+}
+func (r *RemoteReference) link()   { r.remote.link() }
+func (r *RemoteReference) unlink() { r.remote.letGo(unlinked) }

@@ -43,6 +43,9 @@ type MethodEntry interface {
 func Methods(entries ...MethodEntry) MethodSet {
 	var s MethodSet
 	for _, e := range entries {
+		if e == nil {
+			continue
+		}
 		if h, ok := e.(hidden); ok {
 			s.hidden = append(s.hidden, h...)
 			continue

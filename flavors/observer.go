@@ -47,6 +47,9 @@ func (o *Observer) SetLuid(luid int64) { o.luid = luid }
 // CallRemote calls an observe method of the copy: [cachemessage …]. The Deferred fails when the observer or its connection is gone, and
 // with the peer's failure when the peer could not apply the update; that is logged as well.
 func (o *Observer) CallRemote(method string, args ...any) *actor.Deferred {
+	if o == nil || o.conn == nil {
+		return actor.Failed(DeadReference.New("the observer is nil, or was not made by somebody's coming to observe"))
+	}
 	fragment, err := encodeCall(o.conn, o.perspective, method, args)
 	if err != nil {
 		o.unsent(method, err)

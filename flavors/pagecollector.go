@@ -2,6 +2,7 @@ package flavors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -27,11 +28,17 @@ func NewPageCollector(page func(page any) error, ended func(err error)) *PageCol
 	return &PageCollector{page: page, ended: ended}
 }
 
+// errNoPages is answered by a collector to which no function was given.
+var errNoPages = errors.New("flavors: this PageCollector has no function that takes pages; make it with NewPageCollector")
+
 // RemoteGotPage takes a page.
 func (c *PageCollector) RemoteGotPage(inv *Invocation, page any) error {
 	take := c.page
-	if c.weighed != nil {
+	switch {
+	case c.weighed != nil:
 		take = func(page any) error { return c.weighed(page, inv.Weight()) }
+	case take == nil:
+		return errNoPages
 	}
 	var err error
 	if p := usercode.Do(func() { err = take(page) }); p != nil {
@@ -72,6 +79,9 @@ func GetAllPages(ctx context.Context, ref *RemoteReference, method string, args 
 }
 
 func getAllPages(ctx context.Context, ref *RemoteReference, most int, method string, args []any) ([]any, error) {
+	if err := pagesWanted(ctx, ref); err != nil {
+		return nil, err
+	}
 	d := actor.NewDeferred(ref.Conn().Runtime())
 	var pages []any
 	size := 0
@@ -92,6 +102,17 @@ func getAllPages(ctx context.Context, ref *RemoteReference, most int, method str
 
 // minPageWeight is about what an empty page takes: a place in the list, which grows by doubling, and a header.
 const minPageWeight = 128
+
+// pagesWanted says why no pages can be asked for.
+func pagesWanted(ctx context.Context, ref *RemoteReference) error {
+	if ctx == nil {
+		return actor.ErrNilContext
+	}
+	if !ref.isMade() {
+		return errNoReference
+	}
+	return nil
+}
 
 // callWithCollector makes the call and waits until both it and the paging have ended.
 func callWithCollector(ctx context.Context, ended *actor.Deferred, ref *RemoteReference, method string, collector any, args []any) error {

@@ -35,6 +35,12 @@ const (
 // The Deferred completes, with nil, when endedPaging is on its way. It fails with the pager's error, and when the connection ends;
 // cancelling it ends the sending. A collector of this module is told that no more will come; a stock one waits for ever.
 func SendPages(collector *RemoteReference, p Pager) *actor.Deferred {
+	switch {
+	case !collector.isMade():
+		return actor.Failed(errNoReference)
+	case p == nil || isNilPointer(p):
+		return actor.Failed(errors.New("flavors: SendPages was given no pager"))
+	}
 	rt := collector.Conn().Runtime()
 	ctx, cancel := context.WithCancelCause(collector.Conn().Context())
 	d := actor.NewDeferred(rt)
@@ -137,6 +143,9 @@ func NewFilePager(r io.Reader, size int) *FilePager {
 
 // NextPage implements [Pager].
 func (p *FilePager) NextPage() (any, error) {
+	if p.r == nil || len(p.page) == 0 {
+		return nil, errors.New("flavors: this FilePager has no reader; make it with NewFilePager")
+	}
 	n, err := io.ReadFull(p.r, p.page)
 	switch {
 	case n > 0 && (err == nil || usercode.Is(err, io.ErrUnexpectedEOF)):

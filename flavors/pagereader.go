@@ -3,6 +3,7 @@ package flavors
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -46,12 +47,23 @@ func NewPageReader(limit int) *PageReader {
 }
 
 // Collector is what is given to the peer as an argument.
-func (r *PageReader) Collector() any { return r.collector }
+func (r *PageReader) Collector() any {
+	if r == nil {
+		return nil
+	}
+	return r.collector
+}
+
+var errNoReader = errors.New("flavors: this PageReader was not made by NewPageReader or ReadPages")
 
 // ReadPages calls a method of the peer's that expects a page collector as its first argument, and gives what it sends to be read. The
 // end of ctx, of the connection or a failure of the method ends the reading with an error. Close it in any case.
 func ReadPages(ctx context.Context, ref *RemoteReference, method string, args ...any) *PageReader {
 	r := NewPageReader(0)
+	if err := pagesWanted(ctx, ref); err != nil {
+		r.collector.end(err)
+		return r
+	}
 	call := ref.CallRemote(method, append([]any{r.collector}, args...)...)
 	call.OnComplete(func(_ any, err error) {
 		if err != nil {
@@ -163,6 +175,9 @@ func (s *pageSink) answerLocked() {
 
 // Read implements io.Reader. It waits for pages and returns what came before an error first.
 func (r *PageReader) Read(p []byte) (int, error) {
+	if r == nil || r.collector == nil {
+		return 0, errNoReader
+	}
 	s := r.collector
 	for {
 		s.mu.Lock()
@@ -194,6 +209,9 @@ func (s *pageSink) takeLocked(n int) {
 
 // Received is how many bytes have come so far, for those who show progress.
 func (r *PageReader) Received() int64 {
+	if r == nil || r.collector == nil {
+		return 0
+	}
 	r.collector.mu.Lock()
 	defer r.collector.mu.Unlock()
 	return r.collector.total
@@ -201,6 +219,9 @@ func (r *PageReader) Received() int64 {
 
 // Close ends the reading. A sender that asks for answers learns of it.
 func (r *PageReader) Close() error {
+	if r == nil || r.collector == nil {
+		return nil
+	}
 	s := r.collector
 	s.mu.Lock()
 	defer s.mu.Unlock()

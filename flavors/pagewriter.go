@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
@@ -41,8 +42,23 @@ func NewPageWriter(ctx context.Context, collector *RemoteReference, size int, pr
 	}
 }
 
+func (w *PageWriter) usable() error {
+	switch {
+	case w == nil || cap(w.page) == 0:
+		return errors.New("flavors: this PageWriter was not made by NewPageWriter")
+	case w.ctx == nil:
+		return actor.ErrNilContext
+	case !w.collector.isMade():
+		return errNoReference
+	}
+	return nil
+}
+
 // Write implements io.Writer. Its error may be that of an earlier page.
 func (w *PageWriter) Write(p []byte) (n int, err error) {
+	if err := w.usable(); err != nil {
+		return 0, err
+	}
 	if w.closed {
 		return 0, ErrPagingEnded
 	}
@@ -103,6 +119,9 @@ func (w *PageWriter) fail(err error) error {
 
 // Close sends what is left and endedPaging, and waits until the collector has taken all of it.
 func (w *PageWriter) Close() error {
+	if err := w.usable(); err != nil {
+		return err
+	}
 	if w.closed {
 		return nil
 	}
@@ -128,7 +147,7 @@ func (w *PageWriter) Close() error {
 
 // CloseWithError tells a collector of this module that the pages end early, and why. Stock collectors cannot be told.
 func (w *PageWriter) CloseWithError(err error) {
-	if !w.closed {
+	if w.usable() == nil && !w.closed {
 		w.closed = true
 		_ = w.abandon(err)
 	}

@@ -1,6 +1,7 @@
 package flavors
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"sync/atomic"
@@ -74,6 +75,9 @@ func (p *Publishable) Timestamp() float64 {
 // StateToCacheAndObserveFor tells a peer what it needs to see whether what it has kept is still good, and from where to fetch the rest.
 func (p *Publishable) StateToCacheAndObserveFor(perspective any, _ *Observer) any {
 	core := p.core.Load()
+	if core == nil {
+		return refusedState{errors.New("flavors: this original has not been sent, so nobody can observe it")}
+	}
 	self := core.Value()
 	named, ok := self.(publishedIdentifier)
 	if !ok {
@@ -113,7 +117,11 @@ func namesOf(perspective any) (service, name string, err error) {
 
 // ViewGetStateToPublish gives a peer what it does not have yet. It is called over the wire, by those who were sent the original.
 func (p *Publishable) ViewGetStateToPublish(perspective any) any {
-	switch v := p.core.Load().Value().(type) {
+	core := p.core.Load()
+	if core == nil {
+		return nil // It has not been sent, so no peer can ask.
+	}
+	switch v := core.Value().(type) {
 	case stateToPublishFor:
 		return v.StateToPublishFor(perspective)
 	case stateToPublish:

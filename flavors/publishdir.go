@@ -67,10 +67,15 @@ const (
 func NewPublishedDir(dir string, options ...PublishedDirOption) (*PublishedDir, error) {
 	d := &PublishedDir{dir: dir, maxState: DefaultMaxPublishedState, maxFiles: DefaultMaxPublishedFiles}
 	for _, o := range options {
-		o.applyToDir(d)
+		if o != nil {
+			o.applyToDir(d)
+		}
 	}
 	if d.maxState <= 0 || d.maxFiles <= 0 {
 		return nil, fmt.Errorf("flavors: the limits of a PublishedDir are positive, not %d bytes and %d files", d.maxState, d.maxFiles)
+	}
+	if dir == "" {
+		return nil, errors.New("flavors: a PublishedDir needs the name of a directory")
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("flavors: no directory for what is published: %w", err)
@@ -78,6 +83,8 @@ func NewPublishedDir(dir string, options ...PublishedDirOption) (*PublishedDir, 
 	d.sweep()
 	return d, nil
 }
+
+var errNoDir = errors.New("flavors: this PublishedDir was not made by NewPublishedDir")
 
 // sweep removes what crashes have left behind. What cannot be removed does no harm.
 func (d *PublishedDir) sweep() {
@@ -92,6 +99,9 @@ func (d *PublishedDir) sweep() {
 
 // Load implements PublishedStore.
 func (d *PublishedDir) Load(key PublishedKey) ([]byte, error) {
+	if d == nil || d.dir == "" {
+		return nil, errNoDir
+	}
 	file, err := os.Open(d.path(key))
 	if err != nil {
 		return nil, err
@@ -106,6 +116,9 @@ func (d *PublishedDir) Load(key PublishedKey) ([]byte, error) {
 
 // Save implements PublishedStore.
 func (d *PublishedDir) Save(key PublishedKey, data []byte) error {
+	if d == nil || d.dir == "" {
+		return errNoDir
+	}
 	if int64(len(data)) > d.maxState {
 		return fmt.Errorf("flavors: a published state of %d bytes is not kept, the limit is %d (WithMaxPublishedState)", len(data), d.maxState)
 	}

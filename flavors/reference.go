@@ -75,7 +75,7 @@ func (w WeakReference) Sweep() {
 }
 
 // Received notes one more receipt. It reports false when the handle has been released meanwhile, and a new one is due.
-func (r *RemoteReference) Received() bool { return r.remote.received() }
+func (r *RemoteReference) Received() bool { return r.isMade() && r.remote.received() }
 
 // forget runs after the handle has been collected.
 func (m *remote) forget() {
@@ -107,18 +107,39 @@ func (m *remote) tell(receipts int) { m.conn.Forget(m.id, m.perspective, receipt
 // What was given to a call, an answer or an update before stays valid: the peer is told of the release after the last message that
 // mentions the reference. So a method may return an argument and defer its Release, also where it returns a Deferred.
 func (r *RemoteReference) Release() {
+	if !r.isMade() {
+		return
+	}
 	r.remote.letGo(oneReceipt)
 	runtime.KeepAlive(r)
 }
 
-// Conn is the connection to which the reference belongs. References are good on no other.
-func (r *RemoteReference) Conn() Conn { return r.remote.conn }
+// Conn is the connection to which the reference belongs; nil if the reference is nil. References are good on no other.
+func (r *RemoteReference) Conn() Conn {
+	if !r.isMade() {
+		return nil
+	}
+	return r.remote.conn
+}
 
 // Perspective is the one under which the reference was received. What is sent along it is encoded for that perspective.
-func (r *RemoteReference) Perspective() any { return r.remote.perspective }
+func (r *RemoteReference) Perspective() any {
+	if !r.isMade() {
+		return nil
+	}
+	return r.remote.perspective
+}
+
+// errNoReference is how everything fails that is asked of a nil reference.
+var errNoReference = DeadReference.New("the reference is nil: nothing was received, or it was not made by receiving something")
+
+func (r *RemoteReference) isMade() bool { return r != nil && r.remote != nil }
 
 // Err is nil while the reference can be used. Afterwards it says why not: errors.Is(err, [DeadReference]) holds.
 func (r *RemoteReference) Err() error {
+	if !r.isMade() {
+		return errNoReference
+	}
 	m := r.remote
 	if ctx := m.conn.Context(); ctx.Err() != nil {
 		return DeadReference.Wrap(context.Cause(ctx))
@@ -131,6 +152,9 @@ func (r *RemoteReference) Err() error {
 
 // String describes the reference for logs.
 func (r *RemoteReference) String() string {
+	if !r.isMade() {
+		return "<remote nil>"
+	}
 	if r.remote.name != "" {
 		return fmt.Sprintf("<remote %q>", r.remote.name)
 	}
@@ -274,6 +298,9 @@ func encodeArguments(conn Conn, perspective any, args []any) (*jelly.Fragment, e
 // function takes the request back, and reports whether it came in time. The request does not hold the reference, unless f does: one that
 // nobody else holds is given back, and f is called at the end of the connection all the same.
 func (r *RemoteReference) NotifyOnDisconnect(f func(cause error)) (dontNotify func() bool) {
+	if !r.isMade() || f == nil {
+		return func() bool { return false }
+	}
 	conn := r.remote.conn
 	ctx := conn.Context()
 	return context.AfterFunc(ctx, func() {
@@ -293,6 +320,9 @@ func (r *RemoteReference) NotifyOnDisconnect(f func(cause error)) (dontNotify fu
 func (r *RemoteReference) JellyTo(e *jelly.Encoder, _ any) error {
 	if r == nil {
 		return e.Value(nil)
+	}
+	if r.remote == nil {
+		return errNoReference
 	}
 	if e.Invoker() != any(r.remote.conn) {
 		return InsecureJelly.Errorf("%v belongs to another connection: PB has no third-party references; "+

@@ -42,6 +42,9 @@ func (a Answer) Assign(dst any) error {
 // watch it receive Terminated when the reference is released or its connection ends. It pins the reference until Release,
 // also when the handle itself is forgotten. The PID of a dead reference answers a watcher at once.
 func (r *RemoteReference) PID() *protoactor.PID {
+	if !r.isMade() {
+		return nil
+	}
 	m := r.remote
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -92,7 +95,9 @@ func (p *referenceProcess) SendUserMessage(pid *protoactor.PID, envelope any) {
 	case Message:
 		m = v
 	case *Message:
-		m = *v
+		if v != nil {
+			m = *v
+		}
 	case *protoactor.PoisonPill:
 		p.Stop(pid)
 		return

@@ -2,6 +2,7 @@ package flavors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"runtime/debug"
@@ -137,6 +138,9 @@ func (r *Referenceable) JellyTo(e *jelly.Encoder, self any) error {
 // New makes an object through a producer. After a panic its supervisor does not go on with the broken instance: the producer
 // makes a fresh one, which serves the same references. The result is the first instance.
 func New[P any](produce func() P) P {
+	if produce == nil {
+		panic("flavors.New: the producer is nil") // A programming error, at start-up, like a bad pattern in regexp.MustCompile.
+	}
 	first := produce()
 	core, err := CoreOf(first)
 	if err == nil && core.branch == supervision.Caches {
@@ -213,6 +217,9 @@ func (r *Referenceable) Do(f func()) *actor.Deferred { return r.doAnchored(f) }
 // Held says whether a peer holds a reference to the object now, or the object is published, and whether that has ever been so. A
 // method that asks finds that its caller no longer holds what it let go before it called.
 func (r *Referenceable) Held() (now, ever bool) {
+	if r == nil {
+		return false, false
+	}
 	core := r.core.Load()
 	if core == nil {
 		return false, false
@@ -222,7 +229,15 @@ func (r *Referenceable) Held() (now, ever bool) {
 	return core.holders > 0, core.wasHeld
 }
 
-func (a *anchor) doAnchored(f func()) *actor.Deferred { return a.coreMade().do(f) }
+func (a *anchor) doAnchored(f func()) *actor.Deferred {
+	switch {
+	case a == nil:
+		return actor.Failed(errors.New("flavors: Do of a nil object"))
+	case f == nil:
+		return actor.Failed(errNoFunction)
+	}
+	return a.coreMade().do(f)
+}
 
 func (c *Core) do(f func()) *actor.Deferred {
 	c.mu.Lock()

@@ -113,7 +113,14 @@ func RegisterCacheFactory[T any, P interface {
 	*T
 	remoteCache
 }](r *jelly.Registry, class string, blank func() P) error {
-	if _, err := CoreOf(blank()); err != nil {
+	if blank == nil {
+		return fmt.Errorf("flavors: registering %q: the function that makes blank caches is nil", class)
+	}
+	var err error
+	if p := usercode.Do(func() { _, err = CoreOf(blank()) }); p != nil {
+		return fmt.Errorf("flavors: registering %q: the function that makes blank caches panicked: %s", class, usercode.PanicText(p.Value))
+	}
+	if err != nil {
 		return err
 	}
 	entry := jelly.ClassEntry{Kind: jelly.RemoteCache, New: func() any {

@@ -200,6 +200,9 @@ func setPublishedState(self, state any) error {
 // WhenActivated completes with the handle when the state of a [RemotePublished] is there, and fails if it cannot be had. Any other
 // copy has its state from the beginning.
 func (c *Cached[T]) WhenActivated() *actor.Deferred {
+	if !c.isMade() {
+		return actor.Failed(errNoCache)
+	}
 	p, ok := c.cache.core.Value().(remotePublished)
 	if !ok {
 		return actor.Succeeded(c)
@@ -219,6 +222,9 @@ func (c *Cached[T]) WhenActivated() *actor.Deferred {
 //
 //	flavors.WhenReady(conn.Root().CallRemote("getPage")).Then(…)
 func WhenReady(d *actor.Deferred) *actor.Deferred {
+	if d == nil {
+		return actor.Failed(actor.ErrNilDeferred)
+	}
 	ready := new(actor.Deferred)
 	d.OnComplete(func(v any, err error) {
 		if c, ok := v.(interface{ WhenActivated() *actor.Deferred }); ok && err == nil {

@@ -16,6 +16,9 @@ const maxFrames = 64
 
 // FormatTraceback is what Twisted's printTraceback prints for a failure: for people, over several lines.
 func (f *Failure) FormatTraceback() string {
+	if f == nil {
+		return "no failure\n"
+	}
 	var b strings.Builder
 	if f.remote {
 		b.WriteString("Traceback from remote host -- ")

@@ -15,6 +15,9 @@ import (
 // T is the struct, not the pointer. It may also be a struct that the published one embeds. A function of a Viewable finds the caller's
 // perspective in the invocation, and has to look at its type itself; there may be none.
 func Func0[T, R any](wire string, f func(self *T, inv *Invocation) (R, error)) MethodEntry {
+	if f == nil {
+		return noFunction(wire)
+	}
 	return &typed[T]{wire: wire, run: func(self *T, inv *Invocation, _ []any) (any, error) {
 		return answer(f(self, inv))
 	}}
@@ -22,6 +25,9 @@ func Func0[T, R any](wire string, f func(self *T, inv *Invocation) (R, error)) M
 
 // Func1 publishes a function as a method with one argument.
 func Func1[T, A, R any](wire string, f func(self *T, inv *Invocation, a A) (R, error), params ...string) MethodEntry {
+	if f == nil {
+		return noFunction(wire)
+	}
 	return &typed[T]{
 		wire: wire, types: []reflect.Type{reflect.TypeFor[A]()}, names: params,
 		run: func(self *T, inv *Invocation, args []any) (any, error) {
@@ -36,6 +42,9 @@ func Func1[T, A, R any](wire string, f func(self *T, inv *Invocation, a A) (R, e
 
 // Func2 publishes a function as a method with two arguments.
 func Func2[T, A, B, R any](wire string, f func(self *T, inv *Invocation, a A, b B) (R, error), params ...string) MethodEntry {
+	if f == nil {
+		return noFunction(wire)
+	}
 	return &typed[T]{
 		wire: wire, types: []reflect.Type{reflect.TypeFor[A](), reflect.TypeFor[B]()}, names: params,
 		run: func(self *T, inv *Invocation, args []any) (any, error) {
@@ -54,6 +63,9 @@ func Func2[T, A, B, R any](wire string, f func(self *T, inv *Invocation, a A, b 
 
 // Func3 publishes a function as a method with three arguments.
 func Func3[T, A, B, C, R any](wire string, f func(self *T, inv *Invocation, a A, b B, c C) (R, error), params ...string) MethodEntry {
+	if f == nil {
+		return noFunction(wire)
+	}
 	return &typed[T]{
 		wire: wire, types: []reflect.Type{reflect.TypeFor[A](), reflect.TypeFor[B](), reflect.TypeFor[C]()}, names: params,
 		run: func(self *T, inv *Invocation, args []any) (any, error) {
@@ -78,21 +90,33 @@ func Func3[T, A, B, C, R any](wire string, f func(self *T, inv *Invocation, a A,
 // methods that need not know who calls: since they do not see the invocation its memory is used again, and a call costs the
 // garbage collector nothing.
 func Method0[T, R any](wire string, f func(self *T) (R, error)) MethodEntry {
+	if f == nil {
+		return noFunction(wire)
+	}
 	return unseen[T](Func0(wire, func(self *T, _ *Invocation) (R, error) { return f(self) }))
 }
 
 // Method1 publishes a method expression as a method with one argument.
 func Method1[T, A, R any](wire string, f func(self *T, a A) (R, error), params ...string) MethodEntry {
+	if f == nil {
+		return noFunction(wire)
+	}
 	return unseen[T](Func1(wire, func(self *T, _ *Invocation, a A) (R, error) { return f(self, a) }, params...))
 }
 
 // Method2 publishes a method expression as a method with two arguments.
 func Method2[T, A, B, R any](wire string, f func(self *T, a A, b B) (R, error), params ...string) MethodEntry {
+	if f == nil {
+		return noFunction(wire)
+	}
 	return unseen[T](Func2(wire, func(self *T, _ *Invocation, a A, b B) (R, error) { return f(self, a, b) }, params...))
 }
 
 // Method3 publishes a method expression as a method with three arguments.
 func Method3[T, A, B, C, R any](wire string, f func(self *T, a A, b B, c C) (R, error), params ...string) MethodEntry {
+	if f == nil {
+		return noFunction(wire)
+	}
 	return unseen[T](Func3(wire, func(self *T, _ *Invocation, a A, b B, c C) (R, error) { return f(self, a, b, c) }, params...))
 }
 
@@ -105,22 +129,41 @@ func unseen[T any](e MethodEntry) MethodEntry {
 
 // Proc0 publishes a function without a result as a method without arguments.
 func Proc0[T any](wire string, f func(self *T, inv *Invocation) error) MethodEntry {
+	if f == nil {
+		return noFunction(wire)
+	}
 	return Func0(wire, func(self *T, inv *Invocation) (any, error) { return nil, f(self, inv) })
 }
 
 // Proc1 publishes a function without a result as a method with one argument.
 func Proc1[T, A any](wire string, f func(self *T, inv *Invocation, a A) error, params ...string) MethodEntry {
+	if f == nil {
+		return noFunction(wire)
+	}
 	return Func1(wire, func(self *T, inv *Invocation, a A) (any, error) { return nil, f(self, inv, a) }, params...)
 }
 
 // Proc2 publishes a function without a result as a method with two arguments.
 func Proc2[T, A, B any](wire string, f func(self *T, inv *Invocation, a A, b B) error, params ...string) MethodEntry {
+	if f == nil {
+		return noFunction(wire)
+	}
 	return Func2(wire, func(self *T, inv *Invocation, a A, b B) (any, error) { return nil, f(self, inv, a, b) }, params...)
 }
 
 // Proc3 publishes a function without a result as a method with three arguments.
 func Proc3[T, A, B, C any](wire string, f func(self *T, inv *Invocation, a A, b B, c C) error, params ...string) MethodEntry {
+	if f == nil {
+		return noFunction(wire)
+	}
 	return Func3(wire, func(self *T, inv *Invocation, a A, b B, c C) (any, error) { return nil, f(self, inv, a, b, c) }, params...)
+}
+
+// noFunction is a nil function that was to be published under a name.
+type noFunction string
+
+func (name noFunction) publish(*MethodTable, reflect.Type) error {
+	return fmt.Errorf("function %q is nil", string(name))
 }
 
 // typed is a function that was published as a method of T.

@@ -75,10 +75,20 @@ func ViewOf(core *Core, prefix Prefix, perspective any) *ViewPoint {
 }
 
 // Object is the object that the view shows. Sent by itself it is not restricted to the view.
-func (v *ViewPoint) Object() any { return v.core.Value() }
+func (v *ViewPoint) Object() any {
+	if v == nil || v.core == nil {
+		return nil
+	}
+	return v.core.Value()
+}
 
 // Perspective is the one under which the object's methods are called; of an avatar's reference that has come home it is the avatar itself.
-func (v *ViewPoint) Perspective() any { return v.perspective }
+func (v *ViewPoint) Perspective() any {
+	if v == nil {
+		return nil
+	}
+	return v.perspective
+}
 
 // Equal reports whether two views show the same object in the same way: to the same perspective, and with the same methods.
 func (v *ViewPoint) Equal(other *ViewPoint) bool {
@@ -90,7 +100,7 @@ func (v *ViewPoint) Equal(other *ViewPoint) bool {
 
 // String names the view in logs.
 func (v *ViewPoint) String() string {
-	if v == nil {
+	if v == nil || v.core == nil {
 		return "<no view>"
 	}
 	return "<view of " + v.core.typeName() + ">"
@@ -111,8 +121,8 @@ func (v *ViewPoint) hole() ExportHole {
 // ExportOf says how a value is published, or given as the answer to a login: an object by its own methods, a view as the view that it is.
 func ExportOf(v any) (ExportHole, error) {
 	if view, ok := v.(*ViewPoint); ok {
-		if view == nil {
-			return ExportHole{}, errors.New("flavors: a nil ViewPoint cannot be sent")
+		if view == nil || view.core == nil {
+			return ExportHole{}, errors.New("flavors: a nil ViewPoint, or one that NewViewPoint has not made, cannot be sent")
 		}
 		return view.hole(), nil
 	}

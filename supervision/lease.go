@@ -1,6 +1,8 @@
 package supervision
 
 import (
+	"fmt"
+	"io"
 	"sync/atomic"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
@@ -56,6 +58,9 @@ func (l *Leases) HoldInstance(on actor.Turn, release func()) *Lease {
 	return lease
 }
 
+// Format prints one word, whatever the verb: leases change meanwhile.
+func (l *Leases) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "<leases>") }
+
 // Len returns how many leases are held.
 func (l *Leases) Len() int {
 	if l == nil {
@@ -106,6 +111,9 @@ func (l *Lease) Release() {
 		})
 	}
 }
+
+// Format prints one word, whatever the verb: a lease may end meanwhile.
+func (l *Lease) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "<lease>") }
 
 // Held tells whether the lease has not ended.
 func (l *Lease) Held() bool { return l != nil && l.leases != nil && !l.released.Load() }

@@ -1,6 +1,7 @@
 package jelly
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"sync"
@@ -116,6 +117,9 @@ var assigners sync.Map // reflect.Type -> *Assigner
 
 // AssignerFor returns the Assigner for a type. It is made once.
 func AssignerFor(t reflect.Type) *Assigner {
+	if t == nil {
+		return &Assigner{}
+	}
 	if a, ok := assigners.Load(t); ok {
 		return a.(*Assigner)
 	}
@@ -126,14 +130,22 @@ func AssignerFor(t reflect.Type) *Assigner {
 // Type returns the type of the variables.
 func (a *Assigner) Type() reflect.Type { return a.typ }
 
+var errNoAssigner = errors.New("jelly: this Assigner is for no type: make it with AssignerFor and a type that is not nil")
+
 // Assign stores src in dst, a settable variable of this type.
 func (a *Assigner) Assign(dst reflect.Value, src any) error {
+	if a == nil || a.typ == nil {
+		return errNoAssigner
+	}
 	var c assignment
 	return a.into(&c, dst, src)
 }
 
 // Value returns src as a value of this type.
 func (a *Assigner) Value(src any) (reflect.Value, error) {
+	if a == nil || a.typ == nil {
+		return reflect.Value{}, errNoAssigner
+	}
 	if src != nil && reflect.TypeOf(src) == a.typ {
 		return reflect.ValueOf(src), nil
 	}

@@ -113,5 +113,8 @@ func (d *Decimal) Float64() float64 {
 
 // Equal reports whether both are the same pair; 1.0 and 1.00 are not.
 func (d *Decimal) Equal(other *Decimal) bool {
+	if d == nil || other == nil {
+		return d == other
+	}
 	return d.exponent == other.exponent && d.coefficient.Cmp(&other.coefficient) == 0
 }

@@ -5,6 +5,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // object reads an instance of a class: [class state] or [class luid state].
@@ -124,10 +125,18 @@ func (d *Decoder) persistent(start, n int, slot *any) (hash, error) {
 	}
 	if d.PersistentLoad == nil {
 		*slot = Persistent{ID: id}
-	} else if *slot, err = d.PersistentLoad(id); err != nil {
+	} else if err := d.loadPersistent(slot, id); err != nil {
 		return 0, &DecodeError{Offset: start, What: "a persistent object cannot be loaded", Err: err}
 	}
 	return hashable, d.skip(n - 1)
+}
+
+// loadPersistent asks the application.
+func (d *Decoder) loadPersistent(slot *any, id any) (err error) {
+	if p := usercode.Do(func() { *slot, err = d.PersistentLoad(id) }); p != nil {
+		return &PanicError{Value: p.Value, Stack: p.Stack}
+	}
+	return err
 }
 
 // names reads the types that are little more than a name: of classes, modules and what is in them.

@@ -74,13 +74,21 @@ func (d *Decoder) HasInstances() bool { return d.instances }
 // value in dst. dst may be one of the places that are bound later, so it must stay where it is until
 // then. After an error r stands somewhere within the expression.
 func (d *Decoder) Decode(r *banana.Reader, dst *any) error {
+	if d == nil || r == nil || dst == nil {
+		return errNothingToDecode
+	}
 	d.begin(r)
 	_, err := d.value(dst)
 	return d.end(err)
 }
 
+var errNothingToDecode = errors.New("jelly: Decode needs a Decoder, a reader and a place for the value, none of them nil")
+
 // DecodeTuple is Decode for what must be a tuple, such as positional arguments. It uses the room that dst has.
 func (d *Decoder) DecodeTuple(r *banana.Reader, dst *Tuple) error {
+	if d == nil || r == nil || dst == nil {
+		return errNothingToDecode
+	}
 	d.begin(r)
 	return d.end(d.wantTuple(dst))
 }

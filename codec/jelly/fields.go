@@ -46,7 +46,7 @@ type Field struct {
 // where they stand. There are none if t is no such struct. An error says that
 // two fields have one name or that a tagged field is not exported.
 func Fields(t reflect.Type) ([]Field, error) {
-	if t.Kind() != reflect.Struct {
+	if t == nil || t.Kind() != reflect.Struct {
 		return nil, nil
 	}
 	plan := planOf(t)

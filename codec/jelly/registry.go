@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // ClassKind says how objects of a class travel.
@@ -124,7 +125,9 @@ func (r *Registry) lookup(class []byte) (classOf, bool) {
 	name := string(class)
 	for prefix := moduleOf(name); prefix != ""; prefix = moduleOf(prefix) {
 		if resolve, ok := t.prefixes[prefix]; ok {
-			if entry, ok := resolve(name); ok && entry.New != nil {
+			var entry ClassEntry
+			usercode.Do(func() { entry, ok = resolve(name) }) // A function that panics knows no class.
+			if ok && entry.New != nil {
 				return classOf{name, entry}, true
 			}
 		}
@@ -134,6 +137,9 @@ func (r *Registry) lookup(class []byte) (classOf, bool) {
 
 // change replaces the table by a changed copy, unless f fails.
 func (r *Registry) change(f func(*classTable) error) error {
+	if r == nil {
+		return fmt.Errorf("jelly: the registry is nil: make one with NewRegistry")
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	next := &classTable{classes: map[string]classOf{}, prefixes: map[string]func(string) (ClassEntry, bool){}}

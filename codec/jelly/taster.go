@@ -22,6 +22,14 @@ func NewSecurityOptions() *SecurityOptions {
 		"timedelta", "NoneType", "unicode", "decimal", "set", "frozenset")
 }
 
+// made is s itself, or options that allow nothing in the place of nil.
+func (s *SecurityOptions) made() *SecurityOptions {
+	if s == nil {
+		return &SecurityOptions{}
+	}
+	return s
+}
+
 // DefaultSecurity returns what a Decoder without a Taster uses: the basic types
 // and references. It corresponds to Twisted's globalSecurity.
 func DefaultSecurity() *SecurityOptions {
@@ -44,6 +52,9 @@ func (s *SecurityOptions) AllowReferences() *SecurityOptions {
 
 // AllowTypes allows types by the name that they have on the wire.
 func (s *SecurityOptions) AllowTypes(names ...string) *SecurityOptions {
+	if s = s.made(); s.types == nil {
+		s.types = map[string]bool{}
+	}
 	for _, name := range names {
 		s.types[name] = true
 	}
@@ -54,6 +65,10 @@ func (s *SecurityOptions) AllowTypes(names ...string) *SecurityOptions {
 // if nobody registered them: they come as *Instance. It also allows the basic types, classes,
 // modules and the modules of these classes, as Twisted does.
 func (s *SecurityOptions) AllowInstancesOf(classes ...string) *SecurityOptions {
+	s = s.made()
+	if s.classes == nil {
+		s.classes = map[string]bool{}
+	}
 	s.AllowBasicTypes().AllowTypes("instance", "class", "classobj", "module")
 	for _, class := range classes {
 		s.AllowTypes(class).AllowModules(moduleOf(class))
@@ -65,6 +80,9 @@ func (s *SecurityOptions) AllowInstancesOf(classes ...string) *SecurityOptions {
 // AllowModules allows modules, and what they contain of functions, by name. To
 // get a Module itself in, its type "module" must be allowed too.
 func (s *SecurityOptions) AllowModules(names ...string) *SecurityOptions {
+	if s = s.made(); s.modules == nil {
+		s.modules = map[string]bool{}
+	}
 	for _, name := range names {
 		s.modules[name] = true
 	}
@@ -73,7 +91,7 @@ func (s *SecurityOptions) AllowModules(names ...string) *SecurityOptions {
 
 // TypeAllowed reports whether a type of this name may come in.
 func (s *SecurityOptions) TypeAllowed(name string) bool {
-	return s.types[name] || strings.Contains(name, ".")
+	return s != nil && s.types[name] || strings.Contains(name, ".")
 }
 
 // ClassAllowed reports whether objects of this class may come in unregistered.

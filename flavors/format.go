@@ -1,0 +1,64 @@
+package flavors
+
+import (
+	"fmt"
+	"io"
+)
+
+// What follows prints handles and the like by their String methods, whatever the verb. They lead to connections and tables, and other
+// goroutines change them meanwhile.
+
+// Format implements fmt.Formatter by String.
+func (r *RemoteReference) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, r.String()) }
+
+// Format implements fmt.Formatter by String.
+func (c *Cached[T]) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+
+// Format implements fmt.Formatter by String.
+func (inv *Invocation) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, inv.String()) }
+
+// Format implements fmt.Formatter by String.
+func (v *ViewPoint) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
+
+// Format implements fmt.Formatter by String.
+func (c *Core) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+
+// String names the observer in logs, by whose connection it is.
+func (o *Observer) String() string {
+	if o == nil || o.conn == nil || o.core == nil {
+		return "<observer, nil>"
+	}
+	return "<observer of a " + o.core.typeName() + ">"
+}
+
+// Format implements fmt.Formatter by String.
+func (o *Observer) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, o.String()) }
+
+// String names the forwarder in logs.
+func (f *Forwarder) String() string {
+	if f == nil || f.pid == nil {
+		return "<forwarder, to nobody>"
+	}
+	return "<forwarder to " + f.pid.Id + ">"
+}
+
+// Format implements fmt.Formatter by String.
+func (f *Forwarder) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, f.String()) }
+
+// String names the collector in logs.
+func (c *PageCollector) String() string { return "<page collector>" }
+
+// Format implements fmt.Formatter by String.
+func (c *PageCollector) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+
+// String names the reader in logs.
+func (r *PageReader) String() string { return "<page reader>" }
+
+// Format implements fmt.Formatter by String.
+func (r *PageReader) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, r.String()) }
+
+// String names the writer in logs.
+func (w *PageWriter) String() string { return "<page writer>" }
+
+// Format implements fmt.Formatter by String.
+func (w *PageWriter) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, w.String()) }

@@ -1,0 +1,95 @@
+package misuse_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// left are public functions and types that the tables leave out, and why.
+var left = map[string]string{
+	"actor.With": "an option", "supervision.With": "an option", "supervision.OnDecision": "an option", "supervision.Decide": "an option",
+	"flavors.With": "an option", "broker.With": "an option", "cred.With": "an option",
+	"flavors.New": "it is like regexp.MustCompile", "flavors.Update": "its parameter is a type of this package's alone",
+	"flavors.Publish": "an entry of a table", "flavors.Hide": "an entry of a table", "flavors.Func": "an entry of a table",
+	"flavors.Proc": "an entry of a table", "flavors.Method0": "an entry of a table", "flavors.Method1": "an entry of a table",
+	"flavors.Method2": "an entry of a table", "flavors.Method3": "an entry of a table",
+	"flavors.NewInvocation": "for package broker", "flavors.NewNamedReference": "for package broker", "flavors.NewRemoteReference": "for package broker",
+	"flavors.NewObserver": "for package broker", "flavors.ViewOf": "for package broker", "flavors.ExportOf": "for package broker",
+	"cred.By": "a rule", "cred.Default": "a value", "cred.ID": "a value", "cred.AnonymousID": "a value", "cred.Plaintext": "a value", "cred.MD5": "a value",
+	"cred.Check": "it takes values", "cred.RespondMD5": "it takes values",
+	"jelly.DefaultSecurity": "it takes nothing", "jelly.NewSet": "it takes values", "jelly.NewFrozenSet": "it takes values", "jelly.New": "it takes values",
+	"jelly.DateOf": "it takes values", "jelly.Parse": "it takes values", "jelly.Time": "it takes values", "jelly.Duration": "it takes values",
+	"banana.Decode": "it takes values", "banana.Profiles": "it takes nothing", "banana.Append": "it takes values", "banana.Parse": "it takes values", "banana.Lookup": "it takes values",
+}
+
+// takesNil reports whether a function has a parameter that can be nil, as far as its syntax shows.
+func takesNil(f *ast.FuncType) bool {
+	for _, p := range f.Params.List {
+		switch t := p.Type.(type) {
+		case *ast.StarExpr, *ast.FuncType, *ast.InterfaceType:
+			return true
+		case *ast.Ident:
+			if t.Name == "any" || t.Name == "error" {
+				return true
+			}
+		case *ast.SelectorExpr:
+			if t.Sel.Name == "Context" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// TestTablesAreComplete looks for public functions that no table has.
+func TestTablesAreComplete(t *testing.T) {
+	known := functions()
+	have := map[string]bool{}
+	for _, of := range types() {
+		name, _, _ := strings.Cut(reflect.TypeOf(of).Elem().String(), "[")
+		have[name] = true
+	}
+	leftOut := func(name string) bool {
+		for prefix := range left {
+			if strings.HasPrefix(name, prefix) {
+				return true
+			}
+		}
+		return false
+	}
+	for _, dir := range []string{"actor", "supervision", "flavors", "broker", "cred", "codec/jelly", "codec/banana"} {
+		files, err := filepath.Glob("../../" + dir + "/*.go")
+		if err != nil || len(files) == 0 {
+			t.Fatal(dir, err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range parsed.Decls {
+				f, ok := d.(*ast.FuncDecl)
+				if !ok || f.Recv != nil || !f.Name.IsExported() || !takesNil(f.Type) {
+					continue
+				}
+				if name := path.Base(dir) + "." + f.Name.Name; known[name] == nil && !leftOut(name) {
+					t.Errorf("%s is in no table", name)
+				}
+			}
+		}
+	}
+	for name := range handles {
+		if !have[name] {
+			t.Errorf("the handle %s is not among the types", name)
+		}
+	}
+}

@@ -1,0 +1,162 @@
+package misuse_test
+
+import (
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/cred"
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/supervision"
+)
+
+type copied struct {
+	flavors.Copyable
+	N int `pb:"n"`
+}
+
+type cached struct{ flavors.RemoteCache }
+
+type kept struct{ flavors.RemotePublished }
+
+type object struct{ flavors.Root }
+
+func (*object) RemotePing() string { return "pong" }
+
+type avatar struct{ flavors.Avatar }
+
+type mind = *flavors.RemoteReference
+
+// types are pointers to all public types that have methods or can be printed.
+func types() []any {
+	return []any{
+		new(actor.Deferred), new(actor.Dispatcher), new(actor.Mailbox), new(actor.PanicError), new(actor.Phase), new(actor.Result),
+		new(actor.Runtime), new(actor.StillRunningError),
+
+		new(supervision.Backoff), new(supervision.Branch), new(supervision.Decision), new(supervision.Lease), new(supervision.Leases),
+		new(supervision.Limit), new(supervision.Tree),
+
+		new(flavors.Answer), new(flavors.Avatar), new(flavors.Cacheable), new(flavors.Cached[cached]), new(flavors.Copyable), new(flavors.Exception),
+		new(flavors.Failure), new(flavors.FilePager), new(flavors.Forwarder), new(flavors.Invocation), new(flavors.Kw), new(flavors.LoginAnswer),
+		new(flavors.Message), new(flavors.MethodSet), new(flavors.MethodTable), new(flavors.Observer), new(flavors.Observers),
+		new(flavors.PageCollector), new(flavors.PageReader), new(flavors.PageWriter), new(flavors.Prefix), new(flavors.Publishable),
+		new(flavors.PublishedDir), new(flavors.PublishedKey), new(flavors.Referenceable), new(flavors.RemoteCache), new(flavors.RemotePublished),
+		new(flavors.RemoteReference), new(flavors.Root), new(flavors.StringPager), new(flavors.ViewPoint), new(flavors.Viewable),
+
+		new(broker.Calls), new(broker.Cause), new(broker.Conn), new(broker.ConnStats), new(broker.Limits), new(broker.Listener),
+		new(broker.PipeListener), new(broker.ProtocolError), new(broker.Reason), new(broker.ReconnectingClient), new(broker.RuntimeStats),
+		new(broker.SessionDown), new(broker.SessionUp), new(broker.Stats),
+
+		new(cred.Anonymous), new(cred.Argon2idParams), new(cred.Attempt), new(cred.AvatarID), new(cred.Bearer[mind, *avatar]),
+		new(cred.CertificateRule), new(cred.ChallengeResponse), new(cred.ClientCertificate), new(cred.ClientCertificates), new(cred.Column),
+		new(cred.ColumnOption), new(cred.HashLimits), new(cred.Hasher), new(cred.Identities[mind, *avatar]), new(cred.InMemory), new(cred.Key),
+		new(cred.Kind), new(cred.LoggerOption), new(cred.PasswordFile), new(cred.Portal[mind, *avatar]), new(cred.RealmFunc[mind, *avatar]),
+		new(cred.Reason), new(cred.Refused), new(cred.SQL), new(cred.Scheme), new(cred.Secret), new(cred.ServiceFunc[mind, *avatar]),
+		new(cred.Session[*avatar]), new(cred.Throttle), new(cred.UnixPeer), new(cred.UnixPeers), new(cred.UnixRule), new(cred.UsernamePassword),
+
+		new(jelly.AssignError), new(jelly.Assigner), new(jelly.Class), new(jelly.ClassEntry), new(jelly.ClassKind), new(jelly.Context),
+		new(jelly.Date), new(jelly.Decimal), new(jelly.DecodeError), new(jelly.Decoder), new(jelly.Dict), new(jelly.EncodeError),
+		new(jelly.Encoder), new(jelly.Entry), new(jelly.Field), new(jelly.Fragment), new(jelly.FrozenSet), new(jelly.Function),
+		new(jelly.InsecureJellyError), new(jelly.Instance), new(jelly.Mention), new(jelly.Method), new(jelly.Module), new(jelly.PanicError),
+		new(jelly.Persistent), new(jelly.Registry), new(jelly.SecurityOptions), new(jelly.Set), new(jelly.TimeOfDay), new(jelly.Timedelta),
+		new(jelly.Tuple), new(jelly.Unbound), new(jelly.UnjellyError), new(jelly.Unpersistable),
+
+		new(banana.EncodeError), new(banana.Kind), new(banana.Limit), new(banana.LimitError), new(banana.Limits), new(banana.NegotiationError),
+		new(banana.Profile), new(banana.Reader), new(banana.Scanner), new(banana.Symbol), new(banana.SyntaxError), new(banana.Token),
+		new(banana.TruncatedError),
+	}
+}
+
+// functions are all public functions.
+func functions() map[string]any {
+	return map[string]any{
+		"actor.NewRuntime": actor.NewRuntime, "actor.Adopt": actor.Adopt, "actor.NewDeferred": actor.NewDeferred,
+		"actor.Succeeded": actor.Succeeded, "actor.Failed": actor.Failed, "actor.All": actor.All, "actor.Inner": actor.Inner,
+		"actor.WhenInstanceEnds": actor.WhenInstanceEnds, "actor.NewMailbox": actor.NewMailbox,
+
+		"supervision.TreeOf": supervision.TreeOf, "supervision.LeasesOf": supervision.LeasesOf,
+		"supervision.BackoffStrategy": supervision.BackoffStrategy, "supervision.PersistentStrategy": supervision.PersistentStrategy,
+		"supervision.RestartStrategy": supervision.RestartStrategy, "supervision.ResumeStrategy": supervision.ResumeStrategy,
+		"supervision.StopStrategy": supervision.StopStrategy,
+
+		"flavors.Call": flavors.Call[int], "flavors.CoreOf": flavors.CoreOf, "flavors.FailureFrom": flavors.FailureFrom, "flavors.Forward": flavors.Forward,
+		"flavors.GetAllPages": flavors.GetAllPages, "flavors.IsRemote": flavors.IsRemote, "flavors.Link": flavors.Link,
+		"flavors.LocalFailure": flavors.LocalFailure, "flavors.NewException": flavors.NewException, "flavors.NewFilePager": flavors.NewFilePager,
+		"flavors.NewLoginAnswer": flavors.NewLoginAnswer, "flavors.NewPageCollector": flavors.NewPageCollector, "flavors.NewPageReader": flavors.NewPageReader,
+		"flavors.NewPageWriter": flavors.NewPageWriter, "flavors.NewPublishedDir": flavors.NewPublishedDir, "flavors.NewStringPager": flavors.NewStringPager,
+		"flavors.NewViewPoint": flavors.NewViewPoint, "flavors.ReadPages": flavors.ReadPages,
+		"flavors.RegisterCache":        flavors.RegisterCache[cached, *cached],
+		"flavors.RegisterCacheFactory": flavors.RegisterCacheFactory[cached, *cached], "flavors.RegisterCopy": flavors.RegisterCopy[copied],
+		"flavors.RegisterCopyFactory": flavors.RegisterCopyFactory[copied], "flavors.RegisterPublished": flavors.RegisterPublished[kept, *kept],
+		"flavors.SendPages": flavors.SendPages, "flavors.Spawn": flavors.Spawn, "flavors.TableOf": flavors.TableOf,
+		"flavors.WhenReady": flavors.WhenReady, "flavors.Methods": flavors.Methods,
+
+		"broker.Client": broker.Client, "broker.Dial": broker.Dial, "broker.Listen": broker.Listen, "broker.Reconnect": broker.Reconnect,
+		"broker.Serve": broker.Serve, "broker.StatsOf": broker.StatsOf, "broker.NewPipeListener": broker.NewPipeListener,
+		"broker.LoginRoot": broker.LoginRoot[*avatar], "broker.IdentityRoot": broker.IdentityRoot[*avatar],
+
+		"cred.CanAnswer": cred.CanAnswer, "cred.NewChallenge": cred.NewChallenge, "cred.Respond": cred.Respond, "cred.NewPortal": cred.NewPortal[mind, *avatar],
+		"cred.Only": cred.Only, "cred.AllowAnonymous": cred.AllowAnonymous, "cred.NewInMemory": cred.NewInMemory, "cred.NewSQL": cred.NewSQL,
+		"cred.NewPasswordFile": cred.NewPasswordFile, "cred.NewHtpasswd": cred.NewHtpasswd, "cred.NewHasher": cred.NewHasher,
+		"cred.NewThrottle": cred.NewThrottle, "cred.NewClientCertificates": cred.NewClientCertificates, "cred.NewUnixPeers": cred.NewUnixPeers,
+		"cred.NewIdentities": cred.NewIdentities[mind, *avatar], "cred.VerifiedCertificate": cred.VerifiedCertificate, "cred.ParseEntry": cred.ParseEntry,
+		"cred.Refuse": cred.Refuse, "cred.Fault": cred.Fault,
+
+		"jelly.Assign": jelly.Assign, "jelly.AssignFields": jelly.AssignFields, "jelly.Unjelly": jelly.Unjelly, "jelly.Mentions": jelly.Mentions,
+		"jelly.Format": jelly.Format, "jelly.AppendFormat": jelly.AppendFormat, "jelly.TypeName": jelly.TypeName, "jelly.NewFragment": jelly.NewFragment,
+		"jelly.NewDict": jelly.NewDict, "jelly.NewRegistry": jelly.NewRegistry, "jelly.NewSecurityOptions": jelly.NewSecurityOptions,
+		"jelly.Fields": jelly.Fields, "jelly.AssignerFor": jelly.AssignerFor,
+
+		"banana.AppendBig": banana.AppendBig, "banana.AppendExpr": banana.AppendExpr, "banana.EncodeExpr": banana.EncodeExpr, "banana.Format": banana.Format,
+		"banana.FormatFrame": banana.FormatFrame, "banana.ParseChoice": banana.ParseChoice, "banana.ChooseProfile": banana.ChooseProfile,
+	}
+}
+
+// harmless are functions that may succeed with nothing, and why.
+var harmless = map[string]string{
+	"actor.NewRuntime":           "it needs nothing",
+	"flavors.NewPublishedDir":    "",
+	"cred.NewInMemory":           "a store without users",
+	"cred.NewClientCertificates": "rules are all that it has",
+	"cred.NewUnixPeers":          "",
+	"flavors.LocalFailure":       "no error stays none",
+	"jelly.Fields":               "what is no struct has no fields",
+	"jelly.Unjelly":              "nothing is to be made",
+	"jelly.Assign":               "",
+	"banana.AppendExpr":          "nil is None",
+	"banana.EncodeExpr":          "nil is None",
+}
+
+// handles are types of which callers get a nil pointer when something has failed.
+var handles = map[string]bool{
+	"actor.Deferred": true, "actor.Runtime": true, "actor.PanicError": true, "actor.StillRunningError": true,
+	"supervision.Lease": true, "supervision.Leases": true, "supervision.Tree": true,
+	"flavors.Cached": true, "flavors.Exception": true, "flavors.Failure": true, "flavors.Invocation": true, "flavors.MethodTable": true,
+	"flavors.PageReader": true, "flavors.PageWriter": true, "flavors.PublishedDir": true, "flavors.RemoteReference": true, "flavors.ViewPoint": true,
+	"broker.Conn": true, "broker.Listener": true, "broker.PipeListener": true, "broker.ProtocolError": true, "broker.ReconnectingClient": true,
+	"cred.Portal": true, "cred.Session": true, "cred.Bearer": true, "cred.Throttle": true, "cred.Attempt": true,
+	"jelly.Registry": true, "jelly.SecurityOptions": true,
+}
+
+// exceptions are methods, and types, that are not called here, and why.
+var exceptions = map[string]string{
+	// Called by jelly, with an Encoder that is there.
+	"flavors.Avatar.JellyTo": "", "flavors.Cacheable.JellyTo": "", "flavors.Cached.JellyTo": "", "flavors.Copyable.JellyTo": "",
+	"flavors.Failure.JellyTo": "", "flavors.Forwarder.JellyTo": "", "flavors.LoginAnswer.JellyTo": "", "flavors.PageCollector.JellyTo": "",
+	"flavors.Publishable.JellyTo": "", "flavors.Referenceable.JellyTo": "", "flavors.RemoteReference.JellyTo": "", "flavors.Root.JellyTo": "",
+	"flavors.ViewPoint.JellyTo": "", "flavors.Viewable.JellyTo": "",
+	// For package broker.
+	"flavors.Invocation.Begin": "", "flavors.Invocation.SendUnsendable": "", "flavors.Invocation.Weight": "", "flavors.Invocation.Size": "",
+	"flavors.Invocation.WantsAnswer": "", "flavors.Invocation.RequestID": "", "flavors.Invocation.Perspective": "", "flavors.Invocation.Conn": "",
+	"flavors.Invocation.Drop": "", "flavors.Invocation.Failed": "", "flavors.Invocation.GetAutoResponse": "", "flavors.Invocation.String": "",
+	"flavors.RemoteReference.Weak": "", "flavors.Observer.Unsent": "",
+	// For package flavors.
+	"broker.Conn.BeginAnswer": "", "broker.Conn.CancelCall": "", "broker.Conn.CloseInvocation": "", "broker.Conn.Congested": "",
+	"broker.Conn.Forget": "", "broker.Conn.ForgetCache": "", "broker.Conn.JellyContext": "", "broker.Conn.SendAnswer": "", "broker.Conn.SendCall": "",
+	"broker.Conn.SendCallSoon": "", "broker.Conn.Turns": "", "broker.Conn.UnsafeTracebacks": "", "broker.Conn.WhenClear": "",
+	"flavors.Invocation.LongRequestID": "",
+	// Called by the actor system.
+	"actor.Mailbox.Terminate": "", "actor.Mailbox.Lend": "", "actor.Mailbox.PostFrom": "",
+	// Part of a Deferred's owner.
+	"actor.Deferred.Init": "", "actor.Deferred.Reset": "",
+}
