@@ -13,6 +13,7 @@ import (
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/rs/zerolog"
@@ -37,6 +38,7 @@ type (
 	stateError  struct{ flavors.Copyable }
 	typeError   struct{ flavors.Copyable }
 	exitError   struct{ flavors.Copyable }
+	lateError   struct{ flavors.Copyable }
 )
 
 func (e *nilError) Error() string { return e.inner.Error() }
@@ -80,6 +82,14 @@ func (*stateError) StateToCopy() any { panic("StateToCopy") }
 func (*typeError) Error() string      { return "type" }
 func (*typeError) TypeToCopy() string { panic("TypeToCopy") }
 
+func (*lateError) Error() string    { return "late" }
+func (*lateError) StateToCopy() any { return unwilling{} }
+
+// unwilling refuses to be sent, with an error that ends the goroutine of whoever looks at it.
+type unwilling struct{}
+
+func (unwilling) JellyTo(*jelly.Encoder, any) error { return errorExits{} }
+
 func (*exitError) Error() string    { return "exit" }
 func (*exitError) StateToCopy() any { runtime.Goexit(); return nil }
 
@@ -100,6 +110,7 @@ var badErrors = map[string]error{
 	"StateToCopy":         &stateError{},
 	"TypeToCopy":          &typeError{},
 	"StateToCopy exits":   &exitError{},
+	"JellyTo's error":     &lateError{},
 	"nil failure":         (*flavors.Failure)(nil),
 	"nil exception":       (*flavors.Exception)(nil),
 	"nil panic":           (*flavors.PanicError)(nil),
@@ -129,6 +140,7 @@ var badValues = map[string]any{
 	"StateToCopy":  &statePanics{},
 	"exits":        &stateExits{},
 	"unsendable":   badJelly{},
+	"unwilling":    unwilling{},
 	"in a list":    []any{1, &statePanics{}},
 	"a function":   func() {},
 	"a nil object": (*flavors.Referenceable)(nil),

@@ -351,18 +351,21 @@ func (inv *Invocation) sendFailure(err error) {
 	logFailure(inv, err)
 	fragment = inv.newFragment("failure")
 	encodeErr := jellySafely(fragment, inv.sendableError(err))
-	sent = true
 	if encodeErr == nil {
+		sent = true
 		inv.encoded()
 		inv.conn.SendAnswer(nil, inv, fragment, true)
 		return
 	}
 	fragment.Free()
+	fragment = nil
 	// A failure is made of strings cut to size; only a failure of the user's own class can get here.
 	usercode.Log(func() {
 		inv.conn.Logger().Error().Err(usercode.LogError(encodeErr)).Stringer("call", inv).Msg("a failure could not be encoded")
 	})
-	inv.sendPlainFailure(usercode.ErrorText(encodeErr))
+	why := usercode.ErrorText(encodeErr)
+	sent = true
+	inv.sendPlainFailure(why)
 }
 
 // sendPlainFailure answers with a failure that runs none of the application's code.

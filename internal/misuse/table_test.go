@@ -154,7 +154,7 @@ var exceptions = map[string]string{
 	"broker.Conn.BeginAnswer": "", "broker.Conn.CancelCall": "", "broker.Conn.CloseInvocation": "", "broker.Conn.Congested": "",
 	"broker.Conn.Forget": "", "broker.Conn.ForgetCache": "", "broker.Conn.JellyContext": "", "broker.Conn.SendAnswer": "", "broker.Conn.SendCall": "",
 	"broker.Conn.SendCallSoon": "", "broker.Conn.Turns": "", "broker.Conn.UnsafeTracebacks": "", "broker.Conn.WhenClear": "",
-	"flavors.Invocation.LongRequestID": "",
+	"flavors.Invocation.LongRequestID": "", "flavors.Invocation.Enter": "", "flavors.Invocation.Leave": "",
 	// Called by the actor system.
 	"actor.Mailbox.Terminate": "", "actor.Mailbox.Lend": "", "actor.Mailbox.PostFrom": "",
 	// Part of a Deferred's owner.
