@@ -47,7 +47,7 @@ func TestMarshalJSONIsBounded(t *testing.T) {
 				assert.ErrorContains(t, err, "use jelly.Format")
 			} else {
 				assert.True(t, json.Valid(b))
-				assert.Less(t, len(b), 2<<20)
+				assert.Less(t, len(b), 20<<20)
 			}
 		})
 	}
