@@ -4,24 +4,27 @@ import "fmt"
 
 // Scanner finds the ends of complete top-level expressions in a stream, builds
 // nothing, and refuses what exceeds its Limits. It remembers where it stopped, so
-// that its work is linear in the bytes however the stream is cut; the bodies of
-// strings it does not look at.
+// that its work is linear in the bytes however the stream is cut; it looks at the
+// bodies of those strings only that lists begin with, and only to price them.
 //
 // The zero Scanner has ProfileNone and the default Limits. A Scanner must not be
 // used by two goroutines at once.
 type Scanner struct {
 	limits  Limits // effective once the first byte has been looked at
 	profile Profile
+	prices  *Prices // nil: nothing costs anything
 
 	// The place in the expression. Between two calls of Next:
 	//
 	//   - pos <= cur
 	//   - cur+owed <= limits.Frame: what has been seen can still fit
 	//   - open does not decrease, and each of it is below owed
-	pos      int // start of the next element, which is the end of the last one
-	cur      int // next byte of its header to look at
-	owed     int // elements that are still to come in all, each one byte at least
-	elements int // of the expression, as far as they have been declared
+	pos  int  // start of the next element, which is the end of the last one
+	cur  int  // next byte of its header to look at
+	owed int  // elements that are still to come in all, each one byte at least
+	cost int  // of the expression, as far as it has been seen
+	head bool // the next element is the first one of a list
+	name int  // where the string starts that ends at pos and began a list, until it has been priced; or 0
 
 	open []int // for each open list, what owed will be when it is complete
 
@@ -32,8 +35,12 @@ type Scanner struct {
 // memory is used again. Between two expressions it may also be called to change
 // the limits of a stream, say once a peer has proved who it is.
 func (s *Scanner) Init(p Profile, l Limits) {
-	*s = Scanner{limits: l.WithDefaults(), profile: p, open: s.open[:0]}
+	*s = Scanner{limits: l.WithDefaults(), profile: p, prices: s.prices, open: s.open[:0]}
 }
+
+// SetPrices sets what Cost counts by; nil, the default, prices everything at nothing. Call it between two
+// expressions, and do not change the prices afterwards.
+func (s *Scanner) SetPrices(p *Prices) { s.prices = p }
 
 // Reset makes s ready for a new stream with the same profile and limits.
 func (s *Scanner) Reset() { s.Init(s.profile, s.limits) }
@@ -59,7 +66,7 @@ func (s *Scanner) Next(buf []byte) (int, error) {
 		return 0, s.err
 	}
 	if s.pos == 0 {
-		s.owed, s.elements = 1, 1
+		s.owed, s.cost, s.head, s.name = 1, 0, false, 0
 		if s.limits.Frame == 0 {
 			s.limits = s.limits.WithDefaults()
 		}
@@ -67,6 +74,9 @@ func (s *Scanner) Next(buf []byte) (int, error) {
 	for s.owed > 0 {
 		if s.pos > len(buf) {
 			return 0, nil
+		}
+		if s.name > 0 {
+			s.priceName(buf)
 		}
 		// The header may go on to where its own limit is, or to where the
 		// elements still to come would no longer fit.
@@ -90,18 +100,26 @@ func (s *Scanner) Next(buf []byte) (int, error) {
 	if s.pos > len(buf) {
 		return 0, nil
 	}
+	if s.name > 0 {
+		s.priceName(buf)
+	}
 	n := s.pos
 	s.pos, s.cur = 0, 0
 	return n, nil
+}
+
+// priceName adds what a list costs that begins with the string before pos, all of which has been received.
+func (s *Scanner) priceName(buf []byte) {
+	s.cost += s.prices.Named(buf[s.name:s.pos])
+	s.name = 0
 }
 
 // Need returns the least length that the expression at hand can have, as far as it is known. It is of use when Next has returned
 // 0: in the middle of a string that is where the string ends, and more if more elements must follow.
 func (s *Scanner) Need() int { return s.cur + s.owed }
 
-// Elements returns how many elements the last expression has whose length Next returned, itself and the lists in it included. What it takes in
-// memory, decoded, depends on them more than on its length.
-func (s *Scanner) Elements() int { return s.elements }
+// Cost returns what the last expression whose length Next returned costs at the prices of SetPrices.
+func (s *Scanner) Cost() int { return s.cost }
 
 // element counts an element whose header and type byte have been seen and whose
 // body, if it has one, starts at end. It opens lists and closes them, and moves
@@ -112,8 +130,15 @@ func (s *Scanner) element(kind Kind, header []byte, end int) bool {
 	// negative: Next saw to that when it read the header.
 	s.owed--
 	room := s.limits.Frame - end - s.owed
+	first := s.head
+	s.head = false
+	prices := s.prices
+	if prices == nil {
+		prices = &free
+	}
 	switch kind {
 	case Int, Neg, LongInt, LongNeg:
+		s.cost += prices.number(len(header))
 	case List:
 		n, ok := smallNumber(header)
 		switch {
@@ -126,10 +151,12 @@ func (s *Scanner) element(kind Kind, header []byte, end int) bool {
 		case n > 0:
 			s.open = append(s.open, s.owed)
 			s.owed += n
-			s.elements += n
+			s.cost += prices.List + n*prices.Slot
+			s.head = true
 			s.pos, s.cur = end, end
 			return true
 		}
+		s.cost += prices.List
 	case String:
 		n, ok := smallNumber(header)
 		switch {
@@ -138,18 +165,24 @@ func (s *Scanner) element(kind Kind, header []byte, end int) bool {
 		case n > room:
 			return s.failLimit(LimitFrame, s.limits.Frame)
 		}
+		if first && prices.Named != nil {
+			s.name = end
+		}
 		end += n
+		s.cost += prices.OfString(n)
 	case Float:
 		if floatSize > room {
 			return s.failLimit(LimitFrame, s.limits.Frame)
 		}
 		end += floatSize
+		s.cost += prices.Number
 	case Vocab:
 		if s.profile != ProfilePB || len(header) != 1 || !Symbol(header[0]).Valid() {
 			if what := checkVocab(header, s.profile); what != "" {
 				return s.failSyntax(what)
 			}
 		}
+		s.cost += prices.word(header, first)
 	default:
 		return s.failSyntax(badTypeByte(kind, s.pos))
 	}

@@ -145,7 +145,6 @@ func (d *Decoder) begin(r *banana.Reader) {
 	if d.nesting = d.Nesting; d.nesting <= 0 {
 		d.nesting = DefaultNesting
 	}
-	d.refs.begin(len(r.Rest()))
 }
 
 func (d *Decoder) end(err error) error {

@@ -32,6 +32,12 @@ func Mentions(r *banana.Reader, n int, visit func(Mention)) {
 	}
 }
 
+// CountMentions is how many times Mentions would call visit.
+func CountMentions(r banana.Reader, n int) (count int) {
+	Mentions(&r, n, func(Mention) { count++ })
+	return count
+}
+
 // walker walks expressions with a stack of its own, so that their depth is no concern.
 type walker struct {
 	r     *banana.Reader

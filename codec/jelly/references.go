@@ -8,12 +8,11 @@ import (
 
 // references are the [reference id …] of one expression.
 type references struct {
-	// dense are those with the ids that a sender counts out, from 1 up; sparse
-	// are all others. dense has no more entries than the frame has room for references,
-	// whatever ids a peer makes up.
+	// dense are those with the ids that a sender counts out, from 1 up; sparse are all others. Whatever ids a
+	// peer makes up, dense has no more entries than twice the ids that have been met, and a few.
 	dense  []refEntry
 	sparse map[int64]*refEntry
-	most   int64
+	met    int
 	// pending are the references whose value has not begun yet.
 	pending []int64
 	// forwards are places that wait for a reference to come.
@@ -24,6 +23,7 @@ type references struct {
 type refEntry struct {
 	value   any
 	forward int // 1 + index of the last place that waits for it
+	met     bool
 	begun   bool
 	known   bool
 	hash    hash
@@ -34,16 +34,11 @@ type forward struct {
 	next int // like refEntry.forward
 }
 
-// shortestReference is the size of [reference 1 x]: two bytes for the list and for the
-// word and at least one each for the others.
-const shortestReference = 6
+// denseSlack is how many entries more than twice the ids that have been met dense may have.
+const denseSlack = 64
 
 // The most entries that are kept for the next frame.
 const keptReferences = 1024
-
-func (r *references) begin(size int) {
-	r.most = int64(size / shortestReference)
-}
 
 func (r *references) end() {
 	if len(r.dense) == 0 && len(r.forwards) == 0 && r.sparse == nil {
@@ -60,27 +55,33 @@ func (r *references) end() {
 		r.forwards = nil
 	}
 	r.sparse = nil
-	r.waiting = 0
+	r.waiting, r.met = 0, 0
 }
 
 // entry returns the entry for an id, a new one if need be. It is good until the
 // next call.
 func (r *references) entry(id int64) *refEntry {
-	if id < 1 || id > r.most {
-		e := r.sparse[id]
-		if e == nil {
-			if r.sparse == nil {
-				r.sparse = map[int64]*refEntry{}
-			}
-			e = new(refEntry)
-			r.sparse[id] = e
+	if e := r.sparse[id]; e != nil {
+		return e
+	}
+	if id < 1 || id > int64(2*r.met+denseSlack) {
+		e := new(refEntry)
+		if r.sparse == nil {
+			r.sparse = map[int64]*refEntry{}
 		}
+		r.sparse[id] = e
+		r.met++
 		return e
 	}
 	for int64(len(r.dense)) < id {
 		r.dense = append(r.dense, refEntry{})
 	}
-	return &r.dense[id-1]
+	e := &r.dense[id-1]
+	if !e.met {
+		e.met = true
+		r.met++
+	}
+	return e
 }
 
 // missing returns an id that somebody waits for.
