@@ -55,6 +55,7 @@ type broker struct {
 	filling  []byte // what goes into its holes, one behind the other …
 	fillEnds []int  // … and where each ends
 	nextFill int
+	copies   int // bytes that the account counts for copies
 
 	deadline *patience.Timer // of the handshake, later of closing
 	grace    *time.Timer     // of the oldest dying export; nil while there is none
@@ -311,8 +312,8 @@ func (b *broker) finish(cause error) {
 	cause = context.Cause(c.ctx) // whoever severed the connection said why first
 	logEnd(c, cause)
 	c.out.close()
-	c.in.close()
 	c.endCalls()
+	c.account.close()
 	if b.lingers {
 		c.part()
 	} else {

@@ -388,6 +388,8 @@ func logEnd(c *Conn, cause error) {
 	line := c.log.Info()
 	var protocol *ProtocolError
 	switch {
+	case usercode.AsInto(cause, &protocol) && protocol.Reason == RefusedStrangers && !c.account.b.isWorthALine():
+		line = c.log.Debug()
 	case usercode.AsInto(cause, &protocol):
 		line = c.log.Warn()
 	case usercode.Is(cause, ErrClosed), usercode.Is(cause, ErrPeerClosed):

@@ -328,10 +328,16 @@ func (b *broker) complete(call *flavors.OutgoingCall, v any, err error) bool {
 	return false
 }
 
-// tellLengths publishes the lengths of the tables for [Stats].
+// cacheSize is what a copy counts for, on either side, beside what the application keeps in it, roughly.
+const cacheSize = 1 << 10
+
+// tellLengths publishes the lengths of the tables for [Stats], and has copies counted.
 func (b *broker) tellLengths() {
 	n := &b.c.counters
 	n.imports.Store(int64(len(b.imports.handles)))
 	n.caches.Store(int64(len(b.caches.byLuid)))
 	n.local.Store(int64(len(b.local.byLuid)))
+	size := (len(b.caches.byLuid) + len(b.local.byLuid)) * cacheSize
+	b.c.account.keep(size - b.copies)
+	b.copies = size
 }

@@ -3,6 +3,8 @@ package broker
 import (
 	"fmt"
 	"math/big"
+	"time"
+	"unsafe"
 
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
@@ -35,6 +37,14 @@ type command struct {
 	err     error           // what was wrong with the values; the rest of the command is good
 }
 
+// isCall reports whether the command counts until it has been answered.
+func (cmd *command) isCall() bool {
+	return cmd.sym == banana.SymMessage || cmd.sym == banana.SymCacheMessage
+}
+
+// keeps is how many bytes a command keeps whose values were not decoded.
+func (cmd *command) keeps() int { return cap(cmd.refused) * int(unsafe.Sizeof(jelly.Mention{})) }
+
 // commands maps a command to the number of its operands (protocol clauses P-4).
 func operands(sym banana.Symbol) (n int, known bool) {
 	switch sym {
@@ -60,6 +70,10 @@ type commandReader struct {
 	names   map[string]string
 	last    struct{ target, method string } // the names that came last, which are mostly the next, too
 	kept    bool                            // a value of the last frame is a part of that
+
+	conn *Conn
+	// short is what the next frame costs, if there was no room for it in the budget: its values must not be decoded until there is. Otherwise 0.
+	short int
 }
 
 // What a commandReader remembers of names. The peer chooses them, so there are not many, and none is long.
@@ -71,7 +85,7 @@ const (
 func (c *Conn) newCommandReader() commandReader {
 	d := c.newDecoder()
 	security := d.Taster
-	return commandReader{d: d, emptyKw: security == nil || security.TypeAllowed(banana.SymDictionary.String()), names: map[string]string{}}
+	return commandReader{conn: c, d: d, emptyKw: security == nil || security.TypeAllowed(banana.SymDictionary.String()), names: map[string]string{}}
 }
 
 // name is the text of a token. Peers name the same objects and methods again and again.
@@ -133,7 +147,7 @@ func (c *commandReader) read(frame []byte, p banana.Profile, cmd *command) error
 	sym, _ := word.Symbol()
 	want, known := operands(sym)
 	if !known {
-		return c.readOther(word.Text(), n, cmd)
+		return c.readOther(&word, n, cmd)
 	}
 	if n != want {
 		return protocolErrorf(sym.String(), "it has %d operands, not %d", want, n)
@@ -158,6 +172,9 @@ func (c *commandReader) readAnswer(cmd *command, sym banana.Symbol) error {
 	if err := c.readNumber(cmd, sym); err != nil {
 		return err
 	}
+	if !c.room(c.conn.limits.Stall) {
+		return c.refuse(cmd, 1, ErrNoRoom)
+	}
 	c.answer(cmd)
 	return nil
 }
@@ -174,20 +191,23 @@ func (c *commandReader) forget() (kept bool) {
 	return c.kept
 }
 
-func (c *commandReader) readOther(word string, n int, cmd *command) error {
-	cmd.word = word
-	if word != wordDidNotUnderstand {
+func (c *commandReader) readOther(word *banana.Token, n int, cmd *command) error {
+	if !c.room(roomPatience) {
+		return protocolErrorf("", "there is no room for the name of an unknown command").because(RefusedTotal)
+	}
+	cmd.word = word.Text()
+	if cmd.word != wordDidNotUnderstand {
 		return nil
 	}
 	if n != 1 {
-		return protocolErrorf(word, "it has 1 operand, not %d", n)
+		return protocolErrorf(cmd.word, "it has 1 operand, not %d", n)
 	}
 	token, err := c.r.Next()
 	if err != nil {
 		return err
 	}
 	if !token.IsText() {
-		return protocolErrorf(word, "its operand is a string, this is %s", describe(token))
+		return protocolErrorf(cmd.word, "its operand is a string, this is %s", describe(token))
 	}
 	cmd.method = token.Text()
 	return nil
@@ -225,7 +245,30 @@ func (c *commandReader) readCall(cmd *command, sym banana.Symbol) error {
 	cmd.wantsAnswer = wants != 0 || long != nil
 
 	cmd.call = flavors.NewInvocation()
+	if !c.room(c.conn.patience(c.short)) {
+		return c.refuse(cmd, 2, Busy.Wrap(ErrNoRoom))
+	}
 	c.arguments(cmd)
+	return nil
+}
+
+// room reports whether the frame may be decoded, if need be after a while.
+func (c *commandReader) room(within time.Duration) bool {
+	a, n := c.conn.account, c.short
+	if n > 0 && a.takeSoon(c.conn.ctx, n, within, func() bool { return a.take(n) }) {
+		c.short = 0
+	}
+	return c.short == 0
+}
+
+// refuse is for a frame whose values are not decoded, because there is no room for them. What it mentions is given back, which costs little
+// as long as it does not mention more than any message may.
+func (c *commandReader) refuse(cmd *command, values int, err error) error {
+	if n := jelly.CountMentions(c.r, values); n > c.conn.limits.Imports {
+		return protocolErrorf(cmd.sym.String(), "there is no room for the values of this message, nor for the %d objects that it mentions", n).because(RefusedImports)
+	}
+	cmd.err = err
+	c.mentions(cmd, c.r, values)
 	return nil
 }
 
@@ -264,8 +307,17 @@ func (c *commandReader) decoded(cmd *command, values int) {
 		cmd.unbound = c.d.Unbound()
 		return
 	}
-	// Nothing of it is used, so all that the peer has counted in it must be given back.
-	jelly.Mentions(&c.again, values, func(m jelly.Mention) { cmd.refused = append(cmd.refused, m) })
+	c.mentions(cmd, c.again, values)
+}
+
+// mentions notes what values mention that are not used: the peer has counted all that, so it must be given back.
+func (c *commandReader) mentions(cmd *command, r banana.Reader, values int) {
+	n := jelly.CountMentions(r, values)
+	if n == 0 {
+		return
+	}
+	cmd.refused = make([]jelly.Mention, 0, n)
+	jelly.Mentions(&r, values, func(m jelly.Mention) { cmd.refused = append(cmd.refused, m) })
 }
 
 // startsWith reports whether the next value is a list of at most 127 elements of which the first is that word of the vocabulary.

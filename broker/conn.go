@@ -35,6 +35,7 @@ type Conn struct {
 	caller  *flavors.Caller // on whose behalf calls are made where no user's perspective says so
 	out     *outbox
 	in      *meter          // of the peer's calls that are not answered
+	account *account        // what the connection counts for in the runtime's budget
 	mailbox *actor.Mailbox  // the broker's: what is posted there is handled, or refused by Undelivered when the broker has stopped
 	pid     *protoactor.PID // the broker's, for those who watch it
 	encoder *protoactor.PID
@@ -386,7 +387,7 @@ func (c *Conn) CloseInvocation(inv *flavors.Invocation) { c.answered(inv) }
 
 // answered counts a call of the peer's as done, and tells a broker that waits for the last.
 func (c *Conn) answered(inv *flavors.Invocation) {
-	c.in.add(-inv.Size(), -inv.Weight())
+	c.in.answered(inv.Size(), inv.Weight())
 	c.taken.Add(int64(-inv.Size()))
 	c.takenWeight.Add(int64(-inv.Weight()))
 	if c.inbound.Add(-1) == 0 && c.draining.Load() {

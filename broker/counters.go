@@ -151,7 +151,7 @@ func (x *census) leave(c *Conn) {
 func (x *census) stats(rt *actor.Runtime) RuntimeStats {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	s := RuntimeStats{Stats: x.ended, Conns: x.conns, BytesHeld: int(totalOf(rt).Load())}
+	s := RuntimeStats{Stats: x.ended, Conns: x.conns, BytesHeld: int(budgetOf(rt).held())}
 	s.Refusals = maps.Clone(x.ended.Refusals)
 	s.Conns.Closed = maps.Clone(x.conns.Closed)
 	for c := range x.live {

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/internal/usercode"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
@@ -79,6 +80,7 @@ func (d *decoder) read() error {
 	handshake := c.limits.Banana
 	handshake.Frame = banana.HandshakeFrame
 	scanner.Init(banana.ProfileNone, handshake)
+	scanner.SetPrices(jelly.Prices())
 	commands := c.newCommandReader()
 	talking := false  // the profile has been agreed on
 	small := int64(0) // the limit in force of a frame before a login
@@ -141,6 +143,11 @@ func (d *decoder) read() error {
 				c.post(negotiated{profile})
 				continue
 			}
+			weight := commandSize + scanner.Cost()
+			if commands.short = 0; !c.account.take(weight) {
+				flush() // It may make room.
+				commands.short = weight
+			}
 			if out == nil {
 				out = batches.Get().(*batch)
 			}
@@ -151,7 +158,11 @@ func (d *decoder) read() error {
 				flush()
 				return err
 			}
-			c.count(out, size, scanner.Elements())
+			if commands.short > 0 {
+				weight = commandSize + out.commands[len(out.commands)-1].keeps()
+				c.account.add(weight)
+			}
+			c.count(out, size, weight)
 			if len(out.commands) == batchFrames {
 				flush()
 			}

@@ -26,6 +26,10 @@ var (
 	// the peer's objects.
 	ErrTooManyImports = errors.New("broker: this side holds as many of the peer's objects as it may")
 
+	// ErrNoRoom fails a call of the peer's, with Busy, or the answer of one of ours, whose values would take more memory than there is left
+	// of Limits.Total. They were not decoded.
+	ErrNoRoom = errors.New("broker: Limits.Total leaves no room for the values of this message")
+
 	errObserverGone = errors.New("broker: the peer keeps no copy any more")
 	errOutboxClosed = errors.New("broker: the connection is closed")
 )

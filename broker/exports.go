@@ -21,6 +21,9 @@ type exports struct {
 	dying  []*export // oldest first
 }
 
+// exportSize is what an exported object counts for, beside what the application keeps in it: its entry, its core and its actor, roughly.
+const exportSize = 1 << 10
+
 type exportKey struct {
 	core        *flavors.Core
 	prefix      flavors.Prefix
@@ -75,6 +78,7 @@ func (x *exports) mention(c *Conn, hole flavors.ExportHole) (*export, error) {
 	x.admit(hole)
 	key.core.Hold(c.rt)
 	c.exported.Add(1)
+	c.account.keep(exportSize)
 	usercode.Log(func() { c.log.Debug().Int64("luid", e.luid).Stringer("object", key.core).Msg("object exported") })
 	return e, nil
 }
@@ -167,6 +171,7 @@ func (x *exports) drop(c *Conn, e *export) {
 	for _, f := range e.onRelease {
 		f()
 	}
+	c.account.keep(-exportSize)
 	usercode.Log(func() { c.log.Debug().Int64("luid", e.luid).Stringer("object", e.core).Msg("reference released") })
 }
 

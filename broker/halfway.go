@@ -12,9 +12,6 @@ import (
 // A message that has come in part only must be kept until the rest comes, and nothing but its sender says when. So what it is kept in
 // counts in the runtime's total, beyond the buffer that every connection has, and beyond its share a message that stops halfway is given up.
 
-// roomTime is how often one who waits for room in the runtime's total looks for it: nobody tells him, because it is others who free it.
-const roomTime = 20 * time.Millisecond
-
 // held is what a connection's read buffer counts for in the runtime's total. It belongs to the goroutine that reads.
 type held struct {
 	c       *Conn
@@ -31,45 +28,36 @@ func newHeld(c *Conn) held {
 	return h
 }
 
-// resize counts a buffer of size bytes from now on, and reports whether there is room for it.
-func (h *held) resize(size int) bool {
-	if size <= readBuffer {
-		size = 0
-	}
-	total, more := h.c.in.total, int64(size-h.bytes)
-	if now := total.Add(more); more > 0 && size > share && now > int64(h.c.limits.Total) {
-		total.Add(-more)
-		return false
-	}
+// resize counts a buffer of size bytes from now on. It is for buffers that are there.
+func (h *held) resize(size int) {
+	size = counted(size)
+	h.c.account.keep(size - h.bytes)
 	h.bytes = size
-	return true
+}
+
+// counted is what a buffer of size bytes counts for.
+func counted(size int) int {
+	if size <= readBuffer {
+		return 0
+	}
+	return size
 }
 
 func (h *held) release() { h.resize(0) }
 
-// wait counts a buffer of size bytes as soon as there is room for it. Meanwhile nothing is read, which holds up an honest peer as little as
-// a slow network would.
+// wait counts a buffer of size bytes, a larger one, as soon as there is room for it. Meanwhile nothing is read, which holds up an honest
+// peer as little as a slow network would.
 func (h *held) wait(size int) error {
-	if h.resize(size) {
+	a, more := h.c.account, counted(size)-h.bytes
+	if a.grow(more, size) || a.takeSoon(h.c.ctx, more, h.c.limits.Stall, func() bool { return a.grow(more, size) }) {
+		h.bytes += more
 		return nil
 	}
-	over := make(chan struct{})
-	defer patience.AfterFunc(h.c.limits.Stall, func() { close(over) }).Stop()
-	again := time.NewTicker(roomTime)
-	defer again.Stop()
-	for {
-		select {
-		case <-again.C:
-			if h.resize(size) {
-				return nil
-			}
-		case <-h.c.ctx.Done():
-			return ErrClosed
-		case <-over:
-			return &ProtocolError{Reason: RefusedTotal, What: fmt.Sprintf("there is no room for a message of more than %d bytes: "+
-				"all connections together have %d bytes under way, of %d that they may have", h.bytes, h.c.in.total.Load(), h.c.limits.Total)}
-		}
+	if h.c.ctx.Err() != nil {
+		return ErrClosed
 	}
+	return &ProtocolError{Reason: RefusedTotal, What: fmt.Sprintf("there is no room for a message of more than %d bytes: "+
+		"all connections together have %d bytes under way, of %d that they may have", h.bytes, h.c.account.b.held(), h.c.limits.Total)}
 }
 
 // read reads behind the end bytes that buf holds. While the buffer is larger than the connection's share the peer must not stop: a

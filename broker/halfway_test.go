@@ -120,7 +120,8 @@ func TestAMessageThatStopsHalfwayIsGivenUp(t *testing.T) {
 
 func TestALargeBufferIsNotKeptForASmallRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newCrowd(t)
+		// There is room for one message, in a buffer of 4 MiB and decoded, and not for two buffers.
+		s := crowd{newServer(t, &service{}, broker.WithLimits(broker.Limits{Total: 7_800_000, Stall: 20 * time.Second}))}
 		frame := halfMegabytes(6)
 		first, peer := s.member()
 		_, err := first.Write(frame[:len(frame)-1])

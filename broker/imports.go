@@ -10,13 +10,13 @@ import (
 // nobody holds is collected, and its receipts are returned by decref. It belongs to the broker actor.
 type imports struct {
 	handles map[importKey]flavors.WeakReference
-	counted int64 // bytes that they count for in the runtime's total
+	counted int // bytes that the account counts for them
 }
 
 const (
 	// importShare is how many a connection may hold even when the runtime has too much under way: as many as a stock peer can hand out.
 	importShare = 1024
-	// importSize is what each further one counts for, roughly what it takes.
+	// importSize is what each counts for, roughly what it takes.
 	importSize = 512
 )
 
@@ -53,14 +53,12 @@ func (m *imports) forgot(c *Conn, key importKey) {
 	}
 }
 
-// changed publishes how many there are, and has those beyond the connection's share counted.
+// changed publishes how many there are, and has them counted.
 func (m *imports) changed(c *Conn) {
-	n := int64(len(m.handles))
-	c.counters.imports.Store(n)
-	if size := max(0, n-importShare) * importSize; size != m.counted {
-		c.in.total.Add(size - m.counted)
-		m.counted = size
-	}
+	c.counters.imports.Store(int64(len(m.handles)))
+	size := len(m.handles) * importSize
+	c.account.keep(size - m.counted)
+	m.counted = size
 }
 
 // clear counts nothing any more, when the connection has ended. Whoever holds a handle holds a dead one.

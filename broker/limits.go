@@ -31,12 +31,23 @@ type Limits struct {
 	// are read more slowly. Where so much was read, calls or not, that is not even carried out, because SetCopyableState or the like takes
 	// its time, nothing more is read. In memory a call takes up to forty times as much. Default 16 MiB.
 	BytesIn int
-	// Total is how many bytes all connections of the runtime together may have in unanswered calls and what else is not carried out, in what
-	// waits to be written, in messages that have come in part, and in references. What was read counts by what it takes in memory, roughly:
-	// besides its bytes 256 for each command and 24 for each element of Banana. Of references each connection has 1,024 for nothing, and the
-	// others count 512 bytes each. Beyond the limit each connection may have 256 KiB of each of the former and its 1,024 references, and
-	// 256 KiB is what HighWater and PauseWater count from. Default 128 MiB.
+	// Total is how many bytes peers may make this runtime hold, on all connections together: calls that are not answered and what else is not
+	// carried out, what waits to be written, buffers for messages that have come in part, references, copies and challenges. It is counted
+	// before it is allocated. A message counts for what its values take at most once they are decoded, up to sixty times its size ([jelly.Prices]);
+	// a reference counts 512 bytes, an exported object and a copy 1 KiB each.
+	//
+	// When the total is reached, a message that is in the way of it waits for 2 s, or for Stall if it is an answer, and is refused with Busy
+	// then, without being decoded. Each connection may still have its share: 256 KiB, or less where more than 128 connections share 32 MiB, and
+	// never less than 16 KiB; as much again for the buffer of the message that it receives; and its entries in tables. Beyond the total,
+	// HighWater and PauseWater count from the share, and a connection may hold no more than 1,024 references.
+	//
+	// The process takes up to Total and these shares, what it has itself, and what Go's collector lets stand beside it (GOGC, GOMEMLIMIT).
+	// Default 128 MiB.
 	Total int
+	// Strangers is how many connections may be without a login at a time, where a login is published ([LoginRoot], [IdentityRoot]). With one
+	// more the one that has waited longest is dropped. All of them together have an eighth of Total, which users do not use; where they want
+	// more, those that hold most are dropped. Default 4096.
+	Strangers int
 	// CallsOut is how many of our calls may be unanswered at a time; further ones fail with ErrTooManyCalls. Default 65,536.
 	CallsOut int
 	// HighWater is how many bytes may wait to be written before our own calls wait (Call) or fail (CallRemote). Default 1 MiB.
@@ -64,6 +75,7 @@ const (
 	DefaultCalls        = 65536
 	DefaultBytesIn      = 16 << 20
 	DefaultTotal        = 128 << 20
+	DefaultStrangers    = 4096
 	DefaultHighWater    = 1 << 20
 	DefaultPauseWater   = 16 << 20
 	DefaultHandshake    = 10 * time.Second
@@ -81,6 +93,7 @@ func (l Limits) withDefaults() Limits {
 	setDefault(&l.CallsIn, DefaultCalls)
 	setDefault(&l.BytesIn, DefaultBytesIn)
 	setDefault(&l.Total, DefaultTotal)
+	setDefault(&l.Strangers, DefaultStrangers)
 	setDefault(&l.CallsOut, DefaultCalls)
 	setDefault(&l.HighWater, DefaultHighWater)
 	setDefault(&l.PauseWater, DefaultPauseWater)

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -49,6 +50,7 @@ type door struct {
 func newLogin(o *loginOptions, d *door) RootFactory {
 	return func(c *Conn) (any, error) {
 		l := &loginRoot{conn: c, options: o, door: d}
+		c.account.enterStranger()
 		l.expire()
 		if c.offers == 1 {
 			c.small.Store(int64(o.frame))
@@ -80,13 +82,31 @@ func (l *loginRoot) RemoteLogin(inv *flavors.Invocation, username string) (jelly
 	if !takePlace(&l.challenges, l.options.challenges) {
 		return nil, l.busy(RefusedChallenges, "%d challenges are held on this connection", l.options.challenges)
 	}
-	c := &challenger{login: l, username: username, challenge: cred.NewChallenge()}
+	if !l.conn.account.take(challengeSize) {
+		l.challenges.Add(-1)
+		return nil, l.busy(RefusedTotal, "Limits.Total leaves no room for another challenge")
+	}
+	giveBack := func() {
+		l.challenges.Add(-1)
+		l.conn.account.add(-challengeSize)
+	}
+	c := &challenger{login: l, username: keptName(username), challenge: cred.NewChallenge()}
 	answer, err := flavors.NewLoginAnswer(c)
 	if err != nil {
+		giveBack()
 		return nil, err
 	}
-	answer.Admit(nil, func() { l.challenges.Add(-1) })
+	answer.Admit(nil, giveBack)
 	return jelly.Tuple{c.challenge, answer}, nil
+}
+
+// challengeSize is what a challenge counts for beside its export, with a name of cred.MaxUsernameBytes.
+const challengeSize = 1 << 10
+
+// keptName is what is kept of a name for as long as the peer has the challenge. No store has a longer one: cut short, it is still too long
+// for each of them, and its login is refused like any other.
+func keptName(name string) string {
+	return strings.Clone(name[:min(len(name), cred.MaxUsernameBytes+1)])
 }
 
 // challenger waits for the response to one challenge.

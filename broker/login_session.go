@@ -114,7 +114,9 @@ func (l *loginRoot) enter(credentials cred.Credentials, mind *flavors.RemoteRefe
 	if err != nil {
 		return nil, l.refuse(credentials, err)
 	}
-	c.small.Store(0) // He is no stranger. The realm may ask his mind something that has a long answer.
+	// No stranger any more: the realm may ask the mind something that has a long answer.
+	c.account.admit()
+	c.small.Store(0)
 	if !takePlace(&l.sessions, l.options.sessions) {
 		return nil, l.busy(RefusedSessions, "%d users are in by way of this connection", l.options.sessions)
 	}

@@ -5,14 +5,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/perspectivebroker/pb/actor"
-	"github.com/perspectivebroker/pb/codec/banana"
 )
 
 // The bytes that peers have under way with us are metered, per connection and for the whole runtime: calls that are not answered, what
-// else was read and is not carried out yet, and what waits to be written. For the connection a call counts the bytes of its frame, in the total
-// roughly what it takes in memory, which is many times that where values are small.
+// else was read and is not carried out yet, and what waits to be written. For the connection a call counts the bytes of its frame, in the
+// total what it takes in memory at most once it is decoded, which is many times that where values are small.
 //
 // When too much waits to be written to a peer its calls are parked, see flavors.Conn, and when too many bytes of its calls are unanswered
 // reading pauses, which holds up an honest peer as little as a slow network would. Two peers that both pause would never go on, and calls
@@ -20,11 +17,8 @@ import (
 // refused with Busy. A peer that does not read and goes on for so long that even the refusals pile up is left.
 
 const (
-	// commandSize and elementSize are what a command, and each element of Banana in it, take in memory besides its bytes, roughly.
+	// commandSize is what a command takes beside its values, roughly.
 	commandSize = 256
-	elementSize = 24
-	// share is what a connection may have under way when the runtime has too much.
-	share = 256 << 10
 	// easeTime is how long reading pauses for calls that are not answered before it goes on by one read.
 	easeTime = 200 * time.Millisecond
 	// dropWaters is how many times Limits.PauseWater of answers may wait. Only those get so far that come later than their method
@@ -32,73 +26,55 @@ const (
 	dropWaters = 4
 	// congestedEaseTime is how long a peer that is slow to read may take for the next piece before that is so.
 	congestedEaseTime = 2 * time.Second
+	// roomPatience is how long reading pauses for room to decode a large call before it is refused.
+	roomPatience = 2 * time.Second
 )
 
-// totalKey finds the runtime's total.
-type totalKey struct{}
-
-// totalOf is the number of bytes under way on all connections of a runtime.
-func totalOf(rt *actor.Runtime) *atomic.Int64 {
-	return rt.Extension(totalKey{}, func() any { return new(atomic.Int64) }).(*atomic.Int64)
-}
-
-// meter counts the bytes of one connection's calls that are not answered, and of all that was read and is not carried out.
+// meter counts the bytes of one connection's calls that are not answered, and of all that was read and is not carried out. What that is in
+// memory has been taken from the connection's account.
 type meter struct {
-	total *atomic.Int64
-	eased chan struct{} // a token when the count has fallen; buffered
-	read  atomic.Int64  // weight of what the broker was handed and has not carried out
+	account *account
+	eased   chan struct{} // a token when the count has fallen; buffered
+	read    atomic.Int64  // weight of what the broker was handed and has not carried out
 
 	mu sync.Mutex
 	// Guarded by mu.
 	bytes  int
 	weight int
-	others int // of what is no call, read and not carried out
-	closed bool
 }
 
-func newMeter(total *atomic.Int64) *meter {
-	return &meter{total: total, eased: make(chan struct{}, 1)}
+func newMeter(account *account) *meter {
+	return &meter{account: account, eased: make(chan struct{}, 1)}
 }
 
-// add counts a call, or takes it off again.
-func (m *meter) add(bytes, weight int) {
+// begun counts a call whose weight has been taken.
+func (m *meter) begun(bytes, weight int) {
 	m.mu.Lock()
-	if !m.closed {
-		m.bytes += bytes
-		m.weight += weight
-		m.total.Add(int64(weight))
-	}
+	m.bytes += bytes
+	m.weight += weight
 	m.mu.Unlock()
-	if bytes < 0 {
-		select {
-		case m.eased <- struct{}{}:
-		default:
-		}
+}
+
+// answered gives back what a call was counted for.
+func (m *meter) answered(bytes, weight int) {
+	m.mu.Lock()
+	m.bytes -= bytes
+	m.weight -= weight
+	m.mu.Unlock()
+	m.account.add(-weight)
+	select {
+	case m.eased <- struct{}{}:
+	default:
 	}
 }
 
-// ahead counts what is about to be handed to the broker, calls among it.
-func (m *meter) ahead(in *batch) {
-	m.read.Add(int64(in.weight))
-	m.addOthers(in.others)
-}
+// ahead counts what is about to be handed to the broker.
+func (m *meter) ahead(in *batch) { m.read.Add(int64(in.weight)) }
 
-// carriedOut is the opposite.
+// carriedOut is the opposite. What is no call is given back.
 func (m *meter) carriedOut(in *batch) {
 	m.read.Add(int64(-in.weight))
-	m.addOthers(-in.others)
-}
-
-func (m *meter) addOthers(n int) {
-	if n == 0 {
-		return
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if !m.closed {
-		m.others += n
-		m.total.Add(int64(n))
-	}
+	m.account.add(-in.others)
 }
 
 // count is how many bytes the calls have on the wire, weight what they count for in the runtime's total.
@@ -106,15 +82,6 @@ func (m *meter) count() (bytes, weight int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.bytes, m.weight
-}
-
-// close takes everything off the total, when the connection has ended. Methods that run on no longer count.
-func (m *meter) close() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.closed = true
-	m.total.Add(int64(-m.weight - m.others))
-	m.bytes, m.weight, m.others = 0, 0, 0
 }
 
 // waitEased waits until so many calls have been answered that it is easy, for some time at the most, and reports whether that is so.
@@ -136,10 +103,10 @@ func (m *meter) waitEased(ctx context.Context, easy func() bool, patience time.D
 	return true
 }
 
-// crowded says that the runtime as a whole has too much under way.
-func (c *Conn) crowded() bool { return c.in.total.Load() > int64(c.limits.Total) }
+// crowded reports whether those that the connection shares its part of the total with have too much under way.
+func (c *Conn) crowded() bool { return c.account.crowded() }
 
-// ration is a limit of the connection as it is now: no more than its share while the runtime has too much.
+// ration is a limit of the connection as it is now: no more than its share while it is crowded.
 func (c *Conn) ration(limit, share int) int {
 	if c.crowded() {
 		return min(share, limit)
@@ -147,14 +114,22 @@ func (c *Conn) ration(limit, share int) int {
 	return limit
 }
 
+func (c *Conn) share() int { return int(c.account.b.share()) }
+
 // pauseWater is how many bytes may wait to be written before reading pauses now.
-func (c *Conn) pauseWater() int { return c.ration(c.limits.PauseWater, share) }
+func (c *Conn) pauseWater() int {
+	limit := c.ration(c.limits.PauseWater, c.share())
+	if c.account.stranger.Load() {
+		return min(limit, leastShare) // Nothing that a stranger is told is longer.
+	}
+	return limit
+}
 
 // highWater is how many bytes may wait to be written before our own calls wait or fail now.
-func (c *Conn) highWater() int { return c.ration(c.limits.HighWater, share) }
+func (c *Conn) highWater() int { return c.ration(c.limits.HighWater, c.share()) }
 
 // bytesIn is how many bytes of calls may be unanswered now before more are refused.
-func (c *Conn) bytesIn() int { return c.ration(c.limits.BytesIn, share) }
+func (c *Conn) bytesIn() int { return c.ration(c.limits.BytesIn, c.share()) }
 
 // mayImport is how many of the peer's objects this side may hold now.
 func (c *Conn) mayImport() int { return c.ration(c.limits.Imports, importShare) }
@@ -179,13 +154,13 @@ func (c *Conn) easy() bool {
 	return bytes <= c.bytesIn()/4
 }
 
-// count has the command that was read last counted: a call until it is answered, anything else until it is carried out.
-func (c *Conn) count(in *batch, bytes, elements int) {
-	weight := bytes + commandSize + elements*elementSize
+// count has the command that was read last counted, for which weight has been taken: a call until it is answered, anything else until it
+// is carried out.
+func (c *Conn) count(in *batch, bytes, weight int) {
 	in.weight += weight
-	if cmd := &in.commands[len(in.commands)-1]; cmd.sym == banana.SymMessage || cmd.sym == banana.SymCacheMessage {
+	if cmd := &in.commands[len(in.commands)-1]; cmd.isCall() {
 		cmd.size, cmd.weight = bytes, weight
-		c.in.add(bytes, weight)
+		c.in.begun(bytes, weight)
 	} else {
 		in.others += weight
 	}
@@ -200,6 +175,7 @@ func (c *Conn) WhenClear(f func()) { c.out.whenClear(f) }
 // mayRead waits until there is room for what the peer may send next. A peer that does not read its answers has its calls parked, so
 // that there will be no more of them.
 func (c *Conn) mayRead() {
+	c.account.yield()
 	c.waitCarriedOut()
 	if c.in.waitEased(c.ctx, c.easy, easeTime) {
 		return
@@ -210,6 +186,14 @@ func (c *Conn) mayRead() {
 			return
 		}
 	}
+}
+
+// patience is how long reading pauses for so much room before a call is refused. What is small waits for room in the connection's own share.
+func (c *Conn) patience(n int) time.Duration {
+	if n <= c.share() {
+		return easeTime
+	}
+	return roomPatience
 }
 
 // behind says that so much was read which is not carried out that nothing more is read.

@@ -4,7 +4,6 @@ import (
 	"container/list"
 	"context"
 	"sync"
-	"sync/atomic"
 
 	"github.com/perspectivebroker/pb/actor"
 )
@@ -13,7 +12,7 @@ import (
 // append answers that need no stamp. Whatever has been appended when the encoder comes to write goes out in one write.
 type outbox struct {
 	wake    func(from *actor.Mailbox) // asks the encoder for a flush; called without the lock; set once, before the first byte
-	total   *atomic.Int64             // the runtime's, see meter
+	account *account                  // the connection's
 	clearAt func() int
 
 	mu sync.Mutex
@@ -22,7 +21,7 @@ type outbox struct {
 	writing   int    // bytes that the encoder has taken and not yet written
 	frames    uint64 // appended so far
 	held      int    // bytes of messages that were handed to the broker and are not in buf yet, roughly
-	counted   int    // how many of these count in total
+	counted   int    // how many of these the account counts
 	woken     bool   // a flush is on its way to the encoder
 	closed    bool
 	drained   chan struct{} // closed and replaced whenever there may be more room; nil while nobody waits
@@ -53,7 +52,7 @@ func (o *outbox) append(from *actor.Mailbox, size int, f func(dst []byte) ([]byt
 		o.mu.Unlock()
 		return err
 	}
-	o.total.Add(int64(len(buf) - before))
+	o.account.add(len(buf) - before)
 	o.buf = buf
 	o.frames++
 	wake := !o.woken
@@ -95,7 +94,7 @@ func (o *outbox) progress(n int) {
 
 func (o *outbox) writtenLocked(n int) {
 	if !o.closed {
-		o.total.Add(int64(-n))
+		o.account.add(-n)
 	}
 	o.writing -= n
 	o.signalLocked()
@@ -175,7 +174,7 @@ func (o *outbox) holdLocked(n int) {
 
 func (o *outbox) countLocked(held int) {
 	if held != o.counted {
-		o.total.Add(int64(held - o.counted))
+		o.account.add(held - o.counted)
 		o.counted = held
 	}
 }
@@ -263,7 +262,7 @@ func (o *outbox) waitBelow(ctx context.Context, limit int) error {
 func (o *outbox) close() {
 	o.mu.Lock()
 	if !o.closed {
-		o.total.Add(int64(-len(o.buf) - o.writing))
+		o.account.add(-len(o.buf) - o.writing)
 		o.countLocked(0)
 	}
 	o.closed = true

@@ -94,6 +94,8 @@ const (
 	RefusedChallenges
 	// RefusedLoggedOut: a call of a user who has logged out, on a connection that lives on.
 	RefusedLoggedOut
+	// RefusedStrangers: nobody had logged in on the connection, and it was dropped in favour of others (Limits.Strangers, Limits.Total).
+	RefusedStrangers
 
 	reasons
 )
@@ -102,7 +104,7 @@ var reasonNames = [reasons]string{
 	"not refused", "exports", "caches", "imports", "calls in", "bytes in", "total", "calls out", "high water", "pause water", "state timeout",
 	"given back", "closing", "prefix", "string", "list", "depth", "frame", "syntax", "truncated", "profile", "version", "command",
 	"unknown command", "value", "insecure", "unknown object", "count", "answer", "handshake", "stall", "silence", "login", "throttled",
-	"login deadline", "logins at once", "sessions", "challenges", "logged out",
+	"login deadline", "logins at once", "sessions", "challenges", "logged out", "strangers",
 }
 
 // String is a short name, the same in every release.
@@ -142,6 +144,8 @@ func reasonOf(err error) Reason {
 		return NotRefused
 	case usercode.AsInto(err, &protocol) && protocol.Reason != NotRefused:
 		return protocol.Reason
+	case usercode.Is(err, ErrNoRoom):
+		return RefusedTotal
 	case usercode.AsInto(err, &limit):
 		return limitReasons[limit.Limit]
 	case usercode.AsInto(err, &decode) && decode.Limit != "":

@@ -16,9 +16,11 @@ func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *opti
 	ctx, cancel := context.WithCancelCause(context.Background())
 	c := &Conn{
 		rt: rt, sock: sock, prompt: promptOf(sock), client: client, limits: o.limits, options: o.settings, published: o.published,
-		ctx: ctx, cancel: cancel, out: &outbox{total: totalOf(rt)}, in: newMeter(totalOf(rt)), mailbox: actor.NewMailbox(),
+		ctx: ctx, cancel: cancel, mailbox: actor.NewMailbox(),
 		making: newTurnstile(), ready: make(chan struct{}), gone: make(chan struct{}),
 	}
+	c.account = newAccount(budgetOf(rt), &c.limits, c.Abort)
+	c.out, c.in = &outbox{account: c.account}, newMeter(c.account)
 	c.out.clearAt = c.pauseWater
 	c.peer = peerName(sock)
 	c.log = rt.Logger().With().Str("peer", c.peer).Logger()
