@@ -25,26 +25,29 @@ const (
 	refPrice     = grown*2*int(unsafe.Sizeof(refEntry{})) + grown*box
 	derefPrice   = refPrice + grown*(int(unsafe.Sizeof(forward{}))+box)
 	decimalPrice = 48
+	stringPrice  = 24 // its header
 )
 
 var prices = banana.Prices{
 	List: 48, Slot: slotPrice,
 	Number: box, Big: int(unsafe.Sizeof(big.Int{})) + 48,
-	String: 24,
+	String: stringPrice,
 	Word:   40,
 	Head: [banana.SymUncache + 1]int{
 		banana.SymReference: refPrice, banana.SymDereference: derefPrice,
 		banana.SymRemote: unboundPrice, banana.SymLocal: unboundPrice, banana.SymCached: unboundPrice, banana.SymLCache: unboundPrice,
 		banana.SymInstance: unboundPrice,
 	},
+	Named: priceOfName,
 }
 
-func init() { prices.Named = priceOfName }
+// textPrices are those of strings alone.
+var textPrices = banana.Prices{String: stringPrice}
 
 // tagPrices are what expressions of Jelly's types cost beside the list that they are.
 var tagPrices = [tagCount]int{
 	tagInstance: unboundPrice,
-	tagRemote: unboundPrice, tagLocal: unboundPrice, tagCached: unboundPrice, tagLCache: unboundPrice,
+	tagRemote:   unboundPrice, tagLocal: unboundPrice, tagCached: unboundPrice, tagLCache: unboundPrice,
 	tagReference: refPrice, tagDereference: derefPrice,
 	tagDecimal: decimalPrice,
 }
@@ -59,5 +62,5 @@ func priceOfName(name []byte) int {
 			return unboundPrice
 		}
 	}
-	return tagPrices[t] - prices.OfString(len(name))
+	return tagPrices[t] - textPrices.OfString(len(name))
 }
