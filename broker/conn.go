@@ -142,6 +142,15 @@ func (c *Conn) String() string {
 // Format prints what String returns, whatever the verb: a connection is large, and in use by other goroutines.
 func (c *Conn) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
+// ServerIdentity says which server the peer is: the URL that was dialed, without the name behind it, unless [WithServerIdentity] says otherwise. It is
+// empty on connections that were accepted, and on those made by [Client] without that option. Copies of published originals are kept by it.
+func (c *Conn) ServerIdentity() string {
+	if !c.client {
+		return "" // Every client of a listener would have the same.
+	}
+	return c.options.identity
+}
+
 // Logger names the peer in every line.
 func (c *Conn) Logger() *zerolog.Logger {
 	if !c.isMade() {

@@ -79,6 +79,9 @@ func dialOver(ctx context.Context, rt *actor.Runtime, sock net.Conn, e endpoint,
 		closeSocket(sock)
 		return nil, err
 	}
+	if o.identity == "" && e.network != "" {
+		o.identity = e.identity()
+	}
 	c := newConn(rt, sock, true, e.name, o)
 	c.superviseClose()
 	props := rt.Props(func() protoactor.Actor { return &dialer{c: c} }, protoactor.WithSupervisor(brokerStrategy(rt)))

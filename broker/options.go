@@ -28,6 +28,14 @@ type DialFunc func(ctx context.Context, network, address string) (net.Conn, erro
 // that fails, in a test. TLS, if the URL asks for it, is spoken over what it gives. The default is that of a net.Dialer.
 func WithDialer(dial DialFunc) Option { return optionFunc(func(o *options) { o.dial = dial }) }
 
+// WithServerIdentity says which server is dialed, for what is kept of it over sessions: copies of published originals are found again only in
+// sessions with the same server, and two servers never get each other's. The default is the URL without the name behind it; for [Client] there is
+// none, and nothing is kept. Give it for a server that is reached at several addresses, or for several that share what they publish. It must not come
+// from the peer. Listeners do not look at it: they do not know who connects, and keep nothing.
+func WithServerIdentity(name string) Option {
+	return optionFunc(func(o *options) { o.identity = name })
+}
+
 type options struct {
 	*settings
 	published map[string]RootFactory
@@ -39,6 +47,7 @@ type options struct {
 type settings struct {
 	dial             DialFunc
 	keepalive        keepalive
+	identity         string // of the server; empty until it is known
 	backoff          supervision.Backoff
 	limits           Limits
 	polling          time.Duration

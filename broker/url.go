@@ -80,6 +80,14 @@ func parseURL(s string) (endpoint, error) {
 	return fail(fmt.Sprintf("unknown scheme %q; known are pb, pbs and pb+unix", u.Scheme))
 }
 
+// identity is the endpoint without the name behind it: which server it is.
+func (e endpoint) identity() string {
+	if e.network == "unix" {
+		return e.scheme + "://" + e.address
+	}
+	return e.scheme + "://" + strings.ToLower(e.address)
+}
+
 // url is the endpoint as a URL again, with the address that was really bound.
 func (e endpoint) url(addr net.Addr) string {
 	if e.network == "unix" {

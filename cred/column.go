@@ -35,11 +35,13 @@ func (c Column) entry(text string, hasher *Hasher) Entry {
 	return entry
 }
 
+var errEmptyPassword = errors.New("cred: the password is empty")
+
 // parsePlaintext refuses the empty password, which stock Twisted lets in: it is a line that somebody has not
 // completed.
 func parsePlaintext(text string) (Entry, error) {
 	if text == "" {
-		return nil, errors.New("cred: the password is empty")
+		return nil, errEmptyPassword
 	}
 	if len(text) > MaxPasswordBytes {
 		return nil, fmt.Errorf("cred: a password of %d bytes, more than the %d of MaxPasswordBytes", len(text), MaxPasswordBytes)
@@ -52,7 +54,7 @@ func parseMD5Hex(text string) (Entry, error) {
 	if err != nil || len(digest) != md5.Size {
 		return nil, fmt.Errorf("cred: the md5 of a password must be %d hexadecimal digits", 2*md5.Size)
 	}
-	return md5Entry{[md5.Size]byte(digest)}, nil
+	return newMD5Entry([md5.Size]byte(digest))
 }
 
 // decoy is an entry that no password fits and that costs what an entry of this column costs, as far as that is

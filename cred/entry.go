@@ -133,7 +133,7 @@ func parseEntry(text string, limits HashLimits) (Entry, error) {
 	}
 	switch {
 	case strings.HasPrefix(text, prefixCleartext):
-		return Plaintext(Secret(text[len(prefixCleartext):])), nil
+		return parsePlaintext(text[len(prefixCleartext):])
 	case strings.HasPrefix(text, prefixMD5):
 		return parseMD5(text[len(prefixMD5):])
 	case strings.HasPrefix(text, prefixSHA):

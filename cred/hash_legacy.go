@@ -17,12 +17,20 @@ const MaxSaltBytes = 64
 
 func base64Text(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
 
+// newMD5Entry refuses the empty password, for which a challenge could be answered.
+func newMD5Entry(digest [md5.Size]byte) (Entry, error) {
+	if digest == md5.Sum(nil) {
+		return nil, errEmptyPassword
+	}
+	return md5Entry{digest}, nil
+}
+
 func parseMD5(text string) (Entry, error) {
 	digest, err := base64.StdEncoding.DecodeString(text)
 	if err != nil || len(digest) != md5.Size {
 		return nil, fmt.Errorf("cred: a {MD5} entry must have %d bytes in base64 behind it", md5.Size)
 	}
-	return md5Entry{[md5.Size]byte(digest)}, nil
+	return newMD5Entry([md5.Size]byte(digest))
 }
 
 // sha1Entry is {SHA}, and with a salt {SSHA}: sha1(password + salt), salt.

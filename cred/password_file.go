@@ -17,8 +17,10 @@ import (
 // [KindChallengeResponse] where the file holds passwords in plain text or as md5.
 //
 // A file that has become unreadable lets nobody in. One that can be read and not understood is reported to the log
-// and the users of the last good one stay, those that were taken out in the meantime included. Replace the file by
-// renaming a complete one over it; it may also be written in place.
+// and the users of the last good one stay, those that were taken out in the meantime included. A file whose last line has
+// no end was cut short and counts as one that cannot be understood, because part of a password must not become a
+// password; so does one with NUL bytes, which a crash may leave. A file that was cut between two lines cannot be told from a
+// shorter one. So replace the file by renaming a complete one over it, rather than writing it in place.
 type PasswordFile struct {
 	path    string
 	config  fileConfig
@@ -40,7 +42,7 @@ const settleTime = 2 * time.Second
 
 // NewPasswordFile makes a checker of a file in the format of Twisted's FilePasswordDB: one user a line, with columns
 // that a delimiter divides, "alice:sesame". Lines with too few columns are skipped, white space at a line's end is
-// not part of it, and the first line of a name counts. Other than in Twisted nobody can log in with an empty name
+// not part of it, and the first line of a name counts. Every line must have its end, the last one too. Other than in Twisted nobody can log in with an empty name
 // or password. The file must be there and be readable.
 func NewPasswordFile(path string, opts ...FileOption) (*PasswordFile, error) {
 	c := newFileConfig(opts)

@@ -92,11 +92,20 @@ const (
 func (c *fileConfig) parse(text string) (map[string]Entry, error) {
 	users := map[string]Entry{}
 	number := 0
+	text = strings.TrimPrefix(text, byteOrderMark)
+	if at := strings.IndexByte(text, 0); at >= 0 {
+		return nil, fmt.Errorf("cred: line %d has a NUL byte: the file was damaged, or is UTF-16; write it anew", 1+strings.Count(text[:at], "\n"))
+	}
 	for line := range strings.Lines(text) {
 		number++
+		whole := strings.HasSuffix(line, "\n")
 		line = strings.TrimRight(line, " \t\n\r\v\f") // What Python's bytes.rstrip removes.
 		if len(line) > MaxPasswordFileLine {
 			return nil, fmt.Errorf("cred: line %d has %d bytes, more than the %d of MaxPasswordFileLine", number, len(line), MaxPasswordFileLine)
+		}
+		if !whole {
+			// What is missing may be the rest of a password, and what is there would be one.
+			return nil, fmt.Errorf("cred: line %d, the last one, has no end: the file may have been cut short; end it with a newline", number)
 		}
 		name, password, err := c.split(line)
 		if err != nil {
@@ -115,6 +124,9 @@ func (c *fileConfig) parse(text string) (map[string]Entry, error) {
 	}
 	return users, nil
 }
+
+// byteOrderMark is what some editors put in front of UTF-8.
+const byteOrderMark = "\uFEFF"
 
 // split returns an empty name for lines that are to be skipped.
 func (c *fileConfig) split(line string) (name, password string, err error) {

@@ -25,6 +25,11 @@ func TestGoldenPasswordFiles(t *testing.T) {
 			if !f.CaseSensitive {
 				opts = append(opts, cred.WithIgnoreCase())
 			}
+			if !strings.HasSuffix(string(f.Content), "\n") {
+				_, err := cred.NewPasswordFile(write(t, string(f.Content)), opts...)
+				require.ErrorContains(t, err, "has no end", "stock takes it")
+				f.Content += "\n"
+			}
 			p, err := cred.NewPasswordFile(write(t, string(f.Content)), opts...)
 			require.NoError(t, err)
 			in := map[[2]hexText]cred.AvatarID{}
@@ -52,6 +57,83 @@ func write(t testing.TB, content string) string {
 	path := filepath.Join(t.TempDir(), "passwords")
 	require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
 	return path
+}
+
+// A file that is cut short anywhere gives nobody another password: it is refused, or has fewer users.
+func TestPasswordFilesCutShort(t *testing.T) {
+	for name, c := range map[string]struct {
+		content string
+		open    func(path string) (*cred.PasswordFile, error)
+	}{
+		"plain":  {"alice:sesame\nbob:a long password\r\n# no user\ncarol: x \n", func(path string) (*cred.PasswordFile, error) { return cred.NewPasswordFile(path) }},
+		"hashed": {"alice:{CLEARTEXT}sesame\nbob:{CLEARTEXT}a long password\n", func(path string) (*cred.PasswordFile, error) { return cred.NewHtpasswd(path) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			whole := map[string]cred.Secret{"alice": "sesame", "bob": "a long password"}
+			for length := range len(c.content) {
+				cut := c.content[:length]
+				p, err := c.open(write(t, cut))
+				if cut != "" && !strings.HasSuffix(cut, "\n") {
+					require.ErrorContains(t, err, "has no end", "%q", cut)
+					continue
+				}
+				require.NoError(t, err, "%q", cut)
+				for user, password := range whole {
+					for end := 1; end <= len(password); end++ {
+						_, err := p.Check(t.Context(), plain(user, password[:end]))
+						if end < len(password) || !strings.Contains(cut, user+":") {
+							require.Error(t, err, "%q: %s %q", cut, user, password[:end])
+						} else {
+							require.NoError(t, err, "%q: %s", cut, user)
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+// A file that was damaged is refused aloud, and read anew it leaves the users of the good one.
+func TestPasswordFileDamaged(t *testing.T) {
+	for name, damaged := range map[string]string{
+		"cut short":     "alice:s",
+		"zeros":         "alice:sesame\n\x00\x00\x00\n",
+		"UTF-16":        "\xff\xfea\x00:\x00b\x00\n\x00",
+		"a comment cut": "alice:bread\n# bob",
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := cred.NewPasswordFile(write(t, damaged))
+			require.Error(t, err)
+			var log logged
+			path := write(t, "\uFEFFalice:sesame\r\n")
+			p, err := cred.NewPasswordFile(path, cred.WithLogger(log.logger()))
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(path, []byte(damaged), 0o600))
+			_, err = p.Check(t.Context(), plain("alice", "sesame"))
+			require.NoError(t, err, "the byte order mark is not part of the name, and the good users stay")
+			_, err = p.Check(t.Context(), plain("alice", "s"))
+			require.Error(t, err)
+			require.Contains(t, log.String(), "its former users stay")
+		})
+	}
+}
+
+// An entry that was not completed lets nobody in, by no kind of credentials.
+func TestEmptyPasswordEntries(t *testing.T) {
+	for _, text := range []string{"{CLEARTEXT}", "{MD5}1B2M2Y8AsgTpgAmY7PhCfg=="} {
+		_, err := cred.ParseEntry(text)
+		require.ErrorContains(t, err, "empty", text)
+	}
+	for content, column := range map[string]cred.Column{
+		"alice:{CLEARTEXT}\n": cred.ColumnEntries, "alice:\n": cred.ColumnPlaintext, "alice:d41d8cd98f00b204e9800998ecf8427e\n": cred.ColumnMD5Hex,
+	} {
+		p, err := cred.NewPasswordFile(write(t, content), cred.WithColumn(column))
+		require.NoError(t, err)
+		for _, c := range []cred.Credentials{plain("alice", ""), response("alice", "")} {
+			_, err = p.Check(t.Context(), c)
+			require.Error(t, err, content)
+		}
+	}
 }
 
 // TestHtpasswd reads a file that the real tools have written (testdata/htpasswd.sh).
@@ -135,7 +217,7 @@ func TestPasswordFilesThatAreRefused(t *testing.T) {
 		})
 	}
 	for _, content := range []string{"alice", ":x", "a:b\n\nc\n"} {
-		_, err := cred.NewHtpasswd(write(t, content), nil)
+		_, err := cred.NewHtpasswd(write(t, content+"\n"), nil)
 		assert.ErrorContains(t, err, "is not name:password")
 	}
 	if os.Getuid() != 0 {

@@ -23,6 +23,8 @@ type Conn interface {
 	JellyContext(perspective any) jelly.Context
 	// Turns is the methods that run for the peer at this moment.
 	Turns() *Turns
+	// ServerIdentity says which server the peer is, for what is kept over sessions; empty if that is not known.
+	ServerIdentity() string
 	// UnsafeTracebacks says whether failures show the peer where in the code they arose.
 	UnsafeTracebacks() bool
 	// WaitWritable waits while more than the high-water mark waits to be written.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -177,10 +178,11 @@ func TestWhatIsKeptIsFetchedWhenItWasPublishedAnew(t *testing.T) {
 	session("second", true)
 	root.gazette.RepublishAt(time.Now().Add(-time.Hour)) // Even a clock that is set back makes it newer.
 	session("second", false)
-	require.Equal(t, []flavors.PublishedKey{{Service: "None", Perspective: "None", ID: "daily"}}, store.keys())
+	server := store.keys()[0].Server
+	require.Equal(t, []flavors.PublishedKey{{Server: server, Service: "None", Perspective: "None", ID: "daily"}}, store.keys())
 	t.Run("what was kept for another", func(t *testing.T) {
 		for key, data := range store.kept {
-			store.kept[flavors.PublishedKey{Service: key.Service, Perspective: key.Perspective, ID: "weekly"}] = data
+			store.kept[flavors.PublishedKey{Server: key.Server, Service: key.Service, Perspective: key.Perspective, ID: "weekly"}] = data
 		}
 		root.gazette.id = "weekly"
 		session("second", false)
@@ -237,13 +239,77 @@ func TestEachPerspectiveKeepsItsOwn(t *testing.T) {
 		}
 	}
 	require.ElementsMatch(t, []flavors.PublishedKey{
-		{Service: "reading", Perspective: "ann", ID: "daily"}, {Service: "reading", Perspective: "bob", ID: "daily"},
+		{Server: store.keys()[0].Server, Service: "reading", Perspective: "ann", ID: "daily"},
+		{Server: store.keys()[0].Server, Service: "reading", Perspective: "bob", ID: "daily"},
 	}, store.keys())
 	conn := s.customer(gazettes(t, store))
 	counter, err := flavors.Call[*flavors.RemoteReference](t.Context(), conn.Root(), "for", "")
 	require.NoError(t, err)
 	_, _, err = read(t, counter.CallRemote("get"))
 	require.ErrorContains(t, err, "PerspectiveName")
+}
+
+// Servers that share a store never get each other's states, also where they publish the same under one name and with one timestamp.
+func TestServersShareAStore(t *testing.T) {
+	store := &shelf{}
+	at := time.Unix(1700000000, 0)
+	var servers []*server
+	for _, text := range []string{"the true page", "forged"} {
+		root, s := newKiosk(t)
+		root.gazette.text = text
+		root.gazette.RepublishAt(at)
+		servers = append(servers, s)
+	}
+	session := func(s *server, wantText string, wantClean bool, opts ...broker.Option) {
+		t.Helper()
+		conn := s.customer(append(opts, gazettes(t, store))...)
+		text, clean, err := read(t, conn.Root().CallRemote("get"))
+		require.NoError(t, err)
+		require.Equal(t, wantText, text)
+		require.Equal(t, wantClean, clean)
+		require.NoError(t, conn.Close(t.Context()))
+	}
+	session(servers[1], "forged", false)
+	session(servers[0], "the true page", false)
+	session(servers[1], "forged", true)
+	session(servers[0], "the true page", true)
+	require.Len(t, store.keys(), 2)
+
+	t.Run("one server at two addresses", func(t *testing.T) {
+		named := broker.WithServerIdentity("the true one")
+		session(servers[0], "the true page", false, named)
+		session(servers[0], "the true page", true, named)
+		session(servers[0], "the true page", true)
+	})
+	t.Run("what was kept before servers were told apart", func(t *testing.T) {
+		for key, data := range store.kept {
+			delete(store.kept, key)
+			key.Server = ""
+			store.kept[key] = data
+		}
+		session(servers[0], "the true page", false)
+	})
+	t.Run("a state under the key of another server", func(t *testing.T) {
+		session(servers[1], "forged", false)
+		mine := flavors.PublishedKey{Server: servers[0].ln.URL(), Service: "None", Perspective: "None", ID: "daily"}
+		theirs := mine
+		theirs.Server = servers[1].ln.URL()
+		store.kept[mine] = store.kept[theirs]
+		session(servers[0], "the true page", false)
+	})
+	t.Run("a peer that is not known", func(t *testing.T) {
+		store.kept = nil
+		for range 2 {
+			sock, err := net.Dial("tcp", servers[0].ln.Addr().String())
+			require.NoError(t, err)
+			conn, err := broker.Client(t.Context(), servers[0].rt, sock, gazettes(t, store))
+			require.NoError(t, err)
+			_, clean, err := read(t, conn.Root().CallRemote("get"))
+			require.NoError(t, err)
+			require.False(t, clean)
+			require.Empty(t, store.keys())
+		}
+	})
 }
 
 // TestWhatIsPublishedOnTheWire is P-7.8.

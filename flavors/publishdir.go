@@ -14,9 +14,10 @@ import (
 	"time"
 )
 
-// PublishedDir is a [PublishedStore] in a directory: a file for each state, named SERVICE-PERSPECTIVE-ID.pub as Twisted's are.
+// PublishedDir is a [PublishedStore] in a directory: a file for each state, named SERVER-SERVICE-PERSPECTIVE-ID.pub. Twisted's names, and those
+// of earlier versions of this package, lack the server; such files are not read, because it is not known whose they are. Their states are fetched anew, and they give way with time.
 //
-// The three parts are the peer's choice. All but letters, digits, underscores and dots behind the first letter are written as %XX, so that
+// All parts but the server are the peer's choice. All but letters, digits, underscores and dots behind the first letter are written as %XX, so that
 // a name stays in the directory and means one key only; a name that would be too long is a hash. A state is written to a
 // file of its own, flushed to the disk and then renamed, so that a crash leaves the old state or the new one. Several processes may share
 // the directory.
@@ -102,7 +103,11 @@ func (d *PublishedDir) Load(key PublishedKey) ([]byte, error) {
 	if d == nil || d.dir == "" {
 		return nil, errNoDir
 	}
-	file, err := os.Open(d.path(key))
+	path := d.path(key)
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("flavors: %s is no ordinary file", path)
+	}
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -197,10 +202,14 @@ func replaceFile(path string, data []byte) (err error) {
 func (d *PublishedDir) path(key PublishedKey) string { return filepath.Join(d.dir, fileName(key)) }
 
 func fileName(key PublishedKey) string {
-	name := safePart(key.Service) + "-" + safePart(key.Perspective) + "-" + safePart(key.ID)
+	name := ""
+	if key.Server != "" {
+		name = safePart(key.Server) + "-"
+	}
+	name += safePart(key.Service) + "-" + safePart(key.Perspective) + "-" + safePart(key.ID)
 	if len(name) > maxPublishedName {
 		sum := sha256.Sum256([]byte(name))
-		// Other names have two hyphens, this one has one.
+		// Other names have two hyphens or three, this one has one.
 		name = "sha256-" + hex.EncodeToString(sum[:])
 	}
 	return name + publishedSuffix

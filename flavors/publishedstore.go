@@ -12,8 +12,13 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// PublishedKey says whose state is kept: which original, as seen by whom. All of it is the peer's choice.
-type PublishedKey struct{ Service, Perspective, ID string }
+// PublishedKey says whose state is kept: which original of which server, as seen by whom. All of it but the server is the peer's choice.
+type PublishedKey struct {
+	// Server is who published it, so that servers which share a store cannot take the place of each other: the URL that was dialed, without
+	// the name behind it, or what broker.WithServerIdentity says.
+	Server                   string
+	Service, Perspective, ID string
+}
 
 // PublishedStore keeps the states of published originals from session to session. Its methods are called in the turns of copies, so from
 // several goroutines, and may take the time that a disk takes. What it gives back is checked; it need not know what it is.
@@ -27,6 +32,7 @@ type PublishedStore interface {
 // keptState is what is stored: an expression of Jelly, in Banana without a vocabulary.
 type keptState struct {
 	Class       string  `pb:"class"`
+	Server      string  `pb:"server"`
 	Service     string  `pb:"service"`
 	Perspective string  `pb:"perspective"`
 	ID          string  `pb:"publishedID"`
@@ -35,8 +41,14 @@ type keptState struct {
 }
 
 func (p *publication) key() PublishedKey {
-	return PublishedKey{Service: p.mark.Service, Perspective: p.mark.Perspective, ID: idText(p.mark.ID)}
+	return PublishedKey{Server: p.server(), Service: p.mark.Service, Perspective: p.mark.Perspective, ID: idText(p.mark.ID)}
 }
+
+// server is who published it; empty where that is not known.
+func (p *publication) server() string { return p.mark.Remote.Conn().ServerIdentity() }
+
+// isKept reports whether states outlive the session. Where it is not known whose they are they do not: another peer could take the place of this one.
+func (p *publication) isKept() bool { return p.kept.store != nil && p.server() != "" }
 
 // idText is a published id as text. checkPublishedID has seen to it that it is a scalar.
 func idText(id any) string {
@@ -63,7 +75,7 @@ func checkPublishedID(id any) error {
 
 // load takes the state from the store, if it is what the original published last. A state that cannot be read counts as none.
 func (p *publication) load() (state any, ok bool) {
-	if p.kept.store == nil {
+	if !p.isKept() {
 		return nil, false
 	}
 	var data []byte
@@ -81,17 +93,17 @@ func (p *publication) load() (state any, ok bool) {
 	}
 	// A name that was cut or folded on its way to the disk may have led to another's state. Timestamps are compared as in Twisted, for
 	// being the same: an original that was set back to an earlier time is not what was kept either.
-	same := k.Class == p.kept.class && PublishedKey{k.Service, k.Perspective, k.ID} == p.key() && k.Timestamp == p.mark.Timestamp
+	same := k.Class == p.kept.class && PublishedKey{k.Server, k.Service, k.Perspective, k.ID} == p.key() && k.Timestamp == p.mark.Timestamp
 	return k.State, same
 }
 
 // save keeps a state that was fetched. That it cannot be kept is the next session's loss, not this one's.
 func (p *publication) save(state any) {
-	if p.kept.store == nil {
+	if !p.isKept() {
 		return
 	}
 	key := p.key()
-	data, err := encodeKept(keptState{p.kept.class, key.Service, key.Perspective, key.ID, p.mark.Timestamp, state})
+	data, err := encodeKept(keptState{p.kept.class, key.Server, key.Service, key.Perspective, key.ID, p.mark.Timestamp, state})
 	if err == nil {
 		err = p.calling("Save", func() error { return p.kept.store.Save(key, data) })
 	}

@@ -57,7 +57,8 @@ type activator interface{ Activated() }
 func (r *RemotePublished) published() *publication { return &r.publication }
 
 // RegisterPublished lets published originals of a class be kept here, as T, a struct that embeds RemotePublished. The store is where
-// their states outlive the session, such as a [PublishedDir]; with nil they are fetched every time.
+// their states outlive the session, such as a [PublishedDir]; with nil they are fetched every time. So they are from a peer of which it is not known
+// who it is, as on accepted connections: see broker.WithServerIdentity.
 //
 //	err := flavors.RegisterPublished[RemotePage](registry, "site.Page", store)
 func RegisterPublished[T any, P interface {
