@@ -11,7 +11,8 @@ import (
 // themselves. state is what the peer sent, usually a *Dict, with all in it that had to be bound; an
 // object in it may still wait for its own state. Without this method a dictionary fills the fields
 // with pb tags; what several objects of a frame share is converted once then. A method that calls Assign converts it once for
-// each object, and must bound that itself: a small frame can mention one large list very often.
+// each object, and must bound that itself: a small frame can mention one large list very often. It must not wait: later
+// messages of its connection are carried out when it has returned.
 type StateSetter interface {
 	SetCopyableState(state any) error
 }
