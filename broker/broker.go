@@ -118,6 +118,9 @@ func (b *broker) Receive(ctx protoactor.Context) {
 	case collected:
 		b.collected()
 		b.work(ctx)
+	case *settle:
+		m.arrivals = b.c.arrivedSoFar()
+		close(m.known)
 	case cancelCall:
 		b.cancel(m.call)
 	case negotiated:
@@ -335,6 +338,7 @@ func (b *broker) finish(cause error) {
 	b.imports.clear(c)
 	b.local.clear()
 	c.forgetAvatars()
+	c.arrivals.Load().Close()
 	c.refused(reasonOf(cause))
 	censusOf(c.rt).leave(c)
 }

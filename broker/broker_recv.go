@@ -173,6 +173,7 @@ func (b *broker) take(d *delivery, call flavors.IncomingCall, err error) *flavor
 	b.deliveries++
 	call.Serial = b.deliveries
 	inv := cmd.call
+	call.Arrivals = b.c.arrivals.Load()
 	if err == nil {
 		call.Received = d.received
 	}

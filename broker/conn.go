@@ -59,6 +59,7 @@ type Conn struct {
 	over        atomic.Bool  // the connection has ended: nothing is owed to the peer any more
 	exported    atomic.Int64 // live exports, published objects not counted
 	bytesOut    atomic.Int64
+	arrivals    atomic.Pointer[flavors.Arrivals] // of the peer's calls, written in the broker's turn
 	counters    counters
 	making      turnstile    // answers
 	parting     parting      // who closes the socket at a good end

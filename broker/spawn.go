@@ -21,6 +21,7 @@ func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *opti
 	}
 	c.account = newAccount(budgetOf(rt), &c.limits, c.Abort)
 	c.out, c.in = &outbox{account: c.account}, newMeter(c.account)
+	c.arrivals.Store(flavors.NewArrivals(nil))
 	c.out.clearAt = c.pauseWater
 	c.peer = peerName(sock)
 	c.log = rt.Logger().With().Str("peer", c.peer).Logger()

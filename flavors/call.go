@@ -58,3 +58,19 @@ func (call *OutgoingCall) recycle() {
 	call.Result, call.RequestID = nil, 0
 	calls.Put(call)
 }
+
+// CallInOrder is [Call], and returns only when the calls that the peer sent before its answer have been carried out here, as in a program
+// where one thing happens after the other: what the peer did by calling back before it answered is done. It waits for these calls' methods
+// to return, whether the call itself went well or failed.
+//
+// Call does not wait for them: each object has a turn of its own, and the answer goes to the caller. See [Conn.Settled].
+func CallInOrder[T any](ctx context.Context, r *RemoteReference, method string, args ...any) (T, error) {
+	v, err := Call[T](ctx, r, method, args...)
+	if ctx.Err() == nil {
+		if waitErr := r.remote.conn.Settled(ctx); waitErr != nil {
+			var zero T
+			return zero, waitErr
+		}
+	}
+	return v, err
+}

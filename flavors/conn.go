@@ -36,6 +36,9 @@ type Conn interface {
 	// WaitSent waits until the broker has worked off what it was handed before, and not more than the high-water mark waits to be
 	// written. Who calls it after each call that wants no answer sends as fast as the peer reads, and no faster.
 	WaitSent(ctx context.Context) error
+	// Settled waits until every call that the peer has sent before has been carried out: its method has returned, or it will not run. A
+	// method must not wait so: it would wait for itself.
+	Settled(ctx context.Context) error
 	// SendCall hands a call to the broker. When the connection cannot take it, the call's Result fails with the error that is returned.
 	SendCall(call *OutgoingCall) error
 	// SendCallSoon is SendCall for those who can wait for room.

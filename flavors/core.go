@@ -175,9 +175,26 @@ func (c *Core) idleLocked() {
 // Deliver hands an invocation to the object's actor. Calls are run in the order of delivery.
 func (c *Core) Deliver(inv *Invocation) {
 	inv.core = c
+	if f := c.forwarder(inv); f != nil {
+		f.pass(inv)
+		return
+	}
 	if err := c.deliver(inv); err != nil {
 		inv.fail(err)
 	}
+}
+
+// forwarder is what passes the call on at once, without a turn of its own: an answer that the broker finds behind the call goes to its actor
+// at once as well, and must not overtake it. It is nil where calls before this one wait, or where this one is to wait because its peer does
+// not read.
+func (c *Core) forwarder(inv *Invocation) *Forwarder {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f, ok := c.value.(*Forwarder)
+	if !ok || c.state != coreRunning || c.inFlight > 0 || inv.wantsAnswer && inv.conn.Congested() {
+		return nil
+	}
+	return f
 }
 
 func (c *Core) deliver(inv *Invocation) error {
@@ -228,12 +245,30 @@ func (c *Core) take(mailbox *actor.Mailbox) (message any) {
 	if len(c.parked) == 0 {
 		return message
 	}
-	if inv, ok := message.(*Invocation); ok && c.parked[inv.conn] != nil && !inv.caller.IsOver() {
-		p := c.parked[inv.conn]
-		p.calls = append(p.calls, inv)
+	if p := c.parkedBeforeLocked(message); p != nil {
+		p.waiting = append(p.waiting, message)
 		return nil
 	}
 	return message
+}
+
+// parkedBeforeLocked is the parked calls that a message must not overtake: a call those of its connection, a continuation those that
+// arrived before the result that it is for. A copy is viewed behind the updates that arrived before, which are all of one connection.
+func (c *Core) parkedBeforeLocked(message any) *parking {
+	switch m := message.(type) {
+	case *Invocation:
+		if !m.caller.IsOver() {
+			return c.parked[m.conn]
+		}
+	case *turn:
+		if _, copied := c.value.(remoteCache); copied {
+			for _, p := range c.parked {
+				return p
+			}
+		}
+		return c.parked[m.conn]
+	}
+	return nil
 }
 
 // dropCalls takes out a caller's calls that wait, parked ones among them. The caller has ended, so no more come.
@@ -252,8 +287,8 @@ func (c *Core) dropCalls(who *Caller) (dropped []*Invocation) {
 		return true
 	}
 	if p := c.parked[who.conn]; p != nil {
-		p.calls = slices.DeleteFunc(p.calls, func(inv *Invocation) bool { return belongs(inv) })
-		if len(p.calls) == 0 {
+		p.waiting = slices.DeleteFunc(p.waiting, belongs)
+		if len(p.waiting) == 0 {
 			delete(c.parked, who.conn)
 		}
 	}
@@ -442,10 +477,8 @@ func (c *Core) stopped(mailbox *actor.Mailbox) (left []any) {
 	if c.mailbox == mailbox && c.state == coreRunning {
 		left = c.queue.all()
 		for _, p := range c.parked {
-			for _, inv := range p.calls {
-				left = append(left, inv)
-			}
-			p.calls = nil
+			left = append(left, p.waiting...)
+			p.waiting = nil
 		}
 		c.parked = nil
 		c.state = coreStopped

@@ -54,6 +54,9 @@ const forwardLook = 250 * time.Millisecond
 //
 // A panic is noticed at once in an actor made from [actor.Runtime.Props], and within a second in any other. Behind a call that is not
 // handled by then such an actor gets a message of another type, which it should ignore as any message that it does not know.
+//
+// A call reaches the actor's mailbox before anything that the peer sent later has an effect, so an answer that continues in the actor's turn
+// ([actor.Deferred.Then]) finds the calls before it done. A mailbox that makes its senders wait would hold up the whole connection.
 func Forward(rt *actor.Runtime, pid *protoactor.PID) *Forwarder {
 	return &Forwarder{rt: rt, pid: pid, open: map[*Invocation]passage{}}
 }
@@ -80,6 +83,24 @@ func (f *Forwarder) HandleRemote(inv *Invocation) (any, error) {
 	// The sender takes the response that the actor system makes of a handled invocation, see GetAutoResponse.
 	f.rt.Root().RequestWithCustomSender(f.pid, inv, f.rt.Discard())
 	return nil, errAnswersLater
+}
+
+// pass passes a call on in the turn of its connection's broker.
+func (f *Forwarder) pass(inv *Invocation) {
+	defer func() {
+		if r := recover(); r != nil { // A middleware of the actor system's, or a mailbox.
+			inv.panicked(r)
+		}
+	}()
+	who := inv.caller
+	if !who.enter() {
+		inv.dropped()
+		return
+	}
+	defer who.leave()
+	if _, err := f.HandleRemote(inv); err != errAnswersLater {
+		inv.fail(err)
+	}
 }
 
 func (f *Forwarder) lookLaterLocked() {

@@ -39,10 +39,12 @@ type Invocation struct {
 	serial      uint64
 	incarnation uint64
 	answered    atomic.Bool
-	handled     atomic.Bool       // the handler of the actor that it was forwarded to has returned
-	onAnswer    func(*Invocation) // set before the invocation leaves the object's turn; may be nil
-	received    []*held           // of the handles that came as arguments: what the call may be answered with
-	running     running           // its place among the connection's Turns
+	handled     atomic.Bool              // the handler of the actor that it was forwarded to has returned
+	onAnswer    func(*Invocation)        // set before the invocation leaves the object's turn; may be nil
+	received    []*held                  // of the handles that came as arguments: what the call may be answered with
+	running     running                  // its place among the connection's Turns
+	began       bool                     // its object has taken it up
+	arrivals    atomic.Pointer[Arrivals] // where it counts until it has been carried out
 
 	room [4]any // for Args, so that most calls are one piece of memory
 }
@@ -70,6 +72,8 @@ type IncomingCall struct {
 	Serial uint64
 	// Received is the handles that came in the arguments. Releasing one is told to the peer when the call has been answered.
 	Received []Handle
+	// Arrivals is where the call counts until it has been carried out.
+	Arrivals *Arrivals
 }
 
 // invocations are used again once they have been answered, those that no code of the application's has seen: a call should not cost
@@ -89,7 +93,7 @@ func (inv *Invocation) free() {
 	inv.conn, inv.caller, inv.core, inv.perspective, inv.prefix = nil, nil, nil, nil, ""
 	inv.longID = nil
 	inv.requestID, inv.wantsAnswer, inv.size, inv.weight, inv.serial, inv.incarnation = 0, false, 0, 0, 0, 0
-	inv.received = nil
+	inv.received, inv.began = nil, false
 	inv.answered.Store(false)
 	inv.handled.Store(false)
 	clear(inv.room[:])
@@ -103,12 +107,24 @@ func (inv *Invocation) Begin(call IncomingCall) {
 	inv.longID = call.LongRequestID
 	inv.requestID, inv.wantsAnswer, inv.size, inv.weight = call.RequestID, call.WantsAnswer, call.Size, call.Weight
 	inv.serial = call.Serial
+	if call.Arrivals != nil {
+		call.Arrivals.open.Add(1)
+		inv.arrivals.Store(call.Arrivals)
+	}
 	if len(call.Received) > 0 {
 		inv.received = make([]*held, len(call.Received))
 		for i, h := range call.Received {
 			inv.received[i] = h.count()
 			inv.received[i].wait()
 		}
+	}
+}
+
+// carriedOut is called when the method has returned, or will not run. A call that was forwarded to an actor has been carried out when that
+// has handled or answered it.
+func (inv *Invocation) carriedOut() {
+	if a := inv.arrivals.Swap(nil); a != nil {
+		a.less()
 	}
 }
 
@@ -228,6 +244,7 @@ func (inv *Invocation) abandon() {
 	if inv.onAnswer != nil {
 		inv.onAnswer(inv)
 	}
+	inv.carriedOut()
 	inv.encoded()
 	inv.conn.CloseInvocation(inv)
 }
@@ -237,6 +254,9 @@ func (inv *Invocation) abandon() {
 func (inv *Invocation) send(turn *actor.Mailbox, v any, err error) (gone bool) {
 	if inv.onAnswer != nil {
 		inv.onAnswer(inv)
+		inv.carriedOut()
+	} else if !inv.began {
+		inv.carriedOut()
 	}
 	if err != nil && inv.prefix == PrefixObserve && inv.core != nil {
 		inv.core.updateFailed(inv, err)
@@ -392,13 +412,14 @@ func logFailure(inv *Invocation, err error) {
 
 // run carries out the call in the object's turn.
 func (inv *Invocation) run(o *object) {
-	inv.incarnation = o.core.incarnation.Load()
+	inv.incarnation, inv.began = o.core.incarnation.Load(), true
 	returned := false
 	defer func() {
 		if returned {
 			return
 		}
 		defer inv.conn.Turns().leave(&inv.running)
+		defer inv.carriedOut()
 		r := recover()
 		if r == nil {
 			inv.fail(actor.ErrGoexit)
@@ -407,12 +428,14 @@ func (inv *Invocation) run(o *object) {
 		panic(inv.panicked(r)) // The supervisor decides what becomes of the object.
 	}()
 	if err := o.mend(); err != nil {
+		inv.carriedOut()
 		inv.fail(err)
 		returned = true
 		return
 	}
 	table, err := o.methods(inv.prefix)
 	if err != nil {
+		inv.carriedOut()
 		inv.fail(err)
 		returned = true
 		return
@@ -433,6 +456,7 @@ func (inv *Invocation) run(o *object) {
 		turns.leave(&inv.running)
 		return
 	}
+	inv.carriedOut()
 	if gone := inv.answerFrom(o.mailbox, v, err); !gone {
 		turns.leave(&inv.running)
 	} else if !kept {
@@ -456,7 +480,7 @@ func (inv *Invocation) Post(run func(), drop func(error)) {
 		}
 		return
 	}
-	t := &turn{run: run, drop: drop, incarnation: inv.incarnation, bound: true, turns: inv.conn.Turns()}
+	t := &turn{run: run, drop: drop, incarnation: inv.incarnation, bound: true, conn: inv.conn, turns: inv.conn.Turns()}
 	t.turns.enterBehind(&t.running)
 	if err := inv.core.post(t); err != nil {
 		t.Drop(err)
@@ -488,6 +512,7 @@ func (inv *Invocation) ActorSystem() *protoactor.ActorSystem {
 // the message without a panic. It is not for applications.
 func (inv *Invocation) GetAutoResponse(protoactor.Context) any {
 	inv.handled.Store(true)
+	inv.carriedOut()
 	return nil
 }
 

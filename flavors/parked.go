@@ -5,10 +5,10 @@ import protoactor "github.com/asynkron/protoactor-go/actor"
 // Calls of a peer that does not read its answers are parked: they keep their order, but are not run until the peer has read. So answers
 // do not pile up, nobody else's calls are held up, and reading from that peer goes on: it may be waiting for an answer of its own.
 
-// parking is the calls of one connection that an object has parked. It outlives the object's restarts.
+// parking is the calls of one connection that an object has parked, and what must not overtake them. It outlives the object's restarts.
 type parking struct {
-	conn  Conn
-	calls []*Invocation // guarded by the core's lock
+	conn    Conn
+	waiting []any // of *Invocation and *turn; guarded by the core's lock
 }
 
 // resume makes an object run one of the calls that it has parked.
@@ -34,7 +34,7 @@ func (c *Core) park(inv *Invocation) *parking {
 	if inv.caller.IsOver() {
 		return nil
 	}
-	p := &parking{conn: inv.conn, calls: []*Invocation{inv}}
+	p := &parking{conn: inv.conn, waiting: []any{inv}}
 	if c.parked == nil {
 		c.parked = map[Conn]*parking{}
 	}
@@ -48,7 +48,7 @@ func (o *object) resumeLater(p *parking) {
 	p.conn.WhenClear(func() { mailbox.PostUserMessage(resume{p}) })
 }
 
-// resume runs the first of the parked calls. Those of others come in between.
+// resume runs the first of what is parked. Calls of others come in between.
 func (o *object) resume(ctx protoactor.Context, p *parking) {
 	if o.ended {
 		return
@@ -57,27 +57,30 @@ func (o *object) resume(ctx protoactor.Context, p *parking) {
 		o.resumeLater(p)
 		return
 	}
-	inv, more := o.core.unpark(p)
+	first, more := o.core.unpark(p)
 	if more {
 		o.mailbox.PostUserMessage(resume{p})
 	}
-	if inv != nil {
-		o.call(ctx, inv)
+	switch m := first.(type) {
+	case *Invocation:
+		o.call(ctx, m)
+	case *turn:
+		o.guarded(ctx, func() { o.runTurn(m) })
 	}
 }
 
-// unpark takes out the first of the parked calls, nil if they were dropped, and reports whether there are more.
-func (c *Core) unpark(p *parking) (inv *Invocation, more bool) {
+// unpark takes out the first of what is parked, nil if it was dropped, and reports whether there is more.
+func (c *Core) unpark(p *parking) (first any, more bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(p.calls) == 0 {
+	if len(p.waiting) == 0 {
 		return nil, false
 	}
-	inv = p.calls[0]
-	p.calls[0] = nil
-	p.calls = p.calls[1:]
-	if len(p.calls) == 0 {
+	first = p.waiting[0]
+	p.waiting[0] = nil
+	p.waiting = p.waiting[1:]
+	if len(p.waiting) == 0 {
 		delete(c.parked, p.conn)
 	}
-	return inv, len(p.calls) > 0
+	return first, len(p.waiting) > 0
 }
