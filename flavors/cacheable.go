@@ -154,7 +154,7 @@ func (m *observe) state(value any) (*jelly.Fragment, error) {
 	context := o.conn.JellyContext(o.perspective)
 	context.Root = "state"
 	fragment := jelly.NewFragment(context)
-	err := encodeSafely(func() error {
+	err := encodeSafely(fragment, func() error {
 		if v, ok := value.(stateToCacheFor); ok {
 			return fragment.Jelly(v.StateToCacheAndObserveFor(o.perspective, o))
 		}

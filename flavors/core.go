@@ -33,9 +33,10 @@ const (
 //
 // Package broker holds cores in its tables; applications have no need of them.
 type Core struct {
-	anchor *anchor                       // immutable
-	met    atomic.Bool                   // the value is known, so that most who ask need no lock
-	home   atomic.Pointer[actor.Runtime] // rt, so that most who send the object need no lock
+	forward *Forwarder                    // the value, if it is one; written before anybody can call it
+	anchor  *anchor                       // immutable
+	met     atomic.Bool                   // the value is known, so that most who ask need no lock
+	home    atomic.Pointer[actor.Runtime] // rt, so that most who send the object need no lock
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -175,8 +176,8 @@ func (c *Core) idleLocked() {
 // Deliver hands an invocation to the object's actor. Calls are run in the order of delivery.
 func (c *Core) Deliver(inv *Invocation) {
 	inv.core = c
-	if f := c.forwarder(inv); f != nil {
-		f.pass(inv)
+	if c.forward != nil && c.passesOn(inv) {
+		c.forward.pass(inv)
 		return
 	}
 	if err := c.deliver(inv); err != nil {
@@ -184,17 +185,13 @@ func (c *Core) Deliver(inv *Invocation) {
 	}
 }
 
-// forwarder is what passes the call on at once, without a turn of its own: an answer that the broker finds behind the call goes to its actor
-// at once as well, and must not overtake it. It is nil where calls before this one wait, or where this one is to wait because its peer does
-// not read.
-func (c *Core) forwarder(inv *Invocation) *Forwarder {
+// passesOn reports whether a forwarder passes the call on at once, without a turn of its own: an answer that the broker finds behind the call
+// goes to its actor at once as well, and must not overtake it. It does not where calls before this one wait, or where this one is to wait
+// because its peer does not read.
+func (c *Core) passesOn(inv *Invocation) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	f, ok := c.value.(*Forwarder)
-	if !ok || c.state != coreRunning || c.inFlight > 0 || inv.wantsAnswer && inv.conn.Congested() {
-		return nil
-	}
-	return f
+	return c.state == coreRunning && c.inFlight == 0 && !(inv.wantsAnswer && inv.conn.Congested())
 }
 
 func (c *Core) deliver(inv *Invocation) error {

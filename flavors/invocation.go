@@ -39,12 +39,13 @@ type Invocation struct {
 	serial      uint64
 	incarnation uint64
 	answered    atomic.Bool
-	handled     atomic.Bool              // the handler of the actor that it was forwarded to has returned
-	onAnswer    func(*Invocation)        // set before the invocation leaves the object's turn; may be nil
-	received    []*held                  // of the handles that came as arguments: what the call may be answered with
-	running     running                  // its place among the connection's Turns
-	began       bool                     // its object has taken it up
-	arrivals    atomic.Pointer[Arrivals] // where it counts until it has been carried out
+	handled     atomic.Bool       // the handler of the actor that it was forwarded to has returned
+	onAnswer    func(*Invocation) // set before the invocation leaves the object's turn; may be nil
+	received    []*held           // of the handles that came as arguments: what the call may be answered with
+	running     running           // its place among the connection's Turns
+	passed      atomic.Bool       // it was forwarded, and has been carried out
+	began       bool              // its object has taken it up
+	arrivals    *Arrivals         // where it counts until it has been carried out
 
 	room [4]any // for Args, so that most calls are one piece of memory
 }
@@ -93,7 +94,8 @@ func (inv *Invocation) free() {
 	inv.conn, inv.caller, inv.core, inv.perspective, inv.prefix = nil, nil, nil, nil, ""
 	inv.longID = nil
 	inv.requestID, inv.wantsAnswer, inv.size, inv.weight, inv.serial, inv.incarnation = 0, false, 0, 0, 0, 0
-	inv.received, inv.began = nil, false
+	inv.received, inv.arrivals, inv.began = nil, nil, false
+	inv.passed.Store(false)
 	inv.answered.Store(false)
 	inv.handled.Store(false)
 	clear(inv.room[:])
@@ -109,7 +111,7 @@ func (inv *Invocation) Begin(call IncomingCall) {
 	inv.serial = call.Serial
 	if call.Arrivals != nil {
 		call.Arrivals.open.Add(1)
-		inv.arrivals.Store(call.Arrivals)
+		inv.arrivals = call.Arrivals
 	}
 	if len(call.Received) > 0 {
 		inv.received = make([]*held, len(call.Received))
@@ -123,7 +125,11 @@ func (inv *Invocation) Begin(call IncomingCall) {
 // carriedOut is called when the method has returned, or will not run. A call that was forwarded to an actor has been carried out when that
 // has handled or answered it.
 func (inv *Invocation) carriedOut() {
-	if a := inv.arrivals.Swap(nil); a != nil {
+	if inv.onAnswer != nil && !inv.passed.CompareAndSwap(false, true) {
+		return // Of a forwarded call more than one may notice.
+	}
+	if a := inv.arrivals; a != nil {
+		inv.arrivals = nil
 		a.less()
 	}
 }
@@ -294,7 +300,6 @@ func (inv *Invocation) sendValue(turn *actor.Mailbox, v any) (gone bool) {
 	encoded := false
 	defer func() {
 		if !encoded { // A StateToCopy ended the goroutine.
-			fragment.Free()
 			inv.sendFailure(actor.ErrGoexit)
 		}
 	}()
@@ -339,16 +344,22 @@ func (inv *Invocation) sendableError(err error) any {
 
 // jellySafely encodes a value. The application's code that says how may panic; that fails this value only.
 func jellySafely(fragment *jelly.Fragment, v any) error {
-	return encodeSafely(func() error { return fragment.Jelly(v) })
+	return encodeSafely(fragment, func() error { return fragment.Jelly(v) })
 }
 
-func encodeSafely(f func() error) (err error) {
+// encodeSafely has f fill a fragment, which is freed where f ends the goroutine: what it mentions must not stay in use.
+func encodeSafely(fragment *jelly.Fragment, f func() error) (err error) {
+	returned := false
 	defer func() {
 		if r := recover(); r != nil {
 			err = &PanicError{What: "the code that encodes a value", Value: r, Stack: debug.Stack()}
+		} else if !returned {
+			fragment.Free()
 		}
 	}()
-	return f()
+	err = f()
+	returned = true
+	return err
 }
 
 // newFragment is empty; root is how errors call the value that will be in it.
@@ -361,15 +372,13 @@ func (inv *Invocation) newFragment(root string) *jelly.Fragment {
 // sendFailure answers with a failure made of err. Whatever the methods of err do, one answer goes out.
 func (inv *Invocation) sendFailure(err error) {
 	sent := false
-	var fragment *jelly.Fragment
 	defer func() {
 		if !sent { // A method of the error has ended the goroutine.
-			fragment.Free()
 			inv.sendPlainFailure("its error cannot be looked at")
 		}
 	}()
 	logFailure(inv, err)
-	fragment = inv.newFragment("failure")
+	fragment := inv.newFragment("failure")
 	encodeErr := jellySafely(fragment, inv.sendableError(err))
 	if encodeErr == nil {
 		sent = true
@@ -444,8 +453,8 @@ func (inv *Invocation) run(o *object) {
 	turns.enter(&inv.running)
 	v, kept, err := table.invoke(o.core.Value(), inv)
 	returned = true
-	if !kept {
-		// A call that is answered later must not keep alive what its method has forgotten.
+	if _, later := v.(*actor.Deferred); later && !kept {
+		// Such a call must not keep alive what its method has forgotten.
 		inv.Args, inv.Kw = nil, nil
 		clear(inv.room[:])
 	}

@@ -275,22 +275,16 @@ const maxMethodName = 1 << 10
 func encodeArguments(conn Conn, perspective any, args []any) (*jelly.Fragment, error) {
 	args, kw := splitKw(args)
 	fragment := jelly.NewFragment(conn.JellyContext(perspective))
-	encoded := false
-	defer func() {
-		if !encoded { // Also where code of the application's ended the goroutine: what the fragment mentions must not stay in use.
-			fragment.Free()
-		}
-	}()
-	err := encodeSafely(func() error {
+	err := encodeSafely(fragment, func() error {
 		if err := fragment.JellyTuple(args); err != nil {
 			return err
 		}
 		return kw.jelly(fragment)
 	})
 	if err != nil {
+		fragment.Free()
 		return nil, LocalFailure(err)
 	}
-	encoded = true
 	return fragment, nil
 }
 

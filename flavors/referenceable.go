@@ -82,6 +82,7 @@ func (c *Core) meet(a *anchor, v any, r anchored) (*Core, error) {
 			return nil, err
 		}
 		c.value, c.branch = v, r.branch()
+		c.forward, _ = v.(*Forwarder)
 		c.met.Store(true)
 	}
 	return c, nil
