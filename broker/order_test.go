@@ -69,7 +69,7 @@ func (a *actorDiary) Receive(ctx protoactor.Context) {
 	}
 	switch inv.Method {
 	case "note", "take":
-		a.lines = append(a.lines, string(inv.Args[0].(string)))
+		a.lines = append(a.lines, inv.Args[0].(string))
 	case "keep":
 		a.copy = inv.Args[0].(*flavors.Cached[pondCopy])
 	case "begin":

@@ -191,7 +191,7 @@ func (c *Core) Deliver(inv *Invocation) {
 func (c *Core) passesOn(inv *Invocation) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.state == coreRunning && c.inFlight == 0 && !(inv.wantsAnswer && inv.conn.Congested())
+	return c.state == coreRunning && c.inFlight == 0 && (!inv.wantsAnswer || !inv.conn.Congested())
 }
 
 func (c *Core) deliver(inv *Invocation) error {

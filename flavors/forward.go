@@ -89,7 +89,7 @@ func (f *Forwarder) HandleRemote(inv *Invocation) (any, error) {
 func (f *Forwarder) pass(inv *Invocation) {
 	defer func() {
 		if r := recover(); r != nil { // A middleware of the actor system's, or a mailbox.
-			inv.panicked(r)
+			_ = inv.panicked(r)
 		}
 	}()
 	who := inv.caller
