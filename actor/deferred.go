@@ -228,6 +228,9 @@ func (d *Deferred) Done() <-chan struct{} {
 // Await waits for the result, or for the end of ctx, whose error it then returns together with its cause. The end of ctx does
 // nothing to d; use [Deferred.Cancel] to give it up. Await is for goroutines of your own: in an actor's turn
 // it would hold up that actor, so a method returns the Deferred or uses Then.
+//
+// The result of a remote call is there as soon as the answer has been read. Calls that the peer sent before the answer may not have run yet:
+// where that matters, wait for the connection's Settled afterwards, or use Then, which keeps the order within one actor.
 func (d *Deferred) Await(ctx context.Context) (any, error) {
 	switch {
 	case d == nil:

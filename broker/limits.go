@@ -63,7 +63,7 @@ type Limits struct {
 	// StateTimeout is how long a Cacheable may take to give its state; a message that waits longer for one fails. Default 10 s.
 	StateTimeout time.Duration
 	// Grace is how long an object that the peer has let go stays resolvable while calls are under way whose answers may still
-	// mention it. Default 10 s.
+	// mention it. Default 10 s. These objects do not count in Exports and Caches; there are at most as many of them again.
 	Grace time.Duration
 }
 

@@ -16,6 +16,8 @@ import (
 // It honours ctx: when that ends first, the call is forgotten here (the peer carries it out all the same, its late answer is
 // dropped) and the error is ctx's. It waits while too much waits to be written to the connection. A method of an object or an actor
 // must not use it, because it holds up its actor, and a peer that calls back meanwhile would wait for ever: return a Deferred there.
+//
+// It returns as soon as the answer has been read. Calls that the peer sent before the answer may not have run yet: see [CallInOrder].
 func Call[T any](ctx context.Context, r *RemoteReference, method string, args ...any) (T, error) {
 	var zero T
 	if ctx == nil {
