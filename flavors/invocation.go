@@ -387,7 +387,6 @@ func (inv *Invocation) sendFailure(err error) {
 		return
 	}
 	fragment.Free()
-	fragment = nil
 	// A failure is made of strings cut to size; only a failure of the user's own class can get here.
 	usercode.Log(func() {
 		inv.conn.Logger().Error().Err(usercode.LogError(encodeErr)).Stringer("call", inv).Msg("a failure could not be encoded")
