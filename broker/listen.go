@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
-	"os"
 	"reflect"
 	"sync"
 
@@ -39,7 +37,7 @@ type Listener struct {
 }
 
 // Listen publishes root and accepts connections at the URL: pb://host:port (port 0 picks a free one), pbs://host:port (TLS, see
-// [WithTLS]) or pb+unix:///path. The root is a
+// [WithTLS]) or pb+unix:///path (see [WithSocketMode] for who can connect; a socket that a killed process left there is replaced). The root is a
 // pointer to a struct that embeds [flavors.Referenceable], shared by all connections, or a [RootFactory], or nil if options publish
 // all there is; see [WithPublished] for what else it may be.
 func Listen(rt *actor.Runtime, url string, root any, opts ...Option) (*Listener, error) {
@@ -53,10 +51,14 @@ func Listen(rt *actor.Runtime, url string, root any, opts ...Option) (*Listener,
 	if e.name != rootName {
 		return nil, errListenName
 	}
-	if e.network == "unix" {
-		removeStale(e.address)
+	o, err := newOptions(opts)
+	if err != nil {
+		return nil, err
 	}
-	sock, err := net.Listen(e.network, e.address)
+	if err := o.checkSocketMode(e.network); err != nil {
+		return nil, err
+	}
+	sock, err := listenAt(e, o)
 	if err != nil {
 		return nil, fmt.Errorf("broker: listening at %s: %w", url, err)
 	}
@@ -89,8 +91,13 @@ func Serve(rt *actor.Runtime, sock net.Listener, root any, opts ...Option) (*Lis
 	}
 	network, _ := addressOf(sock.Addr)
 	e := endpoint{scheme: "pb", network: network, name: rootName}
-	if o, err := newOptions(opts); err == nil && o.tls != nil {
-		e.scheme = "pbs"
+	if o, err := newOptions(opts); err == nil {
+		if err := o.checkSocketMode(""); err != nil {
+			return nil, err
+		}
+		if o.tls != nil {
+			e.scheme = "pbs"
+		}
 	}
 	return newListener(rt, sock, e, root, opts)
 }
@@ -153,22 +160,6 @@ func isNil(v any) bool {
 		return r.IsNil()
 	}
 	return false
-}
-
-// removeStale removes a socket that nobody listens at any more, left behind by a process that was killed.
-func removeStale(path string) {
-	info, err := os.Lstat(path)
-	if err != nil || info.Mode()&fs.ModeSocket == 0 {
-		return
-	}
-	c, err := net.Dial("unix", path)
-	if err == nil {
-		_ = c.Close()
-		return
-	}
-	if isRefused(err) {
-		_ = os.Remove(path)
-	}
 }
 
 // URL is where the listener can be reached, with the port that was really taken.

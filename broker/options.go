@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"time"
 
@@ -52,6 +53,7 @@ type settings struct {
 	limits           Limits
 	polling          time.Duration
 	tls              *tls.Config
+	socketMode       *fs.FileMode // nil for what the umask says
 	registry         *jelly.Registry
 	unsafeTracebacks bool
 	security         *jelly.SecurityOptions // nil for jelly's default

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -66,7 +67,7 @@ func both(ctx context.Context) error {
 
 // withRuntime runs f with a runtime that is closed afterwards, in good order.
 func withRuntime(name string, f func(*actor.Runtime) error) error {
-	rt, err := actor.NewRuntime(actor.WithLogger(logger(name)))
+	rt, err := actor.NewRuntime(actor.WithLogger(logger(os.Stderr, name)))
 	if err != nil {
 		return err
 	}
@@ -77,7 +78,12 @@ func withRuntime(name string, f func(*actor.Runtime) error) error {
 }
 
 // logger shows what the actors do, one readable line each.
-func logger(name string) zerolog.Logger {
-	out := zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: "15:04:05.000", NoColor: true}
-	return zerolog.New(out).With().Timestamp().Str("end", name).Logger()
+func logger(w io.Writer, name string) zerolog.Logger {
+	out := zerolog.ConsoleWriter{Out: w, TimeFormat: "15:04:05.000", NoColor: true}
+	return zerolog.New(out).With().Str("end", name).Logger().Hook(zerolog.HookFunc(stamp))
+}
+
+// stamp notes the time of a line. What zerolog notes by itself has whole seconds.
+func stamp(e *zerolog.Event, _ zerolog.Level, _ string) {
+	e.Str(zerolog.TimestampFieldName, time.Now().Format(time.RFC3339Nano))
 }

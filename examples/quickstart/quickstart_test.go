@@ -1,7 +1,9 @@
 package main
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
@@ -18,6 +20,23 @@ func TestBothEndsInOneProcess(t *testing.T) {
 	s.Line("subtraction result is -7")
 	s.Line("counted to 2 with <remote ")
 	s.Line("shutting down")
+}
+
+// The log shows when a line was written, to the millisecond.
+func TestLogShowsMilliseconds(t *testing.T) {
+	const layout = "15:04:05.000"
+	var out strings.Builder
+	log := logger(&out, "server")
+	for range 2 {
+		out.Reset()
+		before := time.Now()
+		log.Info().Msg("now")
+		after := time.Now()
+		shown := out.String()[:len(layout)]
+		require.GreaterOrEqual(t, shown, before.Format(layout))
+		require.LessOrEqual(t, shown, after.Format(layout))
+		time.Sleep(time.Millisecond) // another millisecond of the second
+	}
 }
 
 func TestEachEndByItself(t *testing.T) {

@@ -1,0 +1,13 @@
+//go:build !unix
+
+package broker
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+)
+
+func bindNarrow(string, fs.FileMode) (net.Listener, error) {
+	return nil, errors.New("WithSocketMode is not available on this system; protect the directory")
+}
