@@ -81,11 +81,11 @@ func TestNestingIsTheSameForBothSides(t *testing.T) {
 	}
 	for name, wrap := range wraps {
 		for _, twice := range []bool{false, true} {
+			if twice && (name == "methods" || name == "arrays") {
+				continue // Jelly shares neither.
+			}
 			t.Run(fmt.Sprint(name, ", shared: ", twice), func(t *testing.T) {
 				v, sent := any(Tuple{}), 0
-				if twice && (name == "methods" || name == "arrays") {
-					t.Skip("these are not shared")
-				}
 				for level := range DefaultNesting + 3 {
 					if level < 250 || level > 258 && level < DefaultNesting-3 {
 						v = again(wrap(v), twice)
