@@ -146,7 +146,7 @@ func (c *Conn) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()
 // ServerIdentity says which server the peer is: the URL that was dialed, without the name behind it, unless [WithServerIdentity] says otherwise. It is
 // empty on connections that were accepted, and on those made by [Client] without that option. Copies of published originals are kept by it.
 func (c *Conn) ServerIdentity() string {
-	if !c.client {
+	if !c.isMade() || !c.client {
 		return "" // Every client of a listener would have the same.
 	}
 	return c.options.identity

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 
+	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/flavors"
 )
 
@@ -21,6 +22,12 @@ type settle struct {
 //
 // A method that the peer calls must not use it, because it would wait for itself; neither may what such a method waits for.
 func (c *Conn) Settled(ctx context.Context) error {
+	switch {
+	case !c.isMade():
+		return errNoConn
+	case ctx == nil:
+		return actor.ErrNilContext
+	}
 	s := &settle{known: make(chan struct{})}
 	c.post(s)
 	select {

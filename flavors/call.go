@@ -68,7 +68,7 @@ func (call *OutgoingCall) recycle() {
 // Call does not wait for them: each object has a turn of its own, and the answer goes to the caller. See [Conn.Settled].
 func CallInOrder[T any](ctx context.Context, r *RemoteReference, method string, args ...any) (T, error) {
 	v, err := Call[T](ctx, r, method, args...)
-	if ctx.Err() == nil {
+	if r != nil && r.remote != nil && ctx != nil && ctx.Err() == nil {
 		if waitErr := r.remote.conn.Settled(ctx); waitErr != nil {
 			var zero T
 			return zero, waitErr

@@ -85,7 +85,7 @@ func TestOursKeepsWhatStockPublishes(t *testing.T) {
 		require.NoError(t, err)
 		registry := jelly.NewRegistry()
 		require.NoError(t, flavors.RegisterPublished[remotePage](registry, "pages.Page", store))
-		conn, err := broker.Dial(t.Context(), newRuntime(t), "pb://"+server.Addr(), broker.WithRegistry(registry))
+		conn, err := broker.Dial(t.Context(), newRuntime(t), "pb://"+server.Addr(), broker.WithRegistry(registry), broker.WithServerIdentity("stock"))
 		require.NoError(t, err)
 		v, err := flavors.WhenReady(conn.Root().CallRemote("getPage")).Await(t.Context())
 		require.NoError(t, err)
@@ -101,12 +101,12 @@ func TestOursKeepsWhatStockPublishes(t *testing.T) {
 		require.NoError(t, conn.Close(t.Context()))
 	}
 	session("first", false, 1)
-	assert.FileExists(t, filepath.Join(dir, "None-None-front.pub"))
+	assert.FileExists(t, filepath.Join(dir, "stock-None-None-front.pub"))
 	session("first", true, 1, "write", "second")
 	session("second", false, 2)
 	session("second", true, 2, "setBack", "third")
 	session("third", false, 3) // Not newer, but not what was kept either: stock fetches it as well.
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "None-None-front.pub"), []byte("torn"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "stock-None-None-front.pub"), []byte("torn"), 0o600))
 	session("third", false, 4)
 	session("third", true, 4)
 }

@@ -79,7 +79,7 @@ func functions() map[string]any {
 		"supervision.RestartStrategy": supervision.RestartStrategy, "supervision.ResumeStrategy": supervision.ResumeStrategy,
 		"supervision.StopStrategy": supervision.StopStrategy,
 
-		"flavors.Call": flavors.Call[int], "flavors.CoreOf": flavors.CoreOf, "flavors.FailureFrom": flavors.FailureFrom, "flavors.Forward": flavors.Forward,
+		"flavors.Call": flavors.Call[int], "flavors.CallInOrder": flavors.CallInOrder[int], "flavors.CoreOf": flavors.CoreOf, "flavors.FailureFrom": flavors.FailureFrom, "flavors.Forward": flavors.Forward,
 		"flavors.GetAllPages": flavors.GetAllPages, "flavors.IsRemote": flavors.IsRemote, "flavors.Link": flavors.Link,
 		"flavors.LocalFailure": flavors.LocalFailure, "flavors.NewException": flavors.NewException, "flavors.NewFilePager": flavors.NewFilePager,
 		"flavors.NewLoginAnswer": flavors.NewLoginAnswer, "flavors.NewPageCollector": flavors.NewPageCollector, "flavors.NewPageReader": flavors.NewPageReader,
@@ -146,7 +146,7 @@ var exceptions = map[string]string{
 	"flavors.Publishable.JellyTo": "", "flavors.Referenceable.JellyTo": "", "flavors.RemoteReference.JellyTo": "", "flavors.Root.JellyTo": "",
 	"flavors.ViewPoint.JellyTo": "", "flavors.Viewable.JellyTo": "",
 	// For package broker.
-	"flavors.Invocation.Begin": "", "flavors.Invocation.SendUnsendable": "", "flavors.Invocation.Weight": "", "flavors.Invocation.Size": "",
+	"flavors.Invocation.Begin": "", "flavors.Invocation.SendUnsendable": "", "flavors.Invocation.Weight": "", "flavors.Invocation.Serial": "", "flavors.Invocation.Size": "",
 	"flavors.Invocation.WantsAnswer": "", "flavors.Invocation.RequestID": "", "flavors.Invocation.Perspective": "", "flavors.Invocation.Conn": "",
 	"flavors.Invocation.Drop": "", "flavors.Invocation.Failed": "", "flavors.Invocation.GetAutoResponse": "", "flavors.Invocation.String": "",
 	"flavors.RemoteReference.Weak": "", "flavors.Observer.Unsent": "",
