@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"github.com/perspectivebroker/pb/broker"
@@ -83,12 +84,12 @@ func TestLoginByUnixPeer(t *testing.T) {
 // wrapped is a user's own kind of connection, such as one that counts.
 type wrapped struct {
 	net.Conn
-	read int
+	read atomic.Int64 // Close does not wait for the reader
 }
 
 func (w *wrapped) Read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
-	w.read += n
+	w.read.Add(int64(n))
 	return n, err
 }
 
@@ -108,7 +109,7 @@ func TestSocketsOfOnesOwn(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 3, sum)
 	require.NoError(t, conn.Close(t.Context()))
-	require.Positive(t, mine.read)
+	require.Positive(t, mine.read.Load())
 	_, err = raw.Read(make([]byte, 1))
 	require.ErrorIs(t, err, net.ErrClosed, "the connection closes what it was given")
 }
