@@ -271,18 +271,23 @@ func encodeByteArray(e *Encoder, v reflect.Value) error {
 	return e.Bytes(b)
 }
 
-// encodeMap writes a map with sorted keys, so that equal maps give equal bytes.
-// Keys that have no order, such as pointers, come last, as Go ranges over them.
-func encodeMap(e *Encoder, v reflect.Value) error {
-	if err := e.mustHash("dictionary"); err != nil {
-		return err
+// enterMap begins a map, which is written as what the word says. It reports whether the map was met before, and so has been written.
+func enterMap(e *Encoder, v reflect.Value, word string) (met bool, err error) {
+	if err := e.mustHash(word); err != nil {
+		return false, err
 	}
 	if !v.IsNil() {
 		if met, err := e.meet(reflectIdentity(v, 0)); met || err != nil {
-			return err
+			return met, err
 		}
 	}
-	if err := e.enter(); err != nil {
+	return false, e.enter()
+}
+
+// encodeMap writes a map with sorted keys, so that equal maps give equal bytes.
+// Keys that have no order, such as pointers, come last, as Go ranges over them.
+func encodeMap(e *Encoder, v reflect.Value) error {
+	if met, err := enterMap(e, v, "dictionary"); met || err != nil {
 		return err
 	}
 	if err := e.open(banana.SymDictionary, v.Len()); err != nil {
@@ -319,15 +324,7 @@ func isSetMap(t reflect.Type) bool {
 
 // encodeSetMap writes a map whose values say nothing as a set, sorted as the keys of a map are.
 func encodeSetMap(e *Encoder, v reflect.Value) error {
-	if err := e.mustHash("set"); err != nil {
-		return err
-	}
-	if !v.IsNil() {
-		if met, err := e.meet(reflectIdentity(v, 0)); met || err != nil {
-			return err
-		}
-	}
-	if err := e.enter(); err != nil {
+	if met, err := enterMap(e, v, "set"); met || err != nil {
 		return err
 	}
 	if err := e.openNamed("set", v.Len()); err != nil {
