@@ -65,10 +65,10 @@ func (e *ending) init() {
 	e.reports = make(map[*report]struct{})
 }
 
-// OnClose has Close run f in the given phase, with a context that ends when the first caller of Close stops
-// waiting. Hooks that are registered when their phase has begun already run at once, in a goroutine of their own, so that what
-// comes up while closing does not survive it. An error is part of what Close returns; it
-// does not keep the following phases from running. cancel takes f back if it has not begun; it does not wait.
+// OnClose has Close run f in the given phase, with a context that ends when the first caller of Close stops waiting.
+// Hooks that are registered when their phase has begun already run at once, in a goroutine of their own, so that what
+// comes up while closing does not survive it. An error is part of what Close returns; it does not keep the following
+// phases from running. cancel takes f back if it has not begun; it does not wait.
 func (rt *Runtime) OnClose(phase Phase, name string, f func(ctx context.Context) error) (cancel func()) {
 	if phase >= phases {
 		phase = PhaseStop
@@ -125,11 +125,11 @@ func (rt *Runtime) Closing() <-chan struct{} {
 	return rt.ending.closing
 }
 
-// Close ends the Runtime: the phases in order, then it waits for every goroutine of the Runtime. It returns the errors of
-// the hooks, or a *StillRunningError when ctx ends before all is done, and a few milliseconds later; the closing then goes on,
-// without waiting between the phases. It may be called more than once and concurrently: every caller waits for
-// the same end and gets the same result. It must not be called from an actor's turn or a
-// goroutine started by Go, which would wait for itself.
+// Close ends the Runtime: the phases in order, then it waits for every goroutine of the Runtime. It returns the errors
+// of the hooks, or a *StillRunningError when ctx ends before all is done, and a few milliseconds later; the closing
+// then goes on, without waiting between the phases. It may be called more than once and concurrently: every caller
+// waits for the same end and gets the same result. It must not be called from an actor's turn or a goroutine started by
+// Go, which would wait for itself.
 func (rt *Runtime) Close(ctx context.Context) error {
 	if err := rt.Check(); err != nil {
 		return err

@@ -220,7 +220,10 @@ func TestAdopt(t *testing.T) {
 func TestARuntimeInASystemThatUsesItsNames(t *testing.T) {
 	system := newSystem()
 	defer system.Shutdown()
-	squatter, err := system.Root.SpawnNamed(protoactor.PropsFromProducer(func() protoactor.Actor { return &obedient{} }), "pb-watcher")
+	squatter, err := system.Root.SpawnNamed(
+		protoactor.PropsFromProducer(func() protoactor.Actor { return &obedient{} }),
+		"pb-watcher",
+	)
 	require.NoError(t, err)
 	rt, err := actor.Adopt(system, actor.WithLogger(zerolog.Nop()))
 	require.NoError(t, err)
@@ -250,7 +253,11 @@ func TestRuntimesThatCannotBe(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	theirs := protoactor.NewDefaultDispatcher(9)
-	rt, _ := newRuntime(t, actor.WithDispatcher(theirs), actor.WithSystemOptions(protoactor.WithDeveloperSupervisionLogging(true)))
+	rt, _ := newRuntime(
+		t,
+		actor.WithDispatcher(theirs),
+		actor.WithSystemOptions(protoactor.WithDeveloperSupervisionLogging(true)),
+	)
 	assert.Equal(t, theirs, rt.Dispatcher())
 	assert.True(t, rt.System().Config.DeveloperSupervisionLogging)
 	pid := obey(rt)

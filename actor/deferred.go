@@ -71,12 +71,12 @@ type Result struct {
 // NewDeferred returns a Deferred that is to be completed with [Deferred.Complete].
 func NewDeferred(rt *Runtime) *Deferred { return &Deferred{rt: rt} }
 
-// Init makes d, which must not have been used, a pending Deferred as NewDeferred does. It is for Deferreds that are part of
-// something larger, such as a call. Cancel tells owner, which may be nil.
+// Init makes d, which must not have been used, a pending Deferred as NewDeferred does. It is for Deferreds that are
+// part of something larger, such as a call. Cancel tells owner, which may be nil.
 func (d *Deferred) Init(rt *Runtime, owner Canceller) { d.rt, d.cancel = rt, owner }
 
-// Reset makes d, which has its result, as new, to be used again by who has it alone: nobody else may know it any more but for whoever
-// completed it, and for him Reset waits.
+// Reset makes d, which has its result, as new, to be used again by who has it alone: nobody else may know it any more
+// but for whoever completed it, and for him Reset waits.
 func (d *Deferred) Reset() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -140,8 +140,9 @@ func (d *Deferred) receive(value any, err error) {
 	}
 }
 
-// announce tells the listeners of d, which has its result, then settles the followers behind it and tells theirs. Followers are
-// settled from a list rather than by recursion, so that a long chain of them needs no deep stack. The caller holds d.mu, which is released.
+// announce tells the listeners of d, which has its result, then settles the followers behind it and tells theirs.
+// Followers are settled from a list rather than by recursion, so that a long chain of them needs no deep stack. The
+// caller holds d.mu, which is released.
 func (d *Deferred) announce(behind []*Deferred) {
 	over := false
 	defer func() {
@@ -225,12 +226,13 @@ func (d *Deferred) Done() <-chan struct{} {
 	return d.done
 }
 
-// Await waits for the result, or for the end of ctx, whose error it then returns together with its cause. The end of ctx does
-// nothing to d; use [Deferred.Cancel] to give it up. Await is for goroutines of your own: in an actor's turn
+// Await waits for the result, or for the end of ctx, whose error it then returns together with its cause. The end of
+// ctx does nothing to d; use [Deferred.Cancel] to give it up. Await is for goroutines of your own: in an actor's turn
 // it would hold up that actor, so a method returns the Deferred or uses Then.
 //
-// The result of a remote call is there as soon as the answer has been read. Calls that the peer sent before the answer may not have run yet:
-// where that matters, wait for the connection's Settled afterwards, or use Then, which keeps the order within one actor.
+// The result of a remote call is there as soon as the answer has been read. Calls that the peer sent before the answer
+// may not have run yet: where that matters, wait for the connection's Settled afterwards, or use Then, which keeps the
+// order within one actor.
 func (d *Deferred) Await(ctx context.Context) (any, error) {
 	switch {
 	case d == nil:
@@ -263,8 +265,9 @@ func (d *Deferred) Await(ctx context.Context) (any, error) {
 	return d.value, d.err // They were written before the word was sent, and do not change any more.
 }
 
-// takeWaiter returns a listener for Await. These are used again: a call that is waited for should not cost more memory for that.
-// Each Runtime has its own, since a channel that was made in a bubble of testing/synctest is good in there only.
+// takeWaiter returns a listener for Await. These are used again: a call that is waited for should not cost more memory
+// for that. Each Runtime has its own, since a channel that was made in a bubble of testing/synctest is good in there
+// only.
 func (rt *Runtime) takeWaiter() *listener {
 	if rt != nil {
 		if l, ok := rt.waiters.Get().(*listener); ok {
@@ -280,9 +283,9 @@ func (rt *Runtime) giveWaiter(l *listener) {
 	}
 }
 
-// OnComplete has f called with the result: in the goroutine of whoever completes d, or at once if the result is there. f
-// must not block and should not panic. It is meant for code that connects Deferreds with something else; use Then
-// to run anything of an actor's.
+// OnComplete has f called with the result: in the goroutine of whoever completes d, or at once if the result is there.
+// f must not block and should not panic. It is meant for code that connects Deferreds with something else; use Then to
+// run anything of an actor's.
 func (d *Deferred) OnComplete(f func(value any, err error)) {
 	if f == nil {
 		return

@@ -338,7 +338,8 @@ func TestPipeTo(t *testing.T) {
 	stop(rt, pid)
 }
 
-// TestListenersThatExit has a listener end the goroutine that completes: those behind it, and followers, are told all the same.
+// TestListenersThatExit has a listener end the goroutine that completes: those behind it, and followers, are told all
+// the same.
 func TestListenersThatExit(t *testing.T) {
 	d, follower := actor.NewDeferred(nil), actor.NewDeferred(nil)
 	follower.Complete(d, nil)

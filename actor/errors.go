@@ -32,13 +32,13 @@ var (
 	// ErrNilDeferred is the error of a method of a nil *Deferred, and of what was given one.
 	ErrNilDeferred = errors.New("actor: the Deferred is nil; make one with NewDeferred, Succeeded or Failed")
 
-	// ErrGoexit is the reason given to the supervisor of an actor whose handler called runtime.Goexit, and how what that handler was to
-	// complete fails.
+	// ErrGoexit is the reason given to the supervisor of an actor whose handler called runtime.Goexit, and how what that
+	// handler was to complete fails.
 	ErrGoexit = errors.New("actor: the handler ended its goroutine with runtime.Goexit (t.FailNow does); return instead")
 )
 
-// PanicError is the failure of a Deferred, or of a call, whose code panicked. Its text does not mention the value, because such
-// errors travel to peers; the log has value and stack.
+// PanicError is the failure of a Deferred, or of a call, whose code panicked. Its text does not mention the value,
+// because such errors travel to peers; the log has value and stack.
 type PanicError struct {
 	What  string // what panicked, such as "the method Counter.incr"; empty means a function that has no name
 	Value any    // what panic was called with

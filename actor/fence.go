@@ -6,12 +6,12 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// SendFence has f run in a turn of the actor at pid, behind the user messages that were sent to it before. It is how the sender of a
-// message learns that the actor has finished with it, whatever became of its handler. f does not run if the actor stops first; it must
-// not wait.
+// SendFence has f run in a turn of the actor at pid, behind the user messages that were sent to it before. It is how
+// the sender of a message learns that the actor has finished with it, whatever became of its handler. f does not run if
+// the actor stops first; it must not wait.
 //
-// Actors made from [Runtime.Props] do not see the message. Others get an opaque one, which they should ignore as any message that they
-// do not know.
+// Actors made from [Runtime.Props] do not see the message. Others get an opaque one, which they should ignore as any
+// message that they do not know.
 func (rt *Runtime) SendFence(pid *protoactor.PID, f func()) {
 	if pid == nil || f == nil || rt.Check() != nil {
 		return

@@ -58,8 +58,8 @@ func (g *group) remove(n *node) {
 	n.prev, n.next, n.listed = nil, nil, false
 }
 
-// end runs every node, in order and outside of the lock, and lets nobody join any more. A node that ends its goroutine leaves those
-// behind it to another one.
+// end runs every node, in order and outside of the lock, and lets nobody join any more. A node that ends its goroutine
+// leaves those behind it to another one.
 func (g *group) end() {
 	over := false
 	defer func() {

@@ -28,14 +28,14 @@ type Droppable interface {
 	Drop(reason error)
 }
 
-// Failable is implemented by messages that want to know that their handler panicked, so that whoever sent them can be told.
-// Failed is called before the supervisor is asked, in the actor's turn.
+// Failable is implemented by messages that want to know that their handler panicked, so that whoever sent them can be
+// told. Failed is called before the supervisor is asked, in the actor's turn.
 type Failable interface {
 	Failed(reason *PanicError)
 }
 
-// Entrant is implemented by messages that may have become void while they waited. Enter is called in the actor's turn: a message is handled
-// only if it reports true. Leave is called when the message has been handled.
+// Entrant is implemented by messages that may have become void while they waited. Enter is called in the actor's turn:
+// a message is handled only if it reports true. Leave is called when the message has been handled.
 type Entrant interface {
 	Enter() bool
 	Leave()
@@ -139,8 +139,8 @@ func (g *guard) hasStopped() bool {
 	return late != nil && late.self != nil
 }
 
-// recovered logs a panic and passes it on to the supervisor. While the actor ends it stops here, with whatever message it came: a
-// supervisor's decision would come too late, and the parent would wait for an end that never comes.
+// recovered logs a panic and passes it on to the supervisor. While the actor ends it stops here, with whatever message
+// it came: a supervisor's decision would come too late, and the parent would wait for an end that never comes.
 func (g *guard) recovered(ctx protoactor.Context) {
 	r := recover()
 	if r == nil {
@@ -196,8 +196,12 @@ func (g *guard) dead(message any) {
 }
 
 // HandleFailure asks the actor. When that panics the child is stopped.
-func (g *decidingGuard) HandleFailure(system *protoactor.ActorSystem, supervisor protoactor.Supervisor, child *protoactor.PID,
-	stats *protoactor.RestartStatistics, reason, message any,
+func (g *decidingGuard) HandleFailure(
+	system *protoactor.ActorSystem,
+	supervisor protoactor.Supervisor,
+	child *protoactor.PID,
+	stats *protoactor.RestartStatistics,
+	reason, message any,
 ) {
 	defer func() {
 		if r := recover(); r != nil {

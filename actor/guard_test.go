@@ -277,7 +277,12 @@ func TestAProducerThatFailsOnRestart(t *testing.T) {
 				synctest.Wait()
 				all = drain(events)
 			}
-			assert.Equal(t, []string{"*actor.Stopping", "*actor.Stopped"}, all[len(all)-2:], "by the former instance if there is no other")
+			assert.Equal(
+				t,
+				[]string{"*actor.Stopping", "*actor.Stopped"},
+				all[len(all)-2:],
+				"by the former instance if there is no other",
+			)
 			stop(rt, parent)
 		})
 	}

@@ -11,8 +11,8 @@ import (
 // while the actor works off another; system messages go first. It starts the actor's turn on the
 // dispatcher when there is something to do and none is under way.
 //
-// A Mailbox may be posted to before its actor exists: make it, give it to the actor
-// with protoactor.WithMailbox, and what came before comes first. An idle one holds a buffer of two messages at the most.
+// A Mailbox may be posted to before its actor exists: make it, give it to the actor with protoactor.WithMailbox, and
+// what came before comes first. An idle one holds a buffer of two messages at the most.
 //
 // Other than upstream's it keeps an actor that is stopping from being restarted, which
 // would leave an instance that nobody can reach, and it does not lose
@@ -125,10 +125,10 @@ func (m *Mailbox) Len() int {
 // UserMessageCount is Len, under the name that the actor system knows.
 func (m *Mailbox) UserMessageCount() int { return m.Len() }
 
-// Terminate is for when the actor has stopped for good, or could not be spawned: dead gets every user message that is still
-// queued and every later one, in order, one at a time, in turns of the mailbox, and envelopes as they are. Continuations of
-// Deferreds are failed instead. Watch is still answered, other system messages are dropped. The first call counts. Guarded actors
-// terminate their mailbox themselves: see [Undertaker].
+// Terminate is for when the actor has stopped for good, or could not be spawned: dead gets every user message that is
+// still queued and every later one, in order, one at a time, in turns of the mailbox, and envelopes as they are.
+// Continuations of Deferreds are failed instead. Watch is still answered, other system messages are dropped. The first
+// call counts. Guarded actors terminate their mailbox themselves: see [Undertaker].
 func (m *Mailbox) Terminate(dead func(message any)) {
 	if !m.dead.CompareAndSwap(nil, &dead) {
 		return

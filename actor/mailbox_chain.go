@@ -1,8 +1,9 @@
 package actor
 
-// PostFrom queues a user message as PostUserMessage does, but if the actor has nothing to do its turn begins when that of from is over,
-// on the same goroutine: nobody has to be woken for it. It begins elsewhere, and at once, if from has another message to
-// handle first. from may be nil; otherwise the caller must be in its turn, and about to end the handling of a message.
+// PostFrom queues a user message as PostUserMessage does, but if the actor has nothing to do its turn begins when that
+// of from is over, on the same goroutine: nobody has to be woken for it. It begins elsewhere, and at once, if from has
+// another message to handle first. from may be nil; otherwise the caller must be in its turn, and about to end the
+// handling of a message.
 func (m *Mailbox) PostFrom(from *Mailbox, message any) {
 	begin := m.post(message)
 	switch {

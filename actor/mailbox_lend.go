@@ -1,12 +1,13 @@
 package actor
 
-// Lend queues a user message as PostUserMessage does, but if the actor has nothing to do it handles the message on the caller's own
-// goroutine, before Lend returns: handing it to another one costs more than most messages do, since a processor that sleeps has to be
-// woken for it. Only this one message is handled there. What arrives meanwhile, and whatever the actor system has to say, is left to the
-// dispatcher.
+// Lend queues a user message as PostUserMessage does, but if the actor has nothing to do it handles the message on the
+// caller's own goroutine, before Lend returns: handing it to another one costs more than most messages do, since a
+// processor that sleeps has to be woken for it. Only this one message is handled there. What arrives meanwhile, and
+// whatever the actor system has to say, is left to the dispatcher.
 //
-// It is for actors that never wait and run nobody else's code, and for messages of which the caller can bear the consequences:
-// whatever the actor calls while it handles this one, it calls on the caller's goroutine, with the locks that the caller holds.
+// It is for actors that never wait and run nobody else's code, and for messages of which the caller can bear the
+// consequences: whatever the actor calls while it handles this one, it calls on the caller's goroutine, with the locks
+// that the caller holds.
 func (m *Mailbox) Lend(message any) {
 	m.mu.Lock()
 	if !m.idleLocked() {

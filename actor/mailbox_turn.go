@@ -32,8 +32,8 @@ func (m *Mailbox) turn() (next *Mailbox) {
 	}
 }
 
-// abandon ends a turn whose goroutine is lost: a handler called runtime.Goexit, or a supervisor's strategy panicked, which
-// goes on to the dispatcher. User messages are held until the supervisor has decided.
+// abandon ends a turn whose goroutine is lost: a handler called runtime.Goexit, or a supervisor's strategy panicked,
+// which goes on to the dispatcher. User messages are held until the supervisor has decided.
 func (m *Mailbox) abandon() {
 	m.unchain()
 	m.mu.Lock()
@@ -47,7 +47,8 @@ func (m *Mailbox) abandon() {
 }
 
 // work handles messages until there are none, which it reports by true; from then on the turn is over and nothing of it
-// may be touched; it also returns whose turn is next. It reports false after a panic in a handler, which it has passed to the supervisor.
+// may be touched; it also returns whose turn is next. It reports false after a panic in a handler, which it has passed
+// to the supervisor.
 func (m *Mailbox) work() (over bool, after *Mailbox) {
 	var message any
 	done := false
@@ -115,7 +116,8 @@ func (m *Mailbox) interrupted(reason, message any) {
 		// There is no instance left to decide about.
 		if ctx, ok := m.invoker.(protoactor.Context); ok {
 			usercode.Log(func() {
-				ctx.Logger().Error("the actor's hook for undelivered messages panicked", "reason", usercode.PanicText(reason), "actor", ctx.Self())
+				ctx.Logger().
+					Error("the actor's hook for undelivered messages panicked", "reason", usercode.PanicText(reason), "actor", ctx.Self())
 			})
 		}
 		return
@@ -207,8 +209,8 @@ func (m *Mailbox) handleSystem(message any) {
 	}
 }
 
-// goOn takes an actor up again that was ending when its handler ended the goroutine: upstream did not come to stop the children, or to tell
-// the parent, who would wait for ever.
+// goOn takes an actor up again that was ending when its handler ended the goroutine: upstream did not come to stop the
+// children, or to tell the parent, who would wait for ever.
 type goOn struct{}
 
 // goOnEnding sees to an actor that was ending when its handler called runtime.Goexit, and reports whether it was.
@@ -226,7 +228,8 @@ func (m *Mailbox) goOnEnding() bool {
 	return true
 }
 
-// nobody is whose end an actor is told of to make it look whether all its children have ended. Its guard keeps that from the actor.
+// nobody is whose end an actor is told of to make it look whether all its children have ended. Its guard keeps that
+// from the actor.
 var nobody = &protoactor.PID{}
 
 // goOn does in a turn of its own what upstream does behind the handler of Stopping, Restarting or Terminated.

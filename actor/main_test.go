@@ -70,7 +70,11 @@ type script struct {
 
 func (s *script) Receive(ctx protoactor.Context) { s.receive(s, ctx) }
 
-func scripted(rt *actor.Runtime, receive func(s *script, ctx protoactor.Context), opts ...protoactor.PropsOption) *protoactor.Props {
+func scripted(
+	rt *actor.Runtime,
+	receive func(s *script, ctx protoactor.Context),
+	opts ...protoactor.PropsOption,
+) *protoactor.Props {
 	return rt.Props(func() protoactor.Actor { return &script{receive: receive} }, opts...)
 }
 

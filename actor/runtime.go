@@ -33,8 +33,8 @@ type Runtime struct {
 	ending     ending
 }
 
-// deadLetterInterval is how long a goroutine lives that upstream starts after a dead letter, to count further ones; its default of
-// a second would hold up every end.
+// deadLetterInterval is how long a goroutine lives that upstream starts after a dead letter, to count further ones; its
+// default of a second would hold up every end.
 const deadLetterInterval = time.Millisecond
 
 // NewRuntime makes a Runtime with an actor system of its own.
@@ -96,8 +96,8 @@ func newRuntime(system *protoactor.ActorSystem, own bool, c config) *Runtime {
 	return rt
 }
 
-// Check says why the Runtime cannot be used: it is nil, or neither [NewRuntime] nor [Adopt] has made it. A Runtime that has been closed
-// passes.
+// Check says why the Runtime cannot be used: it is nil, or neither [NewRuntime] nor [Adopt] has made it. A Runtime that
+// has been closed passes.
 func (rt *Runtime) Check() error {
 	switch {
 	case rt == nil:
@@ -167,7 +167,9 @@ func (rt *Runtime) Discard() *protoactor.PID {
 func (rt *Runtime) Props(producer func() protoactor.Actor, opts ...protoactor.PropsOption) *protoactor.Props {
 	if err := rt.Check(); err != nil {
 		return protoactor.PropsFromProducer(func() protoactor.Actor {
-			panic(err.Error()) //nolint:forbidigo // upstream's producers have no other way to fail; Tree.Spawn makes an error of it
+			panic(
+				err.Error(),
+			) //nolint:forbidigo // upstream's producers have no other way to fail; Tree.Spawn makes an error of it
 		})
 	}
 	return protoactor.PropsFromProducer(
@@ -178,22 +180,29 @@ func (rt *Runtime) Props(producer func() protoactor.Actor, opts ...protoactor.Pr
 		}, opts...)...)
 }
 
-// produce logs a panic of the producer, and of a producer that makes nothing, before it goes on: to whoever spawns, or on a
-// restart to the supervisor, whose child keeps the former instance until another attempt succeeds.
+// produce logs a panic of the producer, and of a producer that makes nothing, before it goes on: to whoever spawns, or
+// on a restart to the supervisor, whose child keeps the former instance until another attempt succeeds.
 func (rt *Runtime) produce(producer func() protoactor.Actor) (inner protoactor.Actor) {
 	defer func() {
 		if r := recover(); r != nil {
 			usercode.Log(func() {
-				rt.logger.Error().Str("panic", usercode.PanicText(r)).Bytes("stack", debug.Stack()).Msg("an actor's producer panicked")
+				rt.logger.Error().
+					Str("panic", usercode.PanicText(r)).
+					Bytes("stack", debug.Stack()).
+					Msg("an actor's producer panicked")
 			})
 			panic(r) //nolint:forbidigo // it was one; upstream's producers have no other way to fail
 		}
 	}()
 	if producer == nil {
-		panic("actor: the producer given to Props is nil") //nolint:forbidigo // upstream's producers have no other way to fail
+		panic(
+			"actor: the producer given to Props is nil",
+		) //nolint:forbidigo // upstream's producers have no other way to fail
 	}
 	if inner = producer(); inner == nil {
-		panic("actor: the producer given to Props returned no actor") //nolint:forbidigo // likewise; Tree.Spawn makes an error of it
+		panic(
+			"actor: the producer given to Props returned no actor",
+		) //nolint:forbidigo // likewise; Tree.Spawn makes an error of it
 	}
 	return inner
 }

@@ -9,8 +9,8 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// Then has f run with the result of d, in a turn of the actor whose turn on is: as a user message, in its place in
-// the queue. The Deferred that it returns gets what f returns; where that is a *Deferred, its result. A nil f passes the
+// Then has f run with the result of d, in a turn of the actor whose turn on is: as a user message, in its place in the
+// queue. The Deferred that it returns gets what f returns; where that is a *Deferred, its result. A nil f passes the
 // result on. Call it in the turn of on; on need not stay valid.
 //
 // f does not run if the actor was restarted before its turn came, or has stopped: then the new Deferred fails
@@ -127,7 +127,9 @@ func (c *continuation) runPosted() {
 				rt.logger.Error().Str("panic", usercode.PanicText(r)).Bytes("stack", stack).Msg("a continuation panicked")
 			})
 		}
-		panic(&PanicError{What: "the continuation", Value: r, Stack: stack}) //nolint:forbidigo // it was one; the guard takes this kind for logged
+		panic(
+			&PanicError{What: "the continuation", Value: r, Stack: stack},
+		) //nolint:forbidigo // it was one; the guard takes this kind for logged
 	})
 }
 

@@ -81,8 +81,8 @@ func (l *Listener) add(c *Conn) {
 	})
 }
 
-// accept runs until the socket is closed. Want of file descriptors and the like passes, so it tries again after a while. Strangers must
-// not keep others from connecting: one of them is dropped for each descriptor that is wanting.
+// accept runs until the socket is closed. Want of file descriptors and the like passes, so it tries again after a
+// while. Strangers must not keep others from connecting: one of them is dropped for each descriptor that is wanting.
 func (l *Listener) accept() {
 	backoff := supervision.Backoff{Min: 5 * time.Millisecond, Max: time.Second, Factor: 2}
 	failures := 0
@@ -101,7 +101,9 @@ func (l *Listener) accept() {
 			return
 		}
 		if usercode.Is(err, syscall.EMFILE) || usercode.Is(err, syscall.ENFILE) {
-			budgetOf(l.rt).dropFirst("the process has no file descriptors left, and this connection has waited longest for a login")
+			budgetOf(
+				l.rt,
+			).dropFirst("the process has no file descriptors left, and this connection has waited longest for a login")
 		}
 		failures++
 		delay := backoff.Delay(failures, rand.Float64)

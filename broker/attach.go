@@ -13,20 +13,24 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// IdentityRoot publishes a portal whose realm is a cred.Identities, Perspective Broker's older model: who logs in is an identity, and asks
-// for one perspective of one service after the other, as far as the identity's keyring goes.
+// IdentityRoot publishes a portal whose realm is a cred.Identities, Perspective Broker's older model: who logs in is an
+// identity, and asks for one perspective of one service after the other, as far as the identity's keyring goes.
 //
 //	identities := cred.NewIdentities[*flavors.RemoteReference, *Player]()
 //	portal, err := cred.NewPortal(identities, users)
 //	ln, err := broker.Listen(rt, url, broker.IdentityRoot(portal))
 //
-// What a client gets at the login is a reference to its identity. On the wire it understands attach(service, perspective, mind=None), which
-// answers a reference to the perspective, and keyring(), a list of (service, perspective); [Conn.Attach] and [Conn.Keyring] call them. A key
-// that is not on the keyring and a service that does not exist are refused with the same words as a login.
+// What a client gets at the login is a reference to its identity. On the wire it understands attach(service,
+// perspective, mind=None), which answers a reference to the perspective, and keyring(), a list of (service,
+// perspective); [Conn.Attach] and [Conn.Keyring] call them. A key that is not on the keyring and a service that does
+// not exist are refused with the same words as a login.
 //
-// The perspectives are pointers to structs that embed [flavors.Avatar]. Each is logged out when the peer has let go of it. The identity is in
-// for as long as the peer holds it or one of its perspectives.
-func IdentityRoot[A any](portal *cred.Portal[*flavors.RemoteReference, *cred.Bearer[*flavors.RemoteReference, A]], opts ...LoginOption) RootFactory {
+// The perspectives are pointers to structs that embed [flavors.Avatar]. Each is logged out when the peer has let go of
+// it. The identity is in for as long as the peer holds it or one of its perspectives.
+func IdentityRoot[A any](
+	portal *cred.Portal[*flavors.RemoteReference, *cred.Bearer[*flavors.RemoteReference, A]],
+	opts ...LoginOption,
+) RootFactory {
 	if portal == nil {
 		return nil
 	}
@@ -111,7 +115,11 @@ func (i *identity) PerspectiveKeyring() []any {
 }
 
 // PerspectiveAttach asks the service for the perspective, beside the identity's turn: a service may wait.
-func (i *identity) PerspectiveAttach(inv *flavors.Invocation, service, perspective string, mind *flavors.RemoteReference) *actor.Deferred {
+func (i *identity) PerspectiveAttach(
+	inv *flavors.Invocation,
+	service, perspective string,
+	mind *flavors.RemoteReference,
+) *actor.Deferred {
 	c, ok := inv.Conn().(*Conn)
 	if !ok {
 		return actor.Failed(errLoginAbandoned)
@@ -184,10 +192,16 @@ func (i *identity) attached(c *Conn, key cred.Key, mind *flavors.RemoteReference
 	return answer, nil
 }
 
-// Attach asks an identity that a login gave, at a server of this library with an [IdentityRoot], for a perspective of a service. The mind is an
-// object of ours that the perspective may call, or nil. The connection keeps the perspective as it keeps an avatar, until [Conn.Logout].
-// errors.Is(err, flavors.UnauthorizedLogin) says that the keyring does not have the key.
-func (c *Conn) Attach(ctx context.Context, identity *flavors.RemoteReference, key cred.Key, mind any) (*flavors.RemoteReference, error) {
+// Attach asks an identity that a login gave, at a server of this library with an [IdentityRoot], for a perspective of a
+// service. The mind is an object of ours that the perspective may call, or nil. The connection keeps the perspective as
+// it keeps an avatar, until [Conn.Logout]. errors.Is(err, flavors.UnauthorizedLogin) says that the keyring does not
+// have the key.
+func (c *Conn) Attach(
+	ctx context.Context,
+	identity *flavors.RemoteReference,
+	key cred.Key,
+	mind any,
+) (*flavors.RemoteReference, error) {
 	if !c.isMade() {
 		return nil, errNoConn
 	}

@@ -34,7 +34,11 @@ func ExampleIdentityRoot() {
 			log.Fatal(err)
 		}
 	}
-	err := identities.Grant(cred.ID("alice"), cred.Key{Service: "chess", Perspective: "white"}, cred.Key{Service: "chat", Perspective: "alice"})
+	err := identities.Grant(
+		cred.ID("alice"),
+		cred.Key{Service: "chess", Perspective: "white"},
+		cred.Key{Service: "chat", Perspective: "alice"},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -30,12 +30,15 @@ func newTown(t *testing.T) *town {
 				}
 				w.in.Add(1)
 				return &player{name: name + " as " + perspective, mind: mind, home: &w.house}, func() { w.out.Add(1) }, nil
-			})))
+			},
+		)))
 	}
 	require.NoError(t, w.identities.Grant(cred.ID("alice"),
 		cred.Key{Service: "chess", Perspective: "white"}, cred.Key{Service: "chat", Perspective: "alice"},
 		cred.Key{Service: "chess", Perspective: "broken"}, cred.Key{Service: "nowhere", Perspective: "alice"}))
-	users, err := cred.NewInMemory(map[string]cred.Entry{"alice": cred.Plaintext("sesame"), "bob": cred.Plaintext("bread")})
+	users, err := cred.NewInMemory(
+		map[string]cred.Entry{"alice": cred.Plaintext("sesame"), "bob": cred.Plaintext("bread")},
+	)
 	require.NoError(t, err)
 	w.portal, err = cred.NewPortal(w.identities, users)
 	require.NoError(t, err)

@@ -33,11 +33,17 @@ func (a *archive) answer() {
 	a.open, a.sizes = nil, nil
 }
 
-// TestAnswersThatComeLateAndAreNotReadAreDropped: methods that have returned cannot be parked, so only memory could hold their answers.
+// TestAnswersThatComeLateAndAreNotReadAreDropped: methods that have returned cannot be parked, so only memory could
+// hold their answers.
 func TestAnswersThatComeLateAndAreNotReadAreDropped(t *testing.T) {
 	const pause, size, calls = 10_000, 5_000, 100
 	a := &archive{}
-	s := newServer(t, a, broker.WithLimits(broker.Limits{PauseWater: pause}), broker.WithPublished("bystander", &service{}))
+	s := newServer(
+		t,
+		a,
+		broker.WithLimits(broker.Limits{PauseWater: pause}),
+		broker.WithPublished("bystander", &service{}),
+	)
 	p, bystander := s.peer(), s.peer()
 	for i := range calls {
 		p.Write(fmt.Sprintf(`[message %d root fetch 1 [tuple %d] [dictionary]]`, i+1, size))

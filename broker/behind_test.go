@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestNothingIsReadBehindACopyThatTakesItsTime: whatever stands behind it in the stream has to wait, calls or not, and it waits in the
-// network rather than in our memory.
+// TestNothingIsReadBehindACopyThatTakesItsTime: whatever stands behind it in the stream has to wait, calls or not, and
+// it waits in the network rather than in our memory.
 func TestNothingIsReadBehindACopyThatTakesItsTime(t *testing.T) {
 	const bytesIn, flood = 20_000, 1_000_000
 	version := banana.AppendInt(banana.AppendSymbol(banana.AppendList(nil, 2), banana.ProfilePB, banana.SymVersion), 6)

@@ -42,7 +42,8 @@ func say(texts ...string) func(t *testing.T, p *wire.Peer) {
 	return func(t *testing.T, p *wire.Peer) { p.Write(texts...) }
 }
 
-// declare sends bytes, the last of which complete the header that breaks a limit. The other side may close in the middle of it.
+// declare sends bytes, the last of which complete the header that breaks a limit. The other side may close in the
+// middle of it.
 func declare(b []byte) func(t *testing.T, p *wire.Peer) {
 	return func(t *testing.T, p *wire.Peer) { p.WriteBytes(b) }
 }
@@ -147,7 +148,10 @@ func borders() []border {
 			beyond: fails(2, `[message 2 root new 1 [tuple] [dictionary]]`), reason: broker.RefusedExports,
 		}, {
 			name: "Caches of ours", limits: broker.Limits{Caches: 2}, root: func() any { return newLocks(false) },
-			within: all(more(1), more(2)), beyond: fails(3, `[message 3 root more 1 [tuple] [dictionary]]`), reason: broker.RefusedCaches,
+			within: all(
+				more(1),
+				more(2),
+			), beyond: fails(3, `[message 3 root more 1 [tuple] [dictionary]]`), reason: broker.RefusedCaches,
 		}, {
 			name: "Caches of theirs", limits: broker.Limits{Caches: 1}, root: func() any { return &ponds{} },
 			opts: func(t *testing.T) []broker.Option { return []broker.Option{pondRegistry(t)} },
@@ -246,7 +250,8 @@ func TestHighWaterAtItsBorder(t *testing.T) {
 		conn, _ := client(t, broker.WithLimits(broker.Limits{HighWater: limit}))
 		payload := bytes.Repeat([]byte("x"), 1000)
 		conn.Root().CallRemote("note", payload)
-		// What waits is the frame itself, once it is in the outbox and what went before it has been seen to be written; the peer does not read.
+		// What waits is the frame itself, once it is in the outbox and what went before it has been seen to be written; the
+		// peer does not read.
 		n := len(noteOf(1, 1, payload))
 		require.Eventually(t, func() bool { return conn.Stats().BytesWaiting == n }, patience, tick)
 		return conn, n

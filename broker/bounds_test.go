@@ -30,7 +30,10 @@ type billboard struct {
 func (b *billboard) RemoteGet() *pond { return &b.pond }
 
 func (b *billboard) post(n int) *actor.Deferred {
-	return flavors.Update(&b.pond, func(observers flavors.Observers) { _ = observers.CallRemote("add", strings.Repeat("x", n)) })
+	return flavors.Update(
+		&b.pond,
+		func(observers flavors.Observers) { _ = observers.CallRemote("add", strings.Repeat("x", n)) },
+	)
 }
 
 func (b *billboard) observers(t *testing.T) (n int) {
@@ -89,7 +92,8 @@ func (*forgetful) RemoteDrop(refs []*flavors.RemoteReference) {
 	}
 }
 
-// TestAPeerThatDoesNotReadWhatIsLetGoIsLeft: a call that asks for no answer is not answered, but what it mentions is given back.
+// TestAPeerThatDoesNotReadWhatIsLetGoIsLeft: a call that asks for no answer is not answered, but what it mentions is
+// given back.
 func TestAPeerThatDoesNotReadWhatIsLetGoIsLeft(t *testing.T) {
 	const pause = 1 << 16
 	s := newServer(t, &forgetful{}, broker.WithLimits(broker.Limits{PauseWater: pause}))
@@ -115,12 +119,18 @@ func TestAPeerThatDoesNotReadWhatIsLetGoIsLeft(t *testing.T) {
 	assert.EqualValues(t, 1, broker.StatsOf(s.rt).Refusals[broker.RefusedPauseWater])
 }
 
-// TestCallsOfOursCountInTheTotal, those too that wait for the broker, and where it is exceeded each connection has its share.
+// TestCallsOfOursCountInTheTotal, those too that wait for the broker, and where it is exceeded each connection has its
+// share.
 func TestCallsOfOursCountInTheTotal(t *testing.T) {
 	const size, heldSlack = 10_000, 4 << 10
 	rt := newRuntime(t)
 	dial := func() *broker.Conn {
-		conn, _, err := dialScripted(t, rt, func(p *wire.Peer) { host(p, banana.ProfilePB) }, broker.WithLimits(broker.Limits{Total: 600_000}))
+		conn, _, err := dialScripted(
+			t,
+			rt,
+			func(p *wire.Peer) { host(p, banana.ProfilePB) },
+			broker.WithLimits(broker.Limits{Total: 600_000}),
+		)
 		require.NoError(t, err)
 		return conn
 	}

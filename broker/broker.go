@@ -15,8 +15,8 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// broker is the actor of one connection. It alone owns the tables; every reference count changes in its turn, so the order on the wire is
-// the order in the tables. It never runs user code and never waits.
+// broker is the actor of one connection. It alone owns the tables; every reference count changes in its turn, so the
+// order on the wire is the order in the tables. It never runs user code and never waits.
 type broker struct {
 	c *Conn
 
@@ -242,7 +242,8 @@ func (b *broker) after(d time.Duration, message any) *time.Timer {
 	return time.AfterFunc(d, func() { c.post(message) })
 }
 
-// afterWaiting is after for what the peer, or code of the application's, is waited for: a pause of the process does not count.
+// afterWaiting is after for what the peer, or code of the application's, is waited for: a pause of the process does not
+// count.
 func (b *broker) afterWaiting(d time.Duration, message any) *patience.Timer {
 	c := b.c
 	return patience.AfterFunc(d, func() { c.post(message) })
@@ -272,8 +273,8 @@ func (b *broker) close(ctx protoactor.Context, m closeNow) {
 	ctx.Send(b.c.encoder, flushAndReport{})
 }
 
-// socketEnded ends the connection. Where the peer has hung up, calls that it sent before may begin for a moment: a peer that hangs up
-// behind its last calls means them to be carried out.
+// socketEnded ends the connection. Where the peer has hung up, calls that it sent before may begin for a moment: a peer
+// that hangs up behind its last calls means them to be carried out.
 func (b *broker) socketEnded(ctx protoactor.Context, cause error) {
 	switch {
 	case b.lastCalls: // It hears both of reading and of writing.

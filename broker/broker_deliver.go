@@ -8,7 +8,8 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// delivery is a call or an answer that is bound as far as the broker can, and what is to be done when it is bound entirely.
+// delivery is a call or an answer that is bound as far as the broker can, and what is to be done when it is bound
+// entirely.
 type delivery struct {
 	cmd      *command
 	received []flavors.Handle

@@ -48,7 +48,11 @@ func (b *broker) work(ctx protoactor.Context) {
 			err = b.fatal
 		}
 		if err == nil && len(b.local.refused) > maxRefused {
-			err = protocolErrorf("", "the peer keeps more than %d caches that were given back", maxRefused).because(RefusedGivenBack)
+			err = protocolErrorf(
+				"",
+				"the peer keeps more than %d caches that were given back",
+				maxRefused,
+			).because(RefusedGivenBack)
 		}
 		if err != nil {
 			b.end(ctx, err)
@@ -90,7 +94,11 @@ func (b *broker) command(ctx protoactor.Context, cmd *command) error {
 // refuses is called where a refusal is about to be sent. A peer that has not read so many of them is left.
 func (b *broker) refuses() {
 	if limit := b.c.refusals(); b.fatal == nil && b.c.out.waiting() > limit {
-		b.fatal = protocolErrorf("", "the peer reads nothing and goes on calling: %d bytes wait for it", limit).because(RefusedPauseWater)
+		b.fatal = protocolErrorf(
+			"",
+			"the peer reads nothing and goes on calling: %d bytes wait for it",
+			limit,
+		).because(RefusedPauseWater)
 	}
 }
 
@@ -158,7 +166,8 @@ func (b *broker) invoke(d *delivery) {
 	}
 }
 
-// take makes the invocation of a call that counts from now on. One that cannot be carried out is answered with why, and nil is returned.
+// take makes the invocation of a call that counts from now on. One that cannot be carried out is answered with why, and
+// nil is returned.
 func (b *broker) take(d *delivery, call flavors.IncomingCall, err error) *flavors.Invocation {
 	cmd := d.cmd
 	if err == nil {
@@ -275,7 +284,8 @@ func (b *broker) completeWith(d *delivery) {
 	}
 }
 
-// unreadable is the error of a call whose answer was refused. That the call has failed was the peer's doing where it sent a failure.
+// unreadable is the error of a call whose answer was refused. That the call has failed was the peer's doing where it
+// sent a failure.
 func unreadable(call *flavors.OutgoingCall, cmd *command) error {
 	err := flavors.LocalFailure(cmd.err)
 	if cmd.sym == banana.SymError {
@@ -284,9 +294,9 @@ func unreadable(call *flavors.OutgoingCall, cmd *command) error {
 	return fmt.Errorf("the answer of %s cannot be taken: %w", call.Method, err)
 }
 
-// bind puts references where the decoder left room for them, in wire order; instances but failures are left to the unjellier. What is
-// wrong is noted in cmd.err, but all references are bound all the same, because the peer has counted them. It returns those that were
-// received.
+// bind puts references where the decoder left room for them, in wire order; instances but failures are left to the
+// unjellier. What is wrong is noted in cmd.err, but all references are bound all the same, because the peer has counted
+// them. It returns those that were received.
 func (b *broker) bind(cmd *command, perspective any) (received []flavors.Handle) {
 	if len(cmd.refused) > 0 {
 		b.refuses() // What is given back is no refusal, but it is as much that a peer can have us send without reading it.
@@ -309,7 +319,10 @@ func (b *broker) bind(cmd *command, perspective any) (received []flavors.Handle)
 		case "local":
 			e := b.exports.find(u.ID, string(u.Name))
 			if e == nil {
-				noteError(cmd, flavors.PBError.Errorf("a [local …] names nothing that this side has sent: %d%s", u.ID, clip(string(u.Name))))
+				noteError(
+					cmd,
+					flavors.PBError.Errorf("a [local …] names nothing that this side has sent: %d%s", u.ID, clip(string(u.Name))),
+				)
 				u.Bind(nil)
 				continue
 			}
@@ -354,8 +367,8 @@ func release(received []flavors.Handle) {
 	}
 }
 
-// bury drops exports and caches whose grace is over, and sees to it that the others are looked at again when theirs is: a call that is
-// pending for so long is not waited for.
+// bury drops exports and caches whose grace is over, and sees to it that the others are looked at again when theirs is:
+// a call that is pending for so long is not waited for.
 func (b *broker) bury() {
 	if len(b.exports.dying)+len(b.caches.dying) == 0 || b.state == brokerEnded {
 		return

@@ -150,8 +150,9 @@ func (b *broker) fail(message any, err error) {
 	}
 }
 
-// stamp appends a frame in which luids are filled in. When that fails nothing has been sent and nothing counted. The tables are changed, and
-// what that calls is called, before the outbox is locked; under its lock bytes are copied and nothing else.
+// stamp appends a frame in which luids are filled in. When that fails nothing has been sent and nothing counted. The
+// tables are changed, and what that calls is called, before the outbox is locked; under its lock bytes are copied and
+// nothing else.
 func (b *broker) stamp(fragment *jelly.Fragment, f func(dst []byte) ([]byte, error)) error {
 	size := smallFrame
 	var err error
@@ -297,8 +298,8 @@ func (b *broker) failWaiting(cause error) {
 	b.dropHeld(cause)
 }
 
-// cancel forgets a call. Its entry stays, without a call, until the answer comes, and counts: an answer to a call not made would be an
-// error, and a peer that never answers must not have us remember calls without end.
+// cancel forgets a call. Its entry stays, without a call, until the answer comes, and counts: an answer to a call not
+// made would be an error, and a peer that never answers must not have us remember calls without end.
 func (b *broker) cancel(call *flavors.OutgoingCall) {
 	b.pending.forget(call)
 }

@@ -14,13 +14,13 @@ import (
 	"github.com/perspectivebroker/pb/broker/internal/patience"
 )
 
-// The memory that peers can make a runtime use is counted in one budget, before it is taken: buffers for messages that come in, what these
-// take once they are decoded, answers and updates that wait to be written, references, challenges. Each connection has an account of
-// what it counts for. When it ends everything is given back at once.
+// The memory that peers can make a runtime use is counted in one budget, before it is taken: buffers for messages that
+// come in, what these take once they are decoded, answers and updates that wait to be written, references, challenges.
+// Each connection has an account of what it counts for. When it ends everything is given back at once.
 //
-// Two things keep a connection from taking from others. A connection may always have its spare, even when the total is reached. And
-// strangers, the connections of a login root on which nobody has logged in, share a part of the total that users do not use: when that
-// is full the strangers that hold most of it are dropped.
+// Two things keep a connection from taking from others. A connection may always have its spare, even when the total is
+// reached. And strangers, the connections of a login root on which nobody has logged in, share a part of the total that
+// users do not use: when that is full the strangers that hold most of it are dropped.
 
 const (
 	// share is the most that a connection may have when the runtime has too much.
@@ -183,7 +183,8 @@ func (a *account) everFits(n int) bool {
 	return int64(n) <= max(a.usersPart(), a.b.share())
 }
 
-// takeSoon waits for some time until take, or grow, has found room for n bytes. For strangers others are dropped that hold more.
+// takeSoon waits for some time until take, or grow, has found room for n bytes. For strangers others are dropped that
+// hold more.
 func (a *account) takeSoon(ctx context.Context, n int, within time.Duration, take func() bool) bool {
 	if !a.everFits(n) {
 		return false
@@ -209,8 +210,8 @@ func (a *account) takeSoon(ctx context.Context, n int, within time.Duration, tak
 	}
 }
 
-// yield drops strangers that hold most when the connection is a stranger's and all of them hold more than their part, as they may for a
-// moment: of what waits to be written.
+// yield drops strangers that hold most when the connection is a stranger's and all of them hold more than their part,
+// as they may for a moment: of what waits to be written.
 func (a *account) yield() {
 	if a.stranger.Load() && a.crowded() {
 		a.b.dropStrangers(a.part())
@@ -230,7 +231,8 @@ func (a *account) close() {
 	a.b.conns.Add(-1)
 }
 
-// enterStranger makes the connection one of a stranger until admit. When there are too many, the one that came first is dropped.
+// enterStranger makes the connection one of a stranger until admit. When there are too many, the one that came first is
+// dropped.
 func (a *account) enterStranger() {
 	b := a.b
 	b.logins.Store(true)
@@ -246,7 +248,12 @@ func (a *account) enterStranger() {
 	}
 	b.mu.Unlock()
 	if first != nil {
-		first.expel(fmt.Sprintf("%d connections wait for a login, as many as Limits.Strangers allows, and this one has waited longest", a.limits.Strangers))
+		first.expel(
+			fmt.Sprintf(
+				"%d connections wait for a login, as many as Limits.Strangers allows, and this one has waited longest",
+				a.limits.Strangers,
+			),
+		)
 	}
 }
 
@@ -305,11 +312,17 @@ func (b *budget) dropFirst(why string) bool {
 	return true
 }
 
-// dropStrangers drops those that hold most, and of equal ones those that came first, until the others hold no more than three quarters of
-// what all may.
+// dropStrangers drops those that hold most, and of equal ones those that came first, until the others hold no more than
+// three quarters of what all may.
 func (b *budget) dropStrangers(part int64) {
 	for _, h := range b.greediest(part * 3 / 4) {
-		h.a.expel(fmt.Sprintf("connections without a login hold more than their part of Limits.Total, %d bytes, and this one holds %d of them", part, h.held))
+		h.a.expel(
+			fmt.Sprintf(
+				"connections without a login hold more than their part of Limits.Total, %d bytes, and this one holds %d of them",
+				part,
+				h.held,
+			),
+		)
 	}
 }
 
@@ -346,7 +359,8 @@ func (b *budget) greediest(enough int64) []holder {
 	return all[:n]
 }
 
-// isWorthALine reports whether the log is to say of one more stranger that it was dropped: whoever floods us should not flood the log.
+// isWorthALine reports whether the log is to say of one more stranger that it was dropped: whoever floods us should not
+// flood the log.
 func (b *budget) isWorthALine() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -75,8 +75,8 @@ func (*hoard) RemoteTake(any) {}
 
 const (
 	hoardTotal = 24 << 20
-	// hoardConstant is what a process takes beside Limits.Total, at the peak: itself, the shares of the connections, and what Go's collector has
-	// not collected yet.
+	// hoardConstant is what a process takes beside Limits.Total, at the peak: itself, the shares of the connections, and
+	// what Go's collector has not collected yet.
 	hoardConstant = 96 << 20
 )
 
@@ -191,7 +191,17 @@ func TestEveryKindIsCountedBeforeItIsDecoded(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				s := newServer(t, &hoard{}, broker.WithLimits(broker.Limits{Total: total}))
-				large, small := callOf(1, "keep", 1, listsOf(1_000_000/len(element), element)), callOf(1, "keep", 1, listsOf(60_000/len(element), element))
+				large, small := callOf(
+					1,
+					"keep",
+					1,
+					listsOf(1_000_000/len(element), element),
+				), callOf(
+					1,
+					"keep",
+					1,
+					listsOf(60_000/len(element), element),
+				)
 				before := heap()
 				for range peers {
 					sock := s.dial()

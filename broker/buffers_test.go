@@ -6,7 +6,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// TestPooledBuffersHaveTheirSize: what a buffer for a message grows to depends on the one before, and what it counts for in the runtime's total.
+// TestPooledBuffersHaveTheirSize: what a buffer for a message grows to depends on the one before, and what it counts
+// for in the runtime's total.
 func TestPooledBuffersHaveTheirSize(t *testing.T) {
 	for _, size := range bufferSizes {
 		for _, odd := range []int{size, size + 1, size + size/4, size + size/4 + 1, size + size/2, 2*size - 1, 2 * size} {

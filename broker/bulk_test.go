@@ -48,7 +48,10 @@ func TestLongStringsBothWaysAtOnce(t *testing.T) {
 
 // Both sides have more to answer than may wait to be written: if both stopped reading, neither would ever go on.
 func TestTwoPeersThatAnswerMoreThanMayWaitDoNotDeadlock(t *testing.T) {
-	here, there := dialTCP(t, broker.WithLimits(broker.Limits{HighWater: 16 << 10, PauseWater: 32 << 10, Stall: 3 * time.Second}))
+	here, there := dialTCP(
+		t,
+		broker.WithLimits(broker.Limits{HighWater: 16 << 10, PauseWater: 32 << 10, Stall: 3 * time.Second}),
+	)
 	var wg sync.WaitGroup
 	for _, conn := range []*broker.Conn{here, there} {
 		for range 100 {
@@ -61,8 +64,8 @@ func TestTwoPeersThatAnswerMoreThanMayWaitDoNotDeadlock(t *testing.T) {
 	wg.Wait()
 }
 
-// A call by itself is written on its caller's goroutine, as much of it as the socket takes. The peer reads nothing until all have been
-// made: whoever waited for it would wait for ever.
+// A call by itself is written on its caller's goroutine, as much of it as the socket takes. The peer reads nothing
+// until all have been made: whoever waited for it would wait for ever.
 func TestACallIsNotHeldUpByAPeerThatDoesNotRead(t *testing.T) {
 	const calls, size = 40, 600 << 10
 	makeCall := map[int]func(*flavors.RemoteReference, []byte) error{
@@ -82,7 +85,12 @@ func TestACallIsNotHeldUpByAPeerThatDoesNotRead(t *testing.T) {
 				p.Host()
 				accepted <- p
 			}()
-			conn, err := broker.Dial(t.Context(), rt, "pb://"+listener.Addr().String(), broker.WithLimits(broker.Limits{HighWater: 2 * calls * size}))
+			conn, err := broker.Dial(
+				t.Context(),
+				rt,
+				"pb://"+listener.Addr().String(),
+				broker.WithLimits(broker.Limits{HighWater: 2 * calls * size}),
+			)
 			require.NoError(t, err)
 			peer := <-accepted
 			payload := make([]byte, size)

@@ -12,14 +12,14 @@ import (
 
 // caches is the originals of ours of which the peer keeps copies. It belongs to the broker actor.
 //
-// Invariants: an entry in byCore is in byLuid and has count > 0; an entry in byLuid that is not in byCore has count 0 and either waits for
-// its original to be told, after which the peer gets [uncache luid], or is in dying. Each entry holds its core exactly once. Luids
-// are those of exports, never used again.
+// Invariants: an entry in byCore is in byLuid and has count > 0; an entry in byLuid that is not in byCore has count 0
+// and either waits for its original to be told, after which the peer gets [uncache luid], or is in dying. Each entry
+// holds its core exactly once. Luids are those of exports, never used again.
 type caches struct {
 	byLuid map[int64]*cached
 	byCore map[*flavors.Core]*cached
-	// dying is the entries that are over but for an [lcache luid] that may still be on its way: a stock peer that sends an original back
-	// says decache first, when it had nothing else holding its copy. Oldest first.
+	// dying is the entries that are over but for an [lcache luid] that may still be on its way: a stock peer that sends an
+	// original back says decache first, when it had nothing else holding its copy. Oldest first.
 	dying []*cached
 }
 
@@ -33,7 +33,8 @@ type cached struct {
 	dyingSince time.Time
 }
 
-// cacheState is what an original has said for its first mention: it is observed, its state waits to be stamped into a message.
+// cacheState is what an original has said for its first mention: it is observed, its state waits to be stamped into a
+// message.
 type cacheState struct {
 	core     *flavors.Core
 	observer *flavors.Observer
@@ -46,7 +47,8 @@ func newCaches() caches {
 
 // add makes an entry for an original whose state is being stamped, with one mention.
 func (x *caches) add(b *broker, s *cacheState) (*cached, error) {
-	// What the peer has let go of does not count, as long as there is not as much of it again whose originals have not been told.
+	// What the peer has let go of does not count, as long as there is not as much of it again whose originals have not
+	// been told.
 	if limit := b.c.limits.Caches; len(x.byCore) >= limit || len(x.byLuid)-len(x.byCore)-len(x.dying) >= limit {
 		b.c.refused(RefusedCaches)
 		return nil, fmt.Errorf("%w: Limits.Caches is %d", ErrTooManyReferences, b.c.limits.Caches)
@@ -61,7 +63,8 @@ func (x *caches) add(b *broker, s *cacheState) (*cached, error) {
 	return e, nil
 }
 
-// decache undoes mentions by the peer. With the last one the observer is taken out, and then the peer gets its uncache (P-7.4).
+// decache undoes mentions by the peer. With the last one the observer is taken out, and then the peer gets its uncache
+// (P-7.4).
 func (x *caches) decache(b *broker, luid int64) error {
 	e := x.byLuid[luid]
 	if e == nil || e.count == 0 {
@@ -76,7 +79,8 @@ func (x *caches) decache(b *broker, luid int64) error {
 	return nil
 }
 
-// told is the end of an entry whose original has been told: it stays resolvable while calls are pending that may be answered with it.
+// told is the end of an entry whose original has been told: it stays resolvable while calls are pending that may be
+// answered with it.
 func (x *caches) told(c *Conn, e *cached, lastRequest int64) {
 	e.dyingFor, e.dyingSince = lastRequest, time.Now()
 	x.dying = append(x.dying, e)

@@ -19,8 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// BenchmarkFanOut measures one update of one original that many connections follow, over loopback TCP. The peers only count bytes, so what is
-// measured is this side: ns/op is one update to all of them.
+// BenchmarkFanOut measures one update of one original that many connections follow, over loopback TCP. The peers only
+// count bytes, so what is measured is this side: ns/op is one update to all of them.
 //
 //	go test -run '^$' -bench FanOut -benchmem ./broker
 func BenchmarkFanOut(b *testing.B) {

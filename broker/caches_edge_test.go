@@ -127,7 +127,8 @@ func TestAPeerKilledInMidSend(t *testing.T) {
 	require.EqualValues(t, 1, root.pond.stopped.Load())
 }
 
-// TestDroppedWhileAnotherIsWaitedFor has the peer let go of an original that a held message mentions only as one which it has.
+// TestDroppedWhileAnotherIsWaitedFor has the peer let go of an original that a held message mentions only as one which
+// it has.
 func TestDroppedWhileAnotherIsWaitedFor(t *testing.T) {
 	root := newLocks(true)
 	p := newServer(t, root).peer()
@@ -184,7 +185,8 @@ func TestFailuresNeverStopAnOriginal(t *testing.T) {
 	q.Want(`[answer 40 ["test.Pond" _ _]]`)
 }
 
-// TestAnOriginalComesHomeBehindItsDecache is what a stock peer does when its method returns an argument that nothing else holds (P-7.5).
+// TestAnOriginalComesHomeBehindItsDecache is what a stock peer does when its method returns an argument that nothing
+// else holds (P-7.5).
 func TestAnOriginalComesHomeBehindItsDecache(t *testing.T) {
 	conn, p := client(t)
 	mine := &sluice{}
@@ -251,7 +253,8 @@ func TestOneLuidForTwoOriginals(t *testing.T) {
 	require.True(t, stale, "and it is when the peer forgets what is held here")
 }
 
-// TestWhatIsHeldBackCounts has calls gather behind a message that waits for a state: they count as waiting to be written.
+// TestWhatIsHeldBackCounts has calls gather behind a message that waits for a state: they count as waiting to be
+// written.
 func TestWhatIsHeldBackCounts(t *testing.T) {
 	conn, p := client(t, broker.WithLimits(broker.Limits{HighWater: 4 << 10}))
 	mine := newLocks(true)
@@ -266,7 +269,10 @@ func TestWhatIsHeldBackCounts(t *testing.T) {
 	}, wire.Patience, time.Millisecond)
 	close(mine.sluice.gate)
 	p.Ignore(`[message _ root note 1 [tuple [unicode more]] _]`) // What came before the others had arrived.
-	p.Want(`[message 1 root take 1 [tuple ["test.Sluice" 1 [unicode open]]] [dictionary]]`, `[message 2 root note 1 [tuple _] _]`)
+	p.Want(
+		`[message 1 root take 1 [tuple ["test.Sluice" 1 [unicode open]]] [dictionary]]`,
+		`[message 2 root note 1 [tuple _] _]`,
+	)
 	p.Write(`[answer 1 1]`, `[answer 2 2]`)
 	for i, d := range []*actor.Deferred{first, second} {
 		v, err := result(t, d)

@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// tally is an original that counts: its state is how far it has come, and each update is the next number. What a copy should have seen is
-// therefore known without asking anybody.
+// tally is an original that counts: its state is how far it has come, and each update is the next number. What a copy
+// should have seen is therefore known without asking anybody.
 type tally struct {
 	flavors.Cacheable
 	n       int
@@ -104,7 +104,8 @@ func wantFollowed(t *testing.T, conn *broker.Conn, c *flavors.Cached[tallyCopy],
 	}))
 }
 
-// TestABurstReachesEveryObserverOnceAndInOrder has a hundred connections come while updates are made, and then a thousand updates at once.
+// TestABurstReachesEveryObserverOnceAndInOrder has a hundred connections come while updates are made, and then a
+// thousand updates at once.
 func TestABurstReachesEveryObserverOnceAndInOrder(t *testing.T) {
 	const observers, updates = 100, 1000
 	root := &tallies{}
@@ -221,8 +222,8 @@ func TestADisconnectEndsEachObserverOnce(t *testing.T) {
 	require.EqualValues(t, 2, root.tally.stopped.Load())
 }
 
-// TestASlowPeerHoldsUpNobody has one peer read nothing: the others are told everything, and it loses its connection, rather than an
-// update, when too much waits for it.
+// TestASlowPeerHoldsUpNobody has one peer read nothing: the others are told everything, and it loses its connection,
+// rather than an update, when too much waits for it.
 func TestASlowPeerHoldsUpNobody(t *testing.T) {
 	root := &tallies{}
 	s := newServer(t, root, broker.WithLimits(broker.Limits{HighWater: 1 << 10, PauseWater: 16 << 10}))

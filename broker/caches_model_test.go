@@ -15,8 +15,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestTablesFollowTheModel plays random scripts with a scripted peer. The model is two lists: what the peer holds of ours, and what we hold of
-// the peer's. Every step says from the model alone what must come, and afterwards both sides' books are compared.
+// TestTablesFollowTheModel plays random scripts with a scripted peer. The model is two lists: what the peer holds of
+// ours, and what we hold of the peer's. Every step says from the model alone what must come, and afterwards both sides'
+// books are compared.
 func TestTablesFollowTheModel(t *testing.T) {
 	registry := pondRegistry(t)
 	root := &zoo{}

@@ -40,7 +40,8 @@ func TestOnlySoManyOriginalsComeIn(t *testing.T) {
 	p.Want(`[decache 1]`)
 }
 
-// TestOnlySoManyOriginalsMayBeOwed: each refused original has to be remembered until the peer says that it has forgotten it.
+// TestOnlySoManyOriginalsMayBeOwed: each refused original has to be remembered until the peer says that it has
+// forgotten it.
 func TestOnlySoManyOriginalsMayBeOwed(t *testing.T) {
 	const most = 1 << 16
 	s := newServer(t, &ponds{}, pondRegistry(t), broker.WithLimits(broker.Limits{Caches: 1}))
@@ -65,7 +66,9 @@ func TestOnlySoManyOriginalsMayBeOwed(t *testing.T) {
 	conn := only(t, s)
 	require.Zero(t, conn.Stats().Refusals[broker.RefusedGivenBack])
 	owe(4, most+2, 1)
-	p.Write(`[message 5 root nosuch 1 [tuple] [dictionary]]`) // What the unjellier refused is looked at with the next command.
+	p.Write(
+		`[message 5 root nosuch 1 [tuple] [dictionary]]`,
+	) // What the unjellier refused is looked at with the next command.
 	<-conn.Done()
 	require.EqualValues(t, 1, conn.Stats().Refusals[broker.RefusedGivenBack])
 }
@@ -96,11 +99,14 @@ func TestACacheThatWasNeverThere(t *testing.T) {
 	}
 }
 
-// TestARefusedMentionIsGivenBack has originals and mentions of them come with what cannot be taken, in every order (P-7.6).
+// TestARefusedMentionIsGivenBack has originals and mentions of them come with what cannot be taken, in every order
+// (P-7.6).
 func TestARefusedMentionIsGivenBack(t *testing.T) {
 	root, p := newPonds(t)
 	t.Run("one that cannot be made, and those behind it", func(t *testing.T) {
-		p.Write(`[message 1 root take 1 [tuple [list ["test.Pond" 11 [list]] ["test.Pond" 12 7] ["test.Pond" 13 [list]] [cached 13]]] [dictionary]]`)
+		p.Write(
+			`[message 1 root take 1 [tuple [list ["test.Pond" 11 [list]] ["test.Pond" 12 7] ["test.Pond" 13 [list]] [cached 13]]] [dictionary]]`,
+		)
 		p.Ignore(`[decache _]`)
 		wantAnyError(p, 1)
 		p.Write(`[uncache 11]`, `[uncache 12]`, `[uncache 13]`)

@@ -25,12 +25,13 @@ type gauge struct {
 	Degrees int `pb:"degrees"`
 }
 
-func (g *gauge) ObserveSet(degrees int)                { g.Degrees = degrees }
-func (*gauge) ObservePanic()                           { panic("update") }
-func (*gauge) ObserveExit()                            { runtime.Goexit() }
-func (*gauge) ObserveFail() error                      { return errors.New("no") }
-func (*gauge) ObserveFailBadly() error                 { return (*nilError)(nil) }
-func (*gauge) ObserveFailLater() *actor.Deferred       { return actor.Failed(errors.New("no")) }
+func (g *gauge) ObserveSet(degrees int)          { g.Degrees = degrees }
+func (*gauge) ObservePanic()                     { panic("update") }
+func (*gauge) ObserveExit()                      { runtime.Goexit() }
+func (*gauge) ObserveFail() error                { return errors.New("no") }
+func (*gauge) ObserveFailBadly() error           { return (*nilError)(nil) }
+func (*gauge) ObserveFailLater() *actor.Deferred { return actor.Failed(errors.New("no")) }
+
 func (*gauge) ObserveAnswer() any                      { return func() {} } // It is applied, though its answer cannot be sent.
 func (*gauge) ObserveTake(*flavors.RemoteReference)    {}
 func (*gauge) ObserveTakeStale(*flavors.Cached[gauge]) {}
@@ -196,8 +197,8 @@ func TestStaleForOtherReasons(t *testing.T) {
 	})
 }
 
-// TestOwnerLearnsOfFailedUpdates has a peer's copy answer with an error, and with nothing where it was not asked: the owner's log tells
-// of the first, and of updates that could not be sent.
+// TestOwnerLearnsOfFailedUpdates has a peer's copy answer with an error, and with nothing where it was not asked: the
+// owner's log tells of the first, and of updates that could not be sent.
 func TestOwnerLearnsOfFailedUpdates(t *testing.T) {
 	var lines logLines
 	rt := runtimeWithLog(t, zerolog.New(&lines))
@@ -215,11 +216,18 @@ func TestOwnerLearnsOfFailedUpdates(t *testing.T) {
 	})))
 	for i := range 5 {
 		p.Want(fmt.Sprintf(`[cachemessage %d 1 ripple 1 [tuple] [dictionary]]`, i+1))
-		p.Write(fmt.Sprintf(`[error %d ["twisted.spread.pb.CopyableFailure" [dictionary [[unicode value] [unicode no]]]]]`, i+1))
+		p.Write(
+			fmt.Sprintf(`[error %d ["twisted.spread.pb.CopyableFailure" [dictionary [[unicode value] [unicode no]]]]]`, i+1),
+		)
 		_, err := result(t, <-results)
 		require.True(t, flavors.IsRemote(err))
 	}
-	require.Eventually(t, func() bool { return lines.count("the peer could not apply an update") == 5 }, wire.Patience, time.Millisecond)
+	require.Eventually(
+		t,
+		func() bool { return lines.count("the peer could not apply an update") == 5 },
+		wire.Patience,
+		time.Millisecond,
+	)
 	warnings := 0
 	for _, line := range strings.Split(lines.text(), "\n") {
 		if strings.Contains(line, "the peer could not apply an update") && strings.Contains(line, `"level":"warn"`) {
@@ -229,7 +237,13 @@ func TestOwnerLearnsOfFailedUpdates(t *testing.T) {
 	require.Equal(t, 3, warnings)
 
 	var err error
-	require.NoError(t, await(t, flavors.Update(&root.pond, func(observers flavors.Observers) { err = observers.CallRemote("ripple", func() {}) })))
+	require.NoError(
+		t,
+		await(
+			t,
+			flavors.Update(&root.pond, func(observers flavors.Observers) { err = observers.CallRemote("ripple", func() {}) }),
+		),
+	)
 	require.Error(t, err)
 	assert.Equal(t, 1, lines.count("an update could not be sent; the peer's copy is out of date"))
 }

@@ -26,7 +26,12 @@ type scripted struct {
 func (p *scripted) drain() { _, _ = io.Copy(io.Discard, p.sock) }
 
 // dialScripted connects a client of ours to a scripted server. host goes through the opening on the server's side.
-func dialScripted(t *testing.T, rt *actor.Runtime, host func(*wire.Peer), opts ...broker.Option) (*broker.Conn, *scripted, error) {
+func dialScripted(
+	t *testing.T,
+	rt *actor.Runtime,
+	host func(*wire.Peer),
+	opts ...broker.Option,
+) (*broker.Conn, *scripted, error) {
 	t.Helper()
 	here, there := pipe()
 	p := &scripted{wire.New(t, there), there}
@@ -52,8 +57,8 @@ func client(t *testing.T, opts ...broker.Option) (*broker.Conn, *scripted) {
 	return conn, p
 }
 
-// host is the opening as a server, whose client can only choose what is offered. A pipe has no buffer, so nobody may write while the
-// other side does.
+// host is the opening as a server, whose client can only choose what is offered. A pipe has no buffer, so nobody may
+// write while the other side does.
 func host(p *wire.Peer, profile banana.Profile) {
 	offer := `[pb none]`
 	if profile == banana.ProfileNone {
@@ -116,7 +121,9 @@ func TestDialHonoursItsContext(t *testing.T) {
 		done <- err
 	}()
 	offer := banana.AppendOffer(nil)
-	p.WriteBytes(offer[:len(offer)-1]) // Now the client is in the middle of the negotiation; with the last byte it would be through.
+	p.WriteBytes(
+		offer[:len(offer)-1],
+	) // Now the client is in the middle of the negotiation; with the last byte it would be through.
 	cancel(errPlain)
 	require.ErrorIs(t, <-done, errPlain)
 	_, _ = io.Copy(io.Discard, there) // What it may have sent of its choice is of no interest.

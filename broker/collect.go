@@ -9,11 +9,12 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 )
 
-// A peer keeps an object as long as a handle on it lives here, and may hand out a bounded number of objects: 1,024 if it is a stock one.
-// Go's collector finds out which handles nobody holds, but it runs as the heap grows, and a handle is small: with a large heap thousands
-// of them would pass between two collections. So each broker counts the handles that were made since the last one. When these are a
-// quarter of what the peer may have left, it asks for a collection; when they are half of it, it carries out nothing that brings more until
-// the collection is over. Handles that are found to be held raise the mark, so a program that keeps its references causes few collections.
+// A peer keeps an object as long as a handle on it lives here, and may hand out a bounded number of objects: 1,024 if
+// it is a stock one. Go's collector finds out which handles nobody holds, but it runs as the heap grows, and a handle
+// is small: with a large heap thousands of them would pass between two collections. So each broker counts the handles
+// that were made since the last one. When these are a quarter of what the peer may have left, it asks for a collection;
+// when they are half of it, it carries out nothing that brings more until the collection is over. Handles that are
+// found to be held raise the mark, so a program that keeps its references causes few collections.
 
 const (
 	// peerReferences is how many objects a stock peer hands out, and how many caches.
@@ -22,8 +23,9 @@ const (
 	leastFresh, leastWait = 4, 8
 )
 
-// collector runs the collections that brokers ask for, one at a time, and rests between two for as long as the first took: a peer that
-// brings references without end costs half of the time of one collection after the other, whatever the size of the heap.
+// collector runs the collections that brokers ask for, one at a time, and rests between two for as long as the first
+// took: a peer that brings references without end costs half of the time of one collection after the other, whatever
+// the size of the heap.
 type collector struct {
 	rt *actor.Runtime
 
@@ -97,8 +99,8 @@ func (k *collector) finish() {
 // fresh counts the handles of one kind. It belongs to the broker actor.
 type fresh struct{ kept int } // how many there were after the last collection
 
-// marks is at how many handles a collection is asked for, and at how many it is waited for. limit is how many there may be here, coming how
-// many calls are under way whose answers may bring more.
+// marks is at how many handles a collection is asked for, and at how many it is waited for. limit is how many there may
+// be here, coming how many calls are under way whose answers may bring more.
 func (f *fresh) marks(have, limit, coming int) (collect, pause int) {
 	f.kept = min(f.kept, have) // Those that were given back one by one make room.
 	most, longest := min(limit, peerReferences), peerReferences
@@ -114,7 +116,8 @@ func (f *fresh) marks(have, limit, coming int) (collect, pause int) {
 // collected says that a collection is over which began after it was asked for.
 type collected struct{}
 
-// mustWait reports whether a command is to be carried out only after a collection, because it brings handles of which there are many.
+// mustWait reports whether a command is to be carried out only after a collection, because it brings handles of which
+// there are many.
 func (b *broker) mustWait(cmd *command) bool {
 	refs, caches := brings(cmd)
 	if !refs && !caches || b.state != brokerOpen {

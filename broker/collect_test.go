@@ -57,8 +57,9 @@ type keeper struct {
 	kept []*flavors.RemoteReference
 }
 
-// TestConnectionsThatHaveEndedAreCollected: a program that connects again and again must not keep what all its connections knew. Handles are the
-// danger: what is left of one when it is forgotten leads to its connection, and must not lead back to the handle from there.
+// TestConnectionsThatHaveEndedAreCollected: a program that connects again and again must not keep what all its
+// connections knew. Handles are the danger: what is left of one when it is forgotten leads to its connection, and must
+// not lead back to the handle from there.
 func TestConnectionsThatHaveEndedAreCollected(t *testing.T) {
 	h := &house{}
 	login, lender := h.serve(t), newServer(t, &service{})

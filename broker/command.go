@@ -72,7 +72,8 @@ type commandReader struct {
 	kept    bool                            // a value of the last frame is a part of that
 
 	conn *Conn
-	// short is what the next frame costs, if there was no room for it in the budget: its values must not be decoded until there is. Otherwise 0.
+	// short is what the next frame costs, if there was no room for it in the budget: its values must not be decoded until
+	// there is. Otherwise 0.
 	short int
 }
 
@@ -85,7 +86,12 @@ const (
 func (c *Conn) newCommandReader() commandReader {
 	d := c.newDecoder()
 	security := d.Taster
-	return commandReader{conn: c, d: d, emptyKw: security == nil || security.TypeAllowed(banana.SymDictionary.String()), names: map[string]string{}}
+	return commandReader{
+		conn:    c,
+		d:       d,
+		emptyKw: security == nil || security.TypeAllowed(banana.SymDictionary.String()),
+		names:   map[string]string{},
+	}
 }
 
 // name is the text of a token. Peers name the same objects and methods again and again.
@@ -179,7 +185,8 @@ func (c *commandReader) readAnswer(cmd *command, sym banana.Symbol) error {
 	return nil
 }
 
-// mayKeep says from which length on a byte string of the next frame may remain where it is, and takes the frame along; 0 stands for never.
+// mayKeep says from which length on a byte string of the next frame may remain where it is, and takes the frame along;
+// 0 stands for never.
 func (c *commandReader) mayKeep(from int) { c.d.AliasFrom = from }
 
 // forget lets go of the last frame, and reports whether one of its values is a part of it.
@@ -261,19 +268,24 @@ func (c *commandReader) room(within time.Duration) bool {
 	return c.short == 0
 }
 
-// refuse is for a frame whose values are not decoded, because there is no room for them. What it mentions is given back, which costs little
-// as long as it does not mention more than any message may.
+// refuse is for a frame whose values are not decoded, because there is no room for them. What it mentions is given
+// back, which costs little as long as it does not mention more than any message may.
 func (c *commandReader) refuse(cmd *command, values int, err error) error {
 	if n := jelly.CountMentions(c.r, values); n > c.conn.limits.Imports {
-		return protocolErrorf(cmd.sym.String(), "there is no room for the values of this message, nor for the %d objects that it mentions", n).because(RefusedImports)
+		return protocolErrorf(
+			cmd.sym.String(),
+			"there is no room for the values of this message, nor for the %d objects that it mentions",
+			n,
+		).because(RefusedImports)
 	}
 	cmd.err = err
 	c.mentions(cmd, c.r, values)
 	return nil
 }
 
-// The values at the end of a frame are unjellied each by itself. Whatever is wrong in them is the affair of this command alone: the frame
-// is complete. The decoder must not go on holding what is to be bound: handles that nobody else holds are let go.
+// The values at the end of a frame are unjellied each by itself. Whatever is wrong in them is the affair of this
+// command alone: the frame is complete. The decoder must not go on holding what is to be bound: handles that nobody
+// else holds are let go.
 
 // arguments unjellies the two values of a call.
 func (c *commandReader) arguments(cmd *command) {
@@ -320,7 +332,8 @@ func (c *commandReader) mentions(cmd *command, r banana.Reader, values int) {
 	jelly.Mentions(&r, values, func(m jelly.Mention) { cmd.refused = append(cmd.refused, m) })
 }
 
-// startsWith reports whether the next value is a list of at most 127 elements of which the first is that word of the vocabulary.
+// startsWith reports whether the next value is a list of at most 127 elements of which the first is that word of the
+// vocabulary.
 func (c *commandReader) startsWith(word banana.Symbol) bool {
 	b := c.r.Rest()
 	return c.r.Profile() == banana.ProfilePB && len(b) >= 4 && b[0] < 0x80 &&
@@ -340,7 +353,8 @@ func (c *commandReader) skipEmptyKw() bool {
 	return true
 }
 
-// readRequestID reads the number of a call. It is the peer's own choice and only sent back, so it may be as long as an integer can be.
+// readRequestID reads the number of a call. It is the peer's own choice and only sent back, so it may be as long as an
+// integer can be.
 func (c *commandReader) readRequestID(cmd *command, sym banana.Symbol) (err error) {
 	cmd.sym = sym
 	cmd.id, cmd.longID, err = c.longInteger(sym, "number")

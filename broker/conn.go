@@ -18,7 +18,8 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// Conn is one connection, seen from this side. Its state belongs to an actor, the broker; a Conn may be used from any goroutine.
+// Conn is one connection, seen from this side. Its state belongs to an actor, the broker; a Conn may be used from any
+// goroutine.
 type Conn struct {
 	// Immutable once the broker has been spawned.
 	rt      *actor.Runtime
@@ -89,8 +90,8 @@ type forgotten struct {
 	receipts int
 }
 
-// Root is a reference to the object that the peer publishes under the name in the URL, "root" if it has none. It is not looked up: a
-// call to an object that the peer does not publish fails with the peer's error.
+// Root is a reference to the object that the peer publishes under the name in the URL, "root" if it has none. It is not
+// looked up: a call to an object that the peer does not publish fails with the peer's error.
 func (c *Conn) Root() *flavors.RemoteReference {
 	if !c.isMade() {
 		return nil
@@ -114,7 +115,8 @@ func (c *Conn) Runtime() *actor.Runtime {
 	return c.rt
 }
 
-// Context ends with the connection; context.Cause says why: [ErrClosed], [ErrPeerClosed], a *[ProtocolError], or a network error.
+// Context ends with the connection; context.Cause says why: [ErrClosed], [ErrPeerClosed], a *[ProtocolError], or a
+// network error.
 func (c *Conn) Context() context.Context {
 	if !c.isMade() {
 		ctx, cancel := context.WithCancelCause(context.Background())
@@ -143,8 +145,9 @@ func (c *Conn) String() string {
 // Format prints what String returns, whatever the verb: a connection is large, and in use by other goroutines.
 func (c *Conn) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
-// ServerIdentity says which server the peer is: the URL that was dialed, without the name behind it, unless [WithServerIdentity] says otherwise. It is
-// empty on connections that were accepted, and on those made by [Client] without that option. Copies of published originals are kept by it.
+// ServerIdentity says which server the peer is: the URL that was dialed, without the name behind it, unless
+// [WithServerIdentity] says otherwise. It is empty on connections that were accepted, and on those made by [Client]
+// without that option. Copies of published originals are kept by it.
 func (c *Conn) ServerIdentity() string {
 	if !c.isMade() || !c.client {
 		return "" // Every client of a listener would have the same.
@@ -201,8 +204,9 @@ func (c *Conn) Exports() int {
 	return int(c.exported.Load())
 }
 
-// Close ends the connection in good order: what was sent before is written, then the socket is closed. Calls that are not answered
-// by then fail with ConnectionLost. It waits until the broker has ended or ctx has; the connection ends in either case.
+// Close ends the connection in good order: what was sent before is written, then the socket is closed. Calls that are
+// not answered by then fail with ConnectionLost. It waits until the broker has ended or ctx has; the connection ends in
+// either case.
 func (c *Conn) Close(ctx context.Context) error {
 	switch {
 	case !c.isMade():
@@ -248,7 +252,13 @@ func (c *Conn) Done() <-chan struct{} {
 
 // JellyContext implements flavors.Conn.
 func (c *Conn) JellyContext(perspective any) jelly.Context {
-	return jelly.Context{Profile: c.profile, Limits: c.limits.Banana, Nesting: c.limits.Nesting, Invoker: flavors.Conn(c), Perspective: perspective}
+	return jelly.Context{
+		Profile:     c.profile,
+		Limits:      c.limits.Banana,
+		Nesting:     c.limits.Nesting,
+		Invoker:     flavors.Conn(c),
+		Perspective: perspective,
+	}
 }
 
 // Turns implements flavors.Conn.
@@ -370,9 +380,15 @@ func (c *Conn) BeginAnswer() (end func(), err error) {
 	return end, Busy.Errorf("the answer was dropped, because %d bytes of others have not been read", waiting)
 }
 
-// SendAnswer implements flavors.Conn. An answer without stamps goes straight to the encoder, but only while nothing that was handed to the
-// broker earlier is still on its way there: a peer sees the updates and decrefs that a method caused before the method's answer.
-func (c *Conn) SendAnswer(from *actor.Mailbox, inv *flavors.Invocation, fragment *jelly.Fragment, isError bool) (done bool) {
+// SendAnswer implements flavors.Conn. An answer without stamps goes straight to the encoder, but only while nothing
+// that was handed to the broker earlier is still on its way there: a peer sees the updates and decrefs that a method
+// caused before the method's answer.
+func (c *Conn) SendAnswer(
+	from *actor.Mailbox,
+	inv *flavors.Invocation,
+	fragment *jelly.Fragment,
+	isError bool,
+) (done bool) {
 	c.making.made(fragment.Len())
 	if isError {
 		c.counters.failedIn.Add(1)
@@ -438,7 +454,8 @@ func (c *Conn) handOver(message any) {
 // busy says that more than one call is under way, so that waiting a moment gathers more into one write.
 func (c *Conn) busy() bool { return c.inbound.Load() > 1 || c.pending.Load() > 1 }
 
-// post hands a message to the broker. It does not go by way of the PID: protoactor drops what is sent to an actor that is ending.
+// post hands a message to the broker. It does not go by way of the PID: protoactor drops what is sent to an actor that
+// is ending.
 func (c *Conn) post(message any) { c.mailbox.PostUserMessage(message) }
 
 func (c *Conn) appendAnswerHead(dst []byte, inv *flavors.Invocation, isError bool) []byte {
@@ -457,5 +474,11 @@ func (c *Conn) appendAnswerHead(dst []byte, inv *flavors.Invocation, isError boo
 
 // newDecoder decodes values from this peer.
 func (c *Conn) newDecoder() *jelly.Decoder {
-	return &jelly.Decoder{Registry: c.options.registry, Taster: c.options.security, Limits: c.limits.Banana, Nesting: c.limits.Nesting, References: c.limits.Imports}
+	return &jelly.Decoder{
+		Registry:   c.options.registry,
+		Taster:     c.options.security,
+		Limits:     c.limits.Banana,
+		Nesting:    c.limits.Nesting,
+		References: c.limits.Imports,
+	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 )
 
-// counters is what [Stats] is taken from. On the path of a call there is one addition for the call and none for its answer: answered calls
-// are what is left when the others are taken off.
+// counters is what [Stats] is taken from. On the path of a call there is one addition for the call and none for its
+// answer: answered calls are what is left when the others are taken off.
 type counters struct {
 	madeOut, failedOut, cancelledOut atomic.Uint64
 	madeIn, failedIn                 atomic.Uint64
@@ -53,8 +53,8 @@ func (c *Conn) snapshot() Stats {
 	return s
 }
 
-// began fills in how many calls there were and how many have been answered. A call may have begun or ended between two readings, so the
-// parts are fitted to the sum.
+// began fills in how many calls there were and how many have been answered. A call may have begun or ended between two
+// readings, so the parts are fitted to the sum.
 func (k *Calls) began(pending int64, made uint64) {
 	k.Made = made
 	k.Pending = int(max(0, min(pending, int64(made-k.Failed-k.Cancelled))))
@@ -128,7 +128,8 @@ func (x *census) enter(c *Conn) {
 	}
 }
 
-// leave adds a connection that has ended to the sums. Nothing of it is under way any more, and later counts of it are not looked at.
+// leave adds a connection that has ended to the sums. Nothing of it is under way any more, and later counts of it are
+// not looked at.
 func (x *census) leave(c *Conn) {
 	s := c.snapshot()
 	s.CallsOut.cut()

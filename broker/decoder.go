@@ -19,20 +19,21 @@ import (
 const (
 	// readBuffer is what an idle connection keeps for reading.
 	readBuffer = 4 << 10
-	// scanDepth is how deep lists may nest in a frame. It lies far above what Jelly takes, so that values nested too deep fail
-	// their call and not the connection, as with a stock peer.
+	// scanDepth is how deep lists may nest in a frame. It lies far above what Jelly takes, so that values nested too deep
+	// fail their call and not the connection, as with a stock peer.
 	scanDepth = 1 << 16
 	// batchFrames is how many commands are handed to the broker in one message at the most.
 	batchFrames = 64
 )
 
-// decoder is the codec actor on the reading side: it owns a goroutine that reads, finds frames under limits, decodes them and
-// hands all commands of a read to the broker in one message.
+// decoder is the codec actor on the reading side: it owns a goroutine that reads, finds frames under limits, decodes
+// them and hands all commands of a read to the broker in one message.
 type decoder struct {
 	c *Conn
 }
 
-// batch is what one read gave, or a part of it. The slice never grows: what is to be bound later is known by its address.
+// batch is what one read gave, or a part of it. The slice never grows: what is to be bound later is known by its
+// address.
 type batch struct {
 	commands []command
 	weight   int // of them all

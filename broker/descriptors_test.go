@@ -23,8 +23,8 @@ import (
 // exhausted is set in the environment of the process that is to run out of descriptors.
 const exhausted = "PB_TEST_EXHAUSTED"
 
-// TestServerWithFewDescriptors is that process: it serves until its input ends. Among the other tests there is nothing to do for it;
-// TestDescriptorsRunOut has it fail for what goes wrong here.
+// TestServerWithFewDescriptors is that process: it serves until its input ends. Among the other tests there is nothing
+// to do for it; TestDescriptorsRunOut has it fail for what goes wrong here.
 func TestServerWithFewDescriptors(t *testing.T) {
 	if os.Getenv(exhausted) == "" {
 		return
@@ -42,7 +42,8 @@ func TestServerWithFewDescriptors(t *testing.T) {
 	require.NoError(t, rt.Close(t.Context()))
 }
 
-// TestDescriptorsRunOut: a server without descriptors goes on serving who is there, and takes new ones when it has some again.
+// TestDescriptorsRunOut: a server without descriptors goes on serving who is there, and takes new ones when it has some
+// again.
 func TestDescriptorsRunOut(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestServerWithFewDescriptors$", "-test.v")
 	cmd.Env = append(os.Environ(), exhausted+"=1")

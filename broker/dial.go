@@ -13,9 +13,9 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// Dial connects to a URL, pb://host:port[/name], pbs://host:port[/name] or pb+unix:///path, and returns when the two sides have agreed on how to talk. The
-// name is that of the object which [Conn.Root] refers to; without one it is "root". The end of ctx ends the dialing; it does not
-// end a connection that has been made.
+// Dial connects to a URL, pb://host:port[/name], pbs://host:port[/name] or pb+unix:///path, and returns when the two
+// sides have agreed on how to talk. The name is that of the object which [Conn.Root] refers to; without one it is
+// "root". The end of ctx ends the dialing; it does not end a connection that has been made.
 func Dial(ctx context.Context, rt *actor.Runtime, url string, opts ...Option) (*Conn, error) {
 	if err := mayDial(ctx, rt); err != nil {
 		return nil, fmt.Errorf("broker: connecting to %s: %w", url, err)
@@ -29,7 +29,10 @@ func Dial(ctx context.Context, rt *actor.Runtime, url string, opts ...Option) (*
 		return nil, err
 	}
 	var sock net.Conn
-	err = calling("the function given to WithDialer", func() (err error) { sock, err = o.dial(ctx, e.network, e.address); return err })
+	err = calling(
+		"the function given to WithDialer",
+		func() (err error) { sock, err = o.dial(ctx, e.network, e.address); return err },
+	)
 	if err == nil && sock == nil {
 		err = errors.New("the function given to WithDialer returned no connection")
 	}
@@ -43,8 +46,8 @@ func Dial(ctx context.Context, rt *actor.Runtime, url string, opts ...Option) (*
 	return c, nil
 }
 
-// Client is [Dial] over a socket of the caller's own that is already connected to a PB server. The connection closes it. With [WithTLS] TLS
-// is spoken over it; the configuration then has to name the server.
+// Client is [Dial] over a socket of the caller's own that is already connected to a PB server. The connection closes
+// it. With [WithTLS] TLS is spoken over it; the configuration then has to name the server.
 func Client(ctx context.Context, rt *actor.Runtime, sock net.Conn, opts ...Option) (*Conn, error) {
 	if isNil(sock) {
 		return nil, errors.New("broker: Client was given no connection")
@@ -128,8 +131,8 @@ func (c *Conn) isReady() bool {
 	}
 }
 
-// superviseClose gives the connection its part in the runtime's closing: first the peer's calls in flight are answered and what
-// waits is written, then the socket is closed whatever is left.
+// superviseClose gives the connection its part in the runtime's closing: first the peer's calls in flight are answered
+// and what waits is written, then the socket is closed whatever is left.
 func (c *Conn) superviseClose() {
 	cancelDrain := c.rt.OnClose(actor.PhaseDrain, "connection with "+c.peer, func(ctx context.Context) error {
 		if c.isReady() {

@@ -24,10 +24,11 @@ type encoder struct {
 
 // Messages to the encoder and back to the broker.
 type (
-	// flush asks for a write. It is sent with the first bytes that enter an empty outbox; when it arrives, others have joined them.
+	// flush asks for a write. It is sent with the first bytes that enter an empty outbox; when it arrives, others have
+	// joined them.
 	flush struct{}
-	// flushNow is a flush that must not wait. It may be lent to the encoder: where no more than one call is under way, nobody else's bytes
-	// could join those that there are, and a socket that can be tried takes them nearly always.
+	// flushNow is a flush that must not wait. It may be lent to the encoder: where no more than one call is under way,
+	// nobody else's bytes could join those that there are, and a socket that can be tried takes them nearly always.
 	flushNow struct{}
 	// flushAndReport asks for a write of all that waits, and for a word when it is done.
 	flushAndReport struct{}
@@ -79,8 +80,8 @@ func (e *encoder) writeTaken(ctx protoactor.Context) bool {
 	return true
 }
 
-// writeNow writes what the socket takes at once, since this turn may be on the goroutine of somebody who must not wait. The rest is
-// left to a turn of its own.
+// writeNow writes what the socket takes at once, since this turn may be on the goroutine of somebody who must not wait.
+// The rest is left to a turn of its own.
 func (e *encoder) writeNow(ctx protoactor.Context) {
 	if len(e.rest) == 0 {
 		e.take()
@@ -150,12 +151,13 @@ func (e *encoder) mayWait(n int) bool {
 	return e.waited.Left(e.c.stallLimit()) > 0
 }
 
-// stallPiece is how much is written under one deadline: a peer that takes this much within Limits.Stall is making progress. Of a plain
-// socket any part of it will do; TLS cannot go on after a write that was cut short.
+// stallPiece is how much is written under one deadline: a peer that takes this much within Limits.Stall is making
+// progress. Of a plain socket any part of it will do; TLS cannot go on after a write that was cut short.
 const stallPiece = 256 << 10
 
-// armDeadline keeps a write from waiting for ever. Setting a deadline costs as much as a small write, so one is used for several writes, until
-// half of it has passed. It is shorter than the stall time, which consists of several: see package patience. TLS has one for the whole.
+// armDeadline keeps a write from waiting for ever. Setting a deadline costs as much as a small write, so one is used
+// for several writes, until half of it has passed. It is shorter than the stall time, which consists of several: see
+// package patience. TLS has one for the whole.
 func (e *encoder) armDeadline() {
 	e.began = time.Now()
 	stall := e.c.limits.Stall

@@ -11,8 +11,8 @@ import (
 
 // exports is what the peer can call: objects by luid, and the published ones by name. It belongs to the broker actor.
 //
-// Invariants: an entry in byKey is in byLuid and has count > 0; an entry in byLuid that is not in byKey is dying, has count 0 and is in
-// dying once. Each entry in byLuid holds its core exactly once. Luids are never used again.
+// Invariants: an entry in byKey is in byLuid and has count > 0; an entry in byLuid that is not in byKey is dying, has
+// count 0 and is in dying once. Each entry in byLuid holds its core exactly once. Luids are never used again.
 type exports struct {
 	last   int64
 	byLuid map[int64]*export
@@ -21,7 +21,8 @@ type exports struct {
 	dying  []*export // oldest first
 }
 
-// exportSize is what an exported object counts for, beside what the application keeps in it: its entry, its core and its actor, roughly.
+// exportSize is what an exported object counts for, beside what the application keeps in it: its entry, its core and
+// its actor, roughly.
 const exportSize = 1 << 10
 
 type exportKey struct {
@@ -34,12 +35,12 @@ type export struct {
 	exportKey
 	luid  int64
 	count int
-	// dyingFor is the last request id given out when the count fell to zero: calls up to that one may have been answered with
-	// a mention of the object before the peer's decref was under way.
+	// dyingFor is the last request id given out when the count fell to zero: calls up to that one may have been answered
+	// with a mention of the object before the peer's decref was under way.
 	dyingFor   int64
 	dyingSince time.Time
-	// view is what comes home where the export is more than its object: what the user has sent, or what was made in its place. made says
-	// that it was made.
+	// view is what comes home where the export is more than its object: what the user has sent, or what was made in its
+	// place. made says that it was made.
 	view *flavors.ViewPoint
 	made bool
 	// caller is on whose behalf calls through the export are made; it knows the object if reached is set.
@@ -83,13 +84,15 @@ func (x *exports) mention(c *Conn, hole flavors.ExportHole) (*export, error) {
 	return e, nil
 }
 
-// admit has calls through what a user's perspective was given before the login, and through the avatar, made on the user's behalf.
+// admit has calls through what a user's perspective was given before the login, and through the avatar, made on the
+// user's behalf.
 func (x *exports) admit(hole flavors.ExportHole) {
 	if hole.Caller == nil {
 		return
 	}
 	for _, e := range x.byLuid {
-		ofTheUser := e.perspective == hole.Perspective && (e.perspective != nil || e.core == hole.Core && e.prefix == hole.Prefix)
+		ofTheUser := e.perspective == hole.Perspective &&
+			(e.perspective != nil || e.core == hole.Core && e.prefix == hole.Prefix)
 		if ofTheUser && e.caller != hole.Caller {
 			e.caller, e.reached = hole.Caller, false
 		}
@@ -154,8 +157,8 @@ func (x *exports) unmention(c *Conn, e *export) {
 	}
 }
 
-// bury drops the dying whose time has come: those for which no call up to dyingFor is pending, and those that have been dying since
-// long. oldest is the oldest pending call.
+// bury drops the dying whose time has come: those for which no call up to dyingFor is pending, and those that have been
+// dying since long. oldest is the oldest pending call.
 func (x *exports) bury(c *Conn, oldest int64, long time.Time) {
 	n := 0
 	for n < len(x.dying) && (x.dying[n].dyingFor < oldest || !x.dying[n].dyingSince.After(long)) {
@@ -183,8 +186,8 @@ func (x *exports) find(luid int64, name string) *export {
 	return x.byLuid[luid]
 }
 
-// publish makes an object, or a view, callable by name. A Viewable is published as a view without a perspective. An avatar belongs to a login:
-// by a name only its Remote… methods can be called.
+// publish makes an object, or a view, callable by name. A Viewable is published as a view without a perspective. An
+// avatar belongs to a login: by a name only its Remote… methods can be called.
 func (x *exports) publish(c *Conn, name string, v any) error {
 	hole, err := flavors.ExportOf(v)
 	if err != nil {
@@ -197,7 +200,12 @@ func (x *exports) publish(c *Conn, name string, v any) error {
 		hole.Prefix = flavors.PrefixRemote
 	}
 	hole.Core.Hold(c.rt)
-	x.names[name] = &export{exportKey: exportKey{hole.Core, hole.Prefix, hole.Perspective}, count: 1, view: hole.View, caller: c.caller}
+	x.names[name] = &export{
+		exportKey: exportKey{hole.Core, hole.Prefix, hole.Perspective},
+		count:     1,
+		view:      hole.View,
+		caller:    c.caller,
+	}
 	return nil
 }
 

@@ -36,12 +36,16 @@ func (c *counting) RemoteLong(n int) string { c.ran.Add(1); return string(make([
 
 func TestAPeerThatReadsNothingAndGoesOnCalling(t *testing.T) {
 	root := &counting{}
-	s := newServer(t, root, broker.WithLimits(broker.Limits{PauseWater: 1 << 20, BytesIn: 1 << 18, Stall: 2 * time.Second}))
+	s := newServer(
+		t,
+		root,
+		broker.WithLimits(broker.Limits{PauseWater: 1 << 20, BytesIn: 1 << 18, Stall: 2 * time.Second}),
+	)
 	bystander := s.peer()
 	sock := s.dial()
 	join(wire.New(t, sock), banana.ProfilePB)
-	// Answers of half a megabyte each are not even begun when the first few are not read, more calls are read slowly, and when it has
-	// not read anything for the stall time it is left.
+	// Answers of half a megabyte each are not even begun when the first few are not read, more calls are read slowly, and
+	// when it has not read anything for the stall time it is left.
 	var err error
 	sent := 0
 	for err == nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// BenchmarkFreshReferences is one call after the other, each with a new object that nobody keeps: what the collections cost that give
-// them back. "none" passes no object. The heap is of pieces that the collector has to look into.
+// BenchmarkFreshReferences is one call after the other, each with a new object that nobody keeps: what the collections
+// cost that give them back. "none" passes no object. The heap is of pieces that the collector has to look into.
 func BenchmarkFreshReferences(b *testing.B) {
 	for _, c := range []struct {
 		name string

@@ -44,8 +44,8 @@ func withoutCollector(t *testing.T) {
 	t.Cleanup(func() { debug.SetGCPercent(percent) })
 }
 
-// TestFreshHandles makes more calls that bring a reference or cache each than a stock peer may hand out. Nobody keeps or releases any,
-// and Go's own collector does nothing.
+// TestFreshHandles makes more calls that bring a reference or cache each than a stock peer may hand out. Nobody keeps
+// or releases any, and Go's own collector does nothing.
 func TestFreshHandles(t *testing.T) {
 	withoutCollector(t)
 	const calls, stockLimit = 1100, 1024
@@ -119,7 +119,8 @@ func TestFreshHandlesOfManyCallers(t *testing.T) {
 	}
 }
 
-// TestPipelinedReferences: the peer does not wait for answers before it sends more, only for decrefs, as a program with a bounded table.
+// TestPipelinedReferences: the peer does not wait for answers before it sends more, only for decrefs, as a program with
+// a bounded table.
 func TestPipelinedReferences(t *testing.T) {
 	withoutCollector(t)
 	p := newServer(t, &mint{}).peer()
@@ -187,7 +188,8 @@ func (*waiter) RemoteWait(inv *flavors.Invocation) any {
 	return actor.NewDeferred(inv.Conn().Runtime())
 }
 
-// TestReleasedWhilePending: what the peer has let go of does not count, although an answer that is still to come may mention it.
+// TestReleasedWhilePending: what the peer has let go of does not count, although an answer that is still to come may
+// mention it.
 func TestReleasedWhilePending(t *testing.T) {
 	for name, limits := range map[string]broker.Limits{"exports": {Exports: 10}, "caches": {Caches: 10}} {
 		t.Run(name, func(t *testing.T) {

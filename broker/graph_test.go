@@ -39,7 +39,8 @@ func (*taker) RemoteRaw(inv *flavors.Invocation) error {
 }
 func (*taker) RemoteDict(d *jelly.Dict) (any, bool) { return d.GetName("k0") }
 
-// TestCallsWithGraphs sends graphs as arguments, keywords and answers, with everything logged. Each call is answered, and the work is bounded.
+// TestCallsWithGraphs sends graphs as arguments, keywords and answers, with everything logged. Each call is answered,
+// and the work is bounded.
 func TestCallsWithGraphs(t *testing.T) {
 	log := zerolog.New(io.Discard).Level(zerolog.DebugLevel)
 	security := jelly.DefaultSecurity().AllowInstancesOf(graph.Class).AllowTypes("method")

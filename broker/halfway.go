@@ -9,8 +9,9 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// A message that has come in part only must be kept until the rest comes, and nothing but its sender says when. So what it is kept in
-// counts in the runtime's total, beyond the buffer that every connection has, and beyond its share a message that stops halfway is given up.
+// A message that has come in part only must be kept until the rest comes, and nothing but its sender says when. So what
+// it is kept in counts in the runtime's total, beyond the buffer that every connection has, and beyond its share a
+// message that stops halfway is given up.
 
 // held is what a connection's read buffer counts for in the runtime's total. It belongs to the goroutine that reads.
 type held struct {
@@ -45,8 +46,8 @@ func counted(size int) int {
 
 func (h *held) release() { h.resize(0) }
 
-// wait counts a buffer of size bytes, a larger one, as soon as there is room for it. Meanwhile nothing is read, which holds up an honest
-// peer as little as a slow network would.
+// wait counts a buffer of size bytes, a larger one, as soon as there is room for it. Meanwhile nothing is read, which
+// holds up an honest peer as little as a slow network would.
 func (h *held) wait(size int) error {
 	a, more := h.c.account, counted(size)-h.bytes
 	if a.grow(more, size) || a.takeSoon(h.c.ctx, more, h.c.limits.Stall, func() bool { return a.grow(more, size) }) {
@@ -60,8 +61,8 @@ func (h *held) wait(size int) error {
 		"all connections together have %d bytes under way, of %d that they may have", h.bytes, h.c.account.b.held(), h.c.limits.Total)}
 }
 
-// read reads behind the end bytes that buf holds. While the buffer is larger than the connection's share the peer must not stop: a
-// message that has come so far is given up, and a small rest moves to a smaller buffer.
+// read reads behind the end bytes that buf holds. While the buffer is larger than the connection's share the peer must
+// not stop: a message that has come so far is given up, and a small rest moves to a smaller buffer.
 func (h *held) read(buf []byte, end int) ([]byte, int, error) {
 	var n int
 	var err error
@@ -113,15 +114,16 @@ func (h *held) once(b []byte) (int, error) {
 	return h.polling.read(h.c.prompt, b)
 }
 
-// largestGrowth is how much larger than what was received a buffer may be. Buffers grow with what was received; what a peer declares only
-// keeps them from growing beyond it.
+// largestGrowth is how much larger than what was received a buffer may be. Buffers grow with what was received; what a
+// peer declares only keeps them from growing beyond it.
 const largestGrowth = 16
 
 // tailRoom is room for what comes behind a long string that is the last thing in a message: the keywords of a call.
 const tailRoom = 64
 
-// keepFrom is from which length on a byte string remains where it is, in a frame of that size and a buffer of that capacity, rather than
-// being copied: where it is nearly all that the buffer holds. The buffer then belongs to the value.
+// keepFrom is from which length on a byte string remains where it is, in a frame of that size and a buffer of that
+// capacity, rather than being copied: where it is nearly all that the buffer holds. The buffer then belongs to the
+// value.
 func keepFrom(frame, buffer int) int {
 	if frame < bufferSizes[1] || buffer-frame > frame/8 {
 		return 0
@@ -136,9 +138,10 @@ func (h *held) another(buf []byte, start, end int) ([]byte, int, int) {
 	return fresh[:cap(fresh)], 0, len(fresh)
 }
 
-// grownSize is how large the buffer is to be for a message of which that much has been received, and that has at least need bytes. The
-// pooled sizes are far apart, so that little is moved; beyond them each is twice the one before. A message that is known to be much longer
-// gets what it needs at once, and then it can be given away with the string in it.
+// grownSize is how large the buffer is to be for a message of which that much has been received, and that has at least
+// need bytes. The pooled sizes are far apart, so that little is moved; beyond them each is twice the one before. A
+// message that is known to be much longer gets what it needs at once, and then it can be given away with the string in
+// it.
 func grownSize(received, need int) int {
 	if need >= 2*received && need <= largestGrowth*received && need > bufferSizes[1] {
 		if need <= share {
@@ -152,8 +155,8 @@ func grownSize(received, need int) int {
 	return 2 * received
 }
 
-// makeRoom moves what has not been decoded, a message of at least need bytes, to the front, and gives it a larger buffer when it fills
-// this one. With nothing left to decode, a large one is given back.
+// makeRoom moves what has not been decoded, a message of at least need bytes, to the front, and gives it a larger
+// buffer when it fills this one. With nothing left to decode, a large one is given back.
 func (h *held) makeRoom(buf []byte, start, end, need int) ([]byte, int, int, error) {
 	left := end - start
 	switch {

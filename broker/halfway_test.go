@@ -28,8 +28,8 @@ func halfMegabytes(strings int) []byte {
 	return banana.AppendSymbol(banana.AppendList(b, 1), p, banana.SymDictionary)
 }
 
-// crowd is a server whose total has room for one message of three megabytes, and not for two. A pipe has no buffer: what was written
-// has been read.
+// crowd is a server whose total has room for one message of three megabytes, and not for two. A pipe has no buffer:
+// what was written has been read.
 type crowd struct{ *server }
 
 func newCrowd(t *testing.T) crowd {

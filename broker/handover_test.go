@@ -156,7 +156,10 @@ func TestLateAnswerMentionsArgument(t *testing.T) {
 			completed := make(chan struct{})
 			s := newServer(t, &lateReturner{completed: completed}, pondRegistry(t))
 			p := s.peer()
-			p.Write(fmt.Sprintf(`[message 1 root back 1 [tuple %s] [dictionary]]`, h.sent), `[message 2 root none 1 [tuple] [dictionary]]`)
+			p.Write(
+				fmt.Sprintf(`[message 1 root back 1 [tuple %s] [dictionary]]`, h.sent),
+				`[message 2 root none 1 [tuple] [dictionary]]`,
+			)
 			p.Want(`[answer 2 [None]]`)
 			close(completed)
 			p.Want(`[answer 1 `+h.home+`]`, h.told)
@@ -242,7 +245,8 @@ func TestReleasedByOriginal(t *testing.T) {
 	p.Want(`[cachemessage 4 1 lose 0 [tuple [local 7] [local 8]] [dictionary]]`, `[decref 7]`, `[decref 8]`)
 }
 
-// handoverModel plays a stock peer: it counts what it has handed out, and wants every mention to be of something that is still counted.
+// handoverModel plays a stock peer: it counts what it has handed out, and wants every mention to be of something that
+// is still counted.
 type handoverModel struct {
 	p      *scripted
 	conn   *broker.Conn

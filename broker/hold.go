@@ -11,8 +11,8 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// hold is a message that cannot be sent yet: it waits for the states of Cacheables that it mentions for the first time, or for a hold in
-// front of it. Incoming messages, and outgoing ones that do not depend on a hold, go on meanwhile.
+// hold is a message that cannot be sent yet: it waits for the states of Cacheables that it mentions for the first time,
+// or for a hold in front of it. Incoming messages, and outgoing ones that do not depend on a hold, go on meanwhile.
 type hold struct {
 	message any
 	serial  uint64                     // how many calls of the peer had been delivered when the message was handed over
@@ -46,7 +46,9 @@ type (
 )
 
 // errStateTimeout fails a message whose Cacheables did not say their state in time.
-var errStateTimeout = errors.New("broker: a Cacheable did not give its state in time; StateToCacheAndObserveFor must not wait")
+var errStateTimeout = errors.New(
+	"broker: a Cacheable did not give its state in time; StateToCacheAndObserveFor must not wait",
+)
 
 // fragmentOf is what a message has to be stamped; nil if nothing.
 func fragmentOf(message any) *jelly.Fragment {
@@ -110,9 +112,10 @@ func (b *broker) needsStates(message any) (needs bool) {
 	return needs
 }
 
-// dependsOn reports whether a message must not be sent before an earlier one. These orders are kept: an original's state comes before
-// its other mentions and its updates; calls to one object, and updates of one copy, stay in order; updates come before later calls; and
-// what a method sent comes before its answer, for which every call counts that was handed over after the method's call had come.
+// dependsOn reports whether a message must not be sent before an earlier one. These orders are kept: an original's
+// state comes before its other mentions and its updates; calls to one object, and updates of one copy, stay in order;
+// updates come before later calls; and what a method sent comes before its answer, for which every call counts that was
+// handed over after the method's call had come.
 func (b *broker) dependsOn(h, earlier *hold) bool {
 	if b.sharesOriginal(h, earlier) {
 		return true
@@ -189,7 +192,8 @@ func (b *broker) ask(h *hold, hole flavors.CacheHole) {
 	})
 }
 
-// stated takes a reply. The state may mention further Cacheables; when there are no more to wait for, the message is sent.
+// stated takes a reply. The state may mention further Cacheables; when there are no more to wait for, the message is
+// sent.
 func (b *broker) stated(m *stated) {
 	h := m.hold
 	_, wanted := h.wanted[m.state.core]
@@ -219,7 +223,8 @@ func (b *broker) failHold(h *hold, err error) {
 	b.sendHeld()
 }
 
-// askAgain asks the originals that the peer had when the message came to be held, and has let go of since. It reports whether there are any.
+// askAgain asks the originals that the peer had when the message came to be held, and has let go of since. It reports
+// whether there are any.
 func (b *broker) askAgain(h *hold) bool {
 	again := b.askFor(h, fragmentOf(h.message))
 	for _, s := range h.states {
@@ -266,7 +271,8 @@ func (b *broker) sendHeld() {
 	}
 }
 
-// mayEnd reports whether a message can be sent, or has failed, while those before it wait. It asks for the states that are missing.
+// mayEnd reports whether a message can be sent, or has failed, while those before it wait. It asks for the states that
+// are missing.
 func (b *broker) mayEnd(h *hold, before []*hold) bool {
 	if h.err != nil {
 		return true

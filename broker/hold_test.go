@@ -100,7 +100,8 @@ func TestHeldMessages(t *testing.T) {
 	}
 }
 
-// TestManyHeldMessages has many messages wait for originals of their own, more than may ask at a time, beside one that never comes.
+// TestManyHeldMessages has many messages wait for originals of their own, more than may ask at a time, beside one that
+// never comes.
 func TestManyHeldMessages(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		root := newLocks(true)

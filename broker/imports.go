@@ -6,15 +6,16 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// imports is the handles on the peer's objects that somebody on this side may still hold. It keeps none of them alive: a handle that
-// nobody holds is collected, and its receipts are returned by decref. It belongs to the broker actor.
+// imports is the handles on the peer's objects that somebody on this side may still hold. It keeps none of them alive:
+// a handle that nobody holds is collected, and its receipts are returned by decref. It belongs to the broker actor.
 type imports struct {
 	handles map[importKey]flavors.WeakReference
 	counted int // bytes that the account counts for them
 }
 
 const (
-	// importShare is how many a connection may hold even when the runtime has too much under way: as many as a stock peer can hand out.
+	// importShare is how many a connection may hold even when the runtime has too much under way: as many as a stock peer
+	// can hand out.
 	importShare = 1024
 	// importSize is what each counts for, roughly what it takes.
 	importSize = 512
@@ -29,7 +30,8 @@ func newImports() imports {
 	return imports{handles: map[importKey]flavors.WeakReference{}}
 }
 
-// receive gives the handle for [remote luid] and notes one receipt. An error says that there are too many; then the receipt is not noted.
+// receive gives the handle for [remote luid] and notes one receipt. An error says that there are too many; then the
+// receipt is not noted.
 func (m *imports) receive(c *Conn, luid int64, perspective any) (*flavors.RemoteReference, error) {
 	key := importKey{luid, perspective}
 	last, known := m.handles[key]

@@ -60,7 +60,8 @@ func TestImportsBeyondTheLimitAreGivenBackAndFailTheirCall(t *testing.T) {
 	assert.Equal(t, map[broker.Reason]uint64{broker.RefusedImports: 1}, only(t, s).Stats().Refusals)
 }
 
-// TestAMessageOfReferencesCostsLittleMemory: more of them than this side may hold are not even decoded, and all are given back.
+// TestAMessageOfReferencesCostsLittleMemory: more of them than this side may hold are not even decoded, and all are
+// given back.
 func TestAMessageOfReferencesCostsLittleMemory(t *testing.T) {
 	const n = 20
 	s := newServer(t, &shelf{}, broker.WithLimits(broker.Limits{Imports: n - 1}))
@@ -89,7 +90,8 @@ func TestTheAnswerToOurCallMayMentionTooMany(t *testing.T) {
 	p.Want(`[decref 1]`)
 }
 
-// TestImportsCountInTheTotal: when that is reached nobody gets more than the share, which is as many as a stock peer can send.
+// TestImportsCountInTheTotal: when that is reached nobody gets more than the share, which is as many as a stock peer
+// can send.
 func TestImportsCountInTheTotal(t *testing.T) {
 	const shareOfImports, size, beyond = 1024, 512, 20
 	s := newServer(t, &shelf{}, broker.WithLimits(broker.Limits{Total: (shareOfImports + beyond) * size}))
@@ -97,8 +99,14 @@ func TestImportsCountInTheTotal(t *testing.T) {
 	held := func() int { return broker.StatsOf(s.rt).BytesHeld }
 	p.Write(`[message 1 root put 1 [tuple` + remotes(1, shareOfImports) + `] [dictionary]]`)
 	p.Want(`[answer 1 _]`)
-	require.Eventually(t, func() bool { return broker.StatsOf(s.rt).Imports == shareOfImports && held() == shareOfImports*size }, patience, tick)
-	// A few more fit, until the runtime has too much together with the call that brings the next. Then nobody gets more than the share.
+	require.Eventually(
+		t,
+		func() bool { return broker.StatsOf(s.rt).Imports == shareOfImports && held() == shareOfImports*size },
+		patience,
+		tick,
+	)
+	// A few more fit, until the runtime has too much together with the call that brings the next. Then nobody gets more
+	// than the share.
 	taken := 0
 	for refused := false; !refused; taken++ {
 		require.LessOrEqual(t, taken, beyond)

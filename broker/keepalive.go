@@ -10,13 +10,15 @@ import (
 // ErrSilent is the cause when the peer did not answer in time to being asked whether it is there.
 var ErrSilent = errors.New("broker: the peer has fallen silent")
 
-// WithKeepalive asks a peer that has sent nothing for idle whether it is there, and ends the connection with [ErrSilent] when nothing comes
-// within deadline after that. By default no peer is asked: one that has vanished is found when something is written to it. Any peer can
-// answer, stock ones too: the ping is a call to an object id that does not exist, and the error that this gives is the sign of life.
+// WithKeepalive asks a peer that has sent nothing for idle whether it is there, and ends the connection with
+// [ErrSilent] when nothing comes within deadline after that. By default no peer is asked: one that has vanished is
+// found when something is written to it. Any peer can answer, stock ones too: the ping is a call to an object id that
+// does not exist, and the error that this gives is the sign of life.
 //
-// Time is measured by the monotonic clock, which a step of the wall clock does not change. A pause of this process (SIGSTOP, a frozen container)
-// does not count against the peer: it is always asked before it is given up, and has the whole deadline in which this process runs. On Linux
-// the monotonic clock stands still while the machine is suspended, so a suspension does not count either.
+// Time is measured by the monotonic clock, which a step of the wall clock does not change. A pause of this process
+// (SIGSTOP, a frozen container) does not count against the peer: it is always asked before it is given up, and has the
+// whole deadline in which this process runs. On Linux the monotonic clock stands still while the machine is suspended,
+// so a suspension does not count either.
 func WithKeepalive(idle, deadline time.Duration) Option {
 	return optionFunc(func(o *options) { o.keepalive = keepalive{idle, deadline} })
 }
@@ -57,8 +59,8 @@ func (b *broker) listen() {
 	}
 }
 
-// notReading reports that this side has stopped reading: because the peer does not read, which is what the stall time is for, or because we
-// are behind. Then its silence means nothing.
+// notReading reports that this side has stopped reading: because the peer does not read, which is what the stall time
+// is for, or because we are behind. Then its silence means nothing.
 func (b *broker) notReading() bool { return b.c.out.waiting() > b.c.limits.PauseWater || b.c.behind() }
 
 // checkAlive pings a peer that has been silent for too long, and sees to the next look.

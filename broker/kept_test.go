@@ -35,8 +35,8 @@ func pattern(n, size int) []byte {
 	return b
 }
 
-// Long strings remain in the buffer that they were read into, which becomes theirs. Whatever comes behind them, and however they are cut,
-// must go elsewhere.
+// Long strings remain in the buffer that they were read into, which becomes theirs. Whatever comes behind them, and
+// however they are cut, must go elsewhere.
 func TestLongStringsAreNotWrittenOver(t *testing.T) {
 	for _, network := range []string{"tcp", "pipe"} {
 		t.Run(network, func(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestLateAnswersThatComeAtOnceTakeNoMemoryBeforeTheyAreDropped: what will be dropped is not encoded, even where thousands are answered in
-// the same moment.
+// TestLateAnswersThatComeAtOnceTakeNoMemoryBeforeTheyAreDropped: what will be dropped is not encoded, even where
+// thousands are answered in the same moment.
 func TestLateAnswersThatComeAtOnceTakeNoMemoryBeforeTheyAreDropped(t *testing.T) {
 	const pause, size, calls = 1 << 20, 600_000, 1000
 	d := &desk{}

@@ -17,7 +17,8 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// Listener accepts connections. Each gets a broker of its own; the listener's end does not end them, the runtime's does.
+// Listener accepts connections. Each gets a broker of its own; the listener's end does not end them, the runtime's
+// does.
 type Listener struct {
 	rt       *actor.Runtime
 	sock     net.Listener
@@ -36,10 +37,10 @@ type Listener struct {
 	onClose func() // takes back the request to be closed with the runtime; nil before it was made
 }
 
-// Listen publishes root and accepts connections at the URL: pb://host:port (port 0 picks a free one), pbs://host:port (TLS, see
-// [WithTLS]) or pb+unix:///path (see [WithSocketMode] for who can connect; a socket that a killed process left there is replaced). The root is a
-// pointer to a struct that embeds [flavors.Referenceable], shared by all connections, or a [RootFactory], or nil if options publish
-// all there is; see [WithPublished] for what else it may be.
+// Listen publishes root and accepts connections at the URL: pb://host:port (port 0 picks a free one), pbs://host:port
+// (TLS, see [WithTLS]) or pb+unix:///path (see [WithSocketMode] for who can connect; a socket that a killed process
+// left there is replaced). The root is a pointer to a struct that embeds [flavors.Referenceable], shared by all
+// connections, or a [RootFactory], or nil if options publish all there is; see [WithPublished] for what else it may be.
 func Listen(rt *actor.Runtime, url string, root any, opts ...Option) (*Listener, error) {
 	if err := usable(rt); err != nil {
 		return nil, fmt.Errorf("broker: listening at %s: %w", url, err)
@@ -80,8 +81,8 @@ func secured(sock net.Listener, e endpoint, o *options) (net.Listener, error) {
 	return sock, nil
 }
 
-// Serve is [Listen] on a socket of the caller's own, which the listener closes: one that was inherited, wraps another, or needs no
-// network (see [NewPipeListener]). With [WithTLS] TLS is spoken over it.
+// Serve is [Listen] on a socket of the caller's own, which the listener closes: one that was inherited, wraps another,
+// or needs no network (see [NewPipeListener]). With [WithTLS] TLS is spoken over it.
 func Serve(rt *actor.Runtime, sock net.Listener, root any, opts ...Option) (*Listener, error) {
 	if isNil(sock) {
 		return nil, errors.New("broker: Serve was given no listener")

@@ -15,21 +15,21 @@ type localCaches struct {
 	byLuid map[int64]*flavors.LocalCache
 	// given is those whose handle has been given back and that the peer has not forgotten yet.
 	given map[int64]struct{}
-	// refused are originals that came with what could not be taken. The peer has counted them: each mention is given back at once, and
-	// with the last of them the peer says uncache.
+	// refused are originals that came with what could not be taken. The peer has counted them: each mention is given back
+	// at once, and with the last of them the peer says uncache.
 	refused map[int64]struct{}
 }
 
-// maxRefused is how many refused originals a peer may owe its uncache for. A peer that means well has a few, one for each that was under
-// way when it was told.
+// maxRefused is how many refused originals a peer may owe its uncache for. A peer that means well has a few, one for
+// each that was under way when it was told.
 const maxRefused = 1 << 16
 
 func newLocalCaches() localCaches {
 	return localCaches{byLuid: map[int64]*flavors.LocalCache{}, given: map[int64]struct{}{}, refused: map[int64]struct{}{}}
 }
 
-// add enters a copy that was made. A peer that gives one luid to two originals has nobody but itself to blame that the first is not
-// followed any more.
+// add enters a copy that was made. A peer that gives one luid to two originals has nobody but itself to blame that the
+// first is not followed any more.
 func (x *localCaches) add(m madeCache) {
 	if old := x.byLuid[m.luid]; old != nil {
 		old.Disconnected()
@@ -71,8 +71,8 @@ func (x *localCaches) uncache(luid int64) error {
 	return nil
 }
 
-// taken is how many copies count against the limit: those that somebody on this side holds. Those that were given back wait for the peer's
-// uncache, and count only beyond as many again.
+// taken is how many copies count against the limit: those that somebody on this side holds. Those that were given back
+// wait for the peer's uncache, and count only beyond as many again.
 func (x *localCaches) taken(limit int) int {
 	return max(x.held(), len(x.byLuid)-limit)
 }

@@ -12,15 +12,16 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// LoginRoot publishes a portal: the root object is the login, and what a user gets is the avatar that the portal's realm has for him, a
-// pointer to a struct that embeds [flavors.Avatar] as a rule. The mind is the client's reference to an object of its own, or nil.
+// LoginRoot publishes a portal: the root object is the login, and what a user gets is the avatar that the portal's
+// realm has for him, a pointer to a struct that embeds [flavors.Avatar] as a rule. The mind is the client's reference
+// to an object of its own, or nil.
 //
 //	ln, err := broker.Listen(rt, url, broker.LoginRoot(portal))
 //
-// It speaks Twisted's dance of challenge and response, and its anonymous login, as far as the portal has checkers for them. Beside these
-// it offers, for clients of this library: a login by password in the clear, over TLS only; by the client's certificate, over
-// mutual TLS; and by the user id of the peer's process, over Unix sockets. The realm's logout runs once, when the client has let go
-// of the avatar or its connection has ended.
+// It speaks Twisted's dance of challenge and response, and its anonymous login, as far as the portal has checkers for
+// them. Beside these it offers, for clients of this library: a login by password in the clear, over TLS only; by the
+// client's certificate, over mutual TLS; and by the user id of the peer's process, over Unix sockets. The realm's
+// logout runs once, when the client has let go of the avatar or its connection has ended.
 //
 // It is nil for a nil portal, and Listen refuses that.
 func LoginRoot[A any](portal *cred.Portal[*flavors.RemoteReference, A], opts ...LoginOption) RootFactory {
@@ -103,8 +104,8 @@ func (l *loginRoot) RemoteLogin(inv *flavors.Invocation, username string) (jelly
 // challengeSize is what a challenge counts for beside its export, with a name of cred.MaxUsernameBytes.
 const challengeSize = 1 << 10
 
-// keptName is what is kept of a name for as long as the peer has the challenge. No store has a longer one: cut short, it is still too long
-// for each of them, and its login is refused like any other.
+// keptName is what is kept of a name for as long as the peer has the challenge. No store has a longer one: cut short,
+// it is still too long for each of them, and its login is refused like any other.
 func keptName(name string) string {
 	return strings.Clone(name[:min(len(name), cred.MaxUsernameBytes+1)])
 }
@@ -119,7 +120,11 @@ type challenger struct {
 }
 
 // RemoteRespond ends the dance (P-8.2). A challenge can be responded to once: another attempt begins anew.
-func (c *challenger) RemoteRespond(inv *flavors.Invocation, response []byte, mind *flavors.RemoteReference) *actor.Deferred {
+func (c *challenger) RemoteRespond(
+	inv *flavors.Invocation,
+	response []byte,
+	mind *flavors.RemoteReference,
+) *actor.Deferred {
 	var presented cred.Credentials = refusedCredentials{c.username}
 	c.once.Do(func() {
 		presented = cred.ChallengeResponse{Username: c.username, Challenge: c.challenge, Response: response}
@@ -138,8 +143,8 @@ func (l *loginRoot) RemoteLoginAnonymous(inv *flavors.Invocation, mind *flavors.
 	return l.begin(inv, cred.Anonymous{}, mind)
 }
 
-// RemoteLoginMethods lists the logins that this connection is offered. A client of this library asks before it sends a password: stock
-// peers have no such method, and so never see one.
+// RemoteLoginMethods lists the logins that this connection is offered. A client of this library asks before it sends a
+// password: stock peers have no such method, and so never see one.
 func (l *loginRoot) RemoteLoginMethods() []string {
 	methods := []string{}
 	for _, m := range []struct {
@@ -173,7 +178,11 @@ func noSuchLogin(method string) error {
 }
 
 // RemoteLoginPassword takes a password in the clear. Without TLS it does not exist, and stock peers do not know it.
-func (l *loginRoot) RemoteLoginPassword(inv *flavors.Invocation, username, password string, mind *flavors.RemoteReference) (*actor.Deferred, error) {
+func (l *loginRoot) RemoteLoginPassword(
+	inv *flavors.Invocation,
+	username, password string,
+	mind *flavors.RemoteReference,
+) (*actor.Deferred, error) {
 	if l.conn.tlsState() == nil {
 		return nil, noSuchLogin(methodPassword)
 	}
@@ -181,7 +190,10 @@ func (l *loginRoot) RemoteLoginPassword(inv *flavors.Invocation, username, passw
 }
 
 // RemoteLoginCertificate lets in whom the certificate names that TLS has verified.
-func (l *loginRoot) RemoteLoginCertificate(inv *flavors.Invocation, mind *flavors.RemoteReference) (*actor.Deferred, error) {
+func (l *loginRoot) RemoteLoginCertificate(
+	inv *flavors.Invocation,
+	mind *flavors.RemoteReference,
+) (*actor.Deferred, error) {
 	if !l.showsCertificate() {
 		return nil, noSuchLogin(methodCertificate)
 	}

@@ -195,7 +195,11 @@ func TestLoginDeadline(t *testing.T) {
 
 func TestGuessesAreSlowedDown(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		throttle := cred.NewThrottle(cred.WithFreeFailures(1), cred.WithDelays(time.Second, time.Minute), cred.WithMaxWait(3*time.Second))
+		throttle := cred.NewThrottle(
+			cred.WithFreeFailures(1),
+			cred.WithDelays(time.Second, time.Minute),
+			cred.WithMaxWait(3*time.Second),
+		)
 		h := &house{}
 		s := newServer(t, broker.LoginRoot(h.portal(t), broker.WithThrottle(throttle)))
 		guess := func() time.Duration {
@@ -211,12 +215,21 @@ func TestGuessesAreSlowedDown(t *testing.T) {
 		for range 5 {
 			waited = append(waited, guess())
 		}
-		require.Equal(t, []time.Duration{0, time.Second, 2 * time.Second, 0, 0}, waited, "from the fourth on it would wait too long, and is refused at once")
+		require.Equal(
+			t,
+			[]time.Duration{0, time.Second, 2 * time.Second, 0, 0},
+			waited,
+			"from the fourth on it would wait too long, and is refused at once",
+		)
 		p := s.peer()
 		challenged(p, 1, "alice")
 		respond(p, 2, "sesame", `[None]`)
 		wantRefused(t, p, 2) // Not even the right one, or a guess could be told from a refusal.
-		require.Equal(t, map[broker.Reason]uint64{broker.RefusedLogin: 3, broker.RefusedThrottled: 3}, broker.StatsOf(s.rt).Refusals)
+		require.Equal(
+			t,
+			map[broker.Reason]uint64{broker.RefusedLogin: 3, broker.RefusedThrottled: 3},
+			broker.StatsOf(s.rt).Refusals,
+		)
 		// Where nothing can be guessed nobody waits.
 		p.Write(`[message 3 "root" "loginAnonymous" 1 [tuple [None]] [dictionary]]`)
 		p.Want(`[answer 3 [remote _]]`)
@@ -225,7 +238,8 @@ func TestGuessesAreSlowedDown(t *testing.T) {
 	})
 }
 
-// TestASlowRealmIsNoGuess: a site's workers come back all at once, from one address, and each takes its time to be set up.
+// TestASlowRealmIsNoGuess: a site's workers come back all at once, from one address, and each takes its time to be set
+// up.
 func TestASlowRealmIsNoGuess(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		slow := func(context.Context, cred.AvatarID, *flavors.RemoteReference) error {

@@ -16,17 +16,20 @@ import (
 // Reasons for which a login is not tried at all.
 var (
 	// ErrNeedsTLS is why a password is not sent in the clear.
-	ErrNeedsTLS = errors.New("broker: a password in the clear goes over TLS only; use a pbs:// URL, or Login, which does not send it")
+	ErrNeedsTLS = errors.New(
+		"broker: a password in the clear goes over TLS only; use a pbs:// URL, or Login, which does not send it",
+	)
 	// ErrNotOffered is why a password is not sent to a server that has not said that it takes one.
 	ErrNotOffered = errors.New("broker: the server does not offer a login by password in the clear")
 )
 
-// Login logs in as Twisted's clients do and returns the reference to the avatar. The credentials are cred.UsernamePassword, of which only
-// the response to the server's challenge is sent, or cred.Anonymous. The mind is an object of ours that the server may call, a pointer to
-// a struct that embeds [flavors.Referenceable], or nil; the server may call it before Login returns.
+// Login logs in as Twisted's clients do and returns the reference to the avatar. The credentials are
+// cred.UsernamePassword, of which only the response to the server's challenge is sent, or cred.Anonymous. The mind is
+// an object of ours that the server may call, a pointer to a struct that embeds [flavors.Referenceable], or nil; the
+// server may call it before Login returns.
 //
-// The connection keeps the avatar: forgetting the reference does not log out. [Conn.Logout] does, and so does the end of the connection.
-// errors.Is(err, flavors.UnauthorizedLogin) says that the server refused.
+// The connection keeps the avatar: forgetting the reference does not log out. [Conn.Logout] does, and so does the end
+// of the connection. errors.Is(err, flavors.UnauthorizedLogin) says that the server refused.
 func (c *Conn) Login(ctx context.Context, credentials cred.Credentials, mind any) (*flavors.RemoteReference, error) {
 	if !c.isMade() {
 		return nil, errNoConn
@@ -62,8 +65,9 @@ func challengeOf(t jelly.Tuple) (salt []byte, challenger *flavors.RemoteReferenc
 	return nil, nil, &ProtocolError{Command: "answer", What: "the answer to login is (challenge, challenger)", Err: err}
 }
 
-// LoginPassword sends the password itself, for servers that keep it as a good hash. It does so over TLS only, and only to servers that
-// say that they take it, which are those of this library: for others the error is [ErrNotOffered], and nothing was sent.
+// LoginPassword sends the password itself, for servers that keep it as a good hash. It does so over TLS only, and only
+// to servers that say that they take it, which are those of this library: for others the error is [ErrNotOffered], and
+// nothing was sent.
 func (c *Conn) LoginPassword(ctx context.Context, p cred.UsernamePassword, mind any) (*flavors.RemoteReference, error) {
 	if !c.isMade() {
 		return nil, errNoConn
@@ -88,7 +92,8 @@ func orNothing(methods []string) string {
 	return strings.Join(methods, ", ")
 }
 
-// LoginCertificate logs in as whom the certificate names that this side has shown in mutual TLS, at servers of this library.
+// LoginCertificate logs in as whom the certificate names that this side has shown in mutual TLS, at servers of this
+// library.
 func (c *Conn) LoginCertificate(ctx context.Context, mind any) (*flavors.RemoteReference, error) {
 	return c.avatar(ctx, c.Published(rootName), methodCertificate, mind)
 }
@@ -98,7 +103,8 @@ func (c *Conn) LoginPeer(ctx context.Context, mind any) (*flavors.RemoteReferenc
 	return c.avatar(ctx, c.Published(rootName), methodPeer, mind)
 }
 
-// Logout lets go of an avatar that a login over this connection gave, which logs out at the server. It does not wait for that.
+// Logout lets go of an avatar that a login over this connection gave, which logs out at the server. It does not wait
+// for that.
 func (c *Conn) Logout(avatar *flavors.RemoteReference) {
 	if !c.isMade() {
 		return
@@ -115,7 +121,12 @@ func (c *Conn) Logout(avatar *flavors.RemoteReference) {
 }
 
 // avatar makes the call of a login.
-func (c *Conn) avatar(ctx context.Context, on *flavors.RemoteReference, method string, args ...any) (*flavors.RemoteReference, error) {
+func (c *Conn) avatar(
+	ctx context.Context,
+	on *flavors.RemoteReference,
+	method string,
+	args ...any,
+) (*flavors.RemoteReference, error) {
 	avatar, err := c.callForAvatar(ctx, on, method, args...)
 	if err != nil {
 		return nil, fmt.Errorf("logging in: %w", err)
@@ -124,7 +135,12 @@ func (c *Conn) avatar(ctx context.Context, on *flavors.RemoteReference, method s
 }
 
 // callForAvatar makes a call that answers with an avatar, and keeps it.
-func (c *Conn) callForAvatar(ctx context.Context, on *flavors.RemoteReference, method string, args ...any) (*flavors.RemoteReference, error) {
+func (c *Conn) callForAvatar(
+	ctx context.Context,
+	on *flavors.RemoteReference,
+	method string,
+	args ...any,
+) (*flavors.RemoteReference, error) {
 	avatar, err := flavors.Call[*flavors.RemoteReference](ctx, on, method, args...)
 	if err != nil {
 		return nil, err
@@ -142,7 +158,8 @@ func (c *Conn) callForAvatar(ctx context.Context, on *flavors.RemoteReference, m
 	return avatar, nil
 }
 
-// forgetAvatars is for the end of the connection: a handle that its own connection keeps would never be collected, nor would the connection.
+// forgetAvatars is for the end of the connection: a handle that its own connection keeps would never be collected, nor
+// would the connection.
 func (c *Conn) forgetAvatars() {
 	c.avatars.Lock()
 	defer c.avatars.Unlock()

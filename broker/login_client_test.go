@@ -110,9 +110,11 @@ func TestARefusalIsUnauthorizedLogin(t *testing.T) {
 	conn, p := client(t)
 	done := login(conn, cred.Anonymous{}, nil)
 	p.Want(`[message 1 root loginAnonymous 1 [tuple [None]] [dictionary]]`)
-	p.Write(`[error 1 ["twisted.spread.pb.CopyableFailure" [dictionary [[unicode type] "twisted.cred.error.UnauthorizedLogin"]
+	p.Write(
+		`[error 1 ["twisted.spread.pb.CopyableFailure" [dictionary [[unicode type] "twisted.cred.error.UnauthorizedLogin"]
 		[[unicode value] [unicode ""]] [[unicode traceback] [unicode ""]]
-		[[unicode parents] [list [unicode "twisted.cred.error.UnauthorizedLogin"] [unicode "twisted.cred.error.LoginFailed"]]]]]]`)
+		[[unicode parents] [list [unicode "twisted.cred.error.UnauthorizedLogin"] [unicode "twisted.cred.error.LoginFailed"]]]]]]`,
+	)
 	err := (<-done).err
 	require.ErrorIs(t, err, flavors.UnauthorizedLogin)
 	require.ErrorIs(t, err, flavors.LoginFailed)

@@ -61,7 +61,11 @@ func (b *board) ViewIsSelf(p *player, other *flavors.ViewPoint) bool {
 }
 func (*board) ViewHeld(inv *flavors.Invocation, p *player) bool { return inv.Perspective() == any(p) }
 
-func (h *house) RequestAvatar(ctx context.Context, id cred.AvatarID, mind *flavors.RemoteReference) (*player, func(), error) {
+func (h *house) RequestAvatar(
+	ctx context.Context,
+	id cred.AvatarID,
+	mind *flavors.RemoteReference,
+) (*player, func(), error) {
 	if h.receive != nil {
 		if err := h.receive(ctx, id, mind); err != nil {
 			return nil, nil, err

@@ -52,7 +52,8 @@ type eavesdropper struct {
 
 func (e *eavesdropper) RemoteLoginPassword(...any) { e.heard.Store(true) }
 
-// TestTheMindIsCalledWhileTheLoginIsPending (P-8.6) is what Buildbot's master does: all of its setup comes before the answer.
+// TestTheMindIsCalledWhileTheLoginIsPending (P-8.6) is what Buildbot's master does: all of its setup comes before the
+// answer.
 func TestTheMindIsCalledWhileTheLoginIsPending(t *testing.T) {
 	h := &house{receive: func(ctx context.Context, id cred.AvatarID, mind *flavors.RemoteReference) error {
 		for _, question := range []string{"print", "getInfo"} {

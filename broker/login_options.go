@@ -34,33 +34,37 @@ const (
 	DefaultFrameBeforeLogin = 64 << 10
 )
 
-// WithThrottle sets who slows down those that guess. Attempts with passwords are counted by the peer's address, or by its user id on a Unix
-// socket, until the checker has decided; the realm may take its time. Nothing can be guessed of a certificate, a peer's user id or of
-// anonymous users, so these are not counted. The default is a cred.Throttle of the root's own, with its defaults.
+// WithThrottle sets who slows down those that guess. Attempts with passwords are counted by the peer's address, or by
+// its user id on a Unix socket, until the checker has decided; the realm may take its time. Nothing can be guessed of a
+// certificate, a peer's user id or of anonymous users, so these are not counted. The default is a cred.Throttle of the
+// root's own, with its defaults.
 func WithThrottle(t *cred.Throttle) LoginOption {
 	return loginOptionFunc(func(o *loginOptions) { o.throttle = t })
 }
 
-// WithLoginDeadline sets how long a connection may stay without somebody being in, [DefaultLoginDeadline] by default. Then it is closed,
-// or once the logins that are under way have failed.
+// WithLoginDeadline sets how long a connection may stay without somebody being in, [DefaultLoginDeadline] by default.
+// Then it is closed, or once the logins that are under way have failed.
 func WithLoginDeadline(d time.Duration) LoginOption {
 	return loginOptionFunc(func(o *loginOptions) { o.deadline = d })
 }
 
-// WithLoginsAtOnce sets how many logins one connection may have under way, [DefaultLoginsAtOnce] by default. Further ones fail with [Busy].
+// WithLoginsAtOnce sets how many logins one connection may have under way, [DefaultLoginsAtOnce] by default. Further
+// ones fail with [Busy].
 func WithLoginsAtOnce(n int) LoginOption {
 	return loginOptionFunc(func(o *loginOptions) { o.atOnce = int64(n) })
 }
 
-// WithSessions sets how many users may be in by way of one connection at a time, [DefaultSessions] by default, and how many challenges it may
-// hold unanswered besides, and how many perspectives each of them may be getting attached to. Further ones fail with [Busy].
+// WithSessions sets how many users may be in by way of one connection at a time, [DefaultSessions] by default, and how
+// many challenges it may hold unanswered besides, and how many perspectives each of them may be getting attached to.
+// Further ones fail with [Busy].
 func WithSessions(n int) LoginOption {
 	return loginOptionFunc(func(o *loginOptions) { o.sessions, o.challenges = int64(n), int64(n) })
 }
 
-// WithFrameBeforeLogin sets how many bytes a message may have before anybody's credentials were accepted, [DefaultFrameBeforeLogin] by
-// default: a stranger needs no more, and cannot make us keep more. His answers to calls of ours are messages, too. It has no effect where
-// anything besides the login is published, nor where Limits.Banana.Frame is less.
+// WithFrameBeforeLogin sets how many bytes a message may have before anybody's credentials were accepted,
+// [DefaultFrameBeforeLogin] by default: a stranger needs no more, and cannot make us keep more. His answers to calls of
+// ours are messages, too. It has no effect where anything besides the login is published, nor where Limits.Banana.Frame
+// is less.
 func WithFrameBeforeLogin(bytes int) LoginOption {
 	return loginOptionFunc(func(o *loginOptions) { o.frame = bytes })
 }

@@ -22,13 +22,15 @@ var errNoLogin = errors.New("broker: nobody logged in in time")
 // refusedText is all that anybody is told whose login was refused, whatever the reason (P-8.4).
 const refusedText = "login refused"
 
-// errLoginUnanswered fails a login whose sender asks for no answer: nobody would hold the avatar, and so nobody could let it go.
+// errLoginUnanswered fails a login whose sender asks for no answer: nobody would hold the avatar, and so nobody could
+// let it go.
 var errLoginUnanswered = flavors.PBError.New("a login is answered with the avatar: ask for an answer")
 
 // errLoginAbandoned fails a login whose checker or realm called runtime.Goexit, which nothing can undo.
 var errLoginAbandoned error = flavors.UnauthorizedLogin.New(refusedText)
 
-// maxRefusedLogged is how many refused logins of one connection are worth a warning; whoever floods us should not flood the log.
+// maxRefusedLogged is how many refused logins of one connection are worth a warning; whoever floods us should not flood
+// the log.
 const maxRefusedLogged = 16
 
 // expire closes the connection of somebody who does not log in.
@@ -40,7 +42,8 @@ func (l *loginRoot) expire() {
 	context.AfterFunc(l.conn.ctx, timer.Stop)
 }
 
-// closeIfLate is asked when the deadline passes, and from then on whenever a login has failed. Its answer goes out first.
+// closeIfLate is asked when the deadline passes, and from then on whenever a login has failed. Its answer goes out
+// first.
 func (l *loginRoot) closeIfLate() {
 	if l.late.Load() && !l.begun.Load() && l.underWay.Load() == 0 {
 		usercode.Log(func() { l.conn.log.Warn().Dur("deadline", l.options.deadline).Msg("nobody logged in in time") })
@@ -48,7 +51,8 @@ func (l *loginRoot) closeIfLate() {
 	}
 }
 
-// takePlace counts one more, unless that would be more than most. Whoever has a place gives it back by counting one less.
+// takePlace counts one more, unless that would be more than most. Whoever has a place gives it back by counting one
+// less.
 func takePlace(taken *atomic.Int64, most int64) bool {
 	if taken.Add(1) > most {
 		taken.Add(-1)
@@ -74,7 +78,11 @@ func (l *loginRoot) warning() *zerolog.Event {
 }
 
 // begin checks credentials beside the object's turn: checkers and realms may wait, and may call the mind meanwhile.
-func (l *loginRoot) begin(inv *flavors.Invocation, credentials cred.Credentials, mind *flavors.RemoteReference) *actor.Deferred {
+func (l *loginRoot) begin(
+	inv *flavors.Invocation,
+	credentials cred.Credentials,
+	mind *flavors.RemoteReference,
+) *actor.Deferred {
 	if !inv.WantsAnswer() {
 		return actor.Failed(errLoginUnanswered)
 	}
@@ -139,7 +147,9 @@ func (l *loginRoot) enter(credentials cred.Credentials, mind *flavors.RemoteRefe
 	answer, err := flavors.NewLoginAnswer(avatar)
 	if err != nil {
 		leave()
-		usercode.Log(func() { c.log.Error().Err(usercode.LogError(err)).Str("user", credentials.Claim()).Msg("login failed") })
+		usercode.Log(
+			func() { c.log.Error().Err(usercode.LogError(err)).Str("user", credentials.Claim()).Msg("login failed") },
+		)
 		return nil, flavors.UnauthorizedLogin.New(refusedText)
 	}
 	usercode.Log(func() { c.log.Info().Str("user", id.String()).Str("by", string(credentials.Kind())).Msg("logged in") })
@@ -180,8 +190,8 @@ func (l *loginRoot) refuse(credentials cred.Credentials, err error) error {
 	return flavors.UnauthorizedLogin.New(refusedText)
 }
 
-// throttleKey is by what attempts are counted: the address; of IPv6 the network, because whoever has one address has all in it; of a Unix
-// socket the user, because its addresses say nothing.
+// throttleKey is by what attempts are counted: the address; of IPv6 the network, because whoever has one address has
+// all in it; of a Unix socket the user, because its addresses say nothing.
 func throttleKey(sock net.Conn) string {
 	if peer, err := unixPeer(sock); err == nil {
 		return fmt.Sprintf("uid %d", peer.UID)

@@ -80,8 +80,13 @@ func (w *worker) PerspectiveYard() *yard                              { return &
 func (b *bench) ViewWork(inv *flavors.Invocation, who *worker, n int) { b.shop.work(inv, who.name, n) }
 func (y *yard) RemoteWork(inv *flavors.Invocation, n int)             { y.shop.work(inv, "somebody", n) }
 func (s *shop) open()                                                 { s.gates <- struct{}{} }
-func (s *shop) leave(w *worker) func()                                { return func() { s.events.add("%s is out", w.name) } }
-func (s *shop) avatar(id cred.AvatarID) *worker                       { return &worker{name: id.String(), shop: s} }
+
+func (s *shop) leave(
+	w *worker,
+) func() {
+	return func() { s.events.add("%s is out", w.name) }
+}
+func (s *shop) avatar(id cred.AvatarID) *worker { return &worker{name: id.String(), shop: s} }
 func (s *shop) RequestAvatar(_ context.Context, id cred.AvatarID, _ *flavors.RemoteReference) (*worker, func(), error) {
 	w := s.avatar(id)
 	return w, s.leave(w), nil
@@ -113,8 +118,9 @@ func enterShop(p *wire.Peer, user, password string) {
 // pause is longer than calls may still begin when their peer has let go or hung up.
 const pause = time.Second
 
-// TestReleaseDropsWaitingCalls: when an avatar is released, calls that wait for it and for what it was given are answered with an error,
-// each once, the method that runs sees its context end, and the logout comes behind it. Others are not concerned.
+// TestReleaseDropsWaitingCalls: when an avatar is released, calls that wait for it and for what it was given are
+// answered with an error, each once, the method that runs sees its context end, and the logout comes behind it. Others
+// are not concerned.
 func TestReleaseDropsWaitingCalls(t *testing.T) {
 	for _, target := range []string{"avatar", "bench"} {
 		t.Run(target, func(t *testing.T) {
@@ -136,7 +142,11 @@ func TestReleaseDropsWaitingCalls(t *testing.T) {
 				s.open()
 				p.Want(`[answer 10 [None]]`)
 				synctest.Wait()
-				require.Equal(t, []string{"alice begins -1", "alice sees the end in -1", "alice ends -1", "alice is out"}, s.events.all())
+				require.Equal(
+					t,
+					[]string{"alice begins -1", "alice sees the end in -1", "alice ends -1", "alice is out"},
+					s.events.all(),
+				)
 
 				// The view is of no use any more, and the connection is.
 				p.Write(call(70, "$bench", 1))
@@ -196,8 +206,8 @@ func TestCallsRightBeforeRelease(t *testing.T) {
 	})
 }
 
-// TestConnectionEndDropsWaitingCalls: calls that wait for shared and for other objects go with their connection, whatever the objects do at
-// that moment. Those of others stay.
+// TestConnectionEndDropsWaitingCalls: calls that wait for shared and for other objects go with their connection,
+// whatever the objects do at that moment. Those of others stay.
 func TestConnectionEndDropsWaitingCalls(t *testing.T) {
 	for _, target := range []string{"avatar", "bench", "yard"} {
 		t.Run(target, func(t *testing.T) {
@@ -271,7 +281,8 @@ func TestLastCallsBeforeHangup(t *testing.T) {
 	})
 }
 
-// TestParkedCallsEnd: calls that are parked, because their peer does not read, are dropped with their user and with their connection.
+// TestParkedCallsEnd: calls that are parked, because their peer does not read, are dropped with their user and with
+// their connection.
 func TestParkedCallsEnd(t *testing.T) {
 	for _, how := range []string{"release", "hangup"} {
 		t.Run(how, func(t *testing.T) {
@@ -329,7 +340,8 @@ func TestLogoutIsNotLost(t *testing.T) {
 	})
 }
 
-// TestCallsOfManyEndedConnections: calls of connections that have ended leave nothing behind for an object that is busy.
+// TestCallsOfManyEndedConnections: calls of connections that have ended leave nothing behind for an object that is
+// busy.
 func TestCallsOfManyEndedConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, server := newShop(t)
@@ -349,7 +361,11 @@ func TestCallsOfManyEndedConnections(t *testing.T) {
 		holder.Write(call(2, "yard", 7))
 		s.open()
 		holder.Want(`[answer 1 [None]]`, `[answer 2 [None]]`)
-		require.Equal(t, []string{"somebody begins -1", "somebody ends -1", "somebody begins 7", "somebody ends 7"}, s.events.all())
+		require.Equal(
+			t,
+			[]string{"somebody begins -1", "somebody ends -1", "somebody begins 7", "somebody ends 7"},
+			s.events.all(),
+		)
 	})
 }
 

@@ -30,7 +30,11 @@ type entry struct {
 
 func (e *entry) PerspectiveWhoami() string { return e.name }
 
-func (l *ledger) RequestAvatar(_ context.Context, id cred.AvatarID, _ *flavors.RemoteReference) (*entry, func(), error) {
+func (l *ledger) RequestAvatar(
+	_ context.Context,
+	id cred.AvatarID,
+	_ *flavors.RemoteReference,
+) (*entry, func(), error) {
 	e := &entry{name: id.String()}
 	l.mu.Lock()
 	l.outs[e] = 0
@@ -51,7 +55,8 @@ type visitor struct {
 	avatars []*flavors.RemoteReference
 }
 
-// TestLogoutsAreExact: whatever clients do, and however they end, each avatar is logged out exactly once, and none while it is held.
+// TestLogoutsAreExact: whatever clients do, and however they end, each avatar is logged out exactly once, and none
+// while it is held.
 func TestLogoutsAreExact(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		ctx := context.Background()

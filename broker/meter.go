@@ -7,22 +7,24 @@ import (
 	"time"
 )
 
-// The bytes that peers have under way with us are metered, per connection and for the whole runtime: calls that are not answered, what
-// else was read and is not carried out yet, and what waits to be written. For the connection a call counts the bytes of its frame, in the
-// total what it takes in memory at most once it is decoded, which is many times that where values are small.
+// The bytes that peers have under way with us are metered, per connection and for the whole runtime: calls that are not
+// answered, what else was read and is not carried out yet, and what waits to be written. For the connection a call
+// counts the bytes of its frame, in the total what it takes in memory at most once it is decoded, which is many times
+// that where values are small.
 //
-// When too much waits to be written to a peer its calls are parked, see flavors.Conn, and when too many bytes of its calls are unanswered
-// reading pauses, which holds up an honest peer as little as a slow network would. Two peers that both pause would never go on, and calls
-// may wait for answers that the peer sends behind others which we do not read: so the pause ends after a while, and then further calls are
-// refused with Busy. A peer that does not read and goes on for so long that even the refusals pile up is left.
+// When too much waits to be written to a peer its calls are parked, see flavors.Conn, and when too many bytes of its
+// calls are unanswered reading pauses, which holds up an honest peer as little as a slow network would. Two peers that
+// both pause would never go on, and calls may wait for answers that the peer sends behind others which we do not read:
+// so the pause ends after a while, and then further calls are refused with Busy. A peer that does not read and goes on
+// for so long that even the refusals pile up is left.
 
 const (
 	// commandSize is what a command takes beside its values, roughly.
 	commandSize = 256
 	// easeTime is how long reading pauses for calls that are not answered before it goes on by one read.
 	easeTime = 200 * time.Millisecond
-	// dropWaters is how many times Limits.PauseWater of answers may wait. Only those get so far that come later than their method
-	// returned: of calls that are parked there are none.
+	// dropWaters is how many times Limits.PauseWater of answers may wait. Only those get so far that come later than their
+	// method returned: of calls that are parked there are none.
 	dropWaters = 4
 	// congestedEaseTime is how long a peer that is slow to read may take for the next piece before that is so.
 	congestedEaseTime = 2 * time.Second
@@ -30,8 +32,8 @@ const (
 	roomPatience = 2 * time.Second
 )
 
-// meter counts the bytes of one connection's calls that are not answered, and of all that was read and is not carried out. What that is in
-// memory has been taken from the connection's account.
+// meter counts the bytes of one connection's calls that are not answered, and of all that was read and is not carried
+// out. What that is in memory has been taken from the connection's account.
 type meter struct {
 	account *account
 	eased   chan struct{} // a token when the count has fallen; buffered
@@ -84,7 +86,8 @@ func (m *meter) count() (bytes, weight int) {
 	return m.bytes, m.weight
 }
 
-// waitEased waits until so many calls have been answered that it is easy, for some time at the most, and reports whether that is so.
+// waitEased waits until so many calls have been answered that it is easy, for some time at the most, and reports
+// whether that is so.
 func (m *meter) waitEased(ctx context.Context, easy func() bool, patience time.Duration) bool {
 	if easy() {
 		return true
@@ -154,8 +157,8 @@ func (c *Conn) easy() bool {
 	return bytes <= c.bytesIn()/4
 }
 
-// count has the command that was read last counted, for which weight has been taken: a call until it is answered, anything else until it
-// is carried out.
+// count has the command that was read last counted, for which weight has been taken: a call until it is answered,
+// anything else until it is carried out.
 func (c *Conn) count(in *batch, bytes, weight int) {
 	in.weight += weight
 	if cmd := &in.commands[len(in.commands)-1]; cmd.isCall() {
@@ -172,8 +175,8 @@ func (c *Conn) Congested() bool { return !c.over.Load() && c.out.waiting() > c.p
 // WhenClear implements flavors.Conn.
 func (c *Conn) WhenClear(f func()) { c.out.whenClear(f) }
 
-// mayRead waits until there is room for what the peer may send next. A peer that does not read its answers has its calls parked, so
-// that there will be no more of them.
+// mayRead waits until there is room for what the peer may send next. A peer that does not read its answers has its
+// calls parked, so that there will be no more of them.
 func (c *Conn) mayRead() {
 	c.account.yield()
 	c.waitCarriedOut()
@@ -188,7 +191,8 @@ func (c *Conn) mayRead() {
 	}
 }
 
-// patience is how long reading pauses for so much room before a call is refused. What is small waits for room in the connection's own share.
+// patience is how long reading pauses for so much room before a call is refused. What is small waits for room in the
+// connection's own share.
 func (c *Conn) patience(n int) time.Duration {
 	if n <= c.share() {
 		return easeTime
@@ -199,8 +203,8 @@ func (c *Conn) patience(n int) time.Duration {
 // behind says that so much was read which is not carried out that nothing more is read.
 func (c *Conn) behind() bool { return c.in.read.Load() > int64(c.bytesIn()) }
 
-// waitCarriedOut waits while the broker is behind, as it is for long only where the application's code that makes copies takes its time. That
-// code waits for nothing that is still to be read: it would stand behind the copy itself.
+// waitCarriedOut waits while the broker is behind, as it is for long only where the application's code that makes
+// copies takes its time. That code waits for nothing that is still to be read: it would stand behind the copy itself.
 func (c *Conn) waitCarriedOut() {
 	if !c.behind() {
 		return

@@ -70,7 +70,12 @@ func TestUnansweredBytesAreBounded(t *testing.T) {
 }
 
 func TestWhatWasAnsweredNoLongerCounts(t *testing.T) {
-	ln, err := broker.Listen(newRuntime(t), "pb://127.0.0.1:0", &desk{}, broker.WithLimits(broker.Limits{BytesIn: 100_000}))
+	ln, err := broker.Listen(
+		newRuntime(t),
+		"pb://127.0.0.1:0",
+		&desk{},
+		broker.WithLimits(broker.Limits{BytesIn: 100_000}),
+	)
 	require.NoError(t, err)
 	conn, err := broker.Dial(t.Context(), newRuntime(t), ln.URL())
 	require.NoError(t, err)

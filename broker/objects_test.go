@@ -64,7 +64,12 @@ func (s *service) RemoteRelease(key string) {
 	delete(s.held, key)
 }
 
-func (s *service) RemoteCallback(inv *flavors.Invocation, r *flavors.RemoteReference, method string, args []any) *actor.Deferred {
+func (s *service) RemoteCallback(
+	inv *flavors.Invocation,
+	r *flavors.RemoteReference,
+	method string,
+	args []any,
+) *actor.Deferred {
 	return r.CallRemote(method, args...)
 }
 

@@ -18,21 +18,24 @@ import (
 // Option changes how connections are made. The same options are for [Listen] and [Dial].
 type Option interface{ apply(*options) }
 
-// RootFactory makes the object that one connection gets to see under a published name. It runs before the peer's first call, in
-// the turn of the connection's broker: it must not wait. An error refuses the connection.
+// RootFactory makes the object that one connection gets to see under a published name. It runs before the peer's first
+// call, in the turn of the connection's broker: it must not wait. An error refuses the connection.
 type RootFactory func(c *Conn) (any, error)
 
-// DialFunc makes a socket: a network such as "tcp" or "unix", and an address as package net writes them. It honours ctx.
+// DialFunc makes a socket: a network such as "tcp" or "unix", and an address as package net writes them. It honours
+// ctx.
 type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-// WithDialer has [Dial] and [Reconnect] make their sockets by way of a function: through a proxy, from a certain address, or over a network
-// that fails, in a test. TLS, if the URL asks for it, is spoken over what it gives. The default is that of a net.Dialer.
+// WithDialer has [Dial] and [Reconnect] make their sockets by way of a function: through a proxy, from a certain
+// address, or over a network that fails, in a test. TLS, if the URL asks for it, is spoken over what it gives. The
+// default is that of a net.Dialer.
 func WithDialer(dial DialFunc) Option { return optionFunc(func(o *options) { o.dial = dial }) }
 
-// WithServerIdentity says which server is dialed, for what is kept of it over sessions: copies of published originals are found again only in
-// sessions with the same server, and two servers never get each other's. The default is the URL without the name behind it; for [Client] there is
-// none, and nothing is kept. Give it for a server that is reached at several addresses, or for several that share what they publish. It must not come
-// from the peer. Listeners do not look at it: they do not know who connects, and keep nothing.
+// WithServerIdentity says which server is dialed, for what is kept of it over sessions: copies of published originals
+// are found again only in sessions with the same server, and two servers never get each other's. The default is the URL
+// without the name behind it; for [Client] there is none, and nothing is kept. Give it for a server that is reached at
+// several addresses, or for several that share what they publish. It must not come from the peer. Listeners do not look
+// at it: they do not know who connects, and keep nothing.
 func WithServerIdentity(name string) Option {
 	return optionFunc(func(o *options) { o.identity = name })
 }
@@ -43,8 +46,8 @@ type options struct {
 	objects   map[string]any // the same, as they were given
 }
 
-// settings is what a connection keeps of its options. What is published it must not keep: that may hold references to the peer's objects, and
-// what is left of such a reference when it is forgotten leads to the connection.
+// settings is what a connection keeps of its options. What is published it must not keep: that may hold references to
+// the peer's objects, and what is left of such a reference when it is forgotten leads to the connection.
 type settings struct {
 	dial             DialFunc
 	keepalive        keepalive
@@ -66,21 +69,22 @@ func (f optionFunc) apply(o *options) { f(o) }
 // WithLimits replaces the default limits, field by field: zero fields keep their default.
 func WithLimits(l Limits) Option { return optionFunc(func(o *options) { o.limits = l }) }
 
-// WithPolling is for how long a side that waits for the other's next word looks for it before it sleeps, where it has no more than one call
-// under way and the peer has been that quick of late. A call between two processes of one machine takes a fifth of the time then; the
-// processor is busy meanwhile. It is for plain TCP and Unix sockets, on machines with more than one processor. The default is
-// [DefaultPolling]; 0 turns it off.
+// WithPolling is for how long a side that waits for the other's next word looks for it before it sleeps, where it has
+// no more than one call under way and the peer has been that quick of late. A call between two processes of one machine
+// takes a fifth of the time then; the processor is busy meanwhile. It is for plain TCP and Unix sockets, on machines
+// with more than one processor. The default is [DefaultPolling]; 0 turns it off.
 func WithPolling(d time.Duration) Option { return optionFunc(func(o *options) { o.polling = d }) }
 
-// WithPublished publishes one more object under a name, beside "root". By default nothing else is published, and nothing at all by
-// the side that dials. The object is a pointer to a struct that embeds [flavors.Referenceable] or [flavors.Viewable], a [flavors.ViewPoint], or a
-// [RootFactory]. A Viewable that is published has no perspective, since nobody has logged in.
+// WithPublished publishes one more object under a name, beside "root". By default nothing else is published, and
+// nothing at all by the side that dials. The object is a pointer to a struct that embeds [flavors.Referenceable] or
+// [flavors.Viewable], a [flavors.ViewPoint], or a [RootFactory]. A Viewable that is published has no perspective, since
+// nobody has logged in.
 func WithPublished(name string, object any) Option {
 	return optionFunc(func(o *options) { o.objects[name] = object })
 }
 
-// WithRegistry says which classes may come in as copies. The default lets none in but failures, which are added to the registry that is
-// given. A registry may serve many connections.
+// WithRegistry says which classes may come in as copies. The default lets none in but failures, which are added to the
+// registry that is given. A registry may serve many connections.
 func WithRegistry(r *jelly.Registry) Option {
 	return optionFunc(func(o *options) { o.registry = r })
 }
@@ -90,8 +94,8 @@ func WithSecurity(s *jelly.SecurityOptions) Option {
 	return optionFunc(func(o *options) { o.security = s })
 }
 
-// WithUnsafeTracebacks shows peers the stack of a failure: Twisted's unsafeTracebacks. By default they get the exception's type and
-// text only, and nothing of a panic.
+// WithUnsafeTracebacks shows peers the stack of a failure: Twisted's unsafeTracebacks. By default they get the
+// exception's type and text only, and nothing of a panic.
 func WithUnsafeTracebacks() Option { return optionFunc(func(o *options) { o.unsafeTracebacks = true }) }
 
 func factoryOf(object any) RootFactory {

@@ -89,8 +89,8 @@ func (a *actorDiary) Receive(ctx protoactor.Context) {
 
 func (d *diary) RemoteLines() []any { return []any{slices.Clone(d.lines), slices.Clone(d.seen)} }
 
-// TestContinuationsKeepTheOrder: an answer takes effect between the calls and updates that were sent before and behind it, as in stock,
-// whatever is read at once and whatever takes its time.
+// TestContinuationsKeepTheOrder: an answer takes effect between the calls and updates that were sent before and behind
+// it, as in stock, whatever is read at once and whatever takes its time.
 func TestContinuationsKeepTheOrder(t *testing.T) {
 	for _, kind := range []string{"object", "actor"} {
 		t.Run(kind, func(t *testing.T) {
@@ -131,7 +131,10 @@ func playOrder(rt *rapid.T, p *wire.Peer) {
 			frames = append(frames, fmt.Sprintf(`[message 2 root note 0 [tuple [unicode %s]] [dictionary]]`, line))
 			want = append(want, line)
 		case "take":
-			frames = append(frames, fmt.Sprintf(`[message 2 root take 0 [tuple [unicode %s] ["test.Slow" [dictionary]]] [dictionary]]`, line))
+			frames = append(
+				frames,
+				fmt.Sprintf(`[message 2 root take 0 [tuple [unicode %s] ["test.Slow" [dictionary]]] [dictionary]]`, line),
+			)
 			want = append(want, line)
 		case "update":
 			frames = append(frames, `[cachemessage 2 7 add 0 [tuple [unicode duck]] [dictionary]]`)
@@ -177,7 +180,8 @@ func playOrder(rt *rapid.T, p *wire.Peer) {
 	}
 }
 
-// TestContinuationsBehindParkedCalls: calls of a peer that does not read wait, and an answer that came behind them waits, too.
+// TestContinuationsBehindParkedCalls: calls of a peer that does not read wait, and an answer that came behind them
+// waits, too.
 func TestContinuationsBehindParkedCalls(t *testing.T) {
 	root := &diary{}
 	p := newServer(t, root, diaryRegistry(t), broker.WithLimits(broker.Limits{PauseWater: 10_000})).peer()
@@ -188,9 +192,18 @@ func TestContinuationsBehindParkedCalls(t *testing.T) {
 	p.Write(`[message 2 root none 1 [tuple] [dictionary]]`)
 	p.Want(`[answer 2 [None]]`)
 	p.Write(`[message 3 root blob 1 [tuple] [dictionary]]`)
-	require.Eventually(t, func() bool { return broker.StatsOf(root.copyConn().Runtime()).BytesWaiting > 50_000 }, patience, tick)
-	p.Write(`[message 4 root note 1 [tuple [unicode one]] [dictionary]]`, `[cachemessage 5 7 add 1 [tuple [unicode duck]] [dictionary]]`,
-		`[answer 1 [unicode two]]`, `[message 6 root note 1 [tuple [unicode three]] [dictionary]]`)
+	require.Eventually(
+		t,
+		func() bool { return broker.StatsOf(root.copyConn().Runtime()).BytesWaiting > 50_000 },
+		patience,
+		tick,
+	)
+	p.Write(
+		`[message 4 root note 1 [tuple [unicode one]] [dictionary]]`,
+		`[cachemessage 5 7 add 1 [tuple [unicode duck]] [dictionary]]`,
+		`[answer 1 [unicode two]]`,
+		`[message 6 root note 1 [tuple [unicode three]] [dictionary]]`,
+	)
 	p.Want(`[answer 3 _]`)
 	p.Ignore(`[answer 5 _]`)
 	p.Want(`[answer 4 [None]]`, `[answer 6 [None]]`)
@@ -203,7 +216,8 @@ func (d *diary) copyConn() (conn flavors.Conn) {
 	return conn
 }
 
-// TestCallInOrder: the peer calls back many times, objects and copies, before it answers. All of it has happened when the answer is there.
+// TestCallInOrder: the peer calls back many times, objects and copies, before it answers. All of it has happened when
+// the answer is there.
 func TestCallInOrder(t *testing.T) {
 	root, slow := &diary{}, &diary{}
 	conn, p := client(t, broker.WithPublished("diary", root), broker.WithPublished("slow", slow), diaryRegistry(t))
@@ -220,7 +234,10 @@ func TestCallInOrder(t *testing.T) {
 		p.Forget("id")
 		p.Want(`[message $id root work 1 [tuple] [dictionary]]`)
 		for range many {
-			p.Write(`[message 1 diary note 0 [tuple [unicode x]] [dictionary]]`, `[message 1 slow note 0 [tuple [unicode x]] [dictionary]]`)
+			p.Write(
+				`[message 1 diary note 0 [tuple [unicode x]] [dictionary]]`,
+				`[message 1 slow note 0 [tuple [unicode x]] [dictionary]]`,
+			)
 		}
 		if failing {
 			p.Write(`[error $id ["twisted.spread.pb.CopyableFailure" [dictionary]]]`)
@@ -261,7 +278,12 @@ func TestSettledWaitsForActors(t *testing.T) {
 			}
 		})
 	}))
-	conn, p, err := dialScripted(t, rt, func(p *wire.Peer) { host(p, banana.ProfilePB) }, broker.WithPublished("actor", flavors.Forward(rt, pid)))
+	conn, p, err := dialScripted(
+		t,
+		rt,
+		func(p *wire.Peer) { host(p, banana.ProfilePB) },
+		broker.WithPublished("actor", flavors.Forward(rt, pid)),
+	)
 	require.NoError(t, err)
 	d := conn.Root().CallRemote("work")
 	p.Want(`[message 1 root work 1 [tuple] [dictionary]]`)

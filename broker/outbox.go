@@ -8,8 +8,9 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 )
 
-// outbox is where bytes wait for the encoder: its mailbox, as it were, but of bytes. The broker appends to it in its turn, objects
-// append answers that need no stamp. Whatever has been appended when the encoder comes to write goes out in one write.
+// outbox is where bytes wait for the encoder: its mailbox, as it were, but of bytes. The broker appends to it in its
+// turn, objects append answers that need no stamp. Whatever has been appended when the encoder comes to write goes out
+// in one write.
 type outbox struct {
 	wake    func(from *actor.Mailbox) // asks the encoder for a flush; called without the lock; set once, before the first byte
 	account *account                  // the connection's
@@ -35,8 +36,8 @@ type caller struct {
 	room        chan struct{} // closed when the room has been reserved for it, or the box was closed
 }
 
-// append adds what f appends, some size bytes. When f fails, or the box is closed, nothing is added. from is a mailbox whose turn the
-// caller is about to end, or nil.
+// append adds what f appends, some size bytes. When f fails, or the box is closed, nothing is added. from is a mailbox
+// whose turn the caller is about to end, or nil.
 func (o *outbox) append(from *actor.Mailbox, size int, f func(dst []byte) ([]byte, error)) error {
 	o.mu.Lock()
 	if o.closed {
@@ -160,8 +161,8 @@ func (o *outbox) stats() (waiting int, frames uint64) {
 	return o.waitingLocked(), o.frames
 }
 
-// heldSlack is by how much what counts in the runtime's total may differ from what is held, as long as anything is: a call should not change
-// twice what all connections share.
+// heldSlack is by how much what counts in the runtime's total may differ from what is held, as long as anything is: a
+// call should not change twice what all connections share.
 const heldSlack = 4 << 10
 
 // holdLocked counts n bytes more, or less, that are on their way to the box.
@@ -192,7 +193,8 @@ func (o *outbox) reserve(size, limit int) bool {
 	return true
 }
 
-// reserveSoon is reserve for those who wait until there is room, behind others who do. In a closed box there is always room.
+// reserveSoon is reserve for those who wait until there is room, behind others who do. In a closed box there is always
+// room.
 func (o *outbox) reserveSoon(ctx context.Context, size, limit int) error {
 	o.mu.Lock()
 	if o.closed || o.callers.Len() == 0 && o.waitingLocked() <= limit {

@@ -8,9 +8,10 @@ import (
 // lingerTime is how long a socket is still read after a good end, when the peer goes on writing.
 const lingerTime = 2 * time.Second
 
-// parting says who closes the socket of a connection that ends in good order. A kernel answers what comes for a closed socket, or was not
-// read from it, with a reset, and forgets what it has still to deliver: the last answers would be lost. So the encoder says that nothing
-// more will come, and what the peer still sends is read and dropped until it has closed, too, or lingerTime has passed.
+// parting says who closes the socket of a connection that ends in good order. A kernel answers what comes for a closed
+// socket, or was not read from it, with a reset, and forgets what it has still to deliver: the last answers would be
+// lost. So the encoder says that nothing more will come, and what the peer still sends is read and dropped until it has
+// closed, too, or lingerTime has passed.
 type parting struct{ state atomic.Int32 }
 
 const (
@@ -19,7 +20,8 @@ const (
 	readingOver        // who reads has left; the broker closes it
 )
 
-// closeWrite tells the peer that nothing more will come, where the socket can. It is called in the encoder's turn, since it may have to wait.
+// closeWrite tells the peer that nothing more will come, where the socket can. It is called in the encoder's turn,
+// since it may have to wait.
 func (c *Conn) closeWrite() (can bool) {
 	half, ok := c.sock.(interface{ CloseWrite() error })
 	return ok && half.CloseWrite() == nil
@@ -32,7 +34,8 @@ func (c *Conn) part() {
 	}
 }
 
-// hurryUp bounds what is left to be read. Who reads sets deadlines of its own; it calls this behind each, for the broker may have left meanwhile.
+// hurryUp bounds what is left to be read. Who reads sets deadlines of its own; it calls this behind each, for the
+// broker may have left meanwhile.
 func (c *Conn) hurryUp() error {
 	if !c.isParting() {
 		return nil

@@ -28,8 +28,9 @@ func (*goodbye) RemoteBye(inv *flavors.Invocation) {
 
 const farewell = 600_000
 
-// TestTheLastAnswerIsNotLost: a server that closes while its client still writes must not have the kernel throw away what it has still to
-// deliver. The client's window is small, so that most of the answer waits at the server when that closes.
+// TestTheLastAnswerIsNotLost: a server that closes while its client still writes must not have the kernel throw away
+// what it has still to deliver. The client's window is small, so that most of the answer waits at the server when that
+// closes.
 func TestTheLastAnswerIsNotLost(t *testing.T) {
 	rt := newRuntime(t)
 	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", &goodbye{})

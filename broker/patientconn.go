@@ -11,8 +11,8 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// patientConn is the socket below TLS. TLS cannot go on after a write that timed out, so the time in which this process did not run is taken out
-// of write deadlines here.
+// patientConn is the socket below TLS. TLS cannot go on after a write that timed out, so the time in which this process
+// did not run is taken out of write deadlines here.
 type patientConn struct {
 	net.Conn
 

@@ -8,8 +8,8 @@ import (
 
 // pending is our calls that the peer has not answered, by request id. It belongs to the broker actor.
 //
-// Ids grow, and most calls are answered soon, so a call has its slot at its id modulo the number of slots, which is a power of two.
-// One that has been waiting while the ids went once around keeps it, and the newer call goes into a map.
+// Ids grow, and most calls are answered soon, so a call has its slot at its id modulo the number of slots, which is a
+// power of two. One that has been waiting while the ids went once around keeps it, and the newer call goes into a map.
 type pending struct {
 	last   int64 // the id that was given out last
 	lowest int64 // no call below it is pending

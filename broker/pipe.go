@@ -9,8 +9,8 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 )
 
-// PipeListener is a listener that needs no network: who dials it is connected within the process. It is for tests, [testing/synctest] among
-// them, and for programs that want to be their own client.
+// PipeListener is a listener that needs no network: who dials it is connected within the process. It is for tests,
+// [testing/synctest] among them, and for programs that want to be their own client.
 //
 //	pipe := broker.NewPipeListener()
 //	ln, err := broker.Serve(rt, pipe, root)
@@ -30,7 +30,8 @@ func NewPipeListener() *PipeListener {
 // errNoPipe ends what is asked of a PipeListener that is none; like a closed one, it accepts nothing.
 var errNoPipe = fmt.Errorf("broker: the PipeListener is nil, or was not made by NewPipeListener: %w", net.ErrClosed)
 
-// Dial connects to whoever accepts, and waits for that as long as ctx allows. The connection is a net.Pipe: it has no buffer.
+// Dial connects to whoever accepts, and waits for that as long as ctx allows. The connection is a net.Pipe: it has no
+// buffer.
 func (l *PipeListener) Dial(ctx context.Context) (net.Conn, error) {
 	switch {
 	case l == nil || l.dialed == nil:

@@ -12,10 +12,11 @@ const DefaultPolling = 100 * time.Microsecond
 // lookAgain says whether who finds nothing to read is to look again rather than sleep until there is something.
 type lookAgain func() bool
 
-// polling decides when the goroutine that reads looks again. To sleep and to be woken takes longer than a short call does: where no more
-// than one call is under way on a connection, its sides wait for each other, and most of a call's time is spent on waking up. So who waits
-// then looks again for a moment, and stays with that as long as it pays: where nothing came in time more often than not it lets be, and
-// tries again after a while, which grows. One reader of a runtime does so at a time, and between two looks it lets all others run.
+// polling decides when the goroutine that reads looks again. To sleep and to be woken takes longer than a short call
+// does: where no more than one call is under way on a connection, its sides wait for each other, and most of a call's
+// time is spent on waking up. So who waits then looks again for a moment, and stays with that as long as it pays: where
+// nothing came in time more often than not it lets be, and tries again after a while, which grows. One reader of a
+// runtime does so at a time, and between two looks it lets all others run.
 //
 // It belongs to the goroutine that reads.
 type polling struct {
@@ -32,7 +33,8 @@ type polling struct {
 	vain   bool      // the time was over before anything came
 }
 
-// What looking in vain may cost: fullCredit times the time of polling in a row, then as much for once in leastPause and more reads.
+// What looking in vain may cost: fullCredit times the time of polling in a row, then as much for once in leastPause and
+// more reads.
 const (
 	fullCredit = 8
 	leastPause = 64

@@ -8,7 +8,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// quick is a socket on which something comes at the look with that number, counted from 1; 0 says that it takes a sleep to wait for it.
+// quick is a socket on which something comes at the look with that number, counted from 1; 0 says that it takes a sleep
+// to wait for it.
 type quick struct {
 	at    int
 	asked bool // the last read might look again
@@ -45,7 +46,11 @@ func tries(p *polling, s *quick, reads int) (at []int) {
 func TestPollingThatDoesNotPayIsLeft(t *testing.T) {
 	p, s := newPoller(new(atomic.Bool)), &quick{}
 	first := fullCredit - 1
-	assert.Equal(t, []int{0, 1, 2, 3, 4, 5, 6, 7, first + 65, first + 65 + 129, first + 65 + 129 + 257}, tries(p, s, first+65+129+257+1))
+	assert.Equal(
+		t,
+		[]int{0, 1, 2, 3, 4, 5, 6, 7, first + 65, first + 65 + 129, first + 65 + 129 + 257},
+		tries(p, s, first+65+129+257+1),
+	)
 	for range 20 {
 		tries(p, s, mostPause)
 	}

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// rawSocket reads and writes by system calls of its own. Deadlines and Close are those of the socket. It has one reader and one writer: the
-// connection's reading goroutine and its encoder.
+// rawSocket reads and writes by system calls of its own. Deadlines and Close are those of the socket. It has one reader
+// and one writer: the connection's reading goroutine and its encoder.
 type rawSocket struct {
 	raw              syscall.RawConn
 	reading, writing attempt

@@ -34,7 +34,8 @@ const (
 	RefusedCallsOut
 	// RefusedHighWater: a CallRemote while too much waits to be written (Limits.HighWater).
 	RefusedHighWater
-	// RefusedPauseWater: the peer did not read and was left, or an update or an answer could not be kept for it (Limits.PauseWater).
+	// RefusedPauseWater: the peer did not read and was left, or an update or an answer could not be kept for it
+	// (Limits.PauseWater).
 	RefusedPauseWater
 	// RefusedState: a Cacheable did not give its state in time (Limits.StateTimeout).
 	RefusedState
@@ -88,13 +89,15 @@ const (
 	RefusedLoginDeadline
 	// RefusedLoginsAtOnce: too many logins are under way on the connection ([WithLoginsAtOnce]).
 	RefusedLoginsAtOnce
-	// RefusedSessions: too many users are in by way of the connection, or get attached to perspectives at once ([WithSessions]).
+	// RefusedSessions: too many users are in by way of the connection, or get attached to perspectives at once
+	// ([WithSessions]).
 	RefusedSessions
 	// RefusedChallenges: the connection holds too many challenges ([WithSessions]).
 	RefusedChallenges
 	// RefusedLoggedOut: a call of a user who has logged out, on a connection that lives on.
 	RefusedLoggedOut
-	// RefusedStrangers: nobody had logged in on the connection, and it was dropped in favour of others (Limits.Strangers, Limits.Total).
+	// RefusedStrangers: nobody had logged in on the connection, and it was dropped in favour of others (Limits.Strangers,
+	// Limits.Total).
 	RefusedStrangers
 
 	reasons

@@ -15,9 +15,9 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// ReconnectingClient keeps a connection to one server: when it is lost it dials again, after a while, and prepares the new one as it did the first.
-// References belong to the session that made them, and fail once it is over; what is to be done anew in each session is the session
-// function's affair.
+// ReconnectingClient keeps a connection to one server: when it is lost it dials again, after a while, and prepares the
+// new one as it did the first. References belong to the session that made them, and fail once it is over; what is to be
+// done anew in each session is the session function's affair.
 type ReconnectingClient struct {
 	rt      *actor.Runtime
 	url     string
@@ -36,9 +36,9 @@ type ReconnectingClient struct {
 	last    error         // why there is none
 }
 
-// SessionFunc prepares a connection that has just been made: it logs in, asks for the references it needs, hands out its own. It runs in a
-// goroutine of its own, and its context ends with the connection. The session is up when it returns nil; when it returns an error the
-// connection is closed and another attempt made later.
+// SessionFunc prepares a connection that has just been made: it logs in, asks for the references it needs, hands out
+// its own. It runs in a goroutine of its own, and its context ends with the connection. The session is up when it
+// returns nil; when it returns an error the connection is closed and another attempt made later.
 type SessionFunc func(ctx context.Context, conn *Conn) error
 
 // Messages to the actors that [ReconnectingClient.Watch].
@@ -56,21 +56,22 @@ type (
 	}
 )
 
-// ErrPermanent wrapped by the error of a [SessionFunc] says that it is of no use to try again, as when a login was refused for good.
+// ErrPermanent wrapped by the error of a [SessionFunc] says that it is of no use to try again, as when a login was
+// refused for good.
 var ErrPermanent = errors.New("broker: not to be tried again")
 
 // ErrClientClosed is what a closed client answers.
 var ErrClientClosed = errors.New("broker: the client has been closed")
 
-// DefaultBackoff is how long a [ReconnectingClient] waits before it dials again: half a second at first, twice as long each time, up to half a
-// minute, with jitter, so that a thousand clients do not come back all at once.
+// DefaultBackoff is how long a [ReconnectingClient] waits before it dials again: half a second at first, twice as long
+// each time, up to half a minute, with jitter, so that a thousand clients do not come back all at once.
 var DefaultBackoff = supervision.Backoff{Min: 500 * time.Millisecond, Max: 30 * time.Second, Factor: 2, Jitter: 0.5}
 
 // WithBackoff replaces [DefaultBackoff] for a [ReconnectingClient]. Other users of options do not look at it.
 func WithBackoff(b supervision.Backoff) Option { return optionFunc(func(o *options) { o.backoff = b }) }
 
-// Reconnect makes a client and has it dial. It returns at once; [ReconnectingClient.Conn] waits for a session. The client is an actor under
-// supervision, and ends with [ReconnectingClient.Close] or with the runtime.
+// Reconnect makes a client and has it dial. It returns at once; [ReconnectingClient.Conn] waits for a session. The
+// client is an actor under supervision, and ends with [ReconnectingClient.Close] or with the runtime.
 func Reconnect(rt *actor.Runtime, url string, session SessionFunc, opts ...Option) (*ReconnectingClient, error) {
 	if err := usable(rt); err != nil {
 		return nil, fmt.Errorf("broker: connecting to %s: %w", url, err)
@@ -104,8 +105,8 @@ func Reconnect(rt *actor.Runtime, url string, session SessionFunc, opts ...Optio
 	return c, nil
 }
 
-// Conn gives the connection of the session that is up, and waits for one if there is none. The error of an ended ctx tells why there was
-// none so far.
+// Conn gives the connection of the session that is up, and waits for one if there is none. The error of an ended ctx
+// tells why there was none so far.
 func (c *ReconnectingClient) Conn(ctx context.Context) (*Conn, error) {
 	switch {
 	case !c.isMade():

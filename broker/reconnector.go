@@ -13,7 +13,8 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// reconnector is the actor of a [ReconnectingClient]. Dialing and the application's session function run beside it, one attempt at a time.
+// reconnector is the actor of a [ReconnectingClient]. Dialing and the application's session function run beside it, one
+// attempt at a time.
 type reconnector struct {
 	c        *ReconnectingClient
 	failures int // in a row
@@ -107,7 +108,10 @@ func (c *ReconnectingClient) prepare(conn *Conn) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			usercode.Log(func() {
-				conn.log.Error().Str("panic", usercode.PanicText(p)).Bytes("stack", debug.Stack()).Msg("a session function panicked")
+				conn.log.Error().
+					Str("panic", usercode.PanicText(p)).
+					Bytes("stack", debug.Stack()).
+					Msg("a session function panicked")
 			})
 			err = &flavors.PanicError{What: "the session function", Value: p, Stack: debug.Stack()}
 		}
@@ -138,7 +142,12 @@ func (r *reconnector) ended(ctx protoactor.Context, m sessionEnded) {
 		return
 	}
 	usercode.Log(func() {
-		c.rt.Logger().Info().Str("url", c.url).Err(usercode.LogError(m.cause)).Dur("retry_in", delay).Msg("no session with the server")
+		c.rt.Logger().
+			Info().
+			Str("url", c.url).
+			Err(usercode.LogError(m.cause)).
+			Dur("retry_in", delay).
+			Msg("no session with the server")
 	})
 	self := ctx.Self()
 	r.retry = time.AfterFunc(delay, func() { c.rt.Root().Send(self, dialAgain{}) })

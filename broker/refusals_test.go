@@ -26,8 +26,18 @@ func offences() []offence {
 		return []string{fmt.Sprintf(`[message 1 %s %s 1 %s [dictionary]]`, target, method, args)}
 	}
 	return []offence{
-		{name: "HTTP", raw: "GET / HTTP/1.1\r\nHost: x\r\n\r\n" + strings.Repeat("x", 80), closes: true, reason: broker.RefusedPrefix},
-		{name: "a TLS hello", raw: "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + strings.Repeat("\x8f", 20), closes: true, reason: broker.RefusedSyntax},
+		{
+			name:   "HTTP",
+			raw:    "GET / HTTP/1.1\r\nHost: x\r\n\r\n" + strings.Repeat("x", 80),
+			closes: true,
+			reason: broker.RefusedPrefix,
+		},
+		{
+			name:   "a TLS hello",
+			raw:    "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + strings.Repeat("\x8f", 20),
+			closes: true,
+			reason: broker.RefusedSyntax,
+		},
 		{name: "a profile that nobody speaks", raw: "\x09\x82esperanto", closes: true, reason: broker.RefusedProfile},
 		{name: "half a string", raw: "\x09\x82esp", closes: true, reason: broker.RefusedTruncated},
 		{name: "an endless header", raw: strings.Repeat("\x01", 65), closes: true, reason: broker.RefusedPrefix},
@@ -36,7 +46,12 @@ func offences() []offence {
 		{name: "a message that is too short", texts: []string{`[message 1]`}, closes: true, reason: broker.RefusedCommand},
 		{name: "a number that is none", texts: []string{`[decref x]`}, closes: true, reason: broker.RefusedCommand},
 		{name: "another version", texts: []string{`[version 5]`}, closes: true, reason: broker.RefusedVersion},
-		{name: "an unknown command", texts: []string{`[frobnicate]`}, reply: `[didNotUnderstand frobnicate]`, reason: broker.RefusedUnknownCommand},
+		{
+			name:   "an unknown command",
+			texts:  []string{`[frobnicate]`},
+			reply:  `[didNotUnderstand frobnicate]`,
+			reason: broker.RefusedUnknownCommand,
+		},
 		{name: "an answer to no call", texts: []string{`[answer 9 1]`}, closes: true, reason: broker.RefusedAnswer},
 		{name: "an error for no call", texts: []string{`[error 9 1]`}, closes: true, reason: broker.RefusedAnswer},
 		{name: "a decref of the root", texts: []string{`[decref 0]`}, closes: true, reason: broker.RefusedCount},
@@ -45,20 +60,58 @@ func offences() []offence {
 		{name: "an uncache of nothing", texts: []string{`[uncache 77]`}, closes: true, reason: broker.RefusedCount},
 		{name: "a call of nothing", texts: call("77", "f", "[tuple]"), reason: broker.RefusedUnknownObject},
 		{name: "a call of no such name", texts: call("nobody", "f", "[tuple]"), reason: broker.RefusedUnknownObject},
-		{name: "an update of nothing", texts: []string{`[cachemessage 1 77 f 1 [tuple] [dictionary]]`}, reason: broker.RefusedUnknownObject},
-		{name: "a local that was never sent", texts: call("root", "echo", "[tuple [local 77]]"), reason: broker.RefusedUnknownObject},
-		{name: "an lcache that was never sent", texts: call("root", "echo", "[tuple [lcache 77]]"), reason: broker.RefusedUnknownObject},
-		{name: "a cached that never came", texts: call("root", "echo", "[tuple [cached 77]]"), reason: broker.RefusedUnknownObject},
-		{name: "an unknown class", texts: call("root", "echo", `[tuple ["os.system" [list]]]`), reason: broker.RefusedInsecure},
+		{
+			name:   "an update of nothing",
+			texts:  []string{`[cachemessage 1 77 f 1 [tuple] [dictionary]]`},
+			reason: broker.RefusedUnknownObject,
+		},
+		{
+			name:   "a local that was never sent",
+			texts:  call("root", "echo", "[tuple [local 77]]"),
+			reason: broker.RefusedUnknownObject,
+		},
+		{
+			name:   "an lcache that was never sent",
+			texts:  call("root", "echo", "[tuple [lcache 77]]"),
+			reason: broker.RefusedUnknownObject,
+		},
+		{
+			name:   "a cached that never came",
+			texts:  call("root", "echo", "[tuple [cached 77]]"),
+			reason: broker.RefusedUnknownObject,
+		},
+		{
+			name:   "an unknown class",
+			texts:  call("root", "echo", `[tuple ["os.system" [list]]]`),
+			reason: broker.RefusedInsecure,
+		},
 		{name: "a module", texts: call("root", "echo", `[tuple [module os]]`), reason: broker.RefusedInsecure},
 		{name: "a function", texts: call("root", "echo", `[tuple [function "os.system"]]`), reason: broker.RefusedInsecure},
-		{name: "a dereference of nothing", texts: call("root", "echo", `[tuple [dereference 5]]`), reason: broker.RefusedValue},
-		{name: "a key that cannot be one", texts: call("root", "echo", `[tuple [dictionary [[list] 1]]]`), reason: broker.RefusedValue},
+		{
+			name:   "a dereference of nothing",
+			texts:  call("root", "echo", `[tuple [dereference 5]]`),
+			reason: broker.RefusedValue,
+		},
+		{
+			name:   "a key that cannot be one",
+			texts:  call("root", "echo", `[tuple [dictionary [[list] 1]]]`),
+			reason: broker.RefusedValue,
+		},
 		{name: "arguments that are none", texts: call("root", "echo", `5`), reason: broker.RefusedValue},
 		{name: "lists nested too deep", texts: call("root", "echo", "[tuple "+nested(600)+"]"), reason: broker.RefusedDepth},
 
-		{name: "a wrong response", login: true, texts: call("$challenger", "respond", `[tuple nonsense [None]]`), reason: broker.RefusedLogin},
-		{name: "a call of an avatar before the login", login: true, texts: call("perspective", "f", "[tuple]"), reason: broker.RefusedUnknownObject},
+		{
+			name:   "a wrong response",
+			login:  true,
+			texts:  call("$challenger", "respond", `[tuple nonsense [None]]`),
+			reason: broker.RefusedLogin,
+		},
+		{
+			name:   "a call of an avatar before the login",
+			login:  true,
+			texts:  call("perspective", "f", "[tuple]"),
+			reason: broker.RefusedUnknownObject,
+		},
 	}
 }
 
@@ -105,7 +158,8 @@ func TestOffencesAreCountedUnderTheirReason(t *testing.T) {
 			var all broker.RuntimeStats
 			require.Eventually(t, func() bool {
 				all = broker.StatsOf(s.rt)
-				return all.CallsIn.Pending == 0 && all.BytesHeld <= all.Exports*(2<<10) && (!o.closes || all.Conns.Open+all.Conns.Opening == 1)
+				return all.CallsIn.Pending == 0 && all.BytesHeld <= all.Exports*(2<<10) &&
+					(!o.closes || all.Conns.Open+all.Conns.Opening == 1)
 			}, patience, tick)
 			assert.Equal(t, map[broker.Reason]uint64{o.reason: 1}, all.Refusals)
 			balanced(t, all.CallsIn)

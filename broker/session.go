@@ -13,11 +13,11 @@ import (
 )
 
 const (
-	// lastCallTime is how long calls that a peer has sent before it let go of an avatar, or closed the connection in good order, may
-	// still begin and go on. Peers do that right behind their last calls, and expect these to be carried out.
+	// lastCallTime is how long calls that a peer has sent before it let go of an avatar, or closed the connection in good
+	// order, may still begin and go on. Peers do that right behind their last calls, and expect these to be carried out.
 	lastCallTime = 50 * time.Millisecond
-	// logoutPatience is how long a logout waits for a method that runs for the user. Then it runs all the same: it must not be lost
-	// because a method never returns.
+	// logoutPatience is how long a logout waits for a method that runs for the user. Then it runs all the same: it must
+	// not be lost because a method never returns.
 	logoutPatience = time.Minute
 )
 
@@ -98,7 +98,8 @@ func (x *sessions) users() (users []*flavors.Caller) {
 	return users
 }
 
-// callerOf is on whose behalf calls through a new export are made: the user's under whose perspective it is, otherwise the connection's.
+// callerOf is on whose behalf calls through a new export are made: the user's under whose perspective it is, otherwise
+// the connection's.
 func (c *Conn) callerOf(hole flavors.ExportHole) *flavors.Caller {
 	if hole.Caller != nil {
 		return hole.Caller
@@ -111,8 +112,9 @@ func (c *Conn) callerOf(hole flavors.ExportHole) *flavors.Caller {
 	return c.caller
 }
 
-// admit lets a user in, to whom the answer is about to be sent. logout runs once, when the peer has let go of the avatar or the connection
-// has ended, behind the user's calls: those that have begun have returned, and the others have been dropped.
+// admit lets a user in, to whom the answer is about to be sent. logout runs once, when the peer has let go of the
+// avatar or the connection has ended, behind the user's calls: those that have begun have returned, and the others have
+// been dropped.
 func (c *Conn) admit(answer *flavors.LoginAnswer, avatar any, logout func()) {
 	shared, shares := avatar.(shared)
 	s := c.sessions.enter(c, answer.Key(), shares)
@@ -122,8 +124,8 @@ func (c *Conn) admit(answer *flavors.LoginAnswer, avatar any, logout func()) {
 			s.leave(logout)
 		}
 	}
-	// Whichever comes first, the release of the avatar or the end of the connection. Nothing is kept of the session on the connection
-	// afterwards, where another login may follow, and another.
+	// Whichever comes first, the release of the avatar or the end of the connection. Nothing is kept of the session on the
+	// connection afterwards, where another login may follow, and another.
 	forget := context.AfterFunc(c.ctx, func() { c.beside(leave) })
 	release := func() {
 		forget()

@@ -13,14 +13,16 @@ type settle struct {
 	known    chan struct{}
 }
 
-// Settled waits until every call that the peer sent before has been carried out: its method has returned, or it will not run, because it
-// was refused or its object has stopped. What such a method does later, in a Deferred or another goroutine, is not waited for.
+// Settled waits until every call that the peer sent before has been carried out: its method has returned, or it will
+// not run, because it was refused or its object has stopped. What such a method does later, in a Deferred or another
+// goroutine, is not waited for.
 //
-// An answer completes its call as soon as it is read, while calls that the peer sent before the answer may still wait for their objects.
-// A goroutine that needs their effects calls Settled when it has the answer, or calls by way of [flavors.CallInOrder]. In the turn of an
-// object, [actor.Deferred.Then] keeps the order by itself.
+// An answer completes its call as soon as it is read, while calls that the peer sent before the answer may still wait
+// for their objects. A goroutine that needs their effects calls Settled when it has the answer, or calls by way of
+// [flavors.CallInOrder]. In the turn of an object, [actor.Deferred.Then] keeps the order by itself.
 //
-// A method that the peer calls must not use it, because it would wait for itself; neither may what such a method waits for.
+// A method that the peer calls must not use it, because it would wait for itself; neither may what such a method waits
+// for.
 func (c *Conn) Settled(ctx context.Context) error {
 	switch {
 	case !c.isMade():

@@ -10,13 +10,14 @@ import (
 	"syscall"
 )
 
-// WithSocketMode sets the permissions of the socket that [Listen] makes for a pb+unix:// URL. To connect a user needs write permission on the
-// socket and search permission on every directory above it (Linux; some systems look at the directories alone). The mode is exact, whatever the
-// umask is, and at no moment is the socket open to more users than that. Without the option the umask decides, as for any other file: with the
-// usual 022 the socket is 0755, and only its owner can connect. Twisted's endpoints make it 0666.
+// WithSocketMode sets the permissions of the socket that [Listen] makes for a pb+unix:// URL. To connect a user needs
+// write permission on the socket and search permission on every directory above it (Linux; some systems look at the
+// directories alone). The mode is exact, whatever the umask is, and at no moment is the socket open to more users than
+// that. Without the option the umask decides, as for any other file: with the usual 022 the socket is 0755, and only
+// its owner can connect. Twisted's endpoints make it 0666.
 //
-// Where the group is to connect give 0660, and 0600 for the owner alone. The directory should be writable by the server's user only: whoever may write there can
-// put another socket in the place of this one.
+// Where the group is to connect give 0660, and 0600 for the owner alone. The directory should be writable by the
+// server's user only: whoever may write there can put another socket in the place of this one.
 func WithSocketMode(mode fs.FileMode) Option {
 	return optionFunc(func(o *options) { o.socketMode = &mode })
 }
@@ -29,7 +30,10 @@ func (o *options) checkSocketMode(network string) error {
 	case network != "unix":
 		return errors.New("broker: WithSocketMode is for Listen at a pb+unix:// URL")
 	case *o.socketMode != o.socketMode.Perm():
-		return fmt.Errorf("broker: WithSocketMode(%v): only the nine bits of permissions can be given, such as 0o660", *o.socketMode)
+		return fmt.Errorf(
+			"broker: WithSocketMode(%v): only the nine bits of permissions can be given, such as 0o660",
+			*o.socketMode,
+		)
 	}
 	return nil
 }
@@ -68,8 +72,8 @@ func widen(path string, mode fs.FileMode) error {
 	return os.Chmod(path, mode)
 }
 
-// removeStale removes a socket that no process listens at any more, left behind by one that was killed. It is moved out of the way first and looked at
-// again, so that a server which has begun to listen meanwhile keeps its socket.
+// removeStale removes a socket that no process listens at any more, left behind by one that was killed. It is moved out
+// of the way first and looked at again, so that a server which has begun to listen meanwhile keeps its socket.
 func removeStale(path string) {
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode()&fs.ModeSocket == 0 || !isStale(path) {

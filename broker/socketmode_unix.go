@@ -12,7 +12,8 @@ import (
 // umasking is held while the umask of the process is changed.
 var umasking sync.Mutex
 
-// bindNarrow binds a socket with no more permissions than mode has. Other files that the process makes at this moment may have fewer than they should.
+// bindNarrow binds a socket with no more permissions than mode has. Other files that the process makes at this moment
+// may have fewer than they should.
 func bindNarrow(path string, mode fs.FileMode) (net.Listener, error) {
 	umasking.Lock()
 	defer umasking.Unlock()

@@ -43,8 +43,8 @@ func peerName(sock net.Conn) string {
 	return fmt.Sprintf("%s client of %s", network, here)
 }
 
-// props are those of the connection's broker. Protocol state dies with its socket, so a broker is stopped and never restarted; its
-// codec actors are its own.
+// props are those of the connection's broker. Protocol state dies with its socket, so a broker is stopped and never
+// restarted; its codec actors are its own.
 func (c *Conn) props() *protoactor.Props {
 	return c.rt.Props(
 		func() protoactor.Actor { return &broker{c: c} },

@@ -8,8 +8,9 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 )
 
-// Stats is what one connection has done and has under way, or all connections of a runtime together. Counts only grow; those of type int
-// go up and down. A snapshot is taken while work goes on, so its figures are each true but need not be of the very same moment.
+// Stats is what one connection has done and has under way, or all connections of a runtime together. Counts only grow;
+// those of type int go up and down. A snapshot is taken while work goes on, so its figures are each true but need not
+// be of the very same moment.
 type Stats struct {
 	// CallsOut are our calls of the peer, updates of Cacheables that ask for an answer among them.
 	CallsOut Calls
@@ -19,18 +20,21 @@ type Stats struct {
 	BytesIn, BytesOut uint64
 	// FramesIn and FramesOut are messages of the protocol: calls, answers, decrefs and so on.
 	FramesIn, FramesOut uint64
-	// Exports is how many objects of ours the peer holds references to, Imports how many of the peer's this side does. Published ones do
-	// not count.
+	// Exports is how many objects of ours the peer holds references to, Imports how many of the peer's this side does.
+	// Published ones do not count.
 	Exports, Imports int
-	// Caches is how many of our Cacheables the peer keeps copies of, LocalCaches how many copies this side keeps of the peer's.
+	// Caches is how many of our Cacheables the peer keeps copies of, LocalCaches how many copies this side keeps of the
+	// peer's.
 	Caches, LocalCaches int
-	// Collections is how many garbage collections were asked for, to give back references and caches that nobody holds any more.
+	// Collections is how many garbage collections were asked for, to give back references and caches that nobody holds any
+	// more.
 	Collections uint64
 	// BytesWaiting is how many bytes wait to be written, in buffers or on their way there.
 	BytesWaiting int
 	// BytesUnanswered is how many bytes the calls of the peer have on the wire that are not answered yet.
 	BytesUnanswered int
-	// Refusals is what was refused to the peer, and to callers on this side, by reason. Reasons that never occurred are left out.
+	// Refusals is what was refused to the peer, and to callers on this side, by reason. Reasons that never occurred are
+	// left out.
 	Refusals map[Reason]uint64
 }
 
@@ -38,14 +42,16 @@ type Stats struct {
 type Calls struct {
 	// Made is how many calls there were.
 	Made uint64
-	// Answered is how many ended with a value; a call that wants no answer has been answered when it has been sent, or carried out.
+	// Answered is how many ended with a value; a call that wants no answer has been answered when it has been sent, or
+	// carried out.
 	Answered uint64
 	// Failed is how many ended with an error, or were cut off by the end of the connection.
 	Failed uint64
-	// Cancelled is how many were given up by their caller before the answer came. The protocol cannot tell the other side so: of the
-	// peer's calls there are none.
+	// Cancelled is how many were given up by their caller before the answer came. The protocol cannot tell the other side
+	// so: of the peer's calls there are none.
 	Cancelled uint64
-	// Pending is how many are not answered. A call that was given up is among them until its late answer has come and been let go.
+	// Pending is how many are not answered. A call that was given up is among them until its late answer has come and been
+	// let go.
 	Pending int
 }
 
@@ -103,7 +109,8 @@ func (c *Conn) Stats() Stats {
 	return c.snapshot()
 }
 
-// StatsOf says what all connections of a runtime have done and have under way, those that it accepted and those that it dialed.
+// StatsOf says what all connections of a runtime have done and have under way, those that it accepted and those that it
+// dialed.
 func StatsOf(rt *actor.Runtime) RuntimeStats {
 	if rt.Check() != nil {
 		return RuntimeStats{}

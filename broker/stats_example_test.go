@@ -54,7 +54,13 @@ func ExampleStatsOf_prometheus() {
 	var rt *actor.Runtime
 	http.HandleFunc("/metrics", func(w http.ResponseWriter, _ *http.Request) {
 		s := broker.StatsOf(rt)
-		fmt.Fprintf(w, "pb_connections_open %d\npb_calls_in_total %d\npb_bytes_held %d\n", s.Conns.Open, s.CallsIn.Made, s.BytesHeld)
+		fmt.Fprintf(
+			w,
+			"pb_connections_open %d\npb_calls_in_total %d\npb_bytes_held %d\n",
+			s.Conns.Open,
+			s.CallsIn.Made,
+			s.BytesHeld,
+		)
 		for reason, n := range s.Refused() {
 			fmt.Fprintf(w, "pb_refusals_total{reason=%q} %d\n", reason, n)
 		}

@@ -50,7 +50,12 @@ func TestStatsOfAConnection(t *testing.T) {
 	require.Eventually(t, func() bool { return conn.Stats().CallsOut.Pending == 0 }, patience, tick)
 	out := conn.Stats()
 	assert.Equal(t, broker.Calls{Made: 3, Answered: 1, Failed: 1, Cancelled: 1}, out.CallsOut)
-	require.Eventually(t, func() bool { return accepted().BytesIn == out.BytesOut && accepted().CallsIn.Pending == 0 }, patience, tick)
+	require.Eventually(
+		t,
+		func() bool { return accepted().BytesIn == out.BytesOut && accepted().CallsIn.Pending == 0 },
+		patience,
+		tick,
+	)
 	in := accepted()
 	assert.Equal(t, broker.Calls{Made: 3, Answered: 2, Failed: 1}, in.CallsIn)
 	assert.Equal(t, in.BytesIn, out.BytesOut)
@@ -66,7 +71,11 @@ func TestStatsOfAConnection(t *testing.T) {
 	assert.Equal(t, out.CallsOut, sum.CallsOut)
 	assert.Equal(t, broker.ConnStats{Dialed: 1, Closed: map[broker.Cause]uint64{broker.ClosedHere: 1}}, sum.Conns)
 	require.Eventually(t, func() bool { return broker.StatsOf(rt).Conns.Open == 0 }, patience, tick)
-	assert.Equal(t, broker.ConnStats{Accepted: 1, Closed: map[broker.Cause]uint64{broker.ClosedByPeer: 1}}, broker.StatsOf(rt).Conns)
+	assert.Equal(
+		t,
+		broker.ConnStats{Accepted: 1, Closed: map[broker.Cause]uint64{broker.ClosedByPeer: 1}},
+		broker.StatsOf(rt).Conns,
+	)
 	assert.Zero(t, broker.StatsOf(rt).BytesHeld)
 }
 
@@ -83,7 +92,12 @@ func TestCallsThatTheEndCutsOffHaveFailed(t *testing.T) {
 	require.ErrorIs(t, err, flavors.ConnectionLost)
 	<-conn.Done()
 	assert.Equal(t, broker.Calls{Made: 1, Failed: 1}, conn.Stats().CallsOut)
-	require.Eventually(t, func() bool { return broker.StatsOf(rt).CallsIn == broker.Calls{Made: 1, Failed: 1} }, patience, tick)
+	require.Eventually(
+		t,
+		func() bool { return broker.StatsOf(rt).CallsIn == broker.Calls{Made: 1, Failed: 1} },
+		patience,
+		tick,
+	)
 	assert.Equal(t, map[broker.Cause]uint64{broker.ClosedByNetwork: 1}, broker.StatsOf(far).Conns.Closed)
 }
 

@@ -16,7 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// strangers do something on a connection on which they have not logged in, and have not done when it returns. read has what comes read.
+// strangers do something on a connection on which they have not logged in, and have not done when it returns. read has
+// what comes read.
 type strangers struct {
 	name  string
 	play  func(sock net.Conn, read func())
@@ -65,7 +66,8 @@ func crowdsOfStrangers() []strangers {
 	}}
 }
 
-// TestStrangersCannotTakeFromUsers: whatever they do, users are served, newcomers get in, and all together they hold no more than their part.
+// TestStrangersCannotTakeFromUsers: whatever they do, users are served, newcomers get in, and all together they hold no
+// more than their part.
 func TestStrangersCannotTakeFromUsers(t *testing.T) {
 	const total, part, crowd = 16 << 20, 2 << 20, 100
 	for _, kind := range crowdsOfStrangers() {
@@ -137,11 +139,17 @@ func TestStrangersAreDroppedInTheirOrder(t *testing.T) {
 	enter(fifth, 1, "bob", "bread")
 	user.Write(`[message 5 $avatar "whoami" 1 [tuple] [dictionary]]`)
 	user.Want(`[answer 5 _]`)
-	require.Eventually(t, func() bool { return broker.StatsOf(s.rt).Refusals[broker.RefusedStrangers] == 2 }, patience, tick)
+	require.Eventually(
+		t,
+		func() bool { return broker.StatsOf(s.rt).Refusals[broker.RefusedStrangers] == 2 },
+		patience,
+		tick,
+	)
 	require.Len(t, broker.StatsOf(s.rt).Refusals, 1)
 }
 
-// TestLongNamesAreNotKept: a challenge keeps no more of a name than any store could have, and its login is refused in the usual words.
+// TestLongNamesAreNotKept: a challenge keeps no more of a name than any store could have, and its login is refused in
+// the usual words.
 func TestLongNamesAreNotKept(t *testing.T) {
 	h := &house{}
 	s := newServer(t, broker.LoginRoot(h.portal(t), unhurried()))

@@ -38,8 +38,8 @@ type registry struct {
 
 func (r *registry) RemoteGet(i int) *lonely { return &r.lonelies[i] }
 
-// The race between an actor that is ending and a peer that has just been sent its object: connections get, call and release a few
-// objects thousands of times. Every call runs exactly once and alone.
+// The race between an actor that is ending and a peer that has just been sent its object: connections get, call and
+// release a few objects thousands of times. Every call runs exactly once and alone.
 func TestNoCallIsLostBetweenEndingAndBeingSentAgain(t *testing.T) {
 	root := &registry{}
 	rt := newRuntime(t)

@@ -44,7 +44,8 @@ func (d *doorman) RequestAvatar(context.Context, cred.AvatarID, *flavors.RemoteR
 	}, nil
 }
 
-// TestALoginThatFails: whatever fails, the peer is refused in the usual words, nothing is counted any more, and the next one gets in.
+// TestALoginThatFails: whatever fails, the peer is refused in the usual words, nothing is counted any more, and the
+// next one gets in.
 func TestALoginThatFails(t *testing.T) {
 	eachFailing(t, func(t *testing.T, fail func()) {
 		d := &doorman{}

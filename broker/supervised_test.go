@@ -118,7 +118,10 @@ func TestCodeThatFailsFailsItsCallAlone(t *testing.T) {
 		t.Run(method, func(t *testing.T) {
 			eachFailing(t, func(t *testing.T, fail func()) {
 				_, s, p := newFragile(t, fail)
-				first, second := fmt.Sprintf(`[message 1 root %s 1 [tuple] [dictionary]]`, method), `[message 2 root count 1 [tuple] [dictionary]]`
+				first, second := fmt.Sprintf(
+					`[message 1 root %s 1 [tuple] [dictionary]]`,
+					method,
+				), `[message 2 root count 1 [tuple] [dictionary]]`
 				if method == "then" {
 					// The continuation has a turn of its own, before or behind that of a second call.
 					p.Write(first)
@@ -210,7 +213,9 @@ func TestACopyThatCannotBeMade(t *testing.T) {
 				require.NoError(t, flavors.RegisterCache[pondCopy](r, "test.Pond"))
 				_, s, p := newFragile(t, fail, broker.WithRegistry(r))
 				bystander := s.peer()
-				p.Write(`[message 1 root take 1 [tuple [list [remote 5] ["test.Pond" 7 [list]] ["test.Copy" [dictionary]]]] [dictionary]]`)
+				p.Write(
+					`[message 1 root take 1 [tuple [list [remote 5] ["test.Pond" 7 [list]] ["test.Copy" [dictionary]]]] [dictionary]]`,
+				)
 				if t.Name()[len(t.Name())-5:] == "panic" {
 					p.Ignore(`[decref 5]`)
 					p.Ignore(`[decache 7]`)
@@ -246,7 +251,8 @@ func TestARootThatCannotBeMade(t *testing.T) {
 func TestAWatcherOfTheConnectionThatPanics(t *testing.T) {
 	conn, p := client(t)
 	told := make(chan struct{}, 2)
-	conn.Root().NotifyOnDisconnect(func(error) { defer func() { told <- struct{}{} }(); panic("nobody recovers this but us") })
+	conn.Root().
+		NotifyOnDisconnect(func(error) { defer func() { told <- struct{}{} }(); panic("nobody recovers this but us") })
 	conn.Root().NotifyOnDisconnect(func(error) { told <- struct{}{} })
 	p.Close()
 	<-told

@@ -163,7 +163,12 @@ func TestAPeerThatReadsSlowlyIsNotLeft(t *testing.T) {
 			read += n
 		}
 		go p.drain()
-		_, err := p.sock.Write(banana.AppendInt(banana.AppendInt(banana.AppendSymbol(banana.AppendList(nil, 3), banana.ProfilePB, banana.SymAnswer), 1), 7))
+		_, err := p.sock.Write(
+			banana.AppendInt(
+				banana.AppendInt(banana.AppendSymbol(banana.AppendList(nil, 3), banana.ProfilePB, banana.SymAnswer), 1),
+				7,
+			),
+		)
 		require.NoError(t, err)
 		v, err := result(t, d)
 		require.NoError(t, err)

@@ -12,11 +12,13 @@ import (
 )
 
 // WithTLS gives the configuration for a pbs:// URL. A listener needs one with a certificate; with ClientAuth set to
-// tls.RequireAndVerifyClientCert and ClientCAs it asks for the client's ([LoginRoot] can take that for a login). A dialer needs one only
-// to trust other authorities than the system's (RootCAs), to show a certificate, or for another server name. It is cloned.
+// tls.RequireAndVerifyClientCert and ClientCAs it asks for the client's ([LoginRoot] can take that for a login). A
+// dialer needs one only to trust other authorities than the system's (RootCAs), to show a certificate, or for another
+// server name. It is cloned.
 //
-// Unless the configuration says otherwise, the oldest version accepted is TLS 1.3. With a pb:// or pb+unix:// URL it is an error: who gave a
-// configuration does not mean to talk in the clear. [Serve] and [Client] speak TLS over what they are given if there is one.
+// Unless the configuration says otherwise, the oldest version accepted is TLS 1.3. With a pb:// or pb+unix:// URL it is
+// an error: who gave a configuration does not mean to talk in the clear. [Serve] and [Client] speak TLS over what they
+// are given if there is one.
 func WithTLS(config *tls.Config) Option { return optionFunc(func(o *options) { o.tls = config }) }
 
 // errTLSUnused keeps a slip in a URL from taking the encryption away.
@@ -36,8 +38,8 @@ func (o *options) tlsConfig() *tls.Config {
 	return config
 }
 
-// serveTLS makes a listening socket speak TLS. The handshake is made by the codec actors, under the handshake deadline, so a client that
-// is slow at it holds up nobody.
+// serveTLS makes a listening socket speak TLS. The handshake is made by the codec actors, under the handshake deadline,
+// so a client that is slow at it holds up nobody.
 func serveTLS(sock net.Listener, o *options) (net.Listener, error) {
 	config := o.tlsConfig()
 	if len(config.Certificates) == 0 && config.GetCertificate == nil && config.GetConfigForClient == nil {
@@ -46,8 +48,8 @@ func serveTLS(sock net.Listener, o *options) (net.Listener, error) {
 	return tls.NewListener(patientListener{sock}, config), nil
 }
 
-// dialTLS makes the handshake of the connecting side, so that a server which cannot prove who it is is found out before anything is
-// sent.
+// dialTLS makes the handshake of the connecting side, so that a server which cannot prove who it is is found out before
+// anything is sent.
 func dialTLS(ctx context.Context, sock net.Conn, address string, o *options) (net.Conn, error) {
 	config := o.tlsConfig()
 	if config.ServerName == "" && address != "" {

@@ -121,7 +121,12 @@ func TestTLSIsNeverLeftOut(t *testing.T) {
 	// Where one end speaks TLS and the other does not, nobody waits for ever.
 	secure := serveSecurely(t, &service{}, &tls.Config{Certificates: []tls.Certificate{ca.Issue("server", nil)}},
 		broker.WithLimits(broker.Limits{Handshake: time.Second}))
-	_, err = broker.Dial(t.Context(), rt, "pb://"+secure.Addr().String(), broker.WithLimits(broker.Limits{Handshake: time.Second}))
+	_, err = broker.Dial(
+		t.Context(),
+		rt,
+		"pb://"+secure.Addr().String(),
+		broker.WithLimits(broker.Limits{Handshake: time.Second}),
+	)
 	require.Error(t, err)
 	_, err = broker.Dial(t.Context(), rt, "pbs://"+ln.Addr().String(), config)
 	require.ErrorContains(t, err, "TLS handshake")
@@ -131,12 +136,22 @@ func TestTLSOverSocketsOfOnesOwn(t *testing.T) {
 	ca := authority.New(t)
 	rt := newRuntime(t)
 	pipe := broker.NewPipeListener()
-	ln, err := broker.Serve(rt, pipe, &service{}, broker.WithTLS(&tls.Config{Certificates: []tls.Certificate{ca.Issue("server", nil)}}))
+	ln, err := broker.Serve(
+		rt,
+		pipe,
+		&service{},
+		broker.WithTLS(&tls.Config{Certificates: []tls.Certificate{ca.Issue("server", nil)}}),
+	)
 	require.NoError(t, err)
 	require.Contains(t, ln.URL(), "pbs://")
 	sock, err := pipe.Dial(t.Context())
 	require.NoError(t, err)
-	conn, err := broker.Client(t.Context(), rt, sock, broker.WithTLS(&tls.Config{RootCAs: ca.Pool(), ServerName: "127.0.0.1"}))
+	conn, err := broker.Client(
+		t.Context(),
+		rt,
+		sock,
+		broker.WithTLS(&tls.Config{RootCAs: ca.Pool(), ServerName: "127.0.0.1"}),
+	)
 	require.NoError(t, err)
 	sum, err := flavors.Call[int](t.Context(), conn.Root(), "add", 1, 2)
 	require.NoError(t, err)
@@ -171,7 +186,12 @@ func TestLoginByCertificate(t *testing.T) {
 	})
 	rt := newRuntime(t)
 	dial := func(certificates ...tls.Certificate) *broker.Conn {
-		conn, err := broker.Dial(t.Context(), rt, ln.URL(), broker.WithTLS(&tls.Config{RootCAs: ca.Pool(), Certificates: certificates}))
+		conn, err := broker.Dial(
+			t.Context(),
+			rt,
+			ln.URL(),
+			broker.WithTLS(&tls.Config{RootCAs: ca.Pool(), Certificates: certificates}),
+		)
 		require.NoError(t, err)
 		return conn
 	}
@@ -207,7 +227,12 @@ func TestLoginByPasswordInTLS(t *testing.T) {
 	config := &tls.Config{Certificates: []tls.Certificate{ca.Issue("server", nil)}}
 	rt := newRuntime(t)
 	dial := func(root any) *broker.Conn {
-		conn, err := broker.Dial(t.Context(), rt, serveSecurely(t, root, config).URL(), broker.WithTLS(&tls.Config{RootCAs: ca.Pool()}))
+		conn, err := broker.Dial(
+			t.Context(),
+			rt,
+			serveSecurely(t, root, config).URL(),
+			broker.WithTLS(&tls.Config{RootCAs: ca.Pool()}),
+		)
 		require.NoError(t, err)
 		return conn
 	}

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// turnstile lets so many in at a time that more would not be faster. It is for the encoding of long answers: what has been encoded is memory
-// that nobody has counted yet, and where thousands encode at once all of them may have looked whether there is room before the first has
-// taken it. Short ones go past it: who waits has a stack, which is larger.
+// turnstile lets so many in at a time that more would not be faster. It is for the encoding of long answers: what has
+// been encoded is memory that nobody has counted yet, and where thousands encode at once all of them may have looked
+// whether there is room before the first has taken it. Short ones go past it: who waits has a stack, which is larger.
 //
-// Whoever is inside runs code of the application's, StateToCopy for one. So nobody waits for ever, and a few who never come out hold the others
-// up for a moment each and no longer.
+// Whoever is inside runs code of the application's, StateToCopy for one. So nobody waits for ever, and a few who never
+// come out hold the others up for a moment each and no longer.
 type turnstile struct {
 	inside, waiting atomic.Int64
 	moved           chan struct{} // a token for one of those who wait; buffered
@@ -23,7 +23,8 @@ const (
 	encodings = 16
 	// encodingPatience is how long one waits for the others.
 	encodingPatience = time.Second
-	// longAnswer is from how many bytes on an answer is long, and longMemory how many others there are to be before the turnstile is left again.
+	// longAnswer is from how many bytes on an answer is long, and longMemory how many others there are to be before the
+	// turnstile is left again.
 	longAnswer = 16 << 10
 	longMemory = 64
 )

@@ -9,8 +9,8 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// unjellier is the third codec actor: there, and only there, the application's code runs that receiving calls for. It gets one
-// command at a time, in wire order, and while it has one the broker lets later commands wait.
+// unjellier is the third codec actor: there, and only there, the application's code runs that receiving calls for. It
+// gets one command at a time, in wire order, and while it has one the broker lets later commands wait.
 type unjellier struct{ c *Conn }
 
 // Messages to the unjellier and back.

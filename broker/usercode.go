@@ -8,8 +8,8 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// Sockets, dialers, factories and TLS callbacks may be the application's own. What follows calls them where their panic must not get
-// through.
+// Sockets, dialers, factories and TLS callbacks may be the application's own. What follows calls them where their panic
+// must not get through.
 
 // closeSocket closes a socket, whatever its Close method does: the end of a connection has more to see to.
 func closeSocket(sock io.Closer) {

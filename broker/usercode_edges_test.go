@@ -38,7 +38,8 @@ func (s *rudeSocket) Close() error                { _ = s.Conn.Close(); s.fail("
 func (s *rudeSocket) RemoteAddr() net.Addr        { s.fail("RemoteAddr"); return s.Conn.RemoteAddr() }
 func (s *rudeSocket) LocalAddr() net.Addr         { s.fail("LocalAddr"); return s.Conn.LocalAddr() }
 
-// TestSocketThatPanics: such a socket costs its connection; calls on it end, and the listener and other connections live.
+// TestSocketThatPanics: such a socket costs its connection; calls on it end, and the listener and other connections
+// live.
 func TestSocketThatPanics(t *testing.T) {
 	for _, method := range []string{"Read", "Write", "Close", "RemoteAddr", "LocalAddr"} {
 		t.Run(method, func(t *testing.T) {
@@ -114,8 +115,13 @@ func TestDialingCodeThatPanics(t *testing.T) {
 		})
 	}
 	t.Run("TLS", func(t *testing.T) {
-		config := &tls.Config{InsecureSkipVerify: true, VerifyConnection: func(tls.ConnectionState) error { panic("verify") }} //nolint:gosec // a test
-		server := &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { panic("certificate") }}   //nolint:gosec // a test
+		config := &tls.Config{
+			InsecureSkipVerify: true,
+			VerifyConnection:   func(tls.ConnectionState) error { panic("verify") },
+		} //nolint:gosec // a test
+		server := &tls.Config{
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { panic("certificate") },
+		} //nolint:gosec // a test
 		ln, err := broker.Listen(rt, "pbs://127.0.0.1:0", &rude{rt: rt}, broker.WithTLS(server))
 		require.NoError(t, err)
 		for range 2 {
@@ -188,7 +194,8 @@ func (rudeHandler) Handle(context.Context, slog.Record) error { panic("slog") }
 
 type rudeAvatar struct{ flavors.Avatar }
 
-// TestLoginCodeThatFails refuses in the usual words whatever checkers and realms do, and survives logouts and loggers that panic.
+// TestLoginCodeThatFails refuses in the usual words whatever checkers and realms do, and survives logouts and loggers
+// that panic.
 func TestLoginCodeThatFails(t *testing.T) {
 	good := rudeChecker{func() (cred.AvatarID, error) { return cred.ID("ann"), nil }}
 	type realm = cred.RealmFunc[*flavors.RemoteReference, *rudeAvatar]

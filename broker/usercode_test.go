@@ -209,7 +209,8 @@ func serveOn(t *testing.T, rt *actor.Runtime, root any, opts ...broker.Option) *
 	return s
 }
 
-// TestEveryCallIsAnsweredOnce has the application's code fail in every way that it can while a call is answered, whatever is logged and how.
+// TestEveryCallIsAnsweredOnce has the application's code fail in every way that it can while a call is answered,
+// whatever is logged and how.
 func TestEveryCallIsAnsweredOnce(t *testing.T) {
 	for name, log := range loggers() {
 		for _, opts := range [][]broker.Option{nil, {broker.WithUnsafeTracebacks()}} {
@@ -239,7 +240,9 @@ func TestEveryCallIsAnsweredOnce(t *testing.T) {
 				fails("exit", "")
 				fails("noSuchMethod", "")
 				n++
-				p.Write(fmt.Sprintf(`[message %d root fail 0 [tuple [unicode "typed nil"]] [dictionary]]`, n)) // It wants no answer.
+				p.Write(
+					fmt.Sprintf(`[message %d root fail 0 [tuple [unicode "typed nil"]] [dictionary]]`, n),
+				) // It wants no answer.
 				n++
 				p.Write(fmt.Sprintf(`[message %d root ping 1 [tuple] [dictionary]]`, n))
 				p.Want(fmt.Sprintf(`[answer %d [unicode pong]]`, n))
@@ -251,7 +254,8 @@ func TestEveryCallIsAnsweredOnce(t *testing.T) {
 	}
 }
 
-// TestOnePeersPanicsHarmNobody has one peer make a shared root, an object that two peers hold, and an original fail time and again.
+// TestOnePeersPanicsHarmNobody has one peer make a shared root, an object that two peers hold, and an original fail
+// time and again.
 func TestOnePeersPanicsHarmNobody(t *testing.T) {
 	rt := runtimeWithLog(t, zerolog.Nop())
 	root := &rude{rt: rt}
@@ -272,8 +276,8 @@ func TestOnePeersPanicsHarmNobody(t *testing.T) {
 	ping(serveOn(t, rt, root).peer())
 }
 
-// TestStoppedObject has the application stop the actor of its own root: that lasts until it publishes the root anew, and a remote
-// caller can tell it from other failures.
+// TestStoppedObject has the application stop the actor of its own root: that lasts until it publishes the root anew,
+// and a remote caller can tell it from other failures.
 func TestStoppedObject(t *testing.T) {
 	rt := runtimeWithLog(t, zerolog.Nop())
 	root := &rude{rt: rt}
@@ -284,7 +288,11 @@ func TestStoppedObject(t *testing.T) {
 	require.NoError(t, rt.Root().StopFuture(pid).Wait())
 	p.Write(`[message 1 root ping 1 [tuple] [dictionary]]`)
 	failure := wantError(t, p, 1, "perspectivebroker.ObjectStopped")
-	require.Contains(t, failure, `["unicode" "parents"] [list ["unicode" "perspectivebroker.ObjectStopped"] ["unicode" "twisted.spread.pb.Error"]`)
+	require.Contains(
+		t,
+		failure,
+		`["unicode" "parents"] [list ["unicode" "perspectivebroker.ObjectStopped"] ["unicode" "twisted.spread.pb.Error"]`,
+	)
 
 	conn := dialPipe(t, s)
 	_, err = flavors.Call[any](t.Context(), conn.Root(), "ping")
@@ -313,8 +321,8 @@ type made struct {
 func (m *made) RemoteIncr() int { m.n++; return m.n }
 func (*made) RemoteBoom()       { panic("boom") }
 
-// TestProducerThatPanics has the producer of a shared root fail when a fresh instance is due: each call that finds none fails, and the
-// first one after that is answered by a fresh instance.
+// TestProducerThatPanics has the producer of a shared root fail when a fresh instance is due: each call that finds none
+// fails, and the first one after that is answered by a fresh instance.
 func TestProducerThatPanics(t *testing.T) {
 	for name, fail := range map[string]func(){"panics": func() { panic("no") }, "exits": runtime.Goexit} {
 		t.Run(name, func(t *testing.T) {

@@ -125,16 +125,25 @@ var ways = map[string]func(p *wire.Peer, view string){
 		p.Write(`[answer $asked ` + view + `]`)
 	},
 	"state of a cache": func(p *wire.Peer, view string) {
-		p.Write(`[message 49 $avatar cache 1 [tuple ["test.Shelf" 91 `+view+`]] [dictionary]]`, `[message 50 $avatar cacheState 1 [tuple] [dictionary]]`)
+		p.Write(
+			`[message 49 $avatar cache 1 [tuple ["test.Shelf" 91 `+view+`]] [dictionary]]`,
+			`[message 50 $avatar cacheState 1 [tuple] [dictionary]]`,
+		)
 		p.Want(`[answer 49 [None]]`)
 	},
 	"update of a cache": func(p *wire.Peer, view string) {
-		p.Write(`[message 49 $avatar cache 1 [tuple ["test.Shelf" 92 [None]]] [dictionary]]`, `[cachemessage 7 92 put 0 [tuple `+view+`] [dictionary]]`,
-			`[message 50 $avatar cacheState 1 [tuple] [dictionary]]`)
+		p.Write(
+			`[message 49 $avatar cache 1 [tuple ["test.Shelf" 92 [None]]] [dictionary]]`,
+			`[cachemessage 7 92 put 0 [tuple `+view+`] [dictionary]]`,
+			`[message 50 $avatar cacheState 1 [tuple] [dictionary]]`,
+		)
 		p.Want(`[answer 49 [None]]`)
 	},
 	"held by the user": func(p *wire.Peer, view string) {
-		p.Write(`[message 49 $avatar hold 1 [tuple `+view+`] [dictionary]]`, `[message 50 $avatar held 1 [tuple] [dictionary]]`)
+		p.Write(
+			`[message 49 $avatar hold 1 [tuple `+view+`] [dictionary]]`,
+			`[message 50 $avatar held 1 [tuple] [dictionary]]`,
+		)
 		p.Want(`[answer 49 [None]]`)
 	},
 }
@@ -241,7 +250,8 @@ func TestViewIsTheOneThatWasSent(t *testing.T) {
 	p.Want(`[answer 46 [None]]`)
 }
 
-// TestViewIsNoObject: a parameter of the object's type is not filled from a view, which would lose what the view restricts.
+// TestViewIsNoObject: a parameter of the object's type is not filled from a view, which would lose what the view
+// restricts.
 func TestViewIsNoObject(t *testing.T) {
 	_, s := newBank(t)
 	p := s.peer()

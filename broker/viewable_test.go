@@ -129,7 +129,10 @@ func title(perspective any) string {
 
 func TestCopiesAndCachesDependOnWhoGetsThem(t *testing.T) {
 	paint, moving, inner := &painting{colours: 3}, &film{}, &gallery{name: "the inner room"}
-	portal := portalOf(t, func(name string) *gallery { return &gallery{name: name, inner: inner, paint: paint, film: moving} })
+	portal := portalOf(
+		t,
+		func(name string) *gallery { return &gallery{name: name, inner: inner, paint: paint, film: moving} },
+	)
 	p := newServer(t, broker.LoginRoot(portal, unhurried())).peer()
 	enter(p, 1, "alice", "sesame")
 	p.Write(`[message 3 $avatar "painting" 1 [tuple] [dictionary]]`)
@@ -145,7 +148,9 @@ func TestCopiesAndCachesDependOnWhoGetsThem(t *testing.T) {
 
 	enter(p, 10, "bob", "bread")
 	p.Write(`[message 13 $avatar "paintings" 1 [tuple] [dictionary]]`)
-	p.Want(`[answer 13 [list [reference 1 ["test.Reproduction" [dictionary [[unicode seenBy] [unicode "bob, in 3 colours"]]]]] [dereference 1]]]`)
+	p.Want(
+		`[answer 13 [list [reference 1 ["test.Reproduction" [dictionary [[unicode seenBy] [unicode "bob, in 3 colours"]]]]] [dereference 1]]]`,
+	)
 }
 
 func TestAViewPointSaysWhatCannotBeSeen(t *testing.T) {

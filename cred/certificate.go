@@ -36,7 +36,9 @@ func (c ClientCertificate) Claim() string { return c.Subject }
 // anybody can make up.
 func VerifiedCertificate(chains [][]*x509.Certificate) (ClientCertificate, error) {
 	if len(chains) == 0 || len(chains[0]) == 0 || chains[0][0] == nil {
-		return ClientCertificate{}, errors.New("cred: there is no verified certificate: the listener must require and verify client certificates")
+		return ClientCertificate{}, errors.New(
+			"cred: there is no verified certificate: the listener must require and verify client certificates",
+		)
 	}
 	leaf := chains[0][0]
 	c := ClientCertificate{
@@ -151,7 +153,12 @@ func (c *ClientCertificates) Check(_ context.Context, credentials Credentials) (
 		return AvatarID{}, unhandled(credentials)
 	}
 	if now := time.Now(); now.Before(certificate.NotBefore) || now.After(certificate.NotAfter) {
-		return AvatarID{}, Refuse(ReasonWrong, "the certificate is valid from %v to %v", certificate.NotBefore, certificate.NotAfter)
+		return AvatarID{}, Refuse(
+			ReasonWrong,
+			"the certificate is valid from %v to %v",
+			certificate.NotBefore,
+			certificate.NotAfter,
+		)
 	}
 	for _, rules := range [][]CertificateRule{c.exact, c.named} {
 		id, err := match(rules, certificate)

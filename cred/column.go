@@ -44,7 +44,11 @@ func parsePlaintext(text string) (Entry, error) {
 		return nil, errEmptyPassword
 	}
 	if len(text) > MaxPasswordBytes {
-		return nil, fmt.Errorf("cred: a password of %d bytes, more than the %d of MaxPasswordBytes", len(text), MaxPasswordBytes)
+		return nil, fmt.Errorf(
+			"cred: a password of %d bytes, more than the %d of MaxPasswordBytes",
+			len(text),
+			MaxPasswordBytes,
+		)
 	}
 	return Plaintext(Secret(text)), nil
 }

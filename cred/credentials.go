@@ -86,7 +86,12 @@ func CheckUsername(name string) *Refused {
 	case name == "":
 		return Refuse(ReasonMalformed, "the username is empty")
 	case len(name) > MaxUsernameBytes:
-		return Refuse(ReasonMalformed, "the username has %d bytes, more than the %d of MaxUsernameBytes", len(name), MaxUsernameBytes)
+		return Refuse(
+			ReasonMalformed,
+			"the username has %d bytes, more than the %d of MaxUsernameBytes",
+			len(name),
+			MaxUsernameBytes,
+		)
 	case strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		return Refuse(ReasonMalformed, "the username contains control characters")
 	}
@@ -97,7 +102,12 @@ func CheckUsername(name string) *Refused {
 // password longer than [MaxPasswordBytes].
 func CheckUsernamePassword(c UsernamePassword) *Refused {
 	if len(c.Password) > MaxPasswordBytes {
-		return Refuse(ReasonMalformed, "the password has %d bytes, more than the %d of MaxPasswordBytes", len(c.Password), MaxPasswordBytes)
+		return Refuse(
+			ReasonMalformed,
+			"the password has %d bytes, more than the %d of MaxPasswordBytes",
+			len(c.Password),
+			MaxPasswordBytes,
+		)
 	}
 	return CheckUsername(c.Username)
 }

@@ -129,7 +129,11 @@ var refusedSchemes = [...]struct{ prefix, name string }{
 
 func parseEntry(text string, limits HashLimits) (Entry, error) {
 	if len(text) > MaxEntryBytes {
-		return nil, fmt.Errorf("cred: a password entry of %d bytes, more than the %d of MaxEntryBytes", len(text), MaxEntryBytes)
+		return nil, fmt.Errorf(
+			"cred: a password entry of %d bytes, more than the %d of MaxEntryBytes",
+			len(text),
+			MaxEntryBytes,
+		)
 	}
 	switch {
 	case strings.HasPrefix(text, prefixCleartext):
@@ -149,11 +153,16 @@ func parseEntry(text string, limits HashLimits) (Entry, error) {
 	}
 	for _, refused := range refusedSchemes {
 		if strings.HasPrefix(text, refused.prefix) {
-			return nil, fmt.Errorf("cred: %s entries cannot be checked: store this password anew, as argon2id or bcrypt", refused.name)
+			return nil, fmt.Errorf(
+				"cred: %s entries cannot be checked: store this password anew, as argon2id or bcrypt",
+				refused.name,
+			)
 		}
 	}
 	if isDESCrypt(text) {
-		return nil, fmt.Errorf("cred: this looks like the old DES crypt of Unix, which anybody can break: store this password anew, as argon2id or bcrypt")
+		return nil, fmt.Errorf(
+			"cred: this looks like the old DES crypt of Unix, which anybody can break: store this password anew, as argon2id or bcrypt",
+		)
 	}
 	return nil, fmt.Errorf("cred: a password entry of unknown scheme: it must begin with %s, %s, %s, %s, %s, $2y$ or %s",
 		prefixCleartext, prefixMD5, prefixSHA, prefixSSHA, prefixAPR1, prefixArgon2id)
@@ -201,7 +210,11 @@ func checkEntry(ctx context.Context, hasher *Hasher, credentials Credentials, en
 	case isBad:
 		return Fault(ctx, ReasonUnusable, bad.err)
 	case !can:
-		return Fault(ctx, ReasonUnusable, fmt.Errorf("a challenge cannot be checked against a password stored as %s, only as plaintext or md5", entry))
+		return Fault(
+			ctx,
+			ReasonUnusable,
+			fmt.Errorf("a challenge cannot be checked against a password stored as %s, only as plaintext or md5", entry),
+		)
 	case !right:
 		return Refuse(ReasonWrong, "")
 	}

@@ -18,7 +18,9 @@ func TestEntriesComeBack(t *testing.T) {
 	ctx, h := context.Background(), weak()
 	rapid.Check(t, func(t *rapid.T) {
 		password := cred.Secret(rapid.StringN(1, 40, 72).Draw(t, "password"))
-		other := cred.Secret(rapid.StringN(0, 40, 72).Filter(func(s string) bool { return s != string(password) }).Draw(t, "other"))
+		other := cred.Secret(
+			rapid.StringN(0, 40, 72).Filter(func(s string) bool { return s != string(password) }).Draw(t, "other"),
+		)
 		made := rapid.SampledFrom([]func() (cred.Entry, error){
 			func() (cred.Entry, error) { return cred.Plaintext(password), nil },
 			func() (cred.Entry, error) { return cred.MD5(password), nil },
@@ -120,7 +122,11 @@ func TestEntriesThatAreRefused(t *testing.T) {
 }
 
 func TestHashLimits(t *testing.T) {
-	h := weak(cred.WithHashLimits(cred.HashLimits{Argon2id: cred.Argon2idParams{MemoryKiB: 64, Time: 1, Threads: 1}, BcryptCost: 4}))
+	h := weak(
+		cred.WithHashLimits(
+			cred.HashLimits{Argon2id: cred.Argon2idParams{MemoryKiB: 64, Time: 1, Threads: 1}, BcryptCost: 4},
+		),
+	)
 	_, err := h.Parse("$argon2id$v=19$m=65,t=1,p=1$c2FsdHlzYWx0$jPo3nTw+tFdPvCPeymDHRTJwZAid6xRATXgQUG0Rlzc")
 	assert.ErrorContains(t, err, "m=65,t=1,p=1, beyond the limits m=64,t=1,p=1")
 	_, err = h.Parse(argon2id(t, h, "x").Encode())
@@ -159,7 +165,11 @@ func FuzzParseEntry(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	h := cred.NewHasher(cred.WithHashLimits(cred.HashLimits{Argon2id: cred.Argon2idParams{MemoryKiB: 1024, Time: 2, Threads: 4}, BcryptCost: 4}))
+	h := cred.NewHasher(
+		cred.WithHashLimits(
+			cred.HashLimits{Argon2id: cred.Argon2idParams{MemoryKiB: 1024, Time: 2, Threads: 4}, BcryptCost: 4},
+		),
+	)
 	f.Fuzz(func(t *testing.T, text string) {
 		entry, err := h.Parse(text)
 		if err != nil {

@@ -135,9 +135,11 @@ func ExampleThrottle() {
 // One identity with several perspectives.
 func ExampleIdentities() {
 	type mind = any
-	chat := cred.ServiceFunc[mind, string](func(_ context.Context, name string, identity cred.AvatarID, _ mind) (string, func(), error) {
-		return fmt.Sprintf("%s's perspective %s", identity, name), nil, nil
-	})
+	chat := cred.ServiceFunc[mind, string](
+		func(_ context.Context, name string, identity cred.AvatarID, _ mind) (string, func(), error) {
+			return fmt.Sprintf("%s's perspective %s", identity, name), nil, nil
+		},
+	)
 	identities := cred.NewIdentities[mind, string]()
 	if err := identities.AddService("chat", chat); err != nil {
 		fmt.Println(err)

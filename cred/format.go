@@ -5,7 +5,8 @@ import (
 	"io"
 )
 
-// What follows prints what is shared by logins as one word, whatever the verb: its tables change meanwhile, and are nobody's business.
+// What follows prints what is shared by logins as one word, whatever the verb: its tables change meanwhile, and are
+// nobody's business.
 
 // Format implements fmt.Formatter.
 func (p *Portal[Mind, Avatar]) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "<portal>") }

@@ -50,7 +50,11 @@ func parseSHA1(text string) (Entry, error) {
 func parseSSHA1(text string) (Entry, error) {
 	b, err := base64.StdEncoding.DecodeString(text)
 	if err != nil || len(b) <= sha1.Size || len(b) > sha1.Size+MaxSaltBytes {
-		return nil, fmt.Errorf("cred: a {SSHA} entry must have %d bytes and up to %d of salt in base64 behind it", sha1.Size, MaxSaltBytes)
+		return nil, fmt.Errorf(
+			"cred: a {SSHA} entry must have %d bytes and up to %d of salt in base64 behind it",
+			sha1.Size,
+			MaxSaltBytes,
+		)
 	}
 	return sha1Entry{[sha1.Size]byte(b), b[sha1.Size:]}, nil
 }
@@ -90,7 +94,10 @@ const apr1HashChars = 22
 func parseAPR1(text string) (Entry, error) {
 	salt, hash, ok := strings.Cut(text[len(prefixAPR1):], "$")
 	if !ok || salt == "" || len(salt) > 8 || len(hash) != apr1HashChars || strings.Trim(salt+hash, itoa64) != "" {
-		return nil, fmt.Errorf("cred: an apr1 entry must be $apr1$, up to 8 characters of salt, $ and %d of hash", apr1HashChars)
+		return nil, fmt.Errorf(
+			"cred: an apr1 entry must be $apr1$, up to 8 characters of salt, $ and %d of hash",
+			apr1HashChars,
+		)
 	}
 	return apr1Entry{salt, hash}, nil
 }

@@ -62,21 +62,37 @@ type argon2idEntry struct {
 func parseArgon2id(text string, limits HashLimits) (Entry, error) {
 	fields := strings.Split(text, "$")
 	if len(fields) != 6 {
-		return nil, fmt.Errorf("cred: an argon2id entry must be $argon2id$v=19$m=…,t=…,p=…$salt$hash; this one has %d fields, not 5", len(fields)-1)
+		return nil, fmt.Errorf(
+			"cred: an argon2id entry must be $argon2id$v=19$m=…,t=…,p=…$salt$hash; this one has %d fields, not 5",
+			len(fields)-1,
+		)
 	}
 	if fields[2] != fmt.Sprintf("v=%d", argon2.Version) {
-		return nil, fmt.Errorf("cred: an argon2id entry of another version than v=%d: store this password anew", argon2.Version)
+		return nil, fmt.Errorf(
+			"cred: an argon2id entry of another version than v=%d: store this password anew",
+			argon2.Version,
+		)
 	}
 	var e argon2idEntry
 	if err := e.parseParams(fields[3], limits.Argon2id); err != nil {
 		return nil, err
 	}
 	var err error
-	if e.salt, err = base64.RawStdEncoding.Strict().DecodeString(fields[4]); err != nil || len(e.salt) < argon2MinSalt || len(e.salt) > MaxSaltBytes {
-		return nil, fmt.Errorf("cred: the salt of an argon2id entry must be %d to %d bytes in base64 without padding", argon2MinSalt, MaxSaltBytes)
+	if e.salt, err = base64.RawStdEncoding.Strict().DecodeString(fields[4]); err != nil || len(e.salt) < argon2MinSalt ||
+		len(e.salt) > MaxSaltBytes {
+		return nil, fmt.Errorf(
+			"cred: the salt of an argon2id entry must be %d to %d bytes in base64 without padding",
+			argon2MinSalt,
+			MaxSaltBytes,
+		)
 	}
-	if e.hash, err = base64.RawStdEncoding.Strict().DecodeString(fields[5]); err != nil || len(e.hash) < argon2MinHash || len(e.hash) > argon2MaxHash {
-		return nil, fmt.Errorf("cred: the hash of an argon2id entry must be %d to %d bytes in base64 without padding", argon2MinHash, argon2MaxHash)
+	if e.hash, err = base64.RawStdEncoding.Strict().DecodeString(fields[5]); err != nil || len(e.hash) < argon2MinHash ||
+		len(e.hash) > argon2MaxHash {
+		return nil, fmt.Errorf(
+			"cred: the hash of an argon2id entry must be %d to %d bytes in base64 without padding",
+			argon2MinHash,
+			argon2MaxHash,
+		)
 	}
 	return e, nil
 }
@@ -97,12 +113,23 @@ func (e *argon2idEntry) parseParams(text string, limits Argon2idParams) error {
 		values[i] = uint32(value)
 	}
 	if values[0] > limits.MemoryKiB || values[1] > limits.Time || values[2] > uint32(limits.Threads) {
-		return fmt.Errorf("cred: an argon2id entry with m=%d,t=%d,p=%d, beyond the limits m=%d,t=%d,p=%d: store this password anew or raise the HashLimits",
-			values[0], values[1], values[2], limits.MemoryKiB, limits.Time, limits.Threads)
+		return fmt.Errorf(
+			"cred: an argon2id entry with m=%d,t=%d,p=%d, beyond the limits m=%d,t=%d,p=%d: store this password anew or raise the HashLimits",
+			values[0],
+			values[1],
+			values[2],
+			limits.MemoryKiB,
+			limits.Time,
+			limits.Threads,
+		)
 	}
 	e.params = Argon2idParams{values[0], values[1], uint8(values[2])}
 	if e.params.MemoryKiB < 8*uint32(e.params.Threads) {
-		return fmt.Errorf("cred: an argon2id entry with m=%d,p=%d: it takes at least 8 KiB for each thread", values[0], values[2])
+		return fmt.Errorf(
+			"cred: an argon2id entry with m=%d,p=%d: it takes at least 8 KiB for each thread",
+			values[0],
+			values[2],
+		)
 	}
 	return nil
 }
@@ -113,8 +140,16 @@ func (argon2idEntry) String() string { return string(SchemeArgon2id) }
 func (e argon2idEntry) Format(f fmt.State, _ rune) { show(f, e) }
 
 func (e argon2idEntry) Encode() string {
-	return fmt.Sprintf("%sv=%d$m=%d,t=%d,p=%d$%s$%s", prefixArgon2id, argon2.Version, e.params.MemoryKiB, e.params.Time, e.params.Threads,
-		base64.RawStdEncoding.EncodeToString(e.salt), base64.RawStdEncoding.EncodeToString(e.hash))
+	return fmt.Sprintf(
+		"%sv=%d$m=%d,t=%d,p=%d$%s$%s",
+		prefixArgon2id,
+		argon2.Version,
+		e.params.MemoryKiB,
+		e.params.Time,
+		e.params.Threads,
+		base64.RawStdEncoding.EncodeToString(e.salt),
+		base64.RawStdEncoding.EncodeToString(e.hash),
+	)
 }
 
 func (e argon2idEntry) verify(password []byte) bool {
@@ -136,11 +171,18 @@ func isBcrypt(text string) bool {
 
 func parseBcrypt(text string, limits HashLimits) (Entry, error) {
 	cost, err := bcrypt.Cost([]byte(text))
-	if err != nil || len(text) != bcryptChars || strings.IndexByte("aby", text[2]) < 0 || strings.Trim(text[7:], itoa64) != "" {
-		return nil, fmt.Errorf("cred: a bcrypt entry must be $2a$, $2b$ or $2y$, two digits of cost, $, and 53 characters of salt and hash")
+	if err != nil || len(text) != bcryptChars || strings.IndexByte("aby", text[2]) < 0 ||
+		strings.Trim(text[7:], itoa64) != "" {
+		return nil, fmt.Errorf(
+			"cred: a bcrypt entry must be $2a$, $2b$ or $2y$, two digits of cost, $, and 53 characters of salt and hash",
+		)
 	}
 	if cost > limits.BcryptCost {
-		return nil, fmt.Errorf("cred: a bcrypt entry of cost %d, beyond the limit %d: store this password anew or raise the HashLimits", cost, limits.BcryptCost)
+		return nil, fmt.Errorf(
+			"cred: a bcrypt entry of cost %d, beyond the limit %d: store this password anew or raise the HashLimits",
+			cost,
+			limits.BcryptCost,
+		)
 	}
 	return bcryptEntry{text}, nil
 }

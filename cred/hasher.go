@@ -88,11 +88,22 @@ func (h *Hasher) Argon2id(ctx context.Context, password Secret) (Entry, error) {
 	p, limits := h.params, h.limits.Argon2id
 	if p.Time < 1 || p.Threads < 1 || p.MemoryKiB < 8*uint32(p.Threads) ||
 		p.Time > limits.Time || p.Threads > limits.Threads || p.MemoryKiB > limits.MemoryKiB {
-		return nil, fmt.Errorf("cred: argon2id with m=%d,t=%d,p=%d, outside the limits of 1 to m=%d,t=%d,p=%d and 8 KiB for each thread",
-			p.MemoryKiB, p.Time, p.Threads, limits.MemoryKiB, limits.Time, limits.Threads)
+		return nil, fmt.Errorf(
+			"cred: argon2id with m=%d,t=%d,p=%d, outside the limits of 1 to m=%d,t=%d,p=%d and 8 KiB for each thread",
+			p.MemoryKiB,
+			p.Time,
+			p.Threads,
+			limits.MemoryKiB,
+			limits.Time,
+			limits.Threads,
+		)
 	}
 	if len(password) > MaxPasswordBytes {
-		return nil, fmt.Errorf("cred: a password of %d bytes, more than the %d of MaxPasswordBytes", len(password), MaxPasswordBytes)
+		return nil, fmt.Errorf(
+			"cred: a password of %d bytes, more than the %d of MaxPasswordBytes",
+			len(password),
+			MaxPasswordBytes,
+		)
 	}
 	if err := h.enter(ctx); err != nil {
 		return nil, err

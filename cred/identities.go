@@ -28,7 +28,12 @@ type Service[Mind, Avatar any] interface {
 type ServiceFunc[Mind, Avatar any] func(ctx context.Context, name string, identity AvatarID, mind Mind) (Avatar, func(), error)
 
 // Perspective implements Service.
-func (f ServiceFunc[Mind, Avatar]) Perspective(ctx context.Context, name string, identity AvatarID, mind Mind) (Avatar, func(), error) {
+func (f ServiceFunc[Mind, Avatar]) Perspective(
+	ctx context.Context,
+	name string,
+	identity AvatarID,
+	mind Mind,
+) (Avatar, func(), error) {
 	if f == nil {
 		var none Avatar
 		return none, nil, errors.New("cred: the ServiceFunc is nil")
@@ -121,7 +126,11 @@ func (i *Identities[Mind, Avatar]) Keyring(identity AvatarID) []Key {
 }
 
 // RequestAvatar implements Realm. An identity without keys gets in as well, and no further.
-func (i *Identities[Mind, Avatar]) RequestAvatar(_ context.Context, id AvatarID, mind Mind) (*Bearer[Mind, Avatar], func(), error) {
+func (i *Identities[Mind, Avatar]) RequestAvatar(
+	_ context.Context,
+	id AvatarID,
+	mind Mind,
+) (*Bearer[Mind, Avatar], func(), error) {
 	b := &Bearer[Mind, Avatar]{identities: i, id: id, mind: mind}
 	return b, b.leave, nil
 }

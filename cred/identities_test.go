@@ -25,7 +25,12 @@ type (
 // chat is a service that keeps record of who is in.
 type chat struct{ in map[string]int }
 
-func (c *chat) Perspective(_ context.Context, name string, identity cred.AvatarID, mind string) (string, func(), error) {
+func (c *chat) Perspective(
+	_ context.Context,
+	name string,
+	identity cred.AvatarID,
+	mind string,
+) (string, func(), error) {
 	who := fmt.Sprintf("%s as %s with %q", identity, name, mind)
 	c.in[who]++
 	return who, func() { c.in[who]-- }, nil
@@ -56,8 +61,23 @@ func TestPaper(t *testing.T) {
 	i := cred.NewIdentities[string, string]()
 	require.NoError(t, i.AddService("login", login))
 	require.NoError(t, i.AddService("chat", talk))
-	require.NoError(t, i.Grant(cred.ID("alice"), cred.Key{Service: "login", Perspective: "Alice"}, cred.Key{Service: "login", Perspective: "Admin"}, cred.Key{Service: "chat", Perspective: "Alice"}))
-	require.NoError(t, i.Grant(cred.ID("bob"), cred.Key{Service: "login", Perspective: "Bob"}, cred.Key{Service: "chat", Perspective: "Bob"}))
+	require.NoError(
+		t,
+		i.Grant(
+			cred.ID("alice"),
+			cred.Key{Service: "login", Perspective: "Alice"},
+			cred.Key{Service: "login", Perspective: "Admin"},
+			cred.Key{Service: "chat", Perspective: "Alice"},
+		),
+	)
+	require.NoError(
+		t,
+		i.Grant(
+			cred.ID("bob"),
+			cred.Key{Service: "login", Perspective: "Bob"},
+			cred.Key{Service: "chat", Perspective: "Bob"},
+		),
+	)
 
 	alice := attach(t, i, "alice")
 	b := alice.Avatar()
@@ -195,9 +215,15 @@ func TestIdentitiesRefuse(t *testing.T) {
 func TestServicesThatFail(t *testing.T) {
 	i := cred.NewIdentities[string, string]()
 	var result func() (string, func(), error)
-	require.NoError(t, i.AddService("a", cred.ServiceFunc[string, string](func(context.Context, string, cred.AvatarID, string) (string, func(), error) {
-		return result()
-	})))
+	require.NoError(
+		t,
+		i.AddService(
+			"a",
+			cred.ServiceFunc[string, string](func(context.Context, string, cred.AvatarID, string) (string, func(), error) {
+				return result()
+			}),
+		),
+	)
 	require.NoError(t, i.Grant(cred.ID("x"), cred.Key{Service: "a", Perspective: "b"}))
 	b := attach(t, i, "x").Avatar()
 	for range cred.MaxAttached {
@@ -219,10 +245,16 @@ func TestLeavingWhileAttaching(t *testing.T) {
 	i := cred.NewIdentities[string, string]()
 	var alice *cred.Session[*bearer]
 	logouts := 0
-	require.NoError(t, i.AddService("a", cred.ServiceFunc[string, string](func(context.Context, string, cred.AvatarID, string) (string, func(), error) {
-		alice.Logout()
-		return "", func() { logouts++ }, nil
-	})))
+	require.NoError(
+		t,
+		i.AddService(
+			"a",
+			cred.ServiceFunc[string, string](func(context.Context, string, cred.AvatarID, string) (string, func(), error) {
+				alice.Logout()
+				return "", func() { logouts++ }, nil
+			}),
+		),
+	)
 	require.NoError(t, i.Grant(cred.ID("alice"), cred.Key{Service: "a", Perspective: "b"}))
 	alice = attach(t, i, "alice")
 	_, err := alice.Avatar().Attach(t.Context(), cred.Key{Service: "a", Perspective: "b"}, "")
@@ -235,10 +267,16 @@ func TestAttachingAndLeavingAtOnce(t *testing.T) {
 	for range 50 {
 		var in, out atomic.Int32
 		i := cred.NewIdentities[string, string]()
-		require.NoError(t, i.AddService("a", cred.ServiceFunc[string, string](func(context.Context, string, cred.AvatarID, string) (string, func(), error) {
-			in.Add(1)
-			return "", func() { out.Add(1) }, nil
-		})))
+		require.NoError(
+			t,
+			i.AddService(
+				"a",
+				cred.ServiceFunc[string, string](func(context.Context, string, cred.AvatarID, string) (string, func(), error) {
+					in.Add(1)
+					return "", func() { out.Add(1) }, nil
+				}),
+			),
+		)
 		require.NoError(t, i.Grant(cred.ID("x"), cred.Key{Service: "a", Perspective: "b"}))
 		session := attach(t, i, "x")
 		var all sync.WaitGroup

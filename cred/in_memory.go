@@ -41,7 +41,10 @@ func checkUser(name string, entry Entry) error {
 		return fmt.Errorf("cred: %q cannot be a user: %s", shorten(name), refused.Detail())
 	}
 	if entry == nil {
-		return fmt.Errorf("cred: the user %q has no password entry: give a cred.Plaintext, a cred.MD5 or one of a Hasher's", name)
+		return fmt.Errorf(
+			"cred: the user %q has no password entry: give a cred.Plaintext, a cred.MD5 or one of a Hasher's",
+			name,
+		)
 	}
 	return nil
 }

@@ -16,11 +16,11 @@ import (
 // its time of modification, its size or the file of that name is another one. It accepts [KindUsernamePassword], and
 // [KindChallengeResponse] where the file holds passwords in plain text or as md5.
 //
-// A file that has become unreadable lets nobody in. One that can be read and not understood is reported to the log
-// and the users of the last good one stay, those that were taken out in the meantime included. A file whose last line has
+// A file that has become unreadable lets nobody in. One that can be read and not understood is reported to the log and
+// the users of the last good one stay, those that were taken out in the meantime included. A file whose last line has
 // no end was cut short and counts as one that cannot be understood, because part of a password must not become a
-// password; so does one with NUL bytes, which a crash may leave. A file that was cut between two lines cannot be told from a
-// shorter one. So replace the file by renaming a complete one over it, rather than writing it in place.
+// password; so does one with NUL bytes, which a crash may leave. A file that was cut between two lines cannot be told
+// from a shorter one. So replace the file by renaming a complete one over it, rather than writing it in place.
 type PasswordFile struct {
 	path    string
 	config  fileConfig
@@ -41,9 +41,9 @@ type loadedFile struct {
 const settleTime = 2 * time.Second
 
 // NewPasswordFile makes a checker of a file in the format of Twisted's FilePasswordDB: one user a line, with columns
-// that a delimiter divides, "alice:sesame". Lines with too few columns are skipped, white space at a line's end is
-// not part of it, and the first line of a name counts. Every line must have its end, the last one too. Other than in Twisted nobody can log in with an empty name
-// or password. The file must be there and be readable.
+// that a delimiter divides, "alice:sesame". Lines with too few columns are skipped, white space at a line's end is not
+// part of it, and the first line of a name counts. Every line must have its end, the last one too. Other than in
+// Twisted nobody can log in with an empty name or password. The file must be there and be readable.
 func NewPasswordFile(path string, opts ...FileOption) (*PasswordFile, error) {
 	c := newFileConfig(opts)
 	if err := c.valid(); err != nil {
@@ -97,7 +97,11 @@ func (p *PasswordFile) Accepts(kind Kind) bool {
 func (p *PasswordFile) Check(ctx context.Context, credentials Credentials) (AvatarID, error) {
 	switch {
 	case p == nil || p.path == "":
-		return AvatarID{}, Fault(context.Background(), ReasonStore, errors.New("cred: the PasswordFile is nil, or was not made by NewPasswordFile or NewHtpasswd"))
+		return AvatarID{}, Fault(
+			context.Background(),
+			ReasonStore,
+			errors.New("cred: the PasswordFile is nil, or was not made by NewPasswordFile or NewHtpasswd"),
+		)
 	case ctx == nil:
 		return AvatarID{}, Fault(context.Background(), ReasonStore, errNoContext)
 	case credentials == nil:
@@ -153,7 +157,13 @@ func (p *PasswordFile) read() (*userlist, error) {
 	case before == nil:
 		return nil, fmt.Errorf("%s: %w", p.path, err)
 	default:
-		p.config.logger.Error("cred: the password file has changed and cannot be read; its former users stay", "file", p.path, "error", err)
+		p.config.logger.Error(
+			"cred: the password file has changed and cannot be read; its former users stay",
+			"file",
+			p.path,
+			"error",
+			err,
+		)
 		loaded.users = before.users
 	}
 	p.loaded.Store(loaded)
@@ -187,7 +197,11 @@ func readRegular(path string) (string, os.FileInfo, error) {
 		return "", nil, fmt.Errorf("cred: cannot read the password file: %w", err)
 	}
 	if n > MaxPasswordFileBytes {
-		return "", nil, fmt.Errorf("cred: the password file %s is larger than the %d bytes of MaxPasswordFileBytes", path, MaxPasswordFileBytes)
+		return "", nil, fmt.Errorf(
+			"cred: the password file %s is larger than the %d bytes of MaxPasswordFileBytes",
+			path,
+			MaxPasswordFileBytes,
+		)
 	}
 	return text.String(), info, nil
 }

@@ -28,7 +28,12 @@ func FuzzPasswordFile(f *testing.F) {
 		if err != nil {
 			assert.Nil(t, users)
 			damaged := strings.ContainsRune(text, 0) || !strings.HasSuffix(text, "\n")
-			assert.True(t, htpasswd || damaged || strings.Contains(err.Error(), "Max"), "only a limit or damage makes the whole of a plain file unreadable: %v", err)
+			assert.True(
+				t,
+				htpasswd || damaged || strings.Contains(err.Error(), "Max"),
+				"only a limit or damage makes the whole of a plain file unreadable: %v",
+				err,
+			)
 			return
 		}
 		for name, entry := range users {

@@ -94,18 +94,29 @@ func (c *fileConfig) parse(text string) (map[string]Entry, error) {
 	number := 0
 	text = strings.TrimPrefix(text, byteOrderMark)
 	if at := strings.IndexByte(text, 0); at >= 0 {
-		return nil, fmt.Errorf("cred: line %d has a NUL byte: the file was damaged, or is UTF-16; write it anew", 1+strings.Count(text[:at], "\n"))
+		return nil, fmt.Errorf(
+			"cred: line %d has a NUL byte: the file was damaged, or is UTF-16; write it anew",
+			1+strings.Count(text[:at], "\n"),
+		)
 	}
 	for line := range strings.Lines(text) {
 		number++
 		whole := strings.HasSuffix(line, "\n")
 		line = strings.TrimRight(line, " \t\n\r\v\f") // What Python's bytes.rstrip removes.
 		if len(line) > MaxPasswordFileLine {
-			return nil, fmt.Errorf("cred: line %d has %d bytes, more than the %d of MaxPasswordFileLine", number, len(line), MaxPasswordFileLine)
+			return nil, fmt.Errorf(
+				"cred: line %d has %d bytes, more than the %d of MaxPasswordFileLine",
+				number,
+				len(line),
+				MaxPasswordFileLine,
+			)
 		}
 		if !whole {
 			// What is missing may be the rest of a password, and what is there would be one.
-			return nil, fmt.Errorf("cred: line %d, the last one, has no end: the file may have been cut short; end it with a newline", number)
+			return nil, fmt.Errorf(
+				"cred: line %d, the last one, has no end: the file may have been cut short; end it with a newline",
+				number,
+			)
 		}
 		name, password, err := c.split(line)
 		if err != nil {

@@ -171,7 +171,11 @@ func TestHtpasswd(t *testing.T) {
 }
 
 func TestPasswordFileColumns(t *testing.T) {
-	p, err := cred.NewPasswordFile(write(t, "alice:7b8b965ad4bca0e41ab51de7b31363a1\nbob:7b8b\n"), cred.WithColumn(cred.ColumnMD5Hex), nil)
+	p, err := cred.NewPasswordFile(
+		write(t, "alice:7b8b965ad4bca0e41ab51de7b31363a1\nbob:7b8b\n"),
+		cred.WithColumn(cred.ColumnMD5Hex),
+		nil,
+	)
 	require.NoError(t, err)
 	for _, c := range []cred.Credentials{plain("alice", "n"), response("alice", "n")} {
 		_, err = p.Check(t.Context(), c)
@@ -180,7 +184,11 @@ func TestPasswordFileColumns(t *testing.T) {
 	_, err = p.Check(t.Context(), plain("bob", "n"))
 	assert.Contains(t, wantRefused(t, err, cred.ReasonUnusable).Log(), "32 hexadecimal digits")
 
-	entries, err := cred.NewPasswordFile(write(t, "alice:{CLEARTEXT}n\n"), cred.WithColumn(cred.ColumnEntries), cred.WithHasher(nil))
+	entries, err := cred.NewPasswordFile(
+		write(t, "alice:{CLEARTEXT}n\n"),
+		cred.WithColumn(cred.ColumnEntries),
+		cred.WithHasher(nil),
+	)
 	require.NoError(t, err)
 	assert.True(t, entries.Accepts(cred.KindChallengeResponse))
 

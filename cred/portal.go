@@ -65,7 +65,12 @@ func NewPortal[Mind, Avatar any](realm Realm[Mind, Avatar], checkers ...Checker)
 				continue
 			}
 			if first != nil {
-				return nil, fmt.Errorf("cred: NewPortal was given two checkers for %s, %T and %T: say which one is to check it with cred.Only", kind, first, checker)
+				return nil, fmt.Errorf(
+					"cred: NewPortal was given two checkers for %s, %T and %T: say which one is to check it with cred.Only",
+					kind,
+					first,
+					checker,
+				)
 			}
 			first = checker
 		}
@@ -104,7 +109,11 @@ func (p *Portal[Mind, Avatar]) checker(kind Kind) Checker {
 //
 // The context is for the checking and for the realm. When it ends while the realm is at work and the realm
 // returns an avatar all the same, the login has happened: whoever gets a session must see to its Logout.
-func (p *Portal[Mind, Avatar]) Login(ctx context.Context, credentials Credentials, mind Mind) (*Session[Avatar], error) {
+func (p *Portal[Mind, Avatar]) Login(
+	ctx context.Context,
+	credentials Credentials,
+	mind Mind,
+) (*Session[Avatar], error) {
 	id, err := p.Authenticate(ctx, credentials)
 	if err != nil {
 		return nil, err
@@ -173,7 +182,11 @@ func (p *Portal[Mind, Avatar]) check(ctx context.Context, credentials Credential
 	case id.IsZero():
 		return AvatarID{}, Fault(ctx, ReasonStore, fmt.Errorf("%T returned neither an avatar id nor an error", checker))
 	case id.Anonymous() && credentials.Kind() != KindAnonymous:
-		return AvatarID{}, Fault(ctx, ReasonStore, fmt.Errorf("%T took %s credentials for anonymous ones", checker, credentials.Kind()))
+		return AvatarID{}, Fault(
+			ctx,
+			ReasonStore,
+			fmt.Errorf("%T took %s credentials for anonymous ones", checker, credentials.Kind()),
+		)
 	}
 	return id, nil
 }
@@ -183,7 +196,13 @@ func (p *Portal[Mind, Avatar]) enter(ctx context.Context, id AvatarID, mind Mind
 }
 
 // enter asks the realm for the avatar and makes the session of it.
-func enter[Mind, Avatar any](ctx context.Context, realm Realm[Mind, Avatar], id AvatarID, mind Mind, logger *slog.Logger) (session *Session[Avatar], err error) {
+func enter[Mind, Avatar any](
+	ctx context.Context,
+	realm Realm[Mind, Avatar],
+	id AvatarID,
+	mind Mind,
+	logger *slog.Logger,
+) (session *Session[Avatar], err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			session, err = nil, Fault(ctx, ReasonRealm, &panicked{what: "the realm", value: r, stack: debug.Stack()})

@@ -65,7 +65,11 @@ func TestNewPortalRefuses(t *testing.T) {
 	_, err = cred.NewPortal(&names{}, users(t), users(t))
 	assert.ErrorContains(t, err, "cred.Only")
 
-	p := portal(t, cred.Only(users(t), cred.KindChallengeResponse), cred.Only(users(t), cred.KindUsernamePassword, cred.KindUnixPeer))
+	p := portal(
+		t,
+		cred.Only(users(t), cred.KindChallengeResponse),
+		cred.Only(users(t), cred.KindUsernamePassword, cred.KindUnixPeer),
+	)
 	assert.True(t, p.Accepts(cred.KindChallengeResponse))
 	assert.True(t, p.Accepts(cred.KindUsernamePassword))
 	assert.False(t, p.Accepts(cred.KindUnixPeer), "Only adds nothing")
@@ -213,9 +217,12 @@ func TestSession(t *testing.T) {
 }
 
 func TestSessionWithoutLogout(t *testing.T) {
-	p, err := cred.NewPortal(cred.RealmFunc[string, int](func(context.Context, cred.AvatarID, string) (int, func(), error) {
-		return 7, nil, nil
-	}), cred.AllowAnonymous())
+	p, err := cred.NewPortal(
+		cred.RealmFunc[string, int](func(context.Context, cred.AvatarID, string) (int, func(), error) {
+			return 7, nil, nil
+		}),
+		cred.AllowAnonymous(),
+	)
 	require.NoError(t, err)
 	session, err := p.With(cred.WithLogger(nil)).Login(t.Context(), cred.Anonymous{}, "")
 	require.NoError(t, err)

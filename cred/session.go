@@ -23,7 +23,13 @@ type Session[Avatar any] struct {
 	done   chan struct{}
 }
 
-func newSession[Avatar any](ctx context.Context, id AvatarID, avatar Avatar, logout func(), logger *slog.Logger) *Session[Avatar] {
+func newSession[Avatar any](
+	ctx context.Context,
+	id AvatarID,
+	avatar Avatar,
+	logout func(),
+	logger *slog.Logger,
+) *Session[Avatar] {
 	s := &Session[Avatar]{id: id, avatar: avatar, logger: logger, logout: logout, done: make(chan struct{})}
 	// What the login's context carries stays, its deadline does not: that was for logging in.
 	s.ctx, s.end = context.WithCancel(context.WithoutCancel(ctx))
@@ -82,7 +88,15 @@ func (s *Session[Avatar]) Logout() {
 		if r := recover(); r != nil {
 			stack := string(debug.Stack())
 			usercode.Log(func() {
-				s.logger.Error("cred: the realm's logout function panicked", "avatar", s.id.String(), "panic", usercode.PanicText(r), "stack", stack)
+				s.logger.Error(
+					"cred: the realm's logout function panicked",
+					"avatar",
+					s.id.String(),
+					"panic",
+					usercode.PanicText(r),
+					"stack",
+					stack,
+				)
 			})
 		}
 	}()

@@ -78,7 +78,11 @@ func (s *SQL) Accepts(kind Kind) bool {
 func (s *SQL) Check(ctx context.Context, credentials Credentials) (AvatarID, error) {
 	switch {
 	case s == nil || s.db == nil:
-		return AvatarID{}, Fault(context.Background(), ReasonStore, errors.New("cred: the SQL checker is nil, or was not made by NewSQL"))
+		return AvatarID{}, Fault(
+			context.Background(),
+			ReasonStore,
+			errors.New("cred: the SQL checker is nil, or was not made by NewSQL"),
+		)
 	case ctx == nil:
 		return AvatarID{}, Fault(context.Background(), ReasonStore, errNoContext)
 	case credentials == nil:
@@ -116,7 +120,10 @@ func (s *SQL) lookUp(ctx context.Context, name string) (Entry, AvatarID, error) 
 	defer rows.Close()
 	columns, err := rows.Columns()
 	if err != nil || len(columns) < 1 || len(columns) > 2 {
-		return nil, AvatarID{}, fmt.Errorf("cred: the query for a user yields %d columns: it must yield the password, and the avatar id or nothing", len(columns))
+		return nil, AvatarID{}, fmt.Errorf(
+			"cred: the query for a user yields %d columns: it must yield the password, and the avatar id or nothing",
+			len(columns),
+		)
 	}
 	if !rows.Next() {
 		return nil, AvatarID{}, rows.Err()

@@ -89,7 +89,10 @@ func TestSQLColumns(t *testing.T) {
 func TestSQLSameWork(t *testing.T) {
 	var hashes work
 	h := weak(cred.WithHashObserver(hashes.add))
-	tb := &table{columns: []string{"password"}, rows: [][]driver.Value{{"alice", bcryptEntry(t, h, "sesame").Encode()}, {"old", "KDQQAFXmOpOas"}}}
+	tb := &table{
+		columns: []string{"password"},
+		rows:    [][]driver.Value{{"alice", bcryptEntry(t, h, "sesame").Encode()}, {"old", "KDQQAFXmOpOas"}},
+	}
 	checker, err := cred.NewSQL(openTable(t, tb), "users", cred.WithHasher(h))
 	require.NoError(t, err)
 	try := func(name string) map[cred.Scheme]int {

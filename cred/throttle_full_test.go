@@ -43,36 +43,39 @@ func TestFullThrottleLetsInnocentIn(t *testing.T) {
 		{1, 1, 8}, {1, 10, 1}, {2, 2, 8}, {3, 9, 4}, {8, 8, 8}, {8, 100, 2},
 		{500, 500, 8}, // what the attack in the issue did
 	} {
-		t.Run(fmt.Sprintf("%d keys, %d attackers, %d attempts", test.keys, test.attackers, test.attempts), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				throttle := cred.NewThrottle(cred.WithMaxKeys(test.keys))
-				enterAtOnce(t, throttle, "user")
-				ctx, cancel := context.WithCancel(t.Context())
-				var all sync.WaitGroup
-				for i := range test.attackers {
-					for range test.attempts {
-						all.Go(func() {
-							if attempt, err := throttle.Enter(ctx, fmt.Sprint("attacker ", i)); err == nil {
-								<-ctx.Done()
-								attempt.End(errWrong)
-							}
-						})
-					}
-				}
-				synctest.Wait()
-				require.NoError(t, throttle.CheckTable())
-				for i := range 20 {
+		t.Run(
+			fmt.Sprintf("%d keys, %d attackers, %d attempts", test.keys, test.attackers, test.attempts),
+			func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					throttle := cred.NewThrottle(cred.WithMaxKeys(test.keys))
 					enterAtOnce(t, throttle, "user")
-					enterAtOnce(t, throttle, fmt.Sprint("newcomer ", i))
-				}
-				cancel()
-				all.Wait()
-				require.NoError(t, throttle.CheckTable())
-				enterAtOnce(t, throttle, "user")
-				time.Sleep(24 * time.Hour)
-				enterAtOnce(t, throttle, "user")
-			})
-		})
+					ctx, cancel := context.WithCancel(t.Context())
+					var all sync.WaitGroup
+					for i := range test.attackers {
+						for range test.attempts {
+							all.Go(func() {
+								if attempt, err := throttle.Enter(ctx, fmt.Sprint("attacker ", i)); err == nil {
+									<-ctx.Done()
+									attempt.End(errWrong)
+								}
+							})
+						}
+					}
+					synctest.Wait()
+					require.NoError(t, throttle.CheckTable())
+					for i := range 20 {
+						enterAtOnce(t, throttle, "user")
+						enterAtOnce(t, throttle, fmt.Sprint("newcomer ", i))
+					}
+					cancel()
+					all.Wait()
+					require.NoError(t, throttle.CheckTable())
+					enterAtOnce(t, throttle, "user")
+					time.Sleep(24 * time.Hour)
+					enterAtOnce(t, throttle, "user")
+				})
+			},
+		)
 	}
 }
 

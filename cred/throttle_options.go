@@ -34,7 +34,14 @@ type throttleOption func(*throttleConfig)
 func (o throttleOption) applyThrottle(c *throttleConfig) { o(c) }
 
 func newThrottleConfig(opts []ThrottleOption) throttleConfig {
-	c := throttleConfig{DefaultFreeFailures, DefaultFirstDelay, DefaultMaxDelay, DefaultMaxWait, DefaultForgetAfter, DefaultMaxKeys}
+	c := throttleConfig{
+		DefaultFreeFailures,
+		DefaultFirstDelay,
+		DefaultMaxDelay,
+		DefaultMaxWait,
+		DefaultForgetAfter,
+		DefaultMaxKeys,
+	}
 	for _, o := range opts {
 		if o != nil {
 			o.applyThrottle(&c)

@@ -58,7 +58,11 @@ func TestThrottleSlowsDown(t *testing.T) {
 // TestThrottleAtOnce: many attempts at the same time get no more than as many one after the other.
 func TestThrottleAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		throttle := cred.NewThrottle(cred.WithFreeFailures(2), cred.WithDelays(time.Second, 4*time.Second), cred.WithMaxWait(10*time.Second))
+		throttle := cred.NewThrottle(
+			cred.WithFreeFailures(2),
+			cred.WithDelays(time.Second, 4*time.Second),
+			cred.WithMaxWait(10*time.Second),
+		)
 		begun := time.Now()
 		var mu sync.Mutex
 		var at []int
@@ -129,7 +133,12 @@ func TestThrottleGivenUp(t *testing.T) {
 
 func TestThrottleForgetsOldestKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		throttle := cred.NewThrottle(cred.WithMaxKeys(3), cred.WithFreeFailures(0), cred.WithForgetAfter(time.Hour), cred.WithMaxWait(0))
+		throttle := cred.NewThrottle(
+			cred.WithMaxKeys(3),
+			cred.WithFreeFailures(0),
+			cred.WithForgetAfter(time.Hour),
+			cred.WithMaxWait(0),
+		)
 		enter := func(key string) *cred.Attempt {
 			t.Helper()
 			attempt, err := throttle.Enter(t.Context(), key)

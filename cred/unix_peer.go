@@ -69,7 +69,11 @@ type UnixPeers struct{ rules []UnixRule }
 func NewUnixPeers(rules ...UnixRule) (*UnixPeers, error) {
 	for i, rule := range rules {
 		if rule.match == nil {
-			return nil, fmt.Errorf("cred: Unix rule %d of %d is empty: make it with ByUID, ByGID or BySystemName", i+1, len(rules))
+			return nil, fmt.Errorf(
+				"cred: Unix rule %d of %d is empty: make it with ByUID, ByGID or BySystemName",
+				i+1,
+				len(rules),
+			)
 		}
 	}
 	return &UnixPeers{rules}, nil

@@ -53,7 +53,12 @@ func (u *userlist) stand(name string) Entry {
 
 // check looks the user up under the name that canonical makes of the one that was given, which is the avatar id as
 // well.
-func (u *userlist) check(ctx context.Context, hasher *Hasher, credentials Credentials, canonical func(string) string) (AvatarID, error) {
+func (u *userlist) check(
+	ctx context.Context,
+	hasher *Hasher,
+	credentials Credentials,
+	canonical func(string) string,
+) (AvatarID, error) {
 	name, refused := claimed(credentials)
 	if refused != nil {
 		return AvatarID{}, refused

@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// Arrivals counts the calls of one peer that arrived between two moments and have not been carried out. Package broker begins a new count
-// where somebody wants to wait for what has arrived so far.
+// Arrivals counts the calls of one peer that arrived between two moments and have not been carried out. Package broker
+// begins a new count where somebody wants to wait for what has arrived so far.
 type Arrivals struct {
 	open   atomic.Int64 // calls, and one more while others may be added
 	over   chan struct{}

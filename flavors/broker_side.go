@@ -5,13 +5,15 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// What follows is for package broker, like the other exported names that speak of cores, holes and invocations being made.
+// What follows is for package broker, like the other exported names that speak of cores, holes and invocations being
+// made.
 
 // CopyableFailureClass is the class under which failures travel.
 const CopyableFailureClass = "twisted.spread.pb.CopyableFailure"
 
-// FailureFrom makes an error of what the peer sent as one: the failure that Jelly left unbound, an object of a registered class, or any
-// other value. errors.As finds an object of a registered class in it, and [IsRemote] is true for all of them.
+// FailureFrom makes an error of what the peer sent as one: the failure that Jelly left unbound, an object of a
+// registered class, or any other value. errors.As finds an object of a registered class in it, and [IsRemote] is true
+// for all of them.
 func FailureFrom(v any) error {
 	switch x := v.(type) {
 	case *jelly.Unbound:
@@ -30,7 +32,8 @@ func FailureFrom(v any) error {
 	return failureFromValue(v)
 }
 
-// remoteError is a peer's failure of a class of the application's own. Its type tells it apart from the same error made here.
+// remoteError is a peer's failure of a class of the application's own. Its type tells it apart from the same error made
+// here.
 type remoteError struct{ err error }
 
 // Error is the text of the application's error.
@@ -42,8 +45,9 @@ func (e *remoteError) Unwrap() error { return e.err }
 // fromPeer implements originated.
 func (*remoteError) fromPeer() bool { return true }
 
-// LocalFailure gives an error of the packages below the exception type as which a peer would see it, so that errors.Is finds the same
-// whichever side refused: a class that is not registered is InsecureJelly here and there. Other errors stay what they are.
+// LocalFailure gives an error of the packages below the exception type as which a peer would see it, so that errors.Is
+// finds the same whichever side refused: a class that is not registered is InsecureJelly here and there. Other errors
+// stay what they are.
 func LocalFailure(err error) error {
 	if err == nil {
 		return nil
@@ -54,8 +58,8 @@ func LocalFailure(err error) error {
 	return err
 }
 
-// SendUnsendable replaces an answer that turned out to be unsendable when the broker came to stamp it, after the method had
-// returned.
+// SendUnsendable replaces an answer that turned out to be unsendable when the broker came to stamp it, after the method
+// had returned.
 func (inv *Invocation) SendUnsendable(err error) {
 	inv.sendFailure(err)
 }

@@ -61,9 +61,18 @@ func accountsByValue() map[string]any {
 	}
 	return map[string]any{
 		"value": a, "for": f, "pointer": &a, "slice": []account{a}, "slice for": []accountFor{f}, "array": [1]account{a},
-		"map": map[string]account{"k": a}, "key": map[account]int{a: 1}, "key for": map[accountFor]bool{f: true}, "set": map[account]struct{}{a: {}},
-		"any": []any{a, f}, "tuple": jelly.Tuple{a}, "dict": jelly.NewDict(jelly.Entry{Key: f, Value: a}), "frozenset": jelly.NewFrozenSet(a),
-		"field": named{a, f, f}, "field of pointer": &named{a, f, a}, "embedded": accountOuter{a, secret}, "embedded in a slice": []accountOuter{{a, secret}},
+		"map": map[string]account{
+			"k": a,
+		}, "key": map[account]int{a: 1}, "key for": map[accountFor]bool{f: true}, "set": map[account]struct{}{a: {}},
+		"any": []any{
+			a,
+			f,
+		}, "tuple": jelly.Tuple{a}, "dict": jelly.NewDict(jelly.Entry{Key: f, Value: a}), "frozenset": jelly.NewFrozenSet(a),
+		"field": named{
+			a,
+			f,
+			f,
+		}, "field of pointer": &named{a, f, a}, "embedded": accountOuter{a, secret}, "embedded in a slice": []accountOuter{{a, secret}},
 		"pointer to an interface": &boxed,
 		"copy in a copy":          wrapping{A: a, P: &f},
 	}
@@ -96,7 +105,11 @@ func (*bank) RemoteBack(ref *flavors.RemoteReference) error {
 
 func (b *bank) RemoteUpdate() {
 	flavors.Update(&b.ledger, func(observers flavors.Observers) {
-		_ = observers.CallRemote("entered", accountFor{Name: "ada", Secret: secret}, flavors.Kw{"of": account{Name: "ada", Secret: secret}})
+		_ = observers.CallRemote(
+			"entered",
+			accountFor{Name: "ada", Secret: secret},
+			flavors.Kw{"of": account{Name: "ada", Secret: secret}},
+		)
 	})
 }
 
@@ -117,7 +130,14 @@ func (*report) PublishedID() string { return "report" }
 func TestSecretsStayHome(t *testing.T) {
 	a, f := account{Name: "ada", Secret: secret}, accountFor{Name: "ada", Secret: secret}
 	values := accountsByValue()
-	s := newServer(t, &bank{values: values, ledger: ledger{Accounts: []account{a}}, report: report{Accounts: map[string]accountFor{"k": f}}})
+	s := newServer(
+		t,
+		&bank{
+			values: values,
+			ledger: ledger{Accounts: []account{a}},
+			report: report{Accounts: map[string]accountFor{"k": f}},
+		},
+	)
 	p := s.peer()
 	safe := func(pattern, variable string) {
 		t.Helper()
@@ -322,7 +342,9 @@ func (*board) RemoteKeywords(o struct {
 	return o.At
 }
 func (*board) PublishMethods(flavors.Prefix) flavors.MethodSet {
-	return flavors.Methods(flavors.Func1("typed", func(_ *board, _ *flavors.Invocation, s spot) (spot, error) { return s, nil }))
+	return flavors.Methods(
+		flavors.Func1("typed", func(_ *board, _ *flavors.Invocation, s spot) (spot, error) { return s, nil }),
+	)
 }
 
 func TestParametersByValue(t *testing.T) {

@@ -7,22 +7,22 @@ import (
 	"github.com/perspectivebroker/pb/supervision"
 )
 
-// Cacheable makes the struct that embeds it an original that is copied to a peer once and kept up to date there. The first time it is
-// sent over a connection its state goes along, and an [Observer] stands for that connection from then on; later it is only mentioned.
-// When the peer has let go of it, or its connection has ended, the observer is gone.
+// Cacheable makes the struct that embeds it an original that is copied to a peer once and kept up to date there. The
+// first time it is sent over a connection its state goes along, and an [Observer] stands for that connection from then
+// on; later it is only mentioned. When the peer has let go of it, or its connection has ended, the observer is gone.
 //
-// The original and its set of observers are one actor. What changes the original goes through [Update], and so runs in that actor's
-// turn, as do these methods, all of which the struct may have or not:
+// The original and its set of observers are one actor. What changes the original goes through [Update], and so runs in
+// that actor's turn, as do these methods, all of which the struct may have or not:
 //
 //	StateToCacheAndObserveFor(perspective any, observer *flavors.Observer) any
 //	StoppedObserving(perspective any, observer *flavors.Observer)
 //
-// Taking the state and registering the observer are one step, so a peer misses no update and gets none twice. Without the first method
-// the state is what it is for a [Copyable], whose methods for state and class all count here too. Both must not wait for the
-// connection of their observer.
+// Taking the state and registering the observer are one step, so a peer misses no update and gets none twice. Without
+// the first method the state is what it is for a [Copyable], whose methods for state and class all count here too. Both
+// must not wait for the connection of their observer.
 //
-// There is one observer for a connection: users who are in by way of the same one see what the first of them was shown. A panic in one
-// of these methods is the supervisor's to deal with; the observers stay.
+// There is one observer for a connection: users who are in by way of the same one see what the first of them was shown.
+// A panic in one of these methods is the supervisor's to deal with; the observers stay.
 //
 // The struct is sent as a pointer and must not be copied. The zero value is ready for use.
 type Cacheable struct{ anchor }
@@ -39,7 +39,8 @@ type (
 	}
 )
 
-// JellyTo leaves room for what only the broker can write: the state with a new luid, or [cached luid]. It is called by the jelly.
+// JellyTo leaves room for what only the broker can write: the state with a new luid, or [cached luid]. It is called by
+// the jelly.
 func (*Cacheable) JellyTo(e *jelly.Encoder, self any) error {
 	if err := refuseCopy(e, self); err != nil {
 		return err
@@ -59,11 +60,12 @@ func (*Cacheable) JellyTo(e *jelly.Encoder, self any) error {
 	return nil
 }
 
-// Do runs f in the turn of the original's actor, as [Referenceable.Do] does. A change that observers are to learn of is an [Update].
+// Do runs f in the turn of the original's actor, as [Referenceable.Do] does. A change that observers are to learn of is
+// an [Update].
 func (c *Cacheable) Do(f func()) *actor.Deferred { return c.doAnchored(f) }
 
-// Update changes an original and tells its observers, in one step: f runs in the turn of the original's actor. The Deferred completes
-// when f has run, and fails if it panicked or the original has stopped.
+// Update changes an original and tells its observers, in one step: f runs in the turn of the original's actor. The
+// Deferred completes when f has run, and fails if it panicked or the original has stopped.
 //
 //	flavors.Update(pond, func(observers flavors.Observers) {
 //		pond.ducks = append(pond.ducks, duck)
@@ -76,7 +78,8 @@ func Update(cacheable interface {
 	if f == nil {
 		return actor.Failed(errNoFunction)
 	}
-	// Even an original that nobody has met gets its core here, so that a first send in another goroutine waits for the change.
+	// Even an original that nobody has met gets its core here, so that a first send in another goroutine waits for the
+	// change.
 	core, err := CoreOf(cacheable)
 	if err != nil {
 		return actor.Failed(err)
@@ -84,8 +87,8 @@ func Update(cacheable interface {
 	return core.do(func() { f(cacheable.Observers()) })
 }
 
-// Observers are those who hold the original at this moment, in the order in which they came. It is for the methods of the original and for
-// functions that run in its turn.
+// Observers are those who hold the original at this moment, in the order in which they came. It is for the methods of
+// the original and for functions that run in its turn.
 func (c *Cacheable) Observers() Observers {
 	core := c.core.Load()
 	if core == nil {
@@ -96,7 +99,8 @@ func (c *Cacheable) Observers() Observers {
 	return Observers{core.observers}
 }
 
-// CacheHole stands in a fragment for a Cacheable. Package broker writes [cached luid] there, or [class luid state] the first time.
+// CacheHole stands in a fragment for a Cacheable. Package broker writes [cached luid] there, or [class luid state] the
+// first time.
 type CacheHole struct {
 	Core        *Core
 	Class       string
@@ -109,8 +113,8 @@ type observe struct {
 	reply    func(state *jelly.Fragment, err error)
 }
 
-// Observe asks the original for its state and registers the observer, in one turn. reply is called once, in that turn, with the state
-// as a fragment of one value. The caller holds the core.
+// Observe asks the original for its state and registers the observer, in one turn. reply is called once, in that turn,
+// with the state as a fragment of one value. The caller holds the core.
 func (c *Core) Observe(observer *Observer, reply func(state *jelly.Fragment, err error)) {
 	if err := c.post(&observe{observer, reply}); err != nil {
 		reply(nil, err)

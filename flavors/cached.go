@@ -13,9 +13,9 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 )
 
-// Cached is a handle on the local copy of a peer's Cacheable. It is made by receiving one; as long as somebody holds it, the same
-// original over one connection gives the same handle. The original's side goes on sending updates until the handle is let go: by
-// [Cached.Release], by the last linked actor (see [Link]) or by being forgotten.
+// Cached is a handle on the local copy of a peer's Cacheable. It is made by receiving one; as long as somebody holds
+// it, the same original over one connection gives the same handle. The original's side goes on sending updates until
+// the handle is let go: by [Cached.Release], by the last linked actor (see [Link]) or by being forgotten.
 //
 // Sent back over its connection, it is the original again. It is good on no other.
 type Cached[T any] struct {
@@ -80,10 +80,11 @@ func (h *cacheHandle) letGo(howMany func(*held) int) {
 // tell implements teller.
 func (h *cacheHandle) tell(receipts int) { h.conn.ForgetCache(h.luid, receipts) }
 
-// View calls f with the copy, in the copy's turn and so between two updates, and returns when f has returned. Updates that the peer sent
-// before a call are in place when the call's method views the copy. f must neither keep the pointer nor wait for anything, and the copy's
-// own methods, which are in its turn already, must not call View. The copy of a connection that has ended can still be viewed. The
-// error says that the copy has been released or has stopped, or that f panicked.
+// View calls f with the copy, in the copy's turn and so between two updates, and returns when f has returned. Updates
+// that the peer sent before a call are in place when the call's method views the copy. f must neither keep the pointer
+// nor wait for anything, and the copy's own methods, which are in its turn already, must not call View. The copy of a
+// connection that has ended can still be viewed. The error says that the copy has been released or has stopped, or that
+// f panicked.
 func (c *Cached[T]) View(f func(copy *T)) error {
 	switch {
 	case !c.isMade():
@@ -124,8 +125,8 @@ func (c *Cached[T]) LastUpdate() time.Time {
 	return time.Unix(0, c.times().updated.Load())
 }
 
-// Stale says whether the copy is followed no more, and since when: its connection has ended, an update could not be applied, or the
-// application has stopped it. It shows what it was then.
+// Stale says whether the copy is followed no more, and since when: its connection has ended, an update could not be
+// applied, or the application has stopped it. It shows what it was then.
 func (c *Cached[T]) Stale() (since time.Time, stale bool) {
 	if !c.isMade() {
 		return time.Time{}, true
@@ -153,8 +154,9 @@ func (c *Cached[T]) Err() error {
 	return nil
 }
 
-// WhenStale fails, with what [Cached.Err] returns, once the copy is stale: to be told, use it as any other Deferred. A copy that is
-// stale because of an update can be had anew: release all receipts of it, and ask the peer for its original again.
+// WhenStale fails, with what [Cached.Err] returns, once the copy is stale: to be told, use it as any other Deferred. A
+// copy that is stale because of an update can be had anew: release all receipts of it, and ask the peer for its
+// original again.
 //
 //	pond.WhenStale().OnComplete(func(_ any, err error) { … })
 func (c *Cached[T]) WhenStale() *actor.Deferred {
@@ -166,7 +168,9 @@ func (c *Cached[T]) WhenStale() *actor.Deferred {
 
 var (
 	// errNoCache is how everything fails that is asked of a nil handle.
-	errNoCache    = DeadReference.New("the handle on a cache is nil: nothing was received, or it was not made by receiving something")
+	errNoCache = DeadReference.New(
+		"the handle on a cache is nil: nothing was received, or it was not made by receiving something",
+	)
 	errNoFunction = errors.New("flavors: a nil function was given to be run")
 )
 
@@ -182,8 +186,8 @@ func (c *Cached[T]) Conn() Conn {
 	return c.cache.conn
 }
 
-// Release undoes one receipt of the original; with the last one the handle is dead and the original's side is told to stop, after the
-// last message that mentions it and was handed over before.
+// Release undoes one receipt of the original; with the last one the handle is dead and the original's side is told to
+// stop, after the last message that mentions it and was handed over before.
 func (c *Cached[T]) Release() {
 	if !c.isMade() {
 		return
@@ -238,7 +242,8 @@ func (c *Cached[T]) JellyTo(e *jelly.Encoder, _ any) error {
 	return nil
 }
 
-// OriginalHole stands in a fragment for the luid of a peer's original that goes home. The cache is in use until the fragment is freed.
+// OriginalHole stands in a fragment for the luid of a peer's original that goes home. The cache is in use until the
+// fragment is freed.
 type OriginalHole struct{ cache *cacheHandle }
 
 // Luid is the peer's luid.

@@ -107,7 +107,11 @@ func TestEachPerspectiveSeesItsOwn(t *testing.T) {
 	bob.Want(`[answer 2 ["cards.Other" 2 1]]`)
 	root.seat.hand.draw(t, "king")
 	const said = `[cachemessage _ 2 said 0 [tuple ["cards.Plain" [dictionary [[unicode text] [unicode "a card"]]]]] [dictionary [[unicode loud] [boolean true]]]]`
-	ann.Want(`[cachemessage _ 2 drawn 0 [tuple ["cards.Card" [unicode king]]] [dictionary]]`, said, `[cachemessage _ 2 hint 1 [tuple] [dictionary]]`)
+	ann.Want(
+		`[cachemessage _ 2 drawn 0 [tuple ["cards.Card" [unicode king]]] [dictionary]]`,
+		said,
+		`[cachemessage _ 2 hint 1 [tuple] [dictionary]]`,
+	)
 	bob.Want(`[cachemessage _ 2 drawn 0 [tuple ["cards.Card" [None]]] [dictionary]]`, said)
 	t.Run("one connection sees what it was first shown", func(t *testing.T) {
 		bob.Write(`[message 3 root sit 1 [tuple [unicode ann]] [dictionary]]`)

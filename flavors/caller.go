@@ -7,14 +7,14 @@ import (
 	"weak"
 )
 
-// ErrLoggedOut fails a call of a user who is no longer in: the call had not begun when the user logged out, or came afterwards. errors.Is
-// recognises it at the caller's end of a connection too.
+// ErrLoggedOut fails a call of a user who is no longer in: the call had not begun when the user logged out, or came
+// afterwards. errors.Is recognises it at the caller's end of a connection too.
 var ErrLoggedOut = NewException("perspectivebroker.LoggedOut", PBError)
 
 var errCallDropped = ErrLoggedOut.New("the user has logged out: the call was dropped")
 
-// Caller is on whose behalf calls of a peer are carried out: a connection, or one user who is in by way of it. When it ends, calls that
-// have not begun are dropped, wherever they wait, and none begins any more.
+// Caller is on whose behalf calls of a peer are carried out: a connection, or one user who is in by way of it. When it
+// ends, calls that have not begun are dropped, wherever they wait, and none begins any more.
 type Caller struct {
 	conn   Conn
 	ctx    context.Context
@@ -81,8 +81,8 @@ func (c *Caller) reached() []*Core {
 	return cores
 }
 
-// IsBusy reports whether a method runs for the caller, or a call waits for its turn. Calls that are parked do not count: they wait for
-// the peer.
+// IsBusy reports whether a method runs for the caller, or a call waits for its turn. Calls that are parked do not
+// count: they wait for the peer.
 func (c *Caller) IsBusy() bool {
 	if c.state.Load()&^callerOver != 0 {
 		return true
@@ -95,8 +95,9 @@ func (c *Caller) IsBusy() bool {
 	return false
 }
 
-// End has no call begin any more, ends the context of those that have begun, and drops those that wait. Each of these that wants an
-// answer gets one error, if the connection lives. It may be called more than once, and while calls come in.
+// End has no call begin any more, ends the context of those that have begun, and drops those that wait. Each of these
+// that wants an answer gets one error, if the connection lives. It may be called more than once, and while calls come
+// in.
 func (c *Caller) End() {
 	before := c.state.Or(callerOver)
 	if before == 0 {

@@ -19,7 +19,8 @@ type Conn interface {
 	Context() context.Context
 	// Logger names the peer in every line.
 	Logger() *zerolog.Logger
-	// JellyContext is how values for this peer are encoded: profile, limits, security, and the connection itself as the invoker.
+	// JellyContext is how values for this peer are encoded: profile, limits, security, and the connection itself as the
+	// invoker.
 	JellyContext(perspective any) jelly.Context
 	// Turns is the methods that run for the peer at this moment.
 	Turns() *Turns
@@ -31,27 +32,31 @@ type Conn interface {
 	WaitWritable(ctx context.Context) error
 	// Congested says that so much waits to be written that calls of this peer had better wait.
 	Congested() bool
-	// WhenClear has f run once the connection is not congested, or has ended. f must not wait; it may run before WhenClear returns.
+	// WhenClear has f run once the connection is not congested, or has ended. f must not wait; it may run before WhenClear
+	// returns.
 	WhenClear(f func())
-	// WaitSent waits until the broker has worked off what it was handed before, and not more than the high-water mark waits to be
-	// written. Who calls it after each call that wants no answer sends as fast as the peer reads, and no faster.
+	// WaitSent waits until the broker has worked off what it was handed before, and not more than the high-water mark
+	// waits to be written. Who calls it after each call that wants no answer sends as fast as the peer reads, and no
+	// faster.
 	WaitSent(ctx context.Context) error
-	// Settled waits until every call that the peer has sent before has been carried out: its method has returned, or it will not run. A
-	// method must not wait so: it would wait for itself.
+	// Settled waits until every call that the peer has sent before has been carried out: its method has returned, or it
+	// will not run. A method must not wait so: it would wait for itself.
 	Settled(ctx context.Context) error
-	// SendCall hands a call to the broker. When the connection cannot take it, the call's Result fails with the error that is returned.
+	// SendCall hands a call to the broker. When the connection cannot take it, the call's Result fails with the error that
+	// is returned.
 	SendCall(call *OutgoingCall) error
 	// SendCallSoon is SendCall for those who can wait for room.
 	SendCallSoon(ctx context.Context, call *OutgoingCall) error
 	// CancelCall forgets a call whose caller no longer waits: a late answer is dropped, and references in it are let go.
 	CancelCall(call *OutgoingCall)
-	// BeginAnswer is called before an answer is encoded, which takes memory that the connection has not counted yet. Where answers are
-	// long and many are in the making it waits, for a moment at the most. An error says that too much waits for the peer, and is to be
-	// sent in the answer's place. end, if it is not nil, is to be called behind SendAnswer, in any case.
+	// BeginAnswer is called before an answer is encoded, which takes memory that the connection has not counted yet. Where
+	// answers are long and many are in the making it waits, for a moment at the most. An error says that too much waits
+	// for the peer, and is to be sent in the answer's place. end, if it is not nil, is to be called behind SendAnswer, in
+	// any case.
 	BeginAnswer() (end func(), err error)
-	// SendAnswer sends what the invocation's method gave. The fragment holds one value and is the connection's from now on. from is the
-	// object's mailbox if its turn is as good as over, so that the encoder's may follow it; otherwise nil. It reports whether the
-	// connection is done with the invocation.
+	// SendAnswer sends what the invocation's method gave. The fragment holds one value and is the connection's from now
+	// on. from is the object's mailbox if its turn is as good as over, so that the encoder's may follow it; otherwise nil.
+	// It reports whether the connection is done with the invocation.
 	SendAnswer(from *actor.Mailbox, inv *Invocation, fragment *jelly.Fragment, isError bool) (done bool)
 	// CloseInvocation tells that a call which asked for no answer has been carried out.
 	CloseInvocation(inv *Invocation)
@@ -73,7 +78,8 @@ type OutgoingCall struct {
 	Method string
 	// Fragment holds two expressions: the tuple of positional arguments and the dictionary of keywords.
 	Fragment *jelly.Fragment
-	// Encoded is these two expressions, ready to be copied, where many calls share them. It is not written to. Then Fragment is nil.
+	// Encoded is these two expressions, ready to be copied, where many calls share them. It is not written to. Then
+	// Fragment is nil.
 	Encoded []byte
 	// Observer is whose copy a cachemessage goes to, in the place of ID and Name.
 	Observer *Observer

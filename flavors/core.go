@@ -15,8 +15,9 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// ErrObjectStopped fails a call whose object has stopped for good, because the application stopped its actor or the runtime closes.
-// Failures of an object's own code never stop it. errors.Is recognises it at the caller's end of a connection too.
+// ErrObjectStopped fails a call whose object has stopped for good, because the application stopped its actor or the
+// runtime closes. Failures of an object's own code never stop it. errors.Is recognises it at the caller's end of a
+// connection too.
 var ErrObjectStopped = NewException("perspectivebroker.ObjectStopped", PBError)
 
 // coreState says whether a core has an actor.
@@ -28,8 +29,9 @@ const (
 	coreStopped                  // the actor stopped for good while peers held the object
 )
 
-// Core is where the user's struct, its actor and the tables of the connections meet. A value has one core as long as it lives,
-// whatever becomes of its actors, so nothing is lost between an actor that is ending and a peer that has just been sent the object.
+// Core is where the user's struct, its actor and the tables of the connections meet. A value has one core as long as it
+// lives, whatever becomes of its actors, so nothing is lost between an actor that is ending and a peer that has just
+// been sent the object.
 //
 // Package broker holds cores in its tables; applications have no need of them.
 type Core struct {
@@ -60,8 +62,8 @@ type Core struct {
 	early    bool           // the actor was spawned during it, and its mailbox is suspended until it is over
 	born     chan struct{}  // closed when that actor has started, or cannot
 
-	// observers are those who hold a Cacheable. They change in the original's turn, or when there will be no turn any more. What was
-	// handed out is not written to.
+	// observers are those who hold a Cacheable. They change in the original's turn, or when there will be no turn any
+	// more. What was handed out is not written to.
 	observers []*Observer
 
 	panics  panicCount // what its code has put into the log
@@ -83,8 +85,8 @@ func (c *Core) Value() any {
 	return c.value
 }
 
-// Hold notes that one more table has the object. From now on it takes messages; the first of them gives it its actor, since many
-// objects are handed out and never called.
+// Hold notes that one more table has the object. From now on it takes messages; the first of them gives it its actor,
+// since many objects are handed out and never called.
 func (c *Core) Hold(rt *actor.Runtime) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -93,8 +95,8 @@ func (c *Core) Hold(rt *actor.Runtime) {
 	c.startLocked(rt)
 }
 
-// UsableIn says why the object cannot be given out by a runtime: it lives in another one, where peers hold it, a listener publishes it or
-// the application has spawned it. Its actor can be in one of them only.
+// UsableIn says why the object cannot be given out by a runtime: it lives in another one, where peers hold it, a
+// listener publishes it or the application has spawned it. Its actor can be in one of them only.
 func (c *Core) UsableIn(rt *actor.Runtime) error {
 	if home := c.home.Load(); home == nil || home == rt {
 		return nil
@@ -108,11 +110,14 @@ func (c *Core) usableInLocked(rt *actor.Runtime) error {
 	if c.rt == nil || c.rt == rt || c.state == coreIdle && c.shown == 0 && !c.owned {
 		return nil
 	}
-	return fmt.Errorf("flavors: this %T is in use in another Runtime; give each Runtime an object of its own, or close the other one first", c.value)
+	return fmt.Errorf(
+		"flavors: this %T is in use in another Runtime; give each Runtime an object of its own, or close the other one first",
+		c.value,
+	)
 }
 
-// Publish notes that a listener shows the object to everybody who connects, until withdraw is called. An object whose actor the
-// application had stopped begins anew.
+// Publish notes that a listener shows the object to everybody who connects, until withdraw is called. An object whose
+// actor the application had stopped begins anew.
 func (c *Core) Publish(rt *actor.Runtime) (withdraw func(), err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -141,8 +146,8 @@ func (c *Core) settleInLocked(rt *actor.Runtime) {
 	c.home.Store(rt)
 }
 
-// Release undoes one Hold. When it was the last and the application has not spawned the object itself, its actor ends once it has
-// worked off what it was sent.
+// Release undoes one Hold. When it was the last and the application has not spawned the object itself, its actor ends
+// once it has worked off what it was sent.
 func (c *Core) Release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -185,9 +190,9 @@ func (c *Core) Deliver(inv *Invocation) {
 	}
 }
 
-// passesOn reports whether a forwarder passes the call on at once, without a turn of its own: an answer that the broker finds behind the call
-// goes to its actor at once as well, and must not overtake it. It does not where calls before this one wait, or where this one is to wait
-// because its peer does not read.
+// passesOn reports whether a forwarder passes the call on at once, without a turn of its own: an answer that the broker
+// finds behind the call goes to its actor at once as well, and must not overtake it. It does not where calls before
+// this one wait, or where this one is to wait because its peer does not read.
 func (c *Core) passesOn(inv *Invocation) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -230,7 +235,8 @@ func (c *Core) postLocked(message any) {
 	c.spawnLocked()
 }
 
-// take gives the object's turn what is next, nil if there is nothing. A call behind others of its connection that are parked is parked, too.
+// take gives the object's turn what is next, nil if there is nothing. A call behind others of its connection that are
+// parked is parked, too.
 func (c *Core) take(mailbox *actor.Mailbox) (message any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -249,8 +255,9 @@ func (c *Core) take(mailbox *actor.Mailbox) (message any) {
 	return message
 }
 
-// parkedBeforeLocked is the parked calls that a message must not overtake: a call those of its connection, a continuation those that
-// arrived before the result that it is for. A copy is viewed behind the updates that arrived before, which are all of one connection.
+// parkedBeforeLocked is the parked calls that a message must not overtake: a call those of its connection, a
+// continuation those that arrived before the result that it is for. A copy is viewed behind the updates that arrived
+// before, which are all of one connection.
 func (c *Core) parkedBeforeLocked(message any) *parking {
 	switch m := message.(type) {
 	case *Invocation:
@@ -315,8 +322,8 @@ func (c *Core) startLocked(rt *actor.Runtime) {
 	}
 }
 
-// spawnLocked gives the core an actor once it has messages, but not while a Do runs without one. The supervisor of objects spawns it, in
-// its own turn; what is posted meanwhile waits in the mailbox.
+// spawnLocked gives the core an actor once it has messages, but not while a Do runs without one. The supervisor of
+// objects spawns it, in its own turn; what is posted meanwhile waits in the mailbox.
 func (c *Core) spawnLocked() {
 	if !c.inline {
 		c.spawnNowLocked()
@@ -362,8 +369,8 @@ func (c *Core) started(mailbox *actor.Mailbox, self *protoactor.PID) {
 	}
 }
 
-// spawnEarlyLocked gives the object its actor while a Do runs without one. What is sent to the actor waits for the Do. The channel is closed
-// when the actor has started, or cannot.
+// spawnEarlyLocked gives the object its actor while a Do runs without one. What is sent to the actor waits for the Do.
+// The channel is closed when the actor has started, or cannot.
 func (c *Core) spawnEarlyLocked() (born <-chan struct{}) {
 	if c.born == nil {
 		c.born = make(chan struct{})
@@ -386,7 +393,8 @@ func (c *Core) bornLocked() {
 	}
 }
 
-// inlineOverLocked lets the actor work that has waited for a Do, or gives the object one if it has been sent something meanwhile.
+// inlineOverLocked lets the actor work that has waited for a Do, or gives the object one if it has been sent something
+// meanwhile.
 func (c *Core) inlineOverLocked() {
 	c.inline, c.waiting = false, nil
 	if c.early {
@@ -398,8 +406,8 @@ func (c *Core) inlineOverLocked() {
 	c.spawnLocked()
 }
 
-// settle is called in the object's turn after each message. It reports whether the actor has nothing left to live for; then the
-// core no longer knows it, and the actor must stop without touching the user's value again.
+// settle is called in the object's turn after each message. It reports whether the actor has nothing left to live for;
+// then the core no longer knows it, and the actor must stop without touching the user's value again.
 func (c *Core) settle(mailbox *actor.Mailbox) (end bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -411,8 +419,8 @@ func (c *Core) settle(mailbox *actor.Mailbox) (end bool) {
 	return true
 }
 
-// settleLater counts a message whose method panicked. Whether the actor has anything left to live for is looked at after the
-// supervisor has decided.
+// settleLater counts a message whose method panicked. Whether the actor has anything left to live for is looked at
+// after the supervisor has decided.
 func (c *Core) settleLater(mailbox *actor.Mailbox) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -435,7 +443,8 @@ func (c *Core) beginMending() bool {
 	return first
 }
 
-// isBroken reports whether the value is to be made good before its next call, and whether that has been tried since it broke.
+// isBroken reports whether the value is to be made good before its next call, and whether that has been tried since it
+// broke.
 func (c *Core) isBroken() (broken, mending bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -467,8 +476,8 @@ func (c *Core) mended(fresh any) {
 	}
 }
 
-// stopped is called when the actor behind mailbox has stopped, or could not be spawned. Calls that come later are refused. It returns what was queued and parked,
-// which is to be dropped.
+// stopped is called when the actor behind mailbox has stopped, or could not be spawned. Calls that come later are
+// refused. It returns what was queued and parked, which is to be dropped.
 func (c *Core) stopped(mailbox *actor.Mailbox) (left []any) {
 	c.mu.Lock()
 	if c.mailbox == mailbox && c.state == coreRunning {

@@ -55,7 +55,8 @@ func TestADiskThatIsFullAtTheReceiver(t *testing.T) {
 	require.Equal(t, 3, n)
 }
 
-// TestADiskThatIsFullAtTheReader: who copies what he reads gets his disk's error, and what he leaves unread holds up nobody.
+// TestADiskThatIsFullAtTheReader: who copies what he reads gets his disk's error, and what he leaves unread holds up
+// nobody.
 func TestADiskThatIsFullAtTheReader(t *testing.T) {
 	l := &library{book: book(1 << 20)}
 	conn := enterLibrary(t, l)

@@ -8,8 +8,8 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// Exception is a named type of failure: what `except` and `trap` look for on the other side. It serves as a sentinel for errors.Is and
-// as the maker of failures of its type:
+// Exception is a named type of failure: what `except` and `trap` look for on the other side. It serves as a sentinel
+// for errors.Is and as the maker of failures of its type:
 //
 //	var ErrEmpty = flavors.NewException("pond.Empty", flavors.PBError)
 //
@@ -17,8 +17,8 @@ import (
 //		return "", ErrEmpty.New("no ducks left")
 //	}
 //
-// A peer written with Twisted traps it as "pond.Empty" or as any of its parents; Go code says errors.Is(err, ErrEmpty), whether the
-// failure came over a connection or was made here. Two Exceptions of the same name are the same type.
+// A peer written with Twisted traps it as "pond.Empty" or as any of its parents; Go code says errors.Is(err, ErrEmpty),
+// whether the failure came over a connection or was made here. Two Exceptions of the same name are the same type.
 type Exception struct {
 	// Both are immutable: Exceptions are shared by all goroutines.
 	name    string
@@ -28,9 +28,9 @@ type Exception struct {
 // The root of all exceptions, which closes each list of parents that Twisted sends.
 const pythonObject = "builtins.object"
 
-// NewException names a type of failure. The name is dotted, like that of the Python class which the peer would raise. Parents are the
-// types as which it shall be trapped too; without any it is a plain builtins.Exception. Names of parents go out in the order
-// in which Python would list them (its method resolution order).
+// NewException names a type of failure. The name is dotted, like that of the Python class which the peer would raise.
+// Parents are the types as which it shall be trapped too; without any it is a plain builtins.Exception. Names of
+// parents go out in the order in which Python would list them (its method resolution order).
 func NewException(name string, parents ...*Exception) *Exception {
 	if len(parents) == 0 {
 		parents = []*Exception{PlainException}
@@ -38,8 +38,8 @@ func NewException(name string, parents ...*Exception) *Exception {
 	return &Exception{name: name, parents: slices.Clip(append([]string{name}, linearise(parents)...))}
 }
 
-// linearise merges the parents' lists so that each list keeps its order and no name comes before one that descends from it: Python's
-// C3. Lists which contradict each other, which Python would refuse, are merged in the order given.
+// linearise merges the parents' lists so that each list keeps its order and no name comes before one that descends from
+// it: Python's C3. Lists which contradict each other, which Python would refuse, are merged in the order given.
 func linearise(parents []*Exception) []string {
 	var lists [][]string
 	for _, p := range parents {
@@ -121,8 +121,8 @@ func (x *Exception) New(text string) *Failure {
 	return &Failure{Type: x.name, Value: text, Parents: x.parents}
 }
 
-// Errorf makes a failure of this type with a formatted text. An error given with %w is the failure's cause for errors.Is and
-// errors.As here; only its text is sent.
+// Errorf makes a failure of this type with a formatted text. An error given with %w is the failure's cause for
+// errors.Is and errors.As here; only its text is sent.
 func (x *Exception) Errorf(format string, args ...any) *Failure {
 	err := fmt.Errorf(format, args...)
 	f := x.New(err.Error())

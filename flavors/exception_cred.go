@@ -1,6 +1,7 @@
 package flavors
 
-// The exceptions of Twisted's cred that reach a peer. A refused login is always an UnauthorizedLogin, whatever the reason.
+// The exceptions of Twisted's cred that reach a peer. A refused login is always an UnauthorizedLogin, whatever the
+// reason.
 var (
 	// Unauthorized is the parent of what somebody may not do.
 	Unauthorized = NewException("twisted.cred.error.Unauthorized", PlainException)

@@ -1,6 +1,7 @@
 package flavors
 
-// The exceptions of Python that Go programs have a use for. The first is what any Go error becomes that says nothing else of its type.
+// The exceptions of Python that Go programs have a use for. The first is what any Go error becomes that says nothing
+// else of its type.
 var (
 	PlainException = &Exception{
 		name:    "builtins.Exception",
@@ -42,7 +43,8 @@ var (
 	TimedOut = NewException("twisted.internet.defer.TimeoutError", PlainException)
 )
 
-// knownParents finds the parents of a type that is named without them. A type nobody knows is taken for a plain exception.
+// knownParents finds the parents of a type that is named without them. A type nobody knows is taken for a plain
+// exception.
 func knownParents(name string) []string {
 	for _, x := range []*Exception{
 		PlainException, BaseException, TypeError, ValueError, AttributeError, LookupError, KeyError, IndexError, RuntimeError,

@@ -95,5 +95,9 @@ func TestLineariseOfContradictions(t *testing.T) {
 	ba := NewException("ba", NewException("b"), NewException("a"))
 	got := NewException("both", ab, ba).Parents()
 	assert.Equal(t, "both", got[0])
-	assert.ElementsMatch(t, []string{"both", "ab", "ba", "a", "b", "builtins.Exception", "builtins.BaseException", "builtins.object"}, got)
+	assert.ElementsMatch(
+		t,
+		[]string{"both", "ab", "ba", "a", "b", "builtins.Exception", "builtins.BaseException", "builtins.object"},
+		got,
+	)
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// Failure is an error that has been sent by a peer, or that is fit to be sent to one: a type by name, the names of its parents, and a
-// text. It is Twisted's Failure as far as it crosses a connection.
+// Failure is an error that has been sent by a peer, or that is fit to be sent to one: a type by name, the names of its
+// parents, and a text. It is Twisted's Failure as far as it crosses a connection.
 //
 // Code that gets one asks what it is with errors.Is and an [Exception], or with Check by name, as in Twisted:
 //
@@ -22,8 +22,8 @@ type Failure struct {
 	Type string
 	// Value is the exception's text.
 	Value string
-	// Parents are the names by which the failure can be trapped: Type itself and its base classes. Left empty on a failure of one's own,
-	// it stands for what is known of Type, or else for a plain exception's.
+	// Parents are the names by which the failure can be trapped: Type itself and its base classes. Left empty on a failure
+	// of one's own, it stands for what is known of Type, or else for a plain exception's.
 	Parents []string
 	// Traceback is a text for people. Peers send "Traceback unavailable\n" unless they were told to be indiscreet.
 	Traceback string
@@ -36,8 +36,8 @@ type Failure struct {
 	reveal bool
 }
 
-// Error is the text. For a failure that came from a peer the type stands in front, because many of Python's texts mean nothing without
-// it; the plain builtins.Exception says nothing and is left out.
+// Error is the text. For a failure that came from a peer the type stands in front, because many of Python's texts mean
+// nothing without it; the plain builtins.Exception says nothing and is left out.
 func (f *Failure) Error() string {
 	if f == nil {
 		return "no failure"
@@ -95,7 +95,8 @@ func (f *Failure) Trap(names ...string) (string, error) {
 // Remote reports whether the failure came from a peer.
 func (f *Failure) Remote() bool { return f != nil && f.remote }
 
-// is looks a name up among the parents. Peers on Python 2 have the standard exceptions in another module; they are the same.
+// is looks a name up among the parents. Peers on Python 2 have the standard exceptions in another module; they are the
+// same.
 func (f *Failure) is(name string) bool {
 	if f == nil {
 		return false
@@ -131,9 +132,9 @@ type originated interface {
 // fromPeer implements originated.
 func (f *Failure) fromPeer() bool { return f != nil && f.remote }
 
-// IsRemote reports whether err is a failure that a peer sent, as a [Failure] or as an object of a class registered here, in contrast to one
-// that arose on this side: a reference that is dead, a value that cannot be sent, a context that ended. Of an error that wraps several, the
-// outermost of these counts.
+// IsRemote reports whether err is a failure that a peer sent, as a [Failure] or as an object of a class registered
+// here, in contrast to one that arose on this side: a reference that is dead, a value that cannot be sent, a context
+// that ended. Of an error that wraps several, the outermost of these counts.
 func IsRemote(err error) bool {
 	o, ok := usercode.As[originated](err)
 	return ok && o.fromPeer()

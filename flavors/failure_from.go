@@ -13,8 +13,9 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// Raiser is implemented by error types that know as what they want to be trapped by a peer: the dotted name of their class, and the
-// names of its parents. Parents may be nil, which means a plain exception; the own name need not be among them.
+// Raiser is implemented by error types that know as what they want to be trapped by a peer: the dotted name of their
+// class, and the names of its parents. Parents may be nil, which means a plain exception; the own name need not be
+// among them.
 type Raiser interface {
 	error
 	PBException() (typ string, parents []string)
@@ -28,13 +29,14 @@ type failureOption interface{ applyFailure(*failureOptions) }
 
 type failureOptions struct{ tracebacks bool }
 
-// unsafeTracebacks lets stacks, chains of Go errors and the values of panics through. Without it the peer gets the text alone.
+// unsafeTracebacks lets stacks, chains of Go errors and the values of panics through. Without it the peer gets the text
+// alone.
 type unsafeTracebacks bool
 
 func (u unsafeTracebacks) applyFailure(o *failureOptions) { o.tracebacks = bool(u) }
 
-// failureFor makes any Go error a failure that can be sent. Its text is the error's; its type is, by the first of these that the
-// error or one of its causes is:
+// failureFor makes any Go error a failure that can be sent. Its text is the error's; its type is, by the first of these
+// that the error or one of its causes is:
 //
 //   - a [Failure], from a peer or made here: its type and parents. So a peer's failure that is passed on stays what it was.
 //   - an [Exception] that was returned itself: that type, without a text unless something wraps it
@@ -121,7 +123,8 @@ func classify(err error) *Failure {
 	return PlainException.wrapText(text, err)
 }
 
-// raiserIn finds a Raiser in err. An error that was returned by value is one too where its PBException method belongs to the pointer.
+// raiserIn finds a Raiser in err. An error that was returned by value is one too where its PBException method belongs
+// to the pointer.
 func raiserIn(err error) (r Raiser, ok bool) {
 	if r, ok = usercode.As[Raiser](err); ok {
 		return r, true
@@ -188,8 +191,8 @@ func raised(r Raiser, text string, cause error) *Failure {
 	return f
 }
 
-// MaxFailureText is how much of a failure's text, and of its traceback, is sent or taken in, in bytes of UTF-8. A text that is longer is cut
-// and ends with " […]". Banana carries strings of 640 KiB.
+// MaxFailureText is how much of a failure's text, and of its traceback, is sent or taken in, in bytes of UTF-8. A text
+// that is longer is cut and ends with " […]". Banana carries strings of 640 KiB.
 const MaxFailureText = 512 << 10
 
 // clipText makes any Go string one that can be sent: valid UTF-8 of limited length. What is no UTF-8 becomes U+FFFD.

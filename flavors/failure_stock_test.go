@@ -133,7 +133,12 @@ func TestStockUnderstandsOurFailures(t *testing.T) {
 	got = s.examine(banana.ProfilePB, f, nil, []string{"builtins.RuntimeError"})
 	assert.Equal(t, "panic: shown", got.Message)
 	assert.Equal(t, f.Traceback, got.Traceback)
-	long := &Failure{Type: "a.B", Value: strings.Repeat("ü", MaxFailureText/2), Traceback: strings.Repeat("t", MaxFailureText), reveal: true}
+	long := &Failure{
+		Type:      "a.B",
+		Value:     strings.Repeat("ü", MaxFailureText/2),
+		Traceback: strings.Repeat("t", MaxFailureText),
+		reveal:    true,
+	}
 	got = s.examine(banana.ProfilePB, long, nil, []string{"a.B"})
 	assert.Equal(t, long.Value, got.Message, "the text arrives whole")
 	assert.Equal(t, long.Traceback, got.Traceback, "the traceback, too")

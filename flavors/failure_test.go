@@ -17,7 +17,12 @@ import (
 )
 
 func TestFailureCheckAndTrap(t *testing.T) {
-	remote := &Failure{Type: "pond.Empty", Value: "no ducks", Parents: []string{"pond.Empty", "twisted.spread.pb.Error"}, remote: true}
+	remote := &Failure{
+		Type:    "pond.Empty",
+		Value:   "no ducks",
+		Parents: []string{"pond.Empty", "twisted.spread.pb.Error"},
+		remote:  true,
+	}
 	assert.Equal(t, "twisted.spread.pb.Error", remote.Check("builtins.KeyError", "twisted.spread.pb.Error", "pond.Empty"))
 	assert.Empty(t, remote.Check("builtins.KeyError"))
 	assert.Empty(t, remote.Check())

@@ -15,8 +15,8 @@ const (
 	MaxFailureName = 1 << 10
 )
 
-// JellyTo writes the failure as Twisted does, entry by entry in its order. What only Python could fill (frames, stack, tb) is
-// empty, as it is when Twisted sends it.
+// JellyTo writes the failure as Twisted does, entry by entry in its order. What only Python could fill (frames, stack,
+// tb) is empty, as it is when Twisted sends it.
 func (f *Failure) JellyTo(e *jelly.Encoder, _ any) error {
 	if f == nil {
 		return e.Value(nil)
@@ -49,9 +49,10 @@ func (f *Failure) wireState() *jelly.Dict {
 	)
 }
 
-// failureFromState makes a failure of what came in an error message: an instance of class with that state. Any class will do, for a
-// peer may send an exception that is a Copyable itself; then the class is the type. The only error is a state that is no dictionary.
-// What is missing or odd is replaced, because a caller is better served with half a failure than with none.
+// failureFromState makes a failure of what came in an error message: an instance of class with that state. Any class
+// will do, for a peer may send an exception that is a Copyable itself; then the class is the type. The only error is a
+// state that is no dictionary. What is missing or odd is replaced, because a caller is better served with half a
+// failure than with none.
 func failureFromState(class string, state any) (*Failure, error) {
 	dict, ok := state.(*jelly.Dict)
 	if !ok || dict == nil {
@@ -96,7 +97,8 @@ func (f *Failure) setState(class string, dict *jelly.Dict) {
 	}
 }
 
-// failureFromValue takes what came in an error message in whatever shape. An error made from a class of the user's own is the cause.
+// failureFromValue takes what came in an error message in whatever shape. An error made from a class of the user's own
+// is the cause.
 func failureFromValue(v any) *Failure {
 	switch x := v.(type) {
 	case *Failure:
@@ -117,7 +119,12 @@ func failureFromValue(v any) *Failure {
 			return f
 		}
 	}
-	return &Failure{Type: PlainException.name, Value: clipText(textOf(v), MaxFailureText), Parents: PlainException.parents, remote: true}
+	return &Failure{
+		Type:    PlainException.name,
+		Value:   clipText(textOf(v), MaxFailureText),
+		Parents: PlainException.parents,
+		remote:  true,
+	}
 }
 
 // parentsOf reads a list or tuple of names. Twisted puts the class itself there when it is no subclass of Exception.
@@ -140,7 +147,8 @@ func parentsOf(v any) []string {
 	return names
 }
 
-// textOf renders a value that should have been a str. Containers are named, not walked: a peer decides how large they are.
+// textOf renders a value that should have been a str. Containers are named, not walked: a peer decides how large they
+// are.
 func textOf(v any) string {
 	switch x := v.(type) {
 	case nil:

@@ -118,7 +118,12 @@ func TestLongTextsOfAPeer(t *testing.T) {
 	for _, n := range []int{100, MaxFailureText, MaxFailureText + 1} {
 		text := strings.Repeat("x", n)
 		f, err := failureFromState(CopyableFailureClass, jelly.NewDict(
-			jelly.Entry{Key: "type", Value: []byte("a.B")}, jelly.Entry{Key: "value", Value: text}, jelly.Entry{Key: "traceback", Value: []byte(text)},
+			jelly.Entry{
+				Key:   "type",
+				Value: []byte("a.B"),
+			},
+			jelly.Entry{Key: "value", Value: text},
+			jelly.Entry{Key: "traceback", Value: []byte(text)},
 		))
 		require.NoError(t, err)
 		want := text

@@ -11,9 +11,9 @@ import (
 // sweepEvery is how long a handle that was collected waits, at the most, until its peer is told.
 const sweepEvery = 200 * time.Millisecond
 
-// sweeper tells peers of handles that the garbage collector has found forgotten. The collector's own goroutine may only note them: it belongs
-// to no bubble of testing/synctest, so if it woke an actor that lives in one, the process would end. A timer of the runtime's looks for
-// them, which runs only while there are handles to be forgotten.
+// sweeper tells peers of handles that the garbage collector has found forgotten. The collector's own goroutine may only
+// note them: it belongs to no bubble of testing/synctest, so if it woke an actor that lives in one, the process would
+// end. A timer of the runtime's looks for them, which runs only while there are handles to be forgotten.
 type sweeper struct {
 	rt *actor.Runtime
 

@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// What follows prints handles and the like by their String methods, whatever the verb. They lead to connections and tables, and other
-// goroutines change them meanwhile.
+// What follows prints handles and the like by their String methods, whatever the verb. They lead to connections and
+// tables, and other goroutines change them meanwhile.
 
 // Format implements fmt.Formatter by String.
 func (r *RemoteReference) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, r.String()) }

@@ -16,7 +16,9 @@ var errAnswersLater = errors.New("flavors: answered later")
 
 var (
 	errForwardEnded   = ErrObjectStopped.New("the object has stopped: the actor that its calls are forwarded to has ended")
-	errForwardNowhere = ErrObjectStopped.New("calls are forwarded to no actor: Forward was given no runtime or no PID, or was not used to make the Forwarder")
+	errForwardNowhere = ErrObjectStopped.New(
+		"calls are forwarded to no actor: Forward was given no runtime or no PID, or was not used to make the Forwarder",
+	)
 )
 
 // Forwarder is an object whose calls are received by an actor of the application's own. See [Forward].
@@ -42,21 +44,25 @@ const (
 	fenced         // a fence has been sent behind it
 )
 
-// forwardLook is how often a Forwarder looks whether a handler has not returned. Then it asks the actor whether it has passed the call.
+// forwardLook is how often a Forwarder looks whether a handler has not returned. Then it asks the actor whether it has
+// passed the call.
 const forwardLook = 250 * time.Millisecond
 
-// Forward makes an object of an actor: send it, or publish it, as any other. Each call reaches the actor as a *[Invocation], which it
-// answers, then or later, with [Invocation.Answer]. When its handler panics, the call fails if it was not answered before. When the actor
-// ends, calls that it has not answered fail, and so does every later one.
+// Forward makes an object of an actor: send it, or publish it, as any other. Each call reaches the actor as a
+// *[Invocation], which it answers, then or later, with [Invocation.Answer]. When its handler panics, the call fails if
+// it was not answered before. When the actor ends, calls that it has not answered fail, and so does every later one.
 //
-// A call that waits for an actor made from [actor.Runtime.Props] is dropped when its user logs out or its connection ends, as calls that wait for
-// an object are. Any other actor gets such a call, and should look at [Invocation.Context].
+// A call that waits for an actor made from [actor.Runtime.Props] is dropped when its user logs out or its connection
+// ends, as calls that wait for an object are. Any other actor gets such a call, and should look at
+// [Invocation.Context].
 //
-// A panic is noticed at once in an actor made from [actor.Runtime.Props], and within a second in any other. Behind a call that is not
-// handled by then such an actor gets a message of another type, which it should ignore as any message that it does not know.
+// A panic is noticed at once in an actor made from [actor.Runtime.Props], and within a second in any other. Behind a
+// call that is not handled by then such an actor gets a message of another type, which it should ignore as any message
+// that it does not know.
 //
-// A call reaches the actor's mailbox before anything that the peer sent later has an effect, so an answer that continues in the actor's turn
-// ([actor.Deferred.Then]) finds the calls before it done. A mailbox that makes its senders wait would hold up the whole connection.
+// A call reaches the actor's mailbox before anything that the peer sent later has an effect, so an answer that
+// continues in the actor's turn ([actor.Deferred.Then]) finds the calls before it done. A mailbox that makes its
+// senders wait would hold up the whole connection.
 func Forward(rt *actor.Runtime, pid *protoactor.PID) *Forwarder {
 	return &Forwarder{rt: rt, pid: pid, open: map[*Invocation]passage{}}
 }
@@ -110,8 +116,8 @@ func (f *Forwarder) lookLaterLocked() {
 	}
 }
 
-// look finds calls whose handler has not returned for a while: it takes its time, it is not their turn yet, or it panicked. A fence
-// behind them tells.
+// look finds calls whose handler has not returned for a while: it takes its time, it is not their turn yet, or it
+// panicked. A fence behind them tells.
 func (f *Forwarder) look() {
 	var late []*Invocation
 	f.mu.Lock()
@@ -139,8 +145,8 @@ func (f *Forwarder) look() {
 	}
 }
 
-// passed is called when the actor is past the invocation. Where its handler has not returned, it panicked. An actor of the
-// application's own knows nothing of us, and its supervisor tells nobody else.
+// passed is called when the actor is past the invocation. Where its handler has not returned, it panicked. An actor of
+// the application's own knows nothing of us, and its supervisor tells nobody else.
 func (f *Forwarder) passed(inv *Invocation) {
 	if inv.handled.Load() || inv.answered.Load() {
 		return

@@ -47,7 +47,10 @@ func TestForwardGivesCallsToAnActor(t *testing.T) {
 	p.Want(`[answer 4 7]`)
 
 	// What the actor has not answered when it ends fails, and so does every later call.
-	p.Write(fmt.Sprintf(`[message 5 %d open 1 [tuple] [dictionary]]`, luid), fmt.Sprintf(`[message 6 %d open 1 [tuple] [dictionary]]`, luid))
+	p.Write(
+		fmt.Sprintf(`[message 5 %d open 1 [tuple] [dictionary]]`, luid),
+		fmt.Sprintf(`[message 6 %d open 1 [tuple] [dictionary]]`, luid),
+	)
 	open := []any{<-got, <-got}
 	require.NoError(t, s.rt.Root().StopFuture(pid).Wait())
 	p.Want(`[error $a _]`, `[error $b _]`) // In no particular order.
@@ -74,7 +77,10 @@ func TestForwardToAnActorThatEndsMeanwhile(t *testing.T) {
 			if i == round%20 {
 				s.rt.Root().Stop(pid)
 			}
-			p.Write(fmt.Sprintf(`[message %d %d f 0 [tuple] [dictionary]]`, 100+i, luid), fmt.Sprintf(`[message %d %d f 1 [tuple] [dictionary]]`, 200+2*i, luid))
+			p.Write(
+				fmt.Sprintf(`[message %d %d f 0 [tuple] [dictionary]]`, 100+i, luid),
+				fmt.Sprintf(`[message %d %d f 1 [tuple] [dictionary]]`, 200+2*i, luid),
+			)
 			p.Want(fmt.Sprintf(`[_ %d _]`, 200+2*i))
 		}
 		p.Close()
@@ -123,11 +129,14 @@ func (clumsy) Receive(ctx protoactor.Context) {
 	}
 }
 
-// TestForwardToAnActorThatPanics has actors of the application's own panic on a call, under each decision that their supervisor may take.
+// TestForwardToAnActorThatPanics has actors of the application's own panic on a call, under each decision that their
+// supervisor may take.
 func TestForwardToAnActorThatPanics(t *testing.T) {
 	produce := func() protoactor.Actor { return clumsy{} }
 	always := func(d protoactor.Directive) protoactor.PropsOption {
-		return protoactor.WithSupervisor(protoactor.NewOneForOneStrategy(1000, time.Minute, func(any) protoactor.Directive { return d }))
+		return protoactor.WithSupervisor(
+			protoactor.NewOneForOneStrategy(1000, time.Minute, func(any) protoactor.Directive { return d }),
+		)
 	}
 	for name, directive := range map[string]protoactor.Directive{
 		"restart": protoactor.RestartDirective, "resume": protoactor.ResumeDirective, "stop": protoactor.StopDirective,
@@ -186,6 +195,9 @@ func TestForwardToAnActorThatAnswersLater(t *testing.T) {
 	l.forward = flavors.Forward(s.rt, pid)
 	p := s.peer()
 	luid := get(t, p, 1, "forward")
-	p.Write(fmt.Sprintf(`[message 2 %d keep 1 [tuple] [dictionary]]`, luid), fmt.Sprintf(`[message 3 %d slow 1 [tuple] [dictionary]]`, luid))
+	p.Write(
+		fmt.Sprintf(`[message 2 %d keep 1 [tuple] [dictionary]]`, luid),
+		fmt.Sprintf(`[message 3 %d slow 1 [tuple] [dictionary]]`, luid),
+	)
 	p.Want(`[answer 3 [unicode slow]]`, `[answer 2 [unicode late]]`)
 }

@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// held counts what the peer has counted for a handle of ours: how often it was received, and how many actors link it. A handle is
-// released when its owner has given back the last receipt. The peer is told of that only when nothing that was handed over before
-// mentions the handle any more: a [decref n] that goes out before a [local n] would leave the mention without an object.
+// held counts what the peer has counted for a handle of ours: how often it was received, and how many actors link it. A
+// handle is released when its owner has given back the last receipt. The peer is told of that only when nothing that
+// was handed over before mentions the handle any more: a [decref n] that goes out before a [local n] would leave the
+// mention without an object.
 type held struct {
 	owner teller // immutable
 
@@ -41,8 +42,8 @@ func (h *held) received() bool {
 	return true
 }
 
-// giveBack returns receipts to the peer, now or when nothing mentions the handle any more. The function runs under the lock. It reports
-// whether this has released the handle.
+// giveBack returns receipts to the peer, now or when nothing mentions the handle any more. The function runs under the
+// lock. It reports whether this has released the handle.
 func (h *held) giveBack(howMany func(*held) int) (dead bool) {
 	h.mu.Lock()
 	if h.released.Load() {
@@ -87,15 +88,16 @@ func (h *held) tellNow() {
 	h.tell(n)
 }
 
-// collected is called when the handle has been collected: nothing can mention it any more, except a call to it that is not written yet.
+// collected is called when the handle has been collected: nothing can mention it any more, except a call to it that is
+// not written yet.
 func (h *held) collected() (dead bool) {
 	dead = h.giveBack(allReceipts)
 	h.tellNow()
 	return dead
 }
 
-// use notes that a message which is not written yet mentions the handle. It reports false if the peer has been told already that the
-// handle was released.
+// use notes that a message which is not written yet mentions the handle. It reports false if the peer has been told
+// already that the handle was released.
 func (h *held) use() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

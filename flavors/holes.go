@@ -7,13 +7,14 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 )
 
-// ExportHole stands in a fragment for the luid of an object of ours. Package broker fills it when it sends the fragment: it finds or
-// makes the entry in its table of exports and counts one reference.
+// ExportHole stands in a fragment for the luid of an object of ours. Package broker fills it when it sends the
+// fragment: it finds or makes the entry in its table of exports and counts one reference.
 type ExportHole struct {
 	Core *Core
 	// Prefix selects the methods that can be called through the reference.
 	Prefix Prefix
-	// Perspective is whose reference it will be; nil for a plain Referenceable. Exports are kept per object and perspective.
+	// Perspective is whose reference it will be; nil for a plain Referenceable. Exports are kept per object and
+	// perspective.
 	Perspective any
 	// Caller is the user whose login this is the answer to; nil in most.
 	Caller *Caller
@@ -23,8 +24,9 @@ type ExportHole struct {
 	OnRelease func()
 }
 
-// LocalHole stands in a fragment for an object of the peer's own that goes home. Package broker fills in the peer's luid. The reference
-// is in use until the fragment is freed: when its owner releases it meanwhile, the peer is told of that afterwards.
+// LocalHole stands in a fragment for an object of the peer's own that goes home. Package broker fills in the peer's
+// luid. The reference is in use until the fragment is freed: when its owner releases it meanwhile, the peer is told of
+// that afterwards.
 type LocalHole struct{ Reference *RemoteReference }
 
 // HoleDone implements jelly.HoleUser.

@@ -10,8 +10,8 @@ import (
 	"github.com/perspectivebroker/pb/supervision"
 )
 
-// hook is a method that the library calls on the user's struct if it is there. One that has the name but another signature would be passed
-// over in silence, and what it was to hold back would go out.
+// hook is a method that the library calls on the user's struct if it is there. One that has the name but another
+// signature would be passed over in silence, and what it was to hold back would go out.
 type hook struct {
 	name string
 	typ  reflect.Type // as a function, without the receiver
@@ -32,7 +32,9 @@ var (
 		hookOf[func(any, *Observer) any]("StateToCacheAndObserveFor"), hookOf[func(any, *Observer)]("StoppedObserving"),
 	}, copyHooks.list...)}
 	publishHooks = &hooks{append([]hook{
-		hookOf[func() string]("PublishedID"), hookOf[func(any) any]("StateToPublishFor"), hookOf[func() any]("StateToPublish"),
+		hookOf[func() string](
+			"PublishedID",
+		), hookOf[func(any) any]("StateToPublishFor"), hookOf[func() any]("StateToPublish"),
 	}, cacheHooks.list...)}
 	stateSetterHooks = &hooks{[]hook{hookOf[func(any) error]("SetCopyableState"), hookOf[func()]("PostUnjelly")}}
 	publishedHooks   = &hooks{append([]hook{
@@ -81,8 +83,14 @@ func (k hook) check(t reflect.Type) error {
 		return nil
 	}
 	if from := losesMethod(t, k.name); from != nil {
-		return fmt.Errorf("%s has no method %s although it embeds %s, which has: several embedded types have one, or a field has its name; "+
-			"give %s a method of its own", t, k.name, from, t)
+		return fmt.Errorf(
+			"%s has no method %s although it embeds %s, which has: several embedded types have one, or a field has its name; "+
+				"give %s a method of its own",
+			t,
+			k.name,
+			from,
+			t,
+		)
 	}
 	return nil
 }
@@ -100,8 +108,8 @@ func withoutReceiver(t reflect.Type) reflect.Type {
 	return reflect.FuncOf(in, out, t.IsVariadic())
 }
 
-// losesMethod returns a type embedded in t, at any depth, that has the named method where t has not. seen guards against types that embed
-// themselves.
+// losesMethod returns a type embedded in t, at any depth, that has the named method where t has not. seen guards
+// against types that embed themselves.
 func losesMethod(t reflect.Type, name string, seen ...reflect.Type) reflect.Type {
 	for _, e := range embedded(t) {
 		if slices.Contains(seen, e) {

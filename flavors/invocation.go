@@ -16,8 +16,8 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// Invocation is one call from a peer. A method that asks for it gets to know who calls and over which connection; an actor of the
-// application's own receives it as a message. It is answered exactly once.
+// Invocation is one call from a peer. A method that asks for it gets to know who calls and over which connection; an
+// actor of the application's own receives it as a message. It is answered exactly once.
 type Invocation struct {
 	// Method is the wire name of the method, without prefix.
 	Method string
@@ -66,19 +66,20 @@ type IncomingCall struct {
 	Caller *Caller
 	// Perspective is the caller's, where the export has one.
 	Perspective any
-	// Size is how many bytes the call had on the wire, Weight what it counts for among all that the runtime has under way. They count against
-	// the peer's limits until it is answered.
+	// Size is how many bytes the call had on the wire, Weight what it counts for among all that the runtime has under way.
+	// They count against the peer's limits until it is answered.
 	Size, Weight int
 	// Serial numbers the calls of a connection in the order in which they are delivered.
 	Serial uint64
-	// Received is the handles that came in the arguments. Releasing one is told to the peer when the call has been answered.
+	// Received is the handles that came in the arguments. Releasing one is told to the peer when the call has been
+	// answered.
 	Received []Handle
 	// Arrivals is where the call counts until it has been carried out.
 	Arrivals *Arrivals
 }
 
-// invocations are used again once they have been answered, those that no code of the application's has seen: a call should not cost
-// memory that has to be collected.
+// invocations are used again once they have been answered, those that no code of the application's has seen: a call
+// should not cost memory that has to be collected.
 var invocations = sync.Pool{New: func() any { return new(Invocation) }}
 
 // NewInvocation makes the message that carries a call to its object. Args has room for some arguments, but none yet.
@@ -122,8 +123,8 @@ func (inv *Invocation) Begin(call IncomingCall) {
 	}
 }
 
-// carriedOut is called when the method has returned, or will not run. A call that was forwarded to an actor has been carried out when that
-// has handled or answered it.
+// carriedOut is called when the method has returned, or will not run. A call that was forwarded to an actor has been
+// carried out when that has handled or answered it.
 func (inv *Invocation) carriedOut() {
 	if inv.onAnswer != nil && !inv.passed.CompareAndSwap(false, true) {
 		return // Of a forwarded call more than one may notice.
@@ -134,8 +135,8 @@ func (inv *Invocation) carriedOut() {
 	}
 }
 
-// encoded is called when the answer has been encoded, or there is none: what it mentions is in use from now on, and what else was released
-// meanwhile is given back before the answer goes out.
+// encoded is called when the answer has been encoded, or there is none: what it mentions is in use from now on, and
+// what else was released meanwhile is given back before the answer goes out.
 func (inv *Invocation) encoded() {
 	received := inv.received
 	inv.received = nil
@@ -148,8 +149,9 @@ func (inv *Invocation) encoded() {
 // Conn is the connection over which the call came.
 func (inv *Invocation) Conn() Conn { return inv.conn }
 
-// Context ends with the connection over which the call came, and when the user on whose behalf it is made logs out. PB carries no
-// deadlines, so it has none. A method that takes its time should return when it ends: the user's logout waits for it.
+// Context ends with the connection over which the call came, and when the user on whose behalf it is made logs out. PB
+// carries no deadlines, so it has none. A method that takes its time should return when it ends: the user's logout
+// waits for it.
 func (inv *Invocation) Context() context.Context {
 	switch {
 	case inv == nil || inv.conn == nil:
@@ -163,7 +165,8 @@ func (inv *Invocation) Context() context.Context {
 // Perspective is the avatar on whose behalf the call is made, or nil where there was no login.
 func (inv *Invocation) Perspective() any { return inv.perspective }
 
-// RequestID is the caller's number for this call. It is 0 for a number of more than 64 bits; see [Invocation.LongRequestID].
+// RequestID is the caller's number for this call. It is 0 for a number of more than 64 bits; see
+// [Invocation.LongRequestID].
 func (inv *Invocation) RequestID() int64 { return inv.requestID }
 
 // LongRequestID is the caller's number for this call where that has more than 64 bits, and nil otherwise.
@@ -181,7 +184,8 @@ func (inv *Invocation) Weight() int { return inv.weight }
 // Serial is the call's number among those of its connection, see [IncomingCall].
 func (inv *Invocation) Serial() uint64 { return inv.serial }
 
-// String names the call in logs, as Type.method. The method's name is the peer's choice: it is cut, and escaped where it is not printable.
+// String names the call in logs, as Type.method. The method's name is the peer's choice: it is cut, and escaped where
+// it is not printable.
 func (inv *Invocation) String() string {
 	if inv == nil {
 		return "<no call>"
@@ -197,8 +201,8 @@ func (inv *Invocation) String() string {
 // GoString implements fmt.GoStringer by String: %#v would walk the arguments, which may contain themselves.
 func (inv *Invocation) GoString() string { return inv.String() }
 
-// Answer completes the call with a value or, if err is not nil, with a failure. A *actor.Deferred as the value answers when it
-// completes. The first Answer counts; later ones report false. It may be called from any goroutine.
+// Answer completes the call with a value or, if err is not nil, with a failure. A *actor.Deferred as the value answers
+// when it completes. The first Answer counts; later ones report false. It may be called from any goroutine.
 func (inv *Invocation) Answer(v any, err error) bool {
 	if inv == nil || inv.conn == nil {
 		return false // It came over no connection.
@@ -220,8 +224,8 @@ func (inv *Invocation) Answer(v any, err error) bool {
 	return true
 }
 
-// answerFrom is Answer with what a method returned, in the turn that the object's mailbox is about to end. It reports whether the answer
-// has gone out, so that the connection no longer needs the invocation.
+// answerFrom is Answer with what a method returned, in the turn that the object's mailbox is about to end. It reports
+// whether the answer has gone out, so that the connection no longer needs the invocation.
 func (inv *Invocation) answerFrom(turn *actor.Mailbox, v any, err error) (gone bool) {
 	if err != nil {
 		inv.fail(err)
@@ -255,8 +259,8 @@ func (inv *Invocation) abandon() {
 	inv.conn.CloseInvocation(inv)
 }
 
-// send encodes in the caller's goroutine: what is sent is a snapshot, and what cannot be sent fails this call alone. turn is nil, or see
-// answerFrom, also for what is reported.
+// send encodes in the caller's goroutine: what is sent is a snapshot, and what cannot be sent fails this call alone.
+// turn is nil, or see answerFrom, also for what is reported.
 func (inv *Invocation) send(turn *actor.Mailbox, v any, err error) (gone bool) {
 	if inv.onAnswer != nil {
 		inv.onAnswer(inv)
@@ -272,7 +276,11 @@ func (inv *Invocation) send(turn *actor.Mailbox, v any, err error) (gone bool) {
 		defer inv.conn.CloseInvocation(inv)
 		if err != nil {
 			usercode.Log(func() {
-				inv.conn.Logger().Debug().Err(usercode.LogError(err)).Stringer("call", inv).Msg("a call that wants no answer failed")
+				inv.conn.Logger().
+					Debug().
+					Err(usercode.LogError(err)).
+					Stringer("call", inv).
+					Msg("a call that wants no answer failed")
 			})
 		}
 		inv.encoded()
@@ -331,8 +339,8 @@ func (inv *Invocation) logPanic(p *PanicError) {
 	})
 }
 
-// sendableError is what is sent for an error: itself where its type is a Copyable, such as a peer may have registered, and a
-// [Failure] otherwise.
+// sendableError is what is sent for an error: itself where its type is a Copyable, such as a peer may have registered,
+// and a [Failure] otherwise.
 func (inv *Invocation) sendableError(err error) any {
 	if own, ok := usercode.As[jellyableError](err); ok && !isNilPointer(own) {
 		if _, failure := own.(*Failure); !failure {
@@ -389,7 +397,11 @@ func (inv *Invocation) sendFailure(err error) {
 	fragment.Free()
 	// A failure is made of strings cut to size; only a failure of the user's own class can get here.
 	usercode.Log(func() {
-		inv.conn.Logger().Error().Err(usercode.LogError(encodeErr)).Stringer("call", inv).Msg("a failure could not be encoded")
+		inv.conn.Logger().
+			Error().
+			Err(usercode.LogError(encodeErr)).
+			Stringer("call", inv).
+			Msg("a failure could not be encoded")
 	})
 	why := usercode.ErrorText(encodeErr)
 	sent = true
@@ -410,7 +422,8 @@ func (inv *Invocation) sendPlainFailure(why string) {
 	inv.conn.SendAnswer(nil, inv, fragment, true)
 }
 
-// logFailure tells the operator what the peer will be told. What a peer can cause at will is not worth more than a debug line.
+// logFailure tells the operator what the peer will be told. What a peer can cause at will is not worth more than a
+// debug line.
 func logFailure(inv *Invocation, err error) {
 	usercode.Log(func() {
 		inv.conn.Logger().Debug().Err(usercode.LogError(err)).Stringer("call", inv).Int64("request", inv.requestID).
@@ -516,16 +529,16 @@ func (inv *Invocation) ActorSystem() *protoactor.ActorSystem {
 	return inv.conn.Runtime().System()
 }
 
-// GetAutoResponse implements protoactor.AutoRespond: the actor system calls it when the actor that the call was forwarded to has handled
-// the message without a panic. It is not for applications.
+// GetAutoResponse implements protoactor.AutoRespond: the actor system calls it when the actor that the call was
+// forwarded to has handled the message without a panic. It is not for applications.
 func (inv *Invocation) GetAutoResponse(protoactor.Context) any {
 	inv.handled.Store(true)
 	inv.carriedOut()
 	return nil
 }
 
-// Enter implements actor.Entrant, for the actor that the call was forwarded to: a call whose user has gone is dropped. It is not for
-// applications.
+// Enter implements actor.Entrant, for the actor that the call was forwarded to: a call whose user has gone is dropped.
+// It is not for applications.
 func (inv *Invocation) Enter() bool {
 	if inv.caller.enter() {
 		return true
@@ -537,8 +550,8 @@ func (inv *Invocation) Enter() bool {
 // Leave implements actor.Entrant. It is not for applications.
 func (inv *Invocation) Leave() { inv.caller.leave() }
 
-// Failed implements actor.Failable: the handler of the actor that the call was forwarded to panicked. The call fails unless it has been
-// answered.
+// Failed implements actor.Failable: the handler of the actor that the call was forwarded to panicked. The call fails
+// unless it has been answered.
 func (inv *Invocation) Failed(reason *actor.PanicError) { inv.fail(reason) }
 
 // Drop implements actor.Droppable: a call that no actor will carry out is answered with the reason.

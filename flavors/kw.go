@@ -8,8 +8,8 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 )
 
-// Kw are keyword arguments. As the last argument of CallRemote it is not sent as an argument but as the call's keywords; as a parameter of
-// a method it receives those that the method does not name.
+// Kw are keyword arguments. As the last argument of CallRemote it is not sent as an argument but as the call's
+// keywords; as a parameter of a method it receives those that the method does not name.
 type Kw map[string]any
 
 // Format implements fmt.Formatter by jelly.Format: what a peer sent may contain itself.

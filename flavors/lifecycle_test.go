@@ -153,8 +153,12 @@ func TestCallsThatWereSentBeforeTheDecrefAreCarriedOut(t *testing.T) {
 	p := newServer(t, l).peer()
 	luid := get(t, p, 1, "given")
 	// A stock peer that calls and forgets the reference sends all this in one go.
-	p.Write(fmt.Sprintf(`[message 2 %d incr 1 [tuple] [dictionary]]`, luid), fmt.Sprintf(`[message 3 %d incr 0 [tuple] [dictionary]]`, luid),
-		fmt.Sprintf(`[message 4 %d incr 1 [tuple] [dictionary]]`, luid), fmt.Sprintf(`[decref %d]`, luid))
+	p.Write(
+		fmt.Sprintf(`[message 2 %d incr 1 [tuple] [dictionary]]`, luid),
+		fmt.Sprintf(`[message 3 %d incr 0 [tuple] [dictionary]]`, luid),
+		fmt.Sprintf(`[message 4 %d incr 1 [tuple] [dictionary]]`, luid),
+		fmt.Sprintf(`[decref %d]`, luid),
+	)
 	p.Want(`[answer 2 1]`, `[answer 4 3]`)
 }
 
@@ -175,7 +179,10 @@ func TestAPanicIsAnsweredAndTheReferenceStaysGood(t *testing.T) {
 			boom(t, p, 3, luid)
 			require.EqualValues(t, test.afterwards, ask(t, p, 4, luid, "incr"), test.why)
 			// A call that was queued behind the one that panics is not lost.
-			p.Write(fmt.Sprintf(`[message 5 %d boom 0 [tuple] [dictionary]]`, luid), fmt.Sprintf(`[message 6 %d incr 1 [tuple] [dictionary]]`, luid))
+			p.Write(
+				fmt.Sprintf(`[message 5 %d boom 0 [tuple] [dictionary]]`, luid),
+				fmt.Sprintf(`[message 6 %d incr 1 [tuple] [dictionary]]`, luid),
+			)
 			p.Want(`[answer 6 _]`)
 		})
 	}
@@ -184,7 +191,10 @@ func TestAPanicIsAnsweredAndTheReferenceStaysGood(t *testing.T) {
 func TestTheAnswerOfAPanicComesBeforeThatOfTheNextCall(t *testing.T) {
 	p := newServer(t, newLab()).peer()
 	luid := get(t, p, 1, "given")
-	p.Write(fmt.Sprintf(`[message 2 %d boom 1 [tuple] [dictionary]]`, luid), fmt.Sprintf(`[message 3 %d incr 1 [tuple] [dictionary]]`, luid))
+	p.Write(
+		fmt.Sprintf(`[message 2 %d boom 1 [tuple] [dictionary]]`, luid),
+		fmt.Sprintf(`[message 3 %d incr 1 [tuple] [dictionary]]`, luid),
+	)
 	p.Want(`[error 2 _]`, `[answer 3 101]`)
 }
 

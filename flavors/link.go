@@ -15,9 +15,9 @@ type Linkable interface {
 	unlink()
 }
 
-// Link ties a handle to the life of the actor in whose turn it is called: what the handle stands for is held as long as the actor
-// lives, and let go when the actor ends, in whatever way. When several actors link one handle, the last of them lets it go. The
-// returned function lets go earlier.
+// Link ties a handle to the life of the actor in whose turn it is called: what the handle stands for is held as long as
+// the actor lives, and let go when the actor ends, in whatever way. When several actors link one handle, the last of
+// them lets it go. The returned function lets go earlier.
 func Link(ctx protoactor.Context, handle Linkable) (unlink func()) {
 	if ctx == nil || handle == nil || handle.runtime() == nil {
 		return func() {}

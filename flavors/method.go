@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// Prefix is what the names of an object's wire methods begin with in Go. It belongs to the way in which the object is reached: as a
-// Referenceable, as an avatar, as a Viewable or, for updates, as a cache.
+// Prefix is what the names of an object's wire methods begin with in Go. It belongs to the way in which the object is
+// reached: as a Referenceable, as an avatar, as a Viewable or, for updates, as a cache.
 type Prefix string
 
 // The prefixes of the flavors.
@@ -37,9 +37,9 @@ func (p Prefix) wire() string {
 	return string(p) + "_"
 }
 
-// Handler is implemented by objects that want to see calls themselves. All calls go to it, and no method of the object can be called
-// by name, except by the handler itself with [MethodTable.Invoke]. It runs in the object's turn; the result may be a *actor.Deferred, as
-// that of any method.
+// Handler is implemented by objects that want to see calls themselves. All calls go to it, and no method of the object
+// can be called by name, except by the handler itself with [MethodTable.Invoke]. It runs in the object's turn; the
+// result may be a *actor.Deferred, as that of any method.
 type Handler interface {
 	HandleRemote(inv *Invocation) (any, error)
 }
@@ -47,10 +47,10 @@ type Handler interface {
 // MethodTable says which methods of a Go type can be called from the wire, and how. It is built once for each type and
 // prefix and is immutable.
 //
-// A wire name stands for the Go method that is called prefix + the name with its first letter raised: takePond is RemoteTakePond. If
-// there is none, single underscores between letters or digits are dropped and what follows is raised: get_two is
-// RemoteGet_two or else RemoteGetTwo. A leading, trailing or double underscore never matches that way. Names given by [Publish] or
-// [Func1] and its like match exactly, and before all others.
+// A wire name stands for the Go method that is called prefix + the name with its first letter raised: takePond is
+// RemoteTakePond. If there is none, single underscores between letters or digits are dropped and what follows is
+// raised: get_two is RemoteGet_two or else RemoteGetTwo. A leading, trailing or double underscore never matches that
+// way. Names given by [Publish] or [Func1] and its like match exactly, and before all others.
 type MethodTable struct {
 	typ      reflect.Type
 	typeName string
@@ -82,8 +82,8 @@ type tableCache struct{ m sync.Map }
 
 var methodTables tableCache
 
-// TableOf gives the table of a value's type for those who reach it by way of p. It is for tests that want to be sure what is published
-// of a type, and that it can be; calls find their tables themselves.
+// TableOf gives the table of a value's type for those who reach it by way of p. It is for tests that want to be sure
+// what is published of a type, and that it can be; calls find their tables themselves.
 func TableOf(v any, p Prefix) (*MethodTable, error) {
 	if v == nil {
 		return nil, errors.New("flavors: nil has no methods")
@@ -91,8 +91,8 @@ func TableOf(v any, p Prefix) (*MethodTable, error) {
 	return methodsFor(reflect.TypeOf(v), p)
 }
 
-// methodsFor gives the table for values of type t that are reached by way of p. The error says which methods have a signature
-// that cannot be served, and why; then there is no table.
+// methodsFor gives the table for values of type t that are reached by way of p. The error says which methods have a
+// signature that cannot be served, and why; then there is no table.
 func methodsFor(t reflect.Type, p Prefix) (*MethodTable, error) {
 	key := tableKey{t, p}
 	if r, ok := methodTables.m.Load(key); ok {
@@ -159,8 +159,8 @@ func (t *MethodTable) fill(typ reflect.Type) error {
 	return nil
 }
 
-// Names lists the wire names, sorted: each method once, under the name that begins with a small letter, and given names. Peers can call no
-// method of a [Handler] by name, so its table lists none.
+// Names lists the wire names, sorted: each method once, under the name that begins with a small letter, and given
+// names. Peers can call no method of a [Handler] by name, so its table lists none.
 func (t *MethodTable) Names() []string {
 	if t == nil || t.handler {
 		return nil
@@ -176,12 +176,12 @@ func (t *MethodTable) Names() []string {
 	return names
 }
 
-// Invoke calls the method that inv names on recv, a value of the table's type, in the caller's goroutine. The result may be
-// a *actor.Deferred. When the arguments do not fit, the error is a [TypeError] and the method has not run; when there is no such
-// method it is [NoSuchMethod]. Panics of the method pass through.
+// Invoke calls the method that inv names on recv, a value of the table's type, in the caller's goroutine. The result
+// may be a *actor.Deferred. When the arguments do not fit, the error is a [TypeError] and the method has not run; when
+// there is no such method it is [NoSuchMethod]. Panics of the method pass through.
 //
-// The method of a [Handler] is called, too, and not its HandleRemote, so that a HandleRemote can do something before and after each
-// call:
+// The method of a [Handler] is called, too, and not its HandleRemote, so that a HandleRemote can do something before
+// and after each call:
 //
 //	func (s *Service) HandleRemote(inv *flavors.Invocation) (any, error) {
 //		defer s.measure(inv.Method, time.Now())
@@ -236,8 +236,8 @@ func (t *MethodTable) lookup(wire string) (caller, bool) {
 	return c, ok
 }
 
-// appendCamel turns get_two into GetTwo. It reports false for names without underscores or with any in an odd place, and for names
-// that are longer than a Go identifier would be.
+// appendCamel turns get_two into GetTwo. It reports false for names without underscores or with any in an odd place,
+// and for names that are longer than a Go identifier would be.
 func appendCamel(b []byte, wire string) ([]byte, bool) {
 	const longest = 512
 	if len(wire) == 0 || len(wire) > longest {

@@ -71,8 +71,9 @@ func (m *method) bindVariadic(f *frame, extra []any) error {
 	return m.argumentError(len(m.fixed)+i, &inner)
 }
 
-// bindExtra puts positional arguments beyond the fixed ones into the fields of the keyword struct, in order. A single value that is
-// such a struct already, or a dictionary where the first field could not take one, is the whole of it; then nothing is left to bind.
+// bindExtra puts positional arguments beyond the fixed ones into the fields of the keyword struct, in order. A single
+// value that is such a struct already, or a dictionary where the first field could not take one, is the whole of it;
+// then nothing is left to bind.
 func (m *method) bindExtra(f *frame, extra []any, given int, noKeywords bool) (whole bool, err error) {
 	k := m.keywords
 	if k == nil || k.typ == nil {
@@ -130,8 +131,8 @@ func (m *method) setField(f *frame, i int, arg any) error {
 	return nil
 }
 
-// bindKeywords assigns by name. Where params is false the names are those of the keyword struct alone. Of equal names the last one
-// counts, as in Python; the others are not even converted.
+// bindKeywords assigns by name. Where params is false the names are those of the keyword struct alone. Of equal names
+// the last one counts, as in Python; the others are not even converted.
 func (m *method) bindKeywords(f *frame, kw *jelly.Dict, params bool) error {
 	byPosition, byName := f.seen, f.seen
 	entries := kw.Entries()
@@ -161,7 +162,8 @@ func (m *method) bindKeywords(f *frame, kw *jelly.Dict, params bool) error {
 	return nil
 }
 
-// placeOf finds what a keyword is for: one of the fixed parameters or, counted behind them, a field of the keyword struct.
+// placeOf finds what a keyword is for: one of the fixed parameters or, counted behind them, a field of the keyword
+// struct.
 func (m *method) placeOf(name string, params bool) (at int, known bool) {
 	if params {
 		if i := m.paramNamed(name); i >= 0 {

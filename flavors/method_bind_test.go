@@ -181,7 +181,11 @@ func TestBinding(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b := &binder{}
-			got, err := tableFor(t, b, PrefixRemote).Invoke(b, wireCall{method: tc.method, args: tc.args, kw: tc.kw}.invocation())
+			got, err := tableFor(
+				t,
+				b,
+				PrefixRemote,
+			).Invoke(b, wireCall{method: tc.method, args: tc.args, kw: tc.kw}.invocation())
 			if tc.err != "" {
 				require.ErrorContains(t, err, tc.err)
 				require.ErrorIs(t, err, TypeError)

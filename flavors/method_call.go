@@ -8,7 +8,8 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 )
 
-// frame is the memory for the parameters of one call. Frames are used again: what they hold is copied when the method is called.
+// frame is the memory for the parameters of one call. Frames are used again: what they hold is copied when the method
+// is called.
 type frame struct {
 	in   []reflect.Value // addressable, but for the receiver
 	dst  []any           // pointers to in, for the conversion
@@ -28,7 +29,8 @@ func (m *method) newFrame() *frame {
 	return f
 }
 
-// release empties the frame, so that it keeps nothing alive, and puts it back. After a panic it is left to the collector.
+// release empties the frame, so that it keeps nothing alive, and puts it back. After a panic it is left to the
+// collector.
 func (m *method) release(f *frame) {
 	f.in[0] = reflect.Value{}
 	for _, v := range f.in[1:] {
@@ -84,7 +86,8 @@ func (m *method) prepare(f *frame, inv *Invocation) error {
 	return nil
 }
 
-// setPerspective gives the method its caller. A caller that is missing, or of another type, is an error: the method must not run.
+// setPerspective gives the method its caller. A caller that is missing, or of another type, is an error: the method
+// must not run.
 func (m *method) setPerspective(dst reflect.Value, perspective any) error {
 	t := dst.Type()
 	if isMissing(perspective) {

@@ -34,8 +34,8 @@ func (g *Gauge) RemoteSet(value float64, o struct {
 	return nil
 }
 
-// PublishMethods lets one of the sensor's methods through and keeps the other back. It must say so of the other, because that bears the
-// prefix.
+// PublishMethods lets one of the sensor's methods through and keeps the other back. It must say so of the other,
+// because that bears the prefix.
 func (g *Gauge) PublishMethods(flavors.Prefix) flavors.MethodSet {
 	return flavors.Methods(
 		flavors.Publish("model", "Model"),

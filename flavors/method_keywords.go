@@ -10,7 +10,8 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 )
 
-// keywordParam is the last parameter of a method when it takes keywords: a Kw, or a struct with pb tags (or a pointer to one).
+// keywordParam is the last parameter of a method when it takes keywords: a Kw, or a struct with pb tags (or a pointer
+// to one).
 type keywordParam struct {
 	typ     reflect.Type // of the struct; nil for a Kw
 	pointer bool
@@ -45,8 +46,8 @@ func (k *keywordParam) find(name string) int {
 
 // keywordParamFor looks whether a parameter of type t takes keywords. It gives nil for all other types.
 //
-// A field is called by its pb tag; fields without a tag take no part. A field must be given, unless the tag has the option omitempty
-// (then it stays zero) or default=text, which comes last; a pointer field need never be given.
+// A field is called by its pb tag; fields without a tag take no part. A field must be given, unless the tag has the
+// option omitempty (then it stays zero) or default=text, which comes last; a pointer field need never be given.
 func keywordParamFor(t reflect.Type) (*keywordParam, error) {
 	if t == reflect.TypeFor[Kw]() {
 		return &keywordParam{}, nil
@@ -113,8 +114,8 @@ func behindPointer(t reflect.Type, index []int) bool {
 	return false
 }
 
-// parseDefault reads the text of a default for a parameter of type t. For a parameter of type any it is what it looks like: None,
-// true, false, an integer, a float, and else a string.
+// parseDefault reads the text of a default for a parameter of type t. For a parameter of type any it is what it looks
+// like: None, true, false, an integer, a float, and else a string.
 func parseDefault(t reflect.Type, text string) (reflect.Value, error) {
 	v := reflect.New(t).Elem()
 	bad := func(err error) (reflect.Value, error) {

@@ -20,12 +20,13 @@ const (
 	unclear                      // nobody has said whether peers may call it
 )
 
-// wireMethods lists the methods of t whose authors have published them by naming them with the prefix, and apart from these the ones of
-// which that is not known. A method is published if the type declares it, or if the type embeds it from a type that embeds a flavor and
-// publishes it by the same rule. Whoever wrote any other embedded type, or an interface, may have known nothing of peers.
+// wireMethods lists the methods of t whose authors have published them by naming them with the prefix, and apart from
+// these the ones of which that is not known. A method is published if the type declares it, or if the type embeds it
+// from a type that embeds a flavor and publishes it by the same rule. Whoever wrote any other embedded type, or an
+// interface, may have known nothing of peers.
 //
-// A method that t declares over an embedded one of the same signature looks like the promoted one: reflection cannot tell them apart.
-// So it is not known either, unless both would be published.
+// A method that t declares over an embedded one of the same signature looks like the promoted one: reflection cannot
+// tell them apart. So it is not known either, unless both would be published.
 func wireMethods(t reflect.Type, p Prefix, set MethodSet) (methods, asked []reflect.Method) {
 	for i := range t.NumMethod() {
 		m := t.Method(i)
@@ -54,8 +55,8 @@ func carries(name string, p Prefix) bool {
 	return !unicode.IsLower(r)
 }
 
-// exposureOf decides about the named method, which is in the method set of t. set is what t says itself. path has the types on the
-// way to t, since types can embed one another in a circle.
+// exposureOf decides about the named method, which is in the method set of t. set is what t says itself. path has the
+// types on the way to t, since types can embed one another in a circle.
 func exposureOf(t reflect.Type, name string, p Prefix, set MethodSet, path []reflect.Type) exposure {
 	if set.hides(name) {
 		return hiddenMethod
@@ -88,8 +89,8 @@ func embeddedExposure(e reflect.Type, name string, p Prefix, path []reflect.Type
 	return exposureOf(e, name, p, set, path)
 }
 
-// sourcesOf lists the types embedded in t from which t may have the named method. One that has it with another signature, or for other
-// receivers, is no source: then t declares the method, or has it from elsewhere.
+// sourcesOf lists the types embedded in t from which t may have the named method. One that has it with another
+// signature, or for other receivers, is no source: then t declares the method, or has it from elsewhere.
 func sourcesOf(t reflect.Type, name string) []reflect.Type {
 	have, ok := methodType(t, name)
 	if !ok {
@@ -116,8 +117,8 @@ func methodType(t reflect.Type, name string) (reflect.Type, bool) {
 	return withoutReceiver(m.Type), true
 }
 
-// sameReceivers reports whether t, without its pointer, has the method exactly if e, without the pointer that t's makes of it, has it. So it is
-// for a promoted method.
+// sameReceivers reports whether t, without its pointer, has the method exactly if e, without the pointer that t's makes
+// of it, has it. So it is for a promoted method.
 func sameReceivers(t, e reflect.Type, name string) bool {
 	if t.Kind() != reflect.Pointer {
 		return true
@@ -140,8 +141,8 @@ func embedsByPointer(s, e reflect.Type) bool {
 	return false
 }
 
-// embedded lists the types from which t may have promoted methods: as pointers where t can take the address, interfaces as
-// they are.
+// embedded lists the types from which t may have promoted methods: as pointers where t can take the address, interfaces
+// as they are.
 func embedded(t reflect.Type) []reflect.Type {
 	s := t
 	addressable := false
@@ -166,8 +167,8 @@ func embedded(t reflect.Type) []reflect.Type {
 	return types
 }
 
-// embedsFlavor reports whether a type is a flavor or embeds one, at any depth: then its author wrote it for peers. A JellyTo method alone
-// does not say that.
+// embedsFlavor reports whether a type is a flavor or embeds one, at any depth: then its author wrote it for peers. A
+// JellyTo method alone does not say that.
 func embedsFlavor(t reflect.Type, path []reflect.Type) bool {
 	if slices.Contains(path, t) {
 		return false
@@ -209,7 +210,12 @@ func askAbout(methods []reflect.Method, p Prefix) error {
 		names[i] = m.Name
 	}
 	wire := lowerFirst(strings.TrimPrefix(names[0], string(p)))
-	return fmt.Errorf("it is not known whether peers may call %s: promoted from an embedded type that embeds no flavor, or declared over such a method; "+
-		"list each in PublishMethods, with flavors.Publish(%q, %q) or flavors.Hide(%q)",
-		strings.Join(names, ", "), wire, names[0], names[0])
+	return fmt.Errorf(
+		"it is not known whether peers may call %s: promoted from an embedded type that embeds no flavor, or declared over such a method; "+
+			"list each in PublishMethods, with flavors.Publish(%q, %q) or flavors.Hide(%q)",
+		strings.Join(names, ", "),
+		wire,
+		names[0],
+		names[0],
+	)
 }

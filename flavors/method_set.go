@@ -8,8 +8,8 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// Publisher is implemented by objects that say themselves which of their methods peers may call, in addition to those that
-// bear the prefix: under other names, with names and defaults for parameters, or as typed functions.
+// Publisher is implemented by objects that say themselves which of their methods peers may call, in addition to those
+// that bear the prefix: under other names, with names and defaults for parameters, or as typed functions.
 //
 //	func (c *Calculator) PublishMethods(flavors.Prefix) flavors.MethodSet {
 //		return flavors.Methods(
@@ -19,10 +19,11 @@ import (
 //		)
 //	}
 //
-// A method that bears the prefix and is promoted from an embedded type that embeds no flavor must be listed, with [Publish] or [Hide]: nobody
-// knows whether its author meant it for peers. Without that the object cannot be sent.
+// A method that bears the prefix and is promoted from an embedded type that embeds no flavor must be listed, with
+// [Publish] or [Hide]: nobody knows whether its author meant it for peers. Without that the object cannot be sent.
 //
-// PublishMethods is called once for each type and prefix, on a zero value of the type: what it returns must depend on nothing else.
+// PublishMethods is called once for each type and prefix, on a zero value of the type: what it returns must depend on
+// nothing else.
 type Publisher interface {
 	PublishMethods(p Prefix) MethodSet
 }
@@ -93,12 +94,13 @@ type published struct {
 	params       []string
 }
 
-// Publish makes a Go method callable under a wire name. Any exported method will do, whatever its name and wherever it comes from: so
-// methods are renamed, and promoted ones let through. If the method has a published name of its own already, that one stays (see
-// [Hide]) and gets the same parameter names if the two are equal.
+// Publish makes a Go method callable under a wire name. Any exported method will do, whatever its name and wherever it
+// comes from: so methods are renamed, and promoted ones let through. If the method has a published name of its own
+// already, that one stays (see [Hide]) and gets the same parameter names if the two are equal.
 //
-// params name the positional parameters from the first on, as far as they are given by keyword: "a", or "b=10" for one with a
-// default. Naming all of them makes a last parameter that would take keywords (a [Kw], a struct with pb tags) an ordinary argument.
+// params name the positional parameters from the first on, as far as they are given by keyword: "a", or "b=10" for one
+// with a default. Naming all of them makes a last parameter that would take keywords (a [Kw], a struct with pb tags) an
+// ordinary argument.
 func Publish(wire, goName string, params ...string) MethodEntry {
 	return published{wire: wire, goName: goName, params: params}
 }
@@ -126,7 +128,8 @@ func (t *MethodTable) enter(wire string, c caller) {
 
 type hidden []string
 
-// Hide keeps Go methods from being published by their prefix. Each must be a method of the type: a misspelt name would hide nothing.
+// Hide keeps Go methods from being published by their prefix. Each must be a method of the type: a misspelt name would
+// hide nothing.
 func Hide(goNames ...string) MethodEntry { return hidden(goNames) }
 
 func (hidden) publish(*MethodTable, reflect.Type) error { return nil }

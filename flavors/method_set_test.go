@@ -97,9 +97,18 @@ var misprints = map[Prefix]struct {
 	"11": {Publish("x", "Unexported"), "is not exported"},
 	"12": {Publish("x", "Structs", "s=1"), "cannot have the default"},
 	"13": {Publish("x", "Many"), "it takes 65 parameters and keywords; 64 is the most"},
-	"14": {Func0("x", func(*other, *Invocation) (int, error) { return 0, nil }), `function "x" is for *flavors.other, which *flavors.misprinted neither is nor embeds`},
-	"15": {Func1("x", func(*misprinted, *Invocation, chan int) (int, error) { return 0, nil }), `function "x": nothing on the wire is a chan int`},
-	"16": {Func1("x", func(*misprinted, *Invocation, int) (int, error) { return 0, nil }, "a", "b"), `function "x": 2 names for 1 parameters`},
+	"14": {
+		Func0("x", func(*other, *Invocation) (int, error) { return 0, nil }),
+		`function "x" is for *flavors.other, which *flavors.misprinted neither is nor embeds`,
+	},
+	"15": {
+		Func1("x", func(*misprinted, *Invocation, chan int) (int, error) { return 0, nil }),
+		`function "x": nothing on the wire is a chan int`,
+	},
+	"16": {
+		Func1("x", func(*misprinted, *Invocation, int) (int, error) { return 0, nil }, "a", "b"),
+		`function "x": 2 names for 1 parameters`,
+	},
 	"17": {Publish("x", "Iface", "a=1"), "a error cannot have a default"},
 	"18": {Publish("x", "Bools", "a=perhaps", "b=1", "c=1"), `"perhaps" is no bool`},
 	"19": {Publish("x", "Bools", "a=true", "b=-1", "c=1"), `"-1" is no uint8`},
@@ -148,8 +157,11 @@ func (*misprinted) Unexported(o unexportedField)     { _ = o.c }
 func (*misprinted) Structs(s struct{})               {}
 func (*misprinted) Iface(e error)                    {}
 func (*misprinted) Bools(a bool, b uint8, c float64) {}
-func (*misprinted) Many(_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _ int,
-	_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _ int) {
+
+func (*misprinted) Many(
+	_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _ int,
+	_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _ int,
+) {
 }
 func (*misprinted) PublishMethods(p Prefix) MethodSet { return Methods(misprints[p].entry) }
 

@@ -21,7 +21,8 @@ type method struct {
 	frames  sync.Pool // of *frame
 }
 
-// signature says what stands where among a method's parameters. Positions count the receiver as 0; 0 means that there is none.
+// signature says what stands where among a method's parameters. Positions count the receiver as 0; 0 means that there
+// is none.
 type signature struct {
 	ctxAt, invAt, perspectiveAt int
 
@@ -47,8 +48,8 @@ type param struct {
 // maxParams is how many parameters and keyword fields a method may have; a mask of 64 bits notes which have been given.
 const maxParams = 64
 
-// compileMethod makes m, in the method set of t, callable under a wire name. specs name its positional parameters, with defaults:
-// "a", "b=10".
+// compileMethod makes m, in the method set of t, callable under a wire name. specs name its positional parameters, with
+// defaults: "a", "b=10".
 func compileMethod(table *MethodTable, t reflect.Type, m reflect.Method, wire string, specs []string) (*method, error) {
 	c := &method{wire: wire, label: table.typeName + "." + wire + "()", fn: m.Func}
 	fail := func(format string, args ...any) (*method, error) {
@@ -128,7 +129,8 @@ func (m *method) leading(next int) int {
 	return next
 }
 
-// actorByValue returns the type of which a value of type t would have a copy although it is an actor, and nil if there is none.
+// actorByValue returns the type of which a value of type t would have a copy although it is an actor, and nil if there
+// is none.
 func actorByValue(t reflect.Type) reflect.Type {
 	for k := t.Kind(); k == reflect.Slice || k == reflect.Array || k == reflect.Map; k = t.Kind() {
 		t = t.Elem()
@@ -157,7 +159,11 @@ func unfillable(t reflect.Type) string {
 		}
 	}
 	if by := actorByValue(t); by != nil {
-		return fmt.Sprintf("a %s is not copied: take a *%s, or the *flavors.RemoteReference or *flavors.Cached that is received", by, by)
+		return fmt.Sprintf(
+			"a %s is not copied: take a *%s, or the *flavors.RemoteReference or *flavors.Cached that is received",
+			by,
+			by,
+		)
 	}
 	return ""
 }
@@ -228,7 +234,10 @@ func resultsOf(ft reflect.Type) (results, error) {
 			return r, fmt.Errorf("its result %d, a %s, cannot be sent", i+1, t)
 		}
 		if r.values > 1 && t == reflect.TypeFor[*actor.Deferred]() {
-			return r, fmt.Errorf("its result %d is a Deferred among other values; return one Deferred that completes with a jelly.Tuple", i+1)
+			return r, fmt.Errorf(
+				"its result %d is a Deferred among other values; return one Deferred that completes with a jelly.Tuple",
+				i+1,
+			)
 		}
 		if t == reflect.TypeFor[error]() {
 			return r, fmt.Errorf("its result %d is an error; an error is returned last", i+1)

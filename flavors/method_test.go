@@ -237,9 +237,14 @@ func TestMethodConcurrentCalls(t *testing.T) {
 
 type badMethods struct{ Referenceable }
 
-func (*badMethods) RemoteChan(c chan int)                               {}
-func (*badMethods) RemoteFunc() func()                                  { return nil }
-func (*badMethods) RemoteLateCtx(n int, ctx context.Context)            {} //nolint:revive // the misplaced context is what is tested
+func (*badMethods) RemoteChan(c chan int) {}
+func (*badMethods) RemoteFunc() func()    { return nil }
+
+func (*badMethods) RemoteLateCtx(
+	n int,
+	ctx context.Context,
+) {
+}                                                                       //nolint:revive // the misplaced context is what is tested
 func (*badMethods) RemoteTwoCtx(a, b context.Context)                   {}
 func (*badMethods) RemoteTwoInv(a, b *Invocation)                       {}
 func (*badMethods) RemoteErrs() (error, error)                          { return nil, nil } //nolint:revive // likewise
@@ -274,7 +279,11 @@ func TestUnsupportedSignatures(t *testing.T) {
 	assert.Equal(t, err, again, "the verdict is remembered")
 
 	_, err = methodsFor(reflect.TypeFor[*badMethods](), PrefixView)
-	require.ErrorContains(t, err, "method ViewNothing: a View method takes the caller's perspective as its first parameter")
+	require.ErrorContains(
+		t,
+		err,
+		"method ViewNothing: a View method takes the caller's perspective as its first parameter",
+	)
 	require.ErrorContains(t, err, "method ViewVariadic: ")
 }
 
@@ -324,7 +333,11 @@ func TestViewMethods(t *testing.T) {
 	assert.Equal(t, jelly.Tuple{false, 1, 2}, got)
 	for _, nobody := range []any{nil, (*player)(nil)} {
 		_, err = call(nobody, "draw", int64(1), int64(2))
-		require.EqualError(t, err, "board.draw() wants the caller's perspective, a *flavors.player, but the call came without one")
+		require.EqualError(
+			t,
+			err,
+			"board.draw() wants the caller's perspective, a *flavors.player, but the call came without one",
+		)
 		_, err = call(nobody, "name", "!")
 		require.ErrorIs(t, err, TypeError)
 	}

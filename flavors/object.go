@@ -29,8 +29,9 @@ type object struct {
 	prefix Prefix
 }
 
-// Resetter is implemented by objects that want a clean state after a panic. Reset runs in the object's turn before the next call.
-// Without it, and without a producer (see [New]), the object goes on with the state in which the panic left it.
+// Resetter is implemented by objects that want a clean state after a panic. Reset runs in the object's turn before the
+// next call. Without it, and without a producer (see [New]), the object goes on with the state in which the panic left
+// it.
 type Resetter interface{ Reset() }
 
 // turn is a function to be run in the object's turn: Do, and continuations of Deferreds.
@@ -115,8 +116,9 @@ func (o *object) call(ctx protoactor.Context, inv *Invocation) {
 	})
 }
 
-// seat is what the Props of an object's actor know of its core. Upstream's lists of children keep PIDs of ended ones until others take
-// their place, and a PID leads to the mailbox, the context, the Props: cut here, none of that holds on to the user's value.
+// seat is what the Props of an object's actor know of its core. Upstream's lists of children keep PIDs of ended ones
+// until others take their place, and a PID leads to the mailbox, the context, the Props: cut here, none of that holds
+// on to the user's value.
 type seat struct{ core *Core }
 
 // retire lets go of the core when the actor has ended; only the error for latecomers stays.
@@ -149,8 +151,8 @@ func (o *object) settle(ctx protoactor.Context) {
 // mendNow has an object make its value good again after a panic, unless a message came first.
 type mendNow struct{}
 
-// incarnate begins a new incarnation. It runs no code of the application's: an incarnation that fails before its first message would
-// be restarted without end. So the value is made good in a turn of its own, or before the next message.
+// incarnate begins a new incarnation. It runs no code of the application's: an incarnation that fails before its first
+// message would be restarted without end. So the value is made good in a turn of its own, or before the next message.
 func (o *object) incarnate(ctx protoactor.Context) {
 	c := o.core
 	c.started(o.mailbox, ctx.Self())
@@ -161,8 +163,8 @@ func (o *object) incarnate(ctx protoactor.Context) {
 	}
 }
 
-// mend makes the value good again: as a fresh instance if it has a producer, otherwise by its Reset method. When the code for that panics,
-// the message at hand fails with the error, and the next one tries again.
+// mend makes the value good again: as a fresh instance if it has a producer, otherwise by its Reset method. When the
+// code for that panics, the message at hand fails with the error, and the next one tries again.
 func (o *object) mend() error {
 	if !o.unsound {
 		return nil
@@ -203,7 +205,8 @@ func (o *object) methods(p Prefix) (*MethodTable, error) {
 	return table, err
 }
 
-// Undelivered implements actor.Undertaker: what was sent to an object that has stopped for good is answered with an error, at once.
+// Undelivered implements actor.Undertaker: what was sent to an object that has stopped for good is answered with an
+// error, at once.
 func (o *object) Undelivered(message any) {
 	if _, ok := message.(work); ok {
 		if len(o.left) == 0 {
@@ -224,7 +227,11 @@ func (o *object) renew(produce func() any) error {
 	fresh := produce()
 	r, ok := fresh.(anchored)
 	if !ok || isNilPointer(fresh) {
-		return fmt.Errorf("flavors: the producer of a %s returned a %T after a panic, which cannot take its place", o.core.typeName(), fresh)
+		return fmt.Errorf(
+			"flavors: the producer of a %s returned a %T after a panic, which cannot take its place",
+			o.core.typeName(),
+			fresh,
+		)
 	}
 	r.anchored().core.Store(o.core)
 	o.core.mended(fresh)
@@ -278,7 +285,8 @@ func (o *object) mendFor(t *turn) (err error) {
 	return err
 }
 
-// turnPanicked logs the panic of a function that ran in the object's turn, unless it is a continuation, which has logged it.
+// turnPanicked logs the panic of a function that ran in the object's turn, unless it is a continuation, which has
+// logged it.
 func (c *Core) turnPanicked(r any) *PanicError {
 	if p, ok := r.(*PanicError); ok {
 		return p

@@ -14,8 +14,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Observer is the way from an original to the copy that one peer keeps of it. There is one for each connection that holds the
-// original, however often it was sent there. Observers can be compared and used as map keys.
+// Observer is the way from an original to the copy that one peer keeps of it. There is one for each connection that
+// holds the original, however often it was sent there. Observers can be compared and used as map keys.
 type Observer struct {
 	conn        Conn
 	core        *Core
@@ -44,8 +44,8 @@ func (o *Observer) Luid() int64 { return o.luid }
 // SetLuid is for the broker's turn only.
 func (o *Observer) SetLuid(luid int64) { o.luid = luid }
 
-// CallRemote calls an observe method of the copy: [cachemessage …]. The Deferred fails when the observer or its connection is gone, and
-// with the peer's failure when the peer could not apply the update; that is logged as well.
+// CallRemote calls an observe method of the copy: [cachemessage …]. The Deferred fails when the observer or its
+// connection is gone, and with the peer's failure when the peer could not apply the update; that is logged as well.
 func (o *Observer) CallRemote(method string, args ...any) *actor.Deferred {
 	if o == nil || o.conn == nil {
 		return actor.Failed(DeadReference.New("the observer is nil, or was not made by somebody's coming to observe"))
@@ -63,8 +63,8 @@ func (o *Observer) CallRemote(method string, args ...any) *actor.Deferred {
 	return call.Result
 }
 
-// answered looks whether the peer could apply an update. The caller need not look at the answer, as with stock, whose log then has an
-// unhandled error.
+// answered looks whether the peer could apply an update. The caller need not look at the answer, as with stock, whose
+// log then has an unhandled error.
 func (o *Observer) answered(method string, err error) {
 	if err == nil || !IsRemote(err) || o.conn.Context().Err() != nil {
 		return
@@ -74,7 +74,11 @@ func (o *Observer) answered(method string, err error) {
 		line = zerolog.WarnLevel
 	}
 	usercode.Log(func() {
-		o.conn.Logger().WithLevel(line).Err(err).Str("object", o.core.typeName()).Str("update", clipText(method, maxQuotedName)).
+		o.conn.Logger().
+			WithLevel(line).
+			Err(err).
+			Str("object", o.core.typeName()).
+			Str("update", clipText(method, maxQuotedName)).
 			Msg("the peer could not apply an update; its copy is stale")
 	})
 }
@@ -82,7 +86,11 @@ func (o *Observer) answered(method string, err error) {
 // unsent logs an update that could not be sent: from then on the copy shows something else than the original.
 func (o *Observer) unsent(method string, err error) {
 	usercode.Log(func() {
-		o.conn.Logger().Warn().Err(usercode.LogError(err)).Str("object", o.core.typeName()).Str("update", clipText(method, maxQuotedName)).
+		o.conn.Logger().
+			Warn().
+			Err(usercode.LogError(err)).
+			Str("object", o.core.typeName()).
+			Str("update", clipText(method, maxQuotedName)).
 			Msg("an update could not be sent; the peer's copy is out of date")
 	})
 }
@@ -114,9 +122,10 @@ func (os Observers) All() iter.Seq[*Observer] {
 	}
 }
 
-// CallRemote calls an observe method of every copy and asks for no answers. What is the same for all of them is encoded once. A peer that
-// takes its updates too slowly does not hold up the others; one that takes none for so long that too much waits for it loses its
-// connection, rather than an update. The error joins what kept updates from being encoded; nothing was sent to these observers.
+// CallRemote calls an observe method of every copy and asks for no answers. What is the same for all of them is encoded
+// once. A peer that takes its updates too slowly does not hold up the others; one that takes none for so long that too
+// much waits for it loses its connection, rather than an update. The error joins what kept updates from being encoded;
+// nothing was sent to these observers.
 func (os Observers) CallRemote(method string, args ...any) error {
 	var shared encodedFor
 	var errs []error

@@ -10,8 +10,8 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// PageCollector is what pages are sent to: Twisted's page collector. It is given to a method of the peer's as an argument, and sends
-// what it gets to functions, one at a time in its own actor.
+// PageCollector is what pages are sent to: Twisted's page collector. It is given to a method of the peer's as an
+// argument, and sends what it gets to functions, one at a time in its own actor.
 type PageCollector struct {
 	Referenceable
 	page func(page any) error
@@ -21,15 +21,17 @@ type PageCollector struct {
 	once    sync.Once
 }
 
-// NewPageCollector makes a collector. page is called with each page; its error, or a panic, is answered if the sender wants an answer,
-// and then ended is called with it. ended is called once, with nil behind the last page. Both run in the collector's turn and
-// must not wait.
+// NewPageCollector makes a collector. page is called with each page; its error, or a panic, is answered if the sender
+// wants an answer, and then ended is called with it. ended is called once, with nil behind the last page. Both run in
+// the collector's turn and must not wait.
 func NewPageCollector(page func(page any) error, ended func(err error)) *PageCollector {
 	return &PageCollector{page: page, ended: ended}
 }
 
 // errNoPages is answered by a collector to which no function was given.
-var errNoPages = errors.New("flavors: this PageCollector has no function that takes pages; make it with NewPageCollector")
+var errNoPages = errors.New(
+	"flavors: this PageCollector has no function that takes pages; make it with NewPageCollector",
+)
 
 // RemoteGotPage takes a page.
 func (c *PageCollector) RemoteGotPage(inv *Invocation, page any) error {
@@ -68,12 +70,13 @@ func (c *PageCollector) end(err error) {
 	})
 }
 
-// MaxPagesKept is how many bytes [GetAllPages] keeps before it gives up. Each page counts what it takes in memory: its bytes, something for
-// the page itself, and more for the parts of a page that is no byte string. Who expects more reads them as they come: [ReadPages].
+// MaxPagesKept is how many bytes [GetAllPages] keeps before it gives up. Each page counts what it takes in memory: its
+// bytes, something for the page itself, and more for the parts of a page that is no byte string. Who expects more reads
+// them as they come: [ReadPages].
 const MaxPagesKept = 256 << 20
 
-// GetAllPages calls a method of the peer's that expects a page collector as its first argument, as Twisted's getAllPages does, and waits
-// for the pages. It keeps up to [MaxPagesKept] bytes.
+// GetAllPages calls a method of the peer's that expects a page collector as its first argument, as Twisted's
+// getAllPages does, and waits for the pages. It keeps up to [MaxPagesKept] bytes.
 func GetAllPages(ctx context.Context, ref *RemoteReference, method string, args ...any) ([]any, error) {
 	return getAllPages(ctx, ref, MaxPagesKept, method, args)
 }
@@ -115,7 +118,14 @@ func pagesWanted(ctx context.Context, ref *RemoteReference) error {
 }
 
 // callWithCollector makes the call and waits until both it and the paging have ended.
-func callWithCollector(ctx context.Context, ended *actor.Deferred, ref *RemoteReference, method string, collector any, args []any) error {
+func callWithCollector(
+	ctx context.Context,
+	ended *actor.Deferred,
+	ref *RemoteReference,
+	method string,
+	collector any,
+	args []any,
+) error {
 	call := ref.CallRemote(method, append([]any{collector}, args...)...)
 	call.OnComplete(func(_ any, err error) {
 		if err != nil {

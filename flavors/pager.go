@@ -12,13 +12,14 @@ import (
 
 // Pager is something large that is sent in pages: Twisted's Pager. See [SendPages].
 type Pager interface {
-	// NextPage returns the next page, anything that can be sent, and the error io.EOF when there are no more. It runs in a goroutine of
-	// the sending's own and may wait. The page is encoded before NextPage is called again, so its memory can be used again.
+	// NextPage returns the next page, anything that can be sent, and the error io.EOF when there are no more. It runs in a
+	// goroutine of the sending's own and may wait. The page is encoded before NextPage is called again, so its memory can
+	// be used again.
 	NextPage() (page any, err error)
 }
 
-// DefaultPageSize is how large pages of bytes are where nobody says otherwise. A larger one costs fewer calls, a smaller one holds up
-// fewer other calls on the connection; Twisted's is 8192.
+// DefaultPageSize is how large pages of bytes are where nobody says otherwise. A larger one costs fewer calls, a
+// smaller one holds up fewer other calls on the connection; Twisted's is 8192.
 const DefaultPageSize = 32 << 10
 
 // The wire methods of a page collector. The last one is ours: stock collectors do not have it.
@@ -28,12 +29,14 @@ const (
 	pagingFailed = "pagingFailed"
 )
 
-// SendPages sends pages to a peer's collector, as Twisted's pagers do: [message … gotPage page] for each and endedPaging behind the last,
-// none of which wants an answer. It goes on only while the connection takes what it sends, so what waits in memory is a page and the
-// connection's high-water mark. Other calls on the connection go on meanwhile.
+// SendPages sends pages to a peer's collector, as Twisted's pagers do: [message … gotPage page] for each and
+// endedPaging behind the last, none of which wants an answer. It goes on only while the connection takes what it sends,
+// so what waits in memory is a page and the connection's high-water mark. Other calls on the connection go on
+// meanwhile.
 //
-// The Deferred completes, with nil, when endedPaging is on its way. It fails with the pager's error, and when the connection ends;
-// cancelling it ends the sending. A collector of this module is told that no more will come; a stock one waits for ever.
+// The Deferred completes, with nil, when endedPaging is on its way. It fails with the pager's error, and when the
+// connection ends; cancelling it ends the sending. A collector of this module is told that no more will come; a stock
+// one waits for ever.
 func SendPages(collector *RemoteReference, p Pager) *actor.Deferred {
 	switch {
 	case !collector.isMade():
@@ -98,8 +101,8 @@ func nextPage(collector *RemoteReference, p Pager) (page any, err error) {
 	return p.NextPage()
 }
 
-// failPaging tells the collector that the pages end here, as soon as there is room for it: what was to be sent has ended, the connection
-// has not.
+// failPaging tells the collector that the pages end here, as soon as there is room for it: what was to be sent has
+// ended, the connection has not.
 func failPaging(collector *RemoteReference, err error) error {
 	err = usercode.Wrap(err, "sending pages")
 	if ctx := collector.Conn().Context(); ctx.Err() == nil {
@@ -114,8 +117,8 @@ type StringPager struct {
 	size int
 }
 
-// NewStringPager makes pages of at most size bytes; [DefaultPageSize] where size is not positive. The data must not change until it has
-// been sent.
+// NewStringPager makes pages of at most size bytes; [DefaultPageSize] where size is not positive. The data must not
+// change until it has been sent.
 func NewStringPager(data []byte, size int) *StringPager {
 	return &StringPager{rest: data, size: pageSize(size)}
 }
@@ -136,7 +139,8 @@ type FilePager struct {
 	page []byte
 }
 
-// NewFilePager reads pages of at most size bytes; [DefaultPageSize] where size is not positive. It does not close the reader.
+// NewFilePager reads pages of at most size bytes; [DefaultPageSize] where size is not positive. It does not close the
+// reader.
 func NewFilePager(r io.Reader, size int) *FilePager {
 	return &FilePager{r: r, page: make([]byte, pageSize(size))}
 }

@@ -15,14 +15,15 @@ import (
 // DefaultPageBuffer is how many bytes a [PageReader] keeps that were not read yet.
 const DefaultPageBuffer = 4 << 20
 
-// PageReader is a page collector to be read from: an io.ReadCloser. Who sends with answers, as [PageWriter] does, is held up while more
-// than its buffer waits to be read. Stock pagers cannot be held up; when they are more than the buffer and a half ahead, reading fails.
+// PageReader is a page collector to be read from: an io.ReadCloser. Who sends with answers, as [PageWriter] does, is
+// held up while more than its buffer waits to be read. Stock pagers cannot be held up; when they are more than the
+// buffer and a half ahead, reading fails.
 type PageReader struct {
 	collector *pageSink
 }
 
-// pageSink is the collector behind a PageReader. Its fields belong to whoever has the lock: pages come in its actor's turn, the reader
-// is a goroutine.
+// pageSink is the collector behind a PageReader. Its fields belong to whoever has the lock: pages come in its actor's
+// turn, the reader is a goroutine.
 type pageSink struct {
 	Referenceable
 	limit int
@@ -56,8 +57,9 @@ func (r *PageReader) Collector() any {
 
 var errNoReader = errors.New("flavors: this PageReader was not made by NewPageReader or ReadPages")
 
-// ReadPages calls a method of the peer's that expects a page collector as its first argument, and gives what it sends to be read. The
-// end of ctx, of the connection or a failure of the method ends the reading with an error. Close it in any case.
+// ReadPages calls a method of the peer's that expects a page collector as its first argument, and gives what it sends
+// to be read. The end of ctx, of the connection or a failure of the method ends the reading with an error. Close it in
+// any case.
 func ReadPages(ctx context.Context, ref *RemoteReference, method string, args ...any) *PageReader {
 	r := NewPageReader(0)
 	if err := pagesWanted(ctx, ref); err != nil {
@@ -86,7 +88,12 @@ func (s *pageSink) RemoteGotPage(inv *Invocation, page []byte) (*actor.Deferred,
 	s.waiting += len(page)
 	s.total += int64(len(page))
 	if !inv.WantsAnswer() && s.waiting > s.limit+s.limit/2+len(page) {
-		s.endLocked(fmt.Errorf("flavors: the peer's pages come faster than they are read, and it cannot be held up: more than %d bytes wait", s.waiting))
+		s.endLocked(
+			fmt.Errorf(
+				"flavors: the peer's pages come faster than they are read, and it cannot be held up: more than %d bytes wait",
+				s.waiting,
+			),
+		)
 	}
 	s.signalLocked()
 	if s.waiting <= s.limit {
@@ -97,7 +104,8 @@ func (s *pageSink) RemoteGotPage(inv *Invocation, page []byte) (*actor.Deferred,
 	return d, nil
 }
 
-// What is shorter than smallPage is copied behind the page before it, up to fullPage, so that pages take about as much memory as they have bytes.
+// What is shorter than smallPage is copied behind the page before it, up to fullPage, so that pages take about as much
+// memory as they have bytes.
 const (
 	smallPage = 1 << 10
 	fullPage  = 16 << 10

@@ -13,9 +13,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestPagesArriveOnceAndInOrderHoweverTheyAreCut writes what rapid draws, in pieces, pages and reads of any size, ended in any of the
-// ways there are. The model: what is read is a prefix of what was written; all of it, and io.EOF, if the writer closed; an error that says
-// why if it did not.
+// TestPagesArriveOnceAndInOrderHoweverTheyAreCut writes what rapid draws, in pieces, pages and reads of any size, ended
+// in any of the ways there are. The model: what is read is a prefix of what was written; all of it, and io.EOF, if the
+// writer closed; an error that says why if it did not.
 func TestPagesArriveOnceAndInOrderHoweverTheyAreCut(t *testing.T) {
 	l := &library{}
 	conn := enterLibrary(t, l)
@@ -73,7 +73,13 @@ func TestPagesArriveOnceAndInOrderHoweverTheyAreCut(t *testing.T) {
 
 // write writes in pieces and ends as it is told.
 func write(
-	ctx context.Context, collector *flavors.RemoteReference, pageSize int, data []byte, pieces []int, end string, progress *int64,
+	ctx context.Context,
+	collector *flavors.RemoteReference,
+	pageSize int,
+	data []byte,
+	pieces []int,
+	end string,
+	progress *int64,
 ) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

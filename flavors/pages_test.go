@@ -42,7 +42,10 @@ func (l *library) RemoteShelved(collector *flavors.RemoteReference, size int) *a
 }
 
 func (l *library) RemoteBroken(collector *flavors.RemoteReference) *actor.Deferred {
-	return flavors.SendPages(collector, flavors.NewFilePager(io.MultiReader(bytes.NewReader(l.book), iotest.ErrReader(l.broken)), 1000))
+	return flavors.SendPages(
+		collector,
+		flavors.NewFilePager(io.MultiReader(bytes.NewReader(l.book), iotest.ErrReader(l.broken)), 1000),
+	)
 }
 
 func (l *library) RemoteEndless(collector *flavors.RemoteReference) {
@@ -137,7 +140,8 @@ func TestCancellingEndsEndlessPages(t *testing.T) {
 	assert.Positive(t, r.Received())
 }
 
-// TestACollectorIsToldOfTheEndWhereNothingFitsAnyMore: the end of a paging finds more waiting than a CallRemote may add to, as a rule.
+// TestACollectorIsToldOfTheEndWhereNothingFitsAnyMore: the end of a paging finds more waiting than a CallRemote may add
+// to, as a rule.
 func TestACollectorIsToldOfTheEndWhereNothingFitsAnyMore(t *testing.T) {
 	l := &library{more: make(chan struct{})}
 	s := newServer(t, l, broker.WithLimits(broker.Limits{HighWater: 1000}))
@@ -256,8 +260,8 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// Others call on the connection at the same time and take whatever room there is: a page that finds none must wait for it, and must not be
-// left out.
+// Others call on the connection at the same time and take whatever room there is: a page that finds none must wait for
+// it, and must not be left out.
 func TestPagesOnABusyConnection(t *testing.T) {
 	for _, method := range []string{"page", "written"} {
 		t.Run(method, func(t *testing.T) {
@@ -302,7 +306,11 @@ func TestPagesOnABusyConnection(t *testing.T) {
 var pagesSent atomic.Int64
 
 // RemoteCountless sends pages of a kind until the collector wants no more.
-func (l *library) RemoteCountless(inv *flavors.Invocation, collector *flavors.RemoteReference, kind string) *actor.Deferred {
+func (l *library) RemoteCountless(
+	inv *flavors.Invocation,
+	collector *flavors.RemoteReference,
+	kind string,
+) *actor.Deferred {
 	pages := map[string]any{
 		"empty": []byte{}, "one byte": []byte{1}, "None": nil, "empty lists": []any{}, "long": book(10_000),
 		"many parts": []any{make([]any, 1000)}, "text": "ü",

@@ -15,9 +15,9 @@ const pagesUnderWay = 8
 // ErrPagingEnded fails writes after Close.
 var ErrPagingEnded = errors.New("flavors: the paging has ended")
 
-// PageWriter writes to a peer's page collector: an io.WriteCloser that speaks Twisted's paging. Other than [SendPages] it asks for an
-// answer to each page, so that it goes on as fast as the collector takes the pages, and learns of its errors. It keeps a page and those
-// that are under way, 8 at the most, whatever the size of the whole.
+// PageWriter writes to a peer's page collector: an io.WriteCloser that speaks Twisted's paging. Other than [SendPages]
+// it asks for an answer to each page, so that it goes on as fast as the collector takes the pages, and learns of its
+// errors. It keeps a page and those that are under way, 8 at the most, whatever the size of the whole.
 //
 // It is for plain goroutines, one at a time: in an actor's turn it would wait.
 type PageWriter struct {
@@ -33,9 +33,14 @@ type PageWriter struct {
 	closed bool
 }
 
-// NewPageWriter makes a writer of pages of size bytes, [DefaultPageSize] where size is not positive. The end of ctx ends its waiting.
-// progress is called with the number of bytes on their way after each page; it may be nil.
-func NewPageWriter(ctx context.Context, collector *RemoteReference, size int, progress func(written int64)) *PageWriter {
+// NewPageWriter makes a writer of pages of size bytes, [DefaultPageSize] where size is not positive. The end of ctx
+// ends its waiting. progress is called with the number of bytes on their way after each page; it may be nil.
+func NewPageWriter(
+	ctx context.Context,
+	collector *RemoteReference,
+	size int,
+	progress func(written int64),
+) *PageWriter {
 	return &PageWriter{
 		ctx: ctx, collector: collector, page: make([]byte, 0, pageSize(size)), onPage: progress,
 		credit: make(chan struct{}, pagesUnderWay),

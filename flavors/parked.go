@@ -2,10 +2,12 @@ package flavors
 
 import protoactor "github.com/asynkron/protoactor-go/actor"
 
-// Calls of a peer that does not read its answers are parked: they keep their order, but are not run until the peer has read. So answers
-// do not pile up, nobody else's calls are held up, and reading from that peer goes on: it may be waiting for an answer of its own.
+// Calls of a peer that does not read its answers are parked: they keep their order, but are not run until the peer has
+// read. So answers do not pile up, nobody else's calls are held up, and reading from that peer goes on: it may be
+// waiting for an answer of its own.
 
-// parking is the calls of one connection that an object has parked, and what must not overtake them. It outlives the object's restarts.
+// parking is the calls of one connection that an object has parked, and what must not overtake them. It outlives the
+// object's restarts.
 type parking struct {
 	conn    Conn
 	waiting []any // of *Invocation and *turn; guarded by the core's lock
@@ -27,7 +29,8 @@ func (o *object) park(inv *Invocation) bool {
 	return true
 }
 
-// park gives the call a parking of its own: take has seen that its connection has none. A call whose caller has ended is not parked.
+// park gives the call a parking of its own: take has seen that its connection has none. A call whose caller has ended
+// is not parked.
 func (c *Core) park(inv *Invocation) *parking {
 	c.mu.Lock()
 	defer c.mu.Unlock()

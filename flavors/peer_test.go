@@ -17,7 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What the flavors do is seen through the broker that they are made for, from its other end: by a scripted peer, or by a program of ours.
+// What the flavors do is seen through the broker that they are made for, from its other end: by a scripted peer, or by
+// a program of ours.
 
 var errPlain = errors.New("fall down go boom")
 

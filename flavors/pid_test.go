@@ -193,7 +193,12 @@ func TestReferencesAreKeysAndKnowTheirEnd(t *testing.T) {
 		require.ErrorIs(t, err, flavors.ErrReleased)
 	}
 	ref.Release() // Once too often is harmless.
-	require.ErrorIs(t, errorOf(conn.Root().CallRemote("take", ref)), flavors.DeadReference, "it cannot be sent home any more")
+	require.ErrorIs(
+		t,
+		errorOf(conn.Root().CallRemote("take", ref)),
+		flavors.DeadReference,
+		"it cannot be sent home any more",
+	)
 	p.Close()
 	require.ErrorIs(t, <-told, broker.ErrPeerClosed)
 }

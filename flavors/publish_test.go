@@ -179,7 +179,11 @@ func TestWhatIsKeptIsFetchedWhenItWasPublishedAnew(t *testing.T) {
 	root.gazette.RepublishAt(time.Now().Add(-time.Hour)) // Even a clock that is set back makes it newer.
 	session("second", false)
 	server := store.keys()[0].Server
-	require.Equal(t, []flavors.PublishedKey{{Server: server, Service: "None", Perspective: "None", ID: "daily"}}, store.keys())
+	require.Equal(
+		t,
+		[]flavors.PublishedKey{{Server: server, Service: "None", Perspective: "None", ID: "daily"}},
+		store.keys(),
+	)
 	t.Run("what was kept for another", func(t *testing.T) {
 		for key, data := range store.kept {
 			store.kept[flavors.PublishedKey{Server: key.Server, Service: key.Service, Perspective: key.Perspective, ID: "weekly"}] = data
@@ -249,7 +253,8 @@ func TestEachPerspectiveKeepsItsOwn(t *testing.T) {
 	require.ErrorContains(t, err, "PerspectiveName")
 }
 
-// Servers that share a store never get each other's states, also where they publish the same under one name and with one timestamp.
+// Servers that share a store never get each other's states, also where they publish the same under one name and with
+// one timestamp.
 func TestServersShareAStore(t *testing.T) {
 	store := &shelf{}
 	at := time.Unix(1700000000, 0)
@@ -318,8 +323,10 @@ func TestWhatIsPublishedOnTheWire(t *testing.T) {
 	root.gazette.RepublishAt(time.Unix(1000, 500_000_000))
 	p := s.peer()
 	p.Write(`[message 1 root get 1 [tuple] [dictionary]]`)
-	p.Want(`[answer 1 ["test.Gazette" 1 [dictionary [[unicode remote] [remote 2]] [[unicode publishedID] [unicode daily]] ` +
-		`[[unicode perspective] [unicode None]] [[unicode service] [unicode None]] [[unicode timestamp] 1000.5]]]]`)
+	p.Want(
+		`[answer 1 ["test.Gazette" 1 [dictionary [[unicode remote] [remote 2]] [[unicode publishedID] [unicode daily]] ` +
+			`[[unicode perspective] [unicode None]] [[unicode service] [unicode None]] [[unicode timestamp] 1000.5]]]]`,
+	)
 	p.Write(`[message 2 2 getStateToPublish 1 [tuple] [dictionary]]`)
 	p.Want(`[answer 2 [dictionary [[unicode text] [unicode first]]]]`)
 }
@@ -439,8 +446,8 @@ type rudeStore struct{}
 func (rudeStore) Load(flavors.PublishedKey) ([]byte, error) { panic("Load") }
 func (rudeStore) Save(flavors.PublishedKey, []byte) error   { panic("Save") }
 
-// TestPublishedCodeThatFails: whoever waits for the state is told, and the copy is stale without one; a store that fails costs only what it
-// was to keep.
+// TestPublishedCodeThatFails: whoever waits for the state is told, and the copy is stale without one; a store that
+// fails costs only what it was to keep.
 func TestPublishedCodeThatFails(t *testing.T) {
 	nothing := func() {}
 	for name, fail := range map[string]func(){"panics": func() { panic("no") }, "exits": runtime.Goexit} {

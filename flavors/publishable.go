@@ -10,23 +10,24 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 )
 
-// Publishable makes the struct that embeds it a [Cacheable] whose copies outlive their sessions: what a peer has kept from an earlier one
-// is good as long as nothing has been published since, and is not sent again. The struct has a method
+// Publishable makes the struct that embeds it a [Cacheable] whose copies outlive their sessions: what a peer has kept
+// from an earlier one is good as long as nothing has been published since, and is not sent again. The struct has a
+// method
 //
 //	PublishedID() string
 //
-// that names it among the originals of its kind, the same name in every session. Its state is a dictionary of the fields with a pb tag,
-// unless it has one of
+// that names it among the originals of its kind, the same name in every session. Its state is a dictionary of the
+// fields with a pb tag, unless it has one of
 //
 //	StateToPublishFor(perspective any) any
 //	StateToPublish() any
 //
-// Like every change of an original, a change of what is published goes through [Update]; a [Publishable.Republish] within it says that
-// copies made before are out of date. A peer compares when it is next sent the original; those that hold a copy now are told by the
-// updates that the application sends, if it sends any.
+// Like every change of an original, a change of what is published goes through [Update]; a [Publishable.Republish]
+// within it says that copies made before are out of date. A peer compares when it is next sent the original; those that
+// hold a copy now are told by the updates that the application sends, if it sends any.
 //
-// Peers under different perspectives keep copies of their own. A perspective that is not nil needs a method PerspectiveName() string, and
-// may have ServiceName() string.
+// Peers under different perspectives keep copies of their own. A perspective that is not nil needs a method
+// PerspectiveName() string, and may have ServiceName() string.
 type Publishable struct {
 	Cacheable
 	// timestamp is the bits of the seconds since the Unix epoch, a float64 as on the wire; 0 until it is first asked for.
@@ -46,9 +47,9 @@ type (
 // Republish says that what is published has changed: copies kept from before will be fetched anew.
 func (p *Publishable) Republish() { p.RepublishAt(time.Now()) }
 
-// RepublishAt is [Publishable.Republish] for what has changed at a known time, such as that of a file: an original that is made again from
-// the same file is then what it was, and copies from before the restart stay good. A time that is not behind the present timestamp
-// counts as just behind it.
+// RepublishAt is [Publishable.Republish] for what has changed at a known time, such as that of a file: an original that
+// is made again from the same file is then what it was, and copies from before the restart stay good. A time that is
+// not behind the present timestamp counts as just behind it.
 func (p *Publishable) RepublishAt(t time.Time) {
 	for {
 		old := p.timestamp.Load()
@@ -62,8 +63,8 @@ func (p *Publishable) RepublishAt(t time.Time) {
 	}
 }
 
-// Timestamp is when what is published last changed, in seconds since the Unix epoch, as peers are told it. An original that was never
-// republished has that of its first mention.
+// Timestamp is when what is published last changed, in seconds since the Unix epoch, as peers are told it. An original
+// that was never republished has that of its first mention.
 func (p *Publishable) Timestamp() float64 {
 	if p.timestamp.Load() == 0 {
 		at := float64(time.Now().UnixNano()) / float64(time.Second)
@@ -72,7 +73,8 @@ func (p *Publishable) Timestamp() float64 {
 	return math.Float64frombits(p.timestamp.Load())
 }
 
-// StateToCacheAndObserveFor tells a peer what it needs to see whether what it has kept is still good, and from where to fetch the rest.
+// StateToCacheAndObserveFor tells a peer what it needs to see whether what it has kept is still good, and from where to
+// fetch the rest.
 func (p *Publishable) StateToCacheAndObserveFor(perspective any, _ *Observer) any {
 	core := p.core.Load()
 	if core == nil {
@@ -106,7 +108,10 @@ func namesOf(perspective any) (service, name string, err error) {
 	named, ok := perspective.(perspectiveNamer)
 	if !ok {
 		// Without a name, what one user is shown would be kept for another.
-		return "", "", fmt.Errorf("flavors: a perspective to whom something is published needs a method PerspectiveName() string; %T has none", perspective)
+		return "", "", fmt.Errorf(
+			"flavors: a perspective to whom something is published needs a method PerspectiveName() string; %T has none",
+			perspective,
+		)
 	}
 	service = noName
 	if s, ok := perspective.(serviceNamer); ok {
@@ -115,7 +120,8 @@ func namesOf(perspective any) (service, name string, err error) {
 	return service, named.PerspectiveName(), nil
 }
 
-// ViewGetStateToPublish gives a peer what it does not have yet. It is called over the wire, by those who were sent the original.
+// ViewGetStateToPublish gives a peer what it does not have yet. It is called over the wire, by those who were sent the
+// original.
 func (p *Publishable) ViewGetStateToPublish(perspective any) any {
 	core := p.core.Load()
 	if core == nil {

@@ -14,13 +14,14 @@ import (
 	"time"
 )
 
-// PublishedDir is a [PublishedStore] in a directory: a file for each state, named SERVER-SERVICE-PERSPECTIVE-ID.pub. Twisted's names, and those
-// of earlier versions of this package, lack the server; such files are not read, because it is not known whose they are. Their states are fetched anew, and they give way with time.
+// PublishedDir is a [PublishedStore] in a directory: a file for each state, named SERVER-SERVICE-PERSPECTIVE-ID.pub.
+// Twisted's names, and those of earlier versions of this package, lack the server; such files are not read, because it
+// is not known whose they are. Their states are fetched anew, and they give way with time.
 //
-// All parts but the server are the peer's choice. All but letters, digits, underscores and dots behind the first letter are written as %XX, so that
-// a name stays in the directory and means one key only; a name that would be too long is a hash. A state is written to a
-// file of its own, flushed to the disk and then renamed, so that a crash leaves the old state or the new one. Several processes may share
-// the directory.
+// All parts but the server are the peer's choice. All but letters, digits, underscores and dots behind the first letter
+// are written as %XX, so that a name stays in the directory and means one key only; a name that would be too long is a
+// hash. A state is written to a file of its own, flushed to the disk and then renamed, so that a crash leaves the old
+// state or the new one. Several processes may share the directory.
 type PublishedDir struct {
 	dir      string
 	maxState int64
@@ -44,7 +45,8 @@ type dirOption func(*PublishedDir)
 
 func (f dirOption) applyToDir(d *PublishedDir) { f(d) }
 
-// WithMaxPublishedState bounds the bytes of one state; a larger one is not kept. The default is [DefaultMaxPublishedState].
+// WithMaxPublishedState bounds the bytes of one state; a larger one is not kept. The default is
+// [DefaultMaxPublishedState].
 func WithMaxPublishedState(bytes int64) PublishedDirOption {
 	return dirOption(func(d *PublishedDir) { d.maxState = bytes })
 }
@@ -73,7 +75,11 @@ func NewPublishedDir(dir string, options ...PublishedDirOption) (*PublishedDir, 
 		}
 	}
 	if d.maxState <= 0 || d.maxFiles <= 0 {
-		return nil, fmt.Errorf("flavors: the limits of a PublishedDir are positive, not %d bytes and %d files", d.maxState, d.maxFiles)
+		return nil, fmt.Errorf(
+			"flavors: the limits of a PublishedDir are positive, not %d bytes and %d files",
+			d.maxState,
+			d.maxFiles,
+		)
 	}
 	if dir == "" {
 		return nil, errors.New("flavors: a PublishedDir needs the name of a directory")
@@ -125,7 +131,11 @@ func (d *PublishedDir) Save(key PublishedKey, data []byte) error {
 		return errNoDir
 	}
 	if int64(len(data)) > d.maxState {
-		return fmt.Errorf("flavors: a published state of %d bytes is not kept, the limit is %d (WithMaxPublishedState)", len(data), d.maxState)
+		return fmt.Errorf(
+			"flavors: a published state of %d bytes is not kept, the limit is %d (WithMaxPublishedState)",
+			len(data),
+			d.maxState,
+		)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -147,7 +157,8 @@ func (d *PublishedDir) makeRoom(path string) error {
 	}
 	var files []fs.FileInfo
 	for _, entry := range entries {
-		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() && strings.HasSuffix(info.Name(), publishedSuffix) {
+		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() &&
+			strings.HasSuffix(info.Name(), publishedSuffix) {
 			files = append(files, info)
 		}
 	}
@@ -191,7 +202,8 @@ func replaceFile(path string, data []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	// The rename itself is on the disk when the directory is. Where directories cannot be flushed there is nothing more to do.
+	// The rename itself is on the disk when the directory is. Where directories cannot be flushed there is nothing more to
+	// do.
 	if parent, err := os.Open(dir); err == nil {
 		_ = parent.Sync()
 		_ = parent.Close()

@@ -63,7 +63,16 @@ func TestAPublishedDirHasLimits(t *testing.T) {
 
 func TestAPublishedDirSweepsWhatACrashLeft(t *testing.T) {
 	dir := t.TempDir()
-	crashed, young, other := filepath.Join(dir, ".pub-1.tmp"), filepath.Join(dir, ".pub-2.tmp"), filepath.Join(dir, "notes.txt")
+	crashed, young, other := filepath.Join(
+		dir,
+		".pub-1.tmp",
+	), filepath.Join(
+		dir,
+		".pub-2.tmp",
+	), filepath.Join(
+		dir,
+		"notes.txt",
+	)
 	for _, path := range []string{crashed, young, other} {
 		require.NoError(t, os.WriteFile(path, nil, 0o600))
 	}
@@ -89,11 +98,32 @@ func TestAPublishedDirSaysWhatIsWrong(t *testing.T) {
 	require.Error(t, d.Save(flavors.PublishedKey{ID: "x"}, nil))
 }
 
-// TestPeersCannotChooseWhereToWrite saves under keys that a peer has made up: whatever they are, each has a file of its own, within the
-// directory.
+// TestPeersCannotChooseWhereToWrite saves under keys that a peer has made up: whatever they are, each has a file of its
+// own, within the directory.
 func TestPeersCannotChooseWhereToWrite(t *testing.T) {
 	part := rapid.OneOf(
-		rapid.SampledFrom([]string{"", ".", "..", "../..", "/etc/passwd", "a/b", `a\b`, "a-b", "-", "%2D", "%", "None", ".hidden", "nul\x00", "con:", "é", strings.Repeat("x", 300), strings.Repeat("x", 301)}),
+		rapid.SampledFrom(
+			[]string{
+				"",
+				".",
+				"..",
+				"../..",
+				"/etc/passwd",
+				"a/b",
+				`a\b`,
+				"a-b",
+				"-",
+				"%2D",
+				"%",
+				"None",
+				".hidden",
+				"nul\x00",
+				"con:",
+				"é",
+				strings.Repeat("x", 300),
+				strings.Repeat("x", 301),
+			},
+		),
 		rapid.StringN(0, 5, 20),
 	)
 	rapid.Check(t, func(rt *rapid.T) {

@@ -12,16 +12,18 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// PublishedKey says whose state is kept: which original of which server, as seen by whom. All of it but the server is the peer's choice.
+// PublishedKey says whose state is kept: which original of which server, as seen by whom. All of it but the server is
+// the peer's choice.
 type PublishedKey struct {
-	// Server is who published it, so that servers which share a store cannot take the place of each other: the URL that was dialed, without
-	// the name behind it, or what broker.WithServerIdentity says.
+	// Server is who published it, so that servers which share a store cannot take the place of each other: the URL that
+	// was dialed, without the name behind it, or what broker.WithServerIdentity says.
 	Server                   string
 	Service, Perspective, ID string
 }
 
-// PublishedStore keeps the states of published originals from session to session. Its methods are called in the turns of copies, so from
-// several goroutines, and may take the time that a disk takes. What it gives back is checked; it need not know what it is.
+// PublishedStore keeps the states of published originals from session to session. Its methods are called in the turns
+// of copies, so from several goroutines, and may take the time that a disk takes. What it gives back is checked; it
+// need not know what it is.
 type PublishedStore interface {
 	// Load gives what was last saved under the key, or an error that is fs.ErrNotExist if there is nothing.
 	Load(key PublishedKey) ([]byte, error)
@@ -41,13 +43,19 @@ type keptState struct {
 }
 
 func (p *publication) key() PublishedKey {
-	return PublishedKey{Server: p.server(), Service: p.mark.Service, Perspective: p.mark.Perspective, ID: idText(p.mark.ID)}
+	return PublishedKey{
+		Server:      p.server(),
+		Service:     p.mark.Service,
+		Perspective: p.mark.Perspective,
+		ID:          idText(p.mark.ID),
+	}
 }
 
 // server is who published it; empty where that is not known.
 func (p *publication) server() string { return p.mark.Remote.Conn().ServerIdentity() }
 
-// isKept reports whether states outlive the session. Where it is not known whose they are they do not: another peer could take the place of this one.
+// isKept reports whether states outlive the session. Where it is not known whose they are they do not: another peer
+// could take the place of this one.
 func (p *publication) isKept() bool { return p.kept.store != nil && p.server() != "" }
 
 // idText is a published id as text. checkPublishedID has seen to it that it is a scalar.
@@ -63,17 +71,21 @@ func idText(id any) string {
 	return jelly.Format(id)
 }
 
-// checkPublishedID refuses containers and objects. Twisted's ids may be anything that can be printed, but what can be printed may contain
-// itself, and it would name a file.
+// checkPublishedID refuses containers and objects. Twisted's ids may be anything that can be printed, but what can be
+// printed may contain itself, and it would name a file.
 func checkPublishedID(id any) error {
 	switch id.(type) {
 	case string, []byte, int64, *big.Int, float64, bool:
 		return nil
 	}
-	return TypeError.Errorf("the publishedID of a published original is a str, bytes or a number here, not %s", jelly.TypeName(id))
+	return TypeError.Errorf(
+		"the publishedID of a published original is a str, bytes or a number here, not %s",
+		jelly.TypeName(id),
+	)
 }
 
-// load takes the state from the store, if it is what the original published last. A state that cannot be read counts as none.
+// load takes the state from the store, if it is what the original published last. A state that cannot be read counts as
+// none.
 func (p *publication) load() (state any, ok bool) {
 	if !p.isKept() {
 		return nil, false
@@ -91,9 +103,10 @@ func (p *publication) load() (state any, ok bool) {
 		p.warn(err, "a kept state cannot be read, it is fetched anew")
 		return nil, false
 	}
-	// A name that was cut or folded on its way to the disk may have led to another's state. Timestamps are compared as in Twisted, for
-	// being the same: an original that was set back to an earlier time is not what was kept either.
-	same := k.Class == p.kept.class && PublishedKey{k.Server, k.Service, k.Perspective, k.ID} == p.key() && k.Timestamp == p.mark.Timestamp
+	// A name that was cut or folded on its way to the disk may have led to another's state. Timestamps are compared as in
+	// Twisted, for being the same: an original that was set back to an earlier time is not what was kept either.
+	same := k.Class == p.kept.class && PublishedKey{k.Server, k.Service, k.Perspective, k.ID} == p.key() &&
+		k.Timestamp == p.mark.Timestamp
 	return k.State, same
 }
 
@@ -103,7 +116,9 @@ func (p *publication) save(state any) {
 		return
 	}
 	key := p.key()
-	data, err := encodeKept(keptState{p.kept.class, key.Server, key.Service, key.Perspective, key.ID, p.mark.Timestamp, state})
+	data, err := encodeKept(
+		keptState{p.kept.class, key.Server, key.Service, key.Perspective, key.ID, p.mark.Timestamp, state},
+	)
 	if err == nil {
 		err = p.calling("Save", func() error { return p.kept.store.Save(key, data) })
 	}
@@ -112,17 +127,28 @@ func (p *publication) save(state any) {
 	}
 }
 
-// calling calls a method of the store, which may be the application's own. What a store does wrong costs what it was to keep.
+// calling calls a method of the store, which may be the application's own. What a store does wrong costs what it was to
+// keep.
 func (p *publication) calling(method string, f func() error) (err error) {
 	if panicked := usercode.Do(func() { err = f() }); panicked != nil {
-		return &PanicError{What: fmt.Sprintf("the %s method of a %T", method, p.kept.store), Value: panicked.Value, Stack: panicked.Stack}
+		return &PanicError{
+			What:  fmt.Sprintf("the %s method of a %T", method, p.kept.store),
+			Value: panicked.Value,
+			Stack: panicked.Stack,
+		}
 	}
 	return err
 }
 
 func (p *publication) warn(err error, text string) {
 	usercode.Log(func() {
-		p.mark.Remote.Conn().Logger().Warn().Err(usercode.LogError(err)).Str("class", p.kept.class).Str("published", clipped(p.key().ID)).Msg(text)
+		p.mark.Remote.Conn().
+			Logger().
+			Warn().
+			Err(usercode.LogError(err)).
+			Str("class", p.kept.class).
+			Str("published", clipped(p.key().ID)).
+			Msg(text)
 	})
 }
 

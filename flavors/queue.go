@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// queue is what waits for an object's turn, oldest first. It is the core's and not the mailbox's, so that calls can be taken out
-// of it at once, whatever the object is doing: the mailbox has a token for each. The zero value is empty.
+// queue is what waits for an object's turn, oldest first. It is the core's and not the mailbox's, so that calls can be
+// taken out of it at once, whatever the object is doing: the mailbox has a token for each. The zero value is empty.
 type queue struct {
 	first any // the oldest, so that an object to which one message at a time is sent needs no more memory
 	rest  []any

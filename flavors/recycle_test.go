@@ -21,7 +21,10 @@ type archive struct {
 
 func (*archive) PublishMethods(flavors.Prefix) flavors.MethodSet {
 	return flavors.Methods(
-		flavors.Func1("file", func(a *archive, inv *flavors.Invocation, n int) (int, error) { return a.RemoteKeep(inv, n), nil }),
+		flavors.Func1(
+			"file",
+			func(a *archive, inv *flavors.Invocation, n int) (int, error) { return a.RemoteKeep(inv, n), nil },
+		),
 		flavors.Method2("sum", (*archive).sum),
 		flavors.Method1("wait", (*archive).wait),
 	)
@@ -51,8 +54,8 @@ func (a *archive) wait(n int) (*actor.Deferred, error) {
 	return d, nil
 }
 
-// Invocations and calls that nobody can know any more are used again. Many calls of all kinds at once: each gets its own answer, and what a
-// method has kept stays what it was.
+// Invocations and calls that nobody can know any more are used again. Many calls of all kinds at once: each gets its
+// own answer, and what a method has kept stays what it was.
 func TestWhatIsUsedAgainIsKnownToNobody(t *testing.T) {
 	root := &archive{}
 	s := newServer(t, root)

@@ -18,12 +18,12 @@ import (
 // ErrReleased is the cause of a call's failure when its reference has been released.
 var ErrReleased = errors.New("flavors: the reference has been released")
 
-// RemoteReference is a handle on an object in the peer's program. It is made by receiving one; all receipts of the same object
-// over one connection, under one perspective, give the same handle while somebody holds it, so handles can be compared and
-// used as map keys.
+// RemoteReference is a handle on an object in the peer's program. It is made by receiving one; all receipts of the same
+// object over one connection, under one perspective, give the same handle while somebody holds it, so handles can be
+// compared and used as map keys.
 //
-// The peer keeps its object as long as the handle lives. It ends with [RemoteReference.Release], with the last linked actor (see
-// [Link]), by being forgotten (the garbage collector notices), and with the connection.
+// The peer keeps its object as long as the handle lives. It ends with [RemoteReference.Release], with the last linked
+// actor (see [Link]), by being forgotten (the garbage collector notices), and with the connection.
 type RemoteReference struct {
 	remote *remote
 }
@@ -101,11 +101,12 @@ func (m *remote) letGo(howMany func(*held) int) {
 // tell implements teller.
 func (m *remote) tell(receipts int) { m.conn.Forget(m.id, m.perspective, receipts) }
 
-// Release undoes one receipt of the reference; with the last one the handle is dead and the peer may drop its object. On a
-// published object, such as a connection's root, it does nothing: these are not counted.
+// Release undoes one receipt of the reference; with the last one the handle is dead and the peer may drop its object.
+// On a published object, such as a connection's root, it does nothing: these are not counted.
 //
-// What was given to a call, an answer or an update before stays valid: the peer is told of the release after the last message that
-// mentions the reference. So a method may return an argument and defer its Release, also where it returns a Deferred.
+// What was given to a call, an answer or an update before stays valid: the peer is told of the release after the last
+// message that mentions the reference. So a method may return an argument and defer its Release, also where it returns
+// a Deferred.
 func (r *RemoteReference) Release() {
 	if !r.isMade() {
 		return
@@ -131,7 +132,9 @@ func (r *RemoteReference) Perspective() any {
 }
 
 // errNoReference is how everything fails that is asked of a nil reference.
-var errNoReference = DeadReference.New("the reference is nil: nothing was received, or it was not made by receiving something")
+var errNoReference = DeadReference.New(
+	"the reference is nil: nothing was received, or it was not made by receiving something",
+)
 
 func (r *RemoteReference) isMade() bool { return r != nil && r.remote != nil }
 
@@ -170,12 +173,12 @@ func (r *RemoteReference) GoString() string { return r.String() }
 // unbracketed takes off the brackets that jelly.Format puts around a description.
 func unbracketed(s string) string { return strings.TrimSuffix(strings.TrimPrefix(s, "<"), ">") }
 
-// CallRemote calls a method of the peer's object and returns at once. The Deferred completes with the answer, or fails with a
-// *[Failure] from the peer or with a local error: [DeadReference] when the reference is no longer good, [ConnectionLost] when the
-// connection died before the answer, an InsecureJelly error when an argument cannot be sent.
+// CallRemote calls a method of the peer's object and returns at once. The Deferred completes with the answer, or fails
+// with a *[Failure] from the peer or with a local error: [DeadReference] when the reference is no longer good,
+// [ConnectionLost] when the connection died before the answer, an InsecureJelly error when an argument cannot be sent.
 //
-// The arguments are encoded before CallRemote returns, so the caller may change them afterwards. A last argument of type [Kw]
-// holds the keyword arguments.
+// The arguments are encoded before CallRemote returns, so the caller may change them afterwards. A last argument of
+// type [Kw] holds the keyword arguments.
 func (r *RemoteReference) CallRemote(method string, args ...any) *actor.Deferred {
 	call, err := r.newCallWithResult(method, args)
 	if err != nil {
@@ -206,8 +209,8 @@ func (r *RemoteReference) newCallWithResult(method string, args []any) (*Outgoin
 	return call, nil
 }
 
-// CallRemoteNoAnswer calls a method and asks for no answer: neither its result nor its failure is ever sent. The error says what kept
-// the call from being sent, as far as that is known at once: also that too much waits to be written.
+// CallRemoteNoAnswer calls a method and asks for no answer: neither its result nor its failure is ever sent. The error
+// says what kept the call from being sent, as far as that is known at once: also that too much waits to be written.
 func (r *RemoteReference) CallRemoteNoAnswer(method string, args ...any) error {
 	call, err := r.newCall(method, args)
 	if err != nil {
@@ -259,7 +262,11 @@ func (r *RemoteReference) prepare(call *OutgoingCall, method string, args []any)
 func encodeCall(conn Conn, perspective any, method string, args []any) (*jelly.Fragment, error) {
 	// Stock peers decode the name before anything else, and close the connection if they cannot.
 	if len(method) > maxMethodName || !utf8.ValidString(method) {
-		return nil, ValueError.Errorf("the name of a method is UTF-8 of at most %d bytes, not %q", maxMethodName, clipText(method, maxQuotedName))
+		return nil, ValueError.Errorf(
+			"the name of a method is UTF-8 of at most %d bytes, not %q",
+			maxMethodName,
+			clipText(method, maxQuotedName),
+		)
 	}
 	fragment, err := encodeArguments(conn, perspective, args)
 	if err != nil {
@@ -268,10 +275,12 @@ func encodeCall(conn Conn, perspective any, method string, args []any) (*jelly.F
 	return fragment, nil
 }
 
-// maxMethodName is how many bytes the name of a method that is called may have. No identifier of Python or Go comes near.
+// maxMethodName is how many bytes the name of a method that is called may have. No identifier of Python or Go comes
+// near.
 const maxMethodName = 1 << 10
 
-// encodeArguments makes the two expressions of a call: the tuple of its positional and the dictionary of its keyword arguments.
+// encodeArguments makes the two expressions of a call: the tuple of its positional and the dictionary of its keyword
+// arguments.
 func encodeArguments(conn Conn, perspective any, args []any) (*jelly.Fragment, error) {
 	args, kw := splitKw(args)
 	fragment := jelly.NewFragment(conn.JellyContext(perspective))
@@ -288,9 +297,10 @@ func encodeArguments(conn Conn, perspective any, args []any) (*jelly.Fragment, e
 	return fragment, nil
 }
 
-// NotifyOnDisconnect calls f, in a goroutine of its own, once the reference's connection is gone; the error says why. The returned
-// function takes the request back, and reports whether it came in time. The request does not hold the reference, unless f does: one that
-// nobody else holds is given back, and f is called at the end of the connection all the same.
+// NotifyOnDisconnect calls f, in a goroutine of its own, once the reference's connection is gone; the error says why.
+// The returned function takes the request back, and reports whether it came in time. The request does not hold the
+// reference, unless f does: one that nobody else holds is given back, and f is called at the end of the connection all
+// the same.
 func (r *RemoteReference) NotifyOnDisconnect(f func(cause error)) (dontNotify func() bool) {
 	if !r.isMade() || f == nil {
 		return func() bool { return false }
@@ -310,7 +320,8 @@ func (r *RemoteReference) NotifyOnDisconnect(f func(cause error)) (dontNotify fu
 	})
 }
 
-// JellyTo sends the reference home: [local luid]. To another connection it cannot go: PB knows no third-party references.
+// JellyTo sends the reference home: [local luid]. To another connection it cannot go: PB knows no third-party
+// references.
 func (r *RemoteReference) JellyTo(e *jelly.Encoder, _ any) error {
 	if r == nil {
 		return e.Value(nil)

@@ -12,8 +12,8 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// Message is what an actor sends to the PID of a remote reference to have a method called. With Send no answer is asked for; with
-// Request the sender receives an [Answer].
+// Message is what an actor sends to the PID of a remote reference to have a method called. With Send no answer is asked
+// for; with Request the sender receives an [Answer].
 type Message struct {
 	Method string
 	Args   []any
@@ -38,9 +38,9 @@ func (a Answer) Assign(dst any) error {
 	return jelly.Assign(dst, a.Value)
 }
 
-// PID makes the reference an address in the actor system: messages of type [Message] sent to it are calls, and actors that
-// watch it receive Terminated when the reference is released or its connection ends. It pins the reference until Release,
-// also when the handle itself is forgotten. The PID of a dead reference answers a watcher at once.
+// PID makes the reference an address in the actor system: messages of type [Message] sent to it are calls, and actors
+// that watch it receive Terminated when the reference is released or its connection ends. It pins the reference until
+// Release, also when the handle itself is forgotten. The PID of a dead reference answers a watcher at once.
 func (r *RemoteReference) PID() *protoactor.PID {
 	if !r.isMade() {
 		return nil
@@ -62,8 +62,8 @@ func (r *RemoteReference) PID() *protoactor.PID {
 	return m.process.pid
 }
 
-// endProcess ends the process with the reference or the connection. The process points to the handle, so it must not stay here: the
-// runtime's cleanup holds what is reachable from remote.
+// endProcess ends the process with the reference or the connection. The process points to the handle, so it must not
+// stay here: the runtime's cleanup holds what is reachable from remote.
 func (m *remote) endProcess() {
 	m.mu.Lock()
 	process := m.process
@@ -74,7 +74,8 @@ func (m *remote) endProcess() {
 	}
 }
 
-// referenceProcess is the reference as protoactor sees it. It is no actor: what is sent to it goes to the broker in the sender's goroutine.
+// referenceProcess is the reference as protoactor sees it. It is no actor: what is sent to it goes to the broker in the
+// sender's goroutine.
 type referenceProcess struct {
 	// Immutable once PID has returned.
 	ref        *RemoteReference
@@ -122,7 +123,11 @@ func (p *referenceProcess) SendUserMessage(pid *protoactor.PID, envelope any) {
 	if sender == nil {
 		if err := p.ref.CallRemoteNoAnswer(m.Method, args...); err != nil {
 			usercode.Log(func() {
-				p.ref.remote.conn.Logger().Warn().Err(err).Str("method", m.Method).Msg("a message could not be sent to a remote object")
+				p.ref.remote.conn.Logger().
+					Warn().
+					Err(err).
+					Str("method", m.Method).
+					Msg("a message could not be sent to a remote object")
 			})
 		}
 		return
@@ -159,7 +164,8 @@ func (p *referenceProcess) SendSystemMessage(_ *protoactor.PID, message any) {
 	}
 }
 
-// Stop implements protoactor.Process: stopping the PID lets the reference go. That of a published object stays good; only the PID ends.
+// Stop implements protoactor.Process: stopping the PID lets the reference go. That of a published object stays good;
+// only the PID ends.
 func (p *referenceProcess) Stop(*protoactor.PID) {
 	m := p.ref.remote
 	if m.name != "" {
@@ -184,7 +190,8 @@ func (p *referenceProcess) endLater() {
 	p.system.ProcessRegistry.Remove(p.pid)
 }
 
-// end tells the watchers. PIDs keep pointing to the process, so it goes on answering Watch, and messages become dead letters.
+// end tells the watchers. PIDs keep pointing to the process, so it goes on answering Watch, and messages become dead
+// letters.
 func (p *referenceProcess) end() {
 	p.mu.Lock()
 	if p.ended {

@@ -15,11 +15,12 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// Referenceable makes the struct that embeds it an object which peers hold by reference: its Remote… methods can be called
-// from the other side, one at a time, in the object's own actor.
+// Referenceable makes the struct that embeds it an object which peers hold by reference: its Remote… methods can be
+// called from the other side, one at a time, in the object's own actor.
 //
-// The struct is sent as a pointer and must not be copied once it has been sent. Its actor starts with the first call and ends
-// when the last connection has let go, unless the application spawned it itself with [Spawn]. The zero value is ready for use.
+// The struct is sent as a pointer and must not be copied once it has been sent. Its actor starts with the first call
+// and ends when the last connection has let go, unless the application spawned it itself with [Spawn]. The zero value
+// is ready for use.
 type Referenceable struct{ anchor }
 
 // anchor ties a struct to its core. It is what all flavors that are actors have in common.
@@ -45,7 +46,10 @@ type Root struct{ Referenceable }
 func CoreOf(v any) (*Core, error) {
 	r, ok := v.(anchored)
 	if !ok {
-		return nil, fmt.Errorf("flavors: %T does not embed flavors.Referenceable or another flavor (or it was not given as a pointer)", v)
+		return nil, fmt.Errorf(
+			"flavors: %T does not embed flavors.Referenceable or another flavor (or it was not given as a pointer)",
+			v,
+		)
 	}
 	switch p := reflect.ValueOf(v); {
 	case p.Kind() != reflect.Pointer:
@@ -88,8 +92,8 @@ func (c *Core) meet(a *anchor, v any, r anchored) (*Core, error) {
 	return c, nil
 }
 
-// checkType says what is wrong with a type whose value is about to be sent for the first time: methods that could not be called, or hooks
-// that would be passed over.
+// checkType says what is wrong with a type whose value is about to be sent for the first time: methods that could not
+// be called, or hooks that would be passed over.
 func checkType(v any, r anchored) error {
 	t := reflect.TypeOf(v)
 	if _, err := methodsFor(t, r.prefix()); err != nil {
@@ -136,19 +140,26 @@ func (r *Referenceable) JellyTo(e *jelly.Encoder, self any) error {
 	return jellyRemote(e, ExportHole{Core: core, Prefix: PrefixRemote})
 }
 
-// New makes an object through a producer. After a panic its supervisor does not go on with the broken instance: the producer
-// makes a fresh one, which serves the same references. The result is the first instance.
+// New makes an object through a producer. After a panic its supervisor does not go on with the broken instance: the
+// producer makes a fresh one, which serves the same references. The result is the first instance.
 func New[P any](produce func() P) P {
 	if produce == nil {
-		panic("flavors.New: the producer is nil") // A programming error, at start-up, like a bad pattern in regexp.MustCompile.
+		panic(
+			"flavors.New: the producer is nil",
+		) // A programming error, at start-up, like a bad pattern in regexp.MustCompile.
 	}
 	first := produce()
 	core, err := CoreOf(first)
 	if err == nil && core.branch == supervision.Caches {
-		err = fmt.Errorf("the observers of a %T know the state of the instance that failed; give it a Reset method that tells them", first)
+		err = fmt.Errorf(
+			"the observers of a %T know the state of the instance that failed; give it a Reset method that tells them",
+			first,
+		)
 	}
 	if err != nil {
-		panic(fmt.Sprintf("flavors.New: %v", err)) // A programming error, at start-up, like a bad pattern in regexp.MustCompile.
+		panic(
+			fmt.Sprintf("flavors.New: %v", err),
+		) // A programming error, at start-up, like a bad pattern in regexp.MustCompile.
 	}
 	core.mu.Lock()
 	defer core.mu.Unlock()
@@ -156,8 +167,9 @@ func New[P any](produce func() P) P {
 	return first
 }
 
-// Spawn gives the object its actor now, and for as long as the application wants: peers that let go do not end it. It ends with the
-// returned PID being stopped or with the runtime. It may be called in the object's own methods and in a Do.
+// Spawn gives the object its actor now, and for as long as the application wants: peers that let go do not end it. It
+// ends with the returned PID being stopped or with the runtime. It may be called in the object's own methods and in a
+// Do.
 func Spawn(rt *actor.Runtime, obj any) (*protoactor.PID, error) {
 	if err := rt.Check(); err != nil {
 		return nil, fmt.Errorf("flavors: spawning a %T: %w", obj, err)
@@ -184,7 +196,10 @@ func Spawn(rt *actor.Runtime, obj any) (*protoactor.PID, error) {
 		return core.pid, nil
 	case core.inline && core.broken:
 		core.mu.Unlock()
-		return nil, fmt.Errorf("flavors: spawning a %T: one of its methods panicked, and a Do is under way: spawn it behind that", obj)
+		return nil, fmt.Errorf(
+			"flavors: spawning a %T: one of its methods panicked, and a Do is under way: spawn it behind that",
+			obj,
+		)
 	case core.inline && core.state == coreRunning:
 		born := core.spawnEarlyLocked()
 		core.mu.Unlock()
@@ -208,15 +223,15 @@ func (c *Core) spawnedPID(obj any) (*protoactor.PID, error) {
 	return c.pid, nil
 }
 
-// Do runs f in the object's turn, so that it excludes the object's methods and other Dos. The Deferred completes, with nil, when f has
-// run; it fails when the object stopped first, or with a [PanicError]. An object that no peer holds has no actor: then f
-// runs before Do returns, unless another Do is under way, behind which it runs then.
+// Do runs f in the object's turn, so that it excludes the object's methods and other Dos. The Deferred completes, with
+// nil, when f has run; it fails when the object stopped first, or with a [PanicError]. An object that no peer holds has
+// no actor: then f runs before Do returns, unless another Do is under way, behind which it runs then.
 //
 // Do not wait for the Deferred inside a method of the same object or another Do: it would wait for itself.
 func (r *Referenceable) Do(f func()) *actor.Deferred { return r.doAnchored(f) }
 
-// Held says whether a peer holds a reference to the object now, or the object is published, and whether that has ever been so. A
-// method that asks finds that its caller no longer holds what it let go before it called.
+// Held says whether a peer holds a reference to the object now, or the object is published, and whether that has ever
+// been so. A method that asks finds that its caller no longer holds what it let go before it called.
 func (r *Referenceable) Held() (now, ever bool) {
 	if r == nil {
 		return false, false
@@ -263,7 +278,8 @@ func (c *Core) do(f func()) *actor.Deferred {
 	return t.done
 }
 
-// runInline runs what waits for an object without an actor, one at a time, and then starts the actor if one was asked for meanwhile.
+// runInline runs what waits for an object without an actor, one at a time, and then starts the actor if one was asked
+// for meanwhile.
 func (c *Core) runInline() {
 	for {
 		c.mu.Lock()

@@ -15,15 +15,16 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// RemoteCache makes the struct that embeds it the local copy of a peer's Cacheable. Its Observe… methods are the updates: addDuck on
-// the wire is ObserveAddDuck. They run in the copy's own actor. Its state is set before anybody sees it: the fields with a pb tag,
-// or whatever a method SetCopyableState makes of it.
+// RemoteCache makes the struct that embeds it the local copy of a peer's Cacheable. Its Observe… methods are the
+// updates: addDuck on the wire is ObserveAddDuck. They run in the copy's own actor. Its state is set before anybody
+// sees it: the fields with a pb tag, or whatever a method SetCopyableState makes of it.
 //
-// An update that cannot be applied makes the copy stale: it names no Observe… method, its arguments do not fit, they are refused or cannot be
-// decoded, or the method panics or returns an error. That is logged as a warning, and [Cached.WhenStale] tells. Later updates
-// are applied as far as they can be.
+// An update that cannot be applied makes the copy stale: it names no Observe… method, its arguments do not fit, they
+// are refused or cannot be decoded, or the method panics or returns an error. That is logged as a warning, and
+// [Cached.WhenStale] tells. Later updates are applied as far as they can be.
 //
-// A struct becomes the copy of a class by [RegisterCache]; what methods receive, and applications hold, is a *[Cached] of it.
+// A struct becomes the copy of a class by [RegisterCache]; what methods receive, and applications hold, is a *[Cached]
+// of it.
 type RemoteCache struct {
 	anchor
 	times cacheTimes
@@ -38,8 +39,8 @@ type cacheTimes struct {
 	tell  *actor.Deferred // fails with the cause; nil while nobody has asked
 }
 
-// stop notes that the copy no longer shows what its original does. The first time counts. Whoever wants to know is told on a goroutine of
-// its own: stop is called in the turns of brokers.
+// stop notes that the copy no longer shows what its original does. The first time counts. Whoever wants to know is told
+// on a goroutine of its own: stop is called in the turns of brokers.
 func (t *cacheTimes) stop(rt *actor.Runtime, cause error) {
 	t.mu.Lock()
 	if t.cause != nil {
@@ -87,7 +88,10 @@ func (*RemoteCache) prefix() Prefix             { return PrefixObserve }
 
 // JellyTo refuses: the copy's fields are the peer's, and what goes home is the *[Cached].
 func (*RemoteCache) JellyTo(_ *jelly.Encoder, self any) error {
-	return InsecureJelly.Errorf("a %T is the copy of a peer's original: send the *flavors.Cached that was received, or values of its fields", self)
+	return InsecureJelly.Errorf(
+		"a %T is the copy of a peer's original: send the *flavors.Cached that was received, or values of its fields",
+		self,
+	)
 }
 
 func (c *RemoteCache) freshness() *cacheTimes { return &c.times }
@@ -118,7 +122,11 @@ func RegisterCacheFactory[T any, P interface {
 	}
 	var err error
 	if p := usercode.Do(func() { _, err = CoreOf(blank()) }); p != nil {
-		return fmt.Errorf("flavors: registering %q: the function that makes blank caches panicked: %s", class, usercode.PanicText(p.Value))
+		return fmt.Errorf(
+			"flavors: registering %q: the function that makes blank caches panicked: %s",
+			class,
+			usercode.PanicText(p.Value),
+		)
 	}
 	if err != nil {
 		return err
@@ -133,7 +141,8 @@ func RegisterCacheFactory[T any, P interface {
 	return nil
 }
 
-// CacheBlank is a copy that waits for its state. Package broker gets it from the registry when an original comes for the first time.
+// CacheBlank is a copy that waits for its state. Package broker gets it from the registry when an original comes for
+// the first time.
 type CacheBlank struct {
 	value remoteCache
 	local *LocalCache
@@ -188,8 +197,8 @@ func (l *LocalCache) Sweep() { l.handle.sweep() }
 // Deliver hands an update to the copy.
 func (l *LocalCache) Deliver(inv *Invocation) { l.core.Deliver(inv) }
 
-// Disconnected ends the entry, with its connection or because the original's side has forgotten it: from now on the copy is stale, and
-// can be read as long as it is held.
+// Disconnected ends the entry, with its connection or because the original's side has forgotten it: from now on the
+// copy is stale, and can be read as long as it is held.
 func (l *LocalCache) Disconnected() {
 	cause := context.Cause(l.conn.Context())
 	if cause == nil {
@@ -223,7 +232,8 @@ func (e *updateError) Error() string {
 }
 func (e *updateError) Unwrap() error { return e.err }
 
-// updateFailed marks the copy for which an update could not be applied. It runs none of the application's code, since the answer is due.
+// updateFailed marks the copy for which an update could not be applied. It runs none of the application's code, since
+// the answer is due.
 func (c *Core) updateFailed(inv *Invocation, err error) {
 	if inv.conn.Context().Err() == nil { // Otherwise that is the reason, and the broker notes it.
 		c.stale(&updateError{inv.name(), err})

@@ -8,12 +8,13 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// RemotePublished makes the struct that embeds it the local copy of a peer's [Publishable]: a [RemoteCache] whose state is kept over
-// sessions. When the original comes, its state is taken from the store if that has it with the same timestamp, and fetched from the
-// peer, and stored, if not. Until it is there the copy is empty; see [Cached.WhenActivated].
+// RemotePublished makes the struct that embeds it the local copy of a peer's [Publishable]: a [RemoteCache] whose state
+// is kept over sessions. When the original comes, its state is taken from the store if that has it with the same
+// timestamp, and fetched from the peer, and stored, if not. Until it is there the copy is empty; see
+// [Cached.WhenActivated].
 //
-// The state fills the fields with a pb tag, or is given to the struct's method SetPublishedState(state any) error. A method Activated() is
-// called when it is there. Both run in the copy's own actor, and so do its Observe… methods.
+// The state fills the fields with a pb tag, or is given to the struct's method SetPublishedState(state any) error. A
+// method Activated() is called when it is there. Both run in the copy's own actor, and so do its Observe… methods.
 //
 // A struct becomes the copy of a class by [RegisterPublished].
 type RemotePublished struct {
@@ -21,7 +22,8 @@ type RemotePublished struct {
 	publication publication
 }
 
-// publication is what a copy knows of its original. It belongs to the copy's turn; kept and ready are immutable once the copy is known.
+// publication is what a copy knows of its original. It belongs to the copy's turn; kept and ready are immutable once
+// the copy is known.
 type publication struct {
 	kept  *kept
 	ready *actor.Deferred // completes when the state is there
@@ -56,9 +58,9 @@ type activator interface{ Activated() }
 
 func (r *RemotePublished) published() *publication { return &r.publication }
 
-// RegisterPublished lets published originals of a class be kept here, as T, a struct that embeds RemotePublished. The store is where
-// their states outlive the session, such as a [PublishedDir]; with nil they are fetched every time. So they are from a peer of which it is not known
-// who it is, as on accepted connections: see broker.WithServerIdentity.
+// RegisterPublished lets published originals of a class be kept here, as T, a struct that embeds RemotePublished. The
+// store is where their states outlive the session, such as a [PublishedDir]; with nil they are fetched every time. So
+// they are from a peer of which it is not known who it is, as on accepted connections: see broker.WithServerIdentity.
 //
 //	err := flavors.RegisterPublished[RemotePage](registry, "site.Page", store)
 func RegisterPublished[T any, P interface {
@@ -73,7 +75,8 @@ func RegisterPublished[T any, P interface {
 	})
 }
 
-// WasCleanWhenLoaded says whether the state came from the store: nothing had been published since. It is for the copy's turn.
+// WasCleanWhenLoaded says whether the state came from the store: nothing had been published since. It is for the copy's
+// turn.
 func (r *RemotePublished) WasCleanWhenLoaded() bool { return r.publication.clean }
 
 // IsActivated says whether the state is there. It is for the copy's turn.
@@ -82,7 +85,8 @@ func (r *RemotePublished) IsActivated() bool {
 	return done && err == nil
 }
 
-// SetCopyableState takes what the original sends by itself, and has the rest come: as the first thing in the copy's own turn.
+// SetCopyableState takes what the original sends by itself, and has the rest come: as the first thing in the copy's own
+// turn.
 func (r *RemotePublished) SetCopyableState(state any) error {
 	core := r.core.Load()
 	p := &r.publication
@@ -164,7 +168,11 @@ func (r *RemotePublished) activate(core *Core, state any, clean bool) error {
 	self := core.Value()
 	var err error
 	if panicked := usercode.Do(func() { err = setPublishedState(self, state) }); panicked != nil {
-		failure := &PanicError{What: "the code that sets the state of a " + core.typeName(), Value: panicked.Value, Stack: panicked.Stack}
+		failure := &PanicError{
+			What:  "the code that sets the state of a " + core.typeName(),
+			Value: panicked.Value,
+			Stack: panicked.Stack,
+		}
 		core.logPanic(p.mark.Remote.Conn().Logger(), failure)
 		err = failure
 	}
@@ -198,8 +206,8 @@ func setPublishedState(self, state any) error {
 	return jelly.AssignFields(self, dict)
 }
 
-// WhenActivated completes with the handle when the state of a [RemotePublished] is there, and fails if it cannot be had. Any other
-// copy has its state from the beginning.
+// WhenActivated completes with the handle when the state of a [RemotePublished] is there, and fails if it cannot be
+// had. Any other copy has its state from the beginning.
 func (c *Cached[T]) WhenActivated() *actor.Deferred {
 	if !c.isMade() {
 		return actor.Failed(errNoCache)
@@ -219,7 +227,8 @@ func (c *Cached[T]) WhenActivated() *actor.Deferred {
 	return done
 }
 
-// WhenReady is for a call whose answer is a published original: it completes with the *[Cached] when the state is there too.
+// WhenReady is for a call whose answer is a published original: it completes with the *[Cached] when the state is there
+// too.
 //
 //	flavors.WhenReady(conn.Root().CallRemote("getPage")).Then(…)
 func WhenReady(d *actor.Deferred) *actor.Deferred {

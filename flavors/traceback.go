@@ -38,8 +38,8 @@ func (f *Failure) FormatTraceback() string {
 	return b.String()
 }
 
-// revealedTraceback is the text for a peer that may know everything: the stack of a panic in the shape of Python's tracebacks, the
-// innermost frame last, and the chain of Go errors.
+// revealedTraceback is the text for a peer that may know everything: the stack of a panic in the shape of Python's
+// tracebacks, the innermost frame last, and the chain of Go errors.
 func revealedTraceback(err error, f *Failure) string {
 	var b strings.Builder
 	p, _ := usercode.As[*PanicError](err)
@@ -62,7 +62,8 @@ func revealedTraceback(err error, f *Failure) string {
 	return clipText(b.String(), MaxFailureText)
 }
 
-// writeStack rewrites what debug.Stack gives. The frames of the panic itself, and of whoever took the stack, are left out.
+// writeStack rewrites what debug.Stack gives. The frames of the panic itself, and of whoever took the stack, are left
+// out.
 func writeStack(b *strings.Builder, stack []byte) {
 	type frame struct{ function, file, line string }
 	var frames []frame

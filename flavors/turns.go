@@ -7,9 +7,10 @@ import (
 	"time"
 )
 
-// Turns is the methods that run for the peer of one connection at this moment, and the continuations that wait for their turn. A handle
-// that is released while they run may be what one of them is about to return, as where a method defers the release: so the peer is told
-// behind them. The zero value is ready for use. Package broker has one for each connection.
+// Turns is the methods that run for the peer of one connection at this moment, and the continuations that wait for
+// their turn. A handle that is released while they run may be what one of them is about to return, as where a method
+// defers the release: so the peer is told behind them. The zero value is ready for use. Package broker has one for each
+// connection.
 type Turns struct {
 	handles atomic.Int64 // handles of the connection that have not been collected: without one there is nothing to release
 
@@ -22,8 +23,9 @@ type Turns struct {
 const (
 	// longTurn is how long a release waits for methods that run.
 	longTurn = time.Second
-	// mostBehind is how many releases wait for one method, mostLate how many wait for the late answers of a connection. The oldest is then
-	// told: the peer may hand out a bounded number of objects, 1,024 if it is a stock one, and counts these until it is told.
+	// mostBehind is how many releases wait for one method, mostLate how many wait for the late answers of a connection.
+	// The oldest is then told: the peer may hand out a bounded number of objects, 1,024 if it is a stock one, and counts
+	// these until it is told.
 	mostBehind, mostLate = 128, 256
 )
 
@@ -43,7 +45,8 @@ func (t *Turns) enter(r *running) {
 	t.enterLocked(r)
 }
 
-// enterBehind enters a continuation. A method that runs now may have made it, of a result that has been released already.
+// enterBehind enters a continuation. A method that runs now may have made it, of a result that has been released
+// already.
 func (t *Turns) enterBehind(r *running) {
 	if t.handles.Load() == 0 {
 		return
@@ -138,7 +141,8 @@ func (t *Turns) releasedEarly(h *held) {
 	}
 }
 
-// waitForTurns notes n methods behind which a release is to be told. It reports false if the peer has been told already.
+// waitForTurns notes n methods behind which a release is to be told. It reports false if the peer has been told
+// already.
 func (h *held) waitForTurns(n int) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -8,12 +8,13 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// Func0 publishes a function as a method without arguments. The functions Func0 to Func3 and Proc0 to Proc3 are for methods that are
-// called very often: a call of theirs uses no reflection, where one of a method found by its name costs some hundred nanoseconds. See
-// [Publisher] for where they are listed, and [Publish] for params, which name the arguments and give them defaults.
+// Func0 publishes a function as a method without arguments. The functions Func0 to Func3 and Proc0 to Proc3 are for
+// methods that are called very often: a call of theirs uses no reflection, where one of a method found by its name
+// costs some hundred nanoseconds. See [Publisher] for where they are listed, and [Publish] for params, which name the
+// arguments and give them defaults.
 //
-// T is the struct, not the pointer. It may also be a struct that the published one embeds. A function of a Viewable finds the caller's
-// perspective in the invocation, and has to look at its type itself; there may be none.
+// T is the struct, not the pointer. It may also be a struct that the published one embeds. A function of a Viewable
+// finds the caller's perspective in the invocation, and has to look at its type itself; there may be none.
 func Func0[T, R any](wire string, f func(self *T, inv *Invocation) (R, error)) MethodEntry {
 	if f == nil {
 		return noFunction(wire)
@@ -41,7 +42,11 @@ func Func1[T, A, R any](wire string, f func(self *T, inv *Invocation, a A) (R, e
 }
 
 // Func2 publishes a function as a method with two arguments.
-func Func2[T, A, B, R any](wire string, f func(self *T, inv *Invocation, a A, b B) (R, error), params ...string) MethodEntry {
+func Func2[T, A, B, R any](
+	wire string,
+	f func(self *T, inv *Invocation, a A, b B) (R, error),
+	params ...string,
+) MethodEntry {
 	if f == nil {
 		return noFunction(wire)
 	}
@@ -62,7 +67,11 @@ func Func2[T, A, B, R any](wire string, f func(self *T, inv *Invocation, a A, b 
 }
 
 // Func3 publishes a function as a method with three arguments.
-func Func3[T, A, B, C, R any](wire string, f func(self *T, inv *Invocation, a A, b B, c C) (R, error), params ...string) MethodEntry {
+func Func3[T, A, B, C, R any](
+	wire string,
+	f func(self *T, inv *Invocation, a A, b B, c C) (R, error),
+	params ...string,
+) MethodEntry {
 	if f == nil {
 		return noFunction(wire)
 	}
@@ -86,9 +95,9 @@ func Func3[T, A, B, C, R any](wire string, f func(self *T, inv *Invocation, a A,
 	}
 }
 
-// Method0 publishes a method expression, such as (*Counter).Value, as a method without arguments. Method0 to Method3 are Func0 to Func3 for
-// methods that need not know who calls: since they do not see the invocation its memory is used again, and a call costs the
-// garbage collector nothing.
+// Method0 publishes a method expression, such as (*Counter).Value, as a method without arguments. Method0 to Method3
+// are Func0 to Func3 for methods that need not know who calls: since they do not see the invocation its memory is used
+// again, and a call costs the garbage collector nothing.
 func Method0[T, R any](wire string, f func(self *T) (R, error)) MethodEntry {
 	if f == nil {
 		return noFunction(wire)
@@ -117,7 +126,9 @@ func Method3[T, A, B, C, R any](wire string, f func(self *T, a A, b B, c C) (R, 
 	if f == nil {
 		return noFunction(wire)
 	}
-	return unseen[T](Func3(wire, func(self *T, _ *Invocation, a A, b B, c C) (R, error) { return f(self, a, b, c) }, params...))
+	return unseen[T](
+		Func3(wire, func(self *T, _ *Invocation, a A, b B, c C) (R, error) { return f(self, a, b, c) }, params...),
+	)
 }
 
 func unseen[T any](e MethodEntry) MethodEntry {
@@ -152,11 +163,18 @@ func Proc2[T, A, B any](wire string, f func(self *T, inv *Invocation, a A, b B) 
 }
 
 // Proc3 publishes a function without a result as a method with three arguments.
-func Proc3[T, A, B, C any](wire string, f func(self *T, inv *Invocation, a A, b B, c C) error, params ...string) MethodEntry {
+func Proc3[T, A, B, C any](
+	wire string,
+	f func(self *T, inv *Invocation, a A, b B, c C) error,
+	params ...string,
+) MethodEntry {
 	if f == nil {
 		return noFunction(wire)
 	}
-	return Func3(wire, func(self *T, inv *Invocation, a A, b B, c C) (any, error) { return nil, f(self, inv, a, b, c) }, params...)
+	return Func3(
+		wire,
+		func(self *T, inv *Invocation, a A, b B, c C) (any, error) { return nil, f(self, inv, a, b, c) },
+		params...)
 }
 
 // noFunction is a nil function that was to be published under a name.
@@ -200,7 +218,12 @@ func (e *typed[T]) publish(table *MethodTable, t reflect.Type) error {
 	if t != reflect.TypeFor[*T]() {
 		index, ok := embeddedField(t, reflect.TypeFor[T]())
 		if !ok {
-			return fmt.Errorf("function %q is for %s, which %s neither is nor embeds under an exported name", e.wire, reflect.TypeFor[*T](), t)
+			return fmt.Errorf(
+				"function %q is for %s, which %s neither is nor embeds under an exported name",
+				e.wire,
+				reflect.TypeFor[*T](),
+				t,
+			)
 		}
 		c.locate = func(recv any) *T {
 			v := reflect.ValueOf(recv).Elem().FieldByIndex(index)
@@ -264,7 +287,13 @@ type conversionError struct {
 func (e *conversionError) Error() string { return e.err.Error() }
 
 func (c *typedCaller[T]) argumentError(bad *conversionError) error {
-	return TypeError.Errorf("%s argument %d%s: %w", c.label, bad.arg+1, c.bound.fixed[bad.arg].inBrackets(), explainView(bad.err))
+	return TypeError.Errorf(
+		"%s argument %d%s: %w",
+		c.label,
+		bad.arg+1,
+		c.bound.fixed[bad.arg].inBrackets(),
+		explainView(bad.err),
+	)
 }
 
 // arrange puts arguments in the order of the parameters when they did not come that way.

@@ -10,8 +10,9 @@ import (
 	"github.com/perspectivebroker/pb/supervision"
 )
 
-// Viewable makes the struct that embeds it an object whose methods learn who calls. It travels by reference, as a [Referenceable] does,
-// but each user is given a reference of his own: a call of draw runs ViewDraw, and the caller's perspective is the first argument.
+// Viewable makes the struct that embeds it an object whose methods learn who calls. It travels by reference, as a
+// [Referenceable] does, but each user is given a reference of his own: a call of draw runs ViewDraw, and the caller's
+// perspective is the first argument.
 //
 //	type Board struct {
 //		flavors.Viewable
@@ -19,10 +20,10 @@ import (
 //
 //	func (b *Board) ViewDraw(player *Player, x, y int) { … }
 //
-// The perspective is that of the method through which the user was given the reference: the user's avatar. It cannot be forged, because a
-// peer can only name what it was sent. A call whose perspective is not of the parameter's type is answered with an error and the method does
-// not run; so is a call without a perspective, where nobody has logged in, unless the parameter is an any. See [ViewPoint] for what a view
-// is when the peer sends it home.
+// The perspective is that of the method through which the user was given the reference: the user's avatar. It cannot be
+// forged, because a peer can only name what it was sent. A call whose perspective is not of the parameter's type is
+// answered with an error and the method does not run; so is a call without a perspective, where nobody has logged in,
+// unless the parameter is an any. See [ViewPoint] for what a view is when the peer sends it home.
 type Viewable struct{ anchor }
 
 func (*Viewable) branch() supervision.Branch { return supervision.Objects }
@@ -40,21 +41,23 @@ func (*Viewable) JellyTo(e *jelly.Encoder, self any) error {
 	return jellyRemote(e, ExportHole{Core: core, Prefix: PrefixView, Perspective: e.Perspective()})
 }
 
-// ViewPoint is an object under a perspective: what a peer reaches through a reference that is more than the object. A [Viewable] becomes one
-// by being sent; [NewViewPoint] makes one of any object, an avatar too, under a perspective of the maker's choice.
+// ViewPoint is an object under a perspective: what a peer reaches through a reference that is more than the object. A
+// [Viewable] becomes one by being sent; [NewViewPoint] makes one of any object, an avatar too, under a perspective of
+// the maker's choice.
 //
-// A ViewPoint is also what a view is when the peer sends it home, in an argument, an answer, a keyword, an update or the state of a copy. It
-// can be kept, compared and sent on, over any connection, and is the same view there: a method never gets the bare object in its place.
-// What comes home is the pointer that was sent, or, where a Viewable or an avatar was sent, one that is made for the connection; [ViewPoint.Equal]
-// compares what they show. A parameter that is to take views is a *ViewPoint or an any; [ViewPoint.Object] gives the object behind one.
+// A ViewPoint is also what a view is when the peer sends it home, in an argument, an answer, a keyword, an update or
+// the state of a copy. It can be kept, compared and sent on, over any connection, and is the same view there: a method
+// never gets the bare object in its place. What comes home is the pointer that was sent, or, where a Viewable or an
+// avatar was sent, one that is made for the connection; [ViewPoint.Equal] compares what they show. A parameter that is
+// to take views is a *ViewPoint or an any; [ViewPoint.Object] gives the object behind one.
 type ViewPoint struct {
 	prefix      Prefix
 	perspective any
 	core        *Core
 }
 
-// NewViewPoint makes a view of an object, a pointer to a struct that embeds a flavor, whose View… methods are called with this
-// perspective. The perspective may be nil for methods that take an any; see [Viewable].
+// NewViewPoint makes a view of an object, a pointer to a struct that embeds a flavor, whose View… methods are called
+// with this perspective. The perspective may be nil for methods that take an any; see [Viewable].
 func NewViewPoint(perspective, object any) (*ViewPoint, error) {
 	if perspective != nil && !reflect.ValueOf(perspective).Comparable() {
 		return nil, fmt.Errorf("flavors: a perspective is a pointer, or else can be compared; %T cannot", perspective)
@@ -82,7 +85,8 @@ func (v *ViewPoint) Object() any {
 	return v.core.Value()
 }
 
-// Perspective is the one under which the object's methods are called; of an avatar's reference that has come home it is the avatar itself.
+// Perspective is the one under which the object's methods are called; of an avatar's reference that has come home it is
+// the avatar itself.
 func (v *ViewPoint) Perspective() any {
 	if v == nil {
 		return nil
@@ -90,7 +94,8 @@ func (v *ViewPoint) Perspective() any {
 	return v.perspective
 }
 
-// Equal reports whether two views show the same object in the same way: to the same perspective, and with the same methods.
+// Equal reports whether two views show the same object in the same way: to the same perspective, and with the same
+// methods.
 func (v *ViewPoint) Equal(other *ViewPoint) bool {
 	if v == nil || other == nil {
 		return v == other
@@ -118,7 +123,8 @@ func (v *ViewPoint) hole() ExportHole {
 	return ExportHole{Core: v.core, Prefix: v.prefix, Perspective: v.perspective, View: v}
 }
 
-// ExportOf says how a value is published, or given as the answer to a login: an object by its own methods, a view as the view that it is.
+// ExportOf says how a value is published, or given as the answer to a login: an object by its own methods, a view as
+// the view that it is.
 func ExportOf(v any) (ExportHole, error) {
 	if view, ok := v.(*ViewPoint); ok {
 		if view == nil || view.core == nil {

@@ -134,8 +134,11 @@ func (b *branch) spawn(ctx protoactor.Context, r *spawnRequest) (pid *protoactor
 				b.tree.rt.Logger().Error().Str("actor", name).Str("branch", b.name).Bytes("stack", debug.Stack()).
 					Msgf("spawning an actor panicked with a value of type %T", p)
 			})
-			pid, err = nil, fmt.Errorf("supervision: spawn %s below %s: the producer or an option of the props panicked; the log has the stack",
-				r.prefix, b.name)
+			pid, err = nil, fmt.Errorf(
+				"supervision: spawn %s below %s: the producer or an option of the props panicked; the log has the stack",
+				r.prefix,
+				b.name,
+			)
 		}
 	}()
 	pid, err = ctx.SpawnNamed(r.props, name)

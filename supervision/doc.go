@@ -11,10 +11,10 @@
 //	├─ objects     restart, for ever
 //	└─ caches      likewise
 //
-// [Tree.Spawn] puts an actor below one of them; what that actor spawns itself is its own to supervise, with one of
-// the strategies of this package. Every strategy decides: no failure reaches a guardian of the actor
-// system, which would end the process. An actor that is given up gets Stopping and Stopped like any other, so that is how its
-// owner learns that it will not come back.
+// [Tree.Spawn] puts an actor below one of them; what that actor spawns itself is its own to supervise, with one of the
+// strategies of this package. Every strategy decides: no failure reaches a guardian of the actor system, which would
+// end the process. An actor that is given up gets Stopping and Stopped like any other, so that is how its owner learns
+// that it will not come back.
 //
 // The tree stops in the last phase of the Runtime's Close, listeners and dialers before objects and caches.
 //

@@ -67,7 +67,11 @@ func TestLeasesOfAnInstance(t *testing.T) {
 		inTurn(rt, ours, func(ctx protoactor.Context) { leases.HoldInstance(ctx, func() { r.add("second") }) })
 		stop(rt, ours)
 		stop(rt, foreign)
-		assert.Equal(t, []string{"ours stopping", "ours stopped", "second", "foreign stopping", "foreign stopped", "lease of " + foreign.Id}, r.take())
+		assert.Equal(
+			t,
+			[]string{"ours stopping", "ours stopped", "second", "foreign stopping", "foreign stopped", "lease of " + foreign.Id},
+			r.take(),
+		)
 		assert.Zero(t, leases.Len())
 	})
 }

@@ -56,14 +56,14 @@ func OnDecision(f func(Decision)) StrategyOption {
 }
 
 // Decide asks f what to do about a failure, by its reason, instead of what the strategy does: RestartDirective stands
-// for the strategy's own way to restart, and EscalateDirective is taken for StopDirective. Default: the strategy's own way,
-// always.
+// for the strategy's own way to restart, and EscalateDirective is taken for StopDirective. Default: the strategy's own
+// way, always.
 func Decide(f func(reason any) protoactor.Directive) StrategyOption {
 	return strategyOption(func(s *strategy) { s.decide = f })
 }
 
-// strategy decides about one child at a time. What it knows about a child is in upstream's RestartStatistics, so one strategy may
-// serve any number of supervisors.
+// strategy decides about one child at a time. What it knows about a child is in upstream's RestartStatistics, so one
+// strategy may serve any number of supervisors.
 type strategy struct {
 	rt      *actor.Runtime
 	name    string
@@ -111,11 +111,12 @@ func RestartStrategy(rt *actor.Runtime, limit Limit, opts ...StrategyOption) pro
 	}, opts)
 }
 
-// PersistentStrategy restarts a child that failed, however often it does, since others need it: a peer that can make a shared object
-// panic must not be able to stop it. Failures beyond limit are logged at the debug level instead of as warnings.
+// PersistentStrategy restarts a child that failed, however often it does, since others need it: a peer that can make a
+// shared object panic must not be able to stop it. Failures beyond limit are logged at the debug level instead of as
+// warnings.
 //
-// A child that cannot even start (its producer or its handler of Started fails) is stopped beyond limit, because it would be restarted
-// without end and without a message to blame.
+// A child that cannot even start (its producer or its handler of Started fails) is stopped beyond limit, because it
+// would be restarted without end and without a message to blame.
 func PersistentStrategy(rt *actor.Runtime, limit Limit, opts ...StrategyOption) protoactor.SupervisorStrategy {
 	limit = limit.withDefaults()
 	return newStrategy(rt, strategy{
@@ -141,8 +142,8 @@ func isStart(message any) bool {
 	return false
 }
 
-// BackoffStrategy restarts a child that failed, without a limit, after a delay that grows from failure to failure. Meanwhile the
-// child's messages wait, and the supervisor does not. After five times the longest delay without a
+// BackoffStrategy restarts a child that failed, without a limit, after a delay that grows from failure to failure.
+// Meanwhile the child's messages wait, and the supervisor does not. After five times the longest delay without a
 // failure the next one counts as the first again.
 func BackoffStrategy(rt *actor.Runtime, b Backoff, opts ...StrategyOption) protoactor.SupervisorStrategy {
 	b = b.withDefaults()
@@ -160,8 +161,8 @@ func BackoffStrategy(rt *actor.Runtime, b Backoff, opts ...StrategyOption) proto
 // backoffMemory times the longest delay is how long a failure counts.
 const backoffMemory = 5
 
-// maxFailures is how many failures of a child are remembered, since upstream remembers all of them forever. It is enough
-// for any backoff to have reached its maximum.
+// maxFailures is how many failures of a child are remembered, since upstream remembers all of them forever. It is
+// enough for any backoff to have reached its maximum.
 const maxFailures = 256
 
 func restartAtOnce(_ *strategy, d *Decision, stats *protoactor.RestartStatistics) {
@@ -214,7 +215,8 @@ func (s *strategy) carryOut(supervisor protoactor.Supervisor, child *protoactor.
 	}
 }
 
-// call calls a function of the application's. Without it the child would wait for a decision for ever if the function panicked.
+// call calls a function of the application's. Without it the child would wait for a decision for ever if the function
+// panicked.
 func (s *strategy) call(option string, f func()) {
 	if p := usercode.Do(f); p != nil {
 		usercode.Log(func() {

@@ -19,7 +19,11 @@ import (
 )
 
 // below spawns an actor below one with the given strategy.
-func below(rt *actor.Runtime, strategy protoactor.SupervisorStrategy, props *protoactor.Props) (parent, child *protoactor.PID) {
+func below(
+	rt *actor.Runtime,
+	strategy protoactor.SupervisorStrategy,
+	props *protoactor.Props,
+) (parent, child *protoactor.PID) {
 	parent = rt.Root().Spawn((&record{}).props(rt, "parent", protoactor.WithSupervisor(strategy)))
 	inTurn(rt, parent, func(ctx protoactor.Context) { child = ctx.Spawn(props) })
 	return parent, child
@@ -91,8 +95,13 @@ func TestRestartsAreLimited(t *testing.T) {
 		rt := newRuntime(t)
 		r := &record{}
 		var failures []int
-		parent, child := below(rt, supervision.RestartStrategy(rt, supervision.Limit{Restarts: 3, Within: 10 * time.Second},
-			supervision.OnDecision(func(d supervision.Decision) { failures = append(failures, d.Failures) })), r.props(rt, "child"))
+		parent, child := below(rt, supervision.RestartStrategy(
+			rt,
+			supervision.Limit{Restarts: 3, Within: 10 * time.Second},
+			supervision.OnDecision(
+				func(d supervision.Decision) { failures = append(failures, d.Failures) },
+			),
+		), r.props(rt, "child"))
 		for range 10 { // never more than three in ten seconds
 			for range 3 {
 				fail(rt, child)
@@ -172,7 +181,11 @@ func TestBackoffWithAChildThatStopsMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt := newRuntime(t)
 		r := &record{}
-		parent, child := below(rt, supervision.BackoffStrategy(rt, supervision.Backoff{Min: time.Second}), r.props(rt, "child"))
+		parent, child := below(
+			rt,
+			supervision.BackoffStrategy(rt, supervision.Backoff{Min: time.Second}),
+			r.props(rt, "child"),
+		)
 		fail(rt, child)
 		synctest.Wait()
 		stop(rt, child)
@@ -224,7 +237,8 @@ func TestPersistentStrategy(t *testing.T) {
 	})
 }
 
-// TestPersistentStrategyGivesUpWhatCannotStart has a child fail before it can take a message: nothing else would end its restarts.
+// TestPersistentStrategyGivesUpWhatCannotStart has a child fail before it can take a message: nothing else would end
+// its restarts.
 func TestPersistentStrategyGivesUpWhatCannotStart(t *testing.T) {
 	for name, start := range map[string]func(){
 		"panic in Started":  func() { panic(errTest) },
@@ -251,7 +265,8 @@ func TestPersistentStrategyGivesUpWhatCannotStart(t *testing.T) {
 	}
 }
 
-// TestFunctionsOfAStrategyThatFail has the application's functions panic, or end their goroutine, where a child waits for a decision.
+// TestFunctionsOfAStrategyThatFail has the application's functions panic, or end their goroutine, where a child waits
+// for a decision.
 func TestFunctionsOfAStrategyThatFail(t *testing.T) {
 	panics := func() { panic("function") }
 	for name, opt := range map[string]supervision.StrategyOption{

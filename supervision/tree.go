@@ -72,15 +72,15 @@ func WithDialerBackoff(b Backoff) TreeOption {
 	return treeOption(func(c *treeConfig) { c.dialers = b })
 }
 
-// WithObjectLimit sets how many failures of one object, or one cache, within which time are logged as warnings; further ones are logged
-// at the debug level. It does not stop the object: peers share it, and one of them may be causing the failures. Default: the
-// defaults of Limit. See [PersistentStrategy].
+// WithObjectLimit sets how many failures of one object, or one cache, within which time are logged as warnings; further
+// ones are logged at the debug level. It does not stop the object: peers share it, and one of them may be causing the
+// failures. Default: the defaults of Limit. See [PersistentStrategy].
 func WithObjectLimit(l Limit) TreeOption {
 	return treeOption(func(c *treeConfig) { c.objects = l })
 }
 
-// WithDecisions has f called with every decision about an actor that is directly below a branch, in that branch's turn: it must
-// not block. Default: none.
+// WithDecisions has f called with every decision about an actor that is directly below a branch, in that branch's turn:
+// it must not block. Default: none.
 func WithDecisions(f func(Branch, Decision)) TreeOption {
 	return treeOption(func(c *treeConfig) { c.hook = f })
 }
@@ -184,10 +184,10 @@ func (t *Tree) PID(b Branch) *protoactor.PID {
 	return t.branches[b].pid
 }
 
-// Spawn starts an actor below a branch, under a name that begins with prefix, and waits until it is there. It may
-// be called from any goroutine, but not in the turn of the branch itself; in the turn of an actor that must not wait,
-// use SpawnAsync. After Close began, listeners and dialers are refused with ErrClosing; objects and caches are from the phase
-// on in which the tree stops, because answers that are still under way may need them.
+// Spawn starts an actor below a branch, under a name that begins with prefix, and waits until it is there. It may be
+// called from any goroutine, but not in the turn of the branch itself; in the turn of an actor that must not wait, use
+// SpawnAsync. After Close began, listeners and dialers are refused with ErrClosing; objects and caches are from the
+// phase on in which the tree stops, because answers that are still under way may need them.
 func (t *Tree) Spawn(b Branch, props *protoactor.Props, prefix string) (*protoactor.PID, error) {
 	type outcome struct {
 		pid *protoactor.PID
@@ -199,8 +199,8 @@ func (t *Tree) Spawn(b Branch, props *protoactor.Props, prefix string) (*protoac
 	return o.pid, o.err
 }
 
-// SpawnAsync is Spawn without the wait: done is called exactly once, in the branch's turn as a rule, and must not block. It may
-// be nil.
+// SpawnAsync is Spawn without the wait: done is called exactly once, in the branch's turn as a rule, and must not
+// block. It may be nil.
 func (t *Tree) SpawnAsync(b Branch, props *protoactor.Props, prefix string, done func(*protoactor.PID, error)) {
 	r := &spawnRequest{props: props, prefix: prefix, done: done, logger: t.logger()}
 	switch {
@@ -235,8 +235,8 @@ func (t *Tree) closing() bool {
 	}
 }
 
-// stop ends the tree from the top: no branch takes more actors, then listeners and dialers end with all
-// their connections, then what those held, then the root by itself. It does not stop waiting at the end of a context: Close
+// stop ends the tree from the top: no branch takes more actors, then listeners and dialers end with all their
+// connections, then what those held, then the root by itself. It does not stop waiting at the end of a context: Close
 // does, and the closing goes on.
 func (t *Tree) stop(context.Context) error {
 	for _, b := range t.branches {
@@ -279,7 +279,10 @@ const maxNames = 10
 func nameList(names []string) []string {
 	slices.Sort(names)
 	if more := len(names) - maxNames; more > 0 {
-		names = append(names[:maxNames], fmt.Sprintf("%d more below %s", more, names[0][:strings.LastIndexByte(names[0], '/')]))
+		names = append(
+			names[:maxNames],
+			fmt.Sprintf("%d more below %s", more, names[0][:strings.LastIndexByte(names[0], '/')]),
+		)
 	}
 	return names
 }

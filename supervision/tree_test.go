@@ -145,7 +145,12 @@ func TestABranchSurvives(t *testing.T) {
 		r := &record{}
 		_, err := tree.Spawn(supervision.Objects, r.props(rt, "child"), "child")
 		require.NoError(t, err)
-		tree.SpawnAsync(supervision.Objects, r.props(rt, "second"), "second", func(*protoactor.PID, error) { panic("in done") })
+		tree.SpawnAsync(
+			supervision.Objects,
+			r.props(rt, "second"),
+			"second",
+			func(*protoactor.PID, error) { panic("in done") },
+		)
 		synctest.Wait()
 		assert.ElementsMatch(t, []string{"child started", "second started"}, r.take())
 		_, err = tree.Spawn(supervision.Objects, r.props(rt, "third"), "third")
@@ -256,7 +261,9 @@ func TestTreesInASystemOfTheApplication(t *testing.T) {
 		return slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))
 	}))
 	defer system.Shutdown()
-	system.Root.WithGuardian(protoactor.NewOneForOneStrategy(0, 0, func(any) protoactor.Directive { return protoactor.EscalateDirective }))
+	system.Root.WithGuardian(
+		protoactor.NewOneForOneStrategy(0, 0, func(any) protoactor.Directive { return protoactor.EscalateDirective }),
+	)
 	var trees []*supervision.Tree
 	var runtimes []*actor.Runtime
 	for range 2 {

@@ -161,10 +161,34 @@ func TestOutgoingLimitsAtTheirBorders(t *testing.T) {
 		stock int
 		text  string
 	}{
-		{Limits.CheckString, LimitString, 3, DefaultString, "banana: cannot send a string of 4 bytes: peers accept at most 3; send it in pieces"},
-		{Limits.CheckList, LimitList, 4, DefaultList, "banana: cannot send a list of 5 elements: peers accept at most 4; send it in pieces"},
-		{Limits.CheckDepth, LimitDepth, 5, DefaultDepth, "banana: cannot send lists nested 6 levels deep: at most 5 are allowed; flatten the value"},
-		{Limits.CheckFrame, LimitFrame, 6, DefaultFrame, "banana: cannot send an expression of 7 bytes: at most 6 are allowed; send it in pieces"},
+		{
+			Limits.CheckString,
+			LimitString,
+			3,
+			DefaultString,
+			"banana: cannot send a string of 4 bytes: peers accept at most 3; send it in pieces",
+		},
+		{
+			Limits.CheckList,
+			LimitList,
+			4,
+			DefaultList,
+			"banana: cannot send a list of 5 elements: peers accept at most 4; send it in pieces",
+		},
+		{
+			Limits.CheckDepth,
+			LimitDepth,
+			5,
+			DefaultDepth,
+			"banana: cannot send lists nested 6 levels deep: at most 5 are allowed; flatten the value",
+		},
+		{
+			Limits.CheckFrame,
+			LimitFrame,
+			6,
+			DefaultFrame,
+			"banana: cannot send an expression of 7 bytes: at most 6 are allowed; send it in pieces",
+		},
 	}
 	for _, c := range cases {
 		assert.NoError(t, c.check(small, c.small))

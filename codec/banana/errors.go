@@ -116,11 +116,27 @@ func (e *EncodeError) Error() string {
 	case LimitPrefix:
 		return fmt.Sprintf("banana: cannot send an integer of %d bits: at most %d fit; send it as a string", e.Size, e.Max)
 	case LimitString:
-		return fmt.Sprintf("banana: cannot send a string of %d bytes: peers accept at most %d; send it in pieces", e.Size, e.Max)
+		return fmt.Sprintf(
+			"banana: cannot send a string of %d bytes: peers accept at most %d; send it in pieces",
+			e.Size,
+			e.Max,
+		)
 	case LimitList:
-		return fmt.Sprintf("banana: cannot send a list of %d elements: peers accept at most %d; send it in pieces", e.Size, e.Max)
+		return fmt.Sprintf(
+			"banana: cannot send a list of %d elements: peers accept at most %d; send it in pieces",
+			e.Size,
+			e.Max,
+		)
 	case LimitDepth:
-		return fmt.Sprintf("banana: cannot send lists nested %d levels deep: at most %d are allowed; flatten the value", e.Size, e.Max)
+		return fmt.Sprintf(
+			"banana: cannot send lists nested %d levels deep: at most %d are allowed; flatten the value",
+			e.Size,
+			e.Max,
+		)
 	}
-	return fmt.Sprintf("banana: cannot send an expression of %d bytes: at most %d are allowed; send it in pieces", e.Size, e.Max)
+	return fmt.Sprintf(
+		"banana: cannot send an expression of %d bytes: at most %d are allowed; send it in pieces",
+		e.Size,
+		e.Max,
+	)
 }

@@ -191,7 +191,11 @@ func TestNegotiationErrors(t *testing.T) {
 	offer, err := EncodeExpr(ProfileNone, []Expr{"xyz", 1, []Expr{"pb"}, strings.Repeat("é", 40)})
 	require.NoError(t, err)
 	_, err = ChooseProfile(offer)
-	assert.EqualError(t, err, `banana: no profile in common: the peer named ["xyz" "éééééééééééééééé…"], we speak ["pb" "none"]`)
+	assert.EqualError(
+		t,
+		err,
+		`banana: no profile in common: the peer named ["xyz" "éééééééééééééééé…"], we speak ["pb" "none"]`,
+	)
 
 	_, err = ChooseProfile(AppendOffer(nil), ProfileNone)
 	assert.NoError(t, err)

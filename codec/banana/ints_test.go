@@ -23,7 +23,11 @@ func TestIntsAreWhatNextReads(t *testing.T) {
 				frame = append(frame, make([]byte, rapid.IntRange(0, 20).Draw(rt, "zeros"))...)
 				frame = append(frame, byte(rapid.SampledFrom([]Kind{Int, Neg, LongInt, LongNeg}).Draw(rt, "type byte")))
 			case 3:
-				frame = AppendInt(frame, rapid.SampledFrom([]int64{0, -1, 127, 128, math.MaxInt64, math.MinInt64, 1<<49 - 1, 1 << 49, 1 << 56, 1 << 62}).Draw(rt, "border"))
+				frame = AppendInt(
+					frame,
+					rapid.SampledFrom([]int64{0, -1, 127, 128, math.MaxInt64, math.MinInt64, 1<<49 - 1, 1 << 49, 1 << 56, 1 << 62}).
+						Draw(rt, "border"),
+				)
 			default:
 				frame = AppendInt(frame, rapid.Int64().Draw(rt, "n")>>rapid.IntRange(0, 63).Draw(rt, "shift"))
 			}

@@ -123,5 +123,9 @@ func TestLimitsHaveDefaultsAndACeiling(t *testing.T) {
 	assert.Equal(t, Limits{64, 655360, 655360, 2048, 16777216}, Limits{-1, -2, -3, -4, -5}.WithDefaults())
 	assert.Equal(t, Limits{1, 2, 3, 4, 5}, Limits{1, 2, 3, 4, 5}.WithDefaults())
 	huge := int(^uint(0) >> 1)
-	assert.Equal(t, Limits{1 << 29, 1 << 29, 1 << 29, 1 << 29, 1 << 29}, Limits{huge, huge, huge, huge, huge}.WithDefaults())
+	assert.Equal(
+		t,
+		Limits{1 << 29, 1 << 29, 1 << 29, 1 << 29, 1 << 29},
+		Limits{huge, huge, huge, huge, huge}.WithDefaults(),
+	)
 }

@@ -1,8 +1,8 @@
 package banana
 
-// Prices say what the elements of an expression cost: how much memory they take, at most, once they are decoded. What an
-// element becomes is known to the next layer, which sets the prices; a Scanner adds them up while it looks for the end of
-// an expression, so the cost is known before anything of it is decoded.
+// Prices say what the elements of an expression cost: how much memory they take, at most, once they are decoded. What
+// an element becomes is known to the next layer, which sets the prices; a Scanner adds them up while it looks for the
+// end of an expression, so the cost is known before anything of it is decoded.
 type Prices struct {
 	// List is the price of a list, Slot that of each element's place in it.
 	List, Slot int

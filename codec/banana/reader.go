@@ -149,8 +149,8 @@ func (r *Reader) Take(tokens string) bool {
 	return true
 }
 
-// TakeInt moves behind an integer of at most four digits in base 128 that is not negative, if that is what comes next, and says whether it
-// was. Like Take it is for what comes often.
+// TakeInt moves behind an integer of at most four digits in base 128 that is not negative, if that is what comes next,
+// and says whether it was. Like Take it is for what comes often.
 func (r *Reader) TakeInt() (n int64, ok bool) {
 	rest := r.frame[r.pos:]
 	for i := 0; i < len(rest) && i <= 4; i++ {

@@ -86,7 +86,11 @@ func TestReaderErrors(t *testing.T) {
 		{"word 2^62", zeros(8, "\x40\x87"), &SyntaxError{What: "a vocabulary element with a huge index"}},
 		{"word 2^64", zeros(9, "\x02\x87"), &SyntaxError{What: "a vocabulary element with a huge index"}},
 		{"type byte", "\x01\xff", &SyntaxError{What: "unknown type byte 0xff (" + anotherProtocol + ")"}},
-		{"type byte behind a long header", zeros(9, "\x02\xff"), &SyntaxError{What: "unknown type byte 0xff (" + anotherProtocol + ")"}},
+		{
+			"type byte behind a long header",
+			zeros(9, "\x02\xff"),
+			&SyntaxError{What: "unknown type byte 0xff (" + anotherProtocol + ")"},
+		},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

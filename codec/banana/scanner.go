@@ -114,8 +114,8 @@ func (s *Scanner) priceName(buf []byte) {
 	s.name = 0
 }
 
-// Need returns the least length that the expression at hand can have, as far as it is known. It is of use when Next has returned
-// 0: in the middle of a string that is where the string ends, and more if more elements must follow.
+// Need returns the least length that the expression at hand can have, as far as it is known. It is of use when Next has
+// returned 0: in the middle of a string that is where the string ends, and more if more elements must follow.
 func (s *Scanner) Need() int { return s.cur + s.owed }
 
 // Cost returns what the last expression whose length Next returned costs at the prices of SetPrices.

@@ -193,7 +193,9 @@ func TestChunksDoNotMatter(t *testing.T) {
 
 func TestEveryWayToCutATwoChunkStream(t *testing.T) {
 	one := aCall(nil)
-	stream := append(bytes.Clone(one), AppendFloat(AppendBytes(AppendList(nil, 2), ProfilePB, bytes.Repeat([]byte("x"), 200)), 1.5)...)
+	stream := append(
+		bytes.Clone(one),
+		AppendFloat(AppendBytes(AppendList(nil, 2), ProfilePB, bytes.Repeat([]byte("x"), 200)), 1.5)...)
 	stream = append(stream, one...)
 	want := []int{len(one), len(stream) - len(one), len(stream)}
 	for i := range stream {
@@ -225,15 +227,60 @@ func TestErrorsNameThePlaceAndTheCause(t *testing.T) {
 		{"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", ProfileNone, Limits{},
 			"banana: unknown type byte 0xfc (the peer may be speaking another protocol, such as HTTP or TLS), at byte 0 of the expression"},
 		{"\x02\x80\x01\x81\x88", ProfilePB, Limits{}, "banana: unknown type byte 0x88, at byte 4 of the expression"},
-		{"\x01\x80\x0b\x87", ProfileNone, Limits{}, `banana: a vocabulary element in profile "none", which has no vocabulary, at byte 2 of the expression`},
-		{"\x20\x87", ProfilePB, Limits{}, "banana: no vocabulary word has index 32 (they are 1 to 31), at byte 0 of the expression"},
-		{"\x87", ProfilePB, Limits{}, "banana: no vocabulary word has index 0 (they are 1 to 31), at byte 0 of the expression"},
-		{"\x00\x00\x00\x00\x00\x01\x87", ProfilePB, Limits{}, "banana: a vocabulary element with a huge index, at byte 0 of the expression"},
-		{"\x05\x82", ProfilePB, Limits{String: 4}, `banana: a string of more than 4 bytes (limit "string"), at byte 0 of the expression`},
-		{"\x05\x80", ProfilePB, Limits{List: 4}, `banana: a list of more than 4 elements (limit "list"), at byte 0 of the expression`},
-		{"\x01\x80\x01\x80", ProfilePB, Limits{Depth: 1}, `banana: lists are nested more than 1 levels deep (limit "depth"), at byte 2 of the expression`},
-		{"\x05\x80", ProfilePB, Limits{Frame: 4}, `banana: the expression needs more than 4 bytes (limit "frame"), seen at its byte 0`},
-		{"\x01\x80\x01\x01\x01", ProfilePB, Limits{Prefix: 2}, "banana: no type byte within 2 bytes of prefix, at byte 2 of the expression"},
+		{
+			"\x01\x80\x0b\x87",
+			ProfileNone,
+			Limits{},
+			`banana: a vocabulary element in profile "none", which has no vocabulary, at byte 2 of the expression`,
+		},
+		{
+			"\x20\x87",
+			ProfilePB,
+			Limits{},
+			"banana: no vocabulary word has index 32 (they are 1 to 31), at byte 0 of the expression",
+		},
+		{
+			"\x87",
+			ProfilePB,
+			Limits{},
+			"banana: no vocabulary word has index 0 (they are 1 to 31), at byte 0 of the expression",
+		},
+		{
+			"\x00\x00\x00\x00\x00\x01\x87",
+			ProfilePB,
+			Limits{},
+			"banana: a vocabulary element with a huge index, at byte 0 of the expression",
+		},
+		{
+			"\x05\x82",
+			ProfilePB,
+			Limits{String: 4},
+			`banana: a string of more than 4 bytes (limit "string"), at byte 0 of the expression`,
+		},
+		{
+			"\x05\x80",
+			ProfilePB,
+			Limits{List: 4},
+			`banana: a list of more than 4 elements (limit "list"), at byte 0 of the expression`,
+		},
+		{
+			"\x01\x80\x01\x80",
+			ProfilePB,
+			Limits{Depth: 1},
+			`banana: lists are nested more than 1 levels deep (limit "depth"), at byte 2 of the expression`,
+		},
+		{
+			"\x05\x80",
+			ProfilePB,
+			Limits{Frame: 4},
+			`banana: the expression needs more than 4 bytes (limit "frame"), seen at its byte 0`,
+		},
+		{
+			"\x01\x80\x01\x01\x01",
+			ProfilePB,
+			Limits{Prefix: 2},
+			"banana: no type byte within 2 bytes of prefix, at byte 2 of the expression",
+		},
 	}
 	for _, c := range cases {
 		t.Run(fmt.Sprintf("%.12q", c.stream), func(t *testing.T) {

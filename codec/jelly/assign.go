@@ -130,7 +130,9 @@ func AssignerFor(t reflect.Type) *Assigner {
 // Type returns the type of the variables.
 func (a *Assigner) Type() reflect.Type { return a.typ }
 
-var errNoAssigner = errors.New("jelly: this Assigner is for no type: make it with AssignerFor and a type that is not nil")
+var errNoAssigner = errors.New(
+	"jelly: this Assigner is for no type: make it with AssignerFor and a type that is not nil",
+)
 
 // Assign stores src in dst, a settable variable of this type.
 func (a *Assigner) Assign(dst reflect.Value, src any) error {
@@ -199,14 +201,15 @@ const (
 	// maxUnmarshalText bounds the text that one value may have parsed: a single
 	// long string can be mentioned many times.
 	maxUnmarshalText = 4 << 20
-	// maxAssignBytes bounds what one conversion makes room for, and what all copies of a frame do together, all its caches likewise:
-	// a few bytes can mention one dictionary for which a large struct is made each time.
+	// maxAssignBytes bounds what one conversion makes room for, and what all copies of a frame do together, all its caches
+	// likewise: a few bytes can mention one dictionary for which a large struct is made each time.
 	maxAssignBytes = 128 << 20
 	// Conversions of less than this are simply done again.
 	cheapBytes, cheapElements = 64, 8
 )
 
-// makeRoom counts room for n values of a size, before it is taken. Converting even the smallest value is work for eight bytes.
+// makeRoom counts room for n values of a size, before it is taken. Converting even the smallest value is work for eight
+// bytes.
 func (c *assignment) makeRoom(src any, t reflect.Type, n int, size uintptr) error {
 	size = max(size, 8)
 	if size > maxAssignBytes || n > (maxAssignBytes-c.bytes)/int(size) {

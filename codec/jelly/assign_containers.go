@@ -188,7 +188,8 @@ func assignStruct(c *assignment, dst reflect.Value, src any) error {
 	if dict, ok := src.(*Dict); ok && dict != nil {
 		return c.fields(dst, dict)
 	}
-	if v := reflect.ValueOf(src); v.IsValid() && v.Kind() == reflect.Pointer && v.Type().Elem() == dst.Type() && !v.IsNil() {
+	if v := reflect.ValueOf(src); v.IsValid() && v.Kind() == reflect.Pointer && v.Type().Elem() == dst.Type() &&
+		!v.IsNil() {
 		return c.byValue(dst, v)
 	}
 	return mismatch(src, dst.Type())

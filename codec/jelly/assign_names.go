@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// TypeName returns what Python calls the type of a decoded value, and the Go type of any other: it is for errors that go to a peer.
+// TypeName returns what Python calls the type of a decoded value, and the Go type of any other: it is for errors that
+// go to a peer.
 func TypeName(v any) string { return pythonName(v) }
 
 // pythonName returns what Python calls the type of a decoded value, because the error goes

@@ -282,7 +282,10 @@ func TestTypedValuesComeBack(t *testing.T) {
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		drawInner := func() inner {
-			return inner{rapid.SliceOfN(rapid.String(), 0, 3).Draw(rt, "s"), rapid.MapOfN(rapid.String(), rapid.Int(), 0, 3).Draw(rt, "m")}
+			return inner{
+				rapid.SliceOfN(rapid.String(), 0, 3).Draw(rt, "s"),
+				rapid.MapOfN(rapid.String(), rapid.Int(), 0, 3).Draw(rt, "m"),
+			}
 		}
 		v := typed{
 			I: rapid.Int64().Draw(rt, "i"), U: rapid.Uint64().Draw(rt, "u"), F: rapid.Float64().Draw(rt, "f"),

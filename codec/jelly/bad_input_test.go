@@ -12,8 +12,9 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
-// allocated returns how many bytes f allocates. The runtime counts for the whole process, in which others allocate as well, a fuzzer's engine
-// or a collection's workers: what is more than expected is counted anew, and the least is f's own.
+// allocated returns how many bytes f allocates. The runtime counts for the whole process, in which others allocate as
+// well, a fuzzer's engine or a collection's workers: what is more than expected is counted anew, and the least is f's
+// own.
 func allocated(expected uint64, f func()) uint64 {
 	least := ^uint64(0)
 	for try := 0; try < 5 && least > expected; try++ {
@@ -74,7 +75,10 @@ func TestBadInput(t *testing.T) {
 				d   Decoder
 				err error
 			)
-			spent := allocated(allocatedAtMost(len(c.frame)), func() { _, err = decodeAll(&d, []byte(c.frame), banana.ProfilePB) })
+			spent := allocated(
+				allocatedAtMost(len(c.frame)),
+				func() { _, err = decodeAll(&d, []byte(c.frame), banana.ProfilePB) },
+			)
 			require.ErrorContains(t, err, c.want)
 			assert.LessOrEqual(t, spent, allocatedAtMost(len(c.frame)))
 			var (

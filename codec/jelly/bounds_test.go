@@ -56,8 +56,14 @@ func greedyFrames(t testing.TB) map[string][]byte {
 	frames["references of tuples"] = numbered(t, size, func(i int) banana.Expr { return x("reference", i+1, x("tuple")) })
 	frames["references from above"] = numbered(t, size, func(i int) banana.Expr { return x("reference", 40_000-i, 0) })
 	frames["sparse references"] = numbered(t, size, func(i int) banana.Expr { return x("reference", -i, 0) })
-	frames["dereferences"] = bin(t, append(x("list", x("reference", 1, x("remote", 1))), repeat(size/6, x("dereference", 1))...))
-	frames["dereferences before"] = bin(t, append(append(x("list"), repeat(size/6, x("dereference", 1))...), x("reference", 1, x("remote", 1))))
+	frames["dereferences"] = bin(
+		t,
+		append(x("list", x("reference", 1, x("remote", 1))), repeat(size/6, x("dereference", 1))...),
+	)
+	frames["dereferences before"] = bin(
+		t,
+		append(append(x("list"), repeat(size/6, x("dereference", 1))...), x("reference", 1, x("remote", 1))),
+	)
 	frames["one large id"] = bin(t, x("reference", 40_000, make([]byte, size)))
 	frames["dictionary"] = bin(t, append(x("dictionary"), repeat(size/4, x(1, 1))...))
 	return frames
@@ -264,7 +270,16 @@ func TestDecodeTuple(t *testing.T) {
 
 // What is decoded does not change when the frame's memory is used again, unless AliasFrom says so.
 func TestValuesDoNotAliasTheFrame(t *testing.T) {
-	frame := bin(t, x("list", []byte("abc"), str("def"), str("a string that is longer than those which are remembered"), x("local", "name")))
+	frame := bin(
+		t,
+		x(
+			"list",
+			[]byte("abc"),
+			str("def"),
+			str("a string that is longer than those which are remembered"),
+			x("local", "name"),
+		),
+	)
 	var d Decoder
 	v, err := decodeAll(&d, frame, banana.ProfilePB)
 	require.NoError(t, err)

@@ -8,13 +8,13 @@ type valueCopy struct {
 	value   reflect.Value // not addressable
 }
 
-// Pointer returns self if it is a pointer, and otherwise a pointer to a copy of it. The method set of a pointer includes
-// the methods with pointer receivers, so a JellyTo method that asks its self for further methods must ask a pointer: a value
-// would be sent as if it had none. The Encoder has called Pointer for every struct that it gives to a JellyTo method; a method that gets its
-// self from elsewhere calls it itself.
+// Pointer returns self if it is a pointer, and otherwise a pointer to a copy of it. The method set of a pointer
+// includes the methods with pointer receivers, so a JellyTo method that asks its self for further methods must ask a
+// pointer: a value would be sent as if it had none. The Encoder has called Pointer for every struct that it gives to a
+// JellyTo method; a method that gets its self from elsewhere calls it itself.
 //
-// The copy lasts until the JellyTo method returns, and nothing in it has an address of its own: Fields refuses those of its fields
-// that can only be sent as pointers.
+// The copy lasts until the JellyTo method returns, and nothing in it has an address of its own: Fields refuses those of
+// its fields that can only be sent as pointers.
 func (e *Encoder) Pointer(self any) any {
 	if self == nil || reflect.TypeOf(self).Kind() == reflect.Pointer {
 		return self
@@ -27,8 +27,8 @@ func (e *Encoder) Pointer(self any) any {
 	return self
 }
 
-// IsCopy reports whether p is the pointer to a copy that Pointer made of a value. What is sent by reference must refuse it,
-// because nobody else knows the copy.
+// IsCopy reports whether p is the pointer to a copy that Pointer made of a value. What is sent by reference must refuse
+// it, because nobody else knows the copy.
 func (e *Encoder) IsCopy(p any) bool {
 	for i := range e.copies {
 		if e.copies[i].pointer == p {
@@ -52,7 +52,8 @@ func (e *Encoder) fieldsOf(v any) reflect.Value {
 	return r
 }
 
-// byValue stores what src points to, an object of a registered class or a value of this package, where its struct is wanted by value.
+// byValue stores what src points to, an object of a registered class or a value of this package, where its struct is
+// wanted by value.
 func (c *assignment) byValue(dst, src reflect.Value) error {
 	t, object := dst.Type(), src.Interface()
 	if reflect.PointerTo(t).Implements(jellyableType) && !t.Implements(jellyableType) {
@@ -65,8 +66,8 @@ func (c *assignment) byValue(dst, src reflect.Value) error {
 	return nil
 }
 
-// incomplete says what an object still waits for while the objects of a frame get their states, because a copy of it would not be told.
-// It returns "" for an object that is complete, and for those of other frames.
+// incomplete says what an object still waits for while the objects of a frame get their states, because a copy of it
+// would not be told. It returns "" for an object that is complete, and for those of other frames.
 func (s *states) incomplete(object any) string {
 	if s == nil {
 		return ""

@@ -104,7 +104,11 @@ func TestValuesHaveThePointersMethods(t *testing.T) {
 func TestElementsKeepTheirIdentity(t *testing.T) {
 	list := []account{{Name: "ada"}}
 	got := format(t, encodeOne(t, []any{list, &list[0], list[0]}, banana.ProfilePB), banana.ProfilePB)
-	assert.Equal(t, `[list [list [reference 1 ["m.Account" ["unicode" "ada"]]]] [dereference 1] ["m.Account" ["unicode" "ada"]]]`, got)
+	assert.Equal(
+		t,
+		`[list [list [reference 1 ["m.Account" ["unicode" "ada"]]]] [dereference 1] ["m.Account" ["unicode" "ada"]]]`,
+		got,
+	)
 }
 
 // holder has a field that can only be sent as a pointer.
@@ -153,7 +157,11 @@ func TestTornStructIsRefused(t *testing.T) {
 		T torn `pb:"t"`
 	}{}} {
 		f := NewFragment(Context{Profile: banana.ProfilePB})
-		assert.ErrorContains(t, f.Jelly(v), "jelly.torn is not transferable: it embeds jelly.account, which says itself how it is sent")
+		assert.ErrorContains(
+			t,
+			f.Jelly(v),
+			"jelly.torn is not transferable: it embeds jelly.account, which says itself how it is sent",
+		)
 		f.Free()
 	}
 }
@@ -212,7 +220,8 @@ func spotInstance(x, y int) *Instance {
 	return &Instance{Class: "m.Point", State: map[string]int{"x": x, "y": y}}
 }
 
-// An object of a registered class goes where its struct is wanted by value: in the state of another object, and in Assign.
+// An object of a registered class goes where its struct is wanted by value: in the state of another object, and in
+// Assign.
 func TestObjectsFillValues(t *testing.T) {
 	r := NewRegistry()
 	require.NoError(t, r.Register("m.Point", ClassEntry{New: func() any { return new(spot) }}))
@@ -224,7 +233,10 @@ func TestObjectsFillValues(t *testing.T) {
 		"deep": []any{NewDict(Entry{1, []any{shared}})}, "ptr": shared, "ptrs": shared,
 	}
 	want := byValues{
-		P: spot{1, 2}, List: []spot{{5, 6}, {5, 6}, {3, 4}}, Array: [2]spot{{5, 6}, {5, 6}}, Map: map[string]spot{"k": {5, 6}},
+		P: spot{
+			1,
+			2,
+		}, List: []spot{{5, 6}, {5, 6}, {3, 4}}, Array: [2]spot{{5, 6}, {5, 6}}, Map: map[string]spot{"k": {5, 6}},
 		Keys: map[spot]int{{7, 8}: 9}, Deep: []map[int][]spot{{1: {{5, 6}}}}, Ptr: &spot{5, 6},
 	}
 	want.Ptrs = &want.Ptr
@@ -310,7 +322,10 @@ var borderValues = map[string]struct {
 	"last date":                   {Date{9999, 12, 31}, true},
 	"shortest timedelta":          {Timedelta{Days: -maxTimedeltaDays}, true},
 	"longest timedelta":           {Timedelta{maxTimedeltaDays, secondsPerDay - 1, microPerSecond - 1}, true},
-	"sets of maps":                {[]any{map[string]struct{}{"a": {}}, map[int]struct{}(nil), map[[2]int]struct{}{{1, 2}: {}}}, true},
+	"sets of maps": {
+		[]any{map[string]struct{}{"a": {}}, map[int]struct{}(nil), map[[2]int]struct{}{{1, 2}: {}}},
+		true,
+	},
 }
 
 // What is sent at the borders stock takes, and gives back; what it could not take is not sent.
@@ -349,7 +364,10 @@ func TestDecimalsAgreeWithStock(t *testing.T) {
 			coefficient.Neg(coefficient)
 		}
 		d := NewBigDecimal(coefficient, exponent)
-		raw := banana.AppendInt(appendBig(rt, banana.AppendString(banana.AppendList(nil, 3), banana.ProfilePB, "decimal"), coefficient), exponent)
+		raw := banana.AppendInt(
+			appendBig(rt, banana.AppendString(banana.AppendList(nil, 3), banana.ProfilePB, "decimal"), coefficient),
+			exponent,
+		)
 		back := format(t, peer.echo(raw), banana.ProfilePB)
 		if d.Valid() {
 			assert.Equal(rt, format(t, raw, banana.ProfilePB), back)

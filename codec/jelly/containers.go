@@ -10,7 +10,10 @@ import (
 // mustHash refuses a container where Python wants something hashable.
 func (e *Encoder) mustHash(what string) error {
 	if e.hashing {
-		return invalid("a %s cannot be the key of a dictionary or the member of a set in Python: use a jelly.Tuple or a *jelly.FrozenSet", what)
+		return invalid(
+			"a %s cannot be the key of a dictionary or the member of a set in Python: use a jelly.Tuple or a *jelly.FrozenSet",
+			what,
+		)
 	}
 	return nil
 }

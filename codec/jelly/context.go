@@ -24,11 +24,10 @@ type Context struct {
 	PersistentStore func(v any) (id any, ok bool)
 }
 
-// Jellyable is implemented by values that encode themselves, mostly by
-// embedding a type that does. Such a method is promoted and does not know what it
-// has been promoted to, so it is given self: the value that was met. A struct that was met by value
-// is given as a pointer, to the struct itself where it is an element or a field that has an address, and to a copy elsewhere
-// (see Encoder.Pointer): so self has all methods of its type, whatever their receivers are.
+// Jellyable is implemented by values that encode themselves, mostly by embedding a type that does. Such a method is
+// promoted and does not know what it has been promoted to, so it is given self: the value that was met. A struct that
+// was met by value is given as a pointer, to the struct itself where it is an element or a field that has an address,
+// and to a copy elsewhere (see Encoder.Pointer): so self has all methods of its type, whatever their receivers are.
 //
 // JellyTo writes exactly one expression, or returns an error.
 type Jellyable interface {

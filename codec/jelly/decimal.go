@@ -12,8 +12,8 @@ import (
 // power of ten. It is never expanded, so an exponent of a billion costs no more
 // than one of two.
 //
-// Jelly has no form for the decimals NaN and Infinity, and drops the sign of zero. What Python's Decimal cannot hold is not sent and
-// not taken: see [Decimal.Valid].
+// Jelly has no form for the decimals NaN and Infinity, and drops the sign of zero. What Python's Decimal cannot hold is
+// not sent and not taken: see [Decimal.Valid].
 type Decimal struct {
 	coefficient big.Int
 	exponent    int64
@@ -25,8 +25,8 @@ const (
 	minDecimalExponent = -1_999_999_999_999_999_997
 )
 
-// Valid reports whether a Python of 64 bits can hold d: its exponent is at least -1999999999999999997, and its first digit stands
-// for at most 10^999999999999999999.
+// Valid reports whether a Python of 64 bits can hold d: its exponent is at least -1999999999999999997, and its first
+// digit stands for at most 10^999999999999999999.
 func (d *Decimal) Valid() bool {
 	if d.exponent < minDecimalExponent || d.exponent > maxDecimalExponent {
 		return false

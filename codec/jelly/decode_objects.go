@@ -32,7 +32,11 @@ func (d *Decoder) object(start int, word banana.Token, n int, slot *any) (hash, 
 		}
 		return hashable, d.skip(n - 1)
 	}
-	return 0, d.insecure(start, "class %q is not registered: Registry.Register would let its objects in", clip(string(name)))
+	return 0, d.insecure(
+		start,
+		"class %q is not registered: Registry.Register would let its objects in",
+		clip(string(name)),
+	)
 }
 
 func (d *Decoder) registered(class classOf, start, n int, slot *any) (hash, error) {
@@ -70,7 +74,8 @@ func (d *Decoder) state(u *Unbound, n int) error {
 	return d.skip(n - 1)
 }
 
-// objectReference reads [remote id] and the like. A name in the place of the id is for what this side has published, so only in [local name].
+// objectReference reads [remote id] and the like. A name in the place of the id is for what this side has published, so
+// only in [local name].
 func (d *Decoder) objectReference(t tag, start, n int, slot *any) (hash, error) {
 	if n < 1 {
 		return 0, d.fail(start, t.String()+" wants an id")

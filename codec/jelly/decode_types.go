@@ -210,7 +210,16 @@ func (d *Decoder) calendar(t tag, start, n int, slot *any) (hash, error) {
 		case tagDatetime:
 			date, clock := Date{int(f[0]), time.Month(f[1]), int(f[2])}, TimeOfDay{int(f[3]), int(f[4]), int(f[5]), int(f[6])}
 			if ok = count >= 3 && date.Valid() && clock.Valid(); ok {
-				*slot = time.Date(date.Year, date.Month, date.Day, clock.Hour, clock.Minute, clock.Second, clock.Microsecond*1000, time.UTC)
+				*slot = time.Date(
+					date.Year,
+					date.Month,
+					date.Day,
+					clock.Hour,
+					clock.Minute,
+					clock.Second,
+					clock.Microsecond*1000,
+					time.UTC,
+				)
 			}
 		case tagDate:
 			date := Date{int(f[0]), time.Month(f[1]), int(f[2])}

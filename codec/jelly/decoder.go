@@ -23,8 +23,8 @@ type Decoder struct {
 	Limits banana.Limits
 	// Nesting is how deep values may be nested; 0 stands for DefaultNesting.
 	Nesting int
-	// References is how many references to objects of the peer's, [remote id], may come between two Resets; 0 stands for any number.
-	// Each costs some hundred bytes, and on the wire no more than six.
+	// References is how many references to objects of the peer's, [remote id], may come between two Resets; 0 stands for
+	// any number. Each costs some hundred bytes, and on the wire no more than six.
 	References int
 	// AliasFrom is from which length on []byte values are parts of the frame in the place of copies; 0
 	// stands for never. Such a value keeps the whole frame alive, which must not be written to again: see Aliased.
@@ -82,7 +82,9 @@ func (d *Decoder) Decode(r *banana.Reader, dst *any) error {
 	return d.end(err)
 }
 
-var errNothingToDecode = errors.New("jelly: Decode needs a Decoder, a reader and a place for the value, none of them nil")
+var errNothingToDecode = errors.New(
+	"jelly: Decode needs a Decoder, a reader and a place for the value, none of them nil",
+)
 
 // DecodeTuple is Decode for what must be a tuple, such as positional arguments. It uses the room that dst has.
 func (d *Decoder) DecodeTuple(r *banana.Reader, dst *Tuple) error {

@@ -18,22 +18,29 @@ type levels struct {
 	V any `pb:"v"`
 }
 
-// TestTheDeepestIsSentExactlyWhereItIsAccepted puts every kind of value at the bottom of ever deeper containers, and asks both sides at
-// each depth around the limit: what the encoder lets through, our own receiver takes within a message; what it refuses, the receiver would
-// have refused as well. The latter is seen by having it sent under a limit that is out of reach.
+// TestTheDeepestIsSentExactlyWhereItIsAccepted puts every kind of value at the bottom of ever deeper containers, and
+// asks both sides at each depth around the limit: what the encoder lets through, our own receiver takes within a
+// message; what it refuses, the receiver would have refused as well. The latter is seen by having it sent under a limit
+// that is out of reach.
 func TestTheDeepestIsSentExactlyWhereItIsAccepted(t *testing.T) {
 	const limit = 12
 	leaves := map[string]any{
 		"None": nil, "True": true, "int": 7, "large int": new(big.Int).Lsh(big.NewInt(1), 100), "float": 1.5, "bytes": []byte("b"),
 		"str": "text", "empty str": "", "nil pointer": (*int)(nil),
 		"empty list": []any{}, "list": []any{1}, "list of None": []any{nil}, "list of str": []any{"a"},
-		"ints": []int{1}, "strings": []string{"a"}, "bools": []bool{true}, "floats": []float64{1}, "array": [2]string{"a", "b"},
+		"ints": []int{
+			1,
+		}, "strings": []string{"a"}, "bools": []bool{true}, "floats": []float64{1}, "array": [2]string{"a", "b"},
 		"empty tuple": Tuple{}, "tuple": Tuple{1}, "tuple of str": Tuple{"a"}, "empty dictionary": map[string]any{},
 		"map of any": map[string]any{"k": 1}, "map of None": map[string]any{"k": nil}, "map of int": map[string]int{"k": 1},
 		"map of str": map[string]string{"k": "v"}, "map of bool": map[string]bool{"k": true}, "map by int": map[int]int{1: 1},
-		"map by str": map[string][]byte{"k": nil}, "Dict by bytes": NewDict(Entry{[]byte("k"), 1}), "Dict by str": NewDict(Entry{"k", 1}),
+		"map by str": map[string][]byte{
+			"k": nil,
+		}, "Dict by bytes": NewDict(Entry{[]byte("k"), 1}), "Dict by str": NewDict(Entry{"k", 1}),
 		"Dict by None": NewDict(Entry{nil, 1}), "set": NewSet(1), "set of str": NewSet("a"), "frozen set": NewFrozenSet(true),
-		"moment": time.Unix(0, 0).UTC(), "duration": time.Second, "decimal": NewDecimal(15, -1), "URL": &url.URL{Scheme: "pb", Host: "h"},
+		"moment": time.Unix(0, 0).
+			UTC(),
+		"duration": time.Second, "decimal": NewDecimal(15, -1), "URL": &url.URL{Scheme: "pb", Host: "h"},
 		"struct": &levels{V: 1}, "struct of str": &levels{V: "a"}, "struct of None": levels{},
 	}
 	containers := map[string]func(v any) any{
@@ -63,8 +70,9 @@ func TestTheDeepestIsSentExactlyWhereItIsAccepted(t *testing.T) {
 	}
 }
 
-// TestNestingIsTheSameForBothSides has every kind of container around itself, as deep as DefaultNesting and deeper, shared at each
-// level and not. What the encoder lets through the decoder takes, within the depth of lists that a scanner takes by default.
+// TestNestingIsTheSameForBothSides has every kind of container around itself, as deep as DefaultNesting and deeper,
+// shared at each level and not. What the encoder lets through the decoder takes, within the depth of lists that a
+// scanner takes by default.
 func TestNestingIsTheSameForBothSides(t *testing.T) {
 	wraps := map[string]func(v any) any{
 		"lists":         func(v any) any { return []any{v} },
@@ -170,7 +178,16 @@ func borderHolds(t *testing.T, profile banana.Profile, v any, limit int, what st
 	b, appendErr := whole.Append(banana.AppendList(nil, 1), nil) // The message around it.
 	require.NoError(t, appendErr)
 	accepted := accepts(b, profile, small)
-	assert.Equal(t, accepted == nil, err == nil, "%s: sending says %v, receiving %v, of %s", what, err, accepted, banana.FormatFrame(b, profile, 300))
+	assert.Equal(
+		t,
+		accepted == nil,
+		err == nil,
+		"%s: sending says %v, receiving %v, of %s",
+		what,
+		err,
+		accepted,
+		banana.FormatFrame(b, profile, 300),
+	)
 	if err != nil {
 		var tooDeep *banana.EncodeError
 		require.ErrorAs(t, err, &tooDeep, what)

@@ -140,7 +140,8 @@ func (d *Dict) find(key any) int {
 // dictionaries that share it would be quadratic, while two texts of different length are told apart at once.
 const longKey = 256
 
-// enterKey puts a key into an index, of tuples or of anything else. Tuples have one of their own because their forms are long.
+// enterKey puts a key into an index, of tuples or of anything else. Tuples have one of their own because their forms
+// are long.
 func enterKey(m map[hashKey]int, key any, i int, tuples bool) {
 	if _, isTuple := key.(Tuple); isTuple != tuples {
 		return

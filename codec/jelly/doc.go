@@ -79,11 +79,11 @@
 //
 // # Printing
 //
-// What a peer sent is a graph: it may contain itself, or reach one part 2^60 times in a few hundred bytes. Print it with
-// [Format], or in log lines with [Formatted]. Their text is bounded, on one line, and escaped. Do not give
-// decoded values to the verbs of package fmt (%v and the like), to encoding/json, to reflect.DeepEqual or to zerolog's Interface. Tuple,
-// *Dict and the other types of this package implement fmt.Formatter and json.Marshaler and so are bounded there, but a []any
-// cannot be, and a struct with a field of type any is not.
+// What a peer sent is a graph: it may contain itself, or reach one part 2^60 times in a few hundred bytes. Print it
+// with [Format], or in log lines with [Formatted]. Their text is bounded, on one line, and escaped. Do not give decoded
+// values to the verbs of package fmt (%v and the like), to encoding/json, to reflect.DeepEqual or to zerolog's
+// Interface. Tuple, *Dict and the other types of this package implement fmt.Formatter and json.Marshaler and so are
+// bounded there, but a []any cannot be, and a struct with a field of type any is not.
 //
 // # Encoding details
 //
@@ -102,9 +102,9 @@
 // Wrapping is an insertion in front of what has been written already, because Banana's
 // lists have a count and no end. So a fragment is bytes and a sorted list of insertions.
 //
-// The receiving side is as lenient as Twisted's, and the tests compare the two: elements behind those that a type needs are
-// passed over; references may come after they are mentioned; words may be spelled out. It differs in
-// a few cases, on purpose:
+// The receiving side is as lenient as Twisted's, and the tests compare the two: elements behind those that a type needs
+// are passed over; references may come after they are mentioned; words may be spelled out. It differs in a few cases,
+// on purpose:
 //
 //   - A pair of a dictionary must be a list of two. (Twisted unpacks a string of two bytes.)
 //   - [persistent id] without a PersistentLoad becomes a Persistent, which keeps the
@@ -121,13 +121,14 @@
 // built of it, and user code runs in Unjelly only. Nothing that is not registered, or allowed by
 // name, can come in; no module is ever imported and no name is looked up in the program.
 //
-// Decoding takes time linear in the frame and memory of at most 40 bytes for each byte of it (28 is
-// the most that was measured, for references). [Decoder].Nesting limits how deep values are nested,
-// banana.Limits.Depth the lists of Banana that they become, the message's own included. Whether something can be a key is found on
-// the way, from the bottom up. Sharing never multiplies work: what is mentioned often is decoded, encoded and
-// converted once, for all copies of a frame together, but for strings and numbers, which Banana cannot share; there the frame
-// limit of the sending side ends what a peer may make us write. What has to be converted anew for each mention, such as
-// structs and arrays by value, and what caches share, each of which lives in an actor of its own, may take 128 MiB and not more. A Decimal is never expanded.
+// Decoding takes time linear in the frame and memory of at most 40 bytes for each byte of it (28 is the most that was
+// measured, for references). [Decoder].Nesting limits how deep values are nested, banana.Limits.Depth the lists of
+// Banana that they become, the message's own included. Whether something can be a key is found on the way, from the
+// bottom up. Sharing never multiplies work: what is mentioned often is decoded, encoded and converted once, for all
+// copies of a frame together, but for strings and numbers, which Banana cannot share; there the frame limit of the
+// sending side ends what a peer may make us write. What has to be converted anew for each mention, such as structs and
+// arrays by value, and what caches share, each of which lives in an actor of its own, may take 128 MiB and not more. A
+// Decimal is never expanded.
 //
 // Malformed input is a [DecodeError], what is refused an InsecureJellyError, both with the offset. Neither
 // concerns the stream: it goes on behind the frame. What the peer counted as sent in a

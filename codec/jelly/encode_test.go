@@ -360,7 +360,11 @@ func TestPersistentStore(t *testing.T) {
 	}})
 	defer f.Free()
 	require.NoError(t, f.Jelly([]any{known, known, &person{Name: "x"}}))
-	assert.Equal(t, `[list [reference 1 [persistent 7]] [dereference 1] [dictionary [["unicode" "name"] ["unicode" "x"]]]]`, copyOut(t, f, nil))
+	assert.Equal(
+		t,
+		`[list [reference 1 [persistent 7]] [dereference 1] [dictionary [["unicode" "name"] ["unicode" "x"]]]]`,
+		copyOut(t, f, nil),
+	)
 }
 
 func TestEncoderFields(t *testing.T) {

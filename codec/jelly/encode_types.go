@@ -179,8 +179,9 @@ func (e *Encoder) named(word banana.Symbol, name string) error {
 	return e.String(name)
 }
 
-// pythonName writes [word name] for what Python finds by its name, and refuses names that no Python can look up: stock's unjelly takes
-// ASCII alone, imports what is in front of the last dot, and fails for a class that has nothing there.
+// pythonName writes [word name] for what Python finds by its name, and refuses names that no Python can look up:
+// stock's unjelly takes ASCII alone, imports what is in front of the last dot, and fails for a class that has nothing
+// there.
 func (e *Encoder) pythonName(word banana.Symbol, name string) error {
 	switch {
 	case len(name) > maxClassName:

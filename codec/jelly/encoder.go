@@ -125,7 +125,8 @@ func (e *Encoder) tooDeep(depth int) error {
 // open begins [word, …] with n elements behind the word. What is short and lies well within the limits takes one step.
 func (e *Encoder) open(word banana.Symbol, n int) error {
 	depth := e.depth + 1
-	if n < 0x7f && depth < e.lim.Depth && e.ctx.Profile == banana.ProfilePB && len(e.buf) <= e.lim.Frame && n < e.lim.List {
+	if n < 0x7f && depth < e.lim.Depth && e.ctx.Profile == banana.ProfilePB && len(e.buf) <= e.lim.Frame &&
+		n < e.lim.List {
 		e.depth, e.deepest = depth, max(depth, e.deepest)
 		e.buf = append(e.buf, byte(n+1), byte(banana.List), byte(word), byte(banana.Vocab))
 		return nil

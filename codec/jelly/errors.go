@@ -87,9 +87,9 @@ func (e *DecodeError) Unwrap() error { return e.Err }
 // ErrTooManyReferences is the cause of a DecodeError when more references came than Decoder.References.
 var ErrTooManyReferences = errors.New("the peer has sent more references than are taken")
 
-// PanicError is the panic of a user's method or function that was called to write, read or make
-// a value: JellyTo, MarshalText, UnmarshalText, ClassEntry.New, SetCopyableState or PostUnjelly. It is always wrapped in
-// an error that says where that was.
+// PanicError is the panic of a user's method or function that was called to write, read or make a value: JellyTo,
+// MarshalText, UnmarshalText, ClassEntry.New, SetCopyableState or PostUnjelly. It is always wrapped in an error that
+// says where that was.
 type PanicError struct {
 	Value any
 	Stack []byte
@@ -124,8 +124,8 @@ func under(step string, err error) error {
 	return &EncodeError{Path: step, Err: err}
 }
 
-// joinPath puts a step in front of a path. A path that grows long loses its middle: the text of an error is for people, and making it
-// must not take longer than what failed.
+// joinPath puts a step in front of a path. A path that grows long loses its middle: the text of an error is for people,
+// and making it must not take longer than what failed.
 func joinPath(step, path string) string {
 	path = step + path
 	const longest, outer, inner = 400, 200, 100

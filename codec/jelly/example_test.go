@@ -34,7 +34,8 @@ func ExampleFragment() {
 	}
 	show(frame)
 	// Output:
-	// [dictionary [["unicode" "depth"] 2.5] [["unicode" "mine"] [reference 1 [list ["unicode" "carp"] ["unicode" "pike"]]]] [["unicode" "yours"] [dereference 1]]]
+	// [dictionary [["unicode" "depth"] 2.5] [["unicode" "mine"] [reference 1 [list ["unicode" "carp"] ["unicode"
+	// "pike"]]]] [["unicode" "yours"] [dereference 1]]]
 }
 
 // What is not transferable is refused where it is, not when it arrives.
@@ -48,7 +49,8 @@ func ExampleFragment_JellyTuple() {
 	err := f.JellyTuple([]any{1, owner{Name: "Ada", File: os.Stdout}})
 	fmt.Println(err)
 	// Output:
-	// args[1].File: *os.File is not transferable: give it pb tags to send its fields, or a flavor to send a reference or a copy
+	// args[1].File: *os.File is not transferable: give it pb tags to send its fields, or a flavor to send a reference or a
+	// copy
 }
 
 // door is written by the one who owns the connection: only there its number is known.

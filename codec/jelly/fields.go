@@ -26,8 +26,8 @@ type structPlan struct {
 	fields []field
 	byName map[string]int
 	err    error
-	// encodes is an embedded struct type that says itself how it is sent. Where the outer struct does not have that from it, because
-	// several such types are embedded, its fields must not be sent as if they were the outer struct's.
+	// encodes is an embedded struct type that says itself how it is sent. Where the outer struct does not have that from
+	// it, because several such types are embedded, its fields must not be sent as if they were the outer struct's.
 	encodes reflect.Type
 }
 

@@ -15,8 +15,8 @@ import (
 // DefaultFormatLimit is how many bytes Format writes at most.
 const DefaultFormatLimit = 1024
 
-// The most that Format shows of a text that stands for something else, how deep it looks, and how large a part may be to be
-// shown again where it is met again.
+// The most that Format shows of a text that stands for something else, how deep it looks, and how large a part may be
+// to be shown again where it is met again.
 const (
 	maxDescription  = 120
 	maxFormatDepth  = 64
@@ -26,27 +26,28 @@ const (
 	maxSortedKeys   = 1024
 )
 
-// Describer is implemented by values that Format shows by a few words of their own: references to a peer's objects, handles of
-// caches, failures. DescribeJelly must be quick and must not look into other values. A panic in it is recovered, and a long text cut.
+// Describer is implemented by values that Format shows by a few words of their own: references to a peer's objects,
+// handles of caches, failures. DescribeJelly must be quick and must not look into other values. A panic in it is
+// recovered, and a long text cut.
 type Describer interface {
 	DescribeJelly() string
 }
 
-// Format returns v as one line of text for people: for logs, errors and debugging. It is safe on whatever a peer sent, which
-// may contain itself, or one part many times, or bytes that would control a terminal. Do not use the verbs of package fmt, or
-// encoding/json, on decoded values: on a value that contains itself they do not end, and one of a few hundred bytes can
-// keep them busy for years.
+// Format returns v as one line of text for people: for logs, errors and debugging. It is safe on whatever a peer sent,
+// which may contain itself, or one part many times, or bytes that would control a terminal. Do not use the verbs of
+// package fmt, or encoding/json, on decoded values: on a value that contains itself they do not end, and one of a few
+// hundred bytes can keep them busy for years.
 //
 // The text has at most DefaultFormatLimit bytes and is written in Python's notation:
 //
 //	["text", b"bytes\x00", 1, 1.5, None, True, (1,), {"key": {1, 2}}, <remote 5>, <*pond.Duck>]
 //
-// A part that contains what is being shown is written as <cycle>, a large part that was shown before as <list above>. Values of
-// types that jelly does not know are shown by their type: no String, Error or Format method is called.
+// A part that contains what is being shown is written as <cycle>, a large part that was shown before as <list above>.
+// Values of types that jelly does not know are shown by their type: no String, Error or Format method is called.
 func Format(v any) string { return string(AppendFormat(nil, v, DefaultFormatLimit)) }
 
-// AppendFormat appends what Format returns to b, at most limit bytes of it; limit 0 stands for DefaultFormatLimit. What is
-// longer is cut and ends with "…". The work is bounded by the limit, whatever the value is.
+// AppendFormat appends what Format returns to b, at most limit bytes of it; limit 0 stands for DefaultFormatLimit. What
+// is longer is cut and ends with "…". The work is bounded by the limit, whatever the value is.
 func AppendFormat(b []byte, v any, limit int) []byte {
 	if limit <= 0 {
 		limit = DefaultFormatLimit
@@ -67,7 +68,8 @@ func AppendFormat(b []byte, v any, limit int) []byte {
 	return append(p.b[:cut], mark...)
 }
 
-// Formatted makes Format's text of a value when it is asked for it, so that a log line which is not written costs nothing:
+// Formatted makes Format's text of a value when it is asked for it, so that a log line which is not written costs
+// nothing:
 //
 //	log.Debug().Stringer("args", jelly.Formatted{Value: inv.Args}).Msg("called")
 //	slog.Debug("called", "args", jelly.Formatted{Value: inv.Args})
@@ -403,7 +405,8 @@ func (p *printer) decimal(d *Decimal) {
 	p.text(")")
 }
 
-// reflected writes the Go types that Assign converts to. Structs are named: their fields may be secret, and their methods are not called.
+// reflected writes the Go types that Assign converts to. Structs are named: their fields may be secret, and their
+// methods are not called.
 func (p *printer) reflected(v reflect.Value, depth int) {
 	switch t := v.Type(); t.Kind() {
 	case reflect.Bool:

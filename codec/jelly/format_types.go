@@ -5,8 +5,8 @@ import (
 	"strconv"
 )
 
-// The verbs of package fmt would walk what a peer sent without an end. All types of this package that may hold it implement
-// fmt.Formatter, so that every verb gives what Format gives. A []any cannot: it is for Format alone.
+// The verbs of package fmt would walk what a peer sent without an end. All types of this package that may hold it
+// implement fmt.Formatter, so that every verb gives what Format gives. A []any cannot: it is for Format alone.
 
 // Format implements fmt.Formatter by the function Format. A precision, as in %.200v, is the limit.
 func (t Tuple) Format(s fmt.State, _ rune) { writeFormat(s, t, 0) }

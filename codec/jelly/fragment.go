@@ -19,9 +19,10 @@ import (
 // A Fragment belongs to one goroutine at a time.
 type Fragment struct{ e Encoder }
 
-// DefaultNesting is how deep values may be nested: lists, tuples, dictionaries, sets and objects in each other, the outermost one
-// counted too. Numbers and text do not count, nor does what Jelly and Banana put around a value: pairs, references to shared
-// parts. An object and the dictionary that is its state are two. A stock peer's recursion ends at about 330.
+// DefaultNesting is how deep values may be nested: lists, tuples, dictionaries, sets and objects in each other, the
+// outermost one counted too. Numbers and text do not count, nor does what Jelly and Banana put around a value: pairs,
+// references to shared parts. An object and the dictionary that is its state are two. A stock peer's recursion ends at
+// about 330.
 const DefaultNesting = 512
 
 // What a pooled fragment may keep at most.
@@ -48,7 +49,8 @@ func NewFragment(c Context) *Fragment {
 		e.mostNested = DefaultNesting
 	}
 	l, asked := &c.Limits, &e.asked
-	if l.Prefix != asked.Prefix || l.String != asked.String || l.List != asked.List || l.Depth != asked.Depth || l.Frame != asked.Frame {
+	if l.Prefix != asked.Prefix || l.String != asked.String || l.List != asked.List || l.Depth != asked.Depth ||
+		l.Frame != asked.Frame {
 		e.asked, e.lim = c.Limits, c.Limits.WithDefaults()
 	}
 	return f
@@ -125,7 +127,15 @@ type before struct{ buf, holes, keep, derefs, deepest, grown, most int }
 
 func (f *Fragment) begin() {
 	e, s, b := &f.e, &f.e.sharing, &f.e.before
-	b.buf, b.holes, b.keep, b.derefs, b.deepest, b.grown, b.most = len(e.buf), len(e.holes), len(e.keep), len(s.derefs), e.deepest, s.grown, s.most
+	b.buf, b.holes, b.keep, b.derefs, b.deepest, b.grown, b.most = len(
+		e.buf,
+	), len(
+		e.holes,
+	), len(
+		e.keep,
+	), len(
+		s.derefs,
+	), e.deepest, s.grown, s.most
 	s.next, s.first = 0, len(s.wraps)
 	e.depth, e.deepest, e.nest, e.nested, e.hashing, e.names = 0, 0, 0, 0, false, e.names[:0]
 	e.failed = nil // What failed before has been taken back, in this fragment or in its life before the pool.
@@ -179,7 +189,11 @@ func (f *Fragment) Append(dst []byte, fill func(dst []byte, hole any) ([]byte, e
 // AppendRebased is Append with base added to all reference ids, so that the fragment can
 // stand in a hole of another one, which has ids up to base of its own. The
 // fragment must be the work of one jelly call.
-func (f *Fragment) AppendRebased(dst []byte, base int, fill func(dst []byte, hole any) ([]byte, error)) ([]byte, error) {
+func (f *Fragment) AppendRebased(
+	dst []byte,
+	base int,
+	fill func(dst []byte, hole any) ([]byte, error),
+) ([]byte, error) {
 	e, s := &f.e, &f.e.sharing
 	if len(e.holes) == 0 && len(s.wraps) == 0 {
 		return append(dst, e.buf...), nil

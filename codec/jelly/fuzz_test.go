@@ -27,9 +27,14 @@ func FuzzDecode(f *testing.F) {
 	seed(f)
 	registry := NewRegistry()
 	require.NoError(f, registry.RegisterTree("", map[string]ClassEntry{
-		"golden.Node": {New: func() any { return new(point) }}, "K": {Kind: RemoteCache, New: func() any { return new(point) }}}))
+		"golden.Node": {
+			New: func() any { return new(point) },
+		}, "K": {Kind: RemoteCache, New: func() any { return new(point) }}}))
 	f.Fuzz(func(t *testing.T, frame []byte) {
-		d := Decoder{Registry: registry, Taster: trusting().AllowReferences().AllowTypes("method", "function", "K").AllowModules("m")}
+		d := Decoder{
+			Registry: registry,
+			Taster:   trusting().AllowReferences().AllowTypes("method", "function", "K").AllowModules("m"),
+		}
 		var (
 			r    banana.Reader
 			v    any

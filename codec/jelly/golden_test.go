@@ -135,7 +135,11 @@ func TestGoldenInputsAreJudgedAsStockJudgesThem(t *testing.T) {
 			}
 			require.NoError(t, err)
 			if len(*input.Stock.OK) > 0 && !d.HasInstances() {
-				assert.Equal(t, format(t, *input.Stock.OK, banana.ProfilePB), format(t, encodeOne(t, v, banana.ProfilePB), banana.ProfilePB))
+				assert.Equal(
+					t,
+					format(t, *input.Stock.OK, banana.ProfilePB),
+					format(t, encodeOne(t, v, banana.ProfilePB), banana.ProfilePB),
+				)
 			}
 		})
 	}

@@ -175,7 +175,11 @@ func (g *graphs) leaf() any {
 		micros := rapid.Int64Range(-62135596800_000000, 253402300799_999999).Draw(g.t, "datetime")
 		return time.UnixMicro(micros).UTC()
 	case 12:
-		delta, _ := normalTimedelta(rapid.Int64Range(-999_999_999, 999_999_998).Draw(g.t, "days"), rapid.Int64Range(0, 86399).Draw(g.t, "seconds"), 5)
+		delta, _ := normalTimedelta(
+			rapid.Int64Range(-999_999_999, 999_999_998).Draw(g.t, "days"),
+			rapid.Int64Range(0, 86399).Draw(g.t, "seconds"),
+			5,
+		)
 		if span, ok := delta.Duration(); ok {
 			return span
 		}

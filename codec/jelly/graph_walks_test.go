@@ -35,10 +35,18 @@ var _ encoding.TextUnmarshaler = (*leafText)(nil)
 
 // targets are what values are converted to.
 var targets = []any{
-	new(any), new(tree), new(trees), new(node), new(*node), new([]node), new([]*node), new([]any), new(map[string]any), new(map[any]any),
-	new([][]int), new([][][]string), new([2][2][2]any), new([]map[string]node), new(map[[2]string]any), new(map[string]struct{}), new(string), new([]byte),
-	new(int), new(float64), new(bool), new(time.Time), new(big.Int), new(*big.Int), new(url.URL), new(leafText), new([]leafText), new(jelly.Decimal),
-	new(*jelly.Dict), new(jelly.Tuple), new(*jelly.Set), new(jelly.Class), new(chan int), new(**[]any), new(encoding.TextMarshaler),
+	new(
+		any,
+	), new(tree), new(trees), new(node), new(*node), new([]node), new([]*node), new([]any), new(map[string]any), new(map[any]any),
+	new(
+		[][]int,
+	), new([][][]string), new([2][2][2]any), new([]map[string]node), new(map[[2]string]any), new(map[string]struct{}), new(string), new([]byte),
+	new(
+		int,
+	), new(float64), new(bool), new(time.Time), new(big.Int), new(*big.Int), new(url.URL), new(leafText), new([]leafText), new(jelly.Decimal),
+	new(
+		*jelly.Dict,
+	), new(jelly.Tuple), new(*jelly.Set), new(jelly.Class), new(chan int), new(**[]any), new(encoding.TextMarshaler),
 }
 
 // walks does with a value all that this package offers.
@@ -100,7 +108,8 @@ func reencodes(t require.TestingT, v any) {
 	}
 }
 
-// TestWalksAreBounded gives graphs to all of the package that takes decoded values: they may contain themselves, or one part very often.
+// TestWalksAreBounded gives graphs to all of the package that takes decoded values: they may contain themselves, or one
+// part very often.
 func TestWalksAreBounded(t *testing.T) {
 	for name, v := range graph.Hostile() {
 		t.Run(name, func(t *testing.T) {

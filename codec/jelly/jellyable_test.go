@@ -79,7 +79,11 @@ func TestHolesAreFilledInOrder(t *testing.T) {
 	assert.Equal(t, 1, f.MaxRef())
 	for range 2 { // A fragment can be copied out again.
 		var l luids
-		assert.Equal(t, "[list [reference 1 [list [remote 1] [remote 2]]] [remote 3] [dereference 1] [None]]", copyOut(t, f, l.fill))
+		assert.Equal(
+			t,
+			"[list [reference 1 [list [remote 1] [remote 2]]] [remote 3] [dereference 1] [None]]",
+			copyOut(t, f, l.fill),
+		)
 		assert.Equal(t, []any{a, b, a}, l.seen, "self is the outer value")
 	}
 }
@@ -114,7 +118,11 @@ func TestInstancesAreSharedAndAskedOnce(t *testing.T) {
 	x := &copied{class: "m.C"}
 	x.state = func() any { return map[string]any{"me": x} }
 	require.NoError(t, f.Jelly(Tuple{x, x}))
-	assert.Equal(t, `[tuple [reference 1 ["m.C" [dictionary [["unicode" "me"] [dereference 1]]]]] [dereference 1]]`, copyOut(t, f, nil))
+	assert.Equal(
+		t,
+		`[tuple [reference 1 ["m.C" [dictionary [["unicode" "me"] [dereference 1]]]]] [dereference 1]]`,
+		copyOut(t, f, nil),
+	)
 	assert.Equal(t, 1, x.asked)
 }
 
@@ -162,8 +170,15 @@ func TestRebasedIslands(t *testing.T) {
 			var l luids
 			got, err := island.AppendRebased(nil, base, l.fill)
 			require.NoError(t, err)
-			assert.Equal(t, fmt.Sprintf("[list [reference %d [list 1]] [reference %d [list 2]] [dereference %[2]d] [remote 1] [dereference %[1]d] [list [dereference %[1]d]]]",
-				base+2, base+1), format(t, got, banana.ProfilePB))
+			assert.Equal(
+				t,
+				fmt.Sprintf(
+					"[list [reference %d [list 1]] [reference %d [list 2]] [dereference %[2]d] [remote 1] [dereference %[1]d] [list [dereference %[1]d]]]",
+					base+2,
+					base+1,
+				),
+				format(t, got, banana.ProfilePB),
+			)
 		})
 	}
 }
@@ -235,7 +250,9 @@ func (*endlessly) JellyTo(e *Encoder, self any) error { return e.Value(self) }
 
 // What a JellyTo method learns about the call.
 func TestContextOfAnEncoder(t *testing.T) {
-	f := NewFragment(Context{Profile: banana.ProfilePB, Invoker: "conn", Perspective: "alice", Limits: banana.Limits{Depth: 9}})
+	f := NewFragment(
+		Context{Profile: banana.ProfilePB, Invoker: "conn", Perspective: "alice", Limits: banana.Limits{Depth: 9}},
+	)
 	defer f.Free()
 	require.NoError(t, f.Jelly(&curious{func(e *Encoder) {
 		assert.Equal(t, []any{banana.ProfilePB, "conn", "alice", 9, banana.DefaultString},

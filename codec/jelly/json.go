@@ -15,11 +15,11 @@ const (
 	maxJSONDepth = 1000
 )
 
-// The types of this package that hold other values implement json.Marshaler, because encoding/json writes a shared part for
-// each of its mentions. A []any by itself is written by encoding/json: use Format, or put it into a Tuple.
+// The types of this package that hold other values implement json.Marshaler, because encoding/json writes a shared part
+// for each of its mentions. A []any by itself is written by encoding/json: use Format, or put it into a Tuple.
 
-// MarshalJSON writes an array. What has no form in JSON is a string, as Format writes it. A value that contains itself is an error, and so is one
-// that would have more than 1 MiB because it mentions shared parts often.
+// MarshalJSON writes an array. What has no form in JSON is a string, as Format writes it. A value that contains itself
+// is an error, and so is one that would have more than 1 MiB because it mentions shared parts often.
 func (t Tuple) MarshalJSON() ([]byte, error) { return marshalJSON(t) }
 
 // MarshalJSON writes an object. Keys that are no text are written as Format does. See [Tuple.MarshalJSON] for the rest.

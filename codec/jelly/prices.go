@@ -52,9 +52,9 @@ var tagPrices = [tagCount]int{
 	tagDecimal: decimalPrice,
 }
 
-// priceOfName is the price of an expression whose type is spelled out: one of Jelly's, or a class. A word of Jelly's is not
-// kept, so what the string was counted for is taken off again. As the key of a pair in a dictionary it is kept: that is
-// within what the pair, a list, was counted for.
+// priceOfName is the price of an expression whose type is spelled out: one of Jelly's, or a class. A word of Jelly's is
+// not kept, so what the string was counted for is taken off again. As the key of a pair in a dictionary it is kept:
+// that is within what the pair, a list, was counted for.
 func priceOfName(name []byte) int {
 	t := tagUnicode
 	if string(name) != "unicode" {

@@ -37,8 +37,8 @@ func made(elements ...[]byte) []byte {
 	return b
 }
 
-// pieces are all kinds of values that a Decoder knows, the smallest of each kind first: those are the ones that take most for their
-// size on the wire.
+// pieces are all kinds of values that a Decoder knows, the smallest of each kind first: those are the ones that take
+// most for their size on the wire.
 func pieces() []piece {
 	always := func(b []byte) func(int) []byte { return func(int) []byte { return b } }
 	tagged := func(name string, operand func(i int) []byte) piece {
@@ -52,7 +52,10 @@ func pieces() []piece {
 	add("int of 64 bits", func(i int) []byte { return number(-1<<63 + i) })
 	add("float", always(banana.AppendFloat(nil, 1.5)))
 	for _, digits := range []int{9, 10, 20, 64} {
-		add(fmt.Sprintf("long int of %d digits", digits), always(append([]byte(strings.Repeat("\x7f", digits)), byte(banana.LongInt))))
+		add(
+			fmt.Sprintf("long int of %d digits", digits),
+			always(append([]byte(strings.Repeat("\x7f", digits)), byte(banana.LongInt))),
+		)
 	}
 	for _, size := range []int{0, 1, 8, 9, 16, 17, 33, 49, 129, 513, 1025, 2049, 4097, 9000, 33000} {
 		add(fmt.Sprintf("bytes of %d", size), always(text(strings.Repeat("x", size))))
@@ -88,7 +91,10 @@ func pieces() []piece {
 		tagged("priced.Class", number), tagged("priced.Other", number),
 	)
 	add("decimal", func(i int) []byte { return made(text("decimal"), number(i), number(-2)) })
-	add("long decimal", always(made(text("decimal"), append([]byte(strings.Repeat("\x7f", 64)), byte(banana.LongInt)), number(0))))
+	add(
+		"long decimal",
+		always(made(text("decimal"), append([]byte(strings.Repeat("\x7f", 64)), byte(banana.LongInt)), number(0))),
+	)
 	add("reference", func(i int) []byte { return made(text("reference"), number(i), number(1)) })
 	add("reference to a list", func(i int) []byte { return made(text("reference"), number(i), made(text("list"))) })
 	add("reference backwards", func(i int) []byte { return made(text("reference"), number(1<<20-i), number(1)) })
@@ -102,7 +108,11 @@ func pieces() []piece {
 func pricedDecoder(t testing.TB) *jelly.Decoder {
 	registry := jelly.NewRegistry()
 	require.NoError(t, registry.Register("priced.Class", jelly.ClassEntry{New: func() any { return new(pricedClass) }}))
-	taster := jelly.NewSecurityOptions().AllowBasicTypes().AllowReferences().AllowModules("m", "priced").AllowInstancesOf("m.C", "priced.Class", "priced.Other").
+	taster := jelly.NewSecurityOptions().
+		AllowBasicTypes().
+		AllowReferences().
+		AllowModules("m", "priced").
+		AllowInstancesOf("m.C", "priced.Class", "priced.Other").
 		AllowTypes("class", "module", "function", "method", "instance", "persistent", "unpersistable")
 	return &jelly.Decoder{Registry: registry, Taster: taster, Limits: banana.Limits{Depth: 1 << 16}}
 }
@@ -119,7 +129,8 @@ func costOf(t testing.TB, frame []byte) int {
 	return s.Cost()
 }
 
-// allocatedBy is how many bytes it takes to decode a frame, garbage included, and what it mentions if it cannot be decoded.
+// allocatedBy is how many bytes it takes to decode a frame, garbage included, and what it mentions if it cannot be
+// decoded.
 func allocatedBy(t testing.TB, frame []byte) (bytes int, err error) {
 	t.Helper()
 	d := pricedDecoder(t)
@@ -144,7 +155,8 @@ func allocatedBy(t testing.TB, frame []byte) (bytes int, err error) {
 	return int(after.TotalAlloc - before.TotalAlloc), err
 }
 
-// priceSlack is what a Decoder may take beside: pieces that are used for several values, and what the runtime does meanwhile.
+// priceSlack is what a Decoder may take beside: pieces that are used for several values, and what the runtime does
+// meanwhile.
 const priceSlack = 8 << 10
 
 // TestPricesBoundEachKind: a thousand values of each kind, decoded, take no more than their cost.
@@ -162,7 +174,13 @@ func TestPricesBoundEachKind(t *testing.T) {
 			cost := costOf(t, frame)
 			took, err := allocatedBy(t, frame)
 			assert.LessOrEqual(t, took, cost+priceSlack)
-			t.Logf("%.1f bytes on the wire, %.1f taken, cost %.1f, error %v", float64(len(frame))/n, float64(took)/n, float64(cost)/n, err)
+			t.Logf(
+				"%.1f bytes on the wire, %.1f taken, cost %.1f, error %v",
+				float64(len(frame))/n,
+				float64(took)/n,
+				float64(cost)/n,
+				err,
+			)
 			// As keys and values of dictionaries.
 			for i, e := range elements[1:] {
 				elements[i+1] = made(text(fmt.Sprint(i)), e)
@@ -178,7 +196,19 @@ func TestPricesBoundEachKind(t *testing.T) {
 // TestPricesBoundAnyMix: nested and malformed messages of all kinds of values, too.
 func TestPricesBoundAnyMix(t *testing.T) {
 	kinds := pieces()
-	names := []string{"list", "tuple", "dictionary", "set", "frozenset", "unicode", "remote", "reference", "instance", "priced.Class", "nonsense"}
+	names := []string{
+		"list",
+		"tuple",
+		"dictionary",
+		"set",
+		"frozenset",
+		"unicode",
+		"remote",
+		"reference",
+		"instance",
+		"priced.Class",
+		"nonsense",
+	}
 	rapid.Check(t, func(rt *rapid.T) {
 		i := 0
 		var value func(depth int) []byte
@@ -207,7 +237,12 @@ func TestPricesBoundAnyMix(t *testing.T) {
 
 // TestDenseReferencesAreBounded: an id that a peer makes up costs no table of its size.
 func TestDenseReferencesAreBounded(t *testing.T) {
-	frame := made(text("list"), made(text("reference"), number(200_000), number(1)), text(strings.Repeat("x", 500_000)), text(strings.Repeat("x", 600_000)))
+	frame := made(
+		text("list"),
+		made(text("reference"), number(200_000), number(1)),
+		text(strings.Repeat("x", 500_000)),
+		text(strings.Repeat("x", 600_000)),
+	)
 	took, err := allocatedBy(t, frame)
 	require.NoError(t, err)
 	assert.LessOrEqual(t, took, costOf(t, frame)+priceSlack)

@@ -159,8 +159,13 @@ func encodeByAddress(e *Encoder, v reflect.Value) error {
 // encodeTorn refuses a struct of fields in which a type is embedded that does not travel as fields.
 func encodeTorn(_ *Encoder, v reflect.Value) error {
 	t := v.Type()
-	return refuse("%s is not transferable: it embeds %s, which says itself how it is sent, but does not have its JellyTo method, "+
-		"because another embedded type has one too: write a JellyTo method for %s, or make them fields with tags", t, planOf(t).encodes, t)
+	return refuse(
+		"%s is not transferable: it embeds %s, which says itself how it is sent, but does not have its JellyTo method, "+
+			"because another embedded type has one too: write a JellyTo method for %s, or make them fields with tags",
+		t,
+		planOf(t).encodes,
+		t,
+	)
 }
 
 func encodeText(e *Encoder, v reflect.Value) error {
@@ -271,7 +276,8 @@ func encodeByteArray(e *Encoder, v reflect.Value) error {
 	return e.Bytes(b)
 }
 
-// enterMap begins a map, which is written as what the word says. It reports whether the map was met before, and so has been written.
+// enterMap begins a map, which is written as what the word says. It reports whether the map was met before, and so has
+// been written.
 func enterMap(e *Encoder, v reflect.Value, word string) (met bool, err error) {
 	if err := e.mustHash(word); err != nil {
 		return false, err
@@ -461,7 +467,10 @@ func encodeRefused(_ *Encoder, v reflect.Value) error {
 		elem = t.Elem()
 	}
 	if elem.Kind() == reflect.Struct {
-		return refuse("%s is not transferable: give it pb tags to send its fields, or a flavor to send a reference or a copy", t)
+		return refuse(
+			"%s is not transferable: give it pb tags to send its fields, or a flavor to send a reference or a copy",
+			t,
+		)
 	}
 	return refuse("%s is not transferable", t)
 }

@@ -162,8 +162,8 @@ func checkClassName(name string) error {
 	return nil
 }
 
-// CheckClass says what is wrong with the name of a class: it is empty, longer than 1,024 bytes, or a word that means something
-// else on the wire, such as "list". A Registry takes no such class, and an Encoder writes no object of it.
+// CheckClass says what is wrong with the name of a class: it is empty, longer than 1,024 bytes, or a word that means
+// something else on the wire, such as "list". A Registry takes no such class, and an Encoder writes no object of it.
 func CheckClass(name string) error {
 	switch {
 	case name == "":

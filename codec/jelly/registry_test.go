@@ -30,9 +30,22 @@ func TestRegistry(t *testing.T) {
 		_, ok = r.Lookup(class)
 		assert.True(t, ok, class)
 	}
-	require.NoError(t, r.RegisterPrefix("game", func(class string) (ClassEntry, bool) { return entry, class != "game.Not" }))
-	require.NoError(t, r.RegisterPrefix("game.items", func(class string) (ClassEntry, bool) { return ClassEntry{Kind: RemoteCache, New: entry.New}, true }))
-	assert.ErrorContains(t, r.RegisterPrefix("game", func(string) (ClassEntry, bool) { return entry, true }), "is registered already")
+	require.NoError(
+		t,
+		r.RegisterPrefix("game", func(class string) (ClassEntry, bool) { return entry, class != "game.Not" }),
+	)
+	require.NoError(
+		t,
+		r.RegisterPrefix(
+			"game.items",
+			func(class string) (ClassEntry, bool) { return ClassEntry{Kind: RemoteCache, New: entry.New}, true },
+		),
+	)
+	assert.ErrorContains(
+		t,
+		r.RegisterPrefix("game", func(string) (ClassEntry, bool) { return entry, true }),
+		"is registered already",
+	)
 	assert.Error(t, r.RegisterPrefix("", nil))
 	for class, want := range map[string]bool{"game.Orc": true, "game.Not": false, "games.Orc": false, "game": false, "game.items.Sword": true} {
 		_, ok = r.Lookup(class)

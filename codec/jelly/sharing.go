@@ -200,8 +200,8 @@ func (s *sharing) enterFrom(first int) {
 	}
 }
 
-// leave takes all objects out of the table. Small messages should not have to clear a giant's, so that is done
-// object by object: from the last one back, because then those that stood in its way when it was entered are still there.
+// leave takes all objects out of the table. Small messages should not have to clear a giant's, so that is done object
+// by object: from the last one back, because then those that stood in its way when it was entered are still there.
 func (s *sharing) leave() {
 	if len(s.met) > len(s.table)/16 {
 		clear(s.table)

@@ -7,12 +7,11 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// StateSetter is implemented by objects of registered classes that take their state
-// themselves. state is what the peer sent, usually a *Dict, with all in it that had to be bound; an
-// object in it may still wait for its own state. Without this method a dictionary fills the fields
-// with pb tags; what several objects of a frame share is converted once then. A method that calls Assign converts it once for
-// each object, and must bound that itself: a small frame can mention one large list very often. It must not wait: later
-// messages of its connection are carried out when it has returned.
+// StateSetter is implemented by objects of registered classes that take their state themselves. state is what the peer
+// sent, usually a *Dict, with all in it that had to be bound; an object in it may still wait for its own state. Without
+// this method a dictionary fills the fields with pb tags; what several objects of a frame share is converted once then.
+// A method that calls Assign converts it once for each object, and must bound that itself: a small frame can mention
+// one large list very often. It must not wait: later messages of its connection are carried out when it has returned.
 type StateSetter interface {
 	SetCopyableState(state any) error
 }
@@ -47,7 +46,11 @@ func (e *UnjellyError) Unwrap() error { return e.Err }
 // reference after the blank objects have been made, because [cached luid] may name one of
 // them. made is called with each blank object; what it returns takes the object's place in
 // the value. Either may be nil: then objects stand for themselves, and a reference that is not bound is an error.
-func Unjelly(unbound []*Unbound, made func(u *Unbound, blank any) (any, error), reference func(u *Unbound) (any, error)) error {
+func Unjelly(
+	unbound []*Unbound,
+	made func(u *Unbound, blank any) (any, error),
+	reference func(u *Unbound) (any, error),
+) error {
 	blanks := make([]any, len(unbound))
 	for i, u := range unbound {
 		if !u.instance || u.bound {
@@ -119,8 +122,8 @@ type StateTarget interface {
 	StateTarget() any
 }
 
-// states sets the states of the objects of one frame. What copies share is converted once for all of them, so that a small frame with many
-// copies that mention something large does not become one large thing for each.
+// states sets the states of the objects of one frame. What copies share is converted once for all of them, so that a
+// small frame with many copies that mention something large does not become one large thing for each.
 type states struct {
 	copies assignment
 	caches int // bytes that were made room for, for caches
@@ -148,8 +151,8 @@ func (s *states) set(u *Unbound, blank any) error {
 	return assignFields(&s.copies, blank, dict)
 }
 
-// cache sets the state of a cache. Caches change in turns of their own, so they must not share what they are made of; they share the bound
-// on its size.
+// cache sets the state of a cache. Caches change in turns of their own, so they must not share what they are made of;
+// they share the bound on its size.
 func (s *states) cache(blank any, dict *Dict) error {
 	c := assignment{bytes: s.caches, states: s}
 	err := assignFields(&c, blank, dict)

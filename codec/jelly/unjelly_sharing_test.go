@@ -33,7 +33,8 @@ func teamWith(key string, v banana.Expr) banana.Expr {
 	return x("m.Team", x("dictionary", x(key, v)))
 }
 
-// A frame of some hundred kilobytes must not become gigabytes: what many copies mention is converted once for all of them.
+// A frame of some hundred kilobytes must not become gigabytes: what many copies mention is converted once for all of
+// them.
 func TestWhatCopiesShareIsConvertedOnce(t *testing.T) {
 	const copies, names = 20_000, 20_000
 	people := append(x("list"), repeat(names, str("moe"))...)
@@ -52,7 +53,8 @@ func TestWhatCopiesShareIsConvertedOnce(t *testing.T) {
 	assert.Equal(t, map[string]string{"attic": "moe"}, last.Rooms)
 }
 
-// Text that is parsed cannot be shared. What each copy brings along is parsed whatever it amounts to; what one brings for all is not.
+// Text that is parsed cannot be shared. What each copy brings along is parsed whatever it amounts to; what one brings
+// for all is not.
 func TestTextOfManyCopiesIsParsedWithinBounds(t *testing.T) {
 	long := strings.Repeat("x", 1<<10)
 	many := maxUnmarshalText/len(long) + 10
@@ -67,7 +69,8 @@ func TestTextOfManyCopiesIsParsedWithinBounds(t *testing.T) {
 	assert.NoError(t, err)
 }
 
-// Caches live in actors of their own, so they share nothing; in place of that, there are bounds to what is repeated for them.
+// Caches live in actors of their own, so they share nothing; in place of that, there are bounds to what is repeated for
+// them.
 func TestWhatCachesShareIsConvertedWithinBounds(t *testing.T) {
 	const names = 10_000
 	cache := teams()

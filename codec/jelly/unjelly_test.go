@@ -100,8 +100,13 @@ func decodeWith(t testing.TB, r *Registry, e banana.Expr, dst *any) *Decoder {
 
 func TestReferencesAreUnbound(t *testing.T) {
 	var v any
-	d := decodeWith(t, nil, x("list", x("remote", 5), x("local", "root"), x("reference", 1, x("cached", 7)), x("dereference", 1),
-		x("dictionary", x(x("lcache", 8), x("remote", -1)), x(x("tuple", x("remote", 9)), 1))), &v)
+	d := decodeWith(
+		t,
+		nil,
+		x("list", x("remote", 5), x("local", "root"), x("reference", 1, x("cached", 7)), x("dereference", 1),
+			x("dictionary", x(x("lcache", 8), x("remote", -1)), x(x("tuple", x("remote", 9)), 1))),
+		&v,
+	)
 	assert.False(t, d.HasInstances())
 	var seen []string
 	for i, u := range d.Unbound() {
@@ -112,7 +117,11 @@ func TestReferencesAreUnbound(t *testing.T) {
 		assert.True(t, u.Bound())
 		assert.Equal(t, fmt.Sprint("bound ", i), u.Value())
 	}
-	assert.Equal(t, []string{`remote 5 ""`, `local 0 "root"`, `cached 7 ""`, `lcache 8 ""`, `remote -1 ""`, `remote 9 ""`}, seen)
+	assert.Equal(
+		t,
+		[]string{`remote 5 ""`, `local 0 "root"`, `cached 7 ""`, `lcache 8 ""`, `remote -1 ""`, `remote 9 ""`},
+		seen,
+	)
 	assert.Equal(t, []any{"bound 0", "bound 1", "bound 2", "bound 2",
 		NewDict(Entry{"bound 3", "bound 4"}, Entry{Tuple{"bound 5"}, int64(1)})}, v)
 }
@@ -130,7 +139,18 @@ func TestTheWholeValueCanBeUnbound(t *testing.T) {
 // A reference that is mentioned before it comes is bound in all its places too.
 func TestForwardReferencesAreBound(t *testing.T) {
 	var v any
-	d := decodeWith(t, nil, x("list", x("dereference", 3), x("tuple", x("dereference", 3)), x("reference", 3, x("remote", 5)), x("dereference", 3)), &v)
+	d := decodeWith(
+		t,
+		nil,
+		x(
+			"list",
+			x("dereference", 3),
+			x("tuple", x("dereference", 3)),
+			x("reference", 3, x("remote", 5)),
+			x("dereference", 3),
+		),
+		&v,
+	)
 	require.Len(t, d.Unbound(), 1)
 	d.Unbound()[0].Bind("it")
 	assert.Equal(t, []any{"it", Tuple{"it"}, "it", "it"}, v)
@@ -168,7 +188,12 @@ func TestObjectAsKeyInItsOwnState(t *testing.T) {
 		diary []string
 		v     any
 	)
-	d := decodeWith(t, testRegistry(t, &diary, ""), x("reference", 1, x("m.Witness", x("dictionary", x(x("dereference", 1), 1)))), &v)
+	d := decodeWith(
+		t,
+		testRegistry(t, &diary, ""),
+		x("reference", 1, x("m.Witness", x("dictionary", x(x("dereference", 1), 1)))),
+		&v,
+	)
 	require.NoError(t, Unjelly(d.Unbound(), nil, nil))
 	w := v.(*witness)
 	got, ok := w.state.(*Dict).Get(w)
@@ -184,7 +209,11 @@ func TestUnjellyKeepsOrder(t *testing.T) {
 	}
 	d := decodeWith(t, testRegistry(t, &diary, ""), x("list", w("a", x(1, w("b")), x(2, w("c"))), w("d")), &v)
 	require.NoError(t, Unjelly(d.Unbound(), nil, nil))
-	assert.Equal(t, []string{"state of b", "state of c", "state of a", "state of d", "post b", "post c", "post a", "post d"}, diary)
+	assert.Equal(
+		t,
+		[]string{"state of b", "state of c", "state of a", "state of d", "post b", "post c", "post a", "post d"},
+		diary,
+	)
 }
 
 // A cache is known by its luid before any state is set, and what stands for it is not what has its state.
@@ -194,7 +223,12 @@ func TestUnjellyOfCaches(t *testing.T) {
 		v      any
 		byLUID = map[int64]any{}
 	)
-	d := decodeWith(t, testRegistry(t, &diary, ""), x("tuple", x("m.Cache", 3, x("dictionary", x(str("me"), x("cached", 3)))), x("cached", 3)), &v)
+	d := decodeWith(
+		t,
+		testRegistry(t, &diary, ""),
+		x("tuple", x("m.Cache", 3, x("dictionary", x(str("me"), x("cached", 3)))), x("cached", 3)),
+		&v,
+	)
 	require.Equal(t, RemoteCache, d.Unbound()[1].Entry().Kind)
 	require.NoError(t, Unjelly(d.Unbound(), func(u *Unbound, blank any) (any, error) {
 		handle := fmt.Sprint("handle ", u.ID)
@@ -314,7 +348,17 @@ func TestOldInstanceOfARegisteredClass(t *testing.T) {
 		r banana.Reader
 		v any
 	)
-	r.Reset(bin(t, x("list", x("reference", 1, x("instance", x("class", "m.Point"), x("dictionary", x(str("next"), x("dereference", 1))))), x("dereference", 1))), banana.ProfilePB)
+	r.Reset(
+		bin(
+			t,
+			x(
+				"list",
+				x("reference", 1, x("instance", x("class", "m.Point"), x("dictionary", x(str("next"), x("dereference", 1))))),
+				x("dereference", 1),
+			),
+		),
+		banana.ProfilePB,
+	)
 	require.NoError(t, d.Decode(&r, &v))
 	require.NoError(t, Unjelly(d.Unbound(), nil, nil))
 	p := v.([]any)[0].(*point)

@@ -16,8 +16,14 @@ func TestDictLooksUpAsPythonDoes(t *testing.T) {
 	p := &Instance{}
 	long := make(Tuple, 10_000)
 	entries := []Entry{
-		{"a", 1}, {[]byte("a"), 2}, {int64(1), 3}, {nil, 4}, {Tuple{int64(1), Tuple{"x", nil}}, 5}, {p, 6}, {1.5, 7}, {huge(), 8},
-		{Date{2000, 1, 1}, 9}, {time.Unix(5, 0), 10}, {time.Second, 11}, {NewDecimal(1, 0), 12}, {Class("m.C"), 13}, {false, 14}, {long, 15}, {[]any{}, 16},
+		{
+			"a",
+			1,
+		}, {[]byte("a"), 2}, {int64(1), 3}, {nil, 4}, {Tuple{int64(1), Tuple{"x", nil}}, 5}, {p, 6}, {1.5, 7}, {huge(), 8},
+		{
+			Date{2000, 1, 1},
+			9,
+		}, {time.Unix(5, 0), 10}, {time.Second, 11}, {NewDecimal(1, 0), 12}, {Class("m.C"), 13}, {false, 14}, {long, 15}, {[]any{}, 16},
 	}
 	for name, d := range map[string]*Dict{"large": NewDict(entries...), "small": NewDict(entries[:indexFrom]...)} {
 		for _, c := range []struct {
@@ -162,7 +168,11 @@ func TestDecimals(t *testing.T) {
 		assert.Error(t, err, text)
 	}
 	d := NewDecimal(-125, -2)
-	assert.Equal(t, []any{-1.25, int64(-2), "-125", "-125e-2"}, []any{d.Float64(), d.Exponent(), d.Coefficient().String(), d.String()})
+	assert.Equal(
+		t,
+		[]any{-1.25, int64(-2), "-125", "-125e-2"},
+		[]any{d.Float64(), d.Exponent(), d.Coefficient().String(), d.String()},
+	)
 	assert.False(t, NewDecimal(10, -1).Equal(NewDecimal(1, 0)))
 	assert.Equal(t, "0", NewBigDecimal(nil, 0).String())
 }

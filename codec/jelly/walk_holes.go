@@ -13,8 +13,8 @@ func (f *Fragment) AllHoles() iter.Seq[any] {
 	}
 }
 
-// HoleUser is implemented by the payload of a hole that needs to know when the fragment has done with it: when the fragment is freed, or
-// when the jelly call that made the hole fails.
+// HoleUser is implemented by the payload of a hole that needs to know when the fragment has done with it: when the
+// fragment is freed, or when the jelly call that made the hole fails.
 type HoleUser interface{ HoleDone() }
 
 // dropHoles forgets the holes from the one with this index on.

@@ -29,7 +29,12 @@ func New(directory, base string, opts ...Option) (*Checker, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := config{filter: DefaultFilter, attribute: DefaultAttribute, timeout: cred.DefaultStoreTimeout, conns: DefaultMaxConns}
+	c := config{
+		filter:    DefaultFilter,
+		attribute: DefaultAttribute,
+		timeout:   cred.DefaultStoreTimeout,
+		conns:     DefaultMaxConns,
+	}
 	for _, o := range opts {
 		if o != nil {
 			o.apply(&c)
@@ -72,7 +77,9 @@ func (c *config) complete(at address, base string) error {
 	case c.timeout <= 0 || c.conns < 1:
 		return errors.New("ldapstore: WithTimeout and WithMaxConns must be positive")
 	case at.network == "tcp" && !at.tls && !c.startTLS && !c.plaintext:
-		return errors.New("ldapstore: over ldap:// everybody on the way reads the passwords: use ldaps://, or WithStartTLS, or say WithPlaintext")
+		return errors.New(
+			"ldapstore: over ldap:// everybody on the way reads the passwords: use ldaps://, or WithStartTLS, or say WithPlaintext",
+		)
 	}
 	return nil
 }
@@ -144,7 +151,12 @@ func (c *Checker) ask(ctx context.Context, claim cred.UsernamePassword) (cred.Av
 	}
 	values := entry.GetAttributeValues(c.config.attribute)
 	if len(values) != 1 || values[0] == "" {
-		return cred.AvatarID{}, fmt.Errorf("ldapstore: the entry %q has %d values of %s, which must be one: see WithAttribute", entry.DN, len(values), c.config.attribute)
+		return cred.AvatarID{}, fmt.Errorf(
+			"ldapstore: the entry %q has %d values of %s, which must be one: see WithAttribute",
+			entry.DN,
+			len(values),
+			c.config.attribute,
+		)
 	}
 	return cred.ID(values[0]), nil
 }
@@ -152,8 +164,17 @@ func (c *Checker) ask(ctx context.Context, claim cred.UsernamePassword) (cred.Av
 // find returns the user's entry, or nil where there is none.
 func (c *Checker) find(conn *ldap.Conn, name string) (*ldap.Entry, error) {
 	// Two are as bad as any number.
-	request := ldap.NewSearchRequest(c.base, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 2, int(c.config.timeout.Seconds())+1, false,
-		c.config.search(name), []string{c.config.attribute}, nil)
+	request := ldap.NewSearchRequest(
+		c.base,
+		ldap.ScopeWholeSubtree,
+		ldap.NeverDerefAliases,
+		2,
+		int(c.config.timeout.Seconds())+1,
+		false,
+		c.config.search(name),
+		[]string{c.config.attribute},
+		nil,
+	)
 	found, err := conn.Search(request)
 	if err != nil {
 		return nil, fmt.Errorf("ldapstore: cannot search for a user below %q: %w", c.base, err)
@@ -164,7 +185,10 @@ func (c *Checker) find(conn *ldap.Conn, name string) (*ldap.Entry, error) {
 	case 1:
 		return found.Entries[0], nil
 	}
-	return nil, fmt.Errorf("ldapstore: the filter finds several entries for one name, %q among them: make it stricter with WithFilter", found.Entries[0].DN)
+	return nil, fmt.Errorf(
+		"ldapstore: the filter finds several entries for one name, %q among them: make it stricter with WithFilter",
+		found.Entries[0].DN,
+	)
 }
 
 // judge says what a refused bind means.

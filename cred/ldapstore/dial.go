@@ -24,22 +24,34 @@ func parseAddress(text string) (address, error) {
 	if socket, ok := strings.CutPrefix(text, "ldapi://"); ok {
 		path, err := url.PathUnescape(strings.TrimSuffix(socket, "/"))
 		if err != nil || !strings.HasPrefix(path, "/") {
-			return address{}, fmt.Errorf("ldapstore: %q must name a socket, with %%2F for each slash: ldapi://%%2Frun%%2Fslapd%%2Fldapi", text)
+			return address{}, fmt.Errorf(
+				"ldapstore: %q must name a socket, with %%2F for each slash: ldapi://%%2Frun%%2Fslapd%%2Fldapi",
+				text,
+			)
 		}
 		return address{network: "unix", addr: path}, nil
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" || u.Scheme != "ldap" && u.Scheme != "ldaps" {
-		return address{}, fmt.Errorf("ldapstore: the directory's URL must be ldaps://host[:port], ldap://host[:port] or ldapi://socket")
+		return address{}, fmt.Errorf(
+			"ldapstore: the directory's URL must be ldaps://host[:port], ldap://host[:port] or ldapi://socket",
+		)
 	}
 	if u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
-		return address{}, fmt.Errorf("ldapstore: the directory's URL must have nothing behind the port and nobody before the host: there are options for that")
+		return address{}, fmt.Errorf(
+			"ldapstore: the directory's URL must have nothing behind the port and nobody before the host: there are options for that",
+		)
 	}
 	port := u.Port()
 	if port == "" {
 		port = map[string]string{"ldap": ldap.DefaultLdapPort, "ldaps": ldap.DefaultLdapsPort}[u.Scheme]
 	}
-	return address{network: "tcp", addr: net.JoinHostPort(u.Hostname(), port), host: u.Hostname(), tls: u.Scheme == "ldaps"}, nil
+	return address{
+		network: "tcp",
+		addr:    net.JoinHostPort(u.Hostname(), port),
+		host:    u.Hostname(),
+		tls:     u.Scheme == "ldaps",
+	}, nil
 }
 
 // dial opens a connection that breaks when ctx ends, and returns what closes it.

@@ -80,7 +80,18 @@ func startSlapd(t *testing.T) slapd {
 	s.plain = fmt.Sprintf("ldap://127.0.0.1:%d", s.port)
 	s.tls = fmt.Sprintf("ldaps://127.0.0.1:%d", daemon.FreePort(t))
 	s.socket = "ldapi://" + url.PathEscape(socket)
-	s.Daemon = daemon.Start(t, as, "TERM", server, "-f", conf, "-d", "0", "-h", strings.Join([]string{s.plain, s.tls, s.socket}, " "))
+	s.Daemon = daemon.Start(
+		t,
+		as,
+		"TERM",
+		server,
+		"-f",
+		conf,
+		"-d",
+		"0",
+		"-h",
+		strings.Join([]string{s.plain, s.tls, s.socket}, " "),
+	)
 	s.Until(func() error {
 		for _, at := range [][2]string{{"tcp", s.plain[len("ldap://"):]}, {"tcp", s.tls[len("ldaps://"):]}, {"unix", socket}} {
 			conn, err := net.Dial(at[0], at[1])
@@ -101,7 +112,12 @@ func people(hash func(string) string) string {
 	for _, ou := range []string{"people", "open"} {
 		fmt.Fprintf(&b, "dn: ou=%s,dc=example,dc=org\nobjectClass: organizationalUnit\nou: %s\n\n", ou, ou)
 	}
-	fmt.Fprintf(&b, "dn: %s\nobjectClass: organizationalRole\nobjectClass: simpleSecurityObject\ncn: pb\nuserPassword: %s\n\n", service, hash(string(servicePassword)))
+	fmt.Fprintf(
+		&b,
+		"dn: %s\nobjectClass: organizationalRole\nobjectClass: simpleSecurityObject\ncn: pb\nuserPassword: %s\n\n",
+		service,
+		hash(string(servicePassword)),
+	)
 	person := func(dn string, lines ...string) {
 		fmt.Fprintf(&b, "dn: %s\nobjectClass: inetOrgPerson\ncn: x\nsn: x\n%s\n\n", dn, strings.Join(lines, "\n"))
 	}

@@ -36,7 +36,9 @@ func startPostgres(t *testing.T) cluster {
 	daemon.Run(t, as, "", initdb, "-D", data, "-U", "pb", "-A", "scram-sha-256", "--pwfile="+password,
 		"-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
 	port := daemon.FreePort(t)
-	c := cluster{source: fmt.Sprintf("postgres://pb:%s@127.0.0.1:%d/postgres?sslmode=disable&connect_timeout=5", masterPassword, port)}
+	c := cluster{
+		source: fmt.Sprintf("postgres://pb:%s@127.0.0.1:%d/postgres?sslmode=disable&connect_timeout=5", masterPassword, port),
+	}
 	c.Daemon = daemon.Start(t, as, "INT", postgres, "-D", data, "-k", dir, "-h", "127.0.0.1", "-p", fmt.Sprint(port),
 		"-c", "fsync=off", "-c", "max_connections=20")
 	c.Until(func() error {
@@ -113,7 +115,10 @@ func TestPostgresRefuses(t *testing.T) {
 	assert.NotContains(t, err.Error(), "secret-in-url")
 	_, err = sqlstore.OpenPostgres(t.Context(), "host=127.0.0.1", sqlstore.WithTable("a.b.c"))
 	assert.ErrorContains(t, err, "cannot be the name")
-	_, err = sqlstore.OpenPostgres(t.Context(), fmt.Sprintf("postgres://pb:secret-in-url@127.0.0.1:%d/x", daemon.FreePort(t)))
+	_, err = sqlstore.OpenPostgres(
+		t.Context(),
+		fmt.Sprintf("postgres://pb:secret-in-url@127.0.0.1:%d/x", daemon.FreePort(t)),
+	)
 	require.ErrorContains(t, err, "does not answer")
 	assert.NotContains(t, err.Error(), "secret-in-url")
 }

@@ -47,7 +47,10 @@ func TestSQLiteFile(t *testing.T) {
 
 func TestSQLiteRefuses(t *testing.T) {
 	broken := filepath.Join(t.TempDir(), "broken.db")
-	require.NoError(t, os.WriteFile(broken, []byte("this is no database, though it is long enough to be taken for one at a glance"), 0o600))
+	require.NoError(
+		t,
+		os.WriteFile(broken, []byte("this is no database, though it is long enough to be taken for one at a glance"), 0o600),
+	)
 	good := filepath.Join(t.TempDir(), "users.db")
 	for _, c := range []struct {
 		path string

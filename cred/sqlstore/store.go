@@ -42,7 +42,10 @@ func (s *Store) CreateSchema(ctx context.Context) error {
 
 // Checker makes a checker of the users in the table, whoever changes it.
 func (s *Store) Checker(opts ...cred.SQLOption) (*cred.SQL, error) {
-	return cred.NewSQL(s.db, s.statement(s.dialect.query), append([]cred.SQLOption{cred.WithColumn(s.config.column)}, opts...)...)
+	return cred.NewSQL(
+		s.db,
+		s.statement(s.dialect.query),
+		append([]cred.SQLOption{cred.WithColumn(s.config.column)}, opts...)...)
 }
 
 // SetUser adds a user, or gives one another password.

@@ -151,10 +151,16 @@ func testChallenges(t *testing.T, open opened) {
 		assert.ErrorContains(t, store.SetUser(ctx, "bob", other), "see WithColumn")
 		c := checker(t, store)
 		challenge := cred.NewChallenge()
-		id, err := c.Check(ctx, cred.ChallengeResponse{Username: "alice", Challenge: challenge, Response: cred.Respond(challenge, "sesame")})
+		id, err := c.Check(
+			ctx,
+			cred.ChallengeResponse{Username: "alice", Challenge: challenge, Response: cred.Respond(challenge, "sesame")},
+		)
 		require.NoError(t, err)
 		assert.Equal(t, cred.ID("alice"), id)
-		_, err = c.Check(ctx, cred.ChallengeResponse{Username: "alice", Challenge: challenge, Response: cred.Respond(challenge, "bread")})
+		_, err = c.Check(
+			ctx,
+			cred.ChallengeResponse{Username: "alice", Challenge: challenge, Response: cred.Respond(challenge, "bread")},
+		)
 		wantRefused(t, err, cred.ReasonWrong)
 		_, err = c.Check(ctx, plain("alice", "sesame"))
 		assert.NoError(t, err)

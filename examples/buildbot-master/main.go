@@ -1,10 +1,10 @@
-// Buildbot-master is the smallest master that a stock Buildbot worker is content with: it runs one command on each worker that
-// attaches and prints what the command says. It also takes changes from "buildbot sendchange".
+// Buildbot-master is the smallest master that a stock Buildbot worker is content with: it runs one command on each
+// worker that attaches and prints what the command says. It also takes changes from "buildbot sendchange".
 //
 //	go run ./examples/buildbot-master -listen pb://127.0.0.1:9989 -worker w1=sesame -command 'uname -a' -change-user change=changepw
 //
-// The worker logs in with an object of its own, its mind, and what a master does it does by calling that. So the login is the whole
-// program: a portal whose realm has an avatar for each worker and one for each sender of changes.
+// The worker logs in with an object of its own, its mind, and what a master does it does by calling that. So the login
+// is the whole program: a portal whose realm has an avatar for each worker and one for each sender of changes.
 package main
 
 import (
@@ -71,7 +71,14 @@ func run(ctx context.Context, args []string, out printer) error {
 	if err != nil {
 		return err
 	}
-	m := &master{rt: rt, out: out, command: *command, workers: workers, attached: map[string]bool{}, ended: make(chan struct{})}
+	m := &master{
+		rt:       rt,
+		out:      out,
+		command:  *command,
+		workers:  workers,
+		attached: map[string]bool{},
+		ended:    make(chan struct{}),
+	}
 	err = m.serve(ctx, *listen, senders, *once)
 	end, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()

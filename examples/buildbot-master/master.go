@@ -37,8 +37,13 @@ type master struct {
 	ended    chan struct{} // closed when a command has come to its end
 }
 
-// requestAvatar is the realm. It runs while the login waits, and that is the time at which masters get to know their workers.
-func (m *master) requestAvatar(ctx context.Context, id cred.AvatarID, mind *flavors.RemoteReference) (any, func(), error) {
+// requestAvatar is the realm. It runs while the login waits, and that is the time at which masters get to know their
+// workers.
+func (m *master) requestAvatar(
+	ctx context.Context,
+	id cred.AvatarID,
+	mind *flavors.RemoteReference,
+) (any, func(), error) {
 	if _, isWorker := m.workers[id.Name()]; !isWorker {
 		return &sender{out: m.out}, func() {}, nil
 	}
@@ -121,7 +126,8 @@ func (a *attendant) meet(ctx context.Context) error {
 	return nil
 }
 
-// start has the worker run the command, and waits until the worker has gone. How it goes is reported to an object of ours.
+// start has the worker run the command, and waits until the worker has gone. How it goes is reported to an object of
+// ours.
 func (a *attendant) start(builder *flavors.RemoteReference) error {
 	ctx := a.stay
 	if _, err := flavors.Call[any](ctx, builder, "startBuild"); err != nil {
@@ -199,8 +205,8 @@ func (r *errand) RemoteUpdate(updates [][]any) error {
 	return nil
 }
 
-// print prints the lines that have ended, and the pieces of those that are too long to be waited for. A line of one stream is not mixed
-// with one of the other.
+// print prints the lines that have ended, and the pieces of those that are too long to be waited for. A line of one
+// stream is not mixed with one of the other.
 func (r *errand) print(stream, text string) {
 	for text != "" {
 		room := maxLine - len(r.rest[stream])
@@ -235,8 +241,8 @@ func (r *errand) printRest() {
 	}
 }
 
-// RemoteComplete is the end. The failure is that of the worker, not of the command. The answer is handed over before the program may
-// end, and so is written before it does.
+// RemoteComplete is the end. The failure is that of the worker, not of the command. The answer is handed over before
+// the program may end, and so is written before it does.
 func (r *errand) RemoteComplete(inv *flavors.Invocation, failure any) {
 	if r.over {
 		inv.Answer(nil, nil)
@@ -257,7 +263,8 @@ func (r *errand) RemoteComplete(inv *flavors.Invocation, failure any) {
 	r.master.once.Do(func() { close(r.master.ended) })
 }
 
-// lost is for a worker that has gone with the command still running: it kills what it runs, and begins anew when it is back.
+// lost is for a worker that has gone with the command still running: it kills what it runs, and begins anew when it is
+// back.
 func (r *errand) lost() {
 	if !r.over {
 		r.over = true

@@ -105,7 +105,8 @@ func TestStockWorkerRunsACommand(t *testing.T) {
 	worker.Kill()
 }
 
-// Several workers run the command, each when it attaches; one that goes in the middle is said to be lost, and runs it anew when it is back.
+// Several workers run the command, each when it attaches; one that goes in the middle is said to be lost, and runs it
+// anew when it is back.
 func TestStockWorkersComeAndGo(t *testing.T) {
 	requireBuildbot(t)
 	release := filepath.Join(t.TempDir(), "release")
@@ -134,7 +135,16 @@ func TestPartialLines(t *testing.T) {
 	printed := &transcript{}
 	r := &errand{master: &master{out: printer{printed}}, name: "w", rest: map[string]string{}}
 	piece := func(key string, value any) []any { return []any{jelly.NewDict(jelly.Entry{Key: key, Value: value}), 0} }
-	r.RemoteUpdate([][]any{piece("stdout", "a"), piece("stderr", "x\ny"), piece("header", "not shown\n"), piece("stdout", "b\nc"), {}, {"?", 0}})
+	r.RemoteUpdate(
+		[][]any{
+			piece("stdout", "a"),
+			piece("stderr", "x\ny"),
+			piece("header", "not shown\n"),
+			piece("stdout", "b\nc"),
+			{},
+			{"?", 0},
+		},
+	)
 	r.lost()
 	assert.Equal(t, "w: x\nw: ab\nw: c\nw: y\nw: lost before the command has ended\n", printed.String())
 }

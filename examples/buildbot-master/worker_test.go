@@ -64,7 +64,12 @@ func (b *oddBuilder) RemoteStartBuild() error {
 	return nil
 }
 
-func (b *oddBuilder) RemoteStartCommand(inv *flavors.Invocation, errand *flavors.RemoteReference, _, _ string, _ any) *actor.Deferred {
+func (b *oddBuilder) RemoteStartCommand(
+	inv *flavors.Invocation,
+	errand *flavors.RemoteReference,
+	_, _ string,
+	_ any,
+) *actor.Deferred {
 	d := actor.NewDeferred(inv.Conn().Runtime())
 	inv.Conn().Runtime().Go("odd command", func() {
 		_, err := flavors.Call[any](inv.Context(), errand, "update", b.updates)
@@ -87,7 +92,8 @@ func enter(t *testing.T, address, user, password string, mind any) (*flavors.Rem
 	return conn.Login(t.Context(), cred.UsernamePassword{Username: user, Password: cred.Secret(password)}, mind)
 }
 
-// TestWorkersThatAreNotLikeStock: whoever does not keep to what a worker does is refused, at the first thing that is odd, and may come again.
+// TestWorkersThatAreNotLikeStock: whoever does not keep to what a worker does is refused, at the first thing that is
+// odd, and may come again.
 func TestWorkersThatAreNotLikeStock(t *testing.T) {
 	address, printed, _ := begin(t, "-worker", "w1=sesame")
 	_, err := enter(t, address, "w1", "sesame", nil)
@@ -169,8 +175,8 @@ func (w *slowWorker) RemoteSetBuilderList([]any) map[string]any {
 	return map[string]any{builderName: &w.builder}
 }
 
-// TestWorkerThatLeft logs out while its command runs, and keeps its connection: the command is lost, its news are not printed, and another
-// worker of that name may come.
+// TestWorkerThatLeft logs out while its command runs, and keeps its connection: the command is lost, its news are not
+// printed, and another worker of that name may come.
 func TestWorkerThatLeft(t *testing.T) {
 	address, printed, _ := begin(t, "-worker", "w1=sesame", "-command", "true")
 	worker := &slowWorker{builder: slowBuilder{errand: make(chan *flavors.RemoteReference, 1)}}
@@ -185,7 +191,13 @@ func TestWorkerThatLeft(t *testing.T) {
 	avatar.Conn().(*broker.Conn).Logout(avatar)
 	printed.await(t, "w1: lost before the command has ended\n")
 	require.ErrorIs(t, update("from beyond\n"), flavors.PBError)
-	_, err = enter(t, address, "w1", "sesame", &slowWorker{builder: slowBuilder{errand: make(chan *flavors.RemoteReference, 1)}})
+	_, err = enter(
+		t,
+		address,
+		"w1",
+		"sesame",
+		&slowWorker{builder: slowBuilder{errand: make(chan *flavors.RemoteReference, 1)}},
+	)
 	require.NoError(t, err)
 	require.NotContains(t, printed.String(), "beyond")
 }
@@ -233,7 +245,12 @@ func TestChangesThatAreNotLikeStock(t *testing.T) {
 	_, err = flavors.Call[any](t.Context(), avatar, "addChange", map[string]any{"who": nil, "files": []string{"a"}})
 	require.NoError(t, err)
 	printed.await(t, "change: : : a\n")
-	_, err = flavors.Call[any](t.Context(), avatar, "addChange", map[string]any{"who": "w\r\x1b[2J", "comments": "one\ntwo\tthree ü", "files": []string{"a\x00"}})
+	_, err = flavors.Call[any](
+		t.Context(),
+		avatar,
+		"addChange",
+		map[string]any{"who": "w\r\x1b[2J", "comments": "one\ntwo\tthree ü", "files": []string{"a\x00"}},
+	)
 	require.NoError(t, err)
 	printed.await(t, "change: w  [2J: one two three ü: a \n")
 	_, err = flavors.Call[any](t.Context(), avatar, "addChange", map[string]any{"files": 7})

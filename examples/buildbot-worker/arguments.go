@@ -10,7 +10,8 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// arguments are those of a command: a dictionary in which masters may put more than we know. What is None counts as not there.
+// arguments are those of a command: a dictionary in which masters may put more than we know. What is None counts as not
+// there.
 type arguments struct{ dict *jelly.Dict }
 
 func (a arguments) get(name string) (any, bool) {

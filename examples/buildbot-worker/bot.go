@@ -45,7 +45,8 @@ func (b *bot) RemotePrint(message any) {
 	b.worker.log.Info().Str("text", printed(message)).Msg("from the master")
 }
 
-// printed is a value as it is logged: text as it is, of everything else what Python programmers are used to see. The secrets in it are hidden.
+// printed is a value as it is logged: text as it is, of everything else what Python programmers are used to see. The
+// secrets in it are hidden.
 func printed(v any) string {
 	switch v := v.(type) {
 	case string:
@@ -65,7 +66,8 @@ func (*bot) RemoteGetCommands() map[string]string { return commandVersions() }
 // RemoteGetWorkerInfo describes the worker and its machine.
 func (b *bot) RemoteGetWorkerInfo() map[string]any { return workerInfo(b.worker.basedir) }
 
-// RemoteShutdown ends the worker. The answer is handed over before the connection is told to close, and so is written before it does.
+// RemoteShutdown ends the worker. The answer is handed over before the connection is told to close, and so is written
+// before it does.
 func (b *bot) RemoteShutdown(inv *flavors.Invocation) {
 	inv.Answer(nil, nil)
 	b.worker.shutdown()
@@ -140,7 +142,9 @@ func (b *bot) mentionLeftovers(used map[string]bool) {
 	}
 	for _, e := range entries {
 		if e.IsDir() && !used[e.Name()] {
-			b.worker.log.Info().Str("directory", filepath.Join(b.worker.basedir, e.Name())).Msg("no builder uses it; it can be deleted")
+			b.worker.log.Info().
+				Str("directory", filepath.Join(b.worker.basedir, e.Name())).
+				Msg("no builder uses it; it can be deleted")
 		}
 	}
 }

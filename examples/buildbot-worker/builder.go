@@ -15,8 +15,8 @@ import (
 // errUnknownCommand has the name that the stock worker's has.
 var errUnknownCommand = flavors.NewException("buildbot_worker.base.UnknownCommand", flavors.PBError)
 
-// builder keeps one command going for one builder of the master. The master's calls come to it as messages, because it is an actor
-// that has children: its commands.
+// builder keeps one command going for one builder of the master. The master's calls come to it as messages, because it
+// is an actor that has children: its commands.
 type builder struct {
 	worker *worker
 	name   string
@@ -50,7 +50,8 @@ func (b *builder) ended(command *protoactor.PID) {
 	b.asking = slices.DeleteFunc(b.asking, command.Equal)
 }
 
-// interrupt asks everything that runs to end. Masters name a command; a stock worker has one, and does not look at the name.
+// interrupt asks everything that runs to end. Masters name a command; a stock worker has one, and does not look at the
+// name.
 func (b *builder) interrupt(ctx protoactor.Context) {
 	if b.running != nil {
 		ctx.Send(b.running, interrupt{})

@@ -7,11 +7,12 @@ import (
 	"slices"
 )
 
-// bzip2Block is how much is compressed at a time, in bytes after runs were shortened: bzip2's smallest, "-1", which needs the least
-// memory and time. The format's block is 19 bytes shorter.
+// bzip2Block is how much is compressed at a time, in bytes after runs were shortened: bzip2's smallest, "-1", which
+// needs the least memory and time. The format's block is 19 bytes shorter.
 const bzip2Block = 100_000 - 19
 
-// longestRun is how many equal bytes are written as one run. The format has room for four more, of which bzip2 itself makes no use.
+// longestRun is how many equal bytes are written as one run. The format has room for four more, of which bzip2 itself
+// makes no use.
 const longestRun = 255
 
 // The marks of the format: the digits of pi and of its square root.
@@ -22,8 +23,9 @@ const (
 
 // bzip2Writer writes a bzip2 file. The standard library can only read them, and masters ask for them (compress='bz2').
 //
-// It does what the format asks for and nothing to save the last percent: the block is sorted by doubling (bwt), moved to front, and
-// coded with two equal tables, since the format wants at least two, made from the block's own frequencies.
+// It does what the format asks for and nothing to save the last percent: the block is sorted by doubling (bwt), moved
+// to front, and coded with two equal tables, since the format wants at least two, made from the block's own
+// frequencies.
 type bzip2Writer struct {
 	bits  bitWriter
 	block []byte // runs shortened
@@ -112,8 +114,8 @@ func (b *bzip2Writer) flush() {
 	b.block, b.crc, b.last = b.block[:0], 0xffffffff, -1
 }
 
-// bwt is the Burrows-Wheeler transform: the last column of the sorted rotations, and where the block itself is among them. Rotations
-// are sorted by their first 1, 2, 4… bytes, each time by the ranks of the time before.
+// bwt is the Burrows-Wheeler transform: the last column of the sorted rotations, and where the block itself is among
+// them. Rotations are sorted by their first 1, 2, 4… bytes, each time by the ranks of the time before.
 func bwt(block []byte) (column []byte, origin int) {
 	n := len(block)
 	order, rank, next := make([]int, n), make([]int, n), make([]int, n)
@@ -224,8 +226,8 @@ func (b *bzip2Writer) writeTable(lengths []uint) {
 	}
 }
 
-// moveToFront codes each byte as its place among those that were used last. Runs of the first place are written as numbers in base two
-// with the digits 1 and 2, which are the symbols 0 and 1; the last symbol is the end.
+// moveToFront codes each byte as its place among those that were used last. Runs of the first place are written as
+// numbers in base two with the digits 1 and 2, which are the symbols 0 and 1; the last symbol is the end.
 func moveToFront(column, front []byte) []uint16 {
 	end := uint16(len(front) + 1)
 	symbols := make([]uint16, 0, len(column)+1)

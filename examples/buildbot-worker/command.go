@@ -44,15 +44,15 @@ type (
 	writable struct{}
 )
 
-// job is what a command does. run works in a goroutine of its own and may wait. When ctx ends it comes to an end as soon as it can;
-// what it reports after that is still sent. An error is one that the master shall see as the command's failure, which is something
-// else than an exit code.
+// job is what a command does. run works in a goroutine of its own and may wait. When ctx ends it comes to an end as
+// soon as it can; what it reports after that is still sent. An error is one that the master shall see as the command's
+// failure, which is something else than an exit code.
 type job interface {
 	run(ctx context.Context, out *report) error
 }
 
-// command is one command under way: an actor that owns what waits to be sent. It ends when the master has confirmed the command's
-// completion, or when there is nobody to tell it to.
+// command is one command under way: an actor that owns what waits to be sent. It ends when the master has confirmed the
+// command's completion, or when there is nobody to tell it to.
 type command struct {
 	worker   *worker
 	log      *zerolog.Logger
@@ -75,8 +75,8 @@ type command struct {
 	overdue     *time.Timer // for a job that does not mind its interruption
 }
 
-// overdueTime is how long a job may take to end after it was interrupted. That is longer than any takes that can notice; one that is blocked in
-// the system, in a file system that does not answer for example, is given up.
+// overdueTime is how long a job may take to end after it was interrupted. That is longer than any takes that can
+// notice; one that is blocked in the system, in a file system that does not answer for example, is given up.
 var overdueTime = 2*backupTime + drainTime
 
 // Receive implements protoactor.Actor.
@@ -208,8 +208,8 @@ func (c *command) fallSilent(ctx protoactor.Context) {
 	}
 }
 
-// send hands on what may go: a few calls are under way at a time, so a master that is slow slows down the job instead of filling our
-// memory or its own.
+// send hands on what may go: a few calls are under way at a time, so a master that is slow slows down the job instead
+// of filling our memory or its own.
 func (c *command) send(ctx protoactor.Context) {
 	for !c.silent && !c.blocked && !c.completed && c.out.mayGo() {
 		if !c.call(ctx, c.answered, "update", c.out.first()) {
@@ -266,8 +266,8 @@ func (c *command) confirmed(ctx protoactor.Context, err error) {
 	ctx.Stop(ctx.Self())
 }
 
-// stopping ends the job where it has not ended, and says so if somebody may still wait for it: this actor may have been stopped
-// because it failed, or because its builder has gone.
+// stopping ends the job where it has not ended, and says so if somebody may still wait for it: this actor may have been
+// stopped because it failed, or because its builder has gone.
 func (c *command) stopping() {
 	if c.flush != nil {
 		c.flush.Stop()

@@ -121,8 +121,8 @@ func makeDirectory(_ context.Context, path string) (string, any, error) {
 	return "", nil, err
 }
 
-// makeParent makes the directory for a file. What is there stays as it is: if it is no directory the file cannot be made, which is the
-// failure that the master is told.
+// makeParent makes the directory for a file. What is there stays as it is: if it is no directory the file cannot be
+// made, which is the failure that the master is told.
 func makeParent(path string) error {
 	dir := parent(path)
 	if _, err := os.Stat(dir); err == nil {
@@ -131,7 +131,8 @@ func makeParent(path string) error {
 	return failure(os.MkdirAll(dir, 0o777))
 }
 
-// directoryTask is what copies and removes directories: programs, so that they can take long, be interrupted, and say what they do.
+// directoryTask is what copies and removes directories: programs, so that they can take long, be interrupted, and say
+// what they do.
 type directoryTask struct {
 	timeout, maxTime seconds
 	logEnviron       bool
@@ -158,7 +159,15 @@ func (d *directoryTask) exec(ctx context.Context, out *report, argv ...any) (int
 	if err != nil {
 		return -1, err
 	}
-	t := task{dir: d.base, env: env, timeout: d.timeout, maxTime: d.maxTime, wantStdout: true, wantStderr: true, logEnviron: d.logEnviron}
+	t := task{
+		dir:        d.base,
+		env:        env,
+		timeout:    d.timeout,
+		maxTime:    d.maxTime,
+		wantStdout: true,
+		wantStderr: true,
+		logEnviron: d.logEnviron,
+	}
 	if t.signal, err = signalOf(""); err != nil {
 		return -1, err
 	}

@@ -18,9 +18,10 @@ const maxPaths = 640 << 10
 
 var errTooManyPaths = fmt.Errorf("more than %d names, which no answer can carry: %w", maxPaths, syscall.E2BIG)
 
-// glob finds what fits a pattern, as Python's glob does: "**" stands for any number of directories, names that begin with a dot fit
-// only what begins with one, and a pattern that ends with a slash fits directories only. Slashes are kept as they are written. The
-// result is sorted. Patterns with many "**" take long where directories are many, so the end of ctx ends it.
+// glob finds what fits a pattern, as Python's glob does: "**" stands for any number of directories, names that begin
+// with a dot fit only what begins with one, and a pattern that ends with a slash fits directories only. Slashes are
+// kept as they are written. The result is sorted. Patterns with many "**" take long where directories are many, so the
+// end of ctx ends it.
 func glob(ctx context.Context, pattern string) ([]string, error) {
 	g := globber{ctx: ctx}
 	found := g.expand(pattern, false)
@@ -50,8 +51,8 @@ func (g *globber) over(found int) bool {
 	return g.err != nil
 }
 
-// expand finds what a pattern fits, for the parts before its last one only among directories. No path is found twice, or patterns with
-// several "**" would find more than there is memory for.
+// expand finds what a pattern fits, for the parts before its last one only among directories. No path is found twice,
+// or patterns with several "**" would find more than there is memory for.
 func (g *globber) expand(pattern string, onlyDirs bool) []string {
 	dir, name := split(pattern)
 	if !magic(pattern) {
@@ -96,7 +97,8 @@ func (s pathSet) add(path string) bool {
 	return len(s) > n
 }
 
-// split cuts a path as Python's os.path.split does: the slashes between its parts belong to neither, unless they are the root.
+// split cuts a path as Python's os.path.split does: the slashes between its parts belong to neither, unless they are
+// the root.
 func split(path string) (dir, name string) {
 	at := strings.LastIndexByte(path, '/') + 1
 	dir, name = path[:at], path[at:]
@@ -116,14 +118,15 @@ func there(path, name string) bool {
 	return err == nil
 }
 
-// below finds what is in a directory and in those in it, through links too. A link that leads back to where we come from is named and not
-// followed; Python goes round until the system forbids it.
+// below finds what is in a directory and in those in it, through links too. A link that leads back to where we come
+// from is named and not followed; Python goes round until the system forbids it.
 func (g *globber) below(dir string, onlyDirs bool, above []os.FileInfo, found, searched pathSet) {
 	if g.over(len(found)) {
 		return
 	}
 	about, err := os.Stat(dir)
-	if err != nil || !about.IsDir() || slices.ContainsFunc(above, func(a os.FileInfo) bool { return os.SameFile(a, about) }) {
+	if err != nil || !about.IsDir() ||
+		slices.ContainsFunc(above, func(a os.FileInfo) bool { return os.SameFile(a, about) }) {
 		return
 	}
 	if !searched.add(strings.TrimRight(dir, "/")) {
@@ -136,7 +139,8 @@ func (g *globber) below(dir string, onlyDirs bool, above []os.FileInfo, found, s
 	}
 }
 
-// visible are the names in a directory, those of hidden files only if they are wanted. Where nothing can be read there are none.
+// visible are the names in a directory, those of hidden files only if they are wanted. Where nothing can be read there
+// are none.
 func visible(dir string, onlyDirs, hidden bool) []string {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -158,8 +162,8 @@ func visible(dir string, onlyDirs, hidden bool) []string {
 	return names
 }
 
-// fits says whether a name is what a pattern without slashes describes, as Python's fnmatch has it: a backslash is a character like any
-// other, and so is a bracket that is not closed.
+// fits says whether a name is what a pattern without slashes describes, as Python's fnmatch has it: a backslash is a
+// character like any other, and so is a bracket that is not closed.
 func fits(pattern, name []rune) bool {
 	star, again := -1, 0 // the last star, and how much of the name it takes
 	p, n := 0, 0

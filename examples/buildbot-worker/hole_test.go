@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// hole is a way to the master that can swallow everything from one moment on without closing anything, as a gateway does that has
-// forgotten a connection.
+// hole is a way to the master that can swallow everything from one moment on without closing anything, as a gateway
+// does that has forgotten a connection.
 type hole struct {
 	url string
 	ln  net.Listener

@@ -11,8 +11,8 @@ import (
 // longestCode is how many bits a code may have: bzip2 itself makes none longer, though 20 could be written.
 const longestCode = 17
 
-// huffman makes a code for symbols: for each its length and its bits, shorter for those that are frequent. Every symbol of the alphabet
-// gets one, as the format has no other way to write the table.
+// huffman makes a code for symbols: for each its length and its bits, shorter for those that are frequent. Every symbol
+// of the alphabet gets one, as the format has no other way to write the table.
 func huffman(symbols []uint16, alphabet int) (lengths []uint, codes []uint64) {
 	weights := make([]int, alphabet)
 	for _, s := range symbols {

@@ -12,11 +12,13 @@ import (
 // version is what the master shows as the worker's. The first part is the stock worker whose commands these are.
 const version = "3.7.0-pb-go"
 
-// commandVersion is the version of the stock worker's commands whose arguments and updates these have. Masters look at it to know
-// how to call them. 3.1 is what stock 3.7 has; 3.2 (stock 3.10) tells why a command was ended, 3.3 (stock 4.1) knows max_lines.
+// commandVersion is the version of the stock worker's commands whose arguments and updates these have. Masters look at
+// it to know how to call them. 3.1 is what stock 3.7 has; 3.2 (stock 3.10) tells why a command was ended, 3.3 (stock
+// 4.1) knows max_lines.
 const commandVersion = "3.3"
 
-// maxInfoFile is how much of a file that describes the worker is shown: what one string may have on the wire is ten times that.
+// maxInfoFile is how much of a file that describes the worker is shown: what one string may have on the wire is ten
+// times that.
 const maxInfoFile = 64 << 10
 
 // osRelease is where the system says what it is.
@@ -30,7 +32,8 @@ func commandVersions() map[string]string {
 	return versions
 }
 
-// workerInfo is what masters know of a worker: the files of its info directory by their names, what the system is, and some facts.
+// workerInfo is what masters know of a worker: the files of its info directory by their names, what the system is, and
+// some facts.
 func workerInfo(basedir string) map[string]any {
 	info := map[string]any{}
 	for name, text := range infoFiles(filepath.Join(basedir, infoDir)) {

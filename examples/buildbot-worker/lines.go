@@ -8,12 +8,13 @@ import (
 	"unicode/utf8"
 )
 
-// longLine is how many characters a line may have before it is broken, as the stock worker has it. What shows a line must hold it.
+// longLine is how many characters a line may have before it is broken, as the stock worker has it. What shows a line
+// must hold it.
 const longLine = 4095
 
-// newlines are what terminals are told in order to write somewhere else, which in a log is a new line: carriage returns with or
-// without a line feed, cursor movements, a cleared screen, backspaces. A carriage return at the very end may have its line feed still to
-// come, and so has an escape sequence its rest; these are held with the line.
+// newlines are what terminals are told in order to write somewhere else, which in a log is a new line: carriage returns
+// with or without a line feed, cursor movements, a cleared screen, backspaces. A carriage return at the very end may
+// have its line feed still to come, and so has an escape sequence its rest; these are held with the line.
 var newlines = regexp.MustCompile("\r\n|\r|\x1b\\[u|\x1b\\[[0-9]+;[0-9]+[Hf]|\x1b\\[2J|\x08+")
 
 // lines makes whole lines of the pieces of one stream.
@@ -65,7 +66,8 @@ func breakLong(text string) string {
 	return out.String()
 }
 
-// breakOff writes the beginning of a line that is too long, in pieces with an end each, and returns the rest that is not.
+// breakOff writes the beginning of a line that is too long, in pieces with an end each, and returns the rest that is
+// not.
 func breakOff(out *strings.Builder, line string) string {
 	for len(line) > longLine {
 		at := ahead(line, longLine)
@@ -118,8 +120,8 @@ func (d *decoder) end() string {
 	return text
 }
 
-// replace puts U+FFFD for what is no UTF-8: one for each byte that no character can have there, and one for the beginning of a
-// character that does not go on, as Python does.
+// replace puts U+FFFD for what is no UTF-8: one for each byte that no character can have there, and one for the
+// beginning of a character that does not go on, as Python does.
 func replace(b []byte) string {
 	if utf8.Valid(b) {
 		return string(b)

@@ -36,7 +36,11 @@ func logfilesOf(dir string, logs any) ([]logfile, error) {
 		return nil, flavors.TypeError.Errorf("argument logfiles is a dictionary, not %s", jelly.TypeName(logs))
 	}
 	if dict.Len() > maxLogfiles {
-		return nil, flavors.ValueError.Errorf("argument logfiles has %d files; at most %d are followed", dict.Len(), maxLogfiles)
+		return nil, flavors.ValueError.Errorf(
+			"argument logfiles has %d files; at most %d are followed",
+			dict.Len(),
+			maxLogfiles,
+		)
 	}
 	var files []logfile
 	for k, v := range dict.All() {
@@ -71,7 +75,8 @@ type follower struct {
 	handing atomic.Int32 // readers that wait for the master
 }
 
-// lastLookTime is how long the last look at the log files may take, which only a file system that does not answer makes long.
+// lastLookTime is how long the last look at the log files may take, which only a file system that does not answer makes
+// long.
 const lastLookTime = backupTime
 
 // lastLook is how much is read in it of what is no ordinary file: a pipe holds no more, and a device has no end.
@@ -218,7 +223,8 @@ func (w *watched) open() bool {
 		w.before = nil // the command has deleted it, to write it anew
 		return false
 	}
-	if w.before != nil && os.SameFile(w.before, about) && w.before.Size() == about.Size() && w.before.ModTime().Equal(about.ModTime()) {
+	if w.before != nil && os.SameFile(w.before, about) && w.before.Size() == about.Size() &&
+		w.before.ModTime().Equal(about.ModTime()) {
 		return false
 	}
 	f, err := openFile(w.path, os.O_RDONLY)

@@ -1,7 +1,7 @@
 //go:build unix
 
-// Buildbot-worker is a worker for a stock Buildbot master, in one static binary: it runs the commands of builds and moves
-// their files, and needs no Python on its machine.
+// Buildbot-worker is a worker for a stock Buildbot master, in one static binary: it runs the commands of builds and
+// moves their files, and needs no Python on its machine.
 //
 //	CGO_ENABLED=0 go build ./examples/buildbot-worker
 //	buildbot-worker -master pb://master:9989 -name go1 -password sesame -basedir /var/lib/worker
@@ -35,8 +35,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// passwordVariable is where the password is taken from when it is not given as a flag, which everybody on the machine can read.
-// It is the variable that Buildbot's own container images use.
+// passwordVariable is where the password is taken from when it is not given as a flag, which everybody on the machine
+// can read. It is the variable that Buildbot's own container images use.
 const passwordVariable = "WORKERPASS"
 
 // endTime is how long the end may take: running processes are killed, and the last answers written.
@@ -69,14 +69,38 @@ var tlsVersions = map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionT
 func parse(args []string) (config, error) {
 	var c config
 	flags := flag.NewFlagSet("buildbot-worker", flag.ContinueOnError)
-	flags.StringVar(&c.master, "master", "", "the `URL` of the master, pb://host[:port], or pbs://host[:port] for TLS; the port is "+defaultPort+" unless it says otherwise")
+	flags.StringVar(
+		&c.master,
+		"master",
+		"",
+		"the `URL` of the master, pb://host[:port], or pbs://host[:port] for TLS; the port is "+defaultPort+" unless it says otherwise",
+	)
 	flags.StringVar(&c.name, "name", "", "the worker's `name`, as in the master's configuration")
 	flags.StringVar(&c.password, "password", "", "the worker's `password`; better kept in the variable "+passwordVariable)
-	flags.StringVar(&c.basedir, "basedir", "", "the `directory` in which builders work; info/admin and info/host in it are shown by the master")
-	flags.DurationVar(&c.keepalive, "keepalive", 600*time.Second, "how `long` to wait between two signs of life; 0 for none")
+	flags.StringVar(
+		&c.basedir,
+		"basedir",
+		"",
+		"the `directory` in which builders work; info/admin and info/host in it are shown by the master",
+	)
+	flags.DurationVar(
+		&c.keepalive,
+		"keepalive",
+		600*time.Second,
+		"how `long` to wait between two signs of life; 0 for none",
+	)
 	// A master that reads its configuration anew does nothing else for a while.
-	flags.DurationVar(&c.patience, "patience", 2*time.Minute, "how `long` the master may take to answer a sign of life before the connection is given up")
-	oldest := flags.String("tls-min", "1.2", "the oldest `version` of TLS that is spoken with a master at a pbs:// URL, 1.2 or 1.3")
+	flags.DurationVar(
+		&c.patience,
+		"patience",
+		2*time.Minute,
+		"how `long` the master may take to answer a sign of life before the connection is given up",
+	)
+	oldest := flags.String(
+		"tls-min",
+		"1.2",
+		"the oldest `version` of TLS that is spoken with a master at a pbs:// URL, 1.2 or 1.3",
+	)
 	if err := flags.Parse(args); err != nil {
 		return c, err
 	}
@@ -94,7 +118,9 @@ func parse(args []string) (config, error) {
 		return c, fmt.Errorf("-tls-min is %q; it must be 1.2 or 1.3", *oldest)
 	}
 	if strings.HasPrefix(c.master, "pbs:") {
-		c.tls = &tls.Config{MinVersion: version} //nolint:gosec // 1.2 is what masters of their time speak; the flag forbids it
+		c.tls = &tls.Config{
+			MinVersion: version,
+		} //nolint:gosec // 1.2 is what masters of their time speak; the flag forbids it
 	}
 	var err error
 	if c.basedir, err = filepath.Abs(c.basedir); err != nil {
@@ -115,7 +141,8 @@ func (c *config) takePassword() error {
 	return os.Unsetenv(passwordVariable)
 }
 
-// withPort adds the port to a URL that has none. Package broker has another default, Twisted's. What is wrong with a URL is its affair, too.
+// withPort adds the port to a URL that has none. Package broker has another default, Twisted's. What is wrong with a
+// URL is its affair, too.
 func withPort(master string) string {
 	u, err := url.Parse(master)
 	if err != nil || u.Scheme != "pb" && u.Scheme != "pbs" || u.Hostname() == "" || u.Port() != "" {

@@ -115,7 +115,11 @@ func (m *testMaster) attach(url string, more ...string) {
 	})
 }
 
-func (m *testMaster) requestAvatar(ctx context.Context, _ cred.AvatarID, mind *flavors.RemoteReference) (*testAvatar, func(), error) {
+func (m *testMaster) requestAvatar(
+	ctx context.Context,
+	_ cred.AvatarID,
+	mind *flavors.RemoteReference,
+) (*testAvatar, func(), error) {
 	a := &testAvatar{mind: mind, keepalives: make(chan struct{}, 1), asked: make(chan struct{})}
 	var err error
 	if _, err = flavors.Call[any](ctx, mind, "print", flavors.Kw{"message": "hello"}); err != nil {
@@ -153,7 +157,12 @@ type observer struct {
 }
 
 func newObserver() *observer {
-	return &observer{texts: map[string]*bytes.Buffer{}, facts: map[string]any{}, heard: make(chan struct{}, 1), done: make(chan error, 1)}
+	return &observer{
+		texts: map[string]*bytes.Buffer{},
+		facts: map[string]any{},
+		heard: make(chan struct{}, 1),
+		done:  make(chan error, 1),
+	}
 }
 
 func (o *observer) RemoteUpdate(updates [][]any) {
@@ -243,7 +252,13 @@ func (m *testMaster) aProcess(a *testAvatar, builder string) (o *observer, pid i
 // assertKilled waits until there is nothing left of a process group.
 func assertKilled(t testing.TB, pid int) {
 	t.Helper()
-	assert.Eventually(t, func() bool { return errors.Is(syscall.Kill(-pid, 0), syscall.ESRCH) }, patience, 10*time.Millisecond, "the process lives on")
+	assert.Eventually(
+		t,
+		func() bool { return errors.Is(syscall.Kill(-pid, 0), syscall.ESRCH) },
+		patience,
+		10*time.Millisecond,
+		"the process lives on",
+	)
 }
 
 func sh(line string, more ...any) map[string]any {

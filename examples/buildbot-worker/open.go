@@ -13,10 +13,12 @@ import (
 	"time"
 )
 
-// A file that a master names may be anything: a named pipe that nothing reads or writes, a device without an end, a file of /proc that waits
-// for news. So nothing is opened in a way that waits, and whoever reads or writes can be interrupted.
+// A file that a master names may be anything: a named pipe that nothing reads or writes, a device without an end, a
+// file of /proc that waits for news. So nothing is opened in a way that waits, and whoever reads or writes can be
+// interrupted.
 
-// pipePatience is how long a named pipe is waited for that has no other end yet. A stock worker waits for ever, and does nothing else meanwhile.
+// pipePatience is how long a named pipe is waited for that has no other end yet. A stock worker waits for ever, and
+// does nothing else meanwhile.
 const pipePatience = 2 * time.Second
 
 // pipeLook is how often it is looked at.
@@ -24,8 +26,8 @@ const pipeLook = 20 * time.Millisecond
 
 var errNoOtherEnd = errors.New("it is a named pipe that no program has opened at its other end")
 
-// openFile opens without waiting for anything, with flags of package os. The parent of a directory that does not answer is the system's
-// affair.
+// openFile opens without waiting for anything, with flags of package os. The parent of a directory that does not answer
+// is the system's affair.
 func openFile(path string, flags int) (*os.File, error) {
 	return os.OpenFile(path, flags|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0o666)
 }
@@ -113,8 +115,8 @@ func awaitOtherEnd(ctx context.Context, ready func() (bool, error)) error {
 	}
 }
 
-// interruptible has reads and writes of f return when ctx ends, where the system can tell when f is ready: of pipes, terminals and the like.
-// What it returns undoes that.
+// interruptible has reads and writes of f return when ctx ends, where the system can tell when f is ready: of pipes,
+// terminals and the like. What it returns undoes that.
 func interruptible(ctx context.Context, f *os.File) (undo func() bool) {
 	return context.AfterFunc(ctx, func() { _ = f.SetDeadline(time.Unix(1, 0)) })
 }

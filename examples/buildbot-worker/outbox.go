@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// flushSize and flushAfter are how much is gathered before it is sent, and for how long, as the stock worker has it. Text counts in
-	// bytes here and everything else a little, so no string comes near the 640 KiB that Banana carries.
+	// flushSize and flushAfter are how much is gathered before it is sent, and for how long, as the stock worker has it.
+	// Text counts in bytes here and everything else a little, so no string comes near the 640 KiB that Banana carries.
 	flushSize  = 64 << 10
 	flushAfter = 5 * time.Second
 	// window is how many updates the master may leave unanswered, for one command, before we wait.

@@ -16,8 +16,8 @@ type place struct {
 	base    string // the worker's
 }
 
-// join puts paths together as Python's os.path.join does: what is absolute stands alone, and nothing is cleaned. So an argument of the
-// master's means the same file as on a stock worker, and is shown the same.
+// join puts paths together as Python's os.path.join does: what is absolute stands alone, and nothing is cleaned. So an
+// argument of the master's means the same file as on a stock worker, and is shown the same.
 func join(parts ...string) string {
 	joined := ""
 	for _, part := range parts {

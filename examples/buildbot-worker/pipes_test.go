@@ -51,11 +51,25 @@ func (s *pipeSite) interrupt(t *testing.T) {
 }
 
 func upload(source string, w *file) map[string]any {
-	return map[string]any{"workdir": "", "workersrc": source, "writer": w, "maxsize": nil, "blocksize": 3, "keepstamp": true}
+	return map[string]any{
+		"workdir":   "",
+		"workersrc": source,
+		"writer":    w,
+		"maxsize":   nil,
+		"blocksize": 3,
+		"keepstamp": true,
+	}
 }
 
 func download(target string, r any) map[string]any {
-	return map[string]any{"workdir": "", "workerdest": target, "reader": r, "maxsize": nil, "blocksize": 16 << 10, "mode": nil}
+	return map[string]any{
+		"workdir":    "",
+		"workerdest": target,
+		"reader":     r,
+		"maxsize":    nil,
+		"blocksize":  16 << 10,
+		"mode":       nil,
+	}
 }
 
 // endless is a master's file without an end.
@@ -199,7 +213,8 @@ func (m *mute) RemoteWrite([]byte) *actor.Deferred {
 	return actor.NewDeferred(nil)
 }
 
-// An interrupted command completes even where its job cannot end: the master does not answer it, or it is blocked in the system.
+// An interrupted command completes even where its job cannot end: the master does not answer it, or it is blocked in
+// the system.
 func TestInterruptOfABlockedJob(t *testing.T) {
 	before := overdueTime
 	overdueTime = 100 * time.Millisecond

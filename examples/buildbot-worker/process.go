@@ -13,11 +13,12 @@ import (
 	"time"
 )
 
-// maxInherited is the highest file descriptor that we look at, besides the three streams, for one that has been left open to us.
+// maxInherited is the highest file descriptor that we look at, besides the three streams, for one that has been left
+// open to us.
 const maxInherited = 1024
 
-// keepDescriptors has commands not inherit what this program was started with, as those of the stock worker do not: the lock or the pipe of
-// whoever started us would live as long as anything that a build leaves behind.
+// keepDescriptors has commands not inherit what this program was started with, as those of the stock worker do not: the
+// lock or the pipe of whoever started us would live as long as anything that a build leaves behind.
 func keepDescriptors() {
 	for fd := 3; fd < maxInherited; fd++ {
 		syscall.CloseOnExec(fd) // which fails where there is none, and that is all right
@@ -55,7 +56,13 @@ func (t *task) start(out *report, pty bool) (*process, error) {
 	for key, value := range t.env {
 		cmd.Env = append(cmd.Env, key+"="+value)
 	}
-	p := &process{cmd: cmd, exited: make(chan struct{}), drained: make(chan struct{}), overran: make(chan struct{}), last: time.Now()}
+	p := &process{
+		cmd:     cmd,
+		exited:  make(chan struct{}),
+		drained: make(chan struct{}),
+		overran: make(chan struct{}),
+		last:    time.Now(),
+	}
 	var theirs []*os.File // the child's ends
 	streams := []string{"stdout", "stderr"}
 	if pty {
@@ -95,7 +102,8 @@ func (t *task) start(out *report, pty bool) (*process, error) {
 	return p, nil
 }
 
-// openPipes makes the three streams of an ordinary process. The files that it returns are to be closed here once the child has them.
+// openPipes makes the three streams of an ordinary process. The files that it returns are to be closed here once the
+// child has them.
 func (p *process) openPipes(stdin *string) (theirs []*os.File, err error) {
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	for _, dst := range []*io.Writer{&p.cmd.Stdout, &p.cmd.Stderr} {
@@ -148,8 +156,8 @@ func (p *process) read(f *os.File, stream string, wanted bool, t *task, out *rep
 	}
 }
 
-// count adds the ends of lines in a piece and returns how many there have been in all. One that is cut in two between its carriage return and
-// its line feed counts twice, as in the stock worker.
+// count adds the ends of lines in a piece and returns how many there have been in all. One that is cut in two between
+// its carriage return and its line feed counts twice, as in the stock worker.
 func (p *process) count(piece []byte) int64 {
 	n := bytes.Count(piece, []byte("\n")) + bytes.Count(piece, []byte("\r")) - bytes.Count(piece, []byte("\r\n"))
 	return p.lines.Add(int64(n))
@@ -197,7 +205,8 @@ func (p *process) closeReaders() {
 	}
 }
 
-// result is the exit code, or -1 and the signal that ended the process. One that we have killed has not succeeded, whatever it says.
+// result is the exit code, or -1 and the signal that ended the process. One that we have killed has not succeeded,
+// whatever it says.
 func (p *process) result() (int, syscall.Signal) {
 	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
 	if ok && status.Signaled() {

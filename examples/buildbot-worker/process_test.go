@@ -58,7 +58,8 @@ func TestHangupLetsBuildsEnd(t *testing.T) {
 	assert.NoError(t, w.exit())
 }
 
-// What the worker was started with open is not the commands' business. The directory for what describes it is made with it.
+// What the worker was started with open is not the commands' business. The directory for what describes it is made with
+// it.
 func TestCommandsInheritNothing(t *testing.T) {
 	m := listenOnly(t)
 	lock, err := os.Create(m.base + "/lock")
@@ -74,14 +75,18 @@ func TestCommandsInheritNothing(t *testing.T) {
 	assert.Equal(t, "nothing\n", o.text("stdout"))
 }
 
-// Signals that the worker was told to ignore have their usual effect on its commands again, and are ignored by the worker as before.
+// Signals that the worker was told to ignore have their usual effect on its commands again, and are ignored by the
+// worker as before.
 func TestCommandsDoNotInheritIgnoredSignals(t *testing.T) {
 	if _, err := os.Stat("/proc/self/status"); err != nil {
 		t.Skip("there is no /proc")
 	}
 	m := listenOnly(t)
 	ignoring := "trap '' HUP INT QUIT USR2 PIPE ALRM TSTP TTIN TTOU CONT WINCH; exec \"$@\""
-	w := startCommand(t, exec.Command("/bin/sh", append([]string{"-c", ignoring, "sh", buildBinary(t)}, m.flags(m.url)...)...))
+	w := startCommand(
+		t,
+		exec.Command("/bin/sh", append([]string{"-c", ignoring, "sh", buildBinary(t)}, m.flags(m.url)...)...),
+	)
 	a := m.session()
 	o, err := a.do(t, "shell", sh("grep SigIgn /proc/self/status"))
 	require.NoError(t, err)
@@ -102,7 +107,16 @@ func TestOldTLS(t *testing.T) {
 	ca := authority.New(t)
 	certificate := ca.Issue("localhost", func(c *x509.Certificate) { c.DNSNames = []string{"localhost"} })
 	_, _, roots := ca.Files(certificate)
-	m := listenOnly(t, broker.WithTLS(&tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12}))
+	m := listenOnly(
+		t,
+		broker.WithTLS(
+			&tls.Config{
+				Certificates: []tls.Certificate{certificate},
+				MinVersion:   tls.VersionTLS12,
+				MaxVersion:   tls.VersionTLS12,
+			},
+		),
+	)
 	program := buildBinary(t)
 	start := func(more ...string) *binary {
 		cmd := exec.Command(program, m.flags(strings.Replace(m.url, "127.0.0.1", "localhost", 1), more...)...)
@@ -124,7 +138,9 @@ func TestMasterURL(t *testing.T) {
 	} {
 		assert.Equal(t, want, withPort(given))
 	}
-	_, err := parse([]string{"-master", "pb://m", "-name", "n", "-password", "p", "-basedir", t.TempDir(), "-tls-min", "1.1"})
+	_, err := parse(
+		[]string{"-master", "pb://m", "-name", "n", "-password", "p", "-basedir", t.TempDir(), "-tls-min", "1.1"},
+	)
 	assert.ErrorContains(t, err, "1.2 or 1.3")
 }
 
@@ -180,7 +196,8 @@ func (c *counter) RemoteComplete(failed any) {
 	c.done <- flavors.FailureFrom(failed)
 }
 
-// A process writes faster than a master takes, above all under the race detector. Stock workers hold the difference in memory.
+// A process writes faster than a master takes, above all under the race detector. Stock workers hold the difference in
+// memory.
 func TestOutputOfAnySizeInLittleMemory(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the high water of a process's memory is read from /proc")

@@ -10,8 +10,8 @@ import (
 // havePTY says that processes can be given a terminal here.
 const havePTY = true
 
-// openPTY gives the process a terminal of its own, in a session of its own. What it writes to either stream comes out of the one
-// reader. Its input never ends, as with the stock worker.
+// openPTY gives the process a terminal of its own, in a session of its own. What it writes to either stream comes out
+// of the one reader. Its input never ends, as with the stock worker.
 func (p *process) openPTY() (theirs []*os.File, err error) {
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {

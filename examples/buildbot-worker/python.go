@@ -38,7 +38,8 @@ func pythonWhole(v any) (text string, whole bool) {
 	return w.out.String(), !w.cut && !w.full()
 }
 
-// pythonWriter writes until there is more than pythonLimit. Everything that it writes takes room, so its work is bounded too.
+// pythonWriter writes until there is more than pythonLimit. Everything that it writes takes room, so its work is
+// bounded too.
 type pythonWriter struct {
 	out  strings.Builder
 	hide bool // of secrets only what is shown is written

@@ -24,7 +24,9 @@ func newShell(at place, args arguments) (job, error) {
 	}
 	t := task{wantStdout: true, wantStderr: true, sendRC: true}
 	var workdir, stdin, signal string
-	err := args.fill(map[string]any{"max_lines": &t.maxLines, "workdir": &workdir, "initial_stdin": &stdin, "interruptSignal": &signal})
+	err := args.fill(
+		map[string]any{"max_lines": &t.maxLines, "workdir": &workdir, "initial_stdin": &stdin, "interruptSignal": &signal},
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -67,8 +69,8 @@ func (s *shell) run(ctx context.Context, out *report) error {
 	return err
 }
 
-// obfuscated recognises a secret, a triple ("obfuscated", real, shown), whose tag may be bytes, as a stock worker does. Masters send
-// tuples; a list is taken for one too, since a secret that is shown cannot be taken back.
+// obfuscated recognises a secret, a triple ("obfuscated", real, shown), whose tag may be bytes, as a stock worker does.
+// Masters send tuples; a list is taken for one too, since a secret that is shown cannot be taken back.
 func obfuscated(v any) (secret, shown any, ok bool) {
 	triple, isTuple := v.(jelly.Tuple)
 	if list, isList := v.([]any); isList {
@@ -86,7 +88,8 @@ func obfuscated(v any) (secret, shown any, ok bool) {
 	return triple[1], triple[2], ok
 }
 
-// setCommand takes a line for the shell or a list of arguments. An argument may be a secret, or contain one: see obfuscated.
+// setCommand takes a line for the shell or a list of arguments. An argument may be a secret, or contain one: see
+// obfuscated.
 func (t *task) setCommand(command any) error {
 	list, isList := command.([]any)
 	shownLine := command
@@ -133,15 +136,17 @@ func (t *task) setCommand(command any) error {
 	return nil
 }
 
-// maxCommand is how many bytes a command's arguments and its environment may each have. Linux runs no program with more than 2 MiB of both.
+// maxCommand is how many bytes a command's arguments and its environment may each have. Linux runs no program with more
+// than 2 MiB of both.
 const maxCommand = 4 << 20
 
 func tooLarge(argument string) error {
 	return flavors.ValueError.Errorf("argument %s has more than the %d bytes that are taken here", argument, maxCommand)
 }
 
-// oneArgument is an argument as the program gets it. Masters send what a property or a configuration has, such as a build's number; it is
-// written as Python does, as on a stock worker. What contains itself, or is longer or deeper than it can be written, is refused.
+// oneArgument is an argument as the program gets it. Masters send what a property or a configuration has, such as a
+// build's number; it is written as Python does, as on a stock worker. What contains itself, or is longer or deeper than
+// it can be written, is refused.
 func oneArgument(arg any) (string, error) {
 	switch arg.(type) {
 	case string, []byte:
@@ -153,7 +158,10 @@ func oneArgument(arg any) (string, error) {
 	}
 	text, whole := pythonWhole(arg)
 	if !whole {
-		return "", flavors.ValueError.Errorf("argument command: %s that contains itself, or is too large or too deep to be an argument", jelly.TypeName(arg))
+		return "", flavors.ValueError.Errorf(
+			"argument command: %s that contains itself, or is too large or too deep to be an argument",
+			jelly.TypeName(arg),
+		)
 	}
 	return text, nil
 }
@@ -173,8 +181,8 @@ func shellQuote(arg string) string {
 
 var reference = regexp.MustCompile(`\$\{([0-9a-zA-Z_]*)\}`)
 
-// environment is the worker's own with what the master wants: text, with ${NAME} for the worker's variables; a list, which is joined
-// with colons; None, which takes a variable out. PYTHONPATH is put in front of the worker's.
+// environment is the worker's own with what the master wants: text, with ${NAME} for the worker's variables; a list,
+// which is joined with colons; None, which takes a variable out. PYTHONPATH is put in front of the worker's.
 func environment(own []string, wanted any) (map[string]string, error) {
 	env := map[string]string{}
 	for _, entry := range own {

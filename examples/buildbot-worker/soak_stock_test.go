@@ -25,13 +25,14 @@ import (
 const (
 	// soakBuilders is how many builds one change makes.
 	soakBuilders = 10
-	// soakGrowth is how much of the worker's heap may be added between the first tenth of the builds and the last, in KiB: the registry
-	// of its actor system takes 2.5 for each of its first actors (see docs/buildbot.md).
+	// soakGrowth is how much of the worker's heap may be added between the first tenth of the builds and the last, in KiB:
+	// the registry of its actor system takes 2.5 for each of its first actors (see docs/buildbot.md).
 	soakGrowth = 6 << 10
 )
 
-// TestStockSoak has a stock master give our worker, a process of its own, build after build of steps drawn from a seed. In the middle the master is
-// killed and started again. A thousand builds take ten minutes, so they are for PB_SOAK=1; PB_BUILDS and PB_SEED choose how much and what.
+// TestStockSoak has a stock master give our worker, a process of its own, build after build of steps drawn from a seed.
+// In the middle the master is killed and started again. A thousand builds take ten minutes, so they are for PB_SOAK=1;
+// PB_BUILDS and PB_SEED choose how much and what.
 func TestStockSoak(t *testing.T) {
 	stock.Require(t)
 	builds, seed := 2*soakBuilders, os.Getenv("PB_SEED")
@@ -49,7 +50,18 @@ func TestStockSoak(t *testing.T) {
 	t.Setenv("PB_SEED", seed)
 	t.Setenv("PB_BUILDERS", strconv.Itoa(soakBuilders))
 	s := newSiteOf(t, "testdata/soak.cfg")
-	ours := startBinary(t, buildBinary(t), "-master", "pb://127.0.0.1:"+s.port, "-name", "ours", "-password", "sesame", "-basedir", t.TempDir())
+	ours := startBinary(
+		t,
+		buildBinary(t),
+		"-master",
+		"pb://127.0.0.1:"+s.port,
+		"-name",
+		"ours",
+		"-password",
+		"sesame",
+		"-basedir",
+		t.TempDir(),
+	)
 	s.awaitLog("worker 'ours' attaching", 1)
 
 	t.Logf("seed %s, %d builds", seed, builds)
@@ -112,7 +124,8 @@ type soaked struct {
 // retry is the result of a build that the master lost and has begun anew.
 const retry = 5
 
-// soaked waits until so many requests have been built, and returns the builds. Those are left out that the end of a master cut short.
+// soaked waits until so many requests have been built, and returns the builds. Those are left out that the end of a
+// master cut short.
 func (s *site) soaked(least int) (ended []soaked) {
 	s.t.Helper()
 	require.Eventually(s.t, func() bool {
@@ -132,7 +145,8 @@ func (s *site) soaked(least int) (ended []soaked) {
 	return ended
 }
 
-// requested is how many requests builds have fulfilled. A master that is killed between a build's end and that of its request builds again.
+// requested is how many requests builds have fulfilled. A master that is killed between a build's end and that of its
+// request builds again.
 func requested(builds []soaked) int {
 	requests := map[int]bool{}
 	for _, b := range builds {

@@ -16,13 +16,14 @@ import (
 // soakBuilds is how many builds a worker must bear without growing.
 const soakBuilds = 1000
 
-// registryGrowth is what the registries of the two actor systems may take meanwhile: upstream's consists of 32,768 maps, each of which gets
-// its memory, some 300 bytes, when the first actor whose name falls to it is spawned, and keeps it when the actor has gone. So
-// a young process grows a little with every actor, up to 10 MiB; what is registered does not.
+// registryGrowth is what the registries of the two actor systems may take meanwhile: upstream's consists of 32,768
+// maps, each of which gets its memory, some 300 bytes, when the first actor whose name falls to it is spawned, and
+// keeps it when the actor has gone. So a young process grows a little with every actor, up to 10 MiB; what is
+// registered does not.
 const registryGrowth = 4 << 20
 
-// TestSoak gives the worker build after build, from a master in Go in the same process: a stock one takes seconds for each. What it
-// measures is the heap of both.
+// TestSoak gives the worker build after build, from a master in Go in the same process: a stock one takes seconds for
+// each. What it measures is the heap of both.
 func TestSoak(t *testing.T) {
 	builds := soakBuilds / 50
 	if os.Getenv("PB_SOAK") != "" {
@@ -39,7 +40,11 @@ func TestSoak(t *testing.T) {
 		require.Equal(t, int64(2), o.facts["rc"])
 		require.Len(t, o.text("stdout"), 8893)
 		w := &file{}
-		_, err = a.do(t, "uploadFile", map[string]any{"workdir": "build", "workersrc": "f", "writer": w, "maxsize": nil, "blocksize": 4096})
+		_, err = a.do(
+			t,
+			"uploadFile",
+			map[string]any{"workdir": "build", "workersrc": "f", "writer": w, "maxsize": nil, "blocksize": 4096},
+		)
 		require.NoError(t, err)
 		require.Equal(t, 8893, w.content.Len())
 		_, err = a.do(t, "stat", map[string]any{"file": "build/f"})
@@ -51,7 +56,13 @@ func TestSoak(t *testing.T) {
 			if build == builds/10 {
 				early, goroutines = late, runtime.NumGoroutine()
 			}
-			t.Logf("build %4d: heap %5d KiB, %6d objects, %3d goroutines", build, late.HeapAlloc>>10, late.HeapObjects, runtime.NumGoroutine())
+			t.Logf(
+				"build %4d: heap %5d KiB, %6d objects, %3d goroutines",
+				build,
+				late.HeapAlloc>>10,
+				late.HeapObjects,
+				runtime.NumGoroutine(),
+			)
 		}
 	}
 	assert.Less(t, late.HeapAlloc, early.HeapAlloc+registryGrowth, "it grows")

@@ -7,8 +7,8 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 )
 
-// statTuple is what Python's os.stat has: mode, inode, device, links, user, group, size, and the times of access, change of content and
-// change of the inode in seconds.
+// statTuple is what Python's os.stat has: mode, inode, device, links, user, group, size, and the times of access,
+// change of content and change of the inode in seconds.
 func statTuple(about fs.FileInfo) jelly.Tuple {
 	s, ok := about.Sys().(*syscall.Stat_t)
 	if !ok {

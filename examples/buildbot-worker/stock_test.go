@@ -106,7 +106,8 @@ func (s *site) attachStock() {
 func (s *site) attachOurs() {
 	base := s.t.TempDir()
 	s.bases["ours"] = base
-	// As main has it: a test that was started in the background ignores SIGINT, and so would the commands, which are to be interrupted with it.
+	// As main has it: a test that was started in the background ignores SIGINT, and so would the commands, which are to be
+	// interrupted with it.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	ended := make(chan error, 1)
 	go func() {
@@ -131,10 +132,25 @@ func (s *site) awaitLog(text string, times int) {
 // build triggers the builders of one kind, one for each worker.
 func (s *site) build(kind string) {
 	s.t.Helper()
-	s.run(buildbotProgram, "sendchange", "-m", "127.0.0.1:"+s.port, "-a", "change:changepw", "-W", "tester", "-c", kind, "-C", kind, "file")
+	s.run(
+		buildbotProgram,
+		"sendchange",
+		"-m",
+		"127.0.0.1:"+s.port,
+		"-a",
+		"change:changepw",
+		"-W",
+		"tester",
+		"-c",
+		kind,
+		"-C",
+		kind,
+		"file",
+	)
 }
 
-// outcome is what the master knows of a build when it is over. Its texts about states are left out: it may write them later.
+// outcome is what the master knows of a build when it is over. Its texts about states are left out: it may write them
+// later.
 type outcome struct {
 	Results int    `json:"results"`
 	Steps   []step `json:"steps"`
@@ -156,9 +172,21 @@ func (s *site) await(kind, worker string, number int) outcome {
 		text, err = os.ReadFile(path)
 		return err == nil
 	}, 150*time.Second, 50*time.Millisecond, "%s on %s does not end", kind, worker)
-	varying := strings.NewReplacer(s.bases[worker], "BASE", kind+"-"+worker, kind+"-NAME", "files/"+worker, "files/NAME", "worker "+worker+" ready", "worker NAME ready")
+	varying := strings.NewReplacer(
+		s.bases[worker],
+		"BASE",
+		kind+"-"+worker,
+		kind+"-NAME",
+		"files/"+worker,
+		"files/NAME",
+		"worker "+worker+" ready",
+		"worker NAME ready",
+	)
 	var o outcome
-	require.NoError(s.t, json.Unmarshal(elapsed.ReplaceAll([]byte(varying.Replace(string(text))), []byte("elapsedTime=T")), &o))
+	require.NoError(
+		s.t,
+		json.Unmarshal(elapsed.ReplaceAll([]byte(varying.Replace(string(text))), []byte("elapsedTime=T")), &o),
+	)
 	for i := range o.Steps {
 		o.Steps[i].settle()
 	}

@@ -20,7 +20,8 @@ import (
 const (
 	// backupTime is how long a process that was killed may take to die, as the stock worker has it.
 	backupTime = 5 * time.Second
-	// drainTime is how long we go on reading what a killed process has written: somebody outside of its group may hold the pipe.
+	// drainTime is how long we go on reading what a killed process has written: somebody outside of its group may hold the
+	// pipe.
 	drainTime = time.Second
 )
 
@@ -129,8 +130,9 @@ func (t *task) report(out *report, began time.Time, code int, signal syscall.Sig
 	return code
 }
 
-// attend waits for the process to end, and ends it when it takes too long or nobody wants it any more. It waits for nothing else: what it has to
-// say is said beside it, because a master that reads nothing must not keep a process alive.
+// attend waits for the process to end, and ends it when it takes too long or nobody wants it any more. It waits for
+// nothing else: what it has to say is said beside it, because a master that reads nothing must not keep a process
+// alive.
 func (t *task) attend(ctx context.Context, out *report, p *process) (code int, signal syscall.Signal, err error) {
 	limits := t.newLimits()
 	defer limits.stop()
@@ -169,13 +171,19 @@ func (t *task) attend(ctx context.Context, out *report, p *process) (code int, s
 		case <-interrupted:
 			kill("", errInterrupted.Error())
 		case <-overran:
-			kill("max_lines_failure", fmt.Sprintf("command exceeds max lines: %d/%d written/allowed running %s", p.lines.Load(), t.maxLines, t.shown))
+			kill(
+				"max_lines_failure",
+				fmt.Sprintf("command exceeds max lines: %d/%d written/allowed running %s", p.lines.Load(), t.maxLines, t.shown),
+			)
 		case <-limits.silence.C:
 			if left := t.timeout.duration() - p.silence(); left > 0 {
 				limits.silence.start(left)
 				continue
 			}
-			kill("timeout_without_output", fmt.Sprintf("command timed out: %s seconds without output running %s", t.timeout, t.shown))
+			kill(
+				"timeout_without_output",
+				fmt.Sprintf("command timed out: %s seconds without output running %s", t.timeout, t.shown),
+			)
 		case <-limits.total.C:
 			kill("timeout", fmt.Sprintf("command timed out: %s seconds elapsed running %s", t.maxTime, t.shown))
 		case <-limits.term.C:

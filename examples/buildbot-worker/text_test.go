@@ -108,7 +108,10 @@ func TestOutbox(t *testing.T) {
 			}
 		}
 		for range rapid.IntRange(0, 60).Draw(t, "updates") {
-			text := strings.Repeat(rapid.SampledFrom([]string{"line\n", "no end", "x"}).Draw(t, "text"), rapid.IntRange(1, 2000).Draw(t, "times"))
+			text := strings.Repeat(
+				rapid.SampledFrom([]string{"line\n", "no end", "x"}).Draw(t, "text"),
+				rapid.IntRange(1, 2000).Draw(t, "times"),
+			)
 			u := rapid.SampledFrom([]update{{key: "stdout"}, {key: "stderr"}, {key: "log", log: "extra"}}).Draw(t, "stream")
 			u.text = text
 			o.add(u)

@@ -66,8 +66,12 @@ func TestUploadFile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := &file{refuse: c.refuse}
-			o, err := a.do(t, "uploadFile", map[string]any{"workdir": ".", "workersrc": c.source, "writer": w, "maxsize": c.maxsize,
-				"blocksize": 1 << 20, "keepstamp": true})
+			o, err := a.do(
+				t,
+				"uploadFile",
+				map[string]any{"workdir": ".", "workersrc": c.source, "writer": w, "maxsize": c.maxsize,
+					"blocksize": 1 << 20, "keepstamp": true},
+			)
 			assert.Equal(t, c.refuse, err != nil, "%v", err)
 			assert.Equal(t, c.rc, o.facts["rc"])
 			assert.Contains(t, o.text("stderr"), c.stderr)
@@ -97,8 +101,12 @@ func TestDownloadFile(t *testing.T) {
 			require.NoError(t, os.WriteFile(filepath.Join(m.base, "dir-one", "d", "occupied"), nil, 0o600))
 			r := &file{}
 			r.content.WriteString("from the master")
-			o, err := a.do(t, "downloadFile", map[string]any{"workdir": "d", "workerdest": c.dest, "reader": r, "maxsize": c.maxsize,
-				"blocksize": 4, "mode": 0o640})
+			o, err := a.do(
+				t,
+				"downloadFile",
+				map[string]any{"workdir": "d", "workerdest": c.dest, "reader": r, "maxsize": c.maxsize,
+					"blocksize": 4, "mode": 0o640},
+			)
 			require.NoError(t, err)
 			assert.Equal(t, c.rc, o.facts["rc"])
 			assert.Contains(t, o.text("stderr"), c.stderr)
@@ -131,7 +139,14 @@ func TestUploadDirectory(t *testing.T) {
 	} {
 		t.Run("compress "+compress, func(t *testing.T) {
 			w := &file{}
-			args := map[string]any{"workdir": "", "workersrc": "tree", "writer": w, "maxsize": nil, "blocksize": 100, "compress": nil}
+			args := map[string]any{
+				"workdir":   "",
+				"workersrc": "tree",
+				"writer":    w,
+				"maxsize":   nil,
+				"blocksize": 100,
+				"compress":  nil,
+			}
 			if compress != "" {
 				args["compress"] = compress
 			}
@@ -158,8 +173,12 @@ func TestUploadDirectory(t *testing.T) {
 	}
 	// A file comes out as a file: its name is empty, as the stock worker has it.
 	w := &file{}
-	_, err := a.do(t, "uploadDirectory", map[string]any{"workdir": "tree/sub", "workersrc": "f", "writer": w, "maxsize": nil,
-		"blocksize": 100, "compress": nil})
+	_, err := a.do(
+		t,
+		"uploadDirectory",
+		map[string]any{"workdir": "tree/sub", "workersrc": "f", "writer": w, "maxsize": nil,
+			"blocksize": 100, "compress": nil},
+	)
 	require.NoError(t, err)
 	archive := tar.NewReader(&w.content)
 	h, err := archive.Next()
@@ -224,8 +243,13 @@ func TestInterruptedUploads(t *testing.T) {
 	} {
 		t.Run(command, func(t *testing.T) {
 			w := &slowFile{begun: make(chan struct{}), release: make(chan struct{})}
-			o, err := a.start(t, "one", command, map[string]any{"workdir": "", "workersrc": c.source, "writer": w, "maxsize": nil,
-				"blocksize": 100, "compress": nil})
+			o, err := a.start(
+				t,
+				"one",
+				command,
+				map[string]any{"workdir": "", "workersrc": c.source, "writer": w, "maxsize": nil,
+					"blocksize": 100, "compress": nil},
+			)
 			require.NoError(t, err)
 			<-w.begun
 			_, err = flavors.Call[any](t.Context(), a.builders["one"], "interruptCommand", "7", "enough")

@@ -77,8 +77,8 @@ func (t *transfer) finish(ctx context.Context, out *report) {
 	}
 }
 
-// beyond is the context for calls that are made although the command was interrupted: a file is closed all the same. Only that nobody
-// waits any more ends it. What it returns also lets go of the master's object.
+// beyond is the context for calls that are made although the command was interrupted: a file is closed all the same.
+// Only that nobody waits any more ends it. What it returns also lets go of the master's object.
 func beyond(ctx context.Context, ref *flavors.RemoteReference) (context.Context, context.CancelFunc) {
 	calls, cancel := context.WithCancel(ref.Conn().Context())
 	stop := context.AfterFunc(ctx, func() {

@@ -21,8 +21,8 @@ import (
 // loginTime is how long a login may take. The master asks for our information meanwhile, and waits for its database.
 const loginTime = 2 * time.Minute
 
-// maxBuilders is how many builders the master may hold at a time. Stock workers stop at 1,024 objects of all kinds; large
-// installations have more builders than that.
+// maxBuilders is how many builders the master may hold at a time. Stock workers stop at 1,024 objects of all kinds;
+// large installations have more builders than that.
 const maxBuilders = 16 << 10
 
 const (
@@ -93,9 +93,13 @@ func (w *worker) session(ctx context.Context, conn *broker.Conn) error {
 	credentials := cred.UsernamePassword{Username: w.name, Password: cred.Secret(w.password)}
 	avatar, err := conn.Login(ctx, credentials, w.bot)
 	if err != nil {
-		// A stock master refuses the second worker of a name with a RuntimeError: the first may be a connection that is dead and that it
-		// has not noticed yet. A wrong password may be mended in its configuration. So nothing is refused for good.
-		w.log.Warn().Err(err).Bool("refused", errors.Is(err, flavors.UnauthorizedLogin)).Msg("the master did not let us in; trying again")
+		// A stock master refuses the second worker of a name with a RuntimeError: the first may be a connection that is dead
+		// and that it has not noticed yet. A wrong password may be mended in its configuration. So nothing is refused for
+		// good.
+		w.log.Warn().
+			Err(err).
+			Bool("refused", errors.Is(err, flavors.UnauthorizedLogin)).
+			Msg("the master did not let us in; trying again")
 		return err
 	}
 	w.bot.attached(avatar)
@@ -106,8 +110,8 @@ func (w *worker) session(ctx context.Context, conn *broker.Conn) error {
 	return nil
 }
 
-// keepAlive shows a sign of life from time to time, so that no gateway in between forgets the connection, and ends a connection whose
-// master does not answer.
+// keepAlive shows a sign of life from time to time, so that no gateway in between forgets the connection, and ends a
+// connection whose master does not answer.
 func (w *worker) keepAlive(conn *broker.Conn, avatar *flavors.RemoteReference) {
 	ticker := time.NewTicker(w.keepalive)
 	defer ticker.Stop()
@@ -124,8 +128,8 @@ func (w *worker) keepAlive(conn *broker.Conn, avatar *flavors.RemoteReference) {
 	}
 }
 
-// isAlive asks the master for a sign of life. When the time is over much too late this process was paused, and the master's answer may not have
-// been read: it is asked again.
+// isAlive asks the master for a sign of life. When the time is over much too late this process was paused, and the
+// master's answer may not have been read: it is asked again.
 func (w *worker) isAlive(conn *broker.Conn, avatar *flavors.RemoteReference) bool {
 	for range maxPauses {
 		asked := time.Now()
@@ -142,7 +146,8 @@ func (w *worker) isAlive(conn *broker.Conn, avatar *flavors.RemoteReference) boo
 	return false
 }
 
-// askForShutdown asks the master to let us go when the running builds are done: it answers by calling shutdown on the bot.
+// askForShutdown asks the master to let us go when the running builds are done: it answers by calling shutdown on the
+// bot.
 func (w *worker) askForShutdown(ctx context.Context, client *broker.ReconnectingClient) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()

@@ -150,7 +150,11 @@ func TestAPanicIsOneCommandsFailure(t *testing.T) {
 	a := newTestMaster(t).session()
 	other, err := a.start(t, "two", "shell", sh("sleep 0.3; echo unharmed"))
 	require.NoError(t, err)
-	_, err = a.do(t, "uploadFile", map[string]any{"workdir": "x", "workersrc": "x", "writer": nil, "blocksize": 1}) // to nobody
+	_, err = a.do(
+		t,
+		"uploadFile",
+		map[string]any{"workdir": "x", "workersrc": "x", "writer": nil, "blocksize": 1},
+	) // to nobody
 	assert.ErrorIs(t, err, flavors.RuntimeError)
 	o, err := a.do(t, "shell", sh("echo next"))
 	require.NoError(t, err)
@@ -212,7 +216,8 @@ func TestBuilderList(t *testing.T) {
 	assert.Error(t, err, "a builder that has gone begins nothing")
 }
 
-// A builder whose directory changes is the same object. Its running command stays where it began; the next is in the new directory.
+// A builder whose directory changes is the same object. Its running command stays where it began; the next is in the
+// new directory.
 func TestBuilderMoves(t *testing.T) {
 	m := newTestMaster(t)
 	a := m.session()
@@ -234,7 +239,8 @@ func TestBuilderMoves(t *testing.T) {
 	assert.Equal(t, filepath.Join(m.base, "elsewhere", "build")+"\n", second.text("stdout"))
 }
 
-// A command that is given to a builder with another one running interrupts that, which completes. The second can be interrupted as ever.
+// A command that is given to a builder with another one running interrupts that, which completes. The second can be
+// interrupted as ever.
 func TestSecondCommand(t *testing.T) {
 	m := newTestMaster(t)
 	a := m.session()
@@ -294,6 +300,10 @@ func TestQuestionsAreAnsweredSideBySide(t *testing.T) {
 	require.True(t, ok)
 	assert.Len(t, stat, 10)
 	assert.Equal(t, int64(4), stat[6])
-	assert.Equal(t, "stat: No such file or directory: "+filepath.Join(m.base, "dir-one", "nothing")+"\n", asked[3].text("header"))
+	assert.Equal(
+		t,
+		"stat: No such file or directory: "+filepath.Join(m.base, "dir-one", "nothing")+"\n",
+		asked[3].text("header"),
+	)
 	assert.DirExists(t, filepath.Join(m.base, "dir-one", "d", "e"))
 }

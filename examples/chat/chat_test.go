@@ -19,7 +19,10 @@ func TestWhatOneSaysAllAreTold(t *testing.T) {
 	url := s.Line("listening ")
 	alice := s.Start(run, "client", "-connect", url, "-user", "alice", "-password", "1234", "-group", "#one", "-stay")
 	s.Line("joined #one")
-	require.NoError(t, s.Run(run, "client", "-connect", url, "-user", "bob", "-password", "secret", "-group", "#one", "-say", "Hello."))
+	require.NoError(
+		t,
+		s.Run(run, "client", "-connect", url, "-user", "bob", "-password", "secret", "-group", "#one", "-say", "Hello."),
+	)
 	s.Line("<bob> says: Hello.")
 	require.NoError(t, alice())
 

@@ -26,7 +26,11 @@ const maxGroups = 1000
 func newHall(rt *actor.Runtime) *hall { return &hall{rt: rt, groups: map[string]*group{}} }
 
 // RequestAvatar implements cred.Realm.
-func (h *hall) RequestAvatar(_ context.Context, id cred.AvatarID, mind *flavors.RemoteReference) (*user, func(), error) {
+func (h *hall) RequestAvatar(
+	_ context.Context,
+	id cred.AvatarID,
+	mind *flavors.RemoteReference,
+) (*user, func(), error) {
 	u := &user{name: id.Name(), mind: mind, hall: h}
 	return u, func() { h.leave(u) }, nil
 }

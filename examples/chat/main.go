@@ -1,5 +1,5 @@
-// Chat is the chat of Twisted's documentation: users log in, join groups, and what one says to a group all of its members are told. Either
-// end may be the stock program of that name, chatclient.py or chatserver.py.
+// Chat is the chat of Twisted's documentation: users log in, join groups, and what one says to a group all of its
+// members are told. Either end may be the stock program of that name, chatclient.py or chatserver.py.
 //
 //	go run ./examples/chat server -listen pb://127.0.0.1:8800 -cred alice=1234 -cred bob=secret
 //	go run ./examples/chat client -connect pb://127.0.0.1:8800 -user bob -password secret -group '#NeedAFourth' -say 'Hello.'
@@ -31,7 +31,9 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("say server -listen URL -cred USER=PASSWORD, or client -connect URL -user USER -password PASSWORD -group GROUP -say TEXT")
+		return errors.New(
+			"say server -listen URL -cred USER=PASSWORD, or client -connect URL -user USER -password PASSWORD -group GROUP -say TEXT",
+		)
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	switch args[0] {

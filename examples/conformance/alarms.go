@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// alarms is what one connection has asked for at later times. It has one timer and one goroutine for them all: a timer for each would start a
-// goroutine for each, thousands in the same moment where a peer asks for that.
+// alarms is what one connection has asked for at later times. It has one timer and one goroutine for them all: a timer
+// for each would start a goroutine for each, thousands in the same moment where a peer asks for that.
 type alarms struct {
 	mu sync.Mutex
 	// Guarded by mu.

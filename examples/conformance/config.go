@@ -39,7 +39,12 @@ func (u users) Set(s string) error {
 func parse(args []string) (*config, error) {
 	c := &config{users: users{}}
 	flags := flag.NewFlagSet("conformance", flag.ContinueOnError)
-	flags.StringVar(&c.listen, "listen", "", "the `URL` to listen at: pb://host:port, pbs://host:port or pb+unix:///path; port 0 picks a free one")
+	flags.StringVar(
+		&c.listen,
+		"listen",
+		"",
+		"the `URL` to listen at: pb://host:port, pbs://host:port or pb+unix:///path; port 0 picks a free one",
+	)
 	flags.Var(c.users, "cred", "`user=password` of one who may log in; may be repeated")
 	flags.BoolVar(&c.anonymous, "anonymous", false, "let in who does not say who he is")
 	cert := flags.String("cert", "", "the server's certificate, a PEM `file`, for pbs://")

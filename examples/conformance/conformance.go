@@ -6,8 +6,8 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// Conformance is what a peer talks to: each connection has one of its own. Its methods run one at a time, in the order in which they
-// were called.
+// Conformance is what a peer talks to: each connection has one of its own. Its methods run one at a time, in the order
+// in which they were called.
 type Conformance struct {
 	flavors.Root
 	server  *server

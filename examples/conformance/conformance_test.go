@@ -18,7 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What the contract says is tried by stock peers and by ours in internal/interop, over each transport. Here it is this program alone.
+// What the contract says is tried by stock peers and by ours in internal/interop, over each transport. Here it is this
+// program alone.
 
 // peer is a program of ours that talks to the server.
 type peer struct {

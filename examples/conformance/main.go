@@ -1,11 +1,12 @@
-// Conformance is a server whose whole behaviour is fixed by a contract, so that any Perspective Broker program can be tried against this
-// module. What it offers stands with the methods of [Conformance].
+// Conformance is a server whose whole behaviour is fixed by a contract, so that any Perspective Broker program can be
+// tried against this module. What it offers stands with the methods of [Conformance].
 //
 //	go run ./examples/conformance -listen pb://127.0.0.1:0
 //	go run ./examples/conformance -listen pbs://127.0.0.1:8801 -cert cert.pem -key key.pem [-client-ca ca.pem]
 //	go run ./examples/conformance -listen pb+unix:///tmp/pb.sock -cred moe=secret -anonymous
 //
-// When it is ready it prints one line, "listening URL", with the real port; logs go to standard error. SIGINT and SIGTERM end it.
+// When it is ready it prints one line, "listening URL", with the real port; logs go to standard error. SIGINT and
+// SIGTERM end it.
 package main
 
 import (
@@ -23,14 +24,15 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// shutdownTime is how long the end may take: five seconds are promised, and a busy machine needs some of them. Of these, what was sent has
-// hangUpTime to be written to peers that do not read it.
+// shutdownTime is how long the end may take: five seconds are promised, and a busy machine needs some of them. Of
+// these, what was sent has hangUpTime to be written to peers that do not read it.
 const (
 	shutdownTime = 1500 * time.Millisecond
 	hangUpTime   = shutdownTime / 2
 )
 
-// idleWorkers is how many goroutines wait for work. They count in stats, which should not tell of load that is long gone.
+// idleWorkers is how many goroutines wait for work. They count in stats, which should not tell of load that is long
+// gone.
 const idleWorkers = 4
 
 func main() {

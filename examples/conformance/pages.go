@@ -13,12 +13,21 @@ import (
 const maxPagings = 200
 
 // RemotePages sends size bytes to a collector, in pages of chunk bytes. It answers when the last page is on its way.
-func (c *Conformance) RemotePages(inv *flavors.Invocation, collector *flavors.RemoteReference, size, chunk int64) (*actor.Deferred, error) {
+func (c *Conformance) RemotePages(
+	inv *flavors.Invocation,
+	collector *flavors.RemoteReference,
+	size, chunk int64,
+) (*actor.Deferred, error) {
 	if c.pagings >= maxPagings {
 		return nil, broker.Busy.Errorf("%d pagings are under way on this connection", c.pagings)
 	}
 	if size < 0 || chunk <= 0 || chunk > banana.DefaultString {
-		return nil, flavors.ValueError.Errorf("%d bytes cannot be sent in pages of %d: a page has 1 to %d", size, chunk, banana.DefaultString)
+		return nil, flavors.ValueError.Errorf(
+			"%d bytes cannot be sent in pages of %d: a page has 1 to %d",
+			size,
+			chunk,
+			banana.DefaultString,
+		)
 	}
 	data := io.LimitReader(&pattern{}, size)
 	c.pagings++
@@ -41,7 +50,11 @@ func (p *pattern) Read(b []byte) (int, error) {
 }
 
 // RemoteCollect has the peer send pages to a collector of ours, and answers with the number of bytes that came.
-func (*Conformance) RemoteCollect(inv *flavors.Invocation, ref *flavors.RemoteReference, method string) *actor.Deferred {
+func (*Conformance) RemoteCollect(
+	inv *flavors.Invocation,
+	ref *flavors.RemoteReference,
+	method string,
+) *actor.Deferred {
 	total := 0
 	d := actor.NewDeferred(inv.Conn().Runtime())
 	collector := flavors.NewPageCollector(func(page any) error {

@@ -54,8 +54,8 @@ func (p *Pond) Count(inv *flavors.Invocation) *actor.Deferred {
 		Then(inv, func(_ any, err error) (any, error) { return n, err })
 }
 
-// indexOf finds an item by what it looks like on the wire. Comparing that takes time in proportion to what was received, however often
-// the parts of an item are shared.
+// indexOf finds an item by what it looks like on the wire. Comparing that takes time in proportion to what was
+// received, however often the parts of an item are shared.
 func indexOf(items []any, item any) int {
 	wanted, err := encoded(item)
 	if err != nil {

@@ -49,14 +49,16 @@ func serve(rt *actor.Runtime, c *config) (*server, error) {
 	return s, nil
 }
 
-// longestName is room for a login with a name as long as Banana can carry: it is refused in the usual words, and the connection goes on.
+// longestName is room for a login with a name as long as Banana can carry: it is refused in the usual words, and the
+// connection goes on.
 const longestName = 1 << 20
 
-// memory is where collecting garbage begins to be worth any effort. What limits allows takes less, but a heap that may double would not.
+// memory is where collecting garbage begins to be worth any effort. What limits allows takes less, but a heap that may
+// double would not.
 const memory = 96 << 20
 
-// limits differ from the defaults where strangers are expected to try more than a well-meant program would. Whatever they send, the process
-// is to stay below 200 MB.
+// limits differ from the defaults where strangers are expected to try more than a well-meant program would. Whatever
+// they send, the process is to stay below 200 MB.
 func limits() broker.Limits {
 	return broker.Limits{
 		Exports: 10_000, Caches: 10_000,

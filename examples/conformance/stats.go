@@ -7,7 +7,8 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// RemoteStats says what the process has under way. It collects garbage first, so that references which were forgotten are let go.
+// RemoteStats says what the process has under way. It collects garbage first, so that references which were forgotten
+// are let go.
 func (c *Conformance) RemoteStats(inv *flavors.Invocation) (map[string]int, error) {
 	conn, ok := inv.Conn().(*broker.Conn)
 	if !ok {

@@ -31,8 +31,8 @@ func (*Conformance) RemoteNever(inv *flavors.Invocation) *actor.Deferred {
 	return actor.NewDeferred(inv.Conn().Runtime())
 }
 
-// RemoteClose drops the connection over which it was called, and so needs no answer. What was answered before is written first, which
-// takes a goroutine: a method must not wait for its own connection.
+// RemoteClose drops the connection over which it was called, and so needs no answer. What was answered before is
+// written first, which takes a goroutine: a method must not wait for its own connection.
 func (*Conformance) RemoteClose(inv *flavors.Invocation) (*actor.Deferred, error) {
 	rt := inv.Conn().Runtime()
 	conn, ok := inv.Conn().(interface{ Close(context.Context) error })

@@ -1,11 +1,12 @@
-// Quickstart is the smallest whole Perspective Broker program: a server whose object adds and subtracts, and a client that
-// asks it to. Without arguments it runs both ends, over TCP, and shows what the actors do meanwhile:
+// Quickstart is the smallest whole Perspective Broker program: a server whose object adds and subtracts, and a client
+// that asks it to. Without arguments it runs both ends, over TCP, and shows what the actors do meanwhile:
 //
 //	go run ./examples/quickstart
 //	go run ./examples/quickstart server -listen pb://127.0.0.1:8800
 //	go run ./examples/quickstart client -connect pb://127.0.0.1:8800
 //
-// Either end may be a stock Twisted program instead: pbsimple.py and pbsimpleclient.py of its documentation do something alike.
+// Either end may be a stock Twisted program instead: pbsimple.py and pbsimpleclient.py of its documentation do
+// something alike.
 package main
 
 import (

@@ -20,7 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// formatted says which argument of a function is its format; -1 stands for functions that print their arguments by themselves.
+// formatted says which argument of a function is its format; -1 stands for functions that print their arguments by
+// themselves.
 var formatted = map[string]int{
 	"fmt.Sprintf": 0, "fmt.Errorf": 0, "fmt.Printf": 0, "fmt.Fprintf": 1, "fmt.Appendf": 1,
 	"fmt.Sprint": -1, "fmt.Sprintln": -1, "fmt.Print": -1, "fmt.Println": -1, "fmt.Fprint": -1, "fmt.Fprintln": -1, "fmt.Append": -1,
@@ -29,8 +30,9 @@ var formatted = map[string]int{
 	"encoding/json.Marshal": -1, "reflect.DeepEqual": -1,
 }
 
-// TestNoVerbsOnDecodedValues looks through all that ships for values of an unknown type, or containers of such, that are given to the
-// verbs of package fmt, to zerolog's Interface or to encoding/json. A decoded value may contain itself: print it with jelly.Format.
+// TestNoVerbsOnDecodedValues looks through all that ships for values of an unknown type, or containers of such, that
+// are given to the verbs of package fmt, to zerolog's Interface or to encoding/json. A decoded value may contain
+// itself: print it with jelly.Format.
 func TestNoVerbsOnDecodedValues(t *testing.T) {
 	packages, exports := listPackages(t)
 	fset := token.NewFileSet()
@@ -43,7 +45,11 @@ func TestNoVerbsOnDecodedValues(t *testing.T) {
 			require.NoError(t, err)
 			parsed = append(parsed, f)
 		}
-		info := &types.Info{Types: map[ast.Expr]types.TypeAndValue{}, Uses: map[*ast.Ident]types.Object{}, Selections: map[*ast.SelectorExpr]*types.Selection{}}
+		info := &types.Info{
+			Types:      map[ast.Expr]types.TypeAndValue{},
+			Uses:       map[*ast.Ident]types.Object{},
+			Selections: map[*ast.SelectorExpr]*types.Selection{},
+		}
 		config := types.Config{Importer: imports}
 		_, err := config.Check(path, fset, parsed, info)
 		require.NoError(t, err, path)
@@ -53,7 +59,13 @@ func TestNoVerbsOnDecodedValues(t *testing.T) {
 					for _, arg := range printedBy(info, call) {
 						checked++
 						if typ := info.TypeOf(arg); mayBeDecoded(typ, 0) {
-							assert.Fail(t, "a value of an unknown type is printed", "%s: %s: use jelly.Format or jelly.TypeName", fset.Position(arg.Pos()), typ)
+							assert.Fail(
+								t,
+								"a value of an unknown type is printed",
+								"%s: %s: use jelly.Format or jelly.TypeName",
+								fset.Position(arg.Pos()),
+								typ,
+							)
 						}
 					}
 				}
@@ -69,8 +81,15 @@ func listPackages(t *testing.T) (files map[string][]string, exports map[string]s
 	t.Helper()
 	root, err := filepath.Abs("../..")
 	require.NoError(t, err)
-	cmd := exec.Command("go", "list", "-export", "-deps", "-f",
-		`{{.ImportPath}}|{{.Export}}|{{if .Module}}{{.Module.Main}}{{end}}|{{range .GoFiles}}{{$.Dir}}/{{.}} {{end}}`, "./...")
+	cmd := exec.Command(
+		"go",
+		"list",
+		"-export",
+		"-deps",
+		"-f",
+		`{{.ImportPath}}|{{.Export}}|{{if .Module}}{{.Module.Main}}{{end}}|{{range .GoFiles}}{{$.Dir}}/{{.}} {{end}}`,
+		"./...",
+	)
 	cmd.Dir = root
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
@@ -153,7 +172,8 @@ func verbsOf(format string) (verbs []rune) {
 	return verbs
 }
 
-// mayBeDecoded reports whether a static type can hold what a peer sent: any, and containers and structs of it that do not format themselves.
+// mayBeDecoded reports whether a static type can hold what a peer sent: any, and containers and structs of it that do
+// not format themselves.
 func mayBeDecoded(typ types.Type, depth int) bool {
 	if depth > 3 || typ == nil || formatsItself(typ) {
 		return false

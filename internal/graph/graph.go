@@ -156,7 +156,16 @@ func Random(seed uint64) any {
 		sizes[i] = r.IntN(5)
 		nodes[i], puts[i] = Node(Kind(r.IntN(int(kinds))), sizes[i])
 	}
-	leaves := []any{nil, int64(1), "text\x1b", []byte{0, 255}, 1.5, true, jelly.Class(Class), jelly.Unpersistable{Reason: "none"}}
+	leaves := []any{
+		nil,
+		int64(1),
+		"text\x1b",
+		[]byte{0, 255},
+		1.5,
+		true,
+		jelly.Class(Class),
+		jelly.Unpersistable{Reason: "none"},
+	}
 	for i, put := range puts {
 		for j := range sizes[i] {
 			if r.IntN(3) == 0 {

@@ -51,8 +51,8 @@ func (l *leader) observers(t *testing.T) (n int) {
 	return n
 }
 
-// TestStockFollowsABurst has stock observers come while updates are made, sends them a thousand more at once, and kills the last of them
-// while there are still more under way.
+// TestStockFollowsABurst has stock observers come while updates are made, sends them a thousand more at once, and kills
+// the last of them while there are still more under way.
 func TestStockFollowsABurst(t *testing.T) {
 	stock.Require(t)
 	const observers, updates = 20, 1000
@@ -107,7 +107,8 @@ func sequence(n int) []int {
 	return list
 }
 
-// TestOursFollowsABurstOfStocks makes a thousand updates of a stock original, over several connections that all follow it.
+// TestOursFollowsABurstOfStocks makes a thousand updates of a stock original, over several connections that all follow
+// it.
 func TestOursFollowsABurstOfStocks(t *testing.T) {
 	server := Server(t)
 	rt := newRuntime(t)

@@ -85,7 +85,13 @@ func TestOursKeepsWhatStockPublishes(t *testing.T) {
 		require.NoError(t, err)
 		registry := jelly.NewRegistry()
 		require.NoError(t, flavors.RegisterPublished[remotePage](registry, "pages.Page", store))
-		conn, err := broker.Dial(t.Context(), newRuntime(t), "pb://"+server.Addr(), broker.WithRegistry(registry), broker.WithServerIdentity("stock"))
+		conn, err := broker.Dial(
+			t.Context(),
+			newRuntime(t),
+			"pb://"+server.Addr(),
+			broker.WithRegistry(registry),
+			broker.WithServerIdentity("stock"),
+		)
 		require.NoError(t, err)
 		v, err := flavors.WhenReady(conn.Root().CallRemote("getPage")).Await(t.Context())
 		require.NoError(t, err)

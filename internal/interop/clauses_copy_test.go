@@ -41,13 +41,17 @@ func copyClauses() []clause {
 			peer.Write(`[uncache 9]`)
 			peer.WantIdle()
 		}},
-		{name: "P-7.6 what came with something refused", differs: "it keeps the original for good", talk: func(peer *wire.Peer) {
-			peer.Write(message(1, "root", "echo", `[tuple [list ["conformance.Pond" 9 [list]] ["evil.Class" 1]]]`))
-			peer.Ignore(`[error 1 _]`) // Before the other or behind it.
-			peer.Want(`[decache 9]`)
-			peer.Write(`[uncache 9]`)
-			peer.WantIdle()
-		}},
+		{
+			name:    "P-7.6 what came with something refused",
+			differs: "it keeps the original for good",
+			talk: func(peer *wire.Peer) {
+				peer.Write(message(1, "root", "echo", `[tuple [list ["conformance.Pond" 9 [list]] ["evil.Class" 1]]]`))
+				peer.Ignore(`[error 1 _]`) // Before the other or behind it.
+				peer.Want(`[decache 9]`)
+				peer.Write(`[uncache 9]`)
+				peer.WantIdle()
+			},
+		},
 		{name: "P-7.7 a cache that was never sent", talk: func(peer *wire.Peer) {
 			peer.Write(message(1, "root", "echo", `[tuple [cached 4711]]`))
 			peer.Want(`[error 1 _]`)

@@ -50,13 +50,17 @@ func messageClauses() []clause {
 			peer.Want(`[error 5 ["twisted.spread.pb.CopyableFailure" _]]`)
 			peer.WantIdle()
 		}},
-		{name: "P-4.1 a reference of any size", differs: "it takes the first, and None for the second", talk: func(peer *wire.Peer) {
-			peer.Write(message(1, "root", "echo", `[tuple [remote 1180591620717411303424]]`))
-			peer.Want(`[error 1 ["twisted.spread.pb.CopyableFailure" _]]`)
-			peer.Write(message(2, "root", "echo", `[tuple [local 1180591620717411303424]]`))
-			peer.Want(`[error 2 ["twisted.spread.pb.CopyableFailure" _]]`)
-			peer.WantIdle()
-		}},
+		{
+			name:    "P-4.1 a reference of any size",
+			differs: "it takes the first, and None for the second",
+			talk: func(peer *wire.Peer) {
+				peer.Write(message(1, "root", "echo", `[tuple [remote 1180591620717411303424]]`))
+				peer.Want(`[error 1 ["twisted.spread.pb.CopyableFailure" _]]`)
+				peer.Write(message(2, "root", "echo", `[tuple [local 1180591620717411303424]]`))
+				peer.Want(`[error 2 ["twisted.spread.pb.CopyableFailure" _]]`)
+				peer.WantIdle()
+			},
+		},
 		{name: "P-4.9 an answer to a number of more than 64 bits", talk: func(peer *wire.Peer) {
 			peer.Write(`[answer 1180591620717411303424 1]`)
 			peer.WantClosed()

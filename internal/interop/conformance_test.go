@@ -21,7 +21,8 @@ func groups() map[string]string {
 	}
 }
 
-// churned is how many connections come and go: as many as the contract names over the plain transport, fewer over the others.
+// churned is how many connections come and go: as many as the contract names over the plain transport, fewer over the
+// others.
 func churned(transport string) int {
 	if transport == "tcp" {
 		return 1500
@@ -29,7 +30,8 @@ func churned(transport string) int {
 	return 200
 }
 
-// TestConformance has stock Twisted try examples/conformance, group by group over every transport, and ends with a table of the results.
+// TestConformance has stock Twisted try examples/conformance, group by group over every transport, and ends with a
+// table of the results.
 func TestConformance(t *testing.T) {
 	stock.Require(t)
 	with := makeOutfit(t)

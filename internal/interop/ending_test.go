@@ -12,8 +12,9 @@ import (
 	"github.com/perspectivebroker/pb/internal/wire"
 )
 
-// TestConformanceEndsWhateverItsPeersDo leaves the server with peers that wait for ever, occupy their objects, read nothing and stop in the
-// middle of a call. That it ends in time all the same is startConformance's to see, when the test is over.
+// TestConformanceEndsWhateverItsPeersDo leaves the server with peers that wait for ever, occupy their objects, read
+// nothing and stop in the middle of a call. That it ends in time all the same is startConformance's to see, when the
+// test is over.
 func TestConformanceEndsWhateverItsPeersDo(t *testing.T) {
 	var conns []net.Conn
 	t.Cleanup(func() { // After the server's end.

@@ -55,7 +55,10 @@ func startOurs(t *testing.T, with outfit, transport string, args ...string) endp
 	case "tls", "mutual tls":
 		listen = "pbs://127.0.0.1:0"
 	}
-	e.url = startConformance(t, with.program, append(append([]string{"-listen", listen}, e.serverCertificates()...), args...)...)
+	e.url = startConformance(
+		t,
+		with.program,
+		append(append([]string{"-listen", listen}, e.serverCertificates()...), args...)...)
 	return e
 }
 
@@ -133,10 +136,12 @@ func (e endpoint) dial(t *testing.T, opts ...broker.Option) *broker.Conn {
 	return conn
 }
 
-// promisedEnd is the contract's. What the server does about it takes a third of that where peers do not read, so a busy machine has room.
+// promisedEnd is the contract's. What the server does about it takes a third of that where peers do not read, so a busy
+// machine has room.
 const promisedEnd = 5 * time.Second
 
-// startConformance starts examples/conformance and gives its URL. When the test ends it must end in good order, within five seconds.
+// startConformance starts examples/conformance and gives its URL. When the test ends it must end in good order, within
+// five seconds.
 func startConformance(t *testing.T, program string, args ...string) (url string) {
 	t.Helper()
 	url, _ = startServer(t, program, args...)

@@ -23,8 +23,8 @@ const (
 	promisedRest = 40_000_000
 )
 
-// TestFloodsStayWithinThePromisedMemory has four peers at a time call without reading a word, in every way that costs the server something,
-// while a client that behaves is served.
+// TestFloodsStayWithinThePromisedMemory has four peers at a time call without reading a word, in every way that costs
+// the server something, while a client that behaves is served.
 func TestFloodsStayWithinThePromisedMemory(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("what a process takes is read from /proc")

@@ -22,7 +22,8 @@ import (
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
-// fileSize is a gigabyte where there is time for it, PB_SOAK=1, and else enough to tell a stream from something that is kept.
+// fileSize is a gigabyte where there is time for it, PB_SOAK=1, and else enough to tell a stream from something that is
+// kept.
 func fileSize() int64 {
 	if os.Getenv("PB_SOAK") != "" {
 		return 1 << 30
@@ -30,8 +31,8 @@ func fileSize() int64 {
 	return 96 << 20
 }
 
-// heapBound is what the heap may grow by while a file passes, whatever its size: buffers of both ends, and what the collector has not
-// come to yet. It is well below the size of the smaller file.
+// heapBound is what the heap may grow by while a file passes, whatever its size: buffers of both ends, and what the
+// collector has not come to yet. It is well below the size of the smaller file.
 const heapBound = 48 << 20
 
 // patterned reads as size bytes of which byte i is i modulo 251, and looks at the heap along the way.
@@ -65,8 +66,9 @@ func heapInUse() uint64 {
 	return s[0].Value.Uint64()
 }
 
-// watchHeap begins behind a collection: what tests before have left behind would count. What they hold counts in any case, and the next
-// collection would be as far off as that is much; so it comes after so much garbage as there would be with nothing else.
+// watchHeap begins behind a collection: what tests before have left behind would count. What they hold counts in any
+// case, and the next collection would be as far off as that is much; so it comes after so much garbage as there would
+// be with nothing else.
 func watchHeap(t *testing.T) *heapWatch {
 	runtime.GC()
 	runtime.GC() // What lies in pools survives the first.
@@ -86,7 +88,12 @@ func (w *heapWatch) look(at int64) {
 func (w *heapWatch) check(t *testing.T, size int64) {
 	t.Helper()
 	grown := int64(w.most) - int64(w.before)
-	t.Logf("%d MiB passed; the heap was %.1f MiB before and %.1f MiB at most", size>>20, float64(w.before)/(1<<20), float64(w.most)/(1<<20))
+	t.Logf(
+		"%d MiB passed; the heap was %.1f MiB before and %.1f MiB at most",
+		size>>20,
+		float64(w.before)/(1<<20),
+		float64(w.most)/(1<<20),
+	)
 	assert.Less(t, grown, int64(heapBound), "the heap grows with the file")
 }
 
@@ -125,7 +132,9 @@ func (v *vault) RemoteSend(collector *flavors.RemoteReference, size int64) *acto
 
 func (v *vault) RemoteWrite(inv *flavors.Invocation, collector *flavors.RemoteReference, size int64) *actor.Deferred {
 	d := actor.NewDeferred(inv.Conn().Runtime())
-	inv.Conn().Runtime().Go("writing a file", func() { d.Complete(nil, writeFile(inv.Context(), collector, size, v.watch)) })
+	inv.Conn().
+		Runtime().
+		Go("writing a file", func() { d.Complete(nil, writeFile(inv.Context(), collector, size, v.watch)) })
 	return d
 }
 
@@ -151,7 +160,8 @@ func TestAGigabytePassesInConstantMemory(t *testing.T) {
 	v.watch.check(t, size)
 }
 
-// TestAGigabytePassesToStockInConstantMemory writes to a collector of stock's, once with answers and once as Twisted's pagers do.
+// TestAGigabytePassesToStockInConstantMemory writes to a collector of stock's, once with answers and once as Twisted's
+// pagers do.
 func TestAGigabytePassesToStockInConstantMemory(t *testing.T) {
 	stock.Require(t)
 	size := fileSize()
@@ -176,7 +186,8 @@ func TestAGigabytePassesToStockInConstantMemory(t *testing.T) {
 	}
 }
 
-// TestAGigabyteOfStocksPassesInConstantMemory reads what Twisted's FilePager sends, which nobody can hold up but the network.
+// TestAGigabyteOfStocksPassesInConstantMemory reads what Twisted's FilePager sends, which nobody can hold up but the
+// network.
 func TestAGigabyteOfStocksPassesInConstantMemory(t *testing.T) {
 	stock.Require(t)
 	size := fileSize()

@@ -73,7 +73,10 @@ func targets() []stream {
 		refused("a call to an id that was never sent", `[message 1 12345 add 1 [tuple 1 2] [dictionary]]`),
 		refused("a call to a negative id", `[message 1 -1 add 1 [tuple 1 2] [dictionary]]`),
 		refused("a call to a name that is not published", `[message 1 cellar add 1 [tuple 1 2] [dictionary]]`),
-		refused("a call to a name of half a megabyte", `[message 1 `+strings.Repeat("x", 500_000)+` add 1 [tuple 1 2] [dictionary]]`),
+		refused(
+			"a call to a name of half a megabyte",
+			`[message 1 `+strings.Repeat("x", 500_000)+` add 1 [tuple 1 2] [dictionary]]`,
+		),
 		{name: "a call to what was let go", then: served, play: func(p *wire.Peer) {
 			p.Write(`[message 1 root counter 1 [tuple] [dictionary]]`)
 			p.Want(`[answer 1 [remote $counter]]`)
@@ -98,7 +101,10 @@ func targets() []stream {
 		refused("a method with too many arguments", `[message 1 root counter 1 [tuple 1 2 3] [dictionary]]`),
 		refused("a method with too few arguments", `[message 1 root hold 1 [tuple] [dictionary]]`),
 		refused("a method with arguments of other types", `[message 1 root add 1 [tuple [list] [dictionary]] [dictionary]]`),
-		refused("a method with a keyword that it does not know", `[message 1 root add 1 [tuple 1] [dictionary [[unicode cellar] 1]]]`),
+		refused(
+			"a method with a keyword that it does not know",
+			`[message 1 root add 1 [tuple 1] [dictionary [[unicode cellar] 1]]]`,
+		),
 		refused("a login where there is none", `[message 1 root login 1 [tuple x] [dictionary]]`),
 	}
 }
@@ -134,7 +140,9 @@ func answers() []stream {
 		}},
 		{name: "an error that is half a failure", then: served, play: func(p *wire.Peer) {
 			called(p)
-			p.Write(`[error $id ["twisted.spread.pb.CopyableFailure" [dictionary [[unicode value] [list]] [[unicode parents] 5]]]]`)
+			p.Write(
+				`[error $id ["twisted.spread.pb.CopyableFailure" [dictionary [[unicode value] [list]] [[unicode parents] 5]]]]`,
+			)
 			p.Want(`[error 1 ...]`)
 		}},
 		{name: "an answer to a call that waits while the peer goes", then: left, play: called},

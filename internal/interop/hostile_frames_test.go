@@ -19,9 +19,17 @@ func openings() []stream {
 	}
 	hello := "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + strings.Repeat("\x5a", 500)
 	return []stream{
-		opening("an HTTP request", closed, "GET / HTTP/1.1\r\nHost: a-name-that-is-long-enough-to-fill-the-prefix-of-anything.example\r\n\r\n"),
+		opening(
+			"an HTTP request",
+			closed,
+			"GET / HTTP/1.1\r\nHost: a-name-that-is-long-enough-to-fill-the-prefix-of-anything.example\r\n\r\n",
+		),
 		opening("a TLS hello", closed, hello),
-		opening("an SSH banner", closed, "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u7\r\n"+strings.Repeat("\x00\x00\x05\x14\x06\x14", 100)),
+		opening(
+			"an SSH banner",
+			closed,
+			"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u7\r\n"+strings.Repeat("\x00\x00\x05\x14\x06\x14", 100),
+		),
 		opening("an SMTP greeting", closed, strings.Repeat("EHLO mail.example.org\r\n", 10)),
 		opening("a Redis command", closed, strings.Repeat("*2\r\n$4\r\nECHO\r\n$5\r\nhello\r\n", 10)),
 		opening("noise", closed, string(noise)),

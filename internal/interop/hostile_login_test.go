@@ -10,7 +10,15 @@ import (
 
 // TestNobodySuffersAtTheDoor plays what may be sent to a login, while a client that has logged in calls all the time.
 func TestNobodySuffersAtTheDoor(t *testing.T) {
-	url := startConformance(t, stock.Build(t, "conformance"), "-listen", "pb://127.0.0.1:0", "-cred", "moe=secret", "-anonymous")
+	url := startConformance(
+		t,
+		stock.Build(t, "conformance"),
+		"-listen",
+		"pb://127.0.0.1:0",
+		"-cred",
+		"moe=secret",
+		"-anonymous",
+	)
 	b := newGuest(t, url)
 	before := b.stats(t)
 	addr := strings.TrimPrefix(url, "pb://")

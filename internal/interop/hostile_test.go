@@ -28,8 +28,8 @@ const (
 	left                  // the peer itself goes away
 )
 
-// stream is an entry of the catalogue of what no program sends. Its play writes it and wants the answers that it is to get. A raw one
-// begins with the first byte of the connection, the others behind negotiation and version.
+// stream is an entry of the catalogue of what no program sends. Its play writes it and wants the answers that it is to
+// get. A raw one begins with the first byte of the connection, the others behind negotiation and version.
 type stream struct {
 	name string
 	raw  bool
@@ -60,8 +60,9 @@ func opening(name string, then outcome, data string) stream {
 	return stream{name: name, raw: true, then: then, play: func(p *wire.Peer) { p.WriteBytes([]byte(data)) }}
 }
 
-// TestNobodySuffersFromHostileStreams plays the catalogue against examples/conformance while a client that behaves calls all the time. Its
-// every call must be answered, some of them after each stream, and in the end the server must have nothing left of any of them.
+// TestNobodySuffersFromHostileStreams plays the catalogue against examples/conformance while a client that behaves
+// calls all the time. Its every call must be answered, some of them after each stream, and in the end the server must
+// have nothing left of any of them.
 func TestNobodySuffersFromHostileStreams(t *testing.T) {
 	catalogue := slices.Concat(openings(), frames(), commands(), targets(), answers(), values(), classes())
 	names := map[string]bool{}
@@ -203,13 +204,15 @@ func (b *bystander) stats(t *testing.T) map[string]int {
 	return s
 }
 
-// wantBack wants the server to have nothing more under way than before. Connections end behind their sockets, so it is asked until it has.
+// wantBack wants the server to have nothing more under way than before. Connections end behind their sockets, so it is
+// asked until it has.
 func (b *bystander) wantBack(t *testing.T, before map[string]int) {
 	t.Helper()
 	var now map[string]int
 	require.Eventually(t, func() bool {
 		now = b.stats(t)
-		return now["connections"] == before["connections"] && now["exports"] == before["exports"] && now["goroutines"] <= before["goroutines"]+10
+		return now["connections"] == before["connections"] && now["exports"] == before["exports"] &&
+			now["goroutines"] <= before["goroutines"]+10
 	}, stock.Patience, 10*time.Millisecond)
 	t.Logf("before %v, afterwards %v", before, now)
 }

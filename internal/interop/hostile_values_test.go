@@ -95,7 +95,10 @@ func classes() []stream {
 		refused("a method", echoes(`[method system [module os] [class os]]`)),
 		takes("a persistent id, which nobody loads", `[persistent 5]`),
 		refused("an old instance", echoes(`[instance [class os.X] [dictionary]]`)),
-		refused("a class that is not registered", echoes(`["os.System" [dictionary [[unicode command] [unicode "rm -rf /"]]]]`)),
+		refused(
+			"a class that is not registered",
+			echoes(`["os.System" [dictionary [[unicode command] [unicode "rm -rf /"]]]]`),
+		),
 		refused("a copy of a cache", echoes(`["conformance.Pond" [list]]`)),
 		point("a point of another class", "conformance.Line", `[dictionary]`),
 		point("a point with a list for a state", "conformance.Point", `[list 1 2]`),

@@ -19,8 +19,8 @@ type clientCheck struct {
 	run         func(t *testing.T, m *meeting)
 }
 
-// TestOurClient has a client of ours try stock Twisted's twin of the conformance server and, by the same checks, examples/conformance. It
-// ends with a table of the results for each.
+// TestOurClient has a client of ours try stock Twisted's twin of the conformance server and, by the same checks,
+// examples/conformance. It ends with a table of the results for each.
 func TestOurClient(t *testing.T) {
 	stock.Require(t)
 	with := makeOutfit(t)

@@ -18,8 +18,8 @@ import (
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
-// ponds are the pairs of programs in twisted-doc that send ponds, and our examples that do the same. Both ends print the same lines,
-// whichever of them is ours.
+// ponds are the pairs of programs in twisted-doc that send ponds, and our examples that do the same. Both ends print
+// the same lines, whichever of them is ours.
 var ponds = []struct {
 	name             string
 	example          string

@@ -54,7 +54,8 @@ func TestClosedRuntime(t *testing.T) {
 	assert.False(t, rt.Go("late", func() {}))
 }
 
-// TestOneStructInTwoRuntimes refuses the second one at once, as long as the first one uses it, and lets it have the struct afterwards.
+// TestOneStructInTwoRuntimes refuses the second one at once, as long as the first one uses it, and lets it have the
+// struct afterwards.
 func TestOneStructInTwoRuntimes(t *testing.T) {
 	one, two := newRuntime(t), newRuntime(t)
 	shared := &object{}
@@ -98,7 +99,15 @@ func TestOneStructInTwoRuntimes(t *testing.T) {
 // TestNilInPlaces gives functions one nil thing among good ones.
 func TestNilInPlaces(t *testing.T) {
 	rt := newRuntime(t)
-	ln, err := broker.Listen(rt, anywhere, &object{}, nil, broker.WithRegistry(nil), broker.WithSecurity(nil), broker.WithTLS(nil))
+	ln, err := broker.Listen(
+		rt,
+		anywhere,
+		&object{},
+		nil,
+		broker.WithRegistry(nil),
+		broker.WithSecurity(nil),
+		broker.WithTLS(nil),
+	)
 	require.NoError(t, err)
 	conn, err := broker.Dial(t.Context(), rt, ln.URL(), nil, broker.WithRegistry(nil))
 	require.NoError(t, err, "a nil registry is the default")
@@ -106,7 +115,9 @@ func TestNilInPlaces(t *testing.T) {
 	var noCache *flavors.Cached[cached]
 	var noRealm cred.RealmFunc[mind, *avatar]
 	var noChecker *cred.InMemory
-	realm := cred.RealmFunc[mind, *avatar](func(context.Context, cred.AvatarID, mind) (*avatar, func(), error) { return nil, nil, nil })
+	realm := cred.RealmFunc[mind, *avatar](
+		func(context.Context, cred.AvatarID, mind) (*avatar, func(), error) { return nil, nil, nil },
+	)
 	for name, f := range map[string]func() error{
 		"nil root":          func() error { _, err := broker.Listen(rt, anywhere, nil); return err },
 		"typed nil root":    func() error { _, err := broker.Listen(rt, anywhere, (*object)(nil)); return err },

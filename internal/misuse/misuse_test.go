@@ -72,15 +72,19 @@ func callMethods(t *testing.T, v reflect.Value, name string, skip map[string]str
 		}
 		m := v.Method(i)
 		if method == "Format" && m.Type().NumIn() == 2 {
-			survives(t, what, func() { _ = fmt.Sprintf("%v %+v %#v %d", v.Interface(), v.Interface(), v.Interface(), v.Interface()) })
+			survives(
+				t,
+				what,
+				func() { _ = fmt.Sprintf("%v %+v %#v %d", v.Interface(), v.Interface(), v.Interface(), v.Interface()) },
+			)
 			continue
 		}
 		survives(t, what, func() { m.Call(zeros(m.Type(), 0)) })
 	}
 }
 
-// TestZeroAndNilReceivers calls every method of every public type on a zero value, and of those that functions return beside an error on a
-// nil pointer too, with zero arguments.
+// TestZeroAndNilReceivers calls every method of every public type on a zero value, and of those that functions return
+// beside an error on a nil pointer too, with zero arguments.
 func TestZeroAndNilReceivers(t *testing.T) {
 	for _, of := range types() {
 		typ := reflect.TypeOf(of).Elem()
@@ -91,7 +95,12 @@ func TestZeroAndNilReceivers(t *testing.T) {
 				callMethods(t, reflect.Zero(reflect.PointerTo(typ)), "nil "+name, exceptions)
 			}
 			survives(t, "fmt.Sprint of a "+name, func() {
-				_ = fmt.Sprintf("%v %+v %#v", reflect.New(typ).Interface(), reflect.New(typ).Interface(), reflect.New(typ).Interface())
+				_ = fmt.Sprintf(
+					"%v %+v %#v",
+					reflect.New(typ).Interface(),
+					reflect.New(typ).Interface(),
+					reflect.New(typ).Interface(),
+				)
 			})
 		})
 	}

@@ -30,39 +30,81 @@ type mind = *flavors.RemoteReference
 // types are pointers to all public types that have methods or can be printed.
 func types() []any {
 	return []any{
-		new(actor.Deferred), new(actor.Dispatcher), new(actor.Mailbox), new(actor.PanicError), new(actor.Phase), new(actor.Result),
+		new(
+			actor.Deferred,
+		), new(actor.Dispatcher), new(actor.Mailbox), new(actor.PanicError), new(actor.Phase), new(actor.Result),
 		new(actor.Runtime), new(actor.StillRunningError),
 
-		new(supervision.Backoff), new(supervision.Branch), new(supervision.Decision), new(supervision.Lease), new(supervision.Leases),
+		new(
+			supervision.Backoff,
+		), new(supervision.Branch), new(supervision.Decision), new(supervision.Lease), new(supervision.Leases),
 		new(supervision.Limit), new(supervision.Tree),
 
-		new(flavors.Answer), new(flavors.Avatar), new(flavors.Cacheable), new(flavors.Cached[cached]), new(flavors.Copyable), new(flavors.Exception),
-		new(flavors.Failure), new(flavors.FilePager), new(flavors.Forwarder), new(flavors.Invocation), new(flavors.Kw), new(flavors.LoginAnswer),
+		new(
+			flavors.Answer,
+		), new(flavors.Avatar), new(flavors.Cacheable), new(flavors.Cached[cached]), new(flavors.Copyable), new(flavors.Exception),
+		new(
+			flavors.Failure,
+		), new(flavors.FilePager), new(flavors.Forwarder), new(flavors.Invocation), new(flavors.Kw), new(flavors.LoginAnswer),
 		new(flavors.Message), new(flavors.MethodSet), new(flavors.MethodTable), new(flavors.Observer), new(flavors.Observers),
-		new(flavors.PageCollector), new(flavors.PageReader), new(flavors.PageWriter), new(flavors.Prefix), new(flavors.Publishable),
-		new(flavors.PublishedDir), new(flavors.PublishedKey), new(flavors.Referenceable), new(flavors.RemoteCache), new(flavors.RemotePublished),
-		new(flavors.RemoteReference), new(flavors.Root), new(flavors.StringPager), new(flavors.ViewPoint), new(flavors.Viewable),
+		new(
+			flavors.PageCollector,
+		), new(flavors.PageReader), new(flavors.PageWriter), new(flavors.Prefix), new(flavors.Publishable),
+		new(
+			flavors.PublishedDir,
+		), new(flavors.PublishedKey), new(flavors.Referenceable), new(flavors.RemoteCache), new(flavors.RemotePublished),
+		new(
+			flavors.RemoteReference,
+		), new(flavors.Root), new(flavors.StringPager), new(flavors.ViewPoint), new(flavors.Viewable),
 
-		new(broker.Calls), new(broker.Cause), new(broker.Conn), new(broker.ConnStats), new(broker.Limits), new(broker.Listener),
-		new(broker.PipeListener), new(broker.ProtocolError), new(broker.Reason), new(broker.ReconnectingClient), new(broker.RuntimeStats),
+		new(
+			broker.Calls,
+		), new(broker.Cause), new(broker.Conn), new(broker.ConnStats), new(broker.Limits), new(broker.Listener),
+		new(
+			broker.PipeListener,
+		), new(broker.ProtocolError), new(broker.Reason), new(broker.ReconnectingClient), new(broker.RuntimeStats),
 		new(broker.SessionDown), new(broker.SessionUp), new(broker.Stats),
 
 		new(cred.Anonymous), new(cred.Argon2idParams), new(cred.Attempt), new(cred.AvatarID), new(cred.Bearer[mind, *avatar]),
-		new(cred.CertificateRule), new(cred.ChallengeResponse), new(cred.ClientCertificate), new(cred.ClientCertificates), new(cred.Column),
-		new(cred.ColumnOption), new(cred.HashLimits), new(cred.Hasher), new(cred.Identities[mind, *avatar]), new(cred.InMemory), new(cred.Key),
-		new(cred.Kind), new(cred.LoggerOption), new(cred.PasswordFile), new(cred.Portal[mind, *avatar]), new(cred.RealmFunc[mind, *avatar]),
-		new(cred.Reason), new(cred.Refused), new(cred.SQL), new(cred.Scheme), new(cred.Secret), new(cred.ServiceFunc[mind, *avatar]),
-		new(cred.Session[*avatar]), new(cred.Throttle), new(cred.UnixPeer), new(cred.UnixPeers), new(cred.UnixRule), new(cred.UsernamePassword),
+		new(
+			cred.CertificateRule,
+		), new(cred.ChallengeResponse), new(cred.ClientCertificate), new(cred.ClientCertificates), new(cred.Column),
+		new(
+			cred.ColumnOption,
+		), new(cred.HashLimits), new(cred.Hasher), new(cred.Identities[mind, *avatar]), new(cred.InMemory), new(cred.Key),
+		new(
+			cred.Kind,
+		), new(cred.LoggerOption), new(cred.PasswordFile), new(cred.Portal[mind, *avatar]), new(cred.RealmFunc[mind, *avatar]),
+		new(
+			cred.Reason,
+		), new(cred.Refused), new(cred.SQL), new(cred.Scheme), new(cred.Secret), new(cred.ServiceFunc[mind, *avatar]),
+		new(
+			cred.Session[*avatar],
+		), new(cred.Throttle), new(cred.UnixPeer), new(cred.UnixPeers), new(cred.UnixRule), new(cred.UsernamePassword),
 
-		new(jelly.AssignError), new(jelly.Assigner), new(jelly.Class), new(jelly.ClassEntry), new(jelly.ClassKind), new(jelly.Context),
-		new(jelly.Date), new(jelly.Decimal), new(jelly.DecodeError), new(jelly.Decoder), new(jelly.Dict), new(jelly.EncodeError),
-		new(jelly.Encoder), new(jelly.Entry), new(jelly.Field), new(jelly.Fragment), new(jelly.FrozenSet), new(jelly.Function),
-		new(jelly.InsecureJellyError), new(jelly.Instance), new(jelly.Mention), new(jelly.Method), new(jelly.Module), new(jelly.PanicError),
-		new(jelly.Persistent), new(jelly.Registry), new(jelly.SecurityOptions), new(jelly.Set), new(jelly.TimeOfDay), new(jelly.Timedelta),
+		new(
+			jelly.AssignError,
+		), new(jelly.Assigner), new(jelly.Class), new(jelly.ClassEntry), new(jelly.ClassKind), new(jelly.Context),
+		new(
+			jelly.Date,
+		), new(jelly.Decimal), new(jelly.DecodeError), new(jelly.Decoder), new(jelly.Dict), new(jelly.EncodeError),
+		new(
+			jelly.Encoder,
+		), new(jelly.Entry), new(jelly.Field), new(jelly.Fragment), new(jelly.FrozenSet), new(jelly.Function),
+		new(
+			jelly.InsecureJellyError,
+		), new(jelly.Instance), new(jelly.Mention), new(jelly.Method), new(jelly.Module), new(jelly.PanicError),
+		new(
+			jelly.Persistent,
+		), new(jelly.Registry), new(jelly.SecurityOptions), new(jelly.Set), new(jelly.TimeOfDay), new(jelly.Timedelta),
 		new(jelly.Tuple), new(jelly.Unbound), new(jelly.UnjellyError), new(jelly.Unpersistable),
 
-		new(banana.EncodeError), new(banana.Kind), new(banana.Limit), new(banana.LimitError), new(banana.Limits), new(banana.NegotiationError),
-		new(banana.Profile), new(banana.Reader), new(banana.Scanner), new(banana.Symbol), new(banana.SyntaxError), new(banana.Token),
+		new(
+			banana.EncodeError,
+		), new(banana.Kind), new(banana.Limit), new(banana.LimitError), new(banana.Limits), new(banana.NegotiationError),
+		new(
+			banana.Profile,
+		), new(banana.Reader), new(banana.Scanner), new(banana.Symbol), new(banana.SyntaxError), new(banana.Token),
 		new(banana.TruncatedError),
 	}
 }

@@ -32,7 +32,12 @@ func Log(f func()) {
 	defer func() {
 		if r := recover(); r != nil {
 			reportOnce.Do(func() {
-				fmt.Fprintf(os.Stderr, "pb: a log line was lost, the logger or a value in it panicked with %s\n%s", PanicText(r), debug.Stack())
+				fmt.Fprintf(
+					os.Stderr,
+					"pb: a log line was lost, the logger or a value in it panicked with %s\n%s",
+					PanicText(r),
+					debug.Stack(),
+				)
 			})
 		}
 	}()

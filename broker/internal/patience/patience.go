@@ -10,8 +10,8 @@ const (
 	Steps = 8
 	// shortest is the length of a step at least: below it the lateness of any busy machine would be taken for a pause.
 	shortest = 10 * time.Millisecond
-	// maxPauses is how many late steps of one wait are not counted. From then on they are: a machine may be so busy that every
-	// step is late, and a peer that is gone must be given up there too.
+	// maxPauses is how many late steps of one wait are not counted. From then on they are: a machine may be so busy that
+	// every step is late, and a peer that is gone must be given up there too.
 	maxPauses = 3 * Steps
 )
 
@@ -21,7 +21,8 @@ type Count struct {
 	pauses int
 }
 
-// Add counts a step that was to take planned and took elapsed. It reports false if the step is not counted because the process was paused.
+// Add counts a step that was to take planned and took elapsed. It reports false if the step is not counted because the
+// process was paused.
 func (c *Count) Add(planned, elapsed time.Duration) bool {
 	if elapsed > planned+max(planned/2, shortest/2) && c.pauses < maxPauses {
 		c.pauses++

@@ -76,7 +76,11 @@ func TestTheNewestVersionIsFound(t *testing.T) {
 		require.NoError(t, os.MkdirAll(filepath.Join(dir, version), 0o700))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, version, "server"), nil, 0o600))
 	}
-	assert.Equal(t, filepath.Join(dir, "15", "server"), daemon.Find(t, "server", "server", filepath.Join(dir, "*", "server")))
+	assert.Equal(
+		t,
+		filepath.Join(dir, "15", "server"),
+		daemon.Find(t, "server", "server", filepath.Join(dir, "*", "server")),
+	)
 }
 
 func TestAServerThatEndsBeforeItIsReady(t *testing.T) {

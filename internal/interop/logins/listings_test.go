@@ -68,7 +68,11 @@ func TestListings(t *testing.T) {
 			server := listing(t, p.server, "")
 			conn, err := broker.Dial(t.Context(), newRuntime(t), "pb://"+server.Addr())
 			require.NoError(t, err)
-			avatar, err := conn.Login(t.Context(), cred.UsernamePassword{Username: p.user, Password: cred.Secret(p.password)}, nil)
+			avatar, err := conn.Login(
+				t.Context(),
+				cred.UsernamePassword{Username: p.user, Password: cred.Secret(p.password)},
+				nil,
+			)
 			require.NoError(t, err)
 			_, err = flavors.Call[any](t.Context(), avatar, "foo", p.arg)
 			require.NoError(t, err)
@@ -124,8 +128,8 @@ func serverAddr(server *stock.Process) string {
 	return "127.0.0.1:" + server.WaitMatch(`port (\d+)$`)[1]
 }
 
-// TestListingsThatStockDoesNotRun says which do not, so that it is seen when that changes: without the encoding nobody gets in anywhere, and
-// pb7client calls what Twisted has long not had.
+// TestListingsThatStockDoesNotRun says which do not, so that it is seen when that changes: without the encoding nobody
+// gets in anywhere, and pb7client calls what Twisted has long not had.
 func TestListingsThatStockDoesNotRun(t *testing.T) {
 	stock.Require(t, stock.Docs)
 	t.Run("pbAnon as it is: anonymous users get in, and names do not", func(t *testing.T) {

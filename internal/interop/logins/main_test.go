@@ -68,14 +68,20 @@ func newRealm() *realm {
 }
 
 // RequestAvatar implements cred.Realm.
-func (r *realm) RequestAvatar(_ context.Context, id cred.AvatarID, _ *flavors.RemoteReference) (*myPerspective, func(), error) {
+func (r *realm) RequestAvatar(
+	_ context.Context,
+	id cred.AvatarID,
+	_ *flavors.RemoteReference,
+) (*myPerspective, func(), error) {
 	return &myPerspective{name: id.String(), told: r.told}, func() { r.left <- id.String() }, nil
 }
 
 // portal has the users of the listings.
 func (r *realm) portal(t *testing.T) *cred.Portal[*flavors.RemoteReference, *myPerspective] {
 	t.Helper()
-	users, err := cred.NewInMemory(map[string]cred.Entry{"user1": cred.Plaintext("pass1"), "user2": cred.Plaintext("pass2")})
+	users, err := cred.NewInMemory(
+		map[string]cred.Entry{"user1": cred.Plaintext("pass1"), "user2": cred.Plaintext("pass2")},
+	)
 	require.NoError(t, err)
 	portal, err := cred.NewPortal(r, users, cred.AllowAnonymous())
 	require.NoError(t, err)
@@ -94,6 +100,10 @@ func (n *named) PerspectiveWhoami() string { return n.name }
 type stockUsers struct{}
 
 // RequestAvatar implements cred.Realm.
-func (stockUsers) RequestAvatar(_ context.Context, id cred.AvatarID, _ *flavors.RemoteReference) (*named, func(), error) {
+func (stockUsers) RequestAvatar(
+	_ context.Context,
+	id cred.AvatarID,
+	_ *flavors.RemoteReference,
+) (*named, func(), error) {
 	return &named{name: id.Name()}, nil, nil
 }

@@ -27,7 +27,12 @@ func TestStockServerOverTLS(t *testing.T) {
 
 	t.Run("our client logs in, and keeps its password to itself", func(t *testing.T) {
 		server := stock.Start(t, script(t, "tls_peer.py"), "server", cert, key, root)
-		conn, err := broker.Dial(t.Context(), newRuntime(t), "pbs://"+server.Addr(), broker.WithTLS(&tls.Config{RootCAs: ca.Pool()}))
+		conn, err := broker.Dial(
+			t.Context(),
+			newRuntime(t),
+			"pbs://"+server.Addr(),
+			broker.WithTLS(&tls.Config{RootCAs: ca.Pool()}),
+		)
 		require.NoError(t, err)
 		_, err = conn.LoginPassword(t.Context(), alice, nil)
 		require.ErrorIs(t, err, broker.ErrNotOffered)
@@ -43,7 +48,12 @@ func TestStockServerOverTLS(t *testing.T) {
 	})
 	t.Run("not if it is of another authority", func(t *testing.T) {
 		server := stock.Start(t, script(t, "tls_peer.py"), "server", cert, key, root)
-		_, err := broker.Dial(t.Context(), newRuntime(t), "pbs://"+server.Addr(), broker.WithTLS(&tls.Config{RootCAs: authority.New(t).Pool()}))
+		_, err := broker.Dial(
+			t.Context(),
+			newRuntime(t),
+			"pbs://"+server.Addr(),
+			broker.WithTLS(&tls.Config{RootCAs: authority.New(t).Pool()}),
+		)
 		require.ErrorContains(t, err, "unknown authority")
 	})
 	t.Run("mutual", func(t *testing.T) {
@@ -53,7 +63,12 @@ func TestStockServerOverTLS(t *testing.T) {
 		require.NoError(t, err)
 		_, err = conn.Login(t.Context(), alice, nil)
 		require.NoError(t, err)
-		_, err = broker.Dial(t.Context(), newRuntime(t), "pbs://"+server.Addr(), broker.WithTLS(&tls.Config{RootCAs: ca.Pool()}))
+		_, err = broker.Dial(
+			t.Context(),
+			newRuntime(t),
+			"pbs://"+server.Addr(),
+			broker.WithTLS(&tls.Config{RootCAs: ca.Pool()}),
+		)
 		require.Error(t, err, "without a certificate nobody gets in")
 	})
 }

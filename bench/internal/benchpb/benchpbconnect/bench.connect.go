@@ -1,4 +1,5 @@
-// What the systems that speak protobuf send each other when they are measured. The fields are those of a PB call of the same kind.
+// What the systems that speak protobuf send each other when they are measured. The fields are those of a PB call of the
+// same kind.
 //
 //	protoc -I . --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative \
 //	    --connect-go_out=. --connect-go_opt=paths=source_relative bench.proto
@@ -83,12 +84,18 @@ type benchClient struct {
 }
 
 // Add calls pbbench.Bench.Add.
-func (c *benchClient) Add(ctx context.Context, req *connect.Request[benchpb.AddRequest]) (*connect.Response[benchpb.AddReply], error) {
+func (c *benchClient) Add(
+	ctx context.Context,
+	req *connect.Request[benchpb.AddRequest],
+) (*connect.Response[benchpb.AddReply], error) {
 	return c.add.CallUnary(ctx, req)
 }
 
 // Echo calls pbbench.Bench.Echo.
-func (c *benchClient) Echo(ctx context.Context, req *connect.Request[benchpb.EchoRequest]) (*connect.Response[benchpb.EchoReply], error) {
+func (c *benchClient) Echo(
+	ctx context.Context,
+	req *connect.Request[benchpb.EchoRequest],
+) (*connect.Response[benchpb.EchoReply], error) {
 	return c.echo.CallUnary(ctx, req)
 }
 
@@ -132,10 +139,16 @@ func NewBenchHandler(svc BenchHandler, opts ...connect.HandlerOption) (string, h
 // UnimplementedBenchHandler returns CodeUnimplemented from all methods.
 type UnimplementedBenchHandler struct{}
 
-func (UnimplementedBenchHandler) Add(context.Context, *connect.Request[benchpb.AddRequest]) (*connect.Response[benchpb.AddReply], error) {
+func (UnimplementedBenchHandler) Add(
+	context.Context,
+	*connect.Request[benchpb.AddRequest],
+) (*connect.Response[benchpb.AddReply], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("pbbench.Bench.Add is not implemented"))
 }
 
-func (UnimplementedBenchHandler) Echo(context.Context, *connect.Request[benchpb.EchoRequest]) (*connect.Response[benchpb.EchoReply], error) {
+func (UnimplementedBenchHandler) Echo(
+	context.Context,
+	*connect.Request[benchpb.EchoRequest],
+) (*connect.Response[benchpb.EchoReply], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("pbbench.Bench.Echo is not implemented"))
 }
