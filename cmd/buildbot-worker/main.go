@@ -3,7 +3,7 @@
 // Buildbot-worker is a worker for a stock Buildbot master, in one static binary: it runs the commands of builds and
 // moves their files, and needs no Python on its machine.
 //
-//	CGO_ENABLED=0 go build ./examples/buildbot-worker
+//	CGO_ENABLED=0 go -C cmd build ./buildbot-worker
 //	buildbot-worker -master pb://master:9989 -name go1 -password sesame -basedir /var/lib/worker
 //
 // docs/buildbot.md says how it differs from the stock worker. The actors are these:
