@@ -60,6 +60,7 @@ interop: ## run only the tests against stock Twisted; fails if it is missing
 	PB_REQUIRE_STOCK=1 PB_INTEROP_TABLE=$$table go test -race -count=1 ./internal/stock/... ./internal/interop/...; \
 	status=$$?; cat $$table; rm -f $$table; exit $$status
 	PB_REQUIRE_STOCK=1 go test -race -count=1 -run 'Stock|Golden|Interop' ./...
+	PB_REQUIRE_STOCK=1 go -C cmd test -race -count=1 -run Stock ./...
 
 .PHONY: cover
 cover: ## print statement coverage by package; fails below 85 % (broker, codec: 92)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/perspectivebroker/pb/cmd/buildbot-worker/internal/bzip2"
 	"github.com/perspectivebroker/pb/flavors"
 )
 
@@ -22,7 +23,7 @@ func pack(ctx context.Context, w io.Writer, dir, compress string) error {
 	case "gz":
 		squeezed = gzip.NewWriter(w)
 	case "bz2":
-		squeezed = newBzip2(w)
+		squeezed = bzip2.NewWriter(w)
 	default:
 		return flavors.ValueError.Errorf("argument compress is %s; it must be gz, bz2 or None", python(compress))
 	}

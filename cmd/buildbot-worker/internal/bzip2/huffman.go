@@ -1,6 +1,4 @@
-//go:build unix
-
-package main
+package bzip2
 
 import (
 	"cmp"
@@ -8,11 +6,11 @@ import (
 	"slices"
 )
 
-// longestCode is how many bits a code may have: bzip2 itself makes none longer, though 20 could be written.
-const longestCode = 17
+// maxCodeLength is the longest code in bits. The format allows 20; bzip2 itself writes at most 17.
+const maxCodeLength = 17
 
-// huffman makes a code for symbols: for each its length and its bits, shorter for those that are frequent. Every symbol
-// of the alphabet gets one, as the format has no other way to write the table.
+// huffman returns the length and the bits of each symbol's code. Every symbol of the alphabet gets a code, because the
+// format has no way to leave one out of the table.
 func huffman(symbols []uint16, alphabet int) (lengths []uint, codes []uint64) {
 	weights := make([]int, alphabet)
 	for _, s := range symbols {
@@ -23,17 +21,17 @@ func huffman(symbols []uint16, alphabet int) (lengths []uint, codes []uint64) {
 	}
 	for {
 		lengths = codeLengths(weights)
-		if slices.Max(lengths) <= longestCode {
+		if slices.Max(lengths) <= maxCodeLength {
 			break
 		}
-		// Rare symbols are taken for less rare until no code is too long.
+		// Flattening the weights shortens the longest codes.
 		for i := range weights {
 			weights[i] = weights[i]/2 + 1
 		}
 	}
 	codes = make([]uint64, alphabet)
 	code := uint64(0)
-	for length := uint(1); length <= longestCode; length++ {
+	for length := uint(1); length <= maxCodeLength; length++ {
 		for s, l := range lengths {
 			if l == length {
 				codes[s] = code
@@ -45,7 +43,7 @@ func huffman(symbols []uint16, alphabet int) (lengths []uint, codes []uint64) {
 	return lengths, codes
 }
 
-// node is a part of the tree: a symbol, or two parts together.
+// node is a node of the Huffman tree. A leaf has left = -1.
 type node struct{ weight, left, right int }
 
 func codeLengths(weights []int) []uint {
@@ -56,20 +54,20 @@ func codeLengths(weights []int) []uint {
 		leaves[i] = i
 	}
 	slices.SortStableFunc(leaves, func(a, b int) int { return cmp.Compare(weights[a], weights[b]) })
-	// Two queues, both sorted: the symbols and what has been put together.
-	var joined []int
+	// Both queues are sorted: inner nodes are created in the order of their weights.
+	var inner []int
 	lightest := func() int {
 		from := &leaves
-		if len(leaves) == 0 || len(joined) > 0 && nodes[joined[0]].weight < nodes[leaves[0]].weight {
-			from = &joined
+		if len(leaves) == 0 || len(inner) > 0 && nodes[inner[0]].weight < nodes[leaves[0]].weight {
+			from = &inner
 		}
 		first := (*from)[0]
 		*from = (*from)[1:]
 		return first
 	}
-	for len(leaves)+len(joined) > 1 {
+	for len(leaves)+len(inner) > 1 {
 		left, right := lightest(), lightest()
-		joined = append(joined, len(nodes))
+		inner = append(inner, len(nodes))
 		nodes = append(nodes, node{nodes[left].weight + nodes[right].weight, left, right})
 	}
 	depths := make([]uint, len(nodes))
@@ -81,23 +79,23 @@ func codeLengths(weights []int) []uint {
 
 // bitWriter writes bits, the most significant first.
 type bitWriter struct {
-	w    io.Writer
-	buf  []byte
-	held uint64
-	n    uint // bits held
-	err  error
+	w       io.Writer
+	buf     []byte
+	pending uint64
+	n       uint // number of pending bits
+	err     error
 }
 
 func (b *bitWriter) write(value uint64, n uint) {
-	if n > 32 { // so that there is room for what is held
+	if n > 32 { // pending holds up to 7 bits and 32 more
 		b.write(value>>32, n-32)
 		value, n = value&(1<<32-1), 32
 	}
-	b.held = b.held<<n | value
+	b.pending = b.pending<<n | value
 	for b.n += n; b.n >= 8; b.n -= 8 {
-		b.buf = append(b.buf, byte(b.held>>(b.n-8)))
+		b.buf = append(b.buf, byte(b.pending>>(b.n-8)))
 	}
-	b.held &= 1<<b.n - 1
+	b.pending &= 1<<b.n - 1
 	if len(b.buf) >= 4096 {
 		b.flush()
 	}

@@ -1,44 +1,40 @@
-//go:build unix
-
-package main
+package bzip2
 
 import (
 	"io"
 	"slices"
 )
 
-// bzip2Block is how much is compressed at a time, in bytes after runs were shortened: bzip2's smallest, "-1", which
-// needs the least memory and time. The format's block is 19 bytes shorter.
-const bzip2Block = 100_000 - 19
+// blockSize is the length of a block in bytes, after run-length encoding: that of bzip2 -1, which needs the least
+// memory and time. The format reserves 19 bytes.
+const blockSize = 100_000 - 19
 
-// longestRun is how many equal bytes are written as one run. The format has room for four more, of which bzip2 itself
-// makes no use.
-const longestRun = 255
+// maxRun is the longest run of equal bytes. The format has room for 259; bzip2 itself writes at most 255.
+const maxRun = 255
 
-// The marks of the format: the digits of pi and of its square root.
+// The magic numbers of the format: the digits of pi and of its square root.
 const (
-	bzip2BlockMark = 0x314159265359
-	bzip2EndMark   = 0x177245385090
+	blockMagic = 0x314159265359
+	endMagic   = 0x177245385090
 )
 
-// bzip2Writer writes a bzip2 file. The standard library can only read them, and masters ask for them (compress='bz2').
-//
-// It does what the format asks for and nothing to save the last percent: the block is sorted by doubling (bwt), moved
-// to front, and coded with two equal tables, since the format wants at least two, made from the block's own
-// frequencies.
-type bzip2Writer struct {
+// writer compresses to a bzip2 file. It sorts a block by prefix doubling (bwt), applies move-to-front, and codes the
+// result with one Huffman table made from the block's frequencies. The format wants at least two tables, so the table
+// is written twice.
+type writer struct {
 	bits  bitWriter
-	block []byte // runs shortened
-	run   int    // how often the last byte was repeated
-	last  int    // the last byte, -1 in the beginning
+	block []byte // run-length encoded
+	run   int    // length of the current run
+	last  int    // the last byte; -1 at the start of a block
 	crc   uint32 // of the block
 	total uint32 // of all blocks
 	table [256]uint32
 	begun bool
 }
 
-func newBzip2(w io.Writer) io.WriteCloser {
-	b := &bzip2Writer{bits: bitWriter{w: w}, last: -1, crc: 0xffffffff}
+// NewWriter returns a writer that compresses to w. Close completes the file and does not close w.
+func NewWriter(w io.Writer) io.WriteCloser {
+	b := &writer{bits: bitWriter{w: w}, last: -1, crc: 0xffffffff}
 	for i := range b.table {
 		c := uint32(i) << 24
 		for range 8 {
@@ -54,11 +50,11 @@ func newBzip2(w io.Writer) io.WriteCloser {
 }
 
 // Write implements io.Writer.
-func (b *bzip2Writer) Write(p []byte) (int, error) {
+func (b *writer) Write(p []byte) (int, error) {
 	for _, c := range p {
-		if int(c) != b.last || b.run == longestRun {
+		if int(c) != b.last || b.run == maxRun {
 			b.endRun()
-			if len(b.block) > bzip2Block-5 {
+			if len(b.block) > blockSize-5 {
 				b.flush()
 			}
 			b.last = int(c)
@@ -69,8 +65,8 @@ func (b *bzip2Writer) Write(p []byte) (int, error) {
 	return len(p), b.bits.err
 }
 
-// endRun writes a run of equal bytes: up to three as they are, more as four and a count of the rest.
-func (b *bzip2Writer) endRun() {
+// endRun writes the current run: up to three bytes as they are, more as four bytes and the count of the rest.
+func (b *writer) endRun() {
 	for range min(b.run, 4) {
 		b.block = append(b.block, byte(b.last))
 	}
@@ -80,25 +76,25 @@ func (b *bzip2Writer) endRun() {
 	b.run = 0
 }
 
-// Close implements io.Closer. It does not close what it writes to.
-func (b *bzip2Writer) Close() error {
+// Close implements io.Closer.
+func (b *writer) Close() error {
 	b.endRun()
 	b.flush()
 	b.begin()
-	b.bits.write(bzip2EndMark, 48)
+	b.bits.write(endMagic, 48)
 	b.bits.write(uint64(b.total), 32)
 	return b.bits.close()
 }
 
-func (b *bzip2Writer) begin() {
+func (b *writer) begin() {
 	if !b.begun {
 		b.begun = true
 		b.bits.write('B'<<24|'Z'<<16|'h'<<8|'1', 32)
 	}
 }
 
-// flush writes the block.
-func (b *bzip2Writer) flush() {
+// flush writes the block and begins a new one.
+func (b *writer) flush() {
 	if len(b.block) == 0 {
 		return
 	}
@@ -106,7 +102,7 @@ func (b *bzip2Writer) flush() {
 	crc := ^b.crc
 	b.total = (b.total<<1 | b.total>>31) ^ crc
 	sorted, origin := bwt(b.block)
-	b.bits.write(bzip2BlockMark, 48)
+	b.bits.write(blockMagic, 48)
 	b.bits.write(uint64(crc), 32)
 	b.bits.write(0, 1) // not randomised
 	b.bits.write(uint64(origin), 24)
@@ -114,8 +110,8 @@ func (b *bzip2Writer) flush() {
 	b.block, b.crc, b.last = b.block[:0], 0xffffffff, -1
 }
 
-// bwt is the Burrows-Wheeler transform: the last column of the sorted rotations, and where the block itself is among
-// them. Rotations are sorted by their first 1, 2, 4… bytes, each time by the ranks of the time before.
+// bwt returns the Burrows-Wheeler transform of block: the last column of its sorted rotations, and the row of the block
+// itself. It sorts the rotations by their first 1, 2, 4… bytes, using the ranks of the previous step.
 func bwt(block []byte) (column []byte, origin int) {
 	n := len(block)
 	order, rank, next := make([]int, n), make([]int, n), make([]int, n)
@@ -126,7 +122,7 @@ func bwt(block []byte) (column []byte, origin int) {
 	for width := 0; ; width = max(1, 2*width) {
 		shifted := func(i int) int { return (i + width) % n }
 		if width > 0 {
-			// order is sorted by the first width bytes; moved back by width it is sorted by the second half.
+			// order is sorted by the first width bytes. Shifted back by width it is sorted by the second half.
 			for i, at := range order {
 				next[i] = (at - width%n + n) % n
 			}
@@ -167,8 +163,8 @@ func bwt(block []byte) (column []byte, origin int) {
 	return column, origin
 }
 
-// entropy writes the transformed block: which bytes occur, the tables, the coded bytes.
-func (b *bzip2Writer) entropy(column []byte) {
+// entropy writes the transformed block: the set of bytes that occur, the tables, and the coded bytes.
+func (b *writer) entropy(column []byte) {
 	var used [256]bool
 	for _, c := range column {
 		used[c] = true
@@ -201,7 +197,7 @@ func (b *bzip2Writer) entropy(column []byte) {
 	b.bits.write(2, 3)
 	b.bits.write(uint64(selectors), 15)
 	for range selectors {
-		b.bits.write(0, 1) // always the first table
+		b.bits.write(0, 1) // the first table
 	}
 	for range 2 {
 		b.writeTable(lengths)
@@ -211,8 +207,8 @@ func (b *bzip2Writer) entropy(column []byte) {
 	}
 }
 
-// writeTable writes the lengths of a table's codes, each as the difference to the one before.
-func (b *bzip2Writer) writeTable(lengths []uint) {
+// writeTable writes the code lengths of a table, each as the difference from its predecessor.
+func (b *writer) writeTable(lengths []uint) {
 	at := lengths[0]
 	b.bits.write(uint64(at), 5)
 	for _, length := range lengths {
@@ -226,8 +222,8 @@ func (b *bzip2Writer) writeTable(lengths []uint) {
 	}
 }
 
-// moveToFront codes each byte as its place among those that were used last. Runs of the first place are written as
-// numbers in base two with the digits 1 and 2, which are the symbols 0 and 1; the last symbol is the end.
+// moveToFront replaces each byte by its position in the list of recently used bytes. It writes a run of zeros as a
+// number in bijective base two, whose digits are the symbols 0 and 1. The last symbol marks the end.
 func moveToFront(column, front []byte) []uint16 {
 	end := uint16(len(front) + 1)
 	symbols := make([]uint16, 0, len(column)+1)
