@@ -1,6 +1,7 @@
 package jelly
 
 import (
+	"iter"
 	"runtime/debug"
 	"sync"
 
@@ -236,3 +237,132 @@ func (f *Fragment) AppendRebased(
 	}
 	return append(dst, e.buf[done:]...), nil
 }
+
+// Context is what values are encoded for. The zero Context encodes for no
+// connection, under profile none and the default limits.
+type Context struct {
+	// Profile is what was agreed on with the peer.
+	Profile banana.Profile
+	// Limits are what the peer accepts; fields that are zero have Twisted's defaults.
+	Limits banana.Limits
+	// Nesting is how deep values may be nested; 0 stands for DefaultNesting.
+	Nesting int
+	// Root is how error paths begin. The default is "value"; JellyTuple and
+	// JellyKw have "args" and "kw" of their own.
+	Root string
+	// Invoker is the connection, and Perspective whom the value is shown to.
+	// Both are for JellyTo methods; this package only hands them on.
+	Invoker     any
+	Perspective any
+	// PersistentStore may replace an object by an identifier that the peer
+	// knows it by. It is asked for pointers that have no meaning of their own here,
+	// before they are refused or sent as dictionaries.
+	PersistentStore func(v any) (id any, ok bool)
+}
+
+// Jellyable is implemented by values that encode themselves, mostly by embedding a type that does. Such a method is
+// promoted and does not know what it has been promoted to, so it is given self: the value that was met. A struct that
+// was met by value is given as a pointer, to the struct itself where it is an element or a field that has an address,
+// and to a copy elsewhere (see Encoder.Pointer): so self has all methods of its type, whatever their receivers are.
+//
+// JellyTo writes exactly one expression, or returns an error.
+type Jellyable interface {
+	JellyTo(e *Encoder, self any) error
+}
+
+// checkWhole holds what a jelly call wrote against the limits that concern the whole: its
+// size and its depth with all wrappers of references in place.
+func (e *Encoder) checkWhole() error {
+	b := &e.before
+	if n := len(e.buf) + e.sharing.grown; n > e.lim.Frame {
+		return &EncodeError{What: "the message is too large", Err: e.lim.CheckFrame(n)}
+	}
+	wraps := e.sharing.wraps[e.sharing.first:]
+	if e.deepest+min(len(wraps), e.deepest) < e.lim.Depth {
+		return nil
+	}
+	if e.deepest = wrappedDepth(e.buf[b.buf:], b.buf, e.ctx.Profile, wraps, e.holes[b.holes:]); e.deepest >= e.lim.Depth {
+		return e.tooDeep(e.deepest + 1)
+	}
+	return nil
+}
+
+// wrappedDepth returns how many lists are open at the deepest place of some
+// expressions, wrappers included. buf starts at offset from of the places in wraps and holes.
+func wrappedDepth(buf []byte, from int, p banana.Profile, wraps []wrap, holes []hole) int {
+	type open struct{ left, levels int }
+	var (
+		r              banana.Reader
+		lists          []open
+		depth, deepest int
+	)
+	// done counts an element of the innermost list, and closes all lists that this completes.
+	done := func() {
+		for n := len(lists) - 1; n >= 0; n-- {
+			if lists[n].left--; lists[n].left > 0 {
+				return
+			}
+			depth -= lists[n].levels
+			lists = lists[:n]
+		}
+	}
+	for r.Reset(buf, p); ; {
+		at := from + r.Offset()
+		if len(holes) > 0 && holes[0].at == at {
+			holes = holes[1:]
+			done()
+			continue
+		}
+		levels := 1
+		if len(wraps) > 0 && wraps[0].at == at {
+			wraps = wraps[1:]
+			levels++
+		}
+		token, err := r.Next()
+		if err != nil {
+			return deepest
+		}
+		deepest = max(deepest, depth+levels-1)
+		if token.Kind != banana.List {
+			done()
+			continue
+		}
+		deepest = max(deepest, depth+levels)
+		if token.Int == 0 {
+			done()
+			continue
+		}
+		depth += levels
+		lists = append(lists, open{int(token.Int), levels})
+	}
+}
+
+// AllHoles ranges over the payloads of the fragment's holes, in the order in which Append will fill them.
+func (f *Fragment) AllHoles() iter.Seq[any] {
+	return func(yield func(any) bool) {
+		for _, h := range f.e.holes {
+			if !yield(h.payload) {
+				return
+			}
+		}
+	}
+}
+
+// HoleUser is implemented by the payload of a hole that needs to know when the fragment has done with it: when the
+// fragment is freed, or when the jelly call that made the hole fails.
+type HoleUser interface{ HoleDone() }
+
+// dropHoles forgets the holes from the one with this index on.
+func (e *Encoder) dropHoles(from int) {
+	for _, h := range e.holes[from:] {
+		if u, ok := h.payload.(HoleUser); ok {
+			u.HoleDone()
+		}
+	}
+	clear(e.holes[from:])
+	e.holes = e.holes[:from]
+}
+
+// Personal reports whether the fragment may be different for another connection or perspective: whether it
+// has holes, or something in it asked whom it is encoded for.
+func (f *Fragment) Personal() bool { return f.e.personal || len(f.e.holes) > 0 }

@@ -2,10 +2,70 @@ package jelly
 
 import (
 	"fmt"
+	"reflect"
 	"runtime/debug"
 
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
+
+// Unbound stands in a decoded value for what only a connection or a registered
+// class can supply. Bind puts that in its place, or rather its places: something
+// shared stands in several.
+type Unbound struct {
+	// Tag is "remote", "local", "cached" or "lcache", or the name of a class.
+	Tag string
+	// ID is the luid: of a reference, or of a RemoteCache that comes for the first time.
+	ID int64
+	// Name is set in the place of ID where a reference names its object, as in [local "root"].
+	Name []byte
+	// State is the state of an instance. It may hold other Unbounds.
+	State any
+	// Offset is where it stands in the frame, for errors and logs.
+	Offset int
+
+	instance bool
+	bound    bool
+	entry    ClassEntry
+	slot     *any
+	more     []*any
+	value    any
+}
+
+// IsInstance reports whether it is an object of a registered class, which Unjelly makes, and
+// not a reference, which the connection knows.
+func (u *Unbound) IsInstance() bool { return u.instance }
+
+// Entry returns what the registry knew of an instance's class.
+func (u *Unbound) Entry() ClassEntry { return u.entry }
+
+// Bound reports whether Bind has been called.
+func (u *Unbound) Bound() bool { return u.bound }
+
+// Value returns what Bind was given.
+func (u *Unbound) Value() any { return u.value }
+
+// Bind puts v wherever u stands. It writes into the decoded value, so it must be
+// called before anybody else is given that value, and only while no part of it has been
+// moved.
+func (u *Unbound) Bind(v any) {
+	u.bound, u.value = true, v
+	if u.slot != nil {
+		*u.slot = v
+	}
+	for _, slot := range u.more {
+		*slot = v
+	}
+}
+
+// put makes u stand in another slot.
+func (u *Unbound) put(slot *any) {
+	*slot = u
+	if u.slot == nil {
+		u.slot = slot
+		return
+	}
+	u.more = append(u.more, slot)
+}
 
 // StateSetter is implemented by objects of registered classes that take their state themselves. state is what the peer
 // sent, usually a *Dict, with all in it that had to be bound; an object in it may still wait for its own state. Without
@@ -171,4 +231,31 @@ func guarded(u *Unbound, f func() error) (err error) {
 		}
 	}()
 	return f()
+}
+
+// incomplete says what an object still waits for while the objects of a frame get their states, because a copy of it
+// would not be told. It returns "" for an object that is complete, and for those of other frames.
+func (s *states) incomplete(object any) string {
+	if s == nil {
+		return ""
+	}
+	if s.places == nil {
+		s.places = make(map[any]int, len(s.blanks))
+		for i, blank := range s.blanks {
+			if blank != nil && reflect.TypeOf(blank).Kind() == reflect.Pointer {
+				s.places[blank] = i
+			}
+		}
+	}
+	i, known := s.places[object]
+	if !known {
+		return ""
+	}
+	if i >= s.done {
+		return "it contains what it is to be a part of"
+	}
+	if _, ok := s.blanks[i].(PostUnjellier); ok {
+		return "its PostUnjelly method is called when everything has its state"
+	}
+	return ""
 }

@@ -474,3 +474,53 @@ func encodeRefused(_ *Encoder, v reflect.Value) error {
 	}
 	return refuse("%s is not transferable", t)
 }
+
+// valueCopy is a value that was met by value, and the pointer that stands for it.
+type valueCopy struct {
+	pointer any
+	value   reflect.Value // not addressable
+}
+
+// Pointer returns self if it is a pointer, and otherwise a pointer to a copy of it. The method set of a pointer
+// includes the methods with pointer receivers, so a JellyTo method that asks its self for further methods must ask a
+// pointer: a value would be sent as if it had none. The Encoder has called Pointer for every struct that it gives to a
+// JellyTo method; a method that gets its self from elsewhere calls it itself.
+//
+// The copy lasts until the JellyTo method returns, and nothing in it has an address of its own: Fields refuses those of
+// its fields that can only be sent as pointers.
+func (e *Encoder) Pointer(self any) any {
+	if self == nil || reflect.TypeOf(self).Kind() == reflect.Pointer {
+		return self
+	}
+	value := reflect.ValueOf(self)
+	p := reflect.New(value.Type())
+	p.Elem().Set(value)
+	self = p.Interface()
+	e.copies = append(e.copies, valueCopy{self, value})
+	return self
+}
+
+// IsCopy reports whether p is the pointer to a copy that Pointer made of a value. What is sent by reference must refuse
+// it, because nobody else knows the copy.
+func (e *Encoder) IsCopy(p any) bool {
+	for i := range e.copies {
+		if e.copies[i].pointer == p {
+			return true
+		}
+	}
+	return false
+}
+
+// fieldsOf returns the struct that v is or points to, as Fields sees it.
+func (e *Encoder) fieldsOf(v any) reflect.Value {
+	for i := range e.copies {
+		if e.copies[i].pointer == v {
+			return e.copies[i].value
+		}
+	}
+	r := reflect.ValueOf(v)
+	for r.Kind() == reflect.Pointer && !r.IsNil() {
+		r = r.Elem()
+	}
+	return r
+}
