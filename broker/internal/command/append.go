@@ -1,0 +1,83 @@
+package command
+
+import "github.com/perspectivebroker/pb/codec/banana"
+
+// The Append functions write a command in dialect p to the end of dst and return the longer slice. They allocate
+// nothing but what dst takes to grow. The caller appends the values of a command that has any.
+
+// AppendVersion writes [version n].
+func AppendVersion(dst []byte, p banana.Profile, n int64) []byte {
+	return banana.AppendInt(appendName(dst, p, Version), n)
+}
+
+// AppendDidNotUnderstand writes [didNotUnderstand command].
+func AppendDidNotUnderstand(dst []byte, p banana.Profile, command string) []byte {
+	return banana.AppendString(appendName(dst, p, DidNotUnderstand), p, command)
+}
+
+// AppendMessage writes a Message. The caller appends its arguments and keywords.
+func AppendMessage(dst []byte, p banana.Profile, id Number, o Object, method string, wantsAnswer bool) []byte {
+	return appendCall(appendName(dst, p, Message), p, id, o, method, wantsAnswer)
+}
+
+// AppendCacheMessage writes a CacheMessage. The caller appends its arguments and keywords.
+func AppendCacheMessage(dst []byte, p banana.Profile, id Number, o Object, method string, wantsAnswer bool) []byte {
+	return appendCall(appendName(dst, p, CacheMessage), p, id, o, method, wantsAnswer)
+}
+
+// AppendAnswer writes an Answer to the request with that id. The caller appends its result.
+func AppendAnswer(dst []byte, p banana.Profile, id Number) []byte {
+	return appendNumber(appendName(dst, p, Answer), id)
+}
+
+// AppendError writes an Error that answers the request with that id. The caller appends its failure.
+func AppendError(dst []byte, p banana.Profile, id Number) []byte {
+	return appendNumber(appendName(dst, p, Error), id)
+}
+
+// AppendDecref writes [decref id].
+func AppendDecref(dst []byte, p banana.Profile, id int64) []byte {
+	return banana.AppendInt(appendName(dst, p, Decref), id)
+}
+
+// AppendDecache writes [decache id].
+func AppendDecache(dst []byte, p banana.Profile, id int64) []byte {
+	return banana.AppendInt(appendName(dst, p, Decache), id)
+}
+
+// AppendUncache writes [uncache id].
+func AppendUncache(dst []byte, p banana.Profile, id int64) []byte {
+	return banana.AppendInt(appendName(dst, p, Uncache), id)
+}
+
+func appendName(dst []byte, p banana.Profile, n Name) []byte {
+	form := &forms[n]
+	dst = banana.AppendList(dst, 1+len(form.elements))
+	if form.symbol == 0 {
+		return banana.AppendString(dst, p, form.name)
+	}
+	return banana.AppendSymbol(dst, p, form.symbol)
+}
+
+func appendCall(dst []byte, p banana.Profile, id Number, o Object, method string, wantsAnswer bool) []byte {
+	dst = appendNumber(dst, id)
+	if o.Name != "" {
+		dst = banana.AppendString(dst, p, o.Name)
+	} else {
+		dst = appendNumber(dst, o.ID)
+	}
+	dst = banana.AppendString(dst, p, method)
+	if wantsAnswer {
+		return banana.AppendInt(dst, 1)
+	}
+	return banana.AppendInt(dst, 0)
+}
+
+// appendNumber writes a number. One that is too large for Banana cannot have been read.
+func appendNumber(dst []byte, n Number) []byte {
+	if n.Big == nil {
+		return banana.AppendInt(dst, n.Int)
+	}
+	dst, _ = banana.AppendBig(dst, n.Big)
+	return dst
+}

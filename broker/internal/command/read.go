@@ -1,0 +1,243 @@
+package command
+
+import (
+	"fmt"
+
+	"github.com/perspectivebroker/pb/codec/banana"
+)
+
+// FormError says what is wrong with the form of a command.
+type FormError struct {
+	Command string // the name of the command; "" if it has none
+	Element string // the element that is wrong; "" if it is the list itself
+	What    string
+}
+
+// Error returns the text of the error.
+func (e *FormError) Error() string {
+	if e.Command == "" {
+		return "command: " + e.Text()
+	}
+	return fmt.Sprintf("command: [%s …]: %s", e.Command, e.Text())
+}
+
+// Text returns what is wrong, without the name of the command.
+func (e *FormError) Text() string {
+	if e.Element == "" {
+		return e.What
+	}
+	return e.Element + ": " + e.What
+}
+
+// Reader reads commands. It keeps the names of objects and methods, because most calls repeat them, up to a limit. The
+// zero Reader is ready to use.
+type Reader struct {
+	names                  map[string]string
+	lastObject, lastMethod string // of the last call
+}
+
+// The limits of what a Reader keeps.
+const (
+	maxNames      = 256
+	maxNameLength = 64
+)
+
+// The heads of the most frequent commands in dialect pb.
+const (
+	messageHead = "\x07\x80\x1a\x87"
+	answerHead  = "\x03\x80\x1b\x87"
+)
+
+// Read reads a command from in, which must hold one complete expression, as a banana.Scanner finds it. It stops in
+// front of the values. It reads neither the name of an unknown command nor the element of a DidNotUnderstand, which
+// may be long: [ReadWord] does.
+//
+// The error is a *[FormError], or that of in. After an error, cmd is undefined.
+func (r *Reader) Read(in *banana.Reader, cmd *Command) error {
+	*cmd = Command{}
+	if in.Profile() == banana.ProfilePB {
+		switch {
+		case in.Take(messageHead):
+			cmd.Name = Message
+			return r.elements(in, cmd)
+		case in.Take(answerHead):
+			cmd.Name = Answer
+			return r.elements(in, cmd)
+		}
+	}
+	head, err := in.Next()
+	switch {
+	case err != nil:
+		return err
+	case head.Kind != banana.List:
+		return &FormError{What: "a command is a list, not " + describe(&head)}
+	case head.Int == 0:
+		return &FormError{What: "an empty list is no command"}
+	}
+	atName := *in
+	token, err := in.Next()
+	switch {
+	case err != nil:
+		return err
+	case !token.IsText():
+		return &FormError{What: "the name of a command is a string, not " + describe(&token)}
+	}
+	cmd.Name = lookup(&token)
+	if cmd.Name == Unknown {
+		*in = atName
+		return nil
+	}
+	if want := len(forms[cmd.Name].elements); head.Int != int64(want)+1 {
+		what := fmt.Sprintf("the list has %d elements, not %d", head.Int, want+1)
+		return &FormError{Command: cmd.Name.String(), What: what}
+	}
+	return r.elements(in, cmd)
+}
+
+// elements reads the elements behind the name, up to the values.
+func (r *Reader) elements(in *banana.Reader, cmd *Command) (err error) {
+	for i := range forms[cmd.Name].elements {
+		e := &forms[cmd.Name].elements[i]
+		switch e.kind {
+		case count:
+			cmd.ID, err = readNumber(in, cmd, e)
+			if cmd.ID.Big != nil {
+				err = e.wrong(cmd, "an integer below 2^63, not one of more than 64 bits")
+			}
+		case number:
+			cmd.ID, err = readNumber(in, cmd, e)
+		case flag:
+			var n Number
+			n, err = readNumber(in, cmd, e)
+			cmd.WantsAnswer = n.Int != 0 || n.Big != nil
+		case object:
+			err = r.readObject(in, cmd, e)
+		case method:
+			err = r.readMethod(in, cmd, e)
+		case word:
+			return checkWord(*in, cmd, e)
+		case value:
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readNumber reads an integer that Banana can also write.
+func readNumber(in *banana.Reader, cmd *Command, e *element) (Number, error) {
+	if n, ok := in.TakeInt(); ok {
+		return Number{Int: n}, nil
+	}
+	var t banana.Token
+	if err := in.Read(&t); err != nil {
+		return Number{}, err
+	}
+	if !t.IsInt() {
+		return Number{}, e.wrong(cmd, "an integer, not "+describe(&t))
+	}
+	return numberOf(&t, cmd, e)
+}
+
+func numberOf(t *banana.Token, cmd *Command, e *element) (Number, error) {
+	if t.Kind == banana.Int {
+		return Number{Int: t.Int}, nil
+	}
+	n := t.Big()
+	if n.BitLen() > banana.MaxIntBits {
+		return Number{}, e.wrong(cmd, fmt.Sprintf("an integer of at most %d bits", banana.MaxIntBits))
+	}
+	return Number{Big: n}, nil
+}
+
+func (r *Reader) readObject(in *banana.Reader, cmd *Command, e *element) (err error) {
+	var t banana.Token
+	if err = in.Read(&t); err != nil {
+		return err
+	}
+	switch {
+	case t.IsInt():
+		cmd.Object.ID, err = numberOf(&t, cmd, e)
+		return err
+	case t.IsText():
+		cmd.Object.Name = r.name(&t, &r.lastObject)
+		return nil
+	}
+	return e.wrong(cmd, "an integer or a string, not "+describe(&t))
+}
+
+func (r *Reader) readMethod(in *banana.Reader, cmd *Command, e *element) error {
+	var t banana.Token
+	if err := in.Read(&t); err != nil {
+		return err
+	}
+	if !t.IsText() {
+		return e.wrong(cmd, "a string, not "+describe(&t))
+	}
+	cmd.Method = r.name(&t, &r.lastMethod)
+	return nil
+}
+
+// checkWord reports an error if the next element is no string.
+func checkWord(in banana.Reader, cmd *Command, e *element) error {
+	t, err := in.Next()
+	if err == nil && !t.IsText() {
+		err = e.wrong(cmd, "a string, not "+describe(&t))
+	}
+	return err
+}
+
+// name returns the text of a token. last is the name that the last call had in its place.
+func (r *Reader) name(t *banana.Token, last *string) string {
+	if t.Kind != banana.String || len(t.Bytes) > maxNameLength {
+		return t.Text()
+	}
+	if string(t.Bytes) == *last {
+		return *last
+	}
+	name, ok := r.names[string(t.Bytes)]
+	if !ok {
+		name = t.Text()
+		if r.names == nil {
+			r.names = map[string]string{}
+		}
+		if len(r.names) < maxNames {
+			r.names[name] = name
+		}
+	}
+	*last = name
+	return name
+}
+
+// ReadWord returns the name of an unknown command, or the element of a DidNotUnderstand, after Read. It copies the
+// string.
+func ReadWord(in *banana.Reader) (string, error) {
+	t, err := in.Next()
+	return t.Text(), err
+}
+
+// wrong returns the error of an element that is not what it should be.
+func (e *element) wrong(cmd *Command, want string) error {
+	return &FormError{Command: cmd.Name.String(), Element: e.name, What: "want " + want}
+}
+
+// describe names a token in an error, short and printable.
+func describe(t *banana.Token) string {
+	switch {
+	case t.Kind == banana.List:
+		return fmt.Sprintf("a list of %d", t.Int)
+	case t.IsText():
+		text := t.Text()
+		if len(text) > 40 {
+			text = text[:40] + "…"
+		}
+		return fmt.Sprintf("the string %q", text)
+	case t.Kind == banana.Int:
+		return fmt.Sprintf("the integer %d", t.Int)
+	case t.Kind == banana.Float:
+		return "a float"
+	}
+	return "an integer of more than 64 bits"
+}
