@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker/internal/netio"
 	"github.com/perspectivebroker/pb/internal/usercode"
 	"github.com/perspectivebroker/pb/supervision"
 
@@ -42,14 +43,14 @@ func (a *acceptor) Receive(ctx protoactor.Context) {
 		a.count--
 		a.endWithLast(ctx)
 	case *protoactor.Stopping:
-		closeSocket(a.l.sock)
+		netio.Close(a.l.sock)
 	}
 }
 
 // Undelivered implements actor.Undertaker: a connection that came when the listener had ended.
 func (a *acceptor) Undelivered(message any) {
 	if m, ok := message.(accepted); ok {
-		closeSocket(m.sock)
+		netio.Close(m.sock)
 	}
 }
 
@@ -126,9 +127,6 @@ func isClosing(rt *actor.Runtime) bool {
 		return false
 	}
 }
-
-// isRefused says that nobody listens at the other end.
-func isRefused(err error) bool { return usercode.Is(err, syscall.ECONNREFUSED) }
 
 // brokerStrategy is the acceptor's: a broker that fails is stopped, which closes its connection.
 func brokerStrategy(rt *actor.Runtime) protoactor.SupervisorStrategy {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker/internal/netio"
 	"github.com/perspectivebroker/pb/broker/internal/patience"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
@@ -186,7 +187,7 @@ func (b *broker) start(ctx protoactor.Context) {
 		protoactor.WithMailbox(func() protoactor.Mailbox { return writing }))
 	c.encoder = ctx.SpawnPrefix(encoderProps, "encoder")
 	c.out.start(func(from *actor.Mailbox) {
-		if c.prompt != nil && !c.busy() {
+		if c.nonblock != nil && !c.busy() {
 			writing.Lend(flushNow{})
 		} else {
 			writing.PostFrom(from, flush{})
@@ -319,9 +320,9 @@ func (b *broker) finish(cause error) {
 	c.endCalls()
 	c.account.close()
 	if b.lingers {
-		c.part()
+		c.linger.Start(c.sock)
 	} else {
-		closeSocket(c.sock)
+		netio.Close(c.sock)
 	}
 	b.deadline.Stop()
 	stopTimer(b.grace)

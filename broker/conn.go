@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker/internal/netio"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
@@ -22,24 +23,24 @@ import (
 // goroutine.
 type Conn struct {
 	// Immutable once the broker has been spawned.
-	rt      *actor.Runtime
-	sock    net.Conn
-	prompt  promptSocket // the same socket, if it can be tried; otherwise nil
-	client  bool         // we connected, the peer accepted
-	peer    string
-	limits  Limits
-	options *settings
-	log     zerolog.Logger
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
-	root    *flavors.RemoteReference
-	caller  *flavors.Caller // on whose behalf calls are made where no user's perspective says so
-	out     *outbox
-	in      *meter          // of the peer's calls that are not answered
-	account *account        // what the connection counts for in the runtime's budget
-	mailbox *actor.Mailbox  // the broker's: what is posted there is handled, or refused by Undelivered when the broker has stopped
-	pid     *protoactor.PID // the broker's, for those who watch it
-	encoder *protoactor.PID
+	rt       *actor.Runtime
+	sock     net.Conn
+	nonblock netio.NonBlocking // sock, if it can be used without blocking; otherwise nil
+	client   bool              // we connected, the peer accepted
+	peer     string
+	limits   Limits
+	options  *settings
+	log      zerolog.Logger
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	root     *flavors.RemoteReference
+	caller   *flavors.Caller // on whose behalf calls are made where no user's perspective says so
+	out      *outbox
+	in       *meter          // of the peer's calls that are not answered
+	account  *account        // what the connection counts for in the runtime's budget
+	mailbox  *actor.Mailbox  // the broker's; messages posted after it has stopped go to Undelivered
+	pid      *protoactor.PID // the broker's, for those who watch it
+	encoder  *protoactor.PID
 
 	// Written by the decoder before ready is closed, immutable afterwards.
 	profile banana.Profile
@@ -62,8 +63,8 @@ type Conn struct {
 	bytesOut    atomic.Int64
 	arrivals    atomic.Pointer[flavors.Arrivals] // of the peer's calls, written in the broker's turn
 	counters    counters
-	making      turnstile    // answers
-	parting     parting      // who closes the socket at a good end
+	making      turnstile // answers
+	linger      netio.Linger
 	lastHeard   atomic.Int64 // when the peer last sent something, by uptime; kept for keepalive only
 
 	turns    flavors.Turns // methods that run for the peer
@@ -239,7 +240,7 @@ func (c *Conn) Abort(cause error) {
 func (c *Conn) sever(cause error) {
 	c.cancel(cause)
 	c.post(closeNow{cause: cause})
-	closeSocket(c.sock)
+	netio.Close(c.sock)
 }
 
 // Done is closed when the connection has ended and its broker has stopped.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/perspectivebroker/pb/broker/internal/netio"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/internal/usercode"
@@ -17,8 +18,6 @@ import (
 )
 
 const (
-	// readBuffer is what an idle connection keeps for reading.
-	readBuffer = 4 << 10
 	// scanDepth is how deep lists may nest in a frame. It lies far above what Jelly takes, so that values nested too deep
 	// fail their call and not the connection, as with a stock peer.
 	scanDepth = 1 << 16
@@ -66,7 +65,7 @@ func (d *decoder) Receive(ctx protoactor.Context) {
 		cause := errors.New("broker: the decoder panicked")
 		defer func() {
 			c.post(readEnded{cause})
-			c.partReading()
+			c.linger.ReaderEnded(c.sock)
 		}()
 		cause = d.read()
 	}) {
@@ -86,10 +85,10 @@ func (d *decoder) read() error {
 	talking := false  // the profile has been agreed on
 	small := int64(0) // the limit in force of a frame before a login
 
-	buf := takeBuffer(readBuffer)[:readBuffer]
+	buf := netio.GetBuffer(netio.SmallBuffer)[:netio.SmallBuffer]
 	held := newHeld(c)
 	defer func() {
-		giveBuffer(buf)
+		netio.PutBuffer(buf)
 		held.release()
 	}()
 	start, end := 0, 0
@@ -110,7 +109,7 @@ func (d *decoder) read() error {
 		var n int
 		var err error
 		buf, n, err = held.read(buf, end)
-		if c.isParting() {
+		if c.linger.Active() {
 			return ErrClosed
 		}
 		end += n

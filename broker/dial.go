@@ -7,6 +7,7 @@ import (
 	"net"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker/internal/netio"
 	"github.com/perspectivebroker/pb/internal/usercode"
 	"github.com/perspectivebroker/pb/supervision"
 
@@ -79,7 +80,7 @@ func dialOver(ctx context.Context, rt *actor.Runtime, sock net.Conn, e endpoint,
 		}
 	}
 	if err != nil {
-		closeSocket(sock)
+		netio.Close(sock)
 		return nil, err
 	}
 	if o.identity == "" && e.network != "" {
@@ -89,7 +90,7 @@ func dialOver(ctx context.Context, rt *actor.Runtime, sock net.Conn, e endpoint,
 	c.superviseClose()
 	props := rt.Props(func() protoactor.Actor { return &dialer{c: c} }, protoactor.WithSupervisor(brokerStrategy(rt)))
 	if _, err := supervision.TreeOf(rt).Spawn(supervision.Dialers, props, "dialer"); err != nil {
-		closeSocket(sock)
+		netio.Close(sock)
 		c.cancel(ErrClosed)
 		return nil, err
 	}
@@ -102,7 +103,7 @@ func dialOver(ctx context.Context, rt *actor.Runtime, sock net.Conn, e endpoint,
 	case <-c.ctx.Done():
 	case <-ctx.Done():
 		c.cancel(context.Cause(ctx))
-		closeSocket(sock) // Both codec actors notice, and with them the broker.
+		netio.Close(sock) // Both codec actors notice, and with them the broker.
 	}
 	<-c.gone
 	return nil, context.Cause(c.ctx)
@@ -159,5 +160,5 @@ func (c *Conn) superviseClose() {
 // hangUp ends a connection from outside its broker, in whatever state it is.
 func (c *Conn) hangUp() {
 	c.cancel(ErrClosed)
-	closeSocket(c.sock)
+	netio.Close(c.sock)
 }

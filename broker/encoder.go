@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker/internal/netio"
 	"github.com/perspectivebroker/pb/broker/internal/patience"
 	"github.com/perspectivebroker/pb/internal/usercode"
 
@@ -51,7 +52,7 @@ func (e *encoder) Receive(ctx protoactor.Context) {
 		e.writeNow(ctx)
 	case flushAndReport:
 		if e.write(ctx) {
-			ctx.Send(ctx.Parent(), flushed{half: e.c.closeWrite()})
+			ctx.Send(ctx.Parent(), flushed{half: netio.CloseWrite(e.c.sock)})
 		}
 	}
 }
@@ -89,7 +90,7 @@ func (e *encoder) writeNow(ctx protoactor.Context) {
 	for len(e.rest) > 0 {
 		e.armDeadline()
 		piece := e.piece()
-		n, err := e.c.prompt.writeNow(piece)
+		n, err := e.c.nonblock.WriteNow(piece)
 		if usercode.Is(err, os.ErrDeadlineExceeded) {
 			// This process was paused behind armDeadline. A turn that may wait finds out whether the peer reads.
 			err = nil
@@ -145,7 +146,7 @@ func (e *encoder) mayWait(n int) bool {
 		return true // The peer is slow, but it reads.
 	}
 	if e.c.speaksTLS() {
-		return false // TLS cannot go on; patientConn has waited below it.
+		return false // TLS cannot go on; netio.DiscountPauses has waited below it.
 	}
 	e.waited.Add(planned, time.Since(e.began))
 	return e.waited.Left(e.c.stallLimit()) > 0

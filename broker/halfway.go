@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/perspectivebroker/pb/broker/internal/netio"
 	"github.com/perspectivebroker/pb/broker/internal/patience"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
@@ -16,15 +17,23 @@ import (
 // held is what a connection's read buffer counts for in the runtime's total. It belongs to the goroutine that reads.
 type held struct {
 	c       *Conn
-	polling *polling // nil where the socket cannot be tried
+	polling *netio.BusyPoll // nil where the socket cannot be tried
 	bytes   int
 	timed   bool // the socket has a deadline
 }
 
+// pollTokenKey finds the token that the readers of a runtime share.
+type pollTokenKey struct{}
+
+func newBusyPoll(c *Conn) *netio.BusyPoll {
+	token := c.rt.Extension(pollTokenKey{}, func() any { return new(netio.PollToken) }).(*netio.PollToken)
+	return netio.NewBusyPoll(c.options.polling, token, c.busy)
+}
+
 func newHeld(c *Conn) held {
 	h := held{c: c}
-	if c.prompt != nil {
-		h.polling = newPolling(c)
+	if c.nonblock != nil {
+		h.polling = newBusyPoll(c)
 	}
 	return h
 }
@@ -38,7 +47,7 @@ func (h *held) resize(size int) {
 
 // counted is what a buffer of size bytes counts for.
 func counted(size int) int {
-	if size <= readBuffer {
+	if size <= netio.SmallBuffer {
 		return 0
 	}
 	return size
@@ -73,7 +82,7 @@ func (h *held) read(buf []byte, end int) ([]byte, int, error) {
 		if h.timed {
 			h.timed = false
 			_ = h.c.sock.SetReadDeadline(time.Time{})
-			_ = h.c.hurryUp()
+			_ = h.c.linger.Bound(h.c.sock)
 		}
 		n, err = h.once(buf[end:])
 	}
@@ -85,8 +94,8 @@ func (h *held) read(buf []byte, end int) ([]byte, int, error) {
 			Reason: RefusedStall, What: fmt.Sprintf("the peer stopped in the middle of a message, %d bytes of which had come", end), Err: err,
 		}
 	}
-	smaller := append(takeBuffer(end+1), buf[:end]...)
-	giveBuffer(buf)
+	smaller := append(netio.GetBuffer(end+1), buf[:end]...)
+	netio.PutBuffer(buf)
 	h.resize(cap(smaller))
 	return smaller[:cap(smaller)], 0, nil
 }
@@ -97,9 +106,9 @@ func (h *held) bounded(b []byte) (n int, err error) {
 	for step := waited.Step(h.c.limits.Stall); step > 0; step = waited.Step(h.c.limits.Stall) {
 		began := time.Now()
 		_ = h.c.sock.SetReadDeadline(began.Add(step))
-		parting := h.c.isParting()
-		_ = h.c.hurryUp()
-		if n, err = h.once(b); n > 0 || parting || !usercode.Is(err, os.ErrDeadlineExceeded) {
+		lingering := h.c.linger.Active()
+		_ = h.c.linger.Bound(h.c.sock)
+		if n, err = h.once(b); n > 0 || lingering || !usercode.Is(err, os.ErrDeadlineExceeded) {
 			break
 		}
 		waited.Add(step, time.Since(began))
@@ -111,7 +120,7 @@ func (h *held) once(b []byte) (int, error) {
 	if h.polling == nil {
 		return h.c.sock.Read(b)
 	}
-	return h.polling.read(h.c.prompt, b)
+	return h.polling.Read(h.c.nonblock, b)
 }
 
 // largestGrowth is how much larger than what was received a buffer may be. Buffers grow with what was received; what a
@@ -125,7 +134,7 @@ const tailRoom = 64
 // capacity, rather than being copied: where it is nearly all that the buffer holds. The buffer then belongs to the
 // value.
 func keepFrom(frame, buffer int) int {
-	if frame < bufferSizes[1] || buffer-frame > frame/8 {
+	if frame < netio.MediumBuffer || buffer-frame > frame/8 {
 		return 0
 	}
 	return frame - frame/8
@@ -133,7 +142,7 @@ func keepFrom(frame, buffer int) int {
 
 // another gives what has not been decoded a buffer of its own: this one has been given away.
 func (h *held) another(buf []byte, start, end int) ([]byte, int, int) {
-	fresh := append(takeBuffer(max(end-start, readBuffer)), buf[start:end]...)
+	fresh := append(netio.GetBuffer(max(end-start, netio.SmallBuffer)), buf[start:end]...)
 	h.resize(cap(fresh))
 	return fresh[:cap(fresh)], 0, len(fresh)
 }
@@ -143,13 +152,13 @@ func (h *held) another(buf []byte, start, end int) ([]byte, int, int) {
 // message that is known to be much longer gets what it needs at once, and then it can be given away with the string in
 // it.
 func grownSize(received, need int) int {
-	if need >= 2*received && need <= largestGrowth*received && need > bufferSizes[1] {
+	if need >= 2*received && need <= largestGrowth*received && need > netio.MediumBuffer {
 		if need <= share {
 			return min(need+tailRoom, share) // which a connection has in any case
 		}
 		return need + tailRoom
 	}
-	if size := pooledSize(received + 1); size > 0 {
+	if size := netio.PooledSize(received + 1); size > 0 {
 		return size
 	}
 	return 2 * received
@@ -160,17 +169,17 @@ func grownSize(received, need int) int {
 func (h *held) makeRoom(buf []byte, start, end, need int) ([]byte, int, int, error) {
 	left := end - start
 	switch {
-	case left == 0 && len(buf) > readBuffer:
-		giveBuffer(buf)
-		buf = takeBuffer(readBuffer)
+	case left == 0 && len(buf) > netio.SmallBuffer:
+		netio.PutBuffer(buf)
+		buf = netio.GetBuffer(netio.SmallBuffer)
 		h.resize(cap(buf))
 	case left == len(buf):
 		size := grownSize(left, need)
 		if err := h.wait(size); err != nil {
 			return buf, start, end, err
 		}
-		bigger := append(bufferOf(size), buf...)
-		giveBuffer(buf)
+		bigger := append(netio.GetExactBuffer(size), buf...)
+		netio.PutBuffer(buf)
 		buf = bigger
 	default:
 		copy(buf, buf[start:end])

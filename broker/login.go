@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker/internal/netio"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
@@ -211,7 +212,7 @@ func (l *loginRoot) showsCertificate() bool {
 
 // RemoteLoginPeer lets in whom the kernel names as the other end of a Unix socket.
 func (l *loginRoot) RemoteLoginPeer(inv *flavors.Invocation, mind *flavors.RemoteReference) (*actor.Deferred, error) {
-	peer, err := unixPeer(l.conn.sock)
+	peer, err := netio.UnixPeer(l.conn.sock)
 	if err != nil {
 		return nil, noSuchLogin(methodPeer)
 	}
@@ -219,6 +220,6 @@ func (l *loginRoot) RemoteLoginPeer(inv *flavors.Invocation, mind *flavors.Remot
 }
 
 func (l *loginRoot) knowsPeer() bool {
-	_, err := unixPeer(l.conn.sock)
+	_, err := netio.UnixPeer(l.conn.sock)
 	return err == nil
 }

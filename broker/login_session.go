@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker/internal/netio"
 	"github.com/perspectivebroker/pb/broker/internal/patience"
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
@@ -193,7 +194,7 @@ func (l *loginRoot) refuse(credentials cred.Credentials, err error) error {
 // throttleKey is by what attempts are counted: the address; of IPv6 the network, because whoever has one address has
 // all in it; of a Unix socket the user, because its addresses say nothing.
 func throttleKey(sock net.Conn) string {
-	if peer, err := unixPeer(sock); err == nil {
+	if peer, err := netio.UnixPeer(sock); err == nil {
 		return fmt.Sprintf("uid %d", peer.UID)
 	}
 	a := sock.RemoteAddr()

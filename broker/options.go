@@ -69,10 +69,14 @@ func (f optionFunc) apply(o *options) { f(o) }
 // WithLimits replaces the default limits, field by field: zero fields keep their default.
 func WithLimits(l Limits) Option { return optionFunc(func(o *options) { o.limits = l }) }
 
-// WithPolling is for how long a side that waits for the other's next word looks for it before it sleeps, where it has
-// no more than one call under way and the peer has been that quick of late. A call between two processes of one machine
-// takes a fifth of the time then; the processor is busy meanwhile. It is for plain TCP and Unix sockets, on machines
-// with more than one processor. The default is [DefaultPolling]; 0 turns it off.
+// DefaultPolling is the default of [WithPolling].
+const DefaultPolling = 100 * time.Microsecond
+
+// WithPolling sets for how long a connection's reader polls its socket before it parks, where each side makes one call
+// after the other. It spares each call a wake-up and costs processor time: at most d after each read, on one connection
+// of the runtime at a time. A reader polls only on systems of the Unix kind, without TLS, with more than one processor,
+// while no more than one call is in progress; it stops while polling does not pay. The default is [DefaultPolling]; 0
+// turns polling off.
 func WithPolling(d time.Duration) Option { return optionFunc(func(o *options) { o.polling = d }) }
 
 // WithPublished publishes one more object under a name, beside "root". By default nothing else is published, and

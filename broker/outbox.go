@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker/internal/netio"
 )
 
 // outbox is where bytes wait for the encoder: its mailbox, as it were, but of bytes. The broker appends to it in its
@@ -45,7 +46,7 @@ func (o *outbox) append(from *actor.Mailbox, size int, f func(dst []byte) ([]byt
 		return errOutboxClosed
 	}
 	before := len(o.buf)
-	o.buf = grown(o.buf, size)
+	o.buf = netio.GrowBuffer(o.buf, size)
 	buf, err := f(o.buf)
 	if err != nil {
 		// What f wrote lies behind the length and is overwritten by the next.
@@ -80,7 +81,7 @@ func (o *outbox) take() []byte {
 func (o *outbox) written(buf []byte) {
 	o.mu.Lock()
 	o.writtenLocked(o.writing)
-	giveBuffer(buf)
+	netio.PutBuffer(buf)
 	o.mu.Unlock()
 	o.clear()
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker/internal/netio"
 	"github.com/perspectivebroker/pb/flavors"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
@@ -15,7 +16,8 @@ import (
 func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *options) *Conn {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	c := &Conn{
-		rt: rt, sock: sock, prompt: promptOf(sock), client: client, limits: o.limits, options: o.settings, published: o.published,
+		rt: rt, sock: sock, nonblock: netio.NonBlockingOf(sock), client: client,
+		limits: o.limits, options: o.settings, published: o.published,
 		ctx: ctx, cancel: cancel, mailbox: actor.NewMailbox(),
 		making: newTurnstile(), ready: make(chan struct{}), gone: make(chan struct{}),
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/perspectivebroker/pb/broker/internal/netio"
 	"github.com/perspectivebroker/pb/broker/internal/patience"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
@@ -45,7 +46,7 @@ func serveTLS(sock net.Listener, o *options) (net.Listener, error) {
 	if len(config.Certificates) == 0 && config.GetCertificate == nil && config.GetConfigForClient == nil {
 		return nil, errors.New("broker: listening at a pbs:// URL needs WithTLS and a configuration with a certificate")
 	}
-	return tls.NewListener(patientListener{sock}, config), nil
+	return tls.NewListener(netio.DiscountPausesOf(sock), config), nil
 }
 
 // dialTLS makes the handshake of the connecting side, so that a server which cannot prove who it is is found out before
@@ -59,7 +60,7 @@ func dialTLS(ctx context.Context, sock net.Conn, address string, o *options) (ne
 		}
 		config.ServerName = host
 	}
-	client := tls.Client(&patientConn{Conn: sock}, config)
+	client := tls.Client(netio.DiscountPauses(sock), config)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer patience.AfterFunc(o.limits.Handshake, func() { cancel(context.DeadlineExceeded) }).Stop()

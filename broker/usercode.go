@@ -2,7 +2,6 @@ package broker
 
 import (
 	"fmt"
-	"io"
 	"net"
 
 	"github.com/perspectivebroker/pb/internal/usercode"
@@ -10,11 +9,6 @@ import (
 
 // Sockets, dialers, factories and TLS callbacks may be the application's own. What follows calls them where their panic
 // must not get through.
-
-// closeSocket closes a socket, whatever its Close method does: the end of a connection has more to see to.
-func closeSocket(sock io.Closer) {
-	usercode.Do(func() { _ = sock.Close() })
-}
 
 // panicked makes an error of the panic of the application's code, without its value.
 func panicked(what string, p *usercode.Panic) error {

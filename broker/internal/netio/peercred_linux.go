@@ -1,4 +1,4 @@
-package broker
+package netio
 
 import (
 	"errors"
@@ -8,8 +8,8 @@ import (
 	"github.com/perspectivebroker/pb/cred"
 )
 
-// unixPeer asks the kernel who is at the other end of a Unix socket.
-func unixPeer(sock net.Conn) (cred.UnixPeer, error) {
+// UnixPeer asks the kernel for the process at the other end of a Unix socket.
+func UnixPeer(sock net.Conn) (cred.UnixPeer, error) {
 	u, ok := sock.(*net.UnixConn)
 	if !ok {
 		return cred.UnixPeer{}, errors.New("broker: only a Unix socket knows its peer's user")

@@ -1,4 +1,4 @@
-package broker
+package netio
 
 import (
 	"bytes"
@@ -31,22 +31,22 @@ func pair(t *testing.T, network, address string) (here, there net.Conn) {
 	return here, there
 }
 
-func TestPromptSocketWritesWhatIsTaken(t *testing.T) {
+func TestWriteNow(t *testing.T) {
 	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": filepath.Join(t.TempDir(), "s")} {
 		t.Run(network, func(t *testing.T) {
 			here, there := pair(t, network, address)
-			prompt := promptOf(here)
-			require.NotNil(t, prompt)
+			raw := NonBlockingOf(here)
+			require.NotNil(t, raw)
 			all := make([]byte, 64<<20)
 			for i := range all {
 				all[i] = byte(i % 251)
 			}
 			written := 0
 			for {
-				n, err := prompt.writeNow(all[written:])
+				n, err := raw.WriteNow(all[written:])
 				require.NoError(t, err)
 				if n == 0 {
-					break // Nobody reads, and nobody has waited.
+					break // The peer does not read, and WriteNow has not blocked.
 				}
 				written += n
 			}
@@ -62,21 +62,21 @@ func TestPromptSocketWritesWhatIsTaken(t *testing.T) {
 			assert.Equal(t, len(all), written+n)
 			require.NoError(t, here.Close())
 			assert.True(t, bytes.Equal(all, <-got))
-			_, err = prompt.writeNow(all)
+			_, err = raw.WriteNow(all)
 			assert.ErrorIs(t, err, net.ErrClosed)
 		})
 	}
 }
 
-func TestPromptSocketReads(t *testing.T) {
+func TestNonBlockingRead(t *testing.T) {
 	here, there := pair(t, "tcp", "127.0.0.1:0")
-	prompt := promptOf(here)
+	raw := NonBlockingOf(here)
 	buf := make([]byte, 10)
 
-	looked := 0
-	n, err := prompt.read(buf, func() bool {
-		looked++
-		if looked == 3 {
+	tries := 0
+	n, err := raw.Read(buf, func() bool {
+		tries++
+		if tries == 3 {
 			_, err := there.Write([]byte("abc"))
 			assert.NoError(t, err)
 		}
@@ -84,10 +84,10 @@ func TestPromptSocketReads(t *testing.T) {
 	})
 	require.NoError(t, err)
 	assert.Equal(t, "abc", string(buf[:n]))
-	assert.GreaterOrEqual(t, looked, 3)
+	assert.GreaterOrEqual(t, tries, 3)
 
-	// It sleeps where it may not look again, and is woken.
-	n, err = prompt.read(buf, func() bool {
+	// Without a retry it parks until there is data.
+	n, err = raw.Read(buf, func() bool {
 		go func() { _, _ = there.Write([]byte("de")) }()
 		return false
 	})
@@ -95,41 +95,41 @@ func TestPromptSocketReads(t *testing.T) {
 	assert.Equal(t, "de", string(buf[:n]))
 
 	require.NoError(t, here.SetReadDeadline(time.Unix(1, 0)))
-	_, err = prompt.read(buf, nil)
+	_, err = raw.Read(buf, nil)
 	assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	require.NoError(t, here.SetReadDeadline(time.Time{}))
 
 	_, err = there.Write([]byte("f"))
 	require.NoError(t, err)
 	require.NoError(t, there.Close())
-	n, err = prompt.read(buf, nil)
+	n, err = raw.Read(buf, nil)
 	require.NoError(t, err)
 	assert.Equal(t, "f", string(buf[:n]))
-	_, err = prompt.read(buf, nil)
+	_, err = raw.Read(buf, nil)
 	assert.ErrorIs(t, err, io.EOF)
 	require.NoError(t, here.Close())
-	_, err = prompt.read(buf, nil)
+	_, err = raw.Read(buf, nil)
 	assert.ErrorIs(t, err, net.ErrClosed)
 }
 
-func TestPromptSocketOfAResetConnection(t *testing.T) {
+func TestNonBlockingReset(t *testing.T) {
 	here, there := pair(t, "tcp", "127.0.0.1:0")
-	prompt := promptOf(here)
+	raw := NonBlockingOf(here)
 	require.NoError(t, there.(*net.TCPConn).SetLinger(0))
 	require.NoError(t, there.Close())
-	_, err := prompt.read(make([]byte, 1), nil)
+	_, err := raw.Read(make([]byte, 1), nil)
 	assert.ErrorContains(t, err, "read: connection reset")
-	_, err = prompt.writeNow([]byte("x"))
+	_, err = raw.WriteNow([]byte("x"))
 	assert.ErrorContains(t, err, "write: broken pipe")
 }
 
-// What stands before a socket is not passed by: its Write may count, delay or encrypt.
-func TestPromptSocketIsTheSocketItself(t *testing.T) {
+// The Read and Write of a wrapper must not be bypassed: it may count, delay or encrypt.
+func TestNonBlockingOfWrapper(t *testing.T) {
 	here, _ := pair(t, "tcp", "127.0.0.1:0")
-	assert.Nil(t, promptOf(struct{ *net.TCPConn }{here.(*net.TCPConn)}))
-	assert.Nil(t, promptOf(tls.Client(here, &tls.Config{InsecureSkipVerify: true}))) //nolint:gosec // nothing is said
+	assert.Nil(t, NonBlockingOf(struct{ *net.TCPConn }{here.(*net.TCPConn)}))
+	assert.Nil(t, NonBlockingOf(tls.Client(here, &tls.Config{InsecureSkipVerify: true}))) //nolint:gosec // nothing is said
 	a, b := net.Pipe()
-	assert.Nil(t, promptOf(a))
+	assert.Nil(t, NonBlockingOf(a))
 	_ = a.Close()
 	_ = b.Close()
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// goodbye answers at length, and closes the connection when it is called again.
+// goodbye gives a long answer, and closes its connection.
 type goodbye struct{ flavors.Root }
 
 func (*goodbye) RemoteLong() string { return strings.Repeat("x", farewell) }
@@ -28,10 +28,9 @@ func (*goodbye) RemoteBye(inv *flavors.Invocation) {
 
 const farewell = 600_000
 
-// TestTheLastAnswerIsNotLost: a server that closes while its client still writes must not have the kernel throw away
-// what it has still to deliver. The client's window is small, so that most of the answer waits at the server when that
-// closes.
-func TestTheLastAnswerIsNotLost(t *testing.T) {
+// TestCloseWhilePeerWrites: the kernel must still deliver what the server has written before it closes. The client's
+// window is small, so that most of the answer waits at the server at that time.
+func TestCloseWhilePeerWrites(t *testing.T) {
 	rt := newRuntime(t)
 	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", &goodbye{})
 	require.NoError(t, err)
@@ -50,7 +49,7 @@ func TestTheLastAnswerIsNotLost(t *testing.T) {
 		}, patience, tick)
 		p.Write(`[message 1 root long 1 [tuple] [dictionary]]`, `[message 2 root bye 0 [tuple] [dictionary]]`)
 		stop, stopped := make(chan struct{}), make(chan struct{})
-		go func() { // The client goes on writing until it has read everything.
+		go func() { // The client writes until it has read everything.
 			defer close(stopped)
 			more := bytes.Repeat(noteOf(3, 0), 100)
 			for {

@@ -1,0 +1,73 @@
+package netio
+
+import (
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/perspectivebroker/pb/internal/usercode"
+)
+
+// lingerTime is how long a socket is still read after an orderly end while the peer keeps writing.
+const lingerTime = 2 * time.Second
+
+// Linger decides which goroutine closes the socket of a connection that ends in good order. A kernel answers data that
+// arrives for a closed socket, or that was not read from it, with a reset, and drops what it has not delivered yet: the
+// last answers would be lost. So the writer ends its half of the connection ([CloseWrite]), and the reader discards
+// what the peer still sends until the peer closes too or lingerTime passes.
+//
+// The zero Linger is ready to use.
+type Linger struct{ state atomic.Int32 }
+
+const (
+	stateReading     int32 = iota
+	stateLingering         // the connection has ended; the reader closes the socket
+	stateReadingOver       // the reader has ended; Start closes the socket
+)
+
+// CloseWrite tells the peer that nothing more will come. It reports whether the socket can do that. It may block.
+func CloseWrite(sock net.Conn) bool {
+	half, ok := sock.(interface{ CloseWrite() error })
+	return ok && half.CloseWrite() == nil
+}
+
+// Close closes a socket. A panic of its Close method is dropped.
+func Close(sock io.Closer) {
+	usercode.Do(func() { _ = sock.Close() })
+}
+
+// Start leaves the socket to the reader if it still reads, and closes it otherwise.
+func (l *Linger) Start(sock net.Conn) {
+	if !l.state.CompareAndSwap(stateReading, stateLingering) || l.Bound(sock) != nil {
+		Close(sock)
+	}
+}
+
+// Bound limits the time for which a lingering socket is read. The reader calls it after each read deadline that it
+// sets, since Start may have been called meanwhile.
+func (l *Linger) Bound(sock net.Conn) error {
+	if !l.Active() {
+		return nil
+	}
+	return sock.SetReadDeadline(time.Now().Add(lingerTime))
+}
+
+// ReaderEnded is called by the reader when it ends. If the socket was left to it, it discards what the peer still sends
+// and closes the socket.
+func (l *Linger) ReaderEnded(sock net.Conn) {
+	if l.state.CompareAndSwap(stateReading, stateReadingOver) {
+		return
+	}
+	buf := GetBuffer(SmallBuffer)[:SmallBuffer]
+	for {
+		if _, err := sock.Read(buf); err != nil {
+			break
+		}
+	}
+	PutBuffer(buf)
+	Close(sock)
+}
+
+// Active reports whether what is read is discarded.
+func (l *Linger) Active() bool { return l.state.Load() == stateLingering }

@@ -1,0 +1,100 @@
+//go:build unix
+
+package netio
+
+import (
+	"io"
+	"os"
+	"syscall"
+)
+
+// rawSocket makes its own system calls. Deadlines and Close work as on the socket itself.
+type rawSocket struct {
+	raw         syscall.RawConn
+	read, write rawCall
+	retry       func() bool
+}
+
+// rawCall is one system call and its result.
+type rawCall struct {
+	try func(fd uintptr) (done bool) // made once, so that a call does not allocate
+	b   []byte
+	n   int
+	err error
+}
+
+func newNonBlocking(sock syscall.Conn) NonBlocking {
+	raw, err := sock.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	s := &rawSocket{raw: raw}
+	s.read.try, s.write.try = s.tryRead, s.tryWrite
+	return s
+}
+
+// WriteNow implements NonBlocking.
+func (s *rawSocket) WriteNow(b []byte) (int, error) {
+	w := &s.write
+	w.b = b
+	err := s.raw.Write(w.try)
+	w.b = nil
+	return w.result("write", err)
+}
+
+func (s *rawSocket) tryWrite(fd uintptr) bool {
+	w := &s.write
+	w.do(syscall.Write, fd)
+	if w.err == syscall.EAGAIN {
+		w.n, w.err = 0, nil
+	}
+	return true
+}
+
+// Read implements NonBlocking.
+func (s *rawSocket) Read(b []byte, retry func() bool) (int, error) {
+	r := &s.read
+	r.b, s.retry = b, retry
+	err := s.raw.Read(r.try)
+	r.b, s.retry = nil, nil
+	n, err := r.result("read", err)
+	if err == nil && n == 0 {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// tryRead is called again whenever the socket becomes readable.
+func (s *rawSocket) tryRead(fd uintptr) bool {
+	r := &s.read
+	for {
+		r.do(syscall.Read, fd)
+		if r.err != syscall.EAGAIN {
+			return true
+		}
+		if s.retry == nil || !s.retry() {
+			return false
+		}
+	}
+}
+
+func (c *rawCall) do(call func(fd int, b []byte) (int, error), fd uintptr) {
+	for {
+		c.n, c.err = call(int(fd), c.b)
+		if c.err != syscall.EINTR {
+			return
+		}
+	}
+}
+
+// result returns rawErr if it is not nil: then the call was not made, because the socket is closed or its deadline has
+// passed.
+func (c *rawCall) result(name string, rawErr error) (int, error) {
+	if rawErr != nil {
+		return 0, rawErr
+	}
+	if c.err != nil {
+		return 0, os.NewSyscallError(name, c.err)
+	}
+	return c.n, nil
+}
