@@ -98,7 +98,7 @@ func TestAPeerThatDoesNotReadWhatIsLetGoIsLeft(t *testing.T) {
 	const pause = 1 << 16
 	s := newServer(t, &forgetful{}, broker.WithLimits(broker.Limits{PauseWater: pause}))
 	sock := s.dial()
-	join(wire.New(t, sock), banana.ProfilePB)
+	wire.New(t, sock).Join()
 	const refs = 1000
 	frame := banana.AppendSymbol(banana.AppendList(nil, 7), banana.ProfilePB, banana.SymMessage)
 	frame = banana.AppendString(banana.AppendInt(frame, 1), banana.ProfilePB, "root")
@@ -128,7 +128,7 @@ func TestCallsOfOursCountInTheTotal(t *testing.T) {
 		conn, _, err := dialScripted(
 			t,
 			rt,
-			func(p *wire.Peer) { host(p, banana.ProfilePB) },
+			(*wire.Peer).Host,
 			broker.WithLimits(broker.Limits{Total: 600_000}),
 		)
 		require.NoError(t, err)

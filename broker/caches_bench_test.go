@@ -42,7 +42,7 @@ func fanOut(b *testing.B, observers int) {
 		socks[i], err = net.Dial("tcp", ln.Addr().String())
 		require.NoError(b, err)
 		p := wire.New(b, socks[i])
-		join(p, banana.ProfilePB)
+		p.Join()
 		p.Write(`[message 1 root get 1 [tuple] [dictionary]]`)
 		p.Want(`[answer 1 ["test.Tally" 1 _]]`)
 		readers.Go(func() { _, _ = io.Copy(fanOutBytes{&received}, socks[i]) })

@@ -11,7 +11,6 @@ import (
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
-	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/wire"
@@ -115,7 +114,7 @@ func TestAPeerKilledInMidSend(t *testing.T) {
 	s := newServer(t, root)
 	sock := s.dial()
 	p := wire.New(t, sock)
-	join(p, banana.ProfilePB)
+	p.Join()
 	p.Write(`[message 1 root get 1 [tuple] [dictionary]]`)
 	_, err := sock.Read(make([]byte, 10)) // The state is on its way, and will not arrive.
 	require.NoError(t, err)

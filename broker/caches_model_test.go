@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/perspectivebroker/pb/actor"
-	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/stretchr/testify/require"
@@ -26,7 +25,7 @@ func TestTablesFollowTheModel(t *testing.T) {
 		m := &modelled{rt: rt, root: root}
 		sock := s.dial()
 		m.peer = wire.New(failing{t, rt}, sock)
-		join(m.peer, banana.ProfilePB)
+		m.peer.Join()
 		defer sock.Close()
 		root.reset()
 		m.theirs = make([]theirPond, len(root.kept))

@@ -54,7 +54,7 @@ func newGauge(t *testing.T, lines *logLines, opts ...broker.Option) (*flavors.Ca
 	require.NoError(t, flavors.RegisterCache[gauge](registry, "test.Gauge"))
 	require.NoError(t, flavors.RegisterCopy[touchy](registry, "test.Touchy"))
 	root := &gaugeRoot{kept: make(chan *flavors.Cached[gauge], 1)}
-	rt := runtimeWithLog(t, zerolog.New(lines).Level(zerolog.InfoLevel))
+	rt := newRuntime(t, actor.WithLogger(zerolog.New(lines).Level(zerolog.InfoLevel)))
 	p := serveOn(t, rt, root, append(opts, broker.WithRegistry(registry))...).peer()
 	p.Write(`[message 1 root keep 1 [tuple ["test.Gauge" 7 [dictionary [[unicode degrees] 1]]]] [dictionary]]`)
 	p.Want(`[answer 1 [None]]`)
@@ -201,7 +201,7 @@ func TestStaleForOtherReasons(t *testing.T) {
 // owner's log tells of the first, and of updates that could not be sent.
 func TestOwnerLearnsOfFailedUpdates(t *testing.T) {
 	var lines logLines
-	rt := runtimeWithLog(t, zerolog.New(&lines))
+	rt := newRuntime(t, actor.WithLogger(zerolog.New(&lines)))
 	root := &ponds{}
 	p := serveOn(t, rt, root, pondRegistry(t)).peer()
 	p.Write(`[message 1 root get 1 [tuple] [dictionary]]`)

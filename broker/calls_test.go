@@ -14,7 +14,7 @@ func TestNegotiation(t *testing.T) {
 	t.Run("each profile", func(t *testing.T) {
 		for _, profile := range []banana.Profile{banana.ProfilePB, banana.ProfileNone} {
 			p := newServer(t, &service{}).connect()
-			join(p, profile)
+			p.JoinAs(profile)
 			p.Write(`[message 1 "root" "add" 1 [tuple 1 2] [dictionary]]`)
 			p.Want(`[answer 1 3]`)
 		}
@@ -183,7 +183,7 @@ func TestGarbageClosesTheConnection(t *testing.T) {
 				sock := s.dial()
 				p := wire.New(t, sock)
 				if joined {
-					join(p, banana.ProfilePB)
+					p.Join()
 				} else {
 					p.Want(`[pb none]`)
 				}

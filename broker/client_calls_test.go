@@ -14,16 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// result waits for a Deferred.
-func result(t *testing.T, d *actor.Deferred) (any, error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), wire.Patience)
-	defer cancel()
-	v, err := d.Await(ctx)
-	require.NoError(t, ctx.Err(), "the Deferred did not complete")
-	return v, err
-}
-
 func TestAnswersReachTheirCallsInAnyOrder(t *testing.T) {
 	conn, p := client(t)
 	var calls []*actor.Deferred

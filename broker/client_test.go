@@ -6,7 +6,6 @@ import (
 	"net"
 	"testing"
 
-	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/internal/wire"
@@ -16,65 +15,10 @@ import (
 // pipe gives the two ends of a connection that needs no network.
 func pipe() (here, there net.Conn) { return net.Pipe() }
 
-// scripted is a scripted peer, and the socket below it.
-type scripted struct {
-	*wire.Peer
-	sock net.Conn
-}
-
-// drain reads on until the end: a pipe has no buffer, so who writes waits for a reader.
-func (p *scripted) drain() { _, _ = io.Copy(io.Discard, p.sock) }
-
-// dialScripted connects a client of ours to a scripted server. host goes through the opening on the server's side.
-func dialScripted(
-	t *testing.T,
-	rt *actor.Runtime,
-	host func(*wire.Peer),
-	opts ...broker.Option,
-) (*broker.Conn, *scripted, error) {
-	t.Helper()
-	here, there := pipe()
-	p := &scripted{wire.New(t, there), there}
-	type dialed struct {
-		conn *broker.Conn
-		err  error
-	}
-	done := make(chan dialed, 1)
-	go func() {
-		conn, err := broker.Client(context.Background(), rt, here, opts...)
-		done <- dialed{conn, err}
-	}()
-	host(p.Peer)
-	d := <-done
-	return d.conn, p, d.err
-}
-
-// client is a connection of ours with a scripted server that speaks the profile pb.
-func client(t *testing.T, opts ...broker.Option) (*broker.Conn, *scripted) {
-	t.Helper()
-	conn, p, err := dialScripted(t, newRuntime(t), func(p *wire.Peer) { host(p, banana.ProfilePB) }, opts...)
-	require.NoError(t, err)
-	return conn, p
-}
-
-// host is the opening as a server, whose client can only choose what is offered. A pipe has no buffer, so nobody may
-// write while the other side does.
-func host(p *wire.Peer, profile banana.Profile) {
-	offer := `[pb none]`
-	if profile == banana.ProfileNone {
-		offer = `[esperanto none]`
-	}
-	p.Write(offer)
-	p.Want(profile.String())
-	p.Speak(profile)
-	p.Want(`[version 6]`)
-	p.Write(`[version 6]`)
-}
-
 func TestDialNegotiatesEachProfile(t *testing.T) {
 	for _, profile := range []banana.Profile{banana.ProfilePB, banana.ProfileNone} {
 		t.Run(profile.String(), func(t *testing.T) {
-			conn, p, err := dialScripted(t, newRuntime(t), func(p *wire.Peer) { host(p, profile) })
+			conn, p, err := dialScripted(t, newRuntime(t), func(p *wire.Peer) { p.HostAs(profile) })
 			require.NoError(t, err)
 			require.Equal(t, profile, conn.Profile())
 			d := conn.Root().CallRemote("add", 1, 2)

@@ -60,9 +60,9 @@ func TestRuntimeCloseDoesNotWaitForEver(t *testing.T) {
 	_, err = broker.Serve(rt, pipe, &service{})
 	require.NoError(t, err)
 	here, there := net.Pipe()
-	pipe.conns <- there
+	pipe.Conns <- there
 	p := wire.New(t, here)
-	join(p, 0)
+	p.JoinAs(0)
 	p.Write(`[message 1 root never 1 [tuple] [dictionary]]`)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()

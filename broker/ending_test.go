@@ -8,7 +8,6 @@ import (
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
-	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/stretchr/testify/require"
 )
@@ -17,7 +16,7 @@ import (
 func TestNoCallIsLostInTheMomentInWhichItsConnectionEnds(t *testing.T) {
 	rt := newRuntime(t)
 	for round := range 100 {
-		conn, p, err := dialScripted(t, rt, func(p *wire.Peer) { host(p, banana.ProfilePB) })
+		conn, p, err := dialScripted(t, rt, (*wire.Peer).Host)
 		require.NoError(t, err)
 		var wg sync.WaitGroup
 		calls := make(chan *actor.Deferred, 400)
@@ -28,7 +27,7 @@ func TestNoCallIsLostInTheMomentInWhichItsConnectionEnds(t *testing.T) {
 				}
 			})
 		}
-		go p.drain()
+		go p.Drain()
 		if round%2 == 0 {
 			conn.Abort(errPlain)
 		} else {
@@ -55,11 +54,11 @@ func TestNoConnectionIsLostInTheMomentInWhichItsListenerEnds(t *testing.T) {
 		go func() {
 			defer close(done)
 			select {
-			case pipe.conns <- there:
+			case pipe.Conns <- there:
 				// Either it is served, or it is closed.
 				_, err := here.Read(make([]byte, 1))
 				_ = err
-			case <-pipe.done:
+			case <-pipe.Closed:
 			}
 			_ = here.Close()
 		}()
@@ -107,5 +106,5 @@ func TestAbortGivesTheCause(t *testing.T) {
 	require.ErrorIs(t, err, errPlain)
 	require.ErrorIs(t, context.Cause(conn.Context()), errPlain)
 	<-conn.Done()
-	p.drain()
+	p.Drain()
 }

@@ -43,7 +43,7 @@ func TestAPeerThatReadsNothingAndGoesOnCalling(t *testing.T) {
 	)
 	bystander := s.peer()
 	sock := s.dial()
-	join(wire.New(t, sock), banana.ProfilePB)
+	wire.New(t, sock).Join()
 	// Answers of half a megabyte each are not even begun when the first few are not read, more calls are read slowly, and
 	// when it has not read anything for the stall time it is left.
 	var err error
@@ -74,7 +74,7 @@ func TestAPeerThatReadsNothingAndGoesOnCalling(t *testing.T) {
 func TestAPeerThatDoesNotReadItsRefusalsIsLeft(t *testing.T) {
 	s := newServer(t, &service{}, broker.WithLimits(broker.Limits{PauseWater: 1 << 18}))
 	sock := s.dial()
-	join(wire.New(t, sock), banana.ProfilePB)
+	wire.New(t, sock).Join()
 	unknown := banana.AppendString(banana.AppendList(nil, 1), banana.ProfilePB, "frobnicate")
 	unknown = bytes.Repeat(unknown, 1000)
 	var err error

@@ -42,16 +42,16 @@ func FuzzReceive(f *testing.F) {
 
 	f.Fuzz(func(t *testing.T, data []byte) {
 		hostile, theirs := net.Pipe()
-		pipe.conns <- theirs
+		pipe.Conns <- theirs
 		go func() { _, _ = io.Copy(io.Discard, hostile) }()
 		_ = hostile.SetWriteDeadline(time.Now().Add(wire.Patience))
 		_, _ = hostile.Write(append(banana.AppendChoice(nil, banana.ProfilePB), data...))
 		_ = hostile.Close()
 
 		ours, theirs := net.Pipe()
-		pipe.conns <- theirs
+		pipe.Conns <- theirs
 		bystander := wire.New(t, ours)
-		join(bystander, banana.ProfilePB)
+		bystander.Join()
 		bystander.Write(`[message 1 root add 1 [tuple 20 22] [dictionary]]`)
 		bystander.Want(`[answer 1 42]`)
 		bystander.Close()

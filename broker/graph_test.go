@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
@@ -45,7 +46,7 @@ func TestCallsWithGraphs(t *testing.T) {
 	log := zerolog.New(io.Discard).Level(zerolog.DebugLevel)
 	security := jelly.DefaultSecurity().AllowInstancesOf(graph.Class).AllowTypes("method")
 	for _, opts := range [][]broker.Option{{broker.WithSecurity(security)}, {broker.WithSecurity(security), broker.WithUnsafeTracebacks()}} {
-		rt := runtimeWithLog(t, log)
+		rt := newRuntime(t, actor.WithLogger(log))
 		ln, err := broker.Listen(rt, "pb://127.0.0.1:0", &taker{}, opts...)
 		require.NoError(t, err)
 		conn, err := broker.Dial(t.Context(), rt, ln.URL(), opts...)

@@ -47,7 +47,7 @@ func TestPauseWithinAMessage(t *testing.T) {
 		s := newServer(t, &service{}, limits)
 		here, there := net.Pipe()
 		late := &latePipe{Conn: there, noticed: make(chan struct{})}
-		s.pipe.conns <- late
+		s.pipe.Conns <- late
 		return late, here
 	}
 	t.Run("read", func(t *testing.T) {
@@ -105,7 +105,7 @@ type failingListener struct {
 
 func (l *failingListener) Accept() (net.Conn, error) {
 	select {
-	case <-l.done:
+	case <-l.Closed:
 		return nil, net.ErrClosed
 	case l.asked <- time.Now():
 		return nil, errors.New("no file descriptors")

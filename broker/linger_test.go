@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/perspectivebroker/pb/broker"
-	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/stretchr/testify/require"
@@ -39,7 +38,7 @@ func TestCloseWhilePeerWrites(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, sock.(*net.TCPConn).SetReadBuffer(64<<10))
 		p := wire.New(t, sock)
-		join(p, banana.ProfilePB)
+		p.Join()
 		var conn *broker.Conn
 		require.Eventually(t, func() bool {
 			if conns := ln.Conns(); len(conns) == 1 {

@@ -101,7 +101,7 @@ func TestServersThatAnswerLoginsWithNonsense(t *testing.T) {
 			in := <-done
 			require.ErrorContains(t, in.err, "logging in")
 			require.Nil(t, in.avatar)
-			go p.drain()
+			go p.Drain()
 		})
 	}
 }

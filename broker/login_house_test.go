@@ -11,7 +11,6 @@ import (
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
-	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/wire"
@@ -162,6 +161,6 @@ func wantRefused(t *testing.T, p *wire.Peer, request int) string {
 func peerOver(t *testing.T, sock net.Conn) *wire.Peer {
 	t.Helper()
 	p := wire.New(t, sock)
-	join(p, banana.ProfilePB)
+	p.Join()
 	return p
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/perspectivebroker/pb/broker"
-	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/wire"
@@ -281,7 +280,7 @@ func TestSettledWaitsForActors(t *testing.T) {
 	conn, p, err := dialScripted(
 		t,
 		rt,
-		func(p *wire.Peer) { host(p, banana.ProfilePB) },
+		(*wire.Peer).Host,
 		broker.WithPublished("actor", flavors.Forward(rt, pid)),
 	)
 	require.NoError(t, err)

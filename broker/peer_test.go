@@ -1,64 +1,32 @@
 package broker_test
 
 import (
-	"fmt"
 	"net"
-	"strconv"
-	"sync"
 	"testing"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
-	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/internal/pbtest"
 	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/stretchr/testify/require"
 )
 
-// wantError wants an error answer to a request, of this exception type, and returns the failure as text.
-func wantError(t *testing.T, p *wire.Peer, request int, typ string) string {
-	t.Helper()
-	failure := wantAnyError(p, request)
-	require.Contains(t, failure, strconv.Quote(typ))
-	return failure
-}
+// Short names for the helpers of package pbtest.
+var (
+	newRuntime      = pbtest.NewRuntime
+	newPipeListener = pbtest.NewPipeListener
+	dialScripted    = pbtest.DialScripted
+	client          = pbtest.Client
+	receive         = pbtest.Receive
+	result          = pbtest.Result
+	wantError       = pbtest.WantError
+	wantAnyError    = pbtest.WantAnyError
+)
 
-func wantAnyError(p *wire.Peer, request int) string {
-	p.Forget("failure")
-	p.Want(fmt.Sprintf(`[error %d ["twisted.spread.pb.CopyableFailure" $failure]]`, request))
-	return banana.Format(p.Var("failure"))
-}
-
-// pipeListener accepts the ends of pipes.
-type pipeListener struct {
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-}
-
-func newPipeListener() *pipeListener {
-	return &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}
-}
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipeListener) Close() error {
-	l.once.Do(func() { close(l.done) })
-	return nil
-}
-
-func (l *pipeListener) Addr() net.Addr { return pipeAddr{} }
-
-type pipeAddr struct{}
-
-func (pipeAddr) Network() string { return "pipe" }
-func (pipeAddr) String() string  { return "pipe" }
+type (
+	pipeListener = pbtest.PipeListener
+	scripted     = pbtest.Scripted
+)
 
 // server is a listener under test with scripted peers.
 type server struct {
@@ -70,39 +38,32 @@ type server struct {
 
 func newServer(t *testing.T, root any, opts ...broker.Option) *server {
 	t.Helper()
-	s := &server{t: t, rt: newRuntime(t), pipe: newPipeListener()}
-	ln, err := broker.Serve(s.rt, s.pipe, root, opts...)
+	return serveOn(t, newRuntime(t), root, opts...)
+}
+
+// serveOn is newServer in a Runtime of the caller's.
+func serveOn(t *testing.T, rt *actor.Runtime, root any, opts ...broker.Option) *server {
+	t.Helper()
+	s := &server{t: t, rt: rt, pipe: newPipeListener()}
+	var err error
+	s.ln, err = broker.Serve(rt, s.pipe, root, opts...)
 	require.NoError(t, err)
-	s.ln = ln
 	return s
 }
 
-// dial gives our end of a pipe.
-func (s *server) dial() net.Conn {
-	ours, theirs := net.Pipe()
-	s.pipe.conns <- theirs
-	return ours
-}
+// dial returns the peer's end of a pipe to the server.
+func (s *server) dial() net.Conn { return s.pipe.Dial() }
 
-// connect gives a connection on which nothing has been said yet.
+// connect returns a scripted client that has sent and read nothing yet.
 func (s *server) connect() *wire.Peer {
 	s.t.Helper()
 	return wire.New(s.t, s.dial())
 }
 
-// peer gives a connection on which the negotiation is through.
+// peer returns a scripted client that has negotiated.
 func (s *server) peer() *wire.Peer {
 	s.t.Helper()
 	p := s.connect()
-	join(p, banana.ProfilePB)
+	p.Join()
 	return p
-}
-
-// join is the opening with a choice of profile. A pipe has no buffer, so nobody may write while the other side does.
-func join(p *wire.Peer, profile banana.Profile) {
-	p.Want(`[pb none]`)
-	p.Write(profile.String())
-	p.Speak(profile)
-	p.Want(`[version 6]`)
-	p.Write(`[version 6]`)
 }

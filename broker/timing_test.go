@@ -154,16 +154,16 @@ func TestAPeerThatReadsSlowlyIsNotLeft(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		conn, p := client(t, broker.WithLimits(broker.Limits{Stall: 20 * time.Second}))
 		d := conn.Root().CallRemote("f", string(make([]byte, 1000)))
-		require.NoError(t, p.sock.SetDeadline(time.Time{}))
+		require.NoError(t, p.Sock.SetDeadline(time.Time{}))
 		buf := make([]byte, 10)
 		for read := 0; read < 1000; {
 			time.Sleep(5 * time.Second)
-			n, err := p.sock.Read(buf)
+			n, err := p.Sock.Read(buf)
 			require.NoError(t, err)
 			read += n
 		}
-		go p.drain()
-		_, err := p.sock.Write(
+		go p.Drain()
+		_, err := p.Sock.Write(
 			banana.AppendInt(
 				banana.AppendInt(banana.AppendSymbol(banana.AppendList(nil, 3), banana.ProfilePB, banana.SymAnswer), 1),
 				7,

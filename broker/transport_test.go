@@ -135,11 +135,11 @@ func TestWhereGuessesComeFrom(t *testing.T) {
 		{&net.TCPAddr{IP: net.ParseIP("::ffff:192.0.2.8"), Port: 1234}, "192.0.2.8"},
 		{&net.TCPAddr{IP: net.ParseIP("2001:db8:1:2:3:4:5:6"), Port: 1234}, "2001:db8:1:2::/64"},
 		{&net.TCPAddr{IP: net.ParseIP("fe80::1"), Zone: "eth0", Port: 1234}, "fe80::/64"},
-		{pipeAddr{}, "pipe"},
+		{newPipeListener().Addr(), "pipe"},
 	} {
 		t.Run(test.key, func(t *testing.T) {
 			ours, theirs := net.Pipe()
-			s.pipe.conns <- nowhere{theirs, test.addr}
+			s.pipe.Conns <- nowhere{theirs, test.addr}
 			defer ours.Close()
 			require.Zero(t, throttle.Wait(test.key))
 			p := peerOver(t, ours)

@@ -43,7 +43,7 @@ func (s *rudeSocket) LocalAddr() net.Addr         { s.fail("LocalAddr"); return 
 func TestSocketThatPanics(t *testing.T) {
 	for _, method := range []string{"Read", "Write", "Close", "RemoteAddr", "LocalAddr"} {
 		t.Run(method, func(t *testing.T) {
-			rt := runtimeWithLog(t, zerolog.Nop())
+			rt := newRuntime(t, actor.WithLogger(zerolog.Nop()))
 			s := serveOn(t, rt, &rude{rt: rt})
 			bystander := s.peer()
 			sock := &rudeSocket{Conn: s.dial(), method: method}
@@ -58,7 +58,7 @@ func TestSocketThatPanics(t *testing.T) {
 			theirs, ours := net.Pipe()
 			rudely := &rudeSocket{Conn: theirs, method: method}
 			rudely.begun.Store(true)
-			s.pipe.conns <- rudely
+			s.pipe.Conns <- rudely
 			_ = ours.Close()
 			bystander.Write(`[message 1 root ping 1 [tuple] [dictionary]]`)
 			bystander.Want(`[answer 1 [unicode pong]]`)
@@ -80,7 +80,7 @@ func (l *rudeListener) Accept() (net.Conn, error) {
 }
 
 func TestListenerThatPanics(t *testing.T) {
-	rt := runtimeWithLog(t, zerolog.Nop())
+	rt := newRuntime(t, actor.WithLogger(zerolog.Nop()))
 	sock := &rudeListener{pipeListener: newPipeListener()}
 	sock.panics.Store(3)
 	ln, err := broker.Serve(rt, sock, &rude{rt: rt})
@@ -93,7 +93,7 @@ func TestListenerThatPanics(t *testing.T) {
 
 // TestDialingCodeThatPanics makes errors of what the application's code does while a connection is made.
 func TestDialingCodeThatPanics(t *testing.T) {
-	rt := runtimeWithLog(t, zerolog.Nop())
+	rt := newRuntime(t, actor.WithLogger(zerolog.Nop()))
 	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", &rude{rt: rt})
 	require.NoError(t, err)
 	dialer := func(f func() (net.Conn, error)) broker.Option {
@@ -153,7 +153,7 @@ func TestEndsWithBadErrors(t *testing.T) {
 // TestRootFactoryThatFails refuses its connection with one line in the log, and serves the next.
 func TestRootFactoryThatFails(t *testing.T) {
 	var lines logLines
-	rt := runtimeWithLog(t, zerolog.New(&lines))
+	rt := newRuntime(t, actor.WithLogger(zerolog.New(&lines)))
 	good := &rude{rt: rt}
 	ways := []func() (any, error){
 		func() (any, error) { panic(selfPanics{}) },
@@ -220,7 +220,7 @@ func TestLoginCodeThatFails(t *testing.T) {
 		"no avatar":           {enter(func() (*rudeAvatar, func(), error) { return nil, nil, nil }), good},
 	} {
 		t.Run(name, func(t *testing.T) {
-			rt := runtimeWithLog(t, zerolog.New(badWriter{}))
+			rt := newRuntime(t, actor.WithLogger(zerolog.New(badWriter{})))
 			if of.realm == nil {
 				of.realm = enter(func() (*rudeAvatar, func(), error) { return &rudeAvatar{}, nil, nil })
 			}
@@ -234,7 +234,7 @@ func TestLoginCodeThatFails(t *testing.T) {
 		})
 	}
 	t.Run("logout", func(t *testing.T) {
-		rt := runtimeWithLog(t, zerolog.Nop())
+		rt := newRuntime(t, actor.WithLogger(zerolog.Nop()))
 		out := make(chan struct{}, 1)
 		portal, err := cred.NewPortal(enter(func() (*rudeAvatar, func(), error) {
 			return &rudeAvatar{}, func() { out <- struct{}{}; panic(selfPanics{}) }, nil
@@ -254,7 +254,7 @@ func TestLoginCodeThatFails(t *testing.T) {
 
 // TestSessionFunctionThatPanics has another attempt made.
 func TestSessionFunctionThatPanics(t *testing.T) {
-	rt := runtimeWithLog(t, zerolog.Nop())
+	rt := newRuntime(t, actor.WithLogger(zerolog.Nop()))
 	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", &rude{rt: rt})
 	require.NoError(t, err)
 	ways := []func() error{

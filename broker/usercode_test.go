@@ -1,7 +1,6 @@
 package broker_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -187,35 +186,13 @@ func loggers() map[string]zerolog.Logger {
 	}
 }
 
-func runtimeWithLog(t *testing.T, log zerolog.Logger) *actor.Runtime {
-	t.Helper()
-	rt, err := actor.NewRuntime(actor.WithLogger(log))
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), wire.Patience)
-		defer cancel()
-		require.NoError(t, rt.Close(ctx))
-	})
-	return rt
-}
-
-// serveOn is newServer in a runtime of the test's own.
-func serveOn(t *testing.T, rt *actor.Runtime, root any, opts ...broker.Option) *server {
-	t.Helper()
-	s := &server{t: t, rt: rt, pipe: newPipeListener()}
-	var err error
-	s.ln, err = broker.Serve(rt, s.pipe, root, opts...)
-	require.NoError(t, err)
-	return s
-}
-
 // TestEveryCallIsAnsweredOnce has the application's code fail in every way that it can while a call is answered,
 // whatever is logged and how.
 func TestEveryCallIsAnsweredOnce(t *testing.T) {
 	for name, log := range loggers() {
 		for _, opts := range [][]broker.Option{nil, {broker.WithUnsafeTracebacks()}} {
 			t.Run(fmt.Sprintf("%s, %d options", name, len(opts)), func(t *testing.T) {
-				rt := runtimeWithLog(t, log)
+				rt := newRuntime(t, actor.WithLogger(log))
 				s := serveOn(t, rt, &rude{rt: rt}, opts...)
 				p := s.peer()
 				n := 0
@@ -257,7 +234,7 @@ func TestEveryCallIsAnsweredOnce(t *testing.T) {
 // TestOnePeersPanicsHarmNobody has one peer make a shared root, an object that two peers hold, and an original fail
 // time and again.
 func TestOnePeersPanicsHarmNobody(t *testing.T) {
-	rt := runtimeWithLog(t, zerolog.Nop())
+	rt := newRuntime(t, actor.WithLogger(zerolog.Nop()))
 	root := &rude{rt: rt}
 	s := serveOn(t, rt, root)
 	bystander, p := s.peer(), s.peer()
@@ -279,7 +256,7 @@ func TestOnePeersPanicsHarmNobody(t *testing.T) {
 // TestStoppedObject has the application stop the actor of its own root: that lasts until it publishes the root anew,
 // and a remote caller can tell it from other failures.
 func TestStoppedObject(t *testing.T) {
-	rt := runtimeWithLog(t, zerolog.Nop())
+	rt := newRuntime(t, actor.WithLogger(zerolog.Nop()))
 	root := &rude{rt: rt}
 	pid, err := flavors.Spawn(rt, root)
 	require.NoError(t, err)
@@ -326,7 +303,7 @@ func (*made) RemoteBoom()       { panic("boom") }
 func TestProducerThatPanics(t *testing.T) {
 	for name, fail := range map[string]func(){"panics": func() { panic("no") }, "exits": runtime.Goexit} {
 		t.Run(name, func(t *testing.T) {
-			rt := runtimeWithLog(t, zerolog.Nop())
+			rt := newRuntime(t, actor.WithLogger(zerolog.Nop()))
 			var failures, tried atomic.Int64
 			root := flavors.New(func() *made {
 				if tried.Add(1); failures.Add(-1) >= 0 {
@@ -366,7 +343,7 @@ func TestProducerThatPanics(t *testing.T) {
 // TestPanicIsLoggedWithMethodAndPeer reads the log of a panic, and counts lines when a peer causes a great many.
 func TestPanicIsLoggedWithMethodAndPeer(t *testing.T) {
 	var lines logLines
-	rt := runtimeWithLog(t, zerolog.New(&lines))
+	rt := newRuntime(t, actor.WithLogger(zerolog.New(&lines)))
 	s := serveOn(t, rt, &rude{rt: rt})
 	p := s.peer()
 	for i := range 100 {

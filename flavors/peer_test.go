@@ -3,16 +3,11 @@ package flavors_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"net"
-	"strconv"
 	"testing"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
-	"github.com/perspectivebroker/pb/codec/banana"
-	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/pbtest"
 	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/stretchr/testify/require"
 )
@@ -21,6 +16,18 @@ import (
 // a program of ours.
 
 var errPlain = errors.New("fall down go boom")
+
+// Short names for the helpers of package pbtest.
+var (
+	newRuntime   = pbtest.NewRuntime
+	client       = pbtest.Client
+	receive      = pbtest.Receive
+	result       = pbtest.Result
+	wantError    = pbtest.WantError
+	wantAnyError = pbtest.WantAnyError
+)
+
+type scripted = pbtest.Scripted
 
 // stockFailure is an error as a stock peer answers it.
 const stockFailure = `["twisted.spread.pb.CopyableFailure" [dictionary
@@ -58,76 +65,7 @@ func (s *server) customer(opts ...broker.Option) *broker.Conn {
 	return conn
 }
 
-// scripted is a scripted server, and the socket below it.
-type scripted struct {
-	*wire.Peer
-	sock net.Conn
-}
-
-// drain reads on until the end: a pipe has no buffer, so who writes waits for a reader.
-func (p *scripted) drain() { _, _ = io.Copy(io.Discard, p.sock) }
-
-// client is a connection of ours with a scripted server that speaks the profile pb.
-func client(t *testing.T, opts ...broker.Option) (*broker.Conn, *scripted) {
-	t.Helper()
-	here, there := net.Pipe()
-	p := &scripted{wire.New(t, there), there}
-	rt := newRuntime(t)
-	var conn *broker.Conn
-	var err error
-	dialed := make(chan struct{})
-	go func() {
-		defer close(dialed)
-		conn, err = broker.Client(context.Background(), rt, here, opts...)
-	}()
-	// Neither side of a pipe may write while the other does, so this is not wire's Host.
-	p.Write(`[pb none]`)
-	p.Want(`pb`)
-	p.Speak(banana.ProfilePB)
-	p.Want(`[version 6]`)
-	p.Write(`[version 6]`)
-	<-dialed
-	require.NoError(t, err)
-	return conn, p
-}
-
-// receive has the peer send a reference to its object luid.
-func receive(t *testing.T, conn *broker.Conn, p *scripted, luid int) *flavors.RemoteReference {
-	t.Helper()
-	p.Forget("id")
-	d := conn.Root().CallRemote("get")
-	p.Want(`[message $id root get 1 [tuple] [dictionary]]`)
-	p.Write(fmt.Sprintf(`[answer $id [remote %d]]`, luid))
-	v, err := result(t, d)
-	require.NoError(t, err)
-	return v.(*flavors.RemoteReference)
-}
-
-// result waits for a Deferred.
-func result(t *testing.T, d *actor.Deferred) (any, error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), wire.Patience)
-	defer cancel()
-	v, err := d.Await(ctx)
-	require.NoError(t, ctx.Err(), "the Deferred did not complete")
-	return v, err
-}
-
 func errorOf(d *actor.Deferred) error {
 	_, err := d.Await(context.Background())
 	return err
-}
-
-// wantError wants an error answer to a request, of this exception type, and returns the failure as text.
-func wantError(t *testing.T, p *wire.Peer, request int, typ string) string {
-	t.Helper()
-	failure := wantAnyError(p, request)
-	require.Contains(t, failure, strconv.Quote(typ))
-	return failure
-}
-
-func wantAnyError(p *wire.Peer, request int) string {
-	p.Forget("failure")
-	p.Want(fmt.Sprintf(`[error %d ["twisted.spread.pb.CopyableFailure" $failure]]`, request))
-	return banana.Format(p.Var("failure"))
 }

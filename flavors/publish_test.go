@@ -358,13 +358,13 @@ func TestAFetchThatFails(t *testing.T) {
 				p.Want(`[message 2 3 getStateToPublish 1 [tuple] [dictionary]]`)
 				c.fetch(p.Peer)
 			} else {
-				go p.drain()
+				go p.Drain()
 			}
 			_, err := result(t, d)
 			require.Error(t, err)
 			require.ErrorContains(t, err, c.want)
 			if c.fetch != nil && name != "it hangs up" {
-				go p.drain()
+				go p.Drain()
 			}
 		})
 	}
@@ -392,7 +392,7 @@ func TestPublishedIDIsScalar(t *testing.T) {
 			p.Want(`[message 1 root get 1 [tuple] [dictionary]]`)
 			p.Write(`[answer 1 ["test.Gazette" 7 [dictionary [[unicode remote] [remote 3]] [[unicode publishedID] ` + id + `] ` +
 				`[[unicode perspective] [unicode None]] [[unicode service] [unicode None]] [[unicode timestamp] 5]]]]`)
-			go p.drain()
+			go p.Drain()
 			_, err := result(t, d)
 			require.ErrorContains(t, err, "publishedID")
 		})

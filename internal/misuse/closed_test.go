@@ -9,23 +9,16 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/pbtest"
 	"github.com/perspectivebroker/pb/supervision"
-	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-func newRuntime(t *testing.T) *actor.Runtime {
-	t.Helper()
-	rt, err := actor.NewRuntime(actor.WithLogger(zerolog.Nop()))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, rt.Close(context.Background())) })
-	return rt
-}
+var newRuntime = pbtest.NewRuntime
 
 const anywhere = "pb://127.0.0.1:0"
 

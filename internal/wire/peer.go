@@ -78,21 +78,53 @@ func (p *Peer) Speak(profile banana.Profile) {
 // Join performs the negotiation and the version exchange as a client that selects the profile pb.
 func (p *Peer) Join() {
 	p.t.Helper()
+	p.JoinAs(banana.ProfilePB)
+}
+
+// JoinAs is Join with another profile.
+func (p *Peer) JoinAs(profile banana.Profile) {
+	p.t.Helper()
 	p.Want(`[pb none]`)
-	p.Write(`pb`)
-	p.Speak(banana.ProfilePB)
-	p.Write(`[version 6]`)
-	p.Want(`[version 6]`)
+	p.Write(profile.String())
+	p.Speak(profile)
+	p.exchangeVersions()
 }
 
 // Host performs the negotiation and the version exchange as a server. The client must select the profile pb.
 func (p *Peer) Host() {
 	p.t.Helper()
-	p.Write(`[pb none]`)
-	p.Want(`pb`)
-	p.Speak(banana.ProfilePB)
-	p.Write(`[version 6]`)
+	p.HostAs(banana.ProfilePB)
+}
+
+// HostAs is Host with another profile. It offers no other profile that a client knows.
+func (p *Peer) HostAs(profile banana.Profile) {
+	p.t.Helper()
+	offer := `[pb none]`
+	if profile == banana.ProfileNone {
+		offer = `[esperanto none]`
+	}
+	p.Write(offer)
+	p.Want(profile.String())
+	p.Speak(profile)
+	p.exchangeVersions()
+}
+
+// exchangeVersions writes while it reads: a pipe has no buffer, and the other end may also write first.
+func (p *Peer) exchangeVersions() {
+	p.t.Helper()
+	version, err := banana.AppendExpr(nil, p.profile, []banana.Expr{[]byte("version"), int64(6)}, banana.Limits{})
+	if err != nil {
+		p.t.Fatalf("wire: %v", err)
+	}
+	written := make(chan error, 1)
+	go func() {
+		_, err := p.conn.Write(version)
+		written <- err
+	}()
 	p.Want(`[version 6]`)
+	if err := <-written; err != nil {
+		p.t.Fatalf("wire: cannot write the version: %v", err)
+	}
 }
 
 // Write sends the expressions in one write to the connection. Each text is one expression.
@@ -233,6 +265,9 @@ func (p *Peer) WantIdle() {
 // Var returns the value bound to $name, or nil.
 func (p *Peer) Var(name string) banana.Expr { return p.vars[name] }
 
+// SetVar binds $name to e.
+func (p *Peer) SetVar(name string, e banana.Expr) { p.vars[name] = e }
+
 // Forget unbinds $name.
 func (p *Peer) Forget(name string) { delete(p.vars, name) }
 
@@ -269,6 +304,3 @@ func (p *Peer) fill() error {
 	}
 	return err
 }
-
-// SetVar lets a variable stand for a value.
-func (p *Peer) SetVar(name string, e banana.Expr) { p.vars[name] = e }

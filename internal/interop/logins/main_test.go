@@ -6,13 +6,12 @@ import (
 	"path"
 	"testing"
 
-	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/pbtest"
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
@@ -35,18 +34,7 @@ func listing(t *testing.T, name, connectTo string) *stock.Process {
 	return stock.StartListing(t, script(t, "encoded.py"), connectTo, path.Join(stock.PBListings, name))
 }
 
-// newRuntime must have nothing left running when the test ends; TestMain would see it.
-func newRuntime(t *testing.T) *actor.Runtime {
-	t.Helper()
-	rt, err := actor.NewRuntime(actor.WithLogger(zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.InfoLevel)))
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), stock.Patience)
-		defer cancel()
-		require.NoError(t, rt.Close(ctx))
-	})
-	return rt
-}
+var newRuntime = pbtest.NewRuntime
 
 // myPerspective is the avatar of the listings' servers.
 type myPerspective struct {
