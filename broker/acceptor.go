@@ -71,7 +71,7 @@ func (a *acceptor) adopt(ctx protoactor.Context, sock net.Conn) {
 }
 
 // add notes a connection until it ends.
-func (l *Listener) add(c *Conn) {
+func (l *Listener) add(c *connection) {
 	l.mu.Lock()
 	l.conns[c] = struct{}{}
 	l.mu.Unlock()

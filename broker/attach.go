@@ -120,13 +120,14 @@ func (i *identity) PerspectiveAttach(
 	service, perspective string,
 	mind *flavors.RemoteReference,
 ) *actor.Deferred {
-	c, ok := inv.Conn().(*Conn)
+	conn, ok := inv.Conn().(*Conn)
 	if !ok {
 		return actor.Failed(errLoginAbandoned)
 	}
 	if !inv.WantsAnswer() {
 		return actor.Failed(errLoginUnanswered)
 	}
+	c := conn.c
 	if !takePlace(&i.underWay, i.atOnce) {
 		c.refused(RefusedSessions)
 		return actor.Failed(Busy.Errorf("%d perspectives are being attached for this identity", i.atOnce))
@@ -149,7 +150,7 @@ func (i *identity) PerspectiveAttach(
 	return d
 }
 
-func (i *identity) attached(c *Conn, key cred.Key, mind *flavors.RemoteReference) (any, error) {
+func (i *identity) attached(c *connection, key cred.Key, mind *flavors.RemoteReference) (any, error) {
 	log := c.Logger().With().Str("user", i.name).Str("key", clip(key.String())).Logger()
 	refuse := func(err error) (any, error) {
 		c.refused(RefusedLogin)

@@ -19,7 +19,7 @@ import (
 // broker is the actor of one connection. It alone owns the tables; every reference count changes in its turn, so the
 // order on the wire is the order in the tables. It never runs user code and never waits.
 type broker struct {
-	c *Conn
+	c *connection
 
 	exports exports
 	imports imports
@@ -205,7 +205,7 @@ func (b *broker) publish() error {
 	b.c.published, b.c.offers = nil, len(published)
 	for name, root := range published {
 		var v any
-		err := calling("its RootFactory", func() (err error) { v, err = root(b.c); return err })
+		err := calling("its RootFactory", func() (err error) { v, err = root(&b.c.conn); return err })
 		if err == nil {
 			err = b.exports.publish(b.c, name, v)
 		}

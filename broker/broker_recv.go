@@ -398,7 +398,7 @@ func (b *broker) bury() {
 }
 
 // logEnd writes the one line that says how a connection ended.
-func logEnd(c *Conn, cause error) {
+func logEnd(c *connection, cause error) {
 	line := c.log.Info()
 	var protocol *ProtocolError
 	switch {

@@ -24,14 +24,14 @@ func (b *broker) append(f func(dst []byte) []byte) {
 
 func appendOffer(dst []byte) []byte { return banana.AppendOffer(dst) }
 
-func (c *Conn) appendChoice(dst []byte) []byte { return banana.AppendChoice(dst, c.profile) }
+func (c *connection) appendChoice(dst []byte) []byte { return banana.AppendChoice(dst, c.profile) }
 
-func (c *Conn) appendVersion(dst []byte) []byte {
+func (c *connection) appendVersion(dst []byte) []byte {
 	return c.appendNumber(dst, banana.SymVersion, version)
 }
 
 // appendNumber writes one of the commands that consist of a number: version, decref, decache, uncache.
-func (c *Conn) appendNumber(dst []byte, sym banana.Symbol, n int64) []byte {
+func (c *connection) appendNumber(dst []byte, sym banana.Symbol, n int64) []byte {
 	dst = banana.AppendList(dst, 2)
 	dst = banana.AppendSymbol(dst, c.profile, sym)
 	return banana.AppendInt(dst, n)

@@ -81,7 +81,7 @@ func (x *caches) decache(b *broker, luid int64) error {
 
 // told is the end of an entry whose original has been told: it stays resolvable while calls are pending that may be
 // answered with it.
-func (x *caches) told(c *Conn, e *cached, lastRequest int64) {
+func (x *caches) told(c *connection, e *cached, lastRequest int64) {
 	e.dyingFor, e.dyingSince = lastRequest, time.Now()
 	x.dying = append(x.dying, e)
 	if len(x.dying) > c.limits.Caches {
@@ -91,7 +91,7 @@ func (x *caches) told(c *Conn, e *cached, lastRequest int64) {
 }
 
 // bury is that of exports.
-func (x *caches) bury(c *Conn, oldest int64, long time.Time) {
+func (x *caches) bury(c *connection, oldest int64, long time.Time) {
 	n := 0
 	for n < len(x.dying) && (x.dying[n].dyingFor < oldest || !x.dying[n].dyingSince.After(long)) {
 		x.drop(c, x.dying[n])
@@ -100,14 +100,14 @@ func (x *caches) bury(c *Conn, oldest int64, long time.Time) {
 	x.dying = slices.Delete(x.dying, 0, n)
 }
 
-func (x *caches) drop(c *Conn, e *cached) {
+func (x *caches) drop(c *connection, e *cached) {
 	delete(x.byLuid, e.luid)
 	e.core.Release()
 	usercode.Log(func() { c.log.Debug().Int64("luid", e.luid).Stringer("object", e.core).Msg("cache ended") })
 }
 
 // clear has every original told, when the connection has ended.
-func (x *caches) clear(c *Conn) {
+func (x *caches) clear(c *connection) {
 	for _, e := range x.byLuid {
 		if e.count > 0 {
 			e.core.Unobserve(e.observer, nil)

@@ -71,7 +71,7 @@ type commandReader struct {
 	last    struct{ target, method string } // the names that came last, which are mostly the next, too
 	kept    bool                            // a value of the last frame is a part of that
 
-	conn *Conn
+	conn *connection
 	// short is what the next frame costs, if there was no room for it in the budget: its values must not be decoded until
 	// there is. Otherwise 0.
 	short int
@@ -83,7 +83,7 @@ const (
 	longestName = 64
 )
 
-func (c *Conn) newCommandReader() commandReader {
+func (c *connection) newCommandReader() commandReader {
 	d := c.newDecoder()
 	security := d.Taster
 	return commandReader{

@@ -2,211 +2,202 @@ package broker
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
+	"maps"
 	"net"
-	"sync"
-	"sync/atomic"
+
+	"github.com/rs/zerolog"
 
 	"github.com/perspectivebroker/pb/actor"
-	"github.com/perspectivebroker/pb/broker/internal/netio"
 	"github.com/perspectivebroker/pb/codec/banana"
-	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
-	"github.com/perspectivebroker/pb/internal/usercode"
-	"github.com/rs/zerolog"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// Conn is one connection, seen from this side. Its state belongs to an actor, the broker; a Conn may be used from any
-// goroutine.
-type Conn struct {
-	// Immutable once the broker has been spawned.
-	rt       *actor.Runtime
-	sock     net.Conn
-	nonblock netio.NonBlocking // sock, if it can be used without blocking; otherwise nil
-	client   bool              // we connected, the peer accepted
-	peer     string
-	limits   Limits
-	options  *settings
-	log      zerolog.Logger
-	ctx      context.Context
-	cancel   context.CancelCauseFunc
-	root     *flavors.RemoteReference
-	caller   *flavors.Caller // on whose behalf calls are made where no user's perspective says so
-	out      *outbox
-	in       *meter          // of the peer's calls that are not answered
-	account  *account        // what the connection counts for in the runtime's budget
-	mailbox  *actor.Mailbox  // the broker's; messages posted after it has stopped go to Undelivered
-	pid      *protoactor.PID // the broker's, for those who watch it
-	encoder  *protoactor.PID
+// Conn is a connection to a peer. [Dial], [Client], [Reconnect] and listeners make it. Its methods may be called from
+// any goroutine. A nil or zero Conn has ended.
+type Conn struct{ c *connection }
 
-	// Written by the decoder before ready is closed, immutable afterwards.
-	profile banana.Profile
+// errNoConn is the error of all methods of a nil or zero Conn.
+var errNoConn = flavors.DeadReference.New("the connection is nil, or was not made by Dial, Client or a listener")
 
-	ready chan struct{} // closed when the negotiation is through
-	gone  chan struct{} // closed when the broker actor has stopped
+func (c *Conn) isMade() bool { return c != nil && c.c != nil }
 
-	published map[string]RootFactory // the broker's, nil once it has them
-	offers    int                    // how many objects were published, when the factories are called
-	small     atomic.Int64           // how many bytes a message may have, as long as no credentials were accepted; 0 without a login
-
-	queued      atomic.Int64 // what was handed to the broker and is not in the outbox yet
-	inbound     atomic.Int64 // calls of the peer's that are not answered yet
-	pending     atomic.Int64 // calls of ours that are not answered yet
-	taken       atomic.Int64 // the bytes of these calls on the wire; those that were read and not looked at yet are in the meter as well
-	takenWeight atomic.Int64 // what they count for in the runtime's total
-	draining    atomic.Bool  // nothing new is taken in
-	over        atomic.Bool  // the connection has ended: nothing is owed to the peer any more
-	exported    atomic.Int64 // live exports, published objects not counted
-	bytesOut    atomic.Int64
-	arrivals    atomic.Pointer[flavors.Arrivals] // of the peer's calls, written in the broker's turn
-	counters    counters
-	making      turnstile // answers
-	linger      netio.Linger
-	lastHeard   atomic.Int64 // when the peer last sent something, by uptime; kept for keepalive only
-
-	turns    flavors.Turns // methods that run for the peer
-	sessions sessions      // of users of ours
-
-	// avatars are kept until the connection ends, because forgetting one would log out.
-	avatars struct {
-		sync.Mutex
-		kept []*flavors.RemoteReference
-	}
-
-	forgotten struct {
-		sync.Mutex
-		list []forgotten
-	}
-}
-
-var _ flavors.Conn = (*Conn)(nil)
-
-// forgotten is a reference for which the peer is owed decrefs.
-type forgotten struct {
-	sym banana.Symbol // decref or decache
-	importKey
-	receipts int
-}
-
-// Root is a reference to the object that the peer publishes under the name in the URL, "root" if it has none. It is not
-// looked up: a call to an object that the peer does not publish fails with the peer's error.
+// Root returns a reference to the object that the peer publishes under the name in the URL, "root" if the URL has none.
+// Root does not ask the peer: calls to an object that the peer does not publish fail with the peer's error.
 func (c *Conn) Root() *flavors.RemoteReference {
 	if !c.isMade() {
 		return nil
 	}
-	return c.root
+	return c.c.root
 }
 
-// Published is a reference to the object that the peer publishes under a name.
+// Published returns a reference to the object that the peer publishes under a name. It does not ask the peer.
 func (c *Conn) Published(name string) *flavors.RemoteReference {
 	if !c.isMade() {
 		return nil
 	}
-	return flavors.NewNamedReference(c, name)
+	return flavors.NewNamedReference(c.c, name)
 }
 
-// Runtime is the runtime whose actors serve the connection.
+// Runtime returns the runtime whose actors serve the connection.
 func (c *Conn) Runtime() *actor.Runtime {
 	if !c.isMade() {
 		return nil
 	}
-	return c.rt
+	return c.c.rt
 }
 
-// Context ends with the connection; context.Cause says why: [ErrClosed], [ErrPeerClosed], a *[ProtocolError], or a
-// network error.
+// Context returns a context that ends with the connection. context.Cause gives the reason: [ErrClosed],
+// [ErrPeerClosed], a *[ProtocolError], or a network error.
 func (c *Conn) Context() context.Context {
 	if !c.isMade() {
 		ctx, cancel := context.WithCancelCause(context.Background())
 		cancel(errNoConn)
 		return ctx
 	}
-	return c.ctx
+	return c.c.ctx
 }
 
-// errNoConn is how everything fails that is asked of a nil connection.
-var errNoConn = flavors.DeadReference.New("the connection is nil, or was not made by Dial, Client or a listener")
-
-func (c *Conn) isMade() bool { return c != nil && c.rt != nil }
+// Done returns a channel that is closed when the connection has ended and its broker has stopped.
+func (c *Conn) Done() <-chan struct{} {
+	if !c.isMade() {
+		return c.Context().Done()
+	}
+	return c.c.gone
+}
 
 // String names the connection in logs.
 func (c *Conn) String() string {
-	switch {
-	case !c.isMade():
+	if !c.isMade() {
 		return "<connection, nil>"
-	case c.client:
-		return "<connection to " + c.peer + ">"
 	}
-	return "<connection from " + c.peer + ">"
+	return c.c.String()
 }
 
-// Format prints what String returns, whatever the verb: a connection is large, and in use by other goroutines.
+// Format implements [fmt.Formatter] by String.
 func (c *Conn) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
-// ServerIdentity says which server the peer is: the URL that was dialed, without the name behind it, unless
-// [WithServerIdentity] says otherwise. It is empty on connections that were accepted, and on those made by [Client]
-// without that option. Copies of published originals are kept by it.
+// ServerIdentity names the server that the peer is: the URL that was dialed without the object's name, unless
+// [WithServerIdentity] says otherwise. It is empty on accepted connections, and on those made by [Client] without that
+// option. Copies of published originals are stored under it.
 func (c *Conn) ServerIdentity() string {
-	if !c.isMade() || !c.client {
-		return "" // Every client of a listener would have the same.
+	if !c.isMade() {
+		return ""
 	}
-	return c.options.identity
+	return c.c.ServerIdentity()
 }
 
-// Logger names the peer in every line.
+// Logger returns a logger that names the peer in every line.
 func (c *Conn) Logger() *zerolog.Logger {
 	if !c.isMade() {
 		nowhere := zerolog.Nop()
 		return &nowhere
 	}
-	return &c.log
+	return &c.c.log
 }
 
-// PID is the broker actor. Watch it to be told of the connection's end.
+// PID returns the broker actor. An actor that watches it learns of the connection's end.
 func (c *Conn) PID() *protoactor.PID {
 	if !c.isMade() {
 		return nil
 	}
-	return c.pid
+	return c.c.pid
 }
 
-// LocalAddr is this side's address.
+// LocalAddr returns this side's address.
 func (c *Conn) LocalAddr() net.Addr {
 	if !c.isMade() {
 		return nil
 	}
-	return c.sock.LocalAddr()
+	return c.c.sock.LocalAddr()
 }
 
-// RemoteAddr is the peer's address.
+// RemoteAddr returns the peer's address.
 func (c *Conn) RemoteAddr() net.Addr {
 	if !c.isMade() {
 		return nil
 	}
-	return c.sock.RemoteAddr()
+	return c.c.sock.RemoteAddr()
 }
 
-// Profile is the dialect of Banana that both sides speak.
+// TLS returns the state of the TLS session, with the peer's certificates; nil without TLS.
+func (c *Conn) TLS() *tls.ConnectionState {
+	if !c.isMade() {
+		return nil
+	}
+	return c.c.tlsState()
+}
+
+// Profile returns the dialect of Banana that both sides agreed on.
 func (c *Conn) Profile() (p banana.Profile) {
 	if c.isMade() {
-		p = c.profile
+		p = c.c.profile
 	}
 	return p
 }
 
-// Exports is how many objects of ours the peer holds references to, published ones not counted.
+// Exports returns the number of our objects that the peer holds references to. Published objects do not count.
 func (c *Conn) Exports() int {
 	if !c.isMade() {
 		return 0
 	}
-	return int(c.exported.Load())
+	return int(c.c.exported.Load())
 }
 
-// Close ends the connection in good order: what was sent before is written, then the socket is closed. Calls that are
-// not answered by then fail with ConnectionLost. It waits until the broker has ended or ctx has; the connection ends in
+// Stats reports what the connection has done and has under way. After the connection's end it reports the last values.
+func (c *Conn) Stats() Stats {
+	if !c.isMade() {
+		return Stats{}
+	}
+	if final := c.c.counters.final.Load(); final != nil {
+		s := *final
+		s.Refusals = maps.Clone(final.Refusals)
+		return s
+	}
+	return c.c.snapshot()
+}
+
+// WaitWritable waits while more than [Limits].HighWater bytes wait to be written. It returns nil when the connection
+// has ended: the next call reports that.
+func (c *Conn) WaitWritable(ctx context.Context) error {
+	if !c.isMade() {
+		return errNoConn
+	}
+	return c.c.WaitWritable(ctx)
+}
+
+// WaitSent waits until the broker has handled everything that was given to it before, and then like
+// [Conn.WaitWritable]. A producer that calls it after each call without an answer sends as fast as the peer reads.
+func (c *Conn) WaitSent(ctx context.Context) error {
+	if !c.isMade() {
+		return errNoConn
+	}
+	return c.c.WaitSent(ctx)
+}
+
+// Settled waits until every call that the peer sent before has been carried out: its method has returned, or it will
+// not run, because it was refused or its object has stopped. Settled does not wait for what such a method does later,
+// in a Deferred or another goroutine.
+//
+// An answer completes its call as soon as it is read, while calls that the peer sent before the answer may still wait
+// for their objects. A goroutine that needs their effects calls Settled when it has the answer, or uses
+// [flavors.CallInOrder]. In the turn of an object, [actor.Deferred.Then] keeps the order by itself.
+//
+// A method that the peer calls must not use it, because it would wait for itself. The same holds for whatever such a
+// method waits for.
+func (c *Conn) Settled(ctx context.Context) error {
+	if !c.isMade() {
+		return errNoConn
+	}
+	return c.c.Settled(ctx)
+}
+
+// Close ends the connection in good order: it writes what was sent before, then closes the socket. Calls that have no
+// answer by then fail with ConnectionLost. Close waits until the broker has ended or ctx has; the connection ends in
 // either case.
 func (c *Conn) Close(ctx context.Context) error {
 	switch {
@@ -215,271 +206,20 @@ func (c *Conn) Close(ctx context.Context) error {
 	case ctx == nil:
 		return fmt.Errorf("broker: closing a connection: %w", actor.ErrNilContext)
 	}
-	c.post(closeNow{cause: ErrClosed, flush: true})
+	c.c.post(closeNow{cause: ErrClosed, flush: true})
 	select {
-	case <-c.gone:
+	case <-c.c.gone:
 		return nil
 	case <-ctx.Done():
-		c.sever(ErrClosed)
+		c.c.sever(ErrClosed)
 		return context.Cause(ctx)
 	}
 }
 
-// Abort ends the connection at once. What was not written yet is lost.
+// Abort ends the connection at once. What has not been written yet is lost. The cause is that of [Conn.Context]; nil
+// stands for [ErrClosed].
 func (c *Conn) Abort(cause error) {
-	if !c.isMade() {
-		return
-	}
-	if cause == nil {
-		cause = ErrClosed
-	}
-	c.sever(cause)
-}
-
-// sever closes the socket, which both codec actors notice, and ends the context.
-func (c *Conn) sever(cause error) {
-	c.cancel(cause)
-	c.post(closeNow{cause: cause})
-	netio.Close(c.sock)
-}
-
-// Done is closed when the connection has ended and its broker has stopped.
-func (c *Conn) Done() <-chan struct{} {
-	if !c.isMade() {
-		return c.Context().Done()
-	}
-	return c.gone
-}
-
-// JellyContext implements flavors.Conn.
-func (c *Conn) JellyContext(perspective any) jelly.Context {
-	return jelly.Context{
-		Profile:     c.profile,
-		Limits:      c.limits.Banana,
-		Nesting:     c.limits.Nesting,
-		Invoker:     flavors.Conn(c),
-		Perspective: perspective,
-	}
-}
-
-// Turns implements flavors.Conn.
-func (c *Conn) Turns() *flavors.Turns { return &c.turns }
-
-// UnsafeTracebacks implements flavors.Conn.
-func (c *Conn) UnsafeTracebacks() bool { return c.options.unsafeTracebacks }
-
-// WaitWritable implements flavors.Conn.
-func (c *Conn) WaitWritable(ctx context.Context) error {
-	switch {
-	case !c.isMade():
-		return errNoConn
-	case ctx == nil:
-		return actor.ErrNilContext
-	}
-	if err := c.out.waitBelow(ctx, c.highWater()); err != errOutboxClosed {
-		return err
-	}
-	return nil // The call itself says best what became of the connection.
-}
-
-// WaitSent implements flavors.Conn.
-func (c *Conn) WaitSent(ctx context.Context) error {
-	switch {
-	case !c.isMade():
-		return errNoConn
-	case ctx == nil:
-		return actor.ErrNilContext
-	}
-	r := make(reached)
-	c.post(r)
-	select {
-	case <-r:
-		return c.WaitWritable(ctx)
-	case <-c.gone:
-		return nil // The next call says best what became of the connection.
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// SendCall implements flavors.Conn.
-func (c *Conn) SendCall(call *flavors.OutgoingCall) error {
-	size, limit := sizeOf(call), c.highWater()
-	if call.Observer != nil {
-		limit = c.pauseWater()
-	}
-	if c.out.reserve(size, limit) {
-		return c.sendReserved(call, size)
-	}
-	if call.Observer != nil {
-		// An update that is left out would leave the copy wrong for good.
-		c.Abort(ErrBackedUp)
-	} else {
-		c.refused(RefusedHighWater)
-	}
-	return failCall(call, ErrBackedUp)
-}
-
-// SendCallSoon implements flavors.Conn.
-func (c *Conn) SendCallSoon(ctx context.Context, call *flavors.OutgoingCall) error {
-	size := sizeOf(call)
-	if err := c.out.reserveSoon(ctx, size, c.highWater()); err != nil {
-		return failCall(call, err)
-	}
-	return c.sendReserved(call, size)
-}
-
-// sendReserved hands a call to the broker that has its place among what waits to be written.
-func (c *Conn) sendReserved(call *flavors.OutgoingCall, size int) error {
-	err := context.Cause(c.ctx)
-	switch {
-	case err != nil:
-		err = flavors.DeadReference.Wrap(err)
-	case call.Result != nil && c.pending.Add(1) > int64(c.limits.CallsOut):
-		c.pending.Add(-1)
-		c.refused(RefusedCallsOut)
-		err = ErrTooManyCalls
-	}
-	if err != nil {
-		c.out.hold(-size)
-		return failCall(call, err)
-	}
-	c.counters.madeOut.Add(1)
-	c.queued.Add(1)
-	if call.Fragment != nil && call.Fragment.Holes() == 0 {
-		// The broker only has to copy it out: nothing that the caller's locks could be in the way of.
-		c.mailbox.Lend(call)
-	} else {
-		c.post(call)
-	}
-	return nil
-}
-
-// failCall ends a call that never got a number, and returns why.
-func failCall(call *flavors.OutgoingCall, err error) error {
-	call.Free()
-	if call.Result != nil {
-		call.Result.Complete(nil, err)
-	}
-	return err
-}
-
-// CancelCall implements flavors.Conn.
-func (c *Conn) CancelCall(call *flavors.OutgoingCall) { c.post(cancelCall{call}) }
-
-// BeginAnswer implements flavors.Conn.
-func (c *Conn) BeginAnswer() (end func(), err error) {
-	if c.making.isNeeded() {
-		c.making.enter(c.ctx)
-		end = c.making.leave
-	}
-	waiting := c.out.waiting()
-	if waiting <= dropWaters*c.pauseWater() {
-		return end, nil
-	}
-	c.refused(RefusedPauseWater)
-	return end, Busy.Errorf("the answer was dropped, because %d bytes of others have not been read", waiting)
-}
-
-// SendAnswer implements flavors.Conn. An answer without stamps goes straight to the encoder, but only while nothing
-// that was handed to the broker earlier is still on its way there: a peer sees the updates and decrefs that a method
-// caused before the method's answer.
-func (c *Conn) SendAnswer(
-	from *actor.Mailbox,
-	inv *flavors.Invocation,
-	fragment *jelly.Fragment,
-	isError bool,
-) (done bool) {
-	c.making.made(fragment.Len())
-	if isError {
-		c.counters.failedIn.Add(1)
-	}
-	if fragment.Holes() > 0 || c.queued.Load() > 0 {
-		c.handOver(&outgoingAnswer{inv, fragment, isError})
-		return false
-	}
-	err := c.out.append(from, smallFrame+fragment.Len(), func(dst []byte) ([]byte, error) {
-		return fragment.Append(c.appendAnswerHead(dst, inv, isError), nil)
-	})
-	fragment.Free()
-	if err != nil && err != errOutboxClosed {
-		usercode.Log(func() { c.log.Error().Err(err).Stringer("call", inv).Msg("an answer could not be written") })
-	}
-	c.answered(inv)
-	return true
-}
-
-// CloseInvocation implements flavors.Conn.
-func (c *Conn) CloseInvocation(inv *flavors.Invocation) { c.answered(inv) }
-
-// answered counts a call of the peer's as done, and tells a broker that waits for the last.
-func (c *Conn) answered(inv *flavors.Invocation) {
-	c.in.answered(inv.Size(), inv.Weight())
-	c.taken.Add(int64(-inv.Size()))
-	c.takenWeight.Add(int64(-inv.Weight()))
-	if c.inbound.Add(-1) == 0 && c.draining.Load() {
-		c.post(drainCheck{})
-	}
-}
-
-// Forget implements flavors.Conn. It must not wait.
-func (c *Conn) Forget(luid int64, perspective any, receipts int) {
-	c.forget(forgotten{banana.SymDecref, importKey{luid, perspective}, receipts})
-}
-
-// ForgetCache implements flavors.Conn.
-func (c *Conn) ForgetCache(luid int64, receipts int) {
-	c.forget(forgotten{banana.SymDecache, importKey{luid: luid}, receipts})
-}
-
-func (c *Conn) forget(f forgotten) {
-	if c.over.Load() {
-		return
-	}
-	c.forgotten.Lock()
-	first := len(c.forgotten.list) == 0
-	c.forgotten.list = append(c.forgotten.list, f)
-	c.forgotten.Unlock()
-	if first {
-		c.handOver(forgetAll{})
-	}
-}
-
-// handOver gives the broker something to be sent; it counts until it is in the outbox.
-func (c *Conn) handOver(message any) {
-	c.out.hold(sizeOf(message))
-	c.queued.Add(1)
-	c.post(message)
-}
-
-// busy says that more than one call is under way, so that waiting a moment gathers more into one write.
-func (c *Conn) busy() bool { return c.inbound.Load() > 1 || c.pending.Load() > 1 }
-
-// post hands a message to the broker. It does not go by way of the PID: protoactor drops what is sent to an actor that
-// is ending.
-func (c *Conn) post(message any) { c.mailbox.PostUserMessage(message) }
-
-func (c *Conn) appendAnswerHead(dst []byte, inv *flavors.Invocation, isError bool) []byte {
-	sym := banana.SymAnswer
-	if isError {
-		sym = banana.SymError
-	}
-	dst = banana.AppendList(dst, 3)
-	dst = banana.AppendSymbol(dst, c.profile, sym)
-	if long := inv.LongRequestID(); long != nil {
-		dst, _ = banana.AppendBig(dst, long) // It came that way, so it can be sent.
-		return dst
-	}
-	return banana.AppendInt(dst, inv.RequestID())
-}
-
-// newDecoder decodes values from this peer.
-func (c *Conn) newDecoder() *jelly.Decoder {
-	return &jelly.Decoder{
-		Registry:   c.options.registry,
-		Taster:     c.options.security,
-		Limits:     c.limits.Banana,
-		Nesting:    c.limits.Nesting,
-		References: c.limits.Imports,
+	if c.isMade() {
+		c.c.abort(cause)
 	}
 }

@@ -24,20 +24,21 @@ type counters struct {
 }
 
 // refused counts one refusal.
-func (c *Conn) refused(r Reason) {
+func (c *connection) refused(r Reason) {
 	if r != NotRefused {
 		c.counters.refusals[r].Add(1)
 	}
 }
 
-func (c *Conn) snapshot() Stats {
+func (c *connection) snapshot() Stats {
 	n := &c.counters
 	s := Stats{
 		CallsOut:    Calls{Failed: n.failedOut.Load(), Cancelled: n.cancelledOut.Load()},
 		CallsIn:     Calls{Failed: n.failedIn.Load()},
 		Collections: n.collections.Load(),
 		BytesIn:     n.bytesIn.Load(), BytesOut: uint64(c.bytesOut.Load()), FramesIn: n.framesIn.Load(),
-		Exports: c.Exports(), Imports: int(n.imports.Load()), Caches: int(n.caches.Load()), LocalCaches: int(n.local.Load()),
+		Exports: int(c.exported.Load()), Imports: int(n.imports.Load()),
+		Caches: int(n.caches.Load()), LocalCaches: int(n.local.Load()),
 		Refusals: map[Reason]uint64{},
 	}
 	s.BytesUnanswered, _ = c.in.count()
@@ -98,7 +99,7 @@ func (s *Stats) add(other Stats) {
 type census struct {
 	mu sync.Mutex
 	// Guarded by mu.
-	live  map[*Conn]struct{}
+	live  map[*connection]struct{}
 	ended Stats
 	conns ConnStats
 }
@@ -109,7 +110,7 @@ type censusKey struct{}
 func censusOf(rt *actor.Runtime) *census {
 	return rt.Extension(censusKey{}, func() any {
 		return &census{
-			live:  map[*Conn]struct{}{},
+			live:  map[*connection]struct{}{},
 			ended: Stats{Refusals: map[Reason]uint64{}},
 			conns: ConnStats{Closed: map[Cause]uint64{}},
 		}
@@ -117,7 +118,7 @@ func censusOf(rt *actor.Runtime) *census {
 }
 
 // enter notes a connection until leave.
-func (x *census) enter(c *Conn) {
+func (x *census) enter(c *connection) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.live[c] = struct{}{}
@@ -130,7 +131,7 @@ func (x *census) enter(c *Conn) {
 
 // leave adds a connection that has ended to the sums. Nothing of it is under way any more, and later counts of it are
 // not looked at.
-func (x *census) leave(c *Conn) {
+func (x *census) leave(c *connection) {
 	s := c.snapshot()
 	s.CallsOut.cut()
 	s.CallsIn.cut()

@@ -28,7 +28,7 @@ const (
 // decoder is the codec actor on the reading side: it owns a goroutine that reads, finds frames under limits, decodes
 // them and hands all commands of a read to the broker in one message.
 type decoder struct {
-	c *Conn
+	c *connection
 }
 
 // batch is what one read gave, or a part of it. The slice never grows: what is to be bound later is known by its
@@ -181,7 +181,7 @@ func (d *decoder) read() error {
 }
 
 // scanLimits are those of frames; small is that of their size before a login, or 0.
-func (c *Conn) scanLimits(small int64) banana.Limits {
+func (c *connection) scanLimits(small int64) banana.Limits {
 	limits := c.limits.Banana.WithDefaults()
 	limits.Depth = scanDepth
 	if small > 0 {
@@ -191,7 +191,7 @@ func (c *Conn) scanLimits(small int64) banana.Limits {
 }
 
 // scanError is the end of a connection on which no more frames can be found.
-func (c *Conn) scanError(err error) error {
+func (c *connection) scanError(err error) error {
 	what := "what came is no Banana that is taken here"
 	var limit *banana.LimitError
 	if small := int(c.small.Load()); small > 0 && usercode.AsInto(err, &limit) && limit.Limit == banana.LimitFrame {
@@ -219,7 +219,7 @@ func readError(err error, within bool) error {
 }
 
 // negotiate understands the first frame from the peer: the accepting side's offer or the connecting side's choice.
-func (c *Conn) negotiate(frame []byte) (banana.Profile, error) {
+func (c *connection) negotiate(frame []byte) (banana.Profile, error) {
 	var profile banana.Profile
 	var err error
 	if c.client {

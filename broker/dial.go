@@ -97,9 +97,9 @@ func dialOver(ctx context.Context, rt *actor.Runtime, sock net.Conn, e endpoint,
 	select {
 	case <-c.ready:
 		if ctx.Err() == nil {
-			return c, nil
+			return &c.conn, nil
 		}
-		c.Abort(context.Cause(ctx)) // It came through when nobody waited any more.
+		c.abort(context.Cause(ctx)) // It came through when nobody waited any more.
 	case <-c.ctx.Done():
 	case <-ctx.Done():
 		c.cancel(context.Cause(ctx))
@@ -110,7 +110,7 @@ func dialOver(ctx context.Context, rt *actor.Runtime, sock net.Conn, e endpoint,
 }
 
 // dialer is the parent of the broker of a connection that was dialed once; it ends with it.
-type dialer struct{ c *Conn }
+type dialer struct{ c *connection }
 
 // Receive implements protoactor.Actor.
 func (d *dialer) Receive(ctx protoactor.Context) {
@@ -123,7 +123,7 @@ func (d *dialer) Receive(ctx protoactor.Context) {
 }
 
 // isReady says that the negotiation is through.
-func (c *Conn) isReady() bool {
+func (c *connection) isReady() bool {
 	select {
 	case <-c.ready:
 		return true
@@ -134,7 +134,7 @@ func (c *Conn) isReady() bool {
 
 // superviseClose gives the connection its part in the runtime's closing: first the peer's calls in flight are answered
 // and what waits is written, then the socket is closed whatever is left.
-func (c *Conn) superviseClose() {
+func (c *connection) superviseClose() {
 	cancelDrain := c.rt.OnClose(actor.PhaseDrain, "connection with "+c.peer, func(ctx context.Context) error {
 		if c.isReady() {
 			c.post(drain{})
@@ -158,7 +158,7 @@ func (c *Conn) superviseClose() {
 }
 
 // hangUp ends a connection from outside its broker, in whatever state it is.
-func (c *Conn) hangUp() {
+func (c *connection) hangUp() {
 	c.cancel(ErrClosed)
 	netio.Close(c.sock)
 }

@@ -15,7 +15,7 @@ import (
 
 // encoder is the codec actor on the writing side: it writes what has gathered in the outbox in one go.
 type encoder struct {
-	c         *Conn
+	c         *connection
 	mailbox   *actor.Mailbox // its own
 	deadline  time.Time      // the write deadline in force
 	began     time.Time      // when the write at hand began
@@ -175,4 +175,4 @@ func (e *encoder) armDeadline() {
 }
 
 // stallLimit is a little more than Limits.Stall, so that a peer which moves just in time is in time.
-func (c *Conn) stallLimit() time.Duration { return c.limits.Stall + c.limits.Stall/8 }
+func (c *connection) stallLimit() time.Duration { return c.limits.Stall + c.limits.Stall/8 }

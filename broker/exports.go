@@ -55,7 +55,7 @@ func newExports() exports {
 }
 
 // mention counts one reference of the peer's to an object, and gives the object a luid if it has none.
-func (x *exports) mention(c *Conn, hole flavors.ExportHole) (*export, error) {
+func (x *exports) mention(c *connection, hole flavors.ExportHole) (*export, error) {
 	key := exportKey{hole.Core, hole.Prefix, hole.Perspective}
 	if e := x.byKey[key]; e != nil {
 		e.count++
@@ -124,7 +124,7 @@ func (e *export) notify(onRelease func()) {
 }
 
 // decref undoes mentions. With the last one the object is dying until no call is under way whose answer may mention it.
-func (x *exports) decref(c *Conn, luid int64, n int, lastRequest int64) error {
+func (x *exports) decref(c *connection, luid int64, n int, lastRequest int64) error {
 	e := x.byLuid[luid]
 	if e == nil || e.count < n {
 		return protocolErrorf("decref", "the peer holds no reference to luid %d", luid).because(RefusedCount)
@@ -143,13 +143,13 @@ func (x *exports) decref(c *Conn, luid int64, n int, lastRequest int64) error {
 }
 
 // gone notes that the peer no longer holds an object.
-func (x *exports) gone(c *Conn, e *export) {
+func (x *exports) gone(c *connection, e *export) {
 	delete(x.byKey, e.exportKey)
 	c.exported.Add(-1)
 }
 
 // unmention takes a mention back that the peer has never seen.
-func (x *exports) unmention(c *Conn, e *export) {
+func (x *exports) unmention(c *connection, e *export) {
 	e.count--
 	if e.count == 0 {
 		x.gone(c, e)
@@ -159,7 +159,7 @@ func (x *exports) unmention(c *Conn, e *export) {
 
 // bury drops the dying whose time has come: those for which no call up to dyingFor is pending, and those that have been
 // dying since long. oldest is the oldest pending call.
-func (x *exports) bury(c *Conn, oldest int64, long time.Time) {
+func (x *exports) bury(c *connection, oldest int64, long time.Time) {
 	n := 0
 	for n < len(x.dying) && (x.dying[n].dyingFor < oldest || !x.dying[n].dyingSince.After(long)) {
 		x.drop(c, x.dying[n])
@@ -168,7 +168,7 @@ func (x *exports) bury(c *Conn, oldest int64, long time.Time) {
 	x.dying = slices.Delete(x.dying, 0, n)
 }
 
-func (x *exports) drop(c *Conn, e *export) {
+func (x *exports) drop(c *connection, e *export) {
 	delete(x.byLuid, e.luid)
 	e.core.Release()
 	for _, f := range e.onRelease {
@@ -188,7 +188,7 @@ func (x *exports) find(luid int64, name string) *export {
 
 // publish makes an object, or a view, callable by name. A Viewable is published as a view without a perspective. An
 // avatar belongs to a login: by a name only its Remote… methods can be called.
-func (x *exports) publish(c *Conn, name string, v any) error {
+func (x *exports) publish(c *connection, name string, v any) error {
 	hole, err := flavors.ExportOf(v)
 	if err != nil {
 		return fmt.Errorf("publishing %q: %w", name, err)
@@ -210,7 +210,7 @@ func (x *exports) publish(c *Conn, name string, v any) error {
 }
 
 // clear lets go of everything, when the connection has ended.
-func (x *exports) clear(c *Conn) {
+func (x *exports) clear(c *connection) {
 	for _, e := range x.byKey {
 		x.gone(c, e)
 	}

@@ -16,7 +16,7 @@ import (
 
 // held is what a connection's read buffer counts for in the runtime's total. It belongs to the goroutine that reads.
 type held struct {
-	c       *Conn
+	c       *connection
 	polling *netio.BusyPoll // nil where the socket cannot be tried
 	bytes   int
 	timed   bool // the socket has a deadline
@@ -25,12 +25,12 @@ type held struct {
 // pollTokenKey finds the token that the readers of a runtime share.
 type pollTokenKey struct{}
 
-func newBusyPoll(c *Conn) *netio.BusyPoll {
+func newBusyPoll(c *connection) *netio.BusyPoll {
 	token := c.rt.Extension(pollTokenKey{}, func() any { return new(netio.PollToken) }).(*netio.PollToken)
 	return netio.NewBusyPoll(c.options.polling, token, c.busy)
 }
 
-func newHeld(c *Conn) held {
+func newHeld(c *connection) held {
 	h := held{c: c}
 	if c.nonblock != nil {
 		h.polling = newBusyPoll(c)

@@ -32,7 +32,7 @@ func newImports() imports {
 
 // receive gives the handle for [remote luid] and notes one receipt. An error says that there are too many; then the
 // receipt is not noted.
-func (m *imports) receive(c *Conn, luid int64, perspective any) (*flavors.RemoteReference, error) {
+func (m *imports) receive(c *connection, luid int64, perspective any) (*flavors.RemoteReference, error) {
 	key := importKey{luid, perspective}
 	last, known := m.handles[key]
 	if h := last.Value(); h != nil && h.Received() {
@@ -48,7 +48,7 @@ func (m *imports) receive(c *Conn, luid int64, perspective any) (*flavors.Remote
 }
 
 // forgot drops the entry of a handle that is gone, unless the object has been received again since.
-func (m *imports) forgot(c *Conn, key importKey) {
+func (m *imports) forgot(c *connection, key importKey) {
 	if h := m.handles[key].Value(); h == nil || h.Err() != nil {
 		delete(m.handles, key)
 		m.changed(c)
@@ -56,7 +56,7 @@ func (m *imports) forgot(c *Conn, key importKey) {
 }
 
 // changed publishes how many there are, and has them counted.
-func (m *imports) changed(c *Conn) {
+func (m *imports) changed(c *connection) {
 	c.counters.imports.Store(int64(len(m.handles)))
 	size := len(m.handles) * importSize
 	c.account.keep(size - m.counted)
@@ -64,7 +64,7 @@ func (m *imports) changed(c *Conn) {
 }
 
 // clear counts nothing any more, when the connection has ended. Whoever holds a handle holds a dead one.
-func (m *imports) clear(c *Conn) {
+func (m *imports) clear(c *connection) {
 	clear(m.handles)
 	m.changed(c)
 }

@@ -45,7 +45,7 @@ func uptime() int64 { return int64(time.Since(started)) }
 const noObject = 0
 
 // heard notes that the peer has sent something.
-func (c *Conn) heard() {
+func (c *connection) heard() {
 	if c.options.keepalive.on() {
 		c.lastHeard.Store(uptime())
 	}

@@ -33,7 +33,7 @@ type Listener struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	conns   map[*Conn]struct{}
+	conns   map[*connection]struct{}
 	onClose func() // takes back the request to be closed with the runtime; nil before it was made
 }
 
@@ -119,7 +119,10 @@ func newListener(rt *actor.Runtime, sock net.Listener, e endpoint, root any, opt
 	if sock, err = secured(sock, e, o); err != nil {
 		return nil, err
 	}
-	l := &Listener{rt: rt, sock: sock, endpoint: e, options: o, mailbox: actor.NewMailbox(), conns: map[*Conn]struct{}{}}
+	l := &Listener{
+		rt: rt, sock: sock, endpoint: e, options: o,
+		mailbox: actor.NewMailbox(), conns: map[*connection]struct{}{},
+	}
 	l.log = rt.Logger().With().Str("listener", l.URL()).Logger()
 	if l.withdraw, err = o.show(rt); err != nil {
 		return nil, err
@@ -214,7 +217,7 @@ func (l *Listener) Conns() []*Conn {
 	conns := make([]*Conn, 0, len(l.conns))
 	for c := range l.conns {
 		if c.isReady() {
-			conns = append(conns, c)
+			conns = append(conns, &c.conn)
 		}
 	}
 	return conns

@@ -50,7 +50,8 @@ type door struct {
 }
 
 func newLogin(o *loginOptions, d *door) RootFactory {
-	return func(c *Conn) (any, error) {
+	return func(conn *Conn) (any, error) {
+		c := conn.c
 		l := &loginRoot{conn: c, options: o, door: d}
 		c.account.enterStranger()
 		l.expire()
@@ -64,7 +65,7 @@ func newLogin(o *loginOptions, d *door) RootFactory {
 // loginRoot is the object that one connection sees as "root" (P-8.1).
 type loginRoot struct {
 	flavors.Root
-	conn    *Conn
+	conn    *connection
 	options *loginOptions
 	door    *door
 

@@ -72,7 +72,7 @@ func (c *Conn) LoginPassword(ctx context.Context, p cred.UsernamePassword, mind 
 	if !c.isMade() {
 		return nil, errNoConn
 	}
-	if c.tlsState() == nil {
+	if c.TLS() == nil {
 		return nil, ErrNeedsTLS
 	}
 	methods, err := flavors.Call[[]string](ctx, c.Published(rootName), "loginMethods")
@@ -109,12 +109,12 @@ func (c *Conn) Logout(avatar *flavors.RemoteReference) {
 	if !c.isMade() {
 		return
 	}
-	c.avatars.Lock()
-	i := slices.Index(c.avatars.kept, avatar)
+	c.c.avatars.Lock()
+	i := slices.Index(c.c.avatars.kept, avatar)
 	if i >= 0 {
-		c.avatars.kept = slices.Delete(c.avatars.kept, i, i+1)
+		c.c.avatars.kept = slices.Delete(c.c.avatars.kept, i, i+1)
 	}
-	c.avatars.Unlock()
+	c.c.avatars.Unlock()
 	if i >= 0 {
 		avatar.Release()
 	}
@@ -148,19 +148,19 @@ func (c *Conn) callForAvatar(
 	if avatar == nil {
 		return nil, &ProtocolError{Command: "answer", What: "the answer to " + method + " is a reference to the avatar"}
 	}
-	c.avatars.Lock()
-	defer c.avatars.Unlock()
+	c.c.avatars.Lock()
+	defer c.c.avatars.Unlock()
 	// Those that were released instead of logged out need not be kept.
-	c.avatars.kept = slices.DeleteFunc(c.avatars.kept, func(r *flavors.RemoteReference) bool { return r.Err() != nil })
-	if !c.over.Load() {
-		c.avatars.kept = append(c.avatars.kept, avatar)
+	c.c.avatars.kept = slices.DeleteFunc(c.c.avatars.kept, func(r *flavors.RemoteReference) bool { return r.Err() != nil })
+	if !c.c.over.Load() {
+		c.c.avatars.kept = append(c.c.avatars.kept, avatar)
 	}
 	return avatar, nil
 }
 
 // forgetAvatars is for the end of the connection: a handle that its own connection keeps would never be collected, nor
 // would the connection.
-func (c *Conn) forgetAvatars() {
+func (c *connection) forgetAvatars() {
 	c.avatars.Lock()
 	defer c.avatars.Unlock()
 	c.avatars.kept = nil

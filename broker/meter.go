@@ -12,7 +12,7 @@ import (
 // counts the bytes of its frame, in the total what it takes in memory at most once it is decoded, which is many times
 // that where values are small.
 //
-// When too much waits to be written to a peer its calls are parked, see flavors.Conn, and when too many bytes of its
+// When too much waits to be written to a peer its calls are parked (flavors.BrokerConn), and when too many bytes of its
 // calls are unanswered reading pauses, which holds up an honest peer as little as a slow network would. Two peers that
 // both pause would never go on, and calls may wait for answers that the peer sends behind others which we do not read:
 // so the pause ends after a while, and then further calls are refused with Busy. A peer that does not read and goes on
@@ -107,20 +107,20 @@ func (m *meter) waitEased(ctx context.Context, easy func() bool, patience time.D
 }
 
 // crowded reports whether those that the connection shares its part of the total with have too much under way.
-func (c *Conn) crowded() bool { return c.account.crowded() }
+func (c *connection) crowded() bool { return c.account.crowded() }
 
 // ration is a limit of the connection as it is now: no more than its share while it is crowded.
-func (c *Conn) ration(limit, share int) int {
+func (c *connection) ration(limit, share int) int {
 	if c.crowded() {
 		return min(share, limit)
 	}
 	return limit
 }
 
-func (c *Conn) share() int { return int(c.account.b.share()) }
+func (c *connection) share() int { return int(c.account.b.share()) }
 
 // pauseWater is how many bytes may wait to be written before reading pauses now.
-func (c *Conn) pauseWater() int {
+func (c *connection) pauseWater() int {
 	limit := c.ration(c.limits.PauseWater, c.share())
 	if c.account.stranger.Load() {
 		return min(limit, leastShare) // Nothing that a stranger is told is longer.
@@ -129,16 +129,16 @@ func (c *Conn) pauseWater() int {
 }
 
 // highWater is how many bytes may wait to be written before our own calls wait or fail now.
-func (c *Conn) highWater() int { return c.ration(c.limits.HighWater, c.share()) }
+func (c *connection) highWater() int { return c.ration(c.limits.HighWater, c.share()) }
 
 // bytesIn is how many bytes of calls may be unanswered now before more are refused.
-func (c *Conn) bytesIn() int { return c.ration(c.limits.BytesIn, c.share()) }
+func (c *connection) bytesIn() int { return c.ration(c.limits.BytesIn, c.share()) }
 
 // mayImport is how many of the peer's objects this side may hold now.
-func (c *Conn) mayImport() int { return c.ration(c.limits.Imports, importShare) }
+func (c *connection) mayImport() int { return c.ration(c.limits.Imports, importShare) }
 
 // tooMuchIn says why no further call is taken. What was read and not looked at does not count here.
-func (c *Conn) tooMuchIn() Reason {
+func (c *connection) tooMuchIn() Reason {
 	switch crowded := c.crowded(); {
 	case crowded && c.takenWeight.Load() > int64(c.bytesIn()):
 		return RefusedTotal
@@ -149,7 +149,7 @@ func (c *Conn) tooMuchIn() Reason {
 }
 
 // easy says that so few bytes of calls are unanswered that reading need not slow down.
-func (c *Conn) easy() bool {
+func (c *connection) easy() bool {
 	bytes, weight := c.in.count()
 	if c.crowded() {
 		bytes = weight
@@ -159,7 +159,7 @@ func (c *Conn) easy() bool {
 
 // count has the command that was read last counted, for which weight has been taken: a call until it is answered,
 // anything else until it is carried out.
-func (c *Conn) count(in *batch, bytes, weight int) {
+func (c *connection) count(in *batch, bytes, weight int) {
 	in.weight += weight
 	if cmd := &in.commands[len(in.commands)-1]; cmd.isCall() {
 		cmd.size, cmd.weight = bytes, weight
@@ -169,15 +169,15 @@ func (c *Conn) count(in *batch, bytes, weight int) {
 	}
 }
 
-// Congested implements flavors.Conn.
-func (c *Conn) Congested() bool { return !c.over.Load() && c.out.waiting() > c.pauseWater() }
+// Congested implements flavors.BrokerConn.
+func (c *connection) Congested() bool { return !c.over.Load() && c.out.waiting() > c.pauseWater() }
 
-// WhenClear implements flavors.Conn.
-func (c *Conn) WhenClear(f func()) { c.out.whenClear(f) }
+// WhenClear implements flavors.BrokerConn.
+func (c *connection) WhenClear(f func()) { c.out.whenClear(f) }
 
 // mayRead waits until there is room for what the peer may send next. A peer that does not read its answers has its
 // calls parked, so that there will be no more of them.
-func (c *Conn) mayRead() {
+func (c *connection) mayRead() {
 	c.account.yield()
 	c.waitCarriedOut()
 	if c.in.waitEased(c.ctx, c.easy, easeTime) {
@@ -193,7 +193,7 @@ func (c *Conn) mayRead() {
 
 // patience is how long reading pauses for so much room before a call is refused. What is small waits for room in the
 // connection's own share.
-func (c *Conn) patience(n int) time.Duration {
+func (c *connection) patience(n int) time.Duration {
 	if n <= c.share() {
 		return easeTime
 	}
@@ -201,11 +201,11 @@ func (c *Conn) patience(n int) time.Duration {
 }
 
 // behind says that so much was read which is not carried out that nothing more is read.
-func (c *Conn) behind() bool { return c.in.read.Load() > int64(c.bytesIn()) }
+func (c *connection) behind() bool { return c.in.read.Load() > int64(c.bytesIn()) }
 
 // waitCarriedOut waits while the broker is behind, as it is for long only where the application's code that makes
 // copies takes its time. That code waits for nothing that is still to be read: it would stand behind the copy itself.
-func (c *Conn) waitCarriedOut() {
+func (c *connection) waitCarriedOut() {
 	if !c.behind() {
 		return
 	}
@@ -221,4 +221,4 @@ func (c *Conn) waitCarriedOut() {
 }
 
 // refusals is how many bytes may wait to be written before a peer that has to be answered with another refusal is left.
-func (c *Conn) refusals() int { return 2 * c.pauseWater() }
+func (c *connection) refusals() int { return 2 * c.pauseWater() }

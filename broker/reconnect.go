@@ -116,7 +116,7 @@ func (c *ReconnectingClient) Conn(ctx context.Context) (*Conn, error) {
 	}
 	for {
 		conn, changed, last := c.state()
-		if conn != nil && context.Cause(conn.ctx) == nil {
+		if conn != nil && context.Cause(conn.c.ctx) == nil {
 			return conn, nil
 		}
 		if usercode.Is(last, ErrPermanent) {

@@ -100,7 +100,7 @@ func (c *ReconnectingClient) attempt(up func(*Conn)) (lived time.Duration, cause
 	began := time.Now()
 	up(conn)
 	<-conn.Done()
-	return time.Since(began), context.Cause(conn.ctx)
+	return time.Since(began), context.Cause(conn.c.ctx)
 }
 
 // prepare runs the application's function. Its panic is its error.
@@ -108,7 +108,7 @@ func (c *ReconnectingClient) prepare(conn *Conn) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			usercode.Log(func() {
-				conn.log.Error().
+				conn.c.log.Error().
 					Str("panic", usercode.PanicText(p)).
 					Bytes("stack", debug.Stack()).
 					Msg("a session function panicked")
@@ -116,10 +116,10 @@ func (c *ReconnectingClient) prepare(conn *Conn) (err error) {
 			err = &flavors.PanicError{What: "the session function", Value: p, Stack: debug.Stack()}
 		}
 	}()
-	if err := c.session(conn.ctx, conn); err != nil {
+	if err := c.session(conn.c.ctx, conn); err != nil {
 		return err
 	}
-	return context.Cause(conn.ctx)
+	return context.Cause(conn.c.ctx)
 }
 
 // ended decides when to try again.

@@ -30,7 +30,7 @@ type sessions struct {
 
 // session is a user who is in. Several logins that give the same avatar are one, and end together.
 type session struct {
-	conn *Conn
+	conn *connection
 	key  any
 	user *flavors.Caller
 
@@ -41,7 +41,7 @@ type session struct {
 }
 
 // enter counts a login.
-func (x *sessions) enter(c *Conn, key any, shares bool) *session {
+func (x *sessions) enter(c *connection, key any, shares bool) *session {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	s := x.byKey[key]
@@ -100,7 +100,7 @@ func (x *sessions) users() (users []*flavors.Caller) {
 
 // callerOf is on whose behalf calls through a new export are made: the user's under whose perspective it is, otherwise
 // the connection's.
-func (c *Conn) callerOf(hole flavors.ExportHole) *flavors.Caller {
+func (c *connection) callerOf(hole flavors.ExportHole) *flavors.Caller {
 	if hole.Caller != nil {
 		return hole.Caller
 	}
@@ -115,7 +115,7 @@ func (c *Conn) callerOf(hole flavors.ExportHole) *flavors.Caller {
 // admit lets a user in, to whom the answer is about to be sent. logout runs once, when the peer has let go of the
 // avatar or the connection has ended, behind the user's calls: those that have begun have returned, and the others have
 // been dropped.
-func (c *Conn) admit(answer *flavors.LoginAnswer, avatar any, logout func()) {
+func (c *connection) admit(answer *flavors.LoginAnswer, avatar any, logout func()) {
 	shared, shares := avatar.(shared)
 	s := c.sessions.enter(c, answer.Key(), shares)
 	var ended atomic.Bool
@@ -147,7 +147,7 @@ type shared interface {
 }
 
 // beside runs a logout outside the broker's turn.
-func (c *Conn) beside(leave func()) {
+func (c *connection) beside(leave func()) {
 	if !c.rt.Go("a logout", leave) {
 		go leave()
 	}
@@ -213,12 +213,12 @@ func runAll(functions []func()) {
 }
 
 // isCalled reports whether a method runs for the peer, or a call of its has yet to begin.
-func (c *Conn) isCalled() bool {
+func (c *connection) isCalled() bool {
 	return c.caller.IsBusy() || slices.ContainsFunc(c.sessions.users(), (*flavors.Caller).IsBusy)
 }
 
 // endCalls drops the peer's calls that have not begun, when the connection has ended.
-func (c *Conn) endCalls() {
+func (c *connection) endCalls() {
 	c.caller.End()
 	for _, user := range c.sessions.users() {
 		user.End()

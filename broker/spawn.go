@@ -13,15 +13,16 @@ import (
 )
 
 // newConn prepares a connection whose broker is yet to be spawned.
-func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *options) *Conn {
+func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *options) *connection {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	c := &Conn{
+	c := &connection{
 		rt: rt, sock: sock, nonblock: netio.NonBlockingOf(sock), client: client,
 		limits: o.limits, options: o.settings, published: o.published,
 		ctx: ctx, cancel: cancel, mailbox: actor.NewMailbox(),
 		making: newTurnstile(), ready: make(chan struct{}), gone: make(chan struct{}),
 	}
-	c.account = newAccount(budgetOf(rt), &c.limits, c.Abort)
+	c.conn.c = c
+	c.account = newAccount(budgetOf(rt), &c.limits, c.abort)
 	c.out, c.in = &outbox{account: c.account}, newMeter(c.account)
 	c.arrivals.Store(flavors.NewArrivals(nil))
 	c.out.clearAt = c.pauseWater
@@ -47,7 +48,7 @@ func peerName(sock net.Conn) string {
 
 // props are those of the connection's broker. Protocol state dies with its socket, so a broker is stopped and never
 // restarted; its codec actors are its own.
-func (c *Conn) props() *protoactor.Props {
+func (c *connection) props() *protoactor.Props {
 	return c.rt.Props(
 		func() protoactor.Actor { return &broker{c: c} },
 		protoactor.WithSupervisor(codecStrategy(c.rt)),

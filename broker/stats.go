@@ -96,19 +96,6 @@ type RuntimeStats struct {
 	BytesHeld int
 }
 
-// Stats says what the connection has done and has under way. After its end it goes on saying what there was at the end.
-func (c *Conn) Stats() Stats {
-	if !c.isMade() {
-		return Stats{}
-	}
-	if final := c.counters.final.Load(); final != nil {
-		s := *final
-		s.Refusals = maps.Clone(final.Refusals)
-		return s
-	}
-	return c.snapshot()
-}
-
 // StatsOf says what all connections of a runtime have done and have under way, those that it accepted and those that it
 // dialed.
 func StatsOf(rt *actor.Runtime) RuntimeStats {

@@ -74,13 +74,13 @@ func dialTLS(ctx context.Context, sock net.Conn, address string, o *options) (ne
 }
 
 // speaksTLS says whether the socket is one of package tls.
-func (c *Conn) speaksTLS() bool {
+func (c *connection) speaksTLS() bool {
 	_, ok := c.sock.(*tls.Conn)
 	return ok
 }
 
 // tlsState is what TLS has found out about the peer; nil on a connection without it.
-func (c *Conn) tlsState() *tls.ConnectionState {
+func (c *connection) tlsState() *tls.ConnectionState {
 	t, ok := c.sock.(interface{ ConnectionState() tls.ConnectionState })
 	if !ok {
 		return nil

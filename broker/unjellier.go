@@ -11,7 +11,7 @@ import (
 
 // unjellier is the third codec actor: there, and only there, the application's code runs that receiving calls for. It
 // gets one command at a time, in wire order, and while it has one the broker lets later commands wait.
-type unjellier struct{ c *Conn }
+type unjellier struct{ c *connection }
 
 // Messages to the unjellier and back.
 type (

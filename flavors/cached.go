@@ -25,7 +25,7 @@ type Cached[T any] struct {
 // cacheHandle is what outlives the handle. It must not point to it.
 type cacheHandle struct {
 	held
-	conn Conn
+	conn BrokerConn
 	luid int64
 	core *Core
 }
@@ -183,7 +183,7 @@ func (c *Cached[T]) Conn() Conn {
 	if !c.isMade() {
 		return nil
 	}
-	return c.cache.conn
+	return c.cache.conn.Conn()
 }
 
 // Release undoes one receipt of the original; with the last one the handle is dead and the original's side is told to

@@ -16,7 +16,7 @@ var errCallDropped = ErrLoggedOut.New("the user has logged out: the call was dro
 // Caller is on whose behalf calls of a peer are carried out: a connection, or one user who is in by way of it. When it
 // ends, calls that have not begun are dropped, wherever they wait, and none begins any more.
 type Caller struct {
-	conn   Conn
+	conn   BrokerConn
 	ctx    context.Context
 	cancel context.CancelCauseFunc // nil for a connection, whose context ends by itself
 
@@ -36,12 +36,12 @@ const callerOver = 1 << 62
 const fewestCores = 64
 
 // NewCaller makes the Caller that a connection itself is. Package broker calls it.
-func NewCaller(conn Conn) *Caller {
+func NewCaller(conn BrokerConn) *Caller {
 	return &Caller{conn: conn, ctx: conn.Context(), idle: make(chan struct{}), pruneAt: fewestCores}
 }
 
 // NewUser makes the Caller of a user who is in by way of a connection. Package broker calls it.
-func NewUser(conn Conn) *Caller {
+func NewUser(conn BrokerConn) *Caller {
 	c := NewCaller(conn)
 	c.ctx, c.cancel = context.WithCancelCause(conn.Context())
 	return c

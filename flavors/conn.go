@@ -2,46 +2,74 @@ package flavors
 
 import (
 	"context"
+	"crypto/tls"
+	"net"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/rs/zerolog"
 )
 
-// Conn is what this package needs of a connection. Package broker's Conn implements it; nothing else has to.
+// Conn is the connection over which a call or a reference came. Package broker's *Conn implements it; where more is
+// needed than this interface has, assert that type.
 //
-// All methods may be called from any goroutine, and none of them waits except [Conn.SendCallSoon],
-// [Conn.WaitWritable] and [Conn.WaitSent], and for a moment [Conn.BeginAnswer].
+// All methods may be called from any goroutine. None waits except the last three.
 type Conn interface {
-	// Runtime is the runtime whose actors serve this connection.
+	// Runtime returns the runtime whose actors serve the connection.
 	Runtime() *actor.Runtime
-	// Context ends with the connection; its cause says why.
+	// Context returns a context that ends with the connection. Its cause is the reason.
 	Context() context.Context
-	// Logger names the peer in every line.
+	// Logger returns a logger that names the peer in every line.
 	Logger() *zerolog.Logger
+	// LocalAddr returns this side's address.
+	LocalAddr() net.Addr
+	// RemoteAddr returns the peer's address.
+	RemoteAddr() net.Addr
+	// TLS returns the state of the TLS session, with the peer's certificates; nil without TLS.
+	TLS() *tls.ConnectionState
+	// ServerIdentity names the server that the peer is, for what is kept from session to session; empty if that is not
+	// known.
+	ServerIdentity() string
+
+	// WaitWritable waits while more bytes wait to be written than the connection's limit allows.
+	WaitWritable(ctx context.Context) error
+	// WaitSent waits until the connection has handled everything that was given to it before, and then like WaitWritable.
+	// A producer that calls it after each call without an answer sends as fast as the peer reads.
+	WaitSent(ctx context.Context) error
+	// Settled waits until every call that the peer sent before has been carried out: its method has returned, or it will
+	// not run. A method that the peer calls must not use it, because it would wait for itself.
+	Settled(ctx context.Context) error
+}
+
+// BrokerConn is what this package needs of a connection, which package broker implements.
+//
+// All methods may be called from any goroutine, and none of them waits except [BrokerConn.SendCallSoon],
+// [BrokerConn.WaitWritable] and [BrokerConn.WaitSent], and for a moment [BrokerConn.BeginAnswer].
+type BrokerConn interface {
+	// Conn returns what users see of the connection.
+	Conn() Conn
+
+	// Runtime, Context, Logger, ServerIdentity, WaitWritable and WaitSent are those of Conn.
+	Runtime() *actor.Runtime
+	Context() context.Context
+	Logger() *zerolog.Logger
+	ServerIdentity() string
+	WaitWritable(ctx context.Context) error
+	WaitSent(ctx context.Context) error
+	Settled(ctx context.Context) error
+
 	// JellyContext is how values for this peer are encoded: profile, limits, security, and the connection itself as the
 	// invoker.
 	JellyContext(perspective any) jelly.Context
 	// Turns is the methods that run for the peer at this moment.
 	Turns() *Turns
-	// ServerIdentity says which server the peer is, for what is kept over sessions; empty if that is not known.
-	ServerIdentity() string
-	// UnsafeTracebacks says whether failures show the peer where in the code they arose.
+	// UnsafeTracebacks reports whether failures show the peer where in the code they arose.
 	UnsafeTracebacks() bool
-	// WaitWritable waits while more than the high-water mark waits to be written.
-	WaitWritable(ctx context.Context) error
-	// Congested says that so much waits to be written that calls of this peer had better wait.
+	// Congested reports whether so much waits to be written that calls of this peer had better wait.
 	Congested() bool
 	// WhenClear has f run once the connection is not congested, or has ended. f must not wait; it may run before WhenClear
 	// returns.
 	WhenClear(f func())
-	// WaitSent waits until the broker has worked off what it was handed before, and not more than the high-water mark
-	// waits to be written. Who calls it after each call that wants no answer sends as fast as the peer reads, and no
-	// faster.
-	WaitSent(ctx context.Context) error
-	// Settled waits until every call that the peer has sent before has been carried out: its method has returned, or it
-	// will not run. A method must not wait so: it would wait for itself.
-	Settled(ctx context.Context) error
 	// SendCall hands a call to the broker. When the connection cannot take it, the call's Result fails with the error that
 	// is returned.
 	SendCall(call *OutgoingCall) error
@@ -91,7 +119,7 @@ type OutgoingCall struct {
 	// RequestID is the broker's: zero until the call has been given a number.
 	RequestID int64
 
-	via    Conn
+	via    BrokerConn
 	target *held          // in use until the call has been written; nil for a published object or a copy
 	result actor.Deferred // what Result points to, so that a call is one piece of memory
 }

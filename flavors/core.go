@@ -72,7 +72,7 @@ type Core struct {
 	queue  queue // what waits for the object's turn
 	tokens int   // of it, in the mailbox: at least one for each message
 	// parked are calls of peers that do not read.
-	parked map[Conn]*parking
+	parked map[BrokerConn]*parking
 
 	// incarnation counts the starts of the object's actors; written in the object's turn only.
 	incarnation atomic.Uint64

@@ -46,7 +46,7 @@ func jellyRemote(e *jelly.Encoder, hole ExportHole) error {
 	if hole.Core == nil {
 		return InsecureJelly.New("what was to be sent refers to no object: it was not made by its constructor")
 	}
-	if c, ok := e.Invoker().(Conn); ok {
+	if c, ok := e.Invoker().(BrokerConn); ok {
 		if err := hole.Core.UsableIn(c.Runtime()); err != nil {
 			return err
 		}

@@ -26,7 +26,7 @@ type Invocation struct {
 	// Kw are the keyword arguments; nil when there are none.
 	Kw *jelly.Dict
 
-	conn        Conn
+	conn        BrokerConn
 	caller      *Caller // nil for updates, which do not end with anybody
 	core        *Core
 	perspective any
@@ -52,7 +52,7 @@ type Invocation struct {
 
 // IncomingCall says what package broker knows of a call that it has read.
 type IncomingCall struct {
-	Conn      Conn
+	Conn      BrokerConn
 	RequestID int64
 	// LongRequestID is the caller's number for the call where that has more than 64 bits, and nil otherwise.
 	LongRequestID *big.Int
@@ -147,7 +147,7 @@ func (inv *Invocation) encoded() {
 }
 
 // Conn is the connection over which the call came.
-func (inv *Invocation) Conn() Conn { return inv.conn }
+func (inv *Invocation) Conn() Conn { return inv.conn.Conn() }
 
 // Context ends with the connection over which the call came, and when the user on whose behalf it is made logs out. PB
 // carries no deadlines, so it has none. A method that takes its time should return when it ends: the user's logout

@@ -11,7 +11,7 @@ import (
 
 // methodConn is all that a method table needs of a connection.
 type methodConn struct {
-	Conn
+	BrokerConn
 	ctx context.Context
 }
 

@@ -43,8 +43,8 @@ type turn struct {
 	incarnation uint64
 	bound       bool
 
-	conn    Conn   // of a continuation: whose peer's calls it does not overtake
-	turns   *Turns // of a continuation: where it is entered until it has run
+	conn    BrokerConn // of a continuation: whose peer's calls it does not overtake
+	turns   *Turns     // of a continuation: where it is entered until it has run
 	running running
 }
 

@@ -17,7 +17,7 @@ import (
 // Observer is the way from an original to the copy that one peer keeps of it. There is one for each connection that
 // holds the original, however often it was sent there. Observers can be compared and used as map keys.
 type Observer struct {
-	conn        Conn
+	conn        BrokerConn
 	core        *Core
 	perspective any
 
@@ -28,12 +28,17 @@ type Observer struct {
 }
 
 // NewObserver makes the observer for an original that is about to be sent. Package broker calls it.
-func NewObserver(conn Conn, core *Core, perspective any) *Observer {
+func NewObserver(conn BrokerConn, core *Core, perspective any) *Observer {
 	return &Observer{conn: conn, core: core, perspective: perspective}
 }
 
 // Conn is the connection on whose other side the copy is.
-func (o *Observer) Conn() Conn { return o.conn }
+func (o *Observer) Conn() Conn {
+	if o == nil || o.conn == nil {
+		return nil
+	}
+	return o.conn.Conn()
+}
 
 // Perspective is the one under which the original was first sent over that connection.
 func (o *Observer) Perspective() any { return o.perspective }

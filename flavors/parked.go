@@ -9,7 +9,7 @@ import protoactor "github.com/asynkron/protoactor-go/actor"
 // parking is the calls of one connection that an object has parked, and what must not overtake them. It outlives the
 // object's restarts.
 type parking struct {
-	conn    Conn
+	conn    BrokerConn
 	waiting []any // of *Invocation and *turn; guarded by the core's lock
 }
 
@@ -39,7 +39,7 @@ func (c *Core) park(inv *Invocation) *parking {
 	}
 	p := &parking{conn: inv.conn, waiting: []any{inv}}
 	if c.parked == nil {
-		c.parked = map[Conn]*parking{}
+		c.parked = map[BrokerConn]*parking{}
 	}
 	c.parked[inv.conn] = p
 	return p

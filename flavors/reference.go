@@ -31,7 +31,7 @@ type RemoteReference struct {
 // remote is what outlives the handle: enough to tell the peer that the handle is gone. It must not point to the handle.
 type remote struct {
 	// Immutable.
-	conn        Conn
+	conn        BrokerConn
 	id          int64
 	name        string // of a published object: these are not counted
 	perspective any
@@ -41,7 +41,7 @@ type remote struct {
 }
 
 // NewRemoteReference makes a handle for the peer's object luid, with one receipt. Package broker calls it.
-func NewRemoteReference(conn Conn, luid int64, perspective any) *RemoteReference {
+func NewRemoteReference(conn BrokerConn, luid int64, perspective any) *RemoteReference {
 	m := &remote{conn: conn, id: luid, perspective: perspective}
 	m.receipts, m.owner = 1, m
 	conn.Turns().handles.Add(1)
@@ -51,7 +51,7 @@ func NewRemoteReference(conn Conn, luid int64, perspective any) *RemoteReference
 }
 
 // NewNamedReference makes a handle for an object that the peer publishes under a name. Such objects are not counted.
-func NewNamedReference(conn Conn, name string) *RemoteReference {
+func NewNamedReference(conn BrokerConn, name string) *RemoteReference {
 	return &RemoteReference{remote: &remote{conn: conn, name: name}}
 }
 
@@ -117,6 +117,14 @@ func (r *RemoteReference) Release() {
 
 // Conn is the connection to which the reference belongs; nil if the reference is nil. References are good on no other.
 func (r *RemoteReference) Conn() Conn {
+	if !r.isMade() {
+		return nil
+	}
+	return r.remote.conn.Conn()
+}
+
+// BrokerConnOf returns the broker's side of a reference's connection.
+func BrokerConnOf(r *RemoteReference) BrokerConn {
 	if !r.isMade() {
 		return nil
 	}
@@ -259,7 +267,7 @@ func (r *RemoteReference) prepare(call *OutgoingCall, method string, args []any)
 }
 
 // encodeCall makes what a call says behind the name of its method.
-func encodeCall(conn Conn, perspective any, method string, args []any) (*jelly.Fragment, error) {
+func encodeCall(conn BrokerConn, perspective any, method string, args []any) (*jelly.Fragment, error) {
 	// Stock peers decode the name before anything else, and close the connection if they cannot.
 	if len(method) > maxMethodName || !utf8.ValidString(method) {
 		return nil, ValueError.Errorf(
@@ -281,7 +289,7 @@ const maxMethodName = 1 << 10
 
 // encodeArguments makes the two expressions of a call: the tuple of its positional and the dictionary of its keyword
 // arguments.
-func encodeArguments(conn Conn, perspective any, args []any) (*jelly.Fragment, error) {
+func encodeArguments(conn BrokerConn, perspective any, args []any) (*jelly.Fragment, error) {
 	args, kw := splitKw(args)
 	fragment := jelly.NewFragment(conn.JellyContext(perspective))
 	err := encodeSafely(fragment, func() error {

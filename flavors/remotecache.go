@@ -149,7 +149,7 @@ type CacheBlank struct {
 }
 
 // Attach ties the copy to the connection on which its original came, and gives the entry for the broker's table.
-func (b *CacheBlank) Attach(conn Conn, luid int64) (*LocalCache, error) {
+func (b *CacheBlank) Attach(conn BrokerConn, luid int64) (*LocalCache, error) {
 	core, err := CoreOf(b.value)
 	if err != nil {
 		return nil, err
@@ -174,7 +174,7 @@ func (b *CacheBlank) PostUnjelly() {
 
 // LocalCache is an entry in the broker's table of the peer's originals that are cached here. It belongs to the broker.
 type LocalCache struct {
-	conn Conn
+	conn BrokerConn
 	luid int64
 	core *Core
 	// handle is the same as long as somebody holds it.

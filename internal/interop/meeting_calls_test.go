@@ -52,7 +52,7 @@ func callChecks() []clientCheck {
 			assert.False(t, flavors.IsRemote(err))
 		}},
 		{"calls", "a dead object", func(t *testing.T, m *meeting) {
-			gone := flavors.NewRemoteReference(m.conn, 4711, nil)
+			gone := flavors.NewRemoteReference(flavors.BrokerConnOf(m.conn.Root()), 4711, nil)
 			_, err := flavors.Call[any](t.Context(), gone, "value")
 			require.ErrorIs(t, err, flavors.PBError)
 			assert.ErrorContains(t, err, "Invalid Object ID")

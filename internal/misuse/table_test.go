@@ -121,7 +121,9 @@ func functions() map[string]any {
 		"supervision.RestartStrategy": supervision.RestartStrategy, "supervision.ResumeStrategy": supervision.ResumeStrategy,
 		"supervision.StopStrategy": supervision.StopStrategy,
 
-		"flavors.Call": flavors.Call[int], "flavors.CallInOrder": flavors.CallInOrder[int], "flavors.CoreOf": flavors.CoreOf, "flavors.FailureFrom": flavors.FailureFrom, "flavors.Forward": flavors.Forward,
+		"flavors.Call": flavors.Call[int], "flavors.CallInOrder": flavors.CallInOrder[int], "flavors.CoreOf": flavors.CoreOf,
+		"flavors.BrokerConnOf": flavors.BrokerConnOf, "flavors.FailureFrom": flavors.FailureFrom,
+		"flavors.Forward": flavors.Forward,
 		"flavors.GetAllPages": flavors.GetAllPages, "flavors.IsRemote": flavors.IsRemote, "flavors.Link": flavors.Link,
 		"flavors.LocalFailure": flavors.LocalFailure, "flavors.NewException": flavors.NewException, "flavors.NewFilePager": flavors.NewFilePager,
 		"flavors.NewLoginAnswer": flavors.NewLoginAnswer, "flavors.NewPageCollector": flavors.NewPageCollector, "flavors.NewPageReader": flavors.NewPageReader,
@@ -162,6 +164,7 @@ var harmless = map[string]string{
 	"cred.NewClientCertificates": "rules are all that it has",
 	"cred.NewUnixPeers":          "",
 	"flavors.LocalFailure":       "no error stays none",
+	"flavors.BrokerConnOf":       "",
 	"jelly.Fields":               "what is no struct has no fields",
 	"jelly.Unjelly":              "nothing is to be made",
 	"jelly.Assign":               "",
@@ -192,10 +195,6 @@ var exceptions = map[string]string{
 	"flavors.Invocation.WantsAnswer": "", "flavors.Invocation.RequestID": "", "flavors.Invocation.Perspective": "", "flavors.Invocation.Conn": "",
 	"flavors.Invocation.Drop": "", "flavors.Invocation.Failed": "", "flavors.Invocation.GetAutoResponse": "", "flavors.Invocation.String": "",
 	"flavors.RemoteReference.Weak": "", "flavors.Observer.Unsent": "",
-	// For package flavors.
-	"broker.Conn.BeginAnswer": "", "broker.Conn.CancelCall": "", "broker.Conn.CloseInvocation": "", "broker.Conn.Congested": "",
-	"broker.Conn.Forget": "", "broker.Conn.ForgetCache": "", "broker.Conn.JellyContext": "", "broker.Conn.SendAnswer": "", "broker.Conn.SendCall": "",
-	"broker.Conn.SendCallSoon": "", "broker.Conn.Turns": "", "broker.Conn.UnsafeTracebacks": "", "broker.Conn.WhenClear": "",
 	"flavors.Invocation.LongRequestID": "", "flavors.Invocation.Enter": "", "flavors.Invocation.Leave": "",
 	// Called by the actor system.
 	"actor.Mailbox.Terminate": "", "actor.Mailbox.Lend": "", "actor.Mailbox.PostFrom": "",

@@ -1,0 +1,370 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker/internal/netio"
+	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/usercode"
+	"github.com/rs/zerolog"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+)
+
+// connection is what is behind a [Conn]: the state that its broker and its codec actors share with callers. It
+// implements flavors.BrokerConn.
+type connection struct {
+	conn Conn // what users hold
+
+	// Immutable once the broker has been spawned.
+	rt       *actor.Runtime
+	sock     net.Conn
+	nonblock netio.NonBlocking // sock, if it can be used without blocking; otherwise nil
+	client   bool              // we connected, the peer accepted
+	peer     string
+	limits   Limits
+	options  *settings
+	log      zerolog.Logger
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	root     *flavors.RemoteReference
+	caller   *flavors.Caller // on whose behalf calls are made where no user's perspective says so
+	out      *outbox
+	in       *meter          // of the peer's calls that are not answered
+	account  *account        // what the connection counts for in the runtime's budget
+	mailbox  *actor.Mailbox  // the broker's; messages posted after it has stopped go to Undelivered
+	pid      *protoactor.PID // the broker's, for those who watch it
+	encoder  *protoactor.PID
+
+	// Written by the decoder before ready is closed, immutable afterwards.
+	profile banana.Profile
+
+	ready chan struct{} // closed when the negotiation is through
+	gone  chan struct{} // closed when the broker actor has stopped
+
+	published map[string]RootFactory // the broker's, nil once it has them
+	offers    int                    // how many objects were published, when the factories are called
+	small     atomic.Int64           // the limit of a message's bytes until a login succeeds; 0 without a login
+
+	queued      atomic.Int64 // what was handed to the broker and is not in the outbox yet
+	inbound     atomic.Int64 // calls of the peer's that are not answered yet
+	pending     atomic.Int64 // calls of ours that are not answered yet
+	taken       atomic.Int64 // the bytes of these calls on the wire; the meter also counts those not looked at yet
+	takenWeight atomic.Int64 // what they count for in the runtime's total
+	draining    atomic.Bool  // nothing new is taken in
+	over        atomic.Bool  // the connection has ended: nothing is owed to the peer any more
+	exported    atomic.Int64 // live exports, published objects not counted
+	bytesOut    atomic.Int64
+	arrivals    atomic.Pointer[flavors.Arrivals] // of the peer's calls, written in the broker's turn
+	counters    counters
+	making      turnstile // answers
+	linger      netio.Linger
+	lastHeard   atomic.Int64 // when the peer last sent something, by uptime; kept for keepalive only
+
+	turns    flavors.Turns // methods that run for the peer
+	sessions sessions      // of users of ours
+
+	// avatars are kept until the connection ends, because forgetting one would log out.
+	avatars struct {
+		sync.Mutex
+		kept []*flavors.RemoteReference
+	}
+
+	forgotten struct {
+		sync.Mutex
+		list []forgotten
+	}
+}
+
+var (
+	_ flavors.BrokerConn = (*connection)(nil)
+	_ flavors.Conn       = (*Conn)(nil)
+)
+
+// forgotten is a reference for which the peer is owed decrefs.
+type forgotten struct {
+	sym banana.Symbol // decref or decache
+	importKey
+	receipts int
+}
+
+// Conn implements flavors.BrokerConn.
+func (c *connection) Conn() flavors.Conn { return &c.conn }
+
+// Runtime implements flavors.BrokerConn.
+func (c *connection) Runtime() *actor.Runtime { return c.rt }
+
+// Context implements flavors.BrokerConn.
+func (c *connection) Context() context.Context { return c.ctx }
+
+// Logger implements flavors.BrokerConn.
+func (c *connection) Logger() *zerolog.Logger { return &c.log }
+
+// String names the connection in logs.
+func (c *connection) String() string {
+	if c.client {
+		return "<connection to " + c.peer + ">"
+	}
+	return "<connection from " + c.peer + ">"
+}
+
+// Format prints what String returns, whatever the verb: a connection is large, and in use by other goroutines.
+func (c *connection) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+
+// abort ends the connection at once. What was not written yet is lost.
+func (c *connection) abort(cause error) {
+	if cause == nil {
+		cause = ErrClosed
+	}
+	c.sever(cause)
+}
+
+// sever closes the socket, which both codec actors notice, and ends the context.
+func (c *connection) sever(cause error) {
+	c.cancel(cause)
+	c.post(closeNow{cause: cause})
+	netio.Close(c.sock)
+}
+
+// JellyContext implements flavors.BrokerConn.
+func (c *connection) JellyContext(perspective any) jelly.Context {
+	return jelly.Context{
+		Profile:     c.profile,
+		Limits:      c.limits.Banana,
+		Nesting:     c.limits.Nesting,
+		Invoker:     flavors.BrokerConn(c),
+		Perspective: perspective,
+	}
+}
+
+// Turns implements flavors.BrokerConn.
+func (c *connection) Turns() *flavors.Turns { return &c.turns }
+
+// UnsafeTracebacks implements flavors.BrokerConn.
+func (c *connection) UnsafeTracebacks() bool { return c.options.unsafeTracebacks }
+
+// ServerIdentity implements flavors.BrokerConn.
+func (c *connection) ServerIdentity() string {
+	if !c.client {
+		return "" // Every client of a listener would have the same.
+	}
+	return c.options.identity
+}
+
+// WaitWritable implements flavors.BrokerConn.
+func (c *connection) WaitWritable(ctx context.Context) error {
+	if ctx == nil {
+		return actor.ErrNilContext
+	}
+	if err := c.out.waitBelow(ctx, c.highWater()); err != errOutboxClosed {
+		return err
+	}
+	return nil // The call itself says best what became of the connection.
+}
+
+// WaitSent implements flavors.BrokerConn.
+func (c *connection) WaitSent(ctx context.Context) error {
+	if ctx == nil {
+		return actor.ErrNilContext
+	}
+	r := make(reached)
+	c.post(r)
+	select {
+	case <-r:
+		return c.WaitWritable(ctx)
+	case <-c.gone:
+		return nil // The next call says best what became of the connection.
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// SendCall implements flavors.BrokerConn.
+func (c *connection) SendCall(call *flavors.OutgoingCall) error {
+	size, limit := sizeOf(call), c.highWater()
+	if call.Observer != nil {
+		limit = c.pauseWater()
+	}
+	if c.out.reserve(size, limit) {
+		return c.sendReserved(call, size)
+	}
+	if call.Observer != nil {
+		// An update that is left out would leave the copy wrong for good.
+		c.abort(ErrBackedUp)
+	} else {
+		c.refused(RefusedHighWater)
+	}
+	return failCall(call, ErrBackedUp)
+}
+
+// SendCallSoon implements flavors.BrokerConn.
+func (c *connection) SendCallSoon(ctx context.Context, call *flavors.OutgoingCall) error {
+	size := sizeOf(call)
+	if err := c.out.reserveSoon(ctx, size, c.highWater()); err != nil {
+		return failCall(call, err)
+	}
+	return c.sendReserved(call, size)
+}
+
+// sendReserved hands a call to the broker that has its place among what waits to be written.
+func (c *connection) sendReserved(call *flavors.OutgoingCall, size int) error {
+	err := context.Cause(c.ctx)
+	switch {
+	case err != nil:
+		err = flavors.DeadReference.Wrap(err)
+	case call.Result != nil && c.pending.Add(1) > int64(c.limits.CallsOut):
+		c.pending.Add(-1)
+		c.refused(RefusedCallsOut)
+		err = ErrTooManyCalls
+	}
+	if err != nil {
+		c.out.hold(-size)
+		return failCall(call, err)
+	}
+	c.counters.madeOut.Add(1)
+	c.queued.Add(1)
+	if call.Fragment != nil && call.Fragment.Holes() == 0 {
+		// The broker only has to copy it out: nothing that the caller's locks could be in the way of.
+		c.mailbox.Lend(call)
+	} else {
+		c.post(call)
+	}
+	return nil
+}
+
+// failCall ends a call that never got a number, and returns why.
+func failCall(call *flavors.OutgoingCall, err error) error {
+	call.Free()
+	if call.Result != nil {
+		call.Result.Complete(nil, err)
+	}
+	return err
+}
+
+// CancelCall implements flavors.BrokerConn.
+func (c *connection) CancelCall(call *flavors.OutgoingCall) { c.post(cancelCall{call}) }
+
+// BeginAnswer implements flavors.BrokerConn.
+func (c *connection) BeginAnswer() (end func(), err error) {
+	if c.making.isNeeded() {
+		c.making.enter(c.ctx)
+		end = c.making.leave
+	}
+	waiting := c.out.waiting()
+	if waiting <= dropWaters*c.pauseWater() {
+		return end, nil
+	}
+	c.refused(RefusedPauseWater)
+	return end, Busy.Errorf("the answer was dropped, because %d bytes of others have not been read", waiting)
+}
+
+// SendAnswer implements flavors.BrokerConn. An answer without stamps goes straight to the encoder, but only while
+// nothing that was given to the broker earlier is still on its way there: a peer sees the updates and decrefs that a
+// method caused before the method's answer.
+func (c *connection) SendAnswer(
+	from *actor.Mailbox,
+	inv *flavors.Invocation,
+	fragment *jelly.Fragment,
+	isError bool,
+) (done bool) {
+	c.making.made(fragment.Len())
+	if isError {
+		c.counters.failedIn.Add(1)
+	}
+	if fragment.Holes() > 0 || c.queued.Load() > 0 {
+		c.handOver(&outgoingAnswer{inv, fragment, isError})
+		return false
+	}
+	err := c.out.append(from, smallFrame+fragment.Len(), func(dst []byte) ([]byte, error) {
+		return fragment.Append(c.appendAnswerHead(dst, inv, isError), nil)
+	})
+	fragment.Free()
+	if err != nil && err != errOutboxClosed {
+		usercode.Log(func() { c.log.Error().Err(err).Stringer("call", inv).Msg("an answer could not be written") })
+	}
+	c.answered(inv)
+	return true
+}
+
+// CloseInvocation implements flavors.BrokerConn.
+func (c *connection) CloseInvocation(inv *flavors.Invocation) { c.answered(inv) }
+
+// answered counts a call of the peer's as done, and tells a broker that waits for the last.
+func (c *connection) answered(inv *flavors.Invocation) {
+	c.in.answered(inv.Size(), inv.Weight())
+	c.taken.Add(int64(-inv.Size()))
+	c.takenWeight.Add(int64(-inv.Weight()))
+	if c.inbound.Add(-1) == 0 && c.draining.Load() {
+		c.post(drainCheck{})
+	}
+}
+
+// Forget implements flavors.BrokerConn. It must not wait.
+func (c *connection) Forget(luid int64, perspective any, receipts int) {
+	c.forget(forgotten{banana.SymDecref, importKey{luid, perspective}, receipts})
+}
+
+// ForgetCache implements flavors.BrokerConn.
+func (c *connection) ForgetCache(luid int64, receipts int) {
+	c.forget(forgotten{banana.SymDecache, importKey{luid: luid}, receipts})
+}
+
+func (c *connection) forget(f forgotten) {
+	if c.over.Load() {
+		return
+	}
+	c.forgotten.Lock()
+	first := len(c.forgotten.list) == 0
+	c.forgotten.list = append(c.forgotten.list, f)
+	c.forgotten.Unlock()
+	if first {
+		c.handOver(forgetAll{})
+	}
+}
+
+// handOver gives the broker something to be sent; it counts until it is in the outbox.
+func (c *connection) handOver(message any) {
+	c.out.hold(sizeOf(message))
+	c.queued.Add(1)
+	c.post(message)
+}
+
+// busy says that more than one call is under way, so that waiting a moment gathers more into one write.
+func (c *connection) busy() bool { return c.inbound.Load() > 1 || c.pending.Load() > 1 }
+
+// post hands a message to the broker. It does not go by way of the PID: protoactor drops what is sent to an actor that
+// is ending.
+func (c *connection) post(message any) { c.mailbox.PostUserMessage(message) }
+
+func (c *connection) appendAnswerHead(dst []byte, inv *flavors.Invocation, isError bool) []byte {
+	sym := banana.SymAnswer
+	if isError {
+		sym = banana.SymError
+	}
+	dst = banana.AppendList(dst, 3)
+	dst = banana.AppendSymbol(dst, c.profile, sym)
+	if long := inv.LongRequestID(); long != nil {
+		dst, _ = banana.AppendBig(dst, long) // It came that way, so it can be sent.
+		return dst
+	}
+	return banana.AppendInt(dst, inv.RequestID())
+}
+
+// newDecoder decodes values from this peer.
+func (c *connection) newDecoder() *jelly.Decoder {
+	return &jelly.Decoder{
+		Registry:   c.options.registry,
+		Taster:     c.options.security,
+		Limits:     c.limits.Banana,
+		Nesting:    c.limits.Nesting,
+		References: c.limits.Imports,
+	}
+}
