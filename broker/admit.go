@@ -3,20 +3,20 @@ package broker
 import "github.com/perspectivebroker/pb/flavors"
 
 // admit says why a call cannot be carried out, nil if it can.
-func (b *broker) admit(cmd *command, target *export) error {
+func (b *broker) admit(cmd *incoming, target *export) error {
 	switch {
 	case cmd.err != nil:
 		b.c.refused(reasonOf(cmd.err))
 		return cmd.err
-	case target == nil && cmd.name != "":
+	case target == nil && cmd.Object.Name != "":
 		b.c.refused(RefusedUnknownObject)
-		return flavors.PBError.Errorf("Invalid Object ID: nothing is published as %q", clip(cmd.name))
-	case cmd.longTarget != nil:
+		return flavors.PBError.Errorf("Invalid Object ID: nothing is published as %q", clip(cmd.Object.Name))
+	case cmd.Object.ID.Big != nil:
 		b.c.refused(RefusedUnknownObject)
-		return flavors.PBError.Errorf("Invalid Object ID: %d", cmd.longTarget)
+		return flavors.PBError.Errorf("Invalid Object ID: %d", cmd.Object.ID.Big)
 	case target == nil:
 		b.c.refused(RefusedUnknownObject)
-		return flavors.PBError.Errorf("Invalid Object ID: %d", cmd.target)
+		return flavors.PBError.Errorf("Invalid Object ID: %d", cmd.Object.ID.Int)
 	case target.caller.IsOver():
 		b.c.refused(RefusedLoggedOut)
 		return flavors.ErrLoggedOut.New("the user has logged out")

@@ -1,7 +1,7 @@
 package broker
 
 import (
-	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/broker/internal/command"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
 
@@ -11,7 +11,7 @@ import (
 // delivery is a call or an answer that is bound as far as the broker can, and what is to be done when it is bound
 // entirely.
 type delivery struct {
-	cmd      *command
+	cmd      *incoming
 	received []flavors.Handle
 	export   *export               // that a call of the peer's is for, nil if there is none
 	copy     *flavors.LocalCache   // that an update is for, likewise
@@ -49,7 +49,7 @@ func (b *broker) finishAt() {
 	switch {
 	case d.answers:
 		b.completeWith(d)
-	case d.cmd.sym == banana.SymCacheMessage:
+	case d.cmd.Name == command.CacheMessage:
 		b.invokeUpdate(d)
 	default:
 		b.invoke(d)

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/broker/internal/command"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/usercode"
@@ -62,29 +62,30 @@ func (b *broker) work(ctx protoactor.Context) {
 }
 
 // command carries out one command. An error is the peer's, and ends the connection.
-func (b *broker) command(ctx protoactor.Context, cmd *command) error {
-	switch cmd.sym {
-	case banana.SymMessage:
+func (b *broker) command(ctx protoactor.Context, cmd *incoming) error {
+	switch cmd.Name {
+	case command.Message:
 		b.message(ctx, cmd)
-	case banana.SymAnswer, banana.SymError:
+	case command.Answer, command.Error:
 		return b.answer(ctx, cmd)
-	case banana.SymDecref:
-		if err := b.exports.decref(b.c, cmd.id, 1, b.pending.last); err != nil {
+	case command.Decref:
+		if err := b.exports.decref(b.c, cmd.ID.Int, 1, b.pending.last); err != nil {
 			return err
 		}
 		b.bury()
-	case banana.SymVersion:
-		if cmd.id != version {
-			return protocolErrorf("version", "the peer speaks version %d, this side %d", cmd.id, version).because(RefusedVersion)
+	case command.Version:
+		if cmd.ID.Int != version {
+			return protocolErrorf("version", "the peer speaks version %d, this side %d", cmd.ID.Int, version).
+				because(RefusedVersion)
 		}
-	case banana.SymCacheMessage:
+	case command.CacheMessage:
 		b.update(ctx, cmd)
-	case banana.SymDecache:
+	case command.Decache:
 		b.refuses()
-		return b.caches.decache(b, cmd.id)
-	case banana.SymUncache:
+		return b.caches.decache(b, cmd.ID.Int)
+	case command.Uncache:
 		defer b.tellLengths()
-		return b.local.uncache(cmd.id)
+		return b.local.uncache(cmd.ID.Int)
 	default:
 		b.other(cmd)
 	}
@@ -103,23 +104,21 @@ func (b *broker) refuses() {
 }
 
 // other answers a command that does not exist (P-4.7), and takes note of the peer's answer to one of ours.
-func (b *broker) other(cmd *command) {
+func (b *broker) other(cmd *incoming) {
 	b.unknown++
 	line := b.c.log.Debug()
 	if b.unknown <= maxUnknownLogged {
 		line = b.c.log.Warn()
 	}
-	if cmd.word == wordDidNotUnderstand {
-		usercode.Log(func() { line.Str("command", clip(cmd.method)).Msg("the peer did not understand a command") })
+	if cmd.Name == command.DidNotUnderstand {
+		usercode.Log(func() { line.Str("command", clip(cmd.word)).Msg("the peer did not understand a command") })
 		return
 	}
 	b.refuses()
 	b.c.refused(RefusedUnknownCommand)
 	usercode.Log(func() { line.Str("command", clip(cmd.word)).Msg("unknown command") })
 	b.append(func(dst []byte) []byte {
-		dst = banana.AppendList(dst, 2)
-		dst = banana.AppendString(dst, b.c.profile, wordDidNotUnderstand)
-		return banana.AppendString(dst, b.c.profile, cmd.word)
+		return command.AppendDidNotUnderstand(dst, b.c.profile, cmd.word)
 	})
 }
 
@@ -133,10 +132,10 @@ func clip(s string) string {
 }
 
 // message hands a call to the actor of its object.
-func (b *broker) message(ctx protoactor.Context, cmd *command) {
+func (b *broker) message(ctx protoactor.Context, cmd *incoming) {
 	var target *export
-	if cmd.longTarget == nil {
-		target = b.exports.find(cmd.target, cmd.name)
+	if cmd.Object.ID.Big == nil {
+		target = b.exports.find(cmd.Object.ID.Int, cmd.Object.Name)
 	}
 	var perspective any
 	if target != nil {
@@ -151,7 +150,8 @@ func (b *broker) message(ctx protoactor.Context, cmd *command) {
 func (b *broker) invoke(d *delivery) {
 	cmd, target := d.cmd, d.export
 	call := flavors.IncomingCall{
-		Conn: b.c, RequestID: cmd.id, LongRequestID: cmd.longID, Method: cmd.method, WantsAnswer: cmd.wantsAnswer, Size: cmd.size, Weight: cmd.weight,
+		Conn: b.c, RequestID: cmd.ID.Int, LongRequestID: cmd.ID.Big, Method: cmd.Method, WantsAnswer: cmd.WantsAnswer,
+		Size: cmd.size, Weight: cmd.weight,
 	}
 	err := b.admit(cmd, target)
 	if err == nil {
@@ -190,7 +190,7 @@ func (b *broker) take(d *delivery, call flavors.IncomingCall, err error) *flavor
 	if err != nil {
 		release(d.received)
 		b.refuses()
-		if !cmd.wantsAnswer {
+		if !cmd.WantsAnswer {
 			b.c.counters.failedIn.Add(1)
 		}
 		inv.Answer(nil, err)
@@ -200,10 +200,10 @@ func (b *broker) take(d *delivery, call flavors.IncomingCall, err error) *flavor
 }
 
 // update hands a [cachemessage …] to the copy that it is for.
-func (b *broker) update(ctx protoactor.Context, cmd *command) {
+func (b *broker) update(ctx protoactor.Context, cmd *incoming) {
 	b.at.cmd, b.at.copy = cmd, nil
-	if cmd.longTarget == nil {
-		b.at.copy = b.local.byLuid[cmd.target]
+	if cmd.Object.ID.Big == nil {
+		b.at.copy = b.local.byLuid[cmd.Object.ID.Int]
 	}
 	b.deliver(ctx, nil)
 }
@@ -211,14 +211,14 @@ func (b *broker) update(ctx protoactor.Context, cmd *command) {
 func (b *broker) invokeUpdate(d *delivery) {
 	cmd, target := d.cmd, d.copy
 	call := flavors.IncomingCall{
-		Conn: b.c, RequestID: cmd.id, LongRequestID: cmd.longID, Method: cmd.method, WantsAnswer: cmd.wantsAnswer, Prefix: flavors.PrefixObserve,
-		Size: cmd.size, Weight: cmd.weight,
+		Conn: b.c, RequestID: cmd.ID.Int, LongRequestID: cmd.ID.Big, Method: cmd.Method, WantsAnswer: cmd.WantsAnswer,
+		Prefix: flavors.PrefixObserve, Size: cmd.size, Weight: cmd.weight,
 	}
 	err := cmd.err
 	b.c.refused(reasonOf(err))
-	if err == nil && (target == nil || cmd.name != "") {
+	if err == nil && (target == nil || cmd.Object.Name != "") {
 		b.c.refused(RefusedUnknownObject)
-		err = flavors.PBError.Errorf("Invalid Object ID: there is no cache %d here", cmd.target)
+		err = flavors.PBError.Errorf("Invalid Object ID: there is no cache %d here", cmd.Object.ID.Int)
 	}
 	if target != nil {
 		target.Expect(cmd.call)
@@ -229,7 +229,7 @@ func (b *broker) invokeUpdate(d *delivery) {
 }
 
 // arguments are always a tuple and a dictionary (P-4.1). Lists are taken for tuples, as stock does.
-func arguments(cmd *command) (args jelly.Tuple, kw *jelly.Dict, err error) {
+func arguments(cmd *incoming) (args jelly.Tuple, kw *jelly.Dict, err error) {
 	switch v := cmd.args.(type) {
 	case jelly.Tuple:
 		args = v
@@ -255,10 +255,10 @@ func arguments(cmd *command) (args jelly.Tuple, kw *jelly.Dict, err error) {
 }
 
 // answer completes a call of ours.
-func (b *broker) answer(ctx protoactor.Context, cmd *command) error {
-	call, ok := b.pending.remove(cmd.id)
-	if !ok {
-		return protocolErrorf(cmd.sym.String(), "there is no call %d to be answered", cmd.id).because(RefusedAnswer)
+func (b *broker) answer(ctx protoactor.Context, cmd *incoming) error {
+	call, ok := b.pending.remove(cmd.ID.Int)
+	if !ok || cmd.ID.Big != nil {
+		return protocolErrorf(cmd.Name.String(), "there is no call %d to be answered", cmd.ID.Int).because(RefusedAnswer)
 	}
 	b.at.cmd, b.at.answers, b.at.call = cmd, true, call
 	b.deliver(ctx, nil)
@@ -277,7 +277,7 @@ func (b *broker) completeWith(d *delivery) {
 		b.c.refused(reasonOf(cmd.err))
 		release(d.received)
 		b.complete(call, nil, unreadable(call, cmd))
-	case cmd.sym == banana.SymError:
+	case cmd.Name == command.Error:
 		b.complete(call, nil, flavors.FailureFrom(cmd.value))
 	case !b.complete(call, cmd.value, nil):
 		release(d.received)
@@ -286,9 +286,9 @@ func (b *broker) completeWith(d *delivery) {
 
 // unreadable is the error of a call whose answer was refused. That the call has failed was the peer's doing where it
 // sent a failure.
-func unreadable(call *flavors.OutgoingCall, cmd *command) error {
+func unreadable(call *flavors.OutgoingCall, cmd *incoming) error {
 	err := flavors.LocalFailure(cmd.err)
-	if cmd.sym == banana.SymError {
+	if cmd.Name == command.Error {
 		return flavors.FailureFrom(fmt.Errorf("the failure of %s cannot be taken: %w", call.Method, err))
 	}
 	return fmt.Errorf("the answer of %s cannot be taken: %w", call.Method, err)
@@ -297,7 +297,7 @@ func unreadable(call *flavors.OutgoingCall, cmd *command) error {
 // bind puts references where the decoder left room for them, in wire order; instances but failures are left to the
 // unjellier. What is wrong is noted in cmd.err, but all references are bound all the same, because the peer has counted
 // them. It returns those that were received.
-func (b *broker) bind(cmd *command, perspective any) (received []flavors.Handle) {
+func (b *broker) bind(cmd *incoming, perspective any) (received []flavors.Handle) {
 	if len(cmd.refused) > 0 {
 		b.refuses() // What is given back is no refusal, but it is as much that a peer can have us send without reading it.
 	}
@@ -354,7 +354,7 @@ func (b *broker) bind(cmd *command, perspective any) (received []flavors.Handle)
 	return received
 }
 
-func noteError(cmd *command, err error) {
+func noteError(cmd *incoming, err error) {
 	if cmd.err == nil {
 		cmd.err = err
 	}

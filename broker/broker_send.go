@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/perspectivebroker/pb/broker/internal/command"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
@@ -27,14 +28,7 @@ func appendOffer(dst []byte) []byte { return banana.AppendOffer(dst) }
 func (c *connection) appendChoice(dst []byte) []byte { return banana.AppendChoice(dst, c.profile) }
 
 func (c *connection) appendVersion(dst []byte) []byte {
-	return c.appendNumber(dst, banana.SymVersion, version)
-}
-
-// appendNumber writes one of the commands that consist of a number: version, decref, decache, uncache.
-func (c *connection) appendNumber(dst []byte, sym banana.Symbol, n int64) []byte {
-	dst = banana.AppendList(dst, 2)
-	dst = banana.AppendSymbol(dst, c.profile, sym)
-	return banana.AppendInt(dst, n)
+	return command.AppendVersion(dst, c.profile, version)
 }
 
 // outgoing handles what was handed over to be sent, in the order in which it was.
@@ -68,7 +62,7 @@ func (b *broker) transmit(message any) {
 	case observerGone:
 		b.caches.told(b.c, m.entry, b.pending.last)
 		b.bury()
-		b.append(func(dst []byte) []byte { return b.c.appendNumber(dst, banana.SymUncache, m.entry.luid) })
+		b.append(func(dst []byte) []byte { return command.AppendUncache(dst, b.c.profile, m.entry.luid) })
 	}
 }
 
@@ -98,24 +92,12 @@ func (b *broker) sendCall(call *flavors.OutgoingCall) {
 }
 
 func (b *broker) appendCallHead(dst []byte, call *flavors.OutgoingCall) []byte {
-	p := b.c.profile
-	sym, wants := banana.SymMessage, int64(0)
+	id := command.Number{Int: call.RequestID}
+	object := command.Object{ID: command.Number{Int: call.ID}, Name: call.Name}
 	if call.Cache {
-		sym = banana.SymCacheMessage
+		return command.AppendCacheMessage(dst, b.c.profile, id, object, call.Method, call.Result != nil)
 	}
-	if call.Result != nil {
-		wants = 1
-	}
-	dst = banana.AppendList(dst, 7)
-	dst = banana.AppendSymbol(dst, p, sym)
-	dst = banana.AppendInt(dst, call.RequestID)
-	if call.Name != "" {
-		dst = banana.AppendString(dst, p, call.Name)
-	} else {
-		dst = banana.AppendInt(dst, call.ID)
-	}
-	dst = banana.AppendString(dst, p, call.Method)
-	return banana.AppendInt(dst, wants)
+	return command.AppendMessage(dst, b.c.profile, id, object, call.Method, call.Result != nil)
 }
 
 func (b *broker) sendAnswer(m *outgoingAnswer) {
@@ -241,21 +223,21 @@ func (b *broker) sendDecrefs() {
 	b.append(func(dst []byte) []byte {
 		for _, f := range list {
 			for range f.receipts {
-				dst = c.appendNumber(dst, f.sym, f.luid)
+				dst = f.append(dst, c.profile)
 			}
 		}
 		return dst
 	})
 	frames := -1 // One has been counted by the append.
 	for _, f := range list {
-		if f.sym == banana.SymDecref {
+		if f.command == command.Decref {
 			b.imports.forgot(c, f.importKey)
 		} else {
 			b.local.gaveBack(f.luid)
 		}
 		frames += f.receipts
 		usercode.Log(func() {
-			c.log.Debug().Stringer("sent", f.sym).Int64("luid", f.luid).Int("receipts", f.receipts).Msg("reference let go")
+			c.log.Debug().Stringer("sent", f.command).Int64("luid", f.luid).Int("receipts", f.receipts).Msg("reference let go")
 		})
 	}
 	c.out.alsoFrames(frames)

@@ -118,7 +118,7 @@ type collected struct{}
 
 // mustWait reports whether a command is to be carried out only after a collection, because it brings handles of which
 // there are many.
-func (b *broker) mustWait(cmd *command) bool {
+func (b *broker) mustWait(cmd *incoming) bool {
 	refs, caches := brings(cmd)
 	if !refs && !caches || b.state != brokerOpen {
 		return false
@@ -141,7 +141,7 @@ func (b *broker) mustWait(cmd *command) bool {
 }
 
 // brings says whether a command may bring references, and caches.
-func brings(cmd *command) (refs, caches bool) {
+func brings(cmd *incoming) (refs, caches bool) {
 	for _, u := range cmd.unbound {
 		switch {
 		case u.Tag == "remote":

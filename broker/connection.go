@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker/internal/command"
 	"github.com/perspectivebroker/pb/broker/internal/netio"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
@@ -91,9 +92,16 @@ var (
 
 // forgotten is a reference for which the peer is owed decrefs.
 type forgotten struct {
-	sym banana.Symbol // decref or decache
+	command command.Name // Decref or Decache
 	importKey
 	receipts int
+}
+
+func (f *forgotten) append(dst []byte, p banana.Profile) []byte {
+	if f.command == command.Decache {
+		return command.AppendDecache(dst, p, f.luid)
+	}
+	return command.AppendDecref(dst, p, f.luid)
 }
 
 // Conn implements flavors.BrokerConn.
@@ -309,12 +317,12 @@ func (c *connection) answered(inv *flavors.Invocation) {
 
 // Forget implements flavors.BrokerConn. It must not wait.
 func (c *connection) Forget(luid int64, perspective any, receipts int) {
-	c.forget(forgotten{banana.SymDecref, importKey{luid, perspective}, receipts})
+	c.forget(forgotten{command.Decref, importKey{luid, perspective}, receipts})
 }
 
 // ForgetCache implements flavors.BrokerConn.
 func (c *connection) ForgetCache(luid int64, receipts int) {
-	c.forget(forgotten{banana.SymDecache, importKey{luid: luid}, receipts})
+	c.forget(forgotten{command.Decache, importKey{luid: luid}, receipts})
 }
 
 func (c *connection) forget(f forgotten) {
@@ -345,17 +353,11 @@ func (c *connection) busy() bool { return c.inbound.Load() > 1 || c.pending.Load
 func (c *connection) post(message any) { c.mailbox.PostUserMessage(message) }
 
 func (c *connection) appendAnswerHead(dst []byte, inv *flavors.Invocation, isError bool) []byte {
-	sym := banana.SymAnswer
+	id := command.Number{Int: inv.RequestID(), Big: inv.LongRequestID()}
 	if isError {
-		sym = banana.SymError
+		return command.AppendError(dst, c.profile, id)
 	}
-	dst = banana.AppendList(dst, 3)
-	dst = banana.AppendSymbol(dst, c.profile, sym)
-	if long := inv.LongRequestID(); long != nil {
-		dst, _ = banana.AppendBig(dst, long) // It came that way, so it can be sent.
-		return dst
-	}
-	return banana.AppendInt(dst, inv.RequestID())
+	return command.AppendAnswer(dst, c.profile, id)
 }
 
 // newDecoder decodes values from this peer.

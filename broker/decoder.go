@@ -34,12 +34,12 @@ type decoder struct {
 // batch is what one read gave, or a part of it. The slice never grows: what is to be bound later is known by its
 // address.
 type batch struct {
-	commands []command
+	commands []incoming
 	weight   int // of them all
 	others   int // of those that are no calls, which are counted by themselves
 }
 
-var batches = sync.Pool{New: func() any { return &batch{commands: make([]command, 0, batchFrames)} }}
+var batches = sync.Pool{New: func() any { return &batch{commands: make([]incoming, 0, batchFrames)} }}
 
 func (b *batch) free() {
 	clear(b.commands)
@@ -151,8 +151,8 @@ func (d *decoder) read() error {
 			if out == nil {
 				out = batches.Get().(*batch)
 			}
-			out.commands = append(out.commands, command{})
-			commands.mayKeep(keepFrom(size, cap(buf)))
+			out.commands = append(out.commands, incoming{})
+			commands.mayAlias(keepFrom(size, cap(buf)))
 			if err := commands.read(frame, c.profile, &out.commands[len(out.commands)-1]); err != nil {
 				out.commands = out.commands[:len(out.commands)-1]
 				flush()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/perspectivebroker/pb/broker/internal/command"
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
@@ -41,8 +42,8 @@ var started = time.Now()
 // uptime is the monotonic clock, in nanoseconds.
 func uptime() int64 { return int64(time.Since(started)) }
 
-// noObject is an id that no object has: luids begin with 1.
-const noObject = 0
+// noObject names no object: luids begin with 1.
+var noObject = command.Object{}
 
 // heard notes that the peer has sent something.
 func (c *connection) heard() {
@@ -104,9 +105,7 @@ func (b *broker) ping() {
 	b.pending.addPing(id)
 	b.append(func(dst []byte) []byte {
 		p := b.c.profile
-		dst = banana.AppendSymbol(banana.AppendList(dst, 7), p, banana.SymMessage)
-		dst = banana.AppendInt(banana.AppendInt(dst, id), noObject)
-		dst = banana.AppendInt(banana.AppendString(dst, p, "ping"), 1)
+		dst = command.AppendMessage(dst, p, command.Number{Int: id}, noObject, "ping", true)
 		dst = banana.AppendSymbol(banana.AppendList(dst, 1), p, banana.SymTuple)
 		return banana.AppendSymbol(banana.AppendList(dst, 1), p, banana.SymDictionary)
 	})

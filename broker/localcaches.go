@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 
+	"github.com/perspectivebroker/pb/broker/internal/command"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
@@ -90,7 +91,7 @@ func (x *localCaches) clear() {
 // handles for are received, to be released with the rest of the command; anything else is given back here.
 func (b *broker) receiveRefused(received []flavors.Handle, m jelly.Mention) []flavors.Handle {
 	if m.Tag == "remote" {
-		b.append(func(dst []byte) []byte { return b.c.appendNumber(dst, banana.SymDecref, m.ID) })
+		b.append(func(dst []byte) []byte { return command.AppendDecref(dst, b.c.profile, m.ID) })
 		return received
 	}
 	if l := b.local.byLuid[m.ID]; l != nil {
@@ -102,7 +103,7 @@ func (b *broker) receiveRefused(received []flavors.Handle, m jelly.Mention) []fl
 		}
 	}
 	b.local.refused[m.ID] = struct{}{}
-	b.append(func(dst []byte) []byte { return b.c.appendNumber(dst, banana.SymDecache, m.ID) })
+	b.append(func(dst []byte) []byte { return command.AppendDecache(dst, b.c.profile, m.ID) })
 	return received
 }
 

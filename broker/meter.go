@@ -161,7 +161,7 @@ func (c *connection) easy() bool {
 // anything else until it is carried out.
 func (c *connection) count(in *batch, bytes, weight int) {
 	in.weight += weight
-	if cmd := &in.commands[len(in.commands)-1]; cmd.isCall() {
+	if cmd := &in.commands[len(in.commands)-1]; cmd.IsCall() {
 		cmd.size, cmd.weight = bytes, weight
 		c.in.begun(bytes, weight)
 	} else {

@@ -16,11 +16,11 @@ type unjellier struct{ c *connection }
 // Messages to the unjellier and back.
 type (
 	unjelly struct {
-		cmd    *command
+		cmd    *incoming
 		caches func(more int) error // says when there are too many
 	}
 	unjellied struct {
-		cmd      *command
+		cmd      *incoming
 		caches   []madeCache      // for the broker's table
 		received []flavors.Handle // the handles that it made
 		unmade   []jelly.Mention  // what is left over when something could not be made
@@ -102,7 +102,7 @@ func (done *unjellied) abandon() {
 }
 
 // wantsUnjellier says whether there is something that was not bound: instances that the application's code has to make.
-func (cmd *command) wantsUnjellier() bool {
+func (cmd *incoming) wantsUnjellier() bool {
 	for _, u := range cmd.unbound {
 		if !u.Bound() {
 			return true

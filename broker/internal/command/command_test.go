@@ -247,3 +247,16 @@ func TestNoAllocations(t *testing.T) {
 		}), g.name)
 	}
 }
+
+func BenchmarkRead(b *testing.B) {
+	frame := unhex(b, golden[2].pb)
+	var r Reader
+	var in banana.Reader
+	var cmd Command
+	for b.Loop() {
+		in.Reset(frame, banana.ProfilePB)
+		if err := r.Read(&in, &cmd); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -96,19 +96,15 @@ func (r *Reader) Read(in *banana.Reader, cmd *Command) error {
 
 // elements reads the elements behind the name, up to the values.
 func (r *Reader) elements(in *banana.Reader, cmd *Command) (err error) {
-	for i := range forms[cmd.Name].elements {
-		e := &forms[cmd.Name].elements[i]
+	elements := forms[cmd.Name].elements
+	for i := range elements {
+		e := &elements[i]
 		switch e.kind {
-		case count:
-			cmd.ID, err = readNumber(in, cmd, e)
-			if cmd.ID.Big != nil {
-				err = e.wrong(cmd, "an integer below 2^63, not one of more than 64 bits")
-			}
-		case number:
-			cmd.ID, err = readNumber(in, cmd, e)
+		case count, number:
+			err = readNumber(in, cmd, e, &cmd.ID)
 		case flag:
 			var n Number
-			n, err = readNumber(in, cmd, e)
+			err = readNumber(in, cmd, e, &n)
 			cmd.WantsAnswer = n.Int != 0 || n.Big != nil
 		case object:
 			err = r.readObject(in, cmd, e)
@@ -127,40 +123,44 @@ func (r *Reader) elements(in *banana.Reader, cmd *Command) (err error) {
 }
 
 // readNumber reads an integer that Banana can also write.
-func readNumber(in *banana.Reader, cmd *Command, e *element) (Number, error) {
-	if n, ok := in.TakeInt(); ok {
-		return Number{Int: n}, nil
+func readNumber(in *banana.Reader, cmd *Command, e *element, n *Number) error {
+	var ok bool
+	if n.Int, ok = in.TakeInt(); ok {
+		return nil
 	}
 	var t banana.Token
 	if err := in.Read(&t); err != nil {
-		return Number{}, err
+		return err
 	}
 	if !t.IsInt() {
-		return Number{}, e.wrong(cmd, "an integer, not "+describe(&t))
+		return e.wrong(cmd, "an integer, not "+describe(&t))
 	}
-	return numberOf(&t, cmd, e)
+	return setNumber(n, &t, cmd, e)
 }
 
-func numberOf(t *banana.Token, cmd *Command, e *element) (Number, error) {
+func setNumber(n *Number, t *banana.Token, cmd *Command, e *element) error {
 	if t.Kind == banana.Int {
-		return Number{Int: t.Int}, nil
+		n.Int = t.Int
+		return nil
 	}
-	n := t.Big()
-	if n.BitLen() > banana.MaxIntBits {
-		return Number{}, e.wrong(cmd, fmt.Sprintf("an integer of at most %d bits", banana.MaxIntBits))
+	n.Big = t.Big()
+	switch {
+	case e.kind == count:
+		return e.wrong(cmd, "an integer below 2^63, not one of more than 64 bits")
+	case n.Big.BitLen() > banana.MaxIntBits:
+		return e.wrong(cmd, fmt.Sprintf("an integer of at most %d bits", banana.MaxIntBits))
 	}
-	return Number{Big: n}, nil
+	return nil
 }
 
-func (r *Reader) readObject(in *banana.Reader, cmd *Command, e *element) (err error) {
+func (r *Reader) readObject(in *banana.Reader, cmd *Command, e *element) error {
 	var t banana.Token
-	if err = in.Read(&t); err != nil {
+	if err := in.Read(&t); err != nil {
 		return err
 	}
 	switch {
 	case t.IsInt():
-		cmd.Object.ID, err = numberOf(&t, cmd, e)
-		return err
+		return setNumber(&cmd.Object.ID, &t, cmd, e)
 	case t.IsText():
 		cmd.Object.Name = r.name(&t, &r.lastObject)
 		return nil

@@ -1,0 +1,210 @@
+package broker
+
+import (
+	"time"
+	"unsafe"
+
+	"github.com/perspectivebroker/pb/broker/internal/command"
+	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/usercode"
+)
+
+// incoming is a command from the peer. Its values are decoded as far as possible without the tables.
+type incoming struct {
+	command.Command
+	word string // the unknown command, or the one that the peer did not understand
+
+	call    *flavors.Invocation // of a call: the invocation to be. Its Args are set if tuple is
+	tuple   bool                // of a call: the arguments were a plain tuple, as in nearly all calls
+	args    any                 // of a call, otherwise: a jelly.Tuple once bound
+	noKw    bool                // of a call: the keywords were an empty dictionary, as in nearly all calls
+	kw      any                 // of a call, otherwise: a *jelly.Dict once bound
+	value   any                 // of an answer or error
+	size    int                 // of a call: its length in bytes
+	weight  int                 // of a call: what the account counts until the call is answered
+	unbound []*jelly.Unbound
+	refused []jelly.Mention // what the peer counted in values that were not decoded
+	err     error           // what was wrong with the values; the rest of the command is good
+}
+
+// keeps is how many bytes a command takes whose values were not decoded.
+func (cmd *incoming) keeps() int { return cap(cmd.refused) * int(unsafe.Sizeof(jelly.Mention{})) }
+
+// commandReader decodes frames. It belongs to the decoder.
+type commandReader struct {
+	r        banana.Reader
+	values   banana.Reader // r in front of the first value
+	commands command.Reader
+	d        *jelly.Decoder
+	emptyKw  bool // the taster allows empty dictionaries
+	kept     bool // a value of the last frame is part of the frame
+
+	conn *connection
+	// short is what the next frame costs if the budget had no room for it: its values must not be decoded before it has.
+	// Otherwise it is 0.
+	short int
+}
+
+func (c *connection) newCommandReader() commandReader {
+	d := c.newDecoder()
+	return commandReader{
+		conn:    c,
+		d:       d,
+		emptyKw: d.Taster == nil || d.Taster.TypeAllowed(banana.SymDictionary.String()),
+	}
+}
+
+// read decodes a frame into cmd. An error means that the frame is malformed, and ends the connection. An error in the
+// values of a call or an answer is put into cmd.err, and fails only that call.
+func (c *commandReader) read(frame []byte, p banana.Profile, cmd *incoming) error {
+	c.r.Reset(frame, p)
+	c.kept = false
+	if err := c.commands.Read(&c.r, &cmd.Command); err != nil {
+		var form *command.FormError
+		if usercode.AsInto(err, &form) {
+			return &ProtocolError{Command: form.Command, What: form.Text()}
+		}
+		return err
+	}
+	switch cmd.Name {
+	case command.Message, command.CacheMessage:
+		return c.readCall(cmd)
+	case command.Answer, command.Error:
+		return c.readAnswer(cmd)
+	case command.Unknown, command.DidNotUnderstand:
+		return c.readWord(cmd)
+	}
+	return nil
+}
+
+// mayAlias sets the length from which on a byte string in the next frame may stay part of the frame; 0 means never.
+func (c *commandReader) mayAlias(from int) { c.d.AliasFrom = from }
+
+// forget drops the last frame, and reports whether one of its values is part of it.
+func (c *commandReader) forget() (kept bool) {
+	if c.kept {
+		c.r.Reset(nil, 0)
+		c.values.Reset(nil, 0)
+	}
+	return c.kept
+}
+
+func (c *commandReader) readWord(cmd *incoming) (err error) {
+	if !c.room(roomPatience) {
+		return protocolErrorf("", "there is no room for the name of an unknown command").because(RefusedTotal)
+	}
+	cmd.word, err = command.ReadWord(&c.r)
+	return err
+}
+
+func (c *commandReader) readCall(cmd *incoming) error {
+	cmd.call = flavors.NewInvocation()
+	if !c.room(c.conn.patience(c.short)) {
+		return c.refuse(cmd, Busy.Wrap(ErrNoRoom))
+	}
+	c.decodeArguments(cmd)
+	return nil
+}
+
+func (c *commandReader) readAnswer(cmd *incoming) error {
+	if !c.room(c.conn.limits.Stall) {
+		return c.refuse(cmd, ErrNoRoom)
+	}
+	c.decodeResult(cmd)
+	return nil
+}
+
+// room waits until the budget has room for the frame, and reports whether it has.
+func (c *commandReader) room(within time.Duration) bool {
+	a, n := c.conn.account, c.short
+	if n > 0 && a.takeSoon(c.conn.ctx, n, within, func() bool { return a.take(n) }) {
+		c.short = 0
+	}
+	return c.short == 0
+}
+
+// refuse fails a command whose values are not decoded, because there is no room for them. What they mention is given
+// back, which costs little if they mention no more than any message may.
+func (c *commandReader) refuse(cmd *incoming, err error) error {
+	if n := jelly.CountMentions(c.r, cmd.Values()); n > c.conn.limits.Imports {
+		return protocolErrorf(
+			cmd.Name.String(),
+			"there is no room for the values of this message, nor for the %d objects that it mentions",
+			n,
+		).because(RefusedImports)
+	}
+	cmd.err = err
+	c.noteMentions(cmd, c.r)
+	return nil
+}
+
+// Each value at the end of a frame is decoded by itself. An error in one fails only this command, because the frame is
+// complete. The decoder is reset afterwards, so that it does not keep alive handles that nobody else holds.
+
+// decodeArguments decodes the two values of a call.
+func (c *commandReader) decodeArguments(cmd *incoming) {
+	defer c.d.Reset()
+	c.values = c.r
+	if cmd.tuple = c.startsWith(banana.SymTuple); cmd.tuple {
+		cmd.err = c.d.DecodeTuple(&c.r, &cmd.call.Args)
+	} else {
+		cmd.err = c.d.Decode(&c.r, &cmd.args)
+	}
+	if cmd.err == nil {
+		if cmd.noKw = c.skipEmptyKw(); !cmd.noKw {
+			cmd.err = c.d.Decode(&c.r, &cmd.kw)
+		}
+	}
+	c.decoded(cmd)
+}
+
+// decodeResult decodes the value of an answer or error.
+func (c *commandReader) decodeResult(cmd *incoming) {
+	defer c.d.Reset()
+	c.values = c.r
+	cmd.err = c.d.Decode(&c.r, &cmd.value)
+	c.decoded(cmd)
+}
+
+// decoded takes from the decoder what is left to bind.
+func (c *commandReader) decoded(cmd *incoming) {
+	c.kept = c.d.Aliased()
+	if cmd.err == nil {
+		cmd.unbound = c.d.Unbound()
+		return
+	}
+	c.noteMentions(cmd, c.values)
+}
+
+// noteMentions notes what values mention that are not used: the peer counted it, so it must be given back.
+func (c *commandReader) noteMentions(cmd *incoming, values banana.Reader) {
+	n := jelly.CountMentions(values, cmd.Values())
+	if n == 0 {
+		return
+	}
+	cmd.refused = make([]jelly.Mention, 0, n)
+	jelly.Mentions(&values, cmd.Values(), func(m jelly.Mention) { cmd.refused = append(cmd.refused, m) })
+}
+
+// startsWith reports whether the next value is a list of at most 127 elements that begins with a word of the
+// vocabulary.
+func (c *commandReader) startsWith(word banana.Symbol) bool {
+	b := c.r.Rest()
+	return c.r.Profile() == banana.ProfilePB && len(b) >= 4 && b[0] < 0x80 &&
+		b[1] == byte(banana.List) && b[2] == byte(word) && b[3] == byte(banana.Vocab)
+}
+
+// skipEmptyKw reads the next value if it is a dictionary without entries, as the keywords of nearly all calls are.
+func (c *commandReader) skipEmptyKw() bool {
+	if !c.emptyKw || !c.startsWith(banana.SymDictionary) || c.r.Rest()[0] != 1 {
+		return false
+	}
+	for range 2 {
+		if _, err := c.r.Next(); err != nil {
+			return false
+		}
+	}
+	return true
+}
