@@ -8,18 +8,14 @@ import (
 	"math/bits"
 )
 
-// The Append functions write one element behind b and return the longer slice.
-// They allocate nothing but what growing b takes. AppendList, AppendBytes and
-// AppendString do not check sizes, because most callers know theirs to be
-// small: Limits.CheckList and Limits.CheckString are there for the others. A
-// longer one makes the peer drop the connection.
+// The Append functions append one element to b and return the extended slice. They allocate only to grow b. AppendList,
+// AppendBytes and AppendString do not check sizes: use Limits.CheckList and Limits.CheckString where a size may exceed
+// the peer's limit, because a peer that receives more drops the connection.
 
-// MaxIntBits is the size of the largest integer that can be sent: 64 digits of
-// base 128, which is what stock Twisted sends and accepts.
+// MaxIntBits is the size in bits of the largest integer that can be sent: 64 digits in base 128, as in stock Twisted.
 const MaxIntBits = 7 * DefaultPrefix
 
-// appendHeader writes n in base 128, least significant digit first. Zero is one
-// digit, as stock has it.
+// appendHeader appends n in base 128, least significant digit first. Zero is one digit, as in Twisted.
 func appendHeader(b []byte, n uint64) []byte {
 	for n >= 0x80 {
 		b = append(b, byte(n&0x7f))
@@ -28,8 +24,7 @@ func appendHeader(b []byte, n uint64) []byte {
 	return append(b, byte(n))
 }
 
-// AppendList writes the head of a list of n elements, which the caller appends
-// next. n must not be negative; a negative n is written as 0.
+// AppendList appends the head of a list of n elements; the caller appends the elements. A negative n counts as 0.
 func AppendList(b []byte, n int) []byte {
 	if uint(n) < 0x80 {
 		return append(b, byte(n), byte(List))
@@ -37,8 +32,7 @@ func AppendList(b []byte, n int) []byte {
 	return append(appendHeader(b, uint64(max(n, 0))), byte(List))
 }
 
-// AppendInt writes n as Int or Neg if it is within -2^31 and 2^31-1, and as
-// LongInt or LongNeg otherwise.
+// AppendInt appends n as Int or Neg if it is within -2^31 and 2^31-1, and as LongInt or LongNeg otherwise.
 func AppendInt(b []byte, n int64) []byte {
 	switch {
 	case n >= 0 && n < 0x80:
@@ -48,11 +42,11 @@ func AppendInt(b []byte, n int64) []byte {
 	case n >= math.MinInt32:
 		return append(appendHeader(b, uint64(-n)), byte(Neg))
 	}
-	// Negating the smallest int64 in two's complement gives 2^63 as a uint64.
+	// For the smallest int64, -uint64(n) is 2^63.
 	return append(appendHeader(b, -uint64(n)), byte(LongNeg))
 }
 
-// AppendUint writes n as AppendInt does, for the numbers that need it.
+// AppendUint appends n as AppendInt does.
 func AppendUint(b []byte, n uint64) []byte {
 	kind := Int
 	if n > math.MaxInt32 {
@@ -63,8 +57,7 @@ func AppendUint(b []byte, n uint64) []byte {
 
 var errNilInt = errors.New("banana: cannot send a nil *big.Int; send a number or None")
 
-// AppendBig writes an integer of any size that Banana can carry. If n has more
-// than MaxIntBits bits it returns b as it was and an *EncodeError.
+// AppendBig appends an integer of up to MaxIntBits bits. If n is larger it returns b unchanged and an [*EncodeError].
 func AppendBig(b []byte, n *big.Int) ([]byte, error) {
 	switch {
 	case n == nil:
@@ -81,14 +74,13 @@ func AppendBig(b []byte, n *big.Int) ([]byte, error) {
 	return append(b, byte(LongInt)), nil
 }
 
-// appendDigits writes a number given as words, least significant first, in base
-// 128. The number must not be zero.
-func appendDigits(b []byte, number []big.Word) []byte {
+// appendDigits appends in base 128 the number with these words, least significant first. It must not be zero.
+func appendDigits(b []byte, words []big.Word) []byte {
 	var (
-		rest uint // bits taken from the words but not yet written
-		have uint // how many these are, below 7 between words
+		rest uint // bits taken from words but not yet appended
+		have uint // how many of them; below 7 between words
 	)
-	for _, word := range number {
+	for _, word := range words {
 		w := uint(word)
 		for left := uint(bits.UintSize); left > 0; {
 			take := min(7-have, left)
@@ -102,20 +94,19 @@ func appendDigits(b []byte, number []big.Word) []byte {
 		}
 	}
 	b = append(b, byte(rest))
-	// The highest word seldom fills its last digits.
+	// The highest word rarely fills its last digits.
 	for b[len(b)-1] == 0 {
 		b = b[:len(b)-1]
 	}
 	return b
 }
 
-// AppendFloat writes f with all its bits: the sign of zero and the payload of a
-// NaN are kept.
+// AppendFloat appends f with all its bits, including the sign of zero and the payload of a NaN.
 func AppendFloat(b []byte, f float64) []byte {
 	return binary.BigEndian.AppendUint64(append(b, byte(Float)), math.Float64bits(f))
 }
 
-// AppendBytes writes s as a string, or under ProfilePB as a word if it is one.
+// AppendBytes appends s as a string or, under ProfilePB, as a word if it is one.
 func AppendBytes(b []byte, p Profile, s []byte) []byte {
 	if p == ProfilePB {
 		if sym, ok := LookupSymbol(s); ok {
@@ -125,7 +116,7 @@ func AppendBytes(b []byte, p Profile, s []byte) []byte {
 	return append(appendStringHead(b, len(s)), s...)
 }
 
-// AppendString is AppendBytes for a string.
+// AppendString is like [AppendBytes] for a string.
 func AppendString(b []byte, p Profile, s string) []byte {
 	if p == ProfilePB {
 		if sym, ok := LookupSymbol(s); ok {
@@ -142,9 +133,8 @@ func appendStringHead(b []byte, n int) []byte {
 	return append(appendHeader(b, uint64(n)), byte(String))
 }
 
-// AppendSymbol writes a word of the vocabulary, spelled out under ProfileNone.
-// What is no word is spelled out as its String, which no peer will mistake for
-// one.
+// AppendSymbol appends a word of the vocabulary, spelled out under ProfileNone. An s that is not valid is written as
+// the text of its String method.
 func AppendSymbol(b []byte, p Profile, s Symbol) []byte {
 	if p == ProfilePB && s.Valid() {
 		return append(b, byte(s), byte(Vocab))

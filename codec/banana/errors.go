@@ -17,7 +17,7 @@ const (
 	LimitFrame  Limit = "frame"
 )
 
-// unit says what the limit counts.
+// unit returns what the limit counts.
 func (l Limit) unit() string {
 	switch l {
 	case LimitList:
@@ -28,16 +28,14 @@ func (l Limit) unit() string {
 	return "bytes"
 }
 
-// anotherProtocol is the advice where the bytes do not look like Banana at all.
+// anotherProtocol is the advice where the bytes do not look like Banana.
 const anotherProtocol = "the peer may be speaking another protocol, such as HTTP or TLS"
 
-// SyntaxError says that received bytes are not Banana. What follows cannot be
-// understood either: close the connection.
+// SyntaxError reports that received bytes are not Banana. What follows cannot be decoded either: close the connection.
 type SyntaxError struct {
-	// Offset is where the offending element starts, in bytes from the start
-	// of its top-level expression.
+	// Offset is the start of the offending element, in bytes from the start of its top-level expression.
 	Offset int
-	// What says what is wrong there.
+	// What describes the fault.
 	What string
 }
 
@@ -45,17 +43,16 @@ func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("banana: %s, at byte %d of the expression", e.What, e.Offset)
 }
 
-// LimitError says that received bytes exceed one of the Limits. Nothing has
-// been decoded from them: close the connection, or raise that limit.
+// LimitError reports that received bytes exceed one of the [Limits]. Nothing has been decoded from them: close the
+// connection, or raise the limit.
 type LimitError struct {
-	// Limit names the field of Limits that was exceeded, and Max is its value.
+	// Limit names the field of Limits that was exceeded; Max is its value.
 	Limit Limit
 	Max   int
-	// Offset is where the offending element starts, in bytes from the start
-	// of its top-level expression.
+	// Offset is the start of the offending element, in bytes from the start of its top-level expression.
 	Offset int
-	// Seen is the beginning of an expression whose first header is too long:
-	// it usually shows what the peer really speaks. Otherwise it is empty.
+	// Seen is the beginning of an expression whose first header is too long, which usually shows the protocol that
+	// the peer speaks. It is empty for other errors.
 	Seen string
 }
 
@@ -78,10 +75,9 @@ func (e *LimitError) Error() string {
 		e.Limit, e.Max, e.Limit.unit(), e.Limit, e.Offset)
 }
 
-// TruncatedError says that an expression ends before it is complete. It
-// unwraps to io.ErrUnexpectedEOF.
+// TruncatedError reports that an expression ends before it is complete. It unwraps to io.ErrUnexpectedEOF.
 type TruncatedError struct {
-	// Offset is where the element starts that is not complete.
+	// Offset is the start of the incomplete element.
 	Offset int
 }
 
@@ -92,8 +88,7 @@ func (e *TruncatedError) Error() string {
 // Unwrap returns io.ErrUnexpectedEOF.
 func (e *TruncatedError) Unwrap() error { return io.ErrUnexpectedEOF }
 
-// withinExpression turns the end of a frame into the error that it is where more
-// was to come.
+// withinExpression returns a TruncatedError for io.EOF, and err otherwise.
 func withinExpression(err error, offset int) error {
 	if err == io.EOF {
 		return &TruncatedError{Offset: offset}
@@ -101,13 +96,12 @@ func withinExpression(err error, offset int) error {
 	return err
 }
 
-// EncodeError says that a value was refused before it was sent because it is
-// larger than the peer would accept.
+// EncodeError reports a value that was not sent because it exceeds what the peer accepts.
 type EncodeError struct {
-	// Limit names what is too large; LimitPrefix stands for an integer.
+	// Limit names the exceeded limit; it is LimitPrefix for an integer.
 	Limit Limit
-	// Size is how large it is, Max how large it may be: bits for an integer,
-	// otherwise what Limits says.
+	// Size is the value's size and Max the limit: in bits for an integer, otherwise in the unit of the field of
+	// Limits.
 	Size, Max int
 }
 
@@ -116,27 +110,15 @@ func (e *EncodeError) Error() string {
 	case LimitPrefix:
 		return fmt.Sprintf("banana: cannot send an integer of %d bits: at most %d fit; send it as a string", e.Size, e.Max)
 	case LimitString:
-		return fmt.Sprintf(
-			"banana: cannot send a string of %d bytes: peers accept at most %d; send it in pieces",
-			e.Size,
-			e.Max,
-		)
+		return fmt.Sprintf("banana: cannot send a string of %d bytes: peers accept at most %d; send it in pieces",
+			e.Size, e.Max)
 	case LimitList:
-		return fmt.Sprintf(
-			"banana: cannot send a list of %d elements: peers accept at most %d; send it in pieces",
-			e.Size,
-			e.Max,
-		)
+		return fmt.Sprintf("banana: cannot send a list of %d elements: peers accept at most %d; send it in pieces",
+			e.Size, e.Max)
 	case LimitDepth:
-		return fmt.Sprintf(
-			"banana: cannot send lists nested %d levels deep: at most %d are allowed; flatten the value",
-			e.Size,
-			e.Max,
-		)
+		return fmt.Sprintf("banana: cannot send lists nested %d levels deep: at most %d are allowed; flatten the value",
+			e.Size, e.Max)
 	}
-	return fmt.Sprintf(
-		"banana: cannot send an expression of %d bytes: at most %d are allowed; send it in pieces",
-		e.Size,
-		e.Max,
-	)
+	return fmt.Sprintf("banana: cannot send an expression of %d bytes: at most %d are allowed; send it in pieces",
+		e.Size, e.Max)
 }

@@ -5,22 +5,18 @@ import (
 	"math/big"
 )
 
-// Expr is any expression as a Go value. DecodeExpr makes
+// Expr is an expression as a Go value, for tools and tests. [DecodeExpr] returns
 //
-//	int64, *big.Int   integers; the latter only where the former is too small
+//	int64, *big.Int   integers; *big.Int only beyond 64 bits
 //	float64
-//	[]byte            strings, whether they were spelled out or words
+//	[]byte            strings, spelled out or words
 //	[]Expr            lists
 //
-// and AppendExpr also takes int, uint64, string and Symbol.
-//
-// Expr is for tools and tests. What has to be fast uses a Reader and the Append
-// functions.
+// and [AppendExpr] also takes int, uint64, string and Symbol.
 type Expr = any
 
-// AppendExpr writes e behind b. On failure it returns b as it was and an error
-// that says which value, by its path, cannot be sent: an *EncodeError if it
-// exceeds l, which are the limits of the peer (those of stock, if zero).
+// AppendExpr appends e to b, within the peer's limits l. On failure it returns b unchanged and an error that gives
+// the path of the value that cannot be sent; the error wraps an [*EncodeError] if the value exceeds l.
 func AppendExpr(b []byte, p Profile, e Expr, l Limits) ([]byte, error) {
 	w := exprWriter{profile: p, limits: l.WithDefaults(), b: b}
 	if err := w.write(e, 0); err != nil {
@@ -43,8 +39,7 @@ type exprWriter struct {
 	b       []byte
 }
 
-// write recurses for lists, at most to the limit of depth, so that it ends on a
-// list that contains itself.
+// write recurses for lists, at most to the depth limit, so it terminates on a list that contains itself.
 func (w *exprWriter) write(e Expr, depth int) error {
 	switch v := e.(type) {
 	case int:
@@ -84,7 +79,6 @@ func (w *exprWriter) write(e Expr, depth int) error {
 		w.b = AppendList(w.b, len(v))
 		for i, element := range v {
 			if err := w.write(element, depth+1); err != nil {
-				// Naming each of hundreds of levels would help nobody.
 				if depth >= maxPath {
 					return err
 				}
@@ -97,13 +91,11 @@ func (w *exprWriter) write(e Expr, depth int) error {
 	return nil
 }
 
-// maxPath is how many levels an error names.
+// maxPath is the number of levels that an error names.
 const maxPath = 8
 
-// DecodeExpr returns the first expression in b and its length in bytes. It
-// accepts what a Scanner with these limits accepts; if b ends before the
-// expression does, the error is a *TruncatedError. The result shares no memory
-// with b.
+// DecodeExpr returns the first expression in b and its length in bytes. It accepts what a [Scanner] with these limits
+// accepts. If b ends before the expression does, the error is a [*TruncatedError]. The result shares no memory with b.
 func DecodeExpr(b []byte, p Profile, l Limits) (Expr, int, error) {
 	var s Scanner
 	s.Init(p, l)
@@ -123,31 +115,16 @@ func DecodeExpr(b []byte, p Profile, l Limits) (Expr, int, error) {
 	return e, n, nil
 }
 
-// DecodeExprs returns all expressions in b.
-func DecodeExprs(b []byte, p Profile, l Limits) ([]Expr, error) {
-	var all []Expr
-	for at := 0; at < len(b); {
-		e, n, err := DecodeExpr(b[at:], p, l)
-		if err != nil {
-			return all, fmt.Errorf("expression %d, at byte %d: %w", len(all), at, err)
-		}
-		all = append(all, e)
-		at += n
-	}
-	return all, nil
-}
-
-// openList is a list that is being built.
+// openList is a list being built.
 type openList struct {
 	elements []Expr
 	missing  int64
 }
 
-// modestCap bounds what is allocated for a list before its elements are seen.
+// modestCap bounds the capacity allocated for a list before its elements are read.
 const modestCap = 1024
 
-// buildExpr reads one expression, without recursion because its depth is
-// bounded by the caller's Limits only.
+// buildExpr reads one expression. It does not recurse because only the caller's Limits bound the depth.
 func buildExpr(r *Reader) (Expr, error) {
 	var open []openList
 	for {

@@ -97,21 +97,6 @@ func TestDecodeExprOfAPieceIsTruncated(t *testing.T) {
 	}
 }
 
-func TestDecodeExprs(t *testing.T) {
-	stream := aCall(aCall(nil))
-	all, err := DecodeExprs(stream, ProfilePB, Limits{})
-	require.NoError(t, err)
-	assert.Len(t, all, 2)
-	assert.Equal(t, all[0], all[1])
-
-	all, err = DecodeExprs(stream[:40], ProfilePB, Limits{})
-	assert.Len(t, all, 1)
-	assert.ErrorContains(t, err, "expression 1, at byte 31: banana: the expression ends within")
-	all, err = DecodeExprs(nil, ProfilePB, Limits{})
-	assert.NoError(t, err)
-	assert.Empty(t, all)
-}
-
 func TestBuildExprStandsBytesNobodyScanned(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		frame := anyWire().Draw(t, "frame")
@@ -147,7 +132,6 @@ func TestFormat(t *testing.T) {
 	}
 	for _, c := range cases {
 		assert.Equal(t, c.want, Format(c.expr))
-		assert.Equal(t, "x"+c.want, string(AppendFormat([]byte("x"), c.expr)))
 	}
 }
 

@@ -10,16 +10,12 @@ import (
 	"unicode/utf8"
 )
 
-// Format returns e as text for people. Words of the vocabulary are bare, other
-// strings are quoted as in Go, lists are in brackets:
+// Format returns e as text. Words of the vocabulary are bare, other strings are quoted as in Go, lists are in brackets:
 //
 //	[message 1 "root" "add" 1 [tuple 1 2] [dictionary]]
 //
 // Lists nested deeper than DefaultDepth are shown as […].
-func Format(e Expr) string { return string(AppendFormat(nil, e)) }
-
-// AppendFormat appends what Format returns.
-func AppendFormat(b []byte, e Expr) []byte { return appendFormat(b, e, 0) }
+func Format(e Expr) string { return string(appendFormat(nil, e, 0)) }
 
 func appendFormat(b []byte, e Expr, depth int) []byte {
 	switch v := e.(type) {
@@ -55,7 +51,7 @@ func appendFormat(b []byte, e Expr, depth int) []byte {
 	return fmt.Appendf(b, "<%T>", e)
 }
 
-// appendFloatText writes a float so that it cannot be taken for an integer.
+// appendFloatText appends a float with a point or an exponent, unlike an integer.
 func appendFloatText(b []byte, f float64) []byte {
 	start := len(b)
 	b = strconv.AppendFloat(b, f, 'g', -1, 64)
@@ -72,10 +68,9 @@ func appendStringText(b []byte, s string) []byte {
 	return strconv.AppendQuote(b, s)
 }
 
-// FormatFrame returns what is in a frame as Format does, for logs: it takes any
-// bytes, ends with the error in angle brackets where they are malformed, and is
-// cut to about limit bytes (all of it, if limit is 0 or less). Several
-// expressions are separated by a blank.
+// FormatFrame returns the expressions in frame as [Format] does, separated by spaces, for logs. It accepts any bytes:
+// where they are malformed, the text ends with the error in angle brackets. The text is cut to about limit bytes; 0
+// or less means no limit.
 func FormatFrame(frame []byte, p Profile, limit int) string {
 	if limit <= 0 {
 		limit = math.MaxInt - 1
@@ -116,17 +111,15 @@ func FormatFrame(frame []byte, p Profile, limit int) string {
 	}
 }
 
-// appendTokenText writes an atom, of a string no more than can be shown and one
-// byte, so that it is seen to be cut. The piece is longer than any word, so that
-// it is not taken for one.
+// appendTokenText appends an atom. Of a long string it appends one byte more than is shown, so that the text is cut
+// there, and more than the length of any word, so that the piece is not taken for a word.
 func appendTokenText(b []byte, t Token, limit int) []byte {
 	switch t.Kind {
 	case Int:
 		return strconv.AppendInt(b, t.Int, 10)
 	case LongInt, LongNeg:
 		if len(t.Bytes) > DefaultPrefix {
-			// No Scanner with default Limits lets it through, and decimal
-			// digits take more than linear time to make.
+			// Default Limits exclude it, and conversion to decimal takes more than linear time.
 			return fmt.Appendf(b, "<%s of %d digits in base 128>", t.Kind, len(t.Bytes))
 		}
 		return t.Big().Append(b, 10)
@@ -139,7 +132,7 @@ func appendTokenText(b []byte, t Token, limit int) []byte {
 	return appendStringText(b, string(t.Bytes[:min(len(t.Bytes), shown)]))
 }
 
-// cut shortens b to limit bytes, without splitting a character, and says so.
+// cut shortens b to limit bytes without splitting a character and marks the cut.
 func cut(b []byte, limit int) string {
 	for limit > 0 && !utf8.RuneStart(b[limit]) {
 		limit--

@@ -27,8 +27,8 @@ func profileOf(pb bool) Profile {
 	return ProfileNone
 }
 
-// FuzzScanner holds that chunks do not matter, that nothing is looked at twice,
-// and that a Reader walks each frame to exactly its end.
+// FuzzScanner holds that chunks do not matter, that nothing is looked at twice, and that a Reader walks each frame to
+// exactly its end.
 func FuzzScanner(f *testing.F) {
 	seed(f, func(stream []byte, p Profile) { f.Add(stream, p == ProfilePB, uint16(3), uint16(0)) })
 	f.Fuzz(func(t *testing.T, stream []byte, pb bool, cut, frame uint16) {
@@ -56,8 +56,8 @@ func FuzzScanner(f *testing.F) {
 	})
 }
 
-// FuzzReader holds that a Reader stands any bytes, stays where it is after an
-// error, and that Next, Ints, Skip and Raw agree.
+// FuzzReader holds that a Reader stands any bytes, stays where it is after an error, and that Next, Ints, Skip and
+// Raw agree.
 func FuzzReader(f *testing.F) {
 	seed(f, func(stream []byte, p Profile) { f.Add(stream, p == ProfilePB) })
 	f.Fuzz(func(t *testing.T, frame []byte, pb bool) {
@@ -97,16 +97,14 @@ func FuzzReader(f *testing.F) {
 		require.Equal(t, single.Offset(), r.Offset())
 		FormatFrame(frame, p, 100)
 		r.Reset(frame, p)
-		raw, err := r.Raw()
-		if err == nil {
-			require.Equal(t, raw, frame[:r.Offset()])
-			require.Equal(t, frame[len(raw):], r.Rest())
+		if r.Skip() == nil {
+			require.Equal(t, frame[r.Offset():], r.Rest())
 		}
 	})
 }
 
-// FuzzExpr holds that what DecodeExpr accepts is encoded to something that means
-// the same and is encoded the same again.
+// FuzzExpr holds that what DecodeExpr accepts is encoded to something that means the same and is encoded the same
+// again.
 func FuzzExpr(f *testing.F) {
 	seed(f, func(stream []byte, p Profile) { f.Add(stream, p == ProfilePB) })
 	f.Fuzz(func(t *testing.T, b []byte, pb bool) {

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// golden is testdata/golden.json, which stock Twisted made. Our code only reads
-// it: to change it, change gen_golden.py and run it.
+// golden is testdata/golden.json, which stock Twisted made. Our code only reads it: to change it, change
+// gen_golden.py and run it.
 type golden struct {
 	Provenance struct{ Script, Twisted, Python string }
 	Encode     []struct {
@@ -66,8 +66,7 @@ func (h *hexBytes) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// jsonValue is an expression in the notation of gen_golden.py. It can be
-// compared: floats are their bits.
+// jsonValue is an expression in the notation of gen_golden.py. It can be compared: floats are their bits.
 type jsonValue map[string]any
 
 func toJSONValue(e Expr) jsonValue {

@@ -45,8 +45,8 @@ func TestIntsAreWhatNextReads(t *testing.T) {
 			require.Equal(rt, token.Int, dst[i])
 		}
 		require.Equal(rt, slow.Offset(), fast.Offset())
-		if token, err := slow.Next(); n < len(dst) && err == nil && token.Kind == Int {
-			require.Greater(rt, slow.Offset()-fast.Offset(), 10, "it stopped at %d", token.Int)
+		if token, err := slow.Next(); n < len(dst) && err == nil {
+			require.NotEqual(rt, Int, token.Kind, "it stopped at %d", token.Int)
 		}
 	})
 }

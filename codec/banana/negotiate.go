@@ -2,23 +2,23 @@ package banana
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// Profile is a dialect of Banana. The two ends of a connection agree on one
-// before anything else; see [ChooseProfile].
+// Profile is a dialect of Banana. The two ends of a connection begin by agreeing on one; see [ChooseProfile].
 type Profile uint8
 
 const (
-	// ProfileNone spells every string out. Negotiation itself uses it.
+	// ProfileNone spells every string out. The negotiation uses it.
 	ProfileNone Profile = iota
 
-	// ProfilePB writes the words of the vocabulary, [Symbol], as numbers.
+	// ProfilePB writes the words of the vocabulary as numbers; see [Symbol].
 	ProfilePB
 )
 
-// String returns the name that travels in the negotiation: "none" or "pb".
+// String returns the profile's name in the negotiation: "none" or "pb".
 func (p Profile) String() string {
 	switch p {
 	case ProfileNone:
@@ -29,8 +29,8 @@ func (p Profile) String() string {
 	return "Profile(" + strconv.Itoa(int(p)) + ")"
 }
 
-// ParseProfile returns the profile of that name, and whether there is one.
-func ParseProfile(name []byte) (Profile, bool) {
+// parseProfile returns the profile with this name, and whether there is one.
+func parseProfile(name []byte) (Profile, bool) {
 	switch string(name) {
 	case "none":
 		return ProfileNone, true
@@ -40,20 +40,19 @@ func ParseProfile(name []byte) (Profile, bool) {
 	return ProfileNone, false
 }
 
-// A connection begins with a negotiation, in ProfileNone throughout: whoever
-// accepted it sends a list with the names of its profiles, and whoever opened
-// it answers with one of these names. Both then go on in that profile; the
-// client may do so without waiting.
+// A connection begins with a negotiation in ProfileNone: the accepting side sends a list with the names of its
+// profiles, and the connecting side answers with one of the names. Both continue in that profile, the connecting side
+// without waiting.
 
-// HandshakeFrame is a Limits.Frame for the negotiation: nobody has been
-// authenticated yet, and a peer's list of profiles is a few dozen bytes long.
+// HandshakeFrame is a Limits.Frame for the negotiation, when the peer is not authenticated. A list of profiles is a few
+// dozen bytes long.
 const HandshakeFrame = 4096
 
-// NegotiationError says that two peers have no profile in common.
+// NegotiationError reports that the two ends have no profile in common.
 type NegotiationError struct {
-	// Theirs is what the peer offered or chose.
+	// Theirs are the names that the peer offered or chose.
 	Theirs []string
-	// Ours are the profiles that we would have spoken.
+	// Ours are the profiles that this end accepts.
 	Ours []Profile
 }
 
@@ -65,19 +64,16 @@ func (e *NegotiationError) Error() string {
 	return fmt.Sprintf("banana: no profile in common: the peer named %q, we speak %q", e.Theirs, ours)
 }
 
-// Profiles returns the profiles that this package speaks, best first. They are
-// what is offered and accepted where a function below is given none.
-func Profiles() []Profile { return []Profile{ProfilePB, ProfileNone} }
-
+// orAll returns profiles or, if there are none, all profiles of this package, best first.
 func orAll(profiles []Profile) []Profile {
 	if len(profiles) == 0 {
-		return Profiles()
+		return []Profile{ProfilePB, ProfileNone}
 	}
 	return profiles
 }
 
-// AppendOffer writes what the accepting side says first: its profiles, best
-// first. Without profiles it offers all.
+// AppendOffer appends the accepting side's offer: its profiles, best first. Without profiles it offers all: pb, then
+// none.
 func AppendOffer(b []byte, profiles ...Profile) []byte {
 	profiles = orAll(profiles)
 	b = AppendList(b, len(profiles))
@@ -87,14 +83,14 @@ func AppendOffer(b []byte, profiles ...Profile) []byte {
 	return b
 }
 
-// AppendChoice writes the connecting side's answer to an offer.
+// AppendChoice appends the connecting side's answer to an offer.
 func AppendChoice(b []byte, p Profile) []byte {
 	return AppendString(b, ProfileNone, p.String())
 }
 
-// ChooseProfile reads an offer and returns the first profile in it that is also
-// in known (all, if known is empty). Like Twisted it passes over whatever else
-// is in the list. The error is a *NegotiationError if there is no such profile.
+// ChooseProfile reads an offer and returns its first profile that is also in known, or in all profiles if known is
+// empty. Like Twisted it ignores anything else in the list. The error is a [*NegotiationError] if there is no such
+// profile.
 func ChooseProfile(offer []byte, known ...Profile) (Profile, error) {
 	known = orAll(known)
 	var r Reader
@@ -115,7 +111,7 @@ func ChooseProfile(offer []byte, known ...Profile) (Profile, error) {
 			}
 			continue
 		}
-		// Peek has seen that there is a token.
+		// Peek has shown that there is a token.
 		token, _ := r.Next()
 		if p, ok := find(token.Bytes, known); ok {
 			return p, nil
@@ -125,9 +121,8 @@ func ChooseProfile(offer []byte, known ...Profile) (Profile, error) {
 	return ProfileNone, &NegotiationError{Theirs: theirs, Ours: known}
 }
 
-// ParseChoice reads the answer to an offer. The profile must be one of those
-// offered (all, if offered is empty); otherwise the error is a
-// *NegotiationError.
+// ParseChoice reads the answer to an offer. If the profile is not in offered, or in all profiles if offered is empty,
+// the error is a [*NegotiationError].
 func ParseChoice(choice []byte, offered ...Profile) (Profile, error) {
 	offered = orAll(offered)
 	var r Reader
@@ -146,21 +141,16 @@ func ParseChoice(choice []byte, offered ...Profile) (Profile, error) {
 	return ProfileNone, &NegotiationError{Theirs: []string{quotable(token.Bytes)}, Ours: offered}
 }
 
-// find returns the profile of that name if it is among those given.
+// find returns the profile with this name if it is in among.
 func find(name []byte, among []Profile) (Profile, bool) {
-	p, ok := ParseProfile(name)
+	p, ok := parseProfile(name)
 	if !ok {
 		return ProfileNone, false
 	}
-	for _, q := range among {
-		if p == q {
-			return p, true
-		}
-	}
-	return ProfileNone, false
+	return p, slices.Contains(among, p)
 }
 
-// quotable keeps a peer's profile name at a length that an error can quote.
+// quotable shortens a peer's profile name for an error.
 func quotable(name []byte) string {
 	if len(name) > seenBytes {
 		return strings.ToValidUTF8(string(name[:seenBytes]), "") + "…"

@@ -7,49 +7,46 @@ import (
 	"math/bits"
 )
 
-// Reader hands out the tokens of a frame, that is of one or more complete
-// expressions as a Scanner finds them. It allocates nothing and copies nothing.
+// Reader returns the tokens of a frame: one or more complete expressions, as found by a [Scanner]. It does not allocate
+// or copy.
 //
-// A Reader does not enforce Limits; that is the Scanner's office. It is safe on
-// any bytes all the same: what is malformed gives an error. The zero Reader has
-// an empty frame.
+// A Reader does not enforce [Limits]; the Scanner does. It is safe on any input: malformed input gives an error. The
+// zero Reader has an empty frame.
 type Reader struct {
 	frame   []byte
 	pos     int
 	profile Profile
 }
 
-// Reset makes r read frame from its start.
+// Reset makes r read frame from the start.
 func (r *Reader) Reset(frame []byte, p Profile) {
 	*r = Reader{frame: frame, profile: p}
 }
 
-// Offset returns how many bytes of the frame have been read.
+// Offset returns the number of bytes that have been read.
 func (r *Reader) Offset() int { return r.pos }
 
-// Rest returns the bytes that have not been read yet. They are part of the frame.
+// Rest returns the bytes that have not been read. They are part of the frame.
 func (r *Reader) Rest() []byte { return r.frame[r.pos:] }
 
-// Profile returns the profile in which the frame is read.
+// Profile returns the profile of the frame.
 func (r *Reader) Profile() Profile { return r.profile }
 
-// Next returns the next token and moves behind it. At the end of the frame the
-// error is io.EOF; it is a *TruncatedError where an element is not complete and
-// a *SyntaxError where there is none. After an error r stands where it stood.
+// Next returns the next token and advances past it. The error is io.EOF at the end of the frame, a [*TruncatedError] if
+// an element is incomplete, and a [*SyntaxError] if it is malformed. After an error the position is unchanged.
 //
-// Next does not count the elements of lists: a frame that ends between two
-// elements of a list ends with io.EOF. No frame that a Scanner found does.
+// Next does not count the elements of lists: a frame that ends between two elements of a list gives io.EOF. A frame
+// found by a Scanner never does.
 //
-// A list whose count is larger than the number of bytes left is truncated, so a
-// count that Next returns may be used to size a slice.
+// A list that declares more elements than bytes are left is a TruncatedError, so the count may be used to size a slice.
 func (r *Reader) Next() (Token, error) {
 	var t Token
 	err := r.Read(&t)
 	return t, err
 }
 
-// Read is Next, for loops in which copying a Token counts. It sets only the
-// fields of t that count for its Kind; after an error t is undefined.
+// Read is like [Reader.Next] but stores the token in t, for tight loops. It sets only the fields that t.Kind
+// determines. After an error t is undefined.
 func (r *Reader) Read(t *Token) error {
 	frame, end := r.frame, r.pos
 	var (
@@ -57,7 +54,7 @@ func (r *Reader) Read(t *Token) error {
 		kind Kind
 	)
 	if rest := frame[end:]; len(rest) >= 2 && rest[0] < 0x80 && rest[1] >= 0x80 {
-		// Nine out of ten headers are one byte.
+		// Most headers are one byte.
 		n, kind, end = uint64(rest[0]), Kind(rest[1]), end+2
 	} else {
 		for shift := uint(0); ; shift += 7 {
@@ -79,67 +76,56 @@ func (r *Reader) Read(t *Token) error {
 	return r.element(t, kind, n, end)
 }
 
-// Ints reads integers as long as there are any and dst has room, and returns how many. It stops in front of
-// anything else, also of an integer with more than nine digits in base 128, and of an error, which Next will
+// Ints reads integers into dst and returns how many. It stops before anything else and before an error, which Next will
 // return. It is for long lists.
 func (r *Reader) Ints(dst []int64) (count int) {
-	frame, pos := r.frame, r.pos
 	for ; count < len(dst); count++ {
-		if pos+8 <= len(frame) {
-			// All of a header and its type byte at once, if it has seven digits at most.
-			x := binary.LittleEndian.Uint64(frame[pos:])
-			if digits := bits.TrailingZeros64(x & highBits); digits < 64 {
-				digits -= 7 // in bits: where the type byte is
-				n := packDigits(x & (1<<digits - 1))
-				switch Kind(x >> digits) {
-				case Int, LongInt:
-					dst[count] = int64(n)
-				case Neg, LongNeg:
-					dst[count] = -int64(n)
-				default:
-					r.pos = pos
-					return count
-				}
-				pos += digits/8 + 1
-				continue
+		if r.pos+8 > len(r.frame) || !r.shortInt(&dst[count]) {
+			before := r.pos
+			t, err := r.Next()
+			if err != nil || t.Kind != Int {
+				r.pos = before
+				return count
 			}
+			dst[count] = t.Int
 		}
-		var n uint64
-		at, shift := pos, uint(0)
-		for ; at < len(frame) && frame[at] < 0x80 && shift < 63; shift += 7 {
-			n |= uint64(frame[at]) << shift
-			at++
-		}
-		if at == len(frame) {
-			break
-		}
-		switch Kind(frame[at]) {
-		case Int, LongInt:
-			dst[count] = int64(n)
-		case Neg, LongNeg:
-			dst[count] = -int64(n)
-		default:
-			r.pos = pos
-			return count
-		}
-		pos = at + 1
 	}
-	r.pos = pos
 	return count
 }
 
-// highBits are those that type bytes have and digits have not.
+// shortInt reads an integer of at most seven digits, with its type byte in one load, if there is one. Eight bytes
+// must be left.
+func (r *Reader) shortInt(dst *int64) bool {
+	x := binary.LittleEndian.Uint64(r.frame[r.pos:])
+	digits := bits.TrailingZeros64(x&highBits) - 7 // in bits: the type byte's offset
+	if digits == 64-7 {
+		return false
+	}
+	n := int64(packDigits(x & (1<<digits - 1)))
+	switch Kind(x >> digits) {
+	case Int, LongInt:
+	case Neg, LongNeg:
+		n = -n
+	default:
+		return false
+	}
+	*dst = n
+	r.pos += digits/8 + 1
+	return true
+}
+
+// highBits are set in type bytes and clear in digits.
 const highBits = 0x8080808080808080
 
-// packDigits returns the number of which these are the digits, one in each byte.
+// packDigits returns the number with these digits in base 128, one in each byte.
 func packDigits(x uint64) uint64 {
 	x = x&0x007f007f007f007f | x&0x7f007f007f007f00>>1
 	x = x&0x00003fff00003fff | x&0x3fff00003fff0000>>2
 	return x&0x000000000fffffff | x&0x0fffffff00000000>>4
 }
 
-// Take moves behind the bytes of tokens if they are what comes next, and says whether they were.
-// It is for what comes often: tokens must be whole ones, with no body missing.
+// Take advances past tokens, the bytes of whole tokens, if they come next, and reports whether they did. It is faster
+// than Next for sequences that are frequent.
 func (r *Reader) Take(tokens string) bool {
 	end := r.pos + len(tokens)
 	if end > len(r.frame) || string(r.frame[r.pos:end]) != tokens {
@@ -149,8 +135,8 @@ func (r *Reader) Take(tokens string) bool {
 	return true
 }
 
-// TakeInt moves behind an integer of at most four digits in base 128 that is not negative, if that is what comes next,
-// and says whether it was. Like Take it is for what comes often.
+// TakeInt reads a non-negative integer of at most four digits in base 128 if one comes next, and reports whether it
+// did.
 func (r *Reader) TakeInt() (n int64, ok bool) {
 	rest := r.frame[r.pos:]
 	for i := 0; i < len(rest) && i <= 4; i++ {
@@ -167,7 +153,7 @@ func (r *Reader) TakeInt() (n int64, ok bool) {
 	return 0, false
 }
 
-// ended returns the error of an element whose type byte is missing.
+// ended returns the error for an element whose type byte is missing.
 func (r *Reader) ended() error {
 	if r.pos == len(r.frame) {
 		return io.EOF
@@ -175,8 +161,7 @@ func (r *Reader) ended() error {
 	return &TruncatedError{Offset: r.pos}
 }
 
-// element reads an element of which the header, which is n and below 2^63, and
-// the type byte have been seen. Its body starts at end.
+// element reads an element whose header, n below 2^63, and type byte have been read. Its body starts at end.
 func (r *Reader) element(t *Token, kind Kind, n uint64, end int) error {
 	switch kind {
 	case Int, LongInt:
@@ -214,8 +199,7 @@ func (r *Reader) element(t *Token, kind Kind, n uint64, end int) error {
 	return nil
 }
 
-// long reads an element whose header has more than nine digits, so that it may
-// be 2^63 or more.
+// long reads an element whose header has more than nine digits, so it may be 2^63 or more.
 func (r *Reader) long(t *Token) error {
 	end := r.pos
 	for end < len(r.frame) && r.frame[end] < 0x80 {
@@ -243,7 +227,7 @@ func (r *Reader) long(t *Token) error {
 	case Vocab:
 		return r.syntaxError(checkVocab(digits, r.profile))
 	case List, String:
-		// It is longer than any frame can be.
+		// It is longer than any frame.
 		return &TruncatedError{Offset: r.pos}
 	default:
 		return r.syntaxError(badTypeByte(kind, r.pos))
@@ -252,7 +236,7 @@ func (r *Reader) long(t *Token) error {
 	return nil
 }
 
-// firstDigits returns the number that the nine lowest digits make.
+// firstDigits returns the number with the nine lowest digits.
 func firstDigits(digits []byte) (n uint64) {
 	for i, digit := range digits[:min(len(digits), 9)] {
 		n |= uint64(digit) << (7 * i)
@@ -264,8 +248,7 @@ func (r *Reader) syntaxError(what string) error {
 	return &SyntaxError{Offset: r.pos, What: what}
 }
 
-// Peek returns the Kind of the token that Next will return, or 0 if Next will
-// return an error.
+// Peek returns the Kind of the token that Next will return, or 0 if Next will return an error.
 func (r *Reader) Peek() Kind {
 	pos := r.pos
 	token, err := r.Next()
@@ -276,9 +259,8 @@ func (r *Reader) Peek() Kind {
 	return token.Kind
 }
 
-// Skip moves behind the next expression, with all that is in it if it is a
-// list. It returns io.EOF at the end of the frame. After an error r stands where
-// it stood.
+// Skip advances past the next expression, including all elements of a list. It returns io.EOF at the end of the frame.
+// After an error the position is unchanged.
 func (r *Reader) Skip() error {
 	var token Token
 	start := r.pos
@@ -300,14 +282,4 @@ func (r *Reader) Skip() error {
 		}
 	}
 	return nil
-}
-
-// Raw is Skip, and returns the bytes of the expression. They are part of the
-// frame.
-func (r *Reader) Raw() ([]byte, error) {
-	start := r.pos
-	if err := r.Skip(); err != nil {
-		return nil, err
-	}
-	return r.frame[start:r.pos:r.pos], nil
 }

@@ -4,65 +4,51 @@ import (
 	"fmt"
 )
 
-// Scanner finds the ends of complete top-level expressions in a stream, builds
-// nothing, and refuses what exceeds its Limits. It remembers where it stopped, so
-// that its work is linear in the bytes however the stream is cut; it looks at the
-// bodies of those strings only that lists begin with, and only to price them.
+// Scanner finds the ends of complete top-level expressions in a stream and refuses what exceeds its Limits. It
+// remembers where it stopped, so its work is linear in the bytes however the stream is cut. It looks at the bodies of
+// those strings only that begin a list, and only to price them.
 //
-// The zero Scanner has ProfileNone and the default Limits. A Scanner must not be
-// used by two goroutines at once.
+// The zero Scanner has ProfileNone and the default Limits. A Scanner must not be used by two goroutines at once.
 type Scanner struct {
-	limits  Limits // effective once the first byte has been looked at
+	limits  Limits // with defaults in place once the first byte has been scanned
 	profile Profile
-	prices  *Prices // nil: nothing costs anything
+	prices  *Prices // nil: everything is free
 
-	// The place in the expression. Between two calls of Next:
+	// The position within the expression. Between two calls of Next:
 	//
 	//   - pos <= cur
-	//   - cur+owed <= limits.Frame: what has been seen can still fit
-	//   - open does not decrease, and each of it is below owed
-	pos  int  // start of the next element, which is the end of the last one
-	cur  int  // next byte of its header to look at
-	owed int  // elements that are still to come in all, each one byte at least
-	cost int  // of the expression, as far as it has been seen
-	head bool // the next element is the first one of a list
-	name int  // where the string starts that ends at pos and began a list, until it has been priced; or 0
+	//   - cur+owed <= limits.Frame: what has been scanned can still fit
+	//   - open does not decrease, and each of its elements is below owed
+	pos  int  // start of the next element, the end of the last one
+	cur  int  // next byte of its header to scan
+	owed int  // total number of elements still to come, each at least one byte
+	cost int  // of the expression as far as scanned
+	head bool // the next element is the first of a list
+	name int  // start of the string that ends at pos, began a list and is not priced yet; or 0
 
-	open []int // for each open list, what owed will be when it is complete
+	open []int // for each open list, the value of owed when it will be complete
 
-	err error // the first error: Next returns it until Init
+	err error // the first error; Next returns it until Init
 }
 
-// Init makes s ready for a new stream with that profile and these limits. Its
-// memory is used again. Between two expressions it may also be called to change
-// the limits of a stream, say once a peer has proved who it is.
+// Init prepares s for a new stream with this profile and these limits. It keeps the prices and reuses memory. Between
+// two expressions Init may be called to change the profile or the limits of the stream.
 func (s *Scanner) Init(p Profile, l Limits) {
 	*s = Scanner{limits: l.WithDefaults(), profile: p, prices: s.prices, open: s.open[:0]}
 }
 
-// SetPrices sets what Cost counts by; nil, the default, prices everything at nothing. Call it between two
-// expressions, and do not change the prices afterwards.
+// SetPrices sets the prices that Cost adds up; nil, the default, makes everything free. Call it between two
+// expressions, and do not change p afterwards.
 func (s *Scanner) SetPrices(p *Prices) { s.prices = p }
-
-// Reset makes s ready for a new stream with the same profile and limits.
-func (s *Scanner) Reset() { s.Init(s.profile, s.limits) }
-
-// SetProfile changes the profile of all elements that come after those already
-// seen. Call it between two expressions, when the profile has been agreed on.
-func (s *Scanner) SetProfile(p Profile) { s.profile = p }
 
 // Profile returns the profile in effect.
 func (s *Scanner) Profile() Profile { return s.profile }
 
-// Next returns the length of the first expression in buf, or 0 if more bytes
-// are needed. buf must start where that expression starts and hold all of it
-// that has been received, that is the bytes of the call before and perhaps more
-// behind them. After a length has been returned, the next call is about the next
-// expression.
+// Next returns the length of the first expression in buf, or 0 if more bytes are needed. buf must begin with that
+// expression: after 0, pass the same bytes and more behind them; after a length, pass what follows the expression.
 //
-// An error is a *SyntaxError or a *LimitError. It is final: the stream cannot be
-// understood any further, and Next returns the same error until Init or Reset.
-// What error it is does not depend on how the stream is cut.
+// The error is a [*SyntaxError] or a [*LimitError], and does not depend on how the stream is cut. It is final: Next
+// returns it until Init is called.
 func (s *Scanner) Next(buf []byte) (int, error) {
 	if s.err != nil {
 		return 0, s.err
@@ -80,8 +66,7 @@ func (s *Scanner) Next(buf []byte) (int, error) {
 		if s.name > 0 {
 			s.priceName(buf)
 		}
-		// The header may go on to where its own limit is, or to where the
-		// elements still to come would no longer fit.
+		// The header must end before its own limit, and before the elements still to come would no longer fit.
 		cur, last := s.cur, min(s.pos+s.limits.Prefix, s.limits.Frame-s.owed)
 		for {
 			if cur >= len(buf) {
@@ -110,26 +95,28 @@ func (s *Scanner) Next(buf []byte) (int, error) {
 	return n, nil
 }
 
-// priceName adds what a list costs that begins with the string before pos, all of which has been received.
+// priceName adds the price of a list that begins with the string that ends at pos.
 func (s *Scanner) priceName(buf []byte) {
-	s.cost += s.prices.Named(buf[s.name:s.pos])
+	name := buf[s.name:s.pos]
+	price, kept := s.prices.Named(name)
+	if s.cost += price; kept {
+		s.cost += s.prices.text(len(name))
+	}
 	s.name = 0
 }
 
-// Need returns the least length that the expression at hand can have, as far as it is known. It is of use when Next has
-// returned 0: in the middle of a string that is where the string ends, and more if more elements must follow.
+// Need returns the minimum length of the current expression as far as it is known. After Next has returned 0 in the
+// middle of a string, that is at least the end of the string.
 func (s *Scanner) Need() int { return s.cur + s.owed }
 
-// Cost returns what the last expression whose length Next returned costs at the prices of SetPrices.
+// Cost returns the cost, at the prices of SetPrices, of the last expression whose length Next returned.
 func (s *Scanner) Cost() int { return s.cost }
 
-// element counts an element whose header and type byte have been seen and whose
-// body, if it has one, starts at end. It opens lists and closes them, and moves
-// on to the end of the body. On failure it sets err and returns false.
+// element counts an element whose header and type byte have been scanned and whose body, if any, starts at end. It
+// opens and closes lists and moves to the end of the body. On failure it sets err and returns false.
 func (s *Scanner) element(kind Kind, header []byte, end int) bool {
-	// With this element seen, s.owed is how many bytes the others need at
-	// least, and room is what they leave for the body of this one. It is not
-	// negative: Next saw to that when it read the header.
+	// owed is now the least number of bytes that the elements after this one take, and room what they leave for
+	// the body of this one. Next has ensured that room is not negative.
 	s.owed--
 	room := s.limits.Frame - end - s.owed
 	first := s.head
@@ -169,9 +156,10 @@ func (s *Scanner) element(kind Kind, header []byte, end int) bool {
 		}
 		if first && prices.Named != nil {
 			s.name = end
+		} else {
+			s.cost += prices.text(n)
 		}
 		end += n
-		s.cost += prices.OfString(n)
 	case Float:
 		if floatSize > room {
 			return s.failLimit(LimitFrame, s.limits.Frame)
@@ -195,7 +183,7 @@ func (s *Scanner) element(kind Kind, header []byte, end int) bool {
 	return true
 }
 
-// closeLists takes all lists off s.open that are complete.
+// closeLists removes the complete lists from s.open.
 func (s *Scanner) closeLists() {
 	n := len(s.open)
 	for n > 0 && s.open[n-1] == s.owed {
@@ -217,8 +205,7 @@ func (s *Scanner) failLimit(l Limit, limit int) bool {
 // seenBytes is how much of a bad expression an error quotes.
 const seenBytes = 32
 
-// failHeader is called when a header is longer than one of two limits allows.
-// The lower of the two is the one that is certain to be exceeded first.
+// failHeader fails because a header exceeds the lower of two limits: its own and that of the frame.
 func (s *Scanner) failHeader(buf []byte) error {
 	if s.limits.Frame-s.owed < s.pos+s.limits.Prefix {
 		s.failLimit(LimitFrame, s.limits.Frame)
@@ -232,8 +219,7 @@ func (s *Scanner) failHeader(buf []byte) error {
 	return e
 }
 
-// smallNumber returns the number in a header if it fits 31 bits, which is more
-// than any limit allows. Leading zeros do not matter.
+// smallNumber returns the number in a header if it fits 31 bits, more than any limit allows. It ignores leading zeros.
 func smallNumber(header []byte) (int, bool) {
 	if len(header) == 1 {
 		return int(header[0]), true
@@ -265,8 +251,7 @@ func checkVocab(header []byte, p Profile) string {
 	return ""
 }
 
-// badTypeByte describes a type byte that does not exist, at the offset of its
-// element.
+// badTypeByte describes an unknown type byte of the element at offset.
 func badTypeByte(k Kind, offset int) string {
 	what := fmt.Sprintf("unknown type byte 0x%02x", byte(k))
 	if offset == 0 {
@@ -275,29 +260,30 @@ func badTypeByte(k Kind, offset int) string {
 	return what
 }
 
-// Prices say what the elements of an expression cost: how much memory they take, at most, once they are decoded. What
-// an element becomes is known to the next layer, which sets the prices; a Scanner adds them up while it looks for the
-// end of an expression, so the cost is known before anything of it is decoded.
+// Prices are upper bounds, in bytes of memory, of what the elements of an expression take once they are decoded. The
+// layer above sets them. A Scanner adds them up, so the cost of an expression is known before it is decoded.
 type Prices struct {
 	// List is the price of a list, Slot that of each element's place in it.
 	List, Slot int
-	// Number is the price of an integer of at most 64 bits or a float, Big that of a longer integer, beside twice the
-	// bytes of its header.
+	// Number is the price of a float or an integer of at most 64 bits. Big is the price of a longer integer, to
+	// which twice the length of its header is added.
 	Number, Big int
-	// String is the price of a string that is not empty, beside its bytes, rounded up as an allocator does.
+	// String is the price of a string that is not empty, to which its length is added, rounded up as an allocator
+	// does.
 	String int
 	// Word is the price of a word of the vocabulary that does not begin a list.
 	Word int
-	// Head is what a list costs in addition when it begins with the word of that number, Named when it begins with that
-	// string; Named may be nil.
-	Head  [SymUncache + 1]int
-	Named func(name []byte) int
+	// Head is the additional price of a list that begins with the word with that number.
+	Head [SymUncache + 1]int
+	// Named returns the additional price of a list that begins with the string name, and whether the decoder keeps
+	// that string, so that it is priced too. Without Named the additional price is 0 and the string is priced.
+	Named func(name []byte) (price int, kept bool)
 }
 
-// free are the prices of a Scanner that was given none.
+// free are the prices of a Scanner without prices.
 var free Prices
 
-// shortHeader is the length of a header up to which an integer fits 64 bits.
+// shortHeader is the maximum length of a header whose integer fits 64 bits.
 const shortHeader = 9
 
 func (p *Prices) number(header int) int {
@@ -310,19 +296,19 @@ func (p *Prices) number(header int) int {
 	return p.Big + 2*header
 }
 
-// OfString is the price of a string of n bytes.
-func (p *Prices) OfString(n int) int {
+// text returns the price of a string of n bytes.
+func (p *Prices) text(n int) int {
 	if n == 0 || p == &free {
 		return 0
 	}
 	return p.String + allocated(n)
 }
 
-// allocated is how much memory a piece of n bytes takes at most. The largest classes of small objects are up to a
-// quarter larger than what is asked for, and large objects are rounded up to pages of 8 KiB.
+// allocated returns the most memory that an allocation of n bytes takes. Size classes are up to a quarter larger than
+// the request, and large objects are rounded up to pages of 8 KiB.
 func allocated(n int) int { return n + min(n/4, 8<<10) + 16 }
 
-// word is the price of a word of the vocabulary by its header, which has been checked.
+// word returns the price of a word of the vocabulary whose header has been checked.
 func (p *Prices) word(header []byte, first bool) int {
 	if !first {
 		return p.Word

@@ -27,8 +27,8 @@ func checkInvariants(t require.TestingT, s *Scanner) {
 	}
 }
 
-// modelNext is what Next does with a whole buffer, written down naively: it
-// starts anew each time, and keeps the sizes of what is to come in a list.
+// modelNext is what Next does with a whole buffer, written down naively: it starts anew each time, and keeps the
+// sizes of what is to come in a list.
 func modelNext(b []byte, p Profile, l Limits) (n int, failure string) {
 	var missing []int // of each open list; a closed list is a 0 that is dropped
 	for at := 0; ; {
@@ -111,8 +111,8 @@ func failureOf(err error) string {
 	return ""
 }
 
-// Byte by byte, the Scanner agrees with the model at once: it neither lags
-// behind with an error or an end, nor is it early.
+// Byte by byte, the Scanner agrees with the model at once: it neither lags behind with an error or an end, nor is it
+// early.
 func TestScannerAgreesWithModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := anyProfile().Draw(t, "profile")
@@ -141,9 +141,8 @@ func TestScannerAgreesWithModel(t *testing.T) {
 	})
 }
 
-// scanAll returns the ends of all frames in a stream that comes in chunks. What
-// has been scanned is overwritten, so that nothing can be looked at twice; this,
-// not a clock, shows that the work is linear.
+// scanAll returns the ends of all frames in a stream that comes in chunks. What has been scanned is overwritten, so
+// that nothing can be looked at twice; this, not a clock, shows that the work is linear.
 func scanAll(t require.TestingT, p Profile, l Limits, chunks [][]byte) (ends []int, err error) {
 	var (
 		s    Scanner
@@ -205,8 +204,7 @@ func TestEveryWayToCutATwoChunkStream(t *testing.T) {
 	}
 }
 
-// The body of a string is skipped by its length, not looked at: here it is
-// nothing but type bytes.
+// The body of a string is skipped by its length, not looked at: here it is nothing but type bytes.
 func TestBodiesAreSkipped(t *testing.T) {
 	stream := AppendBytes(AppendList(nil, 2), ProfilePB, bytes.Repeat([]byte{0xff}, 10_000))
 	stream = AppendInt(stream, 1)
@@ -298,16 +296,16 @@ func TestScannerGoesOnInTheAgreedProfile(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 4, n)
 
-	s.SetProfile(ProfilePB)
+	s.Init(ProfilePB, Limits{})
 	assert.Equal(t, ProfilePB, s.Profile())
 	m, err := s.Next(stream[n:])
 	require.NoError(t, err)
 	assert.Equal(t, len(stream)-n, m)
 
-	s.SetProfile(ProfileNone)
+	s.Init(ProfileNone, Limits{})
 	_, err = s.Next(stream[n:])
 	require.Error(t, err)
-	s.Reset()
+	s.Init(ProfileNone, Limits{})
 	assert.Equal(t, ProfileNone, s.Profile())
 	n, err = s.Next(stream)
 	require.NoError(t, err)

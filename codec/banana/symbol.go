@@ -2,12 +2,10 @@ package banana
 
 import "strconv"
 
-// Symbol is a word of the vocabulary of profile pb, by its number on the wire.
-// The zero Symbol is no word.
+// Symbol is a word of the vocabulary of profile pb: its number on the wire. The zero Symbol is not valid.
 type Symbol uint8
 
-// The vocabulary: first the types of Jelly, then what PB adds to them, then
-// PB's messages. The numbers are those of Twisted's twisted.spread.banana.
+// The vocabulary: Jelly's types, PB's additions to them, then PB's messages, with the numbers of twisted.spread.banana.
 const (
 	SymNone          Symbol = 1  // None
 	SymClass         Symbol = 2  // class
@@ -42,7 +40,7 @@ const (
 	SymUncache       Symbol = 31 // uncache
 )
 
-// words has each word at its number.
+// words maps symbols to words.
 var words = [...]string{
 	SymNone:          "None",
 	SymClass:         "class",
@@ -83,10 +81,8 @@ const (
 	longestWord  = len("not_logged_in")
 )
 
-// slots is a perfect hash of the vocabulary: the slot of a word follows from
-// its first byte, its last byte and its length, as slotOf says, and no two words
-// share one (two would not compile). Every string that is encoded is looked up
-// here, so a miss should cost little more than a comparison.
+// slots is a perfect hash table of the vocabulary, indexed by slotOf. (Two words with one slot would not compile.)
+// Every encoded string is looked up here, so a miss must be cheap.
 var slots = [64]Symbol{
 	(2*'N' + 29*'e' + 13*4) % 64:  SymNone,
 	(2*'c' + 29*'s' + 13*5) % 64:  SymClass,
@@ -125,8 +121,7 @@ func slotOf(first, last byte, length int) uint8 {
 	return (2*first + 29*last + 13*uint8(length)) % 64
 }
 
-// LookupSymbol returns the symbol whose word s is, and whether there is one.
-// It does not allocate.
+// LookupSymbol returns the symbol of the word s, and whether s is a word. It does not allocate.
 func LookupSymbol[S string | []byte](s S) (Symbol, bool) {
 	n := len(s)
 	if n < shortestWord || n > longestWord {
@@ -142,7 +137,7 @@ func LookupSymbol[S string | []byte](s S) (Symbol, bool) {
 // Valid reports whether s is a word of the vocabulary.
 func (s Symbol) Valid() bool { return s >= SymNone && s <= lastSymbol }
 
-// String returns the word, or the number in words if there is no such word.
+// String returns the word, or the number if there is no such word.
 func (s Symbol) String() string {
 	if s.Valid() {
 		return words[s]

@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// Kind is the type byte of an element. Below, header is a number in base 128,
-// least significant digit first, each digit in a byte below 0x80.
+// Kind is the type byte of an element. Below, header is a number in base 128, least significant digit first, each digit
+// in a byte below 0x80.
 type Kind byte
 
 const (
@@ -16,7 +16,7 @@ const (
 	//	header = count | 0x80 | count elements
 	List Kind = 0x80
 
-	// Int is an integer that is not negative. Senders use it up to 2^31-1.
+	// Int is a non-negative integer. Senders use it up to 2^31-1.
 	//
 	//	header = value | 0x81
 	Int Kind = 0x81
@@ -31,8 +31,7 @@ const (
 	//	header = -value | 0x83
 	Neg Kind = 0x83
 
-	// Float is an IEEE 754 binary64. Senders leave the header empty,
-	// receivers ignore it.
+	// Float is an IEEE 754 binary64. Senders leave the header empty; receivers ignore it.
 	//
 	//	header | 0x84 | 8 bytes, big-endian
 	Float Kind = 0x84
@@ -47,17 +46,16 @@ const (
 	//	header = -value | 0x86
 	LongNeg Kind = 0x86
 
-	// Vocab is a string that is a word of the vocabulary, in profile pb only.
+	// Vocab is a word of the vocabulary, in profile pb only.
 	//
 	//	header = index of the word, a Symbol | 0x87
 	Vocab Kind = 0x87
 )
 
-// floatSize is the length of a float's body.
+// floatSize is the size of a float's body in bytes.
 const floatSize = 8
 
-// String returns the kind's name in lower case, or its number if there is no
-// such kind.
+// String returns the kind's name in lower case, or its number if there is no such kind.
 func (k Kind) String() string {
 	switch k {
 	case List:
@@ -80,26 +78,22 @@ func (k Kind) String() string {
 	return "Kind(0x" + strconv.FormatUint(uint64(k), 16) + ")"
 }
 
-// Token is one element of an expression: an atom, or the head of a list whose
-// elements follow as tokens of their own.
+// Token is one element of an expression: an atom, or the head of a list whose elements follow as tokens of their own.
 //
-// Integers are normalised. One that fits an int64 has Kind Int, whichever of
-// the four kinds it travelled in; any other has LongInt or LongNeg. There is no
-// token of Kind Neg.
+// Integers are normalised: one that fits an int64 has Kind Int, whatever kind it was sent as; any other has Kind
+// LongInt or LongNeg. No token has Kind Neg.
 type Token struct {
-	// Kind says which of the other fields count.
+	// Kind determines which of the other fields are set.
 	Kind Kind
 
-	// Int is the value of an Int, the number of elements of a List, and the
-	// Symbol of a Vocab.
+	// Int is the value of an Int, the number of elements of a List, or the Symbol of a Vocab.
 	Int int64
 
 	// Float is the value of a Float.
 	Float float64
 
-	// Bytes is the body of a String, and the digits in base 128 of the
-	// magnitude of a LongInt or LongNeg, least significant first. It is part
-	// of the frame that is being read: copy what outlives that.
+	// Bytes is the body of a String, or the magnitude of a LongInt or LongNeg: digits in base 128, least
+	// significant first. It is a part of the frame; copy it to keep it longer.
 	Bytes []byte
 }
 
@@ -109,8 +103,8 @@ func (t Token) IsInt() bool { return t.Kind == Int || t.Kind == LongInt || t.Kin
 // IsText reports whether t is a string, spelled out or as a word.
 func (t Token) IsText() bool { return t.Kind == String || t.Kind == Vocab }
 
-// Symbol returns the word that t is, spelled out or not, and whether it is one.
-// Use it where the protocol expects a keyword.
+// Symbol returns the word that t is, spelled out or not, and whether t is a word. Use it where the protocol expects a
+// keyword.
 func (t Token) Symbol() (Symbol, bool) {
 	switch t.Kind {
 	case Vocab:
@@ -121,8 +115,8 @@ func (t Token) Symbol() (Symbol, bool) {
 	return 0, false
 }
 
-// Text returns the string that t is, spelled out or as a word, and "" if t is
-// none. It allocates for a String only.
+// Text returns the string that t is, spelled out or as a word, and "" if t is no string. It allocates for a String
+// only.
 func (t Token) Text() string {
 	switch t.Kind {
 	case Vocab:
@@ -133,7 +127,7 @@ func (t Token) Text() string {
 	return ""
 }
 
-// AppendText appends what Text returns, without allocating it first.
+// AppendText appends what Text returns to b.
 func (t Token) AppendText(b []byte) []byte {
 	switch t.Kind {
 	case Vocab:
@@ -144,7 +138,7 @@ func (t Token) AppendText(b []byte) []byte {
 	return b
 }
 
-// TextIs reports whether t is the string s, without allocating.
+// TextIs reports whether t is the string s. It does not allocate.
 func (t Token) TextIs(s string) bool {
 	switch t.Kind {
 	case Vocab:
@@ -155,7 +149,7 @@ func (t Token) TextIs(s string) bool {
 	return false
 }
 
-// Big returns the value of an integer of any size, and nil if t is none.
+// Big returns the value of an integer of any size, and nil if t is no integer.
 func (t Token) Big() *big.Int {
 	switch t.Kind {
 	case Int:
@@ -169,20 +163,20 @@ func (t Token) Big() *big.Int {
 	return nil
 }
 
-// bigOf returns the number with these digits in base 128, in linear time.
+// bigOf returns the number with these digits in base 128. It takes linear time.
 func bigOf(digits []byte) *big.Int {
-	number := make([]big.Word, 0, len(digits)*7/bits.UintSize+1)
+	words := make([]big.Word, 0, len(digits)*7/bits.UintSize+1)
 	var (
-		word uint // the word that is being filled
-		have uint // how many of its bits are set already
+		word uint // the word being filled
+		used uint // how many of its bits are set
 	)
 	for _, digit := range digits {
-		word |= uint(digit) << have
-		if have += 7; have >= bits.UintSize {
-			have -= bits.UintSize
-			number = append(number, big.Word(word))
-			word = uint(digit) >> (7 - have)
+		word |= uint(digit) << used
+		if used += 7; used >= bits.UintSize {
+			used -= bits.UintSize
+			words = append(words, big.Word(word))
+			word = uint(digit) >> (7 - used)
 		}
 	}
-	return new(big.Int).SetBits(append(number, big.Word(word)))
+	return new(big.Int).SetBits(append(words, big.Word(word)))
 }

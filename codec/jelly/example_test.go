@@ -3,7 +3,6 @@ package jelly_test
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
@@ -18,12 +17,12 @@ func show(frame []byte) {
 	fmt.Println(banana.Format(expr))
 }
 
-// A list that is met twice is written once.
+// A list that occurs twice is written once.
 func ExampleFragment() {
 	f := jelly.NewFragment(jelly.Context{Profile: banana.ProfilePB})
 	defer f.Free()
-	fishes := []any{"carp", "pike"}
-	if err := f.Jelly(map[string]any{"mine": fishes, "yours": fishes, "depth": 2.5}); err != nil {
+	shared := []any{5, 7}
+	if err := f.Jelly(map[string]any{"mine": shared, "yours": shared}); err != nil {
 		fmt.Println(err)
 		return
 	}
@@ -34,29 +33,27 @@ func ExampleFragment() {
 	}
 	show(frame)
 	// Output:
-	// [dictionary [["unicode" "depth"] 2.5] [["unicode" "mine"] [reference 1 [list ["unicode" "carp"] ["unicode"
-	// "pike"]]]] [["unicode" "yours"] [dereference 1]]]
+	// [dictionary [["unicode" "mine"] [reference 1 [list 5 7]]] [["unicode" "yours"] [dereference 1]]]
 }
 
-// What is not transferable is refused where it is, not when it arrives.
+// A value that is not transferable is refused by the sender, with its path.
 func ExampleFragment_JellyTuple() {
 	type owner struct {
 		Name string   `pb:"name"`
-		File *os.File `pb:"file"`
+		Done chan int `pb:"done"`
 	}
 	f := jelly.NewFragment(jelly.Context{})
 	defer f.Free()
-	err := f.JellyTuple([]any{1, owner{Name: "Ada", File: os.Stdout}})
+	err := f.JellyTuple([]any{1, owner{Name: "Ada"}})
 	fmt.Println(err)
 	// Output:
-	// args[1].File: *os.File is not transferable: give it pb tags to send its fields, or a flavor to send a reference or a
-	// copy
+	// args[1].Done: chan int is not transferable
 }
 
-// door is written by the one who owns the connection: only there its number is known.
-type door struct{ room string }
+// lamp is sent as [remote luid]. Only the owner of the connection knows the luid.
+type lamp struct{ room string }
 
-func (d *door) JellyTo(e *jelly.Encoder, self any) error {
+func (l *lamp) JellyTo(e *jelly.Encoder, self any) error {
 	if err := e.List(2); err != nil {
 		return err
 	}
@@ -68,14 +65,14 @@ func (d *door) JellyTo(e *jelly.Encoder, self any) error {
 func ExampleEncoder_Hole() {
 	f := jelly.NewFragment(jelly.Context{Profile: banana.ProfilePB})
 	defer f.Free()
-	if err := f.JellyTuple([]any{&door{"kitchen"}, "and", &door{"hall"}}); err != nil {
+	if err := f.JellyTuple([]any{&lamp{"kitchen"}, "and", &lamp{"hall"}}); err != nil {
 		fmt.Println(err)
 		return
 	}
 	luid := int64(40)
 	frame, err := f.Append(nil, func(dst []byte, payload any) ([]byte, error) {
 		luid++
-		fmt.Println(luid, "is the", payload.(*door).room)
+		fmt.Println(luid, "is the", payload.(*lamp).room)
 		return banana.AppendInt(dst, luid), nil
 	})
 	if err != nil {
@@ -89,7 +86,7 @@ func ExampleEncoder_Hole() {
 	// [tuple [remote 41] ["unicode" "and"] [remote 42]]
 }
 
-// Point is made of what a peer calls geometry.Point.
+// Point is the Go type for the peer's class geometry.Point.
 type Point struct {
 	X int `pb:"x"`
 	Y int `pb:"y"`
@@ -187,7 +184,7 @@ func ExampleDict() {
 }
 
 func ExampleMentions() {
-	// A frame that is not wanted any more: what it mentions was counted and is given back.
+	// A frame that is not decoded: the peer counted its references, and they must be released.
 	frame, _ := banana.AppendExpr(nil, banana.ProfilePB, []banana.Expr{[]byte("tuple"),
 		[]banana.Expr{[]byte("remote"), int64(3)}, []banana.Expr{[]byte("remote"), int64(3)}}, banana.Limits{})
 	var r banana.Reader

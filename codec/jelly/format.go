@@ -44,11 +44,11 @@ type Describer interface {
 //
 // A part that contains what is being shown is written as <cycle>, a large part that was shown before as <list above>.
 // Values of types that jelly does not know are shown by their type: no String, Error or Format method is called.
-func Format(v any) string { return string(AppendFormat(nil, v, DefaultFormatLimit)) }
+func Format(v any) string { return string(appendFormat(nil, v, DefaultFormatLimit)) }
 
 // AppendFormat appends what Format returns to b, at most limit bytes of it; limit 0 stands for DefaultFormatLimit. What
 // is longer is cut and ends with "…". The work is bounded by the limit, whatever the value is.
-func AppendFormat(b []byte, v any, limit int) []byte {
+func appendFormat(b []byte, v any, limit int) []byte {
 	if limit <= 0 {
 		limit = DefaultFormatLimit
 	}
@@ -83,20 +83,20 @@ type Formatted struct {
 }
 
 // String returns Format's text.
-func (f Formatted) String() string { return string(AppendFormat(nil, f.Value, f.Limit)) }
+func (f Formatted) String() string { return string(appendFormat(nil, f.Value, f.Limit)) }
 
 // Format implements fmt.Formatter. A precision, as in %.200v, is the limit.
 func (f Formatted) Format(s fmt.State, _ rune) { writeFormat(s, f.Value, f.Limit) }
 
 // MarshalText implements encoding.TextMarshaler.
-func (f Formatted) MarshalText() ([]byte, error) { return AppendFormat(nil, f.Value, f.Limit), nil }
+func (f Formatted) MarshalText() ([]byte, error) { return appendFormat(nil, f.Value, f.Limit), nil }
 
 // writeFormat is how the types of this package implement fmt.Formatter.
 func writeFormat(s fmt.State, v any, limit int) {
 	if precision, ok := s.Precision(); ok {
 		limit = max(precision, 1)
 	}
-	_, _ = s.Write(AppendFormat(nil, v, limit))
+	_, _ = s.Write(appendFormat(nil, v, limit))
 }
 
 // printer writes until it is full: beyond end, or nested too deeply to go on.

@@ -41,9 +41,6 @@ var prices = banana.Prices{
 	Named: priceOfName,
 }
 
-// textPrices are those of strings alone.
-var textPrices = banana.Prices{String: stringPrice}
-
 // tagPrices are what expressions of Jelly's types cost beside the list that they are.
 var tagPrices = [tagCount]int{
 	tagInstance: unboundPrice,
@@ -52,15 +49,15 @@ var tagPrices = [tagCount]int{
 	tagDecimal: decimalPrice,
 }
 
-// priceOfName is the price of an expression whose type is spelled out: one of Jelly's, or a class. A word of Jelly's is
-// not kept, so what the string was counted for is taken off again. As the key of a pair in a dictionary it is kept:
-// that is within what the pair, a list, was counted for.
-func priceOfName(name []byte) int {
-	t := tagUnicode
-	if string(name) != "unicode" {
-		if t = tagOf(&banana.Token{Kind: banana.String, Bytes: name}); t == tagNone {
-			return unboundPrice
-		}
+// priceOfName returns the additional price of an expression whose type is spelled out, a type of Jelly or a class,
+// and whether the name is kept. A type of Jelly is kept only as a key in a pair of a dictionary, and the price of the
+// pair, a list, covers that.
+func priceOfName(name []byte) (price int, kept bool) {
+	if string(name) == "unicode" {
+		return 0, false
 	}
-	return tagPrices[t] - textPrices.OfString(len(name))
+	if t := tagOf(&banana.Token{Kind: banana.String, Bytes: name}); t != tagNone {
+		return tagPrices[t], false
+	}
+	return unboundPrice, true
 }

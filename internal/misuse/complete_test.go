@@ -25,7 +25,8 @@ var left = map[string]string{
 	"cred.Check": "it takes values", "cred.RespondMD5": "it takes values",
 	"jelly.DefaultSecurity": "it takes nothing", "jelly.NewSet": "it takes values", "jelly.NewFrozenSet": "it takes values", "jelly.New": "it takes values",
 	"jelly.DateOf": "it takes values", "jelly.Parse": "it takes values", "jelly.Time": "it takes values", "jelly.Duration": "it takes values",
-	"banana.Decode": "it takes values", "banana.Profiles": "it takes nothing", "banana.Append": "it takes values", "banana.Parse": "it takes values", "banana.Lookup": "it takes values",
+	"banana.Decode": "it takes values", "banana.Append": "it takes values", "banana.Parse": "it takes values",
+	"banana.Lookup": "it takes values",
 }
 
 // takesNil reports whether a function has a parameter that can be nil, as far as its syntax shows.

@@ -147,7 +147,7 @@ func functions() map[string]any {
 		"cred.Refuse": cred.Refuse, "cred.Fault": cred.Fault,
 
 		"jelly.Assign": jelly.Assign, "jelly.AssignFields": jelly.AssignFields, "jelly.Unjelly": jelly.Unjelly, "jelly.Mentions": jelly.Mentions,
-		"jelly.Format": jelly.Format, "jelly.AppendFormat": jelly.AppendFormat, "jelly.TypeName": jelly.TypeName, "jelly.NewFragment": jelly.NewFragment,
+		"jelly.Format": jelly.Format, "jelly.TypeName": jelly.TypeName, "jelly.NewFragment": jelly.NewFragment,
 		"jelly.NewDict": jelly.NewDict, "jelly.NewRegistry": jelly.NewRegistry, "jelly.NewSecurityOptions": jelly.NewSecurityOptions,
 		"jelly.Fields": jelly.Fields, "jelly.AssignerFor": jelly.AssignerFor,
 

@@ -72,7 +72,7 @@ func Accept(t testing.TB, listener *net.TCPListener) *Peer {
 // Speak sets the Banana profile for everything that follows, in both directions.
 func (p *Peer) Speak(profile banana.Profile) {
 	p.profile = profile
-	p.scanner.SetProfile(profile)
+	p.scanner.Init(profile, banana.Limits{})
 }
 
 // Join performs the negotiation and the version exchange as a client that selects the profile pb.
@@ -221,7 +221,7 @@ func (p *Peer) WantBytes(want []byte) {
 		p.t.Fatalf("wire: got  % x\n      want % x", got, want)
 	}
 	p.buf = p.buf[len(want):]
-	p.scanner.Reset()
+	p.scanner.Init(p.profile, banana.Limits{})
 }
 
 // WantClosed requires the other end to close the connection without sending anything else.
