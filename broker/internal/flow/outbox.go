@@ -1,0 +1,280 @@
+package flow
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/perspectivebroker/pb/broker/internal/netio"
+)
+
+// ErrOutboxClosed is the error of an [Outbox] whose connection has ended.
+var ErrOutboxClosed = errors.New("broker: the connection is closed")
+
+// Outbox gathers bytes for the encoder. The broker appends to it in its turn; objects append answers that need no ids
+// filled in. The encoder writes everything that has been appended with one write.
+//
+// It also counts the bytes that are on their way to it, and makes callers wait while too many bytes wait to be written.
+type Outbox struct {
+	account *Account
+
+	mu sync.Mutex
+	// Guarded by mu.
+	buf       []byte // pooled, taken with the first byte
+	writing   int    // bytes that the encoder has taken and not yet written
+	frames    uint64 // appended so far
+	reserved  int    // bytes of messages that are not in buf yet, roughly
+	counted   int    // the part of reserved that the account counts
+	woken     bool   // the encoder has been asked for a flush
+	closed    bool
+	drained   chan struct{} // closed and replaced when there may be more room; nil while nothing waits for it
+	whenClear []func()      // to be called when the backlog is small enough
+	callers   list.List     // of *caller, waiting for room, oldest first
+}
+
+// caller waits for room.
+type caller struct {
+	size, limit int
+	room        chan struct{} // closed when the room has been reserved or the box was closed
+}
+
+// NewOutbox returns an empty outbox whose bytes count in the account.
+func NewOutbox(account *Account) *Outbox { return &Outbox{account: account} }
+
+// Append adds what f appends, about size bytes. If f fails, or the box is closed, it adds nothing. If wake is true, the
+// caller must have the encoder write.
+func (o *Outbox) Append(size int, f func(dst []byte) ([]byte, error)) (wake bool, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return false, ErrOutboxClosed
+	}
+	before := len(o.buf)
+	o.buf = netio.GrowBuffer(o.buf, size)
+	buf, err := f(o.buf)
+	if err != nil {
+		return false, err // What f wrote is behind len(o.buf).
+	}
+	o.account.Add(len(buf) - before)
+	o.buf = buf
+	o.frames++
+	wake = !o.woken
+	o.woken = true
+	return wake, nil
+}
+
+// Take hands all bytes to the encoder, which must call Written afterwards.
+func (o *Outbox) Take() []byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	buf := o.buf
+	o.buf = nil
+	o.writing = len(buf)
+	o.woken = false
+	return buf
+}
+
+// Written takes back the buffer that Take returned.
+func (o *Outbox) Written(buf []byte) {
+	o.mu.Lock()
+	o.writtenLocked(o.writing)
+	netio.PutBuffer(buf)
+	o.mu.Unlock()
+	o.clear()
+}
+
+// Progress notes that n of the bytes that Take returned have been written.
+func (o *Outbox) Progress(n int) {
+	o.mu.Lock()
+	o.writtenLocked(n)
+	o.mu.Unlock()
+	o.clear()
+}
+
+func (o *Outbox) writtenLocked(n int) {
+	if !o.closed {
+		o.account.Add(-n)
+	}
+	o.writing -= n
+	o.signalLocked()
+}
+
+// Congested reports whether so much waits to be written that the peer's calls are held back.
+func (o *Outbox) Congested() bool { return o.Waiting() > o.account.MaxWriteBacklog() }
+
+// WhenClear calls f once the box is not congested any more, or is closed.
+func (o *Outbox) WhenClear(f func()) {
+	o.mu.Lock()
+	o.whenClear = append(o.whenClear, f)
+	o.mu.Unlock()
+	o.clear()
+}
+
+// clear calls the functions given to WhenClear if the box is clear.
+func (o *Outbox) clear() {
+	o.mu.Lock()
+	if len(o.whenClear) == 0 || !o.closed && o.waitingLocked() > o.account.MaxWriteBacklog() {
+		o.mu.Unlock()
+		return
+	}
+	fs := o.whenClear
+	o.whenClear = nil
+	o.mu.Unlock()
+	for _, f := range fs {
+		f()
+	}
+}
+
+func (o *Outbox) signalLocked() {
+	if o.drained != nil {
+		close(o.drained)
+		o.drained = nil
+	}
+	for first := o.callers.Front(); first != nil; first = o.callers.Front() {
+		w := first.Value.(*caller)
+		if !o.closed && o.waitingLocked() > w.limit {
+			return
+		}
+		o.reserveLocked(w.size)
+		close(w.room)
+		o.callers.Remove(first)
+	}
+}
+
+// Waiting returns how many bytes have not been written, those on their way to the box included.
+func (o *Outbox) Waiting() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.waitingLocked()
+}
+
+func (o *Outbox) waitingLocked() int { return len(o.buf) + o.writing + o.reserved }
+
+// AddFrames counts n more messages, which were part of one Append.
+func (o *Outbox) AddFrames(n int) {
+	o.mu.Lock()
+	o.frames += uint64(n)
+	o.mu.Unlock()
+}
+
+// Stats returns how many bytes wait and how many messages were appended.
+func (o *Outbox) Stats() (waiting int, frames uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.waitingLocked(), o.frames
+}
+
+// reservedSlack is by how much reserved may differ from what the account counts while anything is reserved, so that a
+// call does not change the runtime's counters twice.
+const reservedSlack = 4 << 10
+
+func (o *Outbox) reserveLocked(n int) {
+	o.reserved += n
+	diff := o.reserved - o.counted
+	if !o.closed && (diff > reservedSlack || diff < -reservedSlack || o.reserved == 0) {
+		o.countLocked(o.reserved)
+	}
+}
+
+func (o *Outbox) countLocked(reserved int) {
+	if reserved != o.counted {
+		o.account.Add(reserved - o.counted)
+		o.counted = reserved
+	}
+}
+
+// TryReserve reserves size bytes, unless more than limit bytes wait already, and reports whether it did. A closed box
+// always has room.
+func (o *Outbox) TryReserve(size, limit int) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.closed && o.waitingLocked() > limit {
+		return false
+	}
+	o.reserveLocked(size)
+	return true
+}
+
+// ReserveWait is TryReserve that waits until there is room, after the callers that wait already.
+func (o *Outbox) ReserveWait(ctx context.Context, size, limit int) error {
+	o.mu.Lock()
+	if o.closed || o.callers.Len() == 0 && o.waitingLocked() <= limit {
+		o.reserveLocked(size)
+		o.mu.Unlock()
+		return nil
+	}
+	w := &caller{size: size, limit: limit, room: make(chan struct{})}
+	place := o.callers.PushBack(w)
+	o.mu.Unlock()
+	select {
+	case <-w.room:
+		return nil
+	case <-ctx.Done():
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	select {
+	case <-w.room:
+		return nil // The call itself will see that ctx has ended.
+	default:
+	}
+	o.callers.Remove(place)
+	o.signalLocked() // Later callers may want less.
+	return context.Cause(ctx)
+}
+
+// Reserve reserves n bytes for a message that was handed to the broker, whether or not there is room.
+func (o *Outbox) Reserve(n int) {
+	o.mu.Lock()
+	o.reserveLocked(n)
+	o.mu.Unlock()
+}
+
+// Release gives n reserved bytes back: the message is in the box, or will not be sent.
+func (o *Outbox) Release(n int) {
+	o.mu.Lock()
+	o.reserveLocked(-n)
+	o.signalLocked()
+	o.mu.Unlock()
+	o.clear()
+}
+
+// WaitBelow waits until at most limit bytes wait to be written. It fails when the box is closed or ctx ends.
+func (o *Outbox) WaitBelow(ctx context.Context, limit int) error {
+	for {
+		o.mu.Lock()
+		if o.closed {
+			o.mu.Unlock()
+			return ErrOutboxClosed
+		}
+		if o.waitingLocked() <= limit {
+			o.mu.Unlock()
+			return nil
+		}
+		if o.drained == nil {
+			o.drained = make(chan struct{})
+		}
+		drained := o.drained
+		o.mu.Unlock()
+		select {
+		case <-drained:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// Close drops the bytes that wait and makes Append fail.
+func (o *Outbox) Close() {
+	o.mu.Lock()
+	if !o.closed {
+		o.account.Add(-len(o.buf) - o.writing)
+		o.countLocked(0)
+	}
+	o.closed = true
+	o.buf = nil
+	o.signalLocked()
+	o.mu.Unlock()
+	o.clear()
+}
