@@ -104,7 +104,7 @@ func (l *Listener) accept() {
 		if usercode.Is(err, syscall.EMFILE) || usercode.Is(err, syscall.ENFILE) {
 			budgetOf(
 				l.rt,
-			).dropFirst("the process has no file descriptors left, and this connection has waited longest for a login")
+			).DropOldest("the process has no file descriptors left, and this connection has waited longest for a login")
 		}
 		failures++
 		delay := backoff.Delay(failures, rand.Float64)

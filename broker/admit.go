@@ -1,6 +1,9 @@
 package broker
 
-import "github.com/perspectivebroker/pb/flavors"
+import (
+	"github.com/perspectivebroker/pb/broker/internal/flow"
+	"github.com/perspectivebroker/pb/flavors"
+)
 
 // admit says why a call cannot be carried out, nil if it can.
 func (b *broker) admit(cmd *incoming, target *export) error {
@@ -27,9 +30,13 @@ func (b *broker) admit(cmd *incoming, target *export) error {
 		b.c.refused(RefusedCallsIn)
 		return Busy.Errorf("%d calls are unanswered, more are not taken", b.c.limits.CallsIn)
 	}
-	if reason := b.c.tooMuchIn(); reason != NotRefused {
-		b.c.refused(reason)
-		return Busy.Errorf("calls of %d bytes are unanswered, more are not taken", b.c.taken.Load())
+	if overload, bytes := b.c.account.Overload(); overload != flow.NotOverloaded {
+		if overload == flow.OverBytesIn {
+			b.c.refused(RefusedBytesIn)
+		} else {
+			b.c.refused(RefusedTotal)
+		}
+		return Busy.Errorf("calls of %d bytes are unanswered, more are not taken", bytes)
 	}
 	return nil
 }

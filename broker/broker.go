@@ -6,7 +6,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker/internal/netio"
 	"github.com/perspectivebroker/pb/broker/internal/patience"
 	"github.com/perspectivebroker/pb/codec/jelly"
@@ -182,17 +181,9 @@ func (b *broker) start(ctx protoactor.Context) {
 		return
 	}
 	b.deadline = b.afterWaiting(c.limits.Handshake, handshakeOver{})
-	writing := actor.NewMailbox()
-	encoderProps := c.rt.Props(func() protoactor.Actor { return &encoder{c: c, mailbox: writing} },
-		protoactor.WithMailbox(func() protoactor.Mailbox { return writing }))
+	encoderProps := c.rt.Props(func() protoactor.Actor { return &encoder{c: c} },
+		protoactor.WithMailbox(func() protoactor.Mailbox { return c.writing }))
 	c.encoder = ctx.SpawnPrefix(encoderProps, "encoder")
-	c.out.start(func(from *actor.Mailbox) {
-		if c.nonblock != nil && !c.busy() {
-			writing.Lend(flushNow{})
-		} else {
-			writing.PostFrom(from, flush{})
-		}
-	})
 	if !c.client {
 		b.append(appendOffer)
 	}
@@ -316,9 +307,9 @@ func (b *broker) finish(cause error) {
 	c.cancel(cause)
 	cause = context.Cause(c.ctx) // whoever severed the connection said why first
 	logEnd(c, cause)
-	c.out.close()
+	c.out.Close()
 	c.endCalls()
-	c.account.close()
+	c.account.Close()
 	if b.lingers {
 		c.linger.Start(c.sock)
 	} else {

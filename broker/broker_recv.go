@@ -27,7 +27,7 @@ func (b *broker) work(ctx protoactor.Context) {
 	for len(b.backlog) > 0 && !b.unjelling && !b.paused && b.state != brokerEnded {
 		in := b.backlog[0]
 		if b.next == len(in.commands) {
-			b.c.in.carriedOut(in)
+			b.c.account.CarriedOut(&in.costs)
 			in.free()
 			b.backlog[0] = nil
 			if len(b.backlog) > 1 {
@@ -94,7 +94,7 @@ func (b *broker) command(ctx protoactor.Context, cmd *incoming) error {
 
 // refuses is called where a refusal is about to be sent. A peer that has not read so many of them is left.
 func (b *broker) refuses() {
-	if limit := b.c.refusals(); b.fatal == nil && b.c.out.waiting() > limit {
+	if limit := b.c.account.MaxRefusalBacklog(); b.fatal == nil && b.c.out.Waiting() > limit {
 		b.fatal = protocolErrorf(
 			"",
 			"the peer reads nothing and goes on calling: %d bytes wait for it",
@@ -151,7 +151,7 @@ func (b *broker) invoke(d *delivery) {
 	cmd, target := d.cmd, d.export
 	call := flavors.IncomingCall{
 		Conn: b.c, RequestID: cmd.ID.Int, LongRequestID: cmd.ID.Big, Method: cmd.Method, WantsAnswer: cmd.WantsAnswer,
-		Size: cmd.size, Weight: cmd.weight,
+		Size: cmd.cost.Wire, Weight: cmd.cost.Memory,
 	}
 	err := b.admit(cmd, target)
 	if err == nil {
@@ -177,8 +177,7 @@ func (b *broker) take(d *delivery, call flavors.IncomingCall, err error) *flavor
 	}
 	b.c.counters.madeIn.Add(1)
 	b.c.inbound.Add(1)
-	b.c.taken.Add(int64(cmd.size))
-	b.c.takenWeight.Add(int64(cmd.weight))
+	b.c.account.Admit(cmd.cost)
 	b.deliveries++
 	call.Serial = b.deliveries
 	inv := cmd.call
@@ -212,7 +211,7 @@ func (b *broker) invokeUpdate(d *delivery) {
 	cmd, target := d.cmd, d.copy
 	call := flavors.IncomingCall{
 		Conn: b.c, RequestID: cmd.ID.Int, LongRequestID: cmd.ID.Big, Method: cmd.Method, WantsAnswer: cmd.WantsAnswer,
-		Prefix: flavors.PrefixObserve, Size: cmd.size, Weight: cmd.weight,
+		Prefix: flavors.PrefixObserve, Size: cmd.cost.Wire, Weight: cmd.cost.Memory,
 	}
 	err := cmd.err
 	b.c.refused(reasonOf(err))
@@ -402,7 +401,7 @@ func logEnd(c *connection, cause error) {
 	line := c.log.Info()
 	var protocol *ProtocolError
 	switch {
-	case usercode.AsInto(cause, &protocol) && protocol.Reason == RefusedStrangers && !c.account.b.isWorthALine():
+	case usercode.AsInto(cause, &protocol) && protocol.Reason == RefusedStrangers && !budgetOf(c.rt).ShouldLog():
 		line = c.log.Debug()
 	case usercode.AsInto(cause, &protocol):
 		line = c.log.Warn()

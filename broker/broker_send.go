@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/perspectivebroker/pb/broker/internal/command"
+	"github.com/perspectivebroker/pb/broker/internal/flow"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
@@ -20,7 +21,7 @@ const version = 6
 
 // append writes what needs no stamp. A box that is closed belongs to a connection that has ended.
 func (b *broker) append(f func(dst []byte) []byte) {
-	_ = b.c.out.append(nil, smallFrame, func(dst []byte) ([]byte, error) { return f(dst), nil })
+	_ = b.c.appendOut(nil, smallFrame, func(dst []byte) ([]byte, error) { return f(dst), nil })
 }
 
 func appendOffer(dst []byte) []byte { return banana.AppendOffer(dst) }
@@ -46,7 +47,7 @@ func (b *broker) outgoing(message any) {
 		}
 		b.transmit(message)
 	}
-	b.c.out.hold(-size)
+	b.c.out.Release(size)
 	b.c.queued.Add(-1)
 }
 
@@ -105,7 +106,7 @@ func (b *broker) sendAnswer(m *outgoingAnswer) {
 	err := b.stamp(m.fragment, func(dst []byte) ([]byte, error) {
 		return m.fragment.Append(c.appendAnswerHead(dst, m.inv, m.isError), b.filled)
 	})
-	if err != nil && err != errOutboxClosed {
+	if err != nil && err != flow.ErrOutboxClosed {
 		b.fail(m, err)
 		return
 	}
@@ -146,7 +147,7 @@ func (b *broker) stamp(fragment *jelly.Fragment, f func(dst []byte) ([]byte, err
 		}
 	}
 	if err == nil {
-		err = b.c.out.append(nil, size, f)
+		err = b.c.appendOut(nil, size, f)
 	}
 	if err != nil {
 		for _, undo := range slices.Backward(b.undo) {
@@ -240,7 +241,7 @@ func (b *broker) sendDecrefs() {
 			c.log.Debug().Stringer("sent", f.command).Int64("luid", f.luid).Int("receipts", f.receipts).Msg("reference let go")
 		})
 	}
-	c.out.alsoFrames(frames)
+	c.out.AddFrames(frames)
 	b.tellLengths()
 }
 
@@ -321,6 +322,6 @@ func (b *broker) tellLengths() {
 	n.caches.Store(int64(len(b.caches.byLuid)))
 	n.local.Store(int64(len(b.local.byLuid)))
 	size := (len(b.caches.byLuid) + len(b.local.byLuid)) * cacheSize
-	b.c.account.keep(size - b.copies)
+	b.c.account.Keep(size - b.copies)
 	b.copies = size
 }

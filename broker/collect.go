@@ -165,7 +165,7 @@ func (b *broker) reached(refs, caches bool, mark func(have, collect, pause int) 
 	coming := int(b.c.pending.Load())
 	if refs {
 		have := len(b.imports.handles)
-		if collect, pause := b.freshRefs.marks(have, b.c.mayImport(), coming); mark(have, collect, pause) {
+		if collect, pause := b.freshRefs.marks(have, b.c.account.Imports(), coming); mark(have, collect, pause) {
 			return true
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker/internal/command"
+	"github.com/perspectivebroker/pb/broker/internal/flow"
 	"github.com/perspectivebroker/pb/broker/internal/netio"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
@@ -38,10 +39,10 @@ type connection struct {
 	cancel   context.CancelCauseFunc
 	root     *flavors.RemoteReference
 	caller   *flavors.Caller // on whose behalf calls are made where no user's perspective says so
-	out      *outbox
-	in       *meter          // of the peer's calls that are not answered
-	account  *account        // what the connection counts for in the runtime's budget
+	out      *flow.Outbox
+	account  *flow.Account   // what the connection holds of the runtime's memory budget
 	mailbox  *actor.Mailbox  // the broker's; messages posted after it has stopped go to Undelivered
+	writing  *actor.Mailbox  // the encoder's
 	pid      *protoactor.PID // the broker's, for those who watch it
 	encoder  *protoactor.PID
 
@@ -55,20 +56,18 @@ type connection struct {
 	offers    int                    // how many objects were published, when the factories are called
 	small     atomic.Int64           // the limit of a message's bytes until a login succeeds; 0 without a login
 
-	queued      atomic.Int64 // what was handed to the broker and is not in the outbox yet
-	inbound     atomic.Int64 // calls of the peer's that are not answered yet
-	pending     atomic.Int64 // calls of ours that are not answered yet
-	taken       atomic.Int64 // the bytes of these calls on the wire; the meter also counts those not looked at yet
-	takenWeight atomic.Int64 // what they count for in the runtime's total
-	draining    atomic.Bool  // nothing new is taken in
-	over        atomic.Bool  // the connection has ended: nothing is owed to the peer any more
-	exported    atomic.Int64 // live exports, published objects not counted
-	bytesOut    atomic.Int64
-	arrivals    atomic.Pointer[flavors.Arrivals] // of the peer's calls, written in the broker's turn
-	counters    counters
-	making      turnstile // answers
-	linger      netio.Linger
-	lastHeard   atomic.Int64 // when the peer last sent something, by uptime; kept for keepalive only
+	queued    atomic.Int64 // what was handed to the broker and is not in the outbox yet
+	inbound   atomic.Int64 // calls of the peer's that are not answered yet
+	pending   atomic.Int64 // calls of ours that are not answered yet
+	draining  atomic.Bool  // nothing new is taken in
+	over      atomic.Bool  // the connection has ended: nothing is owed to the peer any more
+	exported  atomic.Int64 // live exports, published objects not counted
+	bytesOut  atomic.Int64
+	arrivals  atomic.Pointer[flavors.Arrivals] // of the peer's calls, written in the broker's turn
+	counters  counters
+	encoding  *flow.EncodeLimit // of answers
+	linger    netio.Linger
+	lastHeard atomic.Int64 // when the peer last sent something, by uptime; kept for keepalive only
 
 	turns    flavors.Turns // methods that run for the peer
 	sessions sessions      // of users of ours
@@ -89,6 +88,59 @@ var (
 	_ flavors.BrokerConn = (*connection)(nil)
 	_ flavors.Conn       = (*Conn)(nil)
 )
+
+// newConn prepares a connection; its broker is spawned later.
+func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *options) *connection {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	c := &connection{
+		rt: rt, sock: sock, nonblock: netio.NonBlockingOf(sock), client: client,
+		limits: o.limits, options: o.settings, published: o.published,
+		ctx: ctx, cancel: cancel, mailbox: actor.NewMailbox(), writing: actor.NewMailbox(),
+		encoding: flow.NewEncodeLimit(), ready: make(chan struct{}), gone: make(chan struct{}),
+	}
+	c.conn.c = c
+	c.account = budgetOf(rt).NewAccount(flow.Limits{
+		MemoryTotal: o.limits.Total, Strangers: o.limits.Strangers, Imports: o.limits.Imports, BytesIn: o.limits.BytesIn,
+		WriteHighWater: o.limits.HighWater, MaxWriteBacklog: o.limits.PauseWater,
+	}, func(why string) { c.abort(&ProtocolError{Reason: RefusedStrangers, What: why}) })
+	c.out = flow.NewOutbox(c.account)
+	c.arrivals.Store(flavors.NewArrivals(nil))
+	c.peer = peerName(sock)
+	c.log = rt.Logger().With().Str("peer", c.peer).Logger()
+	c.root = flavors.NewNamedReference(c, name)
+	c.caller = flavors.NewCaller(c)
+	return c
+}
+
+// budgetKey finds the runtime's memory budget.
+type budgetKey struct{}
+
+func budgetOf(rt *actor.Runtime) *flow.Budget {
+	return rt.Extension(budgetKey{}, func() any { return new(flow.Budget) }).(*flow.Budget)
+}
+
+// peerName names the peer in logs. Clients of a Unix socket have no address of their own.
+func peerName(sock net.Conn) string {
+	network, address := addressOf(sock.RemoteAddr)
+	switch {
+	case network == "":
+		return "unknown"
+	case address != "" && address != "@":
+		return address
+	}
+	_, here := addressOf(sock.LocalAddr)
+	return fmt.Sprintf("%s client of %s", network, here)
+}
+
+// props returns the properties of the connection's broker. Protocol state ends with its socket, so a broker is stopped
+// and never restarted.
+func (c *connection) props() *protoactor.Props {
+	return c.rt.Props(
+		func() protoactor.Actor { return &broker{c: c} },
+		protoactor.WithSupervisor(codecStrategy(c.rt)),
+		protoactor.WithMailbox(func() protoactor.Mailbox { return c.mailbox }),
+	)
+}
 
 // forgotten is a reference for which the peer is owed decrefs.
 type forgotten struct {
@@ -172,7 +224,7 @@ func (c *connection) WaitWritable(ctx context.Context) error {
 	if ctx == nil {
 		return actor.ErrNilContext
 	}
-	if err := c.out.waitBelow(ctx, c.highWater()); err != errOutboxClosed {
+	if err := c.out.WaitBelow(ctx, c.account.WriteHighWater()); err != flow.ErrOutboxClosed {
 		return err
 	}
 	return nil // The call itself says best what became of the connection.
@@ -197,11 +249,11 @@ func (c *connection) WaitSent(ctx context.Context) error {
 
 // SendCall implements flavors.BrokerConn.
 func (c *connection) SendCall(call *flavors.OutgoingCall) error {
-	size, limit := sizeOf(call), c.highWater()
+	size, limit := sizeOf(call), c.account.WriteHighWater()
 	if call.Observer != nil {
-		limit = c.pauseWater()
+		limit = c.account.MaxWriteBacklog()
 	}
-	if c.out.reserve(size, limit) {
+	if c.out.TryReserve(size, limit) {
 		return c.sendReserved(call, size)
 	}
 	if call.Observer != nil {
@@ -216,7 +268,7 @@ func (c *connection) SendCall(call *flavors.OutgoingCall) error {
 // SendCallSoon implements flavors.BrokerConn.
 func (c *connection) SendCallSoon(ctx context.Context, call *flavors.OutgoingCall) error {
 	size := sizeOf(call)
-	if err := c.out.reserveSoon(ctx, size, c.highWater()); err != nil {
+	if err := c.out.ReserveWait(ctx, size, c.account.WriteHighWater()); err != nil {
 		return failCall(call, err)
 	}
 	return c.sendReserved(call, size)
@@ -234,7 +286,7 @@ func (c *connection) sendReserved(call *flavors.OutgoingCall, size int) error {
 		err = ErrTooManyCalls
 	}
 	if err != nil {
-		c.out.hold(-size)
+		c.out.Release(size)
 		return failCall(call, err)
 	}
 	c.counters.madeOut.Add(1)
@@ -262,12 +314,12 @@ func (c *connection) CancelCall(call *flavors.OutgoingCall) { c.post(cancelCall{
 
 // BeginAnswer implements flavors.BrokerConn.
 func (c *connection) BeginAnswer() (end func(), err error) {
-	if c.making.isNeeded() {
-		c.making.enter(c.ctx)
-		end = c.making.leave
+	if c.encoding.Applies() {
+		c.encoding.Enter(c.ctx)
+		end = c.encoding.Leave
 	}
-	waiting := c.out.waiting()
-	if waiting <= dropWaters*c.pauseWater() {
+	waiting := c.out.Waiting()
+	if waiting <= c.account.MaxAnswerBacklog() {
 		return end, nil
 	}
 	c.refused(RefusedPauseWater)
@@ -283,7 +335,7 @@ func (c *connection) SendAnswer(
 	fragment *jelly.Fragment,
 	isError bool,
 ) (done bool) {
-	c.making.made(fragment.Len())
+	c.encoding.Encoded(fragment.Len())
 	if isError {
 		c.counters.failedIn.Add(1)
 	}
@@ -291,11 +343,11 @@ func (c *connection) SendAnswer(
 		c.handOver(&outgoingAnswer{inv, fragment, isError})
 		return false
 	}
-	err := c.out.append(from, smallFrame+fragment.Len(), func(dst []byte) ([]byte, error) {
+	err := c.appendOut(from, smallFrame+fragment.Len(), func(dst []byte) ([]byte, error) {
 		return fragment.Append(c.appendAnswerHead(dst, inv, isError), nil)
 	})
 	fragment.Free()
-	if err != nil && err != errOutboxClosed {
+	if err != nil && err != flow.ErrOutboxClosed {
 		usercode.Log(func() { c.log.Error().Err(err).Stringer("call", inv).Msg("an answer could not be written") })
 	}
 	c.answered(inv)
@@ -307,9 +359,7 @@ func (c *connection) CloseInvocation(inv *flavors.Invocation) { c.answered(inv) 
 
 // answered counts a call of the peer's as done, and tells a broker that waits for the last.
 func (c *connection) answered(inv *flavors.Invocation) {
-	c.in.answered(inv.Size(), inv.Weight())
-	c.taken.Add(int64(-inv.Size()))
-	c.takenWeight.Add(int64(-inv.Weight()))
+	c.account.Answered(flow.Cost{Wire: inv.Size(), Memory: inv.Weight()})
 	if c.inbound.Add(-1) == 0 && c.draining.Load() {
 		c.post(drainCheck{})
 	}
@@ -338,9 +388,29 @@ func (c *connection) forget(f forgotten) {
 	}
 }
 
+// Congested implements flavors.BrokerConn.
+func (c *connection) Congested() bool { return !c.over.Load() && c.out.Congested() }
+
+// WhenClear implements flavors.BrokerConn.
+func (c *connection) WhenClear(f func()) { c.out.WhenClear(f) }
+
+// appendOut appends to the outbox and has the encoder write it. from is a mailbox whose turn the caller is about to
+// end, or nil.
+func (c *connection) appendOut(from *actor.Mailbox, size int, f func(dst []byte) ([]byte, error)) error {
+	wake, err := c.out.Append(size, f)
+	switch {
+	case !wake:
+	case c.nonblock != nil && !c.busy():
+		c.writing.Lend(flushNow{})
+	default:
+		c.writing.PostFrom(from, flush{})
+	}
+	return err
+}
+
 // handOver gives the broker something to be sent; it counts until it is in the outbox.
 func (c *connection) handOver(message any) {
-	c.out.hold(sizeOf(message))
+	c.out.Reserve(sizeOf(message))
 	c.queued.Add(1)
 	c.post(message)
 }

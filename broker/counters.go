@@ -41,8 +41,8 @@ func (c *connection) snapshot() Stats {
 		Caches: int(n.caches.Load()), LocalCaches: int(n.local.Load()),
 		Refusals: map[Reason]uint64{},
 	}
-	s.BytesUnanswered, _ = c.in.count()
-	s.BytesWaiting, s.FramesOut = c.out.stats()
+	s.BytesUnanswered = c.account.Unanswered().Wire
+	s.BytesWaiting, s.FramesOut = c.out.Stats()
 	// What began is read after what has ended, so that the difference is never negative.
 	s.CallsOut.began(c.pending.Load(), n.madeOut.Load())
 	s.CallsIn.began(c.inbound.Load(), n.madeIn.Load())
@@ -153,7 +153,7 @@ func (x *census) leave(c *connection) {
 func (x *census) stats(rt *actor.Runtime) RuntimeStats {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	s := RuntimeStats{Stats: x.ended, Conns: x.conns, BytesHeld: int(budgetOf(rt).held())}
+	s := RuntimeStats{Stats: x.ended, Conns: x.conns, BytesHeld: int(budgetOf(rt).Held())}
 	s.Refusals = maps.Clone(x.ended.Refusals)
 	s.Conns.Closed = maps.Clone(x.conns.Closed)
 	for c := range x.live {

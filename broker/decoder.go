@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/perspectivebroker/pb/broker/internal/flow"
 	"github.com/perspectivebroker/pb/broker/internal/netio"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
@@ -21,6 +22,8 @@ const (
 	// scanDepth is how deep lists may nest in a frame. It lies far above what Jelly takes, so that values nested too deep
 	// fail their call and not the connection, as with a stock peer.
 	scanDepth = 1 << 16
+	// commandSize is what a command takes beside its values, roughly.
+	commandSize = 256
 	// batchFrames is how many commands are handed to the broker in one message at the most.
 	batchFrames = 64
 )
@@ -35,15 +38,14 @@ type decoder struct {
 // address.
 type batch struct {
 	commands []incoming
-	weight   int // of them all
-	others   int // of those that are no calls, which are counted by themselves
+	costs    flow.Batch
 }
 
 var batches = sync.Pool{New: func() any { return &batch{commands: make([]incoming, 0, batchFrames)} }}
 
 func (b *batch) free() {
 	clear(b.commands)
-	b.commands, b.weight, b.others = b.commands[:0], 0, 0
+	b.commands, b.costs = b.commands[:0], flow.Batch{}
 	batches.Put(b)
 }
 
@@ -73,111 +75,151 @@ func (d *decoder) Receive(ctx protoactor.Context) {
 	}
 }
 
-// read returns why it ended, never nil.
+// read reads until the connection ends, and returns why it ended.
 func (d *decoder) read() error {
 	c := d.c
-	var scanner banana.Scanner
-	handshake := c.limits.Banana
-	handshake.Frame = banana.HandshakeFrame
-	scanner.Init(banana.ProfileNone, handshake)
-	scanner.SetPrices(jelly.Prices())
-	commands := c.newCommandReader()
-	talking := false  // the profile has been agreed on
-	small := int64(0) // the limit in force of a frame before a login
-
-	buf := netio.GetBuffer(netio.SmallBuffer)[:netio.SmallBuffer]
-	held := newHeld(c)
-	defer func() {
-		netio.PutBuffer(buf)
-		held.release()
-	}()
-	start, end := 0, 0
-	var out *batch
-	frames := uint64(0)
-	flush := func() {
-		c.counters.framesIn.Add(frames)
-		frames = 0
-		if out != nil {
-			c.in.ahead(out)
-			c.mailbox.Lend(out) // The reader would only wait: it carries out what it has read, if nobody else is at it.
-			out = nil
-		}
-	}
+	buf := flow.NewReadBuffer(c.newReader(), c.account, c.limits.Stall)
+	defer buf.Release()
+	in := newFrameReader(c)
 	for {
-		c.mayRead()
-		between := start == end // what comes next begins a frame
-		var n int
-		var err error
-		buf, n, err = held.read(buf, end)
+		c.account.WaitRead(c.ctx, c.out, c.bytesOut.Load)
+		atFrame := buf.IsEmpty()
+		n, readErr := buf.Fill()
 		if c.linger.Active() {
 			return ErrClosed
 		}
-		end += n
 		c.counters.bytesIn.Add(uint64(n))
 		c.heard()
-		for start < end {
-			if now := c.small.Load(); now != small && between && talking {
-				small = now
-				scanner.Init(c.profile, c.scanLimits(small))
-			}
-			size, scanErr := scanner.Next(buf[start:end])
-			if scanErr != nil {
-				flush()
-				return c.scanError(scanErr)
+		for !buf.IsEmpty() {
+			size, err := in.next(buf.Unread(), atFrame)
+			if err != nil {
+				return err
 			}
 			if size == 0 {
 				break
 			}
-			between = true
-			frame := buf[start : start+size]
-			start += size
-			frames++
-			if !talking {
-				profile, err := c.negotiate(frame)
-				if err != nil {
-					return err
-				}
-				talking = true
-				small = c.small.Load()
-				scanner.Init(profile, c.scanLimits(small))
-				c.post(negotiated{profile})
-				continue
-			}
-			weight := commandSize + scanner.Cost()
-			if commands.short = 0; !c.account.take(weight) {
-				flush() // It may make room.
-				commands.short = weight
-			}
-			if out == nil {
-				out = batches.Get().(*batch)
-			}
-			out.commands = append(out.commands, incoming{})
-			commands.mayAlias(keepFrom(size, cap(buf)))
-			if err := commands.read(frame, c.profile, &out.commands[len(out.commands)-1]); err != nil {
-				out.commands = out.commands[:len(out.commands)-1]
-				flush()
+			atFrame = true
+			if err := in.frame(buf.Next(size), buf.AliasFrom(size)); err != nil {
 				return err
 			}
-			if commands.short > 0 {
-				weight = commandSize + out.commands[len(out.commands)-1].keeps()
-				c.account.add(weight)
-			}
-			c.count(out, size, weight)
-			if len(out.commands) == batchFrames {
-				flush()
-			}
-			if commands.forget() {
-				buf, start, end = held.another(buf, start, end)
+			if in.commands.forget() {
+				buf.Detach()
 			}
 		}
-		flush()
-		if err != nil {
-			return readError(err, end > start)
+		in.flush()
+		if readErr != nil {
+			return readError(readErr, !buf.IsEmpty())
 		}
-		if buf, start, end, err = held.makeRoom(buf, start, end, scanner.Need()); err != nil {
-			return err
+		if err := buf.MakeRoom(c.ctx, in.scanner.Need()); err != nil {
+			return readError(err, false)
 		}
 	}
+}
+
+// frameReader finds frames and decodes them into batches for the broker.
+type frameReader struct {
+	c          *connection
+	scanner    banana.Scanner
+	commands   commandReader
+	negotiated bool  // the profile has been agreed on
+	small      int64 // the limit of a frame in force before a login, or 0
+	out        *batch
+	frames     uint64 // that the counters do not include yet
+}
+
+func newFrameReader(c *connection) *frameReader {
+	r := &frameReader{c: c, commands: c.newCommandReader()}
+	handshake := c.limits.Banana
+	handshake.Frame = banana.HandshakeFrame
+	r.scanner.Init(banana.ProfileNone, handshake)
+	r.scanner.SetPrices(jelly.Prices())
+	return r
+}
+
+// flush hands the batch to the broker. The broker's turn runs on this goroutine if the broker is idle.
+func (r *frameReader) flush() {
+	r.c.counters.framesIn.Add(r.frames)
+	r.frames = 0
+	if r.out != nil {
+		r.c.account.HandOver(&r.out.costs)
+		r.c.mailbox.Lend(r.out)
+		r.out = nil
+	}
+}
+
+// next returns the size of the frame at the beginning of b, or 0 if it is incomplete.
+func (r *frameReader) next(b []byte, atFrame bool) (int, error) {
+	if now := r.c.small.Load(); now != r.small && atFrame && r.negotiated {
+		r.small = now
+		r.scanner.Init(r.c.profile, r.c.scanLimits(r.small))
+	}
+	size, err := r.scanner.Next(b)
+	if err != nil {
+		r.flush()
+		return 0, r.c.scanError(err)
+	}
+	return size, nil
+}
+
+// frame decodes a frame. Byte strings of at least aliasFrom bytes stay in it, unless that is 0.
+func (r *frameReader) frame(frame []byte, aliasFrom int) error {
+	r.frames++
+	if !r.negotiated {
+		return r.negotiate(frame)
+	}
+	memory := commandSize + r.scanner.Cost()
+	if r.commands.short = 0; !r.c.account.Take(memory) {
+		r.flush() // It may make room.
+		r.commands.short = memory
+	}
+	if r.out == nil {
+		r.out = batches.Get().(*batch)
+	}
+	out := r.out
+	out.commands = append(out.commands, incoming{})
+	cmd := &out.commands[len(out.commands)-1]
+	r.commands.mayAlias(aliasFrom)
+	if err := r.commands.read(frame, r.c.profile, cmd); err != nil {
+		out.commands = out.commands[:len(out.commands)-1]
+		r.flush()
+		return err
+	}
+	if r.commands.short > 0 {
+		memory = commandSize + cmd.keeps()
+		r.c.account.Add(memory)
+	}
+	if cmd.IsCall() {
+		cmd.cost = flow.Cost{Wire: len(frame), Memory: memory}
+		out.costs.AddCall(cmd.cost)
+	} else {
+		out.costs.AddOther(memory)
+	}
+	if len(out.commands) == batchFrames {
+		r.flush()
+	}
+	return nil
+}
+
+// negotiate handles the first frame from the peer.
+func (r *frameReader) negotiate(frame []byte) error {
+	profile, err := r.c.negotiate(frame)
+	if err != nil {
+		return err
+	}
+	r.negotiated = true
+	r.small = r.c.small.Load()
+	r.scanner.Init(profile, r.c.scanLimits(r.small))
+	r.c.post(negotiated{profile})
+	return nil
+}
+
+// pollTokenKey finds the token that the readers of a runtime share.
+type pollTokenKey struct{}
+
+func (c *connection) newReader() *netio.Reader {
+	token := c.rt.Extension(pollTokenKey{}, func() any { return new(netio.PollToken) }).(*netio.PollToken)
+	poll := netio.NewBusyPoll(c.options.polling, token, c.busy)
+	return netio.NewReader(c.sock, c.nonblock, poll, &c.linger)
 }
 
 // scanLimits are those of frames; small is that of their size before a login, or 0.
@@ -202,8 +244,16 @@ func (c *connection) scanError(err error) error {
 
 // readError says in our words why reading ended.
 func readError(err error, within bool) error {
-	var told *ProtocolError
+	var (
+		told  *ProtocolError
+		stall *flow.StallError
+		room  *flow.RoomError
+	)
 	switch {
+	case usercode.AsInto(err, &stall):
+		return &ProtocolError{Reason: RefusedStall, What: stall.Error(), Err: stall.Err}
+	case usercode.AsInto(err, &room):
+		return &ProtocolError{Reason: RefusedTotal, What: room.Error()}
 	case usercode.AsInto(err, &told):
 		return err
 	case usercode.Is(err, io.EOF) && within:

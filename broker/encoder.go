@@ -5,7 +5,6 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker/internal/netio"
 	"github.com/perspectivebroker/pb/broker/internal/patience"
 	"github.com/perspectivebroker/pb/internal/usercode"
@@ -16,7 +15,6 @@ import (
 // encoder is the codec actor on the writing side: it writes what has gathered in the outbox in one go.
 type encoder struct {
 	c         *connection
-	mailbox   *actor.Mailbox // its own
 	deadline  time.Time      // the write deadline in force
 	began     time.Time      // when the write at hand began
 	waited    patience.Count // for the peer to take anything
@@ -99,7 +97,7 @@ func (e *encoder) writeNow(ctx protoactor.Context) {
 			return
 		}
 		if n < len(piece) {
-			e.mailbox.PostUserMessage(flush{})
+			e.c.writing.PostUserMessage(flush{})
 			return
 		}
 	}
@@ -108,7 +106,7 @@ func (e *encoder) writeNow(ctx protoactor.Context) {
 
 // take takes what waits; what was taken before has been written.
 func (e *encoder) take() {
-	e.buf = e.c.out.take()
+	e.buf = e.c.out.Take()
 	e.rest = e.buf
 }
 
@@ -122,7 +120,7 @@ func (e *encoder) wrote(ctx protoactor.Context, n int, err error) bool {
 		e.waited = patience.Count{}
 	}
 	if e.rest = e.rest[n:]; len(e.rest) > 0 {
-		e.c.out.progress(n)
+		e.c.out.Progress(n)
 	}
 	if err == nil {
 		return true
@@ -134,7 +132,7 @@ func (e *encoder) wrote(ctx protoactor.Context, n int, err error) bool {
 
 // done gives the buffer back.
 func (e *encoder) done() {
-	e.c.out.written(e.buf)
+	e.c.out.Written(e.buf)
 	e.buf, e.rest = nil, nil
 }
 

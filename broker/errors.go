@@ -31,7 +31,6 @@ var (
 	ErrNoRoom = errors.New("broker: Limits.Total leaves no room for the values of this message")
 
 	errObserverGone = errors.New("broker: the peer keeps no copy any more")
-	errOutboxClosed = errors.New("broker: the connection is closed")
 )
 
 // Busy is how a call fails when its peer has too many of ours unanswered: a pb.Error of the field, so that stock

@@ -79,7 +79,7 @@ func (x *exports) mention(c *connection, hole flavors.ExportHole) (*export, erro
 	x.admit(hole)
 	key.core.Hold(c.rt)
 	c.exported.Add(1)
-	c.account.keep(exportSize)
+	c.account.Keep(exportSize)
 	usercode.Log(func() { c.log.Debug().Int64("luid", e.luid).Stringer("object", key.core).Msg("object exported") })
 	return e, nil
 }
@@ -174,7 +174,7 @@ func (x *exports) drop(c *connection, e *export) {
 	for _, f := range e.onRelease {
 		f()
 	}
-	c.account.keep(-exportSize)
+	c.account.Keep(-exportSize)
 	usercode.Log(func() { c.log.Debug().Int64("luid", e.luid).Stringer("object", e.core).Msg("reference released") })
 }
 

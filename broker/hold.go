@@ -209,7 +209,7 @@ func (b *broker) stated(m *stated) {
 	}
 	h.states[m.state.core] = m.state
 	h.size += m.state.fragment.Len()
-	b.c.out.hold(m.state.fragment.Len())
+	b.c.out.Reserve(m.state.fragment.Len())
 	b.askFor(h, m.state.fragment)
 	if len(h.wanted) == 0 && !b.askAgain(h) {
 		b.sendHeld()
@@ -309,7 +309,7 @@ func (b *broker) endHold(h *hold) {
 		b.states = nil
 	}
 	b.c.queued.Add(-1)
-	b.c.out.hold(-h.size)
+	b.c.out.Release(h.size)
 	// What the message did not use, because it failed, is not observed.
 	for core, s := range h.states {
 		if b.caches.byCore[core] == nil || b.caches.byCore[core].observer != s.observer {

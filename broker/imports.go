@@ -14,9 +14,6 @@ type imports struct {
 }
 
 const (
-	// importShare is how many a connection may hold even when the runtime has too much under way: as many as a stock peer
-	// can hand out.
-	importShare = 1024
 	// importSize is what each counts for, roughly what it takes.
 	importSize = 512
 )
@@ -38,7 +35,7 @@ func (m *imports) receive(c *connection, luid int64, perspective any) (*flavors.
 	if h := last.Value(); h != nil && h.Received() {
 		return h, nil
 	}
-	if limit := c.mayImport(); !known && len(m.handles) >= limit {
+	if limit := c.account.Imports(); !known && len(m.handles) >= limit {
 		return nil, fmt.Errorf("%w: Limits.Imports is %d", ErrTooManyImports, limit)
 	}
 	h := flavors.NewRemoteReference(c, luid, perspective)
@@ -59,7 +56,7 @@ func (m *imports) forgot(c *connection, key importKey) {
 func (m *imports) changed(c *connection) {
 	c.counters.imports.Store(int64(len(m.handles)))
 	size := len(m.handles) * importSize
-	c.account.keep(size - m.counted)
+	c.account.Keep(size - m.counted)
 	m.counted = size
 }
 

@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"github.com/perspectivebroker/pb/broker/internal/command"
+	"github.com/perspectivebroker/pb/broker/internal/flow"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
@@ -22,8 +23,7 @@ type incoming struct {
 	noKw    bool                // of a call: the keywords were an empty dictionary, as in nearly all calls
 	kw      any                 // of a call, otherwise: a *jelly.Dict once bound
 	value   any                 // of an answer or error
-	size    int                 // of a call: its length in bytes
-	weight  int                 // of a call: what the account counts until the call is answered
+	cost    flow.Cost           // of a call: what the account counts until the call is answered
 	unbound []*jelly.Unbound
 	refused []jelly.Mention // what the peer counted in values that were not decoded
 	err     error           // what was wrong with the values; the rest of the command is good
@@ -92,7 +92,7 @@ func (c *commandReader) forget() (kept bool) {
 }
 
 func (c *commandReader) readWord(cmd *incoming) (err error) {
-	if !c.room(roomPatience) {
+	if !c.room(flow.MaxRoomWait) {
 		return protocolErrorf("", "there is no room for the name of an unknown command").because(RefusedTotal)
 	}
 	cmd.word, err = command.ReadWord(&c.r)
@@ -101,7 +101,7 @@ func (c *commandReader) readWord(cmd *incoming) (err error) {
 
 func (c *commandReader) readCall(cmd *incoming) error {
 	cmd.call = flavors.NewInvocation()
-	if !c.room(c.conn.patience(c.short)) {
+	if !c.room(c.conn.account.RoomWait(c.short)) {
 		return c.refuse(cmd, Busy.Wrap(ErrNoRoom))
 	}
 	c.decodeArguments(cmd)
@@ -119,7 +119,7 @@ func (c *commandReader) readAnswer(cmd *incoming) error {
 // room waits until the budget has room for the frame, and reports whether it has.
 func (c *commandReader) room(within time.Duration) bool {
 	a, n := c.conn.account, c.short
-	if n > 0 && a.takeSoon(c.conn.ctx, n, within, func() bool { return a.take(n) }) {
+	if n > 0 && a.TakeWait(c.conn.ctx, n, within) {
 		c.short = 0
 	}
 	return c.short == 0

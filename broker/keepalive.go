@@ -62,7 +62,9 @@ func (b *broker) listen() {
 
 // notReading reports that this side has stopped reading: because the peer does not read, which is what the stall time
 // is for, or because we are behind. Then its silence means nothing.
-func (b *broker) notReading() bool { return b.c.out.waiting() > b.c.limits.PauseWater || b.c.behind() }
+func (b *broker) notReading() bool {
+	return b.c.out.Waiting() > b.c.limits.PauseWater || b.c.account.Behind()
+}
 
 // checkAlive pings a peer that has been silent for too long, and sees to the next look.
 func (b *broker) checkAlive() {

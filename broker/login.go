@@ -53,7 +53,7 @@ func newLogin(o *loginOptions, d *door) RootFactory {
 	return func(conn *Conn) (any, error) {
 		c := conn.c
 		l := &loginRoot{conn: c, options: o, door: d}
-		c.account.enterStranger()
+		c.account.MarkStranger()
 		l.expire()
 		if c.offers == 1 {
 			c.small.Store(int64(o.frame))
@@ -85,13 +85,13 @@ func (l *loginRoot) RemoteLogin(inv *flavors.Invocation, username string) (jelly
 	if !takePlace(&l.challenges, l.options.challenges) {
 		return nil, l.busy(RefusedChallenges, "%d challenges are held on this connection", l.options.challenges)
 	}
-	if !l.conn.account.take(challengeSize) {
+	if !l.conn.account.Take(challengeSize) {
 		l.challenges.Add(-1)
 		return nil, l.busy(RefusedTotal, "Limits.Total leaves no room for another challenge")
 	}
 	giveBack := func() {
 		l.challenges.Add(-1)
-		l.conn.account.add(-challengeSize)
+		l.conn.account.Add(-challengeSize)
 	}
 	c := &challenger{login: l, username: keptName(username), challenge: cred.NewChallenge()}
 	answer, err := flavors.NewLoginAnswer(c)

@@ -124,7 +124,7 @@ func (l *loginRoot) enter(credentials cred.Credentials, mind *flavors.RemoteRefe
 		return nil, l.refuse(credentials, err)
 	}
 	// No stranger any more: the realm may ask the mind something that has a long answer.
-	c.account.admit()
+	c.account.MarkUser()
 	c.small.Store(0)
 	if !takePlace(&l.sessions, l.options.sessions) {
 		return nil, l.busy(RefusedSessions, "%d users are in by way of this connection", l.options.sessions)

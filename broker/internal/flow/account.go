@@ -29,9 +29,9 @@ type Account struct {
 	budget   *Budget
 	limits   Limits
 	drop     func(why string) // ends the connection
-	stranger atomic.Bool   // changed under mu
-	backlog  atomic.Int64  // memory of the messages handed to the broker and not carried out
-	eased    chan struct{} // receives a token when a call was answered; buffered
+	stranger atomic.Bool      // changed under mu
+	backlog  atomic.Int64     // memory of the messages handed to the broker and not carried out
+	eased    chan struct{}    // receives a token when a call was answered; buffered
 
 	mu sync.Mutex
 	// Guarded by mu.
