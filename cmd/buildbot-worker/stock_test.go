@@ -23,27 +23,6 @@ import (
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
-// The programs of Debian's packages buildbot and buildbot-worker.
-const (
-	buildbotProgram = "/usr/bin/buildbot"
-	workerProgram   = "/usr/bin/buildbot-worker"
-)
-
-// requireBuildbot skips the test aloud where stock Buildbot is missing, and fails it in CI.
-func requireBuildbot(t testing.TB) {
-	t.Helper()
-	stock.Require(t)
-	for _, program := range []string{buildbotProgram, workerProgram} {
-		if _, err := os.Stat(program); err != nil {
-			const reason = "there is no %s; run: apt-get install buildbot buildbot-worker"
-			if stock.Mandatory() {
-				t.Fatalf("STOCK BUILDBOT IS REQUIRED HERE: "+reason, program)
-			}
-			t.Skipf("SKIPPED, NOT PASSED, WITHOUT STOCK BUILDBOT: "+reason, program)
-		}
-	}
-}
-
 // site is a stock master in a directory of its own, with both kinds of workers.
 type site struct {
 	t      *testing.T
@@ -58,7 +37,7 @@ func newSite(t *testing.T) *site { return newSiteOf(t, "testdata/master.cfg") }
 
 // newSiteOf makes a master of that configuration.
 func newSiteOf(t *testing.T, cfg string) *site {
-	requireBuildbot(t)
+	stock.Require(t, stock.Buildbot)
 	s := &site{t: t, dir: filepath.Join(t.TempDir(), "master"), bases: map[string]string{}}
 	for _, dir := range []string{"outcomes", "files"} {
 		require.NoError(t, os.MkdirAll(filepath.Join(s.dir, dir), 0o755))
@@ -75,14 +54,14 @@ func newSiteOf(t *testing.T, cfg string) *site {
 	t.Setenv("PB_PORT", s.port)
 	t.Setenv("PB_DIR", s.dir)
 	t.Setenv("PB_TEST_OWN", "the worker's own")
-	s.run(buildbotProgram, "create-master", s.dir)
+	s.run(stock.BuildbotProgram, "create-master", s.dir)
 	s.begin()
 	return s
 }
 
 // begin starts the master, at first or again.
 func (s *site) begin() {
-	s.master = stock.Start(s.t, buildbotProgram, "start", "--nodaemon", s.dir)
+	s.master = stock.Start(s.t, stock.BuildbotProgram, "start", "--nodaemon", s.dir)
 	s.starts++
 	s.awaitLog("BuildMaster is running", s.starts)
 }
@@ -96,9 +75,9 @@ func (s *site) run(program string, args ...string) {
 // attachStock starts a stock worker.
 func (s *site) attachStock() {
 	base := filepath.Join(s.t.TempDir(), "worker")
-	s.run(workerProgram, "create-worker", base, "127.0.0.1:"+s.port, "stock", "sesame")
+	s.run(stock.WorkerProgram, "create-worker", base, "127.0.0.1:"+s.port, "stock", "sesame")
 	s.bases["stock"] = base
-	stock.Start(s.t, workerProgram, "start", "--nodaemon", base)
+	stock.Start(s.t, stock.WorkerProgram, "start", "--nodaemon", base)
 	s.awaitLog("worker 'stock' attaching", 1)
 }
 
@@ -133,7 +112,7 @@ func (s *site) awaitLog(text string, times int) {
 func (s *site) build(kind string) {
 	s.t.Helper()
 	s.run(
-		buildbotProgram,
+		stock.BuildbotProgram,
 		"sendchange",
 		"-m",
 		"127.0.0.1:"+s.port,

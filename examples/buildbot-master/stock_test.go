@@ -19,25 +19,6 @@ import (
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
-const (
-	buildbotProgram = "/usr/bin/buildbot"
-	workerProgram   = "/usr/bin/buildbot-worker"
-)
-
-func requireBuildbot(t testing.TB) {
-	t.Helper()
-	stock.Require(t)
-	for _, program := range []string{buildbotProgram, workerProgram} {
-		if _, err := os.Stat(program); err != nil {
-			const reason = "there is no %s; run: apt-get install buildbot buildbot-worker"
-			if stock.Mandatory() {
-				t.Fatalf("STOCK BUILDBOT IS REQUIRED HERE: "+reason, program)
-			}
-			t.Skipf("SKIPPED, NOT PASSED, WITHOUT STOCK BUILDBOT: "+reason, program)
-		}
-	}
-}
-
 // transcript is what the master prints.
 type transcript struct {
 	mu  sync.Mutex
@@ -82,13 +63,13 @@ func begin(t *testing.T, args ...string) (address string, printed *transcript, e
 // attach starts a stock worker in a process of its own. It logs to a file in its directory.
 func attach(t *testing.T, address, name, password string) (worker *stock.Process, base string) {
 	base = filepath.Join(t.TempDir(), "worker")
-	out, err := exec.Command(workerProgram, "create-worker", base, address, name, password).CombinedOutput()
+	out, err := exec.Command(stock.WorkerProgram, "create-worker", base, address, name, password).CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	return stock.Start(t, workerProgram, "start", "--nodaemon", base), base
+	return stock.Start(t, stock.WorkerProgram, "start", "--nodaemon", base), base
 }
 
 func TestStockWorkerRunsACommand(t *testing.T) {
-	requireBuildbot(t)
+	stock.Require(t, stock.Buildbot)
 	address, printed, ended := begin(t, "-worker", "w1=sesame", "-worker", "w2=other", "-once",
 		"-command", "echo hello; echo 'grüße' >&2; printf 'no end'; printf 'none here' >&2; exit 3")
 	worker, _ := attach(t, address, "w1", "sesame")
@@ -108,7 +89,7 @@ func TestStockWorkerRunsACommand(t *testing.T) {
 // Several workers run the command, each when it attaches; one that goes in the middle is said to be lost, and runs it
 // anew when it is back.
 func TestStockWorkersComeAndGo(t *testing.T) {
-	requireBuildbot(t)
+	stock.Require(t, stock.Buildbot)
 	release := filepath.Join(t.TempDir(), "release")
 	address, printed, _ := begin(t, "-worker", "w1=sesame", "-worker", "w2=other",
 		"-command", "echo begun; while [ ! -e "+release+" ]; do sleep 0.1; done; echo whole")
@@ -150,10 +131,10 @@ func TestPartialLines(t *testing.T) {
 }
 
 func TestStockSendchange(t *testing.T) {
-	requireBuildbot(t)
+	stock.Require(t, stock.Buildbot)
 	address, printed, _ := begin(t, "-change-user", "change=changepw")
 	send := func(auth string) error {
-		return exec.Command(buildbotProgram, "sendchange", "-m", address, "-a", auth, "-W", "Anna <anna@example.org>",
+		return exec.Command(stock.BuildbotProgram, "sendchange", "-m", address, "-a", auth, "-W", "Anna <anna@example.org>",
 			"-c", "first line\nand ü", "a.go", "b/c.go").Run()
 	}
 	require.NoError(t, send("change:changepw"))

@@ -20,12 +20,20 @@ const (
 	Examples   = "/usr/share/doc/twisted-doc/examples"
 )
 
+// The programs of Debian's buildbot and buildbot-worker.
+const (
+	BuildbotProgram = "/usr/bin/buildbot"
+	WorkerProgram   = "/usr/bin/buildbot-worker"
+)
+
 // Need is something that a test requires besides Twisted itself.
 type Need int
 
 const (
 	// Docs is the listings and examples of Debian's twisted-doc.
 	Docs Need = iota
+	// Buildbot is Buildbot's master and worker.
+	Buildbot
 )
 
 // probe returns the version of Twisted. It runs once per test binary, because starting Python is slow.
@@ -70,8 +78,11 @@ func missing(needs []Need) string {
 		return err.Error() + "; run: apt-get install python3-twisted"
 	}
 	for _, need := range needs {
-		if need == Docs && !haveDocs() {
+		switch {
+		case need == Docs && !haveDocs():
 			return fmt.Sprintf("no listings in %s and %s; run: apt-get install twisted-doc", PBListings, Examples)
+		case need == Buildbot && !exist(BuildbotProgram, WorkerProgram):
+			return fmt.Sprintf("no %s or no %s; run: apt-get install buildbot buildbot-worker", BuildbotProgram, WorkerProgram)
 		}
 	}
 	return ""
@@ -79,10 +90,11 @@ func missing(needs []Need) string {
 
 // haveDocs looks for one file of each directory: slim container images install the package without /usr/share/doc.
 func haveDocs() bool {
-	for _, path := range []string{
-		filepath.Join(PBListings, "pb1server.py"),
-		filepath.Join(Examples, "pbsimple.py"),
-	} {
+	return exist(filepath.Join(PBListings, "pb1server.py"), filepath.Join(Examples, "pbsimple.py"))
+}
+
+func exist(paths ...string) bool {
+	for _, path := range paths {
 		if _, err := os.Stat(path); err != nil {
 			return false
 		}
