@@ -129,7 +129,7 @@ func (i *identity) PerspectiveAttach(
 	}
 	c := conn.c
 	if !takePlace(&i.underWay, i.atOnce) {
-		c.refused(RefusedSessions)
+		c.countRejection(rejectSessions)
 		return actor.Failed(Busy.Errorf("%d perspectives are being attached for this identity", i.atOnce))
 	}
 	rt := c.Runtime()
@@ -153,7 +153,7 @@ func (i *identity) PerspectiveAttach(
 func (i *identity) attached(c *connection, key cred.Key, mind *flavors.RemoteReference) (any, error) {
 	log := c.Logger().With().Str("user", i.name).Str("key", clip(key.String())).Logger()
 	refuse := func(err error) (any, error) {
-		c.refused(RefusedLogin)
+		c.countRejection(rejectLogin)
 		line := log.Warn()
 		if i.refused.Add(1) > maxRefusedLogged {
 			line = log.Debug()

@@ -189,7 +189,7 @@ func TestAttachmentsAtOnceAreBounded(t *testing.T) {
 		attach(10 + i)
 	}
 	wantError(t, p, 12, "perspectivebroker.Busy")
-	require.Equal(t, map[broker.Reason]uint64{broker.RefusedSessions: 1}, broker.StatsOf(s.rt).Refusals)
+	require.Equal(t, map[broker.Rejection]uint64{"sessions": 1}, broker.StatsOf(s.rt).Refusals)
 	close(gate)
 	p.Want(`[answer _ [remote _]]`, `[answer _ [remote _]]`)
 	attach(13)

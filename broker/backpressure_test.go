@@ -41,7 +41,7 @@ func TestAnswersThatComeLateAndAreNotReadAreDropped(t *testing.T) {
 	s := newServer(
 		t,
 		a,
-		broker.WithLimits(broker.Limits{PauseWater: pause}),
+		broker.WithLimits(broker.Limits{MaxWriteBacklog: pause}),
 		broker.WithPublished("bystander", &service{}),
 	)
 	p, bystander := s.peer(), s.peer()
@@ -53,7 +53,7 @@ func TestAnswersThatComeLateAndAreNotReadAreDropped(t *testing.T) {
 	a.Do(a.answer)
 	require.Eventually(t, func() bool { return stats().CallsIn.Pending == 0 }, patience, tick)
 	s1 := stats()
-	dropped := s1.Refusals[broker.RefusedPauseWater]
+	dropped := s1.Refusals["write backlog"]
 	require.GreaterOrEqual(t, dropped, uint64(calls-10))
 	// Four times the mark, the answer that passes it, and a short word about each that was dropped.
 	require.Less(t, s1.BytesWaiting, 4*pause+2*size+int(dropped)*800)
@@ -77,7 +77,7 @@ func TestAnswersThatComeLateAndAreNotReadAreDropped(t *testing.T) {
 }
 
 func TestCallsWaitForAPeerThatDoesNotReadOrFail(t *testing.T) {
-	conn, p := client(t, broker.WithLimits(broker.Limits{HighWater: 1000}))
+	conn, p := client(t, broker.WithLimits(broker.Limits{WriteHighWater: 1000}))
 	first := conn.Root().CallRemote("f", strings.Repeat("x", 5000))
 	require.Eventually(t, func() bool { return conn.Stats().FramesOut == 3 }, patience, tick)
 
@@ -130,7 +130,7 @@ func TestUnansweredCallsOfAFloodAreBounded(t *testing.T) {
 	bystander.Want(`[answer 1 3]`)
 	in := broker.StatsOf(s.rt)
 	require.Equal(t, bytesIn/size+1, in.CallsIn.Pending)
-	require.Equal(t, in.CallsIn.Failed, in.Refusals[broker.RefusedBytesIn])
+	require.Equal(t, in.CallsIn.Failed, in.Refusals["bytes in"])
 	d.Do(func() { d.RemoteAnswer() })
 	for range bytesIn/size + 1 {
 		p.Want(`[answer _ _]`)

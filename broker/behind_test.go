@@ -23,7 +23,7 @@ func TestNothingIsReadBehindACopyThatTakesItsTime(t *testing.T) {
 	version := banana.AppendInt(banana.AppendSymbol(banana.AppendList(nil, 2), banana.ProfilePB, banana.SymVersion), 6)
 	for name, frame := range map[string][]byte{"versions": version, "calls": sized(t, 2, "count", 100)} {
 		for limit, limits := range map[string]broker.Limits{
-			"its own": {BytesIn: bytesIn}, "the runtime's": {BytesIn: 1 << 30, Total: 1},
+			"its own": {BytesIn: bytesIn}, "the runtime's": {BytesIn: 1 << 30, MemoryTotal: 1},
 		} {
 			t.Run(name+", "+limit, func(t *testing.T) {
 				inBubble(t, func(t *testing.T) {
@@ -56,7 +56,7 @@ func TestNothingIsReadBehindACopyThatTakesItsTime(t *testing.T) {
 					synctest.Wait()
 					read := written.Load()
 					most := int64(bytesIn)
-					if limits.Total > 0 {
+					if limits.MemoryTotal > 0 {
 						most = connShare
 					}
 					assert.Less(t, read, most+70_000, "beyond the limit by what one read brings")

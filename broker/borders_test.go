@@ -27,7 +27,7 @@ type border struct {
 	// beyond breaks it, right behind within on the same connection.
 	beyond func(t *testing.T, p *wire.Peer)
 	closes bool // the connection is closed then; else it goes on
-	reason broker.Reason
+	reason broker.Rejection
 }
 
 // echo calls with one argument, and wants it back as an answer, whatever its form.
@@ -114,23 +114,23 @@ func borders() []border {
 		{
 			name: "Banana.Prefix", limits: broker.Limits{Banana: banana.Limits{Prefix: 10}},
 			within: echo(1, sevenBit(10)), beyond: say(`[message 2 root echo 1 [tuple ` + sevenBit(11) + `] [dictionary]]`),
-			closes: true, reason: broker.RefusedPrefix,
+			closes: true, reason: "prefix",
 		}, {
 			name: "Banana.String", limits: broker.Limits{Banana: banana.Limits{String: 50}},
 			within: echo(1, strings.Repeat("x", 50)), beyond: declare([]byte{2, 0x80, 51, 0x82}),
-			closes: true, reason: broker.RefusedString,
+			closes: true, reason: "string",
 		}, {
 			name: "Banana.List", limits: broker.Limits{Banana: banana.Limits{List: 20}},
 			within: echo(1, list(20)), beyond: declare([]byte{21, 0x80}),
-			closes: true, reason: broker.RefusedList,
+			closes: true, reason: "list",
 		}, {
 			name: "Banana.Depth", limits: broker.Limits{Banana: banana.Limits{Depth: 10}},
 			within: echo(1, nested(8)), beyond: fails(2, `[message 2 root echo 1 [tuple `+nested(9)+`] [dictionary]]`),
-			reason: broker.RefusedDepth,
+			reason: "depth",
 		}, {
 			name: "Nesting", limits: broker.Limits{Nesting: 10},
 			within: echo(1, nested(9)), beyond: fails(2, `[message 2 root echo 1 [tuple `+nested(10)+`] [dictionary]]`),
-			reason: broker.RefusedDepth,
+			reason: "depth",
 		}, {
 			name: "Banana.Frame", limits: broker.Limits{Banana: banana.Limits{Frame: 400}},
 			within: func(t *testing.T, p *wire.Peer) {
@@ -138,20 +138,20 @@ func borders() []border {
 				p.Want(`[answer 1 _]`)
 			},
 			beyond: func(t *testing.T, p *wire.Peer) { p.WriteBytes(sized(t, 2, "echo", 401)[:400]) },
-			closes: true, reason: broker.RefusedFrame,
+			closes: true, reason: "frame",
 		}, {
 			name: "Exports", limits: broker.Limits{Exports: 1},
 			within: func(t *testing.T, p *wire.Peer) {
 				p.Write(`[message 1 root new 1 [tuple] [dictionary]]`)
 				p.Want(`[answer 1 [remote 1]]`)
 			},
-			beyond: fails(2, `[message 2 root new 1 [tuple] [dictionary]]`), reason: broker.RefusedExports,
+			beyond: fails(2, `[message 2 root new 1 [tuple] [dictionary]]`), reason: "exports",
 		}, {
 			name: "Caches of ours", limits: broker.Limits{Caches: 2}, root: func() any { return newLocks(false) },
 			within: all(
 				more(1),
 				more(2),
-			), beyond: fails(3, `[message 3 root more 1 [tuple] [dictionary]]`), reason: broker.RefusedCaches,
+			), beyond: fails(3, `[message 3 root more 1 [tuple] [dictionary]]`), reason: "caches",
 		}, {
 			name: "Caches of theirs", limits: broker.Limits{Caches: 1}, root: func() any { return &ponds{} },
 			opts: func(t *testing.T) []broker.Option { return []broker.Option{pondRegistry(t)} },
@@ -165,7 +165,7 @@ func borders() []border {
 				wantAnyError(p, 2)
 				p.Write(`[uncache 2]`)
 			},
-			reason: broker.RefusedCaches,
+			reason: "caches",
 		}, {
 			name: "Imports", limits: broker.Limits{Imports: 2}, root: func() any { return &shelf{} },
 			within: func(t *testing.T, p *wire.Peer) {
@@ -177,18 +177,18 @@ func borders() []border {
 				p.Want(`[decref 3]`)
 				wantAnyError(p, 2)
 			},
-			reason: broker.RefusedImports,
+			reason: "imports",
 		}, {
 			name: "CallsIn", limits: broker.Limits{CallsIn: 2}, root: asked,
-			within: all(asking(1, 100), asking(2, 100)), beyond: tooBusy(3), reason: broker.RefusedCallsIn,
+			within: all(asking(1, 100), asking(2, 100)), beyond: tooBusy(3), reason: "calls in",
 		}, {
 			// The call that reaches the limit is taken, and so is the next, which finds it kept.
 			name: "BytesIn", limits: broker.Limits{BytesIn: 1000}, root: asked,
-			within: all(asking(1, 1000), asking(2, 100)), beyond: tooBusy(3), reason: broker.RefusedBytesIn,
+			within: all(asking(1, 1000), asking(2, 100)), beyond: tooBusy(3), reason: "bytes in",
 		}, {
 			// A call counts for more than its bytes.
-			name: "Total", limits: broker.Limits{Total: 1, BytesIn: 1 << 20}, root: asked,
-			within: all(asking(1, 256<<10-8192-2*besides), asking(2, 100)), beyond: tooBusy(3), reason: broker.RefusedTotal,
+			name: "Total", limits: broker.Limits{MemoryTotal: 1, BytesIn: 1 << 20}, root: asked,
+			within: all(asking(1, 256<<10-8192-2*besides), asking(2, 100)), beyond: tooBusy(3), reason: "memory total",
 		},
 	}
 }
@@ -213,11 +213,11 @@ func TestLimitsAtTheirBorders(t *testing.T) {
 			if b.closes {
 				p.WantClosed()
 				<-conn.Done()
-				require.EqualValues(t, 1, broker.StatsOf(s.rt).Conns.Closed[broker.ClosedForProtocol])
+				require.EqualValues(t, 1, broker.StatsOf(s.rt).Conns.Closed["protocol"])
 			} else {
 				require.NoError(t, conn.Context().Err())
 			}
-			assert.Equal(t, map[broker.Reason]uint64{b.reason: 1}, conn.Stats().Refusals)
+			assert.Equal(t, map[broker.Rejection]uint64{b.reason: 1}, conn.Stats().Refusals)
 			assert.EqualValues(t, 1, broker.StatsOf(s.rt).Refusals[b.reason])
 			if d, ok := root.(*desk); ok {
 				d.Do(func() { d.RemoteAnswer() })
@@ -241,13 +241,13 @@ func TestCallsOutAtTheirBorder(t *testing.T) {
 	}
 	require.Empty(t, conn.Stats().Refusals)
 	require.ErrorIs(t, errorOf(conn.Root().CallRemote("f")), broker.ErrTooManyCalls)
-	require.Equal(t, map[broker.Reason]uint64{broker.RefusedCallsOut: 1}, conn.Stats().Refusals)
+	require.Equal(t, map[broker.Rejection]uint64{"calls out": 1}, conn.Stats().Refusals)
 	require.Equal(t, broker.Calls{Made: 2, Pending: 2}, conn.Stats().CallsOut, "a call that was refused was not made")
 }
 
 func TestHighWaterAtItsBorder(t *testing.T) {
 	waiting := func(t *testing.T, limit int) (*broker.Conn, int) {
-		conn, _ := client(t, broker.WithLimits(broker.Limits{HighWater: limit}))
+		conn, _ := client(t, broker.WithLimits(broker.Limits{WriteHighWater: limit}))
 		payload := bytes.Repeat([]byte("x"), 1000)
 		conn.Root().CallRemote("note", payload)
 		// What waits is the frame itself, once it is in the outbox and what went before it has been seen to be written; the
@@ -265,7 +265,7 @@ func TestHighWaterAtItsBorder(t *testing.T) {
 	broken, _ := waiting(t, n-1)
 	require.ErrorIs(t, errorOf(broken.Root().CallRemote("g")), broker.ErrBackedUp)
 	require.ErrorIs(t, broken.Root().CallRemoteNoAnswer("g"), broker.ErrBackedUp)
-	require.Equal(t, map[broker.Reason]uint64{broker.RefusedHighWater: 2}, broken.Stats().Refusals)
+	require.Equal(t, map[broker.Rejection]uint64{"write high water": 2}, broken.Stats().Refusals)
 }
 
 func TestTimesAtTheirBorders(t *testing.T) {
@@ -285,9 +285,9 @@ func TestTimesAtTheirBorders(t *testing.T) {
 			echo(1, `7`)(t, p)
 			synctest.Wait() // A connection is counted just after its socket has been closed.
 			all := broker.StatsOf(s.rt)
-			require.Equal(t, map[broker.Reason]uint64{broker.RefusedHandshake: 1}, all.Refusals)
+			require.Equal(t, map[broker.Rejection]uint64{"handshake": 1}, all.Refusals)
 			require.Equal(t, broker.ConnStats{
-				Accepted: 2, Open: 1, Unopened: 1, Closed: map[broker.Cause]uint64{broker.ClosedForTime: 1},
+				Accepted: 2, Open: 1, Unopened: 1, Closed: map[broker.CloseReason]uint64{"time": 1},
 			}, all.Conns)
 		})
 	})
@@ -298,7 +298,7 @@ func TestTimesAtTheirBorders(t *testing.T) {
 			time.Sleep(limit)
 			require.NoError(t, conn.Context().Err())
 			<-conn.Done()
-			require.Equal(t, map[broker.Reason]uint64{broker.RefusedStall: 1}, conn.Stats().Refusals)
+			require.Equal(t, map[broker.Rejection]uint64{"stall": 1}, conn.Stats().Refusals)
 		})
 	})
 	t.Run("WithKeepalive", func(t *testing.T) {
@@ -310,7 +310,7 @@ func TestTimesAtTheirBorders(t *testing.T) {
 			time.Sleep(limit - time.Second)
 			require.NoError(t, conn.Context().Err())
 			<-conn.Done()
-			require.Equal(t, map[broker.Reason]uint64{broker.RefusedSilence: 1}, conn.Stats().Refusals)
+			require.Equal(t, map[broker.Rejection]uint64{"silence": 1}, conn.Stats().Refusals)
 		})
 	})
 	t.Run("StateTimeout", func(t *testing.T) {
@@ -323,7 +323,7 @@ func TestTimesAtTheirBorders(t *testing.T) {
 			time.Sleep(limit - 1)
 			require.Empty(t, only(t, s).Stats().Refusals)
 			wantAnyError(p, 1)
-			require.Equal(t, map[broker.Reason]uint64{broker.RefusedState: 1}, only(t, s).Stats().Refusals)
+			require.Equal(t, map[broker.Rejection]uint64{"state timeout": 1}, only(t, s).Stats().Refusals)
 			close(root.sluice.gate)
 		})
 	})
@@ -336,8 +336,8 @@ func TestTimesAtTheirBorders(t *testing.T) {
 			require.NoError(t, conn.Context().Err())
 			p.WantClosed()
 			<-conn.Done()
-			require.Equal(t, map[broker.Reason]uint64{broker.RefusedLoginDeadline: 1}, conn.Stats().Refusals)
-			require.EqualValues(t, 1, broker.StatsOf(s.rt).Conns.Closed[broker.ClosedForTime])
+			require.Equal(t, map[broker.Rejection]uint64{"login deadline": 1}, conn.Stats().Refusals)
+			require.EqualValues(t, 1, broker.StatsOf(s.rt).Conns.Closed["time"])
 		})
 	})
 }

@@ -46,7 +46,7 @@ func (b *billboard) observers(t *testing.T) (n int) {
 func TestUpdatesThatNobodyReadsCountInTheTotal(t *testing.T) {
 	const peers, size = 4, 50_000
 	b := &billboard{}
-	s := newServer(t, b, broker.WithLimits(broker.Limits{Total: 1}))
+	s := newServer(t, b, broker.WithLimits(broker.Limits{MemoryTotal: 1}))
 	for range peers {
 		p := s.peer()
 		p.Write(`[message 1 root get 1 [tuple] [dictionary]]`)
@@ -61,13 +61,13 @@ func TestUpdatesThatNobodyReadsCountInTheTotal(t *testing.T) {
 		require.LessOrEqual(t, broker.StatsOf(s.rt).BytesWaiting, peers*(connShare+2*size))
 	}
 	require.Eventually(t, func() bool { return broker.StatsOf(s.rt).BytesHeld == 0 }, patience, tick)
-	assert.EqualValues(t, peers, broker.StatsOf(s.rt).Refusals[broker.RefusedPauseWater])
+	assert.EqualValues(t, peers, broker.StatsOf(s.rt).Refusals["write backlog"])
 }
 
 func TestLateAnswersThatNobodyReadsCountInTheTotal(t *testing.T) {
 	const peers, calls, size = 3, 40, 100_000
 	a := &archive{}
-	s := newServer(t, a, broker.WithLimits(broker.Limits{Total: 1}))
+	s := newServer(t, a, broker.WithLimits(broker.Limits{MemoryTotal: 1}))
 	for range peers {
 		p := s.peer()
 		for i := range calls {
@@ -78,7 +78,7 @@ func TestLateAnswersThatNobodyReadsCountInTheTotal(t *testing.T) {
 	require.Eventually(t, func() bool { return stats().CallsIn.Pending == peers*calls }, patience, tick)
 	a.Do(a.answer)
 	require.Eventually(t, func() bool { return stats().CallsIn.Pending == 0 }, patience, tick)
-	dropped := stats().Refusals[broker.RefusedPauseWater]
+	dropped := stats().Refusals["write backlog"]
 	assert.Less(t, stats().BytesWaiting, peers*(4*connShare+2*size)+int(dropped)*800)
 	assert.NotZero(t, dropped)
 }
@@ -96,7 +96,7 @@ func (*forgetful) RemoteDrop(refs []*flavors.RemoteReference) {
 // given back.
 func TestAPeerThatDoesNotReadWhatIsLetGoIsLeft(t *testing.T) {
 	const pause = 1 << 16
-	s := newServer(t, &forgetful{}, broker.WithLimits(broker.Limits{PauseWater: pause}))
+	s := newServer(t, &forgetful{}, broker.WithLimits(broker.Limits{MaxWriteBacklog: pause}))
 	sock := s.dial()
 	wire.New(t, sock).Join()
 	const refs = 1000
@@ -116,7 +116,7 @@ func TestAPeerThatDoesNotReadWhatIsLetGoIsLeft(t *testing.T) {
 		require.Less(t, sent, 2000, "it is not left: %d bytes wait", broker.StatsOf(s.rt).BytesWaiting)
 	}
 	require.Eventually(t, func() bool { return broker.StatsOf(s.rt).BytesHeld == 0 }, patience, tick)
-	assert.EqualValues(t, 1, broker.StatsOf(s.rt).Refusals[broker.RefusedPauseWater])
+	assert.EqualValues(t, 1, broker.StatsOf(s.rt).Refusals["write backlog"])
 }
 
 // TestCallsOfOursCountInTheTotal, those too that wait for the broker, and where it is exceeded each connection has its
@@ -129,7 +129,7 @@ func TestCallsOfOursCountInTheTotal(t *testing.T) {
 			t,
 			rt,
 			(*wire.Peer).Host,
-			broker.WithLimits(broker.Limits{Total: 600_000}),
+			broker.WithLimits(broker.Limits{MemoryTotal: 600_000}),
 		)
 		require.NoError(t, err)
 		return conn
@@ -146,7 +146,7 @@ func TestCallsOfOursCountInTheTotal(t *testing.T) {
 		}
 	}
 	a, b := dial(), dial()
-	assert.InDelta(t, 57, fill(a), 6, "less than HighWater, because the total is reached")
+	assert.InDelta(t, 57, fill(a), 6, "less than WriteHighWater, because the total is reached")
 	assert.InDelta(t, connShare/size, fill(b), 6, "its share")
 	a.Abort(nil)
 	<-a.Done()
@@ -185,11 +185,11 @@ func TestAPeerCannotFillTheLog(t *testing.T) {
 	require.NoError(t, err)
 	p = (&server{t: t, rt: rt, pipe: pipe}).peer()
 	enter(p, 1, "alice", "sesame")
-	before, refused := strings.Count(log.text(), "\n"), broker.StatsOf(rt).Refusals[broker.RefusedLogin]
+	before, refused := strings.Count(log.text(), "\n"), broker.StatsOf(rt).Refusals["login"]
 	for i := range 50 {
 		p.Write(fmt.Sprintf(`[message %d $avatar "attach" 1 [tuple chess black] [dictionary]]`, 10+i))
 		wantRefused(t, p, 10+i)
 	}
 	assert.LessOrEqual(t, strings.Count(log.text(), "\n")-before, 20, "%s", log.text())
-	assert.EqualValues(t, 50, broker.StatsOf(rt).Refusals[broker.RefusedLogin]-refused)
+	assert.EqualValues(t, 50, broker.StatsOf(rt).Refusals["login"]-refused)
 }

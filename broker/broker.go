@@ -110,7 +110,7 @@ func (b *broker) Receive(ctx protoactor.Context) {
 		b.stated(m)
 	case holdOver:
 		if len(m.hold.wanted) > 0 {
-			b.c.refused(RefusedState)
+			b.c.countRejection(rejectState)
 			b.failHold(m.hold, errStateTimeout)
 		}
 	case *unjellied:
@@ -147,7 +147,7 @@ func (b *broker) Receive(ctx protoactor.Context) {
 		b.bury()
 	case handshakeOver:
 		if b.state == brokerNegotiating {
-			b.end(ctx, protocolErrorf("", "the peer did not negotiate within %v", b.c.limits.Handshake).because(RefusedHandshake))
+			b.end(ctx, protocolErrorf("", "the peer did not negotiate within %v", b.c.limits.Handshake).as(rejectHandshake))
 		}
 	case closeNow:
 		b.close(ctx, m)
@@ -171,7 +171,7 @@ func (b *broker) start(ctx protoactor.Context) {
 	c.pid = ctx.Self() // Everybody else sees the connection later: through its factories, or when it is ready.
 	b.exports, b.imports = newExports(), newImports()
 	b.caches, b.local = newCaches(), newLocalCaches()
-	censusOf(c.rt).enter(c)
+	registryOf(c.rt).add(c)
 	usercode.Log(func() { c.log.Debug().Msg("broker started") })
 	if err := b.publish(); err != nil {
 		usercode.Log(func() {
@@ -332,8 +332,8 @@ func (b *broker) finish(cause error) {
 	b.local.clear()
 	c.forgetAvatars()
 	c.arrivals.Load().Close()
-	c.refused(reasonOf(cause))
-	censusOf(c.rt).leave(c)
+	c.countRejection(rejectionOf(cause))
+	registryOf(c.rt).remove(c)
 }
 
 func stopTimer(t *time.Timer) {

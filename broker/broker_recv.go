@@ -52,7 +52,7 @@ func (b *broker) work(ctx protoactor.Context) {
 				"",
 				"the peer keeps more than %d caches that were given back",
 				maxRefused,
-			).because(RefusedGivenBack)
+			).as(rejectGivenBack)
 		}
 		if err != nil {
 			b.end(ctx, err)
@@ -76,7 +76,7 @@ func (b *broker) command(ctx protoactor.Context, cmd *incoming) error {
 	case command.Version:
 		if cmd.ID.Int != version {
 			return protocolErrorf("version", "the peer speaks version %d, this side %d", cmd.ID.Int, version).
-				because(RefusedVersion)
+				as(rejectVersion)
 		}
 	case command.CacheMessage:
 		b.update(ctx, cmd)
@@ -99,7 +99,7 @@ func (b *broker) refuses() {
 			"",
 			"the peer reads nothing and goes on calling: %d bytes wait for it",
 			limit,
-		).because(RefusedPauseWater)
+		).as(rejectWriteBacklog)
 	}
 }
 
@@ -115,7 +115,7 @@ func (b *broker) other(cmd *incoming) {
 		return
 	}
 	b.refuses()
-	b.c.refused(RefusedUnknownCommand)
+	b.c.countRejection(rejectUnknownCommand)
 	usercode.Log(func() { line.Str("command", clip(cmd.word)).Msg("unknown command") })
 	b.append(func(dst []byte) []byte {
 		return command.AppendDidNotUnderstand(dst, b.c.profile, cmd.word)
@@ -172,10 +172,10 @@ func (b *broker) take(d *delivery, call flavors.IncomingCall, err error) *flavor
 	cmd := d.cmd
 	if err == nil {
 		if call.Args, call.Kw, err = arguments(cmd); err != nil {
-			b.c.refused(RefusedValue)
+			b.c.countRejection(rejectValue)
 		}
 	}
-	b.c.counters.madeIn.Add(1)
+	b.c.metrics.madeIn.Add(1)
 	b.c.inbound.Add(1)
 	b.c.account.Admit(cmd.cost)
 	b.deliveries++
@@ -190,7 +190,7 @@ func (b *broker) take(d *delivery, call flavors.IncomingCall, err error) *flavor
 		release(d.received)
 		b.refuses()
 		if !cmd.WantsAnswer {
-			b.c.counters.failedIn.Add(1)
+			b.c.metrics.failedIn.Add(1)
 		}
 		inv.Answer(nil, err)
 		return nil
@@ -214,9 +214,9 @@ func (b *broker) invokeUpdate(d *delivery) {
 		Prefix: flavors.PrefixObserve, Size: cmd.cost.Wire, Weight: cmd.cost.Memory,
 	}
 	err := cmd.err
-	b.c.refused(reasonOf(err))
+	b.c.countRejection(rejectionOf(err))
 	if err == nil && (target == nil || cmd.Object.Name != "") {
-		b.c.refused(RefusedUnknownObject)
+		b.c.countRejection(rejectUnknownObject)
 		err = flavors.PBError.Errorf("Invalid Object ID: there is no cache %d here", cmd.Object.ID.Int)
 	}
 	if target != nil {
@@ -257,7 +257,7 @@ func arguments(cmd *incoming) (args jelly.Tuple, kw *jelly.Dict, err error) {
 func (b *broker) answer(ctx protoactor.Context, cmd *incoming) error {
 	call, ok := b.pending.remove(cmd.ID.Int)
 	if !ok || cmd.ID.Big != nil {
-		return protocolErrorf(cmd.Name.String(), "there is no call %d to be answered", cmd.ID.Int).because(RefusedAnswer)
+		return protocolErrorf(cmd.Name.String(), "there is no call %d to be answered", cmd.ID.Int).as(rejectAnswer)
 	}
 	b.at.cmd, b.at.answers, b.at.call = cmd, true, call
 	b.deliver(ctx, nil)
@@ -273,7 +273,7 @@ func (b *broker) completeWith(d *delivery) {
 		b.complete(call, nil, nil)
 		release(d.received) // Nobody waits any more.
 	case cmd.err != nil:
-		b.c.refused(reasonOf(cmd.err))
+		b.c.countRejection(rejectionOf(cmd.err))
 		release(d.received)
 		b.complete(call, nil, unreadable(call, cmd))
 	case cmd.Name == command.Error:
@@ -372,7 +372,7 @@ func (b *broker) bury() {
 	if len(b.exports.dying)+len(b.caches.dying) == 0 || b.state == brokerEnded {
 		return
 	}
-	grace := b.c.limits.Grace
+	grace := b.c.limits.ReleaseGrace
 	oldest, long := b.pending.oldestID(), time.Now().Add(-grace)
 	b.exports.bury(b.c, oldest, long)
 	b.caches.bury(b.c, oldest, long)
@@ -401,7 +401,7 @@ func logEnd(c *connection, cause error) {
 	line := c.log.Info()
 	var protocol *ProtocolError
 	switch {
-	case usercode.AsInto(cause, &protocol) && protocol.Reason == RefusedStrangers && !budgetOf(c.rt).ShouldLog():
+	case usercode.AsInto(cause, &protocol) && protocol.Rejection == rejectStrangers && !budgetOf(c.rt).ShouldLog():
 		line = c.log.Debug()
 	case usercode.AsInto(cause, &protocol):
 		line = c.log.Warn()

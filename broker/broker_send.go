@@ -257,7 +257,7 @@ func (b *broker) refuse(message any, cause error) {
 		if m.Result != nil {
 			b.c.pending.Add(-1)
 		}
-		b.c.counters.failedOut.Add(1)
+		b.c.metrics.failedOut.Add(1)
 		if m.Observer != nil && m.Result == nil && b.state == brokerOpen && !usercode.Is(cause, errObserverGone) {
 			m.Observer.Unsent(m.Method, cause)
 		}
@@ -294,7 +294,7 @@ func (b *broker) complete(call *flavors.OutgoingCall, v any, err error) bool {
 	}
 	// Before anybody is told: who has his answer may make the next call, and has a place for it.
 	b.c.pending.Add(-1)
-	n := &b.c.counters
+	n := &b.c.metrics
 	if call == nil {
 		n.cancelledOut.Add(1)
 		return false
@@ -317,7 +317,7 @@ const cacheSize = 1 << 10
 
 // tellLengths publishes the lengths of the tables for [Stats], and has copies counted.
 func (b *broker) tellLengths() {
-	n := &b.c.counters
+	n := &b.c.metrics
 	n.imports.Store(int64(len(b.imports.handles)))
 	n.caches.Store(int64(len(b.caches.byLuid)))
 	n.local.Store(int64(len(b.local.byLuid)))

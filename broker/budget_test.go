@@ -75,8 +75,8 @@ func (*hoard) RemoteTake(any) {}
 
 const (
 	hoardTotal = 24 << 20
-	// hoardConstant is what a process takes beside Limits.Total, at the peak: itself, the shares of the connections, and
-	// what Go's collector has not collected yet.
+	// hoardConstant is what a process takes beside Limits.MemoryTotal at the peak: itself, the shares of the
+	// connections, and what Go's collector has not collected yet.
 	hoardConstant = 96 << 20
 )
 
@@ -175,7 +175,7 @@ func TestHoardServer(t *testing.T) {
 	}
 	rt, err := actor.NewRuntime(actor.WithLogger(zerolog.Nop()))
 	require.NoError(t, err)
-	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", &hoard{}, broker.WithLimits(broker.Limits{Total: hoardTotal}))
+	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", &hoard{}, broker.WithLimits(broker.Limits{MemoryTotal: hoardTotal}))
 	require.NoError(t, err)
 	peak := peakMemory()
 	fmt.Println(ln.URL())
@@ -190,7 +190,7 @@ func TestEveryKindIsCountedBeforeItIsDecoded(t *testing.T) {
 	for kind, element := range smallest {
 		t.Run(kind, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				s := newServer(t, &hoard{}, broker.WithLimits(broker.Limits{Total: total}))
+				s := newServer(t, &hoard{}, broker.WithLimits(broker.Limits{MemoryTotal: total}))
 				large, small := callOf(
 					1,
 					"keep",
@@ -217,7 +217,7 @@ func TestEveryKindIsCountedBeforeItIsDecoded(t *testing.T) {
 				}
 				assert.Less(t, heap()-before, total+2*peers*connShare)
 				all := broker.StatsOf(s.rt)
-				assert.NotZero(t, all.CallsIn.Pending+int(all.Refusals[broker.RefusedTotal]+all.Refusals[broker.RefusedImports]))
+				assert.NotZero(t, all.CallsIn.Pending+int(all.Refusals["memory total"]+all.Refusals["imports"]))
 			})
 		})
 	}

@@ -50,7 +50,7 @@ func TestLongStringsBothWaysAtOnce(t *testing.T) {
 func TestTwoPeersThatAnswerMoreThanMayWaitDoNotDeadlock(t *testing.T) {
 	here, there := dialTCP(
 		t,
-		broker.WithLimits(broker.Limits{HighWater: 16 << 10, PauseWater: 32 << 10, Stall: 3 * time.Second}),
+		broker.WithLimits(broker.Limits{WriteHighWater: 16 << 10, MaxWriteBacklog: 32 << 10, Stall: 3 * time.Second}),
 	)
 	var wg sync.WaitGroup
 	for _, conn := range []*broker.Conn{here, there} {
@@ -89,7 +89,7 @@ func TestACallIsNotHeldUpByAPeerThatDoesNotRead(t *testing.T) {
 				t.Context(),
 				rt,
 				"pb://"+listener.Addr().String(),
-				broker.WithLimits(broker.Limits{HighWater: 2 * calls * size}),
+				broker.WithLimits(broker.Limits{WriteHighWater: 2 * calls * size}),
 			)
 			require.NoError(t, err)
 			peer := <-accepted

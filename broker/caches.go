@@ -50,7 +50,7 @@ func (x *caches) add(b *broker, s *cacheState) (*cached, error) {
 	// What the peer has let go of does not count, as long as there is not as much of it again whose originals have not
 	// been told.
 	if limit := b.c.limits.Caches; len(x.byCore) >= limit || len(x.byLuid)-len(x.byCore)-len(x.dying) >= limit {
-		b.c.refused(RefusedCaches)
+		b.c.countRejection(rejectCaches)
 		return nil, fmt.Errorf("%w: Limits.Caches is %d", ErrTooManyReferences, b.c.limits.Caches)
 	}
 	b.exports.last++
@@ -68,7 +68,7 @@ func (x *caches) add(b *broker, s *cacheState) (*cached, error) {
 func (x *caches) decache(b *broker, luid int64) error {
 	e := x.byLuid[luid]
 	if e == nil || e.count == 0 {
-		return protocolErrorf("decache", "the peer holds no cache with luid %d", luid).because(RefusedCount)
+		return protocolErrorf("decache", "the peer holds no cache with luid %d", luid).as(rejectCount)
 	}
 	e.count--
 	if e.count == 0 {

@@ -255,7 +255,7 @@ func TestOneLuidForTwoOriginals(t *testing.T) {
 // TestWhatIsHeldBackCounts has calls gather behind a message that waits for a state: they count as waiting to be
 // written.
 func TestWhatIsHeldBackCounts(t *testing.T) {
-	conn, p := client(t, broker.WithLimits(broker.Limits{HighWater: 4 << 10}))
+	conn, p := client(t, broker.WithLimits(broker.Limits{WriteHighWater: 4 << 10}))
 	mine := newLocks(true)
 	first := conn.Root().CallRemote("take", &mine.sluice)
 	<-mine.sluice.asked

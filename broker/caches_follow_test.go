@@ -226,7 +226,7 @@ func TestADisconnectEndsEachObserverOnce(t *testing.T) {
 // rather than an update, when too much waits for it.
 func TestASlowPeerHoldsUpNobody(t *testing.T) {
 	root := &tallies{}
-	s := newServer(t, root, broker.WithLimits(broker.Limits{HighWater: 1 << 10, PauseWater: 16 << 10}))
+	s := newServer(t, root, broker.WithLimits(broker.Limits{WriteHighWater: 1 << 10, MaxWriteBacklog: 16 << 10}))
 	slow := s.peer()
 	slow.Write(`[message 1 root get 1 [tuple] [dictionary]]`)
 	slow.Want(`[answer 1 ["test.Tally" 1 0]]`)

@@ -64,13 +64,13 @@ func TestOnlySoManyOriginalsMayBeOwed(t *testing.T) {
 	p.Write(`[message 3 root nosuch 1 [tuple] [dictionary]]`)
 	wantAnyError(p, 3)
 	conn := only(t, s)
-	require.Zero(t, conn.Stats().Refusals[broker.RefusedGivenBack])
+	require.Zero(t, conn.Stats().Refusals["given back"])
 	owe(4, most+2, 1)
 	p.Write(
 		`[message 5 root nosuch 1 [tuple] [dictionary]]`,
 	) // What the unjellier refused is looked at with the next command.
 	<-conn.Done()
-	require.EqualValues(t, 1, conn.Stats().Refusals[broker.RefusedGivenBack])
+	require.EqualValues(t, 1, conn.Stats().Refusals["given back"])
 }
 
 func TestACacheThatWasNeverThere(t *testing.T) {

@@ -40,7 +40,7 @@ func TestRuntimeCloseWaitsForAnswersInFlight(t *testing.T) {
 			break
 		}
 	}
-	require.EqualValues(t, 1, broker.StatsOf(s.rt).Refusals[broker.RefusedClosing])
+	require.EqualValues(t, 1, broker.StatsOf(s.rt).Refusals["closing"])
 	_, err := result(t, g.Do(func() {
 		for _, f := range g.waiting {
 			f()

@@ -6,52 +6,37 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// Cause is the kind of a connection's end, by which [ConnStats] counts.
-type Cause uint8
+// CloseReason names what ended a connection. Names do not change between releases.
+//
+//	"here"      this side or its runtime closed the connection
+//	"peer"      the peer closed it in good order
+//	"protocol"  the peer broke the protocol or one of the [Limits]
+//	"time"      the peer did not read, negotiate, log in or answer a keepalive in time
+//	"network"   reading or writing failed
+type CloseReason string
 
-// The causes.
 const (
-	// ClosedHere: this side closed it, or its runtime was closed.
-	ClosedHere Cause = iota
-	// ClosedByPeer: the peer closed it in good order.
-	ClosedByPeer
-	// ClosedForProtocol: the peer broke the protocol or one of the [Limits].
-	ClosedForProtocol
-	// ClosedForTime: the peer did not read, negotiate, log in or show a sign of life in time.
-	ClosedForTime
-	// ClosedByNetwork: reading or writing failed.
-	ClosedByNetwork
-
-	causes
+	closedHere     CloseReason = "here"
+	closedByPeer   CloseReason = "peer"
+	closedProtocol CloseReason = "protocol"
+	closedTime     CloseReason = "time"
+	closedNetwork  CloseReason = "network"
 )
 
-var causeNames = [causes]string{"here", "peer", "protocol", "time", "network"}
-
-// String is a short name, the same in every release.
-func (c Cause) String() string {
-	if c >= causes {
-		return "unknown"
+// closeReasonOf classifies the cause of a connection's context.
+func closeReasonOf(err error) CloseReason {
+	switch rejectionOf(err) {
+	case rejectHandshake, rejectStall, rejectSilence, rejectLoginDeadline:
+		return closedTime
 	}
-	return causeNames[c]
-}
-
-// MarshalText makes causes readable as keys of JSON.
-func (c Cause) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
-
-// causeOf tells the kind of an end by the cause of the connection's context.
-func causeOf(err error) Cause {
 	var protocol *ProtocolError
-	switch reasonOf(err) {
-	case RefusedHandshake, RefusedStall, RefusedSilence, RefusedLoginDeadline:
-		return ClosedForTime
-	}
 	switch {
 	case usercode.Is(err, ErrClosed), usercode.Is(err, context.Canceled):
-		return ClosedHere
+		return closedHere
 	case usercode.Is(err, ErrPeerClosed):
-		return ClosedByPeer
+		return closedByPeer
 	case usercode.AsInto(err, &protocol), usercode.Is(err, ErrBackedUp):
-		return ClosedForProtocol
+		return closedProtocol
 	}
-	return ClosedByNetwork
+	return closedNetwork
 }

@@ -132,7 +132,7 @@ func (b *broker) mustWait(cmd *incoming) bool {
 			return false
 		}
 		b.collecting = true
-		b.c.counters.collections.Add(1)
+		b.c.metrics.collections.Add(1)
 		c := b.c
 		collectorOf(c.rt).request(func() { c.post(collected{}) })
 	}

@@ -153,7 +153,7 @@ func (c *Conn) Stats() Stats {
 	if !c.isMade() {
 		return Stats{}
 	}
-	if final := c.c.counters.final.Load(); final != nil {
+	if final := c.c.metrics.final.Load(); final != nil {
 		s := *final
 		s.Refusals = maps.Clone(final.Refusals)
 		return s
@@ -161,7 +161,7 @@ func (c *Conn) Stats() Stats {
 	return c.c.snapshot()
 }
 
-// WaitWritable waits while more than [Limits].HighWater bytes wait to be written. It returns nil when the connection
+// WaitWritable waits while more than Limits.WriteHighWater bytes wait to be written. It returns nil when the connection
 // has ended: the next call reports that.
 func (c *Conn) WaitWritable(ctx context.Context) error {
 	if !c.isMade() {

@@ -64,7 +64,7 @@ type connection struct {
 	exported  atomic.Int64 // live exports, published objects not counted
 	bytesOut  atomic.Int64
 	arrivals  atomic.Pointer[flavors.Arrivals] // of the peer's calls, written in the broker's turn
-	counters  counters
+	metrics   metrics
 	encoding  *flow.EncodeLimit // of answers
 	linger    netio.Linger
 	lastHeard atomic.Int64 // when the peer last sent something, by uptime; kept for keepalive only
@@ -100,9 +100,10 @@ func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *opti
 	}
 	c.conn.c = c
 	c.account = budgetOf(rt).NewAccount(flow.Limits{
-		MemoryTotal: o.limits.Total, Strangers: o.limits.Strangers, Imports: o.limits.Imports, BytesIn: o.limits.BytesIn,
-		WriteHighWater: o.limits.HighWater, MaxWriteBacklog: o.limits.PauseWater,
-	}, func(why string) { c.abort(&ProtocolError{Reason: RefusedStrangers, What: why}) })
+		MemoryTotal: o.limits.MemoryTotal, Strangers: o.limits.Strangers, Imports: o.limits.Imports,
+		BytesIn: o.limits.BytesIn,
+		WriteHighWater: o.limits.WriteHighWater, MaxWriteBacklog: o.limits.MaxWriteBacklog,
+	}, func(why string) { c.abort(&ProtocolError{Rejection: rejectStrangers, What: why}) })
 	c.out = flow.NewOutbox(c.account)
 	c.arrivals.Store(flavors.NewArrivals(nil))
 	c.peer = peerName(sock)
@@ -260,7 +261,7 @@ func (c *connection) SendCall(call *flavors.OutgoingCall) error {
 		// An update that is left out would leave the copy wrong for good.
 		c.abort(ErrBackedUp)
 	} else {
-		c.refused(RefusedHighWater)
+		c.countRejection(rejectWriteHighWater)
 	}
 	return failCall(call, ErrBackedUp)
 }
@@ -282,14 +283,14 @@ func (c *connection) sendReserved(call *flavors.OutgoingCall, size int) error {
 		err = flavors.DeadReference.Wrap(err)
 	case call.Result != nil && c.pending.Add(1) > int64(c.limits.CallsOut):
 		c.pending.Add(-1)
-		c.refused(RefusedCallsOut)
+		c.countRejection(rejectCallsOut)
 		err = ErrTooManyCalls
 	}
 	if err != nil {
 		c.out.Release(size)
 		return failCall(call, err)
 	}
-	c.counters.madeOut.Add(1)
+	c.metrics.madeOut.Add(1)
 	c.queued.Add(1)
 	if call.Fragment != nil && call.Fragment.Holes() == 0 {
 		// The broker only has to copy it out: nothing that the caller's locks could be in the way of.
@@ -322,7 +323,7 @@ func (c *connection) BeginAnswer() (end func(), err error) {
 	if waiting <= c.account.MaxAnswerBacklog() {
 		return end, nil
 	}
-	c.refused(RefusedPauseWater)
+	c.countRejection(rejectWriteBacklog)
 	return end, Busy.Errorf("the answer was dropped, because %d bytes of others have not been read", waiting)
 }
 
@@ -337,7 +338,7 @@ func (c *connection) SendAnswer(
 ) (done bool) {
 	c.encoding.Encoded(fragment.Len())
 	if isError {
-		c.counters.failedIn.Add(1)
+		c.metrics.failedIn.Add(1)
 	}
 	if fragment.Holes() > 0 || c.queued.Load() > 0 {
 		c.handOver(&outgoingAnswer{inv, fragment, isError})

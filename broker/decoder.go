@@ -88,7 +88,7 @@ func (d *decoder) read() error {
 		if c.linger.Active() {
 			return ErrClosed
 		}
-		c.counters.bytesIn.Add(uint64(n))
+		c.metrics.bytesIn.Add(uint64(n))
 		c.heard()
 		for !buf.IsEmpty() {
 			size, err := in.next(buf.Unread(), atFrame)
@@ -138,7 +138,7 @@ func newFrameReader(c *connection) *frameReader {
 
 // flush hands the batch to the broker. The broker's turn runs on this goroutine if the broker is idle.
 func (r *frameReader) flush() {
-	r.c.counters.framesIn.Add(r.frames)
+	r.c.metrics.framesIn.Add(r.frames)
 	r.frames = 0
 	if r.out != nil {
 		r.c.account.HandOver(&r.out.costs)
@@ -251,9 +251,9 @@ func readError(err error, within bool) error {
 	)
 	switch {
 	case usercode.AsInto(err, &stall):
-		return &ProtocolError{Reason: RefusedStall, What: stall.Error(), Err: stall.Err}
+		return &ProtocolError{Rejection: rejectStall, What: stall.Error(), Err: stall.Err}
 	case usercode.AsInto(err, &room):
-		return &ProtocolError{Reason: RefusedTotal, What: room.Error()}
+		return &ProtocolError{Rejection: rejectMemoryTotal, What: room.Error()}
 	case usercode.AsInto(err, &told):
 		return err
 	case usercode.Is(err, io.EOF) && within:

@@ -4,50 +4,55 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// Errors that end a connection, as the cause of its context, or keep a call from being made.
+// Errors that end a connection, as the cause of its context, or fail a call.
 var (
 	// ErrClosed is the cause when this side closed the connection.
 	ErrClosed = errors.New("broker: the connection was closed on this side")
 	// ErrPeerClosed is the cause when the peer closed the connection in good order.
 	ErrPeerClosed = errors.New("broker: the peer closed the connection")
+	// ErrSilent is the cause when the peer did not answer a keepalive in time; see [WithKeepalive].
+	ErrSilent error = &rejectionError{"broker: the peer has fallen silent", rejectSilence}
 	// ErrTooManyCalls fails a call when Limits.CallsOut calls are unanswered.
 	ErrTooManyCalls = errors.New("broker: too many calls are unanswered on this connection")
-	// ErrBackedUp fails a CallRemote while more than Limits.HighWater bytes wait to be written; a Call waits instead.
-	ErrBackedUp = errors.New("broker: the peer does not read as fast as it is written to")
-	// ErrTooManyReferences fails a call or an answer that would hand out more than Limits.Exports references, or that
-	// would be the first to mention more than Limits.Caches Cacheables.
-	ErrTooManyReferences = errors.New("broker: the peer holds as many references as it may")
-
-	// ErrTooManyImports fails a call of the peer's, or the answer of one of ours, that would have this side hold more than
+	// ErrBackedUp fails a CallRemote while more than Limits.WriteHighWater bytes wait to be written. A Call waits instead.
+	ErrBackedUp error = &rejectionError{"broker: the peer does not read as fast as it is written to", rejectWriteBacklog}
+	// ErrTooManyReferences fails a call or an answer that would hand out more than Limits.Exports references, or more than
+	// Limits.Caches Cacheables.
+	ErrTooManyReferences error = &rejectionError{"broker: the peer holds as many references as it may", rejectCaches}
+	// ErrTooManyImports fails a call of the peer, or the answer to one of ours, that would make this side hold more than
 	// Limits.Imports of the peer's objects.
-	ErrTooManyImports = errors.New("broker: this side holds as many of the peer's objects as it may")
-
-	// ErrNoRoom fails a call of the peer's, with Busy, or the answer of one of ours, whose values would take more memory
-	// than there is left of Limits.Total. They were not decoded.
-	ErrNoRoom = errors.New("broker: Limits.Total leaves no room for the values of this message")
+	ErrTooManyImports error = &rejectionError{
+		"broker: this side holds as many of the peer's objects as it may", rejectImports,
+	}
+	// ErrNoRoom fails a call of the peer, with [Busy], or the answer to one of ours, whose values need more memory than is
+	// left of Limits.MemoryTotal. The values were not decoded.
+	ErrNoRoom error = &rejectionError{
+		"broker: Limits.MemoryTotal leaves no room for the values of this message", rejectMemoryTotal,
+	}
 
 	errObserverGone = errors.New("broker: the peer keeps no copy any more")
+	// errNoLogin is the cause when the last answer to a peer that did not log in in time cannot be written.
+	errNoLogin error = &rejectionError{"broker: nobody logged in in time", rejectLoginDeadline}
 )
 
-// Busy is how a call fails when its peer has too many of ours unanswered: a pb.Error of the field, so that stock
-// programs print no traceback.
+// Busy is how a call fails when too many calls of its caller are unanswered. It is a pb.Error, so that stock programs
+// print no traceback.
 var Busy = flavors.NewException("perspectivebroker.Busy", flavors.PBError)
 
-// ProtocolError is the cause when the peer broke the protocol. The connection is closed, the process and other
-// connections are not affected.
+// ProtocolError is the cause when the peer broke the protocol. Only its connection is closed.
 type ProtocolError struct {
-	// Command is the command in which the error was found; empty when it was found before any.
+	// Command is the command that was wrong, or empty if there was none.
 	Command string
-	// What says what was wrong.
+	// What describes the fault.
 	What string
-	// Reason is what the end of the connection is counted under; NotRefused if Err says it, or it was the form of the
-	// command.
-	Reason Reason
-	// Err is the underlying error, such as a banana.LimitError; may be nil.
+	// Rejection is what the fault is counted under. If it is empty, Err decides, then "command".
+	Rejection Rejection
+	// Err is the underlying error, such as a *banana.LimitError, or nil.
 	Err error
 }
 
@@ -77,8 +82,24 @@ func protocolErrorf(command, format string, args ...any) *ProtocolError {
 	return &ProtocolError{Command: command, What: fmt.Sprintf(format, args...)}
 }
 
-// because says what a protocol error is counted under.
-func (e *ProtocolError) because(r Reason) *ProtocolError {
-	e.Reason = r
+// as sets what e is counted under.
+func (e *ProtocolError) as(r Rejection) *ProtocolError {
+	e.Rejection = r
 	return e
+}
+
+func (e *ProtocolError) rejection() Rejection {
+	if e == nil {
+		return rejectCommand
+	}
+	var syntax *banana.SyntaxError
+	switch r := rejectionOf(e.Err); {
+	case e.Rejection != "":
+		return e.Rejection
+	case r == rejectValue && usercode.AsInto(e.Err, &syntax):
+		return rejectSyntax
+	case r != "":
+		return r
+	}
+	return rejectCommand
 }

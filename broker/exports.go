@@ -68,7 +68,7 @@ func (x *exports) mention(c *connection, hole flavors.ExportHole) (*export, erro
 		if hole.OnRelease != nil {
 			hole.OnRelease() // What is never given has been let go.
 		}
-		c.refused(RefusedExports)
+		c.countRejection(rejectExports)
 		return nil, fmt.Errorf("%w: Limits.Exports is %d", ErrTooManyReferences, c.limits.Exports)
 	}
 	x.last++
@@ -127,7 +127,7 @@ func (e *export) notify(onRelease func()) {
 func (x *exports) decref(c *connection, luid int64, n int, lastRequest int64) error {
 	e := x.byLuid[luid]
 	if e == nil || e.count < n {
-		return protocolErrorf("decref", "the peer holds no reference to luid %d", luid).because(RefusedCount)
+		return protocolErrorf("decref", "the peer holds no reference to luid %d", luid).as(rejectCount)
 	}
 	e.count -= n
 	if e.count == 0 {

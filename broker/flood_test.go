@@ -39,7 +39,7 @@ func TestAPeerThatReadsNothingAndGoesOnCalling(t *testing.T) {
 	s := newServer(
 		t,
 		root,
-		broker.WithLimits(broker.Limits{PauseWater: 1 << 20, BytesIn: 1 << 18, Stall: 2 * time.Second}),
+		broker.WithLimits(broker.Limits{MaxWriteBacklog: 1 << 20, BytesIn: 1 << 18, Stall: 2 * time.Second}),
 	)
 	bystander := s.peer()
 	sock := s.dial()
@@ -72,7 +72,7 @@ func TestAPeerThatReadsNothingAndGoesOnCalling(t *testing.T) {
 }
 
 func TestAPeerThatDoesNotReadItsRefusalsIsLeft(t *testing.T) {
-	s := newServer(t, &service{}, broker.WithLimits(broker.Limits{PauseWater: 1 << 18}))
+	s := newServer(t, &service{}, broker.WithLimits(broker.Limits{MaxWriteBacklog: 1 << 18}))
 	sock := s.dial()
 	wire.New(t, sock).Join()
 	unknown := banana.AppendString(banana.AppendList(nil, 1), banana.ProfilePB, "frobnicate")
@@ -86,7 +86,7 @@ func TestAPeerThatDoesNotReadItsRefusalsIsLeft(t *testing.T) {
 
 func TestCallsOfASlowReaderAreRunInOrderWhenItReads(t *testing.T) {
 	root := &counting{}
-	s := newServer(t, root, broker.WithLimits(broker.Limits{PauseWater: 1000}))
+	s := newServer(t, root, broker.WithLimits(broker.Limits{MaxWriteBacklog: 1000}))
 	p := s.peer()
 	bystander := s.peer()
 	var calls []byte

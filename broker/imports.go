@@ -54,7 +54,7 @@ func (m *imports) forgot(c *connection, key importKey) {
 
 // changed publishes how many there are, and has them counted.
 func (m *imports) changed(c *connection) {
-	c.counters.imports.Store(int64(len(m.handles)))
+	c.metrics.imports.Store(int64(len(m.handles)))
 	size := len(m.handles) * importSize
 	c.account.Keep(size - m.counted)
 	m.counted = size

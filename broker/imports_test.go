@@ -57,7 +57,7 @@ func TestImportsBeyondTheLimitAreGivenBackAndFailTheirCall(t *testing.T) {
 	p.Want(`[decref _]`, `[decref _]`, `[decref _]`, `[decref _]`, `[answer 4 4]`)
 	p.Write(`[message 5 root put 1 [tuple` + remotes(10, 3) + `] [dictionary]]`)
 	p.Want(`[answer 5 3]`)
-	assert.Equal(t, map[broker.Reason]uint64{broker.RefusedImports: 1}, only(t, s).Stats().Refusals)
+	assert.Equal(t, map[broker.Rejection]uint64{"imports": 1}, only(t, s).Stats().Refusals)
 }
 
 // TestAMessageOfReferencesCostsLittleMemory: more of them than this side may hold are not even decoded, and all are
@@ -74,7 +74,7 @@ func TestAMessageOfReferencesCostsLittleMemory(t *testing.T) {
 	p.Write(`[message 2 root put 1 [tuple` + strings.Repeat(` [remote 7]`, n-1) + `] [dictionary]]`)
 	p.Want(`[answer 2 19]`)
 	assert.Equal(t, 1, only(t, s).Stats().Imports)
-	assert.Equal(t, map[broker.Reason]uint64{broker.RefusedImports: 1}, only(t, s).Stats().Refusals)
+	assert.Equal(t, map[broker.Rejection]uint64{"imports": 1}, only(t, s).Stats().Refusals)
 }
 
 func TestTheAnswerToOurCallMayMentionTooMany(t *testing.T) {
@@ -94,7 +94,7 @@ func TestTheAnswerToOurCallMayMentionTooMany(t *testing.T) {
 // can send.
 func TestImportsCountInTheTotal(t *testing.T) {
 	const shareOfImports, size, beyond = 1024, 512, 20
-	s := newServer(t, &shelf{}, broker.WithLimits(broker.Limits{Total: (shareOfImports + beyond) * size}))
+	s := newServer(t, &shelf{}, broker.WithLimits(broker.Limits{MemoryTotal: (shareOfImports + beyond) * size}))
 	p, other := s.peer(), s.peer()
 	held := func() int { return broker.StatsOf(s.rt).BytesHeld }
 	p.Write(`[message 1 root put 1 [tuple` + remotes(1, shareOfImports) + `] [dictionary]]`)
@@ -118,7 +118,7 @@ func TestImportsCountInTheTotal(t *testing.T) {
 		refused = string(kind) == "error"
 	}
 	require.Greater(t, taken, beyond-5)
-	assert.Equal(t, map[broker.Reason]uint64{broker.RefusedImports: 1}, broker.StatsOf(s.rt).Refusals)
+	assert.Equal(t, map[broker.Rejection]uint64{"imports": 1}, broker.StatsOf(s.rt).Refusals)
 	require.Eventually(t, func() bool { return held() == (shareOfImports+taken-1)*size }, patience, tick)
 	other.Write(`[message 1 root put 1 [tuple` + remotes(1, 100) + `] [dictionary]]`)
 	other.Want(`[answer 1 _]`)

@@ -38,7 +38,7 @@ func TestUnansweredBytesAreBounded(t *testing.T) {
 	}{
 		"of a connection": {broker.Limits{BytesIn: 10_000}, []int{10_001}},
 		// A message that is larger than a connection's share would not get in where there is too much already.
-		"of all of them":            {broker.Limits{Total: 1, BytesIn: 1 << 20}, []int{150_000, 94_000}},
+		"of all of them":            {broker.Limits{MemoryTotal: 1, BytesIn: 1 << 20}, []int{150_000, 94_000}},
 		"as much as has to be read": {broker.Limits{BytesIn: 1}, []int{2}},
 	} {
 		t.Run(name, func(t *testing.T) {

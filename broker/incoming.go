@@ -93,7 +93,7 @@ func (c *commandReader) forget() (kept bool) {
 
 func (c *commandReader) readWord(cmd *incoming) (err error) {
 	if !c.room(flow.MaxRoomWait) {
-		return protocolErrorf("", "there is no room for the name of an unknown command").because(RefusedTotal)
+		return protocolErrorf("", "there is no room for the name of an unknown command").as(rejectMemoryTotal)
 	}
 	cmd.word, err = command.ReadWord(&c.r)
 	return err
@@ -133,7 +133,7 @@ func (c *commandReader) refuse(cmd *incoming, err error) error {
 			cmd.Name.String(),
 			"there is no room for the values of this message, nor for the %d objects that it mentions",
 			n,
-		).because(RefusedImports)
+		).as(rejectImports)
 	}
 	cmd.err = err
 	c.noteMentions(cmd, c.r)

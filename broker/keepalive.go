@@ -1,15 +1,11 @@
 package broker
 
 import (
-	"errors"
 	"time"
 
 	"github.com/perspectivebroker/pb/broker/internal/command"
 	"github.com/perspectivebroker/pb/codec/banana"
 )
-
-// ErrSilent is the cause when the peer did not answer in time to being asked whether it is there.
-var ErrSilent = errors.New("broker: the peer has fallen silent")
 
 // WithKeepalive asks a peer that has sent nothing for idle whether it is there, and ends the connection with
 // [ErrSilent] when nothing comes within deadline after that. By default no peer is asked: one that has vanished is
@@ -63,7 +59,7 @@ func (b *broker) listen() {
 // notReading reports that this side has stopped reading: because the peer does not read, which is what the stall time
 // is for, or because we are behind. Then its silence means nothing.
 func (b *broker) notReading() bool {
-	return b.c.out.Waiting() > b.c.limits.PauseWater || b.c.account.Behind()
+	return b.c.out.Waiting() > b.c.limits.MaxWriteBacklog || b.c.account.Behind()
 }
 
 // checkAlive pings a peer that has been silent for too long, and sees to the next look.

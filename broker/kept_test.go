@@ -77,7 +77,7 @@ func TestLongStringsAreNotWrittenOver(t *testing.T) {
 // dialed gives a connection to root.
 func dialed(t *testing.T, rt *actor.Runtime, network string, root any) *broker.Conn {
 	t.Helper()
-	limits := broker.WithLimits(broker.Limits{HighWater: 64 << 20, PauseWater: 64 << 20, BytesIn: 64 << 20})
+	limits := broker.WithLimits(broker.Limits{WriteHighWater: 64 << 20, MaxWriteBacklog: 64 << 20, BytesIn: 64 << 20})
 	if network == "tcp" {
 		ln, err := broker.Listen(rt, "pb://127.0.0.1:0", root, limits)
 		require.NoError(t, err)

@@ -16,7 +16,7 @@ import (
 func TestLateAnswersThatComeAtOnceTakeNoMemoryBeforeTheyAreDropped(t *testing.T) {
 	const pause, size, calls = 1 << 20, 600_000, 1000
 	d := &desk{}
-	s := newServer(t, d, broker.WithLimits(broker.Limits{PauseWater: pause}))
+	s := newServer(t, d, broker.WithLimits(broker.Limits{MaxWriteBacklog: pause}))
 	p := s.peer()
 	for i := range calls {
 		p.Write(fmt.Sprintf(`[message %d root ask 1 [tuple x] [dictionary]]`, i+1))
@@ -51,7 +51,7 @@ func TestLateAnswersThatComeAtOnceTakeNoMemoryBeforeTheyAreDropped(t *testing.T)
 			most = max(most, heapInUse()-before)
 		}
 	}
-	t.Logf("%d MiB at most, %d refused", most>>20, broker.StatsOf(s.rt).Refusals[broker.RefusedPauseWater])
+	t.Logf("%d MiB at most, %d refused", most>>20, broker.StatsOf(s.rt).Refusals["write backlog"])
 	require.Less(t, most, calls*size/4)
 }
 

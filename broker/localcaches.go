@@ -64,7 +64,7 @@ func (x *localCaches) uncache(luid int64) error {
 	}
 	l := x.byLuid[luid]
 	if l == nil {
-		return protocolErrorf("uncache", "there is no cache with luid %d here", luid).because(RefusedCount)
+		return protocolErrorf("uncache", "there is no cache with luid %d here", luid).as(rejectCount)
 	}
 	delete(x.byLuid, luid)
 	delete(x.given, luid)

@@ -83,11 +83,11 @@ func (l *loginRoot) RemoteLogin(inv *flavors.Invocation, username string) (jelly
 		return nil, errLoginUnanswered
 	}
 	if !takePlace(&l.challenges, l.options.challenges) {
-		return nil, l.busy(RefusedChallenges, "%d challenges are held on this connection", l.options.challenges)
+		return nil, l.busy(rejectChallenges, "%d challenges are held on this connection", l.options.challenges)
 	}
 	if !l.conn.account.Take(challengeSize) {
 		l.challenges.Add(-1)
-		return nil, l.busy(RefusedTotal, "Limits.Total leaves no room for another challenge")
+		return nil, l.busy(rejectMemoryTotal, "Limits.MemoryTotal leaves no room for another challenge")
 	}
 	giveBack := func() {
 		l.challenges.Add(-1)

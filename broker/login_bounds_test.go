@@ -26,7 +26,7 @@ func TestHalfFinishedLoginsAreBounded(t *testing.T) {
 		wantError(t, p, i, "perspectivebroker.Busy")
 	}
 	require.Equal(t, broker.DefaultSessions, s.ln.Conns()[0].Exports())
-	require.EqualValues(t, 1000, broker.StatsOf(s.rt).Refusals[broker.RefusedChallenges])
+	require.EqualValues(t, 1000, broker.StatsOf(s.rt).Refusals["challenges"])
 	// Whoever lets one go gets another, and others are not held up.
 	p.Write(`[decref $challenger]`)
 	enter(p, 2000, "alice", "sesame")
@@ -52,7 +52,7 @@ func TestSessionsOfAConnectionAreBounded(t *testing.T) {
 	enter(p, 3, "bob", "bread")
 	p.Write(`[message 5 "root" "loginAnonymous" 1 [tuple [None]] [dictionary]]`)
 	wantError(t, p, 5, "perspectivebroker.Busy")
-	require.Equal(t, map[broker.Reason]uint64{broker.RefusedSessions: 1}, broker.StatsOf(s.rt).Refusals)
+	require.Equal(t, map[broker.Rejection]uint64{"sessions": 1}, broker.StatsOf(s.rt).Refusals)
 	p.Write(`[decref $avatar]`)
 	require.Eventually(t, func() bool { return h.inside() == 1 }, patience, tick)
 	// The place is given back once the realm's logout has returned, which may be a moment later.
@@ -78,7 +78,7 @@ func TestLoginsAtOnceAreBounded(t *testing.T) {
 		p.Write(fmt.Sprintf(`[message %d "root" "loginAnonymous" 1 [tuple [None]] [dictionary]]`, i))
 	}
 	wantError(t, p, 3, "perspectivebroker.Busy")
-	require.Equal(t, map[broker.Reason]uint64{broker.RefusedLoginsAtOnce: 1}, broker.StatsOf(s.rt).Refusals)
+	require.Equal(t, map[broker.Rejection]uint64{"logins at once": 1}, broker.StatsOf(s.rt).Refusals)
 	close(wait)
 	p.Want(`[answer _ [remote _]]`, `[answer _ [remote _]]`)
 }
@@ -107,7 +107,7 @@ func TestAStrangerSendsNoLongMessages(t *testing.T) {
 			}
 			p.WriteBytes(sized(t, 4, "nothing", most+1)[:most])
 			p.WantClosed()
-			require.Eventually(t, func() bool { return broker.StatsOf(s.rt).Refusals[broker.RefusedFrame] == 1 }, patience, tick)
+			require.Eventually(t, func() bool { return broker.StatsOf(s.rt).Refusals["frame"] == 1 }, patience, tick)
 		})
 	}
 }
@@ -227,7 +227,7 @@ func TestGuessesAreSlowedDown(t *testing.T) {
 		wantRefused(t, p, 2) // Not even the right one, or a guess could be told from a refusal.
 		require.Equal(
 			t,
-			map[broker.Reason]uint64{broker.RefusedLogin: 3, broker.RefusedThrottled: 3},
+			map[broker.Rejection]uint64{"login": 3, "throttled": 3},
 			broker.StatsOf(s.rt).Refusals,
 		)
 		// Where nothing can be guessed nobody waits.

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -16,9 +15,6 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 	"github.com/rs/zerolog"
 )
-
-// errNoLogin is the cause when the last words to somebody who did not log in in time cannot be written.
-var errNoLogin = errors.New("broker: nobody logged in in time")
 
 // refusedText is all that anybody is told whose login was refused, whatever the reason (P-8.4).
 const refusedText = "login refused"
@@ -63,8 +59,8 @@ func takePlace(taken *atomic.Int64, most int64) bool {
 }
 
 // busy refuses what would be too much, whoever it is, and tells the log.
-func (l *loginRoot) busy(r Reason, format string, args ...any) error {
-	l.conn.refused(r)
+func (l *loginRoot) busy(r Rejection, format string, args ...any) error {
+	l.conn.countRejection(r)
 	what := fmt.Sprintf(format, args...)
 	usercode.Log(func() { l.warning().Str("reason", what).Msg("login refused") })
 	return Busy.New(what)
@@ -88,7 +84,7 @@ func (l *loginRoot) begin(
 		return actor.Failed(errLoginUnanswered)
 	}
 	if !takePlace(&l.underWay, l.options.atOnce) {
-		return actor.Failed(l.busy(RefusedLoginsAtOnce, "%d logins are under way on this connection", l.options.atOnce))
+		return actor.Failed(l.busy(rejectLoginsAtOnce, "%d logins are under way on this connection", l.options.atOnce))
 	}
 	d := actor.NewDeferred(l.conn.rt)
 	started := l.conn.rt.Go("a login from "+l.conn.peer, func() {
@@ -110,7 +106,7 @@ func (l *loginRoot) begin(
 	})
 	if !started {
 		l.underWay.Add(-1)
-		l.conn.refused(RefusedClosing)
+		l.conn.countRejection(rejectClosing)
 		return actor.Failed(Busy.Errorf("the server is shutting down"))
 	}
 	return d
@@ -127,7 +123,7 @@ func (l *loginRoot) enter(credentials cred.Credentials, mind *flavors.RemoteRefe
 	c.account.MarkUser()
 	c.small.Store(0)
 	if !takePlace(&l.sessions, l.options.sessions) {
-		return nil, l.busy(RefusedSessions, "%d users are in by way of this connection", l.options.sessions)
+		return nil, l.busy(rejectSessions, "%d users are in by way of this connection", l.options.sessions)
 	}
 	entered := false
 	defer func() { // also when the realm ends the goroutine
@@ -182,7 +178,7 @@ func (l *loginRoot) refuse(credentials cred.Credentials, err error) error {
 	if !usercode.AsInto(err, &refused) {
 		refused = cred.Refuse(cred.ReasonRealm, "%v", err)
 	}
-	l.conn.refused(loginReason(refused))
+	l.conn.countRejection(loginRejection(refused))
 	line := l.warning()
 	if refused.Fault() && refused.Reason() != cred.ReasonEnded {
 		line = l.conn.log.Error()

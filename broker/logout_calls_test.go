@@ -151,7 +151,7 @@ func TestReleaseDropsWaitingCalls(t *testing.T) {
 				// The view is of no use any more, and the connection is.
 				p.Write(call(70, "$bench", 1))
 				wantError(t, p, 70, "perspectivebroker.LoggedOut")
-				require.EqualValues(t, 1, broker.StatsOf(server.rt).Refusals[broker.RefusedLoggedOut])
+				require.EqualValues(t, 1, broker.StatsOf(server.rt).Refusals["logged out"])
 				p.Write(call(71, "yard", 1))
 				p.Want(`[answer 71 [None]]`)
 				enterShop(p, "bob", "bread")
@@ -287,7 +287,7 @@ func TestParkedCallsEnd(t *testing.T) {
 	for _, how := range []string{"release", "hangup"} {
 		t.Run(how, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s, server := newShop(t, broker.WithLimits(broker.Limits{PauseWater: 1}))
+				s, server := newShop(t, broker.WithLimits(broker.Limits{MaxWriteBacklog: 1}))
 				p := server.peer()
 				enterShop(p, "alice", "sesame")
 				const calls = 30

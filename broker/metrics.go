@@ -9,29 +9,38 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 )
 
-// counters is what [Stats] is taken from. On the path of a call there is one addition for the call and none for its
-// answer: answered calls are what is left when the others are taken off.
-type counters struct {
+// metrics are the figures behind [Stats]. A call costs one addition and its answer none: the number of answered calls
+// is what remains when the others are subtracted.
+type metrics struct {
 	madeOut, failedOut, cancelledOut atomic.Uint64
 	madeIn, failedIn                 atomic.Uint64
 	bytesIn, framesIn                atomic.Uint64
 	collections                      atomic.Uint64
-	// Lengths of the broker's tables, published by it whenever they change.
-	imports, caches, local atomic.Int64
+	imports, caches, local           atomic.Int64 // lengths of the broker's tables
 
-	refusals [reasons]atomic.Uint64
-	final    atomic.Pointer[Stats] // at the end of the connection
+	rejected struct {
+		sync.Mutex
+		counts map[Rejection]uint64
+	}
+	final atomic.Pointer[Stats] // set when the connection has ended
 }
 
-// refused counts one refusal.
-func (c *connection) refused(r Reason) {
-	if r != NotRefused {
-		c.counters.refusals[r].Add(1)
+// countRejection counts one rejection; "" is none.
+func (c *connection) countRejection(r Rejection) {
+	if r == "" {
+		return
 	}
+	n := &c.metrics.rejected
+	n.Lock()
+	defer n.Unlock()
+	if n.counts == nil {
+		n.counts = map[Rejection]uint64{}
+	}
+	n.counts[r]++
 }
 
 func (c *connection) snapshot() Stats {
-	n := &c.counters
+	n := &c.metrics
 	s := Stats{
 		CallsOut:    Calls{Failed: n.failedOut.Load(), Cancelled: n.cancelledOut.Load()},
 		CallsIn:     Calls{Failed: n.failedIn.Load()},
@@ -39,31 +48,28 @@ func (c *connection) snapshot() Stats {
 		BytesIn:     n.bytesIn.Load(), BytesOut: uint64(c.bytesOut.Load()), FramesIn: n.framesIn.Load(),
 		Exports: int(c.exported.Load()), Imports: int(n.imports.Load()),
 		Caches: int(n.caches.Load()), LocalCaches: int(n.local.Load()),
-		Refusals: map[Reason]uint64{},
+		Refusals: map[Rejection]uint64{},
 	}
 	s.BytesUnanswered = c.account.Unanswered().Wire
 	s.BytesWaiting, s.FramesOut = c.out.Stats()
-	// What began is read after what has ended, so that the difference is never negative.
-	s.CallsOut.began(c.pending.Load(), n.madeOut.Load())
-	s.CallsIn.began(c.inbound.Load(), n.madeIn.Load())
-	for r := range n.refusals {
-		if count := n.refusals[r].Load(); count > 0 {
-			s.Refusals[Reason(r)] = count
-		}
-	}
+	// Load the calls made last, so that the differences are not negative.
+	s.CallsOut.fit(c.pending.Load(), n.madeOut.Load())
+	s.CallsIn.fit(c.inbound.Load(), n.madeIn.Load())
+	n.rejected.Lock()
+	defer n.rejected.Unlock()
+	maps.Copy(s.Refusals, n.rejected.counts)
 	return s
 }
 
-// began fills in how many calls there were and how many have been answered. A call may have begun or ended between two
-// readings, so the parts are fitted to the sum.
-func (k *Calls) began(pending int64, made uint64) {
+// fit sets Made, Pending and Answered. Calls may begin or end between two loads, so it fits the parts to the sum.
+func (k *Calls) fit(pending int64, made uint64) {
 	k.Made = made
 	k.Pending = int(max(0, min(pending, int64(made-k.Failed-k.Cancelled))))
 	k.Answered = made - k.Failed - k.Cancelled - uint64(k.Pending)
 }
 
-// cut is the end of the connection for calls that are under way.
-func (k *Calls) cut() {
+// failPending counts the pending calls as failed, because the connection has ended.
+func (k *Calls) failPending() {
 	k.Failed += uint64(k.Pending)
 	k.Pending = 0
 }
@@ -95,8 +101,8 @@ func (s *Stats) add(other Stats) {
 	}
 }
 
-// census is the connections of a runtime, and the sums of those that have ended.
-type census struct {
+// registry holds a runtime's connections and the sums of those that have ended.
+type registry struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	live  map[*connection]struct{}
@@ -104,21 +110,19 @@ type census struct {
 	conns ConnStats
 }
 
-// censusKey finds the runtime's census.
-type censusKey struct{}
+type registryKey struct{}
 
-func censusOf(rt *actor.Runtime) *census {
-	return rt.Extension(censusKey{}, func() any {
-		return &census{
+func registryOf(rt *actor.Runtime) *registry {
+	return rt.Extension(registryKey{}, func() any {
+		return &registry{
 			live:  map[*connection]struct{}{},
-			ended: Stats{Refusals: map[Reason]uint64{}},
-			conns: ConnStats{Closed: map[Cause]uint64{}},
+			ended: Stats{Refusals: map[Rejection]uint64{}},
+			conns: ConnStats{Closed: map[CloseReason]uint64{}},
 		}
-	}).(*census)
+	}).(*registry)
 }
 
-// enter notes a connection until leave.
-func (x *census) enter(c *connection) {
+func (x *registry) add(c *connection) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.live[c] = struct{}{}
@@ -129,12 +133,11 @@ func (x *census) enter(c *connection) {
 	}
 }
 
-// leave adds a connection that has ended to the sums. Nothing of it is under way any more, and later counts of it are
-// not looked at.
-func (x *census) leave(c *connection) {
+// remove adds the figures of a connection that has ended to the sums. What the connection counts later is ignored.
+func (x *registry) remove(c *connection) {
 	s := c.snapshot()
-	s.CallsOut.cut()
-	s.CallsIn.cut()
+	s.CallsOut.failPending()
+	s.CallsIn.failPending()
 	s.Exports, s.Imports, s.Caches, s.LocalCaches, s.BytesWaiting, s.BytesUnanswered = 0, 0, 0, 0, 0, 0
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -142,15 +145,15 @@ func (x *census) leave(c *connection) {
 		return
 	}
 	delete(x.live, c)
-	c.counters.final.Store(&s)
+	c.metrics.final.Store(&s)
 	x.ended.add(s)
-	x.conns.Closed[causeOf(context.Cause(c.ctx))]++
+	x.conns.Closed[closeReasonOf(context.Cause(c.ctx))]++
 	if !c.isReady() {
 		x.conns.Unopened++
 	}
 }
 
-func (x *census) stats(rt *actor.Runtime) RuntimeStats {
+func (x *registry) stats(rt *actor.Runtime) RuntimeStats {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	s := RuntimeStats{Stats: x.ended, Conns: x.conns, BytesHeld: int(budgetOf(rt).Held())}

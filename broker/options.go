@@ -69,14 +69,14 @@ func (f optionFunc) apply(o *options) { f(o) }
 // WithLimits replaces the default limits, field by field: zero fields keep their default.
 func WithLimits(l Limits) Option { return optionFunc(func(o *options) { o.limits = l }) }
 
-// DefaultPolling is the default of [WithPolling].
-const DefaultPolling = 100 * time.Microsecond
+// defaultPolling is the default of [WithPolling].
+const defaultPolling = 100 * time.Microsecond
 
 // WithPolling sets for how long a connection's reader polls its socket before it parks, where each side makes one call
 // after the other. It spares each call a wake-up and costs processor time: at most d after each read, on one connection
 // of the runtime at a time. A reader polls only on systems of the Unix kind, without TLS, with more than one processor,
-// while no more than one call is in progress; it stops while polling does not pay. The default is [DefaultPolling]; 0
-// turns polling off.
+// while no more than one call is in progress; it stops while polling does not pay. The default is 100 µs; 0 turns
+// polling off.
 func WithPolling(d time.Duration) Option { return optionFunc(func(o *options) { o.polling = d }) }
 
 // WithPublished publishes one more object under a name, beside "root". By default nothing else is published, and
@@ -114,7 +114,7 @@ func factoryOf(object any) RootFactory {
 
 func newOptions(opts []Option) (*options, error) {
 	o := &options{published: map[string]RootFactory{}, objects: map[string]any{}, settings: &settings{
-		registry: jelly.NewRegistry(), backoff: DefaultBackoff, dial: new(net.Dialer).DialContext, polling: DefaultPolling,
+		registry: jelly.NewRegistry(), backoff: defaultBackoff, dial: new(net.Dialer).DialContext, polling: defaultPolling,
 	}}
 	for _, opt := range opts {
 		if opt != nil {
@@ -139,7 +139,6 @@ func newOptions(opts []Option) (*options, error) {
 		}
 	}
 	o.limits = o.limits.withDefaults()
-	o.limits.Banana = o.limits.Banana.WithDefaults()
 	return o, nil
 }
 

@@ -183,7 +183,7 @@ func playOrder(rt *rapid.T, p *wire.Peer) {
 // waits, too.
 func TestContinuationsBehindParkedCalls(t *testing.T) {
 	root := &diary{}
-	p := newServer(t, root, diaryRegistry(t), broker.WithLimits(broker.Limits{PauseWater: 10_000})).peer()
+	p := newServer(t, root, diaryRegistry(t), broker.WithLimits(broker.Limits{MaxWriteBacklog: 10_000})).peer()
 	p.Ignore(`[decref _]`)
 	p.Write(`[message 1 root keep 0 [tuple ["test.Pond" 7 [list]]] [dictionary]]`,
 		`[message 1 root begin 0 [tuple [remote 5]] [dictionary]]`)

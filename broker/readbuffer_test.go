@@ -33,7 +33,7 @@ func halfMegabytes(strings int) []byte {
 type crowd struct{ *server }
 
 func newCrowd(t *testing.T) crowd {
-	return crowd{newServer(t, &service{}, broker.WithLimits(broker.Limits{Total: 5 << 20, Stall: 20 * time.Second}))}
+	return crowd{newServer(t, &service{}, broker.WithLimits(broker.Limits{MemoryTotal: 5 << 20, Stall: 20 * time.Second}))}
 }
 
 func (s crowd) member() (net.Conn, *wire.Peer) {
@@ -121,7 +121,8 @@ func TestAMessageThatStopsHalfwayIsGivenUp(t *testing.T) {
 func TestALargeBufferIsNotKeptForASmallRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// There is room for one message, in a buffer of 4 MiB and decoded, and not for two buffers.
-		s := crowd{newServer(t, &service{}, broker.WithLimits(broker.Limits{Total: 7_800_000, Stall: 20 * time.Second}))}
+		limits := broker.Limits{MemoryTotal: 7_800_000, Stall: 20 * time.Second}
+		s := crowd{newServer(t, &service{}, broker.WithLimits(limits))}
 		frame := halfMegabytes(6)
 		first, peer := s.member()
 		_, err := first.Write(frame[:len(frame)-1])

@@ -63,11 +63,12 @@ var ErrPermanent = errors.New("broker: not to be tried again")
 // ErrClientClosed is what a closed client answers.
 var ErrClientClosed = errors.New("broker: the client has been closed")
 
-// DefaultBackoff is how long a [ReconnectingClient] waits before it dials again: half a second at first, twice as long
-// each time, up to half a minute, with jitter, so that a thousand clients do not come back all at once.
-var DefaultBackoff = supervision.Backoff{Min: 500 * time.Millisecond, Max: 30 * time.Second, Factor: 2, Jitter: 0.5}
+// defaultBackoff is the default of [WithBackoff].
+var defaultBackoff = supervision.Backoff{Min: 500 * time.Millisecond, Max: 30 * time.Second, Factor: 2, Jitter: 0.5}
 
-// WithBackoff replaces [DefaultBackoff] for a [ReconnectingClient]. Other users of options do not look at it.
+// WithBackoff sets how long a [ReconnectingClient] waits before it dials again. The default is half a second at first,
+// twice as long after each failure, 30 seconds at most, each time reduced by a random part of up to one half. Only
+// [Reconnect] uses this option.
 func WithBackoff(b supervision.Backoff) Option { return optionFunc(func(o *options) { o.backoff = b }) }
 
 // Reconnect makes a client and has it dial. It returns at once; [ReconnectingClient.Conn] waits for a session. The

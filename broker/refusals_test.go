@@ -17,7 +17,7 @@ type offence struct {
 	texts  []string
 	closes bool // the connection ends; else it is answered with an error, or with replies
 	reply  string
-	reason broker.Reason
+	reason broker.Rejection
 	login  bool // the root is a login
 }
 
@@ -30,87 +30,87 @@ func offences() []offence {
 			name:   "HTTP",
 			raw:    "GET / HTTP/1.1\r\nHost: x\r\n\r\n" + strings.Repeat("x", 80),
 			closes: true,
-			reason: broker.RefusedPrefix,
+			reason: "prefix",
 		},
 		{
 			name:   "a TLS hello",
 			raw:    "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + strings.Repeat("\x8f", 20),
 			closes: true,
-			reason: broker.RefusedSyntax,
+			reason: "syntax",
 		},
-		{name: "a profile that nobody speaks", raw: "\x09\x82esperanto", closes: true, reason: broker.RefusedProfile},
-		{name: "half a string", raw: "\x09\x82esp", closes: true, reason: broker.RefusedTruncated},
-		{name: "an endless header", raw: strings.Repeat("\x01", 65), closes: true, reason: broker.RefusedPrefix},
-		{name: "no list", texts: []string{`5`}, closes: true, reason: broker.RefusedCommand},
-		{name: "an empty list", texts: []string{`[]`}, closes: true, reason: broker.RefusedCommand},
-		{name: "a message that is too short", texts: []string{`[message 1]`}, closes: true, reason: broker.RefusedCommand},
-		{name: "a number that is none", texts: []string{`[decref x]`}, closes: true, reason: broker.RefusedCommand},
-		{name: "another version", texts: []string{`[version 5]`}, closes: true, reason: broker.RefusedVersion},
+		{name: "a profile that nobody speaks", raw: "\x09\x82esperanto", closes: true, reason: "profile"},
+		{name: "half a string", raw: "\x09\x82esp", closes: true, reason: "truncated"},
+		{name: "an endless header", raw: strings.Repeat("\x01", 65), closes: true, reason: "prefix"},
+		{name: "no list", texts: []string{`5`}, closes: true, reason: "command"},
+		{name: "an empty list", texts: []string{`[]`}, closes: true, reason: "command"},
+		{name: "a message that is too short", texts: []string{`[message 1]`}, closes: true, reason: "command"},
+		{name: "a number that is none", texts: []string{`[decref x]`}, closes: true, reason: "command"},
+		{name: "another version", texts: []string{`[version 5]`}, closes: true, reason: "version"},
 		{
 			name:   "an unknown command",
 			texts:  []string{`[frobnicate]`},
 			reply:  `[didNotUnderstand frobnicate]`,
-			reason: broker.RefusedUnknownCommand,
+			reason: "unknown command",
 		},
-		{name: "an answer to no call", texts: []string{`[answer 9 1]`}, closes: true, reason: broker.RefusedAnswer},
-		{name: "an error for no call", texts: []string{`[error 9 1]`}, closes: true, reason: broker.RefusedAnswer},
-		{name: "a decref of the root", texts: []string{`[decref 0]`}, closes: true, reason: broker.RefusedCount},
-		{name: "a decref of nothing", texts: []string{`[decref 77]`}, closes: true, reason: broker.RefusedCount},
-		{name: "a decache of nothing", texts: []string{`[decache 77]`}, closes: true, reason: broker.RefusedCount},
-		{name: "an uncache of nothing", texts: []string{`[uncache 77]`}, closes: true, reason: broker.RefusedCount},
-		{name: "a call of nothing", texts: call("77", "f", "[tuple]"), reason: broker.RefusedUnknownObject},
-		{name: "a call of no such name", texts: call("nobody", "f", "[tuple]"), reason: broker.RefusedUnknownObject},
+		{name: "an answer to no call", texts: []string{`[answer 9 1]`}, closes: true, reason: "answer"},
+		{name: "an error for no call", texts: []string{`[error 9 1]`}, closes: true, reason: "answer"},
+		{name: "a decref of the root", texts: []string{`[decref 0]`}, closes: true, reason: "count"},
+		{name: "a decref of nothing", texts: []string{`[decref 77]`}, closes: true, reason: "count"},
+		{name: "a decache of nothing", texts: []string{`[decache 77]`}, closes: true, reason: "count"},
+		{name: "an uncache of nothing", texts: []string{`[uncache 77]`}, closes: true, reason: "count"},
+		{name: "a call of nothing", texts: call("77", "f", "[tuple]"), reason: "unknown object"},
+		{name: "a call of no such name", texts: call("nobody", "f", "[tuple]"), reason: "unknown object"},
 		{
 			name:   "an update of nothing",
 			texts:  []string{`[cachemessage 1 77 f 1 [tuple] [dictionary]]`},
-			reason: broker.RefusedUnknownObject,
+			reason: "unknown object",
 		},
 		{
 			name:   "a local that was never sent",
 			texts:  call("root", "echo", "[tuple [local 77]]"),
-			reason: broker.RefusedUnknownObject,
+			reason: "unknown object",
 		},
 		{
 			name:   "an lcache that was never sent",
 			texts:  call("root", "echo", "[tuple [lcache 77]]"),
-			reason: broker.RefusedUnknownObject,
+			reason: "unknown object",
 		},
 		{
 			name:   "a cached that never came",
 			texts:  call("root", "echo", "[tuple [cached 77]]"),
-			reason: broker.RefusedUnknownObject,
+			reason: "unknown object",
 		},
 		{
 			name:   "an unknown class",
 			texts:  call("root", "echo", `[tuple ["os.system" [list]]]`),
-			reason: broker.RefusedInsecure,
+			reason: "insecure",
 		},
-		{name: "a module", texts: call("root", "echo", `[tuple [module os]]`), reason: broker.RefusedInsecure},
-		{name: "a function", texts: call("root", "echo", `[tuple [function "os.system"]]`), reason: broker.RefusedInsecure},
+		{name: "a module", texts: call("root", "echo", `[tuple [module os]]`), reason: "insecure"},
+		{name: "a function", texts: call("root", "echo", `[tuple [function "os.system"]]`), reason: "insecure"},
 		{
 			name:   "a dereference of nothing",
 			texts:  call("root", "echo", `[tuple [dereference 5]]`),
-			reason: broker.RefusedValue,
+			reason: "value",
 		},
 		{
 			name:   "a key that cannot be one",
 			texts:  call("root", "echo", `[tuple [dictionary [[list] 1]]]`),
-			reason: broker.RefusedValue,
+			reason: "value",
 		},
-		{name: "arguments that are none", texts: call("root", "echo", `5`), reason: broker.RefusedValue},
-		{name: "lists nested too deep", texts: call("root", "echo", "[tuple "+nested(600)+"]"), reason: broker.RefusedDepth},
+		{name: "arguments that are none", texts: call("root", "echo", `5`), reason: "value"},
+		{name: "lists nested too deep", texts: call("root", "echo", "[tuple "+nested(600)+"]"), reason: "depth"},
 
 		{
 			name:   "a wrong response",
 			login:  true,
 			texts:  call("$challenger", "respond", `[tuple nonsense [None]]`),
-			reason: broker.RefusedLogin,
+			reason: "login",
 		},
 		{
 			name:   "a call of an avatar before the login",
 			login:  true,
 			texts:  call("perspective", "f", "[tuple]"),
-			reason: broker.RefusedUnknownObject,
+			reason: "unknown object",
 		},
 	}
 }
@@ -129,7 +129,7 @@ func TestOffencesAreCountedUnderTheirReason(t *testing.T) {
 				p := s.connect()
 				p.Want(`[pb none]`)
 				p.WriteBytes([]byte(o.raw))
-				if o.reason == broker.RefusedTruncated {
+				if o.reason == "truncated" {
 					p.Close()
 				} else {
 					p.WantClosed()
@@ -161,7 +161,7 @@ func TestOffencesAreCountedUnderTheirReason(t *testing.T) {
 				return all.CallsIn.Pending == 0 && all.BytesHeld <= all.Exports*(2<<10) &&
 					(!o.closes || all.Conns.Open+all.Conns.Opening == 1)
 			}, patience, tick)
-			assert.Equal(t, map[broker.Reason]uint64{o.reason: 1}, all.Refusals)
+			assert.Equal(t, map[broker.Rejection]uint64{o.reason: 1}, all.Refusals)
 			balanced(t, all.CallsIn)
 		})
 	}

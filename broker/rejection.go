@@ -11,129 +11,114 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// Reason is why something was refused: a call, a message, a login or a whole connection. Each limit has its own.
-type Reason uint8
+// Rejection names the reason why a call, a message, a login or a connection was rejected. Names do not change between
+// releases; releases may add names.
+//
+//	"exports"           the peer would hold more references than Limits.Exports
+//	"caches"            either side would keep more copies than Limits.Caches
+//	"imports"           this side would hold more of the peer's objects than Limits.Imports
+//	"calls in"          more than Limits.CallsIn calls of the peer are unanswered
+//	"bytes in"          the peer's unanswered calls have more than Limits.BytesIn bytes
+//	"memory total"      Limits.MemoryTotal is reached
+//	"calls out"         more than Limits.CallsOut of our calls are unanswered
+//	"write high water"  a CallRemote while more than Limits.WriteHighWater bytes wait to be written
+//	"write backlog"     the peer does not read: Limits.MaxWriteBacklog
+//	"state timeout"     a Cacheable did not supply its state within Limits.StateTimeout
+//	"given back"        the peer does not acknowledge originals that were returned to it
+//	"closing"           this side is shutting down
+//	"prefix"            a Banana header is longer than Limits.Banana.Prefix
+//	"string"            a string is longer than Limits.Banana.String
+//	"list"              a list is longer than Limits.Banana.List
+//	"depth"             values are nested deeper than Limits.Nesting or Limits.Banana.Depth
+//	"frame"             a message is longer than Limits.Banana.Frame or, before a login, WithFrameBeforeLogin
+//	"syntax"            the bytes received are not Banana
+//	"truncated"         the peer closed the connection in the middle of a message
+//	"profile"           the sides have no Banana profile in common
+//	"version"           the peer speaks another version of PB
+//	"command"           a command is malformed
+//	"unknown command"   a command is unknown; it is answered with didNotUnderstand
+//	"value"             a value is not valid Jelly, or not what the command takes
+//	"insecure"          a class or type is not allowed
+//	"unknown object"    no object has the id or name
+//	"count"             a decref, decache or uncache for something that the peer does not hold
+//	"answer"            an answer to a call that was not made
+//	"handshake"         the peer did not negotiate within Limits.Handshake
+//	"stall"             a write, or a large message, made no progress within Limits.Stall
+//	"silence"           the peer did not answer a keepalive (WithKeepalive)
+//	"login"             the credentials or the requested perspective were not accepted
+//	"throttled"         too many attempts to log in (WithThrottle)
+//	"login deadline"    no login within WithLoginDeadline
+//	"logins at once"    too many logins of one connection are in progress (WithLoginsAtOnce)
+//	"sessions"          too many users on one connection (WithSessions)
+//	"challenges"        too many challenges on one connection (WithSessions)
+//	"logged out"        a call of a user who has logged out
+//	"strangers"         a connection without a login was dropped in favour of others (Limits.Strangers)
+type Rejection string
 
-// The reasons. Which field of [Limits] or which option sets the limit is said in brackets.
 const (
-	// NotRefused is the zero Reason.
-	NotRefused Reason = iota
-	// RefusedExports: the peer holds as many references as it may (Limits.Exports).
-	RefusedExports
-	// RefusedCaches: the peer keeps as many copies as it may, or this side as many of the peer's (Limits.Caches).
-	RefusedCaches
-	// RefusedImports: this side holds as many of the peer's objects as it may (Limits.Imports).
-	RefusedImports
-	// RefusedCallsIn: too many calls of the peer's are unanswered (Limits.CallsIn).
-	RefusedCallsIn
-	// RefusedBytesIn: the peer's unanswered calls have too many bytes (Limits.BytesIn).
-	RefusedBytesIn
-	// RefusedTotal: the same, while all connections of the runtime together have too much under way (Limits.Total).
-	RefusedTotal
-	// RefusedCallsOut: too many calls of ours are unanswered (Limits.CallsOut).
-	RefusedCallsOut
-	// RefusedHighWater: a CallRemote while too much waits to be written (Limits.HighWater).
-	RefusedHighWater
-	// RefusedPauseWater: the peer did not read and was left, or an update or an answer could not be kept for it
-	// (Limits.PauseWater).
-	RefusedPauseWater
-	// RefusedState: a Cacheable did not give its state in time (Limits.StateTimeout).
-	RefusedState
-	// RefusedGivenBack: the peer does not say that originals which it was given back are forgotten.
-	RefusedGivenBack
-	// RefusedClosing: this side is shutting down and takes no more calls.
-	RefusedClosing
-	// RefusedPrefix: a header of Banana is too long (Limits.Banana.Prefix).
-	RefusedPrefix
-	// RefusedString: a string is too long (Limits.Banana.String).
-	RefusedString
-	// RefusedList: a list is too long (Limits.Banana.List).
-	RefusedList
-	// RefusedDepth: values or lists are nested too deep (Limits.Nesting, Limits.Banana.Depth).
-	RefusedDepth
-	// RefusedFrame: a message is too long (Limits.Banana.Frame, before a login [WithFrameBeforeLogin]).
-	RefusedFrame
-	// RefusedSyntax: what came is no Banana.
-	RefusedSyntax
-	// RefusedTruncated: the peer closed the connection in the middle of a message.
-	RefusedTruncated
-	// RefusedProfile: there is no profile that both sides speak.
-	RefusedProfile
-	// RefusedVersion: the peer speaks another version of PB.
-	RefusedVersion
-	// RefusedCommand: a command has the wrong form.
-	RefusedCommand
-	// RefusedUnknownCommand: there is no such command; it is answered with didNotUnderstand.
-	RefusedUnknownCommand
-	// RefusedValue: the values of a message are no Jelly, or not what a call takes.
-	RefusedValue
-	// RefusedInsecure: a class or type that was not allowed.
-	RefusedInsecure
-	// RefusedUnknownObject: nothing has the name or number by which an object was mentioned or called.
-	RefusedUnknownObject
-	// RefusedCount: a decref, decache or uncache of what the peer does not hold.
-	RefusedCount
-	// RefusedAnswer: an answer to a call that was not made.
-	RefusedAnswer
-	// RefusedHandshake: the peer did not negotiate in time (Limits.Handshake).
-	RefusedHandshake
-	// RefusedStall: a write made no progress in time (Limits.Stall).
-	RefusedStall
-	// RefusedSilence: the peer did not answer when it was asked whether it is there ([WithKeepalive]).
-	RefusedSilence
-	// RefusedLogin: credentials that do not let in, or a perspective that an identity may not have.
-	RefusedLogin
-	// RefusedThrottled: too many attempts to log in ([WithThrottle]).
-	RefusedThrottled
-	// RefusedLoginDeadline: nobody logged in in time ([WithLoginDeadline]).
-	RefusedLoginDeadline
-	// RefusedLoginsAtOnce: too many logins are under way on the connection ([WithLoginsAtOnce]).
-	RefusedLoginsAtOnce
-	// RefusedSessions: too many users are in by way of the connection, or get attached to perspectives at once
-	// ([WithSessions]).
-	RefusedSessions
-	// RefusedChallenges: the connection holds too many challenges ([WithSessions]).
-	RefusedChallenges
-	// RefusedLoggedOut: a call of a user who has logged out, on a connection that lives on.
-	RefusedLoggedOut
-	// RefusedStrangers: nobody had logged in on the connection, and it was dropped in favour of others (Limits.Strangers,
-	// Limits.Total).
-	RefusedStrangers
-
-	reasons
+	rejectExports        Rejection = "exports"
+	rejectCaches         Rejection = "caches"
+	rejectImports        Rejection = "imports"
+	rejectCallsIn        Rejection = "calls in"
+	rejectBytesIn        Rejection = "bytes in"
+	rejectMemoryTotal    Rejection = "memory total"
+	rejectCallsOut       Rejection = "calls out"
+	rejectWriteHighWater Rejection = "write high water"
+	rejectWriteBacklog   Rejection = "write backlog"
+	rejectState          Rejection = "state timeout"
+	rejectGivenBack      Rejection = "given back"
+	rejectClosing        Rejection = "closing"
+	rejectPrefix         Rejection = "prefix"
+	rejectString         Rejection = "string"
+	rejectList           Rejection = "list"
+	rejectDepth          Rejection = "depth"
+	rejectFrame          Rejection = "frame"
+	rejectSyntax         Rejection = "syntax"
+	rejectTruncated      Rejection = "truncated"
+	rejectProfile        Rejection = "profile"
+	rejectVersion        Rejection = "version"
+	rejectCommand        Rejection = "command"
+	rejectUnknownCommand Rejection = "unknown command"
+	rejectValue          Rejection = "value"
+	rejectInsecure       Rejection = "insecure"
+	rejectUnknownObject  Rejection = "unknown object"
+	rejectCount          Rejection = "count"
+	rejectAnswer         Rejection = "answer"
+	rejectHandshake      Rejection = "handshake"
+	rejectStall          Rejection = "stall"
+	rejectSilence        Rejection = "silence"
+	rejectLogin          Rejection = "login"
+	rejectThrottled      Rejection = "throttled"
+	rejectLoginDeadline  Rejection = "login deadline"
+	rejectLoginsAtOnce   Rejection = "logins at once"
+	rejectSessions       Rejection = "sessions"
+	rejectChallenges     Rejection = "challenges"
+	rejectLoggedOut      Rejection = "logged out"
+	rejectStrangers      Rejection = "strangers"
 )
 
-var reasonNames = [reasons]string{
-	"not refused", "exports", "caches", "imports", "calls in", "bytes in", "total", "calls out", "high water", "pause water", "state timeout",
-	"given back", "closing", "prefix", "string", "list", "depth", "frame", "syntax", "truncated", "profile", "version", "command",
-	"unknown command", "value", "insecure", "unknown object", "count", "answer", "handshake", "stall", "silence", "login", "throttled",
-	"login deadline", "logins at once", "sessions", "challenges", "logged out", "strangers",
+// rejectionError is an error with a fixed text that is counted under a rejection.
+type rejectionError struct {
+	text   string
+	counts Rejection
 }
 
-// String is a short name, the same in every release.
-func (r Reason) String() string {
-	if r >= reasons {
-		return "unknown"
-	}
-	return reasonNames[r]
+func (e *rejectionError) Error() string        { return e.text }
+func (e *rejectionError) rejection() Rejection { return e.counts }
+
+var limitRejections = map[banana.Limit]Rejection{
+	banana.LimitPrefix: rejectPrefix,
+	banana.LimitString: rejectString,
+	banana.LimitList:   rejectList,
+	banana.LimitDepth:  rejectDepth,
+	jelly.LimitNesting: rejectDepth,
+	banana.LimitFrame:  rejectFrame,
 }
 
-// MarshalText makes reasons readable as keys of JSON.
-func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
-
-var limitReasons = map[banana.Limit]Reason{
-	banana.LimitPrefix: RefusedPrefix,
-	banana.LimitString: RefusedString,
-	banana.LimitList:   RefusedList,
-	banana.LimitDepth:  RefusedDepth,
-	jelly.LimitNesting: RefusedDepth,
-	banana.LimitFrame:  RefusedFrame,
-}
-
-// reasonOf tells by an error why a value or a connection was refused; NotRefused if it is no refusal.
-func reasonOf(err error) Reason {
+// rejectionOf returns the rejection under which err counts, or "" if err is not a rejection.
+func rejectionOf(err error) Rejection {
 	var (
-		protocol *ProtocolError
+		own      interface{ rejection() Rejection }
 		limit    *banana.LimitError
 		syntax   *banana.SyntaxError
 		profile  *banana.NegotiationError
@@ -144,49 +129,35 @@ func reasonOf(err error) Reason {
 	)
 	switch {
 	case err == nil:
-		return NotRefused
-	case usercode.AsInto(err, &protocol) && protocol.Reason != NotRefused:
-		return protocol.Reason
-	case usercode.Is(err, ErrNoRoom):
-		return RefusedTotal
+		return ""
+	case usercode.AsInto(err, &own):
+		return own.rejection()
 	case usercode.AsInto(err, &limit):
-		return limitReasons[limit.Limit]
+		return limitRejections[limit.Limit]
 	case usercode.AsInto(err, &decode) && decode.Limit != "":
-		return limitReasons[decode.Limit]
+		return limitRejections[decode.Limit]
 	case usercode.AsInto(err, &profile):
-		return RefusedProfile
+		return rejectProfile
 	case usercode.AsInto(err, &insecure), usercode.Is(err, flavors.InsecureJelly):
-		return RefusedInsecure
-	case usercode.Is(err, ErrTooManyReferences):
-		return RefusedCaches
-	case usercode.Is(err, ErrTooManyImports), usercode.Is(err, jelly.ErrTooManyReferences):
-		return RefusedImports
+		return rejectInsecure
+	case usercode.Is(err, jelly.ErrTooManyReferences):
+		return rejectImports
 	case usercode.Is(err, io.ErrUnexpectedEOF):
-		return RefusedTruncated
-	case protocol == nil && usercode.AsInto(err, &failure) && usercode.Is(failure, flavors.PBError):
-		return RefusedUnknownObject
-	case usercode.AsInto(err, &decode), usercode.AsInto(err, &unjelly), protocol == nil && usercode.AsInto(err, &syntax):
-		return RefusedValue
-	case usercode.AsInto(err, &syntax):
-		return RefusedSyntax
-	case protocol != nil:
-		return RefusedCommand
-	case usercode.Is(err, ErrSilent):
-		return RefusedSilence
-	case usercode.Is(err, errNoLogin):
-		return RefusedLoginDeadline
-	case usercode.Is(err, ErrBackedUp):
-		return RefusedPauseWater
+		return rejectTruncated
+	case usercode.AsInto(err, &failure) && usercode.Is(failure, flavors.PBError):
+		return rejectUnknownObject
+	case decode != nil, usercode.AsInto(err, &unjelly), usercode.AsInto(err, &syntax):
+		return rejectValue
 	case usercode.Is(err, os.ErrDeadlineExceeded):
-		return RefusedStall
+		return rejectStall
 	}
-	return NotRefused
+	return ""
 }
 
-// loginReason tells a guess that was slowed down from one that was wrong.
-func loginReason(refused *cred.Refused) Reason {
+// loginRejection distinguishes an attempt that was throttled from one with wrong credentials.
+func loginRejection(refused *cred.Refused) Rejection {
 	if refused.Reason() == cred.ReasonThrottled {
-		return RefusedThrottled
+		return rejectThrottled
 	}
-	return RefusedLogin
+	return rejectLogin
 }

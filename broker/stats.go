@@ -1,10 +1,6 @@
 package broker
 
 import (
-	"iter"
-	"maps"
-	"slices"
-
 	"github.com/perspectivebroker/pb/actor"
 )
 
@@ -35,7 +31,7 @@ type Stats struct {
 	BytesUnanswered int
 	// Refusals is what was refused to the peer, and to callers on this side, by reason. Reasons that never occurred are
 	// left out.
-	Refusals map[Reason]uint64
+	Refusals map[Rejection]uint64
 }
 
 // Calls counts calls in one direction. Made is always the sum of the others.
@@ -55,25 +51,6 @@ type Calls struct {
 	Pending int
 }
 
-// Total is how often anything was refused.
-func (s Stats) Total() (n uint64) {
-	for _, count := range s.Refusals {
-		n += count
-	}
-	return n
-}
-
-// Refused goes through the reasons that occurred, in a fixed order.
-func (s Stats) Refused() iter.Seq2[Reason, uint64] {
-	return func(yield func(Reason, uint64) bool) {
-		for _, r := range slices.Sorted(maps.Keys(s.Refusals)) {
-			if !yield(r, s.Refusals[r]) {
-				return
-			}
-		}
-	}
-}
-
 // ConnStats counts the connections of a runtime.
 type ConnStats struct {
 	// Accepted is how many came in, Dialed how many this side made.
@@ -83,7 +60,7 @@ type ConnStats struct {
 	// Unopened is how many ended before they were negotiated; they are among those of Closed as well.
 	Unopened uint64
 	// Closed is how many have ended, by cause.
-	Closed map[Cause]uint64
+	Closed map[CloseReason]uint64
 }
 
 // RuntimeStats is what [StatsOf] reports.
@@ -92,7 +69,7 @@ type RuntimeStats struct {
 	Stats
 	// Conns counts the connections themselves.
 	Conns ConnStats
-	// BytesHeld is what Limits.Total bounds, see there.
+	// BytesHeld is what Limits.MemoryTotal bounds, see there.
 	BytesHeld int
 }
 
@@ -102,5 +79,5 @@ func StatsOf(rt *actor.Runtime) RuntimeStats {
 	if rt.Check() != nil {
 		return RuntimeStats{}
 	}
-	return censusOf(rt).stats(rt)
+	return registryOf(rt).stats(rt)
 }

@@ -34,8 +34,8 @@ func ExampleStatsOf() {
 	fmt.Printf("%+v\n", conn.Stats().CallsOut)
 	all := broker.StatsOf(rt)
 	fmt.Println(all.Conns.Accepted, all.Conns.Dialed, all.Conns.Open)
-	for reason, n := range all.Refused() {
-		fmt.Println(reason, n)
+	for rejection, n := range all.Refusals {
+		fmt.Println(rejection, n)
 	}
 	// Output:
 	// {Made:3 Answered:1 Failed:2 Cancelled:0 Pending:0}
@@ -61,8 +61,8 @@ func ExampleStatsOf_prometheus() {
 			s.CallsIn.Made,
 			s.BytesHeld,
 		)
-		for reason, n := range s.Refused() {
-			fmt.Fprintf(w, "pb_refusals_total{reason=%q} %d\n", reason, n)
+		for rejection, n := range s.Refusals {
+			fmt.Fprintf(w, "pb_refusals_total{reason=%q} %d\n", rejection, n)
 		}
 	})
 }

@@ -74,7 +74,7 @@ func TestStrangersCannotTakeFromUsers(t *testing.T) {
 		t.Run(kind.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				h := &house{}
-				limits := broker.Limits{Total: total}
+				limits := broker.Limits{MemoryTotal: total}
 				if kind.name == "nothing" {
 					limits.Strangers = crowd / 2
 				}
@@ -103,7 +103,7 @@ func TestStrangersCannotTakeFromUsers(t *testing.T) {
 				}
 				all := broker.StatsOf(s.rt)
 				if kind.drops {
-					assert.NotZero(t, all.Refusals[broker.RefusedStrangers])
+					assert.NotZero(t, all.Refusals["strangers"])
 					assert.Less(t, all.Conns.Open+all.Conns.Opening, crowd)
 				}
 				for _, sock := range socks {
@@ -141,7 +141,7 @@ func TestStrangersAreDroppedInTheirOrder(t *testing.T) {
 	user.Want(`[answer 5 _]`)
 	require.Eventually(
 		t,
-		func() bool { return broker.StatsOf(s.rt).Refusals[broker.RefusedStrangers] == 2 },
+		func() bool { return broker.StatsOf(s.rt).Refusals["strangers"] == 2 },
 		patience,
 		tick,
 	)

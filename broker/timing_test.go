@@ -66,7 +66,7 @@ func TestHandshakeTimeout(t *testing.T) {
 			start := time.Now()
 			_, err := broker.Client(context.Background(), newRuntime(t), here)
 			require.ErrorContains(t, err, "did not negotiate within 10s")
-			require.Equal(t, broker.DefaultHandshake, time.Since(start))
+			require.Equal(t, broker.DefaultLimits().Handshake, time.Since(start))
 		})
 	})
 	t.Run("those who have negotiated may be silent", func(t *testing.T) {
@@ -111,7 +111,7 @@ func TestKeepaliveWithALongDeadline(t *testing.T) {
 
 func TestGraceEndsAfterItsTime(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		p := newServer(t, &service{}, broker.WithLimits(broker.Limits{Grace: 10 * time.Second})).peer()
+		p := newServer(t, &service{}, broker.WithLimits(broker.Limits{ReleaseGrace: 10 * time.Second})).peer()
 		p.Write(`[message 1 root new 1 [tuple] [dictionary]]`, `[message 2 root new 1 [tuple] [dictionary]]`)
 		p.Want(`[answer 1 [remote 1]]`, `[answer 2 [remote 2]]`)
 		// Two calls of ours are pending when the peer lets go, the second object six seconds after the first.

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// DefaultPort is the port that a URL without one means: Twisted's pb.portno.
-const DefaultPort = "8787"
+// defaultPort is the port of a URL that names none: Twisted's pb.portno.
+const defaultPort = "8787"
 
 // rootName is the name under which Twisted publishes the first object of a service.
 const rootName = "root"
@@ -52,7 +52,7 @@ func parseURL(s string) (endpoint, error) {
 			return fail("the host is missing; write " + u.Scheme + "://host:port")
 		}
 		if port == "" {
-			port = DefaultPort
+			port = defaultPort
 		}
 		e := endpoint{scheme: u.Scheme, network: "tcp", address: net.JoinHostPort(host, port), name: rootName}
 		if name := strings.TrimPrefix(u.Path, "/"); name != "" {

@@ -144,7 +144,7 @@ func TestCancellingEndsEndlessPages(t *testing.T) {
 // to, as a rule.
 func TestACollectorIsToldOfTheEndWhereNothingFitsAnyMore(t *testing.T) {
 	l := &library{more: make(chan struct{})}
-	s := newServer(t, l, broker.WithLimits(broker.Limits{HighWater: 1000}))
+	s := newServer(t, l, broker.WithLimits(broker.Limits{WriteHighWater: 1000}))
 	p := s.peer()
 	p.Write(`[message 1 root endless 1 [tuple [remote 5]] [dictionary]]`)
 	<-l.more
@@ -265,7 +265,7 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 func TestPagesOnABusyConnection(t *testing.T) {
 	for _, method := range []string{"page", "written"} {
 		t.Run(method, func(t *testing.T) {
-			s := newServer(t, &library{book: book(500_000)}, broker.WithLimits(broker.Limits{HighWater: 2_000}))
+			s := newServer(t, &library{book: book(500_000)}, broker.WithLimits(broker.Limits{WriteHighWater: 2_000}))
 			conn := s.customer(broker.WithPublished("root", &library{}))
 			_, err := flavors.Call[any](t.Context(), conn.Root(), "lend", book(500_000))
 			require.NoError(t, err)

@@ -10,7 +10,7 @@ import (
 )
 
 func TestParkedCallsAreAnsweredWhenTheirObjectStops(t *testing.T) {
-	s := newServer(t, newLab(), broker.WithLimits(broker.Limits{PauseWater: 1}))
+	s := newServer(t, newLab(), broker.WithLimits(broker.Limits{MaxWriteBacklog: 1}))
 	p := s.peer()
 	luid := get(t, p, 1, "given")
 	id := actorOf(t, p, 2, luid)

@@ -62,7 +62,7 @@ const memory = 96 << 20
 func limits() broker.Limits {
 	return broker.Limits{
 		Exports: 10_000, Caches: 10_000,
-		CallsIn: 16_384, BytesIn: 4 << 20, PauseWater: 4 << 20, Total: 40 << 20,
+		CallsIn: 16_384, BytesIn: 4 << 20, MaxWriteBacklog: 4 << 20, MemoryTotal: 40 << 20,
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 // TestDocumentedLimits compares the table in docs/security.md with the constants.
 func TestDocumentedLimits(t *testing.T) {
+	limits := broker.DefaultLimits()
 	documented := map[string]string{}
 	for line := range strings.Lines(read(t, "docs/security.md")) {
 		if cells := strings.Split(line, "|"); len(cells) == 5 {
@@ -29,23 +30,23 @@ func TestDocumentedLimits(t *testing.T) {
 		"bytes of a failure's text, and of its traceback": flavors.MaxFailureText,
 		"nested Banana lists":                             banana.DefaultDepth,
 		"bytes of a frame":                                banana.DefaultFrame,
-		"exported objects of a connection":                broker.DefaultExports,
-		"cached objects of a connection":                  broker.DefaultCaches,
-		"references held to a peer's objects, and mentioned in one message": broker.DefaultImports,
+		"exported objects of a connection":                limits.Exports,
+		"cached objects of a connection":                  limits.Caches,
+		"references held to a peer's objects, and mentioned in one message": limits.Imports,
 		"bytes of a message before login":                                   broker.DefaultFrameBeforeLogin,
 		"bytes of one published state kept on disk":                         flavors.DefaultMaxPublishedState,
 		"published states kept in a directory":                              flavors.DefaultMaxPublishedFiles,
-		"unanswered calls, in each direction":                               broker.DefaultCalls,
-		"bytes of unanswered calls of a connection":                         broker.DefaultBytesIn,
-		"bytes held for all connections of a runtime":                       broker.DefaultTotal,
+		"unanswered calls, in each direction":                               limits.CallsIn,
+		"bytes of unanswered calls of a connection":                         limits.BytesIn,
+		"bytes held for all connections of a runtime":                       limits.MemoryTotal,
 		"bytes of pages kept by a page reader":                              flavors.DefaultPageBuffer,
 		"bytes of pages kept by GetAllPages (fixed)":                        flavors.MaxPagesKept,
-		"unwritten bytes before our own calls wait":                         broker.DefaultHighWater,
-		"unwritten bytes before the peer's calls wait":                      broker.DefaultPauseWater,
-		"time to negotiate profile and version":                             broker.DefaultHandshake,
-		"time without progress of a write":                                  broker.DefaultStall,
-		"time for a Cacheable to give its state":                            broker.DefaultStateTimeout,
-		"time a released object stays resolvable for pending answers":       broker.DefaultGrace,
+		"unwritten bytes before our own calls wait":                         limits.WriteHighWater,
+		"unwritten bytes before the peer's calls wait":                      limits.MaxWriteBacklog,
+		"time to negotiate profile and version":                             limits.Handshake,
+		"time without progress of a write":                                  limits.Stall,
+		"time for a Cacheable to give its state":                            limits.StateTimeout,
+		"time a released object stays resolvable for pending answers":       limits.ReleaseGrace,
 		"time without a login":                                              broker.DefaultLoginDeadline,
 		"concurrent logins of a connection":                                 broker.DefaultLoginsAtOnce,
 		"logged-in users of a connection":                                   broker.DefaultSessions,

@@ -59,10 +59,10 @@ func types() []any {
 
 		new(
 			broker.Calls,
-		), new(broker.Cause), new(broker.Conn), new(broker.ConnStats), new(broker.Limits), new(broker.Listener),
+		), new(broker.CloseReason), new(broker.Conn), new(broker.ConnStats), new(broker.Limits), new(broker.Listener),
 		new(
 			broker.PipeListener,
-		), new(broker.ProtocolError), new(broker.Reason), new(broker.ReconnectingClient), new(broker.RuntimeStats),
+		), new(broker.ProtocolError), new(broker.Rejection), new(broker.ReconnectingClient), new(broker.RuntimeStats),
 		new(broker.SessionDown), new(broker.SessionUp), new(broker.Stats),
 
 		new(cred.Anonymous), new(cred.Argon2idParams), new(cred.Attempt), new(cred.AvatarID), new(cred.Bearer[mind, *avatar]),
