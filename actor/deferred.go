@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"reflect"
 	"runtime/debug"
 	"sync"
 
@@ -355,4 +356,356 @@ func (d *Deferred) PipeTo(pid *protoactor.PID) bool {
 		d.rt.root.Send(pid, &Result{Value: value, Err: err})
 	})
 	return true
+}
+
+// follow has d get the result of source. d is promised.
+func (d *Deferred) follow(source *Deferred) {
+	// Every member of a cycle marks itself before it looks, so that at least one of them sees all of it.
+	for at := source; at != nil; at = at.followed() {
+		if at == d {
+			d.mu.Lock()
+			if d.state == promised {
+				d.settle(nil, ErrCycle)
+			} else {
+				d.mu.Unlock()
+			}
+			return
+		}
+	}
+	source = source.promise()
+	d.mu.Lock()
+	if d.state == promised {
+		d.follows = source // so that the next one to follow has a short way
+	}
+	d.mu.Unlock()
+
+	source.mu.Lock()
+	if source.state < settling {
+		source.listen(&listener{follower: d})
+		source.mu.Unlock()
+		return
+	}
+	value, err := source.value, source.err
+	source.mu.Unlock()
+	d.mu.Lock()
+	if d.state != promised {
+		d.mu.Unlock()
+		return
+	}
+	d.settle(value, err)
+}
+
+// promise returns the Deferred at the end of those that stand for another.
+func (d *Deferred) promise() *Deferred {
+	for {
+		d.mu.Lock()
+		source, further := d.follows, d.state == promised
+		d.mu.Unlock()
+		if !further {
+			return d
+		}
+		d = source
+	}
+}
+
+func (d *Deferred) followed() *Deferred {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.follows
+}
+
+// Canceller owns work whose result a Deferred stands for, and can give it up.
+type Canceller interface {
+	// CancelWork is called by Cancel of the Deferred, at most once and before it fails. It must not wait.
+	CancelWork()
+}
+
+// cancelFunc is what OnCancel was given.
+type cancelFunc func()
+
+// CancelWork implements Canceller.
+func (f cancelFunc) CancelWork() { f() }
+
+// OnCancel sets what Cancel does first, so that the owner of the work can give it up. It replaces what was set before.
+func (d *Deferred) OnCancel(f func()) {
+	if d == nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.state != pending {
+		return
+	}
+	d.cancel = nil
+	if f != nil {
+		d.cancel = cancelFunc(f)
+	}
+}
+
+// Cancel gives up waiting. It does what OnCancel set, and then fails d with ErrCancelled, if that has not completed
+// it. Where d comes from Then, or stands for another Deferred, it is the one at the source that is cancelled,
+// and the failure runs down the continuations from there; everyone who waits for the same source sees it.
+// Nothing happens if the result is there.
+func (d *Deferred) Cancel() {
+	if d == nil {
+		return
+	}
+	for {
+		source := d.followed()
+		if source == nil {
+			break
+		}
+		if _, _, over := source.Result(); over {
+			break
+		}
+		d = source
+	}
+	d.mu.Lock()
+	cancel := d.cancel
+	d.cancel = nil
+	d.mu.Unlock()
+	if cancel != nil {
+		if p := usercode.Do(cancel.CancelWork); p != nil {
+			d.rt.logFunction("a function given to OnCancel panicked", p)
+		}
+	}
+	d.Complete(nil, ErrCancelled)
+}
+
+// All returns a Deferred whose value is a []any with the values of ds, in their order, once all are there. It fails
+// as soon as one of them does, with that one's error. Cancelling it cancels all of them.
+func All(ds ...*Deferred) *Deferred {
+	all := new(Deferred)
+	if len(ds) == 0 {
+		all.Complete([]any{}, nil)
+		return all
+	}
+	for i, d := range ds {
+		if d == nil {
+			all.Complete(nil, fmt.Errorf("actor: All: number %d of %d: %w", i+1, len(ds), ErrNilDeferred))
+			return all
+		}
+		if all.rt == nil {
+			all.rt = d.rt
+		}
+	}
+	sum := &gathering{all: all, values: make([]any, len(ds)), missing: len(ds)}
+	all.OnCancel(func() {
+		for _, d := range ds {
+			d.Cancel()
+		}
+	})
+	for i, d := range ds {
+		d.OnComplete(func(value any, err error) { sum.add(i, value, err) })
+	}
+	return all
+}
+
+// gathering is the state of All.
+type gathering struct {
+	all     *Deferred
+	mu      sync.Mutex
+	values  []any
+	missing int
+}
+
+func (g *gathering) add(i int, value any, err error) {
+	if err != nil {
+		g.all.Complete(nil, err)
+		return
+	}
+	g.mu.Lock()
+	g.values[i] = value
+	g.missing--
+	complete := g.missing == 0
+	g.mu.Unlock()
+	if complete {
+		g.all.Complete(g.values, nil)
+	}
+}
+
+// Then has f run with the result of d, in a turn of the actor whose turn on is: as a user message, in its place in the
+// queue. The Deferred that it returns gets what f returns; where that is a *Deferred, its result. A nil f passes the
+// result on. Call it in the turn of on; on need not stay valid.
+//
+// f does not run if the actor was restarted before its turn came, or has stopped: then the new Deferred fails
+// with ErrRestarted or ErrStopped. If f panics, the new Deferred fails with a *PanicError, and the actor's supervisor
+// decides about the actor.
+//
+// An actor that was not made from [Runtime.Props] gets an opaque message in its Receive just before f runs, which it
+// should ignore as it does any message that it does not know. If it is a function, as
+// with protoactor.PropsFromFunc, a restart cannot be seen, and f runs.
+func (d *Deferred) Then(on Turn, f func(value any, err error) (any, error)) *Deferred {
+	if d == nil {
+		return Failed(ErrNilDeferred)
+	}
+	next := &Deferred{rt: d.rt, follows: d}
+	c := &continuation{f: f, next: next}
+	if p, ok := on.(Poster); ok {
+		d.OnComplete(func(value any, err error) {
+			c.value, c.err = value, err
+			c.post(p)
+		})
+		return next
+	}
+	if on == nil || on.Self() == nil || on.ActorSystem() == nil {
+		c.drop(ErrNoTurn)
+		return next
+	}
+	c.pid, c.instance = on.Self(), on.Actor()
+	if g := guardOf(c.instance); next.rt == nil && g != nil {
+		next.rt = g.rt
+	}
+	c.system = on.ActorSystem()
+	c.node.target = c
+	c.watcher().add(c.pid, &c.node)
+	d.OnComplete(c.send)
+	return next
+}
+
+// post hands the continuation to a Poster of the application's.
+func (c *continuation) post(p Poster) {
+	panicked := usercode.Do(func() { p.Post(c.runPosted, c.drop) })
+	if panicked != nil {
+		c.drop(&PanicError{What: "the Post method of a Turn", Value: panicked.Value, Stack: panicked.Stack})
+	}
+}
+
+// continuation is a function that is to run in an actor's turn. It travels as a user message which the actor
+// need not know: upstream calls GetAutoResponse, in the turn, after the actor had a look at it.
+type continuation struct {
+	envelope protoactor.MessageEnvelope
+	node     node // tells when the actor has stopped, and is settled by whoever decides about the continuation
+	system   *protoactor.ActorSystem
+	pid      *protoactor.PID
+	instance protoactor.Actor // the one that asked
+	f        func(any, error) (any, error)
+	next     *Deferred
+
+	// The result of the first Deferred, written before the continuation is sent.
+	value any
+	err   error
+}
+
+var _ protoactor.AutoRespond = (*continuation)(nil)
+
+func (c *continuation) watcher() *watcher {
+	if rt := c.next.rt; rt != nil && rt.system == c.system {
+		return rt.watcher
+	}
+	return watcherOf(c.system)
+}
+
+func (c *continuation) discard() *protoactor.PID {
+	if rt := c.next.rt; rt != nil && rt.system == c.system {
+		return rt.discard
+	}
+	return discardOf(c.system)
+}
+
+// send queues the continuation. Whether the actor still exists is the watcher's business.
+func (c *continuation) send(value any, err error) {
+	if c.node.settled.Load() {
+		return
+	}
+	c.value, c.err = value, err
+	process, found := c.system.ProcessRegistry.Get(c.pid)
+	if !found {
+		c.drop(ErrStopped)
+		return
+	}
+	c.envelope.Message = c
+	c.envelope.Sender = c.discard() // for the answer that upstream makes of it
+	process.SendUserMessage(c.pid, &c.envelope)
+}
+
+// GetAutoResponse runs the continuation, in the actor's turn.
+func (c *continuation) GetAutoResponse(ctx protoactor.Context) any {
+	if !sameInstance(c.instance, ctx.Actor()) {
+		c.drop(ErrRestarted)
+		return nil
+	}
+	c.run(func(r any, stack []byte) {
+		if rt := c.next.rt; rt != nil {
+			rt.logPanic("a continuation panicked", r, stack, ctx)
+		}
+		panic(r) //nolint:forbidigo // it was one, and the supervisor is to decide about the actor
+	})
+	return nil
+}
+
+// runPosted runs the continuation for a Poster.
+func (c *continuation) runPosted() {
+	c.run(func(r any, stack []byte) {
+		if rt := c.next.rt; rt != nil {
+			usercode.Log(func() {
+				rt.logger.Error().Str("panic", usercode.PanicText(r)).Bytes("stack", stack).Msg("a continuation panicked")
+			})
+		}
+		panic(
+			&PanicError{What: "the continuation", Value: r, Stack: stack},
+		) //nolint:forbidigo // it was one; the guard takes this kind for logged
+	})
+}
+
+func (c *continuation) run(panicked func(r any, stack []byte)) {
+	if !c.node.leave() {
+		return
+	}
+	finished := false
+	defer func() {
+		if finished {
+			return
+		}
+		r := recover()
+		if r == nil {
+			c.next.Complete(nil, ErrGoexit)
+			return
+		}
+		stack := debug.Stack()
+		c.next.Complete(nil, &PanicError{What: "the continuation", Value: r, Stack: stack})
+		panicked(r, stack)
+	}()
+	value, err := c.value, c.err
+	if c.f != nil {
+		value, err = c.f(value, err)
+	}
+	finished = true
+	c.next.Complete(value, err)
+}
+
+// drop fails the continuation's Deferred instead of running it.
+func (c *continuation) drop(reason error) {
+	if c.node.leave() {
+		c.next.Complete(nil, reason)
+	}
+}
+
+// ended is called by the watcher, which has settled the node.
+func (c *continuation) ended() { c.next.Complete(nil, ErrStopped) }
+
+// sameInstance tells whether two actors are one. Only pointers tell: functions cannot be compared, and
+// values say nothing about the instance, so those are taken for the same.
+func sameInstance(a, b protoactor.Actor) bool {
+	ta, tb := reflect.TypeOf(a), reflect.TypeOf(b)
+	if ta == nil || ta != tb {
+		return ta == tb
+	}
+	return ta.Kind() != reflect.Pointer || a == b
+}
+
+// Turn is what a continuation runs in: an actor that is alive. Every protoactor.Context is one.
+type Turn interface {
+	Self() *protoactor.PID
+	ActorSystem() *protoactor.ActorSystem
+	Actor() protoactor.Actor
+}
+
+// Poster is implemented by a Turn that knows its own way to queue a continuation. It is preferred where it is
+// implemented. Post may be called from any goroutine, also long after the turn in which the Poster was handed out. It
+// must call exactly one of the two functions once: run in a turn of the same instance of the actor, behind
+// the user messages that were queued before, or else drop with the reason. A panic of run is to be passed on to
+// the supervisor.
+type Poster interface {
+	Post(run func(), drop func(reason error))
 }

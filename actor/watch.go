@@ -2,6 +2,7 @@ package actor
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/perspectivebroker/pb/internal/usercode"
 
@@ -147,3 +148,138 @@ func (w *watcher) SendUserMessage(*protoactor.PID, any) {}
 
 // Stop does nothing: the watcher serves the system as long as that lives.
 func (w *watcher) Stop(*protoactor.PID) {}
+
+// group is a list of what is to happen when something ends. Nodes join and leave in constant time,
+// and each is run at most once, in the order in which they joined. The zero value is ready for use.
+type group struct {
+	mu    sync.Mutex
+	over  bool
+	first *node
+	last  *node
+}
+
+// node is a membership in a group, embedded in what is to be told. It is settled once: it is either run, or it leaves.
+type node struct {
+	target  interface{ ended() }
+	group   *group // set by join, before the node is known to another goroutine, and not changed
+	settled atomic.Bool
+
+	// Guarded by group.mu.
+	prev, next *node
+	listed     bool
+}
+
+// join adds n, or reports false because the group has ended.
+func (g *group) join(n *node) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.over {
+		return false
+	}
+	n.group, n.listed = g, true
+	n.prev = g.last
+	if g.last == nil {
+		g.first = n
+	} else {
+		g.last.next = n
+	}
+	g.last = n
+	return true
+}
+
+// remove takes n out of the list. The caller holds g.mu.
+func (g *group) remove(n *node) {
+	if n.prev == nil {
+		g.first = n.next
+	} else {
+		n.prev.next = n.next
+	}
+	if n.next == nil {
+		g.last = n.prev
+	} else {
+		n.next.prev = n.prev
+	}
+	n.prev, n.next, n.listed = nil, nil, false
+}
+
+// end runs every node, in order and outside of the lock, and lets nobody join any more. A node that ends its goroutine
+// leaves those behind it to another one.
+func (g *group) end() {
+	over := false
+	defer func() {
+		if !over {
+			go g.end()
+		}
+	}()
+	for {
+		g.mu.Lock()
+		g.over = true
+		n := g.first
+		if n == nil {
+			g.mu.Unlock()
+			break
+		}
+		g.remove(n)
+		g.mu.Unlock()
+		n.run()
+	}
+	over = true
+}
+
+// run tells the target, unless the node is settled.
+func (n *node) run() {
+	if n.settled.CompareAndSwap(false, true) {
+		n.target.ended()
+	}
+}
+
+// leave settles the node without telling its target. It reports whether it was in time.
+func (n *node) leave() bool {
+	if !n.settled.CompareAndSwap(false, true) {
+		return false
+	}
+	if g := n.group; g != nil {
+		g.mu.Lock()
+		if n.listed {
+			g.remove(n)
+		}
+		g.mu.Unlock()
+	}
+	return true
+}
+
+// The processes of this package that exist once in each actor system, under names of their own. They hold
+// no goroutine and stay when a Runtime closes, since several may have adopted the system.
+const (
+	discardName = "pb-discard"
+	watcherName = "pb-watcher"
+)
+
+// nothing is the process that swallows what it is sent.
+type nothing struct{}
+
+func (nothing) SendUserMessage(*protoactor.PID, any)   {}
+func (nothing) SendSystemMessage(*protoactor.PID, any) {}
+func (nothing) Stop(*protoactor.PID)                   {}
+
+// discardOf returns the address of the system's process that swallows messages.
+func discardOf(system *protoactor.ActorSystem) *protoactor.PID {
+	pid, _ := system.ProcessRegistry.Add(nothing{}, discardName)
+	return pid
+}
+
+// watcherOf returns the system's watcher, made by whoever comes first.
+func watcherOf(system *protoactor.ActorSystem) *watcher {
+	w := newWatcher(system, watcherName)
+	if _, added := system.ProcessRegistry.Add(w, watcherName); added {
+		return w
+	}
+	p, _ := system.ProcessRegistry.GetLocal(watcherName)
+	if known, ok := p.(*watcher); ok {
+		return known
+	}
+	// The application has taken our name for something else. Any other does as well, at the cost of a second watcher.
+	w.id += system.ProcessRegistry.NextId()
+	system.ProcessRegistry.Add(w, w.id)
+	return w
+}

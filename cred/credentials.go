@@ -1,6 +1,15 @@
 package cred
 
-import "strings"
+import (
+	"crypto/md5" //nolint:gosec // the protocol of Perspective Broker prescribes it
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+)
 
 // Kind names a kind of credentials; a portal finds the checker by it. A kind of one's own should be named after
 // the package that defines it.
@@ -110,4 +119,99 @@ func CheckUsernamePassword(c UsernamePassword) *Refused {
 		)
 	}
 	return CheckUsername(c.Username)
+}
+
+// AvatarID says which avatar a checker has let in. It is comparable, so it can be a map's key.
+//
+// The zero value names nobody and no portal lets it in, and the anonymous user is not somebody with an empty
+// name: a slip in a checker or in a password file must not turn into a login.
+type AvatarID struct {
+	name      string
+	anonymous bool
+}
+
+// ID is the avatar id of the user with that name. The id of an empty name is the zero value.
+func ID(name string) AvatarID { return AvatarID{name: name} }
+
+// AnonymousID is the avatar id of all who did not say who they are.
+func AnonymousID() AvatarID { return AvatarID{anonymous: true} }
+
+// Name returns the user's name, and nothing for the anonymous user.
+func (id AvatarID) Name() string { return id.name }
+
+// Anonymous says whether this is the anonymous user.
+func (id AvatarID) Anonymous() bool { return id.anonymous }
+
+// IsZero says whether this names nobody at all.
+func (id AvatarID) IsZero() bool { return id == AvatarID{} }
+
+// String is for logs: the name, "(anonymous)" or "(nobody)".
+func (id AvatarID) String() string {
+	switch {
+	case id.anonymous:
+		return "(anonymous)"
+	case id.name == "":
+		return "(nobody)"
+	}
+	return id.name
+}
+
+// redacted is what a Secret looks like wherever it is printed.
+const redacted = "(secret)"
+
+// Secret is a password. It is printed, logged and marshalled as "(secret)", in exported fields of structures too;
+// string(s) is the way to the text. Package fmt does not ask what stands in an unexported field how it wants to be
+// printed, so there it shows. An untyped constant can be used as a Secret.
+type Secret string
+
+// String implements fmt.Stringer.
+func (Secret) String() string { return redacted }
+
+// Format implements fmt.Formatter, so that no verb and no flag shows the text.
+func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
+
+// MarshalText implements encoding.TextMarshaler, which encoding/json and the loggers use.
+func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// LogValue implements slog.LogValuer.
+func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// equal compares in a time that depends on the length of got alone: hashing first hides where the texts differ
+// and how long the right one is.
+func equal(got, want string) bool {
+	a, b := sha256.Sum256([]byte(got)), sha256.Sum256([]byte(want))
+	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
+}
+
+// ChallengeBytes is the length of a challenge, as stock Twisted sends it.
+const ChallengeBytes = 16
+
+// NewChallenge returns a challenge that nobody has seen before.
+func NewChallenge() []byte {
+	challenge := make([]byte, ChallengeBytes)
+	_, _ = rand.Read(challenge) // It never fails: crypto/rand ends the process rather than return weak bytes.
+	return challenge
+}
+
+// Respond answers a challenge as a client: md5(md5(password) + challenge).
+func Respond(challenge []byte, password Secret) []byte {
+	return RespondMD5(challenge, md5.Sum([]byte(password)))
+}
+
+// RespondMD5 is Respond for those who have only md5(password).
+func RespondMD5(challenge []byte, digest [md5.Size]byte) []byte {
+	response := md5.Sum(append(digest[:], challenge...))
+	return response[:]
+}
+
+// CheckPassword says whether the response was made with this password, in constant time.
+func (c ChallengeResponse) CheckPassword(password Secret) bool {
+	return c.CheckMD5Password(md5.Sum([]byte(password)))
+}
+
+// CheckMD5Password says whether the response was made with the password of this digest, in constant time. No
+// response is right for an empty challenge: whoever can choose it can answer once for ever.
+func (c ChallengeResponse) CheckMD5Password(digest [md5.Size]byte) bool {
+	right := subtle.ConstantTimeCompare(c.Response, RespondMD5(c.Challenge, digest)) == 1
+	return right && len(c.Challenge) > 0
 }

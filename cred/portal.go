@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"reflect"
 	"runtime/debug"
+	"sync/atomic"
 
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
@@ -246,4 +248,139 @@ type panicked struct {
 
 func (p *panicked) Error() string {
 	return fmt.Sprintf("%s panicked: %s\n%s", p.what, usercode.PanicValue(p.value), p.stack)
+}
+
+// PortalOption configures a Portal or Identities. The options are made by the With functions of this package.
+type PortalOption interface{ applyPortal(*portalConfig) }
+
+type portalConfig struct{ logger *slog.Logger }
+
+func newPortalConfig(opts []PortalOption) portalConfig {
+	c := portalConfig{logger: slog.Default()}
+	for _, o := range opts {
+		if o != nil {
+			o.applyPortal(&c)
+		}
+	}
+	return c
+}
+
+// LoggerOption is the option that [WithLogger] makes; everything of this package that logs takes it.
+type LoggerOption struct{ logger *slog.Logger }
+
+// WithLogger sets where to log what no caller is there to be told, such as the panic of a logout function. Refused
+// logins are the caller's to log: it knows the address. Default: slog.Default().
+func WithLogger(logger *slog.Logger) LoggerOption { return LoggerOption{logger} }
+
+func (o LoggerOption) applyPortal(c *portalConfig) { o.set(&c.logger) }
+
+func (o LoggerOption) set(logger **slog.Logger) {
+	if o.logger != nil {
+		*logger = o.logger
+	}
+}
+
+// Session is somebody who is in, until Logout.
+type Session[Avatar any] struct {
+	id     AvatarID
+	avatar Avatar
+	logger *slog.Logger
+
+	ctx context.Context
+	end context.CancelFunc
+
+	left   atomic.Bool // the first Logout takes it
+	logout func()      // may be nil; run by that Logout alone
+	done   chan struct{}
+}
+
+func newSession[Avatar any](
+	ctx context.Context,
+	id AvatarID,
+	avatar Avatar,
+	logout func(),
+	logger *slog.Logger,
+) *Session[Avatar] {
+	s := &Session[Avatar]{id: id, avatar: avatar, logger: logger, logout: logout, done: make(chan struct{})}
+	// What the login's context carries stays, its deadline does not: that was for logging in.
+	s.ctx, s.end = context.WithCancel(context.WithoutCancel(ctx))
+	return s
+}
+
+// Avatar is what the realm made for this login.
+func (s *Session[Avatar]) Avatar() (avatar Avatar) {
+	if s != nil {
+		avatar = s.avatar
+	}
+	return avatar
+}
+
+// AvatarID is whose avatar it is.
+func (s *Session[Avatar]) AvatarID() (id AvatarID) {
+	if s != nil {
+		id = s.id
+	}
+	return id
+}
+
+// Context carries the values of the login's context and ends when Logout begins, so that what was begun for this
+// user ends as well.
+func (s *Session[Avatar]) Context() context.Context {
+	if s == nil || s.ctx == nil {
+		return endedContext() // There is no session.
+	}
+	return s.ctx
+}
+
+func endedContext() context.Context {
+	ctx, end := context.WithCancel(context.Background())
+	end()
+	return ctx
+}
+
+// Done is closed when the user is out: Logout has been called and the realm's function has returned.
+func (s *Session[Avatar]) Done() <-chan struct{} {
+	if s == nil || s.done == nil {
+		return endedContext().Done()
+	}
+	return s.done
+}
+
+// Logout ends the session and runs the function that the realm gave for it, exactly once, however often and from
+// wherever it is called. Only the first call waits for that function; the others return at once, even from within
+// it. A panic of the function is logged and goes no further.
+func (s *Session[Avatar]) Logout() {
+	if s == nil || s.done == nil || s.left.Swap(true) {
+		return
+	}
+	defer close(s.done)
+	s.end()
+	defer func() {
+		if r := recover(); r != nil {
+			stack := string(debug.Stack())
+			usercode.Log(func() {
+				s.logger.Error(
+					"cred: the realm's logout function panicked",
+					"avatar",
+					s.id.String(),
+					"panic",
+					usercode.PanicText(r),
+					"stack",
+					stack,
+				)
+			})
+		}
+	}()
+	if logout := s.logout; logout != nil {
+		s.logout = nil // What it holds on to is let go of with the session's end, not with the session.
+		logout()
+	}
+}
+
+// Format implements fmt.Formatter.
+func (p *Portal[Mind, Avatar]) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "<portal>") }
+
+// Format implements fmt.Formatter.
+func (s *Session[Avatar]) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, "<session of "+s.AvatarID().String()+">")
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -156,3 +157,6 @@ func (s *SQL) read(password sql.NullString) Entry {
 	}
 	return entry
 }
+
+// Format implements fmt.Formatter.
+func (s *SQL) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "<users in a database>") }

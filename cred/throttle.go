@@ -1,8 +1,13 @@
 package cred
 
 import (
+	"container/heap"
+	"container/list"
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"math"
 	"sync"
 	"time"
 
@@ -143,3 +148,293 @@ func (t *Throttle) reserve(now time.Time, key string) (*Attempt, time.Duration, 
 	a.next = begin.Add(t.config.delay(a.failed + a.running))
 	return &Attempt{throttle: t, key: a}, wait, nil
 }
+
+// Defaults of a Throttle. With them somebody who guesses without a pause has three free attempts, seven in the
+// first half minute and then one a minute.
+const (
+	DefaultFreeFailures = 3
+	DefaultFirstDelay   = time.Second
+	DefaultMaxDelay     = time.Minute
+	DefaultMaxWait      = 30 * time.Second
+	DefaultForgetAfter  = 5 * time.Minute
+	DefaultMaxKeys      = 10_000
+)
+
+// maxCounted keeps the count of failures where doubling and forgetting make sense; the delay has long reached its
+// highest value by then.
+const maxCounted = 64
+
+// ThrottleOption configures a Throttle. The options are made by the With functions of this package.
+type ThrottleOption interface{ applyThrottle(*throttleConfig) }
+
+type throttleConfig struct {
+	free     int
+	first    time.Duration
+	longest  time.Duration
+	maxWait  time.Duration
+	fadeTime time.Duration
+	keys     int
+}
+
+type throttleOption func(*throttleConfig)
+
+func (o throttleOption) applyThrottle(c *throttleConfig) { o(c) }
+
+func newThrottleConfig(opts []ThrottleOption) throttleConfig {
+	c := throttleConfig{
+		DefaultFreeFailures,
+		DefaultFirstDelay,
+		DefaultMaxDelay,
+		DefaultMaxWait,
+		DefaultForgetAfter,
+		DefaultMaxKeys,
+	}
+	for _, o := range opts {
+		if o != nil {
+			o.applyThrottle(&c)
+		}
+	}
+	return c
+}
+
+// WithFreeFailures sets how many failures have no consequence. Default: DefaultFreeFailures, 3.
+func WithFreeFailures(n int) ThrottleOption {
+	return throttleOption(func(c *throttleConfig) { c.free = max(n, 0) })
+}
+
+// WithDelays sets the time between attempts: after the first failure that is not free, and the longest that
+// doubling leads to. Default: DefaultFirstDelay and DefaultMaxDelay, a second and a minute.
+func WithDelays(first, longest time.Duration) ThrottleOption {
+	return throttleOption(func(c *throttleConfig) { c.first, c.longest = max(first, 0), max(first, longest, 0) })
+}
+
+// WithMaxWait sets how long an attempt waits for its time rather than be refused. Stock peers cannot be told to
+// come back later; each that waits costs a goroutine and a connection. 0 refuses at once. Default: DefaultMaxWait,
+// 30 seconds.
+func WithMaxWait(d time.Duration) ThrottleOption {
+	return throttleOption(func(c *throttleConfig) { c.maxWait = max(d, 0) })
+}
+
+// WithForgetAfter sets how long after the last failure one is forgotten, and then the next. Default:
+// DefaultForgetAfter, five minutes.
+func WithForgetAfter(d time.Duration) ThrottleOption {
+	return throttleOption(func(c *throttleConfig) { c.fadeTime = max(d, time.Millisecond) })
+}
+
+// WithMaxKeys sets how many keys are remembered, at some 250 bytes each and the length of the key. When there are
+// more, [Throttle] says which are forgotten. Default: DefaultMaxKeys, 10,000.
+func WithMaxKeys(n int) ThrottleOption {
+	return throttleOption(func(c *throttleConfig) { c.keys = max(n, 1) })
+}
+
+// delay is the time between two attempts when so many have failed.
+func (c *throttleConfig) delay(failed int) time.Duration {
+	if failed < c.free {
+		return 0
+	}
+	delay := c.first
+	for range failed - c.free {
+		if delay >= c.longest/2 {
+			return c.longest
+		}
+		delay *= 2
+	}
+	return min(delay, c.longest)
+}
+
+// fade forgets the failures whose time has come.
+func (c *throttleConfig) fade(a *attempts, now time.Time) {
+	n := min(int(now.Sub(a.faded)/c.fadeTime), a.failed)
+	if n > 0 {
+		a.failed -= n
+		a.faded = a.faded.Add(time.Duration(n) * c.fadeTime)
+	}
+	if a.failed == 0 {
+		a.faded = now
+	}
+}
+
+// attempts is what is known of one key. It is guarded by the Throttle's mutex.
+type attempts struct {
+	key     string
+	failed  int       // and not yet forgotten
+	running int       // begun and not ended; counted as failed
+	next    time.Time // when the next attempt may begin
+	faded   time.Time // from when on the next failure is being forgotten
+
+	used   uint64        // orders the keys by their last use
+	recent *list.Element // the place among the recent keys, or nil
+	index  int           // the place among the guilty keys, or notInHeap
+}
+
+const notInHeap = -1
+
+// maxGuilt keeps innocentAt from overflowing; counts above it are equal in the order of guilt.
+const maxGuilt = 2 * maxCounted
+
+// throttleTable holds what is known of at most recentRoom+guiltyRoom keys. It has two parts, because one alone fails:
+// ordered by last use, keys without failures would push out those that have many; ordered by failures, two new keys
+// would push each other out of a table full of guilty keys, and guess without limit in turn.
+type throttleTable struct {
+	keys     map[string]*attempts
+	fadeTime time.Duration
+	uses     uint64
+
+	recent     *list.List // of *attempts, the key used last in front
+	recentRoom int
+	guilty     guiltyHeap
+	guiltyRoom int
+}
+
+func newThrottleTable(keys int, fadeTime time.Duration) throttleTable {
+	recent := max(keys/4, 1)
+	fadeTime = min(fadeTime, math.MaxInt64/maxGuilt)
+	return throttleTable{
+		keys: map[string]*attempts{}, fadeTime: fadeTime,
+		recent: list.New(), recentRoom: recent,
+		guilty: guiltyHeap{fadeTime: fadeTime}, guiltyRoom: keys - recent,
+	}
+}
+
+// use returns what is known of the key, which may be nothing yet, and marks it as used.
+func (t *throttleTable) use(now time.Time, key string) *attempts {
+	a, ok := t.keys[key]
+	if !ok {
+		a = &attempts{key: key, faded: now, index: notInHeap}
+		t.insert(a)
+		return a
+	}
+	t.touch(a)
+	if a.recent != nil {
+		t.recent.MoveToFront(a.recent)
+	}
+	return a
+}
+
+func (t *throttleTable) touch(a *attempts) {
+	t.uses++
+	a.used = t.uses
+}
+
+// insert adds a key that is not in the table, as the one used last.
+func (t *throttleTable) insert(a *attempts) {
+	t.touch(a)
+	t.keys[a.key] = a
+	a.recent = t.recent.PushFront(a)
+	if t.recent.Len() > t.recentRoom {
+		t.demote(t.recent.Back().Value.(*attempts))
+	}
+}
+
+// demote moves a key from the recent ones to the guilty ones. When these are full, the least guilty is forgotten.
+func (t *throttleTable) demote(a *attempts) {
+	t.recent.Remove(a.recent)
+	a.recent = nil
+	if len(t.guilty.keys) < t.guiltyRoom {
+		heap.Push(&t.guilty, a)
+		return
+	}
+	least := a
+	if t.guiltyRoom > 0 && t.guilty.lessGuilty(t.guilty.keys[0], a) {
+		least = t.guilty.keys[0]
+		t.guilty.keys[0], a.index = a, 0
+		heap.Fix(&t.guilty, 0)
+	}
+	least.index = notInHeap
+	delete(t.keys, least.key)
+}
+
+// restore returns the record where a failure of the key counts: a itself, unless the key was forgotten while the
+// attempt was under way.
+func (t *throttleTable) restore(a *attempts) *attempts {
+	known, ok := t.keys[a.key]
+	switch {
+	case !ok:
+		t.insert(a)
+		return a
+	case known != a && a.next.After(known.next):
+		known.next = a.next
+	}
+	return known
+}
+
+// changed must be called when the counts of a key, its times or its use have changed.
+func (t *throttleTable) changed(a *attempts) {
+	if a.index != notInHeap {
+		heap.Fix(&t.guilty, a.index)
+	}
+}
+
+// sweepKeys is how many keys of either part are looked at for every attempt: more than one, so that the table
+// shrinks.
+const sweepKeys = 2
+
+// sweep forgets keys of which there is nothing left to remember, a few at a time.
+func (t *throttleTable) sweep(now time.Time) {
+	for range sweepKeys {
+		if e := t.recent.Back(); e != nil && t.spent(e.Value.(*attempts), now) {
+			t.recent.Remove(e)
+			t.forget(e.Value.(*attempts))
+		}
+		if len(t.guilty.keys) > 0 && t.spent(t.guilty.keys[0], now) {
+			t.forget(heap.Pop(&t.guilty).(*attempts))
+		}
+	}
+}
+
+func (t *throttleTable) forget(a *attempts) {
+	a.recent, a.index = nil, notInHeap
+	delete(t.keys, a.key)
+}
+
+// spent reports whether a key without a record would be treated the same.
+func (t *throttleTable) spent(a *attempts, now time.Time) bool {
+	return a.running == 0 && !a.innocentAt(t.fadeTime).After(now) && !a.next.After(now)
+}
+
+// innocentAt is when the last failure will be forgotten if the attempts under way fail and no others begin. Of two
+// keys, the one that has more failures at any time has the later innocentAt: this order does not change as
+// failures are forgotten, so a heap can keep it.
+func (a *attempts) innocentAt(fadeTime time.Duration) time.Time {
+	return a.faded.Add(time.Duration(min(a.failed+a.running, maxGuilt)) * fadeTime)
+}
+
+// guiltyHeap is a heap.Interface with the least guilty key first.
+type guiltyHeap struct {
+	keys     []*attempts
+	fadeTime time.Duration
+}
+
+func (h *guiltyHeap) lessGuilty(a, b *attempts) bool {
+	if order := a.innocentAt(h.fadeTime).Compare(b.innocentAt(h.fadeTime)); order != 0 {
+		return order < 0
+	}
+	if idle := a.running == 0; idle != (b.running == 0) {
+		return idle
+	}
+	return a.used < b.used
+}
+
+func (h *guiltyHeap) Len() int           { return len(h.keys) }
+func (h *guiltyHeap) Less(i, j int) bool { return h.lessGuilty(h.keys[i], h.keys[j]) }
+
+func (h *guiltyHeap) Swap(i, j int) {
+	h.keys[i], h.keys[j] = h.keys[j], h.keys[i]
+	h.keys[i].index, h.keys[j].index = i, j
+}
+
+func (h *guiltyHeap) Push(a any) {
+	h.keys = append(h.keys, a.(*attempts))
+	h.keys[len(h.keys)-1].index = len(h.keys) - 1
+}
+
+func (h *guiltyHeap) Pop() any {
+	last := len(h.keys) - 1
+	a := h.keys[last]
+	h.keys[last] = nil
+	h.keys, a.index = h.keys[:last], notInHeap
+	return a
+}
+
+// Format implements fmt.Formatter.
+func (t *Throttle) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "<throttle>") }

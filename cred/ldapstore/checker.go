@@ -5,12 +5,15 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
 	"strings"
+	"time"
 	"unicode/utf8"
 
-	"github.com/go-ldap/ldap/v3"
-
 	"github.com/perspectivebroker/pb/cred"
+
+	"github.com/go-ldap/ldap/v3"
 )
 
 // Checker is a cred.Checker of the users in a directory. It accepts cred.KindUsernamePassword. It is safe for
@@ -203,3 +206,147 @@ func judge(dn string, err error) error {
 	}
 	return fmt.Errorf("ldapstore: binding as %q: %w", dn, err)
 }
+
+// address is where the directory is.
+type address struct {
+	network string // "tcp" or "unix"
+	addr    string
+	host    string // for the certificate
+	tls     bool   // from the first byte
+}
+
+// parseAddress reads ldap://host[:port], ldaps://host[:port] and ldapi://%2Fpath%2Fof%2Fthe%2Fsocket.
+func parseAddress(text string) (address, error) {
+	if socket, ok := strings.CutPrefix(text, "ldapi://"); ok {
+		path, err := url.PathUnescape(strings.TrimSuffix(socket, "/"))
+		if err != nil || !strings.HasPrefix(path, "/") {
+			return address{}, fmt.Errorf(
+				"ldapstore: %q must name a socket, with %%2F for each slash: ldapi://%%2Frun%%2Fslapd%%2Fldapi",
+				text,
+			)
+		}
+		return address{network: "unix", addr: path}, nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" || u.Scheme != "ldap" && u.Scheme != "ldaps" {
+		return address{}, fmt.Errorf(
+			"ldapstore: the directory's URL must be ldaps://host[:port], ldap://host[:port] or ldapi://socket",
+		)
+	}
+	if u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
+		return address{}, fmt.Errorf(
+			"ldapstore: the directory's URL must have nothing behind the port and nobody before the host: there are options for that",
+		)
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"ldap": ldap.DefaultLdapPort, "ldaps": ldap.DefaultLdapsPort}[u.Scheme]
+	}
+	return address{
+		network: "tcp",
+		addr:    net.JoinHostPort(u.Hostname(), port),
+		host:    u.Hostname(),
+		tls:     u.Scheme == "ldaps",
+	}, nil
+}
+
+// dial opens a connection that breaks when ctx ends, and returns what closes it.
+func (c *Checker) dial(ctx context.Context) (conn *ldap.Conn, closeConn func(), err error) {
+	raw, err := new(net.Dialer).DialContext(ctx, c.address.network, c.address.addr)
+	if err != nil {
+		return nil, nil, fmt.Errorf("ldapstore: cannot reach the directory: %w", err)
+	}
+	// The client waits for answers without a context: the end of ctx closes the socket under it.
+	forget := context.AfterFunc(ctx, func() { raw.Close() })
+	config := c.config.tls.Clone()
+	if config.ServerName == "" {
+		config.ServerName = c.address.host
+	}
+	socket := raw
+	if c.address.tls {
+		secured := tls.Client(raw, config)
+		if err := secured.HandshakeContext(ctx); err != nil {
+			forget()
+			raw.Close()
+			return nil, nil, fmt.Errorf("ldapstore: no TLS with the directory: %w", err)
+		}
+		socket = secured
+	}
+	conn = ldap.NewConn(socket, c.address.tls)
+	conn.SetTimeout(c.config.timeout)
+	conn.Start()
+	closeConn = func() {
+		forget()
+		_ = conn.Close() // What it could still say, nobody waits for.
+	}
+	if c.config.startTLS && !c.address.tls && c.address.network == "tcp" {
+		if err := conn.StartTLS(config); err != nil {
+			closeConn()
+			return nil, nil, fmt.Errorf("ldapstore: no TLS with the directory: %w", err)
+		}
+	}
+	return conn, closeConn, nil
+}
+
+// Option configures a Checker. The options are made by the With functions of this package.
+type Option interface{ apply(*config) }
+
+type config struct {
+	service   string        // the DN that searches; none for an anonymous search
+	password  func() string // a closure: package fmt would show a Secret in an unexported field
+	filter    string
+	attribute string
+	decoy     string
+	tls       *tls.Config
+	startTLS  bool
+	plaintext bool
+	timeout   time.Duration
+	conns     int
+}
+
+type option func(*config)
+
+func (o option) apply(c *config) { o(c) }
+
+// Defaults of a Checker.
+const (
+	DefaultFilter    = "(&(objectClass=person)(uid=%s))"
+	DefaultAttribute = "uid"
+	DefaultMaxConns  = 8
+)
+
+// WithServiceAccount sets who searches for the users. Default: the search is anonymous.
+func WithServiceAccount(dn string, password cred.Secret) Option {
+	return option(func(c *config) { c.service, c.password = dn, func() string { return string(password) } })
+}
+
+// WithFilter sets how a user is searched for; the name, escaped, takes the place of the one %s. Default:
+// DefaultFilter. For Active Directory: "(&(objectClass=user)(sAMAccountName=%s))".
+func WithFilter(filter string) Option { return option(func(c *config) { c.filter = filter }) }
+
+// WithAttribute sets which attribute of a user's entry is the avatar id. It must have one value. It is not the
+// name that was typed, since directories do not distinguish upper from lower case. Default: DefaultAttribute, uid.
+func WithAttribute(name string) Option { return option(func(c *config) { c.attribute = name }) }
+
+// WithDecoy sets the entry that is bound to for users that do not exist. It should have a password, stored as
+// users' are, that nobody knows. Default: an entry below the base that is not there.
+func WithDecoy(dn string) Option { return option(func(c *config) { c.decoy = dn }) }
+
+// WithTLS sets the TLS configuration of ldaps and StartTLS. Default: TLS 1.2 at least, the system's authorities,
+// and the server's name as the URL has it.
+func WithTLS(t *tls.Config) Option { return option(func(c *config) { c.tls = t }) }
+
+// WithStartTLS begins TLS on an ldap:// connection before anything else is said. Default: ldap:// is refused.
+func WithStartTLS() Option { return option(func(c *config) { c.startTLS = true }) }
+
+// WithPlaintext lets passwords cross an ldap:// connection as they are: for tests, and tunnels that encrypt.
+// Default: ldap:// is refused.
+func WithPlaintext() Option { return option(func(c *config) { c.plaintext = true }) }
+
+// WithTimeout sets how long one login may take of the directory's time, connecting included. Default:
+// cred.DefaultStoreTimeout, five seconds.
+func WithTimeout(d time.Duration) Option { return option(func(c *config) { c.timeout = d }) }
+
+// WithMaxConns sets how many connections to the directory there may be at a time; each login has one. Default:
+// DefaultMaxConns, 8.
+func WithMaxConns(n int) Option { return option(func(c *config) { c.conns = n }) }

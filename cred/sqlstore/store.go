@@ -3,11 +3,23 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/perspectivebroker/pb/cred"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite" // registers the driver "sqlite"
 )
 
 // Store is a table of users. It is safe for concurrent use.
@@ -84,3 +96,163 @@ func (s *Store) RemoveUser(ctx context.Context, name string) (bool, error) {
 
 // statement puts the table's name in, which was checked when the store was opened.
 func (s *Store) statement(format string) string { return fmt.Sprintf(format, s.config.table) }
+
+// Option configures a Store. The options are made by the With functions of this package.
+type Option interface{ apply(*config) }
+
+type config struct {
+	table  string
+	column cred.Column
+	conns  int
+}
+
+type option func(*config)
+
+func (o option) apply(c *config) { o(c) }
+
+// DefaultTable is the table of the users.
+const DefaultTable = "pb_users"
+
+// DefaultMaxConns is how many connections a Store opens to its database: logins beyond it wait, and the database
+// serves others too.
+const DefaultMaxConns = 8
+
+// WithTable sets the table of the users: lower case letters, digits and underscores, in PostgreSQL with its schema
+// and a dot before it if need be. Default: DefaultTable, pb_users.
+func WithTable(name string) Option { return option(func(c *config) { c.table = name }) }
+
+// WithColumn sets what the password column contains. Default: cred.ColumnEntries.
+func WithColumn(column cred.Column) Option { return option(func(c *config) { c.column = column }) }
+
+// WithMaxConns sets how many connections to the database there may be at a time. Default: DefaultMaxConns, 8.
+func WithMaxConns(n int) Option { return option(func(c *config) { c.conns = n }) }
+
+// tableName needs no quoting in any database, so that it can be put into a statement.
+var tableName = regexp.MustCompile(`^([a-z_][a-z0-9_]{0,62}\.)?[a-z_][a-z0-9_]{0,62}$`)
+
+func newConfig(opts []Option) (config, error) {
+	c := config{table: DefaultTable, column: cred.ColumnEntries, conns: DefaultMaxConns}
+	for _, o := range opts {
+		if o != nil {
+			o.apply(&c)
+		}
+	}
+	if !tableName.MatchString(c.table) {
+		return config{}, fmt.Errorf("sqlstore: %q cannot be the name of the table: it must be of a-z, 0-9 and _", c.table)
+	}
+	if c.conns < 1 {
+		return config{}, fmt.Errorf("sqlstore: WithMaxConns(%d): there must be at least one connection", c.conns)
+	}
+	switch c.column {
+	case cred.ColumnEntries, cred.ColumnPlaintext, cred.ColumnMD5Hex:
+		return c, nil
+	}
+	return config{}, fmt.Errorf("sqlstore: there is no cred.Column %d", c.column)
+}
+
+// column returns what stands in the column for an entry.
+func column(column cred.Column, entry cred.Entry) (string, error) {
+	text := entry.Encode()
+	switch {
+	case column == cred.ColumnEntries && text != "":
+		return text, nil
+	case column == cred.ColumnPlaintext && entry.Scheme() == cred.SchemePlaintext:
+		return strings.TrimPrefix(text, "{CLEARTEXT}"), nil
+	case column == cred.ColumnMD5Hex && entry.Scheme() == cred.SchemeMD5:
+		digest, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(text, "{MD5}"))
+		if err != nil {
+			return "", fmt.Errorf("sqlstore: an md5 entry that is none: %w", err)
+		}
+		return hex.EncodeToString(digest), nil
+	}
+	return "", fmt.Errorf("sqlstore: the table's password column holds no %s entries: see WithColumn", entry.Scheme())
+}
+
+func sqlite() dialect {
+	return dialect{
+		name: "SQLite",
+		create: `CREATE TABLE IF NOT EXISTS %s (
+	name     TEXT NOT NULL PRIMARY KEY CHECK (name <> ''),
+	password TEXT NOT NULL
+)`,
+		query:  `SELECT password, name FROM %s WHERE name = ?`,
+		set:    `INSERT INTO %s (name, password) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET password = excluded.password`,
+		remove: `DELETE FROM %s WHERE name = ?`,
+	}
+}
+
+// OpenSQLite opens a file of users, and makes it where there is none, readable by its owner alone. It waits up to
+// five seconds for others who write to the file. The directory must be writable: SQLite's log lies beside the
+// file.
+func OpenSQLite(ctx context.Context, path string, opts ...Option) (*Store, error) {
+	c, err := newConfig(opts)
+	if err != nil {
+		return nil, err
+	}
+	if path == "" || path == ":memory:" {
+		return nil, errors.New("sqlstore: OpenSQLite needs the path of a file: for users in memory there is cred.NewInMemory")
+	}
+	path, err = filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: cannot find out where %q lies: %w", path, err)
+	}
+	// SQLite would let the umask say who may read the passwords.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: cannot open the file of users: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return nil, fmt.Errorf("sqlstore: cannot make the file of users: %w", err)
+	}
+	source := url.URL{Scheme: "file", Path: path, RawQuery: url.Values{
+		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)"},
+	}.Encode()}
+	db, err := sql.Open("sqlite", source.String())
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: cannot open SQLite: %w", err)
+	}
+	return open(ctx, db, sqlite(), c)
+}
+
+// open makes sure that the database answers.
+func open(ctx context.Context, db *sql.DB, d dialect, c config) (*Store, error) {
+	db.SetMaxOpenConns(c.conns)
+	if err := db.PingContext(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("sqlstore: %s does not answer: %w", d.name, err), db.Close())
+	}
+	return &Store{db: db, dialect: d, config: c}, nil
+}
+
+// idleTime is how long an idle connection to PostgreSQL is kept: servers and firewalls drop those that are older.
+const idleTime = 5 * time.Minute
+
+func postgres() dialect {
+	return dialect{
+		name: "PostgreSQL",
+		// Whatever the collation of the database, names are compared byte by byte.
+		create: `CREATE TABLE IF NOT EXISTS %s (
+	name     text COLLATE "C" NOT NULL PRIMARY KEY CHECK (name <> ''),
+	password text NOT NULL
+)`,
+		query:  `SELECT password, name FROM %s WHERE name = $1`,
+		set:    `INSERT INTO %s (name, password) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET password = excluded.password`,
+		remove: `DELETE FROM %s WHERE name = $1`,
+	}
+}
+
+// OpenPostgres opens a PostgreSQL database by a URL ("postgres://pb@db.example/users?sslmode=verify-full") or a
+// list of keywords ("host=/run/postgresql dbname=users"). What is not in it comes from the PG… variables of the
+// environment.
+func OpenPostgres(ctx context.Context, source string, opts ...Option) (*Store, error) {
+	c, err := newConfig(opts)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := pgx.ParseConfig(source)
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: cannot read where PostgreSQL is: %w", err)
+	}
+	db := stdlib.OpenDB(*parsed)
+	db.SetConnMaxIdleTime(idleTime)
+	return open(ctx, db, postgres(), c)
+}

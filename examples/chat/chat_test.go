@@ -9,12 +9,12 @@ import (
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
-	"github.com/perspectivebroker/pb/internal/rehearsal"
+	"github.com/perspectivebroker/pb/internal/exampletest"
 	"github.com/stretchr/testify/require"
 )
 
 func TestWhatOneSaysAllAreTold(t *testing.T) {
-	s := rehearsal.New(t)
+	s := exampletest.New(t)
 	end := s.Start(run, "server", "-listen", "pb://127.0.0.1:0", "-cred", "alice=1234", "-cred", "bob=secret")
 	url := s.Line("listening ")
 	alice := s.Start(run, "client", "-connect", url, "-user", "alice", "-password", "1234", "-group", "#one", "-stay")
@@ -75,7 +75,7 @@ func TestGroups(t *testing.T) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		return len(h.groups) == maxGroups-1
-	}, rehearsal.Patience, time.Millisecond)
+	}, exampletest.Patience, time.Millisecond)
 	require.Error(t, say("from beyond"), "who has left says nothing")
 }
 
@@ -92,7 +92,7 @@ func TestLeftUserJoinsNothing(t *testing.T) {
 }
 
 func TestWhatCannotBeRun(t *testing.T) {
-	s := rehearsal.New(t)
+	s := exampletest.New(t)
 	require.ErrorContains(t, s.Run(run), "server -listen URL")
 	require.ErrorContains(t, s.Run(run, "nonsense"), `there is no "nonsense"`)
 	require.ErrorContains(t, s.Run(run, "server", "-cred", "alice"), "USER=PASSWORD")

@@ -13,7 +13,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
-	"github.com/perspectivebroker/pb/internal/rehearsal"
+	"github.com/perspectivebroker/pb/internal/exampletest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -31,7 +31,7 @@ type peer struct {
 
 // visit starts the server, and connects to it.
 func visit(t *testing.T, flags ...string) *peer {
-	s := rehearsal.New(t)
+	s := exampletest.New(t)
 	end := s.Start(run, append([]string{"-listen", "pb://127.0.0.1:0"}, flags...)...)
 	t.Cleanup(func() { assert.NoError(t, end()) })
 	rt, err := actor.NewRuntime()
@@ -123,7 +123,7 @@ func TestReferences(t *testing.T) {
 	assert.EqualValues(t, 1, p.asks("counters"))
 	counter.Release()
 	counter.Release()
-	require.Eventually(t, func() bool { return p.asks("counters") == int64(0) }, rehearsal.Patience, time.Millisecond)
+	require.Eventually(t, func() bool { return p.asks("counters") == int64(0) }, exampletest.Patience, time.Millisecond)
 }
 
 func TestPonds(t *testing.T) {

@@ -7,12 +7,12 @@ import (
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
-	"github.com/perspectivebroker/pb/internal/rehearsal"
+	"github.com/perspectivebroker/pb/internal/exampletest"
 	"github.com/stretchr/testify/require"
 )
 
 func TestPondsArrive(t *testing.T) {
-	s := rehearsal.New(t)
+	s := exampletest.New(t)
 	end := s.Start(run, "receiver", "-listen", "pb://127.0.0.1:0")
 	url := s.Line("listening ")
 	require.NoError(t, s.Run(run, "sender", "-connect", url))
@@ -40,7 +40,7 @@ func TestPondsArrive(t *testing.T) {
 
 // TestAReceiverThatKnowsNoPonds: the sender says so, and ends in good order.
 func TestAReceiverThatKnowsNoPonds(t *testing.T) {
-	s := rehearsal.New(t)
+	s := exampletest.New(t)
 	rt, err := actor.NewRuntime()
 	require.NoError(t, err)
 	defer rt.Close(t.Context())
@@ -60,7 +60,7 @@ func TestStatesOfPonds(t *testing.T) {
 }
 
 func TestWhatCannotBeRun(t *testing.T) {
-	s := rehearsal.New(t)
+	s := exampletest.New(t)
 	require.ErrorContains(t, s.Run(run), "receiver -listen URL")
 	require.ErrorContains(t, s.Run(run, "pond"), `there is no "pond"`)
 	require.Error(t, s.Run(run, "receiver", "-listen", "gopher://x"))

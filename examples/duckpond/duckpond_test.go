@@ -6,12 +6,12 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/flavors"
-	"github.com/perspectivebroker/pb/internal/rehearsal"
+	"github.com/perspectivebroker/pb/internal/exampletest"
 	"github.com/stretchr/testify/require"
 )
 
 func TestAPondIsFollowed(t *testing.T) {
-	s := rehearsal.New(t)
+	s := exampletest.New(t)
 	end := s.Start(run, "receiver", "-listen", "pb://127.0.0.1:0")
 	require.NoError(t, s.Run(run, "sender", "-connect", s.Line("listening ")))
 	for _, line := range []string{
@@ -33,7 +33,7 @@ func TestThereMayBeNoPond(t *testing.T) {
 }
 
 func TestAReceiverThatTakesNoPonds(t *testing.T) {
-	s := rehearsal.New(t)
+	s := exampletest.New(t)
 	rt, err := actor.NewRuntime()
 	require.NoError(t, err)
 	defer rt.Close(t.Context())
@@ -45,7 +45,7 @@ func TestAReceiverThatTakesNoPonds(t *testing.T) {
 }
 
 func TestWhatCannotBeRun(t *testing.T) {
-	s := rehearsal.New(t)
+	s := exampletest.New(t)
 	require.ErrorContains(t, s.Run(run), "receiver -listen URL")
 	require.ErrorContains(t, s.Run(run, "duck"), `there is no "duck"`)
 	require.Error(t, s.Run(run, "receiver", "-listen", "gopher://x"))

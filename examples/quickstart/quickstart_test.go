@@ -8,12 +8,12 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/flavors"
-	"github.com/perspectivebroker/pb/internal/rehearsal"
+	"github.com/perspectivebroker/pb/internal/exampletest"
 	"github.com/stretchr/testify/require"
 )
 
 func TestBothEndsInOneProcess(t *testing.T) {
-	s := rehearsal.New(t)
+	s := exampletest.New(t)
 	require.NoError(t, s.Run(run))
 	s.Line("returning result: 3")
 	s.Line("addition complete, result is 3")
@@ -40,7 +40,7 @@ func TestLogShowsMilliseconds(t *testing.T) {
 }
 
 func TestEachEndByItself(t *testing.T) {
-	s := rehearsal.New(t)
+	s := exampletest.New(t)
 	end := s.Start(run, "server", "-listen", "pb://127.0.0.1:0")
 	require.NoError(t, s.Run(run, "client", "-connect", s.Line("listening ")))
 	s.Line("subtraction result is -7")
@@ -54,7 +54,7 @@ func (*adder) RemoteAdd(one, two int) int      { return one + two }
 func (*adder) RemoteSubtract(one, two int) int { return one - two }
 
 func TestAServerThatHasNoCounters(t *testing.T) {
-	s := rehearsal.New(t)
+	s := exampletest.New(t)
 	rt, err := actor.NewRuntime()
 	require.NoError(t, err)
 	defer rt.Close(t.Context())
@@ -65,7 +65,7 @@ func TestAServerThatHasNoCounters(t *testing.T) {
 }
 
 func TestWhatCannotBeRun(t *testing.T) {
-	s := rehearsal.New(t)
+	s := exampletest.New(t)
 	require.ErrorContains(t, s.Run(run, "nonsense"), `there is no "nonsense"`)
 	require.ErrorContains(t, s.Run(run, "server", "-listen", "gopher://x"), "gopher")
 	require.ErrorContains(t, s.Run(run, "client", "-connect", "pb://"), "pb://")

@@ -14,6 +14,7 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
 )
 
@@ -357,4 +358,30 @@ func (p *client) releaseAll(ctx context.Context) {
 	}
 	p.t.errorf("after all references were released, the server still held %d objects and the client %d",
 		p.conn.Exports(), held)
+}
+
+func (p *client) login(ctx context.Context) {
+	if len(p.avatars) > 3 {
+		return
+	}
+	var credentials cred.Credentials = cred.Anonymous{}
+	if p.r.IntN(2) == 0 {
+		credentials = cred.UsernamePassword{Username: userName, Password: userPassword}
+	}
+	ended := p.t.started("login")
+	avatar, err := p.conn.Login(ctx, credentials, nil)
+	ended(err)
+	if err != nil {
+		return
+	}
+	p.t.add(&p.t.Avatars)
+	p.avatars = append(p.avatars, avatar)
+	p.track("name", avatar.CallRemote("name"), nil)
+}
+
+func (p *client) logout(context.Context) {
+	if n := len(p.avatars); n > 0 {
+		p.conn.Logout(p.avatars[n-1])
+		p.avatars = p.avatars[:n-1]
+	}
 }

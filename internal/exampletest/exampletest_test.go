@@ -1,4 +1,4 @@
-package rehearsal
+package exampletest
 
 import (
 	"context"

@@ -1,3 +1,0 @@
-// Package rehearsal runs the example programs inside a test's process, so that their output can be checked and their
-// coverage counted. Only tests import it.
-package rehearsal
