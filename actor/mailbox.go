@@ -264,8 +264,7 @@ func (m *Mailbox) interrupted(reason, message any) {
 		// There is no instance left to decide about.
 		if ctx, ok := m.invoker.(protoactor.Context); ok {
 			usercode.Log(func() {
-				ctx.Logger().
-					Error("the actor's hook for undelivered messages panicked", "reason", usercode.PanicText(reason), "actor", ctx.Self())
+				ctx.Logger().Error("a dead-letter handler panicked", "reason", usercode.PanicText(reason), "actor", ctx.Self())
 			})
 		}
 		return

@@ -99,10 +99,10 @@ func TestEntriesThatAreRefused(t *testing.T) {
 		argon("m=064,t=1,p=1"):                                    "positive number",
 		argon("m=+64,t=1,p=1"):                                    "positive number",
 		argon("m=4294967296,t=1,p=1"):                             "positive number",
-		argon("m=4294967295,t=1,p=1"):                             "beyond the limits",
-		argon("m=64,t=4294967295,p=1"):                            "beyond the limits",
-		argon("m=64,t=1,p=255"):                                   "beyond the limits",
-		argon("m=64,t=1,p=257"):                                   "beyond the limits",
+		argon("m=4294967295,t=1,p=1"):                             "exceeds the HashLimits",
+		argon("m=64,t=4294967295,p=1"):                            "exceeds the HashLimits",
+		argon("m=64,t=1,p=255"):                                   "exceeds the HashLimits",
+		argon("m=64,t=1,p=257"):                                   "exceeds the HashLimits",
 		argon("m=64,t=1,p=9"):                                     "at least 8 KiB for each thread",
 		"$argon2id$v=16$m=64,t=2,p=1$" + salt + "$" + hash:        "another version",
 		"$argon2id$m=64,t=2,p=1$" + salt + "$" + hash:             "4 fields, not 5",
@@ -128,7 +128,7 @@ func TestHashLimits(t *testing.T) {
 		),
 	)
 	_, err := h.Parse("$argon2id$v=19$m=65,t=1,p=1$c2FsdHlzYWx0$jPo3nTw+tFdPvCPeymDHRTJwZAid6xRATXgQUG0Rlzc")
-	assert.ErrorContains(t, err, "m=65,t=1,p=1, beyond the limits m=64,t=1,p=1")
+	assert.ErrorContains(t, err, "m=65,t=1,p=1 exceeds the HashLimits m=64,t=1,p=1")
 	_, err = h.Parse(argon2id(t, h, "x").Encode())
 	assert.NoError(t, err)
 	_, err = h.Bcrypt(t.Context(), "x", 5)

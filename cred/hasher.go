@@ -262,7 +262,8 @@ func (e *argon2idEntry) parseParams(text string, limits Argon2idParams) error {
 	}
 	if values[0] > limits.MemoryKiB || values[1] > limits.Time || values[2] > uint32(limits.Threads) {
 		return fmt.Errorf(
-			"cred: an argon2id entry with m=%d,t=%d,p=%d, beyond the limits m=%d,t=%d,p=%d: store this password anew or raise the HashLimits",
+			"cred: an argon2id entry with m=%d,t=%d,p=%d exceeds the HashLimits m=%d,t=%d,p=%d: "+
+				"raise them or hash this password again",
 			values[0],
 			values[1],
 			values[2],

@@ -282,7 +282,7 @@ type Backoff struct {
 	Min    time.Duration // default 100 ms
 	Max    time.Duration // default 30 s
 	Factor float64       // default 2; at least 1
-	Jitter float64       // how much of the delay is left to chance, from 0 to 1: with 0.3 it is 70 to 100 % of what it would be
+	Jitter float64       // random part of the delay, from 0 to 1: with 0.3 a delay is 70 to 100 % of its full length
 }
 
 // The defaults of Backoff.

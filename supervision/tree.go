@@ -323,7 +323,7 @@ type branch struct {
 	tree     *Tree
 	name     string
 	strategy protoactor.SupervisorStrategy
-	mailbox  *actor.Mailbox  // requests are put into it directly: it drops them when the branch has stopped, however late they come
+	mailbox  *actor.Mailbox  // receives requests directly and drops them once the branch has stopped
 	pid      *protoactor.PID // set by root, before the tree is known to anybody
 
 	mu      sync.Mutex

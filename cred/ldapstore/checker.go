@@ -235,7 +235,7 @@ func parseAddress(text string) (address, error) {
 	}
 	if u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
 		return address{}, fmt.Errorf(
-			"ldapstore: the directory's URL must have nothing behind the port and nobody before the host: there are options for that",
+			"ldapstore: the URL may have a scheme, a host and a port only: use options for the base and the account",
 		)
 	}
 	port := u.Port()

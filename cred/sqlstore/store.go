@@ -234,8 +234,9 @@ func postgres() dialect {
 	name     text COLLATE "C" NOT NULL PRIMARY KEY CHECK (name <> ''),
 	password text NOT NULL
 )`,
-		query:  `SELECT password, name FROM %s WHERE name = $1`,
-		set:    `INSERT INTO %s (name, password) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET password = excluded.password`,
+		query: `SELECT password, name FROM %s WHERE name = $1`,
+		set: `INSERT INTO %s (name, password) VALUES ($1, $2)
+			ON CONFLICT (name) DO UPDATE SET password = excluded.password`,
 		remove: `DELETE FROM %s WHERE name = $1`,
 	}
 }
