@@ -28,8 +28,8 @@ type broker struct {
 
 	backlog   []*batch // what was read and is not carried out yet, in order
 	next      int      // the command in backlog[0] that is to be carried out next
-	unjellier *protoactor.PID
-	unjelling bool     // the unjellier has the command at hand; nothing behind it is carried out meanwhile
+	instantiator *protoactor.PID
+	instantiating bool     // the instantiator has the current command; later ones wait
 	at        delivery // the command at hand
 
 	freshRefs, freshCaches fresh
@@ -113,8 +113,8 @@ func (b *broker) Receive(ctx protoactor.Context) {
 			b.c.countRejection(rejectState)
 			b.failHold(m.hold, errStateTimeout)
 		}
-	case *unjellied:
-		b.unjellied(ctx, m)
+	case *instantiated:
+		b.instantiated(ctx, m)
 	case collected:
 		b.collected()
 		b.work(ctx)
@@ -271,7 +271,7 @@ func (b *broker) socketEnded(ctx protoactor.Context, cause error) {
 	switch {
 	case b.lastCalls: // It hears both of reading and of writing.
 	case b.state != brokerOpen, cause == ErrClosed, usercode.Is(cause, os.ErrDeadlineExceeded), isProtocolError(cause),
-		len(b.backlog) == 0 && !b.unjelling && !b.c.isCalled():
+		len(b.backlog) == 0 && !b.instantiating && !b.c.isCalled():
 		b.end(ctx, cause)
 	default:
 		b.lastCalls = true
@@ -321,10 +321,11 @@ func (b *broker) finish(cause error) {
 	b.silence.Stop()
 	lost := flavors.ConnectionLost.Wrap(cause)
 	b.pending.removeAll(func(call *flavors.OutgoingCall) { b.complete(call, nil, lost) })
-	if b.unjelling && b.at.answers {
-		b.complete(b.at.call, nil, lost) // The command itself is the unjellier's at this moment.
+	if b.instantiating && b.at.answers {
+		b.complete(b.at.call, nil, lost) // The command itself is the instantiator's at this moment.
 	}
-	b.unjelling, b.at, b.backlog = false, delivery{}, nil // Whoever still holds the connection must not hold what came over it.
+	// A connection that is still referenced must not keep alive what was received over it.
+	b.instantiating, b.at, b.backlog = false, delivery{}, nil
 	b.failWaiting(lost)
 	b.exports.clear(c)
 	b.caches.clear(c)

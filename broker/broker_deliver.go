@@ -19,7 +19,7 @@ type delivery struct {
 	call     *flavors.OutgoingCall // … to this call; nil if that has been cancelled
 }
 
-// deliver binds the command at hand and finishes it, by way of the unjellier if it holds instances.
+// deliver binds the command at hand and finishes it, by way of the instantiator if it holds instances.
 func (b *broker) deliver(ctx protoactor.Context, perspective any) {
 	d := &b.at
 	cmd := d.cmd
@@ -28,19 +28,20 @@ func (b *broker) deliver(ctx protoactor.Context, perspective any) {
 		return
 	}
 	d.received = b.bind(cmd, perspective)
-	if cmd.err != nil || !cmd.wantsUnjellier() {
+	if cmd.err != nil || !cmd.needsInstantiator() {
 		b.giveBack(d, unmade(cmd.unbound))
 		cmd.unbound = nil
 		b.finishAt()
 		return
 	}
-	if b.unjellier == nil {
-		b.unjellier = ctx.SpawnPrefix(b.c.rt.Props(func() protoactor.Actor { return &unjellier{c: b.c} }), "unjellier")
+	if b.instantiator == nil {
+		props := b.c.rt.Props(func() protoactor.Actor { return &instantiator{c: b.c} })
+		b.instantiator = ctx.SpawnPrefix(props, "instantiator")
 	}
-	b.unjelling = true
+	b.instantiating = true
 	limit := b.c.limits.Caches
-	have := b.local.taken(limit) // The table does not change while the unjellier works.
-	ctx.Send(b.unjellier, unjelly{cmd, func(more int) error { return tooManyCaches(have+more, limit) }})
+	have := b.local.taken(limit) // The table does not change while the instantiator works.
+	ctx.Send(b.instantiator, instantiate{cmd, func(more int) error { return tooManyCaches(have+more, limit) }})
 }
 
 // finishAt carries out the command at hand, which is bound.
@@ -64,13 +65,13 @@ func (b *broker) giveBack(d *delivery, mentions []jelly.Mention) {
 	}
 }
 
-// unjellied goes on with the command that comes back from the unjellier, and with those that have waited behind it.
-func (b *broker) unjellied(ctx protoactor.Context, m *unjellied) {
+// instantiated carries out the command that the instantiator has finished, and those that waited for it.
+func (b *broker) instantiated(ctx protoactor.Context, m *instantiated) {
 	if b.state == brokerEnded {
 		m.abandon()
 		return
 	}
-	b.unjelling = false
+	b.instantiating = false
 	d := &b.at
 	for _, made := range m.caches {
 		b.local.add(made)

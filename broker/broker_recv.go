@@ -22,9 +22,9 @@ func (b *broker) receive(ctx protoactor.Context, in *batch) {
 	b.work(ctx)
 }
 
-// work carries out commands until there are no more, or one has gone to the unjellier.
+// work carries out commands until there are no more, or one has gone to the instantiator.
 func (b *broker) work(ctx protoactor.Context) {
-	for len(b.backlog) > 0 && !b.unjelling && !b.paused && b.state != brokerEnded {
+	for len(b.backlog) > 0 && !b.instantiating && !b.paused && b.state != brokerEnded {
 		in := b.backlog[0]
 		if b.next == len(in.commands) {
 			b.c.account.CarriedOut(&in.costs)
@@ -293,9 +293,9 @@ func unreadable(call *flavors.OutgoingCall, cmd *incoming) error {
 	return fmt.Errorf("the answer of %s cannot be taken: %w", call.Method, err)
 }
 
-// bind puts references where the decoder left room for them, in wire order; instances but failures are left to the
-// unjellier. What is wrong is noted in cmd.err, but all references are bound all the same, because the peer has counted
-// them. It returns those that were received.
+// bind puts references in place of the decoder's placeholders, in wire order, and returns those that were received.
+// Instances other than failures are left to the instantiator. An error is put into cmd.err, but all references are
+// bound nevertheless, because the peer has counted them.
 func (b *broker) bind(cmd *incoming, perspective any) (received []flavors.Handle) {
 	if len(cmd.refused) > 0 {
 		b.refuses() // What is given back is no refusal, but it is as much that a peer can have us send without reading it.
@@ -327,7 +327,7 @@ func (b *broker) bind(cmd *incoming, perspective any) (received []flavors.Handle
 			}
 			u.Bind(e.home())
 		case "cached":
-			// Of an original that comes in this very command the unjellier knows.
+			// Of an original that comes in this very command the instantiator knows.
 			if l := b.local.byLuid[u.ID]; l != nil {
 				h := b.local.receive(l, u.ID)
 				received = append(received, h)

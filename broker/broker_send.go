@@ -264,7 +264,7 @@ func (b *broker) refuse(message any, cause error) {
 		_ = failCall(m, cause)
 	case *stated:
 		m.abandon()
-	case *unjellied:
+	case *instantiated:
 		m.abandon()
 	case *outgoingAnswer:
 		m.fragment.Free()

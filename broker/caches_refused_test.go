@@ -68,7 +68,7 @@ func TestOnlySoManyOriginalsMayBeOwed(t *testing.T) {
 	owe(4, most+2, 1)
 	p.Write(
 		`[message 5 root nosuch 1 [tuple] [dictionary]]`,
-	) // What the unjellier refused is looked at with the next command.
+	) // What the instantiator refused is looked at with the next command.
 	<-conn.Done()
 	require.EqualValues(t, 1, conn.Stats().Refusals["given back"])
 }

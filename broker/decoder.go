@@ -19,23 +19,23 @@ import (
 )
 
 const (
-	// scanDepth is how deep lists may nest in a frame. It lies far above what Jelly takes, so that values nested too deep
-	// fail their call and not the connection, as with a stock peer.
+	// scanDepth is how deep lists may nest in a frame. It is far above Jelly's limit, so that values nested too deep fail
+	// their call and not the connection, as with a stock peer.
 	scanDepth = 1 << 16
-	// commandSize is what a command takes beside its values, roughly.
+	// commandSize is the memory that a command takes apart from its values, roughly.
 	commandSize = 256
-	// batchFrames is how many commands are handed to the broker in one message at the most.
+	// batchFrames is the most commands in a batch.
 	batchFrames = 64
 )
 
-// decoder is the codec actor on the reading side: it owns a goroutine that reads, finds frames under limits, decodes
-// them and hands all commands of a read to the broker in one message.
+// decoder is the codec actor on the reading side. Its goroutine reads, finds frames, decodes them, and hands the
+// commands of a read to the broker in one message.
 type decoder struct {
 	c *connection
 }
 
-// batch is what one read gave, or a part of it. The slice never grows: what is to be bound later is known by its
-// address.
+// batch is the commands of one read, or a part of them. The slice never grows, because values that are bound later are
+// known by their addresses.
 type batch struct {
 	commands []incoming
 	costs    flow.Batch
@@ -51,10 +51,8 @@ func (b *batch) free() {
 
 // Messages of the decoder to the broker.
 type (
-	// negotiated says that both sides have agreed on a profile.
 	negotiated struct{ profile banana.Profile }
-	// readEnded says that nothing more will be read, and why.
-	readEnded struct{ cause error }
+	readEnded  struct{ cause error }
 )
 
 // Receive implements protoactor.Actor.
@@ -222,7 +220,7 @@ func (c *connection) newReader() *netio.Reader {
 	return netio.NewReader(c.sock, c.nonblock, poll, &c.linger)
 }
 
-// scanLimits are those of frames; small is that of their size before a login, or 0.
+// scanLimits returns the limits of frames. A small other than 0 is the limit of their size before a login.
 func (c *connection) scanLimits(small int64) banana.Limits {
 	limits := c.limits.Banana.WithDefaults()
 	limits.Depth = scanDepth
@@ -232,31 +230,31 @@ func (c *connection) scanLimits(small int64) banana.Limits {
 	return limits
 }
 
-// scanError is the end of a connection on which no more frames can be found.
+// scanError explains why no more frames can be found.
 func (c *connection) scanError(err error) error {
-	what := "what came is no Banana that is taken here"
+	what := "the bytes received are not valid Banana, or exceed a limit"
 	var limit *banana.LimitError
 	if small := int(c.small.Load()); small > 0 && usercode.AsInto(err, &limit) && limit.Limit == banana.LimitFrame {
-		what = fmt.Sprintf("nobody has logged in, and a message of more than %d bytes (WithFrameBeforeLogin) came", small)
+		what = fmt.Sprintf("a message before the login has more than %d bytes (WithFrameBeforeLogin)", small)
 	}
 	return &ProtocolError{What: what, Err: err}
 }
 
-// readError says in our words why reading ended.
-func readError(err error, within bool) error {
+// readError explains why reading ended; inFrame says that a frame was incomplete.
+func readError(err error, inFrame bool) error {
 	var (
-		told  *ProtocolError
-		stall *flow.StallError
-		room  *flow.RoomError
+		protocol *ProtocolError
+		stall    *flow.StallError
+		room     *flow.RoomError
 	)
 	switch {
 	case usercode.AsInto(err, &stall):
 		return &ProtocolError{Rejection: rejectStall, What: stall.Error(), Err: stall.Err}
 	case usercode.AsInto(err, &room):
 		return &ProtocolError{Rejection: rejectMemoryTotal, What: room.Error()}
-	case usercode.AsInto(err, &told):
+	case usercode.AsInto(err, &protocol):
 		return err
-	case usercode.Is(err, io.EOF) && within:
+	case usercode.Is(err, io.EOF) && inFrame:
 		return &ProtocolError{What: "the peer closed the connection in the middle of a message", Err: io.ErrUnexpectedEOF}
 	case usercode.Is(err, io.EOF):
 		return ErrPeerClosed
@@ -268,7 +266,7 @@ func readError(err error, within bool) error {
 	return usercode.Wrap(err, "broker: reading")
 }
 
-// negotiate understands the first frame from the peer: the accepting side's offer or the connecting side's choice.
+// negotiate parses the first frame from the peer: the offer of the accepting side or the choice of the connecting side.
 func (c *connection) negotiate(frame []byte) (banana.Profile, error) {
 	var profile banana.Profile
 	var err error

@@ -12,28 +12,27 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// encoder is the codec actor on the writing side: it writes what has gathered in the outbox in one go.
+// encoder is the codec actor on the writing side. It writes everything in the outbox with one write.
 type encoder struct {
 	c         *connection
 	deadline  time.Time      // the write deadline in force
-	began     time.Time      // when the write at hand began
+	began     time.Time      // when the current write began
 	waited    patience.Count // for the peer to take anything
-	buf, rest []byte         // what was taken from the outbox, and what of it is still to be written
+	buf, rest []byte         // what was taken from the outbox, and the part not yet written
 }
 
 // Messages to the encoder and back to the broker.
 type (
-	// flush asks for a write. It is sent with the first bytes that enter an empty outbox; when it arrives, others have
-	// joined them.
+	// flush asks for a write. It is sent with the first bytes in an empty outbox; others may join them before it arrives.
 	flush struct{}
-	// flushNow is a flush that must not wait. It may be lent to the encoder: where no more than one call is under way,
-	// nobody else's bytes could join those that there are, and a socket that can be tried takes them nearly always.
+	// flushNow asks for a write that must not block, since its turn may run on the sender's goroutine. It is for a
+	// connection with at most one call in progress, where no other bytes would join.
 	flushNow struct{}
-	// flushAndReport asks for a write of all that waits, and for a word when it is done.
+	// flushAndReport asks for a write of everything and is answered with flushed.
 	flushAndReport struct{}
-	// flushed is that word; half says that the peer has been told that nothing more will come.
-	flushed struct{ half bool }
-	// writeFailed says that nothing more can be written, and why.
+	// flushed reports that everything has been written. half means that the peer has been told that nothing more will
+	// come.
+	flushed     struct{ half bool }
 	writeFailed struct{ cause error }
 )
 
@@ -41,7 +40,7 @@ type (
 func (e *encoder) Receive(ctx protoactor.Context) {
 	switch ctx.Message().(type) {
 	case flush:
-		// With many calls under way, those who make them run first and add theirs to this write.
+		// With many calls in progress, let their callers run first and add to this write.
 		if e.c.busy() {
 			runtime.Gosched()
 		}
@@ -55,16 +54,16 @@ func (e *encoder) Receive(ctx protoactor.Context) {
 	}
 }
 
-// write writes what waits. Writing blocks this actor, which is what it is for.
+// write writes what waits. It may block.
 func (e *encoder) write(ctx protoactor.Context) bool {
-	if len(e.rest) > 0 && !e.writeTaken(ctx) {
+	if len(e.rest) > 0 && !e.writeRest(ctx) {
 		return false
 	}
 	e.take()
-	return e.writeTaken(ctx)
+	return e.writeRest(ctx)
 }
 
-func (e *encoder) writeTaken(ctx protoactor.Context) bool {
+func (e *encoder) writeRest(ctx protoactor.Context) bool {
 	for len(e.rest) > 0 {
 		e.armDeadline()
 		n, err := e.c.sock.Write(e.piece())
@@ -79,8 +78,7 @@ func (e *encoder) writeTaken(ctx protoactor.Context) bool {
 	return true
 }
 
-// writeNow writes what the socket takes at once, since this turn may be on the goroutine of somebody who must not wait.
-// The rest is left to a turn of its own.
+// writeNow writes what the socket takes at once, and leaves the rest to a flush.
 func (e *encoder) writeNow(ctx protoactor.Context) {
 	if len(e.rest) == 0 {
 		e.take()
@@ -90,8 +88,7 @@ func (e *encoder) writeNow(ctx protoactor.Context) {
 		piece := e.piece()
 		n, err := e.c.nonblock.WriteNow(piece)
 		if usercode.Is(err, os.ErrDeadlineExceeded) {
-			// This process was paused behind armDeadline. A turn that may wait finds out whether the peer reads.
-			err = nil
+			err = nil // The process was paused after armDeadline. The flush finds out whether the peer reads.
 		}
 		if !e.wrote(ctx, n, err) {
 			return
@@ -104,16 +101,16 @@ func (e *encoder) writeNow(ctx protoactor.Context) {
 	e.done()
 }
 
-// take takes what waits; what was taken before has been written.
+// take takes everything from the outbox. What was taken before must have been written.
 func (e *encoder) take() {
 	e.buf = e.c.out.Take()
 	e.rest = e.buf
 }
 
-// piece is what is written next, see stallPiece.
+// piece returns what the next write writes.
 func (e *encoder) piece() []byte { return e.rest[:min(len(e.rest), stallPiece)] }
 
-// wrote notes what became of a piece, and reports whether more can be written.
+// wrote notes the result of a write, and reports whether more can be written.
 func (e *encoder) wrote(ctx protoactor.Context, n int, err error) bool {
 	e.c.bytesOut.Add(int64(n))
 	if n > 0 {
@@ -136,7 +133,7 @@ func (e *encoder) done() {
 	e.buf, e.rest = nil, nil
 }
 
-// mayWait reports whether the peer may be waited for longer, after a write that took n bytes until its deadline passed.
+// mayWait reports whether to write again after a write that had written n bytes when its deadline passed.
 func (e *encoder) mayWait(n int) bool {
 	planned := e.deadline.Sub(e.began)
 	e.deadline = time.Time{}
@@ -144,19 +141,19 @@ func (e *encoder) mayWait(n int) bool {
 		return true // The peer is slow, but it reads.
 	}
 	if e.c.speaksTLS() {
-		return false // TLS cannot go on; netio.DiscountPauses has waited below it.
+		return false // TLS cannot continue. netio.DiscountPauses has waited below it.
 	}
 	e.waited.Add(planned, time.Since(e.began))
 	return e.waited.Left(e.c.stallLimit()) > 0
 }
 
-// stallPiece is how much is written under one deadline: a peer that takes this much within Limits.Stall is making
-// progress. Of a plain socket any part of it will do; TLS cannot go on after a write that was cut short.
+// stallPiece is how many bytes are written under one deadline. A peer that takes them within Limits.Stall makes
+// progress; with TLS it must take all of them, otherwise any part.
 const stallPiece = 256 << 10
 
-// armDeadline keeps a write from waiting for ever. Setting a deadline costs as much as a small write, so one is used
-// for several writes, until half of it has passed. It is shorter than the stall time, which consists of several: see
-// package patience. TLS has one for the whole.
+// armDeadline sets a write deadline. Setting one costs as much as a small write, so one is used for several writes,
+// until half of it has passed. Several deadlines make up the stall time, which does not count pauses of the process;
+// with TLS there is only one.
 func (e *encoder) armDeadline() {
 	e.began = time.Now()
 	stall := e.c.limits.Stall
@@ -168,9 +165,8 @@ func (e *encoder) armDeadline() {
 		return
 	}
 	e.deadline = e.began.Add(min(period, e.waited.Left(e.c.stallLimit())))
-	// A socket without deadlines is closed by whoever gave it to us.
-	_ = e.c.sock.SetWriteDeadline(e.deadline)
+	_ = e.c.sock.SetWriteDeadline(e.deadline) // A socket of the application's may have no deadlines.
 }
 
-// stallLimit is a little more than Limits.Stall, so that a peer which moves just in time is in time.
+// stallLimit is a little more than Limits.Stall, so that a peer that moves just in time is in time.
 func (c *connection) stallLimit() time.Duration { return c.limits.Stall + c.limits.Stall/8 }

@@ -7,15 +7,14 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
-// WithKeepalive asks a peer that has sent nothing for idle whether it is there, and ends the connection with
-// [ErrSilent] when nothing comes within deadline after that. By default no peer is asked: one that has vanished is
-// found when something is written to it. Any peer can answer, stock ones too: the ping is a call to an object id that
-// does not exist, and the error that this gives is the sign of life.
+// WithKeepalive pings a peer that has sent nothing for idle, and ends the connection with [ErrSilent] if nothing
+// arrives within deadline after that. By default no peer is pinged: a vanished peer is noticed when something is
+// written to it. Any peer answers the ping, stock ones too: it is a call to an object id that does not exist, which
+// fails.
 //
-// Time is measured by the monotonic clock, which a step of the wall clock does not change. A pause of this process
-// (SIGSTOP, a frozen container) does not count against the peer: it is always asked before it is given up, and has the
-// whole deadline in which this process runs. On Linux the monotonic clock stands still while the machine is suspended,
-// so a suspension does not count either.
+// Time is measured by the monotonic clock. A pause of this process (SIGSTOP, a frozen container) does not count against
+// the peer: it is always pinged first, and has the whole deadline while this process runs. On Linux the monotonic clock
+// stops while the machine is suspended, so a suspension does not count either.
 func WithKeepalive(idle, deadline time.Duration) Option {
 	return optionFunc(func(o *options) { o.keepalive = keepalive{idle, deadline} })
 }
@@ -26,13 +25,13 @@ func (k keepalive) on() bool { return k.idle > 0 && k.deadline > 0 }
 
 // Messages to the broker from its timers.
 type (
-	// keepaliveDue asks for a look how long the peer has been silent.
+	// keepaliveDue asks for checkAlive.
 	keepaliveDue struct{}
-	// keepaliveOver says that the ping sent at asked should have been answered by now.
+	// keepaliveOver is the deadline of the ping sent at asked.
 	keepaliveOver struct{ asked int64 }
 )
 
-// started is the origin of uptime.
+// started is when uptime is 0.
 var started = time.Now()
 
 // uptime is the monotonic clock, in nanoseconds.
@@ -41,14 +40,14 @@ func uptime() int64 { return int64(time.Since(started)) }
 // noObject names no object: luids begin with 1.
 var noObject = command.Object{}
 
-// heard notes that the peer has sent something.
+// heard records that the peer has sent something.
 func (c *connection) heard() {
 	if c.options.keepalive.on() {
 		c.lastHeard.Store(uptime())
 	}
 }
 
-// listen begins to watch for silence.
+// listen starts keepalive, if it is on.
 func (b *broker) listen() {
 	if k := b.c.options.keepalive; k.on() {
 		b.c.heard()
@@ -56,13 +55,13 @@ func (b *broker) listen() {
 	}
 }
 
-// notReading reports that this side has stopped reading: because the peer does not read, which is what the stall time
-// is for, or because we are behind. Then its silence means nothing.
+// notReading reports whether this side has stopped reading, so that the peer's silence means nothing: because the peer
+// does not read, which the stall time bounds, or because the broker is behind.
 func (b *broker) notReading() bool {
 	return b.c.out.Waiting() > b.c.limits.MaxWriteBacklog || b.c.account.Behind()
 }
 
-// checkAlive pings a peer that has been silent for too long, and sees to the next look.
+// checkAlive pings a peer that has been silent for too long, and schedules the next check.
 func (b *broker) checkAlive() {
 	if b.state != brokerOpen {
 		return
@@ -83,10 +82,10 @@ func (b *broker) checkAlive() {
 	b.alive = b.after(next, keepaliveDue{})
 }
 
-// isAnswered reports whether the peer has sent anything since it was last pinged, if it was.
+// isAnswered reports whether the peer has sent anything since the last ping. It is true if there was none.
 func (b *broker) isAnswered() bool { return b.silence == nil || b.c.lastHeard.Load() >= b.asked }
 
-// isSilent reports whether a ping whose time is over has not been answered.
+// isSilent reports whether a ping was not answered by its deadline.
 func (b *broker) isSilent(m keepaliveOver) bool {
 	if b.state != brokerOpen || m.asked != b.asked {
 		return false
@@ -97,7 +96,7 @@ func (b *broker) isSilent(m keepaliveOver) bool {
 	return !b.isAnswered()
 }
 
-// ping sends a call of which any answer will do. Its entry has no call, so the answer is dropped.
+// ping sends a call that fails. Its entry in the pending table has no call, so the answer is dropped.
 func (b *broker) ping() {
 	id := b.pending.number()
 	b.pending.addPing(id)

@@ -9,8 +9,8 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 )
 
-// PipeListener is a listener that needs no network: who dials it is connected within the process. It is for tests,
-// [testing/synctest] among them, and for programs that want to be their own client.
+// PipeListener is a listener within the process, without a network. It is for tests, including those that use
+// [testing/synctest], and for programs that are their own client.
 //
 //	pipe := broker.NewPipeListener()
 //	ln, err := broker.Serve(rt, pipe, root)
@@ -22,16 +22,15 @@ type PipeListener struct {
 	once   sync.Once
 }
 
-// NewPipeListener makes one that is ready to be dialed, by as many as like to.
+// NewPipeListener returns a listener that can be dialed any number of times.
 func NewPipeListener() *PipeListener {
 	return &PipeListener{dialed: make(chan net.Conn), closed: make(chan struct{})}
 }
 
-// errNoPipe ends what is asked of a PipeListener that is none; like a closed one, it accepts nothing.
+// errNoPipe is the error of a PipeListener that is nil or zero.
 var errNoPipe = fmt.Errorf("broker: the PipeListener is nil, or was not made by NewPipeListener: %w", net.ErrClosed)
 
-// Dial connects to whoever accepts, and waits for that as long as ctx allows. The connection is a net.Pipe: it has no
-// buffer.
+// Dial waits until the listener accepts the connection, which is a net.Pipe and has no buffer.
 func (l *PipeListener) Dial(ctx context.Context) (net.Conn, error) {
 	switch {
 	case l == nil || l.dialed == nil:

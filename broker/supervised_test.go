@@ -222,7 +222,7 @@ func TestACopyThatCannotBeMade(t *testing.T) {
 					wantAnyError(p.Peer, 1)
 					wantAlive(t, s, p, 2)
 				} else {
-					p.WantClosed() // It was the unjellier's goroutine. Only its own connection needs that.
+					p.WantClosed() // It was the instantiator's goroutine. Only its own connection needs that.
 				}
 				bystander.Write(`[message 1 root count 1 [tuple] [dictionary]]`)
 				bystander.Want(`[answer 1 _]`)

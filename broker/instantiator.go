@@ -9,21 +9,21 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// unjellier is the third codec actor: there, and only there, the application's code runs that receiving calls for. It
-// gets one command at a time, in wire order, and while it has one the broker lets later commands wait.
-type unjellier struct{ c *connection }
+// instantiator is the third codec actor. It runs the application code that makes instances of received copies, and
+// nothing else does. It gets one command at a time, in wire order; later commands wait in the broker meanwhile.
+type instantiator struct{ c *connection }
 
-// Messages to the unjellier and back.
+// Messages to the instantiator and back.
 type (
-	unjelly struct {
+	instantiate struct {
 		cmd    *incoming
-		caches func(more int) error // says when there are too many
+		caches func(more int) error // fails when there are too many
 	}
-	unjellied struct {
+	instantiated struct {
 		cmd      *incoming
 		caches   []madeCache      // for the broker's table
-		received []flavors.Handle // the handles that it made
-		unmade   []jelly.Mention  // what is left over when something could not be made
+		received []flavors.Handle // that were made
+		unmade   []jelly.Mention  // what is left when an instance could not be made
 	}
 	madeCache struct {
 		luid  int64
@@ -32,15 +32,15 @@ type (
 )
 
 // Receive implements protoactor.Actor.
-func (u *unjellier) Receive(ctx protoactor.Context) {
-	m, ok := ctx.Message().(unjelly)
+func (i *instantiator) Receive(ctx protoactor.Context) {
+	m, ok := ctx.Message().(instantiate)
 	if !ok {
 		return
 	}
-	done := &unjellied{cmd: m.cmd}
-	handedOver := false
+	done := &instantiated{cmd: m.cmd}
+	sent := false
 	defer func() {
-		if !handedOver { // Code of the application ended the goroutine. That ends this actor, and the connection with it.
+		if !sent { // Application code ended the goroutine, which ends this actor and its connection.
 			done.abandon()
 		}
 	}()
@@ -50,25 +50,25 @@ func (u *unjellier) Receive(ctx protoactor.Context) {
 				return nil, err
 			}
 		}
-		return u.made(done, unbound, blank)
+		return i.made(done, unbound, blank)
 	}
 	if err := jelly.Unjelly(m.cmd.unbound, made, done.cached); err != nil {
-		usercode.Log(func() { u.c.log.Debug().Err(usercode.LogError(err)).Msg("a copy could not be made") })
+		usercode.Log(func() { i.c.log.Debug().Err(usercode.LogError(err)).Msg("a copy could not be made") })
 		noteError(m.cmd, err)
 		done.unmade = unmade(m.cmd.unbound)
 	}
 	m.cmd.unbound = nil
 	ctx.Send(ctx.Parent(), done)
-	handedOver = true
+	sent = true
 }
 
-// made puts a handle in the place of a cache; copies stand for themselves.
-func (u *unjellier) made(done *unjellied, unbound *jelly.Unbound, blank any) (any, error) {
+// made returns what stands for an instance: a handle for a cache, a copy for itself.
+func (i *instantiator) made(done *instantiated, unbound *jelly.Unbound, blank any) (any, error) {
 	cache, ok := blank.(*flavors.CacheBlank)
 	if !ok {
 		return blank, nil
 	}
-	local, err := cache.Attach(u.c, unbound.ID)
+	local, err := cache.Attach(i.c, unbound.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -76,14 +76,14 @@ func (u *unjellier) made(done *unjellied, unbound *jelly.Unbound, blank any) (an
 	return done.receive(local), nil
 }
 
-func (done *unjellied) receive(local *flavors.LocalCache) any {
+func (done *instantiated) receive(local *flavors.LocalCache) any {
 	h := local.Receive()
 	done.received = append(done.received, h)
 	return h
 }
 
-// cached finds an original that came in the same command.
-func (done *unjellied) cached(unbound *jelly.Unbound) (any, error) {
+// cached finds a cache that was made for the same command.
+func (done *instantiated) cached(unbound *jelly.Unbound) (any, error) {
 	if unbound.Tag == banana.SymCached.String() {
 		for _, m := range done.caches {
 			if m.luid == unbound.ID {
@@ -94,15 +94,15 @@ func (done *unjellied) cached(unbound *jelly.Unbound) (any, error) {
 	return nil, flavors.PBError.Errorf("[%s %d] names nothing that this side knows", unbound.Tag, unbound.ID)
 }
 
-// abandon is for when the connection has ended meanwhile.
-func (done *unjellied) abandon() {
+// abandon disconnects the caches, if the connection has ended meanwhile.
+func (done *instantiated) abandon() {
 	for _, m := range done.caches {
 		m.cache.Disconnected()
 	}
 }
 
-// wantsUnjellier says whether there is something that was not bound: instances that the application's code has to make.
-func (cmd *incoming) wantsUnjellier() bool {
+// needsInstantiator reports whether values are left that application code must make.
+func (cmd *incoming) needsInstantiator() bool {
 	for _, u := range cmd.unbound {
 		if !u.Bound() {
 			return true
