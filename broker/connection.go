@@ -15,6 +15,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
 	"github.com/rs/zerolog"
 
@@ -63,14 +64,14 @@ type connection struct {
 	over      atomic.Bool  // the connection has ended: nothing is owed to the peer any more
 	exported  atomic.Int64 // live exports, published objects not counted
 	bytesOut  atomic.Int64
-	arrivals  atomic.Pointer[flavors.Arrivals] // of the peer's calls, written in the broker's turn
+	arrivals  atomic.Pointer[seam.Arrivals] // of the peer's calls, written in the broker's turn
 	metrics   metrics
 	encoding  *flow.EncodeLimit // of answers
 	linger    netio.Linger
 	lastHeard atomic.Int64 // when the peer last sent something, by uptime; kept for keepalive only
 
-	turns    flavors.Turns // methods that run for the peer
-	sessions sessions      // of users of ours
+	turns    seam.Turns // methods that run for the peer
+	sessions sessions   // of users of ours
 
 	// avatars are kept until the connection ends, because forgetting one would log out.
 	avatars struct {
@@ -101,11 +102,11 @@ func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *opti
 	c.conn.c = c
 	c.account = budgetOf(rt).NewAccount(flow.Limits{
 		MemoryTotal: o.limits.MemoryTotal, Strangers: o.limits.Strangers, Imports: o.limits.Imports,
-		BytesIn: o.limits.BytesIn,
+		BytesIn:        o.limits.BytesIn,
 		WriteHighWater: o.limits.WriteHighWater, MaxWriteBacklog: o.limits.MaxWriteBacklog,
 	}, func(why string) { c.abort(&ProtocolError{Rejection: rejectStrangers, What: why}) })
 	c.out = flow.NewOutbox(c.account)
-	c.arrivals.Store(flavors.NewArrivals(nil))
+	c.arrivals.Store(seam.NewArrivals(nil))
 	c.peer = peerName(sock)
 	c.log = rt.Logger().With().Str("peer", c.peer).Logger()
 	c.root = flavors.NewNamedReference(c, name)
@@ -207,7 +208,7 @@ func (c *connection) JellyContext(perspective any) jelly.Context {
 }
 
 // Turns implements flavors.BrokerConn.
-func (c *connection) Turns() *flavors.Turns { return &c.turns }
+func (c *connection) Turns() *seam.Turns { return &c.turns }
 
 // UnsafeTracebacks implements flavors.BrokerConn.
 func (c *connection) UnsafeTracebacks() bool { return c.options.unsafeTracebacks }

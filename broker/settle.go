@@ -4,12 +4,12 @@ import (
 	"context"
 
 	"github.com/perspectivebroker/pb/actor"
-	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/seam"
 )
 
 // settle asks the broker which calls have arrived so far.
 type settle struct {
-	arrivals *flavors.Arrivals // written before known is closed
+	arrivals *seam.Arrivals // written before known is closed
 	known    chan struct{}
 }
 
@@ -31,7 +31,7 @@ func (c *connection) Settled(ctx context.Context) error {
 }
 
 // arrivedSoFar is the calls that have arrived, and begins to count others apart from them.
-func (c *connection) arrivedSoFar() *flavors.Arrivals {
+func (c *connection) arrivedSoFar() *seam.Arrivals {
 	now := c.arrivals.Load()
 	if c.over.Load() {
 		return now
@@ -39,7 +39,7 @@ func (c *connection) arrivedSoFar() *flavors.Arrivals {
 	if now.IsEmpty() {
 		return now.Before()
 	}
-	c.arrivals.Store(flavors.NewArrivals(now))
+	c.arrivals.Store(seam.NewArrivals(now))
 	now.Close()
 	return now
 }

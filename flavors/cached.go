@@ -11,6 +11,7 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/seam"
 )
 
 // Cached is a handle on the local copy of a peer's Cacheable. It is made by receiving one; as long as somebody holds
@@ -24,10 +25,10 @@ type Cached[T any] struct {
 
 // cacheHandle is what outlives the handle. It must not point to it.
 type cacheHandle struct {
-	held
-	conn BrokerConn
-	luid int64
-	core *Core
+	count seam.Refcount
+	conn  BrokerConn
+	luid  int64
+	core  *Core
 }
 
 // localHandle is the handle that there is for a LocalCache. It belongs to the broker.
@@ -40,20 +41,19 @@ func newLocalCache[T any]() *LocalCache { return &LocalCache{handle: &localHandl
 
 // receive gives the handle for one more receipt.
 func (s *localHandle[T]) receive(l *LocalCache) Handle {
-	if h := s.known.Value(); h != nil && h.cache.received() {
+	if h := s.known.Value(); h != nil && h.cache.count.Receive() {
 		return h
 	}
 	l.core.Hold(l.conn.Runtime())
 	cache := &cacheHandle{conn: l.conn, luid: l.luid, core: l.core}
-	cache.receipts, cache.owner = 1, cache
-	l.conn.Turns().handles.Add(1)
+	cache.count.Init(l.conn.Turns(), cache)
 	h := &Cached[T]{cache}
 	watchHandle(l.conn.Runtime(), h, cache)
 	s.known, s.cache = weak.Make(h), cache
 	return h
 }
 
-func (s *localHandle[T]) isHeld() bool { return s.cache != nil && !s.cache.isReleased() }
+func (s *localHandle[T]) isHeld() bool { return s.cache != nil && !s.cache.count.IsReleased() }
 
 func (s *localHandle[T]) sweep() {
 	if s.cache != nil && s.known.Value() == nil {
@@ -62,23 +62,20 @@ func (s *localHandle[T]) sweep() {
 }
 
 func (h *cacheHandle) forget() {
-	if !h.forgotten.CompareAndSwap(false, true) {
-		return
-	}
-	h.conn.Turns().handles.Add(-1)
-	if h.collected() {
+	if h.count.Collected(h.conn.Turns()) {
 		h.core.Release()
 	}
 }
 
-func (h *cacheHandle) letGo(howMany func(*held) int) {
-	if h.letGoOf(h.conn.Turns(), howMany) {
+// release gives back receipts by one of the methods of the count. The last receipt ends the handle.
+func (h *cacheHandle) release(how func(*seam.Refcount, *seam.Turns) (last bool)) {
+	if how(&h.count, h.conn.Turns()) {
 		h.core.Release()
 	}
 }
 
-// tell implements teller.
-func (h *cacheHandle) tell(receipts int) { h.conn.ForgetCache(h.luid, receipts) }
+// ReturnReceipts implements seam.Returner.
+func (h *cacheHandle) ReturnReceipts(n int) { h.conn.ForgetCache(h.luid, n) }
 
 // View calls f with the copy, in the copy's turn and so between two updates, and returns when f has returned. Updates
 // that the peer sent before a call are in place when the call's method views the copy. f must neither keep the pointer
@@ -92,7 +89,7 @@ func (c *Cached[T]) View(f func(copy *T)) error {
 	case f == nil:
 		return errNoFunction
 	}
-	if c.cache.isReleased() {
+	if c.cache.count.IsReleased() {
 		return DeadReference.Wrap(ErrReleased)
 	}
 	defer runtime.KeepAlive(c)
@@ -108,7 +105,7 @@ func (c *Cached[T]) Do(f func(copy *T)) *actor.Deferred {
 	case f == nil:
 		return actor.Failed(errNoFunction)
 	}
-	if c.cache.isReleased() {
+	if c.cache.count.IsReleased() {
 		return actor.Failed(DeadReference.Wrap(ErrReleased))
 	}
 	return c.cache.core.do(func() {
@@ -192,7 +189,7 @@ func (c *Cached[T]) Release() {
 	if !c.isMade() {
 		return
 	}
-	c.cache.letGo(oneReceipt)
+	c.cache.release((*seam.Refcount).Release)
 	runtime.KeepAlive(c)
 }
 
@@ -216,8 +213,8 @@ func (c *Cached[T]) runtime() *actor.Runtime {
 	}
 	return c.cache.conn.Runtime()
 }
-func (c *Cached[T]) link()   { c.cache.link() }
-func (c *Cached[T]) unlink() { c.cache.letGo(unlinked) }
+func (c *Cached[T]) link()   { c.cache.count.Link() }
+func (c *Cached[T]) unlink() { c.cache.release((*seam.Refcount).Unlink) }
 
 // JellyTo sends the original home: [lcache luid].
 func (c *Cached[T]) JellyTo(e *jelly.Encoder, _ any) error {
@@ -234,7 +231,7 @@ func (c *Cached[T]) JellyTo(e *jelly.Encoder, _ any) error {
 		return err
 	}
 	e.Symbol(banana.SymLCache)
-	if !c.cache.use() {
+	if !c.cache.count.Use() {
 		return fmt.Errorf("%v was released before it was sent: %w", c, DeadReference.Wrap(ErrReleased))
 	}
 	e.Hole(OriginalHole{c.cache})
@@ -250,4 +247,4 @@ type OriginalHole struct{ cache *cacheHandle }
 func (h OriginalHole) Luid() int64 { return h.cache.luid }
 
 // HoleDone implements jelly.HoleUser.
-func (h OriginalHole) HoleDone() { h.cache.done() }
+func (h OriginalHole) HoleDone() { h.cache.count.Unuse() }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/rs/zerolog"
 )
 
@@ -62,7 +63,7 @@ type BrokerConn interface {
 	// invoker.
 	JellyContext(perspective any) jelly.Context
 	// Turns is the methods that run for the peer at this moment.
-	Turns() *Turns
+	Turns() *seam.Turns
 	// UnsafeTracebacks reports whether failures show the peer where in the code they arose.
 	UnsafeTracebacks() bool
 	// Congested reports whether so much waits to be written that calls of this peer had better wait.
@@ -120,7 +121,7 @@ type OutgoingCall struct {
 	RequestID int64
 
 	via    BrokerConn
-	target *held          // in use until the call has been written; nil for a published object or a copy
+	target *seam.Refcount // in use until the call has been written; nil for a published object or a copy
 	result actor.Deferred // what Result points to, so that a call is one piece of memory
 }
 
@@ -130,7 +131,7 @@ func (call *OutgoingCall) Free() {
 	call.Fragment = nil
 	if target := call.target; target != nil {
 		call.target = nil
-		target.done()
+		target.Unuse()
 	}
 }
 

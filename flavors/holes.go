@@ -32,7 +32,7 @@ type LocalHole struct{ Reference *RemoteReference }
 // HoleDone implements jelly.HoleUser.
 func (h LocalHole) HoleDone() {
 	if m := h.Reference.remote; m.name == "" {
-		m.done()
+		m.count.Unuse()
 	}
 }
 
@@ -65,7 +65,7 @@ func jellyLocal(e *jelly.Encoder, hole LocalHole) error {
 		return err
 	}
 	e.Symbol(banana.SymLocal)
-	if m := hole.Reference.remote; m.name == "" && !m.use() {
+	if m := hole.Reference.remote; m.name == "" && !m.count.Use() {
 		return fmt.Errorf("%v was released before it was sent: %w", hole.Reference, DeadReference.Wrap(ErrReleased))
 	}
 	e.Hole(hole)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
 	"github.com/rs/zerolog"
 
@@ -41,11 +42,11 @@ type Invocation struct {
 	answered    atomic.Bool
 	handled     atomic.Bool       // the handler of the actor that it was forwarded to has returned
 	onAnswer    func(*Invocation) // set before the invocation leaves the object's turn; may be nil
-	received    []*held           // of the handles that came as arguments: what the call may be answered with
-	running     running           // its place among the connection's Turns
-	passed      atomic.Bool       // it was forwarded, and has been carried out
-	began       bool              // its object has taken it up
-	arrivals    *Arrivals         // where it counts until it has been carried out
+	received    []*seam.Refcount  // of the handles that came as arguments: what the call may be answered with
+	turn        seam.Turn
+	passed      atomic.Bool    // it was forwarded, and has been carried out
+	began       bool           // its object has taken it up
+	arrivals    *seam.Arrivals // where it counts until it has been carried out
 
 	room [4]any // for Args, so that most calls are one piece of memory
 }
@@ -75,7 +76,7 @@ type IncomingCall struct {
 	// answered.
 	Received []Handle
 	// Arrivals is where the call counts until it has been carried out.
-	Arrivals *Arrivals
+	Arrivals *seam.Arrivals
 }
 
 // invocations are used again once they have been answered, those that no code of the application's has seen: a call
@@ -111,14 +112,14 @@ func (inv *Invocation) Begin(call IncomingCall) {
 	inv.requestID, inv.wantsAnswer, inv.size, inv.weight = call.RequestID, call.WantsAnswer, call.Size, call.Weight
 	inv.serial = call.Serial
 	if call.Arrivals != nil {
-		call.Arrivals.open.Add(1)
+		call.Arrivals.Add()
 		inv.arrivals = call.Arrivals
 	}
 	if len(call.Received) > 0 {
-		inv.received = make([]*held, len(call.Received))
+		inv.received = make([]*seam.Refcount, len(call.Received))
 		for i, h := range call.Received {
 			inv.received[i] = h.count()
-			inv.received[i].wait()
+			inv.received[i].AwaitAnswer()
 		}
 	}
 }
@@ -131,7 +132,7 @@ func (inv *Invocation) carriedOut() {
 	}
 	if a := inv.arrivals; a != nil {
 		inv.arrivals = nil
-		a.less()
+		a.Done()
 	}
 }
 
@@ -141,9 +142,9 @@ func (inv *Invocation) encoded() {
 	received := inv.received
 	inv.received = nil
 	for _, h := range received {
-		h.answered()
+		h.Answered()
 	}
-	inv.conn.Turns().leave(&inv.running)
+	inv.conn.Turns().Leave(&inv.turn)
 }
 
 // Conn is the connection over which the call came.
@@ -439,7 +440,7 @@ func (inv *Invocation) run(o *object) {
 		if returned {
 			return
 		}
-		defer inv.conn.Turns().leave(&inv.running)
+		defer inv.conn.Turns().Leave(&inv.turn)
 		defer inv.carriedOut()
 		r := recover()
 		if r == nil {
@@ -462,7 +463,7 @@ func (inv *Invocation) run(o *object) {
 		return
 	}
 	turns := inv.conn.Turns()
-	turns.enter(&inv.running)
+	turns.Enter(&inv.turn)
 	v, kept, err := table.invoke(o.core.Value(), inv)
 	returned = true
 	if _, later := v.(*actor.Deferred); later && !kept {
@@ -474,12 +475,12 @@ func (inv *Invocation) run(o *object) {
 		o.core.updated()
 	}
 	if err == errAnswersLater {
-		turns.leave(&inv.running)
+		turns.Leave(&inv.turn)
 		return
 	}
 	inv.carriedOut()
 	if gone := inv.answerFrom(o.mailbox, v, err); !gone {
-		turns.leave(&inv.running)
+		turns.Leave(&inv.turn)
 	} else if !kept {
 		inv.free()
 	}
@@ -502,7 +503,7 @@ func (inv *Invocation) Post(run func(), drop func(error)) {
 		return
 	}
 	t := &turn{run: run, drop: drop, incarnation: inv.incarnation, bound: true, conn: inv.conn, turns: inv.conn.Turns()}
-	t.turns.enterBehind(&t.running)
+	t.turns.EnterBehind(&t.running)
 	if err := inv.core.post(t); err != nil {
 		t.Drop(err)
 	}

@@ -2,6 +2,7 @@ package flavors
 
 import (
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/supervision"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
@@ -33,5 +34,15 @@ func (r *RemoteReference) runtime() *actor.Runtime {
 	}
 	return r.remote.conn.Runtime()
 }
-func (r *RemoteReference) link()   { r.remote.link() }
-func (r *RemoteReference) unlink() { r.remote.letGo(unlinked) }
+func (r *RemoteReference) link()   { r.remote.count.Link() }
+func (r *RemoteReference) unlink() { r.remote.release((*seam.Refcount).Unlink) }
+
+// Handle is a handle that came from the peer: a *RemoteReference or a *Cached.
+type Handle interface {
+	Linkable
+	Release()
+	count() *seam.Refcount
+}
+
+func (r *RemoteReference) count() *seam.Refcount { return &r.remote.count }
+func (c *Cached[T]) count() *seam.Refcount       { return &c.cache.count }

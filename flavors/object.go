@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
@@ -43,9 +44,9 @@ type turn struct {
 	incarnation uint64
 	bound       bool
 
-	conn    BrokerConn // of a continuation: whose peer's calls it does not overtake
-	turns   *Turns     // of a continuation: where it is entered until it has run
-	running running
+	conn    BrokerConn  // of a continuation: whose peer's calls it does not overtake
+	turns   *seam.Turns // of a continuation: where it is entered until it has run
+	running seam.Turn
 }
 
 // Drop implements actor.Droppable.
@@ -298,7 +299,7 @@ func (c *Core) turnPanicked(r any) *PanicError {
 
 func (t *turn) leave() {
 	if t.turns != nil {
-		t.turns.leave(&t.running)
+		t.turns.Leave(&t.running)
 	}
 }
 

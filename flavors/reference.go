@@ -7,11 +7,13 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"unicode/utf8"
 	"weak"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
@@ -36,15 +38,16 @@ type remote struct {
 	name        string // of a published object: these are not counted
 	perspective any
 
-	held
-	process *referenceProcess // guarded by held.mu
+	count seam.Refcount
+
+	mu      sync.Mutex
+	process *referenceProcess // guarded by mu
 }
 
 // NewRemoteReference makes a handle for the peer's object luid, with one receipt. Package broker calls it.
 func NewRemoteReference(conn BrokerConn, luid int64, perspective any) *RemoteReference {
 	m := &remote{conn: conn, id: luid, perspective: perspective}
-	m.receipts, m.owner = 1, m
-	conn.Turns().handles.Add(1)
+	m.count.Init(conn.Turns(), m)
 	h := &RemoteReference{remote: m}
 	watchHandle(conn.Runtime(), h, m)
 	return h
@@ -75,31 +78,27 @@ func (w WeakReference) Sweep() {
 }
 
 // Received notes one more receipt. It reports false when the handle has been released meanwhile, and a new one is due.
-func (r *RemoteReference) Received() bool { return r.isMade() && r.remote.received() }
+func (r *RemoteReference) Received() bool { return r.isMade() && r.remote.count.Receive() }
 
 // forget runs after the handle has been collected.
 func (m *remote) forget() {
-	if !m.forgotten.CompareAndSwap(false, true) {
-		return
-	}
-	m.conn.Turns().handles.Add(-1)
-	if m.collected() {
+	if m.count.Collected(m.conn.Turns()) {
 		m.endProcess()
 	}
 }
 
-// letGo returns receipts to the peer; with the last one the reference is dead.
-func (m *remote) letGo(howMany func(*held) int) {
+// release gives back receipts by one of the methods of the count. The last receipt ends the reference.
+func (m *remote) release(how func(*seam.Refcount, *seam.Turns) (last bool)) {
 	if m.name != "" {
 		return // Published objects are not counted, and not lost.
 	}
-	if m.letGoOf(m.conn.Turns(), howMany) {
+	if how(&m.count, m.conn.Turns()) {
 		m.endProcess()
 	}
 }
 
-// tell implements teller.
-func (m *remote) tell(receipts int) { m.conn.Forget(m.id, m.perspective, receipts) }
+// ReturnReceipts implements seam.Returner.
+func (m *remote) ReturnReceipts(n int) { m.conn.Forget(m.id, m.perspective, n) }
 
 // Release undoes one receipt of the reference; with the last one the handle is dead and the peer may drop its object.
 // On a published object, such as a connection's root, it does nothing: these are not counted.
@@ -111,7 +110,7 @@ func (r *RemoteReference) Release() {
 	if !r.isMade() {
 		return
 	}
-	r.remote.letGo(oneReceipt)
+	r.remote.release((*seam.Refcount).Release)
 	runtime.KeepAlive(r)
 }
 
@@ -155,7 +154,7 @@ func (r *RemoteReference) Err() error {
 	if ctx := m.conn.Context(); ctx.Err() != nil {
 		return DeadReference.Wrap(context.Cause(ctx))
 	}
-	if m.isReleased() {
+	if m.count.IsReleased() {
 		return DeadReference.Wrap(ErrReleased)
 	}
 	return nil
@@ -256,11 +255,11 @@ func (r *RemoteReference) prepare(call *OutgoingCall, method string, args []any)
 		return err
 	}
 	if m.name == "" {
-		if !m.use() {
+		if !m.count.Use() {
 			fragment.Free()
 			return DeadReference.Wrap(ErrReleased)
 		}
-		call.target = &m.held
+		call.target = &m.count
 	}
 	call.ID, call.Name, call.Method, call.Fragment, call.Perspective, call.via = m.id, m.name, method, fragment, m.perspective, m.conn
 	return nil

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
@@ -53,7 +54,7 @@ func (r *RemoteReference) PID() *protoactor.PID {
 		// Ids come from the system's own counter and are never used twice.
 		p.pid, _ = p.system.ProcessRegistry.Add(p, "pb/reference/"+p.system.ProcessRegistry.NextId())
 		p.stopNotify = context.AfterFunc(m.conn.Context(), m.endProcess)
-		if m.released.Load() {
+		if m.count.IsReleased() {
 			p.endLater()
 			return p.pid
 		}
@@ -172,7 +173,7 @@ func (p *referenceProcess) Stop(*protoactor.PID) {
 		m.endProcess()
 		return
 	}
-	m.letGo(allReceipts)
+	m.release((*seam.Refcount).ReleaseAll)
 }
 
 func (p *referenceProcess) isEnded() bool {
