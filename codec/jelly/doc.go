@@ -1,21 +1,20 @@
-// Package jelly turns Go values into Jelly, the object serialization of
-// Perspective Broker, and back. It knows types, sharing and circles, which classes
-// may come in, and how what came in is converted to the types of a Go program. It knows nothing of
-// connections: what only a connection can write is left as a hole in a [Fragment],
-// and what only a connection or a class can supply comes out of a [Decoder] as an [Unbound].
-// It depends on the standard library and on codec/banana.
+// Package jelly converts Go values to Jelly, the object serialization of Perspective Broker, and back. It handles
+// types, sharing and cycles, decides which classes are accepted, and converts decoded values to the types of a Go
+// program. It knows nothing about connections: what only a connection can write is a hole in a [Fragment], and what
+// only a connection or a class can supply is an [Unbound] of a [Decoder]. It depends on the standard library and on
+// package banana.
 //
-// # Sending
+// # Encoding
 //
-// A [Fragment] takes values with Jelly, JellyTuple and JellyKw, in the goroutine of whoever
-// has them, and is copied out by whoever owns the connection:
+// A [Fragment] encodes values with Jelly, JellyTuple and JellyKw, on the goroutine that has the values. The owner of
+// the connection then copies it out with Append:
 //
 //	f := jelly.NewFragment(jelly.Context{Profile: banana.ProfilePB})
 //	err := f.JellyTuple([]any{1, "two"})
 //	frame, err := f.Append(frame, fillHoles)
 //	f.Free()
 //
-// What becomes of a Go value:
+// Go values become:
 //
 //	Go                                     Jelly
 //	nil, nil pointers                      [None]
@@ -39,103 +38,95 @@
 //	Class, Module, Function, Method        [class name] and so on
 //	Persistent, Unpersistable              [persistent id], [unpersistable reason]
 //	*Instance                              [class state], or [instance [class name] state]
-//	Jellyable                              what its JellyTo method writes; of a struct by value, that of its pointer
+//	Jellyable                              what JellyTo writes; for a struct by value, JellyTo of its pointer
 //
-// Named types go by their underlying kind. Interfaces and pointers are followed. Everything else is refused with an
-// [InsecureJellyError] that says where it was found: "args[1].Owner.File: *os.File is not
-// transferable".
+// Named types are encoded by their underlying kind. Interfaces and pointers are followed. Every other value is
+// refused with an [InsecureJellyError] that gives its path: "args[1].Owner.File: *os.File is not transferable".
 //
-// Of a struct only the fields with a tag cross: `pb:"name"`, or `pb:"name,omitempty"` to leave
-// it out where it is empty, or `pb:",omitempty"` to keep Go's name. Embedded structs without a
-// tag are flattened. A struct without any tag is not transferable: what was not
-// meant to leave the program does not.
+// Of a struct, only fields with a tag are sent: `pb:"name"`, `pb:"name,omitempty"` to omit it when it is empty, or
+// `pb:",omitempty"` to keep Go's name. Embedded structs without a tag are flattened. A struct without tags is not
+// transferable, so nothing leaves the program by accident.
 //
-// What is lost: the time zone of a time.Time, and what is below a microsecond; the
-// types of integers, floats and strings; the difference between nil and empty for slices
-// and maps; the sign of a decimal zero.
+// The encoding does not keep the time zone of a time.Time, times below a microsecond, the exact types of integers,
+// floats and strings, the difference between nil and empty slices and maps, and the sign of a decimal zero.
 //
-// # Receiving
+// # Decoding
 //
-// A [Decoder] makes of an expression a value of these types:
+// A [Decoder] decodes an expression to a value of these types:
 //
 //	nil, bool, int64, *big.Int (beyond 64 bits), float64, string, []byte,
 //	[]any, Tuple, *Dict, *Set, *FrozenSet, time.Time (UTC), time.Duration,
 //	Timedelta (beyond 292 years), Date, TimeOfDay, *Decimal, Class, Module,
 //	Function, *Method, Persistent, Unpersistable, *Instance, *Unbound
 //
-// [Assign] converts such a value to any Go type that can hold it. What has the right type is
-// taken as it is. Integers are checked for range; floats take integers; strings and
-// []byte take each other's place, if the bytes are UTF-8, because Python 2 peers send
-// bytes for text; lists, tuples and sets become slices and arrays, dictionaries maps
-// and structs, sets maps of empty structs; None becomes a nil pointer, slice, map or
-// interface and nothing else; TextUnmarshalers take text; an object of a registered class goes where
-// a pointer to its struct is wanted, and is copied where the struct is. A mismatch is an [AssignError]
-// that names both types and the place: "cannot use str as int at [2].name".
+// [Assign] converts such a value to any Go type that can hold it. A value that already has the type is stored
+// unchanged. Integers are checked for range; floats accept integers; strings and []byte accept each other if the
+// bytes are UTF-8, because Python 2 peers send bytes for text; lists, tuples and sets become slices and arrays,
+// dictionaries become maps and structs, sets become maps of empty structs; None becomes a nil pointer, slice, map or
+// interface and nothing else; TextUnmarshalers accept text. An object of a registered class is assigned to a pointer
+// to its struct, and copied to the struct itself. A mismatch is an [AssignError] that names both types and the path:
+// "cannot use str as int at [2].name".
 //
-// Each Unbound must be bound before the value is handed on. Those for references
-// are bound by the connection; for objects of registered classes there is [Unjelly], which makes
-// them, gives them their state and keeps identity and circles. A frame without Unbounds
-// is ready at once.
+// Every Unbound must be bound before the value is used. The connection binds references. [Unjelly] creates the
+// objects of registered classes and sets their states; it preserves identity and cycles.
 //
 // # Printing
 //
-// What a peer sent is a graph: it may contain itself, or reach one part 2^60 times in a few hundred bytes. Print it
-// with [Format], or in log lines with [Formatted]. Their text is bounded, on one line, and escaped. Do not give decoded
-// values to the verbs of package fmt (%v and the like), to encoding/json, to reflect.DeepEqual or to zerolog's
-// Interface. Tuple, *Dict and the other types of this package implement fmt.Formatter and json.Marshaler and so are
-// bounded there, but a []any cannot be, and a struct with a field of type any is not.
+// Decoded data is a graph: it may contain itself, or reach one part 2^60 times in a few hundred bytes. Print it with
+// [Format], or in log lines with [Formatted]. Their text is bounded, on one line, and escaped. Do not pass decoded
+// values to the verbs of package fmt, to encoding/json, to reflect.DeepEqual or to zerolog's Interface. Tuple, *Dict
+// and the other types of this package implement fmt.Formatter and json.Marshaler and are bounded there; a []any, or a
+// struct with a field of type any, is not.
 //
 // # Encoding details
 //
-// The bytes are those that Twisted's jelly would make. An object, that is a list, tuple,
-// dictionary, set or instance, that is met a second time in one call is written there as
-// [dereference n], and its first mention is wrapped as [reference n …]. n counts
-// from 1 in the order of second meetings.
+// The bytes are those of Twisted's jelly. An object (a list, tuple, dictionary, set or instance) that occurs a second
+// time in one call is written there as [dereference n], and its first occurrence is wrapped as [reference n …]. n
+// counts from 1 in the order of second occurrences.
 //
 //	x := []any{5}
 //	[]any{x, x}         [list [reference 1 [list 5]] [dereference 1]]
 //
-// In Go an object is what lies in one place: pointers, maps, and slices of the same memory,
-// length and type. Strings and numbers are never shared. An empty slice is an object
-// only if it has capacity, and a Decoder sees to it that shared empty lists have.
+// In Go an object is identified by its place in memory: pointers, maps, and slices with the same memory, length and
+// type. Strings and numbers are never shared. An empty slice is an object only if it has capacity; a Decoder gives
+// shared empty lists a capacity.
 //
-// Wrapping is an insertion in front of what has been written already, because Banana's
-// lists have a count and no end. So a fragment is bytes and a sorted list of insertions.
+// A list carries its count in front and has no end mark, so wrapping an object is an insertion before bytes that are
+// already written. A fragment is therefore bytes and a sorted list of insertions.
 //
-// The receiving side is as lenient as Twisted's, and the tests compare the two: elements behind those that a type needs
-// are passed over; references may come after they are mentioned; words may be spelled out. It differs in a few cases,
-// on purpose:
+// The decoder is as lenient as Twisted's; the tests compare the two. Elements behind those that a type needs are
+// skipped, references may follow their mentions, and words may be spelled out. It differs deliberately in a few
+// cases:
 //
 //   - A pair of a dictionary must be a list of two. (Twisted unpacks a string of two bytes.)
-//   - [persistent id] without a PersistentLoad becomes a Persistent, which keeps the
-//     id. (Twisted: an Unpersistable.)
-//   - Equal keys and members are kept. Dict.Get finds the last, as in Python; in Go maps the last wins too.
-//   - An object that is a key within its own state is accepted, which Twisted sends but does not
-//     understand. The same goes for a tuple that contains something around it and is mentioned twice.
-//   - A number above 2^59 in a date or a timedelta is refused. (Twisted takes one that its
-//     normal form makes small enough; no program sends it.)
+//   - [persistent id] without a PersistentLoad becomes a Persistent, which keeps the id. (Twisted: an Unpersistable.)
+//   - Equal keys and members are kept. Dict.Get returns the last, as in Python; in Go maps the last wins too.
+//   - An object that is a key within its own state is accepted. (Twisted sends it but cannot decode it.) So is a tuple
+//     that contains an enclosing value and is mentioned twice.
+//   - A number above 2^59 in a date or a timedelta is refused. (Twisted accepts one whose normal form is small enough;
+//     no program sends it.)
 //
 // # Security
 //
-// The taster ([SecurityOptions]) is asked about the type of an expression before anything is
-// built of it, and user code runs in Unjelly only. Nothing that is not registered, or allowed by
-// name, can come in; no module is ever imported and no name is looked up in the program.
+// The taster ([SecurityOptions]) checks the type of an expression before anything is built from it, and user code runs
+// only in Unjelly and in Decoder.PersistentLoad. Only what is registered or allowed by name is accepted. No module is
+// imported, and no name is looked up in the program.
 //
-// Decoding takes time linear in the frame and memory of at most 40 bytes for each byte of it (28 is the most that was
-// measured, for references). [Decoder].Nesting limits how deep values are nested, banana.Limits.Depth the lists of
-// Banana that they become, the message's own included. Whether something can be a key is found on the way, from the
-// bottom up. Sharing never multiplies work: what is mentioned often is decoded, encoded and converted once, for all
-// copies of a frame together, but for strings and numbers, which Banana cannot share; there the frame limit of the
-// sending side ends what a peer may make us write. What has to be converted anew for each mention, such as structs and
-// arrays by value, and what caches share, each of which lives in an actor of its own, may take 128 MiB and not more. A
-// Decimal is never expanded.
+// Decoding takes time linear in the frame and at most 40 bytes of memory for each of its bytes (28 were measured at
+// most, for references). [Decoder].Nesting limits the depth of nested values, banana.Limits.Depth that of the Banana
+// lists that they become, including the message itself. Whether a value can be a key is determined bottom-up during
+// decoding.
 //
-// Malformed input is a [DecodeError], what is refused an InsecureJellyError, both with the offset. Neither
-// concerns the stream: it goes on behind the frame. What the peer counted as sent in a
-// refused frame is found by [Mentions].
+// Sharing never multiplies work: a value that is mentioned often is decoded, encoded and converted once, for all
+// copies in a frame together. The exceptions are strings and numbers, which Jelly cannot share; the sender's frame
+// limit bounds those. What must be converted again for each mention (structs and arrays by value, and what caches
+// share, since each cache has an actor of its own) may take 128 MiB in all. A Decimal is never expanded.
+//
+// Malformed input is a [DecodeError], refused input an InsecureJellyError; both have an offset. Neither concerns the
+// stream, which continues behind the frame. [Mentions] finds the references that the peer counted in a refused frame.
 //
 // # Not done
 //
-// Jelly for functions, modules and methods can be written, though no stock peer can: its
-// Banana refuses the str that its jelly puts there.
+// Functions, modules and methods can be encoded, but stock peers cannot send them: their Banana refuses the str that
+// their jelly produces.
 package jelly

@@ -16,17 +16,16 @@ import (
 // encodeFunc writes values of one type.
 type encodeFunc func(e *Encoder, v reflect.Value) error
 
-// encodeFuncs remembers the function for each type. It is a memo, like plans.
+// encodeFuncs caches the function for each type.
 var encodeFuncs sync.Map // reflect.Type -> encodeFunc
 
-// reflected writes a value for whose type there is no fast way.
+// reflected writes a value of a type without a fast path.
 func (e *Encoder) reflected(v any) error {
 	r := reflect.ValueOf(v)
 	return encodeFuncOf(r.Type())(e, r)
 }
 
-// reflectedValue writes a part of a value: an element, a field. Where it is
-// addressable, its address may be what is transferable.
+// reflectedValue writes an element or a field. If it is addressable, its address may be transferable.
 func (e *Encoder) reflectedValue(v reflect.Value) error {
 	return encodeFuncOf(v.Type())(e, v)
 }
@@ -48,7 +47,7 @@ var (
 		reflect.TypeFor[Decimal](): true, reflect.TypeFor[Method](): true,
 		reflect.TypeFor[Persistent](): true, reflect.TypeFor[Unpersistable](): true,
 	}
-	// Types with a meaning of their own that reflection must hand back to Value.
+	// knownTypes are types that value handles.
 	knownTypes = map[reflect.Type]bool{
 		reflect.TypeFor[Tuple](): true, reflect.TypeFor[Class](): true, reflect.TypeFor[Module](): true,
 		reflect.TypeFor[Function](): true, reflect.TypeFor[time.Duration](): true,
@@ -60,13 +59,12 @@ var (
 	}
 )
 
-// knownPointers are the types that are sent as pointers and mean the same by value.
+// knownPointers are types that value handles only as pointers; by value they mean the same.
 var knownPointers = map[reflect.Type]bool{
 	reflect.TypeFor[Dict](): true, reflect.TypeFor[Set](): true, reflect.TypeFor[FrozenSet](): true, reflect.TypeFor[Instance](): true,
 }
 
-// chooseEncodeFunc decides by type how a value is written: first what it says itself, then what
-// this package knows, then its kind.
+// chooseEncodeFunc returns the function for a type: by its methods, then by what this package knows, then by its kind.
 func chooseEncodeFunc(t reflect.Type) encodeFunc {
 	switch {
 	case t.Kind() == reflect.Interface, knownTypes[t], knownStructs[t]:
@@ -128,7 +126,7 @@ func chooseEncodeFunc(t reflect.Type) encodeFunc {
 	return encodeRefused
 }
 
-// encodeDynamic goes through Value, which knows the type.
+// encodeDynamic is for types that value handles.
 func encodeDynamic(e *Encoder, v reflect.Value) error {
 	if v.Kind() == reflect.Interface && v.IsNil() {
 		e.None()
@@ -137,7 +135,7 @@ func encodeDynamic(e *Encoder, v reflect.Value) error {
 	return e.value(v.Interface())
 }
 
-// encodeJellyable is for a struct that encodes itself. Its JellyTo method gets a pointer: see Encoder.Pointer.
+// encodeJellyable is for structs that encode themselves. JellyTo gets a pointer; see Encoder.Pointer.
 func encodeJellyable(e *Encoder, v reflect.Value) error {
 	if v.CanAddr() {
 		v = v.Addr()
@@ -145,10 +143,10 @@ func encodeJellyable(e *Encoder, v reflect.Value) error {
 	return e.value(v.Interface())
 }
 
-// encodeCopied is for values of which Value knows the pointers only.
+// encodeCopied is for types that value handles only as pointers.
 func encodeCopied(e *Encoder, v reflect.Value) error { return e.value(addressOf(v).Interface()) }
 
-// encodeByAddress is for a type of which only pointers encode themselves.
+// encodeByAddress is for types whose pointers encode themselves.
 func encodeByAddress(e *Encoder, v reflect.Value) error {
 	if !v.CanAddr() {
 		return refuse("%s is not transferable, but a pointer to it is: send *%s", v.Type(), v.Type())
@@ -156,7 +154,7 @@ func encodeByAddress(e *Encoder, v reflect.Value) error {
 	return e.value(v.Addr().Interface())
 }
 
-// encodeTorn refuses a struct of fields in which a type is embedded that does not travel as fields.
+// encodeTorn refuses a struct with tags that embeds a type with a JellyTo method but does not have that method itself.
 func encodeTorn(_ *Encoder, v reflect.Value) error {
 	t := v.Type()
 	return refuse(
@@ -178,7 +176,7 @@ func encodeText(e *Encoder, v reflect.Value) error {
 
 func encodeTextByAddress(e *Encoder, v reflect.Value) error { return encodeText(e, addressOf(v)) }
 
-// addressOf returns a pointer to v, or to a copy of it.
+// addressOf returns a pointer to v or to a copy of it.
 func addressOf(v reflect.Value) reflect.Value {
 	if v.CanAddr() {
 		return v.Addr()
@@ -188,8 +186,8 @@ func addressOf(v reflect.Value) reflect.Value {
 	return held
 }
 
-// encodePointer follows a pointer. A pointer to a struct of fields is an object
-// and takes part in sharing; other pointers are only a way to say nil.
+// encodePointer follows a pointer. A pointer to a struct with tags is an object and takes part in sharing; other
+// pointers do not.
 func encodePointer(e *Encoder, v reflect.Value) error {
 	if v.IsNil() {
 		e.None()
@@ -231,16 +229,15 @@ func encodeSlice(e *Encoder, v reflect.Value) error {
 		return err
 	}
 	if v.Cap() > 0 && v.Type().Elem().Size() > 0 {
-		id := identity{at: v.UnsafePointer(), typ: typeNumber(v.Type()), len: v.Len()}
-		if met, err := e.meet(id); met || err != nil {
+		if met, err := e.meet(reflectIdentity(v, v.Len())); met || err != nil {
 			return err
 		}
 	}
 	return e.elements(banana.SymList, v)
 }
 
-// encodeArray writes an array as a list, or as a tuple where it is the key of a map:
-// Go's arrays may be that, Python's lists may not.
+// encodeArray writes an array as a list, or as a tuple where it must be hashable: arrays can be keys in Go, lists
+// cannot in Python.
 func encodeArray(e *Encoder, v reflect.Value) error {
 	if e.hashing {
 		return e.elements(banana.SymTuple, v)
@@ -250,10 +247,7 @@ func encodeArray(e *Encoder, v reflect.Value) error {
 
 func (e *Encoder) elements(word banana.Symbol, v reflect.Value) error {
 	n := v.Len()
-	if err := e.enter(); err != nil {
-		return err
-	}
-	if err := e.open(word, n); err != nil {
+	if err := e.begin(word, n); err != nil {
 		return err
 	}
 	write := encodeFuncOf(v.Type().Elem())
@@ -262,8 +256,7 @@ func (e *Encoder) elements(word banana.Symbol, v reflect.Value) error {
 			return underIndex(i, err)
 		}
 	}
-	e.leave()
-	e.close()
+	e.end()
 	return nil
 }
 
@@ -276,8 +269,8 @@ func encodeByteArray(e *Encoder, v reflect.Value) error {
 	return e.Bytes(b)
 }
 
-// enterMap begins a map, which is written as what the word says. It reports whether the map was met before, and so has
-// been written.
+// enterMap begins a map that is written as a dictionary or set. It reports whether the map was met before, and so is
+// written.
 func enterMap(e *Encoder, v reflect.Value, word string) (met bool, err error) {
 	if err := e.mustHash(word); err != nil {
 		return false, err
@@ -290,8 +283,8 @@ func enterMap(e *Encoder, v reflect.Value, word string) (met bool, err error) {
 	return false, e.enter()
 }
 
-// encodeMap writes a map with sorted keys, so that equal maps give equal bytes.
-// Keys that have no order, such as pointers, come last, as Go ranges over them.
+// encodeMap writes a map with sorted keys, so that equal maps give equal bytes. Keys without an order, such as
+// pointers, come last, in the order of iteration.
 func encodeMap(e *Encoder, v reflect.Value) error {
 	if met, err := enterMap(e, v, "dictionary"); met || err != nil {
 		return err
@@ -308,7 +301,7 @@ func encodeMap(e *Encoder, v reflect.Value) error {
 		was := e.hashing
 		e.hashing = true
 		if err := e.reflectedValue(pair.key); err != nil {
-			return under("<key "+stepNumber(i)+">", err)
+			return underNthKey(i, err)
 		}
 		e.hashing = was
 		if err := writeValue(e, pair.value); err != nil {
@@ -316,19 +309,18 @@ func encodeMap(e *Encoder, v reflect.Value) error {
 		}
 		e.close()
 	}
-	e.leave()
-	e.close()
+	e.end()
 	return nil
 }
 
-// isSetMap reports whether maps of type t are sets: their values say nothing.
+// isSetMap reports whether maps of type t are sets: their values are empty structs without methods of their own.
 func isSetMap(t reflect.Type) bool {
 	elem := t.Elem()
 	return elem.Kind() == reflect.Struct && elem.NumField() == 0 &&
 		!reflect.PointerTo(elem).Implements(jellyableType) && !reflect.PointerTo(elem).Implements(marshalerType)
 }
 
-// encodeSetMap writes a map whose values say nothing as a set, sorted as the keys of a map are.
+// encodeSetMap writes a map as a set, sorted as by encodeMap.
 func encodeSetMap(e *Encoder, v reflect.Value) error {
 	if met, err := enterMap(e, v, "set"); met || err != nil {
 		return err
@@ -345,12 +337,11 @@ func encodeSetMap(e *Encoder, v reflect.Value) error {
 		}
 	}
 	e.hashing = was
-	e.close()
-	e.leave()
+	e.end()
 	return nil
 }
 
-// sortedPairs returns the entries of a map, in the order in which they are sent.
+// sortedPairs returns the entries of a map in the order in which they are sent.
 func sortedPairs(v reflect.Value) []mapPair {
 	pairs := make([]mapPair, 0, v.Len())
 	for key, value := range v.Seq2() {
@@ -360,8 +351,7 @@ func sortedPairs(v reflect.Value) []mapPair {
 	return pairs
 }
 
-// mapPair is an entry of a map. They are collected before they are sorted, because what
-// is not equal to itself, a NaN, cannot be looked up.
+// mapPair is an entry of a map. Pairs are sorted rather than keys because a NaN cannot be looked up.
 type mapPair struct{ key, value reflect.Value }
 
 // basicKey returns a key for an error's path.
@@ -441,25 +431,7 @@ func boolNumber(v reflect.Value) int {
 	return 0
 }
 
-type pointerKind int
-
-const (
-	kindOther pointerKind = iota
-	kindPointer
-	kindMap
-)
-
-func kindOf(v any) pointerKind {
-	switch reflect.TypeOf(v).Kind() {
-	case reflect.Pointer:
-		return kindPointer
-	case reflect.Map:
-		return kindMap
-	}
-	return kindOther
-}
-
-// encodeRefused says why a type does not cross.
+// encodeRefused returns the error for a type that is not transferable.
 func encodeRefused(_ *Encoder, v reflect.Value) error {
 	t := v.Type()
 	elem := t
@@ -475,19 +447,19 @@ func encodeRefused(_ *Encoder, v reflect.Value) error {
 	return refuse("%s is not transferable", t)
 }
 
-// valueCopy is a value that was met by value, and the pointer that stands for it.
+// valueCopy is a struct that was passed by value and the pointer that stands for it.
 type valueCopy struct {
 	pointer any
 	value   reflect.Value // not addressable
 }
 
-// Pointer returns self if it is a pointer, and otherwise a pointer to a copy of it. The method set of a pointer
-// includes the methods with pointer receivers, so a JellyTo method that asks its self for further methods must ask a
-// pointer: a value would be sent as if it had none. The Encoder has called Pointer for every struct that it gives to a
-// JellyTo method; a method that gets its self from elsewhere calls it itself.
+// Pointer returns self if it is a pointer, and otherwise a pointer to a copy of it. Only a pointer's method set
+// includes methods with pointer receivers, so a JellyTo method must look for further methods on a pointer. The
+// Encoder calls Pointer for every struct that it passes to a JellyTo method; a method that gets self from elsewhere
+// calls it.
 //
-// The copy lasts until the JellyTo method returns, and nothing in it has an address of its own: Fields refuses those of
-// its fields that can only be sent as pointers.
+// The copy is valid until the JellyTo method returns. Fields treats its fields as not addressable, and so refuses those
+// that can be sent only as pointers.
 func (e *Encoder) Pointer(self any) any {
 	if self == nil || reflect.TypeOf(self).Kind() == reflect.Pointer {
 		return self
@@ -500,8 +472,8 @@ func (e *Encoder) Pointer(self any) any {
 	return self
 }
 
-// IsCopy reports whether p is the pointer to a copy that Pointer made of a value. What is sent by reference must refuse
-// it, because nobody else knows the copy.
+// IsCopy reports whether p points to a copy that Pointer made. Such a value must not be sent by reference, because
+// nothing else refers to the copy.
 func (e *Encoder) IsCopy(p any) bool {
 	for i := range e.copies {
 		if e.copies[i].pointer == p {
@@ -511,7 +483,7 @@ func (e *Encoder) IsCopy(p any) bool {
 	return false
 }
 
-// fieldsOf returns the struct that v is or points to, as Fields sees it.
+// fieldsOf returns the struct that v is or points to. For a copy it is the original, which is not addressable.
 func (e *Encoder) fieldsOf(v any) reflect.Value {
 	for i := range e.copies {
 		if e.copies[i].pointer == v {

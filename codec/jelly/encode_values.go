@@ -1,7 +1,6 @@
 package jelly
 
 import (
-	"fmt"
 	"math/big"
 	"net/url"
 	"reflect"
@@ -12,54 +11,38 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
-// other writes the types that are met less often, and leaves the rest to
-// reflection.
+// other writes the less frequent types and leaves the rest to reflection.
 func (e *Encoder) other(v any) error {
+	if isNil(v) {
+		return e.nilValue(v)
+	}
 	switch x := v.(type) {
 	case *Set:
-		if x == nil {
-			break
-		}
 		if err := e.mustHash("set"); err != nil {
 			return err
 		}
 		return e.set(x, "set", x.list)
 	case *FrozenSet:
-		if x == nil {
-			break
-		}
 		return e.set(x, "frozenset", x.list)
 	case int8:
 		e.Int(int64(x))
-		return nil
 	case int16:
 		e.Int(int64(x))
-		return nil
 	case int32:
 		e.Int(int64(x))
-		return nil
 	case uint:
 		e.Uint(uint64(x))
-		return nil
 	case uint8:
 		e.Uint(uint64(x))
-		return nil
 	case uint16:
 		e.Uint(uint64(x))
-		return nil
 	case uint32:
 		e.Uint(uint64(x))
-		return nil
 	case uint64:
 		e.Uint(x)
-		return nil
 	case float32:
 		e.Float(float64(x))
-		return nil
 	case *big.Int:
-		if x == nil {
-			break
-		}
 		return e.Big(x)
 	case big.Int:
 		return e.Big(&x)
@@ -80,16 +63,10 @@ func (e *Encoder) other(v any) error {
 		}
 		return e.numbers("time", int64(x.Hour), int64(x.Minute), int64(x.Second), int64(x.Microsecond))
 	case *Decimal:
-		if x == nil {
-			break
-		}
 		return e.decimal(x)
 	case Decimal:
 		return e.decimal(&x)
 	case *Instance:
-		if x == nil {
-			break
-		}
 		return e.instance(x)
 	case Class:
 		return e.pythonName(banana.SymClass, string(x))
@@ -106,18 +83,27 @@ func (e *Encoder) other(v any) error {
 	case url.URL:
 		return e.Str(x.String())
 	case *url.URL:
-		if x == nil {
-			break
-		}
 		return e.Str(x.String())
+	case map[string]string:
+		return namedMap(e, v, x, (*Encoder).Str)
+	case map[string]int:
+		return namedMap(e, v, x, writeInt)
+	case map[string]int64:
+		return namedMap(e, v, x, writeInt64)
+	case map[string]float64:
+		return namedMap(e, v, x, writeFloat)
+	case map[string]bool:
+		return namedMap(e, v, x, writeBool)
+	case []string:
+		return plainList(e, stringsWord, x, (*Encoder).Str)
+	case []int64:
+		return plainList(e, int64sWord, x, writeInt64)
+	case []float64:
+		return plainList(e, floatsWord, x, writeFloat)
+	default:
+		return e.reflected(v)
 	}
-	if is, err := e.common(v); is {
-		return err
-	}
-	if isNilPointer(v) {
-		return e.nilValue(v)
-	}
-	return e.reflected(v)
+	return nil
 }
 
 func (e *Encoder) datetime(t time.Time) error {
@@ -179,9 +165,8 @@ func (e *Encoder) named(word banana.Symbol, name string) error {
 	return e.String(name)
 }
 
-// pythonName writes [word name] for what Python finds by its name, and refuses names that no Python can look up:
-// stock's unjelly takes ASCII alone, imports what is in front of the last dot, and fails for a class that has nothing
-// there.
+// pythonName writes [word name] and refuses names that Python cannot look up: stock's unjelly accepts only ASCII,
+// imports the part before the last dot, and fails for a class without one.
 func (e *Encoder) pythonName(word banana.Symbol, name string) error {
 	switch {
 	case len(name) > maxClassName:
@@ -192,7 +177,7 @@ func (e *Encoder) pythonName(word banana.Symbol, name string) error {
 	return e.named(word, name)
 }
 
-// isDotted reports whether name consists of parts of printable ASCII with dots between them.
+// isDotted reports whether name consists of non-empty parts of printable ASCII, separated by dots.
 func isDotted(name string) bool {
 	part := 0
 	for i := range len(name) {
@@ -209,10 +194,7 @@ func isDotted(name string) bool {
 }
 
 func (e *Encoder) method(m Method) error {
-	if err := e.enter(); err != nil {
-		return err
-	}
-	if err := e.openNamed("method", 3); err != nil {
+	if err := e.beginNamed("method", 3); err != nil {
 		return err
 	}
 	if err := e.String(m.Name); err != nil {
@@ -224,8 +206,7 @@ func (e *Encoder) method(m Method) error {
 	if err := e.value(m.Class); err != nil {
 		return under(".Class", err)
 	}
-	e.leave()
-	e.close()
+	e.end()
 	return nil
 }
 
@@ -264,15 +245,15 @@ func (e *Encoder) instance(x *Instance) error {
 		if err := CheckClass(x.Class); err != nil {
 			return &EncodeError{Path: ".Class", Err: err}
 		}
-		return under1(".State", e.classAndState(pointerIdentity(x), x.Class, x.State))
+		if err := e.classAndState(pointerIdentity(x), x.Class, x.State); err != nil {
+			return under(".State", err)
+		}
+		return nil
 	}
 	if met, err := e.meet(pointerIdentity(x)); met || err != nil {
 		return err
 	}
-	if err := e.enter(); err != nil {
-		return err
-	}
-	if err := e.open(banana.SymInstance, 2); err != nil {
+	if err := e.begin(banana.SymInstance, 2); err != nil {
 		return err
 	}
 	if err := e.pythonName(banana.SymClass, x.Class); err != nil {
@@ -281,41 +262,21 @@ func (e *Encoder) instance(x *Instance) error {
 	if err := e.value(x.State); err != nil {
 		return under(".State", err)
 	}
-	e.leave()
-	e.close()
+	e.end()
 	return nil
 }
 
-// under1 is under for an error that may be nil.
-func under1(step string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return under(step, err)
-}
-
-// nilValue writes a nil that has a type: an empty dictionary for a map, None for a pointer.
+// nilValue writes a nil that has a type: None for a pointer, an empty dictionary or set for a map.
 func (e *Encoder) nilValue(v any) error {
-	switch kindOf(v) {
-	case kindPointer:
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Pointer:
 		e.None()
 		return nil
-	case kindMap:
-		if isSetMap(reflect.TypeOf(v)) {
-			return encodeSetMap(e, reflect.ValueOf(v))
+	case reflect.Map:
+		if isSetMap(r.Type()) {
+			return encodeSetMap(e, r)
 		}
-		if err := e.mustHash("dictionary"); err != nil {
-			return err
-		}
-		if err := e.enter(); err != nil {
-			return err
-		}
-		err := e.open(banana.SymDictionary, 0)
-		e.close()
-		e.leave()
-		return err
+		return encodeMap(e, r)
 	}
 	return refuse("a nil %T is not transferable", v)
 }
-
-func stepNumber(i int) string { return fmt.Sprint(i) }

@@ -9,76 +9,72 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
-// Encoder writes the expressions of one Fragment. It is given to JellyTo methods and
-// must not be kept by them.
+// Encoder writes the expressions of one [Fragment]. It is passed to JellyTo methods, which must not keep it.
 type Encoder struct {
 	buf []byte
 	ctx Context
-	// lim are the limits that were asked for, with defaults in place. Both stay in the pool: they are
-	// mostly the same again.
+	// lim is asked, the limits of the Context, with defaults. Both are kept in the pool because they rarely change.
 	lim, asked banana.Limits
 
-	// nested is the number of containers that are open here, mostNested its limit.
+	// nested is the number of open containers, mostNested its limit.
 	nested, mostNested int
-	// depth is the number of Banana lists that are open here, wrappers of
-	// references not counted, and deepest its maximum in this jelly call.
+	// depth is the number of open Banana lists without wrappers of references, and deepest its maximum in the
+	// current jelly call.
 	depth, deepest int
-	// nest is the number of values that are being encoded here. It ends
-	// recursion that opens no list, such as a JellyTo that returns itself.
+	// nest is the number of values being encoded. It ends recursion that opens no list.
 	nest int
-	// hashing is set while what is written must be hashable in Python.
+	// hashing is set while the value must be hashable in Python.
 	hashing bool
-	// personal says that a JellyTo method asked for the invoker or the perspective.
+	// personal is set once a JellyTo method has asked for the invoker or the perspective.
 	personal bool
-	// failed is the first error that a JellyTo method was given.
+	// failed is the first error that a JellyTo method got from Value or Instance.
 	failed error
-	// copies are the values that were met by value, for the JellyTo methods at work. See Pointer.
+	// copies are the values by value for which a JellyTo method is running. See Pointer.
 	copies []valueCopy
 
-	before  before // the jelly call at work
+	before  before // state before the current jelly call
 	sharing sharing
 	holes   []hole
 	keep    []any
-	names   []string // scratch for the sorted keys of maps, used as a stack
-	// mostNames is how long names has been, so how much of it has to be let go.
+	names   []string // stack of sorted keys of maps
+	// mostNames is the maximum length of names, for clearing.
 	mostNames int
 }
 
-// hole is an expression that is not there yet.
+// hole is the position of a missing expression.
 type hole struct {
 	at      int
 	payload any
 }
 
-// Profile returns the profile that is written.
+// Profile returns the profile in use.
 func (e *Encoder) Profile() banana.Profile { return e.ctx.Profile }
 
-// Limits returns what the peer accepts.
+// Limits returns the peer's limits.
 func (e *Encoder) Limits() banana.Limits { return e.lim }
 
-// Invoker returns Context.Invoker: the connection that the value will go to, or nil.
+// Invoker returns Context.Invoker: the connection that the value is for, or nil.
 func (e *Encoder) Invoker() any {
 	e.personal = true
 	return e.ctx.Invoker
 }
 
-// Perspective returns Context.Perspective: whom the value is shown to, or nil.
+// Perspective returns Context.Perspective, or nil.
 func (e *Encoder) Perspective() any {
 	e.personal = true
 	return e.ctx.Perspective
 }
 
-// Keep makes the fragment hold on to x until it is freed.
+// Keep keeps x alive until the fragment is freed.
 func (e *Encoder) Keep(x any) { e.keep = append(e.keep, x) }
 
-// Hole leaves room for one expression that only the owner of the connection
-// can write. Fragment.Append passes payload to its fill function there.
+// Hole marks the position of one expression that only the owner of the connection can write. Fragment.Append passes
+// payload to its fill function there. See also [HoleUser].
 func (e *Encoder) Hole(payload any) {
 	e.holes = append(e.holes, hole{len(e.buf), payload})
 }
 
-// List writes the head of a raw list; its n elements must follow. Within JellyTo
-// the list counts as open until JellyTo returns.
+// List writes the head of a raw list; the n elements must follow. The list counts as open until JellyTo returns.
 func (e *Encoder) List(n int) error {
 	if n > e.lim.List {
 		return &EncodeError{What: "too long", Err: e.lim.CheckList(n)}
@@ -97,10 +93,10 @@ func (e *Encoder) List(n int) error {
 	return nil
 }
 
-// close ends what List opened.
+// close ends a list.
 func (e *Encoder) close() { e.depth-- }
 
-// enter notes that a container begins, and leave that it ends.
+// enter begins a container.
 func (e *Encoder) enter() error {
 	if e.nested++; e.nested <= e.mostNested {
 		return nil
@@ -108,21 +104,41 @@ func (e *Encoder) enter() error {
 	return e.nestedTooDeeply()
 }
 
-// nestedTooDeeply is kept out of enter, which is small enough to be inlined then.
+// nestedTooDeeply is separate so that enter is inlined.
 //
 //go:noinline
 func (e *Encoder) nestedTooDeeply() error {
 	return invalid("nested too deeply: more than %d values; flatten the value", e.mostNested)
 }
 
-func (e *Encoder) leave() { e.nested-- }
+// begin begins a container that is written as [word, …] with n elements behind the word.
+func (e *Encoder) begin(word banana.Symbol, n int) error {
+	if err := e.enter(); err != nil {
+		return err
+	}
+	return e.open(word, n)
+}
 
-// tooDeep is about a frame of that depth, the list of the message around it included.
+// beginNamed is begin for a word that is not in the vocabulary.
+func (e *Encoder) beginNamed(word string, n int) error {
+	if err := e.enter(); err != nil {
+		return err
+	}
+	return e.openNamed(word, n)
+}
+
+// end ends a container.
+func (e *Encoder) end() {
+	e.nested--
+	e.depth--
+}
+
+// tooDeep returns the error for a frame with this depth, including the list of the message.
 func (e *Encoder) tooDeep(depth int) error {
 	return &EncodeError{What: "nested too deeply", Err: e.lim.CheckDepth(depth)}
 }
 
-// open begins [word, …] with n elements behind the word. What is short and lies well within the limits takes one step.
+// open begins [word, …] with n elements behind the word. Short lists well within the limits are written in one step.
 func (e *Encoder) open(word banana.Symbol, n int) error {
 	depth := e.depth + 1
 	if n < 0x7f && depth < e.lim.Depth && e.ctx.Profile == banana.ProfilePB && len(e.buf) <= e.lim.Frame &&
@@ -142,7 +158,7 @@ func (e *Encoder) openSlowly(word banana.Symbol, n int) error {
 	return nil
 }
 
-// openNamed is open for a word that the vocabulary lacks.
+// openNamed is open for a word that is not in the vocabulary.
 func (e *Encoder) openNamed(word string, n int) error {
 	if err := e.List(n + 1); err != nil {
 		return err
@@ -156,7 +172,7 @@ func (e *Encoder) Symbol(s banana.Symbol) {
 	e.buf = banana.AppendSymbol(e.buf, e.ctx.Profile, s)
 }
 
-// String writes a raw string, which is what Python calls bytes. Str writes text.
+// String writes a raw string, which is bytes in Python. Use Str for text.
 func (e *Encoder) String(s string) error {
 	if err := e.fits(len(s)); err != nil {
 		return err
@@ -165,7 +181,7 @@ func (e *Encoder) String(s string) error {
 	return nil
 }
 
-// Bytes writes b as String does.
+// Bytes writes a raw string, which is bytes in Python.
 func (e *Encoder) Bytes(b []byte) error {
 	if err := e.fits(len(b)); err != nil {
 		return err
@@ -174,7 +190,7 @@ func (e *Encoder) Bytes(b []byte) error {
 	return nil
 }
 
-// fits checks the length of a string and what it makes of the whole.
+// fits checks a string of n bytes against the limits.
 func (e *Encoder) fits(n int) error {
 	if n > e.lim.String {
 		return &EncodeError{What: "too long", Err: e.lim.CheckString(n)}
@@ -204,7 +220,7 @@ func (e *Encoder) Big(n *big.Int) error {
 // Float writes a float.
 func (e *Encoder) Float(f float64) { e.buf = banana.AppendFloat(e.buf, f) }
 
-// leaf notes that a list of scalars is written, which is open only for as long as that takes.
+// leaf checks the depth of a list without nested lists that is written in one step.
 func (e *Encoder) leaf() {
 	if e.depth < e.deepest {
 		return
@@ -230,7 +246,7 @@ func (e *Encoder) Bool(b bool) {
 	}
 }
 
-// Str writes [unicode s], a Python str. s must be valid UTF-8.
+// Str writes [unicode s], a Python str. The error is an [*EncodeError] if s is not valid UTF-8.
 func (e *Encoder) Str(s string) error {
 	if !utf8.ValidString(s) {
 		return invalid("the string %q is not valid UTF-8: send text, or use []byte", clip(s))
@@ -240,8 +256,8 @@ func (e *Encoder) Str(s string) error {
 	return e.String(s)
 }
 
-// Value writes any value, as Fragment.Jelly describes. After an error the whole
-// jelly call fails, even if JellyTo does not pass it on.
+// Value writes any value that Fragment.Jelly accepts. After an error the whole jelly call fails, even if JellyTo
+// returns nil.
 func (e *Encoder) Value(v any) error {
 	err := e.value(v)
 	if err != nil && e.failed == nil {
@@ -284,20 +300,20 @@ func (e *Encoder) value(v any) error {
 	return nil
 }
 
-// jellyable lets x write itself, and holds it to what it promised.
+// jellyable calls x.JellyTo and checks that it wrote something.
 func (e *Encoder) jellyable(x Jellyable, self any) error {
-	if isNilPointer(self) {
+	if isNil(self) {
 		e.None()
 		return nil
 	}
 	hashing, depth, nested, copies := e.hashing, e.depth, e.nested, len(e.copies)
-	e.hashing = false // Objects are hashable, whatever their state is.
+	e.hashing = false // Objects are hashable whatever their state is.
 	if e.nest++; e.nest > 2*e.lim.Depth {
 		return invalid("the JellyTo method of %T goes on without end", self)
 	}
 	if reflect.TypeOf(self).Kind() == reflect.Struct {
 		self = e.Pointer(self)
-		x = self.(Jellyable) //nolint:forcetypeassert // A pointer has the methods of the value.
+		x = self.(Jellyable) //nolint:forcetypeassert // A pointer has its value's methods.
 	}
 	before := len(e.buf) + len(e.holes)
 	err := x.JellyTo(e, self)
@@ -311,9 +327,9 @@ func (e *Encoder) jellyable(x Jellyable, self any) error {
 	return err
 }
 
-// Instance writes [class state] and takes part in sharing: if the object with this
-// identity, a pointer, was met before in this call it writes a reference to it
-// instead. state is a value, or a function that writes one and is called only if it is needed.
+// Instance writes [class state]. The object takes part in sharing: identity is a pointer, and if it was met before in
+// this call Instance writes a reference to it instead. state is a value, or a func() error that writes one, called if
+// needed.
 func (e *Encoder) Instance(identity any, class string, state any) error {
 	err := e.classAndState(identityOf(identity), class, state)
 	if err != nil && e.failed == nil {
@@ -344,7 +360,6 @@ func (e *Encoder) classAndState(id identity, class string, state any) error {
 	} else {
 		err = e.value(state)
 	}
-	e.close()
-	e.leave()
+	e.end()
 	return err
 }

@@ -10,18 +10,17 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// InsecureJellyError says that something must not cross. Outgoing: a Go value
-// that is no transferable type; Path leads to it. Incoming: a type or class
-// that the taster refuses or that nobody registered; Offset says where in the
-// frame it stands. Nothing has been built from it.
+// InsecureJellyError reports a value that must not be sent or received. Outgoing: a Go value of a type that is not
+// transferable. Incoming: a type or class that the taster does not allow or that is not registered; nothing has been
+// built from it.
 type InsecureJellyError struct {
-	// What says what was refused, why, and what would allow it.
+	// What describes what was refused, why, and what would allow it.
 	What string
-	// Path leads to the value, as in "args[1].Owner.File". Empty on the receiving side.
+	// Path is the path to an outgoing value, as in "args[1].Owner.File".
 	Path string
-	// Offset is the place in the frame, on the receiving side.
+	// Offset is the position of an incoming value in the frame.
 	Offset int
-	// Incoming tells the two sides apart.
+	// Incoming is set for values that were received.
 	Incoming bool
 }
 
@@ -32,15 +31,14 @@ func (e *InsecureJellyError) Error() string {
 	return e.Path + ": " + e.What
 }
 
-// EncodeError says that a value has a transferable type but cannot be sent:
-// it is too long, too deep, or not valid.
+// EncodeError reports a value of a transferable type that cannot be sent: it is too long, nested too deeply, or
+// invalid.
 type EncodeError struct {
-	// Path leads to the value, as in "args[1].Owner.Name".
+	// Path is the path to the value, as in "args[1].Owner.Name".
 	Path string
-	// What says what is wrong and what to do about it.
+	// What describes the fault and what to do about it.
 	What string
-	// Err is the cause if there is one: a *banana.EncodeError for a broken
-	// limit, or what a value's own JellyTo returned.
+	// Err is the cause, if any: a *banana.EncodeError for an exceeded limit, or an error from user code.
 	Err error
 }
 
@@ -57,19 +55,19 @@ func (e *EncodeError) Error() string {
 // Unwrap returns the cause.
 func (e *EncodeError) Unwrap() error { return e.Err }
 
-// LimitNesting is the Limit of a DecodeError for a value that is nested deeper than Decoder.Nesting.
+// LimitNesting is the Limit of a DecodeError for a value nested deeper than Decoder.Nesting.
 const LimitNesting banana.Limit = "nesting"
 
-// DecodeError says that an expression is not Jelly. The rest of the frame has
-// not been looked at, but the stream goes on behind it.
+// DecodeError reports an expression that is not valid Jelly. The rest of the frame was not decoded; the stream
+// continues behind the frame.
 type DecodeError struct {
-	// Offset is where the offending element stands in the frame.
+	// Offset is the position of the offending element in the frame.
 	Offset int
-	// What says what is wrong.
+	// What describes the fault.
 	What string
-	// Limit is the limit that was broken, one of package banana's or LimitNesting; empty if it was none.
+	// Limit is the exceeded limit, one of package banana's or LimitNesting; empty if there is none.
 	Limit banana.Limit
-	// Err is the cause, if it has one.
+	// Err is the cause, if any.
 	Err error
 }
 
@@ -84,34 +82,32 @@ func (e *DecodeError) Error() string {
 // Unwrap returns the cause.
 func (e *DecodeError) Unwrap() error { return e.Err }
 
-// ErrTooManyReferences is the cause of a DecodeError when more references came than Decoder.References.
+// ErrTooManyReferences is the cause of a DecodeError if there were more references than Decoder.References.
 var ErrTooManyReferences = errors.New("the peer has sent more references than are taken")
 
-// PanicError is the panic of a user's method or function that was called to write, read or make a value: JellyTo,
-// MarshalText, UnmarshalText, ClassEntry.New, SetCopyableState or PostUnjelly. It is always wrapped in an error that
-// says where that was.
+// PanicError is a recovered panic of user code: JellyTo, MarshalText, UnmarshalText, ClassEntry.New, SetCopyableState,
+// PostUnjelly or PersistentLoad. It is always wrapped in an error that gives the place.
 type PanicError struct {
 	Value any
 	Stack []byte
 }
 
-// Error does not show the value or the stack, because errors are sent to peers. Log them.
+// Error does not include the value or the stack, because errors are sent to peers. Log them instead.
 func (e *PanicError) Error() string { return "the code of this type panicked" }
 
-// refuse is the beginning of an outgoing refusal: the path is added on the way up.
+// refuse returns an outgoing refusal without a path, which under adds on the way up.
 func refuse(format string, args ...any) error {
 	return &InsecureJellyError{What: fmt.Sprintf(format, args...)}
 }
 
-// invalid is the beginning of an EncodeError.
+// invalid returns an EncodeError without a path.
 func invalid(format string, args ...any) error {
 	return &EncodeError{What: fmt.Sprintf(format, args...)}
 }
 
-// under puts a step in front of the path of an error that comes from below. Paths are only
-// built for errors, so that values which can be sent pay nothing for them.
+// under prepends a step to the path of an error. Paths are built for errors only, so they cost nothing otherwise.
 func under(step string, err error) error {
-	switch e := err.(type) { //nolint:errorlint // a wrapped one has the path of another call; it becomes the cause
+	switch e := err.(type) { //nolint:errorlint // a wrapped one has another call's path; it becomes the cause
 	case *InsecureJellyError:
 		if !e.Incoming {
 			e.Path = joinPath(step, e.Path)
@@ -124,8 +120,7 @@ func under(step string, err error) error {
 	return &EncodeError{Path: step, Err: err}
 }
 
-// joinPath puts a step in front of a path. A path that grows long loses its middle: the text of an error is for people,
-// and making it must not take longer than what failed.
+// joinPath prepends a step to a path. It cuts the middle out of a long path, so that building it takes linear time.
 func joinPath(step, path string) string {
 	path = step + path
 	const longest, outer, inner = 400, 200, 100
@@ -136,6 +131,8 @@ func joinPath(step, path string) string {
 }
 
 func underIndex(i int, err error) error { return under("["+strconv.Itoa(i)+"]", err) }
+
+func underNthKey(i int, err error) error { return under("<key "+strconv.Itoa(i)+">", err) }
 
 func underKey(key any, err error) error {
 	switch k := key.(type) {
@@ -149,7 +146,7 @@ func underKey(key any, err error) error {
 	return under(fmt.Sprintf("[a %T]", key), err)
 }
 
-// clip shortens what a peer or a user wrote, to be quoted in an error text.
+// clip shortens text from a peer or a user that an error quotes.
 func clip(s string) string {
 	const most = 60
 	if len(s) <= most {
@@ -158,7 +155,7 @@ func clip(s string) string {
 	return s[:most] + "…"
 }
 
-// shortened cuts the text of a cause. Parsers like to quote all that they were given, which a peer chose.
+// shortened shortens the text of a cause: parsers may quote all of their input, which the peer chose.
 func shortened(text string) string {
 	const most = 1000
 	if len(text) <= most {
@@ -167,5 +164,5 @@ func shortened(text string) string {
 	return strings.ToValidUTF8(text[:most], "\uFFFD") + "…"
 }
 
-// printable is clip for text that will not be quoted: an error's text must be valid UTF-8 to be sent.
+// printable is clip for text that is not quoted: an error must be valid UTF-8 to be sent.
 func printable(s string) string { return strings.ToValidUTF8(clip(s), "\uFFFD") }

@@ -10,7 +10,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
-// field is one struct field that crosses.
+// field is a struct field with a tag.
 type field struct {
 	name      string
 	index     []int // path through embedded structs
@@ -20,31 +20,30 @@ type field struct {
 	options   []string
 }
 
-// structPlan says which fields of a struct cross. It is empty for a struct
-// without pb tags.
+// structPlan describes the fields of a struct type with pb tags.
 type structPlan struct {
 	fields []field
 	byName map[string]int
 	err    error
-	// encodes is an embedded struct type that says itself how it is sent. Where the outer struct does not have that from
-	// it, because several such types are embedded, its fields must not be sent as if they were the outer struct's.
+	// encodes is an embedded type with a JellyTo method. If the outer struct does not have that method, because
+	// several such types are embedded, it must not be sent as fields.
 	encodes reflect.Type
 }
 
-// Field describes a field with a pb tag, for those who fill structs by other ways than Assign.
+// Field describes a struct field with a pb tag.
 type Field struct {
 	// Name is the name on the wire, Index the path for reflect.Value.FieldByIndex.
 	Name  string
 	Index []int
 	// Type is the field's type.
 	Type reflect.Type
-	// Options are what stands behind the name in the tag.
+	// Options are the parts of the tag after the name.
 	Options []string
 }
 
-// Fields returns the fields of a struct type that have a pb tag, in order, those of embedded structs
-// where they stand. There are none if t is no such struct. An error says that
-// two fields have one name or that a tagged field is not exported.
+// Fields returns the fields of a struct type that have a pb tag, in order, including those of embedded structs. It
+// returns none if t is not a struct. The error reports two fields with one name, or a tagged field that is not
+// exported.
 func Fields(t reflect.Type) ([]Field, error) {
 	if t == nil || t.Kind() != reflect.Struct {
 		return nil, nil
@@ -57,8 +56,7 @@ func Fields(t reflect.Type) ([]Field, error) {
 	return out, plan.err
 }
 
-// plans remembers the plan of each type. It is a memo: the same type always
-// gives the same plan.
+// plans caches the plan of each type.
 var plans sync.Map // reflect.Type -> *structPlan
 
 func planOf(t reflect.Type) *structPlan {
@@ -71,10 +69,10 @@ func planOf(t reflect.Type) *structPlan {
 	return p.(*structPlan)
 }
 
-// collect adds the fields of t, which lies at index in the outermost struct.
+// collect adds the fields of t, which is at index in the outermost struct.
 func (p *structPlan) collect(t reflect.Type, index []int, seen map[reflect.Type]bool) {
 	if seen[t] {
-		return // A struct that embeds a pointer to itself.
+		return // It embeds a pointer to itself.
 	}
 	seen[t] = true
 	defer delete(seen, t)
@@ -88,7 +86,7 @@ func (p *structPlan) collect(t reflect.Type, index []int, seen map[reflect.Type]
 			if inner.Kind() == reflect.Pointer {
 				inner = inner.Elem()
 			}
-			// Through an embedded pointer of an unexported type nothing can be set.
+			// Fields cannot be set through an embedded pointer to an unexported type.
 			if inner.Kind() == reflect.Struct && (f.IsExported() || f.Type.Kind() == reflect.Struct) {
 				if p.encodes == nil && reflect.PointerTo(inner).Implements(jellyableType) {
 					p.encodes = inner
@@ -116,7 +114,7 @@ func (p *structPlan) collect(t reflect.Type, index []int, seen map[reflect.Type]
 	}
 }
 
-// add enters a field. One that lies less deep hides another of its name, as in Go.
+// add adds a field. As in Go, a less deeply nested field hides others with its name.
 func (p *structPlan) add(f field, t reflect.Type) {
 	i, ok := p.byName[f.name]
 	if !ok {
@@ -138,9 +136,8 @@ func (p *structPlan) fail(err error) {
 	}
 }
 
-// Fields writes the dictionary of the fields of a struct that have a pb tag,
-// whatever else v is. v is a struct or a pointer to one. The dictionary cannot be
-// mentioned again; the object that it is the state of can.
+// Fields writes a dictionary of the fields with pb tags of v, a struct or a pointer to one, even if v is Jellyable. The
+// dictionary does not take part in sharing.
 func (e *Encoder) Fields(v any) error {
 	r := e.fieldsOf(v)
 	if r.Kind() != reflect.Struct {
@@ -159,10 +156,7 @@ func (e *Encoder) fields(plan *structPlan, r reflect.Value) error {
 			n++
 		}
 	}
-	if err := e.enter(); err != nil {
-		return err
-	}
-	if err := e.open(banana.SymDictionary, n); err != nil {
+	if err := e.begin(banana.SymDictionary, n); err != nil {
 		return err
 	}
 	for i := range plan.fields {
@@ -179,13 +173,12 @@ func (e *Encoder) fields(plan *structPlan, r reflect.Value) error {
 		}
 		e.close()
 	}
-	e.leave()
-	e.close()
+	e.end()
 	return nil
 }
 
-// in returns the field of a struct, unless it is left out: because it is empty
-// and may be, or lies in an embedded pointer that is nil.
+// in returns the field of the struct r. It returns false if the field is omitted: it is empty and has omitempty, or
+// is in an embedded struct whose pointer is nil.
 func (f *field) in(r reflect.Value) (reflect.Value, bool) {
 	if len(f.index) == 1 {
 		r = r.Field(f.index[0])
@@ -206,7 +199,7 @@ func (f *field) in(r reflect.Value) (reflect.Value, bool) {
 	return r, true
 }
 
-// isEmpty is what omitempty means in encoding/json, but for structs, which are empty if they are zero.
+// isEmpty reports whether omitempty omits v: as in encoding/json, but a struct is empty if it is zero.
 func isEmpty(v reflect.Value) bool {
 	switch v.Kind() {
 	case reflect.Array, reflect.Map, reflect.Slice, reflect.String:

@@ -201,7 +201,7 @@ func (p *printer) value(v any, depth int) {
 
 // own writes the types of this package, and those that it decodes to.
 func (p *printer) own(v any, depth int) {
-	if isNilPointer(v) {
+	if isNil(v) {
 		p.text("None")
 		return
 	}

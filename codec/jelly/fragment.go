@@ -8,25 +8,21 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
-// Fragment is a piece of a message: one or more encoded expressions, and what
-// is still to be inserted into them. Whoever produces values encodes
-// them, in its own goroutine; whoever owns the connection copies the fragment
-// out with Append and fills its holes there.
+// Fragment is a piece of a message: one or more encoded expressions, with holes. The goroutine that has the values
+// encodes them; the owner of the connection copies the fragment out with Append, which fills the holes.
 //
-// Banana lists have a count in front and no end mark. So wrapping an object as
-// [reference n object] after the fact is an insertion in front of it, and a
-// fragment is the bytes plus a list of insertions, sorted by place.
+// A Banana list has its count in front and no end mark. Wrapping an object as [reference n object] later is therefore
+// an insertion before it, and a fragment is bytes and a list of insertions sorted by position.
 //
-// A Fragment belongs to one goroutine at a time.
+// A Fragment must not be used by two goroutines at once.
 type Fragment struct{ e Encoder }
 
-// DefaultNesting is how deep values may be nested: lists, tuples, dictionaries, sets and objects in each other, the
-// outermost one counted too. Numbers and text do not count, nor does what Jelly and Banana put around a value: pairs,
-// references to shared parts. An object and the dictionary that is its state are two. A stock peer's recursion ends at
-// about 330.
+// DefaultNesting is the default limit on nested values: lists, tuples, dictionaries, sets and objects within each
+// other, including the outermost. Numbers and text do not count, nor do the lists that Jelly adds, such as pairs and
+// references. An object and the dictionary of its state count as two. A stock peer's recursion ends at about 330.
 const DefaultNesting = 512
 
-// What a pooled fragment may keep at most.
+// Limits on the memory that a pooled fragment keeps.
 const (
 	pooledBytes = 1 << 20 // Enough for one string of the longest kind.
 	pooledItems = 16 << 10
@@ -38,12 +34,11 @@ var fragments = sync.Pool{New: func() any {
 	return f
 }}
 
-// NewFragment returns an empty fragment, from a pool if it can. Free gives it back.
+// NewFragment returns an empty fragment from a pool. Free returns it.
 func NewFragment(c Context) *Fragment {
 	f := fragments.Get().(*Fragment)
 	e := &f.e
-	// One by one: copying the whole costs more than the rest of this, because processors cannot read at
-	// once in large pieces what has just been written in small ones.
+	// Field by field: copying the whole struct stalls on the small writes that preceded it (store forwarding).
 	e.ctx.Profile, e.ctx.Root = c.Profile, c.Root
 	e.ctx.Invoker, e.ctx.Perspective, e.ctx.PersistentStore = c.Invoker, c.Perspective, c.PersistentStore
 	if e.mostNested = c.Nesting; e.mostNested <= 0 {
@@ -57,8 +52,8 @@ func NewFragment(c Context) *Fragment {
 	return f
 }
 
-// Free lets go of all that the fragment keeps alive and gives it back to the
-// pool. It must not be used any more. Free of nil is nothing.
+// Free releases everything that the fragment keeps alive and returns it to the pool. The fragment must not be used
+// afterwards. Free of nil does nothing.
 func (f *Fragment) Free() {
 	if f == nil {
 		return
@@ -67,7 +62,7 @@ func (f *Fragment) Free() {
 	e.dropHoles(0)
 	if cap(e.buf) > pooledBytes || cap(e.sharing.met) > pooledItems || cap(e.names) > pooledItems ||
 		cap(e.sharing.derefs) > pooledItems || cap(e.holes) > pooledItems || cap(e.keep) > pooledItems {
-		return // A rare giant is left to the collector.
+		return // It is too large to keep.
 	}
 	clear(e.keep)
 	clear(e.names[:e.mostNames])
@@ -80,11 +75,9 @@ func (f *Fragment) Free() {
 	fragments.Put(f)
 }
 
-// Jelly appends one value. Its references are numbered by themselves, as for
-// every call of Twisted's jelly. After an error the fragment is as it was before;
-// a panic in a JellyTo or MarshalText method is an error that wraps a *PanicError.
-//
-// The package documentation says what becomes of which Go type.
+// Jelly appends one value, encoded as the package documentation describes. References are numbered from 1 in each
+// call, as in Twisted's jelly. After an error the fragment is unchanged. A panic in a JellyTo or MarshalText method
+// is returned as an error that wraps a [*PanicError].
 func (f *Fragment) Jelly(v any) (err error) {
 	root := f.e.ctx.Root
 	if root == "" {
@@ -95,18 +88,17 @@ func (f *Fragment) Jelly(v any) (err error) {
 	return f.e.value(v)
 }
 
-// JellyTuple appends a tuple of these values, as for positional arguments. The tuple
-// itself cannot be mentioned by what is in it.
+// JellyTuple appends a tuple of values, as for positional arguments. The values cannot refer to the tuple itself.
 func (f *Fragment) JellyTuple(args []any) (err error) {
 	f.begin()
 	defer f.finish("args", &err)
 	return f.e.sequence(banana.SymTuple, args)
 }
 
-// JellyDict appends a dictionary that cannot be mentioned by what is in it. nil is an empty one.
+// JellyDict appends a dictionary; its values cannot refer to it. A nil d is an empty dictionary.
 func (f *Fragment) JellyDict(d *Dict) (err error) {
 	if e := &f.e; d.Len() == 0 && e.ctx.Profile == banana.ProfilePB && f.Len() < e.lim.Frame-4 && e.lim.Depth > 1 {
-		// Most calls have no keyword arguments.
+		// The fast path for calls without keyword arguments.
 		e.deepest = max(e.deepest, 1)
 		e.buf = append(e.buf, 1, byte(banana.List), byte(banana.SymDictionary), byte(banana.Vocab))
 		return nil
@@ -116,33 +108,26 @@ func (f *Fragment) JellyDict(d *Dict) (err error) {
 	return f.e.pairs(d.Entries())
 }
 
-// JellyKw appends keyword arguments: a dictionary with names for keys, in this order.
+// JellyKw appends keyword arguments: a dictionary that maps each name to the value with the same index.
 func (f *Fragment) JellyKw(names []string, values []any) (err error) {
 	f.begin()
 	defer f.finish("kw", &err)
 	return f.e.kw(names, values)
 }
 
-// before is what a fragment was like before a jelly call.
+// before is the state of a fragment before a jelly call.
 type before struct{ buf, holes, keep, derefs, deepest, grown, most int }
 
 func (f *Fragment) begin() {
 	e, s, b := &f.e, &f.e.sharing, &f.e.before
-	b.buf, b.holes, b.keep, b.derefs, b.deepest, b.grown, b.most = len(
-		e.buf,
-	), len(
-		e.holes,
-	), len(
-		e.keep,
-	), len(
-		s.derefs,
-	), e.deepest, s.grown, s.most
+	b.buf, b.holes, b.keep, b.derefs = len(e.buf), len(e.holes), len(e.keep), len(s.derefs)
+	b.deepest, b.grown, b.most = e.deepest, s.grown, s.most
 	s.next, s.first = 0, len(s.wraps)
 	e.depth, e.deepest, e.nest, e.nested, e.hashing, e.names = 0, 0, 0, 0, false, e.names[:0]
-	e.failed = nil // What failed before has been taken back, in this fragment or in its life before the pool.
+	e.failed = nil
 }
 
-// finish ends a jelly call; it must be deferred. If the call failed, all that it did is taken back.
+// finish ends a jelly call; it must be deferred. If the call failed, finish undoes it.
 func (f *Fragment) finish(root string, err *error) {
 	if p := recover(); p != nil {
 		*err = &PanicError{Value: p, Stack: debug.Stack()}
@@ -161,35 +146,34 @@ func (f *Fragment) finish(root string, err *error) {
 	}
 	e.dropHoles(b.holes)
 	clear(e.keep[b.keep:])
-	clear(e.copies) // A panic has left them.
+	clear(e.copies) // A panic leaves them.
 	e.copies = e.copies[:0]
 	e.buf, e.keep, e.deepest = e.buf[:b.buf], e.keep[:b.keep], b.deepest
 	s.wraps, s.derefs, s.grown, s.most = s.wraps[:s.first], s.derefs[:b.derefs], b.grown, b.most
 	*err = under(root, *err)
 }
 
-// Len returns the size of the fragment in bytes, without what its holes will add.
+// Len returns the size of the fragment in bytes, without its holes.
 func (f *Fragment) Len() int { return len(f.e.buf) + f.e.sharing.grown }
 
-// Holes returns how many holes there are to fill.
+// Holes returns the number of holes.
 func (f *Fragment) Holes() int { return len(f.e.holes) }
 
-// MaxRef returns the largest reference id in the fragment, 0 if there is none.
+// MaxRef returns the largest reference id in the fragment, or 0.
 func (f *Fragment) MaxRef() int { return f.e.sharing.most }
 
-// Keep makes the fragment hold on to x until it is freed.
+// Keep keeps x alive until the fragment is freed.
 func (f *Fragment) Keep(x any) { f.e.Keep(x) }
 
-// Append copies the fragment out behind dst, with everything inserted. For each hole, in
-// order, it calls fill, which appends exactly one expression. If fill returns an
-// error, Append returns it, and dst as it was. fill may be nil if there are no holes.
+// Append appends the fragment to dst, with all insertions. For each hole, in order, it calls fill, which appends
+// exactly one expression. If fill returns an error, Append returns dst unchanged and that error. fill may be nil if
+// there are no holes.
 func (f *Fragment) Append(dst []byte, fill func(dst []byte, hole any) ([]byte, error)) ([]byte, error) {
 	return f.AppendRebased(dst, 0, fill)
 }
 
-// AppendRebased is Append with base added to all reference ids, so that the fragment can
-// stand in a hole of another one, which has ids up to base of its own. The
-// fragment must be the work of one jelly call.
+// AppendRebased is like Append but adds base to all reference ids, so that the fragment can fill a hole of a fragment
+// whose own ids go up to base. The fragment must be the result of one jelly call.
 func (f *Fragment) AppendRebased(
 	dst []byte,
 	base int,
@@ -202,11 +186,11 @@ func (f *Fragment) AppendRebased(
 	start, done := len(dst), 0
 	wraps, holes, derefs := s.wraps, e.holes, s.derefs
 	if base == 0 {
-		derefs = nil // They are written as they are.
+		derefs = nil // They need no change.
 	}
 	for len(wraps)+len(holes)+len(derefs) > 0 {
-		// At one place, holes come first: an object begins with bytes of its own, so what
-		// is wrapped there stands behind the hole.
+		// At the same position the hole comes first: an object begins with bytes of its own, so one that is
+		// wrapped here follows the hole.
 		const none = int(^uint(0) >> 1)
 		hole, wrap, deref := none, none, none
 		if len(holes) > 0 {
@@ -238,40 +222,34 @@ func (f *Fragment) AppendRebased(
 	return append(dst, e.buf[done:]...), nil
 }
 
-// Context is what values are encoded for. The zero Context encodes for no
-// connection, under profile none and the default limits.
+// Context holds the parameters of an encoding. The zero Context has ProfileNone, the default limits and no connection.
 type Context struct {
-	// Profile is what was agreed on with the peer.
+	// Profile is the negotiated profile.
 	Profile banana.Profile
-	// Limits are what the peer accepts; fields that are zero have Twisted's defaults.
+	// Limits are the peer's limits; zero fields have Twisted's defaults.
 	Limits banana.Limits
-	// Nesting is how deep values may be nested; 0 stands for DefaultNesting.
+	// Nesting is the limit on nested values; 0 means DefaultNesting.
 	Nesting int
-	// Root is how error paths begin. The default is "value"; JellyTuple and
-	// JellyKw have "args" and "kw" of their own.
+	// Root is the beginning of error paths, by default "value". JellyTuple and JellyKw use "args" and "kw".
 	Root string
-	// Invoker is the connection, and Perspective whom the value is shown to.
-	// Both are for JellyTo methods; this package only hands them on.
+	// Invoker is the connection, and Perspective the one that the value is sent to. Both are for JellyTo methods.
 	Invoker     any
 	Perspective any
-	// PersistentStore may replace an object by an identifier that the peer
-	// knows it by. It is asked for pointers that have no meaning of their own here,
-	// before they are refused or sent as dictionaries.
+	// PersistentStore may replace an object by an identifier that the peer knows. It is called for pointers to
+	// structs that this package does not know, before they are refused or sent as dictionaries.
 	PersistentStore func(v any) (id any, ok bool)
 }
 
-// Jellyable is implemented by values that encode themselves, mostly by embedding a type that does. Such a method is
-// promoted and does not know what it has been promoted to, so it is given self: the value that was met. A struct that
-// was met by value is given as a pointer, to the struct itself where it is an element or a field that has an address,
-// and to a copy elsewhere (see Encoder.Pointer): so self has all methods of its type, whatever their receivers are.
+// Jellyable is implemented by values that encode themselves, usually by embedding a type that does. A promoted method
+// does not know the outer value, so it gets it as self. Self is always a pointer, so it has all methods of its type:
+// a struct by value is passed by its address if it has one, otherwise as a pointer to a copy (see [Encoder.Pointer]).
 //
 // JellyTo writes exactly one expression, or returns an error.
 type Jellyable interface {
 	JellyTo(e *Encoder, self any) error
 }
 
-// checkWhole holds what a jelly call wrote against the limits that concern the whole: its
-// size and its depth with all wrappers of references in place.
+// checkWhole checks the limits of the whole jelly call: its size and its depth, with all wrappers of references.
 func (e *Encoder) checkWhole() error {
 	b := &e.before
 	if n := len(e.buf) + e.sharing.grown; n > e.lim.Frame {
@@ -287,8 +265,8 @@ func (e *Encoder) checkWhole() error {
 	return nil
 }
 
-// wrappedDepth returns how many lists are open at the deepest place of some
-// expressions, wrappers included. buf starts at offset from of the places in wraps and holes.
+// wrappedDepth returns the depth of the expressions in buf, including wrappers. from is the position of buf[0] in
+// terms of the positions in wraps and holes.
 func wrappedDepth(buf []byte, from int, p banana.Profile, wraps []wrap, holes []hole) int {
 	type open struct{ left, levels int }
 	var (
@@ -296,7 +274,7 @@ func wrappedDepth(buf []byte, from int, p banana.Profile, wraps []wrap, holes []
 		lists          []open
 		depth, deepest int
 	)
-	// done counts an element of the innermost list, and closes all lists that this completes.
+	// done counts an element of the innermost list and closes all lists that it completes.
 	done := func() {
 		for n := len(lists) - 1; n >= 0; n-- {
 			if lists[n].left--; lists[n].left > 0 {
@@ -337,7 +315,7 @@ func wrappedDepth(buf []byte, from int, p banana.Profile, wraps []wrap, holes []
 	}
 }
 
-// AllHoles ranges over the payloads of the fragment's holes, in the order in which Append will fill them.
+// AllHoles returns an iterator over the payloads of the holes, in the order in which Append fills them.
 func (f *Fragment) AllHoles() iter.Seq[any] {
 	return func(yield func(any) bool) {
 		for _, h := range f.e.holes {
@@ -348,11 +326,11 @@ func (f *Fragment) AllHoles() iter.Seq[any] {
 	}
 }
 
-// HoleUser is implemented by the payload of a hole that needs to know when the fragment has done with it: when the
-// fragment is freed, or when the jelly call that made the hole fails.
+// HoleUser is implemented by payloads of holes that must be told when the fragment no longer needs them. HoleDone is
+// called when the fragment is freed or the jelly call that made the hole fails.
 type HoleUser interface{ HoleDone() }
 
-// dropHoles forgets the holes from the one with this index on.
+// dropHoles removes the holes from index from on.
 func (e *Encoder) dropHoles(from int) {
 	for _, h := range e.holes[from:] {
 		if u, ok := h.payload.(HoleUser); ok {
@@ -363,6 +341,6 @@ func (e *Encoder) dropHoles(from int) {
 	e.holes = e.holes[:from]
 }
 
-// Personal reports whether the fragment may be different for another connection or perspective: whether it
-// has holes, or something in it asked whom it is encoded for.
+// Personal reports whether the fragment may differ for another connection or perspective: whether it has holes, or a
+// JellyTo method called Invoker or Perspective.
 func (f *Fragment) Personal() bool { return f.e.personal || len(f.e.holes) > 0 }

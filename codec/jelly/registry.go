@@ -12,28 +12,27 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// ClassKind says how objects of a class travel.
+// ClassKind is the way in which objects of a class are sent.
 type ClassKind uint8
 
 const (
 	// RemoteCopy is a copy: [class state].
 	RemoteCopy ClassKind = iota
-	// RemoteCache is the first mention of a cache: [class luid state].
+	// RemoteCache is the first occurrence of a cache: [class luid state].
 	RemoteCache
 )
 
-// ClassEntry is what a Registry knows of a class.
+// ClassEntry describes a class to a Registry.
 type ClassEntry struct {
 	Kind ClassKind
-	// New returns a new, blank object: a pointer. It is called by Unjelly, never by a Decoder.
+	// New returns a pointer to a new, blank object. Unjelly calls it; a Decoder never does.
 	New func() any
 }
 
-// Registry says which classes may come in and what is made of them. The zero
-// Registry is empty. It may be read and added to at the same time.
+// Registry holds the classes whose objects are accepted. The zero Registry is empty. It is safe for concurrent use.
 type Registry struct {
 	mu sync.Mutex // serialises writers
-	// Readers take the whole table; writers replace it.
+	// Readers load the table; writers replace it.
 	table atomic.Pointer[classTable]
 }
 
@@ -42,36 +41,34 @@ type classTable struct {
 	prefixes map[string]func(class string) (ClassEntry, bool)
 }
 
-// classOf keeps a class's name with it, so that a decoder need not make a
-// string of the bytes that it received.
+// classOf keeps a class's name with its entry, so a decoder need not convert the bytes that it received.
 type classOf struct {
 	name string
 	ClassEntry
 }
 
-// maxClassName is the longest name of a class or module. Those of Python programs seldom reach a hundred.
+// maxClassName is the maximum length of the name of a class or module in bytes.
 const maxClassName = 1024
 
 // NewRegistry returns an empty registry.
 func NewRegistry() *Registry { return &Registry{} }
 
-// Register makes the objects of a class welcome. class is what the peer sends: usually the
-// dotted name of its Python class.
+// Register accepts objects of a class. class is the name that the peer sends, usually the dotted name of its Python
+// class.
 func (r *Registry) Register(class string, entry ClassEntry) error {
 	return r.RegisterTree("", map[string]ClassEntry{class: entry})
 }
 
-// RegisterTree registers several classes of one module: each name with prefix
-// and a dot in front, or by itself if prefix is empty. If one of them cannot be
-// registered, none is.
+// RegisterTree registers the classes of one module: prefix, a dot and each name, or the names alone if prefix is
+// empty. If one of them cannot be registered, none is.
 func (r *Registry) RegisterTree(prefix string, classes map[string]ClassEntry) error {
 	return r.change(func(t *classTable) error {
 		for name, entry := range classes {
 			if prefix != "" {
 				name = prefix + "." + name
 			}
-			if err := checkClassName(name); err != nil {
-				return err
+			if err := CheckClass(name); err != nil {
+				return fmt.Errorf("jelly: %w", err)
 			}
 			if entry.New == nil {
 				return fmt.Errorf("jelly: class %q has no New function", name)
@@ -85,9 +82,9 @@ func (r *Registry) RegisterTree(prefix string, classes map[string]ClassEntry) er
 	})
 }
 
-// RegisterPrefix lets resolve decide about all classes whose name begins with prefix and a
-// dot and which are not registered by name. resolve gets the whole name; it is called by
-// decoders, so it must be quick and safe for concurrent use. The longest prefix wins.
+// RegisterPrefix lets resolve decide about all classes whose names begin with prefix and a dot and that are not
+// registered by name. resolve gets the whole name. Decoders call it, so it must be quick and safe for concurrent use.
+// The longest prefix wins.
 func (r *Registry) RegisterPrefix(prefix string, resolve func(class string) (ClassEntry, bool)) error {
 	return r.change(func(t *classTable) error {
 		if prefix == "" || resolve == nil {
@@ -101,7 +98,7 @@ func (r *Registry) RegisterPrefix(prefix string, resolve func(class string) (Cla
 	})
 }
 
-// Lookup returns what is known of a class.
+// Lookup returns the entry of a class, and whether there is one.
 func (r *Registry) Lookup(class string) (ClassEntry, bool) {
 	found, ok := r.lookup([]byte(class))
 	return found.ClassEntry, ok
@@ -126,7 +123,7 @@ func (r *Registry) lookup(class []byte) (classOf, bool) {
 	for prefix := moduleOf(name); prefix != ""; prefix = moduleOf(prefix) {
 		if resolve, ok := t.prefixes[prefix]; ok {
 			var entry ClassEntry
-			usercode.Do(func() { entry, ok = resolve(name) }) // A function that panics knows no class.
+			usercode.Do(func() { entry, ok = resolve(name) }) // If it panics, ok is false.
 			if ok && entry.New != nil {
 				return classOf{name, entry}, true
 			}
@@ -135,7 +132,7 @@ func (r *Registry) lookup(class []byte) (classOf, bool) {
 	return classOf{}, false
 }
 
-// change replaces the table by a changed copy, unless f fails.
+// change replaces the table with a copy that f has changed, unless f fails.
 func (r *Registry) change(f func(*classTable) error) error {
 	if r == nil {
 		return fmt.Errorf("jelly: the registry is nil: make one with NewRegistry")
@@ -154,16 +151,9 @@ func (r *Registry) change(f func(*classTable) error) error {
 	return nil
 }
 
-// checkClassName refuses names that mean something else on the wire.
-func checkClassName(name string) error {
-	if err := CheckClass(name); err != nil {
-		return fmt.Errorf("jelly: %w", err)
-	}
-	return nil
-}
-
-// CheckClass says what is wrong with the name of a class: it is empty, longer than 1,024 bytes, or a word that means
-// something else on the wire, such as "list". A Registry takes no such class, and an Encoder writes no object of it.
+// CheckClass returns an error if name cannot be the name of a class: it is empty, longer than 1,024 bytes, or the
+// name of a type of Jelly, such as "list". A Registry does not accept such a class, and an Encoder does not write its
+// objects.
 func CheckClass(name string) error {
 	switch {
 	case name == "":
@@ -180,27 +170,26 @@ func isJellyWord(name string) bool {
 	return tagOf(&banana.Token{Kind: banana.String, Bytes: []byte(name)}) != tagNone
 }
 
-// SecurityOptions is a taster: it says which types, classes and modules may
-// come in. It is asked before anything is built. A new one
-// allows numbers, strings, None, booleans, the types of datetime, decimals and sets, as Twisted's
-// SecurityOptions does, and nothing else. Change it before it is first used.
+// SecurityOptions is a taster: the set of types, classes and modules that are accepted. It is consulted before
+// anything is built. Like Twisted's SecurityOptions, new options allow numbers, strings, None, booleans, the types of
+// datetime, decimals and sets, and nothing else. Do not change the options once they are in use.
 //
-// Dotted type names, which are those of classes, always pass the question for the type: for
-// them it is the registry, and AllowInstancesOf, that decide.
+// Dotted type names, those of classes, are always allowed as types: the Registry and AllowInstancesOf decide about
+// them.
 type SecurityOptions struct {
 	types   map[string]bool
 	classes map[string]bool
 	modules map[string]bool
 }
 
-// NewSecurityOptions returns options that allow no containers yet.
+// NewSecurityOptions returns options that allow no containers but sets.
 func NewSecurityOptions() *SecurityOptions {
 	s := &SecurityOptions{types: map[string]bool{}, classes: map[string]bool{}, modules: map[string]bool{}}
 	return s.AllowTypes("None", "bool", "boolean", "string", "str", "int", "float", "datetime", "time", "date",
 		"timedelta", "NoneType", "unicode", "decimal", "set", "frozenset")
 }
 
-// made is s itself, or options that allow nothing in the place of nil.
+// made returns s, or options that allow nothing if s is nil.
 func (s *SecurityOptions) made() *SecurityOptions {
 	if s == nil {
 		return &SecurityOptions{}
@@ -208,27 +197,25 @@ func (s *SecurityOptions) made() *SecurityOptions {
 	return s
 }
 
-// DefaultSecurity returns what a Decoder without a Taster uses: the basic types
-// and references. It corresponds to Twisted's globalSecurity.
+// DefaultSecurity returns the options of a Decoder without a Taster: basic types and references. It corresponds to
+// Twisted's globalSecurity.
 func DefaultSecurity() *SecurityOptions {
 	return NewSecurityOptions().AllowBasicTypes().AllowReferences()
 }
 
-// AllowBasicTypes allows dictionaries, lists and tuples, shared and circular
-// structure, and persistent and unpersistable objects.
+// AllowBasicTypes allows dictionaries, lists and tuples, sharing and cycles, and persistent and unpersistable objects.
 func (s *SecurityOptions) AllowBasicTypes() *SecurityOptions {
 	return s.AllowTypes("dictionary", "list", "tuple", "reference", "dereference", "unpersistable",
 		"persistent", "long_int", "long", "dict")
 }
 
-// AllowReferences allows what refers to an object of either end: remote, local, cached and
-// lcache. Twisted allows these four in its global options only; options of
-// one's own that lack them also refuse every login with a mind.
+// AllowReferences allows references to objects of either end: remote, local, cached and lcache. Twisted allows them
+// in its global options only. Options without them also refuse every login with a mind.
 func (s *SecurityOptions) AllowReferences() *SecurityOptions {
 	return s.AllowTypes("remote", "local", "cached", "lcache")
 }
 
-// AllowTypes allows types by the name that they have on the wire.
+// AllowTypes allows types by their names on the wire.
 func (s *SecurityOptions) AllowTypes(names ...string) *SecurityOptions {
 	if s = s.made(); s.types == nil {
 		s.types = map[string]bool{}
@@ -239,9 +226,9 @@ func (s *SecurityOptions) AllowTypes(names ...string) *SecurityOptions {
 	return s
 }
 
-// AllowInstancesOf allows objects of these classes, by their dotted names, even
-// if nobody registered them: they come as *Instance. It also allows the basic types, classes,
-// modules and the modules of these classes, as Twisted does.
+// AllowInstancesOf allows objects of the classes with these dotted names even if they are not registered: they are
+// decoded to *Instance. Like Twisted it also allows the basic types, classes, modules, and the modules of these
+// classes.
 func (s *SecurityOptions) AllowInstancesOf(classes ...string) *SecurityOptions {
 	s = s.made()
 	if s.classes == nil {
@@ -255,8 +242,7 @@ func (s *SecurityOptions) AllowInstancesOf(classes ...string) *SecurityOptions {
 	return s
 }
 
-// AllowModules allows modules, and what they contain of functions, by name. To
-// get a Module itself in, its type "module" must be allowed too.
+// AllowModules allows modules, and functions in them, by name. To accept a Module itself, also allow the type "module".
 func (s *SecurityOptions) AllowModules(names ...string) *SecurityOptions {
 	if s = s.made(); s.modules == nil {
 		s.modules = map[string]bool{}
@@ -267,15 +253,15 @@ func (s *SecurityOptions) AllowModules(names ...string) *SecurityOptions {
 	return s
 }
 
-// TypeAllowed reports whether a type of this name may come in.
+// TypeAllowed reports whether the type is accepted.
 func (s *SecurityOptions) TypeAllowed(name string) bool {
 	return s != nil && s.types[name] || strings.Contains(name, ".")
 }
 
-// ClassAllowed reports whether objects of this class may come in unregistered.
+// ClassAllowed reports whether unregistered objects of the class are accepted.
 func (s *SecurityOptions) ClassAllowed(class string) bool { return s != nil && s.classes[class] }
 
-// ModuleAllowed reports whether this module, or a name from it, may come in.
+// ModuleAllowed reports whether the module, or a name from it, is accepted.
 func (s *SecurityOptions) ModuleAllowed(name string) bool { return s != nil && s.modules[name] }
 
 // moduleOf returns the dotted name without its last part.

@@ -9,11 +9,10 @@ import (
 	"time"
 )
 
-// The types in this file stand for what Python has and Go has not. They are
-// what a Decoder yields for it, and an Encoder writes them back unchanged.
+// The types in this file represent Python values that have no counterpart in Go. A Decoder returns them and an Encoder
+// writes them back unchanged.
 
-// Tuple is a Python tuple. Like a slice of any it is shared when it is met
-// twice in one value, and like a tuple it may be the key of a dictionary.
+// Tuple is a Python tuple. It takes part in sharing, like a []any, and may be the key of a dictionary.
 type Tuple []any
 
 // Class names a Python class, as in "twisted.spread.pb.Root".
@@ -25,29 +24,27 @@ type Module string
 // Function names a Python function, with its module.
 type Function string
 
-// Method is a method bound to Self. Class is the class it was found in.
+// Method is a method bound to Self. Class is the class that defines it.
 type Method struct {
 	Name  string
 	Self  any
 	Class any
 }
 
-// Persistent stands for an object that both ends can find by an identifier of
-// their own. ID is an integer, a string or []byte.
+// Persistent stands for an object that both ends know by an identifier. ID is an integer, a string or []byte.
 type Persistent struct{ ID any }
 
-// Unpersistable is what the sender put in the place of something that it could
-// not or would not send, with its reason.
+// Unpersistable replaces a value that the sender could not send. Reason is the sender's explanation.
 type Unpersistable struct{ Reason string }
 
-// Instance is an object of a class that has no Go type: the class's dotted name and the
-// object's state, usually a *Dict. A pointer to it takes part in sharing.
-// A Decoder yields one only for classes named in SecurityOptions.AllowInstancesOf.
+// Instance is an object of a class without a Go type: the class's dotted name and the object's state, usually a
+// *Dict. A pointer to it takes part in sharing. A Decoder returns one only for classes given to
+// SecurityOptions.AllowInstancesOf.
 type Instance struct {
 	Class string
 	State any
-	// Old chooses the form [instance [class name] state] that Twisted wrote
-	// before version 15, over [name state].
+	// Old selects the form [instance [class name] state], written by Twisted before version 15, instead of
+	// [name state].
 	Old bool
 }
 
@@ -58,20 +55,18 @@ type Date struct {
 	Day   int
 }
 
-// TimeOfDay is a Python datetime.time without time zone.
+// TimeOfDay is a Python datetime.time without a time zone.
 type TimeOfDay struct{ Hour, Minute, Second, Microsecond int }
 
-// Timedelta is a Python datetime.timedelta in its normal form: Seconds in
-// 0..86399, Microseconds in 0..999999, and Days of any sign up to
-// 999,999,999. It is used where a time.Duration, which ends at 292 years, is too short.
+// Timedelta is a Python datetime.timedelta in its normal form: Seconds in 0..86399, Microseconds in 0..999999, and Days
+// of either sign up to 999,999,999. A Decoder returns it for spans beyond the 292 years of a time.Duration.
 type Timedelta struct {
 	Days         int64
 	Seconds      int
 	Microseconds int
 }
 
-// maxTimedeltaDays is the largest number of days, of either sign, that Python's
-// timedelta holds.
+// maxTimedeltaDays is the largest number of days, of either sign, in a Python timedelta.
 const maxTimedeltaDays = 999_999_999
 
 const (
@@ -80,18 +75,18 @@ const (
 	microPerDay    = secondsPerDay * microPerSecond
 )
 
-// Valid reports whether Python's datetime.date takes it: years 1 to 9999.
+// Valid reports whether Python's datetime.date accepts d: an existing day of the years 1 to 9999.
 func (d Date) Valid() bool {
 	return d.Year >= 1 && d.Year <= 9999 && d.Month >= 1 && d.Month <= 12 && d.Day >= 1 && d.Day <= daysIn(d.Year, d.Month)
 }
 
-// Time returns midnight UTC at the beginning of that day.
+// Time returns midnight UTC at the beginning of the day.
 func (d Date) Time() time.Time { return time.Date(d.Year, d.Month, d.Day, 0, 0, 0, 0, time.UTC) }
 
 // String returns the date as in "2006-01-02".
 func (d Date) String() string { return fmt.Sprintf("%04d-%02d-%02d", d.Year, int(d.Month), d.Day) }
 
-// Valid reports whether Python's datetime.time takes it.
+// Valid reports whether Python's datetime.time accepts t.
 func (t TimeOfDay) Valid() bool {
 	return t.Hour >= 0 && t.Hour <= 23 && t.Minute >= 0 && t.Minute <= 59 && t.Second >= 0 && t.Second <= 59 &&
 		t.Microsecond >= 0 && t.Microsecond < microPerSecond
@@ -102,14 +97,13 @@ func (t TimeOfDay) String() string {
 	return fmt.Sprintf("%02d:%02d:%02d.%06d", t.Hour, t.Minute, t.Second, t.Microsecond)
 }
 
-// TimedeltaOf returns d in Python's form. What is below a microsecond is cut
-// off towards zero.
+// TimedeltaOf returns d in Python's form, truncated to microseconds.
 func TimedeltaOf(d time.Duration) Timedelta {
 	t, _ := normalTimedelta(0, 0, d.Microseconds())
 	return t
 }
 
-// Duration returns the same span, or false if it is beyond the 292 years of a time.Duration.
+// Duration returns t as a time.Duration, and false if t exceeds its 292 years.
 func (t Timedelta) Duration() (time.Duration, bool) {
 	const days = int64(1<<63-1) / int64(24*time.Hour)
 	if t.Days > days || t.Days < -days {
@@ -132,10 +126,9 @@ func (t Timedelta) String() string {
 	return strconv.FormatInt(t.Days, 10) + "d" + strconv.Itoa(t.Seconds) + "s" + strconv.Itoa(t.Microseconds) + "us"
 }
 
-// normalTimedelta brings three numbers of any sign into normal form. It reports
-// false if the result is beyond Python's range.
+// normalTimedelta returns the normal form of three numbers of any sign, and false if it is beyond Python's range.
 func normalTimedelta(days, seconds, micros int64) (Timedelta, bool) {
-	const bound = 1 << 61 // Far beyond the range, and sums of two cannot overflow.
+	const bound = 1 << 61 // Far beyond the range; sums of two do not overflow.
 	if max(days, seconds) > bound || min(days, seconds) < -bound {
 		return Timedelta{}, false
 	}
@@ -159,32 +152,31 @@ func daysIn(year int, month time.Month) int {
 	return time.Date(year, month+1, 0, 0, 0, 0, 0, time.UTC).Day()
 }
 
-// Decimal is a Python decimal.Decimal that is a number: an integer times a
-// power of ten. It is never expanded, so an exponent of a billion costs no more
-// than one of two.
+// Decimal is a finite Python decimal.Decimal: an integer times a power of ten. It is never expanded, so large exponents
+// cost nothing.
 //
-// Jelly has no form for the decimals NaN and Infinity, and drops the sign of zero. What Python's Decimal cannot hold is
-// not sent and not taken: see [Decimal.Valid].
+// Jelly has no form for NaN and Infinity and drops the sign of zero. A value that Python's Decimal cannot hold is
+// neither sent nor accepted; see [Decimal.Valid].
 type Decimal struct {
 	coefficient big.Int
 	exponent    int64
 }
 
-// The exponents of Python's decimals, as C libmpdec has them on 64 bits: MAX_EMAX, and MIN_ETINY.
+// The range of exponents in Python: MAX_EMAX and MIN_ETINY of libmpdec on 64 bits.
 const (
 	maxDecimalExponent = 999_999_999_999_999_999
 	minDecimalExponent = -1_999_999_999_999_999_997
 )
 
-// Valid reports whether a Python of 64 bits can hold d: its exponent is at least -1999999999999999997, and its first
-// digit stands for at most 10^999999999999999999.
+// Valid reports whether a 64-bit Python can hold d: its exponent is at least -1999999999999999997, and its first digit
+// counts for at most 10^999999999999999999.
 func (d *Decimal) Valid() bool {
 	if d.exponent < minDecimalExponent || d.exponent > maxDecimalExponent {
 		return false
 	}
-	room := maxDecimalExponent - d.exponent // for digits behind the first
+	room := maxDecimalExponent - d.exponent // for digits after the first
 	if room >= int64(d.coefficient.BitLen()) {
-		return true // There are fewer digits than bits.
+		return true // A number has fewer digits than bits.
 	}
 	digits := len(d.coefficient.Text(10))
 	if d.coefficient.Sign() < 0 {
@@ -209,8 +201,8 @@ func NewBigDecimal(coefficient *big.Int, exponent int64) *Decimal {
 	return d
 }
 
-// ParseDecimal reads a decimal like "-12.50" or "1e400". The digits behind the
-// point are kept: "12.50" has the coefficient 1250 and the exponent -2.
+// ParseDecimal parses a decimal like "-12.50" or "1e400". It keeps trailing zeros: "12.50" has the coefficient 1250 and
+// the exponent -2.
 func ParseDecimal(s string) (*Decimal, error) {
 	text, exponent := s, int64(0)
 	if i := strings.IndexAny(text, "eE"); i >= 0 {
@@ -238,14 +230,13 @@ func ParseDecimal(s string) (*Decimal, error) {
 	return d, nil
 }
 
-// Coefficient returns a copy of the integer part of the pair.
+// Coefficient returns a copy of the coefficient.
 func (d *Decimal) Coefficient() *big.Int { return new(big.Int).Set(&d.coefficient) }
 
 // Exponent returns the power of ten.
 func (d *Decimal) Exponent() int64 { return d.exponent }
 
-// String writes the pair as in "1250e-2", or the integer alone if the exponent
-// is zero. ParseDecimal reads it back.
+// String returns d as in "1250e-2", or the coefficient alone if the exponent is zero. ParseDecimal parses it.
 func (d *Decimal) String() string {
 	if d.exponent == 0 {
 		return d.coefficient.String()
@@ -253,16 +244,16 @@ func (d *Decimal) String() string {
 	return d.coefficient.String() + "e" + strconv.FormatInt(d.exponent, 10)
 }
 
-// MarshalText writes what String returns.
+// MarshalText returns d.String().
 func (d *Decimal) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// Float64 returns the nearest float. It is an infinity where floats end.
+// Float64 returns the nearest float64, an infinity if d is out of range.
 func (d *Decimal) Float64() float64 {
-	f, _ := strconv.ParseFloat(d.String(), 64) // The only possible error is the range, and then f is what we promise.
+	f, _ := strconv.ParseFloat(d.String(), 64) // A range error returns an infinity.
 	return f
 }
 
-// Equal reports whether both are the same pair; 1.0 and 1.00 are not.
+// Equal reports whether both have the same coefficient and exponent: 1.0 and 1.00 are not equal.
 func (d *Decimal) Equal(other *Decimal) bool {
 	if d == nil || other == nil {
 		return d == other
