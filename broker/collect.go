@@ -127,7 +127,7 @@ func (b *broker) mustWait(cmd *incoming) bool {
 		return false
 	}
 	if !b.collecting {
-		b.sweep() // There may have been a collection that nobody asked for.
+		b.releaseCollected() // There may have been a collection that nobody asked for.
 		if !b.isFull(refs, caches) {
 			return false
 		}
@@ -164,13 +164,13 @@ func (b *broker) isTooFull(refs, caches bool) bool {
 func (b *broker) reached(refs, caches bool, mark func(have, collect, pause int) bool) bool {
 	coming := int(b.c.pending.Load())
 	if refs {
-		have := len(b.imports.handles)
+		have := b.imports.Len()
 		if collect, pause := b.freshRefs.marks(have, b.c.account.Imports(), coming); mark(have, collect, pause) {
 			return true
 		}
 	}
 	if caches {
-		have := b.local.held()
+		have := b.local.Held()
 		if collect, pause := b.freshCaches.marks(have, b.c.limits.Caches, coming); mark(have, collect, pause) {
 			return true
 		}
@@ -178,14 +178,10 @@ func (b *broker) reached(refs, caches bool, mark func(have, collect, pause int) 
 	return false
 }
 
-// sweep gives back the handles that were collected, without waiting for what the collector's own goroutines will say.
-func (b *broker) sweep() {
-	for _, h := range b.imports.handles {
-		h.Sweep()
-	}
-	for _, l := range b.local.byLuid {
-		l.Sweep()
-	}
+// releaseCollected gives back the handles that were collected. It does not wait for the collector's goroutines to tell.
+func (b *broker) releaseCollected() {
+	b.imports.Sweep()
+	b.local.Sweep()
 	// What was handed over before does not mention them, so their decrefs need not stand behind it.
 	b.sendDecrefs()
 }
@@ -195,7 +191,7 @@ func (b *broker) collected() {
 	if b.state != brokerOpen {
 		return
 	}
-	b.sweep()
+	b.releaseCollected()
 	b.collecting, b.paused = false, false
-	b.freshRefs.kept, b.freshCaches.kept = len(b.imports.handles), b.local.held()
+	b.freshRefs.kept, b.freshCaches.kept = b.imports.Len(), b.local.Held()
 }

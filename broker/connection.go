@@ -12,6 +12,7 @@ import (
 	"github.com/perspectivebroker/pb/broker/internal/command"
 	"github.com/perspectivebroker/pb/broker/internal/flow"
 	"github.com/perspectivebroker/pb/broker/internal/netio"
+	"github.com/perspectivebroker/pb/broker/internal/table"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
@@ -147,15 +148,15 @@ func (c *connection) props() *protoactor.Props {
 // forgotten is a reference for which the peer is owed decrefs.
 type forgotten struct {
 	command command.Name // Decref or Decache
-	importKey
+	table.ImportKey
 	receipts int
 }
 
 func (f *forgotten) append(dst []byte, p banana.Profile) []byte {
 	if f.command == command.Decache {
-		return command.AppendDecache(dst, p, f.luid)
+		return command.AppendDecache(dst, p, f.ID)
 	}
-	return command.AppendDecref(dst, p, f.luid)
+	return command.AppendDecref(dst, p, f.ID)
 }
 
 // Conn implements flavors.BrokerConn.
@@ -369,12 +370,12 @@ func (c *connection) answered(inv *flavors.Invocation) {
 
 // Forget implements flavors.BrokerConn. It must not wait.
 func (c *connection) Forget(luid int64, perspective any, receipts int) {
-	c.forget(forgotten{command.Decref, importKey{luid, perspective}, receipts})
+	c.forget(forgotten{command.Decref, table.ImportKey{ID: luid, Perspective: perspective}, receipts})
 }
 
 // ForgetCache implements flavors.BrokerConn.
 func (c *connection) ForgetCache(luid int64, receipts int) {
-	c.forget(forgotten{command.Decache, importKey{luid: luid}, receipts})
+	c.forget(forgotten{command.Decache, table.ImportKey{ID: luid}, receipts})
 }
 
 func (c *connection) forget(f forgotten) {

@@ -45,6 +45,14 @@ type (
 	observerGone struct{ entry *cached }
 )
 
+// cacheState is what an original has said for its first mention: it is observed, its state waits to be stamped into a
+// message.
+type cacheState struct {
+	core     *flavors.Core
+	observer *flavors.Observer
+	fragment *jelly.Fragment
+}
+
 // errStateTimeout fails a message whose Cacheables did not say their state in time.
 var errStateTimeout = errors.New(
 	"broker: a Cacheable did not give its state in time; StateToCacheAndObserveFor must not wait",
@@ -101,7 +109,7 @@ func (b *broker) newOriginals(message any, yield func(*flavors.Core) bool) {
 		return
 	}
 	for payload := range f.AllHoles() {
-		if hole, ok := payload.(flavors.CacheHole); ok && b.caches.byCore[hole.Core] == nil && !yield(hole.Core) {
+		if hole, ok := payload.(flavors.CacheHole); ok && b.caches.Held(hole.Core) == nil && !yield(hole.Core) {
 			return
 		}
 	}
@@ -165,7 +173,7 @@ func (b *broker) requestStates(h *hold) {
 func (b *broker) askFor(h *hold, f *jelly.Fragment) (asked bool) {
 	for payload := range f.AllHoles() {
 		hole, ok := payload.(flavors.CacheHole)
-		if !ok || b.caches.byCore[hole.Core] != nil || h.states[hole.Core] != nil {
+		if !ok || b.caches.Held(hole.Core) != nil || h.states[hole.Core] != nil {
 			continue
 		}
 		if _, ok := h.wanted[hole.Core]; ok {
@@ -312,7 +320,7 @@ func (b *broker) endHold(h *hold) {
 	b.c.out.Release(h.size)
 	// What the message did not use, because it failed, is not observed.
 	for core, s := range h.states {
-		if b.caches.byCore[core] == nil || b.caches.byCore[core].observer != s.observer {
+		if e := b.caches.Held(core); e == nil || e.Value != s.observer {
 			s.abandon()
 		} else {
 			s.fragment.Free()
@@ -338,27 +346,23 @@ func (b *broker) dropHeld(cause error) {
 // fillCache writes [cached luid], or the state of an original that goes out for the first time.
 func (b *broker) fillCache(dst []byte, hole flavors.CacheHole) ([]byte, error) {
 	p := b.c.profile
-	if e := b.caches.byCore[hole.Core]; e != nil {
-		e.count++
-		b.undo = append(b.undo, func() { e.count-- })
+	if e := b.caches.Held(hole.Core); e != nil {
+		e.Mention()
+		b.undo = append(b.undo, e.Unmention)
 		dst = banana.AppendSymbol(banana.AppendList(dst, 2), p, banana.SymCached)
-		return banana.AppendInt(dst, e.luid), nil
+		return banana.AppendInt(dst, e.ID), nil
 	}
 	s := b.states[hole.Core]
 	if s == nil {
 		return dst, fmt.Errorf("broker: the state of a %v was not asked for", hole.Core)
 	}
-	e, err := b.caches.add(b, s)
+	e, err := b.addCache(s)
 	if err != nil {
 		return dst, err
 	}
-	b.undo = append(b.undo, func() {
-		delete(b.caches.byLuid, e.luid)
-		delete(b.caches.byCore, e.core)
-		b.tellLengths()
-	})
+	b.undo = append(b.undo, e.Remove)
 	dst = banana.AppendString(banana.AppendList(dst, 3), p, hole.Class)
-	dst = banana.AppendInt(dst, e.luid)
+	dst = banana.AppendInt(dst, e.ID)
 	// The state is an island: its reference ids come behind all others of the message.
 	base := b.refBase
 	b.refBase += s.fragment.MaxRef()

@@ -3,7 +3,6 @@ package broker
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/perspectivebroker/pb/broker/internal/command"
 	"github.com/perspectivebroker/pb/broker/internal/flow"
@@ -48,7 +47,7 @@ func (b *broker) work(ctx protoactor.Context) {
 		if err == nil {
 			err = b.fatal
 		}
-		if err == nil && len(b.local.refused) > maxRefused {
+		if err == nil && b.local.Refused() > maxRefused {
 			err = protocolErrorf(
 				"",
 				"the peer keeps more than %d caches that were given back",
@@ -70,10 +69,7 @@ func (b *broker) command(ctx protoactor.Context, cmd *incoming) error {
 	case command.Answer, command.Error:
 		return b.answer(ctx, cmd)
 	case command.Decref:
-		if err := b.exports.decref(b.c, cmd.ID.Int, 1, b.pending.last); err != nil {
-			return err
-		}
-		b.bury()
+		return b.decref(cmd.ID.Int)
 	case command.Version:
 		if cmd.ID.Int != version {
 			return protocolErrorf("version", "the peer speaks version %d, this side %d", cmd.ID.Int, version).
@@ -83,10 +79,9 @@ func (b *broker) command(ctx protoactor.Context, cmd *incoming) error {
 		b.update(ctx, cmd)
 	case command.Decache:
 		b.refuses()
-		return b.caches.decache(b, cmd.ID.Int)
+		return b.decache(cmd.ID.Int)
 	case command.Uncache:
-		defer b.tellLengths()
-		return b.local.uncache(cmd.ID.Int)
+		return b.uncache(cmd.ID.Int)
 	default:
 		b.other(cmd)
 	}
@@ -136,11 +131,11 @@ func clip(s string) string {
 func (b *broker) message(ctx protoactor.Context, cmd *incoming) {
 	var target *export
 	if cmd.Object.ID.Big == nil {
-		target = b.exports.find(cmd.Object.ID.Int, cmd.Object.Name)
+		target = b.exports.Lookup(cmd.Object.ID.Int, cmd.Object.Name)
 	}
 	var perspective any
 	if target != nil {
-		perspective = target.perspective
+		perspective = target.Key.perspective
 	}
 	// References are bound even if the call is refused: the peer has counted them.
 	b.at.cmd, b.at.export = cmd, target
@@ -156,14 +151,14 @@ func (b *broker) invoke(d *delivery) {
 	}
 	err := b.admit(cmd, target)
 	if err == nil {
-		call.Prefix, call.Perspective, call.Caller = target.prefix, target.perspective, target.caller
-		if !target.reached {
-			target.reached = true
-			target.caller.Reaches(target.core)
+		call.Prefix, call.Perspective, call.Caller = target.Key.prefix, target.Key.perspective, target.Value.caller
+		if !target.Value.reached {
+			target.Value.reached = true
+			target.Value.caller.Reaches(target.Key.core)
 		}
 	}
 	if inv := b.take(d, call, err); inv != nil {
-		target.core.Deliver(inv)
+		target.Key.core.Deliver(inv)
 	}
 }
 
@@ -203,7 +198,7 @@ func (b *broker) take(d *delivery, call flavors.IncomingCall, err error) *flavor
 func (b *broker) update(ctx protoactor.Context, cmd *incoming) {
 	b.at.cmd, b.at.copy = cmd, nil
 	if cmd.Object.ID.Big == nil {
-		b.at.copy = b.local.byLuid[cmd.Object.ID.Int]
+		b.at.copy, _ = b.local.Find(cmd.Object.ID.Int)
 	}
 	b.deliver(ctx, nil)
 }
@@ -256,7 +251,7 @@ func arguments(cmd *incoming) (args jelly.Tuple, kw *jelly.Dict, err error) {
 
 // answer completes a call of ours.
 func (b *broker) answer(ctx protoactor.Context, cmd *incoming) error {
-	call, ok := b.pending.remove(cmd.ID.Int)
+	call, ok := b.pending.Remove(cmd.ID.Int)
 	if !ok || cmd.ID.Big != nil {
 		return protocolErrorf(cmd.Name.String(), "there is no call %d to be answered", cmd.ID.Int).as(rejectAnswer)
 	}
@@ -267,7 +262,7 @@ func (b *broker) answer(ctx protoactor.Context, cmd *incoming) error {
 
 // completeWith ends a call of ours with what the peer sent.
 func (b *broker) completeWith(d *delivery) {
-	defer b.bury()
+	defer b.sweep()
 	cmd, call := d.cmd, d.call
 	switch {
 	case call == nil, call == ping:
@@ -307,7 +302,7 @@ func (b *broker) bind(cmd *incoming, perspective any) (received []flavors.Handle
 	for _, u := range cmd.unbound {
 		switch u.Tag {
 		case "remote":
-			h, err := b.imports.receive(b.c, u.ID, perspective)
+			h, err := b.receiveImport(u.ID, perspective)
 			if err != nil {
 				noteError(cmd, err)
 				u.Bind(nil)
@@ -317,7 +312,7 @@ func (b *broker) bind(cmd *incoming, perspective any) (received []flavors.Handle
 			received = append(received, h)
 			u.Bind(h)
 		case "local":
-			e := b.exports.find(u.ID, string(u.Name))
+			e := b.exports.Lookup(u.ID, string(u.Name))
 			if e == nil {
 				noteError(
 					cmd,
@@ -326,22 +321,22 @@ func (b *broker) bind(cmd *incoming, perspective any) (received []flavors.Handle
 				u.Bind(nil)
 				continue
 			}
-			u.Bind(e.home())
+			u.Bind(home(e))
 		case "cached":
 			// Of an original that comes in this very command the instantiator knows.
-			if l := b.local.byLuid[u.ID]; l != nil {
-				h := b.local.receive(l, u.ID)
+			if cache, ok := b.local.Receive(u.ID); ok {
+				h := cache.Receive()
 				received = append(received, h)
 				u.Bind(h)
 			}
 		case "lcache":
-			e := b.caches.byLuid[u.ID]
+			e := b.caches.Find(u.ID)
 			if e == nil {
 				noteError(cmd, flavors.PBError.Errorf("an [lcache …] names nothing that this side has sent: %d", u.ID))
 				u.Bind(nil)
 				continue
 			}
-			u.Bind(e.core.Value())
+			u.Bind(e.Key.Value())
 		case flavors.CopyableFailureClass:
 			u.Bind(flavors.FailureFrom(u))
 		default:
@@ -364,36 +359,6 @@ func noteError(cmd *incoming, err error) {
 func release(received []flavors.Handle) {
 	for _, h := range received {
 		h.Release()
-	}
-}
-
-// bury drops exports and caches whose grace is over, and sees to it that the others are looked at again when theirs is:
-// a call that is pending for so long is not waited for.
-func (b *broker) bury() {
-	if len(b.exports.dying)+len(b.caches.dying) == 0 || b.state == brokerEnded {
-		return
-	}
-	grace := b.c.limits.ReleaseGrace
-	oldest, long := b.pending.oldestID(), time.Now().Add(-grace)
-	b.exports.bury(b.c, oldest, long)
-	b.caches.bury(b.c, oldest, long)
-	b.tellLengths()
-	if b.grace != nil {
-		if len(b.exports.dying)+len(b.caches.dying) == 0 {
-			stopTimer(b.grace)
-			b.grace = nil
-		}
-		return
-	}
-	var next time.Time
-	if len(b.exports.dying) > 0 {
-		next = b.exports.dying[0].dyingSince
-	}
-	if len(b.caches.dying) > 0 && (next.IsZero() || b.caches.dying[0].dyingSince.Before(next)) {
-		next = b.caches.dying[0].dyingSince
-	}
-	if !next.IsZero() {
-		b.grace = b.after(time.Until(next.Add(grace)), graceOver{})
 	}
 }
 
@@ -435,7 +400,7 @@ func (b *broker) deliver(ctx protoactor.Context, perspective any) {
 	}
 	d.received = b.bind(cmd, perspective)
 	if cmd.err != nil || !cmd.needsInstantiator() {
-		b.giveBack(d, unmade(cmd.unbound))
+		b.giveBack(d, notMade(cmd.unbound))
 		cmd.unbound = nil
 		b.finishAt()
 		return
@@ -446,7 +411,7 @@ func (b *broker) deliver(ctx protoactor.Context, perspective any) {
 	}
 	b.instantiating = true
 	limit := b.c.limits.Caches
-	have := b.local.taken(limit) // The table does not change while the instantiator works.
+	have := b.local.Taken(limit) // The table does not change while the instantiator works.
 	ctx.Send(b.instantiator, instantiate{cmd, func(more int) error { return tooManyCaches(have+more, limit) }})
 }
 
@@ -480,9 +445,9 @@ func (b *broker) instantiated(ctx protoactor.Context, m *instantiated) {
 	b.instantiating = false
 	d := &b.at
 	for _, made := range m.caches {
-		b.local.add(made)
+		b.local.Add(made.luid, made.cache)
 	}
-	b.tellLengths()
+	b.tablesChanged()
 	d.received = append(d.received, m.received...)
 	b.giveBack(d, m.unmade)
 	b.finishAt()
@@ -504,7 +469,7 @@ func (b *broker) admit(cmd *incoming, target *export) error {
 	case target == nil:
 		b.c.countRejection(rejectUnknownObject)
 		return flavors.PBError.Errorf("Invalid Object ID: %d", cmd.Object.ID.Int)
-	case target.caller.IsOver():
+	case target.Value.caller.IsOver():
 		b.c.countRejection(rejectLoggedOut)
 		return flavors.ErrLoggedOut.New("the user has logged out")
 	case b.c.draining.Load():

@@ -55,7 +55,7 @@ func (i *instantiator) Receive(ctx protoactor.Context) {
 	if err := jelly.Unjelly(m.cmd.unbound, made, done.cached); err != nil {
 		usercode.Log(func() { i.c.log.Debug().Err(usercode.LogError(err)).Msg("a copy could not be made") })
 		noteError(m.cmd, err)
-		done.unmade = unmade(m.cmd.unbound)
+		done.unmade = notMade(m.cmd.unbound)
 	}
 	m.cmd.unbound = nil
 	ctx.Send(ctx.Parent(), done)

@@ -98,8 +98,8 @@ func (b *broker) isSilent(m keepaliveOver) bool {
 
 // ping sends a call that fails. Its entry in the pending table has no call, so the answer is dropped.
 func (b *broker) ping() {
-	id := b.pending.number()
-	b.pending.addPing(id)
+	id := b.pending.Next()
+	b.pending.Add(id, ping)
 	b.append(func(dst []byte) []byte {
 		p := b.c.profile
 		dst = command.AppendMessage(dst, p, command.Number{Int: id}, noObject, "ping", true)

@@ -20,17 +20,13 @@ import (
 type broker struct {
 	c *connection
 
-	exports exports
-	imports imports
-	pending pending
-	caches  caches
-	local   localCaches
+	tables
 
-	backlog   []*batch // what was read and is not carried out yet, in order
-	next      int      // the command in backlog[0] that is to be carried out next
-	instantiator *protoactor.PID
+	backlog       []*batch // what was read and is not carried out yet, in order
+	next          int      // the command in backlog[0] that is to be carried out next
+	instantiator  *protoactor.PID
 	instantiating bool     // the instantiator has the current command; later ones wait
-	at        delivery // the command at hand
+	at            delivery // the command at hand
 
 	freshRefs, freshCaches fresh
 	collecting             bool // a garbage collection has been asked for …
@@ -55,10 +51,9 @@ type broker struct {
 	filling  []byte // what goes into its holes, one behind the other …
 	fillEnds []int  // … and where each ends
 	nextFill int
-	copies   int // bytes that the account counts for copies
 
 	deadline *patience.Timer // of the handshake, later of closing
-	grace    *time.Timer     // of the oldest dying export; nil while there is none
+	grace    *time.Timer     // of the oldest entry that lingers; nil while there is none
 	alive    *time.Timer     // for the next look whether the peer is there; nil without keepalive
 	silence  *patience.Timer // of the answer to the last ping
 	asked    int64           // when the last ping was sent, by uptime
@@ -144,7 +139,7 @@ func (b *broker) Receive(ctx protoactor.Context) {
 		close(m)
 	case graceOver:
 		b.grace = nil
-		b.bury()
+		b.sweep()
 	case handshakeOver:
 		if b.state == brokerNegotiating {
 			b.end(ctx, protocolErrorf("", "the peer did not negotiate within %v", b.c.limits.Handshake).as(rejectHandshake))
@@ -169,8 +164,7 @@ func (b *broker) Receive(ctx protoactor.Context) {
 func (b *broker) start(ctx protoactor.Context) {
 	c := b.c
 	c.pid = ctx.Self() // Everybody else sees the connection later: through its factories, or when it is ready.
-	b.exports, b.imports = newExports(), newImports()
-	b.caches, b.local = newCaches(), newLocalCaches()
+	b.startTables()
 	registryOf(c.rt).add(c)
 	usercode.Log(func() { c.log.Debug().Msg("broker started") })
 	if err := b.publish(); err != nil {
@@ -198,7 +192,7 @@ func (b *broker) publish() error {
 		var v any
 		err := calling("its RootFactory", func() (err error) { v, err = root(&b.c.conn); return err })
 		if err == nil {
-			err = b.exports.publish(b.c, name, v)
+			err = b.publishAs(name, v)
 		}
 		if err != nil {
 			return usercode.Wrap(err, "broker: the object published as %q cannot be had", name)
@@ -320,17 +314,14 @@ func (b *broker) finish(cause error) {
 	stopTimer(b.alive)
 	b.silence.Stop()
 	lost := flavors.ConnectionLost.Wrap(cause)
-	b.pending.removeAll(func(call *flavors.OutgoingCall) { b.complete(call, nil, lost) })
+	b.pending.Clear(func(call *flavors.OutgoingCall) { b.complete(call, nil, lost) })
 	if b.instantiating && b.at.answers {
 		b.complete(b.at.call, nil, lost) // The command itself is the instantiator's at this moment.
 	}
 	// A connection that is still referenced must not keep alive what was received over it.
 	b.instantiating, b.at, b.backlog = false, delivery{}, nil
 	b.failWaiting(lost)
-	b.exports.clear(c)
-	b.caches.clear(c)
-	b.imports.clear(c)
-	b.local.clear()
+	b.clearTables()
 	c.forgetAvatars()
 	c.arrivals.Load().Close()
 	c.countRejection(rejectionOf(cause))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/perspectivebroker/pb/broker/internal/command"
 	"github.com/perspectivebroker/pb/broker/internal/flow"
@@ -61,16 +62,16 @@ func (b *broker) transmit(message any) {
 	case forgetAll:
 		b.sendDecrefs()
 	case observerGone:
-		b.caches.told(b.c, m.entry, b.pending.last)
-		b.bury()
-		b.append(func(dst []byte) []byte { return command.AppendUncache(dst, b.c.profile, m.entry.luid) })
+		m.entry.Linger(&b.lingering, b.pending.Last(), time.Now(), b.c.limits.Caches)
+		b.sweep()
+		b.append(func(dst []byte) []byte { return command.AppendUncache(dst, b.c.profile, m.entry.ID) })
 	}
 }
 
 func (b *broker) sendCall(call *flavors.OutgoingCall) {
-	call.RequestID = b.pending.number()
+	call.RequestID = b.pending.Next()
 	if o := call.Observer; o != nil {
-		if call.ID = o.Luid(); b.caches.byLuid[call.ID] == nil {
+		if call.ID = o.Luid(); b.caches.Find(call.ID) == nil {
 			b.refuse(call, fmt.Errorf("calling %s: %w", call.Method, errObserverGone))
 			return
 		}
@@ -88,7 +89,7 @@ func (b *broker) sendCall(call *flavors.OutgoingCall) {
 	}
 	call.Free()
 	if call.Result != nil {
-		b.pending.add(call)
+		b.pending.Add(call.RequestID, call)
 	}
 }
 
@@ -153,6 +154,7 @@ func (b *broker) stamp(fragment *jelly.Fragment, f func(dst []byte) ([]byte, err
 		for _, undo := range slices.Backward(b.undo) {
 			undo()
 		}
+		b.tablesChanged()
 	}
 	clear(b.undo)
 	b.undo, b.fillEnds = b.undo[:0], b.fillEnds[:0]
@@ -193,12 +195,12 @@ func (b *broker) filled(dst []byte, _ any) ([]byte, error) {
 func (b *broker) fill(dst []byte, hole any) ([]byte, error) {
 	switch h := hole.(type) {
 	case flavors.ExportHole:
-		e, err := b.exports.mention(b.c, h)
+		e, err := b.mention(h)
 		if err != nil {
 			return dst, err
 		}
-		b.undo = append(b.undo, func() { b.exports.unmention(b.c, e) })
-		return banana.AppendInt(dst, e.luid), nil
+		b.undo = append(b.undo, e.Unmention)
+		return banana.AppendInt(dst, e.ID), nil
 	case flavors.LocalHole:
 		luid, name := h.Target()
 		if name != "" {
@@ -232,17 +234,17 @@ func (b *broker) sendDecrefs() {
 	frames := -1 // One has been counted by the append.
 	for _, f := range list {
 		if f.command == command.Decref {
-			b.imports.forgot(c, f.importKey)
+			b.imports.Forget(f.ImportKey)
 		} else {
-			b.local.gaveBack(f.luid)
+			b.local.Release(f.ID)
 		}
 		frames += f.receipts
 		usercode.Log(func() {
-			c.log.Debug().Stringer("sent", f.command).Int64("luid", f.luid).Int("receipts", f.receipts).Msg("reference let go")
+			c.log.Debug().Stringer("sent", f.command).Int64("luid", f.ID).Int("receipts", f.receipts).Msg("reference let go")
 		})
 	}
 	c.out.AddFrames(frames)
-	b.tellLengths()
+	b.tablesChanged()
 }
 
 // Undelivered implements actor.Undertaker: what was handed over while the broker was ending.
@@ -284,7 +286,7 @@ func (b *broker) failWaiting(cause error) {
 // cancel forgets a call. Its entry stays, without a call, until the answer comes, and counts: an answer to a call not
 // made would be an error, and a peer that never answers must not have us remember calls without end.
 func (b *broker) cancel(call *flavors.OutgoingCall) {
-	b.pending.forget(call)
+	b.pending.Forget(call.RequestID)
 }
 
 // complete ends a call of ours, nil for one that was cancelled, and reports whether anybody has waited for it.
@@ -310,18 +312,4 @@ func (b *broker) complete(call *flavors.OutgoingCall, v any, err error) bool {
 	}
 	n.cancelledOut.Add(1)
 	return false
-}
-
-// cacheSize is what a copy counts for, on either side, beside what the application keeps in it, roughly.
-const cacheSize = 1 << 10
-
-// tellLengths publishes the lengths of the tables for [Stats], and has copies counted.
-func (b *broker) tellLengths() {
-	n := &b.c.metrics
-	n.imports.Store(int64(len(b.imports.handles)))
-	n.caches.Store(int64(len(b.caches.byLuid)))
-	n.local.Store(int64(len(b.local.byLuid)))
-	size := (len(b.caches.byLuid) + len(b.local.byLuid)) * cacheSize
-	b.c.account.Keep(size - b.copies)
-	b.copies = size
 }

@@ -1,0 +1,138 @@
+package table
+
+import (
+	"iter"
+	"maps"
+	"time"
+)
+
+// IDs gives out the ids of exports and caches. An id is not used a second time (P-5.4, P-7.4).
+type IDs struct{ last int64 }
+
+// Next returns the next id, beginning with 1.
+func (x *IDs) Next() int64 {
+	x.last++
+	return x.last
+}
+
+// Entry is something that the peer holds, or has released a short time ago.
+type Entry[K comparable, V any] struct {
+	ID    int64
+	Key   K
+	Value V
+
+	count     int
+	lingering bool
+	table     *Counted[K, V]
+}
+
+// Counted is a table of what the peer holds. It finds each entry by id, and by key as long as the peer holds it. The
+// zero Counted is empty.
+//
+// An entry with count 0 is only found by id. It leaves the table when it is dropped: at once by Unmention, or after a
+// grace period by way of a [Lingering] list.
+type Counted[K comparable, V any] struct {
+	// Dropped, if not nil, is called with each entry that is dropped.
+	Dropped func(*Entry[K, V])
+
+	byID      map[int64]*Entry[K, V]
+	byKey     map[K]*Entry[K, V] // those with a count above 0
+	lingering int
+}
+
+// Len returns how many entries the peer holds.
+func (t *Counted[K, V]) Len() int { return len(t.byKey) }
+
+// Size returns how many entries the table has, those included that the peer has released.
+func (t *Counted[K, V]) Size() int { return len(t.byID) }
+
+// All returns all entries.
+func (t *Counted[K, V]) All() iter.Seq[*Entry[K, V]] { return maps.Values(t.byID) }
+
+// Find returns the entry with an id, or nil.
+func (t *Counted[K, V]) Find(id int64) *Entry[K, V] { return t.byID[id] }
+
+// Held returns the entry with a key, or nil if the peer does not hold it.
+func (t *Counted[K, V]) Held(key K) *Entry[K, V] { return t.byKey[key] }
+
+// Add adds an entry and counts one mention of it. The peer must not hold the key yet.
+func (t *Counted[K, V]) Add(id int64, key K, value V) *Entry[K, V] {
+	if t.byID == nil {
+		t.byID, t.byKey = map[int64]*Entry[K, V]{}, map[K]*Entry[K, V]{}
+	}
+	e := &Entry[K, V]{ID: id, Key: key, Value: value, count: 1, table: t}
+	t.byID[id], t.byKey[key] = e, e
+	return e
+}
+
+// Mention counts one more mention of an entry that the peer holds.
+func (e *Entry[K, V]) Mention() { e.count++ }
+
+// Unmention takes back a mention that was not sent. It drops the entry with the last one.
+func (e *Entry[K, V]) Unmention() {
+	if e.release(1) {
+		e.drop()
+	}
+}
+
+// Remove removes an entry whose first mention was not sent, without a call of Dropped.
+func (e *Entry[K, V]) Remove() {
+	delete(e.table.byKey, e.Key)
+	delete(e.table.byID, e.ID)
+}
+
+// Release counts n mentions that the peer gives back. last reports whether these were the last; the caller then has to
+// call [Entry.Linger]. ok is false if the peer does not hold that many.
+func (t *Counted[K, V]) Release(id int64, n int) (e *Entry[K, V], last, ok bool) {
+	e = t.byID[id]
+	if e == nil || e.count < n {
+		return nil, false, false
+	}
+	return e, e.release(n), true
+}
+
+func (e *Entry[K, V]) release(n int) (last bool) {
+	e.count -= n
+	if e.count > 0 {
+		return false
+	}
+	delete(e.table.byKey, e.Key)
+	return true
+}
+
+// Linger starts the grace period of an entry that the peer has released. request is the id of the last request of ours.
+// If more than limit entries of the table linger, Linger drops the oldest.
+func (e *Entry[K, V]) Linger(l *Lingering, request int64, now time.Time, limit int) {
+	t := e.table
+	e.lingering = true
+	t.lingering++
+	l.list = append(l.list, lingerer{e, request, now})
+	if t.lingering > limit {
+		l.dropFirst(func(other entry) bool {
+			o, ok := other.(*Entry[K, V])
+			return ok && o.table == t
+		})
+	}
+}
+
+func (e *Entry[K, V]) drop() {
+	t := e.table
+	delete(t.byID, e.ID)
+	if e.lingering {
+		t.lingering--
+	}
+	if t.Dropped != nil {
+		t.Dropped(e)
+	}
+}
+
+// IsHeld reports whether the peer holds the entry.
+func (e *Entry[K, V]) IsHeld() bool { return e.count > 0 }
+
+// Clear drops all entries. Entries that linger have to be removed from their list by [Lingering.Clear].
+func (t *Counted[K, V]) Clear() {
+	clear(t.byKey)
+	for _, e := range t.byID {
+		e.drop()
+	}
+}

@@ -1,0 +1,54 @@
+package table
+
+import "github.com/perspectivebroker/pb/flavors"
+
+// Imports is the table of references to the peer's objects that this side may still hold. It keeps none of them alive:
+// a reference that nobody holds is collected, and its receipts are given back. The zero Imports is empty.
+type Imports struct {
+	refs map[ImportKey]flavors.WeakReference
+}
+
+// ImportKey is what a reference is found by.
+type ImportKey struct {
+	ID          int64 // the peer's
+	Perspective any
+}
+
+// Len returns how many entries the table has.
+func (x *Imports) Len() int { return len(x.refs) }
+
+// Receive notes one receipt of an object and returns the reference to it. It returns nil, and notes nothing, if that
+// would make more than limit entries.
+func (x *Imports) Receive(c flavors.BrokerConn, key ImportKey, limit int) *flavors.RemoteReference {
+	last, known := x.refs[key]
+	if ref := last.Value(); ref != nil && ref.Received() {
+		return ref
+	}
+	if !known && len(x.refs) >= limit {
+		return nil
+	}
+	if x.refs == nil {
+		x.refs = map[ImportKey]flavors.WeakReference{}
+	}
+	ref := flavors.NewRemoteReference(c, key.ID, key.Perspective)
+	x.refs[key] = ref.Weak()
+	return ref
+}
+
+// Forget removes the entry of a reference whose receipts were given back, unless the object has been received again
+// since.
+func (x *Imports) Forget(key ImportKey) {
+	if ref := x.refs[key].Value(); ref == nil || ref.Err() != nil {
+		delete(x.refs, key)
+	}
+}
+
+// Sweep gives back the receipts of references that were collected.
+func (x *Imports) Sweep() {
+	for _, ref := range x.refs {
+		ref.Sweep()
+	}
+}
+
+// Clear removes all entries.
+func (x *Imports) Clear() { x.refs = nil }
