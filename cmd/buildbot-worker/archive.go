@@ -15,7 +15,7 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// pack writes a directory as a tar archive: names are relative to it, links stay links.
+// pack writes a directory as a tar archive. Names are relative to the directory; symbolic links stay links.
 func pack(ctx context.Context, w io.Writer, dir, compress string) error {
 	var squeezed io.WriteCloser
 	switch compress {
@@ -59,7 +59,7 @@ func add(ctx context.Context, archive *tar.Writer, path, name string, entry fs.D
 		return err
 	}
 	if about.Mode()&fs.ModeSocket != 0 {
-		return nil // sockets are in no archive
+		return nil // tar has no sockets
 	}
 	target := ""
 	if about.Mode()&fs.ModeSymlink != 0 {
@@ -69,7 +69,7 @@ func add(ctx context.Context, archive *tar.Writer, path, name string, entry fs.D
 	}
 	var f *os.File
 	if about.Mode().IsRegular() {
-		// The file need not be what it was a moment ago.
+		// The file may have changed since the directory was read.
 		if f, err = openFile(path, os.O_RDONLY); err != nil {
 			return err
 		}
@@ -90,12 +90,12 @@ func add(ctx context.Context, archive *tar.Writer, path, name string, entry fs.D
 	case about.IsDir():
 		header.Name += "/"
 	case name == ".":
-		header.Name = "" // a single file, which the master makes of its own name
+		header.Name = "" // a single file; the master names it
 	}
 	if err := archive.WriteHeader(header); err != nil || !about.Mode().IsRegular() {
 		return err
 	}
-	// A file that grows meanwhile is cut at the length that has been announced; one that shrinks is an error.
+	// A file that grows meanwhile is cut at the announced size; one that shrinks is an error.
 	_, err = io.CopyN(archive, untilDone{ctx, f}, header.Size)
 	return err
 }

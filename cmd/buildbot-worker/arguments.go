@@ -10,8 +10,7 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// arguments are those of a command: a dictionary in which masters may put more than we know. What is None counts as not
-// there.
+// arguments are a command's arguments. Masters may send more than this worker knows. None counts as absent.
 type arguments struct{ dict *jelly.Dict }
 
 func (a arguments) get(name string) (any, bool) {
@@ -19,7 +18,7 @@ func (a arguments) get(name string) (any, bool) {
 	return v, ok && v != nil
 }
 
-// need says which of these arguments are missing.
+// need returns an error that names the missing arguments.
 func (a arguments) need(names ...string) error {
 	var missing []string
 	for _, name := range names {
@@ -33,7 +32,7 @@ func (a arguments) need(names ...string) error {
 	return flavors.ValueError.Errorf("the command is missing args: %s", strings.Join(missing, ", "))
 }
 
-// fill stores arguments in what the pointers point to. Those that are not there leave it as it is.
+// fill stores each argument in the variable that its pointer points to. It skips absent arguments.
 func (a arguments) fill(into map[string]any) error {
 	for name, dst := range into {
 		v, ok := a.get(name)
@@ -47,7 +46,7 @@ func (a arguments) fill(into map[string]any) error {
 	return nil
 }
 
-// truth is what Python holds for true, as masters send 0 and 1 for some flags.
+// truth returns an argument's truth value as Python has it: masters send 0 and 1 for some flags.
 func (a arguments) truth(name string, otherwise bool) bool {
 	v, ok := a.dict.GetName(name)
 	if !ok {
@@ -68,7 +67,7 @@ func (a arguments) truth(name string, otherwise bool) bool {
 	return true
 }
 
-// seconds is a length of time. It keeps the master's own number for texts that repeat it.
+// seconds is a duration. It keeps the master's number, because messages repeat it.
 type seconds struct {
 	number any // int64 or float64; nil if there is none
 }
@@ -93,11 +92,11 @@ func (s seconds) duration() time.Duration {
 	case float64:
 		n = v
 	}
-	// Longer than anybody waits, and no overflow.
+	// 1e9 seconds is longer than any build and does not overflow.
 	return time.Duration(max(0, min(n, 1e9)) * float64(time.Second))
 }
 
-// limits says whether there is a limit; zero is none.
+// limits reports whether there is a limit; zero is none.
 func (s seconds) limits() bool { return s.duration() > 0 }
 
 func (s seconds) String() string { return python(s.number) }

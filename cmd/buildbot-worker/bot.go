@@ -15,21 +15,21 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// infoDir is the directory in the base directory whose files describe the worker.
+// infoDir is the subdirectory of the base directory whose files describe the worker.
 const infoDir = "info"
 
-// bot is the worker as the master sees it: the mind of its login. All connections share it, one after the other.
+// bot is the worker's mind: the object that the master calls. All sessions use the same one.
 type bot struct {
 	flavors.Referenceable
 	worker *worker
 
-	// Owned by the bot's turn.
-	builders map[string]*desk
+	// Used in the bot's turn only.
+	builders map[string]*builderEntry
 	avatar   *flavors.RemoteReference
 }
 
-// desk is where a builder works: its actor, and the object that passes the master's calls on to it.
-type desk struct {
+// builderEntry is a builder's actor and the object that forwards the master's calls to it.
+type builderEntry struct {
 	dir  string
 	pid  *protoactor.PID
 	face *flavors.Forwarder
@@ -40,13 +40,12 @@ func (*bot) PublishMethods(flavors.Prefix) flavors.MethodSet {
 	return flavors.Methods(flavors.Publish("print", "RemotePrint", "message"))
 }
 
-// RemotePrint is the master's ping as well. Masters print any value.
+// RemotePrint logs a message. Masters also use it as a ping, and print values of any type.
 func (b *bot) RemotePrint(message any) {
 	b.worker.log.Info().Str("text", printed(message)).Msg("from the master")
 }
 
-// printed is a value as it is logged: text as it is, of everything else what Python programmers are used to see. The
-// secrets in it are hidden.
+// printed returns text unchanged and other values in Python's notation. It hides secrets.
 func printed(v any) string {
 	switch v := v.(type) {
 	case string:
@@ -57,29 +56,29 @@ func printed(v any) string {
 	return pythonShown(v)
 }
 
-// RemoteGetVersion and RemoteGetCommands are how old masters ask for what getWorkerInfo tells.
+// RemoteGetVersion returns the version. Old masters call it and getCommands instead of getWorkerInfo.
 func (*bot) RemoteGetVersion() string { return version }
 
-// RemoteGetCommands tells what commands there are, with the version of their arguments.
+// RemoteGetCommands returns the commands with the version of their arguments.
 func (*bot) RemoteGetCommands() map[string]string { return commandVersions() }
 
-// RemoteGetWorkerInfo describes the worker and its machine.
+// RemoteGetWorkerInfo returns facts about the worker and its machine.
 func (b *bot) RemoteGetWorkerInfo() map[string]any { return workerInfo(b.worker.basedir) }
 
-// RemoteShutdown ends the worker. The answer is handed over before the connection is told to close, and so is written
-// before it does.
+// RemoteShutdown ends the worker. It answers first, so that the answer is written before the connection closes.
 func (b *bot) RemoteShutdown(inv *flavors.Invocation) {
 	inv.Answer(nil, nil)
 	b.worker.shutdown()
 }
 
-// RemoteSetBuilderList says which builders there shall be, each with its directory. It answers with the builders.
+// RemoteSetBuilderList takes pairs of a builder's name and its directory. It creates the builders, stops those that are
+// not listed, and returns them all by name.
 func (b *bot) RemoteSetBuilderList(wanted [][2]string) (map[string]*flavors.Forwarder, error) {
 	faces := make(map[string]*flavors.Forwarder, len(wanted))
 	dirs := map[string]bool{infoDir: true}
 	for _, w := range wanted {
 		name, dir := w[0], w[1]
-		d, err := b.desk(name, dir)
+		d, err := b.entry(name, dir)
 		if err != nil {
 			return nil, err
 		}
@@ -88,25 +87,25 @@ func (b *bot) RemoteSetBuilderList(wanted [][2]string) (map[string]*flavors.Forw
 	}
 	for name, d := range b.builders {
 		if _, wanted := faces[name]; !wanted {
-			// A builder that ends takes its command with it.
+			// Its commands stop with it.
 			b.worker.rt.Root().Stop(d.pid)
 			delete(b.builders, name)
 		}
 	}
-	b.mentionLeftovers(dirs)
+	b.logLeftovers(dirs)
 	return faces, nil
 }
 
-// desk finds or makes a builder.
-func (b *bot) desk(name, dir string) (*desk, error) {
+// entry returns the builder's entry. It creates one if needed.
+func (b *bot) entry(name, dir string) (*builderEntry, error) {
 	path := join(b.worker.basedir, dir)
 	if err := os.MkdirAll(path, 0o777); err != nil {
 		return nil, failure(err)
 	}
 	if d, found := b.builders[name]; found {
 		if d.dir != dir {
-			// The command that is running stays where it began, and the object is the same: a master that was configured anew
-			// goes on with its builds.
+			// A running command stays in the old directory, and the object stays the same, so a reconfigured master can finish
+			// its builds.
 			d.dir = dir
 			b.worker.rt.Root().Send(d.pid, moved{path})
 		}
@@ -114,15 +113,15 @@ func (b *bot) desk(name, dir string) (*desk, error) {
 	}
 	rt := b.worker.rt
 	produce := func() protoactor.Actor { return &builder{worker: b.worker, name: name, dir: path} }
-	// A command that fails is never begun anew: half of it has been done already.
+	// A command is never restarted, because it may be half done.
 	props := rt.Props(produce, protoactor.WithSupervisor(supervision.StopStrategy(rt)))
 	pid, err := supervision.TreeOf(rt).Spawn(supervision.Objects, props, "builder-")
 	if err != nil {
 		return nil, err
 	}
-	d := &desk{dir: dir, pid: pid, face: flavors.Forward(rt, pid)}
+	d := &builderEntry{dir: dir, pid: pid, face: flavors.Forward(rt, pid)}
 	b.builders[name] = d
-	// One that failed too often is gone for good; the next list of builders brings a new one.
+	// A builder that failed too often is not restarted. The next setBuilderList creates a new one.
 	rt.WhenStopped(pid, func() {
 		b.Do(func() {
 			if b.builders[name] == d {
@@ -133,8 +132,8 @@ func (b *bot) desk(name, dir string) (*desk, error) {
 	return d, nil
 }
 
-// mentionLeftovers tells the owner of the machine what he may delete.
-func (b *bot) mentionLeftovers(used map[string]bool) {
+// logLeftovers logs the directories that no builder uses.
+func (b *bot) logLeftovers(used map[string]bool) {
 	entries, err := os.ReadDir(b.worker.basedir)
 	if err != nil {
 		b.worker.log.Warn().Err(err).Msg("cannot read the base directory")
@@ -144,17 +143,17 @@ func (b *bot) mentionLeftovers(used map[string]bool) {
 		if e.IsDir() && !used[e.Name()] {
 			b.worker.log.Info().
 				Str("directory", filepath.Join(b.worker.basedir, e.Name())).
-				Msg("no builder uses it; it can be deleted")
+				Msg("no builder uses this directory; it can be deleted")
 		}
 	}
 }
 
-// attached notes whom to ask for a shutdown.
+// attached stores the avatar of the new session.
 func (b *bot) attached(avatar *flavors.RemoteReference) { b.Do(func() { b.avatar = avatar }) }
 
 var errOtherSession = errors.New("not attached to the master yet; try again")
 
-// askForShutdown calls the master's shutdown, which waits for running builds.
+// askForShutdown calls the master's shutdown. The master waits for running builds and then calls the bot's shutdown.
 func (b *bot) askForShutdown(conn *broker.Conn) error {
 	var asked *actor.Deferred
 	_, err := b.Do(func() {

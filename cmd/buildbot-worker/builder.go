@@ -12,21 +12,21 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// errUnknownCommand has the name that the stock worker's has.
+// errUnknownCommand has the stock worker's type.
 var errUnknownCommand = flavors.NewException("buildbot_worker.base.UnknownCommand", flavors.PBError)
 
-// builder keeps one command going for one builder of the master. The master's calls come to it as messages, because it
-// is an actor that has children: its commands.
+// builder runs the commands of one of the master's builders. It receives the master's calls as messages, because it is
+// an actor with children: its commands.
 type builder struct {
 	worker *worker
 	name   string
 	dir    string // absolute
 
-	running *protoactor.PID   // the command that a further one ends; nil when there is none
-	asking  []*protoactor.PID // the questions that are not answered yet; they end each other not
+	running *protoactor.PID   // nil if none; the next command interrupts it
+	asking  []*protoactor.PID // file commands under way; they do not interrupt each other
 }
 
-// moved says that the commands from now on work in another directory.
+// moved changes the directory of the commands to come.
 type moved struct{ dir string }
 
 // Receive implements protoactor.Actor.
@@ -50,8 +50,7 @@ func (b *builder) ended(command *protoactor.PID) {
 	b.asking = slices.DeleteFunc(b.asking, command.Equal)
 }
 
-// interrupt asks everything that runs to end. Masters name a command; a stock worker has one, and does not look at the
-// name.
+// interrupt interrupts everything that runs. Masters name a command, but the stock worker ignores the name.
 func (b *builder) interrupt(ctx protoactor.Context) {
 	if b.running != nil {
 		ctx.Send(b.running, interrupt{})
@@ -65,11 +64,11 @@ func (b *builder) call(ctx protoactor.Context, inv *flavors.Invocation) {
 	log := b.worker.log.With().Str("builder", b.name).Logger()
 	switch inv.Method {
 	case "startBuild", "setMaster":
-		inv.Answer(nil, nil) // masters say so, and there is nothing to do
+		inv.Answer(nil, nil) // nothing to do
 	case "print":
 		log.Info().Str("text", pythonShown(inv.Args)).Msg("from the master")
 		inv.Answer(nil, nil)
-	case "shutdown": // how old masters say it
+	case "shutdown": // old masters call it here
 		inv.Answer(nil, nil)
 		b.worker.shutdown()
 	case "startCommand":
@@ -87,10 +86,11 @@ func (b *builder) call(ctx protoactor.Context, inv *flavors.Invocation) {
 	}
 }
 
-// newCommand looks at the arguments of startCommand: what reports go to, an id, the command's name and its arguments.
+// newCommand parses the arguments of startCommand: the object to report to, an id, the command's name and its
+// arguments.
 func (b *builder) newCommand(args jelly.Tuple) (*command, error) {
 	if len(args) != 4 {
-		return nil, flavors.TypeError.Errorf("startCommand takes 4 arguments, and there are %d", len(args))
+		return nil, flavors.TypeError.Errorf("startCommand takes 4 arguments, not %d", len(args))
 	}
 	c := &command{worker: b.worker}
 	var dict *jelly.Dict
@@ -104,7 +104,7 @@ func (b *builder) newCommand(args jelly.Tuple) (*command, error) {
 		}
 	}
 	if c.remote == nil || dict == nil {
-		return nil, flavors.TypeError.New("startCommand needs somebody to report to, and the command's arguments")
+		return nil, flavors.TypeError.New("startCommand needs an object to report to and the command's arguments")
 	}
 	log := b.worker.log.With().Str("builder", b.name).Str("command", c.name).Str("id", c.id).Logger()
 	c.log = &log
@@ -119,15 +119,15 @@ func (b *builder) newCommand(args jelly.Tuple) (*command, error) {
 
 func (b *builder) start(ctx protoactor.Context, c *command) {
 	if b.running != nil {
-		// A stock worker interrupts it, too. The master is told of its end, or a step would wait for ever.
-		c.log.Warn().Msg("the command before has not ended; it is interrupted")
+		// The stock worker interrupts it too. This one also completes it, so that its step does not wait forever.
+		c.log.Warn().Msg("interrupting the previous command")
 		ctx.Send(b.running, interrupt{})
 	}
 	props := b.worker.rt.Props(func() protoactor.Actor { return c })
 	pid := ctx.SpawnPrefix(props, "command-")
 	ctx.Watch(pid)
 	if _, question := c.job.(*fileJob); question {
-		// Masters ask several such questions at a time: a stock worker has answered the first before it reads the next.
+		// Masters ask several such questions at once, because the stock worker answers each before it reads the next.
 		b.running = nil
 		b.asking = append(b.asking, pid)
 		return

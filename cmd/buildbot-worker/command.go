@@ -17,66 +17,65 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// The reasons for which a job's context ends.
+// Causes of the end of a job's context.
 var (
 	errInterrupted = errors.New("command interrupted")
-	errForgotten   = errors.New("nobody waits for this command any more")
+	errAbandoned   = errors.New("command abandoned")
 )
 
 // Messages to a command.
 type (
-	// interrupt is the master's wish: the job ends early, and what it says then is reported as ever.
+	// interrupt ends the job early. Its output is still reported.
 	interrupt struct{}
-	// reported is an update from the job. The job waits until taken is closed.
+	// reported is an update from the job, which waits until taken is closed.
 	reported struct {
 		update update
 		taken  chan struct{}
 	}
-	// overdue says that a job which was interrupted has not ended, long after that.
+	// overdue reports that an interrupted job has not ended in time.
 	overdue struct{}
-	// jobEnded is the last that a job sends.
+	// jobEnded is the job's last message.
 	jobEnded struct{ err error }
-	// flushDue says that an update has been held for long enough.
+	// flushDue reports that unsent output is old enough to be sent.
 	flushDue struct{}
-	// completed tells the builder that the master may begin the next command now.
+	// completed tells the builder that the master may begin the next command.
 	completed struct{ who *protoactor.PID }
-	// writable says that the connection takes more.
+	// writable reports that the connection accepts calls again.
 	writable struct{}
 )
 
-// job is what a command does. run works in a goroutine of its own and may wait. When ctx ends it comes to an end as
-// soon as it can; what it reports after that is still sent. An error is one that the master shall see as the command's
-// failure, which is something else than an exit code.
+// job does the work of a command. run has its own goroutine and may block. It returns soon after ctx ends; what it
+// reports until then is still sent. The master sees an error as the command's failure, which differs from an exit code.
 type job interface {
 	run(ctx context.Context, out *report) error
 }
 
-// command is one command under way: an actor that owns what waits to be sent. It ends when the master has confirmed the
-// command's completion, or when there is nobody to tell it to.
+// command is one command under way: an actor that owns the unsent output. It stops when the master has confirmed the
+// completion, or when the connection has ended.
 type command struct {
 	worker   *worker
 	log      *zerolog.Logger
 	name, id string
-	remote   *flavors.RemoteReference // whom to report to
+	remote   *flavors.RemoteReference // receives the reports
 	job      job
 
-	// Owned by the command's turn.
+	// Used in the command's turn only.
 	out         outbox
 	cancel      context.CancelCauseFunc
-	gone        chan struct{} // closed when nothing is sent any more
+	gone        chan struct{} // closed when reports are discarded
 	began       time.Time
 	interrupted bool
-	silent      bool  // nothing is sent any more
-	ended       bool  // the job has
-	failure     error // the job's
-	completed   bool  // the master has been told
-	blocked     bool  // until writable comes
+	silent      bool  // reports are discarded
+	ended       bool  // the job has ended
+	failure     error // the job's error
+	completed   bool  // complete has been sent
+	blocked     bool  // until writable arrives
 	flush       *time.Timer
-	overdue     *time.Timer // for a job that does not mind its interruption
+	overdue     *time.Timer // runs after an interrupt
 }
 
-// overdueTime is how long a job may take to end after it was interrupted. That is longer than any takes that can
-// notice; one that is blocked in the system, in a file system that does not answer for example, is given up.
+// overdueTime is how long an interrupted job may take to end. A job that takes longer is blocked in the system, for
+// example in a file system that does not answer.
 var overdueTime = 2*backupTime + drainTime
 
 // Receive implements protoactor.Actor.
@@ -95,9 +94,9 @@ func (c *command) Receive(ctx protoactor.Context) {
 		c.interrupt(ctx)
 	case overdue:
 		c.giveUp(ctx)
-	case *protoactor.Terminated: // of whom we report to: the connection has ended
-		c.log.Info().Msg("the master has gone; the command is stopped")
-		c.fallSilent(ctx)
+	case *protoactor.Terminated: // of remote's actor: the connection has ended
+		c.log.Info().Msg("the connection has ended; stopping the command")
+		c.mute(ctx)
 	case jobEnded:
 		c.end(ctx, msg.err)
 	case *protoactor.Stopping:
@@ -110,7 +109,7 @@ func (c *command) Receive(ctx protoactor.Context) {
 }
 
 func (c *command) begin(ctx protoactor.Context) {
-	// The master keeps its side of the command as long as this actor lives.
+	// Keep the reference while this actor lives.
 	flavors.Link(ctx, c.remote)
 	ctx.Watch(c.remote.PID())
 	c.out.open()
@@ -122,11 +121,11 @@ func (c *command) begin(ctx protoactor.Context) {
 	out := &report{gone: c.gone, post: func(m any) { root.Send(self, m) }}
 	c.log.Info().Msg("begins")
 	if !c.worker.rt.Go("command "+c.name, func() { out.post(jobEnded{runJob(background, c.job, out, c.log)}) }) {
-		out.post(jobEnded{errForgotten})
+		out.post(jobEnded{errAbandoned})
 	}
 }
 
-// panicText is what is logged of a panic's value.
+// panicText returns the text of a panic's value.
 func panicText(p any) string {
 	if err, ok := p.(error); ok {
 		return err.Error()
@@ -134,7 +133,7 @@ func panicText(p any) string {
 	return jelly.Format(p)
 }
 
-// runJob makes an error of a panic: one command that blows up must not harm the others.
+// runJob turns a panic into an error, so that one command cannot harm the others.
 func runJob(ctx context.Context, j job, out *report, log *zerolog.Logger) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -145,7 +144,7 @@ func runJob(ctx context.Context, j job, out *report, log *zerolog.Logger) (err e
 	return j.run(ctx, out)
 }
 
-// take puts an update where it waits, and lets the job go on if there is room for more.
+// take queues an update. It lets the job go on if the queue has room.
 func (c *command) take(ctx protoactor.Context, msg reported) {
 	if c.silent || c.ended {
 		close(msg.taken)
@@ -169,12 +168,12 @@ func (c *command) interrupt(ctx protoactor.Context) {
 	c.overdue = time.AfterFunc(overdueTime, func() { root.Send(self, overdue{}) })
 }
 
-// giveUp ends a command whose job cannot be ended. The job's goroutine stays until the system lets it go.
+// giveUp completes a command whose job does not end. The job's goroutine stays until the system releases it.
 func (c *command) giveUp(ctx protoactor.Context) {
 	if c.ended {
 		return
 	}
-	c.log.Error().Msg("the command does not end, although it was interrupted; it is blocked in the system")
+	c.log.Error().Msg("the interrupted command does not end; it is blocked in the system")
 	c.out.add(update{key: "header", text: "command interrupted, but blocked in the system; giving it up\n"})
 	c.out.add(update{key: "rc", value: -1})
 	c.end(ctx, nil)
@@ -195,29 +194,28 @@ func (c *command) end(ctx protoactor.Context, err error) {
 	}
 }
 
-// fallSilent is for a command of which nobody wants to know any more. It ends with its job.
-func (c *command) fallSilent(ctx protoactor.Context) {
+// mute stops reporting, because the connection has ended. The command stops with its job.
+func (c *command) mute(ctx protoactor.Context) {
 	if !c.silent {
 		c.silent = true
 		close(c.gone)
 	}
-	c.cancel(errForgotten)
+	c.cancel(errAbandoned)
 	c.out.drop()
 	if c.ended {
 		ctx.Stop(ctx.Self())
 	}
 }
 
-// send hands on what may go: a few calls are under way at a time, so a master that is slow slows down the job instead
-// of filling our memory or its own.
+// send sends what the window allows, so a slow master slows the job down and fills no memory.
 func (c *command) send(ctx protoactor.Context) {
-	for !c.silent && !c.blocked && !c.completed && c.out.mayGo() {
+	for !c.silent && !c.blocked && !c.completed && c.out.canSend() {
 		if !c.call(ctx, c.answered, "update", c.out.first()) {
 			return
 		}
-		c.out.went()
+		c.out.sent()
 	}
-	c.out.letGo()
+	c.out.release()
 	if c.silent || c.blocked || c.completed || !c.ended || !c.out.empty() {
 		return
 	}
@@ -231,14 +229,14 @@ func (c *command) send(ctx protoactor.Context) {
 	c.completed = c.call(ctx, c.confirmed, "complete", told)
 }
 
-// call reports false when the connection takes no more at the moment.
+// call reports false if the connection accepts no calls at the moment.
 func (c *command) call(ctx protoactor.Context, then func(protoactor.Context, error), method string, arg any) bool {
 	d := c.remote.CallRemote(method, arg)
 	if _, err, ok := d.Result(); ok && errors.Is(err, broker.ErrBackedUp) {
 		c.blocked = true
 		conn, root, self := c.remote.Conn(), c.worker.rt.Root(), ctx.Self()
 		c.worker.rt.Go("waiting for the master to read", func() {
-			// When the wait fails the connection has ended, and we are told so otherwise.
+			// If this fails, the connection has ended, and Terminated reports that.
 			if conn.WaitWritable(conn.Context()) == nil {
 				root.Send(self, writable{})
 			}
@@ -252,7 +250,7 @@ func (c *command) call(ctx protoactor.Context, then func(protoactor.Context, err
 	return true
 }
 
-// answered is told when the master has taken an update. What it thinks of it is of no use to anybody but its own log.
+// answered handles the master's answer to an update. An error is only logged.
 func (c *command) answered(ctx protoactor.Context, err error) {
 	if err != nil && !c.silent {
 		c.log.Warn().Err(err).Msg("the master did not take an update")
@@ -266,8 +264,8 @@ func (c *command) confirmed(ctx protoactor.Context, err error) {
 	ctx.Stop(ctx.Self())
 }
 
-// stopping ends the job where it has not ended, and says so if somebody may still wait for it: this actor may have been
-// stopped because it failed, or because its builder has gone.
+// stopping ends the job and completes the command if the master may still wait for it: this actor may stop because it
+// failed, or because its builder stops.
 func (c *command) stopping() {
 	if c.flush != nil {
 		c.flush.Stop()
@@ -276,9 +274,9 @@ func (c *command) stopping() {
 		c.overdue.Stop()
 	}
 	if c.cancel == nil {
-		return // it has not begun
+		return // not started
 	}
-	c.cancel(errForgotten)
+	c.cancel(errAbandoned)
 	if c.silent {
 		return
 	}
@@ -294,7 +292,7 @@ func (c *command) stopping() {
 
 var _ actor.Undertaker = (*command)(nil)
 
-// Undelivered lets a job go on that reports to a command which has stopped.
+// Undelivered releases a job that reports to a stopped command.
 func (c *command) Undelivered(message any) {
 	if msg, ok := message.(reported); ok {
 		close(msg.taken)

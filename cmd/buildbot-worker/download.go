@@ -29,7 +29,7 @@ func newDownloadFile(at place, args arguments) (job, error) {
 }
 
 func (d *downloadFile) run(ctx context.Context, out *report) error {
-	calls, done := beyond(ctx, d.reader)
+	calls, done := afterInterrupt(ctx, d.reader)
 	defer done()
 	if err := makeParent(d.path); err != nil {
 		return err
@@ -49,7 +49,7 @@ func (d *downloadFile) run(ctx context.Context, out *report) error {
 		}
 	}
 	if f == nil {
-		err = nil // it has been reported
+		err = nil // fail has reported it
 	}
 	if _, closing := flavors.Call[any](calls, d.reader, "close"); closing != nil {
 		out.header(fmt.Sprintf("the master could not close its file: %v\n", closing))
@@ -61,7 +61,7 @@ func (d *downloadFile) run(ctx context.Context, out *report) error {
 func (d *downloadFile) create(ctx context.Context) (*os.File, error) {
 	f, err := openToWrite(ctx, d.path)
 	if err == nil && d.mode != nil {
-		// The umask does not count, as the mode is what the master says.
+		// The umask does not apply: the master decides on the mode.
 		if err = f.Chmod(fileMode(*d.mode)); err != nil {
 			f.Close()
 			f = nil
@@ -70,7 +70,7 @@ func (d *downloadFile) create(ctx context.Context) (*os.File, error) {
 	return f, err
 }
 
-// pull reads block by block until there is an empty one.
+// pull reads blocks from the master until one is empty.
 func (d *downloadFile) pull(ctx, calls context.Context, f *os.File) error {
 	for ctx.Err() == nil {
 		length := d.next()
@@ -92,7 +92,7 @@ func (d *downloadFile) pull(ctx, calls context.Context, f *os.File) error {
 	return nil
 }
 
-// fileMode makes of the system's bits what Go has for them.
+// fileMode converts the system's mode bits to Go's.
 func fileMode(bits uint32) os.FileMode {
 	mode := os.FileMode(bits & 0o777)
 	for _, special := range []struct {

@@ -11,7 +11,7 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// Python's names for what the system refuses.
+// Python's exceptions for errors of the system.
 var (
 	osError           = flavors.NewException("builtins.OSError", flavors.PlainException)
 	fileNotFoundError = flavors.NewException("builtins.FileNotFoundError", osError)
@@ -19,7 +19,7 @@ var (
 	fileExistsError   = flavors.NewException("builtins.FileExistsError", osError)
 )
 
-// failure gives an error the type by which a master may know it. What it returns can be sent.
+// failure returns err with the exception type that the master may trap. The result can be sent.
 func failure(err error) error {
 	var known *flavors.Failure
 	switch {
@@ -39,7 +39,7 @@ func failure(err error) error {
 	return flavors.PlainException.Wrap(err)
 }
 
-// errno is the number that the system gave, which is the exit code of the commands for files. Errors without one are 1.
+// errno returns the system's error number, which is the exit code of the file commands, or 1 if there is none.
 func errno(err error) int {
 	var number syscall.Errno
 	if errors.As(err, &number) && number != 0 {
@@ -48,7 +48,7 @@ func errno(err error) int {
 	return 1
 }
 
-// reason is the system's text, as C has it: with a capital letter.
+// reason returns the system's error text with a capital letter, as C has it.
 func reason(err error) string {
 	var number syscall.Errno
 	text := err.Error()

@@ -14,7 +14,7 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// fileJob is a command that asks the system something about a path, at once.
+// fileJob is a command that makes a system call or a few for a path.
 type fileJob struct {
 	name, path string
 	do         func(ctx context.Context, path string) (key string, value any, err error)
@@ -28,7 +28,7 @@ func (j *fileJob) run(ctx context.Context, out *report) error {
 		return nil
 	}
 	if err != nil {
-		// The line has no end, so it is held, and what it says follows on the exit code, as with the stock worker.
+		// The text has no newline, so it follows the exit code, as with the stock worker.
 		out.header(fmt.Sprintf("%s: %s: %s", j.name, reason(err), j.path))
 		out.rc(errno(err))
 		return nil
@@ -40,7 +40,7 @@ func (j *fileJob) run(ctx context.Context, out *report) error {
 	return nil
 }
 
-// fileCommand makes a command whose path is in an argument of that name.
+// fileCommand returns a constructor for a command whose path is in the named argument.
 func fileCommand(name, argument string, do func(context.Context, string) (string, any, error)) newJob {
 	return func(at place, args arguments) (job, error) {
 		if err := args.need(argument); err != nil {
@@ -48,13 +48,13 @@ func fileCommand(name, argument string, do func(context.Context, string) (string
 		}
 		var workdir, path string
 		into := map[string]any{argument: &path}
-		if name == "stat" { // the only one that knows of it
+		if name == "stat" { // only stat has it
 			into["workdir"] = &workdir
 		}
 		if err := args.fill(into); err != nil {
 			return nil, err
 		}
-		if name == "rmfile" { // since stock 3.10
+		if name == "rmfile" { // as stock does since 3.10
 			path = home(path)
 		}
 		return &fileJob{name: name, path: join(at.builder, workdir, path), do: do}, nil
@@ -69,7 +69,7 @@ func statFile(_ context.Context, path string) (string, any, error) {
 	return "stat", statTuple(about), nil
 }
 
-// statWithoutSystem is what Go itself knows of a file.
+// statWithoutSystem returns what Go knows about a file on every system.
 func statWithoutSystem(about fs.FileInfo) jelly.Tuple {
 	mode := uint32(about.Mode().Perm())
 	switch {
@@ -105,7 +105,7 @@ func globPath(ctx context.Context, pattern string) (string, any, error) {
 	return "files", paths, nil
 }
 
-// removeFile leaves directories alone, the empty ones too.
+// removeFile removes a file, but no directory, not even an empty one.
 func removeFile(_ context.Context, path string) (string, any, error) {
 	if err := syscall.Unlink(path); err != nil {
 		return "", nil, os.NewSyscallError("unlink", err)
@@ -116,13 +116,13 @@ func removeFile(_ context.Context, path string) (string, any, error) {
 func makeDirectory(_ context.Context, path string) (string, any, error) {
 	err := os.MkdirAll(path, 0o777)
 	if _, missing := os.Lstat(path); err != nil && missing == nil {
-		err = os.NewSyscallError("mkdir", syscall.EEXIST) // and is no directory
+		err = os.NewSyscallError("mkdir", syscall.EEXIST) // path exists and is no directory
 	}
 	return "", nil, err
 }
 
-// makeParent makes the directory for a file. What is there stays as it is: if it is no directory the file cannot be
-// made, which is the failure that the master is told.
+// makeParent creates the directory of a file. It ignores errors: creating the file will fail, and the master is told
+// that.
 func makeParent(path string) error {
 	dir := parent(path)
 	if _, err := os.Stat(dir); err == nil {
@@ -131,15 +131,15 @@ func makeParent(path string) error {
 	return failure(os.MkdirAll(dir, 0o777))
 }
 
-// directoryTask is what copies and removes directories: programs, so that they can take long, be interrupted, and say
-// what they do.
+// directoryTask copies or removes directories with a program, which may take long, can be interrupted, and reports what
+// it does.
 type directoryTask struct {
 	timeout, maxTime seconds
 	logEnviron       bool
 	base             string
 }
 
-// directoryPatience is how long these programs may be silent, in seconds, if the master does not say.
+// directoryPatience is the default timeout without output, in seconds.
 const directoryPatience = 120
 
 func newDirectoryTask(at place, args arguments) (d directoryTask, err error) {
@@ -177,7 +177,7 @@ func (d *directoryTask) exec(ctx context.Context, out *report, argv ...any) (int
 	return t.run(ctx, out)
 }
 
-// copyDirectory copies one directory to another place.
+// copyDirectory copies a directory.
 type copyDirectory struct {
 	directoryTask
 	from, to string
@@ -207,7 +207,7 @@ func (c *copyDirectory) run(ctx context.Context, out *report) error {
 	return err
 }
 
-// removeDirectory removes directories with all that is in them.
+// removeDirectory removes directories with their contents.
 type removeDirectory struct {
 	directoryTask
 	paths []string
@@ -228,7 +228,7 @@ func newRemoveDirectory(at place, args arguments) (job, error) {
 	return r, nil
 }
 
-// directories reads an argument that is one path or a list of them.
+// directories returns an argument that is one path or a list of paths.
 func directories(at place, args arguments) ([]string, error) {
 	v, _ := args.get("dir")
 	list, ok := v.([]any)
@@ -258,7 +258,7 @@ func (r *removeDirectory) run(ctx context.Context, out *report) error {
 	for _, path := range r.paths {
 		rc, err := r.exec(ctx, out, "rm", "-rf", path)
 		if err == nil && rc != 0 && ctx.Err() == nil {
-			// A directory without permissions cannot be emptied; after that it can, if it is ours.
+			// A directory without permissions can be emptied after chmod, if this user owns it.
 			if _, err = r.exec(ctx, out, "chmod", "-Rf", "u+rwx", path); err == nil {
 				rc, err = r.exec(ctx, out, "rm", "-rf", path)
 			}

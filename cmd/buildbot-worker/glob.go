@@ -13,15 +13,14 @@ import (
 	"syscall"
 )
 
-// maxPaths is how many names an answer may have: no list on the wire has more.
+// maxPaths limits the names in an answer. Banana carries no longer list.
 const maxPaths = 640 << 10
 
 var errTooManyPaths = fmt.Errorf("more than %d names, which no answer can carry: %w", maxPaths, syscall.E2BIG)
 
-// glob finds what fits a pattern, as Python's glob does: "**" stands for any number of directories, names that begin
-// with a dot fit only what begins with one, and a pattern that ends with a slash fits directories only. Slashes are
-// kept as they are written. The result is sorted. Patterns with many "**" take long where directories are many, so the
-// end of ctx ends it.
+// glob returns the sorted paths that match a pattern, as Python's glob does. "**" matches any number of directories,
+// "*" does not match a leading dot, and a pattern that ends with a slash matches directories only. Slashes are kept as
+// written. Patterns with many "**" can take long in big trees; the end of ctx ends the search.
 func glob(ctx context.Context, pattern string) ([]string, error) {
 	g := globber{ctx: ctx}
 	found := g.expand(pattern, false)
@@ -37,10 +36,10 @@ func magic(s string) bool { return strings.ContainsAny(s, "*?[") }
 // globber is one search.
 type globber struct {
 	ctx context.Context
-	err error // why it ended early
+	err error // why the search ended early
 }
 
-// over reports whether the search is to end, with so many names found.
+// over reports whether to stop the search, with found names so far.
 func (g *globber) over(found int) bool {
 	if g.err == nil {
 		g.err = context.Cause(g.ctx)
@@ -51,12 +50,12 @@ func (g *globber) over(found int) bool {
 	return g.err != nil
 }
 
-// expand finds what a pattern fits, for the parts before its last one only among directories. No path is found twice,
-// or patterns with several "**" would find more than there is memory for.
+// expand returns the paths that match a pattern, each once: with several "**" the duplicates would fill the memory.
+// Every part but the last matches directories only.
 func (g *globber) expand(pattern string, onlyDirs bool) []string {
 	dir, name := split(pattern)
 	if !magic(pattern) {
-		if there(pattern, name) {
+		if exists(pattern, name) {
 			return []string{pattern}
 		}
 		return nil
@@ -66,7 +65,7 @@ func (g *globber) expand(pattern string, onlyDirs bool) []string {
 		dirs = g.expand(dir, true)
 	}
 	found := pathSet{}
-	searched := pathSet{} // the directories of which all that is below has been found
+	searched := pathSet{} // directories whose contents have been found
 	for _, dir := range dirs {
 		if g.over(len(found)) {
 			break
@@ -74,14 +73,14 @@ func (g *globber) expand(pattern string, onlyDirs bool) []string {
 		switch {
 		case name == "**":
 			found.add(join(dir, ""))
-			g.below(dir, onlyDirs, nil, found, searched)
+			g.walk(dir, onlyDirs, nil, found, searched)
 		case magic(name):
 			for _, entry := range visible(dir, onlyDirs, strings.HasPrefix(name, ".")) {
-				if fits([]rune(name), []rune(entry)) {
+				if matches([]rune(name), []rune(entry)) {
 					found.add(join(dir, entry))
 				}
 			}
-		case there(join(dir, name), name):
+		case exists(join(dir, name), name):
 			found.add(join(dir, name))
 		}
 	}
@@ -90,15 +89,14 @@ func (g *globber) expand(pattern string, onlyDirs bool) []string {
 
 type pathSet map[string]struct{}
 
-// add reports false if the path was there.
+// add adds a path. It reports false if the path was present.
 func (s pathSet) add(path string) bool {
 	n := len(s)
 	s[path] = struct{}{}
 	return len(s) > n
 }
 
-// split cuts a path as Python's os.path.split does: the slashes between its parts belong to neither, unless they are
-// the root.
+// split splits a path as Python's os.path.split does. The slashes between the parts are dropped, except for the root's.
 func split(path string) (dir, name string) {
 	at := strings.LastIndexByte(path, '/') + 1
 	dir, name = path[:at], path[at:]
@@ -108,8 +106,8 @@ func split(path string) (dir, name string) {
 	return dir, name
 }
 
-// there says whether a path exists: as a directory if it has a slash at its end.
-func there(path, name string) bool {
+// exists reports whether a path exists, and is a directory if name is empty.
+func exists(path, name string) bool {
 	if name == "" {
 		about, err := os.Stat(path)
 		return err == nil && about.IsDir()
@@ -118,9 +116,9 @@ func there(path, name string) bool {
 	return err == nil
 }
 
-// below finds what is in a directory and in those in it, through links too. A link that leads back to where we come
-// from is named and not followed; Python goes round until the system forbids it.
-func (g *globber) below(dir string, onlyDirs bool, above []os.FileInfo, found, searched pathSet) {
+// walk adds everything below a directory, through links too. It lists a link to one of the directories above, but does
+// not follow it. Python follows it until the system refuses.
+func (g *globber) walk(dir string, onlyDirs bool, above []os.FileInfo, found, searched pathSet) {
 	if g.over(len(found)) {
 		return
 	}
@@ -135,12 +133,11 @@ func (g *globber) below(dir string, onlyDirs bool, above []os.FileInfo, found, s
 	for _, entry := range visible(dir, onlyDirs, false) {
 		path := join(dir, entry)
 		found.add(path)
-		g.below(path, onlyDirs, append(slices.Clip(above), about), found, searched)
+		g.walk(path, onlyDirs, append(slices.Clip(above), about), found, searched)
 	}
 }
 
-// visible are the names in a directory, those of hidden files only if they are wanted. Where nothing can be read there
-// are none.
+// visible returns the names in a directory, hidden ones if wanted. An unreadable directory has none.
 func visible(dir string, onlyDirs, hidden bool) []string {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -152,7 +149,7 @@ func visible(dir string, onlyDirs, hidden bool) []string {
 			continue
 		}
 		if onlyDirs && !e.IsDir() {
-			// A link to a directory will do.
+			// A link to a directory counts.
 			if about, err := os.Stat(filepath.Join(dir, e.Name())); err != nil || !about.IsDir() {
 				continue
 			}
@@ -162,10 +159,10 @@ func visible(dir string, onlyDirs, hidden bool) []string {
 	return names
 }
 
-// fits says whether a name is what a pattern without slashes describes, as Python's fnmatch has it: a backslash is a
-// character like any other, and so is a bracket that is not closed.
-func fits(pattern, name []rune) bool {
-	star, again := -1, 0 // the last star, and how much of the name it takes
+// matches reports whether a name matches a pattern without slashes, as Python's fnmatch does: a backslash is an
+// ordinary character, and so is an unclosed bracket.
+func matches(pattern, name []rune) bool {
+	star, again := -1, 0 // the last star, and where its match ends in the name
 	p, n := 0, 0
 	for n < len(name) {
 		if p < len(pattern) && pattern[p] == '*' {
@@ -174,7 +171,7 @@ func fits(pattern, name []rune) bool {
 			continue
 		}
 		if p < len(pattern) {
-			if ok, size := fitsOne(pattern[p:], name[n]); ok {
+			if ok, size := matchOne(pattern[p:], name[n]); ok {
 				p, n = p+size, n+1
 				continue
 			}
@@ -191,8 +188,8 @@ func fits(pattern, name []rune) bool {
 	return p == len(pattern)
 }
 
-// fitsOne compares a character with the beginning of a pattern, of which it returns the length.
-func fitsOne(pattern []rune, r rune) (bool, int) {
+// matchOne reports whether a character matches the beginning of a pattern, and returns the length of that beginning.
+func matchOne(pattern []rune, r rune) (bool, int) {
 	if pattern[0] != '[' {
 		return pattern[0] == '?' || pattern[0] == r, 1
 	}
@@ -204,7 +201,7 @@ func fitsOne(pattern []rune, r rune) (bool, int) {
 	if len(class) == 0 {
 		return r == '[', 1
 	}
-	// A bracket in front closes nothing.
+	// A bracket directly after the opening one is an ordinary character.
 	length := slices.Index(class[1:], ']') + 1
 	if length == 0 {
 		return r == '[', 1
@@ -213,7 +210,7 @@ func fitsOne(pattern []rune, r rune) (bool, int) {
 	return inClass(class[:length], r) != negated, size
 }
 
-// inClass knows characters and ranges of them.
+// inClass reports whether a class of characters and ranges contains r.
 func inClass(class []rune, r rune) bool {
 	for i := 0; i < len(class); i++ {
 		if i+2 < len(class) && class[i+1] == '-' {

@@ -7,16 +7,15 @@ import (
 	"strings"
 )
 
-// Where /proc/self/stat says, counted from the state behind the program's name, that the arguments and the environment
-// begin and end.
+// Indices of the fields of /proc/self/stat, counted from the state, with the beginning of the arguments and of the
+// environment. The next field is the end.
 const (
 	statArguments   = 45
 	statEnvironment = 47
 )
 
-// hidePassword overwrites the password where the system shows it: in the arguments, which every user of the machine can
-// read, and in the environment that this program was started with, which its own commands can read. It is done as well
-// as the system allows it.
+// hidePassword overwrites the password in the arguments, which every user of the machine can read, and in the initial
+// environment, which this worker's commands can read. Errors are ignored.
 func hidePassword(password string) {
 	stat, err := os.ReadFile("/proc/self/stat")
 	if err != nil || password == "" {

@@ -2,5 +2,5 @@
 
 package main
 
-// hidePassword does nothing where it is not known how to.
+// hidePassword does nothing: this system's way is not implemented.
 func hidePassword(string) {}

@@ -9,19 +9,17 @@ import (
 	"strings"
 )
 
-// version is what the master shows as the worker's. The first part is the stock worker whose commands these are.
+// version is the version that the master shows. Its first part is the stock worker with the same commands.
 const version = "3.7.0-pb-go"
 
-// commandVersion is the version of the stock worker's commands whose arguments and updates these have. Masters look at
-// it to know how to call them. 3.1 is what stock 3.7 has; 3.2 (stock 3.10) tells why a command was ended, 3.3 (stock
-// 4.1) knows max_lines.
+// commandVersion is the stock version of the commands' arguments and updates. Masters decide by it how to call them.
+// Stock 3.7 has 3.1; 3.2 (stock 3.10) adds failure_reason, 3.3 (stock 4.1) max_lines.
 const commandVersion = "3.3"
 
-// maxInfoFile is how much of a file that describes the worker is shown: what one string may have on the wire is ten
-// times that.
+// maxInfoFile limits how much of an info file is shown, in bytes. It is a tenth of Banana's limit for a string.
 const maxInfoFile = 64 << 10
 
-// osRelease is where the system says what it is.
+// osRelease is the file that describes the operating system.
 const osRelease = "/etc/os-release"
 
 func commandVersions() map[string]string {
@@ -32,8 +30,8 @@ func commandVersions() map[string]string {
 	return versions
 }
 
-// workerInfo is what masters know of a worker: the files of its info directory by their names, what the system is, and
-// some facts.
+// workerInfo returns what getWorkerInfo answers: the info files by name, the operating system, and facts about the
+// worker.
 func workerInfo(basedir string) map[string]any {
 	info := map[string]any{}
 	for name, text := range infoFiles(filepath.Join(basedir, infoDir)) {
@@ -58,12 +56,12 @@ func workerInfo(basedir string) map[string]any {
 	return info
 }
 
-// infoFiles reads the files by which the worker's administrator describes it: admin, host, and what else he likes.
+// infoFiles returns the files with which the administrator describes the worker: admin, host and any others.
 func infoFiles(dir string) map[string]string {
 	files := map[string]string{}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return files // there need not be any
+		return files // the directory is optional
 	}
 	for _, entry := range entries {
 		if text, err := readSmall(filepath.Join(dir, entry.Name()), maxInfoFile); err == nil {
@@ -73,7 +71,7 @@ func infoFiles(dir string) map[string]string {
 	return files
 }
 
-// release reads the assignments of an os-release file, with small letters.
+// release returns the assignments of an os-release file with lower-case keys.
 func release(path string) map[string]string {
 	facts := map[string]string{}
 	text, err := readSmall(path, maxInfoFile)
@@ -89,10 +87,10 @@ func release(path string) map[string]string {
 	return facts
 }
 
-// newlinesOf gives every line the end that Python gives it when it reads text.
+// newlinesOf converts line ends as Python's text mode does.
 func newlinesOf(text string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n")
 }
 
-// clean makes text of what may be any bytes, as the wire demands.
+// clean replaces invalid UTF-8, which the wire does not carry.
 func clean(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

@@ -2,10 +2,10 @@
 
 package main
 
-// newJob makes a job of a command's arguments. What is wrong with them is found here, before the command begins.
+// newJob makes a job of a command's arguments. It reports invalid arguments before the command begins.
 type newJob func(at place, args arguments) (job, error)
 
-// jobs are the commands that a master can ask for, by the names of the stock worker.
+// jobs returns the commands by the stock worker's names.
 func jobs() map[string]newJob {
 	return map[string]newJob{
 		"shell":            newShell,

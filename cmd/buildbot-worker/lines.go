@@ -8,24 +8,23 @@ import (
 	"unicode/utf8"
 )
 
-// longLine is how many characters a line may have before it is broken, as the stock worker has it. What shows a line
-// must hold it.
+// longLine is the length in characters at which a line is broken, as in the stock worker.
 const longLine = 4095
 
-// newlines are what terminals are told in order to write somewhere else, which in a log is a new line: carriage returns
-// with or without a line feed, cursor movements, a cleared screen, backspaces. A carriage return at the very end may
-// have its line feed still to come, and so has an escape sequence its rest; these are held with the line.
+// newlines matches the control sequences that move the cursor, which count as a line end in a log: carriage returns,
+// cursor movements, a cleared screen, backspaces. A carriage return or an incomplete escape sequence at the end of a
+// piece is kept with the line, because its rest may follow.
 var newlines = regexp.MustCompile("\r\n|\r|\x1b\\[u|\x1b\\[[0-9]+;[0-9]+[Hf]|\x1b\\[2J|\x08+")
 
-// lines makes whole lines of the pieces of one stream.
+// lines splits one stream into whole lines.
 type lines struct {
-	partial string // without an end
+	partial string // the unfinished line
 }
 
-// whole returns the lines that have ended with this piece, and those that are too long to be waited for.
+// whole returns the lines that this piece completes, and the parts of lines that are too long to wait for.
 func (l *lines) whole(piece string) string {
 	text := l.partial + piece
-	// A trailing carriage return is left as it is until what follows is known.
+	// What follows a trailing carriage return decides its meaning.
 	held := ""
 	if strings.HasSuffix(text, "\r") {
 		text, held = text[:len(text)-1], "\r"
@@ -42,7 +41,7 @@ func (l *lines) whole(piece string) string {
 	return out.String()
 }
 
-// rest ends the line that has not ended.
+// rest returns the unfinished line with a newline.
 func (l *lines) rest() string {
 	text := strings.TrimSuffix(l.partial, "\r")
 	ended := l.partial
@@ -53,7 +52,7 @@ func (l *lines) rest() string {
 	return text + "\n"
 }
 
-// breakLong breaks the lines of text, all of which have an end, where they are too long.
+// breakLong breaks the long lines of text, in which every line has a newline.
 func breakLong(text string) string {
 	if len(text) <= longLine {
 		return text
@@ -66,8 +65,7 @@ func breakLong(text string) string {
 	return out.String()
 }
 
-// breakOff writes the beginning of a line that is too long, in pieces with an end each, and returns the rest that is
-// not.
+// breakOff writes the beginning of a long line in pieces with a newline each, and returns the rest.
 func breakOff(out *strings.Builder, line string) string {
 	for len(line) > longLine {
 		at := ahead(line, longLine)
@@ -81,7 +79,7 @@ func breakOff(out *strings.Builder, line string) string {
 	return line
 }
 
-// ahead is where the first n characters of s end, or its length if it has no more.
+// ahead returns the byte offset after the first n characters of s, or len(s).
 func ahead(s string, n int) int {
 	for at := range s {
 		if n == 0 {
@@ -92,7 +90,7 @@ func ahead(s string, n int) int {
 	return len(s)
 }
 
-// decoder makes text of a stream of bytes whose pieces may end within a character. What is no UTF-8 becomes U+FFFD.
+// decoder decodes a stream of UTF-8 whose pieces may end within a character. Invalid bytes become U+FFFD.
 type decoder struct {
 	held []byte // the beginning of a character
 }
@@ -113,15 +111,15 @@ func (d *decoder) text(piece []byte) string {
 	return text
 }
 
-// end is what is left when nothing follows.
+// end returns what is left at the end of the stream.
 func (d *decoder) end() string {
 	text := replace(d.held)
 	d.held = nil
 	return text
 }
 
-// replace puts U+FFFD for what is no UTF-8: one for each byte that no character can have there, and one for the
-// beginning of a character that does not go on, as Python does.
+// replace replaces invalid UTF-8 as Python does: one U+FFFD for each impossible byte, and one for each truncated
+// character.
 func replace(b []byte) string {
 	if utf8.Valid(b) {
 		return string(b)

@@ -11,22 +11,22 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// pollTime is how often files are looked at, as the stock worker has it.
+// pollTime is the interval between two looks at a log file, as in the stock worker.
 const pollTime = 2 * time.Second
 
-// maxLogfiles is how many files are followed for one command, and maxPath how long the path of a file can be.
+// Limits of the logfiles argument.
 const (
 	maxLogfiles = 1000
 	maxPath     = 4096
 )
 
-// logfile is a file that a command writes beside its output, and that is shown as it grows.
+// logfile is a file that a command writes. The worker reports it while it grows.
 type logfile struct {
 	name, path string
-	follow     bool // only what is written from now on
+	follow     bool // skip what was there before the command
 }
 
-// logfilesOf reads {name: path} or {name: {"filename": path, "follow": bool}}.
+// logfilesOf parses {name: path} or {name: {"filename": path, "follow": bool}}.
 func logfilesOf(dir string, logs any) ([]logfile, error) {
 	dict, ok := logs.(*jelly.Dict)
 	if !ok {
@@ -37,7 +37,7 @@ func logfilesOf(dir string, logs any) ([]logfile, error) {
 	}
 	if dict.Len() > maxLogfiles {
 		return nil, flavors.ValueError.Errorf(
-			"argument logfiles has %d files; at most %d are followed",
+			"argument logfiles has %d files; the limit is %d",
 			dict.Len(),
 			maxLogfiles,
 		)
@@ -69,29 +69,28 @@ func logfilesOf(dir string, logs any) ([]logfile, error) {
 type follower struct {
 	files []*watched
 	quit  chan struct{}
-	done  chan struct{} // closed when nothing is read any more; nil where nothing is
-	left  atomic.Bool   // what is still read is for nobody
+	done  chan struct{} // closed when reading has ended; nil without files
+	left  atomic.Bool   // discard what is still read
 
-	handing atomic.Int32 // readers that wait for the master
+	handing atomic.Int32 // number of readers that wait for the master
 }
 
-// lastLookTime is how long the last look at the log files may take, which only a file system that does not answer makes
-// long.
+// lastLookTime limits the last read of the log files. Only a file system that does not answer takes that long.
 const lastLookTime = backupTime
 
-// lastLook is how much is read in it of what is no ordinary file: a pipe holds no more, and a device has no end.
+// lastLook limits the last read of a file that is not regular, in bytes. A pipe holds no more, and a device has no end.
 const lastLook = 1 << 20
 
-// watched is one of them.
+// watched is a log file that is followed.
 type watched struct {
 	logfile
-	before os.FileInfo // as it was when the command began; nil if it was not there
-	f      *os.File    // once it has changed
-	at     int64       // how far it has been read
+	before os.FileInfo // before the command; nil if the file did not exist
+	f      *os.File    // nil until the file changes
+	at     int64       // read offset
 	text   decoder
 }
 
-// newFollower notes what the files are before the command begins.
+// newFollower records the state of the files before the command begins.
 func newFollower(logs []logfile) *follower {
 	f := &follower{quit: make(chan struct{})}
 	for _, l := range logs {
@@ -104,7 +103,7 @@ func newFollower(logs []logfile) *follower {
 	return f
 }
 
-// begin has them read while the process runs.
+// begin reads the files while the process runs.
 func (f *follower) begin(out *report, p *process) {
 	if len(f.files) > 0 {
 		f.done = make(chan struct{})
@@ -133,7 +132,7 @@ func (f *follower) watch(out *report, p *process) {
 	}
 }
 
-// stop reads what there is, for the last time.
+// stop reads the files for the last time.
 func (f *follower) stop() {
 	close(f.quit)
 	if f.done == nil {
@@ -147,7 +146,7 @@ func (f *follower) stop() {
 			return
 		case <-patience.C:
 			if f.handing.Load() > 0 {
-				// The master is slow to take what was read. That is no reason to give up.
+				// The master is slow to take what was read; keep waiting.
 				patience.Reset(lastLookTime)
 				continue
 			}
@@ -157,7 +156,7 @@ func (f *follower) stop() {
 	}
 }
 
-// over reports that the command has ended.
+// over reports whether the command has ended.
 func (f *follower) over() bool {
 	select {
 	case <-f.quit:
@@ -167,7 +166,7 @@ func (f *follower) over() bool {
 	}
 }
 
-// poll sends what has been written since the last time, until there is no more or the command has ended.
+// poll reports what was written since the last time, until there is no more or the command has ended.
 func (w *watched) poll(f *follower, out *report, p *process) {
 	if w.f == nil && !w.open() {
 		return
@@ -177,7 +176,8 @@ func (w *watched) poll(f *follower, out *report, p *process) {
 	}
 }
 
-// finish sends what is there when the command has ended, and no more: something else may go on writing.
+// finish reports the rest of the file when the command has ended. It stops at the present size, because other programs
+// may go on writing.
 func (w *watched) finish(f *follower, out *report, p *process) {
 	if w.f == nil && !w.open() {
 		return
@@ -187,7 +187,7 @@ func (w *watched) finish(f *follower, out *report, p *process) {
 	if about, err := w.f.Stat(); err == nil && about.Mode().IsRegular() {
 		left = max(0, about.Size()-w.at)
 		if about.Size() == 0 {
-			left = lastLook // as files of /proc say
+			left = lastLook // as files of /proc have
 		}
 	}
 	buf := make([]byte, chunk)
@@ -203,7 +203,7 @@ func (w *watched) finish(f *follower, out *report, p *process) {
 	}
 }
 
-// read sends one piece and returns how long it was.
+// read reports one piece and returns its length.
 func (w *watched) read(buf []byte, f *follower, out *report, p *process) int {
 	n, _ := readNow(w.f, buf)
 	if n == 0 || f.left.Load() {
@@ -216,11 +216,11 @@ func (w *watched) read(buf []byte, f *follower, out *report, p *process) int {
 	return n
 }
 
-// open opens the file once it is another than it was when the command began.
+// open opens the file once it differs from its state before the command.
 func (w *watched) open() bool {
 	about, err := os.Stat(w.path)
 	if err != nil {
-		w.before = nil // the command has deleted it, to write it anew
+		w.before = nil // deleted; a new file is the command's
 		return false
 	}
 	if w.before != nil && os.SameFile(w.before, about) && w.before.Size() == about.Size() &&
@@ -232,7 +232,7 @@ func (w *watched) open() bool {
 		return false
 	}
 	if w.follow && w.before != nil {
-		// What was there before is not the command's.
+		// Skip what was there before the command.
 		if at, err := f.Seek(w.before.Size(), 0); err == nil {
 			w.at = at
 		} else if about.Mode().IsRegular() {

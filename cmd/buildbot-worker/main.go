@@ -6,14 +6,14 @@
 //	CGO_ENABLED=0 go -C cmd build ./buildbot-worker
 //	buildbot-worker -master pb://master:9989 -name go1 -password sesame -basedir /var/lib/worker
 //
-// docs/buildbot.md says how it differs from the stock worker. The actors are these:
+// docs/buildbot.md lists the differences from the stock worker. These are the actors:
 //
-//	dialers ─ reconnecting client     logs in with the bot as its mind, again and again
-//	objects ┬ bot                     what the master talks to first (bot.go)
-//	        └ builder, one for each   keeps one command going (builder.go)
-//	             └ command            owns what waits to be sent of one command (command.go)
+//	dialers ─ reconnecting client     logs in with the bot as its mind; reconnects
+//	objects ┬ bot                     the worker's mind (bot.go)
+//	        └ builder, one for each   runs commands (builder.go)
+//	             └ command            owns the unsent output of one command (command.go)
 //
-// A command's work is done by a job in goroutines of its own, because it waits: for processes, files and the master.
+// A command's work is done by a job in its own goroutines, because it blocks on processes, files and the master.
 package main
 
 import (
@@ -35,11 +35,11 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// passwordVariable is where the password is taken from when it is not given as a flag, which everybody on the machine
-// can read. It is the variable that Buildbot's own container images use.
+// passwordVariable is the environment variable with the password, for use instead of the flag: everybody on the machine
+// can read flags. Buildbot's own container images use the same name.
 const passwordVariable = "WORKERPASS"
 
-// endTime is how long the end may take: running processes are killed, and the last answers written.
+// endTime limits the shutdown: killing processes and writing the last answers.
 const endTime = 15 * time.Second
 
 func main() {
@@ -53,17 +53,17 @@ func main() {
 	}
 }
 
-// config is what the command line says.
+// config is the parsed command line.
 type config struct {
 	master, name, password, basedir string
 	keepalive, patience             time.Duration
 	tls                             *tls.Config // nil for a pb:// URL
 }
 
-// defaultPort is where a master listens for workers that are not told otherwise.
+// defaultPort is the master's port if the URL has none.
 const defaultPort = "9989"
 
-// tlsVersions are what -tls-min takes.
+// tlsVersions are the values of -tls-min.
 var tlsVersions = map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
 
 func parse(args []string) (config, error) {
@@ -73,33 +73,33 @@ func parse(args []string) (config, error) {
 		&c.master,
 		"master",
 		"",
-		"the `URL` of the master, pb://host[:port], or pbs://host[:port] for TLS; the port is "+defaultPort+" unless it says otherwise",
+		"the master's `URL`: pb://host[:port], or pbs://host[:port] for TLS; the default port is "+defaultPort,
 	)
 	flags.StringVar(&c.name, "name", "", "the worker's `name`, as in the master's configuration")
-	flags.StringVar(&c.password, "password", "", "the worker's `password`; better kept in the variable "+passwordVariable)
+	flags.StringVar(&c.password, "password", "", "the worker's `password`; safer in the environment variable "+passwordVariable)
 	flags.StringVar(
 		&c.basedir,
 		"basedir",
 		"",
-		"the `directory` in which builders work; info/admin and info/host in it are shown by the master",
+		"the `directory` of the builders; the master shows the files info/admin and info/host in it",
 	)
 	flags.DurationVar(
 		&c.keepalive,
 		"keepalive",
 		600*time.Second,
-		"how `long` to wait between two signs of life; 0 for none",
+		"the `interval` between keepalive calls; 0 for none",
 	)
-	// A master that reads its configuration anew does nothing else for a while.
+	// A master that reloads its configuration answers nothing for a while.
 	flags.DurationVar(
 		&c.patience,
 		"patience",
 		2*time.Minute,
-		"how `long` the master may take to answer a sign of life before the connection is given up",
+		"how `long` the master may take to answer a keepalive before the worker drops the connection",
 	)
 	oldest := flags.String(
 		"tls-min",
 		"1.2",
-		"the oldest `version` of TLS that is spoken with a master at a pbs:// URL, 1.2 or 1.3",
+		"the minimum `version` of TLS for a pbs:// URL, 1.2 or 1.3",
 	)
 	if err := flags.Parse(args); err != nil {
 		return c, err
@@ -120,29 +120,29 @@ func parse(args []string) (config, error) {
 	if strings.HasPrefix(c.master, "pbs:") {
 		c.tls = &tls.Config{
 			MinVersion: version,
-		} //nolint:gosec // 1.2 is what masters of their time speak; the flag forbids it
+		} //nolint:gosec // old masters speak 1.2 only; the flag forbids it
 	}
 	var err error
 	if c.basedir, err = filepath.Abs(c.basedir); err != nil {
 		return c, err
 	}
-	// The directory for its files is there when somebody wants to write one, as buildbot-worker create-worker has it.
+	// The stock create-worker also creates the directory.
 	return c, os.MkdirAll(filepath.Join(c.basedir, infoDir), 0o777)
 }
 
-// takePassword finds the password, and leaves it in no place where others look for it.
+// takePassword takes the password from the flag or the environment and overwrites it there.
 func (c *config) takePassword() error {
 	if c.password == "" {
 		c.password = os.Getenv(passwordVariable)
 	}
 	c.password = strings.Clone(c.password)
 	hidePassword(c.password)
-	// The environment is shown to the master and inherited by every command.
+	// The master is shown the environment, and every command inherits it.
 	return os.Unsetenv(passwordVariable)
 }
 
-// withPort adds the port to a URL that has none. Package broker has another default, Twisted's. What is wrong with a
-// URL is its affair, too.
+// withPort adds the default port to a URL without one; package broker's default is Twisted's. It returns an invalid URL
+// unchanged, and package broker reports the error.
 func withPort(master string) string {
 	u, err := url.Parse(master)
 	if err != nil || u.Scheme != "pb" && u.Scheme != "pbs" || u.Hostname() == "" || u.Port() != "" {

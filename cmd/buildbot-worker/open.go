@@ -13,26 +13,24 @@ import (
 	"time"
 )
 
-// A file that a master names may be anything: a named pipe that nothing reads or writes, a device without an end, a
-// file of /proc that waits for news. So nothing is opened in a way that waits, and whoever reads or writes can be
-// interrupted.
+// A path from the master may lead to anything: a named pipe without another end, an endless device, a file of /proc
+// that blocks. So nothing is opened in blocking mode, and reads and writes can be interrupted.
 
-// pipePatience is how long a named pipe is waited for that has no other end yet. A stock worker waits for ever, and
-// does nothing else meanwhile.
+// pipePatience is how long to wait for the other end of a named pipe. A stock worker waits forever and does nothing
+// else meanwhile.
 const pipePatience = 2 * time.Second
 
-// pipeLook is how often it is looked at.
+// pipeLook is the polling interval meanwhile.
 const pipeLook = 20 * time.Millisecond
 
-var errNoOtherEnd = errors.New("it is a named pipe that no program has opened at its other end")
+var errNoOtherEnd = errors.New("no program has opened the other end of this named pipe")
 
-// openFile opens without waiting for anything, with flags of package os. The parent of a directory that does not answer
-// is the system's affair.
+// openFile opens a file with flags of package os, without blocking. Only the file system itself can block it.
 func openFile(path string, flags int) (*os.File, error) {
 	return os.OpenFile(path, flags|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0o666)
 }
 
-// source is a file that is read, and what was read of it when it was opened.
+// source is a file to read, and what was read from it when it was opened.
 type source struct {
 	*os.File
 	first []byte
@@ -48,7 +46,7 @@ func (s *source) Read(b []byte) (int, error) {
 	return s.File.Read(b)
 }
 
-// openToRead opens a file of any kind but a directory.
+// openToRead opens any file but a directory.
 func openToRead(ctx context.Context, path string) (*source, fs.FileInfo, error) {
 	f, err := openFile(path, os.O_RDONLY)
 	if err != nil {
@@ -70,7 +68,7 @@ func openToRead(ctx context.Context, path string) (*source, fs.FileInfo, error) 
 	return s, about, nil
 }
 
-// awaitWriter waits until a program writes to a named pipe. As long as none has opened it, what is read is its end.
+// awaitWriter waits until a program writes to the named pipe. Until one has opened it, a read returns EOF.
 func (s *source) awaitWriter(ctx context.Context) error {
 	first := make([]byte, 1)
 	return awaitOtherEnd(ctx, func() (bool, error) {
@@ -83,19 +81,19 @@ func (s *source) awaitWriter(ctx context.Context) error {
 	})
 }
 
-// openToWrite makes a file, or opens one of any kind but a directory to write it anew.
+// openToWrite creates or truncates any file but a directory.
 func openToWrite(ctx context.Context, path string) (f *os.File, err error) {
 	err = awaitOtherEnd(ctx, func() (bool, error) {
 		f, err = openFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC)
 		if errors.Is(err, syscall.ENXIO) {
-			return false, nil // a named pipe that nothing reads
+			return false, nil // a named pipe without a reader
 		}
 		return true, err
 	})
 	return f, err
 }
 
-// awaitOtherEnd asks ready until it says so.
+// awaitOtherEnd polls ready until it returns true or an error.
 func awaitOtherEnd(ctx context.Context, ready func() (bool, error)) error {
 	ticker := time.NewTicker(pipeLook)
 	defer ticker.Stop()
@@ -115,13 +113,13 @@ func awaitOtherEnd(ctx context.Context, ready func() (bool, error)) error {
 	}
 }
 
-// interruptible has reads and writes of f return when ctx ends, where the system can tell when f is ready: of pipes,
-// terminals and the like. What it returns undoes that.
+// interruptible makes reads and writes of f return when ctx ends, for pipes, terminals and other files that the poller
+// supports. undo undoes that.
 func interruptible(ctx context.Context, f *os.File) (undo func() bool) {
 	return context.AfterFunc(ctx, func() { _ = f.SetDeadline(time.Unix(1, 0)) })
 }
 
-// untilDone is a reader that ends with ctx.
+// untilDone is a reader that fails when ctx ends.
 type untilDone struct {
 	ctx  context.Context
 	from io.Reader
@@ -134,7 +132,7 @@ func (r untilDone) Read(b []byte) (int, error) {
 	return r.from.Read(b)
 }
 
-// readNow reads what is there without waiting for more: of a pipe that is empty there is none.
+// readNow reads what is available without waiting. An empty pipe returns 0 and no error.
 func readNow(f *os.File, b []byte) (n int, err error) {
 	raw, err := f.SyscallConn()
 	if err != nil {
@@ -161,7 +159,7 @@ func readNow(f *os.File, b []byte) (n int, err error) {
 	return n, failed
 }
 
-// readSmall reads a file that should be small, up to max bytes of it, if it is an ordinary one.
+// readSmall returns up to most bytes of a regular file.
 func readSmall(path string, most int) (string, error) {
 	f, err := openFile(path, os.O_RDONLY)
 	if err != nil {
@@ -173,7 +171,7 @@ func readSmall(path string, most int) (string, error) {
 		return "", err
 	}
 	if !about.Mode().IsRegular() {
-		return "", fmt.Errorf("%s is no ordinary file", path)
+		return "", fmt.Errorf("%s is not a regular file", path)
 	}
 	text := make([]byte, 0, min(most, int(about.Size())+512))
 	for len(text) < most {

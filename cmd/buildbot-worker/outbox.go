@@ -11,24 +11,24 @@ import (
 )
 
 const (
-	// flushSize and flushAfter are how much is gathered before it is sent, and for how long, as the stock worker has it.
-	// Text counts in bytes here and everything else a little, so no string comes near the 640 KiB that Banana carries.
+	// flushSize and flushAfter limit the size and the age of gathered output, as in the stock worker. Text counts in bytes
+	// and other values a little, so no string comes near Banana's 640 KiB.
 	flushSize  = 64 << 10
 	flushAfter = 5 * time.Second
-	// window is how many updates the master may leave unanswered, for one command, before we wait.
+	// window is how many updates of one command may be unanswered.
 	window = 8
-	// room is how much a job may have waiting to be sent before it waits: two updates' worth.
+	// room is how much unsent output a job may have before it waits, in bytes: two updates.
 	room = 2 * flushSize
-	// factSize is what a fact counts.
+	// factSize is the size that a value without text counts.
 	factSize = 20
 )
 
-// update is one piece of news: text for stdout, stderr, header or a log, or a fact under another key.
+// update is text for stdout, stderr, header or a log, or a value under another key.
 type update struct {
 	key   string
 	log   string // the name of the log if key is "log"
 	text  string
-	value any // what is no text
+	value any // for other keys
 }
 
 func (u update) isText() bool {
@@ -42,7 +42,7 @@ func (u update) size() int {
 	return factSize
 }
 
-// wire is the update as the master takes it. The zero is a number that masters want and do not look at.
+// wire returns the update as the master takes it. Masters expect a number and ignore it.
 func (u update) wire() []any {
 	var value any = u.text
 	switch {
@@ -54,21 +54,21 @@ func (u update) wire() []any {
 	return []any{map[string]any{u.key: value}, 0}
 }
 
-// outbox is what a command has to send: whole lines, gathered until there are enough of them or they are old enough.
+// outbox is a command's unsent output: whole lines, gathered until there are enough of them or they are old enough.
 type outbox struct {
-	lines    map[string]*lines // by stream: text whose line has not ended
+	lines    map[string]*lines // by stream
 	gathered []update
-	size     int     // of what is gathered
-	sealed   [][]any // messages that are ready, each a list of updates
-	waits    int     // the size of what is sealed
-	sizes    []int   // of each sealed message
+	size     int     // of gathered
+	sealed   [][]any // messages to send, each a list of updates
+	waits    int     // total size of the sealed messages
+	sizes    []int   // size of each sealed message
 	unread   int     // messages that the master has not answered
 	waiting  []chan struct{}
 }
 
 func (o *outbox) open() { o.lines = map[string]*lines{} }
 
-// add takes an update. Text is held until its line has ended.
+// add adds an update. It holds text until its line ends.
 func (o *outbox) add(u update) {
 	if u.isText() {
 		key := u.key + "\x00" + u.log
@@ -82,7 +82,7 @@ func (o *outbox) add(u update) {
 	o.gather(u)
 }
 
-// breakLines ends the lines that have not ended, because nothing comes any more.
+// breakLines ends unfinished lines, because the output is complete.
 func (o *outbox) breakLines() {
 	keys := make([]string, 0, len(o.lines))
 	for key := range o.lines {
@@ -110,7 +110,7 @@ func (o *outbox) gather(u update) {
 	o.size += u.size()
 }
 
-// seal makes a message of what is gathered.
+// seal makes a message of the gathered updates.
 func (o *outbox) seal() {
 	if len(o.gathered) == 0 {
 		return
@@ -125,13 +125,13 @@ func (o *outbox) seal() {
 	o.gathered, o.size = nil, 0
 }
 
-// mayGo says whether there is a message that the master can be expected to take.
-func (o *outbox) mayGo() bool { return len(o.sealed) > 0 && o.unread < window }
+// canSend reports whether there is a message and the window has room for it.
+func (o *outbox) canSend() bool { return len(o.sealed) > 0 && o.unread < window }
 
 func (o *outbox) first() []any { return o.sealed[0] }
 
-// went notes that the first message has been sent.
-func (o *outbox) went() {
+// sent removes the first message, which has been sent.
+func (o *outbox) sent() {
 	o.waits -= o.sizes[0]
 	o.sealed, o.sizes = o.sealed[1:], o.sizes[1:]
 	o.unread++
@@ -141,8 +141,8 @@ func (o *outbox) answered() { o.unread-- }
 
 func (o *outbox) empty() bool { return len(o.gathered) == 0 && len(o.sealed) == 0 }
 
-// letGo lets jobs go on if there is room.
-func (o *outbox) letGo() {
+// release releases waiting jobs if there is room.
+func (o *outbox) release() {
 	if o.size+o.waits > room {
 		return
 	}
@@ -152,8 +152,8 @@ func (o *outbox) letGo() {
 	o.waiting = nil
 }
 
-// drop forgets everything, for nobody wants it.
+// drop discards everything.
 func (o *outbox) drop() {
 	o.gathered, o.size, o.sealed, o.sizes, o.waits = nil, 0, nil, nil, 0
-	o.letGo()
+	o.release()
 }

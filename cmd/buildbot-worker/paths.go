@@ -10,14 +10,14 @@ import (
 	"strings"
 )
 
-// place is where a command works: its paths are relative to the builder's directory.
+// place is where a command works.
 type place struct {
 	builder string // the builder's directory
 	base    string // the worker's
 }
 
-// join puts paths together as Python's os.path.join does: what is absolute stands alone, and nothing is cleaned. So an
-// argument of the master's means the same file as on a stock worker, and is shown the same.
+// join joins paths as Python's os.path.join does: an absolute path discards what comes before it, and nothing is
+// cleaned. So the master's path names the same file as on a stock worker, and is shown the same.
 func join(parts ...string) string {
 	joined := ""
 	for _, part := range parts {
@@ -33,7 +33,7 @@ func join(parts ...string) string {
 	return joined
 }
 
-// home replaces a ~ or ~user in front by that user's home directory, if there is one.
+// home expands a leading ~ or ~user if that user exists.
 func home(p string) string {
 	if !strings.HasPrefix(p, "~") {
 		return p
@@ -59,5 +59,5 @@ func home(p string) string {
 	return path.Join(dir, "/") + "/" + rest
 }
 
-// parent is the directory in which a path stands, as Python's os.path.dirname has it: that of "a/" is "a".
+// parent returns the directory of a path as Python's os.path.dirname does: that of "a/" is "a".
 func parent(p string) string { return filepath.Clean(p[:strings.LastIndexByte(p, '/')+1]) }

@@ -13,40 +13,39 @@ import (
 	"time"
 )
 
-// maxInherited is the highest file descriptor that we look at, besides the three streams, for one that has been left
-// open to us.
+// maxInherited is the highest inherited file descriptor to look for.
 const maxInherited = 1024
 
-// keepDescriptors has commands not inherit what this program was started with, as those of the stock worker do not: the
-// lock or the pipe of whoever started us would live as long as anything that a build leaves behind.
+// keepDescriptors keeps commands from inheriting descriptors that this program inherited, such as a lock or a pipe of
+// its parent. What a build leaves running would hold them open. The stock worker does the same.
 func keepDescriptors() {
 	for fd := 3; fd < maxInherited; fd++ {
-		syscall.CloseOnExec(fd) // which fails where there is none, and that is all right
+		syscall.CloseOnExec(fd) // ignores descriptors that are not open
 	}
 }
 
-// process is a running program with a process group of its own, and the goroutines that read what it writes.
+// process is a running program in its own process group, and the goroutines that read its output.
 type process struct {
 	cmd     *exec.Cmd
-	readers []*os.File // our ends
-	stdin   *os.File   // our end; nil where it is empty
+	readers []*os.File // the worker's ends
+	stdin   *os.File   // the worker's end; nil if empty
 
-	exited  chan struct{} // closed when it has been waited for
-	drained chan struct{} // closed when all has been read
-	overran chan struct{} // closed when it has written too many lines
+	exited  chan struct{} // closed when the process has been reaped
+	drained chan struct{} // closed when all output has been read
+	overran chan struct{} // closed when there are too many lines
 
-	killed bool // the attendant's
+	killed bool // used by attend only
 
 	mu    sync.Mutex
 	last  time.Time // of output
-	delay int       // how many readers wait for the master: the silence is not the process's
+	delay int       // number of readers that wait for the master
 	halt  atomic.Bool
-	lines atomic.Int64 // written so far, where there is a limit
+	lines atomic.Int64 // counted if there is a limit
 
 	exceed sync.Once // closes overran
 }
 
-// start starts the program. Its standard input is what the master gave, and else empty.
+// start starts the program. Without input from the master its standard input is empty.
 func (t *task) start(out *report, pty bool) (*process, error) {
 	path, err := lookUp(t.argv[0], t.env, t.dir)
 	if err != nil {
@@ -90,19 +89,19 @@ func (t *task) start(out *report, pty bool) (*process, error) {
 		reading.Wait()
 		p.closeReaders()
 		if p.stdin != nil {
-			p.stdin.Close() // Whoever holds the other end reads it no more.
+			p.stdin.Close() // ends the write in openPipes
 		}
 		close(p.drained)
 	}()
 	go func() {
-		// The exit status is in ProcessState whatever Wait says.
+		// ProcessState has the exit status whatever Wait returns.
 		_ = cmd.Wait()
 		close(p.exited)
 	}()
 	return p, nil
 }
 
-// openPipes makes the three streams of an ordinary process. The files that it returns are to be closed here once the
+// openPipes creates the three streams of a process without a terminal. The caller closes the returned files once the
 // child has them.
 func (p *process) openPipes(stdin *string) (theirs []*os.File, err error) {
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -115,7 +114,7 @@ func (p *process) openPipes(stdin *string) (theirs []*os.File, err error) {
 		*dst = w
 	}
 	if stdin == nil || *stdin == "" {
-		return theirs, nil // which is the empty file
+		return theirs, nil // os/exec opens /dev/null
 	}
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -124,13 +123,13 @@ func (p *process) openPipes(stdin *string) (theirs []*os.File, err error) {
 	p.cmd.Stdin, p.stdin = r, w
 	go func() {
 		defer w.Close()
-		// A process need not read its input to the end, nor at all; when it has gone the write fails.
+		// A process may exit without reading its input; the write then fails.
 		_, _ = w.WriteString(*stdin)
 	}()
 	return append(theirs, r), nil
 }
 
-// read hands on what comes from one stream, until its end. What follows on too many lines is thrown away.
+// read reports a stream until its end. It discards what follows the last allowed line.
 func (p *process) read(f *os.File, stream string, wanted bool, t *task, out *report) {
 	var text decoder
 	buf := make([]byte, chunk)
@@ -148,7 +147,7 @@ func (p *process) read(f *os.File, stream string, wanted bool, t *task, out *rep
 			}
 		}
 		if err != nil {
-			break // the end, or a terminal whose other side is closed
+			break // EOF, or a terminal whose other side is closed
 		}
 	}
 	if rest := text.end(); wanted && rest != "" {
@@ -156,14 +155,14 @@ func (p *process) read(f *os.File, stream string, wanted bool, t *task, out *rep
 	}
 }
 
-// count adds the ends of lines in a piece and returns how many there have been in all. One that is cut in two between
-// its carriage return and its line feed counts twice, as in the stock worker.
+// count counts the line ends of a piece and returns the total. A carriage return and line feed in different pieces
+// count twice, as in the stock worker.
 func (p *process) count(piece []byte) int64 {
 	n := bytes.Count(piece, []byte("\n")) + bytes.Count(piece, []byte("\r")) - bytes.Count(piece, []byte("\r\n"))
 	return p.lines.Add(int64(n))
 }
 
-// heard notes that the process has said something, and hands it on. Waiting for the master is no silence.
+// heard notes the time of output and reports it. Waiting for the master does not count as silence.
 func (p *process) heard(handOn func()) {
 	p.mu.Lock()
 	p.delay++
@@ -175,7 +174,7 @@ func (p *process) heard(handOn func()) {
 	p.mu.Unlock()
 }
 
-// silence is for how long the process has said nothing.
+// silence returns how long the process has written nothing.
 func (p *process) silence() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -185,15 +184,15 @@ func (p *process) silence() time.Duration {
 	return time.Since(p.last)
 }
 
-// kill signals the whole group: what the process has started, and what may hold its pipes.
+// kill signals the whole process group: other processes in it may hold the pipes.
 func (p *process) kill(signal syscall.Signal) {
 	if err := syscall.Kill(-p.cmd.Process.Pid, signal); err != nil {
-		// The group may not be there yet, or no more.
+		// The group may not exist yet, or no longer.
 		_ = p.cmd.Process.Signal(signal)
 	}
 }
 
-// stopReading closes our ends, whoever holds the others.
+// stopReading closes the worker's ends of the pipes, even if other processes hold the other ends.
 func (p *process) stopReading() {
 	p.halt.Store(true)
 	p.closeReaders()
@@ -205,8 +204,8 @@ func (p *process) closeReaders() {
 	}
 }
 
-// result is the exit code, or -1 and the signal that ended the process. One that we have killed has not succeeded,
-// whatever it says.
+// result returns the exit code, or -1 and the signal that ended the process. A process that this worker killed never
+// counts as successful.
 func (p *process) result() (int, syscall.Signal) {
 	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
 	if ok && status.Signaled() {

@@ -7,11 +7,11 @@ import (
 	"unsafe"
 )
 
-// havePTY says that processes can be given a terminal here.
+// havePTY reports that processes can have a terminal.
 const havePTY = true
 
-// openPTY gives the process a terminal of its own, in a session of its own. What it writes to either stream comes out
-// of the one reader. Its input never ends, as with the stock worker.
+// openPTY gives the process a terminal and a session of its own. One reader reads both streams. The input never ends,
+// as with the stock worker.
 func (p *process) openPTY() (theirs []*os.File, err error) {
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {

@@ -7,8 +7,7 @@ import (
 	"os"
 )
 
-// havePTY says that processes get no terminal here: every system makes them in its own way, and this program knows
-// Linux's.
+// havePTY reports that processes get no terminal: only Linux's interface is implemented.
 const havePTY = false
 
 func (*process) openPTY() ([]*os.File, error) { return nil, errors.ErrUnsupported }

@@ -11,39 +11,38 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 )
 
-// What python writes at most, and how deep it looks: what a master sent may contain itself.
+// Limits of what python writes: a value from a master may contain itself.
 const (
 	pythonLimit = 256 << 10
 	pythonDepth = 20
 )
 
-// python writes a value as Python programmers are used to see it in the logs of the stock worker. Long texts are cut.
+// python returns a value as Python's repr shows it, for logs like the stock worker's. It cuts long texts.
 func python(v any) string {
 	w := pythonWriter{}
 	w.value(v, 0)
 	return w.text()
 }
 
-// pythonShown is python with what is shown in the place of secrets.
+// pythonShown is python with secrets replaced.
 func pythonShown(v any) string {
 	w := pythonWriter{hide: true}
 	w.value(v, 0)
 	return w.text()
 }
 
-// pythonWhole is python if nothing had to be left out.
+// pythonWhole is python and reports whether the text is complete.
 func pythonWhole(v any) (text string, whole bool) {
 	w := pythonWriter{}
 	w.value(v, 0)
 	return w.out.String(), !w.cut && !w.full()
 }
 
-// pythonWriter writes until there is more than pythonLimit. Everything that it writes takes room, so its work is
-// bounded too.
+// pythonWriter stops at pythonLimit. Every step writes something, so its work is bounded too.
 type pythonWriter struct {
 	out  strings.Builder
-	hide bool // of secrets only what is shown is written
-	cut  bool // something was left out
+	hide bool // replace secrets by what may be shown
+	cut  bool // something is missing
 }
 
 func (w *pythonWriter) full() bool { return w.out.Len() > pythonLimit }
@@ -132,7 +131,7 @@ func (w *pythonWriter) pairs(dict *jelly.Dict, depth int) {
 	w.out.WriteByte('}')
 }
 
-// pythonFloat writes a number with an exponent where Python does.
+// pythonFloat uses an exponent where Python does.
 func pythonFloat(v float64) string {
 	switch size := math.Abs(v); {
 	case math.IsNaN(v) || math.IsInf(v, 0):
@@ -147,7 +146,7 @@ func pythonFloat(v float64) string {
 	return text
 }
 
-// delimiter is Python's choice of the quotation mark.
+// delimiter returns the quotation mark that Python would choose.
 func delimiter(s string) byte {
 	if strings.Contains(s, "'") && !strings.Contains(s, `"`) {
 		return '"'

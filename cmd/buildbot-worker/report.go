@@ -4,11 +4,11 @@ package main
 
 import "unicode/utf8"
 
-// chunk is how much of a stream a job hands on at a time, in bytes.
+// chunk is the buffer size of a job's streams, in bytes.
 const chunk = 16 << 10
 
-// report is how a job tells what it does. Its methods wait until there is room, and may be called from several
-// goroutines. When nobody listens any more they do nothing.
+// report passes a job's output to its command. Its methods block until there is room, and are safe for concurrent use.
+// They do nothing once gone is closed.
 type report struct {
 	post func(message any)
 	gone chan struct{}
@@ -23,17 +23,17 @@ func (r *report) send(u update) {
 	}
 }
 
-// status reports a fact, such as an exit code.
+// status reports a value, such as an exit code.
 func (r *report) status(key string, value any) { r.send(update{key: key, value: value}) }
 
-// rc reports the exit code, by which the master judges a command.
+// rc reports the exit code, which decides the step's result.
 func (r *report) rc(code int) { r.status("rc", code) }
 
-// header tells what the worker itself has to say.
+// header reports the worker's own messages.
 func (r *report) header(text string) { r.text("header", text) }
 
-// text reports a piece of one of the streams stdout, stderr and header. It need not end with a line. A long one, such
-// as a command's argument in its header, goes in several updates, because no string may have more than 640 KiB.
+// text reports a piece of the stream stdout, stderr or header. It splits long pieces, because a string on the wire has
+// at most 640 KiB.
 func (r *report) text(stream, text string) {
 	text = clean(text)
 	for len(text) > flushSize {
@@ -47,5 +47,5 @@ func (r *report) text(stream, text string) {
 	r.send(update{key: stream, text: text})
 }
 
-// logfile reports a piece of a file that is followed.
+// logfile reports a piece of a log file.
 func (r *report) logfile(name, text string) { r.send(update{key: "log", log: name, text: clean(text)}) }

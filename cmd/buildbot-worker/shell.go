@@ -13,7 +13,7 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// shell runs a program, or a line for the shell.
+// shell runs a program, or a line in a shell.
 type shell struct {
 	task
 }
@@ -69,8 +69,8 @@ func (s *shell) run(ctx context.Context, out *report) error {
 	return err
 }
 
-// obfuscated recognises a secret, a triple ("obfuscated", real, shown), whose tag may be bytes, as a stock worker does.
-// Masters send tuples; a list is taken for one too, since a secret that is shown cannot be taken back.
+// obfuscated recognises a secret: a triple ("obfuscated", real, shown) with a tag of text or bytes. Masters send a
+// tuple; a list counts too, because a secret that was shown cannot be taken back.
 func obfuscated(v any) (secret, shown any, ok bool) {
 	triple, isTuple := v.(jelly.Tuple)
 	if list, isList := v.([]any); isList {
@@ -88,8 +88,8 @@ func obfuscated(v any) (secret, shown any, ok bool) {
 	return triple[1], triple[2], ok
 }
 
-// setCommand takes a line for the shell or a list of arguments. An argument may be a secret, or contain one: see
-// obfuscated.
+// setCommand sets the program from a line for the shell or a list of arguments. An argument may be or contain a secret;
+// see obfuscated.
 func (t *task) setCommand(command any) error {
 	list, isList := command.([]any)
 	shownLine := command
@@ -116,12 +116,12 @@ func (t *task) setCommand(command any) error {
 		if secret, shown, ok := obfuscated(arg); ok {
 			arg, fake = secret, shown
 		}
-		whole, err := oneArgument(arg)
+		whole, err := argumentText(arg)
 		if err != nil {
 			return err
 		}
 		seen := printed(fake)
-		// A few bytes of a message can mention one long argument many times.
+		// A short message can refer to one long argument many times.
 		if size += len(whole) + len(seen); size > maxCommand {
 			return tooLarge("command")
 		}
@@ -136,18 +136,16 @@ func (t *task) setCommand(command any) error {
 	return nil
 }
 
-// maxCommand is how many bytes a command's arguments and its environment may each have. Linux runs no program with more
-// than 2 MiB of both.
+// maxCommand limits a command's arguments, and its environment, in bytes. Linux accepts 2 MiB for both together.
 const maxCommand = 4 << 20
 
 func tooLarge(argument string) error {
-	return flavors.ValueError.Errorf("argument %s has more than the %d bytes that are taken here", argument, maxCommand)
+	return flavors.ValueError.Errorf("argument %s has more than %d bytes", argument, maxCommand)
 }
 
-// oneArgument is an argument as the program gets it. Masters send what a property or a configuration has, such as a
-// build's number; it is written as Python does, as on a stock worker. What contains itself, or is longer or deeper than
-// it can be written, is refused.
-func oneArgument(arg any) (string, error) {
+// argumentText returns an argument as the program gets it. Numbers and other values, for example from a property, are
+// written as Python does, as in the stock worker. It refuses a value that contains itself or is too long or too deep.
+func argumentText(arg any) (string, error) {
 	switch arg.(type) {
 	case string, []byte:
 		var text string
@@ -168,7 +166,7 @@ func oneArgument(arg any) (string, error) {
 
 var shellSafe = regexp.MustCompile(`^[0-9A-Za-z_@%+=:,./-]+$`)
 
-// shellQuote writes an argument as a shell would take it.
+// shellQuote quotes an argument for a shell.
 func shellQuote(arg string) string {
 	switch {
 	case arg == "":
@@ -181,8 +179,8 @@ func shellQuote(arg string) string {
 
 var reference = regexp.MustCompile(`\$\{([0-9a-zA-Z_]*)\}`)
 
-// environment is the worker's own with what the master wants: text, with ${NAME} for the worker's variables; a list,
-// which is joined with colons; None, which takes a variable out. PYTHONPATH is put in front of the worker's.
+// environment returns the worker's environment changed by the master's: a text may refer to the worker's variables as
+// ${NAME}, a list is joined with colons, None deletes a variable, and PYTHONPATH is put in front of the worker's.
 func environment(own []string, wanted any) (map[string]string, error) {
 	env := map[string]string{}
 	for _, entry := range own {
@@ -226,7 +224,7 @@ func environment(own []string, wanted any) (map[string]string, error) {
 	return env, nil
 }
 
-// expandedSize is how long a value becomes with its references replaced.
+// expandedSize returns the length of a value after expansion.
 func expandedSize(value string, worker map[string]string) int {
 	size := len(value)
 	for _, at := range reference.FindAllStringSubmatchIndex(value, -1) {
@@ -254,7 +252,7 @@ func oneValue(v any) (string, error) {
 	return text, err
 }
 
-// lookUp finds a program as execvp does, in the PATH that the program itself will have.
+// lookUp finds a program as execvp does, in the PATH of the program's own environment.
 func lookUp(name string, env map[string]string, dir string) (string, error) {
 	if strings.Contains(name, "/") {
 		return name, nil

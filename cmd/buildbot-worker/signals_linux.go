@@ -8,13 +8,11 @@ import (
 	"syscall"
 )
 
-// ignoredMask is the line of /proc/self/status that says which signals are ignored.
+// ignoredMask is the line of /proc/self/status with the ignored signals.
 const ignoredMask = "SigIgn:"
 
-// resetIgnored has commands not inherit signals that this program was told to ignore by its parent, as those of the
-// stock worker do not. A signal that is handled here has its usual effect again in the programs that are started; what
-// is handled is thrown away, so here it is ignored as before. The signals that package os/signal can be asked about are
-// handled by the Go runtime itself.
+// resetIgnored keeps commands from inheriting ignored signals, as the stock worker does. A process that Go starts gets
+// the default action of every signal that os/signal handles. Here they stay ignored, because nothing reads the channel.
 func resetIgnored() {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {

@@ -2,5 +2,5 @@
 
 package main
 
-// resetIgnored does nothing where the system does not say which signals are ignored.
+// resetIgnored does nothing: this system does not list the ignored signals.
 func resetIgnored() {}

@@ -7,8 +7,8 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 )
 
-// statTuple is what Python's os.stat has: mode, inode, device, links, user, group, size, and the times of access,
-// change of content and change of the inode in seconds.
+// statTuple returns what Python's os.stat does: mode, inode, device, links, user, group, size, and the times of access,
+// modification and inode change in seconds.
 func statTuple(about fs.FileInfo) jelly.Tuple {
 	s, ok := about.Sys().(*syscall.Stat_t)
 	if !ok {
@@ -17,7 +17,7 @@ func statTuple(about fs.FileInfo) jelly.Tuple {
 	return jelly.Tuple{s.Mode, s.Ino, s.Dev, s.Nlink, s.Uid, s.Gid, s.Size, s.Atim.Sec, s.Mtim.Sec, s.Ctim.Sec}
 }
 
-// fileTimes are the times of access and of change of content, in seconds.
+// fileTimes returns the times of access and modification in seconds.
 func fileTimes(about fs.FileInfo) (accessed, modified float64) {
 	modified = float64(about.ModTime().UnixNano()) / 1e9
 	s, ok := about.Sys().(*syscall.Stat_t)

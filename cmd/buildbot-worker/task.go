@@ -18,14 +18,13 @@ import (
 )
 
 const (
-	// backupTime is how long a process that was killed may take to die, as the stock worker has it.
+	// backupTime is how long a killed process may take to die, as in the stock worker.
 	backupTime = 5 * time.Second
-	// drainTime is how long we go on reading what a killed process has written: somebody outside of its group may hold the
-	// pipe.
+	// drainTime is how long to read a killed process's output: a process outside its group may hold the pipe.
 	drainTime = time.Second
 )
 
-// task is a program to be run: what a master says of it, and how it is told about it.
+// task is a program to run, and how to report it.
 type task struct {
 	argv           []string
 	display, shown string // the command as a shell line and as a Python programmer sees it, without secrets
@@ -45,7 +44,7 @@ type task struct {
 	wantStdout, wantStderr, sendRC, logEnviron, pty, limitLines bool
 }
 
-// run runs it to its end. The error says that there was no end, or that it could not be begun at all.
+// run runs the task to its end. An error means that the program did not end, or could not be started.
 func (t *task) run(ctx context.Context, out *report) (int, error) {
 	if err := os.MkdirAll(t.dir, 0o777); err != nil {
 		return -1, failure(err)
@@ -65,7 +64,7 @@ func (t *task) run(ctx context.Context, out *report) (int, error) {
 	follow := newFollower(t.logfiles)
 	p, err := t.start(out, pty)
 	if err != nil {
-		// A stock worker finds out in the child, whose exit code this is.
+		// This is the exit code of the stock worker, which finds out in the child.
 		out.text("stderr", fmt.Sprintf("cannot run %s: %s\n", t.program, reason(err)))
 		return t.report(out, began, 1, 0), nil
 	}
@@ -78,7 +77,7 @@ func (t *task) run(ctx context.Context, out *report) (int, error) {
 	return t.report(out, began, code, signal), nil
 }
 
-// introduce says what will be run, as the log's first lines.
+// introduce writes the log's first lines, which describe the command.
 func (t *task) introduce(out *report, pty bool) {
 	out.header(t.display + "\n")
 	line := " in dir " + t.dir
@@ -118,7 +117,7 @@ func (t *task) introduce(out *report, pty bool) {
 	out.header(" using PTY: " + python(pty) + "\n")
 }
 
-// report tells the end.
+// report reports how the process ended.
 func (t *task) report(out *report, began time.Time, code int, signal syscall.Signal) int {
 	if t.sendRC {
 		if signal != 0 {
@@ -130,9 +129,8 @@ func (t *task) report(out *report, began time.Time, code int, signal syscall.Sig
 	return code
 }
 
-// attend waits for the process to end, and ends it when it takes too long or nobody wants it any more. It waits for
-// nothing else: what it has to say is said beside it, because a master that reads nothing must not keep a process
-// alive.
+// attend waits for the process to end, and kills it on a timeout or when ctx ends. Reports do not delay it: a master
+// that reads nothing must not keep a process alive.
 func (t *task) attend(ctx context.Context, out *report, p *process) (code int, signal syscall.Signal, err error) {
 	limits := t.newLimits()
 	defer limits.stop()
@@ -141,7 +139,7 @@ func (t *task) attend(ctx context.Context, out *report, p *process) (code int, s
 	interrupted := ctx.Done()
 	exited, drained := p.exited, p.drained
 	overran := p.overran
-	// The reason is for masters from 3.10 on, which show it instead of the exit code.
+	// Masters from 3.10 on show the reason instead of the exit code.
 	kill := func(reason, why string) {
 		interrupted, overran, limits.silence.C, limits.total.C = nil, nil, nil, nil
 		telling.Go(func() {
@@ -197,15 +195,15 @@ func (t *task) attend(ctx context.Context, out *report, p *process) (code int, s
 				continue
 			}
 			telling.Wait()
-			return -1, 0, t.undead(out, p)
+			return -1, 0, t.giveUp(out, p)
 		}
 	}
 	code, signal = p.result()
 	return code, signal, nil
 }
 
-// undead gives up a process that does not die of its signal.
-func (t *task) undead(out *report, p *process) error {
+// giveUp gives up a process that does not die.
+func (t *task) giveUp(out *report, p *process) error {
 	p.stopReading()
 	text := signalName(t.signal) + " failed to kill process"
 	out.header(text + "\n")
@@ -216,7 +214,7 @@ func (t *task) undead(out *report, p *process) error {
 	return flavors.RuntimeError.New(text)
 }
 
-// alarm is a timer that need not be running.
+// alarm is a timer that may be unset.
 type alarm struct {
 	C     <-chan time.Time
 	timer *time.Timer
@@ -234,7 +232,7 @@ func (a *alarm) stop() {
 	}
 }
 
-// limits are what a process may be waited for.
+// limits are the timers of attend.
 type limits struct {
 	silence, total alarm // until it is killed
 	term           alarm // until SIGTERM was not enough
@@ -259,7 +257,7 @@ func (l *limits) stop() {
 	}
 }
 
-// signalOf finds a signal by its name without SIG. The empty name is the usual one.
+// signalOf returns the signal of a name without SIG. An empty name is the default.
 func signalOf(name string) (syscall.Signal, error) {
 	if name == "" {
 		return syscall.SIGKILL, nil

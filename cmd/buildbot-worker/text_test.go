@@ -88,7 +88,7 @@ func TestOutbox(t *testing.T) {
 		o.open()
 		want, got := map[string]string{}, map[string]string{}
 		take := func() {
-			for o.mayGo() {
+			for o.canSend() {
 				size := 0
 				for _, one := range o.first() {
 					for key, value := range one.([]any)[0].(map[string]any) {
@@ -103,7 +103,7 @@ func TestOutbox(t *testing.T) {
 					}
 				}
 				require.LessOrEqual(t, size, flushSize+2*chunk)
-				o.went()
+				o.sent()
 				o.answered()
 			}
 		}

@@ -13,14 +13,14 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// maxBlock is how much is moved in one message at the most, whatever the master asks for: Banana's longest string.
+// maxBlock limits a block, whatever the master asks for: it is Banana's limit for a string.
 const maxBlock = 640 << 10
 
-// transfer is what the commands that move files have in common.
+// transfer is the common part of the commands that move files.
 type transfer struct {
 	path      string
 	blocksize int64
-	remaining *int64 // how much may be moved; nil for any amount
+	remaining *int64 // limit of the size; nil for none
 	rc        int
 	stderr    string
 }
@@ -39,7 +39,7 @@ func (t *transfer) setup(at place, args arguments, file string) error {
 	return nil
 }
 
-// next is how much may be moved now; 0 at the end.
+// next returns how many bytes to move next; 0 at the end.
 func (t *transfer) next() int64 {
 	if t.remaining != nil && *t.remaining < t.blocksize {
 		if *t.remaining <= 0 && t.stderr == "" {
@@ -57,7 +57,7 @@ func (t *transfer) moved(n int) {
 	}
 }
 
-// fail notes that there is nothing to move. The text is the stock worker's, but for named pipes, which it waits for.
+// fail records that the file cannot be opened. The text is the stock worker's, except for named pipes.
 func (t *transfer) fail(what string, err error) {
 	t.rc = 1
 	t.stderr = fmt.Sprintf("Cannot open file '%s' for %s", t.path, what)
@@ -66,7 +66,7 @@ func (t *transfer) fail(what string, err error) {
 	}
 }
 
-// finish reports how it went, also when the command was interrupted.
+// finish reports the result, also after an interrupt.
 func (t *transfer) finish(ctx context.Context, out *report) {
 	if ctx.Err() != nil {
 		t.rc = 1
@@ -77,19 +77,19 @@ func (t *transfer) finish(ctx context.Context, out *report) {
 	}
 }
 
-// beyond is the context for calls that are made although the command was interrupted: a file is closed all the same.
-// Only that nobody waits any more ends it. What it returns also lets go of the master's object.
-func beyond(ctx context.Context, ref *flavors.RemoteReference) (context.Context, context.CancelFunc) {
+// afterInterrupt returns a context for calls that an interrupt does not stop, such as closing the file. It ends with
+// the connection, or when the command is abandoned. done also releases ref.
+func afterInterrupt(ctx context.Context, ref *flavors.RemoteReference) (context.Context, context.CancelFunc) {
 	calls, cancel := context.WithCancel(ref.Conn().Context())
 	stop := context.AfterFunc(ctx, func() {
-		if errors.Is(context.Cause(ctx), errForgotten) {
+		if errors.Is(context.Cause(ctx), errAbandoned) {
 			cancel()
 		}
 	})
 	return calls, func() { stop(); cancel(); ref.Release() }
 }
 
-// push writes what the reader has to the master, block by block: the next one when the last has been taken.
+// push writes from's content to the master in blocks, one call at a time.
 func (t *transfer) push(ctx, calls context.Context, writer *flavors.RemoteReference, from io.Reader) error {
 	buf := make([]byte, t.blocksize)
 	for ctx.Err() == nil {
@@ -109,7 +109,7 @@ func (t *transfer) push(ctx, calls context.Context, writer *flavors.RemoteRefere
 	return nil
 }
 
-// nextBlock reads a block, the last one in part; nothing at the end, and when the command was interrupted.
+// nextBlock reads a block; the last one may be short. It returns 0 at the end and after an interrupt.
 func nextBlock(ctx context.Context, from io.Reader, buf []byte) (int, error) {
 	n, err := io.ReadFull(from, buf)
 	if errors.Is(err, io.EOF) || ctx.Err() != nil {
@@ -137,7 +137,7 @@ func newUploadFile(at place, args arguments) (job, error) {
 }
 
 func (u *uploadFile) run(ctx context.Context, out *report) error {
-	calls, done := beyond(ctx, u.writer)
+	calls, done := afterInterrupt(ctx, u.writer)
 	defer done()
 	f, times, err := u.open(ctx)
 	if err != nil {
@@ -153,7 +153,7 @@ func (u *uploadFile) run(ctx context.Context, out *report) error {
 			u.rc = 1
 		}
 	} else {
-		err = nil // it has been reported, and the writer is closed as ever
+		err = nil // fail has reported it; close the writer all the same
 	}
 	_, closing := flavors.Call[any](calls, u.writer, "close")
 	if err == nil {
@@ -166,7 +166,7 @@ func (u *uploadFile) run(ctx context.Context, out *report) error {
 	return err
 }
 
-// open opens the file, and finds its times if the master wants to keep them.
+// open opens the file, and returns its times if the master wants to keep them.
 func (u *uploadFile) open(ctx context.Context) (*source, jelly.Tuple, error) {
 	f, about, err := openToRead(ctx, u.path)
 	if err != nil {
@@ -179,7 +179,7 @@ func (u *uploadFile) open(ctx context.Context) (*source, jelly.Tuple, error) {
 	return f, jelly.Tuple{accessed, modified}, nil
 }
 
-// uploadDirectory sends a directory to the master, as an archive.
+// uploadDirectory sends a directory to the master as an archive.
 type uploadDirectory struct {
 	transfer
 	writer   *flavors.RemoteReference
@@ -218,11 +218,11 @@ func (u *uploadDirectory) run(ctx context.Context, out *report) error {
 	if _, err := archive.Seek(0, io.SeekStart); err != nil {
 		return failure(err)
 	}
-	calls, done := beyond(ctx, u.writer)
+	calls, done := afterInterrupt(ctx, u.writer)
 	defer done()
 	out.header(fmt.Sprintf("sending %s\n", u.path))
 	err = u.push(ctx, calls, u.writer, archive)
-	// Of an archive that was interrupted there is nothing to unpack; the master throws away what it has.
+	// The master discards an incomplete archive.
 	if err == nil && ctx.Err() == nil {
 		if _, err = flavors.Call[any](calls, u.writer, "unpack"); err != nil {
 			u.rc = 1

@@ -18,39 +18,38 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// loginTime is how long a login may take. The master asks for our information meanwhile, and waits for its database.
+// loginTime limits a login. During the login the master asks for the worker's information and waits for its database.
 const loginTime = 2 * time.Minute
 
-// maxBuilders is how many builders the master may hold at a time. Stock workers stop at 1,024 objects of all kinds;
-// large installations have more builders than that.
+// maxBuilders is the limit of exports. Stock workers allow 1,024; large installations have more builders.
 const maxBuilders = 16 << 10
 
 const (
-	// pauseLength is what makes a wait that ended late a pause of this process.
+	// pauseLength is by how much a wait must be late to count as a pause of this process.
 	pauseLength = 100 * time.Millisecond
-	// maxPauses is how many of them in a row there may be: a machine may be so busy that all waits end late.
+	// maxPauses limits the pauses in a row: on a very busy machine every wait ends late.
 	maxPauses = 10
 )
 
-// worker is the program: one name at one master, over as many connections as it takes.
+// worker is the program: one worker name at one master.
 type worker struct {
 	config
 	rt   *actor.Runtime
 	log  *zerolog.Logger
 	bot  *bot
-	done chan struct{} // closed when the master has told us to end
+	done chan struct{} // closed by shutdown
 	once sync.Once
 }
 
 func newWorker(rt *actor.Runtime, c config) (*worker, error) {
 	w := &worker{config: c, rt: rt, log: rt.Logger(), done: make(chan struct{})}
-	w.bot = &bot{worker: w, builders: map[string]*desk{}}
-	// The bot outlives every connection, and so do its builders.
+	w.bot = &bot{worker: w, builders: map[string]*builderEntry{}}
+	// The bot and its builders outlive every connection.
 	_, err := flavors.Spawn(rt, w.bot)
 	return w, err
 }
 
-// work keeps the worker attached until ctx ends or the master tells it to shut down.
+// work keeps the worker attached until ctx ends or the master shuts it down.
 func (w *worker) work(ctx context.Context) error {
 	options := []broker.Option{broker.WithLimits(broker.Limits{Exports: maxBuilders})}
 	if w.tls != nil {
@@ -71,7 +70,7 @@ func (w *worker) work(ctx context.Context) error {
 			working = false
 		case s := <-signals:
 			if s == syscall.SIGUSR1 {
-				logVitals(w.log)
+				logMemory(w.log)
 				continue
 			}
 			w.askForShutdown(ctx, client)
@@ -83,23 +82,22 @@ func (w *worker) work(ctx context.Context) error {
 	return client.Close(end)
 }
 
-// shutdown has work return.
+// shutdown makes work return.
 func (w *worker) shutdown() { w.once.Do(func() { close(w.done) }) }
 
-// session logs in. While it waits for the answer the master calls the bot, several times.
+// session logs in. The master calls the bot several times before it answers.
 func (w *worker) session(ctx context.Context, conn *broker.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, loginTime)
 	defer cancel()
 	credentials := cred.UsernamePassword{Username: w.name, Password: cred.Secret(w.password)}
 	avatar, err := conn.Login(ctx, credentials, w.bot)
 	if err != nil {
-		// A stock master refuses the second worker of a name with a RuntimeError: the first may be a connection that is dead
-		// and that it has not noticed yet. A wrong password may be mended in its configuration. So nothing is refused for
-		// good.
+		// No refusal is final. A stock master refuses a second worker of the same name with RuntimeError, but the first may
+		// be a dead connection that it has not noticed. A wrong password may be corrected in the master's configuration.
 		w.log.Warn().
 			Err(err).
 			Bool("refused", errors.Is(err, flavors.UnauthorizedLogin)).
-			Msg("the master did not let us in; trying again")
+			Msg("login refused; trying again")
 		return err
 	}
 	w.bot.attached(avatar)
@@ -110,8 +108,8 @@ func (w *worker) session(ctx context.Context, conn *broker.Conn) error {
 	return nil
 }
 
-// keepAlive shows a sign of life from time to time, so that no gateway in between forgets the connection, and ends a
-// connection whose master does not answer.
+// keepAlive calls the master regularly, so that no gateway drops the idle connection. It aborts the connection if the
+// master does not answer.
 func (w *worker) keepAlive(conn *broker.Conn, avatar *flavors.RemoteReference) {
 	ticker := time.NewTicker(w.keepalive)
 	defer ticker.Stop()
@@ -128,8 +126,8 @@ func (w *worker) keepAlive(conn *broker.Conn, avatar *flavors.RemoteReference) {
 	}
 }
 
-// isAlive asks the master for a sign of life. When the time is over much too late this process was paused, and the
-// master's answer may not have been read: it is asked again.
+// isAlive calls keepalive on the avatar. A timeout that fires much too late means that this process was paused, and an
+// answer may be unread; isAlive then asks again.
 func (w *worker) isAlive(conn *broker.Conn, avatar *flavors.RemoteReference) bool {
 	for range maxPauses {
 		asked := time.Now()
@@ -146,19 +144,19 @@ func (w *worker) isAlive(conn *broker.Conn, avatar *flavors.RemoteReference) boo
 	return false
 }
 
-// askForShutdown asks the master to let us go when the running builds are done: it answers by calling shutdown on the
-// bot.
+// askForShutdown asks the master to shut this worker down after the running builds. The master then calls shutdown on
+// the bot.
 func (w *worker) askForShutdown(ctx context.Context, client *broker.ReconnectingClient) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	conn, err := client.Conn(ctx)
 	if err != nil {
-		w.log.Info().Msg("not attached, so nobody has to be asked whether we may end")
+		w.log.Info().Msg("not attached; shutting down without asking the master")
 		w.shutdown()
 		return
 	}
 	w.log.Info().Msg("asking the master for a shutdown after the running builds")
 	if err := w.bot.askForShutdown(conn); err != nil {
-		w.log.Warn().Err(err).Msg("the master cannot be asked")
+		w.log.Warn().Err(err).Msg("cannot ask the master for a shutdown")
 	}
 }

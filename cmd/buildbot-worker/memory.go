@@ -8,9 +8,9 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// logVitals says what the program is made of at this moment, for whoever wonders whether it grows: there is no port to
-// ask at. The collection before it makes two answers comparable.
-func logVitals(log *zerolog.Logger) {
+// logMemory logs the size of the heap and the number of goroutines. It collects garbage first, so that two results can
+// be compared.
+func logMemory(log *zerolog.Logger) {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
