@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// buildBinary makes the program as docs/buildbot.md has it: static, and without the race detector.
+// buildBinary builds the program as docs/buildbot.md does: static and without the race detector.
 func buildBinary(t testing.TB) string {
 	path := filepath.Join(t.TempDir(), "buildbot-worker")
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", path, ".")
@@ -29,25 +29,25 @@ func buildBinary(t testing.TB) string {
 	return path
 }
 
-// binary is our worker as a process of its own.
+// binary is the worker as a process.
 type binary struct {
 	t     testing.TB
 	cmd   *exec.Cmd
 	ended chan struct{}
 	err   error // valid once ended is closed
-	asked int   // how often it was asked for its footprint
+	asked int   // number of footprint calls
 
 	mu  sync.Mutex
-	log []string      // what it has said
-	was chan struct{} // closed and replaced when it says something
+	log []string      // its stderr
+	was chan struct{} // closed and replaced with each line
 }
 
-// startBinary starts a worker that will be killed with the test, if it has not ended.
+// startBinary starts a worker, which is killed when the test ends.
 func startBinary(t testing.TB, program string, args ...string) *binary {
 	return startCommand(t, exec.Command(program, args...))
 }
 
-// startCommand is the same for who has something to say about how it is started.
+// startCommand is startBinary for a prepared command.
 func startCommand(t testing.TB, cmd *exec.Cmd) *binary {
 	b := &binary{t: t, cmd: cmd, ended: make(chan struct{}), was: make(chan struct{})}
 	said, err := b.cmd.StderrPipe()
@@ -77,7 +77,7 @@ func startCommand(t testing.TB, cmd *exec.Cmd) *binary {
 	return b
 }
 
-// said waits until the worker has said a text so many times, and returns the line.
+// said waits until so many lines contain text, and returns the last of them.
 func (b *binary) said(text string, times int) string {
 	b.t.Helper()
 	patience := after(b.t)
@@ -103,7 +103,7 @@ func (b *binary) said(text string, times int) string {
 	}
 }
 
-// everything is all that the worker has said so far.
+// everything returns the log so far.
 func (b *binary) everything() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -115,7 +115,7 @@ func (b *binary) signal(s syscall.Signal) {
 	require.NoError(b.t, b.cmd.Process.Signal(s))
 }
 
-// exit waits for the end.
+// exit waits for the process to exit.
 func (b *binary) exit() error {
 	b.t.Helper()
 	select {
@@ -127,18 +127,18 @@ func (b *binary) exit() error {
 	}
 }
 
-// footprint is what the system and the program itself count.
+// footprint is the memory and other resources of the process.
 type footprint struct {
 	rss, peak       int // KiB
 	fds, threads    int
-	heap, goroutine int // of its own line; heap in KiB
+	heap, goroutine int // logged by the process; heap in KiB
 }
 
 func (f footprint) String() string {
 	return fmt.Sprintf("%d | %d | %d | %d | %d | %d", f.rss, f.peak, f.heap, f.goroutine, f.fds, f.threads)
 }
 
-// footprint asks the program with SIGUSR1, and then the system.
+// footprint sends SIGUSR1 and reads /proc.
 func (b *binary) footprint() (f footprint) {
 	b.t.Helper()
 	b.asked++
@@ -158,7 +158,7 @@ func (b *binary) footprint() (f footprint) {
 	return f
 }
 
-// system is Linux's own knowledge; elsewhere it stays zero.
+// system reads /proc. Without it the fields stay zero.
 func (f *footprint) system(t testing.TB, pid int) {
 	status, err := stock.Status(pid)
 	if os.IsNotExist(err) {

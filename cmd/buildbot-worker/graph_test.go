@@ -14,7 +14,7 @@ import (
 	"github.com/perspectivebroker/pb/internal/graph"
 )
 
-// Whatever a master sends in the place of an argument, making a command of it ends soon and takes little memory.
+// TestArgumentsAreGraphs passes hostile values as arguments: making a command takes little time and memory.
 func TestArgumentsAreGraphs(t *testing.T) {
 	at := place{builder: t.TempDir(), base: t.TempDir()}
 	try := func(t graph.TB, v any) {
@@ -78,8 +78,8 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-// A header of any length arrives in updates that the wire carries.
-func TestLongTextIsCutForTheWire(t *testing.T) {
+// TestLongHeader wants a long header in updates that the wire carries.
+func TestLongHeader(t *testing.T) {
 	var got strings.Builder
 	r := &report{gone: make(chan struct{}), post: func(m any) {
 		u := m.(reported)

@@ -26,17 +26,17 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// patience is how long a test waits for what must come.
+// patience is the timeout of a wait.
 const patience = 30 * time.Second
 
-// after is when the patience of a test with programs of their own ends.
+// after returns a channel that receives when a test with processes must fail.
 func after(t testing.TB) <-chan time.Time {
 	timer := time.NewTimer(2 * patience)
 	t.Cleanup(func() { timer.Stop() })
 	return timer.C
 }
 
-// testMaster is a master in Go, for what a stock one cannot be brought to do.
+// testMaster is a master in Go. It does what a stock master cannot be made to do.
 type testMaster struct {
 	t        testing.TB
 	url      string
@@ -46,7 +46,7 @@ type testMaster struct {
 	ln       *broker.Listener
 }
 
-// testAvatar is what the worker gets for its login.
+// testAvatar is the worker's avatar.
 type testAvatar struct {
 	flavors.Avatar
 	mind       *flavors.RemoteReference
@@ -65,14 +65,14 @@ func (a *testAvatar) PerspectiveKeepalive() {
 
 func (a *testAvatar) PerspectiveShutdown() { close(a.asked) }
 
-// newTestMaster also runs a worker that attaches to it.
+// newTestMaster starts a master and attaches a worker.
 func newTestMaster(t testing.TB, flags ...string) *testMaster {
 	m := listenOnly(t)
 	m.attach(m.url, flags...)
 	return m
 }
 
-// listenOnly makes a master to which nobody attaches yet. With options, which are those of TLS, it speaks TLS.
+// listenOnly starts a master without a worker. With options, which are TLS options, it listens with TLS.
 func listenOnly(t testing.TB, opts ...broker.Option) *testMaster {
 	m := &testMaster{t: t, base: t.TempDir(), sessions: make(chan *testAvatar, 10), ended: make(chan error, 1)}
 	rt, err := actor.NewRuntime()
@@ -97,12 +97,12 @@ func listenOnly(t testing.TB, opts ...broker.Option) *testMaster {
 	return m
 }
 
-// flags are what a worker needs to attach by way of that URL.
+// flags returns the flags of a worker that attaches through url.
 func (m *testMaster) flags(url string, more ...string) []string {
 	return append([]string{"-master", url, "-name", "w", "-password", "sesame", "-basedir", m.base}, more...)
 }
 
-// attach runs a worker within the test.
+// attach runs a worker in this process.
 func (m *testMaster) attach(url string, more ...string) {
 	ctx, stop := context.WithCancel(context.Background())
 	go func() {
@@ -147,12 +147,12 @@ func (m *testMaster) session() *testAvatar {
 	}
 }
 
-// observer is where a command reports to.
+// observer receives a command's reports.
 type observer struct {
 	flavors.Referenceable
 	texts map[string]*bytes.Buffer
 	facts map[string]any
-	heard chan struct{} // a signal for every update
+	heard chan struct{} // receives for every update
 	done  chan error
 }
 
@@ -203,7 +203,7 @@ func (o *observer) text(name string) string {
 	return o.texts[name].String()
 }
 
-// start has a builder begin a command.
+// start starts a command on a builder.
 func (a *testAvatar) start(t testing.TB, builder, command string, args map[string]any) (*observer, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -213,7 +213,7 @@ func (a *testAvatar) start(t testing.TB, builder, command string, args map[strin
 	return o, err
 }
 
-// do has builder "one" carry out a command to its end.
+// do runs a command on builder "one" to its end.
 func (a *testAvatar) do(t testing.TB, command string, args map[string]any) (*observer, error) {
 	t.Helper()
 	o, err := a.start(t, "one", command, args)
@@ -232,7 +232,7 @@ func (o *observer) await(t testing.TB) error {
 	}
 }
 
-// aProcess has a builder begin a command that runs until it is killed, and returns the process, which leads its group.
+// aProcess starts a command that runs until it is killed, and returns the id of its process group.
 func (m *testMaster) aProcess(a *testAvatar, builder string) (o *observer, pid int) {
 	m.t.Helper()
 	mark := filepath.Join(m.base, "pid-"+rand.Text())
@@ -249,7 +249,7 @@ func (m *testMaster) aProcess(a *testAvatar, builder string) (o *observer, pid i
 	return o, pid
 }
 
-// assertKilled waits until there is nothing left of a process group.
+// assertKilled waits until a process group has no process.
 func assertKilled(t testing.TB, pid int) {
 	t.Helper()
 	assert.Eventually(

@@ -19,7 +19,7 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// pipeSite is a master and a worker with a named pipe "pipe" in the directory of builder one.
+// pipeSite is a master and a worker whose builder "one" has a named pipe "pipe" in its directory.
 type pipeSite struct {
 	*testMaster
 	a    *testAvatar
@@ -35,7 +35,7 @@ func newPipeSite(t *testing.T) *pipeSite {
 	return s
 }
 
-// hold opens the pipe in a way that needs no other end.
+// hold opens the pipe at both ends.
 func (s *pipeSite) hold(t *testing.T) *os.File {
 	f, err := os.OpenFile(s.pipe, os.O_RDWR, 0)
 	require.NoError(t, err)
@@ -43,7 +43,7 @@ func (s *pipeSite) hold(t *testing.T) *os.File {
 	return f
 }
 
-// interrupt interrupts the command of builder one.
+// interrupt interrupts the command of builder "one".
 func (s *pipeSite) interrupt(t *testing.T) {
 	t.Helper()
 	_, err := flavors.Call[any](t.Context(), s.a.builders["one"], "interruptCommand", "7", "enough")
@@ -72,13 +72,13 @@ func download(target string, r any) map[string]any {
 	}
 }
 
-// endless is a master's file without an end.
+// endless is an endless file on the master.
 type endless struct{ flavors.Referenceable }
 
 func (*endless) RemoteRead(n int) []byte { return make([]byte, n) }
 func (*endless) RemoteClose()            {}
 
-// A named pipe never holds up a command for good, nor its interruption.
+// TestNamedPipes wants commands on named pipes to end, and to be interruptible.
 func TestNamedPipes(t *testing.T) {
 	t.Run("upload without a writer", func(t *testing.T) {
 		s, w := newPipeSite(t), &file{}
@@ -172,7 +172,7 @@ func TestNamedPipes(t *testing.T) {
 	})
 }
 
-// A log file may be anything. What can be read of it is shown; the command ends as ever.
+// TestOddLogFiles follows pipes, devices and other files that are not regular.
 func TestOddLogFiles(t *testing.T) {
 	s := newPipeSite(t)
 	s.hold(t)
@@ -202,7 +202,7 @@ func TestOddLogFiles(t *testing.T) {
 	}
 }
 
-// mute is a master's file that never answers.
+// mute is a file on the master that never answers.
 type mute struct {
 	flavors.Referenceable
 	begun chan struct{}
@@ -213,9 +213,8 @@ func (m *mute) RemoteWrite([]byte) *actor.Deferred {
 	return actor.NewDeferred(nil)
 }
 
-// An interrupted command completes even where its job cannot end: the master does not answer it, or it is blocked in
-// the system.
-func TestInterruptOfABlockedJob(t *testing.T) {
+// TestInterruptBlockedJob interrupts jobs that cannot end, because the master does not answer or the system blocks.
+func TestInterruptBlockedJob(t *testing.T) {
 	before := overdueTime
 	overdueTime = 100 * time.Millisecond
 	defer func() { overdueTime = before }()
@@ -240,8 +239,7 @@ func TestInterruptOfABlockedJob(t *testing.T) {
 	assert.Equal(t, "next\n", next.text("stdout"))
 }
 
-// A search through more than there is time for can be interrupted.
-func TestInterruptOfAGlob(t *testing.T) {
+func TestInterruptGlob(t *testing.T) {
 	dir := t.TempDir()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errInterrupted)
@@ -249,7 +247,6 @@ func TestInterruptOfAGlob(t *testing.T) {
 	require.ErrorIs(t, err, errInterrupted)
 }
 
-// However many "**" a pattern has, what is found is found once.
 func TestGlobWithManyStars(t *testing.T) {
 	dir := t.TempDir()
 	for _, a := range "abc" {

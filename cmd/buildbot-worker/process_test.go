@@ -23,8 +23,7 @@ import (
 	"github.com/perspectivebroker/pb/internal/authority"
 )
 
-// SIGTERM ends at once, and takes the commands with it.
-func TestTermEndsAtOnce(t *testing.T) {
+func TestTerminate(t *testing.T) {
 	m := listenOnly(t)
 	w := startBinary(t, buildBinary(t), m.flags(m.url)...)
 	a := m.session()
@@ -36,7 +35,7 @@ func TestTermEndsAtOnce(t *testing.T) {
 	assertKilled(t, two)
 }
 
-// SIGHUP asks the master, which lets the running builds end first.
+// TestHangupLetsBuildsEnd sends SIGHUP: the worker asks the master, which lets the running builds end.
 func TestHangupLetsBuildsEnd(t *testing.T) {
 	m := listenOnly(t)
 	w := startBinary(t, buildBinary(t), m.flags(m.url)...)
@@ -58,9 +57,9 @@ func TestHangupLetsBuildsEnd(t *testing.T) {
 	assert.NoError(t, w.exit())
 }
 
-// What the worker was started with open is not the commands' business. The directory for what describes it is made with
-// it.
-func TestCommandsInheritNothing(t *testing.T) {
+// TestInheritedDescriptors wants commands without the worker's open descriptors. It also wants the info directory
+// created.
+func TestInheritedDescriptors(t *testing.T) {
 	m := listenOnly(t)
 	lock, err := os.Create(m.base + "/lock")
 	require.NoError(t, err)
@@ -75,9 +74,8 @@ func TestCommandsInheritNothing(t *testing.T) {
 	assert.Equal(t, "nothing\n", o.text("stdout"))
 }
 
-// Signals that the worker was told to ignore have their usual effect on its commands again, and are ignored by the
-// worker as before.
-func TestCommandsDoNotInheritIgnoredSignals(t *testing.T) {
+// TestIgnoredSignals starts the worker with ignored signals: its commands do not ignore them, the worker does.
+func TestIgnoredSignals(t *testing.T) {
 	if _, err := os.Stat("/proc/self/status"); err != nil {
 		t.Skip("there is no /proc")
 	}
@@ -102,7 +100,6 @@ func TestCommandsDoNotInheritIgnoredSignals(t *testing.T) {
 	assert.Equal(t, "goes on\n", o.text("stdout"))
 }
 
-// A master that speaks only TLS 1.2 can be reached, unless the worker was told otherwise.
 func TestOldTLS(t *testing.T) {
 	ca := authority.New(t)
 	certificate := ca.Issue("localhost", func(c *x509.Certificate) { c.DNSNames = []string{"localhost"} })
@@ -144,8 +141,8 @@ func TestMasterURL(t *testing.T) {
 	assert.ErrorContains(t, err, "1.2 or 1.3")
 }
 
-// Where there is no master nobody has to be asked.
-func TestHangupWithoutAMaster(t *testing.T) {
+// TestHangupWithoutMaster wants the worker to end at once.
+func TestHangupWithoutMaster(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	url := "pb://" + ln.Addr().String()
@@ -156,22 +153,22 @@ func TestHangupWithoutAMaster(t *testing.T) {
 	assert.NoError(t, w.exit())
 }
 
-// A master that is silent is given up: what it had begun is killed, and the worker attaches anew.
-func TestASilentMasterIsGivenUp(t *testing.T) {
+// TestSilentMaster wants the worker to kill its commands, drop the connection and attach again.
+func TestSilentMaster(t *testing.T) {
 	m := listenOnly(t)
-	h := newHole(t, m.url)
+	h := newBlackHole(t, m.url)
 	m.attach(h.url, "-keepalive", "100ms", "-patience", "1s")
 	a := m.session()
 	_, pid := m.aProcess(a, "one")
 	h.swallow()
 	assertKilled(t, pid)
-	// Such a short patience may have cost a connection more on a machine that is busy.
+	// With such a short timeout a busy machine may lose more connections.
 	again := m.session()
 	_, err := again.start(t, "one", "shell", sh("echo again"))
 	assert.NoError(t, err)
 }
 
-// counter takes output without keeping it.
+// counter counts output and discards it.
 type counter struct {
 	flavors.Referenceable
 	bytes atomic.Int64
@@ -196,9 +193,9 @@ func (c *counter) RemoteComplete(failed any) {
 	c.done <- flavors.FailureFrom(failed)
 }
 
-// A process writes faster than a master takes, above all under the race detector. Stock workers hold the difference in
-// memory.
-func TestOutputOfAnySizeInLittleMemory(t *testing.T) {
+// TestOutputMemory runs a process that writes faster than the master reads. Stock workers keep the difference
+// in memory.
+func TestOutputMemory(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the high water of a process's memory is read from /proc")
 	}
@@ -207,7 +204,7 @@ func TestOutputOfAnySizeInLittleMemory(t *testing.T) {
 	w := startBinary(t, buildBinary(t), m.flags(m.url)...)
 	a := m.session()
 	c := &counter{done: make(chan error, 1)}
-	// No byte of it is valid UTF-8, so it is three times as much when it gets here.
+	// No byte is valid UTF-8, so the output triples in size.
 	line := `yes "$(printf '\377\376\375\374\373\372\371\370')" | head -n 4000000`
 	_, err := flavors.Call[any](t.Context(), a.builders["one"], "startCommand", c, "1", "shell", sh(line))
 	require.NoError(t, err)

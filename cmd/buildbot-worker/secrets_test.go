@@ -17,7 +17,7 @@ import (
 
 const secret = "hunter2-real"
 
-// everything is all that the worker has said: to the master, and to its log.
+// everything is what the worker has sent to the master and logged.
 func everything(o *observer, log string) string {
 	var all strings.Builder
 	for _, text := range o.texts {
@@ -29,7 +29,7 @@ func everything(o *observer, log string) string {
 	return all.String() + log
 }
 
-// In whatever form a secret comes, the program gets it and nobody else does.
+// TestSecretsAreHidden passes secrets in every form: only the program gets them.
 func TestSecretsAreHidden(t *testing.T) {
 	m := listenOnly(t)
 	logged := startBinary(t, buildBinary(t), m.flags(m.url)...)
@@ -80,7 +80,6 @@ func TestSecretsAreHidden(t *testing.T) {
 	})
 }
 
-// The worker's own password is shown to no other user, and to none of its commands.
 func TestPasswordIsHidden(t *testing.T) {
 	if _, err := os.Stat("/proc/self/mem"); err != nil {
 		t.Skip("there is no /proc")

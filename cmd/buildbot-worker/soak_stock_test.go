@@ -23,16 +23,16 @@ import (
 )
 
 const (
-	// soakBuilders is how many builds one change makes.
+	// soakBuilders is the number of builds per change.
 	soakBuilders = 10
-	// soakGrowth is how much of the worker's heap may be added between the first tenth of the builds and the last, in KiB:
-	// the registry of its actor system takes 2.5 for each of its first actors (see docs/buildbot.md).
+	// soakGrowth limits the growth of the worker's heap between the first tenth of the builds and the last, in KiB. The
+	// registry of the actor system takes 2.5 for each of its first actors (see docs/buildbot.md).
 	soakGrowth = 6 << 10
 )
 
-// TestStockSoak has a stock master give our worker, a process of its own, build after build of steps drawn from a seed.
-// In the middle the master is killed and started again. A thousand builds take ten minutes, so they are for PB_SOAK=1;
-// PB_BUILDS and PB_SEED choose how much and what.
+// TestStockSoak runs random builds of a stock master on the worker as a process. Halfway it kills and restarts the
+// master. It needs PB_SOAK=1, because a thousand builds take ten minutes; PB_BUILDS and PB_SEED choose the number and
+// the steps.
 func TestStockSoak(t *testing.T) {
 	stock.Require(t)
 	builds, seed := 2*soakBuilders, os.Getenv("PB_SEED")
@@ -70,9 +70,9 @@ func TestStockSoak(t *testing.T) {
 	var early, late footprint
 	restarted := false
 	changes := s.sender()
-	looked := 0 // at so many outcomes
+	looked := 0 // outcomes seen
 	for done := 0; done < builds; {
-		// The next change comes while the builds of the one before are under way, so the worker always has enough to do.
+		// Sending the next change while builds run keeps the worker busy.
 		if sent := changes.sent * soakBuilders; sent < builds && sent-done <= soakBuilders {
 			changes.send()
 			continue
@@ -86,7 +86,7 @@ func TestStockSoak(t *testing.T) {
 		done = requested(outcomes)
 		if done >= builds/2 && !restarted {
 			restarted = true
-			// A change that has not become requests for builds yet would be lost with the master.
+			// The master would lose a change that is not a build request yet.
 			s.awaitLog("added buildset", changes.sent)
 			s.master.Kill()
 			s.begin()
@@ -111,7 +111,7 @@ func TestStockSoak(t *testing.T) {
 	assert.Less(t, late.fds, early.fds+20, "files are left open")
 }
 
-// soaked is what the master says of a build.
+// soaked is a line of the master's builds.txt.
 type soaked struct {
 	Builder string
 	Number  int
@@ -121,11 +121,11 @@ type soaked struct {
 	Wrong   []string
 }
 
-// retry is the result of a build that the master lost and has begun anew.
+// retry is the result of a build that was interrupted and restarted.
 const retry = 5
 
-// soaked waits until so many requests have been built, and returns the builds. Those are left out that the end of a
-// master cut short.
+// soaked waits until that many requests have been built, and returns the builds without those that the master's end cut
+// short.
 func (s *site) soaked(least int) (ended []soaked) {
 	s.t.Helper()
 	require.Eventually(s.t, func() bool {
@@ -145,8 +145,8 @@ func (s *site) soaked(least int) (ended []soaked) {
 	return ended
 }
 
-// requested is how many requests builds have fulfilled. A master that is killed between a build's end and that of its
-// request builds again.
+// requested counts the requests that builds have fulfilled. A master that is killed between the end of a build and that
+// of its request builds again.
 func requested(builds []soaked) int {
 	requests := map[int]bool{}
 	for _, b := range builds {
@@ -155,7 +155,7 @@ func requested(builds []soaked) int {
 	return len(requests)
 }
 
-// sender sends changes as buildbot sendchange does, without an interpreter for each.
+// sender sends changes as buildbot sendchange does, without starting Python.
 type sender struct {
 	s      *site
 	avatar *flavors.RemoteReference

@@ -13,17 +13,15 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// soakBuilds is how many builds a worker must bear without growing.
+// soakBuilds is the number of builds.
 const soakBuilds = 1000
 
-// registryGrowth is what the registries of the two actor systems may take meanwhile: upstream's consists of 32,768
-// maps, each of which gets its memory, some 300 bytes, when the first actor whose name falls to it is spawned, and
-// keeps it when the actor has gone. So a young process grows a little with every actor, up to 10 MiB; what is
-// registered does not.
+// registryGrowth is what the registries of the two actor systems may grow by. protoactor's registry has 32,768 maps.
+// Each allocates some 300 bytes when it gets its first actor, and keeps them. So a young process grows by up to 10 MiB.
 const registryGrowth = 4 << 20
 
-// TestSoak gives the worker build after build, from a master in Go in the same process: a stock one takes seconds for
-// each. What it measures is the heap of both.
+// TestSoak runs many builds with a master in Go in this process, because a stock master takes seconds for each. It
+// measures the heap of both.
 func TestSoak(t *testing.T) {
 	builds := soakBuilds / 50
 	if os.Getenv("PB_SOAK") != "" {
@@ -51,7 +49,7 @@ func TestSoak(t *testing.T) {
 		require.NoError(t, err)
 		if build%(builds/10) == 0 {
 			runtime.GC()
-			runtime.GC() // what finalizers have let go
+			runtime.GC() // for what finalizers released
 			runtime.ReadMemStats(&late)
 			if build == builds/10 {
 				early, goroutines = late, runtime.NumGoroutine()

@@ -23,19 +23,19 @@ import (
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
-// site is a stock master in a directory of its own, with both kinds of workers.
+// site is a stock master in a directory of its own, with a stock worker and ours.
 type site struct {
 	t      *testing.T
 	dir    string
 	port   string
 	master *stock.Process
 	starts int
-	bases  map[string]string // of the workers
+	bases  map[string]string // of the workers, by name
 }
 
 func newSite(t *testing.T) *site { return newSiteOf(t, "testdata/master.cfg") }
 
-// newSiteOf makes a master of that configuration.
+// newSiteOf starts a master with a configuration.
 func newSiteOf(t *testing.T, cfg string) *site {
 	stock.Require(t, stock.Buildbot)
 	s := &site{t: t, dir: filepath.Join(t.TempDir(), "master"), bases: map[string]string{}}
@@ -59,7 +59,7 @@ func newSiteOf(t *testing.T, cfg string) *site {
 	return s
 }
 
-// begin starts the master, at first or again.
+// begin starts the master.
 func (s *site) begin() {
 	s.master = stock.Start(s.t, stock.BuildbotProgram, "start", "--nodaemon", s.dir)
 	s.starts++
@@ -81,12 +81,11 @@ func (s *site) attachStock() {
 	s.awaitLog("worker 'stock' attaching", 1)
 }
 
-// attachOurs runs our worker within the test.
+// attachOurs runs our worker in this process.
 func (s *site) attachOurs() {
 	base := s.t.TempDir()
 	s.bases["ours"] = base
-	// As main has it: a test that was started in the background ignores SIGINT, and so would the commands, which are to be
-	// interrupted with it.
+	// Handle SIGINT as main does: a test that was started in the background ignores it, and commands would inherit that.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	ended := make(chan error, 1)
 	go func() {
@@ -99,7 +98,7 @@ func (s *site) attachOurs() {
 	s.awaitLog("worker 'ours' attaching", 1)
 }
 
-// awaitLog waits until the master has said something so many times: it writes to a file.
+// awaitLog waits until the master's log contains text so many times.
 func (s *site) awaitLog(text string, times int) {
 	s.t.Helper()
 	require.Eventually(s.t, func() bool {
@@ -128,8 +127,7 @@ func (s *site) build(kind string) {
 	)
 }
 
-// outcome is what the master knows of a build when it is over. Its texts about states are left out: it may write them
-// later.
+// outcome is the result of a build. State texts are left out, because the master may write them later.
 type outcome struct {
 	Results int    `json:"results"`
 	Steps   []step `json:"steps"`
@@ -176,14 +174,14 @@ var elapsed = regexp.MustCompile(`elapsedTime=[0-9.]+`)
 
 var harness = regexp.MustCompile(`(?m)^  PYTHON[A-Z]+=.*\n`)
 
-// settle takes out what is Python's own: tracebacks, of which a Go worker has none.
+// settle removes what only a Python worker has, such as tracebacks.
 func (s *step) settle() {
 	for name := range s.Logs {
 		if strings.HasPrefix(name, "err.") {
 			s.Logs[name] = nil
 		}
 	}
-	// These are the harness's, and the stock worker's only.
+	// These come from the test's environment.
 	if header, ok := s.Logs["stdio"]["h"]; ok && s.Name == "environ" {
 		s.Logs["stdio"]["h"] = harness.ReplaceAllString(header, "")
 	}
@@ -204,7 +202,7 @@ func (s *site) compare(kind string) {
 	assert.Equal(s.t, theirs, ours)
 }
 
-// checkBig looks at fifty megabytes of output, beyond the comparison: both workers might have lost the same.
+// checkBig checks fifty megabytes of output itself, because both workers might lose the same part.
 func (s *site) checkBig() {
 	s.t.Helper()
 	s.compare("big")
@@ -216,12 +214,12 @@ func (s *site) checkBig() {
 	last := ours.Steps[len(ours.Steps)-1]
 	require.Equal(s.t, "big", last.Name)
 	assert.Equal(s.t, 0, last.Results)
-	// The last line has no end, and the log's last line has one, which is not counted.
+	// The output's last line has no newline. The log has one, which does not count.
 	want := fmt.Sprintf("%d characters, sha256 %x", text.Len()-1, sha256.Sum256([]byte(text.String()[:text.Len()-1])))
 	assert.Equal(s.t, want, last.Logs["stdio"]["o"])
 }
 
-// TestStockMaster has a stock master give the same builds to a stock worker and to ours.
+// TestStockMaster runs the same builds of a stock master on a stock worker and on ours.
 func TestStockMaster(t *testing.T) {
 	s := newSite(t)
 	s.attachStock()
@@ -239,7 +237,7 @@ func TestStockMaster(t *testing.T) {
 	assert.Greater(t, len(theirs), 15)
 	assert.Equal(t, theirs, ours, "uploaded files")
 
-	// The master goes away while a command runs, and comes back.
+	// The master is killed while a command runs, and restarted.
 	s.build("interrupt")
 	s.awaitLog("echo begun", 3)
 	s.master.Kill()
@@ -250,7 +248,7 @@ func TestStockMaster(t *testing.T) {
 	assert.Equal(t, 0, again.Results)
 }
 
-// tree describes the files below a directory: permissions, length, content, and the time where it was kept.
+// tree describes the files below a directory: mode, length, content, and the time if it was kept.
 func tree(t *testing.T, root string) map[string]string {
 	found := map[string]string{}
 	require.NoError(t, filepath.Walk(root, func(path string, about os.FileInfo, err error) error {

@@ -38,8 +38,8 @@ func TestDecoder(t *testing.T) {
 	}
 }
 
-// However a stream is cut into pieces, its text is the same, and valid.
-func TestDecoderDoesNotSeeTheSeams(t *testing.T) {
+// The text does not depend on how the stream is cut.
+func TestDecoderPieces(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		whole := rapid.SliceOf(rapid.SampledFrom([]byte("a\x80\xbf\xc3\xe2\x82\xac\xf0\x9f\xff"))).Draw(t, "bytes")
 		var one, many decoder
@@ -59,7 +59,7 @@ func TestLines(t *testing.T) {
 	long := strings.Repeat("ü", longLine) // more bytes than characters
 	for name, c := range map[string]struct {
 		pieces []string
-		want   []string // what each piece sets free, and the rest
+		want   []string // what each piece completes, and the rest
 	}{
 		"held until the end": {[]string{"a", "b\nc"}, []string{"", "ab\n", "c\n"}},
 		"carriage returns":   {[]string{"a\r\nb\rc\r", "\nd"}, []string{"a\nb\n", "c\n", "d\n"}},
@@ -81,7 +81,7 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// What goes in comes out, in order, in messages of which none is too large.
+// Messages carry the output in order, and none is too large.
 func TestOutbox(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var o outbox
@@ -129,7 +129,7 @@ func TestOutbox(t *testing.T) {
 		take()
 		require.True(t, o.empty())
 		for stream, text := range want {
-			// Where long lines are broken is another test's affair.
+			// TestLines covers long lines.
 			assert.Equal(t, strings.ReplaceAll(text, "\n", ""), strings.ReplaceAll(got[stream], "\n", ""))
 		}
 	})

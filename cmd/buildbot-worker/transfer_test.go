@@ -21,7 +21,7 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// file is the master's end of a transfer, in either direction.
+// file is the master's end of a transfer.
 type file struct {
 	flavors.Referenceable
 	content bytes.Buffer
@@ -171,7 +171,7 @@ func TestUploadDirectory(t *testing.T) {
 			assert.Equal(t, map[string]string{"./": "", "sub/": "", "sub/f": "text", "sub/link": "f"}, found)
 		})
 	}
-	// A file comes out as a file: its name is empty, as the stock worker has it.
+	// As with the stock worker, a single file has an empty name.
 	w := &file{}
 	_, err := a.do(
 		t,
@@ -212,7 +212,7 @@ func TestDirectories(t *testing.T) {
 	assert.NoDirExists(t, dir)
 }
 
-// slowFile holds up the first block until it is let go.
+// slowFile blocks the first call until it is released.
 type slowFile struct {
 	file
 	begun, release chan struct{}
@@ -226,7 +226,7 @@ func (f *slowFile) RemoteWrite(block []byte) error {
 	return f.file.RemoteWrite(block)
 }
 
-// An interrupted upload ends within a few blocks. The half of an archive is not unpacked: the master throws it away.
+// An interrupted upload ends within a few blocks, and half an archive is not unpacked.
 func TestInterruptedUploads(t *testing.T) {
 	m := newTestMaster(t)
 	a := m.session()
@@ -263,8 +263,8 @@ func TestInterruptedUploads(t *testing.T) {
 	}
 }
 
-// The numbers are the system's own, as with the stock worker.
-func TestWhatCannotBeMadeOrRemoved(t *testing.T) {
+// As with the stock worker, the exit code is the system's error number.
+func TestDirectoryErrors(t *testing.T) {
 	m := newTestMaster(t)
 	a := m.session()
 	require.NoError(t, os.Mkdir(filepath.Join(m.base, "dir-one", "empty"), 0o777))

@@ -19,7 +19,7 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-func TestWhatTheWorkerSaysOfItself(t *testing.T) {
+func TestWorkerInfo(t *testing.T) {
 	m := listenOnly(t)
 	info := filepath.Join(m.base, infoDir)
 	require.NoError(t, os.MkdirAll(filepath.Join(info, "no file"), 0o777))
@@ -114,7 +114,7 @@ func TestInterrupt(t *testing.T) {
 	assert.NoError(t, err)
 }
 
-func TestWhatIsWrongIsSaidAtOnce(t *testing.T) {
+func TestInvalidArguments(t *testing.T) {
 	a := newTestMaster(t).session()
 	for name, c := range map[string]struct {
 		command string
@@ -145,8 +145,8 @@ func TestWhatIsWrongIsSaidAtOnce(t *testing.T) {
 	assert.ErrorIs(t, err, flavors.NoSuchMethod)
 }
 
-// A command that blows up is told as its failure; the next one runs.
-func TestAPanicIsOneCommandsFailure(t *testing.T) {
+// A panic fails its command; the next one runs.
+func TestPanic(t *testing.T) {
 	a := newTestMaster(t).session()
 	other, err := a.start(t, "two", "shell", sh("sleep 0.3; echo unharmed"))
 	require.NoError(t, err)
@@ -163,8 +163,8 @@ func TestAPanicIsOneCommandsFailure(t *testing.T) {
 	assert.Equal(t, "unharmed\n", other.text("stdout"))
 }
 
-// When the master has gone its commands are killed, and the worker comes back.
-func TestAMasterThatVanishes(t *testing.T) {
+// When the connection is lost the commands are killed, and the worker attaches again.
+func TestConnectionLost(t *testing.T) {
 	m := newTestMaster(t)
 	a := m.session()
 	_, pid := m.aProcess(a, "one")
@@ -197,7 +197,6 @@ func TestShutdownByTheMaster(t *testing.T) {
 	}
 }
 
-// Builders come and go; the directories stay.
 func TestBuilderList(t *testing.T) {
 	m := newTestMaster(t)
 	a := m.session()
@@ -216,8 +215,8 @@ func TestBuilderList(t *testing.T) {
 	assert.Error(t, err, "a builder that has gone begins nothing")
 }
 
-// A builder whose directory changes is the same object. Its running command stays where it began; the next is in the
-// new directory.
+// A builder whose directory changes stays the same object. Its running command stays in the old directory; the next one
+// uses the new.
 func TestBuilderMoves(t *testing.T) {
 	m := newTestMaster(t)
 	a := m.session()
@@ -239,8 +238,7 @@ func TestBuilderMoves(t *testing.T) {
 	assert.Equal(t, filepath.Join(m.base, "elsewhere", "build")+"\n", second.text("stdout"))
 }
 
-// A command that is given to a builder with another one running interrupts that, which completes. The second can be
-// interrupted as ever.
+// A second command interrupts the first, which completes. The second can still be interrupted.
 func TestSecondCommand(t *testing.T) {
 	m := newTestMaster(t)
 	a := m.session()
@@ -256,7 +254,6 @@ func TestSecondCommand(t *testing.T) {
 	assertKilled(t, other)
 }
 
-// Masters print what they like.
 func TestPrintAnything(t *testing.T) {
 	a := newTestMaster(t).session()
 	shared := []any{}
@@ -273,7 +270,7 @@ func TestPrintAnything(t *testing.T) {
 	}
 }
 
-func TestQuestionsAreAnsweredSideBySide(t *testing.T) {
+func TestConcurrentFileCommands(t *testing.T) {
 	m := newTestMaster(t)
 	a := m.session()
 	require.NoError(t, os.WriteFile(filepath.Join(m.base, "dir-one", "f"), []byte("four"), 0o640))

@@ -12,21 +12,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// hole is a way to the master that can swallow everything from one moment on without closing anything, as a gateway
-// does that has forgotten a connection.
-type hole struct {
+// blackHole is a proxy to the master that can drop everything without closing the connections, as a gateway does that
+// has lost its state.
+type blackHole struct {
 	url string
 	ln  net.Listener
 
 	mu    sync.Mutex
-	lost  chan struct{} // closed for the connections there are, and made anew for those to come
+	lost  chan struct{} // closed to drop the present connections; then replaced
 	conns []net.Conn
 }
 
-func newHole(t testing.TB, master string) *hole {
+func newBlackHole(t testing.TB, master string) *blackHole {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	h := &hole{url: "pb://" + ln.Addr().String(), ln: ln, lost: make(chan struct{})}
+	h := &blackHole{url: "pb://" + ln.Addr().String(), ln: ln, lost: make(chan struct{})}
 	address := strings.TrimPrefix(master, "pb://")
 	var copying sync.WaitGroup
 	copying.Go(func() {
@@ -60,7 +60,7 @@ func newHole(t testing.TB, master string) *hole {
 	return h
 }
 
-// carry copies one direction. What comes after the loss is read and forgotten, and its end too.
+// carry copies one direction. After the loss it discards everything, including the end.
 func carry(from, to net.Conn, lost <-chan struct{}) {
 	buf := make([]byte, 32<<10)
 	for {
@@ -83,8 +83,8 @@ func carry(from, to net.Conn, lost <-chan struct{}) {
 	}
 }
 
-// swallow loses the connections there are. New ones get through.
-func (h *hole) swallow() {
+// swallow drops the present connections. New ones work.
+func (h *blackHole) swallow() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	close(h.lost)
