@@ -8,13 +8,13 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// sender is the avatar of who sends changes. It has no mind.
+// sender is the avatar of a user who sends changes. It has no mind.
 type sender struct {
 	flavors.Avatar
 	out printer
 }
 
-// PerspectiveAddChange takes a change: a dictionary with more in it than is looked at here.
+// PerspectiveAddChange prints a change. It ignores keys that it does not know.
 func (s *sender) PerspectiveAddChange(dict *jelly.Dict) error {
 	var who, comments string
 	var files []string
@@ -34,13 +34,13 @@ func (s *sender) PerspectiveAddChange(dict *jelly.Dict) error {
 	return nil
 }
 
-// maxShown is how many bytes of a change's files are printed.
+// maxShown limits the printed files of a change, in bytes.
 const maxShown = 64 << 10
 
-// oneLine keeps what others have written on one line: what a terminal would obey becomes a space.
+// oneLine replaces control characters and tabs by spaces, so that the text stays on one line.
 func oneLine(s string) string { return strings.ReplaceAll(printable(s), "\t", " ") }
 
-// printable puts a space for what a terminal would obey, but for tabs.
+// printable replaces what controls a terminal by spaces, except for tabs.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) && r != '\t' || unicode.Is(unicode.Bidi_Control, r) {
@@ -50,7 +50,7 @@ func printable(s string) string {
 	}, s)
 }
 
-// joined puts files behind each other, as many as are shown. A change can mention one long name many times.
+// joined joins the files up to maxShown bytes. A short change can refer to one long name many times.
 func joined(files []string) string {
 	var out strings.Builder
 	for i, file := range files {

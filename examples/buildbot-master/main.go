@@ -1,10 +1,13 @@
-// Buildbot-master is the smallest master that a stock Buildbot worker is content with: it runs one command on each
-// worker that attaches and prints what the command says. It also takes changes from "buildbot sendchange".
+// Buildbot-master is a minimal master for stock Buildbot workers: it runs one command on each worker that attaches and
+// prints the output. It also takes changes from "buildbot sendchange".
 //
 //	go run ./examples/buildbot-master -listen pb://127.0.0.1:9989 -worker w1=sesame -command 'uname -a' -change-user change=changepw
 //
-// The worker logs in with an object of its own, its mind, and what a master does it does by calling that. So the login
-// is the whole program: a portal whose realm has an avatar for each worker and one for each sender of changes.
+// Other users can read passwords on the command line in the list of processes. "-worker @FILE" reads NAME=PASSWORD
+// lines from a file instead, and so does -change-user.
+//
+// A worker logs in with an object of its own, the mind, and the master works by calling it. So the program is a portal
+// whose realm has avatars for workers and for users who send changes.
 package main
 
 import (
@@ -34,15 +37,35 @@ func main() {
 	}
 }
 
-// accounts is a flag that may be given more than once: NAME=PASSWORD.
+// accounts is a flag that may be repeated: NAME=PASSWORD, or @FILE with such lines.
 type accounts map[string]string
 
 func (a accounts) String() string { return "" }
 
-func (a accounts) Set(pair string) error {
+func (a accounts) Set(value string) error {
+	path, isFile := strings.CutPrefix(value, "@")
+	if !isFile {
+		return a.add(value)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimRight(line, "\r\n"); line == "" {
+			continue
+		}
+		if err := a.add(line); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+func (a accounts) add(pair string) error {
 	name, password, ok := strings.Cut(pair, "=")
 	if !ok || name == "" || password == "" {
-		return errors.New("it must be NAME=PASSWORD")
+		return errors.New("want NAME=PASSWORD or @FILE")
 	}
 	if _, twice := a[name]; twice {
 		return fmt.Errorf("%s is given twice", name)
@@ -55,10 +78,10 @@ func run(ctx context.Context, args []string, out printer) error {
 	workers, senders := accounts{}, accounts{}
 	flags := flag.NewFlagSet("buildbot-master", flag.ContinueOnError)
 	listen := flags.String("listen", "pb://127.0.0.1:9989", "the `URL` to listen at; port 0 picks a free one")
-	command := flags.String("command", "", "what the workers run: a `line` for their shell")
+	command := flags.String("command", "", "the shell command `line` that each worker runs")
 	once := flags.Bool("once", false, "end after the first command")
-	flags.Var(workers, "worker", "a worker's `NAME=PASSWORD`; may be given more than once")
-	flags.Var(senders, "change-user", "`USER=PASSWORD` for buildbot sendchange; may be given more than once")
+	flags.Var(workers, "worker", "a worker's `NAME=PASSWORD`, or @FILE with such lines; may be repeated")
+	flags.Var(senders, "change-user", "a `USER=PASSWORD` for buildbot sendchange, or @FILE with such lines; may be repeated")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return nil
@@ -85,7 +108,7 @@ func run(ctx context.Context, args []string, out printer) error {
 	return errors.Join(err, rt.Close(end))
 }
 
-// serve listens until ctx ends, or a command with -once.
+// serve listens until ctx ends, or with once until a command has ended.
 func (m *master) serve(ctx context.Context, url string, senders accounts, once bool) error {
 	users := map[string]cred.Entry{}
 	for _, group := range []accounts{m.workers, senders} {

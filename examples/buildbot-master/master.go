@@ -14,17 +14,17 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// builderName is the one builder that every worker gets, and the directory that it works in.
+// builderName is the name and the directory of the one builder that every worker gets.
 const builderName = "pb"
 
-// printer writes whole lines, from any goroutine. What others wrote cannot control a terminal.
+// printer writes whole lines from any goroutine. It removes what controls a terminal.
 type printer struct{ w io.Writer }
 
 func (p printer) line(format string, args ...any) {
 	fmt.Fprint(p.w, printable(fmt.Sprintf(format, args...))+"\n")
 }
 
-// master knows who is attached.
+// master is the realm.
 type master struct {
 	rt      *actor.Runtime
 	out     printer
@@ -34,11 +34,10 @@ type master struct {
 	mu       sync.Mutex
 	attached map[string]bool // guarded by mu
 	once     sync.Once
-	ended    chan struct{} // closed when a command has come to its end
+	ended    chan struct{} // closed when a command has ended
 }
 
-// requestAvatar is the realm. It runs while the login waits, and that is the time at which masters get to know their
-// workers.
+// requestAvatar implements the realm. It asks the worker for its builder before the login is answered, as masters do.
 func (m *master) requestAvatar(
 	ctx context.Context,
 	id cred.AvatarID,
@@ -51,10 +50,10 @@ func (m *master) requestAvatar(
 		return nil, nil, flavors.ValueError.New("a worker must bring a mind")
 	}
 	stay, leave := context.WithCancel(mind.Conn().Context())
-	w := &attendant{master: m, name: id.Name(), mind: mind, stay: stay}
+	w := &workerAvatar{master: m, name: id.Name(), mind: mind, stay: stay}
 	if !m.attach(w.name) {
 		leave()
-		// The worker learns of a refusal like any other, the log of the reason. A stock worker tries again later.
+		// The worker sees a refusal like any other; the reason is logged. A stock worker tries again later.
 		return nil, nil, flavors.RuntimeError.Errorf("there is a worker %s already", w.name)
 	}
 	logout := func() {
@@ -84,23 +83,23 @@ func (m *master) detach(name string) {
 	delete(m.attached, name)
 }
 
-// attendant is a worker's avatar.
-type attendant struct {
+// workerAvatar is a worker's avatar.
+type workerAvatar struct {
 	flavors.Avatar
 	master *master
 	name   string
 	mind   *flavors.RemoteReference
-	stay   context.Context // ends when the worker has gone, though its connection may live on
+	stay   context.Context // ends with the login; the connection may stay
 }
 
-// PerspectiveKeepalive is the worker's sign of life.
-func (*attendant) PerspectiveKeepalive() {}
+// PerspectiveKeepalive does nothing but answer.
+func (*workerAvatar) PerspectiveKeepalive() {}
 
-// PerspectiveShutdown is a worker's wish to leave. It may do so at once: it is told to end.
-func (a *attendant) PerspectiveShutdown() error { return a.mind.CallRemoteNoAnswer("shutdown") }
+// PerspectiveShutdown is called by a worker that wants to leave. It tells the worker to shut down.
+func (a *workerAvatar) PerspectiveShutdown() error { return a.mind.CallRemoteNoAnswer("shutdown") }
 
-// meet asks the worker for its builder, and has the command begin on it.
-func (a *attendant) meet(ctx context.Context) error {
+// meet asks the worker for its builder, and starts the command on it.
+func (a *workerAvatar) meet(ctx context.Context) error {
 	if _, err := flavors.Call[map[string]any](ctx, a.mind, "getWorkerInfo"); err != nil {
 		return fmt.Errorf("worker %s does not say what it is: %w", a.name, err)
 	}
@@ -117,7 +116,7 @@ func (a *attendant) meet(ctx context.Context) error {
 	if a.master.command == "" {
 		return nil
 	}
-	// The worker is let in first: it shall hear of its login before its work.
+	// The login is answered first.
 	a.master.rt.Go("command on "+a.name, func() {
 		if err := a.start(builder); err != nil {
 			a.master.out.line("%s: cannot start the command: %v", a.name, err)
@@ -126,9 +125,8 @@ func (a *attendant) meet(ctx context.Context) error {
 	return nil
 }
 
-// start has the worker run the command, and waits until the worker has gone. How it goes is reported to an object of
-// ours.
-func (a *attendant) start(builder *flavors.RemoteReference) error {
+// start runs the command on the worker, and waits until the worker has left.
+func (a *workerAvatar) start(builder *flavors.RemoteReference) error {
 	ctx := a.stay
 	if _, err := flavors.Call[any](ctx, builder, "startBuild"); err != nil {
 		return err
@@ -137,7 +135,7 @@ func (a *attendant) start(builder *flavors.RemoteReference) error {
 		"command": a.master.command, "workdir": "build", "env": nil, "logEnviron": false, "usePTY": false,
 		"want_stdout": true, "want_stderr": true, "logfiles": map[string]any{}, "timeout": 1200, "maxTime": nil,
 	}
-	r := &errand{master: a.master, name: a.name, builder: builder, rest: map[string]string{}}
+	r := &report{master: a.master, name: a.name, builder: builder, rest: map[string]string{}}
 	if _, err := flavors.Call[any](ctx, builder, "startCommand", r, "1", "shell", args); err != nil {
 		r.Do(func() { r.over = true })
 		return err
@@ -147,29 +145,29 @@ func (a *attendant) start(builder *flavors.RemoteReference) error {
 	return nil
 }
 
-// errand is a command that a worker runs, as the worker sees it: where it reports to.
-type errand struct {
+// report receives the reports of a command.
+type report struct {
 	flavors.Referenceable
 	master  *master
 	name    string
-	builder *flavors.RemoteReference // held as long as the command runs
+	builder *flavors.RemoteReference // kept while the command runs
 
-	// Owned by the object's turn.
-	rest map[string]string // by stream: a line that has not ended
+	// Used in the object's turn only.
+	rest map[string]string // unfinished line by stream
 	rc   *int
 	over bool
 }
 
 // Limits of what a worker may send for a command.
 const (
-	// maxLine is how many bytes of a line are kept until its end comes. What is longer is printed in pieces.
+	// maxLine limits the bytes of a line that are kept until its end arrives. Longer lines are printed in pieces.
 	maxLine = 16 << 10
-	// maxUpdate is how many bytes one update may print: a message of a few bytes can mention one long text many times.
+	// maxUpdate limits the bytes that one update prints: a short message can refer to one long text many times.
 	maxUpdate = 16 << 20
 )
 
-// RemoteUpdate takes news: a list of pairs, of a dictionary and a number that means nothing.
-func (r *errand) RemoteUpdate(updates [][]any) error {
+// RemoteUpdate takes a list of pairs of a dictionary and a number without meaning.
+func (r *report) RemoteUpdate(updates [][]any) error {
 	if r.over {
 		return flavors.PBError.New("this command is over")
 	}
@@ -205,9 +203,8 @@ func (r *errand) RemoteUpdate(updates [][]any) error {
 	return nil
 }
 
-// print prints the lines that have ended, and the pieces of those that are too long to be waited for. A line of one
-// stream is not mixed with one of the other.
-func (r *errand) print(stream, text string) {
+// print prints the finished lines and the parts of lines that are too long. It does not mix lines of the two streams.
+func (r *report) print(stream, text string) {
 	for text != "" {
 		room := maxLine - len(r.rest[stream])
 		end := strings.IndexByte(text[:min(len(text), room+1)], '\n')
@@ -230,10 +227,10 @@ func (r *errand) print(stream, text string) {
 	}
 }
 
-func (r *errand) out(line string) { r.master.out.line("%s: %s", r.name, line) }
+func (r *report) out(line string) { r.master.out.line("%s: %s", r.name, line) }
 
-// printRest ends the lines that have not ended.
-func (r *errand) printRest() {
+// printRest prints the unfinished lines.
+func (r *report) printRest() {
 	for _, stream := range []string{"stdout", "stderr"} {
 		if r.rest[stream] != "" {
 			r.print(stream, "\n")
@@ -241,9 +238,9 @@ func (r *errand) printRest() {
 	}
 }
 
-// RemoteComplete is the end. The failure is that of the worker, not of the command. The answer is handed over before
-// the program may end, and so is written before it does.
-func (r *errand) RemoteComplete(inv *flavors.Invocation, failure any) {
+// RemoteComplete ends the command. failure is the worker's, not the command's. It answers before the program may end,
+// so that the answer is written.
+func (r *report) RemoteComplete(inv *flavors.Invocation, failure any) {
 	if r.over {
 		inv.Answer(nil, nil)
 		return
@@ -263,9 +260,9 @@ func (r *errand) RemoteComplete(inv *flavors.Invocation, failure any) {
 	r.master.once.Do(func() { close(r.master.ended) })
 }
 
-// lost is for a worker that has gone with the command still running: it kills what it runs, and begins anew when it is
-// back.
-func (r *errand) lost() {
+// lost reports that the worker left while the command was running. The worker kills the command, and runs it again when
+// it is back.
+func (r *report) lost() {
 	if !r.over {
 		r.over = true
 		r.printRest()

@@ -19,7 +19,7 @@ import (
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
-// transcript is what the master prints.
+// transcript is the master's output.
 type transcript struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -43,7 +43,7 @@ func (p *transcript) await(t *testing.T, text string) {
 		"the master does not print %q", text)
 }
 
-// begin runs a master within the test and returns where it listens.
+// begin runs a master in this process and returns its address.
 func begin(t *testing.T, args ...string) (address string, printed *transcript, ended <-chan error) {
 	ctx, stop := context.WithCancel(context.Background())
 	printed = &transcript{}
@@ -60,7 +60,7 @@ func begin(t *testing.T, args ...string) (address string, printed *transcript, e
 	return regexp.MustCompile(`pb://(\S+)`).FindStringSubmatch(printed.String())[1], printed, done
 }
 
-// attach starts a stock worker in a process of its own. It logs to a file in its directory.
+// attach starts a stock worker, which logs to a file in its directory.
 func attach(t *testing.T, address, name, password string) (worker *stock.Process, base string) {
 	base = filepath.Join(t.TempDir(), "worker")
 	out, err := exec.Command(stock.WorkerProgram, "create-worker", base, address, name, password).CombinedOutput()
@@ -79,15 +79,15 @@ func TestStockWorkerRunsACommand(t *testing.T) {
 	case <-time.After(stock.Patience):
 		t.Fatalf("the command does not end; the master has printed:\n%s", printed)
 	}
-	// The streams are not ordered among each other; lines of one are not mixed with the other's.
+	// The order of lines of different streams is undefined.
 	lines := strings.Split(strings.TrimSuffix(printed.String(), "\n"), "\n")[1:]
 	assert.ElementsMatch(t, []string{"w1: hello", "w1: grüße", "w1: no end", "w1: none here", "w1: exit 3"}, lines)
 	assert.Equal(t, "w1: exit 3", lines[len(lines)-1])
 	worker.Kill()
 }
 
-// Several workers run the command, each when it attaches; one that goes in the middle is said to be lost, and runs it
-// anew when it is back.
+// TestStockWorkersComeAndGo runs the command on each worker that attaches. One is killed meanwhile and runs it again
+// when it is back.
 func TestStockWorkersComeAndGo(t *testing.T) {
 	stock.Require(t, stock.Buildbot)
 	release := filepath.Join(t.TempDir(), "release")
@@ -111,10 +111,10 @@ func TestStockWorkersComeAndGo(t *testing.T) {
 	printed.await(t, "w1: whole\nw1: exit 0\n")
 }
 
-// Text comes in pieces, and the last line need not end.
+// TestPartialLines passes text in pieces, the last line without an end.
 func TestPartialLines(t *testing.T) {
 	printed := &transcript{}
-	r := &errand{master: &master{out: printer{printed}}, name: "w", rest: map[string]string{}}
+	r := &report{master: &master{out: printer{printed}}, name: "w", rest: map[string]string{}}
 	piece := func(key string, value any) []any { return []any{jelly.NewDict(jelly.Entry{Key: key, Value: value}), 0} }
 	r.RemoteUpdate(
 		[][]any{
@@ -144,6 +144,16 @@ func TestStockSendchange(t *testing.T) {
 	assert.Equal(t, 1, refused.ExitCode())
 	require.ErrorAs(t, send("nobody:changepw"), &refused)
 	assert.Equal(t, 1, strings.Count(printed.String(), "change: "))
+}
+
+func TestAccountsFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "workers")
+	require.NoError(t, os.WriteFile(path, []byte("w1=sesame\r\n\nw2=a=b\n"), 0o600))
+	a := accounts{}
+	require.NoError(t, a.Set("@"+path))
+	assert.Equal(t, accounts{"w1": "sesame", "w2": "a=b"}, a)
+	assert.ErrorContains(t, a.Set("@"+path), "given twice")
+	assert.ErrorIs(t, a.Set("@"+path+"x"), os.ErrNotExist)
 }
 
 func TestFlags(t *testing.T) {

@@ -18,14 +18,14 @@ import (
 	"github.com/perspectivebroker/pb/internal/graph"
 )
 
-// oddWorker is a worker that does what no stock one does.
+// oddWorker is a worker that deviates from the stock one.
 type oddWorker struct {
 	flavors.Referenceable
-	mute       bool        // it does not say what it is
-	noBuilders bool        // it gives none
-	builder    *oddBuilder // what it gives otherwise
-	told       chan string // what the master has it do
-	asked      []string    // what it was asked, owned by its turn
+	mute       bool        // fails getWorkerInfo
+	noBuilders bool        // returns no builders
+	builder    *oddBuilder // the builder that it returns
+	told       chan string // the master's calls
+	asked      []string    // methods called; used in its turn only
 }
 
 func (w *oddWorker) RemoteGetWorkerInfo() (map[string]any, error) {
@@ -49,7 +49,7 @@ func (w *oddWorker) RemoteSetBuilderList([]any) (map[string]any, error) {
 
 func (w *oddWorker) RemoteShutdown() { w.told <- "shutdown" }
 
-// oddBuilder runs nothing and reports what it is told to.
+// oddBuilder runs nothing and makes the given reports.
 type oddBuilder struct {
 	flavors.Referenceable
 	busy    bool
@@ -66,15 +66,15 @@ func (b *oddBuilder) RemoteStartBuild() error {
 
 func (b *oddBuilder) RemoteStartCommand(
 	inv *flavors.Invocation,
-	errand *flavors.RemoteReference,
+	report *flavors.RemoteReference,
 	_, _ string,
 	_ any,
 ) *actor.Deferred {
 	d := actor.NewDeferred(inv.Conn().Runtime())
 	inv.Conn().Runtime().Go("odd command", func() {
-		_, err := flavors.Call[any](inv.Context(), errand, "update", b.updates)
+		_, err := flavors.Call[any](inv.Context(), report, "update", b.updates)
 		if err == nil {
-			_, err = flavors.Call[any](inv.Context(), errand, "complete", b.failure)
+			_, err = flavors.Call[any](inv.Context(), report, "complete", b.failure)
 		}
 		d.Complete(nil, err)
 	})
@@ -92,9 +92,8 @@ func enter(t *testing.T, address, user, password string, mind any) (*flavors.Rem
 	return conn.Login(t.Context(), cred.UsernamePassword{Username: user, Password: cred.Secret(password)}, mind)
 }
 
-// TestWorkersThatAreNotLikeStock: whoever does not keep to what a worker does is refused, at the first thing that is
-// odd, and may come again.
-func TestWorkersThatAreNotLikeStock(t *testing.T) {
+// TestOddWorkers wants deviating workers refused. They may try again.
+func TestOddWorkers(t *testing.T) {
 	address, printed, _ := begin(t, "-worker", "w1=sesame")
 	_, err := enter(t, address, "w1", "sesame", nil)
 	require.ErrorIs(t, err, flavors.UnauthorizedLogin, "a worker must bring a mind")
@@ -126,8 +125,8 @@ func TestWorkersThatAreNotLikeStock(t *testing.T) {
 	assert.NotContains(t, printed.String(), "w1:", "no command was given")
 }
 
-// TestNewsThatAreNotLikeStock: what cannot be understood is passed over, and a worker's own failure is printed.
-func TestNewsThatAreNotLikeStock(t *testing.T) {
+// TestOddUpdates wants unknown updates skipped, and a worker's failure printed.
+func TestOddUpdates(t *testing.T) {
 	for name, c := range map[string]struct {
 		builder *oddBuilder
 		want    string
@@ -151,19 +150,19 @@ func TestNewsThatAreNotLikeStock(t *testing.T) {
 	}
 }
 
-// slowBuilder takes a command and leaves it running.
+// slowBuilder does not complete its command.
 type slowBuilder struct {
 	flavors.Referenceable
-	errand chan *flavors.RemoteReference
+	report chan *flavors.RemoteReference
 }
 
 func (b *slowBuilder) RemoteStartBuild() {}
 
-func (b *slowBuilder) RemoteStartCommand(errand *flavors.RemoteReference, _, _ string, _ any) {
-	b.errand <- errand
+func (b *slowBuilder) RemoteStartCommand(report *flavors.RemoteReference, _, _ string, _ any) {
+	b.report <- report
 }
 
-// slowWorker has one.
+// slowWorker has a slowBuilder.
 type slowWorker struct {
 	flavors.Referenceable
 	builder slowBuilder
@@ -175,16 +174,16 @@ func (w *slowWorker) RemoteSetBuilderList([]any) map[string]any {
 	return map[string]any{builderName: &w.builder}
 }
 
-// TestWorkerThatLeft logs out while its command runs, and keeps its connection: the command is lost, its news are not
-// printed, and another worker of that name may come.
+// TestWorkerThatLeft logs out during its command and keeps the connection: the command is lost, its updates are not
+// printed, and another worker of that name may attach.
 func TestWorkerThatLeft(t *testing.T) {
 	address, printed, _ := begin(t, "-worker", "w1=sesame", "-command", "true")
-	worker := &slowWorker{builder: slowBuilder{errand: make(chan *flavors.RemoteReference, 1)}}
+	worker := &slowWorker{builder: slowBuilder{report: make(chan *flavors.RemoteReference, 1)}}
 	avatar, err := enter(t, address, "w1", "sesame", worker)
 	require.NoError(t, err)
-	errand := <-worker.builder.errand
+	report := <-worker.builder.report
 	update := func(text string) error {
-		_, err := flavors.Call[any](t.Context(), errand, "update", []any{[]any{map[string]any{"stdout": text}, 0}})
+		_, err := flavors.Call[any](t.Context(), report, "update", []any{[]any{map[string]any{"stdout": text}, 0}})
 		return err
 	}
 	require.NoError(t, update("here\n"))
@@ -196,17 +195,17 @@ func TestWorkerThatLeft(t *testing.T) {
 		address,
 		"w1",
 		"sesame",
-		&slowWorker{builder: slowBuilder{errand: make(chan *flavors.RemoteReference, 1)}},
+		&slowWorker{builder: slowBuilder{report: make(chan *flavors.RemoteReference, 1)}},
 	)
 	require.NoError(t, err)
 	require.NotContains(t, printed.String(), "beyond")
 }
 
-// TestUpdatesAreGraphs gives an errand whatever a worker can send, and looks at what it prints, keeps and allocates.
+// TestUpdatesAreGraphs passes hostile updates, and checks what is printed, kept and allocated.
 func TestUpdatesAreGraphs(t *testing.T) {
 	try := func(t graph.TB, v any) {
 		printed := &strings.Builder{}
-		r := &errand{master: &master{out: printer{printed}}, name: "w1", rest: map[string]string{}}
+		r := &report{master: &master{out: printer{printed}}, name: "w1", rest: map[string]string{}}
 		graph.Within(t, 256<<20, func() {
 			for _, key := range []any{"stdout", "stderr", "rc", "log", v} {
 				_ = r.RemoteUpdate([][]any{{jelly.NewDict(jelly.Entry{Key: key, Value: v}), int64(0)}})
@@ -228,7 +227,7 @@ func TestUpdatesAreGraphs(t *testing.T) {
 	}
 	t.Run("one long name many times", func(t *testing.T) { try(t, many) })
 	rapid.Check(t, func(rt *rapid.T) { try(rt, graph.Random(rapid.Uint64().Draw(rt, "seed"))) })
-	r := &errand{master: &master{out: printer{io.Discard}}, name: "w1", rest: map[string]string{}}
+	r := &report{master: &master{out: printer{io.Discard}}, name: "w1", rest: map[string]string{}}
 	news := []any{jelly.NewDict(jelly.Entry{Key: "stdout", Value: long}), int64(0)}
 	updates := make([][]any, 100_000)
 	for i := range updates {
@@ -237,8 +236,8 @@ func TestUpdatesAreGraphs(t *testing.T) {
 	graph.Within(t, 256<<20, func() { assert.ErrorIs(t, r.RemoteUpdate(updates), flavors.ValueError) })
 }
 
-// TestChangesThatAreNotLikeStock: what is missing is left empty, what is of another type is refused by its name.
-func TestChangesThatAreNotLikeStock(t *testing.T) {
+// TestOddChanges wants missing keys empty, and wrong types refused by name.
+func TestOddChanges(t *testing.T) {
 	address, printed, _ := begin(t, "-change-user", "change=changepw")
 	avatar, err := enter(t, address, "change", "changepw", nil)
 	require.NoError(t, err)

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestWhatOneSaysAllAreTold(t *testing.T) {
+func TestChat(t *testing.T) {
 	s := exampletest.New(t)
 	end := s.Start(run, "server", "-listen", "pb://127.0.0.1:0", "-cred", "alice=1234", "-cred", "bob=secret")
 	url := s.Line("listening ")
@@ -38,7 +38,7 @@ func TestGroups(t *testing.T) {
 	rt, err := actor.NewRuntime()
 	require.NoError(t, err)
 	defer rt.Close(t.Context())
-	h := newHall(rt)
+	h := newRealm(rt)
 	checker, err := cred.NewInMemory(passwords{"alice": cred.Plaintext("1234")})
 	require.NoError(t, err)
 	portal, err := cred.NewPortal(h, checker)
@@ -61,7 +61,7 @@ func TestGroups(t *testing.T) {
 	require.NoError(t, say("hello"), "somebody without a mind is told nothing")
 	require.ErrorContains(t, say("mattress"), "Don't say that word")
 
-	// Who is in can make so many groups and no more, and leaves none behind.
+	// A user can create a limited number of groups. They end with their last member.
 	for i := 1; i < maxGroups; i++ {
 		_, err := h.join(fmt.Sprint("#", i), &user{name: "bob"}, true)
 		require.NoError(t, err)
@@ -79,9 +79,9 @@ func TestGroups(t *testing.T) {
 	require.Error(t, say("from beyond"), "who has left says nothing")
 }
 
-// TestLeftUserJoinsNothing: no call that comes late makes somebody a member who is nobody's any more.
-func TestLeftUserJoinsNothing(t *testing.T) {
-	h := newHall(nil)
+// TestJoinAfterLogout wants a late join to fail.
+func TestJoinAfterLogout(t *testing.T) {
+	h := newRealm(nil)
 	u := &user{name: "bob"}
 	_, err := h.join("#1", u, true)
 	require.NoError(t, err)
@@ -91,7 +91,7 @@ func TestLeftUserJoinsNothing(t *testing.T) {
 	require.Empty(t, h.groups)
 }
 
-func TestWhatCannotBeRun(t *testing.T) {
+func TestInvalidArguments(t *testing.T) {
 	s := exampletest.New(t)
 	require.ErrorContains(t, s.Run(run), "server -listen URL")
 	require.ErrorContains(t, s.Run(run, "nonsense"), `there is no "nonsense"`)

@@ -11,19 +11,19 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// printer is our end of the chat: the mind.
+// printer is the client's mind.
 type printer struct{ flavors.Referenceable }
 
 // RemotePrint prints a line of the chat.
 func (*printer) RemotePrint(message string) { fmt.Println(message) }
 
-// client is what the flags say.
+// client is the parsed flags of the client.
 type client struct {
 	user, password, group, say string
 	stay                       bool
 }
 
-// talk logs in, joins the group and says the text.
+// talk logs in, joins the group and sends the text.
 func (c *client) talk(ctx context.Context, rt *actor.Runtime, url string) error {
 	if c.user == "" {
 		return errors.New("client needs -user")
@@ -55,7 +55,7 @@ func (c *client) talk(ctx context.Context, rt *actor.Runtime, url string) error 
 			return fmt.Errorf("the server has gone: %w", context.Cause(conn.Context()))
 		}
 	}
-	// What we were told before the answer came waits in the mind's mailbox, in front of this.
+	// Messages that arrived before the answer are in the mind's mailbox, in front of this function.
 	_, err = mind.Do(func() {}).Await(ctx)
 	return errors.Join(err, conn.Close(ctx))
 }

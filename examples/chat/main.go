@@ -1,5 +1,5 @@
-// Chat is the chat of Twisted's documentation: users log in, join groups, and what one says to a group all of its
-// members are told. Either end may be the stock program of that name, chatclient.py or chatserver.py.
+// Chat is the chat of Twisted's documentation: users log in, join groups and send messages to all members of a group.
+// Either end may be the stock program, chatclient.py or chatserver.py.
 //
 //	go run ./examples/chat server -listen pb://127.0.0.1:8800 -cred alice=1234 -cred bob=secret
 //	go run ./examples/chat client -connect pb://127.0.0.1:8800 -user bob -password secret -group '#NeedAFourth' -say 'Hello.'
@@ -40,7 +40,7 @@ func run(ctx context.Context, args []string) error {
 	case "server":
 		users := passwords{}
 		listen := flags.String("listen", "pb://127.0.0.1:8800", "the `URL` to listen at; port 0 picks a free one")
-		flags.Var(users, "cred", "a `USER=PASSWORD` who may come in; once for each")
+		flags.Var(users, "cred", "a user's `USER=PASSWORD`; may be repeated")
 		if err := flags.Parse(args[1:]); err != nil {
 			return err
 		}
@@ -51,7 +51,7 @@ func run(ctx context.Context, args []string) error {
 		flags.StringVar(&c.user, "user", "", "the `name` to log in with")
 		flags.StringVar(&c.password, "password", "", "the user's `password`")
 		flags.StringVar(&c.group, "group", "#NeedAFourth", "the `group` to join")
-		flags.StringVar(&c.say, "say", "", "the `text` to send to the group; nothing is sent without")
+		flags.StringVar(&c.say, "say", "", "the `text` to send to the group, if any")
 		flags.BoolVar(&c.stay, "stay", false, "stay, and print what others say, until interrupted")
 		if err := flags.Parse(args[1:]); err != nil {
 			return err
@@ -72,10 +72,10 @@ func withRuntime(f func(*actor.Runtime) error) error {
 	return errors.Join(err, rt.Close(ctx))
 }
 
-// passwords gathers the -cred flags.
+// passwords are the -cred flags.
 type passwords map[string]cred.Entry
 
-// String implements flag.Value. It does not show what it holds.
+// String implements flag.Value. It does not print passwords.
 func (p passwords) String() string { return fmt.Sprintf("%d users", len(p)) }
 
 // Set implements flag.Value.

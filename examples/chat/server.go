@@ -10,13 +10,13 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// serve lets these users chat until ctx ends.
+// serve runs the server until ctx ends.
 func serve(ctx context.Context, rt *actor.Runtime, listen string, users passwords) error {
 	checker, err := cred.NewInMemory(users)
 	if err != nil {
 		return err
 	}
-	portal, err := cred.NewPortal(newHall(rt), checker)
+	portal, err := cred.NewPortal(newRealm(rt), checker)
 	if err != nil {
 		return err
 	}
@@ -29,13 +29,13 @@ func serve(ctx context.Context, rt *actor.Runtime, listen string, users password
 	return nil
 }
 
-// user is somebody who is in: the avatar.
+// user is the avatar.
 type user struct {
 	flavors.Avatar
-	name string
-	mind *flavors.RemoteReference // what prints at the user's end; nil if the client gave none
-	hall *hall
-	left bool // guarded by the hall's lock
+	name  string
+	mind  *flavors.RemoteReference // prints on the client's side; nil if the client has none
+	realm *realm
+	left  bool // guarded by the realm's lock
 }
 
 // PublishMethods gives joinGroup the default that it has in Twisted's listing.
@@ -45,7 +45,7 @@ func (*user) PublishMethods(flavors.Prefix) flavors.MethodSet {
 
 // PerspectiveJoinGroup answers the group, whose methods will know this user.
 func (u *user) PerspectiveJoinGroup(groupname string, allowMattress bool) (*group, error) {
-	return u.hall.join(groupname, u, allowMattress)
+	return u.realm.join(groupname, u, allowMattress)
 }
 
 // tell has a line printed at the user's end. Who does not take it is not waited for.

@@ -12,7 +12,7 @@ import (
 	"github.com/perspectivebroker/pb/cred"
 )
 
-// config is what the command line says.
+// config is the parsed command line.
 type config struct {
 	listen    string
 	users     users
@@ -23,10 +23,10 @@ type config struct {
 // users are the -cred flags.
 type users map[string]cred.Entry
 
-// String is for the flag package; passwords are not printed.
+// String implements flag.Value. It does not print passwords.
 func (users) String() string { return "" }
 
-// Set reads user=password.
+// Set implements flag.Value.
 func (u users) Set(s string) error {
 	name, password, ok := strings.Cut(s, "=")
 	if !ok || name == "" {
@@ -45,8 +45,8 @@ func parse(args []string) (*config, error) {
 		"",
 		"the `URL` to listen at: pb://host:port, pbs://host:port or pb+unix:///path; port 0 picks a free one",
 	)
-	flags.Var(c.users, "cred", "`user=password` of one who may log in; may be repeated")
-	flags.BoolVar(&c.anonymous, "anonymous", false, "let in who does not say who he is")
+	flags.Var(c.users, "cred", "the `user=password` of a user; may be repeated")
+	flags.BoolVar(&c.anonymous, "anonymous", false, "allow anonymous logins")
 	cert := flags.String("cert", "", "the server's certificate, a PEM `file`, for pbs://")
 	key := flags.String("key", "", "the key of the certificate, a PEM `file`")
 	clientCA := flags.String("client-ca", "", "require client certificates of the authorities in this PEM `file`")
@@ -64,7 +64,7 @@ func parse(args []string) (*config, error) {
 	return c, err
 }
 
-// tlsConfig reads the files of the TLS flags. Without a certificate there is nothing to configure.
+// tlsConfig reads the files of the TLS flags. It returns nil without a certificate.
 func tlsConfig(cert, key, clientCA string) (*tls.Config, error) {
 	if cert == "" {
 		if key != "" || clientCA != "" {
@@ -76,7 +76,7 @@ func tlsConfig(cert, key, clientCA string) (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading -cert and -key: %w", err)
 	}
-	// Twisted of these years speaks TLS 1.2 unless it is told otherwise.
+	// Twisted of this age speaks TLS 1.2 by default.
 	c := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	if clientCA == "" {
 		return c, nil

@@ -6,18 +6,18 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// Conformance is what a peer talks to: each connection has one of its own. Its methods run one at a time, in the order
-// in which they were called.
+// Conformance is the root object. Each connection has its own. Its methods run one at a time, in the order of the
+// calls.
 type Conformance struct {
 	flavors.Root
 	server  *server
 	held    map[string]any              // see references.go
 	pond    *flavors.Cached[RemotePond] // see remotepond.go
 	pagings int                         // see pages.go
-	alarms  alarms
+	timers  timers
 }
 
-// PublishMethods names the parameters, for those who call with keywords, and their defaults.
+// PublishMethods names the parameters for keyword arguments, with their defaults.
 func (*Conformance) PublishMethods(flavors.Prefix) flavors.MethodSet {
 	return flavors.Methods(
 		flavors.Publish("echo", "RemoteEcho", "x"),
@@ -41,10 +41,10 @@ func (*Conformance) PublishMethods(flavors.Prefix) flavors.MethodSet {
 	)
 }
 
-// RemoteEcho answers with what it was given.
+// RemoteEcho returns its argument.
 func (*Conformance) RemoteEcho(x any) any { return x }
 
-// RemoteAdd adds integers of any size, 10 where there is no b. A sum that Banana cannot carry fails the call.
+// RemoteAdd adds integers of any size; b is 10 by default. A sum that Banana cannot carry fails the call.
 func (*Conformance) RemoteAdd(a, b *big.Int) (*big.Int, error) {
 	if a == nil {
 		return nil, flavors.TypeError.Errorf("None cannot be added to")
@@ -55,5 +55,5 @@ func (*Conformance) RemoteAdd(a, b *big.Int) (*big.Int, error) {
 	return new(big.Int).Add(a, b), nil
 }
 
-// RemoteKwargs answers with its positional arguments and its keywords.
+// RemoteKwargs returns its positional and keyword arguments.
 func (*Conformance) RemoteKwargs(kw flavors.Kw, args ...any) []any { return []any{args, kw} }

@@ -18,10 +18,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What the contract says is tried by stock peers and by ours in internal/interop, over each transport. Here it is this
-// program alone.
+// internal/interop tests the contract with stock peers and ours, over each transport. These tests run the program
+// alone.
 
-// peer is a program of ours that talks to the server.
+// peer is a Go client of the server.
 type peer struct {
 	t    *testing.T
 	rt   *actor.Runtime
@@ -29,7 +29,7 @@ type peer struct {
 	root *flavors.RemoteReference
 }
 
-// visit starts the server, and connects to it.
+// visit starts the server and connects to it.
 func visit(t *testing.T, flags ...string) *peer {
 	s := exampletest.New(t)
 	end := s.Start(run, append([]string{"-listen", "pb://127.0.0.1:0"}, flags...)...)
@@ -58,7 +58,7 @@ func (p *peer) fails(kind *flavors.Exception, method string, args ...any) {
 	require.ErrorIs(p.t, err, kind, method)
 }
 
-// toy is an object of the peer's.
+// toy is one of the peer's objects.
 type toy struct{ flavors.Referenceable }
 
 func (*toy) RemoteTwice(n int) int { return 2 * n }
@@ -190,7 +190,7 @@ func TestLogins(t *testing.T) {
 	require.ErrorIs(t, err, flavors.UnauthorizedLogin)
 }
 
-func TestWhatCannotBeRun(t *testing.T) {
+func TestInvalidArguments(t *testing.T) {
 	none := filepath.Join(t.TempDir(), "none")
 	require.NoError(t, os.WriteFile(none, nil, 0o600))
 	for flags, want := range map[string]string{

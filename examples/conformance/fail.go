@@ -6,10 +6,10 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// custom is a failure that peers trap as "conformance.Custom", or as builtins.Exception, of which it is a kind.
+// custom is a failure that peers trap as conformance.Custom or builtins.Exception.
 var custom = flavors.NewException("conformance.Custom")
 
-// RemoteFail fails: with a plain Go error, with one that has a type for the peer, or by a panic.
+// RemoteFail fails with a plain Go error, a typed one, or a panic.
 func (*Conformance) RemoteFail(kind, text string) error {
 	switch kind {
 	case "error":

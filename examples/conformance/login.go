@@ -8,16 +8,16 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// anonymousName is what those are called who did not say who they are.
+// anonymousName is the name of anonymous users.
 const anonymousName = "anonymous"
 
-// roll is who is in.
-type roll struct {
+// sessions counts the avatars that are logged in.
+type sessions struct {
 	logins atomic.Int64
 	common Common
 }
 
-// portal lets the users of the command line in, and anonymous ones if they may.
+// portal admits the users of the command line, and anonymous ones if allowed.
 func (s *server) portal(c *config) (*cred.Portal[*flavors.RemoteReference, *User], error) {
 	var checkers []cred.Checker
 	if len(c.users) > 0 {
@@ -41,32 +41,32 @@ func (s *server) portal(c *config) (*cred.Portal[*flavors.RemoteReference, *User
 	return cred.NewPortal(cred.RealmFunc[*flavors.RemoteReference, *User](realm), checkers...)
 }
 
-// patient slows down nobody who tries what happens to those who are refused.
-func patient() *cred.Throttle { return cred.NewThrottle(cred.WithFreeFailures(1_000_000)) }
+// lenient does not slow down peers that test refused logins.
+func lenient() *cred.Throttle { return cred.NewThrottle(cred.WithFreeFailures(1_000_000)) }
 
-// User is the avatar: what somebody talks to who is in.
+// User is the avatar.
 type User struct {
 	flavors.Avatar
 	server *server
 	name   string
 }
 
-// PerspectiveWhoami is the user's name.
+// PerspectiveWhoami returns the user's name.
 func (u *User) PerspectiveWhoami() string { return u.name }
 
-// PerspectiveRoot is the Conformance object of the connection.
+// PerspectiveRoot returns the connection's Conformance object.
 func (u *User) PerspectiveRoot(inv *flavors.Invocation) *Conformance {
 	return u.server.root(inv.Conn())
 }
 
-// PerspectiveViewable is one and the same object for all users.
+// PerspectiveViewable returns the object that all users share.
 func (u *User) PerspectiveViewable() *Common { return &u.server.users.common }
 
-// PerspectiveLogins is how many avatars are in now.
+// PerspectiveLogins returns the number of avatars that are logged in.
 func (u *User) PerspectiveLogins() int64 { return u.server.users.logins.Load() }
 
-// Common is an object that all users share, and that knows which of them is calling.
+// Common is an object that all users share. Its methods know the caller.
 type Common struct{ flavors.Viewable }
 
-// ViewWhoami is the caller's name.
+// ViewWhoami returns the caller's name.
 func (*Common) ViewWhoami(caller *User) string { return caller.name }

@@ -1,5 +1,5 @@
-// Conformance is a server whose whole behaviour is fixed by a contract, so that any Perspective Broker program can be
-// tried against this module. What it offers stands with the methods of [Conformance].
+// Conformance is a server with a fixed contract, so that any Perspective Broker program can be tested against this
+// module. See the methods of [Conformance].
 //
 //	go run ./examples/conformance -listen pb://127.0.0.1:0
 //	go run ./examples/conformance -listen pbs://127.0.0.1:8801 -cert cert.pem -key key.pem [-client-ca ca.pem]
@@ -24,15 +24,14 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// shutdownTime is how long the end may take: five seconds are promised, and a busy machine needs some of them. Of
-// these, what was sent has hangUpTime to be written to peers that do not read it.
+// shutdownTime limits the shutdown; the contract promises five seconds. Within it, hangUpTime limits the writing to
+// peers that do not read.
 const (
 	shutdownTime = 1500 * time.Millisecond
 	hangUpTime   = shutdownTime / 2
 )
 
-// idleWorkers is how many goroutines wait for work. They count in stats, which should not tell of load that is long
-// gone.
+// idleWorkers is the number of goroutines kept for work. stats counts them, so they must not stay after a load.
 const idleWorkers = 4
 
 func main() {
@@ -73,7 +72,7 @@ func run(ctx context.Context, args []string) error {
 		cancel()
 	}
 	if late := rt.Close(closing); late != nil {
-		// A method that occupies its object is not waited for: it ends with the process.
+		// Do not wait for a method that occupies its object: it ends with the process.
 		log.Warn().Err(late).Msg("closed with work under way")
 	}
 	return err

@@ -9,10 +9,10 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// maxPagings is how many pagings a connection may have under way: each keeps a goroutine and a page.
+// maxPagings limits the pagings under way on a connection. Each keeps a goroutine and a page.
 const maxPagings = 200
 
-// RemotePages sends size bytes to a collector, in pages of chunk bytes. It answers when the last page is on its way.
+// RemotePages sends size bytes to a collector, in pages of chunk bytes. It answers once the last page is on its way.
 func (c *Conformance) RemotePages(
 	inv *flavors.Invocation,
 	collector *flavors.RemoteReference,
@@ -38,7 +38,7 @@ func (c *Conformance) RemotePages(
 		}), nil
 }
 
-// pattern reads as bytes of which number i is i mod 251.
+// pattern is a reader whose byte i is i mod 251.
 type pattern struct{ next int }
 
 func (p *pattern) Read(b []byte) (int, error) {
@@ -49,7 +49,7 @@ func (p *pattern) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// RemoteCollect has the peer send pages to a collector of ours, and answers with the number of bytes that came.
+// RemoteCollect passes the peer's method a page collector and returns the number of bytes received.
 func (*Conformance) RemoteCollect(
 	inv *flavors.Invocation,
 	ref *flavors.RemoteReference,

@@ -2,23 +2,23 @@ package main
 
 import "github.com/perspectivebroker/pb/flavors"
 
-// pointClass is the name under which points travel.
+// pointClass is Point's class name on the wire.
 const pointClass = "conformance.Point"
 
-// Point is sent by copy, in both directions.
+// Point is passed by copy, in both directions.
 type Point struct {
 	flavors.Copyable
 	X any `pb:"x"`
 	Y any `pb:"y"`
 }
 
-// TypeToCopy names the class for the receiver.
+// TypeToCopy implements the flavor's class name.
 func (*Point) TypeToCopy() string { return pointClass }
 
-// RemotePoint answers with a copy.
+// RemotePoint returns a Point.
 func (*Conformance) RemotePoint(x, y any) *Point { return &Point{X: x, Y: y} }
 
-// RemoteTakePoint takes a copy apart. Other classes do not get here: they are not registered.
+// RemoteTakePoint returns the fields of a received copy. Other classes are not registered, so they are refused before.
 func (*Conformance) RemoteTakePoint(p *Point) ([]any, error) {
 	if p == nil {
 		return nil, flavors.TypeError.Errorf("None is no Point")

@@ -9,22 +9,22 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// pondClass is the name under which ponds travel, ours and those of peers.
+// pondClass is the class name of ponds on the wire, in both directions.
 const pondClass = "conformance.Pond"
 
-// Pond is a list that peers keep copies of. It and its observers are one actor.
+// Pond is a list that peers cache. The pond and its observers are one actor.
 type Pond struct {
 	flavors.Cacheable
 	items []any
 }
 
-// TypeToCopy names the class for the receiver.
+// TypeToCopy implements the flavor's class name.
 func (*Pond) TypeToCopy() string { return pondClass }
 
-// StateToCacheAndObserveFor is what a new observer begins with.
+// StateToCacheAndObserveFor returns the initial state for a new observer.
 func (p *Pond) StateToCacheAndObserveFor(any, *flavors.Observer) any { return p.items }
 
-// Add appends an item, here and wherever the pond is watched. The Deferred completes when the update is on its way.
+// Add appends an item to the pond and its caches. The Deferred completes when the update is on its way.
 func (p *Pond) Add(inv *flavors.Invocation, item any) *actor.Deferred {
 	var err error
 	return flavors.Update(p, func(observers flavors.Observers) {
@@ -33,7 +33,7 @@ func (p *Pond) Add(inv *flavors.Invocation, item any) *actor.Deferred {
 	}).Then(inv, func(any, error) (any, error) { return nil, err })
 }
 
-// Remove takes an item out, here and wherever the pond is watched.
+// Remove removes an item from the pond and its caches.
 func (p *Pond) Remove(inv *flavors.Invocation, item any) *actor.Deferred {
 	var err error
 	return flavors.Update(p, func(observers flavors.Observers) {
@@ -47,15 +47,15 @@ func (p *Pond) Remove(inv *flavors.Invocation, item any) *actor.Deferred {
 	}).Then(inv, func(any, error) (any, error) { return nil, err })
 }
 
-// Count is how many connections watch the pond.
+// Count returns the number of connections that observe the pond.
 func (p *Pond) Count(inv *flavors.Invocation) *actor.Deferred {
 	n := 0
 	return flavors.Update(p, func(observers flavors.Observers) { n = observers.Len() }).
 		Then(inv, func(_ any, err error) (any, error) { return n, err })
 }
 
-// indexOf finds an item by what it looks like on the wire. Comparing that takes time in proportion to what was
-// received, however often the parts of an item are shared.
+// indexOf finds an item by its encoding. The comparison is linear in what was received, even if the parts of an item
+// are shared.
 func indexOf(items []any, item any) int {
 	wanted, err := encoded(item)
 	if err != nil {

@@ -7,13 +7,13 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// ponds are those of the whole process, by name.
+// ponds are the process's ponds by name.
 type ponds struct {
 	mu     sync.Mutex
 	byName map[string]*Pond
 }
 
-// make gives the pond of that name, made with these items if it is new.
+// make returns the pond of that name. It creates it with items if needed.
 func (ps *ponds) make(name string, items []any) *Pond {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
@@ -37,7 +37,7 @@ func (ps *ponds) find(name string) (*Pond, error) {
 	return nil, flavors.KeyError.Errorf("there is no pond %q", name)
 }
 
-// RemotePond answers with the pond of that name: the caller begins to watch it.
+// RemotePond returns the pond of that name, which the caller then observes.
 func (c *Conformance) RemotePond(name string, items []any) *Pond {
 	return c.server.ponds.make(name, items)
 }
@@ -60,7 +60,7 @@ func (c *Conformance) RemotePondRemove(inv *flavors.Invocation, name string, ite
 	return p.Remove(inv, item), nil
 }
 
-// RemotePondObservers is how many connections watch a pond.
+// RemotePondObservers returns the number of connections that observe a pond.
 func (c *Conformance) RemotePondObservers(inv *flavors.Invocation, name string) (*actor.Deferred, error) {
 	p, err := c.server.ponds.find(name)
 	if err != nil {

@@ -5,18 +5,18 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// RemoteCallback calls a method of the peer's object. Its result, or its failure, becomes that of this call.
+// RemoteCallback calls a method of the peer's object and returns its result or failure.
 func (*Conformance) RemoteCallback(ref *flavors.RemoteReference, method string, args []any) *actor.Deferred {
 	return ref.CallRemote(method, args...)
 }
 
-// RemoteHold keeps a reference under a key, in the place of the one that was there.
+// RemoteHold keeps a reference under a key. It replaces the previous one.
 func (c *Conformance) RemoteHold(key string, ref any) {
 	c.letGo(key)
 	c.held[key] = ref
 }
 
-// RemoteHeld answers with what is kept under a key.
+// RemoteHeld returns the reference that is kept under a key.
 func (c *Conformance) RemoteHeld(key string) (any, error) {
 	ref, ok := c.held[key]
 	if !ok {
@@ -25,7 +25,7 @@ func (c *Conformance) RemoteHeld(key string) (any, error) {
 	return ref, nil
 }
 
-// RemoteRelease lets go of what is kept under a key; the peer is told at once.
+// RemoteRelease releases the reference that is kept under a key, at once.
 func (c *Conformance) RemoteRelease(key string) error {
 	if _, err := c.RemoteHeld(key); err != nil {
 		return err

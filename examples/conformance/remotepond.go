@@ -8,19 +8,19 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// RemotePond is the copy of a peer's pond. Its updates run one at a time, in its own actor.
+// RemotePond is the cache of a peer's pond. Its updates run one at a time, in its own actor.
 type RemotePond struct {
 	flavors.RemoteCache
 	items []any
 }
 
-// SetCopyableState takes the list that the original begins with.
+// SetCopyableState sets the initial list.
 func (p *RemotePond) SetCopyableState(state any) error { return jelly.Assign(&p.items, state) }
 
-// ObserveAdd is the update add.
+// ObserveAdd handles the update add.
 func (p *RemotePond) ObserveAdd(item any) { p.items = append(p.items, item) }
 
-// ObserveRemove is the update remove.
+// ObserveRemove handles the update remove.
 func (p *RemotePond) ObserveRemove(item any) error {
 	i := indexOf(p.items, item)
 	if i < 0 {
@@ -30,7 +30,7 @@ func (p *RemotePond) ObserveRemove(item any) error {
 	return nil
 }
 
-// RemoteTakePond begins to watch a pond of the peer's, in the place of the one before.
+// RemoteTakePond observes one of the peer's ponds in place of the previous one.
 func (c *Conformance) RemoteTakePond(p *flavors.Cached[RemotePond]) error {
 	if p == nil {
 		return flavors.TypeError.Errorf("None is no Pond")
@@ -40,7 +40,7 @@ func (c *Conformance) RemoteTakePond(p *flavors.Cached[RemotePond]) error {
 	return nil
 }
 
-// RemotePondState answers with what is in that pond now. Updates that were sent before the call are in place.
+// RemotePondState returns the cache's items. Updates that were sent before the call are included.
 func (c *Conformance) RemotePondState(inv *flavors.Invocation) (*actor.Deferred, error) {
 	if c.pond == nil {
 		return nil, errNoPond
@@ -50,7 +50,7 @@ func (c *Conformance) RemotePondState(inv *flavors.Invocation) (*actor.Deferred,
 		Then(inv, func(_ any, err error) (any, error) { return items, err }), nil
 }
 
-// RemoteReturnPond sends the pond home: the peer gets its original back.
+// RemoteReturnPond returns the cache: the peer gets its original.
 func (c *Conformance) RemoteReturnPond() (*flavors.Cached[RemotePond], error) {
 	if c.pond == nil {
 		return nil, errNoPond
@@ -58,7 +58,7 @@ func (c *Conformance) RemoteReturnPond() (*flavors.Cached[RemotePond], error) {
 	return c.pond, nil
 }
 
-// RemoteIgnorePond stops watching; the peer is told at once.
+// RemoteIgnorePond releases the cache at once.
 func (c *Conformance) RemoteIgnorePond() {
 	if c.pond != nil {
 		c.pond.Release()

@@ -10,19 +10,19 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// server is what all connections share.
+// server is the state that all connections share.
 type server struct {
 	listener *broker.Listener
 	ponds    ponds
-	census   census
-	tidy     tidy
-	users    roll
+	counters counters
+	scavenge scavenge
+	users    sessions
 
 	mu    sync.Mutex
 	roots map[flavors.Conn]*Conformance
 }
 
-// serve listens. Who asks for users or anonymous ones gets the login as the root object, and Conformance behind it.
+// serve listens. With users or anonymous logins the root object is the login, and Conformance is behind it.
 func serve(rt *actor.Runtime, c *config) (*server, error) {
 	s := &server{roots: map[flavors.Conn]*Conformance{}}
 	root := broker.RootFactory(func(c *broker.Conn) (any, error) { return s.root(c), nil })
@@ -31,7 +31,7 @@ func serve(rt *actor.Runtime, c *config) (*server, error) {
 		if err != nil {
 			return nil, err
 		}
-		root = broker.LoginRoot(portal, broker.WithThrottle(patient()), broker.WithSessions(10_000),
+		root = broker.LoginRoot(portal, broker.WithThrottle(lenient()), broker.WithSessions(10_000),
 			broker.WithFrameBeforeLogin(longestName))
 	}
 	known, err := classes()
@@ -49,16 +49,16 @@ func serve(rt *actor.Runtime, c *config) (*server, error) {
 	return s, nil
 }
 
-// longestName is room for a login with a name as long as Banana can carry: it is refused in the usual words, and the
-// connection goes on.
+// longestName leaves room for a login with the longest name that Banana carries. Such a login is refused in the usual
+// way, and the connection stays open.
 const longestName = 1 << 20
 
-// memory is where collecting garbage begins to be worth any effort. What limits allows takes less, but a heap that may
-// double would not.
+// memory is the heap size at which collecting garbage is worth an effort. The limits allow less, but a heap that may
+// double would exceed the contract.
 const memory = 96 << 20
 
-// limits differ from the defaults where strangers are expected to try more than a well-meant program would. Whatever
-// they send, the process is to stay below 200 MB.
+// limits differ from the defaults, because strangers test them here. Whatever they send, the process must stay below
+// 200 MB.
 func limits() broker.Limits {
 	return broker.Limits{
 		Exports: 10_000, Caches: 10_000,
@@ -66,7 +66,7 @@ func limits() broker.Limits {
 	}
 }
 
-// classes are those that may come in as copies and caches. Any other is refused.
+// classes registers the classes of copies and caches that peers may send.
 func classes() (*jelly.Registry, error) {
 	r := jelly.NewRegistry()
 	if err := flavors.RegisterCopy[Point](r, pointClass); err != nil {
@@ -75,7 +75,7 @@ func classes() (*jelly.Registry, error) {
 	return r, flavors.RegisterCache[RemotePond](r, pondClass)
 }
 
-// root is the Conformance object of a connection: one and the same for all who log in over it.
+// root returns the connection's Conformance object, which all logins on it share.
 func (s *server) root(conn flavors.Conn) *Conformance {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -85,16 +85,16 @@ func (s *server) root(conn flavors.Conn) *Conformance {
 	c := &Conformance{server: s, held: map[string]any{}}
 	s.roots[conn] = c
 	context.AfterFunc(conn.Context(), func() {
-		c.alarms.end()
+		c.timers.end()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.roots, conn)
-		s.tidy.soon()
+		s.scavenge.soon()
 	})
 	return c
 }
 
-// hangUp accepts nothing more and closes the connections, whatever is under way on them.
+// hangUp stops listening and closes the connections without waiting for calls.
 func (s *server) hangUp(ctx context.Context) {
 	_ = s.listener.Close()
 	var closing sync.WaitGroup

@@ -7,14 +7,13 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// RemoteStats says what the process has under way. It collects garbage first, so that references which were forgotten
-// are let go.
+// RemoteStats returns figures about the process. It collects garbage first, so that unused references are released.
 func (c *Conformance) RemoteStats(inv *flavors.Invocation) (map[string]int, error) {
 	conn, ok := inv.Conn().(*broker.Conn)
 	if !ok {
 		return nil, flavors.RuntimeError.Errorf("a %T has no statistics", inv.Conn())
 	}
-	giveBack()
+	freeMemory()
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
 	return map[string]int{

@@ -12,11 +12,11 @@ import (
 // RemoteLater answers x after ms milliseconds. It returns at once, so other calls of this object run meanwhile.
 func (c *Conformance) RemoteLater(inv *flavors.Invocation, ms int64, x any) *actor.Deferred {
 	d := actor.NewDeferred(inv.Conn().Runtime())
-	c.alarms.after(milliseconds(ms), func() { d.Complete(x, nil) })
+	c.timers.after(milliseconds(ms), func() { d.Complete(x, nil) })
 	return d
 }
 
-// RemoteSlow occupies the object, as no method should: calls behind it wait.
+// RemoteSlow blocks the object, as no method should: the calls behind it wait.
 func (*Conformance) RemoteSlow(inv *flavors.Invocation, ms int64) {
 	timer := time.NewTimer(milliseconds(ms))
 	defer timer.Stop()
@@ -31,8 +31,8 @@ func (*Conformance) RemoteNever(inv *flavors.Invocation) *actor.Deferred {
 	return actor.NewDeferred(inv.Conn().Runtime())
 }
 
-// RemoteClose drops the connection over which it was called, and so needs no answer. What was answered before is
-// written first, which takes a goroutine: a method must not wait for its own connection.
+// RemoteClose drops the connection on which it was called, and so sends no answer. It starts a goroutine, because a
+// method must not wait for its own connection; earlier answers are written first.
 func (*Conformance) RemoteClose(inv *flavors.Invocation) (*actor.Deferred, error) {
 	rt := inv.Conn().Runtime()
 	conn, ok := inv.Conn().(interface{ Close(context.Context) error })
@@ -43,7 +43,7 @@ func (*Conformance) RemoteClose(inv *flavors.Invocation) (*actor.Deferred, error
 	return actor.NewDeferred(rt), nil
 }
 
-// milliseconds is a duration that cannot overflow.
+// milliseconds returns a duration and does not overflow.
 func milliseconds(ms int64) time.Duration {
 	return time.Duration(min(ms, math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
 }

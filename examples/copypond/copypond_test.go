@@ -24,7 +24,7 @@ func TestPondsArrive(t *testing.T) {
 		s.Line(line)
 	}
 
-	// What is no pond is refused, and the receiver ends when it is told to.
+	// The receiver refuses other classes, and ends when it is told to.
 	rt, err := actor.NewRuntime()
 	require.NoError(t, err)
 	defer rt.Close(t.Context())
@@ -38,8 +38,8 @@ func TestPondsArrive(t *testing.T) {
 	require.NoError(t, end())
 }
 
-// TestAReceiverThatKnowsNoPonds: the sender says so, and ends in good order.
-func TestAReceiverThatKnowsNoPonds(t *testing.T) {
+// TestUnregisteredPonds wants the sender to report that the receiver has not registered the class.
+func TestUnregisteredPonds(t *testing.T) {
 	s := exampletest.New(t)
 	rt, err := actor.NewRuntime()
 	require.NoError(t, err)
@@ -59,7 +59,7 @@ func TestStatesOfPonds(t *testing.T) {
 	require.Equal(t, 7, p.frogsAndToads)
 }
 
-func TestWhatCannotBeRun(t *testing.T) {
+func TestInvalidArguments(t *testing.T) {
 	s := exampletest.New(t)
 	require.ErrorContains(t, s.Run(run), "receiver -listen URL")
 	require.ErrorContains(t, s.Run(run, "pond"), `there is no "pond"`)

@@ -1,5 +1,5 @@
-// Copypond sends a pond by copy: the sender has one, the receiver makes its own of the state that arrives. It is the
-// copy example of Twisted's documentation, and either end may be the stock program of that name.
+// Copypond sends a pond by copy: the receiver makes its own object from the sender's state. It is the copy example of
+// Twisted's documentation, and either end may be the stock program.
 //
 //	go run ./examples/copypond receiver -listen pb://127.0.0.1:8800
 //	go run ./examples/copypond sender -connect pb://127.0.0.1:8800

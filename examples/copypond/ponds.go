@@ -7,26 +7,26 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// The names under which ponds travel: those of the classes in the stock program.
+// The class names of the stock program.
 const (
 	copyPondClass   = "copy_sender.CopyPond"
 	senderPondClass = "copy2_classes.SenderPond"
 )
 
-// CopyPond is sent with all its fields that have a pb tag.
+// CopyPond sends all fields that have a pb tag.
 type CopyPond struct {
 	flavors.Copyable
 	Color    string `pb:"color"`
 	NumFrogs int    `pb:"numFrogs"`
 }
 
-// TypeToCopy names the class for the receiver.
+// TypeToCopy implements the flavor's class name.
 func (*CopyPond) TypeToCopy() string { return copyPondClass }
 
-// CountFrogs prints their number.
+// CountFrogs prints the number of frogs.
 func (p *CopyPond) CountFrogs() { fmt.Printf("%d frogs\n", p.NumFrogs) }
 
-// SenderPond keeps to itself how many frogs and how many toads it has: the receiver learns their sum.
+// SenderPond does not send its numbers of frogs and toads, only their sum.
 type SenderPond struct {
 	flavors.Copyable
 	numFrogs, numToads int
@@ -35,22 +35,22 @@ type SenderPond struct {
 // TypeToCopy names the class for the receiver.
 func (*SenderPond) TypeToCopy() string { return senderPondClass }
 
-// StateToCopy is what goes over the wire.
+// StateToCopy returns the state to send.
 func (p *SenderPond) StateToCopy() any { return map[string]any{"frogsAndToads": p.Count()} }
 
-// Count is all that the receiver can do as well.
+// Count prints the sum, as the receiver can too.
 func (p *SenderPond) Count() int { return p.numFrogs + p.numToads }
 
-// ReceivedCopyPond is what the receiver makes of a CopyPond.
+// ReceivedCopyPond is the received copy of a CopyPond.
 type ReceivedCopyPond struct {
 	Color    string `pb:"color"`
 	NumFrogs int    `pb:"numFrogs"`
 }
 
-// ReceiverPond is what the receiver makes of a SenderPond. It takes its state itself.
+// ReceiverPond is the received copy of a SenderPond. It sets its state itself.
 type ReceiverPond struct{ frogsAndToads int }
 
-// SetCopyableState gets what StateToCopy gave, from a peer that may send anything.
+// SetCopyableState sets the state. The peer may send anything, so it checks the type.
 func (p *ReceiverPond) SetCopyableState(state any) error {
 	dict, ok := state.(*jelly.Dict)
 	if !ok {
@@ -63,7 +63,7 @@ func (p *ReceiverPond) SetCopyableState(state any) error {
 	return jelly.Assign(&p.frogsAndToads, n)
 }
 
-// classes are those that the receiver lets in. Any other is refused.
+// classes registers the classes that the receiver accepts.
 func classes() (*jelly.Registry, error) {
 	r := jelly.NewRegistry()
 	if err := flavors.RegisterCopy[ReceivedCopyPond](r, copyPondClass); err != nil {

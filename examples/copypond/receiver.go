@@ -10,14 +10,14 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// Receiver takes ponds.
+// Receiver is the receiver's root object.
 type Receiver struct {
 	flavors.Root
 	once     sync.Once
 	shutdown chan struct{}
 }
 
-// RemoteTakePond gets one of the classes that are registered.
+// RemoteTakePond receives a pond of a registered class.
 func (*Receiver) RemoteTakePond(pond any) (string, error) {
 	fmt.Printf(" got pond: %T\n", pond)
 	switch p := pond.(type) {

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestAPondIsFollowed(t *testing.T) {
+func TestUpdates(t *testing.T) {
 	s := exampletest.New(t)
 	end := s.Start(run, "receiver", "-listen", "pb://127.0.0.1:0")
 	require.NoError(t, s.Run(run, "sender", "-connect", s.Line("listening ")))
@@ -24,7 +24,7 @@ func TestAPondIsFollowed(t *testing.T) {
 	require.NoError(t, end(), "the sender has ended it")
 }
 
-func TestThereMayBeNoPond(t *testing.T) {
+func TestNoPond(t *testing.T) {
 	r := &Receiver{shutdown: make(chan struct{})}
 	require.ErrorIs(t, r.RemoteCheckDucks(), errNoPond)
 	r.RemoteShutdown()
@@ -32,7 +32,7 @@ func TestThereMayBeNoPond(t *testing.T) {
 	<-r.shutdown
 }
 
-func TestAReceiverThatTakesNoPonds(t *testing.T) {
+func TestRefusedPond(t *testing.T) {
 	s := exampletest.New(t)
 	rt, err := actor.NewRuntime()
 	require.NoError(t, err)
@@ -44,7 +44,7 @@ func TestAReceiverThatTakesNoPonds(t *testing.T) {
 	require.ErrorContains(t, err, "takePond")
 }
 
-func TestWhatCannotBeRun(t *testing.T) {
+func TestInvalidArguments(t *testing.T) {
 	s := exampletest.New(t)
 	require.ErrorContains(t, s.Run(run), "receiver -listen URL")
 	require.ErrorContains(t, s.Run(run, "duck"), `there is no "duck"`)

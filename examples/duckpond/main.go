@@ -1,5 +1,5 @@
-// Duckpond keeps a copy of a pond up to date in another program: the sender has the original, the receiver a cache that
-// follows it. It is the cache example of Twisted's documentation, and either end may be the stock program of that name.
+// Duckpond keeps a cache of a pond up to date: the sender has the original, the receiver the cache. It is the cache
+// example of Twisted's documentation, and either end may be the stock program.
 //
 //	go run ./examples/duckpond receiver -listen pb://127.0.0.1:8800
 //	go run ./examples/duckpond sender -connect pb://127.0.0.1:8800

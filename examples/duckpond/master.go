@@ -8,25 +8,25 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// masterClass is the name under which the pond travels: that of the class in the stock program.
+// masterClass is the class name of the stock program.
 const masterClass = "cache_classes.MasterDuckPond"
 
-// MasterDuckPond is the original. What changes it goes through flavors.Update, which runs in the pond's own actor.
+// MasterDuckPond is the original. Changes go through flavors.Update, which runs in the pond's own actor.
 type MasterDuckPond struct {
 	flavors.Cacheable
 	ducks []string
 }
 
-// TypeToCopy names the class for the receiver.
+// TypeToCopy implements the flavor's class name.
 func (*MasterDuckPond) TypeToCopy() string { return masterClass }
 
-// StateToCacheAndObserveFor is what a new observer begins with. The library keeps the observers.
+// StateToCacheAndObserveFor returns the initial state for a new observer. The library keeps the observers.
 func (p *MasterDuckPond) StateToCacheAndObserveFor(any, *flavors.Observer) any { return p.ducks }
 
-// Count prints how many ducks there are.
+// Count prints the number of ducks.
 func (p *MasterDuckPond) Count() { fmt.Printf("I have [%d] ducks\n", len(p.ducks)) }
 
-// AddDuck adds a duck, here and wherever the pond is watched. The Deferred completes when the update is on its way.
+// AddDuck adds a duck to the pond and its caches. The Deferred completes when the update is on its way.
 func (p *MasterDuckPond) AddDuck(duck string) *actor.Deferred {
 	return flavors.Update(p, func(observers flavors.Observers) {
 		p.ducks = append(p.ducks, duck)
@@ -35,7 +35,7 @@ func (p *MasterDuckPond) AddDuck(duck string) *actor.Deferred {
 	})
 }
 
-// RemoveDuck removes a duck, here and wherever the pond is watched.
+// RemoveDuck removes a duck from the pond and its caches.
 func (p *MasterDuckPond) RemoveDuck(duck string) *actor.Deferred {
 	return flavors.Update(p, func(observers flavors.Observers) {
 		if i := slices.Index(p.ducks, duck); i >= 0 {

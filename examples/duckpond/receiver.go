@@ -12,7 +12,7 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// Receiver watches one pond.
+// Receiver is the receiver's root object. It observes one pond.
 type Receiver struct {
 	flavors.Root
 	pond     *flavors.Cached[SlaveDuckPond]
@@ -22,7 +22,7 @@ type Receiver struct {
 
 var errNoPond = errors.New("there is no pond to look at")
 
-// RemoteTakePond begins to watch a pond.
+// RemoteTakePond receives a cache of the pond.
 func (r *Receiver) RemoteTakePond(pond *flavors.Cached[SlaveDuckPond]) error {
 	r.drop()
 	r.pond = pond
@@ -30,7 +30,7 @@ func (r *Receiver) RemoteTakePond(pond *flavors.Cached[SlaveDuckPond]) error {
 	return r.RemoteCheckDucks()
 }
 
-// RemoteCheckDucks shows what is in the pond now.
+// RemoteCheckDucks prints what is in the pond.
 func (r *Receiver) RemoteCheckDucks() error {
 	if r.pond == nil {
 		return errNoPond
@@ -38,7 +38,7 @@ func (r *Receiver) RemoteCheckDucks() error {
 	return r.pond.View((*SlaveDuckPond).show)
 }
 
-// RemoteIgnorePond stops watching: the sender is told.
+// RemoteIgnorePond releases the cache, and the sender is told.
 func (r *Receiver) RemoteIgnorePond() {
 	fmt.Println("dropping pond")
 	r.drop()

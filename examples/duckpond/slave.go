@@ -15,19 +15,19 @@ type SlaveDuckPond struct {
 	ducks []string
 }
 
-// SetCopyableState takes what the original's StateToCacheAndObserveFor gave.
+// SetCopyableState sets the initial state.
 func (p *SlaveDuckPond) SetCopyableState(state any) error {
 	fmt.Println(" cache - sitting, er, setting ducks")
 	return jelly.Assign(&p.ducks, state)
 }
 
-// ObserveAddDuck is the update addDuck.
+// ObserveAddDuck handles the update addDuck.
 func (p *SlaveDuckPond) ObserveAddDuck(duck string) {
 	fmt.Println(" cache - addDuck")
 	p.ducks = append(p.ducks, duck)
 }
 
-// ObserveRemoveDuck is the update removeDuck.
+// ObserveRemoveDuck handles the update removeDuck.
 func (p *SlaveDuckPond) ObserveRemoveDuck(duck string) {
 	fmt.Println(" cache - removeDuck")
 	if i := slices.Index(p.ducks, duck); i >= 0 {
@@ -35,7 +35,7 @@ func (p *SlaveDuckPond) ObserveRemoveDuck(duck string) {
 	}
 }
 
-// show lists the ducks as the stock program does.
+// show prints the ducks as the stock program does.
 func (p *SlaveDuckPond) show() {
 	quoted := make([]string, len(p.ducks))
 	for i, d := range p.ducks {

@@ -39,7 +39,7 @@ func call(ctx context.Context, rt *actor.Runtime, url string) error {
 	return conn.Close(ctx)
 }
 
-// count holds an object of the server's for a while. A stock server of the same name may have none to give.
+// count uses an object of the server's. A stock server of the same name may not have it.
 func count(ctx context.Context, root *flavors.RemoteReference) error {
 	counter, err := flavors.Call[*flavors.RemoteReference](ctx, root, "counter")
 	if errors.Is(err, flavors.NoSuchMethod) {

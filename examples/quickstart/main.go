@@ -1,12 +1,11 @@
-// Quickstart is the smallest whole Perspective Broker program: a server whose object adds and subtracts, and a client
-// that asks it to. Without arguments it runs both ends, over TCP, and shows what the actors do meanwhile:
+// Quickstart is a minimal Perspective Broker program: a server whose object adds and subtracts, and a client that calls
+// it. Without arguments it runs both ends over TCP and logs what their actors do:
 //
 //	go run ./examples/quickstart
 //	go run ./examples/quickstart server -listen pb://127.0.0.1:8800
 //	go run ./examples/quickstart client -connect pb://127.0.0.1:8800
 //
-// Either end may be a stock Twisted program instead: pbsimple.py and pbsimpleclient.py of its documentation do
-// something alike.
+// Either end may be a stock Twisted program, such as pbsimple.py or pbsimpleclient.py of its documentation.
 package main
 
 import (
@@ -55,7 +54,7 @@ func run(ctx context.Context, args []string) error {
 	return fmt.Errorf("there is no %q; say server -listen URL, client -connect URL, or nothing for both", args[0])
 }
 
-// both runs the two ends in one process, each with a runtime of its own, as if they were two.
+// both runs the two ends in one process, each with its own Runtime.
 func both(ctx context.Context) error {
 	return withRuntime("server", func(serverRuntime *actor.Runtime) error {
 		ln, err := listen(serverRuntime, "pb://127.0.0.1:0")
@@ -66,7 +65,7 @@ func both(ctx context.Context) error {
 	})
 }
 
-// withRuntime runs f with a runtime that is closed afterwards, in good order.
+// withRuntime runs f with a Runtime and closes it afterwards.
 func withRuntime(name string, f func(*actor.Runtime) error) error {
 	rt, err := actor.NewRuntime(actor.WithLogger(logger(os.Stderr, name)))
 	if err != nil {
@@ -78,13 +77,13 @@ func withRuntime(name string, f func(*actor.Runtime) error) error {
 	return errors.Join(err, rt.Close(ctx))
 }
 
-// logger shows what the actors do, one readable line each.
+// logger logs what the actors do, one readable line each.
 func logger(w io.Writer, name string) zerolog.Logger {
 	out := zerolog.ConsoleWriter{Out: w, TimeFormat: "15:04:05.000", NoColor: true}
 	return zerolog.New(out).With().Str("end", name).Logger().Hook(zerolog.HookFunc(stamp))
 }
 
-// stamp notes the time of a line. What zerolog notes by itself has whole seconds.
+// stamp adds the time with milliseconds. zerolog's own timestamp has whole seconds.
 func stamp(e *zerolog.Event, _ zerolog.Level, _ string) {
 	e.Str(zerolog.TimestampFieldName, time.Now().Format(time.RFC3339Nano))
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestBothEndsInOneProcess(t *testing.T) {
+func TestBoth(t *testing.T) {
 	s := exampletest.New(t)
 	require.NoError(t, s.Run(run))
 	s.Line("returning result: 3")
@@ -22,7 +22,6 @@ func TestBothEndsInOneProcess(t *testing.T) {
 	s.Line("shutting down")
 }
 
-// The log shows when a line was written, to the millisecond.
 func TestLogShowsMilliseconds(t *testing.T) {
 	const layout = "15:04:05.000"
 	var out strings.Builder
@@ -39,7 +38,7 @@ func TestLogShowsMilliseconds(t *testing.T) {
 	}
 }
 
-func TestEachEndByItself(t *testing.T) {
+func TestServerAndClient(t *testing.T) {
 	s := exampletest.New(t)
 	end := s.Start(run, "server", "-listen", "pb://127.0.0.1:0")
 	require.NoError(t, s.Run(run, "client", "-connect", s.Line("listening ")))
@@ -47,13 +46,13 @@ func TestEachEndByItself(t *testing.T) {
 	require.NoError(t, end())
 }
 
-// adder is what a stock server of the same name publishes.
+// adder is the root of a stock server of the same name.
 type adder struct{ flavors.Root }
 
 func (*adder) RemoteAdd(one, two int) int      { return one + two }
 func (*adder) RemoteSubtract(one, two int) int { return one - two }
 
-func TestAServerThatHasNoCounters(t *testing.T) {
+func TestServerWithoutCounters(t *testing.T) {
 	s := exampletest.New(t)
 	rt, err := actor.NewRuntime()
 	require.NoError(t, err)
@@ -64,7 +63,7 @@ func TestAServerThatHasNoCounters(t *testing.T) {
 	s.Line("shutting down")
 }
 
-func TestWhatCannotBeRun(t *testing.T) {
+func TestInvalidArguments(t *testing.T) {
 	s := exampletest.New(t)
 	require.ErrorContains(t, s.Run(run, "nonsense"), `there is no "nonsense"`)
 	require.ErrorContains(t, s.Run(run, "server", "-listen", "gopher://x"), "gopher")

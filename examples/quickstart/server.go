@@ -9,23 +9,23 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// Calculator is the object that the server publishes. What the wire calls "add" is its method RemoteAdd.
+// Calculator is the published object. The wire's "add" is its method RemoteAdd.
 type Calculator struct{ flavors.Root }
 
-// RemoteAdd adds. It runs in Calculator's own actor, one call at a time.
+// RemoteAdd runs in Calculator's own actor, one call at a time.
 func (*Calculator) RemoteAdd(one, two int) int {
 	answer := one + two
 	fmt.Println("returning result:", answer)
 	return answer
 }
 
-// RemoteSubtract subtracts.
+// RemoteSubtract returns a - b.
 func (*Calculator) RemoteSubtract(one, two int) int { return one - two }
 
-// RemoteCounter gives the caller an object of its own, which lives as long as the caller holds it.
+// RemoteCounter returns a new object, which lives as long as the caller holds it.
 func (*Calculator) RemoteCounter() *Counter { return &Counter{} }
 
-// Counter is an object that is handed out by reference.
+// Counter is passed by reference.
 type Counter struct {
 	flavors.Referenceable
 	n int

@@ -6,13 +6,13 @@ import (
 	"weak"
 )
 
-// census knows the counters without keeping them alive.
-type census struct {
+// counters holds weak pointers to the Counters, so it does not keep them alive.
+type counters struct {
 	mu       sync.Mutex
 	counters map[weak.Pointer[Counter]]struct{}
 }
 
-func (s *census) add(c *Counter) {
+func (s *counters) add(c *Counter) {
 	entry := weak.Make(c)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -23,14 +23,14 @@ func (s *census) add(c *Counter) {
 	runtime.AddCleanup(c, s.remove, entry)
 }
 
-func (s *census) remove(entry weak.Pointer[Counter]) {
+func (s *counters) remove(entry weak.Pointer[Counter]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.counters, entry)
 }
 
-// living counts those that a peer holds, or that are still on their way to the first one.
-func (s *census) living() int {
+// live returns the number of counters that a peer holds or that are on their way to one.
+func (s *counters) live() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0

@@ -12,30 +12,30 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// hall is where the groups are: the realm. Users join from actors of their own, so it has a lock.
-type hall struct {
+// realm has the groups. Users join from different actors, so it has a lock.
+type realm struct {
 	rt *actor.Runtime
 
 	mu     sync.Mutex
 	groups map[string]*group
 }
 
-// maxGroups bounds what users can make; a group without members is forgotten.
+// maxGroups limits the groups that users can create. A group without members is deleted.
 const maxGroups = 1000
 
-func newHall(rt *actor.Runtime) *hall { return &hall{rt: rt, groups: map[string]*group{}} }
+func newRealm(rt *actor.Runtime) *realm { return &realm{rt: rt, groups: map[string]*group{}} }
 
 // RequestAvatar implements cred.Realm.
-func (h *hall) RequestAvatar(
+func (h *realm) RequestAvatar(
 	_ context.Context,
 	id cred.AvatarID,
 	mind *flavors.RemoteReference,
 ) (*user, func(), error) {
-	u := &user{name: id.Name(), mind: mind, hall: h}
+	u := &user{name: id.Name(), mind: mind, realm: h}
 	return u, func() { h.leave(u) }, nil
 }
 
-func (h *hall) join(name string, u *user, allowMattress bool) (*group, error) {
+func (h *realm) join(name string, u *user, allowMattress bool) (*group, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if u.left {
@@ -53,8 +53,8 @@ func (h *hall) join(name string, u *user, allowMattress bool) (*group, error) {
 	return g, nil
 }
 
-// leave takes a user out of everything, for good: the user has logged out.
-func (h *hall) leave(u *user) {
+// leave removes a user from all groups. The user has logged out and cannot join again.
+func (h *realm) leave(u *user) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	u.left = true
@@ -65,7 +65,7 @@ func (h *hall) leave(u *user) {
 	}
 }
 
-// group is one for all of its members: a Viewable, so that it learns who speaks.
+// group is a Viewable that all its members share, so that it learns which of them calls.
 type group struct {
 	flavors.Viewable
 	name          string
@@ -90,7 +90,7 @@ func (g *group) remove(u *user) (left int) {
 	return len(g.members)
 }
 
-// ViewSend tells all members what one of them says.
+// ViewSend sends a message to all members.
 func (g *group) ViewSend(from *user, message string) error {
 	if !g.allowMattress && strings.Contains(message, "mattress") {
 		return flavors.ValueError.New("Don't say that word")
