@@ -284,7 +284,8 @@ func (c *command) stopping() {
 	close(c.gone)
 	if !c.completed {
 		c.completed = true
-		if err := c.remote.CallRemoteNoAnswer("complete", flavors.RuntimeError.New("the worker gave up this command")); err != nil {
+		if err := c.remote.CallRemoteNoAnswer("complete",
+			flavors.RuntimeError.New("the worker gave up this command")); err != nil {
 			c.log.Warn().Err(err).Msg("the master does not know that the command was given up")
 		}
 	}

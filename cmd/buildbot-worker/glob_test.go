@@ -15,7 +15,8 @@ import (
 // Python 3.11 returns the wanted paths.
 func TestGlob(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"a.txt", "b.txt", ".hidden.txt", "sub/c.txt", "sub/deep/d.txt", "other/e.log", "odd/[", "odd/]", `odd/\q`, "odd/q", "odd/^", "odd/-"} {
+	for _, name := range []string{"a.txt", "b.txt", ".hidden.txt", "sub/c.txt", "sub/deep/d.txt", "other/e.log", "odd/[",
+		"odd/]", `odd/\q`, "odd/q", "odd/^", "odd/-"} {
 		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o777))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), nil, 0o666))
 	}

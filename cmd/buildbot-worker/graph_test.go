@@ -67,8 +67,10 @@ func TestArgumentsAreGraphs(t *testing.T) {
 }
 
 var argumentNames = []string{
-	"command", "env", "logfiles", "timeout", "maxTime", "sigtermTime", "workdir", "initial_stdin", "interruptSignal", "max_lines",
-	"file", "path", "dir", "fromdir", "todir", "workersrc", "workerdest", "blocksize", "maxsize", "compress", "mode", "writer", "reader",
+	"command", "env", "logfiles", "timeout", "maxTime", "sigtermTime", "workdir", "initial_stdin", "interruptSignal",
+	"max_lines",
+	"file", "path", "dir", "fromdir", "todir", "workersrc", "workerdest", "blocksize", "maxsize", "compress", "mode",
+	"writer", "reader",
 }
 
 func errorText(err error) string {

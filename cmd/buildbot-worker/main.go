@@ -76,7 +76,8 @@ func parse(args []string) (config, error) {
 		"the master's `URL`: pb://host[:port], or pbs://host[:port] for TLS; the default port is "+defaultPort,
 	)
 	flags.StringVar(&c.name, "name", "", "the worker's `name`, as in the master's configuration")
-	flags.StringVar(&c.password, "password", "", "the worker's `password`; safer in the environment variable "+passwordVariable)
+	flags.StringVar(&c.password, "password", "",
+		"the worker's `password`; safer in the environment variable "+passwordVariable)
 	flags.StringVar(
 		&c.basedir,
 		"basedir",
@@ -107,7 +108,8 @@ func parse(args []string) (config, error) {
 	if err := c.takePassword(); err != nil {
 		return c, err
 	}
-	for _, need := range []struct{ flag, value string }{{"master", c.master}, {"name", c.name}, {"password", c.password}, {"basedir", c.basedir}} {
+	for _, need := range []struct{ flag, value string }{{"master", c.master}, {"name", c.name}, {"password", c.password},
+		{"basedir", c.basedir}} {
 		if need.value == "" {
 			return c, fmt.Errorf("-%s is missing; see -help", need.flag)
 		}

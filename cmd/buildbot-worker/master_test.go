@@ -129,7 +129,8 @@ func (m *testMaster) requestAvatar(
 		return nil, nil, err
 	}
 	wanted := []any{jelly.Tuple{"one", "dir-one"}, jelly.Tuple{[]byte("two"), "dir-two"}}
-	if a.builders, err = flavors.Call[map[string]*flavors.RemoteReference](ctx, mind, "setBuilderList", wanted); err != nil {
+	if a.builders, err = flavors.Call[map[string]*flavors.RemoteReference](ctx, mind, "setBuilderList",
+		wanted); err != nil {
 		return nil, nil, err
 	}
 	m.sessions <- a

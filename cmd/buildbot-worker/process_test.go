@@ -129,7 +129,8 @@ func TestOldTLS(t *testing.T) {
 
 func TestMasterURL(t *testing.T) {
 	for given, want := range map[string]string{
-		"pb://master": "pb://master:9989", "pbs://master/": "pbs://master:9989/", "pb://[::1]": "pb://[::1]:9989", "pb://master:": "pb://master:9989",
+		"pb://master": "pb://master:9989", "pbs://master/": "pbs://master:9989/", "pb://[::1]": "pb://[::1]:9989",
+		"pb://master:":  "pb://master:9989",
 		"pb://10.0.0.1": "pb://10.0.0.1:9989", "pb://master:8787": "pb://master:8787", "pb://[::1]:1": "pb://[::1]:1",
 		"pb+unix:///run/master": "pb+unix:///run/master", "http://master": "http://master", "pb://": "pb://", "%": "%",
 	} {

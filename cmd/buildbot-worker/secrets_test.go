@@ -64,8 +64,10 @@ func TestSecretsAreHidden(t *testing.T) {
 	}
 	t.Run("where none is expected", func(t *testing.T) {
 		for _, args := range []map[string]any{
-			sh("true", "env", map[string]any{"A": bytes}), sh("true", "env", bytes), sh("true", "timeout", text), sh("true", "logfiles", text),
-			sh("true", "logfiles", map[string]any{"l": bytes}), sh("true", "interruptSignal", text), sh("true", "max_lines", bytes),
+			sh("true", "env", map[string]any{"A": bytes}), sh("true", "env", bytes), sh("true", "timeout", text), sh("true",
+				"logfiles", text),
+			sh("true", "logfiles", map[string]any{"l": bytes}), sh("true", "interruptSignal", text), sh("true", "max_lines",
+				bytes),
 		} {
 			_, err := a.start(t, "one", "shell", args)
 			if assert.Error(t, err) {

@@ -40,7 +40,8 @@ func newShell(at place, args arguments) (job, error) {
 	if t.signal, err = signalOf(signal); err != nil {
 		return nil, err
 	}
-	for name, dst := range map[string]*seconds{"timeout": &t.timeout, "maxTime": &t.maxTime, "sigtermTime": &t.sigtermTime} {
+	for name, dst := range map[string]*seconds{"timeout": &t.timeout, "maxTime": &t.maxTime,
+		"sigtermTime": &t.sigtermTime} {
 		if *dst, err = args.seconds(name); err != nil {
 			return nil, err
 		}

@@ -184,7 +184,8 @@ func (s *site) sender(sent ...int) *sender {
 func (c *sender) send() {
 	c.s.t.Helper()
 	change := map[string]any{"who": "tester", "comments": "soak", "files": []any{"file"}, "revision": strconv.Itoa(c.sent),
-		"project": "", "repository": "", "codebase": nil, "branch": nil, "category": nil, "when": nil, "properties": map[string]any{}, "revlink": "", "src": nil}
+		"project": "", "repository": "", "codebase": nil, "branch": nil, "category": nil,
+		"when": nil, "properties": map[string]any{}, "revlink": "", "src": nil}
 	_, err := flavors.Call[any](c.s.t.Context(), c.avatar, "addChange", change)
 	require.NoError(c.s.t, err)
 	c.sent++

@@ -89,7 +89,8 @@ func (s *site) attachOurs() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- run(ctx, []string{"-master", "pb://127.0.0.1:" + s.port, "-name", "ours", "-password", "sesame", "-basedir", base})
+		ended <- run(ctx, []string{"-master", "pb://127.0.0.1:" + s.port, "-name", "ours", "-password", "sesame", "-basedir",
+			base})
 	}()
 	s.t.Cleanup(func() {
 		stop()

@@ -156,8 +156,11 @@ func TestJoin(t *testing.T) {
 func TestPython(t *testing.T) {
 	for want, v := range map[string]any{
 		`None`: nil, `True`: true, `20`: int64(20), `1.5`: 1.5, `2.0`: 2.0, `1234567.0`: 1234567.0, `1e+20`: 1e20,
-		`1e-05`: 1e-5, `-0.0`: math.Copysign(0, -1), `inf`: math.Inf(1), `-inf`: math.Inf(-1), `nan`: math.NaN(), `'it'`: "it", `"it's"`: "it's", `'a\n\\ü'`: "a\n\\ü",
-		`b'gr\xc3\xbc'`: []byte("grü"), `['a', 1]`: []any{"a", int64(1)}, `('a',)`: jelly.Tuple{"a"}, `(1, 2)`: jelly.Tuple{int64(1), int64(2)},
+		`1e-05`: 1e-5, `-0.0`: math.Copysign(0,
+			-1), `inf`: math.Inf(1), `-inf`: math.Inf(-1), `nan`: math.NaN(), `'it'`: "it", `"it's"`: "it's",
+		`'a\n\\ü'`:      "a\n\\ü",
+		`b'gr\xc3\xbc'`: []byte("grü"), `['a', 1]`: []any{"a",
+			int64(1)}, `('a',)`: jelly.Tuple{"a"}, `(1, 2)`: jelly.Tuple{int64(1), int64(2)},
 		`{'a': 'b'}`: jelly.NewDict(jelly.Entry{Key: "a", Value: "b"}),
 	} {
 		assert.Equal(t, want, python(v))

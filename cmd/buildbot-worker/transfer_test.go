@@ -57,8 +57,9 @@ func TestUploadFile(t *testing.T) {
 		stderr  string
 		said    []string
 	}{
-		"whole":    {source: "f", want: len(text), said: []string{"close", "utime"}},
-		"cut":      {source: "f", maxsize: 1000, want: 1000, rc: 1, stderr: "Maximum filesize reached, truncating file", said: []string{"close", "utime"}},
+		"whole": {source: "f", want: len(text), said: []string{"close", "utime"}},
+		"cut": {source: "f", maxsize: 1000, want: 1000, rc: 1, stderr: "Maximum filesize reached, truncating file",
+			said: []string{"close", "utime"}},
 		"enough":   {source: "f", maxsize: len(text) + 1, want: len(text), said: []string{"close", "utime"}},
 		"missing":  {source: "no", rc: 1, stderr: "Cannot open file", said: []string{"close"}},
 		"a dir":    {source: "..", rc: 1, stderr: "Cannot open file", said: []string{"close"}},

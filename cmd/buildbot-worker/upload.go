@@ -28,7 +28,8 @@ type transfer struct {
 func (t *transfer) setup(at place, args arguments, file string) error {
 	var workdir, name string
 	var maxsize *int64
-	if err := args.fill(map[string]any{"workdir": &workdir, file: &name, "blocksize": &t.blocksize, "maxsize": &maxsize}); err != nil {
+	if err := args.fill(map[string]any{"workdir": &workdir, file: &name, "blocksize": &t.blocksize,
+		"maxsize": &maxsize}); err != nil {
 		return err
 	}
 	if t.blocksize < 1 {

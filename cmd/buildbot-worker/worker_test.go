@@ -23,7 +23,8 @@ func TestWorkerInfo(t *testing.T) {
 	m := listenOnly(t)
 	info := filepath.Join(m.base, infoDir)
 	require.NoError(t, os.MkdirAll(filepath.Join(info, "no file"), 0o777))
-	for name, text := range map[string]string{"admin": "Anna <anna@example.org>\n", "host": "gr\xc3\xbcn \xff", "long": strings.Repeat("x", maxInfoFile+1),
+	for name, text := range map[string]string{"admin": "Anna <anna@example.org>\n", "host": "gr\xc3\xbcn \xff",
+		"long": strings.Repeat("x", maxInfoFile+1),
 		"ends": "one\r\ntwo\rthree\n"} {
 		require.NoError(t, os.WriteFile(filepath.Join(info, name), []byte(text), 0o600))
 	}
@@ -64,25 +65,39 @@ func TestShellCommands(t *testing.T) {
 		rc                     int64
 		reason                 any
 	}{
-		"streams":     {args: sh("echo out; echo err >&2; exit 3"), stdout: "out\n", stderr: "err\n", rc: 3, header: "\nelapsedTime="},
-		"secrets":     {args: sh("", "command", []any{"echo", jelly.Tuple{"obfuscated", "real", "XXX"}}), stdout: "real\n", header: "echo XXX\n"},
-		"no text":     {args: sh("", "command", []any{"echo", 5, 2.5, nil, true, jelly.Tuple{"obfuscated", 17, "XXX"}}), stdout: "5 2.5 None True 17\n", header: "echo 5 2.5 None True XXX\n"},
-		"environment": {args: sh("echo $A-$B-${PB_OWN-gone}", "env", map[string]any{"A": []any{"x", "y"}, "B": "<${PB_OWN}>", "PB_OWN": nil}), stdout: "x:y-<own>-gone\n"},
-		"input":       {args: sh("cat", "initial_stdin", "typed\n"), stdout: "typed\n"},
-		"no input":    {args: sh("cat; echo done"), stdout: "done\n"},
-		"terminal":    {args: sh("test -t 0 && test -t 1 && echo yes", "usePTY", true), stdout: "yes\n", header: "using PTY: True"},
-		"unwanted":    {args: sh("echo a; echo b >&2", "want_stderr", 0), stdout: "a\n"},
-		"not there":   {args: sh("", "command", []any{"no-such-program"}), stderr: "cannot run no-such-program", rc: 1},
-		"silent":      {args: sh("echo x; sleep 600", "timeout", 0.2), stdout: "x\n", rc: -1, header: "command timed out: 0.2 seconds without output running b'echo x; sleep 600', attempting to kill", reason: "timeout_without_output"},
-		"many lines":  {args: sh("printf '1\\n2\\r\\n3\\n'; printf x >&2; sleep 600", "max_lines", 2), stdout: "1\n2\n3\n", rc: -1, header: "command exceeds max lines: 3/2 written/allowed running b", reason: "max_lines_failure"},
-		"few lines":   {args: sh("seq 1 5; exit 4", "max_lines", 5), stdout: "1\n2\n3\n4\n5\n", rc: 4},
-		"no lines":    {args: sh("echo x; sleep 600", "max_lines", 0), stdout: "x\n", rc: -1, header: "lines: 1/0", reason: "max_lines_failure"},
-		"endless":     {args: sh("yes", "max_lines", 1000), rc: -1, header: "written/allowed", reason: "max_lines_failure"},
-		"too long":    {args: sh("while true; do echo -n; sleep 0.05; done", "maxTime", 0.2), rc: -1, header: "command timed out: 0.2 seconds elapsed", reason: "timeout"},
-		"stubborn":    {args: sh("trap '' TERM; sleep 600; sleep 600", "maxTime", 0.2, "sigtermTime", 0.2), rc: -1, header: "process killed by signal 9", reason: "timeout"},
-		"polite":      {args: sh("trap 'echo bye; exit 0' TERM; while true; do sleep 0.05; done", "maxTime", 0.3, "sigtermTime", 20), stdout: "bye\n", rc: -1, reason: "timeout"},
-		"outlived":    {args: sh("setsid sleep 30 & echo $$", "timeout", 0.2), rc: -1, header: "attempting to kill", reason: "timeout_without_output"},
-		"log file":    {args: sh("echo logged > l.log", "logfiles", map[string]any{"l": map[string]any{"filename": "l.log", "follow": true}})},
+		"streams": {args: sh("echo out; echo err >&2; exit 3"), stdout: "out\n", stderr: "err\n", rc: 3,
+			header: "\nelapsedTime="},
+		"secrets": {args: sh("", "command", []any{"echo", jelly.Tuple{"obfuscated", "real", "XXX"}}), stdout: "real\n",
+			header: "echo XXX\n"},
+		"no text": {args: sh("", "command", []any{"echo", 5, 2.5, nil, true, jelly.Tuple{"obfuscated", 17, "XXX"}}),
+			stdout: "5 2.5 None True 17\n", header: "echo 5 2.5 None True XXX\n"},
+		"environment": {args: sh("echo $A-$B-${PB_OWN-gone}", "env",
+			map[string]any{"A": []any{"x", "y"}, "B": "<${PB_OWN}>", "PB_OWN": nil}), stdout: "x:y-<own>-gone\n"},
+		"input":    {args: sh("cat", "initial_stdin", "typed\n"), stdout: "typed\n"},
+		"no input": {args: sh("cat; echo done"), stdout: "done\n"},
+		"terminal": {args: sh("test -t 0 && test -t 1 && echo yes", "usePTY", true), stdout: "yes\n",
+			header: "using PTY: True"},
+		"unwanted":  {args: sh("echo a; echo b >&2", "want_stderr", 0), stdout: "a\n"},
+		"not there": {args: sh("", "command", []any{"no-such-program"}), stderr: "cannot run no-such-program", rc: 1},
+		"silent": {args: sh("echo x; sleep 600", "timeout", 0.2), stdout: "x\n", rc: -1,
+			header: "command timed out: 0.2 seconds without output running b'echo x; sleep 600', attempting to kill",
+			reason: "timeout_without_output"},
+		"many lines": {args: sh("printf '1\\n2\\r\\n3\\n'; printf x >&2; sleep 600", "max_lines", 2), stdout: "1\n2\n3\n",
+			rc: -1, header: "command exceeds max lines: 3/2 written/allowed running b", reason: "max_lines_failure"},
+		"few lines": {args: sh("seq 1 5; exit 4", "max_lines", 5), stdout: "1\n2\n3\n4\n5\n", rc: 4},
+		"no lines": {args: sh("echo x; sleep 600", "max_lines", 0), stdout: "x\n", rc: -1, header: "lines: 1/0",
+			reason: "max_lines_failure"},
+		"endless": {args: sh("yes", "max_lines", 1000), rc: -1, header: "written/allowed", reason: "max_lines_failure"},
+		"too long": {args: sh("while true; do echo -n; sleep 0.05; done", "maxTime", 0.2), rc: -1,
+			header: "command timed out: 0.2 seconds elapsed", reason: "timeout"},
+		"stubborn": {args: sh("trap '' TERM; sleep 600; sleep 600", "maxTime", 0.2, "sigtermTime", 0.2), rc: -1,
+			header: "process killed by signal 9", reason: "timeout"},
+		"polite": {args: sh("trap 'echo bye; exit 0' TERM; while true; do sleep 0.05; done", "maxTime", 0.3,
+			"sigtermTime", 20), stdout: "bye\n", rc: -1, reason: "timeout"},
+		"outlived": {args: sh("setsid sleep 30 & echo $$", "timeout", 0.2), rc: -1, header: "attempting to kill",
+			reason: "timeout_without_output"},
+		"log file": {args: sh("echo logged > l.log", "logfiles",
+			map[string]any{"l": map[string]any{"filename": "l.log", "follow": true}})},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o, err := a.do(t, "shell", c.args)
@@ -128,7 +143,8 @@ func TestInvalidArguments(t *testing.T) {
 		"no signal":     {"shell", sh("x", "interruptSignal", "BOO"), flavors.ValueError},
 		"no seconds":    {"shell", sh("x", "timeout", "long"), flavors.TypeError},
 		"bad env":       {"shell", sh("x", "env", map[string]any{"A": 5}), flavors.RuntimeError},
-		"no block size": {"uploadFile", map[string]any{"workdir": "x", "workersrc": "x", "writer": nil, "blocksize": 0}, flavors.ValueError},
+		"no block size": {"uploadFile", map[string]any{"workdir": "x", "workersrc": "x", "writer": nil, "blocksize": 0},
+			flavors.ValueError},
 	} {
 		t.Run(name, func(t *testing.T) {
 			args := c.args
@@ -260,7 +276,8 @@ func TestPrintAnything(t *testing.T) {
 	for range 40 {
 		shared = []any{shared, shared}
 	}
-	for _, v := range []any{"text", []byte("bytes\xff"), nil, true, 7, 2.5, []any{"l", 1}, jelly.Tuple{}, map[string]any{"a": nil}, shared} {
+	for _, v := range []any{"text", []byte("bytes\xff"), nil, true, 7, 2.5, []any{"l", 1}, jelly.Tuple{},
+		map[string]any{"a": nil}, shared} {
 		for _, to := range []*flavors.RemoteReference{a.mind, a.builders["one"]} {
 			_, err := flavors.Call[any](t.Context(), to, "print", v)
 			require.NoError(t, err)
@@ -280,7 +297,8 @@ func TestConcurrentFileCommands(t *testing.T) {
 		args    map[string]any
 	}{
 		{"glob", map[string]any{"path": "*"}}, {"listdir", map[string]any{"dir": ""}}, {"stat", map[string]any{"file": "f"}},
-		{"stat", map[string]any{"file": "nothing"}}, {"mkdir", map[string]any{"dir": "f/x"}}, {"mkdir", map[string]any{"dir": "d/e"}},
+		{"stat", map[string]any{"file": "nothing"}}, {"mkdir", map[string]any{"dir": "f/x"}}, {"mkdir",
+			map[string]any{"dir": "d/e"}},
 		{"rmfile", map[string]any{"path": "nothing"}},
 	} {
 		o, err := a.start(t, "one", q.command, q.args)

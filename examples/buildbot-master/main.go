@@ -1,7 +1,8 @@
 // Buildbot-master is a minimal master for stock Buildbot workers: it runs one command on each worker that attaches and
 // prints the output. It also takes changes from "buildbot sendchange".
 //
-//	go run ./examples/buildbot-master -listen pb://127.0.0.1:9989 -worker w1=sesame -command 'uname -a' -change-user change=changepw
+//	go run ./examples/buildbot-master -listen pb://127.0.0.1:9989 -worker w1=sesame \
+//	    -command 'uname -a' -change-user change=changepw
 //
 // Other users can read passwords on the command line in the list of processes. "-worker @FILE" reads NAME=PASSWORD
 // lines from a file instead, and so does -change-user.
@@ -81,7 +82,8 @@ func run(ctx context.Context, args []string, out printer) error {
 	command := flags.String("command", "", "the shell command `line` that each worker runs")
 	once := flags.Bool("once", false, "end after the first command")
 	flags.Var(workers, "worker", "a worker's `NAME=PASSWORD`, or @FILE with such lines; may be repeated")
-	flags.Var(senders, "change-user", "a `USER=PASSWORD` for buildbot sendchange, or @FILE with such lines; may be repeated")
+	flags.Var(senders, "change-user", "a `USER=PASSWORD` for buildbot sendchange, or @FILE with such lines; may be "+
+		"repeated")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return nil

@@ -133,13 +133,16 @@ func TestOddUpdates(t *testing.T) {
 	}{
 		"the builder is busy": {&oddBuilder{busy: true}, "w1: cannot start the command: "},
 		"odd pairs": {&oddBuilder{updates: []any{
-			[]any{}, []any{"no dictionary", 0}, []any{map[string]any{"stdout": "one\ntwo", "elapsed": 1}, 0}, []any{map[string]any{"rc": 4}, 0},
+			[]any{}, []any{"no dictionary", 0}, []any{map[string]any{"stdout": "one\ntwo", "elapsed": 1},
+				0}, []any{map[string]any{"rc": 4}, 0},
 		}}, "w1: one\nw1: two\nw1: exit 4\n"},
 		"a line too long to be waited for": {&oddBuilder{updates: []any{
-			[]any{map[string]any{"stdout": strings.Repeat("ü", maxLine/2) + "x"}, 0}, []any{map[string]any{"stdout": "y\x1b[2J\n", "rc": 4}, 0},
+			[]any{map[string]any{"stdout": strings.Repeat("ü", maxLine/2) + "x"},
+				0}, []any{map[string]any{"stdout": "y\x1b[2J\n", "rc": 4}, 0},
 		}}, "w1: " + strings.Repeat("ü", maxLine/2) + "\nw1: xy [2J\nw1: exit 4\n"},
 		"no exit code": {&oddBuilder{updates: []any{}}, "w1: exit -1\n"},
-		"a failure":    {&oddBuilder{updates: []any{}, failure: flavors.FailureFrom(flavors.ValueError.New("the disk is full"))}, "the disk is full\nw1: exit -1\n"},
+		"a failure": {&oddBuilder{updates: []any{},
+			failure: flavors.FailureFrom(flavors.ValueError.New("the disk is full"))}, "the disk is full\nw1: exit -1\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			address, printed, _ := begin(t, "-worker", "w1=sesame", "-command", "true")

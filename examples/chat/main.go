@@ -2,7 +2,8 @@
 // Either end may be the stock program, chatclient.py or chatserver.py.
 //
 //	go run ./examples/chat server -listen pb://127.0.0.1:8800 -cred alice=1234 -cred bob=secret
-//	go run ./examples/chat client -connect pb://127.0.0.1:8800 -user bob -password secret -group '#NeedAFourth' -say 'Hello.'
+//	go run ./examples/chat client -connect pb://127.0.0.1:8800 -user bob -password secret \
+//	    -group '#NeedAFourth' -say 'Hello.'
 package main
 
 import (
@@ -32,7 +33,8 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
 		return errors.New(
-			"say server -listen URL -cred USER=PASSWORD, or client -connect URL -user USER -password PASSWORD -group GROUP -say TEXT",
+			"say server -listen URL -cred USER=PASSWORD, or client -connect URL -user USER -password PASSWORD -group " +
+				"GROUP -say TEXT",
 		)
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)

@@ -16,7 +16,8 @@ func TestPondsArrive(t *testing.T) {
 	end := s.Start(run, "receiver", "-listen", "pb://127.0.0.1:0")
 	url := s.Line("listening ")
 	require.NoError(t, s.Run(run, "sender", "-connect", url))
-	for _, line := range []string{"7 frogs", "copy_sender.CopyPond", " got pond: *main.ReceivedCopyPond", "pond arrived safe and sound"} {
+	for _, line := range []string{"7 frogs", "copy_sender.CopyPond", " got pond: *main.ReceivedCopyPond",
+		"pond arrived safe and sound"} {
 		s.Line(line)
 	}
 	require.NoError(t, s.Run(run, "sender", "-connect", url, "-copy2"))

@@ -15,8 +15,10 @@ func TestUpdates(t *testing.T) {
 	end := s.Start(run, "receiver", "-listen", "pb://127.0.0.1:0")
 	require.NoError(t, s.Run(run, "sender", "-connect", s.Line("listening ")))
 	for _, line := range []string{
-		"I have [2] ducks", " cache - sitting", "got pond:", "[2] ducks:  ['one duck', 'two duck']", " cache - addDuck", "I have [3] ducks",
-		"[3] ducks:  ['one duck', 'two duck', 'ugly duckling']", " cache - removeDuck", "[2] ducks:  ['two duck', 'ugly duckling']",
+		"I have [2] ducks", " cache - sitting", "got pond:", "[2] ducks:  ['one duck', 'two duck']", " cache - addDuck",
+		"I have [3] ducks",
+		"[3] ducks:  ['one duck', 'two duck', 'ugly duckling']", " cache - removeDuck",
+		"[2] ducks:  ['two duck', 'ugly duckling']",
 		"dropping pond",
 	} {
 		s.Line(line)

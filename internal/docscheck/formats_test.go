@@ -24,8 +24,9 @@ import (
 // themselves.
 var formatted = map[string]int{
 	"fmt.Sprintf": 0, "fmt.Errorf": 0, "fmt.Printf": 0, "fmt.Fprintf": 1, "fmt.Appendf": 1,
-	"fmt.Sprint": -1, "fmt.Sprintln": -1, "fmt.Print": -1, "fmt.Println": -1, "fmt.Fprint": -1, "fmt.Fprintln": -1, "fmt.Append": -1,
-	"Errorf": 0, "Msgf": 0, "Refuse": 1, // methods and functions of ours and of zerolog
+	"fmt.Sprint": -1, "fmt.Sprintln": -1, "fmt.Print": -1, "fmt.Println": -1, "fmt.Fprint": -1, "fmt.Fprintln": -1,
+	"fmt.Append": -1,
+	"Errorf":     0, "Msgf": 0, "Refuse": 1, // methods and functions of ours and of zerolog
 	"Interface": -1, "Any": -1, // zerolog's, which make JSON of a value
 	"encoding/json.Marshal": -1, "reflect.DeepEqual": -1,
 }

@@ -29,7 +29,8 @@ func makeCertificates(t *testing.T) certificates {
 		return path
 	}
 	serial := int64(0)
-	issue := func(name string, template, parent *x509.Certificate, signer *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey, string, string) {
+	issue := func(name string, template, parent *x509.Certificate, signer *ecdsa.PrivateKey) (*x509.Certificate,
+		*ecdsa.PrivateKey, string, string) {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		require.NoError(t, err)
 		serial++

@@ -33,7 +33,8 @@ func failureClauses() []clause {
 			peer.Write(message(1, "root", "callback", `[tuple [remote 7] [unicode anything] [list]]`))
 			peer.Want(`[message $id 7 anything 1 [tuple] [dictionary]]`)
 			peer.Write(`[error $id ["twisted.spread.pb.CopyableFailure" [dictionary
-				[[unicode type] "elsewhere.Odd"] [[unicode value] [unicode ` + long + `]] [[unicode parents] [list]] [[unicode traceback] [unicode ""]]]]]`)
+				[[unicode type] "elsewhere.Odd"] [[unicode value] [unicode ` + long + `]]
+				[[unicode parents] [list]] [[unicode traceback] [unicode ""]]]]]`)
 			peer.Want(`[error 1 ["twisted.spread.pb.CopyableFailure" $failure]]`)
 			wantEntry(peer, "value", "[unicode "+long+"]")
 		}},

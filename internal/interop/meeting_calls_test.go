@@ -93,11 +93,13 @@ func failings() []failing {
 			typ: "twisted.spread.flavors.NoSuchMethod", is: []error{flavors.NoSuchMethod, flavors.AttributeError},
 		},
 		{
-			name: "wrong arguments", method: "add", args: []any{1, 2, 3}, says: "positional arguments", typ: "builtins.TypeError",
+			name: "wrong arguments", method: "add", args: []any{1, 2,
+				3}, says: "positional arguments", typ: "builtins.TypeError",
 			is: []error{flavors.TypeError},
 		},
 		{
-			name: "insecure jelly", method: "echo", args: []any{&jelly.Instance{Class: "conformance.Nobody", State: jelly.NewDict()}},
+			name: "insecure jelly", method: "echo", args: []any{&jelly.Instance{Class: "conformance.Nobody",
+				State: jelly.NewDict()}},
 			says: "not allowed", typ: "twisted.spread.jelly.InsecureJelly", is: []error{flavors.InsecureJelly},
 		},
 	}

@@ -48,7 +48,8 @@ func patternOf(size int) []byte {
 func pageChecks() []clientCheck {
 	return []clientCheck{
 		{"pages", "all pages", func(t *testing.T, m *meeting) {
-			for _, of := range []struct{ size, chunk int }{{0, 10}, {1, 10}, {10, 10}, {11, 10}, {300_000, 1000}, {2_000_000, 640 << 10}} {
+			for _, of := range []struct{ size, chunk int }{{0, 10}, {1, 10}, {10, 10}, {11, 10}, {300_000, 1000},
+				{2_000_000, 640 << 10}} {
 				pages, err := flavors.GetAllPages(t.Context(), m.conn.Root(), "pages", of.size, of.chunk)
 				require.NoError(t, err)
 				var whole []byte

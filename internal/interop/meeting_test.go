@@ -26,7 +26,8 @@ func TestOurClient(t *testing.T) {
 	with := makeOutfit(t)
 	var checks []clientCheck
 	for _, more := range [][]clientCheck{
-		valueChecks(), graphChecks(), callChecks(), referenceChecks(), cacheChecks(), pageChecks(), hostileChecks(), churnChecks(),
+		valueChecks(), graphChecks(), callChecks(), referenceChecks(), cacheChecks(), pageChecks(), hostileChecks(),
+		churnChecks(),
 	} {
 		checks = append(checks, more...)
 	}

@@ -15,7 +15,8 @@ func valueChecks() []clientCheck {
 	return []clientCheck{
 		{"types", "every plain type", func(t *testing.T, m *meeting) {
 			huge := new(big.Int).Lsh(big.NewInt(1), 400)
-			for _, v := range []any{nil, true, false, int64(0), int64(-1 << 31), int64(1 << 40), huge, 1.5, "text", []byte("\x00list")} {
+			for _, v := range []any{nil, true, false, int64(0), int64(-1 << 31), int64(1 << 40), huge, 1.5, "text",
+				[]byte("\x00list")} {
 				assert.Equal(t, v, call[any](t, m.conn, "echo", v))
 			}
 			assert.Equal(t, []any{int64(1), jelly.Tuple{"a"}}, call[any](t, m.conn, "echo", []any{1, jelly.Tuple{"a"}}))

@@ -48,7 +48,8 @@ var ponds = []struct {
 		atSender:   []string{"7 frogs", "copy_sender.CopyPond", "pond arrived safe and sound"},
 	},
 	{
-		name: "copy2", example: "copypond", flags: []string{"-copy2"}, receiver: "copy2_receiver.py", sender: "copy2_sender.py",
+		name: "copy2", example: "copypond", flags: []string{"-copy2"}, receiver: "copy2_receiver.py",
+		sender:     "copy2_sender.py",
 		atReceiver: []string{" got pond:", " count 7"},
 		atSender:   []string{"count 7", "pond arrived safe and sound"},
 	},

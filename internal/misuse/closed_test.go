@@ -123,16 +123,36 @@ func TestNilInPlaces(t *testing.T) {
 			_, err := broker.Dial(t.Context(), rt, ln.URL(), broker.WithPublished("x", 7))
 			return err
 		},
-		"nil factory":          func() error { _, err := broker.Listen(rt, anywhere, broker.RootFactory(nil)); return err },
-		"nil portal":           func() error { _, err := broker.Listen(rt, anywhere, broker.LoginRoot[*avatar](nil)); return err },
-		"nil portal, identity": func() error { _, err := broker.Listen(rt, anywhere, broker.IdentityRoot[*avatar](nil)); return err },
-		"nil dialer":           func() error { _, err := broker.Dial(t.Context(), rt, ln.URL(), broker.WithDialer(nil)); return err },
-		"nil socket":           func() error { _, err := broker.Client(t.Context(), rt, nil); return err },
-		"typed nil socket":     func() error { _, err := broker.Client(t.Context(), rt, (*net.TCPConn)(nil)); return err },
-		"nil listener":         func() error { _, err := broker.Serve(rt, nil, &object{}); return err },
-		"nil context":          func() error { _, err := broker.Dial(nil, rt, ln.URL()); return err }, //nolint:staticcheck // It is what is tried.
-		"nil reference":        func() error { _, err := flavors.Call[any](t.Context(), noReference, "ping"); return err },
-		"call, nil context":    func() error { _, err := flavors.Call[any](nil, conn.Root(), "ping"); return err }, //nolint:staticcheck // Likewise.
+		"nil factory": func() error { _, err := broker.Listen(rt, anywhere, broker.RootFactory(nil)); return err },
+		"nil portal": func() error {
+			_, err := broker.Listen(rt, anywhere,
+				broker.LoginRoot[*avatar](nil))
+			return err
+		},
+		"nil portal, identity": func() error {
+			_, err := broker.Listen(rt, anywhere,
+				broker.IdentityRoot[*avatar](nil))
+			return err
+		},
+		"nil dialer": func() error {
+			_, err := broker.Dial(t.Context(), rt, ln.URL(),
+				broker.WithDialer(nil))
+			return err
+		},
+		"nil socket":       func() error { _, err := broker.Client(t.Context(), rt, nil); return err },
+		"typed nil socket": func() error { _, err := broker.Client(t.Context(), rt, (*net.TCPConn)(nil)); return err },
+		"nil listener":     func() error { _, err := broker.Serve(rt, nil, &object{}); return err },
+		"nil context": func() error {
+			_, err := broker.Dial(nil, rt,
+				ln.URL())
+			return err
+		}, //nolint:staticcheck // It is what is tried.
+		"nil reference": func() error { _, err := flavors.Call[any](t.Context(), noReference, "ping"); return err },
+		"call, nil context": func() error {
+			_, err := flavors.Call[any](nil, conn.Root(),
+				"ping")
+			return err
+		}, //nolint:staticcheck // Likewise.
 		"nil cache":            func() error { return noCache.View(func(*cached) {}) },
 		"pages, nil reference": func() error { _, err := flavors.GetAllPages(t.Context(), noReference, "x"); return err },
 		"sending, nil pager":   func() error { _, err := flavors.SendPages(conn.Root(), nil).Await(t.Context()); return err },
@@ -140,7 +160,11 @@ func TestNilInPlaces(t *testing.T) {
 		"typed nil realm":      func() error { _, err := cred.NewPortal(noRealm); return err },
 		"nil checker":          func() error { _, err := cred.NewPortal(realm, nil); return err },
 		"typed nil checker":    func() error { _, err := cred.NewPortal(realm, noChecker); return err },
-		"only a nil checker":   func() error { _, err := cred.NewPortal(realm, cred.Only(nil, cred.KindAnonymous)); return err },
+		"only a nil checker": func() error {
+			_, err := cred.NewPortal(realm, cred.Only(nil,
+				cred.KindAnonymous))
+			return err
+		},
 		"zero portal": func() error {
 			_, err := new(cred.Portal[mind, *avatar]).Login(t.Context(), cred.Anonymous{}, nil)
 			return err
@@ -191,7 +215,8 @@ func TestPrinting(t *testing.T) {
 	})
 	for range 50 {
 		d := conn.Root().CallRemote("ping")
-		for _, v := range []any{rt, ln, client, conn, conn.Root(), tree, leases, d, broker.SessionUp{Client: client, Conn: conn}} {
+		for _, v := range []any{rt, ln, client, conn, conn.Root(), tree, leases, d,
+			broker.SessionUp{Client: client, Conn: conn}} {
 			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d", "%x"} {
 				text := fmt.Sprintf(verb, v)
 				require.Less(t, len(text), 300, "%T with %s", v, verb)

@@ -73,7 +73,8 @@ func TestErrorsThatPanic(t *testing.T) {
 
 func TestIsAndAsAgreeWithErrors(t *testing.T) {
 	inner := fmt.Errorf("x: %w", io.EOF)
-	for _, err := range []error{nil, io.EOF, inner, errors.Join(io.ErrClosedPipe, inner), fmt.Errorf("%w and %w", inner, io.ErrNoProgress)} {
+	for _, err := range []error{nil, io.EOF, inner, errors.Join(io.ErrClosedPipe, inner),
+		fmt.Errorf("%w and %w", inner, io.ErrNoProgress)} {
 		for _, target := range []error{io.EOF, io.ErrClosedPipe, io.ErrNoProgress, inner, nil} {
 			assert.Equal(t, errors.Is(err, target), usercode.Is(err, target), "%v is %v", err, target)
 		}

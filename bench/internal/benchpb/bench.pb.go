@@ -1,4 +1,5 @@
-// What the systems that speak protobuf send each other when they are measured. The fields are those of a PB call of the same kind.
+// What the systems that speak protobuf send each other when they are measured. The fields are those of a PB call of the
+// same kind.
 //
 //	protoc -I . --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative \
 //	    --connect-go_out=. --connect-go_opt=paths=source_relative bench.proto

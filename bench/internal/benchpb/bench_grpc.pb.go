@@ -1,4 +1,5 @@
-// What the systems that speak protobuf send each other when they are measured. The fields are those of a PB call of the same kind.
+// What the systems that speak protobuf send each other when they are measured. The fields are those of a PB call of the
+// same kind.
 //
 //	protoc -I . --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative \
 //	    --connect-go_out=. --connect-go_opt=paths=source_relative bench.proto
@@ -30,7 +31,8 @@ const (
 
 // BenchClient is the client API for Bench service.
 //
-// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to
+// https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 type BenchClient interface {
 	Add(ctx context.Context, in *AddRequest, opts ...grpc.CallOption) (*AddReply, error)
 	Echo(ctx context.Context, in *EchoRequest, opts ...grpc.CallOption) (*EchoReply, error)
