@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// AssignError says that a decoded value does not fit where it should go.
+// AssignError reports a decoded value that cannot be converted to a Go type.
 type AssignError struct {
-	// Path leads from the whole value to the part that does not fit, as in
-	// "[2].name". It is empty if that is the whole.
+	// Path is the path from the whole value to the part that cannot be converted, as in "[2].name". It is empty for
+	// the whole value.
 	Path string
-	// Source is the part's type as Python calls it, Target the Go type.
+	// Source is the Python name of the part's type, Target the Go type.
 	Source, Target string
-	// Why says more, if there is more to say.
+	// Why gives a reason, if there is more to say.
 	Why string
-	// Err is the cause, such as what UnmarshalText returned.
+	// Err is the cause, if any, such as an error of UnmarshalText.
 	Err error
 }
 
@@ -39,11 +39,9 @@ func (e *AssignError) Error() string {
 // Unwrap returns the cause.
 func (e *AssignError) Unwrap() error { return e.Err }
 
-// Assign stores a decoded value in what dst points to and converts it if need
-// be; the package documentation has the table. What fits as it is, is stored
-// as it is. Parts of src that are shared are shared in the result too, and are converted
-// once only, so the work is bounded by the size of the encoded value. After an error dst may be
-// partly filled.
+// Assign stores a decoded value in the variable that dst points to and converts it as the package documentation
+// describes. A value that already has the type is stored unchanged. Shared parts of src are converted once and shared
+// in the result, so the work is bounded by the size of the encoded value. After an error dst may be partly set.
 func Assign(dst, src any) error {
 	switch p := dst.(type) {
 	case *any:
@@ -105,7 +103,7 @@ func Assign(dst, src any) error {
 	return AssignerFor(v.Type().Elem()).Assign(v.Elem(), src)
 }
 
-// Assigner stores decoded values in variables of one type.
+// Assigner stores decoded values in variables of one type. It is safe for concurrent use.
 type Assigner struct {
 	typ  reflect.Type
 	into assignFunc
@@ -114,10 +112,10 @@ type Assigner struct {
 // assignFunc converts src for dst, which is settable.
 type assignFunc func(c *assignment, dst reflect.Value, src any) error
 
-// assigners is a memo: the same type always gives the same Assigner.
+// assigners caches the Assigner of each type.
 var assigners sync.Map // reflect.Type -> *Assigner
 
-// AssignerFor returns the Assigner for a type. It is made once.
+// AssignerFor returns the Assigner for a type. Assigners are cached.
 func AssignerFor(t reflect.Type) *Assigner {
 	if t == nil {
 		return &Assigner{}
@@ -136,7 +134,7 @@ var errNoAssigner = errors.New(
 	"jelly: this Assigner is for no type: make it with AssignerFor and a type that is not nil",
 )
 
-// Assign stores src in dst, a settable variable of this type.
+// Assign stores src in dst, which must be settable and of this type.
 func (a *Assigner) Assign(dst reflect.Value, src any) error {
 	if a == nil || a.typ == nil {
 		return errNoAssigner
@@ -145,7 +143,7 @@ func (a *Assigner) Assign(dst reflect.Value, src any) error {
 	return a.into(&c, dst, src)
 }
 
-// Value returns src as a value of this type.
+// Value returns src converted to this type.
 func (a *Assigner) Value(src any) (reflect.Value, error) {
 	if a == nil || a.typ == nil {
 		return reflect.Value{}, errNoAssigner
@@ -157,9 +155,8 @@ func (a *Assigner) Value(src any) (reflect.Value, error) {
 	return v, a.Assign(v, src)
 }
 
-// AssignFields stores the values of a dictionary in the fields with pb tags of the struct that
-// dst points to. Keys may be str or bytes. Keys without a field are passed over, fields
-// without a key stay as they are.
+// AssignFields stores the values of a dictionary in the fields with pb tags of the struct that dst points to. Keys
+// may be str or bytes. Keys without a field are ignored; fields without a key are not changed.
 func AssignFields(dst any, src *Dict) error {
 	var c assignment
 	return assignFields(&c, dst, src)
@@ -173,22 +170,22 @@ func assignFields(c *assignment, dst any, src *Dict) error {
 	return c.fields(v.Elem(), src)
 }
 
-// assignment is what one call of Assign knows.
+// assignment is the state of one call of Assign.
 type assignment struct {
-	// made has what was made of parts of the source that may be mentioned
-	// again, by part and type. The first is kept by itself: mostly there is only one.
+	// made maps parts of the source that may be mentioned again, by type, to their conversions. The first is kept
+	// separately because there is usually only one.
 	first struct {
 		key madeKey
 		v   reflect.Value
 	}
 	made  map[madeKey]reflect.Value
 	depth int
-	text  int // bytes that were given to UnmarshalText
-	bytes int // that were made room for
-	// Of the states of copies, which are conversions of their own with one memory.
+	text  int // bytes passed to UnmarshalText
+	bytes int // bytes allocated
+	// The states of all copies in a frame are converted by one assignment.
 	copies   bool
-	states   *states // of the objects of a frame, while they get theirs; nil elsewhere
-	repeated int     // bytes of long texts that were parsed for another copy before
+	states   *states // set while the objects of a frame get their states
+	repeated int     // bytes of long texts that were parsed for an earlier copy
 }
 
 type madeKey struct {
@@ -197,21 +194,19 @@ type madeKey struct {
 }
 
 const (
-	// maxAssignDepth ends conversions that would not end, and those of values that a program has built deeper than
-	// any peer can. A value that is nested DefaultNesting deep takes three for each level at most.
+	// maxAssignDepth bounds recursion. A value nested DefaultNesting deep takes at most three per level.
 	maxAssignDepth = 4096
-	// maxUnmarshalText bounds the text that one value may have parsed: a single
-	// long string can be mentioned many times.
+	// maxUnmarshalText bounds the text parsed for one value: one long string can be mentioned many times.
 	maxUnmarshalText = 4 << 20
-	// maxAssignBytes bounds what one conversion makes room for, and what all copies of a frame do together, all its caches
-	// likewise: a few bytes can mention one dictionary for which a large struct is made each time.
+	// maxAssignBytes bounds the memory allocated by one conversion, by all copies of a frame together, and by all its
+	// caches together: a few bytes can mention one dictionary that becomes a large struct each time.
 	maxAssignBytes = 128 << 20
-	// Conversions of less than this are simply done again.
+	// Conversions smaller than this are not cached.
 	cheapBytes, cheapElements = 64, 8
 )
 
-// makeRoom counts room for n values of a size, before it is taken. Converting even the smallest value is work for eight
-// bytes.
+// makeRoom counts n values of a size before they are allocated. Each counts as at least eight bytes, for the work of
+// converting it.
 func (c *assignment) makeRoom(src any, t reflect.Type, n int, size uintptr) error {
 	size = max(size, 8)
 	if size > maxAssignBytes || n > (maxAssignBytes-c.bytes)/int(size) {
@@ -221,7 +216,7 @@ func (c *assignment) makeRoom(src any, t reflect.Type, n int, size uintptr) erro
 	return nil
 }
 
-// remembered returns what was made of a part before.
+// remembered returns the earlier conversion of a part, if any.
 func (c *assignment) remembered(k madeKey) (reflect.Value, bool) {
 	if k.id.at == nil {
 		return reflect.Value{}, false
@@ -246,18 +241,18 @@ func (c *assignment) remember(k madeKey, v reflect.Value) {
 	}
 }
 
-// mismatch is the error for a source of the wrong type.
+// mismatch returns the error for a source of the wrong type.
 func mismatch(src any, t reflect.Type) error {
-	return &AssignError{Source: pythonName(src), Target: t.String()}
+	return &AssignError{Source: TypeName(src), Target: t.String()}
 }
 
 func mismatchBecause(src any, t reflect.Type, why string) error {
-	return &AssignError{Source: pythonName(src), Target: t.String(), Why: why}
+	return &AssignError{Source: TypeName(src), Target: t.String(), Why: why}
 }
 
-// at puts a step in front of the path of an error.
+// at prepends a step to the path of an error.
 func at(step string, err error) error {
-	if e, ok := err.(*AssignError); ok { //nolint:errorlint // a wrapped one is somebody else's
+	if e, ok := err.(*AssignError); ok { //nolint:errorlint // a wrapped one is another call's
 		if len(e.Path) > 0 && e.Path[0] != '[' && e.Path[0] != '.' {
 			step += "."
 		}
@@ -266,13 +261,9 @@ func at(step string, err error) error {
 	return err
 }
 
-// TypeName returns what Python calls the type of a decoded value, and the Go type of any other: it is for errors that
-// go to a peer.
-func TypeName(v any) string { return pythonName(v) }
-
-// pythonName returns what Python calls the type of a decoded value, because the error goes
-// to the peer. What Python does not know has its Go type.
-func pythonName(v any) string {
+// TypeName returns the Python name of a decoded value's type, for errors that are sent to a peer. For other values it
+// returns the Go type.
+func TypeName(v any) string {
 	switch x := v.(type) {
 	case nil:
 		return "None"

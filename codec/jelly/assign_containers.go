@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// sequenceOf returns the elements of what is a sequence in Python, or a set.
+// sequenceOf returns the elements of a list, tuple or set.
 func sequenceOf(src any) ([]any, bool) {
 	switch x := src.(type) {
 	case []any:
@@ -29,7 +29,7 @@ func isSequence(src any) bool {
 	return ok
 }
 
-// containerKey is the key for what is made of a container.
+// containerKey returns the key for a conversion of a container.
 func containerKey(src any, t reflect.Type) madeKey {
 	switch x := src.(type) {
 	case []any:
@@ -72,7 +72,7 @@ func assignSlice(c *assignment, dst reflect.Value, src any) error {
 	return nil
 }
 
-// isScalar reports whether converting to t costs a bounded amount of work.
+// isScalar reports whether a conversion to t takes constant time.
 func isScalar(t reflect.Type) bool {
 	k := t.Kind()
 	return k >= reflect.Bool && k <= reflect.Float64 || k == reflect.String
@@ -92,8 +92,8 @@ func (c *assignment) convert(dst reflect.Value, list []any) error {
 	return nil
 }
 
-// plainElements fills the commonest slices without reflection, up to the first element that must be
-// converted, and returns how far it came.
+// plainElements fills frequent types of slices without reflection, up to the first element that must be converted, and
+// returns the number of elements.
 func plainElements(dst reflect.Value, list []any) (done int) {
 	switch s := dst.Interface().(type) {
 	case []int:
@@ -110,7 +110,7 @@ func plainElements(dst reflect.Value, list []any) (done int) {
 	return 0
 }
 
-// plainSlice makes a slice of a sequence in which nothing has to be converted, and says whether it could.
+// plainSlice makes a slice of a sequence whose elements need no conversion, and reports whether it could.
 func plainSlice[T any](dst *[]T, src any, fill func(s []T, list []any) int) bool {
 	list, ok := sequenceOf(src)
 	if !ok {
@@ -149,11 +149,11 @@ func fillPlain[T any](s []T, list []any) int {
 func assignArray(c *assignment, dst reflect.Value, src any) error {
 	n := dst.Len()
 	if dst.Type().Elem().Kind() == reflect.Uint8 {
-		if b, ok := bytesOf(src); ok {
-			if len(b) != n {
-				return wrongLength(src, dst, len(b))
+		if text, ok := textOf(src); ok {
+			if len(text) != n {
+				return wrongLength(src, dst, len(text))
 			}
-			reflect.Copy(dst, reflect.ValueOf(b))
+			reflect.Copy(dst, reflect.ValueOf([]byte(text)))
 			return nil
 		}
 	}
@@ -168,16 +168,6 @@ func assignArray(c *assignment, dst reflect.Value, src any) error {
 		return err
 	}
 	return c.convert(dst, list)
-}
-
-func bytesOf(src any) ([]byte, bool) {
-	switch x := src.(type) {
-	case []byte:
-		return x, true
-	case string:
-		return []byte(x), true
-	}
-	return nil, false
 }
 
 func wrongLength(src any, dst reflect.Value, n int) error {
@@ -195,8 +185,8 @@ func assignStruct(c *assignment, dst reflect.Value, src any) error {
 	return mismatch(src, dst.Type())
 }
 
-// fields fills a struct. It looks up each field's name, so that a large dictionary
-// which is mentioned often costs no more than a small one.
+// fields sets the fields of a struct. It looks up the name of each field, so that the work does not depend on the
+// size of the dictionary, which may be mentioned often.
 func (c *assignment) fields(dst reflect.Value, dict *Dict) error {
 	plan := planOf(dst.Type())
 	if plan.err != nil {
@@ -222,7 +212,7 @@ func (c *assignment) fields(dst reflect.Value, dict *Dict) error {
 	return nil
 }
 
-// settableField returns a field, and makes the embedded structs on the way to it.
+// settableField returns a field and allocates the embedded structs on the path to it.
 func settableField(v reflect.Value, index []int) (reflect.Value, error) {
 	for i, n := range index {
 		if i > 0 && v.Kind() == reflect.Pointer {
@@ -236,8 +226,7 @@ func settableField(v reflect.Value, index []int) (reflect.Value, error) {
 	return v, nil
 }
 
-// assignPointer makes a new variable, or finds the one that was made of the same
-// dictionary before.
+// assignPointer allocates a variable, or uses the one that was allocated for the same source before.
 func assignPointer(c *assignment, dst reflect.Value, src any) error {
 	if src == nil {
 		dst.SetZero()
@@ -301,7 +290,7 @@ func assignMap(c *assignment, dst reflect.Value, src any) error {
 		return nil
 	}
 	intoValue := AssignerFor(t.Elem()).into
-	// A map takes copies, so one variable does for all keys, and one for all values.
+	// SetMapIndex copies, so one variable serves for all keys and one for all values.
 	key, value := reflect.New(t.Key()).Elem(), reflect.New(t.Elem()).Elem()
 	for i := done; i < len(entries); i++ {
 		key.SetZero()
@@ -318,10 +307,10 @@ func assignMap(c *assignment, dst reflect.Value, src any) error {
 	return nil
 }
 
-// mapSize is about what an entry of a map takes.
+// mapSize is the approximate size of a map entry.
 func mapSize(t reflect.Type) uintptr { return t.Key().Size() + t.Elem().Size() + 16 }
 
-// setMap makes a map with empty values of a set.
+// setMap converts a set to a map of empty structs.
 func (c *assignment) setMap(dst reflect.Value, src any, list []any) error {
 	t := dst.Type()
 	k := containerKey(src, t)
@@ -346,7 +335,7 @@ func (c *assignment) setMap(dst reflect.Value, src any, list []any) error {
 	return nil
 }
 
-// plainEntries fills the commonest maps without reflection, as plainElements does for slices.
+// plainEntries is like plainElements for maps.
 func plainEntries(made reflect.Value, entries []Entry) (done int) {
 	switch m := made.Interface().(type) {
 	case map[string]any:
@@ -392,7 +381,7 @@ func fillNamed[V any](m map[string]V, entries []Entry) int {
 	return len(entries)
 }
 
-// mapKey converts a key, and sees to it that Go can compare it: bytes become a string where any key will do.
+// mapKey converts a key and checks that it is comparable. For a key of type any, bytes become a string.
 func (c *assignment) mapKey(key reflect.Value, src any) error {
 	t := key.Type()
 	if b, ok := src.([]byte); ok && t.Kind() == reflect.Interface {
@@ -408,19 +397,16 @@ func (c *assignment) mapKey(key reflect.Value, src any) error {
 }
 
 func keyStep(key any, i int) string {
-	switch k := key.(type) {
-	case string:
-		return "[" + strconv.Quote(clip(k)) + "]"
-	case []byte:
-		return "[" + strconv.Quote(clip(string(k))) + "]"
-	case int64:
-		return "[" + strconv.FormatInt(k, 10) + "]"
+	if text, ok := textOf(key); ok {
+		return "[" + strconv.Quote(clip(text)) + "]"
+	}
+	if n, ok := key.(int64); ok {
+		return "[" + strconv.FormatInt(n, 10) + "]"
 	}
 	return "<value " + strconv.Itoa(i) + ">"
 }
 
-// byValue stores what src points to, an object of a registered class or a value of this package, where its struct is
-// wanted by value.
+// byValue copies the struct that src points to, an object of a registered class or a value of this package.
 func (c *assignment) byValue(dst, src reflect.Value) error {
 	t, object := dst.Type(), src.Interface()
 	if reflect.PointerTo(t).Implements(jellyableType) && !t.Implements(jellyableType) {

@@ -15,8 +15,7 @@ import (
 
 var unmarshalerType = reflect.TypeFor[encoding.TextUnmarshaler]()
 
-// chooseAssign decides by the target's type. Every function first takes what
-// fits as it is.
+// chooseAssign returns the function for a target type. It stores values that are assignable without conversion.
 func chooseAssign(t reflect.Type) assignFunc {
 	convert := chooseConversion(t)
 	if t.Kind() == reflect.Interface {
@@ -34,7 +33,7 @@ func chooseAssign(t reflect.Type) assignFunc {
 		}
 	}
 	if isScalar(t) {
-		return convert // Nothing else is assignable to it, and it takes its own type.
+		return convert // It accepts its own type, and no other type is assignable.
 	}
 	return func(c *assignment, dst reflect.Value, src any) error {
 		if src != nil {
@@ -208,7 +207,7 @@ func assignFloat(_ *assignment, dst reflect.Value, src any) error {
 	return nil
 }
 
-// assignString takes bytes too, which is what Python 2 peers send for text.
+// assignString also accepts bytes, which Python 2 peers send for text.
 func assignString(c *assignment, dst reflect.Value, src any) error {
 	switch x := src.(type) {
 	case string:
@@ -236,7 +235,7 @@ func assignString(c *assignment, dst reflect.Value, src any) error {
 	return nil
 }
 
-// assignBytes takes str too: its UTF-8.
+// assignBytes also accepts str, as UTF-8.
 func assignBytes(c *assignment, dst reflect.Value, src any) error {
 	switch x := src.(type) {
 	case nil:
@@ -260,14 +259,14 @@ func assignBytes(c *assignment, dst reflect.Value, src any) error {
 	return nil
 }
 
-// valueOf returns a value of its own for what a variable holds now.
+// valueOf returns a copy of the current value of a variable.
 func valueOf(variable reflect.Value) reflect.Value {
 	v := reflect.New(variable.Type()).Elem()
 	v.Set(variable)
 	return v
 }
 
-// bytesKey is the key for a conversion of bytes. Cheap ones have none.
+// bytesKey returns the key for a conversion of bytes. Short ones have none.
 func bytesKey(b []byte, t reflect.Type) madeKey {
 	if len(b) < cheapBytes {
 		return madeKey{}
@@ -365,13 +364,13 @@ func assignURL(c *assignment, dst reflect.Value, src any) error {
 	}
 	u, err := url.Parse(text)
 	if err != nil {
-		return &AssignError{Source: pythonName(src), Target: dst.Type().String(), Err: err}
+		return &AssignError{Source: TypeName(src), Target: dst.Type().String(), Err: err}
 	}
 	dst.Set(reflect.ValueOf(*u))
 	return nil
 }
 
-// assignText is for types that read their own text. What is no text goes by the type's kind.
+// assignText is for TextUnmarshalers. Values that are not text are converted by the type's kind.
 func assignText(t reflect.Type) assignFunc {
 	byKind := chooseByKind(t)
 	return func(c *assignment, dst reflect.Value, src any) error {
@@ -383,13 +382,13 @@ func assignText(t reflect.Type) assignFunc {
 			return err
 		}
 		if err := unmarshalText(dst, text); err != nil {
-			return &AssignError{Source: pythonName(src), Target: t.String(), Err: err}
+			return &AssignError{Source: TypeName(src), Target: t.String(), Err: err}
 		}
 		return nil
 	}
 }
 
-// unmarshalText calls the user's method, whose panic must not end the connection.
+// unmarshalText calls the user's method and recovers its panic.
 func unmarshalText(dst reflect.Value, text string) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -399,7 +398,7 @@ func unmarshalText(dst reflect.Value, text string) (err error) {
 	return dst.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text))
 }
 
-// parse counts text that will be parsed.
+// parse counts n bytes of text before they are parsed.
 func (c *assignment) parse(src any, t reflect.Type, n int) error {
 	c.text += n
 	if c.copies {
@@ -411,7 +410,7 @@ func (c *assignment) parse(src any, t reflect.Type, n int) error {
 	return nil
 }
 
-// parseAgain counts what has been parsed for the same type before. What each copy brings along is bounded by the frame.
+// parseAgain counts text that was parsed for the same type before. The frame bounds the text of each copy.
 func (c *assignment) parseAgain(src any, t reflect.Type, n int) {
 	k := textKey(src, t)
 	if _, before := c.remembered(k); before {

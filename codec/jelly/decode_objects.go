@@ -8,7 +8,7 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// object reads an instance of a class: [class state] or [class luid state].
+// object decodes an instance of a class: [class state] or [class luid state].
 func (d *Decoder) object(start int, word banana.Token, n int, slot *any) (hash, error) {
 	name := word.Bytes
 	if word.Kind == banana.Vocab {
@@ -32,11 +32,8 @@ func (d *Decoder) object(start int, word banana.Token, n int, slot *any) (hash, 
 		}
 		return hashable, d.skip(n - 1)
 	}
-	return 0, d.insecure(
-		start,
-		"class %q is not registered: Registry.Register would let its objects in",
-		clip(string(name)),
-	)
+	return 0, d.insecure(start, "class %q is not registered: Registry.Register would let its objects in",
+		clip(string(name)))
 }
 
 func (d *Decoder) registered(class classOf, start, n int, slot *any) (hash, error) {
@@ -64,18 +61,17 @@ func (d *Decoder) registered(class classOf, start, n int, slot *any) (hash, erro
 	return hashable, d.state(u, n)
 }
 
-// state reads an instance's state, the first of n elements, and enters it among the Unbounds.
+// state decodes an instance's state, the first of n elements, and adds the instance to the Unbounds.
 func (d *Decoder) state(u *Unbound, n int) error {
 	if _, err := d.value(&u.State); err != nil {
 		return err
 	}
 	d.unbound = append(d.unbound, u)
-	d.instances = true
 	return d.skip(n - 1)
 }
 
-// objectReference reads [remote id] and the like. A name in the place of the id is for what this side has published, so
-// only in [local name].
+// objectReference decodes [remote id], [local id], [cached id] and [lcache id]. In [local name] a name may replace
+// the id: it refers to an object that this side has published.
 func (d *Decoder) objectReference(t tag, start, n int, slot *any) (hash, error) {
 	if n < 1 {
 		return 0, d.fail(start, t.String()+" wants an id")
@@ -106,7 +102,7 @@ func (d *Decoder) objectReference(t tag, start, n int, slot *any) (hash, error) 
 	return hashable, d.skip(n - 1)
 }
 
-// persistent reads [persistent id]; the id is raw Banana.
+// persistent decodes [persistent id]; the id is raw Banana.
 func (d *Decoder) persistent(start, n int, slot *any) (hash, error) {
 	if n < 1 {
 		return 0, d.fail(start, "persistent wants an id")
@@ -136,7 +132,7 @@ func (d *Decoder) persistent(start, n int, slot *any) (hash, error) {
 	return hashable, d.skip(n - 1)
 }
 
-// loadPersistent asks the application.
+// loadPersistent calls PersistentLoad.
 func (d *Decoder) loadPersistent(slot *any, id any) (err error) {
 	if p := usercode.Do(func() { *slot, err = d.PersistentLoad(id) }); p != nil {
 		return &PanicError{Value: p.Value, Stack: p.Stack}
@@ -144,7 +140,7 @@ func (d *Decoder) loadPersistent(slot *any, id any) (err error) {
 	return err
 }
 
-// names reads the types that are little more than a name: of classes, modules and what is in them.
+// names decodes the types that begin with a name: classes, modules, functions, methods and unpersistable objects.
 func (d *Decoder) names(t tag, start, n int, slot *any) (hash, error) {
 	if t == tagInstance {
 		return d.oldInstance(start, n, slot)
@@ -184,7 +180,7 @@ func (d *Decoder) names(t tag, start, n int, slot *any) (hash, error) {
 	return hashable, d.skip(n - 1)
 }
 
-// method reads [method name self class] behind the name.
+// method decodes the rest of [method name self class] after the name.
 func (d *Decoder) method(name string, start, n int, slot *any) (hash, error) {
 	if n < 3 {
 		return 0, d.fail(start, "method wants a name, an object and a class")
@@ -205,13 +201,13 @@ func (d *Decoder) method(name string, start, n int, slot *any) (hash, error) {
 	return hashable, d.skip(n - 3)
 }
 
-// oldInstance reads [instance [class name] state].
+// oldInstance decodes [instance [class name] state].
 func (d *Decoder) oldInstance(start, n int, slot *any) (hash, error) {
 	if n < 2 {
 		return 0, d.fail(start, "instance wants a class and a state")
 	}
 	pending := d.refs.pending
-	d.refs.pending = nil // They wait for the object, not for its class.
+	d.refs.pending = nil // The pending references are to the object, not its class.
 	var class any
 	at := d.r.Offset()
 	if _, err := d.value(&class); err != nil {

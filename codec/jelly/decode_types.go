@@ -8,7 +8,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
-// tagged reads an expression of Jelly's own types; n elements are left of it.
+// tagged decodes the remaining n elements of an expression of one of Jelly's types.
 func (d *Decoder) tagged(t tag, start, n int, slot *any) (hash, error) {
 	switch t {
 	case tagUnicode:
@@ -36,7 +36,7 @@ func (d *Decoder) tagged(t tag, start, n int, slot *any) (hash, error) {
 			elems = d.room(n)
 			*slot = Tuple(elems)
 		}
-		d.begun(*slot, unhashable) // As far as anybody knows within it.
+		d.begun(*slot, unhashable) // Whether it is hashable is known at its end.
 		return d.elements(elems)
 	case tagDictionary:
 		return unhashable, d.dictionary(n, slot)
@@ -71,16 +71,15 @@ func (d *Decoder) tagged(t tag, start, n int, slot *any) (hash, error) {
 	return d.names(t, start, n, slot)
 }
 
-// begun tells the references that wait for it that a container has begun.
+// begun settles the references that wait for a container that has begun.
 func (d *Decoder) begun(v any, h hash) {
 	if len(d.refs.pending) > 0 {
 		d.refs.settle(v, h)
 	}
 }
 
-// room returns the slots for n elements. banana.Reader has seen to it that the frame has at
-// least n bytes more. An empty container that is shared gets a place
-// in memory, for without one it would have no identity.
+// room returns slots for n elements; banana.Reader has ensured that at least n bytes are left. A shared empty
+// container gets a capacity, because without one it would have no identity.
 func (d *Decoder) room(n int) []any {
 	if n == 0 && len(d.refs.pending) > 0 {
 		return make([]any, 0, 1)
@@ -124,7 +123,7 @@ func (d *Decoder) boolean(n int, slot *any) (hash, error) {
 	return hashable, d.skip(n - 1)
 }
 
-// shortestPair is the size of a pair of empty strings: a list's two bytes, and one for each.
+// shortestPair is the minimum size of a pair: two bytes for the list and one for each element.
 const shortestPair = 4
 
 func (d *Decoder) dictionary(n int, slot *any) error {
@@ -210,16 +209,8 @@ func (d *Decoder) calendar(t tag, start, n int, slot *any) (hash, error) {
 		case tagDatetime:
 			date, clock := Date{int(f[0]), time.Month(f[1]), int(f[2])}, TimeOfDay{int(f[3]), int(f[4]), int(f[5]), int(f[6])}
 			if ok = count >= 3 && date.Valid() && clock.Valid(); ok {
-				*slot = time.Date(
-					date.Year,
-					date.Month,
-					date.Day,
-					clock.Hour,
-					clock.Minute,
-					clock.Second,
-					clock.Microsecond*1000,
-					time.UTC,
-				)
+				*slot = time.Date(date.Year, date.Month, date.Day,
+					clock.Hour, clock.Minute, clock.Second, clock.Microsecond*1000, time.UTC)
 			}
 		case tagDate:
 			date := Date{int(f[0]), time.Month(f[1]), int(f[2])}
@@ -247,8 +238,7 @@ func (d *Decoder) calendar(t tag, start, n int, slot *any) (hash, error) {
 	return hashable, d.skip(n - 1)
 }
 
-// parseInts reads integers with white space between them, at most as many as f holds, written as
-// Python's int takes them.
+// parseInts parses at most len(f) integers separated by white space, in the syntax of Python's int.
 func parseInts(text []byte, f *[7]int64) (count int, ok bool) {
 	for i := 0; i < len(text); {
 		if isSpace(text[i]) {

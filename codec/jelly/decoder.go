@@ -9,70 +9,63 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
-// Decoder makes Go values of Jelly. The zero Decoder accepts the basic types and
-// references, with the default limits. It may be used again and again, by one
-// goroutine at a time; what it yields does not refer to it.
+// Decoder decodes Jelly to Go values. The zero Decoder accepts the basic types and references, with the default
+// limits. It may be reused, by one goroutine at a time; decoded values do not refer to it.
 type Decoder struct {
-	// Registry has the classes whose objects may come in.
+	// Registry holds the classes whose objects are accepted.
 	Registry *Registry
-	// Taster says what types may come in. nil stands for DefaultSecurity, and then all
-	// that is registered may come in as well. Do not change the options that it points to.
+	// Taster holds the types that are accepted; nil means DefaultSecurity. Do not change the options that it points to.
 	Taster *SecurityOptions
-	// Limits has the depth of lists that is accepted in a frame, the message's own list
-	// included. Its other fields are a Scanner's affair.
+	// Limits.Depth is the maximum number of nested lists in a frame, including the list of the message. The other
+	// fields are not used: the Scanner enforces them.
 	Limits banana.Limits
-	// Nesting is how deep values may be nested; 0 stands for DefaultNesting.
+	// Nesting is the limit on nested values; 0 means DefaultNesting.
 	Nesting int
-	// References is how many references to objects of the peer's, [remote id], may come between two Resets; 0 stands for
-	// any number. Each costs some hundred bytes, and on the wire no more than six.
+	// References is the maximum number of references to the peer's objects, [remote id], between two Resets; 0 means
+	// no limit. A reference takes some hundred bytes of memory, but at most six on the wire.
 	References int
-	// AliasFrom is from which length on []byte values are parts of the frame in the place of copies; 0
-	// stands for never. Such a value keeps the whole frame alive, which must not be written to again: see Aliased.
+	// AliasFrom is the length from which []byte values refer to the frame instead of being copied; 0 means never.
+	// Such a value keeps the whole frame alive, and the frame must not be written to again; see Aliased.
 	AliasFrom int
-	// PersistentLoad finds the object for [persistent id]. id is an int64, a
-	// *big.Int, a float64 or []byte. Without it there will be a Persistent.
+	// PersistentLoad returns the object for [persistent id]. id is an int64, a *big.Int, a float64 or []byte. Without
+	// PersistentLoad the value is a Persistent.
 	PersistentLoad func(id any) (any, error)
 
-	// What follows is about the frame at hand.
+	// State of the current frame.
 
-	r         *banana.Reader
-	depth     int // how many more lists may be opened
-	nesting   int // how many more containers may be
-	unbound   []*Unbound
-	remotes   int // of these [remote id]
-	instances bool
-	aliased   bool
-	refs      references
-	slab      slab // for the numbers of a long list or a dictionary
+	r       *banana.Reader
+	depth   int // how many more lists may be opened
+	nesting int // how many more containers may be opened
+	unbound []*Unbound
+	remotes int // number of [remote id]
+	aliased bool
+	refs    references
+	slab    slab // for the numbers of a long list or dictionary
 
-	// What follows is kept from frame to frame.
+	// State that is kept between frames.
 
 	tasted  bool
-	taster  *SecurityOptions // who was asked about allowed
+	taster  *SecurityOptions // the source of allowed
 	allowed [tagCount]bool
 	strings stringCache
 }
 
-// Reset forgets the Unbounds of the frame before.
+// Reset drops the Unbounds of the previous frame.
 func (d *Decoder) Reset() {
-	d.unbound = nil // They have been handed out, so the slice is not used again.
-	d.remotes, d.instances, d.aliased = 0, false, false
+	d.unbound = nil // Callers may still use the slice.
+	d.remotes, d.aliased = 0, false
 }
 
-// Aliased reports whether anything that was decoded since Reset is a part of its frame.
+// Aliased reports whether a value decoded since Reset refers to its frame.
 func (d *Decoder) Aliased() bool { return d.aliased }
 
-// Unbound returns what has to be bound in all that was decoded since Reset, also by a
-// Decode that failed. References stand in the order of the wire; an instance comes
-// after what is in its state.
+// Unbound returns what must be bound in the values decoded since Reset, including those of a Decode that failed.
+// References are in wire order; an instance comes after those in its state.
 func (d *Decoder) Unbound() []*Unbound { return d.unbound }
 
-// HasInstances reports whether one of them is an instance, so that Unjelly has to run.
-func (d *Decoder) HasInstances() bool { return d.instances }
-
-// Decode reads one expression, which is one call of Twisted's unjelly, and stores its
-// value in dst. dst may be one of the places that are bound later, so it must stay where it is until
-// then. After an error r stands somewhere within the expression.
+// Decode decodes one expression, as one call of Twisted's unjelly does, and stores its value in dst. dst may be a
+// place that is bound later, so it must not be moved before that. After an error the position of r is within the
+// expression.
 func (d *Decoder) Decode(r *banana.Reader, dst *any) error {
 	if d == nil || r == nil || dst == nil {
 		return errNothingToDecode
@@ -86,7 +79,8 @@ var errNothingToDecode = errors.New(
 	"jelly: Decode needs a Decoder, a reader and a place for the value, none of them nil",
 )
 
-// DecodeTuple is Decode for what must be a tuple, such as positional arguments. It uses the room that dst has.
+// DecodeTuple is like [Decoder.Decode] for an expression that must be a tuple, such as positional arguments. It
+// reuses the capacity of dst.
 func (d *Decoder) DecodeTuple(r *banana.Reader, dst *Tuple) error {
 	if d == nil || r == nil || dst == nil {
 		return errNothingToDecode
@@ -120,7 +114,7 @@ func (d *Decoder) wantTuple(dst *Tuple) error {
 		d.depth++
 		return err
 	}
-	// It may still be a tuple which is mentioned again within itself.
+	// It may still be a tuple that is wrapped in a reference.
 	var v any
 	if _, err = d.typed(start, &t, n, &v); err != nil {
 		return err
@@ -143,7 +137,7 @@ func (d *Decoder) begin(r *banana.Reader) {
 	if depth <= 0 {
 		depth = banana.DefaultDepth
 	}
-	d.depth = depth - 1 // The message is a list itself.
+	d.depth = depth - 1 // The message itself is a list.
 	if d.nesting = d.Nesting; d.nesting <= 0 {
 		d.nesting = DefaultNesting
 	}
@@ -158,20 +152,20 @@ func (d *Decoder) end(err error) error {
 	return err
 }
 
-// unicodeWord is the type of a str, as all but the oddest peers write it.
+// unicodeWord is the type of a str in its usual encoding.
 const unicodeWord = "\x07\x82unicode"
 
-// hash says whether Python could use a value as a key.
+// hash is whether a value can be a key in Python.
 type hash uint8
 
 const (
 	unhashable hash = iota
 	hashable
-	// unresolved is the mention of something that has not come yet.
+	// unresolved is a mention of an object that has not been decoded yet.
 	unresolved
 )
 
-// value reads one expression into slot, which does not move any more.
+// value decodes one expression into slot, which must not move.
 func (d *Decoder) value(slot *any) (hash, error) {
 	start := d.r.Offset()
 	if d.depth > 0 && d.allowed[tagUnicode] && d.r.Take("\x02\x80"+unicodeWord) {
@@ -210,8 +204,7 @@ func (d *Decoder) value(slot *any) (hash, error) {
 	return hashable, nil
 }
 
-// head reads the type of an expression, the first of the elements of a list, in the place of the
-// list's own token.
+// head replaces the token of a list with its first element, the type of an expression.
 func (d *Decoder) head(start int, t *banana.Token) error {
 	if t.Int == 0 {
 		return d.fail(start, "an empty list has no type")
@@ -228,7 +221,7 @@ func (d *Decoder) head(start int, t *banana.Token) error {
 	return nil
 }
 
-// typed reads the n elements of an expression behind its type.
+// typed decodes the n elements of an expression after its type.
 func (d *Decoder) typed(start int, word *banana.Token, n int, slot *any) (hash, error) {
 	t := tagOf(word)
 	if t != tagNone && !d.allowed[t] {
@@ -252,17 +245,17 @@ func (d *Decoder) typed(start int, word *banana.Token, n int, slot *any) (hash, 
 	return h, err
 }
 
-// nestingOf says which types count as one level of nesting.
+// nestingOf is the number of levels of nesting for which a type counts.
 var nestingOf = [tagCount]int{
 	tagNone: 1, tagList: 1, tagTuple: 1, tagDictionary: 1, tagSet: 1, tagFrozenset: 1, tagMethod: 1, tagInstance: 1,
 }
 
-// elements reads as many values as there is room for and says whether all are hashable.
+// elements decodes len(elems) values and returns whether all are hashable.
 func (d *Decoder) elements(elems []any) (hash, error) {
 	if !d.slab.on() && len(elems) < slabFrom {
 		return d.each(elems)
 	}
-	// The places in a slab are for the elements of one list, not for what is in these.
+	// A slab is for the elements of one list, not for lists within them.
 	outer := d.slab
 	d.slab = slab{}
 	if len(elems) >= slabFrom {
@@ -281,14 +274,13 @@ func (d *Decoder) each(elems []any) (hash, error) {
 			return 0, err
 		}
 		if h != hashable {
-			// What is yet to come cannot be judged now, and no peer sends it in a key.
-			all = unhashable
+			all = unhashable // This includes unresolved mentions, which no peer sends in a key.
 		}
 	}
 	return all, nil
 }
 
-// skip passes over elements that Twisted does not look at either.
+// skip skips n elements, which Twisted ignores too.
 func (d *Decoder) skip(n int) error {
 	for ; n > 0; n-- {
 		if err := d.r.Skip(); err != nil {
@@ -298,7 +290,7 @@ func (d *Decoder) skip(n int) error {
 	return nil
 }
 
-// text reads an element that must be a string.
+// text reads an element that must be a string; have is the number of elements left.
 func (d *Decoder) text(t tag, have int) (banana.Token, error) {
 	at := d.r.Offset()
 	if have < 1 {

@@ -12,25 +12,25 @@ import (
 	"unsafe"
 )
 
-// Entry is one pair of a Dict.
+// Entry is a pair of a Dict.
 type Entry struct{ Key, Value any }
 
-// Dict is a Python dictionary: pairs in the order in which they were sent, with
-// keys of any hashable type. Pairs are kept as they are, equal keys included;
-// the last of them wins, as it does in Python.
+// Dict is a Python dictionary: pairs in the order in which they were sent, with keys of any hashable type. Equal keys
+// are kept; Get returns the last of them, as Python does. A nil *Dict is an empty dictionary for methods that only
+// read.
 //
-// Methods that only read may be called by several goroutines at once.
+// Methods that only read may be called concurrently.
 type Dict struct {
 	entries []Entry
-	// index finds scalar keys in large dictionaries, and tuples those that are tuples. Each is built by the first
-	// Get that wants it.
+	// index maps scalar keys of large dictionaries to entries, and tuples keys that are tuples. Each is built by the
+	// first Get that needs it.
 	index, tuples atomic.Pointer[map[hashKey]int]
 }
 
-// indexFrom is the number of entries above which a scan costs more than an index.
+// indexFrom is the number of entries up to which a scan is cheaper than an index.
 const indexFrom = 8
 
-// NewDict returns a dictionary of these pairs.
+// NewDict returns a dictionary with these pairs.
 func NewDict(entries ...Entry) *Dict { return &Dict{entries: entries} }
 
 // Len returns the number of pairs.
@@ -41,7 +41,7 @@ func (d *Dict) Len() int {
 	return len(d.entries)
 }
 
-// Entries returns the pairs themselves, not a copy: do not change their keys.
+// Entries returns the pairs, not a copy. Do not change the keys.
 func (d *Dict) Entries() []Entry {
 	if d == nil {
 		return nil
@@ -49,7 +49,7 @@ func (d *Dict) Entries() []Entry {
 	return d.entries
 }
 
-// All ranges over the pairs.
+// All returns an iterator over the pairs.
 func (d *Dict) All() iter.Seq2[any, any] {
 	return func(yield func(any, any) bool) {
 		for _, e := range d.Entries() {
@@ -60,9 +60,8 @@ func (d *Dict) All() iter.Seq2[any, any] {
 	}
 }
 
-// Get returns the value under key, compared as Python does: 1, 1.0 and true are
-// one key, "a" and []byte("a") are two. Tuples of scalars are found as well;
-// of other keys only those that are the same pointer.
+// Get returns the value for key, and whether there is one. Keys are compared as in Python: 1, 1.0 and true are equal,
+// "a" and []byte("a") are not. Tuples of scalars are compared by value, other keys by pointer.
 func (d *Dict) Get(key any) (any, bool) {
 	if i := d.find(key); i >= 0 {
 		return d.entries[i].Value, true
@@ -70,8 +69,7 @@ func (d *Dict) Get(key any) (any, bool) {
 	return nil, false
 }
 
-// GetName returns the value under a name, which Python 3 peers send as str and
-// Python 2 peers as bytes.
+// GetName is like [Dict.Get] for a name, which Python 3 peers send as str and Python 2 peers as bytes.
 func (d *Dict) GetName(name string) (any, bool) {
 	if v, ok := d.Get(name); ok {
 		return v, true
@@ -79,14 +77,14 @@ func (d *Dict) GetName(name string) (any, bool) {
 	return d.Get([]byte(name))
 }
 
-// Set replaces the value under key, or appends the pair.
+// Set replaces the value for key, or appends a pair.
 func (d *Dict) Set(key, value any) {
 	if i := d.find(key); i >= 0 {
 		d.entries[i].Value = value
 		return
 	}
 	d.entries = append(d.entries, Entry{key, value})
-	// The indexes that there are get the new pair: making them anew for each would be quadratic.
+	// Update existing indexes: rebuilding them for each Set would be quadratic.
 	for _, p := range []*atomic.Pointer[map[hashKey]int]{&d.index, &d.tuples} {
 		if m := p.Load(); m != nil {
 			enterKey(*m, key, len(d.entries)-1, p == &d.tuples)
@@ -94,7 +92,7 @@ func (d *Dict) Set(key, value any) {
 	}
 }
 
-// Delete removes all pairs with that key.
+// Delete removes all pairs with the key.
 func (d *Dict) Delete(key any) {
 	if d.find(key) < 0 {
 		return
@@ -105,7 +103,7 @@ func (d *Dict) Delete(key any) {
 	d.tuples.Store(nil)
 }
 
-// find returns the last entry with that key, or -1.
+// find returns the index of the last entry with the key, or -1.
 func (d *Dict) find(key any) int {
 	if d == nil || len(d.entries) == 0 {
 		return -1
@@ -132,7 +130,7 @@ func (d *Dict) find(key any) int {
 		for i := range d.entries {
 			enterKey(made, d.entries[i].Key, i, want.kind == 't')
 		}
-		// Two goroutines may both make it: the indexes are equal.
+		// Two goroutines may build equal indexes.
 		m = &made
 		index.Store(m)
 	}
@@ -142,12 +140,12 @@ func (d *Dict) find(key any) int {
 	return -1
 }
 
-// longKey is the length of a text above which it is not put into an index but searched for: to hash it for each of many
-// dictionaries that share it would be quadratic, while two texts of different length are told apart at once.
+// longKey is the length above which a text is not indexed but searched for: to hash it for each of many dictionaries
+// that share it would be quadratic, while texts of different lengths compare in constant time.
 const longKey = 256
 
-// enterKey puts a key into an index, of tuples or of anything else. Tuples have one of their own because their forms
-// are long.
+// enterKey adds a key to an index, of tuples or of other keys. Tuples have a separate index because their forms are
+// long.
 func enterKey(m map[hashKey]int, key any, i int, tuples bool) {
 	if _, isTuple := key.(Tuple); isTuple != tuples {
 		return
@@ -157,7 +155,7 @@ func enterKey(m map[hashKey]int, key any, i int, tuples bool) {
 	}
 }
 
-// keyIs reports whether a key is the wanted one. The form of a tuple is made only to be compared with another.
+// keyIs reports whether key has the form want. It makes the form of a tuple only to compare it with another tuple.
 func keyIs(key any, want hashKey) bool {
 	if _, isTuple := key.(Tuple); isTuple != (want.kind == 't') {
 		return false
@@ -166,16 +164,16 @@ func keyIs(key any, want hashKey) bool {
 	return ok && k == want
 }
 
-// members is what Set and FrozenSet have in common.
+// members is the common part of Set and FrozenSet.
 type members struct{ list []any }
 
-// Len returns the number of members as they were sent, equal ones counted twice.
+// Len returns the number of members, including duplicates.
 func (m *members) Len() int { return len(m.list) }
 
-// Members returns the members themselves, in the order in which they were sent.
+// Members returns the members, not a copy, in the order in which they were sent.
 func (m *members) Members() []any { return m.list }
 
-// All ranges over the members.
+// All returns an iterator over the members.
 func (m *members) All() iter.Seq[any] {
 	return func(yield func(any) bool) {
 		for _, v := range m.list {
@@ -186,7 +184,7 @@ func (m *members) All() iter.Seq[any] {
 	}
 }
 
-// Has reports whether v is a member. It compares as Dict.Get does, and scans.
+// Has reports whether v is a member. It compares as [Dict.Get] does and takes linear time.
 func (m *members) Has(v any) bool {
 	want, ok := hashKeyOf(v)
 	if !ok {
@@ -200,24 +198,21 @@ func (m *members) Has(v any) bool {
 	return false
 }
 
-// Set is a Python set: members in the order in which they were sent. Equal ones
-// are not removed; the peer does that.
+// Set is a Python set: members in the order in which they were sent. Duplicates are kept; the peer removes them.
 type Set struct{ members }
 
-// FrozenSet is a Python frozenset. Unlike a Set it is hashable, if its members are, which they
-// must be.
+// FrozenSet is a Python frozenset. Unlike a Set it is hashable.
 type FrozenSet struct{ members }
 
-// NewSet returns a set of these members.
+// NewSet returns a set with these members.
 func NewSet(members ...any) *Set { return &Set{membersOf(members)} }
 
-// NewFrozenSet returns a frozenset of these members.
+// NewFrozenSet returns a frozenset with these members.
 func NewFrozenSet(members ...any) *FrozenSet { return &FrozenSet{membersOf(members)} }
 
 func membersOf(list []any) members { return members{list} }
 
-// hashKey is a key of a dictionary in a form that Go can compare, equal where
-// Python's keys are.
+// hashKey is a comparable form of a key: two forms are equal if the keys are equal in Python.
 type hashKey struct {
 	kind byte
 	bits uint64
@@ -225,8 +220,8 @@ type hashKey struct {
 	ptr  any
 }
 
-// The longest canonical form of a tuple that is looked up. Longer tuples are
-// not found: with shared parts their form could grow without bound.
+// maxTupleKey is the maximum length of the form of a tuple. Longer tuples are not found: with shared parts their form
+// could grow without bound.
 const maxTupleKey = 4 << 10
 
 // hashKeyOf returns the key for v, or false if v cannot be looked up.
@@ -235,7 +230,7 @@ func hashKeyOf(v any) (hashKey, bool) {
 	case string:
 		return hashKey{kind: 's', text: x}, true
 	case []byte:
-		// Without a copy: many dictionaries may have one long key. Keys are not changed.
+		// Not copied, because many dictionaries may share one long key. Keys do not change.
 		return hashKey{kind: 'b', text: unsafe.String(unsafe.SliceData(x), len(x))}, true
 	case int64:
 		return hashKey{kind: 'i', bits: uint64(x)}, true
@@ -281,7 +276,7 @@ func hashKeyOf(v any) (hashKey, bool) {
 	return hashKey{}, false
 }
 
-// appendTupleKey writes a form of t that is equal for equal tuples of scalars.
+// appendTupleKey appends the form of t, which is equal for equal tuples of scalars.
 func appendTupleKey(b []byte, t Tuple) ([]byte, bool) {
 	b = binary.AppendUvarint(append(b, 't'), uint64(len(t)))
 	for _, v := range t {

@@ -135,13 +135,12 @@ func underIndex(i int, err error) error { return under("["+strconv.Itoa(i)+"]", 
 func underNthKey(i int, err error) error { return under("<key "+strconv.Itoa(i)+">", err) }
 
 func underKey(key any, err error) error {
-	switch k := key.(type) {
-	case string:
-		return under("["+strconv.Quote(clip(k))+"]", err)
-	case []byte:
-		return under("["+strconv.Quote(clip(string(k)))+"]", err)
+	if text, ok := textOf(key); ok {
+		return under("["+strconv.Quote(clip(text))+"]", err)
+	}
+	switch key.(type) {
 	case int, int64, bool:
-		return under("["+Format(k)+"]", err)
+		return under("["+Format(key)+"]", err)
 	}
 	return under(fmt.Sprintf("[a %T]", key), err)
 }

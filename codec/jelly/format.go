@@ -12,42 +12,39 @@ import (
 	"unicode/utf8"
 )
 
-// DefaultFormatLimit is how many bytes Format writes at most.
+// DefaultFormatLimit is the maximum length of Format's text in bytes.
 const DefaultFormatLimit = 1024
 
-// The most that Format shows of a text that stands for something else, how deep it looks, and how large a part may be
-// to be shown again where it is met again.
 const (
-	maxDescription  = 120
+	maxDescription  = 120 // bytes of a text in angle brackets
 	maxFormatDepth  = 64
-	maxShownAgain   = 64
+	maxShownAgain   = 64 // bytes of a shared part that is repeated
 	maxShownIntBits = 512
-	maxFormatLimit  = math.MaxInt32 // More is not for people, and sums must not overflow.
+	maxFormatLimit  = math.MaxInt32 // so that sums do not overflow
 	maxSortedKeys   = 1024
 )
 
-// Describer is implemented by values that Format shows by a few words of their own: references to a peer's objects,
-// handles of caches, failures. DescribeJelly must be quick and must not look into other values. A panic in it is
-// recovered, and a long text cut.
+// Describer is implemented by values that Format shows by a short description, such as references to a peer's objects.
+// DescribeJelly must be quick and must not look into other values. A panic in it is recovered, and a long text is cut.
 type Describer interface {
 	DescribeJelly() string
 }
 
-// Format returns v as one line of text for people: for logs, errors and debugging. It is safe on whatever a peer sent,
-// which may contain itself, or one part many times, or bytes that would control a terminal. Do not use the verbs of
-// package fmt, or encoding/json, on decoded values: on a value that contains itself they do not end, and one of a few
-// hundred bytes can keep them busy for years.
+// Format returns v as one line of text for logs, errors and debugging. It is safe for any value from a peer, which
+// may contain itself, one part many times, or terminal control characters. Do not use the verbs of package fmt or
+// encoding/json on decoded values: on a value that contains itself they do not terminate, and a few hundred bytes can
+// keep them busy for years.
 //
-// The text has at most DefaultFormatLimit bytes and is written in Python's notation:
+// The text has at most DefaultFormatLimit bytes, in Python's notation:
 //
 //	["text", b"bytes\x00", 1, 1.5, None, True, (1,), {"key": {1, 2}}, <remote 5>, <*pond.Duck>]
 //
-// A part that contains what is being shown is written as <cycle>, a large part that was shown before as <list above>.
-// Values of types that jelly does not know are shown by their type: no String, Error or Format method is called.
+// A part that contains itself is shown as <cycle>, a large part that was shown before as <list above>. Values of
+// unknown types are shown as their type; no String, Error or Format method is called. [Formatted] has another limit.
 func Format(v any) string { return string(appendFormat(nil, v, DefaultFormatLimit)) }
 
-// AppendFormat appends what Format returns to b, at most limit bytes of it; limit 0 stands for DefaultFormatLimit. What
-// is longer is cut and ends with "…". The work is bounded by the limit, whatever the value is.
+// appendFormat appends Format's text to b, at most limit bytes; 0 means DefaultFormatLimit. A longer text is cut and
+// ends with "…". The work is bounded by the limit.
 func appendFormat(b []byte, v any, limit int) []byte {
 	if limit <= 0 {
 		limit = DefaultFormatLimit
@@ -68,8 +65,7 @@ func appendFormat(b []byte, v any, limit int) []byte {
 	return append(p.b[:cut], mark...)
 }
 
-// Formatted makes Format's text of a value when it is asked for it, so that a log line which is not written costs
-// nothing:
+// Formatted formats a value like [Format] when it is printed, so that a log line that is not written costs nothing:
 //
 //	log.Debug().Stringer("args", jelly.Formatted{Value: inv.Args}).Msg("called")
 //	slog.Debug("called", "args", jelly.Formatted{Value: inv.Args})
@@ -78,7 +74,7 @@ func appendFormat(b []byte, v any, limit int) []byte {
 // In JSON it is a string.
 type Formatted struct {
 	Value any
-	// Limit is how many bytes the text may have; 0 stands for DefaultFormatLimit.
+	// Limit is the maximum length of the text in bytes; 0 means DefaultFormatLimit.
 	Limit int
 }
 
@@ -91,7 +87,7 @@ func (f Formatted) Format(s fmt.State, _ rune) { writeFormat(s, f.Value, f.Limit
 // MarshalText implements encoding.TextMarshaler.
 func (f Formatted) MarshalText() ([]byte, error) { return appendFormat(nil, f.Value, f.Limit), nil }
 
-// writeFormat is how the types of this package implement fmt.Formatter.
+// writeFormat implements fmt.Formatter for the types of this package.
 func writeFormat(s fmt.State, v any, limit int) {
 	if precision, ok := s.Precision(); ok {
 		limit = max(precision, 1)
@@ -99,16 +95,16 @@ func writeFormat(s fmt.State, v any, limit int) {
 	_, _ = s.Write(appendFormat(nil, v, limit))
 }
 
-// printer writes until it is full: beyond end, or nested too deeply to go on.
+// printer appends text to b until it is longer than end, and then sets full.
 type printer struct {
 	b    []byte
 	end  int
 	full bool
-	// shown has the containers that were met: where their text lies.
+	// shown maps containers to their text.
 	shown map[identity]span
 }
 
-// span is a part of the text. While it is being written, to is 0.
+// span is a part of the text. to is 0 until the part is complete.
 type span struct{ from, to int }
 
 func (p *printer) text(s string) {
@@ -119,7 +115,7 @@ func (p *printer) text(s string) {
 	p.full = len(p.b) > p.end
 }
 
-// clipped returns the beginning of s, as much as could be shown at most.
+// clipped returns the beginning of s, at least as much as can be shown.
 func clipped[T string | []byte](p *printer, s T) T {
 	if room := max(p.end-len(p.b), 0) + utf8.UTFMax; len(s) > room {
 		return s[:room]
@@ -132,7 +128,7 @@ func (p *printer) str(s string) {
 	p.full = len(p.b) > p.end
 }
 
-// bytes writes bytes as Python does: what is not printable ASCII as \xNN.
+// bytes writes bytes as Python does, with \xNN for bytes that are not printable ASCII.
 func (p *printer) bytes(s []byte) {
 	p.b = append(p.b, 'b', '"')
 	for _, c := range clipped(p, s) {
@@ -158,7 +154,7 @@ func appendByte(b []byte, c byte) []byte {
 	return append(b, c)
 }
 
-// plain writes text in angle brackets, escaped where it could do harm but without quotes.
+// plain writes text in angle brackets, escaped but without quotes.
 func (p *printer) plain(text string) {
 	if len(text) > maxDescription {
 		text = text[:maxDescription] + "…"
@@ -261,7 +257,7 @@ func (p *printer) own(v any, depth int) {
 	}
 }
 
-// describe calls what may be the user's method.
+// describe calls DescribeJelly, which may be user code.
 func describe(x Describer) (text string) {
 	defer func() {
 		if recover() != nil {
@@ -271,7 +267,7 @@ func describe(x Describer) (text string) {
 	return x.DescribeJelly()
 }
 
-// float writes a number so that it cannot be taken for an integer.
+// float writes a number with a point or an exponent, unlike an integer.
 func (p *printer) float(f float64, bits int) {
 	from := len(p.b)
 	p.b = strconv.AppendFloat(p.b, f, 'g', -1, bits)
@@ -287,7 +283,8 @@ func pythonBool(b bool) string {
 	return "False"
 }
 
-// container writes what has an identity. A cycle is cut, and what was shown before is shown again only if it is short.
+// container writes a value with an identity. It cuts cycles and repeats a part that was shown before only if it is
+// short.
 func (p *printer) container(id identity, what string, depth int, write func()) {
 	if depth >= maxFormatDepth {
 		p.text("<" + what + " …>")
@@ -371,7 +368,7 @@ func (p *printer) method(m *Method, depth int) {
 	p.text(")")
 }
 
-// unbound writes what stands for an object until it is bound, and that object afterwards.
+// unbound writes the object to which u is bound, or a description of u.
 func (p *printer) unbound(u *Unbound, depth int) {
 	switch {
 	case u.bound:
@@ -405,8 +402,7 @@ func (p *printer) decimal(d *Decimal) {
 	p.text(")")
 }
 
-// reflected writes the Go types that Assign converts to. Structs are named: their fields may be secret, and their
-// methods are not called.
+// reflected writes Go types to which Assign converts. Of structs it writes the type: their fields may be secret.
 func (p *printer) reflected(v reflect.Value, depth int) {
 	switch t := v.Type(); t.Kind() {
 	case reflect.Bool:
@@ -450,7 +446,7 @@ func (p *printer) elements(v reflect.Value, depth int) {
 	p.text("]")
 }
 
-// element writes a part of a Go value, which is not to be had as an interface if it lies behind an unexported field.
+// element writes a part of a Go value, by its type if it is behind an unexported field.
 func (p *printer) element(v reflect.Value, depth int) {
 	switch {
 	case v.Kind() == reflect.Interface && v.IsNil():
@@ -462,7 +458,7 @@ func (p *printer) element(v reflect.Value, depth int) {
 	}
 }
 
-// mapPairs writes a map, sorted unless that would take long.
+// mapPairs writes a map, sorted if it is not large.
 func (p *printer) mapPairs(v reflect.Value, depth int) {
 	keys := v.MapRange()
 	var pairs []mapPair
@@ -485,49 +481,49 @@ func (p *printer) mapPairs(v reflect.Value, depth int) {
 	p.text("}")
 }
 
-// The verbs of package fmt would walk what a peer sent without an end. All types of this package that may hold it
-// implement fmt.Formatter, so that every verb gives what Format gives. A []any cannot: it is for Format alone.
+// The types of this package that hold decoded values implement fmt.Formatter, so that every verb of package fmt gives
+// Format's text and terminates.
 
-// Format implements fmt.Formatter by the function Format. A precision, as in %.200v, is the limit.
+// Format implements fmt.Formatter with [Format]. A precision, as in %.200v, is the limit.
 func (t Tuple) Format(s fmt.State, _ rune) { writeFormat(s, t, 0) }
 
-// Format implements fmt.Formatter by the function Format.
+// Format implements fmt.Formatter with [Format].
 func (d *Dict) Format(s fmt.State, _ rune) { writeFormat(s, d, 0) }
 
-// Format implements fmt.Formatter by the function Format.
+// Format implements fmt.Formatter with [Format].
 func (e Entry) Format(s fmt.State, _ rune) { writeFormat(s, e, 0) }
 
-// Format implements fmt.Formatter by the function Format.
+// Format implements fmt.Formatter with [Format].
 func (m *Set) Format(s fmt.State, _ rune) { writeFormat(s, m, 0) }
 
-// Format implements fmt.Formatter by the function Format.
+// Format implements fmt.Formatter with [Format].
 func (m *FrozenSet) Format(s fmt.State, _ rune) { writeFormat(s, m, 0) }
 
-// Format implements fmt.Formatter by the function Format.
+// Format implements fmt.Formatter with [Format].
 func (x Instance) Format(s fmt.State, _ rune) { writeFormat(s, x, 0) }
 
-// Format implements fmt.Formatter by the function Format.
+// Format implements fmt.Formatter with [Format].
 func (m Method) Format(s fmt.State, _ rune) { writeFormat(s, m, 0) }
 
-// Format implements fmt.Formatter by the function Format.
+// Format implements fmt.Formatter with [Format].
 func (p Persistent) Format(s fmt.State, _ rune) { writeFormat(s, p, 0) }
 
-// Format implements fmt.Formatter by the function Format.
+// Format implements fmt.Formatter with [Format].
 func (u Unpersistable) Format(s fmt.State, _ rune) { writeFormat(s, u, 0) }
 
-// Format implements fmt.Formatter by the function Format.
+// Format implements fmt.Formatter with [Format].
 func (u *Unbound) Format(s fmt.State, _ rune) { writeFormat(s, u, 0) }
 
-// Format implements fmt.Formatter: the name, with everything escaped that is not printable.
+// Format implements fmt.Formatter: it writes the name, escaped.
 func (c Class) Format(s fmt.State, verb rune) { writeName(s, string(c), verb) }
 
-// Format implements fmt.Formatter: the name, with everything escaped that is not printable.
+// Format implements fmt.Formatter: it writes the name, escaped.
 func (m Module) Format(s fmt.State, verb rune) { writeName(s, string(m), verb) }
 
-// Format implements fmt.Formatter: the name, with everything escaped that is not printable.
+// Format implements fmt.Formatter: it writes the name, escaped.
 func (f Function) Format(s fmt.State, verb rune) { writeName(s, string(f), verb) }
 
-// writeName writes a name bare, or quoted where the verb asks for that.
+// writeName writes a name, quoted for %q and %#v.
 func writeName(s fmt.State, name string, verb rune) {
 	quoted := strconv.Quote(name[:min(len(name), DefaultFormatLimit)])
 	if verb != 'q' && !s.Flag('#') {

@@ -9,41 +9,41 @@ import (
 	"strconv"
 )
 
-// maxJSON is how many bytes of JSON a value may become, and maxJSONDepth how deep it may be nested.
+// Limits on the length in bytes and the depth of JSON.
 const (
 	maxJSON      = 1 << 20
 	maxJSONDepth = 1000
 )
 
-// The types of this package that hold other values implement json.Marshaler, because encoding/json writes a shared part
-// for each of its mentions. A []any by itself is written by encoding/json: use Format, or put it into a Tuple.
+// The types of this package that hold other values implement json.Marshaler, because encoding/json writes a shared
+// part for each mention. For a []any, use Format or convert it to a Tuple.
 
-// MarshalJSON writes an array. What has no form in JSON is a string, as Format writes it. A value that contains itself
-// is an error, and so is one that would have more than 1 MiB because it mentions shared parts often.
+// MarshalJSON returns an array. Values without a form in JSON become strings, as by [Format]. The error reports a
+// value that contains itself or whose JSON, with all mentions of shared parts, is longer than 1 MiB.
 func (t Tuple) MarshalJSON() ([]byte, error) { return marshalJSON(t) }
 
-// MarshalJSON writes an object. Keys that are no text are written as Format does. See [Tuple.MarshalJSON] for the rest.
+// MarshalJSON returns an object. Keys that are not text are formatted by [Format]. See also [Tuple.MarshalJSON].
 func (d *Dict) MarshalJSON() ([]byte, error) { return marshalJSON(d) }
 
-// MarshalJSON writes an array, as [Tuple.MarshalJSON] does.
+// MarshalJSON returns an array; see [Tuple.MarshalJSON].
 func (m *Set) MarshalJSON() ([]byte, error) { return marshalJSON(m) }
 
-// MarshalJSON writes an array, as [Tuple.MarshalJSON] does.
+// MarshalJSON returns an array; see [Tuple.MarshalJSON].
 func (m *FrozenSet) MarshalJSON() ([]byte, error) { return marshalJSON(m) }
 
-// MarshalJSON writes an object with the keys class and state, as [Tuple.MarshalJSON] does.
+// MarshalJSON returns an object with the keys class and state; see [Tuple.MarshalJSON].
 func (x Instance) MarshalJSON() ([]byte, error) { return marshalJSON(x) }
 
-// MarshalJSON writes what Format does, as a string.
+// MarshalJSON returns the text of [Format] as a string.
 func (m Method) MarshalJSON() ([]byte, error) { return json.Marshal(Format(m)) }
 
-// MarshalJSON writes what Format does, as a string.
+// MarshalJSON returns the text of [Format] as a string.
 func (p Persistent) MarshalJSON() ([]byte, error) { return json.Marshal(Format(p)) }
 
-// MarshalJSON writes what Format does, as a string.
+// MarshalJSON returns the text of [Format] as a string.
 func (u *Unbound) MarshalJSON() ([]byte, error) { return json.Marshal(Format(u)) }
 
-// MarshalJSON writes an object with one key, as [Dict.MarshalJSON] does.
+// MarshalJSON returns an object with one key; see [Dict.MarshalJSON].
 func (e Entry) MarshalJSON() ([]byte, error) { return marshalJSON(&Dict{entries: []Entry{e}}) }
 
 func marshalJSON(v any) ([]byte, error) {
@@ -54,10 +54,10 @@ func marshalJSON(v any) ([]byte, error) {
 	return w.b, nil
 }
 
-// jsonWriter writes until there is too much. Everything that it writes takes room, so its work is bounded, too.
+// jsonWriter fails once the text is too long, which also bounds its work.
 type jsonWriter struct {
 	b    []byte
-	open map[identity]bool // the containers that are being written
+	open map[identity]bool // containers being written
 }
 
 var errJSONCycle = errors.New("jelly: a value that contains itself has no JSON: use jelly.Format")
@@ -129,14 +129,14 @@ func (w *jsonWriter) number(n *big.Int) error {
 	return nil
 }
 
-// jsonLeaf writes text or a number as encoding/json does.
+// jsonLeaf writes text or a number with encoding/json.
 func jsonLeaf[T string | []byte | float64](w *jsonWriter, v T) error {
 	b, err := json.Marshal(v)
 	w.b = append(w.b, b...)
 	return err
 }
 
-// within writes a container, unless it is being written already.
+// within writes a container and fails if it is within itself.
 func (w *jsonWriter) within(id identity, write func() error) error {
 	if id.at == nil {
 		return write()

@@ -2,20 +2,16 @@ package jelly
 
 import "github.com/perspectivebroker/pb/codec/banana"
 
-// Mention is an object of the peer's that an expression mentions, and that the peer counted when it
-// wrote it.
+// Mention is one of the peer's objects in an expression, which the peer counted when it wrote the expression.
 type Mention struct {
-	// Tag is "remote" or "cached", or "cache" for a Cacheable that comes for the first time, as
-	// [class luid state].
+	// Tag is "remote", "cached", or "cache" for the first occurrence of a Cacheable, [class luid state].
 	Tag string
 	ID  int64
 }
 
-// Mentions passes what the next n expressions of r mention to visit, in the order of the wire.
-// It is for frames that are not decoded, because they come too late or are
-// refused: the peer counted these references nevertheless and waits for them to be given
-// back. It follows the grammar of Jelly as far as it goes, needs no permission of a taster, and knows no depth
-// limit. A malformed frame ends it early, without an error.
+// Mentions calls visit for each mention in the next n expressions of r, in wire order. It is for frames that are not
+// decoded because they are refused or too late: the peer counted their references and waits for their release. Mentions
+// follows the grammar of Jelly without a taster or a depth limit. It stops at malformed input, without an error.
 func Mentions(r *banana.Reader, n int, visit func(Mention)) {
 	w := walker{r: r, visit: visit}
 	w.push(walkValues, n)
@@ -32,32 +28,32 @@ func Mentions(r *banana.Reader, n int, visit func(Mention)) {
 	}
 }
 
-// CountMentions is how many times Mentions would call visit.
+// CountMentions returns the number of mentions in the next n expressions of r.
 func CountMentions(r banana.Reader, n int) (count int) {
 	Mentions(&r, n, func(Mention) { count++ })
 	return count
 }
 
-// walker walks expressions with a stack of its own, so that their depth is no concern.
+// walker walks expressions with an explicit stack, so their depth does not matter.
 type walker struct {
 	r     *banana.Reader
 	visit func(Mention)
 	open  []walkList
 }
 
-// walkList is a list of which some elements are still to come.
+// walkList is a list with elements left.
 type walkList struct {
 	left int
 	of   walkKind
 }
 
-// walkKind says what the elements of a list are.
+// walkKind is the kind of the elements of a list.
 type walkKind uint8
 
 const (
 	walkValues walkKind = iota // expressions
 	walkPairs                  // the pairs of a dictionary
-	walkRaw                    // Banana that says nothing to us
+	walkRaw                    // raw Banana
 )
 
 func (w *walker) push(of walkKind, n int) {
@@ -66,7 +62,7 @@ func (w *walker) push(of walkKind, n int) {
 	}
 }
 
-// step takes one element.
+// step reads one element.
 func (w *walker) step(of walkKind) bool {
 	if of == walkRaw {
 		return w.r.Skip() == nil
@@ -92,7 +88,7 @@ func (w *walker) step(of walkKind) bool {
 	return w.typed(word, int(t.Int)-1)
 }
 
-// typed takes an expression of which the type has been read and n elements are left.
+// typed walks an expression with n elements after its type.
 func (w *walker) typed(word banana.Token, n int) bool {
 	switch t := tagOf(&word); t {
 	case tagList, tagTuple, tagSet, tagFrozenset:
@@ -102,7 +98,7 @@ func (w *walker) typed(word banana.Token, n int) bool {
 	case tagRemote, tagCached:
 		return w.mention(tagNames[t], n, 0)
 	case tagReference, tagMethod, tagInstance:
-		// Behind an id, a name or a class.
+		// The value follows an id, a name or a class.
 		w.push(walkValues, n-1)
 		w.push(walkRaw, min(n, 1))
 	case tagNone:
@@ -117,7 +113,7 @@ func (w *walker) typed(word banana.Token, n int) bool {
 	return true
 }
 
-// mention reads an id, the first of n elements. Of those behind it, some are expressions.
+// mention reads an id, the first of n elements. The next values elements are expressions.
 func (w *walker) mention(tag string, n, values int) bool {
 	if n < 1 {
 		return true

@@ -7,16 +7,15 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
-// Prices are what a Decoder takes for the elements of a message, at most, garbage that it leaves behind included. A
-// banana.Scanner that has them knows what a message costs before it is decoded. They are upper bounds for any mix of
-// elements, also of malformed ones, and up to four times what a value keeps: [unicode x], say, pays for what it would
-// take if it were a list.
+// Prices returns upper bounds on the memory that a Decoder allocates for the elements of a message, including
+// garbage, for a banana.Scanner. They hold for any mix of elements, also malformed ones, and are up to four times
+// what a value keeps: [unicode x], for example, has the price of a list.
 func Prices() *banana.Prices { return &prices }
 
 const (
-	// grown is what a slice takes that grows by append, beside its elements: room for more, and what it was before.
+	// grown is the factor for a slice that grows by append: its spare capacity and its previous arrays.
 	grown = 3
-	// box is a word that is allocated by itself.
+	// box is the size of a word that is allocated on its own.
 	box = 8
 
 	slotPrice    = int(unsafe.Sizeof(any(nil))) * 5 / 4 // rounded up as an allocator does
@@ -41,7 +40,7 @@ var prices = banana.Prices{
 	Named: priceOfName,
 }
 
-// tagPrices are what expressions of Jelly's types cost beside the list that they are.
+// tagPrices are the prices of expressions of Jelly's types in addition to their list.
 var tagPrices = [tagCount]int{
 	tagInstance: unboundPrice,
 	tagRemote:   unboundPrice, tagLocal: unboundPrice, tagCached: unboundPrice, tagLCache: unboundPrice,

@@ -6,23 +6,23 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
-// references are the [reference id …] of one expression.
+// references holds the [reference id …] of one expression.
 type references struct {
-	// dense are those with the ids that a sender counts out, from 1 up; sparse are all others. Whatever ids a
-	// peer makes up, dense has no more entries than twice the ids that have been met, and a few.
+	// dense holds ids counted from 1, as senders do, and sparse all others. Whatever ids a peer sends, dense has at most
+	// 2*met+denseSlack entries.
 	dense  []refEntry
 	sparse map[int64]*refEntry
-	met    int
-	// pending are the references whose value has not begun yet.
+	met    int // number of ids seen
+	// pending are the references whose value has not begun.
 	pending []int64
-	// forwards are places that wait for a reference to come.
+	// forwards are the slots that wait for a reference, in one list per reference.
 	forwards []forward
-	waiting  int
+	waiting  int // number of slots that still wait
 }
 
 type refEntry struct {
 	value   any
-	forward int // 1 + index of the last place that waits for it
+	forward int // 1 + index of the last slot that waits for it
 	met     bool
 	begun   bool
 	known   bool
@@ -34,10 +34,9 @@ type forward struct {
 	next int // like refEntry.forward
 }
 
-// denseSlack is how many entries more than twice the ids that have been met dense may have.
 const denseSlack = 64
 
-// The most entries that are kept for the next frame.
+// keptReferences is the maximum capacity that is kept for the next frame.
 const keptReferences = 1024
 
 func (r *references) end() {
@@ -58,8 +57,7 @@ func (r *references) end() {
 	r.waiting, r.met = 0, 0
 }
 
-// entry returns the entry for an id, a new one if need be. It is good until the
-// next call.
+// entry returns the entry for an id and creates it if necessary. The result is valid until the next call.
 func (r *references) entry(id int64) *refEntry {
 	if e := r.sparse[id]; e != nil {
 		return e
@@ -84,7 +82,7 @@ func (r *references) entry(id int64) *refEntry {
 	return e
 }
 
-// missing returns an id that somebody waits for.
+// missing returns an id for which a slot waits.
 func (r *references) missing() int64 {
 	for i := range r.dense {
 		if r.dense[i].forward != 0 {
@@ -99,7 +97,7 @@ func (r *references) missing() int64 {
 	return 0
 }
 
-// settle gives all pending references their value.
+// settle sets the value of all pending references.
 func (r *references) settle(v any, h hash) {
 	for _, id := range r.pending {
 		e := r.entry(id)
@@ -115,7 +113,7 @@ func (r *references) settle(v any, h hash) {
 	r.pending = r.pending[:0]
 }
 
-// putValue stores a value in one more place.
+// putValue stores a value in another slot.
 func putValue(slot *any, v any) {
 	if u, ok := v.(*Unbound); ok {
 		u.put(slot)
@@ -137,7 +135,7 @@ func (d *Decoder) refID(t tag) (int64, error) {
 	return token.Int, nil
 }
 
-// reference reads [reference id value].
+// reference decodes [reference id value].
 func (d *Decoder) reference(start, n int, slot *any) (hash, error) {
 	if n < 2 {
 		return 0, d.fail(start, "reference wants an id and a value")
@@ -160,13 +158,13 @@ func (d *Decoder) reference(start, n int, slot *any) (hash, error) {
 		return 0, d.fail(start, fmt.Sprintf("reference %d stands for another that has not come", id))
 	}
 	if len(d.refs.pending) > 0 {
-		d.refs.settle(*slot, h) // It was a number or a string.
+		d.refs.settle(*slot, h) // The value is a number or a string.
 	}
 	d.refs.entry(id).hash = h
 	return h, d.skip(n - 2)
 }
 
-// dereference reads [dereference id].
+// dereference decodes [dereference id].
 func (d *Decoder) dereference(start, n int, slot *any) (hash, error) {
 	if n < 1 {
 		return 0, d.fail(start, "dereference wants an id")

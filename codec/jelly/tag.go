@@ -6,7 +6,7 @@ import "github.com/perspectivebroker/pb/codec/banana"
 type tag uint8
 
 const (
-	tagNone tag = iota // no word of Jelly: the name of a class, or nonsense
+	tagNone tag = iota // no type of Jelly: the name of a class, or malformed
 	tagPyNone
 	tagBoolean
 	tagUnicode
@@ -36,7 +36,7 @@ const (
 	tagCount
 )
 
-// tagNames are the words on the wire.
+// tagNames are the names on the wire.
 var tagNames = [tagCount]string{
 	tagPyNone: "None", tagBoolean: "boolean", tagUnicode: "unicode", tagList: "list", tagTuple: "tuple",
 	tagDictionary: "dictionary", tagSet: "set", tagFrozenset: "frozenset", tagReference: "reference",
@@ -48,7 +48,7 @@ var tagNames = [tagCount]string{
 
 func (t tag) String() string { return tagNames[t] }
 
-// symbolTags are the tags of those words that the vocabulary has.
+// symbolTags maps words of the vocabulary to tags.
 var symbolTags = [banana.SymUncache + 1]tag{
 	banana.SymNone: tagPyNone, banana.SymClass: tagClass, banana.SymDereference: tagDereference,
 	banana.SymReference: tagReference, banana.SymDictionary: tagDictionary, banana.SymFunction: tagFunction,
@@ -57,7 +57,7 @@ var symbolTags = [banana.SymUncache + 1]tag{
 	banana.SymCached: tagCached, banana.SymRemote: tagRemote, banana.SymLocal: tagLocal, banana.SymLCache: tagLCache,
 }
 
-// tagOf returns the tag that a token is, as a word of the vocabulary or spelled out.
+// tagOf returns the tag of a token, a word of the vocabulary or spelled out.
 func tagOf(t *banana.Token) tag {
 	if t.Kind == banana.Vocab {
 		if t.Int < int64(len(symbolTags)) {
@@ -93,8 +93,7 @@ func tagOf(t *banana.Token) tag {
 	return tagNone
 }
 
-// allowedTags asks a taster about all words at once. Without a taster those are
-// allowed that DefaultSecurity allows.
+// allowedTags returns which types a taster allows; nil means DefaultSecurity.
 func allowedTags(s *SecurityOptions) (allowed [tagCount]bool) {
 	if s == nil {
 		s = DefaultSecurity()

@@ -1,6 +1,7 @@
 package jelly
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"runtime/debug"
@@ -8,19 +9,18 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// Unbound stands in a decoded value for what only a connection or a registered
-// class can supply. Bind puts that in its place, or rather its places: something
-// shared stands in several.
+// Unbound is a placeholder in a decoded value for what only a connection or a registered class can supply. Bind
+// replaces it wherever it occurs.
 type Unbound struct {
 	// Tag is "remote", "local", "cached" or "lcache", or the name of a class.
 	Tag string
-	// ID is the luid: of a reference, or of a RemoteCache that comes for the first time.
+	// ID is the luid of a reference, or of the first occurrence of a RemoteCache.
 	ID int64
-	// Name is set in the place of ID where a reference names its object, as in [local "root"].
+	// Name is set instead of ID if a reference names its object, as in [local "root"].
 	Name []byte
-	// State is the state of an instance. It may hold other Unbounds.
+	// State is the state of an instance. It may contain other Unbounds.
 	State any
-	// Offset is where it stands in the frame, for errors and logs.
+	// Offset is the position in the frame, for errors and logs.
 	Offset int
 
 	instance bool
@@ -31,22 +31,20 @@ type Unbound struct {
 	value    any
 }
 
-// IsInstance reports whether it is an object of a registered class, which Unjelly makes, and
-// not a reference, which the connection knows.
+// IsInstance reports whether u is an object of a registered class, which Unjelly creates, rather than a reference.
 func (u *Unbound) IsInstance() bool { return u.instance }
 
-// Entry returns what the registry knew of an instance's class.
+// Entry returns the registry's entry of an instance's class.
 func (u *Unbound) Entry() ClassEntry { return u.entry }
 
 // Bound reports whether Bind has been called.
 func (u *Unbound) Bound() bool { return u.bound }
 
-// Value returns what Bind was given.
+// Value returns the value that was passed to Bind.
 func (u *Unbound) Value() any { return u.value }
 
-// Bind puts v wherever u stands. It writes into the decoded value, so it must be
-// called before anybody else is given that value, and only while no part of it has been
-// moved.
+// Bind replaces u with v wherever it occurs. It writes into the decoded value, so call it before the value is shared
+// and before any part of it is moved.
 func (u *Unbound) Bind(v any) {
 	u.bound, u.value = true, v
 	if u.slot != nil {
@@ -57,7 +55,7 @@ func (u *Unbound) Bind(v any) {
 	}
 }
 
-// put makes u stand in another slot.
+// put stores u in another slot.
 func (u *Unbound) put(slot *any) {
 	*slot = u
 	if u.slot == nil {
@@ -67,24 +65,24 @@ func (u *Unbound) put(slot *any) {
 	u.more = append(u.more, slot)
 }
 
-// StateSetter is implemented by objects of registered classes that take their state themselves. state is what the peer
-// sent, usually a *Dict, with all in it that had to be bound; an object in it may still wait for its own state. Without
-// this method a dictionary fills the fields with pb tags; what several objects of a frame share is converted once then.
-// A method that calls Assign converts it once for each object, and must bound that itself: a small frame can mention
-// one large list very often. It must not wait: later messages of its connection are carried out when it has returned.
+// StateSetter is implemented by objects of registered classes that set their own state. state is what the peer sent,
+// usually a *Dict, with everything bound; objects in it may not have their states yet. Without this method a
+// dictionary fills the fields with pb tags, and values that objects of a frame share are converted once. A method
+// that calls Assign converts them for each object and must bound that work: a small frame can mention one large list
+// very often. SetCopyableState must not block: later messages of the connection wait until it returns.
 type StateSetter interface {
 	SetCopyableState(state any) error
 }
 
-// PostUnjellier is implemented by objects that want to know when everything that
-// came with them has its state.
+// PostUnjellier is implemented by objects whose PostUnjelly method is called once all objects of the frame have their
+// states.
 type PostUnjellier interface {
 	PostUnjelly()
 }
 
-// UnjellyError says that an object could not be made. It wraps what the user's code returned, or a *PanicError.
+// UnjellyError reports an object that could not be created. It wraps the error of user code, or a [*PanicError].
 type UnjellyError struct {
-	// Class is the object's class, Offset where it stands in the frame.
+	// Class is the object's class, Offset its position in the frame.
 	Class  string
 	Offset int
 	Err    error
@@ -97,15 +95,13 @@ func (e *UnjellyError) Error() string {
 // Unwrap returns the cause.
 func (e *UnjellyError) Unwrap() error { return e.Err }
 
-// Unjelly makes the instances among the Unbounds of a frame, in the order in which a Decoder
-// returns these. First all blank objects are made and put in place, so
-// that objects may refer to each other in circles; then they get their states, what is inside first;
-// then PostUnjelly is called. All user code that receiving runs is called here.
+// Unjelly creates the instances among the Unbounds of a frame, in the order returned by a Decoder. First it creates
+// and binds all blank objects, so that objects may refer to each other in cycles. Then it sets their states, inner
+// objects first, and then it calls PostUnjelly. All these steps run user code.
 //
-// References may have been bound before. Those that are not are passed to
-// reference after the blank objects have been made, because [cached luid] may name one of
-// them. made is called with each blank object; what it returns takes the object's place in
-// the value. Either may be nil: then objects stand for themselves, and a reference that is not bound is an error.
+// References that are not bound are passed to reference once the blank objects exist, because [cached luid] may name
+// one of them. made is called with each blank object; its result takes the object's place in the value. Without made
+// the objects are used themselves; without reference an unbound reference is an error.
 func Unjelly(
 	unbound []*Unbound,
 	made func(u *Unbound, blank any) (any, error),
@@ -119,7 +115,7 @@ func Unjelly(
 		err := guarded(u, func() error {
 			blank := u.entry.New()
 			if blank == nil {
-				return fmt.Errorf("the New function of its class returned nil")
+				return errors.New("the New function of its class returned nil")
 			}
 			blanks[i] = blank
 			stand := blank
@@ -141,7 +137,7 @@ func Unjelly(
 			continue
 		}
 		if reference == nil {
-			return &UnjellyError{Class: u.Tag, Offset: u.Offset, Err: fmt.Errorf("nobody has bound it")}
+			return &UnjellyError{Class: u.Tag, Offset: u.Offset, Err: errors.New("it is not bound")}
 		}
 		err := guarded(u, func() error {
 			v, err := reference(u)
@@ -177,20 +173,20 @@ func Unjelly(
 	return nil
 }
 
-// StateTarget is implemented by blank objects that stand for another, whose state is to be set in the place of theirs.
+// StateTarget is implemented by blank objects that stand for another object, whose state is set instead of theirs.
 type StateTarget interface {
 	StateTarget() any
 }
 
-// states sets the states of the objects of one frame. What copies share is converted once for all of them, so that a
-// small frame with many copies that mention something large does not become one large thing for each.
+// states sets the states of the objects of one frame. Values that copies share are converted once for all of them, so
+// that a small frame with many copies of one large value stays small.
 type states struct {
 	copies assignment
-	caches int // bytes that were made room for, for caches
+	caches int // bytes allocated for caches
 
 	blanks []any
 	done   int         // how many of them have their states
-	places map[any]int // of the blanks, once they are asked for
+	places map[any]int // index of each blank; built on demand
 }
 
 func (s *states) set(u *Unbound, blank any) error {
@@ -202,17 +198,17 @@ func (s *states) set(u *Unbound, blank any) error {
 	}
 	dict, ok := u.State.(*Dict)
 	if !ok {
-		return fmt.Errorf("its state is a %s, which only a SetCopyableState method could take", pythonName(u.State))
+		return fmt.Errorf("its state is a %s, which only a SetCopyableState method could take", TypeName(u.State))
 	}
 	if u.entry.Kind == RemoteCache {
 		return s.cache(blank, dict)
 	}
-	s.copies.text = 0 // That is each copy's own.
+	s.copies.text = 0 // The limit is per copy.
 	return assignFields(&s.copies, blank, dict)
 }
 
-// cache sets the state of a cache. Caches change in turns of their own, so they must not share what they are made of;
-// they share the bound on its size.
+// cache sets the state of a cache. Each cache has an actor, so caches must not share values; they share the bound on
+// their size.
 func (s *states) cache(blank any, dict *Dict) error {
 	c := assignment{bytes: s.caches, states: s}
 	err := assignFields(&c, blank, dict)
@@ -220,7 +216,7 @@ func (s *states) cache(blank any, dict *Dict) error {
 	return err
 }
 
-// guarded calls what is, or leads to, the user's code.
+// guarded calls f, which runs user code, and wraps its error or panic in an UnjellyError.
 func guarded(u *Unbound, f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -233,8 +229,8 @@ func guarded(u *Unbound, f func() error) (err error) {
 	return f()
 }
 
-// incomplete says what an object still waits for while the objects of a frame get their states, because a copy of it
-// would not be told. It returns "" for an object that is complete, and for those of other frames.
+// incomplete returns why an object must not be copied yet, or "". While the objects of a frame get their states, a
+// copy of one of them would miss what is set later.
 func (s *states) incomplete(object any) string {
 	if s == nil {
 		return ""

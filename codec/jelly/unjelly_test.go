@@ -107,7 +107,6 @@ func TestReferencesAreUnbound(t *testing.T) {
 			x("dictionary", x(x("lcache", 8), x("remote", -1)), x(x("tuple", x("remote", 9)), 1))),
 		&v,
 	)
-	assert.False(t, d.HasInstances())
 	var seen []string
 	for i, u := range d.Unbound() {
 		seen = append(seen, fmt.Sprintf("%s %d %q", u.Tag, u.ID, u.Name))
@@ -165,7 +164,6 @@ func TestUnjellyMakesObjects(t *testing.T) {
 			x(str("next"), x("m.Point", x("dictionary", x(str("next"), x("dereference", 1)), x(str("other"), 9)))),
 			x(str("ref"), x("remote", 5))))),
 		x("dereference", 1)), &v)
-	assert.True(t, d.HasInstances())
 	tags := []string{}
 	for _, u := range d.Unbound() {
 		tags = append(tags, u.Tag)
@@ -254,7 +252,7 @@ func TestUnjellyFails(t *testing.T) {
 		"factory returns nil":    {object("m.Nil"), "", nil, "the New function of its class returned nil"},
 		"field does not fit":     {object("m.Point"), "", nil, "cannot use str as int at .x"},
 		"state is no dictionary": {x("m.Point", 5), "", nil, "its state is a int, which only a SetCopyableState method could take"},
-		"reference not bound":    {x("remote", 5), "", nil, "cannot make the remote at byte 0: nobody has bound it"},
+		"reference not bound":    {x("remote", 5), "", nil, "cannot make the remote at byte 0: it is not bound"},
 		"refused by made":        {object("m.Witness"), "", func(*Unbound, any) (any, error) { return nil, errors.New("too many") }, "too many"},
 	} {
 		t.Run(name, func(t *testing.T) {
