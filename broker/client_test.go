@@ -40,8 +40,8 @@ func TestDialFailsWhenTheOpeningIsNone(t *testing.T) {
 		"an empty offer":                {func(p *wire.Peer) { p.Write(`[]`) }, "no common profile"},
 		"an offer that is no list":      {func(p *wire.Peer) { p.Write(`pb`) }, "no common profile"},
 		"an offer of numbers":           {func(p *wire.Peer) { p.Write(`[1 2]`) }, "no common profile"},
-		"garbage":                       {func(p *wire.Peer) { p.WriteBytes([]byte("HTTP/1.1 400 Bad Request\r\n\r\n\xff")) }, "no Banana"},
-		"a prefix without end":          {func(p *wire.Peer) { p.WriteBytes(make([]byte, 65)) }, "no Banana"},
+		"garbage":                       {func(p *wire.Peer) { p.WriteBytes([]byte("HTTP/1.1 400 Bad Request\r\n\r\n\xff")) }, "not valid Banana"},
+		"a prefix without end":          {func(p *wire.Peer) { p.WriteBytes(make([]byte, 65)) }, "not valid Banana"},
 		"the end, before a word":        {func(p *wire.Peer) { p.Close() }, "the peer closed the connection"},
 		"the end, in the middle of one": {func(p *wire.Peer) { p.WriteBytes([]byte{2, byte(banana.List)}); p.Close() }, "in the middle of a message"},
 	} {

@@ -120,7 +120,7 @@ type collected struct{}
 // there are many.
 func (b *broker) mustWait(cmd *incoming) bool {
 	refs, caches := brings(cmd)
-	if !refs && !caches || b.state != brokerOpen {
+	if !refs && !caches || !b.c.sends() {
 		return false
 	}
 	if !b.isFull(refs, caches) {
@@ -188,7 +188,7 @@ func (b *broker) releaseCollected() {
 
 // collected goes on with what has waited for a collection.
 func (b *broker) collected() {
-	if b.state != brokerOpen {
+	if !b.c.sends() {
 		return
 	}
 	b.releaseCollected()

@@ -67,7 +67,7 @@ func (c *Conn) Done() <-chan struct{} {
 	if !c.isMade() {
 		return c.Context().Done()
 	}
-	return c.c.gone
+	return c.c.stopped
 }
 
 // String names the connection in logs.
@@ -208,7 +208,7 @@ func (c *Conn) Close(ctx context.Context) error {
 	}
 	c.c.post(closeNow{cause: ErrClosed, flush: true})
 	select {
-	case <-c.c.gone:
+	case <-c.c.stopped:
 		return nil
 	case <-ctx.Done():
 		c.c.sever(ErrClosed)

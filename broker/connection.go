@@ -27,6 +27,7 @@ import (
 // implements flavors.BrokerConn.
 type connection struct {
 	conn Conn // what users hold
+	lifecycle
 
 	// Immutable once the broker has been spawned.
 	rt       *actor.Runtime
@@ -37,8 +38,6 @@ type connection struct {
 	limits   Limits
 	options  *settings
 	log      zerolog.Logger
-	ctx      context.Context
-	cancel   context.CancelCauseFunc
 	root     *flavors.RemoteReference
 	caller   *flavors.Caller // on whose behalf calls are made where no user's perspective says so
 	out      *flow.Outbox
@@ -48,11 +47,8 @@ type connection struct {
 	pid      *protoactor.PID // the broker's, for those who watch it
 	encoder  *protoactor.PID
 
-	// Written by the decoder before ready is closed, immutable afterwards.
+	// Written by the decoder before the connection opens, immutable afterwards.
 	profile banana.Profile
-
-	ready chan struct{} // closed when the negotiation is through
-	gone  chan struct{} // closed when the broker actor has stopped
 
 	published map[string]RootFactory // the broker's, nil once it has them
 	offers    int                    // how many objects were published, when the factories are called
@@ -61,8 +57,6 @@ type connection struct {
 	queued    atomic.Int64 // what was handed to the broker and is not in the outbox yet
 	inbound   atomic.Int64 // calls of the peer's that are not answered yet
 	pending   atomic.Int64 // calls of ours that are not answered yet
-	draining  atomic.Bool  // nothing new is taken in
-	over      atomic.Bool  // the connection has ended: nothing is owed to the peer any more
 	exported  atomic.Int64 // live exports, published objects not counted
 	bytesOut  atomic.Int64
 	arrivals  atomic.Pointer[seam.Arrivals] // of the peer's calls, written in the broker's turn
@@ -93,13 +87,13 @@ var (
 
 // newConn prepares a connection; its broker is spawned later.
 func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *options) *connection {
-	ctx, cancel := context.WithCancelCause(context.Background())
 	c := &connection{
 		rt: rt, sock: sock, nonblock: netio.NonBlockingOf(sock), client: client,
 		limits: o.limits, options: o.settings, published: o.published,
-		ctx: ctx, cancel: cancel, mailbox: actor.NewMailbox(), writing: actor.NewMailbox(),
-		encoding: flow.NewEncodeLimit(), ready: make(chan struct{}), gone: make(chan struct{}),
+		mailbox: actor.NewMailbox(), writing: actor.NewMailbox(),
+		encoding: flow.NewEncodeLimit(),
 	}
+	c.lifecycle.init()
 	c.conn.c = c
 	c.account = budgetOf(rt).NewAccount(flow.Limits{
 		MemoryTotal: o.limits.MemoryTotal, Strangers: o.limits.Strangers, Imports: o.limits.Imports,
@@ -190,13 +184,6 @@ func (c *connection) abort(cause error) {
 	c.sever(cause)
 }
 
-// sever closes the socket, which both codec actors notice, and ends the context.
-func (c *connection) sever(cause error) {
-	c.cancel(cause)
-	c.post(closeNow{cause: cause})
-	netio.Close(c.sock)
-}
-
 // JellyContext implements flavors.BrokerConn.
 func (c *connection) JellyContext(perspective any) jelly.Context {
 	return jelly.Context{
@@ -243,7 +230,7 @@ func (c *connection) WaitSent(ctx context.Context) error {
 	select {
 	case <-r:
 		return c.WaitWritable(ctx)
-	case <-c.gone:
+	case <-c.stopped:
 		return nil // The next call says best what became of the connection.
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -363,7 +350,7 @@ func (c *connection) CloseInvocation(inv *flavors.Invocation) { c.answered(inv) 
 // answered counts a call of the peer's as done, and tells a broker that waits for the last.
 func (c *connection) answered(inv *flavors.Invocation) {
 	c.account.Answered(flow.Cost{Wire: inv.Size(), Memory: inv.Weight()})
-	if c.inbound.Add(-1) == 0 && c.draining.Load() {
+	if c.inbound.Add(-1) == 0 && c.now() == stateDraining {
 		c.post(drainCheck{})
 	}
 }
@@ -379,7 +366,7 @@ func (c *connection) ForgetCache(luid int64, receipts int) {
 }
 
 func (c *connection) forget(f forgotten) {
-	if c.over.Load() {
+	if c.ended() {
 		return
 	}
 	c.forgotten.Lock()
@@ -392,7 +379,7 @@ func (c *connection) forget(f forgotten) {
 }
 
 // Congested implements flavors.BrokerConn.
-func (c *connection) Congested() bool { return !c.over.Load() && c.out.Congested() }
+func (c *connection) Congested() bool { return !c.ended() && c.out.Congested() }
 
 // WhenClear implements flavors.BrokerConn.
 func (c *connection) WhenClear(f func()) { c.out.WhenClear(f) }

@@ -66,6 +66,7 @@ func (d *decoder) Receive(ctx protoactor.Context) {
 		defer func() {
 			c.post(readEnded{cause})
 			c.linger.ReaderEnded(c.sock)
+			c.lingered()
 		}()
 		cause = d.read()
 	}) {

@@ -95,7 +95,7 @@ func dialOver(ctx context.Context, rt *actor.Runtime, sock net.Conn, e endpoint,
 		return nil, err
 	}
 	select {
-	case <-c.ready:
+	case <-c.opened:
 		if ctx.Err() == nil {
 			return &c.conn, nil
 		}
@@ -105,7 +105,7 @@ func dialOver(ctx context.Context, rt *actor.Runtime, sock net.Conn, e endpoint,
 		c.cancel(context.Cause(ctx))
 		netio.Close(sock) // Both codec actors notice, and with them the broker.
 	}
-	<-c.gone
+	<-c.stopped
 	return nil, context.Cause(c.ctx)
 }
 
@@ -120,45 +120,4 @@ func (d *dialer) Receive(ctx protoactor.Context) {
 	case *protoactor.Terminated:
 		ctx.Stop(ctx.Self())
 	}
-}
-
-// isReady says that the negotiation is through.
-func (c *connection) isReady() bool {
-	select {
-	case <-c.ready:
-		return true
-	default:
-		return false
-	}
-}
-
-// superviseClose gives the connection its part in the runtime's closing: first the peer's calls in flight are answered
-// and what waits is written, then the socket is closed whatever is left.
-func (c *connection) superviseClose() {
-	cancelDrain := c.rt.OnClose(actor.PhaseDrain, "connection with "+c.peer, func(ctx context.Context) error {
-		if c.isReady() {
-			c.post(drain{})
-		} else {
-			c.hangUp()
-		}
-		select {
-		case <-c.gone:
-		case <-ctx.Done():
-		}
-		return nil
-	})
-	cancelDisconnect := c.rt.OnClose(actor.PhaseDisconnect, "connection with "+c.peer, func(context.Context) error {
-		c.hangUp()
-		return nil
-	})
-	context.AfterFunc(c.ctx, func() {
-		cancelDrain()
-		cancelDisconnect()
-	})
-}
-
-// hangUp ends a connection from outside its broker, in whatever state it is.
-func (c *connection) hangUp() {
-	c.cancel(ErrClosed)
-	netio.Close(c.sock)
 }

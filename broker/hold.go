@@ -205,7 +205,7 @@ func (b *broker) ask(h *hold, hole flavors.CacheHole) {
 func (b *broker) stated(m *stated) {
 	h := m.hold
 	_, wanted := h.wanted[m.state.core]
-	if !wanted || b.state == brokerEnded {
+	if !wanted || b.c.ended() {
 		m.abandon()
 		return
 	}
@@ -259,7 +259,7 @@ func (s *cacheState) abandon() {
 
 // sendHeld sends the messages that need not wait any more, in order.
 func (b *broker) sendHeld() {
-	for again := true; again && b.state == brokerOpen; {
+	for again := true; again && b.c.sends(); {
 		again = false // One that ends may make room for one before it to ask.
 		var waiting []*hold
 		for _, h := range b.held {

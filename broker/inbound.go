@@ -2,7 +2,6 @@ package broker
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/perspectivebroker/pb/broker/internal/command"
 	"github.com/perspectivebroker/pb/broker/internal/flow"
@@ -24,7 +23,7 @@ func (b *broker) receive(ctx protoactor.Context, in *batch) {
 
 // work carries out commands until there are no more, or one has gone to the instantiator.
 func (b *broker) work(ctx protoactor.Context) {
-	for len(b.backlog) > 0 && !b.instantiating && !b.paused && b.state != brokerEnded {
+	for len(b.backlog) > 0 && !b.instantiating && !b.paused && !b.c.ended() {
 		in := b.backlog[0]
 		if b.next == len(in.commands) {
 			b.c.account.CarriedOut(&in.costs)
@@ -362,23 +361,6 @@ func release(received []flavors.Handle) {
 	}
 }
 
-// logEnd writes the one line that says how a connection ended.
-func logEnd(c *connection, cause error) {
-	line := c.log.Info()
-	var protocol *ProtocolError
-	switch {
-	case usercode.AsInto(cause, &protocol) && protocol.Rejection == rejectStrangers && !budgetOf(c.rt).ShouldLog():
-		line = c.log.Debug()
-	case usercode.AsInto(cause, &protocol):
-		line = c.log.Warn()
-	case usercode.Is(cause, ErrClosed), usercode.Is(cause, ErrPeerClosed):
-		line = c.log.Debug()
-	}
-	usercode.Log(func() {
-		line.Str("reason", strings.TrimPrefix(usercode.ErrorText(cause), "broker: ")).Msg("connection closed")
-	})
-}
-
 // delivery is a call or an answer that is bound as far as the broker can, and what is to be done when it is bound
 // entirely.
 type delivery struct {
@@ -438,7 +420,7 @@ func (b *broker) giveBack(d *delivery, mentions []jelly.Mention) {
 
 // instantiated carries out the command that the instantiator has finished, and those that waited for it.
 func (b *broker) instantiated(ctx protoactor.Context, m *instantiated) {
-	if b.state == brokerEnded {
+	if b.c.ended() {
 		m.abandon()
 		return
 	}
@@ -472,7 +454,7 @@ func (b *broker) admit(cmd *incoming, target *export) error {
 	case target.Value.caller.IsOver():
 		b.c.countRejection(rejectLoggedOut)
 		return flavors.ErrLoggedOut.New("the user has logged out")
-	case b.c.draining.Load():
+	case b.c.now() >= stateDraining:
 		b.c.countRejection(rejectClosing)
 		return Busy.Errorf("the server is shutting down")
 	case b.c.inbound.Load() >= int64(b.c.limits.CallsIn):

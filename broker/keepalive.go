@@ -63,7 +63,7 @@ func (b *broker) notReading() bool {
 
 // checkAlive pings a peer that has been silent for too long, and schedules the next check.
 func (b *broker) checkAlive() {
-	if b.state != brokerOpen {
+	if !b.c.sends() {
 		return
 	}
 	k := b.c.options.keepalive
@@ -87,7 +87,7 @@ func (b *broker) isAnswered() bool { return b.silence == nil || b.c.lastHeard.Lo
 
 // isSilent reports whether a ping was not answered by its deadline.
 func (b *broker) isSilent(m keepaliveOver) bool {
-	if b.state != brokerOpen || m.asked != b.asked {
+	if !b.c.sends() || m.asked != b.asked {
 		return false
 	}
 	if b.notReading() {

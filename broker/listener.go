@@ -221,7 +221,7 @@ func (l *Listener) Conns() []*Conn {
 	defer l.mu.Unlock()
 	conns := make([]*Conn, 0, len(l.conns))
 	for c := range l.conns {
-		if c.isReady() {
+		if c.wasOpened() {
 			conns = append(conns, &c.conn)
 		}
 	}

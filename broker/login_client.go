@@ -152,7 +152,7 @@ func (c *Conn) callForAvatar(
 	defer c.c.avatars.Unlock()
 	// Those that were released instead of logged out need not be kept.
 	c.c.avatars.kept = slices.DeleteFunc(c.c.avatars.kept, func(r *flavors.RemoteReference) bool { return r.Err() != nil })
-	if !c.c.over.Load() {
+	if !c.c.ended() {
 		c.c.avatars.kept = append(c.c.avatars.kept, avatar)
 	}
 	return avatar, nil

@@ -1,12 +1,9 @@
 package broker
 
 import (
-	"context"
 	"fmt"
-	"os"
 	"time"
 
-	"github.com/perspectivebroker/pb/broker/internal/netio"
 	"github.com/perspectivebroker/pb/broker/internal/patience"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
@@ -32,17 +29,17 @@ type broker struct {
 	collecting             bool // a garbage collection has been asked for …
 	paused                 bool // … and the next command waits for it
 
-	state   brokerState
-	waiting []any // what was to be sent before the negotiation was through
+	waiting []any // messages to send once the connection is open
 
-	deliveries uint64    // how many calls of the peer were delivered
-	held       []*hold   // messages that wait for the states of Cacheables, or behind such, in the order in which they came
-	asking     int       // how many of them have asked for states
-	lingers    bool      // the peer has been told that nothing more will come; its last words are read before the socket is closed
-	closing    *closeNow // what is to be done when nothing is held any more
-	// lastCalls is set when the peer has hung up, and calls that it has sent before may still begin.
-	lastCalls bool
-	ending    error // why it is flushing
+	deliveries uint64  // how many calls of the peer were delivered
+	held       []*hold // messages that wait for the states of Cacheables, or behind such, in the order in which they came
+	asking     int     // how many of them have asked for states
+
+	// How the connection ends; see lifecycle.go.
+	ending  error     // the cause while the outbox is flushed
+	closing *closeNow // the close request to repeat when no message is held any more
+	hungUp  bool      // the peer has closed its side; its last calls may still begin
+	lingers bool      // the encoder has ended this side of the socket; the reader discards the rest
 
 	// Of the frame that is being stamped.
 	undo     []func() // takes back what was counted
@@ -60,15 +57,6 @@ type broker struct {
 	fatal    error           // ends the connection after the command at hand
 	unknown  int             // commands that were not understood
 }
-
-type brokerState uint8
-
-const (
-	brokerNegotiating brokerState = iota
-	brokerOpen
-	brokerFlushing // closing in good order: nothing new, what waits is written
-	brokerEnded
-)
 
 // Messages to the broker, beside *flavors.OutgoingCall, *batch and those of the codec actors.
 type (
@@ -125,7 +113,7 @@ func (b *broker) Receive(ctx protoactor.Context) {
 	case writeFailed:
 		b.socketEnded(ctx, m.cause)
 	case drain:
-		b.c.draining.Store(true)
+		b.c.advance(stateDraining)
 		b.drained(ctx)
 	case drainCheck:
 		b.drained(ctx)
@@ -141,13 +129,13 @@ func (b *broker) Receive(ctx protoactor.Context) {
 		b.grace = nil
 		b.sweep()
 	case handshakeOver:
-		if b.state == brokerNegotiating {
+		if b.c.now() == stateNegotiating {
 			b.end(ctx, protocolErrorf("", "the peer did not negotiate within %v", b.c.limits.Handshake).as(rejectHandshake))
 		}
 	case closeNow:
 		b.close(ctx, m)
 	case flushed:
-		if b.state == brokerFlushing {
+		if b.c.now() == stateFlushing {
 			b.lingers = m.half
 			b.end(ctx, b.ending)
 		}
@@ -156,7 +144,7 @@ func (b *broker) Receive(ctx protoactor.Context) {
 	case *protoactor.Stopping:
 		b.finish(ErrClosed)
 	case *protoactor.Stopped:
-		close(b.c.gone)
+		close(b.c.stopped)
 	}
 }
 
@@ -201,27 +189,6 @@ func (b *broker) publish() error {
 	return nil
 }
 
-// open is the end of the negotiation: what was handed over meanwhile goes out.
-func (b *broker) open() {
-	if b.state != brokerNegotiating {
-		return
-	}
-	b.state = brokerOpen
-	b.deadline.Stop()
-	if b.c.client {
-		b.append(b.c.appendChoice)
-	}
-	b.append(b.c.appendVersion)
-	usercode.Log(func() { b.c.log.Debug().Stringer("profile", b.c.profile).Msg("connection open") })
-	b.listen()
-	close(b.c.ready)
-	waiting := b.waiting
-	b.waiting = nil
-	for _, m := range waiting {
-		b.outgoing(m)
-	}
-}
-
 // after sends a message to the broker itself when d has passed.
 func (b *broker) after(d time.Duration, message any) *time.Timer {
 	c := b.c
@@ -233,99 +200,6 @@ func (b *broker) after(d time.Duration, message any) *time.Timer {
 func (b *broker) afterWaiting(d time.Duration, message any) *patience.Timer {
 	c := b.c
 	return patience.AfterFunc(d, func() { c.post(message) })
-}
-
-// drained closes in good order once the peer's calls have been answered.
-func (b *broker) drained(ctx protoactor.Context) {
-	if b.c.draining.Load() && b.c.inbound.Load() == 0 {
-		b.close(ctx, closeNow{cause: ErrClosed, flush: true})
-	}
-}
-
-// close ends the connection, in good order if that is asked for and still possible.
-func (b *broker) close(ctx protoactor.Context, m closeNow) {
-	if !m.flush || b.state != brokerOpen {
-		if b.state != brokerFlushing || !m.flush {
-			b.end(ctx, m.cause)
-		}
-		return
-	}
-	if len(b.held) > 0 {
-		b.closing = &m // What was handed over before goes out first.
-		return
-	}
-	b.state, b.ending = brokerFlushing, m.cause
-	b.deadline = b.afterWaiting(b.c.limits.Stall, closeNow{cause: m.cause})
-	ctx.Send(b.c.encoder, flushAndReport{})
-}
-
-// socketEnded ends the connection. Where the peer has hung up, calls that it sent before may begin for a moment: a peer
-// that hangs up behind its last calls means them to be carried out.
-func (b *broker) socketEnded(ctx protoactor.Context, cause error) {
-	switch {
-	case b.lastCalls: // It hears both of reading and of writing.
-	case b.state != brokerOpen, cause == ErrClosed, usercode.Is(cause, os.ErrDeadlineExceeded), isProtocolError(cause),
-		len(b.backlog) == 0 && !b.instantiating && !b.c.isCalled():
-		b.end(ctx, cause)
-	default:
-		b.lastCalls = true
-		b.deadline = b.afterWaiting(lastCallTime, closeNow{cause: cause})
-	}
-}
-
-func isProtocolError(err error) bool {
-	var protocol *ProtocolError
-	return usercode.AsInto(err, &protocol)
-}
-
-// end is the end of the connection, whatever the reason.
-func (b *broker) end(ctx protoactor.Context, cause error) {
-	if b.state == brokerEnded {
-		return
-	}
-	if b.state == brokerFlushing && cause == ErrPeerClosed {
-		cause = b.ending
-	}
-	b.finish(cause)
-	ctx.Stop(ctx.Self())
-}
-
-// finish undoes everything that depends on the connection. It runs exactly once, in the broker's turn.
-func (b *broker) finish(cause error) {
-	if b.state == brokerEnded {
-		return
-	}
-	b.state = brokerEnded
-	c := b.c
-	c.over.Store(true)
-	c.cancel(cause)
-	cause = context.Cause(c.ctx) // whoever severed the connection said why first
-	logEnd(c, cause)
-	c.out.Close()
-	c.endCalls()
-	c.account.Close()
-	if b.lingers {
-		c.linger.Start(c.sock)
-	} else {
-		netio.Close(c.sock)
-	}
-	b.deadline.Stop()
-	stopTimer(b.grace)
-	stopTimer(b.alive)
-	b.silence.Stop()
-	lost := flavors.ConnectionLost.Wrap(cause)
-	b.pending.Clear(func(call *flavors.OutgoingCall) { b.complete(call, nil, lost) })
-	if b.instantiating && b.at.answers {
-		b.complete(b.at.call, nil, lost) // The command itself is the instantiator's at this moment.
-	}
-	// A connection that is still referenced must not keep alive what was received over it.
-	b.instantiating, b.at, b.backlog = false, delivery{}, nil
-	b.failWaiting(lost)
-	b.clearTables()
-	c.forgetAvatars()
-	c.arrivals.Load().Close()
-	c.countRejection(rejectionOf(cause))
-	registryOf(c.rt).remove(c)
 }
 
 func stopTimer(t *time.Timer) {

@@ -148,7 +148,7 @@ func (x *registry) remove(c *connection) {
 	c.metrics.final.Store(&s)
 	x.ended.add(s)
 	x.conns.Closed[closeReasonOf(context.Cause(c.ctx))]++
-	if !c.isReady() {
+	if !c.wasOpened() {
 		x.conns.Unopened++
 	}
 }
@@ -161,7 +161,7 @@ func (x *registry) stats(rt *actor.Runtime) RuntimeStats {
 	s.Conns.Closed = maps.Clone(x.conns.Closed)
 	for c := range x.live {
 		s.add(c.snapshot())
-		if c.isReady() {
+		if c.wasOpened() {
 			s.Conns.Open++
 		} else {
 			s.Conns.Opening++

@@ -36,13 +36,13 @@ func (c *connection) appendVersion(dst []byte) []byte {
 // outgoing handles what was handed over to be sent, in the order in which it was.
 func (b *broker) outgoing(message any) {
 	size := sizeOf(message)
-	switch b.state {
-	case brokerNegotiating:
+	switch b.c.now() {
+	case stateNegotiating:
 		b.waiting = append(b.waiting, message)
 		return
-	case brokerEnded, brokerFlushing:
+	case stateFlushing, stateLingering, stateClosed:
 		b.refuse(message, flavors.ConnectionLost.Wrap(ErrClosed))
-	case brokerOpen:
+	case stateOpen, stateDraining:
 		if b.holdFor(message) {
 			return
 		}
@@ -260,7 +260,7 @@ func (b *broker) refuse(message any, cause error) {
 			b.c.pending.Add(-1)
 		}
 		b.c.metrics.failedOut.Add(1)
-		if m.Observer != nil && m.Result == nil && b.state == brokerOpen && !usercode.Is(cause, errObserverGone) {
+		if m.Observer != nil && m.Result == nil && b.c.sends() && !usercode.Is(cause, errObserverGone) {
 			m.Observer.Unsent(m.Method, cause)
 		}
 		_ = failCall(m, cause)

@@ -23,7 +23,7 @@ func (c *connection) Settled(ctx context.Context) error {
 	select {
 	case <-s.known:
 		return s.arrivals.Wait(ctx)
-	case <-c.gone:
+	case <-c.stopped:
 		return c.arrivals.Load().Wait(ctx)
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -33,7 +33,7 @@ func (c *connection) Settled(ctx context.Context) error {
 // arrivedSoFar is the calls that have arrived, and begins to count others apart from them.
 func (c *connection) arrivedSoFar() *seam.Arrivals {
 	now := c.arrivals.Load()
-	if c.over.Load() {
+	if c.ended() {
 		return now
 	}
 	if now.IsEmpty() {

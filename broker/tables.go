@@ -231,7 +231,7 @@ func (b *broker) uncache(id int64) error {
 
 // sweep drops entries whose grace period is over, and sets the timer for the others.
 func (b *broker) sweep() {
-	if b.lingering.Len() == 0 || b.state == brokerEnded {
+	if b.lingering.Len() == 0 || b.c.ended() {
 		return
 	}
 	grace := b.c.limits.ReleaseGrace
