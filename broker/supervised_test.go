@@ -9,6 +9,7 @@ import (
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/flavors/paging"
 	"github.com/stretchr/testify/require"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
@@ -264,7 +265,7 @@ func TestAPagerThatFails(t *testing.T) {
 		conn, p := client(t)
 		collector := receive(t, conn, p, 7)
 		pages := 0
-		d := flavors.SendPages(collector, pagerFunc(func() (any, error) {
+		d := paging.Send(collector, pagerFunc(func() (any, error) {
 			if pages++; pages == 2 {
 				fail()
 			}

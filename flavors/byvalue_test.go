@@ -11,6 +11,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/flavors/paging"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -426,7 +427,7 @@ func TestIsRemoteForEveryFailureOfThePeer(t *testing.T) {
 			assert.Equal(t, "m.Base", f.Check("m.Base"))
 		}
 	}
-	_, err := flavors.GetAllPages(ctx, root, "pages")
+	_, err := paging.GetAll(ctx, root, "pages")
 	assert.True(t, flavors.IsRemote(err), "%v", err)
 	assert.ErrorContains(t, err, "no paper")
 

@@ -44,21 +44,3 @@ func (f *Forwarder) String() string {
 
 // Format implements fmt.Formatter by String.
 func (f *Forwarder) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, f.String()) }
-
-// String names the collector in logs.
-func (c *PageCollector) String() string { return "<page collector>" }
-
-// Format implements fmt.Formatter by String.
-func (c *PageCollector) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
-
-// String names the reader in logs.
-func (r *PageReader) String() string { return "<page reader>" }
-
-// Format implements fmt.Formatter by String.
-func (r *PageReader) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, r.String()) }
-
-// String names the writer in logs.
-func (w *PageWriter) String() string { return "<page writer>" }
-
-// Format implements fmt.Formatter by String.
-func (w *PageWriter) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, w.String()) }

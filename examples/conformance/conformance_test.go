@@ -13,6 +13,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/flavors/paging"
 	"github.com/perspectivebroker/pb/internal/exampletest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -64,7 +65,7 @@ type toy struct{ flavors.Referenceable }
 func (*toy) RemoteTwice(n int) int { return 2 * n }
 
 func (*toy) RemoteSend(collector *flavors.RemoteReference) {
-	flavors.SendPages(collector, flavors.NewStringPager(make([]byte, 1000), 300))
+	paging.Send(collector, paging.FromBytes(make([]byte, 1000), 300))
 }
 
 func TestValuesAndFailures(t *testing.T) {
@@ -153,11 +154,11 @@ func TestPonds(t *testing.T) {
 
 func TestPages(t *testing.T) {
 	p := visit(t)
-	pages, err := flavors.GetAllPages(t.Context(), p.root, "pages", 600, 256)
+	pages, err := paging.GetAll(t.Context(), p.root, "pages", 600, 256)
 	require.NoError(t, err)
 	require.Len(t, pages, 3)
 	assert.Equal(t, byte(256%251), pages[1].([]byte)[0])
-	_, err = flavors.GetAllPages(t.Context(), p.root, "pages", 600, 0)
+	_, err = paging.GetAll(t.Context(), p.root, "pages", 600, 0)
 	require.ErrorIs(t, err, flavors.ValueError)
 	assert.EqualValues(t, 1000, p.asks("collect", &toy{}, "send"))
 	p.fails(flavors.NoSuchMethod, "collect", &toy{}, "nothing")

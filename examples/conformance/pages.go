@@ -7,6 +7,7 @@ import (
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/flavors/paging"
 )
 
 // maxPagings limits the pagings under way on a connection. Each keeps a goroutine and a page.
@@ -31,7 +32,7 @@ func (c *Conformance) RemotePages(
 	}
 	data := io.LimitReader(&pattern{}, size)
 	c.pagings++
-	return flavors.SendPages(collector, flavors.NewFilePager(data, int(min(chunk, max(size, 1))))).
+	return paging.Send(collector, paging.FromReader(data, int(min(chunk, max(size, 1))))).
 		Then(inv, func(_ any, err error) (any, error) {
 			c.pagings--
 			return nil, err
@@ -57,7 +58,7 @@ func (*Conformance) RemoteCollect(
 ) *actor.Deferred {
 	total := 0
 	d := actor.NewDeferred(inv.Conn().Runtime())
-	collector := flavors.NewPageCollector(func(page any) error {
+	collector := paging.NewCollector(func(page any) error {
 		switch p := page.(type) {
 		case []byte:
 			total += len(p)

@@ -11,6 +11,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/flavors/paging"
 )
 
 // TestDocumentedLimits compares the table in docs/security.md with the constants.
@@ -39,8 +40,8 @@ func TestDocumentedLimits(t *testing.T) {
 		"unanswered calls, in each direction":                               limits.CallsIn,
 		"bytes of unanswered calls of a connection":                         limits.BytesIn,
 		"bytes held for all connections of a runtime":                       limits.MemoryTotal,
-		"bytes of pages kept by a page reader":                              flavors.DefaultPageBuffer,
-		"bytes of pages kept by GetAllPages (fixed)":                        flavors.MaxPagesKept,
+		"bytes of pages kept by a page reader":                              paging.DefaultBuffer,
+		"bytes of pages kept by paging.GetAll (fixed)":                        paging.MaxKept,
 		"unwritten bytes before our own calls wait":                         limits.WriteHighWater,
 		"unwritten bytes before the peer's calls wait":                      limits.MaxWriteBacklog,
 		"time to negotiate profile and version":                             limits.Handshake,

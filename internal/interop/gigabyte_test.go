@@ -19,6 +19,7 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/flavors/paging"
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
@@ -127,7 +128,7 @@ type vault struct {
 }
 
 func (v *vault) RemoteSend(collector *flavors.RemoteReference, size int64) *actor.Deferred {
-	return flavors.SendPages(collector, flavors.NewFilePager(&patterned{size: size, watch: v.watch}, 0))
+	return paging.Send(collector, paging.FromReader(&patterned{size: size, watch: v.watch}, 0))
 }
 
 func (v *vault) RemoteWrite(inv *flavors.Invocation, collector *flavors.RemoteReference, size int64) *actor.Deferred {
@@ -139,7 +140,7 @@ func (v *vault) RemoteWrite(inv *flavors.Invocation, collector *flavors.RemoteRe
 }
 
 func writeFile(ctx context.Context, collector *flavors.RemoteReference, size int64, watch *heapWatch) error {
-	w := flavors.NewPageWriter(ctx, collector, 0, nil)
+	w := paging.NewWriter(ctx, collector, 0, nil)
 	_, err := io.Copy(w, &patterned{size: size, watch: watch})
 	return errors.Join(err, w.Close())
 }
@@ -152,7 +153,7 @@ func TestAGigabytePassesInConstantMemory(t *testing.T) {
 	require.NoError(t, err)
 	conn, err := broker.Dial(t.Context(), newRuntime(t), ln.URL())
 	require.NoError(t, err)
-	r := flavors.ReadPages(t.Context(), conn.Root(), "write", size)
+	r := paging.Open(t.Context(), conn.Root(), "write", size)
 	got, sum := digest(t, r, &heapWatch{})
 	require.NoError(t, r.Close())
 	assert.Equal(t, size, got)
@@ -168,9 +169,9 @@ func TestAGigabytePassesToStockInConstantMemory(t *testing.T) {
 	conn := dialGigabyte(t)
 	want := patternSum(t, size)
 	for name, send := range map[string]func(*flavors.RemoteReference, *heapWatch) error{
-		"PageWriter": func(c *flavors.RemoteReference, w *heapWatch) error { return writeFile(t.Context(), c, size, w) },
-		"SendPages": func(c *flavors.RemoteReference, w *heapWatch) error {
-			_, err := flavors.SendPages(c, flavors.NewFilePager(&patterned{size: size, watch: w}, 0)).Await(t.Context())
+		"Writer": func(c *flavors.RemoteReference, w *heapWatch) error { return writeFile(t.Context(), c, size, w) },
+		"Send": func(c *flavors.RemoteReference, w *heapWatch) error {
+			_, err := paging.Send(c, paging.FromReader(&patterned{size: size, watch: w}, 0)).Await(t.Context())
 			return err
 		},
 	} {
@@ -193,7 +194,7 @@ func TestAGigabyteOfStocksPassesInConstantMemory(t *testing.T) {
 	size := fileSize()
 	conn := dialGigabyte(t)
 	watch := watchHeap(t)
-	r := flavors.ReadPages(t.Context(), conn.Root(), "send", size)
+	r := paging.Open(t.Context(), conn.Root(), "send", size)
 	got, sum := digest(t, r, watch)
 	require.NoError(t, r.Close())
 	assert.Equal(t, size, got)

@@ -12,6 +12,7 @@ import (
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/flavors/paging"
 	"github.com/perspectivebroker/pb/internal/pbtest"
 	"github.com/perspectivebroker/pb/supervision"
 	"github.com/stretchr/testify/assert"
@@ -154,8 +155,8 @@ func TestNilInPlaces(t *testing.T) {
 			return err
 		}, //nolint:staticcheck // Likewise.
 		"nil cache":            func() error { return noCache.View(func(*cached) {}) },
-		"pages, nil reference": func() error { _, err := flavors.GetAllPages(t.Context(), noReference, "x"); return err },
-		"sending, nil pager":   func() error { _, err := flavors.SendPages(conn.Root(), nil).Await(t.Context()); return err },
+		"pages, nil reference": func() error { _, err := paging.GetAll(t.Context(), noReference, "x"); return err },
+		"sending, nil pager":   func() error { _, err := paging.Send(conn.Root(), nil).Await(t.Context()); return err },
 		"nil realm":            func() error { _, err := cred.NewPortal[mind, *avatar](nil); return err },
 		"typed nil realm":      func() error { _, err := cred.NewPortal(noRealm); return err },
 		"nil checker":          func() error { _, err := cred.NewPortal(realm, nil); return err },

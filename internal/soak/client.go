@@ -16,6 +16,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/flavors/paging"
 )
 
 // timeout bounds every wait for something that must happen. Nothing is measured with it.
@@ -316,7 +317,7 @@ func (p *client) pages(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	size := p.r.IntN(1 << 18)
-	reader := flavors.ReadPages(ctx, p.service, "pages", size)
+	reader := paging.Open(ctx, p.service, "pages", size)
 	defer func() { _ = reader.Close() }()
 	buf := make([]byte, 1<<14)
 	for stop := p.r.IntN(4) == 0; ; {

@@ -20,6 +20,7 @@ import (
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/flavors/paging"
 	"github.com/perspectivebroker/pb/internal/fault"
 
 	"github.com/rs/zerolog"
@@ -306,7 +307,7 @@ func (s *service) RemoteRelease() {
 // RemotePages sends size bytes in pages and does not wait for their answers.
 func (s *service) RemotePages(collector *flavors.RemoteReference, size int) {
 	s.stats.calls.Add(1)
-	flavors.SendPages(collector, flavors.NewStringPager(make([]byte, min(size, 1<<20)), 0))
+	paging.Send(collector, paging.FromBytes(make([]byte, min(size, 1<<20)), 0))
 }
 
 // RemoteExports returns the number of the server's objects that the peer holds.

@@ -12,6 +12,7 @@ import (
 	"github.com/perspectivebroker/pb/bench/internal/load"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/flavors/paging"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -191,8 +192,8 @@ func TestBackpressureMethods(t *testing.T) {
 	c := &typedClient{oursConn: conn}
 
 	never := c.root.CallRemote("never")
-	pages := flavors.ReadPages(ctx, c.root, "pages")
-	_, err = io.ReadFull(pages, make([]byte, 20*flavors.DefaultPageSize))
+	pages := paging.Open(ctx, c.root, "pages")
+	_, err = io.ReadFull(pages, make([]byte, 20*paging.DefaultSize))
 	require.NoError(t, err, "pages are endless")
 	sum, err := c.Add(ctx, 40, 2)
 	require.NoError(t, err)

@@ -9,6 +9,7 @@ import (
 	"github.com/perspectivebroker/pb/bench/internal/load"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/flavors/paging"
 )
 
 // raisedLimits allows many exports and caches for the growth and memory measurements. The defaults are Twisted's 1,024.
@@ -104,13 +105,13 @@ func (r *typedRoot) RemoteRelease() int {
 
 // RemotePages sends an endless sequence of pages.
 func (*typedRoot) RemotePages(collector *flavors.RemoteReference) {
-	flavors.SendPages(collector, endlessPager{})
+	paging.Send(collector, endlessPager{})
 }
 
 type endlessPager struct{}
 
-// NextPage implements flavors.Pager.
-func (endlessPager) NextPage() (any, error) { return make([]byte, flavors.DefaultPageSize), nil }
+// NextPage implements paging.Pager.
+func (endlessPager) NextPage() (any, error) { return make([]byte, paging.DefaultSize), nil }
 
 // RemoteNever never answers.
 func (*typedRoot) RemoteNever(inv *flavors.Invocation) *actor.Deferred {

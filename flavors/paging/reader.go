@@ -1,4 +1,4 @@
-package flavors
+package paging
 
 import (
 	"bytes"
@@ -9,23 +9,24 @@ import (
 	"sync"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// DefaultPageBuffer is how many bytes a [PageReader] keeps that were not read yet.
-const DefaultPageBuffer = 4 << 20
+// DefaultBuffer is how many bytes a [Reader] keeps that were not read yet.
+const DefaultBuffer = 4 << 20
 
-// PageReader is a page collector to be read from: an io.ReadCloser. Who sends with answers, as [PageWriter] does, is
+// Reader is a page collector to be read from: an io.ReadCloser. Who sends with answers, as [Writer] does, is
 // held up while more than its buffer waits to be read. Stock pagers cannot be held up; when they are more than the
 // buffer and a half ahead, reading fails.
-type PageReader struct {
+type Reader struct {
 	collector *pageSink
 }
 
-// pageSink is the collector behind a PageReader. Its fields belong to whoever has the lock: pages come in its actor's
+// pageSink is the collector behind a Reader. Its fields belong to whoever has the lock: pages come in its actor's
 // turn, the reader is a goroutine.
 type pageSink struct {
-	Referenceable
+	flavors.Referenceable
 	limit int
 
 	mu      sync.Mutex
@@ -39,29 +40,29 @@ type pageSink struct {
 	stop    []func() bool     // what is watched for a reason to end
 }
 
-// NewPageReader makes a collector that keeps at most limit bytes, [DefaultPageBuffer] where limit is not positive.
-func NewPageReader(limit int) *PageReader {
+// NewReader makes a collector that keeps at most limit bytes, [DefaultBuffer] where limit is not positive.
+func NewReader(limit int) *Reader {
 	if limit <= 0 {
-		limit = DefaultPageBuffer
+		limit = DefaultBuffer
 	}
-	return &PageReader{&pageSink{limit: limit, changed: make(chan struct{})}}
+	return &Reader{&pageSink{limit: limit, changed: make(chan struct{})}}
 }
 
 // Collector is what is given to the peer as an argument.
-func (r *PageReader) Collector() any {
+func (r *Reader) Collector() any {
 	if r == nil {
 		return nil
 	}
 	return r.collector
 }
 
-var errNoReader = errors.New("flavors: this PageReader was not made by NewPageReader or ReadPages")
+var errNoReader = errors.New("paging: this Reader was not made by NewReader or Open")
 
-// ReadPages calls a method of the peer's that expects a page collector as its first argument, and gives what it sends
+// Open calls a method of the peer's that expects a page collector as its first argument, and gives what it sends
 // to be read. The end of ctx, of the connection or a failure of the method ends the reading with an error. Close it in
 // any case.
-func ReadPages(ctx context.Context, ref *RemoteReference, method string, args ...any) *PageReader {
-	r := NewPageReader(0)
+func Open(ctx context.Context, ref *flavors.RemoteReference, method string, args ...any) *Reader {
+	r := NewReader(0)
 	if err := pagesWanted(ctx, ref); err != nil {
 		r.collector.end(err)
 		return r
@@ -73,16 +74,16 @@ func ReadPages(ctx context.Context, ref *RemoteReference, method string, args ..
 		}
 	})
 	r.collector.endWith(ctx, func(cause error) error { return cause })
-	r.collector.endWith(ref.Conn().Context(), func(cause error) error { return ConnectionLost.Wrap(cause) })
+	r.collector.endWith(ref.Conn().Context(), func(cause error) error { return flavors.ConnectionLost.Wrap(cause) })
 	return r
 }
 
 // RemoteGotPage takes a page, and answers when there is room for the next.
-func (s *pageSink) RemoteGotPage(inv *Invocation, page []byte) (*actor.Deferred, error) {
+func (s *pageSink) RemoteGotPage(inv *flavors.Invocation, page []byte) (*actor.Deferred, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
-		return nil, PBError.Errorf("nobody reads any more: %w", s.err)
+		return nil, flavors.PBError.Errorf("nobody reads any more: %w", s.err)
 	}
 	s.keepLocked(page)
 	s.waiting += len(page)
@@ -90,7 +91,7 @@ func (s *pageSink) RemoteGotPage(inv *Invocation, page []byte) (*actor.Deferred,
 	if !inv.WantsAnswer() && s.waiting > s.limit+s.limit/2+len(page) {
 		s.endLocked(
 			fmt.Errorf(
-				"flavors: the peer's pages come faster than they are read, and it cannot be held up: more than %d bytes wait",
+				"paging: the peer's pages come faster than they are read, and it cannot be held up: more than %d bytes wait",
 				s.waiting,
 			),
 		)
@@ -134,9 +135,7 @@ func (s *pageSink) RemotePagingFailed(text string) {
 
 // pagesFailed is the error of a reader whose peer ended the pages early.
 func pagesFailed(text string) error {
-	f := PBError.New(clipText("the peer ended its paging early: "+text, MaxFailureText))
-	f.remote = true
-	return f
+	return internal.RemoteError("the peer ended its paging early: " + text)
 }
 
 // endWith ends the reading with a context.
@@ -182,7 +181,7 @@ func (s *pageSink) answerLocked() {
 }
 
 // Read implements io.Reader. It waits for pages and returns what came before an error first.
-func (r *PageReader) Read(p []byte) (int, error) {
+func (r *Reader) Read(p []byte) (int, error) {
 	if r == nil || r.collector == nil {
 		return 0, errNoReader
 	}
@@ -216,7 +215,7 @@ func (s *pageSink) takeLocked(n int) {
 }
 
 // Received is how many bytes have come so far, for those who show progress.
-func (r *PageReader) Received() int64 {
+func (r *Reader) Received() int64 {
 	if r == nil || r.collector == nil {
 		return 0
 	}
@@ -226,14 +225,20 @@ func (r *PageReader) Received() int64 {
 }
 
 // Close ends the reading. A sender that asks for answers learns of it.
-func (r *PageReader) Close() error {
+func (r *Reader) Close() error {
 	if r == nil || r.collector == nil {
 		return nil
 	}
 	s := r.collector
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.endLocked(ErrPagingEnded)
+	s.endLocked(ErrEnded)
 	s.pages, s.waiting = nil, 0
 	return nil
 }
+
+// String names the reader in logs.
+func (r *Reader) String() string { return "<page reader>" }
+
+// Format implements fmt.Formatter by String.
+func (r *Reader) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, r.String()) }

@@ -1,4 +1,4 @@
-package flavors_test
+package paging_test
 
 import (
 	"bytes"
@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/flavors/paging"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -83,7 +84,7 @@ func write(
 ) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	w := flavors.NewPageWriter(ctx, collector, pageSize, func(n int64) { *progress = n })
+	w := paging.NewWriter(ctx, collector, pageSize, func(n int64) { *progress = n })
 	for _, n := range pieces {
 		m, err := w.Write(data[:n])
 		data = data[m:]
@@ -127,7 +128,7 @@ func TestPagersCutWhateverTheyAreGiven(t *testing.T) {
 			want = append(want, rest[:min(size, len(rest))])
 		}
 		for _, method := range []string{"page", "shelved"} {
-			pages, err := flavors.GetAllPages(t.Context(), conn.Root(), method, size)
+			pages, err := paging.GetAll(t.Context(), conn.Root(), method, size)
 			require.NoError(rt, err)
 			require.Len(rt, pages, len(want))
 			for i, p := range pages {

@@ -1,28 +1,31 @@
-package flavors
+package paging
 
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"sync"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// pagesUnderWay is how many pages a [PageWriter] has under way that the collector has not answered.
+// pagesUnderWay is how many pages a [Writer] has under way that the collector has not answered.
 const pagesUnderWay = 8
 
-// ErrPagingEnded fails writes after Close.
-var ErrPagingEnded = errors.New("flavors: the paging has ended")
+// ErrEnded fails writes after Close.
+var ErrEnded = errors.New("paging: the paging has ended")
 
-// PageWriter writes to a peer's page collector: an io.WriteCloser that speaks Twisted's paging. Other than [SendPages]
+// Writer writes to a peer's page collector: an io.WriteCloser that speaks Twisted's paging. Other than [Send]
 // it asks for an answer to each page, so that it goes on as fast as the collector takes the pages, and learns of its
 // errors. It keeps a page and those that are under way, 8 at the most, whatever the size of the whole.
 //
 // It is for plain goroutines, one at a time: in an actor's turn it would wait.
-type PageWriter struct {
+type Writer struct {
 	ctx       context.Context
-	collector *RemoteReference
+	collector *flavors.RemoteReference
 	page      []byte
 	onPage    func(written int64)
 
@@ -33,39 +36,39 @@ type PageWriter struct {
 	closed bool
 }
 
-// NewPageWriter makes a writer of pages of size bytes, [DefaultPageSize] where size is not positive. The end of ctx
+// NewWriter makes a writer of pages of size bytes, [DefaultSize] where size is not positive. The end of ctx
 // ends its waiting. progress is called with the number of bytes on their way after each page; it may be nil.
-func NewPageWriter(
+func NewWriter(
 	ctx context.Context,
-	collector *RemoteReference,
+	collector *flavors.RemoteReference,
 	size int,
 	progress func(written int64),
-) *PageWriter {
-	return &PageWriter{
+) *Writer {
+	return &Writer{
 		ctx: ctx, collector: collector, page: make([]byte, 0, pageSize(size)), onPage: progress,
 		credit: make(chan struct{}, pagesUnderWay),
 	}
 }
 
-func (w *PageWriter) usable() error {
+func (w *Writer) usable() error {
 	switch {
 	case w == nil || cap(w.page) == 0:
-		return errors.New("flavors: this PageWriter was not made by NewPageWriter")
+		return errors.New("paging: this Writer was not made by NewWriter")
 	case w.ctx == nil:
 		return actor.ErrNilContext
-	case !w.collector.isMade():
-		return errNoReference
+	case w.collector.Conn() == nil:
+		return w.collector.Err()
 	}
 	return nil
 }
 
 // Write implements io.Writer. Its error may be that of an earlier page.
-func (w *PageWriter) Write(p []byte) (n int, err error) {
+func (w *Writer) Write(p []byte) (n int, err error) {
 	if err := w.usable(); err != nil {
 		return 0, err
 	}
 	if w.closed {
-		return 0, ErrPagingEnded
+		return 0, ErrEnded
 	}
 	for n < len(p) {
 		m := copy(w.page[len(w.page):cap(w.page)], p[n:])
@@ -81,7 +84,7 @@ func (w *PageWriter) Write(p []byte) (n int, err error) {
 }
 
 // flush sends the page, once there is credit for one more.
-func (w *PageWriter) flush() error {
+func (w *Writer) flush() error {
 	if err := w.failed(); err != nil || len(w.page) == 0 {
 		return err
 	}
@@ -90,7 +93,7 @@ func (w *PageWriter) flush() error {
 	case <-w.ctx.Done():
 		return w.fail(context.Cause(w.ctx))
 	}
-	w.collector.callSoon(w.ctx, gotPage, w.page).OnComplete(func(_ any, err error) {
+	internal.CallSoon(w.ctx, w.collector, gotPage, w.page).OnComplete(func(_ any, err error) {
 		if err != nil {
 			_ = w.fail(err)
 		}
@@ -107,13 +110,13 @@ func (w *PageWriter) flush() error {
 	return nil
 }
 
-func (w *PageWriter) failed() error {
+func (w *Writer) failed() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.err
 }
 
-func (w *PageWriter) fail(err error) error {
+func (w *Writer) fail(err error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err == nil {
@@ -123,7 +126,7 @@ func (w *PageWriter) fail(err error) error {
 }
 
 // Close sends what is left and endedPaging, and waits until the collector has taken all of it.
-func (w *PageWriter) Close() error {
+func (w *Writer) Close() error {
 	if err := w.usable(); err != nil {
 		return err
 	}
@@ -144,26 +147,32 @@ func (w *PageWriter) Close() error {
 	if err := w.failed(); err != nil {
 		return w.abandon(err)
 	}
-	if _, err := w.collector.callSoon(w.ctx, endedPaging).Await(w.ctx); err != nil {
+	if _, err := internal.CallSoon(w.ctx, w.collector, endedPaging).Await(w.ctx); err != nil {
 		return w.fail(err)
 	}
 	return nil
 }
 
 // CloseWithError tells a collector of this module that the pages end early, and why. Stock collectors cannot be told.
-func (w *PageWriter) CloseWithError(err error) {
+func (w *Writer) CloseWithError(err error) {
 	if w.usable() == nil && !w.closed {
 		w.closed = true
 		_ = w.abandon(err)
 	}
 }
 
-func (w *PageWriter) abandon(err error) error {
+func (w *Writer) abandon(err error) error {
 	if err != nil {
 		c := w.collector.Conn()
 		c.Runtime().Go("ending pages early", func() {
-			_ = w.collector.callNoAnswerSoon(c.Context(), pagingFailed, usercode.ErrorText(err))
+			_ = internal.CallNoAnswerSoon(c.Context(), w.collector, pagingFailed, usercode.ErrorText(err))
 		})
 	}
 	return err
 }
+
+// String names the writer in logs.
+func (w *Writer) String() string { return "<page writer>" }
+
+// Format implements fmt.Formatter by String.
+func (w *Writer) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, w.String()) }

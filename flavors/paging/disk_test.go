@@ -1,4 +1,4 @@
-package flavors_test
+package paging_test
 
 import (
 	"errors"
@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/flavors/paging"
 	"github.com/stretchr/testify/require"
 )
 
@@ -30,7 +31,7 @@ type vault struct {
 }
 
 func (a *vault) RemoteStore() any {
-	return flavors.NewPageCollector(func(page any) error {
+	return paging.NewCollector(func(page any) error {
 		_, err := a.disk.Write(page.([]byte))
 		return err
 	}, func(err error) { a.ended <- err })
@@ -45,7 +46,7 @@ func TestADiskThatIsFullAtTheReceiver(t *testing.T) {
 	conn := s.customer()
 	collector, err := flavors.Call[*flavors.RemoteReference](t.Context(), conn.Root(), "store")
 	require.NoError(t, err)
-	w := flavors.NewPageWriter(t.Context(), collector, 1000, nil)
+	w := paging.NewWriter(t.Context(), collector, 1000, nil)
 	_, err = w.Write(make([]byte, 100_000))
 	err = errors.Join(err, w.Close())
 	require.ErrorContains(t, err, "no space left on device")
@@ -60,14 +61,14 @@ func TestADiskThatIsFullAtTheReceiver(t *testing.T) {
 func TestADiskThatIsFullAtTheReader(t *testing.T) {
 	l := &library{book: book(1 << 20)}
 	conn := enterLibrary(t, l)
-	r := flavors.ReadPages(t.Context(), conn.Root(), "page", 1000)
+	r := paging.Open(t.Context(), conn.Root(), "page", 1000)
 	// Without its ReadFrom, which would ask the file first.
 	_, err := io.Copy(struct{ io.Writer }{fullDisk(t)}, r)
 	require.ErrorIs(t, err, syscall.ENOSPC)
 	require.NoError(t, r.Close())
 	_, err = r.Read(make([]byte, 1))
-	require.ErrorIs(t, err, flavors.ErrPagingEnded)
-	pages, err := flavors.GetAllPages(t.Context(), conn.Root(), "page", 100_000)
+	require.ErrorIs(t, err, paging.ErrEnded)
+	pages, err := paging.GetAll(t.Context(), conn.Root(), "page", 100_000)
 	require.NoError(t, err, "the connection goes on")
 	require.Len(t, pages, 11)
 }
@@ -79,7 +80,7 @@ func TestADiskThatCannotBeRead(t *testing.T) {
 	defer dir.Close()
 	conn, p := client(t)
 	collector := receive(t, conn, p, 7)
-	d := flavors.SendPages(collector, flavors.NewFilePager(dir, 0))
+	d := paging.Send(collector, paging.FromReader(dir, 0))
 	p.Want(`[message _ 7 pagingFailed 0 _ _]`)
 	require.ErrorIs(t, errorOf(d), syscall.EISDIR)
 }

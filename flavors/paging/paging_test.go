@@ -1,4 +1,4 @@
-package flavors_test
+package paging_test
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/flavors/paging"
 	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -25,38 +26,38 @@ type library struct {
 	flavors.Root
 	book   []byte
 	broken error
-	sent   *actor.Deferred     // of the last SendPages
-	taken  *flavors.PageReader // of the last Deposit
+	sent   *actor.Deferred // of the last Send
+	taken  *paging.Reader  // of the last Deposit
 	more   chan struct{}
 }
 
 func (l *library) RemotePage(collector *flavors.RemoteReference, size int) *actor.Deferred {
-	return flavors.SendPages(collector, flavors.NewStringPager(l.book, size))
+	return paging.Send(collector, paging.FromBytes(l.book, size))
 }
 
 // RemoteLend puts another book on the shelf.
 func (l *library) RemoteLend(book []byte) { l.book = book }
 
 func (l *library) RemoteShelved(collector *flavors.RemoteReference, size int) *actor.Deferred {
-	return flavors.SendPages(collector, flavors.NewFilePager(iotest.HalfReader(bytes.NewReader(l.book)), size))
+	return paging.Send(collector, paging.FromReader(iotest.HalfReader(bytes.NewReader(l.book)), size))
 }
 
 func (l *library) RemoteBroken(collector *flavors.RemoteReference) *actor.Deferred {
-	return flavors.SendPages(
+	return paging.Send(
 		collector,
-		flavors.NewFilePager(io.MultiReader(bytes.NewReader(l.book), iotest.ErrReader(l.broken)), 1000),
+		paging.FromReader(io.MultiReader(bytes.NewReader(l.book), iotest.ErrReader(l.broken)), 1000),
 	)
 }
 
 func (l *library) RemoteEndless(collector *flavors.RemoteReference) {
-	l.sent = flavors.SendPages(collector, endless{})
+	l.sent = paging.Send(collector, endless{})
 	close(l.more)
 }
 
 func (l *library) RemoteWritten(inv *flavors.Invocation, collector *flavors.RemoteReference, size int) *actor.Deferred {
 	d := actor.NewDeferred(inv.Conn().Runtime())
 	inv.Conn().Runtime().Go("writing a book", func() {
-		w := flavors.NewPageWriter(inv.Context(), collector, size, nil)
+		w := paging.NewWriter(inv.Context(), collector, size, nil)
 		_, err := w.Write(l.book)
 		d.Complete(nil, errors.Join(err, w.Close()))
 	})
@@ -65,7 +66,7 @@ func (l *library) RemoteWritten(inv *flavors.Invocation, collector *flavors.Remo
 
 // RemoteDeposit gives the caller a collector to write to.
 func (l *library) RemoteDeposit(limit int) any {
-	l.taken = flavors.NewPageReader(limit)
+	l.taken = paging.NewReader(limit)
 	return l.taken.Collector()
 }
 
@@ -94,7 +95,7 @@ func book(size int) []byte {
 func TestGetAllPagesJoinsToTheWhole(t *testing.T) {
 	for _, test := range []struct{ size, page, pages int }{{0, 10, 0}, {1, 10, 1}, {20, 10, 2}, {21, 10, 3}, {3 << 20, 0, 96}} {
 		conn := enterLibrary(t, &library{book: book(test.size)})
-		pages, err := flavors.GetAllPages(t.Context(), conn.Root(), "page", test.page)
+		pages, err := paging.GetAll(t.Context(), conn.Root(), "page", test.page)
 		require.NoError(t, err)
 		var whole []byte
 		for _, p := range pages {
@@ -107,11 +108,11 @@ func TestGetAllPagesJoinsToTheWhole(t *testing.T) {
 
 func TestPagesThatFailAreAnErrorOnBothSides(t *testing.T) {
 	conn := enterLibrary(t, &library{book: book(5000), broken: errors.New("the shelf fell")})
-	_, err := flavors.GetAllPages(t.Context(), conn.Root(), "broken")
+	_, err := paging.GetAll(t.Context(), conn.Root(), "broken")
 	require.ErrorContains(t, err, "the shelf fell")
-	_, err = flavors.GetAllPages(t.Context(), conn.Root(), "nothing")
+	_, err = paging.GetAll(t.Context(), conn.Root(), "nothing")
 	require.ErrorIs(t, err, flavors.NoSuchMethod)
-	got, err := io.ReadAll(flavors.ReadPages(t.Context(), conn.Root(), "broken"))
+	got, err := io.ReadAll(paging.Open(t.Context(), conn.Root(), "broken"))
 	require.ErrorContains(t, err, "the shelf fell")
 	assert.LessOrEqual(t, len(got), 5000)
 }
@@ -119,7 +120,7 @@ func TestPagesThatFailAreAnErrorOnBothSides(t *testing.T) {
 func TestReadPagesReadsWhatAWriterWrites(t *testing.T) {
 	for _, method := range []string{"page", "written"} {
 		conn := enterLibrary(t, &library{book: book(2_000_001)})
-		r := flavors.ReadPages(t.Context(), conn.Root(), method, 1000)
+		r := paging.Open(t.Context(), conn.Root(), method, 1000)
 		require.NoError(t, iotest.TestReader(r, book(2_000_001)), method)
 		require.NoError(t, r.Close())
 	}
@@ -128,7 +129,7 @@ func TestReadPagesReadsWhatAWriterWrites(t *testing.T) {
 func TestCancellingEndsEndlessPages(t *testing.T) {
 	l := &library{more: make(chan struct{})}
 	conn := enterLibrary(t, l)
-	r := flavors.ReadPages(t.Context(), conn.Root(), "endless")
+	r := paging.Open(t.Context(), conn.Root(), "endless")
 	_, err := io.ReadFull(r, make([]byte, 100_000))
 	require.NoError(t, err)
 	<-l.more
@@ -167,13 +168,13 @@ func TestACollectorIsToldOfTheEndWhereNothingFitsAnyMore(t *testing.T) {
 func TestTheEndOfItsContextEndsTheReading(t *testing.T) {
 	conn := enterLibrary(t, &library{more: make(chan struct{})})
 	ctx, cancel := context.WithCancelCause(t.Context())
-	r := flavors.ReadPages(ctx, conn.Root(), "endless")
+	r := paging.Open(ctx, conn.Root(), "endless")
 	enough := errors.New("enough")
 	cancel(enough)
 	_, err := io.Copy(io.Discard, r)
 	require.ErrorIs(t, err, enough)
 
-	r = flavors.ReadPages(t.Context(), conn.Root(), "endless")
+	r = paging.Open(t.Context(), conn.Root(), "endless")
 	conn.Abort(nil)
 	_, err = io.Copy(io.Discard, r)
 	require.ErrorIs(t, err, flavors.ConnectionLost)
@@ -194,7 +195,7 @@ func TestAWriterIsHeldUpByASlowReader(t *testing.T) {
 	collector := deposit(t, conn, limit)
 	written := make(chan error, 1)
 	go func() {
-		w := flavors.NewPageWriter(t.Context(), collector, 0, nil)
+		w := paging.NewWriter(t.Context(), collector, 0, nil)
 		_, err := io.Copy(w, io.LimitReader(zeros{}, size))
 		written <- errors.Join(err, w.Close())
 	}()
@@ -212,19 +213,19 @@ func TestAWriterIsHeldUpByASlowReader(t *testing.T) {
 	}
 	require.NoError(t, <-written)
 	assert.EqualValues(t, size, total)
-	assert.LessOrEqual(t, most, int64(limit+9*flavors.DefaultPageSize), "what waits to be read is bounded")
+	assert.LessOrEqual(t, most, int64(limit+9*paging.DefaultSize), "what waits to be read is bounded")
 }
 
 func TestAWriterLearnsThatNobodyReads(t *testing.T) {
 	l := &library{}
 	conn := enterLibrary(t, l)
-	w := flavors.NewPageWriter(t.Context(), deposit(t, conn, 0), 100, nil)
+	w := paging.NewWriter(t.Context(), deposit(t, conn, 0), 100, nil)
 	require.NoError(t, l.taken.Close())
 	_, err := io.Copy(w, zeros{})
 	require.ErrorContains(t, err, "nobody reads any more")
 	require.Error(t, w.Close())
 	_, err = w.Write([]byte("more"))
-	require.ErrorIs(t, err, flavors.ErrPagingEnded)
+	require.ErrorIs(t, err, paging.ErrEnded)
 	require.NoError(t, w.Close(), "closing twice is harmless")
 }
 
@@ -232,7 +233,7 @@ func TestAWriterSaysWhyItEndsEarly(t *testing.T) {
 	l := &library{}
 	conn := enterLibrary(t, l)
 	last := int64(0)
-	w := flavors.NewPageWriter(t.Context(), deposit(t, conn, 0), 100, func(written int64) { last = written })
+	w := paging.NewWriter(t.Context(), deposit(t, conn, 0), 100, func(written int64) { last = written })
 	_, err := w.Write(book(250))
 	require.NoError(t, err)
 	assert.EqualValues(t, 200, last)
@@ -246,7 +247,7 @@ func TestAWriterHonoursItsContext(t *testing.T) {
 	l := &library{}
 	conn := enterLibrary(t, l)
 	ctx, cancel := context.WithCancelCause(t.Context())
-	w := flavors.NewPageWriter(ctx, deposit(t, conn, 1000), 500, func(written int64) {
+	w := paging.NewWriter(ctx, deposit(t, conn, 1000), 500, func(written int64) {
 		if written == 4000 {
 			cancel(errors.New("time to go"))
 		}
@@ -288,7 +289,7 @@ func TestPagesOnABusyConnection(t *testing.T) {
 					}
 				})
 			}
-			pages, err := flavors.GetAllPages(t.Context(), conn.Root(), method, 1_000)
+			pages, err := paging.GetAll(t.Context(), conn.Root(), method, 1_000)
 			close(done)
 			busy.Wait()
 			require.NoError(t, err)
@@ -329,7 +330,7 @@ func (l *library) RemoteCountless(
 	return d
 }
 
-// GetAllPages counts what pages take in memory, whatever they are.
+// GetAll counts what pages take in memory, whatever they are.
 func TestGetAllPagesCountsMemory(t *testing.T) {
 	conn := enterLibrary(t, &library{})
 	const limit = 100_000
@@ -338,7 +339,7 @@ func TestGetAllPagesCountsMemory(t *testing.T) {
 		"many parts": limit / 16_000,
 	} {
 		t.Run(kind, func(t *testing.T) {
-			_, err := flavors.GetAllPagesWithin(t.Context(), conn.Root(), limit, "countless", []any{kind})
+			_, err := paging.GetAllWithin(t.Context(), conn.Root(), limit, "countless", []any{kind})
 			require.ErrorContains(t, err, "take more than 100000 bytes")
 			// What was taken is seen at the collector that is asked once too often.
 			assert.LessOrEqual(t, int(pagesSent.Load()), most+1)
@@ -360,7 +361,7 @@ func TestPageReaderKeepsSmallPagesTogether(t *testing.T) {
 	}
 	_, err := flavors.Call[any](t.Context(), collector, "gotPage", book(2000))
 	require.NoError(t, err)
-	pieces, size := l.taken.PagesWaiting()
+	pieces, size := l.taken.Waiting()
 	assert.Equal(t, 52_000, size)
 	assert.LessOrEqual(t, pieces, 6)
 	_, err = flavors.Call[any](t.Context(), collector, "endedPaging")

@@ -1,16 +1,22 @@
-package flavors
+package paging
 
 import (
 	"context"
 	"errors"
 	"io"
+	"reflect"
 	"runtime/debug"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// Pager is something large that is sent in pages: Twisted's Pager. See [SendPages].
+// internal is what package flavors has for this one only.
+var internal = flavors.Internal.Export(seam.Token{})
+
+// Pager is something large that is sent in pages: Twisted's Pager. See [Send].
 type Pager interface {
 	// NextPage returns the next page, anything that can be sent, and the error io.EOF when there are no more. It runs in a
 	// goroutine of the sending's own and may wait. The page is encoded before NextPage is called again, so its memory can
@@ -18,9 +24,9 @@ type Pager interface {
 	NextPage() (page any, err error)
 }
 
-// DefaultPageSize is how large pages of bytes are where nobody says otherwise. A larger one costs fewer calls, a
+// DefaultSize is how large pages of bytes are where nobody says otherwise. A larger one costs fewer calls, a
 // smaller one holds up fewer other calls on the connection; Twisted's is 8192.
-const DefaultPageSize = 32 << 10
+const DefaultSize = 32 << 10
 
 // The wire methods of a page collector. The last one is ours: stock collectors do not have it.
 const (
@@ -29,7 +35,7 @@ const (
 	pagingFailed = "pagingFailed"
 )
 
-// SendPages sends pages to a peer's collector, as Twisted's pagers do: [message … gotPage page] for each and
+// Send sends pages to a peer's collector, as Twisted's pagers do: [message … gotPage page] for each and
 // endedPaging behind the last, none of which wants an answer. It goes on only while the connection takes what it sends,
 // so what waits in memory is a page and the connection's high-water mark. Other calls on the connection go on
 // meanwhile.
@@ -37,12 +43,12 @@ const (
 // The Deferred completes, with nil, when endedPaging is on its way. It fails with the pager's error, and when the
 // connection ends; cancelling it ends the sending. A collector of this module is told that no more will come; a stock
 // one waits for ever.
-func SendPages(collector *RemoteReference, p Pager) *actor.Deferred {
+func Send(collector *flavors.RemoteReference, p Pager) *actor.Deferred {
 	switch {
-	case !collector.isMade():
-		return actor.Failed(errNoReference)
+	case collector.Conn() == nil:
+		return actor.Failed(collector.Err())
 	case p == nil || isNilPointer(p):
-		return actor.Failed(errors.New("flavors: SendPages was given no pager"))
+		return actor.Failed(errors.New("paging: Send was given no pager"))
 	}
 	rt := collector.Conn().Runtime()
 	ctx, cancel := context.WithCancelCause(collector.Conn().Context())
@@ -60,14 +66,14 @@ func SendPages(collector *RemoteReference, p Pager) *actor.Deferred {
 		err = sendPages(ctx, collector, p)
 	}) {
 		cancel(nil)
-		return actor.Failed(errors.New("flavors: no pages are sent while the runtime closes"))
+		return actor.Failed(errors.New("paging: no pages are sent while the runtime closes"))
 	}
 	return d
 }
 
-func sendPages(ctx context.Context, collector *RemoteReference, p Pager) error {
+func sendPages(ctx context.Context, collector *flavors.RemoteReference, p Pager) error {
 	for {
-		if err := collector.Conn().WaitSent(ctx); err != nil {
+		if err := internal.WaitSent(ctx, collector); err != nil {
 			return failPaging(collector, err)
 		}
 		page, err := nextPage(collector, p)
@@ -78,24 +84,24 @@ func sendPages(ctx context.Context, collector *RemoteReference, p Pager) error {
 			err = context.Cause(ctx)
 		}
 		if err == nil {
-			err = collector.callNoAnswerSoon(ctx, gotPage, page)
+			err = internal.CallNoAnswerSoon(ctx, collector, gotPage, page)
 		}
 		if err != nil {
 			return failPaging(collector, err)
 		}
 	}
-	return collector.callNoAnswerSoon(ctx, endedPaging)
+	return internal.CallNoAnswerSoon(ctx, collector, endedPaging)
 }
 
 // nextPage makes an error of a pager's panic.
-func nextPage(collector *RemoteReference, p Pager) (page any, err error) {
+func nextPage(collector *flavors.RemoteReference, p Pager) (page any, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			stack := debug.Stack()
 			usercode.Log(func() {
 				collector.Conn().Logger().Error().Bytes("stack", stack).Msgf("a pager panicked with a value of type %T", r)
 			})
-			page, err = nil, &PanicError{Value: r, Stack: stack}
+			page, err = nil, &flavors.PanicError{Value: r, Stack: stack}
 		}
 	}()
 	return p.NextPage()
@@ -103,28 +109,26 @@ func nextPage(collector *RemoteReference, p Pager) (page any, err error) {
 
 // failPaging tells the collector that the pages end here, as soon as there is room for it: what was to be sent has
 // ended, the connection has not.
-func failPaging(collector *RemoteReference, err error) error {
+func failPaging(collector *flavors.RemoteReference, err error) error {
 	err = usercode.Wrap(err, "sending pages")
 	if ctx := collector.Conn().Context(); ctx.Err() == nil {
-		_ = collector.callNoAnswerSoon(ctx, pagingFailed, usercode.ErrorText(err))
+		_ = internal.CallNoAnswerSoon(ctx, collector, pagingFailed, usercode.ErrorText(err))
 	}
 	return err
 }
 
-// StringPager cuts a string of bytes into pages.
-type StringPager struct {
+type bytesPager struct {
 	rest []byte
 	size int
 }
 
-// NewStringPager makes pages of at most size bytes; [DefaultPageSize] where size is not positive. The data must not
-// change until it has been sent.
-func NewStringPager(data []byte, size int) *StringPager {
-	return &StringPager{rest: data, size: pageSize(size)}
+// FromBytes makes pages of at most size bytes; [DefaultSize] where size is not positive. The data must not change until
+// it has been sent.
+func FromBytes(data []byte, size int) Pager {
+	return &bytesPager{rest: data, size: pageSize(size)}
 }
 
-// NextPage implements [Pager].
-func (p *StringPager) NextPage() (any, error) {
+func (p *bytesPager) NextPage() (any, error) {
 	if len(p.rest) == 0 {
 		return nil, io.EOF
 	}
@@ -133,22 +137,20 @@ func (p *StringPager) NextPage() (any, error) {
 	return page, nil
 }
 
-// FilePager makes pages of what it reads.
-type FilePager struct {
+type readerPager struct {
 	r    io.Reader
 	page []byte
 }
 
-// NewFilePager reads pages of at most size bytes; [DefaultPageSize] where size is not positive. It does not close the
+// FromReader reads pages of at most size bytes; [DefaultSize] where size is not positive. It does not close the
 // reader.
-func NewFilePager(r io.Reader, size int) *FilePager {
-	return &FilePager{r: r, page: make([]byte, pageSize(size))}
+func FromReader(r io.Reader, size int) Pager {
+	return &readerPager{r: r, page: make([]byte, pageSize(size))}
 }
 
-// NextPage implements [Pager].
-func (p *FilePager) NextPage() (any, error) {
-	if p.r == nil || len(p.page) == 0 {
-		return nil, errors.New("flavors: this FilePager has no reader; make it with NewFilePager")
+func (p *readerPager) NextPage() (any, error) {
+	if p.r == nil {
+		return nil, errors.New("paging: FromReader was given no reader")
 	}
 	n, err := io.ReadFull(p.r, p.page)
 	switch {
@@ -162,7 +164,12 @@ func (p *FilePager) NextPage() (any, error) {
 
 func pageSize(size int) int {
 	if size <= 0 {
-		return DefaultPageSize
+		return DefaultSize
 	}
 	return size
+}
+
+func isNilPointer(v any) bool {
+	p := reflect.ValueOf(v)
+	return p.Kind() == reflect.Pointer && p.IsNil()
 }

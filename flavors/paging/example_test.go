@@ -1,4 +1,4 @@
-package flavors_test
+package paging_test
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/flavors/paging"
 )
 
 const novel = "It was a dark and stormy night; the rain fell in torrents."
@@ -18,23 +19,23 @@ const novel = "It was a dark and stormy night; the rain fell in torrents."
 // Shelf has a novel that it sends in pages, and takes others.
 type Shelf struct {
 	flavors.Root
-	added *flavors.PageReader
+	added *paging.Reader
 }
 
 // RemoteCut sends the novel as twisted.spread.util's StringPager would.
 func (*Shelf) RemoteCut(collector *flavors.RemoteReference, size int) *actor.Deferred {
-	return flavors.SendPages(collector, flavors.NewStringPager([]byte(novel), size))
+	return paging.Send(collector, paging.FromBytes([]byte(novel), size))
 }
 
 // RemoteCopy sends it from a reader: a file, more often than not.
 func (*Shelf) RemoteCopy(collector *flavors.RemoteReference) *actor.Deferred {
-	return flavors.SendPages(collector, flavors.NewFilePager(strings.NewReader(novel), 16))
+	return paging.Send(collector, paging.FromReader(strings.NewReader(novel), 16))
 }
 
 // RemoteBurn ends in the middle.
 func (*Shelf) RemoteBurn(collector *flavors.RemoteReference) {
 	fire := io.MultiReader(strings.NewReader(novel[:14]), failing{errors.New("the shelf is on fire")})
-	flavors.SendPages(collector, flavors.NewFilePager(fire, 7))
+	paging.Send(collector, paging.FromReader(fire, 7))
 }
 
 // RemoteAdd hands out a collector to write to.
@@ -58,13 +59,13 @@ func (v *verses) NextPage() (any, error) {
 
 // RemoteSing sends pages of the application's own making.
 func (*Shelf) RemoteSing(collector *flavors.RemoteReference) *actor.Deferred {
-	return flavors.SendPages(collector, &verses{[]string{"Daisy, Daisy", "give me your answer, do"}})
+	return paging.Send(collector, &verses{[]string{"Daisy, Daisy", "give me your answer, do"}})
 }
 
-func ExampleGetAllPages() {
+func ExampleGetAll() {
 	conn, leave := visit(&Shelf{})
 	defer leave()
-	pages, err := flavors.GetAllPages(context.Background(), conn.Root(), "cut", 20)
+	pages, err := paging.GetAll(context.Background(), conn.Root(), "cut", 20)
 	for _, page := range pages {
 		fmt.Printf("%q\n", page)
 	}
@@ -79,20 +80,20 @@ func ExampleGetAllPages() {
 func ExamplePager() {
 	conn, leave := visit(&Shelf{})
 	defer leave()
-	pages, err := flavors.GetAllPages(context.Background(), conn.Root(), "sing")
+	pages, err := paging.GetAll(context.Background(), conn.Root(), "sing")
 	fmt.Println(len(pages), err)
 	// Output: 2 <nil>
 }
 
-func ExampleReadPages() {
+func ExampleOpen() {
 	conn, leave := visit(&Shelf{})
 	defer leave()
-	r := flavors.ReadPages(context.Background(), conn.Root(), "copy")
+	r := paging.Open(context.Background(), conn.Root(), "copy")
 	defer func() { _ = r.Close() }()
 	text, err := io.ReadAll(r) // Nothing but what waits to be read is kept: this does for a file of any size.
 	fmt.Println(string(text), err, r.Received())
 
-	broken := flavors.ReadPages(context.Background(), conn.Root(), "burn")
+	broken := paging.Open(context.Background(), conn.Root(), "burn")
 	defer func() { _ = broken.Close() }()
 	text, err = io.ReadAll(broken)
 	fmt.Printf("%s… %v\n", text, err)
@@ -101,8 +102,8 @@ func ExampleReadPages() {
 	// It was a dark … twisted.spread.pb.Error: the peer ended its paging early: sending pages: the shelf is on fire
 }
 
-func ExamplePageWriter() {
-	shelf := &Shelf{added: flavors.NewPageReader(0)}
+func ExampleWriter() {
+	shelf := &Shelf{added: paging.NewReader(0)}
 	conn, leave := visit(shelf)
 	defer leave()
 	ctx := context.Background()
@@ -110,7 +111,7 @@ func ExamplePageWriter() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	w := flavors.NewPageWriter(ctx, collector, 24, func(written int64) { fmt.Println("on their way:", written) })
+	w := paging.NewWriter(ctx, collector, 24, func(written int64) { fmt.Println("on their way:", written) })
 	if _, err := io.Copy(w, strings.NewReader(novel)); err != nil {
 		log.Fatal(err)
 	}
@@ -127,11 +128,11 @@ func ExamplePageWriter() {
 	// It was a dark and stormy night; the rain fell in torrents. <nil>
 }
 
-func ExamplePageCollector() {
+func ExampleCollector() {
 	conn, leave := visit(&Shelf{})
 	defer leave()
 	ended := make(chan error)
-	collector := flavors.NewPageCollector(
+	collector := paging.NewCollector(
 		func(page any) error { fmt.Printf("%s|", page); return nil },
 		func(err error) { ended <- err },
 	)

@@ -1,0 +1,2 @@
+// Package paging sends large values in pages, as twisted.spread.util does.
+package paging
