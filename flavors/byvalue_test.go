@@ -12,6 +12,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/flavors/paging"
+	"github.com/perspectivebroker/pb/flavors/published"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -121,7 +122,7 @@ type ledger struct {
 }
 
 type report struct {
-	flavors.Publishable
+	published.Publishable
 	Accounts map[string]accountFor `pb:"accounts"`
 }
 
@@ -204,11 +205,11 @@ type (
 		accountState
 	}
 	wrongCache  struct{ flavors.Cacheable }
-	wrongReport struct{ flavors.Publishable }
+	wrongReport struct{ published.Publishable }
 	wrongSetter struct{ N int }
 	wrongPost   struct{ N int }
 	wrongCopy   struct{ flavors.RemoteCache }
-	wrongKept   struct{ flavors.RemotePublished }
+	wrongKept   struct{ published.Remote }
 	wrongHandle struct{ flavors.Referenceable }
 	lostHandle  struct {
 		flavors.Referenceable
@@ -266,7 +267,7 @@ func TestHooksThatWouldBePassedOver(t *testing.T) {
 	assert.ErrorContains(t, flavors.RegisterCopy[wrongSetter](r, "m.A"), "SetCopyableState with the signature")
 	assert.ErrorContains(t, flavors.RegisterCopy[wrongPost](r, "m.A"), "PostUnjelly with the signature")
 	assert.ErrorContains(t, flavors.RegisterCache[wrongCopy](r, "m.A"), "SetCopyableState with the signature")
-	assert.ErrorContains(t, flavors.RegisterPublished[wrongKept](r, "m.A", nil), "SetPublishedState with the signature")
+	assert.ErrorContains(t, published.Register[wrongKept](r, "m.A", nil), "SetPublishedState with the signature")
 	_, registered := r.Lookup("m.A")
 	assert.False(t, registered)
 }
@@ -297,7 +298,7 @@ func TestReferencesByValueAreRefused(t *testing.T) {
 	assert.ErrorContains(t, err, "is sent by reference: give a pointer to it, not a copy")
 	f := jelly.NewFragment(jelly.Context{Profile: banana.ProfilePB})
 	defer f.Free()
-	assert.ErrorIs(t, f.Jelly(&keptGazette{}), flavors.InsecureJelly)
+	assert.ErrorIs(t, f.Jelly(&wrongKept{}), flavors.InsecureJelly)
 }
 
 // spot is a Copyable that others make of what they are sent.

@@ -88,19 +88,4 @@ func TestACacheIsRegisteredOnce(t *testing.T) {
 	r := jelly.NewRegistry()
 	require.NoError(t, flavors.RegisterCache[basinCopy](r, "test.Basin"))
 	require.ErrorContains(t, flavors.RegisterCache[basinCopy](r, "test.Basin"), "registered already")
-	require.Error(t, flavors.RegisterPublished[publishedBasin](r, "test.Basin", nil))
-}
-
-type publishedBasin struct{ flavors.RemotePublished }
-
-func TestATimestampOnlyGrows(t *testing.T) {
-	var p struct{ flavors.Publishable }
-	first := p.Timestamp()
-	require.InDelta(t, first, p.Timestamp(), 0)
-	last := first
-	for range 1000 {
-		p.Republish()
-		require.Greater(t, p.Timestamp(), last)
-		last = p.Timestamp()
-	}
 }

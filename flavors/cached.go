@@ -173,7 +173,15 @@ var (
 
 func (c *Cached[T]) isMade() bool { return c != nil && c.cache != nil }
 
-func (c *Cached[T]) times() *cacheTimes { return c.cache.core.Value().(remoteCache).freshness() }
+// copied is the copy's struct; nil if there is none.
+func (c *Cached[T]) copied() any {
+	if !c.isMade() {
+		return nil
+	}
+	return c.cache.core.Value()
+}
+
+func (c *Cached[T]) times() *cacheTimes { return c.cache.core.Value().(RemoteCacher).freshness() }
 
 // Conn is the connection on which the original came.
 func (c *Cached[T]) Conn() Conn {

@@ -120,3 +120,6 @@ func TestEachPerspectiveSeesItsOwn(t *testing.T) {
 		bob.Want(`[answer 4 [cached 2]]`)
 	})
 }
+
+// reader is a perspective.
+type reader struct{ name string }

@@ -265,7 +265,7 @@ func (c *Core) parkedBeforeLocked(message any) *parking {
 			return c.parked[m.conn]
 		}
 	case *turn:
-		if _, copied := c.value.(remoteCache); copied {
+		if _, copied := c.value.(RemoteCacher); copied {
 			for _, p := range c.parked {
 				return p
 			}
@@ -493,7 +493,7 @@ func (c *Core) stopped(mailbox *actor.Mailbox) (left []any) {
 		c.owned = false
 		c.pid = nil
 		c.observers = nil // Nobody is left to tell them anything.
-		if r, ok := c.value.(remoteCache); ok {
+		if r, ok := c.value.(RemoteCacher); ok {
 			r.freshness().stop(c.rt, stoppedError(c.value))
 		}
 		if c.holders == 0 {

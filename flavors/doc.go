@@ -34,8 +34,7 @@
 //
 // A [Copyable] goes as what it is at that moment, and [RegisterCopy] says what is made of one that comes. A [Cacheable]
 // goes once and is followed from then on: it changes through [Update], which tells its [Observers], and what
-// [RegisterCache] has made of one here is held through a [Cached], whose View shows it between two updates. A
-// [Publishable] is a Cacheable whose copies are kept, in a [PublishedDir] say, from session to session. State and
+// [RegisterCache] has made of one here is held through a [Cached], whose View shows it between two updates. State and
 // updates come from the original's own actor, so nothing is lost between them and nothing comes twice; a copy whose
 // connection has ended can be read on, and says since when it is [Cached.Stale].
 //
@@ -52,6 +51,5 @@
 // anything else fails the call that mentions it, by the path that leads there. A reference is good on the connection
 // and under the perspective on which it was received, nowhere else.
 //
-// What becomes a file's name in a [PublishedDir] is the peer's choice, and written so that it stays in the directory.
-// What was kept there is decoded with the caution that is due to a peer, and what cannot be read is fetched again.
+// Package paging sends large values in pages. Package published keeps copies from session to session.
 package flavors

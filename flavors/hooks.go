@@ -130,9 +130,9 @@ func flavorHooks(v anchored) *hooks {
 	switch v.(type) {
 	case interface{ RepublishAt(t time.Time) }:
 		return publishHooks
-	case remotePublished:
+	case interface{ WasCleanWhenLoaded() bool }:
 		return publishedHooks
-	case remoteCache:
+	case RemoteCacher:
 		return stateSetterHooks
 	}
 	if v.branch() == supervision.Caches {

@@ -361,7 +361,7 @@ func TestUnsettledIsRefused(t *testing.T) {
 	err = RegisterCache[unsettledCache](jelly.NewRegistry(), "m.C")
 	assert.ErrorContains(t, err, "ObserveIt")
 	_, err = CoreOf(&struct {
-		Publishable
+		Cacheable
 		everything
 	}{})
 	assert.ErrorContains(t, err, "It: promoted")

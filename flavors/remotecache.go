@@ -96,8 +96,8 @@ func (*RemoteCache) JellyTo(_ *jelly.Encoder, self any) error {
 
 func (c *RemoteCache) freshness() *cacheTimes { return &c.times }
 
-// remoteCache is how the package recognises what embeds a RemoteCache.
-type remoteCache interface {
+// RemoteCacher is implemented by pointers to structs that embed [RemoteCache], and by nothing else.
+type RemoteCacher interface {
 	anchored
 	freshness() *cacheTimes
 }
@@ -107,7 +107,7 @@ type remoteCache interface {
 //	err := flavors.RegisterCache[RemotePond](registry, "cache_classes.MasterDuckPond")
 func RegisterCache[T any, P interface {
 	*T
-	remoteCache
+	RemoteCacher
 }](r *jelly.Registry, class string) error {
 	return RegisterCacheFactory(r, class, func() P { return new(T) })
 }
@@ -115,7 +115,7 @@ func RegisterCache[T any, P interface {
 // RegisterCacheFactory is [RegisterCache] for values that a function makes, a new one each time.
 func RegisterCacheFactory[T any, P interface {
 	*T
-	remoteCache
+	RemoteCacher
 }](r *jelly.Registry, class string, blank func() P) error {
 	if blank == nil {
 		return fmt.Errorf("flavors: registering %q: the function that makes blank caches is nil", class)
@@ -144,7 +144,7 @@ func RegisterCacheFactory[T any, P interface {
 // CacheBlank is a copy that waits for its state. Package broker gets it from the registry when an original comes for
 // the first time.
 type CacheBlank struct {
-	value remoteCache
+	value RemoteCacher
 	local *LocalCache
 }
 
@@ -216,7 +216,7 @@ func (l *LocalCache) Expect(inv *Invocation) { inv.core = l.core }
 
 // stale notes that a copy, if this is one, no longer shows what its original does.
 func (c *Core) stale(cause error) {
-	if r, ok := c.Value().(remoteCache); ok {
+	if r, ok := c.Value().(RemoteCacher); ok {
 		r.freshness().stop(c.runtime(), cause)
 	}
 }
@@ -260,7 +260,7 @@ func (c *Core) logUpdateFailed(inv *Invocation, err error) {
 
 // updated notes the time of an update, in the copy's turn.
 func (c *Core) updated() {
-	if r, ok := c.Value().(remoteCache); ok {
+	if r, ok := c.Value().(RemoteCacher); ok {
 		r.freshness().updated.Store(time.Now().UnixNano())
 	}
 }

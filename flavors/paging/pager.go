@@ -73,7 +73,7 @@ func Send(collector *flavors.RemoteReference, p Pager) *actor.Deferred {
 
 func sendPages(ctx context.Context, collector *flavors.RemoteReference, p Pager) error {
 	for {
-		if err := internal.WaitSent(ctx, collector); err != nil {
+		if err := collector.Conn().WaitSent(ctx); err != nil {
 			return failPaging(collector, err)
 		}
 		page, err := nextPage(collector, p)

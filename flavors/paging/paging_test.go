@@ -93,7 +93,9 @@ func book(size int) []byte {
 }
 
 func TestGetAllPagesJoinsToTheWhole(t *testing.T) {
-	for _, test := range []struct{ size, page, pages int }{{0, 10, 0}, {1, 10, 1}, {20, 10, 2}, {21, 10, 3}, {3 << 20, 0, 96}} {
+	for _, test := range []struct{ size, page, pages int }{
+		{0, 10, 0}, {1, 10, 1}, {20, 10, 2}, {21, 10, 3}, {3 << 20, 0, 96},
+	} {
 		conn := enterLibrary(t, &library{book: book(test.size)})
 		pages, err := paging.GetAll(t.Context(), conn.Root(), "page", test.page)
 		require.NoError(t, err)
@@ -335,7 +337,8 @@ func TestGetAllPagesCountsMemory(t *testing.T) {
 	conn := enterLibrary(t, &library{})
 	const limit = 100_000
 	for kind, most := range map[string]int{
-		"empty": limit / 128, "one byte": limit / 128, "None": limit / 128, "empty lists": limit / 128, "text": limit / 128, "long": limit / 10_000,
+		"empty": limit / 128, "one byte": limit / 128, "None": limit / 128, "empty lists": limit / 128,
+		"text": limit / 128, "long": limit / 10_000,
 		"many parts": limit / 16_000,
 	} {
 		t.Run(kind, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/flavors/paging"
+	"github.com/perspectivebroker/pb/flavors/published"
 )
 
 // TestDocumentedLimits compares the table in docs/security.md with the constants.
@@ -35,13 +36,13 @@ func TestDocumentedLimits(t *testing.T) {
 		"cached objects of a connection":                  limits.Caches,
 		"references held to a peer's objects, and mentioned in one message": limits.Imports,
 		"bytes of a message before login":                                   broker.DefaultFrameBeforeLogin,
-		"bytes of one published state kept on disk":                         flavors.DefaultMaxPublishedState,
-		"published states kept in a directory":                              flavors.DefaultMaxPublishedFiles,
+		"bytes of one published state kept on disk":                         published.DefaultMaxState,
+		"published states kept in a directory":                              published.DefaultMaxFiles,
 		"unanswered calls, in each direction":                               limits.CallsIn,
 		"bytes of unanswered calls of a connection":                         limits.BytesIn,
 		"bytes held for all connections of a runtime":                       limits.MemoryTotal,
 		"bytes of pages kept by a page reader":                              paging.DefaultBuffer,
-		"bytes of pages kept by paging.GetAll (fixed)":                        paging.MaxKept,
+		"bytes of pages kept by paging.GetAll (fixed)":                      paging.MaxKept,
 		"unwritten bytes before our own calls wait":                         limits.WriteHighWater,
 		"unwritten bytes before the peer's calls wait":                      limits.MaxWriteBacklog,
 		"time to negotiate profile and version":                             limits.Handshake,

@@ -14,13 +14,14 @@ import (
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/flavors/published"
 	"github.com/perspectivebroker/pb/internal/stock"
 	"github.com/perspectivebroker/pb/internal/wire"
 )
 
 // page is python/pages.py's in Go.
 type page struct {
-	flavors.Publishable
+	published.Publishable
 	text    string
 	fetched atomic.Int64
 }
@@ -43,7 +44,7 @@ func (p *press) RemoteGetPage() *page { return &p.page }
 
 // remotePage is a kept page.
 type remotePage struct {
-	flavors.RemotePublished
+	published.Remote
 	Text string `pb:"text"`
 }
 
@@ -81,10 +82,10 @@ func TestOursKeepsWhatStockPublishes(t *testing.T) {
 	dir := t.TempDir()
 	session := func(text string, clean bool, fetched int, then ...any) {
 		t.Helper()
-		store, err := flavors.NewPublishedDir(dir)
+		store, err := published.NewDir(dir)
 		require.NoError(t, err)
 		registry := jelly.NewRegistry()
-		require.NoError(t, flavors.RegisterPublished[remotePage](registry, "pages.Page", store))
+		require.NoError(t, published.Register[remotePage](registry, "pages.Page", store))
 		conn, err := broker.Dial(
 			t.Context(),
 			newRuntime(t),
@@ -93,7 +94,7 @@ func TestOursKeepsWhatStockPublishes(t *testing.T) {
 			broker.WithServerIdentity("stock"),
 		)
 		require.NoError(t, err)
-		v, err := flavors.WhenReady(conn.Root().CallRemote("getPage")).Await(t.Context())
+		v, err := published.WhenReady(conn.Root().CallRemote("getPage")).Await(t.Context())
 		require.NoError(t, err)
 		require.NoError(t, v.(*flavors.Cached[remotePage]).View(func(p *remotePage) {
 			assert.Equal(t, text, p.Text)

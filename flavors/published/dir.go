@@ -1,4 +1,4 @@
-package flavors
+package published
 
 import (
 	"crypto/sha256"
@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// PublishedDir is a [PublishedStore] in a directory: a file for each state, named SERVER-SERVICE-PERSPECTIVE-ID.pub.
+// Dir is a [Store] in a directory: a file for each state, named SERVER-SERVICE-PERSPECTIVE-ID.pub.
 // Twisted's names, and those of earlier versions of this package, lack the server; such files are not read, because it
 // is not known whose they are. Their states are fetched anew, and they give way with time.
 //
@@ -22,7 +22,7 @@ import (
 // are written as %XX, so that a name stays in the directory and means one key only; a name that would be too long is a
 // hash. A state is written to a file of its own, flushed to the disk and then renamed, so that a crash leaves the old
 // state or the new one. Several processes may share the directory.
-type PublishedDir struct {
+type Dir struct {
 	dir      string
 	maxState int64
 	maxFiles int
@@ -30,45 +30,45 @@ type PublishedDir struct {
 	mu sync.Mutex // one Save at a time looks how many files there are
 }
 
-// Limits of a [PublishedDir], and what they are unless an option says otherwise.
+// Limits of a [Dir], and what they are unless an option says otherwise.
 const (
-	// DefaultMaxPublishedState is the most bytes of one state: what one message may have.
-	DefaultMaxPublishedState = 16 << 20
-	// DefaultMaxPublishedFiles is as many states as one connection may have caches (Twisted's MAX_BROKER_REFS).
-	DefaultMaxPublishedFiles = 1024
+	// DefaultMaxState is the most bytes of one state: what one message may have.
+	DefaultMaxState = 16 << 20
+	// DefaultMaxFiles is as many states as one connection may have caches (Twisted's MAX_BROKER_REFS).
+	DefaultMaxFiles = 1024
 )
 
-// PublishedDirOption is an option of [NewPublishedDir]: [WithMaxPublishedState] or [WithMaxPublishedFiles].
-type PublishedDirOption interface{ applyToDir(*PublishedDir) }
+// DirOption is an option of [NewDir]: [WithMaxState] or [WithMaxFiles].
+type DirOption interface{ applyToDir(*Dir) }
 
-type dirOption func(*PublishedDir)
+type dirOption func(*Dir)
 
-func (f dirOption) applyToDir(d *PublishedDir) { f(d) }
+func (f dirOption) applyToDir(d *Dir) { f(d) }
 
-// WithMaxPublishedState bounds the bytes of one state; a larger one is not kept. The default is
-// [DefaultMaxPublishedState].
-func WithMaxPublishedState(bytes int64) PublishedDirOption {
-	return dirOption(func(d *PublishedDir) { d.maxState = bytes })
+// WithMaxState bounds the bytes of one state; a larger one is not kept. The default is
+// [DefaultMaxState].
+func WithMaxState(bytes int64) DirOption {
+	return dirOption(func(d *Dir) { d.maxState = bytes })
 }
 
-// WithMaxPublishedFiles bounds the number of files; the ones that were written longest ago give way. The default is
-// [DefaultMaxPublishedFiles].
-func WithMaxPublishedFiles(n int) PublishedDirOption {
-	return dirOption(func(d *PublishedDir) { d.maxFiles = n })
+// WithMaxFiles bounds the number of files; the ones that were written longest ago give way. The default is
+// [DefaultMaxFiles].
+func WithMaxFiles(n int) DirOption {
+	return dirOption(func(d *Dir) { d.maxFiles = n })
 }
 
 const (
-	publishedSuffix = ".pub"
-	halfWritten     = ".pub-*.tmp"
+	suffix      = ".pub"
+	halfWritten = ".pub-*.tmp"
 	// A file of this age was left by a process that did not live to rename it.
 	staleTemporary = time.Hour
-	// maxPublishedName leaves room below the 255 bytes that file systems allow.
-	maxPublishedName = 200
+	// maxName leaves room below the 255 bytes that file systems allow.
+	maxName = 200
 )
 
-// NewPublishedDir keeps states in a directory, which is made, for this user alone, if it is not there.
-func NewPublishedDir(dir string, options ...PublishedDirOption) (*PublishedDir, error) {
-	d := &PublishedDir{dir: dir, maxState: DefaultMaxPublishedState, maxFiles: DefaultMaxPublishedFiles}
+// NewDir keeps states in a directory, which is made, for this user alone, if it is not there.
+func NewDir(dir string, options ...DirOption) (*Dir, error) {
+	d := &Dir{dir: dir, maxState: DefaultMaxState, maxFiles: DefaultMaxFiles}
 	for _, o := range options {
 		if o != nil {
 			o.applyToDir(d)
@@ -76,25 +76,25 @@ func NewPublishedDir(dir string, options ...PublishedDirOption) (*PublishedDir, 
 	}
 	if d.maxState <= 0 || d.maxFiles <= 0 {
 		return nil, fmt.Errorf(
-			"flavors: the limits of a PublishedDir are positive, not %d bytes and %d files",
+			"published: the limits of a Dir are positive, not %d bytes and %d files",
 			d.maxState,
 			d.maxFiles,
 		)
 	}
 	if dir == "" {
-		return nil, errors.New("flavors: a PublishedDir needs the name of a directory")
+		return nil, errors.New("published: a Dir needs the name of a directory")
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("flavors: no directory for what is published: %w", err)
+		return nil, fmt.Errorf("published: no directory for what is published: %w", err)
 	}
 	d.sweep()
 	return d, nil
 }
 
-var errNoDir = errors.New("flavors: this PublishedDir was not made by NewPublishedDir")
+var errNoDir = errors.New("published: this Dir was not made by NewDir")
 
 // sweep removes what crashes have left behind. What cannot be removed does no harm.
-func (d *PublishedDir) sweep() {
+func (d *Dir) sweep() {
 	entries, _ := os.ReadDir(d.dir)
 	for _, entry := range entries {
 		left, _ := filepath.Match(halfWritten, entry.Name())
@@ -104,14 +104,14 @@ func (d *PublishedDir) sweep() {
 	}
 }
 
-// Load implements PublishedStore.
-func (d *PublishedDir) Load(key PublishedKey) ([]byte, error) {
+// Load implements Store.
+func (d *Dir) Load(key Key) ([]byte, error) {
 	if d == nil || d.dir == "" {
 		return nil, errNoDir
 	}
 	path := d.path(key)
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("flavors: %s is no ordinary file", path)
+		return nil, fmt.Errorf("published: %s is no ordinary file", path)
 	}
 	file, err := os.Open(path)
 	if err != nil {
@@ -120,19 +120,19 @@ func (d *PublishedDir) Load(key PublishedKey) ([]byte, error) {
 	defer file.Close()
 	data, err := io.ReadAll(io.LimitReader(file, d.maxState+1))
 	if err == nil && int64(len(data)) > d.maxState {
-		err = fmt.Errorf("flavors: %s has more than %d bytes (WithMaxPublishedState)", file.Name(), d.maxState)
+		err = fmt.Errorf("published: %s has more than %d bytes (WithMaxState)", file.Name(), d.maxState)
 	}
 	return data, err
 }
 
-// Save implements PublishedStore.
-func (d *PublishedDir) Save(key PublishedKey, data []byte) error {
+// Save implements Store.
+func (d *Dir) Save(key Key, data []byte) error {
 	if d == nil || d.dir == "" {
 		return errNoDir
 	}
 	if int64(len(data)) > d.maxState {
 		return fmt.Errorf(
-			"flavors: a published state of %d bytes is not kept, the limit is %d (WithMaxPublishedState)",
+			"published: a published state of %d bytes is not kept, the limit is %d (WithMaxState)",
 			len(data),
 			d.maxState,
 		)
@@ -147,7 +147,7 @@ func (d *PublishedDir) Save(key PublishedKey, data []byte) error {
 }
 
 // makeRoom removes the oldest files, if another one would be too many.
-func (d *PublishedDir) makeRoom(path string) error {
+func (d *Dir) makeRoom(path string) error {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -158,7 +158,7 @@ func (d *PublishedDir) makeRoom(path string) error {
 	var files []fs.FileInfo
 	for _, entry := range entries {
 		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() &&
-			strings.HasSuffix(info.Name(), publishedSuffix) {
+			strings.HasSuffix(info.Name(), suffix) {
 			files = append(files, info)
 		}
 	}
@@ -211,20 +211,20 @@ func replaceFile(path string, data []byte) (err error) {
 	return nil
 }
 
-func (d *PublishedDir) path(key PublishedKey) string { return filepath.Join(d.dir, fileName(key)) }
+func (d *Dir) path(key Key) string { return filepath.Join(d.dir, fileName(key)) }
 
-func fileName(key PublishedKey) string {
+func fileName(key Key) string {
 	name := ""
 	if key.Server != "" {
 		name = safePart(key.Server) + "-"
 	}
 	name += safePart(key.Service) + "-" + safePart(key.Perspective) + "-" + safePart(key.ID)
-	if len(name) > maxPublishedName {
+	if len(name) > maxName {
 		sum := sha256.Sum256([]byte(name))
 		// Other names have two hyphens or three, this one has one.
 		name = "sha256-" + hex.EncodeToString(sum[:])
 	}
-	return name + publishedSuffix
+	return name + suffix
 }
 
 // safePart writes what a peer has named so that it is one piece of a file's name.

@@ -1,4 +1,4 @@
-package flavors
+package published
 
 import (
 	"errors"
@@ -8,11 +8,16 @@ import (
 	"time"
 
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/seam"
 )
 
-// Publishable makes the struct that embeds it a [Cacheable] whose copies outlive their sessions: what a peer has kept
-// from an earlier one is good as long as nothing has been published since, and is not sent again. The struct has a
-// method
+// internal is what package flavors has for this one only.
+var internal = flavors.Internal.Export(seam.Token{})
+
+// Publishable makes the struct that embeds it a [flavors.Cacheable] whose copies outlive their sessions: what a peer
+// has kept from an earlier one is good as long as nothing has been published since, and is not sent again. The struct
+// has a method
 //
 //	PublishedID() string
 //
@@ -22,14 +27,14 @@ import (
 //	StateToPublishFor(perspective any) any
 //	StateToPublish() any
 //
-// Like every change of an original, a change of what is published goes through [Update]; a [Publishable.Republish]
-// within it says that copies made before are out of date. A peer compares when it is next sent the original; those that
-// hold a copy now are told by the updates that the application sends, if it sends any.
+// Like every change of an original, a change of what is published goes through [flavors.Update]; a
+// [Publishable.Republish] within it says that copies made before are out of date. A peer compares when it is next
+// sent the original; those that hold a copy now are told by the updates that the application sends, if it sends any.
 //
 // Peers under different perspectives keep copies of their own. A perspective that is not nil needs a method
 // PerspectiveName() string, and may have ServiceName() string.
 type Publishable struct {
-	Cacheable
+	flavors.Cacheable
 	// timestamp is the bits of the seconds since the Unix epoch, a float64 as on the wire; 0 until it is first asked for.
 	timestamp atomic.Uint64
 }
@@ -75,22 +80,26 @@ func (p *Publishable) Timestamp() float64 {
 
 // StateToCacheAndObserveFor tells a peer what it needs to see whether what it has kept is still good, and from where to
 // fetch the rest.
-func (p *Publishable) StateToCacheAndObserveFor(perspective any, _ *Observer) any {
-	core := p.core.Load()
-	if core == nil {
-		return refusedState{errors.New("flavors: this original has not been sent, so nobody can observe it")}
+func (p *Publishable) StateToCacheAndObserveFor(perspective any, _ *flavors.Observer) any {
+	self := internal.Original(&p.Cacheable)
+	if self == nil {
+		return refusedState{errors.New("published: this original has not been sent, so nobody can observe it")}
 	}
-	self := core.Value()
 	named, ok := self.(publishedIdentifier)
 	if !ok {
-		return refusedState{fmt.Errorf("flavors: a %T needs a method PublishedID() string to be published", self)}
+		return refusedState{fmt.Errorf("published: a %T needs a method PublishedID() string to be published", self)}
 	}
 	service, name, err := namesOf(perspective)
 	if err != nil {
 		return refusedState{err}
 	}
+	// The peer fetches the state through this view.
+	view, err := flavors.NewViewPoint(perspective, self)
+	if err != nil {
+		return refusedState{err}
+	}
 	return jelly.NewDict(
-		jelly.Entry{Key: "remote", Value: publishedView{core, perspective}},
+		jelly.Entry{Key: "remote", Value: view},
 		jelly.Entry{Key: "publishedID", Value: named.PublishedID()},
 		jelly.Entry{Key: "perspective", Value: name},
 		jelly.Entry{Key: "service", Value: service},
@@ -109,7 +118,7 @@ func namesOf(perspective any) (service, name string, err error) {
 	if !ok {
 		// Without a name, what one user is shown would be kept for another.
 		return "", "", fmt.Errorf(
-			"flavors: a perspective to whom something is published needs a method PerspectiveName() string; %T has none",
+			"published: a perspective to whom something is published needs a method PerspectiveName() string; %T has none",
 			perspective,
 		)
 	}
@@ -123,29 +132,16 @@ func namesOf(perspective any) (service, name string, err error) {
 // ViewGetStateToPublish gives a peer what it does not have yet. It is called over the wire, by those who were sent the
 // original.
 func (p *Publishable) ViewGetStateToPublish(perspective any) any {
-	core := p.core.Load()
-	if core == nil {
+	switch v := internal.Original(&p.Cacheable).(type) {
+	case nil:
 		return nil // It has not been sent, so no peer can ask.
-	}
-	switch v := core.Value().(type) {
 	case stateToPublishFor:
 		return v.StateToPublishFor(perspective)
 	case stateToPublish:
 		return v.StateToPublish()
 	default:
-		return plainState{v}
+		return internal.State(v)
 	}
-}
-
-// publishedView is the reference under which a peer fetches the state: the original as one perspective sees it.
-type publishedView struct {
-	core        *Core
-	perspective any
-}
-
-// JellyTo writes the reference.
-func (v publishedView) JellyTo(e *jelly.Encoder, _ any) error {
-	return jellyRemote(e, ExportHole{Core: v.core, Prefix: PrefixView, Perspective: v.perspective})
 }
 
 // refusedState is a state that cannot be had.

@@ -1,24 +1,25 @@
-package flavors
+package published
 
 import (
 	"fmt"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// RemotePublished makes the struct that embeds it the local copy of a peer's [Publishable]: a [RemoteCache] whose state
+// Remote makes the struct that embeds it the local copy of a peer's [Publishable]: a [flavors.RemoteCache] whose state
 // is kept over sessions. When the original comes, its state is taken from the store if that has it with the same
 // timestamp, and fetched from the peer, and stored, if not. Until it is there the copy is empty; see
-// [Cached.WhenActivated].
+// [WhenActivated].
 //
 // The state fills the fields with a pb tag, or is given to the struct's method SetPublishedState(state any) error. A
 // method Activated() is called when it is there. Both run in the copy's own actor, and so do its Observe… methods.
 //
-// A struct becomes the copy of a class by [RegisterPublished].
-type RemotePublished struct {
-	RemoteCache
+// A struct becomes the copy of a class by [Register].
+type Remote struct {
+	flavors.RemoteCache
 	publication publication
 }
 
@@ -33,42 +34,42 @@ type publication struct {
 
 // kept is what copies of one class have in common.
 type kept struct {
-	store    PublishedStore
+	store    Store
 	registry *jelly.Registry
 	class    string
 }
 
 // publishedMark is the state that an original sends by itself.
 type publishedMark struct {
-	Remote      *RemoteReference `pb:"remote"`
-	ID          any              `pb:"publishedID"`
-	Perspective string           `pb:"perspective"`
-	Service     string           `pb:"service"`
-	Timestamp   float64          `pb:"timestamp"`
+	Remote      *flavors.RemoteReference `pb:"remote"`
+	ID          any                      `pb:"publishedID"`
+	Perspective string                   `pb:"perspective"`
+	Service     string                   `pb:"service"`
+	Timestamp   float64                  `pb:"timestamp"`
 }
 
-// remotePublished is how the package recognises what embeds a RemotePublished.
+// remotePublished is how the package recognises what embeds a Remote.
 type remotePublished interface {
-	remoteCache
+	flavors.RemoteCacher
 	published() *publication
 }
 
 type publishedStateSetter interface{ SetPublishedState(state any) error }
 type activator interface{ Activated() }
 
-func (r *RemotePublished) published() *publication { return &r.publication }
+func (r *Remote) published() *publication { return &r.publication }
 
-// RegisterPublished lets published originals of a class be kept here, as T, a struct that embeds RemotePublished. The
-// store is where their states outlive the session, such as a [PublishedDir]; with nil they are fetched every time. So
+// Register lets published originals of a class be kept here, as T, a struct that embeds Remote. The
+// store is where their states outlive the session, such as a [Dir]; with nil they are fetched every time. So
 // they are from a peer of which it is not known who it is, as on accepted connections: see broker.WithServerIdentity.
 //
-//	err := flavors.RegisterPublished[RemotePage](registry, "site.Page", store)
-func RegisterPublished[T any, P interface {
+//	err := published.Register[RemotePage](registry, "site.Page", store)
+func Register[T any, P interface {
 	*T
 	remotePublished
-}](r *jelly.Registry, class string, store PublishedStore) error {
+}](r *jelly.Registry, class string, store Store) error {
 	k := &kept{store: store, registry: r, class: class}
-	return RegisterCacheFactory(r, class, func() P {
+	return flavors.RegisterCacheFactory(r, class, func() P {
 		value := P(new(T))
 		value.published().kept = k
 		return value
@@ -77,25 +78,24 @@ func RegisterPublished[T any, P interface {
 
 // WasCleanWhenLoaded says whether the state came from the store: nothing had been published since. It is for the copy's
 // turn.
-func (r *RemotePublished) WasCleanWhenLoaded() bool { return r.publication.clean }
+func (r *Remote) WasCleanWhenLoaded() bool { return r.publication.clean }
 
 // IsActivated says whether the state is there. It is for the copy's turn.
-func (r *RemotePublished) IsActivated() bool {
+func (r *Remote) IsActivated() bool {
 	_, err, done := r.publication.ready.Result()
 	return done && err == nil
 }
 
 // SetCopyableState takes what the original sends by itself, and has the rest come: as the first thing in the copy's own
 // turn.
-func (r *RemotePublished) SetCopyableState(state any) error {
-	core := r.core.Load()
+func (r *Remote) SetCopyableState(state any) error {
 	p := &r.publication
 	if p.kept == nil {
-		return fmt.Errorf("flavors: %s embeds a RemotePublished: register it with RegisterPublished", core)
+		return fmt.Errorf("published: %s embeds a Remote: register it with Register", internal.NameOfCopy(&r.RemoteCache))
 	}
 	dict, ok := state.(*jelly.Dict)
 	if !ok {
-		return fmt.Errorf("flavors: a published original sends a dictionary, not %T", state)
+		return fmt.Errorf("published: a published original sends a dictionary, not %T", state)
 	}
 	if err := jelly.AssignFields(&p.mark, dict); err != nil {
 		return err
@@ -104,88 +104,88 @@ func (r *RemotePublished) SetCopyableState(state any) error {
 		return err
 	}
 	if p.mark.Remote == nil {
-		return fmt.Errorf("flavors: a published original sends a reference to itself under the key %q", "remote")
+		return fmt.Errorf("published: a published original sends a reference to itself under the key %q", "remote")
 	}
 	p.ready = actor.NewDeferred(p.mark.Remote.Conn().Runtime())
-	r.inTurn(core, func() { r.begin(core) })
+	r.inTurn(func() { r.begin() })
 	return nil
 }
 
 // inTurn runs f in the copy's turn. If there is none any more, the state will not come.
-func (r *RemotePublished) inTurn(core *Core, f func()) {
-	gone := func(cause error) { r.fail(core, cause) }
+func (r *Remote) inTurn(f func()) {
+	gone := func(cause error) { r.fail(cause) }
 	run := func() {
 		over := false
 		defer func() {
 			if !over { // The application's code panicked or ended the goroutine. The supervisor decides about the copy.
-				gone(fmt.Errorf("flavors: the code of a %s failed; the log has the details", core.typeName()))
+				gone(fmt.Errorf("published: the code of a %s failed; the log has the details", internal.NameOfCopy(&r.RemoteCache)))
 			}
 		}()
 		f()
 		over = true
 	}
-	if err := core.post(&turn{run: run, drop: gone}); err != nil {
+	if err := internal.InTurnOfCopy(&r.RemoteCache, run, gone); err != nil {
 		gone(err)
 	}
 }
 
 // fail tells those who wait that the state will not come. What the copy shows instead is not what the original does.
-func (r *RemotePublished) fail(core *Core, cause error) {
+func (r *Remote) fail(cause error) {
 	if r.publication.ready.Complete(nil, cause) {
-		core.stale(cause)
+		internal.MarkStale(&r.RemoteCache, cause)
 		r.publication.warn(cause, "the state of a published original cannot be had; its copy is stale")
 	}
 }
 
 // begin takes the state from the store, or asks for it.
-func (r *RemotePublished) begin(core *Core) {
+func (r *Remote) begin() {
 	p := &r.publication
-	if state, ok := p.load(); ok && r.activate(core, state, true) == nil {
+	if state, ok := p.load(); ok && r.activate(state, true) == nil {
 		p.mark.Remote.Release()
 		return
 	}
 	p.mark.Remote.CallRemote("getStateToPublish").OnComplete(func(state any, err error) {
-		r.inTurn(core, func() { r.fetched(core, state, err) })
+		r.inTurn(func() { r.fetched(state, err) })
 	})
 }
 
 // fetched takes the state as the peer gave it.
-func (r *RemotePublished) fetched(core *Core, state any, err error) {
+func (r *Remote) fetched(state any, err error) {
 	p := &r.publication
 	defer p.mark.Remote.Release()
 	if err == nil {
 		p.save(state)
-		err = r.activate(core, state, false)
+		err = r.activate(state, false)
 	}
 	if err != nil {
-		r.fail(core, usercode.Wrap(err, "flavors: what is published as %q cannot be had", clipped(p.key().ID)))
+		r.fail(usercode.Wrap(err, "published: what is published as %q cannot be had", clipped(p.key().ID)))
 	}
 }
 
 // activate puts the state in place and tells who waits for it.
-func (r *RemotePublished) activate(core *Core, state any, clean bool) error {
+func (r *Remote) activate(state any, clean bool) error {
 	p := &r.publication
-	self := core.Value()
+	self := internal.Copy(&r.RemoteCache)
 	var err error
 	if panicked := usercode.Do(func() { err = setPublishedState(self, state) }); panicked != nil {
-		failure := &PanicError{
-			What:  "the code that sets the state of a " + core.typeName(),
+		failure := &flavors.PanicError{
+			What:  "the code that sets the state of a " + internal.NameOfCopy(&r.RemoteCache),
 			Value: panicked.Value,
 			Stack: panicked.Stack,
 		}
-		core.logPanic(p.mark.Remote.Conn().Logger(), failure)
+		internal.LogPanicOfCopy(&r.RemoteCache, p.mark.Remote.Conn().Logger(), failure)
 		err = failure
 	}
 	if err != nil {
 		return err
 	}
 	p.clean = clean
-	core.updated()
+	internal.MarkUpdated(&r.RemoteCache)
 	if a, ok := self.(activator); ok {
 		activated := false
 		defer func() {
 			if !activated { // The supervisor decides about the copy, and those who wait are told.
-				r.fail(core, fmt.Errorf("flavors: the Activated method of a %T panicked", self))
+				r.fail(fmt.Errorf("published: the Activated method of a %T panicked", self))
 			}
 		}()
 		a.Activated()
@@ -206,39 +206,44 @@ func setPublishedState(self, state any) error {
 	return jelly.AssignFields(self, dict)
 }
 
-// WhenActivated completes with the handle when the state of a [RemotePublished] is there, and fails if it cannot be
-// had. Any other copy has its state from the beginning.
-func (c *Cached[T]) WhenActivated() *actor.Deferred {
-	if !c.isMade() {
-		return actor.Failed(errNoCache)
+// WhenActivated completes with the handle when the state of a [Remote] is there, and fails if it cannot be had. Any
+// other copy has its state from the beginning.
+func WhenActivated[T any](c *flavors.Cached[T]) *actor.Deferred {
+	if c.Conn() == nil {
+		return actor.Failed(c.Err())
 	}
-	p, ok := c.cache.core.Value().(remotePublished)
+	return whenActivated(c)
+}
+
+func whenActivated(handle any) *actor.Deferred {
+	p, ok := internal.CopyOf(handle).(remotePublished)
 	if !ok {
-		return actor.Succeeded(c)
+		return actor.Succeeded(handle)
 	}
-	done := actor.NewDeferred(c.runtime())
-	p.published().ready.OnComplete(func(_ any, err error) {
+	publication := p.published()
+	done := actor.NewDeferred(publication.mark.Remote.Conn().Runtime())
+	publication.ready.OnComplete(func(_ any, err error) {
 		if err != nil {
 			done.Complete(nil, err)
 			return
 		}
-		done.Complete(c, nil)
+		done.Complete(handle, nil)
 	})
 	return done
 }
 
-// WhenReady is for a call whose answer is a published original: it completes with the *[Cached] when the state is there
-// too.
+// WhenReady is for a call whose answer is a published original: it completes with the *[flavors.Cached] when the state
+// is there too.
 //
-//	flavors.WhenReady(conn.Root().CallRemote("getPage")).Then(…)
+//	published.WhenReady(conn.Root().CallRemote("getPage")).Then(…)
 func WhenReady(d *actor.Deferred) *actor.Deferred {
 	if d == nil {
 		return actor.Failed(actor.ErrNilDeferred)
 	}
 	ready := new(actor.Deferred)
 	d.OnComplete(func(v any, err error) {
-		if c, ok := v.(interface{ WhenActivated() *actor.Deferred }); ok && err == nil {
-			v = c.WhenActivated()
+		if err == nil && internal.CopyOf(v) != nil {
+			v = whenActivated(v)
 		}
 		ready.Complete(v, err)
 	})

@@ -1,4 +1,4 @@
-package flavors
+package published
 
 import (
 	"errors"
@@ -9,26 +9,27 @@ import (
 
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// PublishedKey says whose state is kept: which original of which server, as seen by whom. All of it but the server is
+// Key says whose state is kept: which original of which server, as seen by whom. All of it but the server is
 // the peer's choice.
-type PublishedKey struct {
+type Key struct {
 	// Server is who published it, so that servers which share a store cannot take the place of each other: the URL that
 	// was dialed, without the name behind it, or what broker.WithServerIdentity says.
 	Server                   string
 	Service, Perspective, ID string
 }
 
-// PublishedStore keeps the states of published originals from session to session. Its methods are called in the turns
+// Store keeps the states of published originals from session to session. Its methods are called in the turns
 // of copies, so from several goroutines, and may take the time that a disk takes. What it gives back is checked; it
 // need not know what it is.
-type PublishedStore interface {
+type Store interface {
 	// Load gives what was last saved under the key, or an error that is fs.ErrNotExist if there is nothing.
-	Load(key PublishedKey) ([]byte, error)
+	Load(key Key) ([]byte, error)
 	// Save keeps data in the place of what was there. After a crash there is either the one or the other.
-	Save(key PublishedKey, data []byte) error
+	Save(key Key, data []byte) error
 }
 
 // keptState is what is stored: an expression of Jelly, in Banana without a vocabulary.
@@ -42,8 +43,8 @@ type keptState struct {
 	State       any     `pb:"state"`
 }
 
-func (p *publication) key() PublishedKey {
-	return PublishedKey{
+func (p *publication) key() Key {
+	return Key{
 		Server:      p.server(),
 		Service:     p.mark.Service,
 		Perspective: p.mark.Perspective,
@@ -78,7 +79,7 @@ func checkPublishedID(id any) error {
 	case string, []byte, int64, *big.Int, float64, bool:
 		return nil
 	}
-	return TypeError.Errorf(
+	return flavors.TypeError.Errorf(
 		"the publishedID of a published original is a str, bytes or a number here, not %s",
 		jelly.TypeName(id),
 	)
@@ -105,7 +106,7 @@ func (p *publication) load() (state any, ok bool) {
 	}
 	// A name that was cut or folded on its way to the disk may have led to another's state. Timestamps are compared as in
 	// Twisted, for being the same: an original that was set back to an earlier time is not what was kept either.
-	same := k.Class == p.kept.class && PublishedKey{k.Server, k.Service, k.Perspective, k.ID} == p.key() &&
+	same := k.Class == p.kept.class && Key{k.Server, k.Service, k.Perspective, k.ID} == p.key() &&
 		k.Timestamp == p.mark.Timestamp
 	return k.State, same
 }
@@ -131,7 +132,7 @@ func (p *publication) save(state any) {
 // keep.
 func (p *publication) calling(method string, f func() error) (err error) {
 	if panicked := usercode.Do(func() { err = f() }); panicked != nil {
-		return &PanicError{
+		return &flavors.PanicError{
 			What:  fmt.Sprintf("the %s method of a %T", method, p.kept.store),
 			Value: panicked.Value,
 			Stack: panicked.Stack,

@@ -1,4 +1,4 @@
-package flavors_test
+package published_test
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/flavors/published"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -18,9 +18,9 @@ import (
 
 func TestAPublishedDirKeepsTheLast(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "not", "there", "yet")
-	d, err := flavors.NewPublishedDir(dir)
+	d, err := published.NewDir(dir)
 	require.NoError(t, err)
-	key := flavors.PublishedKey{Service: "None", Perspective: "None", ID: "front"}
+	key := published.Key{Service: "None", Perspective: "None", ID: "front"}
 	_, err = d.Load(key)
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	for _, text := range []string{"one", "", "a longer one"} {
@@ -39,9 +39,9 @@ func TestAPublishedDirKeepsTheLast(t *testing.T) {
 
 func TestAPublishedDirHasLimits(t *testing.T) {
 	dir := t.TempDir()
-	d, err := flavors.NewPublishedDir(dir, flavors.WithMaxPublishedState(10), flavors.WithMaxPublishedFiles(3))
+	d, err := published.NewDir(dir, published.WithMaxState(10), published.WithMaxFiles(3))
 	require.NoError(t, err)
-	key := func(id int) flavors.PublishedKey { return flavors.PublishedKey{ID: fmt.Sprint(id)} }
+	key := func(id int) published.Key { return published.Key{ID: fmt.Sprint(id)} }
 	require.ErrorContains(t, d.Save(key(0), make([]byte, 11)), "11 bytes")
 	for id := range 5 {
 		require.NoError(t, d.Save(key(id), []byte("x")))
@@ -55,8 +55,8 @@ func TestAPublishedDirHasLimits(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "--4.pub"), make([]byte, 11), 0o600))
 	_, err = d.Load(key(4))
 	require.ErrorContains(t, err, "more than 10 bytes")
-	for _, option := range []flavors.PublishedDirOption{flavors.WithMaxPublishedState(0), flavors.WithMaxPublishedFiles(-1)} {
-		_, err := flavors.NewPublishedDir(dir, option)
+	for _, option := range []published.DirOption{published.WithMaxState(0), published.WithMaxFiles(-1)} {
+		_, err := published.NewDir(dir, option)
 		require.Error(t, err)
 	}
 }
@@ -79,7 +79,7 @@ func TestAPublishedDirSweepsWhatACrashLeft(t *testing.T) {
 	old := time.Now().Add(-2 * time.Hour)
 	require.NoError(t, os.Chtimes(crashed, old, old))
 	require.NoError(t, os.Chtimes(other, old, old))
-	_, err := flavors.NewPublishedDir(dir)
+	_, err := published.NewDir(dir)
 	require.NoError(t, err)
 	assert.NoFileExists(t, crashed)
 	assert.FileExists(t, young, "another process may be writing it")
@@ -89,13 +89,13 @@ func TestAPublishedDirSweepsWhatACrashLeft(t *testing.T) {
 func TestAPublishedDirSaysWhatIsWrong(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
-	_, err := flavors.NewPublishedDir(file)
+	_, err := published.NewDir(file)
 	require.ErrorContains(t, err, file)
 	dir := t.TempDir()
-	d, err := flavors.NewPublishedDir(dir)
+	d, err := published.NewDir(dir)
 	require.NoError(t, err)
 	require.NoError(t, os.RemoveAll(dir))
-	require.Error(t, d.Save(flavors.PublishedKey{ID: "x"}, nil))
+	require.Error(t, d.Save(published.Key{ID: "x"}, nil))
 }
 
 // TestPeersCannotChooseWhereToWrite saves under keys that a peer has made up: whatever they are, each has a file of its
@@ -130,11 +130,11 @@ func TestPeersCannotChooseWhereToWrite(t *testing.T) {
 		parent, err := os.MkdirTemp(t.TempDir(), "")
 		require.NoError(rt, err)
 		dir := filepath.Join(parent, "kept")
-		d, err := flavors.NewPublishedDir(dir)
+		d, err := published.NewDir(dir)
 		require.NoError(rt, err)
-		saved := map[flavors.PublishedKey][]byte{}
+		saved := map[published.Key][]byte{}
 		for i := range rapid.IntRange(1, 8).Draw(rt, "saves") {
-			key := flavors.PublishedKey{
+			key := published.Key{
 				Service: part.Draw(rt, "service"), Perspective: part.Draw(rt, "perspective"), ID: part.Draw(rt, "id"),
 			}
 			saved[key] = []byte(fmt.Sprint(i))

@@ -1,4 +1,4 @@
-package flavors_test
+package published_test
 
 import (
 	"errors"
@@ -15,13 +15,16 @@ import (
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/flavors/published"
 	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/stretchr/testify/require"
 )
 
+var errRefused = errors.New("refused")
+
 // gazette is published.
 type gazette struct {
-	flavors.Publishable
+	published.Publishable
 	id      string
 	text    string
 	other   any
@@ -51,7 +54,7 @@ func (r *reader) ServiceName() string     { return "reading" }
 
 // keptGazette is the copy of one.
 type keptGazette struct {
-	flavors.RemotePublished
+	published.Remote
 	Text      string `pb:"text"`
 	activated int
 }
@@ -92,11 +95,11 @@ func (c *counterTop) ViewGet(any) *gazette { return &c.kiosk.gazette }
 // shelf is a store in memory, and refuses when it is full.
 type shelf struct {
 	mu   sync.Mutex
-	kept map[flavors.PublishedKey][]byte
+	kept map[published.Key][]byte
 	full bool
 }
 
-func (s *shelf) Load(key flavors.PublishedKey) ([]byte, error) {
+func (s *shelf) Load(key published.Key) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	data, ok := s.kept[key]
@@ -106,20 +109,20 @@ func (s *shelf) Load(key flavors.PublishedKey) ([]byte, error) {
 	return data, nil
 }
 
-func (s *shelf) Save(key flavors.PublishedKey, data []byte) error {
+func (s *shelf) Save(key published.Key, data []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.full {
 		return errors.New("no room")
 	}
 	if s.kept == nil {
-		s.kept = map[flavors.PublishedKey][]byte{}
+		s.kept = map[published.Key][]byte{}
 	}
 	s.kept[key] = data
 	return nil
 }
 
-func (s *shelf) keys() (keys []flavors.PublishedKey) {
+func (s *shelf) keys() (keys []published.Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key := range s.kept {
@@ -128,10 +131,10 @@ func (s *shelf) keys() (keys []flavors.PublishedKey) {
 	return keys
 }
 
-func gazettes(t *testing.T, store flavors.PublishedStore) broker.Option {
+func gazettes(t *testing.T, store published.Store) broker.Option {
 	t.Helper()
 	r := jelly.NewRegistry()
-	require.NoError(t, flavors.RegisterPublished[keptGazette](r, "test.Gazette", store))
+	require.NoError(t, published.Register[keptGazette](r, "test.Gazette", store))
 	return broker.WithRegistry(r)
 }
 
@@ -145,7 +148,7 @@ func newKiosk(t *testing.T) (*kiosk, *server) {
 // read has one session see the gazette.
 func read(t *testing.T, d *actor.Deferred) (text string, clean bool, err error) {
 	t.Helper()
-	v, err := flavors.WhenReady(d).Await(t.Context())
+	v, err := published.WhenReady(d).Await(t.Context())
 	if err != nil {
 		return "", false, err
 	}
@@ -181,12 +184,13 @@ func TestWhatIsKeptIsFetchedWhenItWasPublishedAnew(t *testing.T) {
 	server := store.keys()[0].Server
 	require.Equal(
 		t,
-		[]flavors.PublishedKey{{Server: server, Service: "None", Perspective: "None", ID: "daily"}},
+		[]published.Key{{Server: server, Service: "None", Perspective: "None", ID: "daily"}},
 		store.keys(),
 	)
 	t.Run("what was kept for another", func(t *testing.T) {
 		for key, data := range store.kept {
-			store.kept[flavors.PublishedKey{Server: key.Server, Service: key.Service, Perspective: key.Perspective, ID: "weekly"}] = data
+			key.ID = "weekly"
+			store.kept[key] = data
 		}
 		root.gazette.id = "weekly"
 		session("second", false)
@@ -213,7 +217,7 @@ func TestWhatIsKeptIsFetchedWhenItWasPublishedAnew(t *testing.T) {
 		session("second", false)
 		session("second", false)
 		store.full = false
-		root.gazette.other = &subject{}
+		root.gazette.other = &referenced{}
 		session("second", false)
 		session("second", false)
 	})
@@ -242,7 +246,7 @@ func TestEachPerspectiveKeepsItsOwn(t *testing.T) {
 			require.Equal(t, "first for "+name, text)
 		}
 	}
-	require.ElementsMatch(t, []flavors.PublishedKey{
+	require.ElementsMatch(t, []published.Key{
 		{Server: store.keys()[0].Server, Service: "reading", Perspective: "ann", ID: "daily"},
 		{Server: store.keys()[0].Server, Service: "reading", Perspective: "bob", ID: "daily"},
 	}, store.keys())
@@ -296,7 +300,7 @@ func TestServersShareAStore(t *testing.T) {
 	})
 	t.Run("a state under the key of another server", func(t *testing.T) {
 		session(servers[1], "forged", false)
-		mine := flavors.PublishedKey{Server: servers[0].ln.URL(), Service: "None", Perspective: "None", ID: "daily"}
+		mine := published.Key{Server: servers[0].ln.URL(), Service: "None", Perspective: "None", ID: "daily"}
 		theirs := mine
 		theirs.Server = servers[1].ln.URL()
 		store.kept[mine] = store.kept[theirs]
@@ -333,7 +337,8 @@ func TestWhatIsPublishedOnTheWire(t *testing.T) {
 
 // TestAFetchThatFails has a scripted original that says all sorts of things, or nothing any more.
 func TestAFetchThatFails(t *testing.T) {
-	const good = `["test.Gazette" 7 [dictionary [[unicode remote] [remote 3]] [[unicode publishedID] 12] [[unicode perspective] [unicode None]] ` +
+	const good = `["test.Gazette" 7 [dictionary [[unicode remote] [remote 3]] [[unicode publishedID] 12] ` +
+		`[[unicode perspective] [unicode None]] ` +
 		`["service" "None"] [[unicode timestamp] 5]]]`
 	for name, c := range map[string]struct {
 		state string // what the original sends by itself
@@ -343,28 +348,30 @@ func TestAFetchThatFails(t *testing.T) {
 		"the peer refuses": {good, func(p *wire.Peer) { p.Write(`[error 2 [unicode closed]]`) }, "closed"},
 		"no dictionary":    {good, func(p *wire.Peer) { p.Write(`[answer 2 [list]]`) }, "dictionary"},
 		"another type":     {good, func(p *wire.Peer) { p.Write(`[answer 2 [dictionary [[unicode text] [list]]]]`) }, "text"},
-		"a panic":          {good, func(p *wire.Peer) { p.Write(`[answer 2 [dictionary [[unicode text] [unicode panic]]]]`) }, "panicked"},
-		"it hangs up":      {good, func(p *wire.Peer) { p.Close() }, ""},
-		"no reference":     {`["test.Gazette" 7 [dictionary [[unicode publishedID] 12]]]`, nil, "remote"},
-		"no state":         {`["test.Gazette" 7 [list]]`, nil, "dictionary"},
+		"a panic": {good, func(p *wire.Peer) {
+			p.Write(`[answer 2 [dictionary [[unicode text] [unicode panic]]]]`)
+		}, "panicked"},
+		"it hangs up":  {good, func(p *wire.Peer) { p.Close() }, ""},
+		"no reference": {`["test.Gazette" 7 [dictionary [[unicode publishedID] 12]]]`, nil, "remote"},
+		"no state":     {`["test.Gazette" 7 [list]]`, nil, "dictionary"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			store := &shelf{}
-			conn, p := client(t, gazettes(t, store))
-			d := flavors.WhenReady(conn.Root().CallRemote("get"))
+			conn, p, drain := client(t, gazettes(t, store))
+			d := published.WhenReady(conn.Root().CallRemote("get"))
 			p.Want(`[message 1 root get 1 [tuple] [dictionary]]`)
 			p.Write(`[answer 1 ` + c.state + `]`)
 			if c.fetch != nil {
 				p.Want(`[message 2 3 getStateToPublish 1 [tuple] [dictionary]]`)
-				c.fetch(p.Peer)
+				c.fetch(p)
 			} else {
-				go p.Drain()
+				go drain()
 			}
 			_, err := result(t, d)
 			require.Error(t, err)
 			require.ErrorContains(t, err, c.want)
 			if c.fetch != nil && name != "it hangs up" {
-				go p.Drain()
+				go drain()
 			}
 		})
 	}
@@ -387,27 +394,48 @@ func TestPublishedIDIsScalar(t *testing.T) {
 		"a date":           `[date "2026 1 1"]`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			conn, p := client(t, gazettes(t, &shelf{}))
-			d := flavors.WhenReady(conn.Root().CallRemote("get"))
+			conn, p, drain := client(t, gazettes(t, &shelf{}))
+			d := published.WhenReady(conn.Root().CallRemote("get"))
 			p.Want(`[message 1 root get 1 [tuple] [dictionary]]`)
 			p.Write(`[answer 1 ["test.Gazette" 7 [dictionary [[unicode remote] [remote 3]] [[unicode publishedID] ` + id + `] ` +
 				`[[unicode perspective] [unicode None]] [[unicode service] [unicode None]] [[unicode timestamp] 5]]]]`)
-			go p.Drain()
+			go drain()
 			_, err := result(t, d)
 			require.ErrorContains(t, err, "publishedID")
 		})
 	}
 }
 
+// station serves a gauge, which is cached but not published.
+type station struct {
+	flavors.Root
+	gauge gauge
+}
+
+func (s *station) RemoteGet() *gauge { return &s.gauge }
+
+type gauge struct {
+	flavors.Cacheable
+	N int `pb:"n"`
+}
+
+func (*gauge) TypeToCopy() string { return "test.Gauge" }
+
+type gaugeCopy struct {
+	flavors.RemoteCache
+	N int `pb:"n"`
+}
+
 func TestWhenReadyOfSomethingElse(t *testing.T) {
-	v, err := flavors.WhenReady(actor.Succeeded(5)).Await(t.Context())
+	v, err := published.WhenReady(actor.Succeeded(5)).Await(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, 5, v)
-	_, err = flavors.WhenReady(actor.Failed(errPlain)).Await(t.Context())
-	require.ErrorIs(t, err, errPlain)
-	root := &station{}
-	s := newServer(t, root)
-	v, err = flavors.WhenReady(s.customer(gauges(t)).Root().CallRemote("get")).Await(t.Context())
+	_, err = published.WhenReady(actor.Failed(errRefused)).Await(t.Context())
+	require.ErrorIs(t, err, errRefused)
+	s := newServer(t, &station{})
+	r := jelly.NewRegistry()
+	require.NoError(t, flavors.RegisterCache[gaugeCopy](r, "test.Gauge"))
+	v, err = published.WhenReady(s.customer(broker.WithRegistry(r)).Root().CallRemote("get")).Await(t.Context())
 	require.NoError(t, err)
 	require.IsType(t, &flavors.Cached[gaugeCopy]{}, v, "any other copy has its state from the beginning")
 }
@@ -419,10 +447,13 @@ func TestAPublishedOriginalHasAnID(t *testing.T) {
 	require.ErrorContains(t, err, "PublishedID")
 }
 
+// referenced is sent by reference, and cannot be kept.
+type referenced struct{ flavors.Referenceable }
+
 type nameless struct {
 	flavors.Root
 	page struct {
-		flavors.Publishable
+		published.Publishable
 		X int `pb:"x"`
 	}
 }
@@ -430,7 +461,7 @@ type nameless struct {
 func (n *nameless) RemoteGet() any { return &n.page }
 
 // fussyGazette is a copy whose code fails where its state is set.
-type fussyGazette struct{ flavors.RemotePublished }
+type fussyGazette struct{ published.Remote }
 
 // fussy says how the copies of the test that runs fail.
 var fussy atomic.Pointer[fussiness]
@@ -443,8 +474,8 @@ func (*fussyGazette) Activated()                  { fussy.Load().activate() }
 // rudeStore is a store whose methods panic.
 type rudeStore struct{}
 
-func (rudeStore) Load(flavors.PublishedKey) ([]byte, error) { panic("Load") }
-func (rudeStore) Save(flavors.PublishedKey, []byte) error   { panic("Save") }
+func (rudeStore) Load(published.Key) ([]byte, error) { panic("Load") }
+func (rudeStore) Save(published.Key, []byte) error   { panic("Save") }
 
 // TestPublishedCodeThatFails: whoever waits for the state is told, and the copy is stale without one; a store that
 // fails costs only what it was to keep.
@@ -455,12 +486,12 @@ func TestPublishedCodeThatFails(t *testing.T) {
 			t.Run(where+" "+name, func(t *testing.T) {
 				_, s := newKiosk(t)
 				r := jelly.NewRegistry()
-				require.NoError(t, flavors.RegisterPublished[fussyGazette](r, "test.Gazette", &shelf{}))
+				require.NoError(t, published.Register[fussyGazette](r, "test.Gazette", &shelf{}))
 				fussy.Store(f)
 				conn := s.customer(broker.WithRegistry(r))
 				c, err := flavors.Call[*flavors.Cached[fussyGazette]](t.Context(), conn.Root(), "get")
 				require.NoError(t, err)
-				_, err = c.WhenActivated().Await(t.Context())
+				_, err = published.WhenActivated(c).Await(t.Context())
 				require.Error(t, err)
 				_, err = c.WhenStale().Await(t.Context())
 				require.Error(t, err)
@@ -478,4 +509,16 @@ func TestPublishedCodeThatFails(t *testing.T) {
 			require.False(t, clean)
 		}
 	})
+}
+
+func TestATimestampOnlyGrows(t *testing.T) {
+	var p struct{ published.Publishable }
+	first := p.Timestamp()
+	require.InDelta(t, first, p.Timestamp(), 0)
+	last := first
+	for range 1000 {
+		p.Republish()
+		require.Greater(t, p.Timestamp(), last)
+		last = p.Timestamp()
+	}
 }
