@@ -17,10 +17,10 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// Failure is an error that has been sent by a peer, or that is fit to be sent to one: a type by name, the names of its
-// parents, and a text. It is Twisted's Failure as far as it crosses a connection.
+// Failure is an error that a peer sent or that can be sent to one: the name of its type, the names of the type's
+// parents, and a text. It has what Twisted's Failure sends over a connection.
 //
-// Code that gets one asks what it is with errors.Is and an [Exception], or with Check by name, as in Twisted:
+// To test its type, use errors.Is with an [Exception], or Check with names, as in Twisted:
 //
 //	var f *flavors.Failure
 //	switch {
@@ -32,22 +32,20 @@ type Failure struct {
 	Type string
 	// Value is the exception's text.
 	Value string
-	// Parents are the names by which the failure can be trapped: Type itself and its base classes. Left empty on a failure
-	// of one's own, it stands for what is known of Type, or else for a plain exception's.
+	// Parents are the names by which the failure can be trapped: Type itself and its base classes. If it is empty, the
+	// failure has the parents of the Exception named Type if there is a predeclared one, otherwise of a plain exception.
 	Parents []string
-	// Traceback is a text for people. Peers send "Traceback unavailable\n" unless they were told to be indiscreet.
+	// Traceback is for people. Peers send "Traceback unavailable\n" unless they are configured to send tracebacks.
 	Traceback string
-	// Err is the cause, if the failure was made here. It is not sent.
+	// Err is the local cause, if any. It is not sent.
 	Err error
 
-	// remote says that the failure came over a connection.
-	remote bool
-	// reveal says that Traceback may be sent.
-	reveal bool
+	remote bool // it came over a connection
+	reveal bool // Traceback may be sent
 }
 
-// Error is the text. For a failure that came from a peer the type stands in front, because many of Python's texts mean
-// nothing without it; the plain builtins.Exception says nothing and is left out.
+// Error returns the text. For a failure that came from a peer, the type precedes it, because many of Python's texts mean
+// little without it; builtins.Exception is left out.
 func (f *Failure) Error() string {
 	if f == nil {
 		return "no failure"
@@ -66,11 +64,11 @@ func (f *Failure) DescribeJelly() string {
 	if f == nil {
 		return "no failure"
 	}
-	const most = 200 // More than is shown.
+	const most = 200 // more than is shown
 	return clipText(f.Type, most) + ": " + clipText(f.Value, most)
 }
 
-// Unwrap gives the local cause.
+// Unwrap returns the local cause.
 func (f *Failure) Unwrap() error {
 	if f == nil {
 		return nil
@@ -78,13 +76,13 @@ func (f *Failure) Unwrap() error {
 	return f.Err
 }
 
-// Is reports whether target is an Exception as which the failure can be trapped.
+// Is reports whether target is an [Exception] that the failure's type is or derives from.
 func (f *Failure) Is(target error) bool {
 	x, ok := target.(*Exception)
 	return ok && x != nil && f.is(x.name)
 }
 
-// Check returns the first of the names that is the failure's type or one of its parents, and "" if none is.
+// Check returns the first name that is the failure's type or one of its parents; "" if none is.
 func (f *Failure) Check(names ...string) string {
 	for _, name := range names {
 		if f.is(name) {
@@ -94,7 +92,7 @@ func (f *Failure) Check(names ...string) string {
 	return ""
 }
 
-// Trap is Check for those who cannot go on with any other failure: then the failure itself is the error.
+// Trap is like Check, but if no name matches it returns the failure as the error.
 func (f *Failure) Trap(names ...string) (string, error) {
 	if name := f.Check(names...); name != "" {
 		return name, nil
@@ -105,8 +103,8 @@ func (f *Failure) Trap(names ...string) (string, error) {
 // Remote reports whether the failure came from a peer.
 func (f *Failure) Remote() bool { return f != nil && f.remote }
 
-// is looks a name up among the parents. Peers on Python 2 have the standard exceptions in another module; they are the
-// same.
+// is reports whether the failure can be trapped by name. On Python 2 the standard exceptions are in the module
+// exceptions rather than builtins; the names are treated as equal.
 func (f *Failure) is(name string) bool {
 	if f == nil {
 		return false
@@ -125,7 +123,7 @@ func (f *Failure) is(name string) bool {
 	return old == f.Type || slices.Contains(f.Parents, old)
 }
 
-// parents are the names to be sent.
+// parents returns the names to send.
 func (f *Failure) parents() []string {
 	if len(f.Parents) > 0 {
 		return f.Parents
@@ -133,7 +131,7 @@ func (f *Failure) parents() []string {
 	return knownParents(f.Type)
 }
 
-// originated is an error that knows on which side it arose.
+// originated is an error that records on which side it arose.
 type originated interface {
 	error
 	fromPeer() bool
@@ -142,63 +140,50 @@ type originated interface {
 // fromPeer implements originated.
 func (f *Failure) fromPeer() bool { return f != nil && f.remote }
 
-// IsRemote reports whether err is a failure that a peer sent, as a [Failure] or as an object of a class registered
-// here, in contrast to one that arose on this side: a reference that is dead, a value that cannot be sent, a context
-// that ended. Of an error that wraps several, the outermost of these counts.
+// IsRemote reports whether the peer sent err, as a [Failure] or as an object of a registered class. It is false for
+// errors that arose on this side: a dead reference, a value that cannot be sent, an ended context. If err wraps several
+// such errors, the outermost decides.
 func IsRemote(err error) bool {
 	o, ok := usercode.As[originated](err)
 	return ok && o.fromPeer()
 }
 
-// Raiser is implemented by error types that know as what they want to be trapped by a peer: the dotted name of their
-// class, and the names of its parents. Parents may be nil, which means a plain exception; the own name need not be
-// among them.
+// Raiser is implemented by errors that choose the exception type that a peer sees: its dotted name and the names of its
+// parents. Nil parents mean a plain exception. The parents need not include the type itself.
 type Raiser interface {
 	error
 	PBException() (typ string, parents []string)
 }
 
-// panicText is all that a peer learns of a panic: the value may hold anything.
+// panicText is what a peer is told of a panic. The panic's value may hold secrets.
 const panicText = "the method panicked; the server's log says why"
 
-// failureOption changes what failureFor tells the peer.
-type failureOption interface{ applyFailure(*failureOptions) }
-
-type failureOptions struct{ tracebacks bool }
-
-// unsafeTracebacks lets stacks, chains of Go errors and the values of panics through. Without it the peer gets the text
-// alone.
-type unsafeTracebacks bool
-
-func (u unsafeTracebacks) applyFailure(o *failureOptions) { o.tracebacks = bool(u) }
-
-// failureFor makes any Go error a failure that can be sent. Its text is the error's; its type is, by the first of these
-// that the error or one of its causes is:
+// failureFor converts err to a failure that can be sent. Its text is the error's. Its type comes from the first of
+// these that err is or wraps:
 //
-//   - a [Failure], from a peer or made here: its type and parents. So a peer's failure that is passed on stays what it was.
-//   - an [Exception] that was returned itself: that type, without a text unless something wraps it
-//   - a [Raiser]: what it says
-//   - a panic: builtins.RuntimeError, with a text that tells nothing
-//   - a refusal of package jelly: InsecureJelly; a value of the wrong type: TypeError; what exceeds a limit of Banana: BananaError;
-//     a value that is not valid in itself: ValueError
+//   - a [Failure]: its type and parents, so a peer's failure that is passed on keeps them
+//   - an [Exception]: that type, without a text unless something wraps it
+//   - a [Raiser]: the type and parents it returns
+//   - a panic: builtins.RuntimeError, with panicText
+//   - an error of package jelly: InsecureJelly for what may not be sent, TypeError for a value of the wrong type,
+//     ValueError for an invalid value
+//   - an exceeded limit of package banana: BananaError
 //   - context.Canceled and context.DeadlineExceeded: Twisted's CancelledError and TimeoutError
 //   - anything else: builtins.Exception
-func failureFor(err error, opts ...failureOption) *Failure {
+//
+// With tracebacks, the peer also gets stacks, chains of Go errors and the values of panics.
+func failureFor(err error, tracebacks bool) *Failure {
 	if err == nil {
 		err = errors.New("a call failed with a nil error")
 	}
-	var o failureOptions
-	for _, opt := range opts {
-		opt.applyFailure(&o)
-	}
 	f := safely(err)
 	if text := clipText(f.Value, MaxFailureText); text != f.Value {
-		// An error is anybody's: many calls may fail with the same one, at the same time.
+		// Several calls may fail with the same error value at the same time, so it is copied.
 		clipped := *f
 		clipped.Value = text
 		f = &clipped
 	}
-	if !o.tracebacks {
+	if !tracebacks {
 		return f
 	}
 	revealed := *f
@@ -210,7 +195,7 @@ func failureFor(err error, opts ...failureOption) *Failure {
 	return &revealed
 }
 
-// safely is classify, whatever the methods of the user's error do: the caller's answer is due.
+// safely is classify, but survives panics of err's methods.
 func safely(err error) (f *Failure) {
 	defer func() {
 		if recover() != nil {
@@ -222,12 +207,11 @@ func safely(err error) (f *Failure) {
 
 // unreadable stands for an error whose methods panic.
 func unreadable(err error) *Failure {
-	return RuntimeError.New("an error of type " + reflect.TypeOf(err).String() + " that does not bear being looked at")
+	return RuntimeError.New("an error of type " + reflect.TypeOf(err).String() + " whose methods panic")
 }
 
-// classify finds the type. It may return err itself, if that is a Failure.
+// classify returns the failure for err, which is err itself if that is a Failure.
 func classify(err error) *Failure {
-	// Most errors are a failure themselves; that one goes as it is.
 	if f, ok := err.(*Failure); ok && f != nil { //nolint:errorlint // A wrapped one has another text.
 		if len(f.Value) <= MaxFailureText {
 			return f
@@ -260,8 +244,8 @@ func classify(err error) *Failure {
 	return PlainException.wrapText(text, err)
 }
 
-// raiserIn finds a Raiser in err. An error that was returned by value is one too where its PBException method belongs
-// to the pointer.
+// raiserIn finds a Raiser in err. It also finds an error that is a struct by value whose PBException method has a
+// pointer receiver.
 func raiserIn(err error) (r Raiser, ok bool) {
 	if r, ok = usercode.As[Raiser](err); ok {
 		return r, true
@@ -285,7 +269,7 @@ func (x *Exception) wrapText(text string, cause error) *Failure {
 	return f
 }
 
-// standardException knows the errors of the packages below and of the standard library.
+// standardException returns the exception for errors of the packages below and of the standard library.
 func standardException(err error) *Exception {
 	switch {
 	case is[*jelly.InsecureJellyError](err):
@@ -328,11 +312,11 @@ func raised(r Raiser, text string, cause error) *Failure {
 	return f
 }
 
-// MaxFailureText is how much of a failure's text, and of its traceback, is sent or taken in, in bytes of UTF-8. A text
-// that is longer is cut and ends with " […]". Banana carries strings of 640 KiB.
+// MaxFailureText is the most bytes of UTF-8 of a failure's text, and of its traceback, that are sent or received. A
+// longer text is cut and ends with " […]". Banana's own limit for strings is 640 KiB.
 const MaxFailureText = 512 << 10
 
-// clipText makes any Go string one that can be sent: valid UTF-8 of limited length. What is no UTF-8 becomes U+FFFD.
+// clipText returns s as valid UTF-8 of at most limit bytes. Invalid bytes become U+FFFD.
 func clipText(s string, limit int) string {
 	const mark = " […]"
 	valid := strings.ToValidUTF8(s[:min(len(s), limit)], "\uFFFD")
@@ -346,16 +330,16 @@ func clipText(s string, limit int) string {
 	return valid[:cut] + mark
 }
 
-// Limits of what a peer's failure may put into our memory for as long as the error is kept. What is longer is cut.
+// Limits of a failure from a peer. More is cut.
 const (
-	// MaxFailureParents is the number of parents; deep hierarchies of exceptions have ten.
+	// MaxFailureParents is the most parents of a failure. Deep hierarchies of exceptions have ten.
 	MaxFailureParents = 64
-	// MaxFailureName is the length of the name of a type, in bytes.
+	// MaxFailureName is the most bytes of the name of a type.
 	MaxFailureName = 1 << 10
 )
 
-// JellyTo writes the failure as Twisted does, entry by entry in its order. What only Python could fill (frames, stack,
-// tb) is empty, as it is when Twisted sends it.
+// JellyTo writes the failure with Twisted's entries, in Twisted's order. Frames, stack and tb are empty, as when Twisted
+// sends it.
 func (f *Failure) JellyTo(e *jelly.Encoder, _ any) error {
 	if f == nil {
 		return e.Value(nil)
@@ -375,7 +359,7 @@ func (f *Failure) wireState() *jelly.Dict {
 	}
 	return jelly.NewDict(
 		jelly.Entry{Key: "count", Value: 0},
-		// Twisted reads the type as bytes only; all else may be str.
+		// Twisted accepts the type only as bytes.
 		jelly.Entry{Key: "type", Value: []byte(clipText(f.Type, MaxFailureName))},
 		jelly.Entry{Key: "value", Value: clipText(f.Value, MaxFailureText)},
 		jelly.Entry{Key: "captureVars", Value: false},
@@ -388,10 +372,9 @@ func (f *Failure) wireState() *jelly.Dict {
 	)
 }
 
-// failureFromState makes a failure of what came in an error message: an instance of class with that state. Any class
-// will do, for a peer may send an exception that is a Copyable itself; then the class is the type. The only error is a
-// state that is no dictionary. What is missing or odd is replaced, because a caller is better served with half a
-// failure than with none.
+// failureFromState makes a failure of an instance that came in an error message. If class is not
+// [CopyableFailureClass], the exception itself was a Copyable, and class is the failure's type. Missing or malformed
+// entries are replaced; the only error is a state that is not a dictionary.
 func failureFromState(class string, state any) (*Failure, error) {
 	dict, ok := state.(*jelly.Dict)
 	if !ok || dict == nil {
@@ -402,8 +385,8 @@ func failureFromState(class string, state any) (*Failure, error) {
 	return f, nil
 }
 
-// SetCopyableState fills a blank Failure with what a peer sent. So a registry that makes Failures of the class
-// [CopyableFailureClass] lets them in wherever they stand, in the results of a DeferredList for one.
+// SetCopyableState sets the failure to the state that a peer sent. With it a registry can accept
+// [CopyableFailureClass] anywhere in a value, such as in the results of a DeferredList.
 func (f *Failure) SetCopyableState(state any) error {
 	read, err := failureFromState(CopyableFailureClass, state)
 	if err == nil {
@@ -436,8 +419,8 @@ func (f *Failure) setState(class string, dict *jelly.Dict) {
 	}
 }
 
-// failureFromValue takes what came in an error message in whatever shape. An error made from a class of the user's own
-// is the cause.
+// failureFromValue makes a failure of any value that came in an error message. An error of a registered class becomes
+// its cause.
 func failureFromValue(v any) *Failure {
 	switch x := v.(type) {
 	case *Failure:
@@ -466,7 +449,8 @@ func failureFromValue(v any) *Failure {
 	}
 }
 
-// parentsOf reads a list or tuple of names. Twisted puts the class itself there when it is no subclass of Exception.
+// parentsOf reads a list or tuple of names. Twisted sends a class in place of a name if it does not derive from
+// Exception.
 func parentsOf(v any) []string {
 	items, ok := v.([]any)
 	if !ok {
@@ -486,8 +470,8 @@ func parentsOf(v any) []string {
 	return names
 }
 
-// textOf renders a value that should have been a str. Containers are named, not walked: a peer decides how large they
-// are.
+// textOf returns the text of a value that should be a str. It names containers without walking them, because the peer
+// decides how large they are.
 func textOf(v any) string {
 	switch x := v.(type) {
 	case nil:
@@ -513,13 +497,13 @@ func textOf(v any) string {
 	return fmt.Sprintf("(a value of type %T)", v)
 }
 
-// noTraceback is what Twisted sends in place of a traceback, and so do we.
+// noTraceback is sent in place of a traceback, as by Twisted.
 const noTraceback = "Traceback unavailable\n"
 
-// maxFrames is how many frames of a Go stack a traceback shows, the innermost.
+// maxFrames is the most frames of a traceback. The outermost are left out.
 const maxFrames = 64
 
-// FormatTraceback is what Twisted's printTraceback prints for a failure: for people, over several lines.
+// FormatTraceback returns what Twisted's printTraceback prints for the failure, in several lines.
 func (f *Failure) FormatTraceback() string {
 	if f == nil {
 		return "no failure\n"
@@ -543,8 +527,8 @@ func (f *Failure) FormatTraceback() string {
 	return b.String()
 }
 
-// revealedTraceback is the text for a peer that may know everything: the stack of a panic in the shape of Python's
-// tracebacks, the innermost frame last, and the chain of Go errors.
+// revealedTraceback returns the traceback for a peer that may see it: the stack of a panic in Python's format, innermost
+// frame last, or the chain of Go errors.
 func revealedTraceback(err error, f *Failure) string {
 	var b strings.Builder
 	p, _ := usercode.As[*PanicError](err)
@@ -567,8 +551,7 @@ func revealedTraceback(err error, f *Failure) string {
 	return clipText(b.String(), MaxFailureText)
 }
 
-// writeStack rewrites what debug.Stack gives. The frames of the panic itself, and of whoever took the stack, are left
-// out.
+// writeStack writes a debug.Stack in Python's format, without the frames of the panic and of debug.Stack.
 func writeStack(b *strings.Builder, stack []byte) {
 	type frame struct{ function, file, line string }
 	var frames []frame

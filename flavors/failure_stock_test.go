@@ -105,7 +105,7 @@ func TestStockUnderstandsOurFailures(t *testing.T) {
 	} {
 		for _, p := range profiles {
 			t.Run(fmt.Sprintf("%s, profile %v", tc.name, p), func(t *testing.T) {
-				f := failureFor(tc.err)
+				f := failureFor(tc.err, false)
 				for _, name := range tc.check {
 					got := s.examine(p, f, []string{"no.Such", name}, []string{name})
 					assert.Equal(t, "twisted.spread.pb.CopiedFailure", got.Class)
@@ -127,9 +127,9 @@ func TestStockUnderstandsOurFailures(t *testing.T) {
 			})
 		}
 	}
-	got := s.examine(banana.ProfilePB, failureFor(errors.New("x")), []string{"builtins.KeyError"}, nil)
+	got := s.examine(banana.ProfilePB, failureFor(errors.New("x"), false), []string{"builtins.KeyError"}, nil)
 	assert.Nil(t, got.Checked)
-	f := failureFor(panics("shown"), unsafeTracebacks(true))
+	f := failureFor(panics("shown"), true)
 	got = s.examine(banana.ProfilePB, f, nil, []string{"builtins.RuntimeError"})
 	assert.Equal(t, "panic: shown", got.Message)
 	assert.Equal(t, f.Traceback, got.Traceback)

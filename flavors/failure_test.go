@@ -116,11 +116,11 @@ func TestFailureForAnyError(t *testing.T) {
 		{"unsendable", &jelly.EncodeError{Path: "result", What: "bad"}, "builtins.ValueError", "result: bad", ValueError.Parents()},
 		{"cancelled", context.Canceled, "twisted.internet.defer.CancelledError", "context canceled", Cancelled.Parents()},
 		{"timed out", fmt.Errorf("waiting: %w", context.DeadlineExceeded), "twisted.internet.defer.TimeoutError", "waiting: context deadline exceeded", TimedOut.Parents()},
-		{"rude", &rude{}, "builtins.RuntimeError", "an error of type *flavors.rude that does not bear being looked at", RuntimeError.Parents()},
+		{"rude", &rude{}, "builtins.RuntimeError", "an error of type *flavors.rude whose methods panic", RuntimeError.Parents()},
 		{"a nil failure", fmt.Errorf("around: %w", error((*raiserPointer)(nil))), "builtins.Exception", "around: nil", plain},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			f := failureFor(tc.err)
+			f := failureFor(tc.err, false)
 			assert.Equal(t, tc.typ, f.Type)
 			assert.Equal(t, tc.value, f.Value)
 			assert.Equal(t, tc.parents, f.parents())
@@ -129,12 +129,12 @@ func TestFailureForAnyError(t *testing.T) {
 				assert.ErrorIs(t, f, tc.err, "the cause stays known here")
 			}
 			// A second time, as when a failure passes through several hands.
-			again := failureFor(f)
+			again := failureFor(f, false)
 			assert.Equal(t, f.Type, again.Type)
 			assert.Equal(t, f.Value, again.Value)
 		})
 	}
-	assert.Same(t, remote, failureFor(remote))
+	assert.Same(t, remote, failureFor(remote, false))
 }
 
 type raiserPointer struct{}
@@ -154,14 +154,14 @@ func TestFailureForEncodeErrors(t *testing.T) {
 	} {
 		err := f.Jelly(tc.v)
 		require.Error(t, err)
-		assert.Equal(t, tc.want.Name(), failureFor(err).Type, "%v", err)
+		assert.Equal(t, tc.want.Name(), failureFor(err, false).Type, "%v", err)
 	}
 }
 
 func TestFailureForCutsTexts(t *testing.T) {
 	for _, text := range []string{strings.Repeat("ä", MaxFailureText), "bad \xff byte", strings.Repeat("\xff", 2*MaxFailureText)} {
 		for _, err := range []error{errors.New(text), TypeError.New(text), &Failure{Type: "a.B", Value: text}} {
-			f := failureFor(err)
+			f := failureFor(err, false)
 			assert.LessOrEqual(t, len(f.Value), MaxFailureText)
 			assert.True(t, utf8.ValidString(f.Value))
 		}
@@ -181,7 +181,7 @@ func TestFailureForCutsTexts(t *testing.T) {
 		}
 	})
 	original := TypeError.New(strings.Repeat("x", 2*MaxFailureText))
-	failureFor(original)
+	failureFor(original, false)
 	assert.Len(t, original.Value, 2*MaxFailureText, "the user's value stays as it is")
 }
 
@@ -203,7 +203,7 @@ func panics(v any) (err *PanicError) {
 func innermost(v any) { panic(v) }
 
 func TestUnsafeTracebackOfPanic(t *testing.T) {
-	f := failureFor(panics("the secret"), unsafeTracebacks(true))
+	f := failureFor(panics("the secret"), true)
 	assert.Equal(t, "builtins.RuntimeError", f.Type)
 	assert.Equal(t, "panic: the secret", f.Value)
 	lines := strings.Split(strings.TrimSpace(f.Traceback), "\n")
@@ -213,19 +213,19 @@ func TestUnsafeTracebackOfPanic(t *testing.T) {
 	assert.Regexp(t, `^  File ".*traceback_test\.go", line \d+, in .*flavors\.innermost$`, lines[len(lines)-2])
 	assert.NotContains(t, f.Traceback, "debug.Stack")
 
-	f = failureFor(panics("the secret"), unsafeTracebacks(false))
+	f = failureFor(panics("the secret"), false)
 	assert.NotContains(t, fmt.Sprint(f, f.Value, f.Traceback), "secret")
 }
 
 func TestUnsafeTracebackOfErrors(t *testing.T) {
-	f := failureFor(fmt.Errorf("around: %w", TypeError.Wrap(io.EOF)), unsafeTracebacks(true))
+	f := failureFor(fmt.Errorf("around: %w", TypeError.Wrap(io.EOF)), true)
 	assert.Equal(t, "Traceback (chain of Go errors, outermost first):\n"+
 		"  *fmt.wrapError: around: EOF\n  *flavors.Failure: EOF\n  *errors.errorString: EOF\n", f.Traceback)
 	remote := &Failure{Type: "a.B", Value: "v", Traceback: "theirs\n", remote: true}
-	f = failureFor(remote, unsafeTracebacks(true))
+	f = failureFor(remote, true)
 	assert.Equal(t, "theirs\n", f.Traceback)
 	assert.Equal(t, "v", f.Value)
-	assert.Equal(t, noTraceback, state(t, failureFor(remote), "traceback"))
+	assert.Equal(t, noTraceback, state(t, failureFor(remote, false), "traceback"))
 	assert.Equal(t, "theirs\n", state(t, f, "traceback"))
 	assert.Equal(t, true, state(t, f, "unsafeTracebacks"))
 	assert.Equal(t, false, state(t, remote, "unsafeTracebacks"))
@@ -239,13 +239,13 @@ func state(t *testing.T, f *Failure, name string) any {
 }
 
 func TestUnsafeTracebackIsCut(t *testing.T) {
-	f := failureFor(errors.New(strings.Repeat("x", 3*MaxFailureText)), unsafeTracebacks(true))
+	f := failureFor(errors.New(strings.Repeat("x", 3*MaxFailureText)), true)
 	assert.LessOrEqual(t, len(f.Traceback), MaxFailureText)
 }
 
 func TestStackThatIsNone(t *testing.T) {
 	for _, stack := range []string{"", "\n", "nonsense", "f()\n\tno colon", "f()\n\tfile.go:7", "\t\n\t\n\t"} {
-		f := failureFor(&PanicError{Value: 1, Stack: []byte(stack)}, unsafeTracebacks(true))
+		f := failureFor(&PanicError{Value: 1, Stack: []byte(stack)}, true)
 		assert.True(t, strings.HasPrefix(f.Traceback, "Traceback"), stack)
 	}
 }

@@ -107,7 +107,7 @@ func TestStocksFailuresAreRead(t *testing.T) {
 			assert.ErrorIs(t, f, exceptionsByName[g.Name])
 			assert.True(t, IsRemote(f))
 			// Passed on, it is what it was.
-			again := decodeFailure(t, p, encodeFailure(t, p, failureFor(f)))
+			again := decodeFailure(t, p, encodeFailure(t, p, failureFor(f, false)))
 			assert.Equal(t, f, again)
 		}
 	}

@@ -348,7 +348,7 @@ func (inv *Invocation) sendableError(err error) any {
 			return own
 		}
 	}
-	return failureFor(err, unsafeTracebacks(inv.conn.UnsafeTracebacks()))
+	return failureFor(err, inv.conn.UnsafeTracebacks())
 }
 
 // jellySafely encodes a value. The application's code that says how may panic; that fails this value only.

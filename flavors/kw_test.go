@@ -53,5 +53,5 @@ func TestKwThatCannotBeSent(t *testing.T) {
 	defer f.Free()
 	err := Kw{"f": func() {}}.jelly(f)
 	require.ErrorContains(t, err, "kw")
-	require.ErrorIs(t, failureFor(err), InsecureJelly)
+	require.ErrorIs(t, failureFor(err, false), InsecureJelly)
 }
