@@ -44,8 +44,8 @@ type Failure struct {
 	reveal bool // Traceback may be sent
 }
 
-// Error returns the text. For a failure that came from a peer, the type precedes it, because many of Python's texts mean
-// little without it; builtins.Exception is left out.
+// Error returns the text. For a failure that came from a peer, the type precedes it, because many of Python's texts
+// mean little without it; builtins.Exception is left out.
 func (f *Failure) Error() string {
 	if f == nil {
 		return "no failure"
@@ -338,8 +338,8 @@ const (
 	MaxFailureName = 1 << 10
 )
 
-// JellyTo writes the failure with Twisted's entries, in Twisted's order. Frames, stack and tb are empty, as when Twisted
-// sends it.
+// JellyTo writes the failure with Twisted's entries, in Twisted's order. Frames, stack and tb are empty, as when
+// Twisted sends it.
 func (f *Failure) JellyTo(e *jelly.Encoder, _ any) error {
 	if f == nil {
 		return e.Value(nil)
@@ -527,8 +527,8 @@ func (f *Failure) FormatTraceback() string {
 	return b.String()
 }
 
-// revealedTraceback returns the traceback for a peer that may see it: the stack of a panic in Python's format, innermost
-// frame last, or the chain of Go errors.
+// revealedTraceback returns the traceback for a peer that may see it: the stack of a panic in Python's format,
+// innermost frame last, or the chain of Go errors.
 func revealedTraceback(err error, f *Failure) string {
 	var b strings.Builder
 	p, _ := usercode.As[*PanicError](err)

@@ -116,7 +116,8 @@ func TestFailureForAnyError(t *testing.T) {
 		{"unsendable", &jelly.EncodeError{Path: "result", What: "bad"}, "builtins.ValueError", "result: bad", ValueError.Parents()},
 		{"cancelled", context.Canceled, "twisted.internet.defer.CancelledError", "context canceled", Cancelled.Parents()},
 		{"timed out", fmt.Errorf("waiting: %w", context.DeadlineExceeded), "twisted.internet.defer.TimeoutError", "waiting: context deadline exceeded", TimedOut.Parents()},
-		{"rude", &rude{}, "builtins.RuntimeError", "an error of type *flavors.rude whose methods panic", RuntimeError.Parents()},
+		{"rude", &rude{}, "builtins.RuntimeError", "an error of type *flavors.rude whose methods panic",
+			RuntimeError.Parents()},
 		{"a nil failure", fmt.Errorf("around: %w", error((*raiserPointer)(nil))), "builtins.Exception", "around: nil", plain},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -210,7 +211,7 @@ func TestUnsafeTracebackOfPanic(t *testing.T) {
 	assert.Equal(t, "Traceback (most recent call last):", lines[0])
 	require.Greater(t, len(lines), 3)
 	assert.Equal(t, "panic: the secret", lines[len(lines)-1])
-	assert.Regexp(t, `^  File ".*traceback_test\.go", line \d+, in .*flavors\.innermost$`, lines[len(lines)-2])
+	assert.Regexp(t, `^  File ".*failure_test\.go", line \d+, in .*flavors\.innermost$`, lines[len(lines)-2])
 	assert.NotContains(t, f.Traceback, "debug.Stack")
 
 	f = failureFor(panics("the secret"), false)

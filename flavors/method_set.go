@@ -338,8 +338,8 @@ func askAbout(methods []reflect.Method, p Prefix) error {
 	}
 	wire := lowerFirst(strings.TrimPrefix(names[0], string(p)))
 	return fmt.Errorf(
-		"it is not known whether peers may call %s: promoted from an embedded type that embeds no flavor, or declared over such a method; "+
-			"list each in PublishMethods, with flavors.Publish(%q, %q) or flavors.Hide(%q)",
+		"it is not known whether peers may call %s: promoted from an embedded type that embeds no flavor, "+
+			"or declared over such a method; list each in PublishMethods, with flavors.Publish(%q, %q) or flavors.Hide(%q)",
 		strings.Join(names, ", "),
 		wire,
 		names[0],
