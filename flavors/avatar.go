@@ -8,12 +8,12 @@ import (
 	"github.com/perspectivebroker/pb/supervision"
 )
 
-// Avatar makes the struct that embeds it what a user talks to once he is in: a realm returns one for a login. Its
-// Perspective… methods can be called, by that user alone; what they give out is encoded for him, and what he sends
-// along it arrives under his perspective.
+// Avatar makes the struct that embeds it an avatar, the object that a user gets for a login. Only that user can call
+// its Perspective… methods. Their results are encoded for the user, and their arguments are decoded under the user's
+// perspective: the avatar.
 //
-// An avatar is not sent in messages: it is the answer to the login. To let another user see it, send a [ViewPoint].
-// When its own user sends the reference home, what arrives is a ViewPoint of the avatar with its Perspective… methods.
+// An avatar is sent as the answer to the login only. To show it to another user, send a [ViewPoint] of it. If its own
+// user sends the reference back, a ViewPoint with the avatar's Perspective… methods arrives.
 type Avatar struct{ anchor }
 
 func (*Avatar) branch() supervision.Branch { return supervision.Objects }
@@ -22,7 +22,7 @@ func (*Avatar) prefix() Prefix             { return PrefixPerspective }
 // Do runs f in the avatar's turn, as [Referenceable.Do] does.
 func (a *Avatar) Do(f func()) *actor.Deferred { return a.doAnchored(f) }
 
-// JellyTo refuses: see [Avatar].
+// JellyTo fails; see [Avatar].
 func (*Avatar) JellyTo(_ *jelly.Encoder, self any) error {
 	return InsecureJelly.Errorf(
 		"an avatar, here a %T, goes to its own user as the answer to the login, and nowhere else; send a ViewPoint of it",
@@ -30,10 +30,10 @@ func (*Avatar) JellyTo(_ *jelly.Encoder, self any) error {
 	)
 }
 
-// LoginAnswer is the answer to a login: the reference to the avatar. Package broker makes it.
+// LoginAnswer is the answer to a login, a reference to the avatar. Package broker makes it.
 type LoginAnswer struct{ hole ExportHole }
 
-// NewLoginAnswer prepares an avatar to be sent: a pointer to a struct that embeds [Avatar], or any other flavor that
+// NewLoginAnswer returns the answer for an avatar: a pointer to a struct that embeds [Avatar] or another flavor that
 // travels by reference, or a [ViewPoint].
 func NewLoginAnswer(avatar any) (*LoginAnswer, error) {
 	hole, err := ExportOf(avatar)
@@ -46,7 +46,7 @@ func NewLoginAnswer(avatar any) (*LoginAnswer, error) {
 	return &LoginAnswer{hole}, nil
 }
 
-// Key is what the calls of the user are known by: the perspective, or the object where it has none.
+// Key identifies the user of a call: the perspective, or the object if it has none.
 func (a *LoginAnswer) Key() any {
 	if a.hole.Perspective != nil {
 		return a.hole.Perspective
@@ -54,11 +54,11 @@ func (a *LoginAnswer) Key() any {
 	return a.hole.Core
 }
 
-// Admit says who the user is; nil where there is none to be logged out. onRelease is called, in a goroutine that must
-// not be held up, when the peer has let go of what the answer gave it.
+// Admit sets the user, nil if there is none to log out. onRelease is called when the peer has released the answer's
+// reference, and must not block.
 func (a *LoginAnswer) Admit(user *Caller, onRelease func()) {
 	a.hole.Caller, a.hole.OnRelease = user, onRelease
 }
 
-// JellyTo writes the reference. It is called by the jelly.
+// JellyTo writes the reference. Package jelly calls it.
 func (a *LoginAnswer) JellyTo(e *jelly.Encoder, _ any) error { return jellyRemote(e, a.hole) }

@@ -19,16 +19,16 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Cached is a handle on the local copy of a peer's Cacheable. It is made by receiving one; as long as somebody holds
-// it, the same original over one connection gives the same handle. The original's side goes on sending updates until
-// the handle is let go: by [Cached.Release], by the last linked actor (see [Link]) or by being forgotten.
+// Cached is a handle on the local copy of a peer's [Cacheable]. Receiving the original makes it. While the handle is
+// held, receiving the same original over the same connection yields the same handle. The peer sends updates until the
+// handle is released by [Cached.Release] or by the last linked actor (see [Link]), or is garbage collected.
 //
-// Sent back over its connection, it is the original again. It is good on no other.
+// Sent back over its connection, it stands for the original. It cannot be sent over another connection.
 type Cached[T any] struct {
 	cache *cacheHandle
 }
 
-// cacheHandle is what outlives the handle. It must not point to it.
+// cacheHandle is the part of a handle that outlives it, so it must not point to it.
 type cacheHandle struct {
 	count seam.Refcount
 	conn  BrokerConn
@@ -36,15 +36,15 @@ type cacheHandle struct {
 	core  *Core
 }
 
-// localHandle is the handle that there is for a LocalCache. It belongs to the broker.
+// localHandle is the handle of a LocalCache, if there is one. Only the broker's turn uses it.
 type localHandle[T any] struct {
 	known weak.Pointer[Cached[T]]
-	cache *cacheHandle // what outlives the handle; nil before the first
+	cache *cacheHandle // nil before the first handle
 }
 
 func newLocalCache[T any]() *LocalCache { return &LocalCache{handle: &localHandle[T]{}} }
 
-// receive gives the handle for one more receipt.
+// receive returns the handle and counts one more receipt.
 func (s *localHandle[T]) receive(l *LocalCache) Handle {
 	if h := s.known.Value(); h != nil && h.cache.count.Receive() {
 		return h
@@ -82,11 +82,10 @@ func (h *cacheHandle) release(how func(*seam.Refcount, *seam.Turns) (last bool))
 // ReturnReceipts implements seam.Returner.
 func (h *cacheHandle) ReturnReceipts(n int) { h.conn.ForgetCache(h.luid, n) }
 
-// View calls f with the copy, in the copy's turn and so between two updates, and returns when f has returned. Updates
-// that the peer sent before a call are in place when the call's method views the copy. f must neither keep the pointer
-// nor wait for anything, and the copy's own methods, which are in its turn already, must not call View. The copy of a
-// connection that has ended can still be viewed. The error says that the copy has been released or has stopped, or that
-// f panicked.
+// View calls f with the copy in the copy's turn, that is between two updates, and returns when f has returned. In a
+// method that the peer called, View sees the updates that the peer sent before the call. f must not keep the pointer
+// and must not block. The copy's own methods run in its turn already and must not call View. After the connection has
+// ended, the copy can still be viewed. View fails if the copy was released or has stopped, or if f panicked.
 func (c *Cached[T]) View(f func(copy *T)) error {
 	switch {
 	case !c.isMade():
@@ -102,7 +101,7 @@ func (c *Cached[T]) View(f func(copy *T)) error {
 	return err
 }
 
-// Do is [Cached.View] for those who must not wait: the Deferred completes when f has run.
+// Do is like [Cached.View] but does not wait. The Deferred completes when f has returned.
 func (c *Cached[T]) Do(f func(copy *T)) *actor.Deferred {
 	switch {
 	case !c.isMade():
@@ -119,7 +118,7 @@ func (c *Cached[T]) Do(f func(copy *T)) *actor.Deferred {
 	})
 }
 
-// LastUpdate is when the copy was last changed by the peer: by an update, or by its first state.
+// LastUpdate returns the time of the last update, or of the first state if there was none.
 func (c *Cached[T]) LastUpdate() time.Time {
 	if !c.isMade() {
 		return time.Time{}
@@ -127,8 +126,8 @@ func (c *Cached[T]) LastUpdate() time.Time {
 	return time.Unix(0, c.times().updated.Load())
 }
 
-// Stale says whether the copy is followed no more, and since when: its connection has ended, an update could not be
-// applied, or the application has stopped it. It shows what it was then.
+// Stale reports whether the copy no longer follows its original, and since when: the connection has ended, an update
+// could not be applied, or the application stopped the copy's actor. The copy keeps its last state.
 func (c *Cached[T]) Stale() (since time.Time, stale bool) {
 	if !c.isMade() {
 		return time.Time{}, true
@@ -137,12 +136,12 @@ func (c *Cached[T]) Stale() (since time.Time, stale bool) {
 		return time.Unix(0, t), true
 	}
 	if context.Cause(c.cache.conn.Context()) != nil {
-		return time.Now(), true // The broker is about to note it.
+		return time.Now(), true // The broker has not marked it yet.
 	}
 	return time.Time{}, false
 }
 
-// Err says why the copy is stale, and is nil while it is followed.
+// Err returns why the copy is stale; nil if it is not.
 func (c *Cached[T]) Err() error {
 	if !c.isMade() {
 		return errNoCache
@@ -156,9 +155,8 @@ func (c *Cached[T]) Err() error {
 	return nil
 }
 
-// WhenStale fails, with what [Cached.Err] returns, once the copy is stale: to be told, use it as any other Deferred. A
-// copy that is stale because of an update can be had anew: release all receipts of it, and ask the peer for its
-// original again.
+// WhenStale returns a Deferred that fails with [Cached.Err] once the copy is stale. To replace a copy that is stale
+// because of an update, release all receipts of it and ask the peer for the original again.
 //
 //	pond.WhenStale().OnComplete(func(_ any, err error) { … })
 func (c *Cached[T]) WhenStale() *actor.Deferred {
@@ -169,7 +167,7 @@ func (c *Cached[T]) WhenStale() *actor.Deferred {
 }
 
 var (
-	// errNoCache is how everything fails that is asked of a nil handle.
+	// errNoCache is the error of all methods of a nil handle.
 	errNoCache = DeadReference.New(
 		"the handle on a cache is nil: nothing was received, or it was not made by receiving something",
 	)
@@ -178,7 +176,7 @@ var (
 
 func (c *Cached[T]) isMade() bool { return c != nil && c.cache != nil }
 
-// copied is the copy's struct; nil if there is none.
+// copied returns the copy's struct; nil if there is none.
 func (c *Cached[T]) copied() any {
 	if !c.isMade() {
 		return nil
@@ -188,7 +186,7 @@ func (c *Cached[T]) copied() any {
 
 func (c *Cached[T]) times() *cacheTimes { return c.cache.core.Value().(RemoteCacher).freshness() }
 
-// Conn is the connection on which the original came.
+// Conn returns the connection on which the original came.
 func (c *Cached[T]) Conn() Conn {
 	if !c.isMade() {
 		return nil
@@ -196,8 +194,8 @@ func (c *Cached[T]) Conn() Conn {
 	return c.cache.conn.Conn()
 }
 
-// Release undoes one receipt of the original; with the last one the handle is dead and the original's side is told to
-// stop, after the last message that mentions it and was handed over before.
+// Release undoes one receipt of the original. With the last one the handle is dead and the peer is told to stop sending
+// updates, after all messages given to the connection before that mention the handle.
 func (c *Cached[T]) Release() {
 	if !c.isMade() {
 		return
@@ -217,7 +215,7 @@ func (c *Cached[T]) String() string {
 // DescribeJelly implements [jelly.Describer].
 func (c *Cached[T]) DescribeJelly() string { return unbracketed(c.String()) }
 
-// GoString implements fmt.GoStringer by String: %#v would read what other goroutines change.
+// GoString implements fmt.GoStringer. It is String, because %#v would race with other goroutines.
 func (c *Cached[T]) GoString() string { return c.String() }
 
 func (c *Cached[T]) runtime() *actor.Runtime {
@@ -229,7 +227,7 @@ func (c *Cached[T]) runtime() *actor.Runtime {
 func (c *Cached[T]) link()   { c.cache.count.Link() }
 func (c *Cached[T]) unlink() { c.cache.release((*seam.Refcount).Unlink) }
 
-// JellyTo sends the original home: [lcache luid].
+// JellyTo writes [lcache luid], which stands for the original.
 func (c *Cached[T]) JellyTo(e *jelly.Encoder, _ any) error {
 	if c == nil {
 		return e.Value(nil)
@@ -252,7 +250,7 @@ func (c *Cached[T]) JellyTo(e *jelly.Encoder, _ any) error {
 	return nil
 }
 
-// OriginalHole stands in a fragment for the luid of a peer's original that goes home. The cache is in use until the
+// OriginalHole stands in a fragment for the luid of a peer's original that is sent back. The cache is in use until the
 // fragment is freed.
 type OriginalHole struct{ cache *cacheHandle }
 
@@ -262,32 +260,31 @@ func (h OriginalHole) Luid() int64 { return h.cache.luid }
 // HoleDone implements jelly.HoleUser.
 func (h OriginalHole) HoleDone() { h.cache.count.Unuse() }
 
-// RemoteCache makes the struct that embeds it the local copy of a peer's Cacheable. Its Observe… methods are the
-// updates: addDuck on the wire is ObserveAddDuck. They run in the copy's own actor. Its state is set before anybody
-// sees it: the fields with a pb tag, or whatever a method SetCopyableState makes of it.
+// RemoteCache makes the struct that embeds it a local copy of a peer's [Cacheable]. An update calls one of its Observe…
+// methods, in the copy's own actor: addDuck on the wire is ObserveAddDuck. The state fills the fields with a pb tag, or
+// is passed to the struct's SetCopyableState method, before the copy is used.
 //
-// An update that cannot be applied makes the copy stale: it names no Observe… method, its arguments do not fit, they
-// are refused or cannot be decoded, or the method panics or returns an error. That is logged as a warning, and
-// [Cached.WhenStale] tells. Later updates are applied as far as they can be.
+// An update makes the copy stale if there is no such Observe… method, if the arguments do not fit, are refused or
+// cannot be decoded, or if the method panics or returns an error. That is logged as a warning, and [Cached.WhenStale]
+// reports it. Later updates are still applied.
 //
-// A struct becomes the copy of a class by [RegisterCache]; what methods receive, and applications hold, is a *[Cached]
-// of it.
+// [RegisterCache] makes a struct the copy of a class. Methods receive and applications hold a *[Cached] of it.
 type RemoteCache struct {
 	anchor
 	times cacheTimes
 }
 
-// cacheTimes says how fresh a copy is, in nanoseconds since the Unix epoch.
+// cacheTimes records how fresh a copy is.
 type cacheTimes struct {
-	updated, stale atomic.Int64
+	updated, stale atomic.Int64 // nanoseconds since the Unix epoch; stale is 0 if the copy is not
 
 	mu    sync.Mutex
-	cause error           // why it is stale
-	tell  *actor.Deferred // fails with the cause; nil while nobody has asked
+	cause error           // why the copy is stale
+	tell  *actor.Deferred // fails with the cause; nil until the first whenStale
 }
 
-// stop notes that the copy no longer shows what its original does. The first time counts. Whoever wants to know is told
-// on a goroutine of its own: stop is called in the turns of brokers.
+// stop marks the copy as stale. Only the first call has an effect. It is called in brokers' turns, so the Deferreds of
+// whenStale complete on another goroutine.
 func (t *cacheTimes) stop(rt *actor.Runtime, cause error) {
 	t.mu.Lock()
 	if t.cause != nil {
@@ -313,7 +310,7 @@ func (t *cacheTimes) reason() error {
 	return t.cause
 }
 
-// whenStale fails with the reason once there is one.
+// whenStale returns a Deferred that fails once the copy is stale.
 func (t *cacheTimes) whenStale(rt *actor.Runtime) *actor.Deferred {
 	t.mu.Lock()
 	if t.cause != nil {
@@ -325,7 +322,7 @@ func (t *cacheTimes) whenStale(rt *actor.Runtime) *actor.Deferred {
 	}
 	tell := t.tell
 	t.mu.Unlock()
-	own := actor.NewDeferred(rt) // so that cancelling it is nobody else's loss
+	own := actor.NewDeferred(rt) // so that cancelling it affects no other caller
 	tell.OnComplete(func(_ any, err error) { own.Complete(nil, err) })
 	return own
 }
@@ -333,7 +330,7 @@ func (t *cacheTimes) whenStale(rt *actor.Runtime) *actor.Deferred {
 func (*RemoteCache) branch() supervision.Branch { return supervision.Objects }
 func (*RemoteCache) prefix() Prefix             { return PrefixObserve }
 
-// JellyTo refuses: the copy's fields are the peer's, and what goes home is the *[Cached].
+// JellyTo fails. A *[Cached] can be sent in its place.
 func (*RemoteCache) JellyTo(_ *jelly.Encoder, self any) error {
 	return InsecureJelly.Errorf(
 		"a %T is the copy of a peer's original: send the *flavors.Cached that was received, or values of its fields",
@@ -349,7 +346,7 @@ type RemoteCacher interface {
 	freshness() *cacheTimes
 }
 
-// RegisterCache lets originals of a class be cached here, as T, a struct that embeds RemoteCache.
+// RegisterCache registers T, a struct that embeds [RemoteCache], for local copies of originals of a class.
 //
 //	err := flavors.RegisterCache[RemotePond](registry, "cache_classes.MasterDuckPond")
 func RegisterCache[T any, P interface {
@@ -359,7 +356,7 @@ func RegisterCache[T any, P interface {
 	return RegisterCacheFactory(r, class, func() P { return new(T) })
 }
 
-// RegisterCacheFactory is [RegisterCache] for values that a function makes, a new one each time.
+// RegisterCacheFactory is like [RegisterCache], but calls blank for each new copy.
 func RegisterCacheFactory[T any, P interface {
 	*T
 	RemoteCacher
@@ -388,14 +385,14 @@ func RegisterCacheFactory[T any, P interface {
 	return nil
 }
 
-// CacheBlank is a copy that waits for its state. Package broker gets it from the registry when an original comes for
-// the first time.
+// CacheBlank is a copy without its state. Package broker gets it from the registry when an original comes for the first
+// time.
 type CacheBlank struct {
 	value RemoteCacher
 	local *LocalCache
 }
 
-// Attach ties the copy to the connection on which its original came, and gives the entry for the broker's table.
+// Attach ties the copy to the connection on which its original came and returns the entry for the broker's table.
 func (b *CacheBlank) Attach(conn BrokerConn, luid int64) (*LocalCache, error) {
 	core, err := CoreOf(b.value)
 	if err != nil {
@@ -419,12 +416,11 @@ func (b *CacheBlank) PostUnjelly() {
 	}
 }
 
-// LocalCache is an entry in the broker's table of the peer's originals that are cached here. It belongs to the broker.
+// LocalCache is an entry in the broker's table of local copies. Only the broker's turn uses it.
 type LocalCache struct {
 	conn BrokerConn
 	luid int64
 	core *Core
-	// handle is the same as long as somebody holds it.
 	handle interface {
 		receive(*LocalCache) Handle
 		isHeld() bool
@@ -432,20 +428,20 @@ type LocalCache struct {
 	}
 }
 
-// Receive gives the *Cached for one more mention of the original.
+// Receive returns the *Cached for one more mention of the original.
 func (l *LocalCache) Receive() Handle { return l.handle.receive(l) }
 
-// IsHeld says whether there is a handle that has not been given back.
+// IsHeld reports whether there is a handle that was not released.
 func (l *LocalCache) IsHeld() bool { return l.handle.isHeld() }
 
-// Sweep gives the handle back if the garbage collector has found that nobody holds it.
+// Sweep releases the handle if it was garbage collected.
 func (l *LocalCache) Sweep() { l.handle.sweep() }
 
-// Deliver hands an update to the copy.
+// Deliver passes an update to the copy.
 func (l *LocalCache) Deliver(inv *Invocation) { l.core.Deliver(inv) }
 
-// Disconnected ends the entry, with its connection or because the original's side has forgotten it: from now on the
-// copy is stale, and can be read as long as it is held.
+// Disconnected ends the entry, because the connection has ended or the peer stopped sending updates. The copy becomes
+// stale; it can be read while its handle is held.
 func (l *LocalCache) Disconnected() {
 	cause := context.Cause(l.conn.Context())
 	if cause == nil {
@@ -455,20 +451,20 @@ func (l *LocalCache) Disconnected() {
 	l.core.Release()
 }
 
-// errForgotten is why a copy is stale whose original's side has forgotten it.
+// errForgotten is why a copy is stale to which the peer no longer sends updates.
 var errForgotten = errors.New("flavors: the peer no longer sends updates for this copy")
 
-// Expect notes that an update is for the copy, before anything can go wrong with it.
+// Expect notes that an update is for the copy, so that a failure to decode it marks the copy as stale.
 func (l *LocalCache) Expect(inv *Invocation) { inv.core = l.core }
 
-// stale notes that a copy, if this is one, no longer shows what its original does.
+// stale marks the value as stale if it is a copy.
 func (c *Core) stale(cause error) {
 	if r, ok := c.Value().(RemoteCacher); ok {
 		r.freshness().stop(c.runtime(), cause)
 	}
 }
 
-// updateError is why a copy is stale that could not apply an update.
+// updateError is why a copy is stale if an update could not be applied.
 type updateError struct {
 	update string
 	err    error
@@ -479,15 +475,14 @@ func (e *updateError) Error() string {
 }
 func (e *updateError) Unwrap() error { return e.err }
 
-// updateFailed marks the copy for which an update could not be applied. It runs none of the application's code, since
-// the answer is due.
+// updateFailed marks the copy as stale because of an update. It runs no code of the application.
 func (c *Core) updateFailed(inv *Invocation, err error) {
-	if inv.conn.Context().Err() == nil { // Otherwise that is the reason, and the broker notes it.
+	if inv.conn.Context().Err() == nil { // Otherwise the broker marks it, with the end of the connection as the cause.
 		c.stale(&updateError{inv.name(), err})
 	}
 }
 
-// logUpdateFailed logs each update that could not be applied.
+// logUpdateFailed logs an update that could not be applied.
 func (c *Core) logUpdateFailed(inv *Invocation, err error) {
 	level, last := c.updates.level(supervision.TreeOf(inv.conn.Runtime()).ObjectLimit())
 	if level == zerolog.ErrorLevel {
@@ -505,7 +500,7 @@ func (c *Core) logUpdateFailed(inv *Invocation, err error) {
 	}
 }
 
-// updated notes the time of an update, in the copy's turn.
+// updated records the time of an update, in the copy's turn.
 func (c *Core) updated() {
 	if r, ok := c.Value().(RemoteCacher); ok {
 		r.freshness().updated.Store(time.Now().UnixNano())

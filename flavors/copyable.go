@@ -8,12 +8,12 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 )
 
-// Copyable makes the struct that embeds it travel by copy: each time it is sent, its state is. The peer makes of it
-// what it has registered for the class, and refuses it if it has registered nothing.
+// Copyable makes the struct that embeds it travel by copy: its state is sent. The peer makes an instance of the type
+// that it has registered for the class, or refuses the copy if there is none.
 //
 // The state is a dictionary of the fields that have a pb tag, unless the struct has a method StateToCopyFor or
-// StateToCopy. The class is package.Type, unless it has TypeToCopyFor or TypeToCopy; what a Twisted peer registers is
-// the dotted name of a Python class, so one of these is nearly always wanted.
+// StateToCopy. The class is package.Type, unless the struct has TypeToCopyFor or TypeToCopy. A Twisted peer registers
+// the dotted name of a Python class, so one of these is nearly always needed.
 //
 //	type Pond struct {
 //		flavors.Copyable
@@ -23,17 +23,16 @@ import (
 //
 //	func (*Pond) TypeToCopy() string { return "copy_sender.CopyPond" }
 //
-// A Copyable may be sent by pointer or by value, alone or as an element, a field or a key of something else: the
-// methods are those of the pointer in any case. Sent by pointer it keeps its identity within a message: mentioned twice
-// it arrives as one object. These methods run in the goroutine that sends, or in the turn of the object that returns
-// it.
+// A Copyable may be sent by pointer or by value, alone or within another value. In each case the methods of the pointer
+// are called, on the goroutine that sends it or in the turn of the object that returns it. A pointer keeps its identity
+// within a message: if it occurs twice, one object arrives.
 //
-// A method that has one of the four names but another signature is an error when the struct is sent, and so is one that
-// the struct would have from two embedded types and therefore has from neither: the fields never go out in its place.
+// Sending fails if one of the four methods has another signature, or if the struct embeds two types that have it and
+// so has none itself. The fields are never sent in its place.
 type Copyable struct{}
 
-// What a Copyable may implement, in the order in which it is asked. The perspective is that of the user to whom the
-// copy is sent, or nil where there was no login.
+// Methods of a Copyable, in the order of preference. The perspective is that of the user to whom the copy is sent; nil
+// without a login.
 type (
 	stateToCopyFor interface{ StateToCopyFor(perspective any) any }
 	stateToCopy    interface{ StateToCopy() any }
@@ -41,7 +40,7 @@ type (
 	typeToCopy     interface{ TypeToCopy() string }
 )
 
-// JellyTo writes [class state]. It is called by the jelly.
+// JellyTo writes [class state]. Package jelly calls it.
 func (Copyable) JellyTo(e *jelly.Encoder, self any) error {
 	self = e.Pointer(self)
 	if err := hooksOf(self, copyHooks); err != nil {
@@ -50,8 +49,8 @@ func (Copyable) JellyTo(e *jelly.Encoder, self any) error {
 	return e.Instance(self, classFor(e, self), func() error { return jellyState(e, self) })
 }
 
-// classFor asks for the perspective only if that matters: what is the same for everybody is encoded once for all
-// observers of a cache.
+// classFor is classOf, but uses the encoder's perspective only if the class depends on it, because updates that do not
+// are encoded once for all observers.
 func classFor(e *jelly.Encoder, self any) string {
 	if _, ok := self.(typeToCopyFor); ok {
 		return classOf(self, e.Perspective())
@@ -59,7 +58,7 @@ func classFor(e *jelly.Encoder, self any) string {
 	return classOf(self, nil)
 }
 
-// jellyableError is an error that says itself how it is sent, as a Copyable does.
+// jellyableError is an error with its own encoding, such as a Copyable.
 type jellyableError interface {
 	error
 	jelly.Jellyable
@@ -75,7 +74,7 @@ func jellyState(e *jelly.Encoder, self any) error {
 	return e.Fields(self)
 }
 
-// classOf is the class under which a value travels.
+// classOf returns the class under which a value is sent.
 func classOf(self, perspective any) string {
 	switch v := self.(type) {
 	case typeToCopyFor:
@@ -90,20 +89,19 @@ func classOf(self, perspective any) string {
 	return path.Base(t.PkgPath()) + "." + t.Name()
 }
 
-// RegisterCopy lets copies of a class in, as *T. The state of a copy fills the fields of T that have a pb tag, unless
-// *T has a method SetCopyableState; PostUnjelly, if *T has it, is called when everything that came with the copy has
-// its state. Both run in the connection's unjellier and must not wait. See [jelly.StateSetter] and
+// RegisterCopy registers *T for received copies of a class. The state of a copy fills the fields of T that have a pb
+// tag, unless *T has a method SetCopyableState. PostUnjelly, if *T has it, is called when all objects of the message
+// have their state. Both run in an actor of the connection and must not block. See [jelly.StateSetter] and
 // [jelly.PostUnjellier].
 //
-// Where a parameter, a result or a field is a T rather than a *T, or has Ts as elements or keys, it gets a copy of what
-// was made.
+// A parameter, result or field of type T rather than *T gets a copy of the instance; so do elements and keys.
 //
-// A *T that implements error may also come as the failure of a call.
+// If *T implements error, it may also be the failure of a call.
 func RegisterCopy[T any](r *jelly.Registry, class string) error {
 	return RegisterCopyFactory(r, class, func() *T { return new(T) })
 }
 
-// RegisterCopyFactory is [RegisterCopy] for values that a function makes.
+// RegisterCopyFactory is like [RegisterCopy], but calls blank for each new copy.
 func RegisterCopyFactory[T any](r *jelly.Registry, class string, blank func() *T) error {
 	if blank == nil {
 		return fmt.Errorf("flavors: registering %q: the function that makes blank copies is nil", class)

@@ -8,8 +8,8 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// Exception is a named type of failure: what `except` and `trap` look for on the other side. It serves as a sentinel
-// for errors.Is and as the maker of failures of its type:
+// Exception is a named type of failure, as which a peer can trap it. It is a sentinel for errors.Is and makes failures
+// of its type:
 //
 //	var ErrEmpty = flavors.NewException("pond.Empty", flavors.PBError)
 //
@@ -17,20 +17,20 @@ import (
 //		return "", ErrEmpty.New("no ducks left")
 //	}
 //
-// A peer written with Twisted traps it as "pond.Empty" or as any of its parents; Go code says errors.Is(err, ErrEmpty),
-// whether the failure came over a connection or was made here. Two Exceptions of the same name are the same type.
+// A Twisted peer traps it as "pond.Empty" or as one of its parents. Go code uses errors.Is(err, ErrEmpty), whether the
+// failure came from a peer or arose here. Two Exceptions of the same name are the same type.
 type Exception struct {
-	// Both are immutable: Exceptions are shared by all goroutines.
+	// Immutable.
 	name    string
 	parents []string
 }
 
-// The root of all exceptions, which closes each list of parents that Twisted sends.
+// pythonObject is the last parent of each exception, as Twisted sends it.
 const pythonObject = "builtins.object"
 
-// NewException names a type of failure. The name is dotted, like that of the Python class which the peer would raise.
-// Parents are the types as which it shall be trapped too; without any it is a plain builtins.Exception. Names of
-// parents go out in the order in which Python would list them (its method resolution order).
+// NewException returns a type of failure with a dotted name, like that of a Python class. It can also be trapped as any
+// of its parents; without parents it derives from builtins.Exception. The parents are sent in Python's method
+// resolution order.
 func NewException(name string, parents ...*Exception) *Exception {
 	if len(parents) == 0 {
 		parents = []*Exception{PlainException}
@@ -38,8 +38,8 @@ func NewException(name string, parents ...*Exception) *Exception {
 	return &Exception{name: name, parents: slices.Clip(append([]string{name}, linearise(parents)...))}
 }
 
-// linearise merges the parents' lists so that each list keeps its order and no name comes before one that descends from
-// it: Python's C3. Lists which contradict each other, which Python would refuse, are merged in the order given.
+// linearise merges the parents' lists by Python's C3: each list keeps its order, and no name precedes one that derives
+// from it. Contradictory lists, which Python refuses, are merged in the order given.
 func linearise(parents []*Exception) []string {
 	var lists [][]string
 	for _, p := range parents {
@@ -76,7 +76,7 @@ func inTail(lists [][]string, name string) bool {
 	return false
 }
 
-// Name is the dotted name of the type.
+// Name returns the dotted name of the type.
 func (x *Exception) Name() string {
 	if x == nil {
 		return ""
@@ -84,7 +84,7 @@ func (x *Exception) Name() string {
 	return x.name
 }
 
-// Parents are the names by which the type can be trapped, its own first.
+// Parents returns the names by which the type can be trapped, its own first.
 func (x *Exception) Parents() []string {
 	if x == nil {
 		return nil
@@ -92,7 +92,7 @@ func (x *Exception) Parents() []string {
 	return slices.Clone(x.parents)
 }
 
-// Error is the name: an Exception may be returned as an error itself when there is nothing more to say.
+// Error returns the name. An Exception may itself be returned as an error without a text.
 func (x *Exception) Error() string { return x.Name() }
 
 // Is reports whether target is this type or one of its parents.
@@ -101,7 +101,7 @@ func (x *Exception) Is(target error) bool {
 	return ok && x != nil && t != nil && slices.Contains(x.parents, t.name)
 }
 
-// As makes a [Failure] without a text of an Exception that was returned as an error itself.
+// As lets errors.As find a *[Failure] without a text in an Exception that was returned as an error.
 func (x *Exception) As(target any) bool {
 	f, ok := target.(**Failure)
 	if x == nil {
@@ -113,7 +113,7 @@ func (x *Exception) As(target any) bool {
 	return ok
 }
 
-// New makes a failure of this type. Its text is what the peer gets as the error's message.
+// New returns a failure of this type. The peer gets its text.
 func (x *Exception) New(text string) *Failure {
 	if x == nil {
 		x = PlainException
@@ -121,8 +121,8 @@ func (x *Exception) New(text string) *Failure {
 	return &Failure{Type: x.name, Value: text, Parents: x.parents}
 }
 
-// Errorf makes a failure of this type with a formatted text. An error given with %w is the failure's cause for
-// errors.Is and errors.As here; only its text is sent.
+// Errorf returns a failure of this type with a formatted text. An error formatted with %w is the failure's cause for
+// errors.Is and errors.As on this side; only its text is sent.
 func (x *Exception) Errorf(format string, args ...any) *Failure {
 	err := fmt.Errorf(format, args...)
 	f := x.New(err.Error())
@@ -132,7 +132,7 @@ func (x *Exception) Errorf(format string, args ...any) *Failure {
 	return f
 }
 
-// Wrap makes a failure of this type out of another error, whose text it keeps.
+// Wrap returns a failure of this type with the text of cause.
 func (x *Exception) Wrap(cause error) *Failure {
 	if cause == nil {
 		return x.New("")
@@ -142,8 +142,7 @@ func (x *Exception) Wrap(cause error) *Failure {
 	return f
 }
 
-// The exceptions of Python that Go programs have a use for. The first is what any Go error becomes that says nothing
-// else of its type.
+// Exceptions of Python. PlainException is the type of Go errors that have no other.
 var (
 	PlainException = &Exception{
 		name:    "builtins.Exception",
@@ -163,30 +162,29 @@ var (
 	NotImplementedError = NewException("builtins.NotImplementedError", RuntimeError)
 )
 
-// Twisted's own, under the names its programs trap them by.
+// Exceptions of Twisted, under the names by which its programs trap them.
 var (
-	// PBError is the one that services derive their expected errors from: Twisted logs no traceback for it.
+	// PBError is the parent of a service's expected errors. Twisted logs no traceback for it.
 	PBError = NewException("twisted.spread.pb.Error", PlainException)
-	// ProtocolError is the fault of a peer that breaks the protocol.
+	// ProtocolError reports that a peer broke the protocol.
 	ProtocolError = NewException("twisted.spread.pb.ProtocolError", PlainException)
-	// DeadReference fails a call on a reference that is no longer good: released, or its connection is gone.
+	// DeadReference fails a call on a reference that was released or whose connection has ended.
 	DeadReference = NewException("twisted.spread.pb.DeadReferenceError", ProtocolError)
-	// ConnectionLost fails a call whose connection died before the answer came.
+	// ConnectionLost fails a call whose connection ended before the answer came.
 	ConnectionLost = NewException("twisted.spread.pb.PBConnectionLost", PlainException)
 	// NoSuchMethod fails a call of a method that the object does not publish.
 	NoSuchMethod = NewException("twisted.spread.flavors.NoSuchMethod", AttributeError)
-	// InsecureJelly refuses a value whose type or class was not allowed in, or that cannot be sent.
+	// InsecureJelly refuses a value whose type or class is not allowed, or that cannot be sent.
 	InsecureJelly = NewException("twisted.spread.jelly.InsecureJelly", PlainException)
-	// BananaError refuses what is too large for the wire.
+	// BananaError refuses a value that is too large for the wire.
 	BananaError = NewException("twisted.spread.banana.BananaError", PlainException)
-	// Cancelled is the failure of what was given up, and of a context.Canceled.
+	// Cancelled is the failure of a cancelled Deferred or context.
 	Cancelled = NewException("twisted.internet.defer.CancelledError", PlainException)
-	// TimedOut is the failure of what took too long, and of a context.DeadlineExceeded.
+	// TimedOut is the failure of an operation that took too long, and of a context.DeadlineExceeded.
 	TimedOut = NewException("twisted.internet.defer.TimeoutError", PlainException)
 )
 
-// knownParents finds the parents of a type that is named without them. A type nobody knows is taken for a plain
-// exception.
+// knownParents returns the parents of a predeclared type. Other types derive from a plain exception.
 func knownParents(name string) []string {
 	for _, x := range []*Exception{
 		PlainException, BaseException, TypeError, ValueError, AttributeError, LookupError, KeyError, IndexError, RuntimeError,
@@ -200,13 +198,12 @@ func knownParents(name string) []string {
 	return append([]string{name}, PlainException.parents...)
 }
 
-// The exceptions of Twisted's cred that reach a peer. A refused login is always an UnauthorizedLogin, whatever the
-// reason.
+// Exceptions of Twisted's cred. A refused login is always an UnauthorizedLogin, whatever the reason.
 var (
-	// Unauthorized is the parent of what somebody may not do.
+	// Unauthorized is the parent of refusals.
 	Unauthorized = NewException("twisted.cred.error.Unauthorized", PlainException)
 	// LoginFailed is the parent of failed logins.
 	LoginFailed = NewException("twisted.cred.error.LoginFailed", PlainException)
-	// UnauthorizedLogin is a login that was refused.
+	// UnauthorizedLogin is a refused login.
 	UnauthorizedLogin = NewException("twisted.cred.error.UnauthorizedLogin", LoginFailed, Unauthorized)
 )
