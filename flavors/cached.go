@@ -260,9 +260,9 @@ func (h OriginalHole) Luid() int64 { return h.cache.luid }
 // HoleDone implements jelly.HoleUser.
 func (h OriginalHole) HoleDone() { h.cache.count.Unuse() }
 
-// RemoteCache makes the struct that embeds it a local copy of a peer's [Cacheable]. An update calls one of its Observe…
-// methods, in the copy's own actor: addDuck on the wire is ObserveAddDuck. The state fills the fields with a pb tag, or
-// is passed to the struct's SetCopyableState method, before the copy is used.
+// RemoteCache makes the struct that embeds it a local copy of a peer's [Cacheable]. An update calls one of its
+// Observe… methods, in the copy's own actor: addDuck on the wire is ObserveAddDuck. The state fills the fields with a
+// pb tag, or is passed to the struct's SetCopyableState method, before the copy is used.
 //
 // An update makes the copy stale if there is no such Observe… method, if the arguments do not fit, are refused or
 // cannot be decoded, or if the method panics or returns an error. That is logged as a warning, and [Cached.WhenStale]
