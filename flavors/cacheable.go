@@ -7,22 +7,22 @@ import (
 	"github.com/perspectivebroker/pb/supervision"
 )
 
-// Cacheable makes the struct that embeds it an original that is copied to a peer once and kept up to date there. The
-// first time it is sent over a connection its state goes along, and an [Observer] stands for that connection from then
-// on; later it is only mentioned. When the peer has let go of it, or its connection has ended, the observer is gone.
+// Cacheable makes the struct that embeds it an original of which peers keep copies that are updated. The first time it
+// is sent over a connection, its state is sent and an [Observer] for the connection is added; after that only a mention
+// is sent. The observer is removed when the peer releases its copy or the connection ends.
 //
-// The original and its set of observers are one actor. What changes the original goes through [Update], and so runs in
-// that actor's turn, as do these methods, all of which the struct may have or not:
+// The original and its observers are one actor. Changes of the original go through [Update], which runs in the actor's
+// turn. So do these optional methods of the struct:
 //
 //	StateToCacheAndObserveFor(perspective any, observer *flavors.Observer) any
 //	StoppedObserving(perspective any, observer *flavors.Observer)
 //
-// Taking the state and registering the observer are one step, so a peer misses no update and gets none twice. Without
-// the first method the state is what it is for a [Copyable], whose methods for state and class all count here too. Both
-// must not wait for the connection of their observer.
+// The state is taken and the observer added in one turn, so a peer misses no update and gets none twice. Without the
+// first method the state is that of a [Copyable]; the methods of a Copyable for state and class work here too. Neither
+// method may wait for the observer's connection.
 //
-// There is one observer for a connection: users who are in by way of the same one see what the first of them was shown.
-// A panic in one of these methods is the supervisor's to deal with; the observers stay.
+// There is one observer for each connection. Several users of the same connection share it, and see the state that was
+// made for the first. A panic in one of these methods restarts the actor; the observers stay.
 //
 // The struct is sent as a pointer and must not be copied. The zero value is ready for use.
 type Cacheable struct{ anchor }
@@ -39,8 +39,7 @@ type (
 	}
 )
 
-// JellyTo leaves room for what only the broker can write: the state with a new luid, or [cached luid]. It is called by
-// the jelly.
+// JellyTo leaves a hole in which the broker writes the state with a new luid, or [cached luid]. Package jelly calls it.
 func (*Cacheable) JellyTo(e *jelly.Encoder, self any) error {
 	if err := refuseCopy(e, self); err != nil {
 		return err
@@ -60,12 +59,12 @@ func (*Cacheable) JellyTo(e *jelly.Encoder, self any) error {
 	return nil
 }
 
-// Do runs f in the turn of the original's actor, as [Referenceable.Do] does. A change that observers are to learn of is
-// an [Update].
+// Do runs f in the turn of the original's actor, as [Referenceable.Do] does. To tell observers of a change, use
+// [Update].
 func (c *Cacheable) Do(f func()) *actor.Deferred { return c.doAnchored(f) }
 
-// Update changes an original and tells its observers, in one step: f runs in the turn of the original's actor. The
-// Deferred completes when f has run, and fails if it panicked or the original has stopped.
+// Update runs f in the turn of the original's actor, to change the original and tell its observers in one step. The
+// Deferred completes when f has returned, and fails if it panicked or the original has stopped.
 //
 //	flavors.Update(pond, func(observers flavors.Observers) {
 //		pond.ducks = append(pond.ducks, duck)
@@ -78,8 +77,7 @@ func Update(cacheable interface {
 	if f == nil {
 		return actor.Failed(errNoFunction)
 	}
-	// Even an original that nobody has met gets its core here, so that a first send in another goroutine waits for the
-	// change.
+	// An original that was never sent gets its core here, so that a first send on another goroutine waits for f.
 	core, err := CoreOf(cacheable)
 	if err != nil {
 		return actor.Failed(err)
@@ -87,8 +85,7 @@ func Update(cacheable interface {
 	return core.do(func() { f(cacheable.Observers()) })
 }
 
-// Observers are those who hold the original at this moment, in the order in which they came. It is for the methods of
-// the original and for functions that run in its turn.
+// Observers returns the present observers, oldest first. Only functions that run in the original's turn may call it.
 func (c *Cacheable) Observers() Observers {
 	core := c.core.Load()
 	if core == nil {
@@ -99,22 +96,22 @@ func (c *Cacheable) Observers() Observers {
 	return Observers{core.observers}
 }
 
-// CacheHole stands in a fragment for a Cacheable. Package broker writes [cached luid] there, or [class luid state] the
-// first time.
+// CacheHole stands in a fragment for a Cacheable. Package broker writes [class luid state] there the first time, and
+// [cached luid] after that.
 type CacheHole struct {
 	Core        *Core
 	Class       string
 	Perspective any
 }
 
-// observe is the request for state and registration.
+// observe is the message that asks an original for its state and adds an observer.
 type observe struct {
 	observer *Observer
 	reply    func(state *jelly.Fragment, err error)
 }
 
-// Observe asks the original for its state and registers the observer, in one turn. reply is called once, in that turn,
-// with the state as a fragment of one value. The caller holds the core.
+// Observe asks the original for its state and adds the observer, in one turn. It calls reply once, in that turn, with a
+// fragment of one value. The caller must hold the core.
 func (c *Core) Observe(observer *Observer, reply func(state *jelly.Fragment, err error)) {
 	if err := c.post(&observe{observer, reply}); err != nil {
 		reply(nil, err)
@@ -129,7 +126,7 @@ func (m *observe) run(o *object) {
 	c := o.core
 	said := false
 	defer func() {
-		if !said { // The state ended the goroutine.
+		if !said { // The method that gives the state called runtime.Goexit.
 			m.reply(nil, actor.ErrGoexit)
 		}
 	}()
@@ -140,11 +137,11 @@ func (m *observe) run(o *object) {
 	}
 	said = true
 	if err != nil {
-		p, panicked := err.(*PanicError) //nolint:errorlint // It is what encodeSafely has made; one that the user's code returned is wrapped.
+		p, panicked := err.(*PanicError) //nolint:errorlint // One that the user's code returned is wrapped.
 		if panicked && !o.unsound {
 			p.What = "the code that gives the state of a " + c.typeName()
 			c.logPanic(m.observer.conn.Logger(), p)
-			defer panic(p) // The supervisor decides; the observers that there are survive.
+			defer panic(p) // The supervisor restarts the actor; the observers stay.
 		}
 		m.reply(nil, err)
 		return
@@ -171,19 +168,19 @@ func (m *observe) state(value any) (*jelly.Fragment, error) {
 	return fragment, nil
 }
 
-// plainState is the state of an original that says nothing special for caches.
+// plainState is the state of an original without StateToCacheAndObserveFor.
 type plainState struct{ of any }
 
 // JellyTo writes the state alone, without the class.
 func (s plainState) JellyTo(e *jelly.Encoder, _ any) error { return jellyState(e, s.of) }
 
-// unobserve ends an observer.
+// unobserve is the message that removes an observer.
 type unobserve struct {
 	observer *Observer
 	done     func()
 }
 
-// Unobserve takes an observer out and has the original told, exactly once. done is called afterwards; it may be nil.
+// Unobserve removes an observer and tells the original, exactly once. done is called afterwards; it may be nil.
 func (c *Core) Unobserve(observer *Observer, done func()) {
 	m := &unobserve{observer, done}
 	if err := c.post(m); err != nil {
@@ -191,14 +188,14 @@ func (c *Core) Unobserve(observer *Observer, done func()) {
 	}
 }
 
-// Drop implements actor.Droppable: the original has stopped for good, there is nobody to be told.
+// Drop implements actor.Droppable. The original has stopped, so it is not told.
 func (m *unobserve) Drop(error) {
 	if m.done != nil {
 		m.done()
 	}
 }
 
-// run tells the original once, because only the first one finds the observer there.
+// run removes the observer. Only the first run finds it and tells the original.
 func (m *unobserve) run(c *Core) {
 	defer m.Drop(nil)
 	if !c.removeObserver(m.observer) {
@@ -226,7 +223,7 @@ func (c *Core) removeObserver(o *Observer) bool {
 	defer c.mu.Unlock()
 	for i, other := range c.observers {
 		if other == o {
-			// A fresh slice: an Observers that was handed out in this turn keeps what it has.
+			// A new slice, because an Observers of this turn may share the old one.
 			c.observers = append(append(make([]*Observer, 0, len(c.observers)-1), c.observers[:i]...), c.observers[i+1:]...)
 			return true
 		}

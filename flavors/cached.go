@@ -418,9 +418,9 @@ func (b *CacheBlank) PostUnjelly() {
 
 // LocalCache is an entry in the broker's table of local copies. Only the broker's turn uses it.
 type LocalCache struct {
-	conn BrokerConn
-	luid int64
-	core *Core
+	conn   BrokerConn
+	luid   int64
+	core   *Core
 	handle interface {
 		receive(*LocalCache) Handle
 		isHeld() bool

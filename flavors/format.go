@@ -5,8 +5,7 @@ import (
 	"io"
 )
 
-// What follows prints handles and the like by their String methods, whatever the verb. They lead to connections and
-// tables, and other goroutines change them meanwhile.
+// The Format methods print by String, whatever the verb, because other goroutines change what these types point to.
 
 // Format implements fmt.Formatter by String.
 func (r *RemoteReference) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, r.String()) }
@@ -23,7 +22,7 @@ func (v *ViewPoint) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.Str
 // Format implements fmt.Formatter by String.
 func (c *Core) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
-// String names the observer in logs, by whose connection it is.
+// String names the observer in logs.
 func (o *Observer) String() string {
 	if o == nil || o.conn == nil || o.core == nil {
 		return "<observer, nil>"

@@ -8,16 +8,16 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 )
 
-// Kw are keyword arguments. As the last argument of CallRemote it is not sent as an argument but as the call's
-// keywords; as a parameter of a method it receives those that the method does not name.
+// Kw are keyword arguments. As the last argument of CallRemote it holds the call's keywords; as the last parameter of a
+// method it receives the keywords that no other parameter takes.
 type Kw map[string]any
 
-// Format implements fmt.Formatter by jelly.Format: what a peer sent may contain itself.
+// Format implements fmt.Formatter by jelly.Format, because a peer's value may contain itself.
 func (kw Kw) Format(s fmt.State, _ rune) {
 	fmt.Fprintf(s, "%v", jelly.Formatted{Value: map[string]any(kw)})
 }
 
-// MarshalJSON implements json.Marshaler within the bounds that jelly.Dict has.
+// MarshalJSON implements json.Marshaler with the limits of jelly.Dict.
 func (kw Kw) MarshalJSON() ([]byte, error) {
 	entries := make([]jelly.Entry, 0, len(kw))
 	for _, name := range slices.Sorted(maps.Keys(kw)) {
@@ -26,7 +26,7 @@ func (kw Kw) MarshalJSON() ([]byte, error) {
 	return jelly.NewDict(entries...).MarshalJSON()
 }
 
-// splitKw takes the keywords off the end of a call's arguments.
+// splitKw separates the keywords from a call's arguments.
 func splitKw(args []any) ([]any, Kw) {
 	if n := len(args); n > 0 {
 		if kw, ok := args[n-1].(Kw); ok {
@@ -36,7 +36,7 @@ func splitKw(args []any) ([]any, Kw) {
 	return args, nil
 }
 
-// jelly appends the dictionary of keywords, which every call has, sorted by name so that equal calls are equal bytes.
+// jelly appends the dictionary of keywords, sorted by name so that equal calls have equal bytes.
 func (kw Kw) jelly(f *jelly.Fragment) error {
 	if len(kw) == 0 {
 		return f.JellyDict(nil)
@@ -49,7 +49,7 @@ func (kw Kw) jelly(f *jelly.Fragment) error {
 	return f.JellyKw(names, values)
 }
 
-// kwName reads a keyword's name as peers send it: str, or bytes from Python 2.
+// kwName returns a keyword's name: a str, or bytes from Python 2.
 func kwName(key any) (string, bool) {
 	switch k := key.(type) {
 	case string:

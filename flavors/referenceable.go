@@ -15,20 +15,19 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// Referenceable makes the struct that embeds it an object which peers hold by reference: its Remote… methods can be
-// called from the other side, one at a time, in the object's own actor.
+// Referenceable makes the struct that embeds it an object that peers hold by reference. Peers can call its Remote…
+// methods, which run one at a time in the object's own actor.
 //
-// The struct is sent as a pointer and must not be copied once it has been sent. Its actor starts with the first call
-// and ends when the last connection has let go, unless the application spawned it itself with [Spawn]. The zero value
-// is ready for use.
+// The struct is sent as a pointer and must not be copied after that. Its actor starts with the first call and ends when
+// the last connection has released the object, unless [Spawn] started it. The zero value is ready for use.
 type Referenceable struct{ anchor }
 
-// anchor ties a struct to its core. It is what all flavors that are actors have in common.
+// anchor ties a struct to its core. All flavors that are actors embed it.
 type anchor struct{ core atomic.Pointer[Core] }
 
 func (a *anchor) anchored() *anchor { return a }
 
-// anchored is how the package recognises what embeds such a flavor.
+// anchored is implemented by pointers to structs that embed such a flavor.
 type anchored interface {
 	anchored() *anchor
 	branch() supervision.Branch
@@ -38,11 +37,11 @@ type anchored interface {
 func (*Referenceable) branch() supervision.Branch { return supervision.Objects }
 func (*Referenceable) prefix() Prefix             { return PrefixRemote }
 
-// Root is a Referenceable that is published under the name "root", Twisted's word for the first object of a service.
-// Any Referenceable can be published; Root says in the type that this one is meant to be.
+// Root is a [Referenceable] for a service's first object, named "root" by Twisted. Any Referenceable can be published
+// as the root; Root only documents that.
 type Root struct{ Referenceable }
 
-// CoreOf finds the core of a value that embeds Referenceable, making one if it has none yet.
+// CoreOf returns the core of a value that embeds Referenceable or another flavor. It makes the core if there is none.
 func CoreOf(v any) (*Core, error) {
 	r, ok := v.(anchored)
 	if !ok {
@@ -65,7 +64,7 @@ func CoreOf(v any) (*Core, error) {
 	return c.meet(anchor, v, r)
 }
 
-// coreMade is the anchor's core, made on the first call.
+// coreMade returns the anchor's core, which the first call makes.
 func (a *anchor) coreMade() *Core {
 	if c := a.core.Load(); c != nil {
 		return c
@@ -74,7 +73,7 @@ func (a *anchor) coreMade() *Core {
 	return a.core.Load()
 }
 
-// meet makes sure that the core knows its value, and that v is no copy of it.
+// meet sets the core's value to v, or checks that v is not a copy of it.
 func (c *Core) meet(a *anchor, v any, r anchored) (*Core, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -92,8 +91,8 @@ func (c *Core) meet(a *anchor, v any, r anchored) (*Core, error) {
 	return c, nil
 }
 
-// checkType says what is wrong with a type whose value is about to be sent for the first time: methods that could not
-// be called, or hooks that would be passed over.
+// checkType checks the type of a value that is sent for the first time: its methods must be callable and its hooks must
+// have the right signatures.
 func checkType(v any, r anchored) error {
 	t := reflect.TypeOf(v)
 	if _, err := methodsFor(t, r.prefix()); err != nil {
@@ -114,7 +113,7 @@ func checkType(v any, r anchored) error {
 	return nil
 }
 
-// coreToSend is CoreOf for what a JellyTo method got as self.
+// coreToSend is CoreOf for the self of a JellyTo method.
 func coreToSend(e *jelly.Encoder, self any) (*Core, error) {
 	if err := refuseCopy(e, self); err != nil {
 		return nil, err
@@ -122,7 +121,7 @@ func coreToSend(e *jelly.Encoder, self any) (*Core, error) {
 	return CoreOf(self)
 }
 
-// refuseCopy refuses what was met by value: nobody would ever see the copy of it that the encoder made.
+// refuseCopy returns an error if self was sent by value: the encoder's copy of it could never be called.
 func refuseCopy(e *jelly.Encoder, self any) error {
 	if !e.IsCopy(self) {
 		return nil
@@ -131,7 +130,7 @@ func refuseCopy(e *jelly.Encoder, self any) error {
 	return &jelly.InsecureJellyError{What: fmt.Sprintf("%s is not transferable, but a pointer to it is: send *%s", t, t)}
 }
 
-// JellyTo writes the reference: [remote luid], the luid to be filled in by the broker. It is called by the jelly.
+// JellyTo writes [remote luid]; the broker fills in the luid. Package jelly calls it.
 func (r *Referenceable) JellyTo(e *jelly.Encoder, self any) error {
 	core, err := coreToSend(e, self)
 	if err != nil {
@@ -140,13 +139,12 @@ func (r *Referenceable) JellyTo(e *jelly.Encoder, self any) error {
 	return jellyRemote(e, ExportHole{Core: core, Prefix: PrefixRemote})
 }
 
-// New makes an object through a producer. After a panic its supervisor does not go on with the broken instance: the
-// producer makes a fresh one, which serves the same references. The result is the first instance.
+// New returns an object made by produce. After a panic of one of its methods, produce makes another instance, which
+// serves the same references. New panics if produce is nil or its result embeds no flavor.
 func New[P any](produce func() P) P {
 	if produce == nil {
-		panic(
-			"flavors.New: the producer is nil",
-		) // A programming error, at start-up, like a bad pattern in regexp.MustCompile.
+		// A programming error at start-up, like a bad pattern in regexp.MustCompile.
+		panic("flavors.New: the producer is nil")
 	}
 	first := produce()
 	core, err := CoreOf(first)
@@ -157,9 +155,7 @@ func New[P any](produce func() P) P {
 		)
 	}
 	if err != nil {
-		panic(
-			fmt.Sprintf("flavors.New: %v", err),
-		) // A programming error, at start-up, like a bad pattern in regexp.MustCompile.
+		panic(fmt.Sprintf("flavors.New: %v", err))
 	}
 	core.mu.Lock()
 	defer core.mu.Unlock()
@@ -167,9 +163,8 @@ func New[P any](produce func() P) P {
 	return first
 }
 
-// Spawn gives the object its actor now, and for as long as the application wants: peers that let go do not end it. It
-// ends with the returned PID being stopped or with the runtime. It may be called in the object's own methods and in a
-// Do.
+// Spawn starts the object's actor, which then does not end when peers release the object. It ends when the returned PID
+// is stopped or the runtime closes. Spawn may be called in the object's own methods and in a Do.
 func Spawn(rt *actor.Runtime, obj any) (*protoactor.PID, error) {
 	if err := rt.Check(); err != nil {
 		return nil, fmt.Errorf("flavors: spawning a %T: %w", obj, err)
@@ -197,7 +192,7 @@ func Spawn(rt *actor.Runtime, obj any) (*protoactor.PID, error) {
 	case core.inline && core.broken:
 		core.mu.Unlock()
 		return nil, fmt.Errorf(
-			"flavors: spawning a %T: one of its methods panicked, and a Do is under way: spawn it behind that",
+			"flavors: spawning a %T: one of its methods panicked and a Do is running; spawn it after the Do",
 			obj,
 		)
 	case core.inline && core.state == coreRunning:
@@ -223,15 +218,15 @@ func (c *Core) spawnedPID(obj any) (*protoactor.PID, error) {
 	return c.pid, nil
 }
 
-// Do runs f in the object's turn, so that it excludes the object's methods and other Dos. The Deferred completes, with
-// nil, when f has run; it fails when the object stopped first, or with a [PanicError]. An object that no peer holds has
-// no actor: then f runs before Do returns, unless another Do is under way, behind which it runs then.
+// Do runs f in the object's turn, so that neither the object's methods nor other Dos run at the same time. The Deferred
+// completes with nil when f has returned. It fails if the object stops first, or with a [PanicError] if f panics. If
+// the object has no actor because no peer holds it, f runs before Do returns, or after another Do that is running.
 //
-// Do not wait for the Deferred inside a method of the same object or another Do: it would wait for itself.
+// A method of the object, or another Do, must not wait for the Deferred, because it would wait for itself.
 func (r *Referenceable) Do(f func()) *actor.Deferred { return r.doAnchored(f) }
 
-// Held says whether a peer holds a reference to the object now, or the object is published, and whether that has ever
-// been so. A method that asks finds that its caller no longer holds what it let go before it called.
+// Held reports whether the object is published or a peer holds a reference to it, and whether that was ever the case.
+// In a method that a peer called, it reflects the references that the peer released before the call.
 func (r *Referenceable) Held() (now, ever bool) {
 	if r == nil {
 		return false, false
@@ -278,8 +273,8 @@ func (c *Core) do(f func()) *actor.Deferred {
 	return t.done
 }
 
-// runInline runs what waits for an object without an actor, one at a time, and then starts the actor if one was asked
-// for meanwhile.
+// runInline runs the waiting turns of an object without an actor, one at a time, and then starts the actor if one was
+// requested meanwhile.
 func (c *Core) runInline() {
 	for {
 		c.mu.Lock()
@@ -304,7 +299,7 @@ func (c *Core) runOneInline(t *turn) {
 		case r != nil:
 			t.finish(&PanicError{Value: r, Stack: debug.Stack()})
 		default:
-			// The function has ended its goroutine; what waits behind it needs another.
+			// The function called runtime.Goexit. The turns after it need another goroutine.
 			t.finish(actor.ErrGoexit)
 			go c.runInline()
 		}

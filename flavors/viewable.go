@@ -10,9 +10,9 @@ import (
 	"github.com/perspectivebroker/pb/supervision"
 )
 
-// Viewable makes the struct that embeds it an object whose methods learn who calls. It travels by reference, as a
-// [Referenceable] does, but each user is given a reference of his own: a call of draw runs ViewDraw, and the caller's
-// perspective is the first argument.
+// Viewable makes the struct that embeds it an object whose methods get the caller's perspective. It is sent by
+// reference, like a [Referenceable], but each user gets a reference of their own: a call of draw runs ViewDraw with the
+// caller's perspective as the first argument.
 //
 //	type Board struct {
 //		flavors.Viewable
@@ -20,10 +20,10 @@ import (
 //
 //	func (b *Board) ViewDraw(player *Player, x, y int) { … }
 //
-// The perspective is that of the method through which the user was given the reference: the user's avatar. It cannot be
-// forged, because a peer can only name what it was sent. A call whose perspective is not of the parameter's type is
-// answered with an error and the method does not run; so is a call without a perspective, where nobody has logged in,
-// unless the parameter is an any. See [ViewPoint] for what a view is when the peer sends it home.
+// The perspective is the avatar of the user to whom the reference was sent. A peer cannot forge it, because it can only
+// name what it was sent. If the perspective is not of the parameter's type, the call fails and the method does not run.
+// The same holds for a call without a perspective (nobody has logged in), unless the parameter is an any. A reference
+// that the peer sends back arrives as a [ViewPoint].
 type Viewable struct{ anchor }
 
 func (*Viewable) branch() supervision.Branch { return supervision.Objects }
@@ -32,7 +32,7 @@ func (*Viewable) prefix() Prefix             { return PrefixView }
 // Do runs f in the object's turn, as [Referenceable.Do] does.
 func (v *Viewable) Do(f func()) *actor.Deferred { return v.doAnchored(f) }
 
-// JellyTo writes the reference for whom it is encoded. It is called by the jelly.
+// JellyTo writes the reference of the user for whom it is encoded. Package jelly calls it.
 func (*Viewable) JellyTo(e *jelly.Encoder, self any) error {
 	core, err := coreToSend(e, self)
 	if err != nil {
@@ -41,26 +41,24 @@ func (*Viewable) JellyTo(e *jelly.Encoder, self any) error {
 	return jellyRemote(e, ExportHole{Core: core, Prefix: PrefixView, Perspective: e.Perspective()})
 }
 
-// ViewPoint is an object under a perspective: what a peer reaches through a reference that is more than the object. A
-// [Viewable] becomes one by being sent; [NewViewPoint] makes one of any object, an avatar too, under a perspective of
-// the maker's choice.
+// ViewPoint is an object under a perspective. Sending a [Viewable] makes one; [NewViewPoint] makes one of any object,
+// including an avatar, under any perspective.
 //
-// A ViewPoint is also what a view is when the peer sends it home, in an argument, an answer, a keyword, an update or
-// the state of a copy. It can be kept, compared and sent on, over any connection, and is the same view there: a method
-// never gets the bare object in its place. What comes home is the pointer that was sent, or, where a Viewable or an
-// avatar was sent, one that is made for the connection; [ViewPoint.Equal] compares what they show. A parameter that is
-// to take views is a *ViewPoint or an any; [ViewPoint.Object] gives the object behind one.
+// When a peer sends a view back, in an argument, an answer, an update or the state of a copy, a *ViewPoint arrives,
+// never the object. It is the pointer that was sent; if a Viewable or an avatar was sent, it is one made for the
+// connection. It can be kept, compared with [ViewPoint.Equal], and sent over any connection, where it is the same view.
+// A parameter for views has the type *ViewPoint or any.
 type ViewPoint struct {
 	prefix      Prefix
 	perspective any
 	core        *Core
 }
 
-// NewViewPoint makes a view of an object, a pointer to a struct that embeds a flavor, whose View… methods are called
-// with this perspective. The perspective may be nil for methods that take an any; see [Viewable].
+// NewViewPoint returns a view of an object, a pointer to a struct that embeds a flavor. The object's View… methods are
+// called with the perspective, which must be comparable. It may be nil for methods that take an any; see [Viewable].
 func NewViewPoint(perspective, object any) (*ViewPoint, error) {
 	if perspective != nil && !reflect.ValueOf(perspective).Comparable() {
-		return nil, fmt.Errorf("flavors: a perspective is a pointer, or else can be compared; %T cannot", perspective)
+		return nil, fmt.Errorf("flavors: a perspective must be comparable; %T is not", perspective)
 	}
 	core, err := CoreOf(object)
 	if err != nil {
@@ -72,12 +70,12 @@ func NewViewPoint(perspective, object any) (*ViewPoint, error) {
 	return &ViewPoint{prefix: PrefixView, perspective: perspective, core: core}, nil
 }
 
-// ViewOf makes the view that an export of package broker is.
+// ViewOf returns the view for an export of package broker.
 func ViewOf(core *Core, prefix Prefix, perspective any) *ViewPoint {
 	return &ViewPoint{prefix: prefix, perspective: perspective, core: core}
 }
 
-// Object is the object that the view shows. Sent by itself it is not restricted to the view.
+// Object returns the object that the view shows. The object itself, if it is sent, is not restricted to the view.
 func (v *ViewPoint) Object() any {
 	if v == nil || v.core == nil {
 		return nil
@@ -85,8 +83,8 @@ func (v *ViewPoint) Object() any {
 	return v.core.Value()
 }
 
-// Perspective is the one under which the object's methods are called; of an avatar's reference that has come home it is
-// the avatar itself.
+// Perspective returns the perspective with which the object's methods are called. For an avatar's reference that was
+// sent back, it is the avatar.
 func (v *ViewPoint) Perspective() any {
 	if v == nil {
 		return nil
@@ -94,8 +92,7 @@ func (v *ViewPoint) Perspective() any {
 	return v.perspective
 }
 
-// Equal reports whether two views show the same object in the same way: to the same perspective, and with the same
-// methods.
+// Equal reports whether two views have the same object, perspective and methods.
 func (v *ViewPoint) Equal(other *ViewPoint) bool {
 	if v == nil || other == nil {
 		return v == other
@@ -111,7 +108,7 @@ func (v *ViewPoint) String() string {
 	return "<view of " + v.core.typeName() + ">"
 }
 
-// JellyTo writes the reference. It is called by the jelly.
+// JellyTo writes the reference. Package jelly calls it.
 func (v *ViewPoint) JellyTo(e *jelly.Encoder, _ any) error {
 	if v == nil {
 		return e.Value(nil)
@@ -123,12 +120,12 @@ func (v *ViewPoint) hole() ExportHole {
 	return ExportHole{Core: v.core, Prefix: v.prefix, Perspective: v.perspective, View: v}
 }
 
-// ExportOf says how a value is published, or given as the answer to a login: an object by its own methods, a view as
-// the view that it is.
+// ExportOf returns the export of a value that is published or is the answer to a login: an object with its own methods,
+// or a view.
 func ExportOf(v any) (ExportHole, error) {
 	if view, ok := v.(*ViewPoint); ok {
 		if view == nil || view.core == nil {
-			return ExportHole{}, errors.New("flavors: a nil ViewPoint, or one that NewViewPoint has not made, cannot be sent")
+			return ExportHole{}, errors.New("flavors: a ViewPoint that is nil or was not made by NewViewPoint cannot be sent")
 		}
 		return view.hole(), nil
 	}
@@ -139,10 +136,10 @@ func ExportOf(v any) (ExportHole, error) {
 	return ExportHole{Core: core, Prefix: v.(anchored).prefix()}, nil
 }
 
-// errTakeView is what an error adds that says that a view does not fit a parameter.
+// errTakeView is added to the error for a view that does not fit a parameter.
 const errTakeView = "a view that comes home is not its object: take it as a *flavors.ViewPoint, and ask that for its Object"
 
-// explainView adds advice to an error about a view in the place of an object.
+// explainView adds errTakeView to an error about a view in the place of an object.
 func explainView(err error) error {
 	if bad := (*jelly.AssignError)(nil); errors.As(err, &bad) && bad.Source == "*flavors.ViewPoint" {
 		bad.Why = errTakeView
