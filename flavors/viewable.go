@@ -54,8 +54,9 @@ type ViewPoint struct {
 	core        *Core
 }
 
-// NewViewPoint returns a view of an object, a pointer to a struct that embeds a flavor. The object's View… methods are
-// called with the perspective, which must be comparable. It may be nil for methods that take an any; see [Viewable].
+// NewViewPoint returns a view of an object, a pointer to a struct that embeds a flavor. The object's View… methods
+// are called with the perspective, which must be comparable. It may be nil for methods that take an any; see
+// [Viewable].
 func NewViewPoint(perspective, object any) (*ViewPoint, error) {
 	if perspective != nil && !reflect.ValueOf(perspective).Comparable() {
 		return nil, fmt.Errorf("flavors: a perspective must be comparable; %T is not", perspective)
