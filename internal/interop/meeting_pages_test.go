@@ -12,6 +12,7 @@ import (
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/flavors/paging"
 )
 
 // shelf sends pages to whoever asks.
@@ -21,13 +22,13 @@ type shelf struct {
 }
 
 func (s *shelf) RemotePages(collector *flavors.RemoteReference) *actor.Deferred {
-	return flavors.SendPages(collector, flavors.NewStringPager(s.data, 1000))
+	return paging.Send(collector, paging.FromBytes(s.data, 1000))
 }
 
 func (s *shelf) RemoteWritten(inv *flavors.Invocation, collector *flavors.RemoteReference) *actor.Deferred {
 	d := actor.NewDeferred(inv.Conn().Runtime())
 	inv.Conn().Runtime().Go("writing pages", func() {
-		w := flavors.NewPageWriter(inv.Context(), collector, 1000, nil)
+		w := paging.NewWriter(inv.Context(), collector, 1000, nil)
 		_, err := io.Copy(w, bytes.NewReader(s.data))
 		d.Complete(nil, errors.Join(err, w.Close()))
 	})
@@ -50,7 +51,7 @@ func pageChecks() []clientCheck {
 		{"pages", "all pages", func(t *testing.T, m *meeting) {
 			for _, of := range []struct{ size, chunk int }{{0, 10}, {1, 10}, {10, 10}, {11, 10}, {300_000, 1000},
 				{2_000_000, 640 << 10}} {
-				pages, err := flavors.GetAllPages(t.Context(), m.conn.Root(), "pages", of.size, of.chunk)
+				pages, err := paging.GetAll(t.Context(), m.conn.Root(), "pages", of.size, of.chunk)
 				require.NoError(t, err)
 				var whole []byte
 				for _, p := range pages {
@@ -60,7 +61,7 @@ func pageChecks() []clientCheck {
 			}
 		}},
 		{"pages", "as a reader", func(t *testing.T, m *meeting) {
-			r := flavors.ReadPages(t.Context(), m.conn.Root(), "pages", 500_000, 999)
+			r := paging.Open(t.Context(), m.conn.Root(), "pages", 500_000, 999)
 			require.NoError(t, iotest.TestReader(r, patternOf(500_000)))
 			require.NoError(t, r.Close())
 			assert.EqualValues(t, 500_000, r.Received())
@@ -77,7 +78,7 @@ func pageChecks() []clientCheck {
 			require.ErrorIs(t, err, errCustom)
 		}},
 		{"pages", "other calls go on", func(t *testing.T, m *meeting) {
-			r := flavors.ReadPages(t.Context(), m.conn.Root(), "pages", 3_000_000, 4096)
+			r := paging.Open(t.Context(), m.conn.Root(), "pages", 3_000_000, 4096)
 			for range 100 {
 				require.Equal(t, 11, call[int](t, m.conn, "add", 1))
 			}

@@ -7,6 +7,8 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/flavors/paging"
+	"github.com/perspectivebroker/pb/flavors/published"
 	"github.com/perspectivebroker/pb/supervision"
 )
 
@@ -17,7 +19,7 @@ type copied struct {
 
 type cached struct{ flavors.RemoteCache }
 
-type kept struct{ flavors.RemotePublished }
+type kept struct{ published.Remote }
 
 type object struct{ flavors.Root }
 
@@ -46,43 +48,50 @@ func types() []any {
 		new(flavors.Exception),
 		new(
 			flavors.Failure,
-		), new(flavors.FilePager), new(flavors.Forwarder), new(flavors.Invocation), new(flavors.Kw), new(flavors.LoginAnswer),
-		new(flavors.Message), new(flavors.MethodSet), new(flavors.MethodTable), new(flavors.Observer), new(flavors.Observers),
+		), new(flavors.Forwarder), new(flavors.Invocation), new(flavors.Kw), new(flavors.LoginAnswer),
+		new(flavors.Message), new(flavors.MethodSet), new(flavors.MethodTable),
+		new(flavors.Observer), new(flavors.Observers),
 		new(
-			flavors.PageCollector,
-		), new(flavors.PageReader), new(flavors.PageWriter), new(flavors.Prefix), new(flavors.Publishable),
+			paging.Collector,
+		), new(paging.Reader), new(paging.Writer), new(flavors.Prefix), new(published.Publishable),
 		new(
-			flavors.PublishedDir,
-		), new(flavors.PublishedKey), new(flavors.Referenceable), new(flavors.RemoteCache), new(flavors.RemotePublished),
+			published.Dir,
+		), new(published.Key), new(flavors.Referenceable), new(flavors.RemoteCache), new(published.Remote),
 		new(
 			flavors.RemoteReference,
-		), new(flavors.Root), new(flavors.StringPager), new(flavors.ViewPoint), new(flavors.Viewable),
+		), new(flavors.Root), new(flavors.ViewPoint), new(flavors.Viewable),
 
 		new(
 			broker.Calls,
-		), new(broker.CloseReason), new(broker.Conn), new(broker.ConnStats), new(broker.Limits), new(broker.Listener),
+		), new(broker.CloseReason), new(broker.Conn), new(broker.ConnStats), new(broker.Limits),
+		new(broker.Listener),
 		new(
 			broker.PipeListener,
-		), new(broker.ProtocolError), new(broker.Rejection), new(broker.ReconnectingClient), new(broker.RuntimeStats),
+		), new(broker.ProtocolError), new(broker.Rejection), new(broker.ReconnectingClient),
+		new(broker.RuntimeStats),
 		new(broker.SessionDown), new(broker.SessionUp), new(broker.Stats),
 
-		new(cred.Anonymous), new(cred.Argon2idParams), new(cred.Attempt), new(cred.AvatarID), new(cred.Bearer[mind, *avatar]),
+		new(cred.Anonymous), new(cred.Argon2idParams), new(cred.Attempt), new(cred.AvatarID),
+		new(cred.Bearer[mind, *avatar]),
 		new(
 			cred.CertificateRule,
 		), new(cred.ChallengeResponse), new(cred.ClientCertificate), new(cred.ClientCertificates), new(cred.Column),
 		new(
 			cred.ColumnOption,
-		), new(cred.HashLimits), new(cred.Hasher), new(cred.Identities[mind, *avatar]), new(cred.InMemory), new(cred.Key),
+		), new(cred.HashLimits), new(cred.Hasher), new(cred.Identities[mind, *avatar]),
+		new(cred.InMemory), new(cred.Key),
 		new(
 			cred.Kind,
 		), new(cred.LoggerOption), new(cred.PasswordFile), new(cred.Portal[mind, *avatar]), new(cred.RealmFunc[mind,
 			*avatar]),
 		new(
 			cred.Reason,
-		), new(cred.Refused), new(cred.SQL), new(cred.Scheme), new(cred.Secret), new(cred.ServiceFunc[mind, *avatar]),
+		), new(cred.Refused), new(cred.SQL), new(cred.Scheme), new(cred.Secret),
+		new(cred.ServiceFunc[mind, *avatar]),
 		new(
 			cred.Session[*avatar],
-		), new(cred.Throttle), new(cred.UnixPeer), new(cred.UnixPeers), new(cred.UnixRule), new(cred.UsernamePassword),
+		), new(cred.Throttle), new(cred.UnixPeer), new(cred.UnixPeers), new(cred.UnixRule),
+		new(cred.UsernamePassword),
 
 		new(
 			jelly.AssignError,
@@ -98,12 +107,14 @@ func types() []any {
 		), new(jelly.Instance), new(jelly.Mention), new(jelly.Method), new(jelly.Module), new(jelly.PanicError),
 		new(
 			jelly.Persistent,
-		), new(jelly.Registry), new(jelly.SecurityOptions), new(jelly.Set), new(jelly.TimeOfDay), new(jelly.Timedelta),
+		), new(jelly.Registry), new(jelly.SecurityOptions), new(jelly.Set), new(jelly.TimeOfDay),
+		new(jelly.Timedelta),
 		new(jelly.Tuple), new(jelly.Unbound), new(jelly.UnjellyError), new(jelly.Unpersistable),
 
 		new(
 			banana.EncodeError,
-		), new(banana.Kind), new(banana.Limit), new(banana.LimitError), new(banana.Limits), new(banana.NegotiationError),
+		), new(banana.Kind), new(banana.Limit), new(banana.LimitError), new(banana.Limits),
+		new(banana.NegotiationError),
 		new(
 			banana.Profile,
 		), new(banana.Reader), new(banana.Scanner), new(banana.Symbol), new(banana.SyntaxError), new(banana.Token),
@@ -115,7 +126,8 @@ func types() []any {
 func functions() map[string]any {
 	return map[string]any{
 		"actor.NewRuntime": actor.NewRuntime, "actor.Adopt": actor.Adopt, "actor.NewDeferred": actor.NewDeferred,
-		"actor.Succeeded": actor.Succeeded, "actor.Failed": actor.Failed, "actor.All": actor.All, "actor.Inner": actor.Inner,
+		"actor.Succeeded": actor.Succeeded, "actor.Failed": actor.Failed, "actor.All": actor.All,
+		"actor.Inner":            actor.Inner,
 		"actor.WhenInstanceEnds": actor.WhenInstanceEnds, "actor.NewMailbox": actor.NewMailbox,
 
 		"supervision.TreeOf": supervision.TreeOf, "supervision.LeasesOf": supervision.LeasesOf,
@@ -125,35 +137,41 @@ func functions() map[string]any {
 		"supervision.ResumeStrategy":     supervision.ResumeStrategy,
 		"supervision.StopStrategy":       supervision.StopStrategy,
 
-		"flavors.Call": flavors.Call[int], "flavors.CallInOrder": flavors.CallInOrder[int], "flavors.CoreOf": flavors.CoreOf,
+		"published.WhenActivated": published.WhenActivated[kept],
+		"flavors.Call":            flavors.Call[int], "flavors.CallInOrder": flavors.CallInOrder[int],
+		"flavors.CoreOf":       flavors.CoreOf,
 		"flavors.BrokerConnOf": flavors.BrokerConnOf, "flavors.FailureFrom": flavors.FailureFrom,
-		"flavors.Forward":     flavors.Forward,
-		"flavors.GetAllPages": flavors.GetAllPages, "flavors.IsRemote": flavors.IsRemote, "flavors.Link": flavors.Link,
+		"flavors.Forward": flavors.Forward,
+		"paging.GetAll":   paging.GetAll, "flavors.IsRemote": flavors.IsRemote, "flavors.Link": flavors.Link,
 		"flavors.LocalFailure": flavors.LocalFailure, "flavors.NewException": flavors.NewException,
-		"flavors.NewFilePager":   flavors.NewFilePager,
-		"flavors.NewLoginAnswer": flavors.NewLoginAnswer, "flavors.NewPageCollector": flavors.NewPageCollector,
-		"flavors.NewPageReader": flavors.NewPageReader,
-		"flavors.NewPageWriter": flavors.NewPageWriter, "flavors.NewPublishedDir": flavors.NewPublishedDir,
-		"flavors.NewStringPager": flavors.NewStringPager,
-		"flavors.NewViewPoint":   flavors.NewViewPoint, "flavors.ReadPages": flavors.ReadPages,
+		"paging.FromReader":      paging.FromReader,
+		"flavors.NewLoginAnswer": flavors.NewLoginAnswer, "paging.NewCollector": paging.NewCollector,
+		"paging.NewReader": paging.NewReader,
+		"paging.NewWriter": paging.NewWriter, "published.NewDir": published.NewDir,
+		"paging.FromBytes":     paging.FromBytes,
+		"flavors.NewViewPoint": flavors.NewViewPoint, "paging.Open": paging.Open,
 		"flavors.RegisterCache": flavors.RegisterCache[cached, *cached],
 		"flavors.RegisterCacheFactory": flavors.RegisterCacheFactory[cached,
 			*cached], "flavors.RegisterCopy": flavors.RegisterCopy[copied],
 		"flavors.RegisterCopyFactory": flavors.RegisterCopyFactory[copied],
-		"flavors.RegisterPublished":   flavors.RegisterPublished[kept, *kept],
-		"flavors.SendPages":           flavors.SendPages, "flavors.Spawn": flavors.Spawn, "flavors.TableOf": flavors.TableOf,
-		"flavors.WhenReady": flavors.WhenReady, "flavors.Methods": flavors.Methods,
+		"published.Register":          published.Register[kept, *kept],
+		"paging.Send":                 paging.Send, "flavors.Spawn": flavors.Spawn,
+		"flavors.TableOf":     flavors.TableOf,
+		"published.WhenReady": published.WhenReady, "flavors.Methods": flavors.Methods,
 
 		"broker.Client": broker.Client, "broker.Dial": broker.Dial, "broker.Listen": broker.Listen,
 		"broker.Reconnect": broker.Reconnect,
-		"broker.Serve":     broker.Serve, "broker.StatsOf": broker.StatsOf, "broker.NewPipeListener": broker.NewPipeListener,
-		"broker.LoginRoot": broker.LoginRoot[*avatar], "broker.IdentityRoot": broker.IdentityRoot[*avatar],
+		"broker.Serve":     broker.Serve, "broker.StatsOf": broker.StatsOf,
+		"broker.NewPipeListener": broker.NewPipeListener,
+		"broker.LoginRoot":       broker.LoginRoot[*avatar], "broker.IdentityRoot": broker.IdentityRoot[*avatar],
 
 		"cred.CanAnswer": cred.CanAnswer, "cred.NewChallenge": cred.NewChallenge, "cred.Respond": cred.Respond,
 		"cred.NewPortal": cred.NewPortal[mind, *avatar],
-		"cred.Only":      cred.Only, "cred.AllowAnonymous": cred.AllowAnonymous, "cred.NewInMemory": cred.NewInMemory,
+		"cred.Only":      cred.Only, "cred.AllowAnonymous": cred.AllowAnonymous,
+		"cred.NewInMemory":     cred.NewInMemory,
 		"cred.NewSQL":          cred.NewSQL,
-		"cred.NewPasswordFile": cred.NewPasswordFile, "cred.NewHtpasswd": cred.NewHtpasswd, "cred.NewHasher": cred.NewHasher,
+		"cred.NewPasswordFile": cred.NewPasswordFile, "cred.NewHtpasswd": cred.NewHtpasswd,
+		"cred.NewHasher":   cred.NewHasher,
 		"cred.NewThrottle": cred.NewThrottle, "cred.NewClientCertificates": cred.NewClientCertificates,
 		"cred.NewUnixPeers": cred.NewUnixPeers,
 		"cred.NewIdentities": cred.NewIdentities[mind,
@@ -167,7 +185,8 @@ func functions() map[string]any {
 		"jelly.NewSecurityOptions": jelly.NewSecurityOptions,
 		"jelly.Fields":             jelly.Fields, "jelly.AssignerFor": jelly.AssignerFor,
 
-		"banana.AppendBig": banana.AppendBig, "banana.AppendExpr": banana.AppendExpr, "banana.EncodeExpr": banana.EncodeExpr,
+		"banana.AppendBig": banana.AppendBig, "banana.AppendExpr": banana.AppendExpr,
+		"banana.EncodeExpr":  banana.EncodeExpr,
 		"banana.Format":      banana.Format,
 		"banana.FormatFrame": banana.FormatFrame, "banana.ParseChoice": banana.ParseChoice,
 		"banana.ChooseProfile": banana.ChooseProfile,
@@ -177,7 +196,7 @@ func functions() map[string]any {
 // harmless are functions that may succeed with nothing, and why.
 var harmless = map[string]string{
 	"actor.NewRuntime":           "it needs nothing",
-	"flavors.NewPublishedDir":    "",
+	"published.NewDir":           "",
 	"cred.NewInMemory":           "a store without users",
 	"cred.NewClientCertificates": "rules are all that it has",
 	"cred.NewUnixPeers":          "",
@@ -196,9 +215,10 @@ var handles = map[string]bool{
 	"supervision.Lease": true, "supervision.Leases": true, "supervision.Tree": true,
 	"flavors.Cached": true, "flavors.Exception": true, "flavors.Failure": true, "flavors.Invocation": true,
 	"flavors.MethodTable": true,
-	"flavors.PageReader":  true, "flavors.PageWriter": true, "flavors.PublishedDir": true, "flavors.RemoteReference": true,
+	"paging.Reader":       true, "paging.Writer": true, "published.Dir": true, "flavors.RemoteReference": true,
 	"flavors.ViewPoint": true,
-	"broker.Conn":       true, "broker.Listener": true, "broker.PipeListener": true, "broker.ProtocolError": true,
+	"broker.Conn":       true, "broker.Listener": true, "broker.PipeListener": true,
+	"broker.ProtocolError":      true,
 	"broker.ReconnectingClient": true,
 	"cred.Portal":               true, "cred.Session": true, "cred.Bearer": true, "cred.Throttle": true,
 	"cred.Attempt":   true,
@@ -211,16 +231,18 @@ var exceptions = map[string]string{
 	"flavors.Avatar.JellyTo": "", "flavors.Cacheable.JellyTo": "", "flavors.Cached.JellyTo": "",
 	"flavors.Copyable.JellyTo": "",
 	"flavors.Failure.JellyTo":  "", "flavors.Forwarder.JellyTo": "", "flavors.LoginAnswer.JellyTo": "",
-	"flavors.PageCollector.JellyTo": "",
-	"flavors.Publishable.JellyTo":   "", "flavors.Referenceable.JellyTo": "", "flavors.RemoteReference.JellyTo": "",
-	"flavors.Root.JellyTo":      "",
-	"flavors.ViewPoint.JellyTo": "", "flavors.Viewable.JellyTo": "",
+	"paging.Collector.JellyTo":      "",
+	"published.Publishable.JellyTo": "", "flavors.Referenceable.JellyTo": "",
+	"flavors.RemoteReference.JellyTo": "",
+	"flavors.Root.JellyTo":            "",
+	"flavors.ViewPoint.JellyTo":       "", "flavors.Viewable.JellyTo": "",
 	// For package broker.
 	"flavors.Invocation.Begin": "", "flavors.Invocation.SendUnsendable": "", "flavors.Invocation.Weight": "",
 	"flavors.Invocation.Serial": "", "flavors.Invocation.Size": "",
-	"flavors.Invocation.WantsAnswer": "", "flavors.Invocation.RequestID": "", "flavors.Invocation.Perspective": "",
-	"flavors.Invocation.Conn": "",
-	"flavors.Invocation.Drop": "", "flavors.Invocation.Failed": "", "flavors.Invocation.GetAutoResponse": "",
+	"flavors.Invocation.WantsAnswer": "", "flavors.Invocation.RequestID": "",
+	"flavors.Invocation.Perspective": "",
+	"flavors.Invocation.Conn":        "",
+	"flavors.Invocation.Drop":        "", "flavors.Invocation.Failed": "", "flavors.Invocation.GetAutoResponse": "",
 	"flavors.Invocation.String":    "",
 	"flavors.RemoteReference.Weak": "", "flavors.Observer.Unsent": "",
 	"flavors.Invocation.LongRequestID": "", "flavors.Invocation.Enter": "", "flavors.Invocation.Leave": "",
