@@ -38,7 +38,7 @@ soak: ## run a mixed load with faults for MINUTES (2); fails if anything is lost
 	go run ./internal/soak -minutes $(MINUTES) -seed $(SEED)
 
 .PHONY: lint
-lint: $(LINTER) ## run gofmt, vet, staticcheck and the import fences
+lint: $(LINTER) ## run gofmt, vet, staticcheck, import fences, line length, commit subjects
 	.ci/lint.sh
 
 .PHONY: bench

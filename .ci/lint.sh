@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Lints every module of the repository. Continues after a module with findings.
+# Lints every module of the repository and the subjects of commits. Continues after a module with findings.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 top=$PWD
 failed=0
+.ci/subjects.sh || failed=1
 for module in $(.ci/modules.sh) .ci/tools; do
   packages=./...
   [[ $module == .ci/tools ]] && packages=./testsum/...
