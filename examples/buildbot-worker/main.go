@@ -53,7 +53,10 @@ func run(ctx context.Context, args []string) error {
 		}
 		return err
 	}
-	os.Unsetenv("WORKERPASS") // commands inherit the environment
+	// Commands inherit the environment.
+	if err := os.Unsetenv("WORKERPASS"); err != nil {
+		return err
+	}
 	base, err := filepath.Abs(*basedir)
 	if err != nil {
 		return err

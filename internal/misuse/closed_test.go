@@ -144,16 +144,14 @@ func TestNilInPlaces(t *testing.T) {
 		"typed nil socket": func() error { _, err := broker.Client(t.Context(), rt, (*net.TCPConn)(nil)); return err },
 		"nil listener":     func() error { _, err := broker.Serve(rt, nil, &object{}); return err },
 		"nil context": func() error {
-			_, err := broker.Dial(nil, rt,
-				ln.URL())
+			_, err := broker.Dial(nil, rt, ln.URL()) //nolint:staticcheck // nil is the case
 			return err
-		}, //nolint:staticcheck // It is what is tried.
+		},
 		"nil reference": func() error { _, err := flavors.Call[any](t.Context(), noReference, "ping"); return err },
 		"call, nil context": func() error {
-			_, err := flavors.Call[any](nil, conn.Root(),
-				"ping")
+			_, err := flavors.Call[any](nil, conn.Root(), "ping") //nolint:staticcheck // nil is the case
 			return err
-		}, //nolint:staticcheck // Likewise.
+		},
 		"nil cache":            func() error { return noCache.View(func(*cached) {}) },
 		"pages, nil reference": func() error { _, err := paging.GetAll(t.Context(), noReference, "x"); return err },
 		"sending, nil pager":   func() error { _, err := paging.Send(conn.Root(), nil).Await(t.Context()); return err },
