@@ -3,7 +3,9 @@ package broker_test
 import (
 	"context"
 	"fmt"
+	"runtime/metrics"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/perspectivebroker/pb/actor"
@@ -13,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// archive answers when it is told to, all that it was asked, with as much as was asked for.
+// archive answers all calls when answer is called, each with as many bytes as the call asked for.
 type archive struct {
 	flavors.Root
 	open  []*actor.Deferred
@@ -33,9 +35,8 @@ func (a *archive) answer() {
 	a.open, a.sizes = nil, nil
 }
 
-// TestAnswersThatComeLateAndAreNotReadAreDropped: methods that have returned cannot be parked, so only memory could
-// hold their answers.
-func TestAnswersThatComeLateAndAreNotReadAreDropped(t *testing.T) {
+// Methods that have returned cannot be held back, so only memory could hold their answers.
+func TestLateAnswersDropped(t *testing.T) {
 	const pause, size, calls = 10_000, 5_000, 100
 	a := &archive{}
 	s := newServer(
@@ -55,12 +56,12 @@ func TestAnswersThatComeLateAndAreNotReadAreDropped(t *testing.T) {
 	s1 := stats()
 	dropped := s1.Refusals["write backlog"]
 	require.GreaterOrEqual(t, dropped, uint64(calls-10))
-	// Four times the mark, the answer that passes it, and a short word about each that was dropped.
+	// Four times the limit, the answer that exceeds it, and a short error for each that was dropped.
 	require.Less(t, s1.BytesWaiting, 4*pause+2*size+int(dropped)*800)
 	bystander.Write(`[message 1 bystander add 1 [tuple 1 2] [dictionary]]`)
 	bystander.Want(`[answer 1 3]`)
 
-	// It learns of each call what has become of it.
+	// The peer gets an answer or an error for each call.
 	failed := uint64(0)
 	for i := range calls {
 		p.Forget("kind")
@@ -76,7 +77,7 @@ func TestAnswersThatComeLateAndAreNotReadAreDropped(t *testing.T) {
 	require.Eventually(t, func() bool { return broker.StatsOf(s.rt).BytesHeld == 0 }, patience, tick)
 }
 
-func TestCallsWaitForAPeerThatDoesNotReadOrFail(t *testing.T) {
+func TestWriteHighWater(t *testing.T) {
 	conn, p := client(t, broker.WithLimits(broker.Limits{WriteHighWater: 1000}))
 	first := conn.Root().CallRemote("f", strings.Repeat("x", 5000))
 	require.Eventually(t, func() bool { return conn.Stats().FramesOut == 3 }, patience, tick)
@@ -86,13 +87,13 @@ func TestCallsWaitForAPeerThatDoesNotReadOrFail(t *testing.T) {
 	cancel()
 	_, err := flavors.Call[int](ctx, conn.Root(), "g")
 	require.ErrorIs(t, err, context.Canceled)
-	require.Equal(t, broker.Calls{Made: 1, Pending: 1}, conn.Stats().CallsOut, "neither was made")
+	require.Equal(t, broker.Calls{Made: 1, Pending: 1}, conn.Stats().CallsOut, "neither call was made")
 
 	waiting := make(chan error, 1)
 	go func() {
 		n, err := flavors.Call[int](t.Context(), conn.Root(), "h")
 		if err == nil && n != 8 {
-			err = fmt.Errorf("%d came", n)
+			err = fmt.Errorf("the answer is %d", n)
 		}
 		waiting <- err
 	}()
@@ -105,8 +106,8 @@ func TestCallsWaitForAPeerThatDoesNotReadOrFail(t *testing.T) {
 	require.Zero(t, conn.Stats().BytesWaiting)
 }
 
-// TestUnansweredCallsOfAFloodAreBounded: a slow object, and a peer that goes on calling it and reads its refusals.
-func TestUnansweredCallsOfAFloodAreBounded(t *testing.T) {
+// The peer keeps calling a slow object and reads its refusals.
+func TestFloodBytesIn(t *testing.T) {
 	const bytesIn, size, calls = 20_000, 1_000, 200
 	d := &desk{}
 	s := newServer(t, d, broker.WithLimits(broker.Limits{BytesIn: bytesIn}), broker.WithPublished("bystander", &service{}))
@@ -122,7 +123,7 @@ func TestUnansweredCallsOfAFloodAreBounded(t *testing.T) {
 	}()
 	for range calls - bytesIn/size - 1 {
 		p.Want(`[error _ _]`)
-		// What was read and not looked at counts as well: a read, which is no more than a buffer of the pool.
+		// What was read and not handled counts as well: one read, which is at most one pooled buffer.
 		require.Less(t, broker.StatsOf(s.rt).BytesUnanswered, 2*bytesIn)
 	}
 	<-sent
@@ -136,4 +137,53 @@ func TestUnansweredCallsOfAFloodAreBounded(t *testing.T) {
 		p.Want(`[answer _ _]`)
 	}
 	require.Eventually(t, func() bool { return broker.StatsOf(s.rt).BytesHeld == 0 }, patience, tick)
+}
+
+// An answer that will be dropped is not encoded, even if thousands of calls are answered at the same time.
+func TestDroppedAnswersNotEncoded(t *testing.T) {
+	const pause, size, calls = 1 << 20, 600_000, 1000
+	d := &desk{}
+	s := newServer(t, d, broker.WithLimits(broker.Limits{MaxWriteBacklog: pause}))
+	p := s.peer()
+	for i := range calls {
+		p.Write(fmt.Sprintf(`[message %d root ask 1 [tuple x] [dictionary]]`, i+1))
+	}
+	var open []*actor.Deferred
+	require.Eventually(t, func() bool {
+		require.NoError(t, await(t, d.Do(func() { open = d.open })))
+		return len(open) == calls
+	}, patience, tick)
+
+	value := make([]byte, size)
+	before := heapInUse()
+	var start, done sync.WaitGroup
+	start.Add(1)
+	for _, d := range open {
+		done.Add(1)
+		go func() {
+			defer done.Done()
+			start.Wait()
+			d.Complete(value, nil)
+		}()
+	}
+	finished := make(chan struct{})
+	go func() { done.Wait(); close(finished) }()
+	start.Done()
+	most := 0
+	for running := true; running; {
+		select {
+		case <-finished:
+			running = false
+		default:
+			most = max(most, heapInUse()-before)
+		}
+	}
+	t.Logf("%d MiB at most, %d refused", most>>20, broker.StatsOf(s.rt).Refusals["write backlog"])
+	require.Less(t, most, calls*size/4)
+}
+
+func heapInUse() int {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	return int(sample[0].Value.Uint64())
 }

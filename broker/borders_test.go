@@ -193,7 +193,7 @@ func borders() []border {
 	}
 }
 
-func TestLimitsAtTheirBorders(t *testing.T) {
+func TestLimitBorders(t *testing.T) {
 	for _, b := range borders() {
 		t.Run(b.name, func(t *testing.T) {
 			var root any = &service{}
@@ -233,7 +233,7 @@ func only(t *testing.T, s *server) *broker.Conn {
 	return s.ln.Conns()[0]
 }
 
-func TestCallsOutAtTheirBorder(t *testing.T) {
+func TestCallsOutBorder(t *testing.T) {
 	conn, p := client(t, broker.WithLimits(broker.Limits{CallsOut: 2}))
 	for i := 1; i <= 2; i++ {
 		conn.Root().CallRemote("f")
@@ -245,7 +245,7 @@ func TestCallsOutAtTheirBorder(t *testing.T) {
 	require.Equal(t, broker.Calls{Made: 2, Pending: 2}, conn.Stats().CallsOut, "a call that was refused was not made")
 }
 
-func TestHighWaterAtItsBorder(t *testing.T) {
+func TestWriteHighWaterBorder(t *testing.T) {
 	waiting := func(t *testing.T, limit int) (*broker.Conn, int) {
 		conn, _ := client(t, broker.WithLimits(broker.Limits{WriteHighWater: limit}))
 		payload := bytes.Repeat([]byte("x"), 1000)
@@ -268,7 +268,7 @@ func TestHighWaterAtItsBorder(t *testing.T) {
 	require.Equal(t, map[broker.Rejection]uint64{"write high water": 2}, broken.Stats().Refusals)
 }
 
-func TestTimesAtTheirBorders(t *testing.T) {
+func TestTimeLimitBorders(t *testing.T) {
 	const limit = 20 * time.Second
 	t.Run("Handshake", func(t *testing.T) {
 		inBubble(t, func(t *testing.T) {

@@ -16,12 +16,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Peers that each stay within what a connection may have must not go beyond what the runtime may have together.
-
-// connShare is what each connection may still have when the runtime has too much.
+// connShare is what each connection may hold when the runtime holds too much.
 const connShare = 256 << 10
 
-// billboard has one original, and updates of a size.
+// billboard updates one original.
 type billboard struct {
 	flavors.Root
 	pond pond
@@ -43,7 +41,7 @@ func (b *billboard) observers(t *testing.T) (n int) {
 	return n
 }
 
-func TestUpdatesThatNobodyReadsCountInTheTotal(t *testing.T) {
+func TestMemoryTotalByUnreadUpdates(t *testing.T) {
 	const peers, size = 4, 50_000
 	b := &billboard{}
 	s := newServer(t, b, broker.WithLimits(broker.Limits{MemoryTotal: 1}))
@@ -54,7 +52,7 @@ func TestUpdatesThatNobodyReadsCountInTheTotal(t *testing.T) {
 	}
 	for b.observers(t) > 0 {
 		require.NoError(t, await(t, b.post(size)))
-		require.Eventually(t, func() bool { // It changes while it is looked at.
+		require.Eventually(t, func() bool { // The figures change meanwhile.
 			all := broker.StatsOf(s.rt)
 			return all.BytesHeld == all.BytesWaiting+all.Caches*1024
 		}, patience, tick)
@@ -64,7 +62,7 @@ func TestUpdatesThatNobodyReadsCountInTheTotal(t *testing.T) {
 	assert.EqualValues(t, peers, broker.StatsOf(s.rt).Refusals["write backlog"])
 }
 
-func TestLateAnswersThatNobodyReadsCountInTheTotal(t *testing.T) {
+func TestMemoryTotalByUnreadAnswers(t *testing.T) {
 	const peers, calls, size = 3, 40, 100_000
 	a := &archive{}
 	s := newServer(t, a, broker.WithLimits(broker.Limits{MemoryTotal: 1}))
@@ -83,7 +81,7 @@ func TestLateAnswersThatNobodyReadsCountInTheTotal(t *testing.T) {
 	assert.NotZero(t, dropped)
 }
 
-// forgetful lets go at once of what it is given.
+// forgetful releases its arguments.
 type forgetful struct{ flavors.Root }
 
 func (*forgetful) RemoteDrop(refs []*flavors.RemoteReference) {
@@ -92,9 +90,8 @@ func (*forgetful) RemoteDrop(refs []*flavors.RemoteReference) {
 	}
 }
 
-// TestAPeerThatDoesNotReadWhatIsLetGoIsLeft: a call that asks for no answer is not answered, but what it mentions is
-// given back.
-func TestAPeerThatDoesNotReadWhatIsLetGoIsLeft(t *testing.T) {
+// A call without an answer still causes a decref for each object that it mentions.
+func TestFloodUnreadDecrefs(t *testing.T) {
 	const pause = 1 << 16
 	s := newServer(t, &forgetful{}, broker.WithLimits(broker.Limits{MaxWriteBacklog: pause}))
 	sock := s.dial()
@@ -113,15 +110,14 @@ func TestAPeerThatDoesNotReadWhatIsLetGoIsLeft(t *testing.T) {
 	var err error
 	for sent := 0; err == nil; sent++ {
 		_, err = sock.Write(frame)
-		require.Less(t, sent, 2000, "it is not left: %d bytes wait", broker.StatsOf(s.rt).BytesWaiting)
+		require.Less(t, sent, 2000, "the connection does not end: %d bytes wait", broker.StatsOf(s.rt).BytesWaiting)
 	}
 	require.Eventually(t, func() bool { return broker.StatsOf(s.rt).BytesHeld == 0 }, patience, tick)
 	assert.EqualValues(t, 1, broker.StatsOf(s.rt).Refusals["write backlog"])
 }
 
-// TestCallsOfOursCountInTheTotal, those too that wait for the broker, and where it is exceeded each connection has its
-// share.
-func TestCallsOfOursCountInTheTotal(t *testing.T) {
+// Calls count from when they are handed to the broker. When the total is reached each connection has its share.
+func TestMemoryTotalByCallsOut(t *testing.T) {
 	const size, heldSlack = 10_000, 4 << 10
 	rt := newRuntime(t)
 	dial := func() *broker.Conn {
@@ -150,7 +146,7 @@ func TestCallsOfOursCountInTheTotal(t *testing.T) {
 	assert.InDelta(t, connShare/size, fill(b), 6, "its share")
 	a.Abort(nil)
 	<-a.Done()
-	require.Eventually(t, func() bool { // until the broker has taken what it was handed
+	require.Eventually(t, func() bool { // until the broker has handled everything
 		all := broker.StatsOf(rt)
 		return max(all.BytesWaiting-all.BytesHeld, all.BytesHeld-all.BytesWaiting) <= heldSlack
 	}, patience, tick)
@@ -159,8 +155,8 @@ func TestCallsOfOursCountInTheTotal(t *testing.T) {
 	assert.Zero(t, broker.StatsOf(rt).BytesHeld)
 }
 
-// TestAPeerCannotFillTheLog: what it can say at will is worth few lines.
-func TestAPeerCannotFillTheLog(t *testing.T) {
+// What a peer can repeat at will is logged a few times.
+func TestLogLinesBounded(t *testing.T) {
 	log := &journal{}
 	rt, err := actor.NewRuntime(actor.WithLogger(zerolog.New(log).Level(zerolog.InfoLevel)))
 	require.NoError(t, err)

@@ -26,7 +26,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// callOf is a call of the root's method with one argument, Banana that is given.
+// callOf encodes a call of the root's method with one argument in Banana.
 func callOf(request int, method string, wantsAnswer int, argument []byte) []byte {
 	const p = banana.ProfilePB
 	b := banana.AppendSymbol(banana.AppendList(nil, 7), p, banana.SymMessage)
@@ -37,7 +37,7 @@ func callOf(request int, method string, wantsAnswer int, argument []byte) []byte
 	return banana.AppendSymbol(banana.AppendList(b, 1), p, banana.SymDictionary)
 }
 
-// listsOf are lists of n elements in all.
+// listsOf encodes a list of lists with n elements altogether.
 func listsOf(n int, element []byte) []byte {
 	const most = 600_000
 	b := banana.AppendSymbol(banana.AppendList(nil, 1+(n+most-1)/most), banana.ProfilePB, banana.SymList)
@@ -50,7 +50,7 @@ func listsOf(n int, element []byte) []byte {
 	return b
 }
 
-// smallest are the values that take most for their size on the wire.
+// smallest has the values that take most memory for their size on the wire.
 var smallest = map[string][]byte{
 	"int":        {1, byte(banana.Int)},
 	"empty":      {0, byte(banana.String)},
@@ -64,7 +64,7 @@ var smallest = map[string][]byte{
 	"reference":  {2, byte(banana.List), byte(banana.SymDereference), byte(banana.Vocab), 1, byte(banana.Int)},
 }
 
-// hoard keeps what it is given, for as long as the connection lives.
+// hoard keeps its arguments until the connection ends.
 type hoard struct{ flavors.Root }
 
 func (*hoard) RemoteKeep(inv *flavors.Invocation, _ any) *actor.Deferred {
@@ -75,13 +75,13 @@ func (*hoard) RemoteTake(any) {}
 
 const (
 	hoardTotal = 24 << 20
-	// hoardConstant is what a process takes beside Limits.MemoryTotal at the peak: itself, the shares of the
-	// connections, and what Go's collector has not collected yet.
+	// hoardConstant is the peak memory of a process apart from Limits.MemoryTotal: the program, the shares of the
+	// connections, and garbage that has not been collected.
 	hoardConstant = 96 << 20
 )
 
-// TestProcessStaysUnderTheTotal: whatever mix of messages peers send, and have kept.
-func TestProcessStaysUnderTheTotal(t *testing.T) {
+// Peers send a random mix of messages.
+func TestMemoryTotalOfProcess(t *testing.T) {
 	server := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestHoardServer$", "-test.v")
 	server.Env = append(os.Environ(), "PB_HOARD=1")
 	out, err := server.StdoutPipe()
@@ -96,7 +96,7 @@ func TestProcessStaysUnderTheTotal(t *testing.T) {
 				return rest
 			}
 		}
-		require.FailNow(t, "the server did not say its "+what)
+		require.FailNow(t, "the server did not print its "+what)
 		return ""
 	}
 	address := said("pb://")
@@ -105,7 +105,7 @@ func TestProcessStaysUnderTheTotal(t *testing.T) {
 		peers.Go(func() { hoardMix(t, address, rand.New(rand.NewPCG(seed, 1))) })
 	}
 	peers.Wait()
-	// It serves whoever comes next.
+	// It serves the next peer.
 	sock := dialRaw(t, address)
 	wantAnswer(t, sock, callOf(1, "take", 1, []byte{1, byte(banana.Int)}))
 	require.NoError(t, sock.Close())
@@ -117,7 +117,7 @@ func TestProcessStaysUnderTheTotal(t *testing.T) {
 	assert.Less(t, peak, hoardTotal+hoardConstant)
 }
 
-// peakMemory samples what the Go runtime has of the operating system until stop is called, and returns the most.
+// peakMemory samples the memory of the Go runtime until stop is called, which returns the most.
 func peakMemory() (stop func() uint64) {
 	done, peak := make(chan struct{}), make(chan uint64)
 	go func() {
@@ -141,7 +141,7 @@ func peakMemory() (stop func() uint64) {
 	}
 }
 
-// hoardMix sends messages of all kinds and sizes, whole ones and halves, until it has sent enough.
+// hoardMix sends messages of all kinds and sizes, some of them incomplete.
 func hoardMix(t *testing.T, address string, random *rand.Rand) {
 	kinds := []string{"int", "empty", "byte", "word", "local", "remote", "none", "list", "dictionary", "reference"}
 	for range 6 {
@@ -161,17 +161,17 @@ func hoardMix(t *testing.T, address string, random *rand.Rand) {
 			}
 			_ = sock.SetWriteDeadline(time.Now().Add(10 * time.Second))
 			if _, err := sock.Write(frame); err != nil || half {
-				break // It was left, for one of the limits.
+				break // A limit ended the connection.
 			}
 		}
 		_ = sock.Close()
 	}
 }
 
-// TestHoardServer is the process that TestProcessStaysUnderTheTotal looks at.
+// TestHoardServer is the process that TestMemoryTotalOfProcess measures.
 func TestHoardServer(t *testing.T) {
 	if os.Getenv("PB_HOARD") == "" {
-		return // It runs only as a child of TestProcessStaysUnderTheTotal.
+		return // It runs only as a child of TestMemoryTotalOfProcess.
 	}
 	rt, err := actor.NewRuntime(actor.WithLogger(zerolog.Nop()))
 	require.NoError(t, err)
@@ -184,8 +184,8 @@ func TestHoardServer(t *testing.T) {
 	require.NoError(t, rt.Close(t.Context()))
 }
 
-// TestEveryKindIsCountedBeforeItIsDecoded: what methods keep of many small values stays within the total.
-func TestEveryKindIsCountedBeforeItIsDecoded(t *testing.T) {
+// Calls are not answered, so that their arguments stay in memory.
+func TestMemoryTotalBySmallValues(t *testing.T) {
 	const total, peers = 8 << 20, 4
 	for kind, element := range smallest {
 		t.Run(kind, func(t *testing.T) {
@@ -209,7 +209,7 @@ func TestEveryKindIsCountedBeforeItIsDecoded(t *testing.T) {
 					go func() { _, _ = io.Copy(io.Discard, sock) }()
 					for _, frame := range [][]byte{large, small, small, small, small, small} {
 						if _, err := sock.Write(frame); err != nil {
-							break // It mentions more than it may.
+							break // It mentions too many objects.
 						}
 					}
 					synctest.Wait()
@@ -223,7 +223,7 @@ func TestEveryKindIsCountedBeforeItIsDecoded(t *testing.T) {
 	}
 }
 
-// heap is how much is live.
+// heap returns the size of the live heap.
 func heap() int {
 	var m runtime.MemStats
 	runtime.GC()
@@ -232,7 +232,7 @@ func heap() int {
 	return int(m.HeapAlloc)
 }
 
-// dialRaw is a socket on which the negotiation is through.
+// dialRaw returns a socket that has negotiated.
 func dialRaw(t *testing.T, address string) net.Conn {
 	t.Helper()
 	sock, err := net.Dial("tcp", address)
@@ -243,7 +243,7 @@ func dialRaw(t *testing.T, address string) net.Conn {
 	return sock
 }
 
-// wantAnswer sends a call, and waits for anything that is no word of the opening.
+// wantAnswer sends a call and waits for an answer.
 func wantAnswer(t *testing.T, sock net.Conn, call []byte) {
 	t.Helper()
 	_, err := sock.Write(call)

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// dialTCP gives both ends of a connection over TCP; both publish a service as root.
+// dialTCP returns both ends of a connection over TCP. Both publish a service as root.
 func dialTCP(t *testing.T, opts ...broker.Option) (here, there *broker.Conn) {
 	t.Helper()
 	rt := newRuntime(t)
@@ -30,7 +30,7 @@ func dialTCP(t *testing.T, opts ...broker.Option) (here, there *broker.Conn) {
 	return here, ln.Conns()[0]
 }
 
-func TestLongStringsBothWaysAtOnce(t *testing.T) {
+func TestLongStringsBothWays(t *testing.T) {
 	here, there := dialTCP(t)
 	long := strings.Repeat("x", 512<<10)
 	var wg sync.WaitGroup
@@ -46,8 +46,8 @@ func TestLongStringsBothWaysAtOnce(t *testing.T) {
 	wg.Wait()
 }
 
-// Both sides have more to answer than may wait to be written: if both stopped reading, neither would ever go on.
-func TestTwoPeersThatAnswerMoreThanMayWaitDoNotDeadlock(t *testing.T) {
+// Both sides have more answers than may wait to be written. If both stopped reading, they would deadlock.
+func TestBothSidesCongested(t *testing.T) {
 	here, there := dialTCP(
 		t,
 		broker.WithLimits(broker.Limits{WriteHighWater: 16 << 10, MaxWriteBacklog: 32 << 10, Stall: 3 * time.Second}),
@@ -64,9 +64,9 @@ func TestTwoPeersThatAnswerMoreThanMayWaitDoNotDeadlock(t *testing.T) {
 	wg.Wait()
 }
 
-// A call by itself is written on its caller's goroutine, as much of it as the socket takes. The peer reads nothing
-// until all have been made: whoever waited for it would wait for ever.
-func TestACallIsNotHeldUpByAPeerThatDoesNotRead(t *testing.T) {
+// The caller's goroutine writes as much of a call as the socket takes. The peer reads nothing until all calls have been
+// made, so a caller that blocked would deadlock.
+func TestCallDoesNotBlockOnWrite(t *testing.T) {
 	const calls, size = 40, 600 << 10
 	makeCall := map[int]func(*flavors.RemoteReference, []byte) error{
 		0: func(r *flavors.RemoteReference, b []byte) error { return r.CallRemoteNoAnswer("note", b) },
@@ -106,7 +106,7 @@ func TestACallIsNotHeldUpByAPeerThatDoesNotRead(t *testing.T) {
 	}
 }
 
-// noteOf is [message id "root" "note" wants [tuple args…] [dictionary]].
+// noteOf encodes [message id "root" "note" wants [tuple args…] [dictionary]].
 func noteOf(id, wants int, args ...[]byte) []byte {
 	const pb = banana.ProfilePB
 	b := banana.AppendInt(banana.AppendSymbol(banana.AppendList(nil, 7), pb, banana.SymMessage), int64(id))

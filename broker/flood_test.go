@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// callFrame is a call of a method of the root with one integer.
+// callFrame encodes a call of a method of the root with one integer.
 func callFrame(dst []byte, request int, method string, arg int64) []byte {
 	const p = banana.ProfilePB
 	dst = banana.AppendSymbol(banana.AppendList(dst, 7), p, banana.SymMessage)
@@ -26,7 +26,7 @@ func callFrame(dst []byte, request int, method string, arg int64) []byte {
 	return banana.AppendSymbol(banana.AppendList(dst, 1), p, banana.SymDictionary)
 }
 
-// counting counts how many of its calls were run.
+// counting counts the calls that were run.
 type counting struct {
 	service
 	ran atomic.Int64
@@ -34,7 +34,7 @@ type counting struct {
 
 func (c *counting) RemoteLong(n int) string { c.ran.Add(1); return string(make([]byte, n)) }
 
-func TestAPeerThatReadsNothingAndGoesOnCalling(t *testing.T) {
+func TestFloodUnreadAnswers(t *testing.T) {
 	root := &counting{}
 	s := newServer(
 		t,
@@ -44,8 +44,8 @@ func TestAPeerThatReadsNothingAndGoesOnCalling(t *testing.T) {
 	bystander := s.peer()
 	sock := s.dial()
 	wire.New(t, sock).Join()
-	// Answers of half a megabyte each are not even begun when the first few are not read, more calls are read slowly, and
-	// when it has not read anything for the stall time it is left.
+	// While the first answers of half a megabyte each are unread, further calls are not run and are read slowly. After
+	// the stall time the connection ends.
 	var err error
 	sent := 0
 	for err == nil {
@@ -61,9 +61,9 @@ func TestAPeerThatReadsNothingAndGoesOnCalling(t *testing.T) {
 			runtime.ReadMemStats(&m)
 			require.Less(t, m.HeapAlloc, uint64(64<<20))
 		}
-		require.Less(t, sent, 1_000_000, "it is not left")
+		require.Less(t, sent, 1_000_000, "the connection does not end")
 	}
-	// What was parked is not run when the connection has ended either.
+	// Calls that were held back are not run after the connection has ended.
 	bystander.Write(`[message 0 root long 1 [tuple 3] [dictionary]]`)
 	bystander.Want(`[answer 0 [unicode "\x00\x00\x00"]]`)
 	require.Less(t, root.ran.Load(), int64(20))
@@ -71,7 +71,7 @@ func TestAPeerThatReadsNothingAndGoesOnCalling(t *testing.T) {
 	bystander.Want(`[answer 1 [unicode "\x00\x00\x00"]]`)
 }
 
-func TestAPeerThatDoesNotReadItsRefusalsIsLeft(t *testing.T) {
+func TestFloodUnreadRefusals(t *testing.T) {
 	s := newServer(t, &service{}, broker.WithLimits(broker.Limits{MaxWriteBacklog: 1 << 18}))
 	sock := s.dial()
 	wire.New(t, sock).Join()
@@ -80,11 +80,11 @@ func TestAPeerThatDoesNotReadItsRefusalsIsLeft(t *testing.T) {
 	var err error
 	for sent := 0; err == nil; sent += 1000 {
 		_, err = sock.Write(unknown)
-		require.Less(t, sent, 1_000_000, "it is not left")
+		require.Less(t, sent, 1_000_000, "the connection does not end")
 	}
 }
 
-func TestCallsOfASlowReaderAreRunInOrderWhenItReads(t *testing.T) {
+func TestSlowReaderCallsInOrder(t *testing.T) {
 	root := &counting{}
 	s := newServer(t, root, broker.WithLimits(broker.Limits{MaxWriteBacklog: 1000}))
 	p := s.peer()
@@ -93,9 +93,9 @@ func TestCallsOfASlowReaderAreRunInOrderWhenItReads(t *testing.T) {
 	for i := range 50 {
 		calls = callFrame(calls, i, "long", int64(2000+i))
 	}
-	calls = callFrame(calls, 50, "add", 0) // It wants two.
+	calls = callFrame(calls, 50, "add", 0) // It takes two arguments.
 	p.WriteBytes(calls)
-	// The bystander's calls to the same object are not held up.
+	// The bystander's calls to the same object do not wait.
 	for i := range 20 {
 		bystander.Write(fmt.Sprintf(`[message %d root long 1 [tuple 1] [dictionary]]`, i))
 		bystander.Want(fmt.Sprintf(`[answer %d _]`, i))

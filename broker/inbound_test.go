@@ -1,16 +1,23 @@
 package broker_test
 
 import (
+	"bytes"
+	"io"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-// desk keeps what it is asked until it is told to answer.
+// desk does not answer ask before answer is called.
 type desk struct {
 	flavors.Root
 	open []*actor.Deferred
@@ -31,15 +38,15 @@ func (d *desk) RemoteAnswer() int {
 	return n
 }
 
-func TestUnansweredBytesAreBounded(t *testing.T) {
+func TestBytesIn(t *testing.T) {
 	for name, test := range map[string]struct {
 		limits broker.Limits
-		fill   []int // what is taken, and leaves no room for another
+		fill   []int // sizes of the calls that leave no room for another
 	}{
-		"of a connection": {broker.Limits{BytesIn: 10_000}, []int{10_001}},
-		// A message that is larger than a connection's share would not get in where there is too much already.
-		"of all of them":            {broker.Limits{MemoryTotal: 1, BytesIn: 1 << 20}, []int{150_000, 94_000}},
-		"as much as has to be read": {broker.Limits{BytesIn: 1}, []int{2}},
+		"one connection": {broker.Limits{BytesIn: 10_000}, []int{10_001}},
+		// A message that is larger than a share would be refused once the total is reached.
+		"all connections": {broker.Limits{MemoryTotal: 1, BytesIn: 1 << 20}, []int{150_000, 94_000}},
+		"one read":        {broker.Limits{BytesIn: 1}, []int{2}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := &desk{}
@@ -55,7 +62,7 @@ func TestUnansweredBytesAreBounded(t *testing.T) {
 			_, err = result(t, refused)
 			require.ErrorIs(t, err, broker.Busy)
 			_, err = flavors.Call[int](t.Context(), conn.Root(), "answer")
-			require.ErrorIs(t, err, broker.Busy, "no call is taken, not even that which would help")
+			require.ErrorIs(t, err, broker.Busy, "no call is admitted, not even answer")
 			for _, call := range taken {
 				_, _, done := call.Result()
 				assert.False(t, done)
@@ -69,7 +76,7 @@ func TestUnansweredBytesAreBounded(t *testing.T) {
 	}
 }
 
-func TestWhatWasAnsweredNoLongerCounts(t *testing.T) {
+func TestBytesInReturned(t *testing.T) {
 	ln, err := broker.Listen(
 		newRuntime(t),
 		"pb://127.0.0.1:0",
@@ -86,5 +93,65 @@ func TestWhatWasAnsweredNoLongerCounts(t *testing.T) {
 		require.Equal(t, 1, n)
 		_, err = result(t, asked)
 		require.NoError(t, err)
+	}
+}
+
+// While application code makes a copy, what the peer sends next waits in the network and not in memory.
+func TestSlowCopyStopsReading(t *testing.T) {
+	const bytesIn, flood = 20_000, 1_000_000
+	version := banana.AppendInt(banana.AppendSymbol(banana.AppendList(nil, 2), banana.ProfilePB, banana.SymVersion), 6)
+	for name, frame := range map[string][]byte{"versions": version, "calls": sized(t, 2, "count", 100)} {
+		for limit, limits := range map[string]broker.Limits{
+			"its own": {BytesIn: bytesIn}, "the runtime's": {BytesIn: 1 << 30, MemoryTotal: 1},
+		} {
+			t.Run(name+", "+limit, func(t *testing.T) {
+				inBubble(t, func(t *testing.T) {
+					gate := make(chan struct{})
+					r := jelly.NewRegistry()
+					slow := func() *unmakeable { return &unmakeable{state: func() { <-gate }} }
+					require.NoError(t, flavors.RegisterCopyFactory(r, "test.Copy", slow))
+					s := newServer(t, &fragile{}, broker.WithRegistry(r), broker.WithLimits(limits),
+						broker.WithKeepalive(time.Minute, time.Minute))
+					raw := s.dial()
+					p := peerOver(t, raw)
+					conn := only(t, s)
+					p.Write(`[message 1 root take 1 [tuple ["test.Copy" [dictionary]]] [dictionary]]`)
+					var written atomic.Int64
+					sent := make(chan error, 1)
+					go func() {
+						piece := bytes.Repeat(frame, 1000/len(frame))
+						for written.Load() < flood {
+							n, err := raw.Write(piece)
+							written.Add(int64(n))
+							if err != nil {
+								sent <- err
+								return
+							}
+						}
+						sent <- nil
+					}()
+					go func() { _, _ = io.Copy(io.Discard, raw) }()
+					time.Sleep(10 * time.Minute) // Keepalive would have ended it long ago.
+					synctest.Wait()
+					read := written.Load()
+					most := int64(bytesIn)
+					if limits.MemoryTotal > 0 {
+						most = connShare
+					}
+					assert.Less(t, read, most+70_000, "beyond the limit by one read")
+					assert.LessOrEqual(t, broker.StatsOf(s.rt).BytesHeld, int(most)+70_000)
+					require.NoError(t, conn.Context().Err())
+					bystander := s.peer()
+					bystander.Write(`[message 1 root count 1 [tuple] [dictionary]]`)
+					bystander.Want(`[answer 1 _]`)
+
+					close(gate)
+					require.NoError(t, <-sent)
+					synctest.Wait()
+					assert.Zero(t, broker.StatsOf(s.rt).BytesHeld)
+					require.NoError(t, conn.Context().Err())
+				})
+			})
+		}
 	}
 }

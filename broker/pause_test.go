@@ -25,14 +25,14 @@ import (
 )
 
 const (
-	// pausedServer is set in the environment of the process that TestPausedServer is to serve in.
+	// pausedServer is set in the environment of TestPausedServer's process.
 	pausedServer = "PB_TEST_PAUSED_SERVER"
-	// pausedDeadline is every deadline of that process, and pauseLength how long it is stopped: longer than any of them.
+	// pausedDeadline is every deadline of that process. It is stopped for pauseLength, which is longer.
 	pausedDeadline = 3 * time.Second
 	pauseLength    = 5 * time.Second
 )
 
-// TestPausedServer is the server of TestPauseOfTheProcess, and does nothing by itself.
+// TestPausedServer is the server of TestProcessPaused.
 func TestPausedServer(t *testing.T) {
 	if os.Getenv(pausedServer) == "" {
 		return
@@ -54,7 +54,7 @@ func TestPausedServer(t *testing.T) {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-// startPaused starts the server in a process of its own.
+// startPaused starts the server in another process.
 func startPaused(t *testing.T) (process *os.Process, addresses []string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestPausedServer$", "-test.v")
@@ -82,7 +82,7 @@ func startPaused(t *testing.T) (process *os.Process, addresses []string) {
 	return cmd.Process, addresses
 }
 
-// rawMessage is a call to echo whose argument has size bytes, as a client sends it behind its negotiation.
+// rawMessage encodes a call to echo whose argument has size bytes.
 func rawMessage(size int) (b []byte) {
 	p := banana.ProfilePB
 	b = banana.AppendSymbol(banana.AppendList(b, 7), p, banana.SymMessage)
@@ -92,8 +92,8 @@ func rawMessage(size int) (b []byte) {
 	return banana.AppendSymbol(banana.AppendList(b, 1), p, banana.SymDictionary)
 }
 
-// A process that was stopped for longer than every deadline gives up no peer that has done its part in time.
-func TestPauseOfTheProcess(t *testing.T) {
+// A process that was stopped for longer than every deadline does not disconnect peers that were in time.
+func TestProcessPaused(t *testing.T) {
 	process, at := startPaused(t)
 	watched, plain, login := at[0], at[1], at[2]
 
@@ -122,7 +122,7 @@ func TestPauseOfTheProcess(t *testing.T) {
 	require.NoError(t, err)
 	full := wire.Connect(t, plain)
 	full.Join()
-	full.Write(`[message 1 root long 1 [tuple 600000] [dictionary]]`) // more than a socket takes that nobody reads
+	full.Write(`[message 1 root long 1 [tuple 600000] [dictionary]]`) // more than the socket's buffers hold
 	for i := 2; i < 20; i++ {
 		full.Write(fmt.Sprintf(`[message %d root long 1 [tuple 600000] [dictionary]]`, i))
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// halfMegabytes is a call with strings of 512 KiB each.
+// halfMegabytes encodes a call with strings of 512 KiB each.
 func halfMegabytes(strings int) []byte {
 	const p = banana.ProfilePB
 	b := banana.AppendSymbol(banana.AppendList(nil, 7), p, banana.SymMessage)
@@ -28,8 +28,8 @@ func halfMegabytes(strings int) []byte {
 	return banana.AppendSymbol(banana.AppendList(b, 1), p, banana.SymDictionary)
 }
 
-// crowd is a server whose total has room for one message of three megabytes, and not for two. A pipe has no buffer:
-// what was written has been read.
+// crowd is a server whose memory total has room for one message of three megabytes, and not for two. A pipe has no
+// buffer: what was written has been read.
 type crowd struct{ *server }
 
 func newCrowd(t *testing.T) crowd {
@@ -41,7 +41,7 @@ func (s crowd) member() (net.Conn, *wire.Peer) {
 	return sock, peerOver(s.t, sock)
 }
 
-// begin writes in the background, and says how it ended.
+// begin writes in the background and sends the result.
 func begin(sock net.Conn, b []byte) chan error {
 	ended := make(chan error, 1)
 	go func() {
@@ -56,12 +56,12 @@ func wantBlocked(t *testing.T, ended chan error) {
 	t.Helper()
 	select {
 	case err := <-ended:
-		require.FailNow(t, "it was taken in, or refused at once", "%v", err)
+		require.FailNow(t, "the write did not block", "%v", err)
 	default:
 	}
 }
 
-func TestMessagesThatCameInPartCountInTheTotal(t *testing.T) {
+func TestPartialMessagesCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCrowd(t)
 		frame := halfMegabytes(6)
@@ -80,14 +80,14 @@ func TestMessagesThatCameInPartCountInTheTotal(t *testing.T) {
 	})
 }
 
-func TestAMessageForWhichThereIsNoRoom(t *testing.T) {
+func TestNoRoomForMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCrowd(t)
 		frame := halfMegabytes(6)
 		first, _ := s.member()
 		second, _ := s.member()
 		began := time.Now()
-		for sent := 0; sent < 3<<20; sent += 1 << 10 { // It goes on all the time, if slowly.
+		for sent := 0; sent < 3<<20; sent += 1 << 10 { // It is slow, but does not stall.
 			if sent == 2<<20 {
 				ended := begin(second, frame)
 				defer func() {
@@ -102,7 +102,7 @@ func TestAMessageForWhichThereIsNoRoom(t *testing.T) {
 	})
 }
 
-func TestAMessageThatStopsHalfwayIsGivenUp(t *testing.T) {
+func TestStallWithinMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newCrowd(t)
 		frame := halfMegabytes(6)
@@ -114,27 +114,27 @@ func TestAMessageThatStopsHalfwayIsGivenUp(t *testing.T) {
 		require.Equal(t, 20*time.Second, time.Since(began))
 		second, _ := s.member()
 		_, err = second.Write(frame[:len(frame)-1])
-		require.NoError(t, err, "its room is free again")
+		require.NoError(t, err, "its memory is free again")
 	})
 }
 
-func TestALargeBufferIsNotKeptForASmallRest(t *testing.T) {
+func TestSmallRestLeavesLargeBuffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		// There is room for one message, in a buffer of 4 MiB and decoded, and not for two buffers.
+		// There is room for one message, once in a buffer of 4 MiB and once decoded, and not for two buffers.
 		limits := broker.Limits{MemoryTotal: 7_800_000, Stall: 20 * time.Second}
 		s := crowd{newServer(t, &service{}, broker.WithLimits(limits))}
 		frame := halfMegabytes(6)
 		first, peer := s.member()
 		_, err := first.Write(frame[:len(frame)-1])
 		require.NoError(t, err)
-		// The end of the one message and the beginning of the next come in one piece, and then nothing for long.
+		// One write has the end of a message and the beginning of the next. Then nothing arrives for an hour.
 		_, err = first.Write(append(frame[len(frame)-1:], frame[:5]...))
 		require.NoError(t, err)
 		wantError(t, peer, 1, "twisted.spread.flavors.NoSuchMethod")
 		time.Sleep(time.Hour)
 		second, _ := s.member()
 		_, err = second.Write(frame[:len(frame)-1])
-		require.NoError(t, err, "its room is free again")
+		require.NoError(t, err, "its memory is free again")
 		require.NoError(t, second.Close())
 		_, err = first.Write(frame[5:])
 		require.NoError(t, err)

@@ -15,7 +15,7 @@ import (
 	"github.com/perspectivebroker/pb/broker"
 )
 
-// setUmask sets the umask of the test's process until the test ends.
+// setUmask sets the umask of the process until the test ends.
 func setUmask(t *testing.T, mask int) {
 	t.Helper()
 	before := syscall.Umask(mask)
@@ -60,8 +60,8 @@ func TestSocketMode(t *testing.T) {
 	}
 }
 
-// At no moment is the socket open to more users than it may be, whatever the umask.
-func TestSocketModeFromTheFirstMoment(t *testing.T) {
+// The socket never has more permissions than its mode, whatever the umask.
+func TestSocketModeWhileBinding(t *testing.T) {
 	setUmask(t, 0)
 	path := filepath.Join(t.TempDir(), "pb")
 	over, seen := make(chan struct{}), make(chan fs.FileMode, 1)
@@ -101,8 +101,8 @@ func TestSocketModeRefused(t *testing.T) {
 	require.NoFileExists(t, path)
 }
 
-// A socket that was left behind is replaced, one that is in use is not, and it stays usable.
-func TestStaleSocketWithMode(t *testing.T) {
+// A stale socket is replaced. One that is in use is not.
+func TestSocketModeReplacesStaleSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pb")
 	left, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	require.NoError(t, err)

@@ -16,12 +16,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// strangers do something on a connection on which they have not logged in, and have not done when it returns. read has
-// what comes read.
+// strangers is what a client does that has not logged in. read starts a goroutine that reads.
 type strangers struct {
 	name  string
 	play  func(sock net.Conn, read func())
-	drops bool // some of them must go
+	drops bool // some of them are dropped
 }
 
 func text(s string) []byte { return banana.AppendString(nil, banana.ProfilePB, s) }
@@ -66,9 +65,8 @@ func crowdsOfStrangers() []strangers {
 	}}
 }
 
-// TestStrangersCannotTakeFromUsers: whatever they do, users are served, newcomers get in, and all together they hold no
-// more than their part.
-func TestStrangersCannotTakeFromUsers(t *testing.T) {
+// Whatever strangers do, users are served and can log in, and all strangers together hold no more than their part.
+func TestStrangersLeaveRoomForUsers(t *testing.T) {
 	const total, part, crowd = 16 << 20, 2 << 20, 100
 	for _, kind := range crowdsOfStrangers() {
 		t.Run(kind.name, func(t *testing.T) {
@@ -114,7 +112,7 @@ func TestStrangersCannotTakeFromUsers(t *testing.T) {
 	}
 }
 
-// greet chooses the profile and says the version, blindly; what comes is read in part only.
+// greet negotiates without checking what it reads.
 func greet(sock net.Conn) {
 	offer := make([]byte, len("\x02\x80\x02\x82pb\x04\x82none"))
 	_, _ = io.ReadFull(sock, offer)
@@ -123,8 +121,7 @@ func greet(sock net.Conn) {
 	_, _ = sock.Write(append(banana.AppendString(nil, banana.ProfileNone, "pb"), hello...))
 }
 
-// TestStrangersAreDroppedInTheirOrder: where there are too many, and none of them does anything, the first goes first.
-func TestStrangersAreDroppedInTheirOrder(t *testing.T) {
+func TestOldestStrangerDropped(t *testing.T) {
 	h := &house{}
 	s := newServer(t, broker.LoginRoot(h.portal(t)), broker.WithLimits(broker.Limits{Strangers: 2}))
 	user := s.peer()
@@ -134,7 +131,7 @@ func TestStrangersAreDroppedInTheirOrder(t *testing.T) {
 	fourth := s.peer()
 	second.WantClosed()
 	enter(third, 1, "bob", "bread")
-	fifth := s.peer() // Whoever is in is no stranger.
+	fifth := s.peer() // Logged in, so no stranger any more.
 	enter(fourth, 1, "bob", "bread")
 	enter(fifth, 1, "bob", "bread")
 	user.Write(`[message 5 $avatar "whoami" 1 [tuple] [dictionary]]`)
@@ -148,9 +145,8 @@ func TestStrangersAreDroppedInTheirOrder(t *testing.T) {
 	require.Len(t, broker.StatsOf(s.rt).Refusals, 1)
 }
 
-// TestLongNamesAreNotKept: a challenge keeps no more of a name than any store could have, and its login is refused in
-// the usual words.
-func TestLongNamesAreNotKept(t *testing.T) {
+// A challenge keeps only the beginning of a long name, and its login is refused with the usual text.
+func TestLongNameInChallenge(t *testing.T) {
 	h := &house{}
 	s := newServer(t, broker.LoginRoot(h.portal(t), unhurried()))
 	p := s.peer()

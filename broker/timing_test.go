@@ -15,14 +15,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// inBubble runs a test on a clock that moves when everything waits.
+// inBubble runs a test with a fake clock (synctest).
 func inBubble(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, f)
 }
 
 func TestHandshakeTimeout(t *testing.T) {
-	t.Run("a client that says nothing", func(t *testing.T) {
+	t.Run("silent client", func(t *testing.T) {
 		inBubble(t, func(t *testing.T) {
 			s := newServer(t, &service{}, broker.WithLimits(broker.Limits{Handshake: 5 * time.Second}))
 			start := time.Now()
@@ -32,7 +32,7 @@ func TestHandshakeTimeout(t *testing.T) {
 			require.Equal(t, 5*time.Second, time.Since(start))
 		})
 	})
-	t.Run("a client that does not even read", func(t *testing.T) {
+	t.Run("client that does not read", func(t *testing.T) {
 		inBubble(t, func(t *testing.T) {
 			s := newServer(t, &service{}, broker.WithLimits(broker.Limits{Handshake: 5 * time.Second}))
 			sock := s.dial()
@@ -41,7 +41,7 @@ func TestHandshakeTimeout(t *testing.T) {
 			require.ErrorIs(t, err, io.EOF)
 		})
 	})
-	t.Run("a client that sends one byte a second", func(t *testing.T) {
+	t.Run("client that sends a byte a second", func(t *testing.T) {
 		inBubble(t, func(t *testing.T) {
 			s := newServer(t, &service{}, broker.WithLimits(broker.Limits{Handshake: 5 * time.Second}))
 			start := time.Now()
@@ -59,7 +59,7 @@ func TestHandshakeTimeout(t *testing.T) {
 			require.LessOrEqual(t, time.Since(start), 6*time.Second)
 		})
 	})
-	t.Run("a server that says nothing", func(t *testing.T) {
+	t.Run("silent server", func(t *testing.T) {
 		inBubble(t, func(t *testing.T) {
 			here, there := pipe()
 			defer there.Close()
@@ -69,7 +69,7 @@ func TestHandshakeTimeout(t *testing.T) {
 			require.Equal(t, broker.DefaultLimits().Handshake, time.Since(start))
 		})
 	})
-	t.Run("those who have negotiated may be silent", func(t *testing.T) {
+	t.Run("silence after the negotiation", func(t *testing.T) {
 		inBubble(t, func(t *testing.T) {
 			p := newServer(t, &service{}, broker.WithLimits(broker.Limits{Handshake: 5 * time.Second})).peer()
 			time.Sleep(time.Hour)
@@ -79,14 +79,14 @@ func TestHandshakeTimeout(t *testing.T) {
 	})
 }
 
-func TestAPeerThatFallsSilentIsFoundOut(t *testing.T) {
+func TestKeepalive(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		start := time.Now()
 		p := newServer(t, &service{}, broker.WithKeepalive(5*time.Second, 3*time.Second)).peer()
 		p.Want(`[message 1 0 ping 1 [tuple] [dictionary]]`)
 		require.Equal(t, 5*time.Second, time.Since(start))
 		time.Sleep(2 * time.Second)
-		p.Write(`[error 1 [None]]`) // Whatever it says, it is there.
+		p.Write(`[error 1 [None]]`) // Any data counts as a sign of life.
 		p.Want(`[message 2 0 ping 1 [tuple] [dictionary]]`)
 		require.Equal(t, 12*time.Second, time.Since(start))
 		p.WantClosed()
@@ -94,8 +94,7 @@ func TestAPeerThatFallsSilentIsFoundOut(t *testing.T) {
 	})
 }
 
-// A deadline that is longer than the idle time is given whole, too.
-func TestKeepaliveWithALongDeadline(t *testing.T) {
+func TestKeepaliveLongDeadline(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		start := time.Now()
 		p := newServer(t, &service{}, broker.WithKeepalive(5*time.Second, 30*time.Second)).peer()
@@ -109,7 +108,7 @@ func TestKeepaliveWithALongDeadline(t *testing.T) {
 	})
 }
 
-func TestGraceEndsAfterItsTime(t *testing.T) {
+func TestReleaseGraceEnds(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		p := newServer(t, &service{}, broker.WithLimits(broker.Limits{ReleaseGrace: 10 * time.Second})).peer()
 		p.Write(`[message 1 root new 1 [tuple] [dictionary]]`, `[message 2 root new 1 [tuple] [dictionary]]`)
@@ -132,11 +131,11 @@ func TestGraceEndsAfterItsTime(t *testing.T) {
 		p.Write(`[message 7 2 three 1 [tuple 4] [dictionary]]`)
 		wantError(t, p, 7, "twisted.spread.pb.Error") // 11 seconds
 		p.Write(`[answer 1 [local 1]]`)
-		wantError(t, p, 3, "twisted.spread.pb.Error") // Now it is too late, and only this call fails.
+		wantError(t, p, 3, "twisted.spread.pb.Error") // Too late: only this call fails.
 	})
 }
 
-func TestAPeerThatDoesNotReadIsLeftAfterTheStallTime(t *testing.T) {
+func TestStallEndsConnection(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		conn, _ := client(t, broker.WithLimits(broker.Limits{Stall: 20 * time.Second}))
 		start := time.Now()
@@ -150,7 +149,7 @@ func TestAPeerThatDoesNotReadIsLeftAfterTheStallTime(t *testing.T) {
 	})
 }
 
-func TestAPeerThatReadsSlowlyIsNotLeft(t *testing.T) {
+func TestSlowReaderDoesNotStall(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		conn, p := client(t, broker.WithLimits(broker.Limits{Stall: 20 * time.Second}))
 		d := conn.Root().CallRemote("f", string(make([]byte, 1000)))
@@ -176,7 +175,7 @@ func TestAPeerThatReadsSlowlyIsNotLeft(t *testing.T) {
 	})
 }
 
-func TestClosingDoesNotWaitLongerThanTheStallTime(t *testing.T) {
+func TestStallBoundsClose(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		conn, _ := client(t, broker.WithLimits(broker.Limits{Stall: 20 * time.Second}))
 		conn.Root().CallRemote("f") // It cannot be written.

@@ -81,7 +81,7 @@ func TestLoginByUnixPeer(t *testing.T) {
 	require.ErrorIs(t, err, flavors.UnauthorizedLogin)
 }
 
-// wrapped is a user's own kind of connection, such as one that counts.
+// wrapped is a user's wrapper of a socket.
 type wrapped struct {
 	net.Conn
 	read atomic.Int64 // Close does not wait for the reader
@@ -93,7 +93,7 @@ func (w *wrapped) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func TestSocketsOfOnesOwn(t *testing.T) {
+func TestUserSockets(t *testing.T) {
 	rt := newRuntime(t)
 	sock, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -111,10 +111,10 @@ func TestSocketsOfOnesOwn(t *testing.T) {
 	require.NoError(t, conn.Close(t.Context()))
 	require.Positive(t, mine.read.Load())
 	_, err = raw.Read(make([]byte, 1))
-	require.ErrorIs(t, err, net.ErrClosed, "the connection closes what it was given")
+	require.ErrorIs(t, err, net.ErrClosed, "the connection closes its socket")
 }
 
-// nowhere is a connection whose other end has no address.
+// nowhere is a connection with another remote address.
 type nowhere struct {
 	net.Conn
 	addr net.Addr
@@ -122,8 +122,8 @@ type nowhere struct {
 
 func (n nowhere) RemoteAddr() net.Addr { return n.addr }
 
-// TestWhereGuessesComeFrom: what counts is the address, for IPv6 the network, for anything else what there is.
-func TestWhereGuessesComeFrom(t *testing.T) {
+// Attempts to log in are counted by address, or by the /64 network for IPv6.
+func TestThrottleKey(t *testing.T) {
 	throttle := cred.NewThrottle(cred.WithFreeFailures(1), cred.WithMaxWait(0))
 	h := &house{}
 	s := newServer(t, broker.LoginRoot(h.portal(t), broker.WithThrottle(throttle)))

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// vault keeps what it is given.
+// vault keeps its arguments.
 type vault struct {
 	flavors.Root
 	kept [][]byte
@@ -26,7 +26,7 @@ func (v *vault) RemoteKeep(b []byte) []byte {
 
 func (v *vault) RemoteCount() int { return len(v.kept) }
 
-// pattern is a string that no other begins or ends like.
+// pattern returns a string that differs from all others at both ends.
 func pattern(n, size int) []byte {
 	b := make([]byte, size)
 	for i := range b {
@@ -35,16 +35,17 @@ func pattern(n, size int) []byte {
 	return b
 }
 
-// Long strings remain in the buffer that they were read into, which becomes theirs. Whatever comes behind them, and
-// however they are cut, must go elsewhere.
-func TestLongStringsAreNotWrittenOver(t *testing.T) {
+// Long strings stay in the buffer that they were read into. What is read later must not overwrite them.
+func TestAliasedStrings(t *testing.T) {
 	for _, network := range []string{"tcp", "pipe"} {
 		t.Run(network, func(t *testing.T) {
 			rt := newRuntime(t)
 			keeper := &vault{}
 			conn := dialed(t, rt, network, keeper)
 			var sizes []int
-			for _, size := range []int{1, 4 << 10, 60 << 10, 64<<10 - 60, 64 << 10, 70_000, 131_072, 256 << 10, 300_000, 512 << 10, 640 << 10} {
+			for _, size := range []int{
+				1, 4 << 10, 60 << 10, 64<<10 - 60, 64 << 10, 70_000, 131_072, 256 << 10, 300_000, 512 << 10, 640 << 10,
+			} {
 				sizes = append(sizes, size, size, size)
 			}
 			answers := make([]*actor.Deferred, len(sizes))
@@ -66,7 +67,7 @@ func TestLongStringsAreNotWrittenOver(t *testing.T) {
 			_, err := keeper.Do(func() {
 				for i, size := range sizes {
 					assert.True(t, bytes.Equal(pattern(i, size), keeper.kept[i]), "argument %d", i)
-					assert.LessOrEqual(t, cap(keeper.kept[i])-size, max(64, size/8), "what it keeps alive beside itself")
+					assert.LessOrEqual(t, cap(keeper.kept[i])-size, max(64, size/8), "memory that it keeps alive besides")
 				}
 			}).Await(t.Context())
 			require.NoError(t, err)
@@ -74,7 +75,7 @@ func TestLongStringsAreNotWrittenOver(t *testing.T) {
 	}
 }
 
-// dialed gives a connection to root.
+// dialed returns a connection to root.
 func dialed(t *testing.T, rt *actor.Runtime, network string, root any) *broker.Conn {
 	t.Helper()
 	limits := broker.WithLimits(broker.Limits{WriteHighWater: 64 << 20, MaxWriteBacklog: 64 << 20, BytesIn: 64 << 20})

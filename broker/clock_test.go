@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// latePipe is a pipe on which the first deadline that passes is noticed an hour late: this process did not run.
+// latePipe is a pipe that reports its first missed deadline an hour late, as if the process had been paused.
 type latePipe struct {
 	net.Conn
 	noticed chan struct{} // closed when the pause is over
@@ -40,8 +40,8 @@ func (p *latePipe) Write(b []byte) (int, error) {
 	return n, p.late(err)
 }
 
-// A write or a message under way is not given up because this process was paused.
-func TestPauseWithinAMessage(t *testing.T) {
+// A pause of the process does not end a write or a partial message.
+func TestPauseWithinMessage(t *testing.T) {
 	limits := broker.WithLimits(broker.Limits{Stall: 20 * time.Second})
 	server := func(t *testing.T) (*latePipe, net.Conn) {
 		s := newServer(t, &service{}, limits)
@@ -73,11 +73,10 @@ func TestPauseWithinAMessage(t *testing.T) {
 	})
 }
 
-// A client waits as Backoff says: Min before the second attempt, and twice as long before each further one.
-func TestReconnectDoublesFromTheFirst(t *testing.T) {
+func TestReconnectBackoff(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		rt := newRuntime(t)
-		refused := errors.New("nobody listens")
+		refused := errors.New("connection refused")
 		attempts := make(chan time.Time, 10)
 		client, err := broker.Reconnect(rt, "pb://nowhere:1", nil,
 			broker.WithBackoff(supervision.Backoff{Min: time.Second, Max: 10 * time.Second, Factor: 2}),
@@ -97,7 +96,7 @@ func TestReconnectDoublesFromTheFirst(t *testing.T) {
 	})
 }
 
-// failingListener accepts nothing.
+// failingListener fails to accept.
 type failingListener struct {
 	*pipeListener
 	asked chan time.Time
@@ -112,8 +111,7 @@ func (l *failingListener) Accept() (net.Conn, error) {
 	}
 }
 
-// A listener that fails waits 5 ms, and twice as long after each further failure.
-func TestAcceptDoublesFromTheFirst(t *testing.T) {
+func TestAcceptBackoff(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		sock := &failingListener{newPipeListener(), make(chan time.Time)}
 		ln, err := broker.Serve(newRuntime(t), sock, &service{})
