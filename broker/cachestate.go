@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/perspectivebroker/pb/broker/internal/patience"
 	"github.com/perspectivebroker/pb/codec/banana"
@@ -11,54 +12,57 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// hold is a message that cannot be sent yet: it waits for the states of Cacheables that it mentions for the first time,
-// or for a hold in front of it. Incoming messages, and outgoing ones that do not depend on a hold, go on meanwhile.
-type hold struct {
-	message any
-	serial  uint64                     // how many calls of the peer had been delivered when the message was handed over
-	size    int                        // what the message and the states count for in the outbox
-	asked   bool                       // the originals have been asked
-	wanted  map[*flavors.Core]struct{} // asked for their state, no reply yet
-	states  map[*flavors.Core]*cacheState
-	timer   *patience.Timer
-	err     error // why the states cannot be had
+// A message that mentions a Cacheable for the first time carries the Cacheable's state. The broker requests the state
+// and holds the message back until it arrives. Incoming messages go on meanwhile, and so do outgoing ones that do not
+// depend on a held one.
+
+// heldMessage is a message that waits for the states of originals (our Cacheables), or for a message in front of it.
+type heldMessage struct {
+	message   any
+	serial    uint64                        // how many of the peer's calls had been delivered before
+	size      int                           // what the message and its states count for in the outbox
+	originals []flavors.CacheHole           // what the message and its states mention, each original once
+	states    map[*flavors.Core]*cacheState // by original; nil if not requested
+	missing   int                           // how many requested states have not arrived
+	requested bool                          // states have been requested
+	timer     *patience.Timer               // runs once states have been requested
+	err       error                         // why the message cannot be sent
 }
 
-const (
-	// maxAsking is how many messages may ask for states at a time. What comes back takes memory until it is sent.
-	maxAsking = 16
-	// maxOvertaken is how many messages may be held before everything that follows waits behind them.
-	maxOvertaken = 1024
-)
-
-// Messages about states.
-type (
-	// stated is an original's reply. hold says for which message it was asked.
-	stated struct {
-		hold  *hold
-		state *cacheState
-		err   error
-	}
-	// holdOver says that the originals took too long.
-	holdOver struct{ hold *hold }
-	// observerGone says that an original has been told that a peer has let go of it.
-	observerGone struct{ entry *cached }
-)
-
-// cacheState is what an original has said for its first mention: it is observed, its state waits to be stamped into a
-// message.
+// cacheState is the state of an original, on its way into a message. The observer is registered already.
 type cacheState struct {
 	core     *flavors.Core
 	observer *flavors.Observer
-	fragment *jelly.Fragment
+	fragment *jelly.Fragment // nil until the state arrives
 }
 
-// errStateTimeout fails a message whose Cacheables did not say their state in time.
+const (
+	// maxRequesting is how many messages may request states at a time. States take memory until they are sent.
+	maxRequesting = 16
+	// maxHeld is how many messages may be held before everything that follows waits behind them.
+	maxHeld = 1024
+)
+
+type (
+	// stateReply is a state, or the error in its place.
+	stateReply struct {
+		held     *heldMessage
+		state    *cacheState
+		fragment *jelly.Fragment
+		err      error
+	}
+	// stateTimeout says that states were not supplied in time.
+	stateTimeout struct{ held *heldMessage }
+	// observerGone says that an original has been told that the peer has released its cache.
+	observerGone struct{ entry *cached }
+)
+
+// errStateTimeout fails a message whose states were not supplied in time.
 var errStateTimeout = errors.New(
 	"broker: a Cacheable did not give its state in time; StateToCacheAndObserveFor must not wait",
 )
 
-// fragmentOf is what a message has to be stamped; nil if nothing.
+// fragmentOf returns the fragment of a message that has placeholders, or nil.
 func fragmentOf(message any) *jelly.Fragment {
 	switch m := message.(type) {
 	case *flavors.OutgoingCall:
@@ -69,10 +73,10 @@ func fragmentOf(message any) *jelly.Fragment {
 	return nil
 }
 
-// sizeOf is what a message that was handed to the broker counts for among the bytes that wait to be written.
+// sizeOf returns what a message that was handed to the broker counts for among the bytes that wait to be written.
 func sizeOf(message any) int {
-	const itself = 128 // the message, its Deferred and its place in queues, roughly
-	n := itself
+	const overhead = 128 // the message, its Deferred and its place in queues, roughly
+	n := overhead
 	if f := fragmentOf(message); f != nil {
 		n += f.Len()
 	}
@@ -82,17 +86,35 @@ func sizeOf(message any) int {
 	return n
 }
 
-// holdFor reports whether a message has to wait, and queues it if so.
-func (b *broker) holdFor(message any) bool {
-	if len(b.held) == 0 && !b.needsStates(message) {
+// originalsIn returns the originals that a fragment mentions.
+func originalsIn(f *jelly.Fragment) (originals []flavors.CacheHole) {
+	if f == nil || f.Holes() == 0 {
+		return nil
+	}
+	for payload := range f.AllHoles() {
+		if hole, ok := payload.(flavors.CacheHole); ok {
+			originals = append(originals, hole)
+		}
+	}
+	return originals
+}
+
+// holdBack holds a message back if it has to wait, and reports whether it does.
+func (b *broker) holdBack(message any) bool {
+	originals := originalsIn(fragmentOf(message))
+	needsStates := slices.ContainsFunc(originals, func(hole flavors.CacheHole) bool {
+		return b.caches.Held(hole.Core) == nil
+	})
+	if len(b.held) == 0 && !needsStates {
 		return false
 	}
-	h := &hold{message: message, size: sizeOf(message), serial: b.deliveries}
-	blocked := len(b.held) >= maxOvertaken
+	h := &heldMessage{message: message, size: sizeOf(message), serial: b.deliveries}
+	h.add(originals)
+	blocked := len(b.held) >= maxHeld
 	for i := 0; i < len(b.held) && !blocked; i++ {
 		blocked = b.dependsOn(h, b.held[i])
 	}
-	if !blocked && !b.needsStates(message) {
+	if !blocked && !needsStates {
 		return false
 	}
 	b.held = append(b.held, h)
@@ -102,31 +124,39 @@ func (b *broker) holdFor(message any) bool {
 	return true
 }
 
-// newOriginals calls yield with each Cacheable that a message mentions and the peer does not have.
-func (b *broker) newOriginals(message any, yield func(*flavors.Core) bool) {
-	f := fragmentOf(message)
-	if f == nil || f.Holes() == 0 {
-		return
-	}
-	for payload := range f.AllHoles() {
-		if hole, ok := payload.(flavors.CacheHole); ok && b.caches.Held(hole.Core) == nil && !yield(hole.Core) {
-			return
+// add adds originals that the message or one of its states mentions.
+func (h *heldMessage) add(originals []flavors.CacheHole) {
+	for _, hole := range originals {
+		if _, known := h.states[hole.Core]; known {
+			continue
 		}
+		if h.states == nil {
+			h.states = map[*flavors.Core]*cacheState{}
+		}
+		h.states[hole.Core] = nil
+		h.originals = append(h.originals, hole)
 	}
 }
 
-func (b *broker) needsStates(message any) (needs bool) {
-	b.newOriginals(message, func(*flavors.Core) bool { needs = true; return false })
-	return needs
+// isMissing reports whether the peer does not have an original whose state was not requested for the message.
+func (b *broker) isMissing(h *heldMessage, core *flavors.Core) bool {
+	return b.caches.Held(core) == nil && h.states[core] == nil
 }
 
-// dependsOn reports whether a message must not be sent before an earlier one. These orders are kept: an original's
-// state comes before its other mentions and its updates; calls to one object, and updates of one copy, stay in order;
-// updates come before later calls; and what a method sent comes before its answer, for which every call counts that was
-// handed over after the method's call had come.
-func (b *broker) dependsOn(h, earlier *hold) bool {
-	if b.sharesOriginal(h, earlier) {
-		return true
+func (b *broker) needsStates(h *heldMessage) bool {
+	return slices.ContainsFunc(h.originals, func(hole flavors.CacheHole) bool { return b.isMissing(h, hole.Core) })
+}
+
+// dependsOn reports whether a message must not be sent before an earlier one. The order is kept between the state of an
+// original, its other mentions and its updates; between calls to one object, and updates of one cache; between updates
+// and later calls; and between what a method sent and its answer. A message counts as sent by the method if it was
+// handed over after the method's call had arrived.
+func (b *broker) dependsOn(h, earlier *heldMessage) bool {
+	for i := range h.originals {
+		core := h.originals[i].Core
+		if _, shared := earlier.states[core]; shared && b.caches.Held(core) == nil {
+			return true
+		}
 	}
 	first, firstIsCall := earlier.message.(*flavors.OutgoingCall)
 	switch m := h.message.(type) {
@@ -145,126 +175,108 @@ func sameTarget(a, b *flavors.OutgoingCall) bool {
 	return a.Cache == b.Cache && a.Observer == b.Observer && a.ID == b.ID && a.Name == b.Name
 }
 
-// sharesOriginal reports whether a message mentions an original that an earlier one brings.
-func (b *broker) sharesOriginal(h, earlier *hold) (shares bool) {
-	b.newOriginals(h.message, func(core *flavors.Core) bool {
-		_, wanted := earlier.wanted[core]
-		shares = wanted || earlier.states[core] != nil
-		if !shares && !earlier.asked {
-			b.newOriginals(earlier.message, func(other *flavors.Core) bool { shares = other == core; return !shares })
-		}
-		return !shares
-	})
-	return shares
-}
-
-// requestStates asks for the states that a message needs, unless too many messages ask already.
-func (b *broker) requestStates(h *hold) {
-	if h.asked || b.asking >= maxAsking || !b.needsStates(h.message) {
+// requestStates requests the states that a message needs, unless too many messages do so already.
+func (b *broker) requestStates(h *heldMessage) {
+	if h.requested || b.requesting >= maxRequesting || !b.needsStates(h) {
 		return
 	}
-	h.asked = true
-	b.asking++
-	h.timer = b.afterWaiting(b.c.limits.StateTimeout, holdOver{h})
-	b.askFor(h, fragmentOf(h.message))
+	h.requested = true
+	b.requesting++
+	h.timer = b.afterWaiting(b.c.limits.StateTimeout, stateTimeout{h})
+	b.requestMissing(h, h.originals)
 }
 
-// askFor asks the originals that a fragment mentions for the first time, and reports whether there are any.
-func (b *broker) askFor(h *hold, f *jelly.Fragment) (asked bool) {
-	for payload := range f.AllHoles() {
-		hole, ok := payload.(flavors.CacheHole)
-		if !ok || b.caches.Held(hole.Core) != nil || h.states[hole.Core] != nil {
-			continue
+// requestMissing requests the states of those originals that are missing, and reports whether there are any.
+func (b *broker) requestMissing(h *heldMessage, originals []flavors.CacheHole) (requested bool) {
+	for _, hole := range originals {
+		if b.isMissing(h, hole.Core) {
+			b.requestState(h, hole)
+			requested = true
 		}
-		if _, ok := h.wanted[hole.Core]; ok {
-			continue
-		}
-		if h.wanted == nil {
-			h.wanted = map[*flavors.Core]struct{}{}
-			h.states = map[*flavors.Core]*cacheState{}
-		}
-		h.wanted[hole.Core] = struct{}{}
-		b.ask(h, hole)
-		asked = true
 	}
-	return asked
+	return requested
 }
 
-func (b *broker) ask(h *hold, hole flavors.CacheHole) {
+func (b *broker) requestState(h *heldMessage, hole flavors.CacheHole) {
 	c := b.c
 	hole.Core.Hold(c.rt)
 	s := &cacheState{core: hole.Core, observer: flavors.NewObserver(c, hole.Core, hole.Perspective)}
+	h.states[hole.Core] = s
+	h.missing++
 	hole.Core.Observe(s.observer, func(state *jelly.Fragment, err error) {
-		s.fragment = state
-		c.post(&stated{hold: h, state: s, err: err})
+		c.post(&stateReply{held: h, state: s, fragment: state, err: err})
 	})
 }
 
-// stated takes a reply. The state may mention further Cacheables; when there are no more to wait for, the message is
-// sent.
-func (b *broker) stated(m *stated) {
-	h := m.hold
-	_, wanted := h.wanted[m.state.core]
-	if !wanted || b.c.ended() {
+// stateArrived handles a reply. The state may mention further originals. When no state is missing any more, the message
+// is sent.
+func (b *broker) stateArrived(m *stateReply) {
+	h := m.held
+	if h.err != nil || b.c.ended() {
 		m.abandon()
 		return
 	}
-	delete(h.wanted, m.state.core)
+	h.missing--
 	if m.err != nil {
-		m.state.core.Release()
-		b.failHold(h, usercode.Wrap(m.err, "the state of a %v cannot be had", m.state.core))
+		core := m.state.core
+		h.states[core] = nil
+		core.Release()
+		b.failHeld(h, usercode.Wrap(m.err, "the state of a %v cannot be had", core))
 		return
 	}
-	h.states[m.state.core] = m.state
-	h.size += m.state.fragment.Len()
-	b.c.out.Reserve(m.state.fragment.Len())
-	b.askFor(h, m.state.fragment)
-	if len(h.wanted) == 0 && !b.askAgain(h) {
+	m.state.fragment = m.fragment
+	h.size += m.fragment.Len()
+	b.c.out.Reserve(m.fragment.Len())
+	known := len(h.originals)
+	h.add(originalsIn(m.fragment))
+	b.requestMissing(h, h.originals[known:])
+	if h.missing == 0 && !b.requestMissing(h, h.originals) { // The peer may have released some meanwhile.
 		b.sendHeld()
 	}
 }
 
-// failHold ends a hold whose states cannot be had. Replies that come later are dropped.
-func (b *broker) failHold(h *hold, err error) {
+// stateTimedOut fails a message whose states were not supplied in time.
+func (b *broker) stateTimedOut(h *heldMessage) {
+	if h.err == nil && h.missing > 0 {
+		b.c.countRejection(rejectState)
+		b.failHeld(h, errStateTimeout)
+	}
+}
+
+// failHeld fails a message whose states are not available. States that arrive later are dropped.
+func (b *broker) failHeld(h *heldMessage, err error) {
 	h.err = err
-	clear(h.wanted)
 	b.sendHeld()
 }
 
-// askAgain asks the originals that the peer had when the message came to be held, and has let go of since. It reports
-// whether there are any.
-func (b *broker) askAgain(h *hold) bool {
-	again := b.askFor(h, fragmentOf(h.message))
-	for _, s := range h.states {
-		again = b.askFor(h, s.fragment) || again
-	}
-	return again
-}
-
-// abandon undoes an observation that no message wants any more.
-func (m *stated) abandon() {
-	if m.err == nil {
-		m.state.abandon()
+// abandon drops a state that no message needs any more.
+func (m *stateReply) abandon() {
+	if m.err != nil {
+		m.state.core.Release()
 		return
 	}
-	m.state.core.Release()
+	m.state.fragment = m.fragment
+	m.state.abandon()
 }
 
-// abandon takes the observer out again.
+// abandon drops the state, if it has arrived, and removes the observer.
 func (s *cacheState) abandon() {
+	if s == nil || s.fragment == nil {
+		return
+	}
 	s.fragment.Free()
 	s.core.Unobserve(s.observer, nil)
 	s.core.Release()
 }
 
-// sendHeld sends the messages that need not wait any more, in order.
+// sendHeld sends, in order, the messages that need not wait any more.
 func (b *broker) sendHeld() {
 	for again := true; again && b.c.sends(); {
-		again = false // One that ends may make room for one before it to ask.
-		var waiting []*hold
+		again = false // A message that is sent makes room for an earlier one to request states.
+		var waiting []*heldMessage
 		for _, h := range b.held {
-			if b.mayEnd(h, waiting) {
-				b.endHold(h)
+			if b.isReady(h, waiting) {
+				b.sendOrFail(h)
 				again = true
 			} else {
 				waiting = append(waiting, h)
@@ -279,13 +291,13 @@ func (b *broker) sendHeld() {
 	}
 }
 
-// mayEnd reports whether a message can be sent, or has failed, while those before it wait. It asks for the states that
+// isReady reports whether a message can be sent, or has failed, while those before it wait. It requests the states that
 // are missing.
-func (b *broker) mayEnd(h *hold, before []*hold) bool {
+func (b *broker) isReady(h *heldMessage, before []*heldMessage) bool {
 	if h.err != nil {
 		return true
 	}
-	if len(h.wanted) > 0 {
+	if h.missing > 0 {
 		return false
 	}
 	for _, earlier := range before {
@@ -293,21 +305,21 @@ func (b *broker) mayEnd(h *hold, before []*hold) bool {
 			return false
 		}
 	}
-	if h.asked {
-		return !b.askAgain(h)
+	if h.requested {
+		return !b.requestMissing(h, h.originals)
 	}
-	if len(before) >= maxOvertaken {
+	if len(before) >= maxHeld {
 		return false
 	}
 	b.requestStates(h)
-	return !h.asked && !b.needsStates(h.message)
+	return !h.requested && !b.needsStates(h)
 }
 
-// endHold sends a message that was held, or fails it.
-func (b *broker) endHold(h *hold) {
-	if h.asked {
+// sendOrFail ends the wait of a message.
+func (b *broker) sendOrFail(h *heldMessage) {
+	if h.requested {
 		h.timer.Stop()
-		b.asking--
+		b.requesting--
 	}
 	if h.err != nil {
 		b.fail(h.message, h.err)
@@ -318,12 +330,11 @@ func (b *broker) endHold(h *hold) {
 	}
 	b.c.queued.Add(-1)
 	b.c.out.Release(h.size)
-	// What the message did not use, because it failed, is not observed.
 	for core, s := range h.states {
-		if e := b.caches.Held(core); e == nil || e.Value != s.observer {
-			s.abandon()
-		} else {
+		if e := b.caches.Held(core); s != nil && e != nil && e.Value == s.observer {
 			s.fragment.Free()
+		} else {
+			s.abandon() // The message failed, or another one brought the state.
 		}
 	}
 }
@@ -331,19 +342,19 @@ func (b *broker) endHold(h *hold) {
 // dropHeld fails the messages that were held when the connection ended.
 func (b *broker) dropHeld(cause error) {
 	for _, h := range b.held {
-		if h.asked {
+		if h.requested {
 			h.timer.Stop()
 		}
 		b.refuse(h.message, cause)
 		for _, s := range h.states {
 			s.abandon()
 		}
-		h.wanted, h.states = nil, nil
+		h.states = nil
 	}
 	b.held = nil
 }
 
-// fillCache writes [cached luid], or the state of an original that goes out for the first time.
+// fillCache writes [cached id], or the state of an original that the peer does not have.
 func (b *broker) fillCache(dst []byte, hole flavors.CacheHole) ([]byte, error) {
 	p := b.c.profile
 	if e := b.caches.Held(hole.Core); e != nil {
@@ -354,7 +365,7 @@ func (b *broker) fillCache(dst []byte, hole flavors.CacheHole) ([]byte, error) {
 	}
 	s := b.states[hole.Core]
 	if s == nil {
-		return dst, fmt.Errorf("broker: the state of a %v was not asked for", hole.Core)
+		return dst, fmt.Errorf("broker: the state of a %v was not requested", hole.Core)
 	}
 	e, err := b.addCache(s)
 	if err != nil {
@@ -363,7 +374,7 @@ func (b *broker) fillCache(dst []byte, hole flavors.CacheHole) ([]byte, error) {
 	b.undo = append(b.undo, e.Remove)
 	dst = banana.AppendString(banana.AppendList(dst, 3), p, hole.Class)
 	dst = banana.AppendInt(dst, e.ID)
-	// The state is an island: its reference ids come behind all others of the message.
+	// The reference ids of a state are its own. They come behind all others of the message.
 	base := b.refBase
 	b.refBase += s.fragment.MaxRef()
 	return s.fragment.AppendRebased(dst, base, b.fill)

@@ -31,9 +31,9 @@ type broker struct {
 
 	waiting []any // messages to send once the connection is open
 
-	deliveries uint64  // how many calls of the peer were delivered
-	held       []*hold // messages that wait for the states of Cacheables, or behind such, in the order in which they came
-	asking     int     // how many of them have asked for states
+	deliveries uint64         // how many calls of the peer were delivered
+	held       []*heldMessage // in the order in which they were handed over
+	requesting int            // how many of them have requested states
 
 	// How the connection ends; see lifecycle.go.
 	ending  error     // the cause while the outbox is flushed
@@ -89,13 +89,10 @@ func (b *broker) Receive(ctx protoactor.Context) {
 		b.receive(ctx, m)
 	case *flavors.OutgoingCall, *outgoingAnswer, forgetAll, observerGone:
 		b.outgoing(m)
-	case *stated:
-		b.stated(m)
-	case holdOver:
-		if len(m.hold.wanted) > 0 {
-			b.c.countRejection(rejectState)
-			b.failHold(m.hold, errStateTimeout)
-		}
+	case *stateReply:
+		b.stateArrived(m)
+	case stateTimeout:
+		b.stateTimedOut(m.held)
 	case *instantiated:
 		b.instantiated(ctx, m)
 	case collected:

@@ -43,7 +43,7 @@ func (b *broker) outgoing(message any) {
 	case stateFlushing, stateLingering, stateClosed:
 		b.refuse(message, flavors.ConnectionLost.Wrap(ErrClosed))
 	case stateOpen, stateDraining:
-		if b.holdFor(message) {
+		if b.holdBack(message) {
 			return
 		}
 		b.transmit(message)
@@ -264,7 +264,7 @@ func (b *broker) refuse(message any, cause error) {
 			m.Observer.Unsent(m.Method, cause)
 		}
 		_ = failCall(m, cause)
-	case *stated:
+	case *stateReply:
 		m.abandon()
 	case *instantiated:
 		m.abandon()
