@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestKindsOfIntegersAtTheBorders(t *testing.T) {
+func TestIntegerKinds(t *testing.T) {
 	cases := []struct {
 		n    int64
 		want string
@@ -53,7 +53,7 @@ func readOne(t require.TestingT, frame []byte, p Profile) Token {
 	return token
 }
 
-func TestIntegersComeBack(t *testing.T) {
+func TestIntegerRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.Int64().Draw(t, "int64")
 		token := readOne(t, AppendInt(nil, n), ProfileNone)
@@ -71,7 +71,7 @@ func TestIntegersComeBack(t *testing.T) {
 		assert.Equal(t, b.IsInt64(), token.Kind == Int)
 		assert.True(t, token.IsInt())
 
-		// Leading zeros and the choice of kind make no difference.
+		// Leading zeros and the kind do not matter.
 		kind, digits := frame[len(frame)-1], bytes.Clone(frame[:len(frame)-1])
 		digits = append(digits, make([]byte, rapid.IntRange(0, 20).Draw(t, "zeros"))...)
 		kinds := map[byte][]byte{
@@ -84,7 +84,7 @@ func TestIntegersComeBack(t *testing.T) {
 	})
 }
 
-func TestBigIntegersAtTheBorder(t *testing.T) {
+func TestBigIntegerLimit(t *testing.T) {
 	largest := new(big.Int).Lsh(big.NewInt(1), 448)
 	largest.Sub(largest, big.NewInt(1))
 	for _, sign := range []int64{1, -1} {
@@ -105,7 +105,7 @@ func TestBigIntegersAtTheBorder(t *testing.T) {
 	assert.EqualError(t, err, "banana: cannot send a nil *big.Int; send a number or None")
 }
 
-func TestFloatsKeepTheirBits(t *testing.T) {
+func TestFloatRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := anyFloat().Draw(t, "float")
 		token := readOne(t, AppendFloat(nil, f), ProfileNone)
@@ -114,7 +114,7 @@ func TestFloatsKeepTheirBits(t *testing.T) {
 	})
 }
 
-func TestTextComesBack(t *testing.T) {
+func TestTextRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := anyProfile().Draw(t, "profile")
 		s := anyText().Draw(t, "text")
@@ -143,7 +143,7 @@ func TestListHeads(t *testing.T) {
 	assert.Equal(t, "0080", fmt.Sprintf("%x", AppendList(nil, -1)))
 }
 
-func TestSymbolsAreSpelledOutWhereTheyMustBe(t *testing.T) {
+func TestAppendSymbol(t *testing.T) {
 	assert.Equal(t, "\x0b\x87", string(AppendSymbol(nil, ProfilePB, SymTuple)))
 	assert.Equal(t, "\x05\x82tuple", string(AppendSymbol(nil, ProfileNone, SymTuple)))
 	for _, p := range orAll(nil) {
@@ -152,7 +152,7 @@ func TestSymbolsAreSpelledOutWhereTheyMustBe(t *testing.T) {
 	}
 }
 
-func TestOutgoingLimitsAtTheirBorders(t *testing.T) {
+func TestCheckLimits(t *testing.T) {
 	small := Limits{String: 3, List: 4, Depth: 5, Frame: 6}
 	cases := []struct {
 		check func(Limits, int) error

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// aCall is what a broker sees most: [message 1 "root" "add" 1 [tuple 1 2] [dictionary]].
+// aCall appends the most frequent message: [message 1 "root" "add" 1 [tuple 1 2] [dictionary]].
 func aCall(b []byte) []byte {
 	b = AppendList(b, 7)
 	b = AppendSymbol(b, ProfilePB, SymMessage)

@@ -7,7 +7,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
-// A call as it goes over the wire: root.add(1, 2), request number 1.
+// A call on the wire: root.add(1, 2), request number 1.
 func ExampleAppendList() {
 	p := banana.ProfilePB
 	b := banana.AppendList(nil, 7)
@@ -29,7 +29,7 @@ func ExampleAppendList() {
 	// [message 1 "root" "add" 1 [tuple 1 2] [dictionary]]
 }
 
-// A stream arrives in pieces. The caller keeps what has not been returned yet.
+// A stream arrives in pieces. The caller keeps the incomplete rest.
 func ExampleScanner() {
 	pieces := []string{"\x02\x80\x13", "\x87\x06\x81\x02", "\x82hi"}
 	var s banana.Scanner
@@ -55,7 +55,7 @@ func ExampleScanner() {
 	// "hi"
 }
 
-// What is not Banana is refused, with a hint at what it may be.
+// Input that is not Banana is refused, with a hint at the other protocol.
 func ExampleScanner_anotherProtocol() {
 	var s banana.Scanner
 	_, err := s.Next([]byte("GET / HTTP/1.1\r\nHost: pb.example.org:8800\r\nUser-Agent: curl/7.88.1\r\n\r\n"))
@@ -120,7 +120,7 @@ func ExampleDecodeExpr() {
 	// Output: [tuple 1 "hi"] 10 <nil>
 }
 
-// What a peer would refuse is refused before it is sent.
+// A string that a peer would refuse is refused before it is sent.
 func ExampleLimits_CheckString() {
 	fmt.Println(banana.Limits{}.CheckString(1 << 20))
 	// Output: banana: cannot send a string of 1048576 bytes: peers accept at most 655360; send it in pieces

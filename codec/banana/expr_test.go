@@ -13,7 +13,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestExpressionsComeBack(t *testing.T) {
+func TestExprRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := anyProfile().Draw(t, "profile")
 		e := anyExpr(4).Draw(t, "expr")
@@ -31,7 +31,7 @@ func TestExpressionsComeBack(t *testing.T) {
 	})
 }
 
-func TestEncodeExprTakesGoTypes(t *testing.T) {
+func TestEncodeExprTypes(t *testing.T) {
 	b, err := EncodeExpr(ProfilePB, []Expr{
 		1, int64(-2), uint64(math.MaxUint64), big.NewInt(3), 1.5, []byte("x"), "y", SymTuple, []Expr(nil),
 	})
@@ -75,7 +75,7 @@ func TestEncodeExprRefuses(t *testing.T) {
 	assert.Less(t, len(err.Error()), 300, "the path is cut")
 }
 
-func TestDecodeExprKeepsLimits(t *testing.T) {
+func TestDecodeExprLimits(t *testing.T) {
 	_, _, err := DecodeExpr(nestedLists(4), ProfilePB, Limits{Depth: 3})
 	var limit *LimitError
 	require.ErrorAs(t, err, &limit)
@@ -87,7 +87,7 @@ func TestDecodeExprKeepsLimits(t *testing.T) {
 	assert.Contains(t, Format(e), "[[…]]")
 }
 
-func TestDecodeExprOfAPieceIsTruncated(t *testing.T) {
+func TestDecodeExprTruncated(t *testing.T) {
 	frame := aCall(nil)
 	for cut := range frame {
 		e, n, err := DecodeExpr(frame[:cut], ProfilePB, Limits{})
@@ -97,7 +97,7 @@ func TestDecodeExprOfAPieceIsTruncated(t *testing.T) {
 	}
 }
 
-func TestBuildExprStandsBytesNobodyScanned(t *testing.T) {
+func TestBuildExprOfAnyBytes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		frame := anyWire().Draw(t, "frame")
 		var r Reader
@@ -135,7 +135,7 @@ func TestFormat(t *testing.T) {
 	}
 }
 
-func TestFormatFrameIsFormat(t *testing.T) {
+func TestFormatFrameMatchesFormat(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := anyProfile().Draw(t, "profile")
 		e := anyExpr(3).Draw(t, "expr")
@@ -155,7 +155,7 @@ func TestFormatFrameIsFormat(t *testing.T) {
 	})
 }
 
-func TestFormatFrameShowsWhatIsWrong(t *testing.T) {
+func TestFormatFrameMalformed(t *testing.T) {
 	cases := map[string]string{
 		"":                                  "",
 		"\x02\x80\x01\x81":                  "[1 <banana: the expression ends within the element at byte 4>]",
@@ -198,7 +198,7 @@ func TestNegotiationErrors(t *testing.T) {
 	assert.ErrorContains(t, err, "the peer answered with an element of type list, not with the name of a profile")
 }
 
-func TestNegotiationStandsAnyBytes(t *testing.T) {
+func TestNegotiationOfAnyBytes(t *testing.T) {
 	for _, piece := range []string{"", "\x01", "\x02\x80\x05\x82xyzab", "\x02\x80\x81", "\x01\x80\x01\x80", "\x01\x80\x0b\x87", "\x01\x80\xff"} {
 		_, err := ChooseProfile([]byte(piece))
 		assert.Error(t, err, "%q", piece)

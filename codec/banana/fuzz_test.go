@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// seed gives a fuzz target every golden stream.
+// seed adds all golden streams to a fuzz target.
 func seed(f *testing.F, add func(stream []byte, p Profile)) {
 	g := loadGolden(f)
 	for _, c := range g.Encode {
@@ -27,8 +27,8 @@ func profileOf(pb bool) Profile {
 	return ProfileNone
 }
 
-// FuzzScanner holds that chunks do not matter, that nothing is looked at twice, and that a Reader walks each frame to
-// exactly its end.
+// FuzzScanner checks that chunks do not matter, that no byte is read twice, and that a Reader ends at the end of each
+// frame.
 func FuzzScanner(f *testing.F) {
 	seed(f, func(stream []byte, p Profile) { f.Add(stream, p == ProfilePB, uint16(3), uint16(0)) })
 	f.Fuzz(func(t *testing.T, stream []byte, pb bool, cut, frame uint16) {
@@ -56,8 +56,8 @@ func FuzzScanner(f *testing.F) {
 	})
 }
 
-// FuzzReader holds that a Reader stands any bytes, stays where it is after an error, and that Next, Ints, Skip and
-// Raw agree.
+// FuzzReader checks that a Reader accepts any bytes, keeps its position after an error, and that Next, Ints and Skip
+// agree.
 func FuzzReader(f *testing.F) {
 	seed(f, func(stream []byte, p Profile) { f.Add(stream, p == ProfilePB) })
 	f.Fuzz(func(t *testing.T, frame []byte, pb bool) {
@@ -103,8 +103,7 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// FuzzExpr holds that what DecodeExpr accepts is encoded to something that means the same and is encoded the same
-// again.
+// FuzzExpr checks that a decoded expression is encoded to an equal expression.
 func FuzzExpr(f *testing.F) {
 	seed(f, func(stream []byte, p Profile) { f.Add(stream, p == ProfilePB) })
 	f.Fuzz(func(t *testing.T, b []byte, pb bool) {

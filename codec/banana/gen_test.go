@@ -7,7 +7,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The generators that the property tests share.
+// Generators for the property tests.
 
 func anyProfile() *rapid.Generator[Profile] {
 	return rapid.SampledFrom(orAll(nil))
@@ -74,8 +74,8 @@ func anyExpr(depth int) *rapid.Generator[Expr] {
 	return rapid.OneOf(lists, atoms, lists)
 }
 
-// anyWire draws streams that are Banana for the most part: headers with leading zeros, every kind for every number,
-// now and then a byte out of place.
+// anyWire draws streams that are mostly Banana: headers with leading zeros, every kind for every number, sometimes a
+// wrong byte.
 func anyWire() *rapid.Generator[[]byte] {
 	element := rapid.Custom(func(t *rapid.T) []byte {
 		if rapid.IntRange(0, 60).Draw(t, "odd") == 0 {

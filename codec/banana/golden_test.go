@@ -142,10 +142,10 @@ func loadGolden(t testing.TB) golden {
 	return g
 }
 
-// stockPython is the interpreter for which distributions package Twisted.
+// stockPython is the interpreter with Twisted.
 const stockPython = "/usr/bin/python3"
 
-// needStock skips the test, aloud, where stock Twisted is not installed.
+// needStock skips the test if stock Twisted is not installed.
 func needStock(t testing.TB) {
 	t.Helper()
 	if err := exec.Command(stockPython, "-c", "import twisted.spread.banana").Run(); err != nil {
@@ -153,7 +153,7 @@ func needStock(t testing.TB) {
 	}
 }
 
-func TestGoldenIsWhatStockMakesToday(t *testing.T) {
+func TestGoldenIsCurrent(t *testing.T) {
 	needStock(t)
 	text, err := exec.Command(stockPython, "testdata/gen_golden.py").Output()
 	require.NoError(t, err)
@@ -163,7 +163,7 @@ func TestGoldenIsWhatStockMakesToday(t *testing.T) {
 	assert.Equal(t, committed, fresh)
 }
 
-func TestEncodeIsStocks(t *testing.T) {
+func TestEncodeMatchesStock(t *testing.T) {
 	for _, c := range loadGolden(t).Encode {
 		for p, want := range map[Profile]stockEncoded{ProfilePB: c.PB, ProfileNone: c.None} {
 			t.Run(c.Name+"/"+p.String(), func(t *testing.T) {
@@ -177,7 +177,7 @@ func TestEncodeIsStocks(t *testing.T) {
 				require.NoError(t, err)
 				assert.Equal(t, []byte(want.Hex), got)
 
-				// And it comes back as what it was.
+				// The round trip keeps the value.
 				e, n, err := DecodeExpr(got, p, Limits{})
 				require.NoError(t, err)
 				assert.Equal(t, len(got), n)
@@ -225,7 +225,7 @@ func bytewise(stream []byte) (chunks [][]byte) {
 	return chunks
 }
 
-// assertAsStock compares what we made of a stream with what stock did.
+// assertAsStock compares our result for a stream with stock's.
 func assertAsStock(t testing.TB, want stockDecoded, values []Expr, rest int, err error) {
 	t.Helper()
 	if want.Values == nil {
@@ -241,7 +241,7 @@ func assertAsStock(t testing.TB, want stockDecoded, values []Expr, rest int, err
 	}
 }
 
-func TestDecodeIsStocks(t *testing.T) {
+func TestDecodeMatchesStock(t *testing.T) {
 	for _, c := range loadGolden(t).Decode {
 		for p, want := range map[Profile]stockDecoded{ProfilePB: c.PB, ProfileNone: c.None} {
 			t.Run(c.Name+"/"+p.String(), func(t *testing.T) {
@@ -256,7 +256,7 @@ func TestDecodeIsStocks(t *testing.T) {
 	}
 }
 
-func TestOffersAreAnsweredAsStockDoes(t *testing.T) {
+func TestOffersMatchStock(t *testing.T) {
 	for _, c := range loadGolden(t).Offers {
 		t.Run(c.Name, func(t *testing.T) {
 			p, err := ChooseProfile(c.Hex)
@@ -271,7 +271,7 @@ func TestOffersAreAnsweredAsStockDoes(t *testing.T) {
 	}
 }
 
-func TestChoicesAreTakenAsStockDoes(t *testing.T) {
+func TestChoicesMatchStock(t *testing.T) {
 	for _, c := range loadGolden(t).Choices {
 		t.Run(c.Name, func(t *testing.T) {
 			assert.Equal(t, []byte(c.Stock.Offer), AppendOffer(nil))

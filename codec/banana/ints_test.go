@@ -9,8 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Ints reads what Next reads, as far as that is integers, and stops where it stops.
-func TestIntsAreWhatNextReads(t *testing.T) {
+// Ints reads the same integers as Next and stops at the first other token.
+func TestIntsMatchesNext(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		var frame []byte
 		for range rapid.IntRange(0, 20).Draw(rt, "elements") {

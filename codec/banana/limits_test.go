@@ -13,7 +13,7 @@ func nestedLists(depth int) []byte {
 	return append(bytes.Repeat([]byte{1, byte(List)}, depth-1), 0, byte(List))
 }
 
-func TestLimitsAtTheirBorders(t *testing.T) {
+func TestLimitBoundaries(t *testing.T) {
 	header := func(n int, kind Kind) []byte { return append(appendHeader(nil, uint64(n)), byte(kind)) }
 	repeat := func(n int, b ...byte) []byte { return bytes.Repeat(b, n) }
 	cases := []struct {
@@ -118,7 +118,7 @@ func TestLimitsAtTheirBorders(t *testing.T) {
 	}
 }
 
-func TestLimitsHaveDefaultsAndACeiling(t *testing.T) {
+func TestLimitsWithDefaults(t *testing.T) {
 	assert.Equal(t, Limits{64, 655360, 655360, 2048, 16777216}, Limits{}.WithDefaults())
 	assert.Equal(t, Limits{64, 655360, 655360, 2048, 16777216}, Limits{-1, -2, -3, -4, -5}.WithDefaults())
 	assert.Equal(t, Limits{1, 2, 3, 4, 5}, Limits{1, 2, 3, 4, 5}.WithDefaults())

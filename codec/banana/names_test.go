@@ -8,9 +8,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Together with the golden words, which have Twisted's numbers, this holds the vocabulary and its perfect hash to be
-// complete.
-func TestEveryWordIsFound(t *testing.T) {
+// Together with the golden words, which have Twisted's numbers, this checks that the vocabulary and its perfect hash
+// are complete.
+func TestLookupWords(t *testing.T) {
 	taken := 0
 	for s := Symbol(1); s <= lastSymbol; s++ {
 		require.True(t, s.Valid())
@@ -32,7 +32,7 @@ func TestEveryWordIsFound(t *testing.T) {
 	assert.Equal(t, 31, taken)
 }
 
-func TestOtherStringsAreNotWords(t *testing.T) {
+func TestLookupOtherStrings(t *testing.T) {
 	known := map[string]Symbol{}
 	for s := Symbol(1); s <= lastSymbol; s++ {
 		known[s.String()] = s

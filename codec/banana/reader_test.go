@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestReaderHandsOutTokens(t *testing.T) {
+func TestReaderTokens(t *testing.T) {
 	frame := aCall(nil)
 	frame = AppendFloat(frame, 2.5)
 	var r Reader
@@ -53,7 +53,7 @@ func TestZeroReaderIsEmpty(t *testing.T) {
 	assert.Empty(t, r.Rest())
 }
 
-func TestStringsAreNotCopiedAndCannotGrowIntoTheFrame(t *testing.T) {
+func TestStringsAliasTheFrame(t *testing.T) {
 	frame := []byte("\x02\x82hi\x01\x81")
 	var r Reader
 	r.Reset(frame, ProfileNone)
@@ -110,14 +110,14 @@ func TestReaderErrors(t *testing.T) {
 	assert.EqualError(t, &TruncatedError{Offset: 3}, "banana: the expression ends within the element at byte 3")
 }
 
-func TestReaderKnowsNoWordsInProfileNone(t *testing.T) {
+func TestReaderVocabInProfileNone(t *testing.T) {
 	var r Reader
 	r.Reset([]byte("\x0b\x87"), ProfileNone)
 	_, err := r.Next()
 	assert.Equal(t, &SyntaxError{What: `a vocabulary element in profile "none", which has no vocabulary`}, err)
 }
 
-func TestFloatIgnoresItsHeader(t *testing.T) {
+func TestFloatHeaderIgnored(t *testing.T) {
 	for _, digits := range []int{0, 1, 9, 10, 64} {
 		b := make([]byte, digits)
 		for i := range b {
@@ -128,7 +128,7 @@ func TestFloatIgnoresItsHeader(t *testing.T) {
 	}
 }
 
-func TestSmallestInt64InEveryDress(t *testing.T) {
+func TestSmallestInt64(t *testing.T) {
 	for _, kind := range []Kind{Neg, LongNeg} {
 		digits := []byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 1}
 		want := Token{Kind: Int, Int: math.MinInt64}
@@ -139,7 +139,7 @@ func TestSmallestInt64InEveryDress(t *testing.T) {
 	}
 }
 
-func TestSkipAndRaw(t *testing.T) {
+func TestSkip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := anyProfile().Draw(t, "profile")
 		first, err := EncodeExpr(p, anyExpr(3).Draw(t, "first"))
@@ -156,7 +156,7 @@ func TestSkipAndRaw(t *testing.T) {
 		require.NoError(t, r.Skip())
 		assert.Empty(t, r.Rest())
 
-		// No shorter piece of it is complete.
+		// No shorter piece is complete.
 		cut := rapid.IntRange(0, len(first)-1).Draw(t, "cut")
 		r.Reset(first[:cut], p)
 		err = r.Skip()
@@ -165,7 +165,7 @@ func TestSkipAndRaw(t *testing.T) {
 	})
 }
 
-func TestSkipStandsDepth(t *testing.T) {
+func TestSkipDeepLists(t *testing.T) {
 	frame := nestedLists(1_000_000)
 	var r Reader
 	r.Reset(frame, ProfileNone)
@@ -173,7 +173,7 @@ func TestSkipStandsDepth(t *testing.T) {
 	assert.Equal(t, len(frame), r.Offset())
 }
 
-func TestTokensThatAreSomethingElse(t *testing.T) {
+func TestTokenOfOtherKind(t *testing.T) {
 	list := Token{Kind: List, Int: 3}
 	assert.Nil(t, list.Big())
 	assert.False(t, list.IsInt())
@@ -205,7 +205,7 @@ func TestReadingDoesNotAllocate(t *testing.T) {
 	}))
 }
 
-func TestReaderTakesIntegers(t *testing.T) {
+func TestTakeInt(t *testing.T) {
 	for _, n := range []int64{0, 1, 127, 128, 1 << 14, 1<<28 - 1, 1 << 28, 1<<31 - 1, 1 << 31, 1 << 62, -1, -1 << 31} {
 		frame := AppendInt(AppendInt(nil, n), 5)
 		var r Reader

@@ -27,8 +27,7 @@ func checkInvariants(t require.TestingT, s *Scanner) {
 	}
 }
 
-// modelNext is what Next does with a whole buffer, written down naively: it starts anew each time, and keeps the
-// sizes of what is to come in a list.
+// modelNext is a naive model of Next for a whole buffer: it starts from the beginning each time.
 func modelNext(b []byte, p Profile, l Limits) (n int, failure string) {
 	var missing []int // of each open list; a closed list is a 0 that is dropped
 	for at := 0; ; {
@@ -111,9 +110,8 @@ func failureOf(err error) string {
 	return ""
 }
 
-// Byte by byte, the Scanner agrees with the model at once: it neither lags behind with an error or an end, nor is it
-// early.
-func TestScannerAgreesWithModel(t *testing.T) {
+// The Scanner agrees with the model after each byte: errors and ends are neither late nor early.
+func TestScannerMatchesModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := anyProfile().Draw(t, "profile")
 		l := Limits{
@@ -141,8 +139,8 @@ func TestScannerAgreesWithModel(t *testing.T) {
 	})
 }
 
-// scanAll returns the ends of all frames in a stream that comes in chunks. What has been scanned is overwritten, so
-// that nothing can be looked at twice; this, not a clock, shows that the work is linear.
+// scanAll returns the ends of all frames in a stream that arrives in chunks. It overwrites scanned bytes, so none can
+// be read twice: that shows that the work is linear.
 func scanAll(t require.TestingT, p Profile, l Limits, chunks [][]byte) (ends []int, err error) {
 	var (
 		s    Scanner
@@ -175,7 +173,7 @@ func scanAll(t require.TestingT, p Profile, l Limits, chunks [][]byte) (ends []i
 	return ends, nil
 }
 
-func TestChunksDoNotMatter(t *testing.T) {
+func TestScannerChunks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := anyProfile().Draw(t, "profile")
 		l := Limits{Prefix: 10, Depth: 3, Frame: rapid.IntRange(5, 80).Draw(t, "Frame")}
@@ -190,7 +188,7 @@ func TestChunksDoNotMatter(t *testing.T) {
 	})
 }
 
-func TestEveryWayToCutATwoChunkStream(t *testing.T) {
+func TestScannerTwoChunks(t *testing.T) {
 	one := aCall(nil)
 	stream := append(
 		bytes.Clone(one),
@@ -205,7 +203,7 @@ func TestEveryWayToCutATwoChunkStream(t *testing.T) {
 }
 
 // The body of a string is skipped by its length, not looked at: here it is nothing but type bytes.
-func TestBodiesAreSkipped(t *testing.T) {
+func TestScannerSkipsBodies(t *testing.T) {
 	stream := AppendBytes(AppendList(nil, 2), ProfilePB, bytes.Repeat([]byte{0xff}, 10_000))
 	stream = AppendInt(stream, 1)
 	ends, err := scanAll(t, ProfilePB, Limits{}, bytewise(stream))
@@ -213,7 +211,7 @@ func TestBodiesAreSkipped(t *testing.T) {
 	assert.Equal(t, []int{len(stream)}, ends)
 }
 
-func TestErrorsNameThePlaceAndTheCause(t *testing.T) {
+func TestScannerErrors(t *testing.T) {
 	cases := []struct {
 		stream  string
 		profile Profile
@@ -288,7 +286,7 @@ func TestErrorsNameThePlaceAndTheCause(t *testing.T) {
 	}
 }
 
-func TestScannerGoesOnInTheAgreedProfile(t *testing.T) {
+func TestScannerChangesProfile(t *testing.T) {
 	var s Scanner // the zero Scanner is in ProfileNone
 	assert.Equal(t, ProfileNone, s.Profile())
 	stream := aCall(AppendChoice(nil, ProfilePB)) // the client does not wait
@@ -312,7 +310,7 @@ func TestScannerGoesOnInTheAgreedProfile(t *testing.T) {
 	assert.Equal(t, 4, n)
 }
 
-func TestScannerStandsMisuse(t *testing.T) {
+func TestScannerMisuse(t *testing.T) {
 	var s Scanner
 	stream := []byte("\x02\x80\x00\x00\x81\x05\x82hello")
 	for _, n := range []int{9, 3, 0, 8, 2} { // a buffer that shrinks
@@ -337,7 +335,7 @@ func TestScanningDoesNotAllocate(t *testing.T) {
 	}))
 }
 
-func TestScannerKnowsWhatIsNeeded(t *testing.T) {
+func TestScannerNeed(t *testing.T) {
 	frame := []byte("\x03\x80\x05\x82hello\x02\x80\x01\x81\x02\x81\x03\x81")
 	for cut, want := range map[int]int{0: 1, 1: 2, 2: 5, 3: 6, 4: 11, 8: 11, 9: 11, 10: 12, 11: 14, 12: 15, 16: 17} {
 		var s Scanner

@@ -91,7 +91,7 @@ func TestStockDecodesTheSame(t *testing.T) {
 	})
 }
 
-func TestStockSizeLimitsAreOurDefaults(t *testing.T) {
+func TestStockLimitsAreDefaults(t *testing.T) {
 	peer := startStock(t)
 	repeat := func(kind string, of any, n int) map[string]any {
 		return map[string]any{kind: []any{of, n}}

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// 2^60 leaves are converted as 60 nodes, and sharing is kept.
+// 2^60 leaves are converted as 60 nodes.
 func TestAssignKeepsSharing(t *testing.T) {
 	const levels = 60
 	var lists any = []any{}
@@ -65,7 +65,7 @@ func TestAssignKeepsSharing(t *testing.T) {
 	assert.NotSame(t, &three.C[0], &three.E[0])
 }
 
-func TestAssignFollowsCircles(t *testing.T) {
+func TestAssignCycles(t *testing.T) {
 	d := NewDict(Entry{"n", int64(1)})
 	d.Set("left", d)
 	var root *tree
@@ -80,7 +80,7 @@ func TestAssignFollowsCircles(t *testing.T) {
 	type nestedMap map[string]nestedMap
 	var m nestedMap
 	assert.Error(t, Assign(&m, d), "an int is no map")
-	// A long chain is refused rather than followed down to the end of the stack.
+	// A long chain is refused before the stack overflows.
 	chain := any(nil)
 	for range 1_000_000 {
 		chain = []any{chain}
@@ -88,8 +88,8 @@ func TestAssignFollowsCircles(t *testing.T) {
 	assert.ErrorContains(t, Assign(&n, chain), "it is nested too deeply")
 }
 
-// One long string that is mentioned many times is converted once.
-func TestAssignConvertsLongTextOnce(t *testing.T) {
+// A long string with many mentions is converted once.
+func TestAssignLongTextOnce(t *testing.T) {
 	long := []byte(strings.Repeat("x", 640<<10))
 	many := make([]any, 100_000)
 	for i := range many {
@@ -104,7 +104,7 @@ func TestAssignConvertsLongTextOnce(t *testing.T) {
 	var blobs [][]byte
 	require.NoError(t, Assign(&blobs, many))
 	assert.Len(t, blobs, len(many))
-	// And many mentions of a large dictionary cost a look-up for each field, not one for each key.
+	// Each mention of a large dictionary costs one look-up for each field.
 	entries := make([]Entry, 100_000)
 	for i := range entries {
 		entries[i] = Entry{fmt.Sprint("k", i), nil}
@@ -122,7 +122,7 @@ type wide struct {
 	Name   string    `pb:"name"`
 }
 
-// What is converted by value is made anew for each mention, within a bound on the room that it takes.
+// Values by value are converted for each mention, within a bound on memory.
 func TestAssignByValueIsBounded(t *testing.T) {
 	numbers := make([]any, 1000)
 	for i := range numbers {

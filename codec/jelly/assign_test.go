@@ -255,15 +255,15 @@ func TestAssignRefuses(t *testing.T) {
 	assert.EqualError(t, errors.Unwrap(a), "it is bad")
 }
 
-func TestAssignLeavesOtherFieldsAlone(t *testing.T) {
+func TestAssignKeepsOtherFields(t *testing.T) {
 	p := person{Name: "Ada", Age: 1, Private: "kept"}
 	require.NoError(t, AssignFields(&p, NewDict(Entry{"age", int64(2)})))
 	assert.Equal(t, person{Name: "Ada", Age: 2, Private: "kept"}, p)
 	require.NoError(t, AssignFields(&p, nil))
 }
 
-// What a typed value encodes to is assigned back to an equal value.
-func TestTypedValuesComeBack(t *testing.T) {
+// A typed value is encoded, decoded and assigned to an equal value.
+func TestTypedRoundTrip(t *testing.T) {
 	type inner struct {
 		S []string       `pb:"s"`
 		M map[string]int `pb:"m"`
@@ -306,7 +306,7 @@ func TestTypedValuesComeBack(t *testing.T) {
 	})
 }
 
-func TestFieldsOfAType(t *testing.T) {
+func TestFields(t *testing.T) {
 	fields, err := Fields(reflect.TypeFor[person]())
 	require.NoError(t, err)
 	names := []string{}

@@ -12,9 +12,8 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
-// allocated returns how many bytes f allocates. The runtime counts for the whole process, in which others allocate as
-// well, a fuzzer's engine or a collection's workers: what is more than expected is counted anew, and the least is f's
-// own.
+// allocated returns how many bytes f allocates. The runtime counts for the whole process, including a fuzzer's engine
+// and the collector's workers, so allocated repeats a count above the expected one and returns the minimum.
 func allocated(expected uint64, f func()) uint64 {
 	least := ^uint64(0)
 	for try := 0; try < 5 && least > expected; try++ {
@@ -28,11 +27,10 @@ func allocated(expected uint64, f func()) uint64 {
 	return least
 }
 
-// allocatedAtMost bounds what decoding may allocate in all, garbage included, for a frame of that size: what the
-// result may weigh, and as much again for what is thrown away on the way.
+// allocatedAtMost bounds what decoding a frame of that size may allocate: the result, and as much again for garbage.
 func allocatedAtMost(size int) uint64 { return uint64(2*bytesPerByte*size) + 256<<10 }
 
-// Whatever a peer makes up is an error that says what is wrong and where it stands.
+// Malformed input is an error with a description and a position.
 func TestBadInput(t *testing.T) {
 	innermost := func(n int, head string, last string) string { return strings.Repeat(head, n) + last }
 	for name, c := range map[string]struct {
@@ -103,8 +101,8 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// An exponent of a billion is a decimal like any other, as long as nobody writes out its digits: and nothing here does.
-func TestDecimalsAreNotWrittenOut(t *testing.T) {
+// A decimal with an exponent of a billion is cheap because nothing expands it.
+func TestDecimalsAreNotExpanded(t *testing.T) {
 	for _, exponent := range []int{1_000_000_000, -1_000_000_000} {
 		frame := bin(t, x("decimal", 123, exponent))
 		var (
@@ -130,7 +128,7 @@ func TestDecimalsAreNotWrittenOut(t *testing.T) {
 	}
 }
 
-// A state that the class cannot take is an error of that object's.
+// A state of the wrong type is an UnjellyError.
 func TestStateOfTheWrongType(t *testing.T) {
 	registry := NewRegistry()
 	require.NoError(t, registry.Register("P", ClassEntry{New: func() any { return new(point) }}))

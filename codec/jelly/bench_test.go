@@ -7,7 +7,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
-// benchValues are what the speed of the codec is judged by.
+// benchValues are the values of the published figures.
 func benchValues() []struct {
 	name  string
 	value any
@@ -36,7 +36,7 @@ func tenKeys() map[string]any {
 	return m
 }
 
-// sharedGraph returns n lists of which most are mentioned twice.
+// sharedGraph returns n lists, most of them with two mentions.
 func sharedGraph(n int) []any {
 	nodes := make([]any, n)
 	for i := range nodes {
@@ -89,7 +89,7 @@ func BenchmarkDecode(b *testing.B) {
 	}
 }
 
-// BenchmarkMessage is what a call of two ints costs in all: arguments, and no keywords.
+// BenchmarkMessage encodes and decodes the arguments of a call with two ints and no keywords.
 func BenchmarkMessage(b *testing.B) {
 	c := Context{Profile: banana.ProfilePB}
 	args := []any{1, 2}

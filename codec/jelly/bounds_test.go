@@ -12,8 +12,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
-// bytesPerByte is how much memory a decoded value may take at most for each byte
-// of the frame. The package documentation promises it.
+// bytesPerByte is the maximum memory of a decoded value for each byte of the frame, as in the package documentation.
 const bytesPerByte = 40
 
 // filled returns [list element element …] of about size bytes.
@@ -34,7 +33,7 @@ func numbered(t testing.TB, size int, element func(i int) banana.Expr) []byte {
 	return bin(t, append(x("list"), elements...))
 }
 
-// The most expensive frames that there are.
+// The frames with the most memory for each byte.
 func greedyFrames(t testing.TB) map[string][]byte {
 	const size = 256 << 10
 	frames := map[string][]byte{}
@@ -85,8 +84,8 @@ func live() uint64 {
 	return m.HeapAlloc
 }
 
-// What a frame decodes to takes a bounded multiple of its size.
-func TestMemoryIsAFactorOfTheFrame(t *testing.T) {
+// The memory of a decoded value is a bounded multiple of the frame.
+func TestDecodeMemoryIsBounded(t *testing.T) {
 	registry := NewRegistry()
 	require.NoError(t, registry.RegisterTree("", map[string]ClassEntry{
 		"C": {New: func() any { return nil }}, "K": {Kind: RemoteCache, New: func() any { return nil }}}))
@@ -109,9 +108,8 @@ func TestMemoryIsAFactorOfTheFrame(t *testing.T) {
 	}
 }
 
-// Work is bounded too: these would not end, or take the test's whole time, if something were
-// done again for each mention.
-func TestSharedFramesAreDecodedOnce(t *testing.T) {
+// Work is bounded too: these cases would time out if something were repeated for each mention.
+func TestDecodeSharingOnce(t *testing.T) {
 	var d Decoder
 	for name, e := range map[string]banana.Expr{
 		"tuples of tuples as keys": func() banana.Expr {
@@ -217,7 +215,7 @@ func TestDecodeBadBytes(t *testing.T) {
 			var decode *DecodeError
 			require.ErrorAs(t, err, &decode)
 			assert.LessOrEqual(t, decode.Offset, len(c.frame))
-			// The decoder is as good as new.
+			// The decoder is still usable.
 			v, err := decodeAll(&d, bin(t, x("list", x("reference", 1, x("list")), x("dereference", 1))), banana.ProfilePB)
 			require.NoError(t, err)
 			assert.Len(t, v, 2)
@@ -268,7 +266,7 @@ func TestDecodeTuple(t *testing.T) {
 	assert.ErrorContains(t, d.DecodeTuple(&r, &v), `type "tuple" is not allowed`)
 }
 
-// What is decoded does not change when the frame's memory is used again, unless AliasFrom says so.
+// Decoded values do not change when the frame's memory is reused, except with AliasFrom.
 func TestValuesDoNotAliasTheFrame(t *testing.T) {
 	frame := bin(
 		t,
@@ -307,7 +305,7 @@ func TestValuesDoNotAliasTheFrame(t *testing.T) {
 	assert.False(t, d.Aliased())
 }
 
-// Long lists have their numbers in slabs. They are values like any other.
+// The numbers of long lists are in slabs.
 func TestSlabs(t *testing.T) {
 	var want, elements []any
 	for i := range 500 {
@@ -330,7 +328,7 @@ func TestSlabs(t *testing.T) {
 	assert.Zero(t, d.slab)
 }
 
-func TestReferencesOfAMessageAreBounded(t *testing.T) {
+func TestReferenceLimit(t *testing.T) {
 	d := &Decoder{References: 3}
 	decode := func(e banana.Expr) error {
 		var r banana.Reader

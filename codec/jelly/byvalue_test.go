@@ -42,7 +42,7 @@ type (
 	keyed2 map[account]account
 )
 
-// The ways in which a value can lie in another.
+// Ways to contain a value.
 var shapes = []func(v account, inner any) any{
 	func(v account, _ any) any { return v },
 	func(v account, _ any) any { return &v },
@@ -73,8 +73,8 @@ var shapes = []func(v account, inner any) any{
 	func(v account, _ any) any { return []Jellyable{v, &v} },
 }
 
-// However a value is sent, its JellyTo method gets to see the methods of its pointer.
-func TestValuesHaveThePointersMethods(t *testing.T) {
+// JellyTo always gets a value with the methods of its pointer.
+func TestValuesHavePointerMethods(t *testing.T) {
 	v := account{Name: "ada", Secret: "s3cret"}
 	rapid.Check(t, func(rt *rapid.T) {
 		value := any(v)
@@ -100,7 +100,7 @@ func TestValuesHaveThePointersMethods(t *testing.T) {
 	assert.Empty(t, f.e.copies)
 }
 
-// Elements and fields with an address are sent as what lies there, so that pointers to them mean the same object.
+// Addressable elements and fields are sent by their address, so pointers to them are the same object.
 func TestElementsKeepTheirIdentity(t *testing.T) {
 	list := []account{{Name: "ada"}}
 	got := format(t, encodeOne(t, []any{list, &list[0], list[0]}, banana.ProfilePB), banana.ProfilePB)
@@ -117,8 +117,8 @@ type holder struct {
 	Inner remote `pb:"inner"`
 }
 
-// What lies in the copy of a value has no address that could be sent.
-func TestCopiesHaveNoAddresses(t *testing.T) {
+// Fields of a copy are not addressable.
+func TestCopiesAreNotAddressable(t *testing.T) {
 	f := NewFragment(Context{Profile: banana.ProfilePB})
 	defer f.Free()
 	h := holder{}
@@ -128,19 +128,19 @@ func TestCopiesHaveNoAddresses(t *testing.T) {
 	require.NoError(t, f.Jelly([]holder{h}))
 }
 
-// panics while its copy is known.
+// panics while its copy exists.
 type breaking struct{ stated }
 
 func (*breaking) State() any { panic("no state") }
 
-func TestCopiesAreForgotten(t *testing.T) {
+func TestCopiesAreReleased(t *testing.T) {
 	f := NewFragment(Context{Profile: banana.ProfilePB})
 	assert.Error(t, f.Jelly([]any{breaking{}}))
 	assert.Empty(t, f.e.copies)
 	f.Free()
 }
 
-// torn embeds two types that say how they are sent, and so has neither method.
+// torn embeds two types with a JellyTo method, so it has neither.
 type torn struct {
 	account
 	other
@@ -152,7 +152,7 @@ type other struct {
 	Pin string `pb:"pin"`
 }
 
-func TestTornStructIsRefused(t *testing.T) {
+func TestAmbiguousEmbeddingIsRefused(t *testing.T) {
 	for _, v := range []any{torn{}, &torn{}, []torn{{}}, map[string]torn{"k": {}}, struct {
 		T torn `pb:"t"`
 	}{}} {
@@ -171,7 +171,7 @@ type spot struct {
 	Y int `pb:"y"`
 }
 
-// pointed has a method of its own to be told that all is there.
+// pointed has a PostUnjelly method.
 type pointed struct {
 	X int `pb:"x"`
 	n int
@@ -199,7 +199,7 @@ type (
 	}
 )
 
-// made is what Unjelly makes of an object of a class.
+// made returns what Unjelly creates for an object of a class.
 func made(t testing.TB, r *Registry, v any) (any, error) {
 	t.Helper()
 	d := Decoder{Registry: r}
@@ -220,9 +220,8 @@ func spotInstance(x, y int) *Instance {
 	return &Instance{Class: "m.Point", State: map[string]int{"x": x, "y": y}}
 }
 
-// An object of a registered class goes where its struct is wanted by value: in the state of another object, and in
-// Assign.
-func TestObjectsFillValues(t *testing.T) {
+// An object of a registered class is copied to a variable of its struct type, in states and in Assign.
+func TestObjectsAssignedByValue(t *testing.T) {
 	r := NewRegistry()
 	require.NoError(t, r.Register("m.Point", ClassEntry{New: func() any { return new(spot) }}))
 	require.NoError(t, r.Register("m.Values", ClassEntry{New: func() any { return new(byValues) }}))
@@ -251,7 +250,7 @@ func TestObjectsFillValues(t *testing.T) {
 	assert.Equal(t, want, assigned)
 }
 
-func TestValuesThatCannotBeFilled(t *testing.T) {
+func TestObjectsNotAssignableByValue(t *testing.T) {
 	r := NewRegistry()
 	require.NoError(t, r.Register("m.Nested", ClassEntry{New: func() any { return new(nested) }}))
 	require.NoError(t, r.Register("m.Posted", ClassEntry{New: func() any { return new(pointed) }}))
@@ -283,7 +282,7 @@ func TestValuesThatCannotBeFilled(t *testing.T) {
 	assert.Equal(t, *NewSet(1), set)
 }
 
-// borderValues are at the borders of what Python can hold. What is refused is refused by the sender.
+// borderValues are at the boundaries of Python's types. The sender refuses values beyond them.
 var borderValues = map[string]struct {
 	v  any
 	ok bool
@@ -328,8 +327,8 @@ var borderValues = map[string]struct {
 	},
 }
 
-// What is sent at the borders stock takes, and gives back; what it could not take is not sent.
-func TestStockTakesWhatIsSent(t *testing.T) {
+// Stock accepts and returns every boundary value that is sent.
+func TestStockAcceptsWhatIsSent(t *testing.T) {
 	peer := startEcho(t)
 	stock.Require(t)
 	for name, c := range borderValues {
@@ -352,8 +351,8 @@ func TestStockTakesWhatIsSent(t *testing.T) {
 	}
 }
 
-// Stock refuses each decimal that this side does not send, and takes each that it does.
-func TestDecimalsAgreeWithStock(t *testing.T) {
+// Stock refuses the decimals that we do not send and accepts those that we do.
+func TestDecimalsMatchStock(t *testing.T) {
 	peer := startEcho(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		digits := rapid.IntRange(0, 134).Draw(rt, "digits")

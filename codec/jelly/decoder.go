@@ -10,11 +10,12 @@ import (
 )
 
 // Decoder decodes Jelly to Go values. The zero Decoder accepts the basic types and references, with the default
-// limits. It may be reused, by one goroutine at a time; decoded values do not refer to it.
+// limits. It may be reused, by one goroutine at a time; decoded values do not refer to the Decoder.
 type Decoder struct {
 	// Registry holds the classes whose objects are accepted.
 	Registry *Registry
-	// Taster holds the types that are accepted; nil means DefaultSecurity. Do not change the options that it points to.
+	// Taster holds the types that are accepted. nil means DefaultSecurity, and then every class in Registry is accepted.
+	// Do not change the options while the Decoder is in use.
 	Taster *SecurityOptions
 	// Limits.Depth is the maximum number of nested lists in a frame, including the list of the message. The other
 	// fields are not used: the Scanner enforces them.

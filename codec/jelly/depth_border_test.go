@@ -13,16 +13,15 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
-// levels is a struct with a field for what is deepest.
+// levels is a struct with one field of any type.
 type levels struct {
 	V any `pb:"v"`
 }
 
-// TestTheDeepestIsSentExactlyWhereItIsAccepted puts every kind of value at the bottom of ever deeper containers, and
-// asks both sides at each depth around the limit: what the encoder lets through, our own receiver takes within a
-// message; what it refuses, the receiver would have refused as well. The latter is seen by having it sent under a limit
-// that is out of reach.
-func TestTheDeepestIsSentExactlyWhereItIsAccepted(t *testing.T) {
+// TestDepthLimitOnBothSides puts every kind of value into containers of depths around the limit: the decoder accepts
+// what the encoder allows within a message, and refuses what the encoder refuses, which is encoded with a higher
+// limit.
+func TestDepthLimitOnBothSides(t *testing.T) {
 	const limit = 12
 	leaves := map[string]any{
 		"None": nil, "True": true, "int": 7, "large int": new(big.Int).Lsh(big.NewInt(1), 100), "float": 1.5, "bytes": []byte("b"),
@@ -70,10 +69,9 @@ func TestTheDeepestIsSentExactlyWhereItIsAccepted(t *testing.T) {
 	}
 }
 
-// TestNestingIsTheSameForBothSides has every kind of container around itself, as deep as DefaultNesting and deeper,
-// shared at each level and not. What the encoder lets through the decoder takes, within the depth of lists that a
-// scanner takes by default.
-func TestNestingIsTheSameForBothSides(t *testing.T) {
+// TestNestingLimitOnBothSides nests every kind of container to DefaultNesting and beyond, with and without sharing:
+// the decoder accepts what the encoder allows, within the scanner's default depth.
+func TestNestingLimitOnBothSides(t *testing.T) {
 	wraps := map[string]func(v any) any{
 		"lists":         func(v any) any { return []any{v} },
 		"tuples":        func(v any) any { return Tuple{v} },
@@ -90,7 +88,7 @@ func TestNestingIsTheSameForBothSides(t *testing.T) {
 	for name, wrap := range wraps {
 		for _, twice := range []bool{false, true} {
 			if twice && (name == "methods" || name == "arrays") {
-				continue // Jelly shares neither.
+				continue // Neither is shared in Jelly.
 			}
 			t.Run(fmt.Sprint(name, ", shared: ", twice), func(t *testing.T) {
 				v, sent := any(Tuple{}), 0
@@ -111,7 +109,7 @@ func TestNestingIsTheSameForBothSides(t *testing.T) {
 	}
 }
 
-// again has what is in the container v twice, if it should be shared.
+// again doubles the element of v if it is to be shared.
 func again(v any, twice bool) any {
 	if !twice {
 		return v
@@ -142,7 +140,7 @@ type twoLevels struct {
 	W any `pb:"w"`
 }
 
-// nestingHolds says whether v was sent, and fails the test where the receiver differs.
+// nestingHolds reports whether v was sent, and fails the test if the receiver differs.
 func nestingHolds(t *testing.T, v any) bool {
 	t.Helper()
 	f := NewFragment(Context{Profile: banana.ProfilePB})
@@ -165,7 +163,7 @@ func nestingHolds(t *testing.T, v any) bool {
 	return true
 }
 
-// borderHolds says whether v was sent, and fails the test where the two sides differ.
+// borderHolds reports whether v was sent, and fails the test if the two sides differ.
 func borderHolds(t *testing.T, profile banana.Profile, v any, limit int, what string) bool {
 	t.Helper()
 	small, large := banana.Limits{Depth: limit}, banana.Limits{Depth: 1000}
@@ -175,7 +173,7 @@ func borderHolds(t *testing.T, profile banana.Profile, v any, limit int, what st
 	whole := NewFragment(Context{Profile: profile, Limits: large})
 	defer whole.Free()
 	require.NoError(t, whole.Jelly(v), what)
-	b, appendErr := whole.Append(banana.AppendList(nil, 1), nil) // The message around it.
+	b, appendErr := whole.Append(banana.AppendList(nil, 1), nil) // The list of the message.
 	require.NoError(t, appendErr)
 	accepted := accepts(b, profile, small)
 	assert.Equal(
@@ -200,7 +198,7 @@ func borderHolds(t *testing.T, profile banana.Profile, v any, limit int, what st
 	return true
 }
 
-// accepts is what a receiver does with the frame of a message.
+// accepts decodes a frame as a receiver does.
 func accepts(frame []byte, profile banana.Profile, limits banana.Limits) error {
 	var s banana.Scanner
 	s.Init(profile, limits)

@@ -17,7 +17,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
-// Types of users'.
+// Types of an application.
 type (
 	colour   int
 	label    string
@@ -35,7 +35,7 @@ type (
 		Age     uint8             `pb:"age,omitempty"`
 		Tags    map[string]string `pb:"tags,omitempty"`
 		Born    time.Time         `pb:"born,omitempty"`
-		Private string            // has no tag and stays at home
+		Private string            // has no tag and is not sent
 		Ignored string            `pb:"-"`
 		Default string            `pb:",omitempty"`
 	}
@@ -65,7 +65,7 @@ func (*byPointer) MarshalText() ([]byte, error) { return []byte("by pointer"), n
 
 func ptr[T any](v T) *T { return &v }
 
-// What becomes of which Go type.
+// Go types and their encodings.
 func TestEncodeGoTypes(t *testing.T) {
 	zone := time.FixedZone("CEST", 2*60*60)
 	self := &pointers{}
@@ -261,7 +261,7 @@ type person2 struct {
 	Name string `pb:"name"`
 }
 
-func TestRootsOfPaths(t *testing.T) {
+func TestErrorPathRoots(t *testing.T) {
 	f := NewFragment(Context{Root: "result"})
 	defer f.Free()
 	assert.ErrorContains(t, f.Jelly(1i), "result: complex128")
@@ -273,7 +273,7 @@ func TestRootsOfPaths(t *testing.T) {
 	assert.Zero(t, f.Len())
 }
 
-// Limits of the sending side at their borders.
+// The sender's limits at their boundaries.
 func TestEncodeLimits(t *testing.T) {
 	nest := func(n int, wrap func(any) any) any {
 		v := any(1)
@@ -319,7 +319,7 @@ func TestEncodeLimits(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			// What is let out is let in by the other side, within a message.
+			// The receiver accepts what the sender allows.
 			b, err := f.Append(banana.AppendList(nil, 1), nil)
 			require.NoError(t, err)
 			var s banana.Scanner
@@ -335,7 +335,7 @@ func TestEncodeLimits(t *testing.T) {
 	}
 }
 
-// A string that a peer mentioned many times is written out each time. The frame limit ends that.
+// A string with many mentions is written each time, up to the frame limit.
 func TestRepeatedStringsAreBounded(t *testing.T) {
 	big := strings.Repeat("x", banana.DefaultString)
 	list := make([]any, 100_000)

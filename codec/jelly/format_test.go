@@ -21,7 +21,7 @@ import (
 	"github.com/perspectivebroker/pb/internal/graph"
 )
 
-// rude is a type of the user's whose methods must not be called.
+// rude is a user's type whose methods must not be called.
 type rude struct{ Password string }
 
 func (rude) String() string               { panic("String was called") }
@@ -118,7 +118,7 @@ func TestFormat(t *testing.T) {
 	assert.Equal(t, strings.Repeat("[", 64)+"<list …>"+strings.Repeat("]", 64), deep)
 }
 
-// Whatever a peer sent, every way to print it is short, harmless and soon done.
+// Every way to print a value is bounded and escaped.
 func TestFormatIsBounded(t *testing.T) {
 	check := func(t assert.TestingT, v any, limit int) {
 		text := jelly.Formatted{Value: v, Limit: limit}.String()
@@ -135,7 +135,7 @@ func TestFormatIsBounded(t *testing.T) {
 			})
 			graph.Within(t, 64<<20, func() { check(t, v, 1<<20) })
 			if _, isList := v.([]any); isList {
-				return // A list has no methods of ours: that is what Format is for.
+				return // A list has no methods of ours.
 			}
 			graph.Within(t, 8<<20, func() {
 				for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%t", "%10.3f"} {
@@ -155,7 +155,7 @@ func TestFormatIsBounded(t *testing.T) {
 	})
 }
 
-// Without an end to the limit, the text is linear in the graph.
+// Without a limit, the text is linear in the graph.
 func TestFormatIsLinear(t *testing.T) {
 	for _, k := range graph.Kinds() {
 		v := graph.Doubled(k, 60, strings.Repeat("x", 100))
@@ -182,7 +182,7 @@ func TestFormatted(t *testing.T) {
 	line.Reset()
 	slog.New(slog.NewTextHandler(&line, nil)).Info("called", "args", f)
 	assert.Contains(t, line.String(), `xxxxxxxxxx…"`)
-	// A line that is not written does not look at the value.
+	// A disabled line does not format the value.
 	log = log.Level(zerolog.Disabled)
 	assert.Zero(t, testing.AllocsPerRun(100, func() { log.Debug().Stringer("args", &f).Send() }))
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A failed call must not fail the calls after it, in this fragment or in one that comes from the pool.
-func TestFragmentForgetsAFailure(t *testing.T) {
+// A failed call does not affect later calls, in this fragment or after the pool.
+func TestFragmentAfterAFailure(t *testing.T) {
 	f := jelly.NewFragment(jelly.Context{})
 	require.ErrorContains(t, f.Jelly(make(chan int)), "value: chan int")
 	require.NoError(t, f.Jelly(1))

@@ -20,9 +20,8 @@ func seed(f *testing.F) {
 	}
 }
 
-// Any bytes are a value or an error. A value can be bound, walked for its
-// mentions, assigned, and looked up in without a panic, and memory is bounded by the size of the frame, whatever
-// sizes it declares.
+// Any bytes give a value or an error. A value can be bound, walked, assigned and looked up in without a panic, and
+// memory is bounded by the size of the frame.
 func FuzzDecode(f *testing.F) {
 	seed(f)
 	registry := NewRegistry()
@@ -76,7 +75,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// What is decoded and encoded is decoded to the same again: its bytes do not change a second time.
+// Decoding and encoding reaches a fixed point after one round.
 func FuzzRoundTrip(f *testing.F) {
 	seed(f)
 	f.Fuzz(func(t *testing.T, frame []byte) {
@@ -88,7 +87,7 @@ func FuzzRoundTrip(f *testing.F) {
 		fragment := NewFragment(Context{Profile: banana.ProfilePB})
 		defer fragment.Free()
 		if fragment.Jelly(first) != nil {
-			return // Values may refer to each other in a chain that is too deep to be written down.
+			return // The value may be too deep to be encoded.
 		}
 		once, err := fragment.Append(nil, nil)
 		require.NoError(t, err)

@@ -15,8 +15,8 @@ import (
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
-// golden is testdata/golden.json, which stock Twisted made. Our code only reads
-// it: to change it, change gen_golden.py and run it.
+// golden is testdata/golden.json, which stock Twisted made. Our code only reads it: to change it, change
+// gen_golden.py and run it.
 type golden struct {
 	Provenance struct{ Script, Twisted, Python string }
 	Values     []struct {
@@ -48,7 +48,7 @@ func readGolden(t testing.TB) (g golden) {
 	return g
 }
 
-// decodeAll decodes one expression, which must be all there is, and binds nothing.
+// decodeAll decodes the only expression of a frame and binds nothing.
 func decodeAll(d *Decoder, b []byte, p banana.Profile) (any, error) {
 	var r banana.Reader
 	r.Reset(b, p)
@@ -75,7 +75,7 @@ func encodeOne(t testing.TB, v any, p banana.Profile) []byte {
 	return b
 }
 
-// format shows bytes as an expression, for comparison.
+// format formats the expression in b, for comparison.
 func format(t testing.TB, b []byte, p banana.Profile) string {
 	t.Helper()
 	expr, n, err := banana.DecodeExpr(b, p, banana.Limits{})
@@ -84,14 +84,13 @@ func format(t testing.TB, b []byte, p banana.Profile) string {
 	return banana.Format(expr)
 }
 
-// trusting lets in all classes of the golden vectors.
+// trusting accepts all classes of the golden vectors.
 func trusting() *SecurityOptions {
 	return NewSecurityOptions().AllowInstancesOf("golden.Thing", "golden.Other", "golden.Node", "builtins.ValueError")
 }
 
-// Stock's bytes, decoded and encoded again, are stock's bytes: order, sharing and circles are kept,
-// and references have the same numbers.
-func TestGoldenValuesComeBackByteForByte(t *testing.T) {
+// Stock's bytes are decoded and encoded to the same bytes, with the same order, sharing, cycles and reference ids.
+func TestGoldenRoundTrip(t *testing.T) {
 	d := Decoder{Taster: trusting()}
 	for _, value := range readGolden(t).Values {
 		t.Run(value.Name, func(t *testing.T) {
@@ -109,9 +108,8 @@ func TestGoldenValuesComeBackByteForByte(t *testing.T) {
 	}
 }
 
-// What stock refuses we refuse, and what it is lenient about we make the same of, but for
-// the differences listed here.
-func TestGoldenInputsAreJudgedAsStockJudgesThem(t *testing.T) {
+// Inputs are accepted and refused as by stock, except for the differences listed here.
+func TestGoldenInputsMatchStock(t *testing.T) {
 	differences := map[string]string{
 		"persistent":                  "is a Persistent: Go programs can look at its id",
 		"persistent without id":       "has no id to look at",
@@ -150,13 +148,13 @@ type node struct {
 	X int `pb:"x"`
 }
 
-// discard takes the complaints of an assertion that may fail.
+// discard ignores the failure of an assertion.
 type discard struct{}
 
 func (discard) Errorf(string, ...any) {}
 
-// The committed vectors are those that stock makes.
-func TestGoldenIsWhatStockMakes(t *testing.T) {
+// The committed vectors are current.
+func TestGoldenIsCurrent(t *testing.T) {
 	stock.Require(t)
 	out, err := exec.CommandContext(t.Context(), stock.Python, "testdata/gen_golden.py").Output()
 	require.NoError(t, err)

@@ -11,16 +11,16 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
-// graphs draws values with sharing and circles, of all types whose bytes stock gives back as they were.
+// graphs draws values with sharing and cycles, of all types that stock returns unchanged.
 //
-// Left out are empty tuples and frozensets, which are singletons in Python, and sets of more than one
-// member, whose order is Python's own.
+// It omits empty tuples and frozensets, which are singletons in Python, and sets with several members, whose order is
+// not defined.
 type graphs struct {
 	t    *rapid.T
 	pool []any
 	left int
-	// open are the objects that are being drawn. A tuple that has one of these among its members
-	// and is mentioned twice is more than stock can build: with forStock there is none.
+	// open are the objects being drawn. With forStock no tuple contains one of them, because stock cannot build such a
+	// tuple if it has two mentions.
 	open     map[any]bool
 	forStock bool
 	inTuple  bool
@@ -36,7 +36,7 @@ func drawGraphForStock(t *rapid.T) any {
 	return g.value(6)
 }
 
-// begin makes an object known before it is finished.
+// begin registers an object before it is complete.
 func (g *graphs) begin(v any) (done func()) {
 	id := v
 	if list, ok := v.([]any); ok {
@@ -188,14 +188,14 @@ func (g *graphs) leaf() any {
 	return NewDecimal(rapid.Int64().Draw(g.t, "coefficient"), rapid.Int64Range(-1e9, 1e9).Draw(g.t, "exponent"))
 }
 
-// model is how Twisted jellies, the simple way: nested lists, changed in place when an
-// object is met again. It is the oracle for Fragment.
+// model jellies like Twisted: it builds nested lists and changes them in place when an object is met again. It is the
+// oracle for Fragment.
 type model struct {
 	met  map[any]*modelNode
 	next int64
 }
 
-// modelNode is a list that can be wrapped after it has been mentioned.
+// modelNode is a list that can be wrapped later.
 type modelNode struct {
 	elems []any // banana.Expr or *modelNode
 	ref   int64
@@ -300,7 +300,7 @@ func modelLeaf(v any) any {
 		}
 		return list([]byte("decimal"), x.Coefficient().Int64(), x.Exponent())
 	}
-	return v // It is an expression by itself.
+	return v // It is an expression already.
 }
 
 // expr returns the finished expression.

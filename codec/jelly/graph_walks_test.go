@@ -33,7 +33,7 @@ func (l *leafText) UnmarshalText(b []byte) error { *l = leafText(b); return nil 
 
 var _ encoding.TextUnmarshaler = (*leafText)(nil)
 
-// targets are what values are converted to.
+// targets are pointers to variables of many types.
 var targets = []any{
 	new(
 		any,
@@ -49,7 +49,7 @@ var targets = []any{
 	), new(jelly.Tuple), new(*jelly.Set), new(jelly.Class), new(chan int), new(**[]any), new(encoding.TextMarshaler),
 }
 
-// walks does with a value all that this package offers.
+// walks passes a value to every function of this package.
 func walks(t require.TestingT, v any) {
 	for _, target := range targets {
 		dst := reflect.New(reflect.TypeOf(target).Elem()).Interface()
@@ -78,7 +78,7 @@ func walks(t require.TestingT, v any) {
 	reencodes(t, d)
 }
 
-// reencodes sends a value as everything that it can be sent as, and takes it in again.
+// reencodes encodes a value in every way and decodes it again.
 func reencodes(t require.TestingT, v any) {
 	dict, _ := v.(*jelly.Dict)
 	for _, write := range []func(f *jelly.Fragment) error{
@@ -108,8 +108,7 @@ func reencodes(t require.TestingT, v any) {
 	}
 }
 
-// TestWalksAreBounded gives graphs to all of the package that takes decoded values: they may contain themselves, or one
-// part very often.
+// TestWalksAreBounded passes hostile graphs to every function that accepts decoded values.
 func TestWalksAreBounded(t *testing.T) {
 	for name, v := range graph.Hostile() {
 		t.Run(name, func(t *testing.T) {
@@ -122,8 +121,8 @@ func TestWalksAreBounded(t *testing.T) {
 	})
 }
 
-// What a decoder makes of a graph is that graph: it is sent again with the same bytes.
-func TestGraphsComeThrough(t *testing.T) {
+// A graph that is decoded and encoded again has the same bytes.
+func TestGraphRoundTrip(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		v := graph.Random(rapid.Uint64().Draw(rt, "seed"))
 		f := jelly.NewFragment(jelly.Context{Profile: banana.ProfilePB})

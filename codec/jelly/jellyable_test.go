@@ -12,7 +12,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
-// remote is a little Referenceable: [remote luid], where the luid is not known before the fragment is copied out.
+// remote is a minimal Referenceable: [remote luid], with a hole for the luid.
 type remote struct{ name string }
 
 func (x *remote) JellyTo(e *Encoder, self any) error {
@@ -31,7 +31,7 @@ type outer struct {
 	_ int
 }
 
-// copied is a little Copyable.
+// copied is a minimal Copyable.
 type copied struct {
 	class string
 	state func() any
@@ -45,7 +45,7 @@ func (x *copied) JellyTo(e *Encoder, self any) error {
 	})
 }
 
-// cached is a little Cacheable: all of it is a hole.
+// cached is a minimal Cacheable: a hole.
 type cached struct{ name string }
 
 func (x *cached) JellyTo(e *Encoder, self any) error {
@@ -53,7 +53,7 @@ func (x *cached) JellyTo(e *Encoder, self any) error {
 	return nil
 }
 
-// luids is what a broker does: it counts out ids in the order of the wire.
+// luids assigns ids in wire order, as a broker does.
 type luids struct{ seen []any }
 
 func (l *luids) fill(dst []byte, payload any) ([]byte, error) {
@@ -77,7 +77,7 @@ func TestHolesAreFilledInOrder(t *testing.T) {
 	require.NoError(t, f.Jelly([]any{list, a, list, (*remote)(nil)}))
 	assert.Equal(t, 3, f.Holes())
 	assert.Equal(t, 1, f.MaxRef())
-	for range 2 { // A fragment can be copied out again.
+	for range 2 { // A fragment can be appended more than once.
 		var l luids
 		assert.Equal(
 			t,
@@ -88,8 +88,8 @@ func TestHolesAreFilledInOrder(t *testing.T) {
 	}
 }
 
-// At one place there may be holes and the beginning of an object that is wrapped: they must not change places.
-func TestHolesStandBeforeWhatFollows(t *testing.T) {
+// A hole and a wrapped object at the same position keep their order.
+func TestHoleBeforeWrap(t *testing.T) {
 	f := NewFragment(Context{Profile: banana.ProfilePB})
 	defer f.Free()
 	shared := []any{}
@@ -100,7 +100,7 @@ func TestHolesStandBeforeWhatFollows(t *testing.T) {
 	require.NoError(t, f.Jelly(&cached{"alone"}))
 }
 
-func TestFailedFillLeavesTheBufferAlone(t *testing.T) {
+func TestFailedFill(t *testing.T) {
 	f := NewFragment(Context{Profile: banana.ProfilePB})
 	defer f.Free()
 	require.NoError(t, f.JellyTuple([]any{1, &remote{}}))
@@ -111,8 +111,8 @@ func TestFailedFillLeavesTheBufferAlone(t *testing.T) {
 	assert.Equal(t, "kept", string(b))
 }
 
-// An object is asked for its state once in a call, however often it is met and even if it is in its own state.
-func TestInstancesAreSharedAndAskedOnce(t *testing.T) {
+// The state of an object is written once in a call, even if it contains the object.
+func TestInstanceStateWrittenOnce(t *testing.T) {
 	f := NewFragment(Context{Profile: banana.ProfilePB})
 	defer f.Free()
 	x := &copied{class: "m.C"}
@@ -126,8 +126,8 @@ func TestInstancesAreSharedAndAskedOnce(t *testing.T) {
 	assert.Equal(t, 1, x.asked)
 }
 
-// Each call numbers its references by itself, and a failed one leaves no trace.
-func TestCallsOfOneFragment(t *testing.T) {
+// Each call numbers its references from 1, and a failed call leaves no trace.
+func TestCallsNumberReferences(t *testing.T) {
 	f := NewFragment(Context{Profile: banana.ProfilePB})
 	defer f.Free()
 	x := []any{1}
@@ -158,8 +158,8 @@ func TestCallsOfOneFragment(t *testing.T) {
 	assert.Empty(t, b)
 }
 
-// A fragment can stand in a hole of another one: its ids come behind the other's.
-func TestRebasedIslands(t *testing.T) {
+// A fragment can fill a hole of another one: its ids follow the other's.
+func TestAppendRebased(t *testing.T) {
 	for _, base := range []int{0, 1, 100, 1 << 20} {
 		t.Run(fmt.Sprint(base), func(t *testing.T) {
 			island := NewFragment(Context{Profile: banana.ProfilePB})
@@ -183,7 +183,7 @@ func TestRebasedIslands(t *testing.T) {
 	}
 }
 
-func TestIslandInAnotherFragment(t *testing.T) {
+func TestFragmentInAnother(t *testing.T) {
 	c := Context{Profile: banana.ProfilePB}
 	island, whole := NewFragment(c), NewFragment(c)
 	defer island.Free()
@@ -202,7 +202,7 @@ func TestIslandInAnotherFragment(t *testing.T) {
 	assert.Equal(t, []any{one, []any{two, two}, one}, v)
 }
 
-// What JellyTo methods do wrong is an error of the call that met them.
+// Faults of JellyTo methods are errors of the call.
 func TestBadJellyTo(t *testing.T) {
 	type table = map[string]struct {
 		v    any
@@ -248,8 +248,8 @@ type endlessly struct{ _ int }
 
 func (*endlessly) JellyTo(e *Encoder, self any) error { return e.Value(self) }
 
-// What a JellyTo method learns about the call.
-func TestContextOfAnEncoder(t *testing.T) {
+// JellyTo methods can query the context.
+func TestEncoderContext(t *testing.T) {
 	f := NewFragment(
 		Context{Profile: banana.ProfilePB, Invoker: "conn", Perspective: "alice", Limits: banana.Limits{Depth: 9}},
 	)
@@ -273,7 +273,7 @@ func TestFreeOfNil(t *testing.T) {
 	f.Free()
 }
 
-func TestFreedFragmentsAreClean(t *testing.T) {
+func TestFreedFragments(t *testing.T) {
 	f := NewFragment(Context{Profile: banana.ProfilePB, Invoker: "secret"})
 	x := []any{1}
 	require.NoError(t, f.Jelly([]any{x, x, &remote{}, map[string]any{"k": x}}))
@@ -309,7 +309,7 @@ func TestPersonalFragments(t *testing.T) {
 	assert.Equal(t, []any{a, b}, seen)
 }
 
-// The depth that is checked is that of the bytes that are copied out.
+// The checked depth is that of the appended bytes.
 func TestWrappedDepth(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		f := NewFragment(Context{Profile: banana.ProfilePB})

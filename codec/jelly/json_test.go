@@ -38,7 +38,7 @@ func TestMarshalJSON(t *testing.T) {
 	}
 }
 
-// A graph becomes JSON of bounded size, or an error.
+// A graph gives JSON of bounded size or an error.
 func TestMarshalJSONIsBounded(t *testing.T) {
 	check := func(t graph.TB, v any) {
 		graph.Within(t, 1<<30, func() {

@@ -13,10 +13,10 @@ import (
 	"pgregory.net/rapid"
 )
 
-// pricedClass is a class that may come in. What an application's New makes is its own affair.
+// pricedClass is a registered class. The memory of the application's objects is not priced.
 type pricedClass struct{}
 
-// A piece of a message: Banana of some kind, by a number that makes one differ from the other.
+// piece returns Banana of some kind that differs by a number.
 type piece struct {
 	name string
 	make func(i int) []byte
@@ -28,7 +28,7 @@ func text(s string) []byte { return banana.AppendString(nil, banana.ProfilePB, s
 
 func number(i int) []byte { return banana.AppendInt(nil, int64(i)) }
 
-// made is a list of these elements.
+// made returns a list of these elements.
 func made(elements ...[]byte) []byte {
 	b := banana.AppendList(nil, len(elements))
 	for _, e := range elements {
@@ -37,8 +37,8 @@ func made(elements ...[]byte) []byte {
 	return b
 }
 
-// pieces are all kinds of values that a Decoder knows, the smallest of each kind first: those are the ones that take
-// most for their size on the wire.
+// pieces are all kinds of values of a Decoder, the smallest of each kind first: those take the most memory for their
+// size.
 func pieces() []piece {
 	always := func(b []byte) func(int) []byte { return func(int) []byte { return b } }
 	tagged := func(name string, operand func(i int) []byte) piece {
@@ -117,7 +117,7 @@ func pricedDecoder(t testing.TB) *jelly.Decoder {
 	return &jelly.Decoder{Registry: registry, Taster: taster, Limits: banana.Limits{Depth: 1 << 16}}
 }
 
-// costOf is what a scanner says that a frame costs.
+// costOf returns the scanner's cost of a frame.
 func costOf(t testing.TB, frame []byte) int {
 	t.Helper()
 	var s banana.Scanner
@@ -129,8 +129,7 @@ func costOf(t testing.TB, frame []byte) int {
 	return s.Cost()
 }
 
-// allocatedBy is how many bytes it takes to decode a frame, garbage included, and what it mentions if it cannot be
-// decoded.
+// allocatedBy returns the bytes allocated to decode a frame, and to find its mentions if decoding fails.
 func allocatedBy(t testing.TB, frame []byte) (bytes int, err error) {
 	t.Helper()
 	d := pricedDecoder(t)
@@ -155,8 +154,7 @@ func allocatedBy(t testing.TB, frame []byte) (bytes int, err error) {
 	return int(after.TotalAlloc - before.TotalAlloc), err
 }
 
-// priceSlack is what a Decoder may take beside: pieces that are used for several values, and what the runtime does
-// meanwhile.
+// priceSlack allows for memory that serves several values, and for the runtime.
 const priceSlack = 8 << 10
 
 // TestPricesBoundEachKind: a thousand values of each kind, decoded, take no more than their cost.

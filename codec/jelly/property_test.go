@@ -15,8 +15,8 @@ import (
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
-// Fragments are what nested lists, changed in place, would have been.
-func TestFragmentAgreesWithTheModel(t *testing.T) {
+// Fragments have the bytes of the model.
+func TestFragmentMatchesModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		v := drawGraph(rt)
 		profile := rapid.SampledFrom([]banana.Profile{banana.ProfilePB, banana.ProfileNone}).Draw(rt, "profile")
@@ -30,9 +30,8 @@ func TestFragmentAgreesWithTheModel(t *testing.T) {
 	})
 }
 
-// Values come back with their sharing and circles: encoded again they give the
-// same bytes, and the same from a decoder that has seen other frames.
-func TestValuesComeBack(t *testing.T) {
+// Decoded values are encoded to the same bytes, also by a decoder that has been used before.
+func TestRoundTrip(t *testing.T) {
 	d := Decoder{Taster: trusting()}
 	rapid.Check(t, func(rt *rapid.T) {
 		sent := encodeOne(t, drawGraph(rt), banana.ProfilePB)
@@ -46,8 +45,8 @@ func TestValuesComeBack(t *testing.T) {
 	})
 }
 
-// Every prefix of a frame, and every frame with a byte changed, is an error or a value, never a panic.
-func TestDamagedFramesAreErrors(t *testing.T) {
+// Every prefix of a frame, and every frame with a changed byte, gives a value or an error.
+func TestDamagedFrames(t *testing.T) {
 	d := Decoder{Taster: trusting()}
 	rapid.Check(t, func(rt *rapid.T) {
 		sent := encodeOne(t, drawGraph(rt), banana.ProfilePB)
@@ -67,7 +66,7 @@ func TestDamagedFramesAreErrors(t *testing.T) {
 	})
 }
 
-// stockEcho is a stock process that unjellies and jellies again what it is sent.
+// stockEcho is a stock process that unjellies and jellies its input.
 type stockEcho struct {
 	t   *testing.T
 	in  io.WriteCloser
@@ -102,8 +101,8 @@ func (s *stockEcho) echo(frame []byte) []byte {
 	return back
 }
 
-// What we jelly stock unjellies, and when stock jellies that again it writes our bytes.
-func TestStockGivesBackOurBytes(t *testing.T) {
+// Stock unjellies our bytes and jellies the value to the same bytes.
+func TestStockRoundTrip(t *testing.T) {
 	peer := startEcho(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		sent := encodeOne(t, drawGraphForStock(rt), banana.ProfilePB)

@@ -8,7 +8,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
-// A fragment that had a large graph in it finds the objects of small ones, and forgets them again.
+// A fragment that held a large graph still detects sharing in small ones.
 func TestSharingAfterALargeGraph(t *testing.T) {
 	f := NewFragment(Context{Profile: banana.ProfilePB})
 	defer f.Free()

@@ -17,7 +17,7 @@ type team struct {
 	Rooms   map[string]string `pb:"rooms"`
 }
 
-// unjellied decodes a list of objects and makes them.
+// unjellied decodes a list of objects and creates them.
 func unjellied(t *testing.T, class ClassEntry, members ...banana.Expr) (any, error) {
 	r := NewRegistry()
 	require.NoError(t, r.Register("m.Team", class))
@@ -33,9 +33,8 @@ func teamWith(key string, v banana.Expr) banana.Expr {
 	return x("m.Team", x("dictionary", x(key, v)))
 }
 
-// A frame of some hundred kilobytes must not become gigabytes: what many copies mention is converted once for all of
-// them.
-func TestWhatCopiesShareIsConvertedOnce(t *testing.T) {
+// A small frame must not become gigabytes: what many copies mention is converted once.
+func TestCopiesConvertSharedOnce(t *testing.T) {
 	const copies, names = 20_000, 20_000
 	people := append(x("list"), repeat(names, str("moe"))...)
 	rooms := append(x("dictionary"), repeat(names, x(str("attic"), str("moe")))...)
@@ -53,9 +52,8 @@ func TestWhatCopiesShareIsConvertedOnce(t *testing.T) {
 	assert.Equal(t, map[string]string{"attic": "moe"}, last.Rooms)
 }
 
-// Text that is parsed cannot be shared. What each copy brings along is parsed whatever it amounts to; what one brings
-// for all is not.
-func TestTextOfManyCopiesIsParsedWithinBounds(t *testing.T) {
+// Parsed text cannot be shared. Text of each copy is parsed without a limit; text that copies share is limited.
+func TestCopiesParseBoundedText(t *testing.T) {
 	long := strings.Repeat("x", 1<<10)
 	many := maxUnmarshalText/len(long) + 10
 	v, err := unjellied(t, teams(), repeat(many, teamWith("motto", str(long)))...)
@@ -69,9 +67,8 @@ func TestTextOfManyCopiesIsParsedWithinBounds(t *testing.T) {
 	assert.NoError(t, err)
 }
 
-// Caches live in actors of their own, so they share nothing; in place of that, there are bounds to what is repeated for
-// them.
-func TestWhatCachesShareIsConvertedWithinBounds(t *testing.T) {
+// Caches have actors of their own and share nothing; repeated conversions are limited.
+func TestCachesConvertBoundedSharing(t *testing.T) {
 	const names = 10_000
 	cache := teams()
 	cache.Kind = RemoteCache

@@ -11,7 +11,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
-// bin writes an expression as a peer would.
+// bin encodes an expression.
 func bin(t testing.TB, e banana.Expr) []byte {
 	t.Helper()
 	b, err := banana.AppendExpr(nil, banana.ProfilePB, e, banana.Limits{Depth: 1 << 20})
@@ -19,7 +19,7 @@ func bin(t testing.TB, e banana.Expr) []byte {
 	return b
 }
 
-// x makes an expression: strings are Banana strings.
+// x returns an expression.
 func x(elems ...any) []banana.Expr {
 	list := make([]banana.Expr, len(elems))
 	for i, e := range elems {
@@ -37,7 +37,7 @@ func x(elems ...any) []banana.Expr {
 
 func str(s string) []banana.Expr { return x("unicode", s) }
 
-// point has its fields filled by tags.
+// point has fields with tags.
 type point struct {
 	X    int    `pb:"x"`
 	Y    int    `pb:"y"`
@@ -45,7 +45,7 @@ type point struct {
 	Ref  any    `pb:"ref"`
 }
 
-// witness notes what is done to it.
+// witness records the calls of its methods.
 type witness struct {
 	diary *[]string
 	name  string
@@ -125,7 +125,7 @@ func TestReferencesAreUnbound(t *testing.T) {
 		NewDict(Entry{"bound 3", "bound 4"}, Entry{Tuple{"bound 5"}, int64(1)})}, v)
 }
 
-func TestTheWholeValueCanBeUnbound(t *testing.T) {
+func TestWholeValueUnbound(t *testing.T) {
 	var v any
 	d := decodeWith(t, nil, x("remote", 5), &v)
 	require.Len(t, d.Unbound(), 1)
@@ -135,8 +135,8 @@ func TestTheWholeValueCanBeUnbound(t *testing.T) {
 	assert.Empty(t, d.Unbound())
 }
 
-// A reference that is mentioned before it comes is bound in all its places too.
-func TestForwardReferencesAreBound(t *testing.T) {
+// A forward reference is bound in all its places.
+func TestForwardReferences(t *testing.T) {
 	var v any
 	d := decodeWith(
 		t,
@@ -155,10 +155,10 @@ func TestForwardReferencesAreBound(t *testing.T) {
 	assert.Equal(t, []any{"it", Tuple{"it"}, "it", "it"}, v)
 }
 
-func TestUnjellyMakesObjects(t *testing.T) {
+func TestUnjellyCreatesObjects(t *testing.T) {
 	var diary []string
 	var v any
-	// Two points in a circle, one of them twice, and a reference in a state.
+	// Two points in a cycle, one of them twice, and a reference in a state.
 	d := decodeWith(t, testRegistry(t, &diary, ""), x("list",
 		x("reference", 1, x("m.Point", x("dictionary", x(str("x"), 1), x("y", 2),
 			x(str("next"), x("m.Point", x("dictionary", x(str("next"), x("dereference", 1)), x(str("other"), 9)))),
@@ -180,7 +180,7 @@ func TestUnjellyMakesObjects(t *testing.T) {
 	assert.Same(t, p, p.Next.Next)
 }
 
-// An object may be a key in its own state. (Stock sends such a value, but cannot receive it.)
+// An object may be a key in its own state. (Stock sends such a value but cannot decode it.)
 func TestObjectAsKeyInItsOwnState(t *testing.T) {
 	var (
 		diary []string
@@ -214,7 +214,7 @@ func TestUnjellyKeepsOrder(t *testing.T) {
 	)
 }
 
-// A cache is known by its luid before any state is set, and what stands for it is not what has its state.
+// A cache is known by its luid before any state is set. Its stand-in does not get the state.
 func TestUnjellyOfCaches(t *testing.T) {
 	var (
 		diary  []string
@@ -338,7 +338,7 @@ func TestInstancesByTaster(t *testing.T) {
 	}
 }
 
-// A registered class may also come in the old form, if the taster lets classes in.
+// A registered class may have the old form if the taster allows classes.
 func TestOldInstanceOfARegisteredClass(t *testing.T) {
 	var diary []string
 	d := Decoder{Registry: testRegistry(t, &diary, ""), Taster: NewSecurityOptions().AllowInstancesOf("m.Point")}

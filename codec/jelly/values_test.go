@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestDictLooksUpAsPythonDoes(t *testing.T) {
+func TestDictGet(t *testing.T) {
 	p := &Instance{}
 	long := make(Tuple, 10_000)
 	entries := []Entry{
@@ -66,7 +66,7 @@ func TestNilDictIsEmpty(t *testing.T) {
 	}
 }
 
-// A Dict does what a map and a slice do together.
+// A Dict behaves like a map and a slice together.
 func TestDictAgainstAMap(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		d, model := NewDict(), map[string]int{}
@@ -112,7 +112,7 @@ func TestLastOfEqualKeysWins(t *testing.T) {
 	}
 }
 
-func TestReadersOfADict(t *testing.T) {
+func TestDictConcurrentReads(t *testing.T) {
 	d := NewDict()
 	for i := range 100 {
 		d.Set(i, i)
@@ -209,7 +209,7 @@ func TestCalendar(t *testing.T) {
 	assert.False(t, ok)
 }
 
-// Long keys that many dictionaries share, and many equal ones, cost no more than their number.
+// Long keys that many dictionaries share take linear time.
 func TestDictKeysAreLinear(t *testing.T) {
 	long := strings.Repeat("x", 600_000)
 	keys := []any{long, []byte(long), Tuple{long}, Tuple{Tuple{[]byte(long)}, int64(1)}}
