@@ -133,22 +133,15 @@ func buildExpr(r *Reader) (Expr, error) {
 			return nil, withinExpression(err, r.Offset())
 		}
 		var e Expr
-		switch token.Kind {
-		case List:
+		if token.Kind == List {
 			elements := make([]Expr, 0, min(token.Int, modestCap))
 			if token.Int > 0 {
 				open = append(open, openList{elements, token.Int})
 				continue
 			}
 			e = elements
-		case Int:
-			e = token.Int
-		case LongInt, LongNeg:
-			e = token.Big()
-		case Float:
-			e = token.Float
-		default:
-			e = token.AppendText([]byte{})
+		} else {
+			e = atomOf(token)
 		}
 		for {
 			if len(open) == 0 {
@@ -163,4 +156,17 @@ func buildExpr(r *Reader) (Expr, error) {
 			open = open[:len(open)-1]
 		}
 	}
+}
+
+// atomOf returns the value of a token that is not a list.
+func atomOf(t Token) Expr {
+	switch t.Kind {
+	case Int:
+		return t.Int
+	case LongInt, LongNeg:
+		return t.Big()
+	case Float:
+		return t.Float
+	}
+	return t.AppendText([]byte{})
 }

@@ -114,22 +114,14 @@ func FormatFrame(frame []byte, p Profile, limit int) string {
 // appendTokenText appends an atom. Of a long string it appends one byte more than is shown, so that the text is cut
 // there, and more than the length of any word, so that the piece is not taken for a word.
 func appendTokenText(b []byte, t Token, limit int) []byte {
-	switch t.Kind {
-	case Int:
-		return strconv.AppendInt(b, t.Int, 10)
-	case LongInt, LongNeg:
-		if len(t.Bytes) > DefaultPrefix {
-			// Default Limits exclude it, and conversion to decimal takes more than linear time.
-			return fmt.Appendf(b, "<%s of %d digits in base 128>", t.Kind, len(t.Bytes))
-		}
-		return t.Big().Append(b, 10)
-	case Float:
-		return appendFloatText(b, t.Float)
-	case Vocab:
-		return append(b, Symbol(t.Int).String()...)
+	switch {
+	case t.Kind == String:
+		t.Bytes = t.Bytes[:min(len(t.Bytes), max(limit, longestWord)+1)]
+	case t.Kind != Int && t.IsInt() && len(t.Bytes) > DefaultPrefix:
+		// Default Limits exclude it, and conversion to decimal takes more than linear time.
+		return fmt.Appendf(b, "<%s of %d digits in base 128>", t.Kind, len(t.Bytes))
 	}
-	shown := max(limit, longestWord) + 1
-	return appendStringText(b, string(t.Bytes[:min(len(t.Bytes), shown)]))
+	return appendFormat(b, atomOf(t), 0)
 }
 
 // cut shortens b to limit bytes without splitting a character and marks the cut.

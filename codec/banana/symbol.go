@@ -81,41 +81,15 @@ const (
 	longestWord  = len("not_logged_in")
 )
 
-// slots is a perfect hash table of the vocabulary, indexed by slotOf. (Two words with one slot would not compile.)
-// Every encoded string is looked up here, so a miss must be cheap.
-var slots = [64]Symbol{
-	(2*'N' + 29*'e' + 13*4) % 64:  SymNone,
-	(2*'c' + 29*'s' + 13*5) % 64:  SymClass,
-	(2*'d' + 29*'e' + 13*11) % 64: SymDereference,
-	(2*'r' + 29*'e' + 13*9) % 64:  SymReference,
-	(2*'d' + 29*'y' + 13*10) % 64: SymDictionary,
-	(2*'f' + 29*'n' + 13*8) % 64:  SymFunction,
-	(2*'i' + 29*'e' + 13*8) % 64:  SymInstance,
-	(2*'l' + 29*'t' + 13*4) % 64:  SymList,
-	(2*'m' + 29*'e' + 13*6) % 64:  SymModule,
-	(2*'p' + 29*'t' + 13*10) % 64: SymPersistent,
-	(2*'t' + 29*'e' + 13*5) % 64:  SymTuple,
-	(2*'u' + 29*'e' + 13*13) % 64: SymUnpersistable,
-	(2*'c' + 29*'y' + 13*4) % 64:  SymCopy,
-	(2*'c' + 29*'e' + 13*5) % 64:  SymCache,
-	(2*'c' + 29*'d' + 13*6) % 64:  SymCached,
-	(2*'r' + 29*'e' + 13*6) % 64:  SymRemote,
-	(2*'l' + 29*'l' + 13*5) % 64:  SymLocal,
-	(2*'l' + 29*'e' + 13*6) % 64:  SymLCache,
-	(2*'v' + 29*'n' + 13*7) % 64:  SymVersion,
-	(2*'l' + 29*'n' + 13*5) % 64:  SymLogin,
-	(2*'p' + 29*'d' + 13*8) % 64:  SymPassword,
-	(2*'c' + 29*'e' + 13*9) % 64:  SymChallenge,
-	(2*'l' + 29*'n' + 13*9) % 64:  SymLoggedIn,
-	(2*'n' + 29*'n' + 13*13) % 64: SymNotLoggedIn,
-	(2*'c' + 29*'e' + 13*12) % 64: SymCacheMessage,
-	(2*'m' + 29*'e' + 13*7) % 64:  SymMessage,
-	(2*'a' + 29*'r' + 13*6) % 64:  SymAnswer,
-	(2*'e' + 29*'r' + 13*5) % 64:  SymError,
-	(2*'d' + 29*'f' + 13*6) % 64:  SymDecref,
-	(2*'d' + 29*'e' + 13*7) % 64:  SymDecache,
-	(2*'u' + 29*'e' + 13*7) % 64:  SymUncache,
-}
+// slots is a perfect hash table of the vocabulary, indexed by slotOf: no two words have the same slot. Every encoded
+// string is looked up here, so a miss must be cheap.
+var slots = func() (slots [64]Symbol) {
+	for s := SymNone; s <= lastSymbol; s++ {
+		word := words[s]
+		slots[slotOf(word[0], word[len(word)-1], len(word))] = s
+	}
+	return slots
+}()
 
 func slotOf(first, last byte, length int) uint8 {
 	return (2*first + 29*last + 13*uint8(length)) % 64

@@ -7,7 +7,6 @@ import (
 	"math/big"
 	"net/url"
 	"reflect"
-	"runtime/debug"
 	"time"
 	"unicode/utf8"
 	"unsafe"
@@ -381,21 +380,12 @@ func assignText(t reflect.Type) assignFunc {
 		if err := c.parse(src, t, len(text)); err != nil {
 			return err
 		}
-		if err := unmarshalText(dst, text); err != nil {
+		into := dst.Addr().Interface().(encoding.TextUnmarshaler)
+		if err := protect(func() error { return into.UnmarshalText([]byte(text)) }); err != nil {
 			return &AssignError{Source: TypeName(src), Target: t.String(), Err: err}
 		}
 		return nil
 	}
-}
-
-// unmarshalText calls the user's method and recovers its panic.
-func unmarshalText(dst reflect.Value, text string) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = &PanicError{Value: p, Stack: debug.Stack()}
-		}
-	}()
-	return dst.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text))
 }
 
 // parse counts n bytes of text before they are parsed.

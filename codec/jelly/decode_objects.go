@@ -5,7 +5,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/perspectivebroker/pb/codec/banana"
-	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // object decodes an instance of a class: [class state] or [class luid state].
@@ -126,18 +125,16 @@ func (d *Decoder) persistent(start, n int, slot *any) (hash, error) {
 	}
 	if d.PersistentLoad == nil {
 		*slot = Persistent{ID: id}
-	} else if err := d.loadPersistent(slot, id); err != nil {
+		return hashable, d.skip(n - 1)
+	}
+	err = protect(func() (err error) {
+		*slot, err = d.PersistentLoad(id)
+		return err
+	})
+	if err != nil {
 		return 0, &DecodeError{Offset: start, What: "a persistent object cannot be loaded", Err: err}
 	}
 	return hashable, d.skip(n - 1)
-}
-
-// loadPersistent calls PersistentLoad.
-func (d *Decoder) loadPersistent(slot *any, id any) (err error) {
-	if p := usercode.Do(func() { *slot, err = d.PersistentLoad(id) }); p != nil {
-		return &PanicError{Value: p.Value, Stack: p.Stack}
-	}
-	return err
 }
 
 // names decodes the types that begin with a name: classes, modules, functions, methods and unpersistable objects.

@@ -147,10 +147,6 @@ func (e *Encoder) open(word banana.Symbol, n int) error {
 		e.buf = append(e.buf, byte(n+1), byte(banana.List), byte(word), byte(banana.Vocab))
 		return nil
 	}
-	return e.openSlowly(word, n)
-}
-
-func (e *Encoder) openSlowly(word banana.Symbol, n int) error {
 	if err := e.List(n + 1); err != nil {
 		return err
 	}

@@ -95,6 +95,14 @@ type PanicError struct {
 // Error does not include the value or the stack, because errors are sent to peers. Log them instead.
 func (e *PanicError) Error() string { return "the code of this type panicked" }
 
+// protect calls f, which runs user code, and returns its panic as a *PanicError.
+func protect(f func() error) (err error) {
+	if p := usercode.Do(func() { err = f() }); p != nil {
+		return &PanicError{Value: p.Value, Stack: p.Stack}
+	}
+	return err
+}
+
 // refuse returns an outgoing refusal without a path, which under adds on the way up.
 func refuse(format string, args ...any) error {
 	return &InsecureJellyError{What: fmt.Sprintf(format, args...)}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"runtime/debug"
 
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
@@ -217,16 +216,11 @@ func (s *states) cache(blank any, dict *Dict) error {
 }
 
 // guarded calls f, which runs user code, and wraps its error or panic in an UnjellyError.
-func guarded(u *Unbound, f func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = &PanicError{Value: p, Stack: debug.Stack()}
-		}
-		if err != nil {
-			err = &UnjellyError{Class: u.Tag, Offset: u.Offset, Err: err}
-		}
-	}()
-	return f()
+func guarded(u *Unbound, f func() error) error {
+	if err := protect(f); err != nil {
+		return &UnjellyError{Class: u.Tag, Offset: u.Offset, Err: err}
+	}
+	return nil
 }
 
 // incomplete returns why an object must not be copied yet, or "". While the objects of a frame get their states, a
