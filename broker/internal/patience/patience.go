@@ -6,22 +6,22 @@ import (
 )
 
 const (
-	// Steps is how many steps a wait has.
+	// Steps is the number of steps of a wait.
 	Steps = 8
-	// shortest is the length of a step at least: below it the lateness of any busy machine would be taken for a pause.
+	// shortest is the minimum length of a step. The delays of a busy machine would make shorter steps look like pauses.
 	shortest = 10 * time.Millisecond
-	// maxPauses is how many late steps of one wait are not counted. From then on they are: a machine may be so busy that
-	// every step is late, and a peer that is gone must be given up there too.
+	// maxPauses is how many late steps of a wait do not count. Further ones do, since a wait must end even on a machine so
+	// busy that every step is late.
 	maxPauses = 3 * Steps
 )
 
-// Count adds up the time of one wait. The zero value has not waited yet.
+// Count adds up the time of a wait. The zero Count has not waited yet.
 type Count struct {
 	waited time.Duration
 	pauses int
 }
 
-// Add counts a step that was to take planned and took elapsed. It reports false if the step is not counted because the
+// Add counts a step that took elapsed instead of planned. It reports false if the step does not count because the
 // process was paused.
 func (c *Count) Add(planned, elapsed time.Duration) bool {
 	if elapsed > planned+max(planned/2, shortest/2) && c.pauses < maxPauses {
@@ -32,15 +32,15 @@ func (c *Count) Add(planned, elapsed time.Duration) bool {
 	return true
 }
 
-// Left is how much of limit has not been waited.
+// Left returns how much of limit is left to wait.
 func (c *Count) Left(limit time.Duration) time.Duration { return limit - c.waited }
 
-// Step is how long the next step of a wait of limit is to be; 0 when the wait is over.
+// Step returns the length of the next step of a wait of limit, or 0 when the wait is over.
 func (c *Count) Step(limit time.Duration) time.Duration {
 	return max(0, min(max(limit/Steps, shortest), c.Left(limit)))
 }
 
-// Timer calls a function when it has waited for long enough, like the one of [time.AfterFunc].
+// Timer is like the timer of [time.AfterFunc], but does not count pauses of the process.
 type Timer struct {
 	limit time.Duration
 	f     func()
@@ -54,7 +54,7 @@ type Timer struct {
 	stopped bool
 }
 
-// AfterFunc calls f in a goroutine of its own when the process has run for d.
+// AfterFunc calls f in its own goroutine when the process has run for d.
 func AfterFunc(d time.Duration, f func()) *Timer {
 	t := &Timer{limit: d, f: f, since: time.Now()}
 	t.mu.Lock()
@@ -80,7 +80,7 @@ func (t *Timer) tick() {
 	}
 }
 
-// Stop keeps f from being called, unless it has been. A nil Timer has nothing to stop.
+// Stop prevents the call of f, unless it was made already. It does nothing on a nil Timer.
 func (t *Timer) Stop() {
 	if t == nil {
 		return

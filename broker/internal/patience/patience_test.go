@@ -12,9 +12,11 @@ import (
 	"github.com/perspectivebroker/pb/broker/internal/patience"
 )
 
-// Without pauses a wait takes what it is to take, whatever the length of its steps.
-func TestTimerWithoutPauses(t *testing.T) {
-	for _, d := range []time.Duration{0, 1, time.Millisecond, 9 * time.Millisecond, 81 * time.Millisecond, 3 * time.Second, time.Hour + 1} {
+// Without pauses a wait is exact, whatever the length of its steps.
+func TestTimerExact(t *testing.T) {
+	for _, d := range []time.Duration{
+		0, 1, time.Millisecond, 9 * time.Millisecond, 81 * time.Millisecond, 3 * time.Second, time.Hour + 1,
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			start, called := time.Now(), make(chan time.Duration, 1)
 			patience.AfterFunc(d, func() { called <- time.Since(start) })
@@ -37,8 +39,8 @@ func TestTimerStopped(t *testing.T) {
 	})
 }
 
-// A pause counts for one step at the most, wherever it falls.
-func TestCountOfPauses(t *testing.T) {
+// A pause counts for at most one step, wherever it falls.
+func TestCountPause(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := time.Duration(rapid.Int64Range(int64(100*time.Millisecond), int64(time.Hour)).Draw(t, "limit"))
 		begin := time.Duration(rapid.Int64Range(0, int64(limit)-1).Draw(t, "begin"))
@@ -49,7 +51,7 @@ func TestCountOfPauses(t *testing.T) {
 			planned := c.Step(limit)
 			elapsed, awake := planned, planned
 			if at <= begin && begin < at+planned {
-				// The process stops at begin: the timer fires when it goes on, or on time if that is later.
+				// The process stops at begin. The timer fires when it continues, or on time if that is later.
 				elapsed = max(planned, begin-at+pause)
 				awake = elapsed - pause
 			}
@@ -63,8 +65,8 @@ func TestCountOfPauses(t *testing.T) {
 	})
 }
 
-// On a machine where every step is late a wait ends all the same.
-func TestCountWhereAllIsLate(t *testing.T) {
+// A wait ends even if every step is late.
+func TestCountAllLate(t *testing.T) {
 	var c patience.Count
 	waited := time.Duration(0)
 	for c.Step(time.Second) > 0 {
