@@ -155,7 +155,7 @@ func TestListenRefusesWhatCannotBePublished(t *testing.T) {
 		root any
 		says string
 	}{
-		{"pb://127.0.0.1:0/name", &service{}, "names no object"},
+		{"pb://127.0.0.1:0/name", &service{}, "must not name an object"},
 		{"nonsense://", &service{}, "unknown scheme"},
 		{"pb://127.0.0.1:0", struct{}{}, "does not embed"},
 		{"pb://256.0.0.1:1", &service{}, "listening at"},

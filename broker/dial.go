@@ -14,9 +14,9 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// Dial connects to a URL, pb://host:port[/name], pbs://host:port[/name] or pb+unix:///path, and returns when the two
-// sides have agreed on how to talk. The name is that of the object which [Conn.Root] refers to; without one it is
-// "root". The end of ctx ends the dialing; it does not end a connection that has been made.
+// Dial connects to a URL: pb://host:port[/name], pbs://host:port[/name] or pb+unix:///path[?name=name]. It returns when
+// the negotiation has succeeded. [Conn.Root] refers to the object that the peer publishes under the URL's name, "root"
+// by default. If ctx ends, Dial fails; a connection that it has returned is not affected.
 func Dial(ctx context.Context, rt *actor.Runtime, url string, opts ...Option) (*Conn, error) {
 	if err := mayDial(ctx, rt); err != nil {
 		return nil, fmt.Errorf("broker: connecting to %s: %w", url, err)
@@ -47,8 +47,8 @@ func Dial(ctx context.Context, rt *actor.Runtime, url string, opts ...Option) (*
 	return c, nil
 }
 
-// Client is [Dial] over a socket of the caller's own that is already connected to a PB server. The connection closes
-// it. With [WithTLS] TLS is spoken over it; the configuration then has to name the server.
+// Client is [Dial] over sock, which is already connected to a PB server. Closing the connection closes sock. With
+// [WithTLS] the connection uses TLS over sock; the configuration must then name the server.
 func Client(ctx context.Context, rt *actor.Runtime, sock net.Conn, opts ...Option) (*Conn, error) {
 	if isNil(sock) {
 		return nil, errors.New("broker: Client was given no connection")
@@ -59,7 +59,7 @@ func Client(ctx context.Context, rt *actor.Runtime, sock net.Conn, opts ...Optio
 	return dialOver(ctx, rt, sock, endpoint{scheme: "pb", name: rootName}, opts)
 }
 
-// mayDial says why no connection can be made.
+// mayDial returns the reason why no connection can be made.
 func mayDial(ctx context.Context, rt *actor.Runtime) error {
 	if ctx == nil {
 		return actor.ErrNilContext
@@ -99,17 +99,17 @@ func dialOver(ctx context.Context, rt *actor.Runtime, sock net.Conn, e endpoint,
 		if ctx.Err() == nil {
 			return &c.conn, nil
 		}
-		c.abort(context.Cause(ctx)) // It came through when nobody waited any more.
+		c.abort(context.Cause(ctx)) // It opened after ctx had ended.
 	case <-c.ctx.Done():
 	case <-ctx.Done():
 		c.cancel(context.Cause(ctx))
-		netio.Close(sock) // Both codec actors notice, and with them the broker.
+		netio.Close(sock) // The codec actors notice, and stop the broker.
 	}
 	<-c.stopped
 	return nil, context.Cause(c.ctx)
 }
 
-// dialer is the parent of the broker of a connection that was dialed once; it ends with it.
+// dialer is the parent of the broker of a dialed connection, and stops with it.
 type dialer struct{ c *connection }
 
 // Receive implements protoactor.Actor.

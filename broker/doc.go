@@ -1,5 +1,5 @@
-// Package broker carries Perspective Broker over connections: [Listen] publishes an object, [Dial] reaches one, and a
-// [Conn] is what stands between.
+// Package broker implements connections of Perspective Broker. [Listen] publishes objects, [Dial] connects to them, and
+// a [Conn] is one connection.
 //
 //	rt, err := actor.NewRuntime()
 //	ln, err := broker.Listen(rt, "pb://127.0.0.1:8800", &Counter{})
@@ -7,44 +7,41 @@
 //	conn, err := broker.Dial(ctx, rt, "pb://127.0.0.1:8800")
 //	n, err := flavors.Call[int](ctx, conn.Root(), "incr", 2)
 //
-// Both sides are equal once they are connected: whoever has been sent a reference can call it.
+// A connection is symmetric: each side can call every object to which it was sent a reference.
 //
 // # Actors
 //
-// Each connection has a broker actor, which owns its tables (what the peer may call, what we wait for, what we hold)
-// and never waits and never runs the application's code. Its children are the codec actors: the decoder owns a
-// goroutine that reads, the encoder writes what has gathered. When one of the three fails the connection ends, and
-// nothing else does.
+// Each connection has a broker actor. It owns the connection's tables (exports, imports, pending calls), never blocks
+// and runs no code of the application except a [RootFactory]. Its children are the decoder, which reads the socket, and
+// the encoder, which writes it. If one of the three fails, only its connection ends.
 //
 // # Order
 //
-// Calls to one object are carried out in the order in which they were sent. What a method sends before it returns,
-// calls and decrefs, the peer sees before the method's answer. Answers come as they are ready.
+// Calls to one object run in the order in which they were sent. Calls and decrefs that a method sends before it returns
+// arrive before the method's answer. Answers are sent as soon as they are ready.
 //
 // # Login
 //
-// Without a login whoever can connect gets the root. [LoginRoot] publishes a portal of package cred instead: what a
-// peer then gets is the avatar that the portal's realm makes for it, and with [IdentityRoot] an identity, which it
-// attaches to perspectives of services. Clients log in with [Conn.Login], the other Login methods of Conn, and
-// [Conn.Attach]; the connection keeps what they give until [Conn.Logout].
+// Without a login every peer gets the root object. [LoginRoot] publishes a portal of package cred instead: a peer that
+// logs in gets the avatar that the portal's realm returns. With [IdentityRoot] it gets an identity, which it attaches
+// to perspectives of services. Clients log in with [Conn.Login], the other Login methods of Conn and [Conn.Attach]. The
+// connection keeps the avatars until [Conn.Logout].
 //
 // # Transports
 //
-// pb:// is TCP, pb+unix:// a Unix socket, and pbs:// is TCP with TLS, 1.3 at the least, configured by [WithTLS].
-// [Serve] and [Client] take a listener and a connection of the caller's own, and [NewPipeListener] makes both without a
-// network.
+// pb:// is TCP, pb+unix:// a Unix socket, and pbs:// TLS over TCP, configured by [WithTLS]. [Serve] and [Client] use a
+// listener or connection of the caller's. [NewPipeListener] makes both without a network.
 //
-// # The end of a connection
+// # End of a connection
 //
-// When a connection ends, every call that it had under way fails at once with [flavors.ConnectionLost], every later one
-// with [flavors.DeadReference]; watchers of references get Terminated; objects that only this peer held lose their
-// actors. The cause is that of [Conn.Context]. Closing the runtime ends connections in good order: calls in flight are
-// answered and written first.
+// When a connection ends, its pending calls fail with [flavors.ConnectionLost] and later ones with
+// [flavors.DeadReference]. Watchers of references receive Terminated. Objects that only this peer referenced lose their
+// actors. [Conn.Context] has the cause. Closing the runtime answers the calls in progress and writes the answers before
+// it closes connections.
 //
 // # Security
 //
-// What a peer can cost is bounded by [Limits]. What it sends that is no PB closes its connection with one line in the
-// log; what it sends within PB that is wrong fails its call. Neither touches other connections. Every login that is
-// refused is refused in the same words, and those who guess are slowed down; docs/security.md says who is trusted with
-// what.
+// [Limits] bound what a peer can cost. Input that is not PB closes its connection, with one line in the log. A bad
+// value within PB fails its call. Other connections are not affected. All rejected logins get the same error, and
+// repeated attempts are slowed down; see docs/security.md.
 package broker

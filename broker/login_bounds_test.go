@@ -14,18 +14,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// defaultSessions is the default of broker.WithSessions.
+const defaultSessions = 256
+
 func TestHalfFinishedLoginsAreBounded(t *testing.T) {
 	h := &house{}
 	s := h.serve(t)
 	p := s.peer()
-	for i := 1; i <= broker.DefaultSessions; i++ {
+	for i := 1; i <= defaultSessions; i++ {
 		challenged(p, i, "alice")
 	}
 	for i := 100; i < 1100; i++ {
 		p.Write(fmt.Sprintf(`[message %d "root" "login" 1 [tuple alice] [dictionary]]`, i))
 		wantError(t, p, i, "perspectivebroker.Busy")
 	}
-	require.Equal(t, broker.DefaultSessions, s.ln.Conns()[0].Exports())
+	require.Equal(t, defaultSessions, s.ln.Conns()[0].Exports())
 	require.EqualValues(t, 1000, broker.StatsOf(s.rt).Refusals["challenges"])
 	// Whoever lets one go gets another, and others are not held up.
 	p.Write(`[decref $challenger]`)

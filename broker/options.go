@@ -15,27 +15,25 @@ import (
 	"github.com/perspectivebroker/pb/supervision"
 )
 
-// Option changes how connections are made. The same options are for [Listen] and [Dial].
+// Option configures [Listen], [Serve], [Dial], [Client] and [Reconnect].
 type Option interface{ apply(*options) }
 
-// RootFactory makes the object that one connection gets to see under a published name. It runs before the peer's first
-// call, in the turn of the connection's broker: it must not wait. An error refuses the connection.
+// RootFactory makes the object that one connection sees under a published name. It is called before the peer's first
+// call, in the turn of the connection's broker, and must not block. If it returns an error, the connection is closed.
 type RootFactory func(c *Conn) (any, error)
 
-// DialFunc makes a socket: a network such as "tcp" or "unix", and an address as package net writes them. It honours
+// DialFunc connects to an address on a network, such as "tcp" or "unix", as net.Dialer.DialContext does. It must honor
 // ctx.
 type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-// WithDialer has [Dial] and [Reconnect] make their sockets by way of a function: through a proxy, from a certain
-// address, or over a network that fails, in a test. TLS, if the URL asks for it, is spoken over what it gives. The
-// default is that of a net.Dialer.
+// WithDialer makes [Dial] and [Reconnect] open their sockets with dial, for example through a proxy or from a given
+// address. TLS, if the URL asks for it, runs over these sockets. The default is a zero net.Dialer.
 func WithDialer(dial DialFunc) Option { return optionFunc(func(o *options) { o.dial = dial }) }
 
-// WithServerIdentity says which server is dialed, for what is kept of it over sessions: copies of published originals
-// are found again only in sessions with the same server, and two servers never get each other's. The default is the URL
-// without the name behind it; for [Client] there is none, and nothing is kept. Give it for a server that is reached at
-// several addresses, or for several that share what they publish. It must not come from the peer. Listeners do not look
-// at it: they do not know who connects, and keep nothing.
+// WithServerIdentity names the server that is dialed. Copies of published originals are kept under this name and are
+// found again only in sessions with the same server. The default is the URL without the object's name; [Client] has no
+// default, and keeps no copies. Set it if a server has several addresses, or if several servers publish the same
+// objects. The name must not come from the peer. Listeners ignore this option and keep no copies.
 func WithServerIdentity(name string) Option {
 	return optionFunc(func(o *options) { o.identity = name })
 }
@@ -43,11 +41,11 @@ func WithServerIdentity(name string) Option {
 type options struct {
 	*settings
 	published map[string]RootFactory
-	objects   map[string]any // the same, as they were given
+	objects   map[string]any // as given to the options
 }
 
-// settings is what a connection keeps of its options. What is published it must not keep: that may hold references to
-// the peer's objects, and what is left of such a reference when it is forgotten leads to the connection.
+// settings are the options that a connection keeps. It must not keep the published objects: they may hold references to
+// the peer's objects, and such a reference leads back to the connection.
 type settings struct {
 	dial             DialFunc
 	keepalive        keepalive
@@ -56,50 +54,48 @@ type settings struct {
 	limits           Limits
 	polling          time.Duration
 	tls              *tls.Config
-	socketMode       *fs.FileMode // nil for what the umask says
+	socketMode       *fs.FileMode // nil: the umask decides
 	registry         *jelly.Registry
 	unsafeTracebacks bool
-	security         *jelly.SecurityOptions // nil for jelly's default
+	security         *jelly.SecurityOptions // nil: jelly's default
 }
 
 type optionFunc func(*options)
 
 func (f optionFunc) apply(o *options) { f(o) }
 
-// WithLimits replaces the default limits, field by field: zero fields keep their default.
+// WithLimits sets the limits. Zero fields keep their default; see [DefaultLimits].
 func WithLimits(l Limits) Option { return optionFunc(func(o *options) { o.limits = l }) }
 
 // defaultPolling is the default of [WithPolling].
 const defaultPolling = 100 * time.Microsecond
 
-// WithPolling sets for how long a connection's reader polls its socket before it parks, where each side makes one call
-// after the other. It spares each call a wake-up and costs processor time: at most d after each read, on one connection
-// of the runtime at a time. A reader polls only on systems of the Unix kind, without TLS, with more than one processor,
-// while no more than one call is in progress; it stops while polling does not pay. The default is 100 µs; 0 turns
-// polling off.
+// WithPolling sets how long a reader polls its socket before it sleeps, while each side makes one call after the other.
+// Polling saves each call a wake-up and costs processor time: at most d after each read, on one connection of the
+// runtime at a time. It applies to Unix-like systems with more than one processor, without TLS, while no more than one
+// call is in progress; it stops while it does not pay. The default is 100 µs; 0 turns polling off.
 func WithPolling(d time.Duration) Option { return optionFunc(func(o *options) { o.polling = d }) }
 
-// WithPublished publishes one more object under a name, beside "root". By default nothing else is published, and
-// nothing at all by the side that dials. The object is a pointer to a struct that embeds [flavors.Referenceable] or
-// [flavors.Viewable], a [flavors.ViewPoint], or a [RootFactory]. A Viewable that is published has no perspective, since
-// nobody has logged in.
+// WithPublished publishes another object under a name, beside "root". By default a listener publishes only its root and
+// a dialer nothing. The object is a pointer to a struct that embeds [flavors.Referenceable] or [flavors.Viewable], a
+// [flavors.ViewPoint], or a [RootFactory]. A published Viewable has no perspective, because nobody has logged in.
 func WithPublished(name string, object any) Option {
 	return optionFunc(func(o *options) { o.objects[name] = object })
 }
 
-// WithRegistry says which classes may come in as copies. The default lets none in but failures, which are added to the
-// registry that is given. A registry may serve many connections.
+// WithRegistry sets the classes that may be received as copies. By default only failures are accepted; they are added
+// to r. A registry may serve many connections.
 func WithRegistry(r *jelly.Registry) Option {
 	return optionFunc(func(o *options) { o.registry = r })
 }
 
-// WithSecurity replaces the taster, which says what types may come in. The default is [jelly.DefaultSecurity].
+// WithSecurity sets the taster, which decides what types may be received. The default is [jelly.DefaultSecurity].
 func WithSecurity(s *jelly.SecurityOptions) Option {
 	return optionFunc(func(o *options) { o.security = s })
 }
 
-// WithUnsafeTracebacks shows peers the stack of a failure: Twisted's unsafeTracebacks. By default they get the
-// exception's type and text only, and nothing of a panic.
+// WithUnsafeTracebacks sends the stack of a failure to peers, as Twisted's unsafeTracebacks does. By default peers get
+// only the exception's type and text, and nothing of a panic.
 func WithUnsafeTracebacks() Option { return optionFunc(func(o *options) { o.unsafeTracebacks = true }) }
 
 func factoryOf(object any) RootFactory {
@@ -142,14 +138,16 @@ func newOptions(opts []Option) (*options, error) {
 	return o, nil
 }
 
-// publish adds an object, and finds what can be found wrong before the first connection.
+// publish adds an object. It reports what can be found wrong before the first connection.
 func (o *options) publish(name string, object any) error {
 	switch f := object.(type) {
 	case nil:
-		return fmt.Errorf("broker: nil was given to be published as %q: give a pointer to a struct that embeds flavors.Referenceable, or a RootFactory", name)
+		return fmt.Errorf("broker: the object to be published as %q is nil: "+
+			"give a pointer to a struct that embeds flavors.Referenceable, or a RootFactory", name)
 	case RootFactory:
 		if f == nil {
-			return fmt.Errorf("broker: the RootFactory to be published as %q is nil; LoginRoot and IdentityRoot return nil for a nil portal", name)
+			return fmt.Errorf("broker: the RootFactory to be published as %q is nil; "+
+				"LoginRoot and IdentityRoot return nil for a nil portal", name)
 		}
 	case func(*Conn) (any, error):
 		if f == nil {
@@ -165,7 +163,7 @@ func (o *options) publish(name string, object any) error {
 	return nil
 }
 
-// show claims the objects that a listener publishes for its runtime, until withdraw is called.
+// show claims the published objects for rt until withdraw is called.
 func (o *options) show(rt *actor.Runtime) (withdraw func(), err error) {
 	var shown []func()
 	withdraw = func() {

@@ -4,77 +4,71 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 )
 
-// Stats is what one connection has done and has under way, or all connections of a runtime together. Counts only grow;
-// those of type int go up and down. A snapshot is taken while work goes on, so its figures are each true but need not
-// be of the very same moment.
+// Stats are the figures of one connection or of all connections of a runtime. Fields of type uint64 only grow. A
+// snapshot is taken while work goes on, so the figures may be of slightly different moments.
 type Stats struct {
-	// CallsOut are our calls of the peer, updates of Cacheables that ask for an answer among them.
+	// CallsOut counts our calls, including updates of Cacheables that ask for an answer.
 	CallsOut Calls
-	// CallsIn are the peer's calls of ours, updates of its Cacheables among them.
+	// CallsIn counts the peer's calls, including updates of its Cacheables.
 	CallsIn Calls
-	// BytesIn and BytesOut are bytes read from and written to the socket, under TLS the bytes within it.
+	// BytesIn and BytesOut count bytes read from and written to the socket, with TLS the bytes inside it.
 	BytesIn, BytesOut uint64
-	// FramesIn and FramesOut are messages of the protocol: calls, answers, decrefs and so on.
+	// FramesIn and FramesOut count protocol messages: calls, answers, decrefs and so on.
 	FramesIn, FramesOut uint64
-	// Exports is how many objects of ours the peer holds references to, Imports how many of the peer's this side does.
-	// Published ones do not count.
+	// Exports is how many of our objects the peer holds references to. Imports is how many of the peer's objects this side
+	// holds references to. Published objects do not count.
 	Exports, Imports int
-	// Caches is how many of our Cacheables the peer keeps copies of, LocalCaches how many copies this side keeps of the
+	// Caches is how many of our Cacheables the peer keeps copies of. LocalCaches is how many copies this side keeps of the
 	// peer's.
 	Caches, LocalCaches int
-	// Collections is how many garbage collections were asked for, to give back references and caches that nobody holds any
-	// more.
+	// Collections is how many garbage collections were requested to find unused references and caches.
 	Collections uint64
-	// BytesWaiting is how many bytes wait to be written, in buffers or on their way there.
+	// BytesWaiting is how many bytes wait to be written.
 	BytesWaiting int
-	// BytesUnanswered is how many bytes the calls of the peer have on the wire that are not answered yet.
+	// BytesUnanswered is how many bytes the unanswered calls of the peer had on the wire.
 	BytesUnanswered int
-	// Refusals is what was refused to the peer, and to callers on this side, by reason. Reasons that never occurred are
-	// left out.
+	// Refusals counts what was rejected, for the peer and for callers on this side. Rejections that never occurred are
+	// absent.
 	Refusals map[Rejection]uint64
 }
 
-// Calls counts calls in one direction. Made is always the sum of the others.
+// Calls counts calls in one direction. Made is the sum of the other fields.
 type Calls struct {
 	// Made is how many calls there were.
 	Made uint64
-	// Answered is how many ended with a value; a call that wants no answer has been answered when it has been sent, or
-	// carried out.
+	// Answered is how many ended with a value. A call that wants no answer counts once it is sent or executed.
 	Answered uint64
-	// Failed is how many ended with an error, or were cut off by the end of the connection.
+	// Failed is how many ended with an error, or were unanswered when the connection ended.
 	Failed uint64
-	// Cancelled is how many were given up by their caller before the answer came. The protocol cannot tell the other side
-	// so: of the peer's calls there are none.
+	// Cancelled is how many the caller gave up. The protocol does not tell the peer, so CallsIn has none.
 	Cancelled uint64
-	// Pending is how many are not answered. A call that was given up is among them until its late answer has come and been
-	// let go.
+	// Pending is how many are unanswered. A cancelled call stays pending until its answer arrives and is dropped.
 	Pending int
 }
 
 // ConnStats counts the connections of a runtime.
 type ConnStats struct {
-	// Accepted is how many came in, Dialed how many this side made.
+	// Accepted is how many connections were accepted, Dialed how many were dialed.
 	Accepted, Dialed uint64
-	// Open is how many have been negotiated and not ended; Opening how many are not negotiated yet.
+	// Open is how many are negotiated and have not ended. Opening is how many are negotiating.
 	Open, Opening int
-	// Unopened is how many ended before they were negotiated; they are among those of Closed as well.
+	// Unopened is how many ended before they were negotiated. Closed includes them.
 	Unopened uint64
-	// Closed is how many have ended, by cause.
+	// Closed is how many have ended, by reason.
 	Closed map[CloseReason]uint64
 }
 
 // RuntimeStats is what [StatsOf] reports.
 type RuntimeStats struct {
-	// Stats is the sum over all connections. What connections have counted that have ended is in it.
+	// Stats is the sum over all connections, including those that have ended.
 	Stats
-	// Conns counts the connections themselves.
+	// Conns counts the connections.
 	Conns ConnStats
-	// BytesHeld is what Limits.MemoryTotal bounds, see there.
+	// BytesHeld is the memory that Limits.MemoryTotal bounds.
 	BytesHeld int
 }
 
-// StatsOf says what all connections of a runtime have done and have under way, those that it accepted and those that it
-// dialed.
+// StatsOf returns the figures of all connections of rt, accepted and dialed.
 func StatsOf(rt *actor.Runtime) RuntimeStats {
 	if rt.Check() != nil {
 		return RuntimeStats{}

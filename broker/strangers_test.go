@@ -151,11 +151,11 @@ func TestLongNameInChallenge(t *testing.T) {
 	s := newServer(t, broker.LoginRoot(h.portal(t), unhurried()))
 	p := s.peer()
 	before := heap()
-	for i := range broker.DefaultSessions {
+	for i := range defaultSessions {
 		challenged(p, i+1, strings.Repeat("x", 60_000))
 	}
 	assert.Less(t, heap()-before, 4<<20)
-	assert.Greater(t, broker.StatsOf(s.rt).BytesHeld, broker.DefaultSessions<<10, "each is counted")
+	assert.Greater(t, broker.StatsOf(s.rt).BytesHeld, defaultSessions<<10, "each is counted")
 	respond(p, 1000, "sesame", `[None]`)
 	wantRefused(t, p, 1000)
 	p.Close()

@@ -12,22 +12,22 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// WithTLS gives the configuration for a pbs:// URL. A listener needs one with a certificate; with ClientAuth set to
-// tls.RequireAndVerifyClientCert and ClientCAs it asks for the client's ([LoginRoot] can take that for a login). A
-// dialer needs one only to trust other authorities than the system's (RootCAs), to show a certificate, or for another
-// server name. It is cloned.
+// WithTLS sets the TLS configuration for a pbs:// URL; it is cloned. A listener needs a certificate. With ClientAuth
+// set to tls.RequireAndVerifyClientCert, and ClientCAs, it requires a client certificate, which [LoginRoot] accepts as
+// a login. A dialer needs a configuration only to trust other authorities than the system's (RootCAs), to present a
+// certificate, or to set the server name.
 //
-// Unless the configuration says otherwise, the oldest version accepted is TLS 1.3. With a pb:// or pb+unix:// URL it is
-// an error: who gave a configuration does not mean to talk in the clear. [Serve] and [Client] speak TLS over what they
-// are given if there is one.
+// The minimum version is TLS 1.3 unless the configuration sets one. With a pb:// or pb+unix:// URL the option is an
+// error, so that a typing error cannot turn off encryption. With the option, [Serve] and [Client] use TLS over the
+// sockets that they are given.
 func WithTLS(config *tls.Config) Option { return optionFunc(func(o *options) { o.tls = config }) }
 
-// errTLSUnused keeps a slip in a URL from taking the encryption away.
+// errTLSUnused is the error of a URL without TLS together with WithTLS.
 func errTLSUnused(url string) error {
 	return fmt.Errorf("broker: %s does not speak TLS, and WithTLS was given: write pbs://, or leave the option out", url)
 }
 
-// tlsConfig is the user's configuration with our defaults.
+// tlsConfig returns the TLS configuration with defaults.
 func (o *options) tlsConfig() *tls.Config {
 	config := &tls.Config{}
 	if o.tls != nil {
@@ -39,8 +39,8 @@ func (o *options) tlsConfig() *tls.Config {
 	return config
 }
 
-// serveTLS makes a listening socket speak TLS. The handshake is made by the codec actors, under the handshake deadline,
-// so a client that is slow at it holds up nobody.
+// serveTLS makes a listening socket use TLS. The codec actors make the handshake, so a slow client does not delay
+// others.
 func serveTLS(sock net.Listener, o *options) (net.Listener, error) {
 	config := o.tlsConfig()
 	if len(config.Certificates) == 0 && config.GetCertificate == nil && config.GetConfigForClient == nil {
@@ -49,8 +49,7 @@ func serveTLS(sock net.Listener, o *options) (net.Listener, error) {
 	return tls.NewListener(netio.DiscountPausesOf(sock), config), nil
 }
 
-// dialTLS makes the handshake of the connecting side, so that a server which cannot prove who it is is found out before
-// anything is sent.
+// dialTLS makes the client's handshake, which verifies the server before anything is sent.
 func dialTLS(ctx context.Context, sock net.Conn, address string, o *options) (net.Conn, error) {
 	config := o.tlsConfig()
 	if config.ServerName == "" && address != "" {
@@ -73,13 +72,13 @@ func dialTLS(ctx context.Context, sock net.Conn, address string, o *options) (ne
 	return client, nil
 }
 
-// speaksTLS says whether the socket is one of package tls.
+// speaksTLS reports whether the socket is a *tls.Conn.
 func (c *connection) speaksTLS() bool {
 	_, ok := c.sock.(*tls.Conn)
 	return ok
 }
 
-// tlsState is what TLS has found out about the peer; nil on a connection without it.
+// tlsState returns the state of a completed TLS handshake, or nil.
 func (c *connection) tlsState() *tls.ConnectionState {
 	t, ok := c.sock.(interface{ ConnectionState() tls.ConnectionState })
 	if !ok {

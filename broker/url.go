@@ -14,7 +14,7 @@ const defaultPort = "8787"
 // rootName is the name under which Twisted publishes the first object of a service.
 const rootName = "root"
 
-// endpoint is what a PB URL says.
+// endpoint is a parsed PB URL.
 type endpoint struct {
 	scheme  string // "pb", "pbs" or "pb+unix"
 	network string // "tcp" or "unix"
@@ -26,26 +26,26 @@ type endpoint struct {
 func parseURL(s string) (endpoint, error) {
 	u, err := url.Parse(s)
 	if err != nil {
-		// The URL is not repeated: there may be a password in it, and it cannot be told where.
+		// Do not repeat the URL: it may contain a password.
 		var parse *url.Error
 		if errors.As(err, &parse) {
 			err = parse.Err
 		}
-		return endpoint{}, fmt.Errorf("broker: that is no URL: %w", err)
+		return endpoint{}, fmt.Errorf("broker: invalid URL: %w", err)
 	}
 	fail := func(what string) (endpoint, error) {
 		return endpoint{}, fmt.Errorf("broker: URL %q: %s", u.Redacted(), what)
 	}
 	if u.User != nil {
-		return fail("user and password do not belong into the URL; log in with credentials instead")
+		return fail("a URL must not contain user and password; log in with credentials instead")
 	}
 	if u.Fragment != "" {
-		return fail("a fragment (#…) means nothing here")
+		return fail("a fragment (#…) is not allowed")
 	}
 	switch u.Scheme {
 	case "pb", "pbs":
 		if u.RawQuery != "" {
-			return fail("a query (?…) means nothing here")
+			return fail("a query (?…) is not allowed")
 		}
 		host, port := u.Hostname(), u.Port()
 		if host == "" && port == "" {
@@ -69,7 +69,7 @@ func parseURL(s string) (endpoint, error) {
 		e := endpoint{scheme: u.Scheme, network: "unix", address: u.Path, name: rootName}
 		for key, values := range u.Query() {
 			if key != "name" || len(values) != 1 || values[0] == "" {
-				return fail("the only query it may have is ?name=NAME")
+				return fail("the only allowed query is ?name=NAME")
 			}
 			e.name = values[0]
 		}
@@ -77,10 +77,10 @@ func parseURL(s string) (endpoint, error) {
 	case "":
 		return fail("the scheme is missing; write pb://host:port or pb+unix:///path")
 	}
-	return fail(fmt.Sprintf("unknown scheme %q; known are pb, pbs and pb+unix", u.Scheme))
+	return fail(fmt.Sprintf("unknown scheme %q; use pb, pbs or pb+unix", u.Scheme))
 }
 
-// identity is the endpoint without the name behind it: which server it is.
+// identity returns the URL without the object's name.
 func (e endpoint) identity() string {
 	if e.network == "unix" {
 		return e.scheme + "://" + e.address
@@ -88,7 +88,7 @@ func (e endpoint) identity() string {
 	return e.scheme + "://" + strings.ToLower(e.address)
 }
 
-// url is the endpoint as a URL again, with the address that was really bound.
+// url returns the endpoint as a URL, with the address that was bound.
 func (e endpoint) url(addr net.Addr) string {
 	if e.network == "unix" {
 		return "pb+unix://" + (&url.URL{Path: addr.String()}).EscapedPath()
@@ -100,4 +100,4 @@ func (e endpoint) url(addr net.Addr) string {
 	return s
 }
 
-var errListenName = errors.New("broker: a listening URL names no object; publish further names with WithPublished")
+var errListenName = errors.New("broker: a listening URL must not name an object; use WithPublished")

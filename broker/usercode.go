@@ -7,15 +7,14 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// Sockets, dialers, factories and TLS callbacks may be the application's own. What follows calls them where their panic
-// must not get through.
+// Sockets, dialers, factories and TLS callbacks may be the application's. These functions call them and recover panics.
 
-// panicked makes an error of the panic of the application's code, without its value.
+// panicked returns an error for a panic of the application's code.
 func panicked(what string, p *usercode.Panic) error {
 	return fmt.Errorf("broker: %s panicked: %s", what, usercode.PanicText(p.Value))
 }
 
-// calling calls the application's code and returns its panic as an error.
+// calling calls f, and returns its panic as an error.
 func calling(what string, f func() error) (err error) {
 	if p := usercode.Do(func() { err = f() }); p != nil {
 		return panicked(what, p)
@@ -23,7 +22,7 @@ func calling(what string, f func() error) (err error) {
 	return err
 }
 
-// addressOf is the text of an address, of a socket that may be the application's own.
+// addressOf returns the text of an address; both are empty if f panics or returns nil.
 func addressOf(f func() net.Addr) (network, text string) {
 	usercode.Do(func() {
 		if a := f(); a != nil {

@@ -35,7 +35,6 @@ func TestDocumentedLimits(t *testing.T) {
 		"exported objects of a connection":                limits.Exports,
 		"cached objects of a connection":                  limits.Caches,
 		"references held to a peer's objects, and mentioned in one message": limits.Imports,
-		"bytes of a message before login":                                   broker.DefaultFrameBeforeLogin,
 		"bytes of one published state kept on disk":                         published.DefaultMaxState,
 		"published states kept in a directory":                              published.DefaultMaxFiles,
 		"unanswered calls, in each direction":                               limits.CallsIn,
@@ -49,10 +48,6 @@ func TestDocumentedLimits(t *testing.T) {
 		"time without progress of a write":                                  limits.Stall,
 		"time for a Cacheable to give its state":                            limits.StateTimeout,
 		"time a released object stays resolvable for pending answers":       limits.ReleaseGrace,
-		"time without a login":                                              broker.DefaultLoginDeadline,
-		"concurrent logins of a connection":                                 broker.DefaultLoginsAtOnce,
-		"logged-in users of a connection":                                   broker.DefaultSessions,
-		"challenges held by a connection":                                   broker.DefaultSessions,
 	} {
 		assert.Equal(t, fmt.Sprint(value), documented[limit], "docs/security.md: %s", limit)
 	}
