@@ -1,3 +1,3 @@
-// Package graph makes the values that a hostile peer can send: they contain themselves, or reach one part 2^60 times in
-// a few hundred bytes. Tests give them to whatever takes decoded values, with a bound on the work.
+// Package graph makes values that a hostile peer can send: cyclic ones, and ones that reach a part 2^60 times in a few
+// hundred bytes. Tests pass them to functions that take decoded values, with a bound on time and memory.
 package graph

@@ -23,7 +23,7 @@ const (
 	kinds
 )
 
-// Kinds are all of them.
+// Kinds has every kind.
 func Kinds() []Kind {
 	all := make([]Kind, kinds)
 	for i := range all {
@@ -32,17 +32,17 @@ func Kinds() []Kind {
 	return all
 }
 
-// String names the kind.
+// String returns the kind's name.
 func (k Kind) String() string {
 	return [...]string{"list", "tuple", "dict", "set", "frozenset", "instance", "old instance", "method"}[k]
 }
 
-// Class is the class of the instances that are made here.
+// Class is the class of the instances.
 const Class = "graph.Node"
 
-// Node makes a container with room for n parts. They are put in afterwards, so that it may contain itself.
+// Node returns a container with room for n parts, and a function that sets them later, so that it can contain itself.
 func Node(k Kind, n int) (node any, put func(i int, part any)) {
-	parts := make([]any, n, n+1) // With capacity an empty one has an identity, as a decoder gives it.
+	parts := make([]any, n, n+1) // Spare capacity gives an empty slice an identity, as the decoder's has.
 	into := func(i int, part any) { parts[i] = part }
 	switch k {
 	case Tuple:
@@ -70,7 +70,7 @@ func dict(n int) (any, func(i int, part any)) {
 	return jelly.NewDict(entries...), func(i int, part any) { entries[i].Value = part }
 }
 
-// Of makes a container of these parts.
+// Of returns a container of the given parts.
 func Of(k Kind, parts ...any) any {
 	node, put := Node(k, len(parts))
 	for i, part := range parts {
@@ -79,7 +79,7 @@ func Of(k Kind, parts ...any) any {
 	return node
 }
 
-// Nested is a leaf in that many containers.
+// Nested returns a leaf in depth containers.
 func Nested(k Kind, levels int, leaf any) any {
 	for range levels {
 		leaf = Of(k, leaf)
@@ -87,7 +87,7 @@ func Nested(k Kind, levels int, leaf any) any {
 	return leaf
 }
 
-// Doubled has each level twice in the next one: it reaches leaf 2^levels times.
+// Doubled returns a value in which each level contains the next twice: it reaches leaf 2^levels times.
 func Doubled(k Kind, levels int, leaf any) any {
 	for range levels {
 		leaf = Of(k, leaf, leaf)
@@ -95,7 +95,7 @@ func Doubled(k Kind, levels int, leaf any) any {
 	return leaf
 }
 
-// Circle contains itself.
+// Circle returns a container that contains itself.
 func Circle(k Kind) any {
 	node, put := Node(k, 2)
 	put(0, node)
@@ -103,7 +103,7 @@ func Circle(k Kind) any {
 	return node
 }
 
-// Hostile has a value of each sort, by name.
+// Hostile returns values of each sort by name.
 func Hostile() map[string]any {
 	all := map[string]any{}
 	for _, k := range Kinds() {
@@ -129,7 +129,7 @@ func throughList(k Kind) any {
 	return node
 }
 
-// oneKeyForMany are many dictionaries that share one long key, as text, as bytes and within tuples.
+// oneKeyForMany returns many dictionaries that share one long key: text, bytes, or inside tuples.
 func oneKeyForMany() any {
 	text := string(make([]byte, 600_000))
 	keys := []any{text, []byte(text), jelly.Tuple{text}, jelly.Tuple{jelly.Tuple{[]byte(text)}}}
@@ -146,7 +146,7 @@ func oneKeyForMany() any {
 	return list
 }
 
-// Random makes a graph of up to 40 containers that mention each other at random, themselves included.
+// Random returns a graph of up to 40 containers that refer to each other, and themselves, at random.
 func Random(seed uint64) any {
 	r := rand.New(rand.NewPCG(seed, 0))
 	nodes := make([]any, 1+r.IntN(40))

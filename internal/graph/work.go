@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// stuck is how long work may take before the test gives up on it: what walks a graph as a tree takes years.
+// stuck is the timeout of the work: walking such a graph as a tree takes years.
 const stuck = time.Minute
 
-// TB is what tests and rapid's have in common.
+// TB is the common part of testing.TB and rapid.T.
 type TB interface {
 	Helper()
 	Errorf(format string, args ...any)
 	Fatalf(format string, args ...any)
 }
 
-// Within calls f and fails if it allocates more than that many bytes, or does not return.
+// Within calls f, and fails the test if f allocates more than bytes or does not return.
 func Within(t TB, bytes uint64, f func()) {
 	t.Helper()
 	var before, after runtime.MemStats

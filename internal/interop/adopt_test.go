@@ -14,7 +14,7 @@ import (
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
-// asker is an actor of an application that had actors before it had this module.
+// asker is an actor in an application's own actor system.
 type asker struct {
 	ref     *flavors.RemoteReference
 	answers chan flavors.Answer
@@ -37,8 +37,8 @@ func (a *asker) Receive(ctx protoactor.Context) {
 	}
 }
 
-// TestAdoptedSystemWatchesAReference: the reference lives in another process, which is killed with SIGKILL.
-func TestAdoptedSystemWatchesAReference(t *testing.T) {
+// TestAdoptedSystem watches a reference to another process, which is killed.
+func TestAdoptedSystem(t *testing.T) {
 	server := Server(t)
 	system := protoactor.NewActorSystem()
 	rt, err := actor.Adopt(system)

@@ -17,12 +17,12 @@ import (
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
-// leader is the root whose pond a stock program follows.
+// leader is the root; stock programs follow its pond.
 type leader struct {
 	flavors.Root
 	pond    pond
 	waiting []*actor.Deferred
-	here    chan struct{} // one for each that waits
+	here    chan struct{} // receives one value for each waiting observer
 	dropped atomic.Int64
 }
 
@@ -51,9 +51,9 @@ func (l *leader) observers(t *testing.T) (n int) {
 	return n
 }
 
-// TestStockFollowsABurst has stock observers come while updates are made, sends them a thousand more at once, and kills
-// the last of them while there are still more under way.
-func TestStockFollowsABurst(t *testing.T) {
+// TestStockFollowsBurst adds stock observers during updates, sends them a thousand more at once, and kills the last
+// while updates are under way.
+func TestStockFollowsBurst(t *testing.T) {
 	stock.Require(t)
 	const observers, updates = 20, 1000
 	root := &leader{here: make(chan struct{}, observers)}
@@ -64,7 +64,7 @@ func TestStockFollowsABurst(t *testing.T) {
 	add := func() *actor.Deferred { n++; return root.add(n) }
 	for range observers {
 		<-root.here
-		for range 10 { // while the others come
+		for range 10 { // while the other observers attach
 			_, err := add().Await(t.Context())
 			require.NoError(t, err)
 		}
@@ -107,9 +107,8 @@ func sequence(n int) []int {
 	return list
 }
 
-// TestOursFollowsABurstOfStocks makes a thousand updates of a stock original, over several connections that all follow
-// it.
-func TestOursFollowsABurstOfStocks(t *testing.T) {
+// TestFollowStockBurst makes a thousand updates of a stock original that several connections follow.
+func TestFollowStockBurst(t *testing.T) {
 	server := Server(t)
 	rt := newRuntime(t)
 	registry := jelly.NewRegistry()
@@ -134,7 +133,7 @@ func TestOursFollowsABurstOfStocks(t *testing.T) {
 		require.NoError(t, err)
 	}
 	for _, f := range followers {
-		assert.Equal(t, 5, call[int](t, f.conn, "pondObservers", "burst")) // What was sent before its answer has arrived.
+		assert.Equal(t, 5, call[int](t, f.conn, "pondObservers", "burst")) // The updates arrive before the answer.
 		require.NoError(t, f.pond.View(func(p *remotePond) {
 			items := make([]int, len(p.items))
 			require.NoError(t, jelly.Assign(&items, p.items))

@@ -19,7 +19,7 @@ import (
 	"github.com/perspectivebroker/pb/internal/wire"
 )
 
-// page is python/pages.py's in Go.
+// page is the Publishable of python/pages.py in Go.
 type page struct {
 	published.Publishable
 	text    string
@@ -34,7 +34,7 @@ func (p *page) StateToPublish() any {
 	return map[string]string{"text": p.text}
 }
 
-// press publishes it.
+// press publishes a page.
 type press struct {
 	flavors.Root
 	page page
@@ -42,14 +42,14 @@ type press struct {
 
 func (p *press) RemoteGetPage() *page { return &p.page }
 
-// remotePage is a kept page.
+// remotePage is a published copy.
 type remotePage struct {
 	published.Remote
 	Text string `pb:"text"`
 }
 
-// TestStockKeepsWhatOursPublishes runs several sessions of a stock client against our original.
-func TestStockKeepsWhatOursPublishes(t *testing.T) {
+// TestStockKeepsPublished runs several sessions of a stock client with our original.
+func TestStockKeepsPublished(t *testing.T) {
 	stock.Require(t)
 	root := &press{}
 	root.page.text = "first"
@@ -75,8 +75,8 @@ func TestStockKeepsWhatOursPublishes(t *testing.T) {
 	session("page second 1", 2)
 }
 
-// TestOursKeepsWhatStockPublishes runs several sessions of ours against a stock original.
-func TestOursKeepsWhatStockPublishes(t *testing.T) {
+// TestKeepStockPublished runs several sessions of our client with a stock original.
+func TestKeepStockPublished(t *testing.T) {
 	stock.Require(t)
 	server := stock.Start(t, filepath.Join(unpack(t), "publish_server.py"))
 	dir := t.TempDir()
@@ -112,13 +112,13 @@ func TestOursKeepsWhatStockPublishes(t *testing.T) {
 	session("first", true, 1, "write", "second")
 	session("second", false, 2)
 	session("second", true, 2, "setBack", "third")
-	session("third", false, 3) // Not newer, but not what was kept either: stock fetches it as well.
+	session("third", false, 3) // Not newer, but different: stock fetches it too.
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "stock-None-None-front.pub"), []byte("torn"), 0o600))
 	session("third", false, 4)
 	session("third", true, 4)
 }
 
-// original is a Cacheable of a class that stock's server knows.
+// original is a Cacheable of a class that the stock server knows.
 type original struct {
 	flavors.Cacheable
 	gone atomic.Int64
@@ -128,8 +128,8 @@ func (*original) TypeToCopy() string                        { return "conformanc
 func (*original) StateToCopy() any                          { return []any{1, 2} }
 func (o *original) StoppedObserving(any, *flavors.Observer) { o.gone.Add(1) }
 
-// TestAnOriginalComesHomeFromStock has a stock method return an original that nothing else there holds.
-func TestAnOriginalComesHomeFromStock(t *testing.T) {
+// TestStockReturnsOriginal makes a stock method return an original to which it has no other reference.
+func TestStockReturnsOriginal(t *testing.T) {
 	server := Server(t)
 	conn, err := broker.Dial(t.Context(), newRuntime(t), "pb://"+server.Addr())
 	require.NoError(t, err)
@@ -158,8 +158,8 @@ func TestAnOriginalComesHomeFromStock(t *testing.T) {
 	require.Positive(t, mine.gone.Load())
 }
 
-// TestStockGivesBackBeforeItSendsHome is why an original stays resolvable for a while after its decache.
-func TestStockGivesBackBeforeItSendsHome(t *testing.T) {
+// TestStockDecachesBeforeReturn shows why an original can be resolved for a while after its decache.
+func TestStockDecachesBeforeReturn(t *testing.T) {
 	peer := wire.Connect(t, Server(t).Addr())
 	peer.Join()
 	peer.Write(`[message 1 root echo 1 [tuple ["conformance.Pond" 9 [list]]] [dictionary]]`)

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// certificates are PEM files of an authority, of a server at localhost and of a client.
+// certificates are the PEM files of an authority, a server at localhost, and a client.
 type certificates struct{ ca, cert, key, clientCert, clientKey string }
 
 func makeCertificates(t *testing.T) certificates {

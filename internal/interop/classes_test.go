@@ -10,7 +10,7 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// errCustom and errExpected bear the names of the classes in python/conformance.py.
+// errCustom and errExpected have the names of the classes in python/conformance.py.
 var (
 	errCustom   = flavors.NewException("conformance.Custom", flavors.PlainException)
 	errExpected = flavors.NewException("conformance.Expected", flavors.PBError)
@@ -22,17 +22,17 @@ const (
 	pondClass  = "conformance.Pond"
 )
 
-// point is copied, in both directions.
+// point is a Copyable in both directions.
 type point struct {
 	flavors.Copyable
 	X any `pb:"x"`
 	Y any `pb:"y"`
 }
 
-// TypeToCopy is the class under which it travels.
+// TypeToCopy returns the class name.
 func (*point) TypeToCopy() string { return pointClass }
 
-// pond is the original of a list that others follow.
+// pond is a Cacheable list.
 type pond struct {
 	flavors.Cacheable
 	items []any
@@ -41,10 +41,10 @@ type pond struct {
 // TypeToCopy is the class under which it travels.
 func (*pond) TypeToCopy() string { return pondClass }
 
-// StateToCacheAndObserveFor is the list as it is.
+// StateToCacheAndObserveFor returns the items.
 func (p *pond) StateToCacheAndObserveFor(any, *flavors.Observer) any { return p.items }
 
-// remotePond is the copy of somebody else's.
+// remotePond is the cache of a peer's pond.
 type remotePond struct {
 	flavors.RemoteCache
 	items []any
@@ -61,7 +61,7 @@ func (p *remotePond) ObserveRemove(item any) {
 	}
 }
 
-// newRegistry lets in what the conformance programs send.
+// newRegistry registers the classes of the conformance programs.
 func newRegistry(t *testing.T) *jelly.Registry {
 	t.Helper()
 	registry := jelly.NewRegistry()

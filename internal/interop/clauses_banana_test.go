@@ -79,7 +79,7 @@ func toleratedClauses() []clause {
 	return clauses
 }
 
-// fatalClauses are about elements that end the connection.
+// fatalClauses are about elements that close the connection.
 func fatalClauses() []clause {
 	var clauses []clause
 	for name, sent := range map[string]string{

@@ -8,7 +8,7 @@ import (
 	"github.com/perspectivebroker/pb/internal/wire"
 )
 
-// client is one implementation that connects to a scripted server and calls root.add(1, 2) as soon as it can.
+// client is an implementation that connects to a scripted server and calls root.add(1, 2).
 type client struct {
 	name  string
 	start func(t *testing.T, addr string)
@@ -31,7 +31,7 @@ func clients() []client {
 	}
 }
 
-// TestClientClauses holds what a server can see of a client against stock and against ours.
+// TestClientClauses runs the clauses about clients with stock and ours.
 func TestClientClauses(t *testing.T) {
 	for name, talk := range map[string]func(peer *wire.Peer){
 		"P-2.2 P-2.3 the client chooses pb and calls": func(peer *wire.Peer) {

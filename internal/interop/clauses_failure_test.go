@@ -67,7 +67,7 @@ func failureClauses() []clause {
 	}
 }
 
-// entry finds what stands under a key in the state of the failure that $failure stands for.
+// entry returns the value under a key of the failure's state, which is bound to $failure.
 func entry(peer *wire.Peer, key string) banana.Expr {
 	state, _ := peer.Var("failure").([]banana.Expr)
 	for _, pair := range state {
@@ -80,7 +80,7 @@ func entry(peer *wire.Peer, key string) banana.Expr {
 	return nil
 }
 
-// unwrapped is what a [reference n X] holds; stock shares lists that a failure mentions twice.
+// unwrapped returns the X of [reference n X]; stock shares lists that occur twice.
 func unwrapped(e banana.Expr) banana.Expr {
 	if list, ok := e.([]banana.Expr); ok && len(list) == 3 && text(list[0]) == "reference" {
 		return list[2]
@@ -88,7 +88,7 @@ func unwrapped(e banana.Expr) banana.Expr {
 	return e
 }
 
-// wantEntry compares an entry: a bare string, or "[unicode …]" for text.
+// wantEntry compares an entry with a bare string, or with "[unicode …]" for text.
 func wantEntry(peer *wire.Peer, key, want string) {
 	got := text(entry(peer, key))
 	if inner, ok := strings.CutPrefix(want, "[unicode "); ok {
@@ -99,7 +99,7 @@ func wantEntry(peer *wire.Peer, key, want string) {
 	}
 }
 
-// wantParents wants these names among the parents, in this order, each as text.
+// wantParents wants these names among the parents, in this order, as text.
 func wantParents(peer *wire.Peer, want ...string) {
 	parents, _ := entry(peer, "parents").([]banana.Expr)
 	for _, parent := range parents {
@@ -112,7 +112,7 @@ func wantParents(peer *wire.Peer, want ...string) {
 	}
 }
 
-// text is the text of a bare string or of [unicode …].
+// text returns the text of a bare string or of [unicode …].
 func text(e banana.Expr) string {
 	switch e := e.(type) {
 	case []byte:

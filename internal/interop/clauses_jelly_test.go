@@ -7,7 +7,7 @@ import (
 	"github.com/perspectivebroker/pb/internal/wire"
 )
 
-// echoed are values whose jelly comes back as it went.
+// echoed are values whose encoding is echoed unchanged.
 func echoed() map[string][]string {
 	return map[string][]string{
 		"P-3.1 bare values": {`1`, `-1.5`, `"bytes"`, `""`},

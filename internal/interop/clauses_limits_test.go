@@ -11,7 +11,7 @@ import (
 	"github.com/perspectivebroker/pb/internal/wire"
 )
 
-// mint hands out objects, under the limits that everybody has; examples/conformance has higher ones.
+// mint returns new objects, with the default limits. examples/conformance has higher ones.
 type mint struct{ flavors.Root }
 
 func (*mint) RemoteCounter() *coin { return &coin{} }
@@ -20,7 +20,7 @@ func (*mint) RemoteEcho(x any) any { return x }
 
 type coin struct{ flavors.Referenceable }
 
-// TestLimitClauses holds limits against stock and against ours.
+// TestLimitClauses runs the clauses about limits with stock and ours.
 func TestLimitClauses(t *testing.T) {
 	for _, server := range []server{
 		{"stock", false, func(t *testing.T) string { return Server(t).Addr() }},
@@ -33,7 +33,7 @@ func TestLimitClauses(t *testing.T) {
 		t.Run("P-5.7 exports are limited, "+server.name, func(t *testing.T) {
 			peer := wire.Connect(t, server.start(t))
 			peer.Join()
-			// Stock counts the root and checks before it adds: 1,024 objects and the root are in, the next is not.
+			// Stock counts the root, and checks before it adds: 1,024 objects and the root are accepted, the next is not.
 			for i := range 1024 {
 				peer.Write(message(i+1, "root", "counter", `[tuple]`))
 				peer.Want(`[answer ` + strconv.Itoa(i+1) + ` [remote _]]`)

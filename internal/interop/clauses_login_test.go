@@ -10,7 +10,7 @@ import (
 	"github.com/perspectivebroker/pb/internal/wire"
 )
 
-// loginServers are those that let moe (password "secret") and anonymous users in.
+// loginServers admit moe (password "secret") and anonymous users.
 func loginServers() []server {
 	return []server{
 		{"stock", false, func(t *testing.T) string { return Server(t, "--cred", "moe=secret", "--anonymous").Addr() }},
@@ -41,7 +41,7 @@ func TestLoginClauses(t *testing.T) {
 	}
 }
 
-// login goes as far as the response, which is about the password given.
+// login sends the requests up to and including the response.
 func login(peer *wire.Peer, password string) {
 	peer.Write(message(1, "root", "login", `[tuple "moe"]`))
 	peer.Want(`[answer 1 [tuple $challenge [remote $challenger]]]`)
@@ -58,7 +58,7 @@ func passwordIsAnswered(peer *wire.Peer) {
 	peer.Want(`[answer 3 [unicode moe]]`)
 }
 
-// viewsComeHome sends the avatar and what it has given out home, and on again: they stay what they were.
+// viewsComeHome returns the avatar and views to the server, twice: they keep object and perspective.
 func viewsComeHome(peer *wire.Peer) {
 	passwordIsAnswered(peer)
 	peer.Write(message(4, "$avatar", "viewable", `[tuple]`), message(5, "$avatar", "root", `[tuple]`))
@@ -101,7 +101,7 @@ func lastDecrefLogsOut(peer *wire.Peer) {
 	peer.Want(`[answer 3 [remote $second]]`)
 	peer.Write(`[decref $second]`, message(4, "$second", "whoami", `[tuple]`))
 	peer.Want(`[error 4 _]`)
-	// The realm's logout may take its time; each question is a round trip.
+	// The realm's logout may take a while; each question takes a round trip.
 	for deadline := time.Now().Add(wire.Patience); peer.Var("now") != peer.Var("before"); {
 		if time.Now().After(deadline) {
 			peer.Fatalf("nobody was logged out")

@@ -7,17 +7,17 @@ import (
 	"github.com/perspectivebroker/pb/internal/wire"
 )
 
-// clause is one conversation that shows what docs/protocol.md says under its ids.
+// clause is a conversation that shows what docs/protocol.md states under its ids.
 type clause struct {
 	name string // starts with the ids
 	talk func(peer *wire.Peer)
-	// opening is set where the conversation starts with the first byte and not behind the versions.
+	// opening is set if the conversation begins with the first byte instead of after the versions.
 	opening bool
-	// differs says why stock does not do as its own words have it; docs/divergence.md tells the story.
+	// differs is set if stock does not do what it documents, and says why; see docs/divergence.md.
 	differs string
 }
 
-// server is one implementation that the clauses are tried on.
+// server is an implementation to test.
 type server struct {
 	name  string
 	ours  bool
@@ -33,8 +33,8 @@ func servers() []server {
 	}
 }
 
-// TestServerClauses holds every clause that a client can see against stock and against ours. Each conversation has
-// a connection of its own, all of them one server: what one does must not disturb the next.
+// TestServerClauses runs every clause that a client can see with stock and ours. Each conversation has its own
+// connection to the same server, and must not disturb the next.
 func TestServerClauses(t *testing.T) {
 	for _, server := range servers() {
 		t.Run(server.name, func(t *testing.T) {
@@ -46,7 +46,7 @@ func TestServerClauses(t *testing.T) {
 				for _, c := range clauses {
 					t.Run(c.name, func(t *testing.T) {
 						if !server.ours && c.differs != "" {
-							return // not a skip: there is nothing to install that would let it run
+							return // not a skip: nothing can be installed to make it run
 						}
 						peer := wire.Connect(t, addr)
 						if !c.opening {
@@ -60,10 +60,10 @@ func TestServerClauses(t *testing.T) {
 	}
 }
 
-// answer is what stands in front of the value in an answer to request 1.
+// answer is what precedes the value in an answer to request 1.
 const answer = "\x03\x80\x1b\x87\x01\x81"
 
-// frame is [message 1 root METHOD 1 [tuple X] [dictionary]] around the bytes of X.
+// frame returns [message 1 root METHOD 1 [tuple X] [dictionary]] with the bytes of X.
 func frame(method, x string) []byte {
 	return []byte("\x07\x80\x1a\x87\x01\x81\x04\x82root" + string(rune(len(method))) + "\x82" + method +
 		"\x01\x81\x02\x80\x0b\x87" + x + "\x01\x80\x05\x87")
@@ -71,9 +71,9 @@ func frame(method, x string) []byte {
 
 func echo(x string) []byte { return frame("echo", x) }
 
-// TestStockHangsUpOverUnknownCommands is why P-4.7 cannot be seen with stock: when this fails, stock was mended,
-// and the clause and docs/divergence.md can say so.
-func TestStockHangsUpOverUnknownCommands(t *testing.T) {
+// TestStockUnknownCommand shows why P-4.7 cannot be seen with stock. If it fails, stock was fixed, and the clause and
+// docs/divergence.md can change.
+func TestStockUnknownCommand(t *testing.T) {
 	peer := wire.Connect(t, Server(t).Addr())
 	peer.Join()
 	peer.Write(`[abracadabra 1 2 3]`)

@@ -20,7 +20,7 @@ func dialStock(t *testing.T, opts ...broker.Option) (*broker.Conn, *stock.Proces
 	return conn, server
 }
 
-// call calls the root of a stock server.
+// call calls a method of the root.
 func call[T any](t *testing.T, conn *broker.Conn, method string, args ...any) T {
 	t.Helper()
 	v, err := flavors.Call[T](t.Context(), conn.Root(), method, args...)
@@ -28,7 +28,7 @@ func call[T any](t *testing.T, conn *broker.Conn, method string, args ...any) T 
 	return v
 }
 
-func TestConnectionLossFailsWhatIsPending(t *testing.T) {
+func TestConnectionLossFailsCalls(t *testing.T) {
 	conn, server := dialStock(t)
 	pending := conn.Root().CallRemote("never")
 	call[int](t, conn, "add", 1, 2)

@@ -12,7 +12,7 @@ import (
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
-// groups says which row of the table a group of python/checks_*.py counts in.
+// groups maps the groups of python/checks_*.py to rows of the table.
 func groups() map[string]string {
 	return map[string]string{
 		"values": "types", "types": "types", "graphs": "graphs", "calls": "calls", "failures": "calls",
@@ -21,8 +21,7 @@ func groups() map[string]string {
 	}
 }
 
-// churned is how many connections come and go: as many as the contract names over the plain transport, fewer over the
-// others.
+// churned is the number of connections opened and closed: the contract's over TCP, fewer over other transports.
 func churned(transport string) int {
 	if transport == "tcp" {
 		return 1500
@@ -30,8 +29,8 @@ func churned(transport string) int {
 	return 200
 }
 
-// TestConformance has stock Twisted try examples/conformance, group by group over every transport, and ends with a
-// table of the results.
+// TestConformance runs the stock checks against examples/conformance, by group and transport, and logs a table of the
+// results.
 func TestConformance(t *testing.T) {
 	stock.Require(t)
 	with := makeOutfit(t)

@@ -1,9 +1,9 @@
-// Package interop plays Perspective Broker between this module and stock Twisted, in both directions.
+// Package interop tests this module with stock Twisted, in both directions.
 //
-// The Python side stands in python/: stock_server.py offers the conformance methods, stock_client.py checks
-// whatever offers them and reports each check by name. The two are tried against each other first, so that a
-// check which fails against ours has been seen to pass against stock.
+// In python/, stock_server.py has the conformance methods, and stock_client.py checks a server that has them and
+// reports each check by name. The two are tested with each other first, so a check that fails against ours passes
+// against stock.
 //
-// Beside them run the unchanged listings of Debian's twisted-doc (listings_test.go), and a scripted peer that
-// speaks single protocol clauses to stock and to ours alike (clauses_test.go).
+// Other tests run the unchanged listings of Debian's twisted-doc (listings_test.go), and single protocol clauses with a
+// scripted peer against stock and ours (clauses_test.go).
 package interop

@@ -12,12 +12,11 @@ import (
 	"github.com/perspectivebroker/pb/internal/wire"
 )
 
-// TestConformanceEndsWhateverItsPeersDo leaves the server with peers that wait for ever, occupy their objects, read
-// nothing and stop in the middle of a call. That it ends in time all the same is startConformance's to see, when the
-// test is over.
-func TestConformanceEndsWhateverItsPeersDo(t *testing.T) {
+// TestShutdownUnderLoad leaves the server with peers that wait forever, block their objects, read nothing, or stop
+// within a call. startConformance wants it to end in time.
+func TestShutdownUnderLoad(t *testing.T) {
 	var conns []net.Conn
-	t.Cleanup(func() { // After the server's end.
+	t.Cleanup(func() { // after the server's end
 		for _, c := range conns {
 			_ = c.Close()
 		}
@@ -29,7 +28,7 @@ func TestConformanceEndsWhateverItsPeersDo(t *testing.T) {
 		encoded(t, `[message 1 root echo 1 [tuple `+strings.Repeat("x", 100_000)+`] [dictionary]]`),
 		encoded(t, `[message 1 root echo 1 [tuple `+strings.Repeat("x", 1000)+`] [dictionary]]`)[:500],
 	}
-	const floods = 2 // the index of the call that is made until nothing more is taken
+	const floods = 2 // index of the call that is repeated until the server stops reading
 	for i := range 40 {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "pb://"))
 		require.NoError(t, err)
@@ -45,7 +44,7 @@ func TestConformanceEndsWhateverItsPeersDo(t *testing.T) {
 			}
 		}
 	}
-	// Each of them has its connection when another one is served.
+	// Each has its connection when another is served.
 	p := wire.Connect(t, strings.TrimPrefix(url, "pb://"))
 	p.Join()
 	p.WantIdle()

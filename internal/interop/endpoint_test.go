@@ -19,7 +19,7 @@ import (
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
-// endpoint is a running conformance server: examples/conformance, or its twin on stock Twisted.
+// endpoint is a running conformance server: examples/conformance, or the stock one.
 type endpoint struct {
 	stock     bool
 	transport string
@@ -27,13 +27,13 @@ type endpoint struct {
 	certs     certificates
 }
 
-// transports are all there are. The plain one comes first: what is to be tried only once is tried on it.
+// transports are all transports. Tests that need one only use the first, plain TCP.
 func transports() []string { return []string{"tcp", "unix", "tls", "mutual tls"} }
 
 // withLogin makes the login the root object; moe's password is "secret".
 func withLogin() []string { return []string{"--cred", "moe=secret", "--anonymous"} }
 
-// outfit is what servers of either kind are started with.
+// outfit is what the servers need to start.
 type outfit struct {
 	program string // examples/conformance
 	certs   certificates
@@ -93,7 +93,7 @@ func (e endpoint) serverCertificates() (args []string) {
 	return args
 }
 
-// clientCertificates are for python/stock_client.py.
+// clientCertificates are the arguments for python/stock_client.py.
 func (e endpoint) clientCertificates() (args []string) {
 	if e.encrypted() {
 		args = []string{"--ca", e.certs.ca}
@@ -104,7 +104,7 @@ func (e endpoint) clientCertificates() (args []string) {
 	return args
 }
 
-// tls is what a client of ours dials with, nil where it is not to be encrypted.
+// tls returns the configuration of our client, nil without TLS.
 func (e endpoint) tls(t *testing.T) *tls.Config {
 	t.Helper()
 	if !e.encrypted() {
@@ -114,7 +114,7 @@ func (e endpoint) tls(t *testing.T) *tls.Config {
 	require.NoError(t, err)
 	roots := x509.NewCertPool()
 	require.True(t, roots.AppendCertsFromPEM(pem))
-	// Twisted of these years speaks TLS 1.2 unless it is told otherwise.
+	// Twisted of this age speaks TLS 1.2 by default.
 	config := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	if e.transport == "mutual tls" {
 		pair, err := tls.LoadX509KeyPair(e.certs.clientCert, e.certs.clientKey)
@@ -124,7 +124,7 @@ func (e endpoint) tls(t *testing.T) *tls.Config {
 	return config
 }
 
-// dial connects a client of ours.
+// dial connects our client.
 func (e endpoint) dial(t *testing.T, opts ...broker.Option) *broker.Conn {
 	t.Helper()
 	opts = append(opts, broker.WithRegistry(newRegistry(t)))
@@ -136,11 +136,10 @@ func (e endpoint) dial(t *testing.T, opts ...broker.Option) *broker.Conn {
 	return conn
 }
 
-// promisedEnd is the contract's. What the server does about it takes a third of that where peers do not read, so a busy
-// machine has room.
+// promisedEnd is the contract's limit of a shutdown. The server itself takes a third of it with peers that do not read.
 const promisedEnd = 5 * time.Second
 
-// startConformance starts examples/conformance and gives its URL. When the test ends it must end in good order, within
+// startConformance starts examples/conformance and returns its URL. At the end of the test the server must end within
 // five seconds.
 func startConformance(t *testing.T, program string, args ...string) (url string) {
 	t.Helper()
@@ -148,7 +147,7 @@ func startConformance(t *testing.T, program string, args ...string) (url string)
 	return url
 }
 
-// startServer is startConformance for those who watch the process.
+// startServer is startConformance that also returns the process id.
 func startServer(t *testing.T, program string, args ...string) (url string, pid int) {
 	t.Helper()
 	server := exec.Command(program, args...)

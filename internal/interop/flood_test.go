@@ -17,15 +17,15 @@ import (
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
-// What the contract promises of a server's memory while peers flood it and read nothing, and afterwards.
+// The contract's bounds of a server's memory during and after a flood.
 const (
 	promisedPeak = 200_000_000
 	promisedRest = 40_000_000
 )
 
-// TestFloodsStayWithinThePromisedMemory has four peers at a time call without reading a word, in every way that costs
-// the server something, while a client that behaves is served.
-func TestFloodsStayWithinThePromisedMemory(t *testing.T) {
+// TestFloodMemory has four peers at a time call without reading, in every way that costs the server memory, while
+// another client is served.
+func TestFloodMemory(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("what a process takes is read from /proc")
 	}
@@ -71,14 +71,14 @@ func TestFloodsStayWithinThePromisedMemory(t *testing.T) {
 	b.leave(t)
 	rest := 0
 	assert.Eventually(t, func() bool {
-		b.stats(t) // It collects.
+		b.stats(t) // collects garbage
 		rest = memoryOf(t, pid, "VmRSS")
 		return rest < before+promisedRest
 	}, stock.Patience, 100*time.Millisecond)
 	t.Logf("%d MiB before, %d afterwards", before>>20, rest>>20)
 }
 
-// pour writes until the server hangs up, takes nothing more for a while, or has had enough.
+// pour writes until the server closes the connection, stops reading for a while, or limit is reached.
 func pour(conn net.Conn, piece []byte, most int) {
 	for n := 0; n < most; {
 		_ = conn.SetWriteDeadline(time.Now().Add(3 * time.Second))
@@ -100,7 +100,7 @@ func references(n int) string {
 	return b.String()
 }
 
-// memoryOf is a figure of a process, in bytes, as Linux counts it.
+// memoryOf returns a figure of a process from /proc, in bytes.
 func memoryOf(t *testing.T, pid int, figure string) int {
 	t.Helper()
 	status, err := stock.Status(pid)

@@ -23,8 +23,7 @@ import (
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
-// fileSize is a gigabyte where there is time for it, PB_SOAK=1, and else enough to tell a stream from something that is
-// kept.
+// fileSize is a gigabyte with PB_SOAK=1, and otherwise enough to tell streaming from buffering.
 func fileSize() int64 {
 	if os.Getenv("PB_SOAK") != "" {
 		return 1 << 30
@@ -32,11 +31,11 @@ func fileSize() int64 {
 	return 96 << 20
 }
 
-// heapBound is what the heap may grow by while a file passes, whatever its size: buffers of both ends, and what the
-// collector has not come to yet. It is well below the size of the smaller file.
+// heapBound limits the growth of the heap during a transfer: buffers of both ends and garbage. It is well below the
+// smaller file size.
 const heapBound = 48 << 20
 
-// patterned reads as size bytes of which byte i is i modulo 251, and looks at the heap along the way.
+// patterned is a reader of size bytes, of which byte i is i modulo 251. It samples the heap.
 type patterned struct {
 	at, size int64
 	watch    *heapWatch
@@ -55,7 +54,7 @@ func (p *patterned) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// heapWatch keeps the largest heap seen, looked at every four megabytes.
+// heapWatch keeps the largest heap, sampled every four megabytes.
 type heapWatch struct {
 	before, most uint64
 	next         int64
@@ -67,12 +66,11 @@ func heapInUse() uint64 {
 	return s[0].Value.Uint64()
 }
 
-// watchHeap begins behind a collection: what tests before have left behind would count. What they hold counts in any
-// case, and the next collection would be as far off as that is much; so it comes after so much garbage as there would
-// be with nothing else.
+// watchHeap begins after a collection, because garbage of earlier tests would count. What they keep counts anyway, and
+// delays the next collection; so it comes after as much garbage as there would be without them.
 func watchHeap(t *testing.T) *heapWatch {
 	runtime.GC()
-	runtime.GC() // What lies in pools survives the first.
+	runtime.GC() // pooled buffers survive the first
 	w := &heapWatch{before: heapInUse()}
 	percent := debug.SetGCPercent(int(max(1, min(100, 100*(heapBound/3)/w.before))))
 	t.Cleanup(func() { debug.SetGCPercent(percent) })
@@ -98,7 +96,7 @@ func (w *heapWatch) check(t *testing.T, size int64) {
 	assert.Less(t, grown, int64(heapBound), "the heap grows with the file")
 }
 
-// digest is the sum of the first size bytes of the pattern.
+// digest returns the length and the sum of r.
 func digest(t *testing.T, r io.Reader, w *heapWatch) (size int64, sum string) {
 	t.Helper()
 	h := sha256.New()
@@ -121,7 +119,7 @@ func patternSum(t *testing.T, size int64) string {
 	return sum
 }
 
-// vault sends and takes large files.
+// vault sends and receives large files.
 type vault struct {
 	flavors.Root
 	watch *heapWatch
@@ -145,8 +143,8 @@ func writeFile(ctx context.Context, collector *flavors.RemoteReference, size int
 	return errors.Join(err, w.Close())
 }
 
-// TestAGigabytePassesInConstantMemory sends a file between two of ours, by pages with answers.
-func TestAGigabytePassesInConstantMemory(t *testing.T) {
+// TestGigabyte sends a file between two of our programs, in pages with answers.
+func TestGigabyte(t *testing.T) {
 	size := fileSize()
 	v := &vault{watch: watchHeap(t)}
 	ln, err := broker.Listen(newRuntime(t), "pb://127.0.0.1:0", v)
@@ -161,9 +159,8 @@ func TestAGigabytePassesInConstantMemory(t *testing.T) {
 	v.watch.check(t, size)
 }
 
-// TestAGigabytePassesToStockInConstantMemory writes to a collector of stock's, once with answers and once as Twisted's
-// pagers do.
-func TestAGigabytePassesToStockInConstantMemory(t *testing.T) {
+// TestGigabyteToStock writes to a stock collector, with answers, and without as Twisted's pagers do.
+func TestGigabyteToStock(t *testing.T) {
 	stock.Require(t)
 	size := fileSize()
 	conn := dialGigabyte(t)
@@ -187,9 +184,8 @@ func TestAGigabytePassesToStockInConstantMemory(t *testing.T) {
 	}
 }
 
-// TestAGigabyteOfStocksPassesInConstantMemory reads what Twisted's FilePager sends, which nobody can hold up but the
-// network.
-func TestAGigabyteOfStocksPassesInConstantMemory(t *testing.T) {
+// TestGigabyteFromStock reads from Twisted's FilePager, which only the network can slow down.
+func TestGigabyteFromStock(t *testing.T) {
 	stock.Require(t)
 	size := fileSize()
 	conn := dialGigabyte(t)

@@ -8,7 +8,7 @@ import (
 	"github.com/perspectivebroker/pb/internal/wire"
 )
 
-// commands have operands of a number or a type that they do not take.
+// commands are commands with a wrong number or type of operands.
 func commands() []stream {
 	return []stream{
 		send("a message without operands", closed, `[message]`),
@@ -64,7 +64,7 @@ func commands() []stream {
 	}
 }
 
-// targets are calls to what is not there, or not theirs.
+// targets are calls to objects that do not exist or belong to others.
 func targets() []stream {
 	method := func(name, method string) stream {
 		return refused(name, fmt.Sprintf(`[message 1 root %s 1 [tuple] [dictionary]]`, method))
@@ -84,7 +84,7 @@ func targets() []stream {
 			p.Want(`[error 2 ...]`)
 		}},
 		{name: "a call to an object of another connection", then: served, play: func(p *wire.Peer) {
-			// The ids of every connection begin anew: the one behind this peer's only counter is in use elsewhere at the most.
+			// Ids start anew on each connection, so the id after this peer's only counter belongs to no object of it.
 			p.Write(`[message 1 root counter 1 [tuple] [dictionary]]`)
 			p.Want(`[answer 1 [remote $counter]]`)
 			p.Write(`[message 2 2 incr 1 [tuple] [dictionary]]`, `[decref $counter]`)
@@ -109,9 +109,9 @@ func targets() []stream {
 	}
 }
 
-// answers come to questions that nobody asked, or say what no answer says.
+// answers are answers without a request, and malformed ones.
 func answers() []stream {
-	// called has the server call an object of the peer's, under the request id $id.
+	// called makes the server call an object of the peer's, with the request id $id.
 	called := func(p *wire.Peer) {
 		p.Ignore(`[decref 1]`)
 		p.Write(`[message 1 root callback 1 [tuple [remote 1] [unicode m] [list]] [dictionary]]`)

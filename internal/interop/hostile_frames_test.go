@@ -10,7 +10,7 @@ import (
 	"github.com/perspectivebroker/pb/internal/wire"
 )
 
-// openings are streams of programs that wanted somebody else, and of some that want to know.
+// openings are the first bytes of other protocols' programs and of scanners.
 func openings() []stream {
 	noise := make([]byte, 4096)
 	dice := rand.New(rand.NewPCG(3, 5))
@@ -51,7 +51,7 @@ func openings() []stream {
 	}
 }
 
-// frames break Banana, or are no commands.
+// frames violate Banana, or are no commands.
 func frames() []stream {
 	deep := func(n int) []byte { return bytes.Repeat([]byte{1, 0x80}, n) }
 	header := func(n int64, typ byte) []byte {
@@ -95,7 +95,7 @@ func frames() []stream {
 	return out
 }
 
-// encoded is an expression as it goes over the wire. It fails a test or a peer.
+// encoded returns the encoding of an expression. It fails a test or a peer.
 func encoded(p interface{ Fatalf(string, ...any) }, text string) []byte {
 	e, err := wire.Parse(text)
 	if err != nil {

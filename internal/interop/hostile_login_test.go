@@ -8,8 +8,8 @@ import (
 	"github.com/perspectivebroker/pb/internal/wire"
 )
 
-// TestNobodySuffersAtTheDoor plays what may be sent to a login, while a client that has logged in calls all the time.
-func TestNobodySuffersAtTheDoor(t *testing.T) {
+// TestHostileLogins sends hostile logins while a client that has logged in is served.
+func TestHostileLogins(t *testing.T) {
 	url := startConformance(
 		t,
 		stock.Build(t, "conformance"),
@@ -31,7 +31,7 @@ func TestNobodySuffersAtTheDoor(t *testing.T) {
 			switch s.then {
 			case closed:
 				p.Drain()
-			case served: // Whatever came before, who may enter still may.
+			case served: // A valid login still works.
 				p.Write(`[message 100 root loginAnonymous 1 [tuple [None]] [dictionary]]`)
 				p.Want(`[answer 100 [remote _]]`)
 			case left:
@@ -59,7 +59,7 @@ func logins() []stream {
 		refused("a response to no challenge", `[message 1 5 respond 1 [tuple `+wrong+` [None]] [dictionary]]`),
 		{name: "a login with a name of half a megabyte", then: served, play: func(p *wire.Peer) {
 			p.Write(`[message 1 root login 1 [tuple ` + strings.Repeat("m", 500_000) + `] [dictionary]]`)
-			p.Want(`[answer 1 [tuple _ [remote _]]]`) // Who is known and who is not must not be told apart.
+			p.Want(`[answer 1 [tuple _ [remote _]]]`) // Known and unknown users must look alike.
 		}},
 		{name: "a wrong response", then: served, play: func(p *wire.Peer) {
 			challenged(p)

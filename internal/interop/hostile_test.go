@@ -19,17 +19,17 @@ import (
 	"github.com/perspectivebroker/pb/internal/wire"
 )
 
-// outcome is what becomes of a connection after a stream of the catalogue.
+// outcome is what happens to a connection after a stream of the catalogue.
 type outcome uint8
 
 const (
-	closed outcome = iota // the server closes it, after whatever it still says
-	served                // it goes on: a call after the stream is answered
-	left                  // the peer itself goes away
+	closed outcome = iota // the server closes it, after any answers
+	served                // it stays open: a call after the stream is answered
+	left                  // the peer closes it
 )
 
-// stream is an entry of the catalogue of what no program sends. Its play writes it and wants the answers that it is to
-// get. A raw one begins with the first byte of the connection, the others behind negotiation and version.
+// stream is an entry of the catalogue of hostile input. play writes it and wants the expected answers. A raw stream
+// begins with the connection's first byte, the others after the versions.
 type stream struct {
 	name string
 	raw  bool
@@ -37,12 +37,12 @@ type stream struct {
 	play func(p *wire.Peer)
 }
 
-// send is a stream of expressions to which there is no answer.
+// send returns a stream of expressions without an answer.
 func send(name string, then outcome, texts ...string) stream {
 	return stream{name: name, then: then, play: func(p *wire.Peer) { p.Write(texts...) }}
 }
 
-// refused is a call that is answered with an error, and only that.
+// refused returns a call that is answered with an error.
 func refused(name, call string) stream {
 	return stream{name: name, then: served, play: func(p *wire.Peer) {
 		p.Write(call)
@@ -50,20 +50,19 @@ func refused(name, call string) stream {
 	}}
 }
 
-// raw is a stream of bytes.
+// raw returns a stream of bytes.
 func raw(name string, then outcome, data []byte) stream {
 	return stream{name: name, then: then, play: func(p *wire.Peer) { p.WriteBytes(data) }}
 }
 
-// opening is a stream of bytes from the first one on.
+// opening returns a stream of bytes that begins with the first byte.
 func opening(name string, then outcome, data string) stream {
 	return stream{name: name, raw: true, then: then, play: func(p *wire.Peer) { p.WriteBytes([]byte(data)) }}
 }
 
-// TestNobodySuffersFromHostileStreams plays the catalogue against examples/conformance while a client that behaves
-// calls all the time. Its every call must be answered, some of them after each stream, and in the end the server must
-// have nothing left of any of them.
-func TestNobodySuffersFromHostileStreams(t *testing.T) {
+// TestHostileStreams sends the catalogue to examples/conformance while another client calls all the time. Each of its
+// calls must be answered, and in the end the server must have released everything.
+func TestHostileStreams(t *testing.T) {
 	catalogue := slices.Concat(openings(), frames(), commands(), targets(), answers(), values(), classes())
 	names := map[string]bool{}
 	for _, s := range catalogue {
@@ -105,7 +104,7 @@ func replay(t *testing.T, addr string, s stream) {
 	p.Close()
 }
 
-// connects comes and goes, most of the time without a word, sometimes with a reset.
+// connects opens and closes connections, mostly without sending anything, sometimes with a reset.
 func connects(t *testing.T, addr string, n int) {
 	dice := rand.New(rand.NewPCG(1, 2))
 	for range n {
@@ -122,7 +121,7 @@ func connects(t *testing.T, addr string, n int) {
 	}
 }
 
-// silent connections are held while the bystander is served.
+// silent keeps idle connections open while the bystander is served.
 func silent(t *testing.T, addr string, n int, b *bystander) {
 	for range n {
 		conn, err := net.Dial("tcp", addr)
@@ -132,7 +131,7 @@ func silent(t *testing.T, addr string, n int, b *bystander) {
 	b.served(t)
 }
 
-// bystander is a client that behaves.
+// bystander is a well-behaved client.
 type bystander struct {
 	root  *flavors.RemoteReference
 	calls atomic.Int64
@@ -146,7 +145,7 @@ func newBystander(t *testing.T, url string) *bystander {
 	return attend(t, conn.Root())
 }
 
-// newGuest is a bystander who has logged in.
+// newGuest returns a bystander that has logged in.
 func newGuest(t *testing.T, url string) *bystander {
 	conn, err := broker.Dial(t.Context(), newRuntime(t), url)
 	require.NoError(t, err)
@@ -163,7 +162,7 @@ func attend(t *testing.T, root *flavors.RemoteReference) *bystander {
 	return b
 }
 
-// work calls until it is told to stop, or an answer is wrong.
+// work makes calls until it is stopped or an answer is wrong.
 func (b *bystander) work(t *testing.T) error {
 	for i := 0; ; i++ {
 		select {
@@ -179,7 +178,7 @@ func (b *bystander) work(t *testing.T) error {
 	}
 }
 
-// served wants an answer to a call that is made from now on.
+// served wants an answer to a call that begins now.
 func (b *bystander) served(t *testing.T) {
 	t.Helper()
 	for from := b.calls.Load(); b.calls.Load() < from+2; {
@@ -204,8 +203,7 @@ func (b *bystander) stats(t *testing.T) map[string]int {
 	return s
 }
 
-// wantBack wants the server to have nothing more under way than before. Connections end behind their sockets, so it is
-// asked until it has.
+// wantBack waits until the server has released what it acquired since before. Connections end later than their sockets.
 func (b *bystander) wantBack(t *testing.T, before map[string]int) {
 	t.Helper()
 	var now map[string]int

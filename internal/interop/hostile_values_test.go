@@ -11,7 +11,7 @@ func echoes(value string) string {
 	return fmt.Sprintf(`[message 1 root echo 1 [tuple %s] [dictionary]]`, value)
 }
 
-// takes is a call with a value that is taken, whatever it looks like.
+// takes is a call with a value that the server accepts.
 func takes(name, value string) stream {
 	return stream{name: name, then: served, play: func(p *wire.Peer) {
 		p.Write(echoes(value))
@@ -19,7 +19,7 @@ func takes(name, value string) stream {
 	}}
 }
 
-// values are no Jelly, or more of it than they look like.
+// values are invalid Jelly, or expand to more than their size.
 func values() []stream {
 	many := func(n int, each string) string { return strings.Repeat(each+" ", n) }
 	billion := "[reference 1 [list x x]]"
@@ -76,7 +76,7 @@ func values() []stream {
 	}
 }
 
-// classes are what would run code, or come in as what it is not.
+// classes would run code, or arrive as another class.
 func classes() []stream {
 	point := func(name, class, state string) stream {
 		return refused(name, fmt.Sprintf(`[message 1 root takePoint 1 [tuple [%s %s]] [dictionary]]`, class, state))
@@ -84,7 +84,7 @@ func classes() []stream {
 	pond := func(name, state string) stream {
 		return stream{name: name, then: served, play: func(p *wire.Peer) {
 			p.Write(fmt.Sprintf(`[message 1 root takePond 1 [tuple [conformance.Pond 1 %s]] [dictionary]]`, state))
-			p.Want(`[decache 1]`, `[error 1 ...]`) // The peer has counted it, so it is given back.
+			p.Want(`[decache 1]`, `[error 1 ...]`) // The peer has counted it, so the server returns it.
 			p.Write(`[uncache 1]`)
 		}}
 	}
@@ -112,7 +112,7 @@ func classes() []stream {
 				`[message 2 root takePond 1 [tuple [conformance.Pond 1 [list 2]]] [dictionary]]`,
 				`[message 3 root pondState 1 [tuple] [dictionary]]`,
 			)
-			p.Want(`[answer 1 [None]]`, `[answer 2 [None]]`, `[answer 3 [list 2]]`) // The later one counts, as with stock.
+			p.Want(`[answer 1 [None]]`, `[answer 2 [None]]`, `[answer 3 [list 2]]`) // The later one wins, as with stock.
 		}},
 		{name: "an update that the cache does not know", then: served, play: func(p *wire.Peer) {
 			p.Write(`[message 1 root takePond 1 [tuple [conformance.Pond 1 [list]]] [dictionary]]`)

@@ -13,9 +13,9 @@ import (
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
-// The Go counterparts of the listings' objects bear their names.
+// The Go objects have the names of the listings' objects.
 
-// two is what pb1, pb2 and pb3 pass around; it tells the test what it was given.
+// two is the object that pb1, pb2 and pb3 pass around. It reports its argument to the test.
 type two struct {
 	flavors.Referenceable
 	given chan int
@@ -24,7 +24,7 @@ type two struct {
 func (t *two) RemoteThree(arg int) { t.given <- arg }
 func (t *two) RemotePrint(arg int) { t.given <- arg }
 
-// one is the root of each of the servers.
+// one is the root of those servers.
 type one struct {
 	flavors.Root
 	two  *two
@@ -62,7 +62,7 @@ func (o *one) RemoteFooMethod(arg any) (string, error) {
 	return "response", nil
 }
 
-// RemoteShutdown is trap_server's: its reactor stops, and with it every connection.
+// RemoteShutdown is trap_server's: stopping its reactor closes every connection.
 func (o *one) RemoteShutdown(inv *flavors.Invocation) {
 	inv.Conn().(*broker.Conn).Abort(nil)
 }
@@ -72,7 +72,7 @@ func (o *one) RemoteEcho(st string) string {
 	return st
 }
 
-// TestListingsAgainstOurServer runs the unchanged clients of twisted-doc against Go.
+// TestListingsAgainstOurServer runs the unchanged clients of twisted-doc against Go servers.
 func TestListingsAgainstOurServer(t *testing.T) {
 	stock.Require(t, stock.Docs)
 	after := map[string]func(t *testing.T, root *one){
@@ -146,12 +146,12 @@ func TestListingsAgainstOurClient(t *testing.T) {
 	}
 }
 
-// helloer is what pbinterop's local wants to be given.
+// helloer is the argument that pbinterop's local expects.
 type helloer struct{ flavors.Referenceable }
 
 func (*helloer) RemoteHello() string { return "hello, world" }
 
-// TestPBInteropAgainstOurClient plays through every method of pbinterop.py.
+// TestPBInteropAgainstOurClient calls every method of pbinterop.py.
 func TestPBInteropAgainstOurClient(t *testing.T) {
 	stock.Require(t, stock.Docs)
 	server := stock.StartListing(t, filepath.Join(stock.Examples, "pbinterop.py"), "")
@@ -214,7 +214,7 @@ func (i *interop) RemoteSelf(obj any) error {
 	return nil
 }
 
-// TestPBInterop has one stock client play through pbinterop.py and through its Go counterpart.
+// TestPBInterop runs one stock client against pbinterop.py and its Go counterpart.
 func TestPBInterop(t *testing.T) {
 	stock.Require(t, stock.Docs)
 	t.Run("stock", func(t *testing.T) {

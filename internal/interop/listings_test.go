@@ -9,13 +9,13 @@ import (
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
-// listing is one pair of unchanged programs of twisted-doc and what each prints when all is well.
+// listing is a pair of unchanged programs of twisted-doc and what each prints.
 type listing struct {
 	name           string
 	server, client string // paths
 	atServer       []string
 	atClient       []string
-	clientEnds     bool // others run on until they are stopped
+	clientEnds     bool // otherwise it runs until it is stopped
 }
 
 func listings() []listing {
@@ -47,7 +47,7 @@ func listings() []listing {
 			name: "trap", server: pb("trap_server.py"), client: pb("trap_client.py"),
 			atClient: []string{
 				"method successful, response: response",
-				"callTwo: call with dangerous object", // stock sends [unpersistable …] in its place, and that is answered
+				"callTwo: call with dangerous object", // stock sends [unpersistable …] instead, which is answered
 				"remote raised a MyException",
 				"telling them to shut down",
 				"stale reference: the client disconnected or crashed",
@@ -63,8 +63,8 @@ func listings() []listing {
 	}
 }
 
-// TestListingsStockToStock says which listings run at all, and what they print when they do: the same lines are
-// wanted when one end is ours.
+// TestListingsStockToStock shows which listings run, and what they print. The tests with one Go end want the same
+// lines.
 func TestListingsStockToStock(t *testing.T) {
 	stock.Require(t, stock.Docs)
 	for _, l := range listings() {

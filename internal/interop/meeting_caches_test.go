@@ -11,7 +11,7 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// itemsOf is what a copy holds now.
+// itemsOf returns the items of a cache.
 func itemsOf(t *testing.T, p *flavors.Cached[remotePond]) (items []any) {
 	t.Helper()
 	require.NoError(t, p.View(func(p *remotePond) { items = slices.Clone(p.items) }))
@@ -54,7 +54,7 @@ func cacheChecks() []clientCheck {
 			require.NoError(t, other.Close(t.Context()))
 			eventually(t, func() bool { return call[int](t, m.conn, "pondObservers", "watched") == 1 })
 			p.Release()
-			p.Release() // It was received twice.
+			p.Release() // It has two receipts.
 			eventually(t, func() bool { return call[int](t, m.conn, "pondObservers", "watched") == 0 })
 		}},
 		{"caches", "a copy goes home as the original", func(t *testing.T, m *meeting) {
@@ -78,7 +78,7 @@ func cacheChecks() []clientCheck {
 			assert.Same(t, mine, call[*pond](t, m.conn, "returnPond"))
 			call[any](t, m.conn, "ignorePond")
 			eventually(t, func() bool {
-				call[any](t, m.conn, "stats") // It collects garbage.
+				call[any](t, m.conn, "stats") // collects garbage
 				n := -1
 				_, err := flavors.Update(mine, func(observers flavors.Observers) { n = observers.Len() }).Await(t.Context())
 				require.NoError(t, err)

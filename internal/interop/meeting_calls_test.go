@@ -27,7 +27,7 @@ func callChecks() []clientCheck {
 		{"calls", "ten thousand calls in flight", func(t *testing.T, m *meeting) {
 			calls := make([]*actor.Deferred, 10_000)
 			for i := range calls {
-				require.NoError(t, m.conn.WaitWritable(t.Context())) // CallRemote fails where Call would wait.
+				require.NoError(t, m.conn.WaitWritable(t.Context())) // CallRemote fails where Call waits.
 				calls[i] = m.conn.Root().CallRemote("add", i, 1)
 			}
 			for i, d := range calls {
@@ -65,7 +65,7 @@ func callChecks() []clientCheck {
 type failing struct {
 	name, method string
 	args         []any
-	typ, says    string // of stock's; other servers have words of their own
+	typ, says    string // stock's; other servers have other texts
 	is, isNot    []error
 	onlyStock    bool
 }
@@ -110,7 +110,7 @@ func failureChecks() []clientCheck {
 	for _, test := range failings() {
 		checks = append(checks, clientCheck{"calls", "fails: " + test.name, func(t *testing.T, m *meeting) {
 			if test.onlyStock && !m.stock {
-				return // The contract knows no such failure, only the twin.
+				return // Only the stock server has this failure.
 			}
 			_, err := flavors.Call[any](t.Context(), m.conn.Root(), test.method, test.args...)
 			require.Error(t, err)

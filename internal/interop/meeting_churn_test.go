@@ -9,7 +9,7 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// comings is how many connections of ours come and go at a server.
+// comings is the number of our connections that come and go.
 const comings = 100
 
 func churnChecks() []clientCheck {
@@ -19,7 +19,7 @@ func churnChecks() []clientCheck {
 			call[any](t, m.conn, "release", "mine")
 			stats := call[map[string]int](t, m.conn, "stats")
 			connections, exports := 1, stats["exports"]
-			if m.stock { // Of connections that broke off within TLS stock may not know that they have.
+			if m.stock { // Stock may not notice that a TLS connection broke.
 				connections = stats["connections"]
 			}
 			for i := range comings {

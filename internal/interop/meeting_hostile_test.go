@@ -19,7 +19,7 @@ import (
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
-// hello is the profile and the version, as a client says them.
+// hello is the profile and the version that a client sends.
 const hello = "\x02\x82pb\x02\x80\x13\x87\x06\x81"
 
 // raw connects without speaking Perspective Broker.
@@ -60,7 +60,7 @@ func hostileChecks() []clientCheck {
 			if config := m.tls(t); config != nil {
 				opts = append(opts, broker.WithTLS(config))
 			}
-			conn, err := broker.Dial(t.Context(), newRuntime(t), m.url, opts...) // It knows no classes.
+			conn, err := broker.Dial(t.Context(), newRuntime(t), m.url, opts...) // without classes
 			require.NoError(t, err)
 			_, err = flavors.Call[any](t.Context(), conn.Root(), "point", 1, 2)
 			require.ErrorIs(t, err, flavors.InsecureJelly)
@@ -88,9 +88,9 @@ func hostileChecks() []clientCheck {
 	} {
 		checks = append(checks, clientCheck{"hostile streams", stream.name, func(t *testing.T, m *meeting) {
 			conn := m.raw(t)
-			_, _ = io.WriteString(conn, stream.bytes) // The server may have had enough before the end.
+			_, _ = io.WriteString(conn, stream.bytes) // The server may close before the end.
 			var got bytes.Buffer
-			_, err := io.Copy(&got, conn) // Until the server closes; a reset is as good.
+			_, err := io.Copy(&got, conn) // A reset is as good as EOF.
 			var timeout net.Error
 			if assert.ErrorAs(t, orEOF(err), &timeout) {
 				assert.False(t, timeout.Timeout(), "the connection is still open; it said %q", got.String())
@@ -101,7 +101,7 @@ func hostileChecks() []clientCheck {
 	return checks
 }
 
-// orEOF makes an error of a connection that was closed in good order.
+// orEOF returns io.EOF for a connection that was closed in order.
 func orEOF(err error) error {
 	if err == nil {
 		return &net.OpError{Op: "read", Err: io.EOF}

@@ -11,7 +11,7 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// mindful is what a client of ours leaves with the server.
+// mindful is our client's mind.
 type mindful struct{ flavors.Referenceable }
 
 func (*mindful) RemoteWhatNow(n int) int { return n + 1 }
@@ -24,7 +24,7 @@ func enter(t *testing.T, conn *broker.Conn, credentials cred.Credentials, mind a
 	return avatar
 }
 
-// ask calls a method of a reference.
+// ask calls a method of ref.
 func ask[T any](t *testing.T, ref *flavors.RemoteReference, method string, args ...any) T {
 	t.Helper()
 	v, err := flavors.Call[T](t.Context(), ref, method, args...)
@@ -39,7 +39,7 @@ func loginChecks() []clientCheck {
 			avatar := enter(t, m.conn, moe, &mindful{})
 			assert.Equal(t, "moe", ask[string](t, avatar, "whoami"))
 			assert.Equal(t, 11, ask[int](t, ask[*flavors.RemoteReference](t, avatar, "root"), "add", 1))
-			if m.stock { // The contract has no method that calls the mind, the twin has.
+			if m.stock { // Only the stock server has a method that calls the mind.
 				assert.Equal(t, 42, ask[int](t, avatar, "callMind", "whatNow", []any{41}))
 			}
 		}},

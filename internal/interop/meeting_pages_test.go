@@ -15,7 +15,7 @@ import (
 	"github.com/perspectivebroker/pb/flavors/paging"
 )
 
-// shelf sends pages to whoever asks.
+// shelf sends pages to its callers.
 type shelf struct {
 	flavors.Referenceable
 	data []byte
@@ -37,7 +37,7 @@ func (s *shelf) RemoteWritten(inv *flavors.Invocation, collector *flavors.Remote
 
 func (*shelf) RemoteRefuse(*flavors.RemoteReference) error { return errCustom.New("no pages today") }
 
-// patternOf is what the method pages sends.
+// patternOf returns the bytes that the method pages sends.
 func patternOf(size int) []byte {
 	b := make([]byte, size)
 	for i := range b {

@@ -14,7 +14,7 @@ import (
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
-// greeter is what our side lends to stock.
+// greeter is an object that our side passes to stock.
 type greeter struct {
 	flavors.Referenceable
 	heard []string
@@ -34,7 +34,7 @@ func (g *greeter) RemoteFail(kind string) error {
 	return errors.New("plain")
 }
 
-// bouncer calls back whoever called it, until the number is used up.
+// bouncer calls its caller back until the number reaches zero.
 type bouncer struct {
 	flavors.Referenceable
 	root *flavors.RemoteReference
@@ -47,7 +47,7 @@ func (b *bouncer) RemoteBounce(n int) (any, error) {
 	return b.root.CallRemote("callback", b, "bounce", []any{n - 1}), nil
 }
 
-// latecomer says when it has been called, and answers with what comes later.
+// latecomer reports a call, and answers with what it receives later.
 type latecomer struct {
 	flavors.Referenceable
 	called func()
@@ -59,7 +59,7 @@ func (l *latecomer) RemoteAsk() *actor.Deferred {
 	return l.answer
 }
 
-// counters is how many live at the server.
+// counters returns the number of live counters on the server.
 func (m *meeting) counters(t *testing.T) int {
 	t.Helper()
 	return call[int](t, m.conn, "counters")
@@ -84,7 +84,7 @@ func referenceChecks() []clientCheck {
 			call[any](t, m.conn, "release", "mine")
 		}},
 		{"references", "an object of ours that nothing holds comes home in time", func(t *testing.T, m *meeting) {
-			// Stock gives the reference back before it sends the answer that mentions it: this is what the grace is for.
+			// Stock releases the reference before it sends the answer that mentions it: the grace period exists for this.
 			mine := &greeter{}
 			assert.Same(t, mine, call[*greeter](t, m.conn, "echo", mine))
 		}},
@@ -119,7 +119,7 @@ func referenceChecks() []clientCheck {
 		}},
 		{"references", "let go by Release", func(t *testing.T, m *meeting) {
 			counter := call[*flavors.RemoteReference](t, m.conn, "counter")
-			eventually(t, func() bool { return m.counters(t) == 1 }) // Those of connections before may still be going.
+			eventually(t, func() bool { return m.counters(t) == 1 }) // Earlier connections may still be closing.
 			counter.Release()
 			assert.Equal(t, 0, m.counters(t))
 			_, err := counter.CallRemote("value").Await(t.Context())
@@ -132,14 +132,14 @@ func referenceChecks() []clientCheck {
 			eventually(t, func() bool { runtime.GC(); return m.counters(t) == 0 })
 		}},
 		{"references", "let go by an answer that nobody waits for", func(t *testing.T, m *meeting) {
-			// The server's answer needs one of ours, so it cannot come before nobody waits for it any more.
+			// The server's answer needs one of ours, so it comes after the wait has ended.
 			ctx, cancel := context.WithTimeout(t.Context(), stock.Patience)
 			late := &latecomer{called: cancel, answer: actor.NewDeferred(m.conn.Runtime())}
 			_, err := flavors.Call[any](ctx, m.conn.Root(), "callback", late, "ask", []any{})
 			require.ErrorIs(t, err, context.Canceled)
 			late.answer.Complete(m.conn.Root().CallRemote("counter"), nil)
 			eventually(t, func() bool {
-				call[any](t, m.conn, "stats") // It collects garbage: the server may hold the latecomer, which holds its answer.
+				call[any](t, m.conn, "stats") // Collects garbage: the server may hold the latecomer, which holds its answer.
 				runtime.GC()
 				return m.counters(t) == 0
 			})

@@ -7,20 +7,20 @@ import (
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
-// meeting is a client of ours at a conformance server. Each check has a connection of its own.
+// meeting is our client at a conformance server. Each check has a connection of its own.
 type meeting struct {
 	endpoint
 	conn *broker.Conn
 }
 
-// clientCheck is one thing that a client of ours does and sees, whoever the server is.
+// clientCheck is one check of our client with any server.
 type clientCheck struct {
 	group, name string
 	run         func(t *testing.T, m *meeting)
 }
 
-// TestOurClient has a client of ours try stock Twisted's twin of the conformance server and, by the same checks,
-// examples/conformance. It ends with a table of the results for each.
+// TestOurClient runs the checks of our client with the stock server and with examples/conformance, and logs a table of
+// the results for each.
 func TestOurClient(t *testing.T) {
 	stock.Require(t)
 	with := makeOutfit(t)
@@ -48,7 +48,7 @@ func TestOurClient(t *testing.T) {
 	}
 }
 
-// meet carries out checks at one server.
+// meet runs checks with one server.
 func (results *table) meet(t *testing.T, e endpoint, checks []clientCheck) {
 	t.Helper()
 	for _, c := range checks {

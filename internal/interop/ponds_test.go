@@ -18,12 +18,12 @@ import (
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
-// ponds are the pairs of programs in twisted-doc that send ponds, and our examples that do the same. Both ends print
-// the same lines, whichever of them is ours.
+// ponds are the programs of twisted-doc that send ponds, and our examples that do the same. All pairs print the same
+// lines.
 var ponds = []struct {
 	name             string
 	example          string
-	flags            []string // of our sender
+	flags            []string // our sender's
 	receiver, sender string   // listings
 	atReceiver       []string
 	atSender         []string
@@ -55,7 +55,7 @@ var ponds = []struct {
 	},
 }
 
-// TestPondListings runs the unchanged listings and our examples in every pairing.
+// TestPondListings runs the listings and our examples in every pairing.
 func TestPondListings(t *testing.T) {
 	stock.Require(t, stock.Docs)
 	build := t.TempDir()
@@ -70,7 +70,7 @@ func TestPondListings(t *testing.T) {
 			receiver := stock.StartListing(t, filepath.Join(unpack(t), "twistd.py"), "", listing(p.receiver))
 			addr = "127.0.0.1:" + receiver.WaitMatch(` port (\d+)$`)[1]
 			return addr, func() []string {
-				// The sender has heard that it arrived, which is printed before the answer; what was printed is on its way to us.
+				// The sender knows that it arrived, which is printed before the answer.
 				receiver.WaitLine(p.atReceiver[len(p.atReceiver)-1])
 				return printed(receiver.Lines())
 			}
@@ -102,7 +102,7 @@ func TestPondListings(t *testing.T) {
 	}
 }
 
-// printed is what an application under twistd has printed, without the log around it.
+// printed returns what an application under twistd has printed, without the log.
 func printed(lines []string) (own []string) {
 	for _, line := range lines {
 		if _, text, ok := strings.Cut(line, " [stdout#info] "); ok && !strings.HasPrefix(text, "port ") {
@@ -114,7 +114,7 @@ func printed(lines []string) (own []string) {
 
 var pondItself = regexp.MustCompile(`^( ?got pond:).*`)
 
-// withoutAddresses leaves out how each language describes an object.
+// withoutAddresses removes each language's description of an object.
 func withoutAddresses(lines []string) []string {
 	for i, line := range lines {
 		lines[i] = pondItself.ReplaceAllString(line, "$1")
@@ -133,7 +133,7 @@ func buildExample(t *testing.T, dir, name string) string {
 	return path
 }
 
-// example is one of our programs, running.
+// example is one of our programs as a process.
 type example struct {
 	cmd  *exec.Cmd
 	out  *bufio.Scanner
@@ -146,7 +146,7 @@ func startExample(t *testing.T, program string, args ...string) *example {
 	e := &example{cmd: exec.CommandContext(ctx, program, args...)}
 	e.cmd.Cancel = func() error { return e.cmd.Process.Signal(os.Interrupt) }
 	e.cmd.WaitDelay = 10 * time.Second
-	e.cmd.Stderr = io.Discard // The log; what went wrong is seen in what is missing.
+	e.cmd.Stderr = io.Discard // A failure shows in missing lines.
 	out, err := e.cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, e.cmd.Start())
@@ -160,7 +160,7 @@ func startExample(t *testing.T, program string, args ...string) *example {
 	return e
 }
 
-// waitLine reads up to a line that begins so. That line and those before it are not among lines.
+// waitLine reads up to a line with that prefix. lines does not return what it read.
 func (e *example) waitLine(t *testing.T, prefix string) string {
 	t.Helper()
 	for e.out.Scan() {
@@ -172,7 +172,7 @@ func (e *example) waitLine(t *testing.T, prefix string) string {
 	return ""
 }
 
-// lines is all that the program still prints, until it ends by itself.
+// lines returns the rest of the output until the program ends.
 func (e *example) lines(t *testing.T) []string {
 	t.Helper()
 	for e.out.Scan() {
@@ -181,7 +181,7 @@ func (e *example) lines(t *testing.T) []string {
 	return e.read
 }
 
-// stop is lines, for a program that may have to be told to end: the copy listings do not.
+// stop is lines for a program that must be stopped: the copy listings run on.
 func (e *example) stop() []string {
 	_ = e.cmd.Process.Signal(os.Interrupt)
 	for e.out.Scan() {

@@ -14,22 +14,22 @@ import (
 //go:embed python/*.py
 var scripts embed.FS
 
-// Server starts stock Twisted as a conformance server; its Addr is where it listens.
+// Server starts the conformance server on stock Twisted, and returns its address.
 func Server(t testing.TB, args ...string) *stock.Process {
 	t.Helper()
 	stock.Require(t)
 	return stock.Start(t, filepath.Join(unpack(t), "stock_server.py"), args...)
 }
 
-// Client starts the checks of stock Twisted against the server at the URL.
+// Client starts the stock checks against the server at url.
 func Client(t testing.TB, url string, args ...string) *stock.Process {
 	t.Helper()
 	stock.Require(t)
 	return stock.Start(t, filepath.Join(unpack(t), "stock_client.py"), append([]string{url}, args...)...)
 }
 
-// Check runs the groups of checks (all that need no login, if none is named) against the server at the URL and
-// reports each check as a subtest. What only the whole contract promises is left to TestConformance.
+// Check runs groups of checks, by default all that need no login, against the server at url, and reports each as a
+// subtest. TestConformance also checks what only the whole contract promises.
 func Check(t *testing.T, url string, groups ...string) {
 	t.Helper()
 	args := []string{"--plain"}
@@ -57,7 +57,7 @@ func Check(t *testing.T, url string, groups ...string) {
 	}
 }
 
-// unpack writes the scripts to a directory of the test's own: they import each other by name.
+// unpack writes the scripts to one directory, because they import each other.
 func unpack(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()

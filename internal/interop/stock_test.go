@@ -7,7 +7,7 @@ import (
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
-// TestStockMeetsStock shows that the checks hold where both ends are the original: what ours fails is ours.
+// TestStockMeetsStock shows that the checks pass between two stock programs.
 func TestStockMeetsStock(t *testing.T) {
 	t.Run("tcp", func(t *testing.T) {
 		Check(t, "pb://"+Server(t).Addr())
@@ -24,8 +24,8 @@ func TestStockMeetsStock(t *testing.T) {
 	})
 }
 
-// TestStockClientSaysWhatFails guards the checks themselves: against a server without the methods, they fail.
-func TestStockClientSaysWhatFails(t *testing.T) {
+// TestStockClientReportsFailures tests the checks: against a server without the methods they fail.
+func TestStockClientReportsFailures(t *testing.T) {
 	stock.Require(t, stock.Docs)
 	server := stock.StartListing(t, filepath.Join(stock.Examples, "pbsimple.py"), "")
 	client := Client(t, "pb://"+server.Addr(), "--only", "positional", "--only", "echo_scalars")

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// table is what one direction of the suite has found, a row for each group on each transport.
+// table is the result of one direction of the suite: a row for each group and transport.
 type table struct {
 	title string
 	rows  []*row
@@ -20,7 +20,7 @@ type row struct {
 	checks, passed   int
 }
 
-// note counts one check.
+// note counts a check.
 func (results *table) note(group, transport string, passed bool) {
 	var r *row
 	for _, known := range results.rows {
@@ -38,7 +38,7 @@ func (results *table) note(group, transport string, passed bool) {
 	}
 }
 
-// publish logs the table. Where PB_INTEROP_TABLE names a file it goes there as well, behind what is there.
+// publish logs the table. It also appends it to the file PB_INTEROP_TABLE.
 func (results *table) publish(t *testing.T) {
 	t.Helper()
 	var b strings.Builder

@@ -23,7 +23,6 @@ var newRuntime = pbtest.NewRuntime
 
 const anywhere = "pb://127.0.0.1:0"
 
-// TestClosedRuntime begins things in a runtime that has been closed.
 func TestClosedRuntime(t *testing.T) {
 	rt := newRuntime(t)
 	ln, err := broker.Listen(newRuntime(t), anywhere, &object{})
@@ -48,8 +47,7 @@ func TestClosedRuntime(t *testing.T) {
 	assert.False(t, rt.Go("late", func() {}))
 }
 
-// TestOneStructInTwoRuntimes refuses the second one at once, as long as the first one uses it, and lets it have the
-// struct afterwards.
+// TestOneStructInTwoRuntimes wants a struct refused in a second Runtime until the first no longer uses it.
 func TestOneStructInTwoRuntimes(t *testing.T) {
 	one, two := newRuntime(t), newRuntime(t)
 	shared := &object{}
@@ -90,7 +88,7 @@ func TestOneStructInTwoRuntimes(t *testing.T) {
 	require.ErrorIs(t, err, flavors.DeadReference)
 }
 
-// TestNilInPlaces gives functions one nil thing among good ones.
+// TestNilInPlaces passes one nil among valid arguments.
 func TestNilInPlaces(t *testing.T) {
 	rt := newRuntime(t)
 	ln, err := broker.Listen(
@@ -194,7 +192,7 @@ func TestNilInPlaces(t *testing.T) {
 	require.NoError(t, err, "the connection has survived all of it")
 }
 
-// TestPrinting prints what is in use, as a program's log does, and under the race detector.
+// TestPrinting formats values that are in use, as a log does.
 func TestPrinting(t *testing.T) {
 	rt := newRuntime(t)
 	ln, err := broker.Listen(rt, anywhere, &object{})

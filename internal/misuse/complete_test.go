@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// left are public functions and types that the tables leave out, and why.
+// left are the public functions and types that the tables omit, and why.
 var left = map[string]string{
 	"actor.With": "an option", "supervision.With": "an option", "supervision.OnDecision": "an option",
 	"supervision.Decide": "an option",
@@ -38,7 +38,7 @@ var left = map[string]string{
 	"banana.Lookup": "it takes values",
 }
 
-// takesNil reports whether a function has a parameter that can be nil, as far as its syntax shows.
+// takesNil reports whether a parameter's syntax shows that it can be nil.
 func takesNil(f *ast.FuncType) bool {
 	for _, p := range f.Params.List {
 		switch t := p.Type.(type) {
@@ -57,7 +57,7 @@ func takesNil(f *ast.FuncType) bool {
 	return false
 }
 
-// TestTablesAreComplete looks for public functions that no table has.
+// TestTablesAreComplete finds public functions that no table has.
 func TestTablesAreComplete(t *testing.T) {
 	known := functions()
 	have := map[string]bool{}

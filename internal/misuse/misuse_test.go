@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// patience is how long a call may take that has nothing to do.
+// patience is the timeout of a call that has nothing to do.
 const patience = 5 * time.Second
 
 // survives runs f and fails the test if it panics or does not return.
@@ -35,7 +35,7 @@ func survives(t *testing.T, what string, f func()) {
 	}
 }
 
-// where shortens the stack of a panic to the lines in this module.
+// where returns the lines of a panic's stack that are in this module.
 func where() string {
 	var lines []string
 	for _, line := range strings.Split(string(debug.Stack()), "\n") {
@@ -47,12 +47,12 @@ func where() string {
 	return strings.Join(lines[:min(len(lines), 4)], "\n")
 }
 
-// zeros are arguments for a function: all of them zero.
+// zeros returns zero values for all parameters of a function.
 func zeros(t reflect.Type, from int) []reflect.Value {
 	var in []reflect.Value
 	for i := from; i < t.NumIn(); i++ {
 		if t.IsVariadic() && i == t.NumIn()-1 {
-			// One nil option, value or the like.
+			// One nil for a variadic parameter.
 			in = append(in, reflect.Zero(t.In(i).Elem()))
 			continue
 		}
@@ -61,7 +61,7 @@ func zeros(t reflect.Type, from int) []reflect.Value {
 	return in
 }
 
-// callMethods calls all methods but those that are exceptions.
+// callMethods calls all methods except those in skip.
 func callMethods(t *testing.T, v reflect.Value, name string, skip map[string]string) {
 	for i := range v.NumMethod() {
 		method := v.Type().Method(i).Name
@@ -83,8 +83,8 @@ func callMethods(t *testing.T, v reflect.Value, name string, skip map[string]str
 	}
 }
 
-// TestZeroAndNilReceivers calls every method of every public type on a zero value, and of those that functions return
-// beside an error on a nil pointer too, with zero arguments.
+// TestZeroAndNilReceivers calls every method of every public type with zero arguments: on a zero value, and on a nil
+// pointer where functions return one with an error.
 func TestZeroAndNilReceivers(t *testing.T) {
 	for _, of := range types() {
 		typ := reflect.TypeOf(of).Elem()

@@ -29,7 +29,7 @@ type avatar struct{ flavors.Avatar }
 
 type mind = *flavors.RemoteReference
 
-// types are pointers to all public types that have methods or can be printed.
+// types has pointers to all public types that have methods or can be printed.
 func types() []any {
 	return []any{
 		new(
@@ -122,7 +122,7 @@ func types() []any {
 	}
 }
 
-// functions are all public functions.
+// functions has all public functions.
 func functions() map[string]any {
 	return map[string]any{
 		"actor.NewRuntime": actor.NewRuntime, "actor.Adopt": actor.Adopt, "actor.NewDeferred": actor.NewDeferred,
@@ -193,7 +193,7 @@ func functions() map[string]any {
 	}
 }
 
-// harmless are functions that may succeed with nothing, and why.
+// harmless are the functions that may succeed with zero arguments, and why.
 var harmless = map[string]string{
 	"actor.NewRuntime":           "it needs nothing",
 	"published.NewDir":           "",
@@ -209,7 +209,7 @@ var harmless = map[string]string{
 	"banana.EncodeExpr":          "nil is None",
 }
 
-// handles are types of which callers get a nil pointer when something has failed.
+// handles are the types of which a failed function returns a nil pointer.
 var handles = map[string]bool{
 	"actor.Deferred": true, "actor.Runtime": true, "actor.PanicError": true, "actor.StillRunningError": true,
 	"supervision.Lease": true, "supervision.Leases": true, "supervision.Tree": true,
@@ -225,9 +225,9 @@ var handles = map[string]bool{
 	"jelly.Registry": true, "jelly.SecurityOptions": true,
 }
 
-// exceptions are methods, and types, that are not called here, and why.
+// exceptions are the methods and types that the tests do not call, and why.
 var exceptions = map[string]string{
-	// Called by jelly, with an Encoder that is there.
+	// Called by jelly with a valid Encoder.
 	"flavors.Avatar.JellyTo": "", "flavors.Cacheable.JellyTo": "", "flavors.Cached.JellyTo": "",
 	"flavors.Copyable.JellyTo": "",
 	"flavors.Failure.JellyTo":  "", "flavors.Forwarder.JellyTo": "", "flavors.LoginAnswer.JellyTo": "",
@@ -248,6 +248,6 @@ var exceptions = map[string]string{
 	"flavors.Invocation.LongRequestID": "", "flavors.Invocation.Enter": "", "flavors.Invocation.Leave": "",
 	// Called by the actor system.
 	"actor.Mailbox.Terminate": "", "actor.Mailbox.Lend": "", "actor.Mailbox.PostFrom": "",
-	// Part of a Deferred's owner.
+	// Called by a Deferred's owner.
 	"actor.Deferred.Init": "", "actor.Deferred.Reset": "",
 }

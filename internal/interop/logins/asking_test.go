@@ -13,7 +13,7 @@ import (
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
-// knowing is an avatar that its realm has made of what the mind told.
+// knowing is an avatar made of what the mind answered.
 type knowing struct {
 	flavors.Avatar
 	info map[string]string
@@ -21,7 +21,7 @@ type knowing struct {
 
 func (k *knowing) PerspectiveInfo() map[string]string { return k.info }
 
-// asking is the realm of python/asking.py in Go: it has the mind asked before it lets anybody in.
+// asking is the realm of python/asking.py in Go: it calls the mind before it answers the login.
 func asking(ctx context.Context, _ cred.AvatarID, mind *flavors.RemoteReference) (*knowing, func(), error) {
 	if _, err := flavors.Call[any](ctx, mind, "print", "welcome"); err != nil {
 		return nil, nil, err
@@ -40,8 +40,8 @@ func (a *answering) RemotePrint(message string) { a.printed <- message }
 
 func (a *answering) RemoteGetInfo() map[string]string { return map[string]string{"host": "ours"} }
 
-// TestTheMindIsAskedBeforeTheLoginIsAnswered holds P-8.6 with stock, from both ends.
-func TestTheMindIsAskedBeforeTheLoginIsAnswered(t *testing.T) {
+// TestMindCalledDuringLogin tests P-8.6 with stock at either end.
+func TestMindCalledDuringLogin(t *testing.T) {
 	stock.Require(t)
 	t.Run("by our server", func(t *testing.T) {
 		users, err := cred.NewInMemory(map[string]cred.Entry{"user1": cred.Plaintext("pass1")})

@@ -14,7 +14,7 @@ import (
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
-// startChat runs our server and returns its address; it must end in good order with the test.
+// startChat runs our server and returns its address. The server must end in order with the test.
 func startChat(t *testing.T, program string) (addr string) {
 	t.Helper()
 	server := exec.Command(program, "server", "-listen", "pb://127.0.0.1:0", "-cred", "alice=1234", "-cred", "bob=secret")

@@ -13,7 +13,7 @@ import (
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
-// told is how the realm tells of a call.
+// told is the realm's report of a call.
 func told(name string, arg any) string { return fmt.Sprintf("%s called foo(%v)", name, arg) }
 
 // pair is a listing's server with one of its clients.
@@ -60,7 +60,7 @@ func TestListings(t *testing.T) {
 			client := listing(t, p.client, ln.Addr().String())
 			wantAtClient(t, client)
 			assert.Equal(t, told(p.user, p.arg), <-r.told)
-			client.Kill() // It would run on, logged in.
+			client.Kill() // otherwise it stays logged in
 			assert.Equal(t, p.user, <-r.left)
 		})
 		t.Run(p.name+", our client", func(t *testing.T) {
@@ -83,7 +83,7 @@ func TestListings(t *testing.T) {
 	}
 }
 
-// TestAnonymousListing is pbAnonServer and pbAnonClient, which logs in twice at once over one connection.
+// TestAnonymousListing runs pbAnonServer and pbAnonClient, which logs in twice at once on one connection.
 func TestAnonymousListing(t *testing.T) {
 	stock.Require(t, stock.Docs)
 	wantAtClient := func(t *testing.T, client *stock.Process) {
@@ -123,14 +123,14 @@ func TestAnonymousListing(t *testing.T) {
 	})
 }
 
-// serverAddr reads the port of a listing whose standard output goes through Twisted's log.
+// serverAddr reads the port from Twisted's log of a listing.
 func serverAddr(server *stock.Process) string {
 	return "127.0.0.1:" + server.WaitMatch(`port (\d+)$`)[1]
 }
 
-// TestListingsThatStockDoesNotRun says which do not, so that it is seen when that changes: without the encoding nobody
-// gets in anywhere, and pb7client calls what Twisted has long not had.
-func TestListingsThatStockDoesNotRun(t *testing.T) {
+// TestBrokenListings shows which listings do not work: without the encoding no login works, and pb7client calls what
+// Twisted no longer has.
+func TestBrokenListings(t *testing.T) {
 	stock.Require(t, stock.Docs)
 	t.Run("pbAnon as it is: anonymous users get in, and names do not", func(t *testing.T) {
 		r := newRealm()

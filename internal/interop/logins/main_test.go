@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 //go:embed python/*.py
 var scripts embed.FS
 
-// script writes one of the embedded scripts to where it can be run.
+// script writes an embedded script to a file and returns its path.
 func script(t *testing.T, name string) string {
 	t.Helper()
 	source, err := scripts.ReadFile(path.Join("python", name))
@@ -28,7 +28,7 @@ func script(t *testing.T, name string) string {
 	return stock.WriteScript(t, name, source)
 }
 
-// listing runs an unchanged listing of twisted-doc behind the script that encodes its users.
+// listing runs an unchanged listing of twisted-doc under the script that encodes its users.
 func listing(t *testing.T, name, connectTo string) *stock.Process {
 	t.Helper()
 	return stock.StartListing(t, script(t, "encoded.py"), connectTo, path.Join(stock.PBListings, name))
@@ -45,7 +45,7 @@ type myPerspective struct {
 
 func (p *myPerspective) PerspectiveFoo(arg any) { p.told <- told(p.name, arg) }
 
-// realm makes perspectives, and tells of calls and of logouts.
+// realm makes perspectives, and reports calls and logouts.
 type realm struct {
 	told chan string
 	left chan string
@@ -76,7 +76,7 @@ func (r *realm) portal(t *testing.T) *cred.Portal[*flavors.RemoteReference, *myP
 	return portal
 }
 
-// named is an avatar that says who it is.
+// named is an avatar that returns its name.
 type named struct {
 	flavors.Avatar
 	name string

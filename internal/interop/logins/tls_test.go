@@ -16,11 +16,11 @@ import (
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
-// loopback is a certificate for a server that is called localhost.
+// loopback is a certificate for a server called localhost.
 func loopback(c *x509.Certificate) { c.DNSNames = []string{"localhost"} }
 
 func TestStockServerOverTLS(t *testing.T) {
-	stock.Require(t) // Debian's package depends on what TLS needs.
+	stock.Require(t) // Debian's package also installs what TLS needs.
 	ca := authority.New(t)
 	cert, key, root := ca.Files(ca.Issue("server", loopback))
 	alice := cred.UsernamePassword{Username: "alice", Password: "sesame"}
@@ -74,7 +74,7 @@ func TestStockServerOverTLS(t *testing.T) {
 }
 
 func TestStockClientOverTLS(t *testing.T) {
-	stock.Require(t) // Debian's package depends on what TLS needs.
+	stock.Require(t) // Debian's package also installs what TLS needs.
 	ca := authority.New(t)
 	cert, key, root := ca.Files(ca.Issue("client", nil))
 	users, err := cred.NewInMemory(map[string]cred.Entry{"alice": cred.Plaintext("sesame")})
