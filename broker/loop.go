@@ -25,9 +25,9 @@ type broker struct {
 	instantiating bool     // the instantiator has the current command; later ones wait
 	at            delivery // the command at hand
 
-	freshRefs, freshCaches fresh
-	collecting             bool // a garbage collection has been asked for …
-	paused                 bool // … and the next command waits for it
+	refMarks, cacheMarks collectMarks
+	collecting           bool // a garbage collection has been requested
+	paused               bool // the next command waits for it
 
 	waiting []any // messages to send once the connection is open
 
@@ -96,7 +96,7 @@ func (b *broker) Receive(ctx protoactor.Context) {
 	case *instantiated:
 		b.instantiated(ctx, m)
 	case collected:
-		b.collected()
+		b.collectionOver()
 		b.work(ctx)
 	case *settle:
 		m.arrivals = b.c.arrivedSoFar()

@@ -7,9 +7,9 @@ import (
 	"github.com/perspectivebroker/pb/internal/seam"
 )
 
-// settle asks the broker which calls have arrived so far.
+// settle requests the calls that have arrived so far.
 type settle struct {
-	arrivals *seam.Arrivals // written before known is closed
+	arrivals *seam.Arrivals // set before known is closed
 	known    chan struct{}
 }
 
@@ -30,7 +30,7 @@ func (c *connection) Settled(ctx context.Context) error {
 	}
 }
 
-// arrivedSoFar is the calls that have arrived, and begins to count others apart from them.
+// arrivedSoFar returns the calls that have arrived. Later calls are counted apart from them.
 func (c *connection) arrivedSoFar() *seam.Arrivals {
 	now := c.arrivals.Load()
 	if c.ended() {
