@@ -12,25 +12,24 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// Collector is what pages are sent to: Twisted's page collector. It is given to a method of the peer's as an
-// argument, and sends what it gets to functions, one at a time in its own actor.
+// Collector is a page collector that passes pages to a function. It is passed to a method of the peer.
 type Collector struct {
 	flavors.Referenceable
 	page func(page any) error
-	// weighed takes the place of page, with about what the page takes in memory.
+	// weighed is called in place of page, with about the memory that the page takes.
 	weighed func(page any, weight int) error
 	ended   func(err error)
 	once    sync.Once
 }
 
-// NewCollector makes a collector. page is called with each page; its error, or a panic, is answered if the sender
-// wants an answer, and then ended is called with it. ended is called once, with nil behind the last page. Both run in
-// the collector's turn and must not wait.
+// NewCollector returns a collector that calls page with each page. It calls ended once: with nil after the last page,
+// or with the error or panic of page, which is also the answer if the sender asked for one. Both functions run in the
+// collector's turn and must not block.
 func NewCollector(page func(page any) error, ended func(err error)) *Collector {
 	return &Collector{page: page, ended: ended}
 }
 
-// errNoPages is answered by a collector to which no function was given.
+// errNoPages is the answer of a collector without a function.
 var errNoPages = errors.New(
 	"paging: this Collector has no function that takes pages; make it with NewCollector",
 )
@@ -56,10 +55,10 @@ func (c *Collector) RemoteGotPage(inv *flavors.Invocation, page any) error {
 	return err
 }
 
-// RemoteEndedPaging comes behind the last page.
+// RemoteEndedPaging follows the last page.
 func (c *Collector) RemoteEndedPaging() { c.end(nil) }
 
-// RemotePagingFailed comes in the place of endedPaging, from senders of this module.
+// RemotePagingFailed comes in place of endedPaging if a sender of this module ends early.
 func (c *Collector) RemotePagingFailed(text string) {
 	c.end(pagesFailed(text))
 }
@@ -72,13 +71,12 @@ func (c *Collector) end(err error) {
 	})
 }
 
-// MaxKept is how many bytes [GetAll] keeps before it gives up. Each page counts what it takes in memory: its
-// bytes, something for the page itself, and more for the parts of a page that is no byte string. Who expects more reads
-// them as they come: [Open].
+// MaxKept is the most bytes that [GetAll] keeps. Each page counts the memory it takes, at least 128 bytes. For more,
+// use [Open].
 const MaxKept = 256 << 20
 
-// GetAll calls a method of the peer's that expects a page collector as its first argument, as Twisted's
-// getAllPages does, and waits for the pages. It keeps up to [MaxKept] bytes.
+// GetAll calls a method of the peer with a page collector as its first argument, and args after it. It waits for the
+// pages and returns them, as Twisted's getAllPages does. It fails if they take more than [MaxKept] bytes.
 func GetAll(ctx context.Context, ref *flavors.RemoteReference, method string, args ...any) ([]any, error) {
 	return getAll(ctx, ref, MaxKept, method, args)
 }
@@ -107,10 +105,10 @@ func getAll(
 	return pages, nil
 }
 
-// minPageWeight is about what an empty page takes: a place in the list, which grows by doubling, and a header.
+// minPageWeight is about the memory of an empty page: a place in the list, which grows by doubling, and a header.
 const minPageWeight = 128
 
-// pagesWanted says why no pages can be asked for.
+// pagesWanted checks the parameters of Open and GetAll.
 func pagesWanted(ctx context.Context, ref *flavors.RemoteReference) error {
 	if ctx == nil {
 		return actor.ErrNilContext
@@ -121,7 +119,7 @@ func pagesWanted(ctx context.Context, ref *flavors.RemoteReference) error {
 	return nil
 }
 
-// callWithCollector makes the call and waits until both it and the paging have ended.
+// callWithCollector makes the call and waits until the paging has ended or the call has failed.
 func callWithCollector(
 	ctx context.Context,
 	ended *actor.Deferred,

@@ -9,6 +9,7 @@ import (
 
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/flavors/paging"
+	"github.com/perspectivebroker/pb/internal/pbtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -39,8 +40,8 @@ func (a *vault) RemoteStore() any {
 
 func (*vault) RemoteAdd(x, y int) int { return x + y }
 
-// TestADiskThatIsFullAtTheReceiver: who writes pages is told, and so is who takes them; the connection goes on.
-func TestADiskThatIsFullAtTheReceiver(t *testing.T) {
+// TestReceiverDiskFull: who writes pages is told, and so is who takes them; the connection goes on.
+func TestReceiverDiskFull(t *testing.T) {
 	a := &vault{disk: fullDisk(t), ended: make(chan error, 2)}
 	s := newServer(t, a)
 	conn := s.customer()
@@ -56,9 +57,9 @@ func TestADiskThatIsFullAtTheReceiver(t *testing.T) {
 	require.Equal(t, 3, n)
 }
 
-// TestADiskThatIsFullAtTheReader: who copies what he reads gets his disk's error, and what he leaves unread holds up
+// TestReaderDiskFull: who copies what he reads gets his disk's error, and what he leaves unread holds up
 // nobody.
-func TestADiskThatIsFullAtTheReader(t *testing.T) {
+func TestReaderDiskFull(t *testing.T) {
 	l := &library{book: book(1 << 20)}
 	conn := enterLibrary(t, l)
 	r := paging.Open(t.Context(), conn.Root(), "page", 1000)
@@ -73,13 +74,13 @@ func TestADiskThatIsFullAtTheReader(t *testing.T) {
 	require.Len(t, pages, 11)
 }
 
-// TestADiskThatCannotBeRead: a directory opens like a file and fails when it is read.
-func TestADiskThatCannotBeRead(t *testing.T) {
+// TestSenderDiskFails: a directory opens like a file and fails when it is read.
+func TestSenderDiskFails(t *testing.T) {
 	dir, err := os.Open(t.TempDir())
 	require.NoError(t, err)
 	defer dir.Close()
-	conn, p := client(t)
-	collector := receive(t, conn, p, 7)
+	conn, p := pbtest.Client(t)
+	collector := pbtest.Receive(t, conn, p, 7)
 	d := paging.Send(collector, paging.FromReader(dir, 0))
 	p.Want(`[message _ 7 pagingFailed 0 _ _]`)
 	require.ErrorIs(t, errorOf(d), syscall.EISDIR)

@@ -14,10 +14,10 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestPagesArriveOnceAndInOrderHoweverTheyAreCut writes what rapid draws, in pieces, pages and reads of any size, ended
+// TestWriterModel writes what rapid draws, in pieces, pages and reads of any size, ended
 // in any of the ways there are. The model: what is read is a prefix of what was written; all of it, and io.EOF, if the
 // writer closed; an error that says why if it did not.
-func TestPagesArriveOnceAndInOrderHoweverTheyAreCut(t *testing.T) {
+func TestWriterModel(t *testing.T) {
 	l := &library{}
 	conn := enterLibrary(t, l)
 	rapid.Check(t, func(rt *rapid.T) {
@@ -115,8 +115,8 @@ func readUpTo(r io.Reader, size, most int) (got []byte, err error) {
 	return got, nil
 }
 
-// TestPagersCutWhateverTheyAreGiven compares both pagers with the plain cutting of a slice.
-func TestPagersCutWhateverTheyAreGiven(t *testing.T) {
+// TestPagerModel compares both pagers with the plain cutting of a slice.
+func TestPagerModel(t *testing.T) {
 	conn := enterLibrary(t, &library{})
 	rapid.Check(t, func(rt *rapid.T) {
 		data := book(rapid.IntRange(0, 20_000).Draw(rt, "size"))

@@ -13,36 +13,34 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// internal is what package flavors has for this one only.
+// internal has what package flavors exports to this module only.
 var internal = flavors.Internal.Export(seam.Token{})
 
-// Pager is something large that is sent in pages: Twisted's Pager. See [Send].
+// Pager produces the pages that [Send] sends, like Twisted's Pager.
 type Pager interface {
-	// NextPage returns the next page, anything that can be sent, and the error io.EOF when there are no more. It runs in a
-	// goroutine of the sending's own and may wait. The page is encoded before NextPage is called again, so its memory can
-	// be used again.
+	// NextPage returns the next page, which is any value that can be sent, or io.EOF if there are no more. It may block.
+	// The page is encoded before the next call of NextPage, which may reuse its memory.
 	NextPage() (page any, err error)
 }
 
-// DefaultSize is how large pages of bytes are where nobody says otherwise. A larger one costs fewer calls, a
-// smaller one holds up fewer other calls on the connection; Twisted's is 8192.
+// DefaultSize is the default size of a page, in bytes. Larger pages need fewer calls; smaller ones delay other calls on
+// the connection less. Twisted's is 8192.
 const DefaultSize = 32 << 10
 
-// The wire methods of a page collector. The last one is ours: stock collectors do not have it.
+// The wire methods of a collector. Stock collectors have no pagingFailed.
 const (
 	gotPage      = "gotPage"
 	endedPaging  = "endedPaging"
 	pagingFailed = "pagingFailed"
 )
 
-// Send sends pages to a peer's collector, as Twisted's pagers do: [message … gotPage page] for each and
-// endedPaging behind the last, none of which wants an answer. It goes on only while the connection takes what it sends,
-// so what waits in memory is a page and the connection's high-water mark. Other calls on the connection go on
-// meanwhile.
+// Send sends a pager's pages to a peer's collector, as Twisted's pagers do: gotPage with each page and endedPaging
+// after the last, without asking for answers. It waits while the connection has as many unwritten bytes as its limit
+// allows, so it adds at most one page to them. Other calls on the connection proceed meanwhile.
 //
-// The Deferred completes, with nil, when endedPaging is on its way. It fails with the pager's error, and when the
-// connection ends; cancelling it ends the sending. A collector of this module is told that no more will come; a stock
-// one waits for ever.
+// The Deferred completes with nil when endedPaging was sent. It fails with the pager's error, or if the connection
+// ends. Cancelling it ends the sending. If sending ends early, a collector of this module is told; a stock one waits
+// for ever.
 func Send(collector *flavors.RemoteReference, p Pager) *actor.Deferred {
 	switch {
 	case collector.Conn() == nil:
@@ -57,7 +55,7 @@ func Send(collector *flavors.RemoteReference, p Pager) *actor.Deferred {
 	if !rt.Go("sending pages", func() {
 		defer cancel(nil)
 		err := actor.ErrGoexit
-		defer func() { // also when the pager ends the goroutine
+		defer func() { // also if the pager calls runtime.Goexit
 			if err == actor.ErrGoexit {
 				err = failPaging(collector, err)
 			}
@@ -93,7 +91,7 @@ func sendPages(ctx context.Context, collector *flavors.RemoteReference, p Pager)
 	return internal.CallNoAnswerSoon(ctx, collector, endedPaging)
 }
 
-// nextPage makes an error of a pager's panic.
+// nextPage calls the pager and turns a panic into an error.
 func nextPage(collector *flavors.RemoteReference, p Pager) (page any, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -107,8 +105,7 @@ func nextPage(collector *flavors.RemoteReference, p Pager) (page any, err error)
 	return p.NextPage()
 }
 
-// failPaging tells the collector that the pages end here, as soon as there is room for it: what was to be sent has
-// ended, the connection has not.
+// failPaging tells the collector that the pages end early, and returns the error.
 func failPaging(collector *flavors.RemoteReference, err error) error {
 	err = usercode.Wrap(err, "sending pages")
 	if ctx := collector.Conn().Context(); ctx.Err() == nil {
@@ -122,8 +119,8 @@ type bytesPager struct {
 	size int
 }
 
-// FromBytes makes pages of at most size bytes; [DefaultSize] where size is not positive. The data must not change until
-// it has been sent.
+// FromBytes returns a pager that cuts data into pages of size bytes; [DefaultSize] if size is not positive. The data
+// must not change until it has been sent.
 func FromBytes(data []byte, size int) Pager {
 	return &bytesPager{rest: data, size: pageSize(size)}
 }
@@ -142,8 +139,8 @@ type readerPager struct {
 	page []byte
 }
 
-// FromReader reads pages of at most size bytes; [DefaultSize] where size is not positive. It does not close the
-// reader.
+// FromReader returns a pager that reads pages of size bytes from r; [DefaultSize] if size is not positive. It does not
+// close r.
 func FromReader(r io.Reader, size int) Pager {
 	return &readerPager{r: r, page: make([]byte, pageSize(size))}
 }

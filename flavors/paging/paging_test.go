@@ -16,6 +16,7 @@ import (
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/flavors/paging"
+	"github.com/perspectivebroker/pb/internal/pbtest"
 	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -79,7 +80,7 @@ func (endless) NextPage() (any, error) { return make([]byte, 50_000), nil }
 func enterLibrary(t *testing.T, l *library) *broker.Conn {
 	t.Helper()
 	s := newServer(t, l)
-	conn, err := broker.Dial(t.Context(), newRuntime(t), s.ln.URL())
+	conn, err := broker.Dial(t.Context(), pbtest.NewRuntime(t), s.ln.URL())
 	require.NoError(t, err)
 	return conn
 }
@@ -92,7 +93,7 @@ func book(size int) []byte {
 	return b
 }
 
-func TestGetAllPagesJoinsToTheWhole(t *testing.T) {
+func TestGetAll(t *testing.T) {
 	for _, test := range []struct{ size, page, pages int }{
 		{0, 10, 0}, {1, 10, 1}, {20, 10, 2}, {21, 10, 3}, {3 << 20, 0, 96},
 	} {
@@ -108,7 +109,7 @@ func TestGetAllPagesJoinsToTheWhole(t *testing.T) {
 	}
 }
 
-func TestPagesThatFailAreAnErrorOnBothSides(t *testing.T) {
+func TestPagerFails(t *testing.T) {
 	conn := enterLibrary(t, &library{book: book(5000), broken: errors.New("the shelf fell")})
 	_, err := paging.GetAll(t.Context(), conn.Root(), "broken")
 	require.ErrorContains(t, err, "the shelf fell")
@@ -119,7 +120,7 @@ func TestPagesThatFailAreAnErrorOnBothSides(t *testing.T) {
 	assert.LessOrEqual(t, len(got), 5000)
 }
 
-func TestReadPagesReadsWhatAWriterWrites(t *testing.T) {
+func TestOpen(t *testing.T) {
 	for _, method := range []string{"page", "written"} {
 		conn := enterLibrary(t, &library{book: book(2_000_001)})
 		r := paging.Open(t.Context(), conn.Root(), method, 1000)
@@ -128,7 +129,7 @@ func TestReadPagesReadsWhatAWriterWrites(t *testing.T) {
 	}
 }
 
-func TestCancellingEndsEndlessPages(t *testing.T) {
+func TestSendCancelled(t *testing.T) {
 	l := &library{more: make(chan struct{})}
 	conn := enterLibrary(t, l)
 	r := paging.Open(t.Context(), conn.Root(), "endless")
@@ -136,16 +137,16 @@ func TestCancellingEndsEndlessPages(t *testing.T) {
 	require.NoError(t, err)
 	<-l.more
 	l.sent.Cancel()
-	_, err = result(t, l.sent)
+	_, err = pbtest.Result(t, l.sent)
 	require.ErrorIs(t, err, actor.ErrCancelled)
 	_, err = io.Copy(io.Discard, r)
 	require.ErrorContains(t, err, "ended its paging early")
 	assert.Positive(t, r.Received())
 }
 
-// TestACollectorIsToldOfTheEndWhereNothingFitsAnyMore: the end of a paging finds more waiting than a CallRemote may add
+// TestPagingFailedWhileBackedUp: the end of a paging finds more waiting than a CallRemote may add
 // to, as a rule.
-func TestACollectorIsToldOfTheEndWhereNothingFitsAnyMore(t *testing.T) {
+func TestPagingFailedWhileBackedUp(t *testing.T) {
 	l := &library{more: make(chan struct{})}
 	s := newServer(t, l, broker.WithLimits(broker.Limits{WriteHighWater: 1000}))
 	p := s.peer()
@@ -167,7 +168,7 @@ func TestACollectorIsToldOfTheEndWhereNothingFitsAnyMore(t *testing.T) {
 	}
 }
 
-func TestTheEndOfItsContextEndsTheReading(t *testing.T) {
+func TestReaderContext(t *testing.T) {
 	conn := enterLibrary(t, &library{more: make(chan struct{})})
 	ctx, cancel := context.WithCancelCause(t.Context())
 	r := paging.Open(ctx, conn.Root(), "endless")
@@ -190,7 +191,7 @@ func deposit(t *testing.T, conn *broker.Conn, limit int) *flavors.RemoteReferenc
 	return c
 }
 
-func TestAWriterIsHeldUpByASlowReader(t *testing.T) {
+func TestWriterWaitsForReader(t *testing.T) {
 	const size, limit = 16 << 20, 1 << 20
 	l := &library{}
 	conn := enterLibrary(t, l)
@@ -218,7 +219,7 @@ func TestAWriterIsHeldUpByASlowReader(t *testing.T) {
 	assert.LessOrEqual(t, most, int64(limit+9*paging.DefaultSize), "what waits to be read is bounded")
 }
 
-func TestAWriterLearnsThatNobodyReads(t *testing.T) {
+func TestWriterReaderClosed(t *testing.T) {
 	l := &library{}
 	conn := enterLibrary(t, l)
 	w := paging.NewWriter(t.Context(), deposit(t, conn, 0), 100, nil)
@@ -231,7 +232,7 @@ func TestAWriterLearnsThatNobodyReads(t *testing.T) {
 	require.NoError(t, w.Close(), "closing twice is harmless")
 }
 
-func TestAWriterSaysWhyItEndsEarly(t *testing.T) {
+func TestWriterCloseWithError(t *testing.T) {
 	l := &library{}
 	conn := enterLibrary(t, l)
 	last := int64(0)
@@ -245,7 +246,7 @@ func TestAWriterSaysWhyItEndsEarly(t *testing.T) {
 	assert.Equal(t, book(200), got)
 }
 
-func TestAWriterHonoursItsContext(t *testing.T) {
+func TestWriterContext(t *testing.T) {
 	l := &library{}
 	conn := enterLibrary(t, l)
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -265,7 +266,7 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 // Others call on the connection at the same time and take whatever room there is: a page that finds none must wait for
 // it, and must not be left out.
-func TestPagesOnABusyConnection(t *testing.T) {
+func TestBusyConnection(t *testing.T) {
 	for _, method := range []string{"page", "written"} {
 		t.Run(method, func(t *testing.T) {
 			s := newServer(t, &library{book: book(500_000)}, broker.WithLimits(broker.Limits{WriteHighWater: 2_000}))
@@ -333,7 +334,7 @@ func (l *library) RemoteCountless(
 }
 
 // GetAll counts what pages take in memory, whatever they are.
-func TestGetAllPagesCountsMemory(t *testing.T) {
+func TestGetAllCountsMemory(t *testing.T) {
 	conn := enterLibrary(t, &library{})
 	const limit = 100_000
 	for kind, most := range map[string]int{
@@ -351,7 +352,7 @@ func TestGetAllPagesCountsMemory(t *testing.T) {
 }
 
 // A reader keeps small pages in large pieces.
-func TestPageReaderKeepsSmallPagesTogether(t *testing.T) {
+func TestReaderJoinsSmallPages(t *testing.T) {
 	l := &library{}
 	conn := enterLibrary(t, l)
 	collector := deposit(t, conn, 0)

@@ -13,34 +13,34 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// DefaultBuffer is how many bytes a [Reader] keeps that were not read yet.
+// DefaultBuffer is how many unread bytes a [Reader] keeps by default.
 const DefaultBuffer = 4 << 20
 
-// Reader is a page collector to be read from: an io.ReadCloser. Who sends with answers, as [Writer] does, is
-// held up while more than its buffer waits to be read. Stock pagers cannot be held up; when they are more than the
-// buffer and a half ahead, reading fails.
+// Reader is an io.ReadCloser that reads the bytes sent to a page collector. While it has more unread bytes than its
+// buffer, it delays its answers, so a sender that asks for answers, such as a [Writer], waits. Stock pagers ask for
+// none; if one is more than a buffer and a half ahead, reading fails.
 type Reader struct {
 	collector *pageSink
 }
 
-// pageSink is the collector behind a Reader. Its fields belong to whoever has the lock: pages come in its actor's
-// turn, the reader is a goroutine.
+// pageSink is the collector behind a Reader.
 type pageSink struct {
 	flavors.Referenceable
 	limit int
 
-	mu      sync.Mutex
+	mu sync.Mutex
+	// Guarded by mu. Pages come in the actor's turn; the reader is another goroutine.
 	pages   [][]byte
-	grows   bool              // the last page is ours, and small ones are put behind it
+	grows   bool              // small pages can be appended to the last one
 	waiting int               // bytes in pages
-	total   int64             // bytes that came
-	held    []*actor.Deferred // answers that wait for room
-	err     error             // io.EOF behind the last page
-	changed chan struct{}     // closed and replaced when there is something to read
-	stop    []func() bool     // what is watched for a reason to end
+	total   int64             // bytes received
+	delayed []*actor.Deferred // answers that wait for room
+	err     error             // io.EOF after the last page
+	changed chan struct{}     // closed and replaced on each change
+	stop    []func() bool     // end the contexts' watches
 }
 
-// NewReader makes a collector that keeps at most limit bytes, [DefaultBuffer] where limit is not positive.
+// NewReader returns a reader with a buffer of limit bytes; [DefaultBuffer] if limit is not positive.
 func NewReader(limit int) *Reader {
 	if limit <= 0 {
 		limit = DefaultBuffer
@@ -48,7 +48,7 @@ func NewReader(limit int) *Reader {
 	return &Reader{&pageSink{limit: limit, changed: make(chan struct{})}}
 }
 
-// Collector is what is given to the peer as an argument.
+// Collector returns the collector to pass to the peer.
 func (r *Reader) Collector() any {
 	if r == nil {
 		return nil
@@ -58,9 +58,8 @@ func (r *Reader) Collector() any {
 
 var errNoReader = errors.New("paging: this Reader was not made by NewReader or Open")
 
-// Open calls a method of the peer's that expects a page collector as its first argument, and gives what it sends
-// to be read. The end of ctx, of the connection or a failure of the method ends the reading with an error. Close it in
-// any case.
+// Open calls a method of the peer with a page collector as its first argument, and args after it. The Reader returns
+// what the method sends. Reading fails if ctx or the connection ends or the method fails. The caller must close it.
 func Open(ctx context.Context, ref *flavors.RemoteReference, method string, args ...any) *Reader {
 	r := NewReader(0)
 	if err := pagesWanted(ctx, ref); err != nil {
@@ -78,7 +77,7 @@ func Open(ctx context.Context, ref *flavors.RemoteReference, method string, args
 	return r
 }
 
-// RemoteGotPage takes a page, and answers when there is room for the next.
+// RemoteGotPage takes a page. It answers when there is room for the next.
 func (s *pageSink) RemoteGotPage(inv *flavors.Invocation, page []byte) (*actor.Deferred, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,7 +90,7 @@ func (s *pageSink) RemoteGotPage(inv *flavors.Invocation, page []byte) (*actor.D
 	if !inv.WantsAnswer() && s.waiting > s.limit+s.limit/2+len(page) {
 		s.endLocked(
 			fmt.Errorf(
-				"paging: the peer's pages come faster than they are read, and it cannot be held up: more than %d bytes wait",
+				"paging: the peer sends pages faster than they are read and asks for no answers: %d bytes are unread",
 				s.waiting,
 			),
 		)
@@ -101,12 +100,12 @@ func (s *pageSink) RemoteGotPage(inv *flavors.Invocation, page []byte) (*actor.D
 		return nil, nil
 	}
 	d := actor.NewDeferred(inv.Conn().Runtime())
-	s.held = append(s.held, d)
+	s.delayed = append(s.delayed, d)
 	return d, nil
 }
 
-// What is shorter than smallPage is copied behind the page before it, up to fullPage, so that pages take about as much
-// memory as they have bytes.
+// Pages shorter than smallPage are joined, up to fullPage bytes, so that they take about as much memory as they have
+// bytes.
 const (
 	smallPage = 1 << 10
 	fullPage  = 16 << 10
@@ -125,20 +124,20 @@ func (s *pageSink) keepLocked(page []byte) {
 	}
 }
 
-// RemoteEndedPaging comes behind the last page.
+// RemoteEndedPaging follows the last page.
 func (s *pageSink) RemoteEndedPaging() { s.end(io.EOF) }
 
-// RemotePagingFailed comes in its place.
+// RemotePagingFailed comes in its place if the pages end early.
 func (s *pageSink) RemotePagingFailed(text string) {
 	s.end(pagesFailed(text))
 }
 
-// pagesFailed is the error of a reader whose peer ended the pages early.
+// pagesFailed returns the error of a collector whose peer ended the pages early.
 func pagesFailed(text string) error {
 	return internal.RemoteError("the peer ended its paging early: " + text)
 }
 
-// endWith ends the reading with a context.
+// endWith ends the reading when ctx ends.
 func (s *pageSink) endWith(ctx context.Context, why func(cause error) error) {
 	stop := context.AfterFunc(ctx, func() { s.end(why(context.Cause(ctx))) })
 	s.mu.Lock()
@@ -174,13 +173,13 @@ func (s *pageSink) signalLocked() {
 }
 
 func (s *pageSink) answerLocked() {
-	for _, d := range s.held {
+	for _, d := range s.delayed {
 		d.Complete(nil, nil)
 	}
-	s.held = nil
+	s.delayed = nil
 }
 
-// Read implements io.Reader. It waits for pages and returns what came before an error first.
+// Read implements io.Reader. It waits for pages. Bytes that came before an error are returned first.
 func (r *Reader) Read(p []byte) (int, error) {
 	if r == nil || r.collector == nil {
 		return 0, errNoReader
@@ -214,7 +213,7 @@ func (s *pageSink) takeLocked(n int) {
 	}
 }
 
-// Received is how many bytes have come so far, for those who show progress.
+// Received returns the number of bytes received so far.
 func (r *Reader) Received() int64 {
 	if r == nil || r.collector == nil {
 		return 0
@@ -224,7 +223,7 @@ func (r *Reader) Received() int64 {
 	return r.collector.total
 }
 
-// Close ends the reading. A sender that asks for answers learns of it.
+// Close ends the reading. A sender that asks for answers gets an error.
 func (r *Reader) Close() error {
 	if r == nil || r.collector == nil {
 		return nil

@@ -12,32 +12,32 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// pagesUnderWay is how many pages a [Writer] has under way that the collector has not answered.
+// pagesUnderWay is the most pages of a [Writer] that the collector has not answered.
 const pagesUnderWay = 8
 
-// ErrEnded fails writes after Close.
+// ErrEnded is the error of reads and writes after Close.
 var ErrEnded = errors.New("paging: the paging has ended")
 
-// Writer writes to a peer's page collector: an io.WriteCloser that speaks Twisted's paging. Other than [Send]
-// it asks for an answer to each page, so that it goes on as fast as the collector takes the pages, and learns of its
-// errors. It keeps a page and those that are under way, 8 at the most, whatever the size of the whole.
+// Writer is an io.WriteCloser that writes to a peer's page collector. Unlike [Send] it asks for an answer to each page.
+// So it writes as fast as the collector takes the pages and learns of its errors. It keeps one page and at most 8 that
+// are not answered.
 //
-// It is for plain goroutines, one at a time: in an actor's turn it would wait.
+// A Writer is for one goroutine at a time. Its methods block, so an actor must not use them in its turn.
 type Writer struct {
 	ctx       context.Context
 	collector *flavors.RemoteReference
 	page      []byte
 	onPage    func(written int64)
 
-	credit chan struct{} // a token for each page under way
+	credit chan struct{} // a token for each unanswered page
 	mu     sync.Mutex
-	err    error // the first one of a page
+	err    error // the first error of a page
 	sent   int64
 	closed bool
 }
 
-// NewWriter makes a writer of pages of size bytes, [DefaultSize] where size is not positive. The end of ctx
-// ends its waiting. progress is called with the number of bytes on their way after each page; it may be nil.
+// NewWriter returns a writer of pages of size bytes; [DefaultSize] if size is not positive. When ctx ends, its methods
+// stop waiting and fail. After each page progress is called with the number of bytes sent so far; it may be nil.
 func NewWriter(
 	ctx context.Context,
 	collector *flavors.RemoteReference,
@@ -62,7 +62,7 @@ func (w *Writer) usable() error {
 	return nil
 }
 
-// Write implements io.Writer. Its error may be that of an earlier page.
+// Write implements io.Writer. It may return the error of an earlier page.
 func (w *Writer) Write(p []byte) (n int, err error) {
 	if err := w.usable(); err != nil {
 		return 0, err
@@ -83,7 +83,7 @@ func (w *Writer) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// flush sends the page, once there is credit for one more.
+// flush waits for credit and sends the page.
 func (w *Writer) flush() error {
 	if err := w.failed(); err != nil || len(w.page) == 0 {
 		return err
@@ -125,7 +125,7 @@ func (w *Writer) fail(err error) error {
 	return w.err
 }
 
-// Close sends what is left and endedPaging, and waits until the collector has taken all of it.
+// Close sends the rest and endedPaging, and waits until the collector has answered all of it.
 func (w *Writer) Close() error {
 	if err := w.usable(); err != nil {
 		return err
@@ -137,7 +137,7 @@ func (w *Writer) Close() error {
 	if err := w.flush(); err != nil {
 		return w.abandon(err)
 	}
-	for range pagesUnderWay { // All credit back: every page has been answered.
+	for range pagesUnderWay { // With all credit back, every page has been answered.
 		select {
 		case w.credit <- struct{}{}:
 		case <-w.ctx.Done():
@@ -153,7 +153,7 @@ func (w *Writer) Close() error {
 	return nil
 }
 
-// CloseWithError tells a collector of this module that the pages end early, and why. Stock collectors cannot be told.
+// CloseWithError ends the paging early and tells a collector of this module why. A stock collector ignores it.
 func (w *Writer) CloseWithError(err error) {
 	if w.usable() == nil && !w.closed {
 		w.closed = true

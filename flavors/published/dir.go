@@ -14,59 +14,56 @@ import (
 	"time"
 )
 
-// Dir is a [Store] in a directory: a file for each state, named SERVER-SERVICE-PERSPECTIVE-ID.pub.
-// Twisted's names, and those of earlier versions of this package, lack the server; such files are not read, because it
-// is not known whose they are. Their states are fetched anew, and they give way with time.
+// Dir is a [Store] in a directory, with one file for each state: SERVER-SERVICE-PERSPECTIVE-ID.pub. Files of Twisted
+// and of earlier versions of this package have no server in their names. They are not read, and are removed in time.
 //
-// All parts but the server are the peer's choice. All but letters, digits, underscores and dots behind the first letter
-// are written as %XX, so that a name stays in the directory and means one key only; a name that would be too long is a
-// hash. A state is written to a file of its own, flushed to the disk and then renamed, so that a crash leaves the old
+// The peer chooses all parts but the server. Bytes other than letters, digits, underscores and dots, and a dot at the
+// beginning, are written as %XX, so that each key has a file of its own in the directory. A name that would be too long
+// is replaced by its hash. A state is written to a temporary file, synced and renamed, so a crash leaves either the old
 // state or the new one. Several processes may share the directory.
 type Dir struct {
 	dir      string
 	maxState int64
 	maxFiles int
 
-	mu sync.Mutex // one Save at a time looks how many files there are
+	mu sync.Mutex // serializes Saves, which count the files
 }
 
-// Limits of a [Dir], and what they are unless an option says otherwise.
+// Default limits of a [Dir].
 const (
-	// DefaultMaxState is the most bytes of one state: what one message may have.
+	// DefaultMaxState is the most bytes of one state, the default limit of a message.
 	DefaultMaxState = 16 << 20
-	// DefaultMaxFiles is as many states as one connection may have caches (Twisted's MAX_BROKER_REFS).
+	// DefaultMaxFiles is the most states, as many as one connection may have caches (Twisted's MAX_BROKER_REFS).
 	DefaultMaxFiles = 1024
 )
 
-// DirOption is an option of [NewDir]: [WithMaxState] or [WithMaxFiles].
+// DirOption is an option of [NewDir].
 type DirOption interface{ applyToDir(*Dir) }
 
 type dirOption func(*Dir)
 
 func (f dirOption) applyToDir(d *Dir) { f(d) }
 
-// WithMaxState bounds the bytes of one state; a larger one is not kept. The default is
-// [DefaultMaxState].
+// WithMaxState limits the bytes of one state. A larger one is not kept. The default is [DefaultMaxState].
 func WithMaxState(bytes int64) DirOption {
 	return dirOption(func(d *Dir) { d.maxState = bytes })
 }
 
-// WithMaxFiles bounds the number of files; the ones that were written longest ago give way. The default is
-// [DefaultMaxFiles].
+// WithMaxFiles limits the number of files. Beyond it the oldest are removed. The default is [DefaultMaxFiles].
 func WithMaxFiles(n int) DirOption {
 	return dirOption(func(d *Dir) { d.maxFiles = n })
 }
 
 const (
-	suffix      = ".pub"
-	halfWritten = ".pub-*.tmp"
-	// A file of this age was left by a process that did not live to rename it.
+	suffix    = ".pub"
+	temporary = ".pub-*.tmp"
+	// A temporary file of this age was left by a crash.
 	staleTemporary = time.Hour
-	// maxName leaves room below the 255 bytes that file systems allow.
+	// maxName is the longest name without the suffix. File systems allow 255 bytes.
 	maxName = 200
 )
 
-// NewDir keeps states in a directory, which is made, for this user alone, if it is not there.
+// NewDir returns a store in dir. It creates dir, accessible to this user only, if it does not exist.
 func NewDir(dir string, options ...DirOption) (*Dir, error) {
 	d := &Dir{dir: dir, maxState: DefaultMaxState, maxFiles: DefaultMaxFiles}
 	for _, o := range options {
@@ -85,7 +82,7 @@ func NewDir(dir string, options ...DirOption) (*Dir, error) {
 		return nil, errors.New("published: a Dir needs the name of a directory")
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("published: no directory for what is published: %w", err)
+		return nil, fmt.Errorf("published: creating the directory: %w", err)
 	}
 	d.sweep()
 	return d, nil
@@ -93,25 +90,25 @@ func NewDir(dir string, options ...DirOption) (*Dir, error) {
 
 var errNoDir = errors.New("published: this Dir was not made by NewDir")
 
-// sweep removes what crashes have left behind. What cannot be removed does no harm.
+// sweep removes temporary files that crashes have left, as far as possible.
 func (d *Dir) sweep() {
 	entries, _ := os.ReadDir(d.dir)
 	for _, entry := range entries {
-		left, _ := filepath.Match(halfWritten, entry.Name())
+		left, _ := filepath.Match(temporary, entry.Name())
 		if info, err := entry.Info(); left && err == nil && time.Since(info.ModTime()) > staleTemporary {
 			_ = os.Remove(filepath.Join(d.dir, entry.Name()))
 		}
 	}
 }
 
-// Load implements Store.
+// Load implements [Store].
 func (d *Dir) Load(key Key) ([]byte, error) {
 	if d == nil || d.dir == "" {
 		return nil, errNoDir
 	}
 	path := d.path(key)
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("published: %s is no ordinary file", path)
+		return nil, fmt.Errorf("published: %s is not a regular file", path)
 	}
 	file, err := os.Open(path)
 	if err != nil {
@@ -125,7 +122,7 @@ func (d *Dir) Load(key Key) ([]byte, error) {
 	return data, err
 }
 
-// Save implements Store.
+// Save implements [Store].
 func (d *Dir) Save(key Key, data []byte) error {
 	if d == nil || d.dir == "" {
 		return errNoDir
@@ -146,7 +143,7 @@ func (d *Dir) Save(key Key, data []byte) error {
 	return replaceFile(path, data)
 }
 
-// makeRoom removes the oldest files, if another one would be too many.
+// makeRoom removes the oldest files if another one would exceed the limit.
 func (d *Dir) makeRoom(path string) error {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -177,33 +174,32 @@ func (d *Dir) makeRoom(path string) error {
 	return nil
 }
 
-// replaceFile puts data in the place of what is at path, in one step as far as a crash is concerned.
+// replaceFile replaces the file at path atomically.
 func replaceFile(path string, data []byte) (err error) {
 	dir := filepath.Dir(path)
-	temporary, err := os.CreateTemp(dir, halfWritten)
+	file, err := os.CreateTemp(dir, temporary)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			_ = os.Remove(temporary.Name())
+			_ = os.Remove(file.Name())
 		}
 	}()
-	_, err = temporary.Write(data)
+	_, err = file.Write(data)
 	if err == nil {
-		err = temporary.Sync()
+		err = file.Sync()
 	}
-	if closed := temporary.Close(); err == nil {
+	if closed := file.Close(); err == nil {
 		err = closed
 	}
 	if err == nil {
-		err = os.Rename(temporary.Name(), path)
+		err = os.Rename(file.Name(), path)
 	}
 	if err != nil {
 		return err
 	}
-	// The rename itself is on the disk when the directory is. Where directories cannot be flushed there is nothing more to
-	// do.
+	// Sync the rename. Some systems cannot sync directories.
 	if parent, err := os.Open(dir); err == nil {
 		_ = parent.Sync()
 		_ = parent.Close()
@@ -221,13 +217,13 @@ func fileName(key Key) string {
 	name += safePart(key.Service) + "-" + safePart(key.Perspective) + "-" + safePart(key.ID)
 	if len(name) > maxName {
 		sum := sha256.Sum256([]byte(name))
-		// Other names have two hyphens or three, this one has one.
+		// Unlike other names, this one has a single hyphen.
 		name = "sha256-" + hex.EncodeToString(sum[:])
 	}
 	return name + suffix
 }
 
-// safePart writes what a peer has named so that it is one piece of a file's name.
+// safePart encodes a name that a peer chose as a part of a file name.
 func safePart(s string) string {
 	var b strings.Builder
 	for i := range len(s) {

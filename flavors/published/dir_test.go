@@ -16,7 +16,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestAPublishedDirKeepsTheLast(t *testing.T) {
+func TestDirKeepsLast(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "not", "there", "yet")
 	d, err := published.NewDir(dir)
 	require.NoError(t, err)
@@ -37,7 +37,7 @@ func TestAPublishedDirKeepsTheLast(t *testing.T) {
 	assert.Len(t, entries, 1, "nothing half written is left")
 }
 
-func TestAPublishedDirHasLimits(t *testing.T) {
+func TestDirLimits(t *testing.T) {
 	dir := t.TempDir()
 	d, err := published.NewDir(dir, published.WithMaxState(10), published.WithMaxFiles(3))
 	require.NoError(t, err)
@@ -61,7 +61,7 @@ func TestAPublishedDirHasLimits(t *testing.T) {
 	}
 }
 
-func TestAPublishedDirSweepsWhatACrashLeft(t *testing.T) {
+func TestDirSweep(t *testing.T) {
 	dir := t.TempDir()
 	crashed, young, other := filepath.Join(
 		dir,
@@ -86,7 +86,7 @@ func TestAPublishedDirSweepsWhatACrashLeft(t *testing.T) {
 	assert.FileExists(t, other)
 }
 
-func TestAPublishedDirSaysWhatIsWrong(t *testing.T) {
+func TestDirErrors(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	_, err := published.NewDir(file)
@@ -98,9 +98,9 @@ func TestAPublishedDirSaysWhatIsWrong(t *testing.T) {
 	require.Error(t, d.Save(published.Key{ID: "x"}, nil))
 }
 
-// TestPeersCannotChooseWhereToWrite saves under keys that a peer has made up: whatever they are, each has a file of its
+// TestDirFileNames saves under keys that a peer has made up: whatever they are, each has a file of its
 // own, within the directory.
-func TestPeersCannotChooseWhereToWrite(t *testing.T) {
+func TestDirFileNames(t *testing.T) {
 	part := rapid.OneOf(
 		rapid.SampledFrom(
 			[]string{

@@ -12,30 +12,29 @@ import (
 	"github.com/perspectivebroker/pb/internal/seam"
 )
 
-// internal is what package flavors has for this one only.
+// internal has what package flavors exports to this module only.
 var internal = flavors.Internal.Export(seam.Token{})
 
-// Publishable makes the struct that embeds it a [flavors.Cacheable] whose copies outlive their sessions: what a peer
-// has kept from an earlier one is good as long as nothing has been published since, and is not sent again. The struct
-// has a method
+// Publishable makes the struct that embeds it a [flavors.Cacheable] whose copies outlive their sessions. A state that a
+// peer kept in an earlier session remains valid until the next [Publishable.Republish], and is not sent again. The
+// struct must have a method
 //
 //	PublishedID() string
 //
-// that names it among the originals of its kind, the same name in every session. Its state is a dictionary of the
-// fields with a pb tag, unless it has one of
+// that returns the same id in each session, unique among the originals of its class. The state is a dictionary of the
+// fields with a pb tag, unless the struct has one of these methods:
 //
 //	StateToPublishFor(perspective any) any
 //	StateToPublish() any
 //
-// Like every change of an original, a change of what is published goes through [flavors.Update]; a
-// [Publishable.Republish] within it says that copies made before are out of date. A peer compares when it is next
-// sent the original; those that hold a copy now are told by the updates that the application sends, if it sends any.
+// To change the state, call [flavors.Update] and Republish within it. A peer compares timestamps when it next receives
+// the original. Present copies learn of the change only by the updates that the application sends.
 //
-// Peers under different perspectives keep copies of their own. A perspective that is not nil needs a method
-// PerspectiveName() string, and may have ServiceName() string.
+// Each perspective has its own copy. A perspective that is not nil needs a method PerspectiveName() string, and may
+// have ServiceName() string.
 type Publishable struct {
 	flavors.Cacheable
-	// timestamp is the bits of the seconds since the Unix epoch, a float64 as on the wire; 0 until it is first asked for.
+	// timestamp holds the bits of a float64, the seconds since the Unix epoch; 0 before the first use.
 	timestamp atomic.Uint64
 }
 
@@ -49,12 +48,12 @@ type (
 	serviceNamer     interface{ ServiceName() string }
 )
 
-// Republish says that what is published has changed: copies kept from before will be fetched anew.
+// Republish sets the timestamp to now, so that states kept before are fetched again.
 func (p *Publishable) Republish() { p.RepublishAt(time.Now()) }
 
-// RepublishAt is [Publishable.Republish] for what has changed at a known time, such as that of a file: an original that
-// is made again from the same file is then what it was, and copies from before the restart stay good. A time that is
-// not behind the present timestamp counts as just behind it.
+// RepublishAt is like [Publishable.Republish] with the time of the change, such as a file's. An original that is made
+// again from the same file after a restart then has the same timestamp, so kept states stay valid. If t is not after
+// the present timestamp, the new timestamp is the next larger number.
 func (p *Publishable) RepublishAt(t time.Time) {
 	for {
 		old := p.timestamp.Load()
@@ -68,8 +67,8 @@ func (p *Publishable) RepublishAt(t time.Time) {
 	}
 }
 
-// Timestamp is when what is published last changed, in seconds since the Unix epoch, as peers are told it. An original
-// that was never republished has that of its first mention.
+// Timestamp returns the time of the last Republish, in seconds since the Unix epoch. Without one it is the time of the
+// first call of Timestamp, at the latest the first sending.
 func (p *Publishable) Timestamp() float64 {
 	if p.timestamp.Load() == 0 {
 		at := float64(time.Now().UnixNano()) / float64(time.Second)
@@ -78,12 +77,11 @@ func (p *Publishable) Timestamp() float64 {
 	return math.Float64frombits(p.timestamp.Load())
 }
 
-// StateToCacheAndObserveFor tells a peer what it needs to see whether what it has kept is still good, and from where to
-// fetch the rest.
+// StateToCacheAndObserveFor returns what a peer needs to check a kept state, and a reference from which to fetch it.
 func (p *Publishable) StateToCacheAndObserveFor(perspective any, _ *flavors.Observer) any {
 	self := internal.Original(&p.Cacheable)
 	if self == nil {
-		return refusedState{errors.New("published: this original has not been sent, so nobody can observe it")}
+		return refusedState{errors.New("published: this original has not been sent")}
 	}
 	named, ok := self.(publishedIdentifier)
 	if !ok {
@@ -107,7 +105,7 @@ func (p *Publishable) StateToCacheAndObserveFor(perspective any, _ *flavors.Obse
 	)
 }
 
-// noName stands for a perspective or a service that is not there: Twisted's word, which ends up in names of files.
+// noName stands for a missing perspective or service, as in Twisted. It becomes part of file names.
 const noName = "None"
 
 func namesOf(perspective any) (service, name string, err error) {
@@ -116,9 +114,9 @@ func namesOf(perspective any) (service, name string, err error) {
 	}
 	named, ok := perspective.(perspectiveNamer)
 	if !ok {
-		// Without a name, what one user is shown would be kept for another.
+		// Without a name, one user's state would be kept for another.
 		return "", "", fmt.Errorf(
-			"published: a perspective to whom something is published needs a method PerspectiveName() string; %T has none",
+			"published: the perspective of a published original needs a method PerspectiveName() string; %T has none",
 			perspective,
 		)
 	}
@@ -129,12 +127,11 @@ func namesOf(perspective any) (service, name string, err error) {
 	return service, named.PerspectiveName(), nil
 }
 
-// ViewGetStateToPublish gives a peer what it does not have yet. It is called over the wire, by those who were sent the
-// original.
+// ViewGetStateToPublish returns the state. Peers that received the original call it.
 func (p *Publishable) ViewGetStateToPublish(perspective any) any {
 	switch v := internal.Original(&p.Cacheable).(type) {
 	case nil:
-		return nil // It has not been sent, so no peer can ask.
+		return nil // never sent
 	case stateToPublishFor:
 		return v.StateToPublishFor(perspective)
 	case stateToPublish:
@@ -144,8 +141,8 @@ func (p *Publishable) ViewGetStateToPublish(perspective any) any {
 	}
 }
 
-// refusedState is a state that cannot be had.
+// refusedState fails to encode.
 type refusedState struct{ err error }
 
-// JellyTo fails.
+// JellyTo returns the error.
 func (s refusedState) JellyTo(*jelly.Encoder, any) error { return s.err }

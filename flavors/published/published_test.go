@@ -16,6 +16,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/flavors/published"
+	"github.com/perspectivebroker/pb/internal/pbtest"
 	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/stretchr/testify/require"
 )
@@ -160,7 +161,7 @@ func read(t *testing.T, d *actor.Deferred) (text string, clean bool, err error) 
 	return text, clean, err
 }
 
-func TestWhatIsKeptIsFetchedWhenItWasPublishedAnew(t *testing.T) {
+func TestStoreAcrossSessions(t *testing.T) {
 	root, s := newKiosk(t)
 	store := &shelf{}
 	session := func(wantText string, wantClean bool) {
@@ -223,7 +224,7 @@ func TestWhatIsKeptIsFetchedWhenItWasPublishedAnew(t *testing.T) {
 	})
 }
 
-func TestWithoutAStoreItIsFetchedEachTime(t *testing.T) {
+func TestNoStore(t *testing.T) {
 	root, s := newKiosk(t)
 	for range 2 {
 		_, clean, err := read(t, s.customer(gazettes(t, nil)).Root().CallRemote("get"))
@@ -233,7 +234,7 @@ func TestWithoutAStoreItIsFetchedEachTime(t *testing.T) {
 	require.Equal(t, 2, root.gazette.fetched)
 }
 
-func TestEachPerspectiveKeepsItsOwn(t *testing.T) {
+func TestPerspectivesKeptApart(t *testing.T) {
 	_, s := newKiosk(t)
 	store := &shelf{}
 	for range 2 {
@@ -259,7 +260,7 @@ func TestEachPerspectiveKeepsItsOwn(t *testing.T) {
 
 // Servers that share a store never get each other's states, also where they publish the same under one name and with
 // one timestamp.
-func TestServersShareAStore(t *testing.T) {
+func TestServersShareStore(t *testing.T) {
 	store := &shelf{}
 	at := time.Unix(1700000000, 0)
 	var servers []*server
@@ -321,8 +322,8 @@ func TestServersShareAStore(t *testing.T) {
 	})
 }
 
-// TestWhatIsPublishedOnTheWire is P-7.8.
-func TestWhatIsPublishedOnTheWire(t *testing.T) {
+// TestPublishedOnWire is P-7.8.
+func TestPublishedOnWire(t *testing.T) {
 	root, s := newKiosk(t)
 	root.gazette.RepublishAt(time.Unix(1000, 500_000_000))
 	p := s.peer()
@@ -335,8 +336,8 @@ func TestWhatIsPublishedOnTheWire(t *testing.T) {
 	p.Want(`[answer 2 [dictionary [[unicode text] [unicode first]]]]`)
 }
 
-// TestAFetchThatFails has a scripted original that says all sorts of things, or nothing any more.
-func TestAFetchThatFails(t *testing.T) {
+// TestFetchFails has a scripted original that says all sorts of things, or nothing any more.
+func TestFetchFails(t *testing.T) {
 	const good = `["test.Gazette" 7 [dictionary [[unicode remote] [remote 3]] [[unicode publishedID] 12] ` +
 		`[[unicode perspective] [unicode None]] ` +
 		`["service" "None"] [[unicode timestamp] 5]]]`
@@ -357,21 +358,21 @@ func TestAFetchThatFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			store := &shelf{}
-			conn, p, drain := client(t, gazettes(t, store))
+			conn, p := pbtest.Client(t, gazettes(t, store))
 			d := published.WhenReady(conn.Root().CallRemote("get"))
 			p.Want(`[message 1 root get 1 [tuple] [dictionary]]`)
 			p.Write(`[answer 1 ` + c.state + `]`)
 			if c.fetch != nil {
 				p.Want(`[message 2 3 getStateToPublish 1 [tuple] [dictionary]]`)
-				c.fetch(p)
+				c.fetch(p.Peer)
 			} else {
-				go drain()
+				go p.Drain()
 			}
-			_, err := result(t, d)
+			_, err := pbtest.Result(t, d)
 			require.Error(t, err)
 			require.ErrorContains(t, err, c.want)
 			if c.fetch != nil && name != "it hangs up" {
-				go drain()
+				go p.Drain()
 			}
 		})
 	}
@@ -394,13 +395,13 @@ func TestPublishedIDIsScalar(t *testing.T) {
 		"a date":           `[date "2026 1 1"]`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			conn, p, drain := client(t, gazettes(t, &shelf{}))
+			conn, p := pbtest.Client(t, gazettes(t, &shelf{}))
 			d := published.WhenReady(conn.Root().CallRemote("get"))
 			p.Want(`[message 1 root get 1 [tuple] [dictionary]]`)
 			p.Write(`[answer 1 ["test.Gazette" 7 [dictionary [[unicode remote] [remote 3]] [[unicode publishedID] ` + id + `] ` +
 				`[[unicode perspective] [unicode None]] [[unicode service] [unicode None]] [[unicode timestamp] 5]]]]`)
-			go drain()
-			_, err := result(t, d)
+			go p.Drain()
+			_, err := pbtest.Result(t, d)
 			require.ErrorContains(t, err, "publishedID")
 		})
 	}
@@ -426,7 +427,7 @@ type gaugeCopy struct {
 	N int `pb:"n"`
 }
 
-func TestWhenReadyOfSomethingElse(t *testing.T) {
+func TestWhenReadyNotPublished(t *testing.T) {
 	v, err := published.WhenReady(actor.Succeeded(5)).Await(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, 5, v)
@@ -440,7 +441,7 @@ func TestWhenReadyOfSomethingElse(t *testing.T) {
 	require.IsType(t, &flavors.Cached[gaugeCopy]{}, v, "any other copy has its state from the beginning")
 }
 
-func TestAPublishedOriginalHasAnID(t *testing.T) {
+func TestPublishedIDMissing(t *testing.T) {
 	root := &nameless{}
 	s := newServer(t, root)
 	_, err := flavors.Call[any](t.Context(), s.customer().Root(), "get")
@@ -477,9 +478,9 @@ type rudeStore struct{}
 func (rudeStore) Load(published.Key) ([]byte, error) { panic("Load") }
 func (rudeStore) Save(published.Key, []byte) error   { panic("Save") }
 
-// TestPublishedCodeThatFails: whoever waits for the state is told, and the copy is stale without one; a store that
+// TestUserCodeFails: whoever waits for the state is told, and the copy is stale without one; a store that
 // fails costs only what it was to keep.
-func TestPublishedCodeThatFails(t *testing.T) {
+func TestUserCodeFails(t *testing.T) {
 	nothing := func() {}
 	for name, fail := range map[string]func(){"panics": func() { panic("no") }, "exits": runtime.Goexit} {
 		for where, f := range map[string]*fussiness{"SetPublishedState": {fail, nothing}, "Activated": {nothing, fail}} {
@@ -511,7 +512,7 @@ func TestPublishedCodeThatFails(t *testing.T) {
 	})
 }
 
-func TestATimestampOnlyGrows(t *testing.T) {
+func TestTimestampGrows(t *testing.T) {
 	var p struct{ published.Publishable }
 	first := p.Timestamp()
 	require.InDelta(t, first, p.Timestamp(), 0)

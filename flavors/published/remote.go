@@ -9,37 +9,37 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// Remote makes the struct that embeds it the local copy of a peer's [Publishable]: a [flavors.RemoteCache] whose state
-// is kept over sessions. When the original comes, its state is taken from the store if that has it with the same
-// timestamp, and fetched from the peer, and stored, if not. Until it is there the copy is empty; see
-// [WhenActivated].
+// Remote makes the struct that embeds it a local copy of a peer's [Publishable], Twisted's RemotePublished: a
+// [flavors.RemoteCache] whose state is kept from session to session. When the original is received, its state is loaded
+// from the store if the store has it with the same timestamp. Otherwise it is fetched from the peer and stored. Until
+// then the copy is empty; see [WhenActivated].
 //
-// The state fills the fields with a pb tag, or is given to the struct's method SetPublishedState(state any) error. A
-// method Activated() is called when it is there. Both run in the copy's own actor, and so do its Observe… methods.
+// The state fills the fields with a pb tag, or is passed to the struct's method SetPublishedState(state any) error. A
+// method Activated() is called after that. Both run in the copy's own actor, as its Observe… methods do.
 //
-// A struct becomes the copy of a class by [Register].
+// [Register] makes a struct the copy of a class.
 type Remote struct {
 	flavors.RemoteCache
 	publication publication
 }
 
-// publication is what a copy knows of its original. It belongs to the copy's turn; kept and ready are immutable once
-// the copy is known.
+// publication is a copy's part of the publication. Only the copy's turn uses it, but kept and ready are immutable once
+// the copy was received.
 type publication struct {
 	kept  *kept
-	ready *actor.Deferred // completes when the state is there
+	ready *actor.Deferred // completes when the state is set
 	mark  publishedMark
 	clean bool
 }
 
-// kept is what copies of one class have in common.
+// kept is shared by all copies of a class.
 type kept struct {
 	store    Store
 	registry *jelly.Registry
 	class    string
 }
 
-// publishedMark is the state that an original sends by itself.
+// publishedMark is the state that an original sends: how to find its published state.
 type publishedMark struct {
 	Remote      *flavors.RemoteReference `pb:"remote"`
 	ID          any                      `pb:"publishedID"`
@@ -48,7 +48,7 @@ type publishedMark struct {
 	Timestamp   float64                  `pb:"timestamp"`
 }
 
-// remotePublished is how the package recognises what embeds a Remote.
+// remotePublished is implemented by pointers to structs that embed a Remote.
 type remotePublished interface {
 	flavors.RemoteCacher
 	published() *publication
@@ -59,9 +59,9 @@ type activator interface{ Activated() }
 
 func (r *Remote) published() *publication { return &r.publication }
 
-// Register lets published originals of a class be kept here, as T, a struct that embeds Remote. The
-// store is where their states outlive the session, such as a [Dir]; with nil they are fetched every time. So
-// they are from a peer of which it is not known who it is, as on accepted connections: see broker.WithServerIdentity.
+// Register registers T, a struct that embeds [Remote], for local copies of a class. Their states are kept in the store,
+// such as a [Dir]. They are fetched every time if the store is nil or the peer has no identity, as on accepted
+// connections; see broker.WithServerIdentity.
 //
 //	err := published.Register[RemotePage](registry, "site.Page", store)
 func Register[T any, P interface {
@@ -76,18 +76,17 @@ func Register[T any, P interface {
 	})
 }
 
-// WasCleanWhenLoaded says whether the state came from the store: nothing had been published since. It is for the copy's
-// turn.
+// WasCleanWhenLoaded reports whether the state came from the store. Only the copy's turn may call it.
 func (r *Remote) WasCleanWhenLoaded() bool { return r.publication.clean }
 
-// IsActivated says whether the state is there. It is for the copy's turn.
+// IsActivated reports whether the state is set. Only the copy's turn may call it.
 func (r *Remote) IsActivated() bool {
 	_, err, done := r.publication.ready.Result()
 	return done && err == nil
 }
 
-// SetCopyableState takes what the original sends by itself, and has the rest come: as the first thing in the copy's own
-// turn.
+// SetCopyableState takes what the original sends and begins to load or fetch the state, as the first turn of the copy's
+// actor.
 func (r *Remote) SetCopyableState(state any) error {
 	p := &r.publication
 	if p.kept == nil {
@@ -111,13 +110,13 @@ func (r *Remote) SetCopyableState(state any) error {
 	return nil
 }
 
-// inTurn runs f in the copy's turn. If there is none any more, the state will not come.
+// inTurn runs f in the copy's turn. If that is impossible, or f panics, activation fails.
 func (r *Remote) inTurn(f func()) {
 	gone := func(cause error) { r.fail(cause) }
 	run := func() {
 		over := false
 		defer func() {
-			if !over { // The application's code panicked or ended the goroutine. The supervisor decides about the copy.
+			if !over { // The application's code panicked or called runtime.Goexit.
 				gone(fmt.Errorf("published: the code of a %s failed; the log has the details", internal.NameOfCopy(&r.RemoteCache)))
 			}
 		}()
@@ -129,15 +128,15 @@ func (r *Remote) inTurn(f func()) {
 	}
 }
 
-// fail tells those who wait that the state will not come. What the copy shows instead is not what the original does.
+// fail fails the activation and marks the copy as stale.
 func (r *Remote) fail(cause error) {
 	if r.publication.ready.Complete(nil, cause) {
 		internal.MarkStale(&r.RemoteCache, cause)
-		r.publication.warn(cause, "the state of a published original cannot be had; its copy is stale")
+		r.publication.warn(cause, "the state of a published original is not available; its copy is stale")
 	}
 }
 
-// begin takes the state from the store, or asks for it.
+// begin loads the state from the store, or asks the peer for it.
 func (r *Remote) begin() {
 	p := &r.publication
 	if state, ok := p.load(); ok && r.activate(state, true) == nil {
@@ -149,7 +148,7 @@ func (r *Remote) begin() {
 	})
 }
 
-// fetched takes the state as the peer gave it.
+// fetched takes the peer's answer.
 func (r *Remote) fetched(state any, err error) {
 	p := &r.publication
 	defer p.mark.Remote.Release()
@@ -158,11 +157,11 @@ func (r *Remote) fetched(state any, err error) {
 		err = r.activate(state, false)
 	}
 	if err != nil {
-		r.fail(usercode.Wrap(err, "published: what is published as %q cannot be had", clipped(p.key().ID)))
+		r.fail(usercode.Wrap(err, "published: fetching %q", clipped(p.key().ID)))
 	}
 }
 
-// activate puts the state in place and tells who waits for it.
+// activate sets the state and completes the activation.
 func (r *Remote) activate(state any, clean bool) error {
 	p := &r.publication
 	self := internal.Copy(&r.RemoteCache)
@@ -184,7 +183,7 @@ func (r *Remote) activate(state any, clean bool) error {
 	if a, ok := self.(activator); ok {
 		activated := false
 		defer func() {
-			if !activated { // The supervisor decides about the copy, and those who wait are told.
+			if !activated {
 				r.fail(fmt.Errorf("published: the Activated method of a %T panicked", self))
 			}
 		}()
@@ -201,13 +200,13 @@ func setPublishedState(self, state any) error {
 	}
 	dict, ok := state.(*jelly.Dict)
 	if !ok {
-		return fmt.Errorf("the state is a %T and no dictionary, which only a SetPublishedState method could take", state)
+		return fmt.Errorf("the state is a %T, not a dictionary; only a SetPublishedState method could take it", state)
 	}
 	return jelly.AssignFields(self, dict)
 }
 
-// WhenActivated completes with the handle when the state of a [Remote] is there, and fails if it cannot be had. Any
-// other copy has its state from the beginning.
+// WhenActivated returns a Deferred that completes with c when the state of its [Remote] is set, and fails if it is not
+// available. For any other copy it completes at once.
 func WhenActivated[T any](c *flavors.Cached[T]) *actor.Deferred {
 	if c.Conn() == nil {
 		return actor.Failed(c.Err())
@@ -232,8 +231,8 @@ func whenActivated(handle any) *actor.Deferred {
 	return done
 }
 
-// WhenReady is for a call whose answer is a published original: it completes with the *[flavors.Cached] when the state
-// is there too.
+// WhenReady waits for an answer that is a published original: the returned Deferred completes with the
+// *[flavors.Cached] when its state is set.
 //
 //	published.WhenReady(conn.Root().CallRemote("getPage")).Then(…)
 func WhenReady(d *actor.Deferred) *actor.Deferred {

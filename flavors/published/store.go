@@ -13,26 +13,25 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// Key says whose state is kept: which original of which server, as seen by whom. All of it but the server is
-// the peer's choice.
+// Key identifies a state: the original, its server, and the perspective that sees it. The peer chooses all fields but
+// Server.
 type Key struct {
-	// Server is who published it, so that servers which share a store cannot take the place of each other: the URL that
-	// was dialed, without the name behind it, or what broker.WithServerIdentity says.
+	// Server is the URL that was dialed, without the object's name, or the name given by broker.WithServerIdentity. It
+	// keeps servers that share a store apart.
 	Server                   string
 	Service, Perspective, ID string
 }
 
-// Store keeps the states of published originals from session to session. Its methods are called in the turns
-// of copies, so from several goroutines, and may take the time that a disk takes. What it gives back is checked; it
-// need not know what it is.
+// Store keeps states from session to session. Its methods are called in the turns of copies, so concurrently, and may
+// block for a disk. The data is opaque to the store and checked after a Load.
 type Store interface {
-	// Load gives what was last saved under the key, or an error that is fs.ErrNotExist if there is nothing.
+	// Load returns the data last saved under the key, or an error that is fs.ErrNotExist if there is none.
 	Load(key Key) ([]byte, error)
-	// Save keeps data in the place of what was there. After a crash there is either the one or the other.
+	// Save replaces the data under the key. After a crash there must be either the old data or the new.
 	Save(key Key, data []byte) error
 }
 
-// keptState is what is stored: an expression of Jelly, in Banana without a vocabulary.
+// keptState is the stored value, a Jelly expression in Banana without a vocabulary.
 type keptState struct {
 	Class       string  `pb:"class"`
 	Server      string  `pb:"server"`
@@ -52,14 +51,14 @@ func (p *publication) key() Key {
 	}
 }
 
-// server is who published it; empty where that is not known.
+// server identifies the server; empty if it is not known.
 func (p *publication) server() string { return p.mark.Remote.Conn().ServerIdentity() }
 
-// isKept reports whether states outlive the session. Where it is not known whose they are they do not: another peer
-// could take the place of this one.
+// isKept reports whether the state is stored. It is not if the server is unknown, because another peer could then
+// replace it.
 func (p *publication) isKept() bool { return p.kept.store != nil && p.server() != "" }
 
-// idText is a published id as text. checkPublishedID has seen to it that it is a scalar.
+// idText returns a published id, a scalar, as text.
 func idText(id any) string {
 	switch x := id.(type) {
 	case string:
@@ -67,13 +66,13 @@ func idText(id any) string {
 	case []byte:
 		return string(x)
 	case float64:
-		return strconv.FormatFloat(x, 'g', -1, 64) // As in the names of files that were written before.
+		return strconv.FormatFloat(x, 'g', -1, 64) // as in the file names of earlier versions
 	}
 	return jelly.Format(id)
 }
 
-// checkPublishedID refuses containers and objects. Twisted's ids may be anything that can be printed, but what can be
-// printed may contain itself, and it would name a file.
+// checkPublishedID refuses containers and objects. Twisted allows any printable id, but a container may contain itself,
+// and the id becomes a file name.
 func checkPublishedID(id any) error {
 	switch id.(type) {
 	case string, []byte, int64, *big.Int, float64, bool:
@@ -85,8 +84,8 @@ func checkPublishedID(id any) error {
 	)
 }
 
-// load takes the state from the store, if it is what the original published last. A state that cannot be read counts as
-// none.
+// load returns the state from the store if it is what the original published last. A state that cannot be read is
+// ignored.
 func (p *publication) load() (state any, ok bool) {
 	if !p.isKept() {
 		return nil, false
@@ -101,17 +100,17 @@ func (p *publication) load() (state any, ok bool) {
 		k, err = decodeKept(data, p.kept.registry)
 	}
 	if err != nil {
-		p.warn(err, "a kept state cannot be read, it is fetched anew")
+		p.warn(err, "a kept state cannot be read; fetching it")
 		return nil, false
 	}
-	// A name that was cut or folded on its way to the disk may have led to another's state. Timestamps are compared as in
-	// Twisted, for being the same: an original that was set back to an earlier time is not what was kept either.
+	// A store may confuse keys, for example on a file system that ignores case. As in Twisted, timestamps must be equal:
+	// an original that was set back to an earlier time differs as well.
 	same := k.Class == p.kept.class && Key{k.Server, k.Service, k.Perspective, k.ID} == p.key() &&
 		k.Timestamp == p.mark.Timestamp
 	return k.State, same
 }
 
-// save keeps a state that was fetched. That it cannot be kept is the next session's loss, not this one's.
+// save stores a fetched state. A failure is only logged, because it affects the next session only.
 func (p *publication) save(state any) {
 	if !p.isKept() {
 		return
@@ -124,12 +123,11 @@ func (p *publication) save(state any) {
 		err = p.calling("Save", func() error { return p.kept.store.Save(key, data) })
 	}
 	if err != nil {
-		p.warn(err, "a state cannot be kept")
+		p.warn(err, "a state cannot be stored")
 	}
 }
 
-// calling calls a method of the store, which may be the application's own. What a store does wrong costs what it was to
-// keep.
+// calling calls a method of the store and turns a panic into an error.
 func (p *publication) calling(method string, f func() error) (err error) {
 	if panicked := usercode.Do(func() { err = f() }); panicked != nil {
 		return &flavors.PanicError{
@@ -153,7 +151,7 @@ func (p *publication) warn(err error, text string) {
 	})
 }
 
-// clipped is the beginning of what a peer has named.
+// clipped returns at most the first 80 bytes of a name that a peer chose.
 func clipped(s string) string {
 	const most = 80
 	if len(s) > most {
@@ -169,12 +167,12 @@ func encodeKept(k keptState) ([]byte, error) {
 		return nil, err
 	}
 	if fragment.Holes() > 0 {
-		return nil, errors.New("it holds references, which are good in this session only")
+		return nil, errors.New("it holds references, which are valid in this session only")
 	}
 	return fragment.Append(nil, nil)
 }
 
-// decodeKept reads what is in a store with the caution that is due to what a peer sends: it came from one.
+// decodeKept decodes data from a store with the same checks as a message of a peer.
 func decodeKept(data []byte, registry *jelly.Registry) (k keptState, err error) {
 	var scanner banana.Scanner
 	scanner.Init(banana.ProfileNone, banana.Limits{})
@@ -183,7 +181,7 @@ func decodeKept(data []byte, registry *jelly.Registry) (k keptState, err error) 
 		return k, err
 	}
 	if n != len(data) {
-		return k, errors.New("it is no single expression, or is cut short")
+		return k, errors.New("it is not a single complete expression")
 	}
 	var reader banana.Reader
 	reader.Reset(data, banana.ProfileNone)
