@@ -79,39 +79,37 @@ func (r *Reader) Read(t *Token) error {
 // Ints reads integers into dst and returns how many. It stops before anything else and before an error, which Next will
 // return. It is for long lists.
 func (r *Reader) Ints(dst []int64) (count int) {
+	frame, pos := r.frame, r.pos
 	for ; count < len(dst); count++ {
-		if r.pos+8 > len(r.frame) || !r.shortInt(&dst[count]) {
-			before := r.pos
-			t, err := r.Next()
-			if err != nil || t.Kind != Int {
-				r.pos = before
-				return count
+		if pos+8 <= len(frame) {
+			// A header of at most seven digits and its type byte, in one load.
+			x := binary.LittleEndian.Uint64(frame[pos:])
+			if digits := bits.TrailingZeros64(x & highBits); digits < 64 {
+				digits -= 7 // in bits: the offset of the type byte
+				n := int64(packDigits(x & (1<<digits - 1)))
+				switch Kind(x >> digits) {
+				case Int, LongInt:
+					dst[count] = n
+				case Neg, LongNeg:
+					dst[count] = -n
+				default:
+					r.pos = pos
+					return count
+				}
+				pos += digits/8 + 1
+				continue
 			}
-			dst[count] = t.Int
 		}
+		r.pos = pos
+		t, err := r.Next()
+		if err != nil || t.Kind != Int {
+			r.pos = pos
+			return count
+		}
+		dst[count], pos = t.Int, r.pos
 	}
+	r.pos = pos
 	return count
-}
-
-// shortInt reads an integer of at most seven digits, with its type byte in one load, if there is one. Eight bytes
-// must be left.
-func (r *Reader) shortInt(dst *int64) bool {
-	x := binary.LittleEndian.Uint64(r.frame[r.pos:])
-	digits := bits.TrailingZeros64(x&highBits) - 7 // in bits: the type byte's offset
-	if digits == 64-7 {
-		return false
-	}
-	n := int64(packDigits(x & (1<<digits - 1)))
-	switch Kind(x >> digits) {
-	case Int, LongInt:
-	case Neg, LongNeg:
-		n = -n
-	default:
-		return false
-	}
-	*dst = n
-	r.pos += digits/8 + 1
-	return true
 }
 
 // highBits are set in type bytes and clear in digits.
