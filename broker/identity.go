@@ -13,20 +13,20 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// IdentityRoot publishes a portal whose realm is a cred.Identities, Perspective Broker's older model: who logs in is an
-// identity, and asks for one perspective of one service after the other, as far as the identity's keyring goes.
+// IdentityRoot publishes a portal whose realm is a cred.Identities, Perspective Broker's older model: a user logs in as
+// an identity, and then attaches to perspectives of services that are on the identity's keyring.
 //
 //	identities := cred.NewIdentities[*flavors.RemoteReference, *Player]()
 //	portal, err := cred.NewPortal(identities, users)
 //	ln, err := broker.Listen(rt, url, broker.IdentityRoot(portal))
 //
-// What a client gets at the login is a reference to its identity. On the wire it understands attach(service,
-// perspective, mind=None), which answers a reference to the perspective, and keyring(), a list of (service,
-// perspective); [Conn.Attach] and [Conn.Keyring] call them. A key that is not on the keyring and a service that does
-// not exist are refused with the same words as a login.
+// The login returns a reference to the identity. Its remote methods are attach(service, perspective, mind=None), which
+// returns a reference to the perspective, and keyring(), which returns a list of (service, perspective); [Conn.Attach]
+// and [Conn.Keyring] call them. A key that is not on the keyring and a service that does not exist fail with the error
+// of a rejected login.
 //
-// The perspectives are pointers to structs that embed [flavors.Avatar]. Each is logged out when the peer has let go of
-// it. The identity is in for as long as the peer holds it or one of its perspectives.
+// The perspectives are pointers to structs that embed [flavors.Avatar]. Each is logged out when the peer has released
+// it. The identity stays logged in while the peer holds it or one of its perspectives.
 func IdentityRoot[A any](
 	portal *cred.Portal[*flavors.RemoteReference, *cred.Bearer[*flavors.RemoteReference, A]],
 	opts ...LoginOption,
@@ -35,7 +35,7 @@ func IdentityRoot[A any](
 		return nil
 	}
 	o := newLoginOptions(opts)
-	return newLogin(o, &door{
+	return newLogin(o, &portalAdapter{
 		accepts: portal.Accepts,
 		check:   portal.Authenticate,
 		enter: func(ctx context.Context, id cred.AvatarID, mind *flavors.RemoteReference) (any, func(), error) {
@@ -60,7 +60,7 @@ func IdentityRoot[A any](
 	})
 }
 
-// identity is the avatar of somebody who is in and has a keyring.
+// identity is the avatar of a user with a keyring.
 type identity struct {
 	flavors.Avatar
 	atOnce  int64
@@ -68,10 +68,10 @@ type identity struct {
 	keyring func() []cred.Key
 	attach  func(context.Context, cred.Key, *flavors.RemoteReference) (avatar any, logout func(), err error)
 
-	holders  atomic.Int64 // the login's reference, and one for each perspective; none any more after the last
-	refused  atomic.Int64 // perspectives
-	underWay atomic.Int64 // attachments
-	last     func()       // set before anybody holds it
+	holders    atomic.Int64 // one for the login, one for each perspective; stays 0 once it is 0
+	rejected   atomic.Int64 // perspectives
+	inProgress atomic.Int64 // attachments
+	last       func()       // called when holders becomes 0
 }
 
 // PublishMethods makes the mind optional.
@@ -92,7 +92,7 @@ func (i *identity) release() {
 	}
 }
 
-// hold counts one more holder; it fails when the last has gone.
+// hold adds a holder, and reports whether there was one.
 func (i *identity) hold() bool {
 	for {
 		n := i.holders.Load()
@@ -105,7 +105,7 @@ func (i *identity) hold() bool {
 	}
 }
 
-// PerspectiveKeyring lists what may be attached.
+// PerspectiveKeyring lists the keys that may be attached.
 func (i *identity) PerspectiveKeyring() []any {
 	keys := []any{}
 	for _, k := range i.keyring() {
@@ -114,7 +114,7 @@ func (i *identity) PerspectiveKeyring() []any {
 	return keys
 }
 
-// PerspectiveAttach asks the service for the perspective, beside the identity's turn: a service may wait.
+// PerspectiveAttach asks the service for the perspective, outside the identity's turn: a service may block.
 func (i *identity) PerspectiveAttach(
 	inv *flavors.Invocation,
 	service, perspective string,
@@ -128,7 +128,7 @@ func (i *identity) PerspectiveAttach(
 		return actor.Failed(errLoginUnanswered)
 	}
 	c := conn.c
-	if !takePlace(&i.underWay, i.atOnce) {
+	if !countUpTo(&i.inProgress, i.atOnce) {
 		c.countRejection(rejectSessions)
 		return actor.Failed(Busy.Errorf("%d perspectives are being attached for this identity", i.atOnce))
 	}
@@ -139,12 +139,12 @@ func (i *identity) PerspectiveAttach(
 		var perspective any
 		err := errLoginAbandoned
 		defer func() {
-			i.underWay.Add(-1)
+			i.inProgress.Add(-1)
 			d.Complete(perspective, err)
 		}()
 		perspective, err = i.attached(c, key, mind)
 	}) {
-		i.underWay.Add(-1)
+		i.inProgress.Add(-1)
 		return actor.Failed(Busy.Errorf("the server is shutting down"))
 	}
 	return d
@@ -155,7 +155,7 @@ func (i *identity) attached(c *connection, key cred.Key, mind *flavors.RemoteRef
 	refuse := func(err error) (any, error) {
 		c.countRejection(rejectLogin)
 		line := log.Warn()
-		if i.refused.Add(1) > maxRefusedLogged {
+		if i.rejected.Add(1) > maxRefusedLogged {
 			line = log.Debug()
 		}
 		reason := err.Error()
@@ -193,10 +193,9 @@ func (i *identity) attached(c *connection, key cred.Key, mind *flavors.RemoteRef
 	return answer, nil
 }
 
-// Attach asks an identity that a login gave, at a server of this library with an [IdentityRoot], for a perspective of a
-// service. The mind is an object of ours that the perspective may call, or nil. The connection keeps the perspective as
-// it keeps an avatar, until [Conn.Logout]. errors.Is(err, flavors.UnauthorizedLogin) says that the keyring does not
-// have the key.
+// Attach asks an identity, which a login at a server with [IdentityRoot] has returned, for a perspective of a service.
+// The mind is an object of ours that the perspective may call, or nil. The connection keeps the perspective until
+// [Conn.Logout]. The error is flavors.UnauthorizedLogin if the key is not on the keyring.
 func (c *Conn) Attach(
 	ctx context.Context,
 	identity *flavors.RemoteReference,
@@ -213,7 +212,7 @@ func (c *Conn) Attach(
 	return perspective, nil
 }
 
-// Keyring asks an identity what it can be attached to.
+// Keyring returns the keys to which an identity can be attached.
 func (c *Conn) Keyring(ctx context.Context, identity *flavors.RemoteReference) ([]cred.Key, error) {
 	pairs, err := flavors.Call[[][2]string](ctx, identity, "keyring")
 	if err != nil {

@@ -22,8 +22,8 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// Listener accepts connections. Each gets a broker of its own; the listener's end does not end them, the runtime's
-// does.
+// Listener accepts connections. Each connection has its own broker. Closing the listener does not close them; closing
+// the runtime does.
 type Listener struct {
 	rt       *actor.Runtime
 	sock     net.Listener
@@ -32,20 +32,20 @@ type Listener struct {
 	log      zerolog.Logger
 	mailbox  *actor.Mailbox // the acceptor's
 
-	withdraw  func() // takes back the claim on what is published
+	withdraw  func() // ends the claim on the published objects
 	closeOnce sync.Once
 	closeErr  error
 
 	mu sync.Mutex
 	// Guarded by mu.
 	conns   map[*connection]struct{}
-	onClose func() // takes back the request to be closed with the runtime; nil before it was made
+	onClose func() // unregisters from the runtime's close; nil until registered
 }
 
-// Listen publishes root and accepts connections at the URL: pb://host:port (port 0 picks a free one), pbs://host:port
-// (TLS, see [WithTLS]) or pb+unix:///path (see [WithSocketMode] for who can connect; a socket that a killed process
-// left there is replaced). The root is a pointer to a struct that embeds [flavors.Referenceable], shared by all
-// connections, or a [RootFactory], or nil if options publish all there is; see [WithPublished] for what else it may be.
+// Listen publishes root and accepts connections at a URL: pb://host:port, where port 0 picks a free one,
+// pbs://host:port (TLS, see [WithTLS]) or pb+unix:///path (see [WithSocketMode]; a stale socket at the path is
+// replaced). The root is a pointer to a struct that embeds [flavors.Referenceable], which all connections share, or a
+// [RootFactory]; see [WithPublished] for other kinds. It may be nil if options publish objects.
 func Listen(rt *actor.Runtime, url string, root any, opts ...Option) (*Listener, error) {
 	if err := usable(rt); err != nil {
 		return nil, fmt.Errorf("broker: listening at %s: %w", url, err)
@@ -75,7 +75,7 @@ func Listen(rt *actor.Runtime, url string, root any, opts ...Option) (*Listener,
 	return l, err
 }
 
-// secured is the socket that the listener accepts from.
+// secured returns the socket from which the listener accepts.
 func secured(sock net.Listener, e endpoint, o *options) (net.Listener, error) {
 	switch {
 	case e.scheme == "pbs":
@@ -86,8 +86,8 @@ func secured(sock net.Listener, e endpoint, o *options) (net.Listener, error) {
 	return sock, nil
 }
 
-// Serve is [Listen] on a socket of the caller's own, which the listener closes: one that was inherited, wraps another,
-// or needs no network (see [NewPipeListener]). With [WithTLS] TLS is spoken over it.
+// Serve is [Listen] on sock, which the listener closes. With [WithTLS] the connections use TLS over it. See
+// [NewPipeListener] for a listener without a network.
 func Serve(rt *actor.Runtime, sock net.Listener, root any, opts ...Option) (*Listener, error) {
 	if isNil(sock) {
 		return nil, errors.New("broker: Serve was given no listener")
@@ -148,7 +148,7 @@ func newListener(rt *actor.Runtime, sock net.Listener, e endpoint, root any, opt
 	return l, nil
 }
 
-// usable says why nothing can be begun in a runtime.
+// usable returns the reason why nothing can be started in a runtime.
 func usable(rt *actor.Runtime) error {
 	if err := rt.Check(); err != nil {
 		return err
@@ -159,7 +159,7 @@ func usable(rt *actor.Runtime) error {
 	return nil
 }
 
-// isNil reports whether an interface holds nothing, or a nil pointer, function or the like.
+// isNil reports whether v is nil or holds a nil pointer, function, map, channel or slice.
 func isNil(v any) bool {
 	if v == nil {
 		return true
@@ -171,7 +171,7 @@ func isNil(v any) bool {
 	return false
 }
 
-// URL is where the listener can be reached, with the port that was really taken.
+// URL returns the URL of the listener, with the port that was bound.
 func (l *Listener) URL() string {
 	if !l.isMade() {
 		return ""
@@ -185,7 +185,7 @@ func (l *Listener) URL() string {
 	return l.endpoint.url(addr)
 }
 
-// nowhere is the address of a socket that does not say its own.
+// nowhere is the address of a socket that has none.
 type nowhere struct{}
 
 func (nowhere) Network() string { return "unknown" }
@@ -201,10 +201,10 @@ func (l *Listener) String() string {
 	return "<listener at " + l.URL() + ">"
 }
 
-// Format prints what String returns, whatever the verb: a listener is large, and in use by other goroutines.
+// Format writes what String returns, for every verb: the fields are in use by other goroutines.
 func (l *Listener) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, l.String()) }
 
-// Addr is the address of the listening socket.
+// Addr returns the address of the listening socket.
 func (l *Listener) Addr() net.Addr {
 	if !l.isMade() {
 		return nil
@@ -212,7 +212,7 @@ func (l *Listener) Addr() net.Addr {
 	return l.sock.Addr()
 }
 
-// Conns are the connections that this listener has accepted and that have been negotiated.
+// Conns returns the open connections that this listener has accepted.
 func (l *Listener) Conns() []*Conn {
 	if !l.isMade() {
 		return nil
@@ -228,7 +228,7 @@ func (l *Listener) Conns() []*Conn {
 	return conns
 }
 
-// Close accepts nothing more. Connections that were accepted go on.
+// Close stops accepting. It does not close the connections.
 func (l *Listener) Close() error {
 	if !l.isMade() {
 		return nil
@@ -250,10 +250,10 @@ func (l *Listener) Close() error {
 	return l.closeErr
 }
 
-// acceptor is the actor of a listener: the parent of the brokers of the connections that it accepted.
+// acceptor is the actor of a listener and the parent of its connections' brokers.
 type acceptor struct {
 	l     *Listener
-	ended bool // the socket is closed; the actor stays for as long as it has brokers
+	ended bool // the socket is closed; the actor stops with its last broker
 	count int
 }
 
@@ -281,7 +281,7 @@ func (a *acceptor) Receive(ctx protoactor.Context) {
 	}
 }
 
-// Undelivered implements actor.Undertaker: a connection that came when the listener had ended.
+// Undelivered implements actor.Undertaker. It closes a connection that was accepted while the listener ended.
 func (a *acceptor) Undelivered(message any) {
 	if m, ok := message.(accepted); ok {
 		netio.Close(m.sock)
@@ -294,7 +294,7 @@ func (a *acceptor) endWithLast(ctx protoactor.Context) {
 	}
 }
 
-// adopt gives a connection its broker.
+// adopt starts the broker of an accepted connection.
 func (a *acceptor) adopt(ctx protoactor.Context, sock net.Conn) {
 	l := a.l
 	c := newConn(l.rt, sock, false, rootName, l.options)
@@ -304,7 +304,7 @@ func (a *acceptor) adopt(ctx protoactor.Context, sock net.Conn) {
 	ctx.SpawnPrefix(c.props(), "broker")
 }
 
-// add notes a connection until it ends.
+// add lists a connection until it ends.
 func (l *Listener) add(c *connection) {
 	l.mu.Lock()
 	l.conns[c] = struct{}{}
@@ -316,8 +316,8 @@ func (l *Listener) add(c *connection) {
 	})
 }
 
-// accept runs until the socket is closed. Want of file descriptors and the like passes, so it tries again after a
-// while. Strangers must not keep others from connecting: one of them is dropped for each descriptor that is wanting.
+// accept runs until the socket is closed. Errors such as a lack of file descriptors are temporary, so it retries with a
+// backoff. For each missing descriptor it drops one connection without a login.
 func (l *Listener) accept() {
 	backoff := supervision.Backoff{Min: 5 * time.Millisecond, Max: time.Second, Factor: 2}
 	failures := 0
@@ -336,9 +336,9 @@ func (l *Listener) accept() {
 			return
 		}
 		if usercode.Is(err, syscall.EMFILE) || usercode.Is(err, syscall.ENFILE) {
-			budgetOf(
-				l.rt,
-			).DropOldest("the process has no file descriptors left, and this connection has waited longest for a login")
+			budgetOf(l.rt).DropOldest(
+				"the process has no file descriptors left, and this connection has waited longest for a login",
+			)
 		}
 		failures++
 		delay := backoff.Delay(failures, rand.Float64)
@@ -362,12 +362,12 @@ func isClosing(rt *actor.Runtime) bool {
 	}
 }
 
-// brokerStrategy is the acceptor's: a broker that fails is stopped, which closes its connection.
+// brokerStrategy stops a broker that fails, which closes its connection.
 func brokerStrategy(rt *actor.Runtime) protoactor.SupervisorStrategy {
 	return supervision.StopStrategy(rt)
 }
 
-// codecStrategy is the broker's: a codec actor that fails is stopped, and takes its broker along.
+// codecStrategy stops a codec actor that fails, and its broker.
 func codecStrategy(rt *actor.Runtime) protoactor.SupervisorStrategy {
 	return supervision.StopStrategy(rt)
 }

@@ -20,23 +20,23 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// LoginRoot publishes a portal: the root object is the login, and what a user gets is the avatar that the portal's
-// realm has for him, a pointer to a struct that embeds [flavors.Avatar] as a rule. The mind is the client's reference
-// to an object of its own, or nil.
+// LoginRoot publishes a portal. The root object is the login. A user gets the avatar that the portal's realm returns,
+// usually a pointer to a struct that embeds [flavors.Avatar]. The mind is a reference to an object of the client, or
+// nil.
 //
 //	ln, err := broker.Listen(rt, url, broker.LoginRoot(portal))
 //
-// It speaks Twisted's dance of challenge and response, and its anonymous login, as far as the portal has checkers for
-// them. Beside these it offers, for clients of this library: a login by password in the clear, over TLS only; by the
-// client's certificate, over mutual TLS; and by the user id of the peer's process, over Unix sockets. The realm's
-// logout runs once, when the client has let go of the avatar or its connection has ended.
+// LoginRoot supports Twisted's challenge-response login and anonymous login, if the portal has checkers for them. For
+// clients of this library it also offers a login by plain password, over TLS only; by client certificate, over mutual
+// TLS; and by the user id of the peer's process, over Unix sockets. The realm's logout runs once, when the client has
+// released the avatar or its connection has ended.
 //
-// It is nil for a nil portal, and Listen refuses that.
+// LoginRoot returns nil for a nil portal, and Listen fails for a nil factory.
 func LoginRoot[A any](portal *cred.Portal[*flavors.RemoteReference, A], opts ...LoginOption) RootFactory {
 	if portal == nil {
 		return nil
 	}
-	return newLogin(newLoginOptions(opts), &door{
+	return newLogin(newLoginOptions(opts), &portalAdapter{
 		accepts: portal.Accepts,
 		check:   portal.Authenticate,
 		enter: func(ctx context.Context, id cred.AvatarID, mind *flavors.RemoteReference) (any, func(), error) {
@@ -49,17 +49,17 @@ func LoginRoot[A any](portal *cred.Portal[*flavors.RemoteReference, A], opts ...
 	})
 }
 
-// door is a portal without its type parameters.
-type door struct {
+// portalAdapter is a portal without its type parameters.
+type portalAdapter struct {
 	accepts func(cred.Kind) bool
 	check   func(context.Context, cred.Credentials) (cred.AvatarID, error)
 	enter   func(context.Context, cred.AvatarID, *flavors.RemoteReference) (avatar any, logout func(), err error)
 }
 
-func newLogin(o *loginOptions, d *door) RootFactory {
+func newLogin(o *loginOptions, p *portalAdapter) RootFactory {
 	return func(conn *Conn) (any, error) {
 		c := conn.c
-		l := &loginRoot{conn: c, options: o, door: d}
+		l := &loginRoot{conn: c, options: o, portal: p}
 		c.account.MarkStranger()
 		l.expire()
 		if c.offers == 1 {
@@ -74,23 +74,23 @@ type loginRoot struct {
 	flavors.Root
 	conn    *connection
 	options *loginOptions
-	door    *door
+	portal  *portalAdapter
 
-	challenges atomic.Int64 // that the peer holds
-	underWay   atomic.Int64 // logins
-	sessions   atomic.Int64 // that are not logged out
-	refused    atomic.Int64 // logins
-	begun      atomic.Bool  // a login has succeeded once
+	challenges atomic.Int64 // held by the peer
+	inProgress atomic.Int64 // logins
+	sessions   atomic.Int64 // not logged out
+	rejected   atomic.Int64 // logins
+	succeeded  atomic.Bool  // one login has succeeded
 	late       atomic.Bool  // the deadline has passed
 }
 
-// RemoteLogin begins Twisted's dance: (challenge, challenger).
+// RemoteLogin starts Twisted's login. It answers with (challenge, challenger).
 func (l *loginRoot) RemoteLogin(inv *flavors.Invocation, username string) (jelly.Tuple, error) {
 	if !inv.WantsAnswer() {
 		return nil, errLoginUnanswered
 	}
-	if !takePlace(&l.challenges, l.options.challenges) {
-		return nil, l.busy(rejectChallenges, "%d challenges are held on this connection", l.options.challenges)
+	if !countUpTo(&l.challenges, l.options.challenges) {
+		return nil, l.busy(rejectChallenges, "this connection holds %d challenges", l.options.challenges)
 	}
 	if !l.conn.account.Take(challengeSize) {
 		l.challenges.Add(-1)
@@ -110,16 +110,17 @@ func (l *loginRoot) RemoteLogin(inv *flavors.Invocation, username string) (jelly
 	return jelly.Tuple{c.challenge, answer}, nil
 }
 
-// challengeSize is what a challenge counts for beside its export, with a name of cred.MaxUsernameBytes.
+// challengeSize is what a challenge counts in the memory budget beside its export, with a name of
+// cred.MaxUsernameBytes.
 const challengeSize = 1 << 10
 
-// keptName is what is kept of a name for as long as the peer has the challenge. No store has a longer one: cut short,
-// it is still too long for each of them, and its login is refused like any other.
+// keptName copies a user name, cut to one byte more than the longest that any store has, so that a name that was cut is
+// still rejected.
 func keptName(name string) string {
 	return strings.Clone(name[:min(len(name), cred.MaxUsernameBytes+1)])
 }
 
-// challenger waits for the response to one challenge.
+// challenger receives the response to one challenge.
 type challenger struct {
 	flavors.Referenceable
 	login     *loginRoot
@@ -128,7 +129,7 @@ type challenger struct {
 	once      sync.Once
 }
 
-// RemoteRespond ends the dance (P-8.2). A challenge can be responded to once: another attempt begins anew.
+// RemoteRespond ends Twisted's login (P-8.2). A challenge can be answered once.
 func (c *challenger) RemoteRespond(
 	inv *flavors.Invocation,
 	response []byte,
@@ -141,19 +142,19 @@ func (c *challenger) RemoteRespond(
 	return c.login.begin(inv, presented, mind)
 }
 
-// refusedCredentials are those that no portal accepts: a second response to a challenge.
+// refusedCredentials are rejected by every portal: a second response to a challenge.
 type refusedCredentials struct{ claim string }
 
 func (refusedCredentials) Kind() cred.Kind { return "perspectivebroker.refused" }
 func (r refusedCredentials) Claim() string { return r.claim }
 
-// RemoteLoginAnonymous lets in who does not say who he is, if the portal does (P-8.3).
+// RemoteLoginAnonymous logs in an anonymous user, if the portal accepts anonymous users (P-8.3).
 func (l *loginRoot) RemoteLoginAnonymous(inv *flavors.Invocation, mind *flavors.RemoteReference) *actor.Deferred {
 	return l.begin(inv, cred.Anonymous{}, mind)
 }
 
-// RemoteLoginMethods lists the logins that this connection is offered. A client of this library asks before it sends a
-// password: stock peers have no such method, and so never see one.
+// RemoteLoginMethods lists the logins that this connection offers. Clients of this library ask before they send a
+// password. Stock peers do not have the method, so they never receive one.
 func (l *loginRoot) RemoteLoginMethods() []string {
 	methods := []string{}
 	for _, m := range []struct {
@@ -167,26 +168,26 @@ func (l *loginRoot) RemoteLoginMethods() []string {
 		{methodCertificate, cred.KindClientCertificate, l.showsCertificate()},
 		{methodPeer, cred.KindUnixPeer, l.knowsPeer()},
 	} {
-		if m.carried && l.door.accepts(m.kind) {
+		if m.carried && l.portal.accepts(m.kind) {
 			methods = append(methods, m.name)
 		}
 	}
 	return methods
 }
 
-// The logins that stock peers do not know.
+// Logins that stock peers do not have.
 const (
 	methodPassword    = "loginPassword"
 	methodCertificate = "loginCertificate"
 	methodPeer        = "loginPeer"
 )
 
-// noSuchLogin is what a peer is told that asks for a login which this connection does not carry, as if there were none.
+// noSuchLogin is the error of a login that this connection does not support, as if the method did not exist.
 func noSuchLogin(method string) error {
 	return flavors.NoSuchMethod.New("No such method: remote_" + method)
 }
 
-// RemoteLoginPassword takes a password in the clear. Without TLS it does not exist, and stock peers do not know it.
+// RemoteLoginPassword logs in by plain password. It exists over TLS only.
 func (l *loginRoot) RemoteLoginPassword(
 	inv *flavors.Invocation,
 	username, password string,
@@ -198,7 +199,7 @@ func (l *loginRoot) RemoteLoginPassword(
 	return l.begin(inv, cred.UsernamePassword{Username: username, Password: cred.Secret(password)}, mind), nil
 }
 
-// RemoteLoginCertificate lets in whom the certificate names that TLS has verified.
+// RemoteLoginCertificate logs in the user named by the client certificate that TLS has verified.
 func (l *loginRoot) RemoteLoginCertificate(
 	inv *flavors.Invocation,
 	mind *flavors.RemoteReference,
@@ -218,7 +219,7 @@ func (l *loginRoot) showsCertificate() bool {
 	return state != nil && len(state.VerifiedChains) > 0
 }
 
-// RemoteLoginPeer lets in whom the kernel names as the other end of a Unix socket.
+// RemoteLoginPeer logs in the user that the kernel reports for the other end of a Unix socket.
 func (l *loginRoot) RemoteLoginPeer(inv *flavors.Invocation, mind *flavors.RemoteReference) (*actor.Deferred, error) {
 	peer, err := netio.UnixPeer(l.conn.sock)
 	if err != nil {
@@ -232,21 +233,20 @@ func (l *loginRoot) knowsPeer() bool {
 	return err == nil
 }
 
-// refusedText is all that anybody is told whose login was refused, whatever the reason (P-8.4).
+// refusedText is the text of every rejected login, whatever the reason (P-8.4).
 const refusedText = "login refused"
 
-// errLoginUnanswered fails a login whose sender asks for no answer: nobody would hold the avatar, and so nobody could
-// let it go.
+// errLoginUnanswered fails a login that asks for no answer: nobody could release its avatar.
 var errLoginUnanswered = flavors.PBError.New("a login is answered with the avatar: ask for an answer")
 
-// errLoginAbandoned fails a login whose checker or realm called runtime.Goexit, which nothing can undo.
+// errLoginAbandoned fails a login whose checker or realm called runtime.Goexit.
 var errLoginAbandoned error = flavors.UnauthorizedLogin.New(refusedText)
 
-// maxRefusedLogged is how many refused logins of one connection are worth a warning; whoever floods us should not flood
+// maxRefusedLogged is how many rejected logins of one connection are logged as warnings, so that a flood does not fill
 // the log.
 const maxRefusedLogged = 16
 
-// expire closes the connection of somebody who does not log in.
+// expire closes the connection if no login succeeds within the deadline.
 func (l *loginRoot) expire() {
 	timer := patience.AfterFunc(l.options.deadline, func() {
 		l.late.Store(true)
@@ -255,26 +255,24 @@ func (l *loginRoot) expire() {
 	context.AfterFunc(l.conn.ctx, timer.Stop)
 }
 
-// closeIfLate is asked when the deadline passes, and from then on whenever a login has failed. Its answer goes out
-// first.
+// closeIfLate is called when the deadline passes and after each login. The answer of the last login is still written.
 func (l *loginRoot) closeIfLate() {
-	if l.late.Load() && !l.begun.Load() && l.underWay.Load() == 0 {
+	if l.late.Load() && !l.succeeded.Load() && l.inProgress.Load() == 0 {
 		usercode.Log(func() { l.conn.log.Warn().Dur("deadline", l.options.deadline).Msg("nobody logged in in time") })
 		l.conn.post(closeNow{cause: errNoLogin, flush: true})
 	}
 }
 
-// takePlace counts one more, unless that would be more than most. Whoever has a place gives it back by counting one
-// less.
-func takePlace(taken *atomic.Int64, most int64) bool {
-	if taken.Add(1) > most {
-		taken.Add(-1)
+// countUpTo increments n unless that would exceed limit, and reports whether it has.
+func countUpTo(n *atomic.Int64, limit int64) bool {
+	if n.Add(1) > limit {
+		n.Add(-1)
 		return false
 	}
 	return true
 }
 
-// busy refuses what would be too much, whoever it is, and tells the log.
+// busy rejects a login that exceeds a limit, and logs it.
 func (l *loginRoot) busy(r Rejection, format string, args ...any) error {
 	l.conn.countRejection(r)
 	what := fmt.Sprintf(format, args...)
@@ -282,15 +280,15 @@ func (l *loginRoot) busy(r Rejection, format string, args ...any) error {
 	return Busy.New(what)
 }
 
-// warning is a line for the log about a refused login.
+// warning begins a log line about a rejected login.
 func (l *loginRoot) warning() *zerolog.Event {
-	if l.refused.Add(1) > maxRefusedLogged {
+	if l.rejected.Add(1) > maxRefusedLogged {
 		return l.conn.log.Debug()
 	}
 	return l.conn.log.Warn()
 }
 
-// begin checks credentials beside the object's turn: checkers and realms may wait, and may call the mind meanwhile.
+// begin checks credentials outside the object's turn: checkers and realms may block, and may call the mind.
 func (l *loginRoot) begin(
 	inv *flavors.Invocation,
 	credentials cred.Credentials,
@@ -299,8 +297,8 @@ func (l *loginRoot) begin(
 	if !inv.WantsAnswer() {
 		return actor.Failed(errLoginUnanswered)
 	}
-	if !takePlace(&l.underWay, l.options.atOnce) {
-		return actor.Failed(l.busy(rejectLoginsAtOnce, "%d logins are under way on this connection", l.options.atOnce))
+	if !countUpTo(&l.inProgress, l.options.atOnce) {
+		return actor.Failed(l.busy(rejectLoginsAtOnce, "%d logins are in progress on this connection", l.options.atOnce))
 	}
 	d := actor.NewDeferred(l.conn.rt)
 	started := l.conn.rt.Go("a login from "+l.conn.peer, func() {
@@ -309,9 +307,9 @@ func (l *loginRoot) begin(
 		err := errLoginAbandoned
 		defer func() { // also when a checker or a realm ends the goroutine
 			if err == nil {
-				l.begun.Store(true)
+				l.succeeded.Store(true)
 			}
-			l.underWay.Add(-1)
+			l.inProgress.Add(-1)
 			if err != nil {
 				d.Complete(nil, err)
 				return
@@ -321,25 +319,25 @@ func (l *loginRoot) begin(
 		answer, err = l.enter(credentials, mind)
 	})
 	if !started {
-		l.underWay.Add(-1)
+		l.inProgress.Add(-1)
 		l.conn.countRejection(rejectClosing)
 		return actor.Failed(Busy.Errorf("the server is shutting down"))
 	}
 	return d
 }
 
-// enter is one login from its beginning to the avatar's reference.
+// enter performs one login and returns the avatar's reference.
 func (l *loginRoot) enter(credentials cred.Credentials, mind *flavors.RemoteReference) (*flavors.LoginAnswer, error) {
 	c := l.conn
 	id, err := l.check(credentials)
 	if err != nil {
 		return nil, l.refuse(credentials, err)
 	}
-	// No stranger any more: the realm may ask the mind something that has a long answer.
+	// Authenticated: lift the limits for strangers. The realm may call the mind, whose answers may be long.
 	c.account.MarkUser()
 	c.small.Store(0)
-	if !takePlace(&l.sessions, l.options.sessions) {
-		return nil, l.busy(rejectSessions, "%d users are in by way of this connection", l.options.sessions)
+	if !countUpTo(&l.sessions, l.options.sessions) {
+		return nil, l.busy(rejectSessions, "%d users are logged in on this connection", l.options.sessions)
 	}
 	entered := false
 	defer func() { // also when the realm ends the goroutine
@@ -347,7 +345,7 @@ func (l *loginRoot) enter(credentials cred.Credentials, mind *flavors.RemoteRefe
 			l.sessions.Add(-1)
 		}
 	}()
-	avatar, logout, err := l.door.enter(c.ctx, id, mind)
+	avatar, logout, err := l.portal.enter(c.ctx, id, mind)
 	if err != nil {
 		return nil, l.refuse(credentials, err)
 	}
@@ -370,12 +368,12 @@ func (l *loginRoot) enter(credentials cred.Credentials, mind *flavors.RemoteRefe
 	return answer, nil
 }
 
-// check asks the checker, and counts the attempt where something can be guessed.
+// check calls the checker, and counts the attempt if the credentials can be guessed.
 func (l *loginRoot) check(credentials cred.Credentials) (cred.AvatarID, error) {
 	ctx := l.conn.ctx
 	switch credentials.Kind() {
 	case cred.KindAnonymous, cred.KindClientCertificate, cred.KindUnixPeer:
-		return l.door.check(ctx, credentials)
+		return l.portal.check(ctx, credentials)
 	}
 	attempt, err := l.options.throttle.Enter(ctx, throttleKey(l.conn.sock))
 	if err != nil {
@@ -384,11 +382,11 @@ func (l *loginRoot) check(credentials cred.Credentials) (cred.AvatarID, error) {
 	var id cred.AvatarID
 	err = errLoginAbandoned
 	defer func() { attempt.End(err) }()
-	id, err = l.door.check(ctx, credentials)
+	id, err = l.portal.check(ctx, credentials)
 	return id, err
 }
 
-// refuse tells the log why, and the peer nothing.
+// refuse logs the reason, and returns an error without it.
 func (l *loginRoot) refuse(credentials cred.Credentials, err error) error {
 	var refused *cred.Refused
 	if !usercode.AsInto(err, &refused) {
@@ -403,8 +401,8 @@ func (l *loginRoot) refuse(credentials cred.Credentials, err error) error {
 	return flavors.UnauthorizedLogin.New(refusedText)
 }
 
-// throttleKey is by what attempts are counted: the address; of IPv6 the network, because whoever has one address has
-// all in it; of a Unix socket the user, because its addresses say nothing.
+// throttleKey returns the key by which attempts are counted: the IPv4 address, the IPv6 /64 network, because one user
+// usually has all its addresses, or the user id on a Unix socket.
 func throttleKey(sock net.Conn) string {
 	if peer, err := netio.UnixPeer(sock); err == nil {
 		return fmt.Sprintf("uid %d", peer.UID)
@@ -426,7 +424,7 @@ func throttleKey(sock net.Conn) string {
 	return ip.String()
 }
 
-// LoginOption changes how logins are received.
+// LoginOption configures [LoginRoot] and [IdentityRoot].
 type LoginOption interface{ applyLogin(*loginOptions) }
 
 type loginOptions struct {

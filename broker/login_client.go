@@ -13,23 +13,23 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// Reasons for which a login is not tried at all.
+// Errors of logins that are not attempted.
 var (
-	// ErrNeedsTLS is why a password is not sent in the clear.
+	// ErrNeedsTLS is the error of [Conn.LoginPassword] on a connection without TLS.
 	ErrNeedsTLS = errors.New(
 		"broker: a password in the clear goes over TLS only; use a pbs:// URL, or Login, which does not send it",
 	)
-	// ErrNotOffered is why a password is not sent to a server that has not said that it takes one.
+	// ErrNotOffered is the error of [Conn.LoginPassword] if the server does not offer that login.
 	ErrNotOffered = errors.New("broker: the server does not offer a login by password in the clear")
 )
 
-// Login logs in as Twisted's clients do and returns the reference to the avatar. The credentials are
+// Login logs in as Twisted's clients do, and returns a reference to the avatar. The credentials are
 // cred.UsernamePassword, of which only the response to the server's challenge is sent, or cred.Anonymous. The mind is
-// an object of ours that the server may call, a pointer to a struct that embeds [flavors.Referenceable], or nil; the
-// server may call it before Login returns.
+// an object of ours that the server may call, even before Login returns: a pointer to a struct that embeds
+// [flavors.Referenceable], or nil.
 //
-// The connection keeps the avatar: forgetting the reference does not log out. [Conn.Logout] does, and so does the end
-// of the connection. errors.Is(err, flavors.UnauthorizedLogin) says that the server refused.
+// The connection keeps the avatar, so dropping the reference does not log out; [Conn.Logout] and the end of the
+// connection do. The error is flavors.UnauthorizedLogin if the server has rejected the login.
 func (c *Conn) Login(ctx context.Context, credentials cred.Credentials, mind any) (*flavors.RemoteReference, error) {
 	if !c.isMade() {
 		return nil, errNoConn
@@ -65,9 +65,9 @@ func challengeOf(t jelly.Tuple) (salt []byte, challenger *flavors.RemoteReferenc
 	return nil, nil, &ProtocolError{Command: "answer", What: "the answer to login is (challenge, challenger)", Err: err}
 }
 
-// LoginPassword sends the password itself, for servers that keep it as a good hash. It does so over TLS only, and only
-// to servers that say that they take it, which are those of this library: for others the error is [ErrNotOffered], and
-// nothing was sent.
+// LoginPassword logs in with the password itself, for servers that store a strong hash of it. It sends the password
+// over TLS only, and only to servers of this library that offer the login; otherwise it fails with [ErrNeedsTLS] or
+// [ErrNotOffered] and sends nothing.
 func (c *Conn) LoginPassword(ctx context.Context, p cred.UsernamePassword, mind any) (*flavors.RemoteReference, error) {
 	if !c.isMade() {
 		return nil, errNoConn
@@ -80,31 +80,31 @@ func (c *Conn) LoginPassword(ctx context.Context, p cred.UsernamePassword, mind 
 		return nil, fmt.Errorf("logging in: %w", err)
 	}
 	if !slices.Contains(methods, methodPassword) {
-		return nil, fmt.Errorf("%w: it takes %s", ErrNotOffered, orNothing(methods))
+		return nil, fmt.Errorf("%w: it offers %s", ErrNotOffered, orNothing(methods))
 	}
 	return c.avatar(ctx, c.Published(rootName), methodPassword, p.Username, string(p.Password), mind)
 }
 
 func orNothing(methods []string) string {
 	if len(methods) == 0 {
-		return "nothing of this kind, as is so with servers of Twisted's; use Login"
+		return "no such login, as a server with Twisted does; use Login"
 	}
 	return strings.Join(methods, ", ")
 }
 
-// LoginCertificate logs in as whom the certificate names that this side has shown in mutual TLS, at servers of this
-// library.
+// LoginCertificate logs in as the user named by the client certificate that this side has presented in mutual TLS. Only
+// servers of this library offer it.
 func (c *Conn) LoginCertificate(ctx context.Context, mind any) (*flavors.RemoteReference, error) {
 	return c.avatar(ctx, c.Published(rootName), methodCertificate, mind)
 }
 
-// LoginPeer logs in as the user under whom this process runs, over a Unix socket, at servers of this library.
+// LoginPeer logs in as the user who runs this process, over a Unix socket. Only servers of this library offer it.
 func (c *Conn) LoginPeer(ctx context.Context, mind any) (*flavors.RemoteReference, error) {
 	return c.avatar(ctx, c.Published(rootName), methodPeer, mind)
 }
 
-// Logout lets go of an avatar that a login over this connection gave, which logs out at the server. It does not wait
-// for that.
+// Logout releases an avatar that a login on this connection has returned, which logs out at the server. It does not
+// wait for the server.
 func (c *Conn) Logout(avatar *flavors.RemoteReference) {
 	if !c.isMade() {
 		return
@@ -120,7 +120,7 @@ func (c *Conn) Logout(avatar *flavors.RemoteReference) {
 	}
 }
 
-// avatar makes the call of a login.
+// avatar performs a login call.
 func (c *Conn) avatar(
 	ctx context.Context,
 	on *flavors.RemoteReference,
@@ -134,7 +134,7 @@ func (c *Conn) avatar(
 	return avatar, nil
 }
 
-// callForAvatar makes a call that answers with an avatar, and keeps it.
+// callForAvatar makes a call that returns an avatar, and keeps the avatar.
 func (c *Conn) callForAvatar(
 	ctx context.Context,
 	on *flavors.RemoteReference,
@@ -150,7 +150,7 @@ func (c *Conn) callForAvatar(
 	}
 	c.c.avatars.Lock()
 	defer c.c.avatars.Unlock()
-	// Those that were released instead of logged out need not be kept.
+	// Drop avatars that were released without a logout.
 	c.c.avatars.kept = slices.DeleteFunc(c.c.avatars.kept, func(r *flavors.RemoteReference) bool { return r.Err() != nil })
 	if !c.c.ended() {
 		c.c.avatars.kept = append(c.c.avatars.kept, avatar)
@@ -158,8 +158,8 @@ func (c *Conn) callForAvatar(
 	return avatar, nil
 }
 
-// forgetAvatars is for the end of the connection: a handle that its own connection keeps would never be collected, nor
-// would the connection.
+// forgetAvatars drops the avatars when the connection has ended. A handle kept by its own connection would keep both
+// alive.
 func (c *connection) forgetAvatars() {
 	c.avatars.Lock()
 	defer c.avatars.Unlock()

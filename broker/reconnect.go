@@ -19,9 +19,8 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// ReconnectingClient keeps a connection to one server: when it is lost it dials again, after a while, and prepares the
-// new one as it did the first. References belong to the session that made them, and fail once it is over; what is to be
-// done anew in each session is the session function's affair.
+// ReconnectingClient keeps a connection to one server. When the connection is lost it dials again after a delay and
+// runs the [SessionFunc] on the new one. References belong to the connection that made them and fail when it ends.
 type ReconnectingClient struct {
 	rt      *actor.Runtime
 	url     string
@@ -35,24 +34,25 @@ type ReconnectingClient struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	conn    *Conn         // of the session that is up; nil while there is none
+	conn    *Conn         // of the current session; nil if there is none
 	changed chan struct{} // closed and replaced when conn or last changes
-	last    error         // why there is none
+	last    error         // why there is no session
 }
 
-// SessionFunc prepares a connection that has just been made: it logs in, asks for the references it needs, hands out
-// its own. It runs in a goroutine of its own, and its context ends with the connection. The session is up when it
-// returns nil; when it returns an error the connection is closed and another attempt made later.
+// SessionFunc prepares a new connection: it logs in and gets the references that the application needs. It runs on its
+// own goroutine; ctx ends with the connection. The session is up when it returns nil. If it returns an error the
+// connection is closed and another attempt follows.
 type SessionFunc func(ctx context.Context, conn *Conn) error
 
-// Messages to the actors that [ReconnectingClient.Watch].
+// Messages to the actors given to [ReconnectingClient.Watch].
 type (
-	// SessionUp says that a session is up.
+	// SessionUp reports that a session is up.
 	SessionUp struct {
 		Client *ReconnectingClient
 		Conn   *Conn
 	}
-	// SessionDown says that there is none any more, or that an attempt has failed, and when the next will be made.
+	// SessionDown reports that a session has ended or that an attempt has failed. Retry is the delay until the next
+	// attempt.
 	SessionDown struct {
 		Client *ReconnectingClient
 		Cause  error
@@ -60,23 +60,22 @@ type (
 	}
 )
 
-// ErrPermanent wrapped by the error of a [SessionFunc] says that it is of no use to try again, as when a login was
-// refused for good.
+// ErrPermanent, wrapped by the error of a [SessionFunc], ends the client, for example if a login was refused.
 var ErrPermanent = errors.New("broker: not to be tried again")
 
-// ErrClientClosed is what a closed client answers.
+// ErrClientClosed is the error of a closed client.
 var ErrClientClosed = errors.New("broker: the client has been closed")
 
 // defaultBackoff is the default of [WithBackoff].
 var defaultBackoff = supervision.Backoff{Min: 500 * time.Millisecond, Max: 30 * time.Second, Factor: 2, Jitter: 0.5}
 
-// WithBackoff sets how long a [ReconnectingClient] waits before it dials again. The default is half a second at first,
-// twice as long after each failure, 30 seconds at most, each time reduced by a random part of up to one half. Only
-// [Reconnect] uses this option.
+// WithBackoff sets how long a [ReconnectingClient] waits before it dials again. The default is half a second after the
+// first failure, doubled after each further one up to 30 seconds, and each time reduced by a random part of up to one
+// half. Only [Reconnect] uses this option.
 func WithBackoff(b supervision.Backoff) Option { return optionFunc(func(o *options) { o.backoff = b }) }
 
-// Reconnect makes a client and has it dial. It returns at once; [ReconnectingClient.Conn] waits for a session. The
-// client is an actor under supervision, and ends with [ReconnectingClient.Close] or with the runtime.
+// Reconnect starts a client and returns at once; [ReconnectingClient.Conn] waits for a session. The client ends with
+// [ReconnectingClient.Close], with the runtime, or with [ErrPermanent].
 func Reconnect(rt *actor.Runtime, url string, session SessionFunc, opts ...Option) (*ReconnectingClient, error) {
 	if err := usable(rt); err != nil {
 		return nil, fmt.Errorf("broker: connecting to %s: %w", url, err)
@@ -102,7 +101,7 @@ func Reconnect(rt *actor.Runtime, url string, session SessionFunc, opts ...Optio
 		return nil, fmt.Errorf("broker: connecting to %s: %w", url, err)
 	}
 	unhook := rt.OnClose(actor.PhaseRefuse, "client of "+url, func(context.Context) error {
-		// The connection itself is drained with all others; only no new one is made.
+		// The connection is drained with all others; here the client only stops dialing.
 		cancel()
 		return nil
 	})
@@ -110,8 +109,8 @@ func Reconnect(rt *actor.Runtime, url string, session SessionFunc, opts ...Optio
 	return c, nil
 }
 
-// Conn gives the connection of the session that is up, and waits for one if there is none. The error of an ended ctx
-// tells why there was none so far.
+// Conn returns the connection of the current session, and waits for one if there is none. If ctx ends, the error
+// includes the last failure.
 func (c *ReconnectingClient) Conn(ctx context.Context) (*Conn, error) {
 	switch {
 	case !c.isMade():
@@ -130,7 +129,7 @@ func (c *ReconnectingClient) Conn(ctx context.Context) (*Conn, error) {
 		select {
 		case <-changed:
 		case <-c.ctx.Done():
-			// What ended it may have been noted since we looked.
+			// The permanent error may have been set since the last look.
 			if _, _, last = c.state(); usercode.Is(last, ErrPermanent) {
 				return nil, last
 			}
@@ -141,21 +140,21 @@ func (c *ReconnectingClient) Conn(ctx context.Context) (*Conn, error) {
 	}
 }
 
-// state is the session that is up, what is closed when that changes, and why the one before ended.
+// state returns the current connection, a channel that is closed when it changes, and the last error.
 func (c *ReconnectingClient) state() (conn *Conn, changed <-chan struct{}, last error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.conn, c.changed, c.last
 }
 
-// Watch has an actor told of sessions: by [SessionUp] and [SessionDown], and by SessionUp at once if one is up.
+// Watch sends [SessionUp] and [SessionDown] to an actor, and SessionUp at once if a session is up.
 func (c *ReconnectingClient) Watch(pid *protoactor.PID) {
 	if c.isMade() && pid != nil {
 		c.rt.Root().Send(c.pid, watchSessions{pid})
 	}
 }
 
-// errNoClient is how everything fails that is asked of a nil client.
+// errNoClient is the error of the methods of a nil or zero client.
 var errNoClient = errors.New("broker: the ReconnectingClient is nil, or was not made by Reconnect")
 
 func (c *ReconnectingClient) isMade() bool { return c != nil && c.rt != nil }
@@ -168,17 +167,17 @@ func (c *ReconnectingClient) String() string {
 	return "<client of " + c.url + ">"
 }
 
-// Format prints what String returns, whatever the verb: a client is in use by other goroutines.
+// Format writes what String returns, for every verb: the fields are in use by other goroutines.
 func (c *ReconnectingClient) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
-// Unwatch undoes Watch.
+// Unwatch ends Watch.
 func (c *ReconnectingClient) Unwatch(pid *protoactor.PID) {
 	if c.isMade() && pid != nil {
 		c.rt.Root().Send(c.pid, unwatchSessions{pid})
 	}
 }
 
-// Close ends the session, in good order, and dials no more.
+// Close closes the connection in good order and stops dialing.
 func (c *ReconnectingClient) Close(ctx context.Context) error {
 	switch {
 	case !c.isMade():
@@ -203,7 +202,7 @@ func (c *ReconnectingClient) Close(ctx context.Context) error {
 	return err
 }
 
-// set notes a session's beginning or end for those who wait in Conn.
+// set sets the current connection and wakes the waiters in Conn.
 func (c *ReconnectingClient) set(conn *Conn, last error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -212,7 +211,7 @@ func (c *ReconnectingClient) set(conn *Conn, last error) {
 	c.changed = make(chan struct{})
 }
 
-// reconnector is the actor of a [ReconnectingClient]. Dialing and the application's session function run beside it, one
+// reconnector is the actor of a [ReconnectingClient]. Dialing and the session function run on another goroutine, one
 // attempt at a time.
 type reconnector struct {
 	c        *ReconnectingClient
@@ -273,7 +272,7 @@ func (r *reconnector) tell(ctx protoactor.Context, message any) {
 	}
 }
 
-// dial makes one attempt beside the actor.
+// dial starts one attempt.
 func (r *reconnector) dial(ctx protoactor.Context) {
 	c, self := r.c, ctx.Self()
 	started := c.rt.Go("the client of "+c.url, func() {
@@ -285,7 +284,7 @@ func (r *reconnector) dial(ctx protoactor.Context) {
 	}
 }
 
-// attempt makes a connection and a session, and returns when it is over.
+// attempt dials and prepares a session. It returns when the session has ended.
 func (c *ReconnectingClient) attempt(up func(*Conn)) (lived time.Duration, cause error) {
 	conn, err := Dial(c.ctx, c.rt, c.url, c.opts...)
 	if err != nil {
@@ -302,7 +301,7 @@ func (c *ReconnectingClient) attempt(up func(*Conn)) (lived time.Duration, cause
 	return time.Since(began), context.Cause(conn.c.ctx)
 }
 
-// prepare runs the application's function. Its panic is its error.
+// prepare runs the session function, and returns its panic as an error.
 func (c *ReconnectingClient) prepare(conn *Conn) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -321,12 +320,12 @@ func (c *ReconnectingClient) prepare(conn *Conn) (err error) {
 	return context.Cause(conn.c.ctx)
 }
 
-// ended decides when to try again.
+// ended schedules the next attempt.
 func (r *reconnector) ended(ctx protoactor.Context, m sessionEnded) {
 	c := r.c
 	r.up = nil
 	if m.lived > c.backoff.Max || (m.lived > 0 && r.failures == 0) {
-		r.failures = 0 // It was not the server's being down.
+		r.failures = 0 // The server was up.
 	}
 	r.failures++
 	delay := c.backoff.Delay(r.failures, rand.Float64)

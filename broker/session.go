@@ -13,34 +13,34 @@ import (
 )
 
 const (
-	// lastCallTime is how long calls that a peer has sent before it let go of an avatar, or closed the connection in good
-	// order, may still begin and go on. Peers do that right behind their last calls, and expect these to be carried out.
+	// lastCallTime is how long calls may still begin and run that a peer sent before it released an avatar or closed the
+	// connection in good order. Peers do that right after their last calls and expect these to run.
 	lastCallTime = 50 * time.Millisecond
-	// logoutPatience is how long a logout waits for a method that runs for the user. Then it runs all the same: it must
-	// not be lost because a method never returns.
+	// logoutPatience is how long a logout waits for the user's running methods. Then it runs in any case, so that a method
+	// that never returns does not prevent it.
 	logoutPatience = time.Minute
 )
 
-// sessions are the users who are in by way of a connection.
+// sessions are the users who are logged in on a connection.
 type sessions struct {
 	mu    sync.Mutex
-	byKey map[any]*session      // by what the calls of the user are known by, see flavors.LoginAnswer
-	all   map[*session]struct{} // also those whose logout is under way
+	byKey map[any]*session      // by the key of the user's calls, see flavors.LoginAnswer
+	all   map[*session]struct{} // including those that are logging out
 }
 
-// session is a user who is in. Several logins that give the same avatar are one, and end together.
+// session is a user who is logged in. Logins that return the same avatar share one session.
 type session struct {
 	conn *connection
 	key  any
 	user *flavors.Caller
 
 	// Guarded by the lock of sessions.
-	shares  bool // the avatar hands out others, whose logout is a part of its own
+	shares  bool // the avatar hands out others, which log out with it
 	logins  int
 	logouts []func() // of the logins that have ended
 }
 
-// enter counts a login.
+// enter adds a login.
 func (x *sessions) enter(c *connection, key any, shares bool) *session {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -58,7 +58,7 @@ func (x *sessions) enter(c *connection, key any, shares bool) *session {
 	return s
 }
 
-// leave takes a login out. It returns what is to be run for the logout, once no login of the session is left.
+// leave removes a login. With the last login of the session it returns the logouts to run.
 func (x *sessions) leave(s *session, logout func()) (last bool, logouts []func()) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -71,7 +71,7 @@ func (x *sessions) leave(s *session, logout func()) (last bool, logouts []func()
 	return true, s.logouts
 }
 
-// userOf is on whose behalf calls under a perspective are made; nil if nobody is in under it.
+// userOf returns the caller of calls under a perspective, or nil if no user has it.
 func (x *sessions) userOf(perspective any) *flavors.Caller {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -81,14 +81,14 @@ func (x *sessions) userOf(perspective any) *flavors.Caller {
 	return nil
 }
 
-// loggedOut forgets a session.
+// loggedOut removes a session.
 func (x *sessions) loggedOut(s *session) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	delete(x.all, s)
 }
 
-// users are all who are in.
+// users returns all logged-in users.
 func (x *sessions) users() (users []*flavors.Caller) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -98,8 +98,7 @@ func (x *sessions) users() (users []*flavors.Caller) {
 	return users
 }
 
-// callerOf is on whose behalf calls through a new export are made: the user's under whose perspective it is, otherwise
-// the connection's.
+// callerOf returns the caller of calls through a new export: the user with its perspective, or the connection.
 func (c *connection) callerOf(hole flavors.ExportHole) *flavors.Caller {
 	if hole.Caller != nil {
 		return hole.Caller
@@ -112,9 +111,8 @@ func (c *connection) callerOf(hole flavors.ExportHole) *flavors.Caller {
 	return c.caller
 }
 
-// admit lets a user in, to whom the answer is about to be sent. logout runs once, when the peer has let go of the
-// avatar or the connection has ended, behind the user's calls: those that have begun have returned, and the others have
-// been dropped.
+// admit begins a session, before the answer is sent. logout runs once, when the peer has released the avatar or the
+// connection has ended, after the user's running calls have returned and the waiting ones were dropped.
 func (c *connection) admit(answer *flavors.LoginAnswer, avatar any, logout func()) {
 	shared, shares := avatar.(shared)
 	s := c.sessions.enter(c, answer.Key(), shares)
@@ -124,8 +122,8 @@ func (c *connection) admit(answer *flavors.LoginAnswer, avatar any, logout func(
 			s.leave(logout)
 		}
 	}
-	// Whichever comes first, the release of the avatar or the end of the connection. Nothing is kept of the session on the
-	// connection afterwards, where another login may follow, and another.
+	// The release of the avatar or the end of the connection ends the session. Afterwards the connection keeps nothing of
+	// it, since many logins may follow.
 	forget := context.AfterFunc(c.ctx, func() { c.beside(leave) })
 	release := func() {
 		forget()
@@ -136,13 +134,13 @@ func (c *connection) admit(answer *flavors.LoginAnswer, avatar any, logout func(
 	}
 	answer.Admit(s.user, func() { c.beside(release) })
 	if c.ctx.Err() != nil {
-		leave() // Here, where the runtime waits for it.
+		leave() // The runtime waits for this goroutine.
 	}
 }
 
-// shared is an avatar that hands out others, which keep it as well.
+// shared is an avatar that hands out others, which keep it logged in.
 type shared interface {
-	// shareRelease is called before the avatar is sent; what it returns is called when the peer has let go of it.
+	// shareRelease is called before the avatar is sent. The returned function is called when the peer has released it.
 	shareRelease(last func()) (release func())
 }
 
@@ -153,7 +151,7 @@ func (c *connection) beside(leave func()) {
 	}
 }
 
-// leave ends a login. With the last of a session the user's calls end, and then the logouts run.
+// leave ends a login. With the last one of a session, the user's calls end and the logouts run.
 func (s *session) leave(logout func()) {
 	last, logouts := s.conn.sessions.leave(s, logout)
 	if !last {
@@ -180,13 +178,13 @@ func (s *session) leave(logout func()) {
 	runAll(logouts)
 }
 
-// after closes a channel when the process has run for d.
+// after returns a channel that is closed when the process has run for d.
 func after(d time.Duration) (over <-chan struct{}, stop func()) {
 	done := make(chan struct{})
 	return done, patience.AfterFunc(d, func() { close(done) }).Stop
 }
 
-// endUser ends a user's calls, and waits until no method runs for the user any more.
+// endUser ends a user's calls, and waits until no method runs for the user.
 func (s *session) endUser(user *flavors.Caller, tooLong <-chan struct{}) {
 	user.End()
 	select {
@@ -199,12 +197,12 @@ func (s *session) endUser(user *flavors.Caller, tooLong <-chan struct{}) {
 	case <-tooLong:
 		usercode.Log(func() {
 			s.conn.log.Warn().Dur("waited", logoutPatience).
-				Msg("a method has not returned since its user has gone, and the logout waits no longer; methods should heed Invocation.Context")
+				Msg("a method still runs after its user has left, the logout does not wait; methods should heed Invocation.Context")
 		})
 	}
 }
 
-// runAll runs each of the functions, also when one of them panics or ends the goroutine.
+// runAll runs all functions, even if one panics or ends the goroutine.
 func runAll(functions []func()) {
 	if len(functions) > 0 {
 		defer runAll(functions[1:])
@@ -212,12 +210,12 @@ func runAll(functions []func()) {
 	}
 }
 
-// isCalled reports whether a method runs for the peer, or a call of its has yet to begin.
+// isCalled reports whether a method runs for the peer, or a call of the peer waits.
 func (c *connection) isCalled() bool {
 	return c.caller.IsBusy() || slices.ContainsFunc(c.sessions.users(), (*flavors.Caller).IsBusy)
 }
 
-// endCalls drops the peer's calls that have not begun, when the connection has ended.
+// endCalls drops the peer's waiting calls.
 func (c *connection) endCalls() {
 	c.caller.End()
 	for _, user := range c.sessions.users() {
