@@ -19,8 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// BenchmarkFanOut measures one update of one original that many connections follow, over loopback TCP. The peers only
-// count bytes, so what is measured is this side: ns/op is one update to all of them.
+// BenchmarkFanOut measures one update of a Cacheable that many connections observe, over loopback TCP. ns/op is one
+// update to all of them. The peers only count bytes, so this measures the owner's side.
 //
 //	go test -run '^$' -bench FanOut -benchmem ./broker
 func BenchmarkFanOut(b *testing.B) {
@@ -50,7 +50,7 @@ func fanOut(b *testing.B, observers int) {
 	update := func() *actor.Deferred {
 		return flavors.Update(&root.tally, func(o flavors.Observers) {
 			root.tally.n++
-			// The size of an update must not depend on how many there were.
+			// All updates have the same size.
 			_ = o.CallRemote("next", 1<<30+root.tally.n)
 		})
 	}
@@ -64,7 +64,7 @@ func fanOut(b *testing.B, observers int) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	start := time.Now()
-	const burst = 64 // under way at a time, so that nobody's outbox fills up
+	const burst = 64 // updates under way at a time, so that no outbox fills up
 	sent := int64(0)
 	for i := range b.N {
 		d := update()
@@ -91,7 +91,7 @@ func fanOut(b *testing.B, observers int) {
 	require.NoError(b, rt.Close(ctx))
 }
 
-// updateSize is the bytes of [cachemessage id 1 "next" 0 [tuple n] [dictionary]]: 28 and those of the id.
+// updateSize returns the length of [cachemessage id 1 "next" 0 [tuple n] [dictionary]] in bytes.
 func updateSize(id int) int64 { return int64(28 + len(banana.AppendInt(nil, int64(id)))) }
 
 type fanOutBytes struct{ n *atomic.Int64 }

@@ -17,10 +17,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// sluice is an original whose state can be held back.
+// sluice is a Cacheable whose state can be delayed.
 type sluice struct {
 	flavors.Cacheable
-	gate    chan struct{} // nil, or its state waits until this is closed
+	gate    chan struct{} // if not nil, its state waits until this is closed
 	asked   chan struct{}
 	stopped atomic.Int64
 	panics  bool
@@ -41,11 +41,11 @@ func (s *sluice) StateToCacheAndObserveFor(any, *flavors.Observer) any {
 func (s *sluice) StoppedObserving(any, *flavors.Observer) {
 	s.stopped.Add(1)
 	if s.panics {
-		panic("must not matter to anybody else")
+		panic("stopped observing")
 	}
 }
 
-// locks serves sluices.
+// locks serves Cacheables.
 type locks struct {
 	flavors.Root
 	sluice, other sluice
@@ -77,7 +77,7 @@ func (s *sluice) tell(t *testing.T, word string) {
 	require.NoError(t, await(t, flavors.Update(s, func(o flavors.Observers) { require.NoError(t, o.CallRemote(word)) })))
 }
 
-func TestAStateThatTakesTooLongFailsItsMessage(t *testing.T) {
+func TestStateTimeout(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		root := newLocks(true)
 		p := newServer(t, root, broker.WithLimits(broker.Limits{StateTimeout: 3 * time.Second})).peer()
@@ -89,13 +89,13 @@ func TestAStateThatTakesTooLongFailsItsMessage(t *testing.T) {
 		require.Equal(t, 3*time.Second, time.Since(start))
 		close(root.sluice.gate)
 		synctest.Wait()
-		require.EqualValues(t, 1, root.sluice.stopped.Load(), "what came too late observes nothing")
+		require.EqualValues(t, 1, root.sluice.stopped.Load(), "a late state is not observed")
 		p.Write(`[message 3 root get 1 [tuple] [dictionary]]`)
 		p.Want(`[answer 3 ["test.Sluice" _ [unicode open]]]`)
 	})
 }
 
-func TestAPeerThatGoesWhileTheStateIsMade(t *testing.T) {
+func TestPeerLeavesDuringState(t *testing.T) {
 	root := newLocks(true)
 	p := newServer(t, root).peer()
 	p.Write(`[message 1 root get 1 [tuple] [dictionary]]`)
@@ -108,7 +108,7 @@ func TestAPeerThatGoesWhileTheStateIsMade(t *testing.T) {
 	require.Zero(t, n)
 }
 
-func TestAPeerKilledInMidSend(t *testing.T) {
+func TestPeerLeavesDuringSend(t *testing.T) {
 	root := &ponds{}
 	root.pond.ducks = make([]string, 1000)
 	s := newServer(t, root)
@@ -126,9 +126,8 @@ func TestAPeerKilledInMidSend(t *testing.T) {
 	require.EqualValues(t, 1, root.pond.stopped.Load())
 }
 
-// TestDroppedWhileAnotherIsWaitedFor has the peer let go of an original that a held message mentions only as one which
-// it has.
-func TestDroppedWhileAnotherIsWaitedFor(t *testing.T) {
+// TestDecacheWhileStatePending has the peer release a Cacheable that a held message mentions as [cached …].
+func TestDecacheWhileStatePending(t *testing.T) {
 	root := newLocks(true)
 	p := newServer(t, root).peer()
 	p.Write(`[message 1 root other 1 [tuple] [dictionary]]`)
@@ -144,7 +143,7 @@ func TestDroppedWhileAnotherIsWaitedFor(t *testing.T) {
 	p.Want(`[cachemessage _ 2 ripple 0 [tuple] [dictionary]]`)
 }
 
-func TestAStoppedObservingThatPanics(t *testing.T) {
+func TestPanicInStoppedObserving(t *testing.T) {
 	root := newLocks(false)
 	root.sluice.panics = true
 	s := newServer(t, root)
@@ -166,7 +165,7 @@ func TestAStoppedObservingThatPanics(t *testing.T) {
 	q.Want(`[cachemessage _ 1 ripple 0 [tuple] [dictionary]]`)
 }
 
-func TestFailuresNeverStopAnOriginal(t *testing.T) {
+func TestCacheableSurvivesFailures(t *testing.T) {
 	root, s := newPondServer(t)
 	p := s.peer()
 	p.Write(`[message 1 root get 1 [tuple] [dictionary]]`)
@@ -184,9 +183,9 @@ func TestFailuresNeverStopAnOriginal(t *testing.T) {
 	q.Want(`[answer 40 ["test.Pond" _ _]]`)
 }
 
-// TestAnOriginalComesHomeBehindItsDecache is what a stock peer does when its method returns an argument that nothing
-// else holds (P-7.5).
-func TestAnOriginalComesHomeBehindItsDecache(t *testing.T) {
+// TestCacheableReturnsAfterDecache is what a stock peer does when a method returns an argument that it does not keep
+// (P-7.5).
+func TestCacheableReturnsAfterDecache(t *testing.T) {
 	conn, p := client(t)
 	mine := &sluice{}
 	d := conn.Root().CallRemote("echo", mine)
@@ -200,12 +199,12 @@ func TestAnOriginalComesHomeBehindItsDecache(t *testing.T) {
 	d = conn.Root().CallRemote("echo", mine)
 	p.Want(`[message 2 root echo 1 [tuple ["test.Sluice" $again _]] [dictionary]]`)
 	require.NotEqual(t, p.Var("luid"), p.Var("again"))
-	p.Write(`[answer 2 [lcache $luid]]`) // Now it is too late.
+	p.Write(`[answer 2 [lcache $luid]]`) // Nothing is pending any more.
 	_, err = result(t, d)
 	require.Error(t, err)
 }
 
-func TestACopyMayMentionItself(t *testing.T) {
+func TestCacheMentionsItself(t *testing.T) {
 	r := jelly.NewRegistry()
 	require.NoError(t, flavors.RegisterCache[ringCopy](r, "test.Ring"))
 	rings := &ringKeeper{}
@@ -233,8 +232,8 @@ type ringKeeper struct {
 
 func (k *ringKeeper) RemoteTake(r *flavors.Cached[ringCopy]) { k.ring = r }
 
-// TestOneLuidForTwoOriginals is a peer that breaks the rules: the first copy is followed no more, nothing else happens.
-func TestOneLuidForTwoOriginals(t *testing.T) {
+// TestOneIDForTwoCacheables has a peer use an id twice: the first cache becomes stale, and nothing else happens.
+func TestOneIDForTwoCacheables(t *testing.T) {
 	root, p := newPonds(t)
 	p.Write(`[message 1 root take 1 [tuple ["test.Pond" 9 [list [unicode a]]]] [dictionary]]`)
 	p.Want(`[answer 1 [None]]`)
@@ -249,12 +248,11 @@ func TestOneLuidForTwoOriginals(t *testing.T) {
 	p.Write(`[uncache 9]`, `[message 3 root ducks 1 [tuple] [dictionary]]`)
 	p.Want(`[answer 3 [list [unicode b]]]`)
 	_, stale = root.copy.Stale()
-	require.True(t, stale, "and it is when the peer forgets what is held here")
+	require.True(t, stale, "after the peer's uncache")
 }
 
-// TestWhatIsHeldBackCounts has calls gather behind a message that waits for a state: they count as waiting to be
-// written.
-func TestWhatIsHeldBackCounts(t *testing.T) {
+// TestHeldMessagesCount holds that calls behind a message that waits for a state count as waiting to be written.
+func TestHeldMessagesCount(t *testing.T) {
 	conn, p := client(t, broker.WithLimits(broker.Limits{WriteHighWater: 4 << 10}))
 	mine := newLocks(true)
 	first := conn.Root().CallRemote("take", &mine.sluice)
@@ -267,7 +265,7 @@ func TestWhatIsHeldBackCounts(t *testing.T) {
 		return over && errors.Is(err, broker.ErrBackedUp)
 	}, wire.Patience, time.Millisecond)
 	close(mine.sluice.gate)
-	p.Ignore(`[message _ root note 1 [tuple [unicode more]] _]`) // What came before the others had arrived.
+	p.Ignore(`[message _ root note 1 [tuple [unicode more]] _]`) // Those that were made before the others had arrived.
 	p.Want(
 		`[message 1 root take 1 [tuple ["test.Sluice" 1 [unicode open]]] [dictionary]]`,
 		`[message 2 root note 1 [tuple _] _]`,
@@ -281,10 +279,10 @@ func TestWhatIsHeldBackCounts(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, err, over := conn.Root().CallRemote("note", "more").Result()
 		return !over && err == nil
-	}, wire.Patience, time.Millisecond, "and what has been sent counts no more")
+	}, wire.Patience, time.Millisecond, "what has been sent does not count")
 }
 
-// slowCopy takes its state when it is allowed to.
+// slowCopy takes its state when gate is closed.
 type slowCopy struct {
 	flavors.RemoteCache
 	gate, asked chan struct{}
@@ -296,14 +294,14 @@ func (s *slowCopy) SetCopyableState(any) error {
 	return nil
 }
 
-// TestAPeerThatGoesWhileItsOriginalIsMade leaves nothing behind of a copy that nobody will ever see.
-func TestAPeerThatGoesWhileItsOriginalIsMade(t *testing.T) {
+// TestPeerLeavesDuringInstantiation holds that a cache which is never delivered is collected.
+func TestPeerLeavesDuringInstantiation(t *testing.T) {
 	gate, asked, collected := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	r := jelly.NewRegistry()
 	first := true
 	require.NoError(t, flavors.RegisterCacheFactory(r, "test.Slow", func() *slowCopy {
 		c := &slowCopy{gate: gate, asked: asked}
-		if !first { // The first one is made to see whether it can be registered.
+		if !first { // Registration makes the first one.
 			runtime.AddCleanup(c, func(c chan struct{}) { close(c) }, collected)
 		}
 		first = false

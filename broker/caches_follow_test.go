@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// tally is an original that counts: its state is how far it has come, and each update is the next number. What a copy
-// should have seen is therefore known without asking anybody.
+// tally is a Cacheable that counts: its state is the count, and each update is the next number. So tests know what a
+// cache should have seen.
 type tally struct {
 	flavors.Cacheable
 	n       int
@@ -35,7 +35,7 @@ func (l *tally) StateToCacheAndObserveFor(any, *flavors.Observer) any {
 
 func (l *tally) StoppedObserving(any, *flavors.Observer) { l.stopped.Add(1) }
 
-// next tells all observers the next number.
+// next sends the next number to all observers.
 func (l *tally) next() *actor.Deferred {
 	return flavors.Update(l, func(observers flavors.Observers) {
 		l.n++
@@ -50,7 +50,7 @@ func (l *tally) observers(t *testing.T) (n int) {
 	return n
 }
 
-// tallyCopy notes what is wrong with what it is told.
+// tallyCopy notes updates that are out of order.
 type tallyCopy struct {
 	flavors.RemoteCache
 	n     int
@@ -81,7 +81,7 @@ func tallyRegistry(t *testing.T) broker.Option {
 	return broker.WithRegistry(r)
 }
 
-// customer connects to the server as a program of ours.
+// customer connects to the server.
 func (s *server) customer(opts ...broker.Option) *broker.Conn {
 	s.t.Helper()
 	conn, err := broker.Client(s.t.Context(), s.rt, s.dial(), opts...)
@@ -93,10 +93,10 @@ func getTally(ctx context.Context, conn *broker.Conn) (*flavors.Cached[tallyCopy
 	return flavors.Call[*flavors.Cached[tallyCopy]](ctx, conn.Root(), "get")
 }
 
-// wantFollowed checks that a copy has seen what the original has done, each thing once and in order.
+// wantFollowed checks that a cache has received each update once and in order.
 func wantFollowed(t *testing.T, conn *broker.Conn, c *flavors.Cached[tallyCopy], n int) {
 	t.Helper()
-	_, err := flavors.Call[any](t.Context(), conn.Root(), "sync") // What was sent before its answer has been received.
+	_, err := flavors.Call[any](t.Context(), conn.Root(), "sync") // All that was sent before the answer has arrived.
 	assert.NoError(t, err)
 	assert.NoError(t, c.View(func(copy *tallyCopy) {
 		assert.Empty(t, copy.wrong)
@@ -104,9 +104,8 @@ func wantFollowed(t *testing.T, conn *broker.Conn, c *flavors.Cached[tallyCopy],
 	}))
 }
 
-// TestABurstReachesEveryObserverOnceAndInOrder has a hundred connections come while updates are made, and then a
-// thousand updates at once.
-func TestABurstReachesEveryObserverOnceAndInOrder(t *testing.T) {
+// TestUpdatesReachAllObservers opens a hundred connections during updates, and then makes a thousand updates at once.
+func TestUpdatesReachAllObservers(t *testing.T) {
 	const observers, updates = 100, 1000
 	root := &tallies{}
 	s := newServer(t, root)
@@ -149,8 +148,8 @@ func await(t *testing.T, d *actor.Deferred) error {
 	return err
 }
 
-// TestDroppedAndTakenAgainWhileItChanges has decaches and uncaches cross first mentions, again and again.
-func TestDroppedAndTakenAgainWhileItChanges(t *testing.T) {
+// TestReleaseAndTakeDuringUpdates has decaches and uncaches cross first mentions.
+func TestReleaseAndTakeDuringUpdates(t *testing.T) {
 	const takers, rounds = 8, 50
 	root := &tallies{}
 	s := newServer(t, root)
@@ -163,7 +162,7 @@ func TestDroppedAndTakenAgainWhileItChanges(t *testing.T) {
 			case <-done:
 				return
 			default:
-				// No faster than the slowest reads: an update that has no room ends its connection.
+				// An update without room would end its connection, so wait for the slowest.
 				for _, conn := range s.ln.Conns() {
 					_ = conn.WaitWritable(t.Context())
 				}
@@ -175,7 +174,7 @@ func TestDroppedAndTakenAgainWhileItChanges(t *testing.T) {
 		conn := s.customer(registry)
 		group.Go(func() {
 			for range rounds {
-				// Two calls are under way at once, so that one may be answered with a mention of what the other's end gives back.
+				// With two calls at once, one answer may mention what is being released because of the other.
 				other := conn.Root().CallRemote("get")
 				c, err := getTally(t.Context(), conn)
 				if !assert.NoError(t, err) {
@@ -195,10 +194,10 @@ func TestDroppedAndTakenAgainWhileItChanges(t *testing.T) {
 	close(done)
 	updater.Wait()
 	require.Eventually(t, func() bool { return root.tally.observers(t) == 0 }, wire.Patience, time.Millisecond)
-	require.Equal(t, root.tally.began.Load(), root.tally.stopped.Load(), "each observer is ended once")
+	require.Equal(t, root.tally.began.Load(), root.tally.stopped.Load(), "each observer is removed once")
 }
 
-func TestADisconnectEndsEachObserverOnce(t *testing.T) {
+func TestDisconnectRemovesObservers(t *testing.T) {
 	root := &tallies{}
 	s := newServer(t, root)
 	registry := tallyRegistry(t)
@@ -210,7 +209,7 @@ func TestADisconnectEndsEachObserverOnce(t *testing.T) {
 	c, err := getTally(t.Context(), drops)
 	require.NoError(t, err)
 	c.Release()
-	c.Release() // The decaches are on their way, perhaps, when the connection ends.
+	c.Release() // The decaches may be under way when the connection ends.
 	drops.Abort(nil)
 	require.NoError(t, leaves.Close(t.Context()))
 	require.Eventually(t, func() bool { return root.tally.stopped.Load() == 2 }, wire.Patience, time.Millisecond)
@@ -222,9 +221,9 @@ func TestADisconnectEndsEachObserverOnce(t *testing.T) {
 	require.EqualValues(t, 2, root.tally.stopped.Load())
 }
 
-// TestASlowPeerHoldsUpNobody has one peer read nothing: the others are told everything, and it loses its connection,
-// rather than an update, when too much waits for it.
-func TestASlowPeerHoldsUpNobody(t *testing.T) {
+// TestSlowObserver has one peer that does not read. The others get all updates. When too much waits for that peer, it
+// loses its connection and not an update.
+func TestSlowObserver(t *testing.T) {
 	root := &tallies{}
 	s := newServer(t, root, broker.WithLimits(broker.Limits{WriteHighWater: 1 << 10, MaxWriteBacklog: 16 << 10}))
 	slow := s.peer()

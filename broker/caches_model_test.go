@@ -14,10 +14,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestTablesFollowTheModel plays random scripts with a scripted peer. The model is two lists: what the peer holds of
-// ours, and what we hold of the peer's. Every step says from the model alone what must come, and afterwards both sides'
-// books are compared.
-func TestTablesFollowTheModel(t *testing.T) {
+// TestCachesModel plays random scripts with a scripted peer. The model is two lists: what the peer holds of ours, and
+// what we hold of the peer's. Each step derives from the model what must arrive, and compares the observers afterwards.
+func TestCachesModel(t *testing.T) {
 	registry := pondRegistry(t)
 	root := &zoo{}
 	s := newServer(t, root, registry)
@@ -33,7 +32,8 @@ func TestTablesFollowTheModel(t *testing.T) {
 		m.luid = 100
 		steps := map[string]func(){
 			"get": m.get, "get two": m.getTwo, "decache": m.decache, "change": m.change, "home": m.home,
-			"take": m.take, "take two": m.takeTwo, "let go": m.letGo, "update": m.update, "look": m.look, "return": m.giveBack,
+			"take": m.take, "take two": m.takeTwo, "release": m.release, "update": m.update, "look": m.look,
+			"return": m.giveBack,
 		}
 		names := make([]string, 0, len(steps))
 		for name := range steps {
@@ -47,7 +47,7 @@ func TestTablesFollowTheModel(t *testing.T) {
 	})
 }
 
-// failing lets a scripted peer fail the attempt rather than the test, so that rapid can look for a smaller script.
+// failing makes a scripted peer fail the attempt and not the test, so that rapid can look for a smaller script.
 type failing struct {
 	testing.TB
 	rt *rapid.T
@@ -56,7 +56,7 @@ type failing struct {
 func (f failing) Fatalf(format string, args ...any) { f.rt.Fatalf(format, args...) }
 func (f failing) Fatal(args ...any)                 { f.rt.Fatal(args...) }
 
-// zoo has several originals, and keeps several of the peer's.
+// zoo has several Cacheables, and keeps caches of several of the peer's.
 type zoo struct {
 	flavors.Root
 	ponds [3]*pond
@@ -76,7 +76,7 @@ func (z *zoo) RemoteGet(i int) *pond         { return z.ponds[i] }
 func (z *zoo) RemoteGetTwo(i, j int) []*pond { return []*pond{z.ponds[i], z.ponds[j]} }
 func (z *zoo) RemoteIs(i int, x any) bool    { return x == any(z.ponds[i]) }
 
-// RemoteTake takes what the peer says is its original i; the same one must be the same handle.
+// RemoteTake takes a cache of the peer's Cacheable i, and reports whether its handle is the same as before.
 func (z *zoo) RemoteTake(i int, c *flavors.Cached[pondCopy]) (bool, error) {
 	same := z.kept[i] == nil || z.kept[i] == c
 	z.kept[i] = c
@@ -102,11 +102,10 @@ func (z *zoo) RemoteLook(i int) (ducks []string, err error) {
 }
 func (z *zoo) RemoteReturn(i int) *flavors.Cached[pondCopy] { return z.kept[i] }
 
-// What the model knows.
 type (
 	ourPond struct {
 		ducks   []string
-		luid    string // the variable of the peer's that has it; "" if the peer does not hold the original
+		luid    string // the peer's variable that has the id; "" if the peer does not hold the Cacheable
 		count   int
 		stopped int64
 	}
@@ -124,8 +123,8 @@ type modelled struct {
 	ours    []ourPond
 	theirs  []theirPond
 	request int
-	luid    int // the last one that the peer has given out
-	sent    int // variables that were used up
+	luid    int // the last id that the peer gave out
+	sent    int // the number of variables
 }
 
 func (m *modelled) one(of int, what string) int { return rapid.IntRange(0, of-1).Draw(m.rt, what) }
@@ -144,7 +143,7 @@ func ducksText(ducks []string) string {
 	return `[list` + b.String() + `]`
 }
 
-// mention is what one more mention of an original of ours looks like.
+// mention returns how a Cacheable of ours is mentioned next.
 func (m *modelled) mention(i int) string {
 	o := &m.ours[i]
 	o.count++
@@ -157,19 +156,19 @@ func (m *modelled) mention(i int) string {
 }
 
 func (m *modelled) get() {
-	i := m.one(len(m.ours), "original")
+	i := m.one(len(m.ours), "Cacheable")
 	answer := m.call("get", fmt.Sprint(i))
 	m.peer.Want(answer + m.mention(i) + `]`)
 }
 
 func (m *modelled) getTwo() {
-	i, j := m.one(len(m.ours), "original"), m.one(len(m.ours), "another")
+	i, j := m.one(len(m.ours), "Cacheable"), m.one(len(m.ours), "another")
 	answer := m.call("getTwo", fmt.Sprint(i, j))
 	m.peer.Want(answer + `[list ` + m.mention(i) + ` ` + m.mention(j) + `]]`)
 }
 
 func (m *modelled) decache() {
-	o := &m.ours[m.one(len(m.ours), "original")]
+	o := &m.ours[m.one(len(m.ours), "Cacheable")]
 	if o.count == 0 {
 		return
 	}
@@ -182,7 +181,7 @@ func (m *modelled) decache() {
 }
 
 func (m *modelled) change() {
-	i := m.one(len(m.ours), "original")
+	i := m.one(len(m.ours), "Cacheable")
 	o := &m.ours[i]
 	duck := fmt.Sprint(len(o.ducks))
 	o.ducks = append(o.ducks, duck)
@@ -193,14 +192,14 @@ func (m *modelled) change() {
 }
 
 func (m *modelled) home() {
-	i := m.one(len(m.ours), "original")
+	i := m.one(len(m.ours), "Cacheable")
 	if o := m.ours[i]; o.count > 0 {
 		answer := m.call("is", fmt.Sprintf(`%d [lcache $%s]`, i, o.luid))
 		m.peer.Want(answer + `[boolean true]]`)
 	}
 }
 
-// theirMention is how the peer mentions an original of its own once more.
+// theirMention returns how the peer mentions a Cacheable of its own next.
 func (m *modelled) theirMention(i int) string {
 	o := &m.theirs[i]
 	o.count++
@@ -213,19 +212,19 @@ func (m *modelled) theirMention(i int) string {
 }
 
 func (m *modelled) take() {
-	i := m.one(len(m.theirs), "original")
+	i := m.one(len(m.theirs), "Cacheable")
 	answer := m.call("take", fmt.Sprintf(`%d %s`, i, m.theirMention(i)))
 	m.peer.Want(answer + `[boolean true]]`)
 }
 
 func (m *modelled) takeTwo() {
-	i, j := m.one(len(m.theirs), "original"), m.one(len(m.theirs), "another")
+	i, j := m.one(len(m.theirs), "Cacheable"), m.one(len(m.theirs), "another")
 	answer := m.call("takeTwo", fmt.Sprintf(`%d %d %s %s`, i, j, m.theirMention(i), m.theirMention(j)))
 	m.peer.Want(answer + `[boolean true]]`)
 }
 
-func (m *modelled) letGo() {
-	i := m.one(len(m.theirs), "original")
+func (m *modelled) release() {
+	i := m.one(len(m.theirs), "Cacheable")
 	o := &m.theirs[i]
 	if o.count == 0 {
 		return
@@ -240,7 +239,7 @@ func (m *modelled) letGo() {
 }
 
 func (m *modelled) update() {
-	o := &m.theirs[m.one(len(m.theirs), "original")]
+	o := &m.theirs[m.one(len(m.theirs), "Cacheable")]
 	duck := fmt.Sprint(len(o.ducks))
 	o.ducks = append(o.ducks, duck)
 	if o.count > 0 {
@@ -251,7 +250,7 @@ func (m *modelled) update() {
 }
 
 func (m *modelled) look() {
-	i := m.one(len(m.theirs), "original")
+	i := m.one(len(m.theirs), "Cacheable")
 	if o := m.theirs[i]; o.count > 0 {
 		answer := m.call("look", fmt.Sprint(i))
 		m.peer.Want(answer + ducksText(o.ducks) + `]`)
@@ -259,22 +258,22 @@ func (m *modelled) look() {
 }
 
 func (m *modelled) giveBack() {
-	i := m.one(len(m.theirs), "original")
+	i := m.one(len(m.theirs), "Cacheable")
 	if o := m.theirs[i]; o.count > 0 {
 		answer := m.call("return", fmt.Sprint(i))
 		m.peer.Want(answer + fmt.Sprintf(`[lcache %d]]`, o.luid))
 	}
 }
 
-// check compares the books: who observes, and how often observing has stopped.
+// check compares how many observers there are, and how often observing has stopped.
 func (m *modelled) check() {
 	for i, o := range m.ours {
 		p := m.root.ponds[i]
 		observers := -1
 		err := waitFor(flavors.Update(p, func(os flavors.Observers) { observers = os.Len() }))
 		require.NoError(m.rt, err)
-		require.Equal(m.rt, min(o.count, 1), observers, "original %d", i)
-		require.Equal(m.rt, o.stopped, p.stopped.Load(), "original %d", i)
+		require.Equal(m.rt, min(o.count, 1), observers, "Cacheable %d", i)
+		require.Equal(m.rt, o.stopped, p.stopped.Load(), "Cacheable %d", i)
 	}
 }
 

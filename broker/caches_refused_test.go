@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestOnlySoManyOriginalsGoOut(t *testing.T) {
+func TestCachesLimitOut(t *testing.T) {
 	p := newServer(t, newLocks(false), broker.WithLimits(broker.Limits{Caches: 2})).peer()
 	p.Write(`[message 1 root more 1 [tuple] [dictionary]]`)
 	p.Want(`[answer 1 ["test.Sluice" 1 _]]`)
@@ -23,7 +23,7 @@ func TestOnlySoManyOriginalsGoOut(t *testing.T) {
 	p.Want(`[answer 4 ["test.Sluice" $luid _]]`)
 }
 
-func TestOnlySoManyOriginalsComeIn(t *testing.T) {
+func TestCachesLimitIn(t *testing.T) {
 	root := &ponds{}
 	p := newServer(t, root, pondRegistry(t), broker.WithLimits(broker.Limits{Caches: 2})).peer()
 	p.Write(`[message 1 root take 1 [tuple ["test.Pond" 1 [list]]] [dictionary]]`)
@@ -40,9 +40,8 @@ func TestOnlySoManyOriginalsComeIn(t *testing.T) {
 	p.Want(`[decache 1]`)
 }
 
-// TestOnlySoManyOriginalsMayBeOwed: each refused original has to be remembered until the peer says that it has
-// forgotten it.
-func TestOnlySoManyOriginalsMayBeOwed(t *testing.T) {
+// TestRefusedCachesLimit has a peer send no uncache for Cacheables that were refused.
+func TestRefusedCachesLimit(t *testing.T) {
 	const most = 1 << 16
 	s := newServer(t, &ponds{}, pondRegistry(t), broker.WithLimits(broker.Limits{Caches: 1}))
 	p := s.peer()
@@ -66,14 +65,12 @@ func TestOnlySoManyOriginalsMayBeOwed(t *testing.T) {
 	conn := only(t, s)
 	require.Zero(t, conn.Stats().Refusals["given back"])
 	owe(4, most+2, 1)
-	p.Write(
-		`[message 5 root nosuch 1 [tuple] [dictionary]]`,
-	) // What the instantiator refused is looked at with the next command.
+	p.Write(`[message 5 root nosuch 1 [tuple] [dictionary]]`) // The limit is checked after each command.
 	<-conn.Done()
 	require.EqualValues(t, 1, conn.Stats().Refusals["given back"])
 }
 
-func TestACacheThatWasNeverThere(t *testing.T) {
+func TestUnknownCaches(t *testing.T) {
 	_, p := newPonds(t)
 	for i, arg := range []string{`[cached 5]`, `[lcache 5]`, `[list [lcache 5] [lcache 6]]`} {
 		p.Write(fmt.Sprintf(`[message %d root take 1 [tuple %s] [dictionary]]`, i+1, arg))
@@ -81,7 +78,7 @@ func TestACacheThatWasNeverThere(t *testing.T) {
 	}
 	p.Write(`[message 9 root twice 1 [tuple] [dictionary]]`)
 	p.Want(`[answer 9 [list ["test.Pond" 1 _] [cached 1]]]`)
-	t.Run("decache of what was given back", func(t *testing.T) {
+	t.Run("decache after the last", func(t *testing.T) {
 		_, p := newPonds(t)
 		p.Write(`[message 1 root get 1 [tuple] [dictionary]]`)
 		p.Want(`[answer 1 ["test.Pond" 1 _]]`)
@@ -99,25 +96,25 @@ func TestACacheThatWasNeverThere(t *testing.T) {
 	}
 }
 
-// TestARefusedMentionIsGivenBack has originals and mentions of them come with what cannot be taken, in every order
-// (P-7.6).
-func TestARefusedMentionIsGivenBack(t *testing.T) {
+// TestRefusedMentionsAreReleased receives Cacheables and mentions of them in messages that are refused (P-7.6).
+func TestRefusedMentionsAreReleased(t *testing.T) {
 	root, p := newPonds(t)
-	t.Run("one that cannot be made, and those behind it", func(t *testing.T) {
+	t.Run("bad state in the middle", func(t *testing.T) {
 		p.Write(
-			`[message 1 root take 1 [tuple [list ["test.Pond" 11 [list]] ["test.Pond" 12 7] ["test.Pond" 13 [list]] [cached 13]]] [dictionary]]`,
+			`[message 1 root take 1 [tuple [list ["test.Pond" 11 [list]] ["test.Pond" 12 7] ` +
+				`["test.Pond" 13 [list]] [cached 13]]] [dictionary]]`,
 		)
 		p.Ignore(`[decache _]`)
 		wantAnyError(p, 1)
 		p.Write(`[uncache 11]`, `[uncache 12]`, `[uncache 13]`)
 	})
 	_, p = newPonds(t)
-	t.Run("with a reference that names nothing", func(t *testing.T) {
+	t.Run("with an unknown reference", func(t *testing.T) {
 		p.Write(`[message 1 root take 1 [tuple [list ["test.Pond" 21 [list]] [cached 21] [local 99]]] [dictionary]]`)
 		p.Want(`[decache 21]`, `[decache 21]`)
 		wantAnyError(p, 1)
 	})
-	t.Run("mentioned again before the peer knows", func(t *testing.T) {
+	t.Run("mentioned again", func(t *testing.T) {
 		p.Write(`[message 2 root take 1 [tuple [cached 21]] [dictionary]]`)
 		p.Want(`[decache 21]`)
 		wantAnyError(p, 2)
@@ -125,7 +122,7 @@ func TestARefusedMentionIsGivenBack(t *testing.T) {
 		p.Write(`[message 3 root take 1 [tuple [cached 21]] [dictionary]]`)
 		wantAnyError(p, 3)
 	})
-	t.Run("with a call that has no object", func(t *testing.T) {
+	t.Run("in a call to an unknown object", func(t *testing.T) {
 		p.Write(`[message 4 77 take 1 [tuple ["test.Pond" 31 [list]] [cached 31]] [dictionary]]`)
 		p.Want(`[decache 31]`, `[decache 31]`)
 		wantAnyError(p, 4)

@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// gauge is the copy of an original, whose updates can fail in many ways.
+// gauge is a cache whose updates fail in many ways.
 type gauge struct {
 	flavors.RemoteCache
 	Degrees int `pb:"degrees"`
@@ -32,7 +32,7 @@ func (*gauge) ObserveFail() error                { return errors.New("no") }
 func (*gauge) ObserveFailBadly() error           { return (*nilError)(nil) }
 func (*gauge) ObserveFailLater() *actor.Deferred { return actor.Failed(errors.New("no")) }
 
-func (*gauge) ObserveAnswer() any                      { return func() {} } // It is applied, though its answer cannot be sent.
+func (*gauge) ObserveAnswer() any                      { return func() {} } // The answer cannot be sent.
 func (*gauge) ObserveTake(*flavors.RemoteReference)    {}
 func (*gauge) ObserveTakeStale(*flavors.Cached[gauge]) {}
 
@@ -47,7 +47,7 @@ type touchy struct{}
 
 func (*touchy) SetCopyableState(any) error { panic("state") }
 
-// newGauge gives a peer whose original, with luid 7, is kept by the server.
+// newGauge returns a cache that a server keeps, and the peer that owns its original, with id 7.
 func newGauge(t *testing.T, lines *logLines, opts ...broker.Option) (*flavors.Cached[gauge], *wire.Peer) {
 	t.Helper()
 	registry := jelly.NewRegistry()
@@ -67,8 +67,8 @@ func degrees(t *testing.T, c *flavors.Cached[gauge]) (n int) {
 	return n
 }
 
-// TestUpdateThatCannotBeApplied sends one update that fails, with and without a wish for an answer.
-func TestUpdateThatCannotBeApplied(t *testing.T) {
+// TestFailedUpdateMakesStale sends one update that fails, with and without asking for an answer.
+func TestFailedUpdateMakesStale(t *testing.T) {
 	deep := strings.Repeat("[list ", 400) + "1" + strings.Repeat("]", 400)
 	for name, update := range map[string]string{
 		"no such method":        `nosuch %d [tuple 5] [dictionary]`,
@@ -83,7 +83,7 @@ func TestUpdateThatCannotBeApplied(t *testing.T) {
 		"unregistered class":    `set %d [tuple ["no.such.Class" [dictionary]]] [dictionary]`,
 		"class that panics":     `set %d [tuple ["test.Touchy" [dictionary]]] [dictionary]`,
 		"type not allowed":      `set %d [tuple [module os]] [dictionary]`,
-		"no Jelly":              `set %d [tuple [unicode 5]] [dictionary]`,
+		"malformed Jelly":       `set %d [tuple [unicode 5]] [dictionary]`,
 		"too deep":              `set %d [tuple ` + deep + `] [dictionary]`,
 		"arguments are no list": `set %d 5 [dictionary]`,
 		"keywords are none":     `set %d [tuple 1] 5`,
@@ -103,7 +103,7 @@ func TestUpdateThatCannotBeApplied(t *testing.T) {
 
 				p.Write(`[cachemessage 3 7 ` + fmt.Sprintf(update, wants) + `]`)
 				if wants == 1 {
-					for { // References that were not taken are given back.
+					for { // References that were refused are given back.
 						p.Forget("word")
 						p.Want(`[$word ...]`)
 						if strings.Contains(banana.Format(p.Var("word")), "error") {
@@ -120,7 +120,7 @@ func TestUpdateThatCannotBeApplied(t *testing.T) {
 				_, again := c.WhenStale().Await(t.Context())
 				require.Equal(t, err, again)
 
-				// Later updates are applied, as with stock.
+				// Later updates are applied, as in Twisted.
 				p.Write(`[cachemessage 4 7 set 1 [tuple 9] [dictionary]]`)
 				for {
 					p.Forget("word")
@@ -141,8 +141,8 @@ func TestUpdateThatCannotBeApplied(t *testing.T) {
 	}
 }
 
-// TestUpdateThatIsApplied has a method return what cannot be sent: its caller is told, and the copy is as it should be.
-func TestUpdateThatIsApplied(t *testing.T) {
+// TestUnsendableAnswerToUpdate holds that an update counts as applied if only its answer cannot be sent.
+func TestUnsendableAnswerToUpdate(t *testing.T) {
 	c, p := newGauge(t, new(logLines))
 	p.Write(`[cachemessage 2 7 answer 1 [tuple] [dictionary]]`)
 	wantAnyError(p, 2)
@@ -150,8 +150,8 @@ func TestUpdateThatIsApplied(t *testing.T) {
 	require.False(t, stale)
 }
 
-// TestFailedUpdateIsNoUpdate keeps the time of the last update that was applied.
-func TestFailedUpdateIsNoUpdate(t *testing.T) {
+// TestFailedUpdateKeepsTime holds that a failed update does not change the time of the last update.
+func TestFailedUpdateKeepsTime(t *testing.T) {
 	c, p := newGauge(t, new(logLines))
 	last := c.LastUpdate()
 	p.Write(`[cachemessage 2 7 fail 1 [tuple] [dictionary]]`)
@@ -159,7 +159,7 @@ func TestFailedUpdateIsNoUpdate(t *testing.T) {
 	require.Equal(t, last, c.LastUpdate())
 }
 
-// TestFloodOfFailedUpdates bounds what a peer can write into the log.
+// TestFloodOfFailedUpdates holds that a peer cannot flood the log.
 func TestFloodOfFailedUpdates(t *testing.T) {
 	var lines logLines
 	_, p := newGauge(t, &lines)
@@ -170,7 +170,7 @@ func TestFloodOfFailedUpdates(t *testing.T) {
 	require.Equal(t, 10, lines.count("an update could not be applied"))
 }
 
-// TestStaleForOtherReasons tells those who wait when a copy is no longer followed at all.
+// TestStaleForOtherReasons holds that WhenStale also tells of the end of the connection.
 func TestStaleForOtherReasons(t *testing.T) {
 	t.Run("the connection ends", func(t *testing.T) {
 		c, p := newGauge(t, new(logLines))
@@ -187,7 +187,7 @@ func TestStaleForOtherReasons(t *testing.T) {
 		_, err := told.Await(t.Context())
 		require.Error(t, err)
 	})
-	t.Run("one who waits no longer is nobody else's loss", func(t *testing.T) {
+	t.Run("one of two is cancelled", func(t *testing.T) {
 		c, p := newGauge(t, new(logLines))
 		told, other := c.WhenStale(), c.WhenStale()
 		other.Cancel()
@@ -197,8 +197,8 @@ func TestStaleForOtherReasons(t *testing.T) {
 	})
 }
 
-// TestOwnerLearnsOfFailedUpdates has a peer's copy answer with an error, and with nothing where it was not asked: the
-// owner's log tells of the first, and of updates that could not be sent.
+// TestOwnerLearnsOfFailedUpdates holds that the owner logs updates that the peer could not apply or that could not be
+// sent.
 func TestOwnerLearnsOfFailedUpdates(t *testing.T) {
 	var lines logLines
 	rt := newRuntime(t, actor.WithLogger(zerolog.New(&lines)))

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// pond is an original.
+// pond is a Cacheable.
 type pond struct {
 	flavors.Cacheable
 	ducks   []string
@@ -28,7 +28,7 @@ func (p *pond) TypeToCopy() string { return "test.Pond" }
 
 func (p *pond) StateToCacheAndObserveFor(perspective any, o *flavors.Observer) any {
 	if p.broken.Load() {
-		panic("no state today")
+		panic("no state")
 	}
 	if p.other != nil {
 		return []any{p.ducks, p.other}
@@ -45,7 +45,7 @@ func (p *pond) add(duck string) *actor.Deferred {
 	})
 }
 
-// pondCopy is the copy of one.
+// pondCopy is the cache of a pond.
 type pondCopy struct {
 	flavors.RemoteCache
 	ducks []string
@@ -54,7 +54,7 @@ type pondCopy struct {
 func (p *pondCopy) SetCopyableState(state any) error { return jelly.Assign(&p.ducks, state) }
 func (p *pondCopy) ObserveAdd(duck string)           { p.ducks = append(p.ducks, duck) }
 
-// ponds serves originals, and keeps copies of the peer's.
+// ponds serves a Cacheable, and keeps a cache of one of the peer's.
 type ponds struct {
 	flavors.Root
 	pond pond
@@ -65,14 +65,14 @@ func (p *ponds) RemoteGet() *pond     { return &p.pond }
 func (p *ponds) RemoteTwice() []*pond { return []*pond{&p.pond, &p.pond} }
 func (p *ponds) RemoteIs(x any) bool  { return x == any(&p.pond) }
 
-// RemoteAdd is answered when the observers have been told, so that tests see the one before the other.
+// RemoteAdd is answered after the update is sent, so that tests see the two in this order.
 func (p *ponds) RemoteAdd(duck string) *actor.Deferred { return p.pond.add(duck) }
 
 func (p *ponds) RemoteTake(c *flavors.Cached[pondCopy]) { p.copy = c }
 
 func (p *ponds) RemoteDucks() (ducks []string, err error) {
 	if p.copy == nil {
-		return nil, errors.New("no pond here")
+		return nil, errors.New("no pond")
 	}
 	err = p.copy.View(func(c *pondCopy) { ducks = slices.Clone(c.ducks) })
 	return ducks, err
@@ -100,7 +100,7 @@ func newPondServer(t *testing.T) (*ponds, *server) {
 	return root, newServer(t, root, pondRegistry(t))
 }
 
-func TestAnOriginalGoesOutOnceAndIsMentionedThen(t *testing.T) {
+func TestCacheableSentOnce(t *testing.T) {
 	root, p := newPonds(t)
 	p.Write(`[message 1 root get 1 [tuple] [dictionary]]`)
 	p.Want(`[answer 1 ["test.Pond" 1 [list [unicode one]]]]`)
@@ -117,13 +117,13 @@ func TestAnOriginalGoesOutOnceAndIsMentionedThen(t *testing.T) {
 	p.Want(`[answer 5 ["test.Pond" 2 [list [unicode one] [unicode two]]]]`)
 }
 
-func TestTwiceInOneMessageIsStateAndMention(t *testing.T) {
+func TestCacheableTwiceInMessage(t *testing.T) {
 	_, p := newPonds(t)
 	p.Write(`[message 1 root twice 1 [tuple] [dictionary]]`)
 	p.Want(`[answer 1 [list ["test.Pond" 1 [list [unicode one]]] [cached 1]]]`)
 }
 
-func TestAStateMayHoldOtherOriginalsAndReferences(t *testing.T) {
+func TestNestedCacheables(t *testing.T) {
 	root, p := newPonds(t)
 	inner := &pond{ducks: []string{"deep"}}
 	shared := []any{"x"}
@@ -133,7 +133,7 @@ func TestAStateMayHoldOtherOriginalsAndReferences(t *testing.T) {
 		`[remote 3] [reference 1 [list [unicode x]]] [dereference 1] [cached 1]]]] [cached 1]]]`)
 }
 
-func TestDroppedAndSentAgainTheOldUncacheCrossesTheNewState(t *testing.T) {
+func TestUncacheCrossesNewState(t *testing.T) {
 	root, p := newPonds(t)
 	p.Write(`[message 1 root get 1 [tuple] [dictionary]]`)
 	p.Want(`[answer 1 ["test.Pond" 1 _]]`)
@@ -145,7 +145,7 @@ func TestDroppedAndSentAgainTheOldUncacheCrossesTheNewState(t *testing.T) {
 	require.EqualValues(t, 1, root.pond.stopped.Load())
 }
 
-func TestAStateThatPanicsFailsItsMessageAndNoOther(t *testing.T) {
+func TestPanicInState(t *testing.T) {
 	root, s := newPondServer(t)
 	p := s.peer()
 	p.Write(`[message 1 root get 1 [tuple] [dictionary]]`)
@@ -163,7 +163,7 @@ func TestAStateThatPanicsFailsItsMessageAndNoOther(t *testing.T) {
 	q.Want(`[cachemessage _ 1 add 0 [tuple [unicode two]] [dictionary]]`)
 }
 
-func TestACopyFollowsItsOriginal(t *testing.T) {
+func TestCacheFollowsUpdates(t *testing.T) {
 	root, p := newPonds(t)
 	p.Write(`[message 1 root take 1 [tuple ["test.Pond" 9 [list [unicode a]]]] [dictionary]]`)
 	p.Want(`[answer 1 [None]]`)
@@ -174,11 +174,11 @@ func TestACopyFollowsItsOriginal(t *testing.T) {
 	p.Want(`[answer 2 $ducks]`)
 	require.Len(t, p.Var("ducks"), 102)
 	require.False(t, root.copy.LastUpdate().IsZero())
-	t.Run("sent back it is the original again", func(t *testing.T) {
+	t.Run("returned", func(t *testing.T) {
 		p.Write(`[message 3 root return 1 [tuple] [dictionary]]`)
 		p.Want(`[answer 3 [lcache 9]]`)
 	})
-	t.Run("received again it is the same handle", func(t *testing.T) {
+	t.Run("received again", func(t *testing.T) {
 		before := root.copy
 		p.Write(`[message 4 root take 1 [tuple [cached 9]] [dictionary]]`)
 		p.Want(`[answer 4 [None]]`)
@@ -186,7 +186,7 @@ func TestACopyFollowsItsOriginal(t *testing.T) {
 		root.copy.Release()
 		p.Want(`[decache 9]`)
 	})
-	t.Run("an update with an answer", func(t *testing.T) {
+	t.Run("update with an answer", func(t *testing.T) {
 		p.Write(`[cachemessage 5 9 add 1 [tuple [unicode z]] [dictionary]]`)
 		p.Want(`[answer 5 [None]]`)
 		p.Write(`[cachemessage 6 9 nosuch 1 [tuple] [dictionary]]`)
@@ -194,7 +194,7 @@ func TestACopyFollowsItsOriginal(t *testing.T) {
 		p.Write(`[cachemessage 7 8 add 1 [tuple] [dictionary]]`)
 		wantError(t, p, 7, "twisted.spread.pb.Error")
 	})
-	t.Run("let go it tells the original's side", func(t *testing.T) {
+	t.Run("released", func(t *testing.T) {
 		p.Write(`[message 8 root ignore 1 [tuple] [dictionary]]`)
 		p.Want(`[decache 9]`, `[answer 8 [None]]`)
 		p.Write(`[uncache 9]`, `[cachemessage 9 9 add 1 [tuple [unicode z]] [dictionary]]`)
@@ -202,7 +202,7 @@ func TestACopyFollowsItsOriginal(t *testing.T) {
 	})
 }
 
-func TestACopyOutlivesItsConnection(t *testing.T) {
+func TestCacheOutlivesConnection(t *testing.T) {
 	root, p := newPonds(t)
 	p.Write(`[message 1 root take 1 [tuple ["test.Pond" 9 [list [unicode a]]]] [dictionary]]`)
 	p.Want(`[answer 1 [None]]`)
@@ -219,7 +219,7 @@ func TestACopyOutlivesItsConnection(t *testing.T) {
 	root.copy.Release()
 }
 
-func TestARefusedOriginalIsGivenBack(t *testing.T) {
+func TestRefusedCacheIsReleased(t *testing.T) {
 	_, p := newPonds(t)
 	p.Write(`[message 1 root take 1 [tuple ["test.Pond" 9 [list [unicode a]]] ["evil.Class" 3]] [dictionary]]`)
 	p.Want(`[decache 9]`)

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// sender is a root that sends originals in answers, in calls and in updates.
+// sender sends Cacheables in answers, calls and updates.
 type sender struct {
 	flavors.Root
 	slow, fast sluice
@@ -29,23 +29,23 @@ func (d *sender) RemoteFast() *sluice                      { return &d.fast }
 func (d *sender) RemotePing() string                       { return "pong" }
 func (d *sender) RemoteMeet(peer *flavors.RemoteReference) { d.peer = peer }
 
-// RemoteTell calls the peer with the slow original before it answers.
+// RemoteTell calls the peer with the slow Cacheable before it answers.
 func (d *sender) RemoteTell() (string, error) {
 	return "told", d.peer.CallRemoteNoAnswer("hear", &d.slow)
 }
 
-// RemoteAlso calls the peer with nothing that is slow.
+// RemoteAlso calls the peer without a Cacheable.
 func (d *sender) RemoteAlso(method string) (string, error) {
 	return "also", d.peer.CallRemoteNoAnswer(method)
 }
 
-// TestHeldMessages has a message wait for a state, and others overtake it or not.
+// TestHeldMessages holds which messages overtake one that waits for a state.
 func TestHeldMessages(t *testing.T) {
 	const meet = `[message 1 root meet 1 [tuple [remote 7]] [dictionary]]`
 	for _, c := range []struct {
 		name   string
-		held   string // causes the message that waits
-		then   string // is sent by the peer while it waits
+		held   string // makes the server send the message that waits
+		then   string // is sent while it waits
 		before []string
 		after  []string
 	}{
@@ -55,12 +55,12 @@ func TestHeldMessages(t *testing.T) {
 			[]string{`[answer 3 [unicode pong]]`}, []string{`[answer 2 ["test.Sluice" 1 [unicode open]]]`},
 		},
 		{
-			"answer with another original overtakes",
+			"answer with another Cacheable overtakes",
 			`[message 2 root slow 1 [tuple] [dictionary]]`, `[message 3 root fast 1 [tuple] [dictionary]]`,
 			[]string{`[answer 3 ["test.Sluice" 1 [unicode open]]]`}, []string{`[answer 2 ["test.Sluice" 2 [unicode open]]]`},
 		},
 		{
-			"same original waits",
+			"same Cacheable waits",
 			`[message 2 root slow 1 [tuple] [dictionary]]`, `[message 3 root slow 1 [tuple] [dictionary]]`,
 			nil, []string{`[answer 2 ["test.Sluice" 1 [unicode open]]]`, `[answer 3 [cached 1]]`},
 		},
@@ -100,8 +100,8 @@ func TestHeldMessages(t *testing.T) {
 	}
 }
 
-// TestManyHeldMessages has many messages wait for originals of their own, more than may ask at a time, beside one that
-// never comes.
+// TestManyHeldMessages has more messages wait for states than may request them at a time, and one state that never
+// arrives.
 func TestManyHeldMessages(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		root := newLocks(true)

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// nursery hands out objects and counts those that live.
+// nursery hands out objects and counts those that were not collected.
 type nursery struct {
 	flavors.Root
 	living atomic.Int64
@@ -26,7 +26,7 @@ func (n *nursery) RemoteMake() *two {
 	return child
 }
 
-func TestObjectsThatWereLetGoAreCollected(t *testing.T) {
+func TestReleasedObjectsAreCollected(t *testing.T) {
 	root := &nursery{}
 	s := newServer(t, root)
 	p := s.peer()
@@ -41,7 +41,7 @@ func TestObjectsThatWereLetGoAreCollected(t *testing.T) {
 	for i := range many {
 		p.Write(fmt.Sprintf(`[decref %d]`, i+1))
 	}
-	// The last few may still be in somebody's hands: a frame for parameters, a buffer of a mailbox.
+	// The last few may still be referenced by a stack frame or a buffer.
 	for range 1000 {
 		if runtime.GC(); root.living.Load() <= 2 {
 			break
@@ -51,16 +51,15 @@ func TestObjectsThatWereLetGoAreCollected(t *testing.T) {
 	require.LessOrEqual(t, root.living.Load(), int64(2))
 }
 
-// keeper has a place for references.
+// keeper keeps references.
 type keeper struct {
 	flavors.Root
 	kept []*flavors.RemoteReference
 }
 
-// TestConnectionsThatHaveEndedAreCollected: a program that connects again and again must not keep what all its
-// connections knew. Handles are the danger: what is left of one when it is forgotten leads to its connection, and must
-// not lead back to the handle from there.
-func TestConnectionsThatHaveEndedAreCollected(t *testing.T) {
+// TestEndedConnectionsAreCollected holds that a program which connects again and again does not keep its connections
+// alive. The cleanup of a handle refers to the connection, so the connection must not refer to the handle.
+func TestEndedConnectionsAreCollected(t *testing.T) {
 	h := &house{}
 	login, lender := h.serve(t), newServer(t, &service{})
 	connect := func(t *testing.T, rt *actor.Runtime, s *server, opts ...broker.Option) *broker.Conn {
@@ -69,14 +68,14 @@ func TestConnectionsThatHaveEndedAreCollected(t *testing.T) {
 		return conn
 	}
 	for name, use := range map[string]func(t *testing.T, rt *actor.Runtime) *broker.Conn{
-		"that did nothing": func(t *testing.T, rt *actor.Runtime) *broker.Conn { return connect(t, rt, lender) },
-		"that logged in": func(t *testing.T, rt *actor.Runtime) *broker.Conn {
+		"idle": func(t *testing.T, rt *actor.Runtime) *broker.Conn { return connect(t, rt, lender) },
+		"logged in": func(t *testing.T, rt *actor.Runtime) *broker.Conn {
 			conn := connect(t, rt, login)
 			_, err := conn.Login(t.Context(), cred.UsernamePassword{Username: "alice", Password: "sesame"}, nil)
 			require.NoError(t, err)
 			return conn
 		},
-		"that published an object which keeps a reference": func(t *testing.T, rt *actor.Runtime) *broker.Conn {
+		"published object keeps a reference": func(t *testing.T, rt *actor.Runtime) *broker.Conn {
 			k := &keeper{}
 			conn := connect(t, rt, lender, broker.WithPublished("keeper", k))
 			ref, err := flavors.Call[*flavors.RemoteReference](t.Context(), conn.Root(), "new")
@@ -95,7 +94,7 @@ func TestConnectionsThatHaveEndedAreCollected(t *testing.T) {
 				runtime.AddCleanup(conn, func(living *atomic.Int64) { living.Add(-1) }, &living)
 				require.NoError(t, conn.Close(t.Context()))
 			}
-			// Lists of children keep the last few until others take their place.
+			// Lists of children keep the last few until they are overwritten.
 			require.Eventually(t, func() bool { runtime.GC(); return living.Load() <= 3 }, patience, tick)
 		})
 	}

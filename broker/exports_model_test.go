@@ -18,41 +18,41 @@ type trio struct {
 
 func (r *trio) RemoteThing(i int) *two { return &r.things[i] }
 
-// exportModel is what the table of exports should be: for each luid ever given out its object and count.
+// exportModel is what the table of exports should be: the object and count of each id that was given out.
 type exportModel struct {
 	p       *wire.Peer
 	request int
-	luids   []exportRow  // the luid is the index plus one
-	pending map[int]bool // our calls that the peer has not answered, with the request of the peer's that caused each
-	causes  map[int]int
-	asked   int // the last request id of ours
+	luids   []exportRow  // the id is the index plus one
+	pending map[int]bool // our calls that the peer has not answered
+	causes  map[int]int  // by call, the peer's request that caused it
+	asked   int          // our last request id
 }
 
 type exportRow struct {
-	thing    int
-	count    int
-	dyingFor int // once count is zero
-	dead     bool
+	thing   int
+	count   int
+	request int // our last request when count became zero
+	dead    bool
 }
 
 func (m *exportModel) next() int { m.request++; return m.request }
 
-// bury drops those for which no call is pending any more.
-func (m *exportModel) bury() {
+// sweep drops entries for which no call is pending any more.
+func (m *exportModel) sweep() {
 	oldest := math.MaxInt
 	for id := range m.pending {
 		oldest = min(oldest, id)
 	}
 	for i := range m.luids {
 		l := &m.luids[i]
-		l.dead = l.dead || l.count == 0 && l.dyingFor < oldest
+		l.dead = l.dead || l.count == 0 && l.request < oldest
 	}
 }
 
 func (m *exportModel) actions() map[string]func(*rapid.T) {
 	thing, luid := rapid.IntRange(0, 2), func(t *rapid.T) int {
 		if len(m.luids) == 0 {
-			t.Skip("nothing was given out yet")
+			t.Skip("nothing was given out")
 		}
 		return rapid.IntRange(0, len(m.luids)-1).Draw(t, "luid")
 	}
@@ -65,7 +65,7 @@ func (m *exportModel) actions() map[string]func(*rapid.T) {
 					at = i
 				}
 			}
-			if at < 0 { // Never a luid that was used before.
+			if at < 0 { // An id is not used a second time.
 				m.luids = append(m.luids, exportRow{thing: which})
 				at = len(m.luids) - 1
 			}
@@ -82,8 +82,8 @@ func (m *exportModel) actions() map[string]func(*rapid.T) {
 			}
 			m.p.Write(fmt.Sprintf(`[decref %d]`, at+1))
 			l.count--
-			l.dyingFor = m.asked
-			m.bury()
+			l.request = m.asked
+			m.sweep()
 		},
 		"call": func(t *rapid.T) {
 			at, r := luid(t), m.next()
@@ -116,7 +116,7 @@ func (m *exportModel) actions() map[string]func(*rapid.T) {
 				m.p.Write(fmt.Sprintf(`[answer %d 1]`, id))
 				m.p.Want(fmt.Sprintf(`[answer %d 1]`, m.causes[id]))
 			} else {
-				// The answer mentions an object of ours, which goes out again at once if it came home.
+				// The answer mentions an object of ours, which the method sends again.
 				at := luid(t)
 				l := m.luids[at]
 				m.p.Write(fmt.Sprintf(`[answer %d [local %d]]`, id, at+1))
@@ -127,12 +127,12 @@ func (m *exportModel) actions() map[string]func(*rapid.T) {
 				}
 			}
 			delete(m.pending, id)
-			m.bury()
+			m.sweep()
 		},
 	}
 }
 
-// expectAgain wants an object in an answer, under the luid that it has or a new one.
+// expectAgain wants an object in an answer, with the id that it has or a new one.
 func (m *exportModel) expectAgain(request, thing int) {
 	for i := range m.luids {
 		if m.luids[i].thing == thing && m.luids[i].count > 0 {
@@ -145,13 +145,13 @@ func (m *exportModel) expectAgain(request, thing int) {
 	m.p.Want(fmt.Sprintf(`[answer %d [remote %d]]`, request, len(m.luids)))
 }
 
-func TestExportsFollowTheirModel(t *testing.T) {
+func TestExportsModel(t *testing.T) {
 	root := &trio{}
 	s := newServer(t, root)
 	rapid.Check(t, func(rt *rapid.T) {
 		m := &exportModel{p: s.peer(), pending: map[int]bool{}, causes: map[int]int{}}
 		defer m.p.Close()
-		m.p.Ignore(`[decref 5]`) // The collector's affair.
+		m.p.Ignore(`[decref 5]`) // It may be collected.
 		rt.Repeat(m.actions())
 	})
 	for i := range root.things {

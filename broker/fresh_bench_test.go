@@ -10,8 +10,8 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// BenchmarkFreshReferences is one call after the other, each with a new object that nobody keeps: what the collections
-// cost that give them back. "none" passes no object. The heap is of pieces that the collector has to look into.
+// BenchmarkFreshReferences measures what collections cost. It makes one call after the other, each with a new object
+// that is not kept; "none" passes no object. The heap consists of small pieces with pointers.
 func BenchmarkFreshReferences(b *testing.B) {
 	for _, c := range []struct {
 		name string
@@ -52,7 +52,7 @@ func newBallast(mib int) (first *ballastPiece) {
 
 func connectedPair(b *testing.B) *broker.Conn {
 	b.Helper()
-	// So that it can be compared with a version that leaves all to the collector.
+	// Large enough to compare with a version that requests no collections.
 	limits := broker.WithLimits(broker.Limits{Exports: 1 << 30, Imports: 1 << 30})
 	rts := make([]*actor.Runtime, 2)
 	for i := range rts {

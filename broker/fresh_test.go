@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// mint makes a new object or original for each call, and takes those of others without keeping them.
+// mint returns a new object or Cacheable for each call, and takes others without keeping them.
 type mint struct{ flavors.Root }
 
 func (*mint) RemoteRef() *two                              { return &two{} }
@@ -38,14 +38,14 @@ func (*mint) RemoteLate(inv *flavors.Invocation, r any) any {
 	return d
 }
 
-// withoutCollector has the garbage collector run only where it is asked to.
+// withoutCollector has the garbage collector run only on request.
 func withoutCollector(t *testing.T) {
 	percent := debug.SetGCPercent(-1)
 	t.Cleanup(func() { debug.SetGCPercent(percent) })
 }
 
-// TestFreshHandles makes more calls that bring a reference or cache each than a stock peer may hand out. Nobody keeps
-// or releases any, and Go's own collector does nothing.
+// TestFreshHandles makes more calls that bring a reference or cache each than a stock peer may hand out. They are not
+// kept and not released, and the garbage collector runs only on request.
 func TestFreshHandles(t *testing.T) {
 	withoutCollector(t)
 	const calls, stockLimit = 1100, 1024
@@ -95,7 +95,7 @@ func TestFreshHandles(t *testing.T) {
 	}
 }
 
-// TestFreshHandlesOfManyCallers: answers that bring references wait where they would outrun the collector.
+// TestFreshHandlesOfManyCallers holds that answers that bring references wait for the collector.
 func TestFreshHandlesOfManyCallers(t *testing.T) {
 	withoutCollector(t)
 	s := newServer(t, &mint{})
@@ -119,8 +119,7 @@ func TestFreshHandlesOfManyCallers(t *testing.T) {
 	}
 }
 
-// TestPipelinedReferences: the peer does not wait for answers before it sends more, only for decrefs, as a program with
-// a bounded table.
+// TestPipelinedReferences has a peer that does not wait for answers, but for decrefs when its table is full.
 func TestPipelinedReferences(t *testing.T) {
 	withoutCollector(t)
 	p := newServer(t, &mint{}).peer()
@@ -148,7 +147,7 @@ func TestPipelinedReferences(t *testing.T) {
 	}
 }
 
-// TestKeptReferences: a program that keeps what it is given causes few collections, and all of it stays good.
+// TestKeptReferences holds that a program which keeps its references causes few collections.
 func TestKeptReferences(t *testing.T) {
 	withoutCollector(t)
 	root := &shelf{}
@@ -172,7 +171,7 @@ func TestKeptReferences(t *testing.T) {
 	p.Want(`[answer 5000 _]`)
 }
 
-// longPoll leaves calls of the peer's unanswered.
+// longPoll makes calls to the peer.
 type longPoll struct {
 	mint
 	polls []*actor.Deferred
@@ -188,15 +187,15 @@ func (*waiter) RemoteWait(inv *flavors.Invocation) any {
 	return actor.NewDeferred(inv.Conn().Runtime())
 }
 
-// TestReleasedWhilePending: what the peer has let go of does not count, although an answer that is still to come may
-// mention it.
+// TestReleasedWhilePending holds that what the peer has released does not count, although a pending answer may mention
+// it.
 func TestReleasedWhilePending(t *testing.T) {
 	for name, limits := range map[string]broker.Limits{"exports": {Exports: 10}, "caches": {Caches: 10}} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t, &longPoll{}, broker.WithLimits(limits), pondRegistry(t))
 			conn, err := broker.Client(t.Context(), newRuntime(t), s.dial(), pondRegistry(t), broker.WithLimits(limits))
 			require.NoError(t, err)
-			t.Cleanup(func() { conn.Abort(nil) }) // Nobody answers the poll.
+			t.Cleanup(func() { conn.Abort(nil) }) // The poll is not answered.
 			_, err = flavors.Call[any](t.Context(), conn.Root(), "poll", &waiter{})
 			require.NoError(t, err)
 			method := map[string]string{"exports": "ref", "caches": "cache"}[name]
@@ -210,7 +209,7 @@ func TestReleasedWhilePending(t *testing.T) {
 	}
 }
 
-// TestReleasedIsBounded: a peer cannot make this side remember any number of objects by letting go of them.
+// TestReleasedIsBounded holds that the number of released objects that linger is limited.
 func TestReleasedIsBounded(t *testing.T) {
 	s := newServer(t, &longPoll{}, broker.WithLimits(broker.Limits{Exports: 3}))
 	p := s.peer()
@@ -221,7 +220,7 @@ func TestReleasedIsBounded(t *testing.T) {
 		p.Want(fmt.Sprintf(`[answer %d [remote %d]]`, 1+i, i))
 		p.Write(fmt.Sprintf(`[decref %d]`, i))
 	}
-	for i := 1; i <= 5; i++ { // The oldest two are forgotten.
+	for i := 1; i <= 5; i++ { // The oldest two do not linger any more.
 		p.Write(fmt.Sprintf(`[message %d %d three 1 [tuple 1] [dictionary]]`, 10+i, i))
 		if i <= 2 {
 			wantError(t, p, 10+i, "twisted.spread.pb.Error")
@@ -231,7 +230,7 @@ func TestReleasedIsBounded(t *testing.T) {
 	}
 }
 
-// TestNotifyDoesNotHold: a reference that nobody holds is given back although its connection's end is watched.
+// TestNotifyDoesNotHold holds that NotifyOnDisconnect does not keep a reference alive.
 func TestNotifyDoesNotHold(t *testing.T) {
 	conn, p := client(t)
 	notified := make(chan error, 1)

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// shelf keeps every reference that it is given, until it is told to let go of all.
+// shelf keeps all references until it is told to release them.
 type shelf struct {
 	flavors.Root
 	kept []any
@@ -31,7 +31,7 @@ func (s *shelf) RemoteEmpty() int {
 	return n
 }
 
-// remotes is n references, the first of which is first.
+// remotes returns n references with ids from first on.
 func remotes(first, n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -40,12 +40,12 @@ func remotes(first, n int) string {
 	return b.String()
 }
 
-func TestImportsBeyondTheLimitAreGivenBackAndFailTheirCall(t *testing.T) {
+func TestImportsLimit(t *testing.T) {
 	s := newServer(t, &shelf{}, broker.WithLimits(broker.Limits{Imports: 3}))
 	p := s.peer()
 	p.Write(`[message 1 root put 1 [tuple [remote 1] [remote 2]] [dictionary]]`)
 	p.Want(`[answer 1 2]`)
-	// One of these is there already, one fits, and one does not: nothing of it is kept.
+	// One of these is there already, one fits, and one does not. The call keeps none.
 	p.Write(`[message 2 root put 1 [tuple [remote 1] [remote 3] [remote 4]] [dictionary]]`)
 	p.Want(`[decref 4]`, `[decref _]`, `[decref _]`)
 	assert.Contains(t, wantAnyError(p, 2), "Limits.Imports is 3")
@@ -53,16 +53,16 @@ func TestImportsBeyondTheLimitAreGivenBackAndFailTheirCall(t *testing.T) {
 
 	p.Write(`[message 3 root put 1 [tuple [remote 1] [remote 4]] [dictionary]]`)
 	p.Want(`[answer 3 4]`)
-	p.Write(`[message 4 root empty 1 [tuple] [dictionary]]`) // Full, but for what is there already.
+	p.Write(`[message 4 root empty 1 [tuple] [dictionary]]`) // The table is full.
 	p.Want(`[decref _]`, `[decref _]`, `[decref _]`, `[decref _]`, `[answer 4 4]`)
 	p.Write(`[message 5 root put 1 [tuple` + remotes(10, 3) + `] [dictionary]]`)
 	p.Want(`[answer 5 3]`)
 	assert.Equal(t, map[broker.Rejection]uint64{"imports": 1}, only(t, s).Stats().Refusals)
 }
 
-// TestAMessageOfReferencesCostsLittleMemory: more of them than this side may hold are not even decoded, and all are
-// given back.
-func TestAMessageOfReferencesCostsLittleMemory(t *testing.T) {
+// TestTooManyReferencesInMessage holds that a message with more references than this side may hold is not decoded, and
+// that all are given back.
+func TestTooManyReferencesInMessage(t *testing.T) {
 	const n = 20
 	s := newServer(t, &shelf{}, broker.WithLimits(broker.Limits{Imports: n - 1}))
 	p := s.peer()
@@ -77,7 +77,7 @@ func TestAMessageOfReferencesCostsLittleMemory(t *testing.T) {
 	assert.Equal(t, map[broker.Rejection]uint64{"imports": 1}, only(t, s).Stats().Refusals)
 }
 
-func TestTheAnswerToOurCallMayMentionTooMany(t *testing.T) {
+func TestImportsLimitInAnswer(t *testing.T) {
 	conn, p := client(t, broker.WithLimits(broker.Limits{Imports: 1}))
 	held, lost := conn.Root().CallRemote("f"), conn.Root().CallRemote("g")
 	p.Want(`[message 1 root f 1 _ _]`, `[message 2 root g 1 _ _]`)
@@ -90,9 +90,9 @@ func TestTheAnswerToOurCallMayMentionTooMany(t *testing.T) {
 	p.Want(`[decref 1]`)
 }
 
-// TestImportsCountInTheTotal: when that is reached nobody gets more than the share, which is as many as a stock peer
-// can send.
-func TestImportsCountInTheTotal(t *testing.T) {
+// TestImportsInMemoryTotal holds that when Limits.MemoryTotal is reached, no connection gets more references than its
+// share, which is as many as a stock peer can send.
+func TestImportsInMemoryTotal(t *testing.T) {
 	const shareOfImports, size, beyond = 1024, 512, 20
 	s := newServer(t, &shelf{}, broker.WithLimits(broker.Limits{MemoryTotal: (shareOfImports + beyond) * size}))
 	p, other := s.peer(), s.peer()
@@ -105,8 +105,7 @@ func TestImportsCountInTheTotal(t *testing.T) {
 		patience,
 		tick,
 	)
-	// A few more fit, until the runtime has too much together with the call that brings the next. Then nobody gets more
-	// than the share.
+	// A few more fit, until the total is reached together with the call that brings the next.
 	taken := 0
 	for refused := false; !refused; taken++ {
 		require.LessOrEqual(t, taken, beyond)
