@@ -16,21 +16,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// border is a limit, what just keeps it, and what just does not.
+// border is a limit, messages that just keep it, and messages that just break it.
 type border struct {
 	name   string
 	limits broker.Limits
 	root   func() any // a *service by default
 	opts   func(t *testing.T) []broker.Option
-	// within keeps the limit. Nothing may be refused.
+	// within keeps the limit.
 	within func(t *testing.T, p *wire.Peer)
-	// beyond breaks it, right behind within on the same connection.
+	// beyond breaks the limit, after within on the same connection.
 	beyond func(t *testing.T, p *wire.Peer)
-	closes bool // the connection is closed then; else it goes on
+	closes bool // breaking the limit ends the connection
 	reason broker.Rejection
 }
 
-// echo calls with one argument, and wants it back as an answer, whatever its form.
+// echo makes a call with one argument and wants an answer.
 func echo(request int, arg string) func(t *testing.T, p *wire.Peer) {
 	return func(t *testing.T, p *wire.Peer) {
 		p.Write(fmt.Sprintf(`[message %d root echo 1 [tuple %s] [dictionary]]`, request, arg))
@@ -42,18 +42,17 @@ func say(texts ...string) func(t *testing.T, p *wire.Peer) {
 	return func(t *testing.T, p *wire.Peer) { p.Write(texts...) }
 }
 
-// declare sends bytes, the last of which complete the header that breaks a limit. The other side may close in the
-// middle of it.
+// declare sends bytes that end with the header that breaks a limit.
 func declare(b []byte) func(t *testing.T, p *wire.Peer) {
 	return func(t *testing.T, p *wire.Peer) { p.WriteBytes(b) }
 }
 
-// sevenBit is an integer whose header has n digits.
+// sevenBit returns an integer whose header has n digits.
 func sevenBit(n int) string {
 	return new(big.Int).Lsh(big.NewInt(1), uint(7*n-1)).String()
 }
 
-// sized is a call of which the frame has size bytes.
+// sized encodes a call whose frame has size bytes.
 func sized(t *testing.T, request int, method string, size int) []byte {
 	t.Helper()
 	const p = banana.ProfilePB
@@ -75,7 +74,7 @@ func list(n int) string { return "[list" + strings.Repeat(" 1", n-1) + "]" }
 
 func nested(n int) string { return strings.Repeat("[list ", n) + strings.Repeat("]", n) }
 
-// tooBusy wants the refusal of a call of which one too many was made.
+// tooBusy makes a call that is refused with Busy.
 func tooBusy(request int) func(t *testing.T, p *wire.Peer) {
 	return func(t *testing.T, p *wire.Peer) {
 		p.Write(fmt.Sprintf(`[message %d root echo 1 [tuple 1] [dictionary]]`, request))
@@ -96,7 +95,7 @@ func all(plays ...func(t *testing.T, p *wire.Peer)) func(t *testing.T, p *wire.P
 }
 
 func borders() []border {
-	const besides = 800 // what such a call costs beside its string, which is rounded up by 8 KiB
+	const besides = 800 // what such a call costs apart from its string, which is rounded up by 8 KiB
 	asked := func() any { return &desk{} }
 	fails := func(request int, text string) func(t *testing.T, p *wire.Peer) {
 		return func(t *testing.T, p *wire.Peer) {
@@ -226,7 +225,7 @@ func TestLimitBorders(t *testing.T) {
 	}
 }
 
-// only is the server's one connection, which may have been negotiated on this side a moment later.
+// only waits for the server's one connection and returns it.
 func only(t *testing.T, s *server) *broker.Conn {
 	t.Helper()
 	require.Eventually(t, func() bool { return len(s.ln.Conns()) == 1 }, patience, tick)
@@ -242,7 +241,7 @@ func TestCallsOutBorder(t *testing.T) {
 	require.Empty(t, conn.Stats().Refusals)
 	require.ErrorIs(t, errorOf(conn.Root().CallRemote("f")), broker.ErrTooManyCalls)
 	require.Equal(t, map[broker.Rejection]uint64{"calls out": 1}, conn.Stats().Refusals)
-	require.Equal(t, broker.Calls{Made: 2, Pending: 2}, conn.Stats().CallsOut, "a call that was refused was not made")
+	require.Equal(t, broker.Calls{Made: 2, Pending: 2}, conn.Stats().CallsOut, "a refused call is not made")
 }
 
 func TestWriteHighWaterBorder(t *testing.T) {
@@ -250,8 +249,7 @@ func TestWriteHighWaterBorder(t *testing.T) {
 		conn, _ := client(t, broker.WithLimits(broker.Limits{WriteHighWater: limit}))
 		payload := bytes.Repeat([]byte("x"), 1000)
 		conn.Root().CallRemote("note", payload)
-		// What waits is the frame itself, once it is in the outbox and what went before it has been seen to be written; the
-		// peer does not read.
+		// The peer does not read. Once everything before it has been written, only this frame waits.
 		n := len(noteOf(1, 1, payload))
 		require.Eventually(t, func() bool { return conn.Stats().BytesWaiting == n }, patience, tick)
 		return conn, n

@@ -20,11 +20,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// exhausted is set in the environment of the process that is to run out of descriptors.
+// exhausted is set in the environment of the process that runs out of file descriptors.
 const exhausted = "PB_TEST_EXHAUSTED"
 
-// TestServerWithFewDescriptors is that process: it serves until its input ends. Among the other tests there is nothing
-// to do for it; TestDescriptorsRunOut has it fail for what goes wrong here.
+// TestServerWithFewDescriptors is that process. It serves until its input ends.
 func TestServerWithFewDescriptors(t *testing.T) {
 	if os.Getenv(exhausted) == "" {
 		return
@@ -42,9 +41,8 @@ func TestServerWithFewDescriptors(t *testing.T) {
 	require.NoError(t, rt.Close(t.Context()))
 }
 
-// TestDescriptorsRunOut: a server without descriptors goes on serving who is there, and takes new ones when it has some
-// again.
-func TestDescriptorsRunOut(t *testing.T) {
+// A server without file descriptors still serves its connections, and accepts others when it has descriptors again.
+func TestNoFileDescriptors(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestServerWithFewDescriptors$", "-test.v")
 	cmd.Env = append(os.Environ(), exhausted+"=1")
 	stdin, err := cmd.StdinPipe()
@@ -60,7 +58,7 @@ func TestDescriptorsRunOut(t *testing.T) {
 				return lines.Text()
 			}
 		}
-		t.Fatalf("the server ended without a word of %q", text)
+		t.Fatalf("the server ended without printing %q", text)
 		return ""
 	}
 	address := strings.TrimPrefix(until("listening "), "listening ")

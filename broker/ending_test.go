@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A call that is made in the very moment in which its connection ends must fail like any other.
-func TestNoCallIsLostInTheMomentInWhichItsConnectionEnds(t *testing.T) {
+// A call that is made while its connection ends fails like any other.
+func TestCallsDuringEnd(t *testing.T) {
 	rt := newRuntime(t)
 	for round := range 100 {
 		conn, p, err := dialScripted(t, rt, (*wire.Peer).Host)
@@ -42,8 +42,8 @@ func TestNoCallIsLostInTheMomentInWhichItsConnectionEnds(t *testing.T) {
 	}
 }
 
-// A connection that was accepted in the moment in which its listener ended must not be left open.
-func TestNoConnectionIsLostInTheMomentInWhichItsListenerEnds(t *testing.T) {
+// A connection that is accepted while its listener closes does not stay open.
+func TestAcceptDuringListenerClose(t *testing.T) {
 	rt := newRuntime(t)
 	for range 100 {
 		pipe := newPipeListener()
@@ -55,7 +55,7 @@ func TestNoConnectionIsLostInTheMomentInWhichItsListenerEnds(t *testing.T) {
 			defer close(done)
 			select {
 			case pipe.Conns <- there:
-				// Either it is served, or it is closed.
+				// The connection is served or closed.
 				_, err := here.Read(make([]byte, 1))
 				_ = err
 			case <-pipe.Closed:
@@ -67,7 +67,7 @@ func TestNoConnectionIsLostInTheMomentInWhichItsListenerEnds(t *testing.T) {
 	}
 }
 
-func TestCloseWritesWhatWasSentBefore(t *testing.T) {
+func TestCloseFlushes(t *testing.T) {
 	conn, p := client(t)
 	for i := range 3 {
 		require.NoError(t, conn.Root().CallRemoteNoAnswer("note", i))
@@ -84,13 +84,13 @@ func TestCloseWritesWhatWasSentBefore(t *testing.T) {
 	_, err := result(t, pending)
 	require.ErrorIs(t, err, broker.ErrClosed)
 	require.ErrorIs(t, context.Cause(conn.Context()), broker.ErrClosed)
-	require.NoError(t, conn.Close(context.Background()), "twice is harmless")
+	require.NoError(t, conn.Close(context.Background()), "Close again")
 	conn.Abort(nil)
 }
 
-func TestCloseHonoursItsContext(t *testing.T) {
+func TestCloseContext(t *testing.T) {
 	conn, _ := client(t)
-	conn.Root().CallRemote("f") // Nobody reads it, so it cannot be written.
+	conn.Root().CallRemote("f") // The peer does not read, so it cannot be written.
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cancel(errPlain)
 	require.ErrorIs(t, conn.Close(ctx), errPlain)
@@ -98,7 +98,7 @@ func TestCloseHonoursItsContext(t *testing.T) {
 	require.ErrorIs(t, context.Cause(conn.Context()), broker.ErrClosed)
 }
 
-func TestAbortGivesTheCause(t *testing.T) {
+func TestAbortCause(t *testing.T) {
 	conn, p := client(t)
 	d := conn.Root().CallRemote("f")
 	conn.Abort(errPlain)

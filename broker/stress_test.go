@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// lonely is an object without a lock: only its turn protects it, in whichever actor that is.
+// lonely has no lock. Only the turn of its actor protects it.
 type lonely struct {
 	flavors.Referenceable
 	n    int
@@ -30,7 +30,7 @@ func (x *lonely) RemoteIncr() (int, error) {
 	return x.n, nil
 }
 
-// registry hands its lonelies out.
+// registry returns its lonelies.
 type registry struct {
 	flavors.Root
 	lonelies [3]lonely
@@ -38,9 +38,9 @@ type registry struct {
 
 func (r *registry) RemoteGet(i int) *lonely { return &r.lonelies[i] }
 
-// The race between an actor that is ending and a peer that has just been sent its object: connections get, call and
-// release a few objects thousands of times. Every call runs exactly once and alone.
-func TestNoCallIsLostBetweenEndingAndBeingSentAgain(t *testing.T) {
+// Connections get, call and release a few objects thousands of times, so that objects are sent while their actors end.
+// Every call runs exactly once and alone.
+func TestSendObjectWhileActorEnds(t *testing.T) {
 	root := &registry{}
 	rt := newRuntime(t)
 	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", root)
@@ -64,7 +64,7 @@ func TestNoCallIsLostBetweenEndingAndBeingSentAgain(t *testing.T) {
 				for range i % 5 {
 					calls = append(calls, ref.CallRemote("incr"))
 				}
-				if i%2 == 0 { // The decref overtakes no call, and the answers come all the same.
+				if i%2 == 0 { // The decref comes after the calls, and all calls are answered.
 					ref.Release()
 				}
 				for _, d := range calls {
@@ -90,7 +90,7 @@ func TestNoCallIsLostBetweenEndingAndBeingSentAgain(t *testing.T) {
 	}
 }
 
-func TestTenThousandCallsInFlight(t *testing.T) {
+func TestManyCallsInFlight(t *testing.T) {
 	gate := &gate{}
 	here, _ := dialTCPTo(t, gate)
 	const many = 10_000
@@ -104,7 +104,7 @@ func TestTenThousandCallsInFlight(t *testing.T) {
 			require.NoError(t, here.WaitWritable(t.Context())) // CallRemote fails where Call would wait.
 		}
 	}
-	// No answer comes before the last call is there.
+	// No call is answered before the last one has arrived.
 	_, err := flavors.Call[any](t.Context(), here.Root(), "open", many)
 	require.NoError(t, err)
 	for i, d := range calls {
@@ -114,7 +114,7 @@ func TestTenThousandCallsInFlight(t *testing.T) {
 	}
 }
 
-// gate holds its answers back.
+// gate does not answer wait before open is called.
 type gate struct {
 	flavors.Root
 	waiting []func()
@@ -136,7 +136,7 @@ func (g *gate) RemoteOpen(want int) error {
 	return nil
 }
 
-// dialTCPTo gives both ends of a connection to a root.
+// dialTCPTo returns a connection to a root and its listener.
 func dialTCPTo(t *testing.T, root any, opts ...broker.Option) (*broker.Conn, *broker.Listener) {
 	t.Helper()
 	rt := newRuntime(t)
@@ -147,7 +147,7 @@ func dialTCPTo(t *testing.T, root any, opts ...broker.Option) (*broker.Conn, *br
 	return conn, ln
 }
 
-func TestTwoHundredConnectionsAtOnce(t *testing.T) {
+func TestManyConnections(t *testing.T) {
 	rt := newRuntime(t)
 	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", &service{})
 	require.NoError(t, err)
@@ -169,7 +169,7 @@ func TestTwoHundredConnectionsAtOnce(t *testing.T) {
 	require.Len(t, ln.Conns(), 200)
 }
 
-// mirror calls back whoever calls it.
+// mirror calls its caller back.
 type mirror struct {
 	flavors.Root
 	deepest atomic.Int64
