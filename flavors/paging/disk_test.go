@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fullDisk is a file whose disk has no room.
+// fullDisk returns a file on a full disk.
 func fullDisk(t *testing.T) *os.File {
 	t.Helper()
 	f, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
@@ -24,7 +24,7 @@ func fullDisk(t *testing.T) *os.File {
 	return f
 }
 
-// vault takes pages to a disk.
+// vault writes pages to a disk.
 type vault struct {
 	flavors.Root
 	disk  *os.File
@@ -40,7 +40,7 @@ func (a *vault) RemoteStore() any {
 
 func (*vault) RemoteAdd(x, y int) int { return x + y }
 
-// TestReceiverDiskFull: who writes pages is told, and so is who takes them; the connection goes on.
+// Both the writer and the collector get the receiver's disk error, and the connection survives.
 func TestReceiverDiskFull(t *testing.T) {
 	a := &vault{disk: fullDisk(t), ended: make(chan error, 2)}
 	s := newServer(t, a)
@@ -57,24 +57,23 @@ func TestReceiverDiskFull(t *testing.T) {
 	require.Equal(t, 3, n)
 }
 
-// TestReaderDiskFull: who copies what he reads gets his disk's error, and what he leaves unread holds up
-// nobody.
+// The reader's disk error ends its copy, and the unread pages block nothing.
 func TestReaderDiskFull(t *testing.T) {
 	l := &library{book: book(1 << 20)}
 	conn := enterLibrary(t, l)
 	r := paging.Open(t.Context(), conn.Root(), "page", 1000)
-	// Without its ReadFrom, which would ask the file first.
+	// The struct hides the file's ReadFrom.
 	_, err := io.Copy(struct{ io.Writer }{fullDisk(t)}, r)
 	require.ErrorIs(t, err, syscall.ENOSPC)
 	require.NoError(t, r.Close())
 	_, err = r.Read(make([]byte, 1))
 	require.ErrorIs(t, err, paging.ErrEnded)
 	pages, err := paging.GetAll(t.Context(), conn.Root(), "page", 100_000)
-	require.NoError(t, err, "the connection goes on")
+	require.NoError(t, err, "the connection survives")
 	require.Len(t, pages, 11)
 }
 
-// TestSenderDiskFails: a directory opens like a file and fails when it is read.
+// A directory opens like a file and fails when it is read.
 func TestSenderDiskFails(t *testing.T) {
 	dir, err := os.Open(t.TempDir())
 	require.NoError(t, err)

@@ -16,7 +16,7 @@ import (
 
 const novel = "It was a dark and stormy night; the rain fell in torrents."
 
-// Shelf has a novel that it sends in pages, and takes others.
+// Shelf sends a novel in pages and receives others.
 type Shelf struct {
 	flavors.Root
 	added *paging.Reader
@@ -27,25 +27,25 @@ func (*Shelf) RemoteCut(collector *flavors.RemoteReference, size int) *actor.Def
 	return paging.Send(collector, paging.FromBytes([]byte(novel), size))
 }
 
-// RemoteCopy sends it from a reader: a file, more often than not.
+// RemoteCopy sends the novel from an io.Reader, such as a file.
 func (*Shelf) RemoteCopy(collector *flavors.RemoteReference) *actor.Deferred {
 	return paging.Send(collector, paging.FromReader(strings.NewReader(novel), 16))
 }
 
-// RemoteBurn ends in the middle.
+// RemoteBurn fails halfway.
 func (*Shelf) RemoteBurn(collector *flavors.RemoteReference) {
 	fire := io.MultiReader(strings.NewReader(novel[:14]), failing{errors.New("the shelf is on fire")})
 	paging.Send(collector, paging.FromReader(fire, 7))
 }
 
-// RemoteAdd hands out a collector to write to.
+// RemoteAdd returns a collector.
 func (s *Shelf) RemoteAdd() any { return s.added.Collector() }
 
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// verses is a Pager of pages that are no bytes.
+// verses is a Pager whose pages are dictionaries.
 type verses struct{ left []string }
 
 func (v *verses) NextPage() (any, error) {
@@ -57,7 +57,7 @@ func (v *verses) NextPage() (any, error) {
 	return page, nil
 }
 
-// RemoteSing sends pages of the application's own making.
+// RemoteSing sends the pages of a Pager.
 func (*Shelf) RemoteSing(collector *flavors.RemoteReference) *actor.Deferred {
 	return paging.Send(collector, &verses{[]string{"Daisy, Daisy", "give me your answer, do"}})
 }
@@ -90,7 +90,7 @@ func ExampleOpen() {
 	defer leave()
 	r := paging.Open(context.Background(), conn.Root(), "copy")
 	defer func() { _ = r.Close() }()
-	text, err := io.ReadAll(r) // Nothing but what waits to be read is kept: this does for a file of any size.
+	text, err := io.ReadAll(r) // Only unread pages are kept, so the file may have any size.
 	fmt.Println(string(text), err, r.Received())
 
 	broken := paging.Open(context.Background(), conn.Root(), "burn")
@@ -111,20 +111,20 @@ func ExampleWriter() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	w := paging.NewWriter(ctx, collector, 24, func(written int64) { fmt.Println("on their way:", written) })
+	w := paging.NewWriter(ctx, collector, 24, func(written int64) { fmt.Println("sent:", written) })
 	if _, err := io.Copy(w, strings.NewReader(novel)); err != nil {
 		log.Fatal(err)
 	}
-	if err := w.Close(); err != nil { // waits until the peer has all of it
+	if err := w.Close(); err != nil { // waits until the peer has everything
 		log.Fatal(err)
 	}
 	var copied bytes.Buffer
 	_, err = copied.ReadFrom(shelf.added)
 	fmt.Println(copied.String(), err)
 	// Output:
-	// on their way: 24
-	// on their way: 48
-	// on their way: 58
+	// sent: 24
+	// sent: 48
+	// sent: 58
 	// It was a dark and stormy night; the rain fell in torrents. <nil>
 }
 

@@ -1,9 +1,9 @@
 package paging
 
-// GetAllWithin is GetAll with a limit of the test's.
+// GetAllWithin is GetAll with another limit.
 var GetAllWithin = getAll
 
-// Waiting is how many pieces of memory a reader keeps, and how many bytes.
+// Waiting returns how many slices and bytes a reader keeps.
 func (r *Reader) Waiting() (pieces, bytes int) {
 	s := r.collector
 	s.mu.Lock()

@@ -14,9 +14,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestWriterModel writes what rapid draws, in pieces, pages and reads of any size, ended
-// in any of the ways there are. The model: what is read is a prefix of what was written; all of it, and io.EOF, if the
-// writer closed; an error that says why if it did not.
+// TestWriterModel writes, pages and reads in random sizes and ends in a random way. The model: the bytes read are a
+// prefix of the bytes written. If the writer was closed they are all of them, followed by io.EOF. Otherwise an error
+// with the cause follows.
 func TestWriterModel(t *testing.T) {
 	l := &library{}
 	conn := enterLibrary(t, l)
@@ -48,8 +48,8 @@ func TestWriterModel(t *testing.T) {
 		}
 		writeErr := <-written
 		_ = reader.Close()
-		require.True(rt, bytes.HasPrefix(want, got), "what was read is no prefix of what was written")
-		require.NoError(rt, collector.Conn().Context().Err(), "the connection is none the worse")
+		require.True(rt, bytes.HasPrefix(want, got), "the bytes read are not a prefix of the bytes written")
+		require.NoError(rt, collector.Conn().Context().Err(), "the connection survives")
 		switch end {
 		case "close":
 			require.NoError(rt, writeErr)
@@ -62,7 +62,7 @@ func TestWriterModel(t *testing.T) {
 			require.ErrorContains(rt, writeErr, "time to go")
 			require.ErrorContains(rt, err, "time to go")
 		case "stop reading":
-			// Where all of it was under way before, the writer need not learn.
+			// The writer gets no error if everything was answered before.
 			if writeErr != nil {
 				require.ErrorContains(rt, writeErr, "nobody reads any more")
 			}
@@ -72,7 +72,7 @@ func TestWriterModel(t *testing.T) {
 	assert.NoError(t, conn.Root().Err())
 }
 
-// write writes in pieces and ends as it is told.
+// write writes data in pieces and ends in the given way.
 func write(
 	ctx context.Context,
 	collector *flavors.RemoteReference,
@@ -102,7 +102,7 @@ func write(
 	return w.Close()
 }
 
-// readUpTo reads until there is an error, or at least most bytes are there.
+// readUpTo reads until an error, or until it has at least most bytes.
 func readUpTo(r io.Reader, size, most int) (got []byte, err error) {
 	buf := make([]byte, size)
 	for len(got) < most {
@@ -115,7 +115,7 @@ func readUpTo(r io.Reader, size, most int) (got []byte, err error) {
 	return got, nil
 }
 
-// TestPagerModel compares both pagers with the plain cutting of a slice.
+// TestPagerModel compares both pagers with slices of the data.
 func TestPagerModel(t *testing.T) {
 	conn := enterLibrary(t, &library{})
 	rapid.Check(t, func(rt *rapid.T) {

@@ -22,7 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// library sends pages to whoever asks, and takes some.
+// library sends and receives pages.
 type library struct {
 	flavors.Root
 	book   []byte
@@ -36,7 +36,7 @@ func (l *library) RemotePage(collector *flavors.RemoteReference, size int) *acto
 	return paging.Send(collector, paging.FromBytes(l.book, size))
 }
 
-// RemoteLend puts another book on the shelf.
+// RemoteLend replaces the book.
 func (l *library) RemoteLend(book []byte) { l.book = book }
 
 func (l *library) RemoteShelved(collector *flavors.RemoteReference, size int) *actor.Deferred {
@@ -65,7 +65,7 @@ func (l *library) RemoteWritten(inv *flavors.Invocation, collector *flavors.Remo
 	return d
 }
 
-// RemoteDeposit gives the caller a collector to write to.
+// RemoteDeposit returns a collector.
 func (l *library) RemoteDeposit(limit int) any {
 	l.taken = paging.NewReader(limit)
 	return l.taken.Collector()
@@ -144,8 +144,7 @@ func TestSendCancelled(t *testing.T) {
 	assert.Positive(t, r.Received())
 }
 
-// TestPagingFailedWhileBackedUp: the end of a paging finds more waiting than a CallRemote may add
-// to, as a rule.
+// pagingFailed is sent although the connection has too many unwritten bytes for a CallRemote.
 func TestPagingFailedWhileBackedUp(t *testing.T) {
 	l := &library{more: make(chan struct{})}
 	s := newServer(t, l, broker.WithLimits(broker.Limits{WriteHighWater: 1000}))
@@ -156,10 +155,10 @@ func TestPagingFailedWhileBackedUp(t *testing.T) {
 	require.Eventually(t, func() bool {
 		before, now := written, broker.StatsOf(s.rt)
 		written = now.BytesOut
-		return now.BytesWaiting > 1000 && now.BytesOut == before // Even the sockets are full.
+		return now.BytesWaiting > 1000 && now.BytesOut == before // the sockets are full
 	}, wire.Patience, 10*time.Millisecond)
 	l.sent.Cancel()
-	p.Ignore(`[answer 1 [None]]`) // Its place among the pages is anywhere.
+	p.Ignore(`[answer 1 [None]]`) // It may come between any two pages.
 	method := ""
 	for method != "pagingFailed" {
 		p.Forget("method")
@@ -183,7 +182,7 @@ func TestReaderContext(t *testing.T) {
 	require.ErrorIs(t, err, flavors.ConnectionLost)
 }
 
-// deposit opens a collector of the library's to write to.
+// deposit returns a collector of the library.
 func deposit(t *testing.T, conn *broker.Conn, limit int) *flavors.RemoteReference {
 	t.Helper()
 	c, err := flavors.Call[*flavors.RemoteReference](t.Context(), conn.Root(), "deposit", limit)
@@ -216,7 +215,7 @@ func TestWriterWaitsForReader(t *testing.T) {
 	}
 	require.NoError(t, <-written)
 	assert.EqualValues(t, size, total)
-	assert.LessOrEqual(t, most, int64(limit+9*paging.DefaultSize), "what waits to be read is bounded")
+	assert.LessOrEqual(t, most, int64(limit+9*paging.DefaultSize), "the unread bytes are bounded")
 }
 
 func TestWriterReaderClosed(t *testing.T) {
@@ -259,13 +258,12 @@ func TestWriterContext(t *testing.T) {
 	require.ErrorContains(t, err, "time to go")
 }
 
-// zeros reads as nothing but.
+// zeros reads as zeros.
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// Others call on the connection at the same time and take whatever room there is: a page that finds none must wait for
-// it, and must not be left out.
+// Other calls compete for room in the connection's write buffer. A page without room must wait and must not be lost.
 func TestBusyConnection(t *testing.T) {
 	for _, method := range []string{"page", "written"} {
 		t.Run(method, func(t *testing.T) {
@@ -306,10 +304,10 @@ func TestBusyConnection(t *testing.T) {
 	}
 }
 
-// pagesSent is how many pages RemoteCountless has sent.
+// pagesSent counts the pages that RemoteCountless has sent.
 var pagesSent atomic.Int64
 
-// RemoteCountless sends pages of a kind until the collector wants no more.
+// RemoteCountless sends pages of a kind until the collector fails.
 func (l *library) RemoteCountless(
 	inv *flavors.Invocation,
 	collector *flavors.RemoteReference,
@@ -333,7 +331,7 @@ func (l *library) RemoteCountless(
 	return d
 }
 
-// GetAll counts what pages take in memory, whatever they are.
+// GetAll counts the memory of pages of any kind.
 func TestGetAllCountsMemory(t *testing.T) {
 	conn := enterLibrary(t, &library{})
 	const limit = 100_000
@@ -345,13 +343,11 @@ func TestGetAllCountsMemory(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			_, err := paging.GetAllWithin(t.Context(), conn.Root(), limit, "countless", []any{kind})
 			require.ErrorContains(t, err, "take more than 100000 bytes")
-			// What was taken is seen at the collector that is asked once too often.
 			assert.LessOrEqual(t, int(pagesSent.Load()), most+1)
 		})
 	}
 }
 
-// A reader keeps small pages in large pieces.
 func TestReaderJoinsSmallPages(t *testing.T) {
 	l := &library{}
 	conn := enterLibrary(t, l)

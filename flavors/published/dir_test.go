@@ -34,7 +34,7 @@ func TestDirKeepsLast(t *testing.T) {
 	assert.Equal(t, fs.FileMode(0o600), info.Mode().Perm())
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
-	assert.Len(t, entries, 1, "nothing half written is left")
+	assert.Len(t, entries, 1, "no temporary file is left")
 }
 
 func TestDirLimits(t *testing.T) {
@@ -98,8 +98,7 @@ func TestDirErrors(t *testing.T) {
 	require.Error(t, d.Save(published.Key{ID: "x"}, nil))
 }
 
-// TestDirFileNames saves under keys that a peer has made up: whatever they are, each has a file of its
-// own, within the directory.
+// Each key, whatever the peer chose, has a file of its own in the directory.
 func TestDirFileNames(t *testing.T) {
 	part := rapid.OneOf(
 		rapid.SampledFrom(

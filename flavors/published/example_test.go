@@ -12,7 +12,7 @@ import (
 	"github.com/perspectivebroker/pb/flavors/published"
 )
 
-// Almanac is published: whoever has read it keeps it until there is a new one.
+// Almanac is published. Readers keep it until there is a new one.
 type Almanac struct {
 	published.Publishable
 	Text string `pb:"text"`
@@ -21,13 +21,13 @@ type Almanac struct {
 func (*Almanac) TypeToCopy() string  { return "weather.Almanac" }
 func (*Almanac) PublishedID() string { return "almanac" }
 
-// KeptAlmanac is a kept one.
+// KeptAlmanac is the local copy of an Almanac.
 type KeptAlmanac struct {
 	published.Remote
 	Text string `pb:"text"`
 }
 
-// Library publishes it.
+// Library publishes the Almanac.
 type Library struct {
 	flavors.Root
 	almanac Almanac
@@ -35,7 +35,7 @@ type Library struct {
 
 func (l *Library) RemoteAlmanac() *Almanac { return &l.almanac }
 
-// memory keeps what is published as long as the program runs; published.NewDir keeps it longer.
+// memory is a store that lasts as long as the program. published.NewDir makes one that lasts longer.
 type memory map[published.Key][]byte
 
 func (m memory) Load(key published.Key) ([]byte, error) {
@@ -48,7 +48,7 @@ func (m memory) Load(key published.Key) ([]byte, error) {
 
 func (m memory) Save(key published.Key, data []byte) error { m[key] = data; return nil }
 
-// What is published is fetched once, and again when it was published anew.
+// The state is fetched once, and again after a Republish.
 func Example() {
 	ctx := context.Background()
 	rt, err := actor.NewRuntime()
@@ -81,7 +81,7 @@ func Example() {
 			return
 		}
 		_ = v.(*flavors.Cached[KeptAlmanac]).View(func(a *KeptAlmanac) {
-			fmt.Println(a.Text, "- kept from before:", a.WasCleanWhenLoaded())
+			fmt.Println(a.Text, "- from the store:", a.WasCleanWhenLoaded())
 		})
 	}
 	read()
@@ -92,7 +92,7 @@ func Example() {
 	})
 	read()
 	// Output:
-	// a mild winter - kept from before: false
-	// a mild winter - kept from before: true
-	// a hot summer - kept from before: false
+	// a mild winter - from the store: false
+	// a mild winter - from the store: true
+	// a hot summer - from the store: false
 }

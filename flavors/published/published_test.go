@@ -53,7 +53,7 @@ type reader struct{ name string }
 func (r *reader) PerspectiveName() string { return r.name }
 func (r *reader) ServiceName() string     { return "reading" }
 
-// keptGazette is the copy of one.
+// keptGazette is the local copy of a gazette.
 type keptGazette struct {
 	published.Remote
 	Text      string `pb:"text"`
@@ -67,7 +67,7 @@ func (k *keptGazette) Activated() {
 	}
 }
 
-// kiosk sells gazettes, to readers and to others.
+// kiosk gives out gazettes, with and without a perspective.
 type kiosk struct {
 	flavors.Root
 	gazette gazette
@@ -85,7 +85,7 @@ func (k *kiosk) RemoteFor(name string) (*flavors.ViewPoint, error) {
 	return flavors.NewViewPoint(perspective, &k.counter)
 }
 
-// counterTop is what readers talk to.
+// counterTop gives out gazettes under a perspective.
 type counterTop struct {
 	flavors.Viewable
 	kiosk *kiosk
@@ -93,7 +93,7 @@ type counterTop struct {
 
 func (c *counterTop) ViewGet(any) *gazette { return &c.kiosk.gazette }
 
-// shelf is a store in memory, and refuses when it is full.
+// shelf is a store in memory that refuses to save if it is full.
 type shelf struct {
 	mu   sync.Mutex
 	kept map[published.Key][]byte
@@ -146,7 +146,7 @@ func newKiosk(t *testing.T) (*kiosk, *server) {
 	return root, newServer(t, root)
 }
 
-// read has one session see the gazette.
+// read waits for a gazette and returns its text.
 func read(t *testing.T, d *actor.Deferred) (text string, clean bool, err error) {
 	t.Helper()
 	v, err := published.WhenReady(d).Await(t.Context())
@@ -180,7 +180,7 @@ func TestStoreAcrossSessions(t *testing.T) {
 	root.gazette.Republish()
 	session("second", false)
 	session("second", true)
-	root.gazette.RepublishAt(time.Now().Add(-time.Hour)) // Even a clock that is set back makes it newer.
+	root.gazette.RepublishAt(time.Now().Add(-time.Hour)) // The timestamp grows even if the clock was set back.
 	session("second", false)
 	server := store.keys()[0].Server
 	require.Equal(
@@ -188,7 +188,7 @@ func TestStoreAcrossSessions(t *testing.T) {
 		[]published.Key{{Server: server, Service: "None", Perspective: "None", ID: "daily"}},
 		store.keys(),
 	)
-	t.Run("what was kept for another", func(t *testing.T) {
+	t.Run("another id in the file", func(t *testing.T) {
 		for key, data := range store.kept {
 			key.ID = "weekly"
 			store.kept[key] = data
@@ -204,7 +204,7 @@ func TestStoreAcrossSessions(t *testing.T) {
 		"a number":  func([]byte) []byte { return []byte{1, 0x81} },
 		"no Banana": func([]byte) []byte { return []byte("<html>") },
 	} {
-		t.Run("what is kept is "+what, func(t *testing.T) {
+		t.Run(what, func(t *testing.T) {
 			for key, data := range store.kept {
 				store.kept[key] = spoil(data)
 			}
@@ -212,7 +212,7 @@ func TestStoreAcrossSessions(t *testing.T) {
 			session("second", true)
 		})
 	}
-	t.Run("what cannot be kept", func(t *testing.T) {
+	t.Run("cannot be stored", func(t *testing.T) {
 		store.full = true
 		root.gazette.Republish()
 		session("second", false)
@@ -258,8 +258,7 @@ func TestPerspectivesKeptApart(t *testing.T) {
 	require.ErrorContains(t, err, "PerspectiveName")
 }
 
-// Servers that share a store never get each other's states, also where they publish the same under one name and with
-// one timestamp.
+// Servers that share a store never get each other's states, even with the same id and timestamp.
 func TestServersShareStore(t *testing.T) {
 	store := &shelf{}
 	at := time.Unix(1700000000, 0)
@@ -285,13 +284,13 @@ func TestServersShareStore(t *testing.T) {
 	session(servers[0], "the true page", true)
 	require.Len(t, store.keys(), 2)
 
-	t.Run("one server at two addresses", func(t *testing.T) {
+	t.Run("one identity, two addresses", func(t *testing.T) {
 		named := broker.WithServerIdentity("the true one")
 		session(servers[0], "the true page", false, named)
 		session(servers[0], "the true page", true, named)
 		session(servers[0], "the true page", true)
 	})
-	t.Run("what was kept before servers were told apart", func(t *testing.T) {
+	t.Run("key without a server", func(t *testing.T) {
 		for key, data := range store.kept {
 			delete(store.kept, key)
 			key.Server = ""
@@ -299,7 +298,7 @@ func TestServersShareStore(t *testing.T) {
 		}
 		session(servers[0], "the true page", false)
 	})
-	t.Run("a state under the key of another server", func(t *testing.T) {
+	t.Run("another server's key", func(t *testing.T) {
 		session(servers[1], "forged", false)
 		mine := published.Key{Server: servers[0].ln.URL(), Service: "None", Perspective: "None", ID: "daily"}
 		theirs := mine
@@ -307,7 +306,7 @@ func TestServersShareStore(t *testing.T) {
 		store.kept[mine] = store.kept[theirs]
 		session(servers[0], "the true page", false)
 	})
-	t.Run("a peer that is not known", func(t *testing.T) {
+	t.Run("unknown peer", func(t *testing.T) {
 		store.kept = nil
 		for range 2 {
 			sock, err := net.Dial("tcp", servers[0].ln.Addr().String())
@@ -336,25 +335,25 @@ func TestPublishedOnWire(t *testing.T) {
 	p.Want(`[answer 2 [dictionary [[unicode text] [unicode first]]]]`)
 }
 
-// TestFetchFails has a scripted original that says all sorts of things, or nothing any more.
+// A scripted original sends invalid states or closes the connection.
 func TestFetchFails(t *testing.T) {
 	const good = `["test.Gazette" 7 [dictionary [[unicode remote] [remote 3]] [[unicode publishedID] 12] ` +
 		`[[unicode perspective] [unicode None]] ` +
 		`["service" "None"] [[unicode timestamp] 5]]]`
 	for name, c := range map[string]struct {
-		state string // what the original sends by itself
+		state string // what the original sends
 		fetch func(p *wire.Peer)
 		want  string
 	}{
-		"the peer refuses": {good, func(p *wire.Peer) { p.Write(`[error 2 [unicode closed]]`) }, "closed"},
-		"no dictionary":    {good, func(p *wire.Peer) { p.Write(`[answer 2 [list]]`) }, "dictionary"},
-		"another type":     {good, func(p *wire.Peer) { p.Write(`[answer 2 [dictionary [[unicode text] [list]]]]`) }, "text"},
-		"a panic": {good, func(p *wire.Peer) {
+		"refused":          {good, func(p *wire.Peer) { p.Write(`[error 2 [unicode closed]]`) }, "closed"},
+		"not a dictionary": {good, func(p *wire.Peer) { p.Write(`[answer 2 [list]]`) }, "dictionary"},
+		"wrong type":       {good, func(p *wire.Peer) { p.Write(`[answer 2 [dictionary [[unicode text] [list]]]]`) }, "text"},
+		"panic": {good, func(p *wire.Peer) {
 			p.Write(`[answer 2 [dictionary [[unicode text] [unicode panic]]]]`)
 		}, "panicked"},
-		"it hangs up":  {good, func(p *wire.Peer) { p.Close() }, ""},
-		"no reference": {`["test.Gazette" 7 [dictionary [[unicode publishedID] 12]]]`, nil, "remote"},
-		"no state":     {`["test.Gazette" 7 [list]]`, nil, "dictionary"},
+		"connection ends": {good, func(p *wire.Peer) { p.Close() }, ""},
+		"no reference":    {`["test.Gazette" 7 [dictionary [[unicode publishedID] 12]]]`, nil, "remote"},
+		"no state":        {`["test.Gazette" 7 [list]]`, nil, "dictionary"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			store := &shelf{}
@@ -371,14 +370,14 @@ func TestFetchFails(t *testing.T) {
 			_, err := pbtest.Result(t, d)
 			require.Error(t, err)
 			require.ErrorContains(t, err, c.want)
-			if c.fetch != nil && name != "it hangs up" {
+			if c.fetch != nil && name != "connection ends" {
 				go p.Drain()
 			}
 		})
 	}
 }
 
-// A published id is a scalar: a container may contain itself, and would be printed to name a file.
+// A published id is a scalar, because a container may contain itself and the id names a file.
 func TestPublishedIDIsScalar(t *testing.T) {
 	doubled := `[list]`
 	for i := range 60 {
@@ -438,7 +437,7 @@ func TestWhenReadyNotPublished(t *testing.T) {
 	require.NoError(t, flavors.RegisterCache[gaugeCopy](r, "test.Gauge"))
 	v, err = published.WhenReady(s.customer(broker.WithRegistry(r)).Root().CallRemote("get")).Await(t.Context())
 	require.NoError(t, err)
-	require.IsType(t, &flavors.Cached[gaugeCopy]{}, v, "any other copy has its state from the beginning")
+	require.IsType(t, &flavors.Cached[gaugeCopy]{}, v, "any other copy is ready at once")
 }
 
 func TestPublishedIDMissing(t *testing.T) {
@@ -448,7 +447,7 @@ func TestPublishedIDMissing(t *testing.T) {
 	require.ErrorContains(t, err, "PublishedID")
 }
 
-// referenced is sent by reference, and cannot be kept.
+// referenced is sent by reference and cannot be stored.
 type referenced struct{ flavors.Referenceable }
 
 type nameless struct {
@@ -461,10 +460,10 @@ type nameless struct {
 
 func (n *nameless) RemoteGet() any { return &n.page }
 
-// fussyGazette is a copy whose code fails where its state is set.
+// fussyGazette is a copy whose code fails when its state is set.
 type fussyGazette struct{ published.Remote }
 
-// fussy says how the copies of the test that runs fail.
+// fussy is how the copies of the present test fail.
 var fussy atomic.Pointer[fussiness]
 
 type fussiness struct{ set, activate func() }
@@ -478,8 +477,7 @@ type rudeStore struct{}
 func (rudeStore) Load(published.Key) ([]byte, error) { panic("Load") }
 func (rudeStore) Save(published.Key, []byte) error   { panic("Save") }
 
-// TestUserCodeFails: whoever waits for the state is told, and the copy is stale without one; a store that
-// fails costs only what it was to keep.
+// If the copy's code fails, WhenActivated fails and the copy is stale. If the store fails, the state is fetched.
 func TestUserCodeFails(t *testing.T) {
 	nothing := func() {}
 	for name, fail := range map[string]func(){"panics": func() { panic("no") }, "exits": runtime.Goexit} {
@@ -501,7 +499,7 @@ func TestUserCodeFails(t *testing.T) {
 			})
 		}
 	}
-	t.Run("the store panics", func(t *testing.T) {
+	t.Run("store panics", func(t *testing.T) {
 		_, s := newKiosk(t)
 		for range 2 {
 			text, clean, err := read(t, s.customer(gazettes(t, rudeStore{})).Root().CallRemote("get"))
