@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// Prefix is what the names of an object's wire methods begin with in Go. It belongs to the way in which the object is
-// reached: as a Referenceable, as an avatar, as a Viewable or, for updates, as a cache.
+// Prefix is the prefix of the Go methods that peers can call. It depends on how the object is reached: as a
+// Referenceable, an avatar, a Viewable or, for updates, a cache.
 type Prefix string
 
 // The prefixes of the flavors.
@@ -22,7 +22,7 @@ const (
 	PrefixObserve     Prefix = "Observe"     // ObserveX of a RemoteCache
 )
 
-// wire is Twisted's spelling, for the errors that quote a method as a Python program knows it.
+// wire returns Twisted's spelling of the prefix, for errors.
 func (p Prefix) wire() string {
 	switch p {
 	case PrefixRemote:
@@ -37,37 +37,37 @@ func (p Prefix) wire() string {
 	return string(p) + "_"
 }
 
-// Handler is implemented by objects that want to see calls themselves. All calls go to it, and no method of the object
-// can be called by name, except by the handler itself with [MethodTable.Invoke]. It runs in the object's turn; the
-// result may be a *actor.Deferred, as that of any method.
+// Handler is implemented by objects that handle all calls in one method. Peers then cannot call their methods by name,
+// but the handler can, with [MethodTable.Invoke]. HandleRemote runs in the object's turn, and its result may be an
+// *actor.Deferred.
 type Handler interface {
 	HandleRemote(inv *Invocation) (any, error)
 }
 
-// MethodTable says which methods of a Go type can be called from the wire, and how. It is built once for each type and
-// prefix and is immutable.
+// MethodTable has the methods of a Go type that peers can call. It is made once for each type and prefix and is
+// immutable.
 //
-// A wire name stands for the Go method that is called prefix + the name with its first letter raised: takePond is
-// RemoteTakePond. If there is none, single underscores between letters or digits are dropped and what follows is
-// raised: get_two is RemoteGet_two or else RemoteGetTwo. A leading, trailing or double underscore never matches that
-// way. Names given by [Publish] or [Func1] and its like match exactly, and before all others.
+// The Go method for a wire name has the prefix and then the name with its first letter in upper case: takePond is
+// RemoteTakePond. If there is none, single underscores between letters or digits are removed and the letters after them
+// changed to upper case: get_two is RemoteGet_two, otherwise RemoteGetTwo. A name with a leading, trailing or double
+// underscore does not match in this way. Names given by [Publish], [Func1] and the like match exactly, and take
+// precedence.
 type MethodTable struct {
 	typ      reflect.Type
 	typeName string
 	prefix   Prefix
 	handler  bool
-	unfit    error             // why the methods of a handler cannot be called by name
-	methods  map[string]caller // by wire name with its first letter as the type has it, and by exact given name
+	unfit    error             // why the methods of a handler cannot be called by Invoke
+	methods  map[string]caller // by wire name, by Go name without the prefix, and by given name
 }
 
-// caller is one method, ready to be called.
+// caller calls one method.
 type caller interface {
 	call(recv any, inv *Invocation) (any, error)
-	// keeps says whether the method gets to see the invocation, and so may keep it.
+	// keeps reports whether the method gets the invocation, and so may keep it.
 	keeps() bool
 }
 
-// tableKey and tables: the cache is a function of the types in the program, so it is the same for all runtimes.
 type tableKey struct {
 	typ    reflect.Type
 	prefix Prefix
@@ -80,10 +80,11 @@ type tableResult struct {
 
 type tableCache struct{ m sync.Map }
 
+// methodTables depends on types only, so all runtimes share it.
 var methodTables tableCache
 
-// TableOf gives the table of a value's type for those who reach it by way of p. It is for tests that want to be sure
-// what is published of a type, and that it can be; calls find their tables themselves.
+// TableOf returns the table of v's type for a prefix. Tests can use it to check what a type publishes. Calls do not
+// need it.
 func TableOf(v any, p Prefix) (*MethodTable, error) {
 	if v == nil {
 		return nil, errors.New("flavors: nil has no methods")
@@ -91,8 +92,7 @@ func TableOf(v any, p Prefix) (*MethodTable, error) {
 	return methodsFor(reflect.TypeOf(v), p)
 }
 
-// methodsFor gives the table for values of type t that are reached by way of p. The error says which methods have a
-// signature that cannot be served, and why; then there is no table.
+// methodsFor returns the table of a type for a prefix. The error names all methods whose signatures cannot be served.
 func methodsFor(t reflect.Type, p Prefix) (*MethodTable, error) {
 	key := tableKey{t, p}
 	if r, ok := methodTables.m.Load(key); ok {
@@ -110,7 +110,7 @@ func buildTable(t reflect.Type, p Prefix) (*MethodTable, error) {
 	}
 	err := table.fill(t)
 	if t.Implements(reflect.TypeFor[Handler]()) {
-		// Its calls go to the handler. The methods are there for Invoke, and need not all be fit for it.
+		// The methods of a handler are for Invoke only, so the error is returned there.
 		table.handler, table.unfit = true, err
 		return table, nil
 	}
@@ -147,7 +147,7 @@ func (t *MethodTable) fill(typ reflect.Type) error {
 		t.methods[m.Name[len(p):]] = c
 		t.methods[name] = c
 	}
-	// Given names come last and replace: a typed function may take the place of the method it speaks for.
+	// Given names come last, so that a typed function can replace a method.
 	for _, entry := range set.entries {
 		if err := entry.publish(t, typ); err != nil {
 			errs = append(errs, err)
@@ -159,8 +159,8 @@ func (t *MethodTable) fill(typ reflect.Type) error {
 	return nil
 }
 
-// Names lists the wire names, sorted: each method once, under the name that begins with a small letter, and given
-// names. Peers can call no method of a [Handler] by name, so its table lists none.
+// Names returns the sorted wire names: each method once, with a lower-case first letter, and the given names. It
+// returns none for a [Handler], whose methods peers cannot call by name.
 func (t *MethodTable) Names() []string {
 	if t == nil || t.handler {
 		return nil
@@ -176,12 +176,11 @@ func (t *MethodTable) Names() []string {
 	return names
 }
 
-// Invoke calls the method that inv names on recv, a value of the table's type, in the caller's goroutine. The result
-// may be a *actor.Deferred. When the arguments do not fit, the error is a [TypeError] and the method has not run; when
-// there is no such method it is [NoSuchMethod]. Panics of the method pass through.
+// Invoke calls the method of recv, a value of the table's type, that inv names. The result may be an *actor.Deferred.
+// If the arguments do not fit, the error is a [TypeError] and the method does not run. If there is no such method, the
+// error is [NoSuchMethod]. Panics of the method are not recovered.
 //
-// The method of a [Handler] is called, too, and not its HandleRemote, so that a HandleRemote can do something before
-// and after each call:
+// If recv is a [Handler], Invoke calls the named method rather than HandleRemote, so that HandleRemote can use it:
 //
 //	func (s *Service) HandleRemote(inv *flavors.Invocation) (any, error) {
 //		defer s.measure(inv.Method, time.Now())
@@ -194,7 +193,7 @@ func (t *MethodTable) Invoke(recv any, inv *Invocation) (any, error) {
 	case inv == nil:
 		return nil, errors.New("flavors: Invoke was given no Invocation")
 	case reflect.TypeOf(recv) != t.typ || isNilPointer(recv):
-		return nil, fmt.Errorf("flavors: Invoke was given a %T; the table is for calls of a %s that is not nil", recv, t.typ)
+		return nil, fmt.Errorf("flavors: Invoke was given a %T; it needs a %s that is not nil", recv, t.typ)
 	case t.unfit != nil:
 		return nil, t.unfit
 	}
@@ -202,7 +201,7 @@ func (t *MethodTable) Invoke(recv any, inv *Invocation) (any, error) {
 	return v, err
 }
 
-// invoke also says whether the invocation may have been kept.
+// invoke also reports whether the method may have kept the invocation.
 func (t *MethodTable) invoke(recv any, inv *Invocation) (v any, kept bool, err error) {
 	if t.handler {
 		v, err = recv.(Handler).HandleRemote(inv)
@@ -220,7 +219,7 @@ func (t *MethodTable) invokeMethod(recv any, inv *Invocation) (v any, kept bool,
 	return v, c.keeps(), err
 }
 
-// maxQuotedName is how much of a name that a peer made up is repeated to it in an error.
+// maxQuotedName is the most bytes of a peer's name that an error quotes.
 const maxQuotedName = 128
 
 func (t *MethodTable) lookup(wire string) (caller, bool) {
@@ -236,8 +235,8 @@ func (t *MethodTable) lookup(wire string) (caller, bool) {
 	return c, ok
 }
 
-// appendCamel turns get_two into GetTwo. It reports false for names without underscores or with any in an odd place,
-// and for names that are longer than a Go identifier would be.
+// appendCamel converts get_two to GetTwo. It reports false for names without underscores, with misplaced ones, or
+// longer than 512 bytes.
 func appendCamel(b []byte, wire string) ([]byte, bool) {
 	const longest = 512
 	if len(wire) == 0 || len(wire) > longest {
@@ -271,7 +270,7 @@ func raiseFirst(s string) string {
 	return string(unicode.ToUpper(r)) + s[size:]
 }
 
-// shortTypeName is the type's name without packages and type arguments, for messages to peers.
+// shortTypeName returns the type's name without package and type arguments, for messages to peers.
 func shortTypeName(t reflect.Type) string {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()

@@ -12,12 +12,12 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// bind distributes positional and keyword arguments as Python would: by position first, then by name, then defaults.
+// bind assigns arguments as Python does: by position, then by name, then defaults.
 func (m *method) bind(f *frame, inv *Invocation) error {
 	if m.keywords != nil && m.keywords.typ != nil {
 		f.kw = f.in[m.keywordsAt]
 		if m.keywords.pointer {
-			// The method may keep the struct, so it is a new one each time.
+			// The method may keep the struct.
 			f.kw.Set(reflect.New(m.keywords.typ))
 			f.kw = f.kw.Elem()
 		}
@@ -47,7 +47,7 @@ func (m *method) bind(f *frame, inv *Invocation) error {
 	return m.bindDefaults(f)
 }
 
-// bindVariadic converts all that is left in one go, because what the arguments share is converted once only within one.
+// bindVariadic converts the remaining arguments in one Assign, which converts what they share only once.
 func (m *method) bindVariadic(f *frame, extra []any) error {
 	if len(extra) == 0 {
 		return nil
@@ -73,9 +73,9 @@ func (m *method) bindVariadic(f *frame, extra []any) error {
 	return m.argumentError(len(m.fixed)+i, &inner)
 }
 
-// bindExtra puts positional arguments beyond the fixed ones into the fields of the keyword struct, in order. A single
-// value that is such a struct already, or a dictionary where the first field could not take one, is the whole of it;
-// then nothing is left to bind.
+// bindExtra assigns further positional arguments to the fields of the keyword struct, in order. A single argument that
+// is such a struct is the whole struct, and so is a dictionary if the first field cannot take one. It reports whether
+// nothing is left to bind.
 func (m *method) bindExtra(f *frame, extra []any, given int, noKeywords bool) (whole bool, err error) {
 	k := m.keywords
 	if k == nil || k.typ == nil {
@@ -100,7 +100,7 @@ func (m *method) bindExtra(f *frame, extra []any, given int, noKeywords bool) (w
 	return false, nil
 }
 
-// bindWhole takes a value of the struct's own type, such as a copy of a registered class.
+// bindWhole takes an argument of the struct's own type, such as a copy of a registered class.
 func (m *method) bindWhole(f *frame, arg any) bool {
 	if arg == nil {
 		return false
@@ -133,8 +133,8 @@ func (m *method) setField(f *frame, i int, arg any) error {
 	return nil
 }
 
-// bindKeywords assigns by name. Where params is false the names are those of the keyword struct alone. Of equal names
-// the last one counts, as in Python; the others are not even converted.
+// bindKeywords assigns by name, without params only to fields of the keyword struct. Of equal names the last counts, as
+// in Python; the others are not converted.
 func (m *method) bindKeywords(f *frame, kw *jelly.Dict, params bool) error {
 	byPosition, byName := f.seen, f.seen
 	entries := kw.Entries()
@@ -164,8 +164,8 @@ func (m *method) bindKeywords(f *frame, kw *jelly.Dict, params bool) error {
 	return nil
 }
 
-// placeOf finds what a keyword is for: one of the fixed parameters or, counted behind them, a field of the keyword
-// struct.
+// placeOf returns the index of the parameter for a keyword. Fields of the keyword struct are counted after the fixed
+// parameters.
 func (m *method) placeOf(name string, params bool) (at int, known bool) {
 	if params {
 		if i := m.paramNamed(name); i >= 0 {
@@ -202,7 +202,7 @@ func (m *method) paramNamed(name string) int {
 	return slices.IndexFunc(m.fixed, func(p param) bool { return p.name == name })
 }
 
-// bindDefaults fills in what was not given, or says what is missing.
+// bindDefaults sets the parameters that were not given to their defaults. A missing one without a default is an error.
 func (m *method) bindDefaults(f *frame) error {
 	for i := range m.fixed {
 		p := &m.fixed[i]
@@ -227,7 +227,7 @@ func (m *method) bindDefaults(f *frame) error {
 	return nil
 }
 
-// argumentError names the argument that did not fit by its position, from 1, and its name if it has one.
+// argumentError adds the argument's position, from 1, and its name to an error.
 func (m *method) argumentError(i int, err error) error {
 	var p param
 	switch {
@@ -277,13 +277,12 @@ func (m *method) unknownKeyword(name string) error {
 	return TypeError.Errorf("%s: unknown keyword %q; %s", m.label, clipText(name, maxQuotedName), knows)
 }
 
-// frame is the memory for the parameters of one call. Frames are used again: what they hold is copied when the method
-// is called.
+// frame is the memory for the parameters of one call. It is reused, because Call copies the parameters.
 type frame struct {
-	in   []reflect.Value // addressable, but for the receiver
-	dst  []any           // pointers to in, for the conversion
-	kw   reflect.Value   // the struct of keywords, wherever it is
-	seen uint64          // which of fixed, and behind them which keyword fields, have been given
+	in   []reflect.Value // addressable except the receiver
+	dst  []any           // pointers to in
+	kw   reflect.Value   // the keyword struct
+	seen uint64          // a bit for each fixed parameter, then for each keyword field, that was given
 }
 
 func (m *method) newFrame() *frame {
@@ -298,8 +297,7 @@ func (m *method) newFrame() *frame {
 	return f
 }
 
-// release empties the frame, so that it keeps nothing alive, and puts it back. After a panic it is left to the
-// collector.
+// release clears the frame and returns it to the pool. It is not called after a panic.
 func (m *method) release(f *frame) {
 	f.in[0] = reflect.Value{}
 	for _, v := range f.in[1:] {
@@ -355,8 +353,8 @@ func (m *method) prepare(f *frame, inv *Invocation) error {
 	return nil
 }
 
-// setPerspective gives the method its caller. A caller that is missing, or of another type, is an error: the method
-// must not run.
+// setPerspective sets the perspective parameter. A missing perspective, or one of another type, is an error, so that
+// the method does not run.
 func (m *method) setPerspective(dst reflect.Value, perspective any) error {
 	t := dst.Type()
 	if isMissing(perspective) {
@@ -374,7 +372,7 @@ func (m *method) setPerspective(dst reflect.Value, perspective any) error {
 	return nil
 }
 
-// isMissing reports whether there is no perspective. A nil pointer is none either.
+// isMissing reports whether there is no perspective, or a nil one.
 func isMissing(perspective any) bool {
 	if perspective == nil {
 		return true
@@ -383,7 +381,7 @@ func isMissing(perspective any) bool {
 	return nillable(v.Type()) && v.IsNil()
 }
 
-// collect makes one value of what the method returned.
+// collect returns the results as one value, a tuple if there are several.
 func (r results) collect(out []reflect.Value) (any, error) {
 	if r.hasError {
 		if err, _ := out[r.values].Interface().(error); err != nil {
@@ -403,7 +401,7 @@ func (r results) collect(out []reflect.Value) (any, error) {
 	return tuple, nil
 }
 
-// result takes a Deferred that was not made for None.
+// result returns v, and nil for a nil *Deferred.
 func result(v any) any {
 	if d, ok := v.(*actor.Deferred); ok && d == nil {
 		return nil

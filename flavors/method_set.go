@@ -12,8 +12,8 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// Publisher is implemented by objects that say themselves which of their methods peers may call, in addition to those
-// that bear the prefix: under other names, with names and defaults for parameters, or as typed functions.
+// Publisher is implemented by objects that choose which methods peers can call besides those with the prefix: under
+// other names, with names and defaults for parameters, or as typed functions.
 //
 //	func (c *Calculator) PublishMethods(flavors.Prefix) flavors.MethodSet {
 //		return flavors.Methods(
@@ -23,28 +23,28 @@ import (
 //		)
 //	}
 //
-// A method that bears the prefix and is promoted from an embedded type that embeds no flavor must be listed, with
-// [Publish] or [Hide]: nobody knows whether its author meant it for peers. Without that the object cannot be sent.
+// A method with the prefix that is promoted from an embedded type without a flavor must be listed with [Publish] or
+// [Hide], because its author may not have meant it for peers. Otherwise the object cannot be sent.
 //
-// PublishMethods is called once for each type and prefix, on a zero value of the type: what it returns must depend on
-// nothing else.
+// PublishMethods is called once for each type and prefix, on a zero value of the type. Its result must not depend on
+// anything else.
 type Publisher interface {
 	PublishMethods(p Prefix) MethodSet
 }
 
-// MethodSet is what a Publisher returns.
+// MethodSet is the result of a [Publisher], made by [Methods].
 type MethodSet struct {
 	entries []MethodEntry
 	hidden  []string
 }
 
-// MethodEntry is one line of a MethodSet: [Publish], [Hide], [Func0], [Proc0] and their like.
+// MethodEntry is an entry of a [MethodSet], made by [Publish], [Hide], [Func0], [Method0], [Proc0] and the like.
 type MethodEntry interface {
-	// publish enters it into the table of type t.
+	// publish adds the entry to the table of type t.
 	publish(table *MethodTable, t reflect.Type) error
 }
 
-// Methods makes a MethodSet. Where two entries give one name, the later one counts.
+// Methods returns a MethodSet. Of several entries for a name, the last counts.
 func Methods(entries ...MethodEntry) MethodSet {
 	var s MethodSet
 	for _, e := range entries {
@@ -62,7 +62,7 @@ func Methods(entries ...MethodEntry) MethodSet {
 
 func (s MethodSet) hides(goName string) bool { return slices.Contains(s.hidden, goName) }
 
-// settles reports whether the set publishes the method, under any wire name, or has a function in its place.
+// settles reports whether the set publishes the method under any name, or replaces it by a function.
 func (s MethodSet) settles(goName string, p Prefix) bool {
 	wire := goName[len(p):]
 	return slices.ContainsFunc(s.entries, func(e MethodEntry) bool {
@@ -76,7 +76,7 @@ func (s MethodSet) settles(goName string, p Prefix) bool {
 	})
 }
 
-// publishedBy asks a zero value of the type.
+// publishedBy calls PublishMethods on a zero value of the type.
 func publishedBy(t reflect.Type, p Prefix) (set MethodSet, err error) {
 	if !t.Implements(reflect.TypeFor[Publisher]()) {
 		return MethodSet{}, nil
@@ -98,12 +98,11 @@ type published struct {
 	params       []string
 }
 
-// Publish makes a Go method callable under a wire name. Any exported method will do, whatever its name and wherever it
-// comes from: so methods are renamed, and promoted ones let through. If the method has a published name of its own
-// already, that one stays (see [Hide]) and gets the same parameter names if the two are equal.
+// Publish makes a Go method callable under a wire name. Any exported method can be published, including a promoted one.
+// If the method also has a name by its prefix, that name remains; see [Hide].
 //
-// params name the positional parameters from the first on, as far as they are given by keyword: "a", or "b=10" for one
-// with a default. Naming all of them makes a last parameter that would take keywords (a [Kw], a struct with pb tags) an
+// params name the positional parameters, beginning with the first, so that they can be given by keyword: "a", or "b=10"
+// with a default. If all are named, a last parameter that would take keywords (a [Kw] or a struct with pb tags) is an
 // ordinary argument.
 func Publish(wire, goName string, params ...string) MethodEntry {
 	return published{wire: wire, goName: goName, params: params}
@@ -122,7 +121,7 @@ func (e published) publish(table *MethodTable, t reflect.Type) error {
 	return nil
 }
 
-// enter adds a given name. It stands in for the Go method of that name, so that other spellings find it too.
+// enter adds a method under a given name. It also replaces the Go method of that name, for other spellings of the name.
 func (t *MethodTable) enter(wire string, c caller) {
 	if raised := raiseFirst(wire); t.methods[raised] != nil {
 		t.methods[raised] = c
@@ -132,28 +131,26 @@ func (t *MethodTable) enter(wire string, c caller) {
 
 type hidden []string
 
-// Hide keeps Go methods from being published by their prefix. Each must be a method of the type: a misspelt name would
-// hide nothing.
+// Hide keeps Go methods from being published by their prefix. The type must have each of them.
 func Hide(goNames ...string) MethodEntry { return hidden(goNames) }
 
 func (hidden) publish(*MethodTable, reflect.Type) error { return nil }
 
-// exposure says what becomes of a method whose name carries the prefix.
+// exposure is what happens to a method whose name has the prefix.
 type exposure uint8
 
 const (
-	exposed      exposure = iota // callable under its name
-	hiddenMethod                 // kept back by the author of the type that has it
-	unclear                      // nobody has said whether peers may call it
+	exposed      exposure = iota // published under its name
+	hiddenMethod                 // hidden by the type that has it
+	unclear                      // must be listed
 )
 
-// wireMethods lists the methods of t whose authors have published them by naming them with the prefix, and apart from
-// these the ones of which that is not known. A method is published if the type declares it, or if the type embeds it
-// from a type that embeds a flavor and publishes it by the same rule. Whoever wrote any other embedded type, or an
-// interface, may have known nothing of peers.
+// wireMethods returns the methods of t that are published by their prefix, and those that must be listed. A method is
+// published if t declares it, or if it is promoted from a type that embeds a flavor and publishes it by the same rule.
+// The author of any other embedded type, or of an interface, may not have meant it for peers.
 //
-// A method that t declares over an embedded one of the same signature looks like the promoted one: reflection cannot
-// tell them apart. So it is not known either, unless both would be published.
+// Reflection cannot tell a method that t declares from an embedded one with the same name and signature. Such a method
+// must be listed too, unless both would be published.
 func wireMethods(t reflect.Type, p Prefix, set MethodSet) (methods, asked []reflect.Method) {
 	for i := range t.NumMethod() {
 		m := t.Method(i)
@@ -172,7 +169,8 @@ func wireMethods(t reflect.Type, p Prefix, set MethodSet) (methods, asked []refl
 	return methods, asked
 }
 
-// carries reports whether the name of a Go method begins with the prefix. Remotely is a word, not the method "ly".
+// carries reports whether the name of a Go method begins with the prefix and then no lower-case letter: Remotely does
+// not.
 func carries(name string, p Prefix) bool {
 	rest, ok := strings.CutPrefix(name, string(p))
 	if !ok || rest == "" {
@@ -182,24 +180,24 @@ func carries(name string, p Prefix) bool {
 	return !unicode.IsLower(r)
 }
 
-// exposureOf decides about the named method, which is in the method set of t. set is what t says itself. path has the
-// types on the way to t, since types can embed one another in a circle.
+// exposureOf decides about a method in the method set of t, whose own MethodSet is set. path has the types on the way
+// to t, because types can embed each other in a cycle.
 func exposureOf(t reflect.Type, name string, p Prefix, set MethodSet, path []reflect.Type) exposure {
 	if set.hides(name) {
 		return hiddenMethod
 	}
-	decision := exposed // where nothing is embedded that has the method, t declares it
+	decision := exposed // t declares it, unless an embedded type has it
 	path = append(path, t)
 	for _, e := range sourcesOf(t, name) {
 		if slices.Contains(path, e) {
-			continue // What e has of the method is what is being asked about.
+			continue // already being decided
 		}
 		if decision = max(decision, embeddedExposure(e, name, p, path)); decision == unclear {
 			return unclear
 		}
 	}
 	if decision == hiddenMethod {
-		return unclear // t may have declared a method of its own over the hidden one.
+		return unclear // t may declare a method of its own with that name
 	}
 	return exposed
 }
@@ -216,8 +214,8 @@ func embeddedExposure(e reflect.Type, name string, p Prefix, path []reflect.Type
 	return exposureOf(e, name, p, set, path)
 }
 
-// sourcesOf lists the types embedded in t from which t may have the named method. One that has it with another
-// signature, or for other receivers, is no source: then t declares the method, or has it from elsewhere.
+// sourcesOf returns the types embedded in t from which the method may be promoted. If an embedded type has it with
+// another signature or for other receivers, it is not promoted from there.
 func sourcesOf(t reflect.Type, name string) []reflect.Type {
 	have, ok := methodType(t, name)
 	if !ok {
@@ -244,8 +242,8 @@ func methodType(t reflect.Type, name string) (reflect.Type, bool) {
 	return withoutReceiver(m.Type), true
 }
 
-// sameReceivers reports whether t, without its pointer, has the method exactly if e, without the pointer that t's makes
-// of it, has it. So it is for a promoted method.
+// sameReceivers reports whether the struct behind the pointer t has the method by value exactly if the embedded e has,
+// as is the case for a promoted method.
 func sameReceivers(t, e reflect.Type, name string) bool {
 	if t.Kind() != reflect.Pointer {
 		return true
@@ -258,7 +256,7 @@ func sameReceivers(t, e reflect.Type, name string) bool {
 	return byValue == embeddedByValue
 }
 
-// embedsByPointer reports whether a struct has an embedded field of the very type e, rather than of what e points to.
+// embedsByPointer reports whether a struct has an embedded field of type e itself, rather than of e's element type.
 func embedsByPointer(s, e reflect.Type) bool {
 	for i := range s.NumField() {
 		if f := s.Field(i); f.Anonymous && f.Type == e {
@@ -268,8 +266,7 @@ func embedsByPointer(s, e reflect.Type) bool {
 	return false
 }
 
-// embedded lists the types from which t may have promoted methods: as pointers where t can take the address, interfaces
-// as they are.
+// embedded returns the types from which t may have promoted methods. Structs are returned as pointers if t is one.
 func embedded(t reflect.Type) []reflect.Type {
 	s := t
 	addressable := false
@@ -294,8 +291,8 @@ func embedded(t reflect.Type) []reflect.Type {
 	return types
 }
 
-// embedsFlavor reports whether a type is a flavor or embeds one, at any depth: then its author wrote it for peers. A
-// JellyTo method alone does not say that.
+// embedsFlavor reports whether a type is a flavor or embeds one, at any depth, so that its author meant it for peers. A
+// JellyTo method alone does not show that.
 func embedsFlavor(t reflect.Type, path []reflect.Type) bool {
 	if slices.Contains(path, t) {
 		return false
@@ -315,13 +312,13 @@ func embedsFlavor(t reflect.Type, path []reflect.Type) bool {
 	return false
 }
 
-// theFlavors are those that embed no other.
+// theFlavors are the flavors that embed no other.
 var theFlavors = []reflect.Type{
 	reflect.TypeFor[Copyable](), reflect.TypeFor[Referenceable](), reflect.TypeFor[Viewable](), reflect.TypeFor[Avatar](),
 	reflect.TypeFor[Cacheable](), reflect.TypeFor[RemoteCache](),
 }
 
-// isFlavor reports whether a type says itself how it is sent: by reference, by copy or as a cache.
+// isFlavor reports whether a type has its own encoding.
 func isFlavor(t reflect.Type) bool {
 	flavor := reflect.TypeFor[jelly.Jellyable]()
 	if t.Kind() != reflect.Pointer {
@@ -330,7 +327,7 @@ func isFlavor(t reflect.Type) bool {
 	return t.Implements(flavor)
 }
 
-// askAbout is the error for methods of which nobody has said whether peers may call them.
+// askAbout returns the error for methods that must be listed.
 func askAbout(methods []reflect.Method, p Prefix) error {
 	names := make([]string, len(methods))
 	for i, m := range methods {

@@ -16,7 +16,7 @@ import (
 // method is a Go method that is called by reflection.
 type method struct {
 	wire  string
-	label string // "Counter.incr()", how errors name it
+	label string // its name in errors, such as "Counter.incr()"
 	fn    reflect.Value
 	in    []reflect.Type // of all parameters, the receiver first
 	signature
@@ -24,13 +24,12 @@ type method struct {
 	frames  sync.Pool // of *frame
 }
 
-// signature says what stands where among a method's parameters. Positions count the receiver as 0; 0 means that there
-// is none.
+// signature is the layout of a method's parameters. Positions count from the receiver, which is 0, so 0 means none.
 type signature struct {
 	ctxAt, invAt, perspectiveAt int
 
 	firstArg int     // position of the first positional parameter
-	fixed    []param // those that take one argument each
+	fixed    []param // take one argument each
 	named    bool    // at least one of fixed has a name
 
 	keywordsAt int
@@ -42,17 +41,17 @@ type signature struct {
 
 // param is one parameter, or one field that takes a keyword.
 type param struct {
-	name     string // "" where Go has not told and the object has not either
+	name     string // "" if not given
 	typ      reflect.Type
 	optional bool
-	def      reflect.Value // set only if optional, and not the zero value
+	def      reflect.Value // valid if optional with a default
 }
 
-// maxParams is how many parameters and keyword fields a method may have; a mask of 64 bits notes which have been given.
+// maxParams is the most parameters and keyword fields of a method. A mask of 64 bits records which were given.
 const maxParams = 64
 
-// compileMethod makes m, in the method set of t, callable under a wire name. specs name its positional parameters, with
-// defaults: "a", "b=10".
+// compileMethod prepares m, a method of t, for calls under a wire name. specs are the names and defaults of its
+// positional parameters, such as "a" and "b=10".
 func compileMethod(table *MethodTable, t reflect.Type, m reflect.Method, wire string, specs []string) (*method, error) {
 	c := &method{wire: wire, label: table.typeName + "." + wire + "()", fn: m.Func}
 	fail := func(format string, args ...any) (*method, error) {
@@ -79,7 +78,7 @@ func compileMethod(table *MethodTable, t reflect.Type, m reflect.Method, wire st
 			return fail("its last parameter cannot be filled from the wire: %s", why)
 		}
 	}
-	// As many names as there are parameters say that the last is an argument as well, whatever its type.
+	// If all parameters are named, the last takes no keywords.
 	if end > next && len(specs) < end-next {
 		k, err := keywordParamFor(c.in[end-1])
 		if err != nil {
@@ -111,7 +110,7 @@ func compileMethod(table *MethodTable, t reflect.Type, m reflect.Method, wire st
 	return c, nil
 }
 
-// leading skips over the parameters that do not come from the wire.
+// leading skips the parameters that do not come from the wire.
 func (m *method) leading(next int) int {
 	for ; next < len(m.in); next++ {
 		switch m.in[next] {
@@ -132,8 +131,7 @@ func (m *method) leading(next int) int {
 	return next
 }
 
-// actorByValue returns the type of which a value of type t would have a copy although it is an actor, and nil if there
-// is none.
+// actorByValue returns the actor type that a value of type t would contain by value; nil if there is none.
 func actorByValue(t reflect.Type) reflect.Type {
 	for k := t.Kind(); k == reflect.Slice || k == reflect.Array || k == reflect.Map; k = t.Kind() {
 		t = t.Elem()
@@ -144,7 +142,7 @@ func actorByValue(t reflect.Type) reflect.Type {
 	return nil
 }
 
-// unfillable says why no argument can have this type.
+// unfillable returns why no argument can have this type; "" if one can.
 func unfillable(t reflect.Type) string {
 	switch {
 	case t == reflect.TypeFor[context.Context](), t == reflect.TypeFor[*Invocation]():
@@ -171,7 +169,7 @@ func unfillable(t reflect.Type) string {
 	return ""
 }
 
-// nameParams gives the positional parameters their names and defaults.
+// nameParams sets the names and defaults of the positional parameters.
 func (s *signature) nameParams(specs []string) error {
 	if len(specs) > len(s.fixed) {
 		return fmt.Errorf("%d names for %d parameters", len(specs), len(s.fixed))
@@ -202,7 +200,7 @@ func (s *signature) nameParams(specs []string) error {
 	return nil
 }
 
-// describe takes a name, or a name with a default: "b=10".
+// describe sets a name, or a name with a default: "b=10".
 func (p *param) describe(spec string) error {
 	name, text, hasDefault := strings.Cut(spec, "=")
 	p.name = name
@@ -217,7 +215,7 @@ func (p *param) describe(spec string) error {
 	return nil
 }
 
-// results says what a method returns.
+// results is the layout of a method's results.
 type results struct {
 	values   int
 	hasError bool
@@ -249,14 +247,14 @@ func resultsOf(ft reflect.Type) (results, error) {
 	return r, nil
 }
 
-// keywordParam is the last parameter of a method when it takes keywords: a Kw, or a struct with pb tags (or a pointer
-// to one).
+// keywordParam is a last parameter that takes keywords: a Kw, a struct with pb tags, or a pointer to one.
 type keywordParam struct {
 	typ     reflect.Type // of the struct; nil for a Kw
 	pointer bool
 	fields  []keywordField
 	byName  map[string]int
-	// first can be filled by a dictionary: then a dictionary in its place is that field and not the whole struct.
+	// firstTakesDict means that the first field can be a dictionary. Then a dictionary in its place is the value of that
+	// field, and not of the whole struct.
 	firstTakesDict bool
 }
 
@@ -272,7 +270,7 @@ func (k *keywordParam) count() int {
 	return len(k.fields)
 }
 
-// find gives the place of the field with that name, or -1.
+// find returns the index of the field with a name, or -1.
 func (k *keywordParam) find(name string) int {
 	if k == nil {
 		return -1
@@ -283,10 +281,10 @@ func (k *keywordParam) find(name string) int {
 	return -1
 }
 
-// keywordParamFor looks whether a parameter of type t takes keywords. It gives nil for all other types.
+// keywordParamFor returns how a parameter of type t takes keywords; nil if it does not.
 //
-// A field is called by its pb tag; fields without a tag take no part. A field must be given, unless the tag has the
-// option omitempty (then it stays zero) or default=text, which comes last; a pointer field need never be given.
+// A field's keyword is its pb tag; fields without a tag are ignored. A field is required unless its tag has the option
+// omitempty, which leaves it zero, or default=text, which must come last. Pointer fields are optional.
 func keywordParamFor(t reflect.Type) (*keywordParam, error) {
 	if t == reflect.TypeFor[Kw]() {
 		return &keywordParam{}, nil
@@ -304,7 +302,7 @@ func keywordParamFor(t reflect.Type) (*keywordParam, error) {
 	}
 	for i, f := range fields {
 		if behindPointer(k.typ, f.Index) {
-			return nil, fmt.Errorf("field %s lies behind an embedded pointer, which nobody would set", f.Name)
+			return nil, fmt.Errorf("field %s lies behind an embedded pointer, which is never set", f.Name)
 		}
 		field := keywordField{param: param{name: f.Name, typ: f.Type}, index: f.Index}
 		if why := unfillable(f.Type); why != "" {
@@ -323,7 +321,7 @@ func keywordParamFor(t reflect.Type) (*keywordParam, error) {
 	return k, nil
 }
 
-// describeByTag reads the options of a pb tag. The text of a default may hold commas, so it takes all that is left.
+// describeByTag reads the options of a pb tag. A default is the rest of the tag, because its text may contain commas.
 func (p *param) describeByTag(options []string) error {
 	p.optional = p.typ.Kind() == reflect.Pointer
 	for i, option := range options {
@@ -353,8 +351,8 @@ func behindPointer(t reflect.Type, index []int) bool {
 	return false
 }
 
-// parseDefault reads the text of a default for a parameter of type t. For a parameter of type any it is what it looks
-// like: None, true, false, an integer, a float, and else a string.
+// parseDefault parses a default for a parameter of type t. For an any, the text decides: None, true, false, an integer,
+// a float, otherwise a string.
 func parseDefault(t reflect.Type, text string) (reflect.Value, error) {
 	v := reflect.New(t).Elem()
 	bad := func(err error) (reflect.Value, error) {

@@ -8,13 +8,12 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// Func0 publishes a function as a method without arguments. The functions Func0 to Func3 and Proc0 to Proc3 are for
-// methods that are called very often: a call of theirs uses no reflection, where one of a method found by its name
-// costs some hundred nanoseconds. See [Publisher] for where they are listed, and [Publish] for params, which name the
-// arguments and give them defaults.
+// Func0 publishes a function as a method without arguments. Func0 to Func3 and Proc0 to Proc3 are for methods that are
+// called very often: their calls use no reflection, which takes some hundred nanoseconds and two or three allocations.
+// They are listed in a [Publisher]. As in [Publish], params name the arguments and give them defaults.
 //
-// T is the struct, not the pointer. It may also be a struct that the published one embeds. A function of a Viewable
-// finds the caller's perspective in the invocation, and has to look at its type itself; there may be none.
+// T is the struct, not the pointer, or a struct that it embeds. A function of a Viewable gets the caller's perspective
+// from the invocation and must check its type; it may be nil.
 func Func0[T, R any](wire string, f func(self *T, inv *Invocation) (R, error)) MethodEntry {
 	if f == nil {
 		return noFunction(wire)
@@ -96,8 +95,7 @@ func Func3[T, A, B, C, R any](
 }
 
 // Method0 publishes a method expression, such as (*Counter).Value, as a method without arguments. Method0 to Method3
-// are Func0 to Func3 for methods that need not know who calls: since they do not see the invocation its memory is used
-// again, and a call costs the garbage collector nothing.
+// are like Func0 to Func3 for methods that do not need the [Invocation], whose memory is then reused.
 func Method0[T, R any](wire string, f func(self *T) (R, error)) MethodEntry {
 	if f == nil {
 		return noFunction(wire)
@@ -177,20 +175,20 @@ func Proc3[T, A, B, C any](
 		params...)
 }
 
-// noFunction is a nil function that was to be published under a name.
+// noFunction is an entry for a nil function.
 type noFunction string
 
 func (name noFunction) publish(*MethodTable, reflect.Type) error {
 	return fmt.Errorf("function %q is nil", string(name))
 }
 
-// typed is a function that was published as a method of T.
+// typed is the entry for a function that is published as a method of T.
 type typed[T any] struct {
 	wire   string
 	types  []reflect.Type
 	names  []string
 	run    func(self *T, inv *Invocation, args []any) (any, error)
-	unseen bool // the function does not get to see the invocation
+	unseen bool // the function does not get the invocation
 }
 
 // typedCaller is a typed function in the table of one type.
@@ -199,7 +197,7 @@ type typedCaller[T any] struct {
 	unseen bool
 	bound  signature
 	run    func(self *T, inv *Invocation, args []any) (any, error)
-	locate func(recv any) *T // nil where the receiver is a *T itself
+	locate func(recv any) *T // nil if the receiver is a *T
 }
 
 func (e *typed[T]) wireName() string { return e.wire }
@@ -238,7 +236,7 @@ func (e *typed[T]) publish(table *MethodTable, t reflect.Type) error {
 	return nil
 }
 
-// embeddedField finds the exported embedded field, at any depth, that is a target or points to one.
+// embeddedField returns the exported embedded field, at any depth, of type target or *target.
 func embeddedField(t, target reflect.Type) ([]int, bool) {
 	if t.Kind() != reflect.Pointer || t.Elem().Kind() != reflect.Struct {
 		return nil, false
@@ -278,7 +276,7 @@ func (c *typedCaller[T]) call(recv any, inv *Invocation) (any, error) {
 	return v, nil
 }
 
-// conversionError comes from convert alone; a method cannot return one.
+// conversionError is an error of convert.
 type conversionError struct {
 	arg int
 	err error
@@ -296,9 +294,9 @@ func (c *typedCaller[T]) argumentError(bad *conversionError) error {
 	)
 }
 
-// arrange puts arguments in the order of the parameters when they did not come that way.
+// arrange returns the arguments in the order of the parameters, with defaults.
 func (c *typedCaller[T]) arrange(args []any, kw *jelly.Dict) ([]any, error) {
-	// The binding of methods found by name, on places that hold anything.
+	// It uses the binding of reflected methods, with parameters of type any.
 	m := &method{label: c.label, signature: c.bound}
 	m.firstArg = 0
 	f := &frame{}
@@ -313,7 +311,7 @@ func (c *typedCaller[T]) arrange(args []any, kw *jelly.Dict) ([]any, error) {
 	return values, nil
 }
 
-// answer makes a result of what a function returned.
+// answer returns the result of a function as a value.
 func answer[R any](v R, err error) (any, error) {
 	if err != nil {
 		return nil, err
@@ -321,7 +319,7 @@ func answer[R any](v R, err error) (any, error) {
 	return result(v), nil
 }
 
-// convert gives an argument its type.
+// convert converts an argument to its type.
 func convert[A any](args []any, i int) (A, error) {
 	v, ok := convertQuickly[A](args[i])
 	if ok {
@@ -334,7 +332,7 @@ func convert[A any](args []any, i int) (A, error) {
 	return v, err
 }
 
-// convertQuickly takes what Jelly decodes to by default as it is, and numbers that are the same in another type.
+// convertQuickly converts values that have the type already, and integers to int and float64.
 func convertQuickly[A any](from any) (A, bool) {
 	if v, ok := from.(A); ok {
 		return v, true
