@@ -1,10 +1,10 @@
-// Package flavors says what may cross a Perspective Broker connection, and how: by reference, by copy, or as a cache.
-// The words are Twisted's: its flavors are the base classes that say how an object travels.
+// Package flavors defines what can cross a Perspective Broker connection, and how: by reference, by copy, or as a
+// cache. The names are Twisted's, where a flavor is a base class that determines how an object is sent.
 //
-// # Objects of ours
+// # Local objects
 //
-// A struct that embeds [Referenceable] travels by reference. Its exported methods whose names begin with Remote can be
-// called by the peer: takePond on the wire is RemoteTakePond in Go.
+// A struct that embeds [Referenceable] is sent by reference. Peers can call its exported methods whose names begin with
+// Remote: takePond on the wire is RemoteTakePond in Go.
 //
 //	type Counter struct {
 //		flavors.Referenceable
@@ -13,43 +13,42 @@
 //
 //	func (c *Counter) RemoteIncr(by int) int { c.n += by; return c.n }
 //
-// Each such object is an actor: its methods run one at a time, in the order in which the calls were sent, so they need
-// no lock. A method that waits holds up its object, and nothing else; it returns a *actor.Deferred instead.
-// [MethodTable] has the rules for names, [Invocation] is what a method can know of its call, [Handler] and [Forward]
-// are for those who want the calls as messages.
+// Each such object is an actor. Its methods run one at a time, in the order in which the calls were sent, so they need
+// no lock. A method that blocks delays only its own object; it can return an *actor.Deferred instead. See [MethodTable]
+// for the rules for names, [Invocation] for what a method can learn about its call, and [Handler] and [Forward] for
+// receiving calls as messages.
 //
-// An object that has been sent gets its actor with the first call, and the actor ends when the last connection has let
-// go; the struct stays, and sent again it gets a new one. [Spawn] gives it one for good. After a panic the caller gets
-// an error, the supervisor restarts the actor, and references stay good: with the state as it is, or as [Resetter] or a
-// producer ([New]) makes it.
+// The actor starts with the first call and ends when the last connection has released the object. The struct remains,
+// and gets a new actor when it is sent again. [Spawn] starts an actor that does not end in this way. If a method
+// panics, the caller gets an error and the actor is restarted. References remain valid. The state stays as it is,
+// unless a [Resetter] or a producer (see [New]) replaces it.
 //
-// # Objects of the peer's
+// # Remote objects
 //
-// A [RemoteReference] is a handle on an object in the peer's program. [Call] calls it and waits,
-// [RemoteReference.CallRemote] gives a Deferred, and its [RemoteReference.PID] makes it an address for actors: a
-// [Message] sent there is a call, and who watches it learns of the connection's end. The peer keeps its object while
-// the handle is held; see [RemoteReference.Release] and [Link].
+// A [RemoteReference] is a handle on an object in the peer's program. [Call] calls a method and waits;
+// [RemoteReference.CallRemote] returns a Deferred. [RemoteReference.PID] makes the object an address for actors: a
+// [Message] sent there is a call, and an actor that watches it learns when the connection ends. The peer keeps its
+// object while the handle is held; see [RemoteReference.Release] and [Link].
 //
 // # Copies and caches
 //
-// A [Copyable] goes as what it is at that moment, and [RegisterCopy] says what is made of one that comes. A [Cacheable]
-// goes once and is followed from then on: it changes through [Update], which tells its [Observers], and what
-// [RegisterCache] has made of one here is held through a [Cached], whose View shows it between two updates. State and
-// updates come from the original's own actor, so nothing is lost between them and nothing comes twice; a copy whose
-// connection has ended can be read on, and says since when it is [Cached.Stale].
+// Sending a [Copyable] sends its present state; [RegisterCopy] registers a type for received copies. A [Cacheable] is
+// sent once and then updated: [Update] changes it and calls its [Observers]. [RegisterCache] registers a type for local
+// copies of a peer's Cacheable, which are held through a [Cached]. State and updates come from the original's actor, so
+// none is lost and none comes twice. After the connection has ended, the copy is [Cached.Stale] but can still be read.
 //
 // # Failures
 //
-// What a method returns as an error, the caller gets as a [Failure], with the names of its exception type and of that
-// type's parents, so that Twisted's trap and check work on it, and errors.Is here: errors.Is(err, [NoSuchMethod]).
-// [NewException] makes exception types of one's own.
+// The caller gets a method's error as a [Failure] with the names of its exception type and of that type's parents. So
+// Twisted's trap and check work on it, and here errors.Is(err, [NoSuchMethod]). [NewException] makes new exception
+// types.
 //
 // # Security
 //
-// Only methods with a flavor's prefix can be called, and of embedded structs only those of flavors: an object with any
-// other is refused until its [Publisher] decides about it. Only what embeds a flavor, or is plain data, can be sent;
-// anything else fails the call that mentions it, by the path that leads there. A reference is good on the connection
-// and under the perspective on which it was received, nowhere else.
+// Peers can call only methods with a flavor's prefix. If such a method is promoted from an embedded type without a
+// flavor, the object cannot be sent until its [Publisher] lists the method. Only plain data and structs that embed a
+// flavor can be sent; anything else fails the call, with an error that contains the path to the value. A reference is
+// valid only on the connection and under the perspective with which it was received.
 //
 // Package paging sends large values in pages. Package published keeps copies from session to session.
 package flavors
