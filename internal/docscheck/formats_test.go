@@ -20,25 +20,34 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// formatted says which argument of a function is its format; -1 stands for functions that print their arguments by
-// themselves.
+// formatted is the index of a function's format argument, or -1 if the function prints its arguments without one.
 var formatted = map[string]int{
 	"fmt.Sprintf": 0, "fmt.Errorf": 0, "fmt.Printf": 0, "fmt.Fprintf": 1, "fmt.Appendf": 1,
 	"fmt.Sprint": -1, "fmt.Sprintln": -1, "fmt.Print": -1, "fmt.Println": -1, "fmt.Fprint": -1, "fmt.Fprintln": -1,
 	"fmt.Append": -1,
-	"Errorf":     0, "Msgf": 0, "Refuse": 1, // methods and functions of ours and of zerolog
-	"Interface": -1, "Any": -1, // zerolog's, which make JSON of a value
+	"Errorf":     0, "Msgf": 0, "Refuse": 1, // ours and zerolog's
+	"Interface": -1, "Any": -1, // zerolog's, which encode a value as JSON
 	"encoding/json.Marshal": -1, "reflect.DeepEqual": -1,
 }
 
-// TestNoVerbsOnDecodedValues looks through all that ships for values of an unknown type, or containers of such, that
-// are given to the verbs of package fmt, to zerolog's Interface or to encoding/json. A decoded value may contain
+// TestNoVerbsOnDecodedValues finds values of an unknown type, or containers of such, that are passed to the verbs of
+// package fmt, to zerolog's Interface or to encoding/json, in every module that ships. A decoded value may contain
 // itself: print it with jelly.Format.
 func TestNoVerbsOnDecodedValues(t *testing.T) {
-	packages, exports := listPackages(t)
+	checked := 0
+	for _, module := range []string{".", "cmd"} {
+		checked += checkVerbs(t, module)
+	}
+	assert.Greater(t, checked, 300, "too few printed values were found")
+}
+
+// checkVerbs checks a module and returns the number of printed values.
+func checkVerbs(t *testing.T, module string) (checked int) {
+	t.Helper()
+	packages, exports := listPackages(t, module)
+	require.NotEmpty(t, packages, module)
 	fset := token.NewFileSet()
 	imports := importer.ForCompiler(fset, "gc", func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) })
-	checked := 0
 	for path, files := range packages {
 		var parsed []*ast.File
 		for _, name := range files {
@@ -56,42 +65,33 @@ func TestNoVerbsOnDecodedValues(t *testing.T) {
 		require.NoError(t, err, path)
 		for _, f := range parsed {
 			ast.Inspect(f, func(n ast.Node) bool {
-				if call, ok := n.(*ast.CallExpr); ok {
-					for _, arg := range printedBy(info, call) {
-						checked++
-						if typ := info.TypeOf(arg); mayBeDecoded(typ, 0) {
-							assert.Fail(
-								t,
-								"a value of an unknown type is printed",
-								"%s: %s: use jelly.Format or jelly.TypeName",
-								fset.Position(arg.Pos()),
-								typ,
-							)
-						}
+				call, ok := n.(*ast.CallExpr)
+				if !ok {
+					return true
+				}
+				for _, arg := range printedBy(info, call) {
+					checked++
+					if typ := info.TypeOf(arg); mayBeDecoded(typ, 0) {
+						assert.Fail(t, "a value of an unknown type is printed", "%s: %s: use jelly.Format or jelly.TypeName",
+							fset.Position(arg.Pos()), typ)
 					}
 				}
 				return true
 			})
 		}
 	}
-	assert.Greater(t, checked, 300, "the test still finds what is printed")
+	return checked
 }
 
-// listPackages returns the files of the packages that ship, and where the compiler's export data of all packages is.
-func listPackages(t *testing.T) (files map[string][]string, exports map[string]string) {
+// listPackages returns the files of a module's packages that ship, and the export data of all packages.
+func listPackages(t *testing.T, module string) (files map[string][]string, exports map[string]string) {
 	t.Helper()
-	root, err := filepath.Abs("../..")
+	const format = `{{.ImportPath}}|{{.Export}}|{{if .Module}}{{.Module.Main}}{{end}}|` +
+		`{{range .GoFiles}}{{$.Dir}}/{{.}} {{end}}`
+	dir, err := filepath.Abs(filepath.Join(root, module))
 	require.NoError(t, err)
-	cmd := exec.Command(
-		"go",
-		"list",
-		"-export",
-		"-deps",
-		"-f",
-		`{{.ImportPath}}|{{.Export}}|{{if .Module}}{{.Module.Main}}{{end}}|{{range .GoFiles}}{{$.Dir}}/{{.}} {{end}}`,
-		"./...",
-	)
-	cmd.Dir = root
+	cmd := exec.Command("go", "list", "-export", "-deps", "-f", format, "./...")
+	cmd.Dir = dir
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	require.NoError(t, err)
@@ -130,7 +130,7 @@ func printedBy(info *types.Info, call *ast.CallExpr) []ast.Expr {
 	return printed
 }
 
-// calledName is the name of a function with its package's path, and of a method or a function of ours by itself.
+// calledName returns a function's name: with its package path, or alone for methods and functions of this module.
 func calledName(info *types.Info, call *ast.CallExpr) string {
 	var id *ast.Ident
 	switch f := call.Fun.(type) {
