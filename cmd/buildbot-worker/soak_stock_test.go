@@ -4,7 +4,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -15,10 +14,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/pbtest"
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
@@ -163,13 +162,7 @@ type sender struct {
 }
 
 func (s *site) sender(sent ...int) *sender {
-	rt, err := actor.NewRuntime()
-	require.NoError(s.t, err)
-	s.t.Cleanup(func() {
-		end, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		assert.NoError(s.t, rt.Close(end))
-	})
+	rt := pbtest.NewRuntime(s.t)
 	conn, err := broker.Dial(s.t.Context(), rt, "pb://127.0.0.1:"+s.port)
 	require.NoError(s.t, err)
 	avatar, err := conn.Login(s.t.Context(), cred.UsernamePassword{Username: "change", Password: "changepw"}, nil)

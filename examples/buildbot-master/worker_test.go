@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"io"
 	"strings"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/graph"
+	"github.com/perspectivebroker/pb/internal/pbtest"
 )
 
 // oddWorker is a worker that deviates from the stock one.
@@ -84,9 +84,7 @@ func (b *oddBuilder) RemoteStartCommand(
 // enter logs in at the master.
 func enter(t *testing.T, address, user, password string, mind any) (*flavors.RemoteReference, error) {
 	t.Helper()
-	rt, err := actor.NewRuntime()
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, rt.Close(context.Background())) })
+	rt := pbtest.NewRuntime(t)
 	conn, err := broker.Dial(t.Context(), rt, "pb://"+address)
 	require.NoError(t, err)
 	return conn.Login(t.Context(), cred.UsernamePassword{Username: user, Password: cred.Secret(password)}, mind)

@@ -5,11 +5,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/exampletest"
+	"github.com/perspectivebroker/pb/internal/pbtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -35,9 +35,7 @@ func TestChat(t *testing.T) {
 }
 
 func TestGroups(t *testing.T) {
-	rt, err := actor.NewRuntime()
-	require.NoError(t, err)
-	defer rt.Close(t.Context())
+	rt := pbtest.NewRuntime(t)
 	h := newRealm(rt)
 	checker, err := cred.NewInMemory(passwords{"alice": cred.Plaintext("1234")})
 	require.NoError(t, err)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/flavors/paging"
 	"github.com/perspectivebroker/pb/internal/exampletest"
+	"github.com/perspectivebroker/pb/internal/pbtest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -35,9 +35,7 @@ func visit(t *testing.T, flags ...string) *peer {
 	s := exampletest.New(t)
 	end := s.Start(run, append([]string{"-listen", "pb://127.0.0.1:0"}, flags...)...)
 	t.Cleanup(func() { assert.NoError(t, end()) })
-	rt, err := actor.NewRuntime()
-	require.NoError(t, err)
-	t.Cleanup(func() { rt.Close(context.Background()) })
+	rt := pbtest.NewRuntime(t)
 	known, err := classes()
 	require.NoError(t, err)
 	conn, err := broker.Dial(t.Context(), rt, s.Line("listening "), broker.WithRegistry(known))

@@ -3,11 +3,11 @@ package main
 import (
 	"testing"
 
-	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/exampletest"
+	"github.com/perspectivebroker/pb/internal/pbtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -26,9 +26,7 @@ func TestPondsArrive(t *testing.T) {
 	}
 
 	// The receiver refuses other classes, and ends when it is told to.
-	rt, err := actor.NewRuntime()
-	require.NoError(t, err)
-	defer rt.Close(t.Context())
+	rt := pbtest.NewRuntime(t)
 	conn, err := broker.Dial(t.Context(), rt, url)
 	require.NoError(t, err)
 	_, err = flavors.Call[string](t.Context(), conn.Root(), "takePond", 5)
@@ -42,9 +40,7 @@ func TestPondsArrive(t *testing.T) {
 // TestUnregisteredPonds wants the sender to report that the receiver has not registered the class.
 func TestUnregisteredPonds(t *testing.T) {
 	s := exampletest.New(t)
-	rt, err := actor.NewRuntime()
-	require.NoError(t, err)
-	defer rt.Close(t.Context())
+	rt := pbtest.NewRuntime(t)
 	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", &Receiver{shutdown: make(chan struct{})})
 	require.NoError(t, err)
 	require.NoError(t, s.Run(run, "sender", "-connect", ln.URL()))

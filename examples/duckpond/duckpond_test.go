@@ -3,10 +3,10 @@ package main
 import (
 	"testing"
 
-	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/exampletest"
+	"github.com/perspectivebroker/pb/internal/pbtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -36,9 +36,7 @@ func TestNoPond(t *testing.T) {
 
 func TestRefusedPond(t *testing.T) {
 	s := exampletest.New(t)
-	rt, err := actor.NewRuntime()
-	require.NoError(t, err)
-	defer rt.Close(t.Context())
+	rt := pbtest.NewRuntime(t)
 	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", &Receiver{shutdown: make(chan struct{})})
 	require.NoError(t, err)
 	err = s.Run(run, "sender", "-connect", ln.URL())

@@ -5,10 +5,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/exampletest"
+	"github.com/perspectivebroker/pb/internal/pbtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -54,9 +54,7 @@ func (*adder) RemoteSubtract(one, two int) int { return one - two }
 
 func TestServerWithoutCounters(t *testing.T) {
 	s := exampletest.New(t)
-	rt, err := actor.NewRuntime()
-	require.NoError(t, err)
-	defer rt.Close(t.Context())
+	rt := pbtest.NewRuntime(t)
 	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", &adder{})
 	require.NoError(t, err)
 	require.NoError(t, s.Run(run, "client", "-connect", ln.URL()))
