@@ -8,13 +8,12 @@ import (
 	"runtime/debug"
 	"time"
 
+	protoactor "github.com/asynkron/protoactor-go/actor"
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/rs/zerolog"
-
-	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
 // Causes of the end of a job's context.
@@ -297,5 +296,28 @@ var _ actor.Undertaker = (*command)(nil)
 func (c *command) Undelivered(message any) {
 	if msg, ok := message.(reported); ok {
 		close(msg.taken)
+	}
+}
+
+// newJob makes a job of a command's arguments. It reports invalid arguments before the command begins.
+type newJob func(at place, args arguments) (job, error)
+
+// jobs returns the commands by the stock worker's names.
+func jobs() map[string]newJob {
+	return map[string]newJob{
+		"shell":            newShell,
+		"uploadFile":       newUploadFile,
+		"upload_file":      newUploadFile,
+		"uploadDirectory":  newUploadDirectory,
+		"upload_directory": newUploadDirectory,
+		"downloadFile":     newDownloadFile,
+		"download_file":    newDownloadFile,
+		"mkdir":            fileCommand("mkdir", "dir", makeDirectory),
+		"rmdir":            newRemoveDirectory,
+		"cpdir":            newCopyDirectory,
+		"stat":             fileCommand("stat", "file", statFile),
+		"glob":             fileCommand("glob", "path", globPath),
+		"listdir":          fileCommand("listdir", "dir", listDir),
+		"rmfile":           fileCommand("rmfile", "path", removeFile),
 	}
 }

@@ -3,12 +3,196 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"os/user"
 	"path"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 )
+
+// A path from the master may lead to anything: a named pipe without another end, an endless device, a file of /proc
+// that blocks. So nothing is opened in blocking mode, and reads and writes can be interrupted.
+
+// pipePatience is how long to wait for the other end of a named pipe. A stock worker waits forever and does nothing
+// else meanwhile.
+const pipePatience = 2 * time.Second
+
+// pipeLook is the polling interval meanwhile.
+const pipeLook = 20 * time.Millisecond
+
+var errNoOtherEnd = errors.New("no program has opened the other end of this named pipe")
+
+// openFile opens a file with flags of package os, without blocking. Only the file system itself can block it.
+func openFile(path string, flags int) (*os.File, error) {
+	return os.OpenFile(path, flags|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0o666)
+}
+
+// source is a file to read, and what was read from it when it was opened.
+type source struct {
+	*os.File
+	first []byte
+}
+
+// Read implements io.Reader.
+func (s *source) Read(b []byte) (int, error) {
+	if len(s.first) > 0 {
+		n := copy(b, s.first)
+		s.first = s.first[n:]
+		return n, nil
+	}
+	return s.File.Read(b)
+}
+
+// openToRead opens any file but a directory.
+func openToRead(ctx context.Context, path string) (*source, fs.FileInfo, error) {
+	f, err := openFile(path, os.O_RDONLY)
+	if err != nil {
+		return nil, nil, err
+	}
+	s := &source{File: f}
+	about, err := f.Stat()
+	switch {
+	case err != nil:
+	case about.IsDir():
+		err = &os.PathError{Op: "read", Path: path, Err: syscall.EISDIR}
+	case about.Mode()&fs.ModeNamedPipe != 0:
+		err = s.awaitWriter(ctx)
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return s, about, nil
+}
+
+// awaitWriter waits until a program writes to the named pipe. Until one has opened it, a read returns EOF.
+func (s *source) awaitWriter(ctx context.Context) error {
+	first := make([]byte, 1)
+	return awaitOtherEnd(ctx, func() (bool, error) {
+		n, err := readNow(s.File, first)
+		s.first = first[:n]
+		if errors.Is(err, io.EOF) {
+			return false, nil
+		}
+		return true, err
+	})
+}
+
+// openToWrite creates or truncates any file but a directory.
+func openToWrite(ctx context.Context, path string) (f *os.File, err error) {
+	err = awaitOtherEnd(ctx, func() (bool, error) {
+		f, err = openFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC)
+		if errors.Is(err, syscall.ENXIO) {
+			return false, nil // a named pipe without a reader
+		}
+		return true, err
+	})
+	return f, err
+}
+
+// awaitOtherEnd polls ready until it returns true or an error.
+func awaitOtherEnd(ctx context.Context, ready func() (bool, error)) error {
+	ticker := time.NewTicker(pipeLook)
+	defer ticker.Stop()
+	patience := time.NewTimer(pipePatience)
+	defer patience.Stop()
+	for {
+		if ok, err := ready(); ok || err != nil {
+			return err
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-patience.C:
+			return errNoOtherEnd
+		}
+	}
+}
+
+// interruptible makes reads and writes of f return when ctx ends, for pipes, terminals and other files that the poller
+// supports. undo undoes that.
+func interruptible(ctx context.Context, f *os.File) (undo func() bool) {
+	return context.AfterFunc(ctx, func() { _ = f.SetDeadline(time.Unix(1, 0)) })
+}
+
+// untilDone is a reader that fails when ctx ends.
+type untilDone struct {
+	ctx  context.Context
+	from io.Reader
+}
+
+func (r untilDone) Read(b []byte) (int, error) {
+	if err := context.Cause(r.ctx); err != nil {
+		return 0, err
+	}
+	return r.from.Read(b)
+}
+
+// readNow reads what is available without waiting. An empty pipe returns 0 and no error.
+func readNow(f *os.File, b []byte) (n int, err error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var failed error
+	err = raw.Read(func(fd uintptr) bool {
+		for {
+			n, failed = syscall.Read(int(fd), b)
+			if failed != syscall.EINTR {
+				return true
+			}
+		}
+	})
+	n = max(n, 0)
+	switch {
+	case err != nil:
+		return n, err
+	case failed == syscall.EAGAIN:
+		return n, nil
+	case failed == nil && n == 0:
+		return 0, io.EOF
+	}
+	return n, failed
+}
+
+// readSmall returns up to most bytes of a regular file.
+func readSmall(path string, most int) (string, error) {
+	f, err := openFile(path, os.O_RDONLY)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	about, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	if !about.Mode().IsRegular() {
+		return "", fmt.Errorf("%s is not a regular file", path)
+	}
+	text := make([]byte, 0, min(most, int(about.Size())+512))
+	for len(text) < most {
+		if len(text) == cap(text) {
+			text = append(text, 0)[:len(text)]
+		}
+		n, err := readNow(f, text[len(text):min(cap(text), most)])
+		text = text[:len(text)+n]
+		if errors.Is(err, io.EOF) || err == nil && n == 0 {
+			break
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	return string(text), nil
+}
 
 // place is where a command works.
 type place struct {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -159,4 +160,17 @@ func (w *worker) askForShutdown(ctx context.Context, client *broker.Reconnecting
 	if err := w.bot.askForShutdown(conn); err != nil {
 		w.log.Warn().Err(err).Msg("cannot ask the master for a shutdown")
 	}
+}
+
+// logMemory logs the size of the heap and the number of goroutines. It collects garbage first, so that two results can
+// be compared.
+func logMemory(log *zerolog.Logger) {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	log.Info().
+		Uint64("heap", m.HeapAlloc).
+		Uint64("objects", m.HeapObjects).
+		Int("goroutines", runtime.NumGoroutine()).
+		Msg("vitals")
 }

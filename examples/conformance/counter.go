@@ -1,6 +1,12 @@
 package main
 
-import "github.com/perspectivebroker/pb/flavors"
+import (
+	"runtime"
+	"sync"
+	"weak"
+
+	"github.com/perspectivebroker/pb/flavors"
+)
 
 // Counter is passed by reference. It lives as long as a peer holds it.
 type Counter struct {
@@ -42,3 +48,43 @@ func (c *Conformance) RemoteCounter() *Counter {
 
 // RemoteCounters returns the number of counters that the peers of this process hold.
 func (c *Conformance) RemoteCounters() int { return c.server.counters.live() }
+
+// counters holds weak pointers to the Counters, so it does not keep them alive.
+type counters struct {
+	mu       sync.Mutex
+	counters map[weak.Pointer[Counter]]struct{}
+}
+
+func (s *counters) add(c *Counter) {
+	entry := weak.Make(c)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.counters == nil {
+		s.counters = map[weak.Pointer[Counter]]struct{}{}
+	}
+	s.counters[entry] = struct{}{}
+	runtime.AddCleanup(c, s.remove, entry)
+}
+
+func (s *counters) remove(entry weak.Pointer[Counter]) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.counters, entry)
+}
+
+// live returns the number of counters that a peer holds or that are on their way to one.
+func (s *counters) live() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for entry := range s.counters {
+		c := entry.Value()
+		if c == nil {
+			continue
+		}
+		if now, ever := c.Held(); now || !ever {
+			n++
+		}
+	}
+	return n
+}
