@@ -55,14 +55,8 @@ func sevenBit(n int) string {
 // sized encodes a call whose frame has size bytes.
 func sized(t *testing.T, request int, method string, size int) []byte {
 	t.Helper()
-	const p = banana.ProfilePB
 	for n := size; n >= 0; n-- {
-		b := banana.AppendSymbol(banana.AppendList(nil, 7), p, banana.SymMessage)
-		b = banana.AppendString(banana.AppendInt(b, int64(request)), p, "root")
-		b = banana.AppendInt(banana.AppendString(b, p, method), 1)
-		b = banana.AppendString(banana.AppendSymbol(banana.AppendList(b, 2), p, banana.SymTuple), p, strings.Repeat("x", n))
-		b = banana.AppendSymbol(banana.AppendList(b, 1), p, banana.SymDictionary)
-		if len(b) == size {
+		if b := callOf(request, method, 1, bytesOf(bytes.Repeat([]byte{'x'}, n))); len(b) == size {
 			return b
 		}
 	}

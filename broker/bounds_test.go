@@ -97,16 +97,12 @@ func TestFloodUnreadDecrefs(t *testing.T) {
 	sock := s.dial()
 	wire.New(t, sock).Join()
 	const refs = 1000
-	frame := banana.AppendSymbol(banana.AppendList(nil, 7), banana.ProfilePB, banana.SymMessage)
-	frame = banana.AppendString(banana.AppendInt(frame, 1), banana.ProfilePB, "root")
-	frame = banana.AppendInt(banana.AppendString(frame, banana.ProfilePB, "drop"), 0)
-	frame = banana.AppendSymbol(banana.AppendList(frame, 2), banana.ProfilePB, banana.SymTuple)
-	frame = banana.AppendSymbol(banana.AppendList(frame, 1+refs), banana.ProfilePB, banana.SymList)
+	list := banana.AppendSymbol(banana.AppendList(nil, 1+refs), banana.ProfilePB, banana.SymList)
 	for i := range refs {
-		frame = banana.AppendSymbol(banana.AppendList(frame, 2), banana.ProfilePB, banana.SymRemote)
-		frame = banana.AppendInt(frame, int64(i+1))
+		list = banana.AppendSymbol(banana.AppendList(list, 2), banana.ProfilePB, banana.SymRemote)
+		list = banana.AppendInt(list, int64(i+1))
 	}
-	frame = banana.AppendSymbol(banana.AppendList(frame, 1), banana.ProfilePB, banana.SymDictionary)
+	frame := callOf(1, "drop", 0, list)
 	var err error
 	for sent := 0; err == nil; sent++ {
 		_, err = sock.Write(frame)

@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/broker/internal/command"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/rs/zerolog"
@@ -26,16 +28,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// callOf encodes a call of the root's method with one argument in Banana.
-func callOf(request int, method string, wantsAnswer int, argument []byte) []byte {
+// callOf encodes a call of a method of the root. The arguments are in Banana.
+func callOf(request int, method string, wantsAnswer int, arguments ...[]byte) []byte {
 	const p = banana.ProfilePB
-	b := banana.AppendSymbol(banana.AppendList(nil, 7), p, banana.SymMessage)
-	b = banana.AppendString(banana.AppendInt(b, int64(request)), p, "root")
-	b = banana.AppendInt(banana.AppendString(b, p, method), int64(wantsAnswer))
-	b = banana.AppendSymbol(banana.AppendList(b, 2), p, banana.SymTuple)
-	b = append(b, argument...)
+	id, object := command.Number{Int: int64(request)}, command.Object{Name: "root"}
+	b := command.AppendMessage(nil, p, id, object, method, wantsAnswer != 0)
+	b = banana.AppendSymbol(banana.AppendList(b, 1+len(arguments)), p, banana.SymTuple)
+	b = append(b, bytes.Join(arguments, nil)...)
 	return banana.AppendSymbol(banana.AppendList(b, 1), p, banana.SymDictionary)
 }
+
+// bytesOf encodes a byte string.
+func bytesOf(s []byte) []byte { return banana.AppendBytes(nil, banana.ProfilePB, s) }
 
 // listsOf encodes a list of lists with n elements altogether.
 func listsOf(n int, element []byte) []byte {
@@ -237,7 +241,7 @@ func dialRaw(t *testing.T, address string) net.Conn {
 	t.Helper()
 	sock, err := net.Dial("tcp", address)
 	require.NoError(t, err)
-	hello := banana.AppendInt(banana.AppendSymbol(banana.AppendList(nil, 2), banana.ProfilePB, banana.SymVersion), 6)
+	hello := command.AppendVersion(nil, banana.ProfilePB, 6)
 	_, err = sock.Write(append(banana.AppendString(nil, banana.ProfileNone, "pb"), hello...))
 	require.NoError(t, err)
 	return sock

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/perspectivebroker/pb/broker"
-	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/stretchr/testify/assert"
@@ -108,12 +107,9 @@ func TestCallDoesNotBlockOnWrite(t *testing.T) {
 
 // noteOf encodes [message id "root" "note" wants [tuple args…] [dictionary]].
 func noteOf(id, wants int, args ...[]byte) []byte {
-	const pb = banana.ProfilePB
-	b := banana.AppendInt(banana.AppendSymbol(banana.AppendList(nil, 7), pb, banana.SymMessage), int64(id))
-	b = banana.AppendInt(banana.AppendString(banana.AppendString(b, pb, "root"), pb, "note"), int64(wants))
-	b = banana.AppendSymbol(banana.AppendList(b, 1+len(args)), pb, banana.SymTuple)
-	for _, arg := range args {
-		b = banana.AppendBytes(b, pb, arg)
+	encoded := make([][]byte, len(args))
+	for i, arg := range args {
+		encoded[i] = bytesOf(arg)
 	}
-	return banana.AppendSymbol(banana.AppendList(b, 1), pb, banana.SymDictionary)
+	return callOf(id, "note", wants, encoded...)
 }

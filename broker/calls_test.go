@@ -111,16 +111,7 @@ func TestCalls(t *testing.T) {
 			deep = banana.AppendSymbol(banana.AppendList(deep, 2), banana.ProfilePB, banana.SymList)
 		}
 		deep = banana.AppendInt(deep, 1)
-		frame := banana.AppendList(nil, 7)
-		frame = banana.AppendSymbol(frame, banana.ProfilePB, banana.SymMessage)
-		frame = banana.AppendInt(frame, 26)
-		frame = banana.AppendString(frame, banana.ProfilePB, "root")
-		frame = banana.AppendString(frame, banana.ProfilePB, "echo")
-		frame = banana.AppendInt(frame, 1)
-		frame = banana.AppendSymbol(banana.AppendList(frame, 2), banana.ProfilePB, banana.SymTuple)
-		frame = append(frame, deep...)
-		frame = banana.AppendSymbol(banana.AppendList(frame, 1), banana.ProfilePB, banana.SymDictionary)
-		p.WriteBytes(frame)
+		p.WriteBytes(callOf(26, "echo", 1, deep))
 		wantAnyError(p, 26)
 	})
 }

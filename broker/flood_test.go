@@ -16,14 +16,7 @@ import (
 
 // callFrame encodes a call of a method of the root with one integer.
 func callFrame(dst []byte, request int, method string, arg int64) []byte {
-	const p = banana.ProfilePB
-	dst = banana.AppendSymbol(banana.AppendList(dst, 7), p, banana.SymMessage)
-	dst = banana.AppendInt(dst, int64(request))
-	dst = banana.AppendString(dst, p, "root")
-	dst = banana.AppendString(dst, p, method)
-	dst = banana.AppendInt(dst, 1)
-	dst = banana.AppendInt(banana.AppendSymbol(banana.AppendList(dst, 2), p, banana.SymTuple), arg)
-	return banana.AppendSymbol(banana.AppendList(dst, 1), p, banana.SymDictionary)
+	return append(dst, callOf(request, method, 1, banana.AppendInt(nil, arg))...)
 }
 
 // counting counts the calls that were run.

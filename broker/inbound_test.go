@@ -10,6 +10,7 @@ import (
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/broker/internal/command"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
@@ -99,7 +100,7 @@ func TestBytesInReturned(t *testing.T) {
 // While application code makes a copy, what the peer sends next waits in the network and not in memory.
 func TestSlowCopyStopsReading(t *testing.T) {
 	const bytesIn, flood = 20_000, 1_000_000
-	version := banana.AppendInt(banana.AppendSymbol(banana.AppendList(nil, 2), banana.ProfilePB, banana.SymVersion), 6)
+	version := command.AppendVersion(nil, banana.ProfilePB, 6)
 	for name, frame := range map[string][]byte{"versions": version, "calls": sized(t, 2, "count", 100)} {
 		for limit, limits := range map[string]broker.Limits{
 			"its own": {BytesIn: bytesIn}, "the runtime's": {BytesIn: 1 << 30, MemoryTotal: 1},

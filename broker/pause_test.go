@@ -4,6 +4,7 @@ package broker_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -83,13 +84,8 @@ func startPaused(t *testing.T) (process *os.Process, addresses []string) {
 }
 
 // rawMessage encodes a call to echo whose argument has size bytes.
-func rawMessage(size int) (b []byte) {
-	p := banana.ProfilePB
-	b = banana.AppendSymbol(banana.AppendList(b, 7), p, banana.SymMessage)
-	b = banana.AppendString(banana.AppendInt(b, 1), p, "root")
-	b = banana.AppendInt(banana.AppendString(b, p, "echo"), 1)
-	b = banana.AppendString(banana.AppendSymbol(banana.AppendList(b, 2), p, banana.SymTuple), p, strings.Repeat("x", size))
-	return banana.AppendSymbol(banana.AppendList(b, 1), p, banana.SymDictionary)
+func rawMessage(size int) []byte {
+	return callOf(1, "echo", 1, bytesOf(bytes.Repeat([]byte{'x'}, size)))
 }
 
 // A process that was stopped for longer than every deadline does not disconnect peers that were in time.

@@ -3,29 +3,20 @@ package broker_test
 import (
 	"bytes"
 	"net"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/perspectivebroker/pb/broker"
-	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/stretchr/testify/require"
 )
 
 // halfMegabytes encodes a call with strings of 512 KiB each.
 func halfMegabytes(strings int) []byte {
-	const p = banana.ProfilePB
-	b := banana.AppendSymbol(banana.AppendList(nil, 7), p, banana.SymMessage)
-	b = banana.AppendInt(b, 1)
-	b = banana.AppendString(b, p, "root")
-	b = banana.AppendString(b, p, "nothing")
-	b = banana.AppendInt(b, 1)
-	b = banana.AppendSymbol(banana.AppendList(b, 1+strings), p, banana.SymTuple)
-	for range strings {
-		b = banana.AppendBytes(b, p, bytes.Repeat([]byte{7}, 512<<10))
-	}
-	return banana.AppendSymbol(banana.AppendList(b, 1), p, banana.SymDictionary)
+	long := bytesOf(bytes.Repeat([]byte{7}, 512<<10))
+	return callOf(1, "nothing", 1, slices.Repeat([][]byte{long}, strings)...)
 }
 
 // crowd is a server whose memory total has room for one message of three megabytes, and not for two. A pipe has no

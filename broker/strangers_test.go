@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/broker/internal/command"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -116,7 +117,7 @@ func TestStrangersLeaveRoomForUsers(t *testing.T) {
 func greet(sock net.Conn) {
 	offer := make([]byte, len("\x02\x80\x02\x82pb\x04\x82none"))
 	_, _ = io.ReadFull(sock, offer)
-	hello := banana.AppendInt(banana.AppendSymbol(banana.AppendList(nil, 2), banana.ProfilePB, banana.SymVersion), 6)
+	hello := command.AppendVersion(nil, banana.ProfilePB, 6)
 	go func() { _, _ = io.ReadFull(sock, make([]byte, len(hello))) }()
 	_, _ = sock.Write(append(banana.AppendString(nil, banana.ProfileNone, "pb"), hello...))
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/broker/internal/command"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/wire"
@@ -162,12 +163,8 @@ func TestSlowReaderDoesNotStall(t *testing.T) {
 			read += n
 		}
 		go p.Drain()
-		_, err := p.Sock.Write(
-			banana.AppendInt(
-				banana.AppendInt(banana.AppendSymbol(banana.AppendList(nil, 3), banana.ProfilePB, banana.SymAnswer), 1),
-				7,
-			),
-		)
+		answer := command.AppendAnswer(nil, banana.ProfilePB, command.Number{Int: 1})
+		_, err := p.Sock.Write(banana.AppendInt(answer, 7))
 		require.NoError(t, err)
 		v, err := result(t, d)
 		require.NoError(t, err)
