@@ -23,8 +23,8 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// connection is what is behind a [Conn]: the state that its broker and its codec actors share with callers. It
-// implements flavors.BrokerConn.
+// connection is the state behind a [Conn] that its broker and codec actors share with callers. It implements
+// flavors.BrokerConn.
 type connection struct {
 	conn Conn // what users hold
 	lifecycle
@@ -39,24 +39,24 @@ type connection struct {
 	options  *settings
 	log      zerolog.Logger
 	root     *flavors.RemoteReference
-	caller   *flavors.Caller // on whose behalf calls are made where no user's perspective says so
+	caller   *flavors.Caller // the caller of calls without a user
 	out      *flow.Outbox
 	account  *flow.Account   // what the connection holds of the runtime's memory budget
 	mailbox  *actor.Mailbox  // the broker's; messages posted after it has stopped go to Undelivered
 	writing  *actor.Mailbox  // the encoder's
-	pid      *protoactor.PID // the broker's, for those who watch it
+	pid      *protoactor.PID // the broker's
 	encoder  *protoactor.PID
 
 	// Written by the decoder before the connection opens, immutable afterwards.
 	profile banana.Profile
 
-	published map[string]RootFactory // the broker's, nil once it has them
-	offers    int                    // how many objects were published, when the factories are called
+	published map[string]RootFactory // nil once the broker has them
+	offers    int                    // number of published objects, set before the factories run
 	small     atomic.Int64           // the limit of a message's bytes until a login succeeds; 0 without a login
 
-	queued    atomic.Int64 // what was handed to the broker and is not in the outbox yet
-	inbound   atomic.Int64 // calls of the peer's that are not answered yet
-	pending   atomic.Int64 // calls of ours that are not answered yet
+	queued    atomic.Int64 // messages handed to the broker that are not in the outbox
+	inbound   atomic.Int64 // unanswered calls of the peer
+	pending   atomic.Int64 // unanswered calls of ours
 	exported  atomic.Int64 // live exports, published objects not counted
 	bytesOut  atomic.Int64
 	arrivals  atomic.Pointer[seam.Arrivals] // of the peer's calls, written in the broker's turn
@@ -173,10 +173,10 @@ func (c *connection) String() string {
 	return "<connection from " + c.peer + ">"
 }
 
-// Format prints what String returns, whatever the verb: a connection is large, and in use by other goroutines.
+// Format writes what String returns, for every verb: the fields are in use by other goroutines.
 func (c *connection) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
-// abort ends the connection at once. What was not written yet is lost.
+// abort ends the connection at once. Unwritten data is lost.
 func (c *connection) abort(cause error) {
 	if cause == nil {
 		cause = ErrClosed
@@ -217,7 +217,7 @@ func (c *connection) WaitWritable(ctx context.Context) error {
 	if err := c.out.WaitBelow(ctx, c.account.WriteHighWater()); err != flow.ErrOutboxClosed {
 		return err
 	}
-	return nil // The call itself says best what became of the connection.
+	return nil // The call reports the end of the connection.
 }
 
 // WaitSent implements flavors.BrokerConn.
@@ -231,7 +231,7 @@ func (c *connection) WaitSent(ctx context.Context) error {
 	case <-r:
 		return c.WaitWritable(ctx)
 	case <-c.stopped:
-		return nil // The next call says best what became of the connection.
+		return nil // The next call reports the end of the connection.
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -264,7 +264,7 @@ func (c *connection) SendCallSoon(ctx context.Context, call *flavors.OutgoingCal
 	return c.sendReserved(call, size)
 }
 
-// sendReserved hands a call to the broker that has its place among what waits to be written.
+// sendReserved hands a call to the broker after its bytes were reserved.
 func (c *connection) sendReserved(call *flavors.OutgoingCall, size int) error {
 	err := context.Cause(c.ctx)
 	switch {
@@ -282,7 +282,7 @@ func (c *connection) sendReserved(call *flavors.OutgoingCall, size int) error {
 	c.metrics.madeOut.Add(1)
 	c.queued.Add(1)
 	if call.Fragment != nil && call.Fragment.Holes() == 0 {
-		// The broker only has to copy it out: nothing that the caller's locks could be in the way of.
+		// The broker only copies bytes, so the caller's locks cannot block it.
 		c.mailbox.Lend(call)
 	} else {
 		c.post(call)
@@ -290,7 +290,7 @@ func (c *connection) sendReserved(call *flavors.OutgoingCall, size int) error {
 	return nil
 }
 
-// failCall ends a call that never got a number, and returns why.
+// failCall fails a call that has no request id, and returns err.
 func failCall(call *flavors.OutgoingCall, err error) error {
 	call.Free()
 	if call.Result != nil {
@@ -316,9 +316,8 @@ func (c *connection) BeginAnswer() (end func(), err error) {
 	return end, Busy.Errorf("the answer was dropped, because %d bytes of others have not been read", waiting)
 }
 
-// SendAnswer implements flavors.BrokerConn. An answer without stamps goes straight to the encoder, but only while
-// nothing that was given to the broker earlier is still on its way there: a peer sees the updates and decrefs that a
-// method caused before the method's answer.
+// SendAnswer implements flavors.BrokerConn. An answer without placeholders goes directly to the outbox, unless messages
+// handed to the broker earlier are not in it yet: updates and decrefs of a method precede its answer.
 func (c *connection) SendAnswer(
 	from *actor.Mailbox,
 	inv *flavors.Invocation,
@@ -347,7 +346,7 @@ func (c *connection) SendAnswer(
 // CloseInvocation implements flavors.BrokerConn.
 func (c *connection) CloseInvocation(inv *flavors.Invocation) { c.answered(inv) }
 
-// answered counts a call of the peer's as done, and tells a broker that waits for the last.
+// answered counts a call of the peer as done, and notifies a draining broker of the last one.
 func (c *connection) answered(inv *flavors.Invocation) {
 	c.account.Answered(flow.Cost{Wire: inv.Size(), Memory: inv.Weight()})
 	if c.inbound.Add(-1) == 0 && c.now() == stateDraining {
@@ -398,18 +397,18 @@ func (c *connection) appendOut(from *actor.Mailbox, size int, f func(dst []byte)
 	return err
 }
 
-// handOver gives the broker something to be sent; it counts until it is in the outbox.
+// handOver posts a message to be sent. Its size is reserved until it is in the outbox.
 func (c *connection) handOver(message any) {
 	c.out.Reserve(sizeOf(message))
 	c.queued.Add(1)
 	c.post(message)
 }
 
-// busy says that more than one call is under way, so that waiting a moment gathers more into one write.
+// busy reports whether more than one call is in progress, so that waiting a moment gathers more into one write.
 func (c *connection) busy() bool { return c.inbound.Load() > 1 || c.pending.Load() > 1 }
 
-// post hands a message to the broker. It does not go by way of the PID: protoactor drops what is sent to an actor that
-// is ending.
+// post posts a message to the broker's mailbox. The PID is not used, because protoactor drops messages to an actor that
+// is stopping.
 func (c *connection) post(message any) { c.mailbox.PostUserMessage(message) }
 
 func (c *connection) appendAnswerHead(dst []byte, inv *flavors.Invocation, isError bool) []byte {

@@ -12,16 +12,16 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// maxUnknownLogged is how many commands that one side did not understand are worth a warning in the log.
+// maxUnknownLogged is how many unknown commands of one connection are logged as warnings.
 const maxUnknownLogged = 3
 
-// receive carries out the commands of one read, in order, behind those that still wait.
+// receive executes the commands of one read, in order, after those that still wait.
 func (b *broker) receive(ctx protoactor.Context, in *batch) {
 	b.backlog = append(b.backlog, in)
 	b.work(ctx)
 }
 
-// work carries out commands until there are no more, or one has gone to the instantiator.
+// work executes commands until none is left, or one waits for the instantiator or a garbage collection.
 func (b *broker) work(ctx protoactor.Context) {
 	for len(b.backlog) > 0 && !b.instantiating && !b.paused && !b.c.ended() {
 		in := b.backlog[0]
@@ -32,7 +32,7 @@ func (b *broker) work(ctx protoactor.Context) {
 			if len(b.backlog) > 1 {
 				b.backlog = b.backlog[1:]
 			} else {
-				b.backlog = b.backlog[:0] // There is seldom more than one, and its place is used again.
+				b.backlog = b.backlog[:0] // There is rarely more than one; reuse its place.
 			}
 			b.next = 0
 			continue
@@ -60,7 +60,7 @@ func (b *broker) work(ctx protoactor.Context) {
 	}
 }
 
-// command carries out one command. An error is the peer's, and ends the connection.
+// command executes one command. An error is a fault of the peer and ends the connection.
 func (b *broker) command(ctx protoactor.Context, cmd *incoming) error {
 	switch cmd.Name {
 	case command.Message:
@@ -87,18 +87,18 @@ func (b *broker) command(ctx protoactor.Context, cmd *incoming) error {
 	return nil
 }
 
-// refuses is called where a refusal is about to be sent. A peer that has not read so many of them is left.
+// refuses is called before a rejection is sent. It ends the connection of a peer that does not read them.
 func (b *broker) refuses() {
 	if limit := b.c.account.MaxRefusalBacklog(); b.fatal == nil && b.c.out.Waiting() > limit {
 		b.fatal = protocolErrorf(
 			"",
-			"the peer reads nothing and goes on calling: %d bytes wait for it",
+			"the peer does not read but keeps calling: more than %d bytes wait to be written",
 			limit,
 		).as(rejectWriteBacklog)
 	}
 }
 
-// other answers a command that does not exist (P-4.7), and takes note of the peer's answer to one of ours.
+// other answers an unknown command (P-4.7), and logs the peer's answer to one of ours.
 func (b *broker) other(cmd *incoming) {
 	b.unknown++
 	line := b.c.log.Debug()
@@ -117,7 +117,7 @@ func (b *broker) other(cmd *incoming) {
 	})
 }
 
-// clip shortens what a peer sent before it enters a log.
+// clip shortens text of a peer for a log line or an error.
 func clip(s string) string {
 	const most = 80
 	if len(s) > most {
@@ -126,7 +126,7 @@ func clip(s string) string {
 	return s
 }
 
-// message hands a call to the actor of its object.
+// message delivers a call to its object.
 func (b *broker) message(ctx protoactor.Context, cmd *incoming) {
 	var target *export
 	if cmd.Object.ID.Big == nil {
@@ -136,12 +136,12 @@ func (b *broker) message(ctx protoactor.Context, cmd *incoming) {
 	if target != nil {
 		perspective = target.Key.perspective
 	}
-	// References are bound even if the call is refused: the peer has counted them.
+	// Bind references even if the call is rejected: the peer has counted them.
 	b.at.cmd, b.at.export = cmd, target
 	b.deliver(ctx, perspective)
 }
 
-// invoke makes the invocation of a call that is bound, and answers it at once if it cannot be carried out.
+// invoke hands a bound call to its object, or answers it with an error.
 func (b *broker) invoke(d *delivery) {
 	cmd, target := d.cmd, d.export
 	call := flavors.IncomingCall{
@@ -161,8 +161,7 @@ func (b *broker) invoke(d *delivery) {
 	}
 }
 
-// take makes the invocation of a call that counts from now on. One that cannot be carried out is answered with why, and
-// nil is returned.
+// take counts a call and makes its invocation. If err is not nil it answers the call with err and returns nil.
 func (b *broker) take(d *delivery, call flavors.IncomingCall, err error) *flavors.Invocation {
 	cmd := d.cmd
 	if err == nil {
@@ -193,7 +192,7 @@ func (b *broker) take(d *delivery, call flavors.IncomingCall, err error) *flavor
 	return inv
 }
 
-// update hands a [cachemessage …] to the copy that it is for.
+// update delivers a cachemessage to its copy.
 func (b *broker) update(ctx protoactor.Context, cmd *incoming) {
 	b.at.cmd, b.at.copy = cmd, nil
 	if cmd.Object.ID.Big == nil {
@@ -222,7 +221,7 @@ func (b *broker) invokeUpdate(d *delivery) {
 	}
 }
 
-// arguments are always a tuple and a dictionary (P-4.1). Lists are taken for tuples, as stock does.
+// arguments returns the tuple and dictionary of a call (P-4.1). It accepts a list for the tuple, as stock does.
 func arguments(cmd *incoming) (args jelly.Tuple, kw *jelly.Dict, err error) {
 	switch v := cmd.args.(type) {
 	case jelly.Tuple:
@@ -259,14 +258,14 @@ func (b *broker) answer(ctx protoactor.Context, cmd *incoming) error {
 	return nil
 }
 
-// completeWith ends a call of ours with what the peer sent.
+// completeWith completes a call of ours with a bound answer.
 func (b *broker) completeWith(d *delivery) {
 	defer b.sweep()
 	cmd, call := d.cmd, d.call
 	switch {
 	case call == nil, call == ping:
 		b.complete(call, nil, nil)
-		release(d.received) // Nobody waits any more.
+		release(d.received) // The call was cancelled.
 	case cmd.err != nil:
 		b.c.countRejection(rejectionOf(cmd.err))
 		release(d.received)
@@ -278,22 +277,22 @@ func (b *broker) completeWith(d *delivery) {
 	}
 }
 
-// unreadable is the error of a call whose answer was refused. That the call has failed was the peer's doing where it
-// sent a failure.
+// unreadable returns the error of a call whose answer was rejected. If the answer was a failure, the call has failed at
+// the peer too.
 func unreadable(call *flavors.OutgoingCall, cmd *incoming) error {
 	err := flavors.LocalFailure(cmd.err)
 	if cmd.Name == command.Error {
-		return flavors.FailureFrom(fmt.Errorf("the failure of %s cannot be taken: %w", call.Method, err))
+		return flavors.FailureFrom(fmt.Errorf("the failure of %s cannot be decoded: %w", call.Method, err))
 	}
-	return fmt.Errorf("the answer of %s cannot be taken: %w", call.Method, err)
+	return fmt.Errorf("the answer of %s cannot be decoded: %w", call.Method, err)
 }
 
-// bind puts references in place of the decoder's placeholders, in wire order, and returns those that were received.
-// Instances other than failures are left to the instantiator. An error is put into cmd.err, but all references are
-// bound nevertheless, because the peer has counted them.
+// bind replaces the decoder's placeholders by references, in wire order, and returns the references. It leaves
+// instances other than failures to the instantiator. After an error, which it puts into cmd.err, it goes on: the peer
+// has counted all references.
 func (b *broker) bind(cmd *incoming, perspective any) (received []flavors.Handle) {
 	if len(cmd.refused) > 0 {
-		b.refuses() // What is given back is no refusal, but it is as much that a peer can have us send without reading it.
+		b.refuses() // Giving back writes as much as a rejection.
 	}
 	for _, m := range cmd.refused {
 		received = b.receiveRefused(received, m)
@@ -322,7 +321,7 @@ func (b *broker) bind(cmd *incoming, perspective any) (received []flavors.Handle
 			}
 			u.Bind(home(e))
 		case "cached":
-			// Of an original that comes in this very command the instantiator knows.
+			// The instantiator binds caches whose state is in this command.
 			if cache, ok := b.local.Receive(u.ID); ok {
 				h := cache.Receive()
 				received = append(received, h)
@@ -354,25 +353,24 @@ func noteError(cmd *incoming, err error) {
 	}
 }
 
-// release lets references go that came with what could not be delivered.
+// release releases the references of a command that is not delivered.
 func release(received []flavors.Handle) {
 	for _, h := range received {
 		h.Release()
 	}
 }
 
-// delivery is a call or an answer that is bound as far as the broker can, and what is to be done when it is bound
-// entirely.
+// delivery is the current call, update or answer while its values are bound.
 type delivery struct {
 	cmd      *incoming
 	received []flavors.Handle
-	export   *export               // that a call of the peer's is for, nil if there is none
-	copy     *flavors.LocalCache   // that an update is for, likewise
-	answers  bool                  // it is an answer …
-	call     *flavors.OutgoingCall // … to this call; nil if that has been cancelled
+	export   *export               // the target of a call; nil if there is none
+	copy     *flavors.LocalCache   // the target of an update; nil if there is none
+	answers  bool                  // the command is an answer
+	call     *flavors.OutgoingCall // the answered call; nil if it was cancelled
 }
 
-// deliver binds the command at hand and finishes it, by way of the instantiator if it holds instances.
+// deliver binds the current command and finishes it, through the instantiator if it contains instances.
 func (b *broker) deliver(ctx protoactor.Context, perspective any) {
 	d := &b.at
 	cmd := d.cmd
@@ -397,7 +395,7 @@ func (b *broker) deliver(ctx protoactor.Context, perspective any) {
 	ctx.Send(b.instantiator, instantiate{cmd, func(more int) error { return tooManyCaches(have+more, limit) }})
 }
 
-// finishAt carries out the command at hand, which is bound.
+// finishAt executes the current command, which is bound.
 func (b *broker) finishAt() {
 	d := &b.at
 	switch {
@@ -408,10 +406,10 @@ func (b *broker) finishAt() {
 	default:
 		b.invoke(d)
 	}
-	b.at = delivery{} // What came must not be held any longer than by who got it.
+	b.at = delivery{} // Do not keep the values longer than their receiver does.
 }
 
-// giveBack is for what a command mentions that is not carried out.
+// giveBack returns what a command mentions that is not delivered.
 func (b *broker) giveBack(d *delivery, mentions []jelly.Mention) {
 	for _, m := range mentions {
 		d.received = b.receiveRefused(d.received, m)
@@ -436,7 +434,7 @@ func (b *broker) instantiated(ctx protoactor.Context, m *instantiated) {
 	b.work(ctx)
 }
 
-// admit says why a call cannot be carried out, nil if it can.
+// admit returns the reason why a call is rejected, and counts the rejection; nil if the call is admitted.
 func (b *broker) admit(cmd *incoming, target *export) error {
 	switch {
 	case cmd.err != nil:

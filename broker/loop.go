@@ -12,18 +12,18 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// broker is the actor of one connection. It alone owns the tables; every reference count changes in its turn, so the
-// order on the wire is the order in the tables. It never runs user code and never waits.
+// broker is the actor of one connection. It alone owns the tables, and reference counts change only in its turn, so the
+// order on the wire is the order in the tables. It runs no user code and never blocks.
 type broker struct {
 	c *connection
 
 	tables
 
-	backlog       []*batch // what was read and is not carried out yet, in order
-	next          int      // the command in backlog[0] that is to be carried out next
+	backlog       []*batch // read but not executed, in order
+	next          int      // index in backlog[0] of the next command
 	instantiator  *protoactor.PID
 	instantiating bool     // the instantiator has the current command; later ones wait
-	at            delivery // the command at hand
+	at            delivery // the current command
 
 	refMarks, cacheMarks collectMarks
 	collecting           bool // a garbage collection has been requested
@@ -31,7 +31,7 @@ type broker struct {
 
 	waiting []any // messages to send once the connection is open
 
-	deliveries uint64         // how many calls of the peer were delivered
+	deliveries uint64         // number of the peer's calls delivered
 	held       []*heldMessage // in the order in which they were handed over
 	requesting int            // how many of them have requested states
 
@@ -41,21 +41,21 @@ type broker struct {
 	hungUp  bool      // the peer has closed its side; its last calls may still begin
 	lingers bool      // the encoder has ended this side of the socket; the reader discards the rest
 
-	// Of the frame that is being stamped.
-	undo     []func() // takes back what was counted
+	// For the frame that is being stamped.
+	undo     []func() // undoes what was counted
 	states   map[*flavors.Core]*cacheState
-	refBase  int    // the highest reference id so far
-	filling  []byte // what goes into its holes, one behind the other …
-	fillEnds []int  // … and where each ends
+	refBase  int    // the highest reference id
+	filling  []byte // the contents of its placeholders
+	fillEnds []int  // the end of each in filling
 	nextFill int
 
-	deadline *patience.Timer // of the handshake, later of closing
-	grace    *time.Timer     // of the oldest entry that lingers; nil while there is none
-	alive    *time.Timer     // for the next look whether the peer is there; nil without keepalive
-	silence  *patience.Timer // of the answer to the last ping
+	deadline *patience.Timer // for the handshake, later for closing
+	grace    *time.Timer     // for the oldest lingering entry; nil if there is none
+	alive    *time.Timer     // for the next keepalive check; nil without keepalive
+	silence  *patience.Timer // for the answer to the last ping
 	asked    int64           // when the last ping was sent, by uptime
-	fatal    error           // ends the connection after the command at hand
-	unknown  int             // commands that were not understood
+	fatal    error           // ends the connection after the current command
+	unknown  int             // number of unknown commands
 }
 
 // Messages to the broker, beside *flavors.OutgoingCall, *batch and those of the codec actors.
@@ -67,9 +67,9 @@ type (
 	}
 	cancelCall struct{ call *flavors.OutgoingCall }
 	forgetAll  struct{}
-	// drain lets the calls in flight be answered and then closes.
+	// drain closes the connection after the calls in progress were answered.
 	drain struct{}
-	// reached is closed when it arrives: everything that was posted before it has been handled by then.
+	// reached is closed when it arrives, after everything that was posted before.
 	reached       chan struct{}
 	drainCheck    struct{}
 	graceOver     struct{}
@@ -145,16 +145,16 @@ func (b *broker) Receive(ctx protoactor.Context) {
 	}
 }
 
-// start brings the codec actors up and speaks first if we are the accepting side.
+// start spawns the codec actors. The accepting side sends the first message.
 func (b *broker) start(ctx protoactor.Context) {
 	c := b.c
-	c.pid = ctx.Self() // Everybody else sees the connection later: through its factories, or when it is ready.
+	c.pid = ctx.Self() // No other goroutine uses the connection before its factories run or it opens.
 	b.startTables()
 	registryOf(c.rt).add(c)
 	usercode.Log(func() { c.log.Debug().Msg("broker started") })
 	if err := b.publish(); err != nil {
 		usercode.Log(func() {
-			c.log.Error().Err(usercode.LogError(err)).Msg("a connection is refused, because there is nothing to show it")
+			c.log.Error().Err(usercode.LogError(err)).Msg("connection rejected, its root object is not available")
 		})
 		b.end(ctx, err)
 		return
@@ -169,7 +169,7 @@ func (b *broker) start(ctx protoactor.Context) {
 	ctx.SpawnPrefix(c.rt.Props(func() protoactor.Actor { return &decoder{c: c} }), "decoder")
 }
 
-// publish puts the objects in place that the peer can call by name.
+// publish adds the published objects to the exports.
 func (b *broker) publish() error {
 	published := b.c.published
 	b.c.published, b.c.offers = nil, len(published)
@@ -180,20 +180,19 @@ func (b *broker) publish() error {
 			err = b.publishAs(name, v)
 		}
 		if err != nil {
-			return usercode.Wrap(err, "broker: the object published as %q cannot be had", name)
+			return usercode.Wrap(err, "broker: the object published as %q is not available", name)
 		}
 	}
 	return nil
 }
 
-// after sends a message to the broker itself when d has passed.
+// after posts a message to the broker after d.
 func (b *broker) after(d time.Duration, message any) *time.Timer {
 	c := b.c
 	return time.AfterFunc(d, func() { c.post(message) })
 }
 
-// afterWaiting is after for what the peer, or code of the application's, is waited for: a pause of the process does not
-// count.
+// afterWaiting is after for waiting on the peer or the application: pauses of this process do not count.
 func (b *broker) afterWaiting(d time.Duration, message any) *patience.Timer {
 	c := b.c
 	return patience.AfterFunc(d, func() { c.post(message) })

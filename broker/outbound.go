@@ -14,13 +14,13 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// smallFrame is room for a command and its operands, apart from values.
+// smallFrame is the size of a command without its values, at most.
 const smallFrame = 128
 
-// version is the only version of PB there is (P-2.3).
+// version is the only version of PB (P-2.3).
 const version = 6
 
-// append writes what needs no stamp. A box that is closed belongs to a connection that has ended.
+// append writes a frame without placeholders. It ignores a closed outbox: the connection has ended.
 func (b *broker) append(f func(dst []byte) []byte) {
 	_ = b.c.appendOut(nil, smallFrame, func(dst []byte) ([]byte, error) { return f(dst), nil })
 }
@@ -33,7 +33,8 @@ func (c *connection) appendVersion(dst []byte) []byte {
 	return command.AppendVersion(dst, c.profile, version)
 }
 
-// outgoing handles what was handed over to be sent, in the order in which it was.
+// outgoing sends a message, or keeps it until it can be sent. Messages arrive in the order in which they were handed
+// over.
 func (b *broker) outgoing(message any) {
 	size := sizeOf(message)
 	switch b.c.now() {
@@ -52,7 +53,7 @@ func (b *broker) outgoing(message any) {
 	b.c.queued.Add(-1)
 }
 
-// transmit sends what has nothing to wait for.
+// transmit sends a message that does not wait.
 func (b *broker) transmit(message any) {
 	switch m := message.(type) {
 	case *flavors.OutgoingCall:
@@ -115,7 +116,7 @@ func (b *broker) sendAnswer(m *outgoingAnswer) {
 	c.answered(m.inv)
 }
 
-// fail ends a message that cannot be sent for a reason of its own.
+// fail ends a message that cannot be sent because of its contents.
 func (b *broker) fail(message any, err error) {
 	switch m := message.(type) {
 	case *flavors.OutgoingCall:
@@ -134,9 +135,8 @@ func (b *broker) fail(message any, err error) {
 	}
 }
 
-// stamp appends a frame in which luids are filled in. When that fails nothing has been sent and nothing counted. The
-// tables are changed, and what that calls is called, before the outbox is locked; under its lock bytes are copied and
-// nothing else.
+// stamp appends a frame and fills in luids. If it fails, nothing was sent or counted. The tables change before the
+// outbox is locked; under its lock only bytes are copied.
 func (b *broker) stamp(fragment *jelly.Fragment, f func(dst []byte) ([]byte, error)) error {
 	size := smallFrame
 	var err error
@@ -164,10 +164,10 @@ func (b *broker) stamp(fragment *jelly.Fragment, f func(dst []byte) ([]byte, err
 	return err
 }
 
-// maxFilling is how large a buffer for what is filled in is kept.
+// maxFilling is the largest capacity of the filling buffer that is kept.
 const maxFilling = 16 << 10
 
-// fillAll prepares what goes into the holes of a fragment.
+// fillAll prepares the contents of all placeholders of a fragment.
 func (b *broker) fillAll(fragment *jelly.Fragment) (err error) {
 	b.refBase = fragment.MaxRef()
 	b.nextFill = 0
@@ -180,7 +180,7 @@ func (b *broker) fillAll(fragment *jelly.Fragment) (err error) {
 	return nil
 }
 
-// filled writes what was prepared for the next hole.
+// filled appends the contents of the next placeholder.
 func (b *broker) filled(dst []byte, _ any) ([]byte, error) {
 	from := 0
 	if b.nextFill > 0 {
@@ -191,7 +191,7 @@ func (b *broker) filled(dst []byte, _ any) ([]byte, error) {
 	return append(dst, b.filling[from:to]...), nil
 }
 
-// fill writes the luid that a hole stands for.
+// fill appends the luid for one placeholder.
 func (b *broker) fill(dst []byte, hole any) ([]byte, error) {
 	switch h := hole.(type) {
 	case flavors.ExportHole:
@@ -212,17 +212,17 @@ func (b *broker) fill(dst []byte, hole any) ([]byte, error) {
 	case flavors.OriginalHole:
 		return banana.AppendInt(dst, h.Luid()), nil
 	}
-	return dst, fmt.Errorf("broker: no idea how to fill in a %T", hole)
+	return dst, fmt.Errorf("broker: unknown placeholder %T", hole)
 }
 
-// sendDecrefs returns receipts to the peer (P-5.3): one decref for each.
+// sendDecrefs returns the receipts of released references to the peer (P-5.3), one decref each.
 func (b *broker) sendDecrefs() {
 	c := b.c
 	c.forgotten.Lock()
 	list := c.forgotten.list
 	c.forgotten.list = nil
 	c.forgotten.Unlock()
-	b.refuses() // A decref is no refusal, but it is as much that a peer can have us send without reading it.
+	b.refuses() // Decrefs fill the outbox of a peer that does not read, as rejections do.
 	b.append(func(dst []byte) []byte {
 		for _, f := range list {
 			for range f.receipts {
@@ -231,7 +231,7 @@ func (b *broker) sendDecrefs() {
 		}
 		return dst
 	})
-	frames := -1 // One has been counted by the append.
+	frames := -1 // append has counted one.
 	for _, f := range list {
 		if f.command == command.Decref {
 			b.imports.Forget(f.ImportKey)
@@ -240,19 +240,19 @@ func (b *broker) sendDecrefs() {
 		}
 		frames += f.receipts
 		usercode.Log(func() {
-			c.log.Debug().Stringer("sent", f.command).Int64("luid", f.ID).Int("receipts", f.receipts).Msg("reference let go")
+			c.log.Debug().Stringer("sent", f.command).Int64("luid", f.ID).Int("receipts", f.receipts).Msg("reference released")
 		})
 	}
 	c.out.AddFrames(frames)
 	b.tablesChanged()
 }
 
-// Undelivered implements actor.Undertaker: what was handed over while the broker was ending.
+// Undelivered implements actor.Undertaker: it fails messages that arrive while the broker stops.
 func (b *broker) Undelivered(message any) {
 	b.refuse(message, flavors.ConnectionLost.Wrap(context.Cause(b.c.ctx)))
 }
 
-// refuse fails what cannot be sent.
+// refuse fails a message that is not sent.
 func (b *broker) refuse(message any, cause error) {
 	switch m := message.(type) {
 	case *flavors.OutgoingCall:
@@ -274,7 +274,7 @@ func (b *broker) refuse(message any, cause error) {
 	}
 }
 
-// failWaiting fails what had still to be sent when the connection ended.
+// failWaiting fails the unsent messages when the connection has ended.
 func (b *broker) failWaiting(cause error) {
 	for _, m := range b.waiting {
 		b.refuse(m, cause)
@@ -283,18 +283,18 @@ func (b *broker) failWaiting(cause error) {
 	b.dropHeld(cause)
 }
 
-// cancel forgets a call. Its entry stays, without a call, until the answer comes, and counts: an answer to a call not
-// made would be an error, and a peer that never answers must not have us remember calls without end.
+// cancel drops a call but keeps its entry until the answer arrives, so that the answer is known and a peer that never
+// answers stays within Limits.CallsOut.
 func (b *broker) cancel(call *flavors.OutgoingCall) {
 	b.pending.Forget(call.RequestID)
 }
 
-// complete ends a call of ours, nil for one that was cancelled, and reports whether anybody has waited for it.
+// complete completes a call of ours, or nil for a cancelled one, and reports whether its caller still waited.
 func (b *broker) complete(call *flavors.OutgoingCall, v any, err error) bool {
 	if call == ping {
 		return false
 	}
-	// Before anybody is told: who has his answer may make the next call, and has a place for it.
+	// Count before completing: the caller may make its next call at once.
 	b.c.pending.Add(-1)
 	n := &b.c.metrics
 	if call == nil {
@@ -302,7 +302,7 @@ func (b *broker) complete(call *flavors.OutgoingCall, v any, err error) bool {
 		return false
 	}
 	if err != nil {
-		n.failedOut.Add(1) // Who is told of the failure may look at the figures.
+		n.failedOut.Add(1) // Count first: the caller may read the statistics.
 	}
 	if call.Result.Complete(v, err) {
 		return true

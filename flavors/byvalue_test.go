@@ -436,7 +436,7 @@ func TestIsRemoteForEveryFailureOfThePeer(t *testing.T) {
 	_, err = flavors.Call[any](ctx, s.customer().Root(), "zen")
 	assert.True(t, flavors.IsRemote(err), "%v", err)
 	assert.ErrorIs(t, err, flavors.InsecureJelly)
-	assert.ErrorContains(t, err, "the failure of zen cannot be taken")
+	assert.ErrorContains(t, err, "the failure of zen cannot be decoded")
 
 	_, err = flavors.Call[int](ctx, root, "plain", make(chan int))
 	assert.False(t, flavors.IsRemote(err), "%v", err)
