@@ -19,7 +19,7 @@ import (
 
 const secret = "s3cret"
 
-// The ways in which a Copyable can say what it is. All methods are the pointer's.
+// Copyables with each of the four methods, on pointer receivers.
 type (
 	account struct {
 		flavors.Copyable
@@ -51,7 +51,7 @@ func (*accountError) StateToCopy() any {
 	return map[string]any{"accounts": []account{{Name: "ada", Secret: secret}}}
 }
 
-// Each holds a Copyable by value somewhere.
+// Types that contain a Copyable by value.
 func accountsByValue() map[string]any {
 	a := account{Name: "ada", Secret: secret}
 	f := accountFor{Name: "ada", Secret: secret}
@@ -115,7 +115,7 @@ func (b *bank) RemoteUpdate() {
 	})
 }
 
-// ledger is a Cacheable and report a Publishable whose states have accounts by value.
+// ledger and report are a Cacheable and a Publishable whose states have accounts by value.
 type ledger struct {
 	flavors.Cacheable
 	Accounts []account `pb:"accounts"`
@@ -128,8 +128,8 @@ type report struct {
 
 func (*report) PublishedID() string { return "report" }
 
-// TestSecretsStayHome sends Copyables by value in every way and looks at what a peer gets.
-func TestSecretsStayHome(t *testing.T) {
+// TestCopiesByValueHideFields sends Copyables by value in every way and checks what the peer gets.
+func TestCopiesByValueHideFields(t *testing.T) {
 	a, f := account{Name: "ada", Secret: secret}, accountFor{Name: "ada", Secret: secret}
 	values := accountsByValue()
 	s := newServer(
@@ -181,7 +181,7 @@ func TestSecretsStayHome(t *testing.T) {
 	safe(fmt.Sprintf("[answer %d $value]", id), "value")
 }
 
-// Types whose methods would be passed over.
+// Types whose methods have the wrong signature or are ambiguous.
 type (
 	wrongState  struct{ flavors.Copyable }
 	wrongType   struct{ flavors.Copyable }
@@ -239,8 +239,8 @@ func (Handles) HandleRemote(*flavors.Invocation) (any, error)    { return nil, n
 func (HandlesToo) HandleRemote(*flavors.Invocation) (any, error) { return nil, nil }
 func (*wrongHide) PublishMethods() flavors.MethodSet             { return flavors.MethodSet{} }
 
-// A method that would be passed over in silence is refused, and the fields do not go out in its place.
-func TestHooksThatWouldBePassedOver(t *testing.T) {
+// A hook with the wrong signature is an error, and the fields are not sent in its place.
+func TestHookSignatures(t *testing.T) {
 	for want, v := range map[string]any{
 		"StateToCopy with the signature func() map[string]interface {}": &wrongState{},
 		"TypeToCopy with the signature func(interface {}) string":       wrongType{},
@@ -272,7 +272,7 @@ func TestHooksThatWouldBePassedOver(t *testing.T) {
 	assert.False(t, registered)
 }
 
-// anchoredByPointer has the flavor's methods by value too.
+// anchoredByPointer has the flavor's methods in the method set of its value.
 type anchoredByPointer struct {
 	*flavors.Referenceable
 	N int `pb:"n"`
@@ -283,8 +283,8 @@ type cachedByPointer struct {
 	Secret string `pb:"secret"`
 }
 
-// What is sent by reference is refused by value, wherever it is met, and so is the copy of a peer's original.
-func TestReferencesByValueAreRefused(t *testing.T) {
+// Objects that are sent by reference are refused by value, and so are copies of a peer's original.
+func TestReferencesByValueRefused(t *testing.T) {
 	r := anchoredByPointer{Referenceable: new(flavors.Referenceable)}
 	c := cachedByPointer{Cacheable: new(flavors.Cacheable), Secret: secret}
 	for _, v := range []any{r, c, []any{r}, map[string]anchoredByPointer{"k": r}, map[string]any{"k": c}, &struct {
@@ -301,7 +301,7 @@ func TestReferencesByValueAreRefused(t *testing.T) {
 	assert.ErrorIs(t, f.Jelly(&wrongKept{}), flavors.InsecureJelly)
 }
 
-// spot is a Copyable that others make of what they are sent.
+// spot is a registered Copyable.
 type spot struct {
 	flavors.Copyable
 	X int `pb:"x"`
@@ -320,7 +320,7 @@ type area struct {
 
 func (*area) TypeToCopy() string { return "m.Area" }
 
-// board takes spots in every way.
+// board has methods with spots as parameters of any kind.
 type board struct{ flavors.Root }
 
 func (*board) RemoteOne(s spot) spot            { return s }
@@ -390,7 +390,7 @@ type zen struct {
 func (*zen) Error() string      { return "zen" }
 func (*zen) TypeToCopy() string { return "m.Zen" }
 
-// named is an exception that was returned by value though its methods are the pointer's.
+// named is an error returned by value whose PBException method has a pointer receiver.
 type named struct{}
 
 func (named) Error() string                    { return "named" }
@@ -406,8 +406,8 @@ func (*zendo) RemotePages(c *flavors.RemoteReference) error {
 	return c.CallRemoteNoAnswer("pagingFailed", "no paper")
 }
 
-// IsRemote is true for what the peer sent as a failure, in whatever shape.
-func TestIsRemoteForEveryFailureOfThePeer(t *testing.T) {
+// IsRemote is true for any failure that the peer sent.
+func TestIsRemotePeerFailures(t *testing.T) {
 	r := jelly.NewRegistry()
 	require.NoError(t, flavors.RegisterCopy[zen](r, "m.Zen"))
 	s := newServer(t, &zendo{})
@@ -432,7 +432,7 @@ func TestIsRemoteForEveryFailureOfThePeer(t *testing.T) {
 	assert.True(t, flavors.IsRemote(err), "%v", err)
 	assert.ErrorContains(t, err, "no paper")
 
-	// A client that has not registered the class cannot read the failure; the call failed over there all the same.
+	// A client that has not registered the class cannot read the failure, but the call failed at the peer.
 	_, err = flavors.Call[any](ctx, s.customer().Root(), "zen")
 	assert.True(t, flavors.IsRemote(err), "%v", err)
 	assert.ErrorIs(t, err, flavors.InsecureJelly)
@@ -445,7 +445,7 @@ func TestIsRemoteForEveryFailureOfThePeer(t *testing.T) {
 	assert.False(t, flavors.IsRemote(err), "%v", err)
 }
 
-// relay passes calls on to another server, and its failures back.
+// relay forwards calls to another server and its failures back.
 type relay struct {
 	flavors.Root
 	to *flavors.RemoteReference
@@ -453,8 +453,8 @@ type relay struct {
 
 func (r *relay) RemoteZen() *actor.Deferred { return r.to.CallRemote("zen") }
 
-// TestCopyableFailureIsPassedOn has a failure of a registered class arrive as what it is behind two connections.
-func TestCopyableFailureIsPassedOn(t *testing.T) {
+// TestCopyableFailurePassedOn sends a failure of a registered class over two connections.
+func TestCopyableFailurePassedOn(t *testing.T) {
 	r := jelly.NewRegistry()
 	require.NoError(t, flavors.RegisterCopy[zen](r, "m.Zen"))
 	far := newServer(t, &zendo{}).customer(broker.WithRegistry(r))
@@ -468,7 +468,7 @@ func TestCopyableFailureIsPassedOn(t *testing.T) {
 	assert.False(t, flavors.IsRemote((*flavors.Failure)(nil)))
 }
 
-// sets takes sets and gives them out as they came.
+// sets returns its arguments.
 type sets struct{ flavors.Root }
 
 func (*sets) RemoteAny(v any) any                                 { return v }
@@ -476,7 +476,7 @@ func (*sets) RemoteMap(v map[string]struct{}) map[string]struct{} { return v }
 func (*sets) RemoteSet(v *jelly.Set) *jelly.Set                   { return v }
 func (*sets) RemoteValue(v jelly.FrozenSet) jelly.FrozenSet       { return v }
 
-func TestSetsGoOutAsTheyCameIn(t *testing.T) {
+func TestSetsRoundTrip(t *testing.T) {
 	p := newServer(t, &sets{}).peer()
 	for i, c := range []struct{ method, v string }{
 		{"any", "[set [unicode a]]"}, {"any", "[frozenset [unicode a]]"}, {"any", "[list [set] [frozenset]]"}, {"map", "[set [unicode a] [unicode b]]"},

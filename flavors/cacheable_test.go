@@ -23,8 +23,8 @@ type basinCopy struct {
 	Depth int `pb:"depth"`
 }
 
-// TestChangesOfAnUnsentOriginalRunOneAtATime needs the race detector to mean anything: there is no actor yet.
-func TestChangesOfAnUnsentOriginalRunOneAtATime(t *testing.T) {
+// TestUpdatesOfUnsentOriginal is for the race detector: there is no actor yet.
+func TestUpdatesOfUnsentOriginal(t *testing.T) {
 	var b basin
 	var group sync.WaitGroup
 	for range 20 {
@@ -42,7 +42,7 @@ func TestChangesOfAnUnsentOriginalRunOneAtATime(t *testing.T) {
 	require.Equal(t, 2000, b.n)
 }
 
-func TestAChangeWithinAChangeRunsBehindIt(t *testing.T) {
+func TestNestedUpdate(t *testing.T) {
 	var b basin
 	var order []string
 	outer := flavors.Update(&b, func(flavors.Observers) {
@@ -56,7 +56,7 @@ func TestAChangeWithinAChangeRunsBehindIt(t *testing.T) {
 	require.Equal(t, []string{"outer", "inner"}, order)
 }
 
-func TestAChangeThatFails(t *testing.T) {
+func TestUpdateFails(t *testing.T) {
 	var b basin
 	_, err := flavors.Update(&b, func(flavors.Observers) { panic("no") }).Await(t.Context())
 	var panicked *flavors.PanicError
@@ -72,8 +72,8 @@ func TestAChangeThatFails(t *testing.T) {
 	})
 }
 
-// TestAnOriginalWithoutAConnection is what a program that stores one gets: its class and state.
-func TestAnOriginalWithoutAConnection(t *testing.T) {
+// Encoding a Cacheable without a connection writes its class and state.
+func TestCacheableWithoutConnection(t *testing.T) {
 	fragment := jelly.NewFragment(jelly.Context{})
 	defer fragment.Free()
 	require.NoError(t, fragment.Jelly(&basin{Depth: 3}))
@@ -84,7 +84,7 @@ func TestAnOriginalWithoutAConnection(t *testing.T) {
 	require.Equal(t, `["flavors_test.basin" [dictionary [["unicode" "depth"] 3]]]`, banana.Format(e))
 }
 
-func TestACacheIsRegisteredOnce(t *testing.T) {
+func TestRegisterCacheTwice(t *testing.T) {
 	r := jelly.NewRegistry()
 	require.NoError(t, flavors.RegisterCache[basinCopy](r, "test.Basin"))
 	require.ErrorContains(t, flavors.RegisterCache[basinCopy](r, "test.Basin"), "registered already")

@@ -41,7 +41,7 @@ func (g *gauge) observers(t *testing.T) (n int) {
 	return n
 }
 
-// gaugeCopy follows one.
+// gaugeCopy is the local copy of a gauge.
 type gaugeCopy struct {
 	flavors.RemoteCache
 	n int
@@ -59,7 +59,7 @@ type station struct {
 func (s *station) RemoteGet() *gauge { return &s.gauge }
 func (s *station) RemoteSync()       {}
 
-// keeper keeps a copy of the peer's.
+// keeper keeps a copy of the peer's gauge.
 type keeper struct {
 	flavors.Root
 	copy *flavors.Cached[gaugeCopy]
@@ -86,7 +86,7 @@ func getGauge(t *testing.T, conn *broker.Conn) *flavors.Cached[gaugeCopy] {
 	return c
 }
 
-// wantShown checks what a copy shows when all that was sent before an answer has been received.
+// wantShown checks the copy's state after the updates that were sent before an answer.
 func wantShown(t *testing.T, conn *broker.Conn, c *flavors.Cached[gaugeCopy], n int) {
 	t.Helper()
 	_, err := flavors.Call[any](t.Context(), conn.Root(), "sync")
@@ -94,8 +94,8 @@ func wantShown(t *testing.T, conn *broker.Conn, c *flavors.Cached[gaugeCopy], n 
 	require.NoError(t, c.View(func(copy *gaugeCopy) { require.Equal(t, n, copy.n) }))
 }
 
-// TestAForgottenCopyIsGivenBack leaves it to the collector to let go.
-func TestAForgottenCopyIsGivenBack(t *testing.T) {
+// TestCollectedCopyReleased drops a copy and waits for the garbage collector.
+func TestCollectedCopyReleased(t *testing.T) {
 	root := &station{}
 	s := newServer(t, root)
 	conn := s.customer(gauges(t))
@@ -110,8 +110,8 @@ func TestAForgottenCopyIsGivenBack(t *testing.T) {
 	require.EqualValues(t, 1, root.gauge.stopped.Load())
 }
 
-// TestALinkedCopyIsHeldAsLongAsItsActors links two actors, of which the second lets go.
-func TestALinkedCopyIsHeldAsLongAsItsActors(t *testing.T) {
+// TestLinkedCopy links two actors and stops them one after the other.
+func TestLinkedCopy(t *testing.T) {
 	root := &station{}
 	s := newServer(t, root)
 	conn := s.customer(gauges(t))
@@ -139,8 +139,8 @@ func TestALinkedCopyIsHeldAsLongAsItsActors(t *testing.T) {
 	require.ErrorIs(t, err, flavors.ErrReleased)
 }
 
-// TestAStaleCopyCanBeRead reads on after the connection has gone.
-func TestAStaleCopyCanBeRead(t *testing.T) {
+// TestStaleCopyReadable views a copy after the end of its connection.
+func TestStaleCopyReadable(t *testing.T) {
 	root := &station{}
 	s := newServer(t, root)
 	conn := s.customer(gauges(t))
@@ -167,7 +167,7 @@ func TestAStaleCopyCanBeRead(t *testing.T) {
 	require.ErrorIs(t, err, flavors.InsecureJelly, "it is good on its own connection only")
 }
 
-func TestACopyOfOursIsUsableByAMethod(t *testing.T) {
+func TestCopyAsArgument(t *testing.T) {
 	root := &keeper{}
 	s := newServer(t, root, gauges(t))
 	conn := s.customer()

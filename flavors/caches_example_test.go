@@ -18,7 +18,7 @@ type Thermometer struct {
 
 func (*Thermometer) TypeToCopy() string { return "weather.Thermometer" }
 
-// Set changes it, wherever it is followed.
+// Set changes the thermometer and all copies of it.
 func (t *Thermometer) Set(degrees int) *actor.Deferred {
 	return flavors.Update(t, func(observers flavors.Observers) {
 		t.Degrees = degrees
@@ -26,7 +26,7 @@ func (t *Thermometer) Set(degrees int) *actor.Deferred {
 	})
 }
 
-// ThermometerCopy follows a Thermometer.
+// ThermometerCopy is a local copy of a Thermometer.
 type ThermometerCopy struct {
 	flavors.RemoteCache
 	Degrees int `pb:"degrees"`
@@ -34,7 +34,7 @@ type ThermometerCopy struct {
 
 func (t *ThermometerCopy) ObserveSet(degrees int) { t.Degrees = degrees }
 
-// Station gives its thermometer to whoever asks.
+// Station gives out its thermometer.
 type Station struct {
 	flavors.Root
 	thermometer Thermometer
@@ -43,7 +43,7 @@ type Station struct {
 func (s *Station) RemoteThermometer() *Thermometer        { return &s.thermometer }
 func (s *Station) RemoteWarm(degrees int) *actor.Deferred { return s.thermometer.Set(degrees) }
 
-// A cache follows its original: what the server changes shows in the client's copy.
+// A cache follows its original: the server's changes are visible in the client's copy.
 func Example_cache() {
 	ctx := context.Background()
 	rt, err := actor.NewRuntime()

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// hand is an original of which each player sees his own cards, and of the others' how many there are.
+// hand is an original of which its owner sees the cards and others the number of cards.
 type hand struct {
 	flavors.Cacheable
 	owner string
@@ -37,7 +37,7 @@ func (h *hand) StateToCacheAndObserveFor(perspective any, o *flavors.Observer) a
 	return len(h.cards)
 }
 
-// card is a Copyable that looks different to each.
+// card is a Copyable with a state for each perspective.
 type card struct {
 	flavors.Copyable
 	owner *hand
@@ -53,7 +53,7 @@ func (c *card) StateToCopyFor(perspective any) any {
 	return nil
 }
 
-// plain looks the same to everybody.
+// plain has the same state for all.
 type plain struct {
 	flavors.Copyable
 	Text string `pb:"text"`
@@ -75,7 +75,7 @@ func (h *hand) draw(t *testing.T, face string) {
 	})))
 }
 
-// table gives out seats.
+// table gives out views.
 type table struct {
 	flavors.Root
 	seat seat
@@ -92,8 +92,8 @@ type seat struct {
 
 func (s *seat) ViewHand(any) *hand { return &s.hand }
 
-// TestEachPerspectiveSeesItsOwn has two players and a stranger observe one original.
-func TestEachPerspectiveSeesItsOwn(t *testing.T) {
+// TestCachePerspectives lets two players and a client without a login observe one original.
+func TestCachePerspectives(t *testing.T) {
 	root := &table{}
 	root.seat.hand.owner, root.seat.hand.cards = "ann", []string{"ace"}
 	s := newServer(t, root)

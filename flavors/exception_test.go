@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The types that gen_failures.py makes on its side.
+// The types that gen_failures.py defines.
 var (
 	excCustom       = NewException("conformance.Custom", PBError)
 	excLeft         = NewException("diamond.Left", excCustom)
@@ -22,7 +22,7 @@ var (
 	excLogin        = NewException("twisted.cred.error.UnauthorizedLogin", excLoginFailed, excUnauthorized)
 )
 
-// exceptionsByName are those that stock raises for failures.json, in its words.
+// exceptionsByName are the exceptions that stock raises for failures.json.
 var exceptionsByName = map[string]*Exception{
 	"exception": PlainException, "empty": PlainException, "unicode": PlainException, "lines": PlainException,
 	"vocabulary word": PlainException, "base": BaseException,
@@ -33,7 +33,7 @@ var exceptionsByName = map[string]*Exception{
 	"TimeoutError": TimedOut, "UnauthorizedLogin": excLogin, "custom": excCustom, "diamond": excBoth, "mixed": excMixed,
 }
 
-func TestExceptionsHaveStocksNamesAndParents(t *testing.T) {
+func TestExceptionNamesMatchStock(t *testing.T) {
 	for _, g := range goldenFailures(t) {
 		x := exceptionsByName[g.Name]
 		require.NotNil(t, x, g.Name)
@@ -82,7 +82,7 @@ func TestExceptionCauses(t *testing.T) {
 	assert.ErrorIs(t, f, io.EOF)
 }
 
-func TestExceptionParentsAreItsOwn(t *testing.T) {
+func TestExceptionParentsCopied(t *testing.T) {
 	excCustom.Parents()[0] = "changed"
 	assert.Equal(t, "conformance.Custom", excCustom.Parents()[0])
 	f := excCustom.New("")
@@ -90,7 +90,7 @@ func TestExceptionParentsAreItsOwn(t *testing.T) {
 	assert.Len(t, excCustom.Parents(), 5)
 }
 
-func TestLineariseOfContradictions(t *testing.T) {
+func TestLineariseContradictions(t *testing.T) {
 	ab := NewException("ab", NewException("a"), NewException("b"))
 	ba := NewException("ba", NewException("b"), NewException("a"))
 	got := NewException("both", ab, ba).Parents()

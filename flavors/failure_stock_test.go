@@ -21,8 +21,8 @@ import (
 
 const failureScript = "testdata/gen_failures.py"
 
-// What is committed is what stock Twisted says today.
-func TestGoldenFailuresAreStocks(t *testing.T) {
+// The committed failures equal those of the installed Twisted.
+func TestGoldenFailures(t *testing.T) {
 	stock.Require(t)
 	made, err := exec.Command(stock.Python, failureScript).Output()
 	require.NoError(t, err)
@@ -34,7 +34,7 @@ func TestGoldenFailuresAreStocks(t *testing.T) {
 	assert.Equal(t, b, a)
 }
 
-// stockExaminer is a stock program that receives failures and tells what its code can do with them.
+// stockExaminer is a stock program that receives failures and reports how its code can trap them.
 type stockExaminer struct {
 	t   *testing.T
 	in  io.Writer
@@ -62,7 +62,7 @@ func startExaminer(t *testing.T) *stockExaminer {
 	cmd.Stderr = &stderr
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
-		_ = in.Close() // Then it ends by itself.
+		_ = in.Close() // ends the program
 		_, _ = io.Copy(io.Discard, out)
 		assert.NoError(t, cmd.Wait(), stderr.String())
 	})
@@ -86,7 +86,7 @@ func (s *stockExaminer) examine(p banana.Profile, f *Failure, check, trap []stri
 	return answer
 }
 
-func TestStockUnderstandsOurFailures(t *testing.T) {
+func TestStockReadsFailures(t *testing.T) {
 	s := startExaminer(t)
 	for _, tc := range []struct {
 		name    string

@@ -129,7 +129,7 @@ func TestFailureForAnyError(t *testing.T) {
 			if tc.err != nil && tc.name != "rude" {
 				assert.ErrorIs(t, f, tc.err, "the cause stays known here")
 			}
-			// A second time, as when a failure passes through several hands.
+			// A failure that is passed on stays the same.
 			again := failureFor(f, false)
 			assert.Equal(t, f.Type, again.Type)
 			assert.Equal(t, f.Value, again.Value)
@@ -159,7 +159,7 @@ func TestFailureForEncodeErrors(t *testing.T) {
 	}
 }
 
-func TestFailureForCutsTexts(t *testing.T) {
+func TestFailureTextCut(t *testing.T) {
 	for _, text := range []string{strings.Repeat("ä", MaxFailureText), "bad \xff byte", strings.Repeat("\xff", 2*MaxFailureText)} {
 		for _, err := range []error{errors.New(text), TypeError.New(text), &Failure{Type: "a.B", Value: text}} {
 			f := failureFor(err, false)
@@ -193,7 +193,7 @@ func TestFormatTraceback(t *testing.T) {
 		(&Failure{Type: "a.B", Value: "text", Traceback: "line", remote: true}).FormatTraceback())
 }
 
-// panics gives the PanicError that the object's actor would make.
+// panics returns the PanicError of a panicking method.
 func panics(v any) (err *PanicError) {
 	defer func() { err = &PanicError{Value: recover(), Stack: debug.Stack()} }()
 	innermost(v)
@@ -239,12 +239,12 @@ func state(t *testing.T, f *Failure, name string) any {
 	return v
 }
 
-func TestUnsafeTracebackIsCut(t *testing.T) {
+func TestUnsafeTracebackCut(t *testing.T) {
 	f := failureFor(errors.New(strings.Repeat("x", 3*MaxFailureText)), true)
 	assert.LessOrEqual(t, len(f.Traceback), MaxFailureText)
 }
 
-func TestStackThatIsNone(t *testing.T) {
+func TestMalformedStack(t *testing.T) {
 	for _, stack := range []string{"", "\n", "nonsense", "f()\n\tno colon", "f()\n\tfile.go:7", "\t\n\t\n\t"} {
 		f := failureFor(&PanicError{Value: 1, Stack: []byte(stack)}, true)
 		assert.True(t, strings.HasPrefix(f.Traceback, "Traceback"), stack)

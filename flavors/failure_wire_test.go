@@ -14,7 +14,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// goldenFailure is a failure as stock sent it: see testdata/gen_failures.py.
+// goldenFailure is a failure that stock sent; see testdata/gen_failures.py.
 type goldenFailure struct {
 	Name, How, Type, Value string
 	Parents                []string
@@ -56,7 +56,7 @@ func encodeFailure(t testing.TB, p banana.Profile, v any) []byte {
 	return b
 }
 
-// decodeFailure goes the way of the broker: an instance that Jelly leaves unbound.
+// decodeFailure decodes a failure as the broker does, from an unbound instance.
 func decodeFailure(t testing.TB, p banana.Profile, b []byte) *Failure {
 	t.Helper()
 	registry := jelly.NewRegistry()
@@ -73,14 +73,14 @@ func decodeFailure(t testing.TB, p banana.Profile, b []byte) *Failure {
 	return f
 }
 
-func TestFailuresAreStocksBytes(t *testing.T) {
+func TestFailureBytesMatchStock(t *testing.T) {
 	same := 0
 	for _, g := range goldenFailures(t) {
 		if g.Name == "base" {
-			continue // Its parent is a class, not a name; ours always send names.
+			continue // Its parent is a class; this module sends names.
 		}
 		if g.How == "later" {
-			// Twisted has cleaned these up, and says so with one entry more ("pickled"). They are read in the next test.
+			// Twisted adds an entry "pickled" to these. The next test reads them.
 			continue
 		}
 		f := exceptionsByName[g.Name].New(g.Value)
@@ -92,10 +92,10 @@ func TestFailuresAreStocksBytes(t *testing.T) {
 	assert.Greater(t, same, 20)
 }
 
-func TestStocksFailuresAreRead(t *testing.T) {
+func TestStockFailuresRead(t *testing.T) {
 	for _, g := range goldenFailures(t) {
 		if g.Name == "base" {
-			// Its parent is a class, and neither Twisted's taster nor ours lets classes in. See TestFailureFromOddStates.
+			// Its parent is a class, which neither Twisted nor this module accepts. See TestFailureFromInvalidState.
 			continue
 		}
 		for _, p := range profiles {
@@ -106,15 +106,15 @@ func TestStocksFailuresAreRead(t *testing.T) {
 			assert.Equal(t, noTraceback, f.Traceback)
 			assert.ErrorIs(t, f, exceptionsByName[g.Name])
 			assert.True(t, IsRemote(f))
-			// Passed on, it is what it was.
+			// A failure that is passed on stays the same.
 			again := decodeFailure(t, p, encodeFailure(t, p, failureFor(f, false)))
 			assert.Equal(t, f, again)
 		}
 	}
 }
 
-// A peer's texts are taken in whole up to the limit, and cut with a mark beyond it.
-func TestLongTextsOfAPeer(t *testing.T) {
+// A peer's texts are cut at the limit, with a mark.
+func TestPeerTextsCut(t *testing.T) {
 	for _, n := range []int{100, MaxFailureText, MaxFailureText + 1} {
 		text := strings.Repeat("x", n)
 		f, err := failureFromState(CopyableFailureClass, jelly.NewDict(
@@ -143,7 +143,7 @@ func TestFailureSharedAndNil(t *testing.T) {
 	assert.Equal(t, encodeFailure(t, banana.ProfileNone, nil), encodeFailure(t, banana.ProfileNone, (*Failure)(nil)))
 }
 
-func TestFailureFromOddStates(t *testing.T) {
+func TestFailureFromInvalidState(t *testing.T) {
 	plain := PlainException.Parents()
 	long := strings.Repeat("x", 10*MaxFailureText)
 	for _, tc := range []struct {
@@ -199,7 +199,7 @@ func TestFailureFromOddStates(t *testing.T) {
 	}
 }
 
-func TestFailureIsSetFromState(t *testing.T) {
+func TestFailureSetCopyableState(t *testing.T) {
 	var f Failure
 	require.NoError(t, f.SetCopyableState(dict("type", []byte("builtins.KeyError"), "value", "'k'")))
 	assert.ErrorIs(t, &f, LookupError)
@@ -229,7 +229,7 @@ func TestFailureFromAnyValue(t *testing.T) {
 	assert.False(t, e.remote)
 }
 
-func TestFailuresComeBack(t *testing.T) {
+func TestFailuresRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := &Failure{
 			Type:    rapid.StringMatching(`[a-z]{1,5}\.[A-Z][a-zäß]{0,5}`).Draw(t, "type"),

@@ -37,7 +37,7 @@ func encodeKw(t *testing.T, kw Kw) []byte {
 	return b
 }
 
-func TestKwOnTheWire(t *testing.T) {
+func TestKwOnWire(t *testing.T) {
 	text := func(b []byte) string {
 		expr, _, err := banana.DecodeExpr(b, banana.ProfileNone, banana.Limits{})
 		require.NoError(t, err)
@@ -48,7 +48,7 @@ func TestKwOnTheWire(t *testing.T) {
 	assert.Equal(t, `[dictionary [["unicode" "a"] 1] [["unicode" "b"] [None]]]`, text(encodeKw(t, Kw{"b": nil, "a": 1})))
 }
 
-func TestKwThatCannotBeSent(t *testing.T) {
+func TestKwUnsendable(t *testing.T) {
 	f := jelly.NewFragment(jelly.Context{})
 	defer f.Free()
 	err := Kw{"f": func() {}}.jelly(f)

@@ -26,7 +26,7 @@ func (b *benched) PublishMethods(Prefix) MethodSet {
 	)
 }
 
-// The calls without a mark are found by name and run by reflection; typed ones are functions.
+// Calls not marked typed use reflection.
 func BenchmarkInvoke(b *testing.B) {
 	for name, call := range map[string]wireCall{
 		"nothing":         {method: "nothing"},

@@ -198,7 +198,7 @@ func TestBinding(t *testing.T) {
 	}
 }
 
-// keeps shows that what a method is given is its own, however often frames are used again.
+// keeps keeps its arguments, which must not change when frames are reused.
 type keeps struct {
 	Referenceable
 	structs []*point
@@ -211,7 +211,7 @@ func (k *keeps) RemoteSlice(s []int)     { k.slices = append(k.slices, s) }
 func (k *keeps) RemoteVariadic(s ...int) { k.slices = append(k.slices, s) }
 func (k *keeps) RemoteKw(kw Kw)          { k.kws = append(k.kws, kw) }
 
-func TestMethodsMayKeepTheirArguments(t *testing.T) {
+func TestMethodKeepsArguments(t *testing.T) {
 	k := &keeps{}
 	table := tableFor(t, k, PrefixRemote)
 	for i := range int64(3) {
@@ -232,8 +232,8 @@ func TestMethodsMayKeepTheirArguments(t *testing.T) {
 
 func (k *keeps) RemoteLists(s ...[]int) { k.slices = append(k.slices, s...) }
 
-// A peer can mention one list in many arguments for a few bytes each: it is converted once.
-func TestVariadicArgumentsShareWhatTheyShare(t *testing.T) {
+// A list that a peer mentions in many arguments, for a few bytes each, is converted once.
+func TestVariadicSharing(t *testing.T) {
 	shared := []any{int64(1), int64(2), int64(3), int64(4), int64(5), int64(6), int64(7), int64(8), int64(9)}
 	k := &keeps{}
 	_, err := callRemote(t, k, "lists", shared, shared, shared)
@@ -261,8 +261,8 @@ func (*python) PublishMethods(Prefix) MethodSet {
 	)
 }
 
-// The model is what Python does with def f(a, b=20, c=30), as far as it is told apart here.
-func TestBindingAgainstModel(t *testing.T) {
+// The model is Python's binding for def f(a, b=20, c=30).
+func TestBindingModel(t *testing.T) {
 	p := &python{}
 	table := tableFor(t, p, PrefixRemote)
 	rapid.Check(t, func(t *rapid.T) {

@@ -7,13 +7,13 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// Sensor was written by somebody who knew nothing of peers. Its name for resetting from afar is an accident.
+// Sensor was not written for peers. One of its methods has the prefix by accident.
 type Sensor struct{}
 
 func (*Sensor) Model() string { return "S-1" }
 func (*Sensor) RemoteReset()  {}
 
-// Gauge can be reached by peers.
+// Gauge is for peers.
 type Gauge struct {
 	flavors.Referenceable
 	*Sensor
@@ -23,7 +23,7 @@ type Gauge struct {
 // RemoteRead is called "read" on the wire.
 func (g *Gauge) RemoteRead() float64 { return g.value }
 
-// RemoteSet is called "set". Peers may leave out the unit, or give it by position or by name.
+// RemoteSet is called "set". The unit is optional, by position or by name.
 func (g *Gauge) RemoteSet(value float64, o struct {
 	Unit string `pb:"unit,default=m"`
 }) error {
@@ -34,8 +34,8 @@ func (g *Gauge) RemoteSet(value float64, o struct {
 	return nil
 }
 
-// PublishMethods lets one of the sensor's methods through and keeps the other back. It must say so of the other,
-// because that bears the prefix.
+// PublishMethods publishes one of the sensor's methods and hides the other, which must be listed because it has the
+// prefix.
 func (g *Gauge) PublishMethods(flavors.Prefix) flavors.MethodSet {
 	return flavors.Methods(
 		flavors.Publish("model", "Model"),
@@ -49,7 +49,7 @@ func ExamplePublisher() {
 	// Output: [model read set] <nil>
 }
 
-// Hits counts very often.
+// Hits is called very often.
 type Hits struct {
 	flavors.Referenceable
 	n int
@@ -89,7 +89,7 @@ func ExampleException() {
 }
 
 func ExampleFailure_Check() {
-	var err error = errEmpty.New("none left") // As it might have come from a peer.
+	var err error = errEmpty.New("none left") // as if it came from a peer
 	var f *flavors.Failure
 	if errors.As(err, &f) {
 		fmt.Println(f.Check("builtins.KeyError", "pond.Error"), "–", f.Value)

@@ -11,9 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Most of the embedded fields below are for their methods' sake, which a linter cannot see: reflection finds them.
-//
-// The types that others embed. socket knows nothing of peers; service was written for them.
+// Types that others embed for their methods, which only reflection uses. socket was not written for peers; service was.
 type socket struct{ n int }
 
 func (s socket) RemoteAddr() int   { return 0 }
@@ -23,7 +21,7 @@ func (s socket) Close() error      { return nil }
 func (s *socket) setN(n int)       { s.n = n }
 func (s *socket) RemoteN(int) bool { s.setN(0); return true }
 
-// The methods with value receivers copy the struct, so a pointer stands in it.
+// It has a pointer, because methods with value receivers copy the struct.
 type service struct {
 	*Referenceable
 	hits int
@@ -32,10 +30,10 @@ type service struct {
 func (s *service) RemotePing() string { s.hits++; return "pong" }
 func (s service) RemoteName() string  { return "service" }
 
-// An embedded interface of somebody's.
+// An embedded interface.
 type addresser interface{ RemoteAddr() net.Addr }
 
-// One that even sends itself: still nobody said that its methods are for peers.
+// An interface with its own encoding. Its methods are still not known to be for peers.
 type flavoured interface {
 	addresser
 	jellyable
@@ -150,11 +148,11 @@ func (*nearer) RemoteAddr() string             { return "nearer" }
 func (w *wrapsSocket) RemoteAddr() int         { return w.inner.RemoteAddr() }
 func (*recursive) RemoteSelf() string          { return "self" }
 
-// jellyable is what makes a type a flavor.
+// jellyable has a JellyTo method, as flavors do.
 type jellyable interface{ jelly.Jellyable }
 
 type (
-	// Types whose author says what is what.
+	// Types with PublishMethods.
 	hidesSome struct {
 		Referenceable
 		socket
@@ -165,8 +163,8 @@ type (
 		Referenceable
 		mixin
 	}
-	mixin struct{} // the user's own, but no flavor
-	// Declared over a method of the same signature.
+	mixin struct{} // no flavor
+	// Types that declare a method over one of the same signature.
 	sameAddr struct {
 		Referenceable
 		socket
@@ -199,7 +197,7 @@ type (
 		Referenceable
 		socketAlias
 	}
-	// The embedded method has a pointer receiver, so that of the value cannot be it.
+	// The embedded method has a pointer receiver, so the method of the value is not promoted.
 	otherReceiver struct {
 		*Referenceable
 		socket
@@ -241,8 +239,8 @@ func TestPromotedMethods(t *testing.T) {
 	all := []string{"RemoteAddr", "RemoteN", "RemotePort", "RemoteReset"} // of a socket
 	for name, tc := range map[string]struct {
 		recv  any
-		names []string // that are published
-		asked []string // of which it is not known
+		names []string // published
+		asked []string // that must be listed
 	}{
 		"nothing":                      {&plain{}, nil, nil},
 		"own":                          {&service{}, []string{"RemoteName", "RemotePing"}, nil},
@@ -316,8 +314,8 @@ func goNames(methods []reflect.Method) (names []string) {
 	return names
 }
 
-// What Publish and Hide say settles every question, under every prefix.
-func TestPublishOrHideSettles(t *testing.T) {
+// Publish and Hide decide for every prefix.
+func TestPublishOrHide(t *testing.T) {
 	table := tableFor(t, &hidesSome{}, PrefixRemote)
 	assert.Equal(t, []string{"again"}, table.Names())
 	for p, recv := range map[Prefix]any{
@@ -347,8 +345,8 @@ type typo struct{ Referenceable }
 func (*typo) RemoteDebug()                    {}
 func (*typo) PublishMethods(Prefix) MethodSet { return Methods(Hide("RemoteDebgu")) }
 
-// An object whose methods are not settled is not sent, not published, not registered and not viewed.
-func TestUnsettledIsRefused(t *testing.T) {
+// An object with an unlisted method is not sent, published, registered or viewed.
+func TestUnlistedMethodRefused(t *testing.T) {
 	_, err := CoreOf(&byValue{})
 	assert.ErrorContains(t, err, "it is not known whether peers may call")
 	_, err = NewLoginAnswer(&struct {
@@ -372,7 +370,7 @@ type unsettledCache struct {
 	everything
 }
 
-func TestPromotedMethodsAreCalled(t *testing.T) {
+func TestCallPromotedMethods(t *testing.T) {
 	d := &derivedTwice{}
 	got, err := callRemote(t, d, "ping")
 	assert.NoError(t, err)

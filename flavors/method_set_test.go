@@ -63,7 +63,7 @@ func TestPublishAndHide(t *testing.T) {
 	assert.Equal(t, "banned nobody", got)
 }
 
-func TestPublishUnderItsOwnNameKeepsOtherSpellings(t *testing.T) {
+func TestPublishKeepsOtherSpellings(t *testing.T) {
 	c := &spelled{}
 	for _, wire := range []string{"getTwo", "GetTwo", "get_two"} {
 		got, err := tableFor(t, c, PrefixRemote).Invoke(c, wireCall{method: wire, kw: dict("n", int64(2))}.invocation())
@@ -79,7 +79,7 @@ func (*spelled) PublishMethods(Prefix) MethodSet {
 	return Methods(Publish("getTwo", "RemoteGetTwo", "n"))
 }
 
-// misprinted gives one bad entry at a time.
+// misprinted returns one bad entry at a time.
 type misprinted struct{ Referenceable }
 
 var misprints = map[Prefix]struct {
@@ -127,7 +127,7 @@ func (p *panicky) PublishMethods(Prefix) MethodSet {
 	return MethodSet{}
 }
 
-func TestPublishMethodsThatPanics(t *testing.T) {
+func TestPublishMethodsPanics(t *testing.T) {
 	_, err := TableOf(&panicky{}, PrefixRemote)
 	require.ErrorContains(t, err, "PublishMethods panicked, called on a zero value: assignment to entry in nil map")
 	_, err = TableOf(nil, PrefixRemote)
@@ -167,7 +167,7 @@ func (*misprinted) Many(
 }
 func (*misprinted) PublishMethods(p Prefix) MethodSet { return Methods(misprints[p].entry) }
 
-func TestMisprintedMethodSets(t *testing.T) {
+func TestMethodSetMistakes(t *testing.T) {
 	for p, tc := range misprints {
 		t.Run(string(p), func(t *testing.T) {
 			_, err := methodsFor(reflect.TypeFor[*misprinted](), p)
@@ -204,7 +204,7 @@ func TestDefaults(t *testing.T) {
 	require.Error(t, err)
 }
 
-// methodConn is all that a method table needs of a connection.
+// methodConn is a connection for method tables.
 type methodConn struct {
 	BrokerConn
 	ctx context.Context
@@ -212,10 +212,10 @@ type methodConn struct {
 
 func (c methodConn) Context() context.Context { return c.ctx }
 
-// contextKey marks the context that methods are to be given.
+// contextKey marks the context that methods must get.
 type contextKey struct{}
 
-// wireCall is a call as the decoder would hand it over.
+// wireCall is a decoded call.
 type wireCall struct {
 	method      string
 	args        []any
@@ -232,7 +232,7 @@ func (c wireCall) invocation() *Invocation {
 	return inv
 }
 
-// dict is the dictionary of a call's keywords.
+// dict returns a dictionary of keywords.
 func dict(pairs ...any) *jelly.Dict {
 	var entries []jelly.Entry
 	for i := 0; i < len(pairs); i += 2 {

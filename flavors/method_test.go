@@ -203,14 +203,14 @@ func TestMethodArgumentErrors(t *testing.T) {
 	require.ErrorAs(t, err, &assign)
 }
 
-func TestMethodPanicPassesThrough(t *testing.T) {
+func TestMethodPanic(t *testing.T) {
 	assert.PanicsWithValue(t, "boom", func() { _, _ = callRemote(t, &counter{}, "panic") })
 	got, err := callRemote(t, &counter{}, "incr", int64(3))
 	require.NoError(t, err)
 	assert.Equal(t, 3, got)
 }
 
-func TestMethodFramesKeepNothing(t *testing.T) {
+func TestFramesCleared(t *testing.T) {
 	c := &counter{}
 	table := tableFor(t, c, PrefixRemote)
 	_, err := table.Invoke(c, wireCall{method: "any", args: []any{"kept?"}}.invocation())
@@ -295,7 +295,7 @@ type raw struct {
 func (r *raw) HandleRemote(inv *Invocation) (any, error) { r.last = inv; return inv.Method, nil }
 func (r *raw) RemoteHidden() string                      { return "never" }
 
-func TestHandlerTakesAll(t *testing.T) {
+func TestHandler(t *testing.T) {
 	r := &raw{}
 	for _, name := range []string{"hidden", "anything at all", ""} {
 		got, err := callRemote(t, r, name, int64(1))
@@ -363,14 +363,14 @@ func TestViewMethods(t *testing.T) {
 	require.EqualError(t, err, "board.draw() misses argument 2")
 }
 
-func TestNamesAndTypeNames(t *testing.T) {
+func TestNames(t *testing.T) {
 	assert.Equal(t, []string{"any", "byValue", "count", "draw", "name"}, tableFor(t, &board{}, PrefixView).Names())
 	assert.Equal(t, "board", shortTypeName(reflect.TypeFor[**board]()))
 	assert.Equal(t, "box", shortTypeName(reflect.TypeFor[box[map[string]int]]()))
 	assert.Equal(t, "object", shortTypeName(reflect.TypeFor[*struct{}]()))
 }
 
-// middleware does something before and after each call of its own methods.
+// middleware wraps each call of its methods.
 type middleware struct {
 	Referenceable
 	table *MethodTable
@@ -385,8 +385,8 @@ func (m *middleware) HandleRemote(inv *Invocation) (any, error) {
 func (m *middleware) RemoteIncr(by int) int { m.n += by; return m.n }
 func (*middleware) RemoteBoom()             { panic("boom") }
 
-// TestInvokeInAHandler calls the method and not the handler again.
-func TestInvokeInAHandler(t *testing.T) {
+// TestInvokeInHandler calls the method and not the handler again.
+func TestInvokeInHandler(t *testing.T) {
 	m := &middleware{}
 	m.table = tableFor(t, m, PrefixRemote)
 	got, err := callRemote(t, m, "incr", int64(2))
@@ -405,7 +405,7 @@ type unfit struct{ Referenceable }
 func (*unfit) HandleRemote(*Invocation) (any, error) { return "handled", nil }
 func (*unfit) RemoteChan(chan int)                   {}
 
-func TestInvokeWithoutWhatItNeeds(t *testing.T) {
+func TestInvokeNil(t *testing.T) {
 	table := tableFor(t, &counter{}, PrefixRemote)
 	inv := wireCall{method: "value"}.invocation()
 	for name, f := range map[string]func() (any, error){

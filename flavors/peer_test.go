@@ -12,12 +12,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What the flavors do is seen through the broker that they are made for, from its other end: by a scripted peer, or by
-// a program of ours.
+// The tests observe flavors through a broker, from the other end of a connection: a scripted peer or this module.
 
 var errPlain = errors.New("fall down go boom")
 
-// Short names for the helpers of package pbtest.
+// Short names for helpers of package pbtest.
 var (
 	newRuntime   = pbtest.NewRuntime
 	client       = pbtest.Client
@@ -29,12 +28,12 @@ var (
 
 type scripted = pbtest.Scripted
 
-// stockFailure is an error as a stock peer answers it.
+// stockFailure is the error answer of a stock peer.
 const stockFailure = `["twisted.spread.pb.CopyableFailure" [dictionary
 	[[unicode type] "pond.Empty"] [[unicode value] [unicode "no ducks"]] [[unicode traceback] [unicode "Traceback: unavailable"]]
 	[[unicode parents] [list [unicode "pond.Empty"] [unicode "twisted.spread.pb.Error"] [unicode "builtins.Exception"]]]]]`
 
-// server publishes a root on a port of the loopback.
+// server serves a root on a loopback port.
 type server struct {
 	t  *testing.T
 	rt *actor.Runtime
@@ -49,7 +48,7 @@ func newServer(t *testing.T, root any, opts ...broker.Option) *server {
 	return &server{t: t, rt: rt, ln: ln}
 }
 
-// peer is a scripted client, through with the opening.
+// peer returns a scripted client after its handshake.
 func (s *server) peer() *wire.Peer {
 	s.t.Helper()
 	p := wire.Connect(s.t, s.ln.Addr().String())
@@ -57,7 +56,7 @@ func (s *server) peer() *wire.Peer {
 	return p
 }
 
-// customer connects to the server as a program of ours.
+// customer returns a connection of this module to the server.
 func (s *server) customer(opts ...broker.Option) *broker.Conn {
 	s.t.Helper()
 	conn, err := broker.Dial(s.t.Context(), s.rt, s.ln.URL(), opts...)

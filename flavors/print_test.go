@@ -13,8 +13,8 @@ import (
 	"github.com/perspectivebroker/pb/internal/graph"
 )
 
-// What a method is given can be printed with any verb, whatever is in it.
-func TestVerbsAreBounded(t *testing.T) {
+// A method's arguments can be printed with any verb, whatever they contain.
+func TestFormatBounded(t *testing.T) {
 	for name, v := range graph.Hostile() {
 		t.Run(name, func(t *testing.T) {
 			inv := flavors.NewInvocation()

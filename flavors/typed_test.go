@@ -42,7 +42,7 @@ func (c *Typed) PublishMethods(Prefix) MethodSet {
 	)
 }
 
-// Those below publish Typed's functions because they embed it.
+// The types below publish Typed's functions because they embed it.
 type (
 	typedChild      struct{ Typed }
 	typedGrandchild struct{ typedMiddle }
@@ -106,7 +106,7 @@ func TestTypedMethods(t *testing.T) {
 	}
 }
 
-func TestTypedProcsSeeTheirArguments(t *testing.T) {
+func TestTypedProcs(t *testing.T) {
 	c := &Typed{}
 	for _, call := range []wireCall{
 		{method: "p1", args: []any{"one"}},

@@ -138,7 +138,7 @@ func ExportOf(v any) (ExportHole, error) {
 }
 
 // errTakeView is added to the error for a view that does not fit a parameter.
-const errTakeView = "a view that comes home is not its object: take it as a *flavors.ViewPoint, and ask that for its Object"
+const errTakeView = "a view that is sent back is not its object: take a *flavors.ViewPoint and call its Object method"
 
 // explainView adds errTakeView to an error about a view in the place of an object.
 func explainView(err error) error {
