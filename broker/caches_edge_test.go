@@ -251,7 +251,7 @@ func TestOneIDForTwoCacheables(t *testing.T) {
 	require.True(t, stale, "after the peer's uncache")
 }
 
-// TestHeldMessagesCount holds that calls behind a message that waits for a state count as waiting to be written.
+// TestHeldMessagesCount checks that calls behind a message that waits for a state count as waiting to be written.
 func TestHeldMessagesCount(t *testing.T) {
 	conn, p := client(t, broker.WithLimits(broker.Limits{WriteHighWater: 4 << 10}))
 	mine := newLocks(true)
@@ -294,7 +294,7 @@ func (s *slowCopy) SetCopyableState(any) error {
 	return nil
 }
 
-// TestPeerLeavesDuringInstantiation holds that a cache which is never delivered is collected.
+// TestPeerLeavesDuringInstantiation checks that a cache which is never delivered is collected.
 func TestPeerLeavesDuringInstantiation(t *testing.T) {
 	gate, asked, collected := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	r := jelly.NewRegistry()

@@ -141,7 +141,7 @@ func TestFailedUpdateMakesStale(t *testing.T) {
 	}
 }
 
-// TestUnsendableAnswerToUpdate holds that an update counts as applied if only its answer cannot be sent.
+// TestUnsendableAnswerToUpdate checks that an update counts as applied if only its answer cannot be sent.
 func TestUnsendableAnswerToUpdate(t *testing.T) {
 	c, p := newGauge(t, new(logLines))
 	p.Write(`[cachemessage 2 7 answer 1 [tuple] [dictionary]]`)
@@ -150,7 +150,7 @@ func TestUnsendableAnswerToUpdate(t *testing.T) {
 	require.False(t, stale)
 }
 
-// TestFailedUpdateKeepsTime holds that a failed update does not change the time of the last update.
+// TestFailedUpdateKeepsTime checks that a failed update does not change the time of the last update.
 func TestFailedUpdateKeepsTime(t *testing.T) {
 	c, p := newGauge(t, new(logLines))
 	last := c.LastUpdate()
@@ -159,7 +159,7 @@ func TestFailedUpdateKeepsTime(t *testing.T) {
 	require.Equal(t, last, c.LastUpdate())
 }
 
-// TestFloodOfFailedUpdates holds that a peer cannot flood the log.
+// TestFloodOfFailedUpdates checks that a peer cannot flood the log.
 func TestFloodOfFailedUpdates(t *testing.T) {
 	var lines logLines
 	_, p := newGauge(t, &lines)
@@ -170,7 +170,7 @@ func TestFloodOfFailedUpdates(t *testing.T) {
 	require.Equal(t, 10, lines.count("an update could not be applied"))
 }
 
-// TestStaleForOtherReasons holds that WhenStale also tells of the end of the connection.
+// TestStaleForOtherReasons checks that WhenStale also tells of the end of the connection.
 func TestStaleForOtherReasons(t *testing.T) {
 	t.Run("the connection ends", func(t *testing.T) {
 		c, p := newGauge(t, new(logLines))
@@ -197,7 +197,7 @@ func TestStaleForOtherReasons(t *testing.T) {
 	})
 }
 
-// TestOwnerLearnsOfFailedUpdates holds that the owner logs updates that the peer could not apply or that could not be
+// TestOwnerLearnsOfFailedUpdates checks that the owner logs updates that the peer could not apply or that could not be
 // sent.
 func TestOwnerLearnsOfFailedUpdates(t *testing.T) {
 	var lines logLines

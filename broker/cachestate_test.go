@@ -39,7 +39,7 @@ func (d *sender) RemoteAlso(method string) (string, error) {
 	return "also", d.peer.CallRemoteNoAnswer(method)
 }
 
-// TestHeldMessages holds which messages overtake one that waits for a state.
+// TestHeldMessages checks which messages overtake one that waits for a state.
 func TestHeldMessages(t *testing.T) {
 	const meet = `[message 1 root meet 1 [tuple [remote 7]] [dictionary]]`
 	for _, c := range []struct {

@@ -165,7 +165,7 @@ func (b *broker) marksReached(refs, caches bool) (collect, pause bool) {
 	return collect, pause
 }
 
-// releaseCollected gives back the handles that were collected. It does not wait for the collector's goroutines to tell.
+// releaseCollected gives back the handles that were collected. It does not wait for their cleanups.
 func (b *broker) releaseCollected() {
 	b.imports.Sweep()
 	b.local.Sweep()

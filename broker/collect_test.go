@@ -57,7 +57,7 @@ type keeper struct {
 	kept []*flavors.RemoteReference
 }
 
-// TestEndedConnectionsAreCollected holds that a program which connects again and again does not keep its connections
+// TestEndedConnectionsAreCollected checks that a program which connects again and again does not keep its connections
 // alive. The cleanup of a handle refers to the connection, so the connection must not refer to the handle.
 func TestEndedConnectionsAreCollected(t *testing.T) {
 	h := &house{}

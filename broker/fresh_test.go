@@ -95,7 +95,7 @@ func TestFreshHandles(t *testing.T) {
 	}
 }
 
-// TestFreshHandlesOfManyCallers holds that answers that bring references wait for the collector.
+// TestFreshHandlesOfManyCallers checks that answers that bring references wait for the collector.
 func TestFreshHandlesOfManyCallers(t *testing.T) {
 	withoutCollector(t)
 	s := newServer(t, &mint{})
@@ -147,7 +147,7 @@ func TestPipelinedReferences(t *testing.T) {
 	}
 }
 
-// TestKeptReferences holds that a program which keeps its references causes few collections.
+// TestKeptReferences checks that a program which keeps its references causes few collections.
 func TestKeptReferences(t *testing.T) {
 	withoutCollector(t)
 	root := &shelf{}
@@ -187,7 +187,7 @@ func (*waiter) RemoteWait(inv *flavors.Invocation) any {
 	return actor.NewDeferred(inv.Conn().Runtime())
 }
 
-// TestReleasedWhilePending holds that what the peer has released does not count, although a pending answer may mention
+// TestReleasedWhilePending checks that what the peer has released does not count, although a pending answer may mention
 // it.
 func TestReleasedWhilePending(t *testing.T) {
 	for name, limits := range map[string]broker.Limits{"exports": {Exports: 10}, "caches": {Caches: 10}} {
@@ -209,7 +209,7 @@ func TestReleasedWhilePending(t *testing.T) {
 	}
 }
 
-// TestReleasedIsBounded holds that the number of released objects that linger is limited.
+// TestReleasedIsBounded checks that the number of released objects that linger is limited.
 func TestReleasedIsBounded(t *testing.T) {
 	s := newServer(t, &longPoll{}, broker.WithLimits(broker.Limits{Exports: 3}))
 	p := s.peer()
@@ -230,7 +230,7 @@ func TestReleasedIsBounded(t *testing.T) {
 	}
 }
 
-// TestNotifyDoesNotHold holds that NotifyOnDisconnect does not keep a reference alive.
+// TestNotifyDoesNotHold checks that NotifyOnDisconnect does not keep a reference alive.
 func TestNotifyDoesNotHold(t *testing.T) {
 	conn, p := client(t)
 	notified := make(chan error, 1)

@@ -60,7 +60,7 @@ func TestImportsLimit(t *testing.T) {
 	assert.Equal(t, map[broker.Rejection]uint64{"imports": 1}, only(t, s).Stats().Refusals)
 }
 
-// TestTooManyReferencesInMessage holds that a message with more references than this side may hold is not decoded, and
+// TestTooManyReferencesInMessage checks that a message with more references than this side may hold is not decoded, and
 // that all are given back.
 func TestTooManyReferencesInMessage(t *testing.T) {
 	const n = 20
@@ -90,7 +90,7 @@ func TestImportsLimitInAnswer(t *testing.T) {
 	p.Want(`[decref 1]`)
 }
 
-// TestImportsInMemoryTotal holds that when Limits.MemoryTotal is reached, no connection gets more references than its
+// TestImportsInMemoryTotal checks that when Limits.MemoryTotal is reached, no connection gets more references than its
 // share, which is as many as a stock peer can send.
 func TestImportsInMemoryTotal(t *testing.T) {
 	const shareOfImports, size, beyond = 1024, 512, 20

@@ -141,7 +141,7 @@ func (c *commandReader) refuse(cmd *incoming, err error) error {
 }
 
 // Each value at the end of a frame is decoded by itself. An error in one fails only this command, because the frame is
-// complete. The decoder is reset afterwards, so that it does not keep alive handles that nobody else holds.
+// complete. The decoder is reset afterwards, so that it does not keep handles alive.
 
 // decodeArguments decodes the two values of a call.
 func (c *commandReader) decodeArguments(cmd *incoming) {

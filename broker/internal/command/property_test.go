@@ -74,7 +74,7 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
-// FuzzRead holds that Read stands any bytes, and that what it accepts is written so that it reads the same again.
+// FuzzRead checks that Read stands any bytes, and that what it accepts is written so that it reads the same again.
 func FuzzRead(f *testing.F) {
 	for _, g := range golden {
 		f.Add(unhex(f, g.pb), true)

@@ -153,7 +153,7 @@ func TestCountedModel(t *testing.T) {
 	})
 }
 
-// TestSharedLingering holds that the limit of one table does not drop the entries of another.
+// TestSharedLingering checks that the limit of one table does not drop the entries of another.
 func TestSharedLingering(t *testing.T) {
 	var (
 		list    Lingering

@@ -3,7 +3,7 @@ package table
 import "github.com/perspectivebroker/pb/flavors"
 
 // Imports is the table of references to the peer's objects that this side may still hold. It keeps none of them alive:
-// a reference that nobody holds is collected, and its receipts are given back. The zero Imports is empty.
+// an unused reference is collected, and its receipts are given back. The zero Imports is empty.
 type Imports struct {
 	refs map[ImportKey]flavors.WeakReference
 }

@@ -84,7 +84,7 @@ func TestPendingModel(t *testing.T) {
 	})
 }
 
-// TestPendingShrinks holds that a table does not stay large when it is empty.
+// TestPendingShrinks checks that a table does not stay large when it is empty.
 func TestPendingShrinks(t *testing.T) {
 	var p Pending[testCall]
 	const calls = 10_000
