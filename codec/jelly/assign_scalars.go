@@ -25,7 +25,7 @@ func chooseAssign(t reflect.Type) assignFunc {
 			}
 			v := reflect.ValueOf(src)
 			if !v.Type().AssignableTo(t) {
-				return mismatchBecause(src, t, "it has not the methods")
+				return mismatchBecause(src, t, "it does not have the methods")
 			}
 			dst.Set(v)
 			return nil

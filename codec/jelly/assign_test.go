@@ -213,7 +213,7 @@ func TestAssignRefuses(t *testing.T) {
 		"dict as slice":            {NewDict(), new([]int), "cannot use dict as []int"},
 		"pointer to int":           {"x", new(*int), "cannot use str as *int"},
 		"channel":                  {int64(1), new(chan int), "cannot use int as chan int"},
-		"interface":                {int64(1), new(io.Reader), "cannot use int as io.Reader: it has not the methods"},
+		"interface":                {int64(1), new(io.Reader), "cannot use int as io.Reader: it does not have the methods"},
 		"long timedelta":           {Timedelta{Days: 200_000}, new(time.Duration), "cannot use timedelta as time.Duration: it is out of range"},
 		"int as duration":          {int64(1), new(time.Duration), "cannot use int as time.Duration"},
 		"int as timedelta":         {int64(1), new(Timedelta), "cannot use int as jelly.Timedelta"},

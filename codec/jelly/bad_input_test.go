@@ -36,7 +36,7 @@ func TestBadInput(t *testing.T) {
 	for name, c := range map[string]struct {
 		frame string
 		want  string
-		at    int // where it stands, -1 where limits decide that
+		at    int // offset of the error, -1 if it depends on limits
 	}{
 		"100,000 lists deep":           {innermost(100_000, "\x02\x80\x08\x87", "\x01\x81"), "nested too deeply", -1},
 		"100,000 tuples deep":          {innermost(100_000, "\x02\x80\x0b\x87", "\x01\x81"), "nested too deeply", -1},
@@ -44,28 +44,52 @@ func TestBadInput(t *testing.T) {
 		"millions that never come":     {"\x00\x00\x40\x02\x80\x08\x87", "malformed frame", 0},
 		"a string that never comes":    {"\x00\x00\x40\x02\x82abc", "malformed frame", 0},
 		"a dictionary that never does": {"\x02\x80\x08\x87\x00\x00\x40\x02\x80\x05\x87", "malformed frame", 4},
-		"dereference of an unknown id": {string(bin(t, x("list", x("dereference", 7)))), "reference 7 is mentioned, but never comes", 10},
-		"two references with one id":   {string(bin(t, x("list", x("reference", 1, x("list")), x("reference", 1, x("list"))))), "there are two references with the id 1", 14},
+		"dereference of an unknown id": {
+			string(bin(t, x("list", x("dereference", 7)))),
+			"reference 7 is mentioned but not defined", 10,
+		},
+		"two references with one id": {
+			string(bin(t, x("list", x("reference", 1, x("list")), x("reference", 1, x("list"))))),
+			"two references have the id 1", 14,
+		},
 		"a list as a key":              {string(bin(t, x("dictionary", x(x("list"), 1)))), "the key of a dictionary is not hashable", 6},
 		"a dictionary in a set":        {string(bin(t, x("set", x("dictionary")))), "a member of a set is not hashable", 7},
 		"a tuple with a list as a key": {string(bin(t, x("dictionary", x(x("tuple", x("list")), 1)))), "the key of a dictionary is not hashable", 6},
-		"a pair of one":                {string(bin(t, x("dictionary", x(1)))), "a dictionary is not made of pairs", 4},
-		"a pair of three":              {string(bin(t, x("dictionary", x(1, 2, 3)))), "a dictionary is not made of pairs", 4},
-		"a number for a pair":          {string(bin(t, x("dictionary", 1234567890))), "a dictionary is not made of pairs", 4},
-		"invalid UTF-8":                {string(bin(t, x("list", x("unicode", "ab\xff")))), "unicode is not valid UTF-8", 15},
-		"a surrogate":                  {string(bin(t, x("unicode", "\xed\xa0\x80"))), "unicode is not valid UTF-8", 11},
-		"a thirteenth month":           {string(bin(t, x("date", "2024 13 1"))), `"2024 13 1" is no date`, 0},
-		"a 30th of February":           {string(bin(t, x("datetime", "2024 2 30 0 0 0 0"))), `"2024 2 30 0 0 0 0" is no datetime`, 0},
-		"a date of letters":            {string(bin(t, x("date", "a b c"))), `"a b c" is no date`, 0},
-		"a date without a day":         {string(bin(t, x("date", "2024 1"))), `"2024 1" is no date`, 0},
-		"a 25th hour":                  {string(bin(t, x("time", "25 0 0 0"))), `"25 0 0 0" is no time`, 0},
-		"a timedelta of one number":    {string(bin(t, x("timedelta", "1"))), `"1" is no timedelta`, 0},
-		"a timedelta beyond Python's":  {string(bin(t, x("timedelta", "1000000000 0 0"))), `is no timedelta`, 0},
-		"a decimal of text":            {string(bin(t, x("decimal", "1.5", 1))), "decimal wants an integer and an exponent of 64 bits", 0},
-		"a decimal without exponent":   {string(bin(t, x("decimal", 1))), "decimal wants a value and an exponent", 0},
-		"a float for an exponent":      {string(bin(t, x("decimal", 1, 1.5))), "decimal wants an integer and an exponent of 64 bits", 0},
+		"a pair of one": {
+			string(bin(t, x("dictionary", x(1)))),
+			"the elements of a dictionary must be pairs", 4,
+		},
+		"a pair of three": {
+			string(bin(t, x("dictionary", x(1, 2, 3)))),
+			"the elements of a dictionary must be pairs", 4,
+		},
+		"a number for a pair": {
+			string(bin(t, x("dictionary", 1234567890))),
+			"the elements of a dictionary must be pairs", 4,
+		},
+		"invalid UTF-8":      {string(bin(t, x("list", x("unicode", "ab\xff")))), "unicode is not valid UTF-8", 15},
+		"a surrogate":        {string(bin(t, x("unicode", "\xed\xa0\x80"))), "unicode is not valid UTF-8", 11},
+		"a thirteenth month": {string(bin(t, x("date", "2024 13 1"))), `"2024 13 1" is no date`, 0},
+		"a 30th of February": {
+			string(bin(t, x("datetime", "2024 2 30 0 0 0 0"))), `"2024 2 30 0 0 0 0" is no datetime`, 0,
+		},
+		"a date of letters":           {string(bin(t, x("date", "a b c"))), `"a b c" is no date`, 0},
+		"a date without a day":        {string(bin(t, x("date", "2024 1"))), `"2024 1" is no date`, 0},
+		"a 25th hour":                 {string(bin(t, x("time", "25 0 0 0"))), `"25 0 0 0" is no time`, 0},
+		"a timedelta of one number":   {string(bin(t, x("timedelta", "1"))), `"1" is no timedelta`, 0},
+		"a timedelta beyond Python's": {string(bin(t, x("timedelta", "1000000000 0 0"))), `is no timedelta`, 0},
+		"a decimal of text": {
+			string(bin(t, x("decimal", "1.5", 1))),
+			"decimal needs an integer and an exponent of 64 bits", 0,
+		},
+		"a decimal without exponent": {string(bin(t, x("decimal", 1))), "decimal needs a value and an exponent", 0},
+		"a float for an exponent": {
+			string(bin(t, x("decimal", 1, 1.5))),
+			"decimal needs an integer and an exponent of 64 bits", 0,
+		},
 		"an exponent of 70 bits": {
-			"\x03\x80\x07\x82decimal\x01\x81" + strings.Repeat("\x7f", 10) + "\x85", "decimal wants an integer and an exponent of 64 bits", 0},
+			"\x03\x80\x07\x82decimal\x01\x81" + strings.Repeat("\x7f", 10) + "\x85",
+			"decimal needs an integer and an exponent of 64 bits", 0},
 		"an unregistered class": {string(bin(t, x("list", x("os.system", 1)))), `class "os.system" is not registered`, 4},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -193,20 +193,26 @@ func TestDecodeDepth(t *testing.T) {
 
 func TestDecodeBadBytes(t *testing.T) {
 	for name, c := range map[string]struct{ frame, want string }{
-		"nothing":                 {"", "malformed frame at byte 0: unexpected EOF"},
-		"cut list":                {"\x02\x80\x08\x87", "unexpected EOF"},
-		"list of too many":        {"\x7f\x80\x08\x87", "malformed frame"},
-		"cut string":              {"\x05\x82ab", "malformed frame"},
-		"bad type byte":           {"\x01\x99", "malformed frame"},
-		"bad word":                {"\x7f\x87", "malformed frame"},
-		"type is missing":         {"\x01\x80", "malformed frame"},
-		"dictionary of too many":  {"\x05\x80\x05\x87\x01\x81\x01\x81\x01\x81\x01\x81", "is not made of pairs"},
-		"reference of a string":   {"\x03\x80\x04\x87\x01\x82a\x01\x81", "reference wants an integer of 64 bits, not string"},
-		"dereference of a string": {"\x02\x80\x03\x87\x01\x82a", "dereference wants an integer of 64 bits, not string"},
-		"never comes":             {"\x02\x80\x03\x87\x05\x81", "reference 5 is mentioned, but never comes"},
-		"negative, never comes":   {"\x02\x80\x03\x87\x05\x83", "reference -5 is mentioned, but never comes"},
-		"itself":                  {"\x03\x80\x04\x87\x01\x81\x02\x80\x03\x87\x01\x81", "reference 1 stands for another that has not come"},
-		"cut decimal":             {"\x03\x80\x07\x82decimal\x01\x81", "malformed frame"},
+		"nothing":          {"", "malformed frame at byte 0: unexpected EOF"},
+		"cut list":         {"\x02\x80\x08\x87", "unexpected EOF"},
+		"list of too many": {"\x7f\x80\x08\x87", "malformed frame"},
+		"cut string":       {"\x05\x82ab", "malformed frame"},
+		"bad type byte":    {"\x01\x99", "malformed frame"},
+		"bad word":         {"\x7f\x87", "malformed frame"},
+		"type is missing":  {"\x01\x80", "malformed frame"},
+		"dictionary of too many": {
+			"\x05\x80\x05\x87\x01\x81\x01\x81\x01\x81\x01\x81",
+			"the elements of a dictionary must be pairs",
+		},
+		"reference of a string":   {"\x03\x80\x04\x87\x01\x82a\x01\x81", "reference needs an integer of 64 bits, not string"},
+		"dereference of a string": {"\x02\x80\x03\x87\x01\x82a", "dereference needs an integer of 64 bits, not string"},
+		"never comes":             {"\x02\x80\x03\x87\x05\x81", "reference 5 is mentioned but not defined"},
+		"negative, never comes":   {"\x02\x80\x03\x87\x05\x83", "reference -5 is mentioned but not defined"},
+		"itself": {
+			"\x03\x80\x04\x87\x01\x81\x02\x80\x03\x87\x01\x81",
+			"reference 1 is to a reference that has not been defined",
+		},
+		"cut decimal": {"\x03\x80\x07\x82decimal\x01\x81", "malformed frame"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var d Decoder
@@ -233,11 +239,11 @@ func TestDecodeTuple(t *testing.T) {
 		"two":             {x("tuple", 1, str("a")), Tuple{int64(1), "a"}, ""},
 		"spelled out":     {x("tuple", []byte("tuple")), Tuple{[]byte("tuple")}, ""},
 		"with a name":     {x("reference", 1, x("tuple", 5)), Tuple{int64(5)}, ""},
-		"list":            {x("list"), nil, "a tuple is wanted here, not a []interface {} at byte"},
-		"int":             {int64(5), nil, "a tuple is wanted here, not int"},
+		"list":            {x("list"), nil, "expected a tuple, not a []interface {} at byte"},
+		"int":             {int64(5), nil, "expected a tuple, not int"},
 		"empty list":      {x(), nil, "an empty list has no type"},
 		"class":           {x("m.C", 1), nil, `class "m.C" is not registered`},
-		"with a bad part": {x("tuple", x("unicode", 5)), nil, "unicode wants a string"},
+		"with a bad part": {x("tuple", x("unicode", 5)), nil, "unicode needs a string"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var (
@@ -342,7 +348,7 @@ func TestReferenceLimit(t *testing.T) {
 	require.ErrorIs(t, err, ErrTooManyReferences)
 	var failed *DecodeError
 	require.ErrorAs(t, err, &failed)
-	assert.EqualError(t, failed, "jelly: too many references at byte 6: the peer has sent more references than are taken")
+	assert.EqualError(t, failed, "jelly: too many references at byte 6: the peer has sent too many references")
 	d.Reset()
 	require.NoError(t, decode(x("remote", 3)), "the next message")
 }

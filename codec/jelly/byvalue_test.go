@@ -264,11 +264,11 @@ func TestObjectsNotAssignableByValue(t *testing.T) {
 	circle := &Instance{Class: "m.Nested"}
 	circle.State = map[string]any{"n": 1, "kids": []any{circle}}
 	_, err = made(t, r, circle)
-	assert.ErrorContains(t, err, "at .kids[0]: it contains what it is to be a part of: use a pointer")
+	assert.ErrorContains(t, err, "at .kids[0]: it contains the object that it is to be copied to: use a pointer")
 
 	posted := &Instance{Class: "m.Posted", State: map[string]any{"x": 1}}
 	_, err = made(t, r, &Instance{Class: "m.Holds", State: map[string]any{"p": posted}})
-	assert.ErrorContains(t, err, "at .p: its PostUnjelly method is called when everything has its state: use a pointer")
+	assert.ErrorContains(t, err, "at .p: its PostUnjelly method has not been called yet: use a pointer")
 	object, err := made(t, r, posted)
 	require.NoError(t, err)
 	var p pointed

@@ -21,7 +21,7 @@ func (d *Decoder) object(start int, word banana.Token, n int, slot *any) (hash, 
 		return d.registered(class, start, n, slot)
 	case d.Taster.ClassAllowed(string(name)):
 		if n < 1 {
-			return 0, d.fail(start, "an instance wants a state")
+			return 0, d.fail(start, "an instance needs a state")
 		}
 		x := &Instance{Class: string(name)}
 		*slot = x
@@ -31,7 +31,7 @@ func (d *Decoder) object(start int, word banana.Token, n int, slot *any) (hash, 
 		}
 		return hashable, d.skip(n - 1)
 	}
-	return 0, d.insecure(start, "class %q is not registered: Registry.Register would let its objects in",
+	return 0, d.insecure(start, "class %q is not registered: Registry.Register would accept its objects",
 		clip(string(name)))
 }
 
@@ -41,7 +41,7 @@ func (d *Decoder) registered(class classOf, start, n int, slot *any) (hash, erro
 	d.begun(u, hashable)
 	if class.Kind == RemoteCache {
 		if n < 2 {
-			return 0, d.fail(start, fmt.Sprintf("the cache %s wants an id and a state", class.name))
+			return 0, d.fail(start, fmt.Sprintf("the cache %s needs an id and a state", class.name))
 		}
 		at := d.r.Offset()
 		luid, err := d.r.Next()
@@ -55,7 +55,7 @@ func (d *Decoder) registered(class classOf, start, n int, slot *any) (hash, erro
 		n--
 	}
 	if n < 1 {
-		return 0, d.fail(start, fmt.Sprintf("the object %s wants a state", class.name))
+		return 0, d.fail(start, fmt.Sprintf("the object %s needs a state", class.name))
 	}
 	return hashable, d.state(u, n)
 }
@@ -73,7 +73,7 @@ func (d *Decoder) state(u *Unbound, n int) error {
 // the id: it refers to an object that this side has published.
 func (d *Decoder) objectReference(t tag, start, n int, slot *any) (hash, error) {
 	if n < 1 {
-		return 0, d.fail(start, t.String()+" wants an id")
+		return 0, d.fail(start, t.String()+" needs an id")
 	}
 	if t == tagRemote {
 		if d.remotes++; d.References > 0 && d.remotes > d.References {
@@ -92,9 +92,9 @@ func (d *Decoder) objectReference(t tag, start, n int, slot *any) (hash, error) 
 	case t == tagLocal && id.IsText() && len(id.Bytes) <= maxClassName:
 		u.Name = id.AppendText(nil)
 	case t == tagLocal:
-		return 0, d.fail(at, "local wants an integer of 64 bits or a name")
+		return 0, d.fail(at, "local needs an integer of 64 bits or a name")
 	default:
-		return 0, d.fail(at, t.String()+" wants an integer of 64 bits")
+		return 0, d.fail(at, t.String()+" needs an integer of 64 bits")
 	}
 	u.put(slot)
 	d.unbound = append(d.unbound, u)
@@ -104,7 +104,7 @@ func (d *Decoder) objectReference(t tag, start, n int, slot *any) (hash, error) 
 // persistent decodes [persistent id]; the id is raw Banana.
 func (d *Decoder) persistent(start, n int, slot *any) (hash, error) {
 	if n < 1 {
-		return 0, d.fail(start, "persistent wants an id")
+		return 0, d.fail(start, "persistent needs an id")
 	}
 	t, err := d.r.Next()
 	if err != nil {
@@ -180,7 +180,7 @@ func (d *Decoder) names(t tag, start, n int, slot *any) (hash, error) {
 // method decodes the rest of [method name self class] after the name.
 func (d *Decoder) method(name string, start, n int, slot *any) (hash, error) {
 	if n < 3 {
-		return 0, d.fail(start, "method wants a name, an object and a class")
+		return 0, d.fail(start, "method needs a name, an object and a class")
 	}
 	m := &Method{Name: name}
 	*slot = m
@@ -193,7 +193,7 @@ func (d *Decoder) method(name string, start, n int, slot *any) (hash, error) {
 		return 0, err
 	}
 	if _, ok := m.Class.(Class); !ok {
-		return 0, d.insecure(at, "the class of a method is no class")
+		return 0, d.insecure(at, "the class of a method is not a class")
 	}
 	return hashable, d.skip(n - 3)
 }
@@ -201,7 +201,7 @@ func (d *Decoder) method(name string, start, n int, slot *any) (hash, error) {
 // oldInstance decodes [instance [class name] state].
 func (d *Decoder) oldInstance(start, n int, slot *any) (hash, error) {
 	if n < 2 {
-		return 0, d.fail(start, "instance wants a class and a state")
+		return 0, d.fail(start, "instance needs a class and a state")
 	}
 	pending := d.refs.pending
 	d.refs.pending = nil // The pending references are to the object, not its class.
@@ -213,7 +213,7 @@ func (d *Decoder) oldInstance(start, n int, slot *any) (hash, error) {
 	d.refs.pending = pending
 	name, ok := class.(Class)
 	if !ok {
-		return 0, d.insecure(at, "the class of an instance is no class")
+		return 0, d.insecure(at, "the class of an instance is not a class")
 	}
 	if found, ok := d.Registry.lookup([]byte(name)); ok && found.Kind == RemoteCopy {
 		return d.registered(found, start, n-1, slot)

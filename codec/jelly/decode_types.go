@@ -128,7 +128,7 @@ const shortestPair = 4
 
 func (d *Decoder) dictionary(n int, slot *any) error {
 	if n > len(d.r.Rest())/shortestPair {
-		return d.fail(d.r.Offset(), "a dictionary is not made of pairs")
+		return d.fail(d.r.Offset(), "the elements of a dictionary must be pairs")
 	}
 	dict := &Dict{entries: make([]Entry, n)}
 	*slot = dict
@@ -160,7 +160,7 @@ func (d *Decoder) pair(entry *Entry) error {
 			return d.malformed(err)
 		}
 		if pair.Kind != banana.List || pair.Int != 2 {
-			return d.fail(at, "a dictionary is not made of pairs")
+			return d.fail(at, "the elements of a dictionary must be pairs")
 		}
 	}
 	at := d.r.Offset()
@@ -191,7 +191,7 @@ func (d *Decoder) members(t tag, list []any) error {
 
 func (d *Decoder) unhashable(at int, what string, h hash) error {
 	if h == unresolved {
-		return d.fail(at, what+" is a reference that has not come yet")
+		return d.fail(at, what+" is a reference that is not defined yet")
 	}
 	return d.fail(at, what+" is not hashable")
 }
@@ -281,7 +281,7 @@ func isSpace(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
 
 func (d *Decoder) decimal(start, n int, slot *any) (hash, error) {
 	if n < 2 {
-		return 0, d.fail(start, "decimal wants a value and an exponent")
+		return 0, d.fail(start, "decimal needs a value and an exponent")
 	}
 	value, err := d.r.Next()
 	if err != nil {
@@ -292,7 +292,7 @@ func (d *Decoder) decimal(start, n int, slot *any) (hash, error) {
 		return 0, d.malformed(err)
 	}
 	if !value.IsInt() || exponent.Kind != banana.Int {
-		return 0, d.fail(start, "decimal wants an integer and an exponent of 64 bits")
+		return 0, d.fail(start, "decimal needs an integer and an exponent of 64 bits")
 	}
 	x := &Decimal{exponent: exponent.Int}
 	if value.Kind == banana.Int {

@@ -97,7 +97,7 @@ func (d *Decoder) wantTuple(dst *Tuple) error {
 		return d.malformed(err)
 	}
 	if t.Kind != banana.List {
-		return d.fail(start, "a tuple is wanted here, not "+t.Kind.String())
+		return d.fail(start, "expected a tuple, not "+t.Kind.String())
 	}
 	n := int(t.Int) - 1
 	if err := d.head(start, &t); err != nil {
@@ -122,7 +122,7 @@ func (d *Decoder) wantTuple(dst *Tuple) error {
 	}
 	tuple, ok := v.(Tuple)
 	if !ok {
-		return d.fail(start, fmt.Sprintf("a tuple is wanted here, not a %T", v))
+		return d.fail(start, fmt.Sprintf("expected a tuple, not a %T", v))
 	}
 	*dst = tuple
 	return nil
@@ -146,7 +146,7 @@ func (d *Decoder) begin(r *banana.Reader) {
 
 func (d *Decoder) end(err error) error {
 	if err == nil && d.refs.waiting > 0 {
-		err = d.fail(d.r.Offset(), fmt.Sprintf("reference %d is mentioned, but never comes", d.refs.missing()))
+		err = d.fail(d.r.Offset(), fmt.Sprintf("reference %d is mentioned but not defined", d.refs.missing()))
 	}
 	d.refs.end()
 	d.r, d.slab = nil, slab{}
@@ -302,7 +302,7 @@ func (d *Decoder) text(t tag, have int) (banana.Token, error) {
 		return token, d.malformed(err)
 	}
 	if !token.IsText() {
-		return token, d.fail(at, t.String()+" wants a string, not "+token.Kind.String())
+		return token, d.fail(at, t.String()+" needs a string, not "+token.Kind.String())
 	}
 	return token, nil
 }

@@ -213,7 +213,7 @@ func encodePointer(e *Encoder, v reflect.Value) error {
 		return encodeRefused(e, v)
 	}
 	if e.nest++; e.nest > 2*e.lim.Depth {
-		return invalid("the pointers of type %s go in a circle", v.Type())
+		return invalid("the pointers of type %s form a cycle", v.Type())
 	}
 	err := e.reflectedValue(v.Elem())
 	e.nest--

@@ -54,12 +54,12 @@ func (e *Encoder) other(v any) error {
 		return e.timedelta(x)
 	case Date:
 		if !x.Valid() {
-			return invalid("%s is no date that Python knows", x)
+			return invalid("%s is not a valid Python date", x)
 		}
 		return e.numbers("date", int64(x.Year), int64(x.Month), int64(x.Day))
 	case TimeOfDay:
 		if !x.Valid() {
-			return invalid("%s is no time of day", x)
+			return invalid("%s is not a valid time of day", x)
 		}
 		return e.numbers("time", int64(x.Hour), int64(x.Minute), int64(x.Second), int64(x.Microsecond))
 	case *Decimal:

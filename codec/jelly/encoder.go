@@ -305,7 +305,7 @@ func (e *Encoder) jellyable(x Jellyable, self any) error {
 	hashing, depth, nested, copies := e.hashing, e.depth, e.nested, len(e.copies)
 	e.hashing = false // Objects are hashable whatever their state is.
 	if e.nest++; e.nest > 2*e.lim.Depth {
-		return invalid("the JellyTo method of %T goes on without end", self)
+		return invalid("the JellyTo method of %T does not terminate", self)
 	}
 	if reflect.TypeOf(self).Kind() == reflect.Struct {
 		self = e.Pointer(self)

@@ -83,7 +83,7 @@ func (e *DecodeError) Error() string {
 func (e *DecodeError) Unwrap() error { return e.Err }
 
 // ErrTooManyReferences is the cause of a DecodeError if there were more references than Decoder.References.
-var ErrTooManyReferences = errors.New("the peer has sent more references than are taken")
+var ErrTooManyReferences = errors.New("the peer has sent too many references")
 
 // PanicError is a recovered panic of user code: JellyTo, MarshalText, UnmarshalText, ClassEntry.New, SetCopyableState,
 // PostUnjelly or PersistentLoad. It is always wrapped in an error that gives the place.

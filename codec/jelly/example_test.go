@@ -141,7 +141,7 @@ func ExampleSecurityOptions() {
 	err = d.Decode(&r, &value)
 	fmt.Println(value.(*jelly.Instance).State, err)
 	// Output:
-	// insecure jelly at byte 0: class "os.Secret" is not registered: Registry.Register would let its objects in
+	// insecure jelly at byte 0: class "os.Secret" is not registered: Registry.Register would accept its objects
 	// 1 <nil>
 }
 

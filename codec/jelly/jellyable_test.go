@@ -214,7 +214,7 @@ func TestBadJellyTo(t *testing.T) {
 		"writes nothing":     {&silent{}, "value[0]: the JellyTo method of *jelly.silent wrote nothing"},
 		"returns an error":   {&failing{}, "value[0]: out of ink"},
 		"swallows an error":  {&careless{}, "chan int is not transferable"},
-		"goes on and on":     {&endlessly{}, "the JellyTo method of *jelly.endlessly goes on without end"},
+		"goes on and on":     {&endlessly{}, "the JellyTo method of *jelly.endlessly does not terminate"},
 		"instance of a func": {&copied{"m.C", func() any { return func() {} }, 0}, "value[0]: func() is not transferable"},
 	}) {
 		t.Run(name, func(t *testing.T) {

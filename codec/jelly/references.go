@@ -130,7 +130,7 @@ func (d *Decoder) refID(t tag) (int64, error) {
 		return 0, d.malformed(err)
 	}
 	if token.Kind != banana.Int {
-		return 0, d.fail(at, fmt.Sprintf("%s wants an integer of 64 bits, not %s", t, token.Kind))
+		return 0, d.fail(at, fmt.Sprintf("%s needs an integer of 64 bits, not %s", t, token.Kind))
 	}
 	return token.Int, nil
 }
@@ -138,7 +138,7 @@ func (d *Decoder) refID(t tag) (int64, error) {
 // reference decodes [reference id value].
 func (d *Decoder) reference(start, n int, slot *any) (hash, error) {
 	if n < 2 {
-		return 0, d.fail(start, "reference wants an id and a value")
+		return 0, d.fail(start, "reference needs an id and a value")
 	}
 	id, err := d.refID(tagReference)
 	if err != nil {
@@ -146,7 +146,7 @@ func (d *Decoder) reference(start, n int, slot *any) (hash, error) {
 	}
 	e := d.refs.entry(id)
 	if e.begun {
-		return 0, d.fail(start, fmt.Sprintf("there are two references with the id %d", id))
+		return 0, d.fail(start, fmt.Sprintf("two references have the id %d", id))
 	}
 	e.begun = true
 	d.refs.pending = append(d.refs.pending, id)
@@ -155,7 +155,7 @@ func (d *Decoder) reference(start, n int, slot *any) (hash, error) {
 		return 0, err
 	}
 	if h == unresolved {
-		return 0, d.fail(start, fmt.Sprintf("reference %d stands for another that has not come", id))
+		return 0, d.fail(start, fmt.Sprintf("reference %d is to a reference that has not been defined", id))
 	}
 	if len(d.refs.pending) > 0 {
 		d.refs.settle(*slot, h) // The value is a number or a string.
@@ -167,7 +167,7 @@ func (d *Decoder) reference(start, n int, slot *any) (hash, error) {
 // dereference decodes [dereference id].
 func (d *Decoder) dereference(start, n int, slot *any) (hash, error) {
 	if n < 1 {
-		return 0, d.fail(start, "dereference wants an id")
+		return 0, d.fail(start, "dereference needs an id")
 	}
 	id, err := d.refID(tagDereference)
 	if err != nil {

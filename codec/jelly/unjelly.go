@@ -197,7 +197,7 @@ func (s *states) set(u *Unbound, blank any) error {
 	}
 	dict, ok := u.State.(*Dict)
 	if !ok {
-		return fmt.Errorf("its state is a %s, which only a SetCopyableState method could take", TypeName(u.State))
+		return fmt.Errorf("its state is a %s, which only a SetCopyableState method could accept", TypeName(u.State))
 	}
 	if u.entry.Kind == RemoteCache {
 		return s.cache(blank, dict)
@@ -242,10 +242,10 @@ func (s *states) incomplete(object any) string {
 		return ""
 	}
 	if i >= s.done {
-		return "it contains what it is to be a part of"
+		return "it contains the object that it is to be copied to"
 	}
 	if _, ok := s.blanks[i].(PostUnjellier); ok {
-		return "its PostUnjelly method is called when everything has its state"
+		return "its PostUnjelly method has not been called yet"
 	}
 	return ""
 }

@@ -251,9 +251,15 @@ func TestUnjellyFails(t *testing.T) {
 		"factory panics":         {object("m.Panics"), "", nil, "the code of this type panicked"},
 		"factory returns nil":    {object("m.Nil"), "", nil, "the New function of its class returned nil"},
 		"field does not fit":     {object("m.Point"), "", nil, "cannot use str as int at .x"},
-		"state is no dictionary": {x("m.Point", 5), "", nil, "its state is a int, which only a SetCopyableState method could take"},
-		"reference not bound":    {x("remote", 5), "", nil, "cannot make the remote at byte 0: it is not bound"},
-		"refused by made":        {object("m.Witness"), "", func(*Unbound, any) (any, error) { return nil, errors.New("too many") }, "too many"},
+		"state is no dictionary": {
+			x("m.Point", 5), "", nil,
+			"its state is a int, which only a SetCopyableState method could accept",
+		},
+		"reference not bound": {x("remote", 5), "", nil, "cannot make the remote at byte 0: it is not bound"},
+		"refused by made": {
+			object("m.Witness"), "", func(*Unbound, any) (any, error) { return nil, errors.New("too many") },
+			"too many",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var (
@@ -291,36 +297,67 @@ func TestInstancesByTaster(t *testing.T) {
 		want   any
 		err    string
 	}{
-		"class not registered":          {nil, x("m.C", state), nil, `class "m.C" is not registered: Registry.Register`},
-		"type without a dot":            {nil, x("nonsense", 1), nil, `class "nonsense" is not registered`},
-		"the same with a taster":        {NewSecurityOptions(), x("nonsense", 1), nil, `type "nonsense" is not allowed`},
-		"list without basic types":      {NewSecurityOptions(), x("list"), nil, `type "list" is not allowed`},
-		"set without basic types":       {NewSecurityOptions(), x("set", 1), NewSet(int64(1)), ""},
-		"remote with basic types":       {NewSecurityOptions().AllowBasicTypes(), x("remote", 1), nil, `type "remote" is not allowed`},
-		"instance allowed":              {NewSecurityOptions().AllowInstancesOf("m.C"), x("m.C", state, 9), instance, ""},
-		"instance without state":        {NewSecurityOptions().AllowInstancesOf("m.C"), x("m.C"), nil, "an instance wants a state"},
+		"class not registered":     {nil, x("m.C", state), nil, `class "m.C" is not registered: Registry.Register`},
+		"type without a dot":       {nil, x("nonsense", 1), nil, `class "nonsense" is not registered`},
+		"the same with a taster":   {NewSecurityOptions(), x("nonsense", 1), nil, `type "nonsense" is not allowed`},
+		"list without basic types": {NewSecurityOptions(), x("list"), nil, `type "list" is not allowed`},
+		"set without basic types":  {NewSecurityOptions(), x("set", 1), NewSet(int64(1)), ""},
+		"remote with basic types": {
+			NewSecurityOptions().AllowBasicTypes(), x("remote", 1), nil, `type "remote" is not allowed`,
+		},
+		"instance allowed": {NewSecurityOptions().AllowInstancesOf("m.C"), x("m.C", state, 9), instance, ""},
+		"instance without state": {
+			NewSecurityOptions().AllowInstancesOf("m.C"), x("m.C"), nil,
+			"an instance needs a state",
+		},
 		"another class of the module":   {NewSecurityOptions().AllowInstancesOf("m.C"), x("m.D", state), nil, `class "m.D" is not registered`},
 		"old instance":                  {NewSecurityOptions().AllowInstancesOf("m.C"), x("instance", x("class", "m.C"), state), old, ""},
 		"old instance of another class": {NewSecurityOptions().AllowInstancesOf("m.C"), x("instance", x("class", "m.D"), state), nil, `class "m.D" is not allowed`},
-		"old instance of a str":         {NewSecurityOptions().AllowInstancesOf("m.C"), x("instance", str("m.C"), state), nil, "the class of an instance is no class"},
-		"old instance too short":        {NewSecurityOptions().AllowInstancesOf("m.C"), x("instance", x("class", "m.C")), nil, "instance wants a class and a state"},
-		"class":                         {NewSecurityOptions().AllowInstancesOf("m.C"), x("class", "m.C"), Class("m.C"), ""},
-		"class by default":              {nil, x("class", "m.C"), nil, `type "class" is not allowed`},
-		"module":                        {NewSecurityOptions().AllowInstancesOf("m.C"), x("module", "m"), Module("m"), ""},
-		"another module":                {NewSecurityOptions().AllowInstancesOf("m.C"), x("module", "n"), nil, `module "n" is not allowed`},
-		"function":                      {NewSecurityOptions().AllowTypes("function").AllowModules("m"), x("function", "m.f"), Function("m.f"), ""},
-		"function of another module":    {NewSecurityOptions().AllowTypes("function"), x("function", "m.f"), nil, `function "m.f" is not allowed`},
-		"method":                        {NewSecurityOptions().AllowInstancesOf("m.C").AllowTypes("method"), x("method", "f", x("None"), x("class", "m.C")), &Method{"f", nil, Class("m.C")}, ""},
-		"method of no class":            {NewSecurityOptions().AllowInstancesOf("m.C").AllowTypes("method"), x("method", "f", x("None"), x("None")), nil, "the class of a method is no class"},
-		"method too short":              {NewSecurityOptions().AllowTypes("method"), x("method", "f", x("None")), nil, "method wants"},
-		"long name":                     {NewSecurityOptions().AllowTypes("module"), x("module", make([]byte, 2000)), nil, "is no name of a module"},
-		"registered, with a taster":     {NewSecurityOptions().AllowBasicTypes(), x("m.Point", state), "m.Point", ""},
-		"cache without luid":            {nil, x("m.Cache", state), nil, "the cache m.Cache wants an id and a state"},
-		"cache with a str for luid":     {nil, x("m.Cache", "x", state), nil, "the id of the cache m.Cache must be an integer"},
-		"copy without state":            {nil, x("m.Point"), nil, "the object m.Point wants a state"},
-		"remote without id":             {nil, x("remote"), nil, "remote wants an id"},
-		"remote of a float":             {nil, x("remote", 1.5), nil, "remote wants an integer"},
-		"remote of a list":              {nil, x("remote", x("list")), nil, "remote wants an integer"},
+		"old instance of a str": {
+			NewSecurityOptions().AllowInstancesOf("m.C"), x("instance", str("m.C"), state), nil,
+			"the class of an instance is not a class",
+		},
+		"old instance too short": {
+			NewSecurityOptions().AllowInstancesOf("m.C"), x("instance", x("class", "m.C")), nil,
+			"instance needs a class and a state",
+		},
+		"class":            {NewSecurityOptions().AllowInstancesOf("m.C"), x("class", "m.C"), Class("m.C"), ""},
+		"class by default": {nil, x("class", "m.C"), nil, `type "class" is not allowed`},
+		"module":           {NewSecurityOptions().AllowInstancesOf("m.C"), x("module", "m"), Module("m"), ""},
+		"another module": {
+			NewSecurityOptions().AllowInstancesOf("m.C"), x("module", "n"), nil, `module "n" is not allowed`,
+		},
+		"function": {
+			NewSecurityOptions().AllowTypes("function").AllowModules("m"), x("function", "m.f"), Function("m.f"),
+			"",
+		},
+		"function of another module": {
+			NewSecurityOptions().AllowTypes("function"), x("function", "m.f"), nil,
+			`function "m.f" is not allowed`,
+		},
+		"method": {
+			NewSecurityOptions().AllowInstancesOf("m.C").AllowTypes("method"),
+			x("method", "f", x("None"), x("class", "m.C")), &Method{"f", nil, Class("m.C")}, "",
+		},
+		"method of no class": {
+			NewSecurityOptions().AllowInstancesOf("m.C").AllowTypes("method"), x("method", "f", x("None"), x("None")), nil,
+			"the class of a method is not a class",
+		},
+		"method too short": {
+			NewSecurityOptions().AllowTypes("method"), x("method", "f", x("None")), nil,
+			"method needs",
+		},
+		"long name": {
+			NewSecurityOptions().AllowTypes("module"), x("module", make([]byte, 2000)), nil,
+			"is no name of a module",
+		},
+		"registered, with a taster": {NewSecurityOptions().AllowBasicTypes(), x("m.Point", state), "m.Point", ""},
+		"cache without luid":        {nil, x("m.Cache", state), nil, "the cache m.Cache needs an id and a state"},
+		"cache with a str for luid": {nil, x("m.Cache", "x", state), nil, "the id of the cache m.Cache must be an integer"},
+		"copy without state":        {nil, x("m.Point"), nil, "the object m.Point needs a state"},
+		"remote without id":         {nil, x("remote"), nil, "remote needs an id"},
+		"remote of a float":         {nil, x("remote", 1.5), nil, "remote needs an integer"},
+		"remote of a list":          {nil, x("remote", x("list")), nil, "remote needs an integer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := Decoder{Registry: registry, Taster: c.taster}
