@@ -3,10 +3,10 @@ package flavors
 import (
 	"fmt"
 	"reflect"
-	"slices"
 	"sync"
 	"time"
 
+	"github.com/perspectivebroker/pb/flavors/internal/dispatch"
 	"github.com/perspectivebroker/pb/supervision"
 )
 
@@ -76,13 +76,13 @@ func (h *hooks) check(t reflect.Type) error {
 func (k hook) check(t reflect.Type) error {
 	m, ok := t.MethodByName(k.name)
 	switch {
-	case ok && m.Func.IsValid() && withoutReceiver(m.Type) != k.typ:
+	case ok && m.Func.IsValid() && dispatch.WithoutReceiver(m.Type) != k.typ:
 		return fmt.Errorf("%s has a method %s with the signature %s, which would be passed over: it must be %s",
-			t, k.name, withoutReceiver(m.Type), k.typ)
+			t, k.name, dispatch.WithoutReceiver(m.Type), k.typ)
 	case ok:
 		return nil
 	}
-	if from := losesMethod(t, k.name); from != nil {
+	if from := dispatch.LosesMethod(t, k.name); from != nil {
 		return fmt.Errorf(
 			"%s has no method %s although it embeds %s, which has: several embedded types have one, or a field has its name; "+
 				"give %s a method of its own",
@@ -91,36 +91,6 @@ func (k hook) check(t reflect.Type) error {
 			from,
 			t,
 		)
-	}
-	return nil
-}
-
-// withoutReceiver returns the type of a method as a function without its receiver.
-func withoutReceiver(t reflect.Type) reflect.Type {
-	in := make([]reflect.Type, 0, t.NumIn())
-	for i := 1; i < t.NumIn(); i++ {
-		in = append(in, t.In(i))
-	}
-	out := make([]reflect.Type, t.NumOut())
-	for i := range out {
-		out[i] = t.Out(i)
-	}
-	return reflect.FuncOf(in, out, t.IsVariadic())
-}
-
-// losesMethod returns a type embedded in t, at any depth, that has the named method where t has not. seen guards
-// against types that embed themselves.
-func losesMethod(t reflect.Type, name string, seen ...reflect.Type) reflect.Type {
-	for _, e := range embedded(t) {
-		if slices.Contains(seen, e) {
-			continue
-		}
-		if _, ok := e.MethodByName(name); ok {
-			return e
-		}
-		if from := losesMethod(e, name, append(seen, e)...); from != nil {
-			return from
-		}
 	}
 	return nil
 }

@@ -6,8 +6,8 @@ import (
 	"reflect"
 	"sort"
 	"sync"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/perspectivebroker/pb/flavors/internal/dispatch"
 )
 
 // Prefix is the prefix of the Go methods that peers can call. It depends on how the object is reached: as a
@@ -104,7 +104,7 @@ func methodsFor(t reflect.Type, p Prefix) (*MethodTable, error) {
 }
 
 func buildTable(t reflect.Type, p Prefix) (*MethodTable, error) {
-	table := &MethodTable{typ: t, typeName: shortTypeName(t), prefix: p, methods: map[string]caller{}}
+	table := &MethodTable{typ: t, typeName: dispatch.TypeName(t), prefix: p, methods: map[string]caller{}}
 	if err := callHooks.check(t); err != nil {
 		return nil, fmt.Errorf("flavors: %w", err)
 	}
@@ -138,7 +138,7 @@ func (t *MethodTable) fill(typ reflect.Type) error {
 		errs = append(errs, askAbout(asked, p))
 	}
 	for _, m := range methods {
-		name := lowerFirst(m.Name[len(p):])
+		name := dispatch.LowerFirst(m.Name[len(p):])
 		c, err := compileMethod(t, typ, m, name, nil)
 		if err != nil {
 			errs = append(errs, err)
@@ -227,62 +227,10 @@ func (t *MethodTable) lookup(wire string) (caller, bool) {
 		return c, true
 	}
 	var buf [64]byte
-	camel, ok := appendCamel(buf[:0], wire)
+	camel, ok := dispatch.AppendCamel(buf[:0], wire)
 	if !ok {
 		return nil, false
 	}
 	c, ok := t.methods[string(camel)]
 	return c, ok
-}
-
-// appendCamel converts get_two to GetTwo. It reports false for names without underscores, with misplaced ones, or
-// longer than 512 bytes.
-func appendCamel(b []byte, wire string) ([]byte, bool) {
-	const longest = 512
-	if len(wire) == 0 || len(wire) > longest {
-		return nil, false
-	}
-	raise, found := true, false
-	for _, r := range wire {
-		if r == '_' {
-			if raise {
-				return nil, false
-			}
-			raise, found = true, true
-			continue
-		}
-		if raise {
-			r = unicode.ToUpper(r)
-			raise = false
-		}
-		b = utf8.AppendRune(b, r)
-	}
-	return b, found && !raise
-}
-
-func lowerFirst(s string) string {
-	r, size := utf8.DecodeRuneInString(s)
-	return string(unicode.ToLower(r)) + s[size:]
-}
-
-func raiseFirst(s string) string {
-	r, size := utf8.DecodeRuneInString(s)
-	return string(unicode.ToUpper(r)) + s[size:]
-}
-
-// shortTypeName returns the type's name without package and type arguments, for messages to peers.
-func shortTypeName(t reflect.Type) string {
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	name := t.Name()
-	for i := range len(name) {
-		if name[i] == '[' {
-			return name[:i]
-		}
-	}
-	if name == "" {
-		return "object"
-	}
-	return name
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/flavors/internal/dispatch"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
@@ -378,7 +379,7 @@ func isMissing(perspective any) bool {
 		return true
 	}
 	v := reflect.ValueOf(perspective)
-	return nillable(v.Type()) && v.IsNil()
+	return dispatch.Nillable(v.Type()) && v.IsNil()
 }
 
 // collect returns the results as one value, a tuple if there are several.

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/flavors/internal/dispatch"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
@@ -70,7 +71,7 @@ func (s MethodSet) settles(goName string, p Prefix) bool {
 		case published:
 			return e.goName == goName
 		case interface{ wireName() string }:
-			return e.wireName() == wire || e.wireName() == lowerFirst(wire)
+			return e.wireName() == wire || e.wireName() == dispatch.LowerFirst(wire)
 		}
 		return false
 	})
@@ -123,7 +124,7 @@ func (e published) publish(table *MethodTable, t reflect.Type) error {
 
 // enter adds a method under a given name. It also replaces the Go method of that name, for other spellings of the name.
 func (t *MethodTable) enter(wire string, c caller) {
-	if raised := raiseFirst(wire); t.methods[raised] != nil {
+	if raised := dispatch.RaiseFirst(wire); t.methods[raised] != nil {
 		t.methods[raised] = c
 	}
 	t.methods[wire] = c
@@ -188,7 +189,7 @@ func exposureOf(t reflect.Type, name string, p Prefix, set MethodSet, path []ref
 	}
 	decision := exposed // t declares it, unless an embedded type has it
 	path = append(path, t)
-	for _, e := range sourcesOf(t, name) {
+	for _, e := range dispatch.SourcesOf(t, name) {
 		if slices.Contains(path, e) {
 			continue // already being decided
 		}
@@ -214,83 +215,6 @@ func embeddedExposure(e reflect.Type, name string, p Prefix, path []reflect.Type
 	return exposureOf(e, name, p, set, path)
 }
 
-// sourcesOf returns the types embedded in t from which the method may be promoted. If an embedded type has it with
-// another signature or for other receivers, it is not promoted from there.
-func sourcesOf(t reflect.Type, name string) []reflect.Type {
-	have, ok := methodType(t, name)
-	if !ok {
-		return nil
-	}
-	var sources []reflect.Type
-	for _, e := range embedded(t) {
-		if typ, ok := methodType(e, name); ok && typ == have && sameReceivers(t, e, name) {
-			sources = append(sources, e)
-		}
-	}
-	return sources
-}
-
-// methodType returns the type of a method as a function without its receiver.
-func methodType(t reflect.Type, name string) (reflect.Type, bool) {
-	m, ok := t.MethodByName(name)
-	if !ok {
-		return nil, false
-	}
-	if t.Kind() == reflect.Interface {
-		return m.Type, true
-	}
-	return withoutReceiver(m.Type), true
-}
-
-// sameReceivers reports whether the struct behind the pointer t has the method by value exactly if the embedded e has,
-// as is the case for a promoted method.
-func sameReceivers(t, e reflect.Type, name string) bool {
-	if t.Kind() != reflect.Pointer {
-		return true
-	}
-	_, byValue := t.Elem().MethodByName(name)
-	if !embedsByPointer(t.Elem(), e) && e.Kind() == reflect.Pointer {
-		e = e.Elem()
-	}
-	_, embeddedByValue := e.MethodByName(name)
-	return byValue == embeddedByValue
-}
-
-// embedsByPointer reports whether a struct has an embedded field of type e itself, rather than of e's element type.
-func embedsByPointer(s, e reflect.Type) bool {
-	for i := range s.NumField() {
-		if f := s.Field(i); f.Anonymous && f.Type == e {
-			return true
-		}
-	}
-	return false
-}
-
-// embedded returns the types from which t may have promoted methods. Structs are returned as pointers if t is one.
-func embedded(t reflect.Type) []reflect.Type {
-	s := t
-	addressable := false
-	if s.Kind() == reflect.Pointer {
-		s, addressable = s.Elem(), true
-	}
-	if s.Kind() != reflect.Struct {
-		return nil
-	}
-	var types []reflect.Type
-	for i := range s.NumField() {
-		f := s.Field(i)
-		if !f.Anonymous {
-			continue
-		}
-		ft := f.Type
-		if addressable && ft.Kind() != reflect.Pointer && ft.Kind() != reflect.Interface {
-			ft = reflect.PointerTo(ft)
-		}
-		types = append(types, ft)
-	}
-	return types
-}
-
 // embedsFlavor reports whether a type is a flavor or embeds one, at any depth, so that its author meant it for peers. A
 // JellyTo method alone does not show that.
 func embedsFlavor(t reflect.Type, path []reflect.Type) bool {
@@ -304,7 +228,7 @@ func embedsFlavor(t reflect.Type, path []reflect.Type) bool {
 	if slices.Contains(theFlavors, s) {
 		return true
 	}
-	for _, e := range embedded(t) {
+	for _, e := range dispatch.Embedded(t) {
 		if e.Kind() != reflect.Interface && embedsFlavor(e, append(path, t)) {
 			return true
 		}
@@ -333,7 +257,7 @@ func askAbout(methods []reflect.Method, p Prefix) error {
 	for i, m := range methods {
 		names[i] = m.Name
 	}
-	wire := lowerFirst(strings.TrimPrefix(names[0], string(p)))
+	wire := dispatch.LowerFirst(strings.TrimPrefix(names[0], string(p)))
 	return fmt.Errorf(
 		"it is not known whether peers may call %s: promoted from an embedded type that embeds no flavor, "+
 			"or declared over such a method; list each in PublishMethods, with flavors.Publish(%q, %q) or flavors.Hide(%q)",

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/flavors/internal/dispatch"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -194,13 +195,13 @@ func TestDefaults(t *testing.T) {
 		{"None", reflect.TypeFor[[]int](), []int(nil)},
 		{"None", reflect.TypeFor[map[string]int](), map[string]int(nil)},
 	} {
-		v, err := parseDefault(tc.typ, tc.text)
+		v, err := dispatch.ParseDefault(tc.typ, tc.text)
 		require.NoError(t, err)
 		assert.Equal(t, tc.want, v.Interface())
 	}
-	_, err := parseDefault(reflect.TypeFor[uint8](), "300")
+	_, err := dispatch.ParseDefault(reflect.TypeFor[uint8](), "300")
 	require.EqualError(t, err, `"300" is no uint8: value out of range`)
-	_, err = parseDefault(reflect.TypeFor[[]int](), "1")
+	_, err = dispatch.ParseDefault(reflect.TypeFor[[]int](), "1")
 	require.Error(t, err)
 }
 

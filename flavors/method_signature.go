@@ -2,15 +2,15 @@ package flavors
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"reflect"
-	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
+
+	"github.com/perspectivebroker/pb/flavors/internal/dispatch"
 )
 
 // method is a Go method that is called by reflection.
@@ -207,7 +207,7 @@ func (p *param) describe(spec string) error {
 	if !hasDefault {
 		return nil
 	}
-	def, err := parseDefault(p.typ, text)
+	def, err := dispatch.ParseDefault(p.typ, text)
 	if err != nil {
 		return fmt.Errorf("the default of %s: %w", name, err)
 	}
@@ -301,7 +301,7 @@ func keywordParamFor(t reflect.Type) (*keywordParam, error) {
 		return nil, err
 	}
 	for i, f := range fields {
-		if behindPointer(k.typ, f.Index) {
+		if dispatch.BehindPointer(k.typ, f.Index) {
 			return nil, fmt.Errorf("field %s lies behind an embedded pointer, which is never set", f.Name)
 		}
 		field := keywordField{param: param{name: f.Name, typ: f.Type}, index: f.Index}
@@ -330,7 +330,7 @@ func (p *param) describeByTag(options []string) error {
 		}
 		if text, ok := strings.CutPrefix(option, "default="); ok {
 			text = strings.Join(append([]string{text}, options[i+1:]...), ",")
-			def, err := parseDefault(p.typ, text)
+			def, err := dispatch.ParseDefault(p.typ, text)
 			if err != nil {
 				return err
 			}
@@ -339,94 +339,4 @@ func (p *param) describeByTag(options []string) error {
 		}
 	}
 	return nil
-}
-
-// behindPointer reports whether a promoted field lies in a struct that is embedded by pointer.
-func behindPointer(t reflect.Type, index []int) bool {
-	for _, i := range index[:len(index)-1] {
-		if t = t.Field(i).Type; t.Kind() == reflect.Pointer {
-			return true
-		}
-	}
-	return false
-}
-
-// parseDefault parses a default for a parameter of type t. For an any, the text decides: None, true, false, an integer,
-// a float, otherwise a string.
-func parseDefault(t reflect.Type, text string) (reflect.Value, error) {
-	v := reflect.New(t).Elem()
-	bad := func(err error) (reflect.Value, error) {
-		var e *strconv.NumError
-		if errors.As(err, &e) {
-			err = e.Err
-		}
-		return v, fmt.Errorf("%q is no %s: %w", text, t, err)
-	}
-	switch t.Kind() {
-	case reflect.String:
-		v.SetString(text)
-	case reflect.Bool:
-		b, err := strconv.ParseBool(strings.ToLower(text))
-		if err != nil {
-			return bad(err)
-		}
-		v.SetBool(b)
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		n, err := strconv.ParseInt(text, 0, t.Bits())
-		if err != nil {
-			return bad(err)
-		}
-		v.SetInt(n)
-	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		n, err := strconv.ParseUint(text, 0, t.Bits())
-		if err != nil {
-			return bad(err)
-		}
-		v.SetUint(n)
-	case reflect.Float32, reflect.Float64:
-		x, err := strconv.ParseFloat(text, t.Bits())
-		if err != nil {
-			return bad(err)
-		}
-		v.SetFloat(x)
-	case reflect.Interface:
-		if t.NumMethod() != 0 {
-			return v, fmt.Errorf("a %s cannot have a default", t)
-		}
-		if guess := guessDefault(text); guess != nil {
-			v.Set(reflect.ValueOf(guess))
-		}
-	default:
-		if text == "None" && nillable(t) {
-			return v, nil
-		}
-		return v, fmt.Errorf("a %s cannot have the default %q", t, text)
-	}
-	return v, nil
-}
-
-func guessDefault(text string) any {
-	switch text {
-	case "None":
-		return nil
-	case "True", "true":
-		return true
-	case "False", "false":
-		return false
-	}
-	if n, err := strconv.ParseInt(text, 0, 64); err == nil {
-		return n
-	}
-	if x, err := strconv.ParseFloat(text, 64); err == nil {
-		return x
-	}
-	return text
-}
-
-func nillable(t reflect.Type) bool {
-	switch t.Kind() {
-	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface:
-		return true
-	}
-	return false
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/flavors/internal/dispatch"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -365,9 +366,9 @@ func TestViewMethods(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	assert.Equal(t, []string{"any", "byValue", "count", "draw", "name"}, tableFor(t, &board{}, PrefixView).Names())
-	assert.Equal(t, "board", shortTypeName(reflect.TypeFor[**board]()))
-	assert.Equal(t, "box", shortTypeName(reflect.TypeFor[box[map[string]int]]()))
-	assert.Equal(t, "object", shortTypeName(reflect.TypeFor[*struct{}]()))
+	assert.Equal(t, "board", dispatch.TypeName(reflect.TypeFor[**board]()))
+	assert.Equal(t, "box", dispatch.TypeName(reflect.TypeFor[box[map[string]int]]()))
+	assert.Equal(t, "object", dispatch.TypeName(reflect.TypeFor[*struct{}]()))
 }
 
 // middleware wraps each call of its methods.

@@ -5,6 +5,7 @@ import (
 	"reflect"
 
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/flavors/internal/dispatch"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
@@ -214,7 +215,7 @@ func (e *typed[T]) publish(table *MethodTable, t reflect.Type) error {
 		return fmt.Errorf("function %q: %w", e.wire, err)
 	}
 	if t != reflect.TypeFor[*T]() {
-		index, ok := embeddedField(t, reflect.TypeFor[T]())
+		index, ok := dispatch.EmbeddedField(t, reflect.TypeFor[T]())
 		if !ok {
 			return fmt.Errorf(
 				"function %q is for %s, which %s neither is nor embeds under an exported name",
@@ -234,19 +235,6 @@ func (e *typed[T]) publish(table *MethodTable, t reflect.Type) error {
 	}
 	table.enter(e.wire, c)
 	return nil
-}
-
-// embeddedField returns the exported embedded field, at any depth, of type target or *target.
-func embeddedField(t, target reflect.Type) ([]int, bool) {
-	if t.Kind() != reflect.Pointer || t.Elem().Kind() != reflect.Struct {
-		return nil, false
-	}
-	for _, f := range reflect.VisibleFields(t.Elem()) {
-		if f.Anonymous && f.IsExported() && (f.Type == target || f.Type == reflect.PointerTo(target)) {
-			return f.Index, true
-		}
-	}
-	return nil, false
 }
 
 // keeps implements caller.
