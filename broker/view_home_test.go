@@ -289,7 +289,7 @@ func TestPublishedViews(t *testing.T) {
 	wantError(t, p, 41, "twisted.spread.flavors.NoSuchMethod")
 
 	_, err = broker.Listen(s.rt, "pb://127.0.0.1:0", (*flavors.ViewPoint)(nil))
-	require.ErrorContains(t, err, "nil ViewPoint")
+	require.ErrorContains(t, err, "ViewPoint that is nil")
 }
 
 // TestViewAsAvatar has a realm give its users a view of what they share.
