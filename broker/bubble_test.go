@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestAForgottenReferenceInABubble: the collector's goroutine belongs to no bubble of synctest, and must wake nobody in
+// TestDroppedReferenceInBubble: the collector's goroutine belongs to no bubble of synctest, and must wake nobody in
 // one. That would end the process, so this test fails for all.
-func TestAForgottenReferenceInABubble(t *testing.T) {
+func TestDroppedReferenceInBubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn, p := client(t)
 		receive(t, conn, p, 7)

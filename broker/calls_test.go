@@ -116,7 +116,7 @@ func TestCalls(t *testing.T) {
 	})
 }
 
-func TestProtocolErrorsCloseTheConnection(t *testing.T) {
+func TestProtocolErrorCloses(t *testing.T) {
 	for _, hostile := range []string{
 		`7`,
 		`"message"`,
@@ -157,7 +157,7 @@ func TestProtocolErrorsCloseTheConnection(t *testing.T) {
 	}
 }
 
-func TestGarbageClosesTheConnection(t *testing.T) {
+func TestGarbageCloses(t *testing.T) {
 	for name, garbage := range map[string][]byte{
 		"http":            []byte("GET / HTTP/1.1\r\nHost: somewhere\r\n\r\n" + string(make([]byte, 80))),
 		"bad type byte":   {0x01, 0xff},

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestAnswersReachTheirCallsInAnyOrder(t *testing.T) {
+func TestAnswersInAnyOrder(t *testing.T) {
 	conn, p := client(t)
 	var calls []*actor.Deferred
 	for i := range 5 {
@@ -65,7 +65,7 @@ func TestFailuresOfThePeerAreTyped(t *testing.T) {
 }
 
 // Stock peers end the connection on such an error; ours loses the call only.
-func TestAnErrorOfAnUnregisteredClassFailsItsCallAlone(t *testing.T) {
+func TestErrorOfUnregisteredClass(t *testing.T) {
 	conn, p := client(t)
 	for i, sent := range []string{
 		`[error %d ["evil.Class" [dictionary]]]`,
@@ -100,7 +100,7 @@ func TestAnErrorMayBeAnyValue(t *testing.T) {
 	}
 }
 
-func TestTheLateAnswerToACancelledCallIsDropped(t *testing.T) {
+func TestLateAnswerToCancelledCall(t *testing.T) {
 	conn, p := client(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -144,7 +144,7 @@ func TestCallHonoursADeadline(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestNoAnswerCallsLeaveNothingPending(t *testing.T) {
+func TestNoAnswerCallIsNotPending(t *testing.T) {
 	conn, p := client(t, broker.WithLimits(broker.Limits{CallsOut: 1}))
 	for i := range 3 {
 		require.NoError(t, conn.Root().CallRemoteNoAnswer("note", i))
@@ -158,7 +158,7 @@ func TestNoAnswerCallsLeaveNothingPending(t *testing.T) {
 	require.ErrorAs(t, context.Cause(conn.Context()), &protocol)
 }
 
-func TestEveryPendingCallFailsAtOnceWhenThePeerHangsUp(t *testing.T) {
+func TestPendingCallsFailOnHangup(t *testing.T) {
 	conn, p := client(t)
 	var calls []*actor.Deferred
 	for i := range 100 {
@@ -210,7 +210,7 @@ func TestTooManyCallsOut(t *testing.T) {
 }
 
 // Who has his answer has room for the next call, at once: a limit of as many calls as there are callers refuses nobody.
-func TestAnAnsweredCallHasMadeRoomForTheNext(t *testing.T) {
+func TestAnswerMakesRoomForNextCall(t *testing.T) {
 	here, _ := dialTCP(t, broker.WithLimits(broker.Limits{CallsOut: 1}))
 	for n := range 2000 {
 		sum, err := flavors.Call[int](t.Context(), here.Root(), "add", n, 1)
@@ -219,7 +219,7 @@ func TestAnAnsweredCallHasMadeRoomForTheNext(t *testing.T) {
 	}
 }
 
-func TestCancelledCallsCountUntilThePeerHasAnsweredThem(t *testing.T) {
+func TestCancelledCallCountsUntilAnswered(t *testing.T) {
 	conn, p := client(t, broker.WithLimits(broker.Limits{CallsOut: 1}))
 	d := conn.Root().CallRemote("f")
 	p.Want(`[message 1 root f 1 [tuple] [dictionary]]`)
@@ -232,7 +232,7 @@ func TestCancelledCallsCountUntilThePeerHasAnsweredThem(t *testing.T) {
 	p.Want(`[message 2 root f 1 [tuple] [dictionary]]`)
 }
 
-func TestWhatCannotBeSentFailsTheCallAtOnce(t *testing.T) {
+func TestUnsendableArgumentFailsCall(t *testing.T) {
 	conn, p := client(t)
 	for _, bad := range []any{make(chan int), func() {}, [][]any{{make(chan int)}}} {
 		err := errorOf(conn.Root().CallRemote("f", bad))
@@ -244,7 +244,7 @@ func TestWhatCannotBeSentFailsTheCallAtOnce(t *testing.T) {
 	p.Want(`[message 1 root g 1 [tuple] [dictionary]]`)
 }
 
-func TestDidNotUnderstandHarmsNothing(t *testing.T) {
+func TestDidNotUnderstandIsHarmless(t *testing.T) {
 	conn, p := client(t)
 	p.Write(`[didNotUnderstand message]`)
 	d := conn.Root().CallRemote("f")
@@ -256,7 +256,7 @@ func TestDidNotUnderstandHarmsNothing(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestTheDialingSidePublishesNothingButWhatItIsTold(t *testing.T) {
+func TestDialerPublishesOnlyOptions(t *testing.T) {
 	_, p := client(t, broker.WithPublished("mind", &service{}))
 	p.Write(`[message 1 root add 1 [tuple 1 2] [dictionary]]`)
 	wantError(t, p.Peer, 1, "twisted.spread.pb.Error")
@@ -265,7 +265,7 @@ func TestTheDialingSidePublishesNothingButWhatItIsTold(t *testing.T) {
 }
 
 // One error fails many calls when a connection ends, and those may be answers that are due elsewhere.
-func TestOneErrorMayAnswerManyCalls(t *testing.T) {
+func TestOneErrorAnswersManyCalls(t *testing.T) {
 	shared := flavors.ValueError.New("for all of them")
 	s := newServer(t, &allFail{err: shared})
 	var peers []*wire.Peer

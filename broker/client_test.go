@@ -31,7 +31,7 @@ func TestDialNegotiatesEachProfile(t *testing.T) {
 	}
 }
 
-func TestDialFailsWhenTheOpeningIsNone(t *testing.T) {
+func TestDialFailsOnBadNegotiation(t *testing.T) {
 	for name, test := range map[string]struct {
 		host func(p *wire.Peer)
 		says string
@@ -73,7 +73,7 @@ func TestDialHonoursItsContext(t *testing.T) {
 	_, _ = io.Copy(io.Discard, there) // What it may have sent of its choice is of no interest.
 }
 
-func TestAServerOfAnotherVersionIsLeft(t *testing.T) {
+func TestServerOfAnotherVersion(t *testing.T) {
 	conn, p, err := dialScripted(t, newRuntime(t), func(p *wire.Peer) {
 		p.Write(`[pb none]`)
 		p.Want(`pb`)

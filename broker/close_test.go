@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestRuntimeCloseWaitsForAnswersInFlight(t *testing.T) {
+func TestRuntimeCloseWaitsForAnswers(t *testing.T) {
 	g := &gate{}
 	s := newServer(t, g)
 	p := s.peer()
@@ -53,7 +53,7 @@ func TestRuntimeCloseWaitsForAnswersInFlight(t *testing.T) {
 	require.NoError(t, s.rt.Close(t.Context()), "twice is harmless")
 }
 
-func TestRuntimeCloseDoesNotWaitForEver(t *testing.T) {
+func TestRuntimeCloseIsBounded(t *testing.T) {
 	rt, err := actor.NewRuntime()
 	require.NoError(t, err)
 	pipe := newPipeListener()
@@ -73,7 +73,7 @@ func TestRuntimeCloseDoesNotWaitForEver(t *testing.T) {
 	_ = rt.Close(ctx)
 }
 
-func TestRuntimeCloseWhilePeersAreFlooding(t *testing.T) {
+func TestRuntimeCloseDuringFlood(t *testing.T) {
 	rt := newRuntime(t)
 	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", &service{})
 	require.NoError(t, err)
@@ -99,7 +99,7 @@ func TestRuntimeCloseWhilePeersAreFlooding(t *testing.T) {
 	require.NoError(t, peers.Close(t.Context()))
 }
 
-func TestWhatIsListenedAtCanBeUsedAgainAtOnce(t *testing.T) {
+func TestListenAgainAtOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "socket")
 	urls := []string{"pb://127.0.0.1:0", "pb+unix://" + path}
 	for round := range 3 {
@@ -126,7 +126,7 @@ func TestWhatIsListenedAtCanBeUsedAgainAtOnce(t *testing.T) {
 	}
 }
 
-func TestASocketFileOfAKilledProcessIsReplaced(t *testing.T) {
+func TestStaleSocketIsReplaced(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "socket")
 	left, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	require.NoError(t, err)
@@ -148,7 +148,7 @@ func TestASocketFileOfAKilledProcessIsReplaced(t *testing.T) {
 	require.Equal(t, "precious", string(content))
 }
 
-func TestListenRefusesWhatCannotBePublished(t *testing.T) {
+func TestListenRejectsUnpublishable(t *testing.T) {
 	rt := newRuntime(t)
 	for _, test := range []struct {
 		url  string
@@ -165,7 +165,7 @@ func TestListenRefusesWhatCannotBePublished(t *testing.T) {
 	}
 }
 
-func TestARootFactoryMakesARootForEachConnection(t *testing.T) {
+func TestRootFactoryPerConnection(t *testing.T) {
 	refuse := false
 	s := newServer(t, broker.RootFactory(func(c *broker.Conn) (any, error) {
 		if refuse {

@@ -57,9 +57,9 @@ type keeper struct {
 	kept []*flavors.RemoteReference
 }
 
-// TestEndedConnectionsAreCollected checks that a program which connects again and again does not keep its connections
+// TestEndedConnectionIsCollected checks that a program which connects again and again does not keep its connections
 // alive. The cleanup of a handle refers to the connection, so the connection must not refer to the handle.
-func TestEndedConnectionsAreCollected(t *testing.T) {
+func TestEndedConnectionIsCollected(t *testing.T) {
 	h := &house{}
 	login, lender := h.serve(t), newServer(t, &service{})
 	connect := func(t *testing.T, rt *actor.Runtime, s *server, opts ...broker.Option) *broker.Conn {

@@ -35,8 +35,8 @@ func TestWithDialer(t *testing.T) {
 	require.ErrorContains(t, err, "no function")
 }
 
-// TestReconnectingOverANetworkThatFails: each session ends somewhere else, and there is another one, until one holds.
-func TestReconnectingOverANetworkThatFails(t *testing.T) {
+// TestReconnectOverFailingNetwork: each session ends somewhere else, and there is another one, until one holds.
+func TestReconnectOverFailingNetwork(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		rt := newRuntime(t)
 		pipe := broker.NewPipeListener()

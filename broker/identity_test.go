@@ -148,8 +148,8 @@ func TestAttachFromOurClient(t *testing.T) {
 	require.ErrorIs(t, err, flavors.DeadReference)
 }
 
-// TestAServiceMustGiveWhatCanBeSent: its perspective is logged out again, and the identity stays.
-func TestAServiceMustGiveWhatCanBeSent(t *testing.T) {
+// TestServiceReturnsUnsendable: its perspective is logged out again, and the identity stays.
+func TestServiceReturnsUnsendable(t *testing.T) {
 	out := make(chan struct{}, 1)
 	identities := cred.NewIdentities[*flavors.RemoteReference, string]()
 	require.NoError(t, identities.AddService("chess", cred.ServiceFunc[*flavors.RemoteReference, string](
@@ -170,7 +170,7 @@ func TestAServiceMustGiveWhatCanBeSent(t *testing.T) {
 	p.Want(`[answer 4 _]`)
 }
 
-func TestAttachmentsAtOnceAreBounded(t *testing.T) {
+func TestAttachmentLimit(t *testing.T) {
 	gate := make(chan struct{})
 	w := newTown(t)
 	require.NoError(t, w.identities.AddService("slow", cred.ServiceFunc[*flavors.RemoteReference, *player](

@@ -17,7 +17,7 @@ import (
 // defaultSessions is the default of broker.WithSessions.
 const defaultSessions = 256
 
-func TestHalfFinishedLoginsAreBounded(t *testing.T) {
+func TestChallengeLimit(t *testing.T) {
 	h := &house{}
 	s := h.serve(t)
 	p := s.peer()
@@ -36,7 +36,7 @@ func TestHalfFinishedLoginsAreBounded(t *testing.T) {
 	enter(s.peer(), 1, "bob", "bread")
 }
 
-func TestAThousandConnectionsInTheMiddleOfALogin(t *testing.T) {
+func TestThousandUnfinishedLogins(t *testing.T) {
 	h := &house{}
 	s := h.serve(t)
 	for range 1000 {
@@ -47,7 +47,7 @@ func TestAThousandConnectionsInTheMiddleOfALogin(t *testing.T) {
 	require.EqualValues(t, 1, h.in.Load())
 }
 
-func TestSessionsOfAConnectionAreBounded(t *testing.T) {
+func TestSessionLimit(t *testing.T) {
 	h := &house{}
 	s := h.serve(t, broker.WithSessions(2))
 	p := s.peer()
@@ -69,7 +69,7 @@ func TestSessionsOfAConnectionAreBounded(t *testing.T) {
 	}, patience, tick)
 }
 
-func TestLoginsAtOnceAreBounded(t *testing.T) {
+func TestConcurrentLoginLimit(t *testing.T) {
 	wait := make(chan struct{})
 	h := &house{receive: func(ctx context.Context, _ cred.AvatarID, _ *flavors.RemoteReference) error {
 		<-wait
@@ -86,7 +86,7 @@ func TestLoginsAtOnceAreBounded(t *testing.T) {
 	p.Want(`[answer _ [remote _]]`, `[answer _ [remote _]]`)
 }
 
-func TestAStrangerSendsNoLongMessages(t *testing.T) {
+func TestFrameLimitBeforeLogin(t *testing.T) {
 	const limit = 3000
 	for name, opts := range map[string][]broker.Option{
 		"alone": nil, "beside others": {broker.WithPublished("service", &service{})}, "with a smaller limit": {
@@ -115,8 +115,8 @@ func TestAStrangerSendsNoLongMessages(t *testing.T) {
 	}
 }
 
-// TestWhoeverHasShownHisPasswordMaySendLongMessages, from the moment on in which the realm may ask him something.
-func TestWhoeverHasShownHisPasswordMaySendLongMessages(t *testing.T) {
+// TestLongMessagesAfterLogin, from the moment on in which the realm may ask him something.
+func TestLongMessagesAfterLogin(t *testing.T) {
 	h := &house{receive: func(ctx context.Context, _ cred.AvatarID, mind *flavors.RemoteReference) error {
 		about, err := flavors.Call[[]byte](ctx, mind, "about")
 		if err == nil && len(about) != 5000 {
@@ -134,8 +134,8 @@ func TestWhoeverHasShownHisPasswordMaySendLongMessages(t *testing.T) {
 	wantAnyError(p, 3)
 }
 
-// TestALoginThatNobodyCouldLetGo: an avatar of which the peer has no reference would be in for ever.
-func TestALoginThatNobodyCouldLetGo(t *testing.T) {
+// TestLoginWithoutAnswer: an avatar of which the peer has no reference would be in for ever.
+func TestLoginWithoutAnswer(t *testing.T) {
 	t.Run("because no answer was asked for", func(t *testing.T) {
 		h := &house{}
 		p := h.serve(t).peer()

@@ -76,7 +76,7 @@ func TestOurClientsDance(t *testing.T) {
 	})
 }
 
-func TestServersThatAnswerLoginsWithNonsense(t *testing.T) {
+func TestMalformedLoginAnswers(t *testing.T) {
 	for name, answers := range map[string][2]string{
 		"a challenge without a challenger":  {`[tuple abc]`},
 		"a challenger that is None":         {`[tuple abc [None]]`},
@@ -106,7 +106,7 @@ func TestServersThatAnswerLoginsWithNonsense(t *testing.T) {
 	}
 }
 
-func TestARefusalIsUnauthorizedLogin(t *testing.T) {
+func TestRejectionIsUnauthorizedLogin(t *testing.T) {
 	conn, p := client(t)
 	done := login(conn, cred.Anonymous{}, nil)
 	p.Want(`[message 1 root loginAnonymous 1 [tuple [None]] [dictionary]]`)
@@ -120,7 +120,7 @@ func TestARefusalIsUnauthorizedLogin(t *testing.T) {
 	require.ErrorIs(t, err, flavors.LoginFailed)
 }
 
-func TestAPasswordIsNotSentInTheClear(t *testing.T) {
+func TestPasswordNeedsTLS(t *testing.T) {
 	conn, p := client(t)
 	_, err := conn.LoginPassword(t.Context(), alice, nil)
 	require.ErrorIs(t, err, broker.ErrNeedsTLS)

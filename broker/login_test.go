@@ -76,7 +76,7 @@ func TestRefusedLoginsLookAlike(t *testing.T) {
 	require.Zero(t, h.in.Load())
 }
 
-func TestARealmThatFailsTellsNothing(t *testing.T) {
+func TestFailingRealmTellsNothing(t *testing.T) {
 	for name, receive := range map[string]receiver{
 		"an error": refuseWith(errPlain),
 		"a panic":  panicWith("secret"),
@@ -125,7 +125,7 @@ func TestGarbageInLogins(t *testing.T) {
 	require.EqualValues(t, 1, h.in.Load())
 }
 
-func TestNothingIsToBeHadBeforeTheLogin(t *testing.T) {
+func TestNoAccessBeforeLogin(t *testing.T) {
 	h := &house{}
 	s := h.serve(t)
 	p, other := s.peer(), s.peer()
@@ -144,8 +144,8 @@ func TestNothingIsToBeHadBeforeTheLogin(t *testing.T) {
 	p.Want(`[answer 3 [unicode alice]]`)
 }
 
-// TestLoginMethodsOfAConnectionInTheClear is one half of P-8.9; those of TLS and Unix sockets are the other.
-func TestLoginMethodsOfAConnectionInTheClear(t *testing.T) {
+// TestLoginMethodsWithoutTLS is one half of P-8.9; those of TLS and Unix sockets are the other.
+func TestLoginMethodsWithoutTLS(t *testing.T) {
 	p := (&house{}).serve(t).peer()
 	p.Write(`[message 1 "root" "loginMethods" 1 [tuple] [dictionary]]`)
 	p.Want(`[answer 1 [list [unicode login] [unicode loginAnonymous]]]`)
@@ -153,7 +153,7 @@ func TestLoginMethodsOfAConnectionInTheClear(t *testing.T) {
 	require.Contains(t, wantError(t, p, 2, "twisted.spread.flavors.NoSuchMethod"), "remote_loginPassword")
 }
 
-func TestAvatarsAreNotSentInMessages(t *testing.T) {
+func TestAvatarNotSentInMessages(t *testing.T) {
 	s := newServer(t, &giver{})
 	p := s.peer()
 	p.Write(`[message 1 "root" "avatar" 1 [tuple] [dictionary]]`)
@@ -165,7 +165,7 @@ type giver struct{ flavors.Root }
 
 func (*giver) RemoteAvatar() *player { return &player{} }
 
-func TestARealmMustGiveWhatCanBeSent(t *testing.T) {
+func TestRealmReturnsUnsendable(t *testing.T) {
 	out := 0
 	s := newServer(t, broker.LoginRoot(stringPortal(t, &out), unhurried()))
 	p := s.peer()

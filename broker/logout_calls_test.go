@@ -340,9 +340,9 @@ func TestLogoutIsNotLost(t *testing.T) {
 	})
 }
 
-// TestCallsOfManyEndedConnections: calls of connections that have ended leave nothing behind for an object that is
+// TestCallsOfEndedConnections: calls of connections that have ended leave nothing behind for an object that is
 // busy.
-func TestCallsOfManyEndedConnections(t *testing.T) {
+func TestCallsOfEndedConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, server := newShop(t)
 		holder := server.peer()

@@ -88,9 +88,9 @@ func (a *actorDiary) Receive(ctx protoactor.Context) {
 
 func (d *diary) RemoteLines() []any { return []any{slices.Clone(d.lines), slices.Clone(d.seen)} }
 
-// TestContinuationsKeepTheOrder: an answer takes effect between the calls and updates that were sent before and behind
+// TestContinuationOrder: an answer takes effect between the calls and updates that were sent before and behind
 // it, as in stock, whatever is read at once and whatever takes its time.
-func TestContinuationsKeepTheOrder(t *testing.T) {
+func TestContinuationOrder(t *testing.T) {
 	for _, kind := range []string{"object", "actor"} {
 		t.Run(kind, func(t *testing.T) {
 			s := newServer(t, broker.RootFactory(func(conn *broker.Conn) (any, error) {
@@ -179,9 +179,9 @@ func playOrder(rt *rapid.T, p *wire.Peer) {
 	}
 }
 
-// TestContinuationsBehindParkedCalls: calls of a peer that does not read wait, and an answer that came behind them
+// TestContinuationsAfterWaitingCalls: calls of a peer that does not read wait, and an answer that came behind them
 // waits, too.
-func TestContinuationsBehindParkedCalls(t *testing.T) {
+func TestContinuationsAfterWaitingCalls(t *testing.T) {
 	root := &diary{}
 	p := newServer(t, root, diaryRegistry(t), broker.WithLimits(broker.Limits{MaxWriteBacklog: 10_000})).peer()
 	p.Ignore(`[decref _]`)

@@ -17,7 +17,7 @@ import (
 
 var quick = broker.WithBackoff(supervision.Backoff{Min: time.Millisecond, Max: 5 * time.Millisecond, Factor: 2})
 
-func TestAReconnectingClientComesBackAndPreparesEachSession(t *testing.T) {
+func TestReconnectPreparesEachSession(t *testing.T) {
 	root := &service{}
 	serverRuntime := newRuntime(t)
 	ln, err := broker.Listen(serverRuntime, "pb://127.0.0.1:0", root)
@@ -70,7 +70,7 @@ func TestAReconnectingClientComesBackAndPreparesEachSession(t *testing.T) {
 	require.ErrorIs(t, err, broker.ErrClientClosed)
 }
 
-func TestAReconnectingClientGivesUpWhatIsPermanent(t *testing.T) {
+func TestReconnectStopsOnPermanent(t *testing.T) {
 	ln, err := broker.Listen(newRuntime(t), "pb://127.0.0.1:0", &service{})
 	require.NoError(t, err)
 	client, err := broker.Reconnect(newRuntime(t), ln.URL(), func(context.Context, *broker.Conn) error {
@@ -82,7 +82,7 @@ func TestAReconnectingClientGivesUpWhatIsPermanent(t *testing.T) {
 	require.NoError(t, client.Close(t.Context()))
 }
 
-func TestAReconnectingClientTriesUntilThereIsAServer(t *testing.T) {
+func TestReconnectRetriesUntilServer(t *testing.T) {
 	reserved := wire.Listen(t)
 	url := "pb://" + reserved.Addr().String()
 	require.NoError(t, reserved.Close())

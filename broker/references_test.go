@@ -99,7 +99,7 @@ func TestImports(t *testing.T) {
 	})
 }
 
-func TestForgottenReferencesAreLetGo(t *testing.T) {
+func TestDroppedReferencesAreReleased(t *testing.T) {
 	p := newServer(t, &service{}).peer()
 	p.Write(`[message 1 "root" "echo" 1 [tuple [remote 3]] [dictionary]]`)
 	p.Want(`[answer 1 [local 3]]`)
@@ -118,7 +118,7 @@ func TestForgottenReferencesAreLetGo(t *testing.T) {
 	p.Want(`[decref 3]`)
 }
 
-func TestGraceKeepsWhatAPendingCallMayMention(t *testing.T) {
+func TestGraceKeepsMentionedObjects(t *testing.T) {
 	p := newServer(t, &service{}).peer()
 	p.Write(`[message 1 "root" "new" 1 [tuple] [dictionary]]`)
 	p.Want(`[answer 1 [remote 1]]`)

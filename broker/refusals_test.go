@@ -115,8 +115,8 @@ func offences() []offence {
 	}
 }
 
-// TestOffencesAreCountedUnderTheirReason plays each against a server of its own, while somebody else is served.
-func TestOffencesAreCountedUnderTheirReason(t *testing.T) {
+// TestRejectionOfEachOffence plays each against a server of its own, while somebody else is served.
+func TestRejectionOfEachOffence(t *testing.T) {
 	for _, o := range offences() {
 		t.Run(o.name, func(t *testing.T) {
 			var root any = &service{}

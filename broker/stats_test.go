@@ -19,7 +19,7 @@ func balanced(t *testing.T, k broker.Calls) {
 	assert.Equal(t, k.Made, k.Answered+k.Failed+k.Cancelled+uint64(k.Pending), "%+v", k)
 }
 
-func TestStatsOfAConnection(t *testing.T) {
+func TestConnStats(t *testing.T) {
 	d := &desk{}
 	rt, far := newRuntime(t), newRuntime(t)
 	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", d)
@@ -78,7 +78,7 @@ func TestStatsOfAConnection(t *testing.T) {
 	assert.Zero(t, broker.StatsOf(rt).BytesHeld)
 }
 
-func TestCallsThatTheEndCutsOffHaveFailed(t *testing.T) {
+func TestCallsCountFailedAtEnd(t *testing.T) {
 	rt, far := newRuntime(t), newRuntime(t)
 	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", &desk{})
 	require.NoError(t, err)
@@ -100,8 +100,8 @@ func TestCallsThatTheEndCutsOffHaveFailed(t *testing.T) {
 	assert.Equal(t, map[broker.CloseReason]uint64{"network": 1}, broker.StatsOf(far).Conns.Closed)
 }
 
-// TestWhoIsToldOfAFailureFindsItCounted looks in the very moment.
-func TestWhoIsToldOfAFailureFindsItCounted(t *testing.T) {
+// TestFailureCountedBeforeCompletion looks in the very moment.
+func TestFailureCountedBeforeCompletion(t *testing.T) {
 	conn, p := client(t)
 	seen := make(chan broker.Calls, 1)
 	conn.Root().CallRemote("f").OnComplete(func(any, error) { seen <- conn.Stats().CallsOut })
@@ -110,7 +110,7 @@ func TestWhoIsToldOfAFailureFindsItCounted(t *testing.T) {
 	require.Equal(t, broker.Calls{Made: 1, Failed: 1}, <-seen)
 }
 
-func TestTablesAreCounted(t *testing.T) {
+func TestTableStats(t *testing.T) {
 	s := newServer(t, &service{})
 	p := s.peer()
 	p.Write(`[message 1 root new 1 [tuple] [dictionary]]`)
@@ -135,8 +135,8 @@ func TestRejectionsAreJSONKeys(t *testing.T) {
 	require.Contains(t, string(text), `"insecure":3`)
 }
 
-// TestKeepaliveIsNoCall: asking whether the peer is there changes neither statistics nor limits.
-func TestKeepaliveIsNoCall(t *testing.T) {
+// TestKeepaliveIsNotCounted: asking whether the peer is there changes neither statistics nor limits.
+func TestKeepaliveIsNotCounted(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := newServer(t, &service{}, broker.WithKeepalive(10*time.Second, 10*time.Second))
 		p := s.peer()
@@ -151,7 +151,7 @@ func TestKeepaliveIsNoCall(t *testing.T) {
 	})
 }
 
-func TestASnapshotIsTheReadersOwn(t *testing.T) {
+func TestSnapshotIsACopy(t *testing.T) {
 	s := newServer(t, &service{})
 	p := s.peer()
 	p.Write(`[message 1 nobody f 1 [tuple] [dictionary]]`)

@@ -114,7 +114,7 @@ func newFragile(t *testing.T, fail func(), opts ...broker.Option) (*fragile, *se
 	return root, s, &scripted{Peer: s.peer()}
 }
 
-func TestCodeThatFailsFailsItsCallAlone(t *testing.T) {
+func TestUserPanicFailsOneCall(t *testing.T) {
 	for _, method := range []string{"fail", "then", "unsendable"} {
 		t.Run(method, func(t *testing.T) {
 			eachFailing(t, func(t *testing.T, fail func()) {
@@ -140,7 +140,7 @@ func TestCodeThatFailsFailsItsCallAlone(t *testing.T) {
 	}
 }
 
-func TestAnOriginalThatFailsWhenSomebodyComes(t *testing.T) {
+func TestOriginalFailsOnObserve(t *testing.T) {
 	eachFailing(t, func(t *testing.T, fail func()) {
 		root, s, p := newFragile(t, fail)
 		root.original.come = fail
@@ -154,7 +154,7 @@ func TestAnOriginalThatFailsWhenSomebodyComes(t *testing.T) {
 	})
 }
 
-func TestAnOriginalThatFailsWhenSomebodyLeaves(t *testing.T) {
+func TestOriginalFailsOnStopObserving(t *testing.T) {
 	eachFailing(t, func(t *testing.T, fail func()) {
 		root, s, p := newFragile(t, fail)
 		root.original.leave = fail
@@ -249,7 +249,7 @@ func TestARootThatCannotBeMade(t *testing.T) {
 	})
 }
 
-func TestAWatcherOfTheConnectionThatPanics(t *testing.T) {
+func TestConnectionWatcherPanics(t *testing.T) {
 	conn, p := client(t)
 	told := make(chan struct{}, 2)
 	conn.Root().
@@ -280,8 +280,8 @@ type pagerFunc func() (any, error)
 
 func (f pagerFunc) NextPage() (any, error) { return f() }
 
-// TestALinkedActorThatCrashes: a restart keeps what the actor is linked to, the end lets it go, once.
-func TestALinkedActorThatCrashes(t *testing.T) {
+// TestLinkedActorCrashes: a restart keeps what the actor is linked to, the end lets it go, once.
+func TestLinkedActorCrashes(t *testing.T) {
 	conn, p := client(t)
 	rt := conn.Runtime()
 	ref := receive(t, conn, p, 7)

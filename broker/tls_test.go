@@ -132,7 +132,7 @@ func TestTLSIsNeverLeftOut(t *testing.T) {
 	require.ErrorContains(t, err, "TLS handshake")
 }
 
-func TestTLSOverSocketsOfOnesOwn(t *testing.T) {
+func TestTLSOverGivenSockets(t *testing.T) {
 	ca := authority.New(t)
 	rt := newRuntime(t)
 	pipe := broker.NewPipeListener()
@@ -163,8 +163,8 @@ func TestTLSOverSocketsOfOnesOwn(t *testing.T) {
 	require.ErrorContains(t, err, "ServerName", "which server it should be must be said by somebody")
 }
 
-// TestAServerThatSaysNothingInTLS must not hold up a client that was given no deadline.
-func TestAServerThatSaysNothingInTLS(t *testing.T) {
+// TestSilentTLSServer must not hold up a client that was given no deadline.
+func TestSilentTLSServer(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer silent.Close()

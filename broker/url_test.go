@@ -31,7 +31,7 @@ func TestParseURL(t *testing.T) {
 	}
 }
 
-func TestParseURLSaysWhatIsWrong(t *testing.T) {
+func TestParseURLErrors(t *testing.T) {
 	for url, says := range map[string]string{
 		"":                           "the scheme is missing",
 		"localhost:8787":             "scheme",

@@ -231,9 +231,9 @@ func TestEveryCallIsAnsweredOnce(t *testing.T) {
 	}
 }
 
-// TestOnePeersPanicsHarmNobody has one peer make a shared root, an object that two peers hold, and an original fail
+// TestPanicsStayWithOnePeer has one peer make a shared root, an object that two peers hold, and an original fail
 // time and again.
-func TestOnePeersPanicsHarmNobody(t *testing.T) {
+func TestPanicsStayWithOnePeer(t *testing.T) {
 	rt := newRuntime(t, actor.WithLogger(zerolog.Nop()))
 	root := &rude{rt: rt}
 	s := serveOn(t, rt, root)

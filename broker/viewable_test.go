@@ -61,8 +61,8 @@ func TestViewables(t *testing.T) {
 	})
 }
 
-// TestWhatComesAlongAnAvatarComesUnderIt holds P-8.8; TestViewables is what follows from it.
-func TestWhatComesAlongAnAvatarComesUnderIt(t *testing.T) {
+// TestReferencesUnderAvatar holds P-8.8; TestViewables is what follows from it.
+func TestReferencesUnderAvatar(t *testing.T) {
 	p := (&house{}).serve(t).peer()
 	enter(p, 1, "alice", "sesame")
 	p.Write(`[message 3 $avatar "taken" 1 [tuple [remote 9]] [dictionary]]`)
@@ -127,7 +127,7 @@ func title(perspective any) string {
 	return "Reproduction"
 }
 
-func TestCopiesAndCachesDependOnWhoGetsThem(t *testing.T) {
+func TestCopyDependsOnReceiver(t *testing.T) {
 	paint, moving, inner := &painting{colours: 3}, &film{}, &gallery{name: "the inner room"}
 	portal := portalOf(
 		t,
@@ -153,7 +153,7 @@ func TestCopiesAndCachesDependOnWhoGetsThem(t *testing.T) {
 	)
 }
 
-func TestAViewPointSaysWhatCannotBeSeen(t *testing.T) {
+func TestViewPointError(t *testing.T) {
 	_, err := flavors.NewViewPoint(&player{}, "a string")
 	require.ErrorContains(t, err, "string")
 	_, err = flavors.NewViewPoint([]int{1}, &board{})
