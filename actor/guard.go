@@ -9,12 +9,6 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// Idler is implemented by guarded actors that want to know when their queue has run empty:
-// MailboxIdle is called in the actor's turn, once after each run of messages, with no message in ctx.
-type Idler interface {
-	MailboxIdle(ctx protoactor.Context)
-}
-
 // Undertaker is implemented by guarded actors that take care of the messages left when they have
 // stopped: Undelivered is called for every one that was queued and every one that
 // comes later, in order. What belongs to others must be answered there. For actors that do not implement it, a
@@ -166,18 +160,6 @@ func (rt *Runtime) logPanic(what string, r any, stack []byte, ctx protoactor.Con
 		rt.logger.Error().Str("actor", pidName(ctx.Self())).Type("on", ctx.Message()).
 			Str("panic", usercode.PanicText(r)).Bytes("stack", stack).Msg(what)
 	})
-}
-
-func (g *guard) idler() bool {
-	_, ok := g.inner.(Idler)
-	return ok
-}
-
-func (g *guard) idle(ctx protoactor.Context) {
-	defer g.recovered(ctx)
-	if i, ok := g.inner.(Idler); ok {
-		i.MailboxIdle(ctx)
-	}
 }
 
 // dead takes what is left in the mailbox of an actor that has stopped.

@@ -10,47 +10,44 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// Mailbox is the queue of one actor. User messages are gathered in one slice
-// while the actor works off another; system messages go first. It starts the actor's turn on the
-// dispatcher when there is something to do and none is under way.
+// Mailbox is the queue of one actor. It gathers user messages in one slice while the actor handles another. System
+// messages are handled first. It schedules the actor's turn on the dispatcher when there is something to do and no turn
+// is under way.
 //
-// A Mailbox may be posted to before its actor exists: make it, give it to the actor with protoactor.WithMailbox, and
-// what came before comes first. An idle one holds a buffer of two messages at the most.
+// Messages may be posted before the actor exists: make the mailbox, pass it to the actor with protoactor.WithMailbox,
+// and they are handled first. An idle mailbox keeps a buffer for two messages at most.
 //
-// Other than upstream's it keeps an actor that is stopping from being restarted, which
-// would leave an instance that nobody can reach, and it does not lose
-// what is queued when its actor stops: see Terminate. It does not support MessageBatch or mailbox middleware.
+// Unlike protoactor's mailbox, it does not let a stopping actor be restarted, which would leave an unreachable
+// instance, and it does not lose the messages queued when its actor stops: see Terminate. It supports neither
+// MessageBatch nor mailbox middleware.
 type Mailbox struct {
 	invoker    protoactor.MessageInvoker // set by RegisterHandlers, before the first turn
 	dispatcher protoactor.Dispatcher
-	run        func() // m.turns, so that scheduling allocates nothing
+	run        func() // m.turn, bound once so that scheduling does not allocate
 
 	mu        sync.Mutex
-	inbox     []any   // user messages in the order in which they came, behind those of batch
-	urgent    *urgent // the last system message, in a ring
-	taken     int32   // the length of batch
-	started   bool    // turns may begin
-	running   bool    // a turn is under way or scheduled
-	suspended bool    // user messages wait until ResumeMailbox; written in the turn only
+	inbox     []any // user messages in order, after those of batch
+	urgent    []any // system messages
+	taken     int32 // the length of batch
+	started   bool  // turns may begin
+	running   bool  // a turn is under way or scheduled
+	suspended bool  // user messages wait until ResumeMailbox; written in the turn only
 
 	// Owned by the turn.
 	batch    []any
-	stopping bool     // a Stop has been delivered
-	idler    bool     // the actor may want to know that its queue is empty
-	stirred  bool     // a user message was handled since it was last told
-	after    *Mailbox // whose turn begins when this one is over, see PostFrom
+	stopping bool // a Stop has been handled
 
 	next atomic.Int32 // index in batch, written in the turn only
-	rush atomic.Int32 // how many are urgent, so that the turn need not lock to see it
+	rush atomic.Int32 // length of urgent, readable without the lock
 	dead atomic.Pointer[func(any)]
 }
 
 var _ protoactor.Mailbox = (*Mailbox)(nil)
 
-// NewMailbox makes an empty mailbox.
+// NewMailbox returns an empty mailbox.
 func NewMailbox() *Mailbox {
 	m := new(Mailbox)
-	m.run = m.turns
+	m.run = m.turn
 	return m
 }
 
@@ -63,7 +60,7 @@ func (m *Mailbox) PostUserMessage(message any) {
 	}
 }
 
-// post queues a message, and reports whether the caller has to see to it that a turn begins.
+// post queues a message and reports whether the caller must schedule a turn.
 func (m *Mailbox) post(message any) (begin bool) {
 	m.mu.Lock()
 	if len(m.inbox) == cap(m.inbox) {
@@ -78,10 +75,10 @@ func (m *Mailbox) post(message any) (begin bool) {
 	return begin
 }
 
-// PostSystemMessage queues a message of the actor system, which is handled before any user message.
+// PostSystemMessage queues a message of the actor system, to be handled before any user message.
 func (m *Mailbox) PostSystemMessage(message any) {
 	m.mu.Lock()
-	m.urgent = m.urgent.push(message)
+	m.urgent = append(m.urgent, message)
 	m.rush.Add(1)
 	begin := m.started && !m.running
 	if begin {
@@ -93,22 +90,19 @@ func (m *Mailbox) PostSystemMessage(message any) {
 	}
 }
 
-// RegisterHandlers tells the mailbox whom it serves. The actor system calls it, before Start.
+// RegisterHandlers sets the actor that the mailbox serves. The actor system calls it before Start.
 func (m *Mailbox) RegisterHandlers(invoker protoactor.MessageInvoker, dispatcher protoactor.Dispatcher) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.invoker = invoker
 	m.dispatcher = dispatcher
-	if g := m.guard(); g != nil {
-		m.idler = g.idler()
-	}
 }
 
-// Start lets turns begin, with the first one if there is something queued already.
+// Start allows turns to begin.
 func (m *Mailbox) Start() {
 	m.mu.Lock()
 	m.started = true
-	begin := m.dispatcher != nil && !m.running && (m.urgent != nil || len(m.inbox) > 0)
+	begin := m.dispatcher != nil && !m.running && (len(m.urgent) > 0 || len(m.inbox) > 0)
 	if begin {
 		m.running = true
 	}
@@ -118,37 +112,36 @@ func (m *Mailbox) Start() {
 	}
 }
 
-// Len returns how many user messages are queued; the one that is being handled does not count.
+// Len returns the number of queued user messages, without the one that is being handled.
 func (m *Mailbox) Len() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.inbox) + int(m.taken-m.next.Load())
 }
 
-// UserMessageCount is Len, under the name that the actor system knows.
+// UserMessageCount implements protoactor.Mailbox. It returns Len.
 func (m *Mailbox) UserMessageCount() int { return m.Len() }
 
-// Terminate is for when the actor has stopped for good, or could not be spawned: dead gets every user message that is
-// still queued and every later one, in order, one at a time, in turns of the mailbox, and envelopes as they are.
-// Continuations of Deferreds are failed instead. Watch is still answered, other system messages are dropped. The first
-// call counts. Guarded actors terminate their mailbox themselves: see [Undertaker].
+// Terminate is called when the actor has stopped or could not be spawned. From then on dead receives every user message
+// that is still queued and every later one, in order, in turns of the mailbox, with its envelope. Continuations of
+// Deferreds fail instead. Watch is still answered; other system messages are dropped. Only the first call has an
+// effect. Guarded actors terminate their own mailbox: see [DeadLetterHandler].
 func (m *Mailbox) Terminate(dead func(message any)) {
 	if !m.dead.CompareAndSwap(nil, &dead) {
 		return
 	}
 	m.mu.Lock()
 	if !m.started {
-		// There is no actor and will be none. The turns need a place to run nevertheless, and not that of
-		// whoever posts, who may hold locks.
+		// No actor will ever start the mailbox. Its turns must not run on the senders' goroutines, which may hold locks.
 		m.started = true
 		m.dispatcher = protoactor.NewDefaultDispatcher(DefaultThroughput)
 	}
 	m.mu.Unlock()
-	// A turn is needed for what is queued already, suspended or not.
+	// Start a turn for the queued messages, even if the mailbox is suspended.
 	m.PostSystemMessage(&protoactor.ResumeMailbox{})
 }
 
-// guard returns the guard of the actor's present instance, nil if the actor is not one of ours.
+// guard returns the guard of the actor's current instance, or nil for an actor not made from Runtime.Props.
 func (m *Mailbox) guard() *guard {
 	if of, ok := m.invoker.(interface{ Actor() protoactor.Actor }); ok {
 		return guardOf(of.Actor())
@@ -156,37 +149,25 @@ func (m *Mailbox) guard() *guard {
 	return nil
 }
 
-// turns is what the dispatcher runs: a turn, and those that are to follow it on the same goroutine.
-func (m *Mailbox) turns() {
-	for m != nil {
-		m = m.turn()
-	}
-}
-
-// turn works until there is nothing more to do, and returns whose turn is next. It never runs twice at the same time.
-func (m *Mailbox) turn() (next *Mailbox) {
+// turn handles messages until there are none. Two turns of a mailbox never overlap.
+func (m *Mailbox) turn() {
 	orderly := false
 	defer func() {
 		if !orderly {
 			m.abandon()
 		}
 	}()
-	for {
-		over, next := m.work()
-		if over {
-			orderly = true
-			return next
-		}
+	for !m.work() {
 	}
+	orderly = true
 }
 
-// abandon ends a turn whose goroutine is lost: a handler called runtime.Goexit, or a supervisor's strategy panicked,
-// which goes on to the dispatcher. User messages are held until the supervisor has decided.
+// abandon ends a turn that lost its goroutine: a handler called runtime.Goexit, or a supervisor's strategy panicked,
+// which the dispatcher logs. User messages wait until the supervisor has decided.
 func (m *Mailbox) abandon() {
-	m.unchain()
 	m.mu.Lock()
 	m.suspended = m.dead.Load() == nil
-	m.running = m.urgent != nil || !m.suspended && len(m.inbox)+int(m.taken-m.next.Load()) > 0
+	m.running = len(m.urgent) > 0 || !m.suspended && len(m.inbox)+int(m.taken-m.next.Load()) > 0
 	again := m.running
 	m.mu.Unlock()
 	if again {
@@ -194,10 +175,9 @@ func (m *Mailbox) abandon() {
 	}
 }
 
-// work handles messages until there are none, which it reports by true; from then on the turn is over and nothing of it
-// may be touched; it also returns whose turn is next. It reports false after a panic in a handler, which it has passed
-// to the supervisor.
-func (m *Mailbox) work() (over bool, after *Mailbox) {
+// work handles messages until there are none and returns true; the turn is then over, and the caller must not touch its
+// state. It returns false after a handler's panic, which it has reported to the supervisor.
+func (m *Mailbox) work() (over bool) {
 	var message any
 	done := false
 	defer func() {
@@ -208,51 +188,34 @@ func (m *Mailbox) work() (over bool, after *Mailbox) {
 	budget := m.dispatcher.Throughput()
 	for {
 		if m.rush.Load() > 0 {
-			m.unchain()
 			message = m.takeUrgent()
 			m.handleSystem(message)
 			continue
 		}
 		next := m.next.Load()
 		if int(next) == len(m.batch) || m.suspended {
-			// When refill finds that the turn is over the next one may begin at once.
-			after, m.after = m.after, nil
-			found := m.refill()
-			if found != nothingToDo {
-				m.after = after
-			}
-			switch found {
-			case refilled:
-			case ranEmpty:
-				m.unchain()
-				message = nil
-				m.stirred = false
-				m.tellIdle()
-			case nothingToDo:
+			if !m.refill() {
 				done = true
-				return true, after
+				return true
 			}
 			continue
 		}
 		message = m.batch[next]
 		m.batch[next] = nil
 		m.next.Store(next + 1)
-		m.unchain()
 		if dead := m.dead.Load(); dead != nil {
-			bury(message, *dead)
+			deadLetter(message, *dead)
 		} else {
-			m.stirred = m.idler
 			m.invoker.InvokeUserMessage(message)
 		}
 		if budget--; budget <= 0 {
-			m.unchain()
 			budget = m.dispatcher.Throughput()
 			runtime.Gosched()
 		}
 	}
 }
 
-// interrupted deals with a handler that did not return: it panicked with reason, or it ended the goroutine.
+// interrupted handles a handler that did not return: it panicked with reason, or it called runtime.Goexit.
 func (m *Mailbox) interrupted(reason, message any) {
 	if reason == nil {
 		reason = ErrGoexit
@@ -261,7 +224,7 @@ func (m *Mailbox) interrupted(reason, message any) {
 		}
 	}
 	if m.dead.Load() != nil {
-		// There is no instance left to decide about.
+		// No instance is left for the supervisor.
 		if ctx, ok := m.invoker.(protoactor.Context); ok {
 			usercode.Log(func() {
 				ctx.Logger().Error("a dead-letter handler panicked", "reason", usercode.PanicText(reason), "actor", ctx.Self())
@@ -272,33 +235,22 @@ func (m *Mailbox) interrupted(reason, message any) {
 	m.invoker.EscalateFailure(reason, message)
 }
 
-// refill's findings.
-type found uint8
-
-const (
-	refilled    found = iota // there is something to do
-	ranEmpty                 // the queue is empty, and the actor wants to know
-	nothingToDo              // the turn is over
-)
-
-func (m *Mailbox) refill() found {
+// refill reports whether there is something to do. If not, the turn is over.
+func (m *Mailbox) refill() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.urgent != nil {
-		return refilled
+	if len(m.urgent) > 0 {
+		return true
 	}
 	if !m.suspended {
 		if int(m.next.Load()) < len(m.batch) {
-			return refilled
+			return true
 		}
 		if len(m.inbox) > 0 {
 			m.batch, m.inbox = m.inbox, m.batch[:0]
 			m.taken = int32(len(m.batch))
 			m.next.Store(0)
-			return refilled
-		}
-		if m.stirred {
-			return ranEmpty
+			return true
 		}
 		m.batch = m.batch[:0]
 		m.taken = 0
@@ -306,14 +258,17 @@ func (m *Mailbox) refill() found {
 		m.inbox, m.batch = retired(m.inbox, m.batch), nil
 	}
 	m.running = false
-	return nothingToDo
+	return false
 }
 
 func (m *Mailbox) takeUrgent() any {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var message any
-	message, m.urgent = m.urgent.pop()
+	message := m.urgent[0]
+	m.urgent[0] = nil
+	if m.urgent = m.urgent[1:]; len(m.urgent) == 0 {
+		m.urgent = nil // System messages are rare, so an idle mailbox keeps no room for them.
+	}
 	m.rush.Add(-1)
 	return message
 }
@@ -329,8 +284,7 @@ func (m *Mailbox) handleSystem(message any) {
 		return
 	case *protoactor.Watch, *protoactor.Unwatch:
 	case *protoactor.Restart:
-		// A supervisor that decided before it knew that the actor is
-		// stopping. Upstream would make a new instance.
+		// The supervisor did not know that the actor is stopping. protoactor would make a new instance.
 		if m.stopping || dead {
 			return
 		}
@@ -356,11 +310,12 @@ func (m *Mailbox) handleSystem(message any) {
 	}
 }
 
-// goOn takes an actor up again that was ending when its handler ended the goroutine: upstream did not come to stop the
-// children, or to tell the parent, who would wait for ever.
+// goOn resumes the stop of an actor whose handler called runtime.Goexit. protoactor could not stop the children or
+// notify the parent, which would wait forever.
 type goOn struct{}
 
-// goOnEnding sees to an actor that was ending when its handler called runtime.Goexit, and reports whether it was.
+// goOnEnding resumes the stop of an actor whose handler called runtime.Goexit. It reports whether the actor was
+// stopping.
 func (m *Mailbox) goOnEnding() bool {
 	g := m.guard()
 	if g == nil || !g.isEnding() {
@@ -368,18 +323,18 @@ func (m *Mailbox) goOnEnding() bool {
 	}
 	if ctx, ok := m.invoker.(protoactor.Context); ok {
 		usercode.Log(func() {
-			g.rt.logger.Error().Str("actor", pidName(ctx.Self())).Err(ErrGoexit).Msg("an actor that was ending goes on to do so")
+			g.rt.logger.Error().Str("actor", pidName(ctx.Self())).Err(ErrGoexit).Msg("a stopping actor called runtime.Goexit; it goes on stopping")
 		})
 	}
 	m.PostSystemMessage(goOn{})
 	return true
 }
 
-// nobody is whose end an actor is told of to make it look whether all its children have ended. Its guard keeps that
-// from the actor.
+// nobody is sent in a Terminated message, to make an actor check whether all its children have stopped. The guard hides
+// it from the actor.
 var nobody = &protoactor.PID{}
 
-// goOn does in a turn of its own what upstream does behind the handler of Stopping, Restarting or Terminated.
+// goOn does what protoactor does after the handler of Stopping, Restarting or Terminated.
 func (m *Mailbox) goOn() {
 	if ctx, ok := m.invoker.(protoactor.Context); ok {
 		for _, child := range ctx.Children() {
@@ -395,14 +350,8 @@ func (m *Mailbox) suspend(yes bool) {
 	m.suspended = yes
 }
 
-func (m *Mailbox) tellIdle() {
-	if g := m.guard(); g != nil && m.dead.Load() == nil {
-		g.idle(m.invoker.(protoactor.Context))
-	}
-}
-
-// bury hands a message to dead, but a continuation to the Deferred that waits for it.
-func bury(message any, dead func(any)) {
+// deadLetter passes a message to dead, or fails it if it is a continuation.
+func deadLetter(message any, dead func(any)) {
 	if c, ok := protoactor.UnwrapEnvelopeMessage(message).(*continuation); ok {
 		c.drop(ErrStopped)
 		return
@@ -410,14 +359,12 @@ func bury(message any, dead func(any)) {
 	dead(message)
 }
 
-// Lend queues a user message as PostUserMessage does, but if the actor has nothing to do it handles the message on the
-// caller's own goroutine, before Lend returns: handing it to another one costs more than most messages do, since a
-// processor that sleeps has to be woken for it. Only this one message is handled there. What arrives meanwhile, and
-// whatever the actor system has to say, is left to the dispatcher.
+// Lend queues a user message like PostUserMessage, but if the actor is idle it handles the message on the caller's
+// goroutine before it returns. Waking another goroutine costs more than handling most messages. Only this message is
+// handled on the caller's goroutine; later ones and system messages are left to the dispatcher.
 //
-// It is for actors that never wait and run nobody else's code, and for messages of which the caller can bear the
-// consequences: whatever the actor calls while it handles this one, it calls on the caller's goroutine, with the locks
-// that the caller holds.
+// Lend is for actors that never block and run no user code. The handler runs with the caller's locks held, and so does
+// everything that it calls.
 func (m *Mailbox) Lend(message any) {
 	m.mu.Lock()
 	if !m.idleLocked() {
@@ -430,22 +377,21 @@ func (m *Mailbox) Lend(message any) {
 	m.lent(message)
 }
 
-// idleLocked says whether the actor waits for messages and has none.
+// idleLocked reports whether the actor is idle. The caller holds m.mu.
 func (m *Mailbox) idleLocked() bool {
-	return m.started && !m.running && !m.suspended && !m.idler && m.dead.Load() == nil &&
-		m.urgent == nil && len(m.inbox) == 0 && int(m.next.Load()) == len(m.batch)
+	return m.started && !m.running && !m.suspended && m.dead.Load() == nil &&
+		len(m.urgent) == 0 && len(m.inbox) == 0 && int(m.next.Load()) == len(m.batch)
 }
 
-// lent is the turn on the caller's goroutine.
+// lent is a turn on the caller's goroutine.
 func (m *Mailbox) lent(message any) {
 	done := false
 	defer func() {
 		if !done {
 			m.interrupted(recover(), message)
 		}
-		m.unchain()
 		m.mu.Lock()
-		m.running = m.urgent != nil || !m.suspended && len(m.inbox) > 0
+		m.running = len(m.urgent) > 0 || !m.suspended && len(m.inbox) > 0
 		more := m.running
 		m.mu.Unlock()
 		if more {
@@ -456,45 +402,21 @@ func (m *Mailbox) lent(message any) {
 	done = true
 }
 
-// PostFrom queues a user message as PostUserMessage does, but if the actor has nothing to do its turn begins when that
-// of from is over, on the same goroutine: nobody has to be woken for it. It begins elsewhere, and at once, if from has
-// another message to handle first. from may be nil; otherwise the caller must be in its turn, and about to end the
-// handling of a message.
-func (m *Mailbox) PostFrom(from *Mailbox, message any) {
-	begin := m.post(message)
-	switch {
-	case !begin:
-	case from == nil || from.after != nil:
-		m.dispatcher.Schedule(m.run)
-	default:
-		from.after = m
-	}
-}
-
-// unchain begins the turn of who would have come after this one.
-func (m *Mailbox) unchain() {
-	if next := m.after; next != nil {
-		m.after = nil
-		next.dispatcher.Schedule(next.run)
-	}
-}
-
-// The sizes of a mailbox's buffers. One of the smallest stays with an idle mailbox;
-// the others are borrowed while there is a crowd and beyond the largest they are ordinary
-// slices, left to the collector.
+// The sizes of a mailbox's buffers. An idle mailbox keeps one of the smallest. Larger ones come from pools while many
+// messages wait. Beyond the largest size they are ordinary slices.
 const (
 	smallBuffer  = 2
 	middleBuffer = 64
 	largeBuffer  = 1024
 )
 
-// The pools hold cleared buffers only. They are caches and nothing else, shared by the mailboxes of all runtimes.
+// The pools hold cleared buffers. All runtimes share them.
 var (
 	middleBuffers = sync.Pool{New: func() any { return new([middleBuffer]any) }}
 	largeBuffers  = sync.Pool{New: func() any { return new([largeBuffer]any) }}
 )
 
-// grown returns a larger buffer with the contents of the full one.
+// grown returns a larger buffer with the contents of full.
 func grown(full []any) []any {
 	var larger []any
 	switch n := cap(full); {
@@ -513,7 +435,7 @@ func grown(full []any) []any {
 	return larger
 }
 
-// retired returns what an idle mailbox keeps of its two empty buffers.
+// retired returns the buffer that an idle mailbox keeps of its two empty ones.
 func retired(a, b []any) []any {
 	giveBack(a)
 	giveBack(b)
@@ -526,7 +448,7 @@ func retired(a, b []any) []any {
 	return nil
 }
 
-// giveBack returns a borrowed buffer, which must have been cleared.
+// giveBack returns a cleared buffer to its pool.
 func giveBack(b []any) {
 	switch cap(b) {
 	case middleBuffer:

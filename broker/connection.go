@@ -319,7 +319,6 @@ func (c *connection) BeginAnswer() (end func(), err error) {
 // SendAnswer implements flavors.BrokerConn. An answer without placeholders goes directly to the outbox, unless messages
 // handed to the broker earlier are not in it yet: updates and decrefs of a method precede its answer.
 func (c *connection) SendAnswer(
-	from *actor.Mailbox,
 	inv *flavors.Invocation,
 	fragment *jelly.Fragment,
 	isError bool,
@@ -332,7 +331,7 @@ func (c *connection) SendAnswer(
 		c.handOver(&outgoingAnswer{inv, fragment, isError})
 		return false
 	}
-	err := c.appendOut(from, smallFrame+fragment.Len(), func(dst []byte) ([]byte, error) {
+	err := c.appendOut(smallFrame+fragment.Len(), func(dst []byte) ([]byte, error) {
 		return fragment.Append(c.appendAnswerHead(dst, inv, isError), nil)
 	})
 	fragment.Free()
@@ -383,16 +382,15 @@ func (c *connection) Congested() bool { return !c.ended() && c.out.Congested() }
 // WhenClear implements flavors.BrokerConn.
 func (c *connection) WhenClear(f func()) { c.out.WhenClear(f) }
 
-// appendOut appends to the outbox and has the encoder write it. from is a mailbox whose turn the caller is about to
-// end, or nil.
-func (c *connection) appendOut(from *actor.Mailbox, size int, f func(dst []byte) ([]byte, error)) error {
+// appendOut appends to the outbox and has the encoder write it.
+func (c *connection) appendOut(size int, f func(dst []byte) ([]byte, error)) error {
 	wake, err := c.out.Append(size, f)
 	switch {
 	case !wake:
 	case c.nonblock != nil && !c.busy():
 		c.writing.Lend(flushNow{})
 	default:
-		c.writing.PostFrom(from, flush{})
+		c.writing.PostUserMessage(flush{})
 	}
 	return err
 }

@@ -22,7 +22,7 @@ const version = 6
 
 // append writes a frame without placeholders. It ignores a closed outbox: the connection has ended.
 func (b *broker) append(f func(dst []byte) []byte) {
-	_ = b.c.appendOut(nil, smallFrame, func(dst []byte) ([]byte, error) { return f(dst), nil })
+	_ = b.c.appendOut(smallFrame, func(dst []byte) ([]byte, error) { return f(dst), nil })
 }
 
 func appendOffer(dst []byte) []byte { return banana.AppendOffer(dst) }
@@ -148,7 +148,7 @@ func (b *broker) stamp(fragment *jelly.Fragment, f func(dst []byte) ([]byte, err
 		}
 	}
 	if err == nil {
-		err = b.c.appendOut(nil, size, f)
+		err = b.c.appendOut(size, f)
 	}
 	if err != nil {
 		for _, undo := range slices.Backward(b.undo) {

@@ -84,9 +84,8 @@ type BrokerConn interface {
 	// any case.
 	BeginAnswer() (end func(), err error)
 	// SendAnswer sends what the invocation's method gave. The fragment holds one value and is the connection's from now
-	// on. from is the object's mailbox if its turn is as good as over, so that the encoder's may follow it; otherwise nil.
-	// It reports whether the connection is done with the invocation.
-	SendAnswer(from *actor.Mailbox, inv *Invocation, fragment *jelly.Fragment, isError bool) (done bool)
+	// on. It reports whether the connection is done with the invocation.
+	SendAnswer(inv *Invocation, fragment *jelly.Fragment, isError bool) (done bool)
 	// CloseInvocation tells that a call which asked for no answer has been carried out.
 	CloseInvocation(inv *Invocation)
 	// ForgetCache sends the decaches for a cache that nobody holds any more.

@@ -215,19 +215,19 @@ func (inv *Invocation) Answer(v any, err error) bool {
 		if !inv.answered.CompareAndSwap(false, true) {
 			return false
 		}
-		d.OnComplete(func(v any, err error) { inv.send(nil, v, err) })
+		d.OnComplete(func(v any, err error) { inv.send(v, err) })
 		return true
 	}
 	if !inv.answered.CompareAndSwap(false, true) {
 		return false
 	}
-	inv.send(nil, v, nil)
+	inv.send(v, nil)
 	return true
 }
 
-// answerFrom is Answer with what a method returned, in the turn that the object's mailbox is about to end. It reports
-// whether the answer has gone out, so that the connection no longer needs the invocation.
-func (inv *Invocation) answerFrom(turn *actor.Mailbox, v any, err error) (gone bool) {
+// answerFrom is Answer with what a method returned. It reports whether the answer has gone out, so that the connection no
+// longer needs the invocation.
+func (inv *Invocation) answerFrom(v any, err error) (gone bool) {
 	if err != nil {
 		inv.fail(err)
 		return false
@@ -236,14 +236,14 @@ func (inv *Invocation) answerFrom(turn *actor.Mailbox, v any, err error) (gone b
 		inv.Answer(v, nil)
 		return false
 	}
-	return inv.answered.CompareAndSwap(false, true) && inv.send(turn, v, nil)
+	return inv.answered.CompareAndSwap(false, true) && inv.send(v, nil)
 }
 
 func (inv *Invocation) fail(err error) bool {
 	if inv.conn == nil || !inv.answered.CompareAndSwap(false, true) {
 		return false
 	}
-	inv.send(nil, nil, err)
+	inv.send(nil, err)
 	return true
 }
 
@@ -261,8 +261,8 @@ func (inv *Invocation) abandon() {
 }
 
 // send encodes in the caller's goroutine: what is sent is a snapshot, and what cannot be sent fails this call alone.
-// turn is nil, or see answerFrom, also for what is reported.
-func (inv *Invocation) send(turn *actor.Mailbox, v any, err error) (gone bool) {
+// It reports what answerFrom reports.
+func (inv *Invocation) send(v any, err error) (gone bool) {
 	if inv.onAnswer != nil {
 		inv.onAnswer(inv)
 		inv.carriedOut()
@@ -288,14 +288,14 @@ func (inv *Invocation) send(turn *actor.Mailbox, v any, err error) (gone bool) {
 		return inv.onAnswer == nil
 	}
 	if err == nil {
-		return inv.sendValue(turn, v)
+		return inv.sendValue(v)
 	}
 	inv.sendFailure(err)
 	return false
 }
 
 // sendValue answers with a value, or with a failure that says why it cannot be sent.
-func (inv *Invocation) sendValue(turn *actor.Mailbox, v any) (gone bool) {
+func (inv *Invocation) sendValue(v any) (gone bool) {
 	conn := inv.conn
 	end, err := conn.BeginAnswer()
 	if end != nil {
@@ -315,7 +315,7 @@ func (inv *Invocation) sendValue(turn *actor.Mailbox, v any) (gone bool) {
 	if err = jellySafely(fragment, v); err == nil {
 		encoded = true
 		inv.encoded()
-		return conn.SendAnswer(turn, inv, fragment, false) && inv.onAnswer == nil
+		return conn.SendAnswer(inv, fragment, false) && inv.onAnswer == nil
 	}
 	encoded = true
 	fragment.Free()
@@ -392,7 +392,7 @@ func (inv *Invocation) sendFailure(err error) {
 	if encodeErr == nil {
 		sent = true
 		inv.encoded()
-		inv.conn.SendAnswer(nil, inv, fragment, true)
+		inv.conn.SendAnswer(inv, fragment, true)
 		return
 	}
 	fragment.Free()
@@ -420,7 +420,7 @@ func (inv *Invocation) sendPlainFailure(why string) {
 		return
 	}
 	inv.encoded()
-	inv.conn.SendAnswer(nil, inv, fragment, true)
+	inv.conn.SendAnswer(inv, fragment, true)
 }
 
 // logFailure tells the operator what the peer will be told. What a peer can cause at will is not worth more than a
@@ -479,7 +479,7 @@ func (inv *Invocation) run(o *object) {
 		return
 	}
 	inv.carriedOut()
-	if gone := inv.answerFrom(o.mailbox, v, err); !gone {
+	if gone := inv.answerFrom(v, err); !gone {
 		turns.Leave(&inv.turn)
 	} else if !kept {
 		inv.free()
