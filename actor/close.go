@@ -15,14 +15,14 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Phase is a step of [Runtime.Close]. The phases follow each other in the order of their constants; the
-// hooks of one phase run concurrently, and the next begins when all have returned or the context has ended.
+// Phase is a step of [Runtime.Close]. The phases run in the order of their constants. The hooks of one phase run
+// concurrently; the next phase begins when all of them have returned or the context has ended.
 type Phase uint8
 
 // The phases of Close.
 const (
-	PhaseRefuse     Phase = iota // take nothing new in: listeners and dialers end
-	PhaseDrain                   // let what is under way finish: answers are awaited and flushed
+	PhaseRefuse     Phase = iota // accept nothing new: stop listeners and dialers
+	PhaseDrain                   // wait for answers under way and flush them
 	PhaseDisconnect              // close the sockets
 	PhaseStop                    // stop the actors
 	phases
@@ -43,12 +43,12 @@ type ending struct {
 	result  error         // valid once closed is closed
 
 	mu      sync.Mutex
-	ctx     context.Context // the first Close's, nil before
+	ctx     context.Context // of the first Close; nil before
 	next    Phase           // the first phase that has not begun
 	hooks   [phases]map[*hook]struct{}
 	reports map[*report]struct{}
 	errs    []error
-	waiting bool // for the dispatcher
+	waiting bool // Close waits for the dispatcher
 }
 
 type hook struct {
@@ -67,10 +67,10 @@ func (e *ending) init() {
 	e.reports = make(map[*report]struct{})
 }
 
-// OnClose has Close run f in the given phase, with a context that ends when the first caller of Close stops waiting.
-// Hooks that are registered when their phase has begun already run at once, in a goroutine of their own, so that what
-// comes up while closing does not survive it. An error is part of what Close returns; it does not keep the following
-// phases from running. cancel takes f back if it has not begun; it does not wait.
+// OnClose makes Close run f in the given phase. The context that f gets ends when the first caller of Close stops
+// waiting. If the phase has already begun, f runs at once in its own goroutine, so nothing that starts during Close
+// outlives it. Close returns the errors of all hooks; an error does not stop the later phases. cancel removes f if it
+// has not started, and does not wait.
 func (rt *Runtime) OnClose(phase Phase, name string, f func(ctx context.Context) error) (cancel func()) {
 	if phase >= phases {
 		phase = PhaseStop
@@ -99,8 +99,8 @@ func (rt *Runtime) OnClose(phase Phase, name string, f func(ctx context.Context)
 	return func() {}
 }
 
-// OnStraggler adds f to what Close asks when its context ends before everything else did: f names what it knows
-// to be still running. It is called from any goroutine and must not wait.
+// OnStraggler registers f, which Close calls if its context ends before everything has ended. f returns the names of
+// what still runs. It may be called from any goroutine and must not block.
 func (rt *Runtime) OnStraggler(f func() []string) (cancel func()) {
 	if f == nil || rt.Check() != nil {
 		return func() {}
@@ -127,11 +127,12 @@ func (rt *Runtime) Closing() <-chan struct{} {
 	return rt.ending.closing
 }
 
-// Close ends the Runtime: the phases in order, then it waits for every goroutine of the Runtime. It returns the errors
-// of the hooks, or a *StillRunningError when ctx ends before all is done, and a few milliseconds later; the closing
-// then goes on, without waiting between the phases. It may be called more than once and concurrently: every caller
-// waits for the same end and gets the same result. It must not be called from an actor's turn or a goroutine started by
-// Go, which would wait for itself.
+// Close runs the phases in order and then waits for every goroutine of the Runtime. It returns the errors of the hooks.
+// If ctx ends first, Close returns a *StillRunningError a few milliseconds later, and the closing goes on without
+// waiting between the phases.
+//
+// Close may be called several times and concurrently: all callers wait for the same end and get the same result. It
+// must not be called in an actor's turn or in a goroutine started by Go, because it would wait for itself.
 func (rt *Runtime) Close(ctx context.Context) error {
 	if err := rt.Check(); err != nil {
 		return err
@@ -157,7 +158,7 @@ func (rt *Runtime) Close(ctx context.Context) error {
 		return e.result
 	case <-ctx.Done():
 	}
-	// What ends at once when its context does should not be named.
+	// Do not name what ends together with its context.
 	grace := time.NewTimer(closeGrace)
 	defer grace.Stop()
 	select {
@@ -168,7 +169,7 @@ func (rt *Runtime) Close(ctx context.Context) error {
 	}
 }
 
-// closeGrace is how long Close goes on waiting after its context has ended.
+// closeGrace is how long Close keeps waiting after its context has ended.
 const closeGrace = 10 * time.Millisecond
 
 func (rt *Runtime) shutdown(ctx context.Context) {
@@ -185,7 +186,7 @@ func (rt *Runtime) shutdown(ctx context.Context) {
 	}
 	if rt.own && !rt.system.IsStopped() { // a second Shutdown would panic
 		rt.system.Shutdown()
-		// Nothing else tells when the goroutine that upstream starts after a dead letter has ended.
+		// protoactor starts a goroutine after a dead letter, and nothing reports its end.
 		time.Sleep(2 * deadLetterInterval)
 	}
 	e.mu.Lock()
@@ -211,7 +212,7 @@ func (rt *Runtime) runPhase(ctx context.Context, p Phase) {
 	all := make(chan struct{})
 	for h := range hooks {
 		rt.tasks.start(hookName(p, h.name), func() {
-			defer func() { // also when a hook ends its goroutine
+			defer func() { // also if the hook calls runtime.Goexit
 				if running.Add(-1) == 0 {
 					close(all)
 				}
@@ -231,7 +232,7 @@ func (rt *Runtime) runHook(ctx context.Context, p Phase, h *hook) {
 			if r := recover(); r != nil {
 				usercode.Log(func() {
 					rt.logger.Error().Str("hook", h.name).Any("panic", usercode.PanicText(r)).Bytes("stack", debug.Stack()).
-						Msg("a hook of Close panicked")
+						Msg("a Close hook panicked")
 				})
 				err = errors.New("panicked; the log has the details")
 			}
@@ -249,7 +250,7 @@ func (rt *Runtime) runHook(ctx context.Context, p Phase, h *hook) {
 
 func hookName(p Phase, name string) string { return p.String() + ": " + name }
 
-// stragglers names what keeps Close from returning.
+// stragglers returns the names of what Close still waits for.
 func (rt *Runtime) stragglers() []string {
 	names := rt.tasks.running()
 	e := &rt.ending
@@ -280,13 +281,13 @@ func contextError(ctx context.Context) error {
 	return &endedContext{err: err, cause: cause}
 }
 
-// endedContext is the error of a context together with its cause, which may be an error of the application's.
+// endedContext is a context's error together with its cause, which may be the application's own error.
 type endedContext struct{ err, cause error }
 
 func (e *endedContext) Error() string   { return e.err.Error() + ": " + usercode.ErrorText(e.cause) }
 func (e *endedContext) Unwrap() []error { return []error{e.err, e.cause} }
 
-// HasBegun reports whether Close has come to a phase.
+// HasBegun reports whether Close has reached the phase.
 func (rt *Runtime) HasBegun(phase Phase) bool {
 	if rt.Check() != nil {
 		return false
@@ -297,7 +298,7 @@ func (rt *Runtime) HasBegun(phase Phase) bool {
 	return e.next > phase
 }
 
-// tasks are the goroutines that a Runtime started and that Close waits for.
+// tasks is the set of goroutines that the Runtime started and that Close waits for.
 type tasks struct {
 	logger *zerolog.Logger
 
@@ -305,7 +306,7 @@ type tasks struct {
 	cond   sync.Cond
 	count  int
 	names  map[string]int
-	sealed bool // no more are taken
+	sealed bool // no new tasks are accepted
 }
 
 func (t *tasks) init(logger *zerolog.Logger) {
@@ -314,9 +315,9 @@ func (t *tasks) init(logger *zerolog.Logger) {
 	t.names = make(map[string]int)
 }
 
-// Go runs f in a goroutine that Close waits for and can name. It reports false, and does not run f, once Close
-// has come so far that it waits for nothing more; until then, also while closing, it runs it. A panic in f is logged.
-// f should end when [Runtime.Closing] is closed or when a hook given to [Runtime.OnClose] makes it.
+// Go runs f in a goroutine that Close waits for and can name. It returns false without running f once Close has stopped
+// waiting for tasks; until then it runs f, also during Close. A panic in f is logged. f should return when
+// [Runtime.Closing] is closed or when a hook given to [Runtime.OnClose] tells it to.
 func (rt *Runtime) Go(name string, f func()) bool {
 	if f == nil || rt.Check() != nil {
 		return false
@@ -361,7 +362,7 @@ func (t *tasks) end(name string) {
 	}
 }
 
-// seal waits until no task runs, and takes no more from then on.
+// seal waits until no task runs, and rejects new ones from then on.
 func (t *tasks) seal() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -371,7 +372,7 @@ func (t *tasks) seal() {
 	t.sealed = true
 }
 
-// running names the tasks, sorted, equal names once with their number.
+// running returns the sorted names of the tasks. A name that several tasks share appears once, with their number.
 func (t *tasks) running() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -13,8 +13,8 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// Deferred is a result that comes later: a value or an error, once. All methods may be called from
-// any goroutine, and none but Await blocks. A Deferred costs no goroutine and no timer.
+// Deferred is a result that comes later: a value or an error. It is completed once. All methods may be called from any
+// goroutine, and only Await blocks. A Deferred needs no goroutine and no timer.
 type Deferred struct {
 	rt *Runtime // may be nil
 
@@ -22,31 +22,31 @@ type Deferred struct {
 	state   state
 	value   any
 	err     error
-	first   *listener // who waits, in the order in which they came
+	first   *listener // queue of listeners, in the order in which they registered
 	last    *listener
-	done    chan struct{} // made when somebody asks
-	cancel  Canceller     // what Cancel does
-	follows *Deferred     // whose result this one gets, or whose continuation's; nil once settled
+	done    chan struct{} // made by the first call of Done
+	cancel  Canceller     // called by Cancel
+	follows *Deferred     // the Deferred whose result, or whose continuation's result, this one gets; nil once settled
 }
 
 type state uint8
 
 const (
 	pending  state = iota
-	promised       // completed with another Deferred, whose result is to come
-	settling       // has its result; listeners are being told
-	settled        // has its result, and nobody waits
+	promised       // completed with another Deferred, whose result is pending
+	settling       // has its result; listeners are being notified
+	settled        // has its result and no listeners
 )
 
-// listener is one who waits for the result: a function, another Deferred or a goroutine.
+// listener waits for a result. It is a function, another Deferred, or a goroutine in Await.
 type listener struct {
 	next     *listener
 	f        func(any, error)
 	follower *Deferred
-	waiter   chan struct{} // of a goroutine in Await; it has room for the one word that comes
+	waiter   chan struct{} // signals a goroutine in Await; has room for one value
 }
 
-// String says for logs whether the result is there. It does not show it.
+// String reports for logs whether the result is there. It does not show the result.
 func (d *Deferred) String() string {
 	if d == nil {
 		return "<Deferred, nil>"
@@ -60,7 +60,7 @@ func (d *Deferred) String() string {
 	return "<Deferred, completed>"
 }
 
-// Format prints what String returns, whatever the verb: a Deferred is in use by other goroutines.
+// Format prints what String returns, whatever the verb, because other goroutines may be changing the Deferred.
 func (d *Deferred) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, d.String()) }
 
 // Result is the message that [Deferred.PipeTo] sends. An actor receives a *Result.
@@ -69,15 +69,15 @@ type Result struct {
 	Err   error
 }
 
-// NewDeferred returns a Deferred that is to be completed with [Deferred.Complete].
+// NewDeferred returns a pending Deferred, to be completed with [Deferred.Complete].
 func NewDeferred(rt *Runtime) *Deferred { return &Deferred{rt: rt} }
 
-// Init makes d, which must not have been used, a pending Deferred as NewDeferred does. It is for Deferreds that are
-// part of something larger, such as a call. Cancel tells owner, which may be nil.
+// Init makes d, which must be unused, a pending Deferred. It is for a Deferred embedded in a larger struct, such as a
+// call. Cancel calls owner, which may be nil.
 func (d *Deferred) Init(rt *Runtime, owner Canceller) { d.rt, d.cancel = rt, owner }
 
-// Reset makes d, which has its result, as new, to be used again by who has it alone: nobody else may know it any more
-// but for whoever completed it, and for him Reset waits.
+// Reset clears d for reuse. d must have its result, and the caller must hold the only reference to it, except for the
+// goroutine that completed it: Reset waits until that goroutine has released its lock.
 func (d *Deferred) Reset() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -85,23 +85,23 @@ func (d *Deferred) Reset() {
 	d.first, d.last, d.done, d.cancel, d.follows = nil, nil, nil, nil, nil
 }
 
-// Succeeded returns a Deferred that has a value already.
+// Succeeded returns a Deferred that already has a value.
 func Succeeded(value any) *Deferred {
 	d := new(Deferred)
 	d.Complete(value, nil)
 	return d
 }
 
-// Failed returns a Deferred that has failed already.
+// Failed returns a Deferred that has already failed.
 func Failed(err error) *Deferred {
 	d := new(Deferred)
 	d.Complete(nil, err)
 	return d
 }
 
-// Complete gives d its result and tells those who wait for it, in the order in which they came, before it returns. It
-// reports false, and changes nothing, if d has been completed before. A value that is a *Deferred itself, with a
-// nil error, stands for that one's result, as soon as it is there.
+// Complete sets the result and notifies the listeners, in the order in which they registered, before it returns. It
+// returns false and changes nothing if d was already completed. If value is a *Deferred and err is nil, d gets that
+// Deferred's result.
 func (d *Deferred) Complete(value any, err error) bool {
 	if d == nil {
 		return false
@@ -125,13 +125,13 @@ func (d *Deferred) Complete(value any, err error) bool {
 	return true
 }
 
-// settle gives the result and tells the listeners. The caller holds d.mu, which is released.
+// settle sets the result and notifies the listeners. The caller holds d.mu; settle releases it.
 func (d *Deferred) settle(value any, err error) {
 	d.receive(value, err)
 	d.announce(nil)
 }
 
-// receive notes the result. The caller holds d.mu.
+// receive stores the result. The caller holds d.mu.
 func (d *Deferred) receive(value any, err error) {
 	d.value, d.err = value, err
 	d.state = settling
@@ -141,14 +141,14 @@ func (d *Deferred) receive(value any, err error) {
 	}
 }
 
-// announce tells the listeners of d, which has its result, then settles the followers behind it and tells theirs.
-// Followers are settled from a list rather than by recursion, so that a long chain of them needs no deep stack. The
-// caller holds d.mu, which is released.
+// announce notifies the listeners of d, which has its result. It then settles the followers in behind and notifies
+// theirs. It iterates instead of recursing, so a long chain needs no deep stack. The caller holds d.mu; announce
+// releases it.
 func (d *Deferred) announce(behind []*Deferred) {
 	over := false
 	defer func() {
 		if !over {
-			go resumeAnnouncing(d, behind) // A listener has ended this goroutine.
+			go resumeAnnouncing(d, behind) // A listener called runtime.Goexit.
 		}
 	}()
 	value, err := d.value, d.err
@@ -180,7 +180,7 @@ func (d *Deferred) announce(behind []*Deferred) {
 			if d.state == promised {
 				break
 			}
-			d.mu.Unlock() // it was found to wait for itself
+			d.mu.Unlock() // it failed with ErrCycle
 		}
 		d.receive(value, err)
 	}
@@ -191,11 +191,11 @@ func resumeAnnouncing(d *Deferred, behind []*Deferred) {
 	d.announce(behind)
 }
 
-// tell calls a function of the application's.
+// tell calls a listener's function and logs its panic.
 func (d *Deferred) tell(f func(any, error)) {
 	defer func() {
 		if r := recover(); r != nil {
-			d.rt.logFunction("a function given to OnComplete panicked", &usercode.Panic{Value: r, Stack: debug.Stack()})
+			d.rt.logFunction("an OnComplete function panicked", &usercode.Panic{Value: r, Stack: debug.Stack()})
 		}
 	}()
 	f(d.value, d.err)
@@ -227,12 +227,12 @@ func (d *Deferred) Done() <-chan struct{} {
 	return d.done
 }
 
-// Await waits for the result, or for the end of ctx, whose error it then returns together with its cause. The end of
-// ctx does nothing to d; use [Deferred.Cancel] to give it up. Await is for goroutines of your own: in an actor's turn
-// it would hold up that actor, so a method returns the Deferred or uses Then.
+// Await waits for the result or for the end of ctx. In the latter case it returns the error of ctx with its cause, and
+// d stays pending; call [Deferred.Cancel] to cancel it. Do not call Await in an actor's turn, because it blocks the
+// actor: return the Deferred or use Then.
 //
 // The result of a remote call is there as soon as the answer has been read. Calls that the peer sent before the answer
-// may not have run yet: where that matters, wait for the connection's Settled afterwards, or use Then, which keeps the
+// may not have run yet. If that matters, wait for the connection's Settled afterwards, or use Then, which keeps the
 // order within one actor.
 func (d *Deferred) Await(ctx context.Context) (any, error) {
 	switch {
@@ -259,16 +259,15 @@ func (d *Deferred) Await(ctx context.Context) (any, error) {
 				d.rt.giveWaiter(l)
 				return nil, contextError(ctx)
 			}
-			<-l.waiter // The result came at the same time.
+			<-l.waiter // The result is being delivered.
 		}
 	}
 	d.rt.giveWaiter(l)
-	return d.value, d.err // They were written before the word was sent, and do not change any more.
+	return d.value, d.err // written before the signal, and final
 }
 
-// takeWaiter returns a listener for Await. These are used again: a call that is waited for should not cost more memory
-// for that. Each Runtime has its own, since a channel that was made in a bubble of testing/synctest is good in there
-// only.
+// takeWaiter returns a listener for Await from the Runtime's pool. Pools are not shared between Runtimes, because a
+// channel made in a testing/synctest bubble is valid only there.
 func (rt *Runtime) takeWaiter() *listener {
 	if rt != nil {
 		if l, ok := rt.waiters.Get().(*listener); ok {
@@ -284,9 +283,8 @@ func (rt *Runtime) giveWaiter(l *listener) {
 	}
 }
 
-// OnComplete has f called with the result: in the goroutine of whoever completes d, or at once if the result is there.
-// f must not block and should not panic. It is meant for code that connects Deferreds with something else; use Then to
-// run anything of an actor's.
+// OnComplete calls f with the result: in the goroutine that completes d, or at once if the result is there. f must not
+// block and should not panic. It is for connecting Deferreds with other code; use Then to run code in an actor.
 func (d *Deferred) OnComplete(f func(value any, err error)) {
 	if f == nil {
 		return
@@ -324,7 +322,7 @@ func (d *Deferred) unlisten() *listener {
 	return l
 }
 
-// leave removes a listener, and reports whether it was still there to be removed.
+// leave removes a listener and reports whether it was still registered.
 func (d *Deferred) leave(gone *listener) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -346,8 +344,8 @@ func (d *Deferred) leave(gone *listener) bool {
 	return false
 }
 
-// PipeTo sends the result to an actor as a *[Result]. It reports false, and sends
-// nothing, for a Deferred that knows no actor system: one that was made by Succeeded or Failed.
+// PipeTo sends the result to an actor as a *[Result]. It returns false and sends nothing if d has no actor system,
+// which is the case for Deferreds made by Succeeded and Failed.
 func (d *Deferred) PipeTo(pid *protoactor.PID) bool {
 	if d == nil || d.rt == nil || pid == nil {
 		return false
@@ -358,9 +356,9 @@ func (d *Deferred) PipeTo(pid *protoactor.PID) bool {
 	return true
 }
 
-// follow has d get the result of source. d is promised.
+// follow makes d, which is promised, get the result of source.
 func (d *Deferred) follow(source *Deferred) {
-	// Every member of a cycle marks itself before it looks, so that at least one of them sees all of it.
+	// Each member of a cycle sets follows before it searches, so at least one of them sees the whole cycle.
 	for at := source; at != nil; at = at.followed() {
 		if at == d {
 			d.mu.Lock()
@@ -375,7 +373,7 @@ func (d *Deferred) follow(source *Deferred) {
 	source = source.promise()
 	d.mu.Lock()
 	if d.state == promised {
-		d.follows = source // so that the next one to follow has a short way
+		d.follows = source // shortens the path for the next follower
 	}
 	d.mu.Unlock()
 
@@ -395,7 +393,7 @@ func (d *Deferred) follow(source *Deferred) {
 	d.settle(value, err)
 }
 
-// promise returns the Deferred at the end of those that stand for another.
+// promise returns the Deferred at the end of the chain of promises that begins with d.
 func (d *Deferred) promise() *Deferred {
 	for {
 		d.mu.Lock()
@@ -414,19 +412,20 @@ func (d *Deferred) followed() *Deferred {
 	return d.follows
 }
 
-// Canceller owns work whose result a Deferred stands for, and can give it up.
+// Canceller owns the work whose result a Deferred represents.
 type Canceller interface {
-	// CancelWork is called by Cancel of the Deferred, at most once and before it fails. It must not wait.
+	// CancelWork abandons the work. Cancel calls it at most once, before the Deferred fails. It must not block.
 	CancelWork()
 }
 
-// cancelFunc is what OnCancel was given.
+// cancelFunc is a function given to OnCancel.
 type cancelFunc func()
 
 // CancelWork implements Canceller.
 func (f cancelFunc) CancelWork() { f() }
 
-// OnCancel sets what Cancel does first, so that the owner of the work can give it up. It replaces what was set before.
+// OnCancel sets the function that Cancel calls first, so that the owner can abandon the work. It replaces the previous
+// one.
 func (d *Deferred) OnCancel(f func()) {
 	if d == nil {
 		return
@@ -442,10 +441,9 @@ func (d *Deferred) OnCancel(f func()) {
 	}
 }
 
-// Cancel gives up waiting. It does what OnCancel set, and then fails d with ErrCancelled, if that has not completed
-// it. Where d comes from Then, or stands for another Deferred, it is the one at the source that is cancelled,
-// and the failure runs down the continuations from there; everyone who waits for the same source sees it.
-// Nothing happens if the result is there.
+// Cancel abandons the result. It calls the function set by OnCancel and then fails d with ErrCancelled, unless that
+// function completed d. If d comes from Then or was completed with another Deferred, Cancel cancels the source, and the
+// failure reaches d and all other continuations of the source. Cancel does nothing if the result is there.
 func (d *Deferred) Cancel() {
 	if d == nil {
 		return
@@ -466,14 +464,14 @@ func (d *Deferred) Cancel() {
 	d.mu.Unlock()
 	if cancel != nil {
 		if p := usercode.Do(cancel.CancelWork); p != nil {
-			d.rt.logFunction("a function given to OnCancel panicked", p)
+			d.rt.logFunction("an OnCancel function panicked", p)
 		}
 	}
 	d.Complete(nil, ErrCancelled)
 }
 
-// All returns a Deferred whose value is a []any with the values of ds, in their order, once all are there. It fails
-// as soon as one of them does, with that one's error. Cancelling it cancels all of them.
+// All returns a Deferred whose value is a []any with the values of ds, in order. It fails with the first failure of any
+// of them. Cancelling it cancels all of ds.
 func All(ds ...*Deferred) *Deferred {
 	all := new(Deferred)
 	if len(ds) == 0 {
@@ -524,17 +522,17 @@ func (g *gathering) add(i int, value any, err error) {
 	}
 }
 
-// Then has f run with the result of d, in a turn of the actor whose turn on is: as a user message, in its place in the
-// queue. The Deferred that it returns gets what f returns; where that is a *Deferred, its result. A nil f passes the
-// result on. Call it in the turn of on; on need not stay valid.
+// Then runs f with the result of d, in a turn of the actor whose turn on is. f is queued as a user message. The
+// returned Deferred gets the result of f; if that is a *Deferred, its result. A nil f passes the result on. Call Then
+// in the turn of on; on need not stay valid afterwards.
 //
-// f does not run if the actor was restarted before its turn came, or has stopped: then the new Deferred fails
-// with ErrRestarted or ErrStopped. If f panics, the new Deferred fails with a *PanicError, and the actor's supervisor
-// decides about the actor.
+// If the actor restarts or stops before f runs, f does not run and the returned Deferred fails with ErrRestarted or
+// ErrStopped. If f panics, the returned Deferred fails with a *PanicError, and the actor's supervisor decides about the
+// actor.
 //
-// An actor that was not made from [Runtime.Props] gets an opaque message in its Receive just before f runs, which it
-// should ignore as it does any message that it does not know. If it is a function, as
-// with protoactor.PropsFromFunc, a restart cannot be seen, and f runs.
+// An actor that was not made from [Runtime.Props] receives an opaque message just before f runs and should ignore it
+// like any unknown message. If such an actor is a function, as with protoactor.PropsFromFunc, restarts cannot be
+// detected and f runs.
 func (d *Deferred) Then(on Turn, f func(value any, err error) (any, error)) *Deferred {
 	if d == nil {
 		return Failed(ErrNilDeferred)
@@ -563,7 +561,7 @@ func (d *Deferred) Then(on Turn, f func(value any, err error) (any, error)) *Def
 	return next
 }
 
-// post hands the continuation to a Poster of the application's.
+// post passes the continuation to the application's Poster.
 func (c *continuation) post(p Poster) {
 	panicked := usercode.Do(func() { p.Post(c.runPosted, c.drop) })
 	if panicked != nil {
@@ -571,14 +569,14 @@ func (c *continuation) post(p Poster) {
 	}
 }
 
-// continuation is a function that is to run in an actor's turn. It travels as a user message which the actor
-// need not know: upstream calls GetAutoResponse, in the turn, after the actor had a look at it.
+// continuation is a function that is to run in an actor's turn. It is sent as a user message. protoactor calls its
+// GetAutoResponse in the turn, after the actor has received the message.
 type continuation struct {
 	envelope protoactor.MessageEnvelope
-	node     node // tells when the actor has stopped, and is settled by whoever decides about the continuation
+	node     node // tells when the actor has stopped; settled by the first to decide about the continuation
 	system   *protoactor.ActorSystem
 	pid      *protoactor.PID
-	instance protoactor.Actor // the one that asked
+	instance protoactor.Actor // the instance that called Then
 	f        func(any, error) (any, error)
 	next     *Deferred
 
@@ -603,7 +601,7 @@ func (c *continuation) discard() *protoactor.PID {
 	return discardOf(c.system)
 }
 
-// send queues the continuation. Whether the actor still exists is the watcher's business.
+// send queues the continuation. The watcher handles an actor that stops later.
 func (c *continuation) send(value any, err error) {
 	if c.node.settled.Load() {
 		return
@@ -615,7 +613,7 @@ func (c *continuation) send(value any, err error) {
 		return
 	}
 	c.envelope.Message = c
-	c.envelope.Sender = c.discard() // for the answer that upstream makes of it
+	c.envelope.Sender = c.discard() // receives the automatic response
 	process.SendUserMessage(c.pid, &c.envelope)
 }
 
@@ -629,7 +627,7 @@ func (c *continuation) GetAutoResponse(ctx protoactor.Context) any {
 		if rt := c.next.rt; rt != nil {
 			rt.logPanic("a continuation panicked", r, stack, ctx)
 		}
-		panic(r) //nolint:forbidigo // it was one, and the supervisor is to decide about the actor
+		panic(r) //nolint:forbidigo // rethrown for the supervisor
 	})
 	return nil
 }
@@ -642,9 +640,7 @@ func (c *continuation) runPosted() {
 				rt.logger.Error().Str("panic", usercode.PanicText(r)).Bytes("stack", stack).Msg("a continuation panicked")
 			})
 		}
-		panic(
-			&PanicError{What: "the continuation", Value: r, Stack: stack},
-		) //nolint:forbidigo // it was one; the guard takes this kind for logged
+		panic(&PanicError{What: "the continuation", Value: r, Stack: stack}) //nolint:forbidigo // rethrown; marked as logged
 	})
 }
 
@@ -674,18 +670,18 @@ func (c *continuation) run(panicked func(r any, stack []byte)) {
 	c.next.Complete(value, err)
 }
 
-// drop fails the continuation's Deferred instead of running it.
+// drop fails the continuation's Deferred without running the function.
 func (c *continuation) drop(reason error) {
 	if c.node.leave() {
 		c.next.Complete(nil, reason)
 	}
 }
 
-// ended is called by the watcher, which has settled the node.
+// ended implements the node's target. The watcher has settled the node.
 func (c *continuation) ended() { c.next.Complete(nil, ErrStopped) }
 
-// sameInstance tells whether two actors are one. Only pointers tell: functions cannot be compared, and
-// values say nothing about the instance, so those are taken for the same.
+// sameInstance reports whether a and b are the same instance. Only pointers can tell: functions cannot be compared, and
+// equal values may be different instances, so both count as the same.
 func sameInstance(a, b protoactor.Actor) bool {
 	ta, tb := reflect.TypeOf(a), reflect.TypeOf(b)
 	if ta == nil || ta != tb {
@@ -694,18 +690,17 @@ func sameInstance(a, b protoactor.Actor) bool {
 	return ta.Kind() != reflect.Pointer || a == b
 }
 
-// Turn is what a continuation runs in: an actor that is alive. Every protoactor.Context is one.
+// Turn is the context in which a continuation runs: that of a running actor. Every protoactor.Context is a Turn.
 type Turn interface {
 	Self() *protoactor.PID
 	ActorSystem() *protoactor.ActorSystem
 	Actor() protoactor.Actor
 }
 
-// Poster is implemented by a Turn that knows its own way to queue a continuation. It is preferred where it is
-// implemented. Post may be called from any goroutine, also long after the turn in which the Poster was handed out. It
-// must call exactly one of the two functions once: run in a turn of the same instance of the actor, behind
-// the user messages that were queued before, or else drop with the reason. A panic of run is to be passed on to
-// the supervisor.
+// Poster is implemented by a Turn that queues continuations itself; Then prefers it to the Turn's PID. Post may be
+// called from any goroutine, also long after the turn has ended. It must call exactly one of its functions, once: run
+// in a turn of the same instance of the actor, after the user messages queued before, or drop with a reason. A panic of
+// run must reach the supervisor.
 type Poster interface {
 	Post(run func(), drop func(reason error))
 }

@@ -10,11 +10,9 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Dispatcher runs the turns of actors on goroutines that it keeps: a turn is
-// handed to a goroutine that waits for work, and a new one is started only when none
-// waits. Starting one for each turn, as upstream does, costs several times the turn, because its stack
-// has to grow anew. There is no queue and no upper bound: a turn that
-// is scheduled runs, however many of them are blocked.
+// Dispatcher runs the turns of actors on goroutines that it reuses. It starts a goroutine only if none is idle, because
+// starting one for each turn, as protoactor does, costs several times as much as the turn: its stack has to grow each
+// time. There is no queue and no upper bound, so a scheduled turn runs however many others are blocked.
 type Dispatcher struct {
 	work       chan func() // unbuffered: a send succeeds only if a worker waits
 	idle       atomic.Int32
@@ -26,7 +24,7 @@ type Dispatcher struct {
 	mu     sync.Mutex
 	live   int           // workers, guarded by mu
 	done   chan struct{} // closed when closed is set and live is zero, guarded by mu
-	gone   bool          // done has been closed
+	gone   bool          // done is closed
 }
 
 func newDispatcher(maxIdle, throughput int, logger *zerolog.Logger) *Dispatcher {
@@ -39,8 +37,8 @@ func newDispatcher(maxIdle, throughput int, logger *zerolog.Logger) *Dispatcher 
 	}
 }
 
-// Schedule runs fn soon, on another goroutine. It does so after the Runtime was closed as well, for
-// actors that have still to stop.
+// Schedule runs fn soon on another goroutine. It also works after the Runtime was closed, for actors that have yet to
+// stop.
 func (d *Dispatcher) Schedule(fn func()) {
 	select {
 	case d.work <- fn:
@@ -56,7 +54,7 @@ func (d *Dispatcher) Schedule(fn func()) {
 func (d *Dispatcher) Throughput() int { return d.throughput }
 
 func (d *Dispatcher) worker(fn func()) {
-	// A turn may end the goroutine with runtime.Goexit: the count must be right even then.
+	// Deferred, because a turn may call runtime.Goexit.
 	defer d.leave()
 	for {
 		d.run(fn)
@@ -72,14 +70,14 @@ func (d *Dispatcher) worker(fn func()) {
 	}
 }
 
-// run keeps a worker alive through a panic. Mailboxes recover those of handlers, so one that
-// arrives here comes from a supervisor's strategy or from a bug, and would end the process.
+// run recovers a panic of fn, which would end the process. Mailboxes recover the panics of handlers, so this one comes
+// from a supervisor's strategy or from a bug.
 func (d *Dispatcher) run(fn func()) {
 	defer func() {
 		if r := recover(); r != nil {
 			usercode.Log(func() {
 				d.logger.Error().Any("panic", usercode.PanicText(r)).Bytes("stack", debug.Stack()).
-					Msg("a scheduled function panicked outside of any actor's handler")
+					Msg("a scheduled function panicked")
 			})
 		}
 	}()
@@ -100,7 +98,7 @@ func (d *Dispatcher) finish() {
 	}
 }
 
-// close ends the workers and returns when all of them have gone, those that are in a turn included.
+// close stops the workers and returns when all of them have ended, including those in a turn.
 func (d *Dispatcher) close() {
 	d.mu.Lock()
 	d.closed.Store(true)
@@ -108,14 +106,14 @@ func (d *Dispatcher) close() {
 	d.mu.Unlock()
 	for {
 		select {
-		case d.work <- nil: // a worker that went idle before it could see closed
+		case d.work <- nil: // to a worker that went idle before closed was set
 		case <-d.done:
 			return
 		}
 	}
 }
 
-// busy counts the workers that are in a turn, or about to be.
+// busy returns the number of workers that are in a turn or about to begin one.
 func (d *Dispatcher) busy() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()

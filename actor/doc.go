@@ -1,42 +1,32 @@
-// Package actor is the substrate on which everything that runs in this module
-// runs: a thin layer over protoactor-go that adds what a network library needs
-// from its actor system and knows nothing of Perspective Broker.
+// Package actor adds to protoactor-go what a network library needs: a [Runtime] that closes in order, a dispatcher that
+// reuses goroutines, a mailbox, and Deferreds. It knows nothing about Perspective Broker.
 //
-// A [Runtime] owns a dispatcher, the goroutines that were started through it
-// and the order in which all of it ends. It either makes an actor system of its
-// own ([NewRuntime]) or moves into one that the application already has
-// ([Adopt]); in the latter case only actors spawned from [Runtime.Props] use our
-// dispatcher and our mailbox, and the system is left running when we close.
+// A [Runtime] owns a dispatcher, the goroutines started through it and the order in which they end. It makes its own
+// actor system ([NewRuntime]) or uses one that the application already has ([Adopt]). In an adopted system only actors
+// spawned from [Runtime.Props] use the Runtime's dispatcher and mailbox, and Close leaves the system running.
 //
-// A [Deferred] is a result that is not there yet. It is completed exactly once.
-// [Deferred.Then] continues in an actor's turn, [Deferred.Await] waits in a
-// plain goroutine, [Deferred.PipeTo] makes a message of it.
+// A [Deferred] is a result that comes later. It is completed exactly once. [Deferred.Then] continues in an actor's
+// turn, [Deferred.Await] waits in a plain goroutine, and [Deferred.PipeTo] sends the result as a message.
 //
 // # Turns
 //
-// An actor handles one message at a time; while it does, it has its turn. A
-// turn must not wait: whoever waits in it holds up all that is queued behind
-// it. Continuations are delivered as user messages, hence in the order in which
-// their results came, behind what was queued before, and never into an
-// instance of the actor other than the one that asked.
+// An actor handles one message at a time; handling it is the actor's turn. A turn must not block, because everything
+// queued behind it would wait too. Continuations are user messages: they run in the order in which their results came,
+// after what was queued before, and only in the instance of the actor that called Then.
 //
-// # Ends
+// # Closing
 //
-// [Runtime.Close] goes through the phases in order: refuse, drain, disconnect,
-// stop. It then waits for the goroutines and for the dispatcher. When its context
-// ends first it returns a [StillRunningError] that names what is left, and goes
-// on closing with the waits between the phases cut short.
+// [Runtime.Close] runs its phases in order: refuse, drain, disconnect, stop. It then waits for the goroutines and for
+// the dispatcher. If its context ends first, Close returns a [StillRunningError] that names what still runs, and the
+// closing goes on without waiting between the phases.
 //
-// An actor made from [Runtime.Props] is guarded: a panic while it stops or
-// restarts is logged and otherwise ignored, because protoactor would leave its
-// parent waiting forever. Other panics are logged once with their stack and
-// passed on to the supervisor. What is queued for an actor that has stopped
-// is not lost: it goes to [Undertaker] where the actor is one, to the dead
-// letters otherwise.
+// An actor made from [Runtime.Props] is guarded. A panic while it stops or restarts is logged and otherwise ignored,
+// because protoactor would leave its parent waiting forever. Any other panic is logged once with its stack and passed
+// to the supervisor. Messages queued for an actor that has stopped go to its [DeadLetterHandler], if it is one, and
+// otherwise to the dead letters.
 //
-// # What is not done
+// # Limitations
 //
-// The mailbox takes no MessageBatch and no middleware. A Deferred that
-// failed without anybody listening is not reported. Actors that the
-// application spawned outside of our tree are the application's to stop.
+// The mailbox supports neither MessageBatch nor middleware. The failure of a Deferred without listeners is not
+// reported. Actors that the application spawns outside the Runtime's tree are the application's to stop.
 package actor

@@ -9,34 +9,33 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// Undertaker is implemented by guarded actors that take care of the messages left when they have
-// stopped: Undelivered is called for every one that was queued and every one that
-// comes later, in order. What belongs to others must be answered there. For actors that do not implement it, a
-// [Droppable] message is dropped and any other becomes a dead letter.
-type Undertaker interface {
+// DeadLetterHandler is implemented by guarded actors that handle the messages left when they have stopped. Undelivered
+// is called with every message that was queued and every later one, in order. It must answer those that a sender waits
+// for. If an actor is no DeadLetterHandler, [Droppable] messages are dropped and all others become dead letters.
+type DeadLetterHandler interface {
 	Undelivered(message any)
 }
 
-// Droppable is implemented by messages that want to know that they will not be handled.
+// Droppable is implemented by messages that need to know that they will not be handled.
 type Droppable interface {
 	Drop(reason error)
 }
 
-// Failable is implemented by messages that want to know that their handler panicked, so that whoever sent them can be
-// told. Failed is called before the supervisor is asked, in the actor's turn.
+// Failable is implemented by messages that need to know that their handler panicked, for example to answer the sender.
+// Failed is called in the actor's turn, before the supervisor decides.
 type Failable interface {
 	Failed(reason *PanicError)
 }
 
-// Entrant is implemented by messages that may have become void while they waited. Enter is called in the actor's turn:
-// a message is handled only if it reports true. Leave is called when the message has been handled.
+// Entrant is implemented by messages that may become void while they are queued. Enter is called in the actor's turn,
+// and the message is handled only if it returns true. Leave is called after that.
 type Entrant interface {
 	Enter() bool
 	Leave()
 }
 
-// Inner returns the actor that a guard stands before; other actors it returns as they are. It is of use
-// on what a protoactor.Context's Actor method returns.
+// Inner returns the actor inside a guard, and any other actor unchanged. Use it on the result of protoactor.Context's
+// Actor method.
 func Inner(a protoactor.Actor) protoactor.Actor {
 	if g := guardOf(a); g != nil {
 		return g.inner
@@ -44,21 +43,22 @@ func Inner(a protoactor.Actor) protoactor.Actor {
 	return a
 }
 
-// guard stands before an instance of an actor. It is small, because there is one for each of them.
+// guard wraps an instance of an actor. It is small, because every instance has one.
 type guard struct {
 	rt    *Runtime
 	inner protoactor.Actor
-	late  atomic.Pointer[lateGuard] // made when it is needed
+	late  atomic.Pointer[lateGuard] // made on first use
 }
 
-// lateGuard is what few actors need before they end. What is not in the group belongs to the actor's turn.
+// lateGuard is the part of a guard that few actors need before they stop. All but the group belongs to the actor's
+// turn.
 type lateGuard struct {
 	instance group           // what ends with this instance of the actor
-	self     *protoactor.PID // once Stopped was received
+	self     *protoactor.PID // set when Stopped was received
 	ending   bool            // Stopping or Restarting was received
 }
 
-// decidingGuard stands before an actor that decides about its children itself: upstream looks for that method.
+// decidingGuard wraps an actor that is its own supervisor strategy. protoactor looks for that method.
 type decidingGuard struct {
 	guard
 	strategy protoactor.SupervisorStrategy
@@ -81,11 +81,11 @@ func guardOf(a protoactor.Actor) *guard {
 	return nil
 }
 
-// Receive hands the message to the actor, and recovers what would keep it from ending.
+// Receive passes the message to the actor and recovers panics that would keep it from stopping.
 func (g *guard) Receive(ctx protoactor.Context) {
 	switch m := ctx.Message().(type) {
 	case *continuation, *fence:
-		return // the actor system calls its GetAutoResponse next
+		return // protoactor calls its GetAutoResponse next
 	case *protoactor.Stopping:
 		g.needed().ending = true
 	case *protoactor.Terminated:
@@ -99,7 +99,7 @@ func (g *guard) Receive(ctx protoactor.Context) {
 	case *protoactor.Stopped:
 		late := g.needed()
 		if late.self != nil {
-			return // It has been told, and ended the goroutine.
+			return // The actor has received it before, and called runtime.Goexit.
 		}
 		late.ending = true
 		late.self = ctx.Self()
@@ -114,7 +114,7 @@ func (g *guard) Receive(ctx protoactor.Context) {
 	g.inner.Receive(ctx)
 }
 
-// needed returns the late part, which is made on the first call.
+// needed returns the late part and makes it if necessary.
 func (g *guard) needed() *lateGuard {
 	if late := g.late.Load(); late != nil {
 		return late
@@ -133,8 +133,8 @@ func (g *guard) hasStopped() bool {
 	return late != nil && late.self != nil
 }
 
-// recovered logs a panic and passes it on to the supervisor. While the actor ends it stops here, with whatever message
-// it came: a supervisor's decision would come too late, and the parent would wait for an end that never comes.
+// recovered logs a panic and rethrows it for the supervisor. If the actor is stopping, it does not rethrow: a decision
+// would come too late, and the parent would wait forever.
 func (g *guard) recovered(ctx protoactor.Context) {
 	r := recover()
 	if r == nil {
@@ -151,7 +151,7 @@ func (g *guard) recovered(ctx protoactor.Context) {
 		m.Failed(logged)
 	}
 	if !g.isEnding() {
-		panic(r) //nolint:forbidigo // it was one, and the supervisor is to decide about it
+		panic(r) //nolint:forbidigo // rethrown for the supervisor
 	}
 }
 
@@ -162,9 +162,9 @@ func (rt *Runtime) logPanic(what string, r any, stack []byte, ctx protoactor.Con
 	})
 }
 
-// dead takes what is left in the mailbox of an actor that has stopped.
+// dead handles a message that is left in the mailbox of a stopped actor.
 func (g *guard) dead(message any) {
-	if u, ok := g.inner.(Undertaker); ok {
+	if u, ok := g.inner.(DeadLetterHandler); ok {
 		u.Undelivered(message)
 		return
 	}
@@ -177,7 +177,7 @@ func (g *guard) dead(message any) {
 	}
 }
 
-// HandleFailure asks the actor. When that panics the child is stopped.
+// HandleFailure calls the actor's own strategy. If that panics, the child is stopped.
 func (g *decidingGuard) HandleFailure(
 	system *protoactor.ActorSystem,
 	supervisor protoactor.Supervisor,
@@ -189,7 +189,7 @@ func (g *decidingGuard) HandleFailure(
 		if r := recover(); r != nil {
 			usercode.Log(func() {
 				g.rt.logger.Error().Str("child", pidName(child)).Str("panic", usercode.PanicText(r)).Bytes("stack", debug.Stack()).
-					Msg("an actor panicked when it was to decide about its child, which is stopped")
+					Msg("an actor panicked in HandleFailure; the child is stopped")
 			})
 			supervisor.StopChildren(child)
 		}
@@ -197,12 +197,12 @@ func (g *decidingGuard) HandleFailure(
 	g.strategy.HandleFailure(system, supervisor, child, stats, reason, message)
 }
 
-// SendFence has f run in a turn of the actor at pid, behind the user messages that were sent to it before. It is how
-// the sender of a message learns that the actor has finished with it, whatever became of its handler. f does not run if
-// the actor stops first; it must not wait.
+// SendFence runs f in a turn of the actor at pid, after the user messages that were sent to it before. The sender of a
+// message learns from it that the actor has finished with the message. f does not run if the actor stops first. It must
+// not block.
 //
-// Actors made from [Runtime.Props] do not see the message. Others get an opaque one, which they should ignore as any
-// message that they do not know.
+// Actors made from [Runtime.Props] do not see the message. Others receive an opaque one, which they should ignore like
+// any unknown message.
 func (rt *Runtime) SendFence(pid *protoactor.PID, f func()) {
 	if pid == nil || f == nil || rt.Check() != nil {
 		return
@@ -210,7 +210,7 @@ func (rt *Runtime) SendFence(pid *protoactor.PID, f func()) {
 	rt.root.RequestWithCustomSender(pid, &fence{rt: rt, f: f}, rt.discard)
 }
 
-// fence travels as a user message: upstream calls GetAutoResponse, in the turn, after the actor had a look at it.
+// fence is sent as a user message. protoactor calls GetAutoResponse in the turn, after the actor has received it.
 type fence struct {
 	rt *Runtime
 	f  func()
@@ -221,15 +221,15 @@ var (
 	_ protoactor.IgnoreDeadLetterLogging = (*fence)(nil)
 )
 
-// GetAutoResponse implements protoactor.AutoRespond. The response goes to the discarding process.
+// GetAutoResponse implements protoactor.AutoRespond. The response is discarded.
 func (m *fence) GetAutoResponse(protoactor.Context) any {
 	if p := usercode.Do(m.f); p != nil {
-		m.rt.logFunction("a function given to SendFence panicked", p)
+		m.rt.logFunction("a SendFence function panicked", p)
 	}
 	return nil
 }
 
-// IgnoreDeadLetterLogging implements protoactor.IgnoreDeadLetterLogging: nobody misses a fence.
+// IgnoreDeadLetterLogging implements protoactor.IgnoreDeadLetterLogging.
 func (*fence) IgnoreDeadLetterLogging() {}
 
 // Drop implements Droppable.

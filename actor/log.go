@@ -12,7 +12,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// slogFactory lets an actor system log to l: warnings and worse, for what upstream says below that is chatter.
+// slogFactory makes an actor system log to l. Levels below warning are dropped, because protoactor logs too much there.
 func slogFactory(l zerolog.Logger) func(*protoactor.ActorSystem) *slog.Logger {
 	if l.GetLevel() < zerolog.WarnLevel {
 		l = l.Level(zerolog.WarnLevel)
@@ -22,9 +22,8 @@ func slogFactory(l zerolog.Logger) func(*protoactor.ActorSystem) *slog.Logger {
 	}
 }
 
-// bridge makes upstream's records fit for zerolog. It renames the attribute "message", which
-// would stand twice in a line, and it replaces values by their type: a message may
-// be large, secret, or still in use by another goroutine.
+// bridge adapts protoactor's records to zerolog. It renames the attribute "message", which would appear twice in a
+// line, and replaces values by their types, because a message may be large, secret or in use by another goroutine.
 type bridge struct{ slog.Handler }
 
 func (b *bridge) Handle(ctx context.Context, r slog.Record) error {
@@ -70,7 +69,7 @@ func plainAttr(a slog.Attr) slog.Attr {
 	return a
 }
 
-// pidName is how an actor is named in logs; PID.String would print a protobuf message and is slow.
+// pidName returns the name of an actor for logs. PID.String is slow and prints a protobuf message.
 func pidName(pid *protoactor.PID) string {
 	if pid == nil {
 		return ""

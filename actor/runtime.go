@@ -15,16 +15,15 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Runtime is where actors of this module live: an actor system, a dispatcher,
-// the goroutines beside it and the order in which they end. All methods may be
+// Runtime owns an actor system, a dispatcher, other goroutines, and the order in which they end. All methods may be
 // called from any goroutine.
 type Runtime struct {
 	system     *protoactor.ActorSystem
-	own        bool // the system is ours to shut down
+	own        bool // Close shuts the system down
 	root       *protoactor.RootContext
 	logger     zerolog.Logger
 	dispatcher protoactor.Dispatcher
-	elastic    *Dispatcher // dispatcher, when it is ours to close
+	elastic    *Dispatcher // the dispatcher, if Close ends it
 	watcher    *watcher
 	discard    *protoactor.PID
 
@@ -34,11 +33,11 @@ type Runtime struct {
 	ending     ending
 }
 
-// deadLetterInterval is how long a goroutine lives that upstream starts after a dead letter, to count further ones; its
-// default of a second would hold up every end.
+// deadLetterInterval is how long a goroutine lives that protoactor starts to count dead letters. The default of one
+// second would delay every Close.
 const deadLetterInterval = time.Millisecond
 
-// NewRuntime makes a Runtime with an actor system of its own.
+// NewRuntime makes a Runtime with its own actor system.
 func NewRuntime(opts ...Option) (*Runtime, error) {
 	c := newConfig(opts)
 	if err := c.check(); err != nil {
@@ -52,8 +51,8 @@ func NewRuntime(opts ...Option) (*Runtime, error) {
 	return newRuntime(system, true, c), nil
 }
 
-// Adopt makes a Runtime inside an actor system that the application already has. Nothing of the system
-// is changed, and closing the Runtime does not shut it down.
+// Adopt makes a Runtime in an actor system that the application already has. It does not change the system, and closing
+// the Runtime does not shut the system down.
 func Adopt(system *protoactor.ActorSystem, opts ...Option) (*Runtime, error) {
 	if system == nil {
 		return nil, errors.New("actor: adopt: the actor system is nil; pass one, or use NewRuntime")
@@ -97,8 +96,7 @@ func newRuntime(system *protoactor.ActorSystem, own bool, c config) *Runtime {
 	return rt
 }
 
-// Check says why the Runtime cannot be used: it is nil, or neither [NewRuntime] nor [Adopt] has made it. A Runtime that
-// has been closed passes.
+// Check returns an error if the Runtime is nil or was not made by [NewRuntime] or [Adopt]. A closed Runtime passes.
 func (rt *Runtime) Check() error {
 	switch {
 	case rt == nil:
@@ -109,7 +107,7 @@ func (rt *Runtime) Check() error {
 	return nil
 }
 
-// String names the Runtime in logs.
+// String returns the name of the Runtime for logs.
 func (rt *Runtime) String() string {
 	if err := rt.Check(); err != nil {
 		return "<Runtime, not usable>"
@@ -117,7 +115,7 @@ func (rt *Runtime) String() string {
 	return "<Runtime of actor system " + rt.system.ID + ">"
 }
 
-// Format prints what String returns, whatever the verb: a Runtime is large, and in use by other goroutines.
+// Format prints what String returns, whatever the verb, because other goroutines may be changing the Runtime.
 func (rt *Runtime) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, rt.String()) }
 
 // System returns the actor system.
@@ -128,8 +126,8 @@ func (rt *Runtime) System() *protoactor.ActorSystem {
 	return rt.system
 }
 
-// Root returns a context for sending and spawning from outside of any actor. It has none of the
-// middleware and guardians that an application may have given to its system's own root.
+// Root returns a context for sending and spawning outside actors. It has none of the middleware and guardians of the
+// system's own root context.
 func (rt *Runtime) Root() *protoactor.RootContext {
 	if rt == nil {
 		return nil
@@ -137,7 +135,7 @@ func (rt *Runtime) Root() *protoactor.RootContext {
 	return rt.root
 }
 
-// Logger returns the logger that the Runtime was made with.
+// Logger returns the Runtime's logger.
 func (rt *Runtime) Logger() *zerolog.Logger {
 	if rt == nil {
 		nowhere := zerolog.Nop()
@@ -146,7 +144,7 @@ func (rt *Runtime) Logger() *zerolog.Logger {
 	return &rt.logger
 }
 
-// Dispatcher returns what the actors made from Props run on.
+// Dispatcher returns the dispatcher of the actors made from Props.
 func (rt *Runtime) Dispatcher() protoactor.Dispatcher {
 	if rt == nil {
 		return nil
@@ -154,8 +152,8 @@ func (rt *Runtime) Dispatcher() protoactor.Dispatcher {
 	return rt.dispatcher
 }
 
-// Discard returns the address of a process that swallows what it is sent. It is
-// of use as the sender of messages whose answer nobody wants.
+// Discard returns the address of a process that discards its messages. Use it as the sender of messages whose answer is
+// not needed.
 func (rt *Runtime) Discard() *protoactor.PID {
 	if rt == nil {
 		return nil
@@ -163,14 +161,12 @@ func (rt *Runtime) Discard() *protoactor.PID {
 	return rt.discard
 }
 
-// Props describes actors that run on the Runtime's dispatcher, with its mailbox, and guarded: see
-// the package's documentation for what that means. The options come after ours and so win over them.
+// Props returns the properties of guarded actors that run on the Runtime's dispatcher with its mailbox; see the package
+// documentation. opts override the Runtime's own.
 func (rt *Runtime) Props(producer func() protoactor.Actor, opts ...protoactor.PropsOption) *protoactor.Props {
 	if err := rt.Check(); err != nil {
 		return protoactor.PropsFromProducer(func() protoactor.Actor {
-			panic(
-				err.Error(),
-			) //nolint:forbidigo // upstream's producers have no other way to fail; Tree.Spawn makes an error of it
+			panic(err.Error()) //nolint:forbidigo // a producer cannot return an error; Tree.Spawn recovers it
 		})
 	}
 	return protoactor.PropsFromProducer(
@@ -181,8 +177,8 @@ func (rt *Runtime) Props(producer func() protoactor.Actor, opts ...protoactor.Pr
 		}, opts...)...)
 }
 
-// produce logs a panic of the producer, and of a producer that makes nothing, before it goes on: to whoever spawns, or
-// on a restart to the supervisor, whose child keeps the former instance until another attempt succeeds.
+// produce logs a panic of the producer and rethrows it: to the goroutine that spawns or, on a restart, to the
+// supervisor, whose child keeps the previous instance until an attempt succeeds.
 func (rt *Runtime) produce(producer func() protoactor.Actor) (inner protoactor.Actor) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -192,25 +188,20 @@ func (rt *Runtime) produce(producer func() protoactor.Actor) (inner protoactor.A
 					Bytes("stack", debug.Stack()).
 					Msg("an actor's producer panicked")
 			})
-			panic(r) //nolint:forbidigo // it was one; upstream's producers have no other way to fail
+			panic(r) //nolint:forbidigo // rethrown: a producer cannot return an error
 		}
 	}()
 	if producer == nil {
-		panic(
-			"actor: the producer given to Props is nil",
-		) //nolint:forbidigo // upstream's producers have no other way to fail
+		panic("actor: the producer given to Props is nil") //nolint:forbidigo // a producer cannot return an error
 	}
 	if inner = producer(); inner == nil {
-		panic(
-			"actor: the producer given to Props returned no actor",
-		) //nolint:forbidigo // likewise; Tree.Spawn makes an error of it
+		panic("actor: the producer given to Props returned no actor") //nolint:forbidigo // a producer cannot return an error
 	}
 	return inner
 }
 
-// Extension returns the value that belongs to this Runtime under key, and makes it on the first
-// call, exactly once. produce may ask for other extensions. Keys should be of an unexported type, as those
-// of a context.Context are.
+// Extension returns the Runtime's value for key. The first call makes it with produce, exactly once. produce may call
+// Extension for other keys. Keys should have an unexported type, like those of a context.Context.
 func (rt *Runtime) Extension(key any, produce func() any) any {
 	if rt == nil {
 		if produce == nil {
@@ -228,15 +219,14 @@ func (rt *Runtime) Extension(key any, produce func() any) any {
 	return get.(func() any)()
 }
 
-// DefaultIdleWorkers is how many goroutines a Runtime's dispatcher keeps
-// waiting for work. Each keeps its stack, 8 KiB as a rule.
+// DefaultIdleWorkers is the number of idle goroutines that a Runtime's dispatcher keeps. Each keeps its stack, usually
+// 8 KiB.
 const DefaultIdleWorkers = 64
 
-// DefaultThroughput is how many messages an actor may handle before it yields
-// to other goroutines. It is in the order of protoactor's 300.
+// DefaultThroughput is how many messages an actor may handle before it yields to other goroutines. protoactor uses 300.
 const DefaultThroughput = 256
 
-// Option configures a Runtime. The options are made by the With functions of this package.
+// Option configures a Runtime. The With functions of this package return options.
 type Option interface{ apply(*config) }
 
 type config struct {
@@ -265,21 +255,19 @@ func newConfig(opts []Option) config {
 	return c
 }
 
-// WithLogger sets the logger of the Runtime and of an actor system that it makes. Default: warnings and
-// worse, as JSON lines on standard error, so that a panic in a user's method is never without a trace.
+// WithLogger sets the logger of the Runtime and of the actor system that NewRuntime makes. Default: warnings and errors
+// as JSON lines on standard error, so a panic in a user's method leaves a trace.
 func WithLogger(l zerolog.Logger) Option {
 	return option(func(c *config) { c.logger = l })
 }
 
-// WithDispatcher makes the Runtime's actors run on d instead of a dispatcher of its own. The
-// Runtime then neither closes d nor waits for its goroutines. Default: an elastic dispatcher
-// that ends with the Runtime.
+// WithDispatcher runs the Runtime's actors on d. Close then neither closes d nor waits for its goroutines. Default: a
+// [Dispatcher] that ends with the Runtime.
 func WithDispatcher(d protoactor.Dispatcher) Option {
 	return option(func(c *config) { c.dispatcher = d })
 }
 
-// WithIdleWorkers sets how many goroutines of the Runtime's own dispatcher wait for work when there is none.
-// Default: DefaultIdleWorkers.
+// WithIdleWorkers sets how many idle goroutines the Runtime's own dispatcher keeps. Default: DefaultIdleWorkers.
 func WithIdleWorkers(n int) Option {
 	return option(func(c *config) { c.idle = n })
 }
@@ -289,9 +277,8 @@ func WithThroughput(n int) Option {
 	return option(func(c *config) { c.throughput = n })
 }
 
-// WithSystemOptions adds options for the actor system that NewRuntime makes; Adopt ignores them.
-// Default: warnings and worse go to the Runtime's logger, requests that became dead letters
-// are not logged.
+// WithSystemOptions adds options for the actor system that NewRuntime makes. Adopt ignores them. Default: warnings and
+// errors go to the Runtime's logger, and requests that become dead letters are not logged.
 func WithSystemOptions(opts ...protoactor.ConfigOption) Option {
 	return option(func(c *config) { c.system = append(c.system, opts...) })
 }

@@ -9,15 +9,14 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// localHost is the address of PIDs in a system that others cannot reach.
+// localHost is the address of PIDs in a system without remoting.
 const localHost = "nonhost"
 
-// watcher is a process that is told when actors have stopped, and runs what was to happen then. One serves
-// a whole actor system: a watched actor costs an entry, each thing that is to happen
-// another small one, and no goroutine is needed.
+// watcher is a process that is notified when actors stop and then runs functions. One watcher serves a whole actor
+// system. A watched actor costs an entry, each function a smaller one, and there is no goroutine.
 //
-// It never says Unwatch: an entry without nodes stays until its actor has stopped. Unwatch and a
-// following Watch from another goroutine could overtake each other, and then nobody would watch.
+// It never sends Unwatch: an entry without nodes stays until its actor has stopped. An Unwatch could overtake a Watch
+// from another goroutine, and the actor would no longer be watched.
 type watcher struct {
 	system *protoactor.ActorSystem
 	id     string
@@ -26,16 +25,16 @@ type watcher struct {
 	watched map[address]*group
 }
 
-// address identifies an actor; host is empty for those of the watcher's own system.
+// address identifies an actor. host is empty for actors of the watcher's own system.
 type address struct{ host, id string }
 
 func newWatcher(system *protoactor.ActorSystem, id string) *watcher {
 	return &watcher{system: system, id: id, watched: make(map[address]*group)}
 }
 
-// WhenStopped has f run once the actor at pid has stopped for good, or at once if it does not exist any
-// more. A restart is not a stop. f runs exactly once unless cancel comes first, in the goroutine in which
-// the actor ended: it must not block. cancel reports whether it came first.
+// WhenStopped runs f when the actor at pid has stopped, or at once if it does not exist. A restart is not a stop. f
+// runs exactly once unless cancel comes first. It runs in the goroutine in which the actor stopped and must not block.
+// cancel reports whether it came first.
 func (rt *Runtime) WhenStopped(pid *protoactor.PID, f func()) (cancel func() bool) {
 	if f == nil {
 		return func() bool { return false }
@@ -43,16 +42,16 @@ func (rt *Runtime) WhenStopped(pid *protoactor.PID, f func()) (cancel func() boo
 	n := &funcNode{rt: rt, f: f}
 	n.target = n
 	if rt.Check() != nil {
-		n.run() // There is no such actor.
+		n.run()
 		return n.leave
 	}
 	rt.watcher.add(pid, &n.node)
 	return n.leave
 }
 
-// WhenInstanceEnds is WhenStopped for the present instance of the actor whose turn it is: f also runs
-// when the actor is restarted. It reports false, and forgets f, for actors that were not made from [Runtime.Props]
-// and for instances that have ended.
+// WhenInstanceEnds is like [Runtime.WhenStopped] for the current instance of the actor whose turn it is: f also runs
+// when the actor is restarted. It returns false and does not register f for actors that were not made from
+// [Runtime.Props] and for instances that have ended.
 func WhenInstanceEnds(on Turn, f func()) (cancel func() bool, ok bool) {
 	if on == nil || f == nil {
 		return func() bool { return false }, false
@@ -76,14 +75,14 @@ type funcNode struct {
 	f  func()
 }
 
-// ended calls the application's function. What its panic would end is the turn of the actor that has just stopped.
+// ended calls the function. A panic of it must not end the turn of the actor that has just stopped.
 func (n *funcNode) ended() {
 	if p := usercode.Do(n.f); p != nil {
-		n.rt.logFunction("a function that waited for the end of an actor panicked", p)
+		n.rt.logFunction("a WhenStopped function panicked", p)
 	}
 }
 
-// logFunction logs the panic of a function that the application has given us.
+// logFunction logs the panic of a function that the application registered.
 func (rt *Runtime) logFunction(what string, p *usercode.Panic) {
 	if rt == nil {
 		return
@@ -106,16 +105,16 @@ func (w *watcher) add(pid *protoactor.PID, n *node) {
 		g = new(group)
 		w.watched[key] = g
 	}
-	g.join(n) // it cannot have ended, for it is in the map
+	g.join(n) // cannot fail: a group in the map has not ended
 	w.mu.Unlock()
 	if !known {
-		// Outside of the lock: the answer may come before this returns.
+		// Without the lock, because the answer may come before this returns.
 		process, _ := w.system.ProcessRegistry.Get(pid)
 		process.SendSystemMessage(pid, &protoactor.Watch{Watcher: w.system.NewLocalPID(w.id)})
 	}
 }
 
-// locate reports the key of an actor. Of local ones it knows whether they exist, without a word to the dead letters.
+// locate returns the key of an actor and, for local actors, whether it exists. It produces no dead letter.
 func (w *watcher) locate(pid *protoactor.PID) (key address, exists bool) {
 	if pid == nil {
 		return address{}, false
@@ -127,7 +126,7 @@ func (w *watcher) locate(pid *protoactor.PID) (key address, exists bool) {
 	return address{"", pid.Id}, exists
 }
 
-// SendSystemMessage takes Terminated.
+// SendSystemMessage handles Terminated.
 func (w *watcher) SendSystemMessage(_ *protoactor.PID, message any) {
 	ended, ok := message.(*protoactor.Terminated)
 	if !ok {
@@ -143,14 +142,14 @@ func (w *watcher) SendSystemMessage(_ *protoactor.PID, message any) {
 	}
 }
 
-// SendUserMessage ignores what it is sent: nobody has a reason to.
+// SendUserMessage ignores the message.
 func (w *watcher) SendUserMessage(*protoactor.PID, any) {}
 
-// Stop does nothing: the watcher serves the system as long as that lives.
+// Stop does nothing: the watcher lives as long as the system.
 func (w *watcher) Stop(*protoactor.PID) {}
 
-// group is a list of what is to happen when something ends. Nodes join and leave in constant time,
-// and each is run at most once, in the order in which they joined. The zero value is ready for use.
+// group is a list of nodes that run when something ends. Nodes join and leave in constant time. Each runs at most once,
+// in the order in which they joined. The zero value is ready for use.
 type group struct {
 	mu    sync.Mutex
 	over  bool
@@ -158,10 +157,10 @@ type group struct {
 	last  *node
 }
 
-// node is a membership in a group, embedded in what is to be told. It is settled once: it is either run, or it leaves.
+// node is a membership in a group, embedded in what is to be notified. It is settled once: it either runs or leaves.
 type node struct {
 	target  interface{ ended() }
-	group   *group // set by join, before the node is known to another goroutine, and not changed
+	group   *group // set by join before other goroutines see the node; then constant
 	settled atomic.Bool
 
 	// Guarded by group.mu.
@@ -169,7 +168,7 @@ type node struct {
 	listed     bool
 }
 
-// join adds n, or reports false because the group has ended.
+// join adds n. It returns false if the group has ended.
 func (g *group) join(n *node) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -187,7 +186,7 @@ func (g *group) join(n *node) bool {
 	return true
 }
 
-// remove takes n out of the list. The caller holds g.mu.
+// remove unlinks n. The caller holds g.mu.
 func (g *group) remove(n *node) {
 	if n.prev == nil {
 		g.first = n.next
@@ -202,8 +201,8 @@ func (g *group) remove(n *node) {
 	n.prev, n.next, n.listed = nil, nil, false
 }
 
-// end runs every node, in order and outside of the lock, and lets nobody join any more. A node that ends its goroutine
-// leaves those behind it to another one.
+// end runs every node in order, without holding the lock, and rejects later ones. If a node calls runtime.Goexit,
+// another goroutine runs the rest.
 func (g *group) end() {
 	over := false
 	defer func() {
@@ -226,14 +225,14 @@ func (g *group) end() {
 	over = true
 }
 
-// run tells the target, unless the node is settled.
+// run notifies the target unless the node is settled.
 func (n *node) run() {
 	if n.settled.CompareAndSwap(false, true) {
 		n.target.ended()
 	}
 }
 
-// leave settles the node without telling its target. It reports whether it was in time.
+// leave settles the node without notifying its target. It reports whether the node was not yet settled.
 func (n *node) leave() bool {
 	if !n.settled.CompareAndSwap(false, true) {
 		return false
@@ -248,27 +247,27 @@ func (n *node) leave() bool {
 	return true
 }
 
-// The processes of this package that exist once in each actor system, under names of their own. They hold
-// no goroutine and stay when a Runtime closes, since several may have adopted the system.
+// The names of this package's processes. Each exists once in an actor system, has no goroutine and stays when a Runtime
+// closes, because several Runtimes may have adopted the system.
 const (
 	discardName = "pb-discard"
 	watcherName = "pb-watcher"
 )
 
-// nothing is the process that swallows what it is sent.
+// nothing is a process that discards its messages.
 type nothing struct{}
 
 func (nothing) SendUserMessage(*protoactor.PID, any)   {}
 func (nothing) SendSystemMessage(*protoactor.PID, any) {}
 func (nothing) Stop(*protoactor.PID)                   {}
 
-// discardOf returns the address of the system's process that swallows messages.
+// discardOf returns the address of the system's discarding process.
 func discardOf(system *protoactor.ActorSystem) *protoactor.PID {
 	pid, _ := system.ProcessRegistry.Add(nothing{}, discardName)
 	return pid
 }
 
-// watcherOf returns the system's watcher, made by whoever comes first.
+// watcherOf returns the system's watcher. The first call makes it.
 func watcherOf(system *protoactor.ActorSystem) *watcher {
 	w := newWatcher(system, watcherName)
 	if _, added := system.ProcessRegistry.Add(w, watcherName); added {
@@ -278,7 +277,7 @@ func watcherOf(system *protoactor.ActorSystem) *watcher {
 	if known, ok := p.(*watcher); ok {
 		return known
 	}
-	// The application has taken our name for something else. Any other does as well, at the cost of a second watcher.
+	// The application uses the name for another process. Use a second watcher under another name.
 	w.id += system.ProcessRegistry.NextId()
 	system.ProcessRegistry.Add(w, w.id)
 	return w

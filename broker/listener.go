@@ -281,7 +281,7 @@ func (a *acceptor) Receive(ctx protoactor.Context) {
 	}
 }
 
-// Undelivered implements actor.Undertaker. It closes a connection that was accepted while the listener ended.
+// Undelivered implements actor.DeadLetterHandler. It closes a connection that was accepted while the listener ended.
 func (a *acceptor) Undelivered(message any) {
 	if m, ok := message.(accepted); ok {
 		netio.Close(m.sock)

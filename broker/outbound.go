@@ -247,7 +247,7 @@ func (b *broker) sendDecrefs() {
 	b.tablesChanged()
 }
 
-// Undelivered implements actor.Undertaker: it fails messages that arrive while the broker stops.
+// Undelivered implements actor.DeadLetterHandler: it fails messages that arrive while the broker stops.
 func (b *broker) Undelivered(message any) {
 	b.refuse(message, flavors.ConnectionLost.Wrap(context.Cause(b.c.ctx)))
 }

@@ -290,7 +290,7 @@ func (c *command) stopping() {
 	}
 }
 
-var _ actor.Undertaker = (*command)(nil)
+var _ actor.DeadLetterHandler = (*command)(nil)
 
 // Undelivered releases a job that reports to a stopped command.
 func (c *command) Undelivered(message any) {
