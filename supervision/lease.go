@@ -11,8 +11,8 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// Leases are what the actors of a Runtime hold. They cost no goroutine, and a lease the same however
-// many there are.
+// Leases manages the leases of a Runtime. It needs no goroutine, and the cost of a lease does not depend on their
+// number.
 type Leases struct {
 	rt    *actor.Runtime
 	count atomic.Int64
@@ -25,7 +25,7 @@ func LeasesOf(rt *actor.Runtime) *Leases {
 	return rt.Extension(leasesKey{}, func() any { return &Leases{rt: rt} }).(*Leases)
 }
 
-// Lease is something that is held until it is released.
+// Lease is held until it is released.
 type Lease struct {
 	leases   *Leases
 	release  func()
@@ -33,17 +33,17 @@ type Lease struct {
 	cancel   atomic.Pointer[func() bool]
 }
 
-// Hold runs release exactly once: when the lease is released, or when the actor at holder has ended, in whatever
-// way, and at once if there is none. A restart of the holder is not an end. release may run in any
-// goroutine, also before Hold returns, and must not block.
+// Hold returns a lease that runs release exactly once: when the lease is released, when the actor at holder has
+// stopped, or at once if that actor does not exist. A restart of the holder does not end the lease. release may run in
+// any goroutine, also before Hold returns, and must not block.
 func (l *Leases) Hold(holder *protoactor.PID, release func()) *Lease {
 	lease := l.lease(release)
 	lease.endsWith(l.runtime().WhenStopped(holder, lease.Release))
 	return lease
 }
 
-// HoldInstance is Hold for the present instance of the actor whose turn it is: a restart ends it too. Actors that were
-// not made from the Runtime's Props cannot be asked; for them it is Hold.
+// HoldInstance is Hold for the current instance of the actor whose turn it is: a restart ends the lease too. For actors
+// that were not made from the Runtime's Props it is the same as Hold.
 func (l *Leases) HoldInstance(on actor.Turn, release func()) *Lease {
 	lease := l.lease(release)
 	if cancel, ok := actor.WhenInstanceEnds(on, lease.Release); ok {
@@ -51,17 +51,17 @@ func (l *Leases) HoldInstance(on actor.Turn, release func()) *Lease {
 		return lease
 	}
 	if on == nil {
-		lease.Release() // Nobody holds it.
+		lease.Release()
 		return lease
 	}
 	lease.endsWith(l.runtime().WhenStopped(on.Self(), lease.Release))
 	return lease
 }
 
-// Format prints one word, whatever the verb: leases change meanwhile.
+// Format prints a fixed text, whatever the verb, because other goroutines may be changing the leases.
 func (l *Leases) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "<leases>") }
 
-// Len returns how many leases are held.
+// Len returns the number of leases that are held.
 func (l *Leases) Len() int {
 	if l == nil {
 		return 0
@@ -84,15 +84,15 @@ func (l *Leases) lease(release func()) *Lease {
 	return &Lease{leases: l, release: release}
 }
 
-// endsWith remembers how to forget about the holder.
+// endsWith stores the function that cancels the notification of the holder's end.
 func (l *Lease) endsWith(cancel func() bool) {
 	l.cancel.Store(&cancel)
 	if l.released.Load() {
-		cancel() // whoever released it may have come before there was anything to cancel
+		cancel() // released before cancel was stored
 	}
 }
 
-// Release ends the lease, unless it has ended. It may be called from anywhere.
+// Release ends the lease if it has not ended. It may be called from any goroutine.
 func (l *Lease) Release() {
 	if l == nil || l.leases == nil || !l.released.CompareAndSwap(false, true) {
 		return
@@ -107,13 +107,13 @@ func (l *Lease) Release() {
 	if p := usercode.Do(l.release); p != nil {
 		usercode.Log(func() {
 			l.leases.rt.Logger().Error().Str("panic", usercode.PanicText(p.Value)).Bytes("stack", p.Stack).
-				Msg("a function that was to run at the end of a lease panicked")
+				Msg("a lease's release function panicked")
 		})
 	}
 }
 
-// Format prints one word, whatever the verb: a lease may end meanwhile.
+// Format prints a fixed text, whatever the verb, because the lease may end meanwhile.
 func (l *Lease) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "<lease>") }
 
-// Held tells whether the lease has not ended.
+// Held reports whether the lease has not ended.
 func (l *Lease) Held() bool { return l != nil && l.leases != nil && !l.released.Load() }

@@ -12,17 +12,17 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Decision is what a strategy decided about a child that failed.
+// Decision is what a strategy decided about a failed child.
 type Decision struct {
 	Child     *protoactor.PID
-	Reason    any                  // what the handler panicked with
-	Message   any                  // the message that it was handling
-	Failures  int                  // of this child within the window, this one included
+	Reason    any                  // the value that the handler passed to panic
+	Message   any                  // the message that was being handled
+	Failures  int                  // of this child within the window, including this one
 	Directive protoactor.Directive // stop, restart or resume; a strategy of this package never escalates
-	Delay     time.Duration        // how long the child waits before it is restarted
+	Delay     time.Duration        // before the restart
 }
 
-// Limit is a number of failures of a child within a time. What happens beyond it is the strategy's to say.
+// Limit is a number of failures of a child within a time. The strategy says what happens beyond it.
 type Limit struct {
 	Restarts int           // default 10; negative: none
 	Within   time.Duration // default 10 s
@@ -44,33 +44,32 @@ func (l Limit) withDefaults() Limit {
 	return l
 }
 
-// StrategyOption adjusts a strategy. The options are made by OnDecision and Decide.
+// StrategyOption configures a strategy. OnDecision and Decide return options.
 type StrategyOption interface{ apply(*strategy) }
 
 type strategyOption func(*strategy)
 
 func (o strategyOption) apply(s *strategy) { o(s) }
 
-// OnDecision has f called with every decision before it is carried out, in the supervisor's turn: it must not
-// block. Default: none.
+// OnDecision calls f with every decision before it is carried out. f runs in the supervisor's turn and must not block.
+// Default: none.
 func OnDecision(f func(Decision)) StrategyOption {
 	return strategyOption(func(s *strategy) { s.hook = f })
 }
 
-// Decide asks f what to do about a failure, by its reason, instead of what the strategy does: RestartDirective stands
-// for the strategy's own way to restart, and EscalateDirective is taken for StopDirective. Default: the strategy's own
-// way, always.
+// Decide lets f decide about a failure by its reason. RestartDirective selects the strategy's own way to restart, and
+// EscalateDirective counts as StopDirective. Default: the strategy decides.
 func Decide(f func(reason any) protoactor.Directive) StrategyOption {
 	return strategyOption(func(s *strategy) { s.decide = f })
 }
 
-// strategy decides about one child at a time. What it knows about a child is in upstream's RestartStatistics, so one
-// strategy may serve any number of supervisors.
+// strategy decides about one child at a time. The state of a child is in protoactor's RestartStatistics, so one
+// strategy can serve many supervisors.
 type strategy struct {
 	rt      *actor.Runtime
 	name    string
 	normal  protoactor.Directive
-	loud    int // how many failures are logged as warnings; 0: all
+	loud    int // number of failures logged as warnings; 0 means all
 	restart func(s *strategy, d *Decision, stats *protoactor.RestartStatistics)
 	hook    func(Decision)
 	decide  func(reason any) protoactor.Directive
@@ -86,17 +85,17 @@ func newStrategy(rt *actor.Runtime, s strategy, opts []StrategyOption) *strategy
 	return &s
 }
 
-// StopStrategy stops a child that failed: for what cannot begin anew, such as a connection.
+// StopStrategy stops a child that failed. It is for actors that cannot start again, such as connections.
 func StopStrategy(rt *actor.Runtime, opts ...StrategyOption) protoactor.SupervisorStrategy {
 	return newStrategy(rt, strategy{name: "stop", normal: protoactor.StopDirective, restart: restartAtOnce}, opts)
 }
 
-// ResumeStrategy lets a child that failed go on with the next message, as if nothing had happened.
+// ResumeStrategy lets a child that failed continue with its next message.
 func ResumeStrategy(rt *actor.Runtime, opts ...StrategyOption) protoactor.SupervisorStrategy {
 	return newStrategy(rt, strategy{name: "resume", normal: protoactor.ResumeDirective, restart: restartAtOnce}, opts)
 }
 
-// RestartStrategy restarts a child that failed, and stops it for good when it fails more often than limit allows.
+// RestartStrategy restarts a child that failed, and stops it when it fails more often than limit allows.
 func RestartStrategy(rt *actor.Runtime, limit Limit, opts ...StrategyOption) protoactor.SupervisorStrategy {
 	limit = limit.withDefaults()
 	return newStrategy(rt, strategy{
@@ -113,12 +112,11 @@ func RestartStrategy(rt *actor.Runtime, limit Limit, opts ...StrategyOption) pro
 	}, opts)
 }
 
-// PersistentStrategy restarts a child that failed, however often it does, since others need it: a peer that can make a
-// shared object panic must not be able to stop it. Failures beyond limit are logged at the debug level instead of as
-// warnings.
+// PersistentStrategy restarts a child however often it fails, because others share it: a peer that can make a shared
+// object panic must not be able to stop it. Failures beyond limit are logged at debug level instead of as warnings.
 //
-// A child that cannot even start (its producer or its handler of Started fails) is stopped beyond limit, because it
-// would be restarted without end and without a message to blame.
+// A child that cannot start, because its producer or its handler of Started fails, is stopped beyond limit. It would
+// otherwise be restarted forever.
 func PersistentStrategy(rt *actor.Runtime, limit Limit, opts ...StrategyOption) protoactor.SupervisorStrategy {
 	limit = limit.withDefaults()
 	return newStrategy(rt, strategy{
@@ -135,7 +133,7 @@ func PersistentStrategy(rt *actor.Runtime, limit Limit, opts ...StrategyOption) 
 	}, opts)
 }
 
-// isStart reports whether a failure happened before the child could take a message.
+// isStart reports whether a failure happened before the child could handle a message.
 func isStart(message any) bool {
 	switch message.(type) {
 	case *protoactor.Started, *protoactor.Restart:
@@ -144,9 +142,9 @@ func isStart(message any) bool {
 	return false
 }
 
-// BackoffStrategy restarts a child that failed, without a limit, after a delay that grows from failure to failure.
-// Meanwhile the child's messages wait, and the supervisor does not. After five times the longest delay without a
-// failure the next one counts as the first again.
+// BackoffStrategy restarts a child that failed, without limit, after a delay that grows with each failure. The child's
+// messages wait meanwhile; the supervisor does not. The count starts again after five times the longest delay without a
+// failure.
 func BackoffStrategy(rt *actor.Runtime, b Backoff, opts ...StrategyOption) protoactor.SupervisorStrategy {
 	b = b.withDefaults()
 	return newStrategy(rt, strategy{
@@ -160,11 +158,11 @@ func BackoffStrategy(rt *actor.Runtime, b Backoff, opts ...StrategyOption) proto
 	}, opts)
 }
 
-// backoffMemory times the longest delay is how long a failure counts.
+// backoffMemory is how long a failure counts, in multiples of the longest delay.
 const backoffMemory = 5
 
-// maxFailures is how many failures of a child are remembered, since upstream remembers all of them forever. It is
-// enough for any backoff to have reached its maximum.
+// maxFailures is how many failures of a child are remembered, because protoactor never forgets any. It is enough for
+// any backoff to reach its maximum.
 const maxFailures = 256
 
 func restartAtOnce(_ *strategy, d *Decision, stats *protoactor.RestartStatistics) {
@@ -173,7 +171,7 @@ func restartAtOnce(_ *strategy, d *Decision, stats *protoactor.RestartStatistics
 	prune(stats, d.Failures)
 }
 
-// prune forgets failures that do not count any more, or are too many to be remembered.
+// prune forgets failures that no longer count or exceed maxFailures.
 func prune(stats *protoactor.RestartStatistics, counting int) {
 	if stats.FailureCount() <= maxFailures {
 		return
@@ -184,7 +182,7 @@ func prune(stats *protoactor.RestartStatistics, counting int) {
 	}
 }
 
-// HandleFailure is called in the supervisor's turn when a child has failed and waits for a decision.
+// HandleFailure implements protoactor.SupervisorStrategy.
 func (s *strategy) HandleFailure(_ *protoactor.ActorSystem, supervisor protoactor.Supervisor, child *protoactor.PID,
 	stats *protoactor.RestartStatistics, reason, message any,
 ) {
@@ -199,7 +197,7 @@ func (s *strategy) HandleFailure(_ *protoactor.ActorSystem, supervisor protoacto
 	default:
 		d.Directive = protoactor.StopDirective
 	}
-	defer s.carryOut(supervisor, child, &d) // also when the hook ends the goroutine
+	defer s.carryOut(supervisor, child, &d) // also if the hook calls runtime.Goexit
 	s.log(d)
 	if s.hook != nil {
 		s.call("OnDecision", func() { s.hook(d) })
@@ -217,8 +215,7 @@ func (s *strategy) carryOut(supervisor protoactor.Supervisor, child *protoactor.
 	}
 }
 
-// call calls a function of the application's. Without it the child would wait for a decision for ever if the function
-// panicked.
+// call calls the application's function and logs its panic, so that the child still gets a decision.
 func (s *strategy) call(option string, f func()) {
 	if p := usercode.Do(f); p != nil {
 		usercode.Log(func() {
@@ -228,8 +225,8 @@ func (s *strategy) call(option string, f func()) {
 	}
 }
 
-// restartLater does not hold up the supervisor's turn. RestartChildren only sends a message, so it may be called from
-// the timer's goroutine; a child that has ended in the meantime does not get it.
+// restartLater restarts the child after delay without blocking the supervisor's turn. RestartChildren only sends a
+// message, so the timer's goroutine may call it. A child that has stopped meanwhile does not receive it.
 func (s *strategy) restartLater(supervisor protoactor.Supervisor, child *protoactor.PID, delay time.Duration) {
 	if delay <= 0 || s.rt.Check() != nil {
 		supervisor.RestartChildren(child)
@@ -276,8 +273,8 @@ func directiveName(d protoactor.Directive) string {
 	}
 }
 
-// Backoff says how long to wait before another attempt: Min before the first one, longer by Factor
-// each time, Max at the most.
+// Backoff computes the delay before each attempt: Min before the first, multiplied by Factor each time, and at most
+// Max.
 type Backoff struct {
 	Min    time.Duration // default 100 ms
 	Max    time.Duration // default 30 s
@@ -310,12 +307,12 @@ func (b Backoff) withDefaults() Backoff {
 	return b
 }
 
-// Delay returns how long to wait before the attempt with this number, from 1 on. rnd returns
-// numbers from 0 up to 1; nil stands for math/rand. Fields that are zero or make no sense have their defaults.
+// Delay returns the delay before attempt, counted from 1. rnd returns numbers in [0, 1); nil means math/rand. Fields
+// that are zero or invalid have their defaults.
 func (b Backoff) Delay(attempt int, rnd func() float64) time.Duration {
 	b = b.withDefaults()
 	delay := float64(b.Min) * math.Pow(b.Factor, float64(max(attempt, 1)-1))
-	delay = min(delay, float64(b.Max)) // also where Pow is infinite
+	delay = min(delay, float64(b.Max)) // also if Pow overflows
 	if b.Jitter > 0 {
 		if rnd == nil {
 			rnd = rand.Float64

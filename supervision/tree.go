@@ -17,7 +17,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// ErrClosing is returned by Spawn when the tree takes no more actors.
+// ErrClosing is returned by Spawn if the tree accepts no more actors.
 var ErrClosing = errors.New("supervision: the runtime is closing and starts no more actors; make a new one")
 
 // Branch is a part of the tree.
@@ -26,9 +26,9 @@ type Branch uint8
 // The branches of the tree.
 const (
 	Listeners Branch = iota // acceptors
-	Dialers                 // clients that connect, and connect again
-	Objects                 // what peers hold references to
-	Caches                  // what peers hold copies of
+	Dialers                 // clients that connect and reconnect
+	Objects                 // objects that peers hold references to
+	Caches                  // objects that peers hold copies of
 	branches
 )
 
@@ -45,12 +45,12 @@ type Tree struct {
 	root     *protoactor.PID
 	branches [branches]*branch
 	objects  Limit
-	ready    error // why there is no tree
+	ready    error // why the tree cannot be used; nil if it can
 }
 
 type treeKey struct{}
 
-// TreeOption adjusts a tree. The options are made by the functions of this package whose names begin with With.
+// TreeOption configures a Tree. The With functions of this package return options.
 type TreeOption interface{ apply(*treeConfig) }
 
 type treeOption func(*treeConfig)
@@ -63,26 +63,26 @@ type treeConfig struct {
 	hook               func(Branch, Decision)
 }
 
-// WithListenerBackoff sets the delays after which failed listeners are restarted. Default: the defaults of Backoff.
+// WithListenerBackoff sets the delays before failed listeners restart. Default: the defaults of Backoff.
 func WithListenerBackoff(b Backoff) TreeOption {
 	return treeOption(func(c *treeConfig) { c.listeners = b })
 }
 
-// WithDialerBackoff sets the delays after which failed dialers are restarted. Default: the defaults of Backoff, with a
-// jitter of one half, so that the clients of a server that went away do not all come back at once.
+// WithDialerBackoff sets the delays before failed dialers restart. Default: the defaults of Backoff with a jitter of
+// one half, so that a server's clients do not all reconnect at the same time.
 func WithDialerBackoff(b Backoff) TreeOption {
 	return treeOption(func(c *treeConfig) { c.dialers = b })
 }
 
-// WithObjectLimit sets how many failures of one object, or one cache, within which time are logged as warnings; further
-// ones are logged at the debug level. It does not stop the object: peers share it, and one of them may be causing the
-// failures. Default: the defaults of Limit. See [PersistentStrategy].
+// WithObjectLimit sets how many failures of one object or cache are logged as warnings within a time. Further ones are
+// logged at debug level. The object is not stopped, because peers share it and one of them may cause the failures.
+// Default: the defaults of Limit. See [PersistentStrategy].
 func WithObjectLimit(l Limit) TreeOption {
 	return treeOption(func(c *treeConfig) { c.objects = l })
 }
 
-// WithDecisions has f called with every decision about an actor that is directly below a branch, in that branch's turn:
-// it must not block. Default: none.
+// WithDecisions calls f with every decision about an actor directly below a branch. f runs in the branch's turn and
+// must not block. Default: none.
 func WithDecisions(f func(Branch, Decision)) TreeOption {
 	return treeOption(func(c *treeConfig) { c.hook = f })
 }
@@ -90,8 +90,7 @@ func WithDecisions(f func(Branch, Decision)) TreeOption {
 // defaultDialerJitter spreads reconnecting clients over half of their delay.
 const defaultDialerJitter = 0.5
 
-// TreeOf returns the Runtime's tree, and makes it on the first call, to which the options are of use; later ones
-// get that same tree.
+// TreeOf returns the Runtime's tree. The first call makes it with opts; later calls ignore opts.
 func TreeOf(rt *actor.Runtime, opts ...TreeOption) *Tree {
 	if err := rt.Check(); err != nil {
 		return &Tree{ready: fmt.Errorf("supervision: there is no tree: %w", err)}
@@ -151,7 +150,7 @@ func (t *Tree) strategyOf(b Branch, c treeConfig) protoactor.SupervisorStrategy 
 	}
 }
 
-// Root returns the address of the actor at the top.
+// Root returns the address of the tree's root actor.
 func (t *Tree) Root() *protoactor.PID {
 	if t == nil {
 		return nil
@@ -159,7 +158,7 @@ func (t *Tree) Root() *protoactor.PID {
 	return t.root
 }
 
-// ObjectLimit is what WithObjectLimit has set.
+// ObjectLimit returns the limit set by WithObjectLimit.
 func (t *Tree) ObjectLimit() Limit {
 	if t == nil {
 		return Limit{}.withDefaults()
@@ -167,7 +166,7 @@ func (t *Tree) ObjectLimit() Limit {
 	return t.objects.withDefaults()
 }
 
-// String names the tree in logs.
+// String returns the name of the tree for logs.
 func (t *Tree) String() string {
 	if t == nil || t.root == nil {
 		return "<Tree, not usable>"
@@ -175,7 +174,7 @@ func (t *Tree) String() string {
 	return "<Tree at " + t.root.Id + ">"
 }
 
-// Format prints what String returns, whatever the verb: a Tree is in use by other goroutines.
+// Format prints what String returns, whatever the verb, because other goroutines may be changing the Tree.
 func (t *Tree) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, t.String()) }
 
 // PID returns the address of a branch's supervisor.
@@ -186,10 +185,11 @@ func (t *Tree) PID(b Branch) *protoactor.PID {
 	return t.branches[b].pid
 }
 
-// Spawn starts an actor below a branch, under a name that begins with prefix, and waits until it is there. It may be
-// called from any goroutine, but not in the turn of the branch itself; in the turn of an actor that must not wait, use
-// SpawnAsync. After Close began, listeners and dialers are refused with ErrClosing; objects and caches are from the
-// phase on in which the tree stops, because answers that are still under way may need them.
+// Spawn starts an actor below a branch, with a name that begins with prefix, and waits until it exists. It may be
+// called from any goroutine except in the branch's own turn. In an actor's turn, which must not block, use SpawnAsync.
+//
+// After Close has begun, Spawn returns ErrClosing for listeners and dialers. For objects and caches it does so from the
+// phase in which the tree stops, because answers under way may still need them.
 func (t *Tree) Spawn(b Branch, props *protoactor.Props, prefix string) (*protoactor.PID, error) {
 	type outcome struct {
 		pid *protoactor.PID
@@ -201,8 +201,8 @@ func (t *Tree) Spawn(b Branch, props *protoactor.Props, prefix string) (*protoac
 	return o.pid, o.err
 }
 
-// SpawnAsync is Spawn without the wait: done is called exactly once, in the branch's turn as a rule, and must not
-// block. It may be nil.
+// SpawnAsync is Spawn without waiting. It calls done exactly once, usually in the branch's turn; done must not block.
+// It may be nil.
 func (t *Tree) SpawnAsync(b Branch, props *protoactor.Props, prefix string, done func(*protoactor.PID, error)) {
 	r := &spawnRequest{props: props, prefix: prefix, done: done, logger: t.logger()}
 	switch {
@@ -237,9 +237,8 @@ func (t *Tree) closing() bool {
 	}
 }
 
-// stop ends the tree from the top: no branch takes more actors, then listeners and dialers end with all their
-// connections, then what those held, then the root by itself. It does not stop waiting at the end of a context: Close
-// does, and the closing goes on.
+// stop stops the tree from the top: branches accept no more actors; then listeners and dialers stop with their
+// connections, then objects and caches, then the root. It ignores its context, because Close itself stops waiting.
 func (t *Tree) stop(context.Context) error {
 	for _, b := range t.branches {
 		b.refuse()
@@ -253,7 +252,7 @@ func (t *Tree) stop(context.Context) error {
 	return nil
 }
 
-// end stops branches and waits until they have.
+// end stops branches and waits until they have stopped.
 func (t *Tree) end(which ...Branch) {
 	var stopping sync.WaitGroup
 	for _, b := range which {
@@ -265,7 +264,7 @@ func (t *Tree) end(which ...Branch) {
 	stopping.Wait()
 }
 
-// running names actors that were told to stop and have not.
+// running returns the names of actors that have been told to stop and are still running.
 func (t *Tree) running() []string {
 	var names []string
 	for _, b := range t.branches {
@@ -275,7 +274,7 @@ func (t *Tree) running() []string {
 	return names
 }
 
-// maxNames is how many actors of a branch are named when Close runs out of time.
+// maxNames is how many actors of a branch are named if Close runs out of time.
 const maxNames = 10
 
 func nameList(names []string) []string {
@@ -289,7 +288,7 @@ func nameList(names []string) []string {
 	return names
 }
 
-// root is the actor at the top of the tree. It has children, and ends when the last of them has.
+// root is the actor at the top of the tree. It stops when its last child has stopped.
 type root struct {
 	tree    *Tree
 	started chan error // buffered
@@ -318,20 +317,20 @@ func (r *root) grow(ctx protoactor.Context) error {
 	return nil
 }
 
-// branch is the supervisor below which the actors of one kind are spawned.
+// branch is the supervisor of the actors of one kind.
 type branch struct {
 	tree     *Tree
 	name     string
 	strategy protoactor.SupervisorStrategy
 	mailbox  *actor.Mailbox  // receives requests directly and drops them once the branch has stopped
-	pid      *protoactor.PID // set by root, before the tree is known to anybody
+	pid      *protoactor.PID // set by root, before the tree is published
 
 	mu      sync.Mutex
 	refuses bool
-	left    map[string]struct{} // the actors that have still to stop, nil before Stopping
+	left    map[string]struct{} // actors that are still stopping; nil before Stopping
 }
 
-// spawnRequest asks a branch for a child.
+// spawnRequest asks a branch to start a child.
 type spawnRequest struct {
 	props  *protoactor.Props
 	prefix string
@@ -339,7 +338,7 @@ type spawnRequest struct {
 	logger *zerolog.Logger
 }
 
-// Drop answers a request that is not granted.
+// Drop implements actor.Droppable.
 func (r *spawnRequest) Drop(reason error) {
 	if usercode.Is(reason, actor.ErrStopped) {
 		reason = ErrClosing
@@ -354,12 +353,12 @@ func (r *spawnRequest) answer(pid *protoactor.PID, err error) {
 	if p := usercode.Do(func() { r.done(pid, err) }); p != nil {
 		usercode.Log(func() {
 			r.logger.Error().Str("actor", r.prefix).Str("panic", usercode.PanicText(p.Value)).Bytes("stack", p.Stack).
-				Msg("a function given to SpawnAsync panicked")
+				Msg("a SpawnAsync function panicked")
 		})
 	}
 }
 
-// ask queues a request, unless the branch is stopping.
+// ask queues a request unless the branch is stopping.
 func (b *branch) ask(r *spawnRequest) {
 	b.mu.Lock()
 	refuses := b.refuses
@@ -395,14 +394,14 @@ func (b *branch) grant(ctx protoactor.Context, r *spawnRequest) {
 	refuses := b.refuses
 	b.mu.Unlock()
 	if refuses {
-		// A child that is spawned while its parent stops is not told to, and both would stay.
+		// A child spawned while its parent stops is never told to stop, and both would stay.
 		r.Drop(ErrClosing)
 		return
 	}
 	r.answer(b.spawn(ctx, r))
 }
 
-// spawn survives what the props of others may do: a producer that panics, for one.
+// spawn starts the child. It recovers panics of the props, such as a producer's.
 func (b *branch) spawn(ctx protoactor.Context, r *spawnRequest) (pid *protoactor.PID, err error) {
 	name := r.prefix + ctx.ActorSystem().ProcessRegistry.NextId()
 	defer func() {
