@@ -323,7 +323,8 @@ func (m *Mailbox) goOnEnding() bool {
 	}
 	if ctx, ok := m.invoker.(protoactor.Context); ok {
 		usercode.Log(func() {
-			g.rt.logger.Error().Str("actor", pidName(ctx.Self())).Err(ErrGoexit).Msg("a stopping actor called runtime.Goexit; it goes on stopping")
+			g.rt.logger.Error().Str("actor", pidName(ctx.Self())).Err(ErrGoexit).
+				Msg("a stopping actor called runtime.Goexit; it goes on stopping")
 		})
 	}
 	m.PostSystemMessage(goOn{})

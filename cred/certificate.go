@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// ClientCertificate is the identity in a certificate that the peer has proved to have the key of. It is plain
-// data; [VerifiedCertificate] makes it of what TLS has verified.
+// ClientCertificate is the identity in a certificate whose key the peer has proved to own. [VerifiedCertificate] makes
+// it from what TLS has verified.
 type ClientCertificate struct {
-	Subject     string // the whole name, for the log
+	Subject     string // the distinguished name, for the log
 	CommonName  string
 	DNSNames    []string
 	Emails      []string
 	URIs        []string
-	Fingerprint [sha256.Size]byte // SHA-256 of the certificate as it was sent
+	Fingerprint [sha256.Size]byte // SHA-256 of the encoded certificate
 	NotBefore   time.Time
 	NotAfter    time.Time
 }
@@ -31,9 +31,9 @@ func (ClientCertificate) Kind() Kind { return KindClientCertificate }
 // Claim implements Credentials.
 func (c ClientCertificate) Claim() string { return c.Subject }
 
-// VerifiedCertificate makes credentials of tls.ConnectionState.VerifiedChains: chains that TLS has found to
-// end in a trusted authority. The peer's own certificate is the first of each. Never give it PeerCertificates, which
-// anybody can make up.
+// VerifiedCertificate makes credentials from tls.ConnectionState.VerifiedChains: the chains that TLS verified up to a
+// trusted authority. The first certificate of a chain is the peer's own. Never pass PeerCertificates, which are not
+// verified.
 func VerifiedCertificate(chains [][]*x509.Certificate) (ClientCertificate, error) {
 	if len(chains) == 0 || len(chains[0]) == 0 || chains[0][0] == nil {
 		return ClientCertificate{}, errors.New(
@@ -56,8 +56,7 @@ func VerifiedCertificate(chains [][]*x509.Certificate) (ClientCertificate, error
 	return c, nil
 }
 
-// CertificateRule says which certificate belongs to which avatar id. The rules are made by the functions whose
-// names begin with By.
+// CertificateRule maps certificates to an avatar id. The By functions of this package return rules.
 type CertificateRule struct {
 	what    string // "fingerprint", "common name", …
 	want    string
@@ -66,8 +65,8 @@ type CertificateRule struct {
 	err     error
 }
 
-// ByFingerprint names one certificate by the SHA-256 of its bytes, in hexadecimal with or without colons, as
-// "openssl x509 -fingerprint -sha256" prints it. It goes before all other rules.
+// ByFingerprint matches one certificate by its SHA-256 fingerprint in hexadecimal, with or without colons, as printed
+// by "openssl x509 -fingerprint -sha256". It takes precedence over all other rules.
 func ByFingerprint(fingerprint, user string) CertificateRule {
 	rule := CertificateRule{what: "fingerprint", want: fingerprint, avatar: ID(user)}
 	want, err := hex.DecodeString(strings.ReplaceAll(fingerprint, ":", ""))
@@ -79,22 +78,23 @@ func ByFingerprint(fingerprint, user string) CertificateRule {
 	return rule
 }
 
-// ByCommonName names certificates by their subject's common name.
+// ByCommonName matches certificates by the common name of their subject.
 func ByCommonName(name, user string) CertificateRule {
 	return byName("common name", name, user, func(c ClientCertificate) []string { return []string{c.CommonName} }, false)
 }
 
-// ByDNSName names certificates by a DNS name among their alternative names. A certificate's wildcard is not expanded.
+// ByDNSName matches certificates by a DNS name among their alternative names. A wildcard in a certificate is not
+// expanded.
 func ByDNSName(name, user string) CertificateRule {
 	return byName("DNS name", name, user, func(c ClientCertificate) []string { return c.DNSNames }, true)
 }
 
-// ByEmail names certificates by a mail address among their alternative names.
+// ByEmail matches certificates by a mail address among their alternative names.
 func ByEmail(address, user string) CertificateRule {
 	return byName("mail address", address, user, func(c ClientCertificate) []string { return c.Emails }, false)
 }
 
-// ByURI names certificates by a URI among their alternative names, such as a SPIFFE id.
+// ByURI matches certificates by a URI among their alternative names, such as a SPIFFE id.
 func ByURI(uri, user string) CertificateRule {
 	return byName("URI", uri, user, func(c ClientCertificate) []string { return c.URIs }, false)
 }
@@ -116,15 +116,14 @@ func byName(what, want, user string, names func(ClientCertificate) []string, fol
 	return rule
 }
 
-// ClientCertificates is a checker that knows certificates by rules.
+// ClientCertificates is a checker that maps certificates to users by rules.
 type ClientCertificates struct {
 	exact []CertificateRule // by fingerprint
 	named []CertificateRule
 }
 
-// NewClientCertificates makes a checker of these rules. A certificate that rules give to several users is refused,
-// but that one which was named by its fingerprint is decided by that. What the rules name is only as good as the
-// authorities that the listener trusts.
+// NewClientCertificates returns a checker with these rules. A certificate that rules map to several users is refused,
+// unless a rule names its fingerprint. The rules are only as trustworthy as the authorities that the listener trusts.
 func NewClientCertificates(rules ...CertificateRule) (*ClientCertificates, error) {
 	c := &ClientCertificates{}
 	for i, rule := range rules {
@@ -145,8 +144,8 @@ func NewClientCertificates(rules ...CertificateRule) (*ClientCertificates, error
 // Accepts implements Checker.
 func (*ClientCertificates) Accepts(kind Kind) bool { return kind == KindClientCertificate }
 
-// Check implements Checker. It looks at the certificate's dates again, since a connection may have been open for
-// long before somebody logs in over it.
+// Check implements Checker. It checks the certificate's dates again, because the connection may have been open for a
+// long time before the login.
 func (c *ClientCertificates) Check(_ context.Context, credentials Credentials) (AvatarID, error) {
 	certificate, ok := credentials.(ClientCertificate)
 	if !ok {

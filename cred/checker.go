@@ -10,18 +10,18 @@ import (
 	"time"
 )
 
-// Checker decides whether credentials are good and whose they are. It is called by many logins at a time.
+// Checker decides whether credentials are valid and to whom they belong. Logins call it concurrently.
 type Checker interface {
-	// Accepts says whether this checker can check that kind of credentials. It is asked at every login, before
-	// anything is looked up.
+	// Accepts reports whether the checker can check that kind of credentials. It is called at every login, before any
+	// lookup.
 	Accepts(kind Kind) bool
-	// Check returns the avatar id of whoever the credentials belong to. Otherwise it returns [Refuse] where they
-	// are not good and [Fault] where it could not find out; any other error is taken for a fault of the store.
+	// Check returns the avatar id of the credentials' owner. It returns [Refuse] if they are not valid and [Fault] if it
+	// could not find out. Any other error counts as a fault of the store.
 	Check(ctx context.Context, credentials Credentials) (AvatarID, error)
 }
 
-// Only restricts a checker to some of the kinds that it accepts, for a portal in which another checker is to
-// check the rest.
+// Only restricts a checker to some of the kinds that it accepts, so that another checker of the portal can check the
+// others.
 func Only(checker Checker, kinds ...Kind) Checker { return only{checker, kinds} }
 
 type only struct {
@@ -39,7 +39,7 @@ func (o only) Accepts(kind Kind) bool {
 	return false
 }
 
-// AllowAnonymous is the checker that lets in everybody who presents [Anonymous], as [AnonymousID].
+// AllowAnonymous returns a checker that accepts [Anonymous] and returns [AnonymousID].
 func AllowAnonymous() Checker { return anonymous{} }
 
 type anonymous struct{}
@@ -53,13 +53,12 @@ func (anonymous) Check(_ context.Context, c Credentials) (AvatarID, error) {
 	return AnonymousID(), nil
 }
 
-// unhandled is what a checker says of credentials that it should not have been asked about.
+// unhandled is a checker's refusal of credentials that it cannot check.
 func unhandled(c Credentials) *Refused {
 	return Refuse(ReasonUnhandled, "the checker cannot check %T", c)
 }
 
-// CheckerOption configures the checkers of this package that check passwords, whatever the store. The options are
-// made by the With functions of this package.
+// CheckerOption configures any of this package's password checkers. The With functions of this package return options.
 type CheckerOption interface {
 	FileOption
 	SQLOption
@@ -73,7 +72,7 @@ type checkerConfig struct {
 
 func newCheckerConfig() checkerConfig { return checkerConfig{logger: slog.Default()} }
 
-// complete makes what is made only where nobody gave it.
+// complete makes the defaults that are only needed if no option set them.
 func (c *checkerConfig) complete() {
 	if c.hasher == nil {
 		c.hasher = NewHasher()
@@ -90,18 +89,18 @@ func (o LoggerOption) applyChecker(c *checkerConfig) { o.set(&c.logger) }
 func (o LoggerOption) applyFile(c *fileConfig)       { o.set(&c.logger) }
 func (o LoggerOption) applySQL(c *sqlConfig)         { o.set(&c.logger) }
 
-// WithHasher sets who computes the hashes. Checkers that share one share its bound on the number of hashes at a
-// time. Default: a Hasher of the checker's own, made by NewHasher without options.
+// WithHasher sets the Hasher. Checkers that share a Hasher share its limit on concurrent hashes. Default: a new Hasher
+// for each checker.
 func WithHasher(hasher *Hasher) CheckerOption {
 	return checkerOption(func(c *checkerConfig) { c.hasher = hasher })
 }
 
-// Column says what the password column of a file or of a table contains.
+// Column is the format of the password column of a file or table.
 type Column int
 
-// What a password column can contain.
+// The formats of a password column.
 const (
-	// ColumnEntries contains what ParseEntry reads.
+	// ColumnEntries contains text for ParseEntry.
 	ColumnEntries Column = iota + 1
 	// ColumnPlaintext contains the password itself.
 	ColumnPlaintext
@@ -109,20 +108,20 @@ const (
 	ColumnMD5Hex
 )
 
-// ColumnOption is the option that [WithColumn] makes; [PasswordFile] and [SQL] take it.
+// ColumnOption is the option that [WithColumn] returns. [PasswordFile] and [SQL] accept it.
 type ColumnOption struct{ column Column }
 
-// WithColumn sets what the password column contains. Default: ColumnPlaintext for [NewPasswordFile], as in
-// Twisted, and ColumnEntries for [NewSQL].
+// WithColumn sets the format of the password column. Default: ColumnPlaintext for [NewPasswordFile], as in Twisted, and
+// ColumnEntries for [NewSQL].
 func WithColumn(column Column) ColumnOption { return ColumnOption{column} }
 
 func (o ColumnOption) applyFile(c *fileConfig) { c.column = o.column }
 func (o ColumnOption) applySQL(c *sqlConfig)   { c.column = o.column }
 
-// DefaultStoreTimeout is how long a store of users outside the process may take to answer one question.
+// DefaultStoreTimeout is how long an external store of users may take to answer a query.
 const DefaultStoreTimeout = 5 * time.Second
 
-// valid says whether this is one of the constants.
+// valid returns an error unless c is one of the constants.
 func (c Column) valid() error {
 	switch c {
 	case ColumnEntries, ColumnPlaintext, ColumnMD5Hex:
@@ -131,8 +130,8 @@ func (c Column) valid() error {
 	return fmt.Errorf("cred: there is no Column %d: give ColumnEntries, ColumnPlaintext or ColumnMD5Hex", c)
 }
 
-// entry reads what stands in the column. Text that is no entry makes an unusable one: its user is locked out, with
-// the reason in the log, and nobody else is.
+// entry parses the text of the column. If the text is no valid entry, it returns an unusable one: that user cannot log
+// in, the log has the reason, and no other user is affected.
 func (c Column) entry(text string, hasher *Hasher) Entry {
 	var entry Entry
 	var err error
@@ -152,18 +151,13 @@ func (c Column) entry(text string, hasher *Hasher) Entry {
 
 var errEmptyPassword = errors.New("cred: the password is empty")
 
-// parsePlaintext refuses the empty password, which stock Twisted lets in: it is a line that somebody has not
-// completed.
+// parsePlaintext rejects the empty password, which stock Twisted accepts, because such a line is usually incomplete.
 func parsePlaintext(text string) (Entry, error) {
 	if text == "" {
 		return nil, errEmptyPassword
 	}
 	if len(text) > MaxPasswordBytes {
-		return nil, fmt.Errorf(
-			"cred: a password of %d bytes, more than the %d of MaxPasswordBytes",
-			len(text),
-			MaxPasswordBytes,
-		)
+		return nil, errLongPassword(len(text))
 	}
 	return Plaintext(Secret(text)), nil
 }
@@ -176,8 +170,8 @@ func parseMD5Hex(text string) (Entry, error) {
 	return newMD5Entry([md5.Size]byte(digest))
 }
 
-// decoy is an entry that no password fits and that costs what an entry of this column costs, as far as that is
-// known before one was read.
+// decoy returns an entry that no password matches and whose check costs as much as that of an entry of this column, as
+// far as that is known before one was read.
 func (c Column) decoy(hasher *Hasher) Entry {
 	noise := newStandKey()
 	switch c {

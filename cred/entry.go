@@ -3,18 +3,19 @@ package cred
 import (
 	"context"
 	"crypto/md5" //nolint:gosec // what Perspective Broker's challenge can be checked against
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 )
 
-// Scheme names how a password is stored.
+// Scheme is the way in which a password is stored.
 type Scheme string
 
-// The schemes in which a password can be stored. The last column says what an entry looks like as text.
+// The schemes, each with the text of an entry.
 const (
 	SchemePlaintext Scheme = "plaintext" // {CLEARTEXT}password
-	SchemeMD5       Scheme = "md5"       // {MD5}base64, unsalted: what PB's challenge is made of
+	SchemeMD5       Scheme = "md5"       // {MD5}base64, unsalted: the input of PB's challenge
 	SchemeSHA1      Scheme = "sha1"      // {SHA}base64, unsalted: htpasswd -s
 	SchemeSSHA1     Scheme = "ssha1"     // {SSHA}base64, salted: slappasswd
 	SchemeAPR1      Scheme = "apr1"      // $apr1$salt$hash: htpasswd -m
@@ -22,38 +23,38 @@ const (
 	SchemeArgon2id  Scheme = "argon2id"  // $argon2id$v=19$m=…,t=…,p=…$salt$hash: the PHC string format
 )
 
-// Entry is one user's password as it is stored. Entries are made by [Plaintext], [MD5], [ParseEntry] and the
-// methods of [Hasher]; a [Hasher] checks them. Printed, an entry shows its scheme and nothing else.
+// Entry is a user's stored password. [Plaintext], [MD5], [ParseEntry] and the methods of [Hasher] make entries; a
+// [Hasher] checks them. Printing an entry shows only its scheme.
 type Entry interface {
-	// Scheme says how the password is stored.
+	// Scheme returns how the password is stored.
 	Scheme() Scheme
-	// Encode returns the text that ParseEntry reads. Whoever has it can guess passwords, or has one.
+	// Encode returns the text that ParseEntry reads. It is as secret as the password, or nearly so.
 	Encode() string
 	// String returns the scheme.
 	fmt.Stringer
 	// Format prints the scheme, whatever the verb.
 	fmt.Formatter
 
-	// verify does the work of the hash, all of it in any case, and compares.
+	// verify computes the whole hash in any case and compares.
 	verify(password []byte) bool
 }
 
-// show prints an entry.
+// show prints the scheme of an entry.
 func show(f fmt.State, e Entry) { _, _ = io.WriteString(f, string(e.Scheme())) }
 
-// answerable are the entries that a challenge can be checked against.
+// answerable is implemented by entries that can check a challenge's response.
 type answerable interface {
 	answers(c ChallengeResponse) bool
 }
 
-// CanAnswer says whether [ChallengeResponse] can be checked against the entry: only a plaintext
-// or md5 entry has what the response is made of.
+// CanAnswer reports whether a [ChallengeResponse] can be checked against the entry. Only plaintext and md5 entries
+// contain what the response is made from.
 func CanAnswer(entry Entry) bool {
 	_, ok := entry.(answerable)
 	return ok
 }
 
-// Plaintext is a password that is stored as it is.
+// Plaintext returns an entry that stores the password itself.
 func Plaintext(password Secret) Entry { return plaintext{password} }
 
 type plaintext struct{ password Secret }
@@ -68,8 +69,8 @@ func (e plaintext) verify(password []byte) bool { return equal(string(password),
 
 func (e plaintext) answers(c ChallengeResponse) bool { return c.CheckPassword(e.password) }
 
-// MD5 is the entry of which only md5(password) is stored: all that stock Twisted's login needs, and for that
-// login as good as the password itself to whoever steals it.
+// MD5 returns an entry that stores md5(password). Stock Twisted's login needs no more, so for that login the md5 is as
+// sensitive as the password.
 func MD5(password Secret) Entry { return md5Entry{md5.Sum([]byte(password))} }
 
 type md5Entry struct{ digest [md5.Size]byte }
@@ -87,7 +88,7 @@ func (e md5Entry) verify(password []byte) bool {
 
 func (e md5Entry) answers(c ChallengeResponse) bool { return c.CheckMD5Password(e.digest) }
 
-// unusable stands for text that is no entry. Its user exists, cannot log in, and the log says why.
+// unusable is the entry for text that cannot be parsed. Its user exists but cannot log in, and the log has the reason.
 type unusable struct{ err error }
 
 func (unusable) Scheme() Scheme       { return "unusable" }
@@ -97,10 +98,10 @@ func (unusable) verify(_ []byte) bool { return false }
 
 func (e unusable) Format(f fmt.State, _ rune) { show(f, e) }
 
-// ParseEntry reads an entry from the text that is stored, under the default [HashLimits].
+// ParseEntry parses an entry's text, with the default [HashLimits].
 func ParseEntry(text string) (Entry, error) { return parseEntry(text, DefaultHashLimits()) }
 
-// MaxEntryBytes is how long the text of an entry may be: more than the longest password, and any hash.
+// MaxEntryBytes is the maximum length of an entry's text. It exceeds that of every password and hash.
 const MaxEntryBytes = 2048
 
 // The prefixes of RFC 2307 and of Apache's htpasswd.
@@ -113,7 +114,7 @@ const (
 	prefixArgon2id  = "$argon2id$"
 )
 
-// refusedSchemes are those that can be recognised and are not implemented, each with what to do instead.
+// refusedSchemes are recognized but not implemented.
 var refusedSchemes = [...]struct{ prefix, name string }{
 	{"$1$", "md5-crypt"},
 	{"$5$", "sha256-crypt"},
@@ -129,11 +130,8 @@ var refusedSchemes = [...]struct{ prefix, name string }{
 
 func parseEntry(text string, limits HashLimits) (Entry, error) {
 	if len(text) > MaxEntryBytes {
-		return nil, fmt.Errorf(
-			"cred: a password entry of %d bytes, more than the %d of MaxEntryBytes",
-			len(text),
-			MaxEntryBytes,
-		)
+		return nil, fmt.Errorf("cred: a password entry of %d bytes, more than the %d of MaxEntryBytes",
+			len(text), MaxEntryBytes)
 	}
 	switch {
 	case strings.HasPrefix(text, prefixCleartext):
@@ -153,28 +151,25 @@ func parseEntry(text string, limits HashLimits) (Entry, error) {
 	}
 	for _, refused := range refusedSchemes {
 		if strings.HasPrefix(text, refused.prefix) {
-			return nil, fmt.Errorf(
-				"cred: %s entries cannot be checked: store this password anew, as argon2id or bcrypt",
-				refused.name,
-			)
+			return nil, fmt.Errorf("cred: %s entries are not supported: hash this password again, as argon2id or bcrypt",
+				refused.name)
 		}
 	}
 	if isDESCrypt(text) {
-		return nil, fmt.Errorf(
-			"cred: this looks like the old DES crypt of Unix, which anybody can break: store this password anew, as argon2id or bcrypt",
-		)
+		return nil, errors.New("cred: this looks like the DES crypt of old Unix systems, which is easy to break: " +
+			"hash this password again, as argon2id or bcrypt")
 	}
 	return nil, fmt.Errorf("cred: a password entry of unknown scheme: it must begin with %s, %s, %s, %s, %s, $2y$ or %s",
 		prefixCleartext, prefixMD5, prefixSHA, prefixSSHA, prefixAPR1, prefixArgon2id)
 }
 
-// isDESCrypt recognises the thirteen characters that htpasswd -d writes.
+// isDESCrypt recognizes the thirteen characters that htpasswd -d writes.
 func isDESCrypt(text string) bool {
 	return len(text) == 13 && strings.Trim(text, itoa64) == ""
 }
 
-// verifyChallenge checks a response against an entry. Where the entry cannot answer it does the same work for
-// nothing.
+// verifyChallenge checks a response against an entry. If the entry cannot check it, verifyChallenge does the same work
+// and discards the result.
 func verifyChallenge(entry Entry, c ChallengeResponse) (right, can bool) {
 	if entry, ok := entry.(answerable); ok {
 		return entry.answers(c), true
@@ -183,8 +178,8 @@ func verifyChallenge(entry Entry, c ChallengeResponse) (right, can bool) {
 	return false, false
 }
 
-// checkEntry checks credentials with a password in them against the entry of their user, nil where there is no such
-// user. Then, and where the entry is unusable, the work is done on stand instead and its result thrown away.
+// checkEntry checks credentials with a password against the entry of their user, which is nil for an unknown user. For
+// an unknown user and an unusable entry, it checks stand instead, to do the same work, and discards the result.
 func checkEntry(ctx context.Context, hasher *Hasher, credentials Credentials, entry, stand Entry) *Refused {
 	work := entry
 	bad, isBad := entry.(unusable)
@@ -210,18 +205,15 @@ func checkEntry(ctx context.Context, hasher *Hasher, credentials Credentials, en
 	case isBad:
 		return Fault(ctx, ReasonUnusable, bad.err)
 	case !can:
-		return Fault(
-			ctx,
-			ReasonUnusable,
-			fmt.Errorf("a challenge cannot be checked against a password stored as %s, only as plaintext or md5", entry),
-		)
+		return Fault(ctx, ReasonUnusable,
+			fmt.Errorf("a challenge cannot be checked against a password stored as %s, only as plaintext or md5", entry))
 	case !right:
 		return Refuse(ReasonWrong, "")
 	}
 	return nil
 }
 
-// claimed returns the name in credentials that have one, if a store of users can hold it.
+// claimed returns the name in the credentials, if a store of users can hold it.
 func claimed(credentials Credentials) (string, *Refused) {
 	switch c := credentials.(type) {
 	case UsernamePassword:

@@ -77,7 +77,7 @@ func TestEntriesThatAreRefused(t *testing.T) {
 		"{MD5}AAAA":                              "16 bytes in base64",
 		"{SHA}!!!!":                              "20 bytes in base64",
 		"{SHA}AAAA":                              "20 bytes in base64",
-		"{SSHA}AAAA":                             "and up to 64 of salt",
+		"{SSHA}AAAA":                             "a salt of up to 64",
 		"$apr1$$NZNQwuVREMYMN7OW3UV6L1":          "apr1 entry must be",
 		"$apr1$123456789$NZNQwuVREMYMN7OW3UV6L1": "apr1 entry must be",
 		"$apr1$salt$short":                       "apr1 entry must be",

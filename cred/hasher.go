@@ -17,24 +17,24 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// Hasher checks and makes entries. It bounds how many hashes are being computed at a time: each takes a processor
-// and, with argon2id, its memory, and anybody may ask for one by logging in. Checkers can share one. It is safe
-// for concurrent use.
+// Hasher checks and makes entries. It limits the number of hashes computed at a time, because each needs a processor
+// and argon2id also memory, and anyone can cause one by a login attempt. Checkers can share a Hasher. It is safe for
+// concurrent use.
 type Hasher struct {
-	slots  chan struct{} // a hash is computed while its token is in here
+	slots  chan struct{} // holds a token for each hash being computed
 	limits HashLimits
 	params Argon2idParams
 	onHash func(Scheme)
 }
 
-// HasherOption configures a Hasher. The options are made by the With functions of this package.
+// HasherOption configures a Hasher. The With functions of this package return options.
 type HasherOption interface{ applyHasher(*Hasher) }
 
 type hasherOption func(*Hasher)
 
 func (o hasherOption) applyHasher(h *Hasher) { o(h) }
 
-// NewHasher makes a Hasher.
+// NewHasher returns a new Hasher.
 func NewHasher(opts ...HasherOption) *Hasher {
 	h := &Hasher{
 		slots:  make(chan struct{}, runtime.GOMAXPROCS(0)),
@@ -49,33 +49,32 @@ func NewHasher(opts ...HasherOption) *Hasher {
 	return h
 }
 
-// WithConcurrentHashes sets how many hashes may be computed at a time; others wait. Default: as many as the
-// process has processors, runtime.GOMAXPROCS.
+// WithConcurrentHashes sets how many hashes are computed at a time; others wait. Default: runtime.GOMAXPROCS.
 func WithConcurrentHashes(n int) HasherOption {
 	return hasherOption(func(h *Hasher) { h.slots = make(chan struct{}, max(n, 1)) })
 }
 
-// WithHashLimits sets what one stored hash may cost. Default: DefaultHashLimits.
+// WithHashLimits limits the cost of a stored hash. Default: DefaultHashLimits.
 func WithHashLimits(limits HashLimits) HasherOption {
 	return hasherOption(func(h *Hasher) { h.limits = limits })
 }
 
-// WithArgon2id sets what the entries cost that [Hasher.Argon2id] makes. Default: DefaultArgon2id.
+// WithArgon2id sets the cost of the entries that [Hasher.Argon2id] makes. Default: DefaultArgon2id.
 func WithArgon2id(params Argon2idParams) HasherOption {
 	return hasherOption(func(h *Hasher) { h.params = params })
 }
 
-// WithHashObserver has f called for every password that is hashed to be checked, with the scheme. It counts the
-// work of logins, and must not wait. Default: nobody is told.
+// WithHashObserver calls f with the scheme for every password that is hashed to be checked. f must not block. Default:
+// none.
 func WithHashObserver(f func(Scheme)) HasherOption {
 	return hasherOption(func(h *Hasher) { h.onHash = f })
 }
 
-// Parse reads an entry from the text that is stored, under the Hasher's limits.
+// Parse parses an entry's text, with the Hasher's limits.
 func (h *Hasher) Parse(text string) (Entry, error) { return parseEntry(text, h.limits) }
 
-// Verify says whether the entry is that password's. It waits for its turn; its only error is that the context
-// ended before that. A hash that was begun is completed.
+// Verify reports whether the entry matches the password. It waits while too many hashes are being computed and returns
+// an error if the context ends first. A hash that was started is completed.
 func (h *Hasher) Verify(ctx context.Context, entry Entry, password Secret) (bool, error) {
 	if isNil(entry) {
 		return false, errors.New("cred: there is no entry to verify a password against")
@@ -90,7 +89,7 @@ func (h *Hasher) Verify(ctx context.Context, entry Entry, password Secret) (bool
 	return entry.verify([]byte(password)), nil
 }
 
-// Argon2id makes an entry that stores the password well.
+// Argon2id hashes the password with argon2id.
 func (h *Hasher) Argon2id(ctx context.Context, password Secret) (Entry, error) {
 	p, limits := h.params, h.limits.Argon2id
 	if p.Time < 1 || p.Threads < 1 || p.MemoryKiB < 8*uint32(p.Threads) ||
@@ -106,23 +105,20 @@ func (h *Hasher) Argon2id(ctx context.Context, password Secret) (Entry, error) {
 		)
 	}
 	if len(password) > MaxPasswordBytes {
-		return nil, fmt.Errorf(
-			"cred: a password of %d bytes, more than the %d of MaxPasswordBytes",
-			len(password),
-			MaxPasswordBytes,
-		)
+		return nil, errLongPassword(len(password))
 	}
 	if err := h.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer h.leave()
 	e := argon2idEntry{params: p, salt: make([]byte, argon2Salt)}
-	_, _ = rand.Read(e.salt) // It never fails.
+	_, _ = rand.Read(e.salt) // never fails
 	e.hash = e.compute([]byte(password), argon2Hash)
 	return e, nil
 }
 
-// Bcrypt makes a bcrypt entry of that cost, for stores that others read too. bcrypt takes at most 72 bytes.
+// Bcrypt hashes the password with bcrypt at that cost, for stores shared with other programs. bcrypt takes at most 72
+// bytes.
 func (h *Hasher) Bcrypt(ctx context.Context, password Secret, cost int) (Entry, error) {
 	if cost < bcrypt.MinCost || cost > h.limits.BcryptCost {
 		return nil, fmt.Errorf("cred: bcrypt of cost %d, outside %d to %d", cost, bcrypt.MinCost, h.limits.BcryptCost)
@@ -138,7 +134,7 @@ func (h *Hasher) Bcrypt(ctx context.Context, password Secret, cost int) (Entry, 
 	return bcryptEntry{string(text)}, nil
 }
 
-// enter waits for a turn. A context that has ended already gets none, even where one is free.
+// enter waits for a slot. It returns an error if the context has ended, even if a slot is free.
 func (h *Hasher) enter(ctx context.Context) error {
 	switch {
 	case h == nil || h.slots == nil:
@@ -159,44 +155,44 @@ func (h *Hasher) enter(ctx context.Context) error {
 
 func (h *Hasher) leave() { <-h.slots }
 
-// Argon2idParams are what a password's argon2id hash costs.
+// Argon2idParams is the cost of an argon2id hash.
 type Argon2idParams struct {
 	MemoryKiB uint32
 	Time      uint32 // passes over the memory
 	Threads   uint8
 }
 
-// DefaultArgon2id is 19 MiB, two passes, one thread: the first recommendation of OWASP's Password Storage Cheat
+// DefaultArgon2id returns 19 MiB, two passes, one thread: the first recommendation of OWASP's Password Storage Cheat
 // Sheet.
 func DefaultArgon2id() Argon2idParams {
 	return Argon2idParams{MemoryKiB: 19 * 1024, Time: 2, Threads: 1}
 }
 
-// DefaultBcryptCost is what a bcrypt hash costs, as a power of two: OWASP asks for 10 at least, and Go's own
-// default is 10.
+// DefaultBcryptCost is the recommended cost of a bcrypt hash, as a power of two. OWASP asks for at least 10, which is
+// also Go's default.
 const DefaultBcryptCost = 12
 
-// HashLimits bound what checking one stored hash may cost: whoever can write into the store of users
-// must not be able to stop the machine. An entry beyond them is refused when it is read.
+// HashLimits limits the cost of checking one stored hash: write access to the store of users must not be enough to
+// overload the machine. An entry beyond the limits is rejected when it is parsed.
 type HashLimits struct {
-	// Argon2id bounds each of the parameters. Default: 256 MiB, 16 passes, 16 threads.
+	// Argon2id limits each of the parameters. Default: 256 MiB, 16 passes, 16 threads.
 	Argon2id Argon2idParams
-	// BcryptCost bounds the cost. Default: 15, some two seconds.
+	// BcryptCost limits the cost. Default: 15, about two seconds.
 	BcryptCost int
 }
 
-// DefaultHashLimits returns the limits that hold where none were given.
+// DefaultHashLimits returns the default limits.
 func DefaultHashLimits() HashLimits {
 	return HashLimits{Argon2id: Argon2idParams{MemoryKiB: 256 * 1024, Time: 16, Threads: 16}, BcryptCost: 15}
 }
 
-// Lengths that an argon2id entry may have, in bytes. RFC 9106 wants a salt of 8 at least and recommends 16, and a
-// hash of 16 at least for passwords.
+// Lengths of the parts of an argon2id entry, in bytes. RFC 9106 requires a salt of at least 8, recommends 16, and
+// requires a hash of at least 16 for passwords.
 const (
 	argon2MinSalt = 8
 	argon2MinHash = 16
 	argon2MaxHash = 64
-	argon2Salt    = 16 // of the entries that we make
+	argon2Salt    = 16 // of entries made by Argon2id
 	argon2Hash    = 32
 )
 
@@ -206,7 +202,7 @@ type argon2idEntry struct {
 	hash   []byte
 }
 
-// parseArgon2id reads the PHC string format: $argon2id$v=19$m=19456,t=2,p=1$salt$hash, base 64 without padding.
+// parseArgon2id parses the PHC string format: $argon2id$v=19$m=19456,t=2,p=1$salt$hash, in base64 without padding.
 func parseArgon2id(text string, limits HashLimits) (Entry, error) {
 	fields := strings.Split(text, "$")
 	if len(fields) != 6 {
@@ -245,7 +241,7 @@ func parseArgon2id(text string, limits HashLimits) (Entry, error) {
 	return e, nil
 }
 
-// parseParams reads "m=19456,t=2,p=1": these three, in this order, as the format prescribes.
+// parseParams parses "m=19456,t=2,p=1". The format prescribes these three in this order.
 func (e *argon2idEntry) parseParams(text string, limits Argon2idParams) error {
 	fields := strings.Split(text, ",")
 	if len(fields) != 3 {
@@ -342,10 +338,10 @@ func (e bcryptEntry) Format(f fmt.State, _ rune) { show(f, e) }
 
 func (e bcryptEntry) Encode() string { return e.text }
 
-// bcryptMaxPassword is how much of a password bcrypt looks at.
+// bcryptMaxPassword is how many bytes of a password bcrypt uses.
 const bcryptMaxPassword = 72
 
-// verify looks at the first 72 bytes of the password, as every bcrypt does.
+// verify uses the first 72 bytes of the password, like every bcrypt.
 func (e bcryptEntry) verify(password []byte) bool {
 	if len(password) > bcryptMaxPassword {
 		password = password[:bcryptMaxPassword]
@@ -353,15 +349,15 @@ func (e bcryptEntry) verify(password []byte) bool {
 	return bcrypt.CompareHashAndPassword([]byte(e.text), password) == nil
 }
 
-// itoa64 are the digits of crypt(3)'s own base 64, least significant first.
+// itoa64 are the digits of crypt(3)'s base64, least significant first.
 const itoa64 = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// MaxSaltBytes is how long the salt of an entry may be. No common tool writes more than 32.
+// MaxSaltBytes is the maximum length of an entry's salt. No common tool writes more than 32.
 const MaxSaltBytes = 64
 
 func base64Text(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
 
-// newMD5Entry refuses the empty password, for which a challenge could be answered.
+// newMD5Entry rejects the empty password, whose response anyone can compute.
 func newMD5Entry(digest [md5.Size]byte) (Entry, error) {
 	if digest == md5.Sum(nil) {
 		return nil, errEmptyPassword
@@ -372,12 +368,12 @@ func newMD5Entry(digest [md5.Size]byte) (Entry, error) {
 func parseMD5(text string) (Entry, error) {
 	digest, err := base64.StdEncoding.DecodeString(text)
 	if err != nil || len(digest) != md5.Size {
-		return nil, fmt.Errorf("cred: a {MD5} entry must have %d bytes in base64 behind it", md5.Size)
+		return nil, fmt.Errorf("cred: {MD5} must be followed by %d bytes in base64", md5.Size)
 	}
 	return newMD5Entry([md5.Size]byte(digest))
 }
 
-// sha1Entry is {SHA}, and with a salt {SSHA}: sha1(password + salt), salt.
+// sha1Entry is {SHA} or, with a salt, {SSHA}: sha1(password + salt) followed by the salt.
 type sha1Entry struct {
 	digest [sha1.Size]byte
 	salt   []byte // nil for {SHA}
@@ -386,7 +382,7 @@ type sha1Entry struct {
 func parseSHA1(text string) (Entry, error) {
 	digest, err := base64.StdEncoding.DecodeString(text)
 	if err != nil || len(digest) != sha1.Size {
-		return nil, fmt.Errorf("cred: a {SHA} entry must have %d bytes in base64 behind it", sha1.Size)
+		return nil, fmt.Errorf("cred: {SHA} must be followed by %d bytes in base64", sha1.Size)
 	}
 	return sha1Entry{digest: [sha1.Size]byte(digest)}, nil
 }
@@ -394,11 +390,8 @@ func parseSHA1(text string) (Entry, error) {
 func parseSSHA1(text string) (Entry, error) {
 	b, err := base64.StdEncoding.DecodeString(text)
 	if err != nil || len(b) <= sha1.Size || len(b) > sha1.Size+MaxSaltBytes {
-		return nil, fmt.Errorf(
-			"cred: a {SSHA} entry must have %d bytes and up to %d of salt in base64 behind it",
-			sha1.Size,
-			MaxSaltBytes,
-		)
+		return nil, fmt.Errorf("cred: {SSHA} must be followed by %d bytes and a salt of up to %d, in base64",
+			sha1.Size, MaxSaltBytes)
 	}
 	return sha1Entry{[sha1.Size]byte(b), b[sha1.Size:]}, nil
 }
@@ -429,10 +422,10 @@ func (e sha1Entry) verify(password []byte) bool {
 	return subtle.ConstantTimeCompare(hash.Sum(nil), e.digest[:]) == 1
 }
 
-// apr1Entry is Apache's variant of the md5-crypt of BSD.
+// apr1Entry is Apache's variant of BSD's md5-crypt.
 type apr1Entry struct{ salt, hash string }
 
-// apr1HashChars is the length of the hash in an apr1 entry: 128 bits in base 64.
+// apr1HashChars is the length of the hash in an apr1 entry: 128 bits in base64.
 const apr1HashChars = 22
 
 func parseAPR1(text string) (Entry, error) {
@@ -456,8 +449,8 @@ func (e apr1Entry) verify(password []byte) bool {
 	return subtle.ConstantTimeCompare([]byte(apr1(password, e.salt)), []byte(e.hash)) == 1
 }
 
-// apr1 computes the hash as Apache's htpasswd does, quirks included: where the password's length has a bit that is
-// set, a zero byte goes in, and where it has not, the password's first byte.
+// apr1 computes the hash like Apache's htpasswd. For each bit of the password's length it adds a zero byte if the bit
+// is set and otherwise the password's first byte.
 func apr1(password []byte, salt string) string {
 	inner := md5.New()
 	inner.Write(password)
@@ -502,7 +495,7 @@ func apr1(password []byte, salt string) string {
 	return apr1Text([md5.Size]byte(sum))
 }
 
-// apr1Text writes the bytes in crypt's order: in threes that lie six apart, and the twelfth alone.
+// apr1Text writes the bytes in crypt's order: groups of three that are six apart, then byte 11.
 func apr1Text(sum [md5.Size]byte) string {
 	text := make([]byte, 0, apr1HashChars)
 	digits := func(v uint, n int) {
@@ -520,4 +513,8 @@ func apr1Text(sum [md5.Size]byte) string {
 	}
 	digits(uint(sum[11]), 2)
 	return string(text)
+}
+
+func errLongPassword(n int) error {
+	return fmt.Errorf("cred: a password of %d bytes, more than the %d of MaxPasswordBytes", n, MaxPasswordBytes)
 }

@@ -11,8 +11,8 @@ import (
 	"sync"
 )
 
-// Key names one perspective of one service: login/Alice, login/Admin, chat/Alice. The names of perspectives belong to
-// their service; they need not exist before somebody asks for them.
+// Key names one perspective of one service: login/Alice, login/Admin, chat/Alice. A service defines the names of its
+// perspectives; they need not exist before they are requested.
 type Key struct{ Service, Perspective string }
 
 // String returns service/perspective.
@@ -20,13 +20,15 @@ func (k Key) String() string { return k.Service + "/" + k.Perspective }
 
 // Service makes the perspectives of one service.
 type Service[Mind, Avatar any] interface {
-	// Perspective returns the perspective of that name for this identity, whose keyring has been looked at, and
-	// what is to be done when the identity lets go of it, which may be nil. It is called concurrently.
+	// Perspective returns the named perspective for an identity whose keyring has been checked, and a function for when
+	// the identity is detached, which may be nil. It is called concurrently.
 	Perspective(ctx context.Context, name string, identity AvatarID, mind Mind) (avatar Avatar, logout func(), err error)
 }
 
-// ServiceFunc is a function that is a Service.
-type ServiceFunc[Mind, Avatar any] func(ctx context.Context, name string, identity AvatarID, mind Mind) (Avatar, func(), error)
+// ServiceFunc is a function that implements Service.
+type ServiceFunc[Mind, Avatar any] func(
+	ctx context.Context, name string, identity AvatarID, mind Mind,
+) (Avatar, func(), error)
 
 // Perspective implements Service.
 func (f ServiceFunc[Mind, Avatar]) Perspective(
@@ -42,11 +44,11 @@ func (f ServiceFunc[Mind, Avatar]) Perspective(
 	return f(ctx, name, identity, mind)
 }
 
-// Identities is the older model of Perspective Broker: an identity, which is who logs in, has a keyring, which
-// says which perspectives of which services it may have. Nothing may be had that is not on the keyring.
+// Identities is the older model of Perspective Broker: an identity, which logs in, has a keyring, which lists the
+// perspectives of services that it may use.
 //
-// Identities is a realm whose avatars are [Bearer]s: a portal lets an identity in, and the bearer attaches it to one
-// perspective after the other. It is safe for concurrent use.
+// Identities is a realm whose avatars are [Bearer]s. A portal logs an identity in, and the Bearer attaches it to
+// perspectives. It is safe for concurrent use.
 type Identities[Mind, Avatar any] struct {
 	config portalConfig
 
@@ -55,7 +57,7 @@ type Identities[Mind, Avatar any] struct {
 	keyrings map[AvatarID]map[Key]struct{}
 }
 
-// NewIdentities makes a realm with no services and empty keyrings.
+// NewIdentities returns a realm with no services and empty keyrings.
 func NewIdentities[Mind, Avatar any](opts ...PortalOption) *Identities[Mind, Avatar] {
 	return &Identities[Mind, Avatar]{
 		config:   newPortalConfig(opts),
@@ -64,7 +66,7 @@ func NewIdentities[Mind, Avatar any](opts ...PortalOption) *Identities[Mind, Ava
 	}
 }
 
-// AddService adds a service. There can be one of each name.
+// AddService adds a service. Its name must be new.
 func (i *Identities[Mind, Avatar]) AddService(name string, service Service[Mind, Avatar]) error {
 	if i == nil || i.services == nil {
 		return errors.New("cred: these Identities are nil, or were not made by NewIdentities")
@@ -81,7 +83,7 @@ func (i *Identities[Mind, Avatar]) AddService(name string, service Service[Mind,
 	return nil
 }
 
-// Grant puts keys on an identity's keyring. Their service may be added later.
+// Grant adds keys to an identity's keyring. Their service may be added later.
 func (i *Identities[Mind, Avatar]) Grant(identity AvatarID, keys ...Key) error {
 	if i == nil || i.keyrings == nil {
 		return errors.New("cred: these Identities are nil, or were not made by NewIdentities")
@@ -105,7 +107,7 @@ func (i *Identities[Mind, Avatar]) Grant(identity AvatarID, keys ...Key) error {
 	return nil
 }
 
-// Revoke takes keys off an identity's keyring. Perspectives that are attached stay so until they are logged out.
+// Revoke removes keys from an identity's keyring. Attached perspectives stay attached until they are logged out.
 func (i *Identities[Mind, Avatar]) Revoke(identity AvatarID, keys ...Key) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -117,7 +119,7 @@ func (i *Identities[Mind, Avatar]) Revoke(identity AvatarID, keys ...Key) {
 	}
 }
 
-// Keyring returns the keys of an identity, in the order of their names.
+// Keyring returns the keys of an identity, sorted.
 func (i *Identities[Mind, Avatar]) Keyring(identity AvatarID) []Key {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
@@ -126,7 +128,7 @@ func (i *Identities[Mind, Avatar]) Keyring(identity AvatarID) []Key {
 	})
 }
 
-// RequestAvatar implements Realm. An identity without keys gets in as well, and no further.
+// RequestAvatar implements Realm. It also accepts an identity without keys.
 func (i *Identities[Mind, Avatar]) RequestAvatar(
 	_ context.Context,
 	id AvatarID,
@@ -136,8 +138,7 @@ func (i *Identities[Mind, Avatar]) RequestAvatar(
 	return b, b.leave, nil
 }
 
-// unlock returns the service of a key, if the identity has it. It does not tell anybody but the log whether there
-// is such a service.
+// unlock returns the service of a key if the identity has that key. Only the log learns whether the service exists.
 func (i *Identities[Mind, Avatar]) unlock(identity AvatarID, key Key) (Service[Mind, Avatar], *Refused) {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
@@ -151,11 +152,10 @@ func (i *Identities[Mind, Avatar]) unlock(identity AvatarID, key Key) (Service[M
 	return service, nil
 }
 
-// MaxAttached is how many perspectives an identity may be attached to at a time, for each of its logins.
+// MaxAttached is how many perspectives a login of an identity may be attached to at a time.
 const MaxAttached = 64
 
-// Bearer is an identity that is in, with its keyring: the avatar that [Identities] makes. It is safe for concurrent
-// use.
+// Bearer is a logged-in identity with its keyring: the avatar that [Identities] makes. It is safe for concurrent use.
 type Bearer[Mind, Avatar any] struct {
 	identities *Identities[Mind, Avatar]
 	id         AvatarID
@@ -163,11 +163,11 @@ type Bearer[Mind, Avatar any] struct {
 
 	mu       sync.Mutex
 	left     bool
-	coming   int // perspectives that a service is making just now
+	coming   int // perspectives being made
 	attached []*Session[Avatar]
 }
 
-// Identity is whose keyring it is.
+// Identity returns the avatar id of the identity.
 func (b *Bearer[Mind, Avatar]) Identity() (id AvatarID) {
 	if b != nil {
 		id = b.id
@@ -175,7 +175,7 @@ func (b *Bearer[Mind, Avatar]) Identity() (id AvatarID) {
 	return id
 }
 
-// Mind is the one that came with the login.
+// Mind returns the mind that came with the login.
 func (b *Bearer[Mind, Avatar]) Mind() (mind Mind) {
 	if b != nil {
 		mind = b.mind
@@ -183,7 +183,7 @@ func (b *Bearer[Mind, Avatar]) Mind() (mind Mind) {
 	return mind
 }
 
-// Keyring returns the keys on the identity's keyring now, in the order of their names.
+// Keyring returns the current keys of the identity, sorted.
 func (b *Bearer[Mind, Avatar]) Keyring() []Key {
 	if b == nil || b.identities == nil {
 		return nil
@@ -193,8 +193,8 @@ func (b *Bearer[Mind, Avatar]) Keyring() []Key {
 
 var errNoBearer = errors.New("cred: the Bearer is nil, or was not made by Identities")
 
-// Attach asks for a perspective. The session ends with its own Logout or with the identity's, whichever is first.
-// The error is always a *Refused: the same for a perspective that the identity may not have and for one that does
+// Attach requests a perspective. The session ends with its own Logout or with the identity's, whichever comes first.
+// The error is always a *Refused. It is the same for a perspective that the identity may not have and for one that does
 // not exist.
 func (b *Bearer[Mind, Avatar]) Attach(ctx context.Context, key Key, mind Mind) (*Session[Avatar], error) {
 	switch {
@@ -210,7 +210,7 @@ func (b *Bearer[Mind, Avatar]) Attach(ctx context.Context, key Key, mind Mind) (
 	if refused := b.begin(); refused != nil {
 		return nil, refused
 	}
-	var session *Session[Avatar] // set before anybody else can know of it, and so before its logout
+	var session *Session[Avatar] // set before its logout can run
 	realm := RealmFunc[Mind, Avatar](func(ctx context.Context, id AvatarID, mind Mind) (Avatar, func(), error) {
 		avatar, logout, err := service.Perspective(ctx, key.Perspective, id, mind)
 		return avatar, func() {
@@ -222,7 +222,7 @@ func (b *Bearer[Mind, Avatar]) Attach(ctx context.Context, key Key, mind Mind) (
 	})
 	entered := false
 	defer func() {
-		if !entered { // The service has ended the goroutine.
+		if !entered { // The service called runtime.Goexit.
 			b.end(nil)
 		}
 	}()
@@ -240,7 +240,7 @@ func (b *Bearer[Mind, Avatar]) Attach(ctx context.Context, key Key, mind Mind) (
 	return session, nil
 }
 
-// begin takes a place for one more perspective.
+// begin reserves room for one more perspective.
 func (b *Bearer[Mind, Avatar]) begin() *Refused {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -254,7 +254,8 @@ func (b *Bearer[Mind, Avatar]) begin() *Refused {
 	return nil
 }
 
-// end gives the place to the session, if there is one, or back. It says whether the identity is still there.
+// end gives the reserved room to the session, or releases it if session is nil. It reports whether the identity is
+// still logged in.
 func (b *Bearer[Mind, Avatar]) end(session *Session[Avatar]) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -273,7 +274,7 @@ func (b *Bearer[Mind, Avatar]) detach(session *Session[Avatar]) {
 	}
 }
 
-// leave is the identity's logout: it logs out what is attached, the last first.
+// leave is the identity's logout. It logs out the attached sessions, the last first.
 func (b *Bearer[Mind, Avatar]) leave() {
 	b.mu.Lock()
 	b.left = true

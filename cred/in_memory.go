@@ -14,14 +14,14 @@ import (
 	"sync/atomic"
 )
 
-// InMemory is a checker of users that are held in memory. It accepts [KindUsernamePassword], and
-// [KindChallengeResponse] while it has an entry that can answer one.
+// InMemory is a checker of users in memory. It accepts [KindUsernamePassword], and [KindChallengeResponse] if one of
+// its entries can check it.
 type InMemory struct {
 	config checkerConfig
 	users  atomic.Pointer[userlist] // replaced as a whole
 }
 
-// NewInMemory makes a checker with these users.
+// NewInMemory returns a checker of these users.
 func NewInMemory(users map[string]Entry, opts ...CheckerOption) (*InMemory, error) {
 	m := &InMemory{config: newCheckerConfig()}
 	for _, o := range opts {
@@ -41,7 +41,7 @@ func NewInMemory(users map[string]Entry, opts ...CheckerOption) (*InMemory, erro
 
 var errNotInMemory = errors.New("cred: the InMemory is nil, or was not made by NewInMemory")
 
-// checkUser says whether a user can ever log in; it keeps slips of configuration from going unnoticed.
+// checkUser rejects users that could never log in, so that configuration errors are noticed.
 func checkUser(name string, entry Entry) error {
 	if refused := CheckUsername(name); refused != nil {
 		return fmt.Errorf("cred: %q cannot be a user: %s", shorten(name), refused.Detail())
@@ -55,7 +55,7 @@ func checkUser(name string, entry Entry) error {
 	return nil
 }
 
-// SetUser adds a user, or gives one another password.
+// SetUser adds a user or replaces a user's password.
 func (m *InMemory) SetUser(name string, entry Entry) error {
 	if err := checkUser(name, entry); err != nil {
 		return err
@@ -67,15 +67,15 @@ func (m *InMemory) SetUser(name string, entry Entry) error {
 	return nil
 }
 
-// RemoveUser takes a user out, if there is one of that name. Sessions go on.
+// RemoveUser removes a user, if it exists. Its sessions continue.
 func (m *InMemory) RemoveUser(name string) {
 	if m.users.Load() == nil {
-		return // It was not made by NewInMemory, and has no users.
+		return // not made by NewInMemory
 	}
 	m.change(func(users map[string]Entry) { delete(users, name) })
 }
 
-// change replaces the list by a changed copy, so that logins never wait for a lock.
+// change replaces the list with a changed copy, so that logins need no lock.
 func (m *InMemory) change(f func(map[string]Entry)) {
 	for {
 		old := m.users.Load()
@@ -117,17 +117,17 @@ func asGiven(name string) string { return name }
 
 type standKey [sha256.Size]byte
 
-// userlist is a set of users that is wholly in memory. It does not change once made.
+// userlist is an immutable set of users.
 type userlist struct {
 	entries map[string]Entry
-	stands  []Entry // every usable entry once, in the order of the names
-	answers bool    // some entry can answer a challenge
+	stands  []Entry // the usable entries, sorted by name
+	answers bool    // an entry can check a challenge's response
 	key     standKey
 }
 
-// newStandKey makes the key by which a checker picks stand-ins; it keeps it when its users change.
+// newStandKey returns a random key that selects stand-ins. A checker keeps it when its users change.
 func newStandKey() (key standKey) {
-	_, _ = rand.Read(key[:]) // It never fails.
+	_, _ = rand.Read(key[:]) // never fails
 	return key
 }
 
@@ -144,9 +144,9 @@ func newUserlist(entries map[string]Entry, key standKey) *userlist {
 	return u
 }
 
-// stand returns the entry that is checked in the place of one that is not there. It is some other user's: so
-// unknown users take as long as known ones do, whatever mixture of schemes and parameters there is. The same name
-// gets the same one, as a known user would, and nobody outside can tell which.
+// stand returns the entry that is checked for an unknown user: another user's. So unknown users take as long as known
+// ones, whatever the mix of schemes and parameters. A name always gets the same entry, like a known user, and nobody
+// outside can tell which.
 func (u *userlist) stand(name string) Entry {
 	if len(u.stands) == 0 {
 		return Plaintext("")
@@ -156,8 +156,7 @@ func (u *userlist) stand(name string) Entry {
 	return u.stands[binary.BigEndian.Uint64(mac.Sum(nil))%uint64(len(u.stands))]
 }
 
-// check looks the user up under the name that canonical makes of the one that was given, which is the avatar id as
-// well.
+// check looks up canonical(name), which is also the avatar id.
 func (u *userlist) check(
 	ctx context.Context,
 	hasher *Hasher,

@@ -12,38 +12,38 @@ import (
 	"time"
 )
 
-// PasswordFile is a checker of users that are written in a file. The file is read again when it has changed: when
-// its time of modification, its size or the file of that name is another one. It accepts [KindUsernamePassword], and
-// [KindChallengeResponse] where the file holds passwords in plain text or as md5.
+// PasswordFile is a checker of users in a file. It reads the file again when the file's modification time, size or
+// identity has changed. It accepts [KindUsernamePassword], and [KindChallengeResponse] if the file holds plaintext or
+// md5 passwords.
 //
-// A file that has become unreadable lets nobody in. One that can be read and not understood is reported to the log and
-// the users of the last good one stay, those that were taken out in the meantime included. A file whose last line has
-// no end was cut short and counts as one that cannot be understood, because part of a password must not become a
-// password; so does one with NUL bytes, which a crash may leave. A file that was cut between two lines cannot be told
-// from a shorter one. So replace the file by renaming a complete one over it, rather than writing it in place.
+// If the file becomes unreadable, nobody can log in. If its content is invalid, the error is logged and the users of
+// the last valid content stay, including those removed since. Content is invalid if its last line has no newline,
+// because part of a password must not become a password, or if it contains NUL bytes, which a crash can leave. A file
+// that was truncated between two lines cannot be recognized. So replace the file by renaming a complete one, instead of
+// writing in place.
 type PasswordFile struct {
 	path    string
 	config  fileConfig
 	key     standKey
-	reading sync.Mutex // whoever has it reads the file
+	reading sync.Mutex // held while the file is read
 	loaded  atomic.Pointer[loadedFile]
 }
 
-// loadedFile is what the file contained when it was read. It does not change once made.
+// loadedFile is the content of the file when it was read. It is immutable.
 type loadedFile struct {
 	users *userlist
 	info  os.FileInfo
-	// settled is false when the file was so young that it could be written again without its time changing.
+	// settled is false if the file was so new that another write might not change its modification time.
 	settled bool
 }
 
-// settleTime is longer than the resolution of any file system's times: FAT's is two seconds.
+// settleTime exceeds the resolution of every file system's times. FAT's is two seconds.
 const settleTime = 2 * time.Second
 
-// NewPasswordFile makes a checker of a file in the format of Twisted's FilePasswordDB: one user a line, with columns
-// that a delimiter divides, "alice:sesame". Lines with too few columns are skipped, white space at a line's end is not
-// part of it, and the first line of a name counts. Every line must have its end, the last one too. Other than in
-// Twisted nobody can log in with an empty name or password. The file must be there and be readable.
+// NewPasswordFile returns a checker of a file in the format of Twisted's FilePasswordDB: one user per line, in columns
+// separated by a delimiter, as in "alice:sesame". Lines with too few columns are skipped, white space at the end of a
+// line is removed, and the first line for a name counts. Every line must end with a newline, also the last. Unlike in
+// Twisted, empty names and passwords cannot log in. The file must exist and be readable.
 func NewPasswordFile(path string, opts ...FileOption) (*PasswordFile, error) {
 	c := newFileConfig(opts)
 	if err := c.valid(); err != nil {
@@ -52,9 +52,9 @@ func NewPasswordFile(path string, opts ...FileOption) (*PasswordFile, error) {
 	return openPasswordFile(path, c)
 }
 
-// NewHtpasswd makes a checker of a file that Apache's htpasswd writes: "alice:$2y$05$…", with bcrypt (-B), md5
-// (-m), sha1 (-s), and all else that [ParseEntry] reads. Empty lines and those that begin with # are skipped. The
-// DES crypt of -d and the plain text of -p are refused: their user cannot log in and the log says why.
+// NewHtpasswd returns a checker of a file written by Apache's htpasswd: "alice:$2y$05$…", with bcrypt (-B), md5 (-m),
+// sha1 (-s) and everything else that [ParseEntry] reads. Empty lines and those that begin with # are skipped. The DES
+// crypt of -d and the plain text of -p are refused: such users cannot log in, and the log says why.
 func NewHtpasswd(path string, opts ...CheckerOption) (*PasswordFile, error) {
 	c := newFileConfig(nil)
 	for _, o := range opts {
@@ -117,7 +117,7 @@ func (p *PasswordFile) Check(ctx context.Context, credentials Credentials) (Avat
 	return users.check(ctx, p.config.hasher, credentials, p.config.canonical)
 }
 
-// users returns those of the file as it is now.
+// users returns the users of the file's current content.
 func (p *PasswordFile) users() (*userlist, error) {
 	info, err := os.Stat(p.path)
 	if err != nil {
@@ -135,12 +135,12 @@ func (p *PasswordFile) users() (*userlist, error) {
 	return p.read()
 }
 
-// is says whether the file that was loaded is still this one.
+// is reports whether the loaded file is unchanged.
 func (l *loadedFile) is(info os.FileInfo) bool {
 	return l.settled && os.SameFile(l.info, info) && l.info.ModTime().Equal(info.ModTime()) && l.info.Size() == info.Size()
 }
 
-// read reads the file and replaces what was loaded. It is called by one goroutine at a time.
+// read reads the file and replaces the loaded content. Callers hold p.reading, except during construction.
 func (p *PasswordFile) read() (*userlist, error) {
 	begun := time.Now()
 	text, info, err := readRegular(p.path)
@@ -158,7 +158,7 @@ func (p *PasswordFile) read() (*userlist, error) {
 		return nil, fmt.Errorf("%s: %w", p.path, err)
 	default:
 		p.config.logger.Error(
-			"cred: the password file has changed and cannot be read; its former users stay",
+			"cred: the password file has changed and is invalid; its previous users stay",
 			"file",
 			p.path,
 			"error",
@@ -170,10 +170,10 @@ func (p *PasswordFile) read() (*userlist, error) {
 	return loaded.users, nil
 }
 
-// MaxPasswordFileBytes is how large a password file may be: a hundred thousand users with argon2id.
+// MaxPasswordFileBytes is the maximum size of a password file: a hundred thousand users with argon2id.
 const MaxPasswordFileBytes = 16 << 20
 
-// readRegular reads a whole file. It does not open pipes and devices, which could keep a login waiting for ever.
+// readRegular reads a whole file. It does not open pipes and devices, which could block a login forever.
 func readRegular(path string) (string, os.FileInfo, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -187,7 +187,7 @@ func readRegular(path string) (string, os.FileInfo, error) {
 		return "", nil, fmt.Errorf("cred: cannot open the password file: %w", err)
 	}
 	defer f.Close()
-	// The file that was opened need not be the one that was looked at.
+	// The file may have been replaced in between.
 	if info, err = f.Stat(); err != nil {
 		return "", nil, fmt.Errorf("cred: cannot look at the password file: %w", err)
 	}
@@ -206,14 +206,14 @@ func readRegular(path string) (string, os.FileInfo, error) {
 	return text.String(), info, nil
 }
 
-// FileOption configures a PasswordFile. Every CheckerOption is one.
+// FileOption configures a PasswordFile. Every CheckerOption is a FileOption.
 type FileOption interface{ applyFile(*fileConfig) }
 
 type fileConfig struct {
 	checkerConfig
 	column     Column
 	delimiter  string
-	user       int // the columns, counted from 0
+	user       int // column, counted from 0
 	password   int
 	ignoreCase bool
 	htpasswd   bool
@@ -233,19 +233,19 @@ type fileOption func(*fileConfig)
 
 func (o fileOption) applyFile(c *fileConfig) { o(c) }
 
-// WithDelimiter sets what divides the columns: Twisted's delim. Default: a colon.
+// WithDelimiter sets the separator of columns: Twisted's delim. Default: a colon.
 func WithDelimiter(delimiter string) FileOption {
 	return fileOption(func(c *fileConfig) { c.delimiter = delimiter })
 }
 
-// WithColumns sets which columns hold the username and the password, counted from 0: Twisted's usernameField and
+// WithColumns sets the columns of the username and the password, counted from 0: Twisted's usernameField and
 // passwordField. Default: 0 and 1.
 func WithColumns(user, password int) FileOption {
 	return fileOption(func(c *fileConfig) { c.user, c.password = user, password })
 }
 
-// WithIgnoreCase makes upper and lower case of A to Z the same in usernames, and avatar ids lower case: Twisted's
-// caseSensitive=False. Default: they differ.
+// WithIgnoreCase ignores the case of A to Z in usernames and makes avatar ids lower case: Twisted's
+// caseSensitive=False. Default: case matters.
 func WithIgnoreCase() FileOption {
 	return fileOption(func(c *fileConfig) { c.ignoreCase = true })
 }
@@ -260,7 +260,7 @@ func (c *fileConfig) valid() error {
 	return c.column.valid()
 }
 
-// canonical is the name under which a user stands in the list.
+// canonical returns the name under which a user is stored.
 func (c *fileConfig) canonical(name string) string {
 	if c.ignoreCase {
 		return lowerASCII(name)
@@ -268,7 +268,7 @@ func (c *fileConfig) canonical(name string) string {
 	return name
 }
 
-// lowerASCII changes the 26 letters that Python's bytes.lower changes: the file may be in any encoding.
+// lowerASCII lowers the 26 letters that Python's bytes.lower changes, because the file may have any encoding.
 func lowerASCII(s string) string {
 	b := []byte(s)
 	for i, c := range b {
@@ -279,23 +279,23 @@ func lowerASCII(s string) string {
 	return string(b)
 }
 
-// Limits on what a password file may contain.
+// Limits of a password file.
 const (
-	// MaxPasswordFileLine is how many bytes a line may have: a name, an entry, and room for other columns.
+	// MaxPasswordFileLine is the maximum length of a line in bytes: a name, an entry, and room for other columns.
 	MaxPasswordFileLine = 8192
-	// MaxPasswordFileUsers is how many users a file may have; more belong into a database.
+	// MaxPasswordFileUsers is the maximum number of users. Larger sets belong in a database.
 	MaxPasswordFileUsers = 100_000
 )
 
-// parse reads the file. Its error says that the file as a whole is not what it should be; an entry that cannot be
-// used concerns its own user alone.
+// parse parses the file. It returns an error if the file as a whole is invalid. An unusable entry affects only its own
+// user.
 func (c *fileConfig) parse(text string) (map[string]Entry, error) {
 	users := map[string]Entry{}
 	number := 0
 	text = strings.TrimPrefix(text, byteOrderMark)
 	if at := strings.IndexByte(text, 0); at >= 0 {
 		return nil, fmt.Errorf(
-			"cred: line %d has a NUL byte: the file was damaged, or is UTF-16; write it anew",
+			"cred: line %d has a NUL byte: the file is damaged or UTF-16; write it again",
 			1+strings.Count(text[:at], "\n"),
 		)
 	}
@@ -304,26 +304,19 @@ func (c *fileConfig) parse(text string) (map[string]Entry, error) {
 		whole := strings.HasSuffix(line, "\n")
 		line = strings.TrimRight(line, " \t\n\r\v\f") // What Python's bytes.rstrip removes.
 		if len(line) > MaxPasswordFileLine {
-			return nil, fmt.Errorf(
-				"cred: line %d has %d bytes, more than the %d of MaxPasswordFileLine",
-				number,
-				len(line),
-				MaxPasswordFileLine,
-			)
+			return nil, fmt.Errorf("cred: line %d has %d bytes, more than the %d of MaxPasswordFileLine",
+				number, len(line), MaxPasswordFileLine)
 		}
 		if !whole {
-			// What is missing may be the rest of a password, and what is there would be one.
-			return nil, fmt.Errorf(
-				"cred: line %d, the last one, has no end: the file may have been cut short; end it with a newline",
-				number,
-			)
+			// The line may be truncated, and the rest of its password would be accepted.
+			return nil, fmt.Errorf("cred: line %d, the last one, has no newline: the file may be truncated; add one", number)
 		}
 		name, password, err := c.split(line)
 		if err != nil {
 			return nil, fmt.Errorf("cred: line %d %w", number, err)
 		}
 		if name = c.canonical(name); CheckUsername(name) != nil {
-			continue // Nobody can log in under such a name.
+			continue
 		}
 		if _, twice := users[name]; twice {
 			continue
@@ -336,10 +329,10 @@ func (c *fileConfig) parse(text string) (map[string]Entry, error) {
 	return users, nil
 }
 
-// byteOrderMark is what some editors put in front of UTF-8.
+// byteOrderMark is what some editors write before UTF-8 text.
 const byteOrderMark = "\uFEFF"
 
-// split returns an empty name for lines that are to be skipped.
+// split returns an empty name for a line to be skipped.
 func (c *fileConfig) split(line string) (name, password string, err error) {
 	if c.htpasswd {
 		if line == "" || line[0] == '#' {
@@ -349,7 +342,7 @@ func (c *fileConfig) split(line string) (name, password string, err error) {
 		if !ok || name == "" {
 			return "", "", errors.New("is not name:password")
 		}
-		password, _, _ = strings.Cut(rest, ":") // Apache ignores what comes behind a second colon.
+		password, _, _ = strings.Cut(rest, ":") // Apache ignores further columns
 		return name, password, nil
 	}
 	columns := strings.Split(line, c.delimiter)

@@ -27,7 +27,7 @@ func TestGoldenPasswordFiles(t *testing.T) {
 			}
 			if !strings.HasSuffix(string(f.Content), "\n") {
 				_, err := cred.NewPasswordFile(write(t, string(f.Content)), opts...)
-				require.ErrorContains(t, err, "has no end", "stock takes it")
+				require.ErrorContains(t, err, "has no newline", "stock takes it")
 				f.Content += "\n"
 			}
 			p, err := cred.NewPasswordFile(write(t, string(f.Content)), opts...)
@@ -74,7 +74,7 @@ func TestPasswordFilesCutShort(t *testing.T) {
 				cut := c.content[:length]
 				p, err := c.open(write(t, cut))
 				if cut != "" && !strings.HasSuffix(cut, "\n") {
-					require.ErrorContains(t, err, "has no end", "%q", cut)
+					require.ErrorContains(t, err, "has no newline", "%q", cut)
 					continue
 				}
 				require.NoError(t, err, "%q", cut)
@@ -113,7 +113,7 @@ func TestPasswordFileDamaged(t *testing.T) {
 			require.NoError(t, err, "the byte order mark is not part of the name, and the good users stay")
 			_, err = p.Check(t.Context(), plain("alice", "s"))
 			require.Error(t, err)
-			require.Contains(t, log.String(), "its former users stay")
+			require.Contains(t, log.String(), "its previous users stay")
 		})
 	}
 }
@@ -281,7 +281,7 @@ func TestReload(t *testing.T) {
 	old(time.Hour)
 	assert.True(t, lets("alice", "bread3"), "what cannot be understood leaves the users that were")
 	assert.True(t, lets("alice", "bread3"))
-	assert.Equal(t, 1, strings.Count(log.String(), "its former users stay"), "it is reported once: %s", log.String())
+	assert.Equal(t, 1, strings.Count(log.String(), "its previous users stay"), "it is reported once: %s", log.String())
 	assert.NotContains(t, log.String(), "bread3")
 
 	require.NoError(t, os.Remove(path))

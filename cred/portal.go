@@ -13,16 +13,16 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// Realm makes avatars: the objects that users talk to once they are in. Mind is what represents the
-// user's side, a reference to an object of the client's as a rule.
+// Realm makes avatars: the objects that users call after their login. The mind represents the user's side, usually as a
+// reference to an object of the client.
 type Realm[Mind, Avatar any] interface {
-	// RequestAvatar returns the avatar of that user for this login, and what is to be done when the user has left,
-	// which may be nil. An error that is no [Refused] is logged as the realm's failure; [Refuse] with
-	// [ReasonDenied] turns somebody away. Logins call it concurrently.
+	// RequestAvatar returns the user's avatar for this login and a function for its logout, which may be nil. An error
+	// that is no [Refused] is logged as the realm's failure. [Refuse] with [ReasonDenied] rejects the user. Logins call it
+	// concurrently.
 	RequestAvatar(ctx context.Context, id AvatarID, mind Mind) (avatar Avatar, logout func(), err error)
 }
 
-// RealmFunc is a function that is a Realm.
+// RealmFunc is a function that implements Realm.
 type RealmFunc[Mind, Avatar any] func(ctx context.Context, id AvatarID, mind Mind) (Avatar, func(), error)
 
 // RequestAvatar implements Realm.
@@ -34,26 +34,26 @@ func (f RealmFunc[Mind, Avatar]) RequestAvatar(ctx context.Context, id AvatarID,
 	return f(ctx, id, mind)
 }
 
-// Portal is where users come in: its checkers say who they are, its realm what they get. It is safe for use
-// by many logins at a time and does not change once made.
+// Portal performs logins: its checkers authenticate users, and its realm makes their avatars. It is immutable and safe
+// for concurrent use.
 type Portal[Mind, Avatar any] struct {
 	realm    Realm[Mind, Avatar]
 	checkers []Checker
 	config   portalConfig
 }
 
-// NewPortal makes a portal. Each kind of credentials is checked by one checker alone; it is an error when two
-// accept the same kind of this package's, and [Only] settles it.
+// NewPortal returns a portal. Only one checker may accept each kind of this package's credentials; [Only] restricts a
+// checker.
 func NewPortal[Mind, Avatar any](realm Realm[Mind, Avatar], checkers ...Checker) (*Portal[Mind, Avatar], error) {
 	if isNil(realm) {
-		return nil, errors.New("cred: NewPortal was given no realm: give it one that makes the avatars")
+		return nil, errors.New("cred: NewPortal: the realm is nil")
 	}
 	for i, checker := range checkers {
 		if o, ok := checker.(only); ok {
 			checker = o.Checker
 		}
 		if isNil(checker) {
-			return nil, fmt.Errorf("cred: NewPortal was given a checker that is nil, number %d of %d", i+1, len(checkers))
+			return nil, fmt.Errorf("cred: NewPortal: checker %d of %d is nil", i+1, len(checkers))
 		}
 	}
 	for _, kind := range kinds() {
@@ -67,12 +67,8 @@ func NewPortal[Mind, Avatar any](realm Realm[Mind, Avatar], checkers ...Checker)
 				continue
 			}
 			if first != nil {
-				return nil, fmt.Errorf(
-					"cred: NewPortal was given two checkers for %s, %T and %T: say which one is to check it with cred.Only",
-					kind,
-					first,
-					checker,
-				)
+				return nil, fmt.Errorf("cred: NewPortal: two checkers accept %s, %T and %T: restrict one with cred.Only",
+					kind, first, checker)
 			}
 			first = checker
 		}
@@ -90,8 +86,8 @@ func (p *Portal[Mind, Avatar]) With(opts ...PortalOption) *Portal[Mind, Avatar] 
 	return &with
 }
 
-// Accepts says whether the portal has a checker for that kind of credentials: a server offers no login that
-// could only ever be refused.
+// Accepts reports whether the portal has a checker for that kind of credentials. A server should not offer a login that
+// can only fail.
 func (p *Portal[Mind, Avatar]) Accepts(kind Kind) bool { return p.checker(kind) != nil }
 
 func (p *Portal[Mind, Avatar]) checker(kind Kind) Checker {
@@ -106,11 +102,11 @@ func (p *Portal[Mind, Avatar]) checker(kind Kind) Checker {
 	return nil
 }
 
-// Login asks the checker for that kind of credentials who this is, then the realm for the avatar. Its error is
-// always a [*Refused], whose text can be sent to the peer as it is and whose Log belongs into the log.
+// Login authenticates the credentials with the checker for their kind and then requests the avatar from the realm. Its
+// error is always a [*Refused]: its text may be sent to the peer, and its Log method returns the details.
 //
-// The context is for the checking and for the realm. When it ends while the realm is at work and the realm
-// returns an avatar all the same, the login has happened: whoever gets a session must see to its Logout.
+// If ctx ends while the realm works and the realm still returns an avatar, the login has succeeded, and the caller must
+// call the session's Logout.
 func (p *Portal[Mind, Avatar]) Login(
 	ctx context.Context,
 	credentials Credentials,
@@ -127,9 +123,9 @@ func (p *Portal[Mind, Avatar]) Login(
 	return session, nil
 }
 
-// Authenticate is the first half of [Portal.Login]: it asks the checker for that kind of credentials who this is.
-// It is for callers to whom it matters when that is decided, such as one that counts wrong guesses: the realm may
-// take its time. The error is always a [*Refused].
+// Authenticate is the first half of [Portal.Login]: it authenticates the credentials with the checker for their kind.
+// Use it if the time of that decision matters, for example to count failures, because the realm may be slow. The error
+// is always a [*Refused].
 func (p *Portal[Mind, Avatar]) Authenticate(ctx context.Context, credentials Credentials) (AvatarID, error) {
 	if ctx == nil {
 		return AvatarID{}, Fault(context.Background(), ReasonStore, errNoContext)
@@ -144,8 +140,8 @@ func (p *Portal[Mind, Avatar]) Authenticate(ctx context.Context, credentials Cre
 	return id, nil
 }
 
-// Enter is the second half of [Portal.Login]: it asks the realm for the avatar of somebody whom Authenticate has
-// named. What Login says of its context holds for it, and the error is always a [*Refused].
+// Enter is the second half of [Portal.Login]: it requests the avatar for the result of Authenticate. Its ctx is used as
+// in Login, and the error is always a [*Refused].
 func (p *Portal[Mind, Avatar]) Enter(ctx context.Context, id AvatarID, mind Mind) (*Session[Avatar], error) {
 	switch {
 	case ctx == nil:
@@ -163,7 +159,7 @@ func (p *Portal[Mind, Avatar]) Enter(ctx context.Context, id AvatarID, mind Mind
 	return session, nil
 }
 
-// check asks the checker, whose panics are its own fault and nobody else's.
+// check calls the checker and recovers its panics.
 func (p *Portal[Mind, Avatar]) check(ctx context.Context, credentials Credentials) (id AvatarID, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -197,7 +193,7 @@ func (p *Portal[Mind, Avatar]) enter(ctx context.Context, id AvatarID, mind Mind
 	return enter(ctx, p.realm, id, mind, p.config.logger)
 }
 
-// enter asks the realm for the avatar and makes the session of it.
+// enter requests the avatar from the realm and makes the session.
 func enter[Mind, Avatar any](
 	ctx context.Context,
 	realm Realm[Mind, Avatar],
@@ -222,7 +218,7 @@ var (
 	errNoPortal  = errors.New("cred: the portal is nil, or was not made by NewPortal")
 )
 
-// isNil reports whether an interface holds nothing, or a nil pointer or function.
+// isNil reports whether v is nil or holds a nil pointer or function.
 func isNil(v any) bool {
 	if v == nil {
 		return true
@@ -231,7 +227,7 @@ func isNil(v any) bool {
 	return (r.Kind() == reflect.Pointer || r.Kind() == reflect.Func) && r.IsNil()
 }
 
-// acceptsSafely asks a checker of the application's.
+// acceptsSafely calls the checker's Accepts and recovers its panic.
 func acceptsSafely(checker Checker, kind Kind) (accepts bool, err error) {
 	if p := usercode.Do(func() { accepts = checker.Accepts(kind) }); p != nil {
 		return false, fmt.Errorf("cred: the Accepts method of a %T panicked: %s", checker, usercode.PanicText(p.Value))
@@ -239,7 +235,7 @@ func acceptsSafely(checker Checker, kind Kind) (accepts bool, err error) {
 	return accepts, nil
 }
 
-// panicked is the cause of a fault that was a panic. Its text has the stack, since nobody else will show it.
+// panicked is the cause of a fault that was a panic. Its text includes the stack.
 type panicked struct {
 	what  string
 	value any
@@ -250,7 +246,7 @@ func (p *panicked) Error() string {
 	return fmt.Sprintf("%s panicked: %s\n%s", p.what, usercode.PanicValue(p.value), p.stack)
 }
 
-// PortalOption configures a Portal or Identities. The options are made by the With functions of this package.
+// PortalOption configures a Portal or Identities. The With functions of this package return options.
 type PortalOption interface{ applyPortal(*portalConfig) }
 
 type portalConfig struct{ logger *slog.Logger }
@@ -265,11 +261,11 @@ func newPortalConfig(opts []PortalOption) portalConfig {
 	return c
 }
 
-// LoggerOption is the option that [WithLogger] makes; everything of this package that logs takes it.
+// LoggerOption is the option that [WithLogger] returns. Everything in this package that logs accepts it.
 type LoggerOption struct{ logger *slog.Logger }
 
-// WithLogger sets where to log what no caller is there to be told, such as the panic of a logout function. Refused
-// logins are the caller's to log: it knows the address. Default: slog.Default().
+// WithLogger sets the logger for errors without a caller, such as the panic of a logout function. Callers log refused
+// logins themselves, because they know the peer's address. Default: slog.Default().
 func WithLogger(logger *slog.Logger) LoggerOption { return LoggerOption{logger} }
 
 func (o LoggerOption) applyPortal(c *portalConfig) { o.set(&c.logger) }
@@ -280,7 +276,7 @@ func (o LoggerOption) set(logger **slog.Logger) {
 	}
 }
 
-// Session is somebody who is in, until Logout.
+// Session is a logged-in user, until Logout.
 type Session[Avatar any] struct {
 	id     AvatarID
 	avatar Avatar
@@ -289,8 +285,8 @@ type Session[Avatar any] struct {
 	ctx context.Context
 	end context.CancelFunc
 
-	left   atomic.Bool // the first Logout takes it
-	logout func()      // may be nil; run by that Logout alone
+	left   atomic.Bool // set by the first Logout
+	logout func()      // called by the first Logout; may be nil
 	done   chan struct{}
 }
 
@@ -302,12 +298,12 @@ func newSession[Avatar any](
 	logger *slog.Logger,
 ) *Session[Avatar] {
 	s := &Session[Avatar]{id: id, avatar: avatar, logger: logger, logout: logout, done: make(chan struct{})}
-	// What the login's context carries stays, its deadline does not: that was for logging in.
+	// The deadline of the login's context was for the login only.
 	s.ctx, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	return s
 }
 
-// Avatar is what the realm made for this login.
+// Avatar returns the avatar that the realm made for this login.
 func (s *Session[Avatar]) Avatar() (avatar Avatar) {
 	if s != nil {
 		avatar = s.avatar
@@ -315,7 +311,7 @@ func (s *Session[Avatar]) Avatar() (avatar Avatar) {
 	return avatar
 }
 
-// AvatarID is whose avatar it is.
+// AvatarID returns the user's avatar id.
 func (s *Session[Avatar]) AvatarID() (id AvatarID) {
 	if s != nil {
 		id = s.id
@@ -323,11 +319,10 @@ func (s *Session[Avatar]) AvatarID() (id AvatarID) {
 	return id
 }
 
-// Context carries the values of the login's context and ends when Logout begins, so that what was begun for this
-// user ends as well.
+// Context returns a context that carries the values of the login's context and ends when Logout begins.
 func (s *Session[Avatar]) Context() context.Context {
 	if s == nil || s.ctx == nil {
-		return endedContext() // There is no session.
+		return endedContext()
 	}
 	return s.ctx
 }
@@ -338,7 +333,7 @@ func endedContext() context.Context {
 	return ctx
 }
 
-// Done is closed when the user is out: Logout has been called and the realm's function has returned.
+// Done returns a channel that is closed when Logout has been called and the realm's logout function has returned.
 func (s *Session[Avatar]) Done() <-chan struct{} {
 	if s == nil || s.done == nil {
 		return endedContext().Done()
@@ -346,9 +341,8 @@ func (s *Session[Avatar]) Done() <-chan struct{} {
 	return s.done
 }
 
-// Logout ends the session and runs the function that the realm gave for it, exactly once, however often and from
-// wherever it is called. Only the first call waits for that function; the others return at once, even from within
-// it. A panic of the function is logged and goes no further.
+// Logout ends the session and calls the realm's logout function exactly once, however often Logout is called. Only the
+// first call waits for that function; the others return at once, also within it. A panic of the function is logged.
 func (s *Session[Avatar]) Logout() {
 	if s == nil || s.done == nil || s.left.Swap(true) {
 		return
@@ -372,7 +366,7 @@ func (s *Session[Avatar]) Logout() {
 		}
 	}()
 	if logout := s.logout; logout != nil {
-		s.logout = nil // What it holds on to is let go of with the session's end, not with the session.
+		s.logout = nil // Do not keep what it references alive.
 		logout()
 	}
 }

@@ -59,9 +59,9 @@ func TestLogin(t *testing.T) {
 
 func TestNewPortalRefuses(t *testing.T) {
 	_, err := cred.NewPortal[string, string](nil)
-	assert.ErrorContains(t, err, "no realm")
+	assert.ErrorContains(t, err, "the realm is nil")
 	_, err = cred.NewPortal(&names{}, cred.AllowAnonymous(), nil)
-	assert.ErrorContains(t, err, "number 2 of 2")
+	assert.ErrorContains(t, err, "checker 2 of 2 is nil")
 	_, err = cred.NewPortal(&names{}, users(t), users(t))
 	assert.ErrorContains(t, err, "cred.Only")
 

@@ -11,8 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-// SQL is a checker of users in a database. It accepts [KindUsernamePassword], and [KindChallengeResponse] where
-// the password column is ColumnPlaintext or ColumnMD5Hex.
+// SQL is a checker of users in a database. It accepts [KindUsernamePassword], and [KindChallengeResponse] if the
+// password column is ColumnPlaintext or ColumnMD5Hex.
 type SQL struct {
 	db     *sql.DB
 	query  string
@@ -20,11 +20,11 @@ type SQL struct {
 	stand  atomic.Pointer[standIn]
 }
 
-// standIn is what is checked for unknown users: the entry that was read last, so that the work is that of the
-// store's own scheme and parameters without anybody having to say which those are.
+// standIn is the entry that is checked for unknown users: the one read last, so that the work is that of the store's
+// own scheme and parameters, without configuration.
 type standIn struct{ entry Entry }
 
-// SQLOption configures SQL. Every CheckerOption is one.
+// SQLOption configures SQL. Every CheckerOption is an SQLOption.
 type SQLOption interface{ applySQL(*sqlConfig) }
 
 type sqlConfig struct {
@@ -37,20 +37,20 @@ type sqlOption func(*sqlConfig)
 
 func (o sqlOption) applySQL(c *sqlConfig) { o(c) }
 
-// WithQueryTimeout sets how long the database may take for the query of one login. Default: DefaultStoreTimeout.
+// WithQueryTimeout sets the timeout of a login's query. Default: DefaultStoreTimeout.
 func WithQueryTimeout(d time.Duration) SQLOption {
 	return sqlOption(func(c *sqlConfig) { c.timeout = d })
 }
 
-// NewSQL makes a checker that asks the database. The query has one parameter, the username, in the placeholder of
-// its dialect (?, $1, @p1); it yields one row for a user and none for anybody else. The first column is the
-// password (see [WithColumn]); a second, if there is one, is the avatar id, which is the username otherwise:
+// NewSQL returns a checker that queries a database. The query has one parameter, the username, in the placeholder
+// syntax of its dialect (?, $1, @p1). It returns one row for a user and none for an unknown name. The first column is
+// the password (see [WithColumn]). The optional second column is the avatar id, which is otherwise the username:
 //
 //	SELECT password FROM users WHERE name = $1
 //	SELECT password, name FROM users WHERE lower(name) = lower(?) AND NOT locked
 //
-// Where the database does not distinguish upper from lower case, the query must give the avatar id, or one user has
-// many. The database stays the caller's to close.
+// If the database ignores case, the query must return the avatar id; otherwise one user has many. NewSQL does not close
+// the database.
 func NewSQL(db *sql.DB, query string, opts ...SQLOption) (*SQL, error) {
 	if db == nil || query == "" {
 		return nil, errors.New("cred: NewSQL needs a database and a query")
@@ -79,11 +79,8 @@ func (s *SQL) Accepts(kind Kind) bool {
 func (s *SQL) Check(ctx context.Context, credentials Credentials) (AvatarID, error) {
 	switch {
 	case s == nil || s.db == nil:
-		return AvatarID{}, Fault(
-			context.Background(),
-			ReasonStore,
-			errors.New("cred: the SQL checker is nil, or was not made by NewSQL"),
-		)
+		return AvatarID{}, Fault(context.Background(), ReasonStore,
+			errors.New("cred: the SQL checker is nil, or was not made by NewSQL"))
 	case ctx == nil:
 		return AvatarID{}, Fault(context.Background(), ReasonStore, errNoContext)
 	case credentials == nil:
@@ -97,7 +94,7 @@ func (s *SQL) Check(ctx context.Context, credentials Credentials) (AvatarID, err
 		return AvatarID{}, refused
 	}
 	if !utf8.ValidString(name) {
-		// Databases take this for an error of the query's, which would look like a fault of the store.
+		// A database reports this as a query error, which would look like a fault of the store.
 		return AvatarID{}, Refuse(ReasonMalformed, "the username is not valid UTF-8")
 	}
 	entry, id, err := s.lookUp(ctx, name)
@@ -110,7 +107,7 @@ func (s *SQL) Check(ctx context.Context, credentials Credentials) (AvatarID, err
 	return id, nil
 }
 
-// lookUp returns a nil entry where there is no such user.
+// lookUp returns a nil entry for an unknown user.
 func (s *SQL) lookUp(ctx context.Context, name string) (Entry, AvatarID, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.config.timeout)
 	defer cancel()
@@ -122,9 +119,8 @@ func (s *SQL) lookUp(ctx context.Context, name string) (Entry, AvatarID, error) 
 	columns, err := rows.Columns()
 	if err != nil || len(columns) < 1 || len(columns) > 2 {
 		return nil, AvatarID{}, fmt.Errorf(
-			"cred: the query for a user yields %d columns: it must yield the password, and the avatar id or nothing",
-			len(columns),
-		)
+			"cred: the query for a user returns %d columns: it must return the password and optionally the avatar id",
+			len(columns))
 	}
 	if !rows.Next() {
 		return nil, AvatarID{}, rows.Err()
@@ -146,7 +142,7 @@ func (s *SQL) lookUp(ctx context.Context, name string) (Entry, AvatarID, error) 
 	return s.read(password), ID(avatar.String), nil
 }
 
-// read makes the entry of what the row has, and remembers it as the next unknown user's.
+// read parses a row's entry and stores it as the stand-in for unknown users.
 func (s *SQL) read(password sql.NullString) Entry {
 	if !password.Valid {
 		return unusable{errors.New("cred: the password is NULL")}

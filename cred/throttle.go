@@ -15,21 +15,19 @@ import (
 )
 
 // Throttle slows down password guessing. It counts attempts by a key that the caller chooses, usually the peer's
-// address (for IPv6 its /64, because one attacker has all addresses in it). The first failures are free. Each
-// further failure doubles the time until the next attempt may begin. Failures are forgotten with time, one after
-// the other.
+// address (for IPv6 its /64, because one attacker has all addresses in it). The first failures are free. Each further
+// failure doubles the time until the next attempt may begin. Failures are forgotten with time, one by one.
 //
-// An attempt counts as failed from its beginning until it succeeds, so attempts at the same time gain nothing over
-// attempts in a row. A success takes back its own count only: nobody can use their own account to clear their
-// guesses at others.
+// An attempt counts as failed until it succeeds, so concurrent attempts gain nothing over sequential ones. A success
+// removes only its own count: a user cannot clear guesses at other users with their own account.
 //
-// The table is bounded by [WithMaxKeys], and a full table refuses nobody: a key that is not in the table starts
-// without failures. A quarter of the table holds the keys used last. A key that leaves this quarter competes for the
-// rest of the table, where the key with the fewest failures is forgotten first, and among equals the one that has
-// not failed for the longest time. So a key is remembered until attempts have come from a quarter of WithMaxKeys
-// other keys, and after that while fewer than three quarters of WithMaxKeys other keys have as many failures. Clearing
-// one key's failures takes that many other keys with as many failures each. An attacker with more keys than that is
-// not slowed down by a Throttle. An attempt that fails after its key was forgotten counts for the key again.
+// [WithMaxKeys] bounds the table, and a full table refuses nobody: a key that is not in the table starts without
+// failures. A quarter of the table holds the most recently used keys. A key that leaves this quarter competes for the
+// rest of the table, where the key with the fewest failures is forgotten first, and among equal keys the one that has
+// not failed for the longest time. So a key is remembered until attempts have come from a quarter of WithMaxKeys other
+// keys, and then as long as fewer than three quarters of WithMaxKeys other keys have as many failures. To clear one
+// key's failures takes that many other keys with as many failures each. A Throttle does not slow down an attacker with
+// more keys than that. If a key was forgotten during an attempt that fails, the failure counts for the key again.
 type Throttle struct {
 	config throttleConfig
 
@@ -37,22 +35,22 @@ type Throttle struct {
 	table throttleTable
 }
 
-// NewThrottle makes a Throttle that knows no keys.
+// NewThrottle returns an empty Throttle.
 func NewThrottle(opts ...ThrottleOption) *Throttle {
 	config := newThrottleConfig(opts)
 	return &Throttle{config: config, table: newThrottleTable(config.keys, config.fadeTime)}
 }
 
-// Attempt is one attempt to log in, from Enter to End.
+// Attempt is a login attempt, from Enter to End.
 type Attempt struct {
 	throttle *Throttle
 	key      *attempts
 	ended    bool // guarded by the Throttle's mutex
 }
 
-// Enter begins an attempt. After too many failures of the key it waits until the attempt may begin. Its error is a
-// *Refused: with ReasonThrottled when the wait would be longer than WithMaxWait allows, with ReasonEnded when ctx
-// ends first. Without an error, End must be called. The work grows with the logarithm of WithMaxKeys.
+// Enter begins an attempt. After too many failures of the key, it waits until the attempt may begin. Its error is a
+// *Refused: with ReasonThrottled if the wait would exceed WithMaxWait, and with ReasonEnded if ctx ends first. Without
+// an error, End must be called. The work grows with the logarithm of WithMaxKeys.
 func (t *Throttle) Enter(ctx context.Context, key string) (*Attempt, error) {
 	switch {
 	case ctx == nil:
@@ -77,7 +75,7 @@ func (t *Throttle) Enter(ctx context.Context, key string) (*Attempt, error) {
 	return attempt, nil
 }
 
-// Wait is how long an attempt that began now would have to wait.
+// Wait returns how long an attempt that began now would wait.
 func (t *Throttle) Wait(key string) time.Duration {
 	if t == nil {
 		return 0
@@ -90,9 +88,9 @@ func (t *Throttle) Wait(key string) time.Duration {
 	return 0
 }
 
-// End ends the attempt with the error of the login, nil for one that succeeded. Of the errors all count as
-// failures but the faults of ours, such as a store that is down. A login that its peer gave up ([ReasonEnded])
-// counts. Only the first End does something.
+// End ends the attempt with the error of the login, or nil if it succeeded. All errors count as failures, except our
+// own faults, such as a store that is down. A login that its peer abandoned ([ReasonEnded]) counts. Only the first End
+// has an effect.
 func (a *Attempt) End(err error) {
 	if a == nil || a.throttle == nil {
 		return
@@ -128,7 +126,7 @@ func (a *Attempt) end(failed bool) {
 	t.table.changed(a.key)
 }
 
-// reserve gives the attempt its time, and pushes that of the next one back.
+// reserve assigns the attempt its time and delays the next one.
 func (t *Throttle) reserve(now time.Time, key string) (*Attempt, time.Duration, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -149,8 +147,7 @@ func (t *Throttle) reserve(now time.Time, key string) (*Attempt, time.Duration, 
 	return &Attempt{throttle: t, key: a}, wait, nil
 }
 
-// Defaults of a Throttle. With them somebody who guesses without a pause has three free attempts, seven in the
-// first half minute and then one a minute.
+// Defaults of a Throttle. They allow three free guesses, seven in the first half minute, and then one per minute.
 const (
 	DefaultFreeFailures = 3
 	DefaultFirstDelay   = time.Second
@@ -160,11 +157,10 @@ const (
 	DefaultMaxKeys      = 10_000
 )
 
-// maxCounted keeps the count of failures where doubling and forgetting make sense; the delay has long reached its
-// highest value by then.
+// maxCounted limits the count of failures. The delay reaches its maximum long before.
 const maxCounted = 64
 
-// ThrottleOption configures a Throttle. The options are made by the With functions of this package.
+// ThrottleOption configures a Throttle. The With functions of this package return options.
 type ThrottleOption interface{ applyThrottle(*throttleConfig) }
 
 type throttleConfig struct {
@@ -197,37 +193,37 @@ func newThrottleConfig(opts []ThrottleOption) throttleConfig {
 	return c
 }
 
-// WithFreeFailures sets how many failures have no consequence. Default: DefaultFreeFailures, 3.
+// WithFreeFailures sets how many failures cause no delay. Default: DefaultFreeFailures, 3.
 func WithFreeFailures(n int) ThrottleOption {
 	return throttleOption(func(c *throttleConfig) { c.free = max(n, 0) })
 }
 
-// WithDelays sets the time between attempts: after the first failure that is not free, and the longest that
-// doubling leads to. Default: DefaultFirstDelay and DefaultMaxDelay, a second and a minute.
+// WithDelays sets the delay after the first failure that is not free, and the longest delay that doubling leads to.
+// Default: DefaultFirstDelay and DefaultMaxDelay, a second and a minute.
 func WithDelays(first, longest time.Duration) ThrottleOption {
 	return throttleOption(func(c *throttleConfig) { c.first, c.longest = max(first, 0), max(first, longest, 0) })
 }
 
-// WithMaxWait sets how long an attempt waits for its time rather than be refused. Stock peers cannot be told to
-// come back later; each that waits costs a goroutine and a connection. 0 refuses at once. Default: DefaultMaxWait,
-// 30 seconds.
+// WithMaxWait sets how long an attempt may wait instead of being refused. Stock peers cannot be told to come back
+// later. Each waiting attempt needs a goroutine and a connection. 0 refuses at once. Default: DefaultMaxWait, 30
+// seconds.
 func WithMaxWait(d time.Duration) ThrottleOption {
 	return throttleOption(func(c *throttleConfig) { c.maxWait = max(d, 0) })
 }
 
-// WithForgetAfter sets how long after the last failure one is forgotten, and then the next. Default:
+// WithForgetAfter sets how long after the last failure one failure is forgotten, and then each further one. Default:
 // DefaultForgetAfter, five minutes.
 func WithForgetAfter(d time.Duration) ThrottleOption {
 	return throttleOption(func(c *throttleConfig) { c.fadeTime = max(d, time.Millisecond) })
 }
 
-// WithMaxKeys sets how many keys are remembered, at some 250 bytes each and the length of the key. When there are
-// more, [Throttle] says which are forgotten. Default: DefaultMaxKeys, 10,000.
+// WithMaxKeys sets how many keys are remembered, at about 250 bytes each plus the key. [Throttle] describes which are
+// forgotten beyond that. Default: DefaultMaxKeys, 10,000.
 func WithMaxKeys(n int) ThrottleOption {
 	return throttleOption(func(c *throttleConfig) { c.keys = max(n, 1) })
 }
 
-// delay is the time between two attempts when so many have failed.
+// delay returns the time between two attempts after the given number of failures.
 func (c *throttleConfig) delay(failed int) time.Duration {
 	if failed < c.free {
 		return 0
@@ -242,7 +238,7 @@ func (c *throttleConfig) delay(failed int) time.Duration {
 	return min(delay, c.longest)
 }
 
-// fade forgets the failures whose time has come.
+// fade forgets the failures that are old enough.
 func (c *throttleConfig) fade(a *attempts, now time.Time) {
 	n := min(int(now.Sub(a.faded)/c.fadeTime), a.failed)
 	if n > 0 {
@@ -254,33 +250,33 @@ func (c *throttleConfig) fade(a *attempts, now time.Time) {
 	}
 }
 
-// attempts is what is known of one key. It is guarded by the Throttle's mutex.
+// attempts is the record of a key. The Throttle's mutex guards it.
 type attempts struct {
 	key     string
-	failed  int       // and not yet forgotten
-	running int       // begun and not ended; counted as failed
+	failed  int       // not yet forgotten
+	running int       // attempts under way, which count as failed
 	next    time.Time // when the next attempt may begin
-	faded   time.Time // from when on the next failure is being forgotten
+	faded   time.Time // start of the time after which the next failure is forgotten
 
-	used   uint64        // orders the keys by their last use
-	recent *list.Element // the place among the recent keys, or nil
-	index  int           // the place among the guilty keys, or notInHeap
+	used   uint64        // orders keys by their last use
+	recent *list.Element // element of the recent keys, or nil
+	index  int           // index among the guilty keys, or notInHeap
 }
 
 const notInHeap = -1
 
-// maxGuilt keeps innocentAt from overflowing; counts above it are equal in the order of guilt.
+// maxGuilt keeps innocentAt from overflowing. Higher counts are equal in the order of guilt.
 const maxGuilt = 2 * maxCounted
 
-// throttleTable holds what is known of at most recentRoom+guiltyRoom keys. It has two parts, because one alone fails:
-// ordered by last use, keys without failures would push out those that have many; ordered by failures, two new keys
-// would push each other out of a table full of guilty keys, and guess without limit in turn.
+// throttleTable holds at most recentRoom+guiltyRoom keys. It has two parts, because neither is enough alone. Ordered by
+// last use, keys without failures would evict those with many. Ordered by failures, two new keys would evict each other
+// from a table full of guilty keys and could guess without limit in turn.
 type throttleTable struct {
 	keys     map[string]*attempts
 	fadeTime time.Duration
 	uses     uint64
 
-	recent     *list.List // of *attempts, the key used last in front
+	recent     *list.List // of *attempts, most recently used first
 	recentRoom int
 	guilty     guiltyHeap
 	guiltyRoom int
@@ -296,7 +292,7 @@ func newThrottleTable(keys int, fadeTime time.Duration) throttleTable {
 	}
 }
 
-// use returns what is known of the key, which may be nothing yet, and marks it as used.
+// use returns the record of the key, making it if necessary, and marks it as used.
 func (t *throttleTable) use(now time.Time, key string) *attempts {
 	a, ok := t.keys[key]
 	if !ok {
@@ -316,7 +312,7 @@ func (t *throttleTable) touch(a *attempts) {
 	a.used = t.uses
 }
 
-// insert adds a key that is not in the table, as the one used last.
+// insert adds a new record as the most recently used.
 func (t *throttleTable) insert(a *attempts) {
 	t.touch(a)
 	t.keys[a.key] = a
@@ -326,7 +322,7 @@ func (t *throttleTable) insert(a *attempts) {
 	}
 }
 
-// demote moves a key from the recent ones to the guilty ones. When these are full, the least guilty is forgotten.
+// demote moves a key from the recent to the guilty ones. If these are full, the least guilty key is forgotten.
 func (t *throttleTable) demote(a *attempts) {
 	t.recent.Remove(a.recent)
 	a.recent = nil
@@ -344,8 +340,7 @@ func (t *throttleTable) demote(a *attempts) {
 	delete(t.keys, least.key)
 }
 
-// restore returns the record where a failure of the key counts: a itself, unless the key was forgotten while the
-// attempt was under way.
+// restore returns the record in which a failure counts: a itself, unless its key was forgotten during the attempt.
 func (t *throttleTable) restore(a *attempts) *attempts {
 	known, ok := t.keys[a.key]
 	switch {
@@ -358,18 +353,17 @@ func (t *throttleTable) restore(a *attempts) *attempts {
 	return known
 }
 
-// changed must be called when the counts of a key, its times or its use have changed.
+// changed must be called after a change of a key's counts, times or use.
 func (t *throttleTable) changed(a *attempts) {
 	if a.index != notInHeap {
 		heap.Fix(&t.guilty, a.index)
 	}
 }
 
-// sweepKeys is how many keys of either part are looked at for every attempt: more than one, so that the table
-// shrinks.
+// sweepKeys is how many keys of each part are examined for every attempt: more than one, so that the table shrinks.
 const sweepKeys = 2
 
-// sweep forgets keys of which there is nothing left to remember, a few at a time.
+// sweep forgets a few keys whose record no longer matters.
 func (t *throttleTable) sweep(now time.Time) {
 	for range sweepKeys {
 		if e := t.recent.Back(); e != nil && t.spent(e.Value.(*attempts), now) {
@@ -387,14 +381,14 @@ func (t *throttleTable) forget(a *attempts) {
 	delete(t.keys, a.key)
 }
 
-// spent reports whether a key without a record would be treated the same.
+// spent reports whether a key would be treated the same without its record.
 func (t *throttleTable) spent(a *attempts, now time.Time) bool {
 	return a.running == 0 && !a.innocentAt(t.fadeTime).After(now) && !a.next.After(now)
 }
 
-// innocentAt is when the last failure will be forgotten if the attempts under way fail and no others begin. Of two
-// keys, the one that has more failures at any time has the later innocentAt: this order does not change as
-// failures are forgotten, so a heap can keep it.
+// innocentAt returns when the last failure will be forgotten if the attempts under way fail and no others begin. Of two
+// keys, the one with more failures has the later innocentAt at any time. This order does not change as failures are
+// forgotten, so a heap can keep it.
 func (a *attempts) innocentAt(fadeTime time.Duration) time.Time {
 	return a.faded.Add(time.Duration(min(a.failed+a.running, maxGuilt)) * fadeTime)
 }

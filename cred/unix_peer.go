@@ -7,10 +7,10 @@ import (
 	"strconv"
 )
 
-// UnixPeer is what the kernel says of the process at the other end of a Unix socket (SO_PEERCRED).
+// UnixPeer is what the kernel reports about the process at the other end of a Unix socket (SO_PEERCRED).
 type UnixPeer struct {
 	UID, GID uint32
-	// PID is for the log alone: by the time it is looked at it may belong to another process.
+	// PID is for the log only: it may already belong to another process.
 	PID int32
 }
 
@@ -20,12 +20,12 @@ func (UnixPeer) Kind() Kind { return KindUnixPeer }
 // Claim implements Credentials.
 func (c UnixPeer) Claim() string { return fmt.Sprintf("uid %d, gid %d, pid %d", c.UID, c.GID, c.PID) }
 
-// UnixRule says which users of the machine belong to which avatar id.
+// UnixRule maps users of the machine to avatar ids.
 type UnixRule struct {
-	match func(UnixPeer) (AvatarID, error) // the zero id: this rule does not know them
+	match func(UnixPeer) (AvatarID, error) // returns the zero id if the rule does not match
 }
 
-// ByUID names one user of the machine.
+// ByUID matches one user of the machine.
 func ByUID(uid uint32, name string) UnixRule {
 	return UnixRule{func(c UnixPeer) (AvatarID, error) {
 		if c.UID != uid {
@@ -35,8 +35,7 @@ func ByUID(uid uint32, name string) UnixRule {
 	}}
 }
 
-// ByGID names everybody whose process runs with that group as its primary one. The kernel does not say which
-// further groups there are.
+// ByGID matches every process with that primary group. The kernel does not report supplementary groups.
 func ByGID(gid uint32, name string) UnixRule {
 	return UnixRule{func(c UnixPeer) (AvatarID, error) {
 		if c.GID != gid {
@@ -46,7 +45,7 @@ func ByGID(gid uint32, name string) UnixRule {
 	}}
 }
 
-// BySystemName takes everybody under the name that the machine's own list of users has for their uid.
+// BySystemName matches every user, under the name that the machine's user database has for the uid.
 func BySystemName() UnixRule { return bySystemName(user.LookupId) }
 
 func bySystemName(lookUp func(uid string) (*user.User, error)) UnixRule {
@@ -62,10 +61,10 @@ func bySystemName(lookUp func(uid string) (*user.User, error)) UnixRule {
 	}}
 }
 
-// UnixPeers is a checker that knows the processes at the other end of a Unix socket.
+// UnixPeers is a checker of processes at the other end of a Unix socket.
 type UnixPeers struct{ rules []UnixRule }
 
-// NewUnixPeers makes a checker of these rules; the first one that knows a peer decides.
+// NewUnixPeers returns a checker with these rules. The first rule that matches decides.
 func NewUnixPeers(rules ...UnixRule) (*UnixPeers, error) {
 	for i, rule := range rules {
 		if rule.match == nil {
