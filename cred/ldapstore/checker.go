@@ -22,11 +22,11 @@ type Checker struct {
 	address address
 	base    string
 	config  config
-	slots   chan struct{} // a connection is open while its token is in here
+	slots   chan struct{} // holds a token for each open connection
 }
 
-// New makes a checker of the users below base in the directory at the URL: ldaps://host[:port], ldap://host[:port] or
-// ldapi://socket. It does not ask the directory yet.
+// New returns a checker of the users below base in the directory at a URL: ldaps://host[:port], ldap://host[:port] or
+// ldapi://socket. It does not connect.
 func New(directory, base string, opts ...Option) (*Checker, error) {
 	at, err := parseAddress(directory)
 	if err != nil {
@@ -52,25 +52,25 @@ func New(directory, base string, opts ...Option) (*Checker, error) {
 	return &Checker{address: at, base: base, config: c, slots: make(chan struct{}, c.conns)}, nil
 }
 
-// complete looks for what could only ever fail later.
+// complete sets defaults and rejects options that could only fail later.
 func (c *config) complete(at address, base string) error {
 	if _, err := ldap.ParseDN(base); err != nil {
-		return fmt.Errorf("ldapstore: the base %q is no distinguished name: %w", base, err)
+		return fmt.Errorf("ldapstore: the base %q is not a distinguished name: %w", base, err)
 	}
 	if _, err := ldap.ParseDN(c.service); err != nil {
-		return fmt.Errorf("ldapstore: the service account %q is no distinguished name: %w", c.service, err)
+		return fmt.Errorf("ldapstore: the service account %q is not a distinguished name: %w", c.service, err)
 	}
 	if c.decoy == "" {
 		c.decoy = strings.TrimSuffix("cn=pb-nobody-of-that-name,"+base, ",")
 	}
 	if _, err := ldap.ParseDN(c.decoy); err != nil {
-		return fmt.Errorf("ldapstore: the decoy %q is no distinguished name: %w", c.decoy, err)
+		return fmt.Errorf("ldapstore: the decoy %q is not a distinguished name: %w", c.decoy, err)
 	}
 	if strings.Count(c.filter, "%") != 1 || strings.Count(c.filter, "%s") != 1 {
-		return fmt.Errorf("ldapstore: the filter %q must have one %%s, where the name goes", c.filter)
+		return fmt.Errorf("ldapstore: the filter %q must contain one %%s, for the name", c.filter)
 	}
 	if _, err := ldap.CompileFilter(c.search("x")); err != nil {
-		return fmt.Errorf("ldapstore: the filter %q is none: %w", c.filter, err)
+		return fmt.Errorf("ldapstore: the filter %q is invalid: %w", c.filter, err)
 	}
 	switch {
 	case c.service != "" && c.password() == "":
@@ -80,14 +80,12 @@ func (c *config) complete(at address, base string) error {
 	case c.timeout <= 0 || c.conns < 1:
 		return errors.New("ldapstore: WithTimeout and WithMaxConns must be positive")
 	case at.network == "tcp" && !at.tls && !c.startTLS && !c.plaintext:
-		return errors.New(
-			"ldapstore: over ldap:// everybody on the way reads the passwords: use ldaps://, or WithStartTLS, or say WithPlaintext",
-		)
+		return errors.New("ldapstore: ldap:// sends passwords in plain text: use ldaps:// or WithStartTLS, or WithPlaintext")
 	}
 	return nil
 }
 
-// search is the filter for a user of that name.
+// search returns the filter for a user name.
 func (c *config) search(name string) string {
 	return strings.Replace(c.filter, "%s", ldap.EscapeFilter(name), 1)
 }
@@ -126,7 +124,7 @@ func (c *Checker) Check(ctx context.Context, credentials cred.Credentials) (cred
 	return cred.AvatarID{}, cred.Fault(ctx, cred.ReasonStore, err)
 }
 
-// ask asks the directory. An error that is no refusal is a fault of the directory's.
+// ask queries the directory. An error that is no refusal is a fault of the directory.
 func (c *Checker) ask(ctx context.Context, claim cred.UsernamePassword) (cred.AvatarID, error) {
 	conn, closeConn, err := c.dial(ctx)
 	if err != nil {
@@ -143,7 +141,7 @@ func (c *Checker) ask(ctx context.Context, claim cred.UsernamePassword) (cred.Av
 		return cred.AvatarID{}, err
 	}
 	if entry == nil {
-		// Whatever comes of it, it is a refusal, unless the directory has gone.
+		// The result is a refusal unless the connection failed.
 		if err := conn.Bind(c.config.decoy, string(claim.Password)); ldap.IsErrorWithCode(err, ldap.ErrorNetwork) {
 			return cred.AvatarID{}, fmt.Errorf("ldapstore: the directory went away: %w", err)
 		}
@@ -164,9 +162,9 @@ func (c *Checker) ask(ctx context.Context, claim cred.UsernamePassword) (cred.Av
 	return cred.ID(values[0]), nil
 }
 
-// find returns the user's entry, or nil where there is none.
+// find returns the user's entry, or nil if there is none.
 func (c *Checker) find(conn *ldap.Conn, name string) (*ldap.Entry, error) {
-	// Two are as bad as any number.
+	// Two entries are enough to detect an ambiguous name.
 	request := ldap.NewSearchRequest(
 		c.base,
 		ldap.ScopeWholeSubtree,
@@ -194,7 +192,7 @@ func (c *Checker) find(conn *ldap.Conn, name string) (*ldap.Entry, error) {
 	)
 }
 
-// judge says what a refused bind means.
+// judge converts the error of a bind.
 func judge(dn string, err error) error {
 	switch {
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultInvalidCredentials):
@@ -207,7 +205,7 @@ func judge(dn string, err error) error {
 	return fmt.Errorf("ldapstore: binding as %q: %w", dn, err)
 }
 
-// address is where the directory is.
+// address is the address of a directory.
 type address struct {
 	network string // "tcp" or "unix"
 	addr    string
@@ -215,7 +213,7 @@ type address struct {
 	tls     bool   // from the first byte
 }
 
-// parseAddress reads ldap://host[:port], ldaps://host[:port] and ldapi://%2Fpath%2Fof%2Fthe%2Fsocket.
+// parseAddress parses ldap://host[:port], ldaps://host[:port] and ldapi://%2Fpath%2Fof%2Fthe%2Fsocket.
 func parseAddress(text string) (address, error) {
 	if socket, ok := strings.CutPrefix(text, "ldapi://"); ok {
 		path, err := url.PathUnescape(strings.TrimSuffix(socket, "/"))
@@ -250,13 +248,13 @@ func parseAddress(text string) (address, error) {
 	}, nil
 }
 
-// dial opens a connection that breaks when ctx ends, and returns what closes it.
+// dial opens a connection that closes when ctx ends, and returns the function that closes it.
 func (c *Checker) dial(ctx context.Context) (conn *ldap.Conn, closeConn func(), err error) {
 	raw, err := new(net.Dialer).DialContext(ctx, c.address.network, c.address.addr)
 	if err != nil {
 		return nil, nil, fmt.Errorf("ldapstore: cannot reach the directory: %w", err)
 	}
-	// The client waits for answers without a context: the end of ctx closes the socket under it.
+	// The client has no contexts, so the end of ctx closes its socket.
 	forget := context.AfterFunc(ctx, func() { raw.Close() })
 	config := c.config.tls.Clone()
 	if config.ServerName == "" {
@@ -277,7 +275,7 @@ func (c *Checker) dial(ctx context.Context) (conn *ldap.Conn, closeConn func(), 
 	conn.Start()
 	closeConn = func() {
 		forget()
-		_ = conn.Close() // What it could still say, nobody waits for.
+		_ = conn.Close()
 	}
 	if c.config.startTLS && !c.address.tls && c.address.network == "tcp" {
 		if err := conn.StartTLS(config); err != nil {
@@ -288,11 +286,11 @@ func (c *Checker) dial(ctx context.Context) (conn *ldap.Conn, closeConn func(), 
 	return conn, closeConn, nil
 }
 
-// Option configures a Checker. The options are made by the With functions of this package.
+// Option configures a Checker. The With functions of this package return options.
 type Option interface{ apply(*config) }
 
 type config struct {
-	service   string        // the DN that searches; none for an anonymous search
+	service   string        // the DN that searches; empty for an anonymous search
 	password  func() string // a closure: package fmt would show a Secret in an unexported field
 	filter    string
 	attribute string
@@ -315,38 +313,37 @@ const (
 	DefaultMaxConns  = 8
 )
 
-// WithServiceAccount sets who searches for the users. Default: the search is anonymous.
+// WithServiceAccount sets the account that searches for users. Default: an anonymous search.
 func WithServiceAccount(dn string, password cred.Secret) Option {
 	return option(func(c *config) { c.service, c.password = dn, func() string { return string(password) } })
 }
 
-// WithFilter sets how a user is searched for; the name, escaped, takes the place of the one %s. Default:
-// DefaultFilter. For Active Directory: "(&(objectClass=user)(sAMAccountName=%s))".
+// WithFilter sets the search filter. The escaped name replaces its one %s. Default: DefaultFilter. For Active
+// Directory: "(&(objectClass=user)(sAMAccountName=%s))".
 func WithFilter(filter string) Option { return option(func(c *config) { c.filter = filter }) }
 
-// WithAttribute sets which attribute of a user's entry is the avatar id. It must have one value. It is not the
-// name that was typed, since directories do not distinguish upper from lower case. Default: DefaultAttribute, uid.
+// WithAttribute sets the attribute of a user's entry that is the avatar id. It must have one value. The name from the
+// login is not used, because directories ignore case. Default: DefaultAttribute, uid.
 func WithAttribute(name string) Option { return option(func(c *config) { c.attribute = name }) }
 
-// WithDecoy sets the entry that is bound to for users that do not exist. It should have a password, stored as
-// users' are, that nobody knows. Default: an entry below the base that is not there.
+// WithDecoy sets the entry that the checker binds as for unknown users. It should have a random password that is stored
+// like the users'. Default: an entry below the base that does not exist.
 func WithDecoy(dn string) Option { return option(func(c *config) { c.decoy = dn }) }
 
-// WithTLS sets the TLS configuration of ldaps and StartTLS. Default: TLS 1.2 at least, the system's authorities,
-// and the server's name as the URL has it.
+// WithTLS sets the TLS configuration of ldaps and StartTLS. Default: at least TLS 1.2, the system's authorities, and
+// the server name of the URL.
 func WithTLS(t *tls.Config) Option { return option(func(c *config) { c.tls = t }) }
 
-// WithStartTLS begins TLS on an ldap:// connection before anything else is said. Default: ldap:// is refused.
+// WithStartTLS starts TLS on an ldap:// connection before any request. Default: ldap:// is refused.
 func WithStartTLS() Option { return option(func(c *config) { c.startTLS = true }) }
 
-// WithPlaintext lets passwords cross an ldap:// connection as they are: for tests, and tunnels that encrypt.
-// Default: ldap:// is refused.
+// WithPlaintext allows unencrypted ldap:// connections, for tests and encrypted tunnels. Default: ldap:// is refused.
 func WithPlaintext() Option { return option(func(c *config) { c.plaintext = true }) }
 
-// WithTimeout sets how long one login may take of the directory's time, connecting included. Default:
-// cred.DefaultStoreTimeout, five seconds.
+// WithTimeout sets the timeout of a login's requests, including the connection. Default: cred.DefaultStoreTimeout, five
+// seconds.
 func WithTimeout(d time.Duration) Option { return option(func(c *config) { c.timeout = d }) }
 
-// WithMaxConns sets how many connections to the directory there may be at a time; each login has one. Default:
-// DefaultMaxConns, 8.
+// WithMaxConns sets the maximum number of connections to the directory. Each login uses one. Default: DefaultMaxConns,
+// 8.
 func WithMaxConns(n int) Option { return option(func(c *config) { c.conns = n }) }

@@ -193,7 +193,7 @@ func TestNewRefuses(t *testing.T) {
 		opts     []ldapstore.Option
 		says     string
 	}{
-		{"ldap://127.0.0.1", base, nil, "everybody on the way"},
+		{"ldap://127.0.0.1", base, nil, "sends passwords in plain text"},
 		{"http://127.0.0.1", base, nil, "the directory's URL must be"},
 		{"ldaps://", base, nil, "the directory's URL must be"},
 		{"ldaps://%zz", base, nil, "the directory's URL must be"},
@@ -207,7 +207,7 @@ func TestNewRefuses(t *testing.T) {
 		{"ldaps://127.0.0.1", base, []ldapstore.Option{ldapstore.WithDecoy("x")}, "the decoy"},
 		{"ldaps://127.0.0.1", base, []ldapstore.Option{ldapstore.WithFilter("(uid=x)")}, "one %s"},
 		{"ldaps://127.0.0.1", base, []ldapstore.Option{ldapstore.WithFilter("(uid=%s%d)")}, "one %s"},
-		{"ldaps://127.0.0.1", base, []ldapstore.Option{ldapstore.WithFilter("(uid=%s")}, "is none"},
+		{"ldaps://127.0.0.1", base, []ldapstore.Option{ldapstore.WithFilter("(uid=%s")}, "is invalid"},
 		{"ldaps://127.0.0.1", base, []ldapstore.Option{ldapstore.WithAttribute("")}, "WithAttribute"},
 		{"ldaps://127.0.0.1", base, []ldapstore.Option{ldapstore.WithTimeout(0)}, "must be positive"},
 		{"ldaps://127.0.0.1", base, []ldapstore.Option{ldapstore.WithMaxConns(0)}, "must be positive"},

@@ -1,5 +1,5 @@
-// Package sqlstore keeps users in a database: an embedded SQLite file, or PostgreSQL. It is a module of its own, so
-// that only those carry the drivers who use them; with another driver, give cred.NewSQL a database and a query.
+// Package sqlstore keeps users in a database: an SQLite file or PostgreSQL. It is a module of its own, so that other
+// users do not depend on the drivers. With another driver, pass a database and a query to cred.NewSQL.
 //
 //	store, err := sqlstore.OpenSQLite(ctx, "users.db")
 //	defer store.Close()
@@ -9,15 +9,15 @@
 //
 // # What is stored
 //
-// One table, pb_users unless told otherwise, with the columns name and password. What the password column contains
-// is fixed for a table: entries that cred.ParseEntry reads as a rule, which should be argon2id. Logins of stock
-// Twisted can be checked against cred.ColumnMD5Hex or cred.ColumnPlaintext alone.
+// One table, by default pb_users, has the columns name and password. The format of the password column is fixed for a
+// table. By default it is that of cred.ParseEntry, and the entries should be argon2id. Logins of stock Twisted need
+// cred.ColumnMD5Hex or cred.ColumnPlaintext.
 //
-// Names are compared byte by byte, upper and lower case are different users.
+// Names are compared byte by byte, so case matters.
 //
 // # Security
 //
-// A SQLite file is made so that only its owner may read it. The password of a PostgreSQL connection belongs into
-// PGPASSFILE or PGPASSWORD rather than into a URL, and the connection into TLS: sslmode=verify-full. The table
-// needs SELECT alone for logins.
+// Only the owner can read a new SQLite file. The password of a PostgreSQL connection belongs in PGPASSFILE or
+// PGPASSWORD rather than in a URL, and the connection should use TLS: sslmode=verify-full. Logins need only SELECT on
+// the table.
 package sqlstore

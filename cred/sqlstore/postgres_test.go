@@ -111,7 +111,7 @@ func TestPostgres(t *testing.T) {
 
 func TestPostgresRefuses(t *testing.T) {
 	_, err := sqlstore.OpenPostgres(t.Context(), "postgres://pb:secret-in-url@127.0.0.1:port/x")
-	require.ErrorContains(t, err, "cannot read where PostgreSQL is")
+	require.ErrorContains(t, err, "invalid address of PostgreSQL")
 	assert.NotContains(t, err.Error(), "secret-in-url")
 	_, err = sqlstore.OpenPostgres(t.Context(), "host=127.0.0.1", sqlstore.WithTable("a.b.c"))
 	assert.ErrorContains(t, err, "cannot be the name")

@@ -29,7 +29,7 @@ type Store struct {
 	config  config
 }
 
-// dialect is what differs between the databases: the statements, each with the table's name to be put in.
+// dialect has a database's statements, each with a placeholder for the table's name.
 type dialect struct {
 	name   string
 	create string
@@ -38,13 +38,13 @@ type dialect struct {
 	remove string
 }
 
-// DB is the database itself. It is closed by Close.
+// DB returns the database. Close closes it.
 func (s *Store) DB() *sql.DB { return s.db }
 
-// Close closes the database. Logins fail from then on, as faults of the store.
+// Close closes the database. Later logins fail as faults of the store.
 func (s *Store) Close() error { return s.db.Close() }
 
-// CreateSchema creates the table, if there is none of its name.
+// CreateSchema creates the table if it does not exist.
 func (s *Store) CreateSchema(ctx context.Context) error {
 	if _, err := s.db.ExecContext(ctx, s.statement(s.dialect.create)); err != nil {
 		return fmt.Errorf("sqlstore: cannot create the table %s in %s: %w", s.config.table, s.dialect.name, err)
@@ -52,7 +52,7 @@ func (s *Store) CreateSchema(ctx context.Context) error {
 	return nil
 }
 
-// Checker makes a checker of the users in the table, whoever changes it.
+// Checker returns a checker of the users in the table. It sees all later changes of the table.
 func (s *Store) Checker(opts ...cred.SQLOption) (*cred.SQL, error) {
 	return cred.NewSQL(
 		s.db,
@@ -60,7 +60,7 @@ func (s *Store) Checker(opts ...cred.SQLOption) (*cred.SQL, error) {
 		append([]cred.SQLOption{cred.WithColumn(s.config.column)}, opts...)...)
 }
 
-// SetUser adds a user, or gives one another password.
+// SetUser adds a user or replaces a user's password.
 func (s *Store) SetUser(ctx context.Context, name string, entry cred.Entry) error {
 	if refused := cred.CheckUsername(name); refused != nil {
 		return fmt.Errorf("sqlstore: %.40q cannot be a user: %s", name, refused.Detail())
@@ -81,7 +81,7 @@ func (s *Store) SetUser(ctx context.Context, name string, entry cred.Entry) erro
 	return nil
 }
 
-// RemoveUser takes a user out and says whether there was one. Sessions go on.
+// RemoveUser removes a user and reports whether it existed. Its sessions continue.
 func (s *Store) RemoveUser(ctx context.Context, name string) (bool, error) {
 	result, err := s.db.ExecContext(ctx, s.statement(s.dialect.remove), name)
 	if err != nil {
@@ -89,15 +89,15 @@ func (s *Store) RemoveUser(ctx context.Context, name string) (bool, error) {
 	}
 	n, err := result.RowsAffected()
 	if err != nil {
-		return false, fmt.Errorf("sqlstore: %s does not say whether a user was removed: %w", s.dialect.name, err)
+		return false, fmt.Errorf("sqlstore: %s does not report whether a user was removed: %w", s.dialect.name, err)
 	}
 	return n > 0, nil
 }
 
-// statement puts the table's name in, which was checked when the store was opened.
+// statement inserts the table's name, which was checked when the store was opened.
 func (s *Store) statement(format string) string { return fmt.Sprintf(format, s.config.table) }
 
-// Option configures a Store. The options are made by the With functions of this package.
+// Option configures a Store. The With functions of this package return options.
 type Option interface{ apply(*config) }
 
 type config struct {
@@ -110,24 +110,23 @@ type option func(*config)
 
 func (o option) apply(c *config) { o(c) }
 
-// DefaultTable is the table of the users.
+// DefaultTable is the default name of the table of users.
 const DefaultTable = "pb_users"
 
-// DefaultMaxConns is how many connections a Store opens to its database: logins beyond it wait, and the database
-// serves others too.
+// DefaultMaxConns is the default of WithMaxConns. Further logins wait.
 const DefaultMaxConns = 8
 
-// WithTable sets the table of the users: lower case letters, digits and underscores, in PostgreSQL with its schema
-// and a dot before it if need be. Default: DefaultTable, pb_users.
+// WithTable sets the table of users: lower case letters, digits and underscores, in PostgreSQL optionally with a schema
+// and a dot. Default: DefaultTable, pb_users.
 func WithTable(name string) Option { return option(func(c *config) { c.table = name }) }
 
-// WithColumn sets what the password column contains. Default: cred.ColumnEntries.
+// WithColumn sets the format of the password column. Default: cred.ColumnEntries.
 func WithColumn(column cred.Column) Option { return option(func(c *config) { c.column = column }) }
 
-// WithMaxConns sets how many connections to the database there may be at a time. Default: DefaultMaxConns, 8.
+// WithMaxConns sets the maximum number of connections to the database. Default: DefaultMaxConns, 8.
 func WithMaxConns(n int) Option { return option(func(c *config) { c.conns = n }) }
 
-// tableName needs no quoting in any database, so that it can be put into a statement.
+// tableName matches names that need no quoting in any database.
 var tableName = regexp.MustCompile(`^([a-z_][a-z0-9_]{0,62}\.)?[a-z_][a-z0-9_]{0,62}$`)
 
 func newConfig(opts []Option) (config, error) {
@@ -150,7 +149,7 @@ func newConfig(opts []Option) (config, error) {
 	return config{}, fmt.Errorf("sqlstore: there is no cred.Column %d", c.column)
 }
 
-// column returns what stands in the column for an entry.
+// column returns the text of the password column for an entry.
 func column(column cred.Column, entry cred.Entry) (string, error) {
 	text := entry.Encode()
 	switch {
@@ -161,11 +160,11 @@ func column(column cred.Column, entry cred.Entry) (string, error) {
 	case column == cred.ColumnMD5Hex && entry.Scheme() == cred.SchemeMD5:
 		digest, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(text, "{MD5}"))
 		if err != nil {
-			return "", fmt.Errorf("sqlstore: an md5 entry that is none: %w", err)
+			return "", fmt.Errorf("sqlstore: invalid md5 entry: %w", err)
 		}
 		return hex.EncodeToString(digest), nil
 	}
-	return "", fmt.Errorf("sqlstore: the table's password column holds no %s entries: see WithColumn", entry.Scheme())
+	return "", fmt.Errorf("sqlstore: the password column cannot hold %s entries: see WithColumn", entry.Scheme())
 }
 
 func sqlite() dialect {
@@ -181,22 +180,21 @@ func sqlite() dialect {
 	}
 }
 
-// OpenSQLite opens a file of users, and makes it where there is none, readable by its owner alone. It waits up to
-// five seconds for others who write to the file. The directory must be writable: SQLite's log lies beside the
-// file.
+// OpenSQLite opens a file of users. It makes a missing file, readable by its owner only. A login waits up to five
+// seconds for other writers of the file. The directory must be writable, because SQLite's log is next to the file.
 func OpenSQLite(ctx context.Context, path string, opts ...Option) (*Store, error) {
 	c, err := newConfig(opts)
 	if err != nil {
 		return nil, err
 	}
 	if path == "" || path == ":memory:" {
-		return nil, errors.New("sqlstore: OpenSQLite needs the path of a file: for users in memory there is cred.NewInMemory")
+		return nil, errors.New("sqlstore: OpenSQLite needs the path of a file; for users in memory use cred.NewInMemory")
 	}
 	path, err = filepath.Abs(path)
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: cannot find out where %q lies: %w", path, err)
+		return nil, fmt.Errorf("sqlstore: cannot find the directory of %q: %w", path, err)
 	}
-	// SQLite would let the umask say who may read the passwords.
+	// SQLite would make the file with the permissions of the umask.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: cannot open the file of users: %w", err)
@@ -214,7 +212,7 @@ func OpenSQLite(ctx context.Context, path string, opts ...Option) (*Store, error
 	return open(ctx, db, sqlite(), c)
 }
 
-// open makes sure that the database answers.
+// open checks that the database answers.
 func open(ctx context.Context, db *sql.DB, d dialect, c config) (*Store, error) {
 	db.SetMaxOpenConns(c.conns)
 	if err := db.PingContext(ctx); err != nil {
@@ -223,13 +221,13 @@ func open(ctx context.Context, db *sql.DB, d dialect, c config) (*Store, error) 
 	return &Store{db: db, dialect: d, config: c}, nil
 }
 
-// idleTime is how long an idle connection to PostgreSQL is kept: servers and firewalls drop those that are older.
+// idleTime is how long an idle connection to PostgreSQL is kept, because servers and firewalls drop older ones.
 const idleTime = 5 * time.Minute
 
 func postgres() dialect {
 	return dialect{
 		name: "PostgreSQL",
-		// Whatever the collation of the database, names are compared byte by byte.
+		// Compare names byte by byte, whatever the collation of the database.
 		create: `CREATE TABLE IF NOT EXISTS %s (
 	name     text COLLATE "C" NOT NULL PRIMARY KEY CHECK (name <> ''),
 	password text NOT NULL
@@ -241,9 +239,8 @@ func postgres() dialect {
 	}
 }
 
-// OpenPostgres opens a PostgreSQL database by a URL ("postgres://pb@db.example/users?sslmode=verify-full") or a
-// list of keywords ("host=/run/postgresql dbname=users"). What is not in it comes from the PG… variables of the
-// environment.
+// OpenPostgres opens a PostgreSQL database by a URL ("postgres://pb@db.example/users?sslmode=verify-full") or a list of
+// keywords ("host=/run/postgresql dbname=users"). Everything else comes from the PG… environment variables.
 func OpenPostgres(ctx context.Context, source string, opts ...Option) (*Store, error) {
 	c, err := newConfig(opts)
 	if err != nil {
@@ -251,7 +248,7 @@ func OpenPostgres(ctx context.Context, source string, opts ...Option) (*Store, e
 	}
 	parsed, err := pgx.ParseConfig(source)
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: cannot read where PostgreSQL is: %w", err)
+		return nil, fmt.Errorf("sqlstore: invalid address of PostgreSQL: %w", err)
 	}
 	db := stdlib.OpenDB(*parsed)
 	db.SetConnMaxIdleTime(idleTime)

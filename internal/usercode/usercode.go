@@ -15,7 +15,7 @@ type Panic struct {
 	Stack []byte
 }
 
-// Do calls f and returns what it panicked with, nil if it returned. runtime.Goexit is not stopped.
+// Do calls f and returns its panic, or nil if it returned. It does not stop runtime.Goexit.
 func Do(f func()) (p *Panic) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -26,18 +26,14 @@ func Do(f func()) (p *Panic) {
 	return nil
 }
 
-// Log runs f, which writes one log line. A logger's hook, sampler or writer that panics, or a value in the line that
-// does, costs that line and nothing else. The first such panic of the process is reported on standard error.
+// Log runs f, which writes one log line. A panic of the logger's hook, sampler or writer, or of a value in the line,
+// only loses the line. The first such panic of the process is reported on standard error.
 func Log(f func()) {
 	defer func() {
 		if r := recover(); r != nil {
 			reportOnce.Do(func() {
-				fmt.Fprintf(
-					os.Stderr,
-					"pb: a log line was lost, the logger or a value in it panicked with %s\n%s",
-					PanicText(r),
-					debug.Stack(),
-				)
+				fmt.Fprintf(os.Stderr, "pb: a log line was lost, the logger or a value in it panicked with %s\n%s",
+					PanicText(r), debug.Stack())
 			})
 		}
 	}()
@@ -46,8 +42,8 @@ func Log(f func()) {
 
 var reportOnce sync.Once
 
-// PanicText describes the value of a panic for a log. Only errors and strings are printed in full; a value of another
-// type may be anything, and still be in use.
+// PanicText describes the value of a panic for a log. Only errors and strings are printed in full; another value may
+// still be in use by other goroutines.
 func PanicText(r any) string {
 	switch v := r.(type) {
 	case error:
@@ -110,8 +106,8 @@ type logged struct{ error }
 
 func (e logged) Error() string { return ErrorText(e.error) }
 
-// Wrap returns an error that wraps err and whose text is the formatted one, a colon and the text of err. It is
-// fmt.Errorf with %w for errors of the application's: the text is made at once and never panics.
+// Wrap returns an error that wraps err. Its text is the formatted one, a colon and the text of err. It is fmt.Errorf with
+// %w for the application's errors: the text is made at once and never panics.
 func Wrap(err error, format string, args ...any) error {
 	return &wrapped{text: fmt.Sprintf(format, args...) + ": " + ErrorText(err), err: err}
 }
@@ -124,10 +120,10 @@ type wrapped struct {
 func (e *wrapped) Error() string { return e.text }
 func (e *wrapped) Unwrap() error { return e.err }
 
-// maxTree is how many errors of a tree Is and As look at. It ends an Unwrap that leads back to its receiver.
+// maxTree is how many errors of a tree Is and As visit. It ends a cycle of Unwrap methods.
 const maxTree = 1000
 
-// Is is errors.Is for errors of the application's. A method that panics counts as one that does not exist.
+// Is is errors.Is for the application's errors. A method that panics counts as one that does not exist.
 func Is(err, target error) bool {
 	if err == nil || target == nil {
 		return err == target
@@ -152,7 +148,7 @@ func equal(a, b error) (same bool) {
 	return a == b
 }
 
-// As is errors.As for errors of the application's. A method that panics counts as one that does not exist.
+// As is errors.As for the application's errors. A method that panics counts as one that does not exist.
 func As[T any](err error) (found T, ok bool) {
 	ok = Walk(err, func(e error) bool {
 		if v, ok := e.(T); ok {
@@ -183,7 +179,7 @@ func AsInto[T any](err error, target *T) bool {
 	return ok
 }
 
-// Unwrap is errors.Unwrap for errors of the application's.
+// Unwrap is errors.Unwrap for the application's errors.
 func Unwrap(err error) error {
 	_, next := unwrap(err)
 	return next
