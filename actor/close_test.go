@@ -25,7 +25,7 @@ func quietRuntime(t *testing.T) *actor.Runtime {
 	return rt
 }
 
-func TestCloseGoesThroughThePhases(t *testing.T) {
+func TestClosePhases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt := quietRuntime(t)
 		var mu sync.Mutex
@@ -59,7 +59,7 @@ func TestCloseGoesThroughThePhases(t *testing.T) {
 	})
 }
 
-func TestCloseReturnsTheErrorsOfHooks(t *testing.T) {
+func TestCloseHookErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt := quietRuntime(t)
 		last := false
@@ -85,7 +85,7 @@ func TestCloseReturnsTheErrorsOfHooks(t *testing.T) {
 	})
 }
 
-func TestCloseNamesWhatIsStillRunning(t *testing.T) {
+func TestCloseNamesStragglers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt := quietRuntime(t)
 		release := make(chan struct{})
@@ -129,7 +129,7 @@ func TestCloseNamesWhatIsStillRunning(t *testing.T) {
 	})
 }
 
-func TestCloseNamesTurnsThatDoNotEnd(t *testing.T) {
+func TestCloseNamesBlockedTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt := quietRuntime(t)
 		release := make(chan struct{})
@@ -145,7 +145,7 @@ func TestCloseNamesTurnsThatDoNotEnd(t *testing.T) {
 	})
 }
 
-func TestHooksThatComeTooLateRunAtOnce(t *testing.T) {
+func TestLateHooksRunAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt := quietRuntime(t)
 		var ran atomic.Int32
@@ -168,7 +168,7 @@ func TestHooksThatComeTooLateRunAtOnce(t *testing.T) {
 	})
 }
 
-func TestCloseWaitsForGoroutinesThatPanic(t *testing.T) {
+func TestCloseWaitsForPanickedTasks(t *testing.T) {
 	rt, log := newRuntime(t)
 	rt.Go("careless", func() { panic(fmt.Errorf("oh: %w", errTest)) })
 	require.NoError(t, rt.Close(t.Context()))
@@ -178,7 +178,7 @@ func TestCloseWaitsForGoroutinesThatPanic(t *testing.T) {
 	assert.Equal(t, "oh: test", lines[0]["panic"])
 }
 
-func TestCloseWhenTheSystemWasShutDown(t *testing.T) {
+func TestCloseAfterSystemShutdown(t *testing.T) {
 	rt := quietRuntime(t)
 	rt.System().Shutdown()
 	assert.NoError(t, rt.Close(t.Context()))
@@ -217,7 +217,7 @@ func TestAdopt(t *testing.T) {
 	system.Shutdown()
 }
 
-func TestARuntimeInASystemThatUsesItsNames(t *testing.T) {
+func TestAdoptWithNameConflicts(t *testing.T) {
 	system := newSystem()
 	defer system.Shutdown()
 	squatter, err := system.Root.SpawnNamed(
@@ -231,7 +231,7 @@ func TestARuntimeInASystemThatUsesItsNames(t *testing.T) {
 	require.NoError(t, rt.Close(t.Context()))
 }
 
-func TestRuntimesThatCannotBe(t *testing.T) {
+func TestNewRuntimeErrors(t *testing.T) {
 	stopped := newSystem()
 	stopped.Shutdown()
 	for _, c := range []struct {
@@ -268,7 +268,7 @@ func TestOptions(t *testing.T) {
 	assert.NotNil(t, rt.Logger())
 }
 
-func TestExtensionsAreMadeOnce(t *testing.T) {
+func TestExtensionOnce(t *testing.T) {
 	rt, _ := newRuntime(t)
 	type key string
 	var made atomic.Int32
@@ -286,7 +286,7 @@ func TestExtensionsAreMadeOnce(t *testing.T) {
 	assert.EqualValues(t, 1, made.Load())
 }
 
-func TestErrorsSayWhatToDo(t *testing.T) {
+func TestErrorTexts(t *testing.T) {
 	for _, err := range []error{actor.ErrStopped, actor.ErrRestarted, actor.ErrCancelled, actor.ErrCycle, actor.ErrNoTurn} {
 		assert.Regexp(t, "^actor: .{20,}", err.Error())
 	}

@@ -21,7 +21,7 @@ import (
 
 var errTest = errors.New("test")
 
-func TestDeferredIsCompletedOnce(t *testing.T) {
+func TestDeferredCompletesOnce(t *testing.T) {
 	d := actor.NewDeferred(nil)
 	_, _, ok := d.Result()
 	assert.False(t, ok)
@@ -39,8 +39,8 @@ func TestDeferredIsCompletedOnce(t *testing.T) {
 	assert.Nil(t, value, "no Deferred is no value")
 }
 
-// TestDeferredExactlyOnce has many goroutines complete, cancel and listen at the same time.
-func TestDeferredExactlyOnce(t *testing.T) {
+// TestDeferredCompletionRace has many goroutines complete, cancel and listen at the same time.
+func TestDeferredCompletionRace(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := actor.NewDeferred(nil)
 		before := rapid.IntRange(0, 4).Draw(t, "listeners before")
@@ -104,7 +104,7 @@ func TestDeferredExactlyOnce(t *testing.T) {
 	})
 }
 
-func TestListenersAreToldInOrder(t *testing.T) {
+func TestListenerOrder(t *testing.T) {
 	d := actor.NewDeferred(nil)
 	var order []int
 	for i := range 3 {
@@ -120,7 +120,7 @@ func TestListenersAreToldInOrder(t *testing.T) {
 	assert.Equal(t, []int{0, 1, 2, 3, 4}, order)
 }
 
-func TestListenersMayPanic(t *testing.T) {
+func TestListenerPanic(t *testing.T) {
 	rt, log := newRuntime(t)
 	d := actor.NewDeferred(rt)
 	d.OnComplete(func(any, error) { panic("no") })
@@ -164,7 +164,7 @@ func TestAwait(t *testing.T) {
 	})
 }
 
-func TestADeferredStandsForAnother(t *testing.T) {
+func TestCompleteWithDeferred(t *testing.T) {
 	for _, first := range []string{"outer", "inner"} {
 		inner, outer := actor.NewDeferred(nil), actor.NewDeferred(nil)
 		if first == "inner" {
@@ -184,7 +184,7 @@ func TestADeferredStandsForAnother(t *testing.T) {
 	}
 }
 
-func TestALongChainNeedsNoDeepStack(t *testing.T) {
+func TestLongChainStack(t *testing.T) {
 	const length = 100_000
 	first := actor.NewDeferred(nil)
 	last := first
@@ -199,7 +199,7 @@ func TestALongChainNeedsNoDeepStack(t *testing.T) {
 	assert.Equal(t, 1, told)
 }
 
-func TestCyclesAreErrors(t *testing.T) {
+func TestDeferredCycles(t *testing.T) {
 	d := actor.NewDeferred(nil)
 	d.Complete(d, nil)
 	_, err, _ := d.Result()
@@ -338,9 +338,9 @@ func TestPipeTo(t *testing.T) {
 	stop(rt, pid)
 }
 
-// TestListenersThatExit has a listener end the goroutine that completes: those behind it, and followers, are told all
+// TestListenerGoexit has a listener end the goroutine that completes: those behind it, and followers, are told all
 // the same.
-func TestListenersThatExit(t *testing.T) {
+func TestListenerGoexit(t *testing.T) {
 	d, follower := actor.NewDeferred(nil), actor.NewDeferred(nil)
 	follower.Complete(d, nil)
 	told := make(chan any, 1)
@@ -353,7 +353,7 @@ func TestListenersThatExit(t *testing.T) {
 	assert.Equal(t, 7, value)
 }
 
-func TestOnCancelThatPanics(t *testing.T) {
+func TestOnCancelPanic(t *testing.T) {
 	d := actor.NewDeferred(nil)
 	d.OnCancel(func() { panic("OnCancel") })
 	d.Cancel()

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestDispatcherKeepsGoroutines(t *testing.T) {
+func TestDispatcherReusesGoroutines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		logger := zerolog.Nop()
 		d := newDispatcher(2, 7, &logger)
@@ -44,7 +44,7 @@ func TestDispatcherKeepsGoroutines(t *testing.T) {
 	})
 }
 
-func TestDispatcherRunsWhatComesAfterItsEnd(t *testing.T) {
+func TestDispatcherAfterClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		logger := zerolog.Nop()
 		d := newDispatcher(10, 1, &logger)

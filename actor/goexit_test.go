@@ -31,8 +31,8 @@ func (q *quitter) Receive(ctx protoactor.Context) {
 	}
 }
 
-// TestGoexitWhileEndingDoesNotKeepAnActorFromEnding: t.FailNow in an actor's handler is enough to come to this.
-func TestGoexitWhileEndingDoesNotKeepAnActorFromEnding(t *testing.T) {
+// TestGoexitWhileStopping: t.FailNow in an actor's handler is enough to come to this.
+func TestGoexitWhileStopping(t *testing.T) {
 	for _, on := range []string{"*actor.Stopping", "*actor.Stopped", "*actor.Terminated"} {
 		t.Run(on, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

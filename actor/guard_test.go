@@ -51,7 +51,7 @@ func drain(events chan string) (all []string) {
 	}
 }
 
-func TestPanicsWhileEndingDoNotKeepAnActorFromEnding(t *testing.T) {
+func TestPanicWhileStopping(t *testing.T) {
 	for _, on := range []string{"*actor.Stopping", "*actor.Stopped", "*actor.Terminated"} {
 		t.Run(on, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -72,7 +72,7 @@ func TestPanicsWhileEndingDoNotKeepAnActorFromEnding(t *testing.T) {
 	}
 }
 
-func TestPanicsElsewhereAreTheSupervisors(t *testing.T) {
+func TestPanicReachesSupervisor(t *testing.T) {
 	for _, on := range []string{"*actor.Started", "string", "*actor.Restarting"} {
 		t.Run(on, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -149,7 +149,7 @@ func (d *decider) HandleFailure(_ *protoactor.ActorSystem, s protoactor.Supervis
 	s.RestartChildren(child)
 }
 
-func TestAGuardedActorMaySuperviseItself(t *testing.T) {
+func TestGuardedSupervisorStrategy(t *testing.T) {
 	for _, fails := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			rt, log := newRuntime(t)
@@ -196,7 +196,7 @@ type droppable struct{ reason chan error }
 
 func (d *droppable) Drop(reason error) { d.reason <- reason }
 
-func TestWhatAnActorLeavesBehind(t *testing.T) {
+func TestUndelivered(t *testing.T) {
 	for _, mourned := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			rt, _ := newRuntime(t)
@@ -238,7 +238,7 @@ func TestWhatAnActorLeavesBehind(t *testing.T) {
 	}
 }
 
-func TestAProducerWithoutAnActor(t *testing.T) {
+func TestProducerReturnsNil(t *testing.T) {
 	rt, log := newRuntime(t)
 	assert.PanicsWithValue(t, "actor: the producer given to Props returned no actor", func() {
 		rt.Root().Spawn(rt.Props(func() protoactor.Actor { return nil }))
@@ -246,8 +246,8 @@ func TestAProducerWithoutAnActor(t *testing.T) {
 	require.Len(t, log.lines(t), 1)
 }
 
-// TestAProducerThatFailsOnRestart fails three times; the supervisor tries until it succeeds, or stops the actor.
-func TestAProducerThatFailsOnRestart(t *testing.T) {
+// TestProducerFailsOnRestart fails three times; the supervisor tries until it succeeds, or stops the actor.
+func TestProducerFailsOnRestart(t *testing.T) {
 	for _, restarts := range []int{10, 2} {
 		synctest.Test(t, func(t *testing.T) {
 			rt, log := newRuntime(t)

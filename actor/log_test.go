@@ -12,7 +12,7 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 )
 
-func TestTheSystemLogsThroughZerolog(t *testing.T) {
+func TestSystemLogsToZerolog(t *testing.T) {
 	rt, log := newRuntime(t)
 	logger := rt.System().Logger()
 	logger.Info("chatter")
@@ -32,7 +32,7 @@ func TestTheSystemLogsThroughZerolog(t *testing.T) {
 	}, lines[0])
 }
 
-func TestAQuieterLoggerStaysQuiet(t *testing.T) {
+func TestSystemLogLevel(t *testing.T) {
 	log := new(logbook)
 	rt, err := actor.NewRuntime(actor.WithLogger(zerolog.New(log).Level(zerolog.ErrorLevel)))
 	require.NoError(t, err)

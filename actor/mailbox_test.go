@@ -96,7 +96,7 @@ func newMailbox() (*actor.Mailbox, *invoker, *stepper) {
 	return m, i, s
 }
 
-func TestMailboxTakesMessagesBeforeItsActorExists(t *testing.T) {
+func TestMailboxBeforeActor(t *testing.T) {
 	m := actor.NewMailbox()
 	m.PostUserMessage(1)
 	m.PostUserMessage(2)
@@ -120,7 +120,7 @@ func TestMailboxStartsIdle(t *testing.T) {
 	assert.Empty(t, s.turns)
 }
 
-func TestMailboxHandlesSystemMessagesFirst(t *testing.T) {
+func TestMailboxSystemMessagesFirst(t *testing.T) {
 	m, i, s := newMailbox()
 	for n := range 3 {
 		m.PostUserMessage(n)
@@ -148,7 +148,7 @@ func TestMailboxSuspends(t *testing.T) {
 	assert.Equal(t, []any{1, 2}, i.user)
 }
 
-func TestMailboxKeepsTheRestWhenAHandlerPanics(t *testing.T) {
+func TestMailboxKeepsBatchOnPanic(t *testing.T) {
 	m, i, s := newMailbox()
 	fatal := &bomb{1}
 	for _, message := range []any{1, fatal, 2, 3} {
@@ -189,7 +189,7 @@ type fragile struct{ *invoker }
 
 func (fragile) EscalateFailure(any, any) { panic("cannot escalate") }
 
-func TestMailboxEndsItsTurnWhenEscalationPanics(t *testing.T) {
+func TestMailboxEscalationPanic(t *testing.T) {
 	m := actor.NewMailbox()
 	i := &invoker{mailbox: m}
 	var turns []func()
@@ -208,7 +208,7 @@ func TestMailboxEndsItsTurnWhenEscalationPanics(t *testing.T) {
 	assert.Equal(t, 1, m.Len())
 }
 
-func TestMailboxDoesNotRestartWhatIsStopping(t *testing.T) {
+func TestMailboxNoRestartWhileStopping(t *testing.T) {
 	m, i, s := newMailbox()
 	restart, end := &protoactor.Restart{}, &protoactor.Stop{}
 	for _, message := range []any{restart, end, restart, restart} {
@@ -247,7 +247,7 @@ func TestMailboxTerminates(t *testing.T) {
 	assert.Empty(t, i.user)
 }
 
-func TestMailboxOfAnActorThatCouldNotBeSpawned(t *testing.T) {
+func TestMailboxWithoutActor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := actor.NewMailbox()
 		m.PostUserMessage(1)
@@ -262,7 +262,7 @@ func TestMailboxOfAnActorThatCouldNotBeSpawned(t *testing.T) {
 	})
 }
 
-func TestMailboxSurvivesADeadHookThatPanics(t *testing.T) {
+func TestMailboxDeadHookPanic(t *testing.T) {
 	m, i, s := newMailbox()
 	var dead []any
 	m.Terminate(func(message any) {
@@ -391,7 +391,7 @@ func TestMailboxUnderLoad(t *testing.T) {
 	stop(rt, pid)
 }
 
-func TestLentMessageIsHandledAtOnce(t *testing.T) {
+func TestLendHandlesAtOnce(t *testing.T) {
 	m, i, s := newMailbox()
 	m.Lend(1)
 	assert.Equal(t, []any{1}, i.user)
@@ -407,7 +407,7 @@ func TestLentMessageIsHandledAtOnce(t *testing.T) {
 	assert.Equal(t, []any{1, 2, 3, 4}, i.user)
 }
 
-func TestLentGoroutineDoesNothingElse(t *testing.T) {
+func TestLendHandlesOneMessage(t *testing.T) {
 	m, i, s := newMailbox()
 	m.Lend(func() {
 		m.PostUserMessage("user")
@@ -424,7 +424,7 @@ func TestLentGoroutineDoesNothingElse(t *testing.T) {
 	assert.Equal(t, "again", i.user[3])
 }
 
-func TestLendToWhoCannotTakeIt(t *testing.T) {
+func TestLendToBusyActor(t *testing.T) {
 	early := actor.NewMailbox()
 	early.Lend(1)
 	assert.Equal(t, 1, early.Len(), "there is no actor yet")
@@ -447,7 +447,7 @@ func TestLendToWhoCannotTakeIt(t *testing.T) {
 	assert.Equal(t, []any{2}, dead)
 }
 
-func TestLentMessageFails(t *testing.T) {
+func TestLendPanic(t *testing.T) {
 	for name, message := range map[string]any{"panic": &bomb{1}, "Goexit": exit{}} {
 		t.Run(name, func(t *testing.T) {
 			m, i, s := newMailbox()

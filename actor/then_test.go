@@ -53,7 +53,7 @@ func eachTurn(t *testing.T, f func(t *testing.T, rt *actor.Runtime, log *logbook
 	}
 }
 
-func TestThenRunsInTheTurnOfItsActor(t *testing.T) {
+func TestThenRunsInTurn(t *testing.T) {
 	eachTurn(t, func(t *testing.T, rt *actor.Runtime, _ *logbook, pid *protoactor.PID) {
 		first := actor.NewDeferred(rt)
 		var second, third *actor.Deferred
@@ -90,7 +90,7 @@ func TestThenRunsInTheTurnOfItsActor(t *testing.T) {
 	})
 }
 
-func TestThenPassesOn(t *testing.T) {
+func TestThenPassesResultOn(t *testing.T) {
 	eachTurn(t, func(t *testing.T, rt *actor.Runtime, _ *logbook, pid *protoactor.PID) {
 		var next *actor.Deferred
 		inTurn(rt, pid, func(ctx protoactor.Context) { next = actor.Failed(errTest).Then(ctx, nil) })
@@ -99,7 +99,7 @@ func TestThenPassesOn(t *testing.T) {
 	})
 }
 
-func TestContinuationsKeepTheirPlaceInTheQueue(t *testing.T) {
+func TestContinuationOrder(t *testing.T) {
 	for name, props := range turns {
 		t.Run(name, func(t *testing.T) {
 			rt, _ := newRuntime(t)
@@ -145,7 +145,7 @@ func TestContinuationsKeepTheirPlaceInTheQueue(t *testing.T) {
 	}
 }
 
-func TestContinuationsDoNotOutliveTheirInstance(t *testing.T) {
+func TestContinuationAfterRestart(t *testing.T) {
 	eachTurn(t, func(t *testing.T, rt *actor.Runtime, _ *logbook, pid *protoactor.PID) {
 		source := actor.NewDeferred(rt)
 		var before, after *actor.Deferred
@@ -170,7 +170,7 @@ func TestContinuationsDoNotOutliveTheirInstance(t *testing.T) {
 	})
 }
 
-func TestContinuationsOfAnActorThatStopped(t *testing.T) {
+func TestContinuationAfterStop(t *testing.T) {
 	eachTurn(t, func(t *testing.T, rt *actor.Runtime, _ *logbook, pid *protoactor.PID) {
 		waiting := actor.NewDeferred(rt)
 		var never, queued, late *actor.Deferred
@@ -215,7 +215,7 @@ func TestThenWhileStopping(t *testing.T) {
 	})
 }
 
-func TestContinuationsThatPanic(t *testing.T) {
+func TestContinuationPanic(t *testing.T) {
 	eachTurn(t, func(t *testing.T, rt *actor.Runtime, log *logbook, pid *protoactor.PID) {
 		var next, lost *actor.Deferred
 		inTurn(rt, pid, func(ctx protoactor.Context) {
@@ -242,12 +242,12 @@ func TestContinuationsThatPanic(t *testing.T) {
 	})
 }
 
-func TestContinuationsThatEndTheirGoroutine(t *testing.T) {
+func TestContinuationGoexit(t *testing.T) {
 	eachTurn(t, func(t *testing.T, rt *actor.Runtime, _ *logbook, pid *protoactor.PID) {
 		var mailboxIsOurs bool
 		var next *actor.Deferred
 		inTurn(rt, pid, func(ctx protoactor.Context) {
-			mailboxIsOurs = t.Name() == "TestContinuationsThatEndTheirGoroutine/ours"
+			mailboxIsOurs = t.Name() == "TestContinuationGoexit/ours"
 			if mailboxIsOurs { // upstream's mailbox never recovers from this
 				next = actor.Succeeded(1).Then(ctx, func(any, error) (any, error) {
 					runtime.Goexit()
@@ -263,7 +263,7 @@ func TestContinuationsThatEndTheirGoroutine(t *testing.T) {
 	})
 }
 
-func TestThenNeedsATurn(t *testing.T) {
+func TestThenWithoutTurn(t *testing.T) {
 	rt, _ := newRuntime(t)
 	for _, on := range []actor.Turn{nil, rt.Root()} {
 		_, err, ok := actor.Succeeded(1).Then(on, nil).Result()
@@ -284,7 +284,7 @@ func (p *post) Post(run func(), drop func(error)) {
 	p.drops <- drop
 }
 
-func TestAPosterIsPreferred(t *testing.T) {
+func TestThenPrefersPoster(t *testing.T) {
 	p := &post{queue: make(chan func(), 10), drops: make(chan func(error), 10)}
 	source := actor.NewDeferred(nil)
 	next := source.Then(p, func(value any, _ error) (any, error) { return value, errTest })
@@ -317,8 +317,8 @@ func TestAPosterIsPreferred(t *testing.T) {
 	stop(rt, pid)
 }
 
-// TestThenWithAFunction documents what cannot be seen: the restart of an actor that is a function.
-func TestThenWithAFunction(t *testing.T) {
+// TestThenInFunctionActor documents what cannot be seen: the restart of an actor that is a function.
+func TestThenInFunctionActor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, _ := newRuntime(t)
 		pid := rt.Root().Spawn(protoactor.PropsFromFunc(func(ctx protoactor.Context) {
@@ -340,7 +340,7 @@ func TestThenWithAFunction(t *testing.T) {
 	})
 }
 
-func TestDeferredsWithoutARuntimeLearnItFromTheGuard(t *testing.T) {
+func TestThenLearnsRuntime(t *testing.T) {
 	rt, _ := newRuntime(t)
 	got := make(chan *actor.Result, 1)
 	pid := rt.Root().Spawn(scripted(rt, func(_ *script, ctx protoactor.Context) {

@@ -47,8 +47,8 @@ func readGolden(t *testing.T) (g golden) {
 	return g
 }
 
-// TestGoldenIsWhatStockSays runs the script again.
-func TestGoldenIsWhatStockSays(t *testing.T) {
+// TestGoldenMatchesStock runs the script again.
+func TestGoldenMatchesStock(t *testing.T) {
 	stock.Require(t)
 	out, err := exec.CommandContext(t.Context(), stock.Python, "testdata/golden.py").Output()
 	require.NoError(t, err)
@@ -81,7 +81,7 @@ func TestChallenges(t *testing.T) {
 }
 
 // A server whose challenge is empty, by whatever mistake, must not take the same answer for ever.
-func TestNoAnswerToAnEmptyChallenge(t *testing.T) {
+func TestEmptyChallenge(t *testing.T) {
 	for _, challenge := range [][]byte{nil, {}} {
 		c := cred.ChallengeResponse{Username: "x", Challenge: challenge, Response: cred.Respond(challenge, "sesame")}
 		assert.False(t, c.CheckPassword("sesame"))

@@ -13,8 +13,8 @@ import (
 	"github.com/perspectivebroker/pb/cred"
 )
 
-// TestEntriesComeBack: what any entry encodes is read as one that takes the same password and no other.
-func TestEntriesComeBack(t *testing.T) {
+// TestEntryRoundTrip: what any entry encodes is read as one that takes the same password and no other.
+func TestEntryRoundTrip(t *testing.T) {
 	ctx, h := context.Background(), weak()
 	rapid.Check(t, func(t *rapid.T) {
 		password := cred.Secret(rapid.StringN(1, 40, 72).Draw(t, "password"))
@@ -65,7 +65,7 @@ func TestBcryptEntries(t *testing.T) {
 	assert.False(t, cred.CanAnswer(read))
 }
 
-func TestEntriesThatAreRefused(t *testing.T) {
+func TestRefusedEntries(t *testing.T) {
 	salt, hash := "c2FsdHlzYWx0", "jPo3nTw+tFdPvCPeymDHRTJwZAid6xRATXgQUG0Rlzc"
 	argon := func(params string) string { return "$argon2id$v=19$" + params + "$" + salt + "$" + hash }
 	_, err := cred.ParseEntry(argon("m=64,t=2,p=1"))
@@ -145,7 +145,7 @@ func TestHashLimits(t *testing.T) {
 	}
 }
 
-func TestDefaultHasherMakesWhatItReads(t *testing.T) {
+func TestHasherReadsOwnEntries(t *testing.T) {
 	h := cred.NewHasher(nil)
 	entry := argon2id(t, h, "sesame")
 	assert.True(t, strings.HasPrefix(entry.Encode(), "$argon2id$v=19$m=19456,t=2,p=1$"), entry.Encode()[:30])

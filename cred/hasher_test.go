@@ -13,8 +13,8 @@ import (
 	"github.com/perspectivebroker/pb/cred"
 )
 
-// TestHashesAtATime: the observer holds every hash that has begun; no more than the bound begin.
-func TestHashesAtATime(t *testing.T) {
+// TestConcurrentHashes: the observer holds every hash that has begun; no more than the bound begin.
+func TestConcurrentHashes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var running, most atomic.Int32
 		h := cred.NewHasher(cred.WithConcurrentHashes(3), cred.WithHashObserver(func(cred.Scheme) {
@@ -38,7 +38,7 @@ func TestHashesAtATime(t *testing.T) {
 	})
 }
 
-func TestWaitingForAHashEndsWithTheContext(t *testing.T) {
+func TestHashWaitCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		h := cred.NewHasher(cred.WithConcurrentHashes(0), cred.WithHashObserver(func(cred.Scheme) { <-release }))

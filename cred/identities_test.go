@@ -211,8 +211,8 @@ func TestIdentitiesRefuse(t *testing.T) {
 	assert.Contains(t, wantRefused(t, err, cred.ReasonDenied).Log(), "MaxAttached")
 }
 
-// TestServicesThatFail: the place is given back and the identity stays in.
-func TestServicesThatFail(t *testing.T) {
+// TestFailingServices: the place is given back and the identity stays in.
+func TestFailingServices(t *testing.T) {
 	i := cred.NewIdentities[string, string]()
 	var result func() (string, func(), error)
 	require.NoError(
@@ -240,8 +240,8 @@ func TestServicesThatFail(t *testing.T) {
 	session.Logout()
 }
 
-// TestLeavingWhileAttaching: a perspective that comes too late is let go of at once.
-func TestLeavingWhileAttaching(t *testing.T) {
+// TestLogoutDuringAttach: a perspective that comes too late is let go of at once.
+func TestLogoutDuringAttach(t *testing.T) {
 	i := cred.NewIdentities[string, string]()
 	var alice *cred.Session[*bearer]
 	logouts := 0
@@ -262,8 +262,8 @@ func TestLeavingWhileAttaching(t *testing.T) {
 	assert.Equal(t, 1, logouts)
 }
 
-// TestAttachingAndLeavingAtOnce: whatever comes first, nothing is left behind.
-func TestAttachingAndLeavingAtOnce(t *testing.T) {
+// TestConcurrentAttachAndLogout: whatever comes first, nothing is left behind.
+func TestConcurrentAttachAndLogout(t *testing.T) {
 	for range 50 {
 		var in, out atomic.Int32
 		i := cred.NewIdentities[string, string]()

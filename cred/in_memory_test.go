@@ -81,9 +81,9 @@ func TestInMemoryModel(t *testing.T) {
 	})
 }
 
-// TestTheSameWork is the point of stand-ins: what an unknown user costs is what some user costs, always the same
+// TestUnknownUserSameWork is the point of stand-ins: what an unknown user costs is what some user costs, always the same
 // for one name, and in the end like each of them.
-func TestTheSameWork(t *testing.T) {
+func TestUnknownUserSameWork(t *testing.T) {
 	var hashes work
 	h := weak(cred.WithHashObserver(hashes.add))
 	m, err := cred.NewInMemory(map[string]cred.Entry{
@@ -120,8 +120,8 @@ func TestTheSameWork(t *testing.T) {
 	assert.Empty(t, hashes.take(), "what no store can hold is refused before any work, whoever it is")
 }
 
-// TestChallengesNobodyCanAnswer are refused by kind: the user is not looked up, and no hash is computed.
-func TestChallengesNobodyCanAnswer(t *testing.T) {
+// TestUncheckableChallenges are refused by kind: the user is not looked up, and no hash is computed.
+func TestUncheckableChallenges(t *testing.T) {
 	var hashes work
 	h := weak(cred.WithHashObserver(hashes.add))
 	m, err := cred.NewInMemory(map[string]cred.Entry{"alice": argon2id(t, h, "sesame")}, cred.WithHasher(h))
@@ -167,7 +167,7 @@ type own struct{}
 func (own) Kind() cred.Kind { return cred.KindUsernamePassword }
 func (own) Claim() string   { return "" }
 
-func TestInMemoryUnderWay(t *testing.T) {
+func TestInMemoryConcurrentChanges(t *testing.T) {
 	m := users(t)
 	var all sync.WaitGroup
 	for i := range 8 {

@@ -60,7 +60,7 @@ func write(t testing.TB, content string) string {
 }
 
 // A file that is cut short anywhere gives nobody another password: it is refused, or has fewer users.
-func TestPasswordFilesCutShort(t *testing.T) {
+func TestTruncatedPasswordFile(t *testing.T) {
 	for name, c := range map[string]struct {
 		content string
 		open    func(path string) (*cred.PasswordFile, error)
@@ -202,7 +202,7 @@ func TestPasswordFileColumns(t *testing.T) {
 	wantRefused(t, err, cred.ReasonMalformed)
 }
 
-func TestPasswordFilesThatAreRefused(t *testing.T) {
+func TestRefusedPasswordFiles(t *testing.T) {
 	long := "a:" + strings.Repeat("x", cred.MaxPasswordFileLine)
 	for name, c := range map[string]struct {
 		path string

@@ -231,7 +231,7 @@ func TestSessionWithoutLogout(t *testing.T) {
 	<-session.Done()
 }
 
-func TestTheHalvesOfALogin(t *testing.T) {
+func TestAuthenticateAndEnter(t *testing.T) {
 	p := portal(t, users(t), cred.AllowAnonymous())
 	id, err := p.Authenticate(t.Context(), plain("alice", "sesame"))
 	require.NoError(t, err)

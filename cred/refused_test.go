@@ -16,7 +16,7 @@ import (
 	"github.com/perspectivebroker/pb/cred"
 )
 
-func TestRefusalsTellThePeerNothing(t *testing.T) {
+func TestRefusalText(t *testing.T) {
 	ctx := context.Background()
 	cause := errors.New("dial tcp 10.0.0.7: connection refused")
 	refusals := []*cred.Refused{
@@ -38,7 +38,7 @@ func TestRefusalsTellThePeerNothing(t *testing.T) {
 	}
 }
 
-func TestRefusalsTellTheLog(t *testing.T) {
+func TestRefusalLog(t *testing.T) {
 	ended, end := context.WithCancel(context.Background())
 	end()
 	cause := errors.New("no route")
@@ -69,7 +69,7 @@ func TestRefusalsTellTheLog(t *testing.T) {
 	assert.NoError(t, cred.Refuse(cred.ReasonWrong, "").Cause())
 }
 
-func TestRefusalsNameWhatWasPresented(t *testing.T) {
+func TestRefusalNamesCredentials(t *testing.T) {
 	p := portal(t)
 	_, err := p.Login(context.Background(), plain("mallory\n", "secret-x"), "")
 	refused := wantRefused(t, err, cred.ReasonUnhandled)

@@ -13,7 +13,7 @@ import (
 	"github.com/perspectivebroker/pb/cred"
 )
 
-func TestSecretsAreNotPrinted(t *testing.T) {
+func TestSecretPrinting(t *testing.T) {
 	const text = "xyzzy-78797a7a79"
 	credentials := plain("alice", text)
 	var log bytes.Buffer

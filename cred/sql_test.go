@@ -110,7 +110,7 @@ func TestSQLSameWork(t *testing.T) {
 	wantRefused(t, err, cred.ReasonUnknown)
 }
 
-func TestSQLOnABadDay(t *testing.T) {
+func TestSQLFailures(t *testing.T) {
 	for name, c := range map[string]struct {
 		table *table
 		log   string

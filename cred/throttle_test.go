@@ -55,8 +55,8 @@ func TestThrottleSlowsDown(t *testing.T) {
 	})
 }
 
-// TestThrottleAtOnce: many attempts at the same time get no more than as many one after the other.
-func TestThrottleAtOnce(t *testing.T) {
+// TestThrottleConcurrent: many attempts at the same time get no more than as many one after the other.
+func TestThrottleConcurrent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		throttle := cred.NewThrottle(
 			cred.WithFreeFailures(2),
@@ -250,9 +250,9 @@ func enterAtOnce(t testing.TB, throttle *cred.Throttle, key string) {
 	attempt.End(nil)
 }
 
-// TestFullThrottleLetsInnocentIn fills the table with attempts under way, some of which wait, as an attacker with
+// TestFullThrottleAdmitsNewKeys fills the table with attempts under way, some of which wait, as an attacker with
 // many addresses does.
-func TestFullThrottleLetsInnocentIn(t *testing.T) {
+func TestFullThrottleAdmitsNewKeys(t *testing.T) {
 	for _, test := range []struct{ keys, attackers, attempts int }{
 		{1, 1, 8}, {1, 10, 1}, {2, 2, 8}, {3, 9, 4}, {8, 8, 8}, {8, 100, 2},
 		{500, 500, 8}, // what the attack in the issue did

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestSystemNamesThatCannotBeLookedUp(t *testing.T) {
+func TestSystemNameLookupFails(t *testing.T) {
 	checker, err := NewUnixPeers(bySystemName(func(string) (*user.User, error) { return nil, errors.New("no such file") }))
 	require.NoError(t, err)
 	_, err = checker.Check(t.Context(), UnixPeer{UID: 7})

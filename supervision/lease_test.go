@@ -44,7 +44,7 @@ func TestLeases(t *testing.T) {
 	})
 }
 
-func TestLeasesOfAnInstance(t *testing.T) {
+func TestInstanceLeases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt := newRuntime(t)
 		leases := supervision.LeasesOf(rt)
@@ -76,8 +76,8 @@ func TestLeasesOfAnInstance(t *testing.T) {
 	})
 }
 
-// TestLeasesAreReleasedOnce has the holder end while others release, and take more.
-func TestLeasesAreReleasedOnce(t *testing.T) {
+// TestLeaseReleasedOnce has the holder end while others release, and take more.
+func TestLeaseReleasedOnce(t *testing.T) {
 	rt := newRuntime(t)
 	leases := supervision.LeasesOf(rt)
 	rapid.Check(t, func(t *rapid.T) {

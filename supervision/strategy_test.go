@@ -93,7 +93,7 @@ func TestStrategies(t *testing.T) {
 	}
 }
 
-func TestRestartsAreLimited(t *testing.T) {
+func TestRestartLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt := newRuntime(t)
 		r := &record{}
@@ -129,7 +129,7 @@ func TestRestartsAreLimited(t *testing.T) {
 	})
 }
 
-func TestBackoffDoesNotHoldUpTheSupervisor(t *testing.T) {
+func TestBackoffDoesNotBlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt := newRuntime(t)
 		r := &record{}
@@ -180,7 +180,7 @@ func inSeconds(delays []time.Duration) []time.Duration {
 	return delays
 }
 
-func TestBackoffWithAChildThatStopsMeanwhile(t *testing.T) {
+func TestBackoffChildStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt := newRuntime(t)
 		r := &record{}
@@ -199,8 +199,8 @@ func TestBackoffWithAChildThatStopsMeanwhile(t *testing.T) {
 	})
 }
 
-// TestFailuresAreForgotten keeps an actor that fails for ever from taking memory for ever.
-func TestFailuresAreForgotten(t *testing.T) {
+// TestOldFailuresForgotten keeps an actor that fails for ever from taking memory for ever.
+func TestOldFailuresForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt := newRuntime(t)
 		for name, strategy := range map[string]protoactor.SupervisorStrategy{
@@ -240,9 +240,9 @@ func TestPersistentStrategy(t *testing.T) {
 	})
 }
 
-// TestPersistentStrategyGivesUpWhatCannotStart has a child fail before it can take a message: nothing else would end
+// TestPersistentStrategyFailedStart has a child fail before it can take a message: nothing else would end
 // its restarts.
-func TestPersistentStrategyGivesUpWhatCannotStart(t *testing.T) {
+func TestPersistentStrategyFailedStart(t *testing.T) {
 	for name, start := range map[string]func(){
 		"panic in Started":  func() { panic(errTest) },
 		"Goexit in Started": runtime.Goexit,
@@ -268,9 +268,9 @@ func TestPersistentStrategyGivesUpWhatCannotStart(t *testing.T) {
 	}
 }
 
-// TestFunctionsOfAStrategyThatFail has the application's functions panic, or end their goroutine, where a child waits
+// TestStrategyFunctionPanics has the application's functions panic, or end their goroutine, where a child waits
 // for a decision.
-func TestFunctionsOfAStrategyThatFail(t *testing.T) {
+func TestStrategyFunctionPanics(t *testing.T) {
 	panics := func() { panic("function") }
 	for name, opt := range map[string]supervision.StrategyOption{
 		"OnDecision panics": supervision.OnDecision(func(supervision.Decision) { panics() }),
@@ -320,7 +320,7 @@ func TestBackoffDefaults(t *testing.T) {
 	assert.Equal(t, time.Hour, supervision.Backoff{Min: time.Hour, Max: time.Minute}.Delay(5, nil), "Max is at least Min")
 }
 
-func TestBackoffStaysInBounds(t *testing.T) {
+func TestBackoffBounds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := supervision.Backoff{
 			Min:    time.Duration(rapid.Int64Range(1, int64(time.Hour)).Draw(t, "min")),

@@ -23,7 +23,7 @@ import (
 
 var all = []supervision.Branch{supervision.Listeners, supervision.Dialers, supervision.Objects, supervision.Caches}
 
-func TestTheTree(t *testing.T) {
+func TestTree(t *testing.T) {
 	rt := newRuntime(t)
 	var trees [10]*supervision.Tree
 	var makers sync.WaitGroup
@@ -48,7 +48,7 @@ func TestTheTree(t *testing.T) {
 	assert.Equal(t, "branch 9", supervision.Branch(9).String())
 }
 
-func TestSpawnReportsWhatIsWrong(t *testing.T) {
+func TestSpawnErrors(t *testing.T) {
 	rt := newRuntime(t)
 	tree := supervision.TreeOf(rt)
 	explode := func(protoactor.Context) { panic("in the option") }
@@ -77,7 +77,7 @@ func TestSpawnReportsWhatIsWrong(t *testing.T) {
 	tree.SpawnAsync(supervision.Objects, nil, "nobody asks", nil)
 }
 
-func TestManySpawnAtOnce(t *testing.T) {
+func TestConcurrentSpawn(t *testing.T) {
 	rt := newRuntime(t)
 	tree := supervision.TreeOf(rt)
 	r := &record{}
@@ -137,8 +137,8 @@ func TestBranchesRestart(t *testing.T) {
 	})
 }
 
-// TestABranchSurvives has the supervisor itself panic, by way of somebody's callback: its children stay.
-func TestABranchSurvives(t *testing.T) {
+// TestBranchSurvives has the supervisor itself panic, by way of somebody's callback: its children stay.
+func TestBranchSurvives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt := newRuntime(t)
 		tree := supervision.TreeOf(rt)
@@ -158,7 +158,7 @@ func TestABranchSurvives(t *testing.T) {
 	})
 }
 
-func TestTheTreeEndsInOrder(t *testing.T) {
+func TestTreeStopOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt := newRuntime(t)
 		tree := supervision.TreeOf(rt)
@@ -229,7 +229,7 @@ func TestSpawnWhileClosing(t *testing.T) {
 	}
 }
 
-func TestCloseNamesActorsThatDoNotStop(t *testing.T) {
+func TestCloseNamesBlockedActors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt := newRuntime(t)
 		tree := supervision.TreeOf(rt)
@@ -255,7 +255,7 @@ func TestCloseNamesActorsThatDoNotStop(t *testing.T) {
 	})
 }
 
-func TestTreesInASystemOfTheApplication(t *testing.T) {
+func TestTreesInAdoptedSystem(t *testing.T) {
 	var log bytes.Buffer
 	system := protoactor.NewActorSystem(protoactor.WithLoggerFactory(func(*protoactor.ActorSystem) *slog.Logger {
 		return slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))
@@ -283,7 +283,7 @@ func TestTreesInASystemOfTheApplication(t *testing.T) {
 	assert.Empty(t, log.String())
 }
 
-func TestATreeThatComesTooLate(t *testing.T) {
+func TestTreeAfterClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt := newRuntime(t)
 		require.NoError(t, rt.Close(t.Context()))

@@ -164,8 +164,8 @@ func testAtOnce(t *testing.T, s slapd) {
 	all.Wait()
 }
 
-// TestSilence: a directory that takes the connection and says nothing.
-func TestSilence(t *testing.T) {
+// TestSilentDirectory: a directory that takes the connection and says nothing.
+func TestSilentDirectory(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer listener.Close()

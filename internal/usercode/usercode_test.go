@@ -49,7 +49,7 @@ func badErrors() map[string]error {
 	}
 }
 
-func TestErrorsThatPanic(t *testing.T) {
+func TestPanickingErrors(t *testing.T) {
 	for name, err := range badErrors() {
 		t.Run(name, func(t *testing.T) {
 			assert.NotPanics(t, func() {
@@ -71,7 +71,7 @@ func TestErrorsThatPanic(t *testing.T) {
 	assert.NoError(t, usercode.LogError(nil))
 }
 
-func TestIsAndAsAgreeWithErrors(t *testing.T) {
+func TestIsAndAsMatchErrors(t *testing.T) {
 	inner := fmt.Errorf("x: %w", io.EOF)
 	for _, err := range []error{nil, io.EOF, inner, errors.Join(io.ErrClosedPipe, inner),
 		fmt.Errorf("%w and %w", inner, io.ErrNoProgress)} {
@@ -91,7 +91,7 @@ type badHook struct{}
 
 func (badHook) Run(*zerolog.Event, zerolog.Level, string) { panic("hook") }
 
-func TestLogLinesThatPanic(t *testing.T) {
+func TestPanickingLogLines(t *testing.T) {
 	hooked := zerolog.New(io.Discard).Hook(badHook{})
 	plain := zerolog.New(io.Discard)
 	assert.NotPanics(t, func() {

@@ -90,7 +90,7 @@ func record(t *testing.T, test func(testing.TB)) *recorder {
 	return r
 }
 
-func TestAProgramThatIsMissing(t *testing.T) {
+func TestFindMissingProgram(t *testing.T) {
 	find := func(t testing.TB) { daemon.Find(t, "slapd", "no-such-program", "/nowhere/*/slapd") }
 	t.Run("skips the test", func(t *testing.T) {
 		t.Setenv("CI", "")
@@ -107,7 +107,7 @@ func TestAProgramThatIsMissing(t *testing.T) {
 	})
 }
 
-func TestTheNewestVersionIsFound(t *testing.T) {
+func TestFindNewestVersion(t *testing.T) {
 	dir := t.TempDir()
 	for _, version := range []string{"13", "15", "14"} {
 		require.NoError(t, os.MkdirAll(filepath.Join(dir, version), 0o700))
@@ -120,7 +120,7 @@ func TestTheNewestVersionIsFound(t *testing.T) {
 	)
 }
 
-func TestAServerThatEndsBeforeItIsReady(t *testing.T) {
+func TestServerEndsEarly(t *testing.T) {
 	r := record(t, func(t testing.TB) {
 		d := daemon.Start(t, nil, "TERM", "/bin/sh", "-c", "echo the port is taken; exit 3")
 		d.Until(func() error { return errors.New("nobody answers") })
@@ -129,7 +129,7 @@ func TestAServerThatEndsBeforeItIsReady(t *testing.T) {
 	assert.Contains(t, r.logged, "/bin/sh printed:\nthe port is taken", "what it said is shown with a test that failed")
 }
 
-func TestWhatCannotBeStartedFailsTheTest(t *testing.T) {
+func TestStartFails(t *testing.T) {
 	nobody := &syscall.Credential{Uid: 1 << 31, Gid: 1 << 31}
 	if os.Getuid() == 0 {
 		nobody = &syscall.Credential{Uid: 1, Gid: 1, Groups: make([]uint32, 1<<17)} // More than a process can have.
@@ -140,7 +140,7 @@ func TestWhatCannotBeStartedFailsTheTest(t *testing.T) {
 	assert.Contains(t, r.fatal, "exit status 1\nno such table")
 }
 
-func TestADirectoryGoesWithItsTest(t *testing.T) {
+func TestDirIsRemoved(t *testing.T) {
 	var dir string
 	record(t, func(t testing.TB) {
 		dir = daemon.Dir(t, daemon.Unprivileged(t, "no such user"))
