@@ -81,8 +81,8 @@ func TestInMemoryModel(t *testing.T) {
 	})
 }
 
-// TestUnknownUserSameWork is the point of stand-ins: what an unknown user costs is what some user costs, always the same
-// for one name, and in the end like each of them.
+// TestUnknownUserSameWork is the point of stand-ins: what an unknown user costs is what some user costs, always the
+// same for one name, and in the end like each of them.
 func TestUnknownUserSameWork(t *testing.T) {
 	var hashes work
 	h := weak(cred.WithHashObserver(hashes.add))

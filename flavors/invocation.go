@@ -225,8 +225,8 @@ func (inv *Invocation) Answer(v any, err error) bool {
 	return true
 }
 
-// answerFrom is Answer with what a method returned. It reports whether the answer has gone out, so that the connection no
-// longer needs the invocation.
+// answerFrom is Answer with what a method returned. It reports whether the answer has gone out, so that the connection
+// no longer needs the invocation.
 func (inv *Invocation) answerFrom(v any, err error) (gone bool) {
 	if err != nil {
 		inv.fail(err)

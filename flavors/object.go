@@ -206,8 +206,8 @@ func (o *object) methods(p Prefix) (*MethodTable, error) {
 	return table, err
 }
 
-// Undelivered implements actor.DeadLetterHandler: what was sent to an object that has stopped for good is answered with an
-// error, at once.
+// Undelivered implements actor.DeadLetterHandler: what was sent to an object that has stopped for good is answered with
+// an error, at once.
 func (o *object) Undelivered(message any) {
 	if _, ok := message.(work); ok {
 		if len(o.left) == 0 {

@@ -12,8 +12,8 @@
 // # Security
 //
 // Passwords are sent over TLS (ldaps or StartTLS) or a Unix socket (ldapi). New refuses ldap:// otherwise, unless
-// WithPlaintext allows it. An empty password is refused without asking the directory, because it would make an anonymous
-// bind, which succeeds. Names are escaped in the filter.
+// WithPlaintext allows it. An empty password is refused without asking the directory, because it would make an
+// anonymous bind, which succeeds. Names are escaped in the filter.
 //
 // For an unknown user, the checker binds as the decoy, so that the directory gets the same requests as for a wrong
 // password. The work is only equal if the decoy exists and has a password: see WithDecoy.

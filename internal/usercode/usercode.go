@@ -106,8 +106,8 @@ type logged struct{ error }
 
 func (e logged) Error() string { return ErrorText(e.error) }
 
-// Wrap returns an error that wraps err. Its text is the formatted one, a colon and the text of err. It is fmt.Errorf with
-// %w for the application's errors: the text is made at once and never panics.
+// Wrap returns an error that wraps err. Its text is the formatted one, a colon and the text of err. It is fmt.Errorf
+// with %w for the application's errors: the text is made at once and never panics.
 func Wrap(err error, format string, args ...any) error {
 	return &wrapped{text: fmt.Sprintf(format, args...) + ": " + ErrorText(err), err: err}
 }
