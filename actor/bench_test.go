@@ -21,7 +21,7 @@ func benchRuntime(b *testing.B) *actor.Runtime {
 
 type ball struct{ _ int }
 
-// pingPong has two actors throw a ball to each other. One iteration is a round trip.
+// pingPong makes two actors exchange a message. One iteration is a round trip.
 func pingPong(b *testing.B, rt *actor.Runtime, props func(protoactor.ReceiveFunc) *protoactor.Props) {
 	done := make(chan struct{})
 	pong := rt.Root().Spawn(props(func(ctx protoactor.Context) {
@@ -45,7 +45,7 @@ func pingPong(b *testing.B, rt *actor.Runtime, props func(protoactor.ReceiveFunc
 	<-done
 }
 
-// flood has one actor receive messages from another goroutine.
+// flood makes one actor receive messages from another goroutine.
 func flood(b *testing.B, rt *actor.Runtime, props func(protoactor.ReceiveFunc) *protoactor.Props) {
 	done := make(chan struct{})
 	left := b.N
@@ -108,7 +108,7 @@ func BenchmarkMailbox(b *testing.B) {
 	}
 }
 
-// BenchmarkIdleActor reports how much heap an actor keeps that has handled a few messages and is idle.
+// BenchmarkIdleActor reports how much heap an idle actor keeps after it has handled a few messages.
 func BenchmarkIdleActor(b *testing.B) {
 	rt := benchRuntime(b)
 	handled := make(chan struct{}, 1)

@@ -119,12 +119,12 @@ func TestCloseNamesStragglers(t *testing.T) {
 
 		synctest.Wait()
 		require.ErrorIs(t, told, context.DeadlineExceeded)
-		assert.True(t, stopped.Load(), "the closing went on")
-		assert.True(t, rt.Go("late", func() {}), "there is still something to wait for")
+		assert.True(t, stopped.Load(), "closing continues")
+		assert.True(t, rt.Go("late", func() {}), "Close still waits for tasks")
 		close(release)
 		err = rt.Close(t.Context())
 		assert.EqualError(t, err, "actor: close: drain: answers: test")
-		assert.Equal(t, err, rt.Close(ctx), "the result is there, whatever the context")
+		assert.Equal(t, err, rt.Close(ctx), "the result does not depend on the context")
 		assert.False(t, rt.Go("too late", func() { t.Error("ran") }))
 	})
 }
@@ -194,7 +194,7 @@ func TestAdopt(t *testing.T) {
 	assert.Same(t, system, rt.System())
 	ours := obey(rt)
 
-	// Continuations run in their actors as well, for results that come from ours.
+	// Continuations also run in the application's actors, for results of the Runtime's actors.
 	d := actor.NewDeferred(second)
 	var next *actor.Deferred
 	inTurn(rt, theirs, func(ctx protoactor.Context) { next = d.Then(ctx, nil) })
@@ -210,7 +210,7 @@ func TestAdopt(t *testing.T) {
 	<-told
 
 	require.NoError(t, rt.Close(t.Context()))
-	assert.False(t, system.IsStopped(), "it is not ours")
+	assert.False(t, system.IsStopped(), "an adopted system keeps running")
 	inTurn(second, theirs, func(protoactor.Context) {})
 	stop(second, theirs)
 	require.NoError(t, second.Close(t.Context()))

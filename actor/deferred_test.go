@@ -36,10 +36,10 @@ func TestDeferredCompletesOnce(t *testing.T) {
 	assert.Equal(t, errTest, err)
 	value, err = actor.Succeeded((*actor.Deferred)(nil)).Await(context.Background())
 	require.NoError(t, err)
-	assert.Nil(t, value, "no Deferred is no value")
+	assert.Nil(t, value, "a nil Deferred counts as a nil value")
 }
 
-// TestDeferredCompletionRace has many goroutines complete, cancel and listen at the same time.
+// TestDeferredCompletionRace completes, cancels and listens from many goroutines.
 func TestDeferredCompletionRace(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := actor.NewDeferred(nil)
@@ -145,7 +145,7 @@ func TestAwait(t *testing.T) {
 		_, err = d.Await(ctx)
 		assert.Equal(t, context.Canceled, err)
 		_, _, ok := d.Result()
-		assert.False(t, ok, "the end of a context is not the end of the Deferred")
+		assert.False(t, ok, "the end of the context does not complete the Deferred")
 
 		var waiting sync.WaitGroup
 		for range 3 {
@@ -159,7 +159,7 @@ func TestAwait(t *testing.T) {
 		d.Complete("now", nil)
 		waiting.Wait()
 		value, err := d.Await(ctx)
-		assert.Equal(t, "now", value, "a result that is there is there")
+		assert.Equal(t, "now", value, "an existing result comes first")
 		assert.NoError(t, err)
 	})
 }
@@ -171,7 +171,7 @@ func TestCompleteWithDeferred(t *testing.T) {
 			inner.Complete(7, errTest)
 		}
 		assert.True(t, outer.Complete(inner, nil))
-		assert.False(t, outer.Complete(8, nil), "it is promised")
+		assert.False(t, outer.Complete(8, nil), "already completed with a Deferred")
 		if first == "outer" {
 			_, _, ok := outer.Result()
 			assert.False(t, ok)
@@ -227,7 +227,7 @@ func TestDeferredCycles(t *testing.T) {
 		next := source.Then(ctx, nil)
 		source.Complete(next, nil)
 		_, err, _ := source.Result()
-		assert.ErrorIs(t, err, actor.ErrCycle, "waiting for what is to follow")
+		assert.ErrorIs(t, err, actor.ErrCycle, "a Deferred that waits for its follower")
 	})
 	stop(rt, pid)
 }
@@ -284,7 +284,7 @@ func TestCancel(t *testing.T) {
 			})
 			next.Cancel()
 			_, err, _ := next.Result()
-			assert.ErrorIs(t, err, actor.ErrCancelled, "its continuation is queued already")
+			assert.ErrorIs(t, err, actor.ErrCancelled, "its continuation is already queued")
 			assert.False(t, ran)
 		})
 		stop(rt, pid)
@@ -334,12 +334,11 @@ func TestPipeTo(t *testing.T) {
 	d.Complete(1, errTest)
 	assert.Equal(t, &actor.Result{Value: 1, Err: errTest}, <-got)
 	assert.False(t, d.PipeTo(nil))
-	assert.False(t, actor.Succeeded(1).PipeTo(pid), "it knows no system")
+	assert.False(t, actor.Succeeded(1).PipeTo(pid), "it has no actor system")
 	stop(rt, pid)
 }
 
-// TestListenerGoexit has a listener end the goroutine that completes: those behind it, and followers, are told all
-// the same.
+// TestListenerGoexit has a listener call runtime.Goexit. Later listeners and followers are still notified.
 func TestListenerGoexit(t *testing.T) {
 	d, follower := actor.NewDeferred(nil), actor.NewDeferred(nil)
 	follower.Complete(d, nil)

@@ -26,7 +26,7 @@ func TestDispatcherReusesGoroutines(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		assert.Equal(t, 5, d.live, "a turn that blocks keeps no other from running")
+		assert.Equal(t, 5, d.live, "a blocked turn does not block others")
 		assert.Equal(t, 5, d.busy())
 		close(release)
 		running.Wait()

@@ -11,7 +11,7 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 )
 
-// greeter looks names up somewhere slow, and does not wait for it.
+// greeter looks up names slowly, without blocking its turn.
 type greeter struct{ lookup func() *actor.Deferred }
 
 type greet struct{ answer *actor.Deferred }

@@ -13,7 +13,7 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 )
 
-// quitter ends its goroutine on one kind of message. It has a child.
+// quitter calls runtime.Goexit on one kind of message. It has a child.
 type quitter struct {
 	on     string
 	events chan<- string
@@ -31,7 +31,7 @@ func (q *quitter) Receive(ctx protoactor.Context) {
 	}
 }
 
-// TestGoexitWhileStopping: t.FailNow in an actor's handler is enough to come to this.
+// TestGoexitWhileStopping covers t.FailNow in an actor's handler.
 func TestGoexitWhileStopping(t *testing.T) {
 	for _, on := range []string{"*actor.Stopping", "*actor.Stopped", "*actor.Terminated"} {
 		t.Run(on, func(t *testing.T) {
@@ -85,7 +85,7 @@ func TestGoexitWhileRestarting(t *testing.T) {
 	})
 }
 
-// decide tells an actor what its supervisor would.
+// decide returns the decision of an actor's supervisor.
 func decide(rt *actor.Runtime, pid *protoactor.PID) {
 	process, _ := rt.System().ProcessRegistry.Get(pid)
 	process.SendSystemMessage(pid, &protoactor.Restart{})

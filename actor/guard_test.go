@@ -183,7 +183,7 @@ func TestGuardedSupervisorStrategy(t *testing.T) {
 	}
 }
 
-// mourner keeps what could not be delivered.
+// mourner records undelivered messages.
 type mourner struct {
 	obedient
 	left []any
@@ -191,7 +191,7 @@ type mourner struct {
 
 func (m *mourner) Undelivered(message any) { m.left = append(m.left, message) }
 
-// droppable wants to know.
+// droppable records that it was dropped.
 type droppable struct{ reason chan error }
 
 func (d *droppable) Drop(reason error) { d.reason <- reason }
@@ -227,7 +227,7 @@ func TestUndelivered(t *testing.T) {
 				require.Len(t, m.left, 4)
 				assert.Equal(t, 1, m.left[0])
 				assert.Same(t, d, m.left[1])
-				assert.Equal(t, 2, m.left[2].(*protoactor.MessageEnvelope).Message, "envelopes keep their sender")
+				assert.Equal(t, 2, m.left[2].(*protoactor.MessageEnvelope).Message, "envelopes are kept")
 				assert.Empty(t, d.reason)
 				assert.Empty(t, letters)
 				return

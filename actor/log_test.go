@@ -20,7 +20,7 @@ func TestSystemLogsToZerolog(t *testing.T) {
 	logger.With("message", &secret{"x"}, "pid", rt.Discard()).Warn("trouble",
 		"error", errTest, "value", secret{"y"}, "time_taken", time.Second, slog.Group("group", "n", 1))
 	lines := log.lines(t)
-	require.Len(t, lines, 1, "below warn nothing passes")
+	require.Len(t, lines, 1, "levels below warning are dropped")
 	logger.WithGroup("group").Error("trouble", "message", "attribute")
 	assert.Equal(t, "attribute", log.lines(t)[1]["group.actor_message"])
 	assert.NotEmpty(t, lines[0]["time"])

@@ -17,7 +17,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// invoker records what a mailbox hands it, and panics on request.
+// invoker records the messages of a mailbox and panics on request.
 type invoker struct {
 	mailbox *actor.Mailbox
 	user    []any
@@ -74,7 +74,7 @@ type stepper struct {
 func (s *stepper) Schedule(f func()) { s.turns = append(s.turns, f) }
 func (s *stepper) Throughput() int   { return max(s.throughput, 1) }
 
-// step runs the turns that are scheduled, each in a goroutine, because it may end that.
+// step runs the scheduled turns, each in its own goroutine, because a turn may call runtime.Goexit.
 func (s *stepper) step() {
 	for len(s.turns) > 0 {
 		f := s.turns[0]
@@ -138,7 +138,7 @@ func TestMailboxSuspends(t *testing.T) {
 	s.step()
 	assert.Empty(t, i.user)
 	m.PostUserMessage(2)
-	assert.Empty(t, s.turns, "no turn for what has to wait")
+	assert.Empty(t, s.turns, "no turn while suspended")
 	m.PostSystemMessage("between")
 	s.step()
 	assert.Equal(t, []any{"between"}, i.system)
@@ -178,13 +178,13 @@ func TestMailboxSurvivesGoexit(t *testing.T) {
 	s.step()
 	require.Len(t, i.reasons, 1)
 	assert.ErrorContains(t, i.reasons[0].(error), "Goexit")
-	assert.Equal(t, 1, m.Len(), "held until somebody decides")
+	assert.Equal(t, 1, m.Len(), "held until the supervisor decides")
 	m.PostSystemMessage(&protoactor.ResumeMailbox{})
 	s.step()
 	assert.Equal(t, []any{exit{}, 1}, i.user)
 }
 
-// fragile panics when it is to escalate, as a guardian does.
+// fragile panics in EscalateFailure, as a guardian does.
 type fragile struct{ *invoker }
 
 func (fragile) EscalateFailure(any, any) { panic("cannot escalate") }
@@ -282,8 +282,7 @@ func TestMailboxDeadHookPanic(t *testing.T) {
 	assert.Empty(t, i.reasons)
 }
 
-// TestMailboxModel holds a mailbox against the simplest one that could be: two
-// lists and a flag.
+// TestMailboxModel compares a mailbox with a model of two lists and a flag.
 func TestMailboxModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m, i, s := newMailbox()
@@ -354,7 +353,7 @@ func TestMailboxModel(t *testing.T) {
 	})
 }
 
-// TestMailboxUnderLoad has many senders; nothing is lost, and each one's messages stay in order.
+// TestMailboxUnderLoad has many senders. No message is lost, and each sender's messages stay in order.
 func TestMailboxUnderLoad(t *testing.T) {
 	const senders, messages = 8, 5000
 	rt, _ := newRuntime(t)
@@ -401,7 +400,7 @@ func TestLendHandlesAtOnce(t *testing.T) {
 
 	m.PostUserMessage(3)
 	m.Lend(4)
-	assert.Equal(t, []any{1, 2}, i.user, "who has something to do already gets it behind that")
+	assert.Equal(t, []any{1, 2}, i.user, "a busy actor handles it later")
 	assert.Equal(t, 2, m.Len())
 	s.step()
 	assert.Equal(t, []any{1, 2, 3, 4}, i.user)
@@ -427,7 +426,7 @@ func TestLendHandlesOneMessage(t *testing.T) {
 func TestLendToBusyActor(t *testing.T) {
 	early := actor.NewMailbox()
 	early.Lend(1)
-	assert.Equal(t, 1, early.Len(), "there is no actor yet")
+	assert.Equal(t, 1, early.Len(), "the actor does not exist yet")
 
 	m, i, s := newMailbox()
 	m.PostSystemMessage(&protoactor.SuspendMailbox{})
@@ -465,7 +464,7 @@ func TestLendPanic(t *testing.T) {
 	}
 }
 
-// Many lend at the same time as others post. The invoker notices two turns at a time.
+// TestLendUnderLoad lends and posts concurrently. The invoker detects overlapping turns.
 func TestLendUnderLoad(t *testing.T) {
 	const senders, messages = 8, 3000
 	rt, _ := newRuntime(t)

@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// logbook is a log that tests read.
+// logbook is a log that tests can read.
 type logbook struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -56,14 +56,14 @@ func newRuntime(t testing.TB, opts ...actor.Option) (*actor.Runtime, *logbook) {
 	return rt, log
 }
 
-// newSystem returns an application's own actor system, without its log.
+// newSystem returns an application's own actor system that does not log.
 func newSystem() *protoactor.ActorSystem {
 	return protoactor.NewActorSystem(
 		protoactor.WithLoggerFactory(func(*protoactor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }),
 		protoactor.WithDeadLetterThrottleInterval(time.Millisecond))
 }
 
-// script is an actor that does what its field says. Being a pointer, it is a new instance after each restart.
+// script is an actor whose behavior is a field. It is a pointer, so each restart makes a new instance.
 type script struct {
 	receive func(s *script, ctx protoactor.Context)
 }
@@ -78,7 +78,7 @@ func scripted(
 	return rt.Props(func() protoactor.Actor { return &script{receive: receive} }, opts...)
 }
 
-// do is a message that is carried out in the actor's turn.
+// do is a message that is a function. It runs in the actor's turn.
 type do func(ctx protoactor.Context)
 
 // obedient is an actor that runs what it is sent, on our own Props or on foreign ones.
@@ -98,7 +98,7 @@ func obey(rt *actor.Runtime, opts ...protoactor.PropsOption) *protoactor.PID {
 	return rt.Root().Spawn(rt.Props(func() protoactor.Actor { return &obedient{} }, opts...))
 }
 
-// inTurn runs f in the turn of an actor and returns when it has.
+// inTurn runs f in the actor's turn and waits until it has returned.
 func inTurn(rt *actor.Runtime, pid *protoactor.PID, f func(ctx protoactor.Context)) {
 	done := make(chan struct{})
 	rt.Root().Send(pid, do(func(ctx protoactor.Context) {
@@ -108,7 +108,7 @@ func inTurn(rt *actor.Runtime, pid *protoactor.PID, f func(ctx protoactor.Contex
 	<-done
 }
 
-// stop stops an actor and returns when it has.
+// stop stops an actor and waits until it has stopped.
 func stop(rt *actor.Runtime, pid *protoactor.PID) {
 	done := make(chan struct{})
 	rt.WhenStopped(pid, func() { close(done) })

@@ -39,7 +39,7 @@ var turns = map[string]func(rt *actor.Runtime) *protoactor.Props{
 
 type decorated struct{ protoactor.Context }
 
-// eachTurn runs a test for each kind of actor, in a bubble.
+// eachTurn runs a test for each kind of actor, in a synctest bubble.
 func eachTurn(t *testing.T, f func(t *testing.T, rt *actor.Runtime, log *logbook, pid *protoactor.PID)) {
 	for name, props := range turns {
 		t.Run(name, func(t *testing.T) {
@@ -60,7 +60,7 @@ func TestThenRunsInTurn(t *testing.T) {
 		inside := false
 		inTurn(rt, pid, func(ctx protoactor.Context) {
 			second = first.Then(ctx, func(value any, err error) (any, error) {
-				assert.True(t, inside, "nobody else's goroutine")
+				assert.True(t, inside, "it runs in the turn")
 				assert.Equal(t, errTest, err)
 				return value.(int) + 1, nil
 			})
@@ -69,7 +69,7 @@ func TestThenRunsInTurn(t *testing.T) {
 				return actor.Succeeded(value.(int) * 10), nil
 			})
 		})
-		// While this turn lasts, the result is queued, and not run.
+		// The continuation is queued until this turn ends.
 		hold := make(chan struct{})
 		rt.Root().Send(pid, do(func(protoactor.Context) { <-hold }))
 		rt.Root().Send(pid, do(func(protoactor.Context) { inside = true }))
@@ -84,7 +84,7 @@ func TestThenRunsInTurn(t *testing.T) {
 		inTurn(rt, pid, func(ctx protoactor.Context) {
 			strangers := actor.Inner(ctx.Actor()).(*obedient).strangers
 			if actor.Inner(ctx.Actor()) != ctx.Actor() {
-				assert.Empty(t, strangers, "a guard hides continuations")
+				assert.Empty(t, strangers, "the actor does not see continuations")
 			}
 		})
 	})
@@ -182,7 +182,7 @@ func TestContinuationAfterStop(t *testing.T) {
 		})
 		for _, d := range []*actor.Deferred{never, queued} {
 			_, err := d.Await(t.Context())
-			require.ErrorIs(t, err, actor.ErrStopped, "whether the result was there or not")
+			require.ErrorIs(t, err, actor.ErrStopped, "with and without a result")
 		}
 		waiting.Complete(nil, nil)
 
@@ -230,7 +230,7 @@ func TestContinuationPanic(t *testing.T) {
 		require.ErrorAs(t, err, &p)
 		assert.Equal(t, errTest, p.Value)
 		assert.ErrorIs(t, err, errTest)
-		assert.NotContains(t, err.Error(), errTest.Error(), "the text may travel to a peer")
+		assert.NotContains(t, err.Error(), errTest.Error(), "the text may be sent to a peer")
 		assert.Contains(t, string(p.Stack), "then_test.go")
 		inTurn(rt, pid, func(protoactor.Context) {}) // it was restarted
 		lines := log.lines(t)
@@ -248,7 +248,7 @@ func TestContinuationGoexit(t *testing.T) {
 		var next *actor.Deferred
 		inTurn(rt, pid, func(ctx protoactor.Context) {
 			mailboxIsOurs = t.Name() == "TestContinuationGoexit/ours"
-			if mailboxIsOurs { // upstream's mailbox never recovers from this
+			if mailboxIsOurs { // protoactor's mailbox does not recover from this
 				next = actor.Succeeded(1).Then(ctx, func(any, error) (any, error) {
 					runtime.Goexit()
 					return nil, nil
@@ -272,7 +272,7 @@ func TestThenWithoutTurn(t *testing.T) {
 	}
 }
 
-// post is a Turn that queues in its own way.
+// poster is a Turn that queues continuations itself.
 type post struct {
 	protoactor.Context
 	queue chan func()
@@ -302,7 +302,7 @@ func TestThenPrefersPoster(t *testing.T) {
 	_, err, _ = next.Result()
 	assert.Equal(t, errTest, err)
 
-	// A panic in it is logged once, also where a guard sees it pass.
+	// A panic in it is logged once, also if a guard recovers it.
 	rt, log := newRuntime(t)
 	pid := obey(rt)
 	source = actor.NewDeferred(rt)
@@ -317,7 +317,7 @@ func TestThenPrefersPoster(t *testing.T) {
 	stop(rt, pid)
 }
 
-// TestThenInFunctionActor documents what cannot be seen: the restart of an actor that is a function.
+// TestThenInFunctionActor shows that the restart of an actor that is a function cannot be detected.
 func TestThenInFunctionActor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, _ := newRuntime(t)

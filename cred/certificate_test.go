@@ -19,7 +19,7 @@ import (
 	"github.com/perspectivebroker/pb/cred"
 )
 
-// certificate makes a certificate of its own authority; what TLS verifies is not the matter here.
+// certificate makes a self-signed certificate.
 func certificate(t *testing.T, name string, from, to time.Time) *x509.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

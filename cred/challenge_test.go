@@ -47,7 +47,7 @@ func readGolden(t *testing.T) (g golden) {
 	return g
 }
 
-// TestGoldenMatchesStock runs the script again.
+// TestGoldenMatchesStock runs the script again and compares.
 func TestGoldenMatchesStock(t *testing.T) {
 	stock.Require(t)
 	out, err := exec.CommandContext(t.Context(), stock.Python, "testdata/golden.py").Output()
@@ -80,7 +80,7 @@ func TestChallenges(t *testing.T) {
 	}
 }
 
-// A server whose challenge is empty, by whatever mistake, must not take the same answer for ever.
+// TestEmptyChallenge: a server with an empty challenge must not accept the same response forever.
 func TestEmptyChallenge(t *testing.T) {
 	for _, challenge := range [][]byte{nil, {}} {
 		c := cred.ChallengeResponse{Username: "x", Challenge: challenge, Response: cred.Respond(challenge, "sesame")}

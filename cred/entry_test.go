@@ -13,7 +13,7 @@ import (
 	"github.com/perspectivebroker/pb/cred"
 )
 
-// TestEntryRoundTrip: what any entry encodes is read as one that takes the same password and no other.
+// TestEntryRoundTrip parses what each entry encodes. The result accepts the same password and no other.
 func TestEntryRoundTrip(t *testing.T) {
 	ctx, h := context.Background(), weak()
 	rapid.Check(t, func(t *rapid.T) {
@@ -116,7 +116,7 @@ func TestRefusedEntries(t *testing.T) {
 		assert.ErrorContains(t, err, says, "%q", text)
 		assert.Nil(t, entry)
 		if len(text) > 20 {
-			assert.NotContains(t, err.Error(), text[len(text)-10:], "an error must not show what is stored")
+			assert.NotContains(t, err.Error(), text[len(text)-10:], "an error must not show the stored text")
 		}
 	}
 }
@@ -177,7 +177,7 @@ func FuzzParseEntry(f *testing.F) {
 			return
 		}
 		again, err := h.Parse(entry.Encode())
-		require.NoError(t, err, "what was read must be read again")
+		require.NoError(t, err, "Encode must be readable")
 		assert.Equal(t, entry.Encode(), again.Encode())
 		assert.Equal(t, string(entry.Scheme()), fmt.Sprintf("%+v", entry))
 		_, err = h.Verify(t.Context(), entry, "sesame")

@@ -13,7 +13,7 @@ import (
 	"github.com/perspectivebroker/pb/cred"
 )
 
-// TestConcurrentHashes: the observer holds every hash that has begun; no more than the bound begin.
+// TestConcurrentHashes blocks in the observer. No more hashes than the limit begin.
 func TestConcurrentHashes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var running, most atomic.Int32
@@ -63,6 +63,6 @@ func TestHashWaitCancelled(t *testing.T) {
 		close(release)
 		<-done
 		_, err = h.Verify(ctx, cred.Plaintext("x"), "x")
-		assert.ErrorIs(t, err, context.DeadlineExceeded, "a context that has ended gets no turn, free or not")
+		assert.ErrorIs(t, err, context.DeadlineExceeded, "an ended context gets no slot")
 	})
 }

@@ -104,12 +104,12 @@ func TestPaper(t *testing.T) {
 	assert.Zero(t, login.count())
 	assert.Equal(t, 1, talk.count())
 	alice.Logout()
-	assert.Zero(t, talk.count(), "the identity's logout is that of its perspectives")
+	assert.Zero(t, talk.count(), "the identity's logout ends its perspectives")
 	_, err = b.Attach(t.Context(), cred.Key{Service: "login", Perspective: "Admin"}, "")
 	assert.Contains(t, wantRefused(t, err, cred.ReasonDenied).Log(), "has logged out")
 }
 
-// TestKeyringsModel compares keyrings and what can be attached with sets.
+// TestKeyringsModel compares keyrings and attached perspectives with sets.
 func TestKeyringsModel(t *testing.T) {
 	ctx := context.Background()
 	who := rapid.SampledFrom([]string{"alice", "bob"})
@@ -211,7 +211,7 @@ func TestIdentitiesRefuse(t *testing.T) {
 	assert.Contains(t, wantRefused(t, err, cred.ReasonDenied).Log(), "MaxAttached")
 }
 
-// TestFailingServices: the place is given back and the identity stays in.
+// TestFailingServices checks that the reserved room is released and the identity stays logged in.
 func TestFailingServices(t *testing.T) {
 	i := cred.NewIdentities[string, string]()
 	var result func() (string, func(), error)
@@ -240,7 +240,7 @@ func TestFailingServices(t *testing.T) {
 	session.Logout()
 }
 
-// TestLogoutDuringAttach: a perspective that comes too late is let go of at once.
+// TestLogoutDuringAttach: a perspective that comes after the logout is logged out at once.
 func TestLogoutDuringAttach(t *testing.T) {
 	i := cred.NewIdentities[string, string]()
 	var alice *cred.Session[*bearer]
@@ -262,7 +262,7 @@ func TestLogoutDuringAttach(t *testing.T) {
 	assert.Equal(t, 1, logouts)
 }
 
-// TestConcurrentAttachAndLogout: whatever comes first, nothing is left behind.
+// TestConcurrentAttachAndLogout checks that nothing stays attached, whichever comes first.
 func TestConcurrentAttachAndLogout(t *testing.T) {
 	for range 50 {
 		var in, out atomic.Int32

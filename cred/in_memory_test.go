@@ -81,8 +81,8 @@ func TestInMemoryModel(t *testing.T) {
 	})
 }
 
-// TestUnknownUserSameWork is the point of stand-ins: what an unknown user costs is what some user costs, always the
-// same for one name, and in the end like each of them.
+// TestUnknownUserSameWork: an unknown user costs what some user costs, always the same for one name. Over many names,
+// each user's cost occurs.
 func TestUnknownUserSameWork(t *testing.T) {
 	var hashes work
 	h := weak(cred.WithHashObserver(hashes.add))
@@ -117,10 +117,10 @@ func TestUnknownUserSameWork(t *testing.T) {
 
 	_, err = m.Check(t.Context(), plain("a", cred.Secret(strings.Repeat("x", cred.MaxPasswordBytes+1))))
 	wantRefused(t, err, cred.ReasonMalformed)
-	assert.Empty(t, hashes.take(), "what no store can hold is refused before any work, whoever it is")
+	assert.Empty(t, hashes.take(), "malformed names are refused before any work")
 }
 
-// TestUncheckableChallenges are refused by kind: the user is not looked up, and no hash is computed.
+// TestUncheckableChallenges are refused by kind: there is no lookup and no hash.
 func TestUncheckableChallenges(t *testing.T) {
 	var hashes work
 	h := weak(cred.WithHashObserver(hashes.add))

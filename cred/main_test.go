@@ -40,7 +40,7 @@ func (w *work) take() map[cred.Scheme]int {
 	return count
 }
 
-// weak hashes so cheaply that a test can do it often.
+// weak returns a cheap hasher for tests.
 func weak(opts ...cred.HasherOption) *cred.Hasher {
 	return cred.NewHasher(append([]cred.HasherOption{
 		cred.WithArgon2id(cred.Argon2idParams{MemoryKiB: 64, Time: 1, Threads: 1}),
@@ -61,7 +61,7 @@ func bcryptEntry(t testing.TB, h *cred.Hasher, password cred.Secret) cred.Entry 
 	return entry
 }
 
-// wantRefused asserts that it was refused for that reason, and returns the refusal.
+// wantRefused asserts that err is a refusal for that reason and returns it.
 func wantRefused(t testing.TB, err error, reason cred.Reason) *cred.Refused {
 	t.Helper()
 	var refused *cred.Refused
@@ -75,7 +75,7 @@ func plain(name string, password cred.Secret) cred.UsernamePassword {
 	return cred.UsernamePassword{Username: name, Password: password}
 }
 
-// response is what an honest client answers to a new challenge.
+// response returns a correct response to a new challenge.
 func response(name string, password cred.Secret) cred.ChallengeResponse {
 	challenge := cred.NewChallenge()
 	return cred.ChallengeResponse{Username: name, Challenge: challenge, Response: cred.Respond(challenge, password)}

@@ -15,7 +15,8 @@ import (
 	"github.com/perspectivebroker/pb/cred"
 )
 
-// TestGoldenPasswordFiles: whoever stock lets in, ours lets in under the same avatar id, and nobody else.
+// TestGoldenPasswordFiles: our checker accepts the same users as stock Twisted's, under the same avatar ids, and no
+// others.
 func TestGoldenPasswordFiles(t *testing.T) {
 	g := readGolden(t)
 	require.NotEmpty(t, g.Files)
@@ -35,7 +36,7 @@ func TestGoldenPasswordFiles(t *testing.T) {
 			in := map[[2]hexText]cred.AvatarID{}
 			for _, l := range f.In {
 				if l[1] == "" {
-					continue // An empty password, which stock lets in and ours does not.
+					continue // stock accepts an empty password, ours does not
 				}
 				in[[2]hexText{l[0], l[1]}] = cred.ID(string(l[2]))
 			}
@@ -59,7 +60,8 @@ func write(t testing.TB, content string) string {
 	return path
 }
 
-// A file that is cut short anywhere gives nobody another password: it is refused, or has fewer users.
+// TestTruncatedPasswordFile: a file truncated anywhere gives no user another password. It is refused or has fewer
+// users.
 func TestTruncatedPasswordFile(t *testing.T) {
 	for name, c := range map[string]struct {
 		content string
@@ -93,7 +95,7 @@ func TestTruncatedPasswordFile(t *testing.T) {
 	}
 }
 
-// A file that was damaged is refused aloud, and read anew it leaves the users of the good one.
+// TestPasswordFileDamaged: a damaged file is refused with an error, and the users of the last valid content stay.
 func TestPasswordFileDamaged(t *testing.T) {
 	for name, damaged := range map[string]string{
 		"cut short":     "alice:s",
@@ -118,7 +120,7 @@ func TestPasswordFileDamaged(t *testing.T) {
 	}
 }
 
-// An entry that was not completed lets nobody in, by no kind of credentials.
+// TestEmptyPasswordEntries: an incomplete entry accepts no credentials of any kind.
 func TestEmptyPasswordEntries(t *testing.T) {
 	for _, text := range []string{"{CLEARTEXT}", "{MD5}1B2M2Y8AsgTpgAmY7PhCfg=="} {
 		_, err := cred.ParseEntry(text)
@@ -236,7 +238,7 @@ func TestRefusedPasswordFiles(t *testing.T) {
 	}
 }
 
-// TestReload goes through what happens to a password file while it is in use.
+// TestReload goes through the changes of a password file in use.
 func TestReload(t *testing.T) {
 	var log logged
 	path := write(t, "alice:sesame\n")
@@ -261,7 +263,7 @@ func TestReload(t *testing.T) {
 	require.True(t, lets("alice", "sesame"))
 
 	replace("alice:bread1\n")
-	assert.False(t, lets("alice", "sesame"), "of the same size and, as likely as not, the same time")
+	assert.False(t, lets("alice", "sesame"), "the same size and probably the same time")
 	assert.True(t, lets("alice", "bread1"))
 
 	require.NoError(t, os.WriteFile(path, []byte("alice:bread2\n"), 0o600))
@@ -279,7 +281,7 @@ func TestReload(t *testing.T) {
 	require.Empty(t, log.String())
 	replace("alice:bread3\n" + strings.Repeat("x", cred.MaxPasswordFileLine+1))
 	old(time.Hour)
-	assert.True(t, lets("alice", "bread3"), "what cannot be understood leaves the users that were")
+	assert.True(t, lets("alice", "bread3"), "invalid content keeps the previous users")
 	assert.True(t, lets("alice", "bread3"))
 	assert.Equal(t, 1, strings.Count(log.String(), "its previous users stay"), "it is reported once: %s", log.String())
 	assert.NotContains(t, log.String(), "bread3")
@@ -287,7 +289,7 @@ func TestReload(t *testing.T) {
 	require.NoError(t, os.Remove(path))
 	_, err = p.Check(t.Context(), plain("alice", "bread3"))
 	assert.True(t, wantRefused(t, err, cred.ReasonStore).Fault())
-	assert.True(t, p.Accepts(cred.KindChallengeResponse), "the kind is not the file's fault")
+	assert.True(t, p.Accepts(cred.KindChallengeResponse), "the kind stays accepted")
 
 	replace("alice:bread4\nbob:butter\n")
 	assert.True(t, lets("bob", "butter"))
@@ -295,8 +297,7 @@ func TestReload(t *testing.T) {
 	assert.False(t, lets("bob", "butter"))
 }
 
-// TestReloadConcurrently: whoever stands in every version of the file gets in at any time, though he is the last
-// in it.
+// TestReloadConcurrently: a user in every version of the file can always log in.
 func TestReloadConcurrently(t *testing.T) {
 	path := write(t, "alice:sesame\n")
 	p, err := cred.NewPasswordFile(path)

@@ -75,7 +75,7 @@ func TestNewPortalRefuses(t *testing.T) {
 	assert.False(t, p.Accepts(cred.KindUnixPeer), "Only adds nothing")
 }
 
-// TestBrokenCheckers: what a checker of the user's own does wrong lets nobody in.
+// TestBrokenCheckers: a checker's mistake never lets a user in.
 func TestBrokenCheckers(t *testing.T) {
 	ended, end := context.WithCancel(t.Context())
 	broken := errors.New("broken")
@@ -153,7 +153,7 @@ func TestBrokenRealms(t *testing.T) {
 	}
 }
 
-// TestLogoutOnce: however sessions are ended, the realm's function has run once for each.
+// TestLogoutOnce: the realm's logout function runs once for each session, however the session ends.
 func TestLogoutOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		realm := &names{}
@@ -189,8 +189,8 @@ func TestSession(t *testing.T) {
 	realm := cred.RealmFunc[string, string](func(context.Context, cred.AvatarID, string) (string, func(), error) {
 		return "", func() {
 			logouts++
-			session.Logout() // The realm may do so itself; it must not wait for itself.
-			assert.Error(t, session.Context().Err(), "what was begun for the user ends first")
+			session.Logout() // must not wait for itself
+			assert.Error(t, session.Context().Err(), "the session's context ends first")
 			panic("whoops")
 		}, nil
 	})
@@ -201,7 +201,7 @@ func TestSession(t *testing.T) {
 	require.NoError(t, err)
 
 	end()
-	require.NoError(t, session.Context().Err(), "the login's context was for logging in")
+	require.NoError(t, session.Context().Err(), "the session's context outlives the login's")
 	assert.Equal(t, "kept", session.Context().Value(key{}))
 	select {
 	case <-session.Done():

@@ -33,7 +33,7 @@ func TestRefusalText(t *testing.T) {
 		asJSON, err := json.Marshal(r)
 		require.NoError(t, err)
 		assert.JSONEq(t, `"cred: login refused"`, string(asJSON))
-		assert.NoError(t, errors.Unwrap(r), "a chain could be printed or searched for what may be sent")
+		assert.NoError(t, errors.Unwrap(r), "a refusal wraps nothing")
 		assert.NotErrorIs(t, r, cause)
 	}
 }

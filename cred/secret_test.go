@@ -50,5 +50,5 @@ func TestAvatarIDs(t *testing.T) {
 		assert.Equal(t, c.zero, c.id.IsZero())
 	}
 	assert.Equal(t, "alice", cred.ID("alice").Name())
-	assert.NotEqual(t, cred.AnonymousID(), cred.ID("(anonymous)"), "nobody gets in as the anonymous user by name")
+	assert.NotEqual(t, cred.AnonymousID(), cred.ID("(anonymous)"), "a name is never the anonymous user")
 }

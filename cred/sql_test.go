@@ -67,7 +67,7 @@ func TestSQLColumns(t *testing.T) {
 	for _, c := range []cred.Credentials{plain("ALICE", "sesame"), response("ALICE", "sesame")} {
 		id, err := checker.Check(t.Context(), c)
 		require.NoError(t, err)
-		assert.Equal(t, cred.ID("alice"), id, "the database says how the name is spelled")
+		assert.Equal(t, cred.ID("alice"), id, "the avatar id comes from the database")
 	}
 	for _, name := range []string{"empty", "null"} {
 		_, err = checker.Check(t.Context(), plain(name, "sesame"))
@@ -85,7 +85,7 @@ func TestSQLColumns(t *testing.T) {
 	wantRefused(t, err, cred.ReasonUnknown)
 }
 
-// TestSQLSameWork: what an unknown user costs is what the user costs who was looked up last.
+// TestSQLSameWork: an unknown user costs what the last known user cost.
 func TestSQLSameWork(t *testing.T) {
 	var hashes work
 	h := weak(cred.WithHashObserver(hashes.add))
@@ -100,12 +100,12 @@ func TestSQLSameWork(t *testing.T) {
 		require.Error(t, err)
 		return hashes.take()
 	}
-	assert.Equal(t, map[cred.Scheme]int{cred.SchemeArgon2id: 1}, try("nobody"), "before anybody was found")
+	assert.Equal(t, map[cred.Scheme]int{cred.SchemeArgon2id: 1}, try("nobody"), "before the first known user")
 	assert.Equal(t, map[cred.Scheme]int{cred.SchemeBcrypt: 1}, try("alice"))
 	assert.Equal(t, map[cred.Scheme]int{cred.SchemeBcrypt: 1}, try("nobody"))
-	assert.Equal(t, map[cred.Scheme]int{cred.SchemeBcrypt: 1}, try("old"), "who cannot log in costs the same")
+	assert.Equal(t, map[cred.Scheme]int{cred.SchemeBcrypt: 1}, try("old"), "an unusable entry costs the same")
 
-	// Nobody gets in by the password that stands in for an unknown user's.
+	// The stand-in's password does not log in an unknown user.
 	_, err = checker.Check(t.Context(), plain("nobody", "sesame"))
 	wantRefused(t, err, cred.ReasonUnknown)
 }

@@ -18,7 +18,7 @@ import (
 
 var errWrong = cred.Refuse(cred.ReasonWrong, "")
 
-// TestThrottleSlowsDown: when the attempts of somebody who guesses without a pause begin.
+// TestThrottleSlowsDown measures when the attempts of continuous guessing begin.
 func TestThrottleSlowsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		throttle := cred.NewThrottle(nil)
@@ -35,14 +35,14 @@ func TestThrottleSlowsDown(t *testing.T) {
 		assert.Zero(t, throttle.Wait("b"))
 
 		other, err := throttle.Enter(t.Context(), "b")
-		require.NoError(t, err, "another key is another matter")
+		require.NoError(t, err, "another key is not affected")
 		other.End(nil)
 
 		attempt, err := throttle.Enter(t.Context(), "a")
 		require.NoError(t, err)
 		attempt.End(errWrong)
 		_, err = throttle.Enter(t.Context(), "a")
-		assert.Contains(t, wantRefused(t, err, cred.ReasonThrottled).Log(), "32s", "beyond MaxWait nobody waits")
+		assert.Contains(t, wantRefused(t, err, cred.ReasonThrottled).Log(), "32s", "no wait exceeds MaxWait")
 
 		time.Sleep(time.Hour)
 		assert.Zero(t, throttle.Wait("a"))
@@ -55,7 +55,7 @@ func TestThrottleSlowsDown(t *testing.T) {
 	})
 }
 
-// TestThrottleConcurrent: many attempts at the same time get no more than as many one after the other.
+// TestThrottleConcurrent: concurrent attempts get no more than sequential ones.
 func TestThrottleConcurrent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		throttle := cred.NewThrottle(
@@ -114,7 +114,7 @@ func TestThrottleEnds(t *testing.T) {
 	})
 }
 
-// TestThrottleGivenUp: who goes away while he waits has not been let in and has not failed.
+// TestThrottleGivenUp: an attempt that is abandoned while it waits has neither begun nor failed.
 func TestThrottleGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		throttle := cred.NewThrottle(cred.WithFreeFailures(1))
@@ -163,8 +163,8 @@ func TestThrottleForgetsOldestKeys(t *testing.T) {
 // bubbled hides the Deadline of a test, for which rapid would ask and which a bubble does not have.
 type bubbled struct{ rapid.TB }
 
-// TestThrottleModel: whatever happens, no more attempts begin than the delays allow, a key that has not failed is
-// never held up, and what failed is forgotten in the end.
+// TestThrottleModel: no more attempts begin than the delays allow, a key without failures never waits, and failures are
+// forgotten in the end.
 func TestThrottleModel(t *testing.T) {
 	synctest.Test(t, func(st *testing.T) {
 		rapid.Check(bubbled{st}, func(t *rapid.T) {
@@ -230,7 +230,7 @@ func TestThrottleModel(t *testing.T) {
 	})
 }
 
-// fail makes failed attempts in a row and waits where it must.
+// fail makes failed attempts in a row, with the necessary waits.
 func fail(t testing.TB, throttle *cred.Throttle, key string, times int) {
 	t.Helper()
 	for range times {
@@ -240,7 +240,7 @@ func fail(t testing.TB, throttle *cred.Throttle, key string, times int) {
 	}
 }
 
-// enterAtOnce asserts that an attempt begins without a wait, and ends it well.
+// enterAtOnce asserts that an attempt begins without a wait, and ends it successfully.
 func enterAtOnce(t testing.TB, throttle *cred.Throttle, key string) {
 	t.Helper()
 	begun := time.Now()
@@ -250,8 +250,7 @@ func enterAtOnce(t testing.TB, throttle *cred.Throttle, key string) {
 	attempt.End(nil)
 }
 
-// TestFullThrottleAdmitsNewKeys fills the table with attempts under way, some of which wait, as an attacker with
-// many addresses does.
+// TestFullThrottleAdmitsNewKeys fills the table with attempts under way, like an attacker with many addresses.
 func TestFullThrottleAdmitsNewKeys(t *testing.T) {
 	for _, test := range []struct{ keys, attackers, attempts int }{
 		{1, 1, 8}, {1, 10, 1}, {2, 2, 8}, {3, 9, 4}, {8, 8, 8}, {8, 100, 2},
@@ -293,7 +292,7 @@ func TestFullThrottleAdmitsNewKeys(t *testing.T) {
 	}
 }
 
-// TestFullThrottleKeepsGuilty: keys with fewer failures, however many, do not clear one that has more.
+// TestFullThrottleKeepsGuilty: keys with fewer failures, however many, do not clear a key that has more.
 func TestFullThrottleKeepsGuilty(t *testing.T) {
 	for _, keys := range []int{2, 3, 8, 500} {
 		t.Run(fmt.Sprint(keys), func(t *testing.T) {
@@ -311,7 +310,7 @@ func TestFullThrottleKeepsGuilty(t *testing.T) {
 	}
 }
 
-// TestFullThrottleGuessersInTurn: two new keys do not push each other out of a table that is full of guiltier ones.
+// TestFullThrottleGuessersInTurn: two new keys do not evict each other from a table of guiltier keys.
 func TestFullThrottleGuessersInTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		throttle := cred.NewThrottle(cred.WithMaxKeys(100), cred.WithMaxWait(0), cred.WithForgetAfter(time.Hour))
@@ -327,7 +326,7 @@ func TestFullThrottleGuessersInTurn(t *testing.T) {
 	})
 }
 
-// TestFullThrottleLateFailure: an attempt whose key was forgotten meanwhile still counts when it fails.
+// TestFullThrottleLateFailure: an attempt counts when it fails, even if its key was forgotten meanwhile.
 func TestFullThrottleLateFailure(t *testing.T) {
 	for _, again := range []bool{false, true} {
 		t.Run(fmt.Sprint("known again ", again), func(t *testing.T) {
@@ -363,8 +362,8 @@ func TestThrottleLongMemory(t *testing.T) {
 	})
 }
 
-// TestFullThrottleModel compares a small table with one that has room for everything. Guessers for whom the
-// table has room are slowed down alike, whatever strangers do; strangers without failures are never held up.
+// TestFullThrottleModel compares a small table with one that has room for everything. Guessers for whom the table has
+// room are slowed down the same way, whatever strangers do. Strangers without failures never wait.
 func TestFullThrottleModel(t *testing.T) {
 	synctest.Test(t, func(st *testing.T) {
 		rapid.Check(bubbled{st}, func(t *rapid.T) {

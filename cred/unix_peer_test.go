@@ -29,7 +29,7 @@ func TestUnixPeers(t *testing.T) {
 		session.Logout()
 	}
 	_, err = p.Login(t.Context(), cred.UnixPeer{UID: 0, GID: 0, PID: 8}, "")
-	assert.Equal(t, "uid 0, gid 0, pid 8", wantRefused(t, err, cred.ReasonUnknown).Claim(), "root is nobody special")
+	assert.Equal(t, "uid 0, gid 0, pid 8", wantRefused(t, err, cred.ReasonUnknown).Claim(), "root has no special rights")
 	_, err = checker.Check(t.Context(), cred.Anonymous{})
 	wantRefused(t, err, cred.ReasonUnhandled)
 	_, err = cred.NewUnixPeers(cred.ByUID(1, "a"), cred.UnixRule{})

@@ -33,7 +33,7 @@ func TestLeases(t *testing.T) {
 		fail(rt, holder)
 		synctest.Wait()
 		assert.Equal(t, []string{"holder restarting", "holder started"}, r.take())
-		assert.True(t, third.Held(), "a restart is not an end")
+		assert.True(t, third.Held(), "a restart does not end a lease")
 
 		stop(rt, holder)
 		assert.Equal(t, []string{"holder stopping", "holder stopped", "second", "third"}, r.take())
@@ -63,7 +63,7 @@ func TestInstanceLeases(t *testing.T) {
 		assert.Equal(t, []string{"ours restarting", "lease of " + ours.Id, "ours started"}, r.take())
 		fail(rt, foreign)
 		synctest.Wait()
-		assert.Equal(t, []string{"foreign restarting", "foreign started"}, r.take(), "it cannot be asked")
+		assert.Equal(t, []string{"foreign restarting", "foreign started"}, r.take(), "a foreign actor's restart cannot be detected")
 		inTurn(rt, ours, func(ctx protoactor.Context) { leases.HoldInstance(ctx, func() { r.add("second") }) })
 		stop(rt, ours)
 		stop(rt, foreign)
@@ -76,7 +76,7 @@ func TestInstanceLeases(t *testing.T) {
 	})
 }
 
-// TestLeaseReleasedOnce has the holder end while others release, and take more.
+// TestLeaseReleasedOnce stops the holder while other goroutines release and take leases.
 func TestLeaseReleasedOnce(t *testing.T) {
 	rt := newRuntime(t)
 	leases := supervision.LeasesOf(rt)

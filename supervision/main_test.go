@@ -26,10 +26,10 @@ func newRuntime(t testing.TB, opts ...actor.Option) *actor.Runtime {
 	return rt
 }
 
-// do is a message that is carried out in the actor's turn.
+// do is a message that is a function. It runs in the actor's turn.
 type do func(ctx protoactor.Context)
 
-// record is what happened to the actors of a test.
+// record records the events of a test's actors.
 type record struct {
 	mu     sync.Mutex
 	events []string
@@ -41,7 +41,7 @@ func (r *record) add(event string) {
 	r.events = append(r.events, event)
 }
 
-// take returns what happened since the last call.
+// take returns the events since the last call.
 func (r *record) take() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -50,7 +50,7 @@ func (r *record) take() []string {
 	return events
 }
 
-// subject is an actor that tells what happens to it and does what it is told.
+// subject is an actor that records its events and runs the functions that it receives.
 type subject struct {
 	name   string
 	record *record

@@ -21,7 +21,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// below spawns an actor below one with the given strategy.
+// below spawns an actor whose parent uses the strategy.
 func below(
 	rt *actor.Runtime,
 	strategy protoactor.SupervisorStrategy,
@@ -57,10 +57,10 @@ func TestStrategies(t *testing.T) {
 		"never restart": {func(rt *actor.Runtime, opts ...supervision.StrategyOption) protoactor.SupervisorStrategy {
 			return supervision.RestartStrategy(rt, supervision.Limit{Restarts: -1}, opts...)
 		}, nil, stopped, protoactor.StopDirective},
-		"decided to restart":      {supervision.StopStrategy, []supervision.StrategyOption{is(protoactor.RestartDirective)}, restarted, protoactor.RestartDirective},
-		"decided to resume":       {supervision.StopStrategy, []supervision.StrategyOption{is(protoactor.ResumeDirective)}, nil, protoactor.ResumeDirective},
-		"decided to stop":         {supervision.ResumeStrategy, []supervision.StrategyOption{is(protoactor.StopDirective)}, stopped, protoactor.StopDirective},
-		"escalating is not to be": {supervision.ResumeStrategy, []supervision.StrategyOption{nil, is(protoactor.EscalateDirective)}, stopped, protoactor.StopDirective},
+		"decided to restart":  {supervision.StopStrategy, []supervision.StrategyOption{is(protoactor.RestartDirective)}, restarted, protoactor.RestartDirective},
+		"decided to resume":   {supervision.StopStrategy, []supervision.StrategyOption{is(protoactor.ResumeDirective)}, nil, protoactor.ResumeDirective},
+		"decided to stop":     {supervision.ResumeStrategy, []supervision.StrategyOption{is(protoactor.StopDirective)}, stopped, protoactor.StopDirective},
+		"decided to escalate": {supervision.ResumeStrategy, []supervision.StrategyOption{nil, is(protoactor.EscalateDirective)}, stopped, protoactor.StopDirective},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -122,7 +122,7 @@ func TestRestartLimit(t *testing.T) {
 		rt.WhenStopped(child, func() { gone = true })
 		fail(rt, child)
 		synctest.Wait()
-		assert.Equal(t, []string{"child stopping", "child stopped"}, r.take(), "once more, and that is the end")
+		assert.Equal(t, []string{"child stopping", "child stopped"}, r.take(), "one failure more than the limit")
 		assert.True(t, gone)
 		assert.Equal(t, []int{1, 2, 3, 4}, failures[len(failures)-4:])
 		stop(rt, parent)
@@ -142,7 +142,7 @@ func TestBackoffDoesNotBlock(t *testing.T) {
 			synctest.Wait()
 		}
 		assert.Equal(t, []string{"child started"}, r.take(), "it waits")
-		assert.Equal(t, []time.Duration{time.Second}, delays, "and so do its messages")
+		assert.Equal(t, []time.Duration{time.Second}, delays, "its messages wait too")
 		inTurn(rt, parent, func(protoactor.Context) {})
 		time.Sleep(999 * time.Millisecond)
 		synctest.Wait()
@@ -162,14 +162,14 @@ func TestBackoffDoesNotBlock(t *testing.T) {
 		time.Sleep(5 * 8 * time.Second)
 		fail(rt, child)
 		synctest.Wait()
-		assert.Equal(t, time.Second, delays[6], "after a time without failures it begins anew")
+		assert.Equal(t, time.Second, delays[6], "the delay starts again after a time without failures")
 
 		r.take()
 		stop(rt, parent) // the child waits for its restart
 		assert.Equal(t, []string{"child stopping", "child stopped"}, r.take())
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		assert.Empty(t, r.take(), "it does not come back")
+		assert.Empty(t, r.take(), "it is not restarted")
 	})
 }
 
@@ -199,7 +199,7 @@ func TestBackoffChildStops(t *testing.T) {
 	})
 }
 
-// TestOldFailuresForgotten keeps an actor that fails for ever from taking memory for ever.
+// TestOldFailuresForgotten checks that an actor that fails forever does not take more and more memory.
 func TestOldFailuresForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt := newRuntime(t)
@@ -235,13 +235,12 @@ func TestPersistentStrategy(t *testing.T) {
 			synctest.Wait()
 		}
 		assert.NotContains(t, r.take(), "child stopped")
-		assert.Equal(t, 3, bytes.Count(log.Bytes(), []byte("an actor failed")), "the others are not worth a warning")
+		assert.Equal(t, 3, bytes.Count(log.Bytes(), []byte("an actor failed")), "later failures are not logged as warnings")
 		stop(rt, parent)
 	})
 }
 
-// TestPersistentStrategyFailedStart has a child fail before it can take a message: nothing else would end
-// its restarts.
+// TestPersistentStrategyFailedStart has a child fail before it can handle a message, which nothing else would stop.
 func TestPersistentStrategyFailedStart(t *testing.T) {
 	for name, start := range map[string]func(){
 		"panic in Started":  func() { panic(errTest) },
@@ -268,8 +267,8 @@ func TestPersistentStrategyFailedStart(t *testing.T) {
 	}
 }
 
-// TestStrategyFunctionPanics has the application's functions panic, or end their goroutine, where a child waits
-// for a decision.
+// TestStrategyFunctionPanics has the application's functions panic or call runtime.Goexit while a child waits for a
+// decision.
 func TestStrategyFunctionPanics(t *testing.T) {
 	panics := func() { panic("function") }
 	for name, opt := range map[string]supervision.StrategyOption{
@@ -286,7 +285,7 @@ func TestStrategyFunctionPanics(t *testing.T) {
 				r.take()
 				fail(rt, child)
 				synctest.Wait()
-				// A supervisor whose goroutine was ended fails itself, after its decision.
+				// A supervisor that called runtime.Goexit itself fails after its decision.
 				assert.Equal(t, []string{"child restarting", "child started"}, r.take()[:2])
 				stop(rt, parent)
 			})

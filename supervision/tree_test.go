@@ -130,14 +130,14 @@ func TestBranchesRestart(t *testing.T) {
 		assert.Equal(t, time.Second, decisions[supervision.Listeners][0].Delay)
 		assert.Equal(t, time.Minute, decisions[supervision.Dialers][0].Delay)
 		for _, b := range []supervision.Branch{supervision.Objects, supervision.Caches} {
-			require.Len(t, decisions[b], 4, "peers share them: no number of failures stops them")
+			require.Len(t, decisions[b], 4, "shared objects are never stopped")
 			assert.Equal(t, protoactor.RestartDirective, decisions[b][3].Directive)
 			assert.Zero(t, decisions[b][0].Delay)
 		}
 	})
 }
 
-// TestBranchSurvives has the supervisor itself panic, by way of somebody's callback: its children stay.
+// TestBranchSurvives has a callback panic in the branch's turn. Its children stay.
 func TestBranchSurvives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt := newRuntime(t)
@@ -176,7 +176,7 @@ func TestTreeStopOrder(t *testing.T) {
 				if b <= supervision.Dialers {
 					assert.ErrorIs(t, err, supervision.ErrClosing)
 				} else {
-					assert.NoError(t, err, "an answer may need it")
+					assert.NoError(t, err, "answers under way may need it")
 				}
 			}
 			return nil
@@ -202,7 +202,7 @@ func TestTreeStopOrder(t *testing.T) {
 	})
 }
 
-// TestSpawnWhileClosing has actors asked for at every moment of the end: each is answered, and none is left.
+// TestSpawnWhileClosing spawns actors throughout Close. Each request is answered, and no actor is left.
 func TestSpawnWhileClosing(t *testing.T) {
 	for range 20 {
 		rt, err := actor.NewRuntime(actor.WithLogger(zerolog.Nop()))

@@ -40,11 +40,11 @@ func newChecker(t testing.TB, at string, opts ...ldapstore.Option) *ldapstore.Ch
 
 func TestSlapd(t *testing.T) {
 	s := startSlapd(t)
-	t.Run("who may enter", func(t *testing.T) { testWhoMayEnter(t, s) })
+	t.Run("logins", func(t *testing.T) { testLogins(t, s) })
 	t.Run("transports", func(t *testing.T) { testTransports(t, s) })
 	t.Run("configurations", func(t *testing.T) { testConfigurations(t, s) })
-	t.Run("at once", func(t *testing.T) { testAtOnce(t, s) })
-	t.Run("the server goes away", func(t *testing.T) { // The last one, since it ends the server.
+	t.Run("concurrent", func(t *testing.T) { testConcurrent(t, s) })
+	t.Run("the server goes away", func(t *testing.T) { // must be last: it ends the server
 		c := newChecker(t, s.socket)
 		s.Stop()
 		_, err := c.Check(t.Context(), plain("bob", "bread"))
@@ -54,7 +54,7 @@ func TestSlapd(t *testing.T) {
 	})
 }
 
-func testWhoMayEnter(t *testing.T, s slapd) {
+func testLogins(t *testing.T, s slapd) {
 	for _, decoys := range [][]ldapstore.Option{nil, {ldapstore.WithDecoy(decoy)}} {
 		c := newChecker(t, s.plain, append(decoys, ldapstore.WithPlaintext())...)
 		for _, a := range []struct {
@@ -92,7 +92,7 @@ func testWhoMayEnter(t *testing.T, s slapd) {
 				continue
 			}
 			require.NoError(t, err, a.name)
-			assert.Equal(t, cred.ID(a.id), id, "the directory says how the name is spelled")
+			assert.Equal(t, cred.ID(a.id), id, "the avatar id comes from the directory")
 		}
 		assert.False(t, c.Accepts(cred.KindChallengeResponse))
 		_, err := c.Check(t.Context(), cred.ChallengeResponse{Username: "bob"})
@@ -151,8 +151,8 @@ func must(c *ldapstore.Checker, err error) *ldapstore.Checker {
 	return c
 }
 
-// testAtOnce: more logins than connections.
-func testAtOnce(t *testing.T, s slapd) {
+// testConcurrent: more logins than connections.
+func testConcurrent(t *testing.T, s slapd) {
 	c := newChecker(t, s.socket, ldapstore.WithMaxConns(2))
 	var all sync.WaitGroup
 	for range 10 {
@@ -164,7 +164,7 @@ func testAtOnce(t *testing.T, s slapd) {
 	all.Wait()
 }
 
-// TestSilentDirectory: a directory that takes the connection and says nothing.
+// TestSilentDirectory: a directory accepts the connection and never answers.
 func TestSilentDirectory(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

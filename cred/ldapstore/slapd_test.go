@@ -135,7 +135,7 @@ func people(hash func(string) string) string {
 
 func write(t testing.TB, path, text string) {
 	t.Helper()
-	// Nobody else gets into the directory, so the file itself may be readable for the server's user.
+	// The directory is private, so the file may be readable for the server's user.
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
 }
 

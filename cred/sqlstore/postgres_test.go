@@ -30,7 +30,7 @@ func startPostgres(t *testing.T) cluster {
 	as := daemon.Unprivileged(t, "postgres")
 	dir := daemon.Dir(t, as)
 	data := filepath.Join(dir, "data")
-	// Nobody else gets into the directory, so the file itself may be readable for the server's user.
+	// The directory is private, so the file may be readable for the server's user.
 	password := filepath.Join(dir, "password")
 	require.NoError(t, os.WriteFile(password, []byte(masterPassword), 0o644))
 	daemon.Run(t, as, "", initdb, "-D", data, "-U", "pb", "-A", "scram-sha-256", "--pwfile="+password,
@@ -71,7 +71,7 @@ func TestPostgres(t *testing.T) {
 		assert.NoError(t, err)
 	})
 
-	t.Run("a query of one's own", func(t *testing.T) {
+	t.Run("custom query", func(t *testing.T) {
 		store := c.open(t)
 		for _, statement := range []string{
 			"CREATE TABLE people (nick text, hash bytea, locked boolean)",
@@ -96,7 +96,7 @@ func TestPostgres(t *testing.T) {
 		assert.NotContains(t, err.Error(), "not-it-at-all")
 	})
 
-	// The last one, since it ends the server.
+	// Must be last: it ends the server.
 	t.Run("the server goes away", func(t *testing.T) {
 		users := checker(t, c.open(t))
 		_, err := users.Check(t.Context(), plain("alice", "sesame"))

@@ -27,7 +27,7 @@ func TestSQLite(t *testing.T) {
 	testStore(t, openSQLite(filepath.Join(t.TempDir(), "users.db")))
 }
 
-// TestSQLiteFile: the file is what stays, whatever its name, and nobody else may read it.
+// TestSQLiteFile: the file persists, whatever its name, and only its owner can read it.
 func TestSQLiteFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users ?#%20&.db")
 	store := openSQLite(path)(t)
@@ -36,7 +36,7 @@ func TestSQLiteFile(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 
-	// A second process, as good as.
+	// A second store, like another process.
 	second := openSQLite(path)(t)
 	_, err = checker(t, second).Check(t.Context(), plain("alice", "sesame"))
 	assert.NoError(t, err)

@@ -15,7 +15,7 @@ import (
 	"github.com/perspectivebroker/pb/cred/sqlstore"
 )
 
-// weak hashes so cheaply that a test can do it often.
+// weak returns a cheap hasher for tests.
 func weak(opts ...cred.HasherOption) *cred.Hasher {
 	return cred.NewHasher(append([]cred.HasherOption{
 		cred.WithArgon2id(cred.Argon2idParams{MemoryKiB: 64, Time: 1, Threads: 1}),
@@ -44,19 +44,19 @@ func checker(t testing.TB, store *sqlstore.Store, opts ...cred.SQLOption) *cred.
 	return c
 }
 
-// testStore is what holds for every database.
+// testStore tests what holds for every database.
 func testStore(t *testing.T, open opened) {
 	t.Run("users", func(t *testing.T) { testUsers(t, open) })
 	t.Run("model", func(t *testing.T) { testModel(t, open) })
 	t.Run("challenges", func(t *testing.T) { testChallenges(t, open) })
-	t.Run("at once", func(t *testing.T) { testAtOnce(t, open) })
-	t.Run("bad days", func(t *testing.T) { testBadDays(t, open) })
+	t.Run("concurrent", func(t *testing.T) { testConcurrent(t, open) })
+	t.Run("failures", func(t *testing.T) { testFailures(t, open) })
 }
 
 func testUsers(t *testing.T, open opened) {
 	ctx, h := t.Context(), weak()
 	store := open(t, sqlstore.WithTable("some_users"), nil)
-	require.NoError(t, store.CreateSchema(ctx), "a second time is harmless")
+	require.NoError(t, store.CreateSchema(ctx), "may be called again")
 	argon, err := h.Argon2id(ctx, "sesame")
 	require.NoError(t, err)
 	bcrypt, err := h.Bcrypt(ctx, "bread", 4)
@@ -168,8 +168,8 @@ func testChallenges(t *testing.T, open opened) {
 	assert.False(t, checker(t, open(t, sqlstore.WithTable("column1"))).Accepts(cred.KindChallengeResponse))
 }
 
-// testAtOnce: more logins than connections, while passwords are being changed.
-func testAtOnce(t *testing.T, open opened) {
+// testConcurrent: more logins than connections, while passwords are being changed.
+func testConcurrent(t *testing.T, open opened) {
 	ctx := t.Context()
 	store := open(t, sqlstore.WithTable("at_once"), sqlstore.WithMaxConns(2))
 	require.NoError(t, store.SetUser(ctx, "alice", cred.MD5("sesame")))
@@ -187,7 +187,7 @@ func testAtOnce(t *testing.T, open opened) {
 	all.Wait()
 }
 
-func testBadDays(t *testing.T, open opened) {
+func testFailures(t *testing.T, open opened) {
 	store := open(t, sqlstore.WithTable("bad_days"))
 	c := checker(t, store)
 	ended, end := context.WithCancel(t.Context())

@@ -52,7 +52,7 @@ func TestRunAndFind(t *testing.T) {
 	assert.NotZero(t, daemon.FreePort(t))
 }
 
-// recorder is a test that notes how it ends, and the cleanups that it would run.
+// recorder is a test that records how it ends and its cleanups.
 type recorder struct {
 	testing.TB
 	fatal, skipped, logged string
@@ -75,7 +75,7 @@ func (r *recorder) Skipf(format string, a ...any) {
 }
 func (r *recorder) Cleanup(f func()) { r.cleanups = append(r.cleanups, f) }
 
-// record runs a test to wherever it ends, and its cleanups behind it.
+// record runs a test in a goroutine and then its cleanups.
 func record(t *testing.T, test func(testing.TB)) *recorder {
 	r := &recorder{TB: t}
 	done := make(chan struct{})
@@ -99,7 +99,7 @@ func TestFindMissingProgram(t *testing.T) {
 		assert.Empty(t, r.fatal)
 		assert.Contains(t, r.skipped, "apt-get install slapd")
 	})
-	t.Run("fails it where all must be there", func(t *testing.T) {
+	t.Run("fails if required", func(t *testing.T) {
 		t.Setenv("PB_REQUIRE_STOCK", "1")
 		r := record(t, find)
 		assert.Empty(t, r.skipped)
@@ -126,13 +126,13 @@ func TestServerEndsEarly(t *testing.T) {
 		d.Until(func() error { return errors.New("nobody answers") })
 	})
 	assert.Contains(t, r.fatal, "/bin/sh has ended:\nthe port is taken")
-	assert.Contains(t, r.logged, "/bin/sh printed:\nthe port is taken", "what it said is shown with a test that failed")
+	assert.Contains(t, r.logged, "/bin/sh printed:\nthe port is taken", "a failed test shows the server's output")
 }
 
 func TestStartFails(t *testing.T) {
 	nobody := &syscall.Credential{Uid: 1 << 31, Gid: 1 << 31}
 	if os.Getuid() == 0 {
-		nobody = &syscall.Credential{Uid: 1, Gid: 1, Groups: make([]uint32, 1<<17)} // More than a process can have.
+		nobody = &syscall.Credential{Uid: 1, Gid: 1, Groups: make([]uint32, 1<<17)} // more groups than a process can have
 	}
 	r := record(t, func(t testing.TB) { daemon.Start(t, nobody, "TERM", "/bin/true") })
 	assert.Contains(t, r.fatal, "cannot start /bin/true")

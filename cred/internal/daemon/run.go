@@ -16,7 +16,7 @@ import (
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
-// patience is how long a server may take to start or to stop on a loaded machine. Nothing is timed by it.
+// patience is the timeout for starting or stopping a server. No test measures time with it.
 const patience = 60 * time.Second
 
 // keeper is the shell program that runs the server. It ends the server when its standard input ends, which
@@ -32,7 +32,7 @@ wait $server; code=$?
 kill $watcher 2>/dev/null
 exit $code`
 
-// Daemon is a server that runs.
+// Daemon is a running server.
 type Daemon struct {
 	t      testing.TB
 	name   string
@@ -42,7 +42,8 @@ type Daemon struct {
 	stop   sync.Once
 }
 
-// Start starts a server, as that user if it is not nil. With the test it is stopped, by that signal ("INT", "TERM").
+// Start starts a server, as the given user if it is not nil. The end of the test stops it with the signal ("INT",
+// "TERM").
 func Start(t testing.TB, as *syscall.Credential, signal string, command ...string) *Daemon {
 	t.Helper()
 	d := &Daemon{t: t, name: command[0], output: &buffer{}, ended: make(chan struct{})}
@@ -64,11 +65,11 @@ func Start(t testing.TB, as *syscall.Credential, signal string, command ...strin
 	}
 	go func() {
 		defer close(d.ended)
-		_ = cmd.Wait() // How a server ends that was told to is its own affair.
+		_ = cmd.Wait() // the exit status does not matter
 	}()
 	t.Cleanup(func() {
 		d.Stop()
-		// What the server has left behind in its group goes too.
+		// Kill the rest of its process group.
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		if t.Failed() {
 			t.Logf("%s printed:\n%s", d.name, d.output)
@@ -77,7 +78,7 @@ func Start(t testing.TB, as *syscall.Credential, signal string, command ...strin
 	return d
 }
 
-// Stop stops the server and waits until it has ended. Twice is harmless.
+// Stop stops the server and waits until it has ended. It may be called twice.
 func (d *Daemon) Stop() {
 	d.t.Helper()
 	d.stop.Do(func() { d.stdin.Close() })
@@ -88,8 +89,8 @@ func (d *Daemon) Stop() {
 	}
 }
 
-// Until waits until try succeeds, asking again and again as one does with servers that do not say when they are
-// ready. The test fails when the server ends before that.
+// Until retries try until it succeeds, because many servers do not report that they are ready. The test fails if the
+// server ends first.
 func (d *Daemon) Until(try func() error) {
 	d.t.Helper()
 	deadline := time.Now().Add(patience)
@@ -109,7 +110,7 @@ func (d *Daemon) Until(try func() error) {
 	}
 }
 
-// Run runs a program to its end, as that user if it is not nil, and returns what it printed. The test fails if the
+// Run runs a program to its end, as the given user if it is not nil, and returns its output. The test fails if the
 // program does.
 func Run(t testing.TB, as *syscall.Credential, stdin string, command ...string) string {
 	t.Helper()
@@ -142,8 +143,8 @@ func (b *buffer) String() string {
 	return b.text.String()
 }
 
-// Find returns the path of a program: of the first of the patterns that a file matches, or of the one in PATH.
-// Debian keeps servers where PATH does not lead.
+// Find returns the path of a program: the newest file that matches a pattern, or the one in PATH. Debian installs
+// servers outside PATH.
 func Find(t testing.TB, debianPackage, program string, patterns ...string) string {
 	t.Helper()
 	for _, pattern := range patterns {
@@ -162,8 +163,8 @@ func Find(t testing.TB, debianPackage, program string, patterns ...string) strin
 	return ""
 }
 
-// Unprivileged returns the user that a program is to run as which does not run as root: of the names the first that
-// there is. It returns nil where the test itself is not root's.
+// Unprivileged returns the first existing user of names, for programs that refuse to run as root. It returns nil if the
+// test does not run as root.
 func Unprivileged(t testing.TB, names ...string) *syscall.Credential {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -184,8 +185,8 @@ func Unprivileged(t testing.TB, names ...string) *syscall.Credential {
 	return nil
 }
 
-// Dir makes a directory that belongs to that user and goes with the test. It lies beside t.TempDir, which only its
-// owner may enter.
+// Dir makes a directory that belongs to the user and is removed with the test. It is not below t.TempDir, which only
+// its owner can enter.
 func Dir(t testing.TB, owner *syscall.Credential) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "pb-daemon-")
@@ -205,7 +206,7 @@ func Dir(t testing.TB, owner *syscall.Credential) string {
 	return dir
 }
 
-// FreePort returns a port of the loopback that nobody listens on just now.
+// FreePort returns an unused port of the loopback interface.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
