@@ -63,7 +63,7 @@ func TestInstanceLeases(t *testing.T) {
 		assert.Equal(t, []string{"ours restarting", "lease of " + ours.Id, "ours started"}, r.take())
 		fail(rt, foreign)
 		synctest.Wait()
-		assert.Equal(t, []string{"foreign restarting", "foreign started"}, r.take(), "a foreign actor's restart cannot be detected")
+		assert.Equal(t, []string{"foreign restarting", "foreign started"}, r.take(), "foreign restarts are not detected")
 		inTurn(rt, ours, func(ctx protoactor.Context) { leases.HoldInstance(ctx, func() { r.add("second") }) })
 		stop(rt, ours)
 		stop(rt, foreign)

@@ -57,10 +57,22 @@ func TestStrategies(t *testing.T) {
 		"never restart": {func(rt *actor.Runtime, opts ...supervision.StrategyOption) protoactor.SupervisorStrategy {
 			return supervision.RestartStrategy(rt, supervision.Limit{Restarts: -1}, opts...)
 		}, nil, stopped, protoactor.StopDirective},
-		"decided to restart":  {supervision.StopStrategy, []supervision.StrategyOption{is(protoactor.RestartDirective)}, restarted, protoactor.RestartDirective},
-		"decided to resume":   {supervision.StopStrategy, []supervision.StrategyOption{is(protoactor.ResumeDirective)}, nil, protoactor.ResumeDirective},
-		"decided to stop":     {supervision.ResumeStrategy, []supervision.StrategyOption{is(protoactor.StopDirective)}, stopped, protoactor.StopDirective},
-		"decided to escalate": {supervision.ResumeStrategy, []supervision.StrategyOption{nil, is(protoactor.EscalateDirective)}, stopped, protoactor.StopDirective},
+		"decided to restart": {
+			supervision.StopStrategy, []supervision.StrategyOption{is(protoactor.RestartDirective)},
+			restarted, protoactor.RestartDirective,
+		},
+		"decided to resume": {
+			supervision.StopStrategy, []supervision.StrategyOption{is(protoactor.ResumeDirective)},
+			nil, protoactor.ResumeDirective,
+		},
+		"decided to stop": {
+			supervision.ResumeStrategy, []supervision.StrategyOption{is(protoactor.StopDirective)},
+			stopped, protoactor.StopDirective,
+		},
+		"decided to escalate": {
+			supervision.ResumeStrategy, []supervision.StrategyOption{nil, is(protoactor.EscalateDirective)},
+			stopped, protoactor.StopDirective,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
