@@ -247,7 +247,7 @@ var exceptions = map[string]string{
 	"flavors.RemoteReference.Weak": "", "flavors.Observer.Unsent": "",
 	"flavors.Invocation.LongRequestID": "", "flavors.Invocation.Enter": "", "flavors.Invocation.Leave": "",
 	// Called by the actor system.
-	"actor.Mailbox.Terminate": "", "actor.Mailbox.Lend": "", "actor.Mailbox.PostFrom": "",
+	"actor.Mailbox.Terminate": "", "actor.Mailbox.Lend": "",
 	// Called by a Deferred's owner.
 	"actor.Deferred.Init": "", "actor.Deferred.Reset": "",
 }
