@@ -2,7 +2,6 @@ package actor
 
 import (
 	"runtime/debug"
-	"sync/atomic"
 
 	"github.com/perspectivebroker/pb/internal/usercode"
 
@@ -47,15 +46,10 @@ func Inner(a protoactor.Actor) protoactor.Actor {
 type guard struct {
 	rt    *Runtime
 	inner protoactor.Actor
-	late  atomic.Pointer[lateGuard] // made on first use
-}
 
-// lateGuard is the part of a guard that few actors need before they stop. All but the group belongs to the actor's
-// turn.
-type lateGuard struct {
-	instance group           // what ends with this instance of the actor
-	self     *protoactor.PID // set when Stopped was received
-	ending   bool            // Stopping or Restarting was received
+	// Owned by the actor's turn.
+	self   *protoactor.PID // set when Stopped was received
+	ending bool            // Stopping or Restarting was received
 }
 
 // decidingGuard wraps an actor that is its own supervisor strategy. protoactor looks for that method.
@@ -86,24 +80,18 @@ func (g *guard) Receive(ctx protoactor.Context) {
 	switch m := ctx.Message().(type) {
 	case *continuation, *fence:
 		return // protoactor calls its GetAutoResponse next
-	case *protoactor.Stopping:
-		g.needed().ending = true
+	case *protoactor.Stopping, *protoactor.Restarting:
+		g.ending = true
 	case *protoactor.Terminated:
 		if m.Who == nobody {
 			return
 		}
-	case *protoactor.Restarting:
-		late := g.needed()
-		late.ending = true
-		defer late.instance.end()
 	case *protoactor.Stopped:
-		late := g.needed()
-		if late.self != nil {
+		if g.self != nil {
 			return // The actor has received it before, and called runtime.Goexit.
 		}
-		late.ending = true
-		late.self = ctx.Self()
-		defer late.instance.end()
+		g.ending = true
+		g.self = ctx.Self()
 	case Entrant:
 		if !m.Enter() {
 			return
@@ -112,25 +100,6 @@ func (g *guard) Receive(ctx protoactor.Context) {
 	}
 	defer g.recovered(ctx)
 	g.inner.Receive(ctx)
-}
-
-// needed returns the late part and makes it if necessary.
-func (g *guard) needed() *lateGuard {
-	if late := g.late.Load(); late != nil {
-		return late
-	}
-	g.late.CompareAndSwap(nil, new(lateGuard))
-	return g.late.Load()
-}
-
-func (g *guard) isEnding() bool {
-	late := g.late.Load()
-	return late != nil && late.ending
-}
-
-func (g *guard) hasStopped() bool {
-	late := g.late.Load()
-	return late != nil && late.self != nil
 }
 
 // recovered logs a panic and rethrows it for the supervisor. If the actor is stopping, it does not rethrow: a decision
@@ -150,7 +119,7 @@ func (g *guard) recovered(ctx protoactor.Context) {
 	if m, ok := ctx.Message().(Failable); ok {
 		m.Failed(logged)
 	}
-	if !g.isEnding() {
+	if !g.ending {
 		panic(r) //nolint:forbidigo // rethrown for the supervisor
 	}
 }
@@ -173,7 +142,7 @@ func (g *guard) dead(message any) {
 		m.Drop(ErrStopped)
 	case *protoactor.PoisonPill:
 	default:
-		g.rt.system.DeadLetter.SendUserMessage(g.needed().self, message)
+		g.rt.system.DeadLetter.SendUserMessage(g.self, message)
 	}
 }
 

@@ -304,7 +304,7 @@ func (m *Mailbox) handleSystem(message any) {
 		m.invoker.InvokeSystemMessage(message)
 	}
 	if m.stopping && !dead {
-		if g := m.guard(); g != nil && g.hasStopped() {
+		if g := m.guard(); g != nil && g.self != nil {
 			m.Terminate(g.dead)
 		}
 	}
@@ -318,7 +318,7 @@ type goOn struct{}
 // stopping.
 func (m *Mailbox) goOnEnding() bool {
 	g := m.guard()
-	if g == nil || !g.isEnding() {
+	if g == nil || !g.ending {
 		return false
 	}
 	if ctx, ok := m.invoker.(protoactor.Context); ok {

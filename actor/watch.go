@@ -49,25 +49,6 @@ func (rt *Runtime) WhenStopped(pid *protoactor.PID, f func()) (cancel func() boo
 	return n.leave
 }
 
-// WhenInstanceEnds is like [Runtime.WhenStopped] for the current instance of the actor whose turn it is: f also runs
-// when the actor is restarted. It returns false and does not register f for actors that were not made from
-// [Runtime.Props] and for instances that have ended.
-func WhenInstanceEnds(on Turn, f func()) (cancel func() bool, ok bool) {
-	if on == nil || f == nil {
-		return func() bool { return false }, false
-	}
-	g := guardOf(on.Actor())
-	if g == nil {
-		return func() bool { return false }, false
-	}
-	n := &funcNode{rt: g.rt, f: f}
-	n.target = n
-	if !g.needed().instance.join(&n.node) {
-		return func() bool { return false }, false
-	}
-	return n.leave, true
-}
-
 // funcNode is a node that calls a function.
 type funcNode struct {
 	node

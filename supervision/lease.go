@@ -42,22 +42,6 @@ func (l *Leases) Hold(holder *protoactor.PID, release func()) *Lease {
 	return lease
 }
 
-// HoldInstance is Hold for the current instance of the actor whose turn it is: a restart ends the lease too. For actors
-// that were not made from the Runtime's Props it is the same as Hold.
-func (l *Leases) HoldInstance(on actor.Turn, release func()) *Lease {
-	lease := l.lease(release)
-	if cancel, ok := actor.WhenInstanceEnds(on, lease.Release); ok {
-		lease.endsWith(cancel)
-		return lease
-	}
-	if on == nil {
-		lease.Release()
-		return lease
-	}
-	lease.endsWith(l.runtime().WhenStopped(on.Self(), lease.Release))
-	return lease
-}
-
 // Format prints a fixed text, whatever the verb, because other goroutines may be changing the leases.
 func (l *Leases) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "<leases>") }
 

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"testing/synctest"
 
-	protoactor "github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/assert"
 	"pgregory.net/rapid"
 
@@ -40,38 +39,6 @@ func TestLeases(t *testing.T) {
 		third.Release()
 		assert.False(t, hold("too late").Held())
 		assert.Equal(t, []string{"too late"}, r.take())
-		assert.Zero(t, leases.Len())
-	})
-}
-
-func TestInstanceLeases(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		rt := newRuntime(t)
-		leases := supervision.LeasesOf(rt)
-		r := &record{}
-		ours := rt.Root().Spawn(r.props(rt, "ours"))
-		foreign := rt.Root().Spawn(protoactor.PropsFromProducer(func() protoactor.Actor { return &subject{"foreign", r} }))
-		for _, holder := range []*protoactor.PID{ours, foreign} {
-			inTurn(rt, holder, func(ctx protoactor.Context) {
-				leases.HoldInstance(ctx, func() { r.add("lease of " + holder.Id) })
-				leases.HoldInstance(ctx, func() { r.add("released") }).Release()
-			})
-		}
-		assert.ElementsMatch(t, []string{"ours started", "released", "foreign started", "released"}, r.take())
-		fail(rt, ours)
-		synctest.Wait()
-		assert.Equal(t, []string{"ours restarting", "lease of " + ours.Id, "ours started"}, r.take())
-		fail(rt, foreign)
-		synctest.Wait()
-		assert.Equal(t, []string{"foreign restarting", "foreign started"}, r.take(), "foreign restarts are not detected")
-		inTurn(rt, ours, func(ctx protoactor.Context) { leases.HoldInstance(ctx, func() { r.add("second") }) })
-		stop(rt, ours)
-		stop(rt, foreign)
-		assert.Equal(
-			t,
-			[]string{"ours stopping", "ours stopped", "second", "foreign stopping", "foreign stopped", "lease of " + foreign.Id},
-			r.take(),
-		)
 		assert.Zero(t, leases.Len())
 	})
 }

@@ -127,8 +127,8 @@ func functions() map[string]any {
 	return map[string]any{
 		"actor.NewRuntime": actor.NewRuntime, "actor.Adopt": actor.Adopt, "actor.NewDeferred": actor.NewDeferred,
 		"actor.Succeeded": actor.Succeeded, "actor.Failed": actor.Failed, "actor.All": actor.All,
-		"actor.Inner":            actor.Inner,
-		"actor.WhenInstanceEnds": actor.WhenInstanceEnds, "actor.NewMailbox": actor.NewMailbox,
+		"actor.Inner":      actor.Inner,
+		"actor.NewMailbox": actor.NewMailbox,
 
 		"supervision.TreeOf": supervision.TreeOf, "supervision.LeasesOf": supervision.LeasesOf,
 		"supervision.BackoffStrategy":    supervision.BackoffStrategy,
