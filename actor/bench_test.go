@@ -114,7 +114,7 @@ func BenchmarkIdleActor(b *testing.B) {
 	handled := make(chan struct{}, 1)
 	for _, kind := range []struct {
 		name  string
-		props *protoactor.Props // nil: of its own, with a mailbox made beforehand
+		props *protoactor.Props // nil: Runtime.Props with a mailbox made beforehand
 	}{
 		{"ours", rt.Props(func() protoactor.Actor { return &reporter{handled} })},
 		{"own-props", nil},

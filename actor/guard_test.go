@@ -183,13 +183,13 @@ func TestGuardedSupervisorStrategy(t *testing.T) {
 	}
 }
 
-// mourner records undelivered messages.
-type mourner struct {
+// handler records undelivered messages.
+type handler struct {
 	obedient
 	left []any
 }
 
-func (m *mourner) Undelivered(message any) { m.left = append(m.left, message) }
+func (m *handler) Undelivered(message any) { m.left = append(m.left, message) }
 
 // droppable records that it was dropped.
 type droppable struct{ reason chan error }
@@ -207,7 +207,7 @@ func TestUndelivered(t *testing.T) {
 				}
 			})
 			defer rt.System().EventStream.Unsubscribe(sub)
-			m := &mourner{}
+			m := &handler{}
 			pid := rt.Root().Spawn(rt.Props(func() protoactor.Actor {
 				if mourned {
 					return m

@@ -65,7 +65,7 @@ func (i *invoker) EscalateFailure(reason, message any) {
 	i.mailbox.PostSystemMessage(&protoactor.SuspendMailbox{})
 }
 
-// stepper is a dispatcher that runs turns when the test says so.
+// stepper is a dispatcher that runs turns on request.
 type stepper struct {
 	turns      []func()
 	throughput int

@@ -46,7 +46,7 @@ func (l *logbook) lines(t testing.TB) []map[string]any {
 	return lines
 }
 
-// newRuntime returns a Runtime that is closed with the test, and its log.
+// newRuntime returns a Runtime that is closed when the test ends, and its log.
 func newRuntime(t testing.TB, opts ...actor.Option) (*actor.Runtime, *logbook) {
 	t.Helper()
 	log := new(logbook)
@@ -81,7 +81,7 @@ func scripted(
 // do is a message that is a function. It runs in the actor's turn.
 type do func(ctx protoactor.Context)
 
-// obedient is an actor that runs what it is sent, on our own Props or on foreign ones.
+// obedient is an actor that runs the functions it receives.
 type obedient struct{ strangers []any }
 
 func (o *obedient) Receive(ctx protoactor.Context) {

@@ -173,13 +173,13 @@ func parseMD5Hex(text string) (Entry, error) {
 // decoy returns an entry that no password matches and whose check costs as much as that of an entry of this column, as
 // far as that is known before one was read.
 func (c Column) decoy(hasher *Hasher) Entry {
-	noise := newStandKey()
+	noise := newDecoyKey()
 	switch c {
 	case ColumnPlaintext:
 		return Plaintext(Secret(noise[:]))
 	case ColumnMD5Hex:
 		return md5Entry{[md5.Size]byte(noise[:])}
 	}
-	salt := newStandKey()
+	salt := newDecoyKey()
 	return argon2idEntry{params: hasher.params, salt: salt[:argon2Salt], hash: noise[:]}
 }

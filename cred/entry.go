@@ -179,12 +179,12 @@ func verifyChallenge(entry Entry, c ChallengeResponse) (right, can bool) {
 }
 
 // checkEntry checks credentials with a password against the entry of their user, which is nil for an unknown user. For
-// an unknown user and an unusable entry, it checks stand instead, to do the same work, and discards the result.
-func checkEntry(ctx context.Context, hasher *Hasher, credentials Credentials, entry, stand Entry) *Refused {
+// an unknown user and an unusable entry, it checks decoy instead, to do the same work, and discards the result.
+func checkEntry(ctx context.Context, hasher *Hasher, credentials Credentials, entry, decoy Entry) *Refused {
 	work := entry
 	bad, isBad := entry.(unusable)
 	if entry == nil || isBad {
-		work = stand
+		work = decoy
 	}
 	var right bool
 	can := true

@@ -10,7 +10,7 @@ import (
 	"github.com/perspectivebroker/pb/cred"
 )
 
-// A realm makes the avatar, the checker says whose it is.
+// A checker authenticates the user, and the realm makes the avatar.
 func Example() {
 	realm := cred.RealmFunc[any, string](func(_ context.Context, id cred.AvatarID, _ any) (string, func(), error) {
 		return "the avatar of " + id.String(), func() { fmt.Println(id, "has left") }, nil
@@ -26,7 +26,7 @@ func Example() {
 		return
 	}
 
-	// What stock Twisted does: the server makes a challenge, the client responds.
+	// Stock Twisted's login: the server makes a challenge, and the client responds.
 	challenge := cred.NewChallenge()
 	response := cred.Respond(challenge, "sesame")
 	session, err := portal.Login(context.Background(),
@@ -43,7 +43,7 @@ func Example() {
 	// alice has left
 }
 
-// The peer is told the error as it is, the log is told the rest.
+// The peer gets the error's text; the log gets the reason.
 func ExampleRefused() {
 	realm := cred.RealmFunc[any, string](func(context.Context, cred.AvatarID, any) (string, func(), error) {
 		return "", nil, nil
@@ -70,7 +70,7 @@ func ExampleRefused() {
 	// log:  no checker for this kind of credentials (anonymous): the portal has checkers for other kinds only
 }
 
-// A hasher makes entries that can be stored, and reads them.
+// A hasher makes entries to be stored, and checks them.
 func ExampleHasher() {
 	hasher := cred.NewHasher()
 	entry, err := hasher.Argon2id(context.Background(), "sesame")
@@ -126,7 +126,7 @@ func ExampleThrottle() {
 			fmt.Println(err)
 			return
 		}
-		// Here the login happens, and this is what came of it.
+		// The login happens here, with this result.
 		attempt.End(cred.Refuse(cred.ReasonWrong, ""))
 	}
 	// Output: cred: login refused

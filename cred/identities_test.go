@@ -22,7 +22,7 @@ type (
 	bearer     = cred.Bearer[string, string]
 )
 
-// chat is a service that keeps record of who is in.
+// chat is a service that records its sessions.
 type chat struct{ in map[string]int }
 
 func (c *chat) Perspective(
@@ -43,7 +43,7 @@ func (c *chat) count() (n int) {
 	return n
 }
 
-// attach logs the identity in by a portal.
+// attach logs the identity in through a portal.
 func attach(t testing.TB, i *identities, name string) *cred.Session[*bearer] {
 	t.Helper()
 	checker, err := cred.NewInMemory(map[string]cred.Entry{name: cred.Plaintext("sesame")})
@@ -55,7 +55,7 @@ func attach(t testing.TB, i *identities, name string) *cred.Session[*bearer] {
 	return session
 }
 
-// TestPaper is the example of the paper: Alice's keyring has three keys, Bob's two.
+// TestPaper is the example of the paper: Alice's keyring has three keys, Bob's has two.
 func TestPaper(t *testing.T) {
 	login, talk := &chat{map[string]int{}}, &chat{map[string]int{}}
 	i := cred.NewIdentities[string, string]()

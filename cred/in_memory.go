@@ -35,7 +35,7 @@ func NewInMemory(users map[string]Entry, opts ...CheckerOption) (*InMemory, erro
 			return nil, err
 		}
 	}
-	m.users.Store(newUserlist(maps.Clone(users), newStandKey()))
+	m.users.Store(newUserlist(maps.Clone(users), newDecoyKey()))
 	return m, nil
 }
 
@@ -115,45 +115,45 @@ func (m *InMemory) Check(ctx context.Context, credentials Credentials) (AvatarID
 // asGiven is for stores in which a user has one name, spelled in one way.
 func asGiven(name string) string { return name }
 
-type standKey [sha256.Size]byte
+type decoyKey [sha256.Size]byte
 
 // userlist is an immutable set of users.
 type userlist struct {
 	entries map[string]Entry
-	stands  []Entry // the usable entries, sorted by name
+	decoys  []Entry // the usable entries, sorted by name
 	answers bool    // an entry can check a challenge's response
-	key     standKey
+	key     decoyKey
 }
 
-// newStandKey returns a random key that selects stand-ins. A checker keeps it when its users change.
-func newStandKey() (key standKey) {
+// newDecoyKey returns a random key that selects decoys. A checker keeps it when its users change.
+func newDecoyKey() (key decoyKey) {
 	_, _ = rand.Read(key[:]) // never fails
 	return key
 }
 
-func newUserlist(entries map[string]Entry, key standKey) *userlist {
+func newUserlist(entries map[string]Entry, key decoyKey) *userlist {
 	u := &userlist{entries: entries, key: key}
 	for _, name := range slices.Sorted(maps.Keys(entries)) {
 		entry := entries[name]
 		if _, bad := entry.(unusable); bad {
 			continue
 		}
-		u.stands = append(u.stands, entry)
+		u.decoys = append(u.decoys, entry)
 		u.answers = u.answers || CanAnswer(entry)
 	}
 	return u
 }
 
-// stand returns the entry that is checked for an unknown user: another user's. So unknown users take as long as known
+// decoy returns the entry that is checked for an unknown user: another user's. So unknown users take as long as known
 // ones, whatever the mix of schemes and parameters. A name always gets the same entry, like a known user, and nobody
 // outside can tell which.
-func (u *userlist) stand(name string) Entry {
-	if len(u.stands) == 0 {
+func (u *userlist) decoy(name string) Entry {
+	if len(u.decoys) == 0 {
 		return Plaintext("")
 	}
 	mac := hmac.New(sha256.New, u.key[:])
 	mac.Write([]byte(name))
-	return u.stands[binary.BigEndian.Uint64(mac.Sum(nil))%uint64(len(u.stands))]
+	return u.decoys[binary.BigEndian.Uint64(mac.Sum(nil))%uint64(len(u.decoys))]
 }
 
 // check looks up canonical(name), which is also the avatar id.
@@ -168,7 +168,7 @@ func (u *userlist) check(
 		return AvatarID{}, refused
 	}
 	name = canonical(name)
-	if refused := checkEntry(ctx, hasher, credentials, u.entries[name], u.stand(name)); refused != nil {
+	if refused := checkEntry(ctx, hasher, credentials, u.entries[name], u.decoy(name)); refused != nil {
 		return AvatarID{}, refused
 	}
 	return ID(name), nil

@@ -113,7 +113,7 @@ func TestUnknownUserSameWork(t *testing.T) {
 			all[scheme]++
 		}
 	}
-	assert.Len(t, all, 3, "all three schemes stand in: %v", all)
+	assert.Len(t, all, 3, "all three schemes are used: %v", all)
 
 	_, err = m.Check(t.Context(), plain("a", cred.Secret(strings.Repeat("x", cred.MaxPasswordBytes+1))))
 	wantRefused(t, err, cred.ReasonMalformed)
@@ -161,7 +161,7 @@ func TestInMemoryRefuses(t *testing.T) {
 	wantRefused(t, err, cred.ReasonUnhandled)
 }
 
-// own says that it is a password and is something else.
+// own are credentials of a foreign type with the kind of a password.
 type own struct{}
 
 func (own) Kind() cred.Kind { return cred.KindUsernamePassword }

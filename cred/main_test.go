@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// work counts the hashes that were computed, by scheme.
+// work counts the computed hashes by scheme.
 type work struct {
 	mu    sync.Mutex
 	count map[cred.Scheme]int
@@ -31,7 +31,7 @@ func (w *work) add(s cred.Scheme) {
 	w.count[s]++
 }
 
-// take returns what was computed since the last call.
+// take returns the counts since the last call.
 func (w *work) take() map[cred.Scheme]int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -81,7 +81,7 @@ func response(name string, password cred.Secret) cred.ChallengeResponse {
 	return cred.ChallengeResponse{Username: name, Challenge: challenge, Response: cred.Respond(challenge, password)}
 }
 
-// names is the realm whose avatars are the users' names, and which counts who is in.
+// names is a realm whose avatars are the users' names. It counts the sessions.
 type names struct {
 	mu      sync.Mutex
 	in, out int
@@ -111,7 +111,7 @@ func portal(t testing.TB, checkers ...cred.Checker) *cred.Portal[string, string]
 	return p
 }
 
-// logged is a logger and what was written to it.
+// logged returns a logger and its output.
 type logged struct {
 	mu   sync.Mutex
 	text strings.Builder

@@ -24,7 +24,7 @@ import (
 type PasswordFile struct {
 	path    string
 	config  fileConfig
-	key     standKey
+	key     decoyKey
 	reading sync.Mutex // held while the file is read
 	loaded  atomic.Pointer[loadedFile]
 }
@@ -68,7 +68,7 @@ func NewHtpasswd(path string, opts ...CheckerOption) (*PasswordFile, error) {
 
 func openPasswordFile(path string, c fileConfig) (*PasswordFile, error) {
 	c.complete()
-	p := &PasswordFile{path: path, config: c, key: newStandKey()}
+	p := &PasswordFile{path: path, config: c, key: newDecoyKey()}
 	if _, err := p.read(); err != nil {
 		return nil, err
 	}

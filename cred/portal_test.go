@@ -14,7 +14,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// scripted is a checker that does what the test says.
+// scripted is a checker with functions as methods.
 type scripted struct {
 	kind  cred.Kind
 	check func(context.Context, cred.Credentials) (cred.AvatarID, error)

@@ -17,12 +17,12 @@ type SQL struct {
 	db     *sql.DB
 	query  string
 	config sqlConfig
-	stand  atomic.Pointer[standIn]
+	decoy  atomic.Pointer[decoyEntry]
 }
 
-// standIn is the entry that is checked for unknown users: the one read last, so that the work is that of the store's
+// decoyEntry is the entry that is checked for unknown users: the one read last, so that the work is that of the store's
 // own scheme and parameters, without configuration.
-type standIn struct{ entry Entry }
+type decoyEntry struct{ entry Entry }
 
 // SQLOption configures SQL. Every CheckerOption is an SQLOption.
 type SQLOption interface{ applySQL(*sqlConfig) }
@@ -66,7 +66,7 @@ func NewSQL(db *sql.DB, query string, opts ...SQLOption) (*SQL, error) {
 	}
 	c.complete()
 	s := &SQL{db: db, query: query, config: c}
-	s.stand.Store(&standIn{c.column.decoy(c.hasher)})
+	s.decoy.Store(&decoyEntry{c.column.decoy(c.hasher)})
 	return s, nil
 }
 
@@ -101,7 +101,7 @@ func (s *SQL) Check(ctx context.Context, credentials Credentials) (AvatarID, err
 	if err != nil {
 		return AvatarID{}, Fault(ctx, ReasonStore, err)
 	}
-	if refused := checkEntry(ctx, s.config.hasher, credentials, entry, s.stand.Load().entry); refused != nil {
+	if refused := checkEntry(ctx, s.config.hasher, credentials, entry, s.decoy.Load().entry); refused != nil {
 		return AvatarID{}, refused
 	}
 	return id, nil
@@ -142,14 +142,14 @@ func (s *SQL) lookUp(ctx context.Context, name string) (Entry, AvatarID, error) 
 	return s.read(password), ID(avatar.String), nil
 }
 
-// read parses a row's entry and stores it as the stand-in for unknown users.
+// read parses a row's entry and stores it as the decoy for unknown users.
 func (s *SQL) read(password sql.NullString) Entry {
 	if !password.Valid {
 		return unusable{errors.New("cred: the password is NULL")}
 	}
 	entry := s.config.column.entry(password.String, s.config.hasher)
 	if _, bad := entry.(unusable); !bad {
-		s.stand.Store(&standIn{entry})
+		s.decoy.Store(&decoyEntry{entry})
 	}
 	return entry
 }

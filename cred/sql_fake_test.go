@@ -12,16 +12,16 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// table is a database/sql driver with one query, "users": the rows whose first column is the argument. It shows
-// what the checker asks for and what it makes of answers that a real database gives only on a bad day.
+// table is a database/sql driver with one query, "users": the rows whose first column is the argument. It records the
+// checker's queries and can return errors that a real database rarely returns.
 type table struct {
 	mu      sync.Mutex
-	rows    [][]driver.Value // name, then what the query yields
+	rows    [][]driver.Value // name, then the columns of the result
 	columns []string
 	asked   int
 	fails   error         // of the query
-	late    error         // of the rows, behind the first
-	hangs   chan struct{} // closed when the query has begun to hang
+	late    error         // of the rows, after the first
+	hangs   chan struct{} // closed when the query hangs
 }
 
 func openTable(t *testing.T, tb *table) *sql.DB {

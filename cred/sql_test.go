@@ -105,7 +105,7 @@ func TestSQLSameWork(t *testing.T) {
 	assert.Equal(t, map[cred.Scheme]int{cred.SchemeBcrypt: 1}, try("nobody"))
 	assert.Equal(t, map[cred.Scheme]int{cred.SchemeBcrypt: 1}, try("old"), "an unusable entry costs the same")
 
-	// The stand-in's password does not log in an unknown user.
+	// The decoy's password does not log in an unknown user.
 	_, err = checker.Check(t.Context(), plain("nobody", "sesame"))
 	wantRefused(t, err, cred.ReasonUnknown)
 }

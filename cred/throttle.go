@@ -21,7 +21,7 @@ import (
 // An attempt counts as failed until it succeeds, so concurrent attempts gain nothing over sequential ones. A success
 // removes only its own count: a user cannot clear guesses at other users with their own account.
 //
-// [WithMaxKeys] bounds the table, and a full table refuses nobody: a key that is not in the table starts without
+// [WithMaxKeys] bounds the table, and a full table refuses no attempt: a key that is not in the table starts without
 // failures. A quarter of the table holds the most recently used keys. A key that leaves this quarter competes for the
 // rest of the table, where the key with the fewest failures is forgotten first, and among equal keys the one that has
 // not failed for the longest time. So a key is remembered until attempts have come from a quarter of WithMaxKeys other

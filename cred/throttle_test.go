@@ -153,7 +153,7 @@ func TestThrottleForgetsOldestKeys(t *testing.T) {
 		assert.NotZero(t, throttle.Wait("b"))
 		assert.NotZero(t, throttle.Wait("held"))
 		x, y := enter("x"), enter("y")
-		enter("z").End(nil) // Attempts under way from as many keys as there is room for refuse nobody.
+		enter("z").End(nil) // not refused, though attempts of as many keys as the table holds are under way
 		x.End(nil)
 		held.End(nil)
 		y.End(nil)

@@ -34,7 +34,7 @@ func plain(name string, password cred.Secret) cred.UsernamePassword {
 	return cred.UsernamePassword{Username: name, Password: password}
 }
 
-// opened is how a test opens the database that it is about, with a table of its own.
+// opened opens a database with a new table.
 type opened func(t testing.TB, opts ...sqlstore.Option) *sqlstore.Store
 
 func checker(t testing.TB, store *sqlstore.Store, opts ...cred.SQLOption) *cred.SQL {

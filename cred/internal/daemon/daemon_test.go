@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestDaemon runs a server of four lines: it writes its id when it is ready and a last word when it is told to end.
+// TestDaemon runs a server of four lines: it writes its uid when it is ready and a file when it is told to stop.
 func TestDaemon(t *testing.T) {
 	as := daemon.Unprivileged(t)
 	dir := daemon.Dir(t, as)

@@ -1,6 +1,6 @@
-// Package daemon runs real stores of users beside our tests: a PostgreSQL, a slapd. Each has a directory of its own
-// and a free port, and nothing of it is left when the test has ended or its process was killed.
+// Package daemon runs real servers for tests: PostgreSQL and slapd. Each has its own directory and a free port. Nothing
+// of it remains when the test has ended or its process was killed.
 //
-// Where a program is missing the test is skipped, and the message says what to install; it fails instead where
-// internal/stock says that everything must be there (CI=true or PB_REQUIRE_STOCK=1).
+// If a program is missing, the test is skipped, and the message says what to install. If internal/stock requires
+// everything to be installed (CI=true or PB_REQUIRE_STOCK=1), the test fails instead.
 package daemon
