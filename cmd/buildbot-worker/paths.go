@@ -27,7 +27,7 @@ const pipePatience = 2 * time.Second
 // pipeLook is the polling interval meanwhile.
 const pipeLook = 20 * time.Millisecond
 
-var errNoOtherEnd = errors.New("no program has opened the other end of this named pipe")
+var errNoOtherEnd = errors.New("it is a named pipe that no program has opened at its other end")
 
 // openFile opens a file with flags of package os, without blocking. Only the file system itself can block it.
 func openFile(path string, flags int) (*os.File, error) {
