@@ -3,12 +3,12 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"slices"
 
 	"github.com/perspectivebroker/pb/broker/internal/patience"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
-	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
@@ -19,20 +19,20 @@ import (
 // heldMessage is a message that waits for the states of originals (our Cacheables), or for a message in front of it.
 type heldMessage struct {
 	message   any
-	serial    uint64                        // how many of the peer's calls had been delivered before
-	size      int                           // what the message and its states count for in the outbox
-	originals []flavors.CacheHole           // what the message and its states mention, each original once
-	states    map[*flavors.Core]*cacheState // by original; nil if not requested
-	missing   int                           // how many requested states have not arrived
-	requested bool                          // states have been requested
-	timer     *patience.Timer               // runs once states have been requested
-	err       error                         // why the message cannot be sent
+	serial    uint64                    // how many of the peer's calls had been delivered before
+	size      int                       // what the message and its states count for in the outbox
+	originals []seam.Cache              // what the message and its states mention, each original once
+	states    map[seam.Core]*cacheState // by original; nil if not requested
+	missing   int                       // how many requested states have not arrived
+	requested bool                      // states have been requested
+	timer     *patience.Timer           // runs once states have been requested
+	err       error                     // why the message cannot be sent
 }
 
 // cacheState is the state of an original, on its way into a message. The observer is registered already.
 type cacheState struct {
-	core     *flavors.Core
-	observer *flavors.Observer
+	core     seam.Core
+	observer seam.Observer
 	fragment *jelly.Fragment // nil until the state arrives
 }
 
@@ -65,7 +65,7 @@ var errStateTimeout = errors.New(
 // fragmentOf returns the fragment of a message that has placeholders, or nil.
 func fragmentOf(message any) *jelly.Fragment {
 	switch m := message.(type) {
-	case *flavors.OutgoingCall:
+	case *seam.OutgoingCall:
 		return m.Fragment
 	case *outgoingAnswer:
 		return m.fragment
@@ -80,19 +80,19 @@ func sizeOf(message any) int {
 	if f := fragmentOf(message); f != nil {
 		n += f.Len()
 	}
-	if call, ok := message.(*flavors.OutgoingCall); ok {
+	if call, ok := message.(*seam.OutgoingCall); ok {
 		n += len(call.Encoded)
 	}
 	return n
 }
 
 // originalsIn returns the originals that a fragment mentions.
-func originalsIn(f *jelly.Fragment) (originals []flavors.CacheHole) {
+func originalsIn(f *jelly.Fragment) (originals []seam.Cache) {
 	if f == nil || f.Holes() == 0 {
 		return nil
 	}
 	for payload := range f.AllHoles() {
-		if hole, ok := payload.(flavors.CacheHole); ok {
+		if hole, ok := payload.(seam.Cache); ok {
 			originals = append(originals, hole)
 		}
 	}
@@ -102,7 +102,7 @@ func originalsIn(f *jelly.Fragment) (originals []flavors.CacheHole) {
 // holdBack holds a message back if it has to wait, and reports whether it does.
 func (b *broker) holdBack(message any) bool {
 	originals := originalsIn(fragmentOf(message))
-	needsStates := slices.ContainsFunc(originals, func(hole flavors.CacheHole) bool {
+	needsStates := slices.ContainsFunc(originals, func(hole seam.Cache) bool {
 		return b.caches.Held(hole.Core) == nil
 	})
 	if len(b.held) == 0 && !needsStates {
@@ -125,13 +125,13 @@ func (b *broker) holdBack(message any) bool {
 }
 
 // add adds originals that the message or one of its states mentions.
-func (h *heldMessage) add(originals []flavors.CacheHole) {
+func (h *heldMessage) add(originals []seam.Cache) {
 	for _, hole := range originals {
 		if _, known := h.states[hole.Core]; known {
 			continue
 		}
 		if h.states == nil {
-			h.states = map[*flavors.Core]*cacheState{}
+			h.states = map[seam.Core]*cacheState{}
 		}
 		h.states[hole.Core] = nil
 		h.originals = append(h.originals, hole)
@@ -139,12 +139,12 @@ func (h *heldMessage) add(originals []flavors.CacheHole) {
 }
 
 // isMissing reports whether the peer does not have an original whose state was not requested for the message.
-func (b *broker) isMissing(h *heldMessage, core *flavors.Core) bool {
+func (b *broker) isMissing(h *heldMessage, core seam.Core) bool {
 	return b.caches.Held(core) == nil && h.states[core] == nil
 }
 
 func (b *broker) needsStates(h *heldMessage) bool {
-	return slices.ContainsFunc(h.originals, func(hole flavors.CacheHole) bool { return b.isMissing(h, hole.Core) })
+	return slices.ContainsFunc(h.originals, func(hole seam.Cache) bool { return b.isMissing(h, hole.Core) })
 }
 
 // dependsOn reports whether a message must not be sent before an earlier one. The order is kept between the state of an
@@ -158,9 +158,9 @@ func (b *broker) dependsOn(h, earlier *heldMessage) bool {
 			return true
 		}
 	}
-	first, firstIsCall := earlier.message.(*flavors.OutgoingCall)
+	first, firstIsCall := earlier.message.(*seam.OutgoingCall)
 	switch m := h.message.(type) {
-	case *flavors.OutgoingCall:
+	case *seam.OutgoingCall:
 		if m.Observer != nil && m.Observer.Luid() == 0 {
 			return true
 		}
@@ -171,7 +171,7 @@ func (b *broker) dependsOn(h, earlier *heldMessage) bool {
 	return false
 }
 
-func sameTarget(a, b *flavors.OutgoingCall) bool {
+func sameTarget(a, b *seam.OutgoingCall) bool {
 	return a.Cache == b.Cache && a.Observer == b.Observer && a.ID == b.ID && a.Name == b.Name
 }
 
@@ -187,7 +187,7 @@ func (b *broker) requestStates(h *heldMessage) {
 }
 
 // requestMissing requests the states of those originals that are missing, and reports whether there are any.
-func (b *broker) requestMissing(h *heldMessage, originals []flavors.CacheHole) (requested bool) {
+func (b *broker) requestMissing(h *heldMessage, originals []seam.Cache) (requested bool) {
 	for _, hole := range originals {
 		if b.isMissing(h, hole.Core) {
 			b.requestState(h, hole)
@@ -197,10 +197,10 @@ func (b *broker) requestMissing(h *heldMessage, originals []flavors.CacheHole) (
 	return requested
 }
 
-func (b *broker) requestState(h *heldMessage, hole flavors.CacheHole) {
+func (b *broker) requestState(h *heldMessage, hole seam.Cache) {
 	c := b.c
 	hole.Core.Hold(c.rt)
-	s := &cacheState{core: hole.Core, observer: flavors.NewObserver(c, hole.Core, hole.Perspective)}
+	s := &cacheState{core: hole.Core, observer: internal.NewObserver(c, hole.Core, hole.Perspective)}
 	h.states[hole.Core] = s
 	h.missing++
 	hole.Core.Observe(s.observer, func(state *jelly.Fragment, err error) {
@@ -355,7 +355,7 @@ func (b *broker) dropHeld(cause error) {
 }
 
 // fillCache writes [cached id], or the state of an original that the peer does not have.
-func (b *broker) fillCache(dst []byte, hole flavors.CacheHole) ([]byte, error) {
+func (b *broker) fillCache(dst []byte, hole seam.Cache) ([]byte, error) {
 	p := b.c.profile
 	if e := b.caches.Held(hole.Core); e != nil {
 		e.Mention()

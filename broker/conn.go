@@ -40,7 +40,7 @@ func (c *Conn) Published(name string) *flavors.RemoteReference {
 	if !c.isMade() {
 		return nil
 	}
-	return flavors.NewNamedReference(c.c, name)
+	return internal.NewNamedReference(c.c, name)
 }
 
 // Runtime returns the runtime whose actors serve the connection.

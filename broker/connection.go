@@ -24,7 +24,7 @@ import (
 )
 
 // connection is the state behind a [Conn] that its broker and codec actors share with callers. It implements
-// flavors.BrokerConn.
+// seam.Conn.
 type connection struct {
 	conn Conn // what users hold
 	lifecycle
@@ -39,7 +39,7 @@ type connection struct {
 	options  *settings
 	log      zerolog.Logger
 	root     *flavors.RemoteReference
-	caller   *flavors.Caller // the caller of calls without a user
+	caller   seam.Caller // the caller of calls without a user
 	out      *flow.Outbox
 	account  *flow.Account   // what the connection holds of the runtime's memory budget
 	mailbox  *actor.Mailbox  // the broker's; messages posted after it has stopped go to Undelivered
@@ -81,8 +81,8 @@ type connection struct {
 }
 
 var (
-	_ flavors.BrokerConn = (*connection)(nil)
-	_ flavors.Conn       = (*Conn)(nil)
+	_ seam.Conn    = (*connection)(nil)
+	_ flavors.Conn = (*Conn)(nil)
 )
 
 // newConn prepares a connection; its broker is spawned later.
@@ -104,8 +104,8 @@ func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *opti
 	c.arrivals.Store(seam.NewArrivals(nil))
 	c.peer = peerName(sock)
 	c.log = rt.Logger().With().Str("peer", c.peer).Logger()
-	c.root = flavors.NewNamedReference(c, name)
-	c.caller = flavors.NewCaller(c)
+	c.root = internal.NewNamedReference(c, name)
+	c.caller = internal.NewCaller(c)
 	return c
 }
 
@@ -153,16 +153,16 @@ func (f *forgotten) append(dst []byte, p banana.Profile) []byte {
 	return command.AppendDecref(dst, p, f.ID)
 }
 
-// Conn implements flavors.BrokerConn.
-func (c *connection) Conn() flavors.Conn { return &c.conn }
+// Public implements seam.Conn.
+func (c *connection) Public() any { return &c.conn }
 
-// Runtime implements flavors.BrokerConn.
+// Runtime implements seam.Conn.
 func (c *connection) Runtime() *actor.Runtime { return c.rt }
 
-// Context implements flavors.BrokerConn.
+// Context implements seam.Conn.
 func (c *connection) Context() context.Context { return c.ctx }
 
-// Logger implements flavors.BrokerConn.
+// Logger implements seam.Conn.
 func (c *connection) Logger() *zerolog.Logger { return &c.log }
 
 // String names the connection in logs.
@@ -184,24 +184,24 @@ func (c *connection) abort(cause error) {
 	c.sever(cause)
 }
 
-// JellyContext implements flavors.BrokerConn.
+// JellyContext implements seam.Conn.
 func (c *connection) JellyContext(perspective any) jelly.Context {
 	return jelly.Context{
 		Profile:     c.profile,
 		Limits:      c.limits.Banana,
 		Nesting:     c.limits.Nesting,
-		Invoker:     flavors.BrokerConn(c),
+		Invoker:     seam.Conn(c),
 		Perspective: perspective,
 	}
 }
 
-// Turns implements flavors.BrokerConn.
+// Turns implements seam.Conn.
 func (c *connection) Turns() *seam.Turns { return &c.turns }
 
-// UnsafeTracebacks implements flavors.BrokerConn.
+// UnsafeTracebacks implements seam.Conn.
 func (c *connection) UnsafeTracebacks() bool { return c.options.unsafeTracebacks }
 
-// ServerIdentity implements flavors.BrokerConn.
+// ServerIdentity implements seam.Conn.
 func (c *connection) ServerIdentity() string {
 	if !c.client {
 		return "" // Every client of a listener would have the same.
@@ -209,7 +209,7 @@ func (c *connection) ServerIdentity() string {
 	return c.options.identity
 }
 
-// WaitWritable implements flavors.BrokerConn.
+// WaitWritable implements seam.Conn.
 func (c *connection) WaitWritable(ctx context.Context) error {
 	if ctx == nil {
 		return actor.ErrNilContext
@@ -220,7 +220,7 @@ func (c *connection) WaitWritable(ctx context.Context) error {
 	return nil // The call reports the end of the connection.
 }
 
-// WaitSent implements flavors.BrokerConn.
+// WaitSent implements seam.Conn.
 func (c *connection) WaitSent(ctx context.Context) error {
 	if ctx == nil {
 		return actor.ErrNilContext
@@ -237,8 +237,8 @@ func (c *connection) WaitSent(ctx context.Context) error {
 	}
 }
 
-// SendCall implements flavors.BrokerConn.
-func (c *connection) SendCall(call *flavors.OutgoingCall) error {
+// SendCall implements seam.Conn.
+func (c *connection) SendCall(call *seam.OutgoingCall) error {
 	size, limit := sizeOf(call), c.account.WriteHighWater()
 	if call.Observer != nil {
 		limit = c.account.MaxWriteBacklog()
@@ -255,8 +255,8 @@ func (c *connection) SendCall(call *flavors.OutgoingCall) error {
 	return failCall(call, ErrBackedUp)
 }
 
-// SendCallSoon implements flavors.BrokerConn.
-func (c *connection) SendCallSoon(ctx context.Context, call *flavors.OutgoingCall) error {
+// SendCallSoon implements seam.Conn.
+func (c *connection) SendCallSoon(ctx context.Context, call *seam.OutgoingCall) error {
 	size := sizeOf(call)
 	if err := c.out.ReserveWait(ctx, size, c.account.WriteHighWater()); err != nil {
 		return failCall(call, err)
@@ -265,7 +265,7 @@ func (c *connection) SendCallSoon(ctx context.Context, call *flavors.OutgoingCal
 }
 
 // sendReserved hands a call to the broker after its bytes were reserved.
-func (c *connection) sendReserved(call *flavors.OutgoingCall, size int) error {
+func (c *connection) sendReserved(call *seam.OutgoingCall, size int) error {
 	err := context.Cause(c.ctx)
 	switch {
 	case err != nil:
@@ -291,7 +291,7 @@ func (c *connection) sendReserved(call *flavors.OutgoingCall, size int) error {
 }
 
 // failCall fails a call that has no request id, and returns err.
-func failCall(call *flavors.OutgoingCall, err error) error {
+func failCall(call *seam.OutgoingCall, err error) error {
 	call.Free()
 	if call.Result != nil {
 		call.Result.Complete(nil, err)
@@ -299,10 +299,10 @@ func failCall(call *flavors.OutgoingCall, err error) error {
 	return err
 }
 
-// CancelCall implements flavors.BrokerConn.
-func (c *connection) CancelCall(call *flavors.OutgoingCall) { c.post(cancelCall{call}) }
+// CancelCall implements seam.Conn.
+func (c *connection) CancelCall(call *seam.OutgoingCall) { c.post(cancelCall{call}) }
 
-// BeginAnswer implements flavors.BrokerConn.
+// BeginAnswer implements seam.Conn.
 func (c *connection) BeginAnswer() (end func(), err error) {
 	if c.encoding.Applies() {
 		c.encoding.Enter(c.ctx)
@@ -316,10 +316,10 @@ func (c *connection) BeginAnswer() (end func(), err error) {
 	return end, Busy.Errorf("the answer was dropped, because %d bytes of others have not been read", waiting)
 }
 
-// SendAnswer implements flavors.BrokerConn. An answer without placeholders goes directly to the outbox, unless messages
+// SendAnswer implements seam.Conn. An answer without placeholders goes directly to the outbox, unless messages
 // handed to the broker earlier are not in it yet: updates and decrefs of a method precede its answer.
 func (c *connection) SendAnswer(
-	inv *flavors.Invocation,
+	inv seam.Call,
 	fragment *jelly.Fragment,
 	isError bool,
 ) (done bool) {
@@ -342,23 +342,23 @@ func (c *connection) SendAnswer(
 	return true
 }
 
-// CloseInvocation implements flavors.BrokerConn.
-func (c *connection) CloseInvocation(inv *flavors.Invocation) { c.answered(inv) }
+// CloseCall implements seam.Conn.
+func (c *connection) CloseCall(call seam.Call) { c.answered(call) }
 
 // answered counts a call of the peer as done, and notifies a draining broker of the last one.
-func (c *connection) answered(inv *flavors.Invocation) {
+func (c *connection) answered(inv seam.Call) {
 	c.account.Answered(flow.Cost{Wire: inv.Size(), Memory: inv.Weight()})
 	if c.inbound.Add(-1) == 0 && c.now() == stateDraining {
 		c.post(drainCheck{})
 	}
 }
 
-// Forget implements flavors.BrokerConn. It must not wait.
+// Forget implements seam.Conn. It must not wait.
 func (c *connection) Forget(luid int64, perspective any, receipts int) {
 	c.forget(forgotten{command.Decref, table.ImportKey{ID: luid, Perspective: perspective}, receipts})
 }
 
-// ForgetCache implements flavors.BrokerConn.
+// ForgetCache implements seam.Conn.
 func (c *connection) ForgetCache(luid int64, receipts int) {
 	c.forget(forgotten{command.Decache, table.ImportKey{ID: luid}, receipts})
 }
@@ -376,10 +376,10 @@ func (c *connection) forget(f forgotten) {
 	}
 }
 
-// Congested implements flavors.BrokerConn.
+// Congested implements seam.Conn.
 func (c *connection) Congested() bool { return !c.ended() && c.out.Congested() }
 
-// WhenClear implements flavors.BrokerConn.
+// WhenClear implements seam.Conn.
 func (c *connection) WhenClear(f func()) { c.out.WhenClear(f) }
 
 // appendOut appends to the outbox and has the encoder write it.
@@ -409,7 +409,7 @@ func (c *connection) busy() bool { return c.inbound.Load() > 1 || c.pending.Load
 // is stopping.
 func (c *connection) post(message any) { c.mailbox.PostUserMessage(message) }
 
-func (c *connection) appendAnswerHead(dst []byte, inv *flavors.Invocation, isError bool) []byte {
+func (c *connection) appendAnswerHead(dst []byte, inv seam.Call, isError bool) []byte {
 	id := command.Number{Int: inv.RequestID(), Big: inv.LongRequestID()}
 	if isError {
 		return command.AppendError(dst, c.profile, id)

@@ -17,12 +17,12 @@ import (
 // lender releases what it hands over.
 type lender struct {
 	flavors.Root
-	kept  flavors.Handle
+	kept  interface{ Release() }
 	late  chan *actor.Deferred
 	state chan struct{}
 }
 
-type handle = flavors.Handle
+type handle = interface{ Release() }
 
 // handleOf is the handle in an argument that may be of either kind.
 func handleOf(v any) handle { return v.(handle) }

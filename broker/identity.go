@@ -179,7 +179,7 @@ func (i *identity) attached(c *connection, key cred.Key, mind *flavors.RemoteRef
 	if err != nil {
 		return refuse(err)
 	}
-	answer, err := flavors.NewLoginAnswer(avatar)
+	answer, err := internal.NewLoginAnswer(avatar)
 	if err != nil {
 		logout()
 		return refuse(fmt.Errorf("the service's perspective: %w", err))

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"github.com/perspectivebroker/pb/internal/seam"
 
 	"github.com/perspectivebroker/pb/broker/internal/command"
 	"github.com/perspectivebroker/pb/broker/internal/flow"
@@ -144,7 +145,7 @@ func (b *broker) message(ctx protoactor.Context, cmd *incoming) {
 // invoke hands a bound call to its object, or answers it with an error.
 func (b *broker) invoke(d *delivery) {
 	cmd, target := d.cmd, d.export
-	call := flavors.IncomingCall{
+	call := seam.IncomingCall{
 		Conn: b.c, RequestID: cmd.ID.Int, LongRequestID: cmd.ID.Big, Method: cmd.Method, WantsAnswer: cmd.WantsAnswer,
 		Size: cmd.cost.Wire, Weight: cmd.cost.Memory,
 	}
@@ -162,7 +163,7 @@ func (b *broker) invoke(d *delivery) {
 }
 
 // take counts a call and makes its invocation. If err is not nil it answers the call with err and returns nil.
-func (b *broker) take(d *delivery, call flavors.IncomingCall, err error) *flavors.Invocation {
+func (b *broker) take(d *delivery, call seam.IncomingCall, err error) seam.Call {
 	cmd := d.cmd
 	if err == nil {
 		if call.Args, call.Kw, err = arguments(cmd); err != nil {
@@ -174,7 +175,7 @@ func (b *broker) take(d *delivery, call flavors.IncomingCall, err error) *flavor
 	b.c.account.Admit(cmd.cost)
 	b.deliveries++
 	call.Serial = b.deliveries
-	inv := cmd.call
+	inv := internal.Incoming(cmd.call)
 	call.Arrivals = b.c.arrivals.Load()
 	if err == nil {
 		call.Received = d.received
@@ -186,7 +187,7 @@ func (b *broker) take(d *delivery, call flavors.IncomingCall, err error) *flavor
 		if !cmd.WantsAnswer {
 			b.c.metrics.failedIn.Add(1)
 		}
-		inv.Answer(nil, err)
+		inv.Refuse(err)
 		return nil
 	}
 	return inv
@@ -203,9 +204,9 @@ func (b *broker) update(ctx protoactor.Context, cmd *incoming) {
 
 func (b *broker) invokeUpdate(d *delivery) {
 	cmd, target := d.cmd, d.copy
-	call := flavors.IncomingCall{
+	call := seam.IncomingCall{
 		Conn: b.c, RequestID: cmd.ID.Int, LongRequestID: cmd.ID.Big, Method: cmd.Method, WantsAnswer: cmd.WantsAnswer,
-		Prefix: flavors.PrefixObserve, Size: cmd.cost.Wire, Weight: cmd.cost.Memory,
+		Prefix: string(flavors.PrefixObserve), Size: cmd.cost.Wire, Weight: cmd.cost.Memory,
 	}
 	err := cmd.err
 	b.c.countRejection(rejectionOf(err))
@@ -214,7 +215,7 @@ func (b *broker) invokeUpdate(d *delivery) {
 		err = flavors.PBError.Errorf("Invalid Object ID: there is no cache %d here", cmd.Object.ID.Int)
 	}
 	if target != nil {
-		target.Expect(cmd.call)
+		target.Expect(internal.Incoming(cmd.call))
 	}
 	if inv := b.take(d, call, err); inv != nil {
 		target.Deliver(inv)
@@ -279,8 +280,8 @@ func (b *broker) completeWith(d *delivery) {
 
 // unreadable returns the error of a call whose answer was rejected. If the answer was a failure, the call has failed at
 // the peer too.
-func unreadable(call *flavors.OutgoingCall, cmd *incoming) error {
-	err := flavors.LocalFailure(cmd.err)
+func unreadable(call *seam.OutgoingCall, cmd *incoming) error {
+	err := internal.LocalFailure(cmd.err)
 	if cmd.Name == command.Error {
 		return flavors.FailureFrom(fmt.Errorf("the failure of %s cannot be decoded: %w", call.Method, err))
 	}
@@ -290,7 +291,7 @@ func unreadable(call *flavors.OutgoingCall, cmd *incoming) error {
 // bind replaces the decoder's placeholders by references, in wire order, and returns the references. It leaves
 // instances other than failures to the instantiator. After an error, which it puts into cmd.err, it goes on: the peer
 // has counted all references.
-func (b *broker) bind(cmd *incoming, perspective any) (received []flavors.Handle) {
+func (b *broker) bind(cmd *incoming, perspective any) (received []seam.Handle) {
 	if len(cmd.refused) > 0 {
 		b.refuses() // Giving back writes as much as a rejection.
 	}
@@ -354,7 +355,7 @@ func noteError(cmd *incoming, err error) {
 }
 
 // release releases the references of a command that is not delivered.
-func release(received []flavors.Handle) {
+func release(received []seam.Handle) {
 	for _, h := range received {
 		h.Release()
 	}
@@ -363,11 +364,11 @@ func release(received []flavors.Handle) {
 // delivery is the current call, update or answer while its values are bound.
 type delivery struct {
 	cmd      *incoming
-	received []flavors.Handle
-	export   *export               // the target of a call; nil if there is none
-	copy     *flavors.LocalCache   // the target of an update; nil if there is none
-	answers  bool                  // the command is an answer
-	call     *flavors.OutgoingCall // the answered call; nil if it was cancelled
+	received []seam.Handle
+	export   *export            // the target of a call; nil if there is none
+	copy     seam.LocalCache    // the target of an update; nil if there is none
+	answers  bool               // the command is an answer
+	call     *seam.OutgoingCall // the answered call; nil if it was cancelled
 }
 
 // deliver binds the current command and finishes it, through the instantiator if it contains instances.

@@ -100,7 +100,7 @@ func (c *commandReader) readWord(cmd *incoming) (err error) {
 }
 
 func (c *commandReader) readCall(cmd *incoming) error {
-	cmd.call = flavors.NewInvocation()
+	cmd.call = internal.NewInvocation()
 	if !c.room(c.conn.account.RoomWait(c.short)) {
 		return c.refuse(cmd, Busy.Wrap(ErrNoRoom))
 	}

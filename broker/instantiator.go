@@ -4,6 +4,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
@@ -21,13 +22,13 @@ type (
 	}
 	instantiated struct {
 		cmd      *incoming
-		caches   []madeCache      // for the broker's table
-		received []flavors.Handle // that were made
-		unmade   []jelly.Mention  // what is left when an instance could not be made
+		caches   []madeCache     // for the broker's table
+		received []seam.Handle   // that were made
+		unmade   []jelly.Mention // what is left when an instance could not be made
 	}
 	madeCache struct {
 		luid  int64
-		cache *flavors.LocalCache
+		cache seam.LocalCache
 	}
 )
 
@@ -45,7 +46,7 @@ func (i *instantiator) Receive(ctx protoactor.Context) {
 		}
 	}()
 	made := func(unbound *jelly.Unbound, blank any) (any, error) {
-		if _, ok := blank.(*flavors.CacheBlank); ok {
+		if _, ok := blank.(seam.CacheBlank); ok {
 			if err := m.caches(len(done.caches)); err != nil {
 				return nil, err
 			}
@@ -64,7 +65,7 @@ func (i *instantiator) Receive(ctx protoactor.Context) {
 
 // made returns what stands for an instance: a handle for a cache, a copy for itself.
 func (i *instantiator) made(done *instantiated, unbound *jelly.Unbound, blank any) (any, error) {
-	cache, ok := blank.(*flavors.CacheBlank)
+	cache, ok := blank.(seam.CacheBlank)
 	if !ok {
 		return blank, nil
 	}
@@ -76,7 +77,7 @@ func (i *instantiator) made(done *instantiated, unbound *jelly.Unbound, blank an
 	return done.receive(local), nil
 }
 
-func (done *instantiated) receive(local *flavors.LocalCache) any {
+func (done *instantiated) receive(local seam.LocalCache) any {
 	h := local.Receive()
 	done.received = append(done.received, h)
 	return h

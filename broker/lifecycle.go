@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -212,7 +213,7 @@ func (b *broker) finish(cause error) {
 	stopTimer(b.alive)
 	b.silence.Stop()
 	lost := flavors.ConnectionLost.Wrap(cause)
-	b.pending.Clear(func(call *flavors.OutgoingCall) { b.complete(call, nil, lost) })
+	b.pending.Clear(func(call *seam.OutgoingCall) { b.complete(call, nil, lost) })
 	if b.instantiating && b.at.answers {
 		b.complete(b.at.call, nil, lost) // The command itself is the instantiator's at this moment.
 	}

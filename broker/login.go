@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"net"
 	"net/netip"
 	"strings"
@@ -101,7 +102,7 @@ func (l *loginRoot) RemoteLogin(inv *flavors.Invocation, username string) (jelly
 		l.conn.account.Add(-challengeSize)
 	}
 	c := &challenger{login: l, username: keptName(username), challenge: cred.NewChallenge()}
-	answer, err := flavors.NewLoginAnswer(c)
+	answer, err := internal.NewLoginAnswer(c)
 	if err != nil {
 		giveBack()
 		return nil, err
@@ -303,7 +304,7 @@ func (l *loginRoot) begin(
 	d := actor.NewDeferred(l.conn.rt)
 	started := l.conn.rt.Go("a login from "+l.conn.peer, func() {
 		defer l.closeIfLate()
-		var answer *flavors.LoginAnswer
+		var answer seam.LoginAnswer
 		err := errLoginAbandoned
 		defer func() { // also when a checker or a realm ends the goroutine
 			if err == nil {
@@ -327,7 +328,7 @@ func (l *loginRoot) begin(
 }
 
 // enter performs one login and returns the avatar's reference.
-func (l *loginRoot) enter(credentials cred.Credentials, mind *flavors.RemoteReference) (*flavors.LoginAnswer, error) {
+func (l *loginRoot) enter(credentials cred.Credentials, mind *flavors.RemoteReference) (seam.LoginAnswer, error) {
 	c := l.conn
 	id, err := l.check(credentials)
 	if err != nil {
@@ -355,7 +356,7 @@ func (l *loginRoot) enter(credentials cred.Credentials, mind *flavors.RemoteRefe
 		logout()
 		usercode.Log(func() { c.log.Info().Str("user", id.String()).Msg("logged out") })
 	}
-	answer, err := flavors.NewLoginAnswer(avatar)
+	answer, err := internal.NewLoginAnswer(avatar)
 	if err != nil {
 		leave()
 		usercode.Log(

@@ -2,11 +2,11 @@ package broker
 
 import (
 	"fmt"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"time"
 
 	"github.com/perspectivebroker/pb/broker/internal/patience"
 	"github.com/perspectivebroker/pb/codec/jelly"
-	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/usercode"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
@@ -43,7 +43,7 @@ type broker struct {
 
 	// For the frame that is being stamped.
 	undo     []func() // undoes what was counted
-	states   map[*flavors.Core]*cacheState
+	states   map[seam.Core]*cacheState
 	refBase  int    // the highest reference id
 	filling  []byte // the contents of its placeholders
 	fillEnds []int  // the end of each in filling
@@ -58,14 +58,14 @@ type broker struct {
 	unknown  int             // number of unknown commands
 }
 
-// Messages to the broker, beside *flavors.OutgoingCall, *batch and those of the codec actors.
+// Messages to the broker, beside *seam.OutgoingCall, *batch and those of the codec actors.
 type (
 	outgoingAnswer struct {
-		inv      *flavors.Invocation
+		inv      seam.Call
 		fragment *jelly.Fragment
 		isError  bool
 	}
-	cancelCall struct{ call *flavors.OutgoingCall }
+	cancelCall struct{ call *seam.OutgoingCall }
 	forgetAll  struct{}
 	// drain closes the connection after the calls in progress were answered.
 	drain struct{}
@@ -87,7 +87,7 @@ func (b *broker) Receive(ctx protoactor.Context) {
 		b.start(ctx)
 	case *batch:
 		b.receive(ctx, m)
-	case *flavors.OutgoingCall, *outgoingAnswer, forgetAll, observerGone:
+	case *seam.OutgoingCall, *outgoingAnswer, forgetAll, observerGone:
 		b.outgoing(m)
 	case *stateReply:
 		b.stateArrived(m)

@@ -154,7 +154,7 @@ func (o *options) publish(name string, object any) error {
 			return fmt.Errorf("broker: the function to be published as %q is nil", name)
 		}
 	default:
-		if _, err := flavors.ExportOf(object); err != nil {
+		if _, err := internal.ExportOf(object); err != nil {
 			return fmt.Errorf("broker: the object to be published as %q: %w", name, err)
 		}
 	}
@@ -172,7 +172,7 @@ func (o *options) show(rt *actor.Runtime) (withdraw func(), err error) {
 		}
 	}
 	for name, object := range o.objects {
-		hole, err := flavors.ExportOf(object)
+		hole, err := internal.ExportOf(object)
 		if err != nil {
 			continue // It is a factory.
 		}

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"slices"
 	"time"
 
@@ -56,7 +57,7 @@ func (b *broker) outgoing(message any) {
 // transmit sends a message that does not wait.
 func (b *broker) transmit(message any) {
 	switch m := message.(type) {
-	case *flavors.OutgoingCall:
+	case *seam.OutgoingCall:
 		b.sendCall(m)
 	case *outgoingAnswer:
 		b.sendAnswer(m)
@@ -69,7 +70,7 @@ func (b *broker) transmit(message any) {
 	}
 }
 
-func (b *broker) sendCall(call *flavors.OutgoingCall) {
+func (b *broker) sendCall(call *seam.OutgoingCall) {
 	call.RequestID = b.pending.Next()
 	if o := call.Observer; o != nil {
 		if call.ID = o.Luid(); b.caches.Find(call.ID) == nil {
@@ -94,7 +95,7 @@ func (b *broker) sendCall(call *flavors.OutgoingCall) {
 	}
 }
 
-func (b *broker) appendCallHead(dst []byte, call *flavors.OutgoingCall) []byte {
+func (b *broker) appendCallHead(dst []byte, call *seam.OutgoingCall) []byte {
 	id := command.Number{Int: call.RequestID}
 	object := command.Object{ID: command.Number{Int: call.ID}, Name: call.Name}
 	if call.Cache {
@@ -119,7 +120,7 @@ func (b *broker) sendAnswer(m *outgoingAnswer) {
 // fail ends a message that cannot be sent because of its contents.
 func (b *broker) fail(message any, err error) {
 	switch m := message.(type) {
-	case *flavors.OutgoingCall:
+	case *seam.OutgoingCall:
 		b.refuse(m, fmt.Errorf("calling %s: %w", m.Method, err))
 	case *outgoingAnswer:
 		m.fragment.Free()
@@ -131,7 +132,7 @@ func (b *broker) fail(message any, err error) {
 			return
 		}
 		// The method has returned, so its caller learns here that the result cannot be sent.
-		m.inv.SendUnsendable(err)
+		m.inv.ReplaceAnswer(err)
 	}
 }
 
@@ -194,23 +195,23 @@ func (b *broker) filled(dst []byte, _ any) ([]byte, error) {
 // fill appends the luid for one placeholder.
 func (b *broker) fill(dst []byte, hole any) ([]byte, error) {
 	switch h := hole.(type) {
-	case flavors.ExportHole:
+	case seam.Export:
 		e, err := b.mention(h)
 		if err != nil {
 			return dst, err
 		}
 		b.undo = append(b.undo, e.Unmention)
 		return banana.AppendInt(dst, e.ID), nil
-	case flavors.LocalHole:
+	case seam.Home:
 		luid, name := h.Target()
 		if name != "" {
 			return banana.AppendString(dst, b.c.profile, name), nil
 		}
 		return banana.AppendInt(dst, luid), nil
-	case flavors.CacheHole:
+	case seam.Cache:
 		return b.fillCache(dst, h)
-	case flavors.OriginalHole:
-		return banana.AppendInt(dst, h.Luid()), nil
+	case seam.CacheHome:
+		return banana.AppendInt(dst, h.CacheLuid()), nil
 	}
 	return dst, fmt.Errorf("broker: unknown placeholder %T", hole)
 }
@@ -255,7 +256,7 @@ func (b *broker) Undelivered(message any) {
 // refuse fails a message that is not sent.
 func (b *broker) refuse(message any, cause error) {
 	switch m := message.(type) {
-	case *flavors.OutgoingCall:
+	case *seam.OutgoingCall:
 		if m.Result != nil {
 			b.c.pending.Add(-1)
 		}
@@ -285,12 +286,12 @@ func (b *broker) failWaiting(cause error) {
 
 // cancel drops a call but keeps its entry until the answer arrives, so that the answer is known and a peer that never
 // answers stays within Limits.CallsOut.
-func (b *broker) cancel(call *flavors.OutgoingCall) {
+func (b *broker) cancel(call *seam.OutgoingCall) {
 	b.pending.Forget(call.RequestID)
 }
 
 // complete completes a call of ours, or nil for a cancelled one, and reports whether its caller still waited.
-func (b *broker) complete(call *flavors.OutgoingCall, v any, err error) bool {
+func (b *broker) complete(call *seam.OutgoingCall, v any, err error) bool {
 	if call == ping {
 		return false
 	}

@@ -2,13 +2,13 @@ package broker
 
 import (
 	"context"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/perspectivebroker/pb/broker/internal/patience"
-	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
@@ -24,7 +24,7 @@ const (
 // sessions are the users who are logged in on a connection.
 type sessions struct {
 	mu    sync.Mutex
-	byKey map[any]*session      // by the key of the user's calls, see flavors.LoginAnswer
+	byKey map[any]*session      // by the key of the user's calls, see seam.LoginAnswer
 	all   map[*session]struct{} // including those that are logging out
 }
 
@@ -32,7 +32,7 @@ type sessions struct {
 type session struct {
 	conn *connection
 	key  any
-	user *flavors.Caller
+	user seam.Caller
 
 	// Guarded by the lock of sessions.
 	shares  bool // the avatar hands out others, which log out with it
@@ -46,7 +46,7 @@ func (x *sessions) enter(c *connection, key any, shares bool) *session {
 	defer x.mu.Unlock()
 	s := x.byKey[key]
 	if s == nil {
-		s = &session{conn: c, key: key, user: flavors.NewUser(c)}
+		s = &session{conn: c, key: key, user: internal.NewUser(c)}
 		if x.byKey == nil {
 			x.byKey, x.all = map[any]*session{}, map[*session]struct{}{}
 		}
@@ -72,7 +72,7 @@ func (x *sessions) leave(s *session, logout func()) (last bool, logouts []func()
 }
 
 // userOf returns the caller of calls under a perspective, or nil if no user has it.
-func (x *sessions) userOf(perspective any) *flavors.Caller {
+func (x *sessions) userOf(perspective any) seam.Caller {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if s := x.byKey[perspective]; s != nil {
@@ -89,7 +89,7 @@ func (x *sessions) loggedOut(s *session) {
 }
 
 // users returns all logged-in users.
-func (x *sessions) users() (users []*flavors.Caller) {
+func (x *sessions) users() (users []seam.Caller) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for s := range x.all {
@@ -99,7 +99,7 @@ func (x *sessions) users() (users []*flavors.Caller) {
 }
 
 // callerOf returns the caller of calls through a new export: the user with its perspective, or the connection.
-func (c *connection) callerOf(hole flavors.ExportHole) *flavors.Caller {
+func (c *connection) callerOf(hole seam.Export) seam.Caller {
 	if hole.Caller != nil {
 		return hole.Caller
 	}
@@ -113,7 +113,7 @@ func (c *connection) callerOf(hole flavors.ExportHole) *flavors.Caller {
 
 // admit begins a session, before the answer is sent. logout runs once, when the peer has released the avatar or the
 // connection has ended, after the user's running calls have returned and the waiting ones were dropped.
-func (c *connection) admit(answer *flavors.LoginAnswer, avatar any, logout func()) {
+func (c *connection) admit(answer seam.LoginAnswer, avatar any, logout func()) {
 	shared, shares := avatar.(shared)
 	s := c.sessions.enter(c, answer.Key(), shares)
 	var ended atomic.Bool
@@ -185,7 +185,7 @@ func after(d time.Duration) (over <-chan struct{}, stop func()) {
 }
 
 // endUser ends a user's calls, and waits until no method runs for the user.
-func (s *session) endUser(user *flavors.Caller, tooLong <-chan struct{}) {
+func (s *session) endUser(user seam.Caller, tooLong <-chan struct{}) {
 	user.End()
 	select {
 	case <-user.Idle():
@@ -212,7 +212,7 @@ func runAll(functions []func()) {
 
 // isCalled reports whether a method runs for the peer, or a call of the peer waits.
 func (c *connection) isCalled() bool {
-	return c.caller.IsBusy() || slices.ContainsFunc(c.sessions.users(), (*flavors.Caller).IsBusy)
+	return c.caller.IsBusy() || slices.ContainsFunc(c.sessions.users(), seam.Caller.IsBusy)
 }
 
 // endCalls drops the peer's waiting calls.

@@ -13,7 +13,7 @@ type settle struct {
 	known    chan struct{}
 }
 
-// Settled implements flavors.BrokerConn.
+// Settled implements seam.Conn.
 func (c *connection) Settled(ctx context.Context) error {
 	if ctx == nil {
 		return actor.ErrNilContext

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"time"
 
 	"github.com/perspectivebroker/pb/broker/internal/command"
@@ -15,12 +16,12 @@ import (
 // tables has the tables of a connection. They belong to the broker actor.
 type tables struct {
 	ids       table.IDs
-	exports   table.Exports[exportKey, exported]             // each entry holds its core once
-	caches    table.Caches[*flavors.Core, *flavors.Observer] // likewise
+	exports   table.Exports[exportKey, exported]     // each entry holds its core once
+	caches    table.Caches[seam.Core, seam.Observer] // likewise
 	lingering table.Lingering
 	imports   table.Imports
-	local     table.LocalCaches[*flavors.LocalCache]
-	pending   table.Pending[flavors.OutgoingCall]
+	local     table.LocalCaches[seam.LocalCache]
+	pending   table.Pending[seam.OutgoingCall]
 	counted   int // bytes that the account counts for the tables
 }
 
@@ -37,28 +38,28 @@ const (
 const maxRefused = 1 << 16
 
 // ping takes the place of a call of keepalive's. Its answer is dropped, and no limit and no statistics count it.
-var ping = new(flavors.OutgoingCall)
+var ping = new(seam.OutgoingCall)
 
 type (
 	export    = table.Entry[exportKey, exported]
 	exportKey struct {
-		core        *flavors.Core
-		prefix      flavors.Prefix
+		core        seam.Core
+		prefix      string
 		perspective any
 	}
 	// exported is what is known of an export.
 	exported struct {
 		// view is what a [local …] stands for, if that is not the object itself: the view that the user sent, or one
 		// that was made in its place. made reports the latter.
-		view *flavors.ViewPoint
+		view any
 		made bool
 		// caller is on whose behalf calls through the export are made. It knows the object if reached is set.
-		caller  *flavors.Caller
+		caller  seam.Caller
 		reached bool
 		// onRelease are called when the export is dropped.
 		onRelease []func()
 	}
-	cached = table.Entry[*flavors.Core, *flavors.Observer]
+	cached = table.Entry[seam.Core, seam.Observer]
 )
 
 func (b *broker) startTables() {
@@ -104,7 +105,7 @@ func (b *broker) tablesChanged() {
 }
 
 // mention counts one mention of an object, and exports the object if the peer does not hold it.
-func (b *broker) mention(hole flavors.ExportHole) (*export, error) {
+func (b *broker) mention(hole seam.Export) (*export, error) {
 	c := b.c
 	key := exportKey{hole.Core, hole.Prefix, hole.Perspective}
 	e := b.exports.Held(key)
@@ -135,7 +136,7 @@ func (b *broker) mention(hole flavors.ExportHole) (*export, error) {
 
 // setCaller has calls made on a user's behalf that go through the avatar, or through what the user's perspective was
 // given before the login.
-func (b *broker) setCaller(hole flavors.ExportHole) {
+func (b *broker) setCaller(hole seam.Export) {
 	if hole.Caller == nil {
 		return
 	}
@@ -150,11 +151,11 @@ func (b *broker) setCaller(hole flavors.ExportHole) {
 
 // home returns what a [local …] stands for: the object, or the view of it that the peer was given (P-5.2).
 func home(e *export) any {
-	if e.Key.prefix == flavors.PrefixRemote {
+	if e.Key.prefix == prefixRemote {
 		return e.Key.core.Value()
 	}
 	if e.Value.view == nil {
-		e.Value.view, e.Value.made = flavors.ViewOf(e.Key.core, e.Key.prefix, e.Key.perspective), true
+		e.Value.view, e.Value.made = internal.ViewOf(e.Key.core, e.Key.prefix, e.Key.perspective), true
 	}
 	return e.Value.view
 }
@@ -162,15 +163,15 @@ func home(e *export) any {
 // publishAs makes an object, or a view, callable by name. A Viewable is published as a view without a perspective. An
 // avatar belongs to a login: by a name only its Remote… methods can be called.
 func (b *broker) publishAs(name string, v any) error {
-	hole, err := flavors.ExportOf(v)
+	hole, err := internal.ExportOf(v)
 	if err != nil {
 		return fmt.Errorf("publishing %q: %w", name, err)
 	}
 	if err := hole.Core.UsableIn(b.c.rt); err != nil {
 		return fmt.Errorf("publishing %q: %w", name, err)
 	}
-	if hole.Prefix != flavors.PrefixView && hole.View == nil {
-		hole.Prefix = flavors.PrefixRemote
+	if hole.Prefix != prefixView && hole.View == nil {
+		hole.Prefix = prefixRemote
 	}
 	hole.Core.Hold(b.c.rt)
 	key := exportKey{hole.Core, hole.Prefix, hole.Perspective}
@@ -259,7 +260,7 @@ func (b *broker) receiveImport(id int64, perspective any) (*flavors.RemoteRefere
 
 // receiveRefused takes what a command mentions that is not carried out, because the peer has counted it. Caches that
 // there are handles for are received, to be released with the rest of the command. Everything else is given back here.
-func (b *broker) receiveRefused(received []flavors.Handle, m jelly.Mention) []flavors.Handle {
+func (b *broker) receiveRefused(received []seam.Handle, m jelly.Mention) []seam.Handle {
 	if m.Tag == "remote" {
 		b.append(func(dst []byte) []byte { return command.AppendDecref(dst, b.c.profile, m.ID) })
 		return received

@@ -2,6 +2,7 @@ package flavors
 
 import (
 	"fmt"
+	"github.com/perspectivebroker/pb/internal/seam"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
@@ -30,24 +31,24 @@ func (*Avatar) JellyTo(_ *jelly.Encoder, self any) error {
 	)
 }
 
-// LoginAnswer is the answer to a login, a reference to the avatar. Package broker makes it.
-type LoginAnswer struct{ hole ExportHole }
+// loginAnswer is the answer to a login, a reference to the avatar. Package broker makes it.
+type loginAnswer struct{ hole seam.Export }
 
-// NewLoginAnswer returns the answer for an avatar: a pointer to a struct that embeds [Avatar] or another flavor that
+// newLoginAnswer returns the answer for an avatar: a pointer to a struct that embeds [Avatar] or another flavor that
 // travels by reference, or a [ViewPoint].
-func NewLoginAnswer(avatar any) (*LoginAnswer, error) {
-	hole, err := ExportOf(avatar)
+func newLoginAnswer(avatar any) (*loginAnswer, error) {
+	hole, err := exportOf(avatar)
 	if err != nil {
 		return nil, fmt.Errorf("the realm's avatar cannot be sent: %w", err)
 	}
-	if hole.Prefix != PrefixRemote && hole.View == nil {
+	if hole.Prefix != string(PrefixRemote) && hole.View == nil {
 		hole.Perspective = avatar
 	}
-	return &LoginAnswer{hole}, nil
+	return &loginAnswer{hole}, nil
 }
 
 // Key identifies the user of a call: the perspective, or the object if it has none.
-func (a *LoginAnswer) Key() any {
+func (a *loginAnswer) Key() any {
 	if a.hole.Perspective != nil {
 		return a.hole.Perspective
 	}
@@ -56,9 +57,9 @@ func (a *LoginAnswer) Key() any {
 
 // Admit sets the user, nil if there is none to log out. onRelease is called when the peer has released the answer's
 // reference, and must not block.
-func (a *LoginAnswer) Admit(user *Caller, onRelease func()) {
+func (a *loginAnswer) Admit(user seam.Caller, onRelease func()) {
 	a.hole.Caller, a.hole.OnRelease = user, onRelease
 }
 
 // JellyTo writes the reference. Package jelly calls it.
-func (a *LoginAnswer) JellyTo(e *jelly.Encoder, _ any) error { return jellyRemote(e, a.hole) }
+func (a *loginAnswer) JellyTo(e *jelly.Encoder, _ any) error { return jellyRemote(e, a.hole) }

@@ -5,9 +5,6 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// What follows is for package broker, like the other exported names that speak of cores, holes and invocations being
-// made.
-
 // CopyableFailureClass is the class under which failures travel.
 const CopyableFailureClass = "twisted.spread.pb.CopyableFailure"
 
@@ -45,10 +42,10 @@ func (e *remoteError) Unwrap() error { return e.err }
 // fromPeer implements originated.
 func (*remoteError) fromPeer() bool { return true }
 
-// LocalFailure gives an error of the packages below the exception type as which a peer would see it, so that errors.Is
+// localFailure gives an error of the packages below the exception type as which a peer would see it, so that errors.Is
 // finds the same whichever side refused: a class that is not registered is InsecureJelly here and there. Other errors
 // stay what they are.
-func LocalFailure(err error) error {
+func localFailure(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -57,12 +54,3 @@ func LocalFailure(err error) error {
 	}
 	return err
 }
-
-// SendUnsendable replaces an answer that turned out to be unsendable when the broker came to stamp it, after the method
-// had returned.
-func (inv *Invocation) SendUnsendable(err error) {
-	inv.sendFailure(err)
-}
-
-// String names the object in logs.
-func (c *Core) String() string { return c.typeName() }

@@ -13,6 +13,7 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/flavors/paging"
 	"github.com/perspectivebroker/pb/flavors/published"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -260,7 +261,7 @@ func TestHookSignatures(t *testing.T) {
 		"lostHandle has no method HandleRemote":        &lostHandle{},
 		"PublishMethods with the signature":            &wrongHide{},
 	} {
-		_, err := flavors.CoreOf(v)
+		_, err := flavors.Internal.Export(seam.Token{}).CoreOf(v)
 		assert.ErrorContains(t, err, want)
 	}
 	r := jelly.NewRegistry()
@@ -294,7 +295,7 @@ func TestReferencesByValueRefused(t *testing.T) {
 		assert.ErrorContains(t, f.Jelly(v), "ByPointer is not transferable, but a pointer to it is: send *flavors_test.")
 		f.Free()
 	}
-	_, err := flavors.CoreOf(r)
+	_, err := flavors.Internal.Export(seam.Token{}).CoreOf(r)
 	assert.ErrorContains(t, err, "is sent by reference: give a pointer to it, not a copy")
 	f := jelly.NewFragment(jelly.Context{Profile: banana.ProfilePB})
 	defer f.Free()

@@ -3,6 +3,7 @@ package flavors
 import (
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
 	"github.com/perspectivebroker/pb/supervision"
 )
@@ -47,7 +48,7 @@ func (*Cacheable) JellyTo(e *jelly.Encoder, self any) error {
 	if e.Invoker() == nil {
 		return Copyable{}.JellyTo(e, self)
 	}
-	core, err := CoreOf(self)
+	core, err := coreOf(self)
 	if err != nil {
 		return err
 	}
@@ -55,7 +56,7 @@ func (*Cacheable) JellyTo(e *jelly.Encoder, self any) error {
 	if err := jelly.CheckClass(class); err != nil {
 		return &jelly.EncodeError{Err: err}
 	}
-	e.Hole(CacheHole{Core: core, Class: class, Perspective: e.Perspective()})
+	e.Hole(seam.Cache{Core: core, Class: class, Perspective: e.Perspective()})
 	return nil
 }
 
@@ -78,7 +79,7 @@ func Update(cacheable interface {
 		return actor.Failed(errNoFunction)
 	}
 	// An original that was never sent gets its core here, so that a first send on another goroutine waits for f.
-	core, err := CoreOf(cacheable)
+	core, err := coreOf(cacheable)
 	if err != nil {
 		return actor.Failed(err)
 	}
@@ -96,14 +97,6 @@ func (c *Cacheable) Observers() Observers {
 	return Observers{core.observers}
 }
 
-// CacheHole stands in a fragment for a Cacheable. Package broker writes [class luid state] there the first time, and
-// [cached luid] after that.
-type CacheHole struct {
-	Core        *Core
-	Class       string
-	Perspective any
-}
-
 // observe is the message that asks an original for its state and adds an observer.
 type observe struct {
 	observer *Observer
@@ -112,8 +105,8 @@ type observe struct {
 
 // Observe asks the original for its state and adds the observer, in one turn. It calls reply once, in that turn, with a
 // fragment of one value. The caller must hold the core.
-func (c *Core) Observe(observer *Observer, reply func(state *jelly.Fragment, err error)) {
-	if err := c.post(&observe{observer, reply}); err != nil {
+func (c *objectCore) Observe(who seam.Observer, reply func(state *jelly.Fragment, err error)) {
+	if err := c.post(&observe{observerOf(who), reply}); err != nil {
 		reply(nil, err)
 	}
 }
@@ -181,8 +174,8 @@ type unobserve struct {
 }
 
 // Unobserve removes an observer and tells the original, exactly once. done is called afterwards; it may be nil.
-func (c *Core) Unobserve(observer *Observer, done func()) {
-	m := &unobserve{observer, done}
+func (c *objectCore) Unobserve(who seam.Observer, done func()) {
+	m := &unobserve{observerOf(who), done}
 	if err := c.post(m); err != nil {
 		m.Drop(err)
 	}
@@ -196,7 +189,7 @@ func (m *unobserve) Drop(error) {
 }
 
 // run removes the observer. Only the first run finds it and tells the original.
-func (m *unobserve) run(c *Core) {
+func (m *unobserve) run(c *objectCore) {
 	defer m.Drop(nil)
 	if !c.removeObserver(m.observer) {
 		return
@@ -212,13 +205,13 @@ func (m *unobserve) run(c *Core) {
 	}
 }
 
-func (c *Core) addObserver(o *Observer) {
+func (c *objectCore) addObserver(o *Observer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.observers = append(c.observers, o)
 }
 
-func (c *Core) removeObserver(o *Observer) bool {
+func (c *objectCore) removeObserver(o *Observer) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i, other := range c.observers {

@@ -31,21 +31,21 @@ type Cached[T any] struct {
 // cacheHandle is the part of a handle that outlives it, so it must not point to it.
 type cacheHandle struct {
 	count seam.Refcount
-	conn  BrokerConn
+	conn  seam.Conn
 	luid  int64
-	core  *Core
+	core  *objectCore
 }
 
-// localHandle is the handle of a LocalCache, if there is one. Only the broker's turn uses it.
+// localHandle is the handle of a localCache, if there is one. Only the broker's turn uses it.
 type localHandle[T any] struct {
 	known weak.Pointer[Cached[T]]
 	cache *cacheHandle // nil before the first handle
 }
 
-func newLocalCache[T any]() *LocalCache { return &LocalCache{handle: &localHandle[T]{}} }
+func newLocalCache[T any]() *localCache { return &localCache{handle: &localHandle[T]{}} }
 
 // receive returns the handle and counts one more receipt.
-func (s *localHandle[T]) receive(l *LocalCache) Handle {
+func (s *localHandle[T]) receive(l *localCache) seam.Handle {
 	if h := s.known.Value(); h != nil && h.cache.count.Receive() {
 		return h
 	}
@@ -191,7 +191,7 @@ func (c *Cached[T]) Conn() Conn {
 	if !c.isMade() {
 		return nil
 	}
-	return c.cache.conn.Conn()
+	return publicConn(c.cache.conn)
 }
 
 // Release undoes one receipt of the original. With the last one the handle is dead and the peer is told to stop sending
@@ -245,20 +245,19 @@ func (c *Cached[T]) JellyTo(e *jelly.Encoder, _ any) error {
 	if !c.cache.count.Use() {
 		return fmt.Errorf("%v was released before it was sent: %w", c, DeadReference.Wrap(ErrReleased))
 	}
-	e.Hole(OriginalHole{c.cache})
+	e.Hole(originalHole{c.cache})
 	e.Keep(c)
 	return nil
 }
 
-// OriginalHole stands in a fragment for the luid of a peer's original that is sent back. The cache is in use until the
-// fragment is freed.
-type OriginalHole struct{ cache *cacheHandle }
+// originalHole implements seam.CacheHome.
+type originalHole struct{ cache *cacheHandle }
 
-// Luid is the peer's luid.
-func (h OriginalHole) Luid() int64 { return h.cache.luid }
+// CacheLuid implements seam.CacheHome.
+func (h originalHole) CacheLuid() int64 { return h.cache.luid }
 
 // HoleDone implements jelly.HoleUser.
-func (h OriginalHole) HoleDone() { h.cache.count.Unuse() }
+func (h originalHole) HoleDone() { h.cache.count.Unuse() }
 
 // RemoteCache makes the struct that embeds it a local copy of a peer's [Cacheable]. An update calls one of its
 // Observe… methods, in the copy's own actor: addDuck on the wire is ObserveAddDuck. The state fills the fields with a
@@ -365,7 +364,7 @@ func RegisterCacheFactory[T any, P interface {
 		return fmt.Errorf("flavors: registering %q: the function that makes blank caches is nil", class)
 	}
 	var err error
-	if p := usercode.Do(func() { _, err = CoreOf(blank()) }); p != nil {
+	if p := usercode.Do(func() { _, err = coreOf(blank()) }); p != nil {
 		return fmt.Errorf(
 			"flavors: registering %q: the function that makes blank caches panicked: %s",
 			class,
@@ -377,7 +376,7 @@ func RegisterCacheFactory[T any, P interface {
 	}
 	entry := jelly.ClassEntry{Kind: jelly.RemoteCache, New: func() any {
 		value := blank()
-		return &CacheBlank{value: value, local: newLocalCache[T]()}
+		return &cacheBlank{value: value, local: newLocalCache[T]()}
 	}}
 	if err := r.Register(class, entry); err != nil {
 		return fmt.Errorf("flavors: %w", err)
@@ -385,16 +384,16 @@ func RegisterCacheFactory[T any, P interface {
 	return nil
 }
 
-// CacheBlank is a copy without its state. Package broker gets it from the registry when an original comes for the first
+// cacheBlank is a copy without its state. Package broker gets it from the registry when an original comes for the first
 // time.
-type CacheBlank struct {
+type cacheBlank struct {
 	value RemoteCacher
-	local *LocalCache
+	local *localCache
 }
 
 // Attach ties the copy to the connection on which its original came and returns the entry for the broker's table.
-func (b *CacheBlank) Attach(conn BrokerConn, luid int64) (*LocalCache, error) {
-	core, err := CoreOf(b.value)
+func (b *cacheBlank) Attach(conn seam.Conn, luid int64) (seam.LocalCache, error) {
+	core, err := coreOf(b.value)
 	if err != nil {
 		return nil, err
 	}
@@ -404,45 +403,45 @@ func (b *CacheBlank) Attach(conn BrokerConn, luid int64) (*LocalCache, error) {
 }
 
 // StateTarget implements jelly.StateTarget.
-func (b *CacheBlank) StateTarget() any {
+func (b *cacheBlank) StateTarget() any {
 	b.value.freshness().updated.Store(time.Now().UnixNano())
 	return b.value
 }
 
 // PostUnjelly implements jelly.PostUnjellier.
-func (b *CacheBlank) PostUnjelly() {
+func (b *cacheBlank) PostUnjelly() {
 	if p, ok := b.value.(jelly.PostUnjellier); ok {
 		p.PostUnjelly()
 	}
 }
 
-// LocalCache is an entry in the broker's table of local copies. Only the broker's turn uses it.
-type LocalCache struct {
-	conn   BrokerConn
+// localCache is an entry in the broker's table of local copies. Only the broker's turn uses it.
+type localCache struct {
+	conn   seam.Conn
 	luid   int64
-	core   *Core
+	core   *objectCore
 	handle interface {
-		receive(*LocalCache) Handle
+		receive(*localCache) seam.Handle
 		isHeld() bool
 		sweep()
 	}
 }
 
 // Receive returns the *Cached for one more mention of the original.
-func (l *LocalCache) Receive() Handle { return l.handle.receive(l) }
+func (l *localCache) Receive() seam.Handle { return l.handle.receive(l) }
 
 // IsHeld reports whether there is a handle that was not released.
-func (l *LocalCache) IsHeld() bool { return l.handle.isHeld() }
+func (l *localCache) IsHeld() bool { return l.handle.isHeld() }
 
 // Sweep releases the handle if it was garbage collected.
-func (l *LocalCache) Sweep() { l.handle.sweep() }
+func (l *localCache) Sweep() { l.handle.sweep() }
 
 // Deliver passes an update to the copy.
-func (l *LocalCache) Deliver(inv *Invocation) { l.core.Deliver(inv) }
+func (l *localCache) Deliver(call seam.Call) { l.core.Deliver(call) }
 
 // Disconnected ends the entry, because the connection has ended or the peer stopped sending updates. The copy becomes
 // stale; it can be read while its handle is held.
-func (l *LocalCache) Disconnected() {
+func (l *localCache) Disconnected() {
 	cause := context.Cause(l.conn.Context())
 	if cause == nil {
 		cause = errForgotten
@@ -455,10 +454,10 @@ func (l *LocalCache) Disconnected() {
 var errForgotten = errors.New("flavors: the peer no longer sends updates for this copy")
 
 // Expect notes that an update is for the copy, so that a failure to decode it marks the copy as stale.
-func (l *LocalCache) Expect(inv *Invocation) { inv.core = l.core }
+func (l *localCache) Expect(call seam.Call) { invocationOf(call).core = l.core }
 
 // stale marks the value as stale if it is a copy.
-func (c *Core) stale(cause error) {
+func (c *objectCore) stale(cause error) {
 	if r, ok := c.Value().(RemoteCacher); ok {
 		r.freshness().stop(c.runtime(), cause)
 	}
@@ -476,14 +475,14 @@ func (e *updateError) Error() string {
 func (e *updateError) Unwrap() error { return e.err }
 
 // updateFailed marks the copy as stale because of an update. It runs no code of the application.
-func (c *Core) updateFailed(inv *Invocation, err error) {
+func (c *objectCore) updateFailed(inv *Invocation, err error) {
 	if inv.conn.Context().Err() == nil { // Otherwise the broker marks it, with the end of the connection as the cause.
 		c.stale(&updateError{inv.name(), err})
 	}
 }
 
 // logUpdateFailed logs an update that could not be applied.
-func (c *Core) logUpdateFailed(inv *Invocation, err error) {
+func (c *objectCore) logUpdateFailed(inv *Invocation, err error) {
 	level, last := c.updates.level(supervision.TreeOf(inv.conn.Runtime()).ObjectLimit())
 	if level == zerolog.ErrorLevel {
 		level = zerolog.WarnLevel
@@ -501,7 +500,7 @@ func (c *Core) logUpdateFailed(inv *Invocation, err error) {
 }
 
 // updated records the time of an update, in the copy's turn.
-func (c *Core) updated() {
+func (c *objectCore) updated() {
 	if r, ok := c.Value().(RemoteCacher); ok {
 		r.freshness().updated.Store(time.Now().UnixNano())
 	}

@@ -3,6 +3,7 @@ package flavors
 import (
 	"context"
 	"fmt"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"reflect"
 	"runtime"
 	"sync"
@@ -26,11 +27,11 @@ func Call[T any](ctx context.Context, r *RemoteReference, method string, args ..
 	if ctx == nil {
 		return zero, fmt.Errorf("flavors: calling %s: %w", method, actor.ErrNilContext)
 	}
-	call := calls.Get().(*OutgoingCall)
+	call := calls.Get().(*seam.OutgoingCall)
 	if err := r.prepare(call, method, args); err != nil {
 		return zero, err
 	}
-	call.wantAnswer()
+	call.WantAnswer()
 	_ = r.remote.conn.SendCallSoon(ctx, call) // The Deferred knows.
 	runtime.KeepAlive(r)
 	d := call.Result
@@ -41,7 +42,8 @@ func Call[T any](ctx context.Context, r *RemoteReference, method string, args ..
 		}
 		return zero, err
 	}
-	call.recycle()
+	call.Reset()
+	calls.Put(call)
 	if result, ok := convertQuickly[T](v); ok {
 		return result, nil
 	}
@@ -54,15 +56,7 @@ func Call[T any](ctx context.Context, r *RemoteReference, method string, args ..
 
 // calls are used again by Call, which is the only one that knows them: those that ended with an answer. One that ended
 // otherwise may still be known to the connection.
-var calls = sync.Pool{New: func() any { return new(OutgoingCall) }}
-
-// recycle gives back a call that has been answered.
-func (call *OutgoingCall) recycle() {
-	call.result.Reset()
-	call.ID, call.Name, call.Method, call.Perspective, call.via = 0, "", "", nil, nil
-	call.Result, call.RequestID = nil, 0
-	calls.Put(call)
-}
+var calls = sync.Pool{New: func() any { return new(seam.OutgoingCall) }}
 
 // CallInOrder is [Call], and returns only when the calls that the peer sent before its answer have been carried out
 // here, as in a program where one thing happens after the other: what the peer did by calling back before it answered

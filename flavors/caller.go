@@ -2,6 +2,7 @@ package flavors
 
 import (
 	"context"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"sync"
 	"sync/atomic"
 	"weak"
@@ -15,8 +16,8 @@ var errCallDropped = ErrLoggedOut.New("the user has logged out: the call was dro
 
 // Caller is on whose behalf calls of a peer are carried out: a connection, or one user who is in by way of it. When it
 // ends, calls that have not begun are dropped, wherever they wait, and none begins any more.
-type Caller struct {
-	conn   BrokerConn
+type peerCaller struct {
+	conn   seam.Conn
 	ctx    context.Context
 	cancel context.CancelCauseFunc // nil for a connection, whose context ends by itself
 
@@ -25,8 +26,8 @@ type Caller struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	cores   []weak.Pointer[Core] // where calls may wait; some are there twice, or gone
-	pruneAt int                  // how many of them there may be until they are looked through
+	cores   []weak.Pointer[objectCore] // where calls may wait; some are there twice, or gone
+	pruneAt int                        // how many of them there may be until they are looked through
 }
 
 // callerOver is set in a Caller's state when it has ended.
@@ -35,27 +36,28 @@ const callerOver = 1 << 62
 // fewestCores is how many objects a Caller remembers before it looks which of them are gone.
 const fewestCores = 64
 
-// NewCaller makes the Caller that a connection itself is. Package broker calls it.
-func NewCaller(conn BrokerConn) *Caller {
-	return &Caller{conn: conn, ctx: conn.Context(), idle: make(chan struct{}), pruneAt: fewestCores}
+// newCaller makes the Caller that a connection itself is. Package broker calls it.
+func newCaller(conn seam.Conn) *peerCaller {
+	return &peerCaller{conn: conn, ctx: conn.Context(), idle: make(chan struct{}), pruneAt: fewestCores}
 }
 
-// NewUser makes the Caller of a user who is in by way of a connection. Package broker calls it.
-func NewUser(conn BrokerConn) *Caller {
-	c := NewCaller(conn)
+// newUser makes the Caller of a user who is in by way of a connection. Package broker calls it.
+func newUser(conn seam.Conn) *peerCaller {
+	c := newCaller(conn)
 	c.ctx, c.cancel = context.WithCancelCause(conn.Context())
 	return c
 }
 
 // Reaches notes that calls of the caller may wait for an object from now on.
-func (c *Caller) Reaches(core *Core) {
+func (c *peerCaller) Reaches(object seam.Core) {
+	core := object.(*objectCore)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.cores = append(c.cores, weak.Make(core))
 	if len(c.cores) < c.pruneAt {
 		return
 	}
-	seen := make(map[weak.Pointer[Core]]struct{}, len(c.cores))
+	seen := make(map[weak.Pointer[objectCore]]struct{}, len(c.cores))
 	kept := c.cores[:0]
 	for _, p := range c.cores {
 		if _, twice := seen[p]; !twice && p.Value() != nil {
@@ -69,10 +71,10 @@ func (c *Caller) Reaches(core *Core) {
 }
 
 // reached are the objects for which calls may wait.
-func (c *Caller) reached() []*Core {
+func (c *peerCaller) reached() []*objectCore {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	cores := make([]*Core, 0, len(c.cores))
+	cores := make([]*objectCore, 0, len(c.cores))
 	for _, p := range c.cores {
 		if core := p.Value(); core != nil {
 			cores = append(cores, core)
@@ -83,7 +85,7 @@ func (c *Caller) reached() []*Core {
 
 // IsBusy reports whether a method runs for the caller, or a call waits for its turn. Calls that are parked do not
 // count: they wait for the peer.
-func (c *Caller) IsBusy() bool {
+func (c *peerCaller) IsBusy() bool {
 	if c.state.Load()&^callerOver != 0 {
 		return true
 	}
@@ -98,7 +100,7 @@ func (c *Caller) IsBusy() bool {
 // End has no call begin any more, ends the context of those that have begun, and drops those that wait. Each of these
 // that wants an answer gets one error, if the connection lives. It may be called more than once, and while calls come
 // in.
-func (c *Caller) End() {
+func (c *peerCaller) End() {
 	before := c.state.Or(callerOver)
 	if before == 0 {
 		close(c.idle)
@@ -114,13 +116,13 @@ func (c *Caller) End() {
 }
 
 // IsOver reports whether the caller has ended.
-func (c *Caller) IsOver() bool { return c != nil && c.state.Load()&callerOver != 0 }
+func (c *peerCaller) IsOver() bool { return c != nil && c.state.Load()&callerOver != 0 }
 
 // Idle is closed when the caller has ended and no method runs for it any more.
-func (c *Caller) Idle() <-chan struct{} { return c.idle }
+func (c *peerCaller) Idle() <-chan struct{} { return c.idle }
 
 // enter counts a call that begins, and reports whether it may. A nil Caller never ends.
-func (c *Caller) enter() bool {
+func (c *peerCaller) enter() bool {
 	if c == nil {
 		return true
 	}
@@ -136,7 +138,7 @@ func (c *Caller) enter() bool {
 }
 
 // leave counts a call whose method has returned.
-func (c *Caller) leave() {
+func (c *peerCaller) leave() {
 	if c != nil && c.state.Add(-1) == callerOver {
 		close(c.idle)
 	}

@@ -2,6 +2,7 @@ package flavors
 
 import (
 	"fmt"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"reflect"
 	"slices"
 	"sync"
@@ -34,7 +35,7 @@ const (
 // been sent the object.
 //
 // Package broker holds cores in its tables; applications have no need of them.
-type Core struct {
+type objectCore struct {
 	forward *Forwarder                    // the value, if it is one; written before anybody can call it
 	anchor  *anchor                       // immutable
 	met     atomic.Bool                   // the value is known, so that most who ask need no lock
@@ -72,14 +73,17 @@ type Core struct {
 	queue  queue // what waits for the object's turn
 	tokens int   // of it, in the mailbox: at least one for each message
 	// parked are calls of peers that do not read.
-	parked map[BrokerConn]*parking
+	parked map[seam.Conn]*parking
 
 	// incarnation counts the starts of the object's actors; written in the object's turn only.
 	incarnation atomic.Uint64
 }
 
+// String names the object in logs.
+func (c *objectCore) String() string { return c.typeName() }
+
 // Value is the user's struct: what a peer gets back when it sends the reference home.
-func (c *Core) Value() any {
+func (c *objectCore) Value() any {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.value
@@ -87,7 +91,7 @@ func (c *Core) Value() any {
 
 // Hold notes that one more table has the object. From now on it takes messages; the first of them gives it its actor,
 // since many objects are handed out and never called.
-func (c *Core) Hold(rt *actor.Runtime) {
+func (c *objectCore) Hold(rt *actor.Runtime) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.holders++
@@ -97,7 +101,7 @@ func (c *Core) Hold(rt *actor.Runtime) {
 
 // UsableIn says why the object cannot be given out by a runtime: it lives in another one, where peers hold it, a
 // listener publishes it or the application has spawned it. Its actor can be in one of them only.
-func (c *Core) UsableIn(rt *actor.Runtime) error {
+func (c *objectCore) UsableIn(rt *actor.Runtime) error {
 	if home := c.home.Load(); home == nil || home == rt {
 		return nil
 	}
@@ -106,7 +110,7 @@ func (c *Core) UsableIn(rt *actor.Runtime) error {
 	return c.usableInLocked(rt)
 }
 
-func (c *Core) usableInLocked(rt *actor.Runtime) error {
+func (c *objectCore) usableInLocked(rt *actor.Runtime) error {
 	if c.rt == nil || c.rt == rt || c.state == coreIdle && c.shown == 0 && !c.owned {
 		return nil
 	}
@@ -118,7 +122,7 @@ func (c *Core) usableInLocked(rt *actor.Runtime) error {
 
 // Publish notes that a listener shows the object to everybody who connects, until withdraw is called. An object whose
 // actor the application had stopped begins anew.
-func (c *Core) Publish(rt *actor.Runtime) (withdraw func(), err error) {
+func (c *objectCore) Publish(rt *actor.Runtime) (withdraw func(), err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.usableInLocked(rt); err != nil {
@@ -141,14 +145,14 @@ func (c *Core) Publish(rt *actor.Runtime) (withdraw func(), err error) {
 	}), nil
 }
 
-func (c *Core) settleInLocked(rt *actor.Runtime) {
+func (c *objectCore) settleInLocked(rt *actor.Runtime) {
 	c.rt = rt
 	c.home.Store(rt)
 }
 
 // Release undoes one Hold. When it was the last and the application has not spawned the object itself, its actor ends
 // once it has worked off what it was sent.
-func (c *Core) Release() {
+func (c *objectCore) Release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.holders--
@@ -173,13 +177,14 @@ func (c *Core) Release() {
 }
 
 // idleLocked forgets the actor, if there was one.
-func (c *Core) idleLocked() {
+func (c *objectCore) idleLocked() {
 	c.state = coreIdle
 	c.mailbox, c.pid, c.spawned, c.tokens = nil, nil, false, 0
 }
 
-// Deliver hands an invocation to the object's actor. Calls are run in the order of delivery.
-func (c *Core) Deliver(inv *Invocation) {
+// Deliver gives a call to the object's actor. Calls run in the order of delivery.
+func (c *objectCore) Deliver(call seam.Call) {
+	inv := invocationOf(call)
 	inv.core = c
 	if c.forward != nil && c.passesOn(inv) {
 		c.forward.pass(inv)
@@ -193,13 +198,13 @@ func (c *Core) Deliver(inv *Invocation) {
 // passesOn reports whether a forwarder passes the call on at once, without a turn of its own: an answer that the broker
 // finds behind the call goes to its actor at once as well, and must not overtake it. It does not where calls before
 // this one wait, or where this one is to wait because its peer does not read.
-func (c *Core) passesOn(inv *Invocation) bool {
+func (c *objectCore) passesOn(inv *Invocation) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.state == coreRunning && c.inFlight == 0 && (!inv.wantsAnswer || !inv.conn.Congested())
 }
 
-func (c *Core) deliver(inv *Invocation) error {
+func (c *objectCore) deliver(inv *Invocation) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -212,7 +217,7 @@ func (c *Core) deliver(inv *Invocation) error {
 	return nil
 }
 
-func (c *Core) post(message any) error {
+func (c *objectCore) post(message any) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state != coreRunning {
@@ -222,7 +227,7 @@ func (c *Core) post(message any) error {
 	return nil
 }
 
-func (c *Core) postLocked(message any) {
+func (c *objectCore) postLocked(message any) {
 	c.inFlight++
 	if c.mailbox == nil {
 		c.mailbox = actor.NewMailbox()
@@ -237,7 +242,7 @@ func (c *Core) postLocked(message any) {
 
 // take gives the object's turn what is next, nil if there is nothing. A call behind others of its connection that are
 // parked is parked, too.
-func (c *Core) take(mailbox *actor.Mailbox) (message any) {
+func (c *objectCore) take(mailbox *actor.Mailbox) (message any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.mailbox != mailbox {
@@ -258,7 +263,7 @@ func (c *Core) take(mailbox *actor.Mailbox) (message any) {
 // parkedBeforeLocked is the parked calls that a message must not overtake: a call those of its connection, a
 // continuation those that arrived before the result that it is for. A copy is viewed behind the updates that arrived
 // before, which are all of one connection.
-func (c *Core) parkedBeforeLocked(message any) *parking {
+func (c *objectCore) parkedBeforeLocked(message any) *parking {
 	switch m := message.(type) {
 	case *Invocation:
 		if !m.caller.IsOver() {
@@ -276,7 +281,7 @@ func (c *Core) parkedBeforeLocked(message any) *parking {
 }
 
 // dropCalls takes out a caller's calls that wait, parked ones among them. The caller has ended, so no more come.
-func (c *Core) dropCalls(who *Caller) (dropped []*Invocation) {
+func (c *objectCore) dropCalls(who *peerCaller) (dropped []*Invocation) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state != coreRunning {
@@ -305,7 +310,7 @@ func (c *Core) dropCalls(who *Caller) (dropped []*Invocation) {
 }
 
 // waitsFor reports whether a call of the caller is in the queue.
-func (c *Core) waitsFor(who *Caller) bool {
+func (c *objectCore) waitsFor(who *peerCaller) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.queue.has(func(message any) bool {
@@ -315,7 +320,7 @@ func (c *Core) waitsFor(who *Caller) bool {
 }
 
 // startLocked lets messages in, unless the core takes some already or has stopped for good.
-func (c *Core) startLocked(rt *actor.Runtime) {
+func (c *objectCore) startLocked(rt *actor.Runtime) {
 	if c.state == coreIdle {
 		c.settleInLocked(rt)
 		c.state = coreRunning
@@ -324,13 +329,13 @@ func (c *Core) startLocked(rt *actor.Runtime) {
 
 // spawnLocked gives the core an actor once it has messages, but not while a Do runs without one. The supervisor of
 // objects spawns it, in its own turn; what is posted meanwhile waits in the mailbox.
-func (c *Core) spawnLocked() {
+func (c *objectCore) spawnLocked() {
 	if !c.inline {
 		c.spawnNowLocked()
 	}
 }
 
-func (c *Core) spawnNowLocked() {
+func (c *objectCore) spawnNowLocked() {
 	if c.spawned || c.mailbox == nil || c.state != coreRunning {
 		return
 	}
@@ -359,7 +364,7 @@ func (c *Core) spawnNowLocked() {
 }
 
 // started is called in the object's turn, first thing in each incarnation.
-func (c *Core) started(mailbox *actor.Mailbox, self *protoactor.PID) {
+func (c *objectCore) started(mailbox *actor.Mailbox, self *protoactor.PID) {
 	c.incarnation.Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -371,7 +376,7 @@ func (c *Core) started(mailbox *actor.Mailbox, self *protoactor.PID) {
 
 // spawnEarlyLocked gives the object its actor while a Do runs without one. What is sent to the actor waits for the Do.
 // The channel is closed when the actor has started, or cannot.
-func (c *Core) spawnEarlyLocked() (born <-chan struct{}) {
+func (c *objectCore) spawnEarlyLocked() (born <-chan struct{}) {
 	if c.born == nil {
 		c.born = make(chan struct{})
 	}
@@ -386,7 +391,7 @@ func (c *Core) spawnEarlyLocked() (born <-chan struct{}) {
 	return c.born
 }
 
-func (c *Core) bornLocked() {
+func (c *objectCore) bornLocked() {
 	if c.born != nil {
 		close(c.born)
 		c.born = nil
@@ -395,7 +400,7 @@ func (c *Core) bornLocked() {
 
 // inlineOverLocked lets the actor work that has waited for a Do, or gives the object one if it has been sent something
 // meanwhile.
-func (c *Core) inlineOverLocked() {
+func (c *objectCore) inlineOverLocked() {
 	c.inline, c.waiting = false, nil
 	if c.early {
 		c.early = false
@@ -408,7 +413,7 @@ func (c *Core) inlineOverLocked() {
 
 // settle is called in the object's turn after each message. It reports whether the actor has nothing left to live for;
 // then the core no longer knows it, and the actor must stop without touching the user's value again.
-func (c *Core) settle(mailbox *actor.Mailbox) (end bool) {
+func (c *objectCore) settle(mailbox *actor.Mailbox) (end bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.inFlight--
@@ -421,7 +426,7 @@ func (c *Core) settle(mailbox *actor.Mailbox) (end bool) {
 
 // settleLater counts a message whose method panicked. Whether the actor has anything left to live for is looked at
 // after the supervisor has decided.
-func (c *Core) settleLater(mailbox *actor.Mailbox) {
+func (c *objectCore) settleLater(mailbox *actor.Mailbox) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.mailbox != mailbox {
@@ -435,7 +440,7 @@ func (c *Core) settleLater(mailbox *actor.Mailbox) {
 }
 
 // beginMending reports whether the value is to be made good again and nobody has tried yet since it broke.
-func (c *Core) beginMending() bool {
+func (c *objectCore) beginMending() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	first := !c.mending
@@ -445,29 +450,29 @@ func (c *Core) beginMending() bool {
 
 // isBroken reports whether the value is to be made good before its next call, and whether that has been tried since it
 // broke.
-func (c *Core) isBroken() (broken, mending bool) {
+func (c *objectCore) isBroken() (broken, mending bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.broken, c.mending
 }
 
 // producer makes fresh instances; nil if the object has none.
-func (c *Core) producer() func() any {
+func (c *objectCore) producer() func() any {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.produce
 }
 
-func (c *Core) runtime() *actor.Runtime {
+func (c *objectCore) runtime() *actor.Runtime {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.rt
 }
 
-func (c *Core) logger() *zerolog.Logger { return c.runtime().Logger() }
+func (c *objectCore) logger() *zerolog.Logger { return c.runtime().Logger() }
 
 // mended notes that the value is good again, or that a fresh one is in its place.
-func (c *Core) mended(fresh any) {
+func (c *objectCore) mended(fresh any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.broken, c.mending = false, false
@@ -478,7 +483,7 @@ func (c *Core) mended(fresh any) {
 
 // stopped is called when the actor behind mailbox has stopped, or could not be spawned. Calls that come later are
 // refused. It returns what was queued and parked, which is to be dropped.
-func (c *Core) stopped(mailbox *actor.Mailbox) (left []any) {
+func (c *objectCore) stopped(mailbox *actor.Mailbox) (left []any) {
 	c.mu.Lock()
 	if c.mailbox == mailbox && c.state == coreRunning {
 		left = c.queue.all()
@@ -504,13 +509,13 @@ func (c *Core) stopped(mailbox *actor.Mailbox) (left []any) {
 	return left
 }
 
-func (c *Core) stoppedError() error { return stoppedError(c.Value()) }
+func (c *objectCore) stoppedError() error { return stoppedError(c.Value()) }
 
 func stoppedError(value any) error {
 	return ErrObjectStopped.New("the object has stopped: " + typeName(value))
 }
 
-func (c *Core) typeName() string { return typeName(c.Value()) }
+func (c *objectCore) typeName() string { return typeName(c.Value()) }
 
 // typeName is a short name for logs and PIDs: the struct's, without its package.
 func typeName(v any) string {

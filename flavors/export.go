@@ -30,7 +30,7 @@ func (export) CallNoAnswerSoon(ctx context.Context, r *RemoteReference, method s
 }
 
 // Weight returns what the call counts for against the limits of memory.
-func (export) Weight(inv *Invocation) int { return inv.Weight() }
+func (export) Weight(inv *Invocation) int { return inv.weight }
 
 // RemoteError returns a [PBError] that counts as sent by the peer. The text is clipped to [MaxFailureText].
 func (export) RemoteError(text string) error {

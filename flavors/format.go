@@ -20,7 +20,7 @@ func (inv *Invocation) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, in
 func (v *ViewPoint) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, v.String()) }
 
 // Format implements fmt.Formatter by String.
-func (c *Core) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+func (c *objectCore) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
 // String names the observer in logs.
 func (o *Observer) String() string {

@@ -27,9 +27,9 @@ type Invocation struct {
 	// Kw are the keyword arguments; nil when there are none.
 	Kw *jelly.Dict
 
-	conn        BrokerConn
-	caller      *Caller // nil for updates, which do not end with anybody
-	core        *Core
+	conn        seam.Conn
+	caller      *peerCaller // nil for updates, which do not end with anybody
+	core        *objectCore
 	perspective any
 	prefix      Prefix
 	requestID   int64
@@ -51,40 +51,12 @@ type Invocation struct {
 	room [4]any // for Args, so that most calls are one piece of memory
 }
 
-// IncomingCall says what package broker knows of a call that it has read.
-type IncomingCall struct {
-	Conn      BrokerConn
-	RequestID int64
-	// LongRequestID is the caller's number for the call where that has more than 64 bits, and nil otherwise.
-	LongRequestID *big.Int
-	Method        string
-	Args          jelly.Tuple
-	Kw            *jelly.Dict
-	WantsAnswer   bool
-	// Prefix selects the methods that may be called: it belongs to the export through which the call came.
-	Prefix Prefix
-	// Caller is on whose behalf the call is made; nil for an update.
-	Caller *Caller
-	// Perspective is the caller's, where the export has one.
-	Perspective any
-	// Size is how many bytes the call had on the wire, Weight what it counts for among all that the runtime has under way.
-	// They count against the peer's limits until it is answered.
-	Size, Weight int
-	// Serial numbers the calls of a connection in the order in which they are delivered.
-	Serial uint64
-	// Received is the handles that came in the arguments. Releasing one is told to the peer when the call has been
-	// answered.
-	Received []Handle
-	// Arrivals is where the call counts until it has been carried out.
-	Arrivals *seam.Arrivals
-}
-
 // invocations are used again once they have been answered, those that no code of the application's has seen: a call
 // should not cost memory that has to be collected.
 var invocations = sync.Pool{New: func() any { return new(Invocation) }}
 
-// NewInvocation makes the message that carries a call to its object. Args has room for some arguments, but none yet.
-func NewInvocation() *Invocation {
+// newInvocation makes the message that carries a call to its object. Args has room for some arguments, but none yet.
+func newInvocation() *Invocation {
 	inv := invocations.Get().(*Invocation)
 	inv.Args = inv.room[:0]
 	return inv
@@ -104,10 +76,17 @@ func (inv *Invocation) free() {
 	invocations.Put(inv)
 }
 
-// Begin says what call the invocation carries.
-func (inv *Invocation) Begin(call IncomingCall) {
+// incoming is the part of an Invocation that is for package broker only. It implements seam.Call.
+type incoming Invocation
+
+// invocationOf returns the invocation of a call that package broker has.
+func invocationOf(call seam.Call) *Invocation { return (*Invocation)(call.(*incoming)) }
+
+// Begin implements seam.Call.
+func (inv *incoming) Begin(call seam.IncomingCall) {
 	inv.Method, inv.Args, inv.Kw = call.Method, call.Args, call.Kw
-	inv.conn, inv.caller, inv.perspective, inv.prefix = call.Conn, call.Caller, call.Perspective, call.Prefix
+	inv.conn, inv.perspective, inv.prefix = call.Conn, call.Perspective, Prefix(call.Prefix)
+	inv.caller, _ = call.Caller.(*peerCaller)
 	inv.longID = call.LongRequestID
 	inv.requestID, inv.wantsAnswer, inv.size, inv.weight = call.RequestID, call.WantsAnswer, call.Size, call.Weight
 	inv.serial = call.Serial
@@ -118,11 +97,35 @@ func (inv *Invocation) Begin(call IncomingCall) {
 	if len(call.Received) > 0 {
 		inv.received = make([]*seam.Refcount, len(call.Received))
 		for i, h := range call.Received {
-			inv.received[i] = h.count()
+			inv.received[i] = h.(counted).count()
 			inv.received[i].AwaitAnswer()
 		}
 	}
 }
+
+// Refuse implements seam.Call.
+func (inv *incoming) Refuse(err error) { (*Invocation)(inv).fail(err) }
+
+// ReplaceAnswer implements seam.Call.
+func (inv *incoming) ReplaceAnswer(err error) { (*Invocation)(inv).sendFailure(err) }
+
+// String implements seam.Call.
+func (inv *incoming) String() string { return (*Invocation)(inv).String() }
+
+// RequestID implements seam.Call.
+func (inv *incoming) RequestID() int64 { return inv.requestID }
+
+// LongRequestID implements seam.Call.
+func (inv *incoming) LongRequestID() *big.Int { return inv.longID }
+
+// Size implements seam.Call.
+func (inv *incoming) Size() int { return inv.size }
+
+// Weight implements seam.Call.
+func (inv *incoming) Weight() int { return inv.weight }
+
+// Serial implements seam.Call.
+func (inv *incoming) Serial() uint64 { return inv.serial }
 
 // carriedOut is called when the method has returned, or will not run. A call that was forwarded to an actor has been
 // carried out when that has handled or answered it.
@@ -148,7 +151,7 @@ func (inv *Invocation) encoded() {
 }
 
 // Conn is the connection over which the call came.
-func (inv *Invocation) Conn() Conn { return inv.conn.Conn() }
+func (inv *Invocation) Conn() Conn { return publicConn(inv.conn) }
 
 // Context ends with the connection over which the call came, and when the user on whose behalf it is made logs out. PB
 // carries no deadlines, so it has none. A method that takes its time should return when it ends: the user's logout
@@ -166,24 +169,11 @@ func (inv *Invocation) Context() context.Context {
 // Perspective is the avatar on whose behalf the call is made, or nil where there was no login.
 func (inv *Invocation) Perspective() any { return inv.perspective }
 
-// RequestID is the caller's number for this call. It is 0 for a number of more than 64 bits; see
-// [Invocation.LongRequestID].
+// RequestID returns the caller's number of this call; 0 if the number has more than 64 bits.
 func (inv *Invocation) RequestID() int64 { return inv.requestID }
 
-// LongRequestID is the caller's number for this call where that has more than 64 bits, and nil otherwise.
-func (inv *Invocation) LongRequestID() *big.Int { return inv.longID }
-
-// WantsAnswer is false for calls whose sender asked for no answer: neither a result nor an error is sent then.
+// WantsAnswer reports whether the caller has asked for an answer. If not, neither a result nor an error is sent.
 func (inv *Invocation) WantsAnswer() bool { return inv.wantsAnswer }
-
-// Size is how many bytes the call had on the wire.
-func (inv *Invocation) Size() int { return inv.size }
-
-// Weight is what the call counts for until it has been answered, see [IncomingCall].
-func (inv *Invocation) Weight() int { return inv.weight }
-
-// Serial is the call's number among those of its connection, see [IncomingCall].
-func (inv *Invocation) Serial() uint64 { return inv.serial }
 
 // String names the call in logs, as Type.method. The method's name is the peer's choice: it is cut, and escaped where
 // it is not printable.
@@ -257,7 +247,7 @@ func (inv *Invocation) abandon() {
 	}
 	inv.carriedOut()
 	inv.encoded()
-	inv.conn.CloseInvocation(inv)
+	inv.conn.CloseCall((*incoming)(inv))
 }
 
 // send encodes in the caller's goroutine: what is sent is a snapshot, and what cannot be sent fails this call alone.
@@ -274,7 +264,7 @@ func (inv *Invocation) send(v any, err error) (gone bool) {
 		defer inv.core.logUpdateFailed(inv, err)
 	}
 	if !inv.wantsAnswer {
-		defer inv.conn.CloseInvocation(inv)
+		defer inv.conn.CloseCall((*incoming)(inv))
 		if err != nil {
 			usercode.Log(func() {
 				inv.conn.Logger().
@@ -315,7 +305,7 @@ func (inv *Invocation) sendValue(v any) (gone bool) {
 	if err = jellySafely(fragment, v); err == nil {
 		encoded = true
 		inv.encoded()
-		return conn.SendAnswer(inv, fragment, false) && inv.onAnswer == nil
+		return conn.SendAnswer((*incoming)(inv), fragment, false) && inv.onAnswer == nil
 	}
 	encoded = true
 	fragment.Free()
@@ -392,7 +382,7 @@ func (inv *Invocation) sendFailure(err error) {
 	if encodeErr == nil {
 		sent = true
 		inv.encoded()
-		inv.conn.SendAnswer(inv, fragment, true)
+		inv.conn.SendAnswer((*incoming)(inv), fragment, true)
 		return
 	}
 	fragment.Free()
@@ -416,11 +406,11 @@ func (inv *Invocation) sendPlainFailure(why string) {
 	if fragment.Jelly(plain) != nil {
 		fragment.Free()
 		inv.encoded()
-		inv.conn.CloseInvocation(inv)
+		inv.conn.CloseCall((*incoming)(inv))
 		return
 	}
 	inv.encoded()
-	inv.conn.SendAnswer(inv, fragment, true)
+	inv.conn.SendAnswer((*incoming)(inv), fragment, true)
 }
 
 // logFailure tells the operator what the peer will be told. What a peer can cause at will is not worth more than a

@@ -12,6 +12,7 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/stretchr/testify/require"
 
@@ -275,11 +276,11 @@ func TestACopiedStructIsNotSent(t *testing.T) {
 	require.NoError(t, err)
 	copied := &subject{}
 	reflect.ValueOf(copied).Elem().Set(reflect.ValueOf(original).Elem()) // In a way that vet does not see.
-	_, err = flavors.CoreOf(copied)
+	_, err = flavors.Internal.Export(seam.Token{}).CoreOf(copied)
 	require.ErrorContains(t, err, "is a copy of one that has been sent")
 	var none *subject
 	for _, bad := range []any{none, 7, struct{}{}} {
-		_, err = flavors.CoreOf(bad)
+		_, err = flavors.Internal.Export(seam.Token{}).CoreOf(bad)
 		require.Error(t, err)
 		_, err = flavors.Spawn(rt, bad)
 		require.Error(t, err)

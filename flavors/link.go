@@ -37,12 +37,8 @@ func (r *RemoteReference) runtime() *actor.Runtime {
 func (r *RemoteReference) link()   { r.remote.count.Link() }
 func (r *RemoteReference) unlink() { r.remote.release((*seam.Refcount).Unlink) }
 
-// Handle is a handle that came from the peer: a *RemoteReference or a *Cached.
-type Handle interface {
-	Linkable
-	Release()
-	count() *seam.Refcount
-}
+// counted is a handle that came from the peer: a *RemoteReference or a *Cached.
+type counted interface{ count() *seam.Refcount }
 
 func (r *RemoteReference) count() *seam.Refcount { return &r.remote.count }
 func (c *Cached[T]) count() *seam.Refcount       { return &c.cache.count }

@@ -347,9 +347,9 @@ func (*typo) PublishMethods(Prefix) MethodSet { return Methods(Hide("RemoteDebgu
 
 // An object with an unlisted method is not sent, published, registered or viewed.
 func TestUnlistedMethodRefused(t *testing.T) {
-	_, err := CoreOf(&byValue{})
+	_, err := coreOf(&byValue{})
 	assert.ErrorContains(t, err, "it is not known whether peers may call")
-	_, err = NewLoginAnswer(&struct {
+	_, err = newLoginAnswer(&struct {
 		Avatar
 		everything
 	}{})
@@ -358,7 +358,7 @@ func TestUnlistedMethodRefused(t *testing.T) {
 	assert.ErrorContains(t, err, "It: promoted")
 	err = RegisterCache[unsettledCache](jelly.NewRegistry(), "m.C")
 	assert.ErrorContains(t, err, "ObserveIt")
-	_, err = CoreOf(&struct {
+	_, err = coreOf(&struct {
 		Cacheable
 		everything
 	}{})

@@ -2,6 +2,7 @@ package flavors
 
 import (
 	"context"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"net"
 	"reflect"
 	"testing"
@@ -207,7 +208,7 @@ func TestDefaults(t *testing.T) {
 
 // methodConn is a connection for method tables.
 type methodConn struct {
-	BrokerConn
+	seam.Conn
 	ctx context.Context
 }
 
@@ -225,8 +226,8 @@ type wireCall struct {
 }
 
 func (c wireCall) invocation() *Invocation {
-	inv := NewInvocation()
-	inv.Begin(IncomingCall{
+	inv := newInvocation()
+	(*incoming)(inv).Begin(seam.IncomingCall{
 		Conn:   methodConn{ctx: context.WithValue(context.Background(), contextKey{}, "the connection's")},
 		Method: c.method, Args: c.args, Kw: c.kw, Perspective: c.perspective,
 	})

@@ -17,7 +17,7 @@ type PanicError = actor.PanicError
 
 // object is the actor of one Referenceable: it runs the methods of the user's struct, one at a time.
 type object struct {
-	core    *Core
+	core    *objectCore
 	mailbox *actor.Mailbox
 	again   bool // this incarnation follows one that panicked
 	unsound bool // the value is to be made good before it is used
@@ -44,7 +44,7 @@ type turn struct {
 	incarnation uint64
 	bound       bool
 
-	conn    BrokerConn  // of a continuation: whose peer's calls it does not overtake
+	conn    seam.Conn   // of a continuation: whose peer's calls it does not overtake
 	turns   *seam.Turns // of a continuation: where it is entered until it has run
 	running seam.Turn
 }
@@ -120,7 +120,7 @@ func (o *object) call(ctx protoactor.Context, inv *Invocation) {
 // seat is what the Props of an object's actor know of its core. Upstream's lists of children keep PIDs of ended ones
 // until others take their place, and a PID leads to the mailbox, the context, the Props: cut here, none of that holds
 // on to the user's value.
-type seat struct{ core *Core }
+type seat struct{ core *objectCore }
 
 // retire lets go of the core when the actor has ended; only the error for latecomers stays.
 func (o *object) retire() {
@@ -288,7 +288,7 @@ func (o *object) mendFor(t *turn) (err error) {
 
 // turnPanicked logs the panic of a function that ran in the object's turn, unless it is a continuation, which has
 // logged it.
-func (c *Core) turnPanicked(r any) *PanicError {
+func (c *objectCore) turnPanicked(r any) *PanicError {
 	if p, ok := r.(*PanicError); ok {
 		return p
 	}

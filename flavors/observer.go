@@ -3,6 +3,7 @@ package flavors
 import (
 	"context"
 	"errors"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"iter"
 	"runtime"
 	"sync/atomic"
@@ -17,8 +18,8 @@ import (
 // Observer is the way from an original to the copy that one peer keeps of it. There is one for each connection that
 // holds the original, however often it was sent there. Observers can be compared and used as map keys.
 type Observer struct {
-	conn        BrokerConn
-	core        *Core
+	conn        seam.Conn
+	core        *objectCore
 	perspective any
 
 	// luid is the broker's: what the peer knows the copy by. Zero until the state has been sent.
@@ -27,27 +28,36 @@ type Observer struct {
 	failures atomic.Int64 // updates that the peer could not apply
 }
 
-// NewObserver makes the observer for an original that is about to be sent. Package broker calls it.
-func NewObserver(conn BrokerConn, core *Core, perspective any) *Observer {
+// newObserver makes the observer for an original that is about to be sent. Package broker calls it.
+func newObserver(conn seam.Conn, core *objectCore, perspective any) *Observer {
 	return &Observer{conn: conn, core: core, perspective: perspective}
 }
 
 // Conn is the connection on whose other side the copy is.
 func (o *Observer) Conn() Conn {
-	if o == nil || o.conn == nil {
+	if o == nil {
 		return nil
 	}
-	return o.conn.Conn()
+	return publicConn(o.conn)
 }
 
 // Perspective is the one under which the original was first sent over that connection.
 func (o *Observer) Perspective() any { return o.perspective }
 
-// Luid is what the peer knows the copy by. It is for the broker's turn only.
-func (o *Observer) Luid() int64 { return o.luid }
+// observer is the part of an Observer that is for package broker only. It implements seam.Observer.
+type observer Observer
 
-// SetLuid is for the broker's turn only.
-func (o *Observer) SetLuid(luid int64) { o.luid = luid }
+// observerOf returns the Observer that package broker has.
+func observerOf(o seam.Observer) *Observer { return (*Observer)(o.(*observer)) }
+
+// Luid implements seam.Observer.
+func (o *observer) Luid() int64 { return o.luid }
+
+// SetLuid implements seam.Observer.
+func (o *observer) SetLuid(luid int64) { o.luid = luid }
+
+// Unsent implements seam.Observer.
+func (o *observer) Unsent(method string, err error) { (*Observer)(o).unsent(method, err) }
 
 // CallRemote calls an observe method of the copy: [cachemessage …]. The Deferred fails when the observer or its
 // connection is gone, and with the peer's failure when the peer could not apply the update; that is logged as well.
@@ -62,7 +72,7 @@ func (o *Observer) CallRemote(method string, args ...any) *actor.Deferred {
 	}
 	call := o.newCall(method)
 	call.Fragment = fragment
-	call.wantAnswer()
+	call.WantAnswer()
 	call.Result.OnComplete(func(_ any, err error) { o.answered(method, err) })
 	_ = o.conn.SendCall(call) // What an observer is not sent costs its connection.
 	return call.Result
@@ -100,14 +110,13 @@ func (o *Observer) unsent(method string, err error) {
 	})
 }
 
-// Unsent is for package broker: an update that wants no answer could not be written.
-func (o *Observer) Unsent(method string, err error) { o.unsent(method, err) }
-
 // maxUpdatesLogged is how many updates that one peer could not apply to a copy are worth a warning.
 const maxUpdatesLogged = 3
 
-func (o *Observer) newCall(method string) *OutgoingCall {
-	return &OutgoingCall{Cache: true, Observer: o, Method: method, Perspective: o.perspective, via: o.conn}
+func (o *Observer) newCall(method string) *seam.OutgoingCall {
+	call := &seam.OutgoingCall{Cache: true, Observer: (*observer)(o), Method: method, Perspective: o.perspective}
+	call.Init(o.conn, nil)
+	return call
 }
 
 // Observers are the observers of one original at one moment.

@@ -35,7 +35,7 @@ func (c *panicCount) level(limit supervision.Limit) (level zerolog.Level, last b
 
 // logPanic logs a panic of the application's code that belongs to an object. Whoever re-panics with p afterwards has it
 // not logged again.
-func (c *Core) logPanic(log *zerolog.Logger, p *PanicError, fields ...func(*zerolog.Event)) {
+func (c *objectCore) logPanic(log *zerolog.Logger, p *PanicError, fields ...func(*zerolog.Event)) {
 	limit := supervision.TreeOf(c.runtime()).ObjectLimit()
 	level, last := c.panics.level(limit)
 	usercode.Log(func() {

@@ -1,5 +1,7 @@
 package flavors
 
+import "github.com/perspectivebroker/pb/internal/seam"
+
 import protoactor "github.com/asynkron/protoactor-go/actor"
 
 // Calls of a peer that does not read its answers are parked: they keep their order, but are not run until the peer has
@@ -9,7 +11,7 @@ import protoactor "github.com/asynkron/protoactor-go/actor"
 // parking is the calls of one connection that an object has parked, and what must not overtake them. It outlives the
 // object's restarts.
 type parking struct {
-	conn    BrokerConn
+	conn    seam.Conn
 	waiting []any // of *Invocation and *turn; guarded by the core's lock
 }
 
@@ -31,7 +33,7 @@ func (o *object) park(inv *Invocation) bool {
 
 // park gives the call a parking of its own: take has seen that its connection has none. A call whose caller has ended
 // is not parked.
-func (c *Core) park(inv *Invocation) *parking {
+func (c *objectCore) park(inv *Invocation) *parking {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if inv.caller.IsOver() {
@@ -39,7 +41,7 @@ func (c *Core) park(inv *Invocation) *parking {
 	}
 	p := &parking{conn: inv.conn, waiting: []any{inv}}
 	if c.parked == nil {
-		c.parked = map[BrokerConn]*parking{}
+		c.parked = map[seam.Conn]*parking{}
 	}
 	c.parked[inv.conn] = p
 	return p
@@ -73,7 +75,7 @@ func (o *object) resume(ctx protoactor.Context, p *parking) {
 }
 
 // unpark takes out the first of what is parked, nil if it was dropped, and reports whether there is more.
-func (c *Core) unpark(p *parking) (first any, more bool) {
+func (c *objectCore) unpark(p *parking) (first any, more bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(p.waiting) == 0 {

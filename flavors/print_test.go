@@ -17,7 +17,7 @@ import (
 func TestFormatBounded(t *testing.T) {
 	for name, v := range graph.Hostile() {
 		t.Run(name, func(t *testing.T) {
-			inv := flavors.NewInvocation()
+			inv := new(flavors.Invocation)
 			inv.Args = append(inv.Args, v)
 			inv.Method = "\x1b[2J" + strings.Repeat("m", 600_000)
 			graph.Within(t, 1<<30, func() {

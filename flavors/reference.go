@@ -33,10 +33,11 @@ type RemoteReference struct {
 // remote is what outlives the handle: enough to tell the peer that the handle is gone. It must not point to the handle.
 type remote struct {
 	// Immutable.
-	conn        BrokerConn
+	conn        seam.Conn
 	id          int64
 	name        string // of a published object: these are not counted
 	perspective any
+	known       weak.Pointer[RemoteReference]
 
 	count seam.Refcount
 
@@ -44,41 +45,25 @@ type remote struct {
 	process *referenceProcess // guarded by mu
 }
 
-// NewRemoteReference makes a handle for the peer's object luid, with one receipt. Package broker calls it.
-func NewRemoteReference(conn BrokerConn, luid int64, perspective any) *RemoteReference {
+// newRemoteReference makes a handle for the peer's object luid, with one receipt. Package broker calls it.
+func newRemoteReference(conn seam.Conn, luid int64, perspective any) *RemoteReference {
 	m := &remote{conn: conn, id: luid, perspective: perspective}
 	m.count.Init(conn.Turns(), m)
 	h := &RemoteReference{remote: m}
+	m.known = weak.Make(h)
 	watchHandle(conn.Runtime(), h, m)
 	return h
 }
 
-// NewNamedReference makes a handle for an object that the peer publishes under a name. Such objects are not counted.
-func NewNamedReference(conn BrokerConn, name string) *RemoteReference {
-	return &RemoteReference{remote: &remote{conn: conn, name: name}}
-}
+// Value returns the handle, nil if it has been collected.
+func (m *remote) Value() *RemoteReference { return m.known.Value() }
 
-// WeakReference knows a handle without keeping it alive. It belongs to the broker.
-type WeakReference struct {
-	known weak.Pointer[RemoteReference]
-	left  *remote
-}
-
-// Weak gives what the broker's table keeps of a handle.
-func (r *RemoteReference) Weak() WeakReference { return WeakReference{weak.Make(r), r.remote} }
-
-// Value is the handle, nil if it has been collected.
-func (w WeakReference) Value() *RemoteReference { return w.known.Value() }
-
-// Sweep gives the handle back if the garbage collector has found that nobody holds it.
-func (w WeakReference) Sweep() {
-	if w.left != nil && w.known.Value() == nil {
-		w.left.forget()
+// Sweep releases the handle if it has been collected.
+func (m *remote) Sweep() {
+	if m.known.Value() == nil {
+		m.forget()
 	}
 }
-
-// Received notes one more receipt. It reports false when the handle has been released meanwhile, and a new one is due.
-func (r *RemoteReference) Received() bool { return r.isMade() && r.remote.count.Receive() }
 
 // forget runs after the handle has been collected.
 func (m *remote) forget() {
@@ -119,15 +104,7 @@ func (r *RemoteReference) Conn() Conn {
 	if !r.isMade() {
 		return nil
 	}
-	return r.remote.conn.Conn()
-}
-
-// BrokerConnOf returns the broker's side of a reference's connection.
-func BrokerConnOf(r *RemoteReference) BrokerConn {
-	if !r.isMade() {
-		return nil
-	}
-	return r.remote.conn
+	return publicConn(r.remote.conn)
 }
 
 // Perspective is the one under which the reference was received. What is sent along it is encoded for that perspective.
@@ -207,12 +184,12 @@ func (r *RemoteReference) callSoon(ctx context.Context, method string, args ...a
 	return call.Result
 }
 
-func (r *RemoteReference) newCallWithResult(method string, args []any) (*OutgoingCall, error) {
+func (r *RemoteReference) newCallWithResult(method string, args []any) (*seam.OutgoingCall, error) {
 	call, err := r.newCall(method, args)
 	if err != nil {
 		return nil, err
 	}
-	call.wantAnswer()
+	call.WantAnswer()
 	return call, nil
 }
 
@@ -239,13 +216,13 @@ func (r *RemoteReference) callNoAnswerSoon(ctx context.Context, method string, a
 	return err
 }
 
-func (r *RemoteReference) newCall(method string, args []any) (*OutgoingCall, error) {
-	call := new(OutgoingCall)
+func (r *RemoteReference) newCall(method string, args []any) (*seam.OutgoingCall, error) {
+	call := new(seam.OutgoingCall)
 	return call, r.prepare(call, method, args)
 }
 
 // prepare makes a call of an empty one.
-func (r *RemoteReference) prepare(call *OutgoingCall, method string, args []any) error {
+func (r *RemoteReference) prepare(call *seam.OutgoingCall, method string, args []any) error {
 	if err := r.Err(); err != nil {
 		return err
 	}
@@ -254,19 +231,21 @@ func (r *RemoteReference) prepare(call *OutgoingCall, method string, args []any)
 	if err != nil {
 		return err
 	}
+	var target *seam.Refcount
 	if m.name == "" {
 		if !m.count.Use() {
 			fragment.Free()
 			return DeadReference.Wrap(ErrReleased)
 		}
-		call.target = &m.count
+		target = &m.count
 	}
-	call.ID, call.Name, call.Method, call.Fragment, call.Perspective, call.via = m.id, m.name, method, fragment, m.perspective, m.conn
+	call.Init(m.conn, target)
+	call.ID, call.Name, call.Method, call.Fragment, call.Perspective = m.id, m.name, method, fragment, m.perspective
 	return nil
 }
 
 // encodeCall makes what a call says behind the name of its method.
-func encodeCall(conn BrokerConn, perspective any, method string, args []any) (*jelly.Fragment, error) {
+func encodeCall(conn seam.Conn, perspective any, method string, args []any) (*jelly.Fragment, error) {
 	// Stock peers decode the name before anything else, and close the connection if they cannot.
 	if len(method) > maxMethodName || !utf8.ValidString(method) {
 		return nil, ValueError.Errorf(
@@ -288,7 +267,7 @@ const maxMethodName = 1 << 10
 
 // encodeArguments makes the two expressions of a call: the tuple of its positional and the dictionary of its keyword
 // arguments.
-func encodeArguments(conn BrokerConn, perspective any, args []any) (*jelly.Fragment, error) {
+func encodeArguments(conn seam.Conn, perspective any, args []any) (*jelly.Fragment, error) {
 	args, kw := splitKw(args)
 	fragment := jelly.NewFragment(conn.JellyContext(perspective))
 	err := encodeSafely(fragment, func() error {
@@ -299,7 +278,7 @@ func encodeArguments(conn BrokerConn, perspective any, args []any) (*jelly.Fragm
 	})
 	if err != nil {
 		fragment.Free()
-		return nil, LocalFailure(err)
+		return nil, localFailure(err)
 	}
 	return fragment, nil
 }
@@ -340,5 +319,5 @@ func (r *RemoteReference) JellyTo(e *jelly.Encoder, _ any) error {
 		return InsecureJelly.Errorf("%v belongs to another connection: PB has no third-party references; "+
 			"send an object of your own that passes calls on", r)
 	}
-	return jellyLocal(e, LocalHole{Reference: r})
+	return jellyLocal(e, localHole{r})
 }

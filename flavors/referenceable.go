@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"reflect"
 	"runtime/debug"
 	"sync/atomic"
@@ -23,7 +24,7 @@ import (
 type Referenceable struct{ anchor }
 
 // anchor ties a struct to its core. All flavors that are actors embed it.
-type anchor struct{ core atomic.Pointer[Core] }
+type anchor struct{ core atomic.Pointer[objectCore] }
 
 func (a *anchor) anchored() *anchor { return a }
 
@@ -41,8 +42,8 @@ func (*Referenceable) prefix() Prefix             { return PrefixRemote }
 // as the root; Root only documents that.
 type Root struct{ Referenceable }
 
-// CoreOf returns the core of a value that embeds Referenceable or another flavor. It makes the core if there is none.
-func CoreOf(v any) (*Core, error) {
+// coreOf returns the core of a value that embeds Referenceable or another flavor. It makes the core if there is none.
+func coreOf(v any) (*objectCore, error) {
 	r, ok := v.(anchored)
 	if !ok {
 		return nil, fmt.Errorf(
@@ -65,16 +66,16 @@ func CoreOf(v any) (*Core, error) {
 }
 
 // coreMade returns the anchor's core, which the first call makes.
-func (a *anchor) coreMade() *Core {
+func (a *anchor) coreMade() *objectCore {
 	if c := a.core.Load(); c != nil {
 		return c
 	}
-	a.core.CompareAndSwap(nil, &Core{anchor: a})
+	a.core.CompareAndSwap(nil, &objectCore{anchor: a})
 	return a.core.Load()
 }
 
 // meet sets the core's value to v, or checks that v is not a copy of it.
-func (c *Core) meet(a *anchor, v any, r anchored) (*Core, error) {
+func (c *objectCore) meet(a *anchor, v any, r anchored) (*objectCore, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.anchor != a && c.produce == nil {
@@ -113,12 +114,12 @@ func checkType(v any, r anchored) error {
 	return nil
 }
 
-// coreToSend is CoreOf for the self of a JellyTo method.
-func coreToSend(e *jelly.Encoder, self any) (*Core, error) {
+// coreToSend is coreOf for the self of a JellyTo method.
+func coreToSend(e *jelly.Encoder, self any) (*objectCore, error) {
 	if err := refuseCopy(e, self); err != nil {
 		return nil, err
 	}
-	return CoreOf(self)
+	return coreOf(self)
 }
 
 // refuseCopy returns an error if self was sent by value: the encoder's copy of it could never be called.
@@ -136,7 +137,7 @@ func (r *Referenceable) JellyTo(e *jelly.Encoder, self any) error {
 	if err != nil {
 		return err
 	}
-	return jellyRemote(e, ExportHole{Core: core, Prefix: PrefixRemote})
+	return jellyRemote(e, seam.Export{Core: core, Prefix: string(PrefixRemote)})
 }
 
 // New returns an object made by produce. After a panic of one of its methods, produce makes another instance, which
@@ -147,7 +148,7 @@ func New[P any](produce func() P) P {
 		panic("flavors.New: the producer is nil")
 	}
 	first := produce()
-	core, err := CoreOf(first)
+	core, err := coreOf(first)
 	if err == nil && core.branch == supervision.Caches {
 		err = fmt.Errorf(
 			"the observers of a %T know the state of the instance that failed; give it a Reset method that tells them",
@@ -169,7 +170,7 @@ func Spawn(rt *actor.Runtime, obj any) (*protoactor.PID, error) {
 	if err := rt.Check(); err != nil {
 		return nil, fmt.Errorf("flavors: spawning a %T: %w", obj, err)
 	}
-	core, err := CoreOf(obj)
+	core, err := coreOf(obj)
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +210,7 @@ func Spawn(rt *actor.Runtime, obj any) (*protoactor.PID, error) {
 	return core.spawnedPID(obj)
 }
 
-func (c *Core) spawnedPID(obj any) (*protoactor.PID, error) {
+func (c *objectCore) spawnedPID(obj any) (*protoactor.PID, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.pid == nil {
@@ -250,7 +251,7 @@ func (a *anchor) doAnchored(f func()) *actor.Deferred {
 	return a.coreMade().do(f)
 }
 
-func (c *Core) do(f func()) *actor.Deferred {
+func (c *objectCore) do(f func()) *actor.Deferred {
 	c.mu.Lock()
 	switch c.state {
 	case coreStopped:
@@ -275,7 +276,7 @@ func (c *Core) do(f func()) *actor.Deferred {
 
 // runInline runs the waiting turns of an object without an actor, one at a time, and then starts the actor if one was
 // requested meanwhile.
-func (c *Core) runInline() {
+func (c *objectCore) runInline() {
 	for {
 		c.mu.Lock()
 		if len(c.waiting) == 0 {
@@ -290,7 +291,7 @@ func (c *Core) runInline() {
 	}
 }
 
-func (c *Core) runOneInline(t *turn) {
+func (c *objectCore) runOneInline(t *turn) {
 	over := false
 	defer func() {
 		r := recover()

@@ -3,6 +3,7 @@ package flavors
 import (
 	"errors"
 	"fmt"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"reflect"
 
 	"github.com/perspectivebroker/pb/actor"
@@ -38,7 +39,7 @@ func (*Viewable) JellyTo(e *jelly.Encoder, self any) error {
 	if err != nil {
 		return err
 	}
-	return jellyRemote(e, ExportHole{Core: core, Prefix: PrefixView, Perspective: e.Perspective()})
+	return jellyRemote(e, seam.Export{Core: core, Prefix: string(PrefixView), Perspective: e.Perspective()})
 }
 
 // ViewPoint is an object under a perspective. Sending a [Viewable] makes one; [NewViewPoint] makes one of any object,
@@ -51,7 +52,7 @@ func (*Viewable) JellyTo(e *jelly.Encoder, self any) error {
 type ViewPoint struct {
 	prefix      Prefix
 	perspective any
-	core        *Core
+	core        *objectCore
 }
 
 // NewViewPoint returns a view of an object, a pointer to a struct that embeds a flavor. The object's View… methods
@@ -61,7 +62,7 @@ func NewViewPoint(perspective, object any) (*ViewPoint, error) {
 	if perspective != nil && !reflect.ValueOf(perspective).Comparable() {
 		return nil, fmt.Errorf("flavors: a perspective must be comparable; %T is not", perspective)
 	}
-	core, err := CoreOf(object)
+	core, err := coreOf(object)
 	if err != nil {
 		return nil, err
 	}
@@ -69,11 +70,6 @@ func NewViewPoint(perspective, object any) (*ViewPoint, error) {
 		return nil, err
 	}
 	return &ViewPoint{prefix: PrefixView, perspective: perspective, core: core}, nil
-}
-
-// ViewOf returns the view for an export of package broker.
-func ViewOf(core *Core, prefix Prefix, perspective any) *ViewPoint {
-	return &ViewPoint{prefix: prefix, perspective: perspective, core: core}
 }
 
 // Object returns the object that the view shows. The object itself, if it is sent, is not restricted to the view.
@@ -117,24 +113,24 @@ func (v *ViewPoint) JellyTo(e *jelly.Encoder, _ any) error {
 	return jellyRemote(e, v.hole())
 }
 
-func (v *ViewPoint) hole() ExportHole {
-	return ExportHole{Core: v.core, Prefix: v.prefix, Perspective: v.perspective, View: v}
+func (v *ViewPoint) hole() seam.Export {
+	return seam.Export{Core: v.core, Prefix: string(v.prefix), Perspective: v.perspective, View: v}
 }
 
-// ExportOf returns the export of a value that is published or is the answer to a login: an object with its own methods,
+// exportOf returns the export of a value that is published or is the answer to a login: an object with its own methods,
 // or a view.
-func ExportOf(v any) (ExportHole, error) {
+func exportOf(v any) (seam.Export, error) {
 	if view, ok := v.(*ViewPoint); ok {
 		if view == nil || view.core == nil {
-			return ExportHole{}, errors.New("flavors: a ViewPoint that is nil or was not made by NewViewPoint cannot be sent")
+			return seam.Export{}, errors.New("flavors: a ViewPoint that is nil or was not made by NewViewPoint cannot be sent")
 		}
 		return view.hole(), nil
 	}
-	core, err := CoreOf(v)
+	core, err := coreOf(v)
 	if err != nil {
-		return ExportHole{}, err
+		return seam.Export{}, err
 	}
-	return ExportHole{Core: core, Prefix: v.(anchored).prefix()}, nil
+	return seam.Export{Core: core, Prefix: string(v.(anchored).prefix())}, nil
 }
 
 // errTakeView is added to the error for a view that does not fit a parameter.

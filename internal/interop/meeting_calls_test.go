@@ -9,7 +9,11 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/seam"
 )
+
+// internal has references that no peer has sent.
+var internal = flavors.Internal.Export(seam.Token{})
 
 func callChecks() []clientCheck {
 	checks := []clientCheck{
@@ -52,7 +56,7 @@ func callChecks() []clientCheck {
 			assert.False(t, flavors.IsRemote(err))
 		}},
 		{"calls", "a dead object", func(t *testing.T, m *meeting) {
-			gone := flavors.NewRemoteReference(flavors.BrokerConnOf(m.conn.Root()), 4711, nil)
+			gone := internal.NewRemoteReference(internal.ConnOf(m.conn.Root()), 4711, nil)
 			_, err := flavors.Call[any](t.Context(), gone, "value")
 			require.ErrorIs(t, err, flavors.PBError)
 			assert.ErrorContains(t, err, "Invalid Object ID")

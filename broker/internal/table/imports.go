@@ -1,11 +1,25 @@
 package table
 
-import "github.com/perspectivebroker/pb/flavors"
+import (
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/seam"
+)
+
+// internal is what package flavors has for the broker and not for users.
+var internal = flavors.Internal.Export(seam.Token{})
+
+// weakReference is a reference that the table does not keep alive.
+type weakReference interface {
+	// Value returns the reference, nil if it has been collected.
+	Value() *flavors.RemoteReference
+	// Sweep releases the reference if it has been collected.
+	Sweep()
+}
 
 // Imports is the table of references to the peer's objects that this side may still hold. It keeps none of them alive:
 // an unused reference is collected, and its receipts are given back. The zero Imports is empty.
 type Imports struct {
-	refs map[ImportKey]flavors.WeakReference
+	refs map[ImportKey]weakReference
 }
 
 // ImportKey is what a reference is found by.
@@ -19,26 +33,32 @@ func (x *Imports) Len() int { return len(x.refs) }
 
 // Receive notes one receipt of an object and returns the reference to it. It returns nil, and notes nothing, if that
 // would make more than limit entries.
-func (x *Imports) Receive(c flavors.BrokerConn, key ImportKey, limit int) *flavors.RemoteReference {
+func (x *Imports) Receive(c seam.Conn, key ImportKey, limit int) *flavors.RemoteReference {
 	last, known := x.refs[key]
-	if ref := last.Value(); ref != nil && ref.Received() {
-		return ref
+	if known {
+		if ref := last.Value(); ref != nil && internal.Receive(ref) {
+			return ref
+		}
 	}
 	if !known && len(x.refs) >= limit {
 		return nil
 	}
 	if x.refs == nil {
-		x.refs = map[ImportKey]flavors.WeakReference{}
+		x.refs = map[ImportKey]weakReference{}
 	}
-	ref := flavors.NewRemoteReference(c, key.ID, key.Perspective)
-	x.refs[key] = ref.Weak()
+	ref := internal.NewRemoteReference(c, key.ID, key.Perspective)
+	x.refs[key] = internal.Weak(ref)
 	return ref
 }
 
 // Forget removes the entry of a reference whose receipts were given back, unless the object has been received again
 // since.
 func (x *Imports) Forget(key ImportKey) {
-	if ref := x.refs[key].Value(); ref == nil || ref.Err() != nil {
+	entry := x.refs[key]
+	if entry == nil {
+		return
+	}
+	if ref := entry.Value(); ref == nil || ref.Err() != nil {
 		delete(x.refs, key)
 	}
 }

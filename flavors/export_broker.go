@@ -1,0 +1,71 @@
+package flavors
+
+import "github.com/perspectivebroker/pb/internal/seam"
+
+// These are for package broker.
+
+// ConnOf returns the connection of a reference.
+func (export) ConnOf(r *RemoteReference) seam.Conn { return r.remote.conn }
+
+// NewInvocation makes the message that carries a call to its object. Args has room for some arguments, but none yet.
+func (export) NewInvocation() *Invocation { return newInvocation() }
+
+// Incoming returns the part of an invocation that is not for users.
+func (export) Incoming(inv *Invocation) seam.Call { return (*incoming)(inv) }
+
+// NewCaller makes the caller that a connection itself is.
+func (export) NewCaller(conn seam.Conn) seam.Caller { return newCaller(conn) }
+
+// NewUser makes the caller of a user who has logged in over a connection.
+func (export) NewUser(conn seam.Conn) seam.Caller { return newUser(conn) }
+
+// CoreOf returns the core of an object, a pointer to a struct that embeds a flavor.
+func (export) CoreOf(v any) (seam.Core, error) {
+	core, err := coreOf(v)
+	if err != nil {
+		return nil, err
+	}
+	return core, nil
+}
+
+// ExportOf returns how a value is published, or given as the answer to a login.
+func (export) ExportOf(v any) (seam.Export, error) { return exportOf(v) }
+
+// ViewOf makes the view that an export is.
+func (export) ViewOf(core seam.Core, prefix string, perspective any) *ViewPoint {
+	return &ViewPoint{prefix: Prefix(prefix), perspective: perspective, core: core.(*objectCore)}
+}
+
+// NewLoginAnswer prepares an avatar to be sent: a pointer to a struct that embeds a flavor, or a *[ViewPoint].
+func (export) NewLoginAnswer(avatar any) (seam.LoginAnswer, error) {
+	answer, err := newLoginAnswer(avatar)
+	if err != nil {
+		return nil, err
+	}
+	return answer, nil
+}
+
+// NewObserver makes the observer for an original that is about to be sent.
+func (export) NewObserver(conn seam.Conn, core seam.Core, perspective any) seam.Observer {
+	return (*observer)(newObserver(conn, core.(*objectCore), perspective))
+}
+
+// NewNamedReference makes a handle for an object that the peer publishes under a name. Such objects are not counted.
+func (export) NewNamedReference(conn seam.Conn, name string) *RemoteReference {
+	return &RemoteReference{remote: &remote{conn: conn, name: name}}
+}
+
+// NewRemoteReference makes a handle for the peer's object luid, with one receipt.
+func (export) NewRemoteReference(conn seam.Conn, luid int64, perspective any) *RemoteReference {
+	return newRemoteReference(conn, luid, perspective)
+}
+
+// Receive adds a receipt to a handle. It reports false if the handle has been released: then a new one is needed.
+func (export) Receive(r *RemoteReference) bool { return r.isMade() && r.remote.count.Receive() }
+
+// Weak returns what outlives the handle, for a table that does not keep the handle alive.
+func (export) Weak(r *RemoteReference) *remote { return r.remote }
+
+// LocalFailure makes an error of the packages below the exception type as which a peer would see it, so that errors.Is
+// finds the same whichever side refused. It returns other errors as they are.
+func (export) LocalFailure(err error) error { return localFailure(err) }

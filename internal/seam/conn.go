@@ -1,0 +1,174 @@
+package seam
+
+import (
+	"context"
+	"math/big"
+
+	"github.com/rs/zerolog"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/codec/jelly"
+)
+
+// Conn is what package flavors needs of a connection. Package broker implements it.
+//
+// All methods may be called from any goroutine. None of them waits except SendCallSoon, WaitWritable, WaitSent and
+// Settled, and for a moment BeginAnswer.
+type Conn interface {
+	// Public returns what users see of the connection: a flavors.Conn.
+	Public() any
+
+	// These are documented at flavors.Conn.
+
+	Runtime() *actor.Runtime
+	Context() context.Context
+	Logger() *zerolog.Logger
+	ServerIdentity() string
+	WaitWritable(ctx context.Context) error
+	WaitSent(ctx context.Context) error
+	Settled(ctx context.Context) error
+
+	// JellyContext returns how values for this peer are encoded: profile, limits, security, and the connection itself as
+	// the invoker.
+	JellyContext(perspective any) jelly.Context
+	// Turns returns the methods that run for the peer.
+	Turns() *Turns
+	// UnsafeTracebacks reports whether failures show the peer where in the code they arose.
+	UnsafeTracebacks() bool
+	// Congested reports whether so much waits to be written that calls of this peer should wait.
+	Congested() bool
+	// WhenClear has f run once the connection is not congested, or has ended. f must not wait; it may run before WhenClear
+	// returns.
+	WhenClear(f func())
+
+	// SendCall gives a call to the broker. If the connection cannot take it, the call's Result fails with the error that
+	// is returned.
+	SendCall(call *OutgoingCall) error
+	// SendCallSoon is SendCall, but waits for room.
+	SendCallSoon(ctx context.Context, call *OutgoingCall) error
+	// CancelCall ends a call whose caller no longer waits. Its answer is dropped, and references in it are released.
+	CancelCall(call *OutgoingCall)
+
+	// BeginAnswer must be called before an answer is encoded, which takes memory that is not counted yet. If answers are
+	// long and many are being encoded, it waits for a moment. An error means that too much waits for the peer, and is to
+	// be sent instead of the answer. end, if not nil, must be called after SendAnswer in any case.
+	BeginAnswer() (end func(), err error)
+	// SendAnswer sends the answer to a call. The fragment holds one value and belongs to the connection from now on.
+	// SendAnswer reports whether the connection no longer uses the call.
+	SendAnswer(call Call, fragment *jelly.Fragment, isError bool) (done bool)
+	// CloseCall notes that a call which asked for no answer has been carried out.
+	CloseCall(call Call)
+
+	// Forget sends the decrefs for a reference that has been released.
+	Forget(luid int64, perspective any, receipts int)
+	// ForgetCache sends the decaches for a cache that has been released.
+	ForgetCache(luid int64, receipts int)
+}
+
+// Call is a call from the peer: the part of a flavors.Invocation that is not for users.
+type Call interface {
+	// String names the call in logs.
+	String() string
+	// Begin sets what the call is. It must be called before anything else.
+	Begin(call IncomingCall)
+	// Refuse answers the call with an error, without a turn of the object.
+	Refuse(err error)
+	// ReplaceAnswer answers with an error because the broker cannot send the answer that the method gave.
+	ReplaceAnswer(err error)
+
+	RequestID() int64
+	LongRequestID() *big.Int
+	Size() int
+	Weight() int
+	Serial() uint64
+}
+
+// IncomingCall is a call that the broker has read.
+type IncomingCall struct {
+	Conn      Conn
+	RequestID int64
+	// LongRequestID is the caller's number of the call if that has more than 64 bits, otherwise nil.
+	LongRequestID *big.Int
+	Method        string
+	Args          jelly.Tuple
+	Kw            *jelly.Dict
+	WantsAnswer   bool
+	// Prefix is that of the methods that may be called. It belongs to the export through which the call came.
+	Prefix string
+	// Caller is who makes the call; nil for an update.
+	Caller Caller
+	// Perspective is the one of the export, if it has one.
+	Perspective any
+	// Size is how many bytes the call has on the wire, Weight what it counts for in the runtime's memory budget. They
+	// count against the peer's limits until the call is answered.
+	Size, Weight int
+	// Serial numbers the calls of a connection in the order in which they are delivered.
+	Serial uint64
+	// Received is the handles that came in the arguments. The peer is told of their release when the call has been
+	// answered.
+	Received []Handle
+	// Arrivals counts the call until it has been carried out.
+	Arrivals *Arrivals
+}
+
+// Handle is a handle that came from the peer: a *flavors.RemoteReference or a *flavors.Cached.
+type Handle interface{ Release() }
+
+// OutgoingCall is a call to the peer.
+type OutgoingCall struct {
+	// Cache marks an update of the peer's copy (cachemessage). Otherwise the call is to an object of the peer.
+	Cache bool
+	// ID is the peer's luid of the target, unless Name is set.
+	ID int64
+	// Name is the target's published name, such as "root".
+	Name string
+	// Method is the wire name of the method.
+	Method string
+	// Fragment holds two expressions: the tuple of positional arguments and the dictionary of keywords.
+	Fragment *jelly.Fragment
+	// Encoded replaces Fragment where many calls share the same two expressions. It must not be written to.
+	Encoded []byte
+	// Observer replaces ID and Name in an update.
+	Observer Observer
+	// Result is completed by the answer. Nil means that no answer is asked for.
+	Result *actor.Deferred
+	// Perspective is the one under which the reference was received and the arguments were encoded.
+	Perspective any
+
+	// RequestID belongs to the broker. It is zero until the call has been given a number.
+	RequestID int64
+
+	conn   Conn
+	target *Refcount      // in use until the call has been written; nil for a published object or a copy
+	result actor.Deferred // what Result points to, so that a call is one piece of memory
+}
+
+// Init sets the connection of a call, and the count of its target, of which the call takes over one use. The target is
+// nil for a published object and for a copy.
+func (c *OutgoingCall) Init(conn Conn, target *Refcount) { c.conn, c.target = conn, target }
+
+// Free releases what the call mentions when it has been written, or will not be. It may be called more than once.
+func (c *OutgoingCall) Free() {
+	c.Fragment.Free()
+	c.Fragment = nil
+	if target := c.target; target != nil {
+		c.target = nil
+		target.Unuse()
+	}
+}
+
+// WantAnswer sets the call's Result. Cancelling the Result cancels the call.
+func (c *OutgoingCall) WantAnswer() {
+	c.result.Init(c.conn.Runtime(), c)
+	c.Result = &c.result
+}
+
+// CancelWork implements actor.Canceller.
+func (c *OutgoingCall) CancelWork() { c.conn.CancelCall(c) }
+
+// Reset makes an answered call ready for use as another one.
+func (c *OutgoingCall) Reset() {
+	c.result.Reset()
+	c.ID, c.Name, c.Method, c.Perspective, c.conn = 0, "", "", nil, nil
+	c.Result, c.RequestID = nil, 0
+}
