@@ -123,7 +123,7 @@ func (m *observe) run(o *object) {
 			m.reply(nil, actor.ErrGoexit)
 		}
 	}()
-	err := o.mend()
+	err := o.repair()
 	var fragment *jelly.Fragment
 	if err == nil {
 		fragment, err = m.state(c.Value())
@@ -131,7 +131,7 @@ func (m *observe) run(o *object) {
 	said = true
 	if err != nil {
 		p, panicked := err.(*PanicError) //nolint:errorlint // One that the user's code returned is wrapped.
-		if panicked && !o.unsound {
+		if panicked && !o.broken {
 			p.What = "the code that gives the state of a " + c.typeName()
 			c.logPanic(m.observer.conn.Logger(), p)
 			defer panic(p) // The supervisor restarts the actor; the observers stay.

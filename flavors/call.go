@@ -12,16 +12,15 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// Call calls a method of the peer's object, waits for the answer and converts it to T. It is CallRemote for plain
-// goroutines.
+// Call calls a method of the peer's object, waits for the answer and converts it to T. It is
+// [RemoteReference.CallRemote] for plain goroutines.
 //
-// It honours ctx: when that ends first, the call is forgotten here (the peer carries it out all the same, its late
-// answer is dropped) and the error is ctx's. It waits while too much waits to be written to the connection. A method of
-// an object or an actor must not use it, because it holds up its actor, and a peer that calls back meanwhile would wait
-// for ever: return a Deferred there.
+// If ctx ends first, Call returns its error. The peer carries out the call nevertheless; its answer is dropped. Call
+// waits while too much waits to be written to the connection. A method of an object or an actor must not use it,
+// because it blocks its actor, and a peer that calls back meanwhile would wait for ever: return a Deferred there.
 //
-// It returns as soon as the answer has been read. Calls that the peer sent before the answer may not have run yet: see
-// [CallInOrder].
+// Call returns as soon as the answer has been read. Calls that the peer sent before the answer may not have run yet:
+// see [CallInOrder].
 func Call[T any](ctx context.Context, r *RemoteReference, method string, args ...any) (T, error) {
 	var zero T
 	if ctx == nil {
@@ -54,13 +53,13 @@ func Call[T any](ctx context.Context, r *RemoteReference, method string, args ..
 	return result, nil
 }
 
-// calls are used again by Call, which is the only one that knows them: those that ended with an answer. One that ended
-// otherwise may still be known to the connection.
+// calls pools answered calls of Call, to which there is no other reference. The connection may still refer to one that
+// ended otherwise.
 var calls = sync.Pool{New: func() any { return new(seam.OutgoingCall) }}
 
-// CallInOrder is [Call], and returns only when the calls that the peer sent before its answer have been carried out
-// here, as in a program where one thing happens after the other: what the peer did by calling back before it answered
-// is done. It waits for these calls' methods to return, whether the call itself went well or failed.
+// CallInOrder is [Call], but returns only when the calls that the peer sent before its answer have been carried out
+// here: what the peer did by calling back has been done. It waits for these calls' methods to return, whether the call
+// itself succeeds or fails.
 //
 // Call does not wait for them: each object has a turn of its own, and the answer goes to the caller. See
 // [Conn.Settled].

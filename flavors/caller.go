@@ -8,14 +8,14 @@ import (
 	"weak"
 )
 
-// ErrLoggedOut fails a call of a user who is no longer in: the call had not begun when the user logged out, or came
-// afterwards. errors.Is recognises it at the caller's end of a connection too.
+// ErrLoggedOut is the error of a call of a user who has logged out before the call began. errors.Is recognises it on
+// both sides of a connection.
 var ErrLoggedOut = NewException("perspectivebroker.LoggedOut", PBError)
 
 var errCallDropped = ErrLoggedOut.New("the user has logged out: the call was dropped")
 
-// Caller is on whose behalf calls of a peer are carried out: a connection, or one user who is in by way of it. When it
-// ends, calls that have not begun are dropped, wherever they wait, and none begins any more.
+// peerCaller is who makes calls of a peer: a connection, or one user who has logged in over it. When it ends, calls
+// that have not begun are dropped, and no more begin. It implements seam.Caller.
 type peerCaller struct {
 	conn   seam.Conn
 	ctx    context.Context
@@ -30,10 +30,10 @@ type peerCaller struct {
 	pruneAt int                        // how many of them there may be until they are looked through
 }
 
-// callerOver is set in a Caller's state when it has ended.
+// callerOver is set in the state of a caller that has ended.
 const callerOver = 1 << 62
 
-// fewestCores is how many objects a Caller remembers before it looks which of them are gone.
+// fewestCores is how many objects a caller remembers before it looks for those that are gone.
 const fewestCores = 64
 
 // newCaller makes the Caller that a connection itself is. Package broker calls it.
@@ -48,7 +48,7 @@ func newUser(conn seam.Conn) *peerCaller {
 	return c
 }
 
-// Reaches notes that calls of the caller may wait for an object from now on.
+// Reaches implements seam.Caller.
 func (c *peerCaller) Reaches(object seam.Core) {
 	core := object.(*objectCore)
 	c.mu.Lock()
@@ -70,7 +70,7 @@ func (c *peerCaller) Reaches(object seam.Core) {
 	c.pruneAt = max(fewestCores, 2*len(kept))
 }
 
-// reached are the objects for which calls may wait.
+// reached returns the objects for which calls may wait.
 func (c *peerCaller) reached() []*objectCore {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -83,8 +83,7 @@ func (c *peerCaller) reached() []*objectCore {
 	return cores
 }
 
-// IsBusy reports whether a method runs for the caller, or a call waits for its turn. Calls that are parked do not
-// count: they wait for the peer.
+// IsBusy implements seam.Caller.
 func (c *peerCaller) IsBusy() bool {
 	if c.state.Load()&^callerOver != 0 {
 		return true
@@ -97,9 +96,7 @@ func (c *peerCaller) IsBusy() bool {
 	return false
 }
 
-// End has no call begin any more, ends the context of those that have begun, and drops those that wait. Each of these
-// that wants an answer gets one error, if the connection lives. It may be called more than once, and while calls come
-// in.
+// End implements seam.Caller. Each dropped call that wants an answer gets one error, if the connection lives.
 func (c *peerCaller) End() {
 	before := c.state.Or(callerOver)
 	if before == 0 {
@@ -115,13 +112,13 @@ func (c *peerCaller) End() {
 	}
 }
 
-// IsOver reports whether the caller has ended.
+// IsOver implements seam.Caller. A nil caller never ends.
 func (c *peerCaller) IsOver() bool { return c != nil && c.state.Load()&callerOver != 0 }
 
-// Idle is closed when the caller has ended and no method runs for it any more.
+// Idle implements seam.Caller.
 func (c *peerCaller) Idle() <-chan struct{} { return c.idle }
 
-// enter counts a call that begins, and reports whether it may. A nil Caller never ends.
+// enter counts a call that begins, and reports whether it may. A nil caller never ends.
 func (c *peerCaller) enter() bool {
 	if c == nil {
 		return true

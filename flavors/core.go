@@ -16,81 +16,78 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// ErrObjectStopped fails a call whose object has stopped for good, because the application stopped its actor or the
-// runtime closes. Failures of an object's own code never stop it. errors.Is recognises it at the caller's end of a
-// connection too.
+// ErrObjectStopped is the error of a call to an object that has stopped for good: the application stopped its actor, or
+// the runtime closes. Panics of the object's own code never stop it. errors.Is recognises the error on both sides of a
+// connection.
 var ErrObjectStopped = NewException("perspectivebroker.ObjectStopped", PBError)
 
-// coreState says whether a core has an actor.
+// coreState is the state of a core's actor.
 type coreState uint8
 
 const (
-	coreIdle    coreState = iota // no actor: never sent, or ended because nobody holds it
-	coreRunning                  // held: an actor is running, being spawned, or will be for the first message
+	coreIdle    coreState = iota // no actor: never sent, or ended because no peer holds the object
+	coreRunning                  // held: an actor runs, starts, or will start with the first message
 	coreStopped                  // the actor stopped for good while peers held the object
 )
 
-// Core is where the user's struct, its actor and the tables of the connections meet. A value has one core as long as it
-// lives, whatever becomes of its actors, so nothing is lost between an actor that is ending and a peer that has just
-// been sent the object.
-//
-// Package broker holds cores in its tables; applications have no need of them.
+// objectCore connects the user's struct, its actor and the tables of the connections. A value keeps one core for its
+// whole life, however many actors it has in turn. So nothing is lost if a peer is sent the object while its last actor
+// ends. objectCore implements seam.Core.
 type objectCore struct {
-	forward *Forwarder                    // the value, if it is one; written before anybody can call it
+	forward *Forwarder                    // the value, if it is one; written before the first call
 	anchor  *anchor                       // immutable
-	met     atomic.Bool                   // the value is known, so that most who ask need no lock
-	home    atomic.Pointer[actor.Runtime] // rt, so that most who send the object need no lock
+	met     atomic.Bool                   // the value is known: avoids the lock
+	home    atomic.Pointer[actor.Runtime] // rt: avoids the lock
 
 	mu sync.Mutex
 	// Guarded by mu.
-	state    coreState
-	rt       *actor.Runtime
-	value    any // nil before the first send: a Do does not know it
-	branch   supervision.Branch
-	produce  func() any // nil for a value that was given rather than made
-	pid      *protoactor.PID
-	mailbox  *actor.Mailbox // nil before the first message
-	spawned  bool           // the actor behind mailbox has been asked for
-	holders  int            // entries in exports tables
-	shown    int            // listeners that publish it
-	wasHeld  bool           // there has been one
-	inFlight int            // messages in the queue, parked or in work
-	owned    bool           // spawned by the application: outlives every peer
-	broken   bool           // a method panicked and the value has not been made good since
-	mending  bool           // making it good has been tried since it broke
-	inline   bool           // a Do runs without an actor at this moment …
-	waiting  []*turn        // … and these wait for it
-	early    bool           // the actor was spawned during it, and its mailbox is suspended until it is over
-	born     chan struct{}  // closed when that actor has started, or cannot
+	state     coreState
+	rt        *actor.Runtime
+	value     any // nil before the first send: a Do does not set it
+	branch    supervision.Branch
+	produce   func() any // nil if there is no producer
+	pid       *protoactor.PID
+	mailbox   *actor.Mailbox // nil before the first message
+	spawned   bool           // an actor for mailbox has been requested
+	holders   int            // entries in exports tables
+	shown     int            // listeners that publish it
+	wasHeld   bool           // holders was positive once
+	inFlight  int            // messages in the queue, parked or in work
+	owned     bool           // spawned by the application: outlives every peer
+	broken    bool           // a method panicked and the value has not been repaired since
+	repairing bool           // a repair has been tried since
+	inline    bool           // a Do runs without an actor …
+	waiting   []*turn        // … and these wait for it
+	early     bool           // the actor was started meanwhile; its mailbox is suspended until the Do ends
+	born      chan struct{}  // closed when that actor has started, or cannot
 
-	// observers are those who hold a Cacheable. They change in the original's turn, or when there will be no turn any
-	// more. What was handed out is not written to.
+	// observers hold the Cacheable. They change in the original's turn, or when it will have no turn any more. A slice
+	// that was given out is never written to.
 	observers []*Observer
 
-	panics  panicCount // what its code has put into the log
-	updates panicCount // likewise, updates of a copy that could not be applied
+	panics  panicCount // that were logged
+	updates panicCount // failed updates of a copy that were logged
 
 	queue  queue // what waits for the object's turn
-	tokens int   // of it, in the mailbox: at least one for each message
-	// parked are calls of peers that do not read.
+	tokens int   // in the mailbox: at least one for each message in queue
+	// parked holds the calls of peers that do not read.
 	parked map[seam.Conn]*parking
 
-	// incarnation counts the starts of the object's actors; written in the object's turn only.
+	// incarnation counts the starts of the object's actors. It is written in the object's turn only.
 	incarnation atomic.Uint64
 }
 
 // String names the object in logs.
 func (c *objectCore) String() string { return c.typeName() }
 
-// Value is the user's struct: what a peer gets back when it sends the reference home.
+// Value returns the user's struct, which a peer gets back when it sends the reference home.
 func (c *objectCore) Value() any {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.value
 }
 
-// Hold notes that one more table has the object. From now on it takes messages; the first of them gives it its actor,
-// since many objects are handed out and never called.
+// Hold implements seam.Core. The first message starts the actor, not Hold: many objects are given out and never called.
 func (c *objectCore) Hold(rt *actor.Runtime) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -99,8 +96,8 @@ func (c *objectCore) Hold(rt *actor.Runtime) {
 	c.startLocked(rt)
 }
 
-// UsableIn says why the object cannot be given out by a runtime: it lives in another one, where peers hold it, a
-// listener publishes it or the application has spawned it. Its actor can be in one of them only.
+// UsableIn implements seam.Core. An actor belongs to one runtime. The object is in use there if peers hold it, a
+// listener publishes it or the application has spawned it.
 func (c *objectCore) UsableIn(rt *actor.Runtime) error {
 	if home := c.home.Load(); home == nil || home == rt {
 		return nil
@@ -120,8 +117,7 @@ func (c *objectCore) usableInLocked(rt *actor.Runtime) error {
 	)
 }
 
-// Publish notes that a listener shows the object to everybody who connects, until withdraw is called. An object whose
-// actor the application had stopped begins anew.
+// Publish implements seam.Core. An object whose actor the application has stopped starts anew.
 func (c *objectCore) Publish(rt *actor.Runtime) (withdraw func(), err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -150,8 +146,7 @@ func (c *objectCore) settleInLocked(rt *actor.Runtime) {
 	c.home.Store(rt)
 }
 
-// Release undoes one Hold. When it was the last and the application has not spawned the object itself, its actor ends
-// once it has worked off what it was sent.
+// Release implements seam.Core. After the last one the actor ends, once it has handled what it was sent.
 func (c *objectCore) Release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -171,18 +166,18 @@ func (c *objectCore) Release() {
 		// The actor decides in its own turn, behind everything that was sent before.
 		c.postLocked(checkIdle{})
 	case coreStopped:
-		// Nobody holds the failed incarnation: sent anew, the object starts anew.
+		// No peer holds the stopped object. When it is sent again, it starts anew.
 		c.idleLocked()
 	}
 }
 
-// idleLocked forgets the actor, if there was one.
+// idleLocked drops the actor, if there is one.
 func (c *objectCore) idleLocked() {
 	c.state = coreIdle
 	c.mailbox, c.pid, c.spawned, c.tokens = nil, nil, false, 0
 }
 
-// Deliver gives a call to the object's actor. Calls run in the order of delivery.
+// Deliver implements seam.Core.
 func (c *objectCore) Deliver(call seam.Call) {
 	inv := invocationOf(call)
 	inv.core = c
@@ -195,9 +190,9 @@ func (c *objectCore) Deliver(call seam.Call) {
 	}
 }
 
-// passesOn reports whether a forwarder passes the call on at once, without a turn of its own: an answer that the broker
-// finds behind the call goes to its actor at once as well, and must not overtake it. It does not where calls before
-// this one wait, or where this one is to wait because its peer does not read.
+// passesOn reports whether a forwarder passes the call on at once, without a turn of its own. Otherwise a later answer,
+// which the broker gives to the actor at once, could overtake the call. It does not if earlier calls wait, or if this
+// one must wait because its peer does not read.
 func (c *objectCore) passesOn(inv *Invocation) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -210,7 +205,7 @@ func (c *objectCore) deliver(inv *Invocation) error {
 	switch {
 	case c.state != coreRunning:
 		return stoppedError(c.value)
-	case inv.caller.IsOver(): // Looked at under the lock: a Caller ends before it looks for calls here.
+	case inv.caller.IsOver(): // Checked under the lock: a caller ends before it looks for calls here.
 		return errCallDropped
 	}
 	c.postLocked(inv)
@@ -240,8 +235,8 @@ func (c *objectCore) postLocked(message any) {
 	c.spawnLocked()
 }
 
-// take gives the object's turn what is next, nil if there is nothing. A call behind others of its connection that are
-// parked is parked, too.
+// take returns the next message for the object's turn, nil if there is none. A call behind parked calls of its
+// connection is parked too.
 func (c *objectCore) take(mailbox *actor.Mailbox) (message any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -260,9 +255,9 @@ func (c *objectCore) take(mailbox *actor.Mailbox) (message any) {
 	return message
 }
 
-// parkedBeforeLocked is the parked calls that a message must not overtake: a call those of its connection, a
-// continuation those that arrived before the result that it is for. A copy is viewed behind the updates that arrived
-// before, which are all of one connection.
+// parkedBeforeLocked returns the parked calls that a message must not overtake. A call must not overtake those of its
+// connection, a continuation those that arrived before its result. A view of a copy waits for the updates that arrived
+// before it, which all come from one connection.
 func (c *objectCore) parkedBeforeLocked(message any) *parking {
 	switch m := message.(type) {
 	case *Invocation:
@@ -280,7 +275,8 @@ func (c *objectCore) parkedBeforeLocked(message any) *parking {
 	return nil
 }
 
-// dropCalls takes out a caller's calls that wait, parked ones among them. The caller has ended, so no more come.
+// dropCalls removes and returns the waiting calls of a caller, including parked ones. The caller has ended, so no more
+// calls come.
 func (c *objectCore) dropCalls(who *peerCaller) (dropped []*Invocation) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -319,7 +315,7 @@ func (c *objectCore) waitsFor(who *peerCaller) bool {
 	})
 }
 
-// startLocked lets messages in, unless the core takes some already or has stopped for good.
+// startLocked lets messages in, unless the core has stopped for good.
 func (c *objectCore) startLocked(rt *actor.Runtime) {
 	if c.state == coreIdle {
 		c.settleInLocked(rt)
@@ -327,8 +323,8 @@ func (c *objectCore) startLocked(rt *actor.Runtime) {
 	}
 }
 
-// spawnLocked gives the core an actor once it has messages, but not while a Do runs without one. The supervisor of
-// objects spawns it, in its own turn; what is posted meanwhile waits in the mailbox.
+// spawnLocked starts an actor if there are messages, but not while a Do runs without one. The supervisor of objects
+// starts it in its own turn; messages wait in the mailbox meanwhile.
 func (c *objectCore) spawnLocked() {
 	if !c.inline {
 		c.spawnNowLocked()
@@ -342,10 +338,10 @@ func (c *objectCore) spawnNowLocked() {
 	c.spawned = true
 	mailbox := c.mailbox
 	again := false
-	seat := &seat{core: c}
+	ref := &coreRef{core: c}
 	props := c.rt.Props(
 		func() protoactor.Actor {
-			o := &object{core: seat.core, mailbox: mailbox, again: again, seat: seat}
+			o := &object{core: ref.core, mailbox: mailbox, again: again, ref: ref}
 			again = true
 			return o
 		},
@@ -353,17 +349,17 @@ func (c *objectCore) spawnNowLocked() {
 	)
 	supervision.TreeOf(c.rt).SpawnAsync(c.branch, props, typeName(c.value), func(_ *protoactor.PID, err error) {
 		if err != nil {
-			// A tree that is closing refuses before SpawnAsync returns, which is under the lock.
+			// A closing tree refuses before SpawnAsync returns, which is under the lock.
 			go func() {
 				left := c.stopped(mailbox)
-				mailbox.PostUserMessage(work{}) // So that they are, however few tokens there are.
+				mailbox.PostUserMessage(work{}) // Drops them, even if there are too few tokens.
 				mailbox.Terminate((&object{mailbox: mailbox, left: left, gone: c.stoppedError()}).Undelivered)
 			}()
 		}
 	})
 }
 
-// started is called in the object's turn, first thing in each incarnation.
+// started is called first in each incarnation, in the object's turn.
 func (c *objectCore) started(mailbox *actor.Mailbox, self *protoactor.PID) {
 	c.incarnation.Add(1)
 	c.mu.Lock()
@@ -374,8 +370,8 @@ func (c *objectCore) started(mailbox *actor.Mailbox, self *protoactor.PID) {
 	}
 }
 
-// spawnEarlyLocked gives the object its actor while a Do runs without one. What is sent to the actor waits for the Do.
-// The channel is closed when the actor has started, or cannot.
+// spawnEarlyLocked starts the actor while a Do runs without one. Messages to the actor wait for the Do. The channel is
+// closed when the actor has started, or cannot.
 func (c *objectCore) spawnEarlyLocked() (born <-chan struct{}) {
 	if c.born == nil {
 		c.born = make(chan struct{})
@@ -398,8 +394,7 @@ func (c *objectCore) bornLocked() {
 	}
 }
 
-// inlineOverLocked lets the actor work that has waited for a Do, or gives the object one if it has been sent something
-// meanwhile.
+// inlineOverLocked resumes an actor that has waited for a Do, or starts one if messages have come meanwhile.
 func (c *objectCore) inlineOverLocked() {
 	c.inline, c.waiting = false, nil
 	if c.early {
@@ -411,8 +406,9 @@ func (c *objectCore) inlineOverLocked() {
 	c.spawnLocked()
 }
 
-// settle is called in the object's turn after each message. It reports whether the actor has nothing left to live for;
-// then the core no longer knows it, and the actor must stop without touching the user's value again.
+// settle is called in the object's turn after each message. It reports whether the actor must stop, because no one
+// holds the object and no messages wait. The core has dropped the actor then, which must not use the user's value any
+// more.
 func (c *objectCore) settle(mailbox *actor.Mailbox) (end bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -424,39 +420,38 @@ func (c *objectCore) settle(mailbox *actor.Mailbox) (end bool) {
 	return true
 }
 
-// settleLater counts a message whose method panicked. Whether the actor has anything left to live for is looked at
-// after the supervisor has decided.
+// settleLater counts a message whose method panicked. Whether the actor must stop is decided after the supervisor's
+// decision.
 func (c *objectCore) settleLater(mailbox *actor.Mailbox) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.mailbox != mailbox {
 		return
 	}
-	c.broken, c.mending = true, false
+	c.broken, c.repairing = true, false
 	c.inFlight--
 	if c.holders == 0 && !c.owned && c.inFlight == 0 {
 		c.postLocked(checkIdle{})
 	}
 }
 
-// beginMending reports whether the value is to be made good again and nobody has tried yet since it broke.
-func (c *objectCore) beginMending() bool {
+// beginRepair reports whether this is the first attempt to repair the value since it broke.
+func (c *objectCore) beginRepair() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	first := !c.mending
-	c.mending = true
+	first := !c.repairing
+	c.repairing = true
 	return first
 }
 
-// isBroken reports whether the value is to be made good before its next call, and whether that has been tried since it
-// broke.
-func (c *objectCore) isBroken() (broken, mending bool) {
+// isBroken reports whether the value must be repaired before its next call, and whether an attempt has been made.
+func (c *objectCore) isBroken() (broken, repairing bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.broken, c.mending
+	return c.broken, c.repairing
 }
 
-// producer makes fresh instances; nil if the object has none.
+// producer returns the function that makes fresh instances; nil if the object has none.
 func (c *objectCore) producer() func() any {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -471,18 +466,18 @@ func (c *objectCore) runtime() *actor.Runtime {
 
 func (c *objectCore) logger() *zerolog.Logger { return c.runtime().Logger() }
 
-// mended notes that the value is good again, or that a fresh one is in its place.
-func (c *objectCore) mended(fresh any) {
+// repaired notes that the value is good again, or replaced by a fresh one.
+func (c *objectCore) repaired(fresh any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.broken, c.mending = false, false
+	c.broken, c.repairing = false, false
 	if fresh != nil {
 		c.value = fresh
 	}
 }
 
-// stopped is called when the actor behind mailbox has stopped, or could not be spawned. Calls that come later are
-// refused. It returns what was queued and parked, which is to be dropped.
+// stopped is called when the actor behind mailbox has stopped, or could not be started. Later calls are refused. It
+// returns the messages that waited, which must be dropped.
 func (c *objectCore) stopped(mailbox *actor.Mailbox) (left []any) {
 	c.mu.Lock()
 	if c.mailbox == mailbox && c.state == coreRunning {
@@ -497,7 +492,7 @@ func (c *objectCore) stopped(mailbox *actor.Mailbox) (left []any) {
 		c.inFlight = 0
 		c.owned = false
 		c.pid = nil
-		c.observers = nil // Nobody is left to tell them anything.
+		c.observers = nil // They get no more updates.
 		if r, ok := c.value.(RemoteCacher); ok {
 			r.freshness().stop(c.rt, stoppedError(c.value))
 		}
@@ -517,7 +512,7 @@ func stoppedError(value any) error {
 
 func (c *objectCore) typeName() string { return typeName(c.Value()) }
 
-// typeName is a short name for logs and PIDs: the struct's, without its package.
+// typeName returns the name of the struct's type without its package, for logs and PIDs.
 func typeName(v any) string {
 	t := reflect.TypeOf(v)
 	if t == nil {
@@ -532,5 +527,5 @@ func typeName(v any) string {
 	return t.Name()
 }
 
-// checkIdle makes the object's actor look whether anybody still holds the object.
+// checkIdle makes the object's actor check whether it is still needed.
 type checkIdle struct{}

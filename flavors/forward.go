@@ -11,7 +11,7 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// errAnswersLater is what a handler returns that has seen to it that the invocation will be answered.
+// errAnswersLater is returned by a handler that has arranged for the invocation's answer.
 var errAnswersLater = errors.New("flavors: answered later")
 
 var (
@@ -21,7 +21,7 @@ var (
 	)
 )
 
-// Forwarder is an object whose calls are received by an actor of the application's own. See [Forward].
+// Forwarder is an object whose calls go to an actor of the application. See [Forward].
 type Forwarder struct {
 	Referenceable
 	rt  *actor.Runtime
@@ -35,7 +35,7 @@ type Forwarder struct {
 	ended bool
 }
 
-// passage says how far a call is on its way through the actor.
+// passage is the state of a call that was passed on to the actor.
 type passage uint8
 
 const (
@@ -44,25 +44,23 @@ const (
 	fenced         // a fence has been sent behind it
 )
 
-// forwardLook is how often a Forwarder looks whether a handler has not returned. Then it asks the actor whether it has
-// passed the call.
+// forwardLook is how often a Forwarder checks for handlers that have not returned. Then it asks the actor whether it
+// has handled the call.
 const forwardLook = 250 * time.Millisecond
 
-// Forward makes an object of an actor: send it, or publish it, as any other. Each call reaches the actor as a
-// *[Invocation], which it answers, then or later, with [Invocation.Answer]. When its handler panics, the call fails if
-// it was not answered before. When the actor ends, calls that it has not answered fail, and so does every later one.
+// Forward makes an object of an actor, to be sent or published as any other. Each call reaches the actor as a
+// *[Invocation], which it answers, then or later, with [Invocation.Answer]. If its handler panics, the call fails
+// unless it was answered before. When the actor ends, calls without an answer fail, and so do later ones.
 //
-// A call that waits for an actor made from [actor.Runtime.Props] is dropped when its user logs out or its connection
-// ends, as calls that wait for an object are. Any other actor gets such a call, and should look at
-// [Invocation.Context].
+// If the actor was made from [actor.Runtime.Props], a waiting call is dropped when its user logs out or its connection
+// ends, as with other objects. Any other actor gets such a call, and should check [Invocation.Context].
 //
-// A panic is noticed at once in an actor made from [actor.Runtime.Props], and within a second in any other. Behind a
-// call that is not handled by then such an actor gets a message of another type, which it should ignore as any message
-// that it does not know.
+// A panic is noticed at once in an actor made from [actor.Runtime.Props], and within a second in any other. Such an
+// actor gets a message of an unknown type behind a call that takes longer, which it should ignore.
 //
 // A call reaches the actor's mailbox before anything that the peer sent later has an effect, so an answer that
-// continues in the actor's turn ([actor.Deferred.Then]) finds the calls before it done. A mailbox that makes its
-// senders wait would hold up the whole connection.
+// continues in the actor's turn ([actor.Deferred.Then]) finds the earlier calls done. A mailbox that blocks its senders
+// would block the whole connection.
 func Forward(rt *actor.Runtime, pid *protoactor.PID) *Forwarder {
 	return &Forwarder{rt: rt, pid: pid, open: map[*Invocation]passage{}}
 }
@@ -116,8 +114,8 @@ func (f *Forwarder) lookLaterLocked() {
 	}
 }
 
-// look finds calls whose handler has not returned for a while: it takes its time, it is not their turn yet, or it
-// panicked. A fence behind them tells.
+// look finds calls whose handler has not returned for a while: it is slow, has not begun, or has panicked. A fence
+// behind them tells when the actor has handled them.
 func (f *Forwarder) look() {
 	var late []*Invocation
 	f.mu.Lock()
@@ -145,8 +143,8 @@ func (f *Forwarder) look() {
 	}
 }
 
-// passed is called when the actor is past the invocation. Where its handler has not returned, it panicked. An actor of
-// the application's own knows nothing of us, and its supervisor tells nobody else.
+// passed is called when the actor is past the invocation. If its handler has not returned, it has panicked: an actor of
+// the application's own reports that to its supervisor only.
 func (f *Forwarder) passed(inv *Invocation) {
 	if inv.handled.Load() || inv.answered.Load() {
 		return
@@ -165,7 +163,7 @@ func (f *Forwarder) answered(inv *Invocation) {
 	delete(f.open, inv)
 }
 
-// end fails what the actor has left unanswered.
+// end fails the calls that the actor has not answered.
 func (f *Forwarder) end() {
 	f.mu.Lock()
 	f.ended = true

@@ -17,8 +17,8 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// Invocation is one call from a peer. A method that asks for it gets to know who calls and over which connection; an
-// actor of the application's own receives it as a message. It is answered exactly once.
+// Invocation is one call from a peer. A method with an Invocation parameter learns who calls and over which connection;
+// an actor of the application receives the Invocation as a message. It is answered exactly once.
 type Invocation struct {
 	// Method is the wire name of the method, without prefix.
 	Method string
@@ -28,7 +28,7 @@ type Invocation struct {
 	Kw *jelly.Dict
 
 	conn        seam.Conn
-	caller      *peerCaller // nil for updates, which do not end with anybody
+	caller      *peerCaller // nil for updates
 	core        *objectCore
 	perspective any
 	prefix      Prefix
@@ -40,29 +40,28 @@ type Invocation struct {
 	serial      uint64
 	incarnation uint64
 	answered    atomic.Bool
-	handled     atomic.Bool       // the handler of the actor that it was forwarded to has returned
-	onAnswer    func(*Invocation) // set before the invocation leaves the object's turn; may be nil
-	received    []*seam.Refcount  // of the handles that came as arguments: what the call may be answered with
+	handled     atomic.Bool       // the handler to which it was forwarded has returned
+	onAnswer    func(*Invocation) // set within the object's turn; may be nil
+	received    []*seam.Refcount  // of the handles in the arguments: the answer may contain them
 	turn        seam.Turn
 	passed      atomic.Bool    // it was forwarded, and has been carried out
-	began       bool           // its object has taken it up
-	arrivals    *seam.Arrivals // where it counts until it has been carried out
+	began       bool           // its object has started it
+	arrivals    *seam.Arrivals // counts it until it has been carried out
 
-	room [4]any // for Args, so that most calls are one piece of memory
+	room [4]any // for Args, so that most calls need one allocation
 }
 
-// invocations are used again once they have been answered, those that no code of the application's has seen: a call
-// should not cost memory that has to be collected.
+// invocations pools answered ones that no user code has seen, so that a call costs no memory that must be collected.
 var invocations = sync.Pool{New: func() any { return new(Invocation) }}
 
-// newInvocation makes the message that carries a call to its object. Args has room for some arguments, but none yet.
+// newInvocation makes the message that carries a call to its object. Args has capacity but no elements.
 func newInvocation() *Invocation {
 	inv := invocations.Get().(*Invocation)
 	inv.Args = inv.room[:0]
 	return inv
 }
 
-// free gives an invocation back that has been answered and that nobody knows any more.
+// free pools an answered invocation to which there is no other reference.
 func (inv *Invocation) free() {
 	inv.Method, inv.Args, inv.Kw = "", nil, nil
 	inv.conn, inv.caller, inv.core, inv.perspective, inv.prefix = nil, nil, nil, nil, ""
@@ -127,11 +126,11 @@ func (inv *incoming) Weight() int { return inv.weight }
 // Serial implements seam.Call.
 func (inv *incoming) Serial() uint64 { return inv.serial }
 
-// carriedOut is called when the method has returned, or will not run. A call that was forwarded to an actor has been
-// carried out when that has handled or answered it.
+// carriedOut is called when the method has returned, or will not run. A forwarded call has been carried out when its
+// actor has handled or answered it.
 func (inv *Invocation) carriedOut() {
 	if inv.onAnswer != nil && !inv.passed.CompareAndSwap(false, true) {
-		return // Of a forwarded call more than one may notice.
+		return // A forwarded call may end in several ways at once.
 	}
 	if a := inv.arrivals; a != nil {
 		inv.arrivals = nil
@@ -139,8 +138,8 @@ func (inv *Invocation) carriedOut() {
 	}
 }
 
-// encoded is called when the answer has been encoded, or there is none: what it mentions is in use from now on, and
-// what else was released meanwhile is given back before the answer goes out.
+// encoded is called when the answer has been encoded, or there is none. From now on what the answer mentions is in use.
+// Other handles that were released meanwhile are given back before the answer goes out.
 func (inv *Invocation) encoded() {
 	received := inv.received
 	inv.received = nil
@@ -150,11 +149,11 @@ func (inv *Invocation) encoded() {
 	inv.conn.Turns().Leave(&inv.turn)
 }
 
-// Conn is the connection over which the call came.
+// Conn returns the connection over which the call came.
 func (inv *Invocation) Conn() Conn { return publicConn(inv.conn) }
 
-// Context ends with the connection over which the call came, and when the user on whose behalf it is made logs out. PB
-// carries no deadlines, so it has none. A method that takes its time should return when it ends: the user's logout
+// Context returns a context that ends with the connection over which the call came, and when the calling user logs out.
+// PB carries no deadlines, so it has none. A long method should return when its context ends, because the user's logout
 // waits for it.
 func (inv *Invocation) Context() context.Context {
 	switch {
@@ -166,7 +165,7 @@ func (inv *Invocation) Context() context.Context {
 	return inv.conn.Context()
 }
 
-// Perspective is the avatar on whose behalf the call is made, or nil where there was no login.
+// Perspective returns the avatar on whose behalf the call is made, nil without a login.
 func (inv *Invocation) Perspective() any { return inv.perspective }
 
 // RequestID returns the caller's number of this call; 0 if the number has more than 64 bits.
@@ -175,8 +174,8 @@ func (inv *Invocation) RequestID() int64 { return inv.requestID }
 // WantsAnswer reports whether the caller has asked for an answer. If not, neither a result nor an error is sent.
 func (inv *Invocation) WantsAnswer() bool { return inv.wantsAnswer }
 
-// String names the call in logs, as Type.method. The method's name is the peer's choice: it is cut, and escaped where
-// it is not printable.
+// String names the call in logs, as Type.method. The peer chooses the name of the method: it is clipped, and escaped
+// where it is not printable.
 func (inv *Invocation) String() string {
 	if inv == nil {
 		return "<no call>"
@@ -189,11 +188,12 @@ func (inv *Invocation) String() string {
 	return inv.core.typeName() + "." + method
 }
 
-// GoString implements fmt.GoStringer by String: %#v would walk the arguments, which may contain themselves.
+// GoString implements [fmt.GoStringer] by String: %#v would walk the arguments, which may contain themselves.
 func (inv *Invocation) GoString() string { return inv.String() }
 
-// Answer completes the call with a value or, if err is not nil, with a failure. A *actor.Deferred as the value answers
-// when it completes. The first Answer counts; later ones report false. It may be called from any goroutine.
+// Answer completes the call with a value or, if err is not nil, with a failure. If the value is a *actor.Deferred, the
+// call is answered when that completes. The first Answer counts; later ones report false. Answer may be called from any
+// goroutine.
 func (inv *Invocation) Answer(v any, err error) bool {
 	if inv == nil || inv.conn == nil {
 		return false // It came over no connection.
@@ -215,8 +215,8 @@ func (inv *Invocation) Answer(v any, err error) bool {
 	return true
 }
 
-// answerFrom is Answer with what a method returned. It reports whether the answer has gone out, so that the connection
-// no longer needs the invocation.
+// answerFrom is Answer with a method's results, when the turn of the object's mailbox is about to end. It reports
+// whether the answer has been sent, so that the connection no longer uses the invocation.
 func (inv *Invocation) answerFrom(v any, err error) (gone bool) {
 	if err != nil {
 		inv.fail(err)
@@ -237,7 +237,7 @@ func (inv *Invocation) fail(err error) bool {
 	return true
 }
 
-// abandon closes a call whose connection has ended, without an answer.
+// abandon closes a call without an answer, because its connection has ended.
 func (inv *Invocation) abandon() {
 	if !inv.answered.CompareAndSwap(false, true) {
 		return
@@ -250,8 +250,8 @@ func (inv *Invocation) abandon() {
 	inv.conn.CloseCall((*incoming)(inv))
 }
 
-// send encodes in the caller's goroutine: what is sent is a snapshot, and what cannot be sent fails this call alone.
-// It reports what answerFrom reports.
+// send encodes the answer on the caller's goroutine: it is a snapshot, and a value that cannot be sent fails only this
+// call. turn, which may be nil, and the result are those of answerFrom.
 func (inv *Invocation) send(v any, err error) (gone bool) {
 	if inv.onAnswer != nil {
 		inv.onAnswer(inv)
@@ -284,7 +284,7 @@ func (inv *Invocation) send(v any, err error) (gone bool) {
 	return false
 }
 
-// sendValue answers with a value, or with a failure that says why it cannot be sent.
+// sendValue answers with a value, or with a failure if the value cannot be sent.
 func (inv *Invocation) sendValue(v any) (gone bool) {
 	conn := inv.conn
 	end, err := conn.BeginAnswer()
@@ -317,10 +317,10 @@ func (inv *Invocation) sendValue(v any) (gone bool) {
 	return false
 }
 
-// name is what logs and errors call the method. A Handler takes any name that a peer makes up.
+// name returns the name of the method for logs and errors. A Handler takes any name that a peer makes up.
 func (inv *Invocation) name() string { return clipText(inv.String(), maxQuotedName) }
 
-// logPanic logs a panic of code that this call ran, with the method and, by way of the connection's logger, the peer.
+// logPanic logs a panic of code that this call ran, with the method and, by the connection's logger, the peer.
 func (inv *Invocation) logPanic(p *PanicError) {
 	if inv.core == nil {
 		return
@@ -330,8 +330,8 @@ func (inv *Invocation) logPanic(p *PanicError) {
 	})
 }
 
-// sendableError is what is sent for an error: itself where its type is a Copyable, such as a peer may have registered,
-// and a [Failure] otherwise.
+// sendableError returns what is sent for an error: itself if its type is a Copyable, which the peer may have
+// registered, otherwise a [Failure].
 func (inv *Invocation) sendableError(err error) any {
 	if own, ok := usercode.As[jellyableError](err); ok && !isNilPointer(own) {
 		if _, failure := own.(*Failure); !failure {
@@ -341,12 +341,13 @@ func (inv *Invocation) sendableError(err error) any {
 	return failureFor(err, inv.conn.UnsafeTracebacks())
 }
 
-// jellySafely encodes a value. The application's code that says how may panic; that fails this value only.
+// jellySafely encodes a value. A panic of the user code that encodes it fails only this value.
 func jellySafely(fragment *jelly.Fragment, v any) error {
 	return encodeSafely(fragment, func() error { return fragment.Jelly(v) })
 }
 
-// encodeSafely has f fill a fragment, which is freed where f ends the goroutine: what it mentions must not stay in use.
+// encodeSafely calls f, which fills a fragment. If f ends the goroutine, the fragment is freed, so that what it
+// mentions does not stay in use.
 func encodeSafely(fragment *jelly.Fragment, f func() error) (err error) {
 	returned := false
 	defer func() {
@@ -361,19 +362,19 @@ func encodeSafely(fragment *jelly.Fragment, f func() error) (err error) {
 	return err
 }
 
-// newFragment is empty; root is how errors call the value that will be in it.
+// newFragment returns an empty fragment. root is what errors call the value that will be in it.
 func (inv *Invocation) newFragment(root string) *jelly.Fragment {
 	c := inv.conn.JellyContext(inv.perspective)
 	c.Root = root
 	return jelly.NewFragment(c)
 }
 
-// sendFailure answers with a failure made of err. Whatever the methods of err do, one answer goes out.
+// sendFailure answers with a failure made of err. Whatever the methods of err do, one answer is sent.
 func (inv *Invocation) sendFailure(err error) {
 	sent := false
 	defer func() {
-		if !sent { // A method of the error has ended the goroutine.
-			inv.sendPlainFailure("its error cannot be looked at")
+		if !sent { // A method of the error ended the goroutine.
+			inv.sendPlainFailure("its error cannot be read")
 		}
 	}()
 	logFailure(inv, err)
@@ -386,7 +387,7 @@ func (inv *Invocation) sendFailure(err error) {
 		return
 	}
 	fragment.Free()
-	// A failure is made of strings cut to size; only a failure of the user's own class can get here.
+	// A Failure consists of clipped strings; only a failure of a class of the user's gets here.
 	usercode.Log(func() {
 		inv.conn.Logger().
 			Error().
@@ -399,7 +400,7 @@ func (inv *Invocation) sendFailure(err error) {
 	inv.sendPlainFailure(why)
 }
 
-// sendPlainFailure answers with a failure that runs none of the application's code.
+// sendPlainFailure answers with a failure that runs no user code.
 func (inv *Invocation) sendPlainFailure(why string) {
 	fragment := inv.newFragment("failure")
 	plain := RuntimeError.New(clipText("the call failed, and so did sending its failure: "+why, MaxFailureText))
@@ -413,8 +414,7 @@ func (inv *Invocation) sendPlainFailure(why string) {
 	inv.conn.SendAnswer((*incoming)(inv), fragment, true)
 }
 
-// logFailure tells the operator what the peer will be told. What a peer can cause at will is not worth more than a
-// debug line.
+// logFailure logs an error that the peer will get. It is a debug line, because a peer can cause errors at will.
 func logFailure(inv *Invocation, err error) {
 	usercode.Log(func() {
 		inv.conn.Logger().Debug().Err(usercode.LogError(err)).Stringer("call", inv).Int64("request", inv.requestID).
@@ -437,9 +437,9 @@ func (inv *Invocation) run(o *object) {
 			inv.fail(actor.ErrGoexit)
 			return
 		}
-		panic(inv.panicked(r)) // The supervisor decides what becomes of the object.
+		panic(inv.panicked(r)) // The supervisor decides about the object.
 	}()
-	if err := o.mend(); err != nil {
+	if err := o.repair(); err != nil {
 		inv.carriedOut()
 		inv.fail(err)
 		returned = true
@@ -457,7 +457,7 @@ func (inv *Invocation) run(o *object) {
 	v, kept, err := table.invoke(o.core.Value(), inv)
 	returned = true
 	if _, later := v.(*actor.Deferred); later && !kept {
-		// Such a call must not keep alive what its method has forgotten.
+		// The call must not keep its arguments alive.
 		inv.Args, inv.Kw = nil, nil
 		clear(inv.room[:])
 	}
@@ -484,7 +484,8 @@ func (inv *Invocation) panicked(r any) *PanicError {
 	return p
 }
 
-// Post lets [actor.Deferred.Then] run continuations in the turn of the object that was called.
+// Post queues a continuation in the turn of the object that was called. It implements the queue of
+// [actor.Deferred.Then].
 func (inv *Invocation) Post(run func(), drop func(error)) {
 	if inv == nil || inv.core == nil || run == nil {
 		if drop != nil {
@@ -499,7 +500,7 @@ func (inv *Invocation) Post(run func(), drop func(error)) {
 	}
 }
 
-// Self is the PID of the object's actor.
+// Self returns the PID of the object's actor.
 func (inv *Invocation) Self() *protoactor.PID {
 	if inv == nil || inv.core == nil {
 		return nil
@@ -509,10 +510,10 @@ func (inv *Invocation) Self() *protoactor.PID {
 	return inv.core.pid
 }
 
-// Actor is nil: continuations of an object's method are queued by Post. It is here for actor.Turn.
+// Actor returns nil: Post queues continuations of an object's method. It implements actor.Turn.
 func (inv *Invocation) Actor() protoactor.Actor { return nil }
 
-// ActorSystem is the system in which the object's actor runs.
+// ActorSystem returns the system in which the object's actor runs.
 func (inv *Invocation) ActorSystem() *protoactor.ActorSystem {
 	if inv == nil || inv.conn == nil {
 		return nil
@@ -520,16 +521,16 @@ func (inv *Invocation) ActorSystem() *protoactor.ActorSystem {
 	return inv.conn.Runtime().System()
 }
 
-// GetAutoResponse implements protoactor.AutoRespond: the actor system calls it when the actor that the call was
-// forwarded to has handled the message without a panic. It is not for applications.
+// GetAutoResponse implements protoactor.AutoRespond: the actor system calls it when the actor to which the call was
+// forwarded has handled the message without a panic. It is not for applications.
 func (inv *Invocation) GetAutoResponse(protoactor.Context) any {
 	inv.handled.Store(true)
 	inv.carriedOut()
 	return nil
 }
 
-// Enter implements actor.Entrant, for the actor that the call was forwarded to: a call whose user has gone is dropped.
-// It is not for applications.
+// Enter implements actor.Entrant for the actor to which the call was forwarded: it drops a call whose user has logged
+// out. It is not for applications.
 func (inv *Invocation) Enter() bool {
 	if inv.caller.enter() {
 		return true
@@ -541,9 +542,9 @@ func (inv *Invocation) Enter() bool {
 // Leave implements actor.Entrant. It is not for applications.
 func (inv *Invocation) Leave() { inv.caller.leave() }
 
-// Failed implements actor.Failable: the handler of the actor that the call was forwarded to panicked. The call fails
-// unless it has been answered.
+// Failed implements actor.Failable: the handler to which the call was forwarded panicked. The call fails unless it has
+// been answered.
 func (inv *Invocation) Failed(reason *actor.PanicError) { inv.fail(reason) }
 
-// Drop implements actor.Droppable: a call that no actor will carry out is answered with the reason.
+// Drop implements actor.Droppable: a call that no actor will carry out fails with the cause.
 func (inv *Invocation) Drop(cause error) { inv.fail(cause) }

@@ -8,23 +8,23 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// Linkable is a handle that can be tied to the life of an actor: a [RemoteReference] or a [Cached].
+// Linkable is a handle that can be linked to the life of an actor: a [RemoteReference] or a [Cached].
 type Linkable interface {
 	runtime() *actor.Runtime
-	// link notes that one more actor holds the handle, unlink that one of them has ended.
+	// link adds a linked actor, unlink removes one.
 	link()
 	unlink()
 }
 
-// Link ties a handle to the life of the actor in whose turn it is called: what the handle stands for is held as long as
-// the actor lives, and let go when the actor ends, in whatever way. When several actors link one handle, the last of
-// them lets it go. The returned function lets go earlier.
+// Link keeps a handle's object alive as long as the actor in whose turn it is called: the handle is released when the
+// actor ends, for whatever reason. If several actors link a handle, the last to end releases it. The returned function
+// ends the link earlier.
 func Link(ctx protoactor.Context, handle Linkable) (unlink func()) {
 	if ctx == nil || handle == nil || handle.runtime() == nil {
 		return func() {}
 	}
 	handle.link()
-	// The lease holds the handle itself: what is linked is not forgotten.
+	// The lease keeps the handle itself alive.
 	return supervision.LeasesOf(handle.runtime()).Hold(ctx.Self(), handle.unlink).Release
 }
 

@@ -12,40 +12,39 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// PanicError is how a call fails whose method panicked. The peer is not told the value.
+// PanicError is the error of a call whose method panicked. The peer does not get the value.
 type PanicError = actor.PanicError
 
-// object is the actor of one Referenceable: it runs the methods of the user's struct, one at a time.
+// object is the actor of one object: it runs the methods of the user's struct, one at a time.
 type object struct {
 	core    *objectCore
 	mailbox *actor.Mailbox
-	again   bool // this incarnation follows one that panicked
-	unsound bool // the value is to be made good before it is used
-	ended   bool // the core no longer knows this actor: the value is not ours any more
-	seat    *seat
-	gone    error // what calls fail with that come after the end
-	left    []any // what was queued or parked when the object stopped
+	again   bool // the previous incarnation panicked
+	broken  bool // the value must be repaired before it is used
+	ended   bool // the core has dropped this actor, which must not use the value any more
+	ref     *coreRef
+	gone    error // the error of calls after the end
+	left    []any // messages that waited when the object stopped
 
 	table  *MethodTable // of the last call's prefix
 	prefix Prefix
 }
 
-// Resetter is implemented by objects that want a clean state after a panic. Reset runs in the object's turn before the
-// next call. Without it, and without a producer (see [New]), the object goes on with the state in which the panic left
-// it.
+// Resetter is implemented by objects that need a clean state after a panic. Reset runs in the object's turn before the
+// next call. Without it, and without a producer (see [New]), the object keeps the state in which the panic left it.
 type Resetter interface{ Reset() }
 
-// turn is a function to be run in the object's turn: Do, and continuations of Deferreds.
+// turn is a function to be run in the object's turn: a Do, or a continuation of a Deferred.
 type turn struct {
 	run  func()
-	done *actor.Deferred // nil for a continuation, which reports for itself
+	done *actor.Deferred // nil for a continuation
 	drop func(error)
-	// incarnation is the one the continuation was made in; a Do belongs to none.
+	// incarnation is the one in which the continuation was made; a Do belongs to none.
 	incarnation uint64
 	bound       bool
 
-	conn    seam.Conn   // of a continuation: whose peer's calls it does not overtake
-	turns   *seam.Turns // of a continuation: where it is entered until it has run
+	conn    seam.Conn   // of a continuation: its calls must not be overtaken
+	turns   *seam.Turns // of a continuation: has an entry until it has run
 	running seam.Turn
 }
 
@@ -69,14 +68,14 @@ func (o *object) Receive(ctx protoactor.Context) {
 		o.work(ctx)
 	case resume:
 		o.resume(ctx, m.parking)
-	case mendNow:
-		if o.core.beginMending() {
-			_ = o.mend() // It is logged, and tried again before the next message.
+	case repairNow:
+		if o.core.beginRepair() {
+			_ = o.repair() // It is logged; the next message tries again.
 		}
 	case *protoactor.Stopped:
 		if !o.ended {
 			o.left = o.core.stopped(o.mailbox)
-			o.mailbox.PostUserMessage(work{}) // So that it is dropped, however few tokens there are.
+			o.mailbox.PostUserMessage(work{}) // Drops it, even if there are too few tokens.
 		}
 		o.retire()
 	}
@@ -105,7 +104,7 @@ func (o *object) work(ctx protoactor.Context) {
 
 // call runs a method, unless its caller has ended meanwhile.
 func (o *object) call(ctx protoactor.Context, inv *Invocation) {
-	who := inv.caller // The invocation is used again when it has been answered.
+	who := inv.caller // inv is pooled once it has been answered.
 	if !who.enter() {
 		inv.dropped()
 		o.settle(ctx)
@@ -117,23 +116,23 @@ func (o *object) call(ctx protoactor.Context, inv *Invocation) {
 	})
 }
 
-// seat is what the Props of an object's actor know of its core. Upstream's lists of children keep PIDs of ended ones
-// until others take their place, and a PID leads to the mailbox, the context, the Props: cut here, none of that holds
-// on to the user's value.
-type seat struct{ core *objectCore }
+// coreRef is what the Props of an object's actor keep of the core. protoactor's lists of children keep PIDs of ended
+// actors for a while, and a PID leads to the mailbox, the context and the Props. The reference is cut when the actor
+// ends, so that none of these keeps the user's value alive.
+type coreRef struct{ core *objectCore }
 
-// retire lets go of the core when the actor has ended; only the error for latecomers stays.
+// retire drops the core when the actor has ended. Only the error for later calls stays.
 func (o *object) retire() {
 	o.gone = o.core.stoppedError()
-	o.seat.core, o.core, o.table = nil, nil, nil
+	o.ref.core, o.core, o.table = nil, nil, nil
 }
 
-// guarded runs user code. What panics there has been answered already and goes on to the supervisor.
+// guarded runs user code. A panic has been answered by then, and goes on to the supervisor.
 func (o *object) guarded(ctx protoactor.Context, f func()) {
 	panicking := true
 	defer func() {
 		if panicking {
-			// The supervisor has yet to decide, and a restart must not find the actor stopping: only count.
+			// The supervisor decides later, and a restart must not find the actor stopping: only count.
 			o.core.settleLater(o.mailbox)
 		}
 	}()
@@ -149,29 +148,29 @@ func (o *object) settle(ctx protoactor.Context) {
 	}
 }
 
-// mendNow has an object make its value good again after a panic, unless a message came first.
-type mendNow struct{}
+// repairNow makes an object repair its value after a panic, unless a message came first.
+type repairNow struct{}
 
-// incarnate begins a new incarnation. It runs no code of the application's: an incarnation that fails before its first
-// message would be restarted without end. So the value is made good in a turn of its own, or before the next message.
+// incarnate begins a new incarnation. It runs no user code: an incarnation that fails before its first message would be
+// restarted for ever. So the value is repaired in a turn of its own, or before the next message.
 func (o *object) incarnate(ctx protoactor.Context) {
 	c := o.core
 	c.started(o.mailbox, ctx.Self())
-	broken, mending := c.isBroken()
-	o.unsound = broken || o.again
-	if o.unsound && !mending {
-		o.mailbox.PostUserMessage(mendNow{})
+	broken, repairing := c.isBroken()
+	o.broken = broken || o.again
+	if o.broken && !repairing {
+		o.mailbox.PostUserMessage(repairNow{})
 	}
 }
 
-// mend makes the value good again: as a fresh instance if it has a producer, otherwise by its Reset method. When the
-// code for that panics, the message at hand fails with the error, and the next one tries again.
-func (o *object) mend() error {
-	if !o.unsound {
+// repair makes the value good again: as a fresh instance if it has a producer, otherwise by its Reset method. If that
+// panics, the current message fails with the error, and the next one tries again.
+func (o *object) repair() error {
+	if !o.broken {
 		return nil
 	}
 	c := o.core
-	c.beginMending()
+	c.beginRepair()
 	var err error
 	p := usercode.Do(func() {
 		if produce := c.producer(); produce != nil {
@@ -181,20 +180,20 @@ func (o *object) mend() error {
 		if r, ok := c.Value().(Resetter); ok {
 			r.Reset()
 		}
-		c.mended(nil)
+		c.repaired(nil)
 	})
 	if p != nil {
-		what := "the code that makes a " + c.typeName() + " good again after a panic"
+		what := "the code that repairs a " + c.typeName() + " after a panic"
 		c.logPanic(c.logger(), &PanicError{What: what, Value: p.Value, Stack: p.Stack})
 		return &PanicError{What: what, Value: p.Value, Stack: p.Stack}
 	}
 	if err == nil {
-		o.unsound = false
+		o.broken = false
 	}
 	return err
 }
 
-// methods is the table for calls that come by way of a prefix; an object is nearly always reached by way of one.
+// methods returns the table for calls with a prefix. An object is nearly always reached by the same one.
 func (o *object) methods(p Prefix) (*MethodTable, error) {
 	if o.table != nil && o.prefix == p {
 		return o.table, nil
@@ -215,7 +214,7 @@ func (o *object) Undelivered(message any) {
 		}
 		message, o.left = o.left[0], o.left[1:]
 		if len(o.left) > 0 {
-			o.mailbox.PostUserMessage(work{}) // First, since dropping one may panic.
+			o.mailbox.PostUserMessage(work{}) // First, because Drop may panic.
 		}
 	}
 	if m, ok := message.(actor.Droppable); ok {
@@ -223,7 +222,7 @@ func (o *object) Undelivered(message any) {
 	}
 }
 
-// renew puts a fresh instance behind the core.
+// renew replaces the value by a fresh instance.
 func (o *object) renew(produce func() any) error {
 	fresh := produce()
 	r, ok := fresh.(anchored)
@@ -235,7 +234,7 @@ func (o *object) renew(produce func() any) error {
 		)
 	}
 	r.anchored().core.Store(o.core)
-	o.core.mended(fresh)
+	o.core.repaired(fresh)
 	return nil
 }
 
@@ -249,8 +248,8 @@ func (o *object) runTurn(t *turn) {
 		t.Drop(actor.ErrRestarted)
 		return
 	}
-	if o.unsound {
-		if err := o.mendFor(t); err != nil {
+	if o.broken {
+		if err := o.repairFor(t); err != nil {
 			t.Drop(err)
 			return
 		}
@@ -274,20 +273,19 @@ func (o *object) runTurn(t *turn) {
 	t.finish(nil)
 }
 
-// mendFor is mend for a turn that has to be told if mend ends the goroutine.
-func (o *object) mendFor(t *turn) (err error) {
+// repairFor is repair for a turn, which must fail even if repair ends the goroutine.
+func (o *object) repairFor(t *turn) (err error) {
 	err = actor.ErrGoexit
 	defer func() {
 		if err == actor.ErrGoexit {
 			t.Drop(err)
 		}
 	}()
-	err = o.mend()
+	err = o.repair()
 	return err
 }
 
-// turnPanicked logs the panic of a function that ran in the object's turn, unless it is a continuation, which has
-// logged it.
+// turnPanicked logs the panic of a function in the object's turn, unless it is a continuation, which has logged it.
 func (c *objectCore) turnPanicked(r any) *PanicError {
 	if p, ok := r.(*PanicError); ok {
 		return p
@@ -303,7 +301,7 @@ func (t *turn) leave() {
 	}
 }
 
-// finish tells who waits for a Do; a continuation has told for itself.
+// finish completes a Do. A continuation completes itself.
 func (t *turn) finish(err error) {
 	t.leave()
 	if t.done != nil {

@@ -15,25 +15,25 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Observer is the way from an original to the copy that one peer keeps of it. There is one for each connection that
-// holds the original, however often it was sent there. Observers can be compared and used as map keys.
+// Observer is one peer's observation of a Cacheable: updates go through it to the peer's copy. There is one for each
+// connection, however often the original was sent there. Observers can be compared and used as map keys.
 type Observer struct {
 	conn        seam.Conn
 	core        *objectCore
 	perspective any
 
-	// luid is the broker's: what the peer knows the copy by. Zero until the state has been sent.
+	// luid is what the peer knows the copy by. It belongs to the broker, and is zero until the state has been sent.
 	luid int64
 
 	failures atomic.Int64 // updates that the peer could not apply
 }
 
-// newObserver makes the observer for an original that is about to be sent. Package broker calls it.
+// newObserver makes the observer for an original that is about to be sent.
 func newObserver(conn seam.Conn, core *objectCore, perspective any) *Observer {
 	return &Observer{conn: conn, core: core, perspective: perspective}
 }
 
-// Conn is the connection on whose other side the copy is.
+// Conn returns the connection to the peer that has the copy.
 func (o *Observer) Conn() Conn {
 	if o == nil {
 		return nil
@@ -41,7 +41,7 @@ func (o *Observer) Conn() Conn {
 	return publicConn(o.conn)
 }
 
-// Perspective is the one under which the original was first sent over that connection.
+// Perspective returns the one under which the original was first sent over that connection.
 func (o *Observer) Perspective() any { return o.perspective }
 
 // observer is the part of an Observer that is for package broker only. It implements seam.Observer.
@@ -59,11 +59,11 @@ func (o *observer) SetLuid(luid int64) { o.luid = luid }
 // Unsent implements seam.Observer.
 func (o *observer) Unsent(method string, err error) { (*Observer)(o).unsent(method, err) }
 
-// CallRemote calls an observe method of the copy: [cachemessage …]. The Deferred fails when the observer or its
-// connection is gone, and with the peer's failure when the peer could not apply the update; that is logged as well.
+// CallRemote calls an observe method of the copy: [cachemessage …]. The Deferred fails if the observer or its
+// connection has ended, and with the peer's failure if the peer could not apply the update. That is logged as well.
 func (o *Observer) CallRemote(method string, args ...any) *actor.Deferred {
 	if o == nil || o.conn == nil {
-		return actor.Failed(DeadReference.New("the observer is nil, or was not made by somebody's coming to observe"))
+		return actor.Failed(DeadReference.New("the observer is nil, or was not given to StateToCacheAndObserveFor"))
 	}
 	fragment, err := encodeCall(o.conn, o.perspective, method, args)
 	if err != nil {
@@ -74,12 +74,11 @@ func (o *Observer) CallRemote(method string, args ...any) *actor.Deferred {
 	call.Fragment = fragment
 	call.WantAnswer()
 	call.Result.OnComplete(func(_ any, err error) { o.answered(method, err) })
-	_ = o.conn.SendCall(call) // What an observer is not sent costs its connection.
+	_ = o.conn.SendCall(call) // An update that cannot be sent ends the connection.
 	return call.Result
 }
 
-// answered looks whether the peer could apply an update. The caller need not look at the answer, as with stock, whose
-// log then has an unhandled error.
+// answered logs an update that the peer could not apply. The caller need not check the Deferred.
 func (o *Observer) answered(method string, err error) {
 	if err == nil || !IsRemote(err) || o.conn.Context().Err() != nil {
 		return
@@ -98,7 +97,7 @@ func (o *Observer) answered(method string, err error) {
 	})
 }
 
-// unsent logs an update that could not be sent: from then on the copy shows something else than the original.
+// unsent logs an update that could not be sent. The copy is out of date from then on.
 func (o *Observer) unsent(method string, err error) {
 	usercode.Log(func() {
 		o.conn.Logger().
@@ -110,7 +109,7 @@ func (o *Observer) unsent(method string, err error) {
 	})
 }
 
-// maxUpdatesLogged is how many updates that one peer could not apply to a copy are worth a warning.
+// maxUpdatesLogged is how many updates that one peer could not apply to a copy are logged as warnings.
 const maxUpdatesLogged = 3
 
 func (o *Observer) newCall(method string) *seam.OutgoingCall {
@@ -119,13 +118,13 @@ func (o *Observer) newCall(method string) *seam.OutgoingCall {
 	return call
 }
 
-// Observers are the observers of one original at one moment.
+// Observers is the set of observers of an original at one moment.
 type Observers struct{ list []*Observer }
 
-// Len is how many there are.
+// Len returns the number of observers.
 func (os Observers) Len() int { return len(os.list) }
 
-// All ranges over them.
+// All returns an iterator over the observers, in the order in which they began.
 func (os Observers) All() iter.Seq[*Observer] {
 	return func(yield func(*Observer) bool) {
 		for _, o := range os.list {
@@ -136,16 +135,15 @@ func (os Observers) All() iter.Seq[*Observer] {
 	}
 }
 
-// CallRemote calls an observe method of every copy and asks for no answers. What is the same for all of them is encoded
-// once. A peer that takes its updates too slowly does not hold up the others; one that takes none for so long that too
-// much waits for it loses its connection, rather than an update. The error joins what kept updates from being encoded;
-// nothing was sent to these observers.
+// CallRemote calls an observe method of every copy and asks for no answers. It encodes once what is the same for all. A
+// peer that reads slowly does not delay the others; one that reads so slowly that too much waits for it loses its
+// connection, not the update. The error joins those of updates that could not be encoded, which were not sent.
 func (os Observers) CallRemote(method string, args ...any) error {
 	var shared encodedFor
 	var errs []error
 	for _, o := range os.list {
 		if context.Cause(o.conn.Context()) != nil {
-			continue // Its end is under way to us.
+			continue // Unobserve follows.
 		}
 		call := o.newCall(method)
 		c := o.conn.JellyContext(o.perspective)
@@ -169,7 +167,8 @@ func (os Observers) CallRemote(method string, args ...any) error {
 	return errors.Join(errs...)
 }
 
-// encodedFor is what was encoded last, and for what kind of connection. Those of one listener are alike.
+// encodedFor is the arguments that were encoded last, and for which kind of connection. The connections of one listener
+// are alike.
 type encodedFor struct {
 	profile banana.Profile
 	limits  banana.Limits
@@ -183,7 +182,7 @@ func (e *encodedFor) get(c jelly.Context) []byte {
 	return e.bytes
 }
 
-// encoded is what a fragment without holes says to everybody.
+// encoded returns the bytes of a fragment without placeholders, which are the same for all peers.
 func encoded(f *jelly.Fragment) []byte {
 	b, _ := f.Append(make([]byte, 0, f.Len()), nil)
 	f.Free()

@@ -16,8 +16,8 @@ type panicCount struct {
 	n     int
 }
 
-// level says how to log one more panic: as an error within the limit, as a debug line beyond it. last says that the
-// limit has just been reached.
+// level returns the level at which to log one more panic: error within the limit, debug beyond it. last reports that
+// the limit has just been reached.
 func (c *panicCount) level(limit supervision.Limit) (level zerolog.Level, last bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -33,8 +33,8 @@ func (c *panicCount) level(limit supervision.Limit) (level zerolog.Level, last b
 	return zerolog.ErrorLevel, false
 }
 
-// logPanic logs a panic of the application's code that belongs to an object. Whoever re-panics with p afterwards has it
-// not logged again.
+// logPanic logs a panic of user code that belongs to an object. A caller that panics again with p does not log it
+// again.
 func (c *objectCore) logPanic(log *zerolog.Logger, p *PanicError, fields ...func(*zerolog.Event)) {
 	limit := supervision.TreeOf(c.runtime()).ObjectLimit()
 	level, last := c.panics.level(limit)

@@ -5,25 +5,25 @@ import (
 	"sync"
 )
 
-// queue is what waits for an object's turn, oldest first. It is the core's and not the mailbox's, so that calls can be
-// taken out of it at once, whatever the object is doing: the mailbox has a token for each. The zero value is empty.
+// queue holds the messages that wait for an object's turn, oldest first. It belongs to the core and not to the mailbox,
+// which has a token for each message, so that calls can be removed at any time. The zero value is empty.
 type queue struct {
-	first any // the oldest, so that an object to which one message at a time is sent needs no more memory
+	first any // the oldest: one message at a time needs no slice
 	rest  []any
 	head  int // of rest: where the next one is
 }
 
-// work is the token. One that finds the queue empty does nothing.
+// work is the token. If the queue is empty, it does nothing.
 type work struct{}
 
 const (
-	// idleRest is how many places an empty queue keeps.
+	// idleRest is the capacity that an empty queue keeps.
 	idleRest = 8
-	// borrowedRest is how many places a queue borrows when these are full. A longer one is left to the collector.
+	// borrowedRest is the capacity of the pooled slices that a longer queue uses. Larger ones are left to the collector.
 	borrowedRest = 256
 )
 
-// rests are cleared. The pool is a cache and nothing else, shared by the objects of all runtimes.
+// rests holds cleared slices for the objects of all runtimes.
 var rests = sync.Pool{New: func() any { return new([borrowedRest]any) }}
 
 func (q *queue) len() int {
@@ -50,7 +50,7 @@ func (q *queue) push(message any) {
 	q.rest = append(q.rest, message)
 }
 
-// grow makes room for one more message at least.
+// grow makes room for at least one more message.
 func (q *queue) grow() {
 	full := q.rest
 	switch cap(full) {
@@ -67,7 +67,7 @@ func (q *queue) grow() {
 	}
 }
 
-// pop takes the oldest message out; nil if there is none.
+// pop removes the oldest message; nil if there is none.
 func (q *queue) pop() (message any) {
 	if q.first != nil {
 		message, q.first = q.first, nil

@@ -20,22 +20,22 @@ import (
 // ErrReleased is the cause of a call's failure when its reference has been released.
 var ErrReleased = errors.New("flavors: the reference has been released")
 
-// RemoteReference is a handle on an object in the peer's program. It is made by receiving one; all receipts of the same
-// object over one connection, under one perspective, give the same handle while somebody holds it, so handles can be
-// compared and used as map keys.
+// RemoteReference is a handle on an object in the peer's program. A program gets one by receiving it. While the handle
+// is in use, all receipts of the same object over one connection, under one perspective, give the same handle, so
+// handles can be compared and used as map keys.
 //
-// The peer keeps its object as long as the handle lives. It ends with [RemoteReference.Release], with the last linked
-// actor (see [Link]), by being forgotten (the garbage collector notices), and with the connection.
+// The peer keeps its object as long as the handle lives. The handle ends with [RemoteReference.Release], with the last
+// linked actor (see [Link]), when the garbage collector finds it, and with the connection.
 type RemoteReference struct {
 	remote *remote
 }
 
-// remote is what outlives the handle: enough to tell the peer that the handle is gone. It must not point to the handle.
+// remote is the part of a handle that outlives it. It must not point to the handle.
 type remote struct {
 	// Immutable.
 	conn        seam.Conn
 	id          int64
-	name        string // of a published object: these are not counted
+	name        string // of a published object, which is not counted
 	perspective any
 	known       weak.Pointer[RemoteReference]
 
@@ -45,7 +45,7 @@ type remote struct {
 	process *referenceProcess // guarded by mu
 }
 
-// newRemoteReference makes a handle for the peer's object luid, with one receipt. Package broker calls it.
+// newRemoteReference makes a handle for the peer's object luid, with one receipt.
 func newRemoteReference(conn seam.Conn, luid int64, perspective any) *RemoteReference {
 	m := &remote{conn: conn, id: luid, perspective: perspective}
 	m.count.Init(conn.Turns(), m)
@@ -65,7 +65,7 @@ func (m *remote) Sweep() {
 	}
 }
 
-// forget runs after the handle has been collected.
+// forget is called after the handle has been collected.
 func (m *remote) forget() {
 	if m.count.Collected(m.conn.Turns()) {
 		m.endProcess()
@@ -75,7 +75,7 @@ func (m *remote) forget() {
 // release gives back receipts by one of the methods of the count. The last receipt ends the reference.
 func (m *remote) release(how func(*seam.Refcount, *seam.Turns) (last bool)) {
 	if m.name != "" {
-		return // Published objects are not counted, and not lost.
+		return // Published objects are not counted.
 	}
 	if how(&m.count, m.conn.Turns()) {
 		m.endProcess()
@@ -85,12 +85,12 @@ func (m *remote) release(how func(*seam.Refcount, *seam.Turns) (last bool)) {
 // ReturnReceipts implements seam.Returner.
 func (m *remote) ReturnReceipts(n int) { m.conn.Forget(m.id, m.perspective, n) }
 
-// Release undoes one receipt of the reference; with the last one the handle is dead and the peer may drop its object.
-// On a published object, such as a connection's root, it does nothing: these are not counted.
+// Release gives back one receipt of the reference. With the last one the handle ends and the peer may drop its object.
+// Release does nothing on a published object, such as a connection's root.
 //
 // What was given to a call, an answer or an update before stays valid: the peer is told of the release after the last
-// message that mentions the reference. So a method may return an argument and defer its Release, also where it returns
-// a Deferred.
+// message that mentions the reference. So a method may return an argument and defer its Release, even if it returns a
+// Deferred.
 func (r *RemoteReference) Release() {
 	if !r.isMade() {
 		return
@@ -99,7 +99,8 @@ func (r *RemoteReference) Release() {
 	runtime.KeepAlive(r)
 }
 
-// Conn is the connection to which the reference belongs; nil if the reference is nil. References are good on no other.
+// Conn returns the connection of the reference; nil if the reference is nil. References are good on no other
+// connection.
 func (r *RemoteReference) Conn() Conn {
 	if !r.isMade() {
 		return nil
@@ -107,7 +108,7 @@ func (r *RemoteReference) Conn() Conn {
 	return publicConn(r.remote.conn)
 }
 
-// Perspective is the one under which the reference was received. What is sent along it is encoded for that perspective.
+// Perspective returns the one under which the reference was received. Arguments of calls are encoded for it.
 func (r *RemoteReference) Perspective() any {
 	if !r.isMade() {
 		return nil
@@ -115,14 +116,14 @@ func (r *RemoteReference) Perspective() any {
 	return r.remote.perspective
 }
 
-// errNoReference is how everything fails that is asked of a nil reference.
+// errNoReference is the error of all methods of a nil reference.
 var errNoReference = DeadReference.New(
 	"the reference is nil: nothing was received, or it was not made by receiving something",
 )
 
 func (r *RemoteReference) isMade() bool { return r != nil && r.remote != nil }
 
-// Err is nil while the reference can be used. Afterwards it says why not: errors.Is(err, [DeadReference]) holds.
+// Err returns nil while the reference can be used, and afterwards the reason: errors.Is(err, [DeadReference]) holds.
 func (r *RemoteReference) Err() error {
 	if !r.isMade() {
 		return errNoReference
@@ -151,15 +152,15 @@ func (r *RemoteReference) String() string {
 // DescribeJelly implements [jelly.Describer].
 func (r *RemoteReference) DescribeJelly() string { return unbracketed(r.String()) }
 
-// GoString implements fmt.GoStringer by String: %#v would read what other goroutines change.
+// GoString implements [fmt.GoStringer] by String: %#v would read what other goroutines change.
 func (r *RemoteReference) GoString() string { return r.String() }
 
-// unbracketed takes off the brackets that jelly.Format puts around a description.
+// unbracketed removes the brackets that jelly.Format puts around a description.
 func unbracketed(s string) string { return strings.TrimSuffix(strings.TrimPrefix(s, "<"), ">") }
 
 // CallRemote calls a method of the peer's object and returns at once. The Deferred completes with the answer, or fails
-// with a *[Failure] from the peer or with a local error: [DeadReference] when the reference is no longer good,
-// [ConnectionLost] when the connection died before the answer, an InsecureJelly error when an argument cannot be sent.
+// with a *[Failure] from the peer or with a local error: [DeadReference] if the reference has ended, [ConnectionLost]
+// if the connection ended before the answer, an InsecureJelly error if an argument cannot be sent.
 //
 // The arguments are encoded before CallRemote returns, so the caller may change them afterwards. A last argument of
 // type [Kw] holds the keyword arguments.
@@ -168,12 +169,12 @@ func (r *RemoteReference) CallRemote(method string, args ...any) *actor.Deferred
 	if err != nil {
 		return actor.Failed(err)
 	}
-	_ = r.remote.conn.SendCall(call) // The Deferred knows.
+	_ = r.remote.conn.SendCall(call) // The Deferred has the error.
 	runtime.KeepAlive(r)
 	return call.Result
 }
 
-// callSoon is CallRemote for goroutines that can wait for room.
+// callSoon is CallRemote, but waits for room.
 func (r *RemoteReference) callSoon(ctx context.Context, method string, args ...any) *actor.Deferred {
 	call, err := r.newCallWithResult(method, args)
 	if err != nil {
@@ -193,8 +194,9 @@ func (r *RemoteReference) newCallWithResult(method string, args []any) (*seam.Ou
 	return call, nil
 }
 
-// CallRemoteNoAnswer calls a method and asks for no answer: neither its result nor its failure is ever sent. The error
-// says what kept the call from being sent, as far as that is known at once: also that too much waits to be written.
+// CallRemoteNoAnswer calls a method and asks for no answer: neither a result nor a failure is sent. An error means that
+// the call was not sent, for example because too much waits to be written. Not every cause is known when
+// CallRemoteNoAnswer returns.
 func (r *RemoteReference) CallRemoteNoAnswer(method string, args ...any) error {
 	call, err := r.newCall(method, args)
 	if err != nil {
@@ -205,7 +207,7 @@ func (r *RemoteReference) CallRemoteNoAnswer(method string, args ...any) error {
 	return err
 }
 
-// callNoAnswerSoon is CallRemoteNoAnswer for goroutines that can wait for room.
+// callNoAnswerSoon is CallRemoteNoAnswer, but waits for room.
 func (r *RemoteReference) callNoAnswerSoon(ctx context.Context, method string, args ...any) error {
 	call, err := r.newCall(method, args)
 	if err != nil {
@@ -221,7 +223,7 @@ func (r *RemoteReference) newCall(method string, args []any) (*seam.OutgoingCall
 	return call, r.prepare(call, method, args)
 }
 
-// prepare makes a call of an empty one.
+// prepare fills an empty call.
 func (r *RemoteReference) prepare(call *seam.OutgoingCall, method string, args []any) error {
 	if err := r.Err(); err != nil {
 		return err
@@ -244,7 +246,7 @@ func (r *RemoteReference) prepare(call *seam.OutgoingCall, method string, args [
 	return nil
 }
 
-// encodeCall makes what a call says behind the name of its method.
+// encodeCall encodes the arguments of a call, and checks the name of the method.
 func encodeCall(conn seam.Conn, perspective any, method string, args []any) (*jelly.Fragment, error) {
 	// Stock peers decode the name before anything else, and close the connection if they cannot.
 	if len(method) > maxMethodName || !utf8.ValidString(method) {
@@ -261,11 +263,11 @@ func encodeCall(conn seam.Conn, perspective any, method string, args []any) (*je
 	return fragment, nil
 }
 
-// maxMethodName is how many bytes the name of a method that is called may have. No identifier of Python or Go comes
-// near.
+// maxMethodName is the limit of bytes in the name of a method that is called. Identifiers of Python and Go are far
+// shorter.
 const maxMethodName = 1 << 10
 
-// encodeArguments makes the two expressions of a call: the tuple of its positional and the dictionary of its keyword
+// encodeArguments encodes the two expressions of a call: the tuple of its positional and the dictionary of its keyword
 // arguments.
 func encodeArguments(conn seam.Conn, perspective any, args []any) (*jelly.Fragment, error) {
 	args, kw := splitKw(args)
@@ -283,10 +285,9 @@ func encodeArguments(conn seam.Conn, perspective any, args []any) (*jelly.Fragme
 	return fragment, nil
 }
 
-// NotifyOnDisconnect calls f, in a goroutine of its own, once the reference's connection is gone; the error says why.
-// The returned function takes the request back, and reports whether it came in time. The request does not hold the
-// reference, unless f does: one that nobody else holds is given back, and f is called at the end of the connection all
-// the same.
+// NotifyOnDisconnect calls f, in a goroutine of its own, once the reference's connection has ended, with the reason.
+// The returned function cancels that, and reports whether it came in time. NotifyOnDisconnect does not keep the
+// reference alive unless f does; f is called in either case.
 func (r *RemoteReference) NotifyOnDisconnect(f func(cause error)) (dontNotify func() bool) {
 	if !r.isMade() || f == nil {
 		return func() bool { return false }
@@ -295,7 +296,7 @@ func (r *RemoteReference) NotifyOnDisconnect(f func(cause error)) (dontNotify fu
 	ctx := conn.Context()
 	return context.AfterFunc(ctx, func() {
 		defer func() {
-			if p := recover(); p != nil { // Nobody else would, and the process would end.
+			if p := recover(); p != nil { // A panic would end the process.
 				usercode.Log(func() {
 					conn.Logger().Error().Bytes("stack", debug.Stack()).
 						Msgf("a function given to NotifyOnDisconnect panicked with a value of type %T", p)
@@ -306,8 +307,8 @@ func (r *RemoteReference) NotifyOnDisconnect(f func(cause error)) (dontNotify fu
 	})
 }
 
-// JellyTo sends the reference home: [local luid]. To another connection it cannot go: PB knows no third-party
-// references.
+// JellyTo implements [jelly.Jellyable]: the reference is sent home as [local luid]. It cannot be sent over another
+// connection, because PB has no third-party references.
 func (r *RemoteReference) JellyTo(e *jelly.Encoder, _ any) error {
 	if r == nil {
 		return e.Value(nil)

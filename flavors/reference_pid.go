@@ -13,8 +13,8 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// Message is what an actor sends to the PID of a remote reference to have a method called. With Send no answer is asked
-// for; with Request the sender receives an [Answer].
+// Message calls a method when an actor sends it to the PID of a remote reference. With Send no answer is asked for;
+// with Request the sender receives an [Answer].
 type Message struct {
 	Method string
 	Args   []any
@@ -26,12 +26,12 @@ type Answer struct {
 	// Value is the method's result as Jelly decoded it; nil if Err is not. See [Answer.Assign].
 	Value any
 	Err   error
-	// From is the PID of the reference that was asked, and Method the method.
+	// From is the PID of the reference, Method the method that was called.
 	From   *protoactor.PID
 	Method string
 }
 
-// Assign converts the answer's value into what dst points to, or returns the answer's error.
+// Assign converts the answer's value to the type that dst points to, or returns the answer's error.
 func (a Answer) Assign(dst any) error {
 	if a.Err != nil {
 		return a.Err
@@ -39,9 +39,9 @@ func (a Answer) Assign(dst any) error {
 	return jelly.Assign(dst, a.Value)
 }
 
-// PID makes the reference an address in the actor system: messages of type [Message] sent to it are calls, and actors
-// that watch it receive Terminated when the reference is released or its connection ends. It pins the reference until
-// Release, also when the handle itself is forgotten. The PID of a dead reference answers a watcher at once.
+// PID returns an address for the reference in the actor system: a [Message] sent to it is a call, and actors that watch
+// it receive Terminated when the reference is released or its connection ends. PID keeps the reference alive until
+// Release, even without other use of the handle. The PID of a dead reference answers a watcher at once.
 func (r *RemoteReference) PID() *protoactor.PID {
 	if !r.isMade() {
 		return nil
@@ -55,7 +55,7 @@ func (r *RemoteReference) PID() *protoactor.PID {
 		p.pid, _ = p.system.ProcessRegistry.Add(p, "pb/reference/"+p.system.ProcessRegistry.NextId())
 		p.stopNotify = context.AfterFunc(m.conn.Context(), m.endProcess)
 		if m.count.IsReleased() {
-			p.endLater()
+			p.endNew()
 			return p.pid
 		}
 		m.process = p
@@ -63,8 +63,8 @@ func (r *RemoteReference) PID() *protoactor.PID {
 	return m.process.pid
 }
 
-// endProcess ends the process with the reference or the connection. The process points to the handle, so it must not
-// stay here: the runtime's cleanup holds what is reachable from remote.
+// endProcess ends the process with the reference or the connection. The process points to the handle, so remote must
+// not keep it: the runtime's cleanup holds what is reachable from remote.
 func (m *remote) endProcess() {
 	m.mu.Lock()
 	process := m.process
@@ -75,8 +75,8 @@ func (m *remote) endProcess() {
 	}
 }
 
-// referenceProcess is the reference as protoactor sees it. It is no actor: what is sent to it goes to the broker in the
-// sender's goroutine.
+// referenceProcess is the reference as a protoactor process. It is no actor: what is sent to it goes to the broker on
+// the sender's goroutine.
 type referenceProcess struct {
 	// Immutable once PID has returned.
 	ref        *RemoteReference
@@ -113,7 +113,7 @@ func (p *referenceProcess) SendUserMessage(pid *protoactor.PID, envelope any) {
 		if sender == nil {
 			p.system.DeadLetter.SendUserMessage(pid, envelope)
 		}
-		// One who asks gets one answer, and the dead letters' would be another.
+		// A request gets one answer, and the dead letters would send another.
 		p.reply(sender, Answer{Err: p.ref.Err(), From: p.pid, Method: m.Method})
 		return
 	}
@@ -165,8 +165,8 @@ func (p *referenceProcess) SendSystemMessage(_ *protoactor.PID, message any) {
 	}
 }
 
-// Stop implements protoactor.Process: stopping the PID lets the reference go. That of a published object stays good;
-// only the PID ends.
+// Stop implements protoactor.Process: it releases the reference. A reference to a published object stays good; only the
+// PID ends.
 func (p *referenceProcess) Stop(*protoactor.PID) {
 	m := p.ref.remote
 	if m.name != "" {
@@ -182,8 +182,8 @@ func (p *referenceProcess) isEnded() bool {
 	return p.ended
 }
 
-// endLater ends a process which nobody knows yet.
-func (p *referenceProcess) endLater() {
+// endNew ends a process whose PID has not been given out.
+func (p *referenceProcess) endNew() {
 	p.mu.Lock()
 	p.ended = true
 	p.mu.Unlock()
@@ -191,7 +191,7 @@ func (p *referenceProcess) endLater() {
 	p.system.ProcessRegistry.Remove(p.pid)
 }
 
-// end tells the watchers. PIDs keep pointing to the process, so it goes on answering Watch, and messages become dead
+// end notifies the watchers. PIDs keep pointing to the process, so it goes on answering Watch, and messages become dead
 // letters.
 func (p *referenceProcess) end() {
 	p.mu.Lock()

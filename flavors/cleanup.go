@@ -8,12 +8,12 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 )
 
-// sweepEvery is how long a handle that was collected waits, at the most, until its peer is told.
+// sweepEvery is the longest time after which the peer is told of a collected handle.
 const sweepEvery = 200 * time.Millisecond
 
-// sweeper tells peers of handles that the garbage collector has found forgotten. The collector's own goroutine may only
-// note them: it belongs to no bubble of testing/synctest, so if it woke an actor that lives in one, the process would
-// end. A timer of the runtime's looks for them, which runs only while there are handles to be forgotten.
+// sweeper gives back handles that were garbage collected. The collector's goroutine may only note them: it belongs to
+// no bubble of testing/synctest, and waking an actor in a bubble from outside would end the process. So a timer looks
+// for them. It runs only while there are handles.
 type sweeper struct {
 	rt *actor.Runtime
 
@@ -24,7 +24,7 @@ type sweeper struct {
 	armed     bool
 }
 
-// forgettable is what outlives a handle.
+// forgettable is the part of a handle that outlives it.
 type forgettable interface{ forget() }
 
 type sweeperKey struct{}
@@ -33,7 +33,7 @@ func sweeperOf(rt *actor.Runtime) *sweeper {
 	return rt.Extension(sweeperKey{}, func() any { return &sweeper{rt: rt} }).(*sweeper)
 }
 
-// watch is called for each handle, by whoever makes it: the timer belongs where that is.
+// watch is called for each handle, on the goroutine that makes it: the timer must belong to the same bubble.
 func (s *sweeper) watch() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -48,21 +48,21 @@ func (s *sweeper) armLocked() {
 	}
 }
 
-// forgottenHandle is what is left of a handle, and who sweeps it up.
-type forgottenHandle struct {
+// collectedHandle is what the collector notes.
+type collectedHandle struct {
 	sweeper *sweeper
 	left    forgettable
 }
 
-// watchHandle has what is left of a handle forget once the handle has been collected.
+// watchHandle arranges that forget is called on what is left of a handle after the handle has been collected.
 func watchHandle[T any](rt *actor.Runtime, handle *T, left forgettable) {
 	s := sweeperOf(rt)
 	s.watch()
-	runtime.AddCleanup(handle, forgottenHandle.note, forgottenHandle{s, left})
+	runtime.AddCleanup(handle, collectedHandle.note, collectedHandle{s, left})
 }
 
 // note is called by the garbage collector.
-func (f forgottenHandle) note() {
+func (f collectedHandle) note() {
 	f.sweeper.mu.Lock()
 	defer f.sweeper.mu.Unlock()
 	f.sweeper.forgotten = append(f.sweeper.forgotten, f.left)
@@ -83,7 +83,7 @@ func (s *sweeper) sweep() {
 	}
 }
 
-// isOver says that the runtime closes: its connections end, and nobody need be told of single handles.
+// isOver reports whether the runtime closes: its connections end, so single handles need not be given back.
 func (s *sweeper) isOver() bool {
 	select {
 	case <-s.rt.Closing():

@@ -23,10 +23,10 @@ func (h localHole) Target() (luid int64, name string) {
 	return h.ref.remote.id, h.ref.remote.name
 }
 
-// jellyRemote writes [remote luid] with a hole for the luid.
+// jellyRemote writes [remote luid] with a placeholder for the luid.
 func jellyRemote(e *jelly.Encoder, hole seam.Export) error {
 	if hole.Core == nil {
-		return InsecureJelly.New("what was to be sent refers to no object: it was not made by its constructor")
+		return InsecureJelly.New("the value refers to no object: it was not made by its constructor")
 	}
 	if c, ok := e.Invoker().(seam.Conn); ok {
 		if err := hole.Core.UsableIn(c.Runtime()); err != nil {
@@ -41,7 +41,7 @@ func jellyRemote(e *jelly.Encoder, hole seam.Export) error {
 	return nil
 }
 
-// jellyLocal writes [local luid] with a hole for the luid.
+// jellyLocal writes [local luid] with a placeholder for the luid.
 func jellyLocal(e *jelly.Encoder, hole localHole) error {
 	if err := e.List(2); err != nil {
 		return err

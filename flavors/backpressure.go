@@ -4,21 +4,21 @@ import "github.com/perspectivebroker/pb/internal/seam"
 
 import protoactor "github.com/asynkron/protoactor-go/actor"
 
-// Calls of a peer that does not read its answers are parked: they keep their order, but are not run until the peer has
-// read. So answers do not pile up, nobody else's calls are held up, and reading from that peer goes on: it may be
-// waiting for an answer of its own.
+// Calls of a peer that does not read its answers are parked: they keep their order, but do not run until the peer has
+// read. So answers do not pile up, calls of other peers are not delayed, and reading from that peer goes on: it may be
+// waiting for an answer itself.
 
-// parking is the calls of one connection that an object has parked, and what must not overtake them. It outlives the
-// object's restarts.
+// parking is the parked calls of one connection, and the messages that must not overtake them. It outlives restarts of
+// the object.
 type parking struct {
 	conn    seam.Conn
 	waiting []any // of *Invocation and *turn; guarded by the core's lock
 }
 
-// resume makes an object run one of the calls that it has parked.
+// resume makes an object run the next of its parked calls.
 type resume struct{ *parking }
 
-// park takes a call aside if its answer would only wait.
+// park parks a call whose answer would only wait to be written.
 func (o *object) park(inv *Invocation) bool {
 	if !inv.wantsAnswer || !inv.conn.Congested() {
 		return false
@@ -31,8 +31,8 @@ func (o *object) park(inv *Invocation) bool {
 	return true
 }
 
-// park gives the call a parking of its own: take has seen that its connection has none. A call whose caller has ended
-// is not parked.
+// park parks the first call of a connection: take has found no parking for it. A call whose caller has ended is not
+// parked.
 func (c *objectCore) park(inv *Invocation) *parking {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -49,11 +49,11 @@ func (c *objectCore) park(inv *Invocation) *parking {
 
 func (o *object) resumeLater(p *parking) {
 	mailbox := o.mailbox
-	// It is not counted among what the object has in flight: the calls are.
+	// The resume message does not count as in flight: the calls do.
 	p.conn.WhenClear(func() { mailbox.PostUserMessage(resume{p}) })
 }
 
-// resume runs the first of what is parked. Calls of others come in between.
+// resume runs the first parked message. Calls of other connections come in between.
 func (o *object) resume(ctx protoactor.Context, p *parking) {
 	if o.ended {
 		return
@@ -74,7 +74,7 @@ func (o *object) resume(ctx protoactor.Context, p *parking) {
 	}
 }
 
-// unpark takes out the first of what is parked, nil if it was dropped, and reports whether there is more.
+// unpark removes the first parked message, nil if it was dropped, and reports whether there are more.
 func (c *objectCore) unpark(p *parking) (first any, more bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
