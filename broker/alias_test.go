@@ -87,12 +87,12 @@ func dialed(t *testing.T, rt *actor.Runtime, network string, root any) *broker.C
 		return conn
 	}
 	pipe := broker.NewPipeListener()
-	_, err := broker.Serve(rt, pipe, root, limits)
+	_, err := broker.ListenOn(rt, pipe, root, limits)
 	require.NoError(t, err)
 	var sock net.Conn
 	sock, err = pipe.Dial(t.Context())
 	require.NoError(t, err)
-	conn, err := broker.Client(t.Context(), rt, sock, limits)
+	conn, err := broker.NewClientConn(t.Context(), rt, sock, limits)
 	require.NoError(t, err)
 	return conn
 }

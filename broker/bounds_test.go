@@ -158,7 +158,7 @@ func TestLogLinesBounded(t *testing.T) {
 	require.NoError(t, err)
 	defer rt.Close(t.Context())
 	pipe := newPipeListener()
-	ln, err := broker.Serve(rt, pipe, &service{})
+	ln, err := broker.ListenOn(rt, pipe, &service{})
 	require.NoError(t, err)
 	s := &server{t: t, rt: rt, pipe: pipe, ln: ln}
 	p := s.peer()
@@ -173,7 +173,7 @@ func TestLogLinesBounded(t *testing.T) {
 
 	w := newTown(t)
 	pipe = newPipeListener()
-	_, err = broker.Serve(rt, pipe, broker.IdentityRoot(w.portal, unhurried()))
+	_, err = broker.ListenOn(rt, pipe, broker.IdentityRoot(w.portal, unhurried()))
 	require.NoError(t, err)
 	p = (&server{t: t, rt: rt, pipe: pipe}).peer()
 	enter(p, 1, "alice", "sesame")

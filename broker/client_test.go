@@ -61,7 +61,7 @@ func TestDialHonoursItsContext(t *testing.T) {
 	done := make(chan error, 1)
 	rt := newRuntime(t)
 	go func() {
-		_, err := broker.Client(ctx, rt, here)
+		_, err := broker.NewClientConn(ctx, rt, here)
 		done <- err
 	}()
 	offer := banana.AppendOffer(nil)

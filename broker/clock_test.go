@@ -114,7 +114,7 @@ func (l *failingListener) Accept() (net.Conn, error) {
 func TestAcceptBackoff(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		sock := &failingListener{newPipeListener(), make(chan time.Time)}
-		ln, err := broker.Serve(newRuntime(t), sock, &service{})
+		ln, err := broker.ListenOn(newRuntime(t), sock, &service{})
 		require.NoError(t, err)
 		before := <-sock.asked
 		for _, milliseconds := range []time.Duration{5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000} {

@@ -57,7 +57,7 @@ func TestRuntimeCloseIsBounded(t *testing.T) {
 	rt, err := actor.NewRuntime()
 	require.NoError(t, err)
 	pipe := newPipeListener()
-	_, err = broker.Serve(rt, pipe, &service{})
+	_, err = broker.ListenOn(rt, pipe, &service{})
 	require.NoError(t, err)
 	here, there := net.Pipe()
 	pipe.Conns <- there

@@ -63,7 +63,7 @@ func TestEndedConnectionIsCollected(t *testing.T) {
 	h := &house{}
 	login, lender := h.serve(t), newServer(t, &service{})
 	connect := func(t *testing.T, rt *actor.Runtime, s *server, opts ...broker.Option) *broker.Conn {
-		conn, err := broker.Client(t.Context(), rt, s.dial(), opts...)
+		conn, err := broker.NewClientConn(t.Context(), rt, s.dial(), opts...)
 		require.NoError(t, err)
 		return conn
 	}

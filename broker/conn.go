@@ -17,12 +17,12 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// Conn is a connection to a peer. [Dial], [Client], [Reconnect] and listeners make it. Its methods may be called from
-// any goroutine. A nil or zero Conn has ended.
+// Conn is a connection to a peer. [Dial], [NewClientConn], [Reconnect] and listeners make it. Its methods may be called
+// from any goroutine. A nil or zero Conn has ended.
 type Conn struct{ c *connection }
 
 // errNoConn is the error of all methods of a nil or zero Conn.
-var errNoConn = flavors.DeadReference.New("the connection is nil, or was not made by Dial, Client or a listener")
+var errNoConn = flavors.DeadReference.New("the connection is nil, or was not made by Dial, NewClientConn or a listener")
 
 func (c *Conn) isMade() bool { return c != nil && c.c != nil }
 
@@ -82,8 +82,8 @@ func (c *Conn) String() string {
 func (c *Conn) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
 // ServerIdentity names the server that the peer is: the URL that was dialed without the object's name, unless
-// [WithServerIdentity] says otherwise. It is empty on accepted connections, and on those made by [Client] without that
-// option. Copies of published originals are stored under it.
+// [WithServerIdentity] says otherwise. It is empty on accepted connections, and on those made by [NewClientConn]
+// without that option. Copies of published originals are stored under it.
 func (c *Conn) ServerIdentity() string {
 	if !c.isMade() {
 		return ""

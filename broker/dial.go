@@ -47,11 +47,11 @@ func Dial(ctx context.Context, rt *actor.Runtime, url string, opts ...Option) (*
 	return c, nil
 }
 
-// Client is [Dial] over sock, which is already connected to a PB server. Closing the connection closes sock. With
-// [WithTLS] the connection uses TLS over sock; the configuration must then name the server.
-func Client(ctx context.Context, rt *actor.Runtime, sock net.Conn, opts ...Option) (*Conn, error) {
+// NewClientConn is [Dial] over sock, which is already connected to a PB server. Closing the connection closes sock.
+// With [WithTLS] the connection uses TLS over sock; the configuration must then name the server.
+func NewClientConn(ctx context.Context, rt *actor.Runtime, sock net.Conn, opts ...Option) (*Conn, error) {
 	if isNil(sock) {
-		return nil, errors.New("broker: Client was given no connection")
+		return nil, errors.New("broker: NewClientConn was given no connection")
 	}
 	if err := mayDial(ctx, rt); err != nil {
 		return nil, fmt.Errorf("broker: speaking to a server: %w", err)

@@ -15,7 +15,7 @@ import (
 func TestWithDialer(t *testing.T) {
 	rt := newRuntime(t)
 	pipe := broker.NewPipeListener()
-	_, err := broker.Serve(rt, pipe, &service{})
+	_, err := broker.ListenOn(rt, pipe, &service{})
 	require.NoError(t, err)
 	var asked atomic.Value
 	dial := broker.WithDialer(func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -40,7 +40,7 @@ func TestReconnectOverFailingNetwork(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		rt := newRuntime(t)
 		pipe := broker.NewPipeListener()
-		_, err := broker.Serve(rt, pipe, &service{})
+		_, err := broker.ListenOn(rt, pipe, &service{})
 		require.NoError(t, err)
 		plans := []fault.Plan{
 			{End: fault.Drop, After: 3}, {End: fault.Blackhole, After: 20}, {End: fault.HalfClose, After: 60},

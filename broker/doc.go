@@ -29,8 +29,8 @@
 //
 // # Transports
 //
-// pb:// is TCP, pb+unix:// a Unix socket, and pbs:// TLS over TCP, configured by [WithTLS]. [Serve] and [Client] use a
-// listener or connection of the caller's. [NewPipeListener] makes both without a network.
+// pb:// is TCP, pb+unix:// a Unix socket, and pbs:// TLS over TCP, configured by [WithTLS]. [ListenOn] and
+// [NewClientConn] use a listener or connection of the caller's. [NewPipeListener] makes both without a network.
 //
 // # End of a connection
 //

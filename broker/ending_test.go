@@ -47,7 +47,7 @@ func TestAcceptDuringListenerClose(t *testing.T) {
 	rt := newRuntime(t)
 	for range 100 {
 		pipe := newPipeListener()
-		ln, err := broker.Serve(rt, pipe, &service{})
+		ln, err := broker.ListenOn(rt, pipe, &service{})
 		require.NoError(t, err)
 		here, there := net.Pipe()
 		done := make(chan struct{})

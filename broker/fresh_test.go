@@ -73,7 +73,7 @@ func TestFreshHandles(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			here, there := newRuntime(t), newServer(t, &mint{}, pondRegistry(t))
-			conn, err := broker.Client(t.Context(), here, there.dial(), pondRegistry(t))
+			conn, err := broker.NewClientConn(t.Context(), here, there.dial(), pondRegistry(t))
 			require.NoError(t, err)
 			server := only(t, there)
 			most := 0
@@ -99,7 +99,7 @@ func TestFreshHandles(t *testing.T) {
 func TestFreshHandlesOfManyCallers(t *testing.T) {
 	withoutCollector(t)
 	s := newServer(t, &mint{})
-	conn, err := broker.Client(t.Context(), newRuntime(t), s.dial())
+	conn, err := broker.NewClientConn(t.Context(), newRuntime(t), s.dial())
 	require.NoError(t, err)
 	const callers, calls = 30, 50
 	errs := make(chan error, callers)
@@ -193,7 +193,7 @@ func TestReleasedWhilePending(t *testing.T) {
 	for name, limits := range map[string]broker.Limits{"exports": {Exports: 10}, "caches": {Caches: 10}} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t, &longPoll{}, broker.WithLimits(limits), pondRegistry(t))
-			conn, err := broker.Client(t.Context(), newRuntime(t), s.dial(), pondRegistry(t), broker.WithLimits(limits))
+			conn, err := broker.NewClientConn(t.Context(), newRuntime(t), s.dial(), pondRegistry(t), broker.WithLimits(limits))
 			require.NoError(t, err)
 			t.Cleanup(func() { conn.Abort(nil) }) // The poll is not answered.
 			_, err = flavors.Call[any](t.Context(), conn.Root(), "poll", &waiter{})

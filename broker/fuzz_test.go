@@ -37,7 +37,7 @@ func FuzzReceive(f *testing.F) {
 	require.NoError(f, err)
 	f.Cleanup(func() { _ = rt.Close(f.Context()) })
 	pipe := newPipeListener()
-	_, err = broker.Serve(rt, pipe, &service{})
+	_, err = broker.ListenOn(rt, pipe, &service{})
 	require.NoError(f, err)
 
 	f.Fuzz(func(t *testing.T, data []byte) {

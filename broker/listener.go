@@ -86,14 +86,14 @@ func secured(sock net.Listener, e endpoint, o *options) (net.Listener, error) {
 	return sock, nil
 }
 
-// Serve is [Listen] on sock, which the listener closes. With [WithTLS] the connections use TLS over it. See
+// ListenOn is [Listen] on sock, which the listener closes. With [WithTLS] the connections use TLS over it. See
 // [NewPipeListener] for a listener without a network.
-func Serve(rt *actor.Runtime, sock net.Listener, root any, opts ...Option) (*Listener, error) {
+func ListenOn(rt *actor.Runtime, sock net.Listener, root any, opts ...Option) (*Listener, error) {
 	if isNil(sock) {
-		return nil, errors.New("broker: Serve was given no listener")
+		return nil, errors.New("broker: ListenOn was given no listener")
 	}
 	if err := usable(rt); err != nil {
-		return nil, fmt.Errorf("broker: serving: %w", err)
+		return nil, fmt.Errorf("broker: listening: %w", err)
 	}
 	network, _ := addressOf(sock.Addr)
 	e := endpoint{scheme: "pb", network: network, name: rootName}

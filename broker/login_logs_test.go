@@ -41,7 +41,7 @@ func TestLogsHaveNoSecrets(t *testing.T) {
 	defer rt.Close(t.Context())
 	h := &house{}
 	pipe := newPipeListener()
-	ln, err := broker.Serve(rt, pipe, broker.LoginRoot(h.portal(t), unhurried()))
+	ln, err := broker.ListenOn(rt, pipe, broker.LoginRoot(h.portal(t), unhurried()))
 	require.NoError(t, err)
 	s := &server{t: t, rt: rt, pipe: pipe, ln: ln}
 

@@ -433,7 +433,7 @@ func TestForwardedCallsEnd(t *testing.T) {
 		pid := rt.Root().Spawn(rt.Props(w.actor))
 		root := flavors.Forward(rt, pid)
 		pipe := newPipeListener()
-		_, err := broker.Serve(rt, pipe, root)
+		_, err := broker.ListenOn(rt, pipe, root)
 		require.NoError(t, err)
 		server := &server{t: t, rt: rt, pipe: pipe}
 		p, bystander := server.peer(), server.peer()

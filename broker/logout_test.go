@@ -68,7 +68,7 @@ func TestLogoutsAreExact(t *testing.T) {
 		portal, err := cred.NewPortal(book, users, cred.AllowAnonymous())
 		require.NoError(rt, err)
 		pipe := broker.NewPipeListener()
-		ln, err := broker.Serve(runtime, pipe, broker.LoginRoot(portal, unhurried()))
+		ln, err := broker.ListenOn(runtime, pipe, broker.LoginRoot(portal, unhurried()))
 		require.NoError(rt, err)
 
 		var visitors []*visitor
@@ -97,7 +97,7 @@ func TestLogoutsAreExact(t *testing.T) {
 			"connect": func(rt *rapid.T) {
 				sock, err := pipe.Dial(ctx)
 				require.NoError(rt, err)
-				conn, err := broker.Client(ctx, runtime, sock)
+				conn, err := broker.NewClientConn(ctx, runtime, sock)
 				require.NoError(rt, err)
 				visitors = append(visitors, &visitor{conn: conn, sock: sock})
 			},

@@ -15,7 +15,7 @@ import (
 	"github.com/perspectivebroker/pb/supervision"
 )
 
-// Option configures [Listen], [Serve], [Dial], [Client] and [Reconnect].
+// Option configures [Listen], [ListenOn], [Dial], [NewClientConn] and [Reconnect].
 type Option interface{ apply(*options) }
 
 // RootFactory makes the object that one connection sees under a published name. It is called before the peer's first
@@ -31,8 +31,8 @@ type DialFunc func(ctx context.Context, network, address string) (net.Conn, erro
 func WithDialer(dial DialFunc) Option { return optionFunc(func(o *options) { o.dial = dial }) }
 
 // WithServerIdentity names the server that is dialed. Copies of published originals are kept under this name and are
-// found again only in sessions with the same server. The default is the URL without the object's name; [Client] has no
-// default, and keeps no copies. Set it if a server has several addresses, or if several servers publish the same
+// found again only in sessions with the same server. The default is the URL without the object's name; [NewClientConn]
+// has no default, and keeps no copies. Set it if a server has several addresses, or if several servers publish the same
 // objects. The name must not come from the peer. Listeners ignore this option and keep no copies.
 func WithServerIdentity(name string) Option {
 	return optionFunc(func(o *options) { o.identity = name })

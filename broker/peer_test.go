@@ -46,7 +46,7 @@ func serveOn(t *testing.T, rt *actor.Runtime, root any, opts ...broker.Option) *
 	t.Helper()
 	s := &server{t: t, rt: rt, pipe: newPipeListener()}
 	var err error
-	s.ln, err = broker.Serve(rt, s.pipe, root, opts...)
+	s.ln, err = broker.ListenOn(rt, s.pipe, root, opts...)
 	require.NoError(t, err)
 	return s
 }

@@ -13,9 +13,9 @@ import (
 // [testing/synctest], and for programs that are their own client.
 //
 //	pipe := broker.NewPipeListener()
-//	ln, err := broker.Serve(rt, pipe, root)
+//	ln, err := broker.ListenOn(rt, pipe, root)
 //	sock, err := pipe.Dial(ctx)
-//	conn, err := broker.Client(ctx, rt, sock)
+//	conn, err := broker.NewClientConn(ctx, rt, sock)
 type PipeListener struct {
 	dialed chan net.Conn
 	closed chan struct{}

@@ -94,7 +94,7 @@ func TestSocketModeRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pb")
 	_, err := broker.Listen(rt, "pb://127.0.0.1:0", &service{}, broker.WithSocketMode(0o600))
 	require.ErrorContains(t, err, "pb+unix")
-	_, err = broker.Serve(rt, newPipeListener(), &service{}, broker.WithSocketMode(0o600))
+	_, err = broker.ListenOn(rt, newPipeListener(), &service{}, broker.WithSocketMode(0o600))
 	require.ErrorContains(t, err, "pb+unix")
 	_, err = broker.Listen(rt, "pb+unix://"+path, &service{}, broker.WithSocketMode(fs.ModeSetuid|0o600))
 	require.ErrorContains(t, err, "0o660")

@@ -65,7 +65,7 @@ func TestHandshakeTimeout(t *testing.T) {
 			here, there := pipe()
 			defer there.Close()
 			start := time.Now()
-			_, err := broker.Client(context.Background(), newRuntime(t), here)
+			_, err := broker.NewClientConn(context.Background(), newRuntime(t), here)
 			require.ErrorContains(t, err, "did not negotiate within 10s")
 			require.Equal(t, broker.DefaultLimits().Handshake, time.Since(start))
 		})

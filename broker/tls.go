@@ -18,8 +18,8 @@ import (
 // certificate, or to set the server name.
 //
 // The minimum version is TLS 1.3 unless the configuration sets one. With a pb:// or pb+unix:// URL the option is an
-// error, so that a typing error cannot turn off encryption. With the option, [Serve] and [Client] use TLS over the
-// sockets that they are given.
+// error, so that a typing error cannot turn off encryption. With the option, [ListenOn] and [NewClientConn] use TLS
+// over the sockets that they are given.
 func WithTLS(config *tls.Config) Option { return optionFunc(func(o *options) { o.tls = config }) }
 
 // errTLSUnused is the error of a URL without TLS together with WithTLS.

@@ -136,7 +136,7 @@ func TestTLSOverGivenSockets(t *testing.T) {
 	ca := authority.New(t)
 	rt := newRuntime(t)
 	pipe := broker.NewPipeListener()
-	ln, err := broker.Serve(
+	ln, err := broker.ListenOn(
 		rt,
 		pipe,
 		&service{},
@@ -146,7 +146,7 @@ func TestTLSOverGivenSockets(t *testing.T) {
 	require.Contains(t, ln.URL(), "pbs://")
 	sock, err := pipe.Dial(t.Context())
 	require.NoError(t, err)
-	conn, err := broker.Client(
+	conn, err := broker.NewClientConn(
 		t.Context(),
 		rt,
 		sock,
@@ -159,7 +159,7 @@ func TestTLSOverGivenSockets(t *testing.T) {
 
 	sock, err = pipe.Dial(t.Context())
 	require.NoError(t, err)
-	_, err = broker.Client(t.Context(), rt, sock, broker.WithTLS(&tls.Config{RootCAs: ca.Pool()}))
+	_, err = broker.NewClientConn(t.Context(), rt, sock, broker.WithTLS(&tls.Config{RootCAs: ca.Pool()}))
 	require.ErrorContains(t, err, "ServerName", "which server it should be must be said by somebody")
 }
 

@@ -18,13 +18,13 @@ import (
 func TestPipeListener(t *testing.T) {
 	rt := newRuntime(t)
 	pipe := broker.NewPipeListener()
-	ln, err := broker.Serve(rt, pipe, &service{})
+	ln, err := broker.ListenOn(rt, pipe, &service{})
 	require.NoError(t, err)
 	require.Equal(t, "pipe", ln.Addr().Network())
 	for range 3 {
 		sock, err := pipe.Dial(t.Context())
 		require.NoError(t, err)
-		conn, err := broker.Client(t.Context(), rt, sock)
+		conn, err := broker.NewClientConn(t.Context(), rt, sock)
 		require.NoError(t, err)
 		sum, err := flavors.Call[int](t.Context(), conn.Root(), "add", 1, 2)
 		require.NoError(t, err)
@@ -97,13 +97,13 @@ func TestUserSockets(t *testing.T) {
 	rt := newRuntime(t)
 	sock, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	ln, err := broker.Serve(rt, sock, &service{})
+	ln, err := broker.ListenOn(rt, sock, &service{})
 	require.NoError(t, err)
 	require.Equal(t, "pb://"+sock.Addr().String(), ln.URL())
 	raw, err := net.Dial("tcp", sock.Addr().String())
 	require.NoError(t, err)
 	mine := &wrapped{Conn: raw}
-	conn, err := broker.Client(t.Context(), rt, mine)
+	conn, err := broker.NewClientConn(t.Context(), rt, mine)
 	require.NoError(t, err)
 	sum, err := flavors.Call[int](t.Context(), conn.Root(), "add", 1, 2)
 	require.NoError(t, err)
@@ -158,7 +158,7 @@ func ExampleNewPipeListener() {
 	rt := exampleRuntime()
 	defer rt.Close(ctx)
 	pipe := broker.NewPipeListener()
-	if _, err := broker.Serve(rt, pipe, &Account{}); err != nil {
+	if _, err := broker.ListenOn(rt, pipe, &Account{}); err != nil {
 		fmt.Println(err)
 		return
 	}
@@ -167,7 +167,7 @@ func ExampleNewPipeListener() {
 		fmt.Println(err)
 		return
 	}
-	conn, err := broker.Client(ctx, rt, sock)
+	conn, err := broker.NewClientConn(ctx, rt, sock)
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -48,7 +48,7 @@ func TestSocketThatPanics(t *testing.T) {
 			bystander := s.peer()
 			sock := &rudeSocket{Conn: s.dial(), method: method}
 			sock.begun.Store(method == "RemoteAddr" || method == "LocalAddr")
-			conn, err := broker.Client(t.Context(), rt, sock)
+			conn, err := broker.NewClientConn(t.Context(), rt, sock)
 			require.NoError(t, err)
 			sock.begun.Store(true)
 			_, _ = flavors.Call[any](t.Context(), conn.Root(), "ping") // It ends.
@@ -83,7 +83,7 @@ func TestListenerThatPanics(t *testing.T) {
 	rt := newRuntime(t, actor.WithLogger(zerolog.Nop()))
 	sock := &rudeListener{pipeListener: newPipeListener()}
 	sock.panics.Store(3)
-	ln, err := broker.Serve(rt, sock, &rude{rt: rt})
+	ln, err := broker.ListenOn(rt, sock, &rude{rt: rt})
 	require.NoError(t, err)
 	s := &server{t: t, rt: rt, pipe: sock.pipeListener, ln: ln}
 	p := s.peer()

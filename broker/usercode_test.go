@@ -284,7 +284,7 @@ func TestStoppedObject(t *testing.T) {
 
 func dialPipe(t *testing.T, s *server, opts ...broker.Option) *broker.Conn {
 	t.Helper()
-	conn, err := broker.Client(t.Context(), newRuntime(t), s.dial(), opts...)
+	conn, err := broker.NewClientConn(t.Context(), newRuntime(t), s.dial(), opts...)
 	require.NoError(t, err)
 	return conn
 }

@@ -311,7 +311,7 @@ func TestServersShareStore(t *testing.T) {
 		for range 2 {
 			sock, err := net.Dial("tcp", servers[0].ln.Addr().String())
 			require.NoError(t, err)
-			conn, err := broker.Client(t.Context(), servers[0].rt, sock, gazettes(t, store))
+			conn, err := broker.NewClientConn(t.Context(), servers[0].rt, sock, gazettes(t, store))
 			require.NoError(t, err)
 			_, clean, err := read(t, conn.Root().CallRemote("get"))
 			require.NoError(t, err)

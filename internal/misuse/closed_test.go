@@ -32,9 +32,9 @@ func TestClosedRuntime(t *testing.T) {
 	pipe, _ := net.Pipe()
 	for name, f := range map[string]func() error{
 		"Listen":    func() error { _, err := broker.Listen(rt, anywhere, &object{}); return err },
-		"Serve":     func() error { _, err := broker.Serve(rt, broker.NewPipeListener(), &object{}); return err },
+		"Serve":     func() error { _, err := broker.ListenOn(rt, broker.NewPipeListener(), &object{}); return err },
 		"Dial":      func() error { _, err := broker.Dial(t.Context(), rt, ln.URL()); return err },
-		"Client":    func() error { _, err := broker.Client(t.Context(), rt, pipe); return err },
+		"Client":    func() error { _, err := broker.NewClientConn(t.Context(), rt, pipe); return err },
 		"Reconnect": func() error { _, err := broker.Reconnect(rt, ln.URL(), nil); return err },
 		"Spawn":     func() error { _, err := flavors.Spawn(rt, &object{}); return err },
 		"Tree.Spawn": func() error {
@@ -138,9 +138,9 @@ func TestNilInPlaces(t *testing.T) {
 				broker.WithDialer(nil))
 			return err
 		},
-		"nil socket":       func() error { _, err := broker.Client(t.Context(), rt, nil); return err },
-		"typed nil socket": func() error { _, err := broker.Client(t.Context(), rt, (*net.TCPConn)(nil)); return err },
-		"nil listener":     func() error { _, err := broker.Serve(rt, nil, &object{}); return err },
+		"nil socket":       func() error { _, err := broker.NewClientConn(t.Context(), rt, nil); return err },
+		"typed nil socket": func() error { _, err := broker.NewClientConn(t.Context(), rt, (*net.TCPConn)(nil)); return err },
+		"nil listener":     func() error { _, err := broker.ListenOn(rt, nil, &object{}); return err },
 		"nil context": func() error {
 			_, err := broker.Dial(nil, rt, ln.URL()) //nolint:staticcheck // nil is the case
 			return err

@@ -158,9 +158,9 @@ func functions() map[string]any {
 		"flavors.TableOf":     flavors.TableOf,
 		"published.WhenReady": published.WhenReady, "flavors.Methods": flavors.Methods,
 
-		"broker.Client": broker.Client, "broker.Dial": broker.Dial, "broker.Listen": broker.Listen,
+		"broker.NewClientConn": broker.NewClientConn, "broker.Dial": broker.Dial, "broker.Listen": broker.Listen,
 		"broker.Reconnect": broker.Reconnect,
-		"broker.Serve":     broker.Serve, "broker.StatsOf": broker.StatsOf,
+		"broker.ListenOn":  broker.ListenOn, "broker.StatsOf": broker.StatsOf,
 		"broker.NewPipeListener": broker.NewPipeListener,
 		"broker.LoginRoot":       broker.LoginRoot[*avatar], "broker.IdentityRoot": broker.IdentityRoot[*avatar],
 

@@ -31,7 +31,7 @@ type root struct{ flavors.Referenceable }
 
 func TestPipeListener(t *testing.T) {
 	pipes := pbtest.NewPipeListener()
-	ln, err := broker.Serve(pbtest.NewRuntime(t), pipes, &root{})
+	ln, err := broker.ListenOn(pbtest.NewRuntime(t), pipes, &root{})
 	require.NoError(t, err)
 	require.Equal(t, "pipe", ln.Addr().String())
 	require.Equal(t, "pipe", ln.Addr().Network())

@@ -42,7 +42,7 @@ func DialScripted(
 	dialed := make(chan struct{})
 	go func() {
 		defer close(dialed)
-		conn, err = broker.Client(context.Background(), rt, here, opts...)
+		conn, err = broker.NewClientConn(context.Background(), rt, here, opts...)
 	}()
 	host(p.Peer)
 	<-dialed

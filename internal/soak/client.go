@@ -88,7 +88,7 @@ func runClient(ctx context.Context, rt *actor.Runtime, t *tally, r *rand.Rand, s
 		t.errorf("the registry: %v", err)
 		return
 	}
-	conn, err := broker.Client(ctx, rt, sock, opts...)
+	conn, err := broker.NewClientConn(ctx, rt, sock, opts...)
 	if err != nil {
 		t.add(&t.Refused)
 		return

@@ -91,7 +91,7 @@ func serve(sock net.Listener, plan func() fault.Plan) (*server, error) {
 		return nil, err
 	}
 	failing := &fault.Listener{Listener: s.accepted, Plan: plan}
-	if s.ln, err = broker.Serve(rt, failing, login, opts...); err != nil {
+	if s.ln, err = broker.ListenOn(rt, failing, login, opts...); err != nil {
 		return nil, err
 	}
 	s.idle = s.actors()
