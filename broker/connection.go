@@ -331,14 +331,25 @@ func (c *connection) SendAnswer(
 		c.handOver(&outgoingAnswer{inv, fragment, isError})
 		return false
 	}
-	err := c.appendOut(smallFrame+fragment.Len(), func(dst []byte) ([]byte, error) {
-		return fragment.Append(c.appendAnswerHead(dst, inv, isError), nil)
+	// The call counts as answered before the encoder can take the answer, because the peer may call again at once. A
+	// draining broker hears of it when the answer is in the outbox.
+	busy, counted := c.busy(), false
+	wake, err := c.out.Append(smallFrame+fragment.Len(), func(dst []byte) ([]byte, error) {
+		dst, err := fragment.Append(c.appendAnswerHead(dst, inv, isError), nil)
+		if err == nil {
+			counted = true
+			c.answered(inv)
+		}
+		return dst, err
 	})
+	c.wake(wake, busy)
 	fragment.Free()
 	if err != nil && err != flow.ErrOutboxClosed {
 		usercode.Log(func() { c.log.Error().Err(err).Stringer("call", inv).Msg("an answer could not be written") })
 	}
-	c.answered(inv)
+	if !counted {
+		c.answered(inv)
+	}
 	return true
 }
 
@@ -385,14 +396,19 @@ func (c *connection) WhenClear(f func()) { c.out.WhenClear(f) }
 // appendOut appends to the outbox and has the encoder write it.
 func (c *connection) appendOut(size int, f func(dst []byte) ([]byte, error)) error {
 	wake, err := c.out.Append(size, f)
+	c.wake(wake, c.busy())
+	return err
+}
+
+// wake has the encoder write, if needed; without waiting for a turn of its own if the connection is not busy.
+func (c *connection) wake(needed, busy bool) {
 	switch {
-	case !wake:
-	case c.nonblock != nil && !c.busy():
+	case !needed:
+	case c.nonblock != nil && !busy:
 		c.writing.Lend(flushNow{})
 	default:
 		c.writing.PostUserMessage(flush{})
 	}
-	return err
 }
 
 // handOver posts a message to be sent. Its size is reserved until it is in the outbox.

@@ -262,7 +262,7 @@ func TestViewIsNoObject(t *testing.T) {
 		p.Want(fmt.Sprintf(`[answer %d [remote $view]]`, 40+i))
 		takes := []string{`safe 1 [tuple [local $view]]`, `wickets 1 [tuple [list [local $view]]]`}[i]
 		p.Write(fmt.Sprintf(`[message %d $avatar %s [dictionary]]`, 50+i, takes))
-		require.Contains(t, wantError(t, p, 50+i, "builtins.TypeError"), "take it as a *flavors.ViewPoint")
+		require.Contains(t, wantError(t, p, 50+i, "builtins.TypeError"), "take a *flavors.ViewPoint")
 	}
 }
 
