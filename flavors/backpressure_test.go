@@ -9,7 +9,7 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-func TestParkedCallsAreAnsweredWhenTheirObjectStops(t *testing.T) {
+func TestParkedCallsOfStoppedObject(t *testing.T) {
 	s := newServer(t, newLab(), broker.WithLimits(broker.Limits{MaxWriteBacklog: 1}))
 	p := s.peer()
 	luid := get(t, p, 1, "given")

@@ -14,7 +14,7 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-func TestForwardGivesCallsToAnActor(t *testing.T) {
+func TestForward(t *testing.T) {
 	l := newLab()
 	s := newServer(t, l)
 	pid, got := spawnProbe(s.rt)
@@ -60,8 +60,8 @@ func TestForwardGivesCallsToAnActor(t *testing.T) {
 	require.Contains(t, wantAnyError(p, 7), "the object has stopped")
 }
 
-// A forwarder's actor that ends while calls are on their way to it leaves none of them unanswered.
-func TestForwardToAnActorThatEndsMeanwhile(t *testing.T) {
+// When the actor ends while calls are on their way to it, all of them are answered.
+func TestForwardToEndingActor(t *testing.T) {
 	l := newLab()
 	s := newServer(t, l)
 	for round := range 30 {
@@ -87,7 +87,7 @@ func TestForwardToAnActorThatEndsMeanwhile(t *testing.T) {
 	}
 }
 
-// raw gets its calls as they came.
+// raw gets calls as they came.
 type raw struct{ flavors.Root }
 
 func (*raw) HandleRemote(inv *flavors.Invocation) (any, error) {
@@ -106,7 +106,7 @@ func (*raw) HandleRemote(inv *flavors.Invocation) (any, error) {
 // RemoteHidden cannot be called by name.
 func (*raw) RemoteHidden() {}
 
-func TestAHandlerGetsAllCalls(t *testing.T) {
+func TestHandlerGetsAllCalls(t *testing.T) {
 	p := newServer(t, &raw{}).peer()
 	p.Write(`[message 1 root hidden 1 [tuple] [dictionary]]`)
 	p.Want(`[answer 1 [unicode hidden]]`)
@@ -129,9 +129,8 @@ func (clumsy) Receive(ctx protoactor.Context) {
 	}
 }
 
-// TestForwardToAnActorThatPanics has actors of the application's own panic on a call, under each decision that their
-// supervisor may take.
-func TestForwardToAnActorThatPanics(t *testing.T) {
+// TestForwardToPanickingActor has actors of the application panic on a call, under each decision of a supervisor.
+func TestForwardToPanickingActor(t *testing.T) {
 	produce := func() protoactor.Actor { return clumsy{} }
 	always := func(d protoactor.Directive) protoactor.PropsOption {
 		return protoactor.WithSupervisor(
@@ -175,8 +174,8 @@ func TestForwardToAnActorThatPanics(t *testing.T) {
 	}
 }
 
-// TestForwardToAnActorThatAnswersLater has a handler return long before the call is answered: that is no panic.
-func TestForwardToAnActorThatAnswersLater(t *testing.T) {
+// TestForwardAnsweredLater: a handler that returns long before it answers has not panicked.
+func TestForwardAnsweredLater(t *testing.T) {
 	l := newLab()
 	s := newServer(t, l)
 	var kept *flavors.Invocation

@@ -19,7 +19,7 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// lab publishes objects of every kind and lets tests look behind them.
+// lab publishes objects of every kind and gives tests access to them.
 type lab struct {
 	flavors.Root
 
@@ -62,10 +62,10 @@ type subject struct {
 func (s *subject) RemoteIncr() int { s.n++; return s.n }
 func (s *subject) RemoteBoom()     { s.n += 100; panic("boom") }
 
-// RemoteSelfPID tells the actor in whose turn it runs.
+// RemoteSelfPID returns the actor in whose turn it runs.
 func (s *subject) RemoteActor(inv *flavors.Invocation) string { return inv.Self().Id }
 
-// RemoteLater answers when the test completes s.later, in a turn of the object's.
+// RemoteLater answers when the test completes s.later, in a turn of the object.
 func (s *subject) RemoteLater(inv *flavors.Invocation) *actor.Deferred {
 	return s.later.Then(inv, func(v any, err error) (any, error) {
 		s.n += 1000
@@ -73,7 +73,7 @@ func (s *subject) RemoteLater(inv *flavors.Invocation) *actor.Deferred {
 	})
 }
 
-// resetting wants a clean state after a panic.
+// resetting is reset after a panic.
 type resetting struct {
 	flavors.Referenceable
 	n int
@@ -83,7 +83,7 @@ func (r *resetting) RemoteIncr() int { r.n++; return r.n }
 func (r *resetting) RemoteBoom()     { r.n += 100; panic("boom") }
 func (r *resetting) Reset()          { r.n = -10 }
 
-// get asks for an object and gives its luid.
+// get asks for an object and returns its luid.
 func get(t *testing.T, p *wire.Peer, request int, kind string) int64 {
 	t.Helper()
 	p.Forget("luid")
@@ -92,7 +92,7 @@ func get(t *testing.T, p *wire.Peer, request int, kind string) int64 {
 	return p.Var("luid").(int64)
 }
 
-// ask calls a method without arguments and gives the answer.
+// ask calls a method without arguments and returns the answer.
 func ask(t *testing.T, p *wire.Peer, request int, luid int64, method string) any {
 	t.Helper()
 	p.Forget("value")
@@ -120,7 +120,7 @@ func actorOf(t *testing.T, p *wire.Peer, request int, luid int64) string {
 	return string(ask(t, p, request, luid, "actor").([]any)[1].([]byte))
 }
 
-func TestAnObjectHasAnActorWhileAPeerHoldsIt(t *testing.T) {
+func TestActorLivesWhileObjectIsHeld(t *testing.T) {
 	s := newServer(t, newLab())
 	p, q := s.peer(), s.peer()
 	luid := get(t, p, 1, "given")
@@ -149,7 +149,7 @@ func TestAnObjectHasAnActorWhileAPeerHoldsIt(t *testing.T) {
 	waitGone(t, s.rt, second)
 }
 
-func TestCallsThatWereSentBeforeTheDecrefAreCarriedOut(t *testing.T) {
+func TestCallsBeforeDecrefRun(t *testing.T) {
 	l := newLab()
 	p := newServer(t, l).peer()
 	luid := get(t, p, 1, "given")
@@ -163,7 +163,7 @@ func TestCallsThatWereSentBeforeTheDecrefAreCarriedOut(t *testing.T) {
 	p.Want(`[answer 2 1]`, `[answer 4 3]`)
 }
 
-func TestAPanicIsAnsweredAndTheReferenceStaysGood(t *testing.T) {
+func TestReferenceSurvivesPanic(t *testing.T) {
 	for _, test := range []struct {
 		kind       string
 		afterwards int
@@ -189,7 +189,7 @@ func TestAPanicIsAnsweredAndTheReferenceStaysGood(t *testing.T) {
 	}
 }
 
-func TestTheAnswerOfAPanicComesBeforeThatOfTheNextCall(t *testing.T) {
+func TestPanicAnswerKeepsOrder(t *testing.T) {
 	p := newServer(t, newLab()).peer()
 	luid := get(t, p, 1, "given")
 	p.Write(
@@ -199,7 +199,7 @@ func TestTheAnswerOfAPanicComesBeforeThatOfTheNextCall(t *testing.T) {
 	p.Want(`[error 2 _]`, `[answer 3 101]`)
 }
 
-func TestPanicsNeverStopAnObject(t *testing.T) {
+func TestPanicsNeverStopObject(t *testing.T) {
 	for _, test := range []struct {
 		kind       string
 		afterwards int
@@ -217,7 +217,7 @@ func TestPanicsNeverStopAnObject(t *testing.T) {
 	}
 }
 
-func TestWhatWasSpawnedOutlivesItsPeers(t *testing.T) {
+func TestSpawnedObjectOutlivesPeers(t *testing.T) {
 	l := newLab()
 	s := newServer(t, l)
 	pid, err := flavors.Spawn(s.rt, l.given)
@@ -248,7 +248,7 @@ func TestWhatWasSpawnedOutlivesItsPeers(t *testing.T) {
 	require.EqualValues(t, 1, ask(t, q, 5, luid, "incr"), "failing to spawn it must not keep it from beginning anew")
 }
 
-func TestThenRunsInTheTurnOfTheObjectAndIsDroppedByARestart(t *testing.T) {
+func TestThenRunsInObjectsTurn(t *testing.T) {
 	l := newLab()
 	l.given.later = actor.NewDeferred(nil)
 	p := newServer(t, l).peer()
@@ -269,7 +269,7 @@ func TestThenRunsInTheTurnOfTheObjectAndIsDroppedByARestart(t *testing.T) {
 	require.EqualValues(t, 1103, ask(t, p, 7, luid, "incr"), "the continuation did not run")
 }
 
-func TestACopiedStructIsNotSent(t *testing.T) {
+func TestCopiedStructIsRefused(t *testing.T) {
 	rt := newRuntime(t)
 	original := &subject{}
 	_, err := flavors.Spawn(rt, original)
@@ -287,21 +287,21 @@ func TestACopiedStructIsNotSent(t *testing.T) {
 	}
 }
 
-func TestANilObjectIsNone(t *testing.T) {
+func TestNilObject(t *testing.T) {
 	p := newServer(t, newLab()).peer()
 	p.Write(`[message 1 root get 1 [tuple [unicode nil]] [dictionary]]`)
 	p.Want(`[answer 1 [None]]`)
 }
 
 func TestDo(t *testing.T) {
-	t.Run("before the object was ever sent it runs at once", func(t *testing.T) {
+	t.Run("runs at once before the first send", func(t *testing.T) {
 		s := &subject{}
 		ran := false
 		d := s.Do(func() { ran = true })
 		require.True(t, ran)
 		require.NoError(t, errorOf(d))
 	})
-	t.Run("Dos exclude each other and the methods, in whatever state the object is", func(t *testing.T) {
+	t.Run("excludes other Dos and methods", func(t *testing.T) {
 		l := newLab()
 		done := make(chan struct{})
 		go func() { // Beside the first send.
@@ -321,7 +321,7 @@ func TestDo(t *testing.T) {
 		require.NoError(t, errorOf(l.given.Do(func() { n = l.given.n })))
 		require.Equal(t, 1020, n)
 	})
-	t.Run("a Do within a Do runs behind it", func(t *testing.T) {
+	t.Run("nested Do runs behind", func(t *testing.T) {
 		s := &subject{}
 		var order []string
 		var inner *actor.Deferred
@@ -332,7 +332,7 @@ func TestDo(t *testing.T) {
 		require.NoError(t, errorOf(inner))
 		require.Equal(t, []string{"outer", "inner"}, order)
 	})
-	t.Run("a panic fails it, and the object goes on", func(t *testing.T) {
+	t.Run("panic fails the Do only", func(t *testing.T) {
 		l := newLab()
 		p := newServer(t, l).peer()
 		luid := get(t, p, 1, "given")

@@ -13,7 +13,7 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// probe is an actor that shows a test what it receives and runs what the test wants in its turn.
+// probe is an actor that passes on what it receives, and runs the test's functions in its turn.
 type probe struct {
 	got chan any
 }
@@ -40,7 +40,7 @@ func inTurn(rt *actor.Runtime, pid *protoactor.PID, f func(protoactor.Context)) 
 	<-done
 }
 
-func TestAReferenceIsAnAddress(t *testing.T) {
+func TestReferencePID(t *testing.T) {
 	conn, p := client(t)
 	ref := receive(t, conn, p, 7)
 	pid, got := spawnProbe(conn.Runtime())
@@ -77,7 +77,7 @@ func TestAReferenceIsAnAddress(t *testing.T) {
 	require.ErrorIs(t, (<-got).(flavors.Answer).Err, flavors.InsecureJelly)
 }
 
-func TestWatchersAreToldOnceOfTheEnd(t *testing.T) {
+func TestWatchersAreToldOnce(t *testing.T) {
 	for name, end := range map[string]func(*broker.Conn, *scripted, *flavors.RemoteReference){
 		"released": func(_ *broker.Conn, p *scripted, r *flavors.RemoteReference) { r.Release(); p.Want(`[decref 7]`) },
 		"its PID stops": func(c *broker.Conn, p *scripted, r *flavors.RemoteReference) {
@@ -118,7 +118,7 @@ func TestWatchersAreToldOnceOfTheEnd(t *testing.T) {
 	}
 }
 
-func TestLinkHoldsAReferenceAsLongAsItsActors(t *testing.T) {
+func TestLinkHoldsReference(t *testing.T) {
 	conn, p := client(t)
 	rt := conn.Runtime()
 	ref := receive(t, conn, p, 7)
@@ -152,7 +152,7 @@ func TestLinkHoldsAReferenceAsLongAsItsActors(t *testing.T) {
 	require.NoError(t, conn.Root().Err())
 }
 
-func TestAPIDPinsItsReference(t *testing.T) {
+func TestPIDKeepsReference(t *testing.T) {
 	conn, p := client(t)
 	pid := receive(t, conn, p, 7).PID()
 	for range 5 {
@@ -167,7 +167,7 @@ func TestAPIDPinsItsReference(t *testing.T) {
 	p.Want(`[message _ 7 note 0 [tuple] [dictionary]]`)
 }
 
-func TestReferencesAreKeysAndKnowTheirEnd(t *testing.T) {
+func TestReferenceIdentityAndEnd(t *testing.T) {
 	conn, p := client(t)
 	ref := receive(t, conn, p, 7)
 	names := map[*flavors.RemoteReference]string{ref: "seven"}
@@ -203,7 +203,7 @@ func TestReferencesAreKeysAndKnowTheirEnd(t *testing.T) {
 	require.ErrorIs(t, <-told, broker.ErrPeerClosed)
 }
 
-func TestAReferenceIsGoodOnNoOtherConnection(t *testing.T) {
+func TestReferenceOfOtherConnection(t *testing.T) {
 	conn, p := client(t)
 	other, _ := client(t)
 	ref := receive(t, conn, p, 7)

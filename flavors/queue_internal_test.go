@@ -61,7 +61,7 @@ func TestQueue(t *testing.T) {
 	})
 }
 
-func TestQueueOfOneAllocatesNothing(t *testing.T) {
+func TestQueueOfOneDoesNotAllocate(t *testing.T) {
 	var q queue
 	m := any(&turn{})
 	require.Zero(t, testing.AllocsPerRun(100, func() {

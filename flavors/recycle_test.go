@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// archive keeps the invocations that it sees.
+// archive keeps its invocations.
 type archive struct {
 	flavors.Root
 	kept  []*flavors.Invocation
@@ -41,7 +41,7 @@ func (*archive) RemoteFail(text string) error                       { return fmt
 func (*archive) RemoteAll(ns ...any) int                            { return len(ns) }
 func (*archive) RemoteHalf(ctx context.Context, n int) (int, error) { return n / 2, ctx.Err() }
 
-// wait answers behind the next one.
+// wait answers after the next one.
 func (a *archive) wait(n int) (*actor.Deferred, error) {
 	for _, d := range a.later {
 		d.Complete(len(a.later), nil)
@@ -54,9 +54,9 @@ func (a *archive) wait(n int) (*actor.Deferred, error) {
 	return d, nil
 }
 
-// Invocations and calls that nobody can know any more are used again. Many calls of all kinds at once: each gets its
-// own answer, and what a method has kept stays what it was.
-func TestWhatIsUsedAgainIsKnownToNobody(t *testing.T) {
+// Invocations and calls without other references are pooled. Among many calls of all kinds each gets its own answer,
+// and what a method has kept does not change.
+func TestPooledCallsAreNotShared(t *testing.T) {
 	root := &archive{}
 	s := newServer(t, root)
 	conn := s.customer()
@@ -102,8 +102,8 @@ func TestWhatIsUsedAgainIsKnownToNobody(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A call that is given up, and one whose answer comes later, are not used again while the connection knows them.
-func TestCallsThatAreGivenUpAreNotUsedAgain(t *testing.T) {
+// A cancelled call, and one that is answered later, are not pooled while the connection refers to them.
+func TestCancelledCallsAreNotPooled(t *testing.T) {
 	root := &archive{}
 	s := newServer(t, root)
 	conn := s.customer()

@@ -13,7 +13,7 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// Hall hands out doors.
+// Hall gives out doors.
 type Hall struct{ flavors.Root }
 
 func (*Hall) RemoteDoor() *Door { return &Door{} }
@@ -24,7 +24,7 @@ type Door struct {
 	open bool
 }
 
-// ErrLocked is an exception type of the application's own.
+// ErrLocked is an exception type of the application.
 var ErrLocked = flavors.NewException("hall.Locked", flavors.PBError)
 
 func (d *Door) RemoteOpen() bool { d.open = true; return d.open }

@@ -10,7 +10,7 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-func TestSpawnWithinADo(t *testing.T) {
+func TestSpawnInDo(t *testing.T) {
 	rt := newRuntime(t)
 	s := &subject{}
 	var pid, again *protoactor.PID
@@ -51,7 +51,7 @@ func (s *spawner) RemoteSpawn() (string, error) {
 	return pid.Id, nil
 }
 
-func TestSpawnWithinAMethod(t *testing.T) {
+func TestSpawnInMethod(t *testing.T) {
 	root := &spawner{}
 	s := newServer(t, root)
 	root.rt = s.rt
@@ -62,7 +62,7 @@ func TestSpawnWithinAMethod(t *testing.T) {
 	require.Equal(t, pid.Id, id)
 }
 
-func TestSpawnInAClosedRuntime(t *testing.T) {
+func TestSpawnInClosedRuntime(t *testing.T) {
 	rt := newRuntime(t)
 	_, err := flavors.Spawn(rt, &subject{})
 	require.NoError(t, err)
