@@ -9,7 +9,8 @@
 // Start with these packages:
 //
 //   - [github.com/perspectivebroker/pb/broker]: listen, dial, log in, reconnect; one connection and its limits
-//   - [github.com/perspectivebroker/pb/flavors]: what an object embeds to be called, copied or cached, and remote references
+//   - [github.com/perspectivebroker/pb/flavors]: what an object embeds to be called, copied or cached; remote
+//     references
 //   - [github.com/perspectivebroker/pb/actor]: the runtime that both need
 //   - [github.com/perspectivebroker/pb/cred]: portals, realms and checkers for logins
 //

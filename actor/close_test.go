@@ -30,7 +30,9 @@ func TestClosePhases(t *testing.T) {
 		rt := quietRuntime(t)
 		var mu sync.Mutex
 		var order []string
-		for i, phase := range []actor.Phase{actor.PhaseStop, actor.PhaseDrain, actor.PhaseRefuse, actor.PhaseDisconnect, actor.PhaseRefuse, 99} {
+		for i, phase := range []actor.Phase{
+			actor.PhaseStop, actor.PhaseDrain, actor.PhaseRefuse, actor.PhaseDisconnect, actor.PhaseRefuse, 99,
+		} {
 			rt.OnClose(phase, "hook", func(ctx context.Context) error {
 				assert.NoError(t, ctx.Err())
 				time.Sleep(time.Duration(i) * time.Second) // on the bubble's clock: hooks of one phase overlap
@@ -287,7 +289,9 @@ func TestExtensionOnce(t *testing.T) {
 }
 
 func TestErrorTexts(t *testing.T) {
-	for _, err := range []error{actor.ErrStopped, actor.ErrRestarted, actor.ErrCancelled, actor.ErrCycle, actor.ErrNoTurn} {
+	for _, err := range []error{
+		actor.ErrStopped, actor.ErrRestarted, actor.ErrCancelled, actor.ErrCycle, actor.ErrNoTurn,
+	} {
 		assert.Regexp(t, "^actor: .{20,}", err.Error())
 	}
 	assert.NoError(t, errors.Unwrap(&actor.PanicError{Value: "no error"}))

@@ -236,7 +236,9 @@ func TestMailboxTerminates(t *testing.T) {
 	s.step()
 	m.PostUserMessage(4)
 	watch, unwatch := &protoactor.Watch{}, &protoactor.Unwatch{}
-	for _, message := range []any{watch, unwatch, &protoactor.Restart{}, &protoactor.Failure{}, &protoactor.SuspendMailbox{}} {
+	for _, message := range []any{
+		watch, unwatch, &protoactor.Restart{}, &protoactor.Failure{}, &protoactor.SuspendMailbox{},
+	} {
 		m.PostSystemMessage(message)
 	}
 	s.step()

@@ -45,7 +45,8 @@ func TestCallConvertsAnswers(t *testing.T) {
 }
 
 const stockFailure = `["twisted.spread.pb.CopyableFailure" [dictionary
-	[[unicode type] "pond.Empty"] [[unicode value] [unicode "no ducks"]] [[unicode traceback] [unicode "Traceback: unavailable"]]
+	[[unicode type] "pond.Empty"] [[unicode value] [unicode "no ducks"]]
+	[[unicode traceback] [unicode "Traceback: unavailable"]]
 	[[unicode parents] [list [unicode "pond.Empty"] [unicode "twisted.spread.pb.Error"] [unicode "builtins.Exception"]]]]]`
 
 func TestFailuresOfThePeerAreTyped(t *testing.T) {

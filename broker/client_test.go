@@ -36,14 +36,16 @@ func TestDialFailsOnBadNegotiation(t *testing.T) {
 		host func(p *wire.Peer)
 		says string
 	}{
-		"only unknown profiles":         {func(p *wire.Peer) { p.Write(`[esperanto volapük]`) }, "no common profile"},
-		"an empty offer":                {func(p *wire.Peer) { p.Write(`[]`) }, "no common profile"},
-		"an offer that is no list":      {func(p *wire.Peer) { p.Write(`pb`) }, "no common profile"},
-		"an offer of numbers":           {func(p *wire.Peer) { p.Write(`[1 2]`) }, "no common profile"},
-		"garbage":                       {func(p *wire.Peer) { p.WriteBytes([]byte("HTTP/1.1 400 Bad Request\r\n\r\n\xff")) }, "not valid Banana"},
-		"a prefix without end":          {func(p *wire.Peer) { p.WriteBytes(make([]byte, 65)) }, "not valid Banana"},
-		"the end, before a word":        {func(p *wire.Peer) { p.Close() }, "the peer closed the connection"},
-		"the end, in the middle of one": {func(p *wire.Peer) { p.WriteBytes([]byte{2, byte(banana.List)}); p.Close() }, "in the middle of a message"},
+		"only unknown profiles":    {func(p *wire.Peer) { p.Write(`[esperanto volapük]`) }, "no common profile"},
+		"an empty offer":           {func(p *wire.Peer) { p.Write(`[]`) }, "no common profile"},
+		"an offer that is no list": {func(p *wire.Peer) { p.Write(`pb`) }, "no common profile"},
+		"an offer of numbers":      {func(p *wire.Peer) { p.Write(`[1 2]`) }, "no common profile"},
+		"garbage": {func(p *wire.Peer) { p.WriteBytes([]byte("HTTP/1.1 400 Bad Request\r\n\r\n\xff")) },
+			"not valid Banana"},
+		"a prefix without end":   {func(p *wire.Peer) { p.WriteBytes(make([]byte, 65)) }, "not valid Banana"},
+		"the end, before a word": {func(p *wire.Peer) { p.Close() }, "the peer closed the connection"},
+		"the end, in the middle of one": {func(p *wire.Peer) { p.WriteBytes([]byte{2, byte(banana.List)}); p.Close() },
+			"in the middle of a message"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn, p, err := dialScripted(t, newRuntime(t), test.host)

@@ -93,7 +93,7 @@ func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *opti
 		mailbox: actor.NewMailbox(), writing: actor.NewMailbox(),
 		encoding: flow.NewEncodeLimit(),
 	}
-	c.lifecycle.init()
+	c.init()
 	c.conn.c = c
 	c.account = budgetOf(rt).NewAccount(flow.Limits{
 		MemoryTotal: o.limits.MemoryTotal, Strangers: o.limits.Strangers, Imports: o.limits.Imports,

@@ -24,7 +24,8 @@ func FuzzReceive(f *testing.F) {
 		`[message 1 root hold 1 [tuple [unicode a] [remote 7]] [dictionary]]`,
 		`[message 1 root echo 1 [tuple [local 1] [cached 2] [lcache 3] ["a.B" [dictionary]]] [dictionary]]`,
 		`[cachemessage 1 2 add 0 [tuple] [dictionary]]`,
-		`[answer 1 2]`, `[error 1 [None]]`, `[decref 1]`, `[decache 1]`, `[uncache 1]`, `[didNotUnderstand x]`, `[nonsense]`, `[]`,
+		`[answer 1 2]`, `[error 1 [None]]`, `[decref 1]`, `[decache 1]`, `[uncache 1]`, `[didNotUnderstand x]`, `[nonsense]`,
+		`[]`,
 	} {
 		e, err := wire.Parse(text)
 		require.NoError(f, err)

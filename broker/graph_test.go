@@ -45,7 +45,9 @@ func (*taker) RemoteDict(d *jelly.Dict) (any, bool) { return d.GetName("k0") }
 func TestCallsWithGraphs(t *testing.T) {
 	log := zerolog.New(io.Discard).Level(zerolog.DebugLevel)
 	security := jelly.DefaultSecurity().AllowInstancesOf(graph.Class).AllowTypes("method")
-	for _, opts := range [][]broker.Option{{broker.WithSecurity(security)}, {broker.WithSecurity(security), broker.WithUnsafeTracebacks()}} {
+	for _, opts := range [][]broker.Option{
+		{broker.WithSecurity(security)}, {broker.WithSecurity(security), broker.WithUnsafeTracebacks()},
+	} {
 		rt := newRuntime(t, actor.WithLogger(log))
 		ln, err := broker.Listen(rt, "pb://127.0.0.1:0", &taker{}, opts...)
 		require.NoError(t, err)

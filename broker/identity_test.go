@@ -24,7 +24,9 @@ func newTown(t *testing.T) *town {
 	w := &town{identities: cred.NewIdentities[*flavors.RemoteReference, *player]()}
 	for _, name := range []string{"chess", "chat"} {
 		require.NoError(t, w.identities.AddService(name, cred.ServiceFunc[*flavors.RemoteReference, *player](
-			func(_ context.Context, perspective string, _ cred.AvatarID, mind *flavors.RemoteReference) (*player, func(), error) {
+			func(
+				_ context.Context, perspective string, _ cred.AvatarID, mind *flavors.RemoteReference,
+			) (*player, func(), error) {
 				if perspective == "broken" {
 					return nil, nil, errPlain
 				}

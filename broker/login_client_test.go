@@ -113,7 +113,8 @@ func TestRejectionIsUnauthorizedLogin(t *testing.T) {
 	p.Write(
 		`[error 1 ["twisted.spread.pb.CopyableFailure" [dictionary [[unicode type] "twisted.cred.error.UnauthorizedLogin"]
 		[[unicode value] [unicode ""]] [[unicode traceback] [unicode ""]]
-		[[unicode parents] [list [unicode "twisted.cred.error.UnauthorizedLogin"] [unicode "twisted.cred.error.LoginFailed"]]]]]]`,
+		[[unicode parents] [list [unicode "twisted.cred.error.UnauthorizedLogin"]
+		[unicode "twisted.cred.error.LoginFailed"]]]]]]`,
 	)
 	err := (<-done).err
 	require.ErrorIs(t, err, flavors.UnauthorizedLogin)

@@ -125,7 +125,8 @@ func playOrder(rt *rapid.T, p *wire.Peer) {
 	var open []int
 	for i := range rapid.IntRange(1, 40).Draw(rt, "steps") {
 		line := fmt.Sprintf("line%d", i)
-		switch rapid.SampledFrom([]string{"note", "note", "take", "begin", "answer", "answer", "update", "flush"}).Draw(rt, "step") {
+		steps := []string{"note", "note", "take", "begin", "answer", "answer", "update", "flush"}
+		switch rapid.SampledFrom(steps).Draw(rt, "step") {
 		case "note":
 			frames = append(frames, fmt.Sprintf(`[message 2 root note 0 [tuple [unicode %s]] [dictionary]]`, line))
 			want = append(want, line)

@@ -60,7 +60,7 @@ type (
 	}
 )
 
-// ErrPermanent, wrapped by the error of a [SessionFunc], ends the client, for example if a login was refused.
+// ErrPermanent ends the client if the error of a [SessionFunc] wraps it, for example after a refused login.
 var ErrPermanent = errors.New("broker: not to be tried again")
 
 // ErrClientClosed is the error of a closed client.

@@ -43,13 +43,15 @@ func TestTLSClientsRefuse(t *testing.T) {
 		says   string
 	}{
 		"a server of another authority": {
-			&tls.Config{Certificates: []tls.Certificate{other.Issue("server", nil)}}, &tls.Config{RootCAs: ca.Pool()}, "unknown authority",
+			&tls.Config{Certificates: []tls.Certificate{other.Issue("server", nil)}}, &tls.Config{RootCAs: ca.Pool()},
+			"unknown authority",
 		},
 		"a server that the system does not trust": {
 			&tls.Config{Certificates: []tls.Certificate{ca.Issue("server", nil)}}, nil, "unknown authority",
 		},
 		"a certificate that has expired": {
-			&tls.Config{Certificates: []tls.Certificate{ca.Issue("server", authority.Expired)}}, &tls.Config{RootCAs: ca.Pool()}, "expired",
+			&tls.Config{Certificates: []tls.Certificate{ca.Issue("server", authority.Expired)}}, &tls.Config{RootCAs: ca.Pool()},
+			"expired",
 		},
 		"another name": {
 			&tls.Config{Certificates: []tls.Certificate{ca.Issue("server", func(c *x509.Certificate) {
@@ -58,7 +60,8 @@ func TestTLSClientsRefuse(t *testing.T) {
 			&tls.Config{RootCAs: ca.Pool()}, "IP SANs",
 		},
 		"TLS 1.2": {
-			&tls.Config{Certificates: []tls.Certificate{ca.Issue("server", nil)}, MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12},
+			&tls.Config{Certificates: []tls.Certificate{ca.Issue("server", nil)}, MinVersion: tls.VersionTLS12,
+				MaxVersion: tls.VersionTLS12},
 			&tls.Config{RootCAs: ca.Pool()}, "protocol version",
 		},
 	} {
@@ -82,10 +85,11 @@ func TestTLSServersRefuse(t *testing.T) {
 		ClientAuth:   tls.RequireAndVerifyClientCert, ClientCAs: ca.Pool(),
 	}
 	for name, client := range map[string]*tls.Config{
-		"no certificate":            {},
-		"one of another authority":  {Certificates: []tls.Certificate{other.Issue("alice", nil)}},
-		"one that has expired":      {Certificates: []tls.Certificate{ca.Issue("alice", authority.Expired)}},
-		"TLS 1.2, with a right one": {Certificates: []tls.Certificate{ca.Issue("alice", nil)}, MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12},
+		"no certificate":           {},
+		"one of another authority": {Certificates: []tls.Certificate{other.Issue("alice", nil)}},
+		"one that has expired":     {Certificates: []tls.Certificate{ca.Issue("alice", authority.Expired)}},
+		"TLS 1.2, with a right one": {Certificates: []tls.Certificate{ca.Issue("alice", nil)}, MinVersion: tls.VersionTLS12,
+			MaxVersion: tls.VersionTLS12},
 		"one that is for servers alone": {Certificates: []tls.Certificate{ca.Issue("alice", func(c *x509.Certificate) {
 			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 		})}},
@@ -243,7 +247,9 @@ func TestLoginByPasswordInTLS(t *testing.T) {
 	name, err := flavors.Call[string](t.Context(), avatar, "whoami")
 	require.NoError(t, err)
 	require.Equal(t, "alice", name)
-	for _, wrong := range []cred.UsernamePassword{{Username: "alice", Password: "guess"}, {Username: "nobody", Password: "sesame"}} {
+	for _, wrong := range []cred.UsernamePassword{
+		{Username: "alice", Password: "guess"}, {Username: "nobody", Password: "sesame"},
+	} {
 		_, err = conn.LoginPassword(t.Context(), wrong, nil)
 		require.ErrorIs(t, err, flavors.UnauthorizedLogin)
 	}

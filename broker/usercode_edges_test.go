@@ -211,13 +211,14 @@ func TestLoginCodeThatFails(t *testing.T) {
 		"checker panics":      {nil, rudeChecker{func() (cred.AvatarID, error) { panic(selfPanics{}) }}},
 		"checker's bad error": {nil, rudeChecker{func() (cred.AvatarID, error) { return cred.AvatarID{}, selfPanics{} }}},
 		"checker's typed nil": {nil, rudeChecker{func() (cred.AvatarID, error) { return cred.AvatarID{}, (*nilError)(nil) }}},
-		"checker exits":       {nil, rudeChecker{func() (cred.AvatarID, error) { runtime.Goexit(); return cred.AvatarID{}, nil }}},
-		"realm panics":        {enter(func() (*rudeAvatar, func(), error) { panic(selfPanics{}) }), good},
-		"realm's bad error":   {enter(func() (*rudeAvatar, func(), error) { return nil, nil, selfPanics{} }), good},
-		"realm's typed nil":   {enter(func() (*rudeAvatar, func(), error) { return nil, nil, (*nilError)(nil) }), good},
-		"realm's circle":      {enter(func() (*rudeAvatar, func(), error) { return nil, nil, &circle{} }), good},
-		"realm exits":         {enter(func() (*rudeAvatar, func(), error) { runtime.Goexit(); return nil, nil, nil }), good},
-		"no avatar":           {enter(func() (*rudeAvatar, func(), error) { return nil, nil, nil }), good},
+		"checker exits": {nil,
+			rudeChecker{func() (cred.AvatarID, error) { runtime.Goexit(); return cred.AvatarID{}, nil }}},
+		"realm panics":      {enter(func() (*rudeAvatar, func(), error) { panic(selfPanics{}) }), good},
+		"realm's bad error": {enter(func() (*rudeAvatar, func(), error) { return nil, nil, selfPanics{} }), good},
+		"realm's typed nil": {enter(func() (*rudeAvatar, func(), error) { return nil, nil, (*nilError)(nil) }), good},
+		"realm's circle":    {enter(func() (*rudeAvatar, func(), error) { return nil, nil, &circle{} }), good},
+		"realm exits":       {enter(func() (*rudeAvatar, func(), error) { runtime.Goexit(); return nil, nil, nil }), good},
+		"no avatar":         {enter(func() (*rudeAvatar, func(), error) { return nil, nil, nil }), good},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rt := newRuntime(t, actor.WithLogger(zerolog.New(badWriter{})))

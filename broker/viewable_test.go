@@ -149,7 +149,8 @@ func TestCopyDependsOnReceiver(t *testing.T) {
 	enter(p, 10, "bob", "bread")
 	p.Write(`[message 13 $avatar "paintings" 1 [tuple] [dictionary]]`)
 	p.Want(
-		`[answer 13 [list [reference 1 ["test.Reproduction" [dictionary [[unicode seenBy] [unicode "bob, in 3 colours"]]]]] [dereference 1]]]`,
+		`[answer 13 [list [reference 1 ["test.Reproduction" [dictionary [[unicode seenBy] ` +
+			`[unicode "bob, in 3 colours"]]]]] [dereference 1]]]`,
 	)
 }
 

@@ -139,7 +139,9 @@ func TestHashLimits(t *testing.T) {
 	assert.ErrorContains(t, err, "72 bytes")
 	_, err = h.Argon2id(t.Context(), cred.Secret(strings.Repeat("x", cred.MaxPasswordBytes+1)))
 	assert.ErrorContains(t, err, "MaxPasswordBytes")
-	for _, params := range []cred.Argon2idParams{{}, {64, 0, 1}, {64, 1, 0}, {7, 1, 1}, {64, 100, 1}, {1 << 31, 1, 1}, {4096, 1, 255}} {
+	for _, params := range []cred.Argon2idParams{
+		{}, {64, 0, 1}, {64, 1, 0}, {7, 1, 1}, {64, 100, 1}, {1 << 31, 1, 1}, {4096, 1, 255},
+	} {
 		_, err := cred.NewHasher(cred.WithArgon2id(params)).Argon2id(t.Context(), "x")
 		assert.ErrorContains(t, err, "outside the limits", "%+v", params)
 	}
@@ -159,9 +161,11 @@ func TestHasherReadsOwnEntries(t *testing.T) {
 
 func FuzzParseEntry(f *testing.F) {
 	for _, seed := range []string{
-		"{CLEARTEXT}sesame", "{MD5}AAAAAAAAAAAAAAAAAAAAAA==", "{SHA}LBLlB55pDqSP3YEE8uTqjuIxEtA=", "{SSHA}eXtI4zNduirUZYBNYjtUyYwBgcvVioZ0",
+		"{CLEARTEXT}sesame", "{MD5}AAAAAAAAAAAAAAAAAAAAAA==", "{SHA}LBLlB55pDqSP3YEE8uTqjuIxEtA=",
+		"{SSHA}eXtI4zNduirUZYBNYjtUyYwBgcvVioZ0",
 		"$apr1$/0zAIZRx$OUsUHX4/YC8AhXwCkZwQA1", "$2y$04$iLrVTVe8XpYZqQ19ZpEnMOrnNtA9XvzTTteuOxBHk4HP.srHl/8fi",
-		"$argon2id$v=19$m=64,t=2,p=1$c2FsdHlzYWx0$jPo3nTw+tFdPvCPeymDHRTJwZAid6xRATXgQUG0Rlzc", "$6$abcdefgh$4zq14.", "KDQQAFXmOpOas", "$2",
+		"$argon2id$v=19$m=64,t=2,p=1$c2FsdHlzYWx0$jPo3nTw+tFdPvCPeymDHRTJwZAid6xRATXgQUG0Rlzc", "$6$abcdefgh$4zq14.",
+		"KDQQAFXmOpOas", "$2",
 	} {
 		f.Add(seed)
 	}

@@ -93,7 +93,9 @@ func TestPaper(t *testing.T) {
 	require.NoError(t, err)
 
 	bob := attach(t, i, "bob").Avatar()
-	for _, key := range []cred.Key{{"login", "Admin"}, {"chat", "Alice"}, {"chat", "bob"}, {"nowhere", "Bob"}, {"", ""}, {"login/Bob", ""}} {
+	for _, key := range []cred.Key{
+		{"login", "Admin"}, {"chat", "Alice"}, {"chat", "bob"}, {"nowhere", "Bob"}, {"", ""}, {"login/Bob", ""},
+	} {
 		_, err := bob.Attach(t.Context(), key, "")
 		wantRefused(t, err, cred.ReasonDenied)
 	}
@@ -282,7 +284,8 @@ func TestConcurrentAttachAndLogout(t *testing.T) {
 		var all sync.WaitGroup
 		for range 4 {
 			all.Go(func() {
-				if s, err := session.Avatar().Attach(context.Background(), cred.Key{Service: "a", Perspective: "b"}, ""); err == nil {
+				if s, err := session.Avatar().Attach(context.Background(), cred.Key{Service: "a", Perspective: "b"},
+					""); err == nil {
 					<-s.Done()
 				}
 			})

@@ -90,7 +90,9 @@ func TestUnknownUserSameWork(t *testing.T) {
 		"a": argon2id(t, h, "sesame"), "b": bcryptEntry(t, h, "sesame"), "c": cred.Plaintext("sesame"),
 	}, cred.WithHasher(h))
 	require.NoError(t, err)
-	for name, scheme := range map[string]cred.Scheme{"a": cred.SchemeArgon2id, "b": cred.SchemeBcrypt, "c": cred.SchemePlaintext} {
+	for name, scheme := range map[string]cred.Scheme{
+		"a": cred.SchemeArgon2id, "b": cred.SchemeBcrypt, "c": cred.SchemePlaintext,
+	} {
 		for _, password := range []cred.Secret{"sesame", "wrong"} {
 			_, _ = m.Check(t.Context(), plain(name, password))
 			assert.Equal(t, map[cred.Scheme]int{scheme: 1}, hashes.take())

@@ -10,7 +10,9 @@ import (
 
 // FuzzPasswordFile compares the parser with a simple model of Twisted's and checks its limits.
 func FuzzPasswordFile(f *testing.F) {
-	for _, seed := range []string{"alice:sesame\nbob:bread\n", "a,b,c\n,\n", "x", "\r\n \x00:\n", "a:{MD5}AAAA\n#c:d", "A:1\na:2", ":::"} {
+	for _, seed := range []string{
+		"alice:sesame\nbob:bread\n", "a,b,c\n,\n", "x", "\r\n \x00:\n", "a:{MD5}AAAA\n#c:d", "A:1\na:2", ":::",
+	} {
 		f.Add(seed, ":", 0, 1, false, false)
 		f.Add(seed, ",", 2, 0, true, true)
 	}

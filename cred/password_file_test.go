@@ -43,7 +43,9 @@ func TestGoldenPasswordFiles(t *testing.T) {
 			require.NotEmpty(t, in)
 			for _, name := range g.Asked {
 				for _, password := range g.Passwords {
-					for _, c := range []cred.Credentials{plain(string(name), cred.Secret(password)), response(string(name), cred.Secret(password))} {
+					for _, c := range []cred.Credentials{
+						plain(string(name), cred.Secret(password)), response(string(name), cred.Secret(password)),
+					} {
 						id, err := p.Check(t.Context(), c)
 						assert.Equal(t, in[[2]hexText{name, password}], id, "%q %q: %v", name, password, err)
 					}
@@ -67,8 +69,10 @@ func TestTruncatedPasswordFile(t *testing.T) {
 		content string
 		open    func(path string) (*cred.PasswordFile, error)
 	}{
-		"plain":  {"alice:sesame\nbob:a long password\r\n# no user\ncarol: x \n", func(path string) (*cred.PasswordFile, error) { return cred.NewPasswordFile(path) }},
-		"hashed": {"alice:{CLEARTEXT}sesame\nbob:{CLEARTEXT}a long password\n", func(path string) (*cred.PasswordFile, error) { return cred.NewHtpasswd(path) }},
+		"plain": {"alice:sesame\nbob:a long password\r\n# no user\ncarol: x \n",
+			func(path string) (*cred.PasswordFile, error) { return cred.NewPasswordFile(path) }},
+		"hashed": {"alice:{CLEARTEXT}sesame\nbob:{CLEARTEXT}a long password\n",
+			func(path string) (*cred.PasswordFile, error) { return cred.NewHtpasswd(path) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			whole := map[string]cred.Secret{"alice": "sesame", "bob": "a long password"}
@@ -127,7 +131,8 @@ func TestEmptyPasswordEntries(t *testing.T) {
 		require.ErrorContains(t, err, "empty", text)
 	}
 	for content, column := range map[string]cred.Column{
-		"alice:{CLEARTEXT}\n": cred.ColumnEntries, "alice:\n": cred.ColumnPlaintext, "alice:d41d8cd98f00b204e9800998ecf8427e\n": cred.ColumnMD5Hex,
+		"alice:{CLEARTEXT}\n": cred.ColumnEntries, "alice:\n": cred.ColumnPlaintext,
+		"alice:d41d8cd98f00b204e9800998ecf8427e\n": cred.ColumnMD5Hex,
 	} {
 		p, err := cred.NewPasswordFile(write(t, content), cred.WithColumn(column))
 		require.NoError(t, err)
@@ -147,7 +152,9 @@ func TestHtpasswd(t *testing.T) {
 	for _, name := range []string{"bcrypt", "apr1", "sha1", "ssha1", "argon2id", "argon2idp"} {
 		good[name] = cred.Secret("sesame " + name)
 	}
-	for name, length := range map[string]int{"apr1of1": 1, "apr1of15": 15, "apr1of16": 16, "apr1of17": 17, "apr1of32": 32, "apr1of100": 100} {
+	for name, length := range map[string]int{
+		"apr1of1": 1, "apr1of15": 15, "apr1of16": 16, "apr1of17": 17, "apr1of32": 32, "apr1of100": 100,
+	} {
 		good[name] = cred.Secret(strings.Repeat("x", length))
 	}
 	for name, password := range good {
@@ -162,7 +169,9 @@ func TestHtpasswd(t *testing.T) {
 	_, err = p.Check(t.Context(), plain("long", good["long"]+"more"))
 	assert.NoError(t, err, "bcrypt looks at 72 bytes")
 
-	for name, says := range map[string]string{"des": "DES crypt", "plain": "unknown scheme", "argon2i": "argon2i entries", "sha512": "sha512-crypt"} {
+	for name, says := range map[string]string{
+		"des": "DES crypt", "plain": "unknown scheme", "argon2i": "argon2i entries", "sha512": "sha512-crypt",
+	} {
 		_, err := p.Check(t.Context(), plain(name, cred.Secret("sesame "+name)))
 		assert.Contains(t, wantRefused(t, err, cred.ReasonUnusable).Log(), says)
 	}

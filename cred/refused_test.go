@@ -51,9 +51,11 @@ func TestRefusalLog(t *testing.T) {
 		{cred.Refuse(cred.ReasonUnknown, ""), cred.ReasonUnknown, false, "unknown user"},
 		{cred.Refuse(cred.ReasonDenied, "no key %q", "a"), cred.ReasonDenied, false, `not allowed: no key "a"`},
 		{cred.Refuse(cred.ReasonWrong, "100%"), cred.ReasonWrong, false, "wrong credentials: 100%"},
-		{cred.Fault(context.Background(), cred.ReasonStore, cause), cred.ReasonStore, true, "store of users failed: no route"},
+		{cred.Fault(context.Background(), cred.ReasonStore, cause), cred.ReasonStore, true,
+			"store of users failed: no route"},
 		{cred.Fault(context.Background(), cred.ReasonRealm, cause), cred.ReasonRealm, true, "realm failed: no route"},
-		{cred.Fault(context.Background(), cred.ReasonUnusable, cause), cred.ReasonUnusable, true, "unusable password entry: no route"},
+		{cred.Fault(context.Background(), cred.ReasonUnusable, cause), cred.ReasonUnusable, true,
+			"unusable password entry: no route"},
 		{cred.Fault(ended, cred.ReasonStore, cause), cred.ReasonEnded, true, "ended before a decision: no route"},
 	} {
 		assert.Equal(t, c.reason, c.refused.Reason())

@@ -115,10 +115,11 @@ func TestSQLFailures(t *testing.T) {
 		table *table
 		log   string
 	}{
-		"down":           {&table{fails: errors.New("connection refused")}, "connection refused"},
-		"three columns":  {&table{columns: []string{"a", "b", "c"}}, "3 columns"},
-		"no columns":     {&table{}, "0 columns"},
-		"late":           {&table{columns: []string{"a"}, late: errors.New("reset"), rows: [][]driver.Value{{"alice", "x"}}}, "reset"},
+		"down":          {&table{fails: errors.New("connection refused")}, "connection refused"},
+		"three columns": {&table{columns: []string{"a", "b", "c"}}, "3 columns"},
+		"no columns":    {&table{}, "0 columns"},
+		"late": {&table{columns: []string{"a"}, late: errors.New("reset"), rows: [][]driver.Value{{"alice", "x"}}},
+			"reset"},
 		"strange values": {&table{columns: []string{"a"}, rows: [][]driver.Value{{"alice", struct{}{}}}}, "reading a user"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -75,7 +75,8 @@ func accountsByValue() map[string]any {
 			a,
 			f,
 			f,
-		}, "field of pointer": &named{a, f, a}, "embedded": accountOuter{a, secret}, "embedded in a slice": []accountOuter{{a, secret}},
+		}, "field of pointer": &named{a, f, a}, "embedded": accountOuter{a, secret},
+		"embedded in a slice":     []accountOuter{{a, secret}},
 		"pointer to an interface": &boxed,
 		"copy in a copy":          wrapping{A: a, P: &f},
 	}
@@ -359,7 +360,8 @@ func TestParametersByValue(t *testing.T) {
 	ctx := context.Background()
 	want := spot{X: 1, Y: 2}
 	for method, args := range map[string][]any{
-		"one": {want}, "pointer": {want}, "slice": {[]spot{{}, want}}, "array": {[]*spot{{}, &want}}, "map": {map[string]spot{"k": want}},
+		"one": {want}, "pointer": {want}, "slice": {[]spot{{}, want}}, "array": {[]*spot{{}, &want}},
+		"map":  {map[string]spot{"k": want}},
 		"keys": {map[spot]int{want: 1}}, "variadic": {spot{}, want}, "rest": {5, spot{}, &want}, "typed": {&want},
 		"keywords": {flavors.Kw{"at": want, "all": map[string]any{"k": want}}},
 	} {
@@ -480,7 +482,8 @@ func (*sets) RemoteValue(v jelly.FrozenSet) jelly.FrozenSet       { return v }
 func TestSetsRoundTrip(t *testing.T) {
 	p := newServer(t, &sets{}).peer()
 	for i, c := range []struct{ method, v string }{
-		{"any", "[set [unicode a]]"}, {"any", "[frozenset [unicode a]]"}, {"any", "[list [set] [frozenset]]"}, {"map", "[set [unicode a] [unicode b]]"},
+		{"any", "[set [unicode a]]"}, {"any", "[frozenset [unicode a]]"}, {"any", "[list [set] [frozenset]]"},
+		{"map", "[set [unicode a] [unicode b]]"},
 		{"map", "[set]"}, {"set", "[set 1]"}, {"value", "[frozenset 1]"},
 	} {
 		p.Write(fmt.Sprintf("[message %d root %s 1 [tuple %s] [dictionary]]", i, c.method, c.v))

@@ -106,7 +106,8 @@ func TestCachePerspectives(t *testing.T) {
 	ann.Want(`[answer 2 ["cards.Own" 2 [list [unicode ace]]]]`)
 	bob.Want(`[answer 2 ["cards.Other" 2 1]]`)
 	root.seat.hand.draw(t, "king")
-	const said = `[cachemessage _ 2 said 0 [tuple ["cards.Plain" [dictionary [[unicode text] [unicode "a card"]]]]] [dictionary [[unicode loud] [boolean true]]]]`
+	const said = `[cachemessage _ 2 said 0 [tuple ["cards.Plain" [dictionary [[unicode text] [unicode "a card"]]]]] ` +
+		`[dictionary [[unicode loud] [boolean true]]]]`
 	ann.Want(
 		`[cachemessage _ 2 drawn 0 [tuple ["cards.Card" [unicode king]]] [dictionary]]`,
 		said,

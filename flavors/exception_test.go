@@ -28,9 +28,11 @@ var exceptionsByName = map[string]*Exception{
 	"vocabulary word": PlainException, "base": BaseException,
 	"pb.Error": PBError, "TypeError": TypeError, "ValueError": ValueError, "KeyError": KeyError, "IndexError": IndexError,
 	"RuntimeError": RuntimeError, "NotImplementedError": NotImplementedError, "AttributeError": AttributeError,
-	"LookupError": LookupError, "NoSuchMethod": NoSuchMethod, "DeadReference": DeadReference, "ConnectionLost": ConnectionLost,
-	"ProtocolError": ProtocolError, "InsecureJelly": InsecureJelly, "BananaError": BananaError, "CancelledError": Cancelled,
-	"TimeoutError": TimedOut, "UnauthorizedLogin": excLogin, "custom": excCustom, "diamond": excBoth, "mixed": excMixed,
+	"LookupError": LookupError, "NoSuchMethod": NoSuchMethod, "DeadReference": DeadReference,
+	"ConnectionLost": ConnectionLost,
+	"ProtocolError":  ProtocolError, "InsecureJelly": InsecureJelly, "BananaError": BananaError,
+	"CancelledError": Cancelled,
+	"TimeoutError":   TimedOut, "UnauthorizedLogin": excLogin, "custom": excCustom, "diamond": excBoth, "mixed": excMixed,
 }
 
 func TestExceptionNamesMatchStock(t *testing.T) {

@@ -95,13 +95,17 @@ func TestStockReadsFailures(t *testing.T) {
 		byClass []string
 	}{
 		{"plain", errors.New("boom"), []string{"builtins.Exception"}, []string{"Exception"}},
-		{"custom", excCustom.New("größer"), []string{"conformance.Custom", "twisted.spread.pb.Error"}, []string{"Exception", "Error"}},
-		{"wrapped", fmt.Errorf("around: %w", excMixed.New("m")), []string{"builtins.LookupError", "conformance.Custom"}, []string{"Exception", "KeyError", "Error"}},
-		{"no such method", NoSuchMethod.New("No such method: remote_x"), []string{"builtins.AttributeError"}, []string{"Exception", "NoSuchMethod"}},
+		{"custom", excCustom.New("größer"), []string{"conformance.Custom", "twisted.spread.pb.Error"},
+			[]string{"Exception", "Error"}},
+		{"wrapped", fmt.Errorf("around: %w", excMixed.New("m")), []string{"builtins.LookupError", "conformance.Custom"},
+			[]string{"Exception", "KeyError", "Error"}},
+		{"no such method", NoSuchMethod.New("No such method: remote_x"), []string{"builtins.AttributeError"},
+			[]string{"Exception", "NoSuchMethod"}},
 		{"bare", excCustom, []string{"conformance.Custom"}, []string{"Exception", "Error"}},
 		{"panic", panics("secret"), []string{"builtins.RuntimeError"}, []string{"Exception"}},
 		{"by hand", &Failure{Type: "a.B", Value: "v"}, []string{"a.B"}, []string{"Exception"}},
-		{"from a peer", &Failure{Type: "a.B", Value: "v", Parents: []string{"a.B", "builtins.KeyError"}, remote: true}, []string{"a.B"}, []string{"KeyError"}},
+		{"from a peer", &Failure{Type: "a.B", Value: "v", Parents: []string{"a.B", "builtins.KeyError"}, remote: true},
+			[]string{"a.B"}, []string{"KeyError"}},
 	} {
 		for _, p := range profiles {
 			t.Run(fmt.Sprintf("%s, profile %v", tc.name, p), func(t *testing.T) {

@@ -96,9 +96,11 @@ func TestFailureForAnyError(t *testing.T) {
 		{"plain", errors.New("text"), "builtins.Exception", "text", plain},
 		{"nil", nil, "builtins.Exception", "a call failed with a nil error", plain},
 		{"an exception", excCustom.New("text"), "conformance.Custom", "text", excCustom.Parents()},
-		{"wrapped", fmt.Errorf("around: %w", excCustom.New("text")), "conformance.Custom", "around: text", excCustom.Parents()},
+		{"wrapped", fmt.Errorf("around: %w", excCustom.New("text")), "conformance.Custom", "around: text",
+			excCustom.Parents()},
 		{"a bare exception", excCustom, "conformance.Custom", "", excCustom.Parents()},
-		{"a bare exception, wrapped", fmt.Errorf("around: %w", excCustom), "conformance.Custom", "around: conformance.Custom", excCustom.Parents()},
+		{"a bare exception, wrapped", fmt.Errorf("around: %w", excCustom), "conformance.Custom", "around: conformance.Custom",
+			excCustom.Parents()},
 		{"from a peer", remote, "a.B", "v", remote.Parents},
 		{"from a peer, wrapped", fmt.Errorf("around: %w", remote), "a.B", "around: a.B: v", remote.Parents},
 		{"joined", errors.Join(io.EOF, KeyError.New("'k'")), "builtins.KeyError", "EOF\n'k'", KeyError.Parents()},
@@ -107,15 +109,21 @@ func TestFailureForAnyError(t *testing.T) {
 		{"a raiser without parents", &raiser{"x.Y", nil}, "x.Y", "raised", append([]string{"x.Y"}, plain...)},
 		{"a raiser with no parents", &raiser{"x.Y", []string{}}, "x.Y", "raised", append([]string{"x.Y"}, plain...)},
 		{"a raiser without a name", &raiser{}, "builtins.Exception", "raised", plain},
-		{"a raiser, wrapped", fmt.Errorf("around: %w", &raiser{"x.Y", nil}), "x.Y", "around: raised", append([]string{"x.Y"}, plain...)},
+		{"a raiser, wrapped", fmt.Errorf("around: %w", &raiser{"x.Y", nil}), "x.Y", "around: raised",
+			append([]string{"x.Y"}, plain...)},
 		{"a known type without parents", &Failure{Type: "builtins.KeyError"}, "builtins.KeyError", "", KeyError.Parents()},
 		{"a panic", &PanicError{Value: "secret"}, "builtins.RuntimeError", panicText, RuntimeError.Parents()},
-		{"a panic with a peer's failure", &PanicError{Value: remote}, "builtins.RuntimeError", panicText, RuntimeError.Parents()},
-		{"refused", &jelly.InsecureJellyError{What: "no", Path: "result"}, "twisted.spread.jelly.InsecureJelly", "result: no", InsecureJelly.Parents()},
-		{"wrong type", &jelly.AssignError{Source: "str", Target: "int"}, "builtins.TypeError", "cannot use str as int", TypeError.Parents()},
-		{"unsendable", &jelly.EncodeError{Path: "result", What: "bad"}, "builtins.ValueError", "result: bad", ValueError.Parents()},
+		{"a panic with a peer's failure", &PanicError{Value: remote}, "builtins.RuntimeError", panicText,
+			RuntimeError.Parents()},
+		{"refused", &jelly.InsecureJellyError{What: "no", Path: "result"}, "twisted.spread.jelly.InsecureJelly", "result: no",
+			InsecureJelly.Parents()},
+		{"wrong type", &jelly.AssignError{Source: "str", Target: "int"}, "builtins.TypeError", "cannot use str as int",
+			TypeError.Parents()},
+		{"unsendable", &jelly.EncodeError{Path: "result", What: "bad"}, "builtins.ValueError", "result: bad",
+			ValueError.Parents()},
 		{"cancelled", context.Canceled, "twisted.internet.defer.CancelledError", "context canceled", Cancelled.Parents()},
-		{"timed out", fmt.Errorf("waiting: %w", context.DeadlineExceeded), "twisted.internet.defer.TimeoutError", "waiting: context deadline exceeded", TimedOut.Parents()},
+		{"timed out", fmt.Errorf("waiting: %w", context.DeadlineExceeded), "twisted.internet.defer.TimeoutError",
+			"waiting: context deadline exceeded", TimedOut.Parents()},
 		{"rude", &rude{}, "builtins.RuntimeError", "an error of type *flavors.rude whose methods panic",
 			RuntimeError.Parents()},
 		{"a nil failure", fmt.Errorf("around: %w", error((*raiserPointer)(nil))), "builtins.Exception", "around: nil", plain},
@@ -160,7 +168,9 @@ func TestFailureForEncodeErrors(t *testing.T) {
 }
 
 func TestFailureTextCut(t *testing.T) {
-	for _, text := range []string{strings.Repeat("ä", MaxFailureText), "bad \xff byte", strings.Repeat("\xff", 2*MaxFailureText)} {
+	for _, text := range []string{
+		strings.Repeat("ä", MaxFailureText), "bad \xff byte", strings.Repeat("\xff", 2*MaxFailureText),
+	} {
 		for _, err := range []error{errors.New(text), TypeError.New(text), &Failure{Type: "a.B", Value: text}} {
 			f := failureFor(err, false)
 			assert.LessOrEqual(t, len(f.Value), MaxFailureText)

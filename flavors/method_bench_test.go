@@ -29,12 +29,14 @@ func (b *benched) PublishMethods(Prefix) MethodSet {
 // Calls not marked typed use reflection.
 func BenchmarkInvoke(b *testing.B) {
 	for name, call := range map[string]wireCall{
-		"nothing":         {method: "nothing"},
-		"incr":            {method: "incr", args: []any{int64(1)}},
-		"add":             {method: "add", args: []any{int64(1), int64(2)}},
-		"text":            {method: "text", args: []any{"text"}},
-		"ctx":             {method: "ctx", args: []any{int64(1)}},
-		"slice of 10":     {method: "slice", args: []any{[]any{int64(1), int64(1), int64(1), int64(1), int64(1), int64(1), int64(1), int64(1), int64(1), int64(1)}}},
+		"nothing": {method: "nothing"},
+		"incr":    {method: "incr", args: []any{int64(1)}},
+		"add":     {method: "add", args: []any{int64(1), int64(2)}},
+		"text":    {method: "text", args: []any{"text"}},
+		"ctx":     {method: "ctx", args: []any{int64(1)}},
+		"slice of 10": {method: "slice",
+			args: []any{[]any{int64(1), int64(1), int64(1), int64(1), int64(1), int64(1), int64(1), int64(1), int64(1),
+				int64(1)}}},
 		"default keyword": {method: "options", args: []any{int64(1)}},
 		"given keyword":   {method: "options", args: []any{int64(1)}, kw: dict("b", int64(2))},
 		"wrong type":      {method: "incr", args: []any{"x"}},

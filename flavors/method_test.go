@@ -117,7 +117,9 @@ func TestMethodNames(t *testing.T) {
 }
 
 func TestMethodPrefixes(t *testing.T) {
-	for prefix, want := range map[Prefix]any{PrefixRemote: 7, PrefixPerspective: "for avatars", PrefixObserve: "for caches"} {
+	for prefix, want := range map[Prefix]any{
+		PrefixRemote: 7, PrefixPerspective: "for avatars", PrefixObserve: "for caches",
+	} {
 		call := wireCall{method: "incr"}
 		if prefix == PrefixRemote {
 			call.args = []any{int64(2)}
@@ -127,7 +129,8 @@ func TestMethodPrefixes(t *testing.T) {
 		assert.Equal(t, want, got)
 	}
 	for prefix, text := range map[Prefix]string{
-		PrefixRemote: "remote_x", PrefixPerspective: "perspective_x", PrefixView: "view_x", PrefixObserve: "observe_x", "Other": "Other_x",
+		PrefixRemote: "remote_x", PrefixPerspective: "perspective_x", PrefixView: "view_x", PrefixObserve: "observe_x",
+		"Other": "Other_x",
 	} {
 		_, err := tableFor(t, &counter{}, prefix).Invoke(&counter{}, wireCall{method: "x"}.invocation())
 		require.EqualError(t, err, "No such method: "+text)
@@ -245,7 +248,7 @@ func (*badMethods) RemoteLateCtx(
 	n int,
 	ctx context.Context,
 ) {
-}                                                                       //nolint:revive // the misplaced context is what is tested
+}
 func (*badMethods) RemoteTwoCtx(a, b context.Context)                   {}
 func (*badMethods) RemoteTwoInv(a, b *Invocation)                       {}
 func (*badMethods) RemoteErrs() (error, error)                          { return nil, nil } //nolint:revive // likewise
@@ -264,7 +267,8 @@ func TestUnsupportedSignatures(t *testing.T) {
 		"*flavors.badMethods cannot be published",
 		"method RemoteChan: parameter 1 cannot be filled from the wire: nothing on the wire is a chan int",
 		"method RemoteFunc: its result 1, a func(), cannot be sent",
-		"method RemoteLateCtx: parameter 2 cannot be filled from the wire: context.Context must come before the arguments, and once",
+		"method RemoteLateCtx: parameter 2 cannot be filled from the wire: context.Context must come before the " +
+			"arguments, and once",
 		"method RemoteTwoCtx: parameter 2",
 		"method RemoteTwoInv: parameter 2",
 		"method RemoteErrs: its result 1 is an error; an error is returned last",

@@ -30,7 +30,8 @@ type scripted = pbtest.Scripted
 
 // stockFailure is the error answer of a stock peer.
 const stockFailure = `["twisted.spread.pb.CopyableFailure" [dictionary
-	[[unicode type] "pond.Empty"] [[unicode value] [unicode "no ducks"]] [[unicode traceback] [unicode "Traceback: unavailable"]]
+	[[unicode type] "pond.Empty"] [[unicode value] [unicode "no ducks"]]
+	[[unicode traceback] [unicode "Traceback: unavailable"]]
 	[[unicode parents] [list [unicode "pond.Empty"] [unicode "twisted.spread.pb.Error"] [unicode "builtins.Exception"]]]]]`
 
 // server serves a root on a loopback port.

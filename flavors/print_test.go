@@ -21,9 +21,10 @@ func TestFormatBounded(t *testing.T) {
 			inv.Args = append(inv.Args, v)
 			inv.Method = "\x1b[2J" + strings.Repeat("m", 600_000)
 			graph.Within(t, 1<<30, func() {
-				for _, x := range []any{inv, inv.Args, flavors.Kw{"a": v, "b": v}, flavors.FailureFrom(v), flavors.FailureFrom(jelly.NewDict(
+				failure := flavors.FailureFrom(jelly.NewDict(
 					jelly.Entry{Key: "type", Value: v}, jelly.Entry{Key: "value", Value: v}, jelly.Entry{Key: "parents", Value: v},
-				))} {
+				))
+				for _, x := range []any{inv, inv.Args, flavors.Kw{"a": v, "b": v}, flavors.FailureFrom(v), failure} {
 					for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
 						assert.Less(t, len(fmt.Sprintf(verb, x)), 5*flavors.MaxFailureText, verb)
 					}

@@ -218,7 +218,8 @@ func TestOldFailuresForgotten(t *testing.T) {
 		for name, strategy := range map[string]protoactor.SupervisorStrategy{
 			"restart": supervision.RestartStrategy(rt, supervision.Limit{Restarts: 1 << 20, Within: time.Hour}),
 			"backoff": supervision.BackoffStrategy(rt, supervision.Backoff{Min: time.Nanosecond, Max: time.Second}),
-			"decided": supervision.StopStrategy(rt, supervision.Decide(func(any) protoactor.Directive { return protoactor.RestartDirective })),
+			"decided": supervision.StopStrategy(rt,
+				supervision.Decide(func(any) protoactor.Directive { return protoactor.RestartDirective })),
 		} {
 			stats := protoactor.NewRestartStatistics()
 			for range 2000 {

@@ -52,16 +52,22 @@ func TestSpawnErrors(t *testing.T) {
 	rt := newRuntime(t)
 	tree := supervision.TreeOf(rt)
 	explode := func(protoactor.Context) { panic("in the option") }
-	for want, spawn := range map[string]func() (*protoactor.PID, error){
-		"supervision: spawn x: there is no branch 7":           func() (*protoactor.PID, error) { return tree.Spawn(7, rt.Props(nil), "x") },
-		"supervision: spawn x below caches: the props are nil": func() (*protoactor.PID, error) { return tree.Spawn(supervision.Caches, nil, "x") },
-		"supervision: spawn x below objects: the producer or an option of the props panicked; the log has the stack": func() (*protoactor.PID, error) {
+	const panicked = ": the producer or an option of the props panicked; the log has the stack"
+	type pid = *protoactor.PID
+	for want, spawn := range map[string]func() (pid, error){
+		"supervision: spawn x: there is no branch 7": func() (pid, error) {
+			return tree.Spawn(7, rt.Props(nil), "x")
+		},
+		"supervision: spawn x below caches: the props are nil": func() (pid, error) {
+			return tree.Spawn(supervision.Caches, nil, "x")
+		},
+		"supervision: spawn x below objects" + panicked: func() (pid, error) {
 			return tree.Spawn(supervision.Objects, rt.Props(func() protoactor.Actor { panic("in the producer") }), "x")
 		},
-		"supervision: spawn y below objects: the producer or an option of the props panicked; the log has the stack": func() (*protoactor.PID, error) {
+		"supervision: spawn y below objects" + panicked: func() (pid, error) {
 			return tree.Spawn(supervision.Objects, (&record{}).props(rt, "y", protoactor.WithOnInit(explode)), "y")
 		},
-		"supervision: spawn x below objects: test": func() (*protoactor.PID, error) {
+		"supervision: spawn x below objects: test": func() (pid, error) {
 			return tree.Spawn(supervision.Objects, (&record{}).props(rt, "x", protoactor.WithSpawnFunc(
 				func(*protoactor.ActorSystem, string, *protoactor.Props, protoactor.SpawnerContext) (*protoactor.PID, error) {
 					return nil, errTest

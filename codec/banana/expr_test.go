@@ -199,7 +199,9 @@ func TestNegotiationErrors(t *testing.T) {
 }
 
 func TestNegotiationOfAnyBytes(t *testing.T) {
-	for _, piece := range []string{"", "\x01", "\x02\x80\x05\x82xyzab", "\x02\x80\x81", "\x01\x80\x01\x80", "\x01\x80\x0b\x87", "\x01\x80\xff"} {
+	for _, piece := range []string{
+		"", "\x01", "\x02\x80\x05\x82xyzab", "\x02\x80\x81", "\x01\x80\x01\x80", "\x01\x80\x0b\x87", "\x01\x80\xff",
+	} {
 		_, err := ChooseProfile([]byte(piece))
 		assert.Error(t, err, "%q", piece)
 		assert.NotErrorIs(t, err, io.EOF, "%q", piece)

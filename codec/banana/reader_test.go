@@ -222,7 +222,9 @@ func TestTakeInt(t *testing.T) {
 		assert.True(t, ok)
 		assert.EqualValues(t, 5, got)
 	}
-	for _, frame := range []string{"", "\x81", "\x05", "\x00\x00\x00\x00", "\x01\x82a", "\x01\x85", "\x01\x80", "\x00\x00\x00\x00\x00\x81"} {
+	for _, frame := range []string{
+		"", "\x81", "\x05", "\x00\x00\x00\x00", "\x01\x82a", "\x01\x85", "\x01\x80", "\x00\x00\x00\x00\x00\x81",
+	} {
 		var r Reader
 		r.Reset([]byte(frame), ProfilePB)
 		_, ok := r.TakeInt()

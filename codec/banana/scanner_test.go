@@ -219,9 +219,11 @@ func TestScannerErrors(t *testing.T) {
 		want    string
 	}{
 		{"GET / HTTP/1.1\r\nHost: example.org\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\n\r\n", ProfileNone, Limits{},
-			`banana: no type byte within 64 bytes of prefix, the peer sent "GET / HTTP/1.1\r\nHost: example.or"…: the peer may be speaking another protocol, such as HTTP or TLS`},
+			`banana: no type byte within 64 bytes of prefix, the peer sent "GET / HTTP/1.1\r\nHost: example.or"…: the peer ` +
+				`may be speaking another protocol, such as HTTP or TLS`},
 		{"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", ProfileNone, Limits{},
-			"banana: unknown type byte 0xfc (the peer may be speaking another protocol, such as HTTP or TLS), at byte 0 of the expression"},
+			"banana: unknown type byte 0xfc (the peer may be speaking another protocol, such as HTTP or TLS), at byte 0 of " +
+				"the expression"},
 		{"\x02\x80\x01\x81\x88", ProfilePB, Limits{}, "banana: unknown type byte 0x88, at byte 4 of the expression"},
 		{
 			"\x01\x80\x0b\x87",

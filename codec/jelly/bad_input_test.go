@@ -38,9 +38,10 @@ func TestBadInput(t *testing.T) {
 		want  string
 		at    int // offset of the error, -1 if it depends on limits
 	}{
-		"100,000 lists deep":           {innermost(100_000, "\x02\x80\x08\x87", "\x01\x81"), "nested too deeply", -1},
-		"100,000 tuples deep":          {innermost(100_000, "\x02\x80\x0b\x87", "\x01\x81"), "nested too deeply", -1},
-		"100,000 dictionaries deep":    {innermost(100_000, "\x02\x80\x05\x87\x02\x80\x01\x81", "\x01\x81"), "nested too deeply", -1},
+		"100,000 lists deep":  {innermost(100_000, "\x02\x80\x08\x87", "\x01\x81"), "nested too deeply", -1},
+		"100,000 tuples deep": {innermost(100_000, "\x02\x80\x0b\x87", "\x01\x81"), "nested too deeply", -1},
+		"100,000 dictionaries deep": {innermost(100_000, "\x02\x80\x05\x87\x02\x80\x01\x81", "\x01\x81"),
+			"nested too deeply", -1},
 		"millions that never come":     {"\x00\x00\x40\x02\x80\x08\x87", "malformed frame", 0},
 		"a string that never comes":    {"\x00\x00\x40\x02\x82abc", "malformed frame", 0},
 		"a dictionary that never does": {"\x02\x80\x08\x87\x00\x00\x40\x02\x80\x05\x87", "malformed frame", 4},
@@ -52,9 +53,11 @@ func TestBadInput(t *testing.T) {
 			string(bin(t, x("list", x("reference", 1, x("list")), x("reference", 1, x("list"))))),
 			"two references have the id 1", 14,
 		},
-		"a list as a key":              {string(bin(t, x("dictionary", x(x("list"), 1)))), "the key of a dictionary is not hashable", 6},
-		"a dictionary in a set":        {string(bin(t, x("set", x("dictionary")))), "a member of a set is not hashable", 7},
-		"a tuple with a list as a key": {string(bin(t, x("dictionary", x(x("tuple", x("list")), 1)))), "the key of a dictionary is not hashable", 6},
+		"a list as a key": {string(bin(t, x("dictionary", x(x("list"), 1)))),
+			"the key of a dictionary is not hashable", 6},
+		"a dictionary in a set": {string(bin(t, x("set", x("dictionary")))), "a member of a set is not hashable", 7},
+		"a tuple with a list as a key": {string(bin(t, x("dictionary", x(x("tuple", x("list")), 1)))),
+			"the key of a dictionary is not hashable", 6},
 		"a pair of one": {
 			string(bin(t, x("dictionary", x(1)))),
 			"the elements of a dictionary must be pairs", 4,

@@ -38,13 +38,18 @@ func greedyFrames(t testing.TB) map[string][]byte {
 	const size = 256 << 10
 	frames := map[string][]byte{}
 	for name, e := range map[string]banana.Expr{
-		"None": x("None"), "booleans": x("boolean", "true"), "tuples": x("tuple"), "lists": x("list"), "dictionaries": x("dictionary"),
-		"sets": x("set"), "frozensets": x("frozenset"), "words": []byte("None"), "bytes": []byte("x"), "floats": 1.5,
-		"ints": int64(300), "large ints": int64(1 << 40), "strs": str("é"), "empty strs": str(""), "dates": x("date", "2000 1 1"), "datetimes": x("datetime", "2000 1 1"),
-		"times": x("time", ""), "timedeltas": x("timedelta", "0 0 1"), "decimals": x("decimal", 1, 1), "remotes": x("remote", 1), "locals": x("local", "x"),
-		"copies": x("C", 1), "caches": x("K", 1, 1), "persistent": x("persistent", 1), "unpersistable": x("unpersistable", ""),
-		"tuples of tuples": x("tuple", x("tuple")), "pairs": x("dictionary", x(1, 1)), "pairs of words": x("dictionary", x("None", "None")),
-		"sets of one": x("set", 1), "instances": x("I.I", 1),
+		"None": x("None"), "booleans": x("boolean", "true"), "tuples": x("tuple"), "lists": x("list"),
+		"dictionaries": x("dictionary"),
+		"sets":         x("set"), "frozensets": x("frozenset"), "words": []byte("None"), "bytes": []byte("x"), "floats": 1.5,
+		"ints": int64(300), "large ints": int64(1 << 40), "strs": str("é"), "empty strs": str(""),
+		"dates": x("date", "2000 1 1"), "datetimes": x("datetime", "2000 1 1"),
+		"times": x("time", ""), "timedeltas": x("timedelta", "0 0 1"), "decimals": x("decimal", 1, 1),
+		"remotes": x("remote", 1), "locals": x("local", "x"),
+		"copies": x("C", 1), "caches": x("K", 1, 1), "persistent": x("persistent", 1),
+		"unpersistable":    x("unpersistable", ""),
+		"tuples of tuples": x("tuple", x("tuple")), "pairs": x("dictionary", x(1, 1)),
+		"pairs of words": x("dictionary", x("None", "None")),
+		"sets of one":    x("set", 1), "instances": x("I.I", 1),
 	} {
 		frames[name] = filled(size, bin(t, e))
 	}
@@ -153,21 +158,22 @@ func TestDecodeDepth(t *testing.T) {
 		e  banana.Expr
 		ok bool
 	}{
-		"as deep as can be":       {nest(DefaultNesting, list), true},
-		"too deep":                {nest(DefaultNesting+1, list), false},
-		"far too deep":            {nest(5000, list), false},
-		"pairs":                   {nest(DefaultNesting, dict), true},
-		"pairs, too deep":         {nest(DefaultNesting+1, dict), false},
-		"shared":                  {nest(DefaultNesting, shared(dict)), true},
-		"shared, too deep":        {nest(DefaultNesting+1, shared(dict)), false},
-		"references":              {nest(5000, func(e any) banana.Expr { ids++; return x("reference", ids, e) }), false},
-		"states":                  {nest(DefaultNesting, func(e any) banana.Expr { return x("C", e) }), true},
-		"states, too deep":        {nest(DefaultNesting+1, func(e any) banana.Expr { return x("C", e) }), false},
-		"objects":                 {nest(DefaultNesting/2, shared(func(e any) banana.Expr { return x("C", dict(e)) })), true},
-		"objects, too deep":       {nest(DefaultNesting/2+1, func(e any) banana.Expr { return x("C", dict(e)) }), false},
-		"keys":                    {nest(5000, func(e any) banana.Expr { return x("dictionary", x(e, 1)) }), false},
-		"nothing in too many":     {nest(DefaultNesting, list), true},
-		"text in as many as goes": {nest(DefaultNesting-1, func(e any) banana.Expr { return x("list", e, x("unicode", "text")) }), true},
+		"as deep as can be":   {nest(DefaultNesting, list), true},
+		"too deep":            {nest(DefaultNesting+1, list), false},
+		"far too deep":        {nest(5000, list), false},
+		"pairs":               {nest(DefaultNesting, dict), true},
+		"pairs, too deep":     {nest(DefaultNesting+1, dict), false},
+		"shared":              {nest(DefaultNesting, shared(dict)), true},
+		"shared, too deep":    {nest(DefaultNesting+1, shared(dict)), false},
+		"references":          {nest(5000, func(e any) banana.Expr { ids++; return x("reference", ids, e) }), false},
+		"states":              {nest(DefaultNesting, func(e any) banana.Expr { return x("C", e) }), true},
+		"states, too deep":    {nest(DefaultNesting+1, func(e any) banana.Expr { return x("C", e) }), false},
+		"objects":             {nest(DefaultNesting/2, shared(func(e any) banana.Expr { return x("C", dict(e)) })), true},
+		"objects, too deep":   {nest(DefaultNesting/2+1, func(e any) banana.Expr { return x("C", dict(e)) }), false},
+		"keys":                {nest(5000, func(e any) banana.Expr { return x("dictionary", x(e, 1)) }), false},
+		"nothing in too many": {nest(DefaultNesting, list), true},
+		"text in as many as goes": {nest(DefaultNesting-1,
+			func(e any) banana.Expr { return x("list", e, x("unicode", "text")) }), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			registry := NewRegistry()
@@ -292,7 +298,9 @@ func TestValuesDoNotAliasTheFrame(t *testing.T) {
 	assert.Equal(t, []any{[]byte("abc"), "def", "a string that is longer than those which are remembered"}, list[:3])
 	assert.Equal(t, "name", string(d.Unbound()[0].Name))
 	frame = bin(t, x("list", []byte("abc"), []byte("ab")))
-	for from, want := range map[int]string{1: "[[120 121 122] [120 121]]", 3: "[[120 121 122] [97 98]]", 4: "[[97 98 99] [97 98]]"} {
+	for from, want := range map[int]string{
+		1: "[[120 121 122] [120 121]]", 3: "[[120 121 122] [97 98]]", 4: "[[97 98 99] [97 98]]",
+	} {
 		copy(frame[bytes.IndexByte(frame, 0x82)+1:], "abc")
 		copy(frame[len(frame)-2:], "ab")
 		d.Reset()

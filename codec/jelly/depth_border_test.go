@@ -24,8 +24,9 @@ type levels struct {
 func TestDepthLimitOnBothSides(t *testing.T) {
 	const limit = 12
 	leaves := map[string]any{
-		"None": nil, "True": true, "int": 7, "large int": new(big.Int).Lsh(big.NewInt(1), 100), "float": 1.5, "bytes": []byte("b"),
-		"str": "text", "empty str": "", "nil pointer": (*int)(nil),
+		"None": nil, "True": true, "int": 7, "large int": new(big.Int).Lsh(big.NewInt(1), 100), "float": 1.5,
+		"bytes": []byte("b"),
+		"str":   "text", "empty str": "", "nil pointer": (*int)(nil),
 		"empty list": []any{}, "list": []any{1}, "list of None": []any{nil}, "list of str": []any{"a"},
 		"ints": []int{
 			1,

@@ -55,13 +55,15 @@ var (
 		reflect.TypeFor[*Instance](): true, reflect.TypeFor[*Decimal](): true, reflect.TypeFor[*big.Int](): true,
 		reflect.TypeFor[*url.URL](): true, reflect.TypeFor[[]any](): true, reflect.TypeFor[map[string]any](): true,
 		reflect.TypeFor[map[string]string](): true, reflect.TypeFor[map[string]int](): true,
-		reflect.TypeFor[map[string]int64](): true, reflect.TypeFor[map[string]float64](): true, reflect.TypeFor[map[string]bool](): true,
+		reflect.TypeFor[map[string]int64](): true, reflect.TypeFor[map[string]float64](): true,
+		reflect.TypeFor[map[string]bool](): true,
 	}
 )
 
 // knownPointers are types that value handles only as pointers; by value they mean the same.
 var knownPointers = map[reflect.Type]bool{
-	reflect.TypeFor[Dict](): true, reflect.TypeFor[Set](): true, reflect.TypeFor[FrozenSet](): true, reflect.TypeFor[Instance](): true,
+	reflect.TypeFor[Dict](): true, reflect.TypeFor[Set](): true, reflect.TypeFor[FrozenSet](): true,
+	reflect.TypeFor[Instance](): true,
 }
 
 // chooseEncodeFunc returns the function for a type: by its methods, then by what this package knows, then by its kind.

@@ -161,6 +161,7 @@ func TestGoldenIsCurrent(t *testing.T) {
 	var fresh golden
 	require.NoError(t, json.Unmarshal(out, &fresh))
 	committed := readGolden(t)
-	fresh.Provenance, committed.Provenance = struct{ Script, Twisted, Python string }{}, struct{ Script, Twisted, Python string }{}
+	fresh.Provenance, committed.Provenance = struct{ Script, Twisted, Python string }{},
+		struct{ Script, Twisted, Python string }{}
 	assert.Equal(t, committed, fresh, "run: testdata/gen_golden.py > testdata/golden.json")
 }

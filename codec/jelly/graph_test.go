@@ -287,7 +287,9 @@ func modelLeaf(v any) any {
 	case string:
 		return list([]byte("unicode"), []byte(x))
 	case time.Time:
-		return list([]byte("datetime"), fmt.Appendf(nil, "%d %d %d %d %d %d %d", x.Year(), x.Month(), x.Day(), x.Hour(), x.Minute(), x.Second(), x.Nanosecond()/1000))
+		return list([]byte("datetime"),
+			fmt.Appendf(nil, "%d %d %d %d %d %d %d", x.Year(), x.Month(), x.Day(), x.Hour(), x.Minute(), x.Second(),
+				x.Nanosecond()/1000))
 	case Date:
 		return list([]byte("date"), fmt.Appendf(nil, "%d %d %d", x.Year, x.Month, x.Day))
 	case time.Duration:

@@ -35,18 +35,16 @@ var _ encoding.TextUnmarshaler = (*leafText)(nil)
 
 // targets are pointers to variables of many types.
 var targets = []any{
-	new(
-		any,
-	), new(tree), new(trees), new(node), new(*node), new([]node), new([]*node), new([]any), new(map[string]any), new(map[any]any),
-	new(
-		[][]int,
-	), new([][][]string), new([2][2][2]any), new([]map[string]node), new(map[[2]string]any), new(map[string]struct{}), new(string), new([]byte),
-	new(
-		int,
-	), new(float64), new(bool), new(time.Time), new(big.Int), new(*big.Int), new(url.URL), new(leafText), new([]leafText), new(jelly.Decimal),
-	new(
-		*jelly.Dict,
-	), new(jelly.Tuple), new(*jelly.Set), new(jelly.Class), new(chan int), new(**[]any), new(encoding.TextMarshaler),
+	new(any), new(tree), new(trees), new(node), new(*node), new([]node), new([]*node), new([]any), new(map[string]any),
+	new(map[any]any),
+	new([][]int), new([][][]string), new([2][2][2]any), new([]map[string]node), new(map[[2]string]any),
+	new(map[string]struct{}),
+	new(string), new([]byte),
+	new(int), new(float64), new(bool), new(time.Time), new(big.Int), new(*big.Int), new(url.URL), new(leafText),
+	new([]leafText),
+	new(jelly.Decimal),
+	new(*jelly.Dict), new(jelly.Tuple), new(*jelly.Set), new(jelly.Class), new(chan int), new(**[]any),
+	new(encoding.TextMarshaler),
 }
 
 // walks passes a value to every function of this package.

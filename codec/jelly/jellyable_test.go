@@ -173,7 +173,8 @@ func TestAppendRebased(t *testing.T) {
 			assert.Equal(
 				t,
 				fmt.Sprintf(
-					"[list [reference %d [list 1]] [reference %d [list 2]] [dereference %[2]d] [remote 1] [dereference %[1]d] [list [dereference %[1]d]]]",
+					"[list [reference %d [list 1]] [reference %d [list 2]] [dereference %[2]d] [remote 1] [dereference %[1]d] "+
+						"[list [dereference %[1]d]]]",
 					base+2,
 					base+1,
 				),
@@ -209,8 +210,9 @@ func TestBadJellyTo(t *testing.T) {
 		want string
 	}
 	for name, c := range (table{
-		"panics":             {&curious{func(*Encoder) { panic("ouch") }}, "value: the code of this type panicked"},
-		"panics with List":   {&curious{func(e *Encoder) { _ = e.List(5); e.Hole(1); panic("ouch") }}, "value: the code of this type panicked"},
+		"panics": {&curious{func(*Encoder) { panic("ouch") }}, "value: the code of this type panicked"},
+		"panics with List": {&curious{func(e *Encoder) { _ = e.List(5); e.Hole(1); panic("ouch") }},
+			"value: the code of this type panicked"},
 		"writes nothing":     {&silent{}, "value[0]: the JellyTo method of *jelly.silent wrote nothing"},
 		"returns an error":   {&failing{}, "value[0]: out of ink"},
 		"swallows an error":  {&careless{}, "chan int is not transferable"},

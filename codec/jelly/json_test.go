@@ -21,15 +21,18 @@ func TestMarshalJSON(t *testing.T) {
 		want string
 	}{
 		{jelly.Tuple{nil, true, int64(-1), 2, 1.5, "a\"<", []byte("b")}, `[null,true,-1,2,1.5,"a\"\u003c","Yg=="]`},
-		{jelly.Tuple{new(big.Int).Lsh(big.NewInt(1), 70), math.NaN(), jelly.Class("a.B"), time.Second}, `[1180591620717411303424,"NaN","\u003cclass a.B\u003e","\u003ctimedelta 1s\u003e"]`},
-		{jelly.NewDict(jelly.Entry{Key: "a", Value: short}, jelly.Entry{Key: []byte("b"), Value: short}, jelly.Entry{Key: int64(1), Value: nil}), `{"a":[1],"b":[1],"1":null}`},
+		{jelly.Tuple{new(big.Int).Lsh(big.NewInt(1), 70), math.NaN(), jelly.Class("a.B"), time.Second},
+			`[1180591620717411303424,"NaN","\u003cclass a.B\u003e","\u003ctimedelta 1s\u003e"]`},
+		{jelly.NewDict(jelly.Entry{Key: "a", Value: short}, jelly.Entry{Key: []byte("b"), Value: short},
+			jelly.Entry{Key: int64(1), Value: nil}), `{"a":[1],"b":[1],"1":null}`},
 		{jelly.Entry{Key: "a", Value: jelly.NewSet("x")}, `{"a":["x"]}`},
 		{jelly.NewFrozenSet(jelly.Tuple{}), `[[]]`},
 		{&jelly.Instance{Class: "a.B", State: jelly.NewDict()}, `{"class":"a.B","state":{}}`},
 		{jelly.Method{Name: "m", Self: "s"}, `"\u003cmethod m\u003e(\"s\")"`},
 		{jelly.Persistent{ID: int64(1)}, `"\u003cpersistent 1\u003e"`},
 		{&jelly.Unbound{Tag: "remote", ID: 1}, `"\u003cremote 1\u003e"`},
-		{jelly.Tuple{(*jelly.Dict)(nil), (*jelly.Set)(nil), (*jelly.FrozenSet)(nil), (*jelly.Instance)(nil), (*big.Int)(nil)}, `[null,null,null,null,"None"]`},
+		{jelly.Tuple{(*jelly.Dict)(nil), (*jelly.Set)(nil), (*jelly.FrozenSet)(nil), (*jelly.Instance)(nil), (*big.Int)(nil)},
+			`[null,null,null,null,"None"]`},
 		{(*jelly.Dict)(nil), `null`},
 	} {
 		b, err := json.Marshal(c.v)

@@ -34,7 +34,8 @@ var prices = banana.Prices{
 	Word:   40,
 	Head: [banana.SymUncache + 1]int{
 		banana.SymReference: refPrice, banana.SymDereference: derefPrice,
-		banana.SymRemote: unboundPrice, banana.SymLocal: unboundPrice, banana.SymCached: unboundPrice, banana.SymLCache: unboundPrice,
+		banana.SymRemote: unboundPrice, banana.SymLocal: unboundPrice, banana.SymCached: unboundPrice,
+		banana.SymLCache:   unboundPrice,
 		banana.SymInstance: unboundPrice,
 	},
 	Named: priceOfName,

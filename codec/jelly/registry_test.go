@@ -47,7 +47,9 @@ func TestRegistry(t *testing.T) {
 		"is registered already",
 	)
 	assert.Error(t, r.RegisterPrefix("", nil))
-	for class, want := range map[string]bool{"game.Orc": true, "game.Not": false, "games.Orc": false, "game": false, "game.items.Sword": true} {
+	for class, want := range map[string]bool{
+		"game.Orc": true, "game.Not": false, "games.Orc": false, "game": false, "game.items.Sword": true,
+	} {
 		_, ok = r.Lookup(class)
 		assert.Equal(t, want, ok, class)
 	}
@@ -67,14 +69,17 @@ func TestMentions(t *testing.T) {
 		e    banana.Expr
 		want []Mention
 	}{
-		"everywhere": {x("list", x("remote", 1), x("reference", 7, x("remote", 2)), x("dictionary", x(x("remote", 3), x("remote", 4))),
+		"everywhere": {x("list", x("remote", 1), x("reference", 7, x("remote", 2)),
+			x("dictionary", x(x("remote", 3), x("remote", 4))),
 			x("no.such.Class", x("dictionary", x(str("x"), x("remote", 5)))), x("set", x("cached", 6)), x("remote", 1)),
 			[]Mention{{"remote", 1}, {"remote", 2}, {"remote", 3}, {"remote", 4}, {"remote", 5}, {"cached", 6}, {"remote", 1}}},
 		"first mention of a cache": {x("some.Cache", 5, x("list", x("remote", 6))), []Mention{{"cache", 5}, {"remote", 6}}},
-		"not data that looks like it": {x("list", x("unicode", x("remote", 1)), x("dictionary", x("remote", 1)), x("local", 3), x("lcache", 4),
+		"not data that looks like it": {x("list", x("unicode", x("remote", 1)), x("dictionary", x("remote", 1)),
+			x("local", 3), x("lcache", 4),
 			x("unpersistable", x("remote", 1)), x(5, x("remote", 1)), x(), x("None", x("remote", 1))), nil},
-		"behind a method":       {x("method", "f", x("remote", 1), x("class", "m.C")), []Mention{{"remote", 1}}},
-		"ids that are none":     {x("list", x("remote"), x("remote", "name"), x("remote", x("remote", 1)), x("reference"), x("remote", 2, x("remote", 3))), []Mention{{"remote", 2}}},
+		"behind a method": {x("method", "f", x("remote", 1), x("class", "m.C")), []Mention{{"remote", 1}}},
+		"ids that are none": {x("list", x("remote"), x("remote", "name"), x("remote", x("remote", 1)), x("reference"),
+			x("remote", 2, x("remote", 3))), []Mention{{"remote", 2}}},
 		"deeper than any limit": {deep, []Mention{{"remote", 99}}},
 	} {
 		t.Run(name, func(t *testing.T) {

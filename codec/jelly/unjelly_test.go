@@ -245,12 +245,13 @@ func TestUnjellyFails(t *testing.T) {
 		made func(*Unbound, any) (any, error)
 		want string
 	}{
-		"state returns an error": {object("m.Witness"), "error", nil, "jelly: cannot make the m.Witness at byte 4: bad state"},
-		"state panics":           {object("m.Witness"), "panic", nil, "the code of this type panicked"},
-		"post panics":            {object("m.Witness"), "post", nil, "the code of this type panicked"},
-		"factory panics":         {object("m.Panics"), "", nil, "the code of this type panicked"},
-		"factory returns nil":    {object("m.Nil"), "", nil, "the New function of its class returned nil"},
-		"field does not fit":     {object("m.Point"), "", nil, "cannot use str as int at .x"},
+		"state returns an error": {object("m.Witness"), "error", nil,
+			"jelly: cannot make the m.Witness at byte 4: bad state"},
+		"state panics":        {object("m.Witness"), "panic", nil, "the code of this type panicked"},
+		"post panics":         {object("m.Witness"), "post", nil, "the code of this type panicked"},
+		"factory panics":      {object("m.Panics"), "", nil, "the code of this type panicked"},
+		"factory returns nil": {object("m.Nil"), "", nil, "the New function of its class returned nil"},
+		"field does not fit":  {object("m.Point"), "", nil, "cannot use str as int at .x"},
 		"state is no dictionary": {
 			x("m.Point", 5), "", nil,
 			"its state is a int, which only a SetCopyableState method could accept",
@@ -310,9 +311,12 @@ func TestInstancesByTaster(t *testing.T) {
 			NewSecurityOptions().AllowInstancesOf("m.C"), x("m.C"), nil,
 			"an instance needs a state",
 		},
-		"another class of the module":   {NewSecurityOptions().AllowInstancesOf("m.C"), x("m.D", state), nil, `class "m.D" is not registered`},
-		"old instance":                  {NewSecurityOptions().AllowInstancesOf("m.C"), x("instance", x("class", "m.C"), state), old, ""},
-		"old instance of another class": {NewSecurityOptions().AllowInstancesOf("m.C"), x("instance", x("class", "m.D"), state), nil, `class "m.D" is not allowed`},
+		"another class of the module": {NewSecurityOptions().AllowInstancesOf("m.C"), x("m.D", state), nil,
+			`class "m.D" is not registered`},
+		"old instance": {NewSecurityOptions().AllowInstancesOf("m.C"),
+			x("instance", x("class", "m.C"), state), old, ""},
+		"old instance of another class": {NewSecurityOptions().AllowInstancesOf("m.C"),
+			x("instance", x("class", "m.D"), state), nil, `class "m.D" is not allowed`},
 		"old instance of a str": {
 			NewSecurityOptions().AllowInstancesOf("m.C"), x("instance", str("m.C"), state), nil,
 			"the class of an instance is not a class",

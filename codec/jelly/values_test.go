@@ -23,15 +23,18 @@ func TestDictGet(t *testing.T) {
 		{
 			Date{2000, 1, 1},
 			9,
-		}, {time.Unix(5, 0), 10}, {time.Second, 11}, {NewDecimal(1, 0), 12}, {Class("m.C"), 13}, {false, 14}, {long, 15}, {[]any{}, 16},
+		}, {time.Unix(5, 0), 10}, {time.Second, 11}, {NewDecimal(1, 0), 12}, {Class("m.C"), 13}, {false, 14}, {long, 15},
+		{[]any{}, 16},
 	}
 	for name, d := range map[string]*Dict{"large": NewDict(entries...), "small": NewDict(entries[:indexFrom]...)} {
 		for _, c := range []struct {
 			key  any
 			want any
 		}{
-			{"a", 1}, {label("a"), 1}, {[]byte("a"), 2}, {1, 3}, {int64(1), 3}, {uint8(1), nil}, {colour(1), 3}, {1.0, 3}, {true, 3}, {big.NewInt(1), 3}, {nil, 4}, {(*big.Int)(nil), 4},
-			{Tuple{1, Tuple{"x", nil}}, 5}, {Tuple{1, Tuple{[]byte("x"), nil}}, nil}, {Tuple{p}, nil}, {Tuple{Tuple{[]any{}}}, nil}, {p, 6}, {&Instance{}, nil}, {1.5, 7}, {huge(), 8},
+			{"a", 1}, {label("a"), 1}, {[]byte("a"), 2}, {1, 3}, {int64(1), 3}, {uint8(1), nil}, {colour(1), 3}, {1.0, 3},
+			{true, 3}, {big.NewInt(1), 3}, {nil, 4}, {(*big.Int)(nil), 4},
+			{Tuple{1, Tuple{"x", nil}}, 5}, {Tuple{1, Tuple{[]byte("x"), nil}}, nil}, {Tuple{p}, nil},
+			{Tuple{Tuple{[]any{}}}, nil}, {p, 6}, {&Instance{}, nil}, {1.5, 7}, {huge(), 8},
 			{new(big.Int).Neg(huge()), nil}, {"b", nil}, {[]any{}, nil}, {2.5, nil},
 		} {
 			got, ok := d.Get(c.key)
@@ -43,7 +46,9 @@ func TestDictGet(t *testing.T) {
 		}
 	}
 	d := NewDict(entries...)
-	for key, want := range map[any]int{Date{2000, 1, 1}: 9, time.Unix(5, 0): 10, time.Second: 11, Class("m.C"): 13, 0: 14} {
+	for key, want := range map[any]int{
+		Date{2000, 1, 1}: 9, time.Unix(5, 0): 10, time.Second: 11, Class("m.C"): 13, 0: 14,
+	} {
 		got, _ := d.Get(key)
 		assert.Equal(t, want, got)
 	}
@@ -150,8 +155,10 @@ func TestSets(t *testing.T) {
 
 func TestDecimals(t *testing.T) {
 	for text, want := range map[string]*Decimal{
-		"0": NewDecimal(0, 0), "-12.50": NewDecimal(-1250, -2), "1e400": NewDecimal(1, 400), "+.5": NewDecimal(5, -1), "5.": NewDecimal(5, 0),
-		"1E-1000000000": NewDecimal(1, -1e9), "123456789012345678901234567890": NewBigDecimal(mustBig("123456789012345678901234567890"), 0),
+		"0": NewDecimal(0, 0), "-12.50": NewDecimal(-1250, -2), "1e400": NewDecimal(1, 400), "+.5": NewDecimal(5, -1),
+		"5.":                             NewDecimal(5, 0),
+		"1E-1000000000":                  NewDecimal(1, -1e9),
+		"123456789012345678901234567890": NewBigDecimal(mustBig("123456789012345678901234567890"), 0),
 	} {
 		d, err := ParseDecimal(text)
 		require.NoError(t, err)
@@ -163,7 +170,9 @@ func TestDecimals(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, d.String(), string(marshalled))
 	}
-	for _, text := range []string{"", "x", "1x", "--1", "+", ".", "1e", "1ex", "1.2.3", "1e99999999999999999999", "0.1e-9223372036854775808", "1_0"} {
+	for _, text := range []string{
+		"", "x", "1x", "--1", "+", ".", "1e", "1ex", "1.2.3", "1e99999999999999999999", "0.1e-9223372036854775808", "1_0",
+	} {
 		_, err := ParseDecimal(text)
 		assert.Error(t, err, text)
 	}
@@ -184,7 +193,9 @@ func mustBig(s string) *big.Int {
 
 func TestCalendar(t *testing.T) {
 	assert.True(t, Date{2024, 2, 29}.Valid())
-	for _, d := range []Date{{2023, 2, 29}, {0, 1, 1}, {10000, 1, 1}, {2000, 13, 1}, {2000, 0, 1}, {2000, 1, 0}, {2000, 1, 32}} {
+	for _, d := range []Date{
+		{2023, 2, 29}, {0, 1, 1}, {10000, 1, 1}, {2000, 13, 1}, {2000, 0, 1}, {2000, 1, 0}, {2000, 1, 32},
+	} {
 		assert.False(t, d.Valid(), d)
 	}
 	assert.Equal(t, "2024-02-29", Date{2024, 2, 29}.String())

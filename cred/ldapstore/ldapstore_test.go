@@ -134,8 +134,9 @@ func testConfigurations(t *testing.T, s slapd) {
 	assert.NoError(t, err)
 
 	for says, c := range map[string]*ldapstore.Checker{
-		"cannot bind":       newChecker(t, s.socket, ldapstore.WithServiceAccount(service, "another password")),
-		"cannot search":     must(ldapstore.New(s.socket, "ou=nowhere,dc=example,dc=org", ldapstore.WithServiceAccount(service, servicePassword))),
+		"cannot bind": newChecker(t, s.socket, ldapstore.WithServiceAccount(service, "another password")),
+		"cannot search": must(ldapstore.New(s.socket, "ou=nowhere,dc=example,dc=org",
+			ldapstore.WithServiceAccount(service, servicePassword))),
 		"0 values of title": newChecker(t, s.socket, ldapstore.WithAttribute("title")),
 	} {
 		_, err = c.Check(t.Context(), plain("alice", "sesame"))

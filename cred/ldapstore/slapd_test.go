@@ -93,7 +93,9 @@ func startSlapd(t *testing.T) slapd {
 		strings.Join([]string{s.plain, s.tls, s.socket}, " "),
 	)
 	s.Until(func() error {
-		for _, at := range [][2]string{{"tcp", s.plain[len("ldap://"):]}, {"tcp", s.tls[len("ldaps://"):]}, {"unix", socket}} {
+		for _, at := range [][2]string{
+			{"tcp", s.plain[len("ldap://"):]}, {"tcp", s.tls[len("ldaps://"):]}, {"unix", socket},
+		} {
 			conn, err := net.Dial(at[0], at[1])
 			if err != nil {
 				return err

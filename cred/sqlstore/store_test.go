@@ -63,7 +63,8 @@ func testUsers(t *testing.T, open opened) {
 	require.NoError(t, err)
 	long := strings.Repeat("ü", cred.MaxUsernameBytes/2)
 	for name, entry := range map[string]cred.Entry{
-		"alice": argon, "bob": bcrypt, "o'brien; DROP TABLE some_users; --": cred.Plaintext("x"), long: cred.MD5("y"), "Größe %_": cred.MD5("z"),
+		"alice": argon, "bob": bcrypt, "o'brien; DROP TABLE some_users; --": cred.Plaintext("x"), long: cred.MD5("y"),
+		"Größe %_": cred.MD5("z"),
 	} {
 		require.NoError(t, store.SetUser(ctx, name, entry), name)
 	}
@@ -144,10 +145,13 @@ func testModel(t *testing.T, open opened) {
 // testChallenges: a table for logins of stock Twisted.
 func testChallenges(t *testing.T, open opened) {
 	ctx := t.Context()
-	for column, entry := range map[cred.Column]cred.Entry{cred.ColumnMD5Hex: cred.MD5("sesame"), cred.ColumnPlaintext: cred.Plaintext("sesame")} {
+	for column, entry := range map[cred.Column]cred.Entry{
+		cred.ColumnMD5Hex: cred.MD5("sesame"), cred.ColumnPlaintext: cred.Plaintext("sesame"),
+	} {
 		store := open(t, sqlstore.WithTable(fmt.Sprintf("column%d", column)), sqlstore.WithColumn(column))
 		require.NoError(t, store.SetUser(ctx, "alice", entry))
-		other := map[cred.Column]cred.Entry{cred.ColumnMD5Hex: cred.Plaintext("x"), cred.ColumnPlaintext: cred.MD5("x")}[column]
+		other := map[cred.Column]cred.Entry{cred.ColumnMD5Hex: cred.Plaintext("x"),
+			cred.ColumnPlaintext: cred.MD5("x")}[column]
 		assert.ErrorContains(t, store.SetUser(ctx, "bob", other), "see WithColumn")
 		c := checker(t, store)
 		challenge := cred.NewChallenge()

@@ -194,8 +194,9 @@ func TestFormError(t *testing.T) {
 			require.NoError(t, err)
 			continue
 		}
+		var form *FormError
+		require.ErrorAs(t, err, &form)
 		require.EqualError(t, err, want)
-		require.IsType(t, &FormError{}, err)
 	}
 }
 
