@@ -1,14 +1,18 @@
 // Buildbot-master is a minimal master for stock Buildbot workers: it runs one command on each worker that attaches and
-// prints the output. It also takes changes from "buildbot sendchange".
+// prints the output. It also takes changes from "buildbot sendchange", and patches from "buildbot try --connect=pb".
 //
 //	go run ./examples/buildbot-master -listen pb://127.0.0.1:9989 -worker w1=sesame \
 //	    -command 'uname -a' -change-user change=changepw
+//	go run ./examples/buildbot-master -worker w1=sesame -try anna=trypw -command 'patch -p1 <.try.patch && make check'
+//
+// With -try, each worker is a builder that runs the command for tries only, one at a time. The patch is in the file
+// .try.patch of its build directory.
 //
 // Other users can read passwords on the command line in the list of processes. "-worker @FILE" reads NAME=PASSWORD
-// lines from a file instead, and so does -change-user.
+// lines from a file instead, and so do -change-user and -try.
 //
 // A worker logs in with an object of its own, the mind, and the master works by calling it. So the program is a portal
-// whose realm has avatars for workers and for users who send changes.
+// whose realm has avatars for workers and for users who send changes or try patches.
 package main
 
 import (
@@ -16,8 +20,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -76,19 +82,24 @@ func (a accounts) add(pair string) error {
 }
 
 func run(ctx context.Context, args []string, out printer) error {
-	workers, senders := accounts{}, accounts{}
+	workers, senders, triers := accounts{}, accounts{}, accounts{}
 	flags := flag.NewFlagSet("buildbot-master", flag.ContinueOnError)
 	listen := flags.String("listen", "pb://127.0.0.1:9989", "the `URL` to listen at; port 0 picks a free one")
 	command := flags.String("command", "", "the shell command `line` that each worker runs")
-	once := flags.Bool("once", false, "end after the first command")
+	once := flags.Bool("once", false, "end after the first command; with -try, after the first user's tries")
 	flags.Var(workers, "worker", "a worker's `NAME=PASSWORD`, or @FILE with such lines; may be repeated")
 	flags.Var(senders, "change-user", "a `USER=PASSWORD` for buildbot sendchange, or @FILE with such lines; may be "+
 		"repeated")
+	flags.Var(triers, "try", "a `USER=PASSWORD` for buildbot try --connect=pb, or @FILE with such lines; may be "+
+		"repeated; the command then runs for tries only")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return nil
 		}
 		return err
+	}
+	if len(triers) > 0 && *command == "" {
+		return errors.New("-try needs the -command to run for each try")
 	}
 	log := zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: time.DateTime, NoColor: true}).
 		Level(zerolog.InfoLevel).With().Timestamp().Logger()
@@ -101,22 +112,29 @@ func run(ctx context.Context, args []string, out printer) error {
 		out:      out,
 		command:  *command,
 		workers:  workers,
+		senders:  senders,
 		attached: map[string]bool{},
 		ended:    make(chan struct{}),
 	}
-	err = m.serve(ctx, *listen, senders, *once)
+	if len(triers) > 0 {
+		m.tries = newTries(slices.Collect(maps.Keys(workers)), m.end)
+	}
+	err = m.serve(ctx, *listen, triers, *once)
+	if m.tries != nil {
+		m.tries.stop()
+	}
 	end, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	return errors.Join(err, rt.Close(end))
 }
 
 // serve listens until ctx ends, or with once until a command has ended.
-func (m *master) serve(ctx context.Context, url string, senders accounts, once bool) error {
+func (m *master) serve(ctx context.Context, url string, triers accounts, once bool) error {
 	users := map[string]cred.Entry{}
-	for _, group := range []accounts{m.workers, senders} {
+	for _, group := range []accounts{m.workers, m.senders, triers} {
 		for name, password := range group {
 			if _, twice := users[name]; twice {
-				return fmt.Errorf("%s is both a worker and a sender of changes; give them different names", name)
+				return fmt.Errorf("%s is given to more than one of -worker, -change-user and -try; use different names", name)
 			}
 			users[name] = cred.Plaintext(cred.Secret(password))
 		}

@@ -30,6 +30,8 @@ type master struct {
 	out     printer
 	command string
 	workers accounts
+	senders accounts
+	tries   *tries // nil unless there are users who try patches
 
 	mu       sync.Mutex
 	attached map[string]bool // guarded by mu
@@ -44,7 +46,7 @@ func (m *master) requestAvatar(
 	mind *flavors.RemoteReference,
 ) (any, func(), error) {
 	if _, isWorker := m.workers[id.Name()]; !isWorker {
-		return &sender{out: m.out}, func() {}, nil
+		return m.userAvatar(id.Name())
 	}
 	if mind == nil {
 		return nil, nil, flavors.ValueError.New("a worker must bring a mind")
@@ -66,6 +68,18 @@ func (m *master) requestAvatar(
 	}
 	return w, logout, nil
 }
+
+// userAvatar returns the avatar of a user who is no worker.
+func (m *master) userAvatar(name string) (any, func(), error) {
+	if _, isSender := m.senders[name]; isSender {
+		return &sender{out: m.out}, func() {}, nil
+	}
+	u := &tryUser{tries: m.tries, out: m.out}
+	return u, func() { m.tries.leave(u) }, nil
+}
+
+// end ends a master that was started with -once.
+func (m *master) end() { m.once.Do(func() { close(m.ended) }) }
 
 func (m *master) attach(name string) bool {
 	m.mu.Lock()
@@ -118,6 +132,10 @@ func (a *workerAvatar) meet(ctx context.Context) error {
 	}
 	// The login is answered first.
 	a.master.rt.Go("command on "+a.name, func() {
+		if a.master.tries != nil {
+			a.buildTries(builder)
+			return
+		}
 		if err := a.start(builder); err != nil {
 			a.master.out.line("%s: cannot start the command: %v", a.name, err)
 		}
@@ -131,12 +149,13 @@ func (a *workerAvatar) start(builder *flavors.RemoteReference) error {
 	if _, err := flavors.Call[any](ctx, builder, "startBuild"); err != nil {
 		return err
 	}
-	args := map[string]any{
-		"command": a.master.command, "workdir": "build", "env": nil, "logEnviron": false, "usePTY": false,
-		"want_stdout": true, "want_stderr": true, "logfiles": map[string]any{}, "timeout": 1200, "maxTime": nil,
+	r := newReport(a)
+	r.ended = func(int, error) {
+		builder.Release()
+		a.master.end()
 	}
-	r := &report{master: a.master, name: a.name, builder: builder, rest: map[string]string{}}
-	if _, err := flavors.Call[any](ctx, builder, "startCommand", r, "1", "shell", args); err != nil {
+	_, err := flavors.Call[any](ctx, builder, "startCommand", r, "1", "shell", shellArguments(a.master.command))
+	if err != nil {
 		r.Do(func() { r.over = true })
 		return err
 	}
@@ -145,17 +164,30 @@ func (a *workerAvatar) start(builder *flavors.RemoteReference) error {
 	return nil
 }
 
+// shellArguments are the arguments of the worker's command that runs a shell.
+func shellArguments(line string) map[string]any {
+	return map[string]any{
+		"command": line, "workdir": "build", "env": nil, "logEnviron": false, "usePTY": false,
+		"want_stdout": true, "want_stderr": true, "logfiles": map[string]any{}, "timeout": 1200, "maxTime": nil,
+	}
+}
+
 // report receives the reports of a command.
 type report struct {
 	flavors.Referenceable
-	master  *master
-	name    string
-	builder *flavors.RemoteReference // kept while the command runs
+	master *master
+	name   string
+	quiet  bool                      // does not print the exit code
+	ended  func(code int, err error) // called when the command has ended; err is the worker's failure
 
 	// Used in the object's turn only.
 	rest map[string]string // unfinished line by stream
 	rc   *int
 	over bool
+}
+
+func newReport(a *workerAvatar) *report {
+	return &report{master: a.master, name: a.name, rest: map[string]string{}}
 }
 
 // Limits of what a worker may send for a command.
@@ -247,17 +279,20 @@ func (r *report) RemoteComplete(inv *flavors.Invocation, failure any) {
 	}
 	r.over = true
 	r.printRest()
+	var err error
 	if failure != nil {
-		r.out(flavors.FailureFrom(failure).Error())
+		err = flavors.FailureFrom(failure)
+		r.out(err.Error())
 	}
 	code := -1
 	if r.rc != nil {
 		code = *r.rc
 	}
-	r.master.out.line("%s: exit %d", r.name, code)
+	if !r.quiet {
+		r.out(fmt.Sprintf("exit %d", code))
+	}
 	inv.Answer(nil, nil)
-	r.builder.Release()
-	r.master.once.Do(func() { close(r.master.ended) })
+	r.ended(code, err)
 }
 
 // lost reports that the worker left while the command was running. The worker kills the command, and runs it again when
