@@ -2,39 +2,17 @@ package broker
 
 import (
 	"errors"
-	"fmt"
-	"github.com/perspectivebroker/pb/internal/seam"
 	"slices"
 
-	"github.com/perspectivebroker/pb/broker/internal/patience"
-	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // A message that mentions a Cacheable for the first time carries the Cacheable's state. The broker requests the state
 // and holds the message back until it arrives. Incoming messages go on meanwhile, and so do outgoing ones that do not
 // depend on a held one.
-
-// heldMessage is a message that waits for the states of originals (our Cacheables), or for a message in front of it.
-type heldMessage struct {
-	message   any
-	serial    uint64                    // how many of the peer's calls had been delivered before
-	size      int                       // what the message and its states count for in the outbox
-	originals []seam.Cache              // what the message and its states mention, each original once
-	states    map[seam.Core]*cacheState // by original; nil if not requested
-	missing   int                       // how many requested states have not arrived
-	requested bool                      // states have been requested
-	timer     *patience.Timer           // runs once states have been requested
-	err       error                     // why the message cannot be sent
-}
-
-// cacheState is the state of an original, on its way into a message. The observer is registered already.
-type cacheState struct {
-	core     seam.Core
-	observer seam.Observer
-	fragment *jelly.Fragment // nil until the state arrives
-}
 
 const (
 	// maxRequesting is how many messages may request states at a time. States take memory until they are sent.
@@ -43,48 +21,10 @@ const (
 	maxHeld = 1024
 )
 
-type (
-	// stateReply is a state, or the error in its place.
-	stateReply struct {
-		held     *heldMessage
-		state    *cacheState
-		fragment *jelly.Fragment
-		err      error
-	}
-	// stateTimeout says that states were not supplied in time.
-	stateTimeout struct{ held *heldMessage }
-	// observerGone says that an original has been told that the peer has released its cache.
-	observerGone struct{ entry *cached }
-)
-
 // errStateTimeout fails a message whose states were not supplied in time.
 var errStateTimeout = errors.New(
 	"broker: a Cacheable did not give its state in time; StateToCacheAndObserveFor must not wait",
 )
-
-// fragmentOf returns the fragment of a message that has placeholders, or nil.
-func fragmentOf(message any) *jelly.Fragment {
-	switch m := message.(type) {
-	case *seam.OutgoingCall:
-		return m.Fragment
-	case *outgoingAnswer:
-		return m.fragment
-	}
-	return nil
-}
-
-// sizeOf returns what a message that was handed to the broker counts for among the bytes that wait to be written.
-func sizeOf(message any) int {
-	const overhead = 128 // the message, its Deferred and its place in queues, roughly
-	n := overhead
-	if f := fragmentOf(message); f != nil {
-		n += f.Len()
-	}
-	if call, ok := message.(*seam.OutgoingCall); ok {
-		n += len(call.Encoded)
-	}
-	return n
-}
 
 // originalsIn returns the originals that a fragment mentions.
 func originalsIn(f *jelly.Fragment) (originals []seam.Cache) {
@@ -97,6 +37,26 @@ func originalsIn(f *jelly.Fragment) (originals []seam.Cache) {
 		}
 	}
 	return originals
+}
+
+// outgoing sends a message, or keeps it until it can be sent. Messages arrive in the order in which they were handed
+// over.
+func (b *broker) outgoing(message any) {
+	size := sizeOf(message)
+	switch b.c.now() {
+	case stateNegotiating:
+		b.waiting = append(b.waiting, message)
+		return
+	case stateFlushing, stateLingering, stateClosed:
+		b.refuse(message, flavors.ConnectionLost.Wrap(ErrClosed))
+	case stateOpen, stateDraining:
+		if b.holdBack(message) {
+			return
+		}
+		b.transmit(message)
+	}
+	b.c.out.Release(size)
+	b.c.queued.Add(-1)
 }
 
 // holdBack holds a message back if it has to wait, and reports whether it does.
@@ -249,26 +209,6 @@ func (b *broker) failHeld(h *heldMessage, err error) {
 	b.sendHeld()
 }
 
-// abandon drops a state that no message needs any more.
-func (m *stateReply) abandon() {
-	if m.err != nil {
-		m.state.core.Release()
-		return
-	}
-	m.state.fragment = m.fragment
-	m.state.abandon()
-}
-
-// abandon drops the state, if it has arrived, and removes the observer.
-func (s *cacheState) abandon() {
-	if s == nil || s.fragment == nil {
-		return
-	}
-	s.fragment.Free()
-	s.core.Unobserve(s.observer, nil)
-	s.core.Release()
-}
-
 // sendHeld sends, in order, the messages that need not wait any more.
 func (b *broker) sendHeld() {
 	for again := true; again && b.c.sends(); {
@@ -354,28 +294,11 @@ func (b *broker) dropHeld(cause error) {
 	b.held = nil
 }
 
-// fillCache writes [cached id], or the state of an original that the peer does not have.
-func (b *broker) fillCache(dst []byte, hole seam.Cache) ([]byte, error) {
-	p := b.c.profile
-	if e := b.caches.Held(hole.Core); e != nil {
-		e.Mention()
-		b.undo = append(b.undo, e.Unmention)
-		dst = banana.AppendSymbol(banana.AppendList(dst, 2), p, banana.SymCached)
-		return banana.AppendInt(dst, e.ID), nil
+// failWaiting fails the unsent messages when the connection has ended.
+func (b *broker) failWaiting(cause error) {
+	for _, m := range b.waiting {
+		b.refuse(m, cause)
 	}
-	s := b.states[hole.Core]
-	if s == nil {
-		return dst, fmt.Errorf("broker: the state of a %v was not requested", hole.Core)
-	}
-	e, err := b.addCache(s)
-	if err != nil {
-		return dst, err
-	}
-	b.undo = append(b.undo, e.Remove)
-	dst = banana.AppendString(banana.AppendList(dst, 3), p, hole.Class)
-	dst = banana.AppendInt(dst, e.ID)
-	// The reference ids of a state are its own. They come behind all others of the message.
-	base := b.refBase
-	b.refBase += s.fragment.MaxRef()
-	return s.fragment.AppendRebased(dst, base, b.fill)
+	b.waiting = nil
+	b.dropHeld(cause)
 }

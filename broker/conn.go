@@ -8,11 +8,10 @@ import (
 	"maps"
 	"net"
 
-	"github.com/rs/zerolog"
-
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/rs/zerolog"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )

@@ -85,6 +85,25 @@ var (
 	_ flavors.Conn = (*Conn)(nil)
 )
 
+// smallFrame is the size of a command without its values, at most.
+const smallFrame = 128
+
+// metrics are the figures behind [Stats]. A call costs one addition and its answer none: the number of answered calls
+// is what remains when the others are subtracted.
+type metrics struct {
+	madeOut, failedOut, cancelledOut atomic.Uint64
+	madeIn, failedIn                 atomic.Uint64
+	bytesIn, framesIn                atomic.Uint64
+	collections                      atomic.Uint64
+	imports, caches, local           atomic.Int64 // lengths of the broker's tables
+
+	rejected struct {
+		sync.Mutex
+		counts map[Rejection]uint64
+	}
+	final atomic.Pointer[Stats] // set when the connection has ended
+}
+
 // newConn prepares a connection; its broker is spawned later.
 func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *options) *connection {
 	c := &connection{
@@ -127,16 +146,6 @@ func peerName(sock net.Conn) string {
 	}
 	_, here := addressOf(sock.LocalAddr)
 	return fmt.Sprintf("%s client of %s", network, here)
-}
-
-// props returns the properties of the connection's broker. Protocol state ends with its socket, so a broker is stopped
-// and never restarted.
-func (c *connection) props() *protoactor.Props {
-	return c.rt.Props(
-		func() protoactor.Actor { return &broker{c: c} },
-		protoactor.WithSupervisor(codecStrategy(c.rt)),
-		protoactor.WithMailbox(func() protoactor.Mailbox { return c.mailbox }),
-	)
 }
 
 // forgotten is a reference for which the peer is owed decrefs.
@@ -182,6 +191,33 @@ func (c *connection) abort(cause error) {
 		cause = ErrClosed
 	}
 	c.sever(cause)
+}
+
+// sever closes the socket, which both codec actors notice, and ends the context.
+func (c *connection) sever(cause error) {
+	c.cancel(cause)
+	c.post(closeNow{cause: cause})
+	netio.Close(c.sock)
+}
+
+// hangUp ends the connection from outside its broker, in any state.
+func (c *connection) hangUp() {
+	c.cancel(ErrClosed)
+	netio.Close(c.sock)
+}
+
+// countRejection counts one rejection; "" is none.
+func (c *connection) countRejection(r Rejection) {
+	if r == "" {
+		return
+	}
+	n := &c.metrics.rejected
+	n.Lock()
+	defer n.Unlock()
+	if n.counts == nil {
+		n.counts = map[Rejection]uint64{}
+	}
+	n.counts[r]++
 }
 
 // JellyContext implements seam.Conn.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync"
 
 	"github.com/perspectivebroker/pb/broker/internal/flow"
 	"github.com/perspectivebroker/pb/broker/internal/netio"
@@ -24,29 +23,12 @@ const (
 	scanDepth = 1 << 16
 	// commandSize is the memory that a command takes apart from its values, roughly.
 	commandSize = 256
-	// batchFrames is the most commands in a batch.
-	batchFrames = 64
 )
 
 // decoder is the codec actor on the reading side. Its goroutine reads, finds frames, decodes them, and hands the
 // commands of a read to the broker in one message.
 type decoder struct {
 	c *connection
-}
-
-// batch is the commands of one read, or a part of them. The slice never grows, because values that are bound later are
-// known by their addresses.
-type batch struct {
-	commands []incoming
-	costs    flow.Batch
-}
-
-var batches = sync.Pool{New: func() any { return &batch{commands: make([]incoming, 0, batchFrames)} }}
-
-func (b *batch) free() {
-	clear(b.commands)
-	b.commands, b.costs = b.commands[:0], flow.Batch{}
-	batches.Put(b)
 }
 
 // Messages of the decoder to the broker.

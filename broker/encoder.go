@@ -21,21 +21,6 @@ type encoder struct {
 	buf, rest []byte         // what was taken from the outbox, and the part not yet written
 }
 
-// Messages to the encoder and back to the broker.
-type (
-	// flush asks for a write. It is sent with the first bytes in an empty outbox; others may join them before it arrives.
-	flush struct{}
-	// flushNow asks for a write that must not block, since its turn may run on the sender's goroutine. It is for a
-	// connection with at most one call in progress, where no other bytes would join.
-	flushNow struct{}
-	// flushAndReport asks for a write of everything and is answered with flushed.
-	flushAndReport struct{}
-	// flushed reports that everything has been written. half means that the peer has been told that nothing more will
-	// come.
-	flushed     struct{ half bool }
-	writeFailed struct{ cause error }
-)
-
 // Receive implements protoactor.Actor.
 func (e *encoder) Receive(ctx protoactor.Context) {
 	switch ctx.Message().(type) {

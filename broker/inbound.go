@@ -2,12 +2,12 @@ package broker
 
 import (
 	"fmt"
-	"github.com/perspectivebroker/pb/internal/seam"
 
 	"github.com/perspectivebroker/pb/broker/internal/command"
 	"github.com/perspectivebroker/pb/broker/internal/flow"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
@@ -86,17 +86,6 @@ func (b *broker) command(ctx protoactor.Context, cmd *incoming) error {
 		b.other(cmd)
 	}
 	return nil
-}
-
-// refuses is called before a rejection is sent. It ends the connection of a peer that does not read them.
-func (b *broker) refuses() {
-	if limit := b.c.account.MaxRefusalBacklog(); b.fatal == nil && b.c.out.Waiting() > limit {
-		b.fatal = protocolErrorf(
-			"",
-			"the peer does not read but keeps calling: more than %d bytes wait to be written",
-			limit,
-		).as(rejectWriteBacklog)
-	}
 }
 
 // other answers an unknown command (P-4.7), and logs the peer's answer to one of ours.
@@ -348,27 +337,11 @@ func (b *broker) bind(cmd *incoming, perspective any) (received []seam.Handle) {
 	return received
 }
 
-func noteError(cmd *incoming, err error) {
-	if cmd.err == nil {
-		cmd.err = err
-	}
-}
-
 // release releases the references of a command that is not delivered.
 func release(received []seam.Handle) {
 	for _, h := range received {
 		h.Release()
 	}
-}
-
-// delivery is the current call, update or answer while its values are bound.
-type delivery struct {
-	cmd      *incoming
-	received []seam.Handle
-	export   *export            // the target of a call; nil if there is none
-	copy     seam.LocalCache    // the target of an update; nil if there is none
-	answers  bool               // the command is an answer
-	call     *seam.OutgoingCall // the answered call; nil if it was cancelled
 }
 
 // deliver binds the current command and finishes it, through the instantiator if it contains instances.

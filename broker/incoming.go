@@ -2,35 +2,13 @@ package broker
 
 import (
 	"time"
-	"unsafe"
 
 	"github.com/perspectivebroker/pb/broker/internal/command"
 	"github.com/perspectivebroker/pb/broker/internal/flow"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
-	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
-
-// incoming is a command from the peer. Its values are decoded as far as possible without the tables.
-type incoming struct {
-	command.Command
-	word string // the unknown command, or the one that the peer did not understand
-
-	call    *flavors.Invocation // of a call: the invocation to be. Its Args are set if tuple is
-	tuple   bool                // of a call: the arguments were a plain tuple, as in nearly all calls
-	args    any                 // of a call, otherwise: a jelly.Tuple once bound
-	noKw    bool                // of a call: the keywords were an empty dictionary, as in nearly all calls
-	kw      any                 // of a call, otherwise: a *jelly.Dict once bound
-	value   any                 // of an answer or error
-	cost    flow.Cost           // of a call: what the account counts until the call is answered
-	unbound []*jelly.Unbound
-	refused []jelly.Mention // what the peer counted in values that were not decoded
-	err     error           // what was wrong with the values; the rest of the command is good
-}
-
-// keeps is how many bytes a command takes whose values were not decoded.
-func (cmd *incoming) keeps() int { return cap(cmd.refused) * int(unsafe.Sizeof(jelly.Mention{})) }
 
 // commandReader decodes frames. It belongs to the decoder.
 type commandReader struct {

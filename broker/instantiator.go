@@ -14,24 +14,6 @@ import (
 // nothing else does. It gets one command at a time, in wire order; later commands wait in the broker meanwhile.
 type instantiator struct{ c *connection }
 
-// Messages to the instantiator and back.
-type (
-	instantiate struct {
-		cmd    *incoming
-		caches func(more int) error // fails when there are too many
-	}
-	instantiated struct {
-		cmd      *incoming
-		caches   []madeCache     // for the broker's table
-		received []seam.Handle   // that were made
-		unmade   []jelly.Mention // what is left when an instance could not be made
-	}
-	madeCache struct {
-		luid  int64
-		cache seam.LocalCache
-	}
-)
-
 // Receive implements protoactor.Actor.
 func (i *instantiator) Receive(ctx protoactor.Context) {
 	m, ok := ctx.Message().(instantiate)
@@ -77,12 +59,6 @@ func (i *instantiator) made(done *instantiated, unbound *jelly.Unbound, blank an
 	return done.receive(local), nil
 }
 
-func (done *instantiated) receive(local seam.LocalCache) any {
-	h := local.Receive()
-	done.received = append(done.received, h)
-	return h
-}
-
 // cached finds a cache that was made for the same command.
 func (done *instantiated) cached(unbound *jelly.Unbound) (any, error) {
 	if unbound.Tag == banana.SymCached.String() {
@@ -93,21 +69,4 @@ func (done *instantiated) cached(unbound *jelly.Unbound) (any, error) {
 		}
 	}
 	return nil, flavors.PBError.Errorf("[%s %d] names nothing that this side knows", unbound.Tag, unbound.ID)
-}
-
-// abandon disconnects the caches, if the connection has ended meanwhile.
-func (done *instantiated) abandon() {
-	for _, m := range done.caches {
-		m.cache.Disconnected()
-	}
-}
-
-// needsInstantiator reports whether values are left that application code must make.
-func (cmd *incoming) needsInstantiator() bool {
-	for _, u := range cmd.unbound {
-		if !u.Bound() {
-			return true
-		}
-	}
-	return false
 }

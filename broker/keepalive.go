@@ -19,10 +19,6 @@ func WithKeepalive(idle, deadline time.Duration) Option {
 	return optionFunc(func(o *options) { o.keepalive = keepalive{idle, deadline} })
 }
 
-type keepalive struct{ idle, deadline time.Duration }
-
-func (k keepalive) on() bool { return k.idle > 0 && k.deadline > 0 }
-
 // Messages to the broker from its timers.
 type (
 	// keepaliveDue asks for checkAlive.

@@ -367,11 +367,6 @@ func brokerStrategy(rt *actor.Runtime) protoactor.SupervisorStrategy {
 	return supervision.StopStrategy(rt)
 }
 
-// codecStrategy stops a codec actor that fails, and its broker.
-func codecStrategy(rt *actor.Runtime) protoactor.SupervisorStrategy {
-	return supervision.StopStrategy(rt)
-}
-
 // WithSocketMode sets the permissions of the socket that [Listen] makes for a pb+unix:// URL. To connect, a user needs
 // write permission on the socket and search permission on every directory above it (Linux; some systems check only the
 // directories). The mode is exact: the umask does not change it, and the socket never has more permissions. Without the

@@ -157,11 +157,3 @@ func (c *Conn) callForAvatar(
 	}
 	return avatar, nil
 }
-
-// forgetAvatars drops the avatars when the connection has ended. A handle kept by its own connection would keep both
-// alive.
-func (c *connection) forgetAvatars() {
-	c.avatars.Lock()
-	defer c.avatars.Unlock()
-	c.avatars.kept = nil
-}

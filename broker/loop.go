@@ -2,83 +2,29 @@ package broker
 
 import (
 	"fmt"
-	"github.com/perspectivebroker/pb/internal/seam"
-	"time"
 
-	"github.com/perspectivebroker/pb/broker/internal/patience"
-	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
+	"github.com/perspectivebroker/pb/supervision"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// broker is the actor of one connection. It alone owns the tables, and reference counts change only in its turn, so the
-// order on the wire is the order in the tables. It runs no user code and never blocks.
-type broker struct {
-	c *connection
-
-	tables
-
-	backlog       []*batch // read but not executed, in order
-	next          int      // index in backlog[0] of the next command
-	instantiator  *protoactor.PID
-	instantiating bool     // the instantiator has the current command; later ones wait
-	at            delivery // the current command
-
-	refMarks, cacheMarks collectMarks
-	collecting           bool // a garbage collection has been requested
-	paused               bool // the next command waits for it
-
-	waiting []any // messages to send once the connection is open
-
-	deliveries uint64         // number of the peer's calls delivered
-	held       []*heldMessage // in the order in which they were handed over
-	requesting int            // how many of them have requested states
-
-	// How the connection ends; see lifecycle.go.
-	ending  error     // the cause while the outbox is flushed
-	closing *closeNow // the close request to repeat when no message is held any more
-	hungUp  bool      // the peer has closed its side; its last calls may still begin
-	lingers bool      // the encoder has ended this side of the socket; the reader discards the rest
-
-	// For the frame that is being stamped.
-	undo     []func() // undoes what was counted
-	states   map[seam.Core]*cacheState
-	refBase  int    // the highest reference id
-	filling  []byte // the contents of its placeholders
-	fillEnds []int  // the end of each in filling
-	nextFill int
-
-	deadline *patience.Timer // for the handshake, later for closing
-	grace    *time.Timer     // for the oldest lingering entry; nil if there is none
-	alive    *time.Timer     // for the next keepalive check; nil without keepalive
-	silence  *patience.Timer // for the answer to the last ping
-	asked    int64           // when the last ping was sent, by uptime
-	fatal    error           // ends the connection after the current command
-	unknown  int             // number of unknown commands
+// props returns the properties of the connection's broker. Protocol state ends with its socket, so a broker is stopped
+// and never restarted.
+func (c *connection) props() *protoactor.Props {
+	return c.rt.Props(
+		func() protoactor.Actor { return &broker{c: c} },
+		protoactor.WithSupervisor(codecStrategy(c.rt)),
+		protoactor.WithMailbox(func() protoactor.Mailbox { return c.mailbox }),
+	)
 }
 
-// Messages to the broker, beside *seam.OutgoingCall, *batch and those of the codec actors.
-type (
-	outgoingAnswer struct {
-		inv      seam.Call
-		fragment *jelly.Fragment
-		isError  bool
-	}
-	cancelCall struct{ call *seam.OutgoingCall }
-	forgetAll  struct{}
-	// drain closes the connection after the calls in progress were answered.
-	drain struct{}
-	// reached is closed when it arrives, after everything that was posted before.
-	reached       chan struct{}
-	drainCheck    struct{}
-	graceOver     struct{}
-	handshakeOver struct{}
-	closeNow      struct {
-		cause error
-		flush bool
-	}
-)
+// codecStrategy stops a codec actor that fails, and its broker.
+func codecStrategy(rt *actor.Runtime) protoactor.SupervisorStrategy {
+	return supervision.StopStrategy(rt)
+}
 
 // Receive implements protoactor.Actor.
 func (b *broker) Receive(ctx protoactor.Context) {
@@ -184,22 +130,4 @@ func (b *broker) publish() error {
 		}
 	}
 	return nil
-}
-
-// after posts a message to the broker after d.
-func (b *broker) after(d time.Duration, message any) *time.Timer {
-	c := b.c
-	return time.AfterFunc(d, func() { c.post(message) })
-}
-
-// afterWaiting is after for waiting on the peer or the application: pauses of this process do not count.
-func (b *broker) afterWaiting(d time.Duration, message any) *patience.Timer {
-	c := b.c
-	return patience.AfterFunc(d, func() { c.post(message) })
-}
-
-func stopTimer(t *time.Timer) {
-	if t != nil {
-		t.Stop()
-	}
 }

@@ -4,40 +4,9 @@ import (
 	"context"
 	"maps"
 	"sync"
-	"sync/atomic"
 
 	"github.com/perspectivebroker/pb/actor"
 )
-
-// metrics are the figures behind [Stats]. A call costs one addition and its answer none: the number of answered calls
-// is what remains when the others are subtracted.
-type metrics struct {
-	madeOut, failedOut, cancelledOut atomic.Uint64
-	madeIn, failedIn                 atomic.Uint64
-	bytesIn, framesIn                atomic.Uint64
-	collections                      atomic.Uint64
-	imports, caches, local           atomic.Int64 // lengths of the broker's tables
-
-	rejected struct {
-		sync.Mutex
-		counts map[Rejection]uint64
-	}
-	final atomic.Pointer[Stats] // set when the connection has ended
-}
-
-// countRejection counts one rejection; "" is none.
-func (c *connection) countRejection(r Rejection) {
-	if r == "" {
-		return
-	}
-	n := &c.metrics.rejected
-	n.Lock()
-	defer n.Unlock()
-	if n.counts == nil {
-		n.counts = map[Rejection]uint64{}
-	}
-	n.counts[r]++
-}
 
 func (c *connection) snapshot() Stats {
 	n := &c.metrics
@@ -168,4 +137,12 @@ func (x *registry) stats(rt *actor.Runtime) RuntimeStats {
 		}
 	}
 	return s
+}
+
+// StatsOf returns the figures of all connections of rt, accepted and dialed.
+func StatsOf(rt *actor.Runtime) RuntimeStats {
+	if rt.Check() != nil {
+		return RuntimeStats{}
+	}
+	return registryOf(rt).stats(rt)
 }

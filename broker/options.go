@@ -185,3 +185,10 @@ func (o *options) show(rt *actor.Runtime) (withdraw func(), err error) {
 	}
 	return withdraw, nil
 }
+
+type keepalive struct{ idle, deadline time.Duration }
+
+func (k keepalive) on() bool { return k.idle > 0 && k.deadline > 0 }
+
+// defaultBackoff is the default of [WithBackoff].
+var defaultBackoff = supervision.Backoff{Min: 500 * time.Millisecond, Max: 30 * time.Second, Factor: 2, Jitter: 0.5}

@@ -3,7 +3,6 @@ package broker
 import (
 	"context"
 	"fmt"
-	"github.com/perspectivebroker/pb/internal/seam"
 	"slices"
 	"time"
 
@@ -12,19 +11,12 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// smallFrame is the size of a command without its values, at most.
-const smallFrame = 128
-
 // version is the only version of PB (P-2.3).
 const version = 6
-
-// append writes a frame without placeholders. It ignores a closed outbox: the connection has ended.
-func (b *broker) append(f func(dst []byte) []byte) {
-	_ = b.c.appendOut(smallFrame, func(dst []byte) ([]byte, error) { return f(dst), nil })
-}
 
 func appendOffer(dst []byte) []byte { return banana.AppendOffer(dst) }
 
@@ -32,26 +24,6 @@ func (c *connection) appendChoice(dst []byte) []byte { return banana.AppendChoic
 
 func (c *connection) appendVersion(dst []byte) []byte {
 	return command.AppendVersion(dst, c.profile, version)
-}
-
-// outgoing sends a message, or keeps it until it can be sent. Messages arrive in the order in which they were handed
-// over.
-func (b *broker) outgoing(message any) {
-	size := sizeOf(message)
-	switch b.c.now() {
-	case stateNegotiating:
-		b.waiting = append(b.waiting, message)
-		return
-	case stateFlushing, stateLingering, stateClosed:
-		b.refuse(message, flavors.ConnectionLost.Wrap(ErrClosed))
-	case stateOpen, stateDraining:
-		if b.holdBack(message) {
-			return
-		}
-		b.transmit(message)
-	}
-	b.c.out.Release(size)
-	b.c.queued.Add(-1)
 }
 
 // transmit sends a message that does not wait.
@@ -216,6 +188,43 @@ func (b *broker) fill(dst []byte, hole any) ([]byte, error) {
 	return dst, fmt.Errorf("broker: unknown placeholder %T", hole)
 }
 
+// fillCache writes [cached id], or the state of an original that the peer does not have.
+func (b *broker) fillCache(dst []byte, hole seam.Cache) ([]byte, error) {
+	p := b.c.profile
+	if e := b.caches.Held(hole.Core); e != nil {
+		e.Mention()
+		b.undo = append(b.undo, e.Unmention)
+		dst = banana.AppendSymbol(banana.AppendList(dst, 2), p, banana.SymCached)
+		return banana.AppendInt(dst, e.ID), nil
+	}
+	s := b.states[hole.Core]
+	if s == nil {
+		return dst, fmt.Errorf("broker: the state of a %v was not requested", hole.Core)
+	}
+	e, err := b.addCache(s)
+	if err != nil {
+		return dst, err
+	}
+	b.undo = append(b.undo, e.Remove)
+	dst = banana.AppendString(banana.AppendList(dst, 3), p, hole.Class)
+	dst = banana.AppendInt(dst, e.ID)
+	// The reference ids of a state are its own. They come behind all others of the message.
+	base := b.refBase
+	b.refBase += s.fragment.MaxRef()
+	return s.fragment.AppendRebased(dst, base, b.fill)
+}
+
+// refuses is called before a rejection is sent. It ends the connection of a peer that does not read them.
+func (b *broker) refuses() {
+	if limit := b.c.account.MaxRefusalBacklog(); b.fatal == nil && b.c.out.Waiting() > limit {
+		b.fatal = protocolErrorf(
+			"",
+			"the peer does not read but keeps calling: more than %d bytes wait to be written",
+			limit,
+		).as(rejectWriteBacklog)
+	}
+}
+
 // sendDecrefs returns the receipts of released references to the peer (P-5.3), one decref each.
 func (b *broker) sendDecrefs() {
 	c := b.c
@@ -273,15 +282,6 @@ func (b *broker) refuse(message any, cause error) {
 		m.fragment.Free()
 		b.c.answered(m.inv)
 	}
-}
-
-// failWaiting fails the unsent messages when the connection has ended.
-func (b *broker) failWaiting(cause error) {
-	for _, m := range b.waiting {
-		b.refuse(m, cause)
-	}
-	b.waiting = nil
-	b.dropHeld(cause)
 }
 
 // cancel drops a call but keeps its entry until the answer arrives, so that the answer is known and a peer that never

@@ -66,9 +66,6 @@ var ErrPermanent = errors.New("broker: not to be tried again")
 // ErrClientClosed is the error of a closed client.
 var ErrClientClosed = errors.New("broker: the client has been closed")
 
-// defaultBackoff is the default of [WithBackoff].
-var defaultBackoff = supervision.Backoff{Min: 500 * time.Millisecond, Max: 30 * time.Second, Factor: 2, Jitter: 0.5}
-
 // WithBackoff sets how long a [ReconnectingClient] waits before it dials again. The default is half a second after the
 // first failure, doubled after each further one up to 30 seconds, and each time reduced by a random part of up to one
 // half. Only [Reconnect] uses this option.

@@ -2,13 +2,13 @@ package broker
 
 import (
 	"context"
-	"github.com/perspectivebroker/pb/internal/seam"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/perspectivebroker/pb/broker/internal/patience"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 

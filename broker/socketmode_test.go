@@ -10,9 +10,8 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/perspectivebroker/pb/broker"
+	"github.com/stretchr/testify/require"
 )
 
 // setUmask sets the umask of the process until the test ends.

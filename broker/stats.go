@@ -1,9 +1,5 @@
 package broker
 
-import (
-	"github.com/perspectivebroker/pb/actor"
-)
-
 // Stats are the figures of one connection or of all connections of a runtime. Fields of type uint64 only grow. A
 // snapshot is taken while work goes on, so the figures may be of slightly different moments.
 type Stats struct {
@@ -66,12 +62,4 @@ type RuntimeStats struct {
 	Conns ConnStats
 	// BytesHeld is the memory that Limits.MemoryTotal bounds.
 	BytesHeld int
-}
-
-// StatsOf returns the figures of all connections of rt, accepted and dialed.
-func StatsOf(rt *actor.Runtime) RuntimeStats {
-	if rt.Check() != nil {
-		return RuntimeStats{}
-	}
-	return registryOf(rt).stats(rt)
 }

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"fmt"
-	"github.com/perspectivebroker/pb/internal/seam"
 	"time"
 
 	"github.com/perspectivebroker/pb/broker/internal/command"
@@ -10,20 +9,9 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
-
-// tables has the tables of a connection. They belong to the broker actor.
-type tables struct {
-	ids       table.IDs
-	exports   table.Exports[exportKey, exported]     // each entry holds its core once
-	caches    table.Caches[seam.Core, seam.Observer] // likewise
-	lingering table.Lingering
-	imports   table.Imports
-	local     table.LocalCaches[seam.LocalCache]
-	pending   table.Pending[seam.OutgoingCall]
-	counted   int // bytes that the account counts for the tables
-}
 
 // What entries count for in the account, in bytes. An entry of ours counts for its actor as well, but not for what the
 // application keeps in it.
@@ -39,28 +27,6 @@ const maxRefused = 1 << 16
 
 // ping takes the place of a call of keepalive's. Its answer is dropped, and no limit and no statistics count it.
 var ping = new(seam.OutgoingCall)
-
-type (
-	export    = table.Entry[exportKey, exported]
-	exportKey struct {
-		core        seam.Core
-		prefix      string
-		perspective any
-	}
-	// exported is what is known of an export.
-	exported struct {
-		// view is what a [local …] stands for, if that is not the object itself: the view that the user sent, or one
-		// that was made in its place. made reports the latter.
-		view any
-		made bool
-		// caller is on whose behalf calls through the export are made. It knows the object if reached is set.
-		caller  seam.Caller
-		reached bool
-		// onRelease are called when the export is dropped.
-		onRelease []func()
-	}
-	cached = table.Entry[seam.Core, seam.Observer]
-)
 
 func (b *broker) startTables() {
 	c := b.c

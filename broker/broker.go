@@ -1,0 +1,127 @@
+package broker
+
+import (
+	"time"
+
+	"github.com/perspectivebroker/pb/broker/internal/patience"
+	"github.com/perspectivebroker/pb/broker/internal/table"
+	"github.com/perspectivebroker/pb/internal/seam"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+)
+
+// broker is the actor of one connection. It alone owns the tables, and reference counts change only in its turn, so the
+// order on the wire is the order in the tables. It runs no user code and never blocks.
+type broker struct {
+	c *connection
+
+	tables
+
+	backlog       []*batch // read but not executed, in order
+	next          int      // index in backlog[0] of the next command
+	instantiator  *protoactor.PID
+	instantiating bool     // the instantiator has the current command; later ones wait
+	at            delivery // the current command
+
+	refMarks, cacheMarks collectMarks
+	collecting           bool // a garbage collection has been requested
+	paused               bool // the next command waits for it
+
+	waiting []any // messages to send once the connection is open
+
+	deliveries uint64         // number of the peer's calls delivered
+	held       []*heldMessage // in the order in which they were handed over
+	requesting int            // how many of them have requested states
+
+	// How the connection ends; see ending.go.
+	ending  error     // the cause while the outbox is flushed
+	closing *closeNow // the close request to repeat when no message is held any more
+	hungUp  bool      // the peer has closed its side; its last calls may still begin
+	lingers bool      // the encoder has ended this side of the socket; the reader discards the rest
+
+	// For the frame that is being stamped.
+	undo     []func() // undoes what was counted
+	states   map[seam.Core]*cacheState
+	refBase  int    // the highest reference id
+	filling  []byte // the contents of its placeholders
+	fillEnds []int  // the end of each in filling
+	nextFill int
+
+	deadline *patience.Timer // for the handshake, later for closing
+	grace    *time.Timer     // for the oldest lingering entry; nil if there is none
+	alive    *time.Timer     // for the next keepalive check; nil without keepalive
+	silence  *patience.Timer // for the answer to the last ping
+	asked    int64           // when the last ping was sent, by uptime
+	fatal    error           // ends the connection after the current command
+	unknown  int             // number of unknown commands
+}
+
+// tables has the tables of a connection. They belong to the broker actor.
+type tables struct {
+	ids       table.IDs
+	exports   table.Exports[exportKey, exported]     // each entry holds its core once
+	caches    table.Caches[seam.Core, seam.Observer] // likewise
+	lingering table.Lingering
+	imports   table.Imports
+	local     table.LocalCaches[seam.LocalCache]
+	pending   table.Pending[seam.OutgoingCall]
+	counted   int // bytes that the account counts for the tables
+}
+
+type (
+	export    = table.Entry[exportKey, exported]
+	exportKey struct {
+		core        seam.Core
+		prefix      string
+		perspective any
+	}
+	// exported is what is known of an export.
+	exported struct {
+		// view is what a [local …] stands for, if that is not the object itself: the view that the user sent, or one
+		// that was made in its place. made reports the latter.
+		view any
+		made bool
+		// caller is on whose behalf calls through the export are made. It knows the object if reached is set.
+		caller  seam.Caller
+		reached bool
+		// onRelease are called when the export is dropped.
+		onRelease []func()
+	}
+	cached = table.Entry[seam.Core, seam.Observer]
+)
+
+// observerGone says that an original has been told that the peer has released its cache.
+type observerGone struct{ entry *cached }
+
+// delivery is the current call, update or answer while its values are bound.
+type delivery struct {
+	cmd      *incoming
+	received []seam.Handle
+	export   *export            // the target of a call; nil if there is none
+	copy     seam.LocalCache    // the target of an update; nil if there is none
+	answers  bool               // the command is an answer
+	call     *seam.OutgoingCall // the answered call; nil if it was cancelled
+}
+
+// after posts a message to the broker after d.
+func (b *broker) after(d time.Duration, message any) *time.Timer {
+	c := b.c
+	return time.AfterFunc(d, func() { c.post(message) })
+}
+
+// afterWaiting is after for waiting on the peer or the application: pauses of this process do not count.
+func (b *broker) afterWaiting(d time.Duration, message any) *patience.Timer {
+	c := b.c
+	return patience.AfterFunc(d, func() { c.post(message) })
+}
+
+func stopTimer(t *time.Timer) {
+	if t != nil {
+		t.Stop()
+	}
+}
+
+// append writes a frame without placeholders. It ignores a closed outbox: the connection has ended.
+func (b *broker) append(f func(dst []byte) []byte) {
+	_ = b.c.appendOut(smallFrame, func(dst []byte) ([]byte, error) { return f(dst), nil })
+}
