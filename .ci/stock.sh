@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need: stock Twisted with its listings, Buildbot, the servers for the tests of the modules
-# below cred/, and a C compiler for the race detector. Exits 1 if something is still missing afterwards.
+# Installs what the tests need: stock Twisted with its listings, Buildbot, Libervia, the servers for the tests of the
+# modules below cred/, and a C compiler for the race detector. Exits 1 if something is still missing afterwards.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,6 +8,7 @@ listing=/usr/share/doc/twisted-doc/howto/listings/pb/pb1server.py
 
 twisted() { /usr/bin/python3 -c 'import twisted.spread.pb' 2>/dev/null; }
 buildbot() { [[ -x /usr/bin/buildbot && -x /usr/bin/buildbot-worker ]]; }
+libervia() { [[ -x /usr/bin/libervia-backend ]]; }
 compiler() { command -v "$(go env CC)" >/dev/null 2>&1 || command -v gcc >/dev/null 2>&1; }
 
 # server succeeds if one of the given files is executable.
@@ -17,6 +18,7 @@ missing=()
 twisted || missing+=(python3-twisted)
 [[ -f $listing ]] || missing+=(twisted-doc)
 buildbot || missing+=(buildbot buildbot-worker)
+libervia || missing+=(libervia-backend)
 compiler || missing+=(gcc libc6-dev)
 [[ ! -d cred/sqlstore ]] || server /usr/lib/postgresql/*/bin/initdb || missing+=(postgresql)
 [[ ! -d cred/ldapstore ]] || server /usr/sbin/slapd || missing+=(slapd ldap-utils)

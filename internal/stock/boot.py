@@ -49,7 +49,7 @@ def main():
         argv = argv[2:]
     script = argv[0]
     sys.argv = argv
-    sys.path[0] = os.path.dirname(os.path.abspath(script))
+    sys.path[0] = os.path.dirname(os.path.realpath(script))
     sys.dont_write_bytecode = True
     runpy.run_path(script, run_name="__main__")
 

@@ -26,6 +26,12 @@ const (
 	WorkerProgram   = "/usr/bin/buildbot-worker"
 )
 
+// The programs of Debian's libervia-backend and kajongg. .ci/stock.sh does not install kajongg, because it brings Qt.
+const (
+	LiberviaProgram      = "/usr/bin/libervia-backend"
+	KajonggServerProgram = "/usr/games/kajonggserver"
+)
+
 // Need is something that a test requires besides Twisted itself.
 type Need int
 
@@ -34,6 +40,8 @@ const (
 	Docs Need = iota
 	// Buildbot is Buildbot's master and worker.
 	Buildbot
+	// Libervia is the backend of the XMPP client Libervia.
+	Libervia
 )
 
 // probe returns the version of Twisted. It runs once per test binary, because starting Python is slow.
@@ -83,6 +91,8 @@ func missing(needs []Need) string {
 			return fmt.Sprintf("no listings in %s and %s; run: apt-get install twisted-doc", PBListings, Examples)
 		case need == Buildbot && !exist(BuildbotProgram, WorkerProgram):
 			return fmt.Sprintf("no %s or no %s; run: apt-get install buildbot buildbot-worker", BuildbotProgram, WorkerProgram)
+		case need == Libervia && !exist(LiberviaProgram):
+			return fmt.Sprintf("no %s; run: apt-get install libervia-backend", LiberviaProgram)
 		}
 	}
 	return ""
