@@ -39,12 +39,17 @@ def viewable_knows_its_caller(s):
     avatar = yield s.factory.login(MOE, None)
     view = yield avatar.callRemote("viewable")
     same((yield view.callRemote("whoami")), "moe")
+    before = yield avatar.callRemote("logins")
     factory, connected = dial(s.url)
     yield connected
     other = yield factory.login(Anonymous(), None)
     view = yield other.callRemote("viewable")
     same((yield view.callRemote("whoami")), "anonymous")
     factory.disconnect()
+    # The next check counts logins, so this one must have ended there, too.
+    yield eventually(
+        lambda: avatar.callRemote("logins").addCallback(lambda n: n == before), "the other user logged out"
+    )
 
 
 @check("login")
