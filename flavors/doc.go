@@ -51,4 +51,5 @@
 // valid only on the connection and under the perspective with which it was received.
 //
 // Package paging sends large values in pages. Package published keeps copies from session to session.
+// Package replica has maps and values that peers follow.
 package flavors

@@ -13,6 +13,7 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/flavors/paging"
 	"github.com/perspectivebroker/pb/flavors/published"
+	"github.com/perspectivebroker/pb/flavors/replica"
 )
 
 // TestDocumentedLimits compares the table in docs/security.md with the constants.
@@ -37,6 +38,8 @@ func TestDocumentedLimits(t *testing.T) {
 		"references held to a peer's objects, and mentioned in one message": limits.Imports,
 		"bytes of one published state kept on disk":                         published.DefaultMaxState,
 		"published states kept in a directory":                              published.DefaultMaxFiles,
+		"entries of a followed map (`flavors/replica`)":                     replica.DefaultMaxEntries,
+		"bytes of the updates behind its entries":                           replica.DefaultMaxBytes,
 		"unanswered calls, in each direction":                               limits.CallsIn,
 		"bytes of unanswered calls of a connection":                         limits.BytesIn,
 		"bytes held for all connections of a runtime":                       limits.MemoryTotal,
