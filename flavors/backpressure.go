@@ -1,35 +1,16 @@
 package flavors
 
-import "github.com/perspectivebroker/pb/internal/seam"
-
-import protoactor "github.com/asynkron/protoactor-go/actor"
+import (
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/internal/seam"
+)
 
 // Calls of a peer that does not read its answers are parked: they keep their order, but do not run until the peer has
 // read. So answers do not pile up, calls of other peers are not delayed, and reading from that peer goes on: it may be
 // waiting for an answer itself.
 
-// parking is the parked calls of one connection, and the messages that must not overtake them. It outlives restarts of
-// the object.
-type parking struct {
-	conn    seam.Conn
-	waiting []any // of *Invocation and *turn; guarded by the core's lock
-}
-
 // resume makes an object run the next of its parked calls.
 type resume struct{ *parking }
-
-// park parks a call whose answer would only wait to be written.
-func (o *object) park(inv *Invocation) bool {
-	if !inv.wantsAnswer || !inv.conn.Congested() {
-		return false
-	}
-	p := o.core.park(inv)
-	if p == nil {
-		return false
-	}
-	o.resumeLater(p)
-	return true
-}
 
 // park parks the first call of a connection: take has found no parking for it. A call whose caller has ended is not
 // parked.
@@ -47,31 +28,44 @@ func (c *objectCore) park(inv *Invocation) *parking {
 	return p
 }
 
-func (o *object) resumeLater(p *parking) {
-	mailbox := o.mailbox
-	// The resume message does not count as in flight: the calls do.
-	p.conn.WhenClear(func() { mailbox.PostUserMessage(resume{p}) })
+// take returns the next message for the object's turn, nil if there is none. A call behind parked calls of its
+// connection is parked too.
+func (c *objectCore) take(mailbox *actor.Mailbox) (message any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.mailbox != mailbox {
+		return nil
+	}
+	c.tokens--
+	message = c.queue.pop()
+	if len(c.parked) == 0 {
+		return message
+	}
+	if p := c.parkedBeforeLocked(message); p != nil {
+		p.waiting = append(p.waiting, message)
+		return nil
+	}
+	return message
 }
 
-// resume runs the first parked message. Calls of other connections come in between.
-func (o *object) resume(ctx protoactor.Context, p *parking) {
-	if o.ended {
-		return
-	}
-	if p.conn.Congested() {
-		o.resumeLater(p)
-		return
-	}
-	first, more := o.core.unpark(p)
-	if more {
-		o.mailbox.PostUserMessage(resume{p})
-	}
-	switch m := first.(type) {
+// parkedBeforeLocked returns the parked calls that a message must not overtake. A call must not overtake those of its
+// connection, a continuation those that arrived before its result. A view of a copy waits for the updates that arrived
+// before it, which all come from one connection.
+func (c *objectCore) parkedBeforeLocked(message any) *parking {
+	switch m := message.(type) {
 	case *Invocation:
-		o.call(ctx, m)
+		if !m.caller.IsOver() {
+			return c.parked[m.conn]
+		}
 	case *turn:
-		o.guarded(ctx, func() { o.runTurn(m) })
+		if _, copied := c.value.(remoteCopy); copied {
+			for _, p := range c.parked {
+				return p
+			}
+		}
+		return c.parked[m.conn]
 	}
+	return nil
 }
 
 // unpark removes the first parked message, nil if it was dropped, and reports whether there are more.

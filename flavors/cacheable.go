@@ -189,8 +189,9 @@ func (m *unobserve) Drop(error) {
 }
 
 // run removes the observer. Only the first run finds it and tells the original.
-func (m *unobserve) run(c *objectCore) {
+func (m *unobserve) run(o *object) {
 	defer m.Drop(nil)
+	c := o.core
 	if !c.removeObserver(m.observer) {
 		return
 	}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"sync"
-	"sync/atomic"
 	"time"
 	"weak"
 
@@ -16,7 +14,6 @@ import (
 	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
 	"github.com/perspectivebroker/pb/supervision"
-	"github.com/rs/zerolog"
 )
 
 // Cached is a handle on the local copy of a peer's [Cacheable]. Receiving the original makes it. While the handle is
@@ -171,7 +168,6 @@ var (
 	errNoCache = DeadReference.New(
 		"the handle on a cache is nil: nothing was received, or it was not made by receiving something",
 	)
-	errNoFunction = errors.New("flavors: a nil function was given to be run")
 )
 
 func (c *Cached[T]) isMade() bool { return c != nil && c.cache != nil }
@@ -271,59 +267,6 @@ func (h originalHole) HoleDone() { h.cache.count.Unuse() }
 type RemoteCache struct {
 	anchor
 	times cacheTimes
-}
-
-// cacheTimes records how fresh a copy is.
-type cacheTimes struct {
-	updated, stale atomic.Int64 // nanoseconds since the Unix epoch; stale is 0 if the copy is not
-
-	mu    sync.Mutex
-	cause error           // why the copy is stale
-	tell  *actor.Deferred // fails with the cause; nil until the first whenStale
-}
-
-// stop marks the copy as stale. Only the first call has an effect. It is called in brokers' turns, so the Deferreds of
-// whenStale complete on another goroutine.
-func (t *cacheTimes) stop(rt *actor.Runtime, cause error) {
-	t.mu.Lock()
-	if t.cause != nil {
-		t.mu.Unlock()
-		return
-	}
-	t.cause = cause
-	t.stale.Store(time.Now().UnixNano())
-	tell := t.tell
-	t.mu.Unlock()
-	if tell == nil {
-		return
-	}
-	complete := func() { tell.Complete(nil, cause) }
-	if !rt.Go("telling that a copy is stale", complete) {
-		go complete()
-	}
-}
-
-func (t *cacheTimes) reason() error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.cause
-}
-
-// whenStale returns a Deferred that fails once the copy is stale.
-func (t *cacheTimes) whenStale(rt *actor.Runtime) *actor.Deferred {
-	t.mu.Lock()
-	if t.cause != nil {
-		defer t.mu.Unlock()
-		return actor.Failed(t.cause)
-	}
-	if t.tell == nil {
-		t.tell = actor.NewDeferred(rt)
-	}
-	tell := t.tell
-	t.mu.Unlock()
-	own := actor.NewDeferred(rt) // so that cancelling it affects no other caller
-	tell.OnComplete(func(_ any, err error) { own.Complete(nil, err) })
-	return own
 }
 
 func (*RemoteCache) branch() supervision.Branch { return supervision.Objects }
@@ -455,53 +398,3 @@ var errForgotten = errors.New("flavors: the peer no longer sends updates for thi
 
 // Expect notes that an update is for the copy, so that a failure to decode it marks the copy as stale.
 func (l *localCache) Expect(call seam.Call) { invocationOf(call).core = l.core }
-
-// stale marks the value as stale if it is a copy.
-func (c *objectCore) stale(cause error) {
-	if r, ok := c.Value().(RemoteCacher); ok {
-		r.freshness().stop(c.runtime(), cause)
-	}
-}
-
-// updateError is why a copy is stale if an update could not be applied.
-type updateError struct {
-	update string
-	err    error
-}
-
-func (e *updateError) Error() string {
-	return "flavors: the update " + e.update + " could not be applied: " + usercode.ErrorText(e.err)
-}
-func (e *updateError) Unwrap() error { return e.err }
-
-// updateFailed marks the copy as stale because of an update. It runs no code of the application.
-func (c *objectCore) updateFailed(inv *Invocation, err error) {
-	if inv.conn.Context().Err() == nil { // Otherwise the broker marks it, with the end of the connection as the cause.
-		c.stale(&updateError{inv.name(), err})
-	}
-}
-
-// logUpdateFailed logs an update that could not be applied.
-func (c *objectCore) logUpdateFailed(inv *Invocation, err error) {
-	level, last := c.updates.level(supervision.TreeOf(inv.conn.Runtime()).ObjectLimit())
-	if level == zerolog.ErrorLevel {
-		level = zerolog.WarnLevel
-	}
-	usercode.Log(func() {
-		inv.conn.Logger().WithLevel(level).Err(usercode.LogError(err)).Str("update", inv.name()).
-			Msg("an update could not be applied; the copy is stale")
-	})
-	if last {
-		usercode.Log(func() {
-			inv.conn.Logger().Warn().Str("copy", c.typeName()).
-				Msg("updates of this copy fail often; further failures within this time are logged at the debug level")
-		})
-	}
-}
-
-// updated records the time of an update, in the copy's turn.
-func (c *objectCore) updated() {
-	if r, ok := c.Value().(RemoteCacher); ok {
-		r.freshness().updated.Store(time.Now().UnixNano())
-	}
-}

@@ -3,12 +3,12 @@ package flavors
 import (
 	"context"
 	"fmt"
-	"github.com/perspectivebroker/pb/internal/seam"
 	"reflect"
 	"runtime"
 	"sync"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 

@@ -2,15 +2,13 @@ package flavors
 
 import (
 	"context"
-	"github.com/perspectivebroker/pb/internal/seam"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"weak"
-)
 
-// ErrLoggedOut is the error of a call of a user who has logged out before the call began. errors.Is recognises it on
-// both sides of a connection.
-var ErrLoggedOut = NewException("perspectivebroker.LoggedOut", PBError)
+	"github.com/perspectivebroker/pb/internal/seam"
+)
 
 var errCallDropped = ErrLoggedOut.New("the user has logged out: the call was dropped")
 
@@ -106,8 +104,8 @@ func (c *peerCaller) End() {
 		c.cancel(errCallDropped)
 	}
 	for _, core := range c.reached() {
-		for _, inv := range core.dropCalls(c) {
-			inv.dropped()
+		for _, call := range core.dropCalls(c) {
+			call.dropped()
 		}
 	}
 }
@@ -141,11 +139,49 @@ func (c *peerCaller) leave() {
 	}
 }
 
-// dropped ends a call that will not begin.
-func (inv *Invocation) dropped() {
-	if inv.conn.Context().Err() != nil {
-		inv.abandon()
-		return
+// waitingCall is a call in an object's queue: an *[Invocation].
+type waitingCall interface {
+	isOf(who *peerCaller) bool
+	// dropped ends a call that will not begin.
+	dropped()
+}
+
+// dropCalls removes and returns the waiting calls of a caller, including parked ones. The caller has ended, so no more
+// calls come.
+func (c *objectCore) dropCalls(who *peerCaller) (dropped []waitingCall) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state != coreRunning {
+		return nil
 	}
-	inv.fail(errCallDropped)
+	belongs := func(message any) bool {
+		call, ok := message.(waitingCall)
+		if !ok || !call.isOf(who) {
+			return false
+		}
+		dropped = append(dropped, call)
+		return true
+	}
+	if p := c.parked[who.conn]; p != nil {
+		p.waiting = slices.DeleteFunc(p.waiting, belongs)
+		if len(p.waiting) == 0 {
+			delete(c.parked, who.conn)
+		}
+	}
+	c.queue.remove(belongs)
+	c.inFlight -= len(dropped)
+	if len(dropped) > 0 && c.inFlight == 0 && c.holders == 0 && !c.owned {
+		c.postLocked(checkIdle{})
+	}
+	return dropped
+}
+
+// waitsFor reports whether a call of the caller is in the queue.
+func (c *objectCore) waitsFor(who *peerCaller) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.queue.has(func(message any) bool {
+		call, ok := message.(waitingCall)
+		return ok && call.isOf(who)
+	})
 }

@@ -1,25 +1,29 @@
 package flavors
 
 import (
+	"errors"
 	"fmt"
-	"github.com/perspectivebroker/pb/internal/seam"
 	"reflect"
-	"slices"
 	"sync"
 	"sync/atomic"
-
-	"github.com/rs/zerolog"
+	"time"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/internal/seam"
+	"github.com/perspectivebroker/pb/internal/usercode"
 	"github.com/perspectivebroker/pb/supervision"
+	"github.com/rs/zerolog"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// ErrObjectStopped is the error of a call to an object that has stopped for good: the application stopped its actor, or
-// the runtime closes. Panics of the object's own code never stop it. errors.Is recognises the error on both sides of a
-// connection.
-var ErrObjectStopped = NewException("perspectivebroker.ObjectStopped", PBError)
+var errNoFunction = errors.New("flavors: a nil function was given to be run")
+
+// forwarder is a value that passes its calls on to another actor: a [Forwarder].
+type forwarder interface{ pass(inv *Invocation) }
+
+// remoteCopy is a value that follows an original of the peer's: one with a [RemoteCache].
+type remoteCopy interface{ freshness() *cacheTimes }
 
 // coreState is the state of a core's actor.
 type coreState uint8
@@ -30,11 +34,39 @@ const (
 	coreStopped                  // the actor stopped for good while peers held the object
 )
 
+// parking is the parked calls of one connection, and the messages that must not overtake them. It outlives restarts of
+// the object.
+type parking struct {
+	conn    seam.Conn
+	waiting []any // of *Invocation and *turn; guarded by the core's lock
+}
+
+// anchor ties a struct to its core. All flavors that are actors embed it.
+type anchor struct{ core atomic.Pointer[objectCore] }
+
+func (a *anchor) anchored() *anchor { return a }
+
+// anchored is implemented by pointers to structs that embed such a flavor.
+type anchored interface {
+	anchored() *anchor
+	branch() supervision.Branch
+	prefix() Prefix
+}
+
+// coreMade returns the anchor's core, which the first call makes.
+func (a *anchor) coreMade() *objectCore {
+	if c := a.core.Load(); c != nil {
+		return c
+	}
+	a.core.CompareAndSwap(nil, &objectCore{anchor: a})
+	return a.core.Load()
+}
+
 // objectCore connects the user's struct, its actor and the tables of the connections. A value keeps one core for its
 // whole life, however many actors it has in turn. So nothing is lost if a peer is sent the object while its last actor
 // ends. objectCore implements seam.Core.
 type objectCore struct {
-	forward *Forwarder                    // the value, if it is one; written before the first call
+	forward forwarder                     // the value, if it is one; written before the first call
 	anchor  *anchor                       // immutable
 	met     atomic.Bool                   // the value is known: avoids the lock
 	home    atomic.Pointer[actor.Runtime] // rt: avoids the lock
@@ -177,41 +209,6 @@ func (c *objectCore) idleLocked() {
 	c.mailbox, c.pid, c.spawned, c.tokens = nil, nil, false, 0
 }
 
-// Deliver implements seam.Core.
-func (c *objectCore) Deliver(call seam.Call) {
-	inv := invocationOf(call)
-	inv.core = c
-	if c.forward != nil && c.passesOn(inv) {
-		c.forward.pass(inv)
-		return
-	}
-	if err := c.deliver(inv); err != nil {
-		inv.fail(err)
-	}
-}
-
-// passesOn reports whether a forwarder passes the call on at once, without a turn of its own. Otherwise a later answer,
-// which the broker gives to the actor at once, could overtake the call. It does not if earlier calls wait, or if this
-// one must wait because its peer does not read.
-func (c *objectCore) passesOn(inv *Invocation) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.state == coreRunning && c.inFlight == 0 && (!inv.wantsAnswer || !inv.conn.Congested())
-}
-
-func (c *objectCore) deliver(inv *Invocation) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.state != coreRunning:
-		return stoppedError(c.value)
-	case inv.caller.IsOver(): // Checked under the lock: a caller ends before it looks for calls here.
-		return errCallDropped
-	}
-	c.postLocked(inv)
-	return nil
-}
-
 func (c *objectCore) post(message any) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -233,86 +230,6 @@ func (c *objectCore) postLocked(message any) {
 		c.mailbox.PostUserMessage(work{})
 	}
 	c.spawnLocked()
-}
-
-// take returns the next message for the object's turn, nil if there is none. A call behind parked calls of its
-// connection is parked too.
-func (c *objectCore) take(mailbox *actor.Mailbox) (message any) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.mailbox != mailbox {
-		return nil
-	}
-	c.tokens--
-	message = c.queue.pop()
-	if len(c.parked) == 0 {
-		return message
-	}
-	if p := c.parkedBeforeLocked(message); p != nil {
-		p.waiting = append(p.waiting, message)
-		return nil
-	}
-	return message
-}
-
-// parkedBeforeLocked returns the parked calls that a message must not overtake. A call must not overtake those of its
-// connection, a continuation those that arrived before its result. A view of a copy waits for the updates that arrived
-// before it, which all come from one connection.
-func (c *objectCore) parkedBeforeLocked(message any) *parking {
-	switch m := message.(type) {
-	case *Invocation:
-		if !m.caller.IsOver() {
-			return c.parked[m.conn]
-		}
-	case *turn:
-		if _, copied := c.value.(RemoteCacher); copied {
-			for _, p := range c.parked {
-				return p
-			}
-		}
-		return c.parked[m.conn]
-	}
-	return nil
-}
-
-// dropCalls removes and returns the waiting calls of a caller, including parked ones. The caller has ended, so no more
-// calls come.
-func (c *objectCore) dropCalls(who *peerCaller) (dropped []*Invocation) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.state != coreRunning {
-		return nil
-	}
-	belongs := func(message any) bool {
-		inv, ok := message.(*Invocation)
-		if !ok || inv.caller != who {
-			return false
-		}
-		dropped = append(dropped, inv)
-		return true
-	}
-	if p := c.parked[who.conn]; p != nil {
-		p.waiting = slices.DeleteFunc(p.waiting, belongs)
-		if len(p.waiting) == 0 {
-			delete(c.parked, who.conn)
-		}
-	}
-	c.queue.remove(belongs)
-	c.inFlight -= len(dropped)
-	if len(dropped) > 0 && c.inFlight == 0 && c.holders == 0 && !c.owned {
-		c.postLocked(checkIdle{})
-	}
-	return dropped
-}
-
-// waitsFor reports whether a call of the caller is in the queue.
-func (c *objectCore) waitsFor(who *peerCaller) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.queue.has(func(message any) bool {
-		inv, ok := message.(*Invocation)
-		return ok && inv.caller == who
-	})
 }
 
 // startLocked lets messages in, unless the core has stopped for good.
@@ -493,7 +410,7 @@ func (c *objectCore) stopped(mailbox *actor.Mailbox) (left []any) {
 		c.owned = false
 		c.pid = nil
 		c.observers = nil // They get no more updates.
-		if r, ok := c.value.(RemoteCacher); ok {
+		if r, ok := c.value.(remoteCopy); ok {
 			r.freshness().stop(c.rt, stoppedError(c.value))
 		}
 		if c.holders == 0 {
@@ -525,6 +442,45 @@ func typeName(v any) string {
 		return "object"
 	}
 	return t.Name()
+}
+
+// logPanic logs a panic of user code that belongs to an object. A caller that panics again with p does not log it
+// again.
+func (c *objectCore) logPanic(log *zerolog.Logger, p *PanicError, fields ...func(*zerolog.Event)) {
+	limit := supervision.TreeOf(c.runtime()).ObjectLimit()
+	level, last := c.panics.level(limit)
+	usercode.Log(func() {
+		e := log.WithLevel(level).Str("object", c.typeName())
+		for _, f := range fields {
+			f(e)
+		}
+		e.Str("panic", usercode.PanicText(p.Value)).Bytes("stack", p.Stack).Msg(p.What + " panicked")
+	})
+	if last {
+		usercode.Log(func() {
+			log.Warn().Str("object", c.typeName()).Dur("within", limit.Within).
+				Msg("this object panics often; further panics within this time are logged at the debug level")
+		})
+	}
+}
+
+func isNilPointer(v any) bool {
+	p := reflect.ValueOf(v)
+	return p.Kind() == reflect.Pointer && p.IsNil()
+}
+
+// stale marks the value as stale if it is a copy.
+func (c *objectCore) stale(cause error) {
+	if r, ok := c.Value().(remoteCopy); ok {
+		r.freshness().stop(c.runtime(), cause)
+	}
+}
+
+// updated records the time of an update, in the copy's turn.
+func (c *objectCore) updated() {
+	if r, ok := c.Value().(remoteCopy); ok {
+		r.freshness().updated.Store(time.Now().UnixNano())
+	}
 }
 
 // checkIdle makes the object's actor check whether it is still needed.

@@ -1,11 +1,7 @@
 package flavors
 
 import (
-	"fmt"
 	"slices"
-	"strings"
-
-	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // Exception is a named type of failure, as which a peer can trap it. It is a sentinel for errors.Is and makes failures
@@ -101,47 +97,6 @@ func (x *Exception) Is(target error) bool {
 	return ok && x != nil && t != nil && slices.Contains(x.parents, t.name)
 }
 
-// As lets errors.As find a *[Failure] without a text in an Exception that was returned as an error.
-func (x *Exception) As(target any) bool {
-	f, ok := target.(**Failure)
-	if x == nil {
-		return false
-	}
-	if ok {
-		*f = x.New("")
-	}
-	return ok
-}
-
-// New returns a failure of this type. The peer gets its text.
-func (x *Exception) New(text string) *Failure {
-	if x == nil {
-		x = PlainException
-	}
-	return &Failure{Type: x.name, Value: text, Parents: x.parents}
-}
-
-// Errorf returns a failure of this type with a formatted text. An error formatted with %w is the failure's cause for
-// errors.Is and errors.As on this side; only its text is sent.
-func (x *Exception) Errorf(format string, args ...any) *Failure {
-	err := fmt.Errorf(format, args...)
-	f := x.New(err.Error())
-	if strings.Contains(format, "%w") {
-		f.Err = err
-	}
-	return f
-}
-
-// Wrap returns a failure of this type with the text of cause.
-func (x *Exception) Wrap(cause error) *Failure {
-	if cause == nil {
-		return x.New("")
-	}
-	f := x.New(usercode.ErrorText(cause))
-	f.Err = cause
-	return f
-}
-
 // Exceptions of Python. PlainException is the type of Go errors that have no other.
 var (
 	PlainException = &Exception{
@@ -183,6 +138,15 @@ var (
 	// TimedOut is the failure of an operation that took too long, and of a context.DeadlineExceeded.
 	TimedOut = NewException("twisted.internet.defer.TimeoutError", PlainException)
 )
+
+// ErrObjectStopped is the error of a call to an object that has stopped for good: the application stopped its actor, or
+// the runtime closes. Panics of the object's own code never stop it. errors.Is recognises the error on both sides of a
+// connection.
+var ErrObjectStopped = NewException("perspectivebroker.ObjectStopped", PBError)
+
+// ErrLoggedOut is the error of a call of a user who has logged out before the call began. errors.Is recognises it on
+// both sides of a connection.
+var ErrLoggedOut = NewException("perspectivebroker.LoggedOut", PBError)
 
 // knownParents returns the parents of a predeclared type. Other types derive from a plain exception.
 func knownParents(name string) []string {

@@ -44,6 +44,47 @@ type Failure struct {
 	reveal bool // Traceback may be sent
 }
 
+// New returns a failure of this type. The peer gets its text.
+func (x *Exception) New(text string) *Failure {
+	if x == nil {
+		x = PlainException
+	}
+	return &Failure{Type: x.name, Value: text, Parents: x.parents}
+}
+
+// Errorf returns a failure of this type with a formatted text. An error formatted with %w is the failure's cause for
+// errors.Is and errors.As on this side; only its text is sent.
+func (x *Exception) Errorf(format string, args ...any) *Failure {
+	err := fmt.Errorf(format, args...)
+	f := x.New(err.Error())
+	if strings.Contains(format, "%w") {
+		f.Err = err
+	}
+	return f
+}
+
+// Wrap returns a failure of this type with the text of cause.
+func (x *Exception) Wrap(cause error) *Failure {
+	if cause == nil {
+		return x.New("")
+	}
+	f := x.New(usercode.ErrorText(cause))
+	f.Err = cause
+	return f
+}
+
+// As lets errors.As find a *[Failure] without a text in an Exception that was returned as an error.
+func (x *Exception) As(target any) bool {
+	f, ok := target.(**Failure)
+	if x == nil {
+		return false
+	}
+	if ok {
+		*f = x.New("")
+	}
+	return ok
+}
+
 // Error returns the text. For a failure that came from a peer, the type precedes it, because many of Python's texts
 // mean little without it; builtins.Exception is left out.
 func (f *Failure) Error() string {
@@ -316,6 +357,9 @@ func raised(r Raiser, text string, cause error) *Failure {
 // longer text is cut and ends with " […]". Banana's own limit for strings is 640 KiB.
 const MaxFailureText = 512 << 10
 
+// maxQuotedName is the most bytes of a peer's name that an error quotes.
+const maxQuotedName = 128
+
 // clipText returns s as valid UTF-8 of at most limit bytes. Invalid bytes become U+FFFD.
 func clipText(s string, limit int) string {
 	const mark = " […]"
@@ -581,3 +625,6 @@ func writeStack(b *strings.Builder, stack []byte) {
 		fmt.Fprintf(b, "  File %q, line %s, in %s\n", frames[i].file, frames[i].line, frames[i].function)
 	}
 }
+
+// CopyableFailureClass is the class under which failures travel.
+const CopyableFailureClass = "twisted.spread.pb.CopyableFailure"

@@ -5,9 +5,6 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// CopyableFailureClass is the class under which failures travel.
-const CopyableFailureClass = "twisted.spread.pb.CopyableFailure"
-
 // FailureFrom makes an error of what the peer sent as one: the failure that Jelly left unbound, an object of a
 // registered class, or any other value. errors.As finds an object of a registered class in it, and [IsRemote] is true
 // for all of them.

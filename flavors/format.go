@@ -27,7 +27,7 @@ func (o *Observer) String() string {
 	if o == nil || o.conn == nil || o.core == nil {
 		return "<observer, nil>"
 	}
-	return "<observer of a " + o.core.typeName() + ">"
+	return "<observer of a " + o.core.String() + ">"
 }
 
 // Format implements fmt.Formatter by String.

@@ -1,7 +1,6 @@
 package flavors
 
 import (
-	"errors"
 	"sync"
 	"time"
 
@@ -10,9 +9,6 @@ import (
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
-
-// errAnswersLater is returned by a handler that has arranged for the invocation's answer.
-var errAnswersLater = errors.New("flavors: answered later")
 
 var (
 	errForwardEnded   = ErrObjectStopped.New("the object has stopped: the actor that its calls are forwarded to has ended")

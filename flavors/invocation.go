@@ -2,6 +2,7 @@ package flavors
 
 import (
 	"context"
+	"errors"
 	"math/big"
 	"runtime/debug"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
+	"github.com/perspectivebroker/pb/supervision"
 	"github.com/rs/zerolog"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
@@ -50,6 +52,9 @@ type Invocation struct {
 
 	room [4]any // for Args, so that most calls need one allocation
 }
+
+// errAnswersLater is returned by a handler that has arranged for the invocation's answer.
+var errAnswersLater = errors.New("flavors: answered later")
 
 // invocations pools answered ones that no user code has seen, so that a call costs no memory that must be collected.
 var invocations = sync.Pool{New: func() any { return new(Invocation) }}
@@ -101,6 +106,9 @@ func (inv *incoming) Begin(call seam.IncomingCall) {
 		}
 	}
 }
+
+// counted is a handle that came from the peer: a *RemoteReference or a *Cached.
+type counted interface{ count() *seam.Refcount }
 
 // Refuse implements seam.Call.
 func (inv *incoming) Refuse(err error) { (*Invocation)(inv).fail(err) }
@@ -237,6 +245,41 @@ func (inv *Invocation) fail(err error) bool {
 	return true
 }
 
+// Deliver implements seam.Core.
+func (c *objectCore) Deliver(call seam.Call) {
+	inv := invocationOf(call)
+	inv.core = c
+	if c.forward != nil && c.passesOn(inv) {
+		c.forward.pass(inv)
+		return
+	}
+	if err := c.deliver(inv); err != nil {
+		inv.fail(err)
+	}
+}
+
+// passesOn reports whether a forwarder passes the call on at once, without a turn of its own. Otherwise a later answer,
+// which the broker gives to the actor at once, could overtake the call. It does not if earlier calls wait, or if this
+// one must wait because its peer does not read.
+func (c *objectCore) passesOn(inv *Invocation) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state == coreRunning && c.inFlight == 0 && (!inv.wantsAnswer || !inv.conn.Congested())
+}
+
+func (c *objectCore) deliver(inv *Invocation) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.state != coreRunning:
+		return stoppedError(c.value)
+	case inv.caller.IsOver(): // Checked under the lock: a caller ends before it looks for calls here.
+		return errCallDropped
+	}
+	c.postLocked(inv)
+	return nil
+}
+
 // abandon closes a call without an answer, because its connection has ended.
 func (inv *Invocation) abandon() {
 	if !inv.answered.CompareAndSwap(false, true) {
@@ -248,6 +291,17 @@ func (inv *Invocation) abandon() {
 	inv.carriedOut()
 	inv.encoded()
 	inv.conn.CloseCall((*incoming)(inv))
+}
+
+func (inv *Invocation) isOf(who *peerCaller) bool { return inv.caller == who }
+
+// dropped ends a call that will not begin.
+func (inv *Invocation) dropped() {
+	if inv.conn.Context().Err() != nil {
+		inv.abandon()
+		return
+	}
+	inv.fail(errCallDropped)
 }
 
 // send encodes the answer on the caller's goroutine: it is a snapshot, and a value that cannot be sent fails only this
@@ -282,6 +336,43 @@ func (inv *Invocation) send(v any, err error) (gone bool) {
 	}
 	inv.sendFailure(err)
 	return false
+}
+
+// updateError is why a copy is stale if an update could not be applied.
+type updateError struct {
+	update string
+	err    error
+}
+
+func (e *updateError) Error() string {
+	return "flavors: the update " + e.update + " could not be applied: " + usercode.ErrorText(e.err)
+}
+
+func (e *updateError) Unwrap() error { return e.err }
+
+// updateFailed marks the copy as stale because of an update. It runs no code of the application.
+func (c *objectCore) updateFailed(inv *Invocation, err error) {
+	if inv.conn.Context().Err() == nil { // Otherwise the broker marks it, with the end of the connection as the cause.
+		c.stale(&updateError{inv.name(), err})
+	}
+}
+
+// logUpdateFailed logs an update that could not be applied.
+func (c *objectCore) logUpdateFailed(inv *Invocation, err error) {
+	level, last := c.updates.level(supervision.TreeOf(inv.conn.Runtime()).ObjectLimit())
+	if level == zerolog.ErrorLevel {
+		level = zerolog.WarnLevel
+	}
+	usercode.Log(func() {
+		inv.conn.Logger().WithLevel(level).Err(usercode.LogError(err)).Str("update", inv.name()).
+			Msg("an update could not be applied; the copy is stale")
+	})
+	if last {
+		usercode.Log(func() {
+			inv.conn.Logger().Warn().Str("copy", c.typeName()).
+				Msg("updates of this copy fail often; further failures within this time are logged at the debug level")
+		})
+	}
 }
 
 // sendValue answers with a value, or with a failure if the value cannot be sent.
@@ -420,68 +511,6 @@ func logFailure(inv *Invocation, err error) {
 		inv.conn.Logger().Debug().Err(usercode.LogError(err)).Stringer("call", inv).Int64("request", inv.requestID).
 			Msg("the peer is answered with a failure")
 	})
-}
-
-// run carries out the call in the object's turn.
-func (inv *Invocation) run(o *object) {
-	inv.incarnation, inv.began = o.core.incarnation.Load(), true
-	returned := false
-	defer func() {
-		if returned {
-			return
-		}
-		defer inv.conn.Turns().Leave(&inv.turn)
-		defer inv.carriedOut()
-		r := recover()
-		if r == nil {
-			inv.fail(actor.ErrGoexit)
-			return
-		}
-		panic(inv.panicked(r)) // The supervisor decides about the object.
-	}()
-	if err := o.repair(); err != nil {
-		inv.carriedOut()
-		inv.fail(err)
-		returned = true
-		return
-	}
-	table, err := o.methods(inv.prefix)
-	if err != nil {
-		inv.carriedOut()
-		inv.fail(err)
-		returned = true
-		return
-	}
-	turns := inv.conn.Turns()
-	turns.Enter(&inv.turn)
-	v, kept, err := table.invoke(o.core.Value(), inv)
-	returned = true
-	if _, later := v.(*actor.Deferred); later && !kept {
-		// The call must not keep its arguments alive.
-		inv.Args, inv.Kw = nil, nil
-		clear(inv.room[:])
-	}
-	if inv.prefix == PrefixObserve && err == nil {
-		o.core.updated()
-	}
-	if err == errAnswersLater {
-		turns.Leave(&inv.turn)
-		return
-	}
-	inv.carriedOut()
-	if gone := inv.answerFrom(v, err); !gone {
-		turns.Leave(&inv.turn)
-	} else if !kept {
-		inv.free()
-	}
-}
-
-// panicked logs a panic of the method and answers the call.
-func (inv *Invocation) panicked(r any) *PanicError {
-	p := &PanicError{What: "the method " + inv.name(), Value: r, Stack: debug.Stack()}
-	defer inv.fail(p) // also when the logger ends the goroutine
-	inv.logPanic(p)
-	return p
 }
 
 // Post queues a continuation in the turn of the object that was called. It implements the queue of

@@ -37,8 +37,5 @@ func (r *RemoteReference) runtime() *actor.Runtime {
 func (r *RemoteReference) link()   { r.remote.count.Link() }
 func (r *RemoteReference) unlink() { r.remote.release((*seam.Refcount).Unlink) }
 
-// counted is a handle that came from the peer: a *RemoteReference or a *Cached.
-type counted interface{ count() *seam.Refcount }
-
 func (r *RemoteReference) count() *seam.Refcount { return &r.remote.count }
 func (c *Cached[T]) count() *seam.Refcount       { return &c.cache.count }

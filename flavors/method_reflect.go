@@ -278,26 +278,6 @@ func (m *method) unknownKeyword(name string) error {
 	return TypeError.Errorf("%s: unknown keyword %q; %s", m.label, clipText(name, maxQuotedName), knows)
 }
 
-// frame is the memory for the parameters of one call. It is reused, because Call copies the parameters.
-type frame struct {
-	in   []reflect.Value // addressable except the receiver
-	dst  []any           // pointers to in
-	kw   reflect.Value   // the keyword struct
-	seen uint64          // a bit for each fixed parameter, then for each keyword field, that was given
-}
-
-func (m *method) newFrame() *frame {
-	f := &frame{in: make([]reflect.Value, len(m.in)), dst: make([]any, len(m.in))}
-	for i, t := range m.in {
-		if i == 0 {
-			continue
-		}
-		p := reflect.New(t)
-		f.in[i], f.dst[i] = p.Elem(), p.Interface()
-	}
-	return f
-}
-
 // release clears the frame and returns it to the pool. It is not called after a panic.
 func (m *method) release(f *frame) {
 	f.in[0] = reflect.Value{}

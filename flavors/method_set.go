@@ -1,14 +1,15 @@
 package flavors
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors/internal/dispatch"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
@@ -114,20 +115,12 @@ func (e published) publish(table *MethodTable, t reflect.Type) error {
 	if !ok {
 		return fmt.Errorf("method %s, to be published as %q: %s has no such method", e.goName, e.wire, t)
 	}
-	c, err := compileMethod(table, t, m, e.wire, e.params)
+	c, err := compileMethod(t, table.prefix, m, e.wire, e.params)
 	if err != nil {
 		return err
 	}
 	table.enter(e.wire, c)
 	return nil
-}
-
-// enter adds a method under a given name. It also replaces the Go method of that name, for other spellings of the name.
-func (t *MethodTable) enter(wire string, c caller) {
-	if raised := dispatch.RaiseFirst(wire); t.methods[raised] != nil {
-		t.methods[raised] = c
-	}
-	t.methods[wire] = c
 }
 
 type hidden []string
@@ -136,6 +129,97 @@ type hidden []string
 func Hide(goNames ...string) MethodEntry { return hidden(goNames) }
 
 func (hidden) publish(*MethodTable, reflect.Type) error { return nil }
+
+type tableKey struct {
+	typ    reflect.Type
+	prefix Prefix
+}
+
+type tableResult struct {
+	table *MethodTable
+	err   error
+}
+
+type tableCache struct{ m sync.Map }
+
+// methodTables depends on types only, so all runtimes share it.
+var methodTables tableCache
+
+// TableOf returns the table of v's type for a prefix. Tests can use it to check what a type publishes. Calls do not
+// need it.
+func TableOf(v any, p Prefix) (*MethodTable, error) {
+	if v == nil {
+		return nil, errors.New("flavors: nil has no methods")
+	}
+	return methodsFor(reflect.TypeOf(v), p)
+}
+
+// methodsFor returns the table of a type for a prefix. The error names all methods whose signatures cannot be served.
+func methodsFor(t reflect.Type, p Prefix) (*MethodTable, error) {
+	key := tableKey{t, p}
+	if r, ok := methodTables.m.Load(key); ok {
+		return r.(tableResult).table, r.(tableResult).err
+	}
+	table, err := buildTable(t, p)
+	r, _ := methodTables.m.LoadOrStore(key, tableResult{table, err})
+	return r.(tableResult).table, r.(tableResult).err
+}
+
+func buildTable(t reflect.Type, p Prefix) (*MethodTable, error) {
+	table := &MethodTable{typ: t, typeName: dispatch.TypeName(t), prefix: p, methods: map[string]caller{}}
+	if err := callHooks.check(t); err != nil {
+		return nil, fmt.Errorf("flavors: %w", err)
+	}
+	err := table.fill(t)
+	if t.Implements(reflect.TypeFor[Handler]()) {
+		// The methods of a handler are for Invoke only, so the error is returned there.
+		table.handler, table.unfit = true, err
+		return table, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return table, nil
+}
+
+// fill enters the methods of t.
+func (t *MethodTable) fill(typ reflect.Type) error {
+	p := t.prefix
+	var errs []error
+	set, err := publishedBy(typ, p)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	for _, name := range set.hidden {
+		if _, ok := typ.MethodByName(name); !ok {
+			errs = append(errs, fmt.Errorf("method %s, to be hidden: %s has no such method", name, typ))
+		}
+	}
+	methods, asked := wireMethods(typ, p, set)
+	if len(asked) > 0 {
+		errs = append(errs, askAbout(asked, p))
+	}
+	for _, m := range methods {
+		name := dispatch.LowerFirst(m.Name[len(p):])
+		c, err := compileMethod(typ, p, m, name, nil)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		t.methods[m.Name[len(p):]] = c
+		t.methods[name] = c
+	}
+	// Given names come last, so that a typed function can replace a method.
+	for _, entry := range set.entries {
+		if err := entry.publish(t, typ); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("flavors: %s cannot be published: %w", typ, errors.Join(errs...))
+	}
+	return nil
+}
 
 // exposure is what happens to a method whose name has the prefix.
 type exposure uint8
@@ -240,15 +324,6 @@ func embedsFlavor(t reflect.Type, path []reflect.Type) bool {
 var theFlavors = []reflect.Type{
 	reflect.TypeFor[Copyable](), reflect.TypeFor[Referenceable](), reflect.TypeFor[Viewable](), reflect.TypeFor[Avatar](),
 	reflect.TypeFor[Cacheable](), reflect.TypeFor[RemoteCache](),
-}
-
-// isFlavor reports whether a type has its own encoding.
-func isFlavor(t reflect.Type) bool {
-	flavor := reflect.TypeFor[jelly.Jellyable]()
-	if t.Kind() != reflect.Pointer {
-		return t.Implements(flavor) || reflect.PointerTo(t).Implements(flavor)
-	}
-	return t.Implements(flavor)
 }
 
 // askAbout returns the error for methods that must be listed.

@@ -2,13 +2,13 @@ package flavors
 
 import (
 	"context"
-	"github.com/perspectivebroker/pb/internal/seam"
 	"net"
 	"reflect"
 	"testing"
 
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors/internal/dispatch"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )

@@ -9,7 +9,6 @@ import (
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
-
 	"github.com/perspectivebroker/pb/flavors/internal/dispatch"
 )
 
@@ -50,10 +49,10 @@ type param struct {
 // maxParams is the most parameters and keyword fields of a method. A mask of 64 bits records which were given.
 const maxParams = 64
 
-// compileMethod prepares m, a method of t, for calls under a wire name. specs are the names and defaults of its
-// positional parameters, such as "a" and "b=10".
-func compileMethod(table *MethodTable, t reflect.Type, m reflect.Method, wire string, specs []string) (*method, error) {
-	c := &method{wire: wire, label: table.typeName + "." + wire + "()", fn: m.Func}
+// compileMethod prepares m, a method of t with a prefix, for calls under a wire name. specs are the names and defaults
+// of its positional parameters, such as "a" and "b=10".
+func compileMethod(t reflect.Type, p Prefix, m reflect.Method, wire string, specs []string) (*method, error) {
+	c := &method{wire: wire, label: dispatch.TypeName(t) + "." + wire + "()", fn: m.Func}
 	fail := func(format string, args ...any) (*method, error) {
 		return nil, fmt.Errorf("method %s: %s", m.Name, fmt.Sprintf(format, args...))
 	}
@@ -62,7 +61,7 @@ func compileMethod(table *MethodTable, t reflect.Type, m reflect.Method, wire st
 		c.in = append(c.in, ft.In(i))
 	}
 	next := c.leading(1)
-	if table.prefix == PrefixView {
+	if p == PrefixView {
 		if next >= len(c.in) || ft.IsVariadic() && next == len(c.in)-1 {
 			return fail("a View method takes the caller's perspective as its first parameter")
 		}
@@ -339,4 +338,33 @@ func (p *param) describeByTag(options []string) error {
 		}
 	}
 	return nil
+}
+
+// frame is the memory for the parameters of one call. It is reused, because Call copies the parameters.
+type frame struct {
+	in   []reflect.Value // addressable except the receiver
+	dst  []any           // pointers to in
+	kw   reflect.Value   // the keyword struct
+	seen uint64          // a bit for each fixed parameter, then for each keyword field, that was given
+}
+
+func (m *method) newFrame() *frame {
+	f := &frame{in: make([]reflect.Value, len(m.in)), dst: make([]any, len(m.in))}
+	for i, t := range m.in {
+		if i == 0 {
+			continue
+		}
+		p := reflect.New(t)
+		f.in[i], f.dst[i] = p.Elem(), p.Interface()
+	}
+	return f
+}
+
+// isFlavor reports whether a type has its own encoding.
+func isFlavor(t reflect.Type) bool {
+	flavor := reflect.TypeFor[jelly.Jellyable]()
+	if t.Kind() != reflect.Pointer {
+		return t.Implements(flavor) || reflect.PointerTo(t).Implements(flavor)
+	}
+	return t.Implements(flavor)
 }

@@ -6,14 +6,10 @@ import (
 	"runtime/debug"
 
 	"github.com/perspectivebroker/pb/actor"
-	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
-
-// PanicError is the error of a call whose method panicked. The peer does not get the value.
-type PanicError = actor.PanicError
 
 // object is the actor of one object: it runs the methods of the user's struct, one at a time.
 type object struct {
@@ -33,31 +29,6 @@ type object struct {
 // Resetter is implemented by objects that need a clean state after a panic. Reset runs in the object's turn before the
 // next call. Without it, and without a producer (see [New]), the object keeps the state in which the panic left it.
 type Resetter interface{ Reset() }
-
-// turn is a function to be run in the object's turn: a Do, or a continuation of a Deferred.
-type turn struct {
-	run  func()
-	done *actor.Deferred // nil for a continuation
-	drop func(error)
-	// incarnation is the one in which the continuation was made; a Do belongs to none.
-	incarnation uint64
-	bound       bool
-
-	conn    seam.Conn   // of a continuation: its calls must not be overtaken
-	turns   *seam.Turns // of a continuation: has an entry until it has run
-	running seam.Turn
-}
-
-// Drop implements actor.Droppable.
-func (t *turn) Drop(cause error) {
-	defer t.leave()
-	if t.drop != nil {
-		t.drop(cause)
-	}
-	if t.done != nil {
-		t.done.Complete(nil, cause)
-	}
-}
 
 // Receive implements protoactor.Actor.
 func (o *object) Receive(ctx protoactor.Context) {
@@ -93,12 +64,10 @@ func (o *object) work(ctx protoactor.Context) {
 		}
 	case *turn:
 		o.guarded(ctx, func() { o.runTurn(m) })
-	case *observe:
-		o.guarded(ctx, func() { m.run(o) })
-	case *unobserve:
-		o.guarded(ctx, func() { m.run(o.core) })
 	case checkIdle:
 		o.settle(ctx)
+	case task:
+		o.guarded(ctx, func() { m.run(o) })
 	}
 }
 
@@ -114,6 +83,108 @@ func (o *object) call(ctx protoactor.Context, inv *Invocation) {
 		defer who.leave()
 		inv.run(o)
 	})
+}
+
+// park parks a call whose answer would only wait to be written.
+func (o *object) park(inv *Invocation) bool {
+	if !inv.wantsAnswer || !inv.conn.Congested() {
+		return false
+	}
+	p := o.core.park(inv)
+	if p == nil {
+		return false
+	}
+	o.resumeLater(p)
+	return true
+}
+
+func (o *object) resumeLater(p *parking) {
+	mailbox := o.mailbox
+	// The resume message does not count as in flight: the calls do.
+	p.conn.WhenClear(func() { mailbox.PostUserMessage(resume{p}) })
+}
+
+// resume runs the first parked message. Calls of other connections come in between.
+func (o *object) resume(ctx protoactor.Context, p *parking) {
+	if o.ended {
+		return
+	}
+	if p.conn.Congested() {
+		o.resumeLater(p)
+		return
+	}
+	first, more := o.core.unpark(p)
+	if more {
+		o.mailbox.PostUserMessage(resume{p})
+	}
+	switch m := first.(type) {
+	case *Invocation:
+		o.call(ctx, m)
+	case *turn:
+		o.guarded(ctx, func() { o.runTurn(m) })
+	}
+}
+
+// run carries out the call in the object's turn.
+func (inv *Invocation) run(o *object) {
+	inv.incarnation, inv.began = o.core.incarnation.Load(), true
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		defer inv.conn.Turns().Leave(&inv.turn)
+		defer inv.carriedOut()
+		r := recover()
+		if r == nil {
+			inv.fail(actor.ErrGoexit)
+			return
+		}
+		panic(inv.panicked(r)) // The supervisor decides about the object.
+	}()
+	if err := o.repair(); err != nil {
+		inv.carriedOut()
+		inv.fail(err)
+		returned = true
+		return
+	}
+	table, err := o.methods(inv.prefix)
+	if err != nil {
+		inv.carriedOut()
+		inv.fail(err)
+		returned = true
+		return
+	}
+	turns := inv.conn.Turns()
+	turns.Enter(&inv.turn)
+	v, kept, err := table.invoke(o.core.Value(), inv)
+	returned = true
+	if _, later := v.(*actor.Deferred); later && !kept {
+		// The call must not keep its arguments alive.
+		inv.Args, inv.Kw = nil, nil
+		clear(inv.room[:])
+	}
+	if inv.prefix == PrefixObserve && err == nil {
+		o.core.updated()
+	}
+	if err == errAnswersLater {
+		turns.Leave(&inv.turn)
+		return
+	}
+	inv.carriedOut()
+	if gone := inv.answerFrom(v, err); !gone {
+		turns.Leave(&inv.turn)
+	} else if !kept {
+		inv.free()
+	}
+}
+
+// panicked logs a panic of the method and answers the call.
+func (inv *Invocation) panicked(r any) *PanicError {
+	p := &PanicError{What: "the method " + inv.name(), Value: r, Stack: debug.Stack()}
+	defer inv.fail(p) // also when the logger ends the goroutine
+	inv.logPanic(p)
+	return p
 }
 
 // coreRef is what the Props of an object's actor keep of the core. protoactor's lists of children keep PIDs of ended
@@ -238,11 +309,6 @@ func (o *object) renew(produce func() any) error {
 	return nil
 }
 
-func isNilPointer(v any) bool {
-	p := reflect.ValueOf(v)
-	return p.Kind() == reflect.Pointer && p.IsNil()
-}
-
 func (o *object) runTurn(t *turn) {
 	if t.bound && t.incarnation != o.core.incarnation.Load() {
 		t.Drop(actor.ErrRestarted)
@@ -293,18 +359,4 @@ func (c *objectCore) turnPanicked(r any) *PanicError {
 	p := &PanicError{What: "a function in the turn of a " + c.typeName(), Value: r, Stack: debug.Stack()}
 	c.logPanic(c.logger(), p)
 	return p
-}
-
-func (t *turn) leave() {
-	if t.turns != nil {
-		t.turns.Leave(&t.running)
-	}
-}
-
-// finish completes a Do. A continuation completes itself.
-func (t *turn) finish(err error) {
-	t.leave()
-	if t.done != nil {
-		t.done.Complete(nil, err)
-	}
 }

@@ -3,7 +3,6 @@ package flavors
 import (
 	"context"
 	"errors"
-	"github.com/perspectivebroker/pb/internal/seam"
 	"iter"
 	"runtime"
 	"sync/atomic"
@@ -11,6 +10,7 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
 	"github.com/rs/zerolog"
 )
@@ -19,7 +19,7 @@ import (
 // connection, however often the original was sent there. Observers can be compared and used as map keys.
 type Observer struct {
 	conn        seam.Conn
-	core        *objectCore
+	core        seam.Core // of the original
 	perspective any
 
 	// luid is what the peer knows the copy by. It belongs to the broker, and is zero until the state has been sent.
@@ -29,7 +29,7 @@ type Observer struct {
 }
 
 // newObserver makes the observer for an original that is about to be sent.
-func newObserver(conn seam.Conn, core *objectCore, perspective any) *Observer {
+func newObserver(conn seam.Conn, core seam.Core, perspective any) *Observer {
 	return &Observer{conn: conn, core: core, perspective: perspective}
 }
 
@@ -91,7 +91,7 @@ func (o *Observer) answered(method string, err error) {
 		o.conn.Logger().
 			WithLevel(line).
 			Err(err).
-			Str("object", o.core.typeName()).
+			Stringer("object", o.core).
 			Str("update", clipText(method, maxQuotedName)).
 			Msg("the peer could not apply an update; its copy is stale")
 	})
@@ -103,7 +103,7 @@ func (o *Observer) unsent(method string, err error) {
 		o.conn.Logger().
 			Warn().
 			Err(usercode.LogError(err)).
-			Str("object", o.core.typeName()).
+			Stringer("object", o.core).
 			Str("update", clipText(method, maxQuotedName)).
 			Msg("an update could not be sent; the peer's copy is out of date")
 	})

@@ -4,10 +4,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/perspectivebroker/pb/internal/usercode"
+	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/supervision"
 	"github.com/rs/zerolog"
 )
+
+// PanicError is the error of a call whose method panicked. The peer does not get the value.
+type PanicError = actor.PanicError
 
 // panicCount counts panics within a time, so that a peer that can cause them cannot fill the log.
 type panicCount struct {
@@ -31,24 +34,4 @@ func (c *panicCount) level(limit supervision.Limit) (level zerolog.Level, last b
 		return zerolog.ErrorLevel, true
 	}
 	return zerolog.ErrorLevel, false
-}
-
-// logPanic logs a panic of user code that belongs to an object. A caller that panics again with p does not log it
-// again.
-func (c *objectCore) logPanic(log *zerolog.Logger, p *PanicError, fields ...func(*zerolog.Event)) {
-	limit := supervision.TreeOf(c.runtime()).ObjectLimit()
-	level, last := c.panics.level(limit)
-	usercode.Log(func() {
-		e := log.WithLevel(level).Str("object", c.typeName())
-		for _, f := range fields {
-			f(e)
-		}
-		e.Str("panic", usercode.PanicText(p.Value)).Bytes("stack", p.Stack).Msg(p.What + " panicked")
-	})
-	if last {
-		usercode.Log(func() {
-			log.Warn().Str("object", c.typeName()).Dur("within", limit.Within).
-				Msg("this object panics often; further panics within this time are logged at the debug level")
-		})
-	}
 }

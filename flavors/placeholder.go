@@ -2,10 +2,10 @@ package flavors
 
 import (
 	"fmt"
-	"github.com/perspectivebroker/pb/internal/seam"
 
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/seam"
 )
 
 // localHole implements seam.Home.

@@ -6,11 +6,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/assert"
-
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/graph"
+	"github.com/stretchr/testify/assert"
 )
 
 // A method's arguments can be printed with any verb, whatever they contain.

@@ -3,7 +3,52 @@ package flavors
 import (
 	"slices"
 	"sync"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/internal/seam"
 )
+
+// task is a message that is carried out in the object's turn, such as that which adds an observer.
+type task interface{ run(o *object) }
+
+// turn is a function to be run in the object's turn: a Do, or a continuation of a Deferred.
+type turn struct {
+	run  func()
+	done *actor.Deferred // nil for a continuation
+	drop func(error)
+	// incarnation is the one in which the continuation was made; a Do belongs to none.
+	incarnation uint64
+	bound       bool
+
+	conn    seam.Conn   // of a continuation: its calls must not be overtaken
+	turns   *seam.Turns // of a continuation: has an entry until it has run
+	running seam.Turn
+}
+
+// Drop implements actor.Droppable.
+func (t *turn) Drop(cause error) {
+	defer t.leave()
+	if t.drop != nil {
+		t.drop(cause)
+	}
+	if t.done != nil {
+		t.done.Complete(nil, cause)
+	}
+}
+
+func (t *turn) leave() {
+	if t.turns != nil {
+		t.turns.Leave(&t.running)
+	}
+}
+
+// finish completes a Do. A continuation completes itself.
+func (t *turn) finish(err error) {
+	t.leave()
+	if t.done != nil {
+		t.done.Complete(nil, err)
+	}
+}
 
 // queue holds the messages that wait for an object's turn, oldest first. It belongs to the core and not to the mailbox,
 // which has a token for each message, so that calls can be removed at any time. The zero value is empty.

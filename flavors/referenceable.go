@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/perspectivebroker/pb/internal/seam"
 	"reflect"
 	"runtime/debug"
-	"sync/atomic"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/supervision"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
@@ -22,18 +21,6 @@ import (
 // The struct is sent as a pointer and must not be copied after that. Its actor starts with the first call and ends when
 // the last connection has released the object, unless [Spawn] started it. The zero value is ready for use.
 type Referenceable struct{ anchor }
-
-// anchor ties a struct to its core. All flavors that are actors embed it.
-type anchor struct{ core atomic.Pointer[objectCore] }
-
-func (a *anchor) anchored() *anchor { return a }
-
-// anchored is implemented by pointers to structs that embed such a flavor.
-type anchored interface {
-	anchored() *anchor
-	branch() supervision.Branch
-	prefix() Prefix
-}
 
 func (*Referenceable) branch() supervision.Branch { return supervision.Objects }
 func (*Referenceable) prefix() Prefix             { return PrefixRemote }
@@ -65,15 +52,6 @@ func coreOf(v any) (*objectCore, error) {
 	return c.meet(anchor, v, r)
 }
 
-// coreMade returns the anchor's core, which the first call makes.
-func (a *anchor) coreMade() *objectCore {
-	if c := a.core.Load(); c != nil {
-		return c
-	}
-	a.core.CompareAndSwap(nil, &objectCore{anchor: a})
-	return a.core.Load()
-}
-
 // meet sets the core's value to v, or checks that v is not a copy of it.
 func (c *objectCore) meet(a *anchor, v any, r anchored) (*objectCore, error) {
 	c.mu.Lock()
@@ -86,7 +64,9 @@ func (c *objectCore) meet(a *anchor, v any, r anchored) (*objectCore, error) {
 			return nil, err
 		}
 		c.value, c.branch = v, r.branch()
-		c.forward, _ = v.(*Forwarder)
+		if f, ok := v.(*Forwarder); ok { // What embeds one may handle calls itself.
+			c.forward = f
+		}
 		c.met.Store(true)
 	}
 	return c, nil

@@ -3,11 +3,11 @@ package flavors
 import (
 	"errors"
 	"fmt"
-	"github.com/perspectivebroker/pb/internal/seam"
 	"reflect"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/supervision"
 )
 
