@@ -1,0 +1,245 @@
+package peer
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/perspectivebroker/pb/cmd/pb/internal/value"
+	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/codec/jelly"
+)
+
+// maxReferences is how many references one message of the peer may have.
+const maxReferences = 1 << 17
+
+// command carries out one command of the peer. An error ends the connection.
+func (c *Conn) command(frame []byte) error {
+	var r banana.Reader
+	r.Reset(frame, c.frames.scanner.Profile())
+	head, err := r.Next()
+	if err != nil {
+		return err
+	}
+	word, err := r.Next()
+	if err != nil || head.Kind != banana.List || head.Int < 1 || !word.IsText() {
+		return errors.New("the peer sent something that is no command")
+	}
+	symbol, _ := word.Symbol()
+	switch {
+	case symbol == banana.SymAnswer && head.Int == 3, symbol == banana.SymError && head.Int == 3:
+		return c.answered(&r, symbol == banana.SymError)
+	case symbol == banana.SymMessage && head.Int >= 7, symbol == banana.SymCacheMessage && head.Int >= 7:
+		return c.called(&r, symbol == banana.SymCacheMessage)
+	case symbol == banana.SymAnswer, symbol == banana.SymError,
+		symbol == banana.SymMessage, symbol == banana.SymCacheMessage:
+		return fmt.Errorf("the peer sent a malformed command %s", symbol)
+	case symbol == banana.SymVersion, symbol == banana.SymDecref, symbol == banana.SymDecache, symbol == banana.SymUncache,
+		word.TextIs("didNotUnderstand"):
+		return nil // This side has no objects, and forgets caches by itself.
+	}
+	b := banana.AppendList(nil, 2)
+	b = banana.AppendString(b, r.Profile(), "didNotUnderstand")
+	return c.send(banana.AppendString(b, r.Profile(), word.Text()))
+}
+
+func (c *Conn) answered(r *banana.Reader, failed bool) error {
+	id, err := r.Next()
+	if err != nil || id.Kind != banana.Int {
+		return errors.New("the peer sent an answer without a number")
+	}
+	c.mu.Lock()
+	k := c.pending[id.Int]
+	delete(c.pending, id.Int)
+	c.mu.Unlock()
+	if k == nil {
+		return fmt.Errorf("the peer answered call %d, which is not under way", id.Int)
+	}
+	k.answer.Mentions = mentionsOf(r.Rest(), r.Profile(), 1)
+	v, err := c.decode(r)
+	switch {
+	case err != nil:
+		k.complete(nil, &BadValueError{err})
+	case failed:
+		k.complete(nil, failureOf(v))
+	default:
+		k.complete(v, nil)
+	}
+	return nil
+}
+
+// BadValueError reports an answer that cannot be decoded.
+type BadValueError struct{ Err error }
+
+// Error gives the cause.
+func (e *BadValueError) Error() string { return "the peer's answer is malformed: " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *BadValueError) Unwrap() error { return e.Err }
+
+func mentionsOf(b []byte, p banana.Profile, n int) (mentions []jelly.Mention) {
+	var r banana.Reader
+	r.Reset(b, p)
+	jelly.Mentions(&r, n, func(m jelly.Mention) { mentions = append(mentions, m) })
+	return mentions
+}
+
+// called handles a call of the peer: an update of a cache, or else a call of an object that does not exist.
+func (c *Conn) called(r *banana.Reader, update bool) error {
+	var tokens [4]banana.Token // id, object, method, whether it wants an answer
+	for i := range tokens {
+		t, err := r.Next()
+		if err != nil || t.Kind == banana.List {
+			return errors.New("the peer sent a malformed call")
+		}
+		tokens[i] = t
+	}
+	id, object, method, wanted := tokens[0], tokens[1], tokens[2].Text(), tokens[3]
+	mentions := mentionsOf(r.Rest(), r.Profile(), 2)
+	args, err := c.decode(r)
+	var kw any
+	if err == nil {
+		kw, err = c.decode(r)
+	}
+	known := false
+	if err == nil && update && object.Kind == banana.Int {
+		known = c.update(object.Int, method, args, kw)
+	}
+	if !known {
+		if err := c.Release(mentions); err != nil {
+			return err
+		}
+	}
+	if wanted.Kind == banana.Int && wanted.Int == 0 || !id.IsInt() {
+		return nil
+	}
+	return c.reply(id, known)
+}
+
+// reply answers a call: with None, or that there is no such object.
+func (c *Conn) reply(id banana.Token, known bool) error {
+	p := c.frames.scanner.Profile()
+	b := banana.AppendList(nil, 3)
+	word := banana.SymAnswer
+	if !known {
+		word = banana.SymError
+	}
+	b = banana.AppendSymbol(b, p, word)
+	b, err := banana.AppendBig(b, id.Big())
+	if err != nil {
+		return err
+	}
+	f := jelly.NewFragment(jelly.Context{Profile: p})
+	defer f.Free()
+	var v any
+	if !known {
+		text := "this program publishes no objects"
+		v = &value.Copy{Class: failureClass, State: jelly.NewDict(
+			jelly.Entry{Key: "type", Value: []byte("twisted.spread.pb.Error")},
+			jelly.Entry{Key: "value", Value: text},
+			jelly.Entry{Key: "parents", Value: []any{"twisted.spread.pb.Error", "builtins.Exception"}},
+			jelly.Entry{Key: "traceback", Value: noTraceback + "\n"},
+			jelly.Entry{Key: "tb", Value: nil},
+			jelly.Entry{Key: "frames", Value: []any{}},
+			jelly.Entry{Key: "stack", Value: []any{}},
+			jelly.Entry{Key: "count", Value: 0},
+			jelly.Entry{Key: "captureVars", Value: false},
+		)}
+	}
+	if err := f.Jelly(v); err != nil {
+		return err
+	}
+	if b, err = f.Append(b, nil); err != nil {
+		return err
+	}
+	return c.send(b)
+}
+
+// decode decodes one value. Every class is accepted: its objects become a [value.Copy] or, if they have the form of a
+// Cacheable, a [value.Cache].
+func (c *Conn) decode(r *banana.Reader) (any, error) {
+	classes, err := classesIn(r.Rest(), r.Profile())
+	if err != nil {
+		return nil, err
+	}
+	d := jelly.Decoder{Registry: classes, References: maxReferences}
+	var v any
+	if err := d.Decode(r, &v); err != nil {
+		return nil, err
+	}
+	unbound := d.Unbound()
+	states := make([]func(), 0, len(unbound))
+	for _, u := range unbound {
+		bound, state := c.bind(u)
+		u.Bind(bound)
+		if state != nil {
+			states = append(states, state)
+		}
+	}
+	for _, set := range states {
+		set() // A state may be an object that had to be bound first.
+	}
+	return v, nil
+}
+
+// bind makes the value that stands for an Unbound, and a function that sets its state.
+func (c *Conn) bind(u *jelly.Unbound) (bound any, setState func()) {
+	var id any = u.ID
+	if u.Name != nil {
+		id = u.Name
+	}
+	switch {
+	case u.IsInstance() && u.Entry().Kind == jelly.RemoteCache:
+		x := &value.Cache{ID: u.ID, Class: u.Tag}
+		c.received(u.ID)
+		return x, func() { x.State = u.State }
+	case u.IsInstance():
+		x := &value.Copy{Class: u.Tag}
+		return x, func() { x.State = u.State }
+	case u.Tag == "remote":
+		return &value.Ref{ID: u.ID}, nil
+	}
+	return value.Opaque{Kind: u.Tag, Text: id}, nil
+}
+
+// classesIn registers the classes of the next expression. An object of a class is [class state] or, if it is the first
+// occurrence of a Cacheable, [class luid state].
+func classesIn(b []byte, p banana.Profile) (*jelly.Registry, error) {
+	var r banana.Reader
+	r.Reset(b, p)
+	var classes map[string]jelly.ClassEntry
+	for left := 1; left > 0; left-- {
+		head, err := r.Next()
+		if err != nil {
+			return nil, err
+		}
+		if head.Kind != banana.List {
+			continue
+		}
+		left += int(head.Int)
+		if head.Int < 2 || r.Peek() != banana.String {
+			continue
+		}
+		name, err := r.Next()
+		if err != nil {
+			return nil, err
+		}
+		left--
+		kind := jelly.RemoteCopy
+		if head.Int == 3 && (r.Peek() == banana.Int || r.Peek() == banana.LongInt) {
+			kind = jelly.RemoteCache
+		}
+		class := string(name.Bytes)
+		if jelly.CheckClass(class) != nil || classes[class].Kind == jelly.RemoteCache {
+			continue
+		}
+		if classes == nil {
+			classes = map[string]jelly.ClassEntry{}
+		}
+		classes[class] = jelly.ClassEntry{Kind: kind, New: func() any { return nil }}
+	}
+	if classes == nil {
+		return nil, nil
+	}
+	registry := jelly.NewRegistry()
+	return registry, registry.RegisterTree("", classes)
+}
