@@ -21,7 +21,7 @@ type border struct {
 	name   string
 	limits broker.Limits
 	root   func() any // a *service by default
-	opts   func(t *testing.T) []broker.Option
+	opts   func(t *testing.T) []broker.ListenOption
 	// within keeps the limit.
 	within func(t *testing.T, p *wire.Peer)
 	// beyond breaks the limit, after within on the same connection.
@@ -147,7 +147,7 @@ func borders() []border {
 			), beyond: fails(3, `[message 3 root more 1 [tuple] [dictionary]]`), reason: "caches",
 		}, {
 			name: "Caches of theirs", limits: broker.Limits{Caches: 1}, root: func() any { return &ponds{} },
-			opts: func(t *testing.T) []broker.Option { return []broker.Option{pondRegistry(t)} },
+			opts: func(t *testing.T) []broker.ListenOption { return []broker.ListenOption{pondRegistry(t)} },
 			within: func(t *testing.T, p *wire.Peer) {
 				p.Write(`[message 1 root take 1 [tuple ["test.Pond" 1 [list]]] [dictionary]]`)
 				p.Want(`[answer 1 [None]]`)
@@ -193,7 +193,7 @@ func TestLimitBorders(t *testing.T) {
 			if b.root != nil {
 				root = b.root()
 			}
-			opts := []broker.Option{broker.WithLimits(b.limits)}
+			opts := []broker.ListenOption{broker.WithLimits(b.limits)}
 			if b.opts != nil {
 				opts = append(opts, b.opts(t)...)
 			}

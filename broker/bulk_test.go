@@ -19,9 +19,10 @@ import (
 func dialTCP(t *testing.T, opts ...broker.Option) (here, there *broker.Conn) {
 	t.Helper()
 	rt := newRuntime(t)
-	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", &service{}, opts...)
+	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", &service{}, broker.WithOptions(opts...))
 	require.NoError(t, err)
-	here, err = broker.Dial(context.Background(), rt, ln.URL(), append(opts, broker.WithPublished("root", &service{}))...)
+	here, err = broker.Dial(context.Background(), rt, ln.URL(), broker.WithOptions(opts...),
+		broker.WithPublished("root", &service{}))
 	require.NoError(t, err)
 	// The accepting side has negotiated when it has answered a call.
 	_, err = flavors.Call[int](context.Background(), here.Root(), "add", 1, 2)

@@ -82,7 +82,7 @@ func tallyRegistry(t *testing.T) broker.Option {
 }
 
 // customer connects to the server.
-func (s *server) customer(opts ...broker.Option) *broker.Conn {
+func (s *server) customer(opts ...broker.DialOption) *broker.Conn {
 	s.t.Helper()
 	conn, err := broker.NewClientConn(s.t.Context(), s.rt, s.dial(), opts...)
 	require.NoError(s.t, err)

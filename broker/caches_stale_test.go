@@ -48,7 +48,7 @@ type touchy struct{}
 func (*touchy) SetCopyableState(any) error { panic("state") }
 
 // newGauge returns a cache that a server keeps, and the peer that owns its original, with id 7.
-func newGauge(t *testing.T, lines *logLines, opts ...broker.Option) (*flavors.Cached[gauge], *wire.Peer) {
+func newGauge(t *testing.T, lines *logLines, opts ...broker.ListenOption) (*flavors.Cached[gauge], *wire.Peer) {
 	t.Helper()
 	registry := jelly.NewRegistry()
 	require.NoError(t, flavors.RegisterCache[gauge](registry, "test.Gauge"))

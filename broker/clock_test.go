@@ -78,7 +78,7 @@ func TestReconnectBackoff(t *testing.T) {
 		rt := newRuntime(t)
 		refused := errors.New("connection refused")
 		attempts := make(chan time.Time, 10)
-		client, err := broker.Reconnect(rt, "pb://nowhere:1", nil,
+		client, err := broker.Reconnect[any](rt, "pb://nowhere:1", nil,
 			broker.WithBackoff(supervision.Backoff{Min: time.Second, Max: 10 * time.Second, Factor: 2}),
 			broker.WithDialer(func(_ context.Context, _, _ string) (net.Conn, error) {
 				attempts <- time.Now()

@@ -62,7 +62,7 @@ type keeper struct {
 func TestEndedConnectionIsCollected(t *testing.T) {
 	h := &house{}
 	login, lender := h.serve(t), newServer(t, &service{})
-	connect := func(t *testing.T, rt *actor.Runtime, s *server, opts ...broker.Option) *broker.Conn {
+	connect := func(t *testing.T, rt *actor.Runtime, s *server, opts ...broker.DialOption) *broker.Conn {
 		conn, err := broker.NewClientConn(t.Context(), rt, s.dial(), opts...)
 		require.NoError(t, err)
 		return conn

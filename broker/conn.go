@@ -25,6 +25,20 @@ var errNoConn = flavors.DeadReference.New("the connection is nil, or was not mad
 
 func (c *Conn) isMade() bool { return c != nil && c.c != nil }
 
+// connKey is the key of the connection in its context.
+type connKey struct{}
+
+// ConnOf returns the connection to which a context belongs, or nil. These contexts belong to a connection: those of a
+// method that the peer has called, of a checker and a realm during a login, of a session function of [Reconnect], and
+// [Conn.Context]. A realm thus learns the peer's address ([Conn.RemoteAddr]) and certificates ([Conn.TLS]).
+func ConnOf(ctx context.Context) *Conn {
+	if ctx == nil {
+		return nil
+	}
+	c, _ := ctx.Value(connKey{}).(*Conn)
+	return c
+}
+
 // Root returns a reference to the object that the peer publishes under the name in the URL, "root" if the URL has none.
 // Root does not ask the peer: calls to an object that the peer does not publish fail with the peer's error.
 func (c *Conn) Root() *flavors.RemoteReference {

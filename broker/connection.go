@@ -112,8 +112,8 @@ func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *opti
 		mailbox: actor.NewMailbox(), writing: actor.NewMailbox(),
 		encoding: flow.NewEncodeLimit(),
 	}
-	c.init()
 	c.conn.c = c
+	c.init(context.WithValue(context.Background(), connKey{}, &c.conn))
 	c.account = budgetOf(rt).NewAccount(flow.Limits{
 		MemoryTotal: o.limits.MemoryTotal, Strangers: o.limits.Strangers, Imports: o.limits.Imports,
 		BytesIn:        o.limits.BytesIn,

@@ -17,20 +17,39 @@ import (
 // Dial connects to a URL: pb://host:port[/name], pbs://host:port[/name] or pb+unix:///path[?name=name]. It returns when
 // the negotiation has succeeded. [Conn.Root] refers to the object that the peer publishes under the URL's name, "root"
 // by default. If ctx ends, Dial fails; a connection that it has returned is not affected.
-func Dial(ctx context.Context, rt *actor.Runtime, url string, opts ...Option) (*Conn, error) {
+func Dial(ctx context.Context, rt *actor.Runtime, url string, opts ...DialOption) (*Conn, error) {
 	if err := mayDial(ctx, rt); err != nil {
 		return nil, fmt.Errorf("broker: connecting to %s: %w", url, err)
 	}
+	e, o, err := dialOptions(url, opts, DialOption.applyDial)
+	if err != nil {
+		return nil, err
+	}
+	return dial(ctx, rt, url, e, o)
+}
+
+// dialOptions returns what a URL and the options for it say.
+func dialOptions[O any](url string, opts []O, apply func(O, *options) error) (endpoint, *options, error) {
 	e, err := parseURL(url)
 	if err != nil {
-		return nil, err
+		return e, nil, err
 	}
-	o, err := newOptions(opts)
+	o, err := newOptions(opts, apply)
 	if err != nil {
-		return nil, err
+		return e, nil, err
 	}
+	if o.identity == "" {
+		o.identity = e.identity()
+	}
+	if o.dial == nil {
+		o.dial = new(net.Dialer).DialContext
+	}
+	return e, o, o.checkTLS(e)
+}
+
+func dial(ctx context.Context, rt *actor.Runtime, url string, e endpoint, o *options) (*Conn, error) {
 	var sock net.Conn
-	err = calling(
+	err := calling(
 		"the function given to WithDialer",
 		func() (err error) { sock, err = o.dial(ctx, e.network, e.address); return err },
 	)
@@ -40,7 +59,7 @@ func Dial(ctx context.Context, rt *actor.Runtime, url string, opts ...Option) (*
 	if err != nil {
 		return nil, usercode.Wrap(err, "broker: connecting to %s", url)
 	}
-	c, err := dialOver(ctx, rt, sock, e, opts)
+	c, err := dialOver(ctx, rt, sock, e, o)
 	if err != nil {
 		return nil, usercode.Wrap(err, "broker: connecting to %s", url)
 	}
@@ -49,14 +68,30 @@ func Dial(ctx context.Context, rt *actor.Runtime, url string, opts ...Option) (*
 
 // NewClientConn is [Dial] over sock, which is already connected to a PB server. Closing the connection closes sock.
 // With [WithTLS] the connection uses TLS over sock; the configuration must then name the server.
-func NewClientConn(ctx context.Context, rt *actor.Runtime, sock net.Conn, opts ...Option) (*Conn, error) {
+func NewClientConn(ctx context.Context, rt *actor.Runtime, sock net.Conn, opts ...DialOption) (*Conn, error) {
 	if isNil(sock) {
 		return nil, errors.New("broker: NewClientConn was given no connection")
 	}
 	if err := mayDial(ctx, rt); err != nil {
-		return nil, fmt.Errorf("broker: speaking to a server: %w", err)
+		return nil, fmt.Errorf("broker: connecting over a socket: %w", err)
 	}
-	return dialOver(ctx, rt, sock, endpoint{scheme: "pb", name: rootName}, opts)
+	o, err := newOptions(opts, DialOption.applyDial)
+	switch {
+	case err != nil:
+	case o.dial != nil:
+		err = errors.New("broker: WithDialer is for Dial and Reconnect: NewClientConn has a connected socket already")
+	case o.tls != nil && o.tls.ServerName == "" && !o.tls.InsecureSkipVerify:
+		err = errors.New("broker: NewClientConn with WithTLS: set ServerName in the configuration, no URL names the server")
+	}
+	if err != nil {
+		netio.Close(sock)
+		return nil, err
+	}
+	e := endpoint{scheme: "pb", name: rootName}
+	if o.tls != nil {
+		e.scheme = "pbs"
+	}
+	return dialOver(ctx, rt, sock, e, o)
 }
 
 // mayDial returns the reason why no connection can be made.
@@ -67,24 +102,14 @@ func mayDial(ctx context.Context, rt *actor.Runtime) error {
 	return usable(rt)
 }
 
-func dialOver(ctx context.Context, rt *actor.Runtime, sock net.Conn, e endpoint, opts []Option) (*Conn, error) {
-	o, err := newOptions(opts)
-	switch {
-	case err != nil || o.tls == nil && e.scheme != "pbs":
-	case e.scheme != "pbs" && e.network != "":
-		err = errTLSUnused(e.scheme + ":// URL")
-	default:
-		var secure net.Conn
-		if secure, err = dialTLS(ctx, sock, e.address, o); err == nil {
-			sock = secure
+func dialOver(ctx context.Context, rt *actor.Runtime, sock net.Conn, e endpoint, o *options) (*Conn, error) {
+	if e.scheme == "pbs" {
+		secure, err := dialTLS(ctx, sock, e.address, o)
+		if err != nil {
+			netio.Close(sock)
+			return nil, err
 		}
-	}
-	if err != nil {
-		netio.Close(sock)
-		return nil, err
-	}
-	if o.identity == "" && e.network != "" {
-		o.identity = e.identity()
+		sock = secure
 	}
 	c := newConn(rt, sock, true, e.name, o)
 	c.superviseClose()

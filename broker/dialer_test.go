@@ -47,16 +47,17 @@ func TestReconnectOverFailingNetwork(t *testing.T) {
 			{End: fault.Reset, After: 150}, {End: fault.Blackhole, After: 200},
 		}
 		var dials atomic.Int64
-		c, err := broker.Reconnect(rt, "pb://nowhere.example:8800", func(ctx context.Context, conn *broker.Conn) error {
-			_, err := flavors.Call[int](ctx, conn.Root(), "add", 1, 2)
-			return err
-		}, broker.WithKeepalive(1e9, 1e9), broker.WithDialer(func(ctx context.Context, _, _ string) (net.Conn, error) {
-			sock, err := pipe.Dial(ctx)
-			if n := dials.Add(1); err == nil && int(n) <= len(plans) {
-				return fault.New(sock, plans[n-1]), nil
-			}
-			return sock, err
-		}))
+		session := func(ctx context.Context, conn *broker.Conn) (int, error) {
+			return flavors.Call[int](ctx, conn.Root(), "add", 1, 2)
+		}
+		c, err := broker.Reconnect(rt, "pb://nowhere.example:8800", session,
+			broker.WithKeepalive(1e9, 1e9), broker.WithDialer(func(ctx context.Context, _, _ string) (net.Conn, error) {
+				sock, err := pipe.Dial(ctx)
+				if n := dials.Add(1); err == nil && int(n) <= len(plans) {
+					return fault.New(sock, plans[n-1]), nil
+				}
+				return sock, err
+			}))
 		require.NoError(t, err)
 		for done := false; !done; {
 			conn, err := c.Conn(t.Context())

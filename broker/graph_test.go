@@ -44,13 +44,12 @@ func (*taker) RemoteDict(d *jelly.Dict) (any, bool) { return d.GetName("k0") }
 func TestCallsWithGraphs(t *testing.T) {
 	log := zerolog.New(io.Discard).Level(zerolog.DebugLevel)
 	security := jelly.DefaultSecurity().AllowInstancesOf(graph.Class).AllowTypes("method")
-	for _, opts := range [][]broker.Option{
-		{broker.WithSecurity(security)}, {broker.WithSecurity(security), broker.WithUnsafeTracebacks()},
-	} {
+	allowed := broker.WithSecurity(security)
+	for _, opt := range []broker.Option{allowed, broker.WithOptions(allowed, broker.WithUnsafeTracebacks())} {
 		rt := newRuntime(t, actor.WithLogger(log))
-		ln, err := broker.Listen(rt, "pb://127.0.0.1:0", &taker{}, opts...)
+		ln, err := broker.Listen(rt, "pb://127.0.0.1:0", &taker{}, opt)
 		require.NoError(t, err)
-		conn, err := broker.Dial(t.Context(), rt, ln.URL(), opts...)
+		conn, err := broker.Dial(t.Context(), rt, ln.URL(), opt)
 		require.NoError(t, err)
 		try := func(t *testing.T, v any, large bool) {
 			graph.Within(t, 2<<30, func() {

@@ -30,33 +30,34 @@ import (
 func IdentityRoot[A any](
 	portal *cred.Portal[*flavors.RemoteReference, *cred.Bearer[*flavors.RemoteReference, A]],
 	opts ...LoginOption,
-) RootFactory {
+) *PortalRoot {
 	if portal == nil {
-		return nil
+		return &PortalRoot{err: errNilPortal("IdentityRoot")}
 	}
-	o := newLoginOptions(opts)
-	return newLogin(o, &portalAdapter{
-		accepts: portal.Accepts,
-		check:   portal.Authenticate,
-		enter: func(ctx context.Context, id cred.AvatarID, mind *flavors.RemoteReference) (any, func(), error) {
-			session, err := portal.Enter(ctx, id, mind)
-			if err != nil {
-				return nil, nil, err
-			}
-			bearer := session.Avatar()
-			return &identity{
-				atOnce:  o.sessions,
-				name:    bearer.Identity().String(),
-				keyring: bearer.Keyring,
-				attach: func(ctx context.Context, key cred.Key, mind *flavors.RemoteReference) (any, func(), error) {
-					attached, err := bearer.Attach(ctx, key, mind)
-					if err != nil {
-						return nil, nil, err
-					}
-					return attached.Avatar(), attached.Logout, nil
-				},
-			}, session.Logout, nil
-		},
+	return newPortalRoot(opts, func(o *loginOptions) *portalAdapter {
+		return &portalAdapter{
+			accepts: portal.Accepts,
+			check:   portal.Authenticate,
+			enter: func(ctx context.Context, id cred.AvatarID, mind *flavors.RemoteReference) (any, func(), error) {
+				session, err := portal.Enter(ctx, id, mind)
+				if err != nil {
+					return nil, nil, err
+				}
+				bearer := session.Avatar()
+				return &identity{
+					atOnce:  o.sessions,
+					name:    bearer.Identity().String(),
+					keyring: bearer.Keyring,
+					attach: func(ctx context.Context, key cred.Key, mind *flavors.RemoteReference) (any, func(), error) {
+						attached, err := bearer.Attach(ctx, key, mind)
+						if err != nil {
+							return nil, nil, err
+						}
+						return attached.Avatar(), attached.Logout, nil
+					},
+				}, session.Logout, nil
+			},
+		}
 	})
 }
 

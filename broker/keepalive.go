@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/perspectivebroker/pb/broker/internal/command"
@@ -15,8 +16,16 @@ import (
 // Time is measured by the monotonic clock. A pause of this process (SIGSTOP, a frozen container) does not count against
 // the peer: it is always pinged first, and has the whole deadline while this process runs. On Linux the monotonic clock
 // stops while the machine is suspended, so a suspension does not count either.
+//
+// Both times must be positive. Zero for both turns keepalive off, as by default.
 func WithKeepalive(idle, deadline time.Duration) Option {
-	return optionFunc(func(o *options) { o.keepalive = keepalive{idle, deadline} })
+	return optionFunc(func(o *options) error {
+		o.keepalive = keepalive{idle, deadline}
+		if off := idle == 0 && deadline == 0; !off && !o.keepalive.on() {
+			return fmt.Errorf("broker: WithKeepalive(%v, %v): give two positive times, or leave the option out", idle, deadline)
+		}
+		return nil
+	})
 }
 
 // Messages to the broker from its timers.

@@ -59,8 +59,8 @@ type lifecycle struct {
 	stopped chan struct{} // closed when the broker actor has stopped
 }
 
-func (l *lifecycle) init() {
-	l.ctx, l.cancel = context.WithCancelCause(context.Background())
+func (l *lifecycle) init(ctx context.Context) {
+	l.ctx, l.cancel = context.WithCancelCause(ctx)
 	l.opened, l.stopped = make(chan struct{}), make(chan struct{})
 }
 

@@ -20,7 +20,7 @@ func TestLifecycleTransitions(t *testing.T) {
 		for to := stateNegotiating; to <= stateClosed; to++ {
 			t.Run(from.String()+" to "+to.String(), func(t *testing.T) {
 				var l lifecycle
-				l.init()
+				l.init(t.Context())
 				l.state.Store(int32(from))
 				want := slices.Contains(allowed[from], to)
 				assert.Equal(t, want, l.advance(to))

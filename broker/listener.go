@@ -44,9 +44,10 @@ type Listener struct {
 
 // Listen publishes root and accepts connections at a URL: pb://host:port, where port 0 picks a free one,
 // pbs://host:port (TLS, see [WithTLS]) or pb+unix:///path (see [WithSocketMode]; a stale socket at the path is
-// replaced). The root is a pointer to a struct that embeds [flavors.Referenceable], which all connections share, or a
-// [RootFactory]; see [WithPublished] for other kinds. It may be nil if options publish objects.
-func Listen(rt *actor.Runtime, url string, root any, opts ...Option) (*Listener, error) {
+// replaced). It does not block: it returns when the socket listens. The root is a pointer to a struct that embeds
+// [flavors.Referenceable], which all connections share, a [RootFactory] or a [PortalRoot]; see [WithPublished] for
+// other kinds. It may be nil if options publish objects.
+func Listen(rt *actor.Runtime, url string, root any, opts ...ListenOption) (*Listener, error) {
 	if err := usable(rt); err != nil {
 		return nil, fmt.Errorf("broker: listening at %s: %w", url, err)
 	}
@@ -57,59 +58,51 @@ func Listen(rt *actor.Runtime, url string, root any, opts ...Option) (*Listener,
 	if e.name != rootName {
 		return nil, errListenName
 	}
-	o, err := newOptions(opts)
+	o, err := listenOptions(root, opts)
 	if err != nil {
 		return nil, err
 	}
-	if err := o.checkSocketMode(e.network); err != nil {
+	if err := errors.Join(o.checkSocketMode(e.network), o.checkTLS(e)); err != nil {
 		return nil, err
 	}
 	sock, err := listenAt(e, o)
 	if err != nil {
 		return nil, fmt.Errorf("broker: listening at %s: %w", url, err)
 	}
-	l, err := newListener(rt, sock, e, root, opts)
+	l, err := newListener(rt, sock, e, o)
 	if err != nil {
 		_ = sock.Close()
 	}
 	return l, err
 }
 
-// secured returns the socket from which the listener accepts.
-func secured(sock net.Listener, e endpoint, o *options) (net.Listener, error) {
-	switch {
-	case e.scheme == "pbs":
-		return serveTLS(sock, o)
-	case o.tls != nil:
-		return nil, errTLSUnused(e.url(sock.Addr()))
-	}
-	return sock, nil
-}
-
-// ListenOn is [Listen] on sock, which the listener closes. With [WithTLS] the connections use TLS over it. See
-// [NewPipeListener] for a listener without a network.
-func ListenOn(rt *actor.Runtime, sock net.Listener, root any, opts ...Option) (*Listener, error) {
+// ListenOn is [Listen] on sock, which the listener closes. Like Listen it does not block. With [WithTLS] the
+// connections use TLS over sock. See [NewPipeListener] for a listener without a network.
+func ListenOn(rt *actor.Runtime, sock net.Listener, root any, opts ...ListenOption) (*Listener, error) {
 	if isNil(sock) {
 		return nil, errors.New("broker: ListenOn was given no listener")
 	}
 	if err := usable(rt); err != nil {
 		return nil, fmt.Errorf("broker: listening: %w", err)
 	}
+	o, err := listenOptions(root, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.checkSocketMode(""); err != nil {
+		return nil, err
+	}
 	network, _ := addressOf(sock.Addr)
 	e := endpoint{scheme: "pb", network: network, name: rootName}
-	if o, err := newOptions(opts); err == nil {
-		if err := o.checkSocketMode(""); err != nil {
-			return nil, err
-		}
-		if o.tls != nil {
-			e.scheme = "pbs"
-		}
+	if o.tls != nil {
+		e.scheme = "pbs"
 	}
-	return newListener(rt, sock, e, root, opts)
+	return newListener(rt, sock, e, o)
 }
 
-func newListener(rt *actor.Runtime, sock net.Listener, e endpoint, root any, opts []Option) (*Listener, error) {
-	o, err := newOptions(opts)
+// listenOptions returns the options of a listener, with its root published.
+func listenOptions(root any, opts []ListenOption) (*options, error) {
+	o, err := newOptions(opts, ListenOption.applyListen)
 	if err != nil {
 		return nil, err
 	}
@@ -121,10 +114,16 @@ func newListener(rt *actor.Runtime, sock net.Listener, e endpoint, root any, opt
 	if len(o.published) == 0 {
 		return nil, errors.New("broker: there is nothing to publish: give a root object, or WithPublished")
 	}
-	if sock, err = secured(sock, e, o); err != nil {
-		return nil, err
+	return o, nil
+}
+
+func newListener(rt *actor.Runtime, sock net.Listener, e endpoint, o *options) (l *Listener, err error) {
+	if e.scheme == "pbs" {
+		if sock, err = serveTLS(sock, o); err != nil {
+			return nil, err
+		}
 	}
-	l := &Listener{
+	l = &Listener{
 		rt: rt, sock: sock, endpoint: e, options: o,
 		mailbox: actor.NewMailbox(), conns: map[*connection]struct{}{},
 	}
@@ -374,9 +373,9 @@ func brokerStrategy(rt *actor.Runtime) protoactor.SupervisorStrategy {
 // connect. Twisted's endpoints make it 0666.
 //
 // Use 0660 to let the group connect, 0600 for the owner alone. Only the server's user should be able to write to the
-// directory: a user with write permission there can replace the socket.
-func WithSocketMode(mode fs.FileMode) Option {
-	return optionFunc(func(o *options) { o.socketMode = &mode })
+// directory: a user with write permission there can replace the socket. Other URLs and [ListenOn] reject the option.
+func WithSocketMode(mode fs.FileMode) ListenOption {
+	return optionFunc(func(o *options) error { o.socketMode = &mode; return nil })
 }
 
 // checkSocketMode reports why the option cannot be used with a network.

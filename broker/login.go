@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -21,9 +22,48 @@ import (
 	"github.com/rs/zerolog"
 )
 
+// PortalRoot is a root object at which clients log in. [Login], [LoginRoot] and [IdentityRoot] make it, and [Listen]
+// and [WithPublished] publish it. What was wrong with their arguments is an error of Listen.
+type PortalRoot struct {
+	portal  *portalAdapter
+	options *loginOptions
+	err     error
+}
+
+// Login returns a root object at which clients log in. The checkers authenticate a user, and enter returns the user's
+// avatar, usually a pointer to a struct that embeds [flavors.Avatar], and a function for the logout, which may be nil.
+// The mind is a reference to an object of the client, or nil. Logins call enter concurrently, and it may block.
+// [ConnOf] returns the connection, with the peer's address and the state of TLS.
+//
+//	enter := func(ctx context.Context, id cred.AvatarID, mind *flavors.RemoteReference) (*User, func(), error) {
+//		return &User{name: id.Name(), from: broker.ConnOf(ctx).RemoteAddr()}, nil, nil
+//	}
+//	ln, err := broker.Listen(rt, url, broker.Login(enter, users))
+//
+// Login is [LoginRoot] with a new portal, which has enter for its realm. Use LoginRoot for options and for a realm that
+// is not a function.
+func Login[A any](
+	enter func(ctx context.Context, id cred.AvatarID, mind *flavors.RemoteReference) (A, func(), error),
+	checkers ...cred.Checker,
+) *PortalRoot {
+	if enter == nil {
+		return &PortalRoot{err: errors.New("broker: Login was given no function that returns the avatar")}
+	}
+	if len(checkers) == 0 {
+		return &PortalRoot{err: errors.New(
+			"broker: Login was given no checker: give one, such as cred.NewInMemory or cred.AllowAnonymous",
+		)}
+	}
+	portal, err := cred.NewPortal(cred.RealmFunc[*flavors.RemoteReference, A](enter), checkers...)
+	if err != nil {
+		return &PortalRoot{err: fmt.Errorf("broker: Login: %w", err)}
+	}
+	return LoginRoot(portal)
+}
+
 // LoginRoot publishes a portal. The root object is the login. A user gets the avatar that the portal's realm returns,
 // usually a pointer to a struct that embeds [flavors.Avatar]. The mind is a reference to an object of the client, or
-// nil.
+// nil. Checkers and the realm learn the peer's address and the state of TLS from [ConnOf].
 //
 //	ln, err := broker.Listen(rt, url, broker.LoginRoot(portal))
 //
@@ -31,23 +71,61 @@ import (
 // clients of this library it also offers a login by plain password, over TLS only; by client certificate, over mutual
 // TLS; and by the user id of the peer's process, over Unix sockets. The realm's logout runs once, when the client has
 // released the avatar or its connection has ended.
-//
-// LoginRoot returns nil for a nil portal, and Listen fails for a nil factory.
-func LoginRoot[A any](portal *cred.Portal[*flavors.RemoteReference, A], opts ...LoginOption) RootFactory {
+func LoginRoot[A any](portal *cred.Portal[*flavors.RemoteReference, A], opts ...LoginOption) *PortalRoot {
 	if portal == nil {
-		return nil
+		return &PortalRoot{err: errNilPortal("LoginRoot")}
 	}
-	return newLogin(newLoginOptions(opts), &portalAdapter{
-		accepts: portal.Accepts,
-		check:   portal.Authenticate,
-		enter: func(ctx context.Context, id cred.AvatarID, mind *flavors.RemoteReference) (any, func(), error) {
-			session, err := portal.Enter(ctx, id, mind)
-			if err != nil {
-				return nil, nil, err
-			}
-			return session.Avatar(), session.Logout, nil
-		},
+	return newPortalRoot(opts, func(*loginOptions) *portalAdapter {
+		return &portalAdapter{
+			accepts: portal.Accepts,
+			check:   portal.Authenticate,
+			enter: func(ctx context.Context, id cred.AvatarID, mind *flavors.RemoteReference) (any, func(), error) {
+				session, err := portal.Enter(ctx, id, mind)
+				if err != nil {
+					return nil, nil, err
+				}
+				return session.Avatar(), session.Logout, nil
+			},
+		}
 	})
+}
+
+func errNilPortal(function string) error {
+	return fmt.Errorf("broker: %s was given a nil portal: make one with cred.NewPortal", function)
+}
+
+func newPortalRoot(opts []LoginOption, adapt func(*loginOptions) *portalAdapter) *PortalRoot {
+	o, err := newLoginOptions(opts)
+	if err != nil {
+		return &PortalRoot{err: err}
+	}
+	return &PortalRoot{portal: adapt(o), options: o}
+}
+
+// check returns why the root cannot be published.
+func (r *PortalRoot) check() error {
+	switch {
+	case r == nil || r.err == nil && r.portal == nil:
+		return errors.New("the PortalRoot is nil, or was not made by Login, LoginRoot or IdentityRoot")
+	case r.err != nil:
+		return r.err
+	}
+	return nil
+}
+
+// factory implements [RootFactory].
+func (r *PortalRoot) factory(conn *Conn) (any, error) {
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	c := conn.c
+	l := &loginRoot{conn: c, options: r.options, portal: r.portal}
+	c.account.MarkStranger()
+	l.expire()
+	if c.offers == 1 {
+		c.small.Store(int64(r.options.frame))
+	}
+	return l, nil
 }
 
 // portalAdapter is a portal without its type parameters.
@@ -55,19 +133,6 @@ type portalAdapter struct {
 	accepts func(cred.Kind) bool
 	check   func(context.Context, cred.Credentials) (cred.AvatarID, error)
 	enter   func(context.Context, cred.AvatarID, *flavors.RemoteReference) (avatar any, logout func(), err error)
-}
-
-func newLogin(o *loginOptions, p *portalAdapter) RootFactory {
-	return func(conn *Conn) (any, error) {
-		c := conn.c
-		l := &loginRoot{conn: c, options: o, portal: p}
-		c.account.MarkStranger()
-		l.expire()
-		if c.offers == 1 {
-			c.small.Store(int64(o.frame))
-		}
-		return l, nil
-	}
 }
 
 // loginRoot is the object that one connection sees as "root" (P-8.1).
@@ -426,7 +491,7 @@ func throttleKey(sock net.Conn) string {
 }
 
 // LoginOption configures [LoginRoot] and [IdentityRoot].
-type LoginOption interface{ applyLogin(*loginOptions) }
+type LoginOption interface{ applyLogin(*loginOptions) error }
 
 type loginOptions struct {
 	throttle   *cred.Throttle
@@ -437,9 +502,9 @@ type loginOptions struct {
 	frame      int
 }
 
-type loginOptionFunc func(*loginOptions)
+type loginOptionFunc func(*loginOptions) error
 
-func (f loginOptionFunc) applyLogin(o *loginOptions) { f(o) }
+func (f loginOptionFunc) applyLogin(o *loginOptions) error { return f(o) }
 
 // Defaults of the [LoginOption]s.
 const (
@@ -453,46 +518,63 @@ const (
 // address, or by its user id on a Unix socket, until the checker has decided. Certificates, user ids of peers and
 // anonymous logins cannot be guessed and are not counted. The default is a cred.Throttle of the root's own.
 func WithThrottle(t *cred.Throttle) LoginOption {
-	return loginOptionFunc(func(o *loginOptions) { o.throttle = t })
+	return loginOptionFunc(func(o *loginOptions) error {
+		o.throttle = t
+		return notNil("WithThrottle", "throttle", t == nil)
+	})
 }
 
 // WithLoginDeadline sets how long a connection may stay without a successful login, one minute by default. Then it is
 // closed, after the logins in progress have failed.
 func WithLoginDeadline(d time.Duration) LoginOption {
-	return loginOptionFunc(func(o *loginOptions) { o.deadline = d })
+	return loginOptionFunc(func(o *loginOptions) error { o.deadline = d; return positive("WithLoginDeadline", d) })
 }
 
 // WithLoginsAtOnce sets how many logins of one connection may be in progress, 8 by default. Further ones fail with
 // [Busy].
 func WithLoginsAtOnce(n int) LoginOption {
-	return loginOptionFunc(func(o *loginOptions) { o.atOnce = int64(n) })
+	return loginOptionFunc(func(o *loginOptions) error { o.atOnce = int64(n); return positive("WithLoginsAtOnce", n) })
 }
 
 // WithSessions sets how many users may be logged in on one connection, how many unanswered challenges it may hold, and
 // how many perspectives each user may be attaching, 256 each by default. Further ones fail with [Busy].
 func WithSessions(n int) LoginOption {
-	return loginOptionFunc(func(o *loginOptions) { o.sessions, o.challenges = int64(n), int64(n) })
+	return loginOptionFunc(func(o *loginOptions) error {
+		o.sessions, o.challenges = int64(n), int64(n)
+		return positive("WithSessions", n)
+	})
 }
 
 // WithFrameBeforeLogin sets how many bytes a message may have before a login on the connection has succeeded, 64 KiB by
 // default. Answers to our calls are messages too. It has no effect if anything besides the login is published, or if
 // Limits.Banana.Frame is smaller.
 func WithFrameBeforeLogin(bytes int) LoginOption {
-	return loginOptionFunc(func(o *loginOptions) { o.frame = bytes })
+	return loginOptionFunc(func(o *loginOptions) error { o.frame = bytes; return positive("WithFrameBeforeLogin", bytes) })
 }
 
-func newLoginOptions(opts []LoginOption) *loginOptions {
+// positive returns the error of an option with a value that is not positive.
+func positive[T int | time.Duration](option string, v T) error {
+	if v <= 0 {
+		return fmt.Errorf("broker: %s(%v): must be positive", option, v)
+	}
+	return nil
+}
+
+func newLoginOptions(opts []LoginOption) (*loginOptions, error) {
 	o := &loginOptions{
 		deadline: defaultLoginDeadline, atOnce: defaultLoginsAtOnce, challenges: defaultSessions, sessions: defaultSessions,
 		frame: defaultFrameBeforeLogin,
 	}
 	for _, opt := range opts {
-		if opt != nil {
-			opt.applyLogin(o)
+		if isNil(opt) {
+			continue
+		}
+		if err := opt.applyLogin(o); err != nil {
+			return nil, err
 		}
 	}
 	if o.throttle == nil {
 		o.throttle = cred.NewThrottle()
 	}
-	return o
+	return o, nil
 }

@@ -88,7 +88,7 @@ func TestConcurrentLoginLimit(t *testing.T) {
 
 func TestFrameLimitBeforeLogin(t *testing.T) {
 	const limit = 3000
-	for name, opts := range map[string][]broker.Option{
+	for name, opts := range map[string][]broker.ListenOption{
 		"alone": nil, "beside others": {broker.WithPublished("service", &service{})}, "with a smaller limit": {
 			broker.WithLimits(broker.Limits{Banana: banana.Limits{Frame: 2000}})},
 	} {

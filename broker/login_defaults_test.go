@@ -12,7 +12,8 @@ import (
 func TestDocumentedLoginDefaults(t *testing.T) {
 	text, err := os.ReadFile("../docs/security.md")
 	require.NoError(t, err)
-	o := newLoginOptions(nil)
+	o, err := newLoginOptions(nil)
+	require.NoError(t, err)
 	for limit, value := range map[string]any{
 		"time without a login":              o.deadline,
 		"concurrent logins of a connection": o.atOnce,

@@ -92,7 +92,7 @@ func (s *shop) RequestAvatar(_ context.Context, id cred.AvatarID, _ *flavors.Rem
 	return w, s.leave(w), nil
 }
 
-func newShop(t *testing.T, opts ...broker.Option) (*shop, *server) {
+func newShop(t *testing.T, opts ...broker.ListenOption) (*shop, *server) {
 	t.Helper()
 	s := &shop{gates: make(chan struct{}, 100)}
 	s.bench.shop, s.yard.shop = s, s

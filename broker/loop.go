@@ -121,7 +121,7 @@ func (b *broker) publish() error {
 	b.c.published, b.c.offers = nil, len(published)
 	for name, root := range published {
 		var v any
-		err := calling("its RootFactory", func() (err error) { v, err = root(&b.c.conn); return err })
+		err := calling("its RootFactory", func() (err error) { v, err = root.make(&b.c.conn); return err })
 		if err == nil {
 			err = b.publishAs(name, v)
 		}

@@ -15,27 +15,93 @@ import (
 	"github.com/perspectivebroker/pb/supervision"
 )
 
-// Option configures [Listen], [ListenOn], [Dial], [NewClientConn] and [Reconnect].
-type Option interface{ apply(*options) }
+// The option interfaces are sealed: the With functions of this package make all options. A function takes only options
+// that it can use, so that the compiler rejects others. What depends on a value, such as [WithTLS] with a pb:// URL, is
+// an error of the function. If an option is given twice, the last one counts. A nil option has no effect.
+type (
+	// ListenOption configures [Listen] and [ListenOn].
+	ListenOption interface{ applyListen(*options) error }
+	// ReconnectOption configures [Reconnect].
+	ReconnectOption interface{ applyReconnect(*options) error }
+	// DialOption configures [Dial], [NewClientConn] and [Reconnect].
+	DialOption interface {
+		ReconnectOption
+		applyDial(*options) error
+	}
+	// Option configures both sides: it is a [ListenOption] and a [DialOption].
+	Option interface {
+		ListenOption
+		DialOption
+	}
+)
+
+// optionFunc is every option. The type that a With function returns says where the option may be used.
+type optionFunc func(*options) error
+
+func (f optionFunc) applyListen(o *options) error    { return f(o) }
+func (f optionFunc) applyReconnect(o *options) error { return f(o) }
+func (f optionFunc) applyDial(o *options) error      { return f(o) }
 
 // RootFactory makes the object that one connection sees under a published name. It is called before the peer's first
-// call, in the turn of the connection's broker, and must not block. If it returns an error, the connection is closed.
+// call, in the turn of the connection's broker, and must not block. The object may be a [PortalRoot]. If it returns an
+// error, the connection is closed.
 type RootFactory func(c *Conn) (any, error)
 
-// DialFunc connects to an address on a network, such as "tcp" or "unix", as net.Dialer.DialContext does. It must honor
-// ctx.
-type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+// make calls the factory, and that of a PortalRoot that it returns.
+func (f RootFactory) make(c *Conn) (any, error) {
+	v, err := f(c)
+	if root, ok := v.(*PortalRoot); ok && err == nil {
+		return root.factory(c)
+	}
+	return v, err
+}
+
+// WithOptions is several options in one, for example for a listener and a dialer that share them.
+func WithOptions(opts ...Option) Option {
+	return optionFunc(func(o *options) error {
+		for _, opt := range opts {
+			if isNil(opt) {
+				continue
+			}
+			if err := opt.applyListen(o); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// dialFunc connects to an address, as net.Dialer.DialContext does.
+type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
 
 // WithDialer makes [Dial] and [Reconnect] open their sockets with dial, for example through a proxy or from a given
-// address. TLS, if the URL asks for it, runs over these sockets. The default is a zero net.Dialer.
-func WithDialer(dial DialFunc) Option { return optionFunc(func(o *options) { o.dial = dial }) }
+// address. The network is "tcp" or "unix"; dial must honor ctx. TLS, if the URL asks for it, runs over these sockets.
+// The default is the DialContext method of a zero net.Dialer. [NewClientConn] has a socket already and rejects the
+// option.
+func WithDialer(dial func(ctx context.Context, network, address string) (net.Conn, error)) DialOption {
+	return optionFunc(func(o *options) error {
+		o.dial = dial
+		return notNil("WithDialer", "function", dial == nil)
+	})
+}
+
+// notNil returns the error of an option that was given nil.
+func notNil(option, what string, isNil bool) error {
+	if isNil {
+		return fmt.Errorf("broker: %s was given no %s: give one, or leave the option out", option, what)
+	}
+	return nil
+}
 
 // WithServerIdentity names the server that is dialed. Copies of published originals are kept under this name and are
 // found again only in sessions with the same server. The default is the URL without the object's name; [NewClientConn]
 // has no default, and keeps no copies. Set it if a server has several addresses, or if several servers publish the same
-// objects. The name must not come from the peer. Listeners ignore this option and keep no copies.
-func WithServerIdentity(name string) Option {
-	return optionFunc(func(o *options) { o.identity = name })
+// objects. The name must not come from the peer, and must not be empty.
+func WithServerIdentity(name string) DialOption {
+	return optionFunc(func(o *options) error {
+		o.identity = name
+		return notNil("WithServerIdentity", "name", name == "")
+	})
 }
 
 type options struct {
@@ -47,7 +113,7 @@ type options struct {
 // settings are the options that a connection keeps. It must not keep the published objects: they may hold references to
 // the peer's objects, and such a reference leads back to the connection.
 type settings struct {
-	dial             DialFunc
+	dial             dialFunc // nil: net.Dialer's
 	keepalive        keepalive
 	identity         string // of the server; empty until it is known
 	backoff          supervision.Backoff
@@ -60,12 +126,10 @@ type settings struct {
 	security         *jelly.SecurityOptions // nil: jelly's default
 }
 
-type optionFunc func(*options)
-
-func (f optionFunc) apply(o *options) { f(o) }
-
-// WithLimits sets the limits. Zero fields keep their default; see [DefaultLimits].
-func WithLimits(l Limits) Option { return optionFunc(func(o *options) { o.limits = l }) }
+// WithLimits sets the limits. Zero and negative fields have their default. The default is [DefaultLimits].
+func WithLimits(l Limits) Option {
+	return optionFunc(func(o *options) error { o.limits = l; return nil })
+}
 
 // defaultPolling is the default of [WithPolling].
 const defaultPolling = 100 * time.Microsecond
@@ -74,29 +138,46 @@ const defaultPolling = 100 * time.Microsecond
 // Polling saves each call a wake-up and costs processor time: at most d after each read, on one connection of the
 // runtime at a time. It applies to Unix-like systems with more than one processor, without TLS, while no more than one
 // call is in progress; it stops while it does not pay. The default is 100 µs; 0 turns polling off.
-func WithPolling(d time.Duration) Option { return optionFunc(func(o *options) { o.polling = d }) }
+func WithPolling(d time.Duration) Option {
+	return optionFunc(func(o *options) error {
+		o.polling = d
+		if d < 0 {
+			return fmt.Errorf("broker: WithPolling(%v): must not be negative; 0 turns polling off", d)
+		}
+		return nil
+	})
+}
 
 // WithPublished publishes another object under a name, beside "root". By default a listener publishes only its root and
 // a dialer nothing. The object is a pointer to a struct that embeds [flavors.Referenceable] or [flavors.Viewable], a
-// [flavors.ViewPoint], or a [RootFactory]. A published Viewable has no perspective, because nobody has logged in.
+// [flavors.ViewPoint], a [RootFactory] or a [PortalRoot]. A published Viewable has no perspective, because nobody has
+// logged in. A name can be published once.
 func WithPublished(name string, object any) Option {
-	return optionFunc(func(o *options) { o.objects[name] = object })
+	return optionFunc(func(o *options) error { return o.publish(name, object) })
 }
 
 // WithRegistry sets the classes that may be received as copies. By default only failures are accepted; they are added
 // to r. A registry may serve many connections.
 func WithRegistry(r *jelly.Registry) Option {
-	return optionFunc(func(o *options) { o.registry = r })
+	return optionFunc(func(o *options) error {
+		o.registry = r
+		return notNil("WithRegistry", "registry", r == nil)
+	})
 }
 
 // WithSecurity sets the taster, which decides what types may be received. The default is [jelly.DefaultSecurity].
 func WithSecurity(s *jelly.SecurityOptions) Option {
-	return optionFunc(func(o *options) { o.security = s })
+	return optionFunc(func(o *options) error {
+		o.security = s
+		return notNil("WithSecurity", "*jelly.SecurityOptions", s == nil)
+	})
 }
 
 // WithUnsafeTracebacks sends the stack of a failure to peers, as Twisted's unsafeTracebacks does. By default peers get
 // only the exception's type and text, and nothing of a panic.
-func WithUnsafeTracebacks() Option { return optionFunc(func(o *options) { o.unsafeTracebacks = true }) }
+func WithUnsafeTracebacks() Option {
+	return optionFunc(func(o *options) error { o.unsafeTracebacks = true; return nil })
+}
 
 func factoryOf(object any) RootFactory {
 	switch f := object.(type) {
@@ -104,34 +185,32 @@ func factoryOf(object any) RootFactory {
 		return f
 	case func(*Conn) (any, error):
 		return f
+	case *PortalRoot:
+		return f.factory
 	}
 	return func(*Conn) (any, error) { return object, nil }
 }
 
-func newOptions(opts []Option) (*options, error) {
+// newOptions applies opts with one of the methods of the option interfaces.
+func newOptions[O any](opts []O, apply func(O, *options) error) (*options, error) {
 	o := &options{published: map[string]RootFactory{}, objects: map[string]any{}, settings: &settings{
-		registry: jelly.NewRegistry(), backoff: defaultBackoff, dial: new(net.Dialer).DialContext, polling: defaultPolling,
+		backoff: defaultBackoff, polling: defaultPolling,
 	}}
 	for _, opt := range opts {
-		if opt != nil {
-			opt.apply(o)
+		if isNil(opt) {
+			continue
+		}
+		if err := apply(opt, o); err != nil {
+			return nil, err
 		}
 	}
 	if o.registry == nil {
 		o.registry = jelly.NewRegistry()
 	}
-	if o.dial == nil {
-		return nil, errors.New("broker: WithDialer was given no function")
-	}
 	if _, ok := o.registry.Lookup(flavors.CopyableFailureClass); !ok {
 		entry := jelly.ClassEntry{New: func() any { return new(flavors.Failure) }}
 		if err := o.registry.Register(flavors.CopyableFailureClass, entry); err != nil {
 			return nil, fmt.Errorf("broker: %w", err)
-		}
-	}
-	for name, object := range o.objects {
-		if err := o.publish(name, object); err != nil {
-			return nil, err
 		}
 	}
 	o.limits = o.limits.withDefaults()
@@ -140,18 +219,27 @@ func newOptions(opts []Option) (*options, error) {
 
 // publish adds an object. It reports what can be found wrong before the first connection.
 func (o *options) publish(name string, object any) error {
+	if name == "" {
+		return errors.New("broker: WithPublished was given no name")
+	}
+	if _, ok := o.published[name]; ok {
+		return fmt.Errorf("broker: two objects are to be published as %q: give each another name", name)
+	}
 	switch f := object.(type) {
 	case nil:
 		return fmt.Errorf("broker: the object to be published as %q is nil: "+
 			"give a pointer to a struct that embeds flavors.Referenceable, or a RootFactory", name)
 	case RootFactory:
 		if f == nil {
-			return fmt.Errorf("broker: the RootFactory to be published as %q is nil; "+
-				"LoginRoot and IdentityRoot return nil for a nil portal", name)
+			return fmt.Errorf("broker: the RootFactory to be published as %q is nil", name)
 		}
 	case func(*Conn) (any, error):
 		if f == nil {
 			return fmt.Errorf("broker: the function to be published as %q is nil", name)
+		}
+	case *PortalRoot:
+		if err := f.check(); err != nil {
+			return fmt.Errorf("broker: the login to be published as %q: %w", name, err)
 		}
 	default:
 		if _, err := internal.ExportOf(object); err != nil {

@@ -42,11 +42,11 @@ func TestPausedServer(t *testing.T) {
 	rt := newRuntime(t)
 	for _, l := range []struct {
 		root any
-		opts []broker.Option
+		opts []broker.ListenOption
 	}{
-		{&service{}, []broker.Option{limits, broker.WithKeepalive(pausedDeadline/3, 2*pausedDeadline/3)}},
-		{&service{}, []broker.Option{limits}},
-		{broker.LoginRoot(onlyAnonymous(t), broker.WithLoginDeadline(pausedDeadline)), []broker.Option{limits}},
+		{&service{}, []broker.ListenOption{limits, broker.WithKeepalive(pausedDeadline/3, 2*pausedDeadline/3)}},
+		{&service{}, []broker.ListenOption{limits}},
+		{broker.LoginRoot(onlyAnonymous(t), broker.WithLoginDeadline(pausedDeadline)), []broker.ListenOption{limits}},
 	} {
 		ln, err := broker.Listen(rt, "pb://127.0.0.1:0", l.root, l.opts...)
 		require.NoError(t, err)

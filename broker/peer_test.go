@@ -36,13 +36,13 @@ type server struct {
 	ln   *broker.Listener
 }
 
-func newServer(t *testing.T, root any, opts ...broker.Option) *server {
+func newServer(t *testing.T, root any, opts ...broker.ListenOption) *server {
 	t.Helper()
 	return serveOn(t, newRuntime(t), root, opts...)
 }
 
 // serveOn is newServer in a Runtime of the caller's.
-func serveOn(t *testing.T, rt *actor.Runtime, root any, opts ...broker.Option) *server {
+func serveOn(t *testing.T, rt *actor.Runtime, root any, opts ...broker.ListenOption) *server {
 	t.Helper()
 	s := &server{t: t, rt: rt, pipe: newPipeListener()}
 	var err error

@@ -20,13 +20,14 @@ import (
 )
 
 // ReconnectingClient keeps a connection to one server. When the connection is lost it dials again after a delay and
-// runs the [SessionFunc] on the new one. References belong to the connection that made them and fail when it ends.
-type ReconnectingClient struct {
+// runs the session function on the new one. References belong to the connection that made them and fail when it ends. S
+// is the type of what the session function prepares.
+type ReconnectingClient[S any] struct {
 	rt      *actor.Runtime
 	url     string
-	session SessionFunc
-	opts    []Option
-	backoff supervision.Backoff
+	prepare func(ctx context.Context, conn *Conn) (S, error)
+	options *options
+	server  endpoint
 	pid     *protoactor.PID
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -35,32 +36,29 @@ type ReconnectingClient struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	conn    *Conn         // of the current session; nil if there is none
+	session S             // what was prepared for it
 	changed chan struct{} // closed and replaced when conn or last changes
 	last    error         // why there is no session
 }
 
-// SessionFunc prepares a new connection: it logs in and gets the references that the application needs. It runs on its
-// own goroutine; ctx ends with the connection. The session is up when it returns nil. If it returns an error the
-// connection is closed and another attempt follows.
-type SessionFunc func(ctx context.Context, conn *Conn) error
-
 // Messages to the actors given to [ReconnectingClient.Watch].
 type (
 	// SessionUp reports that a session is up.
-	SessionUp struct {
-		Client *ReconnectingClient
-		Conn   *Conn
+	SessionUp[S any] struct {
+		Client  *ReconnectingClient[S]
+		Conn    *Conn
+		Session S // what the session function returned
 	}
 	// SessionDown reports that a session has ended or that an attempt has failed. Retry is the delay until the next
 	// attempt.
-	SessionDown struct {
-		Client *ReconnectingClient
+	SessionDown[S any] struct {
+		Client *ReconnectingClient[S]
 		Cause  error
 		Retry  time.Duration
 	}
 )
 
-// ErrPermanent ends the client if the error of a [SessionFunc] wraps it, for example after a refused login.
+// ErrPermanent ends the client if the error of a session function wraps it, for example after a refused login.
 var ErrPermanent = errors.New("broker: not to be tried again")
 
 // ErrClientClosed is the error of a closed client.
@@ -68,31 +66,46 @@ var ErrClientClosed = errors.New("broker: the client has been closed")
 
 // WithBackoff sets how long a [ReconnectingClient] waits before it dials again. The default is half a second after the
 // first failure, doubled after each further one up to 30 seconds, and each time reduced by a random part of up to one
-// half. Only [Reconnect] uses this option.
-func WithBackoff(b supervision.Backoff) Option { return optionFunc(func(o *options) { o.backoff = b }) }
+// half.
+func WithBackoff(b supervision.Backoff) ReconnectOption {
+	return optionFunc(func(o *options) error { o.backoff = b; return nil })
+}
 
-// Reconnect starts a client and returns at once; [ReconnectingClient.Conn] waits for a session. The client ends with
+// Reconnect starts a client and returns at once; [ReconnectingClient.Session] waits for a session. The client ends with
 // [ReconnectingClient.Close], with the runtime, or with [ErrPermanent].
-func Reconnect(rt *actor.Runtime, url string, session SessionFunc, opts ...Option) (*ReconnectingClient, error) {
+//
+// The session function prepares a new connection: it logs in, gets the references that the application needs, and
+// returns them. It runs on its own goroutine; ctx ends with the connection. The session is up when it returns without
+// an error. If it returns an error the connection is closed and another attempt follows. If session is nil nothing is
+// prepared, and S is the zero value.
+//
+//	login := func(ctx context.Context, conn *broker.Conn) (*flavors.RemoteReference, error) {
+//		return conn.Login(ctx, credentials, nil)
+//	}
+//	client, err := broker.Reconnect(rt, url, login)
+//	avatar, err := client.Session(ctx)
+func Reconnect[S any](
+	rt *actor.Runtime,
+	url string,
+	session func(ctx context.Context, conn *Conn) (S, error),
+	opts ...ReconnectOption,
+) (*ReconnectingClient[S], error) {
 	if err := usable(rt); err != nil {
 		return nil, fmt.Errorf("broker: connecting to %s: %w", url, err)
 	}
-	if _, err := parseURL(url); err != nil {
-		return nil, err
-	}
-	o, err := newOptions(opts)
+	e, o, err := dialOptions(url, opts, ReconnectOption.applyReconnect)
 	if err != nil {
 		return nil, err
 	}
 	if session == nil {
-		session = func(context.Context, *Conn) error { return nil }
+		session = func(context.Context, *Conn) (none S, _ error) { return none, nil }
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &ReconnectingClient{
-		rt: rt, url: url, session: session, opts: opts, backoff: o.backoff, ctx: ctx, cancel: cancel,
+	c := &ReconnectingClient[S]{
+		rt: rt, url: url, prepare: session, options: o, server: e, ctx: ctx, cancel: cancel,
 		gone: make(chan struct{}), changed: make(chan struct{}),
 	}
-	props := rt.Props(func() protoactor.Actor { return &reconnector{c: c} })
+	props := rt.Props(func() protoactor.Actor { return &reconnector[S]{c: c} })
 	if c.pid, err = supervision.TreeOf(rt).Spawn(supervision.Dialers, props, "client"); err != nil {
 		cancel()
 		return nil, fmt.Errorf("broker: connecting to %s: %w", url, err)
@@ -106,46 +119,60 @@ func Reconnect(rt *actor.Runtime, url string, session SessionFunc, opts ...Optio
 	return c, nil
 }
 
-// Conn returns the connection of the current session, and waits for one if there is none. If ctx ends, the error
-// includes the last failure.
-func (c *ReconnectingClient) Conn(ctx context.Context) (*Conn, error) {
+// Session returns what the session function prepared for the current session, and waits for a session if there is none.
+// If ctx ends, the error includes the last failure. References in it fail when the session ends; call Session again for
+// those of the next one.
+func (c *ReconnectingClient[S]) Session(ctx context.Context) (S, error) {
+	_, session, err := c.current(ctx)
+	return session, err
+}
+
+// Conn returns the connection of the current session, and waits like [ReconnectingClient.Session].
+func (c *ReconnectingClient[S]) Conn(ctx context.Context) (*Conn, error) {
+	conn, _, err := c.current(ctx)
+	return conn, err
+}
+
+// current waits for a session.
+func (c *ReconnectingClient[S]) current(ctx context.Context) (conn *Conn, session S, err error) {
+	var none S
 	switch {
 	case !c.isMade():
-		return nil, errNoClient
+		return nil, none, errNoClient
 	case ctx == nil:
-		return nil, fmt.Errorf("broker: waiting for a session: %w", actor.ErrNilContext)
+		return nil, none, fmt.Errorf("broker: waiting for a session: %w", actor.ErrNilContext)
 	}
 	for {
-		conn, changed, last := c.state()
+		conn, session, changed, last := c.state()
 		if conn != nil && context.Cause(conn.c.ctx) == nil {
-			return conn, nil
+			return conn, session, nil
 		}
 		if usercode.Is(last, ErrPermanent) {
-			return nil, last
+			return nil, none, last
 		}
 		select {
 		case <-changed:
 		case <-c.ctx.Done():
 			// The permanent error may have been set since the last look.
-			if _, _, last = c.state(); usercode.Is(last, ErrPermanent) {
-				return nil, last
+			if _, _, _, last = c.state(); usercode.Is(last, ErrPermanent) {
+				return nil, none, last
 			}
-			return nil, errors.Join(ErrClientClosed, last)
+			return nil, none, errors.Join(ErrClientClosed, last)
 		case <-ctx.Done():
-			return nil, errors.Join(context.Cause(ctx), last)
+			return nil, none, errors.Join(context.Cause(ctx), last)
 		}
 	}
 }
 
-// state returns the current connection, a channel that is closed when it changes, and the last error.
-func (c *ReconnectingClient) state() (conn *Conn, changed <-chan struct{}, last error) {
+// state returns the current session, a channel that is closed when it changes, and the last error.
+func (c *ReconnectingClient[S]) state() (conn *Conn, session S, changed <-chan struct{}, last error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.conn, c.changed, c.last
+	return c.conn, c.session, c.changed, c.last
 }
 
 // Watch sends [SessionUp] and [SessionDown] to an actor, and SessionUp at once if a session is up.
-func (c *ReconnectingClient) Watch(pid *protoactor.PID) {
+func (c *ReconnectingClient[S]) Watch(pid *protoactor.PID) {
 	if c.isMade() && pid != nil {
 		c.rt.Root().Send(c.pid, watchSessions{pid})
 	}
@@ -154,10 +181,10 @@ func (c *ReconnectingClient) Watch(pid *protoactor.PID) {
 // errNoClient is the error of the methods of a nil or zero client.
 var errNoClient = errors.New("broker: the ReconnectingClient is nil, or was not made by Reconnect")
 
-func (c *ReconnectingClient) isMade() bool { return c != nil && c.rt != nil }
+func (c *ReconnectingClient[S]) isMade() bool { return c != nil && c.rt != nil }
 
 // String names the client in logs.
-func (c *ReconnectingClient) String() string {
+func (c *ReconnectingClient[S]) String() string {
 	if !c.isMade() {
 		return "<client, nil>"
 	}
@@ -165,17 +192,17 @@ func (c *ReconnectingClient) String() string {
 }
 
 // Format writes what String returns, for every verb: the fields are in use by other goroutines.
-func (c *ReconnectingClient) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+func (c *ReconnectingClient[S]) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
 // Unwatch ends Watch.
-func (c *ReconnectingClient) Unwatch(pid *protoactor.PID) {
+func (c *ReconnectingClient[S]) Unwatch(pid *protoactor.PID) {
 	if c.isMade() && pid != nil {
 		c.rt.Root().Send(c.pid, unwatchSessions{pid})
 	}
 }
 
 // Close closes the connection in good order and stops dialing.
-func (c *ReconnectingClient) Close(ctx context.Context) error {
+func (c *ReconnectingClient[S]) Close(ctx context.Context) error {
 	switch {
 	case !c.isMade():
 		return nil
@@ -199,28 +226,27 @@ func (c *ReconnectingClient) Close(ctx context.Context) error {
 	return err
 }
 
-// set sets the current connection and wakes the waiters in Conn.
-func (c *ReconnectingClient) set(conn *Conn, last error) {
+// set sets the current session and wakes the waiters.
+func (c *ReconnectingClient[S]) set(conn *Conn, session S, last error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.conn, c.last = conn, last
+	c.conn, c.session, c.last = conn, session, last
 	close(c.changed)
 	c.changed = make(chan struct{})
 }
 
 // reconnector is the actor of a [ReconnectingClient]. Dialing and the session function run on another goroutine, one
 // attempt at a time.
-type reconnector struct {
-	c        *ReconnectingClient
-	failures int // in a row
-	up       *Conn
+type reconnector[S any] struct {
+	c        *ReconnectingClient[S]
+	failures int           // in a row
+	up       *SessionUp[S] // the current session
 	watchers []*protoactor.PID
 	retry    *time.Timer
 }
 
 // Messages to the reconnector.
 type (
-	sessionUp    struct{ conn *Conn }
 	sessionEnded struct {
 		cause error
 		lived time.Duration // how long the session was up; 0 if it never was
@@ -231,21 +257,21 @@ type (
 )
 
 // Receive implements protoactor.Actor.
-func (r *reconnector) Receive(ctx protoactor.Context) {
+func (r *reconnector[S]) Receive(ctx protoactor.Context) {
 	switch m := ctx.Message().(type) {
 	case *protoactor.Started, dialAgain:
 		r.dial(ctx)
-	case sessionUp:
-		r.up = m.conn
-		r.c.set(m.conn, nil)
-		r.tell(ctx, SessionUp{Client: r.c, Conn: m.conn})
+	case SessionUp[S]:
+		r.up = &m
+		r.c.set(m.Conn, m.Session, nil)
+		r.tell(ctx, m)
 	case sessionEnded:
 		r.ended(ctx, m)
 	case watchSessions:
 		r.watchers = append(r.watchers, m.pid)
 		ctx.Watch(m.pid)
 		if r.up != nil {
-			ctx.Send(m.pid, SessionUp{Client: r.c, Conn: r.up})
+			ctx.Send(m.pid, *r.up)
 		}
 	case unwatchSessions:
 		r.forget(m.pid)
@@ -259,21 +285,21 @@ func (r *reconnector) Receive(ctx protoactor.Context) {
 	}
 }
 
-func (r *reconnector) forget(pid *protoactor.PID) {
+func (r *reconnector[S]) forget(pid *protoactor.PID) {
 	r.watchers = slices.DeleteFunc(r.watchers, pid.Equal)
 }
 
-func (r *reconnector) tell(ctx protoactor.Context, message any) {
+func (r *reconnector[S]) tell(ctx protoactor.Context, message any) {
 	for _, w := range r.watchers {
 		ctx.Send(w, message)
 	}
 }
 
 // dial starts one attempt.
-func (r *reconnector) dial(ctx protoactor.Context) {
+func (r *reconnector[S]) dial(ctx protoactor.Context) {
 	c, self := r.c, ctx.Self()
 	started := c.rt.Go("the client of "+c.url, func() {
-		lived, cause := c.attempt(func(conn *Conn) { c.rt.Root().Send(self, sessionUp{conn}) })
+		lived, cause := c.attempt(func(up SessionUp[S]) { c.rt.Root().Send(self, up) })
 		c.rt.Root().Send(self, sessionEnded{cause: cause, lived: lived})
 	})
 	if !started {
@@ -282,24 +308,25 @@ func (r *reconnector) dial(ctx protoactor.Context) {
 }
 
 // attempt dials and prepares a session. It returns when the session has ended.
-func (c *ReconnectingClient) attempt(up func(*Conn)) (lived time.Duration, cause error) {
-	conn, err := Dial(c.ctx, c.rt, c.url, c.opts...)
+func (c *ReconnectingClient[S]) attempt(up func(SessionUp[S])) (lived time.Duration, cause error) {
+	conn, err := dial(c.ctx, c.rt, c.url, c.server, c.options)
 	if err != nil {
 		return 0, err
 	}
-	if err := c.prepare(conn); err != nil {
+	session, err := c.prepared(conn)
+	if err != nil {
 		conn.Abort(err)
 		<-conn.Done()
 		return 0, err
 	}
 	began := time.Now()
-	up(conn)
+	up(SessionUp[S]{Client: c, Conn: conn, Session: session})
 	<-conn.Done()
 	return time.Since(began), context.Cause(conn.c.ctx)
 }
 
-// prepare runs the session function, and returns its panic as an error.
-func (c *ReconnectingClient) prepare(conn *Conn) (err error) {
+// prepared calls the session function, and returns its panic as an error.
+func (c *ReconnectingClient[S]) prepared(conn *Conn) (session S, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			usercode.Log(func() {
@@ -311,27 +338,28 @@ func (c *ReconnectingClient) prepare(conn *Conn) (err error) {
 			err = &flavors.PanicError{What: "the session function", Value: p, Stack: debug.Stack()}
 		}
 	}()
-	if err := c.session(conn.c.ctx, conn); err != nil {
-		return err
+	if session, err = c.prepare(conn.c.ctx, conn); err != nil {
+		return session, err
 	}
-	return context.Cause(conn.c.ctx)
+	return session, context.Cause(conn.c.ctx)
 }
 
 // ended schedules the next attempt.
-func (r *reconnector) ended(ctx protoactor.Context, m sessionEnded) {
+func (r *reconnector[S]) ended(ctx protoactor.Context, m sessionEnded) {
 	c := r.c
 	r.up = nil
-	if m.lived > c.backoff.Max || (m.lived > 0 && r.failures == 0) {
+	if m.lived > c.options.backoff.Max || (m.lived > 0 && r.failures == 0) {
 		r.failures = 0 // The server was up.
 	}
 	r.failures++
-	delay := c.backoff.Delay(r.failures, rand.Float64)
+	delay := c.options.backoff.Delay(r.failures, rand.Float64)
 	final := usercode.Is(m.cause, ErrPermanent) || c.ctx.Err() != nil
 	if final {
 		delay = 0
 	}
-	c.set(nil, m.cause)
-	r.tell(ctx, SessionDown{Client: c, Cause: m.cause, Retry: delay})
+	var none S
+	c.set(nil, none, m.cause)
+	r.tell(ctx, SessionDown[S]{Client: c, Cause: m.cause, Retry: delay})
 	if final {
 		ctx.Stop(ctx.Self())
 		return

@@ -17,6 +17,12 @@ import (
 
 var quick = broker.WithBackoff(supervision.Backoff{Min: time.Millisecond, Max: 5 * time.Millisecond, Factor: 2})
 
+// The messages to watchers of a client whose session is a reference.
+type (
+	up   = broker.SessionUp[*flavors.RemoteReference]
+	down = broker.SessionDown[*flavors.RemoteReference]
+)
+
 func TestReconnectPreparesEachSession(t *testing.T) {
 	root := &service{}
 	serverRuntime := newRuntime(t)
@@ -25,18 +31,19 @@ func TestReconnectPreparesEachSession(t *testing.T) {
 
 	rt := newRuntime(t)
 	prepared := make(chan *broker.Conn, 10)
-	client, err := broker.Reconnect(rt, ln.URL(), func(ctx context.Context, conn *broker.Conn) error {
+	session := func(ctx context.Context, conn *broker.Conn) (*flavors.RemoteReference, error) {
 		_, err := flavors.Call[int](ctx, conn.Root(), "add", 1, 2)
 		prepared <- conn
-		return err
-	}, quick)
+		return conn.Root(), err
+	}
+	client, err := broker.Reconnect(rt, ln.URL(), session, quick)
 	require.NoError(t, err)
 
 	events := make(chan any, 10)
 	watcher := rt.Root().Spawn(rt.Props(func() protoactor.Actor {
 		return protoactor.ReceiveFunc(func(ctx protoactor.Context) {
 			switch m := ctx.Message().(type) {
-			case broker.SessionUp, broker.SessionDown:
+			case up, down:
 				events <- m
 			}
 		})
@@ -46,35 +53,43 @@ func TestReconnectPreparesEachSession(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(context.Background(), wire.Patience)
 	defer cancel()
+	stale, err := client.Session(ctx)
+	require.NoError(t, err)
 	first, err := client.Conn(ctx)
 	require.NoError(t, err)
 	require.Same(t, first, <-prepared)
-	require.IsType(t, broker.SessionUp{}, <-events)
-	stale := first.Root()
+	require.IsType(t, up{}, <-events)
+	require.Same(t, first.Root(), stale)
 
 	first.Abort(errors.New("cut"))
-	require.IsType(t, broker.SessionDown{}, <-events)
-	up := (<-events).(broker.SessionUp)
-	require.NotSame(t, first, up.Conn)
-	require.Same(t, up.Conn, <-prepared)
+	require.IsType(t, down{}, <-events)
+	event := (<-events).(up)
+	require.NotSame(t, first, event.Conn)
+	require.Same(t, event.Conn, <-prepared)
 	_, err = flavors.Call[int](ctx, stale, "add", 1, 2)
 	require.ErrorIs(t, err, flavors.DeadReference, "references belong to the session that made them")
 	second, err := client.Conn(ctx)
 	require.NoError(t, err)
-	sum, err := flavors.Call[int](ctx, second.Root(), "add", 2, 2)
+	fresh, err := client.Session(ctx)
+	require.NoError(t, err)
+	require.Same(t, second.Root(), fresh)
+	require.Same(t, fresh, event.Session)
+	sum, err := flavors.Call[int](ctx, fresh, "add", 2, 2)
 	require.NoError(t, err)
 	require.Equal(t, 4, sum)
 
 	require.NoError(t, client.Close(ctx))
 	_, err = client.Conn(ctx)
 	require.ErrorIs(t, err, broker.ErrClientClosed)
+	_, err = client.Session(ctx)
+	require.ErrorIs(t, err, broker.ErrClientClosed)
 }
 
 func TestReconnectStopsOnPermanent(t *testing.T) {
 	ln, err := broker.Listen(newRuntime(t), "pb://127.0.0.1:0", &service{})
 	require.NoError(t, err)
-	client, err := broker.Reconnect(newRuntime(t), ln.URL(), func(context.Context, *broker.Conn) error {
-		return errors.Join(broker.ErrPermanent, errPlain)
+	client, err := broker.Reconnect(newRuntime(t), ln.URL(), func(context.Context, *broker.Conn) (any, error) {
+		return nil, errors.Join(broker.ErrPermanent, errPlain)
 	}, quick)
 	require.NoError(t, err)
 	_, err = client.Conn(t.Context())
@@ -86,7 +101,7 @@ func TestReconnectRetriesUntilServer(t *testing.T) {
 	reserved := wire.Listen(t)
 	url := "pb://" + reserved.Addr().String()
 	require.NoError(t, reserved.Close())
-	client, err := broker.Reconnect(newRuntime(t), url, nil, quick)
+	client, err := broker.Reconnect[any](newRuntime(t), url, nil, quick)
 	require.NoError(t, err)
 	ln, err := broker.Listen(newRuntime(t), url, &service{})
 	require.NoError(t, err)

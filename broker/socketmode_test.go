@@ -31,16 +31,16 @@ func permissions(t *testing.T, path string) fs.FileMode {
 func TestSocketMode(t *testing.T) {
 	for _, c := range []struct {
 		umask      int
-		opts       []broker.Option
+		opts       []broker.ListenOption
 		permission fs.FileMode
 	}{
 		{0o022, nil, 0o755},
 		{0o077, nil, 0o700},
-		{0, []broker.Option{broker.WithSocketMode(0o600)}, 0o600},
-		{0o077, []broker.Option{broker.WithSocketMode(0o666)}, 0o666},
-		{0o022, []broker.Option{broker.WithSocketMode(0o660)}, 0o660},
-		{0o777, []broker.Option{broker.WithSocketMode(0o777)}, 0o777},
-		{0, []broker.Option{broker.WithSocketMode(0)}, 0},
+		{0, []broker.ListenOption{broker.WithSocketMode(0o600)}, 0o600},
+		{0o077, []broker.ListenOption{broker.WithSocketMode(0o666)}, 0o666},
+		{0o022, []broker.ListenOption{broker.WithSocketMode(0o660)}, 0o660},
+		{0o777, []broker.ListenOption{broker.WithSocketMode(0o777)}, 0o777},
+		{0, []broker.ListenOption{broker.WithSocketMode(0)}, 0},
 	} {
 		path := filepath.Join(t.TempDir(), "pb")
 		setUmask(t, c.umask)

@@ -140,9 +140,9 @@ func (g *gate) RemoteOpen(want int) error {
 func dialTCPTo(t *testing.T, root any, opts ...broker.Option) (*broker.Conn, *broker.Listener) {
 	t.Helper()
 	rt := newRuntime(t)
-	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", root, opts...)
+	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", root, broker.WithOptions(opts...))
 	require.NoError(t, err)
-	conn, err := broker.Dial(t.Context(), rt, ln.URL(), opts...)
+	conn, err := broker.Dial(t.Context(), rt, ln.URL(), broker.WithOptions(opts...))
 	require.NoError(t, err)
 	return conn, ln
 }

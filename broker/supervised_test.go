@@ -106,7 +106,7 @@ func wantAlive(t *testing.T, s *server, p *scripted, request int) {
 	q.Close()
 }
 
-func newFragile(t *testing.T, fail func(), opts ...broker.Option) (*fragile, *server, *scripted) {
+func newFragile(t *testing.T, fail func(), opts ...broker.ListenOption) (*fragile, *server, *scripted) {
 	t.Helper()
 	root := &fragile{fail: fail}
 	root.original.left = make(chan struct{}, 8)

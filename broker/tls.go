@@ -19,12 +19,22 @@ import (
 //
 // The minimum version is TLS 1.3 unless the configuration sets one. With a pb:// or pb+unix:// URL the option is an
 // error, so that a typing error cannot turn off encryption. With the option, [ListenOn] and [NewClientConn] use TLS
-// over the sockets that they are given.
-func WithTLS(config *tls.Config) Option { return optionFunc(func(o *options) { o.tls = config }) }
+// over the sockets that they are given. By default a pbs:// URL is dialed with the system's authorities, and everything
+// else is without TLS.
+func WithTLS(config *tls.Config) Option {
+	return optionFunc(func(o *options) error {
+		o.tls = config
+		return notNil("WithTLS", "*tls.Config", config == nil)
+	})
+}
 
-// errTLSUnused is the error of a URL without TLS together with WithTLS.
-func errTLSUnused(url string) error {
-	return fmt.Errorf("broker: %s does not speak TLS, and WithTLS was given: write pbs://, or leave the option out", url)
+// checkTLS reports a URL without TLS together with WithTLS.
+func (o *options) checkTLS(e endpoint) error {
+	if o.tls == nil || e.scheme == "pbs" {
+		return nil
+	}
+	return fmt.Errorf(
+		"broker: a %s:// URL does not speak TLS, and WithTLS was given: write pbs://, or leave the option out", e.scheme)
 }
 
 // tlsConfig returns the TLS configuration with defaults.

@@ -16,7 +16,7 @@ import (
 )
 
 // serveSecurely listens at a pbs:// URL.
-func serveSecurely(t *testing.T, root any, config *tls.Config, opts ...broker.Option) *broker.Listener {
+func serveSecurely(t *testing.T, root any, config *tls.Config, opts ...broker.ListenOption) *broker.Listener {
 	t.Helper()
 	ln, err := broker.Listen(newRuntime(t), "pbs://127.0.0.1:0", root, append(opts, broker.WithTLS(config))...)
 	require.NoError(t, err)
@@ -67,7 +67,7 @@ func TestTLSClientsRefuse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			ln := serveSecurely(t, &service{}, test.server)
-			var opts []broker.Option
+			var opts []broker.DialOption
 			if test.client != nil {
 				opts = append(opts, broker.WithTLS(test.client))
 			}

@@ -24,6 +24,9 @@ type endpoint struct {
 
 // parseURL reads pb://host[:port][/name], the same with pbs (TLS), and pb+unix:///path[?name=name].
 func parseURL(s string) (endpoint, error) {
+	if !strings.Contains(s, "://") {
+		return endpoint{}, errors.New("broker: the scheme is missing in the URL; write pb://host:port or pb+unix:///path")
+	}
 	u, err := url.Parse(s)
 	if err != nil {
 		// Do not repeat the URL: it may contain a password.
@@ -74,8 +77,6 @@ func parseURL(s string) (endpoint, error) {
 			e.name = values[0]
 		}
 		return e, nil
-	case "":
-		return fail("the scheme is missing; write pb://host:port or pb+unix:///path")
 	}
 	return fail(fmt.Sprintf("unknown scheme %q; use pb, pbs or pb+unix", u.Scheme))
 }
@@ -100,4 +101,6 @@ func (e endpoint) url(addr net.Addr) string {
 	return s
 }
 
-var errListenName = errors.New("broker: a listening URL must not name an object; use WithPublished")
+var errListenName = errors.New(
+	"broker: a URL to listen at must not name an object: publish it with WithPublished(name, object)",
+)

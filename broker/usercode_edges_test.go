@@ -96,10 +96,10 @@ func TestDialingCodeThatPanics(t *testing.T) {
 	rt := newRuntime(t, actor.WithLogger(zerolog.Nop()))
 	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", &rude{rt: rt})
 	require.NoError(t, err)
-	dialer := func(f func() (net.Conn, error)) broker.Option {
+	dialer := func(f func() (net.Conn, error)) broker.DialOption {
 		return broker.WithDialer(func(context.Context, string, string) (net.Conn, error) { return f() })
 	}
-	for name, opt := range map[string]broker.Option{
+	for name, opt := range map[string]broker.DialOption{
 		"panics":          dialer(func() (net.Conn, error) { panic(selfPanics{}) }),
 		"nothing":         dialer(func() (net.Conn, error) { return nil, nil }),
 		"error panics":    dialer(func() (net.Conn, error) { return nil, selfPanics{} }),
@@ -109,7 +109,7 @@ func TestDialingCodeThatPanics(t *testing.T) {
 			_, err := broker.Dial(t.Context(), rt, ln.URL(), opt)
 			require.Error(t, err)
 			require.NotEmpty(t, err.Error())
-			client, err := broker.Reconnect(rt, ln.URL(), nil, opt)
+			client, err := broker.Reconnect[any](rt, ln.URL(), nil, opt)
 			require.NoError(t, err)
 			require.NoError(t, client.Close(t.Context()), "it can be closed, so its actor has not lost its way")
 		})
@@ -265,11 +265,12 @@ func TestSessionFunctionThatPanics(t *testing.T) {
 		func() error { return &circle{} },
 	}
 	var next atomic.Int64
-	client, err := broker.Reconnect(rt, ln.URL(), func(context.Context, *broker.Conn) error {
-		if n := int(next.Add(1)) - 1; n < len(ways) {
-			return ways[n]()
+	client, err := broker.Reconnect(rt, ln.URL(), func(context.Context, *broker.Conn) (int64, error) {
+		n := next.Add(1)
+		if int(n) <= len(ways) {
+			return 0, ways[n-1]()
 		}
-		return nil
+		return n, nil
 	}, quick)
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), wire.Patience)

@@ -190,7 +190,7 @@ func loggers() map[string]zerolog.Logger {
 // whatever is logged and how.
 func TestEveryCallIsAnsweredOnce(t *testing.T) {
 	for name, log := range loggers() {
-		for _, opts := range [][]broker.Option{nil, {broker.WithUnsafeTracebacks()}} {
+		for _, opts := range [][]broker.ListenOption{nil, {broker.WithUnsafeTracebacks()}} {
 			t.Run(fmt.Sprintf("%s, %d options", name, len(opts)), func(t *testing.T) {
 				rt := newRuntime(t, actor.WithLogger(log))
 				s := serveOn(t, rt, &rude{rt: rt}, opts...)
@@ -282,7 +282,7 @@ func TestStoppedObject(t *testing.T) {
 	again.Want(`[answer 1 [unicode pong]]`)
 }
 
-func dialPipe(t *testing.T, s *server, opts ...broker.Option) *broker.Conn {
+func dialPipe(t *testing.T, s *server, opts ...broker.DialOption) *broker.Conn {
 	t.Helper()
 	conn, err := broker.NewClientConn(t.Context(), newRuntime(t), s.dial(), opts...)
 	require.NoError(t, err)

@@ -41,7 +41,7 @@ type server struct {
 	ln *broker.Listener
 }
 
-func newServer(t *testing.T, root any, opts ...broker.Option) *server {
+func newServer(t *testing.T, root any, opts ...broker.ListenOption) *server {
 	t.Helper()
 	rt := newRuntime(t)
 	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", root, opts...)
@@ -58,7 +58,7 @@ func (s *server) peer() *wire.Peer {
 }
 
 // customer returns a connection of this module to the server.
-func (s *server) customer(opts ...broker.Option) *broker.Conn {
+func (s *server) customer(opts ...broker.DialOption) *broker.Conn {
 	s.t.Helper()
 	conn, err := broker.Dial(s.t.Context(), s.rt, s.ln.URL(), opts...)
 	require.NoError(s.t, err)

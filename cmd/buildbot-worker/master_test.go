@@ -73,7 +73,7 @@ func newTestMaster(t testing.TB, flags ...string) *testMaster {
 }
 
 // listenOnly starts a master without a worker. With options, which are TLS options, it listens with TLS.
-func listenOnly(t testing.TB, opts ...broker.Option) *testMaster {
+func listenOnly(t testing.TB, opts ...broker.ListenOption) *testMaster {
 	m := &testMaster{t: t, base: t.TempDir(), sessions: make(chan *testAvatar, 10), ended: make(chan error, 1)}
 	rt, err := actor.NewRuntime()
 	require.NoError(t, err)

@@ -52,7 +52,7 @@ func newWorker(rt *actor.Runtime, c config) (*worker, error) {
 
 // work keeps the worker attached until ctx ends or the master shuts it down.
 func (w *worker) work(ctx context.Context) error {
-	options := []broker.Option{broker.WithLimits(broker.Limits{Exports: maxBuilders})}
+	options := []broker.ReconnectOption{broker.WithLimits(broker.Limits{Exports: maxBuilders})}
 	if w.tls != nil {
 		options = append(options, broker.WithTLS(w.tls))
 	}
@@ -87,7 +87,7 @@ func (w *worker) work(ctx context.Context) error {
 func (w *worker) shutdown() { w.once.Do(func() { close(w.done) }) }
 
 // session logs in. The master calls the bot several times before it answers.
-func (w *worker) session(ctx context.Context, conn *broker.Conn) error {
+func (w *worker) session(ctx context.Context, conn *broker.Conn) (*flavors.RemoteReference, error) {
 	ctx, cancel := context.WithTimeout(ctx, loginTime)
 	defer cancel()
 	credentials := cred.UsernamePassword{Username: w.name, Password: cred.Secret(w.password)}
@@ -99,14 +99,14 @@ func (w *worker) session(ctx context.Context, conn *broker.Conn) error {
 			Err(err).
 			Bool("refused", errors.Is(err, flavors.UnauthorizedLogin)).
 			Msg("login refused; trying again")
-		return err
+		return nil, err
 	}
 	w.bot.attached(avatar)
 	w.log.Info().Str("master", w.master).Msg("attached")
 	if w.keepalive > 0 {
 		w.rt.Go("keepalive", func() { w.keepAlive(conn, avatar) })
 	}
-	return nil
+	return avatar, nil
 }
 
 // keepAlive calls the master regularly, so that no gateway drops the idle connection. It aborts the connection if the
@@ -147,7 +147,7 @@ func (w *worker) isAlive(conn *broker.Conn, avatar *flavors.RemoteReference) boo
 
 // askForShutdown asks the master to shut this worker down after the running builds. The master then calls shutdown on
 // the bot.
-func (w *worker) askForShutdown(ctx context.Context, client *broker.ReconnectingClient) {
+func (w *worker) askForShutdown(ctx context.Context, client *broker.ReconnectingClient[*flavors.RemoteReference]) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	conn, err := client.Conn(ctx)

@@ -70,18 +70,18 @@ func run(ctx context.Context, args []string) error {
 	ctx, shutdown := context.WithCancel(ctx)
 	defer shutdown()
 	b := &bot{rt: rt, basedir: base, shutdown: shutdown, builders: map[string]*builder{}}
-	login := func(ctx context.Context, conn *broker.Conn) error {
+	login := func(ctx context.Context, conn *broker.Conn) (*flavors.RemoteReference, error) {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 		defer cancel()
 		// The master calls the mind several times before it answers the login.
 		avatar, err := conn.Login(ctx, cred.UsernamePassword{Username: *name, Password: cred.Secret(*password)}, b)
 		if err != nil {
 			log.Warn().Err(err).Msg("login failed")
-			return err
+			return nil, err
 		}
 		b.Do(func() { b.avatar = avatar })
 		log.Info().Msg("attached")
-		return nil
+		return avatar, nil
 	}
 	client, err := broker.Reconnect(rt, *master, login)
 	if err == nil {

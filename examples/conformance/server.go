@@ -25,7 +25,7 @@ type server struct {
 // serve listens. With users or anonymous logins the root object is the login, and Conformance is behind it.
 func serve(rt *actor.Runtime, c *config) (*server, error) {
 	s := &server{roots: map[flavors.Conn]*Conformance{}}
-	root := broker.RootFactory(func(c *broker.Conn) (any, error) { return s.root(c), nil })
+	var root any = broker.RootFactory(func(c *broker.Conn) (any, error) { return s.root(c), nil })
 	if len(c.users) > 0 || c.anonymous {
 		portal, err := s.portal(c)
 		if err != nil {
@@ -38,7 +38,7 @@ func serve(rt *actor.Runtime, c *config) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := []broker.Option{broker.WithRegistry(known), broker.WithLimits(limits())}
+	options := []broker.ListenOption{broker.WithRegistry(known), broker.WithLimits(limits())}
 	if c.tls != nil {
 		options = append(options, broker.WithTLS(c.tls))
 	}

@@ -269,7 +269,7 @@ func TestServersShareStore(t *testing.T) {
 		root.gazette.RepublishAt(at)
 		servers = append(servers, s)
 	}
-	session := func(s *server, wantText string, wantClean bool, opts ...broker.Option) {
+	session := func(s *server, wantText string, wantClean bool, opts ...broker.DialOption) {
 		t.Helper()
 		conn := s.customer(append(opts, gazettes(t, store))...)
 		text, clean, err := read(t, conn.Root().CallRemote("get"))

@@ -12,7 +12,7 @@ import (
 )
 
 // dialStock starts a stock server and connects to it.
-func dialStock(t *testing.T, opts ...broker.Option) (*broker.Conn, *stock.Process) {
+func dialStock(t *testing.T, opts ...broker.DialOption) (*broker.Conn, *stock.Process) {
 	t.Helper()
 	server := Server(t)
 	conn, err := broker.Dial(t.Context(), newRuntime(t), "pb://"+server.Addr(), opts...)

@@ -125,7 +125,7 @@ func (e endpoint) tls(t *testing.T) *tls.Config {
 }
 
 // dial connects our client.
-func (e endpoint) dial(t *testing.T, opts ...broker.Option) *broker.Conn {
+func (e endpoint) dial(t *testing.T, opts ...broker.DialOption) *broker.Conn {
 	t.Helper()
 	opts = append(opts, broker.WithRegistry(newRegistry(t)))
 	if config := e.tls(t); config != nil {

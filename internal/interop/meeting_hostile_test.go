@@ -56,7 +56,7 @@ func hostileChecks() []clientCheck {
 			assert.Equal(t, 11, call[int](t, m.conn, "add", 1))
 		}},
 		{"hostile streams", "an answer that is not taken fails its call", func(t *testing.T, m *meeting) {
-			opts := []broker.Option{}
+			opts := []broker.DialOption{}
 			if config := m.tls(t); config != nil {
 				opts = append(opts, broker.WithTLS(config))
 			}

@@ -35,7 +35,7 @@ func TestClosedRuntime(t *testing.T) {
 		"Serve":     func() error { _, err := broker.ListenOn(rt, broker.NewPipeListener(), &object{}); return err },
 		"Dial":      func() error { _, err := broker.Dial(t.Context(), rt, ln.URL()); return err },
 		"Client":    func() error { _, err := broker.NewClientConn(t.Context(), rt, pipe); return err },
-		"Reconnect": func() error { _, err := broker.Reconnect(rt, ln.URL(), nil); return err },
+		"Reconnect": func() error { _, err := broker.Reconnect[any](rt, ln.URL(), nil); return err },
 		"Spawn":     func() error { _, err := flavors.Spawn(rt, &object{}); return err },
 		"Tree.Spawn": func() error {
 			_, err := supervision.TreeOf(rt).Spawn(supervision.Objects, rt.Props(nil), "x")
@@ -91,18 +91,10 @@ func TestOneStructInTwoRuntimes(t *testing.T) {
 // TestNilInPlaces passes one nil among valid arguments.
 func TestNilInPlaces(t *testing.T) {
 	rt := newRuntime(t)
-	ln, err := broker.Listen(
-		rt,
-		anywhere,
-		&object{},
-		nil,
-		broker.WithRegistry(nil),
-		broker.WithSecurity(nil),
-		broker.WithTLS(nil),
-	)
+	ln, err := broker.Listen(rt, anywhere, &object{}, nil)
+	require.NoError(t, err, "a nil option has no effect")
+	conn, err := broker.Dial(t.Context(), rt, ln.URL(), nil)
 	require.NoError(t, err)
-	conn, err := broker.Dial(t.Context(), rt, ln.URL(), nil, broker.WithRegistry(nil))
-	require.NoError(t, err, "a nil registry is the default")
 	var noReference *flavors.RemoteReference
 	var noCache *flavors.Cached[cached]
 	var noRealm cred.RealmFunc[mind, *avatar]
@@ -169,7 +161,7 @@ func TestNilInPlaces(t *testing.T) {
 		"update, nil": func() error { _, err := flavors.Update(&flavors.Cacheable{}, nil).Await(t.Context()); return err },
 		"do, nil":     func() error { _, err := new(object).Do(nil).Await(t.Context()); return err },
 		"nil session": func() error {
-			var c *broker.ReconnectingClient
+			var c *broker.ReconnectingClient[any]
 			_, err := c.Conn(t.Context())
 			return err
 		},
@@ -197,7 +189,7 @@ func TestPrinting(t *testing.T) {
 	rt := newRuntime(t)
 	ln, err := broker.Listen(rt, anywhere, &object{})
 	require.NoError(t, err)
-	client, err := broker.Reconnect(rt, ln.URL(), nil)
+	client, err := broker.Reconnect[any](rt, ln.URL(), nil)
 	require.NoError(t, err)
 	conn, err := client.Conn(t.Context())
 	require.NoError(t, err)
@@ -213,7 +205,7 @@ func TestPrinting(t *testing.T) {
 	for range 50 {
 		d := conn.Root().CallRemote("ping")
 		for _, v := range []any{rt, ln, client, conn, conn.Root(), tree, leases, d,
-			broker.SessionUp{Client: client, Conn: conn}} {
+			broker.SessionUp[any]{Client: client, Conn: conn}} {
 			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d", "%x"} {
 				text := fmt.Sprintf(verb, v)
 				require.Less(t, len(text), 300, "%T with %s", v, verb)

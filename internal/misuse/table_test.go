@@ -67,9 +67,9 @@ func types() []any {
 		new(broker.Listener),
 		new(
 			broker.PipeListener,
-		), new(broker.ProtocolError), new(broker.Rejection), new(broker.ReconnectingClient),
+		), new(broker.ProtocolError), new(broker.Rejection), new(broker.ReconnectingClient[any]), new(broker.PortalRoot),
 		new(broker.RuntimeStats),
-		new(broker.SessionDown), new(broker.SessionUp), new(broker.Stats),
+		new(broker.SessionDown[any]), new(broker.SessionUp[any]), new(broker.Stats),
 
 		new(cred.Anonymous), new(cred.Argon2idParams), new(cred.Attempt), new(cred.AvatarID),
 		new(cred.Bearer[mind, *avatar]),
@@ -159,10 +159,11 @@ func functions() map[string]any {
 		"published.WhenReady": published.WhenReady, "flavors.Methods": flavors.Methods,
 
 		"broker.NewClientConn": broker.NewClientConn, "broker.Dial": broker.Dial, "broker.Listen": broker.Listen,
-		"broker.Reconnect": broker.Reconnect,
-		"broker.ListenOn":  broker.ListenOn, "broker.StatsOf": broker.StatsOf,
+		"broker.Reconnect": broker.Reconnect[any], "broker.ConnOf": broker.ConnOf,
+		"broker.ListenOn": broker.ListenOn, "broker.StatsOf": broker.StatsOf,
 		"broker.NewPipeListener": broker.NewPipeListener,
-		"broker.LoginRoot":       broker.LoginRoot[*avatar], "broker.IdentityRoot": broker.IdentityRoot[*avatar],
+		"broker.LoginRoot":       broker.LoginRoot[*avatar], "broker.Login": broker.Login[*avatar],
+		"broker.IdentityRoot": broker.IdentityRoot[*avatar],
 
 		"cred.CanAnswer": cred.CanAnswer, "cred.NewChallenge": cred.NewChallenge, "cred.Respond": cred.Respond,
 		"cred.NewPortal": cred.NewPortal[mind, *avatar],

@@ -32,7 +32,7 @@ func DialScripted(
 	t testing.TB,
 	rt *actor.Runtime,
 	host func(*wire.Peer),
-	opts ...broker.Option,
+	opts ...broker.DialOption,
 ) (*broker.Conn, *Scripted, error) {
 	t.Helper()
 	here, there := net.Pipe()
@@ -50,7 +50,7 @@ func DialScripted(
 }
 
 // Client returns a connection to a scripted server that has selected the profile pb.
-func Client(t testing.TB, opts ...broker.Option) (*broker.Conn, *Scripted) {
+func Client(t testing.TB, opts ...broker.DialOption) (*broker.Conn, *Scripted) {
 	t.Helper()
 	conn, p, err := DialScripted(t, NewRuntime(t), (*wire.Peer).Host, opts...)
 	require.NoError(t, err)

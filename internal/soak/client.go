@@ -67,13 +67,13 @@ func (p *valueCopy) ObserveIncrement(n int) {
 }
 
 // clientOptions returns the options of all Go peers.
-func clientOptions(t *tally) ([]broker.Option, error) {
+func clientOptions(t *tally) ([]broker.DialOption, error) {
 	r := jelly.NewRegistry()
 	err := flavors.RegisterCacheFactory(r, "soak.Value", func() *valueCopy { return &valueCopy{errorf: t.errorf} })
 	if err != nil {
 		return nil, err
 	}
-	return []broker.Option{
+	return []broker.DialOption{
 		broker.WithRegistry(r),
 		broker.WithLimits(broker.Limits{Handshake: 3 * time.Second, Stall: 4 * time.Second}),
 		broker.WithKeepalive(2*time.Second, 4*time.Second),

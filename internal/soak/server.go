@@ -401,7 +401,7 @@ func (l *serverStats) RequestAvatar(
 }
 
 // options returns the root that handles logins and the options that publish the service.
-func (l *serverStats) options(shared *sharedValue) (login broker.RootFactory, opts []broker.Option, err error) {
+func (l *serverStats) options(shared *sharedValue) (login *broker.PortalRoot, opts []broker.ListenOption, err error) {
 	users, err := cred.NewInMemory(map[string]cred.Entry{userName: cred.Plaintext(userPassword)})
 	if err != nil {
 		return nil, nil, err
@@ -415,7 +415,7 @@ func (l *serverStats) options(shared *sharedValue) (login broker.RootFactory, op
 	})
 	login = broker.LoginRoot(portal, broker.WithLoginDeadline(time.Hour),
 		broker.WithThrottle(cred.NewThrottle(cred.WithFreeFailures(1<<20))))
-	return login, []broker.Option{
+	return login, []broker.ListenOption{
 		broker.WithPublished("service", root),
 		// Detect peers that do not read or have disappeared within seconds instead of minutes.
 		broker.WithLimits(broker.Limits{
