@@ -22,7 +22,7 @@ func TestDroppedReferenceInBubble(t *testing.T) {
 			p.Want(`[decref 7]`)
 		}()
 		synctest.Wait()
-		for start := time.Now(); time.Since(start) < wire.Patience; time.Sleep(time.Second) {
+		for start := time.Now(); time.Since(start) < wire.Timeout; time.Sleep(time.Second) {
 			runtime.GC()
 			select {
 			case <-told:

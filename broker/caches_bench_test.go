@@ -86,7 +86,7 @@ func fanOut(b *testing.B, observers int) {
 		_ = sock.Close()
 	}
 	readers.Wait()
-	ctx, cancel := context.WithTimeout(context.Background(), wire.Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), wire.Timeout)
 	defer cancel()
 	require.NoError(b, rt.Close(ctx))
 }

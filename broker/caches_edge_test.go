@@ -102,7 +102,7 @@ func TestPeerLeavesDuringState(t *testing.T) {
 	<-root.sluice.asked
 	p.Close()
 	close(root.sluice.gate)
-	require.Eventually(t, func() bool { return root.sluice.stopped.Load() == 1 }, wire.Patience, time.Millisecond)
+	require.Eventually(t, func() bool { return root.sluice.stopped.Load() == 1 }, wire.Timeout, time.Millisecond)
 	n := -1
 	require.NoError(t, await(t, flavors.Update(&root.sluice, func(o flavors.Observers) { n = o.Len() })))
 	require.Zero(t, n)
@@ -119,7 +119,7 @@ func TestPeerLeavesDuringSend(t *testing.T) {
 	_, err := sock.Read(make([]byte, 10)) // The state is on its way, and will not arrive.
 	require.NoError(t, err)
 	p.Close()
-	require.Eventually(t, func() bool { return root.pond.stopped.Load() == 1 }, wire.Patience, time.Millisecond)
+	require.Eventually(t, func() bool { return root.pond.stopped.Load() == 1 }, wire.Timeout, time.Millisecond)
 	q := s.peer()
 	q.Write(`[message 1 root get 1 [tuple] [dictionary]]`)
 	q.Want(`[answer 1 ["test.Pond" 1 _]]`)
@@ -135,7 +135,7 @@ func TestDecacheWhileStatePending(t *testing.T) {
 	p.Write(`[message 2 root both 1 [tuple] [dictionary]]`)
 	<-root.sluice.asked
 	p.Write(`[decache 1]`)
-	require.Eventually(t, func() bool { return root.other.stopped.Load() == 1 }, wire.Patience, time.Millisecond)
+	require.Eventually(t, func() bool { return root.other.stopped.Load() == 1 }, wire.Timeout, time.Millisecond)
 	p.Want(`[uncache 1]`)
 	close(root.sluice.gate)
 	p.Want(`[answer 2 [list ["test.Sluice" 2 [unicode open]] ["test.Sluice" 3 [unicode open]]]]`)
@@ -160,7 +160,7 @@ func TestPanicInStoppedObserving(t *testing.T) {
 	p.Write(`[message 2 root get 1 [tuple] [dictionary]]`)
 	p.Want(`[answer 2 ["test.Sluice" 2 [unicode open]]]`)
 	p.Close()
-	require.Eventually(t, func() bool { return root.sluice.stopped.Load() == 2 }, wire.Patience, time.Millisecond)
+	require.Eventually(t, func() bool { return root.sluice.stopped.Load() == 2 }, wire.Timeout, time.Millisecond)
 	root.sluice.tell(t, "ripple")
 	q.Want(`[cachemessage _ 1 ripple 0 [tuple] [dictionary]]`)
 }
@@ -263,7 +263,7 @@ func TestHeldMessagesCount(t *testing.T) {
 		third = conn.Root().CallRemote("note", "more")
 		_, err, over := third.Result()
 		return over && errors.Is(err, broker.ErrBackedUp)
-	}, wire.Patience, time.Millisecond)
+	}, wire.Timeout, time.Millisecond)
 	close(mine.sluice.gate)
 	p.Ignore(`[message _ root note 1 [tuple [unicode more]] _]`) // Those that were made before the others had arrived.
 	p.Want(
@@ -279,7 +279,7 @@ func TestHeldMessagesCount(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, err, over := conn.Root().CallRemote("note", "more").Result()
 		return !over && err == nil
-	}, wire.Patience, time.Millisecond, "what has been sent does not count")
+	}, wire.Timeout, time.Millisecond, "what has been sent does not count")
 }
 
 // slowCopy takes its state when gate is closed.
@@ -320,5 +320,5 @@ func TestPeerLeavesDuringInstantiation(t *testing.T) {
 		default:
 			return false
 		}
-	}, wire.Patience, time.Millisecond)
+	}, wire.Timeout, time.Millisecond)
 }

@@ -193,7 +193,7 @@ func TestReleaseAndTakeDuringUpdates(t *testing.T) {
 	group.Wait()
 	close(done)
 	updater.Wait()
-	require.Eventually(t, func() bool { return root.tally.observers(t) == 0 }, wire.Patience, time.Millisecond)
+	require.Eventually(t, func() bool { return root.tally.observers(t) == 0 }, wire.Timeout, time.Millisecond)
 	require.Equal(t, root.tally.began.Load(), root.tally.stopped.Load(), "each observer is removed once")
 }
 
@@ -212,7 +212,7 @@ func TestDisconnectRemovesObservers(t *testing.T) {
 	c.Release() // The decaches may be under way when the connection ends.
 	drops.Abort(nil)
 	require.NoError(t, leaves.Close(t.Context()))
-	require.Eventually(t, func() bool { return root.tally.stopped.Load() == 2 }, wire.Patience, time.Millisecond)
+	require.Eventually(t, func() bool { return root.tally.stopped.Load() == 2 }, wire.Timeout, time.Millisecond)
 	require.Equal(t, 1, root.tally.observers(t))
 	kept, err := getTally(t.Context(), stays)
 	require.NoError(t, err)

@@ -278,7 +278,7 @@ func (m *modelled) check() {
 }
 
 func waitFor(d *actor.Deferred) error {
-	ctx, cancel := context.WithTimeout(context.Background(), wire.Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), wire.Timeout)
 	defer cancel()
 	_, err := d.Await(ctx)
 	return err

@@ -225,7 +225,7 @@ func TestOwnerLearnsOfFailedUpdates(t *testing.T) {
 	require.Eventually(
 		t,
 		func() bool { return lines.count("the peer could not apply an update") == 5 },
-		wire.Patience,
+		wire.Timeout,
 		time.Millisecond,
 	)
 	warnings := 0

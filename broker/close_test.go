@@ -68,7 +68,7 @@ func TestRuntimeCloseIsBounded(t *testing.T) {
 	defer cancel()
 	_ = rt.Close(ctx) // It may have ended all the same by then.
 	p.WantClosed()
-	ctx, cancel = context.WithTimeout(context.Background(), wire.Patience)
+	ctx, cancel = context.WithTimeout(context.Background(), wire.Timeout)
 	defer cancel()
 	_ = rt.Close(ctx)
 }

@@ -74,9 +74,9 @@ type connection struct {
 		kept []*flavors.RemoteReference
 	}
 
-	forgotten struct {
+	decrefs struct {
 		sync.Mutex
-		list []forgotten
+		list []pendingDecrefs
 	}
 }
 
@@ -148,14 +148,14 @@ func peerName(sock net.Conn) string {
 	return fmt.Sprintf("%s client of %s", network, here)
 }
 
-// forgotten is a reference for which the peer is owed decrefs.
-type forgotten struct {
+// pendingDecrefs is a reference for which the peer is owed decrefs.
+type pendingDecrefs struct {
 	command command.Name // Decref or Decache
 	table.ImportKey
 	receipts int
 }
 
-func (f *forgotten) append(dst []byte, p banana.Profile) []byte {
+func (f *pendingDecrefs) append(dst []byte, p banana.Profile) []byte {
 	if f.command == command.Decache {
 		return command.AppendDecache(dst, p, f.ID)
 	}
@@ -402,24 +402,24 @@ func (c *connection) answered(inv seam.Call) {
 
 // Forget implements seam.Conn. It must not wait.
 func (c *connection) Forget(luid int64, perspective any, receipts int) {
-	c.forget(forgotten{command.Decref, table.ImportKey{ID: luid, Perspective: perspective}, receipts})
+	c.queueDecrefs(pendingDecrefs{command.Decref, table.ImportKey{ID: luid, Perspective: perspective}, receipts})
 }
 
 // ForgetCache implements seam.Conn.
 func (c *connection) ForgetCache(luid int64, receipts int) {
-	c.forget(forgotten{command.Decache, table.ImportKey{ID: luid}, receipts})
+	c.queueDecrefs(pendingDecrefs{command.Decache, table.ImportKey{ID: luid}, receipts})
 }
 
-func (c *connection) forget(f forgotten) {
+func (c *connection) queueDecrefs(f pendingDecrefs) {
 	if c.ended() {
 		return
 	}
-	c.forgotten.Lock()
-	first := len(c.forgotten.list) == 0
-	c.forgotten.list = append(c.forgotten.list, f)
-	c.forgotten.Unlock()
+	c.decrefs.Lock()
+	first := len(c.decrefs.list) == 0
+	c.decrefs.list = append(c.decrefs.list, f)
+	c.decrefs.Unlock()
 	if first {
-		c.handOver(forgetAll{})
+		c.handOver(flushDecrefs{})
 	}
 }
 

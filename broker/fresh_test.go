@@ -237,7 +237,7 @@ func TestNotifyDoesNotHold(t *testing.T) {
 	func() {
 		receive(t, conn, p, 7).NotifyOnDisconnect(func(cause error) { notified <- cause })
 	}()
-	ctx, stop := context.WithTimeout(t.Context(), wire.Patience)
+	ctx, stop := context.WithTimeout(t.Context(), wire.Timeout)
 	defer stop()
 	go func() {
 		for ctx.Err() == nil {

@@ -45,7 +45,7 @@ func FuzzReceive(f *testing.F) {
 		hostile, theirs := net.Pipe()
 		pipe.Conns <- theirs
 		go func() { _, _ = io.Copy(io.Discard, hostile) }()
-		_ = hostile.SetWriteDeadline(time.Now().Add(wire.Patience))
+		_ = hostile.SetWriteDeadline(time.Now().Add(wire.Timeout))
 		_, _ = hostile.Write(append(banana.AppendChoice(nil, banana.ProfilePB), data...))
 		_ = hostile.Close()
 

@@ -84,7 +84,7 @@ func (h *house) inside() int64 { return h.in.Load() - h.out.Load() }
 // wantEmpty waits until everybody has been logged out, once each.
 func (h *house) wantEmpty(t *testing.T) {
 	t.Helper()
-	require.Eventually(t, func() bool { return h.inside() == 0 }, wire.Patience, tick, "inside are %d", h.inside())
+	require.Eventually(t, func() bool { return h.inside() == 0 }, wire.Timeout, tick, "inside are %d", h.inside())
 }
 
 // tick is how often require.Eventually looks.

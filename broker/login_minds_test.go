@@ -12,7 +12,7 @@ import (
 )
 
 // patience is for require.Eventually.
-const patience = wire.Patience
+const patience = wire.Timeout
 
 type receiver = func(context.Context, cred.AvatarID, *flavors.RemoteReference) error
 

@@ -21,8 +21,8 @@ type (
 		fragment *jelly.Fragment
 		isError  bool
 	}
-	cancelCall struct{ call *seam.OutgoingCall }
-	forgetAll  struct{}
+	cancelCall   struct{ call *seam.OutgoingCall }
+	flushDecrefs struct{}
 	// drain closes the connection after the calls in progress were answered.
 	drain struct{}
 	// reached is closed when it arrives, after everything that was posted before.

@@ -33,7 +33,7 @@ func (b *broker) transmit(message any) {
 		b.sendCall(m)
 	case *outgoingAnswer:
 		b.sendAnswer(m)
-	case forgetAll:
+	case flushDecrefs:
 		b.sendDecrefs()
 	case observerGone:
 		m.entry.Linger(&b.lingering, b.pending.Last(), time.Now(), b.c.limits.Caches)
@@ -228,10 +228,10 @@ func (b *broker) refuses() {
 // sendDecrefs returns the receipts of released references to the peer (P-5.3), one decref each.
 func (b *broker) sendDecrefs() {
 	c := b.c
-	c.forgotten.Lock()
-	list := c.forgotten.list
-	c.forgotten.list = nil
-	c.forgotten.Unlock()
+	c.decrefs.Lock()
+	list := c.decrefs.list
+	c.decrefs.list = nil
+	c.decrefs.Unlock()
 	b.refuses() // Decrefs fill the outbox of a peer that does not read, as rejections do.
 	b.append(func(dst []byte) []byte {
 		for _, f := range list {

@@ -139,7 +139,7 @@ func TestProcessPaused(t *testing.T) {
 	for i := 1; i < 20; i++ {
 		full.Want(fmt.Sprintf(`[answer %d [unicode _]]`, i))
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), wire.Patience)
+	ctx, cancel := context.WithTimeout(t.Context(), wire.Timeout)
 	defer cancel()
 	for _, conn := range idle {
 		sum, err := flavors.Call[int](ctx, conn.Root(), "add", 1, 2)

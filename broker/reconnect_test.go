@@ -51,7 +51,7 @@ func TestReconnectPreparesEachSession(t *testing.T) {
 	t.Cleanup(func() { _ = rt.Root().StopFuture(watcher).Wait() })
 	client.Watch(watcher)
 
-	ctx, cancel := context.WithTimeout(context.Background(), wire.Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), wire.Timeout)
 	defer cancel()
 	stale, err := client.Session(ctx)
 	require.NoError(t, err)

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// doorman is a checker and a realm in one, either of which may fail, and so may the logout.
-type doorman struct {
+// loginRealm is a checker and a realm in one, either of which may fail, and so may the logout.
+type loginRealm struct {
 	check, enter, leave atomic.Pointer[func()]
 	left                atomic.Int64
 }
@@ -29,14 +29,14 @@ func run(f *atomic.Pointer[func()]) {
 	}
 }
 
-func (*doorman) Accepts(kind cred.Kind) bool { return kind == cred.KindAnonymous }
+func (*loginRealm) Accepts(kind cred.Kind) bool { return kind == cred.KindAnonymous }
 
-func (d *doorman) Check(context.Context, cred.Credentials) (cred.AvatarID, error) {
+func (d *loginRealm) Check(context.Context, cred.Credentials) (cred.AvatarID, error) {
 	run(&d.check)
 	return cred.ID("somebody"), nil
 }
 
-func (d *doorman) RequestAvatar(context.Context, cred.AvatarID, *flavors.RemoteReference) (*player, func(), error) {
+func (d *loginRealm) RequestAvatar(context.Context, cred.AvatarID, *flavors.RemoteReference) (*player, func(), error) {
 	run(&d.enter)
 	return &player{name: "somebody"}, func() {
 		d.left.Add(1)
@@ -48,7 +48,7 @@ func (d *doorman) RequestAvatar(context.Context, cred.AvatarID, *flavors.RemoteR
 // next one gets in.
 func TestALoginThatFails(t *testing.T) {
 	eachFailing(t, func(t *testing.T, fail func()) {
-		d := &doorman{}
+		d := &loginRealm{}
 		portal, err := cred.NewPortal(d, d)
 		require.NoError(t, err)
 		// What is not counted back would keep the next one out.

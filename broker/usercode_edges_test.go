@@ -273,7 +273,7 @@ func TestSessionFunctionThatPanics(t *testing.T) {
 		return n, nil
 	}, quick)
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), wire.Patience)
+	ctx, cancel := context.WithTimeout(t.Context(), wire.Timeout)
 	defer cancel()
 	conn, err := client.Conn(ctx)
 	require.NoError(t, err)

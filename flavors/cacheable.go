@@ -105,8 +105,8 @@ type observe struct {
 
 // Observe asks the original for its state and adds the observer, in one turn. It calls reply once, in that turn, with a
 // fragment of one value. The caller must hold the core.
-func (c *objectCore) Observe(who seam.Observer, reply func(state *jelly.Fragment, err error)) {
-	if err := c.post(&observe{observerOf(who), reply}); err != nil {
+func (c *objectCore) Observe(observer seam.Observer, reply func(state *jelly.Fragment, err error)) {
+	if err := c.post(&observe{observerOf(observer), reply}); err != nil {
 		reply(nil, err)
 	}
 }
@@ -174,8 +174,8 @@ type unobserve struct {
 }
 
 // Unobserve removes an observer and tells the original, exactly once. done is called afterwards; it may be nil.
-func (c *objectCore) Unobserve(who seam.Observer, done func()) {
-	m := &unobserve{observerOf(who), done}
+func (c *objectCore) Unobserve(observer seam.Observer, done func()) {
+	m := &unobserve{observerOf(observer), done}
 	if err := c.post(m); err != nil {
 		m.Drop(err)
 	}

@@ -106,7 +106,7 @@ func TestCollectedCopyReleased(t *testing.T) {
 	require.Eventually(t, func() bool {
 		runtime.GC()
 		return root.gauge.observers(t) == 0
-	}, wire.Patience, time.Millisecond)
+	}, wire.Timeout, time.Millisecond)
 	require.EqualValues(t, 1, root.gauge.stopped.Load())
 }
 
@@ -132,7 +132,7 @@ func TestLinkedCopy(t *testing.T) {
 	require.NoError(t, errorOf(root.gauge.rise()))
 	wantShown(t, conn, c, 1)
 	s.rt.Root().Stop(second)
-	require.Eventually(t, func() bool { return root.gauge.observers(t) == 0 }, wire.Patience, time.Millisecond)
+	require.Eventually(t, func() bool { return root.gauge.observers(t) == 0 }, wire.Timeout, time.Millisecond)
 	require.ErrorIs(t, c.View(func(*gaugeCopy) {}), flavors.ErrReleased)
 	require.ErrorIs(t, errorOf(c.Do(func(*gaugeCopy) {})), flavors.ErrReleased)
 	_, err := flavors.Call[any](t.Context(), conn.Root(), "sync", c)

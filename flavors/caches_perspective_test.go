@@ -78,24 +78,24 @@ func (h *hand) draw(t *testing.T, face string) {
 // table gives out views.
 type table struct {
 	flavors.Root
-	seat seat
+	place place
 }
 
 func (r *table) RemoteSit(name string) (*flavors.ViewPoint, error) {
-	return flavors.NewViewPoint(&reader{name}, &r.seat)
+	return flavors.NewViewPoint(&reader{name}, &r.place)
 }
 
-type seat struct {
+type place struct {
 	flavors.Viewable
 	hand hand
 }
 
-func (s *seat) ViewHand(any) *hand { return &s.hand }
+func (s *place) ViewHand(any) *hand { return &s.hand }
 
 // TestCachePerspectives lets two players and a client without a login observe one original.
 func TestCachePerspectives(t *testing.T) {
 	root := &table{}
-	root.seat.hand.owner, root.seat.hand.cards = "ann", []string{"ace"}
+	root.place.hand.owner, root.place.hand.cards = "ann", []string{"ace"}
 	s := newServer(t, root)
 	ann, bob := s.peer(), s.peer()
 	for name, p := range map[string]*wire.Peer{"ann": ann, "bob": bob} {
@@ -105,7 +105,7 @@ func TestCachePerspectives(t *testing.T) {
 	}
 	ann.Want(`[answer 2 ["cards.Own" 2 [list [unicode ace]]]]`)
 	bob.Want(`[answer 2 ["cards.Other" 2 1]]`)
-	root.seat.hand.draw(t, "king")
+	root.place.hand.draw(t, "king")
 	const said = `[cachemessage _ 2 said 0 [tuple ["cards.Plain" [dictionary [[unicode text] [unicode "a card"]]]]] ` +
 		`[dictionary [[unicode loud] [boolean true]]]]`
 	ann.Want(

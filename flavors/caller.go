@@ -12,7 +12,7 @@ import (
 
 var errCallDropped = ErrLoggedOut.New("the user has logged out: the call was dropped")
 
-// peerCaller is who makes calls of a peer: a connection, or one user who has logged in over it. When it ends, calls
+// peerCaller makes the calls of a peer: a connection, or one user who has logged in over it. When it ends, calls
 // that have not begun are dropped, and no more begin. It implements seam.Caller.
 type peerCaller struct {
 	conn   seam.Conn
@@ -39,7 +39,7 @@ func newCaller(conn seam.Conn) *peerCaller {
 	return &peerCaller{conn: conn, ctx: conn.Context(), idle: make(chan struct{}), pruneAt: fewestCores}
 }
 
-// newUser makes the Caller of a user who is in by way of a connection. Package broker calls it.
+// newUser makes the Caller of a user who has logged in over a connection. Package broker calls it.
 func newUser(conn seam.Conn) *peerCaller {
 	c := newCaller(conn)
 	c.ctx, c.cancel = context.WithCancelCause(conn.Context())
@@ -141,14 +141,14 @@ func (c *peerCaller) leave() {
 
 // waitingCall is a call in an object's queue: an *[Invocation].
 type waitingCall interface {
-	isOf(who *peerCaller) bool
+	isOf(caller *peerCaller) bool
 	// dropped ends a call that will not begin.
 	dropped()
 }
 
 // dropCalls removes and returns the waiting calls of a caller, including parked ones. The caller has ended, so no more
 // calls come.
-func (c *objectCore) dropCalls(who *peerCaller) (dropped []waitingCall) {
+func (c *objectCore) dropCalls(caller *peerCaller) (dropped []waitingCall) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state != coreRunning {
@@ -156,16 +156,16 @@ func (c *objectCore) dropCalls(who *peerCaller) (dropped []waitingCall) {
 	}
 	belongs := func(message any) bool {
 		call, ok := message.(waitingCall)
-		if !ok || !call.isOf(who) {
+		if !ok || !call.isOf(caller) {
 			return false
 		}
 		dropped = append(dropped, call)
 		return true
 	}
-	if p := c.parked[who.conn]; p != nil {
+	if p := c.parked[caller.conn]; p != nil {
 		p.waiting = slices.DeleteFunc(p.waiting, belongs)
 		if len(p.waiting) == 0 {
-			delete(c.parked, who.conn)
+			delete(c.parked, caller.conn)
 		}
 	}
 	c.queue.remove(belongs)
@@ -177,11 +177,11 @@ func (c *objectCore) dropCalls(who *peerCaller) (dropped []waitingCall) {
 }
 
 // waitsFor reports whether a call of the caller is in the queue.
-func (c *objectCore) waitsFor(who *peerCaller) bool {
+func (c *objectCore) waitsFor(caller *peerCaller) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.queue.has(func(message any) bool {
 		call, ok := message.(waitingCall)
-		return ok && call.isOf(who)
+		return ok && call.isOf(caller)
 	})
 }

@@ -92,12 +92,12 @@ func (f *Forwarder) pass(inv *Invocation) {
 			_ = inv.panicked(r)
 		}
 	}()
-	who := inv.caller
-	if !who.enter() {
+	caller := inv.caller
+	if !caller.enter() {
 		inv.dropped()
 		return
 	}
-	defer who.leave()
+	defer caller.leave()
 	if _, err := f.HandleRemote(inv); err != errAnswersLater {
 		inv.fail(err)
 	}

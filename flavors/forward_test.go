@@ -154,7 +154,7 @@ func TestForwardToPanickingActor(t *testing.T) {
 					}
 				}, always(directive))
 				root := s.rt.Root()
-				pid, err := root.RequestFuture(root.Spawn(parent), "spawn", wire.Patience).Result()
+				pid, err := root.RequestFuture(root.Spawn(parent), "spawn", wire.Timeout).Result()
 				require.NoError(t, err)
 				l.forward = flavors.Forward(s.rt, pid.(*protoactor.PID))
 				p := s.peer()

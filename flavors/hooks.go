@@ -53,7 +53,7 @@ type hooksKey struct {
 // checkedHooks remembers what was found for a type: it is a function of the types in the program.
 var checkedHooks sync.Map // hooksKey -> error, or nil
 
-// hooksOf says whether the type of v, a pointer, has hooks that would be passed over.
+// hooksOf reports whether the type of v, a pointer, has hooks that would be passed over.
 func hooksOf(v any, h *hooks) error {
 	key := hooksKey{reflect.TypeOf(v), h}
 	found, ok := checkedHooks.Load(key)

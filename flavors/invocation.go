@@ -293,7 +293,7 @@ func (inv *Invocation) abandon() {
 	inv.conn.CloseCall((*incoming)(inv))
 }
 
-func (inv *Invocation) isOf(who *peerCaller) bool { return inv.caller == who }
+func (inv *Invocation) isOf(caller *peerCaller) bool { return inv.caller == caller }
 
 // dropped ends a call that will not begin.
 func (inv *Invocation) dropped() {

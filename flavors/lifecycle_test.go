@@ -230,7 +230,7 @@ func TestSpawnedObjectOutlivesPeers(t *testing.T) {
 	require.Equal(t, pid.Id, actorOf(t, p, 2, luid))
 	p.Close()
 	// Only then does nobody hold it who might be taken for its last holder below.
-	require.Eventually(t, func() bool { return broker.StatsOf(s.rt).Conns.Open == 0 }, wire.Patience, time.Millisecond)
+	require.Eventually(t, func() bool { return broker.StatsOf(s.rt).Conns.Open == 0 }, wire.Timeout, time.Millisecond)
 	q := s.peer()
 	luid = get(t, q, 1, "given")
 	require.Equal(t, pid.Id, actorOf(t, q, 2, luid))

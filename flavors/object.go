@@ -73,14 +73,14 @@ func (o *object) work(ctx protoactor.Context) {
 
 // call runs a method, unless its caller has ended meanwhile.
 func (o *object) call(ctx protoactor.Context, inv *Invocation) {
-	who := inv.caller // inv is pooled once it has been answered.
-	if !who.enter() {
+	caller := inv.caller // inv is pooled once it has been answered.
+	if !caller.enter() {
 		inv.dropped()
 		o.settle(ctx)
 		return
 	}
 	o.guarded(ctx, func() {
-		defer who.leave()
+		defer caller.leave()
 		inv.run(o)
 	})
 }

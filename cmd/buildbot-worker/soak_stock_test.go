@@ -140,7 +140,7 @@ func (s *site) soaked(least int) (ended []soaked) {
 			}
 		}
 		return requested(ended) >= least
-	}, 5*stock.Patience, 50*time.Millisecond, "there are no %d builds", least)
+	}, 5*stock.Timeout, 50*time.Millisecond, "there are no %d builds", least)
 	return ended
 }
 

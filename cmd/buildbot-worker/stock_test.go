@@ -105,7 +105,7 @@ func (s *site) awaitLog(text string, times int) {
 	require.Eventually(s.t, func() bool {
 		log, err := os.ReadFile(filepath.Join(s.dir, "twistd.log"))
 		return err == nil && strings.Count(string(log), text) >= times
-	}, stock.Patience, 50*time.Millisecond, "the master's log does not have %q %d times", text, times)
+	}, stock.Timeout, 50*time.Millisecond, "the master's log does not have %q %d times", text, times)
 }
 
 // build triggers the builders of one kind, one for each worker.

@@ -125,7 +125,7 @@ func (w *watched) Write(p []byte) (int, error) {
 // line waits for a line that contains text.
 func (w *watched) line(t testing.TB, text string) string {
 	t.Helper()
-	timeout := time.After(stock.Patience)
+	timeout := time.After(stock.Timeout)
 	for {
 		select {
 		case line := <-w.lines:
@@ -249,5 +249,5 @@ printf '%s\n' "${COMPREPLY[@]}"`, script, words).CombinedOutput()
 // How often and how long a test asks for a state that no program reports.
 const (
 	tick     = 50 * time.Millisecond
-	patience = stock.Patience
+	patience = stock.Timeout
 )

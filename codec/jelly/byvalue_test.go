@@ -12,10 +12,10 @@ import (
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
-// stated is a flavor as an application may write one: its JellyTo method asks self for its state.
-type stated struct{}
+// withState is a flavor as an application may write one: its JellyTo method asks self for its state.
+type withState struct{}
 
-func (stated) JellyTo(e *Encoder, self any) error {
+func (withState) JellyTo(e *Encoder, self any) error {
 	if s, ok := self.(interface{ State() any }); ok {
 		return e.Instance(self, "m.Account", s.State())
 	}
@@ -24,7 +24,7 @@ func (stated) JellyTo(e *Encoder, self any) error {
 
 // account embeds it. Its state is told by a method of the pointer.
 type account struct {
-	stated
+	withState
 	Name   string `pb:"name"`
 	Secret string `pb:"secret"`
 }
@@ -113,7 +113,7 @@ func TestElementsKeepTheirIdentity(t *testing.T) {
 
 // holder has a field that can only be sent as a pointer.
 type holder struct {
-	stated
+	withState
 	Inner remote `pb:"inner"`
 }
 
@@ -129,7 +129,7 @@ func TestCopiesAreNotAddressable(t *testing.T) {
 }
 
 // panics while its copy exists.
-type breaking struct{ stated }
+type breaking struct{ withState }
 
 func (*breaking) State() any { panic("no state") }
 
@@ -148,7 +148,7 @@ type torn struct {
 }
 
 type other struct {
-	stated
+	withState
 	Pin string `pb:"pin"`
 }
 

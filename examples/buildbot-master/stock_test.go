@@ -39,7 +39,7 @@ func (p *transcript) String() string {
 
 func (p *transcript) await(t *testing.T, text string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return strings.Contains(p.String(), text) }, stock.Patience, 20*time.Millisecond,
+	require.Eventually(t, func() bool { return strings.Contains(p.String(), text) }, stock.Timeout, 20*time.Millisecond,
 		"the master does not print %q", text)
 }
 
@@ -76,7 +76,7 @@ func TestStockWorkerRunsACommand(t *testing.T) {
 	select {
 	case err := <-ended:
 		assert.NoError(t, err, "with -once the master ends after the command")
-	case <-time.After(stock.Patience):
+	case <-time.After(stock.Timeout):
 		t.Fatalf("the command does not end; the master has printed:\n%s", printed)
 	}
 	// The order of lines of different streams is undefined.
@@ -101,7 +101,7 @@ func TestStockWorkersComeAndGo(t *testing.T) {
 	require.Eventually(t, func() bool {
 		log, err := os.ReadFile(filepath.Join(stranger, "twistd.log"))
 		return err == nil && bytes.Contains(log, []byte("unauthorized login"))
-	}, stock.Patience, 20*time.Millisecond, "a worker with a wrong password is not refused")
+	}, stock.Timeout, 20*time.Millisecond, "a worker with a wrong password is not refused")
 	one.Kill()
 	printed.await(t, "w1: lost before the command has ended\n")
 	assert.NotContains(t, printed.String(), "w1: exit")

@@ -96,7 +96,7 @@ func TestStockTryWaits(t *testing.T) {
 	select {
 	case err := <-ended:
 		assert.NoError(t, err, "with -once the master ends after the user's tries")
-	case <-time.After(stock.Patience):
+	case <-time.After(stock.Timeout):
 		t.Fatalf("the master does not end; it has printed:\n%s", printed)
 	}
 }

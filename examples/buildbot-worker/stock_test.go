@@ -76,7 +76,7 @@ func awaitFile(t *testing.T, path, text string) (content []byte) {
 	require.Eventually(t, func() bool {
 		content, _ = os.ReadFile(path)
 		return strings.Contains(string(content), text)
-	}, stock.Patience, 50*time.Millisecond, "%s does not contain %q", path, text)
+	}, stock.Timeout, 50*time.Millisecond, "%s does not contain %q", path, text)
 	return content
 }
 

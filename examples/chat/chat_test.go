@@ -73,7 +73,7 @@ func TestGroups(t *testing.T) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		return len(h.groups) == maxGroups-1
-	}, exampletest.Patience, time.Millisecond)
+	}, exampletest.Timeout, time.Millisecond)
 	require.Error(t, say("from beyond"), "who has left says nothing")
 }
 

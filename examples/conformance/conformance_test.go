@@ -122,7 +122,7 @@ func TestReferences(t *testing.T) {
 	assert.EqualValues(t, 1, p.asks("counters"))
 	counter.Release()
 	counter.Release()
-	require.Eventually(t, func() bool { return p.asks("counters") == int64(0) }, exampletest.Patience, time.Millisecond)
+	require.Eventually(t, func() bool { return p.asks("counters") == int64(0) }, exampletest.Timeout, time.Millisecond)
 }
 
 func TestPonds(t *testing.T) {

@@ -156,7 +156,7 @@ func TestPagingFailedWhileBackedUp(t *testing.T) {
 		before, now := written, broker.StatsOf(s.rt)
 		written = now.BytesOut
 		return now.BytesWaiting > 1000 && now.BytesOut == before // the sockets are full
-	}, wire.Patience, 10*time.Millisecond)
+	}, wire.Timeout, 10*time.Millisecond)
 	l.sent.Cancel()
 	p.Ignore(`[answer 1 [None]]`) // It may come between any two pages.
 	method := ""

@@ -282,7 +282,7 @@ func TestReleaseStopsUpdates(t *testing.T) {
 		_, err := flavors.Update(h.users, func(o flavors.Observers) { observers = o.Len() }).Await(t.Context())
 		require.NoError(t, err)
 		return observers == 0
-	}, wire.Patience, time.Millisecond)
+	}, wire.Timeout, time.Millisecond)
 }
 
 // TestUnsendableValue wants the error of a value that cannot be sent from Set, and from the next follower's call.

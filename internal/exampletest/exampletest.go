@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Patience is the timeout of every wait, after which the test fails. No test measures time with it.
-const Patience = 60 * time.Second
+// Timeout is the timeout of every wait, after which the test fails. No test measures time with it.
+const Timeout = 60 * time.Second
 
 // Program is an example's main function: it runs with args until it is done or ctx ends.
 type Program func(ctx context.Context, args []string) error
@@ -71,8 +71,8 @@ func (r *Runner) Start(program Program, args ...string) (end func() error) {
 		select {
 		case err := <-ended:
 			return err
-		case <-time.After(Patience):
-			r.t.Errorf("the program with arguments %v did not end within %v", args, Patience)
+		case <-time.After(Timeout):
+			r.t.Errorf("the program with arguments %v did not end within %v", args, Timeout)
 			return context.DeadlineExceeded
 		}
 	})
@@ -86,7 +86,7 @@ func (r *Runner) Run(program Program, args ...string) error { return program(r.t
 // Line waits for a line that begins with text, printed at any time since New, and returns the rest of that line.
 func (r *Runner) Line(text string) string {
 	r.t.Helper()
-	timer := time.NewTimer(Patience)
+	timer := time.NewTimer(Timeout)
 	defer timer.Stop()
 	for {
 		r.mu.Lock()

@@ -62,7 +62,7 @@ func TestAdoptedSystem(t *testing.T) {
 	system.Root.Send(pid, "value")
 	require.ErrorIs(t, (<-a.answers).Err, flavors.DeadReference)
 
-	ctx, cancel := context.WithTimeout(context.Background(), stock.Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), stock.Timeout)
 	defer cancel()
 	require.NoError(t, rt.Close(ctx))
 	assert.False(t, system.IsStopped(), "an adopted system goes on")

@@ -86,7 +86,7 @@ func TestStockFollowsBurst(t *testing.T) {
 		require.Equal(t, want, line)
 	}
 	require.Eventually(t, func() bool { return root.dropped.Load() == observers-1 && root.observers(t) == 1 },
-		stock.Patience, time.Millisecond)
+		stock.Timeout, time.Millisecond)
 	for range updates {
 		add()
 	}
@@ -96,7 +96,7 @@ func TestStockFollowsBurst(t *testing.T) {
 	}
 	_, err = last.Await(t.Context())
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return root.observers(t) == 0 }, stock.Patience, time.Millisecond)
+	require.Eventually(t, func() bool { return root.observers(t) == 0 }, stock.Timeout, time.Millisecond)
 }
 
 func sequence(n int) []int {

@@ -154,7 +154,7 @@ func TestStockReturnsOriginal(t *testing.T) {
 		_, err := flavors.Update(mine, func(o flavors.Observers) { observers = o.Len() }).Await(t.Context())
 		require.NoError(t, err)
 		return observers == 0
-	}, stock.Patience, time.Millisecond)
+	}, stock.Timeout, time.Millisecond)
 	require.Positive(t, mine.gone.Load())
 }
 

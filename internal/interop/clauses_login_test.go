@@ -102,7 +102,7 @@ func lastDecrefLogsOut(peer *wire.Peer) {
 	peer.Write(`[decref $second]`, message(4, "$second", "whoami", `[tuple]`))
 	peer.Want(`[error 4 _]`)
 	// The realm's logout may take a while; each question takes a round trip.
-	for deadline := time.Now().Add(wire.Patience); peer.Var("now") != peer.Var("before"); {
+	for deadline := time.Now().Add(wire.Timeout); peer.Var("now") != peer.Var("before"); {
 		if time.Now().After(deadline) {
 			peer.Fatalf("nobody was logged out")
 		}

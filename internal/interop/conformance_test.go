@@ -43,7 +43,7 @@ func TestConformance(t *testing.T) {
 			e := startOurs(t, with, transport, withLogin()...)
 			results.check(t, e, "login")
 			if transport == "mutual tls" {
-				assert.NotZero(t, Client(t, e.url, "--ca", with.certs.ca, "--only", "login_anonymously").ExitWithin(stock.Patience),
+				assert.NotZero(t, Client(t, e.url, "--ca", with.certs.ca, "--only", "login_anonymously").ExitWithin(stock.Timeout),
 					"nobody gets in without a certificate")
 			}
 		})
@@ -58,7 +58,7 @@ func (results *table) check(t *testing.T, e endpoint, names ...string) {
 		args = append(args, "--group", name)
 	}
 	client := Client(t, e.url, args...)
-	code := client.ExitWithin(10 * stock.Patience)
+	code := client.ExitWithin(10 * stock.Timeout)
 	group, ran := "", 0
 	for _, line := range client.Lines() {
 		verdict, rest, _ := strings.Cut(line, " ")

@@ -160,7 +160,7 @@ func startServer(t *testing.T, program string, args ...string) (url string, pid 
 	t.Cleanup(func() {
 		began := time.Now()
 		require.NoError(t, server.Process.Signal(syscall.SIGTERM))
-		kill := time.AfterFunc(stock.Patience, func() { _ = server.Process.Kill() })
+		kill := time.AfterFunc(stock.Timeout, func() { _ = server.Process.Kill() })
 		defer kill.Stop()
 		assert.NoError(t, server.Wait(), "exit code 0 after SIGTERM")
 		took := time.Since(began)

@@ -74,7 +74,7 @@ func TestFloodMemory(t *testing.T) {
 		b.stats(t) // collects garbage
 		rest = memoryOf(t, pid, "VmRSS")
 		return rest < before+promisedRest
-	}, stock.Patience, 100*time.Millisecond)
+	}, stock.Timeout, 100*time.Millisecond)
 	t.Logf("%d MiB before, %d afterwards", before>>20, rest>>20)
 }
 

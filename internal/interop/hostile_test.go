@@ -211,6 +211,6 @@ func (b *bystander) wantBack(t *testing.T, before map[string]int) {
 		now = b.stats(t)
 		return now["connections"] == before["connections"] && now["exports"] == before["exports"] &&
 			now["goroutines"] <= before["goroutines"]+10
-	}, stock.Patience, 10*time.Millisecond)
+	}, stock.Timeout, 10*time.Millisecond)
 	t.Logf("before %v, afterwards %v", before, now)
 }

@@ -37,7 +37,7 @@ func (e endpoint) raw(t *testing.T) net.Conn {
 		config.ServerName = "localhost"
 		conn = tls.Client(conn, config)
 	}
-	require.NoError(t, conn.SetDeadline(time.Now().Add(stock.Patience)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(stock.Timeout)))
 	t.Cleanup(func() { _ = conn.Close() })
 	return conn
 }

@@ -133,7 +133,7 @@ func referenceChecks() []clientCheck {
 		}},
 		{"references", "let go by an answer that nobody waits for", func(t *testing.T, m *meeting) {
 			// The server's answer needs one of ours, so it comes after the wait has ended.
-			ctx, cancel := context.WithTimeout(t.Context(), stock.Patience)
+			ctx, cancel := context.WithTimeout(t.Context(), stock.Timeout)
 			late := &latecomer{called: cancel, answer: actor.NewDeferred(m.conn.Runtime())}
 			_, err := flavors.Call[any](ctx, m.conn.Root(), "callback", late, "ask", []any{})
 			require.ErrorIs(t, err, context.Canceled)

@@ -142,7 +142,7 @@ type example struct {
 
 func startExample(t *testing.T, program string, args ...string) *example {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), stock.Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), stock.Timeout)
 	e := &example{cmd: exec.CommandContext(ctx, program, args...)}
 	e.cmd.Cancel = func() error { return e.cmd.Process.Signal(os.Interrupt) }
 	e.cmd.WaitDelay = 10 * time.Second

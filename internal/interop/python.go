@@ -37,7 +37,7 @@ func Check(t *testing.T, url string, groups ...string) {
 		args = append(args, "--group", group)
 	}
 	client := Client(t, url, args...)
-	code := client.ExitWithin(5 * stock.Patience)
+	code := client.ExitWithin(5 * stock.Timeout)
 	ran := 0
 	for _, line := range client.Lines() {
 		verdict, rest, _ := strings.Cut(line, " ")

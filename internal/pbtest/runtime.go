@@ -17,7 +17,7 @@ func NewRuntime(t testing.TB, opts ...actor.Option) *actor.Runtime {
 	rt, err := actor.NewRuntime(append([]actor.Option{actor.WithLogger(log)}, opts...)...)
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), wire.Patience)
+		ctx, cancel := context.WithTimeout(context.Background(), wire.Timeout)
 		defer cancel()
 		require.NoError(t, rt.Close(ctx))
 	})
@@ -27,7 +27,7 @@ func NewRuntime(t testing.TB, opts ...actor.Option) *actor.Runtime {
 // Result waits for d and returns its result.
 func Result(t testing.TB, d *actor.Deferred) (any, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), wire.Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), wire.Timeout)
 	defer cancel()
 	v, err := d.Await(ctx)
 	require.NoError(t, ctx.Err(), "the Deferred did not complete")
@@ -37,7 +37,7 @@ func Result(t testing.TB, d *actor.Deferred) (any, error) {
 // Eventually calls condition until it returns true. It does not sleep: condition takes a round trip to the peer.
 func Eventually(t testing.TB, condition func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), wire.Patience)
+	ctx, cancel := context.WithTimeout(t.Context(), wire.Timeout)
 	defer cancel()
 	for !condition() {
 		require.NoError(t, ctx.Err(), "the condition did not become true")

@@ -95,7 +95,7 @@ type IncomingCall struct {
 	WantsAnswer   bool
 	// Prefix is that of the methods that may be called. It belongs to the export through which the call came.
 	Prefix string
-	// Caller is who makes the call; nil for an update.
+	// Caller makes the call; nil for an update.
 	Caller Caller
 	// Perspective is the one of the export, if it has one.
 	Perspective any

@@ -17,7 +17,7 @@ type Core interface {
 	Release()
 	// UsableIn returns an error if the object cannot be given out by a runtime, because it is in use in another one.
 	UsableIn(rt *actor.Runtime) error
-	// Publish notes that a listener shows the object to everybody who connects, until withdraw is called.
+	// Publish notes that a listener shows the object to every peer that connects, until withdraw is called.
 	Publish(rt *actor.Runtime) (withdraw func(), err error)
 	// Deliver gives a call to the object's actor. Calls run in the order of delivery.
 	Deliver(call Call)
@@ -37,7 +37,7 @@ type Observer interface {
 	Unsent(method string, err error)
 }
 
-// Caller is who makes the calls of a peer: a connection, or a user who has logged in over it.
+// Caller makes the calls of a peer: a connection, or a user who has logged in over it.
 type Caller interface {
 	// Reaches notes that calls of the caller may wait for an object from now on.
 	Reaches(core Core)

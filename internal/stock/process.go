@@ -14,9 +14,9 @@ import (
 //go:embed boot.py
 var boot []byte
 
-// Patience is the timeout of one wait for a program, after which the test fails. It is generous because a loaded
+// Timeout is the timeout of one wait for a program, after which the test fails. It is generous because a loaded
 // two-core machine needs some seconds to start ten interpreters at once. No test measures time with it.
-const Patience = 60 * time.Second
+const Timeout = 60 * time.Second
 
 // Process is one running program of stock Twisted. Its methods fail the test on error. Those that wait call t.Fatal and
 // must be called on the test's goroutine.
@@ -118,10 +118,10 @@ func (p *Process) Stop() int {
 }
 
 // Exit waits for the program to exit and returns its exit code, or -1 if a signal ended it. It fails the test if the
-// program does not exit within [Patience].
+// program does not exit within [Timeout].
 func (p *Process) Exit() int {
 	p.t.Helper()
-	return p.ExitWithin(Patience)
+	return p.ExitWithin(Timeout)
 }
 
 // ExitWithin is Exit with another timeout.

@@ -70,7 +70,7 @@ func TestListings(t *testing.T) {
 	client.WaitLine("server echoed: hello network")
 	assert.Equal(t, 0, client.Exit())
 	server.WaitLine("echoing: hello network")
-	conn, err := net.DialTimeout("tcp", server.Addr(), Patience)
+	conn, err := net.DialTimeout("tcp", server.Addr(), Timeout)
 	require.NoError(t, err)
 	conn.Close()
 }
@@ -175,7 +175,7 @@ func TestOutputKeepsNewestLines(t *testing.T) {
 	o.close()
 	select {
 	case <-changed:
-	case <-time.After(Patience):
+	case <-time.After(Timeout):
 		t.Fatal("close does not wake waiters")
 	}
 	assert.Contains(t, o.dump(), "out| line")

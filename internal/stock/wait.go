@@ -55,7 +55,7 @@ func (p *Process) Addr() string {
 
 func (p *Process) wait(what string, n int, match func(string) bool) []string {
 	p.t.Helper()
-	timer := time.NewTimer(Patience)
+	timer := time.NewTimer(Timeout)
 	defer timer.Stop()
 	for {
 		lines, changed, closed := p.output.snapshot()
@@ -74,7 +74,7 @@ func (p *Process) wait(what string, n int, match func(string) bool) []string {
 		select {
 		case <-changed:
 		case <-timer.C:
-			p.t.Fatalf("stock: %s printed %d of %d lines with %q within %v", p.name, len(found), n, what, Patience)
+			p.t.Fatalf("stock: %s printed %d of %d lines with %q within %v", p.name, len(found), n, what, Timeout)
 		case <-p.t.Context().Done():
 			p.t.Fatalf("stock: the test ended while waiting for %q from %s", what, p.name)
 		}

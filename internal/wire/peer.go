@@ -11,8 +11,8 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
-// Patience is the timeout of one read or write, after which the test fails. No test measures time with it.
-const Patience = 60 * time.Second
+// Timeout is the timeout of one read or write, after which the test fails. No test measures time with it.
+const Timeout = 60 * time.Second
 
 // Peer is one end of a connection. Its methods fail the test on error and must be called on the test's goroutine.
 type Peer struct {
@@ -38,7 +38,7 @@ func New(t testing.TB, conn net.Conn) *Peer {
 // Connect dials the TCP address addr and returns a peer on the connection.
 func Connect(t testing.TB, addr string) *Peer {
 	t.Helper()
-	conn, err := net.DialTimeout("tcp", addr, Patience)
+	conn, err := net.DialTimeout("tcp", addr, Timeout)
 	if err != nil {
 		t.Fatalf("wire: %v", err)
 	}
@@ -59,7 +59,7 @@ func Listen(t testing.TB) *net.TCPListener {
 // Accept waits for a client and returns a peer on its connection.
 func Accept(t testing.TB, listener *net.TCPListener) *Peer {
 	t.Helper()
-	if err := listener.SetDeadline(time.Now().Add(Patience)); err != nil {
+	if err := listener.SetDeadline(time.Now().Add(Timeout)); err != nil {
 		t.Fatalf("wire: %v", err)
 	}
 	conn, err := listener.Accept()
@@ -149,7 +149,7 @@ func (p *Peer) Write(texts ...string) {
 // WriteBytes sends b unchanged.
 func (p *Peer) WriteBytes(b []byte) {
 	p.t.Helper()
-	if err := p.conn.SetWriteDeadline(time.Now().Add(Patience)); err != nil {
+	if err := p.conn.SetWriteDeadline(time.Now().Add(Timeout)); err != nil {
 		p.t.Fatalf("wire: %v", err)
 	}
 	// A test may also use the connection directly; do not leave a deadline behind.
@@ -232,7 +232,7 @@ func (p *Peer) WantClosed() {
 		p.t.Fatalf("wire: got %s, want end of stream", banana.FormatFrame(frame, p.profile, 400))
 	}
 	if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
-		p.t.Fatalf("wire: the connection is still open after %v", Patience)
+		p.t.Fatalf("wire: the connection is still open after %v", Timeout)
 	}
 }
 
@@ -243,7 +243,7 @@ func (p *Peer) Drain() {
 	for {
 		err := p.fill()
 		if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
-			p.t.Fatalf("wire: the connection is still open after %v", Patience)
+			p.t.Fatalf("wire: the connection is still open after %v", Timeout)
 		}
 		if err != nil {
 			return
@@ -294,7 +294,7 @@ func (p *Peer) read() ([]byte, error) {
 
 func (p *Peer) fill() error {
 	// Setting a deadline fails on a pipe whose other end is closed. The read below reports that error.
-	_ = p.conn.SetReadDeadline(time.Now().Add(Patience))
+	_ = p.conn.SetReadDeadline(time.Now().Add(Timeout))
 	defer func() { _ = p.conn.SetReadDeadline(time.Time{}) }()
 	chunk := make([]byte, 64<<10)
 	n, err := p.conn.Read(chunk)

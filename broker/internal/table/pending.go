@@ -17,7 +17,7 @@ type Pending[C any] struct {
 // pendingCall is a slot. It is free if id is 0.
 type pendingCall[C any] struct {
 	id   int64
-	call *C // nil if the call was forgotten
+	call *C // nil if the call was cancelled
 }
 
 const (
@@ -84,7 +84,7 @@ func (p *Pending[C]) has(id int64) bool {
 	return ok
 }
 
-// Remove removes the call with an id. The call is nil if it was forgotten.
+// Remove removes the call with an id. The call is nil if it was cancelled.
 func (p *Pending[C]) Remove(id int64) (call *C, ok bool) {
 	if id <= 0 || p.count == 0 {
 		return nil, false
@@ -116,7 +116,7 @@ func (p *Pending[C]) Forget(id int64) {
 	}
 }
 
-// Clear empties the table. It calls each with every call that was in it, and with nil for one that was forgotten.
+// Clear empties the table. It calls each with every call that was in it, and with nil for one that was cancelled.
 func (p *Pending[C]) Clear(each func(*C)) {
 	slots, others := p.slots, p.others
 	p.slots, p.others, p.count = nil, nil, 0
