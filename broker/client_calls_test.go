@@ -41,7 +41,7 @@ func TestCallConvertsAnswers(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []int{1, 2, 3}, list)
 	_, err = flavors.Call[int](context.Background(), conn.Root(), "get")
-	require.ErrorContains(t, err, "the answer of get cannot be had as int")
+	require.ErrorContains(t, err, "calling get: the answer cannot be had as int")
 }
 
 const stockFailure = `["twisted.spread.pb.CopyableFailure" [dictionary

@@ -43,12 +43,37 @@ func Call[T any](ctx context.Context, r *RemoteReference, method string, args ..
 	}
 	call.Reset()
 	calls.Put(call)
-	if result, ok := convertQuickly[T](v); ok {
+	result, err := As[T](v, nil)
+	if err != nil {
+		return zero, fmt.Errorf("calling %s: %w", method, err)
+	}
+	return result, nil
+}
+
+// As converts a result to T, as an argument is converted to the type of a parameter, or returns its error. It is for
+// results that come later, from [RemoteReference.CallRemote] and as messages. [Call] converts for itself.
+//
+//	n, err := flavors.As[int](d.Await(ctx))
+//
+//	d.Then(inv, func(v any, err error) (any, error) {
+//		n, err := flavors.As[int](v, err)
+//		…
+//	})
+//
+//	case flavors.Answer:
+//		n, err := flavors.As[int](m.Value, m.Err)
+func As[T any](value any, err error) (T, error) {
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	if result, ok := convertQuickly[T](value); ok {
 		return result, nil
 	}
-	result, err := convertSlowly[T](v)
+	result, err := convertSlowly[T](value)
 	if err != nil {
-		return zero, usercode.Wrap(err, "the answer of %s cannot be had as %v", method, reflect.TypeFor[T]())
+		var zero T
+		return zero, usercode.Wrap(err, "the answer cannot be had as %v", reflect.TypeFor[T]())
 	}
 	return result, nil
 }

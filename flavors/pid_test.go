@@ -48,14 +48,16 @@ func TestReferencePID(t *testing.T) {
 	require.Same(t, first, again)
 
 	inTurn(conn.Runtime(), pid, func(ctx protoactor.Context) {
-		ctx.Request(ref.PID(), flavors.Message{Method: "add", Args: []any{1, 2}, Kw: flavors.Kw{"k": true}})
+		m := flavors.Message{Method: "add", Args: []any{1, 2}, Kw: flavors.Kw{"k": true}, Token: "first"}
+		ctx.Request(ref.PID(), m)
 	})
 	p.Want(`[message 2 7 add 1 [tuple 1 2] [dictionary [[unicode k] [boolean true]]]]`)
 	p.Write(`[answer 2 3]`)
 	answer := (<-got).(flavors.Answer)
-	var sum int
-	require.NoError(t, answer.Assign(&sum))
+	sum, err := flavors.As[int](answer.Value, answer.Err)
+	require.NoError(t, err)
 	require.Equal(t, 3, sum)
+	require.Equal(t, "first", answer.Token)
 	require.Equal(t, "add", answer.Method)
 	require.True(t, ref.PID().Equal(answer.From))
 
@@ -64,7 +66,9 @@ func TestReferencePID(t *testing.T) {
 	p.Write(`[error 3 ` + stockFailure + `]`)
 	answer = (<-got).(flavors.Answer)
 	require.ErrorIs(t, answer.Err, flavors.PBError)
-	require.ErrorIs(t, answer.Assign(&sum), flavors.PBError)
+	_, err = flavors.As[int](answer.Value, answer.Err)
+	require.ErrorIs(t, err, flavors.PBError)
+	require.Nil(t, answer.Token)
 
 	inTurn(conn.Runtime(), pid, func(ctx protoactor.Context) { ctx.Send(ref.PID(), flavors.Message{Method: "note"}) })
 	p.Want(`[message 4 7 note 0 [tuple] [dictionary]]`)

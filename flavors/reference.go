@@ -332,24 +332,20 @@ type Message struct {
 	Method string
 	Args   []any
 	Kw     Kw
+	// Token comes back in the [Answer], so that an actor can tell its requests apart. It is not sent to the peer.
+	Token any
 }
 
 // Answer is the reply to a [Message] that was sent as a request.
 type Answer struct {
-	// Value is the method's result as Jelly decoded it; nil if Err is not. See [Answer.Assign].
+	// Value is the method's result as Jelly decoded it; nil if Err is not. [As] converts it.
 	Value any
 	Err   error
 	// From is the PID of the reference, Method the method that was called.
 	From   *protoactor.PID
 	Method string
-}
-
-// Assign converts the answer's value to the type that dst points to, or returns the answer's error.
-func (a Answer) Assign(dst any) error {
-	if a.Err != nil {
-		return a.Err
-	}
-	return jelly.Assign(dst, a.Value)
+	// Token is that of the Message.
+	Token any
 }
 
 // PID returns an address for the reference in the actor system: a [Message] sent to it is a call, and actors that watch
@@ -427,7 +423,7 @@ func (p *referenceProcess) SendUserMessage(pid *protoactor.PID, envelope any) {
 			p.system.DeadLetter.SendUserMessage(pid, envelope)
 		}
 		// A request gets one answer, and the dead letters would send another.
-		p.reply(sender, Answer{Err: p.ref.Err(), From: p.pid, Method: m.Method})
+		p.reply(sender, Answer{Err: p.ref.Err(), From: p.pid, Method: m.Method, Token: m.Token})
 		return
 	}
 	args := m.Args
@@ -447,7 +443,7 @@ func (p *referenceProcess) SendUserMessage(pid *protoactor.PID, envelope any) {
 		return
 	}
 	p.ref.CallRemote(m.Method, args...).OnComplete(func(v any, err error) {
-		p.reply(sender, Answer{Value: v, Err: err, From: p.pid, Method: m.Method})
+		p.reply(sender, Answer{Value: v, Err: err, From: p.pid, Method: m.Method, Token: m.Token})
 	})
 }
 
