@@ -25,6 +25,7 @@ func (c *objectCore) park(inv *Invocation) *parking {
 		c.parked = map[seam.Conn]*parking{}
 	}
 	c.parked[inv.conn] = p
+	c.working = ""
 	return p
 }
 
@@ -39,12 +40,14 @@ func (c *objectCore) take(mailbox *actor.Mailbox) (message any) {
 	c.tokens--
 	message = c.queue.pop()
 	if len(c.parked) == 0 {
+		c.beginTurnLocked(message)
 		return message
 	}
 	if p := c.parkedBeforeLocked(message); p != nil {
 		p.waiting = append(p.waiting, message)
 		return nil
 	}
+	c.beginTurnLocked(message)
 	return message
 }
 
@@ -81,5 +84,6 @@ func (c *objectCore) unpark(p *parking) (first any, more bool) {
 	if len(p.waiting) == 0 {
 		delete(c.parked, p.conn)
 	}
+	c.beginTurnLocked(first)
 	return first, len(p.waiting) > 0
 }

@@ -105,6 +105,10 @@ type objectCore struct {
 	// parked holds the calls of peers that do not read.
 	parked map[seam.Conn]*parking
 
+	turns   uint64 // messages that were taken from the queue
+	working string // the method that runs, for turnWatch; empty if there is none
+	watch   turnWatchEntry
+
 	// incarnation counts the starts of the object's actors. It is written in the object's turn only.
 	incarnation atomic.Uint64
 }
@@ -207,6 +211,8 @@ func (c *objectCore) Release() {
 func (c *objectCore) idleLocked() {
 	c.state = coreIdle
 	c.mailbox, c.pid, c.spawned, c.tokens = nil, nil, false, 0
+	c.working = ""
+	c.unwatchTurns()
 }
 
 func (c *objectCore) post(message any) error {
@@ -284,6 +290,7 @@ func (c *objectCore) started(mailbox *actor.Mailbox, self *protoactor.PID) {
 	if c.mailbox == mailbox {
 		c.pid = self
 		c.bornLocked()
+		c.watchTurns()
 	}
 }
 
@@ -330,6 +337,7 @@ func (c *objectCore) settle(mailbox *actor.Mailbox) (end bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.inFlight--
+	c.working = ""
 	if c.mailbox != mailbox || c.holders > 0 || c.owned || c.inFlight > 0 {
 		return false
 	}
@@ -347,6 +355,7 @@ func (c *objectCore) settleLater(mailbox *actor.Mailbox) {
 	}
 	c.broken, c.repairing = true, false
 	c.inFlight--
+	c.working = ""
 	if c.holders == 0 && !c.owned && c.inFlight == 0 {
 		c.postLocked(checkIdle{})
 	}
@@ -405,6 +414,8 @@ func (c *objectCore) stopped(mailbox *actor.Mailbox) (left []any) {
 		}
 		c.parked = nil
 		c.state = coreStopped
+		c.working = ""
+		c.unwatchTurns()
 		c.bornLocked()
 		c.inFlight = 0
 		c.owned = false

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/internal/usercode"
@@ -45,6 +46,7 @@ type Tree struct {
 	root     *protoactor.PID
 	branches [branches]*branch
 	objects  Limit
+	turns    time.Duration
 	ready    error // why the tree cannot be used; nil if it can
 }
 
@@ -60,6 +62,7 @@ func (o treeOption) apply(c *treeConfig) { o(c) }
 type treeConfig struct {
 	listeners, dialers Backoff
 	objects            Limit
+	turns              time.Duration
 	hook               func(Branch, Decision)
 }
 
@@ -87,6 +90,17 @@ func WithDecisions(f func(Branch, Decision)) TreeOption {
 	return treeOption(func(c *treeConfig) { c.hook = f })
 }
 
+// DefaultTurnWarning is the default of [WithTurnWarning].
+const DefaultTurnWarning = 10 * time.Second
+
+// WithTurnWarning sets how long a method of an object may hold up the object before a warning with both is logged. Such
+// a method usually waits for something that needs the object, for example by a flavors.Call to a peer that calls back.
+// The time is checked now and then, so the warning may come a quarter late. Default: [DefaultTurnWarning]. With a
+// negative time there are no warnings.
+func WithTurnWarning(d time.Duration) TreeOption {
+	return treeOption(func(c *treeConfig) { c.turns = d })
+}
+
 // defaultDialerJitter spreads reconnecting clients over half of their delay.
 const defaultDialerJitter = 0.5
 
@@ -105,7 +119,10 @@ func newTree(rt *actor.Runtime, opts []TreeOption) *Tree {
 			o.apply(&c)
 		}
 	}
-	t := &Tree{rt: rt, objects: c.objects.withDefaults()}
+	t := &Tree{rt: rt, objects: c.objects.withDefaults(), turns: c.turns}
+	if t.turns == 0 {
+		t.turns = DefaultTurnWarning
+	}
 	for b := range branches {
 		t.branches[b] = &branch{tree: t, name: b.String(), strategy: t.strategyOf(b, c), mailbox: actor.NewMailbox()}
 	}
@@ -156,6 +173,14 @@ func (t *Tree) Root() *protoactor.PID {
 		return nil
 	}
 	return t.root
+}
+
+// TurnWarning returns the time set by WithTurnWarning; not positive if there are no warnings.
+func (t *Tree) TurnWarning() time.Duration {
+	if t == nil {
+		return 0
+	}
+	return t.turns
 }
 
 // ObjectLimit returns the limit set by WithObjectLimit.
