@@ -221,7 +221,7 @@ func TestCacheOutlivesConnection(t *testing.T) {
 
 func TestRefusedCacheIsReleased(t *testing.T) {
 	_, p := newPonds(t)
-	p.Write(`[message 1 root take 1 [tuple ["test.Pond" 9 [list [unicode a]]] ["evil.Class" 3]] [dictionary]]`)
+	p.Write(`[message 1 root take 1 [tuple ["test.Pond" 9 [list [unicode a]]] ["evil.Class" [dictionary]]] [dictionary]]`)
 	p.Want(`[decache 9]`)
 	wantError(t, p, 1, "twisted.spread.jelly.InsecureJelly")
 	p.Write(`[uncache 9]`)

@@ -118,6 +118,9 @@ func (b *broker) dependsOn(h, earlier *heldMessage) bool {
 			return true
 		}
 	}
+	if _, revokes := earlier.message.(*revoke); revokes {
+		return true
+	}
 	first, firstIsCall := earlier.message.(*seam.OutgoingCall)
 	switch m := h.message.(type) {
 	case *seam.OutgoingCall:
@@ -127,6 +130,8 @@ func (b *broker) dependsOn(h, earlier *heldMessage) bool {
 		return firstIsCall && (first.Cache || sameTarget(m, first))
 	case *outgoingAnswer:
 		return firstIsCall && m.inv.Serial() <= earlier.serial
+	case *revoke:
+		return true
 	}
 	return false
 }

@@ -32,7 +32,7 @@ func (b *broker) mustWait(cmd *incoming) bool {
 func brings(cmd *incoming) (refs, caches bool) {
 	for _, u := range cmd.unbound {
 		switch {
-		case u.Tag == "remote":
+		case u.IsReference():
 			refs = true
 		case u.IsInstance() && u.Entry().Kind == jelly.RemoteCache:
 			caches = true

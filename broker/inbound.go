@@ -252,6 +252,9 @@ func (b *broker) answer(ctx protoactor.Context, cmd *incoming) error {
 func (b *broker) completeWith(d *delivery) {
 	defer b.sweep()
 	cmd, call := d.cmd, d.call
+	if luid, ok := b.probes[cmd.ID.Int]; ok {
+		b.probed(cmd, luid)
+	}
 	switch {
 	case call == nil, call == ping:
 		b.complete(call, nil, nil)
@@ -288,17 +291,19 @@ func (b *broker) bind(cmd *incoming, perspective any) (received []seam.Handle) {
 		received = b.receiveRefused(received, m)
 	}
 	for _, u := range cmd.unbound {
-		switch u.Tag {
-		case "remote":
-			h, err := b.receiveImport(u.ID, perspective)
+		if u.IsReference() {
+			h, err := b.receiveImport(u, perspective)
 			if err != nil {
 				noteError(cmd, err)
 				u.Bind(nil)
-				received = b.receiveRefused(received, jelly.Mention{Tag: u.Tag, ID: u.ID})
+				received = b.receiveRefused(received, jelly.Mention{Tag: "remote", ID: u.ID})
 				continue
 			}
 			received = append(received, h)
 			u.Bind(h)
+			continue
+		}
+		switch u.Tag {
 		case "local":
 			e := b.exports.Lookup(u.ID, string(u.Name))
 			if e == nil {

@@ -158,12 +158,14 @@ func (c *commandReader) decoded(cmd *incoming) {
 
 // noteMentions notes what values mention that are not used: the peer counted it, so it must be given back.
 func (c *commandReader) noteMentions(cmd *incoming, values banana.Reader) {
-	n := jelly.CountMentions(values, cmd.Values())
+	n := 0
+	again := values
+	c.d.Mentions(&again, cmd.Values(), func(jelly.Mention) { n++ })
 	if n == 0 {
 		return
 	}
 	cmd.refused = make([]jelly.Mention, 0, n)
-	jelly.Mentions(&values, cmd.Values(), func(m jelly.Mention) { cmd.refused = append(cmd.refused, m) })
+	c.d.Mentions(&values, cmd.Values(), func(m jelly.Mention) { cmd.refused = append(cmd.refused, m) })
 }
 
 // startsWith reports whether the next value is a list of at most 127 elements that begins with a word of the

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/perspectivebroker/pb/broker/internal/command"
-	"github.com/perspectivebroker/pb/codec/banana"
 )
 
 // WithKeepalive pings a peer that has sent nothing for idle, and ends the connection with [ErrSilent] if nothing
@@ -105,10 +104,5 @@ func (b *broker) isSilent(m keepaliveOver) bool {
 func (b *broker) ping() {
 	id := b.pending.Next()
 	b.pending.Add(id, ping)
-	b.append(func(dst []byte) []byte {
-		p := b.c.profile
-		dst = command.AppendMessage(dst, p, command.Number{Int: id}, noObject, "ping", true)
-		dst = banana.AppendSymbol(banana.AppendList(dst, 1), p, banana.SymTuple)
-		return banana.AppendSymbol(banana.AppendList(dst, 1), p, banana.SymDictionary)
-	})
+	b.append(func(dst []byte) []byte { return b.appendEmptyCall(dst, id, noObject, "ping") })
 }

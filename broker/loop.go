@@ -33,7 +33,7 @@ func (b *broker) Receive(ctx protoactor.Context) {
 		b.start(ctx)
 	case *batch:
 		b.receive(ctx, m)
-	case *seam.OutgoingCall, *outgoingAnswer, flushDecrefs, observerGone:
+	case *seam.OutgoingCall, *outgoingAnswer, flushDecrefs, observerGone, *revoke:
 		b.outgoing(m)
 	case *stateReply:
 		b.stateArrived(m)

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 
 	"github.com/perspectivebroker/pb/actor"
@@ -100,6 +101,13 @@ func (x *registry) add(c *connection) {
 	} else {
 		x.conns.Accepted++
 	}
+}
+
+// all returns the connections that have not ended.
+func (x *registry) all() []*connection {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.Collect(maps.Keys(x.live))
 }
 
 // remove adds the figures of a connection that has ended to the sums. What the connection counts later is ignored.

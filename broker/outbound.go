@@ -35,6 +35,8 @@ func (b *broker) transmit(message any) {
 		b.sendAnswer(m)
 	case flushDecrefs:
 		b.sendDecrefs()
+	case *revoke:
+		b.revokeNow(m)
 	case observerGone:
 		m.entry.Linger(&b.lingering, b.pending.Last(), time.Now(), b.c.limits.Caches)
 		b.sweep()

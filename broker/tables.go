@@ -19,6 +19,10 @@ const (
 	exportSize = 1 << 10
 	cacheSize  = 1 << 10 // on either side
 	importSize = 512
+	// revokedSize is for a revoked export that the peer has not given back.
+	revokedSize = 64
+	// extrasSize is for each byte on the wire of what a reference carries: a decoder makes at most that of it.
+	extrasSize = 40
 )
 
 // maxRefused is how many refused Cacheables a peer may owe its uncache for. An honest peer has a few, one for each that
@@ -65,7 +69,8 @@ func (b *broker) tablesChanged() {
 	n.imports.Store(int64(b.imports.Len()))
 	n.caches.Store(int64(b.caches.Size()))
 	n.local.Store(int64(b.local.Len()))
-	size := b.exports.Size()*exportSize + b.imports.Len()*importSize + (b.caches.Size()+b.local.Len())*cacheSize
+	size := b.exports.Size()*exportSize + b.imports.Len()*importSize + b.imports.ExtrasSize()*extrasSize +
+		b.exports.Revoked()*revokedSize + (b.caches.Size()+b.local.Len())*cacheSize
 	b.c.account.Keep(size - b.counted)
 	b.counted = size
 }
@@ -148,6 +153,10 @@ func (b *broker) publishAs(name string, v any) error {
 // decref handles [decref id].
 func (b *broker) decref(id int64) error {
 	e, last, ok := b.exports.Release(id, 1)
+	if !ok && b.exports.ReleaseRevoked(id) {
+		b.tablesChanged()
+		return nil
+	}
 	if !ok {
 		return protocolErrorf("decref", "the peer holds no reference to luid %d", id).as(rejectCount)
 	}
@@ -214,12 +223,20 @@ func (b *broker) sweep() {
 }
 
 // receive returns the reference for one mention of an object of the peer's.
-func (b *broker) receiveImport(id int64, perspective any) (*flavors.RemoteReference, error) {
+func (b *broker) receiveImport(u *jelly.Unbound, perspective any) (*flavors.RemoteReference, error) {
 	limit := b.c.account.Imports()
-	ref := b.imports.Receive(b.c, table.ImportKey{ID: id, Perspective: perspective}, limit)
+	key := table.ImportKey{ID: u.ID, Perspective: perspective}
+	ref := b.imports.Receive(b.c, key, limit)
 	if ref == nil {
 		return nil, fmt.Errorf("%w: Limits.Imports is %d", ErrTooManyImports, limit)
 	}
+	class := ""
+	if u.Tag != "remote" {
+		class = u.Tag
+	}
+	extras, size := u.Extras()
+	b.imports.Carry(key, ref, class, extras, size)
+	delete(b.doubtful, u.ID)
 	b.tablesChanged()
 	return ref, nil
 }
@@ -227,8 +244,12 @@ func (b *broker) receiveImport(id int64, perspective any) (*flavors.RemoteRefere
 // receiveRefused takes what a command mentions that is not carried out, because the peer has counted it. Caches that
 // there are handles for are received, to be released with the rest of the command. Everything else is given back here.
 func (b *broker) receiveRefused(received []seam.Handle, m jelly.Mention) []seam.Handle {
-	if m.Tag == "remote" {
+	switch m.Tag {
+	case "remote":
 		b.append(func(dst []byte) []byte { return command.AppendDecref(dst, b.c.profile, m.ID) })
+		return received
+	case "class":
+		b.probe(m.ID)
 		return received
 	}
 	if cache, ok := b.local.Receive(m.ID); ok {

@@ -82,6 +82,38 @@ func As[T any](value any, err error) (T, error) {
 // ended otherwise.
 var calls = sync.Pool{New: func() any { return new(seam.OutgoingCall) }}
 
+// Start calls a method of the peer's object and returns when the call has been given to the connection, with the
+// Deferred of the answer. It is [RemoteReference.CallRemote], but waits while too much waits to be written, until ctx
+// ends. A method of an object or an actor blocks its actor while Start waits.
+func Start(ctx context.Context, r *RemoteReference, method string, args ...any) *actor.Deferred {
+	if ctx == nil {
+		return actor.Failed(fmt.Errorf("flavors: calling %s: %w", method, actor.ErrNilContext))
+	}
+	call, err := r.newCallWithResult(method, args)
+	if err != nil {
+		return actor.Failed(err)
+	}
+	_ = r.remote.conn.SendCallSoon(ctx, call) // The Deferred has the error.
+	runtime.KeepAlive(r)
+	return call.Result
+}
+
+// Send calls a method and asks for no answer. It is [RemoteReference.CallRemoteNoAnswer], but waits while too much
+// waits to be written, until ctx ends. So a producer that uses it sends as fast as the peer reads, and none of its
+// calls is refused. A method of an object or an actor blocks its actor while Send waits.
+func Send(ctx context.Context, r *RemoteReference, method string, args ...any) error {
+	if ctx == nil {
+		return fmt.Errorf("flavors: calling %s: %w", method, actor.ErrNilContext)
+	}
+	call, err := r.newCall(method, args)
+	if err != nil {
+		return err
+	}
+	err = r.remote.conn.SendCallSoon(ctx, call)
+	runtime.KeepAlive(r)
+	return err
+}
+
 // CallInOrder is [Call], but returns only when the calls that the peer sent before its answer have been carried out
 // here: what the peer did by calling back has been done. It waits for these calls' methods to return, whether the call
 // itself succeeds or fails.

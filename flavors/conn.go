@@ -31,6 +31,9 @@ type Conn interface {
 	// known.
 	ServerIdentity() string
 
+	// Revoke takes an object of ours back from the peer: later calls of it fail. It does not wait.
+	Revoke(obj any) error
+
 	// WaitWritable waits while more bytes wait to be written than the connection's limit allows.
 	WaitWritable(ctx context.Context) error
 	// WaitSent waits until the connection has handled everything that was given to it before, and then like WaitWritable.

@@ -1,9 +1,6 @@
 package flavors
 
 import (
-	"context"
-
-	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/rs/zerolog"
@@ -18,16 +15,6 @@ type exporter struct{}
 func (exporter) Export(seam.Token) export { return export{} }
 
 type export struct{}
-
-// CallSoon is [RemoteReference.CallRemote], but waits for room on the connection.
-func (export) CallSoon(ctx context.Context, r *RemoteReference, method string, args ...any) *actor.Deferred {
-	return r.callSoon(ctx, method, args...)
-}
-
-// CallNoAnswerSoon is [RemoteReference.CallRemoteNoAnswer], but waits for room on the connection.
-func (export) CallNoAnswerSoon(ctx context.Context, r *RemoteReference, method string, args ...any) error {
-	return r.callNoAnswerSoon(ctx, method, args...)
-}
 
 // Weight returns what the call counts for against the limits of memory.
 func (export) Weight(inv *Invocation) int { return inv.weight }

@@ -63,6 +63,9 @@ func (export) NewRemoteReference(conn seam.Conn, luid int64, perspective any) *R
 // Receive adds a receipt to a handle. It reports false if the handle has been released: then a new one is needed.
 func (export) Receive(r *RemoteReference) bool { return r.isMade() && r.remote.count.Receive() }
 
+// Carry sets what the latest mention of a reference carried beside its number.
+func (export) Carry(r *RemoteReference, class string, extras []any) { r.remote.carry(class, extras) }
+
 // Weak returns what outlives the handle, for a table that does not keep the handle alive.
 func (export) Weak(r *RemoteReference) *remote { return r.remote }
 

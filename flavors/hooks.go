@@ -40,7 +40,9 @@ var (
 	publishedHooks   = &hooks{append([]hook{
 		hookOf[func(any) error]("SetPublishedState"), hookOf[func()]("Activated"),
 	}, stateSetterHooks.list...)}
-	callHooks = &hooks{[]hook{
+	elementsHooks  = &hooks{[]hook{hookOf[func()]("PostUnjelly")}}
+	referenceHooks = &hooks{[]hook{hookOf[func() (string, []any)]("ReferenceClass")}}
+	callHooks      = &hooks{[]hook{
 		hookOf[func(*Invocation) (any, error)]("HandleRemote"), hookOf[func(Prefix) MethodSet]("PublishMethods"),
 	}}
 )
@@ -108,5 +110,5 @@ func flavorHooks(v anchored) *hooks {
 	if v.branch() == supervision.Caches {
 		return cacheHooks
 	}
-	return nil
+	return referenceHooks
 }

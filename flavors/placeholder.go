@@ -23,7 +23,7 @@ func (h localHole) Target() (luid int64, name string) {
 	return h.ref.remote.id, h.ref.remote.name
 }
 
-// jellyRemote writes [remote luid] with a placeholder for the luid.
+// jellyRemote writes a reference to an object of ours, with a placeholder for the luid.
 func jellyRemote(e *jelly.Encoder, hole seam.Export) error {
 	if hole.Core == nil {
 		return InsecureJelly.New("the value refers to no object: it was not made by its constructor")
@@ -33,12 +33,7 @@ func jellyRemote(e *jelly.Encoder, hole seam.Export) error {
 			return err
 		}
 	}
-	if err := e.List(2); err != nil {
-		return err
-	}
-	e.Symbol(banana.SymRemote)
-	e.Hole(hole)
-	return nil
+	return writeReference(e, hole)
 }
 
 // jellyLocal writes [local luid] with a placeholder for the luid.

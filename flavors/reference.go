@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"unicode/utf8"
 	"weak"
 
@@ -41,6 +42,8 @@ type remote struct {
 	name        string // of a published object, which is not counted
 	perspective any
 	known       weak.Pointer[RemoteReference]
+
+	form atomic.Pointer[referenceForm] // what the latest mention carried; nil if only the number
 
 	count seam.Refcount
 
@@ -163,7 +166,8 @@ func unbracketed(s string) string { return strings.TrimSuffix(strings.TrimPrefix
 
 // CallRemote calls a method of the peer's object and returns at once. The Deferred completes with the answer, or fails
 // with a *[Failure] from the peer or with a local error: [DeadReference] if the reference has ended, [ConnectionLost]
-// if the connection ended before the answer, an InsecureJelly error if an argument cannot be sent.
+// if the connection ended before the answer, an InsecureJelly error if an argument cannot be sent. It also fails if too
+// much waits to be written; [Start] waits instead.
 //
 // The arguments are encoded before CallRemote returns, so the caller may change them afterwards. A last argument of
 // type [Kw] holds the keyword arguments.
@@ -173,17 +177,6 @@ func (r *RemoteReference) CallRemote(method string, args ...any) *actor.Deferred
 		return actor.Failed(err)
 	}
 	_ = r.remote.conn.SendCall(call) // The Deferred has the error.
-	runtime.KeepAlive(r)
-	return call.Result
-}
-
-// callSoon is CallRemote, but waits for room.
-func (r *RemoteReference) callSoon(ctx context.Context, method string, args ...any) *actor.Deferred {
-	call, err := r.newCallWithResult(method, args)
-	if err != nil {
-		return actor.Failed(err)
-	}
-	_ = r.remote.conn.SendCallSoon(ctx, call)
 	runtime.KeepAlive(r)
 	return call.Result
 }
@@ -198,25 +191,14 @@ func (r *RemoteReference) newCallWithResult(method string, args []any) (*seam.Ou
 }
 
 // CallRemoteNoAnswer calls a method and asks for no answer: neither a result nor a failure is sent. An error means that
-// the call was not sent, for example because too much waits to be written. Not every cause is known when
-// CallRemoteNoAnswer returns.
+// the call was not sent, for example because too much waits to be written; [Send] waits instead. Not every cause is
+// known when CallRemoteNoAnswer returns.
 func (r *RemoteReference) CallRemoteNoAnswer(method string, args ...any) error {
 	call, err := r.newCall(method, args)
 	if err != nil {
 		return err
 	}
 	err = r.remote.conn.SendCall(call)
-	runtime.KeepAlive(r)
-	return err
-}
-
-// callNoAnswerSoon is CallRemoteNoAnswer, but waits for room.
-func (r *RemoteReference) callNoAnswerSoon(ctx context.Context, method string, args ...any) error {
-	call, err := r.newCall(method, args)
-	if err != nil {
-		return err
-	}
-	err = r.remote.conn.SendCallSoon(ctx, call)
 	runtime.KeepAlive(r)
 	return err
 }

@@ -80,9 +80,6 @@ func checkType(v any, r anchored) error {
 		return err
 	}
 	h := flavorHooks(r)
-	if h == nil {
-		return nil
-	}
 	if h == publishHooks { // Peers fetch the state by a View method.
 		if _, err := methodsFor(t, PrefixView); err != nil {
 			return err

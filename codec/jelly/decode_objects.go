@@ -7,7 +7,8 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
-// object decodes an instance of a class: [class state] or [class luid state].
+// object decodes what begins with the name of a class: an instance, such as [class state], or a reference that carries
+// the class.
 func (d *Decoder) object(start int, word banana.Token, n int, slot *any) (hash, error) {
 	name := word.Bytes
 	if word.Kind == banana.Vocab {
@@ -36,10 +37,16 @@ func (d *Decoder) object(start int, word banana.Token, n int, slot *any) (hash, 
 }
 
 func (d *Decoder) registered(class classOf, start, n int, slot *any) (hash, error) {
-	u := &Unbound{Tag: class.name, Offset: start, instance: true, entry: class.ClassEntry}
+	u := &Unbound{Tag: class.name, Offset: start, instance: class.Kind != Reference, entry: class.ClassEntry}
 	u.put(slot)
 	d.begun(u, hashable)
-	if class.Kind == RemoteCache {
+	switch class.Kind {
+	case Reference:
+		return hashable, d.classReference(u, n)
+	case Elements:
+		return hashable, d.wholeElements(u, n)
+	case RemoteCopy:
+	case RemoteCache:
 		if n < 2 {
 			return 0, d.fail(start, fmt.Sprintf("the cache %s needs an id and a state", class.name))
 		}
@@ -69,6 +76,62 @@ func (d *Decoder) state(u *Unbound, n int) error {
 	return d.skip(n - 1)
 }
 
+// MaxExtras is the maximum length in bytes, on the wire, of what a reference carries beside its class and its id.
+const MaxExtras = 1024
+
+// classReference decodes the n elements of a reference behind its class: extras, then the id.
+func (d *Decoder) classReference(u *Unbound, n int) error {
+	if n < 1 {
+		return d.fail(u.Offset, fmt.Sprintf("the reference %s needs an id", u.Tag))
+	}
+	if err := d.countReference(u.Offset); err != nil {
+		return err
+	}
+	from := d.r.Offset()
+	if n > 1 {
+		extras := make([]any, n-1) // banana.Reader has ensured that at least n bytes are left.
+		u.State = extras
+		for i := range extras {
+			if _, err := d.value(&extras[i]); err != nil {
+				return err
+			}
+			if u.extras = d.r.Offset() - from; u.extras > MaxExtras {
+				return d.fail(from, fmt.Sprintf("the reference %s carries more than %d bytes", u.Tag, MaxExtras))
+			}
+		}
+	}
+	at := d.r.Offset()
+	luid, err := d.r.Next()
+	if err != nil {
+		return d.malformed(err)
+	}
+	if luid.Kind != banana.Int {
+		return d.fail(at, fmt.Sprintf("the reference %s must end with its id, an integer of 64 bits", u.Tag))
+	}
+	u.ID = luid.Int
+	d.unbound = append(d.unbound, u)
+	return nil
+}
+
+// countReference counts one of the peer's references against the limit.
+func (d *Decoder) countReference(start int) error {
+	if d.remotes++; d.References > 0 && d.remotes > d.References {
+		return &DecodeError{Offset: start, What: "too many references", Err: ErrTooManyReferences}
+	}
+	return nil
+}
+
+// wholeElements decodes the n elements of an object that is made from all of them.
+func (d *Decoder) wholeElements(u *Unbound, n int) error {
+	elements := make([]any, n)
+	u.State = elements
+	if _, err := d.elements(elements); err != nil {
+		return err
+	}
+	d.unbound = append(d.unbound, u)
+	return nil
+}
+
 // objectReference decodes [remote id], [local id], [cached id] and [lcache id]. In [local name] a name may replace
 // the id: it refers to an object that this side has published.
 func (d *Decoder) objectReference(t tag, start, n int, slot *any) (hash, error) {
@@ -76,8 +139,8 @@ func (d *Decoder) objectReference(t tag, start, n int, slot *any) (hash, error) 
 		return 0, d.fail(start, t.String()+" needs an id")
 	}
 	if t == tagRemote {
-		if d.remotes++; d.References > 0 && d.remotes > d.References {
-			return 0, &DecodeError{Offset: start, What: "too many references", Err: ErrTooManyReferences}
+		if err := d.countReference(start); err != nil {
+			return 0, err
 		}
 	}
 	at := d.r.Offset()

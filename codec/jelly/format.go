@@ -378,7 +378,7 @@ func (p *printer) unbound(u *Unbound, depth int) {
 	case u.Name != nil:
 		p.plain(u.Tag + " " + string(clipped(p, u.Name)))
 	default:
-		p.plain(u.Tag + " " + strconv.FormatInt(u.ID, 10))
+		p.plain(clipped(p, u.Tag) + " " + strconv.FormatInt(u.ID, 10))
 	}
 }
 

@@ -4,7 +4,9 @@ import "github.com/perspectivebroker/pb/codec/banana"
 
 // Mention is one of the peer's objects in an expression, which the peer counted when it wrote the expression.
 type Mention struct {
-	// Tag is "remote", "cached", or "cache" for the first occurrence of a Cacheable, [class luid state].
+	// Tag is "remote", "cached", "cache" for the first occurrence of a Cacheable, [class luid state], or "class" for what
+	// may be a reference that carries a class, [class luid] or [class extra… luid], or something else that ends with an
+	// integer, such as a copy whose state is one.
 	Tag string
 	ID  int64
 }
@@ -13,7 +15,11 @@ type Mention struct {
 // decoded because they are refused or too late: the peer counted their references and waits for their release. Mentions
 // follows the grammar of Jelly without a taster or a depth limit. It stops at malformed input, without an error.
 func Mentions(r *banana.Reader, n int, visit func(Mention)) {
-	w := walker{r: r, visit: visit}
+	walk(r, n, nil, visit)
+}
+
+func walk(r *banana.Reader, n int, registry *Registry, visit func(Mention)) {
+	w := walker{r: r, registry: registry, visit: visit}
 	w.push(walkValues, n)
 	for len(w.open) > 0 {
 		top := &w.open[len(w.open)-1]
@@ -28,6 +34,12 @@ func Mentions(r *banana.Reader, n int, visit func(Mention)) {
 	}
 }
 
+// Mentions is the function [Mentions] for a frame from this decoder's peer. It knows from the registry what the classes
+// are, and visits "class" for those that are not registered only.
+func (d *Decoder) Mentions(r *banana.Reader, n int, visit func(Mention)) {
+	walk(r, n, d.Registry, visit)
+}
+
 // CountMentions returns the number of mentions in the next n expressions of r.
 func CountMentions(r banana.Reader, n int) (count int) {
 	Mentions(&r, n, func(Mention) { count++ })
@@ -36,9 +48,10 @@ func CountMentions(r banana.Reader, n int) (count int) {
 
 // walker walks expressions with an explicit stack, so their depth does not matter.
 type walker struct {
-	r     *banana.Reader
-	visit func(Mention)
-	open  []walkList
+	r        *banana.Reader
+	registry *Registry
+	visit    func(Mention)
+	open     []walkList
 }
 
 // walkList is a list with elements left.
@@ -54,6 +67,8 @@ const (
 	walkValues walkKind = iota // expressions
 	walkPairs                  // the pairs of a dictionary
 	walkRaw                    // raw Banana
+	walkMaybe                  // the last element behind an unknown class: an expression, or the id of a reference
+	walkID                     // the id of a reference that carries a class
 )
 
 func (w *walker) push(of walkKind, n int) {
@@ -71,6 +86,12 @@ func (w *walker) step(of walkKind) bool {
 	switch {
 	case err != nil:
 		return false
+	case of == walkMaybe && t.Kind == banana.Int:
+		w.visit(Mention{"class", t.Int})
+		return true
+	case of == walkID && t.Kind == banana.Int:
+		w.visit(Mention{tagNames[tagRemote], t.Int})
+		return true
 	case t.Kind != banana.List || t.Int == 0:
 		return true
 	case of == walkPairs:
@@ -102,15 +123,32 @@ func (w *walker) typed(word banana.Token, n int) bool {
 		w.push(walkValues, n-1)
 		w.push(walkRaw, min(n, 1))
 	case tagNone:
-		if n < 2 || w.r.Peek() != banana.Int && w.r.Peek() != banana.LongInt {
-			w.push(walkValues, n)
-			return true
-		}
-		return w.mention("cache", n, n-1)
+		return w.class(word, n)
 	default:
 		w.push(walkRaw, n)
 	}
 	return true
+}
+
+// class walks an expression with n elements after the name of a class.
+func (w *walker) class(word banana.Token, n int) bool {
+	name := word.Bytes
+	if word.Kind == banana.Vocab {
+		name = []byte(word.Text())
+	}
+	last := walkMaybe
+	if class, ok := w.registry.lookup(name); ok {
+		if last = walkValues; class.Kind == Reference {
+			last = walkID
+		}
+	}
+	number := w.r.Peek() == banana.Int || w.r.Peek() == banana.LongInt
+	if n < 2 || !number || last == walkID {
+		w.push(last, min(n, 1))
+		w.push(walkValues, n-1)
+		return true
+	}
+	return w.mention("cache", n, n-1)
 }
 
 // mention reads an id, the first of n elements. The next values elements are expressions.

@@ -20,12 +20,16 @@ const (
 	RemoteCopy ClassKind = iota
 	// RemoteCache is the first occurrence of a cache: [class luid state].
 	RemoteCache
+	// Reference is a reference that carries a class, and possibly more: [class luid], [class extra… luid].
+	Reference
+	// Elements is an object that is made from all its elements: [class a b c…].
+	Elements
 )
 
 // ClassEntry describes a class to a Registry.
 type ClassEntry struct {
 	Kind ClassKind
-	// New returns a pointer to a new, blank object. Unjelly calls it; a Decoder never does.
+	// New returns a pointer to a new, blank object. Unjelly calls it; a Decoder never does. A Reference needs none.
 	New func() any
 }
 
@@ -70,7 +74,7 @@ func (r *Registry) RegisterTree(prefix string, classes map[string]ClassEntry) er
 			if err := CheckClass(name); err != nil {
 				return fmt.Errorf("jelly: %w", err)
 			}
-			if entry.New == nil {
+			if entry.New == nil && entry.Kind != Reference {
 				return fmt.Errorf("jelly: class %q has no New function", name)
 			}
 			if _, ok := t.classes[name]; ok {
@@ -124,7 +128,7 @@ func (r *Registry) lookup(class []byte) (classOf, bool) {
 		if resolve, ok := t.prefixes[prefix]; ok {
 			var entry ClassEntry
 			usercode.Do(func() { entry, ok = resolve(name) }) // If it panics, ok is false.
-			if ok && entry.New != nil {
+			if ok && (entry.New != nil || entry.Kind == Reference) {
 				return classOf{name, entry}, true
 			}
 		}

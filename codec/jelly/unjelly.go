@@ -13,17 +13,19 @@ import (
 type Unbound struct {
 	// Tag is "remote", "local", "cached" or "lcache", or the name of a class.
 	Tag string
-	// ID is the luid of a reference, or of the first occurrence of a RemoteCache.
+	// ID is the luid of a reference, with or without a class, or of the first occurrence of a RemoteCache.
 	ID int64
 	// Name is set instead of ID if a reference names its object, as in [local "root"].
 	Name []byte
-	// State is the state of an instance. It may contain other Unbounds.
+	// State is the state of an instance: for a class of kind Elements a []any of all elements. For a reference that
+	// carries a class it is a []any of the extras, or nil. It may contain other Unbounds.
 	State any
 	// Offset is the position in the frame, for errors and logs.
 	Offset int
 
 	instance bool
 	bound    bool
+	extras   int // length of a reference's extras on the wire
 	entry    ClassEntry
 	slot     *any
 	more     []*any
@@ -33,7 +35,21 @@ type Unbound struct {
 // IsInstance reports whether u is an object of a registered class, which Unjelly creates, rather than a reference.
 func (u *Unbound) IsInstance() bool { return u.instance }
 
-// Entry returns the registry's entry of an instance's class.
+// IsReference reports whether u is a reference to an object of the peer, [remote id] or one that carries a class.
+func (u *Unbound) IsReference() bool {
+	return u.entry.Kind == Reference || u.Tag == tagNames[tagRemote]
+}
+
+// Extras returns what a reference carries beside its class and its id, and how many bytes that takes on the wire.
+func (u *Unbound) Extras() (extras []any, size int) {
+	if u.entry.Kind != Reference {
+		return nil, 0
+	}
+	extras, _ = u.State.([]any)
+	return extras, u.extras
+}
+
+// Entry returns the registry's entry of the class of an instance or a reference.
 func (u *Unbound) Entry() ClassEntry { return u.entry }
 
 // Bound reports whether Bind has been called.
@@ -71,6 +87,12 @@ func (u *Unbound) put(slot *any) {
 // very often. SetCopyableState must not block: later messages of the connection wait until it returns.
 type StateSetter interface {
 	SetCopyableState(state any) error
+}
+
+// ElementsSetter is implemented by objects of classes of kind Elements. elements are what the peer sent behind the
+// class, with everything bound, as for a StateSetter. SetElements must not block.
+type ElementsSetter interface {
+	SetElements(elements []any) error
 }
 
 // PostUnjellier is implemented by objects whose PostUnjelly method is called once all objects of the frame have their
@@ -191,6 +213,14 @@ type states struct {
 func (s *states) set(u *Unbound, blank any) error {
 	if t, ok := blank.(StateTarget); ok {
 		blank = t.StateTarget()
+	}
+	if u.entry.Kind == Elements {
+		own, ok := blank.(ElementsSetter)
+		if !ok {
+			return fmt.Errorf("a %T has no SetElements method", blank)
+		}
+		elements, _ := u.State.([]any)
+		return own.SetElements(elements)
 	}
 	if own, ok := blank.(StateSetter); ok {
 		return own.SetCopyableState(u.State)

@@ -82,13 +82,13 @@ func sendPages(ctx context.Context, collector *flavors.RemoteReference, p Pager)
 			err = context.Cause(ctx)
 		}
 		if err == nil {
-			err = internal.CallNoAnswerSoon(ctx, collector, gotPage, page)
+			err = flavors.Send(ctx, collector, gotPage, page)
 		}
 		if err != nil {
 			return failPaging(collector, err)
 		}
 	}
-	return internal.CallNoAnswerSoon(ctx, collector, endedPaging)
+	return flavors.Send(ctx, collector, endedPaging)
 }
 
 // nextPage calls the pager and turns a panic into an error.
@@ -109,7 +109,7 @@ func nextPage(collector *flavors.RemoteReference, p Pager) (page any, err error)
 func failPaging(collector *flavors.RemoteReference, err error) error {
 	err = usercode.Wrap(err, "sending pages")
 	if ctx := collector.Conn().Context(); ctx.Err() == nil {
-		_ = internal.CallNoAnswerSoon(ctx, collector, pagingFailed, usercode.ErrorText(err))
+		_ = flavors.Send(ctx, collector, pagingFailed, usercode.ErrorText(err))
 	}
 	return err
 }

@@ -93,7 +93,7 @@ func (w *Writer) flush() error {
 	case <-w.ctx.Done():
 		return w.fail(context.Cause(w.ctx))
 	}
-	internal.CallSoon(w.ctx, w.collector, gotPage, w.page).OnComplete(func(_ any, err error) {
+	flavors.Start(w.ctx, w.collector, gotPage, w.page).OnComplete(func(_ any, err error) {
 		if err != nil {
 			_ = w.fail(err)
 		}
@@ -147,7 +147,7 @@ func (w *Writer) Close() error {
 	if err := w.failed(); err != nil {
 		return w.abandon(err)
 	}
-	if _, err := internal.CallSoon(w.ctx, w.collector, endedPaging).Await(w.ctx); err != nil {
+	if _, err := flavors.Start(w.ctx, w.collector, endedPaging).Await(w.ctx); err != nil {
 		return w.fail(err)
 	}
 	return nil
@@ -165,7 +165,7 @@ func (w *Writer) abandon(err error) error {
 	if err != nil {
 		c := w.collector.Conn()
 		c.Runtime().Go("ending pages early", func() {
-			_ = internal.CallNoAnswerSoon(c.Context(), w.collector, pagingFailed, usercode.ErrorText(err))
+			_ = flavors.Send(c.Context(), w.collector, pagingFailed, usercode.ErrorText(err))
 		})
 	}
 	return err

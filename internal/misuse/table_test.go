@@ -17,6 +17,10 @@ type copied struct {
 	N int `pb:"n"`
 }
 
+type whole struct{}
+
+func (*whole) SetElements([]any) error { return nil }
+
 type cached struct{ flavors.RemoteCache }
 
 type kept struct{ published.Remote }
@@ -152,6 +156,9 @@ func functions() map[string]any {
 		"flavors.RegisterCache": flavors.RegisterCache[cached, *cached],
 		"flavors.RegisterCacheFactory": flavors.RegisterCacheFactory[cached,
 			*cached], "flavors.RegisterCopy": flavors.RegisterCopy[copied],
+		"flavors.Start": flavors.Start, "flavors.Send": flavors.Send,
+		"flavors.RegisterReference":   flavors.RegisterReference,
+		"flavors.RegisterElements":    flavors.RegisterElements[whole, *whole],
 		"flavors.RegisterCopyFactory": flavors.RegisterCopyFactory[copied],
 		"published.Register":          published.Register[kept, *kept],
 		"paging.Send":                 paging.Send, "flavors.Spawn": flavors.Spawn,
@@ -160,7 +167,7 @@ func functions() map[string]any {
 
 		"broker.NewClientConn": broker.NewClientConn, "broker.Dial": broker.Dial, "broker.Listen": broker.Listen,
 		"broker.Reconnect": broker.Reconnect[any], "broker.ConnOf": broker.ConnOf,
-		"broker.ListenOn": broker.ListenOn, "broker.StatsOf": broker.StatsOf,
+		"broker.ListenOn": broker.ListenOn, "broker.StatsOf": broker.StatsOf, "broker.Revoke": broker.Revoke,
 		"broker.NewPipeListener": broker.NewPipeListener,
 		"broker.LoginRoot":       broker.LoginRoot[*avatar], "broker.Login": broker.Login[*avatar],
 		"broker.IdentityRoot": broker.IdentityRoot[*avatar],

@@ -3,6 +3,7 @@ package table
 import (
 	"iter"
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -38,6 +39,8 @@ type Counted[K comparable, V any] struct {
 	byID      map[int64]*Entry[K, V]
 	byKey     map[K]*Entry[K, V] // those with a count above 0
 	lingering int
+	revoked   map[int64]int // mentions that the peer has not given back, by id
+	revokedTo int64         // the greatest id of those whose mentions are not known any more
 }
 
 // Len returns how many entries the peer holds.
@@ -115,6 +118,57 @@ func (e *Entry[K, V]) Linger(l *Lingering, request int64, now time.Time, limit i
 	}
 }
 
+// Revoke drops an entry, whoever holds it. What the peer gives back of it afterwards is accepted and has no effect.
+func (e *Entry[K, V]) Revoke(l *Lingering) {
+	t := e.table
+	switch {
+	case t.byID[e.ID] != e:
+		return // It was published, or has been dropped.
+	case e.lingering:
+		l.dropFirst(func(other entry) bool { return other == entry(e) })
+		return
+	}
+	if t.revoked == nil {
+		t.revoked = map[int64]int{}
+	}
+	t.revoked[e.ID] = e.count
+	if len(t.revoked) > MaxRevoked {
+		t.forgetOldest()
+	}
+	e.count = 0
+	delete(t.byKey, e.Key)
+	e.drop()
+}
+
+// MaxRevoked is how many revoked entries a table knows the counts of. The peer may give back older ones as often as it
+// likes.
+const MaxRevoked = 16 << 10
+
+// forgetOldest forgets the counts of the older half of the revoked entries.
+func (t *Counted[K, V]) forgetOldest() {
+	ids := slices.Sorted(maps.Keys(t.revoked))
+	for _, id := range ids[:len(ids)/2] {
+		delete(t.revoked, id)
+		t.revokedTo = id
+	}
+}
+
+// Revoked returns how many revoked entries the peer has not given back.
+func (t *Counted[K, V]) Revoked() int { return len(t.revoked) }
+
+// ReleaseRevoked counts a mention of a revoked entry that the peer gives back. It reports false if there is no such
+// entry, or the peer has given back all mentions.
+func (t *Counted[K, V]) ReleaseRevoked(id int64) bool {
+	n := t.revoked[id]
+	switch {
+	case n > 1:
+		t.revoked[id]--
+	case n == 1:
+		delete(t.revoked, id)
+	}
+	return n > 0 || id > 0 && id <= t.revokedTo && t.byID[id] == nil
+}
+
 func (e *Entry[K, V]) drop() {
 	t := e.table
 	delete(t.byID, e.ID)
@@ -132,6 +186,7 @@ func (e *Entry[K, V]) IsHeld() bool { return e.count > 0 }
 // Clear drops all entries. Entries that linger have to be removed from their list by [Lingering.Clear].
 func (t *Counted[K, V]) Clear() {
 	clear(t.byKey)
+	t.revoked = nil
 	for _, e := range t.byID {
 		e.drop()
 	}

@@ -19,7 +19,11 @@ type weakReference interface {
 // Imports is the table of references to the peer's objects that this side may still hold. It keeps none of them alive:
 // an unused reference is collected, and its receipts are given back. The zero Imports is empty.
 type Imports struct {
-	refs map[ImportKey]weakReference
+	refs   map[ImportKey]weakReference
+	extras map[ImportKey]int // bytes on the wire of what references carry, those that carry something
+	carry  int               // the sum of extras
+
+	perspectives map[any]int // how many entries have each
 }
 
 // ImportKey is what a reference is found by.
@@ -28,8 +32,33 @@ type ImportKey struct {
 	Perspective any
 }
 
+// Has reports whether there is an entry for a number, under any perspective.
+func (x *Imports) Has(id int64) bool {
+	for p := range x.perspectives {
+		if _, ok := x.refs[ImportKey{id, p}]; ok {
+			return true
+		}
+	}
+	return false
+}
+
 // Len returns how many entries the table has.
 func (x *Imports) Len() int { return len(x.refs) }
+
+// ExtrasSize returns how many bytes on the wire the references carry beside their classes and numbers.
+func (x *Imports) ExtrasSize() int { return x.carry }
+
+// Carry sets what the latest mention of a reference carried, and how many bytes the extras had.
+func (x *Imports) Carry(key ImportKey, ref *flavors.RemoteReference, class string, extras []any, size int) {
+	internal.Carry(ref, class, extras)
+	if had, ok := x.extras[key]; ok || size > 0 {
+		if x.extras == nil {
+			x.extras = map[ImportKey]int{}
+		}
+		x.extras[key] = size
+		x.carry += size - had
+	}
+}
 
 // Receive notes one receipt of an object and returns the reference to it. It returns nil, and notes nothing, if that
 // would make more than limit entries.
@@ -44,7 +73,10 @@ func (x *Imports) Receive(c seam.Conn, key ImportKey, limit int) *flavors.Remote
 		return nil
 	}
 	if x.refs == nil {
-		x.refs = map[ImportKey]weakReference{}
+		x.refs, x.perspectives = map[ImportKey]weakReference{}, map[any]int{}
+	}
+	if !known {
+		x.perspectives[key.Perspective]++
 	}
 	ref := internal.NewRemoteReference(c, key.ID, key.Perspective)
 	x.refs[key] = internal.Weak(ref)
@@ -59,7 +91,12 @@ func (x *Imports) Forget(key ImportKey) {
 		return
 	}
 	if ref := entry.Value(); ref == nil || ref.Err() != nil {
+		x.carry -= x.extras[key]
+		delete(x.extras, key)
 		delete(x.refs, key)
+		if x.perspectives[key.Perspective]--; x.perspectives[key.Perspective] == 0 {
+			delete(x.perspectives, key.Perspective)
+		}
 	}
 }
 
@@ -71,4 +108,4 @@ func (x *Imports) Sweep() {
 }
 
 // Clear removes all entries.
-func (x *Imports) Clear() { x.refs = nil }
+func (x *Imports) Clear() { *x = Imports{} }
