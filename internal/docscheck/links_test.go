@@ -14,7 +14,9 @@ import (
 // TestLinks requires that every relative link in a document leads to a file of the repository.
 func TestLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#\s]+)(?:#[^)]*)?\)`)
+	code := regexp.MustCompile("(?ms)^```.*?^```$")
 	files(t, ".md", func(name, text string) {
+		text = code.ReplaceAllString(text, "")
 		for _, m := range link.FindAllStringSubmatch(text, -1) {
 			if strings.Contains(m[1], "://") {
 				continue
