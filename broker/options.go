@@ -152,6 +152,9 @@ func WithPolling(d time.Duration) Option {
 // a dialer nothing. The object is a pointer to a struct that embeds [flavors.Referenceable] or [flavors.Viewable], a
 // [flavors.ViewPoint], a [RootFactory] or a [PortalRoot]. A published Viewable has no perspective, because nobody has
 // logged in. A name can be published once.
+//
+// If an object has a method RegisterClasses(*jelly.Registry) error, it is called with the listener's or dialer's
+// registry, perhaps more than once.
 func WithPublished(name string, object any) Option {
 	return optionFunc(func(o *options) error { return o.publish(name, object) })
 }
@@ -213,8 +216,19 @@ func newOptions[O any](opts []O, apply func(O, *options) error) (*options, error
 			return nil, fmt.Errorf("broker: %w", err)
 		}
 	}
+	for name, object := range o.objects {
+		if err := o.registerClasses(name, object); err != nil {
+			return nil, err
+		}
+	}
 	o.limits = o.limits.withDefaults()
 	return o, nil
+}
+
+// classRegistrar is implemented by published objects whose arguments have classes of their own. RegisterClasses may be
+// called more than once for a registry.
+type classRegistrar interface {
+	RegisterClasses(r *jelly.Registry) error
 }
 
 // publish adds an object. It reports what can be found wrong before the first connection.
@@ -248,6 +262,21 @@ func (o *options) publish(name string, object any) error {
 	}
 	o.objects[name] = object
 	o.published[name] = factoryOf(object)
+	if o.registry == nil {
+		return nil // newOptions does it when it knows the registry.
+	}
+	return o.registerClasses(name, object)
+}
+
+// registerClasses registers the classes that an object needs.
+func (o *options) registerClasses(name string, object any) error {
+	r, ok := object.(classRegistrar)
+	if !ok {
+		return nil
+	}
+	if err := r.RegisterClasses(o.registry); err != nil {
+		return fmt.Errorf("broker: the classes of the object to be published as %q: %w", name, err)
+	}
 	return nil
 }
 
