@@ -250,7 +250,7 @@ func joinHeader(values []string) string { return oneLine.Replace(strings.Join(va
 // canonical returns the canonical form of a header's name.
 func canonical(name string) string { return textproto.CanonicalMIMEHeaderKey(name) }
 
-// allowedMethods finds the names of methods in the text of a twisted.web.error.UnsupportedMethod, such as "Expected one
+// allowedMethods finds the sorted names of methods in the text of a twisted.web.error.UnsupportedMethod, such as "Expected one
 // of [b'GET', b'HEAD']".
 func allowedMethods(text string) (names []string) {
 	pieces := strings.Split(text, "'")
@@ -259,5 +259,6 @@ func allowedMethods(text string) (names []string) {
 			names = append(names, pieces[i])
 		}
 	}
+	slices.Sort(names)
 	return names
 }

@@ -93,6 +93,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	r.Header.Set("Host", r.Host) // net/http keeps it elsewhere.
 	writeJSON(w, map[string]any{
 		"method": r.Method, "path": r.URL.Path, "query": r.URL.RawQuery, "headers": r.Header, "form": form,
 		"length": len(body), "sha256": hex.EncodeToString(sum[:]),
