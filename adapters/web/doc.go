@@ -15,7 +15,7 @@
 // [Mount] makes an [http.Handler] that passes requests to a back, which is a twisted.web.distrib.ResourcePublisher or
 // an object made by [Publish]:
 //
-//	client, err := broker.Reconnect(rt, "pb+unix:///run/site.sock", nil)
+//	client, err := broker.Reconnect[any](rt, "pb+unix:///run/site.sock", nil)
 //	err = http.ListenAndServe(":8080", web.Mount(client))
 //
 // # Flow control

@@ -111,7 +111,7 @@ func (p *response) write(inv *flavors.Invocation) error {
 	switch {
 	case p.finished:
 		return flavors.RuntimeError.New("Request.write called on a request after Request.finish was called.")
-	case p.gone || p.err != nil:
+	case p.isOver():
 		return nil // as in Twisted; finish fails
 	}
 	p.begun = true
@@ -129,6 +129,9 @@ func (p *response) write(inv *flavors.Invocation) error {
 	return nil
 }
 
+// isOver reports whether nothing more reaches the client.
+func (p *response) isOver() bool { return p.gone || p.err != nil }
+
 // pause tells a push producer to pause if too much waits.
 func (p *response) pause() {
 	if p.push && !p.paused && p.size > pauseAt && p.producer != nil {
@@ -137,7 +140,7 @@ func (p *response) pause() {
 }
 
 func (p *response) finish() error {
-	if p.gone || p.err != nil {
+	if p.isOver() {
 		return flavors.RuntimeError.New("Request.finish called on a request after its connection was lost; " +
 			"use Request.notifyFinish to keep track of this.")
 	}
@@ -296,7 +299,7 @@ func (p *response) registerProducer(inv *flavors.Invocation) error {
 		return flavors.TypeError.New("registerProducer() wants a reference to a producer")
 	}
 	switch {
-	case p.gone || p.finished || p.err != nil:
+	case p.isOver() || p.finished:
 		producer.Release()
 		return flavors.AttributeError.New("'NoneType' object has no attribute 'registerProducer'")
 	case p.producer != nil:

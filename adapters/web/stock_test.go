@@ -35,7 +35,8 @@ func TestStockFront(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/form", func(w http.ResponseWriter, r *http.Request) {
 		assert.NoError(t, r.ParseMultipartForm(1<<20))
-		fmt.Fprint(w, r.Method, " ", r.URL.Path, " ", r.Form.Encode(), " ", r.Host == "", " ", len(r.MultipartForm.File["file"]))
+		files := len(r.MultipartForm.File["file"])
+		fmt.Fprint(w, r.Method, " ", r.URL.Path, " ", r.Form.Encode(), " ", r.Host == "", " ", files)
 	})
 	mux.HandleFunc("/file", func(w http.ResponseWriter, r *http.Request) {
 		http.ServeContent(w, r, "file.txt", time.Unix(1e9, 0), strings.NewReader(content))
@@ -43,7 +44,8 @@ func TestStockFront(t *testing.T) {
 	mux.HandleFunc("/cookies", func(w http.ResponseWriter, r *http.Request) {
 		c, err := r.Cookie("in")
 		assert.NoError(t, err)
-		http.SetCookie(w, &http.Cookie{Name: "out", Value: c.Value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
+		out := &http.Cookie{Name: "out", Value: c.Value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode}
+		http.SetCookie(w, out)
 		w.Header().Add("Set-Cookie", "evil=1\r\nX-Evil: 1")
 	})
 	mux.HandleFunc("/teapot", func(w http.ResponseWriter, _ *http.Request) {

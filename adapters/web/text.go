@@ -250,8 +250,8 @@ func joinHeader(values []string) string { return oneLine.Replace(strings.Join(va
 // canonical returns the canonical form of a header's name.
 func canonical(name string) string { return textproto.CanonicalMIMEHeaderKey(name) }
 
-// allowedMethods finds the sorted names of methods in the text of a twisted.web.error.UnsupportedMethod, such as "Expected one
-// of [b'GET', b'HEAD']".
+// allowedMethods finds the names of methods in the text of a twisted.web.error.UnsupportedMethod, such as "Expected one
+// of [b'GET', b'HEAD']", and sorts them.
 func allowedMethods(text string) (names []string) {
 	pieces := strings.Split(text, "'")
 	for i := 1; i+1 < len(pieces) && len(names) < 32; i += 2 {

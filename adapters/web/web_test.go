@@ -42,7 +42,7 @@ func listen(t *testing.T, rt *actor.Runtime, handler http.Handler, opts ...web.P
 // mount serves a back below /site and returns the URL of that.
 func mount(t *testing.T, rt *actor.Runtime, back string, opts ...web.MountOption) string {
 	t.Helper()
-	client, err := broker.Reconnect(rt, back, nil,
+	client, err := broker.Reconnect[any](rt, back, nil,
 		broker.WithBackoff(supervision.Backoff{Min: time.Millisecond, Max: 20 * time.Millisecond}))
 	require.NoError(t, err)
 	front := httptest.NewServer(web.Mount(client, append([]web.MountOption{web.WithPrefix("/site")}, opts...)...))
@@ -144,7 +144,8 @@ func TestResponse(t *testing.T) {
 	mux.HandleFunc("/cookies", func(w http.ResponseWriter, _ *http.Request) {
 		http.SetCookie(w, &http.Cookie{Name: "a", Value: "1", Path: "/p", MaxAge: 9, HttpOnly: true, Secure: true,
 			SameSite: http.SameSiteStrictMode, Domain: "example.org"})
-		http.SetCookie(w, &http.Cookie{Name: "b", Value: "2", SameSite: http.SameSiteNoneMode, Partitioned: true, Secure: true})
+		http.SetCookie(w, &http.Cookie{Name: "b", Value: "2", SameSite: http.SameSiteNoneMode, Secure: true})
+		w.Header().Add("Set-Cookie", "p=3; Partitioned; Priority=High")
 		w.Header().Add("Set-Cookie", "evil=1\r\nX-Evil: 1")
 		w.Header().Add("Set-Cookie", "no cookie")
 	})
@@ -204,6 +205,7 @@ func TestResponse(t *testing.T) {
 	assert.Equal(t, []string{
 		"a=1; Domain=example.org; Path=/p; Max-Age=9; Secure; HttpOnly; SameSite=strict",
 		"b=2; Secure",
+		"p=3",
 		"evil=1 X-Evil: 1",
 	}, resp.Header["Set-Cookie"])
 	assert.Empty(t, resp.Header.Get("X-Evil"))

@@ -46,8 +46,8 @@ var buffers = sync.Pool{New: func() any { return new([maxWrite]byte) }}
 func newWriter(ctx context.Context, p *Publisher, q *incoming) *writer {
 	ctx, cancel := context.WithCancelCause(ctx)
 	return &writer{
-		p: p, ctx: ctx, cancel: cancel, remote: q.remote, head: q.method == http.MethodHead, header: http.Header{}, declared: -1,
-		changed: make(chan struct{}, 1),
+		p: p, ctx: ctx, cancel: cancel, remote: q.remote, head: q.method == http.MethodHead,
+		header: http.Header{}, declared: -1, changed: make(chan struct{}, 1),
 	}
 }
 

@@ -94,7 +94,7 @@ func back(ctx context.Context, rt *actor.Runtime, listen, dir string) error {
 func front(ctx context.Context, rt *actor.Runtime, listen, back, mount string) error {
 	// A back that returns is to be found soon.
 	again := broker.WithBackoff(supervision.Backoff{Min: 50 * time.Millisecond, Max: 250 * time.Millisecond})
-	client, err := broker.Reconnect(rt, back, nil, limits, keepalive, again)
+	client, err := broker.Reconnect[any](rt, back, nil, limits, keepalive, again)
 	if err != nil {
 		return err
 	}

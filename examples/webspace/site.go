@@ -48,7 +48,9 @@ func site(dir string) (http.Handler, error) {
 	mux.HandleFunc("/panic", func(http.ResponseWriter, *http.Request) {
 		panic("the request asked for a panic") //nolint:forbidigo // it shows what the client gets
 	})
-	mux.HandleFunc("/gone", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, map[string]int64{"gone": gone.Load()}) })
+	mux.HandleFunc("/gone", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, map[string]int64{"gone": gone.Load()})
+	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if errors.Is(context.Cause(r.Context()), web.ErrClientGone) {
@@ -82,7 +84,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	}
 	sum := sha256.Sum256(body)
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	form := map[string][]string{}
+	var form map[string][]string
 	switch err := r.ParseMultipartForm(web.MaxBody); {
 	case err == nil, errors.Is(err, http.ErrNotMultipart):
 		form = r.PostForm
