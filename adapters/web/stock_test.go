@@ -232,7 +232,7 @@ func TestStockProducer(t *testing.T) {
 	resp, err := http.DefaultClient.Do(request(t, http.MethodGet, url+"/push", nil))
 	require.NoError(t, err)
 	wait := func(what string, condition func() bool) {
-		require.Eventually(t, condition, wire.Patience, time.Millisecond, what)
+		require.Eventually(t, condition, wire.Timeout, time.Millisecond, what)
 	}
 	wait("paused", func() bool { paused, _, _ := counts(); return paused > 0 })
 	_, err = io.CopyN(io.Discard, resp.Body, 20<<20)

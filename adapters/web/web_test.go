@@ -63,7 +63,7 @@ func do(t *testing.T, r *http.Request) (*http.Response, string) {
 	client := &http.Client{
 		Transport:     &http.Transport{DisableKeepAlives: true, DisableCompression: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Timeout:       wire.Patience,
+		Timeout:       wire.Timeout,
 	}
 	resp, err := client.Do(r)
 	require.NoError(t, err)
@@ -444,7 +444,7 @@ func TestBackReturns(t *testing.T) {
 		require.Eventually(t, func() bool {
 			resp, body := get(t, url)
 			return resp.StatusCode == http.StatusOK && body == "begun"
-		}, wire.Patience, time.Millisecond)
+		}, wire.Timeout, time.Millisecond)
 		resp, err := http.DefaultClient.Do(request(t, http.MethodGet, url+"/stays", nil))
 		require.NoError(t, err)
 		for _, c := range ln.Conns() {
@@ -485,5 +485,5 @@ func TestNothingLeft(t *testing.T) {
 	require.Eventually(t, func() bool {
 		stats := broker.StatsOf(rt)
 		return stats.Conns.Open > 0 && stats.Exports == 0 && stats.Imports == 0
-	}, wire.Patience, time.Millisecond)
+	}, wire.Timeout, time.Millisecond)
 }

@@ -94,7 +94,7 @@ func TestWebspace(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, body := get("/gone")
 		return body == "{\"gone\":1}\n"
-	}, exampletest.Patience, time.Millisecond)
+	}, exampletest.Timeout, time.Millisecond)
 
 	require.NoError(t, endBack())
 	code, _ = get("/echo")
