@@ -93,7 +93,7 @@ func (p *Publisher) run(conn flavors.Conn, w *writer, r *http.Request) (complete
 			return
 		}
 		if err, ok := v.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
-			conn.Logger().Error().Str("method", r.Method).Str("path", r.URL.Path).Interface("panic", v).
+			conn.Logger().Error().Str("method", r.Method).Str("path", r.URL.Path).Str("panic", panicText(v)).
 				Bytes("stack", debug.Stack()).Msg("a handler panicked")
 			complete = w.replace(http.StatusInternalServerError)
 			return
@@ -102,4 +102,15 @@ func (p *Publisher) run(conn flavors.Conn, w *writer, r *http.Request) (complete
 	}()
 	p.handler.ServeHTTP(w, r)
 	return true
+}
+
+// panicText describes the value of a panic.
+func panicText(v any) string {
+	switch v := v.(type) {
+	case error:
+		return v.Error()
+	case string:
+		return v
+	}
+	return jelly.Format(v)
 }
