@@ -5,6 +5,7 @@ go 1.26.0
 replace github.com/perspectivebroker/pb => ..
 
 require (
+	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/asynkron/protoactor-go v0.0.0-20240822202345-3c0e61ca19c9
 	github.com/gopacket/gopacket v1.7.7
 	github.com/perspectivebroker/pb v0.1.0
