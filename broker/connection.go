@@ -51,6 +51,7 @@ type connection struct {
 	profile banana.Profile
 
 	published map[string]RootFactory // nil once the broker has them
+	factories bool                   // some of them are made by functions of the application
 	offers    int                    // number of published objects, set before the factories run
 	small     atomic.Int64           // the limit of a message's bytes until a login succeeds; 0 without a login
 
@@ -108,7 +109,7 @@ type metrics struct {
 func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *options) *connection {
 	c := &connection{
 		rt: rt, sock: sock, nonblock: netio.NonBlockingOf(sock), client: client,
-		limits: o.limits, options: o.settings, published: o.published,
+		limits: o.limits, options: o.settings, published: o.published, factories: o.factories,
 		mailbox: actor.NewMailbox(), writing: actor.NewMailbox(),
 		encoding: flow.NewEncodeLimit(),
 	}
@@ -197,12 +198,6 @@ func (c *connection) abort(cause error) {
 func (c *connection) sever(cause error) {
 	c.cancel(cause)
 	c.post(closeNow{cause: cause})
-	netio.Close(c.sock)
-}
-
-// hangUp ends the connection from outside its broker, in any state.
-func (c *connection) hangUp() {
-	c.cancel(ErrClosed)
 	netio.Close(c.sock)
 }
 

@@ -127,8 +127,7 @@ func dialOver(ctx context.Context, rt *actor.Runtime, sock net.Conn, e endpoint,
 		c.abort(context.Cause(ctx)) // It opened after ctx had ended.
 	case <-c.ctx.Done():
 	case <-ctx.Done():
-		c.cancel(context.Cause(ctx))
-		netio.Close(sock) // The codec actors notice, and stop the broker.
+		c.sever(context.Cause(ctx))
 	}
 	<-c.stopped
 	return nil, context.Cause(c.ctx)

@@ -12,7 +12,7 @@
 // # Actors
 //
 // Each connection has a broker actor. It owns the connection's tables (exports, imports, pending calls), never blocks
-// and runs no code of the application except a [RootFactory]. Its children are the decoder, which reads the socket, and
+// and runs no code of the application. Its children are the decoder, which reads the socket, and
 // the encoder, which writes it. If one of the three fails, only its connection ends.
 //
 // # Order
@@ -36,8 +36,8 @@
 //
 // When a connection ends, its pending calls fail with [flavors.ConnectionLost] and later ones with
 // [flavors.DeadReference]. Watchers of references receive Terminated. Objects that only this peer referenced lose their
-// actors. [Conn.Context] has the cause. Closing the runtime answers the calls in progress and writes the answers before
-// it closes connections.
+// actors. [Conn.Context] has the cause. [Listener.Shutdown] and closing the runtime answer the calls in progress and
+// write the answers before they close connections.
 //
 // # Security
 //

@@ -147,15 +147,21 @@ func logEnd(c *connection, cause error) {
 	})
 }
 
+// drain ends the connection in good order, after the calls of the peer that are in progress were answered. A connection
+// that has not negotiated ends at once.
+func (c *connection) drain() {
+	if c.wasOpened() {
+		c.post(drain{})
+	} else {
+		c.sever(ErrClosed)
+	}
+}
+
 // superviseClose registers the connection with the runtime's close: first the peer's calls in progress are answered and
 // the outbox is written, later the socket is closed in any case.
 func (c *connection) superviseClose() {
 	cancelDrain := c.rt.OnClose(actor.PhaseDrain, "connection with "+c.peer, func(ctx context.Context) error {
-		if c.wasOpened() {
-			c.post(drain{})
-		} else {
-			c.hangUp()
-		}
+		c.drain()
 		select {
 		case <-c.stopped:
 		case <-ctx.Done():
@@ -163,7 +169,7 @@ func (c *connection) superviseClose() {
 		return nil
 	})
 	cancelDisconnect := c.rt.OnClose(actor.PhaseDisconnect, "connection with "+c.peer, func(context.Context) error {
-		c.hangUp()
+		c.sever(ErrClosed)
 		return nil
 	})
 	context.AfterFunc(c.ctx, func() {

@@ -57,11 +57,12 @@ type lifecycle struct {
 	cancel  context.CancelCauseFunc
 	opened  chan struct{} // closed when the negotiation has succeeded
 	stopped chan struct{} // closed when the broker actor has stopped
+	gone    chan struct{} // closed when the socket is closed
 }
 
 func (l *lifecycle) init(ctx context.Context) {
 	l.ctx, l.cancel = context.WithCancelCause(ctx)
-	l.opened, l.stopped = make(chan struct{}), make(chan struct{})
+	l.opened, l.stopped, l.gone = make(chan struct{}), make(chan struct{}), make(chan struct{})
 }
 
 func (l *lifecycle) now() state { return state(l.state.Load()) }
@@ -74,8 +75,11 @@ func (l *lifecycle) advance(next state) bool {
 			return false
 		}
 		if l.state.CompareAndSwap(int32(now), int32(next)) {
-			if next == stateOpen {
+			switch next {
+			case stateOpen:
 				close(l.opened)
+			case stateClosed:
+				close(l.gone)
 			}
 			return true
 		}
@@ -83,7 +87,11 @@ func (l *lifecycle) advance(next state) bool {
 }
 
 // lingered ends lingering: the socket is closed.
-func (l *lifecycle) lingered() { l.state.CompareAndSwap(int32(stateLingering), int32(stateClosed)) }
+func (l *lifecycle) lingered() {
+	if l.state.CompareAndSwap(int32(stateLingering), int32(stateClosed)) {
+		close(l.gone)
+	}
+}
 
 // sends reports whether calls and answers may be sent.
 func (l *lifecycle) sends() bool { s := l.now(); return s == stateOpen || s == stateDraining }

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"reflect"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -22,8 +25,8 @@ import (
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
-// Listener accepts connections. Each connection has its own broker. Closing the listener does not close them; closing
-// the runtime does.
+// Listener accepts connections. Each connection has its own broker. [Listener.Close] does not close them,
+// [Listener.Shutdown] and closing the runtime do.
 type Listener struct {
 	rt       *actor.Runtime
 	sock     net.Listener
@@ -31,6 +34,7 @@ type Listener struct {
 	options  *options
 	log      zerolog.Logger
 	mailbox  *actor.Mailbox // the acceptor's
+	gone     chan struct{}  // closed when the acceptor has stopped, after all brokers
 
 	withdraw  func() // ends the claim on the published objects
 	closeOnce sync.Once
@@ -38,8 +42,8 @@ type Listener struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	conns   map[*connection]struct{}
-	onClose func() // unregisters from the runtime's close; nil until registered
+	conns   map[*connection]struct{} // whose sockets are open
+	onClose func()                   // unregisters from the runtime's close; nil until registered
 }
 
 // Listen publishes root and accepts connections at a URL: pb://host:port, where port 0 picks a free one,
@@ -125,7 +129,7 @@ func newListener(rt *actor.Runtime, sock net.Listener, e endpoint, o *options) (
 	}
 	l = &Listener{
 		rt: rt, sock: sock, endpoint: e, options: o,
-		mailbox: actor.NewMailbox(), conns: map[*connection]struct{}{},
+		mailbox: actor.NewMailbox(), gone: make(chan struct{}), conns: map[*connection]struct{}{},
 	}
 	l.log = rt.Logger().With().Str("listener", l.URL()).Logger()
 	if l.withdraw, err = o.show(rt); err != nil {
@@ -220,7 +224,7 @@ func (l *Listener) Conns() []*Conn {
 	defer l.mu.Unlock()
 	conns := make([]*Conn, 0, len(l.conns))
 	for c := range l.conns {
-		if c.wasOpened() {
+		if c.wasOpened() && c.ctx.Err() == nil {
 			conns = append(conns, &c.conn)
 		}
 	}
@@ -249,10 +253,72 @@ func (l *Listener) Close() error {
 	return l.closeErr
 }
 
+// Shutdown stops accepting and ends the accepted connections in good order: the calls of the peers that are in progress
+// are answered, further ones fail with [Busy], and the answers are written. It returns when all connections have ended
+// and their sockets are closed. If ctx ends first, the error names the connections that are still open; they end when
+// their calls are answered. Connections that have not negotiated are closed at once.
+//
+// Shutdown affects this listener only. [actor.Runtime.Close] also ends dialed connections and all actors.
+func (l *Listener) Shutdown(ctx context.Context) error {
+	switch {
+	case !l.isMade():
+		return nil
+	case ctx == nil:
+		return fmt.Errorf("broker: shutting down a listener: %w", actor.ErrNilContext)
+	}
+	err := l.Close()
+	l.mailbox.PostUserMessage(acceptShutdown{})
+	ended := l.gone
+	for {
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return fmt.Errorf("broker: shutting down %s: %w; still open: %s", l.URL(), context.Cause(ctx), l.stillOpen())
+		}
+		c := l.any()
+		if c == nil {
+			return err
+		}
+		ended = c.gone
+	}
+}
+
+// any returns a connection whose socket is open, or nil.
+func (l *Listener) any() *connection {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.conns {
+		return c
+	}
+	return nil
+}
+
+// maxNamed is how many connections an error of Shutdown names.
+const maxNamed = 8
+
+// stillOpen names the open connections.
+func (l *Listener) stillOpen() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var names []string
+	for c := range l.conns {
+		names = append(names, fmt.Sprintf("%s with %d calls in progress", c, c.inbound.Load()))
+	}
+	slices.Sort(names)
+	if more := len(names) - maxNamed; more > 0 {
+		names = append(names[:maxNamed], fmt.Sprintf("and %d more", more))
+	}
+	if len(names) == 0 {
+		return "no connection, but the listener's actor"
+	}
+	return strings.Join(names, ", ")
+}
+
 // acceptor is the actor of a listener and the parent of its connections' brokers.
 type acceptor struct {
 	l     *Listener
 	ended bool // the socket is closed; the actor stops with its last broker
+	over  bool // connections that come late are closed
 	count int
 }
 
@@ -260,6 +326,8 @@ type acceptor struct {
 type (
 	accepted    struct{ sock net.Conn }
 	acceptEnded struct{}
+	// acceptShutdown follows acceptEnded.
+	acceptShutdown struct{}
 )
 
 // Receive implements protoactor.Actor.
@@ -268,15 +336,24 @@ func (a *acceptor) Receive(ctx protoactor.Context) {
 	case *protoactor.Started:
 		a.l.rt.Go("accepting at "+a.l.URL(), a.l.accept)
 	case accepted:
+		if a.over {
+			netio.Close(m.sock)
+			return
+		}
 		a.adopt(ctx, m.sock)
 	case acceptEnded:
 		a.ended = true
 		a.endWithLast(ctx)
+	case acceptShutdown:
+		a.over = true
+		a.l.drain()
 	case *protoactor.Terminated:
 		a.count--
 		a.endWithLast(ctx)
 	case *protoactor.Stopping:
 		netio.Close(a.l.sock)
+	case *protoactor.Stopped:
+		close(a.l.gone)
 	}
 }
 
@@ -303,12 +380,23 @@ func (a *acceptor) adopt(ctx protoactor.Context, sock net.Conn) {
 	ctx.SpawnPrefix(c.props(), "broker")
 }
 
-// add lists a connection until it ends.
+// drain ends all connections in good order.
+func (l *Listener) drain() {
+	l.mu.Lock()
+	conns := slices.Collect(maps.Keys(l.conns))
+	l.mu.Unlock()
+	for _, c := range conns {
+		c.drain()
+	}
+}
+
+// add lists a connection until its socket is closed.
 func (l *Listener) add(c *connection) {
 	l.mu.Lock()
 	l.conns[c] = struct{}{}
 	l.mu.Unlock()
 	context.AfterFunc(c.ctx, func() {
+		<-c.gone
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		delete(l.conns, c)

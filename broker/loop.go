@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/perspectivebroker/pb/actor"
@@ -71,8 +72,14 @@ func (b *broker) Receive(ctx protoactor.Context) {
 	case graceOver:
 		b.grace = nil
 		b.sweep()
+	case rootsMade:
+		b.publish(ctx, m)
 	case handshakeOver:
-		if b.c.now() == stateNegotiating {
+		switch {
+		case b.c.now() != stateNegotiating:
+		case b.c.encoder == nil:
+			b.reject(ctx, fmt.Errorf("broker: a RootFactory did not return within Limits.Handshake, %v", b.c.limits.Handshake))
+		default:
 			b.end(ctx, protocolErrorf("", "the peer did not negotiate within %v", b.c.limits.Handshake).as(rejectHandshake))
 		}
 	case closeNow:
@@ -98,14 +105,59 @@ func (b *broker) start(ctx protoactor.Context) {
 	b.startTables()
 	registryOf(c.rt).add(c)
 	usercode.Log(func() { c.log.Debug().Msg("broker started") })
-	if err := b.publish(); err != nil {
-		usercode.Log(func() {
-			c.log.Error().Err(usercode.LogError(err)).Msg("connection rejected, its root object is not available")
-		})
-		b.end(ctx, err)
+	b.deadline = b.afterWaiting(c.limits.Handshake, handshakeOver{})
+	published := c.published
+	c.published, c.offers = nil, len(published)
+	if !c.factories {
+		b.publish(ctx, c.makeRoots(published))
 		return
 	}
-	b.deadline = b.afterWaiting(c.limits.Handshake, handshakeOver{})
+	started := c.rt.Go("a RootFactory for "+c.peer, func() {
+		made := rootsMade{err: errFactoryAbandoned}
+		defer func() { c.post(made) }() // also when a factory ends the goroutine
+		made = c.makeRoots(published)
+	})
+	if !started {
+		b.end(ctx, ErrClosed)
+	}
+}
+
+// errFactoryAbandoned ends a connection whose factory called runtime.Goexit.
+var errFactoryAbandoned = errors.New("broker: a RootFactory ended its goroutine")
+
+// makeRoots makes the objects that the connection publishes.
+func (c *connection) makeRoots(published map[string]RootFactory) rootsMade {
+	made := rootsMade{objects: make(map[string]any, len(published))}
+	for name, root := range published {
+		err := calling("its RootFactory", func() (err error) { made.objects[name], err = root.make(&c.conn); return err })
+		if err != nil {
+			made.err = usercode.Wrap(err, errUnavailable, name)
+			break
+		}
+	}
+	return made
+}
+
+const errUnavailable = "broker: the object published as %q is not available"
+
+// publish adds the published objects to the exports, and begins to negotiate.
+func (b *broker) publish(ctx protoactor.Context, made rootsMade) {
+	c := b.c
+	if c.now() != stateNegotiating {
+		return // The connection has ended meanwhile.
+	}
+	for name, v := range made.objects {
+		if made.err != nil {
+			break
+		}
+		if err := b.publishAs(name, v); err != nil {
+			made.err = usercode.Wrap(err, errUnavailable, name)
+		}
+	}
+	if made.err != nil {
+		b.reject(ctx, made.err)
+		return
+	}
 	encoderProps := c.rt.Props(func() protoactor.Actor { return &encoder{c: c} },
 		protoactor.WithMailbox(func() protoactor.Mailbox { return c.writing }))
 	c.encoder = ctx.SpawnPrefix(encoderProps, "encoder")
@@ -115,19 +167,10 @@ func (b *broker) start(ctx protoactor.Context) {
 	ctx.SpawnPrefix(c.rt.Props(func() protoactor.Actor { return &decoder{c: c} }), "decoder")
 }
 
-// publish adds the published objects to the exports.
-func (b *broker) publish() error {
-	published := b.c.published
-	b.c.published, b.c.offers = nil, len(published)
-	for name, root := range published {
-		var v any
-		err := calling("its RootFactory", func() (err error) { v, err = root.make(&b.c.conn); return err })
-		if err == nil {
-			err = b.publishAs(name, v)
-		}
-		if err != nil {
-			return usercode.Wrap(err, "broker: the object published as %q is not available", name)
-		}
-	}
-	return nil
+// reject ends a connection whose published objects are not available.
+func (b *broker) reject(ctx protoactor.Context, err error) {
+	usercode.Log(func() {
+		b.c.log.Error().Err(usercode.LogError(err)).Msg("connection rejected, its root object is not available")
+	})
+	b.end(ctx, err)
 }

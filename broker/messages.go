@@ -23,6 +23,11 @@ type (
 	}
 	cancelCall   struct{ call *seam.OutgoingCall }
 	flushDecrefs struct{}
+	// rootsMade has the objects to be published, by name.
+	rootsMade struct {
+		objects map[string]any
+		err     error
+	}
 	// drain closes the connection after the calls in progress were answered.
 	drain struct{}
 	// reached is closed when it arrives, after everything that was posted before.

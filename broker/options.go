@@ -42,9 +42,9 @@ func (f optionFunc) applyListen(o *options) error    { return f(o) }
 func (f optionFunc) applyReconnect(o *options) error { return f(o) }
 func (f optionFunc) applyDial(o *options) error      { return f(o) }
 
-// RootFactory makes the object that one connection sees under a published name. It is called before the peer's first
-// call, in the turn of the connection's broker, and must not block. The object may be a [PortalRoot]. If it returns an
-// error, the connection is closed.
+// RootFactory makes the object that one connection sees under a published name. It is called on a goroutine of its own
+// before the sides negotiate, so the state of TLS is not known yet, and may block for Limits.Handshake. The object may
+// be a [PortalRoot]. If it returns an error, the connection is closed.
 type RootFactory func(c *Conn) (any, error)
 
 // make calls the factory, and that of a PortalRoot that it returns.
@@ -107,6 +107,7 @@ func WithServerIdentity(name string) DialOption {
 type options struct {
 	*settings
 	published map[string]RootFactory
+	factories bool           // one of them is the application's
 	objects   map[string]any // as given to the options
 }
 
@@ -247,10 +248,12 @@ func (o *options) publish(name string, object any) error {
 		if f == nil {
 			return fmt.Errorf("broker: the RootFactory to be published as %q is nil", name)
 		}
+		o.factories = true
 	case func(*Conn) (any, error):
 		if f == nil {
 			return fmt.Errorf("broker: the function to be published as %q is nil", name)
 		}
+		o.factories = true
 	case *PortalRoot:
 		if err := f.check(); err != nil {
 			return fmt.Errorf("broker: the login to be published as %q: %w", name, err)
