@@ -2,6 +2,7 @@ package code
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
@@ -48,24 +49,30 @@ type Buyer struct {
 }
 
 func (b *Buyer) Receive(ctx protoactor.Context) {
-	switch ctx.Message().(type) {
+	switch m := ctx.Message().(type) {
 	case *protoactor.Started:
 		flavors.Link(ctx, b.shop) // released when this actor ends
 		ctx.Watch(b.shop.PID())   // Terminated comes when the connection ends
-		b.ask(ctx, "apples")      // two requests to one PID …
-		b.ask(ctx, "pears")       // … and each continuation knows its own
+		for _, fruit := range []string{"apples", "pears"} {
+			ctx.Request(b.shop.PID(), flavors.Message{Method: "price", Args: []any{fruit}, Token: fruit})
+		}
+	case flavors.Answer: // a value, not a pointer
+		price, err := flavors.As[string](m.Value, m.Err)
+		b.got <- fmt.Sprint(m.Token, ": ", price, " ", err)
+	case string:
+		b.ask(ctx, m)
 	case *protoactor.Terminated:
 		b.got <- "the shop has gone"
 	}
 }
 
+//guide:end
+
+//guide:begin then
 func (b *Buyer) ask(ctx protoactor.Context, fruit string) {
 	b.shop.CallRemote("price", fruit).Then(ctx, func(v any, err error) (any, error) {
-		if err != nil {
-			b.got <- fruit + ": " + err.Error()
-		} else {
-			b.got <- fruit + ": " + v.(string)
-		}
+		price, err := flavors.As[string](v, err)
+		b.got <- fmt.Sprint(fruit, ": ", price, " ", err)
 		return nil, nil
 	})
 }
@@ -117,8 +124,10 @@ func TestProtoactor(t *testing.T) {
 	buyer := system.Root.Spawn(protoactor.PropsFromProducer(func() protoactor.Actor {
 		return &Buyer{shop: conn.Root(), got: got}
 	}))
-	assert.Equal(t, "apples: one coin for apples", <-got)
-	assert.Equal(t, "pears: one coin for pears", <-got)
+	assert.Equal(t, "apples: one coin for apples <nil>", <-got)
+	assert.Equal(t, "pears: one coin for pears <nil>", <-got)
+	system.Root.Send(buyer, "plums")
+	assert.Equal(t, "plums: one coin for plums <nil>", <-got)
 	require.NoError(t, conn.Close(ctx))
 	assert.Equal(t, "the shop has gone", <-got)
 	require.NoError(t, system.Root.StopFuture(buyer).Wait())
