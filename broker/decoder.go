@@ -33,7 +33,7 @@ type decoder struct {
 
 // Messages of the decoder to the broker.
 type (
-	negotiated struct{ profile banana.Profile }
+	negotiated struct{}
 	readEnded  struct{ cause error }
 )
 
@@ -190,7 +190,7 @@ func (r *frameReader) negotiate(frame []byte) error {
 	r.negotiated = true
 	r.small = r.c.small.Load()
 	r.scanner.Init(profile, r.c.scanLimits(r.small))
-	r.c.post(negotiated{profile})
+	r.c.post(negotiated{})
 	return nil
 }
 

@@ -137,7 +137,7 @@ func newListener(rt *actor.Runtime, sock net.Listener, e endpoint, o *options) (
 	}
 	props := rt.Props(
 		func() protoactor.Actor { return &acceptor{l: l} },
-		protoactor.WithSupervisor(brokerStrategy(rt)),
+		protoactor.WithSupervisor(supervision.StopStrategy(rt)),
 		protoactor.WithMailbox(func() protoactor.Mailbox { return l.mailbox }),
 	)
 	if _, err = supervision.TreeOf(rt).Spawn(supervision.Listeners, props, "acceptor"); err != nil {
@@ -447,11 +447,6 @@ func isClosing(rt *actor.Runtime) bool {
 	default:
 		return false
 	}
-}
-
-// brokerStrategy stops a broker that fails, which closes its connection.
-func brokerStrategy(rt *actor.Runtime) protoactor.SupervisorStrategy {
-	return supervision.StopStrategy(rt)
 }
 
 // WithSocketMode sets the permissions of the socket that [Listen] makes for a pb+unix:// URL. To connect, a user needs

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
 	"github.com/perspectivebroker/pb/supervision"
@@ -13,18 +13,13 @@ import (
 )
 
 // props returns the properties of the connection's broker. Protocol state ends with its socket, so a broker is stopped
-// and never restarted.
+// and never restarted. It ends when one of its codec actors fails.
 func (c *connection) props() *protoactor.Props {
 	return c.rt.Props(
 		func() protoactor.Actor { return &broker{c: c} },
-		protoactor.WithSupervisor(codecStrategy(c.rt)),
+		protoactor.WithSupervisor(supervision.StopStrategy(c.rt)),
 		protoactor.WithMailbox(func() protoactor.Mailbox { return c.mailbox }),
 	)
-}
-
-// codecStrategy stops a codec actor that fails, and its broker.
-func codecStrategy(rt *actor.Runtime) protoactor.SupervisorStrategy {
-	return supervision.StopStrategy(rt)
 }
 
 // Receive implements protoactor.Actor.
@@ -162,7 +157,7 @@ func (b *broker) publish(ctx protoactor.Context, made rootsMade) {
 		protoactor.WithMailbox(func() protoactor.Mailbox { return c.writing }))
 	c.encoder = ctx.SpawnPrefix(encoderProps, "encoder")
 	if !c.client {
-		b.append(appendOffer)
+		b.append(func(dst []byte) []byte { return banana.AppendOffer(dst) })
 	}
 	ctx.SpawnPrefix(c.rt.Props(func() protoactor.Actor { return &decoder{c: c} }), "decoder")
 }

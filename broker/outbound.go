@@ -18,8 +18,6 @@ import (
 // version is the only version of PB (P-2.3).
 const version = 6
 
-func appendOffer(dst []byte) []byte { return banana.AppendOffer(dst) }
-
 func (c *connection) appendChoice(dst []byte) []byte { return banana.AppendChoice(dst, c.profile) }
 
 func (c *connection) appendVersion(dst []byte) []byte {

@@ -72,7 +72,6 @@ const maxTimedeltaDays = 999_999_999
 const (
 	secondsPerDay  = 86_400
 	microPerSecond = 1_000_000
-	microPerDay    = secondsPerDay * microPerSecond
 )
 
 // Valid reports whether Python's datetime.date accepts d: an existing day of the years 1 to 9999.
