@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// vault keeps its arguments.
+// vault stores its arguments.
 type vault struct {
 	flavors.Root
 	kept [][]byte

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestDroppedReferenceInBubble: the collector's goroutine belongs to no bubble of synctest, and must wake nobody in
-// one. That would end the process, so this test fails for all.
+// TestDroppedReferenceInBubble: the collector's goroutine belongs to no synctest bubble, and must not wake a goroutine
+// in one. That would end the process, so this test fails for all.
 func TestDroppedReferenceInBubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn, p := client(t)

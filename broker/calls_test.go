@@ -19,7 +19,7 @@ func TestNegotiation(t *testing.T) {
 			p.Want(`[answer 1 3]`)
 		}
 	})
-	t.Run("calls right behind the choice of profile", func(t *testing.T) {
+	t.Run("calls right after the choice of profile", func(t *testing.T) {
 		p := newServer(t, &service{}).connect()
 		p.Want(`["pb" "none"]`)
 		p.WriteBytes(banana.AppendChoice(nil, banana.ProfilePB))
@@ -51,28 +51,28 @@ func TestCalls(t *testing.T) {
 		p.Write(`[message 1 "root" "add" 1 [tuple 20 22] [dictionary]]`)
 		p.Want(`[answer 1 42]`)
 	})
-	t.Run("no answer is asked for", func(t *testing.T) {
+	t.Run("no answer wanted", func(t *testing.T) {
 		p.Write(`[message 2 "root" "add" 0 [tuple 1 1] [dictionary]]`,
 			`[message 3 "root" "fail" 0 [tuple] [dictionary]]`,
 			`[message 4 "root" "nosuch" 0 [tuple] [dictionary]]`,
 			`[message 5 "root" "add" 1 [tuple 2 2] [dictionary]]`)
 		p.Want(`[answer 5 4]`)
 	})
-	t.Run("a plain error is a builtins.Exception", func(t *testing.T) {
+	t.Run("plain error is builtins.Exception", func(t *testing.T) {
 		p.Write(`[message 6 "root" "fail" 1 [tuple] [dictionary]]`)
 		require.Contains(t, wantError(t, p, 6, "builtins.Exception"), errPlain.Error())
 	})
-	t.Run("a method that does not exist", func(t *testing.T) {
+	t.Run("unknown method", func(t *testing.T) {
 		p.Write(`[message 7 "root" "nosuch" 1 [tuple] [dictionary]]`)
 		require.Contains(t, wantError(t, p, 7, "twisted.spread.flavors.NoSuchMethod"), "remote_nosuch")
 	})
-	t.Run("an object that does not exist", func(t *testing.T) {
+	t.Run("unknown object", func(t *testing.T) {
 		p.Write(`[message 8 77 "add" 1 [tuple 1 2] [dictionary]]`)
 		wantError(t, p, 8, "twisted.spread.pb.Error")
 		p.Write(`[message 9 "attic" "add" 1 [tuple 1 2] [dictionary]]`)
 		wantError(t, p, 9, "twisted.spread.pb.Error")
 	})
-	t.Run("arguments that do not fit", func(t *testing.T) {
+	t.Run("wrong arguments", func(t *testing.T) {
 		for i, args := range []string{
 			`[tuple 1] [dictionary]`,
 			`[tuple 1 2 3] [dictionary]`,
@@ -85,27 +85,27 @@ func TestCalls(t *testing.T) {
 			wantError(t, p, 10+i, "builtins.TypeError")
 		}
 	})
-	t.Run("a panic is answered, its value stays here, and the next call works", func(t *testing.T) {
+	t.Run("panic", func(t *testing.T) {
 		p.Write(`[message 20 "root" "panic" 1 [tuple] [dictionary]]`)
 		require.NotContains(t, wantAnyError(p, 20), "secret")
 		p.Write(`[message 21 "root" "add" 1 [tuple 1 1] [dictionary]]`)
 		p.Want(`[answer 21 2]`)
 	})
-	t.Run("a result that cannot be sent", func(t *testing.T) {
+	t.Run("result cannot be sent", func(t *testing.T) {
 		p.Write(`[message 22 "root" "unsendable" 1 [tuple] [dictionary]]`)
 		require.Contains(t, wantError(t, p, 22, "twisted.spread.jelly.InsecureJelly"), "chan int")
 	})
-	t.Run("an unknown command harms nothing", func(t *testing.T) {
+	t.Run("unknown command", func(t *testing.T) {
 		p.Write(`[frobnicate 1 2 3]`, `[message 23 "root" "add" 1 [tuple 1 1] [dictionary]]`)
 		p.Want(`["didNotUnderstand" "frobnicate"]`, `[answer 23 2]`)
 		p.Write(`["didNotUnderstand" "x"]`, `[message 24 "root" "add" 1 [tuple 1 1] [dictionary]]`)
 		p.Want(`[answer 24 2]`)
 	})
-	t.Run("an unregistered class is InsecureJelly", func(t *testing.T) {
+	t.Run("unregistered class is InsecureJelly", func(t *testing.T) {
 		p.Write(`[message 25 "root" "echo" 1 [tuple ["evil.Class" [dictionary]]] [dictionary]]`)
 		wantError(t, p, 25, "twisted.spread.jelly.InsecureJelly")
 	})
-	t.Run("nesting of 5,000 levels is answered with an error", func(t *testing.T) {
+	t.Run("5,000 levels of nesting", func(t *testing.T) {
 		deep := []byte(nil)
 		for range 5000 {
 			deep = banana.AppendSymbol(banana.AppendList(deep, 2), banana.ProfilePB, banana.SymList)

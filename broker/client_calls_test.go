@@ -210,7 +210,7 @@ func TestTooManyCallsOut(t *testing.T) {
 	p.Want(`[message 3 root f 1 [tuple] [dictionary]]`)
 }
 
-// Who has his answer has room for the next call, at once: a limit of as many calls as there are callers refuses nobody.
+// An answered caller may call again at once: a limit of as many calls as there are callers refuses none of them.
 func TestAnswerMakesRoomForNextCall(t *testing.T) {
 	here, _ := dialTCP(t, broker.WithLimits(broker.Limits{CallsOut: 1}))
 	for n := range 2000 {

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzReceive feeds a server whatever comes behind the negotiation, through the whole of the receiving side: scanner,
+// FuzzReceive feeds a server arbitrary bytes after the negotiation, through the whole of the receiving side: scanner,
 // decoder, broker, objects. The connection may be closed for it; the server must go on serving others.
 func FuzzReceive(f *testing.F) {
 	for _, text := range []string{

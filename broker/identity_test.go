@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// town is two services, and alice and bob, who have keys to some of it.
+// town has two services. alice and bob have keys to some of their perspectives.
 type town struct {
 	house
 	identities *cred.Identities[*flavors.RemoteReference, *player]
@@ -57,12 +57,12 @@ func TestAttach(t *testing.T) {
 	w := newTown(t)
 	p := w.peer(t)
 	enter(p, 1, "alice", "sesame")
-	t.Run("the keyring", func(t *testing.T) {
+	t.Run("keyring", func(t *testing.T) {
 		p.Write(`[message 3 $avatar "keyring" 1 [tuple] [dictionary]]`)
 		p.Want(`[answer 3 [list [tuple [unicode chat] [unicode alice]] [tuple [unicode chess] [unicode broken]]
 			[tuple [unicode chess] [unicode white]] [tuple [unicode nowhere] [unicode alice]]]]`)
 	})
-	t.Run("one perspective after the other", func(t *testing.T) {
+	t.Run("attach each perspective", func(t *testing.T) {
 		p.Write(`[message 4 $avatar "attach" 1 [tuple [unicode chess] white] [dictionary]]`)
 		p.Want(`[answer 4 [remote $chess]]`)
 		p.Write(`[message 5 $chess "whoami" 1 [tuple] [dictionary]]`)
@@ -74,13 +74,13 @@ func TestAttach(t *testing.T) {
 		p.Write(`[answer 1 [None]]`)
 		p.Want(`[answer 7 [None]]`)
 	})
-	t.Run("a perspective is the one that its own objects see", func(t *testing.T) {
+	t.Run("objects see their own perspective", func(t *testing.T) {
 		p.Write(`[message 8 $chess "board" 1 [tuple] [dictionary]]`)
 		p.Want(`[answer 8 [remote $board]]`)
 		p.Write(`[message 9 $board "who" 1 [tuple] [dictionary]]`)
 		p.Want(`[answer 9 [unicode "chess as white"]]`)
 	})
-	t.Run("what is not to be had is refused in the same words", func(t *testing.T) {
+	t.Run("same refusal for all reasons", func(t *testing.T) {
 		answers := map[string]string{}
 		for i, key := range []string{"chess black", "chess broken", "nowhere alice", "elsewhere alice", `"" ""`} {
 			p.Write(fmt.Sprintf(`[message %d $avatar "attach" 1 [tuple %s] [dictionary]]`, 20+i, key))
@@ -94,11 +94,11 @@ func TestAttach(t *testing.T) {
 		wantError(t, p, 31, "builtins.TypeError")
 		require.EqualValues(t, 2, w.inside())
 	})
-	t.Run("let go, a perspective is logged out, and the others are not", func(t *testing.T) {
+	t.Run("release logs out one perspective", func(t *testing.T) {
 		p.Write(`[decref $chat]`)
 		require.Eventually(t, func() bool { return w.inside() == 1 }, patience, tick)
 	})
-	t.Run("the identity is in for as long as one of its perspectives is held", func(t *testing.T) {
+	t.Run("identity stays while a perspective is held", func(t *testing.T) {
 		p.Write(`[decref $avatar]`, `[message 40 $avatar "keyring" 1 [tuple] [dictionary]]`)
 		wantError(t, p, 40, "twisted.spread.pb.Error")
 		p.Write(`[message 41 $chess "whoami" 1 [tuple] [dictionary]]`)
@@ -107,7 +107,7 @@ func TestAttach(t *testing.T) {
 		p.Write(`[decref $chess]`)
 		w.wantEmpty(t)
 	})
-	t.Run("and the connection's end ends it all", func(t *testing.T) {
+	t.Run("connection's end logs out all", func(t *testing.T) {
 		enter(p, 50, "alice", "sesame")
 		p.Write(`[message 52 $avatar "attach" 1 [tuple chess white] [dictionary]]`)
 		p.Want(`[answer 52 [remote _]]`)

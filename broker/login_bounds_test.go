@@ -30,7 +30,7 @@ func TestChallengeLimit(t *testing.T) {
 	}
 	require.Equal(t, defaultSessions, s.ln.Conns()[0].Exports())
 	require.EqualValues(t, 1000, broker.StatsOf(s.rt).Refusals["challenges"])
-	// Whoever lets one go gets another, and others are not held up.
+	// A client that releases a challenge gets another, and other clients are not delayed.
 	p.Write(`[decref $challenger]`)
 	enter(p, 2000, "alice", "sesame")
 	enter(s.peer(), 1, "bob", "bread")
@@ -115,7 +115,7 @@ func TestFrameLimitBeforeLogin(t *testing.T) {
 	}
 }
 
-// TestLongMessagesAfterLogin, from the moment on in which the realm may ask him something.
+// TestLongMessagesAfterLogin checks that a user may send long messages as soon as the realm may call the mind.
 func TestLongMessagesAfterLogin(t *testing.T) {
 	h := &house{receive: func(ctx context.Context, _ cred.AvatarID, mind *flavors.RemoteReference) error {
 		about, err := flavors.Call[[]byte](ctx, mind, "about")
@@ -136,7 +136,7 @@ func TestLongMessagesAfterLogin(t *testing.T) {
 
 // TestLoginWithoutAnswer: an avatar of which the peer has no reference would be in for ever.
 func TestLoginWithoutAnswer(t *testing.T) {
-	t.Run("because no answer was asked for", func(t *testing.T) {
+	t.Run("no answer wanted", func(t *testing.T) {
 		h := &house{}
 		p := h.serve(t).peer()
 		for range 100 {
@@ -147,7 +147,7 @@ func TestLoginWithoutAnswer(t *testing.T) {
 		p.Want(`[answer 3 _]`)
 		require.Zero(t, h.in.Load())
 	})
-	t.Run("because there was no luid left", func(t *testing.T) {
+	t.Run("no luid left", func(t *testing.T) {
 		h := &house{}
 		s := newServer(t, broker.LoginRoot(h.portal(t)), broker.WithLimits(broker.Limits{Exports: 1}))
 		p := s.peer()
@@ -162,7 +162,7 @@ func TestLoginWithoutAnswer(t *testing.T) {
 }
 
 func TestLoginDeadline(t *testing.T) {
-	t.Run("nobody comes", func(t *testing.T) {
+	t.Run("no login", func(t *testing.T) {
 		inBubble(t, func(t *testing.T) {
 			p := (&house{}).serve(t, broker.WithLoginDeadline(20*time.Second)).peer()
 			challenged(p, 1, "alice") // Half a login does not count.
@@ -171,7 +171,7 @@ func TestLoginDeadline(t *testing.T) {
 			require.Equal(t, 20*time.Second, time.Since(start))
 		})
 	})
-	t.Run("whoever is in may stay, and may leave and come again", func(t *testing.T) {
+	t.Run("user logs out and in again", func(t *testing.T) {
 		inBubble(t, func(t *testing.T) {
 			p := (&house{}).serve(t, broker.WithLoginDeadline(20*time.Second)).peer()
 			enter(p, 1, "alice", "sesame")
@@ -180,7 +180,7 @@ func TestLoginDeadline(t *testing.T) {
 			enter(p, 3, "alice", "sesame")
 		})
 	})
-	t.Run("a login that is under way is waited for, and its failure is the end", func(t *testing.T) {
+	t.Run("login in progress fails", func(t *testing.T) {
 		inBubble(t, func(t *testing.T) {
 			slow := func(context.Context, cred.AvatarID, *flavors.RemoteReference) error {
 				time.Sleep(30 * time.Second)
@@ -233,7 +233,7 @@ func TestGuessesAreSlowedDown(t *testing.T) {
 			map[broker.Rejection]uint64{"login": 3, "throttled": 3},
 			broker.StatsOf(s.rt).Refusals,
 		)
-		// Where nothing can be guessed nobody waits.
+		// Logins without a secret are not delayed.
 		p.Write(`[message 3 "root" "loginAnonymous" 1 [tuple [None]] [dictionary]]`)
 		p.Want(`[answer 3 [remote _]]`)
 		time.Sleep(10 * time.Second)

@@ -44,7 +44,7 @@ func TestOurClientsDance(t *testing.T) {
 	in := <-done
 	require.NoError(t, in.err)
 
-	t.Run("the avatar is kept", func(t *testing.T) {
+	t.Run("avatar is kept", func(t *testing.T) {
 		in.avatar = nil
 		for range 3 {
 			runtime.GC()
@@ -55,7 +55,7 @@ func TestOurClientsDance(t *testing.T) {
 		_, err := d.Await(t.Context())
 		require.NoError(t, err)
 	})
-	t.Run("until it is logged out, once for each login", func(t *testing.T) {
+	t.Run("one logout for each login", func(t *testing.T) {
 		again := login(conn, cred.Anonymous{}, nil)
 		p.Want(`[message 4 root loginAnonymous 1 [tuple [None]] [dictionary]]`)
 		p.Write(`[answer 4 [remote 9]]`)

@@ -13,7 +13,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Customer is what a user talks to once he is in: the avatar.
+// Customer is the avatar.
 type Customer struct {
 	flavors.Avatar
 	name string
@@ -43,7 +43,7 @@ func ExampleLoginRoot() {
 	rt := exampleRuntime()
 	defer rt.Close(ctx)
 
-	// Who may come in, and what he gets.
+	// The portal decides which users may log in, and to which avatars.
 	users, err := cred.NewInMemory(map[string]cred.Entry{"alice": cred.Plaintext("sesame")})
 	if err != nil {
 		log.Fatal(err)

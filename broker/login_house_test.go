@@ -17,11 +17,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// house is a realm that counts who comes and who goes.
+// house is a realm that counts logins and logouts.
 type house struct {
 	in, out atomic.Int64
 	board   board
-	same    *player // given to everybody, if there is one
+	same    *player // the avatar of all users, if not nil
 	// receive may wait, refuse, or panic.
 	receive func(ctx context.Context, id cred.AvatarID, mind *flavors.RemoteReference) error
 }
@@ -38,7 +38,7 @@ func (p *player) PerspectiveWhoami() string                            { return 
 func (p *player) PerspectiveBoard() *board                             { return &p.home.board }
 func (p *player) PerspectiveTaken(inv *flavors.Invocation, x any) bool { return taken(inv, x, p) }
 
-// taken says whether what came along an avatar came under it.
+// taken reports whether an argument of a call to an avatar has that avatar's perspective.
 func taken(inv *flavors.Invocation, x any, p *player) bool {
 	r, ok := x.(*flavors.RemoteReference)
 	return ok && r.Perspective() == any(p) && inv.Perspective() == any(p)
@@ -81,7 +81,7 @@ func (h *house) RequestAvatar(
 // inside is how many are in.
 func (h *house) inside() int64 { return h.in.Load() - h.out.Load() }
 
-// wantEmpty waits until everybody has been logged out, once each.
+// wantEmpty waits until all users have been logged out, once each.
 func (h *house) wantEmpty(t *testing.T) {
 	t.Helper()
 	require.Eventually(t, func() bool { return h.inside() == 0 }, wire.Timeout, tick, "inside are %d", h.inside())
@@ -124,7 +124,7 @@ func (h *house) serve(t *testing.T, opts ...broker.LoginOption) *server {
 	return newServer(t, broker.LoginRoot(h.portal(t), append([]broker.LoginOption{unhurried()}, opts...)...))
 }
 
-// challenged goes half way through the dance.
+// challenged does the first half of the handshake: it gets a challenge.
 func challenged(p *wire.Peer, request int, user string) {
 	p.Forget("challenge")
 	p.Forget("challenger")
@@ -157,7 +157,7 @@ func wantRefused(t *testing.T, p *wire.Peer, request int) string {
 	return failure
 }
 
-// peerOver goes through the opening over a connection.
+// peerOver negotiates over a connection.
 func peerOver(t *testing.T, sock net.Conn) *wire.Peer {
 	t.Helper()
 	p := wire.New(t, sock)

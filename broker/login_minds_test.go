@@ -36,7 +36,7 @@ func stringPortal(t *testing.T, out *int) *cred.Portal[*flavors.RemoteReference,
 	return portal
 }
 
-// onlyAnonymous is a portal for whoever wants to say nothing.
+// onlyAnonymous is a portal for anonymous logins.
 func onlyAnonymous(t *testing.T) *cred.Portal[*flavors.RemoteReference, *player] {
 	t.Helper()
 	portal, err := cred.NewPortal(&house{}, cred.AllowAnonymous())
@@ -52,9 +52,9 @@ type eavesdropper struct {
 
 func (e *eavesdropper) RemoteLoginPassword(...any) { e.heard.Store(true) }
 
-// TestTheMindIsCalledWhileTheLoginIsPending (P-8.6) is what Buildbot's master does: all of its setup comes before the
+// TestMindCalledDuringLogin (P-8.6) is what Buildbot's master does: all of its setup comes before the
 // answer.
-func TestTheMindIsCalledWhileTheLoginIsPending(t *testing.T) {
+func TestMindCalledDuringLogin(t *testing.T) {
 	h := &house{receive: func(ctx context.Context, id cred.AvatarID, mind *flavors.RemoteReference) error {
 		for _, question := range []string{"print", "getInfo"} {
 			if _, err := flavors.Call[any](ctx, mind, question, id.Name()); err != nil {
@@ -93,28 +93,28 @@ func TestMindsThatMisbehave(t *testing.T) {
 		p.Want(`[message 1 5 "hello" 1 [tuple] [dictionary]]`)
 		return h, p
 	}
-	t.Run("it answers what cannot be read", func(t *testing.T) {
+	t.Run("unreadable answer", func(t *testing.T) {
 		_, p := begin(t)
 		p.Write(`[answer 1 ["evil.Class" [dictionary]]]`)
 		wantRefused(t, p, 2)
 	})
-	t.Run("it answers something else", func(t *testing.T) {
+	t.Run("answer of another type", func(t *testing.T) {
 		_, p := begin(t)
 		p.Write(`[answer 1 [list]]`)
 		wantRefused(t, p, 2)
 	})
-	t.Run("it fails", func(t *testing.T) {
+	t.Run("failure", func(t *testing.T) {
 		_, p := begin(t)
 		p.Write(`[error 1 [unicode no]]`)
 		wantRefused(t, p, 2)
 	})
-	t.Run("it never answers, and leaves", func(t *testing.T) {
+	t.Run("disconnect without an answer", func(t *testing.T) {
 		h, p := begin(t)
 		p.Close()
 		h.wantEmpty(t)
 		require.Zero(t, h.in.Load())
 	})
-	t.Run("it leaves while it comes in", func(t *testing.T) {
+	t.Run("disconnect during the login", func(t *testing.T) {
 		come, gone := make(chan struct{}), make(chan struct{})
 		h := &house{receive: func(ctx context.Context, _ cred.AvatarID, _ *flavors.RemoteReference) error {
 			close(come)
@@ -130,7 +130,7 @@ func TestMindsThatMisbehave(t *testing.T) {
 		close(gone)
 		require.Eventually(t, func() bool { return h.in.Load() == 1 && h.out.Load() == 1 }, patience, tick)
 	})
-	t.Run("there is none where the avatar needs one", func(t *testing.T) {
+	t.Run("missing mind", func(t *testing.T) {
 		h := &house{}
 		p := h.serve(t).peer()
 		enter(p, 1, "alice", "sesame")

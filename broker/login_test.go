@@ -18,7 +18,7 @@ func TestLoginDance(t *testing.T) {
 		p.Write(`[message 3 $avatar "whoami" 1 [tuple] [dictionary]]`)
 		p.Want(`[answer 3 [unicode alice]]`)
 	})
-	t.Run("the name may be bytes or text", func(t *testing.T) {
+	t.Run("name as bytes or text", func(t *testing.T) {
 		p.Forget("challenge")
 		p.Forget("challenger")
 		p.Write(`[message 4 "root" "login" 1 [tuple [unicode bob]] [dictionary]]`)
@@ -28,13 +28,13 @@ func TestLoginDance(t *testing.T) {
 		p.Write(`[message 6 $bob "whoami" 1 [tuple] [dictionary]]`)
 		p.Want(`[answer 6 [unicode bob]]`)
 	})
-	t.Run("P-8.3 without saying who one is", func(t *testing.T) {
+	t.Run("P-8.3 anonymous", func(t *testing.T) {
 		p.Write(`[message 7 "root" "loginAnonymous" 1 [tuple [None]] [dictionary]]`)
 		p.Want(`[answer 7 [remote $nobody]]`)
 		p.Write(`[message 8 $nobody "whoami" 1 [tuple] [dictionary]]`)
 		p.Want(`[answer 8 [unicode "(anonymous)"]]`)
 	})
-	t.Run("P-8.5 what is let go is logged out, and nobody else", func(t *testing.T) {
+	t.Run("P-8.5 release logs out this user only", func(t *testing.T) {
 		require.EqualValues(t, 3, h.inside())
 		p.Write(`[decref $bob]`, `[message 9 $bob "whoami" 1 [tuple] [dictionary]]`)
 		wantError(t, p, 9, "twisted.spread.pb.Error")
@@ -42,7 +42,7 @@ func TestLoginDance(t *testing.T) {
 		p.Write(`[message 10 $avatar "whoami" 1 [tuple] [dictionary]]`)
 		p.Want(`[answer 10 [unicode alice]]`)
 	})
-	t.Run("P-8.5 the rest with the connection", func(t *testing.T) {
+	t.Run("P-8.5 the connection's end logs out the rest", func(t *testing.T) {
 		p.Close()
 		h.wantEmpty(t)
 		require.EqualValues(t, 3, h.out.Load())

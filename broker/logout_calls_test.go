@@ -115,7 +115,7 @@ func enterShop(p *wire.Peer, user, password string) {
 	p.Want(`[answer 3 [remote $bench]]`)
 }
 
-// pause is longer than calls may still begin when their peer has let go or hung up.
+// pause is longer than the time in which calls may still begin after a release or the end of the connection.
 const pause = time.Second
 
 // TestReleaseDropsWaitingCalls: when an avatar is released, calls that wait for it and for what it was given are
@@ -163,7 +163,7 @@ func TestReleaseDropsWaitingCalls(t *testing.T) {
 	}
 }
 
-// TestReleaseConcernsOneUser: of two users on one connection, and others on another, one goes.
+// TestReleaseConcernsOneUser: of two users on one connection, and others on another, one logs out.
 func TestReleaseConcernsOneUser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, server := newShop(t)
@@ -189,7 +189,7 @@ func TestReleaseConcernsOneUser(t *testing.T) {
 	})
 }
 
-// TestCallsRightBeforeRelease: a stock client lets go of an avatar that it does not keep right behind its last calls.
+// TestCallsRightBeforeRelease: a stock client releases an avatar that it does not keep right after its last calls.
 func TestCallsRightBeforeRelease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, server := newShop(t)

@@ -80,7 +80,7 @@ func TestLogoutsAreExact(t *testing.T) {
 		}
 		pick := func() *visitor {
 			if len(visitors) == 0 {
-				rt.Skip("nobody is there")
+				rt.Skip("no user")
 			}
 			return rapid.SampledFrom(visitors).Draw(rt, "visitor")
 		}
@@ -118,7 +118,7 @@ func TestLogoutsAreExact(t *testing.T) {
 			"log out": func(rt *rapid.T) {
 				v := pick()
 				if len(v.avatars) == 0 {
-					rt.Skip("nobody is in")
+					rt.Skip("no user is logged in")
 				}
 				i := rapid.IntRange(0, len(v.avatars)-1).Draw(rt, "avatar")
 				v.conn.Logout(v.avatars[i])
@@ -142,7 +142,7 @@ func TestLogoutsAreExact(t *testing.T) {
 				for _, v := range visitors {
 					for _, avatar := range v.avatars {
 						_, err := flavors.Call[string](ctx, avatar, "whoami")
-						require.NoError(rt, err, "who is held is in")
+						require.NoError(rt, err, "a held avatar is logged in")
 					}
 				}
 			},
@@ -151,7 +151,7 @@ func TestLogoutsAreExact(t *testing.T) {
 		require.Eventually(t, func() bool { return book.in.Load() == held() }, patience, tick)
 		require.NoError(rt, ln.Close())
 		require.NoError(rt, runtime.Close(ctx))
-		// The runtime's end is everybody's, and their logouts have run by then.
+		// The runtime's end logs out all users.
 		for e, n := range book.outs {
 			require.Equal(rt, 1, n, "%s was logged out %d times", e.name, n)
 		}

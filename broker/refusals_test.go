@@ -115,7 +115,7 @@ func offences() []offence {
 	}
 }
 
-// TestRejectionOfEachOffence plays each against a server of its own, while somebody else is served.
+// TestRejectionOfEachOffence plays each against a server of its own, which serves another client meanwhile.
 func TestRejectionOfEachOffence(t *testing.T) {
 	for _, o := range offences() {
 		t.Run(o.name, func(t *testing.T) {

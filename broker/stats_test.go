@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// balanced says that calls have been counted once each.
+// balanced checks that each call has been counted once.
 func balanced(t *testing.T, k broker.Calls) {
 	t.Helper()
 	assert.Equal(t, k.Made, k.Answered+k.Failed+k.Cancelled+uint64(k.Pending), "%+v", k)

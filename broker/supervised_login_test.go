@@ -63,7 +63,7 @@ func TestALoginThatFails(t *testing.T) {
 			d.leave.Store(&fail)
 			answer := busy
 			for deadline := time.Now().Add(patience); strings.Contains(answer, busy) && time.Now().Before(deadline); {
-				p.Forget("answer") // Whoever has just left is counted out a moment later.
+				p.Forget("answer") // A user who has just left is counted for a moment longer.
 				p.Write(`[message 2 root loginAnonymous 1 [tuple [None]] [dictionary]]`)
 				p.Want(`$answer`)
 				answer = banana.Format(p.Var("answer"))

@@ -61,7 +61,7 @@ type unsendable struct {
 
 func (u *unsendable) StateToCopy() any { u.fail(); return nil }
 
-// brokenOriginal is one that fails when somebody comes, goes, or both.
+// brokenOriginal fails when an observer is added, removed, or both.
 type brokenOriginal struct {
 	flavors.Cacheable
 	come, leave func()
@@ -150,7 +150,7 @@ func TestOriginalFailsOnObserve(t *testing.T) {
 		require.NoError(t, await(t, root.original.Do(func() { root.original.come = nil })))
 		p.Write(`[message 3 root original 1 [tuple] [dictionary]]`)
 		p.Want(`[answer 3 ["test.Original" 1 1]]`)
-		require.Empty(t, root.original.left, "who was never told of the state does not leave")
+		require.Empty(t, root.original.left, "an observer without a state is not removed")
 	})
 }
 
@@ -280,7 +280,7 @@ type pagerFunc func() (any, error)
 
 func (f pagerFunc) NextPage() (any, error) { return f() }
 
-// TestLinkedActorCrashes: a restart keeps what the actor is linked to, the end lets it go, once.
+// TestLinkedActorCrashes: a restart keeps the handles that the actor is linked to; its end releases them, once.
 func TestLinkedActorCrashes(t *testing.T) {
 	conn, p := client(t)
 	rt := conn.Runtime()

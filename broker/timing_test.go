@@ -114,7 +114,7 @@ func TestReleaseGraceEnds(t *testing.T) {
 		p := newServer(t, &service{}, broker.WithLimits(broker.Limits{ReleaseGrace: 10 * time.Second})).peer()
 		p.Write(`[message 1 root new 1 [tuple] [dictionary]]`, `[message 2 root new 1 [tuple] [dictionary]]`)
 		p.Want(`[answer 1 [remote 1]]`, `[answer 2 [remote 2]]`)
-		// Two calls of ours are pending when the peer lets go, the second object six seconds after the first.
+		// Two calls of ours are pending when the peer releases, the second object six seconds after the first.
 		p.Write(`[message 3 root callback 1 [tuple [remote 5] [unicode f] [list]] [dictionary]]`)
 		p.Want(`[message 1 5 f 1 [tuple] [dictionary]]`)
 		p.Write(`[decref 1]`)

@@ -122,7 +122,7 @@ func TestTLSIsNeverLeftOut(t *testing.T) {
 	require.ErrorContains(t, err, "certificate")
 	_, err = broker.Listen(rt, "pbs://127.0.0.1:0", &service{}, broker.WithTLS(&tls.Config{}))
 	require.ErrorContains(t, err, "certificate")
-	// Where one end speaks TLS and the other does not, nobody waits for ever.
+	// If one end speaks TLS and the other does not, neither waits forever.
 	secure := serveSecurely(t, &service{}, &tls.Config{Certificates: []tls.Certificate{ca.Issue("server", nil)}},
 		broker.WithLimits(broker.Limits{Handshake: time.Second}))
 	_, err = broker.Dial(
@@ -256,7 +256,7 @@ func TestLoginByPasswordInTLS(t *testing.T) {
 	_, err = conn.Login(t.Context(), alice, nil)
 	require.ErrorIs(t, err, flavors.UnauthorizedLogin, "what is kept as a good hash cannot answer a challenge")
 
-	t.Run("a server that does not say that it takes passwords is not sent one", func(t *testing.T) {
+	t.Run("no password to a server without password login", func(t *testing.T) {
 		ear := &eavesdropper{}
 		_, err := dial(ear).LoginPassword(t.Context(), alice, nil)
 		require.ErrorIs(t, err, broker.ErrNotOffered)

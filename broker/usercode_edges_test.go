@@ -282,7 +282,7 @@ func TestSessionFunctionThatPanics(t *testing.T) {
 	require.NoError(t, client.Close(ctx))
 }
 
-// TestWatchersThatPanic tells those who wait behind them all the same.
+// TestWatchersThatPanic: later watchers are told in any case.
 func TestWatchersThatPanic(t *testing.T) {
 	conn, p := client(t)
 	told := make(chan error, 2)

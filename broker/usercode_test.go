@@ -84,7 +84,7 @@ func (*typeError) TypeToCopy() string { panic("TypeToCopy") }
 func (*lateError) Error() string    { return "late" }
 func (*lateError) StateToCopy() any { return unwilling{} }
 
-// unwilling refuses to be sent, with an error that ends the goroutine of whoever looks at it.
+// unwilling refuses to be sent, with an error whose methods end the calling goroutine.
 type unwilling struct{}
 
 func (unwilling) JellyTo(*jelly.Encoder, any) error { return errorExits{} }

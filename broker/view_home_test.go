@@ -190,7 +190,7 @@ func wantRestricted(p *wire.Peer, view, sees string) {
 	p.Want(`[error 61 _]`)
 }
 
-// TestViewOnAnotherConnection has a view that came home sent to another user, who sends it home and on as well.
+// TestViewOnAnotherConnection: a returned view is sent to another user, who returns it and passes it on.
 func TestViewOnAnotherConnection(t *testing.T) {
 	for kind, k := range kinds {
 		t.Run(kind, func(t *testing.T) {

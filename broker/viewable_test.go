@@ -16,17 +16,17 @@ func TestViewables(t *testing.T) {
 	enter(p, 1, "alice", "sesame")
 	p.Write(`[message 3 $avatar "board" 1 [tuple] [dictionary]]`)
 	p.Want(`[answer 3 [remote $board]]`)
-	t.Run("its methods know who calls", func(t *testing.T) {
+	t.Run("methods get the caller's perspective", func(t *testing.T) {
 		p.Write(`[message 4 $board "who" 1 [tuple] [dictionary]]`)
 		p.Want(`[answer 4 [unicode alice]]`)
 		p.Write(`[message 5 $board "draw" 1 [tuple 3 4] [dictionary]]`)
 		p.Want(`[answer 5 [unicode "alice3 4"]]`)
 	})
-	t.Run("the perspective cannot be given as an argument", func(t *testing.T) {
+	t.Run("perspective is no argument", func(t *testing.T) {
 		p.Write(`[message 6 $board "who" 1 [tuple [local $avatar]] [dictionary]]`)
 		wantError(t, p, 6, "builtins.TypeError")
 	})
-	t.Run("on one connection each user has a view of his own", func(t *testing.T) {
+	t.Run("one view for each user", func(t *testing.T) {
 		p.Write(`[message 10 "root" "loginAnonymous" 1 [tuple [None]] [dictionary]]`)
 		p.Want(`[answer 10 [remote $nobody]]`)
 		p.Write(`[message 11 $nobody "board" 1 [tuple] [dictionary]]`)
@@ -37,23 +37,23 @@ func TestViewables(t *testing.T) {
 		p.Write(`[message 13 $board "who" 1 [tuple] [dictionary]]`)
 		p.Want(`[answer 13 [unicode alice]]`)
 	})
-	t.Run("what a view gives out is for the same user, and the same view", func(t *testing.T) {
+	t.Run("objects of a view belong to its user", func(t *testing.T) {
 		p.Write(`[message 20 $board "self" 1 [tuple] [dictionary]]`)
 		p.Want(`[answer 20 [remote $board]]`)
 		p.Write(`[decref $board]`, `[message 21 $board "held" 1 [tuple] [dictionary]]`)
 		p.Want(`[answer 21 [boolean true]]`)
 	})
-	t.Run("it comes home as the view", func(t *testing.T) {
+	t.Run("sent back, it is the view", func(t *testing.T) {
 		p.Write(`[message 22 $board "isSelf" 1 [tuple [local $board]] [dictionary]]`)
 		p.Want(`[answer 22 [boolean true]]`)
 	})
-	t.Run("Perspective methods are no View methods", func(t *testing.T) {
+	t.Run("Perspective methods are not View methods", func(t *testing.T) {
 		p.Write(`[message 23 $board "whoami" 1 [tuple] [dictionary]]`)
 		wantError(t, p, 23, "twisted.spread.flavors.NoSuchMethod")
 		p.Write(`[message 24 $avatar "who" 1 [tuple] [dictionary]]`)
 		wantError(t, p, 24, "twisted.spread.flavors.NoSuchMethod")
 	})
-	t.Run("let go, it is gone for this user alone", func(t *testing.T) {
+	t.Run("release affects one user", func(t *testing.T) {
 		p.Write(`[decref $board]`, `[message 30 $board "who" 1 [tuple] [dictionary]]`)
 		wantError(t, p, 30, "twisted.spread.pb.Error")
 		p.Write(`[message 31 $other "who" 1 [tuple] [dictionary]]`)

@@ -229,7 +229,7 @@ func TestSpawnedObjectOutlivesPeers(t *testing.T) {
 	luid := get(t, p, 1, "given")
 	require.Equal(t, pid.Id, actorOf(t, p, 2, luid))
 	p.Close()
-	// Only then does nobody hold it who might be taken for its last holder below.
+	// From here on no other holder can be taken for the last one below.
 	require.Eventually(t, func() bool { return broker.StatsOf(s.rt).Conns.Open == 0 }, wire.Timeout, time.Millisecond)
 	q := s.peer()
 	luid = get(t, q, 1, "given")
@@ -254,7 +254,7 @@ func TestThenRunsInObjectsTurn(t *testing.T) {
 	p := newServer(t, l).peer()
 	luid := get(t, p, 1, "given")
 	p.Write(fmt.Sprintf(`[message 2 %d later 1 [tuple] [dictionary]]`, luid))
-	require.EqualValues(t, 1, ask(t, p, 3, luid, "incr"), "a method that waits holds up nobody")
+	require.EqualValues(t, 1, ask(t, p, 3, luid, "incr"), "a method that waits does not delay others")
 	l.given.later.Complete("done", nil)
 	p.Want(`[answer 2 [unicode done]]`)
 	require.EqualValues(t, 1002, ask(t, p, 4, luid, "incr"))

@@ -63,7 +63,7 @@ func ExampleReferenceable() {
 	}
 	open, err := flavors.Call[bool](ctx, door, "open")
 	fmt.Println(open, err)
-	door.Release() // The door's actor ends; with it, since nobody else has it, the door.
+	door.Release() // The door's actor ends, because no other peer holds the door.
 	fmt.Println(errors.Is(door.Err(), flavors.DeadReference))
 	// Output:
 	// true <nil>

@@ -74,7 +74,7 @@ func TestGroups(t *testing.T) {
 		defer h.mu.Unlock()
 		return len(h.groups) == maxGroups-1
 	}, exampletest.Timeout, time.Millisecond)
-	require.Error(t, say("from beyond"), "who has left says nothing")
+	require.Error(t, say("from beyond"), "a member who has left cannot speak")
 }
 
 // TestJoinAfterLogout wants a late join to fail.

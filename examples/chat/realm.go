@@ -39,7 +39,7 @@ func (h *realm) join(name string, u *user, allowMattress bool) (*group, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if u.left {
-		return nil, flavors.PBError.New("who has left joins nothing")
+		return nil, flavors.PBError.New("a member who has left cannot join")
 	}
 	g := h.groups[name]
 	if g == nil {

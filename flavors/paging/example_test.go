@@ -32,7 +32,7 @@ func (*Shelf) RemoteCopy(collector *flavors.RemoteReference) *actor.Deferred {
 	return paging.Send(collector, paging.FromReader(strings.NewReader(novel), 16))
 }
 
-// RemoteBurn fails halfway.
+// RemoteBurn fails after the first half.
 func (*Shelf) RemoteBurn(collector *flavors.RemoteReference) {
 	fire := io.MultiReader(strings.NewReader(novel[:14]), failing{errors.New("the shelf is on fire")})
 	paging.Send(collector, paging.FromReader(fire, 7))

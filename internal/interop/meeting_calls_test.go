@@ -40,7 +40,7 @@ func callChecks() []clientCheck {
 				require.Equal(t, int64(i+1), v)
 			}
 		}},
-		{"calls", "a late answer holds up nobody", func(t *testing.T, m *meeting) {
+		{"calls", "a late answer delays no other call", func(t *testing.T, m *meeting) {
 			slow := m.conn.Root().CallRemote("later", 500, "slow")
 			assert.Equal(t, 3, call[int](t, m.conn, "add", 1, 2))
 			_, _, done := slow.Result()
