@@ -113,7 +113,10 @@ func dialOver(ctx context.Context, rt *actor.Runtime, sock net.Conn, e endpoint,
 	}
 	c := newConn(rt, sock, true, e.name, o)
 	c.superviseClose()
-	props := rt.Props(func() protoactor.Actor { return &dialer{c: c} }, protoactor.WithSupervisor(supervision.StopStrategy(rt)))
+	props := rt.Props(
+		func() protoactor.Actor { return &dialer{c: c} },
+		protoactor.WithSupervisor(supervision.StopStrategy(rt)),
+	)
 	if _, err := supervision.TreeOf(rt).Spawn(supervision.Dialers, props, "dialer"); err != nil {
 		netio.Close(sock)
 		c.cancel(ErrClosed)
