@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -17,6 +19,7 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/supervision"
 )
 
 //guide:begin limits
@@ -40,6 +43,64 @@ func newRuntime() (*actor.Runtime, error) {
 }
 
 //guide:end
+
+//guide:begin warning
+
+// warnEarly must be called before anything else uses the runtime. The default is ten seconds.
+func warnEarly(rt *actor.Runtime) {
+	supervision.TreeOf(rt, supervision.WithTurnWarning(time.Second))
+}
+
+//guide:end
+
+// Stuck waits for its caller, which waits for it.
+type Stuck struct{ flavors.Root }
+
+func (s *Stuck) RemoteStart(inv *flavors.Invocation, back *flavors.RemoteReference) (string, error) {
+	return flavors.Call[string](inv.Context(), back, "back", s)
+}
+
+func (*Stuck) RemotePing() string { return "pong" }
+
+// Back calls its caller.
+type Back struct{ flavors.Referenceable }
+
+func (*Back) RemoteBack(caller *flavors.RemoteReference) *actor.Deferred {
+	return caller.CallRemote("ping")
+}
+
+// TestWarning finds a method that waits for its own object.
+func TestWarning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lines := make(lineWriter, 16)
+		rt, err := actor.NewRuntime(actor.WithLogger(zerolog.New(lines)))
+		require.NoError(t, err)
+		warnEarly(rt)
+		pipe := broker.NewPipeListener()
+		_, err = broker.ListenOn(rt, pipe, &Stuck{})
+		require.NoError(t, err)
+		sock, err := pipe.Dial(t.Context())
+		require.NoError(t, err)
+		conn, err := broker.NewClientConn(t.Context(), rt, sock)
+		require.NoError(t, err)
+		answer := conn.Root().CallRemote("start", &Back{})
+		assert.Contains(t, <-lines, "a method holds up its object")
+		conn.Abort(nil)
+		_, err = answer.Await(t.Context())
+		require.Error(t, err)
+		require.NoError(t, shutdown(rt))
+	})
+}
+
+// lineWriter passes on warnings.
+type lineWriter chan string
+
+func (w lineWriter) Write(line []byte) (int, error) {
+	if strings.Contains(string(line), `"warn"`) {
+		w <- string(line)
+	}
+	return len(line), nil
+}
 
 //guide:begin metrics
 func metrics(rt *actor.Runtime) http.Handler {
@@ -73,9 +134,12 @@ func TestProduction(t *testing.T) {
 	require.NoError(t, err)
 	conn, err := broker.Dial(t.Context(), rt, ln.URL())
 	require.NoError(t, err)
+	_, err = flavors.Call[string](t.Context(), conn.Root(), "price", "plums")
+	require.NoError(t, err)
+	server := ln.Conns()[0]
 	_, err = flavors.Call[string](t.Context(), conn.Root(), "price", make([]byte, 600_000), make([]byte, 600_000))
 	require.Error(t, err, "a message beyond the limit")
-	<-conn.Done()
+	<-server.Done()
 	web := httptest.NewServer(metrics(rt))
 	defer web.Close()
 	resp, err := web.Client().Get(web.URL)

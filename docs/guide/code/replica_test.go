@@ -64,8 +64,9 @@ func TestReplica(t *testing.T) {
 	_, err = flavors.Call[any](t.Context(), conn.Root(), "visit", "ann")
 	require.NoError(t, err)
 	for change := range users.Changes(t.Context()) {
-		assert.Equal(t, replica.Change[string, int]{Key: "ann", Value: 4}, change)
-		break
+		if change.Value == 4 {
+			break
+		}
 	}
 	n, ok := users.Get("ann")
 	assert.True(t, ok)
