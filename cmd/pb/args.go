@@ -73,7 +73,7 @@ func (o *outputFlags) show(e *env, v any) error {
 	}
 	text, err := write(v)
 	if err == nil {
-		e.print(text)
+		e.line(text)
 	}
 	return err
 }

@@ -14,11 +14,11 @@ func completion(e *env, args []string) int {
 	}
 	switch args[0] {
 	case "bash":
-		e.print(bashCompletion())
+		e.line(bashCompletion())
 	case "zsh":
-		e.print("#compdef pb\nautoload -U +X bashcompinit && bashcompinit\n" + bashCompletion())
+		e.line("#compdef pb\nautoload -U +X bashcompinit && bashcompinit\n" + bashCompletion())
 	case "fish":
-		e.print(fishCompletion())
+		e.line(fishCompletion())
 	default:
 		e.note("pb completion: unknown shell %s: bash, zsh and fish are known", quoted(args[0]))
 		return statusUsage

@@ -280,13 +280,13 @@ func (l *load) report(e *env, asJSON bool) error {
 		}
 		text, err := value.JSON(out)
 		if err == nil {
-			e.print(text)
+			e.line(text)
 		}
 		return err
 	}
-	e.print(fmt.Sprintf("%d calls in %.2f s: %.0f calls/s", calls, l.took.Seconds(), rate))
+	e.line(fmt.Sprintf("%d calls in %.2f s: %.0f calls/s", calls, l.took.Seconds(), rate))
 	for _, kind := range slices.Sorted(maps.Keys(l.errors)) {
-		e.print(fmt.Sprintf("%d failed: %s", l.errors[kind], value.Lines(kind)))
+		e.line(fmt.Sprintf("%d failed: %s", l.errors[kind], value.Lines(kind)))
 	}
 	if calls == 0 {
 		return nil
@@ -296,7 +296,7 @@ func (l *load) report(e *env, asJSON bool) error {
 		fmt.Fprintf(&names, "%10s", q.name)
 		fmt.Fprintf(&times, "%10s", shortTime(time.Duration(l.quantile(q.at)*1000)))
 	}
-	e.print("\nlatency" + names.String() + "\n       " + times.String() + "\n")
+	e.line("\nlatency" + names.String() + "\n       " + times.String() + "\n")
 	l.histogram(e)
 	return nil
 }
@@ -337,6 +337,6 @@ func (l *load) histogram(e *env) {
 	}
 	for k := lowest; k <= highest; k++ {
 		bar := strings.Repeat("#", int((counts[k]*50+most-1)/most))
-		e.print(strings.TrimRight(fmt.Sprintf("≤ %10s %9d  %s", shortTime(time.Microsecond<<k), counts[k], bar), " "))
+		e.line(strings.TrimRight(fmt.Sprintf("≤ %10s %9d  %s", shortTime(time.Microsecond<<k), counts[k], bar), " "))
 	}
 }

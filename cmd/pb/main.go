@@ -59,7 +59,7 @@ type env struct {
 	stdinTaken     bool // whether an argument has read standard input
 }
 
-func (e *env) print(line string)            { fmt.Fprintln(e.stdout, line) }
+func (e *env) line(text string)             { fmt.Fprintln(e.stdout, text) }
 func (e *env) note(format string, a ...any) { fmt.Fprintf(e.stderr, format+"\n", a...) }
 
 // command is one of the commands.
@@ -74,7 +74,8 @@ type command struct {
 // commands returns the commands in the order of help.
 func commands() []command {
 	return []command{
-		callCommand, watchCommand, tapCommand, decodeCommand, loadCommand,
+		callCommand, watchCommand, tapCommand, decodeCommand, lintCommand, loadCommand,
+		passwdCommand,
 	}
 }
 
@@ -89,7 +90,7 @@ func run(ctx context.Context, e *env, args []string) int {
 	case "help", "-h", "-help", "--help":
 		return help(e, args)
 	case "version", "-version", "--version":
-		e.print("pb " + version())
+		e.line("pb " + version())
 		return statusDone
 	case "completion":
 		return completion(e, args)

@@ -84,7 +84,7 @@ func (o *outputFlags) state(e *env, state any) error {
 	}
 	text, err := write(state)
 	if err == nil {
-		e.print("state " + text)
+		e.line("state " + text)
 	}
 	return err
 }
@@ -118,7 +118,7 @@ func (o *outputFlags) update(e *env, u peer.Update) error {
 			args = append(args, value.Name(name.(string))+"="+text)
 		}
 	}
-	e.print(strings.TrimSuffix(value.Name(u.Method)+" "+strings.Join(args, ", "), " "))
+	e.line(strings.TrimSuffix(value.Name(u.Method)+" "+strings.Join(args, ", "), " "))
 	return nil
 }
 
