@@ -144,6 +144,15 @@ func (r *RemoteReference) Err() error {
 	return nil
 }
 
+// Luid returns the number by which the peer knows the object; 0 for a published object, which has a name instead. The
+// peer may use the number for another object after this one has been released.
+func (r *RemoteReference) Luid() int64 {
+	if !r.isMade() {
+		return 0
+	}
+	return r.remote.id
+}
+
 // String describes the reference for logs.
 func (r *RemoteReference) String() string {
 	if !r.isMade() {
