@@ -243,7 +243,15 @@ func (c *assignment) remember(k madeKey, v reflect.Value) {
 
 // mismatch returns the error for a source of the wrong type.
 func mismatch(src any, t reflect.Type) error {
+	if src == nil && takesPointer(t) {
+		return mismatchBecause(nil, t, "if None is allowed, use *"+t.String()+", which is nil then")
+	}
 	return &AssignError{Source: TypeName(src), Target: t.String()}
+}
+
+// takesPointer reports whether a pointer to t takes what t takes, and None.
+func takesPointer(t reflect.Type) bool {
+	return isScalar(t) || t.Kind() == reflect.Struct || t.Kind() == reflect.Array
 }
 
 func mismatchBecause(src any, t reflect.Type, why string) error {

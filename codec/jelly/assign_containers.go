@@ -182,7 +182,39 @@ func assignStruct(c *assignment, dst reflect.Value, src any) error {
 		!v.IsNil() {
 		return c.byValue(dst, v)
 	}
+	switch x := src.(type) {
+	case Tuple:
+		return c.tuple(dst, src, x)
+	case []any:
+		return c.tuple(dst, src, x)
+	}
 	return mismatch(src, dst.Type())
+}
+
+// tuple sets the fields of a struct with pb tags from a tuple or list, in their order.
+func (c *assignment) tuple(dst reflect.Value, src any, elements []any) error {
+	plan := planOf(dst.Type())
+	switch {
+	case plan.err != nil:
+		return mismatchBecause(src, dst.Type(), plan.err.Error())
+	case len(plan.fields) == 0:
+		return mismatchBecause(src, dst.Type(), "it has no fields with pb tags")
+	case len(plan.fields) != len(elements):
+		why := "it has " + strconv.Itoa(len(elements)) + " elements, for " + strconv.Itoa(len(plan.fields)) +
+			" fields with pb tags"
+		return mismatchBecause(src, dst.Type(), why)
+	}
+	for i := range plan.fields {
+		f := &plan.fields[i]
+		field, err := settableField(dst, f.index)
+		if err != nil {
+			return mismatchBecause(src, dst.Type(), err.Error())
+		}
+		if err := AssignerFor(f.typ).into(c, field, elements[i]); err != nil {
+			return at("["+strconv.Itoa(i)+"]", err)
+		}
+	}
+	return nil
 }
 
 // fields sets the fields of a struct. It looks up the name of each field, so that the work does not depend on the

@@ -105,8 +105,15 @@ func assignNothing(_ *assignment, dst reflect.Value, src any) error {
 }
 
 func assignBool(_ *assignment, dst reflect.Value, src any) error {
-	if b, ok := src.(bool); ok {
+	switch b := src.(type) {
+	case bool:
 		dst.SetBool(b)
+		return nil
+	case int64: // Python programs use 0 and 1 for truth values.
+		if b != 0 && b != 1 {
+			return mismatchBecause(src, dst.Type(), "it is neither 0 nor 1")
+		}
+		dst.SetBool(b == 1)
 		return nil
 	}
 	if v := reflect.ValueOf(src); v.IsValid() && v.Kind() == reflect.Bool {

@@ -181,7 +181,7 @@ func TestAssignRefuses(t *testing.T) {
 		"None as struct":        {nil, new(person), "cannot use None as jelly.person"},
 		"None as array":         {nil, new([2]int), "cannot use None as [2]int"},
 		"None as bool":          {nil, new(bool), "cannot use None as bool"},
-		"int as bool":           {int64(1), new(bool), "cannot use int as bool"},
+		"int as bool":           {int64(2), new(bool), "cannot use int as bool"},
 		"int as string":         {int64(1), new(string), "cannot use int as string"},
 		"int as bytes":          {int64(1), new([]byte), "cannot use int as []uint8"},
 		"300 as uint8":          {int64(300), new(uint8), "cannot use int as uint8: it is out of range"},
@@ -349,4 +349,41 @@ func TestFields(t *testing.T) {
 	_, err = Fields(reflect.TypeFor[struct{ *Outer }]())
 	assert.NoError(t, err)
 	assert.Equal(t, `[dictionary [["unicode" "n"] ["unicode" ""]]]`, format(t, encodeOne(t, Outer{}, 1), 1))
+}
+
+// Python programs pass 0 and 1 for truth values, None for what is optional, and tuples for records.
+func TestAssignLoosely(t *testing.T) {
+	type build struct {
+		Name   string  `pb:"name"`
+		Number *int    `pb:"number"`
+		Done   bool    `pb:"done"`
+		Note   *string `pb:"note"`
+	}
+	var builds []build
+	err := Assign(&builds, []any{
+		Tuple{"all", int64(3), int64(1), nil}, []any{[]byte("docs"), nil, false, "x"},
+		NewDict(Entry{"name", "map"}, Entry{"done", int64(0)}),
+	})
+	require.NoError(t, err)
+	three, x := 3, "x"
+	require.Equal(t, []build{{"all", &three, true, nil}, {"docs", nil, false, &x}, {"map", nil, false, nil}}, builds)
+	var pairs map[string]build
+	require.NoError(t, Assign(&pairs, NewDict(Entry{"a", Tuple{"all", nil, true, nil}})))
+	require.Equal(t, map[string]build{"a": {Name: "all", Done: true}}, pairs)
+	for name, c := range map[string]struct {
+		dst  any
+		src  any
+		text string
+	}{
+		"too few": {&builds, []any{Tuple{"all"}},
+			"cannot use tuple as jelly.build at [0]: it has 1 elements, for 4 fields with pb tags"},
+		"no tags":       {new(struct{ A int }), Tuple{int64(1)}, "it has no fields with pb tags"},
+		"element":       {&builds, []any{Tuple{int64(1), nil, true, nil}}, "cannot use int as string at [0][0]"},
+		"2 is no bool":  {new(bool), int64(2), "cannot use int as bool: it is neither 0 nor 1"},
+		"None as text":  {new(string), nil, "cannot use None as string: if None is allowed, use *string, which is nil then"},
+		"None as int":   {new(int), nil, "use *int"},
+		"set as struct": {new(build), NewSet("a"), "cannot use set as jelly.build"},
+	} {
+		t.Run(name, func(t *testing.T) { require.ErrorContains(t, Assign(c.dst, c.src), c.text) })
+	}
 }

@@ -62,8 +62,10 @@
 // [Assign] converts such a value to any Go type that can hold it. A value that already has the type is stored
 // unchanged. Integers are checked for range; floats accept integers; strings and []byte accept each other if the
 // bytes are UTF-8, because Python 2 peers send bytes for text; lists, tuples and sets become slices and arrays,
-// dictionaries become maps and structs, sets become maps of empty structs; None becomes a nil pointer, slice, map or
-// interface and nothing else; TextUnmarshalers accept text. An object of a registered class is assigned to a pointer
+// dictionaries become maps and structs, sets become maps of empty structs; a tuple or list becomes a struct with as
+// many fields with pb tags, in their order, so a list of tuples becomes a slice of structs; the integers 0 and 1 become
+// bools; None becomes a nil pointer, slice, map or interface and nothing else, so a text or number that may be None is
+// a *string or *int; TextUnmarshalers accept text. An object of a registered class is assigned to a pointer
 // to its struct, and copied to the struct itself. A mismatch is an [AssignError] that names both types and the path:
 // "cannot use str as int at [2].name".
 //
