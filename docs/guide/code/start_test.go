@@ -35,6 +35,14 @@ func TestStart(t *testing.T) {
 		client.WaitMatch(`^refused: .*cannot count by -1`)
 		assert.Zero(t, client.Exit())
 	}
+	out, err = exec.CommandContext(t.Context(), "go", "-C", "../../../cmd", "build", "-o", dir, "./pb").CombinedOutput()
+	require.NoError(t, err, string(out))
+	command := func(t *testing.T, addr string) {
+		out, err := exec.CommandContext(t.Context(), filepath.Join(dir, "pb"), "call", "pb://"+addr, "incr", "2").
+			CombinedOutput()
+		require.NoError(t, err, string(out))
+		assert.Equal(t, "2\n", string(out))
+	}
 	goServer := func(t *testing.T) (addr string) {
 		server := exec.Command(filepath.Join(dir, "server"), "-listen", "pb://127.0.0.1:0")
 		stdout, err := server.StdoutPipe()
@@ -54,6 +62,7 @@ func TestStart(t *testing.T) {
 	}
 	for name, server := range map[string]func(*testing.T) string{"Go server": goServer, "Python server": pythonServer} {
 		t.Run(name+", Go client", func(t *testing.T) { goClient(t, server(t)) })
+		t.Run(name+", command", func(t *testing.T) { command(t, server(t)) })
 		t.Run(name+", Python client", func(t *testing.T) { pythonClient(t, server(t)) })
 	}
 }
