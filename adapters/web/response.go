@@ -140,6 +140,9 @@ func (p *response) pause() {
 }
 
 func (p *response) finish() error {
+	if p.finished {
+		return nil // as in Twisted, which warns
+	}
 	if p.isOver() {
 		return flavors.RuntimeError.New("Request.finish called on a request after its connection was lost; " +
 			"use Request.notifyFinish to keep track of this.")
@@ -321,20 +324,33 @@ func (p *response) dropProducer() {
 
 // answered takes the answer to the request. Old publishers answer with the body instead of NOT_DONE_YET.
 func (p *response) answered(v any, err error) {
+	text, isText := textOf(v)
+	switch {
+	case err == nil && !isText:
+		return
+	case err != nil && !flavors.IsRemote(err):
+		p.conclude("", err)
+		return
+	}
+	go func() {
+		// The back's calls that came before the answer may still wait for their turn.
+		if p.conn.Settled(p.r.Context()) == nil {
+			p.conclude(text, err)
+		}
+	}()
+}
+
+// conclude ends the response with an answer or a failure, unless it has ended.
+func (p *response) conclude(text string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.notify()
-	if err != nil {
+	switch {
+	case err != nil:
 		p.failLocked(err)
-		return
-	}
-	switch v.(type) {
-	case string, []byte:
-		if !p.begun {
-			text, _ := textOf(v)
-			p.begun, p.finished = true, true
-			p.body, p.size = append(p.body, []byte(text)), len(text)
-		}
+	case !p.begun && !p.isOver():
+		p.begun, p.finished = true, true
+		p.body, p.size = [][]byte{[]byte(text)}, len(text)
 	}
 }
 
