@@ -64,10 +64,16 @@ func Adopt(system *protoactor.ActorSystem, opts ...Option) (*Runtime, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
+	if len(c.system) > 0 {
+		return nil, errors.New("actor: adopt: WithSystemOptions is for NewRuntime; configure the system where it is made")
+	}
 	return newRuntime(system, false, c), nil
 }
 
 func (c *config) check() error {
+	if c.err != nil {
+		return c.err
+	}
 	if c.idle < 0 {
 		return fmt.Errorf("actor: WithIdleWorkers(%d): must not be negative", c.idle)
 	}
@@ -235,6 +241,7 @@ type config struct {
 	idle       int
 	throughput int
 	system     []protoactor.ConfigOption
+	err        error // of an option
 }
 
 type option func(*config)
@@ -256,7 +263,8 @@ func newConfig(opts []Option) config {
 }
 
 // WithLogger sets the logger of the Runtime and of the actor system that NewRuntime makes. Default: warnings and errors
-// as JSON lines on standard error, so a panic in a user's method leaves a trace.
+// as JSON lines on standard error, so a panic in a user's method leaves a trace. [WithSlog] is for a slog.Logger; the
+// last of the two options counts.
 func WithLogger(l zerolog.Logger) Option {
 	return option(func(c *config) { c.logger = l })
 }
@@ -277,7 +285,7 @@ func WithThroughput(n int) Option {
 	return option(func(c *config) { c.throughput = n })
 }
 
-// WithSystemOptions adds options for the actor system that NewRuntime makes. Adopt ignores them. Default: warnings and
+// WithSystemOptions adds options for the actor system that NewRuntime makes. Adopt rejects them. Default: warnings and
 // errors go to the Runtime's logger, and requests that become dead letters are not logged.
 func WithSystemOptions(opts ...protoactor.ConfigOption) Option {
 	return option(func(c *config) { c.system = append(c.system, opts...) })
