@@ -96,8 +96,11 @@ func optional(dst any, name string, value any) error {
 }
 
 // patchBody returns the bytes of a patch, a pair of its level and its body. The client sends None for an empty body,
-// and text for one that it has read from its standard input.
+// and text for one that it has read from its standard input. None for the pair is an empty patch too.
 func patchBody(patch any) ([]byte, error) {
+	if patch == nil {
+		return nil, nil
+	}
 	var pair []any
 	if err := optional(&pair, "patch", patch); err != nil {
 		return nil, err
