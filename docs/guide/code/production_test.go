@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -38,8 +39,8 @@ func listenLimited(rt *actor.Runtime, url string, root any) (*broker.Listener, e
 
 //guide:begin logger
 func newRuntime() (*actor.Runtime, error) {
-	log := zerolog.New(os.Stderr).Level(zerolog.InfoLevel).With().Timestamp().Logger()
-	return actor.NewRuntime(actor.WithLogger(log))
+	handler := slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo})
+	return actor.NewRuntime(actor.WithSlog(slog.New(handler))) // or actor.WithLogger, which takes a zerolog.Logger
 }
 
 //guide:end
