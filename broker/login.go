@@ -464,7 +464,24 @@ func (l *loginRoot) refuse(credentials cred.Credentials, err error) error {
 		line = l.conn.log.Error()
 	}
 	usercode.Log(func() { line.Str("user", clip(credentials.Claim())).Str("reason", refused.Log()).Msg("login refused") })
-	return flavors.UnauthorizedLogin.New(refusedText)
+	return refusalFor(refused)
+}
+
+// refusalFor returns what the peer is told: nothing, unless the application wants that. An error of a type that has a
+// form of its own on the wire is sent in that form, and the text of any other as an UnauthorizedLogin.
+func refusalFor(refused *cred.Refused) error {
+	public := refused.Public()
+	if public == nil {
+		return flavors.UnauthorizedLogin.New(refusedText)
+	}
+	var own interface {
+		error
+		jelly.Jellyable
+	}
+	if usercode.AsInto(public, &own) {
+		return public
+	}
+	return flavors.UnauthorizedLogin.New(usercode.ErrorText(public))
 }
 
 // throttleKey returns the key by which attempts are counted: the IPv4 address, the IPv6 /64 network, because one user

@@ -31,26 +31,83 @@ var (
 // The connection keeps the avatar, so dropping the reference does not log out; [Conn.Logout] and the end of the
 // connection do. The error is flavors.UnauthorizedLogin if the server has rejected the login.
 func (c *Conn) Login(ctx context.Context, credentials cred.Credentials, mind any) (*flavors.RemoteReference, error) {
+	answer, err := c.LoginAnswer(ctx, credentials, mind)
+	if err != nil {
+		return nil, err
+	}
+	avatar, ok := answer.(*flavors.RemoteReference)
+	if !ok {
+		return nil, fmt.Errorf("logging in: %w", &ProtocolError{
+			Command: "answer",
+			What: fmt.Sprintf("the answer to a login is a reference to the avatar, not %s; LoginAnswer returns any answer",
+				jelly.TypeName(answer)),
+		})
+	}
+	return avatar, nil
+}
+
+// TextName is cred.UsernamePassword for servers that take the name as text. [Conn.Login] sends other names as bytes, as
+// Twisted's clients do. Servers of this library take both.
+type TextName cred.UsernamePassword
+
+// Kind implements cred.Credentials.
+func (n TextName) Kind() cred.Kind { return cred.UsernamePassword(n).Kind() }
+
+// Claim implements cred.Credentials.
+func (n TextName) Claim() string { return n.Username }
+
+// LoginAnswer is [Conn.Login] for servers that answer a login with something else than a reference, such as a tuple, or
+// a pair of false and a text in place of a failure. A reference is kept by the connection, as by Login; what else the
+// answer contains is the caller's to keep.
+func (c *Conn) LoginAnswer(ctx context.Context, credentials cred.Credentials, mind any) (any, error) {
 	if !c.isMade() {
 		return nil, errNoConn
 	}
 	root := c.Published(rootName)
 	switch p := credentials.(type) {
 	case cred.Anonymous:
-		return c.avatar(ctx, root, "loginAnonymous", mind)
+		return c.loginCall(ctx, root, "loginAnonymous", mind)
 	case cred.UsernamePassword:
-		challenge, err := flavors.Call[jelly.Tuple](ctx, root, "login", []byte(p.Username))
-		if err != nil {
-			return nil, fmt.Errorf("logging in: %w", err)
-		}
-		salt, challenger, err := challengeOf(challenge)
-		if err != nil {
-			return nil, fmt.Errorf("logging in: %w", err)
-		}
-		defer challenger.Release()
-		return c.avatar(ctx, challenger, "respond", cred.Respond(salt, p.Password), mind)
+		return c.respond(ctx, root, []byte(p.Username), p.Password, mind)
+	case TextName:
+		return c.respond(ctx, root, p.Username, p.Password, mind)
 	}
-	return nil, fmt.Errorf("broker: Login takes cred.UsernamePassword or cred.Anonymous, not %T", credentials)
+	return nil, fmt.Errorf(
+		"broker: Login takes cred.UsernamePassword, broker.TextName or cred.Anonymous, not %T",
+		credentials,
+	)
+}
+
+// respond logs in by a response to the server's challenge. The name is text or bytes.
+func (c *Conn) respond(
+	ctx context.Context,
+	root *flavors.RemoteReference,
+	name any,
+	password cred.Secret,
+	mind any,
+) (any, error) {
+	challenge, err := flavors.Call[jelly.Tuple](ctx, root, "login", name)
+	if err != nil {
+		return nil, fmt.Errorf("logging in: %w", err)
+	}
+	salt, challenger, err := challengeOf(challenge)
+	if err != nil {
+		return nil, fmt.Errorf("logging in: %w", err)
+	}
+	defer challenger.Release()
+	return c.loginCall(ctx, challenger, "respond", cred.Respond(salt, password), mind)
+}
+
+// loginCall makes a call that ends a login, and keeps the avatar if that is the answer.
+func (c *Conn) loginCall(ctx context.Context, on *flavors.RemoteReference, method string, args ...any) (any, error) {
+	answer, err := flavors.Call[any](ctx, on, method, args...)
+	if err != nil {
+		return nil, fmt.Errorf("logging in: %w", err)
+	}
+	if avatar, ok := answer.(*flavors.RemoteReference); ok {
+		c.keepAvatar(avatar)
+	}
+	return answer, nil
 }
 
 func challengeOf(t jelly.Tuple) (salt []byte, challenger *flavors.RemoteReference, err error) {
@@ -148,6 +205,12 @@ func (c *Conn) callForAvatar(
 	if avatar == nil {
 		return nil, &ProtocolError{Command: "answer", What: "the answer to " + method + " is a reference to the avatar"}
 	}
+	c.keepAvatar(avatar)
+	return avatar, nil
+}
+
+// keepAvatar keeps an avatar until the connection ends or logs it out.
+func (c *Conn) keepAvatar(avatar *flavors.RemoteReference) {
 	c.c.avatars.Lock()
 	defer c.c.avatars.Unlock()
 	// Drop avatars that were released without a logout.
@@ -155,5 +218,4 @@ func (c *Conn) callForAvatar(
 	if !c.c.ended() {
 		c.c.avatars.kept = append(c.c.avatars.kept, avatar)
 	}
-	return avatar, nil
 }

@@ -53,6 +53,42 @@ func (anonymous) Check(_ context.Context, c Credentials) (AvatarID, error) {
 	return AnonymousID(), nil
 }
 
+// AnonymousByName returns checker, but a login by password or challenge with this name is anonymous, whatever the
+// password, and gets [AnonymousID]. Some programs log in with an empty name to register a new user.
+func AnonymousByName(checker Checker, name string) Checker { return anonymousByName{checker, name} }
+
+type anonymousByName struct {
+	Checker
+	name string
+}
+
+func (a anonymousByName) Check(ctx context.Context, c Credentials) (AvatarID, error) {
+	switch c.Kind() {
+	case KindUsernamePassword, KindChallengeResponse:
+		if c.Claim() == a.name {
+			return AnonymousID(), nil
+		}
+	}
+	return a.Checker.Check(ctx, c)
+}
+
+// mayBeAnonymous reports whether the checker may return AnonymousID for credentials.
+func mayBeAnonymous(checker Checker, c Credentials) bool {
+	for {
+		switch x := checker.(type) {
+		case anonymousByName:
+			if c.Claim() == x.name {
+				return c.Kind() == KindUsernamePassword || c.Kind() == KindChallengeResponse
+			}
+			checker = x.Checker
+		case only:
+			checker = x.Checker
+		default:
+			return c.Kind() == KindAnonymous
+		}
+	}
+}
+
 // unhandled is a checker's refusal of credentials that it cannot check.
 func unhandled(c Credentials) *Refused {
 	return Refuse(ReasonUnhandled, "the checker cannot check %T", c)

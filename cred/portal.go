@@ -179,7 +179,7 @@ func (p *Portal[Mind, Avatar]) check(ctx context.Context, credentials Credential
 		return AvatarID{}, err
 	case id.IsZero():
 		return AvatarID{}, Fault(ctx, ReasonStore, fmt.Errorf("%T returned neither an avatar id nor an error", checker))
-	case id.Anonymous() && credentials.Kind() != KindAnonymous:
+	case id.Anonymous() && !mayBeAnonymous(checker, credentials):
 		return AvatarID{}, Fault(
 			ctx,
 			ReasonStore,

@@ -2,6 +2,7 @@ package cred
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -49,9 +50,22 @@ type Refused struct {
 	reason Reason
 	detail string
 	cause  error
+	public error
 	kind   Kind
 	claim  string
 }
+
+// RefuseOpenly returns a refusal whose reason the peer is told: err is sent as it is, for clients that need its text or
+// its type. An application that uses it for unknown users helps others to guess names.
+func RefuseOpenly(err error) *Refused {
+	if err == nil {
+		err = errors.New(refusal)
+	}
+	return &Refused{reason: ReasonDenied, detail: usercode.ErrorText(err), public: err}
+}
+
+// Public returns the error of [RefuseOpenly] that may be sent to the peer, nil for all other refusals.
+func (r *Refused) Public() error { return r.public }
 
 // Refuse returns a refusal for a reason of the user's. detail is for the log and must not contain a secret.
 func Refuse(reason Reason, detail string, args ...any) *Refused {

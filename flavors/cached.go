@@ -263,6 +263,9 @@ func (h originalHole) HoleDone() { h.cache.count.Unuse() }
 // cannot be decoded, or if the method panics or returns an error. That is logged as a warning, and [Cached.WhenStale]
 // reports it. Later updates are still applied.
 //
+// A struct cannot embed a [Cacheable] as well. To pass on what a copy follows, let it change an original in a field;
+// see the example.
+//
 // [RegisterCache] makes a struct the copy of a class. Methods receive and applications hold a *[Cached] of it.
 type RemoteCache struct {
 	anchor

@@ -18,6 +18,14 @@ import (
 // Referenceable makes the struct that embeds it an object that peers hold by reference. Peers can call its Remote…
 // methods, which run one at a time in the object's own actor.
 //
+// If the struct has a method
+//
+//	ReferenceClass() (class string, extras []any)
+//
+// its references carry that class and these extras, [class extra… luid], as those of some stock classes do. The
+// method is called when a reference is encoded, on any goroutine. An empty class means a plain reference. See
+// [RegisterReference] for the receiving side. The same holds for [Viewable] and [Avatar].
+//
 // The struct is sent as a pointer and must not be copied after that. Its actor starts with the first call and ends when
 // the last connection has released the object, unless [Spawn] started it. The zero value is ready for use.
 type Referenceable struct{ anchor }

@@ -183,6 +183,7 @@ func functions() map[string]any {
 		"cred.NewUnixPeers": cred.NewUnixPeers,
 		"cred.NewIdentities": cred.NewIdentities[mind,
 			*avatar], "cred.VerifiedCertificate": cred.VerifiedCertificate, "cred.ParseEntry": cred.ParseEntry,
+		"cred.RefuseOpenly": cred.RefuseOpenly, "cred.AnonymousByName": cred.AnonymousByName,
 		"cred.Refuse": cred.Refuse, "cred.Fault": cred.Fault,
 
 		"jelly.Assign": jelly.Assign, "jelly.AssignFields": jelly.AssignFields, "jelly.Unjelly": jelly.Unjelly,
