@@ -156,7 +156,7 @@ func functions() map[string]any {
 		"flavors.RegisterCache": flavors.RegisterCache[cached, *cached],
 		"flavors.RegisterCacheFactory": flavors.RegisterCacheFactory[cached,
 			*cached], "flavors.RegisterCopy": flavors.RegisterCopy[copied],
-		"flavors.Start": flavors.Start, "flavors.Send": flavors.Send,
+		"flavors.As": flavors.As[int], "flavors.Start": flavors.Start, "flavors.Send": flavors.Send,
 		"flavors.RegisterReference":   flavors.RegisterReference,
 		"flavors.RegisterElements":    flavors.RegisterElements[whole, *whole],
 		"flavors.RegisterCopyFactory": flavors.RegisterCopyFactory[copied],
