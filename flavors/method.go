@@ -30,6 +30,7 @@ type MethodTable struct {
 	prefix   Prefix
 	handler  bool
 	unfit    error             // why the methods of a handler cannot be called by Invoke
+	unknown  unknownNames      // that peers have called
 	methods  map[string]caller // by wire name, by Go name without the prefix, and by given name
 }
 
@@ -94,6 +95,7 @@ func (t *MethodTable) invoke(recv any, inv *Invocation) (v any, kept bool, err e
 func (t *MethodTable) invokeMethod(recv any, inv *Invocation) (v any, kept bool, err error) {
 	c, ok := t.lookup(inv.Method)
 	if !ok {
+		t.logUnknown(inv)
 		return nil, true, NoSuchMethod.New("No such method: " + t.prefix.wire() + clipText(inv.Method, maxQuotedName))
 	}
 	v, err = c.call(recv, inv)

@@ -113,7 +113,8 @@ func Publish(wire, goName string, params ...string) MethodEntry {
 func (e published) publish(table *MethodTable, t reflect.Type) error {
 	m, ok := t.MethodByName(e.goName)
 	if !ok {
-		return fmt.Errorf("method %s, to be published as %q: %s has no such method", e.goName, e.wire, t)
+		return fmt.Errorf(
+			"method %s, to be published as %q: %s has no such method%s", e.goName, e.wire, t, nearestMethod(t, e.goName))
 	}
 	c, err := compileMethod(t, table.prefix, m, e.wire, e.params)
 	if err != nil {
@@ -192,7 +193,8 @@ func (t *MethodTable) fill(typ reflect.Type) error {
 	}
 	for _, name := range set.hidden {
 		if _, ok := typ.MethodByName(name); !ok {
-			errs = append(errs, fmt.Errorf("method %s, to be hidden: %s has no such method", name, typ))
+			errs = append(errs, fmt.Errorf(
+				"method %s, to be hidden: %s has no such method%s", name, typ, nearestMethod(typ, name)))
 		}
 	}
 	methods, asked := wireMethods(typ, p, set)

@@ -41,10 +41,7 @@ type Root struct{ Referenceable }
 func coreOf(v any) (*objectCore, error) {
 	r, ok := v.(anchored)
 	if !ok {
-		return nil, fmt.Errorf(
-			"flavors: %T does not embed flavors.Referenceable or another flavor (or it was not given as a pointer)",
-			v,
-		)
+		return nil, noFlavorError(v)
 	}
 	switch p := reflect.ValueOf(v); {
 	case p.Kind() != reflect.Pointer:
@@ -84,6 +81,9 @@ func (c *objectCore) meet(a *anchor, v any, r anchored) (*objectCore, error) {
 // have the right signatures.
 func checkType(v any, r anchored) error {
 	t := reflect.TypeOf(v)
+	if err := checkOneFlavor(t); err != nil {
+		return err
+	}
 	if _, err := methodsFor(t, r.prefix()); err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func (d *Decoder) object(start int, word banana.Token, n int, slot *any) (hash, 
 		}
 		return hashable, d.skip(n - 1)
 	}
-	return 0, d.insecure(start, "class %q is not registered: Registry.Register would accept its objects",
+	return 0, d.insecure(start, "class %q is not registered: use flavors.RegisterCopy and broker.WithRegistry",
 		clip(string(name)))
 }
 

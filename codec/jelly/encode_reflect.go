@@ -441,6 +441,10 @@ func encodeRefused(_ *Encoder, v reflect.Value) error {
 		elem = t.Elem()
 	}
 	if elem.Kind() == reflect.Struct {
+		if first, second := twoEncoders(elem); second != nil {
+			return refuse("%s is not transferable: it embeds %s and %s, which both say how it is sent: embed one of them, "+
+				"and make the other a field with a name", t, first, second)
+		}
 		return refuse(
 			"%s is not transferable: give it pb tags to send its fields, or a flavor to send a reference or a copy",
 			t,
@@ -497,4 +501,20 @@ func (e *Encoder) fieldsOf(v any) reflect.Value {
 		r = r.Elem()
 	}
 	return r
+}
+
+// twoEncoders returns the first two embedded types with a JellyTo method, of which Go promotes neither.
+func twoEncoders(t reflect.Type) (first, second reflect.Type) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		encodes := f.Type.Implements(jellyableType) || reflect.PointerTo(f.Type).Implements(jellyableType)
+		switch {
+		case !f.Anonymous || !encodes:
+		case first == nil:
+			first = f.Type
+		default:
+			return first, f.Type
+		}
+	}
+	return first, nil
 }
