@@ -23,6 +23,18 @@
 // panics, the caller gets an error and the actor is restarted. References remain valid. The state stays as it is,
 // unless a [Resetter] or a producer (see [New]) replaces it.
 //
+// # Signatures of methods
+//
+// A method that peers can call has these parameters and results, of which all are optional:
+//
+//	func (o *T) RemoteName(ctx context.Context, inv *Invocation, a A, b B, kw Kw) (X, Y, error)
+//
+// The context ends with the connection or the user's logout. The arguments are converted to the types of the
+// parameters; the last parameter may be variadic. A last parameter of type [Kw] takes the keywords. So does a struct
+// with pb tags, or a pointer to one, whose fields are the keywords. Several results are sent as a tuple. A method may
+// return an *actor.Deferred, which answers the call when it completes. A View method has the caller's perspective as
+// its first argument. A method with another signature is an error when the object is published or sent.
+//
 // # Remote objects
 //
 // A [RemoteReference] is a handle on an object in the peer's program. [Call] calls a method and waits;
