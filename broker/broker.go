@@ -23,9 +23,6 @@ type broker struct {
 	instantiating bool     // the instantiator has the current command; later ones wait
 	at            delivery // the current command
 
-	probes   map[int64]int64 // by request: see probe.go
-	doubtful map[int64]int   // by luid
-
 	refMarks, cacheMarks collectMarks
 	collecting           bool // a garbage collection has been requested
 	paused               bool // the next command waits for it

@@ -252,9 +252,6 @@ func (b *broker) answer(ctx protoactor.Context, cmd *incoming) error {
 func (b *broker) completeWith(d *delivery) {
 	defer b.sweep()
 	cmd, call := d.cmd, d.call
-	if luid, ok := b.probes[cmd.ID.Int]; ok {
-		b.probed(cmd, luid)
-	}
 	switch {
 	case call == nil, call == ping:
 		b.complete(call, nil, nil)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/perspectivebroker/pb/broker/internal/command"
+	"github.com/perspectivebroker/pb/codec/banana"
 )
 
 // WithKeepalive pings a peer that has sent nothing for idle, and ends the connection with [ErrSilent] if nothing
@@ -105,4 +106,12 @@ func (b *broker) ping() {
 	id := b.pending.Next()
 	b.pending.Add(id, ping)
 	b.append(func(dst []byte) []byte { return b.appendEmptyCall(dst, id, noObject, "ping") })
+}
+
+// appendEmptyCall appends a call without arguments.
+func (b *broker) appendEmptyCall(dst []byte, id int64, object command.Object, method string) []byte {
+	p := b.c.profile
+	dst = command.AppendMessage(dst, p, command.Number{Int: id}, object, method, true)
+	dst = banana.AppendSymbol(banana.AppendList(dst, 1), p, banana.SymTuple)
+	return banana.AppendSymbol(banana.AppendList(dst, 1), p, banana.SymDictionary)
 }

@@ -236,7 +236,6 @@ func (b *broker) receiveImport(u *jelly.Unbound, perspective any) (*flavors.Remo
 	}
 	extras, size := u.Extras()
 	b.imports.Carry(key, ref, class, extras, size)
-	delete(b.doubtful, u.ID)
 	b.tablesChanged()
 	return ref, nil
 }
@@ -249,7 +248,8 @@ func (b *broker) receiveRefused(received []seam.Handle, m jelly.Mention) []seam.
 		b.append(func(dst []byte) []byte { return command.AppendDecref(dst, b.c.profile, m.ID) })
 		return received
 	case "class":
-		b.probe(m.ID)
+		// The number of a class that is not registered may be the state of a copy. To give back what the peer has not
+		// counted would cost the connection (P-5.10).
 		return received
 	}
 	if cache, ok := b.local.Receive(m.ID); ok {
