@@ -373,8 +373,10 @@ func (p *response) failLocked(err error) {
 	}
 }
 
-// close ends the use of the client's connection.
+// close ends the use of the client's connection, and takes the response back from the back: stock peers release
+// references late. Calls that came before are carried out.
 func (p *response) close() {
+	_ = p.conn.Revoke(p) // It fails for cached objects only.
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.gone, p.body = true, nil

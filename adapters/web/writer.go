@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/flavors"
 )
 
@@ -30,6 +31,7 @@ type writer struct {
 	sent     bool // the header has been sent
 	buf      []byte
 
+	producer    producer
 	registering sync.Mutex
 	registered  bool // registerProducer was called
 	closed      bool // the remote is not used any more
@@ -45,10 +47,12 @@ var buffers = sync.Pool{New: func() any { return new([maxWrite]byte) }}
 
 func newWriter(ctx context.Context, p *Publisher, q *incoming) *writer {
 	ctx, cancel := context.WithCancelCause(ctx)
-	return &writer{
+	w := &writer{
 		p: p, ctx: ctx, cancel: cancel, remote: q.remote, head: q.method == http.MethodHead,
 		header: http.Header{}, declared: -1, changed: make(chan struct{}, 1),
 	}
+	w.producer.w = w
+	return w
 }
 
 // producer is what the front tells to pause, resume and stop.
@@ -102,7 +106,7 @@ func (w *writer) register() {
 	}
 	w.registered = true
 	// A failure means that the client has gone, whatever its type.
-	send(w.ctx, w.remote, "registerProducer", &producer{w: w}, true).OnComplete(func(_ any, err error) {
+	send(w.ctx, w.remote, "registerProducer", &w.producer, true).OnComplete(func(_ any, err error) {
 		if err != nil {
 			w.fail(ErrClientGone)
 		}
@@ -368,6 +372,10 @@ func (w *writer) close(last string) {
 	w.registering.Unlock()
 	remote := w.remote
 	defer remote.Release()
+	if conn, ok := remote.Conn().(*broker.Conn); ok && unregister {
+		// Behind the last calls. Stock fronts release producers late.
+		defer func() { _ = conn.Revoke(&w.producer) }()
+	}
 	if last == "" || remote.Conn() == nil {
 		return
 	}
