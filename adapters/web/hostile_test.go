@@ -49,6 +49,9 @@ func (c *recorder) HandleRemote(inv *flavors.Invocation) (any, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.calls = append(c.calls, inv.Method)
+	if inv.Method == "registerProducer" {
+		defer inv.Args[0].(*flavors.RemoteReference).Release() // The test must not wait for a garbage collection.
+	}
 	if inv.Method == c.refuse {
 		return nil, flavors.RuntimeError.New("refused")
 	}
@@ -230,6 +233,7 @@ func (b *scriptedBack) HandleRemote(inv *flavors.Invocation) (any, error) {
 	state := inv.Args[0].(*backRequest)
 	script := b.scripts[state.path]
 	if script == nil {
+		state.remote.Release()
 		return nil, flavors.KeyError.New(state.path)
 	}
 	return script(state.remote), nil
