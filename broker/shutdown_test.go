@@ -55,6 +55,9 @@ func TestShutdownSparesOthers(t *testing.T) {
 	require.NoError(t, err)
 	stays, err := broker.Dial(t.Context(), rt, two.URL())
 	require.NoError(t, err)
+	// A connection that is still negotiating at the server is cut.
+	_, err = flavors.Call[int](t.Context(), gone.Root(), "add", 1, 2)
+	require.NoError(t, err)
 	require.NoError(t, one.Shutdown(t.Context()))
 	<-gone.Done()
 	require.ErrorIs(t, context.Cause(gone.Context()), broker.ErrPeerClosed)
