@@ -362,26 +362,33 @@ func (c *connection) SendAnswer(
 		c.handOver(&outgoingAnswer{inv, fragment, isError})
 		return false
 	}
-	// The call counts as answered before the encoder can take the answer, because the peer may call again at once. A
-	// draining broker hears of it when the answer is in the outbox.
-	busy, counted := c.busy(), false
-	wake, err := c.out.Append(smallFrame+fragment.Len(), func(dst []byte) ([]byte, error) {
-		dst, err := fragment.Append(c.appendAnswerHead(dst, inv, isError), nil)
-		if err == nil {
-			counted = true
-			c.answered(inv)
-		}
-		return dst, err
+	err := c.appendOut(smallFrame+fragment.Len(), func(dst []byte) ([]byte, error) {
+		return c.appendAnswer(dst, inv, fragment, isError, nil)
 	})
-	c.wake(wake, busy)
 	fragment.Free()
-	if err != nil && err != flow.ErrOutboxClosed {
-		usercode.Log(func() { c.log.Error().Err(err).Stringer("call", inv).Msg("an answer could not be written") })
-	}
-	if !counted {
+	if err != nil {
+		if err != flow.ErrOutboxClosed {
+			usercode.Log(func() { c.log.Error().Err(err).Stringer("call", inv).Msg("an answer could not be written") })
+		}
 		c.answered(inv)
 	}
 	return true
+}
+
+// appendAnswer appends an answer to the outbox's bytes. The call counts as answered before the encoder can take them,
+// because the peer may call again at once. On an error it does not count yet.
+func (c *connection) appendAnswer(
+	dst []byte,
+	inv seam.Call,
+	fragment *jelly.Fragment,
+	isError bool,
+	fill func(dst []byte, hole any) ([]byte, error),
+) ([]byte, error) {
+	dst, err := fragment.Append(c.appendAnswerHead(dst, inv, isError), fill)
+	if err == nil {
+		c.answered(inv)
+	}
+	return dst, err
 }
 
 // CloseCall implements seam.Conn.
@@ -424,22 +431,18 @@ func (c *connection) Congested() bool { return !c.ended() && c.out.Congested() }
 // WhenClear implements seam.Conn.
 func (c *connection) WhenClear(f func()) { c.out.WhenClear(f) }
 
-// appendOut appends to the outbox and has the encoder write it.
+// appendOut appends to the outbox and has the encoder write it, on this goroutine if the connection is not busy.
 func (c *connection) appendOut(size int, f func(dst []byte) ([]byte, error)) error {
+	busy := c.busy() // before f, which may count a call as answered
 	wake, err := c.out.Append(size, f)
-	c.wake(wake, c.busy())
-	return err
-}
-
-// wake has the encoder write, if needed; without waiting for a turn of its own if the connection is not busy.
-func (c *connection) wake(needed, busy bool) {
 	switch {
-	case !needed:
+	case !wake:
 	case c.nonblock != nil && !busy:
 		c.writing.Lend(flushNow{})
 	default:
 		c.writing.PostUserMessage(flush{})
 	}
+	return err
 }
 
 // handOver posts a message to be sent. Its size is reserved until it is in the outbox.

@@ -79,14 +79,16 @@ func (b *broker) appendCallHead(dst []byte, call *seam.OutgoingCall) []byte {
 func (b *broker) sendAnswer(m *outgoingAnswer) {
 	c := b.c
 	err := b.stamp(m.fragment, func(dst []byte) ([]byte, error) {
-		return m.fragment.Append(c.appendAnswerHead(dst, m.inv, m.isError), b.filled)
+		return c.appendAnswer(dst, m.inv, m.fragment, m.isError, b.filled)
 	})
 	if err != nil && err != flow.ErrOutboxClosed {
 		b.fail(m, err)
 		return
 	}
 	m.fragment.Free()
-	c.answered(m.inv)
+	if err != nil {
+		c.answered(m.inv)
+	}
 }
 
 // fail ends a message that cannot be sent because of its contents.
