@@ -3,10 +3,10 @@ package broker
 import (
 	"time"
 
-	"github.com/perspectivebroker/pb/broker/internal/command"
 	"github.com/perspectivebroker/pb/broker/internal/flow"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/command"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 

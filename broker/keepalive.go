@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/perspectivebroker/pb/broker/internal/command"
 	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/internal/command"
 )
 
 // WithKeepalive pings a peer that has sent nothing for idle, and ends the connection with [ErrSilent] if nothing

@@ -4,11 +4,11 @@ import (
 	"sync"
 	"unsafe"
 
-	"github.com/perspectivebroker/pb/broker/internal/command"
 	"github.com/perspectivebroker/pb/broker/internal/flow"
 	"github.com/perspectivebroker/pb/broker/internal/patience"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/command"
 	"github.com/perspectivebroker/pb/internal/seam"
 )
 

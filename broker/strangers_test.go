@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/perspectivebroker/pb/broker"
-	"github.com/perspectivebroker/pb/broker/internal/command"
 	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/internal/command"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/perspectivebroker/pb/broker"
-	"github.com/perspectivebroker/pb/broker/internal/command"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/command"
 	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/stretchr/testify/require"
 )

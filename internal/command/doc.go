@@ -1,5 +1,5 @@
-// Package command is the grammar of Perspective Broker's commands. It reads and writes every command of the protocol;
-// no other package does.
+// Package command is the grammar of Perspective Broker's commands. The library reads and writes every command of the
+// protocol through it.
 //
 // A command is a Banana list that begins with the command's name. The elements behind the name are integers and
 // strings, and at the end of some commands values in Jelly. This package reads and writes everything in front of the
