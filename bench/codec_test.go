@@ -6,6 +6,7 @@ import (
 	"github.com/perspectivebroker/pb/bench/internal/codecs"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/command"
 )
 
 // callArgs are the arguments of root.add(1, 2), the call that the codec benchmarks encode and decode.
@@ -21,12 +22,8 @@ func appendCall(dst []byte, args []any) ([]byte, error) {
 	if err := f.JellyDict(nil); err != nil {
 		return dst, err
 	}
-	dst = banana.AppendList(dst, 7)
-	dst = banana.AppendSymbol(dst, banana.ProfilePB, banana.SymMessage)
-	dst = banana.AppendInt(dst, 1)
-	dst = banana.AppendString(dst, banana.ProfilePB, "root")
-	dst = banana.AppendString(dst, banana.ProfilePB, "add")
-	dst = banana.AppendInt(dst, 1)
+	root := command.Object{Name: "root"}
+	dst = command.AppendMessage(dst, banana.ProfilePB, command.Number{Int: 1}, root, "add", true)
 	return f.Append(dst, nil)
 }
 

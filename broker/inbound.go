@@ -71,8 +71,8 @@ func (b *broker) command(ctx protoactor.Context, cmd *incoming) error {
 	case command.Decref:
 		return b.decref(cmd.ID.Int)
 	case command.Version:
-		if cmd.ID.Int != version {
-			return protocolErrorf("version", "the peer speaks version %d, this side %d", cmd.ID.Int, version).
+		if cmd.ID.Int != command.ProtocolVersion {
+			return protocolErrorf("version", "the peer speaks version %d, this side %d", cmd.ID.Int, command.ProtocolVersion).
 				as(rejectVersion)
 		}
 	case command.CacheMessage:

@@ -15,13 +15,10 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// version is the only version of PB (P-2.3).
-const version = 6
-
 func (c *connection) appendChoice(dst []byte) []byte { return banana.AppendChoice(dst, c.profile) }
 
 func (c *connection) appendVersion(dst []byte) []byte {
-	return command.AppendVersion(dst, c.profile, version)
+	return command.AppendVersion(dst, c.profile, command.ProtocolVersion)
 }
 
 // transmit sends a message that does not wait.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/perspectivebroker/pb/codec/banana"
+	grammar "github.com/perspectivebroker/pb/internal/command"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -144,8 +145,7 @@ func TestCallInterrupted(t *testing.T) {
 func offer() []byte { return banana.AppendOffer(nil) }
 
 func version6() []byte {
-	b := banana.AppendList(nil, 2)
-	return banana.AppendInt(banana.AppendSymbol(b, banana.ProfilePB, banana.SymVersion), 6)
+	return grammar.AppendVersion(nil, banana.ProfilePB, grammar.ProtocolVersion)
 }
 
 // answering makes a peer that answers the first call with bytes.

@@ -6,6 +6,9 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
+// ProtocolVersion is the only version of PB (P-2.3).
+const ProtocolVersion = 6
+
 // Name is the name of a command.
 type Name uint8
 

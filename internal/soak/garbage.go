@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/internal/command"
 )
 
 // sendGarbage connects and sends random bytes, a truncated call, many calls without reading the answers, or nothing.
@@ -53,9 +54,7 @@ func randomBytes(r *rand.Rand) []byte {
 // appendCall appends [message n "service" "echo" 1 [tuple text] [dictionary]].
 func appendCall(b []byte, n int64) []byte {
 	const p = banana.ProfilePB
-	b = banana.AppendInt(banana.AppendSymbol(banana.AppendList(b, 7), p, banana.SymMessage), n)
-	b = banana.AppendString(banana.AppendString(b, p, "service"), p, "echo")
-	b = banana.AppendInt(b, 1)
+	b = command.AppendMessage(b, p, command.Number{Int: n}, command.Object{Name: "service"}, "echo", true)
 	b = banana.AppendSymbol(banana.AppendList(b, 2), p, banana.SymTuple)
 	b = banana.AppendString(b, p, string(make([]byte, 500)))
 	return banana.AppendSymbol(banana.AppendList(b, 1), p, banana.SymDictionary)

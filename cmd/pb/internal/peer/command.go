@@ -7,6 +7,7 @@ import (
 	"github.com/perspectivebroker/pb/cmd/pb/internal/value"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/command"
 )
 
 // maxReferences is how many references one message of the peer may have.
@@ -37,9 +38,7 @@ func (c *Conn) command(frame []byte) error {
 		word.TextIs("didNotUnderstand"):
 		return nil // This side has no objects, and forgets caches by itself.
 	}
-	b := banana.AppendList(nil, 2)
-	b = banana.AppendString(b, r.Profile(), "didNotUnderstand")
-	return c.send(banana.AppendString(b, r.Profile(), word.Text()))
+	return c.send(command.AppendDidNotUnderstand(nil, r.Profile(), word.Text()))
 }
 
 func (c *Conn) answered(r *banana.Reader, failed bool) error {
@@ -118,16 +117,11 @@ func (c *Conn) called(r *banana.Reader, update bool) error {
 // reply answers a call: with None, or that there is no such object.
 func (c *Conn) reply(id banana.Token, known bool) error {
 	p := c.frames.scanner.Profile()
-	b := banana.AppendList(nil, 3)
-	word := banana.SymAnswer
+	appendHead := command.AppendAnswer
 	if !known {
-		word = banana.SymError
+		appendHead = command.AppendError
 	}
-	b = banana.AppendSymbol(b, p, word)
-	b, err := banana.AppendBig(b, id.Big())
-	if err != nil {
-		return err
-	}
+	b := appendHead(nil, p, command.Number{Big: id.Big()})
 	f := jelly.NewFragment(jelly.Context{Profile: p})
 	defer f.Free()
 	var v any
@@ -148,7 +142,8 @@ func (c *Conn) reply(id banana.Token, known bool) error {
 	if err := f.Jelly(v); err != nil {
 		return err
 	}
-	if b, err = f.Append(b, nil); err != nil {
+	b, err := f.Append(b, nil)
+	if err != nil {
 		return err
 	}
 	return c.send(b)

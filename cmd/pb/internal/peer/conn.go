@@ -13,6 +13,7 @@ import (
 	"github.com/perspectivebroker/pb/cmd/pb/internal/value"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/command"
 )
 
 // ErrClosed is the end of a connection that this side closed.
@@ -77,10 +78,7 @@ func (c *Conn) negotiate() error {
 		return err
 	}
 	c.frames.init(profile, banana.Limits{})
-	hello := banana.AppendChoice(nil, profile)
-	hello = banana.AppendList(hello, 2)
-	hello = banana.AppendSymbol(hello, profile, banana.SymVersion)
-	hello = banana.AppendInt(hello, 6)
+	hello := command.AppendVersion(banana.AppendChoice(nil, profile), profile, command.ProtocolVersion)
 	if err := c.write(hello); err != nil {
 		return err
 	}
@@ -93,10 +91,10 @@ func (c *Conn) negotiate() error {
 		return err
 	}
 	if v, ok := e.([]banana.Expr); ok && len(v) == 2 && isWord(v[0], "version") {
-		if v[1] == banana.Expr(int64(6)) {
+		if v[1] == banana.Expr(int64(command.ProtocolVersion)) {
 			return nil
 		}
-		return fmt.Errorf("the peer speaks version %s of the protocol, not 6", banana.Format(v[1]))
+		return fmt.Errorf("the peer speaks version %s of the protocol, not %d", banana.Format(v[1]), command.ProtocolVersion)
 	}
 	return fmt.Errorf("the peer sent %s instead of its version", clipText(banana.Format(e)))
 }
@@ -352,43 +350,31 @@ func Encode(p banana.Profile, args Args) ([]byte, error) {
 }
 
 func (c *Conn) message(id int64, object any, method string, answer bool, body []byte) []byte {
-	p := c.frames.scanner.Profile()
-	b := banana.AppendList(make([]byte, 0, len(body)+64), 7)
-	b = banana.AppendSymbol(b, p, banana.SymMessage)
-	b = banana.AppendInt(b, id)
-	switch o := object.(type) {
+	var o command.Object
+	switch object := object.(type) {
 	case *value.Ref:
-		b = banana.AppendInt(b, o.ID)
+		o.ID.Int = object.ID
 	case string:
-		b = banana.AppendString(b, p, o)
+		o.Name = object
 	}
-	b = banana.AppendString(b, p, method)
-	if answer {
-		b = banana.AppendInt(b, 1)
-	} else {
-		b = banana.AppendInt(b, 0)
-	}
+	b := make([]byte, 0, len(body)+64)
+	b = command.AppendMessage(b, c.frames.scanner.Profile(), command.Number{Int: id}, o, method, answer)
 	return append(b, body...)
 }
 
 // Release gives mentions back to the peer.
 func (c *Conn) Release(mentions []jelly.Mention) error {
+	p := c.frames.scanner.Profile()
 	var b []byte
 	for _, m := range mentions {
-		word := banana.SymDecache
 		if m.Tag == "remote" {
-			word = banana.SymDecref
+			b = command.AppendDecref(b, p, m.ID)
+		} else {
+			b = command.AppendDecache(b, p, m.ID)
 		}
-		b = c.appendCount(b, word, m.ID)
 	}
 	if b == nil {
 		return nil
 	}
 	return c.send(b)
-}
-
-func (c *Conn) appendCount(b []byte, word banana.Symbol, id int64) []byte {
-	b = banana.AppendList(b, 2)
-	b = banana.AppendSymbol(b, c.frames.scanner.Profile(), word)
-	return banana.AppendInt(b, id)
 }

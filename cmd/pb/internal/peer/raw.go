@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/internal/command"
 )
 
 // Raw is a connection on which a check sends and receives single expressions.
@@ -67,7 +68,5 @@ func (r *Raw) Offer(patience time.Duration) ([]string, error) {
 func (r *Raw) Choose(p banana.Profile, patience time.Duration) error {
 	r.Profile = p
 	r.frames.init(p, banana.Limits{})
-	hello := banana.AppendList(banana.AppendChoice(nil, p), 2)
-	hello = banana.AppendSymbol(hello, p, banana.SymVersion)
-	return r.Send(banana.AppendInt(hello, 6), patience)
+	return r.Send(command.AppendVersion(banana.AppendChoice(nil, p), p, command.ProtocolVersion), patience)
 }
