@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"os"
@@ -156,6 +157,34 @@ func answering(t *testing.T, answer func(p banana.Profile) []byte) string {
 		_, _ = sock.Write(answer(banana.ProfilePB))
 		_, _ = io.Copy(io.Discard, sock)
 	})
+}
+
+// TestCopyIsNotReleased checks that a copy whose state is an integer is not given back as if it were a cache: that would
+// cost the connection.
+func TestCopyIsNotReleased(t *testing.T) {
+	call := func(id int) []byte {
+		return expr(t, list{"message", id, "root", "mood", 1, list{"tuple"}, list{"dictionary"}})
+	}
+	next := make(chan string, 1)
+	url := fakePeer(t, func(sock net.Conn) {
+		_, _ = sock.Write(append(offer(), version6()...))
+		var sent []byte
+		for one := make([]byte, 1); !bytes.HasSuffix(sent, call(1)); sent = append(sent, one...) {
+			if _, err := sock.Read(one); err != nil {
+				next <- err.Error()
+				return
+			}
+		}
+		_, _ = sock.Write(expr(t, list{"answer", 1, list{"a.Mood", 5}}))
+		second := make([]byte, len(call(2)))
+		_, _ = io.ReadFull(sock, second)
+		next <- string(second)
+		_, _ = sock.Write(expr(t, list{"answer", 2, 7}))
+		_, _ = io.Copy(io.Discard, sock)
+	})
+	r := pb(t, "call", "-n", "2", url, "mood")
+	assert.Equal(t, "<copy a.Mood 5>\n7\n", r.out, r.errors)
+	assert.Equal(t, string(call(2)), <-next)
 }
 
 func expr(t *testing.T, e banana.Expr) []byte {

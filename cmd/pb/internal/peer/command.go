@@ -75,10 +75,16 @@ func (e *BadValueError) Error() string { return "the peer's answer is malformed:
 // Unwrap returns the cause.
 func (e *BadValueError) Unwrap() error { return e.Err }
 
+// mentionsOf returns what the peer has certainly counted. A "class" may be a copy whose state is an integer, as which
+// this side decodes it.
 func mentionsOf(b []byte, p banana.Profile, n int) (mentions []jelly.Mention) {
 	var r banana.Reader
 	r.Reset(b, p)
-	jelly.Mentions(&r, n, func(m jelly.Mention) { mentions = append(mentions, m) })
+	jelly.Mentions(&r, n, func(m jelly.Mention) {
+		if m.Tag != "class" {
+			mentions = append(mentions, m)
+		}
+	})
 	return mentions
 }
 
