@@ -191,11 +191,6 @@ func TestPendingCallsFailOnHangup(t *testing.T) {
 	assert.ErrorIs(t, err, flavors.DeadReference)
 }
 
-func errorOf(d *actor.Deferred) error {
-	_, err := d.Await(context.Background())
-	return err
-}
-
 func TestTooManyCallsOut(t *testing.T) {
 	conn, p := client(t, broker.WithLimits(broker.Limits{CallsOut: 2}))
 	first := conn.Root().CallRemote("f")

@@ -14,6 +14,7 @@ import (
 // Short names for the helpers of package pbtest.
 var (
 	newRuntime      = pbtest.NewRuntime
+	errorOf         = pbtest.ErrorOf
 	newPipeListener = pbtest.NewPipeListener
 	dialScripted    = pbtest.DialScripted
 	client          = pbtest.Client

@@ -11,7 +11,7 @@ import (
 
 func TestParkedCallsOfStoppedObject(t *testing.T) {
 	s := newServer(t, newLab(), broker.WithLimits(broker.Limits{MaxWriteBacklog: 1}))
-	p := s.peer()
+	p := s.Peer()
 	luid := get(t, p, 1, "given")
 	id := actorOf(t, p, 2, luid)
 	var texts []string
@@ -23,7 +23,7 @@ func TestParkedCallsOfStoppedObject(t *testing.T) {
 	for i := range 10 {
 		p.Want(fmt.Sprintf(`[answer %d %d]`, 10+i, i+1))
 	}
-	s.rt.Root().Stop(protoactor.NewPID(s.rt.System().Address(), id))
+	s.Runtime.Root().Stop(protoactor.NewPID(s.Runtime.System().Address(), id))
 	for i := range 20 {
 		p.Want(fmt.Sprintf(`[_ %d _]`, 20+i))
 	}

@@ -142,7 +142,7 @@ func TestCopiesByValueHideFields(t *testing.T) {
 			report: report{Accounts: map[string]accountFor{"k": f}},
 		},
 	)
-	p := s.peer()
+	p := s.Peer()
 	safe := func(pattern, variable string) {
 		t.Helper()
 		p.Want(pattern)
@@ -356,7 +356,7 @@ func TestParametersByValue(t *testing.T) {
 	require.NoError(t, flavors.RegisterCopy[spot](r, "m.Spot"))
 	require.NoError(t, flavors.RegisterCopy[area](r, "m.Area"))
 	s := newServer(t, &board{}, broker.WithRegistry(r))
-	root := s.customer(broker.WithRegistry(r)).Root()
+	root := s.Dial(broker.WithRegistry(r)).Root()
 	ctx := context.Background()
 	want := spot{X: 1, Y: 2}
 	for method, args := range map[string][]any{
@@ -415,7 +415,7 @@ func TestIsRemotePeerFailures(t *testing.T) {
 	require.NoError(t, flavors.RegisterCopy[zen](r, "m.Zen"))
 	s := newServer(t, &zendo{})
 	ctx := context.Background()
-	root := s.customer(broker.WithRegistry(r)).Root()
+	root := s.Dial(broker.WithRegistry(r)).Root()
 	for _, method := range []string{"zen", "named", "plain", "bad", "missing"} {
 		_, err := flavors.Call[any](ctx, root, method)
 		assert.True(t, flavors.IsRemote(err), "%s: %v", method, err)
@@ -436,7 +436,7 @@ func TestIsRemotePeerFailures(t *testing.T) {
 	assert.ErrorContains(t, err, "no paper")
 
 	// A client that has not registered the class cannot read the failure, but the call failed at the peer.
-	_, err = flavors.Call[any](ctx, s.customer().Root(), "zen")
+	_, err = flavors.Call[any](ctx, s.Dial().Root(), "zen")
 	assert.True(t, flavors.IsRemote(err), "%v", err)
 	assert.ErrorIs(t, err, flavors.InsecureJelly)
 	assert.ErrorContains(t, err, "the failure of zen cannot be decoded")
@@ -460,8 +460,8 @@ func (r *relay) RemoteZen() *actor.Deferred { return r.to.CallRemote("zen") }
 func TestCopyableFailurePassedOn(t *testing.T) {
 	r := jelly.NewRegistry()
 	require.NoError(t, flavors.RegisterCopy[zen](r, "m.Zen"))
-	far := newServer(t, &zendo{}).customer(broker.WithRegistry(r))
-	near := newServer(t, &relay{to: far.Root()}).customer(broker.WithRegistry(r))
+	far := newServer(t, &zendo{}).Dial(broker.WithRegistry(r))
+	near := newServer(t, &relay{to: far.Root()}).Dial(broker.WithRegistry(r))
 	_, err := flavors.Call[any](t.Context(), near.Root(), "zen")
 	var z *zen
 	require.ErrorAs(t, err, &z)
@@ -480,7 +480,7 @@ func (*sets) RemoteSet(v *jelly.Set) *jelly.Set                   { return v }
 func (*sets) RemoteValue(v jelly.FrozenSet) jelly.FrozenSet       { return v }
 
 func TestSetsRoundTrip(t *testing.T) {
-	p := newServer(t, &sets{}).peer()
+	p := newServer(t, &sets{}).Peer()
 	for i, c := range []struct{ method, v string }{
 		{"any", "[set [unicode a]]"}, {"any", "[frozenset [unicode a]]"}, {"any", "[list [set] [frozenset]]"},
 		{"map", "[set [unicode a] [unicode b]]"},

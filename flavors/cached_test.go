@@ -98,7 +98,7 @@ func wantShown(t *testing.T, conn *broker.Conn, c *flavors.Cached[gaugeCopy], n 
 func TestCollectedCopyReleased(t *testing.T) {
 	root := &station{}
 	s := newServer(t, root)
-	conn := s.customer(gauges(t))
+	conn := s.Dial(gauges(t))
 	func() {
 		c := getGauge(t, conn)
 		require.NoError(t, c.View(func(*gaugeCopy) {}))
@@ -114,10 +114,10 @@ func TestCollectedCopyReleased(t *testing.T) {
 func TestLinkedCopy(t *testing.T) {
 	root := &station{}
 	s := newServer(t, root)
-	conn := s.customer(gauges(t))
+	conn := s.Dial(gauges(t))
 	c := getGauge(t, conn)
 	linked := make(chan struct{}, 2)
-	props := s.rt.Props(func() protoactor.Actor {
+	props := s.Runtime.Props(func() protoactor.Actor {
 		return protoactor.ReceiveFunc(func(ctx protoactor.Context) {
 			if _, ok := ctx.Message().(*protoactor.Started); ok {
 				flavors.Link(ctx, c)
@@ -125,13 +125,13 @@ func TestLinkedCopy(t *testing.T) {
 			}
 		})
 	})
-	first, second := s.rt.Root().Spawn(props), s.rt.Root().Spawn(props)
+	first, second := s.Runtime.Root().Spawn(props), s.Runtime.Root().Spawn(props)
 	<-linked
 	<-linked
-	s.rt.Root().Stop(first)
+	s.Runtime.Root().Stop(first)
 	require.NoError(t, errorOf(root.gauge.rise()))
 	wantShown(t, conn, c, 1)
-	s.rt.Root().Stop(second)
+	s.Runtime.Root().Stop(second)
 	require.Eventually(t, func() bool { return root.gauge.observers(t) == 0 }, wire.Timeout, time.Millisecond)
 	require.ErrorIs(t, c.View(func(*gaugeCopy) {}), flavors.ErrReleased)
 	require.ErrorIs(t, errorOf(c.Do(func(*gaugeCopy) {})), flavors.ErrReleased)
@@ -143,7 +143,7 @@ func TestLinkedCopy(t *testing.T) {
 func TestStaleCopyReadable(t *testing.T) {
 	root := &station{}
 	s := newServer(t, root)
-	conn := s.customer(gauges(t))
+	conn := s.Dial(gauges(t))
 	c := getGauge(t, conn)
 	require.NoError(t, errorOf(root.gauge.rise()))
 	wantShown(t, conn, c, 1)
@@ -162,7 +162,7 @@ func TestStaleCopyReadable(t *testing.T) {
 	require.Equal(t, 1, n)
 	require.NoError(t, errorOf(c.Do(func(copy *gaugeCopy) { n = copy.n + 1 })))
 	require.Equal(t, 2, n)
-	another := s.customer(gauges(t))
+	another := s.Dial(gauges(t))
 	_, err := flavors.Call[any](t.Context(), another.Root(), "sync", c)
 	require.ErrorIs(t, err, flavors.InsecureJelly, "it is good on its own connection only")
 }
@@ -170,7 +170,7 @@ func TestStaleCopyReadable(t *testing.T) {
 func TestCopyAsArgument(t *testing.T) {
 	root := &keeper{}
 	s := newServer(t, root, gauges(t))
-	conn := s.customer()
+	conn := s.Dial()
 	mine := &gauge{n: 1}
 	_, err := flavors.Call[any](t.Context(), conn.Root(), "take", mine)
 	require.NoError(t, err)

@@ -97,7 +97,7 @@ func TestCachePerspectives(t *testing.T) {
 	root := &table{}
 	root.place.hand.owner, root.place.hand.cards = "ann", []string{"ace"}
 	s := newServer(t, root)
-	ann, bob := s.peer(), s.peer()
+	ann, bob := s.Peer(), s.Peer()
 	for name, p := range map[string]*wire.Peer{"ann": ann, "bob": bob} {
 		p.Write(`[message 1 root sit 1 [tuple [unicode ` + name + `]] [dictionary]]`)
 		p.Want(`[answer 1 [remote 1]]`)

@@ -17,9 +17,9 @@ import (
 func TestForward(t *testing.T) {
 	l := newLab()
 	s := newServer(t, l)
-	pid, got := spawnProbe(s.rt)
-	l.forward = flavors.Forward(s.rt, pid)
-	p := s.peer()
+	pid, got := spawnProbe(s.Runtime)
+	l.forward = flavors.Forward(s.Runtime, pid)
+	p := s.Peer()
 	luid := get(t, p, 1, "forward")
 
 	p.Write(fmt.Sprintf(`[message 2 %d anything 1 [tuple 1 [unicode x]] [dictionary [[unicode k] 5]]]`, luid))
@@ -40,7 +40,7 @@ func TestForward(t *testing.T) {
 	(<-got).(*flavors.Invocation).Answer(nil, errPlain)
 	wantError(t, p, 3, "builtins.Exception")
 
-	d := actor.NewDeferred(s.rt)
+	d := actor.NewDeferred(s.Runtime)
 	p.Write(fmt.Sprintf(`[message 4 %d later 1 [tuple] [dictionary]]`, luid))
 	require.True(t, (<-got).(*flavors.Invocation).Answer(d, nil))
 	d.Complete(7, nil)
@@ -52,7 +52,7 @@ func TestForward(t *testing.T) {
 		fmt.Sprintf(`[message 6 %d open 1 [tuple] [dictionary]]`, luid),
 	)
 	open := []any{<-got, <-got}
-	require.NoError(t, s.rt.Root().StopFuture(pid).Wait())
+	require.NoError(t, s.Runtime.Root().StopFuture(pid).Wait())
 	p.Want(`[error $a _]`, `[error $b _]`) // In no particular order.
 	require.ElementsMatch(t, []any{int64(5), int64(6)}, []any{p.Var("a"), p.Var("b")})
 	require.False(t, open[0].(*flavors.Invocation).Answer(1, nil))
@@ -65,17 +65,17 @@ func TestForwardToEndingActor(t *testing.T) {
 	l := newLab()
 	s := newServer(t, l)
 	for round := range 30 {
-		pid := s.rt.Root().Spawn(protoactor.PropsFromFunc(func(ctx protoactor.Context) {
+		pid := s.Runtime.Root().Spawn(protoactor.PropsFromFunc(func(ctx protoactor.Context) {
 			if inv, ok := ctx.Message().(*flavors.Invocation); ok && inv.RequestID()%2 == 0 {
 				inv.Answer(1, nil)
 			}
 		}))
-		l.forward = flavors.Forward(s.rt, pid)
-		p := s.peer()
+		l.forward = flavors.Forward(s.Runtime, pid)
+		p := s.Peer()
 		luid := get(t, p, 1, "forward")
 		for i := range 20 {
 			if i == round%20 {
-				s.rt.Root().Stop(pid)
+				s.Runtime.Root().Stop(pid)
 			}
 			p.Write(
 				fmt.Sprintf(`[message %d %d f 0 [tuple] [dictionary]]`, 100+i, luid),
@@ -107,7 +107,7 @@ func (*raw) HandleRemote(inv *flavors.Invocation) (any, error) {
 func (*raw) RemoteHidden() {}
 
 func TestHandlerGetsAllCalls(t *testing.T) {
-	p := newServer(t, &raw{}).peer()
+	p := newServer(t, &raw{}).Peer()
 	p.Write(`[message 1 root hidden 1 [tuple] [dictionary]]`)
 	p.Want(`[answer 1 [unicode hidden]]`)
 	p.Write(`[message 2 root answer 1 [tuple] [dictionary]]`)
@@ -146,18 +146,18 @@ func TestForwardToPanickingActor(t *testing.T) {
 				s := newServer(t, l)
 				props := protoactor.PropsFromProducer(produce)
 				if guarded {
-					props = s.rt.Props(produce)
+					props = s.Runtime.Props(produce)
 				}
 				parent := protoactor.PropsFromFunc(func(ctx protoactor.Context) {
 					if _, ok := ctx.Message().(string); ok {
 						ctx.Respond(ctx.Spawn(props))
 					}
 				}, always(directive))
-				root := s.rt.Root()
+				root := s.Runtime.Root()
 				pid, err := root.RequestFuture(root.Spawn(parent), "spawn", wire.Timeout).Result()
 				require.NoError(t, err)
-				l.forward = flavors.Forward(s.rt, pid.(*protoactor.PID))
-				p := s.peer()
+				l.forward = flavors.Forward(s.Runtime, pid.(*protoactor.PID))
+				p := s.Peer()
 				luid := get(t, p, 1, "forward")
 				for i := range 3 {
 					p.Write(fmt.Sprintf(`[message %d %d add 1 [tuple 1] [dictionary]]`, 10+i, luid))
@@ -179,7 +179,7 @@ func TestForwardAnsweredLater(t *testing.T) {
 	l := newLab()
 	s := newServer(t, l)
 	var kept *flavors.Invocation
-	pid := s.rt.Root().Spawn(protoactor.PropsFromFunc(func(ctx protoactor.Context) {
+	pid := s.Runtime.Root().Spawn(protoactor.PropsFromFunc(func(ctx protoactor.Context) {
 		inv, ok := ctx.Message().(*flavors.Invocation)
 		switch {
 		case !ok:
@@ -191,8 +191,8 @@ func TestForwardAnsweredLater(t *testing.T) {
 			kept.Answer("late", nil)
 		}
 	}))
-	l.forward = flavors.Forward(s.rt, pid)
-	p := s.peer()
+	l.forward = flavors.Forward(s.Runtime, pid)
+	p := s.Peer()
 	luid := get(t, p, 1, "forward")
 	p.Write(
 		fmt.Sprintf(`[message 2 %d keep 1 [tuple] [dictionary]]`, luid),

@@ -122,7 +122,7 @@ func actorOf(t *testing.T, p *wire.Peer, request int, luid int64) string {
 
 func TestActorLivesWhileObjectIsHeld(t *testing.T) {
 	s := newServer(t, newLab())
-	p, q := s.peer(), s.peer()
+	p, q := s.Peer(), s.Peer()
 	luid := get(t, p, 1, "given")
 	first := actorOf(t, p, 2, luid)
 	require.EqualValues(t, 1, ask(t, p, 3, luid, "incr"))
@@ -138,7 +138,7 @@ func TestActorLivesWhileObjectIsHeld(t *testing.T) {
 
 	// With the last connection the actor ends. Sent again, the same struct has another one.
 	q.Write(fmt.Sprintf(`[decref %d]`, other))
-	waitGone(t, s.rt, first)
+	waitGone(t, s.Runtime, first)
 	luid = get(t, p, 4, "given")
 	require.EqualValues(t, 3, ask(t, p, 5, luid, "incr"))
 	second := actorOf(t, p, 6, luid)
@@ -146,12 +146,12 @@ func TestActorLivesWhileObjectIsHeld(t *testing.T) {
 
 	// A connection that ends lets go of everything.
 	p.Close()
-	waitGone(t, s.rt, second)
+	waitGone(t, s.Runtime, second)
 }
 
 func TestCallsBeforeDecrefRun(t *testing.T) {
 	l := newLab()
-	p := newServer(t, l).peer()
+	p := newServer(t, l).Peer()
 	luid := get(t, p, 1, "given")
 	// A stock peer that calls and forgets the reference sends all this in one go.
 	p.Write(
@@ -174,7 +174,7 @@ func TestReferenceSurvivesPanic(t *testing.T) {
 		{"produced", 1, "it begins anew as a fresh instance"},
 	} {
 		t.Run(test.kind, func(t *testing.T) {
-			p := newServer(t, newLab()).peer()
+			p := newServer(t, newLab()).Peer()
 			luid := get(t, p, 1, test.kind)
 			require.EqualValues(t, 1, ask(t, p, 2, luid, "incr"))
 			boom(t, p, 3, luid)
@@ -190,7 +190,7 @@ func TestReferenceSurvivesPanic(t *testing.T) {
 }
 
 func TestPanicAnswerKeepsOrder(t *testing.T) {
-	p := newServer(t, newLab()).peer()
+	p := newServer(t, newLab()).Peer()
 	luid := get(t, p, 1, "given")
 	p.Write(
 		fmt.Sprintf(`[message 2 %d boom 1 [tuple] [dictionary]]`, luid),
@@ -206,7 +206,7 @@ func TestPanicsNeverStopObject(t *testing.T) {
 	}{{"given", 3001}, {"resetting", -9}, {"produced", 1}} {
 		t.Run(test.kind, func(t *testing.T) {
 			s := newServer(t, newLab())
-			p, other := s.peer(), s.peer()
+			p, other := s.Peer(), s.Peer()
 			luid, others := get(t, p, 1, test.kind), get(t, other, 1, test.kind)
 			for i := range 30 {
 				boom(t, p, 3+i, luid)
@@ -220,28 +220,28 @@ func TestPanicsNeverStopObject(t *testing.T) {
 func TestSpawnedObjectOutlivesPeers(t *testing.T) {
 	l := newLab()
 	s := newServer(t, l)
-	pid, err := flavors.Spawn(s.rt, l.given)
+	pid, err := flavors.Spawn(s.Runtime, l.given)
 	require.NoError(t, err)
-	again, err := flavors.Spawn(s.rt, l.given)
+	again, err := flavors.Spawn(s.Runtime, l.given)
 	require.NoError(t, err)
 	require.Equal(t, pid.Id, again.Id)
-	p := s.peer()
+	p := s.Peer()
 	luid := get(t, p, 1, "given")
 	require.Equal(t, pid.Id, actorOf(t, p, 2, luid))
 	p.Close()
 	// From here on no other holder can be taken for the last one below.
-	require.Eventually(t, func() bool { return broker.StatsOf(s.rt).Conns.Open == 0 }, wire.Timeout, time.Millisecond)
-	q := s.peer()
+	require.Eventually(t, func() bool { return broker.StatsOf(s.Runtime).Conns.Open == 0 }, wire.Timeout, time.Millisecond)
+	q := s.Peer()
 	luid = get(t, q, 1, "given")
 	require.Equal(t, pid.Id, actorOf(t, q, 2, luid))
 
 	// The application stops it: calls are answered with an error, at once, and a Do fails.
-	s.rt.Root().Stop(pid)
-	waitGone(t, s.rt, pid.Id)
+	s.Runtime.Root().Stop(pid)
+	waitGone(t, s.Runtime, pid.Id)
 	q.Write(fmt.Sprintf(`[message 3 %d incr 1 [tuple] [dictionary]]`, luid))
 	require.Contains(t, wantAnyError(q, 3), "the object has stopped")
 	require.ErrorIs(t, errorOf(l.given.Do(func() {})), flavors.ErrObjectStopped)
-	_, err = flavors.Spawn(s.rt, l.given)
+	_, err = flavors.Spawn(s.Runtime, l.given)
 	require.ErrorIs(t, err, flavors.ErrObjectStopped, "a peer still holds what has stopped")
 	q.Write(fmt.Sprintf(`[decref %d]`, luid))
 	luid = get(t, q, 4, "given")
@@ -251,7 +251,7 @@ func TestSpawnedObjectOutlivesPeers(t *testing.T) {
 func TestThenRunsInObjectsTurn(t *testing.T) {
 	l := newLab()
 	l.given.later = actor.NewDeferred(nil)
-	p := newServer(t, l).peer()
+	p := newServer(t, l).Peer()
 	luid := get(t, p, 1, "given")
 	p.Write(fmt.Sprintf(`[message 2 %d later 1 [tuple] [dictionary]]`, luid))
 	require.EqualValues(t, 1, ask(t, p, 3, luid, "incr"), "a method that waits does not delay others")
@@ -288,7 +288,7 @@ func TestCopiedStructIsRefused(t *testing.T) {
 }
 
 func TestNilObject(t *testing.T) {
-	p := newServer(t, newLab()).peer()
+	p := newServer(t, newLab()).Peer()
 	p.Write(`[message 1 root get 1 [tuple [unicode nil]] [dictionary]]`)
 	p.Want(`[answer 1 [None]]`)
 }
@@ -310,7 +310,7 @@ func TestDo(t *testing.T) {
 				_, _ = l.given.Do(func() { l.given.n++ }).Await(context.Background())
 			}
 		}()
-		p := newServer(t, l).peer()
+		p := newServer(t, l).Peer()
 		for i := range 20 {
 			luid := get(t, p, 3*i+1, "given")
 			ask(t, p, 3*i+2, luid, "incr")
@@ -334,7 +334,7 @@ func TestDo(t *testing.T) {
 	})
 	t.Run("panic fails the Do only", func(t *testing.T) {
 		l := newLab()
-		p := newServer(t, l).peer()
+		p := newServer(t, l).Peer()
 		luid := get(t, p, 1, "given")
 		var panicked *flavors.PanicError
 		require.ErrorAs(t, errorOf(l.given.Do(func() { panic(errors.New("in a Do")) })), &panicked)

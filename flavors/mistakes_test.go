@@ -79,7 +79,7 @@ func TestBeginnersMistakes(t *testing.T) {
 	}
 	pass := func(v any) func(*testing.T) string {
 		return func(t *testing.T) string {
-			_, err := flavors.Call[any](t.Context(), newServer(t, &counter{}).customer().Root(), "take", v)
+			_, err := flavors.Call[any](t.Context(), newServer(t, &counter{}).Dial().Root(), "take", v)
 			require.Error(t, err)
 			return err.Error()
 		}
@@ -148,7 +148,7 @@ func TestBeginnersMistakes(t *testing.T) {
 			return flavors.RegisterCopy[point](r, "geometry.Point").Error()
 		}, `class "geometry.Point" is registered already`},
 		"copied struct": {func(t *testing.T) string {
-			pass := newServer(t, &counter{}).customer().Root()
+			pass := newServer(t, &counter{}).Dial().Root()
 			_, err := flavors.Call[any](t.Context(), pass, "take", sent)
 			require.NoError(t, err)
 			copied := new(counter) // copied := *sent, which go vet reports

@@ -59,7 +59,7 @@ func (a *archive) wait(n int) (*actor.Deferred, error) {
 func TestPooledCallsAreNotShared(t *testing.T) {
 	root := &archive{}
 	s := newServer(t, root)
-	conn := s.customer()
+	conn := s.Dial()
 	var all sync.WaitGroup
 	for caller := range 8 {
 		all.Go(func() {
@@ -106,7 +106,7 @@ func TestPooledCallsAreNotShared(t *testing.T) {
 func TestCancelledCallsAreNotPooled(t *testing.T) {
 	root := &archive{}
 	s := newServer(t, root)
-	conn := s.customer()
+	conn := s.Dial()
 	for i := range 100 {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()

@@ -7,7 +7,6 @@ import (
 	"log"
 
 	"github.com/perspectivebroker/pb/actor"
-	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/flavors"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
@@ -34,23 +33,6 @@ func (d *Door) RemoteLock() error {
 		return ErrLocked.New("close it first")
 	}
 	return nil
-}
-
-// visit connects to a root in the same program, for the examples.
-func visit(root any) (conn *broker.Conn, leave func()) {
-	rt, err := actor.NewRuntime()
-	if err != nil {
-		log.Fatal(err)
-	}
-	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", root)
-	if err != nil {
-		log.Fatal(err)
-	}
-	conn, err = broker.Dial(context.Background(), rt, ln.URL())
-	if err != nil {
-		log.Fatal(err)
-	}
-	return conn, func() { _ = rt.Close(context.Background()) }
 }
 
 func ExampleReferenceable() {

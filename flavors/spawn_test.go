@@ -54,10 +54,10 @@ func (s *spawner) RemoteSpawn() (string, error) {
 func TestSpawnInMethod(t *testing.T) {
 	root := &spawner{}
 	s := newServer(t, root)
-	root.rt = s.rt
-	id, err := flavors.Call[string](t.Context(), s.customer().Root(), "spawn")
+	root.rt = s.Runtime
+	id, err := flavors.Call[string](t.Context(), s.Dial().Root(), "spawn")
 	require.NoError(t, err)
-	pid, err := flavors.Spawn(s.rt, root)
+	pid, err := flavors.Spawn(s.Runtime, root)
 	require.NoError(t, err)
 	require.Equal(t, pid.Id, id)
 }

@@ -44,7 +44,7 @@ func (*vault) RemoteAdd(x, y int) int { return x + y }
 func TestReceiverDiskFull(t *testing.T) {
 	a := &vault{disk: fullDisk(t), ended: make(chan error, 2)}
 	s := newServer(t, a)
-	conn := s.customer()
+	conn := s.Dial()
 	collector, err := flavors.Call[*flavors.RemoteReference](t.Context(), conn.Root(), "store")
 	require.NoError(t, err)
 	w := paging.NewWriter(t.Context(), collector, 1000, nil)

@@ -80,7 +80,7 @@ func (endless) NextPage() (any, error) { return make([]byte, 50_000), nil }
 func enterLibrary(t *testing.T, l *library) *broker.Conn {
 	t.Helper()
 	s := newServer(t, l)
-	conn, err := broker.Dial(t.Context(), pbtest.NewRuntime(t), s.ln.URL())
+	conn, err := broker.Dial(t.Context(), pbtest.NewRuntime(t), s.Listener.URL())
 	require.NoError(t, err)
 	return conn
 }
@@ -148,12 +148,12 @@ func TestSendCancelled(t *testing.T) {
 func TestPagingFailedWhileBackedUp(t *testing.T) {
 	l := &library{more: make(chan struct{})}
 	s := newServer(t, l, broker.WithLimits(broker.Limits{WriteHighWater: 1000}))
-	p := s.peer()
+	p := s.Peer()
 	p.Write(`[message 1 root endless 1 [tuple [remote 5]] [dictionary]]`)
 	<-l.more
 	written := uint64(0)
 	require.Eventually(t, func() bool {
-		before, now := written, broker.StatsOf(s.rt)
+		before, now := written, broker.StatsOf(s.Runtime)
 		written = now.BytesOut
 		return now.BytesWaiting > 1000 && now.BytesOut == before // the sockets are full
 	}, wire.Timeout, 10*time.Millisecond)
@@ -268,10 +268,10 @@ func TestBusyConnection(t *testing.T) {
 	for _, method := range []string{"page", "written"} {
 		t.Run(method, func(t *testing.T) {
 			s := newServer(t, &library{book: book(500_000)}, broker.WithLimits(broker.Limits{WriteHighWater: 2_000}))
-			conn := s.customer(broker.WithPublished("root", &library{}))
+			conn := s.Dial(broker.WithPublished("root", &library{}))
 			_, err := flavors.Call[any](t.Context(), conn.Root(), "lend", book(500_000))
 			require.NoError(t, err)
-			there := s.ln.Conns()[0].Root()
+			there := s.Listener.Conns()[0].Root()
 			var refused atomic.Int64
 			var busy sync.WaitGroup
 			done := make(chan struct{})

@@ -139,11 +139,11 @@ func gazettes(t *testing.T, store published.Store) broker.Option {
 	return broker.WithRegistry(r)
 }
 
-func newKiosk(t *testing.T) (*kiosk, *server) {
+func newKiosk(t *testing.T) (*kiosk, *pbtest.Server) {
 	t.Helper()
 	root := &kiosk{}
 	root.gazette.id, root.gazette.text = "daily", "first"
-	return root, newServer(t, root)
+	return root, pbtest.NewServer(t, root)
 }
 
 // read waits for a gazette and returns its text.
@@ -166,7 +166,7 @@ func TestStoreAcrossSessions(t *testing.T) {
 	store := &shelf{}
 	session := func(wantText string, wantClean bool) {
 		t.Helper()
-		conn := s.customer(gazettes(t, store))
+		conn := s.Dial(gazettes(t, store))
 		text, clean, err := read(t, conn.Root().CallRemote("get"))
 		require.NoError(t, err)
 		require.Equal(t, wantText, text)
@@ -227,7 +227,7 @@ func TestStoreAcrossSessions(t *testing.T) {
 func TestNoStore(t *testing.T) {
 	root, s := newKiosk(t)
 	for range 2 {
-		_, clean, err := read(t, s.customer(gazettes(t, nil)).Root().CallRemote("get"))
+		_, clean, err := read(t, s.Dial(gazettes(t, nil)).Root().CallRemote("get"))
 		require.NoError(t, err)
 		require.False(t, clean)
 	}
@@ -239,7 +239,7 @@ func TestPerspectivesKeptApart(t *testing.T) {
 	store := &shelf{}
 	for range 2 {
 		for _, name := range []string{"ann", "bob"} {
-			conn := s.customer(gazettes(t, store))
+			conn := s.Dial(gazettes(t, store))
 			counter, err := flavors.Call[*flavors.RemoteReference](t.Context(), conn.Root(), "for", name)
 			require.NoError(t, err)
 			text, _, err := read(t, counter.CallRemote("get"))
@@ -251,7 +251,7 @@ func TestPerspectivesKeptApart(t *testing.T) {
 		{Server: store.keys()[0].Server, Service: "reading", Perspective: "ann", ID: "daily"},
 		{Server: store.keys()[0].Server, Service: "reading", Perspective: "bob", ID: "daily"},
 	}, store.keys())
-	conn := s.customer(gazettes(t, store))
+	conn := s.Dial(gazettes(t, store))
 	counter, err := flavors.Call[*flavors.RemoteReference](t.Context(), conn.Root(), "for", "")
 	require.NoError(t, err)
 	_, _, err = read(t, counter.CallRemote("get"))
@@ -262,16 +262,16 @@ func TestPerspectivesKeptApart(t *testing.T) {
 func TestServersShareStore(t *testing.T) {
 	store := &shelf{}
 	at := time.Unix(1700000000, 0)
-	var servers []*server
+	var servers []*pbtest.Server
 	for _, text := range []string{"the true page", "forged"} {
 		root, s := newKiosk(t)
 		root.gazette.text = text
 		root.gazette.RepublishAt(at)
 		servers = append(servers, s)
 	}
-	session := func(s *server, wantText string, wantClean bool, opts ...broker.DialOption) {
+	session := func(s *pbtest.Server, wantText string, wantClean bool, opts ...broker.DialOption) {
 		t.Helper()
-		conn := s.customer(append(opts, gazettes(t, store))...)
+		conn := s.Dial(append(opts, gazettes(t, store))...)
 		text, clean, err := read(t, conn.Root().CallRemote("get"))
 		require.NoError(t, err)
 		require.Equal(t, wantText, text)
@@ -300,18 +300,18 @@ func TestServersShareStore(t *testing.T) {
 	})
 	t.Run("another server's key", func(t *testing.T) {
 		session(servers[1], "forged", false)
-		mine := published.Key{Server: servers[0].ln.URL(), Service: "None", Perspective: "None", ID: "daily"}
+		mine := published.Key{Server: servers[0].Listener.URL(), Service: "None", Perspective: "None", ID: "daily"}
 		theirs := mine
-		theirs.Server = servers[1].ln.URL()
+		theirs.Server = servers[1].Listener.URL()
 		store.kept[mine] = store.kept[theirs]
 		session(servers[0], "the true page", false)
 	})
 	t.Run("unknown peer", func(t *testing.T) {
 		store.kept = nil
 		for range 2 {
-			sock, err := net.Dial("tcp", servers[0].ln.Addr().String())
+			sock, err := net.Dial("tcp", servers[0].Listener.Addr().String())
 			require.NoError(t, err)
-			conn, err := broker.NewClientConn(t.Context(), servers[0].rt, sock, gazettes(t, store))
+			conn, err := broker.NewClientConn(t.Context(), servers[0].Runtime, sock, gazettes(t, store))
 			require.NoError(t, err)
 			_, clean, err := read(t, conn.Root().CallRemote("get"))
 			require.NoError(t, err)
@@ -325,7 +325,7 @@ func TestServersShareStore(t *testing.T) {
 func TestPublishedOnWire(t *testing.T) {
 	root, s := newKiosk(t)
 	root.gazette.RepublishAt(time.Unix(1000, 500_000_000))
-	p := s.peer()
+	p := s.Peer()
 	p.Write(`[message 1 root get 1 [tuple] [dictionary]]`)
 	p.Want(
 		`[answer 1 ["test.Gazette" 1 [dictionary [[unicode remote] [remote 2]] [[unicode publishedID] [unicode daily]] ` +
@@ -432,18 +432,18 @@ func TestWhenReadyNotPublished(t *testing.T) {
 	require.Equal(t, 5, v)
 	_, err = published.WhenReady(actor.Failed(errRefused)).Await(t.Context())
 	require.ErrorIs(t, err, errRefused)
-	s := newServer(t, &station{})
+	s := pbtest.NewServer(t, &station{})
 	r := jelly.NewRegistry()
 	require.NoError(t, flavors.RegisterCache[gaugeCopy](r, "test.Gauge"))
-	v, err = published.WhenReady(s.customer(broker.WithRegistry(r)).Root().CallRemote("get")).Await(t.Context())
+	v, err = published.WhenReady(s.Dial(broker.WithRegistry(r)).Root().CallRemote("get")).Await(t.Context())
 	require.NoError(t, err)
 	require.IsType(t, &flavors.Cached[gaugeCopy]{}, v, "any other copy is ready at once")
 }
 
 func TestPublishedIDMissing(t *testing.T) {
 	root := &nameless{}
-	s := newServer(t, root)
-	_, err := flavors.Call[any](t.Context(), s.customer().Root(), "get")
+	s := pbtest.NewServer(t, root)
+	_, err := flavors.Call[any](t.Context(), s.Dial().Root(), "get")
 	require.ErrorContains(t, err, "PublishedID")
 }
 
@@ -487,7 +487,7 @@ func TestUserCodeFails(t *testing.T) {
 				r := jelly.NewRegistry()
 				require.NoError(t, published.Register[fussyGazette](r, "test.Gazette", &shelf{}))
 				fussy.Store(f)
-				conn := s.customer(broker.WithRegistry(r))
+				conn := s.Dial(broker.WithRegistry(r))
 				c, err := flavors.Call[*flavors.Cached[fussyGazette]](t.Context(), conn.Root(), "get")
 				require.NoError(t, err)
 				_, err = published.WhenActivated(c).Await(t.Context())
@@ -502,7 +502,7 @@ func TestUserCodeFails(t *testing.T) {
 	t.Run("store panics", func(t *testing.T) {
 		_, s := newKiosk(t)
 		for range 2 {
-			text, clean, err := read(t, s.customer(gazettes(t, rudeStore{})).Root().CallRemote("get"))
+			text, clean, err := read(t, s.Dial(gazettes(t, rudeStore{})).Root().CallRemote("get"))
 			require.NoError(t, err)
 			require.Equal(t, "first", text)
 			require.False(t, clean)
