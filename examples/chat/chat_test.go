@@ -7,6 +7,7 @@ import (
 
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/cred"
+	"github.com/perspectivebroker/pb/examples/internal/program"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/exampletest"
 	"github.com/perspectivebroker/pb/internal/pbtest"
@@ -37,7 +38,7 @@ func TestChat(t *testing.T) {
 func TestGroups(t *testing.T) {
 	rt := pbtest.NewRuntime(t)
 	h := newRealm(rt)
-	checker, err := cred.NewInMemory(passwords{"alice": cred.Plaintext("1234")})
+	checker, err := cred.NewInMemory(program.Passwords{"alice": cred.Plaintext("1234")})
 	require.NoError(t, err)
 	portal, err := cred.NewPortal(h, checker)
 	require.NoError(t, err)
@@ -97,5 +98,5 @@ func TestInvalidArguments(t *testing.T) {
 	require.Error(t, s.Run(run, "server", "-listen", "gopher://x", "-cred", "a=b"))
 	require.Error(t, s.Run(run, "client", "-user", "a", "-connect", "gopher://x"))
 	require.ErrorContains(t, s.Run(run, "client", "-nonsense"), "-nonsense")
-	require.Equal(t, "1 users", passwords{"a": cred.Plaintext("b")}.String())
+	require.Equal(t, "1 users", program.Passwords{"a": cred.Plaintext("b")}.String())
 }

@@ -7,11 +7,12 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/cred"
+	"github.com/perspectivebroker/pb/examples/internal/program"
 	"github.com/perspectivebroker/pb/flavors"
 )
 
 // serve runs the server until ctx ends.
-func serve(ctx context.Context, rt *actor.Runtime, listen string, users passwords) error {
+func serve(ctx context.Context, rt *actor.Runtime, listen string, users program.Passwords) error {
 	checker, err := cred.NewInMemory(users)
 	if err != nil {
 		return err

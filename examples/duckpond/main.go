@@ -10,22 +10,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
-	"os/signal"
-	"syscall"
-	"time"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/examples/internal/program"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "duckpond:", err)
-		os.Exit(1)
-	}
-}
+func main() { program.Main("duckpond", run) }
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
@@ -38,24 +28,13 @@ func run(ctx context.Context, args []string) error {
 		if err := flags.Parse(args[1:]); err != nil {
 			return err
 		}
-		return withRuntime(func(rt *actor.Runtime) error { return receive(ctx, rt, *listen) })
+		return program.WithRuntime(func(rt *actor.Runtime) error { return receive(ctx, rt, *listen) })
 	case "sender":
 		connect := flags.String("connect", "pb://127.0.0.1:8800", "the `URL` of the receiver")
 		if err := flags.Parse(args[1:]); err != nil {
 			return err
 		}
-		return withRuntime(func(rt *actor.Runtime) error { return send(ctx, rt, *connect) })
+		return program.WithRuntime(func(rt *actor.Runtime) error { return send(ctx, rt, *connect) })
 	}
 	return fmt.Errorf("there is no %q; say receiver or sender", args[0])
-}
-
-func withRuntime(f func(*actor.Runtime) error) error {
-	rt, err := actor.NewRuntime()
-	if err != nil {
-		return err
-	}
-	err = f(rt)
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	return errors.Join(err, rt.Close(ctx))
 }

@@ -12,25 +12,16 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/adapters/web"
 	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/examples/internal/program"
 	"github.com/perspectivebroker/pb/supervision"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "webspace:", err)
-		os.Exit(1)
-	}
-}
+func main() { program.Main("webspace", run) }
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
@@ -44,7 +35,7 @@ func run(ctx context.Context, args []string) error {
 		if err := flags.Parse(args[1:]); err != nil {
 			return err
 		}
-		return withRuntime(func(rt *actor.Runtime) error { return back(ctx, rt, *listen, *dir) })
+		return program.WithRuntime(func(rt *actor.Runtime) error { return back(ctx, rt, *listen, *dir) })
 	case "front":
 		listen := flags.String("listen", "127.0.0.1:8080", "the `host:port` to serve HTTP at; port 0 picks a free one")
 		back := flags.String("back", "pb://127.0.0.1:8800", "the `URL` of the back")
@@ -52,20 +43,9 @@ func run(ctx context.Context, args []string) error {
 		if err := flags.Parse(args[1:]); err != nil {
 			return err
 		}
-		return withRuntime(func(rt *actor.Runtime) error { return front(ctx, rt, *listen, *back, *mount) })
+		return program.WithRuntime(func(rt *actor.Runtime) error { return front(ctx, rt, *listen, *back, *mount) })
 	}
 	return fmt.Errorf("there is no %q; say back or front", args[0])
-}
-
-func withRuntime(f func(*actor.Runtime) error) error {
-	rt, err := actor.NewRuntime()
-	if err != nil {
-		return err
-	}
-	err = f(rt)
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	return errors.Join(err, rt.Close(ctx))
 }
 
 // limits allow for thousands of requests at once. Each request is an object of the front, and a slow one a producer of

@@ -12,24 +12,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/perspectivebroker/pb/actor"
-	"github.com/perspectivebroker/pb/cred"
+	"github.com/perspectivebroker/pb/examples/internal/program"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "words:", err)
-		os.Exit(1)
-	}
-}
+func main() { program.Main("words", run) }
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
@@ -39,7 +29,7 @@ func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	switch args[0] {
 	case "server":
-		users := passwords{}
+		users := program.Passwords{}
 		var groups names
 		listen := flags.String("listen", "pb://127.0.0.1:8787", "the `URL` to listen at; port 0 picks a free one")
 		flags.Var(users, "cred", "a user's `USER=PASSWORD`; may be repeated")
@@ -47,7 +37,7 @@ func run(ctx context.Context, args []string) error {
 		if err := flags.Parse(args[1:]); err != nil {
 			return err
 		}
-		return withRuntime(func(rt *actor.Runtime) error { return serve(ctx, rt, *listen, users, groups) })
+		return program.WithRuntime(func(rt *actor.Runtime) error { return serve(ctx, rt, *listen, users, groups) })
 	case "client":
 		var c client
 		connect := flags.String("connect", "pb://127.0.0.1:8787", "the `URL` of the server")
@@ -59,36 +49,9 @@ func run(ctx context.Context, args []string) error {
 		if err := flags.Parse(args[1:]); err != nil {
 			return err
 		}
-		return withRuntime(func(rt *actor.Runtime) error { return c.talk(ctx, rt, *connect) })
+		return program.WithRuntime(func(rt *actor.Runtime) error { return c.talk(ctx, rt, *connect) })
 	}
 	return fmt.Errorf("there is no %q; say server or client", args[0])
-}
-
-func withRuntime(f func(*actor.Runtime) error) error {
-	rt, err := actor.NewRuntime()
-	if err != nil {
-		return err
-	}
-	err = f(rt)
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	return errors.Join(err, rt.Close(ctx))
-}
-
-// passwords are the -cred flags.
-type passwords map[string]cred.Entry
-
-// String implements flag.Value. It does not print passwords.
-func (p passwords) String() string { return fmt.Sprintf("%d users", len(p)) }
-
-// Set implements flag.Value.
-func (p passwords) Set(pair string) error {
-	user, password, ok := strings.Cut(pair, "=")
-	if !ok || user == "" {
-		return errors.New("write it as USER=PASSWORD")
-	}
-	p[user] = cred.Plaintext(cred.Secret(password))
-	return nil
 }
 
 // names are the -group flags.

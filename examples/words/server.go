@@ -8,11 +8,12 @@ import (
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/cred"
+	"github.com/perspectivebroker/pb/examples/internal/program"
 	"github.com/perspectivebroker/pb/flavors"
 )
 
 // serve runs the server until ctx ends.
-func serve(ctx context.Context, rt *actor.Runtime, listen string, users passwords, groups names) error {
+func serve(ctx context.Context, rt *actor.Runtime, listen string, users program.Passwords, groups names) error {
 	ln, err := listenAt(rt, listen, users, newRealm(groups))
 	if err != nil {
 		return err
@@ -22,7 +23,7 @@ func serve(ctx context.Context, rt *actor.Runtime, listen string, users password
 	return nil
 }
 
-func listenAt(rt *actor.Runtime, url string, users passwords, r *realm) (*broker.Listener, error) {
+func listenAt(rt *actor.Runtime, url string, users program.Passwords, r *realm) (*broker.Listener, error) {
 	checker, err := cred.NewInMemory(users)
 	if err != nil {
 		return nil, err

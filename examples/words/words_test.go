@@ -12,6 +12,7 @@ import (
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/cred"
+	"github.com/perspectivebroker/pb/examples/internal/program"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/exampletest"
 	"github.com/perspectivebroker/pb/internal/graph"
@@ -49,7 +50,7 @@ func TestInvalidArguments(t *testing.T) {
 	require.Error(t, s.Run(run, "client", "-user", "a", "-connect", "gopher://x"))
 	require.ErrorContains(t, s.Run(run, "client"), "-user")
 	require.ErrorContains(t, s.Run(run, "client", "-nonsense"), "-nonsense")
-	require.Equal(t, "1 users", passwords{"a": cred.Plaintext("b")}.String())
+	require.Equal(t, "1 users", program.Passwords{"a": cred.Plaintext("b")}.String())
 }
 
 // desk is a server in the test's process.
@@ -60,7 +61,7 @@ type desk struct {
 
 func newDesk(t *testing.T, groups ...string) *desk {
 	r := newRealm(groups)
-	ln, err := listenAt(pbtest.NewRuntime(t), "pb://127.0.0.1:0", passwords{"alice": cred.Plaintext("1234")}, r)
+	ln, err := listenAt(pbtest.NewRuntime(t), "pb://127.0.0.1:0", program.Passwords{"alice": cred.Plaintext("1234")}, r)
 	require.NoError(t, err)
 	return &desk{r, ln.URL()}
 }

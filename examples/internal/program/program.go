@@ -1,0 +1,55 @@
+// Package program has what the examples' programs do alike beside Perspective Broker: signals, the Runtime, and flags.
+package program
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/cred"
+)
+
+// Main runs a program with its arguments. Its context ends with SIGINT or SIGTERM. If run fails, Main prints the error
+// and exits with status 1.
+func Main(name string, run func(ctx context.Context, args []string) error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, name+":", err)
+		os.Exit(1)
+	}
+}
+
+// WithRuntime runs f with a Runtime and closes it afterwards.
+func WithRuntime(f func(*actor.Runtime) error) error {
+	rt, err := actor.NewRuntime()
+	if err != nil {
+		return err
+	}
+	err = f(rt)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return errors.Join(err, rt.Close(ctx))
+}
+
+// Passwords are the values of a flag that may be repeated.
+type Passwords map[string]cred.Entry
+
+// String implements flag.Value. It does not print passwords.
+func (p Passwords) String() string { return fmt.Sprintf("%d users", len(p)) }
+
+// Set implements flag.Value.
+func (p Passwords) Set(pair string) error {
+	user, password, ok := strings.Cut(pair, "=")
+	if !ok || user == "" {
+		return errors.New("write it as USER=PASSWORD")
+	}
+	p[user] = cred.Plaintext(cred.Secret(password))
+	return nil
+}
