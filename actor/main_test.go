@@ -32,6 +32,14 @@ func (l *logbook) Write(p []byte) (int, error) {
 	return l.buf.Write(p)
 }
 
+// take returns the text so far, and forgets it.
+func (l *logbook) take() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.buf.Reset()
+	return l.buf.String()
+}
+
 // lines returns the log's entries, decoded.
 func (l *logbook) lines(t testing.TB) []map[string]any {
 	t.Helper()

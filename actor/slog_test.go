@@ -1,11 +1,9 @@
 package actor_test
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,29 +15,9 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 )
 
-// textLog collects what a slog.TextHandler writes.
-type textLog struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *textLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-// take returns the lines so far.
-func (l *textLog) take() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	defer l.text.Reset()
-	return l.text.String()
-}
-
-func slogRuntime(t *testing.T, level slog.Leveler) (*actor.Runtime, *textLog) {
+func slogRuntime(t *testing.T, level slog.Leveler) (*actor.Runtime, *logbook) {
 	t.Helper()
-	log := new(textLog)
+	log := new(logbook)
 	withoutTime := func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
 			return slog.Attr{}

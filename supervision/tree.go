@@ -385,14 +385,17 @@ func (r *spawnRequest) answer(pid *protoactor.PID, err error) {
 
 // ask queues a request unless the branch is stopping.
 func (b *branch) ask(r *spawnRequest) {
-	b.mu.Lock()
-	refuses := b.refuses
-	b.mu.Unlock()
-	if refuses {
+	if b.isRefusing() {
 		r.Drop(ErrClosing)
 		return
 	}
 	b.mailbox.PostUserMessage(r)
+}
+
+func (b *branch) isRefusing() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.refuses
 }
 
 func (b *branch) refuse() {
@@ -415,10 +418,7 @@ func (b *branch) Receive(ctx protoactor.Context) {
 }
 
 func (b *branch) grant(ctx protoactor.Context, r *spawnRequest) {
-	b.mu.Lock()
-	refuses := b.refuses
-	b.mu.Unlock()
-	if refuses {
+	if b.isRefusing() {
 		// A child spawned while its parent stops is never told to stop, and both would stay.
 		r.Drop(ErrClosing)
 		return
