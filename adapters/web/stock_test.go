@@ -112,19 +112,7 @@ func TestStockFrontFlow(t *testing.T) {
 	}))
 	resp, err := http.DefaultClient.Do(request(t, http.MethodGet, url, nil))
 	require.NoError(t, err)
-	total, quiet := 0, 0
-	for quiet < 20 {
-		get(t, url+"/quick")
-		before := total
-		for len(written) > 0 {
-			total += <-written
-		}
-		if total == before && total > 0 {
-			quiet++
-		} else {
-			quiet = 0
-		}
-	}
+	total := writtenUntilHeldUp(written, func() { get(t, url+"/quick") })
 	assert.Less(t, total, 32<<20, "the handler is held up")
 	_, err = io.CopyN(io.Discard, resp.Body, int64(total)+1<<20)
 	require.NoError(t, err, "it goes on when the client reads")

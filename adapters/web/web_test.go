@@ -343,20 +343,10 @@ func TestSlowClient(t *testing.T) {
 	url := site(t, mux, web.WithResponseBuffer(8<<20))
 	resp, err := http.DefaultClient.Do(request(t, http.MethodGet, url+"/endless", nil))
 	require.NoError(t, err)
-	total, quiet := 0, 0
-	for quiet < 20 {
+	total := writtenUntilHeldUp(written, func() {
 		_, body := get(t, url+"/quick")
 		require.Equal(t, "quick", body)
-		before := total
-		for len(written) > 0 {
-			total += <-written
-		}
-		if total == before && total > 0 {
-			quiet++
-		} else {
-			quiet = 0
-		}
-	}
+	})
 	assert.Less(t, total, 16<<20, "the handler is held up")
 	n, err := io.CopyN(io.Discard, resp.Body, 20<<20)
 	require.NoError(t, err, "it goes on when the client reads, after %d bytes", n)
@@ -486,4 +476,21 @@ func TestNothingLeft(t *testing.T) {
 		stats := broker.StatsOf(rt)
 		return stats.Conns.Open > 0 && stats.Exports == 0 && stats.Imports == 0
 	}, wire.Timeout, time.Millisecond)
+}
+
+// writtenUntilHeldUp returns how many bytes a handler has written when it writes no more during twenty other requests.
+func writtenUntilHeldUp(written <-chan int, request func()) (total int) {
+	for quiet := 0; quiet < 20; {
+		request()
+		before := total
+		for len(written) > 0 {
+			total += <-written
+		}
+		if total == before && total > 0 {
+			quiet++
+		} else {
+			quiet = 0
+		}
+	}
+	return total
 }

@@ -157,12 +157,7 @@ func TestTryOfOddWorkers(t *testing.T) {
 			require.NoError(t, err)
 			avatar, err := enter(t, address, "anna", "trypw", nil)
 			require.NoError(t, err)
-			set, err := request(t, avatar, nil)
-			require.NoError(t, err)
-			builds := &collector{builds: make(chan *flavors.RemoteReference, 1)}
-			_, err = flavors.Call[any](t.Context(), requestsOf(t, set)["w1"], "subscribe", builds)
-			require.NoError(t, err)
-			b := <-builds.builds
+			b := firstBuild(t, avatar)
 			same, err := flavors.Call[*flavors.RemoteReference](t.Context(), b, "waitUntilFinished")
 			require.NoError(t, err)
 			assert.Same(t, b, same)
@@ -190,6 +185,17 @@ type collector struct {
 
 func (c *collector) RemoteNewbuild(b *flavors.RemoteReference, _ string) { c.builds <- b }
 
+// firstBuild requests a try of w1 and waits for its build.
+func firstBuild(t *testing.T, avatar *flavors.RemoteReference) *flavors.RemoteReference {
+	t.Helper()
+	set, err := request(t, avatar, nil)
+	require.NoError(t, err)
+	builds := &collector{builds: make(chan *flavors.RemoteReference, 1)}
+	_, err = flavors.Call[any](t.Context(), requestsOf(t, set)["w1"], "subscribe", builds)
+	require.NoError(t, err)
+	return <-builds.builds
+}
+
 // TestStopDuringTry stops the master while a client waits for a build that does not end.
 func TestStopDuringTry(t *testing.T) {
 	address, _, _ := begin(t, "-worker", "w1=sesame", "-try", "anna=trypw", "-command", "true")
@@ -198,12 +204,7 @@ func TestStopDuringTry(t *testing.T) {
 	require.NoError(t, err)
 	avatar, err := enter(t, address, "anna", "trypw", nil)
 	require.NoError(t, err)
-	set, err := request(t, avatar, nil)
-	require.NoError(t, err)
-	builds := &collector{builds: make(chan *flavors.RemoteReference, 1)}
-	_, err = flavors.Call[any](t.Context(), requestsOf(t, set)["w1"], "subscribe", builds)
-	require.NoError(t, err)
-	b := <-builds.builds
+	b := firstBuild(t, avatar)
 	results, err := flavors.Call[any](t.Context(), b, "getResults")
 	require.NoError(t, err)
 	assert.Nil(t, results)
