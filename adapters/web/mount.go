@@ -70,7 +70,7 @@ func (m *mount) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer resp.close()
 	defer context.AfterFunc(conn.Context(), resp.lost)()
 	req.Remote = resp
-	send(r.Context(), conn.Root(), "request", req).OnComplete(resp.answered)
+	flavors.Start(r.Context(), conn.Root(), "request", req).OnComplete(resp.answered)
 	resp.serve()
 }
 

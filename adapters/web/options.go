@@ -5,9 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
-	"github.com/perspectivebroker/pb/flavors"
 )
 
 // MaxBody is the most bytes of a request's body: the longest string that a stock peer accepts.
@@ -87,17 +85,4 @@ func WithResponseBuffer(bytes int) MountOption {
 // [ErrStalled]. The default is two minutes.
 func WithStallTimeout(d time.Duration) PublishOption {
 	return publishOption(func(p *Publisher) { p.stall = d })
-}
-
-// send calls a method of the peer. It waits while too much waits to be written, until ctx ends, but not for the answer.
-func send(ctx context.Context, ref *flavors.RemoteReference, method string, args ...any) *actor.Deferred {
-	for {
-		d := ref.CallRemote(method, args...)
-		if _, err, done := d.Result(); !done || !errors.Is(err, broker.ErrBackedUp) || ref.Conn() == nil {
-			return d
-		}
-		if err := ref.Conn().WaitSent(ctx); err != nil {
-			return actor.Failed(err)
-		}
-	}
 }

@@ -391,7 +391,7 @@ func (p *response) close() {
 	}
 	// The back learns of the lost client by this only, so it must not be lost.
 	go func() {
-		_ = send(p.conn.Context(), producer, "stopProducing")
+		_ = flavors.Start(p.conn.Context(), producer, "stopProducing")
 		producer.Release()
 	}()
 }
@@ -551,7 +551,7 @@ func (p *response) resume(done func(err error)) {
 	producer := p.producer
 	p.mu.Unlock()
 	defer p.mu.Lock()
-	send(p.r.Context(), producer, "resumeProducing").OnComplete(func(_ any, err error) { done(err) })
+	flavors.Start(p.r.Context(), producer, "resumeProducing").OnComplete(func(_ any, err error) { done(err) })
 }
 
 // pulled takes the answer of a pull producer. What it wrote may still be on its way to write.

@@ -106,7 +106,7 @@ func (w *writer) register() {
 	}
 	w.registered = true
 	// A failure means that the client has gone, whatever its type.
-	send(w.ctx, w.remote, "registerProducer", &w.producer, true).OnComplete(func(_ any, err error) {
+	flavors.Start(w.ctx, w.remote, "registerProducer", &w.producer, true).OnComplete(func(_ any, err error) {
 		if err != nil {
 			w.fail(ErrClientGone)
 		}
@@ -115,7 +115,7 @@ func (w *writer) register() {
 
 // call calls a method of the remote. If it fails, so does the response, which would be incomplete.
 func (w *writer) call(method string, args ...any) {
-	send(w.ctx, w.remote, method, args...).OnComplete(func(_ any, err error) {
+	flavors.Start(w.ctx, w.remote, method, args...).OnComplete(func(_ any, err error) {
 		if err != nil {
 			w.fail(fmt.Errorf("web: the front has refused %s: %w", method, err))
 		}
@@ -288,7 +288,7 @@ func (w *writer) send(b []byte) error {
 		w.mu.Lock()
 		w.inFlight += len(part)
 		w.mu.Unlock()
-		send(w.ctx, w.remote, "write", part).OnComplete(func(_ any, err error) {
+		flavors.Start(w.ctx, w.remote, "write", part).OnComplete(func(_ any, err error) {
 			w.change(func() { w.inFlight -= len(part) })
 			if err != nil {
 				w.fail(fmt.Errorf("web: the front has refused write: %w", err))
@@ -381,12 +381,12 @@ func (w *writer) close(last string) {
 	}
 	ctx := remote.Conn().Context() // The request's may have ended.
 	if unregister {
-		_ = send(ctx, remote, "unregisterProducer")
+		_ = flavors.Start(ctx, remote, "unregisterProducer")
 	}
-	d := send(ctx, remote, last)
+	d := flavors.Start(ctx, remote, last)
 	if last == "abort" {
 		if _, err := d.Await(ctx); err != nil && flavors.IsRemote(err) {
-			_ = send(ctx, remote, "finish")
+			_ = flavors.Start(ctx, remote, "finish")
 		}
 	}
 }
