@@ -55,8 +55,9 @@ func Mount(client Client, opts ...MountOption) http.Handler {
 func (m *mount) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	req, no := m.request(r)
 	if no != nil {
-		if no.code == http.StatusRequestEntityTooLarge {
-			w.Header().Set("Connection", "close") // The rest of the body is not read.
+		if no == tooLong {
+			w.Header().Set("Connection", "close")
+			drain(r)
 		}
 		http.Error(w, no.text, no.code)
 		return
@@ -170,6 +171,14 @@ func readBody(r *http.Request) ([]byte, *refusal) {
 		return nil, badBody
 	}
 	return body, nil
+}
+
+// drain reads the rest of a body that is too long, up to MaxBody bytes. Closing the connection while the client still
+// sends resets it, and the client may lose the answer. A client that waits for 100 Continue has sent nothing.
+func drain(r *http.Request) {
+	if r.Header.Get("Expect") == "" {
+		_, _ = io.CopyN(io.Discard, r.Body, MaxBody)
+	}
 }
 
 // unsupportedMethod is the failure of a resource that does not have a method.
