@@ -117,9 +117,20 @@ func (w *writer) register() {
 func (w *writer) call(method string, args ...any) {
 	flavors.Start(w.ctx, w.remote, method, args...).OnComplete(func(_ any, err error) {
 		if err != nil {
-			w.fail(fmt.Errorf("web: the front has refused %s: %w", method, err))
+			w.refused(method, err)
 		}
 	})
+}
+
+// refused ends the response because a call failed. A front takes its response back when the client has gone, so calls
+// of an unknown object mean that, even if the answer overtakes stopProducing.
+func (w *writer) refused(method string, err error) {
+	var f *flavors.Failure
+	if errors.As(err, &f) && f.Type == flavors.PBError.Name() {
+		w.fail(ErrClientGone)
+		return
+	}
+	w.fail(fmt.Errorf("web: the front has refused %s: %w", method, err))
 }
 
 // Header implements http.ResponseWriter.
@@ -291,7 +302,7 @@ func (w *writer) send(b []byte) error {
 		flavors.Start(w.ctx, w.remote, "write", part).OnComplete(func(_ any, err error) {
 			w.change(func() { w.inFlight -= len(part) })
 			if err != nil {
-				w.fail(fmt.Errorf("web: the front has refused write: %w", err))
+				w.refused("write", err)
 			}
 		})
 	}
