@@ -475,11 +475,6 @@ func (c *objectCore) logPanic(log *zerolog.Logger, p *PanicError, fields ...func
 	}
 }
 
-func isNilPointer(v any) bool {
-	p := reflect.ValueOf(v)
-	return p.Kind() == reflect.Pointer && p.IsNil()
-}
-
 // stale marks the value as stale if it is a copy.
 func (c *objectCore) stale(cause error) {
 	if r, ok := c.Value().(remoteCopy); ok {

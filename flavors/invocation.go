@@ -424,7 +424,7 @@ func (inv *Invocation) logPanic(p *PanicError) {
 // sendableError returns what is sent for an error: itself if its type is a Copyable, which the peer may have
 // registered, otherwise a [Failure].
 func (inv *Invocation) sendableError(err error) any {
-	if own, ok := usercode.As[jellyableError](err); ok && !isNilPointer(own) {
+	if own, ok := usercode.As[jellyableError](err); ok && !usercode.IsNilPointer(own) {
 		if _, failure := own.(*Failure); !failure {
 			return own
 		}

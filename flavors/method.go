@@ -7,6 +7,7 @@ import (
 	"sort"
 
 	"github.com/perspectivebroker/pb/flavors/internal/dispatch"
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // Handler is implemented by objects that handle all calls in one method. Peers then cannot call their methods by name,
@@ -74,7 +75,7 @@ func (t *MethodTable) Invoke(recv any, inv *Invocation) (any, error) {
 		return nil, errors.New("flavors: this MethodTable was not made by TableOf")
 	case inv == nil:
 		return nil, errors.New("flavors: Invoke was given no Invocation")
-	case reflect.TypeOf(recv) != t.typ || isNilPointer(recv):
+	case reflect.TypeOf(recv) != t.typ || usercode.IsNilPointer(recv):
 		return nil, fmt.Errorf("flavors: Invoke was given a %T; it needs a %s that is not nil", recv, t.typ)
 	case t.unfit != nil:
 		return nil, t.unfit

@@ -297,7 +297,7 @@ func (o *object) Undelivered(message any) {
 func (o *object) renew(produce func() any) error {
 	fresh := produce()
 	r, ok := fresh.(anchored)
-	if !ok || isNilPointer(fresh) {
+	if !ok || usercode.IsNilPointer(fresh) {
 		return fmt.Errorf(
 			"flavors: the producer of a %s returned a %T after a panic, which cannot take its place",
 			o.core.typeName(),

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"reflect"
 	"runtime/debug"
 
 	"github.com/perspectivebroker/pb/actor"
@@ -45,7 +44,7 @@ func Send(collector *flavors.RemoteReference, p Pager) *actor.Deferred {
 	switch {
 	case collector.Conn() == nil:
 		return actor.Failed(collector.Err())
-	case p == nil || isNilPointer(p):
+	case p == nil || usercode.IsNilPointer(p):
 		return actor.Failed(errors.New("paging: Send was given no pager"))
 	}
 	rt := collector.Conn().Runtime()
@@ -164,9 +163,4 @@ func pageSize(size int) int {
 		return DefaultSize
 	}
 	return size
-}
-
-func isNilPointer(v any) bool {
-	p := reflect.ValueOf(v)
-	return p.Kind() == reflect.Pointer && p.IsNil()
 }

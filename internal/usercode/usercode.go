@@ -219,3 +219,9 @@ func unwrap(err error) (several []error, one error) {
 	})
 	return several, one
 }
+
+// IsNilPointer reports whether v holds a nil pointer, on which methods of the application may panic.
+func IsNilPointer(v any) bool {
+	p := reflect.ValueOf(v)
+	return p.Kind() == reflect.Pointer && p.IsNil()
+}
