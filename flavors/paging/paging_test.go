@@ -132,7 +132,8 @@ func TestOpen(t *testing.T) {
 func TestSendCancelled(t *testing.T) {
 	l := &library{more: make(chan struct{})}
 	conn := enterLibrary(t, l)
-	r := paging.Open(t.Context(), conn.Root(), "endless")
+	r := paging.NewReader(1 << 30) // The pages come without pause until the Cancel, and must not be too many.
+	require.NoError(t, conn.Root().CallRemoteNoAnswer("endless", r.Collector()))
 	_, err := io.ReadFull(r, make([]byte, 100_000))
 	require.NoError(t, err)
 	<-l.more
