@@ -159,8 +159,8 @@ func answering(t *testing.T, answer func(p banana.Profile) []byte) string {
 	})
 }
 
-// TestCopyIsNotReleased checks that a copy whose state is an integer is not given back as if it were a cache: that would
-// cost the connection.
+// TestCopyIsNotReleased checks that a copy whose state is an integer is not given back as if it were a cache: that
+// would cost the connection.
 func TestCopyIsNotReleased(t *testing.T) {
 	call := func(id int) []byte {
 		return expr(t, list{"message", id, "root", "mood", 1, list{"tuple"}, list{"dictionary"}})
