@@ -9,15 +9,15 @@ from twisted.spread import pb
 # How long one check may take before it has failed; 10,000 calls take stock some seconds.
 PATIENCE = 60
 
-Check = collections.namedtuple("Check", "name group function")
+Check = collections.namedtuple("Check", "name group function patience")
 registered = []
 
 
-def check(group):
+def check(group, patience=PATIENCE):
     """Registers a generator function of one argument, the session, as a check under its own name."""
 
     def register(function):
-        registered.append(Check(function.__name__, group, defer.inlineCallbacks(function)))
+        registered.append(Check(function.__name__, group, defer.inlineCallbacks(function), patience))
         return function
 
     return register
@@ -35,7 +35,7 @@ class Session:
     @defer.inlineCallbacks
     def run(self, check):
         yield self.connect()
-        yield check.function(self).addTimeout(PATIENCE, reactor)
+        yield check.function(self).addTimeout(check.patience, reactor)
 
     def connect(self):
         self.factory, connected = dial(self.url)
