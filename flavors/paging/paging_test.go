@@ -191,6 +191,23 @@ func deposit(t *testing.T, conn *broker.Conn, limit int) *flavors.RemoteReferenc
 	return c
 }
 
+// TestCloseAfterCancel cancels before Close with nothing left to send. The reader must learn of it each time, and never
+// take what it has for the whole.
+func TestCloseAfterCancel(t *testing.T) {
+	l := &library{}
+	conn := enterLibrary(t, l)
+	for range 2_000 {
+		collector := deposit(t, conn, 0)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		w := paging.NewWriter(ctx, collector, 0, nil)
+		cancel(errors.New("time to go"))
+		require.ErrorContains(t, w.Close(), "time to go")
+		_, err := l.taken.Read(make([]byte, 1))
+		require.ErrorContains(t, err, "time to go")
+		collector.Release()
+	}
+}
+
 func TestWriterWaitsForReader(t *testing.T) {
 	const size, limit = 16 << 20, 1 << 20
 	l := &library{}

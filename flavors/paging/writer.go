@@ -144,11 +144,15 @@ func (w *Writer) Close() error {
 			return w.abandon(w.fail(context.Cause(w.ctx)))
 		}
 	}
+	if w.ctx.Err() != nil { // The select above takes either case when both are ready.
+		return w.abandon(w.fail(context.Cause(w.ctx)))
+	}
 	if err := w.failed(); err != nil {
 		return w.abandon(err)
 	}
 	if _, err := flavors.Start(w.ctx, w.collector, endedPaging).Await(w.ctx); err != nil {
-		return w.fail(err)
+		// It may not have been sent. A collector that has it ignores the failure.
+		return w.abandon(w.fail(err))
 	}
 	return nil
 }
