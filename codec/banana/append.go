@@ -126,6 +126,10 @@ func AppendString(b []byte, p Profile, s string) []byte {
 	return append(appendStringHead(b, len(s)), s...)
 }
 
+// AppendBytesHead appends the head of a string of n bytes, which the caller appends. It never writes a word. A negative
+// n counts as 0.
+func AppendBytesHead(b []byte, n int) []byte { return appendStringHead(b, max(n, 0)) }
+
 func appendStringHead(b []byte, n int) []byte {
 	if n < 0x80 {
 		return append(b, byte(n), byte(String))

@@ -54,6 +54,16 @@ func (l Limits) WithDefaults() Limits {
 	}
 }
 
+// WithLongStrings returns l with the defaults, and with String as large as Frame if it is not set or has its default.
+// It is for peers that accept strings longer than a stock peer does.
+func (l Limits) WithLongStrings() Limits {
+	l = l.WithDefaults()
+	if l.String == DefaultString {
+		l.String = l.Frame
+	}
+	return l
+}
+
 func effective(value, byDefault int) int {
 	if value <= 0 {
 		return byDefault

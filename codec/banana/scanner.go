@@ -24,12 +24,28 @@ type Scanner struct {
 	owed int  // total number of elements still to come, each at least one byte
 	cost int  // of the expression as far as scanned
 	head bool // the next element is the first of a list
-	name int  // start of the string that ends at pos, began a list and is not priced yet; or 0
+	name int  // start of the string that ends at pos, is a name or a code, and is not priced yet; or 0
+
+	array arrayPart // the part of an array that the next string is
+	wide  int       // the price of each byte of that array's numbers beside that of a string
 
 	open []int // for each open list, the value of owed when it will be complete
 
 	err error // the first error; Next returns it until Init
 }
+
+// arrayPart is a part of [array code numbers]; see Prices.Array.
+type arrayPart uint8
+
+const (
+	noArray      arrayPart = iota
+	arrayCode              // the next string is the code
+	arrayRead              // the code has been scanned, but not priced
+	arrayNumbers           // the next string is the numbers
+)
+
+// arrayName is the name of the lists that Prices.Array is for.
+const arrayName = "array"
 
 // Init prepares s for a new stream with this profile and these limits. It keeps the prices and reuses memory. Between
 // two expressions Init may be called to change the profile or the limits of the stream.
@@ -54,7 +70,7 @@ func (s *Scanner) Next(buf []byte) (int, error) {
 		return 0, s.err
 	}
 	if s.pos == 0 {
-		s.owed, s.cost, s.head, s.name = 1, 0, false, 0
+		s.owed, s.cost, s.head, s.name, s.array = 1, 0, false, 0, noArray
 		if s.limits.Frame == 0 {
 			s.limits = s.limits.WithDefaults()
 		}
@@ -95,14 +111,32 @@ func (s *Scanner) Next(buf []byte) (int, error) {
 	return n, nil
 }
 
-// priceName adds the price of a list that begins with the string that ends at pos.
+// priceName adds the price of a list that begins with the string that ends at pos, or of an array with that code.
 func (s *Scanner) priceName(buf []byte) {
 	name := buf[s.name:s.pos]
+	s.name = 0
+	if s.array == arrayRead {
+		s.array, s.wide = arrayNumbers, s.prices.Array(name)
+		return
+	}
 	price, kept := s.prices.Named(name)
 	if s.cost += price; kept {
 		s.cost += s.prices.text(len(name))
 	}
-	s.name = 0
+	if s.prices.Array != nil && string(name) == arrayName {
+		s.array = arrayCode
+	}
+}
+
+// arrayString prices the string of n bytes after end that is a part of an array.
+func (s *Scanner) arrayString(n, end int) {
+	s.cost += s.prices.text(n)
+	if s.array == arrayCode {
+		s.array, s.name = arrayRead, end
+		return
+	}
+	s.cost += n * s.wide
+	s.array = noArray
 }
 
 // Need returns the minimum length of the current expression as far as it is known. After Next has returned 0 in the
@@ -154,9 +188,12 @@ func (s *Scanner) element(kind Kind, header []byte, end int) bool {
 		case n > room:
 			return s.failLimit(LimitFrame, s.limits.Frame)
 		}
-		if first && prices.Named != nil {
+		switch {
+		case first && prices.Named != nil:
 			s.name = end
-		} else {
+		case s.array != noArray:
+			s.arrayString(n, end)
+		default:
 			s.cost += prices.text(n)
 		}
 		end += n
@@ -278,6 +315,9 @@ type Prices struct {
 	// Named returns the additional price of a list that begins with the string name, and whether the decoder keeps
 	// that string, so that it is priced too. Without Named the additional price is 0 and the string is priced.
 	Named func(name []byte) (price int, kept bool)
+	// Array, if not nil, prices a list [array code numbers], whose elements are strings: it returns what each byte of
+	// the numbers costs beside its price as a part of a string. It is used together with Named.
+	Array func(code []byte) int
 }
 
 // free are the prices of a Scanner without prices.

@@ -83,7 +83,7 @@ func Assign(dst, src any) error {
 			return nil
 		}
 	case *[]int:
-		if plainSlice(p, src, fillInts) {
+		if plainSlice(p, src, fillInts) || intsOf(p, src) {
 			return nil
 		}
 	case *[]string:
@@ -309,6 +309,9 @@ func TypeName(v any) string {
 		return printable(x.Class)
 	case *Unbound:
 		return printable(x.Tag)
+	}
+	if _, ok := numbersOf(v); ok {
+		return arrayName
 	}
 	return fmt.Sprintf("%T", v)
 }

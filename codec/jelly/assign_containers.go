@@ -39,6 +39,9 @@ func containerKey(src any, t reflect.Type) madeKey {
 	case *Dict, *Set, *FrozenSet:
 		return madeKey{pointerIdentity(src), t}
 	}
+	if v, ok := numbersOf(src); ok && v.Cap() > 0 {
+		return madeKey{reflectIdentity(v, v.Len()), t}
+	}
 	return madeKey{}
 }
 
@@ -48,6 +51,9 @@ func assignSlice(c *assignment, dst reflect.Value, src any) error {
 		return nil
 	}
 	t := dst.Type()
+	if numbers, ok := numbersOf(src); ok {
+		return c.numbers(dst, numbers)
+	}
 	list, ok := sequenceOf(src)
 	if !ok {
 		return mismatch(src, t)
@@ -158,7 +164,14 @@ func assignArray(c *assignment, dst reflect.Value, src any) error {
 		}
 	}
 	list, ok := sequenceOf(src)
-	if !ok {
+	if numbers, packed := numbersOf(src); packed && numbers.Len() == n {
+		var err error
+		if list, err = c.boxed(dst.Type(), numbers); err != nil {
+			return err
+		}
+	} else if packed {
+		return wrongLength(src, dst, numbers.Len())
+	} else if !ok {
 		return mismatch(src, dst.Type())
 	}
 	if len(list) != n {
@@ -187,6 +200,13 @@ func assignStruct(c *assignment, dst reflect.Value, src any) error {
 		return c.tuple(dst, src, x)
 	case []any:
 		return c.tuple(dst, src, x)
+	}
+	if numbers, ok := numbersOf(src); ok {
+		list, err := c.boxed(dst.Type(), numbers)
+		if err != nil {
+			return err
+		}
+		return c.tuple(dst, src, list)
 	}
 	return mismatch(src, dst.Type())
 }

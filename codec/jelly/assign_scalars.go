@@ -257,7 +257,7 @@ func assignBytes(c *assignment, dst reflect.Value, src any) error {
 		dst.SetBytes([]byte(x))
 		c.remember(k, valueOf(dst))
 	default:
-		if isSequence(src) {
+		if _, ok := numbersOf(src); ok || isSequence(src) {
 			return assignSlice(c, dst, src)
 		}
 		return mismatch(src, dst.Type())

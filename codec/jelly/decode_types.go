@@ -67,6 +67,8 @@ func (d *Decoder) tagged(t tag, start, n int, slot *any) (hash, error) {
 		return d.decimal(start, n, slot)
 	case tagPersistent:
 		return d.persistent(start, n, slot)
+	case tagArray:
+		return unhashable, d.array(start, n, slot)
 	}
 	return d.names(t, start, n, slot)
 }

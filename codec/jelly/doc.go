@@ -24,6 +24,7 @@
 //	string                                 [unicode utf8]; must be valid UTF-8
 //	[]byte, [N]byte                        a string, which Python calls bytes
 //	slices, arrays                         [list …]; nil slices are empty lists
+//	slices of numbers, with Context.Arrays [array code numbers]
 //	Tuple                                  [tuple …]
 //	maps                                   [dictionary [key value] …] with sorted keys; nil maps are empty
 //	map[K]struct{}                         [set …], sorted
@@ -59,10 +60,14 @@
 //	Timedelta (beyond 292 years), Date, TimeOfDay, *Decimal, Class, Module,
 //	Function, *Method, Persistent, Unpersistable, *Instance, *Unbound
 //
+// and, with Decoder.Arrays, arrays to []int8, []int16, []int32, []int64, []uint8, []uint16, []uint32, []uint64,
+// []float32 and []float64.
+//
 // [Assign] converts such a value to any Go type that can hold it. A value that already has the type is stored
 // unchanged. Integers are checked for range; floats accept integers; strings and []byte accept each other if the
 // bytes are UTF-8, because Python 2 peers send bytes for text; lists, tuples and sets become slices and arrays,
-// dictionaries become maps and structs, sets become maps of empty structs; a tuple or list becomes a struct with as
+// dictionaries become maps and structs, sets become maps of empty structs; an array becomes whatever a list of the same
+// numbers becomes; a tuple or list becomes a struct with as
 // many fields with pb tags, in their order, so a list of tuples becomes a slice of structs; the integers 0 and 1 become
 // bools; None becomes a nil pointer, slice, map or interface and nothing else, so a text or number that may be None is
 // a *string or *int; TextUnmarshalers accept text. An object of a registered class is assigned to a pointer
@@ -107,6 +112,15 @@
 //     that contains an enclosing value and is mentioned twice.
 //   - A number above 2^59 in a date or a timedelta is refused. (Twisted accepts one whose normal form is small enough;
 //     no program sends it.)
+//
+// # Arrays
+//
+// To a peer that agreed to them (Context.Arrays and Decoder.Arrays), a slice of numbers is sent as an array: a code,
+// and the numbers as one string, little-endian. The codes are i1 i2 i4 i8 for int8 to int64, u1 u2 u4 u8 for uint8 to
+// uint64, f4 and f8 for float32 and float64. []int and []uint are sent as i8 and u8, those of a 32-bit machine as i4
+// and u4. A slice of bytes remains a string: an array of u1, which other programs may send, arrives as the same []byte.
+// A slice whose elements say themselves how they are sent, or are spans of time, remains a list, as does a Go array.
+// Arrays take part in sharing like lists, and cannot be keys.
 //
 // # Security
 //

@@ -113,6 +113,9 @@ func chooseEncodeFunc(t reflect.Type) encodeFunc {
 		if t.Elem().Kind() == reflect.Uint8 {
 			return func(e *Encoder, v reflect.Value) error { return e.Bytes(v.Bytes()) }
 		}
+		if form := formOf(t.Elem()); form != nil {
+			return form.encode
+		}
 		return encodeSlice
 	case reflect.Array:
 		if t.Elem().Kind() == reflect.Uint8 {

@@ -97,9 +97,9 @@ func (e *Encoder) other(v any) error {
 	case []string:
 		return plainList(e, stringsWord, x, (*Encoder).Str)
 	case []int64:
-		return plainList(e, int64sWord, x, writeInt64)
+		return numberList(e, int64sWord, x, writeInt64)
 	case []float64:
-		return plainList(e, floatsWord, x, writeFloat)
+		return numberList(e, floatsWord, x, writeFloat)
 	default:
 		return e.reflected(v)
 	}

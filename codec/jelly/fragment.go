@@ -24,7 +24,7 @@ const DefaultNesting = 512
 
 // Limits on the memory that a pooled fragment keeps.
 const (
-	pooledBytes = 1 << 20 // Enough for one string of the longest kind.
+	pooledBytes = 1 << 20 // Enough for one string of the longest kind that stock peers take.
 	pooledItems = 16 << 10
 )
 
@@ -39,7 +39,7 @@ func NewFragment(c Context) *Fragment {
 	f := fragments.Get().(*Fragment)
 	e := &f.e
 	// Field by field: copying the whole struct stalls on the small writes that preceded it (store forwarding).
-	e.ctx.Profile, e.ctx.Root = c.Profile, c.Root
+	e.ctx.Profile, e.ctx.Root, e.ctx.Arrays = c.Profile, c.Root, c.Arrays
 	e.ctx.Invoker, e.ctx.Perspective, e.ctx.PersistentStore = c.Invoker, c.Perspective, c.PersistentStore
 	if e.mostNested = c.Nesting; e.mostNested <= 0 {
 		e.mostNested = DefaultNesting
@@ -228,6 +228,9 @@ type Context struct {
 	Profile banana.Profile
 	// Limits are the peer's limits; zero fields have Twisted's defaults.
 	Limits banana.Limits
+	// Arrays is set if the peer speaks a dialect with arrays. Slices of numbers are then sent as [array code numbers]
+	// instead of lists.
+	Arrays bool
 	// Nesting is the limit on nested values; 0 means DefaultNesting.
 	Nesting int
 	// Root is the beginning of error paths, by default "value". JellyTuple and JellyKw use "args" and "kw".

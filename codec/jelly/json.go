@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"reflect"
 	"strconv"
 )
 
@@ -116,8 +117,26 @@ func (w *jsonWriter) value(v any, depth int) error {
 	case Instance:
 		return w.pairs(identity{}, []Entry{{"class", x.Class}, {"state", x.State}}, depth)
 	default:
+		if numbers, ok := numbersOf(v); ok {
+			return w.numbers(numbers, depth)
+		}
 		return jsonLeaf(w, Format(v))
 	}
+	return nil
+}
+
+// numbers writes an array.
+func (w *jsonWriter) numbers(v reflect.Value, depth int) error {
+	w.b = append(w.b, '[')
+	for i := range v.Len() {
+		if i > 0 {
+			w.b = append(w.b, ',')
+		}
+		if err := w.value(boxNumber(v.Index(i)), depth+1); err != nil {
+			return err
+		}
+	}
+	w.b = append(w.b, ']')
 	return nil
 }
 

@@ -15,11 +15,11 @@ type Mention struct {
 // decoded because they are refused or too late: the peer counted their references and waits for their release. Mentions
 // follows the grammar of Jelly without a taster or a depth limit. It stops at malformed input, without an error.
 func Mentions(r *banana.Reader, n int, visit func(Mention)) {
-	walk(r, n, nil, visit)
+	(&walker{r: r, visit: visit}).walk(n)
 }
 
-func walk(r *banana.Reader, n int, registry *Registry, visit func(Mention)) {
-	w := walker{r: r, registry: registry, visit: visit}
+// walk visits the mentions in the next n expressions.
+func (w *walker) walk(n int) {
 	w.push(walkValues, n)
 	for len(w.open) > 0 {
 		top := &w.open[len(w.open)-1]
@@ -37,7 +37,7 @@ func walk(r *banana.Reader, n int, registry *Registry, visit func(Mention)) {
 // Mentions is the function [Mentions] for a frame from this decoder's peer. It knows from the registry what the classes
 // are, and visits "class" for those that are not registered only.
 func (d *Decoder) Mentions(r *banana.Reader, n int, visit func(Mention)) {
-	walk(r, n, d.Registry, visit)
+	(&walker{r: r, registry: d.Registry, arrays: d.Arrays, visit: visit}).walk(n)
 }
 
 // CountMentions returns the number of mentions in the next n expressions of r.
@@ -50,6 +50,7 @@ func CountMentions(r banana.Reader, n int) (count int) {
 type walker struct {
 	r        *banana.Reader
 	registry *Registry
+	arrays   bool // [array …] is an array, not an object of a class
 	visit    func(Mention)
 	open     []walkList
 }
@@ -135,6 +136,10 @@ func (w *walker) class(word banana.Token, n int) bool {
 	name := word.Bytes
 	if word.Kind == banana.Vocab {
 		name = []byte(word.Text())
+	}
+	if w.arrays && string(name) == arrayName {
+		w.push(walkRaw, n)
+		return true
 	}
 	last := walkMaybe
 	if class, ok := w.registry.lookup(name); ok {

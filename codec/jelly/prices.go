@@ -12,6 +12,10 @@ import (
 // what a value keeps: [unicode x], for example, has the price of a list.
 func Prices() *banana.Prices { return &prices }
 
+// PricesWithArrays returns the prices for a Decoder with Arrays. The numbers of an array are priced twice: as they are
+// sent, and as what Assign makes of them for a parameter of a wider type of numbers.
+func PricesWithArrays() *banana.Prices { return &pricesWithArrays }
+
 const (
 	// grown is the factor for a slice that grows by append: its spare capacity and its previous arrays.
 	grown = 3
@@ -39,6 +43,29 @@ var prices = banana.Prices{
 		banana.SymInstance: unboundPrice,
 	},
 	Named: priceOfName,
+}
+
+var pricesWithArrays = func() banana.Prices {
+	p := prices
+	p.Array = priceOfArray
+	p.Named = func(name []byte) (price int, kept bool) {
+		if string(name) == arrayName {
+			return 0, false
+		}
+		return priceOfName(name)
+	}
+	return p
+}()
+
+// widest is the size of the widest number.
+const widest = 8
+
+// priceOfArray returns the additional price of each byte of an array's numbers.
+func priceOfArray(code []byte) int {
+	if form := arrayForms[string(code)]; form != nil {
+		return widest / form.size
+	}
+	return 0 // It is refused.
 }
 
 // tagPrices are the prices of expressions of Jelly's types in addition to their list.

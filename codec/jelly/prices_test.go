@@ -245,3 +245,68 @@ func TestDenseReferencesAreBounded(t *testing.T) {
 	require.NoError(t, err)
 	assert.LessOrEqual(t, took, costOf(t, frame)+priceSlack)
 }
+
+// TestPricesBoundArrays decodes arrays and converts each to the widest type of numbers. The price does not depend on
+// how the frame is cut.
+func TestPricesBoundArrays(t *testing.T) {
+	const n = 1000
+	for code, size := range map[string]int{
+		"i1": 1, "i2": 2, "i4": 4, "i8": 8, "u1": 1, "u2": 2, "u4": 4, "u8": 8, "f4": 4, "f8": 8,
+	} {
+		for _, length := range []int{0, 1, 3, 100, 5000} {
+			t.Run(fmt.Sprintf("%d of %s", length, code), func(t *testing.T) {
+				count := n
+				if length > 100 {
+					count = 20
+				}
+				elements := [][]byte{text("list")}
+				for range count {
+					elements = append(elements, made(text("array"), text(code), text(strings.Repeat("\x01", length*size))))
+				}
+				frame := made(elements...)
+				cost := arraysCost(t, frame, len(frame))
+				assert.Equal(t, cost, arraysCost(t, frame, 1))
+
+				d := pricedDecoder(t)
+				d.Arrays = true
+				var r banana.Reader
+				var v any
+				var before, after runtime.MemStats
+				r.Reset(frame, banana.ProfilePB)
+				runtime.ReadMemStats(&before)
+				require.NoError(t, d.Decode(&r, &v))
+				var ints []int64
+				var floats []float64
+				for _, x := range v.([]any) {
+					switch code[0] {
+					case 'f':
+						require.NoError(t, jelly.Assign(&floats, x))
+					default:
+						if code != "u1" { // It is bytes.
+							require.NoError(t, jelly.Assign(&ints, x))
+						}
+					}
+				}
+				runtime.ReadMemStats(&after)
+				const each = 192 // what a conversion takes besides the numbers
+				assert.LessOrEqual(t, int(after.TotalAlloc-before.TotalAlloc), cost+count*each+priceSlack)
+			})
+		}
+	}
+}
+
+// arraysCost returns the cost of a frame that arrives in pieces of a size.
+func arraysCost(t testing.TB, frame []byte, size int) int {
+	t.Helper()
+	var s banana.Scanner
+	s.Init(banana.ProfilePB, banana.Limits{Depth: 1 << 16, Frame: 1 << 28})
+	s.SetPrices(jelly.PricesWithArrays())
+	for end := size; ; end += size {
+		n, err := s.Next(frame[:min(end, len(frame))])
+		require.NoError(t, err)
+		if n > 0 {
+			require.Equal(t, len(frame), n)
+			return s.Cost()
+		}
+	}
+}

@@ -33,6 +33,7 @@ const (
 	tagInstance
 	tagPersistent
 	tagUnpersistable
+	tagArray // only for a Decoder with Arrays: otherwise it is the name of a class
 	tagCount
 )
 
@@ -43,7 +44,7 @@ var tagNames = [tagCount]string{
 	tagDereference: "dereference", tagRemote: "remote", tagLocal: "local", tagCached: "cached", tagLCache: "lcache",
 	tagDatetime: "datetime", tagDate: "date", tagTime: "time", tagTimedelta: "timedelta", tagDecimal: "decimal",
 	tagClass: "class", tagModule: "module", tagFunction: "function", tagMethod: "method", tagInstance: "instance",
-	tagPersistent: "persistent", tagUnpersistable: "unpersistable",
+	tagPersistent: "persistent", tagUnpersistable: "unpersistable", tagArray: arrayName,
 }
 
 func (t tag) String() string { return tagNames[t] }
@@ -101,5 +102,7 @@ func allowedTags(s *SecurityOptions) (allowed [tagCount]bool) {
 	for t := tagNone + 1; t < tagCount; t++ {
 		allowed[t] = s.TypeAllowed(tagNames[t])
 	}
+	// Whoever accepts lists accepts the same numbers as an array. A peer does not choose: its dialect does.
+	allowed[tagArray] = allowed[tagArray] || allowed[tagList]
 	return allowed
 }
