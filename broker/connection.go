@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker/internal/flow"
@@ -35,6 +36,7 @@ type connection struct {
 	nonblock netio.NonBlocking // sock, if it can be used without blocking; otherwise nil
 	client   bool              // we connected, the peer accepted
 	peer     string
+	began    time.Time
 	limits   Limits
 	options  *settings
 	log      zerolog.Logger
@@ -55,6 +57,7 @@ type connection struct {
 	offers    int                    // number of published objects, set before the factories run
 	small     atomic.Int64           // the limit of a message's bytes until a login succeeds; 0 without a login
 
+	number    atomic.Uint64 // in the registry; 0 before the connection is in it
 	queued    atomic.Int64 // messages handed to the broker that are not in the outbox
 	inbound   atomic.Int64 // unanswered calls of the peer
 	pending   atomic.Int64 // unanswered calls of ours
@@ -108,7 +111,7 @@ type metrics struct {
 // newConn prepares a connection; its broker is spawned later.
 func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *options) *connection {
 	c := &connection{
-		rt: rt, sock: sock, nonblock: netio.NonBlockingOf(sock), client: client,
+		rt: rt, sock: sock, nonblock: netio.NonBlockingOf(sock), client: client, began: time.Now(),
 		limits: o.limits, options: o.settings, published: o.published, factories: o.factories,
 		mailbox: actor.NewMailbox(), writing: actor.NewMailbox(),
 		encoding: flow.NewEncodeLimit(),

@@ -187,7 +187,7 @@ func (i *identity) attached(c *connection, key cred.Key, mind *flavors.RemoteRef
 	}
 	attached = true
 	usercode.Log(func() { log.Info().Msg("perspective attached") })
-	c.admit(answer, avatar, func() {
+	c.admit(answer, avatar, i.name, func() {
 		defer i.release()
 		logout()
 	})

@@ -430,7 +430,7 @@ func (l *loginRoot) enter(credentials cred.Credentials, mind *flavors.RemoteRefe
 		return nil, flavors.UnauthorizedLogin.New(refusedText)
 	}
 	usercode.Log(func() { c.log.Info().Str("user", id.String()).Str("by", string(credentials.Kind())).Msg("logged in") })
-	c.admit(answer, avatar, leave)
+	c.admit(answer, avatar, id.String(), leave)
 	return answer, nil
 }
 

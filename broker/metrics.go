@@ -76,6 +76,7 @@ type registry struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	live  map[*connection]struct{}
+	last  uint64 // the number of the newest connection
 	ended Stats
 	conns ConnStats
 }
@@ -96,6 +97,8 @@ func (x *registry) add(c *connection) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.live[c] = struct{}{}
+	x.last++
+	c.number.Store(x.last)
 	if c.client {
 		x.conns.Dialed++
 	} else {
@@ -112,15 +115,15 @@ func (x *registry) all() []*connection {
 
 // remove adds the figures of a connection that has ended to the sums. What the connection counts later is ignored.
 func (x *registry) remove(c *connection) {
-	s := c.snapshot()
-	s.CallsOut.failPending()
-	s.CallsIn.failPending()
-	s.Exports, s.Imports, s.Caches, s.LocalCaches, s.BytesWaiting, s.BytesUnanswered = 0, 0, 0, 0, 0, 0
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if _, ok := x.live[c]; !ok {
 		return
 	}
+	s := c.snapshot()
+	s.CallsOut.failPending()
+	s.CallsIn.failPending()
+	s.Exports, s.Imports, s.Caches, s.LocalCaches, s.BytesWaiting, s.BytesUnanswered = 0, 0, 0, 0, 0, 0
 	delete(x.live, c)
 	c.metrics.final.Store(&s)
 	x.ended.add(s)
@@ -130,13 +133,36 @@ func (x *registry) remove(c *connection) {
 	}
 }
 
+// perLock is how many connections are visited under the registry's lock at a time, so that connections that begin or end
+// meanwhile do not wait for all.
+const perLock = 64
+
 func (x *registry) stats(rt *actor.Runtime) RuntimeStats {
 	x.mu.Lock()
-	defer x.mu.Unlock()
 	s := RuntimeStats{Stats: x.ended, Conns: x.conns, BytesHeld: int(budgetOf(rt).Held())}
 	s.Refusals = maps.Clone(x.ended.Refusals)
 	s.Conns.Closed = maps.Clone(x.conns.Closed)
-	for c := range x.live {
+	live := slices.Collect(maps.Keys(x.live))
+	x.mu.Unlock()
+	for some := range slices.Chunk(live, perLock) {
+		x.addLive(&s, some)
+	}
+	return s
+}
+
+// addLive adds the figures of connections that had not ended when the sums of the others were taken.
+func (x *registry) addLive(s *RuntimeStats, live []*connection) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, c := range live {
+		if final := c.metrics.final.Load(); final != nil {
+			s.add(*final)
+			s.Conns.Closed[closeReasonOf(context.Cause(c.ctx))]++
+			if !c.wasOpened() {
+				s.Conns.Unopened++
+			}
+			continue
+		}
 		s.add(c.snapshot())
 		if c.wasOpened() {
 			s.Conns.Open++
@@ -144,7 +170,6 @@ func (x *registry) stats(rt *actor.Runtime) RuntimeStats {
 			s.Conns.Opening++
 		}
 	}
-	return s
 }
 
 // StatsOf returns the figures of all connections of rt, accepted and dialed.

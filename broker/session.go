@@ -33,6 +33,7 @@ type session struct {
 	conn *connection
 	key  any
 	user seam.Caller
+	name string // of the user, at the first login
 
 	// Guarded by the lock of sessions.
 	shares  bool // the avatar hands out others, which log out with it
@@ -41,12 +42,12 @@ type session struct {
 }
 
 // enter adds a login.
-func (x *sessions) enter(c *connection, key any, shares bool) *session {
+func (x *sessions) enter(c *connection, key any, name string, shares bool) *session {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	s := x.byKey[key]
 	if s == nil {
-		s = &session{conn: c, key: key, user: internal.NewUser(c)}
+		s = &session{conn: c, key: key, name: name, user: internal.NewUser(c)}
 		if x.byKey == nil {
 			x.byKey, x.all = map[any]*session{}, map[*session]struct{}{}
 		}
@@ -98,6 +99,16 @@ func (x *sessions) users() (users []seam.Caller) {
 	return users
 }
 
+// names returns the names of all logged-in users.
+func (x *sessions) names() (names []string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for s := range x.all {
+		names = append(names, s.name)
+	}
+	return names
+}
+
 // callerOf returns the caller of calls through a new export: the user with its perspective, or the connection.
 func (c *connection) callerOf(hole seam.Export) seam.Caller {
 	if hole.Caller != nil {
@@ -111,11 +122,11 @@ func (c *connection) callerOf(hole seam.Export) seam.Caller {
 	return c.caller
 }
 
-// admit begins a session, before the answer is sent. logout runs once, when the peer has released the avatar or the
+// admit begins a session, before the answer is sent. name is the user's. logout runs once, when the peer has released the avatar or the
 // connection has ended, after the user's running calls have returned and the waiting ones were dropped.
-func (c *connection) admit(answer seam.LoginAnswer, avatar any, logout func()) {
+func (c *connection) admit(answer seam.LoginAnswer, avatar any, name string, logout func()) {
 	shared, shares := avatar.(shared)
-	s := c.sessions.enter(c, answer.Key(), shares)
+	s := c.sessions.enter(c, answer.Key(), name, shares)
 	var ended atomic.Bool
 	leave := func() {
 		if !ended.Swap(true) {
