@@ -153,17 +153,21 @@ func newTree(rt *actor.Runtime, opts []TreeOption) *Tree {
 const rootName = "pb"
 
 func (t *Tree) strategyOf(b Branch, c treeConfig) protoactor.SupervisorStrategy {
-	var opts []StrategyOption
-	if c.hook != nil {
-		opts = append(opts, OnDecision(func(d Decision) { c.hook(b, d) }))
-	}
+	decided := OnDecision(func(d Decision) {
+		if d.Directive == protoactor.RestartDirective {
+			t.branches[b].kinds.restarted(t.branches[b].prefixOf(d.Child))
+		}
+		if c.hook != nil {
+			c.hook(b, d)
+		}
+	})
 	switch b {
 	case Listeners:
-		return BackoffStrategy(t.rt, c.listeners, opts...)
+		return BackoffStrategy(t.rt, c.listeners, decided)
 	case Dialers:
-		return BackoffStrategy(t.rt, c.dialers, opts...)
+		return BackoffStrategy(t.rt, c.dialers, decided)
 	default:
-		return PersistentStrategy(t.rt, c.objects, opts...)
+		return PersistentStrategy(t.rt, c.objects, decided)
 	}
 }
 
@@ -349,6 +353,7 @@ type branch struct {
 	strategy protoactor.SupervisorStrategy
 	mailbox  *actor.Mailbox  // receives requests directly and drops them once the branch has stopped
 	pid      *protoactor.PID // set by root, before the tree is published
+	kinds    kinds
 
 	mu      sync.Mutex
 	refuses bool
@@ -414,6 +419,7 @@ func (b *branch) Receive(ctx protoactor.Context) {
 		b.mu.Lock()
 		delete(b.left, m.Who.Id)
 		b.mu.Unlock()
+		b.kinds.stopped(b.prefixOf(m.Who))
 	}
 }
 
@@ -446,6 +452,7 @@ func (b *branch) spawn(ctx protoactor.Context, r *spawnRequest) (pid *protoactor
 	if err != nil {
 		return nil, fmt.Errorf("supervision: spawn %s below %s: %w", r.prefix, b.name, err)
 	}
+	b.kinds.spawned(r.prefix)
 	return pid, nil
 }
 
