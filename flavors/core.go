@@ -111,6 +111,8 @@ type objectCore struct {
 
 	// incarnation counts the starts of the object's actors. It is written in the object's turn only.
 	incarnation atomic.Uint64
+	// restarts counts those after a panic.
+	restarts atomic.Uint64
 }
 
 // String names the object in logs.

@@ -226,6 +226,9 @@ type repairNow struct{}
 // restarted for ever. So the value is repaired in a turn of its own, or before the next message.
 func (o *object) incarnate(ctx protoactor.Context) {
 	c := o.core
+	if o.again {
+		c.restarts.Add(1)
+	}
 	c.started(o.mailbox, ctx.Self())
 	broken, repairing := c.isBroken()
 	o.broken = broken || o.again

@@ -10,16 +10,18 @@ import (
 	"github.com/perspectivebroker/pb/supervision"
 )
 
-// turnWatch logs a warning for a method that holds up its object for long. It looks at all objects that have an actor,
-// a few times within that time, so that a call only has to note its method, under a lock that it takes anyway.
+// turnWatch lists the objects that have an actor. It logs a warning for a method that holds up its object for long. It
+// looks at all objects, a few times within that time, so that a call only has to note its method, under a lock that it
+// takes anyway.
 type turnWatch struct {
 	rt    *actor.Runtime
-	limit time.Duration
+	limit time.Duration // there are no warnings if it is not positive
 
 	mu sync.Mutex
 	// Guarded by mu.
-	first *objectCore // list of the objects that have an actor
-	armed bool
+	first  *objectCore // list of the objects that have an actor, the newest first
+	length int
+	armed  bool
 
 	list []*objectCore // of one look, which is never concurrent with another
 }
@@ -65,9 +67,6 @@ func (c *objectCore) beginTurnLocked(message any) {
 // watchTurns enters an object whose actor has started. The caller holds the lock of the core.
 func (c *objectCore) watchTurns() {
 	w := turnWatchOf(c.rt)
-	if w.limit <= 0 {
-		return
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if c.watch.by != nil {
@@ -78,6 +77,7 @@ func (c *objectCore) watchTurns() {
 		w.first.watch.prev = c
 	}
 	w.first = c
+	w.length++
 	w.armLocked()
 }
 
@@ -98,10 +98,11 @@ func (c *objectCore) unwatchTurns() {
 		c.watch.next.watch.prev = c.watch.prev
 	}
 	c.watch.by, c.watch.prev, c.watch.next = nil, nil, nil
+	w.length--
 }
 
 func (w *turnWatch) armLocked() {
-	if !w.armed && w.first != nil {
+	if w.limit > 0 && !w.armed && w.first != nil {
 		w.armed = true
 		time.AfterFunc(max(w.limit/looksPerLimit, time.Millisecond), w.look)
 	}

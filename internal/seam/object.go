@@ -81,3 +81,15 @@ type CacheBlank interface {
 	// Attach ties the copy to the connection on which its original came.
 	Attach(conn Conn, luid int64) (LocalCache, error)
 }
+
+// ObjectInfo describes an object that has an actor, to people who look at a running program.
+type ObjectInfo struct {
+	Actor    string // the id of the actor's PID
+	Type     string
+	Branch   string // of the tree of actors
+	Waiting  int    // messages that wait for the object's turn, including those of peers that do not read
+	Running  string // the method that runs; empty if there is none. A peer chooses the names of methods.
+	Restarts uint64 // after a panic
+	Holders  int    // connections and listeners that give the object out
+	Copies   int    // copies that peers keep, of a Cacheable
+}

@@ -1,0 +1,43 @@
+package flavors
+
+import (
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/internal/seam"
+)
+
+// Objects calls f with objects of rt that have an actor, the newest first, until it has been called max times. It returns
+// how many there are. Objects that were sent and never called have no actor.
+func (export) Objects(rt *actor.Runtime, max int, f func(seam.ObjectInfo)) (total int) {
+	w := turnWatchOf(rt)
+	w.mu.Lock()
+	total = w.length
+	list := make([]*objectCore, 0, min(max, total))
+	for c := w.first; c != nil && len(list) < max; c = c.watch.next {
+		list = append(list, c)
+	}
+	w.mu.Unlock()
+	for _, c := range list {
+		if o, ok := c.info(); ok {
+			f(o)
+		}
+	}
+	return total
+}
+
+// info reports false if the actor has ended.
+func (c *objectCore) info() (o seam.ObjectInfo, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pid == nil {
+		return o, false
+	}
+	o = seam.ObjectInfo{
+		Actor: c.pid.Id, Type: typeName(c.value), Branch: c.branch.String(),
+		Waiting: c.queue.len(), Running: clipText(c.working, maxQuotedName), Restarts: c.restarts.Load(),
+		Holders: c.holders + c.shown, Copies: len(c.observers),
+	}
+	for _, p := range c.parked {
+		o.Waiting += len(p.waiting)
+	}
+	return o, true
+}
