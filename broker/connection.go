@@ -58,10 +58,10 @@ type connection struct {
 	small     atomic.Int64           // the limit of a message's bytes until a login succeeds; 0 without a login
 
 	number    atomic.Uint64 // in the registry; 0 before the connection is in it
-	queued    atomic.Int64 // messages handed to the broker that are not in the outbox
-	inbound   atomic.Int64 // unanswered calls of the peer
-	pending   atomic.Int64 // unanswered calls of ours
-	exported  atomic.Int64 // live exports, published objects not counted
+	queued    atomic.Int64  // messages handed to the broker that are not in the outbox
+	inbound   atomic.Int64  // unanswered calls of the peer
+	pending   atomic.Int64  // unanswered calls of ours
+	exported  atomic.Int64  // live exports, published objects not counted
 	bytesOut  atomic.Int64
 	arrivals  atomic.Pointer[seam.Arrivals] // of the peer's calls, written in the broker's turn
 	metrics   metrics

@@ -44,7 +44,7 @@ func TestConnInfo(t *testing.T) {
 	p.Close()
 	<-conns[0].Done()
 	require.Len(t, broker.ConnsOf(s.rt), 1)
-	assert.Empty(t, conns[0].Info().Users)
+	require.Eventually(t, func() bool { return conns[0].Info().Users == nil }, patience, tick)
 }
 
 func TestInfoOfNoConn(t *testing.T) {
