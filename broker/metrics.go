@@ -133,7 +133,7 @@ func (x *registry) remove(c *connection) {
 	}
 }
 
-// perLock is how many connections are visited under the registry's lock at a time, so that connections that begin or end
+// perLock is how many connections are visited under the registry's lock at a time. Connections that begin or end
 // meanwhile do not wait for all.
 const perLock = 64
 

@@ -5,14 +5,14 @@ import (
 	"github.com/perspectivebroker/pb/internal/seam"
 )
 
-// Objects calls f with objects of rt that have an actor, the newest first, until it has been called max times. It returns
-// how many there are. Objects that were sent and never called have no actor.
-func (export) Objects(rt *actor.Runtime, max int, f func(seam.ObjectInfo)) (total int) {
+// Objects calls f with at most limit objects of rt that have an actor, the newest first. It returns how many there are.
+// Objects that were sent and never called have no actor.
+func (export) Objects(rt *actor.Runtime, limit int, f func(seam.ObjectInfo)) (total int) {
 	w := turnWatchOf(rt)
 	w.mu.Lock()
 	total = w.length
-	list := make([]*objectCore, 0, min(max, total))
-	for c := w.first; c != nil && len(list) < max; c = c.watch.next {
+	list := make([]*objectCore, 0, min(limit, total))
+	for c := w.first; c != nil && len(list) < limit; c = c.watch.next {
 		list = append(list, c)
 	}
 	w.mu.Unlock()

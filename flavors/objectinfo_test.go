@@ -27,8 +27,8 @@ func TestObjects(t *testing.T) {
 	require.NoError(t, err)
 	conn, err := broker.Dial(t.Context(), rt, ln.URL())
 	require.NoError(t, err)
-	count := func(max int) (total, called int) {
-		total = internals.Objects(rt, max, func(seam.ObjectInfo) { called++ })
+	count := func(limit int) (total, called int) {
+		total = internals.Objects(rt, limit, func(seam.ObjectInfo) { called++ })
 		return total, called
 	}
 	total, called := count(10)
