@@ -122,8 +122,9 @@ func (c *connection) callerOf(hole seam.Export) seam.Caller {
 	return c.caller
 }
 
-// admit begins a session of the user with a name, before the answer is sent. logout runs once, when the peer has released
-// the avatar or the connection has ended, after the user's running calls have returned and the waiting ones were dropped.
+// admit begins a session of the user with a name, before the answer is sent. logout runs once, when the peer has
+// released the avatar or the connection has ended, after the user's running calls have returned and the waiting ones
+// were dropped.
 func (c *connection) admit(answer seam.LoginAnswer, avatar any, name string, logout func()) {
 	shared, shares := avatar.(shared)
 	s := c.sessions.enter(c, answer.Key(), name, shares)
