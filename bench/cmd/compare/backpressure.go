@@ -64,7 +64,7 @@ func (c comparison) measureBackpressure(ctx context.Context, _ []systems.System)
 func (c comparison) measureAttack(
 	ctx context.Context, s systems.System, kind attacker,
 ) (rows []report.Row, err error) {
-	pair, err := child.StartPair(ctx, c.log, s)
+	pair, err := child.StartPair(ctx, c.log, s, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -84,7 +84,15 @@ func (c comparison) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.Burners, r.Delay = c.options.burners, c.options.delay.Microseconds()
+	stopBurners, err := child.StartBurners(ctx, c.options.burners)
+	if err != nil {
+		return err
+	}
 	r.Rows, err = measure(ctx, list)
+	if e := stopBurners(); e != nil && ctx.Err() == nil {
+		fmt.Fprintln(c.log, "compare:", e)
+	}
 	if ctx.Err() != nil {
 		// Errors of the child processes are only a consequence of the interrupt.
 		err = fmt.Errorf("interrupted: %w", ctx.Err())
@@ -161,7 +169,7 @@ func (c comparison) startAll(ctx context.Context, list []systems.System) (pairs 
 		extraArgs = []string{"-profile", c.options.profile}
 	}
 	for _, s := range list {
-		pair, err := child.StartPair(ctx, c.log, s, extraArgs...)
+		pair, err := child.StartPair(ctx, c.log, s, c.options.delay, extraArgs...)
 		switch {
 		case err == nil:
 			pairs = append(pairs, pair)

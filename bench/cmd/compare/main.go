@@ -5,6 +5,8 @@
 //	go -C bench run ./cmd/compare -quick              # less than a minute
 //	go -C bench run ./cmd/compare                     # about five minutes
 //	go -C bench run ./cmd/compare -with connect,nats  # with the optional systems
+//	go -C bench run ./cmd/compare -burners 2          # on a busy machine
+//	go -C bench run ./cmd/compare -delay 1ms          # over a link with delay
 //	go -C bench run ./cmd/compare -memory             # memory per connection, object and call
 //	go -C bench run ./cmd/compare -growth             # calls/s with more connections, exports and larger payloads
 //	go -C bench run ./cmd/compare -backpressure       # latency while other peers flood, stall or do not read
@@ -23,6 +25,7 @@ import (
 	"path/filepath"
 	"runtime/pprof"
 	"syscall"
+	"time"
 
 	"github.com/perspectivebroker/pb/bench/internal/child"
 	"github.com/perspectivebroker/pb/bench/internal/systems"
@@ -36,6 +39,8 @@ type options struct {
 	only, with            string
 	workloads             string
 	rounds                int
+	burners               int
+	delay                 time.Duration
 	profile               string
 
 	// Set by the program itself for its child processes.
@@ -79,12 +84,15 @@ func parse(args []string, log io.Writer) (o options, err error) {
 	flags.StringVar(&o.json, "json", "",
 		"write the JSON to this `file`, - for standard output (default a file in results/)")
 	flags.StringVar(&o.only, "only", "", "measure only these comma-separated `systems`")
-	flags.StringVar(&o.with, "with", "", "also measure these optional `systems`: connect, nats")
+	flags.StringVar(&o.with, "with", "", "also measure these optional `systems`: ours-unpolled, connect, nats")
 	flags.StringVar(&o.workloads, "workloads", "",
-		"measure only these `workloads`: serial, pipelined, multi, bulk, fanout, codec")
+		"measure only these `workloads`: serial, pipelined, multi, serial8, wide, bulk, bulk16, structs, fanout, codec")
 	flags.IntVar(&o.rounds, "rounds", 0, "number of rounds (default 7, with -quick 3)")
+	flags.IntVar(&o.burners, "burners", 0, "run this `number` of processes beside it that keep the processors busy")
+	flags.DurationVar(&o.delay, "delay", 0,
+		"let each byte of a call arrive this much later, by a relay; not with -backpressure")
 	flags.StringVar(&o.profile, "profile", "", "write CPU profiles of the Go processes to this `directory`")
-	flags.StringVar(&o.role, "role", "", "internal: run as a server or a client")
+	flags.StringVar(&o.role, "role", "", "internal: run as a server, a client or a burner")
 	flags.StringVar(&o.system, "system", "", "internal: the system of the server or client")
 	flags.StringVar(&o.addr, "addr", "", "internal: the address of the server")
 	if err := flags.Parse(args); err != nil {
@@ -111,8 +119,13 @@ func (o options) check(rest []string) error {
 	if modes > 1 {
 		return errors.New("-memory, -growth and -backpressure exclude each other")
 	}
-	if o.rounds < 0 {
+	switch {
+	case o.rounds < 0:
 		return fmt.Errorf("invalid number of rounds %d", o.rounds)
+	case o.burners < 0:
+		return fmt.Errorf("invalid number of burners %d", o.burners)
+	case o.delay < 0 || o.delay > 0 && o.backpressure:
+		return fmt.Errorf("invalid delay %v: must not be negative, and -backpressure has none", o.delay)
 	}
 	wanted := names(o.workloads)
 	for _, w := range workloads {
@@ -127,6 +140,9 @@ func (o options) check(rest []string) error {
 
 // runChild is the main function of a child process.
 func runChild(o options, in io.Reader, out io.Writer) error {
+	if o.role == child.RoleBurner {
+		return child.RunBurner(in)
+	}
 	if o.role != child.RoleServer && o.role != child.RoleClient {
 		return fmt.Errorf("unknown role %q", o.role)
 	}

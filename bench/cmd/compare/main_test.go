@@ -88,6 +88,24 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// Runs beside a burner and over a link with delay.
+func TestConditions(t *testing.T) {
+	status, out, log := runProgram(t.Context(), "", "-quick", "-rounds", "1", "-only", "ours,rawtcp-polled",
+		"-workloads", "serial8,structs", "-json", "-", "-burners", "1", "-delay", "2ms")
+	require.Zero(t, status, log)
+	var r report.Report
+	require.NoError(t, json.Unmarshal([]byte(out), &r))
+	assert.Equal(t, 1, r.Burners)
+	assert.EqualValues(t, 2000, r.Delay)
+	require.Len(t, r.Rows, 3, "raw TCP has no structs")
+	for _, row := range r.Rows {
+		assert.GreaterOrEqual(t, row.P50, 4000.0)
+	}
+	assert.Contains(t, log, "burners that kept the processors busy: 1")
+	assert.Contains(t, log, "over a link that delays each byte by 2000 µs")
+	assert.NotContains(t, log, "targets", "the targets are for an idle machine without delay")
+}
+
 func TestInvalidArguments(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, c := range []struct {
@@ -99,6 +117,9 @@ func TestInvalidArguments(t *testing.T) {
 		{2, `compare: unexpected argument "serial"`, "-quick serial"},
 		{2, "compare: -memory, -growth and -backpressure exclude each other", "-memory -growth"},
 		{2, "compare: invalid number of rounds -1", "-rounds -1"},
+		{2, "compare: invalid number of burners -1", "-burners -1"},
+		{2, "compare: invalid delay -1ms", "-delay -1ms"},
+		{2, "compare: invalid delay 1ms", "-delay 1ms -backpressure"},
 		{2, `compare: unknown workload "seriel"`, "-workloads seriel,codec"},
 		{1, `compare: unknown system "corba"`, "-only ours,corba"},
 		{1, `compare: unknown system "corba"`, "-with corba"},
@@ -106,7 +127,7 @@ func TestInvalidArguments(t *testing.T) {
 		{1, `compare: unknown system "corba"`, "-role server -system corba"},
 		{1, `compare: unknown role "waiter"`, "-role waiter -system ours"},
 		{1, "no such file or directory", "-role server -system ours -profile missing"},
-		{0, "internal: run as a server or a client", "-help"},
+		{0, "internal: run as a server, a client or a burner", "-help"},
 	} {
 		status, out, log := runProgram(t.Context(), "", strings.Fields(c.args)...)
 		assert.Equal(t, c.status, status, c.args)

@@ -105,7 +105,7 @@ type usage struct{ server, client child.Reply }
 func (c comparison) usageIncrease(
 	ctx context.Context, s systems.System, requests []child.Request,
 ) (w usage, err error) {
-	pair, err := child.StartPair(ctx, c.log, s)
+	pair, err := child.StartPair(ctx, c.log, s, 0)
 	if err != nil {
 		return w, err
 	}

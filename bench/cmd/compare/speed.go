@@ -17,6 +17,7 @@ type workload struct {
 	callers int
 	payload int  // bytes to echo; 0 for adding two numbers
 	watch   bool // every connection watches one object
+	structs bool // send and receive structs
 }
 
 // bulkSize is the payload of bulk, slightly below the maximum string size of stock Twisted.
@@ -26,7 +27,11 @@ var workloads = []workload{
 	{name: "serial", conns: 1, callers: 1},
 	{name: "pipelined", conns: 1, callers: 256},
 	{name: "multi", conns: 64, callers: 64 * 8},
+	{name: "serial8", conns: 8, callers: 8},
+	{name: "wide", conns: 64, callers: 64},
 	{name: "bulk", conns: 1, callers: 1, payload: bulkSize},
+	{name: "bulk16", conns: 1, callers: 16, payload: bulkSize},
+	{name: "structs", conns: 1, callers: 256, structs: true},
 	{name: "fanout", conns: observers, callers: 1, watch: true},
 }
 
@@ -82,7 +87,7 @@ func (c comparison) measureWorkload(ctx context.Context, pairs []*child.Pair, w 
 			continue
 		}
 		if _, err := pair.Client.Ask(child.Request{
-			Op: child.OpOpen, Conns: w.conns, Callers: w.callers, Payload: w.payload, Watch: w.watch,
+			Op: child.OpOpen, Conns: w.conns, Callers: w.callers, Payload: w.payload, Watch: w.watch, Structs: w.structs,
 		}); err != nil {
 			return nil, err
 		}
@@ -113,7 +118,7 @@ func (c comparison) measureWorkload(ctx context.Context, pairs []*child.Pair, w 
 
 // supports reports whether the system can run the workload.
 func supports(s systems.System, w workload) bool {
-	return (!w.watch || s.Watches) && (!s.OneCaller || w.callers == w.conns) &&
+	return (!w.watch || s.Watches) && (!w.structs || s.Structs) && (!s.OneCaller || w.callers == w.conns) &&
 		(s.MaxConns == 0 || w.conns <= s.MaxConns)
 }
 

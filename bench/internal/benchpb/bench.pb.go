@@ -1,5 +1,4 @@
-// What the systems that speak protobuf send each other when they are measured. The fields are those of a PB call of the
-// same kind.
+// What the systems that speak protobuf send each other when they are measured. The fields are those of a PB call of the same kind.
 //
 //	protoc -I . --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative \
 //	    --connect-go_out=. --connect-go_opt=paths=source_relative bench.proto
@@ -211,6 +210,82 @@ func (x *EchoReply) GetPayload() []byte {
 	return nil
 }
 
+type Order struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Customer      string                 `protobuf:"bytes,1,opt,name=customer,proto3" json:"customer,omitempty"`
+	Number        int64                  `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	Price         float64                `protobuf:"fixed64,3,opt,name=price,proto3" json:"price,omitempty"`
+	Paid          bool                   `protobuf:"varint,4,opt,name=paid,proto3" json:"paid,omitempty"`
+	Items         map[string]int64       `protobuf:"bytes,5,rep,name=items,proto3" json:"items,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Order) Reset() {
+	*x = Order{}
+	mi := &file_bench_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Order) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Order) ProtoMessage() {}
+
+func (x *Order) ProtoReflect() protoreflect.Message {
+	mi := &file_bench_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Order.ProtoReflect.Descriptor instead.
+func (*Order) Descriptor() ([]byte, []int) {
+	return file_bench_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Order) GetCustomer() string {
+	if x != nil {
+		return x.Customer
+	}
+	return ""
+}
+
+func (x *Order) GetNumber() int64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Order) GetPrice() float64 {
+	if x != nil {
+		return x.Price
+	}
+	return 0
+}
+
+func (x *Order) GetPaid() bool {
+	if x != nil {
+		return x.Paid
+	}
+	return false
+}
+
+func (x *Order) GetItems() map[string]int64 {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
 var File_bench_proto protoreflect.FileDescriptor
 
 const file_bench_proto_rawDesc = "" +
@@ -225,10 +300,21 @@ const file_bench_proto_rawDesc = "" +
 	"\vEchoRequest\x12\x18\n" +
 	"\apayload\x18\x01 \x01(\fR\apayload\"%\n" +
 	"\tEchoReply\x12\x18\n" +
-	"\apayload\x18\x01 \x01(\fR\apayload2h\n" +
+	"\apayload\x18\x01 \x01(\fR\apayload\"\xd0\x01\n" +
+	"\x05Order\x12\x1a\n" +
+	"\bcustomer\x18\x01 \x01(\tR\bcustomer\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x03R\x06number\x12\x14\n" +
+	"\x05price\x18\x03 \x01(\x01R\x05price\x12\x12\n" +
+	"\x04paid\x18\x04 \x01(\bR\x04paid\x12/\n" +
+	"\x05items\x18\x05 \x03(\v2\x19.pbbench.Order.ItemsEntryR\x05items\x1a8\n" +
+	"\n" +
+	"ItemsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x012\x93\x01\n" +
 	"\x05Bench\x12-\n" +
 	"\x03Add\x12\x13.pbbench.AddRequest\x1a\x11.pbbench.AddReply\x120\n" +
-	"\x04Echo\x12\x14.pbbench.EchoRequest\x1a\x12.pbbench.EchoReplyB8Z6github.com/perspectivebroker/pb/bench/internal/benchpbb\x06proto3"
+	"\x04Echo\x12\x14.pbbench.EchoRequest\x1a\x12.pbbench.EchoReply\x12)\n" +
+	"\aConfirm\x12\x0e.pbbench.Order\x1a\x0e.pbbench.OrderB8Z6github.com/perspectivebroker/pb/bench/internal/benchpbb\x06proto3"
 
 var (
 	file_bench_proto_rawDescOnce sync.Once
@@ -242,23 +328,28 @@ func file_bench_proto_rawDescGZIP() []byte {
 	return file_bench_proto_rawDescData
 }
 
-var file_bench_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_bench_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_bench_proto_goTypes = []any{
 	(*AddRequest)(nil),  // 0: pbbench.AddRequest
 	(*AddReply)(nil),    // 1: pbbench.AddReply
 	(*EchoRequest)(nil), // 2: pbbench.EchoRequest
 	(*EchoReply)(nil),   // 3: pbbench.EchoReply
+	(*Order)(nil),       // 4: pbbench.Order
+	nil,                 // 5: pbbench.Order.ItemsEntry
 }
 var file_bench_proto_depIdxs = []int32{
-	0, // 0: pbbench.Bench.Add:input_type -> pbbench.AddRequest
-	2, // 1: pbbench.Bench.Echo:input_type -> pbbench.EchoRequest
-	1, // 2: pbbench.Bench.Add:output_type -> pbbench.AddReply
-	3, // 3: pbbench.Bench.Echo:output_type -> pbbench.EchoReply
-	2, // [2:4] is the sub-list for method output_type
-	0, // [0:2] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	5, // 0: pbbench.Order.items:type_name -> pbbench.Order.ItemsEntry
+	0, // 1: pbbench.Bench.Add:input_type -> pbbench.AddRequest
+	2, // 2: pbbench.Bench.Echo:input_type -> pbbench.EchoRequest
+	4, // 3: pbbench.Bench.Confirm:input_type -> pbbench.Order
+	1, // 4: pbbench.Bench.Add:output_type -> pbbench.AddReply
+	3, // 5: pbbench.Bench.Echo:output_type -> pbbench.EchoReply
+	4, // 6: pbbench.Bench.Confirm:output_type -> pbbench.Order
+	4, // [4:7] is the sub-list for method output_type
+	1, // [1:4] is the sub-list for method input_type
+	1, // [1:1] is the sub-list for extension type_name
+	1, // [1:1] is the sub-list for extension extendee
+	0, // [0:1] is the sub-list for field type_name
 }
 
 func init() { file_bench_proto_init() }
@@ -272,7 +363,7 @@ func file_bench_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_bench_proto_rawDesc), len(file_bench_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

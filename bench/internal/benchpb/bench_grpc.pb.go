@@ -1,5 +1,4 @@
-// What the systems that speak protobuf send each other when they are measured. The fields are those of a PB call of the
-// same kind.
+// What the systems that speak protobuf send each other when they are measured. The fields are those of a PB call of the same kind.
 //
 //	protoc -I . --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative \
 //	    --connect-go_out=. --connect-go_opt=paths=source_relative bench.proto
@@ -25,17 +24,18 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Bench_Add_FullMethodName  = "/pbbench.Bench/Add"
-	Bench_Echo_FullMethodName = "/pbbench.Bench/Echo"
+	Bench_Add_FullMethodName     = "/pbbench.Bench/Add"
+	Bench_Echo_FullMethodName    = "/pbbench.Bench/Echo"
+	Bench_Confirm_FullMethodName = "/pbbench.Bench/Confirm"
 )
 
 // BenchClient is the client API for Bench service.
 //
-// For semantics around ctx use and closing/ending streaming RPCs, please refer to
-// https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 type BenchClient interface {
 	Add(ctx context.Context, in *AddRequest, opts ...grpc.CallOption) (*AddReply, error)
 	Echo(ctx context.Context, in *EchoRequest, opts ...grpc.CallOption) (*EchoReply, error)
+	Confirm(ctx context.Context, in *Order, opts ...grpc.CallOption) (*Order, error)
 }
 
 type benchClient struct {
@@ -66,12 +66,23 @@ func (c *benchClient) Echo(ctx context.Context, in *EchoRequest, opts ...grpc.Ca
 	return out, nil
 }
 
+func (c *benchClient) Confirm(ctx context.Context, in *Order, opts ...grpc.CallOption) (*Order, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Order)
+	err := c.cc.Invoke(ctx, Bench_Confirm_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // BenchServer is the server API for Bench service.
 // All implementations must embed UnimplementedBenchServer
 // for forward compatibility.
 type BenchServer interface {
 	Add(context.Context, *AddRequest) (*AddReply, error)
 	Echo(context.Context, *EchoRequest) (*EchoReply, error)
+	Confirm(context.Context, *Order) (*Order, error)
 	mustEmbedUnimplementedBenchServer()
 }
 
@@ -87,6 +98,9 @@ func (UnimplementedBenchServer) Add(context.Context, *AddRequest) (*AddReply, er
 }
 func (UnimplementedBenchServer) Echo(context.Context, *EchoRequest) (*EchoReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Echo not implemented")
+}
+func (UnimplementedBenchServer) Confirm(context.Context, *Order) (*Order, error) {
+	return nil, status.Error(codes.Unimplemented, "method Confirm not implemented")
 }
 func (UnimplementedBenchServer) mustEmbedUnimplementedBenchServer() {}
 func (UnimplementedBenchServer) testEmbeddedByValue()               {}
@@ -145,6 +159,24 @@ func _Bench_Echo_Handler(srv interface{}, ctx context.Context, dec func(interfac
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Bench_Confirm_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(Order)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BenchServer).Confirm(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Bench_Confirm_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BenchServer).Confirm(ctx, req.(*Order))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Bench_ServiceDesc is the grpc.ServiceDesc for Bench service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -159,6 +191,10 @@ var Bench_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Echo",
 			Handler:    _Bench_Echo_Handler,
+		},
+		{
+			MethodName: "Confirm",
+			Handler:    _Bench_Confirm_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -62,9 +62,16 @@ func (c *client) open(ctx context.Context, r Request) error {
 	}
 	for i := range r.Callers {
 		conn := c.conns[i%len(c.conns)]
-		if r.Payload > 0 {
+		switch {
+		case r.Payload > 0:
 			c.callers = append(c.callers, load.EchoCall(conn, r.Payload))
-		} else {
+		case r.Structs:
+			confirmer, ok := conn.(load.Confirmer)
+			if !ok {
+				return errors.Join(fmt.Errorf("%s cannot send structs", c.system.Name), c.close())
+			}
+			c.callers = append(c.callers, load.ConfirmCall(confirmer))
+		default:
 			c.callers = append(c.callers, load.AddCall(conn))
 		}
 	}

@@ -9,8 +9,10 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 
+	"github.com/perspectivebroker/pb/bench/internal/link"
 	"github.com/perspectivebroker/pb/bench/internal/systems"
 )
 
@@ -28,8 +30,9 @@ type Process struct {
 type Pair struct {
 	System         systems.System
 	Server, Client *Process
-	// Addr is the server's address.
-	Addr string
+	// Addr is the address that the client connects to: the server's, or that of the relay in front of it.
+	Addr  string
+	relay *link.Relay
 }
 
 // The roles of a child: -role server -system NAME, or -role client -system NAME -addr ADDRESS.
@@ -41,14 +44,17 @@ const (
 // starter starts children.
 type starter struct {
 	log                       io.Writer // receives the standard error of all children concurrently
+	delay                     time.Duration
 	readyTimeout, exitTimeout time.Duration
 }
 
 // StartPair starts a system's server and client. The client does not connect yet. A Go program gets the arguments
-// extraArgs in addition to its role. The standard error of both processes goes to log, which must allow concurrent
-// writes.
-func StartPair(ctx context.Context, log io.Writer, s systems.System, extraArgs ...string) (*Pair, error) {
-	t := starter{log: log, readyTimeout: 20 * time.Second, exitTimeout: 5 * time.Second}
+// extraArgs in addition to its role. With a delay there is a relay in this process between them, and each byte arrives
+// that much later. The standard error of both processes goes to log, which must allow concurrent writes.
+func StartPair(
+	ctx context.Context, log io.Writer, s systems.System, delay time.Duration, extraArgs ...string,
+) (*Pair, error) {
+	t := starter{log: log, delay: delay, readyTimeout: 20 * time.Second, exitTimeout: 5 * time.Second}
 	return t.pair(ctx, s, extraArgs...)
 }
 
@@ -60,15 +66,44 @@ func (t starter) pair(ctx context.Context, s systems.System, extraArgs ...string
 	if err != nil {
 		return nil, err
 	}
+	var relay *link.Relay
+	if t.delay > 0 {
+		if relay, addr, err = delayed(addr, t.delay); err != nil {
+			return nil, errors.Join(err, server.End())
+		}
+	}
 	client, _, err := t.start(ctx, s, RoleClient, append([]string{"-addr", addr}, extraArgs...)...)
 	if err != nil {
-		return nil, errors.Join(err, server.End())
+		return nil, errors.Join(err, server.End(), closeRelay(relay))
 	}
-	return &Pair{System: s, Server: server, Client: client, Addr: addr}, nil
+	return &Pair{System: s, Server: server, Client: client, Addr: addr, relay: relay}, nil
+}
+
+// delayed starts a relay to addr, which is host:port, or a URL with it. It returns addr with the relay's host:port.
+func delayed(addr string, delay time.Duration) (*link.Relay, string, error) {
+	scheme, hostPort, isURL := strings.Cut(addr, "://")
+	if !isURL {
+		hostPort = addr
+	}
+	relay, err := link.Listen(hostPort, delay)
+	if err != nil {
+		return nil, "", err
+	}
+	if !isURL {
+		return relay, relay.Addr(), nil
+	}
+	return relay, scheme + "://" + relay.Addr(), nil
+}
+
+func closeRelay(r *link.Relay) error {
+	if r == nil {
+		return nil
+	}
+	return r.Close()
 }
 
 // End ends both processes.
-func (p *Pair) End() error { return errors.Join(p.Client.End(), p.Server.End()) }
+func (p *Pair) End() error { return errors.Join(p.Client.End(), p.Server.End(), closeRelay(p.relay)) }
 
 func (t starter) start(
 	ctx context.Context, s systems.System, role string, extraArgs ...string,

@@ -49,7 +49,7 @@ func shell(script string) systems.System {
 
 // checkPair starts both processes of a system and makes calls.
 func checkPair(t *testing.T, s systems.System) {
-	pair, err := StartPair(t.Context(), t.Output(), s)
+	pair, err := StartPair(t.Context(), t.Output(), s, 0)
 	require.NoError(t, err)
 	assert.NotEmpty(t, pair.Addr)
 	_, err = pair.Client.Ask(Request{Op: OpOpen, Conns: 2, Callers: 4})

@@ -19,6 +19,8 @@ type Request struct {
 	Callers int `json:"callers,omitempty"`
 	// Payload is the size of the payload to echo. If it is 0, the callers call Add.
 	Payload int `json:"payload,omitempty"`
+	// Structs makes the callers send and receive structs.
+	Structs bool `json:"structs,omitempty"`
 	// Exports is the number of objects that the server exports to the first connection. The callers call them in turn.
 	Exports int `json:"exports,omitempty"`
 	// Watch makes every connection watch one object. There is one caller; it changes the object and waits until all

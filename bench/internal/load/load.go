@@ -18,6 +18,27 @@ type Client interface {
 	Close() error
 }
 
+// Order is the struct that the structs workload sends both ways.
+type Order struct {
+	Customer string         `pb:"customer"`
+	Number   int            `pb:"number"`
+	Price    float64        `pb:"price"`
+	Paid     bool           `pb:"paid"`
+	Items    map[string]int `pb:"items"`
+}
+
+// Confirmed returns what a server answers to the order: one that is paid.
+func (o Order) Confirmed() Order {
+	o.Paid = true
+	return o
+}
+
+// Confirmer is a [Client] that can send and receive structs.
+type Confirmer interface {
+	// Confirm asks the server for the order, paid.
+	Confirm(ctx context.Context, o Order) (Order, error)
+}
+
 // Call makes one call and checks its answer. n is the number of the caller's earlier calls; it varies the arguments.
 type Call func(ctx context.Context, n int) error
 
@@ -120,6 +141,22 @@ func EchoCall(c Client, size int) Call {
 		echo, err := c.Echo(ctx, payload)
 		if err == nil && (len(echo) != size || echo[mark] != payload[mark]) {
 			err = fmt.Errorf("wrong echo of %d bytes: got %d bytes", size, len(echo))
+		}
+		return err
+	}
+}
+
+// ConfirmCall returns a Call that calls c.Confirm.
+func ConfirmCall(c Confirmer) Call {
+	order := Order{
+		Customer: "Wilhelmina Grubbly-Plank", Price: 12.5,
+		Items: map[string]int{"quills": 3, "parchment": 12, "ink": 1, "owl treats": 40},
+	}
+	return func(ctx context.Context, n int) error {
+		order.Number = n
+		got, err := c.Confirm(ctx, order)
+		if err == nil && (got.Number != n || !got.Paid || got.Items["ink"] != 1 || len(got.Items) != 4) {
+			err = fmt.Errorf("wrong answer to %+v: %+v", order, got)
 		}
 		return err
 	}

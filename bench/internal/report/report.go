@@ -13,7 +13,11 @@ type Report struct {
 	// Mode is "full", "quick", "memory", "growth" or "backpressure".
 	Mode string `json:"mode"`
 	Host Host   `json:"host"`
-	Rows []Row  `json:"rows"`
+	// Burners is the number of processes that kept the processors busy.
+	Burners int `json:"burners,omitempty"`
+	// Delay is the delay of the link between client and server, in each direction, in microseconds.
+	Delay int64 `json:"delay_us,omitempty"`
+	Rows  []Row `json:"rows"`
 }
 
 // Row is the result of one system under one workload. Each figure is the median of the rounds, or zero if it was not

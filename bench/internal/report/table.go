@@ -12,6 +12,12 @@ import (
 func (r *Report) WriteTables(w io.Writer) {
 	h := r.Host
 	fmt.Fprintf(w, "%s · %d × %s · %s · load %s\n", h.Date, h.Cores, h.CPU, h.Go, h.Load)
+	if r.Burners > 0 {
+		fmt.Fprintf(w, "burners that kept the processors busy: %d\n", r.Burners)
+	}
+	if r.Delay > 0 {
+		fmt.Fprintf(w, "over a link that delays each byte by %v µs\n", r.Delay)
+	}
 	var order []string
 	byWorkload := map[string][]Row{}
 	for _, row := range r.Rows {

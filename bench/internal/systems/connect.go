@@ -17,7 +17,7 @@ const maxStreams = 1024
 
 // connectGo is connect-go with its own protocol over HTTP/2 without TLS.
 func connectGo() System {
-	return System{Name: "connect", Serve: serveConnect, Dial: dialConnect, Optional: true}
+	return System{Name: "connect", Structs: true, Serve: serveConnect, Dial: dialConnect, Optional: true}
 }
 
 // connectBench implements the service for connect-go.
@@ -35,6 +35,14 @@ func (connectBench) Echo(
 	_ context.Context, r *connect.Request[benchpb.EchoRequest],
 ) (*connect.Response[benchpb.EchoReply], error) {
 	return connect.NewResponse(&benchpb.EchoReply{Payload: r.Msg.GetPayload()}), nil
+}
+
+// Confirm returns the order, paid.
+func (connectBench) Confirm(
+	_ context.Context, r *connect.Request[benchpb.Order],
+) (*connect.Response[benchpb.Order], error) {
+	r.Msg.Paid = true
+	return connect.NewResponse(r.Msg), nil
 }
 
 func unencryptedHTTP2() *http.Protocols {
@@ -85,6 +93,15 @@ func (c *connectClient) Echo(ctx context.Context, payload []byte) ([]byte, error
 		return nil, err
 	}
 	return reply.Msg.GetPayload(), nil
+}
+
+// Confirm implements load.Confirmer.
+func (c *connectClient) Confirm(ctx context.Context, o load.Order) (load.Order, error) {
+	reply, err := c.bench.Confirm(ctx, connect.NewRequest(orderToProto(o)))
+	if err != nil {
+		return load.Order{}, err
+	}
+	return orderOfProto(reply.Msg), nil
 }
 
 // Close implements load.Client.

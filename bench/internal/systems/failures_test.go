@@ -85,7 +85,7 @@ func TestTruncatedAnswer(t *testing.T) {
 			_, _ = conn.Write(append(binary.BigEndian.AppendUint32(nil, rawCall), "half"...))
 		}
 	}()
-	c, err := dialRaw(t.Context(), ln.Addr().String())
+	c, err := dialRaw(t.Context(), ln.Addr().String(), asItIs)
 	require.NoError(t, err)
 	defer c.Close()
 	_, err = c.Add(t.Context(), 40, 2)

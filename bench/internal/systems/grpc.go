@@ -12,7 +12,7 @@ import (
 
 // grpcSystem is grpc-go without TLS.
 func grpcSystem() System {
-	return System{Name: "grpc", Serve: serveGRPC, Dial: dialGRPC}
+	return System{Name: "grpc", Structs: true, Serve: serveGRPC, Dial: dialGRPC}
 }
 
 // protoBench implements the service of bench.proto.
@@ -28,6 +28,12 @@ func (*protoBench) Add(_ context.Context, r *benchpb.AddRequest) (*benchpb.AddRe
 // Echo returns its argument.
 func (*protoBench) Echo(_ context.Context, r *benchpb.EchoRequest) (*benchpb.EchoReply, error) {
 	return &benchpb.EchoReply{Payload: r.GetPayload()}, nil
+}
+
+// Confirm returns the order, paid.
+func (*protoBench) Confirm(_ context.Context, o *benchpb.Order) (*benchpb.Order, error) {
+	o.Paid = true
+	return o, nil
 }
 
 func serveGRPC() (string, error) {
@@ -69,4 +75,30 @@ func (c *grpcClient) Add(ctx context.Context, a, b int) (int, error) {
 func (c *grpcClient) Echo(ctx context.Context, payload []byte) ([]byte, error) {
 	reply, err := c.bench.Echo(ctx, &benchpb.EchoRequest{Payload: payload})
 	return reply.GetPayload(), err
+}
+
+// Confirm implements load.Confirmer.
+func (c *grpcClient) Confirm(ctx context.Context, o load.Order) (load.Order, error) {
+	reply, err := c.bench.Confirm(ctx, orderToProto(o))
+	return orderOfProto(reply), err
+}
+
+func orderToProto(o load.Order) *benchpb.Order {
+	items := make(map[string]int64, len(o.Items))
+	for name, n := range o.Items {
+		items[name] = int64(n)
+	}
+	return &benchpb.Order{
+		Customer: o.Customer, Number: int64(o.Number), Price: o.Price, Paid: o.Paid, Items: items,
+	}
+}
+
+func orderOfProto(o *benchpb.Order) load.Order {
+	items := make(map[string]int, len(o.GetItems()))
+	for name, n := range o.GetItems() {
+		items[name] = int(n)
+	}
+	return load.Order{
+		Customer: o.GetCustomer(), Number: int(o.GetNumber()), Price: o.GetPrice(), Paid: o.GetPaid(), Items: items,
+	}
 }

@@ -10,7 +10,7 @@ import (
 
 // netRPC is the standard library's net/rpc with its own encoding, gob.
 func netRPC() System {
-	return System{Name: "netrpc", Serve: serveNetRPC, Dial: dialNetRPC}
+	return System{Name: "netrpc", Structs: true, Serve: serveNetRPC, Dial: dialNetRPC}
 }
 
 // RPCBench implements the service. net/rpc requires it to be exported.
@@ -28,6 +28,12 @@ func (*RPCBench) Add(args *AddArgs, sum *int) error {
 // Echo sets echo to its argument.
 func (*RPCBench) Echo(payload *[]byte, echo *[]byte) error {
 	*echo = *payload
+	return nil
+}
+
+// Confirm sets answer to the order, paid.
+func (*RPCBench) Confirm(o *load.Order, answer *load.Order) error {
+	*answer = o.Confirmed()
 	return nil
 }
 
@@ -61,4 +67,10 @@ func (c *netRPCClient) Add(_ context.Context, a, b int) (sum int, err error) {
 func (c *netRPCClient) Echo(_ context.Context, payload []byte) (echo []byte, err error) {
 	err = c.Call("Bench.Echo", &payload, &echo)
 	return echo, err
+}
+
+// Confirm implements load.Confirmer.
+func (c *netRPCClient) Confirm(_ context.Context, o load.Order) (answer load.Order, err error) {
+	err = c.Call("Bench.Confirm", &o, &answer)
+	return answer, err
 }

@@ -12,14 +12,16 @@ import (
 	"github.com/perspectivebroker/pb/flavors/paging"
 )
 
-// raisedLimits allows many exports and caches for the growth and memory measurements. The defaults are Twisted's 1,024.
-var raisedLimits = broker.WithLimits(broker.Limits{Exports: 2 << 20, Caches: 2 << 20})
+// raisedLimits allows many exports, imports and caches for the growth and memory measurements. The defaults are
+// Twisted's 1,024, and 16,384 for imports.
+var raisedLimits = broker.WithLimits(broker.Limits{Exports: 2 << 20, Imports: 2 << 20, Caches: 2 << 20})
 
 // ours is this module with typed methods, the faster way to publish them.
 func ours() System {
 	return System{
 		Name:    "ours",
 		Watches: true,
+		Structs: true,
 		Serve:   func() (string, error) { return serveOurs(&typedRoot{}) },
 		Dial: func(ctx context.Context, addr string) (load.Client, error) {
 			c, err := dialOurs(ctx, addr)
@@ -31,8 +33,9 @@ func ours() System {
 // oursReflected is this module with methods that are found by their names, the more common way to publish them.
 func oursReflected() System {
 	return System{
-		Name:  "ours-reflected",
-		Serve: func() (string, error) { return serveOurs(&reflectedRoot{}) },
+		Name:    "ours-reflected",
+		Structs: true,
+		Serve:   func() (string, error) { return serveOurs(&reflectedRoot{}) },
 		Dial: func(ctx context.Context, addr string) (load.Client, error) {
 			c, err := dialOurs(ctx, addr)
 			return &reflectedClient{c}, err
@@ -40,12 +43,26 @@ func oursReflected() System {
 	}
 }
 
-func serveOurs(root any) (string, error) {
+// oursUnpolled is ours with readers that sleep at once when there is nothing to read.
+func oursUnpolled() System {
+	return System{
+		Name:     "ours-unpolled",
+		Optional: true,
+		Structs:  true,
+		Serve:    func() (string, error) { return serveOurs(&typedRoot{}, broker.WithPolling(0)) },
+		Dial: func(ctx context.Context, addr string) (load.Client, error) {
+			c, err := dialOurs(ctx, addr, broker.WithPolling(0))
+			return &typedClient{oursConn: c}, err
+		},
+	}
+}
+
+func serveOurs(root any, options ...broker.ListenOption) (string, error) {
 	rt, err := actor.NewRuntime()
 	if err != nil {
 		return "", err
 	}
-	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", root, raisedLimits)
+	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", root, append(options, raisedLimits)...)
 	if err != nil {
 		return "", err
 	}
@@ -61,6 +78,9 @@ func (*reflectedRoot) RemoteAdd(a, b int) int { return a + b }
 // RemoteEcho returns its argument.
 func (*reflectedRoot) RemoteEcho(payload []byte) []byte { return payload }
 
+// RemoteConfirm returns the order, paid.
+func (*reflectedRoot) RemoteConfirm(o load.Order) load.Order { return o.Confirmed() }
+
 // typedRoot publishes the same methods as typed functions, and the methods for the growth, memory and backpressure
 // measurements.
 type typedRoot struct {
@@ -74,6 +94,7 @@ func (*typedRoot) PublishMethods(flavors.Prefix) flavors.MethodSet {
 	return flavors.Methods(
 		flavors.Method2("add", func(_ *typedRoot, a, b int) (int, error) { return a + b, nil }),
 		flavors.Method1("echo", func(_ *typedRoot, p []byte) ([]byte, error) { return p, nil }),
+		flavors.Method1("confirm", func(_ *typedRoot, o load.Order) (load.Order, error) { return o.Confirmed(), nil }),
 	)
 }
 
@@ -154,7 +175,7 @@ type oursConn struct {
 	root *flavors.RemoteReference
 }
 
-func dialOurs(ctx context.Context, addr string) (oursConn, error) {
+func dialOurs(ctx context.Context, addr string, options ...broker.DialOption) (oursConn, error) {
 	rt, err := oursRuntime()
 	if err != nil {
 		return oursConn{}, err
@@ -163,7 +184,7 @@ func dialOurs(ctx context.Context, addr string) (oursConn, error) {
 	if err != nil {
 		return oursConn{}, err
 	}
-	conn, err := broker.Dial(ctx, rt, addr, raisedLimits, boards)
+	conn, err := broker.Dial(ctx, rt, addr, append(options, raisedLimits, boards)...)
 	if err != nil {
 		return oursConn{}, err
 	}
@@ -172,6 +193,11 @@ func dialOurs(ctx context.Context, addr string) (oursConn, error) {
 
 // Close implements load.Client.
 func (c *oursConn) Close() error { return c.conn.Close(context.Background()) }
+
+// Confirm implements load.Confirmer.
+func (c *oursConn) Confirm(ctx context.Context, o load.Order) (load.Order, error) {
+	return flavors.Call[load.Order](ctx, c.root, "confirm", o)
+}
 
 type reflectedClient struct{ oursConn }
 

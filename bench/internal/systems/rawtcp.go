@@ -15,13 +15,25 @@ import (
 // connection reads a whole message and writes it back. A connection carries one call at a time. The client computes the
 // sum from the echo.
 func rawTCP() System {
-	return System{Name: "rawtcp", Serve: serveRaw, Dial: dialRaw, OneCaller: true}
+	return System{
+		Name:      "rawtcp",
+		OneCaller: true,
+		Serve:     func() (string, error) { return serveRaw(asItIs) },
+		Dial: func(ctx context.Context, addr string) (load.Client, error) {
+			return dialRaw(ctx, addr, asItIs)
+		},
+	}
 }
+
+// wrapper changes how a connection is read.
+type wrapper func(net.Conn) (net.Conn, error)
+
+func asItIs(conn net.Conn) (net.Conn, error) { return conn, nil }
 
 // rawCall is the payload size of an Add in bytes, about the size of the frame of a PB call.
 const rawCall = 28
 
-func serveRaw() (string, error) {
+func serveRaw(wrap wrapper) (string, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
@@ -30,6 +42,9 @@ func serveRaw() (string, error) {
 		for {
 			conn, err := ln.Accept()
 			if err != nil {
+				return
+			}
+			if conn, err = wrap(conn); err != nil {
 				return
 			}
 			go echoRaw(conn)
@@ -69,10 +84,13 @@ func readRaw(r *bufio.Reader, buf []byte) ([]byte, error) {
 	return buf, err
 }
 
-func dialRaw(ctx context.Context, addr string) (load.Client, error) {
+func dialRaw(ctx context.Context, addr string, wrap wrapper) (load.Client, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
+		return nil, err
+	}
+	if conn, err = wrap(conn); err != nil {
 		return nil, err
 	}
 	return &rawClient{Conn: conn, r: bufio.NewReader(conn)}, nil

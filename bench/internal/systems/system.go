@@ -24,6 +24,8 @@ type System struct {
 	MaxConns int
 	// Watches means that the system's clients implement [Watcher].
 	Watches bool
+	// Structs means that the system's clients implement [load.Confirmer].
+	Structs bool
 	// Optional means that the system is measured only on request.
 	Optional bool
 }
@@ -31,8 +33,8 @@ type System struct {
 // All returns all systems, ours first.
 func All() []System {
 	return []System{
-		ours(), oursReflected(), netRPC(), grpcSystem(), protoactorRemote(), rawTCP(), twisted(),
-		connectGo(), natsSystem(),
+		ours(), oursReflected(), netRPC(), grpcSystem(), protoactorRemote(), rawTCP(), rawTCPPolled(), twisted(),
+		oursUnpolled(), connectGo(), natsSystem(),
 	}
 }
 

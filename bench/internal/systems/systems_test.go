@@ -5,6 +5,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/perspectivebroker/pb/bench/internal/load"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -30,6 +31,14 @@ func TestAddAndEcho(t *testing.T) {
 			echo, err := c.Echo(ctx, payload)
 			require.NoError(t, err)
 			assert.True(t, bytes.Equal(payload, echo))
+			confirmer, ok := c.(load.Confirmer)
+			require.Equal(t, s.Structs, ok)
+			if ok {
+				order := load.Order{Customer: "Rosmerta", Number: 7, Price: 2.5, Items: map[string]int{"mead": 3}}
+				confirmed, err := confirmer.Confirm(ctx, order)
+				require.NoError(t, err)
+				assert.Equal(t, order.Confirmed(), confirmed)
+			}
 			require.NoError(t, c.Close())
 		})
 	}
@@ -72,5 +81,21 @@ func TestExportHoldWatchCache(t *testing.T) {
 	copies, err := cacher.Cache(ctx, 3)
 	require.NoError(t, err)
 	assert.Len(t, copies, 3)
+	require.NoError(t, c.Close())
+}
+
+// A full run of -memory or -growth needs more of each than the default limits allow.
+func TestRaisedLimits(t *testing.T) {
+	ctx := context.Background()
+	s, _ := ByName("ours")
+	addr, err := s.Serve()
+	require.NoError(t, err)
+	c, err := s.Dial(ctx, addr)
+	require.NoError(t, err)
+	handles, err := c.(Exporter).Export(ctx, 20_000) // The default limits are 1,024 exports and 16,384 imports.
+	require.NoError(t, err)
+	_, err = handles.Add(ctx, 19_999, 1, 2)
+	require.NoError(t, err)
+	handles.Release()
 	require.NoError(t, c.Close())
 }

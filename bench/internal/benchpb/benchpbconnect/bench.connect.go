@@ -1,5 +1,4 @@
-// What the systems that speak protobuf send each other when they are measured. The fields are those of a PB call of the
-// same kind.
+// What the systems that speak protobuf send each other when they are measured. The fields are those of a PB call of the same kind.
 //
 //	protoc -I . --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative \
 //	    --connect-go_out=. --connect-go_opt=paths=source_relative bench.proto
@@ -43,12 +42,15 @@ const (
 	BenchAddProcedure = "/pbbench.Bench/Add"
 	// BenchEchoProcedure is the fully-qualified name of the Bench's Echo RPC.
 	BenchEchoProcedure = "/pbbench.Bench/Echo"
+	// BenchConfirmProcedure is the fully-qualified name of the Bench's Confirm RPC.
+	BenchConfirmProcedure = "/pbbench.Bench/Confirm"
 )
 
 // BenchClient is a client for the pbbench.Bench service.
 type BenchClient interface {
 	Add(context.Context, *connect.Request[benchpb.AddRequest]) (*connect.Response[benchpb.AddReply], error)
 	Echo(context.Context, *connect.Request[benchpb.EchoRequest]) (*connect.Response[benchpb.EchoReply], error)
+	Confirm(context.Context, *connect.Request[benchpb.Order]) (*connect.Response[benchpb.Order], error)
 }
 
 // NewBenchClient constructs a client for the pbbench.Bench service. By default, it uses the Connect
@@ -74,35 +76,42 @@ func NewBenchClient(httpClient connect.HTTPClient, baseURL string, opts ...conne
 			connect.WithSchema(benchMethods.ByName("Echo")),
 			connect.WithClientOptions(opts...),
 		),
+		confirm: connect.NewClient[benchpb.Order, benchpb.Order](
+			httpClient,
+			baseURL+BenchConfirmProcedure,
+			connect.WithSchema(benchMethods.ByName("Confirm")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // benchClient implements BenchClient.
 type benchClient struct {
-	add  *connect.Client[benchpb.AddRequest, benchpb.AddReply]
-	echo *connect.Client[benchpb.EchoRequest, benchpb.EchoReply]
+	add     *connect.Client[benchpb.AddRequest, benchpb.AddReply]
+	echo    *connect.Client[benchpb.EchoRequest, benchpb.EchoReply]
+	confirm *connect.Client[benchpb.Order, benchpb.Order]
 }
 
 // Add calls pbbench.Bench.Add.
-func (c *benchClient) Add(
-	ctx context.Context,
-	req *connect.Request[benchpb.AddRequest],
-) (*connect.Response[benchpb.AddReply], error) {
+func (c *benchClient) Add(ctx context.Context, req *connect.Request[benchpb.AddRequest]) (*connect.Response[benchpb.AddReply], error) {
 	return c.add.CallUnary(ctx, req)
 }
 
 // Echo calls pbbench.Bench.Echo.
-func (c *benchClient) Echo(
-	ctx context.Context,
-	req *connect.Request[benchpb.EchoRequest],
-) (*connect.Response[benchpb.EchoReply], error) {
+func (c *benchClient) Echo(ctx context.Context, req *connect.Request[benchpb.EchoRequest]) (*connect.Response[benchpb.EchoReply], error) {
 	return c.echo.CallUnary(ctx, req)
+}
+
+// Confirm calls pbbench.Bench.Confirm.
+func (c *benchClient) Confirm(ctx context.Context, req *connect.Request[benchpb.Order]) (*connect.Response[benchpb.Order], error) {
+	return c.confirm.CallUnary(ctx, req)
 }
 
 // BenchHandler is an implementation of the pbbench.Bench service.
 type BenchHandler interface {
 	Add(context.Context, *connect.Request[benchpb.AddRequest]) (*connect.Response[benchpb.AddReply], error)
 	Echo(context.Context, *connect.Request[benchpb.EchoRequest]) (*connect.Response[benchpb.EchoReply], error)
+	Confirm(context.Context, *connect.Request[benchpb.Order]) (*connect.Response[benchpb.Order], error)
 }
 
 // NewBenchHandler builds an HTTP handler from the service implementation. It returns the path on
@@ -124,12 +133,20 @@ func NewBenchHandler(svc BenchHandler, opts ...connect.HandlerOption) (string, h
 		connect.WithSchema(benchMethods.ByName("Echo")),
 		connect.WithHandlerOptions(opts...),
 	)
+	benchConfirmHandler := connect.NewUnaryHandler(
+		BenchConfirmProcedure,
+		svc.Confirm,
+		connect.WithSchema(benchMethods.ByName("Confirm")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/pbbench.Bench/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case BenchAddProcedure:
 			benchAddHandler.ServeHTTP(w, r)
 		case BenchEchoProcedure:
 			benchEchoHandler.ServeHTTP(w, r)
+		case BenchConfirmProcedure:
+			benchConfirmHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -139,16 +156,14 @@ func NewBenchHandler(svc BenchHandler, opts ...connect.HandlerOption) (string, h
 // UnimplementedBenchHandler returns CodeUnimplemented from all methods.
 type UnimplementedBenchHandler struct{}
 
-func (UnimplementedBenchHandler) Add(
-	context.Context,
-	*connect.Request[benchpb.AddRequest],
-) (*connect.Response[benchpb.AddReply], error) {
+func (UnimplementedBenchHandler) Add(context.Context, *connect.Request[benchpb.AddRequest]) (*connect.Response[benchpb.AddReply], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("pbbench.Bench.Add is not implemented"))
 }
 
-func (UnimplementedBenchHandler) Echo(
-	context.Context,
-	*connect.Request[benchpb.EchoRequest],
-) (*connect.Response[benchpb.EchoReply], error) {
+func (UnimplementedBenchHandler) Echo(context.Context, *connect.Request[benchpb.EchoRequest]) (*connect.Response[benchpb.EchoReply], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("pbbench.Bench.Echo is not implemented"))
+}
+
+func (UnimplementedBenchHandler) Confirm(context.Context, *connect.Request[benchpb.Order]) (*connect.Response[benchpb.Order], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("pbbench.Bench.Confirm is not implemented"))
 }
