@@ -12,7 +12,7 @@ import (
 
 func TestNegotiation(t *testing.T) {
 	t.Run("each profile", func(t *testing.T) {
-		for _, profile := range []banana.Profile{banana.ProfilePB, banana.ProfileNone} {
+		for _, profile := range []banana.Profile{banana.ProfilePB1, banana.ProfilePB, banana.ProfileNone} {
 			p := newServer(t, &service{}).connect()
 			p.JoinAs(profile)
 			p.Write(`[message 1 "root" "add" 1 [tuple 1 2] [dictionary]]`)
@@ -21,7 +21,7 @@ func TestNegotiation(t *testing.T) {
 	})
 	t.Run("calls right after the choice of profile", func(t *testing.T) {
 		p := newServer(t, &service{}).connect()
-		p.Want(`["pb" "none"]`)
+		p.WantOffer()
 		p.WriteBytes(banana.AppendChoice(nil, banana.ProfilePB))
 		p.Speak(banana.ProfilePB)
 		p.Write(`[version 6]`, `[message 1 "root" "add" 1 [tuple 1 2] [dictionary]]`)
@@ -29,13 +29,13 @@ func TestNegotiation(t *testing.T) {
 	})
 	t.Run("a profile that was not offered", func(t *testing.T) {
 		p := newServer(t, &service{}).connect()
-		p.Want(`["pb" "none"]`)
+		p.WantOffer()
 		p.Write(`"esperanto"`)
 		p.WantClosed()
 	})
 	t.Run("another version", func(t *testing.T) {
 		p := newServer(t, &service{}).connect()
-		p.Want(`["pb" "none"]`)
+		p.WantOffer()
 		p.WriteBytes(banana.AppendChoice(nil, banana.ProfilePB))
 		p.Speak(banana.ProfilePB)
 		p.Want(`[version 6]`)
@@ -176,7 +176,7 @@ func TestGarbageCloses(t *testing.T) {
 				if joined {
 					p.Join()
 				} else {
-					p.Want(`[pb none]`)
+					p.WantOffer()
 				}
 				_, _ = sock.Write(garbage) // The other side may close in the middle of it.
 				p.WantClosed()

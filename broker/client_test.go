@@ -16,7 +16,7 @@ import (
 func pipe() (here, there net.Conn) { return net.Pipe() }
 
 func TestDialNegotiatesEachProfile(t *testing.T) {
-	for _, profile := range []banana.Profile{banana.ProfilePB, banana.ProfileNone} {
+	for _, profile := range []banana.Profile{banana.ProfilePB1, banana.ProfilePB, banana.ProfileNone} {
 		t.Run(profile.String(), func(t *testing.T) {
 			conn, p, err := dialScripted(t, newRuntime(t), func(p *wire.Peer) { p.HostAs(profile) })
 			require.NoError(t, err)

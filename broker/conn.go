@@ -153,6 +153,15 @@ func (c *Conn) Profile() (p banana.Profile) {
 	return p
 }
 
+// Dialect returns the name of the dialect that both sides agreed on: "pb+1", "pb" or "none". It is empty before they
+// have, as in a [RootFactory]. Deadlines, cancelling and metadata of calls reach the peer under "pb+1" only.
+func (c *Conn) Dialect() string {
+	if !c.isMade() || !c.c.wasOpened() {
+		return ""
+	}
+	return c.c.profile.String()
+}
+
 // Exports returns the number of our objects that the peer holds references to. Published objects do not count.
 func (c *Conn) Exports() int {
 	if !c.isMade() {

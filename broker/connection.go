@@ -229,6 +229,9 @@ func (c *connection) JellyContext(perspective any) jelly.Context {
 	}
 }
 
+// TakesMetadata implements seam.Conn.
+func (c *connection) TakesMetadata() bool { return !c.wasOpened() || c.profile.IsExtended() }
+
 // Turns implements seam.Conn.
 func (c *connection) Turns() *seam.Turns { return &c.turns }
 

@@ -254,9 +254,9 @@ func (c *connection) negotiate(frame []byte) (banana.Profile, error) {
 	var profile banana.Profile
 	var err error
 	if c.client {
-		profile, err = banana.ChooseProfile(frame)
+		profile, err = banana.ChooseProfile(frame, c.options.dialects...)
 	} else {
-		profile, err = banana.ParseChoice(frame)
+		profile, err = banana.ParseChoice(frame, c.options.dialects...)
 	}
 	if err != nil {
 		return 0, &ProtocolError{What: "no common profile", Err: err}

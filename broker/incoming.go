@@ -6,6 +6,7 @@ import (
 	"github.com/perspectivebroker/pb/broker/internal/flow"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/command"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
@@ -136,7 +137,23 @@ func (c *commandReader) decodeArguments(cmd *incoming) {
 		}
 	}
 	c.decoded(cmd)
+	if cmd.HasMetadata && cmd.err == nil {
+		cmd.err = c.readMetadata(cmd)
+	}
 }
+
+// readMetadata reads what stands behind the values of a call. What the values mention is bound even if this fails.
+func (c *commandReader) readMetadata(cmd *incoming) error {
+	for _, t := range metadataTypes {
+		if c.d.Taster != nil && !c.d.Taster.TypeAllowed(t) {
+			return flavors.InsecureJelly.Errorf("the metadata of the call: %s is not allowed here", t)
+		}
+	}
+	return internal.ReadMetadata(cmd.call, &c.r)
+}
+
+// metadataTypes are the types that metadata has.
+var metadataTypes = []string{banana.SymDictionary.String(), "unicode"}
 
 // decodeResult decodes the value of an answer or error.
 func (c *commandReader) decodeResult(cmd *incoming) {
@@ -172,7 +189,7 @@ func (c *commandReader) noteMentions(cmd *incoming, values banana.Reader) {
 // vocabulary.
 func (c *commandReader) startsWith(word banana.Symbol) bool {
 	b := c.r.Rest()
-	return c.r.Profile() == banana.ProfilePB && len(b) >= 4 && b[0] < 0x80 &&
+	return c.r.Profile().HasVocabulary() && len(b) >= 4 && b[0] < 0x80 &&
 		b[1] == byte(banana.List) && b[2] == byte(word) && b[3] == byte(banana.Vocab)
 }
 

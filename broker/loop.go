@@ -157,7 +157,7 @@ func (b *broker) publish(ctx protoactor.Context, made rootsMade) {
 		protoactor.WithMailbox(func() protoactor.Mailbox { return c.writing }))
 	c.encoder = ctx.SpawnPrefix(encoderProps, "encoder")
 	if !c.client {
-		b.append(func(dst []byte) []byte { return banana.AppendOffer(dst) })
+		b.append(func(dst []byte) []byte { return banana.AppendOffer(dst, c.options.dialects...) })
 	}
 	ctx.SpawnPrefix(c.rt.Props(func() protoactor.Actor { return &decoder{c: c} }), "decoder")
 }

@@ -212,7 +212,7 @@ func sizeOf(message any) int {
 		n += f.Len()
 	}
 	if call, ok := message.(*seam.OutgoingCall); ok {
-		n += len(call.Encoded)
+		n += len(call.Encoded) + len(call.Metadata)
 	}
 	return n
 }

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/supervision"
@@ -125,6 +127,34 @@ type settings struct {
 	registry         *jelly.Registry
 	unsafeTracebacks bool
 	security         *jelly.SecurityOptions // nil: jelly's default
+	dialects         []banana.Profile       // best first
+}
+
+// defaultDialects is the default of [WithDialects].
+var defaultDialects = []banana.Profile{banana.ProfilePB1, banana.ProfilePB, banana.ProfileNone}
+
+// WithDialects sets the dialects that this side speaks, best first. A listener offers them in this order, and a dialer
+// takes the first of the server's that is among them. The default is [banana.ProfilePB1], [banana.ProfilePB],
+// [banana.ProfileNone]. Stock peers know the last two only.
+//
+// [banana.ProfilePB1] adds deadlines, cancelling and metadata of calls. To do without these, leave it out:
+//
+//	broker.WithDialects(banana.ProfilePB, banana.ProfileNone)
+//
+// [Conn.Dialect] returns what the two sides agreed on.
+func WithDialects(dialects ...banana.Profile) Option {
+	return optionFunc(func(o *options) error {
+		for i, d := range dialects {
+			if !d.IsKnown() {
+				return fmt.Errorf("broker: WithDialects was given %v, which is no dialect: use the constants of package banana", d)
+			}
+			if slices.Contains(dialects[:i], d) {
+				return fmt.Errorf("broker: WithDialects was given %v twice", d)
+			}
+		}
+		o.dialects = slices.Clone(dialects)
+		return notNil("WithDialects", "dialect", len(dialects) == 0)
+	})
 }
 
 // WithLimits sets the limits. Zero and negative fields have their default. The default is [DefaultLimits].
@@ -198,7 +228,7 @@ func factoryOf(object any) RootFactory {
 // newOptions applies opts with one of the methods of the option interfaces.
 func newOptions[O any](opts []O, apply func(O, *options) error) (*options, error) {
 	o := &options{published: map[string]RootFactory{}, objects: map[string]any{}, settings: &settings{
-		backoff: defaultBackoff, polling: defaultPolling,
+		backoff: defaultBackoff, polling: defaultPolling, dialects: defaultDialects,
 	}}
 	for _, opt := range opts {
 		if isNil(opt) {

@@ -47,12 +47,18 @@ func (b *broker) sendCall(call *seam.OutgoingCall) {
 			return
 		}
 	}
-	err := b.stamp(call.Fragment, func(dst []byte) ([]byte, error) {
-		dst = b.appendCallHead(dst, call)
+	hasMetadata := (call.Entries > 0 || !call.Deadline.IsZero()) && b.c.profile.IsExtended()
+	err := b.stamp(call.Fragment, func(dst []byte) (_ []byte, err error) {
+		dst = b.appendCallHead(dst, call, hasMetadata)
 		if call.Encoded != nil {
-			return append(dst, call.Encoded...), nil
+			dst = append(dst, call.Encoded...)
+		} else if dst, err = call.Fragment.Append(dst, b.filled); err != nil {
+			return dst, err
 		}
-		return call.Fragment.Append(dst, b.filled)
+		if hasMetadata {
+			dst = internal.AppendMetadata(dst, b.c.profile, call)
+		}
+		return dst, nil
 	})
 	if err != nil {
 		b.refuse(call, fmt.Errorf("calling %s: %w", call.Method, err))
@@ -64,13 +70,17 @@ func (b *broker) sendCall(call *seam.OutgoingCall) {
 	}
 }
 
-func (b *broker) appendCallHead(dst []byte, call *seam.OutgoingCall) []byte {
-	id := command.Number{Int: call.RequestID}
-	object := command.Object{ID: command.Number{Int: call.ID}, Name: call.Name}
-	if call.Cache {
-		return command.AppendCacheMessage(dst, b.c.profile, id, object, call.Method, call.Result != nil)
+func (b *broker) appendCallHead(dst []byte, call *seam.OutgoingCall, hasMetadata bool) []byte {
+	cmd := command.Command{
+		Name: command.Message, WantsAnswer: call.Result != nil, HasMetadata: hasMetadata,
+		ID:     command.Number{Int: call.RequestID},
+		Object: command.Object{ID: command.Number{Int: call.ID}, Name: call.Name},
+		Method: call.Method,
 	}
-	return command.AppendMessage(dst, b.c.profile, id, object, call.Method, call.Result != nil)
+	if call.Cache {
+		cmd.Name = command.CacheMessage
+	}
+	return command.AppendCall(dst, b.c.profile, &cmd)
 }
 
 func (b *broker) sendAnswer(m *outgoingAnswer) {

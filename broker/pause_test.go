@@ -107,7 +107,7 @@ func TestProcessPaused(t *testing.T) {
 		return sock
 	}
 	negotiating := wire.New(t, connect(plain))
-	negotiating.Want(`[pb none]`)
+	negotiating.WantOffer()
 	stranger := wire.Connect(t, login)
 	stranger.Join()
 	halfSock := connect(plain)

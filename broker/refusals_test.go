@@ -127,7 +127,7 @@ func TestRejectionOfEachOffence(t *testing.T) {
 			bystander := s.peer()
 			if o.raw != "" {
 				p := s.connect()
-				p.Want(`[pb none]`)
+				p.WantOffer()
 				p.WriteBytes([]byte(o.raw))
 				if o.reason == "truncated" {
 					p.Close()

@@ -115,7 +115,7 @@ func TestStrangersLeaveRoomForUsers(t *testing.T) {
 
 // greet negotiates without checking what it reads.
 func greet(sock net.Conn) {
-	offer := make([]byte, len("\x02\x80\x02\x82pb\x04\x82none"))
+	offer := make([]byte, len("\x03\x80\x04\x82pb+1\x02\x82pb\x04\x82none"))
 	_, _ = io.ReadFull(sock, offer)
 	hello := command.AppendVersion(nil, banana.ProfilePB, 6)
 	go func() { _, _ = io.ReadFull(sock, make([]byte, len(hello))) }()

@@ -28,7 +28,7 @@ func TestHandshakeTimeout(t *testing.T) {
 			s := newServer(t, &service{}, broker.WithLimits(broker.Limits{Handshake: 5 * time.Second}))
 			start := time.Now()
 			p := s.connect()
-			p.Want(`[pb none]`)
+			p.WantOffer()
 			p.WantClosed()
 			require.Equal(t, 5*time.Second, time.Since(start))
 		})
@@ -48,7 +48,7 @@ func TestHandshakeTimeout(t *testing.T) {
 			start := time.Now()
 			sock := s.dial()
 			p := wire.New(t, sock)
-			p.Want(`[pb none]`)
+			p.WantOffer()
 			var err error
 			for _, b := range banana.AppendString(nil, banana.ProfileNone, "a rather long profile") {
 				if _, err = sock.Write([]byte{b}); err != nil {

@@ -27,7 +27,7 @@ func Call[T any](ctx context.Context, r *RemoteReference, method string, args ..
 		return zero, fmt.Errorf("flavors: calling %s: %w", method, actor.ErrNilContext)
 	}
 	call := calls.Get().(*seam.OutgoingCall)
-	if err := r.prepare(call, method, args); err != nil {
+	if err := r.prepare(ctx, call, method, args); err != nil {
 		return zero, err
 	}
 	call.WantAnswer()
@@ -89,7 +89,7 @@ func Start(ctx context.Context, r *RemoteReference, method string, args ...any) 
 	if ctx == nil {
 		return actor.Failed(fmt.Errorf("flavors: calling %s: %w", method, actor.ErrNilContext))
 	}
-	call, err := r.newCallWithResult(method, args)
+	call, err := r.newCallWithResult(ctx, method, args)
 	if err != nil {
 		return actor.Failed(err)
 	}
@@ -105,7 +105,7 @@ func Send(ctx context.Context, r *RemoteReference, method string, args ...any) e
 	if ctx == nil {
 		return fmt.Errorf("flavors: calling %s: %w", method, actor.ErrNilContext)
 	}
-	call, err := r.newCall(method, args)
+	call, err := r.newCall(ctx, method, args)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,9 @@
 package flavors
 
-import "github.com/perspectivebroker/pb/internal/seam"
+import (
+	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/internal/seam"
+)
 
 // These are for package broker.
 
@@ -12,6 +15,14 @@ func (export) NewInvocation() *Invocation { return newInvocation() }
 
 // Incoming returns the part of an invocation that is not for users.
 func (export) Incoming(inv *Invocation) seam.Call { return (*incoming)(inv) }
+
+// ReadMetadata reads the metadata of a call, the rest of r, into its invocation to be.
+func (export) ReadMetadata(inv *Invocation, r *banana.Reader) error { return inv.readMetadata(r) }
+
+// AppendMetadata writes the metadata of a call: what is left until its deadline, and its entries.
+func (export) AppendMetadata(dst []byte, p banana.Profile, call *seam.OutgoingCall) []byte {
+	return appendCallMetadata(dst, p, call)
+}
 
 // NewCaller makes the caller that a connection itself is.
 func (export) NewCaller(conn seam.Conn) seam.Caller { return newCaller(conn) }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
@@ -48,6 +49,8 @@ type Invocation struct {
 	turn        seam.Turn
 	passed      atomic.Bool    // it was forwarded, and has been carried out
 	began       bool           // its object has started it
+	metadata    Metadata       // what it carried; nil if nothing
+	deadline    time.Time      // zero if it has none
 	arrivals    *seam.Arrivals // counts it until it has been carried out
 
 	room [4]any // for Args, so that most calls need one allocation
@@ -73,6 +76,7 @@ func (inv *Invocation) free() {
 	inv.longID = nil
 	inv.requestID, inv.wantsAnswer, inv.size, inv.weight, inv.serial, inv.incarnation = 0, false, 0, 0, 0, 0
 	inv.received, inv.arrivals, inv.began = nil, nil, false
+	inv.metadata, inv.deadline = nil, time.Time{}
 	inv.passed.Store(false)
 	inv.answered.Store(false)
 	inv.handled.Store(false)

@@ -14,6 +14,7 @@ import (
 	"weak"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
@@ -181,7 +182,7 @@ func unbracketed(s string) string { return strings.TrimSuffix(strings.TrimPrefix
 // The arguments are encoded before CallRemote returns, so the caller may change them afterwards. A last argument of
 // type [Kw] holds the keyword arguments.
 func (r *RemoteReference) CallRemote(method string, args ...any) *actor.Deferred {
-	call, err := r.newCallWithResult(method, args)
+	call, err := r.newCallWithResult(context.Background(), method, args)
 	if err != nil {
 		return actor.Failed(err)
 	}
@@ -190,8 +191,12 @@ func (r *RemoteReference) CallRemote(method string, args ...any) *actor.Deferred
 	return call.Result
 }
 
-func (r *RemoteReference) newCallWithResult(method string, args []any) (*seam.OutgoingCall, error) {
-	call, err := r.newCall(method, args)
+func (r *RemoteReference) newCallWithResult(
+	ctx context.Context,
+	method string,
+	args []any,
+) (*seam.OutgoingCall, error) {
+	call, err := r.newCall(ctx, method, args)
 	if err != nil {
 		return nil, err
 	}
@@ -203,7 +208,7 @@ func (r *RemoteReference) newCallWithResult(method string, args []any) (*seam.Ou
 // the call was not sent, for example because too much waits to be written; [Send] waits instead. Not every cause is
 // known when CallRemoteNoAnswer returns.
 func (r *RemoteReference) CallRemoteNoAnswer(method string, args ...any) error {
-	call, err := r.newCall(method, args)
+	call, err := r.newCall(context.Background(), method, args)
 	if err != nil {
 		return err
 	}
@@ -212,17 +217,22 @@ func (r *RemoteReference) CallRemoteNoAnswer(method string, args ...any) error {
 	return err
 }
 
-func (r *RemoteReference) newCall(method string, args []any) (*seam.OutgoingCall, error) {
+func (r *RemoteReference) newCall(ctx context.Context, method string, args []any) (*seam.OutgoingCall, error) {
 	call := new(seam.OutgoingCall)
-	return call, r.prepare(call, method, args)
+	return call, r.prepare(ctx, call, method, args)
 }
 
-// prepare fills an empty call.
-func (r *RemoteReference) prepare(call *seam.OutgoingCall, method string, args []any) error {
+// prepare fills an empty call. Every call of a reference goes through it.
+func (r *RemoteReference) prepare(ctx context.Context, call *seam.OutgoingCall, method string, args []any) error {
 	if err := r.Err(); err != nil {
 		return err
 	}
 	m := r.remote
+	if ctx != context.Background() && m.conn.TakesMetadata() {
+		if err := describeCall(ctx, call, m.conn.JellyContext(nil).Profile); err != nil {
+			return fmt.Errorf("calling %s: %w", method, err)
+		}
+	}
 	fragment, err := encodeCall(m.conn, m.perspective, method, args)
 	if err != nil {
 		return err
@@ -237,6 +247,18 @@ func (r *RemoteReference) prepare(call *seam.OutgoingCall, method string, args [
 	}
 	call.Init(m.conn, target)
 	call.ID, call.Name, call.Method, call.Fragment, call.Perspective = m.id, m.name, method, fragment, m.perspective
+	return nil
+}
+
+// describeCall sets the deadline and the metadata that ctx has for a call.
+func describeCall(ctx context.Context, call *seam.OutgoingCall, p banana.Profile) (err error) {
+	deadline, timed := ctx.Deadline()
+	if call.Metadata, call.Entries, err = encodeMetadata(p, OutgoingMetadata(ctx), timed); err != nil {
+		return err
+	}
+	if timed {
+		call.Deadline = deadline
+	}
 	return nil
 }
 

@@ -54,7 +54,7 @@ func TestTap(t *testing.T) {
 			text := strings.Join(lines, "\n") + "\n"
 			stamp := `\d\d:\d\d:\d\d\.\d{6} `
 			for _, want := range []string{
-				`1 < \["pb" "none"\]`, `1 > "pb"`, `1 > \[version 6\]`, `1 < \[version 6\]`,
+				`1 < \[("pb\+1" )?"pb" "none"\]`, `1 > "pb"`, `1 > \[version 6\]`, `1 < \[version 6\]`,
 				`1 > \[message 1 "root" "add" 1 \[tuple 1 2\] \[dictionary\]\]`,
 				`1 < \[answer 1 3\] add [0-9.]+(µs|ms|s)`,
 				`2 < \[error 1 \["twisted\.spread\.pb\.CopyableFailure" .*\] nothing [0-9.]+(µs|ms|s)`,

@@ -106,9 +106,9 @@ func AppendFloat(b []byte, f float64) []byte {
 	return binary.BigEndian.AppendUint64(append(b, byte(Float)), math.Float64bits(f))
 }
 
-// AppendBytes appends s as a string or, under ProfilePB, as a word if it is one.
+// AppendBytes appends s as a string or, under a profile with a vocabulary, as a word if it is one.
 func AppendBytes(b []byte, p Profile, s []byte) []byte {
-	if p == ProfilePB {
+	if p.HasVocabulary() {
 		if sym, ok := LookupSymbol(s); ok {
 			return append(b, byte(sym), byte(Vocab))
 		}
@@ -118,7 +118,7 @@ func AppendBytes(b []byte, p Profile, s []byte) []byte {
 
 // AppendString is like [AppendBytes] for a string.
 func AppendString(b []byte, p Profile, s string) []byte {
-	if p == ProfilePB {
+	if p.HasVocabulary() {
 		if sym, ok := LookupSymbol(s); ok {
 			return append(b, byte(sym), byte(Vocab))
 		}
@@ -140,7 +140,7 @@ func appendStringHead(b []byte, n int) []byte {
 // AppendSymbol appends a word of the vocabulary, spelled out under ProfileNone. An s that is not valid is written as
 // the text of its String method.
 func AppendSymbol(b []byte, p Profile, s Symbol) []byte {
-	if p == ProfilePB && s.Valid() {
+	if p.HasVocabulary() && s.Valid() {
 		return append(b, byte(s), byte(Vocab))
 	}
 	word := s.String()

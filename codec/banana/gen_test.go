@@ -10,7 +10,7 @@ import (
 // Generators for the property tests.
 
 func anyProfile() *rapid.Generator[Profile] {
-	return rapid.SampledFrom(orAll(nil))
+	return rapid.SampledFrom(allProfiles)
 }
 
 // anyText draws strings of which many are words, nearly words, or short.
@@ -128,3 +128,9 @@ func chunksOf(t *rapid.T, stream []byte) (chunks [][]byte) {
 	}
 	return chunks
 }
+
+// allProfiles are the profiles of this package, best first.
+var allProfiles = []Profile{ProfilePB1, ProfilePB, ProfileNone}
+
+// stockProfile draws a profile that Twisted knows.
+func stockProfile() *rapid.Generator[Profile] { return rapid.SampledFrom(orStock(nil)) }

@@ -70,7 +70,7 @@ func TestKindNames(t *testing.T) {
 }
 
 func TestProfileNames(t *testing.T) {
-	for _, p := range orAll(nil) {
+	for _, p := range allProfiles {
 		got, ok := parseProfile([]byte(p.String()))
 		assert.True(t, ok)
 		assert.Equal(t, p, got)

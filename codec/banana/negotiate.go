@@ -16,18 +16,32 @@ const (
 
 	// ProfilePB writes the words of the vocabulary as numbers; see [Symbol].
 	ProfilePB
+
+	// ProfilePB1 is ProfilePB with the extensions of this module. Stock peers do not know it.
+	ProfilePB1
 )
 
-// String returns the profile's name in the negotiation: "none" or "pb".
+// String returns the profile's name in the negotiation: "none", "pb" or "pb+1".
 func (p Profile) String() string {
 	switch p {
 	case ProfileNone:
 		return "none"
 	case ProfilePB:
 		return "pb"
+	case ProfilePB1:
+		return "pb+1"
 	}
 	return "Profile(" + strconv.Itoa(int(p)) + ")"
 }
+
+// IsKnown reports whether p is a profile of this package.
+func (p Profile) IsKnown() bool { return p <= ProfilePB1 }
+
+// HasVocabulary reports whether the words of the vocabulary are written as numbers.
+func (p Profile) HasVocabulary() bool { return p == ProfilePB || p == ProfilePB1 }
+
+// IsExtended reports whether p has the extensions of this module.
+func (p Profile) IsExtended() bool { return p == ProfilePB1 }
 
 // parseProfile returns the profile with this name, and whether there is one.
 func parseProfile(name []byte) (Profile, bool) {
@@ -36,6 +50,8 @@ func parseProfile(name []byte) (Profile, bool) {
 		return ProfileNone, true
 	case "pb":
 		return ProfilePB, true
+	case "pb+1":
+		return ProfilePB1, true
 	}
 	return ProfileNone, false
 }
@@ -64,18 +80,18 @@ func (e *NegotiationError) Error() string {
 	return fmt.Sprintf("banana: no profile in common: the peer named %q, we speak %q", e.Theirs, ours)
 }
 
-// orAll returns profiles or, if there are none, all profiles of this package, best first.
-func orAll(profiles []Profile) []Profile {
+// orStock returns profiles or, if there are none, those of Twisted, best first.
+func orStock(profiles []Profile) []Profile {
 	if len(profiles) == 0 {
 		return []Profile{ProfilePB, ProfileNone}
 	}
 	return profiles
 }
 
-// AppendOffer appends the accepting side's offer: its profiles, best first. Without profiles it offers all: pb, then
-// none.
+// AppendOffer appends the accepting side's offer: its profiles, best first. Without profiles it offers those of
+// Twisted: pb, then none.
 func AppendOffer(b []byte, profiles ...Profile) []byte {
-	profiles = orAll(profiles)
+	profiles = orStock(profiles)
 	b = AppendList(b, len(profiles))
 	for _, p := range profiles {
 		b = AppendString(b, ProfileNone, p.String())
@@ -88,11 +104,11 @@ func AppendChoice(b []byte, p Profile) []byte {
 	return AppendString(b, ProfileNone, p.String())
 }
 
-// ChooseProfile reads an offer and returns its first profile that is also in known, or in all profiles if known is
+// ChooseProfile reads an offer and returns its first profile that is also in known, or is one of Twisted's if known is
 // empty. Like Twisted it ignores anything else in the list. The error is a [*NegotiationError] if there is no such
 // profile.
 func ChooseProfile(offer []byte, known ...Profile) (Profile, error) {
-	known = orAll(known)
+	known = orStock(known)
 	var r Reader
 	r.Reset(offer, ProfileNone)
 	head, err := r.Next()
@@ -121,10 +137,10 @@ func ChooseProfile(offer []byte, known ...Profile) (Profile, error) {
 	return ProfileNone, &NegotiationError{Theirs: theirs, Ours: known}
 }
 
-// ParseChoice reads the answer to an offer. If the profile is not in offered, or in all profiles if offered is empty,
-// the error is a [*NegotiationError].
+// ParseChoice reads the answer to an offer. If the profile is not in offered, or not one of Twisted's if offered is
+// empty, the error is a [*NegotiationError].
 func ParseChoice(choice []byte, offered ...Profile) (Profile, error) {
-	offered = orAll(offered)
+	offered = orStock(offered)
 	var r Reader
 	r.Reset(choice, ProfileNone)
 	token, err := r.Next()

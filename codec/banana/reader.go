@@ -179,7 +179,7 @@ func (r *Reader) element(t *Token, kind Kind, n uint64, end int) error {
 		}
 		t.Kind, t.Int = List, int64(n)
 	case Vocab:
-		if r.profile != ProfilePB || n-1 >= uint64(lastSymbol) {
+		if !r.profile.HasVocabulary() || n-1 >= uint64(lastSymbol) {
 			return r.syntaxError(checkVocab(r.frame[r.pos:end-1], r.profile))
 		}
 		t.Kind, t.Int = Vocab, int64(n)

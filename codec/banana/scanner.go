@@ -204,7 +204,7 @@ func (s *Scanner) element(kind Kind, header []byte, end int) bool {
 		end += floatSize
 		s.cost += prices.Number
 	case Vocab:
-		if s.profile != ProfilePB || len(header) != 1 || !Symbol(header[0]).Valid() {
+		if !s.profile.HasVocabulary() || len(header) != 1 || !Symbol(header[0]).Valid() {
 			if what := checkVocab(header, s.profile); what != "" {
 				return s.failSyntax(what)
 			}
@@ -278,7 +278,7 @@ func smallNumber(header []byte) (int, bool) {
 func checkVocab(header []byte, p Profile) string {
 	n, ok := smallNumber(header)
 	switch {
-	case p != ProfilePB:
+	case !p.HasVocabulary():
 		return fmt.Sprintf("a vocabulary element in profile %q, which has no vocabulary", p)
 	case !ok:
 		return "a vocabulary element with a huge index"

@@ -76,7 +76,7 @@ func modelNext(b []byte, p Profile, l Limits) (n int, failure string) {
 			missing = append(missing, int(number.Int64()))
 			after += int(number.Int64())
 		case Vocab:
-			if p != ProfilePB || !small(31) || number.Sign() == 0 {
+			if p == ProfileNone || !small(31) || number.Sign() == 0 {
 				return 0, "syntax"
 			}
 		default:

@@ -63,7 +63,7 @@ func (s *stock) encode(t require.TestingT, p Profile, value any) (answer stockEn
 func TestStockEncodesTheSame(t *testing.T) {
 	peer := startStock(t)
 	rapid.Check(t, func(t *rapid.T) {
-		p := anyProfile().Draw(t, "profile")
+		p := stockProfile().Draw(t, "profile")
 		e := anyExpr(4).Draw(t, "expr")
 		b, err := EncodeExpr(p, e)
 		require.NoError(t, err)
@@ -75,7 +75,7 @@ func TestStockEncodesTheSame(t *testing.T) {
 func TestStockDecodesTheSame(t *testing.T) {
 	peer := startStock(t)
 	rapid.Check(t, func(t *rapid.T) {
-		p := anyProfile().Draw(t, "profile")
+		p := stockProfile().Draw(t, "profile")
 		stream := anyWire().Draw(t, "stream")
 		chunks := chunksOf(t, stream)
 		want := peer.decode(t, p, chunks...)

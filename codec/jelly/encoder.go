@@ -141,7 +141,7 @@ func (e *Encoder) tooDeep(depth int) error {
 // open begins [word, …] with n elements behind the word. Short lists well within the limits are written in one step.
 func (e *Encoder) open(word banana.Symbol, n int) error {
 	depth := e.depth + 1
-	if n < 0x7f && depth < e.lim.Depth && e.ctx.Profile == banana.ProfilePB && len(e.buf) <= e.lim.Frame &&
+	if n < 0x7f && depth < e.lim.Depth && e.ctx.Profile.HasVocabulary() && len(e.buf) <= e.lim.Frame &&
 		n < e.lim.List {
 		e.depth, e.deepest = depth, max(depth, e.deepest)
 		e.buf = append(e.buf, byte(n+1), byte(banana.List), byte(word), byte(banana.Vocab))

@@ -97,7 +97,7 @@ func (f *Fragment) JellyTuple(args []any) (err error) {
 
 // JellyDict appends a dictionary; its values cannot refer to it. A nil d is an empty dictionary.
 func (f *Fragment) JellyDict(d *Dict) (err error) {
-	if e := &f.e; d.Len() == 0 && e.ctx.Profile == banana.ProfilePB && f.Len() < e.lim.Frame-4 && e.lim.Depth > 1 {
+	if e := &f.e; d.Len() == 0 && e.ctx.Profile.HasVocabulary() && f.Len() < e.lim.Frame-4 && e.lim.Depth > 1 {
 		// The fast path for calls without keyword arguments.
 		e.deepest = max(e.deepest, 1)
 		e.buf = append(e.buf, 1, byte(banana.List), byte(banana.SymDictionary), byte(banana.Vocab))

@@ -15,14 +15,25 @@ func AppendDidNotUnderstand(dst []byte, p banana.Profile, command string) []byte
 	return banana.AppendString(appendName(dst, p, DidNotUnderstand), p, command)
 }
 
-// AppendMessage writes a Message. The caller appends its arguments and keywords.
+// AppendMessage writes a Message without metadata. The caller appends its arguments and keywords.
 func AppendMessage(dst []byte, p banana.Profile, id Number, o Object, method string, wantsAnswer bool) []byte {
 	return appendCall(appendName(dst, p, Message), p, id, o, method, wantsAnswer)
 }
 
-// AppendCacheMessage writes a CacheMessage. The caller appends its arguments and keywords.
+// AppendCacheMessage writes a CacheMessage without metadata. The caller appends its arguments and keywords.
 func AppendCacheMessage(dst []byte, p banana.Profile, id Number, o Object, method string, wantsAnswer bool) []byte {
 	return appendCall(appendName(dst, p, CacheMessage), p, id, o, method, wantsAnswer)
+}
+
+// AppendCall writes a command that IsCall, from its fields. The caller appends its arguments and keywords, and then the
+// metadata if it has any.
+func AppendCall(dst []byte, p banana.Profile, cmd *Command) []byte {
+	n := len(call) // without metadata, but with the name
+	if cmd.HasMetadata {
+		n++
+	}
+	dst = appendHead(dst, p, cmd.Name, n)
+	return appendCall(dst, p, cmd.ID, cmd.Object, cmd.Method, cmd.WantsAnswer)
 }
 
 // AppendAnswer writes an Answer to the request with that id. The caller appends its result.
@@ -50,9 +61,30 @@ func AppendUncache(dst []byte, p banana.Profile, id int64) []byte {
 	return banana.AppendInt(appendName(dst, p, Uncache), id)
 }
 
+// AppendCancel writes [cancel id].
+func AppendCancel(dst []byte, p banana.Profile, id Number) []byte {
+	return appendNumber(appendName(dst, p, Cancel), id)
+}
+
+// AppendGoaway writes [goaway text].
+func AppendGoaway(dst []byte, p banana.Profile, text string) []byte {
+	return banana.AppendString(appendName(dst, p, Goaway), p, text)
+}
+
+// appendName writes the head of a command without metadata.
 func appendName(dst []byte, p banana.Profile, n Name) []byte {
+	elements := forms[n].elements
+	size := 1 + len(elements)
+	if elements[len(elements)-1].kind == metadata {
+		size--
+	}
+	return appendHead(dst, p, n, size)
+}
+
+// appendHead writes the head of a list with size elements, and the name.
+func appendHead(dst []byte, p banana.Profile, n Name, size int) []byte {
 	form := &forms[n]
-	dst = banana.AppendList(dst, 1+len(form.elements))
+	dst = banana.AppendList(dst, size)
 	if form.symbol == 0 {
 		return banana.AppendString(dst, p, form.name)
 	}

@@ -71,6 +71,18 @@ const (
 	//	[uncache id]
 	//	02 80  1f 87  01 81
 	Uncache
+
+	// Cancel says that the caller does not want the answer to a request any more. Dialect pb+1 only.
+	//
+	//	[cancel id]
+	//	02 80  06 82 "cancel"  01 81
+	Cancel
+
+	// Goaway asks for no new calls, because this side is about to close. Dialect pb+1 only.
+	//
+	//	[goaway text]
+	//	02 80  06 82 "goaway"  04 82 "text"
+	Goaway
 )
 
 // form is the form of a command.
@@ -78,6 +90,23 @@ type form struct {
 	symbol   banana.Symbol // of the name; 0 if the vocabulary does not have it
 	name     string        // if the vocabulary does not have it
 	elements []element     // those behind the name
+	extended bool          // the command belongs to dialect pb+1 only
+}
+
+// in reports whether a command with this form may occur in dialect p.
+func (f *form) in(p banana.Profile) bool { return !f.extended || p.IsExtended() }
+
+// sizes returns how many elements may stand behind the name in dialect p. From most on an element may be missing at the
+// end.
+func (f *form) sizes(p banana.Profile) (least, most int) {
+	least = len(f.elements)
+	if least > 0 && f.elements[least-1].kind == metadata {
+		least--
+	}
+	if p.IsExtended() {
+		return least, len(f.elements)
+	}
+	return least, least
 }
 
 // element is one element of a command.
@@ -90,13 +119,14 @@ type element struct {
 type kind uint8
 
 const (
-	count  kind = iota // an integer below 2^63: Command.ID
-	number             // an integer of any size: Command.ID
-	object             // an integer of any size, or a string: Command.Object
-	method             // a string: Command.Method
-	flag               // an integer: Command.WantsAnswer
-	word               // a string that ReadWord reads
-	value              // a value in Jelly that the caller reads
+	count    kind = iota // an integer below 2^63: Command.ID
+	number               // an integer of any size: Command.ID
+	object               // an integer of any size, or a string: Command.Object
+	method               // a string: Command.Method
+	flag                 // an integer: Command.WantsAnswer
+	word                 // a string that ReadWord reads
+	value                // a value in Jelly that the caller reads
+	metadata             // a value in Jelly that may be missing, and belongs to dialect pb+1: Command.HasMetadata
 )
 
 // forms is the table of commands.
@@ -110,6 +140,8 @@ var forms = [...]form{
 	Decref:           {symbol: banana.SymDecref, elements: []element{{"id", count}}},
 	Decache:          {symbol: banana.SymDecache, elements: []element{{"id", count}}},
 	Uncache:          {symbol: banana.SymUncache, elements: []element{{"id", count}}},
+	Cancel:           {name: "cancel", elements: []element{{"request id", number}}, extended: true},
+	Goaway:           {name: "goaway", elements: []element{{"text", word}}, extended: true},
 }
 
 var call = []element{
@@ -119,6 +151,7 @@ var call = []element{
 	{"answerRequired", flag},
 	{"arguments", value},
 	{"keywords", value},
+	{"metadata", metadata},
 }
 
 // String returns the name as it is on the wire, and "unknown" for Unknown.
@@ -132,13 +165,13 @@ func (n Name) String() string {
 	return forms[n].name
 }
 
-// lookup finds the command that a token names.
-func lookup(token *banana.Token) Name {
+// lookup finds the command that a token names in dialect p.
+func lookup(token *banana.Token, p banana.Profile) Name {
 	if symbol, ok := token.Symbol(); ok {
 		return bySymbol[symbol]
 	}
 	for n := range forms {
-		if name := forms[n].name; name != "" && token.TextIs(name) {
+		if name := forms[n].name; name != "" && token.TextIs(name) && forms[n].in(p) {
 			return Name(n)
 		}
 	}
@@ -157,6 +190,7 @@ var bySymbol = func() (names [256]Name) {
 type Command struct {
 	Name        Name
 	WantsAnswer bool   // of Message and CacheMessage: answerRequired is not 0
+	HasMetadata bool   // of Message and CacheMessage: metadata stands behind the values
 	ID          Number // the request id, which may have any size, the version, or the id of the object or cache
 	Object      Object // of Message and CacheMessage
 	Method      string // of Message and CacheMessage
@@ -165,7 +199,7 @@ type Command struct {
 // IsCall reports whether the command calls a method.
 func (c *Command) IsCall() bool { return c.Name == Message || c.Name == CacheMessage }
 
-// Values returns how many values are at the end of the command.
+// Values returns how many values are at the end of the command, in front of metadata.
 func (c *Command) Values() (n int) {
 	for _, e := range forms[c.Name].elements {
 		if e.kind == value {

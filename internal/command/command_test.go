@@ -14,14 +14,26 @@ import (
 // long is the largest number that Banana carries.
 var long = Number{Big: new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), banana.MaxIntBits), big.NewInt(1))}
 
-// golden has each command with its bytes in dialects pb and none, as Twisted 22.4 writes them.
-var golden = []struct {
+// goldenCommand is a command with its bytes.
+type goldenCommand struct {
 	name     string
 	cmd      Command
 	word     string
 	values   string // appended by the test, in place of values
 	pb, none string
-}{
+	extended string // in dialect pb+1, for what the other dialects do not have
+}
+
+// texts returns the bytes by dialect.
+func (g *goldenCommand) texts() map[banana.Profile]string {
+	if g.extended != "" {
+		return map[banana.Profile]string{banana.ProfilePB1: g.extended}
+	}
+	return map[banana.Profile]string{banana.ProfilePB: g.pb, banana.ProfilePB1: g.pb, banana.ProfileNone: g.none}
+}
+
+// golden has each command with its bytes: in dialects pb and none as Twisted 22.4 writes them.
+var golden = []goldenCommand{
 	{
 		name: "version", cmd: Command{Name: Version, ID: Number{Int: 6}},
 		pb: "0280 1387 0681", none: "0280 078276657273696f6e 0681",
@@ -82,6 +94,33 @@ var golden = []struct {
 		name: "uncache", cmd: Command{Name: Uncache, ID: Number{Int: 3}},
 		pb: "0280 1f87 0381", none: "0280 0782756e6361636865 0381",
 	},
+	{
+		name: "message with metadata", values: "0181 0281 0180 0587",
+		cmd: Command{
+			Name: Message, ID: Number{Int: 1}, Object: Object{Name: "root"}, Method: "add", WantsAnswer: true,
+			HasMetadata: true,
+		},
+		extended: "0880 1a87 0181 0482726f6f74 0382616464 0181 0181 0281 0180 0587",
+	},
+	{
+		name: "cachemessage with metadata", values: "0181 0281 0180 0587",
+		cmd: Command{
+			Name: CacheMessage, ID: Number{Int: 2}, Object: Object{ID: Number{Int: 9}}, Method: "add", HasMetadata: true,
+		},
+		extended: "0880 1987 0281 0981 0382616464 0081 0181 0281 0180 0587",
+	},
+	{
+		name: "cancel", cmd: Command{Name: Cancel, ID: Number{Int: 128}},
+		extended: "0280 0682" + hex.EncodeToString([]byte("cancel")) + " 000181",
+	},
+	{
+		name: "cancel of a long id", cmd: Command{Name: Cancel, ID: long},
+		extended: "0280 0682" + hex.EncodeToString([]byte("cancel")) + strings.Repeat("7f", 64) + "85",
+	},
+	{
+		name: "goaway", cmd: Command{Name: Goaway}, word: "bye",
+		extended: "0280 0682" + hex.EncodeToString([]byte("goaway")) + " 0382627965",
+	},
 }
 
 func unhex(t testing.TB, s string) []byte {
@@ -97,6 +136,12 @@ func appendCommand(dst []byte, p banana.Profile, cmd *Command, word string) []by
 		return AppendVersion(dst, p, cmd.ID.Int)
 	case DidNotUnderstand:
 		return AppendDidNotUnderstand(dst, p, word)
+	case Message, CacheMessage:
+		if p.IsExtended() {
+			return AppendCall(dst, p, cmd)
+		}
+	}
+	switch cmd.Name {
 	case Message:
 		return AppendMessage(dst, p, cmd.ID, cmd.Object, cmd.Method, cmd.WantsAnswer)
 	case CacheMessage:
@@ -111,6 +156,10 @@ func appendCommand(dst []byte, p banana.Profile, cmd *Command, word string) []by
 		return AppendDecache(dst, p, cmd.ID.Int)
 	case Uncache:
 		return AppendUncache(dst, p, cmd.ID.Int)
+	case Cancel:
+		return AppendCancel(dst, p, cmd.ID)
+	case Goaway:
+		return AppendGoaway(dst, p, word)
 	}
 	return dst
 }
@@ -120,7 +169,7 @@ func TestGolden(t *testing.T) {
 	seen := map[Name]bool{}
 	for _, g := range golden {
 		seen[g.cmd.Name] = true
-		for p, text := range map[banana.Profile]string{banana.ProfilePB: g.pb, banana.ProfileNone: g.none} {
+		for p, text := range g.texts() {
 			t.Run(g.name+", "+p.String(), func(t *testing.T) {
 				frame, values := unhex(t, text), unhex(t, g.values)
 				b := append(appendCommand(nil, p, &g.cmd, g.word), values...)
@@ -202,15 +251,48 @@ func TestFormError(t *testing.T) {
 
 func TestTruncatedCommand(t *testing.T) {
 	for _, g := range golden {
-		frame := unhex(t, g.pb)
+		frame := unhex(t, g.texts()[banana.ProfilePB1])
 		for n := range len(frame) - len(unhex(t, g.values)) {
 			var r Reader
 			var in banana.Reader
 			var cmd Command
-			in.Reset(frame[:n], banana.ProfilePB)
+			in.Reset(frame[:n], banana.ProfilePB1)
 			assert.Error(t, r.Read(&in, &cmd), "%s, %d bytes", g.name, n)
 		}
 	}
+}
+
+// TestExtensionsNeedDialect reads what belongs to dialect pb+1 in the others: a new command is unknown, and a message
+// with metadata is malformed.
+func TestExtensionsNeedDialect(t *testing.T) {
+	n := 0
+	for _, g := range golden {
+		if g.extended == "" {
+			continue
+		}
+		n++
+		for _, p := range []banana.Profile{banana.ProfilePB, banana.ProfileNone} {
+			b := append(appendCommand(nil, banana.ProfilePB1, &g.cmd, g.word), unhex(t, g.values)...)
+			if p == banana.ProfileNone && g.cmd.IsCall() {
+				continue // Its name is a word of the vocabulary.
+			}
+			var r Reader
+			var in banana.Reader
+			var cmd Command
+			in.Reset(b, p)
+			err := r.Read(&in, &cmd)
+			if g.cmd.IsCall() {
+				require.EqualError(t, err, "command: ["+g.cmd.Name.String()+" …]: the list has 8 elements, not 7")
+				continue
+			}
+			require.NoError(t, err)
+			assert.Equal(t, Unknown, cmd.Name)
+			word, err := ReadWord(&in)
+			require.NoError(t, err)
+			assert.Equal(t, g.cmd.Name.String(), word)
+		}
+	}
+	assert.NotZero(t, n)
 }
 
 // TestNamesAreKept reads more names than a Reader keeps.
@@ -240,12 +322,14 @@ func TestNoAllocations(t *testing.T) {
 		if g.cmd.ID.Big != nil {
 			continue
 		}
-		frame := unhex(t, g.pb)
-		assert.Zero(t, testing.AllocsPerRun(100, func() {
-			dst = appendCommand(dst[:0], banana.ProfilePB, &g.cmd, g.word)
-			in.Reset(frame, banana.ProfilePB)
-			_ = r.Read(&in, &cmd)
-		}), g.name)
+		for p, text := range g.texts() {
+			frame := unhex(t, text)
+			assert.Zero(t, testing.AllocsPerRun(100, func() {
+				dst = appendCommand(dst[:0], p, &g.cmd, g.word)
+				in.Reset(frame, p)
+				_ = r.Read(&in, &cmd)
+			}), g.name)
+		}
 	}
 }
 

@@ -23,9 +23,10 @@ func drawNumber(t *rapid.T, what string) Number {
 	return Number{Big: n}
 }
 
-// drawCommand draws a command, and its word if it has one.
-func drawCommand(t *rapid.T) (cmd Command, text string) {
-	cmd.Name = Name(rapid.IntRange(1, len(forms)-1).Draw(t, "name"))
+// drawCommand draws a command of dialect p, and its word if it has one.
+func drawCommand(t *rapid.T, p banana.Profile) (cmd Command, text string) {
+	cmd.Name = Name(rapid.IntRange(1, len(forms)-1).
+		Filter(func(n int) bool { return forms[n].in(p) }).Draw(t, "name"))
 	for _, e := range forms[cmd.Name].elements {
 		switch e.kind {
 		case count:
@@ -42,6 +43,8 @@ func drawCommand(t *rapid.T) (cmd Command, text string) {
 			cmd.WantsAnswer = rapid.Bool().Draw(t, e.name)
 		case word:
 			text = rapid.String().Draw(t, e.name)
+		case metadata:
+			cmd.HasMetadata = p.IsExtended() && rapid.Bool().Draw(t, e.name)
 		}
 	}
 	return cmd, text
@@ -51,10 +54,15 @@ func drawCommand(t *rapid.T) (cmd Command, text string) {
 func TestRoundTrip(t *testing.T) {
 	var r Reader // The same for all, so that it meets names again.
 	rapid.Check(t, func(t *rapid.T) {
-		cmd, word := drawCommand(t)
-		p := rapid.SampledFrom([]banana.Profile{banana.ProfilePB, banana.ProfileNone}).Draw(t, "dialect")
+		p := rapid.SampledFrom([]banana.Profile{banana.ProfilePB, banana.ProfilePB1, banana.ProfileNone}).
+			Draw(t, "dialect")
+		cmd, word := drawCommand(t, p)
 		frame := appendCommand(nil, p, &cmd, word)
-		for range cmd.Values() {
+		values := cmd.Values()
+		if cmd.HasMetadata {
+			values++
+		}
+		for range values {
 			frame = banana.AppendInt(frame, 7)
 		}
 		var in banana.Reader
@@ -62,12 +70,12 @@ func TestRoundTrip(t *testing.T) {
 		var got Command
 		require.NoError(t, r.Read(&in, &got))
 		require.Equal(t, cmd, got)
-		if cmd.Name == DidNotUnderstand {
+		if cmd.Name == DidNotUnderstand || cmd.Name == Goaway {
 			gotWord, err := ReadWord(&in)
 			require.NoError(t, err)
 			require.Equal(t, word, gotWord)
 		}
-		for range cmd.Values() {
+		for range values {
 			require.NoError(t, in.Skip())
 		}
 		require.Empty(t, in.Rest())
@@ -77,14 +85,12 @@ func TestRoundTrip(t *testing.T) {
 // FuzzRead checks that Read stands any bytes, and that what it accepts is written so that it reads the same again.
 func FuzzRead(f *testing.F) {
 	for _, g := range golden {
-		f.Add(unhex(f, g.pb), true)
-		f.Add(unhex(f, g.none), false)
-	}
-	f.Fuzz(func(t *testing.T, frame []byte, pb bool) {
-		p := banana.ProfileNone
-		if pb {
-			p = banana.ProfilePB
+		for p, text := range g.texts() {
+			f.Add(unhex(f, text), byte(p))
 		}
+	}
+	f.Fuzz(func(t *testing.T, frame []byte, dialect byte) {
+		p := banana.Profile(dialect % 3)
 		read := func(frame []byte) (cmd Command, word string, ok bool) {
 			var r Reader
 			var in banana.Reader
@@ -92,7 +98,7 @@ func FuzzRead(f *testing.F) {
 			if err := r.Read(&in, &cmd); err != nil {
 				return cmd, "", false
 			}
-			if cmd.Name == Unknown || cmd.Name == DidNotUnderstand {
+			if cmd.Name == Unknown || cmd.Name == DidNotUnderstand || cmd.Name == Goaway {
 				var err error
 				word, err = ReadWord(&in)
 				require.NoError(t, err)
@@ -105,7 +111,11 @@ func FuzzRead(f *testing.F) {
 		}
 		written := appendCommand(nil, p, &cmd, word)
 		// The count of a list must not be larger than what follows.
-		again, wordAgain, ok := read(append(written, make([]byte, cmd.Values())...))
+		values := cmd.Values()
+		if cmd.HasMetadata {
+			values++
+		}
+		again, wordAgain, ok := read(append(written, make([]byte, values)...))
 		require.True(t, ok)
 		require.Equal(t, cmd, again)
 		require.Equal(t, word, wordAgain)

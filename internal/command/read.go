@@ -42,7 +42,7 @@ const (
 	maxNameLength = 64
 )
 
-// The heads of the most frequent commands in dialect pb.
+// The heads of the most frequent commands in the dialects with a vocabulary.
 const (
 	messageHead = "\x07\x80\x1a\x87"
 	answerHead  = "\x03\x80\x1b\x87"
@@ -55,7 +55,7 @@ const (
 // The error is a *[FormError], or that of in. After an error, cmd is undefined.
 func (r *Reader) Read(in *banana.Reader, cmd *Command) error {
 	*cmd = Command{}
-	if in.Profile() == banana.ProfilePB {
+	if in.Profile().HasVocabulary() {
 		switch {
 		case in.Take(messageHead):
 			cmd.Name = Message
@@ -82,16 +82,24 @@ func (r *Reader) Read(in *banana.Reader, cmd *Command) error {
 	case !token.IsText():
 		return &FormError{What: "the name of a command is a string, not " + describe(&token)}
 	}
-	cmd.Name = lookup(&token)
+	cmd.Name = lookup(&token, in.Profile())
 	if cmd.Name == Unknown {
 		*in = atName
 		return nil
 	}
-	if want := len(forms[cmd.Name].elements); head.Int != int64(want)+1 {
-		what := fmt.Sprintf("the list has %d elements, not %d", head.Int, want+1)
-		return &FormError{Command: cmd.Name.String(), What: what}
+	least, most := forms[cmd.Name].sizes(in.Profile())
+	if head.Int < int64(least)+1 || head.Int > int64(most)+1 {
+		return &FormError{Command: cmd.Name.String(), What: wrongSize(head.Int, least+1, most+1)}
 	}
+	cmd.HasMetadata = cmd.IsCall() && head.Int > int64(least)+1
 	return r.elements(in, cmd)
+}
+
+func wrongSize(n int64, least, most int) string {
+	if least == most {
+		return fmt.Sprintf("the list has %d elements, not %d", n, least)
+	}
+	return fmt.Sprintf("the list has %d elements, not %d or %d", n, least, most)
 }
 
 // elements reads the elements behind the name, up to the values.
@@ -112,7 +120,7 @@ func (r *Reader) elements(in *banana.Reader, cmd *Command) (err error) {
 			err = r.readMethod(in, cmd, e)
 		case word:
 			return checkWord(*in, cmd, e)
-		case value:
+		case value, metadata:
 			return nil
 		}
 		if err != nil {

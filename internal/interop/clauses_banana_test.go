@@ -12,7 +12,11 @@ func bananaClauses() []clause {
 	clauses := []clause{
 		{name: "P-1.1 P-1.2 P-1.3 P-2.1 headers, lists, strings, on the first bytes of any server", opening: true,
 			talk: func(peer *wire.Peer) {
-				peer.WantBytes([]byte("\x02\x80" + "\x02\x82pb" + "\x04\x82none"))
+				peer.WantOffer()
+			}},
+		{name: "P-2.1 P-9.1 the offer, to the byte", opening: true, differs: "Stock does not know pb+1.",
+			talk: func(peer *wire.Peer) {
+				peer.WantBytes([]byte("\x03\x80" + "\x04\x82pb+1" + "\x02\x82pb" + "\x04\x82none"))
 			}},
 		{name: "P-1.5 floats", talk: func(peer *wire.Peer) {
 			peer.Write(`[message 1 root echo 1 [tuple -2.5] [dictionary]]`)
@@ -107,7 +111,7 @@ func openingClauses() []clause {
 		{name: "P-2.2 P-2.3 P-2.4 calls may stand right behind the profile", opening: true, talk: func(peer *wire.Peer) {
 			peer.WriteBytes([]byte("\x02\x82pb"))
 			peer.WriteBytes(echo("\x07\x81"))
-			peer.Want(`[pb none]`)
+			peer.WantOffer()
 			peer.WantBytes([]byte("\x02\x80\x13\x87\x06\x81"))
 			peer.Speak(banana.ProfilePB)
 			peer.Want(`[answer 1 7]`)
@@ -115,7 +119,7 @@ func openingClauses() []clause {
 			peer.WantIdle()
 		}},
 		{name: "P-2.7 profile none has no vocabulary", opening: true, talk: func(peer *wire.Peer) {
-			peer.Want(`[pb none]`)
+			peer.WantOffer()
 			peer.Write(`none`)
 			peer.WantBytes([]byte("\x02\x80\x07\x82version\x06\x81"))
 			peer.Write(`[version 6]`, `[message 1 root echo 1 [tuple [list 1 none]] [dictionary]]`)
@@ -126,14 +130,14 @@ func openingClauses() []clause {
 	}
 	for _, choice := range []string{`java`, `[pb]`, `1`} {
 		clauses = append(clauses, clause{name: "P-2.5 profile " + choice, opening: true, talk: func(peer *wire.Peer) {
-			peer.Want(`[pb none]`)
+			peer.WantOffer()
 			peer.Write(choice)
 			peer.WantClosed()
 		}})
 	}
 	for _, version := range []string{`[version 5]`, `[version]`, `[version "6"]`} {
 		clauses = append(clauses, clause{name: fmt.Sprintf("P-2.6 %s", version), opening: true, talk: func(peer *wire.Peer) {
-			peer.Want(`[pb none]`)
+			peer.WantOffer()
 			peer.Write(`pb`)
 			peer.Speak(banana.ProfilePB)
 			peer.Want(`[version 6]`)

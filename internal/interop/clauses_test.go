@@ -71,6 +71,12 @@ func frame(method, x string) []byte {
 
 func echo(x string) []byte { return frame("echo", x) }
 
+// TestStockOffer reads the first bytes of a stock server, which offers two profiles (P-2.1).
+func TestStockOffer(t *testing.T) {
+	peer := wire.Connect(t, Server(t).Addr())
+	peer.WantBytes([]byte("\x02\x80" + "\x02\x82pb" + "\x04\x82none"))
+}
+
 // TestStockUnknownCommand shows why P-4.7 cannot be seen with stock. If it fails, stock was fixed, and the clause and
 // docs/divergence.md can change.
 func TestStockUnknownCommand(t *testing.T) {

@@ -3,6 +3,7 @@ package seam
 import (
 	"context"
 	"math/big"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -31,6 +32,8 @@ type Conn interface {
 	// JellyContext returns how values for this peer are encoded: profile, limits, security, and the connection itself as
 	// the invoker.
 	JellyContext(perspective any) jelly.Context
+	// TakesMetadata reports whether the peer takes metadata and deadlines, or may turn out to.
+	TakesMetadata() bool
 	// Turns returns the methods that run for the peer.
 	Turns() *Turns
 	// UnsafeTracebacks reports whether failures show the peer where in the code they arose.
@@ -134,6 +137,11 @@ type OutgoingCall struct {
 	Result *actor.Deferred
 	// Perspective is the one under which the reference was received and the arguments were encoded.
 	Perspective any
+	// Deadline is when the caller ceases to wait; zero if it has no deadline. The peer learns of it.
+	Deadline time.Time
+	// Metadata is the encoded entries of the call's metadata, of which there are Entries, without the deadline.
+	Metadata []byte
+	Entries  int
 
 	// RequestID belongs to the broker. It is zero until the call has been given a number.
 	RequestID int64
@@ -170,5 +178,6 @@ func (c *OutgoingCall) CancelWork() { c.conn.CancelCall(c) }
 func (c *OutgoingCall) Reset() {
 	c.result.Reset()
 	c.ID, c.Name, c.Method, c.Perspective, c.conn = 0, "", "", nil, nil
+	c.Deadline, c.Metadata, c.Entries = time.Time{}, nil, 0
 	c.Result, c.RequestID = nil, 0
 }

@@ -81,13 +81,31 @@ func (p *Peer) Join() {
 	p.JoinAs(banana.ProfilePB)
 }
 
-// JoinAs is Join with another profile.
+// JoinAs is Join with another profile. The server must offer what a stock one does, and may offer pb+1 in front of it.
 func (p *Peer) JoinAs(profile banana.Profile) {
 	p.t.Helper()
-	p.Want(`[pb none]`)
+	if !p.WantOffer() && profile.IsExtended() {
+		p.t.Fatalf("wire: the server does not offer %s", profile)
+	}
 	p.Write(profile.String())
 	p.Speak(profile)
 	p.exchangeVersions()
+}
+
+// WantOffer requires the next expression to be the offer of a server: [pb none], as of stock ones, or [pb+1 pb none].
+// It reports which one it is.
+func (p *Peer) WantOffer() (extended bool) {
+	p.t.Helper()
+	const ours, stock = `["pb+1" "pb" "none"]`, `["pb" "none"]`
+	switch got := banana.Format(p.next(ours)); got {
+	case ours:
+		return true
+	case stock:
+		return false
+	default:
+		p.t.Fatalf("wire: got the offer %s, want %s or %s", got, ours, stock)
+		return false
+	}
 }
 
 // Host performs the negotiation and the version exchange as a server. The client must select the profile pb.
@@ -100,8 +118,11 @@ func (p *Peer) Host() {
 func (p *Peer) HostAs(profile banana.Profile) {
 	p.t.Helper()
 	offer := `[pb none]`
-	if profile == banana.ProfileNone {
+	switch profile {
+	case banana.ProfileNone:
 		offer = `[esperanto none]`
+	case banana.ProfilePB1:
+		offer = `[pb+1 pb none]`
 	}
 	p.Write(offer)
 	p.Want(profile.String())

@@ -1,0 +1,295 @@
+package flavors
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/internal/seam"
+)
+
+// Metadata is what a call carries beside its arguments, under dialect pb+1. A value is a string or a []byte. The key
+// "timeout" is reserved for the deadline of the call, and is not in a Metadata. The keys "traceparent" and "tracestate"
+// are those of W3C's trace context. Every other key is the application's.
+//
+// A call has at most [MaxMetadataEntries] entries in at most [MaxMetadataBytes].
+type Metadata map[string]any
+
+// The limits of a call's metadata, with the entry for the deadline.
+const (
+	MaxMetadataEntries = 64
+	// MaxMetadataBytes is the limit of the metadata as it is on the wire.
+	MaxMetadataBytes = 8 << 10
+)
+
+// timeoutKey is the key of the time that a call has left, in milliseconds.
+const timeoutKey = "timeout"
+
+// outgoingKey finds the Metadata of calls to be made in a context.
+type outgoingKey struct{}
+
+// WithMetadata returns a context whose calls ([Call], [Start], [Send] and those made of them) carry m and what ctx has
+// for them already. Where both have a key, m counts. WithMetadata copies m, but not the values.
+//
+// The peer gets the metadata if the connection speaks dialect pb+1. Any other peer gets the call without it. A call
+// fails if its metadata exceeds a limit, or has a value that is neither a string nor a []byte.
+func WithMetadata(ctx context.Context, m Metadata) context.Context {
+	before := OutgoingMetadata(ctx)
+	if len(before) == 0 {
+		return context.WithValue(ctx, outgoingKey{}, maps.Clone(m))
+	}
+	both := make(Metadata, len(before)+len(m))
+	maps.Copy(both, before)
+	maps.Copy(both, m)
+	return context.WithValue(ctx, outgoingKey{}, both)
+}
+
+// OutgoingMetadata returns the metadata that calls made with ctx carry; nil if there is none. It must not be changed.
+// What a call brought from the peer is not passed on by itself: see [Invocation.Metadata].
+func OutgoingMetadata(ctx context.Context) Metadata {
+	m, _ := ctx.Value(outgoingKey{}).(Metadata)
+	return m
+}
+
+// Metadata returns what the call carried; nil if there was none. It must not be changed.
+func (inv *Invocation) Metadata() Metadata {
+	if inv == nil {
+		return nil
+	}
+	return inv.metadata
+}
+
+// appendMetadata encodes the entries of m in the order of their keys, without the head of the dictionary.
+func appendMetadata(dst []byte, p banana.Profile, m Metadata) ([]byte, error) {
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		if key == timeoutKey {
+			return dst, ValueError.Errorf("metadata %q is set by the library: give the call a context with a deadline", key)
+		}
+		if !utf8.ValidString(key) {
+			return dst, ValueError.Errorf("metadata: the key %q is not UTF-8", clipText(key, maxQuotedName))
+		}
+		dst = appendText(banana.AppendList(dst, 2), p, key)
+		switch v := m[key].(type) {
+		case string:
+			if !utf8.ValidString(v) {
+				name := clipText(key, maxQuotedName)
+				return dst, ValueError.Errorf("metadata %q: the string is not UTF-8: give it as []byte", name)
+			}
+			dst = appendText(dst, p, v)
+		case []byte:
+			dst = banana.AppendBytes(dst, p, v)
+		default:
+			return dst, TypeError.Errorf("metadata %q is a string or a []byte, not a %T", clipText(key, maxQuotedName), v)
+		}
+	}
+	return dst, nil
+}
+
+// encodeMetadata encodes the entries of a call's metadata, of which there are n, and checks the limits. timed says that
+// the call has a deadline, whose entry is not among them.
+func encodeMetadata(p banana.Profile, m Metadata, timed bool) (entries []byte, n int, err error) {
+	n = len(m)
+	if n == 0 {
+		return nil, 0, nil
+	}
+	all, room := n, MaxMetadataBytes-metadataHead
+	if timed {
+		all++
+		room -= timeoutSize
+	}
+	if all > MaxMetadataEntries {
+		return nil, 0, ValueError.Errorf("the metadata of a call has at most %d entries, not %d", MaxMetadataEntries, all)
+	}
+	if entries, err = appendMetadata(nil, p, m); err != nil {
+		return nil, 0, err
+	}
+	if len(entries) > room {
+		size := len(entries) + MaxMetadataBytes - room
+		const what = "the metadata of a call has at most %d bytes on the wire, not %d"
+		return nil, 0, ValueError.Errorf(what, MaxMetadataBytes, size)
+	}
+	return entries, n, nil
+}
+
+const (
+	// metadataHead is the size of the head of a dictionary.
+	metadataHead = 4
+	// timeoutSize is the most bytes of the entry for the deadline.
+	timeoutSize = 32
+)
+
+// appendCallMetadata writes the metadata of a call that has any.
+func appendCallMetadata(dst []byte, p banana.Profile, call *seam.OutgoingCall) []byte {
+	n, timed := call.Entries, !call.Deadline.IsZero()
+	if timed {
+		n++
+	}
+	dst = banana.AppendSymbol(banana.AppendList(dst, 1+n), p, banana.SymDictionary)
+	if timed {
+		dst = appendText(banana.AppendList(dst, 2), p, timeoutKey)
+		dst = banana.AppendInt(dst, milliseconds(time.Until(call.Deadline)))
+	}
+	return append(dst, call.Metadata...)
+}
+
+// milliseconds rounds up, so that a call whose time is not over does not arrive as one whose time is.
+func milliseconds(d time.Duration) int64 {
+	ms := d.Milliseconds()
+	if d > 0 && d%time.Millisecond != 0 {
+		ms++
+	}
+	return ms
+}
+
+func appendText(dst []byte, p banana.Profile, s string) []byte {
+	dst = banana.AppendString(banana.AppendList(dst, 2), p, unicodeWord)
+	return banana.AppendString(dst, p, s)
+}
+
+// unicodeWord begins a text in Jelly.
+const unicodeWord = "unicode"
+
+// maxTimeout is the longest time that a call has: what a peer says beyond that is taken as this.
+const maxTimeout = 100 * 365 * 24 * time.Hour
+
+// readMetadata reads the metadata of the call into the invocation to be.
+func (inv *Invocation) readMetadata(r *banana.Reader) error {
+	m, left, timed, err := readMetadata(r)
+	if err != nil {
+		return err
+	}
+	inv.metadata = m
+	if timed {
+		inv.deadline = time.Now().Add(left)
+	}
+	return nil
+}
+
+// readMetadata reads the metadata of a call, which is the rest of r, and the time that the call has left.
+func readMetadata(r *banana.Reader) (m Metadata, left time.Duration, timed bool, err error) {
+	if n := len(r.Rest()); n > MaxMetadataBytes {
+		return nil, 0, false, badMetadata("it has %d bytes; %d is the most", n, MaxMetadataBytes)
+	}
+	n, err := listOf(r)
+	if err != nil {
+		return nil, 0, false, err
+	}
+	word, err := r.Next()
+	switch {
+	case n == 0 || err != nil || !word.TextIs(banana.SymDictionary.String()):
+		return nil, 0, false, badMetadata("it is no dictionary")
+	case n-1 > MaxMetadataEntries:
+		return nil, 0, false, badMetadata("it has %d entries; %d is the most", n-1, MaxMetadataEntries)
+	}
+	for range n - 1 {
+		key, err := readKey(r)
+		if err != nil {
+			return nil, 0, false, err
+		}
+		if key == timeoutKey {
+			if timed {
+				return nil, 0, false, badMetadata("%q is there twice", key)
+			}
+			timed = true
+			if left, err = readTimeout(r); err != nil {
+				return nil, 0, false, err
+			}
+			continue
+		}
+		if _, twice := m[key]; twice {
+			return nil, 0, false, badMetadata("%q is there twice", clipText(key, maxQuotedName))
+		}
+		v, err := readMetadataValue(r, key)
+		if err != nil {
+			return nil, 0, false, err
+		}
+		if m == nil {
+			m = make(Metadata, n-1)
+		}
+		m[key] = v
+	}
+	return m, left, timed, nil
+}
+
+func readKey(r *banana.Reader) (string, error) {
+	if n, err := listOf(r); err != nil || n != 2 {
+		return "", badMetadata("an entry is no pair of a key and a value")
+	}
+	v, err := readText(r)
+	switch v := v.(type) {
+	case string:
+		return v, nil
+	case []byte:
+		if utf8.Valid(v) {
+			return string(v), nil
+		}
+	}
+	if err == nil {
+		err = badMetadata("a key is no text")
+	}
+	return "", err
+}
+
+func readMetadataValue(r *banana.Reader, key string) (any, error) {
+	v, err := readText(r)
+	if v == nil && err == nil {
+		err = badMetadata("the value of %q is neither text nor bytes", clipText(key, maxQuotedName))
+	}
+	return v, err
+}
+
+// readText reads a string or a []byte. It returns nil for anything else.
+func readText(r *banana.Reader) (any, error) {
+	t, err := r.Next()
+	switch {
+	case err != nil:
+		return nil, err
+	case t.IsText():
+		return []byte(t.Text()), nil
+	case t.Kind != banana.List || t.Int != 2:
+		return nil, nil
+	}
+	word, err := r.Next()
+	if err != nil || !word.TextIs(unicodeWord) {
+		return nil, err
+	}
+	if t, err = r.Next(); err != nil || !t.IsText() {
+		return nil, err
+	}
+	s := t.Text()
+	if !utf8.ValidString(s) {
+		return nil, badMetadata("a text is not UTF-8")
+	}
+	return s, nil
+}
+
+func readTimeout(r *banana.Reader) (time.Duration, error) {
+	t, err := r.Next()
+	switch {
+	case err != nil:
+		return 0, err
+	case !t.IsInt():
+		return 0, badMetadata("%q is an integer: milliseconds", timeoutKey)
+	case t.Kind != banana.Int:
+		return time.Duration(t.Big().Sign()) * maxTimeout, nil
+	}
+	const most = int64(maxTimeout / time.Millisecond)
+	return time.Duration(max(min(t.Int, most), -most)) * time.Millisecond, nil
+}
+
+// listOf reads the head of a list, and returns how many elements it has.
+func listOf(r *banana.Reader) (int64, error) {
+	t, err := r.Next()
+	if err == nil && t.Kind != banana.List {
+		err = badMetadata("it is no dictionary")
+	}
+	return t.Int, err
+}
+
+func badMetadata(format string, args ...any) error {
+	return ValueError.New("the metadata of the call: " + fmt.Sprintf(format, args...))
+}
