@@ -57,17 +57,20 @@ type connection struct {
 	offers    int                    // number of published objects, set before the factories run
 	small     atomic.Int64           // the limit of a message's bytes until a login succeeds; 0 without a login
 
-	number    atomic.Uint64 // in the registry; 0 before the connection is in it
-	queued    atomic.Int64  // messages handed to the broker that are not in the outbox
-	inbound   atomic.Int64  // unanswered calls of the peer
-	pending   atomic.Int64  // unanswered calls of ours
-	exported  atomic.Int64  // live exports, published objects not counted
-	bytesOut  atomic.Int64
-	arrivals  atomic.Pointer[seam.Arrivals] // of the peer's calls, written in the broker's turn
-	metrics   metrics
-	encoding  *flow.EncodeLimit // of answers
-	linger    netio.Linger
-	lastHeard atomic.Int64 // when the peer last sent something, by uptime; kept for keepalive only
+	number  atomic.Uint64 // in the registry; 0 before the connection is in it
+	queued  atomic.Int64  // messages handed to the broker that are not in the outbox
+	inbound atomic.Int64  // unanswered calls of the peer
+	pending atomic.Int64  // unanswered calls of ours
+	// manyAnswered is set when one read has answered several calls of ours, until the next flush: their callers are
+	// likely to call again together.
+	manyAnswered atomic.Bool
+	exported     atomic.Int64 // live exports, published objects not counted
+	bytesOut     atomic.Int64
+	arrivals     atomic.Pointer[seam.Arrivals] // of the peer's calls, written in the broker's turn
+	metrics      metrics
+	encoding     *flow.EncodeLimit // of answers
+	linger       netio.Linger
+	lastHeard    atomic.Int64 // when the peer last sent something, by uptime; kept for keepalive only
 
 	turns    seam.Turns // methods that run for the peer
 	sessions sessions   // of users of ours
@@ -458,8 +461,11 @@ func (c *connection) handOver(message any) {
 	c.post(message)
 }
 
-// busy reports whether more than one call is in progress, so that waiting a moment gathers more into one write.
-func (c *connection) busy() bool { return c.inbound.Load() > 1 || c.pending.Load() > 1 }
+// busy reports whether more than one call is in progress or about to be made, so that waiting a moment gathers more
+// into one write.
+func (c *connection) busy() bool {
+	return c.inbound.Load() > 1 || c.pending.Load() > 1 || c.manyAnswered.Load()
+}
 
 // post posts a message to the broker's mailbox. The PID is not used, because protoactor drops messages to an actor that
 // is stopping.

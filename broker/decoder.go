@@ -194,12 +194,12 @@ func (r *frameReader) negotiate(frame []byte) error {
 	return nil
 }
 
-// pollTokenKey finds the token that the readers of a runtime share.
-type pollTokenKey struct{}
+// readersKey finds what the readers of a runtime share.
+type readersKey struct{}
 
 func (c *connection) newReader() *netio.Reader {
-	token := c.rt.Extension(pollTokenKey{}, func() any { return new(netio.PollToken) }).(*netio.PollToken)
-	poll := netio.NewBusyPoll(c.options.polling, token, c.busy)
+	readers := c.rt.Extension(readersKey{}, func() any { return new(netio.Readers) }).(*netio.Readers)
+	poll := netio.NewBusyPoll(c.options.polling, readers, c.busy)
 	return netio.NewReader(c.sock, c.nonblock, poll, &c.linger)
 }
 

@@ -28,6 +28,7 @@ func (e *encoder) Receive(ctx protoactor.Context) {
 		// With many calls in progress, let their callers run first and add to this write.
 		if e.c.busy() {
 			runtime.Gosched()
+			e.c.manyAnswered.Store(false)
 		}
 		e.write(ctx)
 	case flushNow:

@@ -18,6 +18,9 @@ const maxUnknownLogged = 3
 
 // receive executes the commands of one read, in order, after those that still wait.
 func (b *broker) receive(ctx protoactor.Context, in *batch) {
+	if len(in.commands) > 1 && in.commands[0].Name == command.Answer {
+		b.c.manyAnswered.Store(true)
+	}
 	b.backlog = append(b.backlog, in)
 	b.work(ctx)
 }

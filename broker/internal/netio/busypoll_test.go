@@ -1,6 +1,7 @@
 package netio
 
 import (
+	"runtime"
 	"testing"
 	"time"
 
@@ -25,8 +26,8 @@ func (s *fakeSocket) Read(_ []byte, retry func() bool) (int, error) {
 }
 
 // newTestPoll polls for a time that has passed at the second try.
-func newTestPoll(token *PollToken) *BusyPoll {
-	p := NewBusyPoll(time.Nanosecond, token, func() bool { return false })
+func newTestPoll(readers *Readers) *BusyPoll {
+	p := NewBusyPoll(time.Nanosecond, readers, func() bool { return false })
 	p.limit = time.Nanosecond
 	return p
 }
@@ -42,13 +43,8 @@ func polls(p *BusyPoll, s *fakeSocket, n int) (at []int) {
 }
 
 func TestBusyPollStops(t *testing.T) {
-	p, s := newTestPoll(new(PollToken)), &fakeSocket{}
-	first := fullCredit - 1
-	assert.Equal(
-		t,
-		[]int{0, 1, 2, 3, 4, 5, 6, 7, first + 65, first + 65 + 129, first + 65 + 129 + 257},
-		polls(p, s, first+65+129+257+1),
-	)
+	p, s := newTestPoll(new(Readers)), &fakeSocket{}
+	assert.Equal(t, []int{0, 65, 65 + 129, 65 + 129 + 257}, polls(p, s, 65+129+257+1))
 	for range 20 {
 		polls(p, s, mostGap)
 	}
@@ -73,26 +69,26 @@ func TestBusyPollStops(t *testing.T) {
 }
 
 func TestBusyPollOneReader(t *testing.T) {
-	var token PollToken
-	p, other, s := newTestPoll(&token), newTestPoll(&token), &fakeSocket{at: 1}
+	var readers Readers
+	p, other, s := newTestPoll(&readers), newTestPoll(&readers), &fakeSocket{at: 1}
 	assert.True(t, p.begin())
 	assert.Empty(t, polls(other, s, 3))
 	p.release()
 	assert.Len(t, polls(other, s, 3), 3)
-	assert.False(t, token.taken.Load())
+	assert.False(t, readers.polling.Load())
 
 	assert.True(t, p.begin())
 	for p.poll() {
 	}
-	assert.Len(t, polls(other, s, 1), 1, "a parked reader does not hold the token")
+	assert.Len(t, polls(other, s, 1), 1, "a parked reader lets others poll")
 	assert.True(t, other.begin())
 	p.release()
-	assert.True(t, token.taken.Load(), "a reader releases only its own token")
+	assert.True(t, readers.polling.Load(), "a reader ends only its own polling")
 }
 
 func TestBusyPollOff(t *testing.T) {
 	busy := false
-	p, s := newTestPoll(new(PollToken)), &fakeSocket{at: 1}
+	p, s := newTestPoll(new(Readers)), &fakeSocket{at: 1}
 	p.busy = func() bool { return busy }
 	assert.Len(t, polls(p, s, 1), 1)
 	busy = true
@@ -100,4 +96,33 @@ func TestBusyPollOff(t *testing.T) {
 	busy = false
 	p.limit = 0
 	assert.Empty(t, polls(p, s, 1))
+}
+
+// TestActiveReaders checks how many readers count as active. A window has those of the one before until it has more.
+func TestActiveReaders(t *testing.T) {
+	var r Readers
+	counted := []int64{-1, -1, -1}
+	read := func(window int64, reader int) int64 { return r.active(window, &counted[reader]) }
+	assert.EqualValues(t, 1, read(0, 0))
+	assert.EqualValues(t, 1, read(0, 0), "a reader counts once")
+	assert.EqualValues(t, 2, read(0, 1))
+	assert.EqualValues(t, 3, read(0, 2))
+	assert.EqualValues(t, 3, read(1, 0), "as many as in the window before")
+	assert.EqualValues(t, 1, read(2, 0), "the others were not active in window 1")
+	assert.EqualValues(t, 2, read(2, 1))
+	assert.EqualValues(t, 1, read(4, 0), "nobody was active in window 3")
+}
+
+func TestBusyPollCrowd(t *testing.T) {
+	var readers Readers
+	p, s := newTestPoll(&readers), &fakeSocket{at: 1}
+	now := int64(0)
+	p.window = func() int64 { return now }
+	crowd := int64(runtime.GOMAXPROCS(0))
+	readers.now.Store(crowd - 1)
+	assert.Len(t, polls(p, s, 2), 2, "as many readers as processors")
+	readers.now.Store(crowd + 1)
+	assert.Empty(t, polls(p, s, 2), "others need the processors")
+	now = 2
+	assert.Len(t, polls(p, s, 2), 2, "the others are idle now")
 }
