@@ -6,6 +6,7 @@ import (
 	"reflect"
 
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // Copyable makes the struct that embeds it travel by copy: its state is sent. The peer makes an instance of the type
@@ -87,6 +88,21 @@ func classOf(self, perspective any) string {
 		t = t.Elem()
 	}
 	return path.Base(t.PkgPath()) + "." + t.Name()
+}
+
+// ClassOf returns the class under which a [Copyable] is sent, if it does not depend on the receiver's perspective.
+func ClassOf(copyable jelly.Jellyable) (string, error) {
+	if usercode.IsNilPointer(copyable) {
+		return "", fmt.Errorf("flavors: the class of a nil %T is not known", copyable)
+	}
+	if _, ok := copyable.(typeToCopyFor); ok {
+		return "", fmt.Errorf("flavors: the class of a %T depends on the perspective; register the classes one by one",
+			copyable)
+	}
+	if err := hooksOf(copyable, copyHooks); err != nil {
+		return "", fmt.Errorf("flavors: %w", err)
+	}
+	return classOf(copyable, nil), nil
 }
 
 // RegisterCopy registers *T for received copies of a class. The state of a copy fills the fields of T that have a pb

@@ -176,6 +176,15 @@ func Proc3[T, A, B, C any](
 		params...)
 }
 
+// FuncCall publishes a function that takes its arguments from the invocation itself, and so checks them itself. Code
+// made by pb gen uses it. The function must not answer the invocation.
+func FuncCall[T any](wire string, f func(self *T, inv *Invocation) (any, error)) MethodEntry {
+	if f == nil {
+		return noFunction(wire)
+	}
+	return &typed[T]{wire: wire, whole: func(self *T, inv *Invocation) (any, error) { return answer(f(self, inv)) }}
+}
+
 // noFunction is an entry for a nil function.
 type noFunction string
 
@@ -189,7 +198,8 @@ type typed[T any] struct {
 	types  []reflect.Type
 	names  []string
 	run    func(self *T, inv *Invocation, args []any) (any, error)
-	unseen bool // the function does not get the invocation
+	whole  func(self *T, inv *Invocation) (any, error) // in place of run: takes the arguments itself
+	unseen bool                                        // the function does not get the invocation
 }
 
 // typedCaller is a typed function in the table of one type.
@@ -198,13 +208,14 @@ type typedCaller[T any] struct {
 	unseen bool
 	bound  signature
 	run    func(self *T, inv *Invocation, args []any) (any, error)
+	whole  func(self *T, inv *Invocation) (any, error)
 	locate func(recv any) *T // nil if the receiver is a *T
 }
 
 func (e *typed[T]) wireName() string { return e.wire }
 
 func (e *typed[T]) publish(table *MethodTable, t reflect.Type) error {
-	c := &typedCaller[T]{label: table.typeName + "." + e.wire + "()", unseen: e.unseen, run: e.run}
+	c := &typedCaller[T]{label: table.typeName + "." + e.wire + "()", unseen: e.unseen, run: e.run, whole: e.whole}
 	for _, typ := range e.types {
 		if why := unfillable(typ); why != "" {
 			return fmt.Errorf("function %q: %s", e.wire, why)
@@ -245,6 +256,9 @@ func (c *typedCaller[T]) call(recv any, inv *Invocation) (any, error) {
 	self, ok := recv.(*T)
 	if !ok {
 		self = c.locate(recv)
+	}
+	if c.whole != nil {
+		return c.whole(self, inv)
 	}
 	args := []any(inv.Args)
 	if len(args) != len(c.bound.fixed) || inv.Kw != nil {

@@ -74,7 +74,7 @@ type command struct {
 // commands returns the commands in the order of help.
 func commands() []command {
 	return []command{
-		callCommand, shellCommand, watchCommand, tapCommand, decodeCommand, lintCommand, loadCommand,
+		callCommand, shellCommand, watchCommand, tapCommand, decodeCommand, lintCommand, loadCommand, genCommand,
 		passwdCommand,
 	}
 }
