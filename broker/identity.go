@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -23,7 +22,7 @@ import (
 // The login returns a reference to the identity. Its remote methods are attach(service, perspective, mind=None), which
 // returns a reference to the perspective, and keyring(), which returns a list of (service, perspective); [Conn.Attach]
 // and [Conn.Keyring] call them. A key that is not on the keyring and a service that does not exist fail with the error
-// of a rejected login.
+// of a rejected login. So does what a service refuses, unless it uses cred.RefuseOpenly.
 //
 // The perspectives are pointers to structs that embed [flavors.Avatar]. Each is logged out when the peer has released
 // it. The identity stays logged in while the peer holds it or one of its perspectives.
@@ -154,21 +153,23 @@ func (i *identity) PerspectiveAttach(
 func (i *identity) attached(c *connection, key cred.Key, mind *flavors.RemoteReference) (any, error) {
 	log := c.Logger().With().Str("user", i.name).Str("key", clip(key.String())).Logger()
 	refuse := func(err error) (any, error) {
-		c.countRejection(rejectLogin)
-		line := log.Warn()
-		if i.rejected.Add(1) > maxRefusedLogged {
-			line = log.Debug()
-		}
-		reason := err.Error()
 		var refused *cred.Refused
-		if usercode.AsInto(err, &refused) {
-			reason = refused.Log()
+		if !usercode.AsInto(err, &refused) {
+			refused = cred.Refuse(cred.ReasonRealm, "%v", err)
 		}
-		usercode.Log(func() { line.Str("reason", reason).Msg("perspective refused") })
-		return nil, flavors.UnauthorizedLogin.New(refusedText)
+		c.countRejection(loginRejection(refused))
+		line := log.Warn()
+		switch {
+		case i.rejected.Add(1) > maxRefusedLogged:
+			line = log.Debug()
+		case refused.Fault() && refused.Reason() != cred.ReasonEnded:
+			line = log.Error()
+		}
+		usercode.Log(func() { line.Str("reason", refused.Log()).Msg("perspective refused") })
+		return nil, refusalFor(refused)
 	}
 	if !i.hold() {
-		return refuse(errors.New("the identity has logged out"))
+		return refuse(cred.Refuse(cred.ReasonDenied, "the identity has logged out"))
 	}
 	attached := false
 	defer func() { // also when the service ends the goroutine
@@ -183,7 +184,7 @@ func (i *identity) attached(c *connection, key cred.Key, mind *flavors.RemoteRef
 	answer, err := internal.NewLoginAnswer(avatar)
 	if err != nil {
 		logout()
-		return refuse(fmt.Errorf("the service's perspective: %w", err))
+		return refuse(cred.Refuse(cred.ReasonRealm, "the service's perspective: %v", err))
 	}
 	attached = true
 	usercode.Log(func() { log.Info().Msg("perspective attached") })
@@ -196,7 +197,8 @@ func (i *identity) attached(c *connection, key cred.Key, mind *flavors.RemoteRef
 
 // Attach asks an identity, which a login at a server with [IdentityRoot] has returned, for a perspective of a service.
 // The mind is an object of ours that the perspective may call, or nil. The connection keeps the perspective until
-// [Conn.Logout]. The error is flavors.UnauthorizedLogin if the key is not on the keyring.
+// [Conn.Logout]. The error is flavors.UnauthorizedLogin if the key is not on the keyring, or if the service has refused,
+// unless that was done with cred.RefuseOpenly.
 func (c *Conn) Attach(
 	ctx context.Context,
 	identity *flavors.RemoteReference,

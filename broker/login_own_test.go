@@ -94,6 +94,102 @@ func TestLoginForms(t *testing.T) {
 	})
 }
 
+// TestOpenRefusals refuses openly at each place that may refuse: the checker, the realm, and the service of an identity.
+func TestOpenRefusals(t *testing.T) {
+	refuse := func(name string) error {
+		switch name {
+		case "banned":
+			return cred.RefuseOpenly(errBanned.New("until Friday"))
+		case "plain":
+			return fmt.Errorf("a wrapped refusal: %w", cred.RefuseOpenly(errors.New("come back on Friday")))
+		case "closed":
+			return cred.Refuse(cred.ReasonDenied, "the reason is Friday")
+		}
+		return errors.New("the database of Friday is down")
+	}
+	names := []string{"banned", "plain", "closed", "broken"}
+	entries := map[string]cred.Entry{"alice": cred.Plaintext("sesame")}
+	for _, name := range names {
+		entries[name] = cred.Plaintext("sesame")
+	}
+	users, err := cred.NewInMemory(entries)
+	require.NoError(t, err)
+	realm, err := cred.NewPortal(cred.RealmFunc[*flavors.RemoteReference, *guest](
+		func(_ context.Context, id cred.AvatarID, _ *flavors.RemoteReference) (*guest, func(), error) {
+			return nil, nil, refuse(id.Name())
+		}), users)
+	require.NoError(t, err)
+	identities := cred.NewIdentities[*flavors.RemoteReference, *guest]()
+	require.NoError(t, identities.AddService("door", cred.ServiceFunc[*flavors.RemoteReference, *guest](
+		func(_ context.Context, perspective string, _ cred.AvatarID, _ *flavors.RemoteReference) (*guest, func(), error) {
+			return nil, nil, refuse(perspective)
+		})))
+	for _, name := range names {
+		require.NoError(t, identities.Grant(cred.ID("alice"), cred.Key{Service: "door", Perspective: name}))
+	}
+	keyrings, err := cred.NewPortal(identities, users)
+	require.NoError(t, err)
+
+	connect := func(t *testing.T, root *broker.PortalRoot) *broker.Conn {
+		conn, err := broker.NewClientConn(t.Context(), newRuntime(t), newServer(t, root).dial())
+		require.NoError(t, err)
+		return conn
+	}
+	login := func(t *testing.T, conn *broker.Conn, name string) error {
+		_, err := conn.Login(t.Context(), cred.UsernamePassword{Username: name, Password: "sesame"}, nil)
+		return err
+	}
+	refusing := checkerFunc(func(c cred.Credentials) error { return refuse(c.Claim()) })
+	for name, try := range map[string]func(t *testing.T, user string) error{
+		"checker": func(t *testing.T, user string) error {
+			enter := func(context.Context, cred.AvatarID, *flavors.RemoteReference) (*guest, func(), error) {
+				return &guest{}, nil, nil
+			}
+			return login(t, connect(t, broker.Login(enter, refusing)), user)
+		},
+		"realm": func(t *testing.T, user string) error {
+			return login(t, connect(t, broker.LoginRoot(realm, unhurried())), user)
+		},
+		"checker before an identity": func(t *testing.T, user string) error {
+			portal, err := cred.NewPortal(identities, refusing)
+			require.NoError(t, err)
+			return login(t, connect(t, broker.IdentityRoot(portal, unhurried())), user)
+		},
+		"service of an identity": func(t *testing.T, user string) error {
+			conn := connect(t, broker.IdentityRoot(keyrings, unhurried()))
+			alice := cred.UsernamePassword{Username: "alice", Password: "sesame"}
+			identity, err := conn.Login(t.Context(), alice, nil)
+			require.NoError(t, err)
+			_, err = conn.Attach(t.Context(), identity, cred.Key{Service: "door", Perspective: user}, nil)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := try(t, "banned")
+			require.ErrorIs(t, err, errBanned)
+			require.ErrorContains(t, err, "until Friday")
+			err = try(t, "plain")
+			require.ErrorIs(t, err, flavors.UnauthorizedLogin)
+			require.ErrorContains(t, err, "come back on Friday")
+			for _, user := range []string{"closed", "broken"} {
+				err := try(t, user)
+				require.ErrorIs(t, err, flavors.UnauthorizedLogin)
+				require.ErrorContains(t, err, "login refused")
+				require.NotContains(t, err.Error(), "Friday")
+			}
+		})
+	}
+}
+
+// checkerFunc is a checker of challenges that refuses everybody.
+type checkerFunc func(cred.Credentials) error
+
+func (checkerFunc) Accepts(kind cred.Kind) bool { return kind == cred.KindChallengeResponse }
+
+func (f checkerFunc) Check(_ context.Context, c cred.Credentials) (cred.AvatarID, error) {
+	return cred.AvatarID{}, f(c)
+}
+
 // Gate is a login of one's own: a root with the methods that Twisted's clients call. It answers a wrong password with
 // a tuple instead of a failure.
 type Gate struct{ flavors.Root }
