@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/perspectivebroker/pb/adapters/web"
+	"github.com/perspectivebroker/pb/bench/internal/child"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/internal/stock"
 )
@@ -133,6 +134,7 @@ func webRequests(b *testing.B, url string) {
 	left.Store(int64(b.N))
 	var wg sync.WaitGroup
 	b.ResetTimer()
+	cpu := child.CPU()
 	for range webClients {
 		wg.Go(func() {
 			for left.Add(-1) >= 0 {
@@ -145,6 +147,7 @@ func webRequests(b *testing.B, url string) {
 	}
 	wg.Wait()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "requests/s")
+	b.ReportMetric((child.CPU()-cpu)/float64(b.N), "cpu-µs/request") // of this process
 }
 
 func webGet(client *http.Client, url, want string) error {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/perspectivebroker/pb/broker"
@@ -80,8 +81,9 @@ func (m *mount) connect(ctx context.Context) (*broker.Conn, error) {
 	if m.client == nil {
 		return nil, errors.New("web: Mount was given no client")
 	}
-	ctx, cancel := context.WithTimeout(ctx, m.connectTimeout)
-	defer cancel()
+	wait := &patientContext{Context: ctx, timeout: m.connectTimeout}
+	defer wait.stop()
+	ctx = wait
 	for {
 		conn, err := m.client.Conn(ctx)
 		if err != nil {
@@ -97,6 +99,43 @@ func (m *mount) connect(ctx context.Context) (*broker.Conn, error) {
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// patientContext is a context with a timeout that begins when somebody waits for its end. A client that is connected does
+// not wait, and needs no timer.
+type patientContext struct {
+	context.Context
+	timeout time.Duration
+	begin   sync.Once
+	limited context.Context
+	cancel  context.CancelFunc
+}
+
+func (c *patientContext) begun() context.Context {
+	c.begin.Do(func() { c.limited, c.cancel = context.WithTimeout(c.Context, c.timeout) })
+	return c.limited
+}
+
+// Done implements context.Context.
+func (c *patientContext) Done() <-chan struct{} { return c.begun().Done() }
+
+// Err implements context.Context.
+func (c *patientContext) Err() error { return c.begun().Err() }
+
+// Deadline implements context.Context.
+func (c *patientContext) Deadline() (time.Time, bool) { return c.begun().Deadline() }
+
+// endedContext has ended.
+var endedContext = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+// stop ends the context.
+func (c *patientContext) stop() {
+	c.begin.Do(func() { c.limited, c.cancel = endedContext, func() {} })
+	c.cancel()
 }
 
 // refusal is how a front answers a request that it does not pass on.
@@ -149,7 +188,7 @@ func (m *mount) request(r *http.Request) (*outgoing, *refusal) {
 	}
 	return &outgoing{
 		Method: []byte(r.Method), URI: []byte(uri), Path: []byte(path), Proto: []byte("HTTP/1.1"), Content: body,
-		Prepath: byteList(all[:len(m.prefix)]), Postpath: byteList(all[len(m.prefix):]),
+		Prepath: all[:len(m.prefix)], Postpath: all[len(m.prefix):],
 		Args: args.dict(), Cookies: receivedCookies(r.Header), Headers: headerList(r, len(body)),
 		Client: addressTuple(network, r.RemoteAddr), Host: addressTuple(network, host), Adapters: jelly.NewDict(),
 	}, nil

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
 )
@@ -28,12 +29,12 @@ type outgoing struct {
 	Path          []byte      `pb:"path"`
 	Proto         []byte      `pb:"clientproto"`
 	Content       []byte      `pb:"content_data"`
-	Prepath       []any       `pb:"prepath"`  // of []byte
-	Postpath      []any       `pb:"postpath"` // of []byte
+	Prepath       byteList    `pb:"prepath"`
+	Postpath      byteList    `pb:"postpath"`
 	Sitepath      []any       `pb:"sitepath"`
 	Args          *jelly.Dict `pb:"args"`
 	Cookies       *jelly.Dict `pb:"received_cookies"`
-	Headers       []any       `pb:"requestHeaders"` // of pairs (name, list of values)
+	Headers       []any       `pb:"requestHeaders"` // of *headerPair
 	Client        jelly.Tuple `pb:"client"`
 	Host          jelly.Tuple `pb:"host"`
 	Notifications []any       `pb:"notifications"`
@@ -46,13 +47,39 @@ type outgoing struct {
 // TypeToCopy implements flavors.Copyable.
 func (*outgoing) TypeToCopy() string { return requestClass }
 
-// byteList returns the strings as bytes.
-func byteList(list []string) []any {
-	l := make([]any, len(list))
-	for i, s := range list {
-		l[i] = []byte(s)
+// byteList is sent as a list of bytes.
+type byteList []string
+
+// JellyTo implements jelly.Jellyable.
+func (l byteList) JellyTo(e *jelly.Encoder, _ any) error {
+	if err := e.List(len(l) + 1); err != nil {
+		return err
 	}
-	return l
+	e.Symbol(banana.SymList)
+	for _, s := range l {
+		if err := e.String(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// headerPair is sent as a pair of a name and a list of values, both bytes.
+type headerPair struct {
+	name   string
+	values byteList
+}
+
+// JellyTo implements jelly.Jellyable.
+func (h *headerPair) JellyTo(e *jelly.Encoder, _ any) error {
+	if err := e.List(3); err != nil {
+		return err
+	}
+	e.Symbol(banana.SymTuple)
+	if err := e.String(h.name); err != nil {
+		return err
+	}
+	return h.values.JellyTo(e, nil)
 }
 
 // addressTuple returns an address as Twisted's Request sends it.
@@ -77,13 +104,17 @@ func headerList(r *http.Request, body int) []any {
 		}
 	}
 	sort.Strings(names)
-	list := make([]any, 0, len(names)+2)
-	list = append(list, jelly.Tuple{[]byte("Host"), []any{[]byte(r.Host)}})
+	pairs := make([]headerPair, 0, len(names)+2)
+	pairs = append(pairs, headerPair{"Host", byteList{r.Host}})
 	if body > 0 || len(r.Header["Content-Length"]) > 0 {
-		list = append(list, jelly.Tuple{[]byte("Content-Length"), []any{strconv.AppendInt(nil, int64(body), 10)}})
+		pairs = append(pairs, headerPair{"Content-Length", byteList{strconv.Itoa(body)}})
 	}
 	for _, name := range names {
-		list = append(list, jelly.Tuple{[]byte(name), byteList(r.Header[name])})
+		pairs = append(pairs, headerPair{name, r.Header[name]})
+	}
+	list := make([]any, len(pairs))
+	for i := range pairs {
+		list[i] = &pairs[i]
 	}
 	return list
 }
@@ -106,10 +137,12 @@ func (q *incoming) SetCopyableState(state any) error {
 	if !ok {
 		return fmt.Errorf("web: the state of a request is %s, not a dictionary", jelly.TypeName(state))
 	}
-	if q.remote, ok = get(d, "remote").(*flavors.RemoteReference); !ok {
+	var keys requestKeys
+	keys.read(d)
+	if q.remote, ok = keys.remote.(*flavors.RemoteReference); !ok {
 		return errors.New("web: a request without remote, through which it would be answered")
 	}
-	if err := q.read(d); err != nil {
+	if err := q.read(&keys); err != nil {
 		q.fail(http.StatusBadRequest, err)
 	}
 	return nil
@@ -122,20 +155,46 @@ func (q *incoming) fail(code int, err error) {
 	}
 }
 
-func get(d *jelly.Dict, name string) any {
-	v, _ := d.GetName(name)
-	return v
+// requestKeys are the keys of a request's state that a back uses. nil stands for one that is missing.
+type requestKeys struct{ method, uri, proto, content, postpath, headers, client, remote any }
+
+// read reads the keys in one pass. A dictionary would make an index for single ones.
+func (k *requestKeys) read(d *jelly.Dict) {
+	for key, v := range d.All() {
+		switch name, _ := textOf(key); name {
+		case "method":
+			k.method = v
+		case "uri":
+			k.uri = v
+		case "clientproto":
+			k.proto = v
+		case "content_data":
+			k.content = v
+		case "postpath":
+			k.postpath = v
+		case "requestHeaders":
+			k.headers = v
+		case "client":
+			k.client = v
+		case "remote":
+			k.remote = v
+		}
+	}
 }
 
-func (q *incoming) read(d *jelly.Dict) error {
-	for name, dst := range map[string]*string{"method": &q.method, "uri": &q.uri, "clientproto": &q.proto} {
-		s, ok := textOf(get(d, name))
+func (q *incoming) read(keys *requestKeys) error {
+	for _, text := range []struct {
+		name  string
+		value any
+		dst   *string
+	}{{"method", keys.method, &q.method}, {"uri", keys.uri, &q.uri}, {"clientproto", keys.proto, &q.proto}} {
+		s, ok := textOf(text.value)
 		if !ok {
-			return fmt.Errorf("%s is %s, not bytes", name, jelly.TypeName(get(d, name)))
+			return fmt.Errorf("%s is %s, not bytes", text.name, jelly.TypeName(text.value))
 		}
-		*dst = s
+		*text.dst = s
 	}
-	switch content := get(d, "content_data").(type) {
+	switch content := keys.content.(type) {
 	case []byte:
 		q.content = content
 	case string:
@@ -144,7 +203,7 @@ func (q *incoming) read(d *jelly.Dict) error {
 	default:
 		return fmt.Errorf("content_data is %s, not bytes", jelly.TypeName(content))
 	}
-	postpath, err := listOf(get(d, "postpath"))
+	postpath, err := listOf(keys.postpath)
 	if err != nil {
 		return fmt.Errorf("postpath: %w", err)
 	}
@@ -155,10 +214,10 @@ func (q *incoming) read(d *jelly.Dict) error {
 		}
 		q.postpath = append(q.postpath, s)
 	}
-	if err := q.readHeaders(get(d, "requestHeaders")); err != nil {
+	if err := q.readHeaders(keys.headers); err != nil {
 		return err
 	}
-	client, err := listOf(get(d, "client"))
+	client, err := listOf(keys.client)
 	if err == nil && len(client) == 3 {
 		host, _ := textOf(client[1])
 		port, _ := client[2].(int64)

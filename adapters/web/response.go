@@ -62,7 +62,10 @@ func newResponse(m *mount, w http.ResponseWriter, r *http.Request, conn *broker.
 func (p *response) HandleRemote(inv *flavors.Invocation) (any, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	defer p.notify()
+	switch inv.Method {
+	case "write", "finish", "registerProducer", "unregisterProducer", "abort":
+		defer p.notify() // The others change nothing for the goroutine of the HTTP handler.
+	}
 	switch inv.Method {
 	case "write":
 		return nil, p.write(inv)
@@ -359,7 +362,6 @@ func (p *response) lost() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.failLocked(errBackLost)
-	p.notify()
 }
 
 // failLocked ends the response. If it has begun, a write to the client that is in progress is ended too.
@@ -371,6 +373,7 @@ func (p *response) failLocked(err error) {
 	if p.begun {
 		_ = http.NewResponseController(p.w).SetWriteDeadline(time.Now())
 	}
+	p.notify()
 }
 
 // close ends the use of the client's connection, and takes the response back from the back: stock peers release
@@ -435,7 +438,6 @@ func (p *response) serve() {
 					p.failLocked(errTimeout)
 				}
 				p.mu.Unlock()
-				p.notify()
 			}
 		}
 	}

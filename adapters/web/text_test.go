@@ -145,7 +145,9 @@ func FuzzRequest(f *testing.F) {
 			jelly.Entry{Key: "requestHeaders", Value: []any{jelly.Tuple{name, []any{value}}}},
 			jelly.Entry{Key: "client", Value: jelly.Tuple{"INET", value, int64(1)}},
 		)
-		if err := q.read(d); err != nil || q.err != nil {
+		var keys requestKeys
+		keys.read(d)
+		if err := q.read(&keys); err != nil || q.err != nil {
 			return
 		}
 		r, err := q.httpRequest()

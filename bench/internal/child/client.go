@@ -154,10 +154,10 @@ func (c *client) callAll(ctx context.Context) error {
 }
 
 func (c *client) run(ctx context.Context, r Request) (Reply, error) {
-	before := cpu()
+	before := CPU()
 	result, err := load.Run(ctx, c.callers, time.Duration(r.Millis)*time.Millisecond)
 	return Reply{
-		CPU:   cpu() - before,
+		CPU:   CPU() - before,
 		Calls: result.Calls, Seconds: result.Elapsed.Seconds(),
 		P50: micros(result.Latencies.Quantile(0.5)), P99: micros(result.Latencies.Quantile(0.99)),
 	}, err

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// cpu returns the user and system time of this process in microseconds.
-func cpu() float64 {
+// CPU returns the user and system time of this process in microseconds.
+func CPU() float64 {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
 		return 0
@@ -27,7 +27,7 @@ func usage(collect bool) Reply {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return Reply{
-		CPU: cpu(), Heap: m.HeapAlloc, Stack: m.StackInuse, RSS: resident(), Goroutines: runtime.NumGoroutine(),
+		CPU: CPU(), Heap: m.HeapAlloc, Stack: m.StackInuse, RSS: resident(), Goroutines: runtime.NumGoroutine(),
 	}
 }
 
