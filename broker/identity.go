@@ -197,8 +197,8 @@ func (i *identity) attached(c *connection, key cred.Key, mind *flavors.RemoteRef
 
 // Attach asks an identity, which a login at a server with [IdentityRoot] has returned, for a perspective of a service.
 // The mind is an object of ours that the perspective may call, or nil. The connection keeps the perspective until
-// [Conn.Logout]. The error is flavors.UnauthorizedLogin if the key is not on the keyring, or if the service has refused,
-// unless that was done with cred.RefuseOpenly.
+// [Conn.Logout]. The error is flavors.UnauthorizedLogin if the key is not on the keyring, or if the service has refused
+// otherwise than with cred.RefuseOpenly.
 func (c *Conn) Attach(
 	ctx context.Context,
 	identity *flavors.RemoteReference,

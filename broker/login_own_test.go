@@ -94,7 +94,7 @@ func TestLoginForms(t *testing.T) {
 	})
 }
 
-// TestOpenRefusals refuses openly at each place that may refuse: the checker, the realm, and the service of an identity.
+// TestOpenRefusals refuses openly at each place that may refuse: the checker, the realm, an identity's service.
 func TestOpenRefusals(t *testing.T) {
 	refuse := func(name string) error {
 		switch name {

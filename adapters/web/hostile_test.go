@@ -196,6 +196,47 @@ func wantNothingLeft(t *testing.T, rt *actor.Runtime) {
 	}, wire.Timeout, time.Millisecond)
 }
 
+// TestCallsOfResponses wants a response to take no more calls than it needs, and its type to be found.
+func TestCallsOfResponses(t *testing.T) {
+	block := []byte(strings.Repeat("0123456789abcdef", 4<<10))
+	f := newScriptedFront(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		flush := w.(http.Flusher).Flush
+		switch r.URL.Path {
+		case "/short":
+			fmt.Fprint(w, "short")
+		case "/long":
+			for range 3 {
+				_, _ = w.Write(block)
+			}
+		case "/flushed":
+			flush()
+			flush()
+			fmt.Fprint(w, "a")
+			flush()
+			flush()
+			_, _ = w.Write(block)
+			flush()
+		}
+	}))
+	for path, want := range map[string]string{
+		"short": "setHeader setHeader write finish",
+		"long":  "registerProducer setHeader write write write unregisterProducer finish",
+		// The empty write makes the front send its header.
+		"flushed": "registerProducer write write write unregisterProducer finish",
+	} {
+		front := &recorder{}
+		require.NoError(t, f.send(front, map[string]any{"postpath": []any{[]byte(path)}}))
+		<-front.finished
+		front.mu.Lock()
+		assert.Equal(t, want, strings.Join(front.calls, " "), path)
+		if path != "flushed" {
+			assert.Equal(t, "text/plain; charset=utf-8", front.headers["Content-Type"], path)
+		}
+		front.mu.Unlock()
+	}
+	f.wantNothingLeft()
+}
+
 // TestFrontThatStops has fronts that never tell the back to go on, and that refuse what they are sent.
 func TestFrontThatStops(t *testing.T) {
 	cause := make(chan error, 1)

@@ -101,8 +101,8 @@ func (m *mount) connect(ctx context.Context) (*broker.Conn, error) {
 	}
 }
 
-// patientContext is a context with a timeout that begins when somebody waits for its end. A client that is connected does
-// not wait, and needs no timer.
+// patientContext is a context with a timeout that begins when somebody waits for its end. A client that is connected
+// does not wait, and needs no timer.
 type patientContext struct {
 	context.Context
 	timeout time.Duration

@@ -191,13 +191,17 @@ func (w *writer) write(n int, part func(n int) []byte) (int, error) {
 		w.buf = append(w.buf, b...)
 		return n, nil
 	}
-	if err := w.FlushError(); err != nil {
-		return 0, err
+	if len(w.buf) > 0 {
+		if err := w.FlushError(); err != nil {
+			return 0, err
+		}
 	}
 	if n < smallBuffer {
 		w.buf = append(w.buf, b...)
 		return n, nil
 	}
+	w.register()
+	w.sendHeader(b)
 	return n, w.send(b)
 }
 
@@ -243,19 +247,18 @@ func (w *writer) FlushError() error {
 	if w.code == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
-	w.register()
-	w.sendHeader()
-	if len(w.buf) == 0 && !w.head {
-		// The front sends its header with the first write.
-		return w.send(nil)
+	if w.sent && len(w.buf) == 0 {
+		return w.error()
 	}
-	err := w.send(w.buf)
+	w.register()
+	w.sendHeader(w.buf)
+	err := w.send(w.buf) // An empty one too: the front sends its header with the first write.
 	w.buf = w.buf[:0]
 	return err
 }
 
-// sendHeader sends the status and the headers, once.
-func (w *writer) sendHeader() {
+// sendHeader sends the status and the headers, once. body is the beginning of the body.
+func (w *writer) sendHeader(body []byte) {
 	if w.sent {
 		return
 	}
@@ -263,8 +266,8 @@ func (w *writer) sendHeader() {
 	if w.code != http.StatusOK {
 		w.call("setResponseCode", w.code)
 	}
-	if w.bodyAllowed() && len(w.header["Content-Type"]) == 0 && len(w.buf) > 0 {
-		w.header["Content-Type"] = []string{http.DetectContentType(w.buf)}
+	if w.bodyAllowed() && len(w.header["Content-Type"]) == 0 && len(body) > 0 {
+		w.header["Content-Type"] = []string{http.DetectContentType(body)}
 	}
 	names := make([]string, 0, len(w.header))
 	for name, values := range w.header {
@@ -358,7 +361,7 @@ func (w *writer) end() {
 	if !w.sent && w.bodyAllowed() && w.declared < 0 && (w.written > 0 || !w.head) {
 		w.header["Content-Length"] = []string{strconv.FormatInt(w.written, 10)}
 	}
-	w.sendHeader()
+	w.sendHeader(w.buf)
 	if len(w.buf) > 0 && w.send(w.buf) != nil {
 		w.abort()
 		return
@@ -383,16 +386,22 @@ func (w *writer) close(last string) {
 	w.registering.Unlock()
 	remote := w.remote
 	defer remote.Release()
-	if conn, ok := remote.Conn().(*broker.Conn); ok && unregister {
-		// Behind the last calls. Stock fronts release producers late.
-		defer func() { _ = conn.Revoke(&w.producer) }()
-	}
-	if last == "" || remote.Conn() == nil {
+	conn, ok := remote.Conn().(*broker.Conn)
+	if !ok {
 		return
 	}
-	ctx := remote.Conn().Context() // The request's may have ended.
-	if unregister {
-		_ = flavors.Start(ctx, remote, "unregisterProducer")
+	revoke := func(any, error) { _ = conn.Revoke(&w.producer) } // Stock fronts release producers late.
+	ctx := conn.Context()                                       // The request's may have ended.
+	switch {
+	case !unregister:
+	case last == "":
+		revoke(nil, nil)
+	default:
+		// The front does not call the producer after its answer. A call that came before is carried out.
+		flavors.Start(ctx, remote, "unregisterProducer").OnComplete(revoke)
+	}
+	if last == "" {
+		return
 	}
 	d := flavors.Start(ctx, remote, last)
 	if last == "abort" {
