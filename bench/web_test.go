@@ -14,6 +14,7 @@ import (
 
 	"github.com/perspectivebroker/pb/adapters/web"
 	"github.com/perspectivebroker/pb/bench/internal/child"
+	"github.com/perspectivebroker/pb/bench/internal/webs"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/internal/stock"
 )
@@ -21,33 +22,9 @@ import (
 // webClients is the number of concurrent HTTP clients. Each keeps its connection.
 const webClients = 64
 
-// webPage is the page that every back serves.
-const webPage = "<p>a page of a few bytes</p>"
-
-// webHandler is the Go back: a page, and /big, which is 64 MiB.
-func webHandler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("/page.html", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html")
-		_, _ = io.WriteString(w, webPage)
-	})
-	mux.HandleFunc("/big", func(w http.ResponseWriter, _ *http.Request) {
-		block := make([]byte, 128<<10)
-		w.Header().Set("Content-Type", "application/octet-stream")
-		for range webBig / len(block) {
-			if _, err := w.Write(block); err != nil {
-				return
-			}
-		}
-	})
-	return mux
-}
-
-const webBig = 64 << 20
-
 // webBack publishes the Go back and returns its address.
 func webBack(b *testing.B) string {
-	ln, err := broker.Listen(newRuntime(b), "pb://127.0.0.1:0", web.Publish(webHandler()))
+	ln, err := broker.Listen(newRuntime(b), "pb://127.0.0.1:0", web.Publish(webs.Handler()))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -99,7 +76,7 @@ func webStock(b *testing.B, args ...string) string {
 // this process; stock ones have a process each.
 func BenchmarkWeb(b *testing.B) {
 	dir := b.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "page.html"), []byte(webPage), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "page.html"), []byte(webs.Page), 0o600); err != nil {
 		b.Fatal(err)
 	}
 	hostPort := func(addr string) []string { return append([]string{"front"}, strings.Split(addr, ":")...) }
@@ -115,7 +92,7 @@ func BenchmarkWeb(b *testing.B) {
 		}},
 		{"stock-alone", func(b *testing.B) string { return "http://" + webStock(b, "alone", dir) }},
 		{"nethttp-alone", func(b *testing.B) string {
-			server := httptest.NewServer(webHandler())
+			server := httptest.NewServer(webs.Handler())
 			b.Cleanup(server.Close)
 			return server.URL
 		}},
@@ -138,7 +115,7 @@ func webRequests(b *testing.B, url string) {
 	for range webClients {
 		wg.Go(func() {
 			for left.Add(-1) >= 0 {
-				if err := webGet(client, url+"/page.html", webPage); err != nil {
+				if err := webGet(client, url+"/page.html", webs.Page); err != nil {
 					b.Error(err)
 					return
 				}
@@ -163,9 +140,9 @@ func webGet(client *http.Client, url, want string) error {
 	return err
 }
 
-// webStream gets 64 MiB b.N times.
+// webStream gets a long response b.N times.
 func webStream(b *testing.B, url string) {
-	b.SetBytes(webBig)
+	b.SetBytes(webs.Big)
 	for range b.N {
 		resp, err := http.Get(url + "/big")
 		if err != nil {
@@ -173,7 +150,7 @@ func webStream(b *testing.B, url string) {
 		}
 		n, err := io.Copy(io.Discard, resp.Body)
 		resp.Body.Close()
-		if err != nil || n != webBig {
+		if err != nil || n != webs.Big {
 			b.Fatal(n, err)
 		}
 	}

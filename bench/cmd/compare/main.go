@@ -8,6 +8,7 @@
 //	go -C bench run ./cmd/compare -burners 2          # on a busy machine
 //	go -C bench run ./cmd/compare -delay 1ms          # over a link with delay
 //	go -C bench run ./cmd/compare -memory             # memory per connection, object and call
+//	go -C bench run ./cmd/compare -workloads web      # HTTP over Perspective Broker; only on request
 //	go -C bench run ./cmd/compare -growth             # calls/s with more connections, exports and larger payloads
 //	go -C bench run ./cmd/compare -backpressure       # latency while other peers flood, stall or do not read
 //
@@ -29,6 +30,7 @@ import (
 
 	"github.com/perspectivebroker/pb/bench/internal/child"
 	"github.com/perspectivebroker/pb/bench/internal/systems"
+	"github.com/perspectivebroker/pb/bench/internal/webs"
 )
 
 // options are the command line.
@@ -86,7 +88,8 @@ func parse(args []string, log io.Writer) (o options, err error) {
 	flags.StringVar(&o.only, "only", "", "measure only these comma-separated `systems`")
 	flags.StringVar(&o.with, "with", "", "also measure these optional `systems`: ours-unpolled, connect, nats")
 	flags.StringVar(&o.workloads, "workloads", "",
-		"measure only these `workloads`: serial, pipelined, multi, serial8, wide, bulk, bulk16, structs, fanout, codec")
+		"measure only these `workloads`: serial, pipelined, multi, serial8, wide, bulk, bulk16, structs, fanout, codec, "+
+			"or web, which is measured only if it is named")
 	flags.IntVar(&o.rounds, "rounds", 0, "number of rounds (default 7, with -quick 3)")
 	flags.IntVar(&o.burners, "burners", 0, "run this `number` of processes beside it that keep the processors busy")
 	flags.DurationVar(&o.delay, "delay", 0,
@@ -132,6 +135,10 @@ func (o options) check(rest []string) error {
 		delete(wanted, w.name)
 	}
 	delete(wanted, codec)
+	if wanted[webs.Requests] && (o.only != "" || o.delay != 0) {
+		return errors.New("-only and -delay do not apply to the workload web, which has pairs of fronts and backs")
+	}
+	delete(wanted, webs.Requests)
 	for name := range wanted {
 		return fmt.Errorf("unknown workload %q", name)
 	}
@@ -142,6 +149,13 @@ func (o options) check(rest []string) error {
 func runChild(o options, in io.Reader, out io.Writer) error {
 	if o.role == child.RoleBurner {
 		return child.RunBurner(in)
+	}
+	if webs.IsRole(o.role) {
+		stop, err := startProfile(o)
+		if err != nil {
+			return err
+		}
+		return errors.Join(webs.Serve(o.role, o.addr, in, out), stop())
 	}
 	if o.role != child.RoleServer && o.role != child.RoleClient {
 		return fmt.Errorf("unknown role %q", o.role)

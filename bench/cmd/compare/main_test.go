@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/perspectivebroker/pb/bench/internal/report"
+	"github.com/perspectivebroker/pb/internal/stock"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -106,6 +107,30 @@ func TestConditions(t *testing.T) {
 	assert.NotContains(t, log, "targets", "the targets are for an idle machine without delay")
 }
 
+// Every pair of a front and a back has its rows, except for stock ones where Twisted is not installed.
+func TestWeb(t *testing.T) {
+	stock.Require(t)
+	c, _, log := small(t)
+	c.scale.schedule.rounds = 1
+	c.options.workloads = "web"
+	require.NoError(t, c.run(t.Context()), log)
+	r := readReport(t, "full")
+	assert.Equal(t, []string{
+		"web ours", "web ours-front", "web ours-back", "web twisted", "web twisted-alone", "web nethttp-alone",
+		"web-stream ours", "web-stream ours-front", "web-stream ours-back", "web-stream twisted",
+	}, rowsOf(r))
+	for _, row := range r.Rows {
+		assert.Positive(t, row.Rate, row.Name)
+		assert.Positive(t, row.P50, row.Name)
+		assert.Equal(t, row.Workload == "web-stream", row.MBs > 0)
+	}
+	var verdicts []string
+	for _, v := range r.Verdicts() {
+		verdicts = append(verdicts, v.Name)
+	}
+	assert.Equal(t, []string{"web calls/s, ours-back vs twisted", "web, requests/s"}, verdicts)
+}
+
 func TestInvalidArguments(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, c := range []struct {
@@ -121,6 +146,8 @@ func TestInvalidArguments(t *testing.T) {
 		{2, "compare: invalid delay -1ms", "-delay -1ms"},
 		{2, "compare: invalid delay 1ms", "-delay 1ms -backpressure"},
 		{2, `compare: unknown workload "seriel"`, "-workloads seriel,codec"},
+		{2, "compare: -only and -delay do not apply to the workload web", "-workloads web -only ours"},
+		{2, "compare: -only and -delay do not apply to the workload web", "-workloads web -delay 1ms"},
 		{1, `compare: unknown system "corba"`, "-only ours,corba"},
 		{1, `compare: unknown system "corba"`, "-with corba"},
 		{1, `compare: unknown system "corba"`, "-backpressure -only corba"},

@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/perspectivebroker/pb/bench/internal/child"
 	"github.com/perspectivebroker/pb/bench/internal/codecs"
 	"github.com/perspectivebroker/pb/bench/internal/report"
 	"github.com/perspectivebroker/pb/bench/internal/systems"
+	"github.com/perspectivebroker/pb/bench/internal/webs"
 )
 
 // workload is a load under which the systems are compared.
@@ -47,17 +49,37 @@ func (c comparison) measureSpeed(ctx context.Context, list []systems.System) ([]
 	wanted := names(c.options.workloads)
 	isSelected := func(name string) bool { return len(wanted) == 0 || wanted[name] }
 	rows, err := c.measureCalls(ctx, list, isSelected)
-	if err != nil || !isSelected(codec) {
-		return rows, err
+	if err == nil && isSelected(codec) {
+		fmt.Fprintln(c.log, codec)
+		var measured []report.Row
+		measured, err = codecs.Measure(ctx, c.log, c.scale.schedule.rounds, c.scale.schedule.codec, c.scale.values...)
+		rows = append(rows, measured...)
 	}
-	fmt.Fprintln(c.log, codec)
-	measured, err := codecs.Measure(ctx, c.log, c.scale.schedule.rounds, c.scale.schedule.codec, c.scale.values...)
-	return append(rows, measured...), err
+	if err == nil && wanted[webs.Requests] {
+		var measured []report.Row
+		measured, err = c.measureWeb(ctx)
+		rows = append(rows, measured...)
+	}
+	return rows, err
+}
+
+// measureWeb measures fronts and backs of package web and of stock Twisted.
+func (c comparison) measureWeb(ctx context.Context) ([]report.Row, error) {
+	plan := webs.Plan{
+		Rounds: c.scale.schedule.rounds, WarmUp: c.scale.schedule.warmUp, Round: c.scale.schedule.round,
+	}
+	if c.options.profile != "" {
+		plan.Args = []string{"-profile", c.options.profile}
+	}
+	return webs.Measure(ctx, c.log, plan)
 }
 
 func (c comparison) measureCalls(
 	ctx context.Context, list []systems.System, isSelected func(string) bool,
 ) (rows []report.Row, err error) {
+	if !slices.ContainsFunc(c.scale.workloads, func(w workload) bool { return isSelected(w.name) }) {
+		return nil, nil
+	}
 	pairs, end := c.startAll(ctx, list)
 	defer end()
 	for _, w := range c.scale.workloads {

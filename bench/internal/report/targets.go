@@ -59,6 +59,8 @@ var targets = []target{
 	{"pipelined", "ours-reflected", "ours", rate, 0.75},
 	{"multi", "ours-reflected", "ours", rate, 0.75},
 	{"bulk", "ours-reflected", "ours", rate, 0.75},
+	// Below a stock front, the front limits the speed, and not the Go back.
+	{"web", "ours-back", "twisted", rate, 1},
 	{"codec-encode-small", "ours", "json", perOp, 3},
 	{"codec-decode-small", "ours", "json", perOp, 3},
 	{"codec-encode-dict", "ours", "json", perOp, 3},
@@ -75,6 +77,9 @@ var targets = []target{
 	{"codec-encode-graph", "ours", "twisted", perOp, 30},
 	{"codec-decode-graph", "ours", "twisted", perOp, 30},
 }
+
+// minimumWebRate is how many requests a second ours shall pass on from a Go front to a Go back, on two cores.
+const minimumWebRate = 10_000
 
 // limit is the maximum of a figure of this module.
 type limit struct {
@@ -156,6 +161,12 @@ func (r *Report) Verdicts() []Verdict {
 				Met: v <= l.max,
 			})
 		}
+	}
+	if row, ok := r.Find("ours", "web"); ok {
+		verdicts = append(verdicts, Verdict{
+			Name: "web, requests/s", Got: fmt.Sprintf("%.0f", row.Rate),
+			Want: fmt.Sprintf("at least %d", minimumWebRate), Met: row.Rate >= minimumWebRate,
+		})
 	}
 	return verdicts
 }
