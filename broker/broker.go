@@ -16,6 +16,7 @@ type broker struct {
 	c *connection
 
 	tables
+	outFigures outFigures
 
 	backlog       []*batch // read but not executed, in order
 	next          int      // index in backlog[0] of the next command
@@ -96,6 +97,8 @@ type observerGone struct{ entry *cached }
 // delivery is the current call, update or answer while its values are bound.
 type delivery struct {
 	cmd      *incoming
+	read     time.Duration // when, by figures.Now
+	many     bool          // many commands were read with it
 	received []seam.Handle
 	export   *export            // the target of a call; nil if there is none
 	copy     seam.LocalCache    // the target of an update; nil if there is none

@@ -17,6 +17,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/command"
+	"github.com/perspectivebroker/pb/internal/figures"
 	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
 	"github.com/rs/zerolog"
@@ -68,6 +69,7 @@ type connection struct {
 	bytesOut     atomic.Int64
 	arrivals     atomic.Pointer[seam.Arrivals] // of the peer's calls, written in the broker's turn
 	metrics      metrics
+	figures      *figures.Recorder
 	encoding     *flow.EncodeLimit // of answers
 	linger       netio.Linger
 	lastHeard    atomic.Int64 // when the peer last sent something, by uptime; kept for keepalive only
@@ -129,6 +131,7 @@ func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *opti
 	c.out = flow.NewOutbox(c.account)
 	c.arrivals.Store(seam.NewArrivals(nil))
 	c.peer = peerName(sock)
+	c.figures = registryOf(rt).figures.NewRecorder(c.peer, o.profiled)
 	c.log = rt.Logger().With().Str("peer", c.peer).Logger()
 	c.root = internal.NewNamedReference(c, name)
 	c.caller = internal.NewCaller(c)
@@ -234,6 +237,9 @@ func (c *connection) JellyContext(perspective any) jelly.Context {
 
 // TakesMetadata implements seam.Conn.
 func (c *connection) TakesMetadata() bool { return !c.wasOpened() || c.profile.IsExtended() }
+
+// Figures implements seam.Conn.
+func (c *connection) Figures() *figures.Recorder { return c.figures }
 
 // Turns implements seam.Conn.
 func (c *connection) Turns() *seam.Turns { return &c.turns }

@@ -12,6 +12,7 @@ import (
 	"github.com/perspectivebroker/pb/broker/internal/netio"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/figures"
 	"github.com/perspectivebroker/pb/internal/usercode"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
@@ -123,6 +124,7 @@ func (r *frameReader) flush() {
 	r.frames = 0
 	if r.out != nil {
 		r.c.account.HandOver(&r.out.costs)
+		r.out.read = figures.Now()
 		r.c.mailbox.Lend(r.out)
 		r.out = nil
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker/internal/netio"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/figures"
 	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
 
@@ -116,9 +117,9 @@ func (b *broker) finish(cause error) {
 	stopTimer(b.alive)
 	b.silence.Stop()
 	lost := flavors.ConnectionLost.Wrap(cause)
-	b.pending.Clear(func(call *seam.OutgoingCall) { b.complete(call, nil, lost) })
+	b.pending.Clear(func(call *seam.OutgoingCall) { b.complete(call, figures.Now(), nil, lost) })
 	if b.instantiating && b.at.answers {
-		b.complete(b.at.call, nil, lost) // The command itself is the instantiator's at this moment.
+		b.complete(b.at.call, figures.Now(), nil, lost) // The command itself is the instantiator's at this moment.
 	}
 	// A connection that is still referenced must not keep alive what was received over it.
 	b.instantiating, b.at, b.backlog = false, delivery{}, nil

@@ -130,7 +130,7 @@ func (b *broker) message(ctx protoactor.Context, cmd *incoming) {
 		perspective = target.Key.perspective
 	}
 	// Bind references even if the call is rejected: the peer has counted them.
-	b.at.cmd, b.at.export = cmd, target
+	b.at.cmd, b.at.read, b.at.many, b.at.export = cmd, b.backlog[0].read, b.backlog[0].hasMany(), target
 	b.deliver(ctx, perspective)
 }
 
@@ -166,7 +166,7 @@ func (b *broker) take(d *delivery, call seam.IncomingCall, err error) seam.Call 
 	b.c.inbound.Add(1)
 	b.c.account.Admit(cmd.cost)
 	b.deliveries++
-	call.Serial = b.deliveries
+	call.Serial, call.Read, call.Many = b.deliveries, d.read, d.many
 	inv := internal.Incoming(cmd.call)
 	call.Arrivals = b.c.arrivals.Load()
 	if err == nil {
@@ -187,7 +187,7 @@ func (b *broker) take(d *delivery, call seam.IncomingCall, err error) seam.Call 
 
 // update delivers a cachemessage to its copy.
 func (b *broker) update(ctx protoactor.Context, cmd *incoming) {
-	b.at.cmd, b.at.copy = cmd, nil
+	b.at.cmd, b.at.read, b.at.many, b.at.copy = cmd, b.backlog[0].read, b.backlog[0].hasMany(), nil
 	if cmd.Object.ID.Big == nil {
 		b.at.copy, _ = b.local.Find(cmd.Object.ID.Int)
 	}
@@ -246,7 +246,7 @@ func (b *broker) answer(ctx protoactor.Context, cmd *incoming) error {
 	if !ok || cmd.ID.Big != nil {
 		return protocolErrorf(cmd.Name.String(), "there is no call %d to be answered", cmd.ID.Int).as(rejectAnswer)
 	}
-	b.at.cmd, b.at.answers, b.at.call = cmd, true, call
+	b.at.cmd, b.at.read, b.at.many, b.at.answers, b.at.call = cmd, b.backlog[0].read, b.backlog[0].hasMany(), true, call
 	b.deliver(ctx, nil)
 	return nil
 }
@@ -257,15 +257,15 @@ func (b *broker) completeWith(d *delivery) {
 	cmd, call := d.cmd, d.call
 	switch {
 	case call == nil, call == ping:
-		b.complete(call, nil, nil)
+		b.complete(call, 0, nil, nil)
 		release(d.received) // The call was cancelled.
 	case cmd.err != nil:
 		b.c.countRejection(rejectionOf(cmd.err))
 		release(d.received)
-		b.complete(call, nil, unreadable(call, cmd))
+		b.complete(call, d.read, nil, unreadable(call, cmd))
 	case cmd.Name == command.Error:
-		b.complete(call, nil, flavors.FailureFrom(cmd.value))
-	case !b.complete(call, cmd.value, nil):
+		b.complete(call, d.read, nil, flavors.FailureFrom(cmd.value))
+	case !b.complete(call, d.read, cmd.value, nil):
 		release(d.received)
 	}
 }

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"sync"
+	"time"
 	"unsafe"
 
 	"github.com/perspectivebroker/pb/broker/internal/flow"
@@ -100,13 +101,19 @@ const batchFrames = 64
 type batch struct {
 	commands []incoming
 	costs    flow.Batch
+	read     time.Duration // when, by figures.Now
 }
 
 var batches = sync.Pool{New: func() any { return &batch{commands: make([]incoming, 0, batchFrames)} }}
 
+// many is how many commands make the clock worth saving.
+const many = 8
+
+func (b *batch) hasMany() bool { return len(b.commands) >= many }
+
 func (b *batch) free() {
 	clear(b.commands)
-	b.commands, b.costs = b.commands[:0], flow.Batch{}
+	b.commands, b.costs, b.read = b.commands[:0], flow.Batch{}, 0
 	batches.Put(b)
 }
 

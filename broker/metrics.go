@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/internal/figures"
 )
 
 func (c *connection) snapshot() Stats {
@@ -73,6 +74,8 @@ func (s *Stats) add(other Stats) {
 
 // registry holds a runtime's connections and the sums of those that have ended.
 type registry struct {
+	figures figures.Set
+
 	mu sync.Mutex
 	// Guarded by mu.
 	live  map[*connection]struct{}
@@ -141,6 +144,8 @@ func (x *registry) stats(rt *actor.Runtime) RuntimeStats {
 	x.mu.Lock()
 	s := RuntimeStats{Stats: x.ended, Conns: x.conns, BytesHeld: int(budgetOf(rt).Held())}
 	s.Refusals = maps.Clone(x.ended.Refusals)
+	s.MethodsIn, s.MethodsOut = methodsOf(&x.figures.In), methodsOf(&x.figures.Out)
+	s.Failures = failuresOf(&x.figures)
 	s.Conns.Closed = maps.Clone(x.conns.Closed)
 	live := slices.Collect(maps.Keys(x.live))
 	x.mu.Unlock()

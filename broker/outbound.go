@@ -47,6 +47,7 @@ func (b *broker) sendCall(call *seam.OutgoingCall) {
 			return
 		}
 	}
+	b.countBegun(call)
 	hasMetadata := (call.Entries > 0 || !call.Deadline.IsZero()) && b.c.profile.IsExtended()
 	err := b.stamp(call.Fragment, func(dst []byte) (_ []byte, err error) {
 		dst = b.appendCallHead(dst, call, hasMetadata)
@@ -67,6 +68,8 @@ func (b *broker) sendCall(call *seam.OutgoingCall) {
 	call.Free()
 	if call.Result != nil {
 		b.pending.Add(call.RequestID, call)
+	} else {
+		b.countSent(call)
 	}
 }
 
@@ -279,6 +282,7 @@ func (b *broker) refuse(message any, cause error) {
 			b.c.pending.Add(-1)
 		}
 		b.c.metrics.failedOut.Add(1)
+		b.countUnsent(m, cause)
 		if m.Observer != nil && m.Result == nil && b.c.sends() && !usercode.Is(cause, errObserverGone) {
 			m.Observer.Unsent(m.Method, cause)
 		}
@@ -296,11 +300,14 @@ func (b *broker) refuse(message any, cause error) {
 // cancel drops a call but keeps its entry until the answer arrives, so that the answer is known and a peer that never
 // answers stays within Limits.CallsOut.
 func (b *broker) cancel(call *seam.OutgoingCall) {
-	b.pending.Forget(call.RequestID)
+	if b.pending.Forget(call.RequestID) {
+		b.countCancelled(call)
+	}
 }
 
-// complete completes a call of ours, or nil for a cancelled one, and reports whether its caller still waited.
-func (b *broker) complete(call *seam.OutgoingCall, v any, err error) bool {
+// complete completes a call of ours, or nil for a cancelled one, whose answer was read at a time. It reports whether
+// its caller still waited.
+func (b *broker) complete(call *seam.OutgoingCall, read time.Duration, v any, err error) bool {
 	if call == ping {
 		return false
 	}
@@ -314,6 +321,7 @@ func (b *broker) complete(call *seam.OutgoingCall, v any, err error) bool {
 	if err != nil {
 		n.failedOut.Add(1) // Count first: the caller may read the statistics.
 	}
+	b.countAnswered(call, read, err)
 	if call.Result.Complete(v, err) {
 		return true
 	}

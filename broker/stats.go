@@ -62,4 +62,10 @@ type RuntimeStats struct {
 	Conns ConnStats
 	// BytesHeld is the memory that Limits.MemoryTotal bounds.
 	BytesHeld int
+	// MethodsIn has the calls of peers by the method that was called, MethodsOut those to peers. They are sorted by type
+	// and name and include connections that have ended. Methods that do not exist share the entry [UnknownMethod]. A call
+	// that is refused before it gets to an object is counted in Refusals only.
+	MethodsIn, MethodsOut []MethodStats
+	// Failures has the latest calls that failed, at most 64, oldest first.
+	Failures []CallFailure
 }

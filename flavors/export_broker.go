@@ -83,3 +83,6 @@ func (export) Weak(r *RemoteReference) *remote { return r.remote }
 // LocalFailure makes an error of the packages below the exception type as which a peer would see it, so that errors.Is
 // finds the same whichever side refused. It returns other errors as they are.
 func (export) LocalFailure(err error) error { return localFailure(err) }
+
+// ExceptionOf returns the type of an error as a peer would see it.
+func (export) ExceptionOf(err error) string { return failureFor(err, false).Type }

@@ -98,6 +98,7 @@ func (f *Forwarder) pass(inv *Invocation) {
 		return
 	}
 	defer caller.leave()
+	inv.countForwarded()
 	if _, err := f.HandleRemote(inv); err != errAnswersLater {
 		inv.fail(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/figures"
 	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
 	"github.com/perspectivebroker/pb/supervision"
@@ -47,11 +48,16 @@ type Invocation struct {
 	onAnswer    func(*Invocation) // set within the object's turn; may be nil
 	received    []*seam.Refcount  // of the handles in the arguments: the answer may contain them
 	turn        seam.Turn
-	passed      atomic.Bool    // it was forwarded, and has been carried out
-	began       bool           // its object has started it
-	metadata    Metadata       // what it carried; nil if nothing
-	deadline    time.Time      // zero if it has none
-	arrivals    *seam.Arrivals // counts it until it has been carried out
+	passed      atomic.Bool     // it was forwarded, and has been carried out
+	began       bool            // its object has started it
+	arrivals    *seam.Arrivals  // counts it until it has been carried out
+	read        time.Duration   // when it was read, by figures.Now
+	series      *figures.Series // where it is counted; nil until that is known
+	timed       figures.Weight  // how
+	many        bool            // others were read with it
+	counted     bool            // as ended
+	metadata    Metadata        // what it carried; nil if nothing
+	deadline    time.Time       // zero if it has none
 
 	room [4]any // for Args, so that most calls need one allocation
 }
@@ -77,6 +83,7 @@ func (inv *Invocation) free() {
 	inv.requestID, inv.wantsAnswer, inv.size, inv.weight, inv.serial, inv.incarnation = 0, false, 0, 0, 0, 0
 	inv.received, inv.arrivals, inv.began = nil, nil, false
 	inv.metadata, inv.deadline = nil, time.Time{}
+	inv.read, inv.series, inv.timed, inv.many, inv.counted = 0, nil, 0, false, false
 	inv.passed.Store(false)
 	inv.answered.Store(false)
 	inv.handled.Store(false)
@@ -97,7 +104,7 @@ func (inv *incoming) Begin(call seam.IncomingCall) {
 	inv.caller, _ = call.Caller.(*peerCaller)
 	inv.longID = call.LongRequestID
 	inv.requestID, inv.wantsAnswer, inv.size, inv.weight = call.RequestID, call.WantsAnswer, call.Size, call.Weight
-	inv.serial = call.Serial
+	inv.serial, inv.read, inv.many = call.Serial, call.Read, call.Many
 	if call.Arrivals != nil {
 		call.Arrivals.Add()
 		inv.arrivals = call.Arrivals
@@ -289,6 +296,7 @@ func (inv *Invocation) abandon() {
 	if !inv.answered.CompareAndSwap(false, true) {
 		return
 	}
+	inv.count(ConnectionLost.name)
 	if inv.onAnswer != nil {
 		inv.onAnswer(inv)
 	}
@@ -322,6 +330,7 @@ func (inv *Invocation) send(v any, err error) (gone bool) {
 		defer inv.core.logUpdateFailed(inv, err)
 	}
 	if !inv.wantsAnswer {
+		inv.countError(err)
 		defer inv.conn.CloseCall((*incoming)(inv))
 		if err != nil {
 			usercode.Log(func() {
@@ -400,6 +409,7 @@ func (inv *Invocation) sendValue(v any) (gone bool) {
 	if err = jellySafely(fragment, v); err == nil {
 		encoded = true
 		inv.encoded()
+		inv.count("")
 		return conn.SendAnswer((*incoming)(inv), fragment, false) && inv.onAnswer == nil
 	}
 	encoded = true
@@ -474,7 +484,9 @@ func (inv *Invocation) sendFailure(err error) {
 	}()
 	logFailure(inv, err)
 	fragment := inv.newFragment("failure")
-	encodeErr := jellySafely(fragment, inv.sendableError(err))
+	sendable := inv.sendableError(err)
+	inv.count(kindOf(sendable))
+	encodeErr := jellySafely(fragment, sendable)
 	if encodeErr == nil {
 		sent = true
 		inv.encoded()
@@ -497,6 +509,9 @@ func (inv *Invocation) sendFailure(err error) {
 
 // sendPlainFailure answers with a failure that runs no user code.
 func (inv *Invocation) sendPlainFailure(why string) {
+	if !inv.counted {
+		inv.count(RuntimeError.name)
+	}
 	fragment := inv.newFragment("failure")
 	plain := RuntimeError.New(clipText("the call failed, and so did sending its failure: "+why, MaxFailureText))
 	if fragment.Jelly(plain) != nil {

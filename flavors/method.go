@@ -30,9 +30,11 @@ type MethodTable struct {
 	typeName string
 	prefix   Prefix
 	handler  bool
-	unfit    error             // why the methods of a handler cannot be called by Invoke
-	unknown  unknownNames      // that peers have called
-	methods  map[string]caller // by wire name, by Go name without the prefix, and by given name
+	unfit    error               // why the methods of a handler cannot be called by Invoke
+	unknown  unknownNames        // that peers have called
+	methods  map[string]caller   // by wire name, by Go name without the prefix, and by given name
+	numbers  map[string]numbered // by the same names
+	numbered []string            // the name of the method with each number
 }
 
 // caller calls one method.
@@ -80,40 +82,39 @@ func (t *MethodTable) Invoke(recv any, inv *Invocation) (any, error) {
 	case t.unfit != nil:
 		return nil, t.unfit
 	}
-	v, _, err := t.invokeMethod(recv, inv)
+	v, _, err := t.invokeMethod(recv, inv, t.lookup(inv.Method))
 	return v, err
 }
 
 // invoke also reports whether the method may have kept the invocation.
-func (t *MethodTable) invoke(recv any, inv *Invocation) (v any, kept bool, err error) {
+func (t *MethodTable) invoke(recv any, inv *Invocation, m numbered) (v any, kept bool, err error) {
 	if t.handler {
 		v, err = recv.(Handler).HandleRemote(inv)
 		return v, true, err
 	}
-	return t.invokeMethod(recv, inv)
+	return t.invokeMethod(recv, inv, m)
 }
 
-func (t *MethodTable) invokeMethod(recv any, inv *Invocation) (v any, kept bool, err error) {
-	c, ok := t.lookup(inv.Method)
-	if !ok {
+func (t *MethodTable) invokeMethod(recv any, inv *Invocation, m numbered) (v any, kept bool, err error) {
+	if m.caller == nil {
 		t.logUnknown(inv)
 		return nil, true, NoSuchMethod.New("No such method: " + t.prefix.wire() + clipText(inv.Method, maxQuotedName))
 	}
-	v, err = c.call(recv, inv)
-	return v, c.keeps(), err
+	v, err = m.call(recv, inv)
+	return v, m.keeps(), err
 }
 
-func (t *MethodTable) lookup(wire string) (caller, bool) {
-	if c, ok := t.methods[wire]; ok {
-		return c, true
+// lookup returns the method with a name; its caller is nil if there is none.
+func (t *MethodTable) lookup(wire string) numbered {
+	if m, ok := t.numbers[wire]; ok {
+		return m
 	}
 	var buf [64]byte
 	camel, ok := dispatch.AppendCamel(buf[:0], wire)
 	if !ok {
-		return nil, false
+		return numbered{}
 	}
-	c, ok := t.methods[string(camel)]
-	return c, ok
+	return t.numbers[string(camel)]
 }
 
 // enter adds a method under a given name. It also replaces the Go method of that name, for other spellings of the name.

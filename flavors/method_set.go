@@ -172,6 +172,7 @@ func buildTable(t reflect.Type, p Prefix) (*MethodTable, error) {
 		return nil, fmt.Errorf("flavors: %w", err)
 	}
 	err := table.fill(t)
+	table.number()
 	if t.Implements(reflect.TypeFor[Handler]()) {
 		// The methods of a handler are for Invoke only, so the error is returned there.
 		table.handler, table.unfit = true, err

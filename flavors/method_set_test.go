@@ -252,6 +252,7 @@ func tableFor(t testing.TB, recv any, p Prefix) *MethodTable {
 
 func callRemote(t testing.TB, recv any, method string, args ...any) (any, error) {
 	t.Helper()
-	v, _, err := tableFor(t, recv, PrefixRemote).invoke(recv, wireCall{method: method, args: args}.invocation())
+	table := tableFor(t, recv, PrefixRemote)
+	v, _, err := table.invoke(recv, wireCall{method: method, args: args}.invocation(), table.lookup(method))
 	return v, err
 }

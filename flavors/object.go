@@ -1,9 +1,11 @@
 package flavors
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"runtime/debug"
+	"runtime/pprof"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/internal/usercode"
@@ -22,8 +24,9 @@ type object struct {
 	gone    error // the error of calls after the end
 	left    []any // messages that waited when the object stopped
 
-	table  *MethodTable // of the last call's prefix
-	prefix Prefix
+	table   *MethodTable // of the last call's prefix
+	prefix  Prefix
+	figures *tableFigures // of the table
 }
 
 // Resetter is implemented by objects that need a clean state after a panic. Reset runs in the object's turn before the
@@ -157,7 +160,8 @@ func (inv *Invocation) run(o *object) {
 	}
 	turns := inv.conn.Turns()
 	turns.Enter(&inv.turn)
-	v, kept, err := table.invoke(o.core.Value(), inv)
+	m := table.lookup(inv.Method)
+	v, kept, err := o.invoke(table, inv, m)
 	returned = true
 	if _, later := v.(*actor.Deferred); later && !kept {
 		// The call must not keep its arguments alive.
@@ -179,6 +183,17 @@ func (inv *Invocation) run(o *object) {
 	}
 }
 
+// invoke counts a call and runs its method m, with the method's label if profiles show it.
+func (o *object) invoke(table *MethodTable, inv *Invocation, m numbered) (v any, kept bool, err error) {
+	if o.figures == nil {
+		o.figures = table.figures(inv.conn.Figures().Set())
+	}
+	if inv.countBegun(table, m, o.figures) {
+		defer pprof.SetGoroutineLabels(context.Background())
+	}
+	return table.invoke(o.core.Value(), inv, m)
+}
+
 // panicked logs a panic of the method and answers the call.
 func (inv *Invocation) panicked(r any) *PanicError {
 	p := &PanicError{What: "the method " + inv.name(), Value: r, Stack: debug.Stack()}
@@ -195,7 +210,7 @@ type coreRef struct{ core *objectCore }
 // retire drops the core when the actor has ended. Only the error for later calls stays.
 func (o *object) retire() {
 	o.gone = o.core.stoppedError()
-	o.ref.core, o.core, o.table = nil, nil, nil
+	o.ref.core, o.core, o.table, o.figures = nil, nil, nil, nil
 }
 
 // guarded runs user code. A panic has been answered by then, and goes on to the supervisor.
@@ -274,7 +289,7 @@ func (o *object) methods(p Prefix) (*MethodTable, error) {
 	}
 	table, err := methodsFor(reflect.TypeOf(o.core.Value()), p)
 	if err == nil {
-		o.table, o.prefix = table, p
+		o.table, o.prefix, o.figures = table, p, nil
 	}
 	return table, err
 }

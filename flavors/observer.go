@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"runtime"
+	"strings"
 	"sync/atomic"
 
 	"github.com/perspectivebroker/pb/actor"
@@ -21,6 +22,7 @@ type Observer struct {
 	conn        seam.Conn
 	core        seam.Core // of the original
 	perspective any
+	typeName    string // of the original
 
 	// luid is what the peer knows the copy by. It belongs to the broker, and is zero until the state has been sent.
 	luid int64
@@ -30,7 +32,8 @@ type Observer struct {
 
 // newObserver makes the observer for an original that is about to be sent.
 func newObserver(conn seam.Conn, core seam.Core, perspective any) *Observer {
-	return &Observer{conn: conn, core: core, perspective: perspective}
+	typeName, _, _ := strings.Cut(core.String(), "[")
+	return &Observer{conn: conn, core: core, perspective: perspective, typeName: typeName}
 }
 
 // Conn returns the connection to the peer that has the copy.
@@ -55,6 +58,9 @@ func (o *observer) Luid() int64 { return o.luid }
 
 // SetLuid implements seam.Observer.
 func (o *observer) SetLuid(luid int64) { o.luid = luid }
+
+// TypeName implements seam.Observer.
+func (o *observer) TypeName() string { return o.typeName }
 
 // Unsent implements seam.Observer.
 func (o *observer) Unsent(method string, err error) { (*Observer)(o).unsent(method, err) }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/figures"
 )
 
 // Conn is what package flavors needs of a connection. Package broker implements it.
@@ -36,6 +37,8 @@ type Conn interface {
 	TakesMetadata() bool
 	// Turns returns the methods that run for the peer.
 	Turns() *Turns
+	// Figures counts the peer's calls.
+	Figures() *figures.Recorder
 	// UnsafeTracebacks reports whether failures show the peer where in the code they arose.
 	UnsafeTracebacks() bool
 	// Congested reports whether so much waits to be written that calls of this peer should wait.
@@ -107,6 +110,9 @@ type IncomingCall struct {
 	Size, Weight int
 	// Serial numbers the calls of a connection in the order in which they are delivered.
 	Serial uint64
+	// Read is when the call was read, by figures.Now. Many says that many others were read with it.
+	Read time.Duration
+	Many bool
 	// Received is the handles that came in the arguments. The peer is told of their release when the call has been
 	// answered.
 	Received []Handle
@@ -145,6 +151,11 @@ type OutgoingCall struct {
 
 	// RequestID belongs to the broker. It is zero until the call has been given a number.
 	RequestID int64
+	// These belong to the broker as well. Series is where the call is counted, nil until a call of the method has been
+	// answered, Weight how, and Sent when it was handed over to be written if it is timed, by figures.Now.
+	Series *figures.Series
+	Weight figures.Weight
+	Sent   time.Duration
 
 	conn   Conn
 	target *Refcount      // in use until the call has been written; nil for a published object or a copy
@@ -179,5 +190,5 @@ func (c *OutgoingCall) Reset() {
 	c.result.Reset()
 	c.ID, c.Name, c.Method, c.Perspective, c.conn = 0, "", "", nil, nil
 	c.Deadline, c.Metadata, c.Entries = time.Time{}, nil, 0
-	c.Result, c.RequestID = nil, 0
+	c.Result, c.RequestID, c.Sent, c.Series, c.Weight = nil, 0, 0, nil, 0
 }

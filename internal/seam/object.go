@@ -33,6 +33,8 @@ type Observer interface {
 	// broker's turn only.
 	Luid() int64
 	SetLuid(luid int64)
+	// TypeName names the type of the original, for figures.
+	TypeName() string
 	// Unsent logs that an update which wants no answer could not be written.
 	Unsent(method string, err error)
 }

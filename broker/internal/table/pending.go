@@ -50,11 +50,14 @@ func (p *Pending[C]) Remove(id int64) (call *C, ok bool) {
 	return call, ok
 }
 
-// Forget drops the call with an id, if it is pending. Its entry stays until the answer comes, and counts.
-func (p *Pending[C]) Forget(id int64) {
-	if p.calls[id] != nil {
-		p.calls[id] = nil
+// Forget drops the call with an id, and reports whether it was pending. Its entry stays until the answer comes, and
+// counts.
+func (p *Pending[C]) Forget(id int64) bool {
+	if p.calls[id] == nil {
+		return false
 	}
+	p.calls[id] = nil
+	return true
 }
 
 // Clear empties the table. It calls each with every call that was in it, and with nil for one that was cancelled.

@@ -118,6 +118,20 @@ func metrics(rt *actor.Runtime) http.Handler {
 
 //guide:end
 
+//guide:begin slowest
+
+// slowest names the method of ours that takes longest for one call in a hundred.
+func slowest(rt *actor.Runtime) (name string, p99 time.Duration) {
+	for _, m := range broker.StatsOf(rt).MethodsIn {
+		if d := m.Latency.Quantile(0.99); d > p99 {
+			name, p99 = m.Type+"."+m.Method, d
+		}
+	}
+	return name, p99
+}
+
+//guide:end
+
 //guide:begin shutdown
 func shutdown(rt *actor.Runtime) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
@@ -149,5 +163,8 @@ func TestProduction(t *testing.T) {
 	text, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
 	assert.Contains(t, string(text), `pb_refusals_total{reason="frame"} 1`)
+	name, p99 := slowest(rt)
+	assert.Equal(t, "Shop.price", name)
+	assert.Positive(t, p99)
 	require.NoError(t, shutdown(rt))
 }
