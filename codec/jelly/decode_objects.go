@@ -32,8 +32,12 @@ func (d *Decoder) object(start int, word banana.Token, n int, slot *any) (hash, 
 		}
 		return hashable, d.skip(n - 1)
 	}
-	return 0, d.insecure(start, "class %q is not registered: use flavors.RegisterCopy and broker.WithRegistry",
-		clip(string(name)))
+	register := "flavors.RegisterCopy"
+	if n > 1 && d.r.Peek() == banana.Int { // [class luid state]
+		register = "flavors.RegisterCache, or RegisterMap or RegisterValue of package replica,"
+	}
+	return 0, d.insecure(start, "class %q is not registered: use %s and broker.WithRegistry",
+		clip(string(name)), register)
 }
 
 func (d *Decoder) registered(class classOf, start, n int, slot *any) (hash, error) {
@@ -48,7 +52,8 @@ func (d *Decoder) registered(class classOf, start, n int, slot *any) (hash, erro
 	case RemoteCopy:
 	case RemoteCache:
 		if n < 2 {
-			return 0, d.fail(start, fmt.Sprintf("the cache %s needs an id and a state", class.name))
+			return 0, d.fail(start, fmt.Sprintf("the cache %s needs an id and a state; "+
+				"if the peer sends it as a copy, use flavors.RegisterCopy", class.name))
 		}
 		at := d.r.Offset()
 		luid, err := d.r.Next()
@@ -69,11 +74,41 @@ func (d *Decoder) registered(class classOf, start, n int, slot *any) (hash, erro
 
 // state decodes an instance's state, the first of n elements, and adds the instance to the Unbounds.
 func (d *Decoder) state(u *Unbound, n int) error {
+	from, mentions, within := d.r.Rest(), d.dereferences, d.weighs
+	weighed := u.entry.Kind == RemoteCache
+	d.weighs = within || weighed
 	if _, err := d.value(&u.State); err != nil {
 		return err
 	}
+	d.weighs = within
+	if weighed {
+		u.weight = d.weightOf(from, within || d.dereferences > mentions)
+	}
 	d.unbound = append(d.unbound, u)
 	return d.skip(n - 1)
+}
+
+// weightOf returns what the state of a RemoteCache at the beginning of from counts for. shared is set if the state may
+// include more than its own bytes, or lies within another: all such states have the weight of the whole expression, so
+// that no byte is scanned more than twice.
+func (d *Decoder) weightOf(from []byte, shared bool) int {
+	if !shared {
+		return priceOf(from, d.r.Profile())
+	}
+	if d.wholeWeight == 0 {
+		d.wholeWeight = priceOf(d.whole, d.r.Profile())
+	}
+	return d.wholeWeight
+}
+
+// priceOf returns the price of the first expression in buf, which a Reader has read.
+func priceOf(buf []byte, p banana.Profile) int {
+	var s banana.Scanner
+	most := len(buf)
+	s.Init(p, banana.Limits{Prefix: most, String: most, List: most, Depth: most, Frame: most})
+	s.SetPrices(Prices())
+	_, _ = s.Next(buf)
+	return s.Cost()
 }
 
 // MaxExtras is the maximum length in bytes, on the wire, of what a reference carries beside its class and its id.

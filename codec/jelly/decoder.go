@@ -42,9 +42,14 @@ type Decoder struct {
 	nesting int // how many more containers may be opened
 	unbound []*Unbound
 	remotes int // number of [remote id]
-	aliased bool
-	refs    references
-	slab    slab // for the numbers of a long list or dictionary
+	// whole begins with the expression. It and wholeWeight, which is 0 if it is not known, are for the weights of caches.
+	whole        []byte
+	wholeWeight  int
+	weighs       bool // the state of a cache is being decoded
+	dereferences int  // number of [dereference id] in the expression
+	aliased      bool
+	refs         references
+	slab         slab // for the numbers of a long list or dictionary
 
 	// State that is kept between frames.
 
@@ -132,7 +137,7 @@ func (d *Decoder) wantTuple(dst *Tuple) error {
 }
 
 func (d *Decoder) begin(r *banana.Reader) {
-	d.r = r
+	d.r, d.whole, d.wholeWeight, d.weighs, d.dereferences = r, r.Rest(), 0, false, 0
 	if !d.tasted || d.taster != d.Taster {
 		d.tasted, d.taster = true, d.Taster
 		d.allowed = allowedTags(d.Taster)
@@ -152,7 +157,7 @@ func (d *Decoder) end(err error) error {
 		err = d.fail(d.r.Offset(), fmt.Sprintf("reference %d is mentioned but not defined", d.refs.missing()))
 	}
 	d.refs.end()
-	d.r, d.slab = nil, slab{}
+	d.r, d.whole, d.slab = nil, nil, slab{}
 	return err
 }
 

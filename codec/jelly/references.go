@@ -169,6 +169,7 @@ func (d *Decoder) dereference(start, n int, slot *any) (hash, error) {
 	if n < 1 {
 		return 0, d.fail(start, "dereference needs an id")
 	}
+	d.dereferences++
 	id, err := d.refID(tagDereference)
 	if err != nil {
 		return 0, err

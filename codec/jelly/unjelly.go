@@ -26,6 +26,7 @@ type Unbound struct {
 	instance bool
 	bound    bool
 	extras   int // length of a reference's extras on the wire
+	weight   int // of the state of a RemoteCache; see StateWeigher
 	entry    ClassEntry
 	slot     *any
 	more     []*any
@@ -199,6 +200,13 @@ type StateTarget interface {
 	StateTarget() any
 }
 
+// StateWeigher is implemented by blank objects of kind [RemoteCache] that limit their memory. SetStateWeight is called
+// before the state is set, with what the state counts for according to [Prices], in bytes. A state that mentions values
+// of its message by reference counts as much as the whole message.
+type StateWeigher interface {
+	SetStateWeight(bytes int)
+}
+
 // states sets the states of the objects of one frame. Values that copies share are converted once for all of them, so
 // that a small frame with many copies of one large value stays small.
 type states struct {
@@ -222,12 +230,19 @@ func (s *states) set(u *Unbound, blank any) error {
 		elements, _ := u.State.([]any)
 		return own.SetElements(elements)
 	}
+	if w, ok := blank.(StateWeigher); ok {
+		w.SetStateWeight(u.weight)
+	}
 	if own, ok := blank.(StateSetter); ok {
 		return own.SetCopyableState(u.State)
 	}
 	dict, ok := u.State.(*Dict)
 	if !ok {
-		return fmt.Errorf("its state is a %s, which only a SetCopyableState method could accept", TypeName(u.State))
+		const only = "its state is a %s, which only a SetCopyableState method could accept"
+		if _, ok := u.State.(int64); ok {
+			return fmt.Errorf(only+"; if the peer sends a Cacheable, use flavors.RegisterCache", TypeName(u.State))
+		}
+		return fmt.Errorf(only, TypeName(u.State))
 	}
 	if u.entry.Kind == RemoteCache {
 		return s.cache(blank, dict)

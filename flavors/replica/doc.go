@@ -30,11 +30,19 @@
 //
 //	pb.setUnjellyableForClass("hub.Users", Users)
 //
-// A stock original of the same form (a pb.Cacheable whose getStateToCacheAndObserveFor returns {"items": …}) can be
-// followed by FollowMap.
+// and a value with this one:
+//
+//	class Topic(pb.RemoteCache):
+//		def observe_set(self, value): self.value = value
+//
+//	pb.setUnjellyableForClass("hub.Topic", Topic)
+//
+// A stock original of the same form (a pb.Cacheable whose getStateToCacheAndObserveFor returns {"items": …} or
+// {"value": …}) can be followed by FollowMap or FollowValue.
 //
 // # Limits
 //
-// The peer decides how large a copy becomes. [WithMaxEntries] and [WithMaxBytes] limit that. An update beyond a limit
-// is refused and makes the copy stale, as does one whose key or value is not of the copy's type.
+// The peer decides how large the copy of a map becomes. [WithMaxEntries] and [WithMaxBytes] limit that. A first state
+// beyond a limit fails the call that brought it. An update beyond a limit is refused and makes the copy stale, as does
+// one whose key or value is not of the copy's type. The copy of a value is as large as one message at most.
 package replica

@@ -25,9 +25,10 @@ type limits struct{ entries, bytes int }
 // WithMaxEntries limits the number of keys of a copy. The default is [DefaultMaxEntries]; a number below 1 means that.
 func WithMaxEntries(n int) Option { return optionFunc(func(l *limits) { l.entries = n }) }
 
-// WithMaxBytes limits the memory of the updates that made the present entries of a copy. Each counts as it does in the
-// runtime's budget, see broker.Limits.MemoryTotal. The first state does not count: the limit of a message bounds it.
-// The default is [DefaultMaxBytes]; a number below 1 means that.
+// WithMaxBytes limits the memory of what brought the present entries of a copy: the first state and the updates. Each
+// counts as it does in the runtime's budget, see broker.Limits.MemoryTotal; the first state and a replacement are
+// divided evenly among their entries. A first state beyond the limit fails the call that brought it. The default is
+// [DefaultMaxBytes]; a number below 1 means that.
 func WithMaxBytes(n int) Option { return optionFunc(func(l *limits) { l.bytes = n }) }
 
 func limitsOf(opts []Option) limits {

@@ -15,11 +15,12 @@ type MapCopy[K comparable, V any] struct {
 	flavors.RemoteCache
 	limits limits
 	stale  sync.Once // the end of the copy is awaited
+	weight int       // of the first state
 
 	mu sync.Mutex
 	// Guarded by mu.
 	items    map[K]V
-	costs    map[K]int // bytes of the updates behind the entries
+	costs    map[K]int // bytes of what brought the entries
 	bytes    int       // their sum
 	queues   map[*queue[K]]struct{}
 	watchers watchers
@@ -32,15 +33,21 @@ func RegisterMap[K comparable, V any](r *jelly.Registry, class string, opts ...O
 	return flavors.RegisterCacheFactory(r, class, func() *MapCopy[K, V] { return &MapCopy[K, V]{limits: l} })
 }
 
+// SetStateWeight sets what the first state counts for. Package jelly calls it.
+func (c *MapCopy[K, V]) SetStateWeight(bytes int) { c.weight = bytes }
+
 // SetCopyableState sets the first state. Package jelly calls it.
 func (c *MapCopy[K, V]) SetCopyableState(state any) error {
+	if err := c.limits.checkBytes(c.weight); err != nil {
+		return err
+	}
 	var s struct {
 		Items map[K]V `pb:"items"`
 	}
 	if err := jelly.Assign(&s, state); err != nil {
 		return err
 	}
-	return c.replace(s.Items, 0)
+	return c.replace(s.Items, c.weight)
 }
 
 // ObserveSet sets the value of a key. The peer calls it.

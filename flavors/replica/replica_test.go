@@ -2,10 +2,12 @@ package replica_test
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"math"
 	"net"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -198,10 +200,14 @@ func TestLimits(t *testing.T) {
 			"may have 1 entries, not 2", 1,
 		},
 		"bytes": {
-			[]replica.Option{replica.WithMaxBytes(10)}, []string{setOf("[unicode a] 2")}, "may take 10 bytes", 1,
+			[]replica.Option{replica.WithMaxBytes(3000)},
+			[]string{setOf("[unicode b] 2"), setOf("[unicode " + strings.Repeat("c", 2000) + "] 2")},
+			"may take 3000 bytes", 2,
 		},
 		"all bytes": {
-			[]replica.Option{replica.WithMaxBytes(10)}, []string{replaceOf("[[unicode a] 2]")}, "may take 10 bytes", 1,
+			[]replica.Option{replica.WithMaxBytes(3000)},
+			[]string{replaceOf("[[unicode " + strings.Repeat("c", 3000) + "] 2]")},
+			"may take 3000 bytes", 1,
 		},
 		"type":   {nil, []string{setOf("[unicode b] [unicode x]")}, "cannot use str as int", 1},
 		"key":    {nil, []string{"delete 0 [tuple [list]] [dictionary]"}, "cannot use list as string", 1},
@@ -231,19 +237,55 @@ func replaceOf(items string) string {
 	return "replace 0 [tuple [dictionary " + items + "]] [dictionary]"
 }
 
-// TestStateRefused wants a failed call where the first state is no map, or has too many entries.
+// TestStateRefused wants a failed call where the first state is no map, has too many entries or takes too much memory.
 func TestStateRefused(t *testing.T) {
-	for state, want := range map[string]string{
-		`[dictionary [[unicode items] 5]]`:                                            "cannot use int",
-		`[dictionary [[unicode items] [dictionary [[unicode a] 1] [[unicode b] 2]]]]`: "may have 1 entries, not 2",
+	const one = `["hub.Users" 5 [dictionary [[unicode items] [dictionary [[unicode a] 1]]]]]`
+	long := strings.Repeat("k", 5000)
+	for name, test := range map[string]struct{ answer, want string }{
+		"no map": {`["hub.Users" 5 [dictionary [[unicode items] 5]]]`, "cannot use int"},
+		"entries": {
+			`["hub.Users" 5 [dictionary [[unicode items] [dictionary [[unicode a] 1] [[unicode b] 2]]]]]`,
+			"may have 1 entries, not 2",
+		},
+		"bytes": {
+			`["hub.Users" 5 [dictionary [[unicode items] [dictionary [[unicode ` + long + `] 1]]]]]`,
+			"may take 4000 bytes, not ",
+		},
+		"shared": { // The key comes before the state.
+			`[list [reference 1 [unicode ` + long + `]]
+				["hub.Users" 5 [dictionary [[unicode items] [dictionary [[dereference 1] 1]]]]]]`,
+			"may take 4000 bytes, not ",
+		},
+		"second of two": {
+			`[list ` + one + ` ["hub.Users" 6 [dictionary [[unicode items] [dictionary [[unicode ` + long + `] 1]]]]]]`,
+			"may take 4000 bytes, not ",
+		},
 	} {
-		conn, p := pbtest.Client(t, classes(t, replica.WithMaxEntries(1)))
-		got := conn.Root().CallRemote("users")
-		p.Want(`[message $id root users 1 [tuple] [dictionary]]`)
-		p.Write(`[answer $id ["hub.Users" 5 ` + state + `]]`)
-		_, err := got.Await(t.Context())
-		require.ErrorContains(t, err, want)
+		t.Run(name, func(t *testing.T) {
+			conn, p := pbtest.Client(t, classes(t, replica.WithMaxEntries(1), replica.WithMaxBytes(4000)))
+			got := conn.Root().CallRemote("users")
+			p.Want(`[message $id root users 1 [tuple] [dictionary]]`)
+			p.Write(`[answer $id ` + test.answer + `]`)
+			_, err := got.Await(t.Context())
+			require.ErrorContains(t, err, test.want)
+		})
 	}
+}
+
+// TestStatesSideBySide brings many copies in one answer. Each counts for itself.
+func TestStatesSideBySide(t *testing.T) {
+	conn, p := pbtest.Client(t, classes(t, replica.WithMaxBytes(4000)))
+	got := conn.Root().CallRemote("users")
+	p.Want(`[message $id root users 1 [tuple] [dictionary]]`)
+	var states strings.Builder
+	for i := range 20 {
+		fmt.Fprintf(&states, ` ["hub.Users" %d [dictionary [[unicode items] [dictionary [[unicode %s] 1]]]]]`,
+			5+i, strings.Repeat("k", 1000))
+	}
+	p.Write(`[answer $id [list` + states.String() + `]]`)
+	v, err := got.Await(t.Context())
+	require.NoError(t, err)
+	require.Len(t, v, 20)
 }
 
 // TestUnusableKeys sends a key that no Go map can have, and sets NaN.

@@ -19,7 +19,7 @@ func TestStockFollows(t *testing.T) {
 	stock.Require(t)
 	h := newHub()
 	h.users.Set("ann", 1)
-	client := stock.Start(t, "testdata/follow.py", serve(t, h).Addr().String())
+	client := stock.Start(t, "testdata/follow.py", serve(t, h).Addr().String(), "users")
 	require.Equal(t, "state [('ann', 1)]", client.WaitLine("state"))
 	h.users.Set("bob", 2)
 	require.Equal(t, "set bob [('ann', 1), ('bob', 2)]", client.WaitLine("set bob"))
@@ -50,6 +50,51 @@ func TestFollowStock(t *testing.T) {
 	require.Equal(t, 1, users.Len())
 	users.Release()
 	observers, err := flavors.Call[int](t.Context(), conn.Root(), "observers")
+	require.NoError(t, err)
+	require.Zero(t, observers)
+}
+
+// TestStockFollowsValue lets a stock pb.RemoteCache follow our value.
+func TestStockFollowsValue(t *testing.T) {
+	stock.Require(t)
+	h := newHub()
+	h.topic.Set("tea")
+	client := stock.Start(t, "testdata/follow.py", serve(t, h).Addr().String(), "topic")
+	require.Equal(t, "state 'tea'", client.WaitLine("state"))
+	h.topic.Set("café")
+	require.Equal(t, "set 'café'", client.WaitLine("set 'c"))
+	h.topic.Set("")
+	require.Equal(t, "set ''", client.WaitLine("set ''"))
+	client.Kill()
+}
+
+// TestFollowStockValue follows the value of a stock pb.Cacheable.
+func TestFollowStockValue(t *testing.T) {
+	stock.Require(t)
+	server := stock.Start(t, "testdata/publish.py")
+	r := jelly.NewRegistry()
+	require.NoError(t, replica.RegisterValue[string](r, "__main__.Topic"))
+	conn, err := broker.Dial(t.Context(), pbtest.NewRuntime(t), "pb://"+server.Addr(), broker.WithRegistry(r))
+	require.NoError(t, err)
+	topic, err := replica.FollowValue[string](t.Context(), conn.Root(), "topic")
+	require.NoError(t, err)
+	require.Equal(t, "none", topic.Get())
+	do(t, conn, "discuss", "tea")
+	require.Equal(t, "tea", topic.Get())
+	var seen []string
+	for value := range topic.Changes(t.Context()) {
+		if seen = append(seen, value); value == "café" {
+			break
+		}
+		conn.Root().CallRemote("discuss", "café")
+	}
+	require.Equal(t, []string{"tea", "café"}, seen)
+	do(t, conn, "discuss", 7) // is no string
+	_, err = topic.WhenStale().Await(t.Context())
+	require.ErrorContains(t, err, "cannot use int as string")
+	require.Equal(t, "café", topic.Get())
+	topic.Release()
+	observers, err := flavors.Call[int](t.Context(), conn.Root(), "topicObservers")
 	require.NoError(t, err)
 	require.Zero(t, observers)
 }

@@ -39,7 +39,7 @@ func TestDocumentedLimits(t *testing.T) {
 		"bytes of one published state kept on disk":                         published.DefaultMaxState,
 		"published states kept in a directory":                              published.DefaultMaxFiles,
 		"entries of a followed map (`flavors/replica`)":                     replica.DefaultMaxEntries,
-		"bytes of the updates behind its entries":                           replica.DefaultMaxBytes,
+		"bytes of the first state and the updates behind its entries":       replica.DefaultMaxBytes,
 		"unanswered calls, in each direction":                               limits.CallsIn,
 		"bytes of unanswered calls of a connection":                         limits.BytesIn,
 		"bytes held for all connections of a runtime":                       limits.MemoryTotal,

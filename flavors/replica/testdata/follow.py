@@ -1,4 +1,5 @@
-"""Follows a map: follow.py HOST:PORT. Prints what it has after each update, then "state" and all of it."""
+"""Follows a map or a value: follow.py HOST:PORT METHOD. Prints the state, and after each update the update and what it
+has."""
 
 import sys
 
@@ -23,20 +24,30 @@ class Users(pb.RemoteCache):
         print(what, sorted(self.items.items()), flush=True)
 
 
+class Topic(pb.RemoteCache):
+    def observe_set(self, value):
+        self.value = value
+        self.show("set")
+
+    def show(self, what):
+        print(what, repr(self.value), flush=True)
+
+
 pb.setUnjellyableForClass("hub.Users", Users)
+pb.setUnjellyableForClass("hub.Topic", Topic)
 kept = []
 
 
-def got(users):
-    kept.append(users)
-    users.show("state")
+def got(copy):
+    kept.append(copy)
+    copy.show("state")
 
 
 host, _, port = sys.argv[1].rpartition(":")
 factory = pb.PBClientFactory()
 reactor.connectTCP(host, int(port), factory)
 d = factory.getRootObject()
-d.addCallback(lambda root: root.callRemote("users"))
+d.addCallback(lambda root: root.callRemote(sys.argv[2]))
 d.addCallback(got)
 d.addErrback(lambda why: print("failed", why, flush=True))
 reactor.run()

@@ -1,17 +1,16 @@
-"""Publishes a map of the form of package replica. The root's methods change it."""
+"""Publishes a map and a value of the form of package replica. The root's methods change them."""
 
 from twisted.internet import reactor
 from twisted.spread import pb
 
 
-class Users(pb.Cacheable):
+class Original(pb.Cacheable):
     def __init__(self):
-        self.items = {"ann": 1}
         self.observers = []
 
     def getStateToCacheAndObserveFor(self, perspective, observer):
         self.observers.append(observer)
-        return {"items": self.items}
+        return self.state()
 
     def stoppedObserving(self, perspective, observer):
         self.observers.remove(observer)
@@ -21,9 +20,34 @@ class Users(pb.Cacheable):
             observer.callRemote(*call)
 
 
+class Users(Original):
+    items = {"ann": 1}
+
+    def state(self):
+        return {"items": self.items}
+
+
+class Topic(Original):
+    value = "none"
+
+    def state(self):
+        return {"value": self.value}
+
+
 class Hub(pb.Root):
     def __init__(self):
         self.kept = Users()
+        self.topic = Topic()
+
+    def remote_topic(self):
+        return self.topic
+
+    def remote_discuss(self, value):
+        self.topic.value = value
+        self.topic.tell("set", value)
+
+    def remote_topicObservers(self):
+        return len(self.topic.observers)
 
     def remote_users(self):
         return self.kept
