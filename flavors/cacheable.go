@@ -48,7 +48,7 @@ func (*Cacheable) JellyTo(e *jelly.Encoder, self any) error {
 	if e.Invoker() == nil {
 		return Copyable{}.JellyTo(e, self)
 	}
-	core, err := coreOf(self)
+	core, err := coreToSend(e, self)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"reflect"
+	"sync"
 
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/internal/usercode"
@@ -72,7 +73,44 @@ func jellyState(e *jelly.Encoder, self any) error {
 	case stateToCopy:
 		return e.Value(v.StateToCopy())
 	}
+	if err := checkFields(self); err != nil {
+		return err
+	}
 	return e.Fields(self)
+}
+
+// untagged remembers for each type whether its state would be empty although it has fields.
+var untagged sync.Map // reflect.Type -> bool
+
+// checkFields refuses a struct that has exported fields but no pb tag: its state would be empty.
+func checkFields(self any) error {
+	t := reflect.TypeOf(self)
+	empty, ok := untagged.Load(t)
+	if !ok {
+		empty, _ = untagged.LoadOrStore(t, hasOnlyUntagged(t))
+	}
+	if empty == true {
+		return &jelly.InsecureJellyError{What: fmt.Sprintf(
+			"no field of %s has a pb tag, so its state would be empty: "+
+				"give the fields pb tags, or write a StateToCopy method", t)}
+	}
+	return nil
+}
+
+func hasOnlyUntagged(t reflect.Type) bool {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	fields, err := jelly.Fields(t)
+	if err != nil || len(fields) > 0 || t.Kind() != reflect.Struct {
+		return false
+	}
+	for f := range t.Fields() {
+		if _, tagged := f.Tag.Lookup("pb"); !f.Anonymous && f.IsExported() && !tagged {
+			return true
+		}
+	}
+	return false
 }
 
 // classOf returns the class under which a value is sent.
@@ -121,6 +159,9 @@ func RegisterCopy[T any](r *jelly.Registry, class string) error {
 func RegisterCopyFactory[T any](r *jelly.Registry, class string, blank func() *T) error {
 	if blank == nil {
 		return fmt.Errorf("flavors: registering %q: the function that makes blank copies is nil", class)
+	}
+	if err := noCopyError[T](); err != nil {
+		return fmt.Errorf("flavors: registering %q: %w", class, err)
 	}
 	if err := hooksOf((*T)(nil), stateSetterHooks); err != nil {
 		return fmt.Errorf("flavors: class %q: %w", class, err)

@@ -149,6 +149,9 @@ func unfillable(t reflect.Type) string {
 	case t == reflect.TypeFor[Kw]():
 		return "flavors.Kw must be the last parameter, or the last before a variadic one"
 	}
+	if isHandle(t) {
+		return fmt.Sprintf("the type %s is not copied: take a pointer", t)
+	}
 	switch t.Kind() {
 	case reflect.Chan, reflect.Func, reflect.UnsafePointer, reflect.Uintptr, reflect.Complex64, reflect.Complex128:
 		return fmt.Sprintf("nothing on the wire is a %s", t)
@@ -166,6 +169,15 @@ func unfillable(t reflect.Type) string {
 		)
 	}
 	return ""
+}
+
+// isHandle reports whether t is a struct of which only pointers can be passed.
+func isHandle(t reflect.Type) bool {
+	switch t {
+	case reflect.TypeFor[Invocation](), reflect.TypeFor[ViewPoint](), reflect.TypeFor[actor.Deferred]():
+		return true
+	}
+	return t.Kind() == reflect.Struct && reflect.PointerTo(t).Implements(reflect.TypeFor[Linkable]())
 }
 
 // nameParams sets the names and defaults of the positional parameters.
@@ -232,6 +244,9 @@ func resultsOf(ft reflect.Type) (results, error) {
 		switch t.Kind() {
 		case reflect.Chan, reflect.Func, reflect.UnsafePointer, reflect.Complex64, reflect.Complex128:
 			return r, fmt.Errorf("its result %d, a %s, cannot be sent", i+1, t)
+		}
+		if isHandle(t) {
+			return r, fmt.Errorf("its result %d has the type %s, which is not copied: return a pointer", i+1, t)
 		}
 		if r.values > 1 && t == reflect.TypeFor[*actor.Deferred]() {
 			return r, fmt.Errorf(

@@ -46,6 +46,21 @@ type (
 	unmarked struct{ flavors.Root }
 	misspelt struct{ flavors.Root }
 	lender   struct{ flavors.Root }
+	untagged struct {
+		flavors.Copyable
+		X int
+	}
+	original struct {
+		flavors.Cacheable
+		X int `pb:"x"`
+	}
+	copied struct {
+		flavors.RemoteCache
+		X int `pb:"x"`
+	}
+	refByValue   struct{ flavors.Root }
+	cacheByValue struct{ flavors.Root }
+	laterByValue struct{ flavors.Root }
 )
 
 func (c *counter) RemoteIncrement() int           { c.n++; return c.n }
@@ -57,7 +72,13 @@ func (*point) TypeToCopy() string                 { return "geometry.Point" }
 func (*wrongHook) StateToCopy(any) map[string]any { return nil }
 func (*misnamed) PerspectiveIncr() int            { return 0 }
 func (*unmarked) Incr() int                       { return 0 }
-func (*misspelt) RemoteModel() string             { return "" }
+func (*untagged) TypeToCopy() string              { return "geometry.Point" }
+func (*original) TypeToCopy() string              { return "geometry.Point" }
+
+func (*refByValue) RemoteTake(flavors.RemoteReference)  {}
+func (*cacheByValue) RemoteTake(flavors.Cached[copied]) {}
+func (*laterByValue) RemoteGet() actor.Deferred         { panic("is not called") }
+func (*misspelt) RemoteModel() string                   { return "" }
 func (*misspelt) PublishMethods(flavors.Prefix) flavors.MethodSet {
 	return flavors.Methods(flavors.Publish("model", "RemoteModle"))
 }
@@ -80,6 +101,25 @@ func TestBeginnersMistakes(t *testing.T) {
 	pass := func(v any) func(*testing.T) string {
 		return func(t *testing.T) string {
 			_, err := flavors.Call[any](t.Context(), newServer(t, &counter{}).Dial().Root(), "take", v)
+			require.Error(t, err)
+			return err.Error()
+		}
+	}
+	accept := func(v any, register func(r *jelly.Registry) error) func(*testing.T) string {
+		return func(t *testing.T) string {
+			r := jelly.NewRegistry()
+			require.NoError(t, register(r))
+			ln, err := broker.Listen(newRuntime(t), "pb://127.0.0.1:0", &counter{}, broker.WithRegistry(r))
+			require.NoError(t, err)
+			conn, err := broker.Dial(t.Context(), newRuntime(t), ln.URL())
+			require.NoError(t, err)
+			_, err = flavors.Call[any](t.Context(), conn.Root(), "take", v)
+			require.Error(t, err)
+			return err.Error()
+		}
+	}
+	register := func(err error) func(*testing.T) string {
+		return func(t *testing.T) string {
 			require.Error(t, err)
 			return err.Error()
 		}
@@ -141,6 +181,45 @@ func TestBeginnersMistakes(t *testing.T) {
 		"class that is not registered": {
 			pass(&point{}),
 			`class "geometry.Point" is not registered: use flavors.RegisterCopy and broker.WithRegistry`,
+		},
+		"cache that is not registered": {
+			pass(&original{}),
+			`class "geometry.Point" is not registered: use flavors.RegisterCache, or RegisterMap or RegisterValue of ` +
+				`package replica, and broker.WithRegistry`,
+		},
+		"cache registered as a copy": {
+			accept(&original{}, func(r *jelly.Registry) error { return flavors.RegisterCopy[point](r, "geometry.Point") }),
+			"if the peer sends a Cacheable, use flavors.RegisterCache",
+		},
+		"copy registered as a cache": {
+			accept(&point{}, func(r *jelly.Registry) error { return flavors.RegisterCache[copied](r, "geometry.Point") }),
+			"if the peer sends it as a copy, use flavors.RegisterCopy",
+		},
+		"pointer registered": {
+			register(flavors.RegisterCopy[*point](jelly.NewRegistry(), "geometry.Point")),
+			`registering "geometry.Point": *flavors_test.point is a pointer: register the struct, flavors_test.point`,
+		},
+		"number registered": {
+			register(flavors.RegisterCopy[int](jelly.NewRegistry(), "geometry.Point")),
+			"int is no struct, and *int has no SetCopyableState method",
+		},
+		"RegisterCopy of a cache": {
+			register(flavors.RegisterCopy[copied](jelly.NewRegistry(), "geometry.Point")),
+			"flavors_test.copied embeds flavors.RemoteCache: use flavors.RegisterCache",
+		},
+		"Copyable without tags": {
+			pass(&untagged{X: 1}),
+			"no field of *flavors_test.untagged has a pb tag, so its state would be empty: give the fields pb tags",
+		},
+		"parameter that is a reference": {
+			listen(&refByValue{}),
+			"RemoteTake: parameter 1 cannot be filled from the wire: the type flavors.RemoteReference is not copied: " +
+				"take a pointer",
+		},
+		"parameter that is a cache": {listen(&cacheByValue{}), "is not copied: take a pointer"},
+		"result that is a Deferred": {
+			listen(&laterByValue{}),
+			"RemoteGet: its result 1 has the type actor.Deferred, which is not copied: return a pointer",
 		},
 		"class registered twice": {func(*testing.T) string {
 			r := jelly.NewRegistry()

@@ -322,7 +322,11 @@ func (o *object) renew(produce func() any) error {
 			fresh,
 		)
 	}
-	r.anchored().core.Store(o.core)
+	anchor, err := anchorOf(r)
+	if err != nil {
+		return err
+	}
+	anchor.core.Store(o.core)
 	o.core.repaired(fresh)
 	return nil
 }

@@ -49,12 +49,25 @@ func coreOf(v any) (*objectCore, error) {
 	case p.IsNil():
 		return nil, fmt.Errorf("flavors: a nil %T cannot be sent", v)
 	}
-	anchor := r.anchored()
+	anchor, err := anchorOf(r)
+	if err != nil {
+		return nil, err
+	}
 	c := anchor.coreMade()
 	if c.met.Load() && c.anchor == anchor {
 		return c, nil
 	}
 	return c.meet(anchor, v, r)
+}
+
+// anchorOf returns the anchor of a value, which has none if the value embeds its flavor by a nil pointer.
+func anchorOf(r anchored) (a *anchor, err error) {
+	defer func() {
+		if recover() != nil { // Only a nil pointer can cause it: the method cannot be written outside of this package.
+			err = newNilFlavorError(r)
+		}
+	}()
+	return r.anchored(), nil
 }
 
 // meet sets the core's value to v, or checks that v is not a copy of it.
@@ -104,7 +117,11 @@ func coreToSend(e *jelly.Encoder, self any) (*objectCore, error) {
 	if err := refuseCopy(e, self); err != nil {
 		return nil, err
 	}
-	return coreOf(self)
+	core, err := coreOf(self)
+	if noFlavor, ok := err.(*nilFlavorError); ok { //nolint:errorlint // coreOf does not wrap it.
+		return nil, &jelly.InsecureJellyError{What: noFlavor.what}
+	}
+	return core, err
 }
 
 // refuseCopy returns an error if self was sent by value: the encoder's copy of it could never be called.

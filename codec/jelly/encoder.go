@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
 // Encoder writes the expressions of one [Fragment]. It is passed to JellyTo methods, which must not keep it.
@@ -312,7 +313,7 @@ func (e *Encoder) jellyable(x Jellyable, self any) error {
 		x = self.(Jellyable) //nolint:forcetypeassert // A pointer has its value's methods.
 	}
 	before := len(e.buf) + len(e.holes)
-	err := x.JellyTo(e, self)
+	err := e.callJellyTo(x, self)
 	if err == nil && before == len(e.buf)+len(e.holes) {
 		err = fmt.Errorf("the JellyTo method of %T wrote nothing", self)
 	}
@@ -320,6 +321,23 @@ func (e *Encoder) jellyable(x Jellyable, self any) error {
 	e.hashing, e.depth, e.nested = hashing, depth, nested
 	clear(e.copies[copies:])
 	e.copies = e.copies[:copies]
+	return err
+}
+
+// callJellyTo calls x.JellyTo. If it panics because it is promoted from a nil pointer, the error says so; other panics
+// are not recovered here.
+func (e *Encoder) callJellyTo(x Jellyable, self any) (err error) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		if embedded := usercode.NilEmbedded(self, "JellyTo"); embedded != nil && recover() != nil {
+			err = refuse("%s", usercode.EmbedsNil(reflect.TypeOf(self), embedded))
+		}
+	}()
+	err = x.JellyTo(e, self)
+	returned = true
 	return err
 }
 

@@ -225,3 +225,50 @@ func IsNilPointer(v any) bool {
 	p := reflect.ValueOf(v)
 	return p.Kind() == reflect.Pointer && p.IsNil()
 }
+
+// NilEmbedded returns the type of a nil pointer or interface that v, a pointer to a struct, embeds at any depth and
+// from which it may have promoted a method; nil if there is none. Calling that method usually panics.
+func NilEmbedded(v any, method string) reflect.Type { return nilEmbedded(reflect.ValueOf(v), method) }
+
+func nilEmbedded(r reflect.Value, method string) reflect.Type {
+	for r.Kind() == reflect.Pointer || r.Kind() == reflect.Interface {
+		if r.IsNil() {
+			return nil
+		}
+		r = r.Elem()
+	}
+	if r.Kind() != reflect.Struct {
+		return nil
+	}
+	for i := range r.NumField() {
+		f := r.Type().Field(i)
+		if !f.Anonymous || !hasMethod(f.Type, method) {
+			continue
+		}
+		if k := f.Type.Kind(); (k == reflect.Pointer || k == reflect.Interface) && r.Field(i).IsNil() {
+			return f.Type
+		}
+		if t := nilEmbedded(r.Field(i), method); t != nil {
+			return t
+		}
+	}
+	return nil
+}
+
+// hasMethod reports whether t or, as for an addressable struct, *t has a method.
+func hasMethod(t reflect.Type, name string) bool {
+	if t.Kind() == reflect.Struct {
+		t = reflect.PointerTo(t)
+	}
+	_, ok := t.MethodByName(name)
+	return ok
+}
+
+// EmbedsNil describes a nil pointer or interface that t embeds, and what to do about it.
+func EmbedsNil(t, embedded reflect.Type) string {
+	if embedded.Kind() == reflect.Pointer {
+		return fmt.Sprintf("%s embeds a nil %s: embed %s without a pointer, or set the pointer first",
+			t, embedded, embedded.Elem())
+	}
+	return fmt.Sprintf("%s embeds a nil %s: set it first", t, embedded)
+}
