@@ -183,6 +183,50 @@ func TestReaderContext(t *testing.T) {
 	require.ErrorIs(t, err, flavors.ConnectionLost)
 }
 
+// RemoteDepositHere returns a collector whose reader ends with the caller's connection.
+func (l *library) RemoteDepositHere(ctx context.Context) any {
+	l.taken = paging.NewReader(0)
+	l.taken.EndWith(ctx)
+	return l.taken.Collector()
+}
+
+// TestReaderEndsWithCaller has the peer go before and between its pages, and after the last.
+func TestReaderEndsWithCaller(t *testing.T) {
+	for name, test := range map[string]struct {
+		pages [][]byte
+		whole bool
+	}{
+		"before the first": {},
+		"in between":       {pages: [][]byte{book(100), book(50)}},
+		"behind the last":  {pages: [][]byte{book(100)}, whole: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := &library{}
+			conn := enterLibrary(t, l)
+			collector, err := flavors.Call[*flavors.RemoteReference](t.Context(), conn.Root(), "depositHere")
+			require.NoError(t, err)
+			var sent []byte
+			for _, page := range test.pages {
+				_, err := flavors.Call[any](t.Context(), collector, "gotPage", page)
+				require.NoError(t, err)
+				sent = append(sent, page...)
+			}
+			if test.whole {
+				_, err := flavors.Call[any](t.Context(), collector, "endedPaging")
+				require.NoError(t, err)
+			}
+			require.NoError(t, conn.Close(t.Context()))
+			got, err := io.ReadAll(l.taken) // does not wait for ever
+			assert.Equal(t, len(sent), len(got))
+			assert.Equal(t, test.whole, err == nil, "%v", err)
+		})
+	}
+	r := paging.NewReader(0)
+	r.EndWith(nil) //nolint:staticcheck // A mistake.
+	_, err := r.Read(make([]byte, 1))
+	require.ErrorIs(t, err, actor.ErrNilContext)
+}
+
 // deposit returns a collector of the library.
 func deposit(t *testing.T, conn *broker.Conn, limit int) *flavors.RemoteReference {
 	t.Helper()

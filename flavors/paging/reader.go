@@ -40,7 +40,8 @@ type pageSink struct {
 	stop    []func() bool     // end the contexts' watches
 }
 
-// NewReader returns a reader with a buffer of limit bytes; [DefaultBuffer] if limit is not positive.
+// NewReader returns a reader with a buffer of limit bytes; [DefaultBuffer] if limit is not positive. Its reads end with
+// the last page, and as [Reader.EndWith] says.
 func NewReader(limit int) *Reader {
 	if limit <= 0 {
 		limit = DefaultBuffer
@@ -54,6 +55,19 @@ func (r *Reader) Collector() any {
 		return nil
 	}
 	return r.collector
+}
+
+// EndWith makes reading fail when ctx ends before the last page has come. A method that returns the collector of a
+// NewReader passes its own context, which ends with the connection of the caller. Without it, reading waits for ever
+// for the pages of a peer that has gone.
+func (r *Reader) EndWith(ctx context.Context) {
+	switch {
+	case r == nil || r.collector == nil:
+	case ctx == nil:
+		r.collector.end(actor.ErrNilContext)
+	default:
+		r.collector.endWith(ctx, func(cause error) error { return cause })
+	}
 }
 
 var errNoReader = errors.New("paging: this Reader was not made by NewReader or Open")
@@ -72,7 +86,7 @@ func Open(ctx context.Context, ref *flavors.RemoteReference, method string, args
 			r.collector.end(usercode.Wrap(err, "the pages of %s", method))
 		}
 	})
-	r.collector.endWith(ctx, func(cause error) error { return cause })
+	r.EndWith(ctx)
 	r.collector.endWith(ref.Conn().Context(), func(cause error) error { return flavors.ConnectionLost.Wrap(cause) })
 	return r
 }

@@ -53,13 +53,14 @@ func download(ctx context.Context, shelf *flavors.RemoteReference, name string, 
 
 //guide:begin upload
 
-// RemoteWrite returns the collector to which the peer sends a file.
-func (s *Shelf) RemoteWrite(name string) (any, error) {
+// RemoteWrite returns the collector to which the peer sends a file. ctx ends with the peer's connection.
+func (s *Shelf) RemoteWrite(ctx context.Context, name string) (any, error) {
 	file, err := s.dir.Create(name)
 	if err != nil {
 		return nil, err
 	}
 	pages := paging.NewReader(0)
+	pages.EndWith(ctx) // or a peer that goes early would leave the goroutine waiting
 	go func() { // a method must not wait, so another goroutine reads
 		_, err := io.Copy(file, pages)
 		_ = pages.Close() // after an error the peer's Writer fails
@@ -114,6 +115,13 @@ func TestPages(t *testing.T) {
 	written, err := os.ReadFile(filepath.Join(dir, "copy"))
 	require.NoError(t, err)
 	assert.Equal(t, text, written)
+
+	leaver, err := broker.Dial(t.Context(), rt, ln.URL())
+	require.NoError(t, err)
+	_, err = flavors.Call[any](t.Context(), leaver.Root(), "write", "never")
+	require.NoError(t, err)
+	require.NoError(t, leaver.Close(t.Context()))
+	require.Error(t, <-fileWritten)
 
 	t.Run("Python", func(t *testing.T) {
 		stock.Require(t)
