@@ -2,9 +2,11 @@ package replica
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
 )
 
@@ -36,6 +38,15 @@ type change struct {
 
 // TypeToCopy returns the class.
 func (o *original) TypeToCopy() string { return o.class }
+
+// JellyTo writes the original as [flavors.Cacheable] does. Package jelly calls it.
+func (o *original) JellyTo(e *jelly.Encoder, self any) error {
+	if o.class == "" && !e.IsCopy(self) {
+		return &jelly.InsecureJellyError{What: fmt.Sprintf(
+			"this %s has no class: make it with NewMap or NewValue of package replica, and name the class", nameOf(self))}
+	}
+	return o.Cacheable.JellyTo(e, self)
+}
 
 // put notes a change. The caller holds mu.
 func (o *original) put(apply func(), method string, args ...any) *change {

@@ -38,7 +38,8 @@ type RemoteMap[K comparable, V any] struct {
 func FollowMap[K comparable, V any](
 	ctx context.Context, r *flavors.RemoteReference, method string, args ...any,
 ) (*RemoteMap[K, V], error) {
-	cached, err := flavors.Call[*flavors.Cached[MapCopy[K, V]]](ctx, r, method, args...)
+	wanted := "Map" + typeArguments(reflect.TypeFor[K](), reflect.TypeFor[V]())
+	cached, err := fetch[MapCopy[K, V]](ctx, r, wanted, method, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"iter"
+	"reflect"
 	"runtime"
 	"sync"
 	"time"
@@ -91,7 +92,8 @@ type RemoteValue[T any] struct {
 func FollowValue[T any](
 	ctx context.Context, r *flavors.RemoteReference, method string, args ...any,
 ) (*RemoteValue[T], error) {
-	cached, err := flavors.Call[*flavors.Cached[ValueCopy[T]]](ctx, r, method, args...)
+	wanted := "Value" + typeArguments(reflect.TypeFor[T]())
+	cached, err := fetch[ValueCopy[T]](ctx, r, wanted, method, args...)
 	if err != nil {
 		return nil, err
 	}
