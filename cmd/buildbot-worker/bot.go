@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
@@ -63,7 +64,7 @@ func (*bot) RemoteGetVersion() string { return version }
 func (*bot) RemoteGetCommands() map[string]string { return commandVersions() }
 
 // RemoteGetWorkerInfo returns facts about the worker and its machine.
-func (b *bot) RemoteGetWorkerInfo() map[string]any { return workerInfo(b.worker.basedir) }
+func (b *bot) RemoteGetWorkerInfo() map[string]any { return workerInfo(&b.worker.config) }
 
 // RemoteShutdown ends the worker. It answers first, so that the answer is written before the connection closes.
 func (b *bot) RemoteShutdown(inv *flavors.Invocation) {
@@ -90,9 +91,10 @@ func (b *bot) RemoteSetBuilderList(wanted [][2]string) (map[string]*flavors.Forw
 			// Its commands stop with it.
 			b.worker.rt.Root().Stop(d.pid)
 			delete(b.builders, name)
+			b.worker.status.forget(name)
 		}
 	}
-	b.logLeftovers(dirs)
+	b.leftovers(dirs)
 	return faces, nil
 }
 
@@ -132,20 +134,53 @@ func (b *bot) entry(name, dir string) (*builderEntry, error) {
 	return d, nil
 }
 
-// logLeftovers logs the directories that no builder uses.
-func (b *bot) logLeftovers(used map[string]bool) {
+// leftovers logs the directories that no builder uses, or deletes them. A directory stays if a builder's directory is
+// below it; the stock worker would delete it.
+func (b *bot) leftovers(used map[string]bool) {
+	log := b.worker.log
 	entries, err := os.ReadDir(b.worker.basedir)
 	if err != nil {
-		b.worker.log.Warn().Err(err).Msg("cannot read the base directory")
+		log.Warn().Err(err).Msg("cannot read the base directory")
 		return
 	}
-	for _, e := range entries {
-		if e.IsDir() && !used[e.Name()] {
-			b.worker.log.Info().
-				Str("directory", filepath.Join(b.worker.basedir, e.Name())).
-				Msg("no builder uses this directory; it can be deleted")
+	tops := map[string]bool{}
+	for dir := range used {
+		// An absolute directory may also be in the base directory.
+		if rel, err := filepath.Rel(b.worker.basedir, join(b.worker.basedir, dir)); err == nil {
+			top, _, _ := strings.Cut(rel, string(filepath.Separator))
+			tops[top] = true
 		}
 	}
+	for _, e := range entries {
+		if !e.IsDir() || tops[e.Name()] {
+			continue
+		}
+		path := filepath.Join(b.worker.basedir, e.Name())
+		if !b.worker.deleteLeftovers {
+			log.Info().Str("directory", path).Msg("no builder uses this directory; it can be deleted")
+			continue
+		}
+		log.Info().Str("directory", path).Msg("deleting a directory that no builder uses")
+		if err := b.remove(path); err != nil {
+			log.Warn().Err(err).Msg("cannot delete a directory that no builder uses")
+		}
+	}
+}
+
+// remove removes a directory. It may be large, and the master waits, so it only gets out of the way at once. What a crash
+// leaves is a leftover directory again.
+func (b *bot) remove(path string) error {
+	trash, err := os.MkdirTemp(b.worker.basedir, ".deleted-")
+	if err != nil {
+		return err
+	}
+	err = os.Rename(path, filepath.Join(trash, "dir"))
+	b.worker.rt.Go("deleting "+path, func() {
+		if err := os.RemoveAll(trash); err != nil {
+			b.worker.log.Warn().Err(err).Msg("cannot delete a directory that no builder uses")
+		}
+	})
+	return err
 }
 
 // attached stores the avatar of the new session.

@@ -63,7 +63,10 @@ func (b *builder) interrupt(ctx protoactor.Context) {
 func (b *builder) call(ctx protoactor.Context, inv *flavors.Invocation) {
 	log := b.worker.log.With().Str("builder", b.name).Logger()
 	switch inv.Method {
-	case "startBuild", "setMaster":
+	case "startBuild":
+		b.worker.status.build(b.name)
+		inv.Answer(nil, nil)
+	case "setMaster":
 		inv.Answer(nil, nil) // nothing to do
 	case "print":
 		log.Info().Str("text", pythonShown(inv.Args)).Msg("from the master")
@@ -92,7 +95,7 @@ func (b *builder) newCommand(args jelly.Tuple) (*command, error) {
 	if len(args) != 4 {
 		return nil, flavors.TypeError.Errorf("startCommand takes 4 arguments, not %d", len(args))
 	}
-	c := &command{worker: b.worker}
+	c := &command{worker: b.worker, builder: b.name}
 	var dict *jelly.Dict
 	for i, dst := range []any{&c.remote, &c.id, &c.name, &dict} {
 		if number, ok := args[i].(int64); ok && dst == &c.id {

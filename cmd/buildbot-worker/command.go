@@ -54,6 +54,7 @@ type job interface {
 type command struct {
 	worker   *worker
 	log      *zerolog.Logger
+	builder  string
 	name, id string
 	remote   *flavors.RemoteReference // receives the reports
 	job      job
@@ -119,6 +120,7 @@ func (c *command) begin(ctx protoactor.Context) {
 	root, self := c.worker.rt.Root(), ctx.Self()
 	out := &report{gone: c.gone, post: func(m any) { root.Send(self, m) }}
 	c.log.Info().Msg("begins")
+	c.worker.status.begin(c)
 	if !c.worker.rt.Go("command "+c.name, func() { out.post(jobEnded{runJob(background, c.job, out, c.log)}) }) {
 		out.post(jobEnded{errAbandoned})
 	}
@@ -263,6 +265,19 @@ func (c *command) confirmed(ctx protoactor.Context, err error) {
 	ctx.Stop(ctx.Self())
 }
 
+// outcome is how the command ended, for the status.
+func (c *command) outcome() string {
+	switch {
+	case c.interrupted:
+		return "interrupted"
+	case c.failure != nil:
+		return "failed"
+	case !c.ended || c.silent:
+		return "lost"
+	}
+	return "done"
+}
+
 // stopping ends the job and completes the command if the master may still wait for it: this actor may stop because it
 // failed, or because its builder stops.
 func (c *command) stopping() {
@@ -275,6 +290,7 @@ func (c *command) stopping() {
 	if c.cancel == nil {
 		return // not started
 	}
+	c.worker.status.end(c, c.outcome())
 	c.cancel(errAbandoned)
 	if c.silent {
 		return

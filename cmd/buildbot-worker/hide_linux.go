@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -14,11 +15,16 @@ const (
 	statEnvironment = 47
 )
 
-// hidePassword overwrites the password in the arguments, which every user of the machine can read, and in the initial
-// environment, which this worker's commands can read. Errors are ignored.
-func hidePassword(password string) {
+// hideSecrets overwrites texts in the arguments, which every user of the machine can read, and in the initial
+// environment, which this worker's commands can read: whole arguments, and what follows an equals sign. Errors are
+// ignored.
+func hideSecrets(secrets ...string) {
+	secrets = slices.DeleteFunc(secrets, func(s string) bool { return s == "" })
+	if len(secrets) == 0 {
+		return
+	}
 	stat, err := os.ReadFile("/proc/self/stat")
-	if err != nil || password == "" {
+	if err != nil {
 		return
 	}
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
@@ -27,18 +33,12 @@ func hidePassword(password string) {
 		return
 	}
 	defer memory.Close()
-	for _, shown := range []struct {
-		at     int
-		before []string
-	}{
-		{statArguments, []string{"-password\x00", "-password="}},
-		{statEnvironment, []string{passwordVariable + "="}},
-	} {
-		if len(fields) <= shown.at+1 {
+	for _, at := range []int{statArguments, statEnvironment} {
+		if len(fields) <= at+1 {
 			return
 		}
-		begin, err1 := strconv.ParseInt(fields[shown.at], 10, 64)
-		end, err2 := strconv.ParseInt(fields[shown.at+1], 10, 64)
+		begin, err1 := strconv.ParseInt(fields[at], 10, 64)
+		end, err2 := strconv.ParseInt(fields[at+1], 10, 64)
 		if err1 != nil || err2 != nil || begin >= end {
 			continue
 		}
@@ -46,11 +46,15 @@ func hidePassword(password string) {
 		if _, err := memory.ReadAt(block, begin); err != nil {
 			continue
 		}
-		for _, before := range shown.before {
-			secret := []byte(before + password + "\x00")
-			if at := bytes.Index(block, secret); at >= 0 {
-				_, _ = memory.WriteAt(bytes.Repeat([]byte{'x'}, len(password)), begin+int64(at+len(before)))
+		position := begin
+		for _, entry := range bytes.Split(block, []byte{0}) {
+			for _, secret := range secrets {
+				before, found := strings.CutSuffix(string(entry), secret)
+				if found && (before == "" && at == statArguments || strings.HasSuffix(before, "=")) {
+					_, _ = memory.WriteAt(bytes.Repeat([]byte{'x'}, len(secret)), position+int64(len(before)))
+				}
 			}
+			position += int64(len(entry)) + 1
 		}
 	}
 }

@@ -2,5 +2,5 @@
 
 package main
 
-// hidePassword does nothing: this system's way is not implemented.
-func hidePassword(string) {}
+// hideSecrets does nothing: this system's way is not implemented.
+func hideSecrets(...string) {}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -32,9 +33,9 @@ func commandVersions() map[string]string {
 
 // workerInfo returns what getWorkerInfo answers: the info files by name, the operating system, and facts about the
 // worker.
-func workerInfo(basedir string) map[string]any {
+func workerInfo(c *config) map[string]any {
 	info := map[string]any{}
-	for name, text := range infoFiles(filepath.Join(basedir, infoDir)) {
+	for name, text := range infoFiles(filepath.Join(c.basedir, infoDir)) {
 		info[name] = text
 	}
 	for key, value := range release(osRelease) {
@@ -48,11 +49,11 @@ func workerInfo(basedir string) map[string]any {
 	}
 	info["environ"] = environ
 	info["system"] = "posix"
-	info["basedir"] = clean(basedir)
-	info["numcpus"] = runtime.NumCPU()
+	info["basedir"] = clean(c.basedir)
+	info["numcpus"] = cmp.Or(c.numCPUs, runtime.NumCPU())
 	info["version"] = version
 	info["worker_commands"] = commandVersions()
-	info["delete_leftover_dirs"] = false
+	info["delete_leftover_dirs"] = c.deleteLeftovers
 	return info
 }
 

@@ -3,13 +3,15 @@
 // Buildbot-worker is a worker for a stock Buildbot master, in one static binary: it runs the commands of builds and
 // moves their files, and needs no Python on its machine.
 //
-//	CGO_ENABLED=0 go -C cmd build ./buildbot-worker
-//	buildbot-worker -master pb://master:9989 -name go1 -password sesame -basedir /var/lib/worker
+//	buildbot-worker run /var/lib/worker                             the directory of a stock worker, unchanged
+//	buildbot-worker create /var/lib/worker master:9989 go1          writes such a directory
+//	buildbot-worker -master pb://master:9989 -name go1 -basedir /var/lib/worker
 //
-// docs/buildbot.md lists the differences from the stock worker. These are the actors:
+// docs/buildbot.md describes the flags and lists the differences from the stock worker. These are the actors:
 //
 //	dialers ─ reconnecting client     logs in with the bot as its mind; reconnects
 //	objects ┬ bot                     the worker's mind (bot.go)
+//	        ├ observer                notes the state of the connection (status.go)
 //	        └ builder, one for each   runs commands (builder.go)
 //	             └ command            owns the unsent output of one command (command.go)
 //
@@ -18,157 +20,125 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
-	"net"
-	"net/url"
+	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/cmd/buildbot-worker/internal/service"
 	"github.com/rs/zerolog"
 )
-
-// passwordVariable is the environment variable with the password, for use instead of the flag: everybody on the machine
-// can read flags. Buildbot's own container images use the same name.
-const passwordVariable = "WORKERPASS"
 
 // endTime limits the shutdown: killing processes and writing the last answers.
 const endTime = 15 * time.Second
 
+// Exit statuses.
+const (
+	exitFailed = 1 // an error while it ran
+	exitUsage  = 2 // wrong flags, a buildbot.tac that cannot be used, a base directory that cannot be used
+	exitGaveUp = 3 // the limit of -maxretries
+	exitLocked = 4 // another worker uses the base directory
+)
+
+// usageError is an error of the command line or of what it names.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// errGaveUp ends a worker with -maxretries.
+var errGaveUp = errors.New("gave up: the number of attempts that -maxretries allows have failed")
+
 func main() {
 	keepDescriptors()
+	if signal.Ignored(syscall.SIGHUP) {
+		hupIgnored = true // by nohup
+	}
 	resetIgnored()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	err := run(ctx, os.Args[1:])
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "buildbot-worker:", err)
-		os.Exit(1)
 	}
+	os.Exit(exitStatus(err)) //nolint:gocritic // stop has nothing left to do
 }
 
-// config is the parsed command line.
-type config struct {
-	master, name, password, basedir string
-	keepalive, patience             time.Duration
-	tls                             *tls.Config // nil for a pb:// URL
+func exitStatus(err error) int {
+	var wrong usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, service.ErrLocked):
+		return exitLocked
+	case errors.As(err, &wrong):
+		return exitUsage
+	case errors.Is(err, errGaveUp):
+		return exitGaveUp
+	}
+	return exitFailed
 }
 
-// defaultPort is the master's port if the URL has none.
-const defaultPort = "9989"
-
-// tlsVersions are the values of -tls-min.
-var tlsVersions = map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
-
-func parse(args []string) (config, error) {
-	var c config
-	flags := flag.NewFlagSet("buildbot-worker", flag.ContinueOnError)
-	flags.StringVar(
-		&c.master,
-		"master",
-		"",
-		"the master's `URL`: pb://host[:port], or pbs://host[:port] for TLS; the default port is "+defaultPort,
-	)
-	flags.StringVar(&c.name, "name", "", "the worker's `name`, as in the master's configuration")
-	flags.StringVar(&c.password, "password", "",
-		"the worker's `password`; safer in the environment variable "+passwordVariable)
-	flags.StringVar(
-		&c.basedir,
-		"basedir",
-		"",
-		"the `directory` of the builders; the master shows the files info/admin and info/host in it",
-	)
-	flags.DurationVar(
-		&c.keepalive,
-		"keepalive",
-		600*time.Second,
-		"the `interval` between keepalive calls; 0 for none",
-	)
-	// A master that reloads its configuration answers nothing for a while.
-	flags.DurationVar(
-		&c.patience,
-		"patience",
-		2*time.Minute,
-		"how `long` the master may take to answer a keepalive before the worker drops the connection",
-	)
-	oldest := flags.String(
-		"tls-min",
-		"1.2",
-		"the minimum `version` of TLS for a pbs:// URL, 1.2 or 1.3",
-	)
-	if err := flags.Parse(args); err != nil {
-		return c, err
-	}
-	if err := c.takePassword(); err != nil {
-		return c, err
-	}
-	for _, need := range []struct{ flag, value string }{{"master", c.master}, {"name", c.name}, {"password", c.password},
-		{"basedir", c.basedir}} {
-		if need.value == "" {
-			return c, fmt.Errorf("-%s is missing; see -help", need.flag)
-		}
-	}
-	c.master = withPort(c.master)
-	version, known := tlsVersions[*oldest]
-	if !known {
-		return c, fmt.Errorf("-tls-min is %q; it must be 1.2 or 1.3", *oldest)
-	}
-	if strings.HasPrefix(c.master, "pbs:") {
-		c.tls = &tls.Config{
-			MinVersion: version,
-		} //nolint:gosec // old masters speak 1.2 only; the flag forbids it
-	}
-	var err error
-	if c.basedir, err = filepath.Abs(c.basedir); err != nil {
-		return c, err
-	}
-	// The stock create-worker also creates the directory.
-	return c, os.MkdirAll(filepath.Join(c.basedir, infoDir), 0o777)
-}
-
-// takePassword takes the password from the flag or the environment and overwrites it there.
-func (c *config) takePassword() error {
-	if c.password == "" {
-		c.password = os.Getenv(passwordVariable)
-	}
-	c.password = strings.Clone(c.password)
-	hidePassword(c.password)
-	// The master is shown the environment, and every command inherits it.
-	return os.Unsetenv(passwordVariable)
-}
-
-// withPort adds the default port to a URL without one; package broker's default is Twisted's. It returns an invalid URL
-// unchanged, and package broker reports the error.
-func withPort(master string) string {
-	u, err := url.Parse(master)
-	if err != nil || u.Scheme != "pb" && u.Scheme != "pbs" || u.Hostname() == "" || u.Port() != "" {
-		return master
-	}
-	u.Host = net.JoinHostPort(u.Hostname(), defaultPort)
-	return u.String()
-}
-
+// run runs a command line.
 func run(ctx context.Context, args []string) error {
-	c, err := parse(args)
+	var c config
+	var err error
+	switch {
+	case len(args) > 0 && args[0] == "create":
+		if err = create(args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
+			return usageError{err}
+		}
+		return nil
+	case len(args) > 0 && args[0] == "run":
+		c, err = parseRun(args[1:])
+	case len(args) > 0 && (args[0] == "version" || args[0] == "-version" || args[0] == "--version"):
+		fmt.Println(version)
+		return nil
+	default:
+		c, err = parse(args)
+	}
 	if errors.Is(err, flag.ErrHelp) {
 		return nil
 	}
 	if err != nil {
+		return usageError{err}
+	}
+	return serve(ctx, c)
+}
+
+// serve runs a configured worker.
+func serve(ctx context.Context, c config) error {
+	notify := service.NewNotifier()
+	children.Adopt() // the orphans of a container, if this is its first process
+	if err := checkBasedir(c.basedir); err != nil {
+		return usageError{err}
+	}
+	unlock, err := service.Lock(c.basedir)
+	if err != nil {
 		return err
 	}
-	log := zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: time.DateTime, NoColor: true}).
+	defer unlock()
+	c.apply()
+	out := io.Writer(os.Stderr)
+	if c.logFile != "" {
+		file := service.OpenLog(c.logFile, c.logSize, c.logCount, os.Stderr)
+		defer file.Close()
+		out = file
+	}
+	log := zerolog.New(zerolog.ConsoleWriter{Out: out, TimeFormat: time.DateTime, NoColor: true}).
 		Level(zerolog.InfoLevel).With().Timestamp().Str("worker", c.name).Logger()
+	for _, note := range c.notes {
+		log.Info().Msg(note)
+	}
 	rt, err := actor.NewRuntime(actor.WithLogger(log))
 	if err != nil {
 		return err
 	}
-	w, err := newWorker(rt, c)
+	w, err := newWorker(rt, c, notify)
 	if err == nil {
 		err = w.work(ctx)
 	}

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/perspectivebroker/pb/cmd/buildbot-worker/internal/service"
 )
 
 // maxInherited is the highest inherited file descriptor to look for.
@@ -23,6 +25,9 @@ func keepDescriptors() {
 		syscall.CloseOnExec(fd) // ignores descriptors that are not open
 	}
 }
+
+// children are the running programs.
+var children service.Children
 
 // process is a running program in its own process group, and the goroutines that read its output.
 type process struct {
@@ -71,7 +76,7 @@ func (t *task) start(out *report, pty bool) (*process, error) {
 		theirs, err = p.openPipes(t.stdin)
 	}
 	if err == nil {
-		err = cmd.Start()
+		err = children.Start(cmd)
 	}
 	for _, f := range theirs {
 		f.Close()
@@ -95,7 +100,7 @@ func (t *task) start(out *report, pty bool) (*process, error) {
 	}()
 	go func() {
 		// ProcessState has the exit status whatever Wait returns.
-		_ = cmd.Wait()
+		_ = children.Wait(cmd)
 		close(p.exited)
 	}()
 	return p, nil

@@ -7,16 +7,20 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/cmd/buildbot-worker/internal/service"
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/supervision"
 	"github.com/rs/zerolog"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
 )
 
 // loginTime limits a login. During the login the master asks for the worker's information and waits for its database.
@@ -35,56 +39,216 @@ const (
 // worker is the program: one worker name at one master.
 type worker struct {
 	config
-	rt   *actor.Runtime
-	log  *zerolog.Logger
-	bot  *bot
-	done chan struct{} // closed by shutdown
-	once sync.Once
+	rt  *actor.Runtime
+	log *zerolog.Logger
+	bot *bot
+
+	status *status
+	notify *service.Notifier
+
+	once  sync.Once
+	done  chan struct{} // closed by end
+	cause error         // why; valid once done is closed
 }
 
-func newWorker(rt *actor.Runtime, c config) (*worker, error) {
-	w := &worker{config: c, rt: rt, log: rt.Logger(), done: make(chan struct{})}
+func newWorker(rt *actor.Runtime, c config, notify *service.Notifier) (*worker, error) {
+	w := &worker{
+		config: c, rt: rt, log: rt.Logger(), done: make(chan struct{}), notify: notify,
+		status: newStatus(c.master, notify),
+	}
 	w.bot = &bot{worker: w, builders: map[string]*builderEntry{}}
 	// The bot and its builders outlive every connection.
 	_, err := flavors.Spawn(rt, w.bot)
 	return w, err
 }
 
+const (
+	// firstDelay is the wait after the first failed attempt.
+	firstDelay = 500 * time.Millisecond
+	// longestDelay is the longest wait between attempts. A larger maxdelay does not change it: every buildbot.tac has one of
+	// 300 s, which the stock worker ignores. That waits for a minute at most.
+	longestDelay = 30 * time.Second
+)
+
 // work keeps the worker attached until ctx ends or the master shuts it down.
 func (w *worker) work(ctx context.Context) error {
+	pages, err := w.serveStatus()
+	if err != nil {
+		return err
+	}
+	defer pages()
+	observer := w.rt.Props(func() protoactor.Actor { return &sessionObserver{w} })
+	watching, err := supervision.TreeOf(w.rt).Spawn(supervision.Objects, observer, "observer")
+	if err != nil {
+		return err
+	}
+	client, err := broker.Reconnect(w.rt, w.master, w.session, w.options()...)
+	if err != nil {
+		return usageError{err}
+	}
+	client.Watch(watching)
+	w.recordHostname()
+	w.notify.Ready("connecting to " + w.master)
+	defer w.watchdog()()
+	w.untilEnd(ctx, client)
+	w.notify.Stopping()
+	w.log.Info().Msg("shutting down")
+	end, cancel := context.WithTimeout(context.Background(), endTime)
+	defer cancel()
+	err = client.Close(end)
+	select {
+	case <-w.done:
+		return errors.Join(w.cause, err)
+	default:
+		return err
+	}
+}
+
+func (w *worker) options() []broker.ReconnectOption {
 	options := []broker.ReconnectOption{broker.WithLimits(broker.Limits{Exports: maxBuilders})}
 	if w.tls != nil {
 		options = append(options, broker.WithTLS(w.tls))
 	}
-	client, err := broker.Reconnect(w.rt, w.master, w.session, options...)
-	if err != nil {
-		return err
+	if w.dial != nil {
+		options = append(options, broker.WithDialer(w.dial))
 	}
+	if w.maxDelay > 0 {
+		longest := min(w.maxDelay, longestDelay)
+		options = append(options, broker.WithBackoff(supervision.Backoff{
+			Min: min(firstDelay, longest), Max: longest, Jitter: 0.5,
+		}))
+	}
+	return options
+}
+
+// untilEnd handles signals until ctx ends, or until end is called.
+func (w *worker) untilEnd(ctx context.Context, client *broker.ReconnectingClient[*flavors.RemoteReference]) {
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR1)
+	signal.Notify(signals, otherSignals(w.allowShutdown)...)
 	defer signal.Stop(signals)
-	for working := true; working; {
+	touched := w.shutdownFile()
+	for {
 		select {
 		case <-ctx.Done():
-			working = false
+			return
 		case <-w.done:
-			working = false
-		case s := <-signals:
-			if s == syscall.SIGUSR1 {
-				logMemory(w.log)
-				continue
-			}
+			return
+		case <-touched:
+			w.log.Info().Str("file", shutdownFile).Msg("the file was touched")
 			w.askForShutdown(ctx, client)
+		case s := <-signals:
+			switch {
+			case s == memorySignal:
+				logMemory(w.log)
+			case w.allowShutdown == "signal":
+				w.askForShutdown(ctx, client)
+			default:
+				w.log.Info().Msg("SIGHUP without -allow-shutdown=signal ends the worker at once")
+				return
+			}
 		}
 	}
-	w.log.Info().Msg("shutting down")
-	end, cancel := context.WithTimeout(context.Background(), endTime)
+}
+
+// shutdownFile is the file in the base directory that asks for a shutdown when it is touched.
+const shutdownFile = "shutdown.stamp"
+
+// shutdownInterval is how often the stock worker looks at the file.
+var shutdownInterval = 10 * time.Second
+
+// shutdownFile returns a channel that receives when the file was touched, until the worker ends.
+func (w *worker) shutdownFile() <-chan struct{} {
+	if w.allowShutdown != "file" {
+		return nil
+	}
+	path := filepath.Join(w.basedir, shutdownFile)
+	modified := func() time.Time {
+		about, err := os.Stat(path)
+		if err != nil {
+			return time.Time{}
+		}
+		return about.ModTime()
+	}
+	last := modified()
+	touched := make(chan struct{})
+	w.rt.Go("watching "+path, func() {
+		ticker := time.NewTicker(shutdownInterval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-w.done:
+				return
+			case <-w.rt.Closing():
+				return
+			case <-ticker.C:
+			}
+			if now := modified(); now.After(last) {
+				last = now
+				select {
+				case touched <- struct{}{}:
+				case <-w.done:
+				case <-w.rt.Closing():
+				}
+			}
+		}
+	})
+	return touched
+}
+
+// watchdog tells systemd regularly that the worker's actors work, until the returned function is called.
+func (w *worker) watchdog() (stop func()) {
+	interval := w.notify.Watchdog() / 2
+	if interval == 0 {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	w.rt.Go("the watchdog", func() {
+		ticker := time.NewTicker(interval)
+		defer ticker.Stop()
+		for {
+			if w.isWorking(ctx, interval) {
+				w.notify.Alive()
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+		}
+	})
+	return cancel
+}
+
+// isWorking reports whether the bot takes its turn in time. A stuck actor system does not.
+func (w *worker) isWorking(ctx context.Context, limit time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	return client.Close(end)
+	_, err := w.bot.Do(func() {}).Await(ctx)
+	return err == nil
+}
+
+// recordHostname writes the file with which the stock worker tells its users where it runs. As there, an error is
+// ignored.
+func (w *worker) recordHostname() {
+	name, err := os.Hostname()
+	if err == nil {
+		err = os.WriteFile(filepath.Join(w.basedir, "twistd.hostname"), []byte(name+"\n"), 0o666)
+	}
+	if err != nil {
+		w.log.Info().Err(err).Msg("cannot record the host name")
+	}
+}
+
+// end makes work return the cause.
+func (w *worker) end(cause error) {
+	w.once.Do(func() {
+		w.cause = cause
+		close(w.done)
+	})
 }
 
 // shutdown makes work return.
-func (w *worker) shutdown() { w.once.Do(func() { close(w.done) }) }
+func (w *worker) shutdown() { w.end(nil) }
 
 // session logs in. The master calls the bot several times before it answers.
 func (w *worker) session(ctx context.Context, conn *broker.Conn) (*flavors.RemoteReference, error) {
