@@ -62,8 +62,8 @@ func userName(uid int) string {
 	return fmt.Sprintf("uid %d", uid)
 }
 
-// stockWorker returns the process of a stock worker in the background, or 0. Its file may be left over from a crash, and
-// the number may belong to another process by now: on Linux the process must have the directory as its own.
+// stockWorker returns the process of a stock worker in the background, or 0. Its file may be left over from a crash,
+// and the number may belong to another process by now: on Linux the process must have the directory as its own.
 func stockWorker(dir string) int {
 	text, err := readSmall(filepath.Join(dir, "twistd.pid"), 20)
 	if err != nil {

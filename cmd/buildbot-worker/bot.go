@@ -167,8 +167,8 @@ func (b *bot) leftovers(used map[string]bool) {
 	}
 }
 
-// remove removes a directory. It may be large, and the master waits, so it only gets out of the way at once. What a crash
-// leaves is a leftover directory again.
+// remove removes a directory. It may be large, and the master waits, so it only gets out of the way at once. What a
+// crash leaves is a leftover directory again.
 func (b *bot) remove(path string) error {
 	trash, err := os.MkdirTemp(b.worker.basedir, ".deleted-")
 	if err != nil {

@@ -168,8 +168,8 @@ func writeWorker(dir string, s tac.Settings, out io.Writer) error {
 	return nil
 }
 
-// writeSecret writes a file that only its owner can read. It replaces the file as a whole, so that a full disk leaves no
-// half of it.
+// writeSecret writes a file that only its owner can read. It replaces the file as a whole, so that a full disk leaves
+// no half of it.
 func writeSecret(path string, text []byte) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), ".buildbot.tac-") // mode 0600
 	if err != nil {

@@ -13,19 +13,16 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/perspectivebroker/pb/cmd/buildbot-worker/internal/tac"
 )
 
 // options are the flags. The buildbot.tac has some of them too; a flag that is given wins.
 type options struct {
 	*flag.FlagSet
-	secret   secretFlags
-	master   string
-	name     string
-	basedir  string
-	settings tac.Settings
-	umask    string
+	secret  secretFlags
+	master  string
+	name    string
+	basedir string
+	umask   string
 
 	patience              time.Duration
 	oldest                string
@@ -110,8 +107,13 @@ func (o *options) connection() {
 	o.StringVar(&o.master, "master", "", "the master's `URL`: pb://host[:port], pbs://host[:port] for TLS, or "+
 		"pb+unix:///path; the default port is 9989")
 	o.StringVar(&o.name, "name", "", "the worker's `name`, as in the master's configuration")
-	o.StringVar(&o.secret.flag, "password", "", "the worker's `password`; safer in a file or in the environment variable "+
-		passwordVariable)
+	o.StringVar(
+		&o.secret.flag,
+		"password",
+		"",
+		"the worker's `password`; safer in a file or in the environment variable "+
+			passwordVariable,
+	)
 	// A master that reloads its configuration answers nothing for a while.
 	o.Var(span{&o.patience}, "patience", "how `long` the master may take to answer a keepalive before the worker drops "+
 		"the connection")
@@ -120,7 +122,12 @@ func (o *options) connection() {
 		"system's, or a directory with files *.pem")
 	o.StringVar(&o.identity.cert, "cert", "", "the `file` with the client's certificate")
 	o.StringVar(&o.identity.key, "key", "", "the `file` with the client's key, if it is not in that of -cert")
-	o.StringVar(&o.identity.serverName, "server-name", "", "the `name` in the master's certificate, if it is not the host")
+	o.StringVar(
+		&o.identity.serverName,
+		"server-name",
+		"",
+		"the `name` in the master's certificate, if it is not the host",
+	)
 	o.StringVar(&o.proxy, "proxy", "", "connect through an HTTP proxy: its `URL` http://[user:password@]host:port, or "+
 		"environment for HTTPS_PROXY and NO_PROXY")
 	o.StringVar(&o.inspect, "inspect", "", "serve status pages at this `address`: /, /metrics and /healthz")
@@ -155,10 +162,9 @@ func (o *options) umaskValue() (*int, error) {
 	if o.umask == "None" || o.umask == "" {
 		return nil, nil
 	}
-	text := strings.TrimPrefix(o.umask, "0o")
-	base := 8 // the usual meaning of -umask 022
-	n, err := strconv.ParseUint(text, base, 32)
-	if err != nil || n > 0o777 {
+	// Without a zero in front the stock program takes it as decimal, which nobody means.
+	n, err := strconv.ParseUint(o.umask, 0, 32)
+	if err != nil || n > 0o777 || o.umask[0] != '0' {
 		return nil, fmt.Errorf("-umask is %q; it must be octal, from 0o0 to 0o777, or None", o.umask)
 	}
 	umask := int(n)

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -16,10 +15,15 @@ const (
 )
 
 // hideSecrets overwrites texts in the arguments, which every user of the machine can read, and in the initial
-// environment, which this worker's commands can read: whole arguments, and what follows an equals sign. Errors are
-// ignored.
-func hideSecrets(secrets ...string) {
-	secrets = slices.DeleteFunc(secrets, func(s string) bool { return s == "" })
+// environment, which this worker's commands can read: whole arguments, and what follows an equals sign. The strings of
+// os.Args and os.Getenv change with it. Errors are ignored.
+func hideSecrets(given ...string) {
+	var secrets []string
+	for _, secret := range given {
+		if secret != "" {
+			secrets = append(secrets, strings.Clone(secret))
+		}
+	}
 	if len(secrets) == 0 {
 		return
 	}

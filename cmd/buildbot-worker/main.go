@@ -26,6 +26,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -61,7 +62,11 @@ func main() {
 	resetIgnored()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := run(ctx, os.Args[1:])
+	var args []string
+	for _, arg := range os.Args[1:] {
+		args = append(args, strings.Clone(arg)) // hideSecrets overwrites the original
+	}
+	err := run(ctx, args)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "buildbot-worker:", err)
 	}
@@ -88,13 +93,13 @@ func run(ctx context.Context, args []string) error {
 	var c config
 	var err error
 	switch {
-	case len(args) > 0 && args[0] == "create":
+	case len(args) > 0 && (args[0] == "create" || args[0] == "create-worker"): // the stock program's name
 		if err = create(args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
 			return usageError{err}
 		}
 		return nil
-	case len(args) > 0 && args[0] == "run":
-		c, err = parseRun(args[1:])
+	case len(args) > 0 && (args[0] == "run" || args[0] == "start"): // the stock program's name
+		c, err = parseRun(args[0], args[1:])
 	case len(args) > 0 && (args[0] == "version" || args[0] == "-version" || args[0] == "--version"):
 		fmt.Println(version)
 		return nil
@@ -126,7 +131,7 @@ func serve(ctx context.Context, c config) error {
 	out := io.Writer(os.Stderr)
 	if c.logFile != "" {
 		file := service.OpenLog(c.logFile, c.logSize, c.logCount, os.Stderr)
-		defer file.Close()
+		defer func() { _ = file.Close() }()
 		out = file
 	}
 	log := zerolog.New(zerolog.ConsoleWriter{Out: out, TimeFormat: time.DateTime, NoColor: true}).

@@ -37,7 +37,7 @@ func (w *worker) serveStatus() (stop func(), err error) {
 	}
 	w.log.Info().Str("address", l.Addr().String()).Msg("serving the status pages")
 	w.rt.Go("the status pages", func() { _ = server.Serve(l) }) // ends with Close
-	return func() { server.Close() }, nil
+	return func() { _ = server.Close() }, nil
 }
 
 // pages are the status pages. They show no arguments of commands and no environment.

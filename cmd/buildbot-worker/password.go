@@ -80,8 +80,10 @@ func readPassword(path string) (string, error) {
 func askPassword(prompt io.Writer) (string, error) {
 	stdin := int(os.Stdin.Fd())
 	if !term.IsTerminal(stdin) {
-		return "", errors.New("the password is missing: give it as a file with -password-file, in the environment variable " +
-			passwordVariable + ", or at a terminal")
+		return "", errors.New(
+			"the password is missing: give it as a file with -password-file, in the environment variable " +
+				passwordVariable + ", or at a terminal",
+		)
 	}
 	fmt.Fprint(prompt, "Password of the worker: ")
 	text, err := term.ReadPassword(stdin)

@@ -17,10 +17,12 @@ import (
 // tacName is the file in the base directory with the settings.
 const tacName = "buildbot.tac"
 
-// parseRun reads the command line of run, and the buildbot.tac.
-func parseRun(args []string) (c config, err error) {
-	o := newOptions("run")
+// parseRun reads the command line of run or start, and the buildbot.tac.
+func parseRun(command string, args []string) (c config, err error) {
+	o := newOptions(command)
 	o.connection()
+	foreground := o.Bool("nodaemon", command == "run", "stay in the foreground, as the stock start does with this flag; "+
+		"there is no other way")
 	o.Usage = func() {
 		fmt.Fprint(o.Output(), "Usage: buildbot-worker run [flags] [BASEDIR]\n\n"+
 			"Runs the worker whose settings are in BASEDIR/buildbot.tac. A flag replaces the setting of the file.\n\n")
@@ -32,6 +34,9 @@ func parseRun(args []string) (c config, err error) {
 	}
 	dir := "."
 	switch {
+	case !*foreground:
+		return c, errors.New("this worker does not go to the background: use run, or start --nodaemon, from a service " +
+			"manager such as systemd")
 	case len(words) > 1:
 		return c, errors.New("run takes one directory; see run -help")
 	case len(words) == 1:
@@ -132,7 +137,7 @@ func (o *options) override(s *tac.Settings) {
 		"umask": func() {
 			o.umask = "None"
 			if s.Umask != nil {
-				o.umask = fmt.Sprintf("%o", *s.Umask)
+				o.umask = fmt.Sprintf("0o%o", *s.Umask)
 			}
 		},
 		"log-size": func() {

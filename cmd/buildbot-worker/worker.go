@@ -65,8 +65,8 @@ func newWorker(rt *actor.Runtime, c config, notify *service.Notifier) (*worker, 
 const (
 	// firstDelay is the wait after the first failed attempt.
 	firstDelay = 500 * time.Millisecond
-	// longestDelay is the longest wait between attempts. A larger maxdelay does not change it: every buildbot.tac has one of
-	// 300 s, which the stock worker ignores. That waits for a minute at most.
+	// longestDelay is the longest wait between attempts. A larger maxdelay does not change it: every buildbot.tac has one
+	// of 300 s, which the stock worker ignores. That waits for a minute at most.
 	longestDelay = 30 * time.Second
 )
 

@@ -8,8 +8,8 @@ import (
 // Children starts the commands of this process, and reaps the processes that it inherits: the first process of a
 // container becomes the parent of those whose parents end, and must wait for them, or they stay as zombies.
 type Children struct {
-	// starting is held for reading while a command starts, so that the reaper does not take a command that it does not know
-	// yet.
+	// starting is held for reading while a command starts, so that the reaper does not take a command that it does not
+	// know yet.
 	starting sync.RWMutex
 
 	mu  sync.Mutex

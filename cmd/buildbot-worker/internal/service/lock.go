@@ -11,8 +11,8 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// lockName is the file in a worker's directory that is locked. The lock ends with the process, even if it is killed. The
-// file stays.
+// lockName is the file in a worker's directory that is locked. The lock ends with the process, even if it is killed.
+// The file stays.
 const lockName = "buildbot-worker.lock"
 
 // ErrLocked is the error of a directory that another worker uses.

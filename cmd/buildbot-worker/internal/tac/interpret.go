@@ -60,11 +60,10 @@ func Read(text []byte, around Surroundings) (*Settings, error) {
 
 // call is a call of Worker or BuildSlave with its evaluated arguments.
 type call struct {
-	line   int
-	class  string
-	args   []value
-	names  []string
-	params []string
+	line  int
+	class string
+	args  []value
+	names []string
 }
 
 type interpreter struct {

@@ -38,10 +38,9 @@ var coding = regexp.MustCompile(`^[ \t\f]*#.*?coding[:=][ \t]*([-_.a-zA-Z0-9]+)`
 func decode(text []byte) (string, error) {
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	text = bytes.ReplaceAll(bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")), []byte("\r"), []byte("\n"))
-	declared := ""
 	for i, line := range bytes.SplitN(text, []byte("\n"), 3)[:min(2, bytes.Count(text, []byte("\n"))+1)] {
 		if found := coding.FindSubmatch(line); found != nil {
-			declared = strings.ReplaceAll(strings.ToLower(string(found[1])), "_", "-")
+			declared := strings.ReplaceAll(strings.ToLower(string(found[1])), "_", "-")
 			switch declared {
 			case "utf-8", "utf8", "ascii", "us-ascii":
 			case "latin-1", "latin1", "iso-8859-1", "iso8859-1":
@@ -90,19 +89,15 @@ type lexer struct {
 func tokenize(program string) ([]token, error) {
 	l := &lexer{rest: program, line: 1, indents: []int{0}}
 	for fresh := true; l.rest != ""; {
+		var err error
 		if fresh {
-			if blank, err := l.indentation(); err != nil {
-				return nil, err
-			} else if blank {
-				continue
-			}
-			fresh = false
+			fresh, err = l.indentation()
+		} else {
+			fresh, err = l.next()
 		}
-		ended, err := l.next()
 		if err != nil {
 			return nil, err
 		}
-		fresh = ended
 	}
 	if len(l.open) > 0 {
 		at := l.open[len(l.open)-1]

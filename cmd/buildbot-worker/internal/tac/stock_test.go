@@ -129,15 +129,18 @@ func TestPythonAgrees(t *testing.T) {
 b'`,
 		"paths": "import os.path as p\nbasedir = p.join(p.dirname(p.abspath(__file__)), 'x', '..', 'y')",
 		"more paths": "name = os.path.dirname('/a/b/') + os.path.dirname('/a') + os.path.dirname('a') +" +
-			" os.path.basename('/x/y') + os.path.normpath('a//b/../c') + os.path.join('a', '/b', 'c/', 'd') + os.path.join('', 'x')",
+			" os.path.basename('/x/y') + os.path.normpath('a//b/../c') + os.path.join('a', '/b', 'c/', 'd') +" +
+			" os.path.join('', 'x')",
 		"environment": "name = os.environ['TAC_NAME'].strip().upper() + os.getenv('NOT_SET', 'no')\nport = int(' 12 ')",
-		"conditions": "if basedir == '.' and not name != 'w' or 0:\n  name = 'yes' if 'a' in 'cat' and 2 in [1, 2] else 'no'\n" +
+		"conditions": "if basedir == '.' and not name != 'w' or 0:\n" +
+			"  name = 'yes' if 'a' in 'cat' and 2 in [1, 2] else 'no'\n" +
 			"elif True:\n  name = 'x'\nelse:\n  pass",
 		"numbers": "port = 0x10 + 0o17 * 2 - -3\nkeepalive = 1.5e2",
 		"bytes":   `passwd = b'a\x62\'' + b"c"` + "\nname = b'n'.decode('ascii') + str(5)",
 		"split":   "name = ' a  b '.split()[1] + 'x,y'.split(',')[-2]",
 		"tuples":  "(name, passwd), port = ('n', 'p'), 7\nx = y = [1, (2,), ()]",
-		"try":     "try:\n    name = 'a'\nexcept ImportError:\n    name = 'b'\nelse:\n    name += 'c'\nfinally:\n    port += 1",
+		"try": "try:\n    name = 'a'\nexcept ImportError:\n    name = 'b'\nelse:\n    name += 'c'\n" +
+			"finally:\n    port += 1",
 		"skipped": "@staticmethod\ndef f(a, *b, **c): return {'a': [1]}\nclass C(object):\n\n  def g(self):\n    pass\n\n" +
 			"x = {1: {2: 3}}\nz = [i for i in (1, 2)]\ny = lambda q: q\nprint('hello', file=__import__('sys').stderr)",
 	} {

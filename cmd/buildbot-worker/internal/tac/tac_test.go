@@ -120,27 +120,30 @@ func TestReadProblems(t *testing.T) {
 	for name, c := range map[string]struct {
 		lines, args, want string
 	}{
-		"loop":             {"for x in (1, 2):\n  name = x\nelse:\n  pass", "", `line 4: the statement that begins with "for"`},
-		"exec":             {"exec 'rm -rf /'", "", `line 4: the statement that begins with "exec"`},
-		"raise":            {"raise SystemExit", "", `line 4: the statement that begins with "raise"`},
-		"all names":        {"from secrets import *", "", "line 4: an import of all names"},
-		"effect":           {"os.system('reboot')", "", `line 4: the call of "os.system" is not understood`},
-		"attribute":        {"", ")\ns.bot.max_line_length = 5\nos.getcwd(", "line 6: an assignment to an attribute"},
-		"method":           {"", ")\ns.startService(", `the call of "worker.startService" is not understood`},
-		"unknown value":    {"passwd = open('/etc/passwd').read()", "", "line 5: the argument passwd of Worker is not known"},
-		"from a module":    {"from secrets import passwd", "", "the argument passwd of Worker is secrets.passwd"},
-		"no variable":      {"name = os.environ['NONE']", "", `the environment has no variable "NONE", which line 4 needs`},
-		"unset":            {"name = nothing", "", `line 4: the name "nothing" has no value`},
-		"cycle":            {"a = b\nb = a", "", `line 4: the name "b" has no value`},
-		"undecided":        {"import x\nif x.y():\n  name = 'a'", "", "name depends on the condition in line 5"},
-		"undecided effect": {"import x\nif x.y():\n  os.umask(0)", "", "line 6: the umask depends on the condition in line 5"},
+		"loop": {"for x in (1, 2):\n  name = x\nelse:\n  pass", "",
+			`line 4: the statement that begins with "for"`},
+		"exec":          {"exec 'rm -rf /'", "", `line 4: the statement that begins with "exec"`},
+		"raise":         {"raise SystemExit", "", `line 4: the statement that begins with "raise"`},
+		"all names":     {"from secrets import *", "", "line 4: an import of all names"},
+		"effect":        {"os.system('reboot')", "", `line 4: the call of "os.system" is not understood`},
+		"attribute":     {"", ")\ns.bot.max_line_length = 5\nos.getcwd(", "line 6: an assignment to an attribute"},
+		"method":        {"", ")\ns.startService(", `the call of "worker.startService" is not understood`},
+		"unknown value": {"passwd = open('/etc/passwd').read()", "", "line 5: the argument passwd of Worker is not known"},
+		"from a module": {"from secrets import passwd", "", "the argument passwd of Worker is secrets.passwd"},
+		"no variable":   {"name = os.environ['NONE']", "", `the environment has no variable "NONE", which line 4 needs`},
+		"unset":         {"name = nothing", "", `line 4: the name "nothing" has no value`},
+		"cycle":         {"a = b\nb = a", "", `line 4: the name "b" has no value`},
+		"undecided":     {"import x\nif x.y():\n  name = 'a'", "", "name depends on the condition in line 5"},
+		"undecided effect": {"import x\nif x.y():\n  os.umask(0)", "",
+			"line 6: the umask depends on the condition in line 5"},
 		"two workers":      {"a = Worker(host, port, name, passwd, basedir, keepalive)", "", "line 5: a second worker"},
 		"unknown argument": {"", ", colour='red'", `has the argument "colour", which is not known`},
 		"twice":            {"", ", port=5", "has the argument port twice"},
 		"too many":         {"", strings.Repeat(", None", 20), "has 26 arguments; at most 19 are known"},
-		"port":             {"port = 70000", "", "line 4: the argument port of Worker is an integer; it must be a number from 1"},
-		"no port":          {"port = None", "", "line 5: buildmaster_host or port is missing"},
-		"both":             {"", ", connection_string='tcp:m:1'", "buildmaster_host and port must then be None"},
+		"port": {"port = 70000", "",
+			"line 4: the argument port of Worker is an integer; it must be a number from 1"},
+		"no port": {"port = None", "", "line 5: buildmaster_host or port is missing"},
+		"both":    {"", ", connection_string='tcp:m:1'", "buildmaster_host and port must then be None"},
 		"proxied": {"host = port = None", ", connection_string='tcp:m:1', proxy_connection_string='tcp:p:1'",
 			"the master is given by buildmaster_host and port"},
 		"keepalive":      {"keepalive = 'long'", "", "the argument keepalive of Worker is a string"},
@@ -163,7 +166,8 @@ func TestReadProblems(t *testing.T) {
 		"deep blocks":    {blocks(60), "", "blocks are nested more than 50 deep"},
 		"deep one-liner": {strings.Repeat("if 1: ", 1000) + "pass", "", "line 4: conditions are nested more than 50 deep"},
 		"deep try":       {strings.Repeat("try: ", 1000) + "pass", "", "line 4: blocks are nested more than 50 deep"},
-		"doubling":       {"name = 'aaaaaaaa'\n" + strings.Repeat("name = name + name\n", 200), "", "has more than 16384 bytes"},
+		"doubling": {"name = 'aaaaaaaa'\n" + strings.Repeat("name = name + name\n", 200), "",
+			"has more than 16384 bytes"},
 		"doubled lists": {"a = [1]\n" + strings.Repeat("a = [a, a]\n", 200) + "name = a", "",
 			"the argument name of Worker is a list"},
 		"indentation":  {"  x = 1", "", "line 4: the indentation is not expected"},
@@ -199,12 +203,13 @@ func blocks(n int) string {
 
 func TestReadFile(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
-		"empty":          {"", "there is no call of Worker(…)"},
-		"huge":           {strings.Repeat("#", MaxSize+1), "the file has more than 262144 bytes"},
-		"opaque call":    {"from buildbot_worker.bot import Worker\ns = Worker(*args)", "line 2: there is no call of Worker"},
-		"encoding":       {"# coding: koi8-r\n", `line 1: the encoding "koi8-r" is not supported`},
-		"many problems":  {strings.Repeat("raise\n", 1000), "and 980 more"},
-		"missing":        {"from buildbot_worker.bot import Worker\ns = Worker('h', 1)", "line 2: Worker needs the argument name"},
+		"empty":         {"", "there is no call of Worker(…)"},
+		"huge":          {strings.Repeat("#", MaxSize+1), "the file has more than 262144 bytes"},
+		"opaque call":   {"from buildbot_worker.bot import Worker\ns = Worker(*args)", "line 2: there is no call of Worker"},
+		"encoding":      {"# coding: koi8-r\n", `line 1: the encoding "koi8-r" is not supported`},
+		"many problems": {strings.Repeat("raise\n", 1000), "and 980 more"},
+		"missing": {"from buildbot_worker.bot import Worker\ns = Worker('h', 1)",
+			"line 2: Worker needs the argument name"},
 		"another Worker": {"from mine import Worker\ns = Worker('h', 1, 'n', 'p', '.', 0)", "there is no call of Worker"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -318,7 +323,8 @@ func FuzzRead(f *testing.F) {
 		}
 		f.Add(text)
 	}
-	f.Add(with("@deco\ndef f(): return 1\nclass C:\n  x = 1\nwhile True:\n  break\nelse:\n  pass\nx = {1: [2}", ", *a, **b"))
+	f.Add(with("@deco\ndef f(): return 1\nclass C:\n  x = 1\nwhile True:\n  break\nelse:\n  pass\nx = {1: [2}",
+		", *a, **b"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		began := time.Now()
 		s, err := Read(text, here("N=x"))
