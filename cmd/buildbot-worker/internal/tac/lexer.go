@@ -210,7 +210,9 @@ func (l *lexer) next() (ended bool, err error) {
 
 var (
 	stringStart = regexp.MustCompile(`^(?i:[rbuf]{0,2})['"]`)
-	number      = regexp.MustCompile(`^(?:0[xXoObB][0-9a-fA-F_]+|[0-9][0-9_]*\.?[0-9_]*(?:[eE][-+]?[0-9]+)?|\.[0-9_]+(?:[eE][-+]?[0-9]+)?)[jJlL]?`)
+	number      = regexp.MustCompile(
+		`^(?:0[xXoObB][0-9a-fA-F_]+|(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9_]+)(?:[eE][-+]?[0-9]+)?)[jJlL]?`,
+	)
 )
 
 // word reads a name or an operator.
