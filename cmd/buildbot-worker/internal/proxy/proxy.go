@@ -1,4 +1,3 @@
-// Package proxy connects to a server through an HTTP proxy with the method CONNECT.
 package proxy
 
 import (

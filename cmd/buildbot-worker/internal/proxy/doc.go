@@ -1,0 +1,2 @@
+// Package proxy connects to a server through an HTTP proxy with the method CONNECT.
+package proxy
