@@ -171,7 +171,16 @@ func (c *ReconnectingClient[S]) state() (conn *Conn, session S, changed <-chan s
 	return c.conn, c.session, c.changed, c.last
 }
 
-// Watch sends [SessionUp] and [SessionDown] to an actor, and SessionUp at once if a session is up.
+// Watch sends each [SessionUp] and [SessionDown] to an actor, and a SessionUp at once if a session is up. The messages
+// are values, SessionUp[S] and SessionDown[S] with the client's type S, not pointers:
+//
+//	switch m := ctx.Message().(type) {
+//	case broker.SessionUp[*Session]: …
+//	case broker.SessionDown[*Session]: …
+//	}
+//
+// A SessionDown comes when a session has ended, and after each attempt that failed. The actor gets messages until
+// [ReconnectingClient.Unwatch] or the end of the client.
 func (c *ReconnectingClient[S]) Watch(pid *protoactor.PID) {
 	if c.isMade() && pid != nil {
 		c.rt.Root().Send(c.pid, watchSessions{pid})

@@ -217,7 +217,7 @@ func TestReaderEndsWithCaller(t *testing.T) {
 			}
 			require.NoError(t, conn.Close(t.Context()))
 			got, err := io.ReadAll(l.taken) // does not wait for ever
-			assert.Equal(t, len(sent), len(got))
+			assert.Len(t, got, len(sent))
 			assert.Equal(t, test.whole, err == nil, "%v", err)
 		})
 	}

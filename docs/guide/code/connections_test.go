@@ -5,8 +5,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"os"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
@@ -20,6 +22,7 @@ import (
 	"github.com/perspectivebroker/pb/internal/authority"
 	"github.com/perspectivebroker/pb/internal/pbtest"
 	"github.com/perspectivebroker/pb/internal/stock"
+	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/perspectivebroker/pb/supervision"
 )
 
@@ -113,6 +116,48 @@ func say(ctx context.Context, client *broker.ReconnectingClient[*Session], text 
 }
 
 //guide:end
+
+//guide:begin keepalive
+var (
+	// pinging ends a connection whose peer has been silent for thirty seconds. The cause is broker.ErrSilent.
+	pinging = broker.WithKeepalive(20*time.Second, 10*time.Second)
+	// patient turns keepalive off, as by default, for example while a debugger stops the peer.
+	patient = broker.WithKeepalive(0, 0)
+)
+
+//guide:end
+
+// TestKeepaliveOptions pings a peer, and turns pinging off again.
+func TestKeepaliveOptions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, test := range []struct {
+			opts []broker.ListenOption
+			ends bool
+		}{
+			{[]broker.ListenOption{pinging}, true},
+			{[]broker.ListenOption{pinging, patient}, false},
+		} {
+			rt := pbtest.NewRuntime(t)
+			pipe := broker.NewPipeListener()
+			ln, err := broker.ListenOn(rt, pipe, &Shop{}, test.opts...)
+			require.NoError(t, err)
+			sock, err := pipe.Dial(t.Context())
+			require.NoError(t, err)
+			p := wire.New(t, sock)
+			p.Join()
+			go func() { _, _ = io.Copy(io.Discard, sock) }() // answers nothing
+			synctest.Wait()
+			conn := ln.Conns()[0]
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			if test.ends {
+				require.ErrorIs(t, context.Cause(conn.Context()), broker.ErrSilent)
+			} else {
+				require.NoError(t, conn.Context().Err())
+			}
+		}
+	})
+}
 
 //guide:begin session-events
 

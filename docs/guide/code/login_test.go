@@ -64,6 +64,13 @@ func listen(rt *actor.Runtime, url string) (*broker.Listener, error) {
 
 //guide:end
 
+//guide:begin revoke
+
+// dismiss logs a user out: the client's references to the avatar and all that it was given under it become useless.
+func dismiss(rt *actor.Runtime, user *User) error { return broker.Revoke(rt, user) }
+
+//guide:end
+
 //guide:begin client
 
 // Screen is the client's own object: the mind.
@@ -105,4 +112,31 @@ func TestLogin(t *testing.T) {
 	client.WaitLine("2 lines")
 	client.WaitLine("refused")
 	assert.Zero(t, client.Exit())
+}
+
+// TestRevoke takes an avatar back, which logs its user out.
+func TestRevoke(t *testing.T) {
+	rt := pbtest.NewRuntime(t)
+	user, left := &User{name: "alice", room: &Room{}}, make(chan struct{})
+	enter := func(context.Context, cred.AvatarID, *flavors.RemoteReference) (*User, func(), error) {
+		return user, func() { close(left) }, nil
+	}
+	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", broker.Login(enter, cred.AllowAnonymous()))
+	require.NoError(t, err)
+	conn, err := broker.Dial(t.Context(), rt, ln.URL())
+	require.NoError(t, err)
+	avatar, err := conn.Login(t.Context(), cred.Anonymous{}, nil)
+	require.NoError(t, err)
+	room, err := flavors.Call[*flavors.RemoteReference](t.Context(), avatar, "join")
+	require.NoError(t, err)
+	_, err = flavors.Call[int](t.Context(), room, "say", "hello")
+	require.NoError(t, err)
+	require.NoError(t, dismiss(rt, user))
+	<-left
+	for _, r := range []*flavors.RemoteReference{avatar, room} {
+		_, err = flavors.Call[any](t.Context(), r, "say", "once more")
+		require.Error(t, err)
+		assert.NotErrorIs(t, err, flavors.NoSuchMethod)
+	}
+	require.NoError(t, conn.Context().Err(), "the connection goes on")
 }

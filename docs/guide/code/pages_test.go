@@ -61,6 +61,7 @@ func (s *Shelf) RemoteWrite(ctx context.Context, name string) (any, error) {
 	}
 	pages := paging.NewReader(0)
 	pages.EndWith(ctx) // or a peer that goes early would leave the goroutine waiting
+
 	go func() { // a method must not wait, so another goroutine reads
 		_, err := io.Copy(file, pages)
 		_ = pages.Close() // after an error the peer's Writer fails

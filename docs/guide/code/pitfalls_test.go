@@ -13,7 +13,9 @@ import (
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/flavors/replica"
 	"github.com/perspectivebroker/pb/internal/pbtest"
 )
 
@@ -84,6 +86,31 @@ func (c *Clumsy) RemotePanic(i int) *Recipe { return []*Recipe{}[i] }
 func (c *Clumsy) RemoteValue() any          { return reflect.ValueOf(&c.shop).Elem().Interface() }
 func (*Clumsy) RemoteTwice() *Twice         { return &Twice{} }
 func (c *Clumsy) RemoteShop() *Shop         { return &c.shop }
+func (*Clumsy) RemoteVisits() any           { return replica.NewMap[string, int]("hub.Users") }
+func (*Clumsy) RemoteNoClass() any          { return &replica.Map[string, int]{} }
+func (*Clumsy) RemoteBare() any             { return &Bare{Title: "soup"} }
+func (*Clumsy) RemoteByPointer() any        { return &ByPointer{} }
+
+// RemoteCopied copies an object that has been sent. The compiler does not see it, but go vet does.
+func (c *Clumsy) RemoteCopied() any {
+	copied := new(Shop)
+	reflect.ValueOf(copied).Elem().Set(reflect.ValueOf(&c.shop).Elem())
+	return copied
+}
+
+// Bare has no tags.
+type Bare struct {
+	flavors.Copyable
+	Title string
+}
+
+// ByPointer embeds its flavor by a pointer.
+type ByPointer struct{ *flavors.Referenceable }
+
+// Handles has a parameter that is not a pointer.
+type Handles struct{ flavors.Root }
+
+func (*Handles) RemoteCallBack(flavors.RemoteReference) {}
 
 // Twice has two flavors.
 type Twice struct {
@@ -116,6 +143,8 @@ func TestMistakes(t *testing.T) {
 	}
 	foreign := dialPipe(t, &Clumsy{}).Root()
 	_, notAnInt := flavors.Call[int](ctx, conn.Root(), "text")
+	require.NoError(t, call("shop"))
+	_, otherMap := replica.FollowMap[string, int](ctx, conn.Root(), "text")
 	_, unpublished := flavors.Call[any](ctx, conn.Published("stock"), "price")
 
 	var table strings.Builder
@@ -132,6 +161,16 @@ func TestMistakes(t *testing.T) {
 		{"a result of another type", notAnInt, "`flavors.Call[string]`"},
 		{"a copy whose class is not registered", call("recipe"), "`flavors.RegisterCopy` and `broker.WithRegistry`"},
 		{"a cache whose class is not registered", call("scores"), "`flavors.RegisterCache` and `broker.WithRegistry`"},
+		{"a replicated map whose class is not registered", call("visits"), "`replica.RegisterMap` and `broker.WithRegistry`"},
+		{"a method that returns no map", otherMap, "a method that returns the `*replica.Map`"},
+		{"a replicated map without a class", call("noClass"), "`replica.NewMap`, with the name of a class"},
+		{"a pointer registered", flavors.RegisterCopy[*Recipe](jelly.NewRegistry(), "kitchen.Recipe"),
+			"`flavors.RegisterCopy[Recipe]`"},
+		{"a cache registered as a copy", flavors.RegisterCopy[ScoresCopy](jelly.NewRegistry(), "game.Scores"),
+			"`flavors.RegisterCache`"},
+		{"a Copyable without tags", call("bare"), "`pb:\"title\"` behind the fields"},
+		{"a flavor embedded by a pointer", call("byPointer"), "the flavor without a star"},
+		{"an object that was copied", call("copied"), "a pointer to the one object"},
 		{"a struct without tags", call("untagged"), "`pb:\"name\"` behind the fields"},
 		{"an object by value", call("value"), "a pointer: `&c.shop`"},
 		{"a function, channel or file", call("func"), "an object with a method"},
@@ -142,6 +181,7 @@ func TestMistakes(t *testing.T) {
 		{"a root by value", listen("pb://127.0.0.1:0", Plain{}), "`&Plain{}`, with a flavor"},
 		{"two flavors in one struct", call("twice"), "one flavor"},
 		{"a parameter that no value fits", listen("pb://127.0.0.1:0", &Channels{}), "a parameter of a type that can be sent"},
+		{"a reference by value", listen("pb://127.0.0.1:0", &Handles{}), "`*flavors.RemoteReference`"},
 		{"TLS without a certificate", listen("pbs://127.0.0.1:0", &Shop{}), "`broker.WithTLS`"},
 		{"TLS for a URL without it", listen("pb://127.0.0.1:0", &Shop{}, broker.WithTLS(&tls.Config{})), "`pbs://`"},
 	} {
@@ -150,7 +190,7 @@ func TestMistakes(t *testing.T) {
 		}
 		// The advice behind these words repeats the third column.
 		message := row.err.Error()
-		for _, end := range []string{"is not registered", "Twice is not transferable"} {
+		for _, end := range []string{"is not registered", "Twice is not transferable", "not a replica.Map[string, int]"} {
 			if before, _, found := strings.Cut(message, end); found {
 				message = before + end + " …"
 			}

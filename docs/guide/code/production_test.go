@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -101,6 +102,54 @@ func (w lineWriter) Write(line []byte) (int, error) {
 		w <- string(line)
 	}
 	return len(line), nil
+}
+
+//guide:begin send
+
+// report sends lines as fast as the peer reads them. It is for a goroutine; a method must not wait.
+func report(ctx context.Context, sink *flavors.RemoteReference, lines iter.Seq[string]) error {
+	for line := range lines {
+		if err := flavors.Send(ctx, sink, "line", line); err != nil { // asks for no answer
+			return err
+		}
+	}
+	_, err := flavors.Start(ctx, sink, "end").Await(ctx) // asks for one
+	return err
+}
+
+//guide:end
+
+// Sink counts lines.
+type Sink struct {
+	flavors.Root
+	bytes, lines int
+}
+
+func (s *Sink) RemoteLine(line string) { s.bytes, s.lines = s.bytes+len(line), s.lines+1 }
+func (s *Sink) RemoteEnd()             {}
+
+// TestReport sends more than may wait to be written.
+func TestReport(t *testing.T) {
+	sink := &Sink{}
+	conn := dialPipe(t, sink)
+	line := strings.Repeat("x", 500_000)
+	err := report(t.Context(), conn.Root(), func(yield func(string) bool) {
+		for range 100 {
+			if !yield(line) {
+				return
+			}
+		}
+	})
+	require.NoError(t, err)
+	require.NoError(t, answered(sink.Do(func() {
+		assert.Equal(t, 100, sink.lines)
+		assert.Equal(t, 100*len(line), sink.bytes)
+	})))
+}
+
+func answered(d *actor.Deferred) error {
+	_, err := d.Await(context.Background())
+	return err
 }
 
 //guide:begin metrics
