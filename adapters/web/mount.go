@@ -34,6 +34,8 @@ type mount struct {
 //	404  the path is not below the prefix
 //	405  the back's resource does not have the method (twisted.web.error.UnsupportedMethod)
 //	413  the body has more than [MaxBody] bytes
+//	414  the URI has more than [MaxBody] bytes
+//	431  a header has more than [MaxBody] bytes
 //	500  the back has failed
 //	502  there is no back, or it has gone
 //	503  too many requests are in progress at the back
@@ -149,6 +151,11 @@ var (
 	badBody = &refusal{http.StatusBadRequest, "The body cannot be read."}
 	notHere = &refusal{http.StatusNotFound, "404 page not found"}
 	tooLong = &refusal{http.StatusRequestEntityTooLarge, fmt.Sprintf("The body has more than %d bytes.", MaxBody)}
+	longURI = &refusal{http.StatusRequestURITooLong, fmt.Sprintf("The URI has more than %d bytes.", MaxBody)}
+
+	longHeader = &refusal{
+		http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("A header has more than %d bytes.", MaxBody),
+	}
 )
 
 // request makes the copy of a request that the back gets.
@@ -158,8 +165,13 @@ func (m *mount) request(r *http.Request) (*outgoing, *refusal) {
 		uri = r.URL.RequestURI()
 	}
 	path, query, _ := strings.Cut(uri, "?")
-	if !strings.HasPrefix(path, "/") {
+	switch {
+	case !strings.HasPrefix(path, "/"):
 		return nil, badPath
+	case len(uri) > MaxBody:
+		return nil, longURI
+	case hasLongHeader(r):
+		return nil, longHeader
 	}
 	all := segments(path)
 	if path == "/" {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -117,6 +118,19 @@ func headerList(r *http.Request, body int) []any {
 		list[i] = &pairs[i]
 	}
 	return list
+}
+
+// hasLongHeader reports whether a header does not fit into a string. Servers accept more if they are told to.
+func hasLongHeader(r *http.Request) bool {
+	if len(r.Host) > MaxBody {
+		return true
+	}
+	for name, values := range r.Header {
+		if len(name) > MaxBody || slices.ContainsFunc(values, func(v string) bool { return len(v) > MaxBody }) {
+			return true
+		}
+	}
+	return false
 }
 
 // incoming is a request that came from a front.

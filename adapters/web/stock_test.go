@@ -8,11 +8,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/perspectivebroker/pb/adapters/web"
+	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/internal/pbtest"
 	"github.com/perspectivebroker/pb/internal/stock"
 	"github.com/perspectivebroker/pb/internal/wire"
@@ -228,4 +231,76 @@ func TestStockProducer(t *testing.T) {
 	wait("resumed", func() bool { _, resumed, _ := counts(); return resumed > 0 })
 	resp.Body.Close()
 	wait("stopped", func() bool { _, _, stopped := counts(); return stopped == 1 })
+}
+
+// TestManyStreams has more streams than a stock peer can hold references, below a stock front: many in progress at
+// once, with a bound on memory, and nothing is left of them.
+func TestManyStreams(t *testing.T) {
+	waves, atOnce := 3, 400 // 1,200 in all: a stock peer holds 1,024 references.
+	const perStream = 64 << 10
+	stock.Require(t)
+	rt := pbtest.NewRuntime(t)
+	type stream struct{ began, release chan struct{} }
+	wave := make(chan stream, 1)
+	ln := listen(t, rt, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s := <-wave
+		wave <- s
+		fmt.Fprintln(w, "first")
+		w.(http.Flusher).Flush()
+		s.began <- struct{}{}
+		<-s.release
+		fmt.Fprintln(w, "last")
+	}))
+	host, port, _ := strings.Cut(ln.Addr().String(), ":")
+	url := "http://" + stock.Start(t, "testdata/peer.py", "front", host, port).Addr() + "/site"
+	transport := &http.Transport{MaxIdleConnsPerHost: atOnce}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	goroutines, before := runtime.NumGoroutine(), heap()
+	for range waves {
+		s := stream{make(chan struct{}), make(chan struct{})}
+		wave <- s
+		var wg sync.WaitGroup
+		bodies := make(chan string, atOnce)
+		// Requests begin a few at a time, because a Twisted port has room for 50 connections that wait.
+		starts := make(chan struct{}, 20)
+		for range atOnce {
+			wg.Go(func() {
+				starts <- struct{}{}
+				resp, err := client.Do(request(t, http.MethodGet, url, nil))
+				<-starts
+				if assert.NoError(t, err) {
+					body, err := io.ReadAll(resp.Body)
+					assert.NoError(t, err)
+					assert.NoError(t, resp.Body.Close())
+					bodies <- string(body)
+				}
+			})
+		}
+		for range atOnce {
+			<-s.began
+		}
+		t.Log("heap per stream:", (heap()-before)/atOnce)
+		assert.Less(t, heap()-before, atOnce*perStream, "the heap while %d streams are in progress", atOnce)
+		assert.Equal(t, atOnce, broker.StatsOf(rt).Exports, "one producer each")
+		close(s.release)
+		wg.Wait()
+		close(bodies)
+		for body := range bodies {
+			assert.Equal(t, "first\nlast\n", body)
+		}
+		wantNothingLeft(t, rt)
+		<-wave
+	}
+	transport.CloseIdleConnections()
+	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= goroutines+4 }, wire.Timeout, time.Millisecond,
+		"goroutines: %d at the start", goroutines) // The runtime keeps a few workers.
+}
+
+// heap returns the bytes of the heap that are in use.
+func heap() int {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
 }

@@ -252,6 +252,33 @@ func TestBodyLimit(t *testing.T) {
 	}
 }
 
+// TestLongRequests sends what a string of Banana cannot hold, and many headers, which it can.
+func TestLongRequests(t *testing.T) {
+	url := site(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, len(r.Header), " ", len(r.PostFormValue("a")))
+	}))
+	long := strings.Repeat("x", web.MaxBody)
+	resp, _ := get(t, url+"?"+long)
+	assert.Equal(t, http.StatusRequestURITooLong, resp.StatusCode)
+	for name, value := range map[string]string{"X": long + "x", "Cookie": "a=" + long} {
+		r := request(t, http.MethodGet, url, nil)
+		r.Header.Set(name, value)
+		resp, _ := do(t, r)
+		assert.Equal(t, http.StatusRequestHeaderFieldsTooLarge, resp.StatusCode, name)
+	}
+	r := request(t, http.MethodGet, url, nil)
+	for i := range 10_000 {
+		r.Header.Set("X-"+strconv.Itoa(i), "v")
+	}
+	resp, body := do(t, r)
+	assert.Equal(t, http.StatusOK, resp.StatusCode)
+	assert.Equal(t, "10001 0", body, "with User-Agent")
+	r = request(t, http.MethodPost, url, strings.NewReader("a="+long[2:]))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	_, body = do(t, r)
+	assert.Contains(t, body, " "+strconv.Itoa(web.MaxBody-2))
+}
+
 func TestBadPaths(t *testing.T) {
 	url := site(t, http.FileServer(http.Dir(t.TempDir())))
 	addr := strings.TrimPrefix(strings.TrimSuffix(url, "/site"), "http://")

@@ -85,6 +85,7 @@ func front(ctx context.Context, rt *actor.Runtime, listen, back, mount string) e
 	server := &http.Server{
 		Handler:           web.Mount(client, web.WithPrefix(mount)),
 		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute, // of a request, which is short
 	}
 	fmt.Printf("listening http://%s\n", ln.Addr())
 	ended := make(chan error, 1)

@@ -175,6 +175,9 @@ func big(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Content-Length", strconv.FormatInt(n, 10))
+	if r.Method == http.MethodHead {
+		return
+	}
 	_, _ = io.CopyN(w, zeros{}, n) // A client that has gone gets nothing.
 }
 
