@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/perspectivebroker/pb/actor"
@@ -45,4 +47,16 @@ func ConnsOf(rt *actor.Runtime) []*Conn {
 		conns[i] = &c.conn
 	}
 	return conns
+}
+
+// ListenersOf returns the listeners of rt, in no order: those that accept connections, and closed ones with connections
+// that have not ended.
+func ListenersOf(rt *actor.Runtime) []*Listener {
+	if rt.Check() != nil {
+		return nil
+	}
+	x := registryOf(rt)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.Collect(maps.Keys(x.listeners))
 }

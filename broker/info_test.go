@@ -65,3 +65,17 @@ func TestSumsOfManyConns(t *testing.T) {
 	require.Eventually(t, func() bool { return broker.StatsOf(s.rt).Conns.Open == many }, patience, tick)
 	assert.Len(t, broker.ConnsOf(s.rt), many)
 }
+
+func TestListenersOf(t *testing.T) {
+	s := newServer(t, &desk{})
+	other := serveOn(t, s.rt, &desk{})
+	require.ElementsMatch(t, []*broker.Listener{s.ln, other.ln}, broker.ListenersOf(s.rt))
+	assert.Regexp(t, `^pb/listeners/acceptor\$`, s.ln.PID().Id)
+	p := s.peer()
+	require.NoError(t, s.ln.Close())
+	require.Len(t, broker.ListenersOf(s.rt), 2, "a connection goes on")
+	p.Close()
+	require.Eventually(t, func() bool { return len(broker.ListenersOf(s.rt)) == 1 }, patience, tick)
+	assert.Empty(t, broker.ListenersOf(nil))
+	assert.Nil(t, new(broker.Listener).PID())
+}

@@ -33,8 +33,9 @@ type Listener struct {
 	endpoint endpoint
 	options  *options
 	log      zerolog.Logger
-	mailbox  *actor.Mailbox // the acceptor's
-	gone     chan struct{}  // closed when the acceptor has stopped, after all brokers
+	mailbox  *actor.Mailbox  // the acceptor's
+	pid      *protoactor.PID // the acceptor's
+	gone     chan struct{}   // closed when the acceptor has stopped, after all brokers
 
 	withdraw  func() // ends the claim on the published objects
 	closeOnce sync.Once
@@ -140,10 +141,11 @@ func newListener(rt *actor.Runtime, sock net.Listener, e endpoint, o *options) (
 		protoactor.WithSupervisor(supervision.StopStrategy(rt)),
 		protoactor.WithMailbox(func() protoactor.Mailbox { return l.mailbox }),
 	)
-	if _, err = supervision.TreeOf(rt).Spawn(supervision.Listeners, props, "acceptor"); err != nil {
+	if l.pid, err = supervision.TreeOf(rt).Spawn(supervision.Listeners, props, "acceptor"); err != nil {
 		l.withdraw()
 		return nil, fmt.Errorf("broker: listening at %s: %w", l.URL(), err)
 	}
+	registryOf(rt).addListener(l)
 	onClose := rt.OnClose(actor.PhaseRefuse, "listener "+l.URL(), func(context.Context) error { return l.Close() })
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -206,6 +208,14 @@ func (l *Listener) String() string {
 
 // Format writes what String returns, for every verb: the fields are in use by other goroutines.
 func (l *Listener) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, l.String()) }
+
+// PID returns the actor that accepts connections, the parent of their brokers.
+func (l *Listener) PID() *protoactor.PID {
+	if !l.isMade() {
+		return nil
+	}
+	return l.pid
+}
 
 // Addr returns the address of the listening socket.
 func (l *Listener) Addr() net.Addr {
@@ -354,6 +364,7 @@ func (a *acceptor) Receive(ctx protoactor.Context) {
 		netio.Close(a.l.sock)
 	case *protoactor.Stopped:
 		close(a.l.gone)
+		registryOf(a.l.rt).removeListener(a.l)
 	}
 }
 

@@ -82,6 +82,8 @@ type registry struct {
 	last  uint64 // the number of the newest connection
 	ended Stats
 	conns ConnStats
+
+	listeners map[*Listener]struct{} // whose acceptors have not stopped
 }
 
 type registryKey struct{}
@@ -89,9 +91,10 @@ type registryKey struct{}
 func registryOf(rt *actor.Runtime) *registry {
 	return rt.Extension(registryKey{}, func() any {
 		return &registry{
-			live:  map[*connection]struct{}{},
-			ended: Stats{Refusals: map[Rejection]uint64{}},
-			conns: ConnStats{Closed: map[CloseReason]uint64{}},
+			live:      map[*connection]struct{}{},
+			listeners: map[*Listener]struct{}{},
+			ended:     Stats{Refusals: map[Rejection]uint64{}},
+			conns:     ConnStats{Closed: map[CloseReason]uint64{}},
 		}
 	}).(*registry)
 }
@@ -107,6 +110,22 @@ func (x *registry) add(c *connection) {
 	} else {
 		x.conns.Accepted++
 	}
+}
+
+func (x *registry) addListener(l *Listener) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	select {
+	case <-l.gone: // The runtime closes.
+	default:
+		x.listeners[l] = struct{}{}
+	}
+}
+
+func (x *registry) removeListener(l *Listener) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.listeners, l)
 }
 
 // all returns the connections that have not ended.
