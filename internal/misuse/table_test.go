@@ -3,6 +3,7 @@ package misuse_test
 import (
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/broker/inspect"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/cred"
@@ -68,7 +69,7 @@ func types() []any {
 		new(
 			broker.Calls,
 		), new(broker.CloseReason), new(broker.Conn), new(broker.ConnStats), new(broker.Limits),
-		new(broker.Listener),
+		new(broker.Listener), new(broker.ConnInfo), new(inspect.Server), new(inspect.Snapshot),
 		new(
 			broker.PipeListener,
 		), new(broker.ProtocolError), new(broker.Rejection), new(broker.ReconnectingClient[any]), new(broker.PortalRoot),
@@ -168,6 +169,8 @@ func functions() map[string]any {
 		"broker.NewClientConn": broker.NewClientConn, "broker.Dial": broker.Dial, "broker.Listen": broker.Listen,
 		"broker.Reconnect": broker.Reconnect[any], "broker.ConnOf": broker.ConnOf,
 		"broker.ListenOn": broker.ListenOn, "broker.StatsOf": broker.StatsOf, "broker.Revoke": broker.Revoke,
+		"broker.ConnsOf": broker.ConnsOf, "broker.ListenersOf": broker.ListenersOf,
+		"inspect.Handler": inspect.Handler, "inspect.Listen": inspect.Listen,
 		"broker.NewPipeListener": broker.NewPipeListener,
 		"broker.LoginRoot":       broker.LoginRoot[*avatar], "broker.Login": broker.Login[*avatar],
 		"broker.IdentityRoot": broker.IdentityRoot[*avatar],
@@ -223,7 +226,7 @@ var handles = map[string]bool{
 	"flavors.MethodTable": true,
 	"paging.Reader":       true, "paging.Writer": true, "published.Dir": true, "flavors.RemoteReference": true,
 	"flavors.ViewPoint": true,
-	"broker.Conn":       true, "broker.Listener": true, "broker.PipeListener": true,
+	"inspect.Server":    true, "broker.Conn": true, "broker.Listener": true, "broker.PipeListener": true,
 	"broker.ProtocolError":      true,
 	"broker.ReconnectingClient": true,
 	"cred.Portal":               true, "cred.Session": true, "cred.Bearer": true, "cred.Throttle": true,
