@@ -2,7 +2,7 @@
 // it. Without arguments it runs both ends over TCP and logs what their actors do:
 //
 //	go run ./examples/quickstart
-//	go run ./examples/quickstart server -listen pb://127.0.0.1:8800
+//	go run ./examples/quickstart server -listen pb://127.0.0.1:8800 -inspect 127.0.0.1:8801
 //	go run ./examples/quickstart client -connect pb://127.0.0.1:8800
 //
 // Either end may be a stock Twisted program, such as pbsimple.py or pbsimpleclient.py of its documentation.
@@ -40,10 +40,11 @@ func run(ctx context.Context, args []string) error {
 	switch args[0] {
 	case "server":
 		listen := flags.String("listen", "pb://127.0.0.1:8800", "the `URL` to listen at; port 0 picks a free one")
+		inspect := flags.String("inspect", "", "show a browser what the server does, at `HOST:PORT`; port 0 picks a free one")
 		if err := flags.Parse(args[1:]); err != nil {
 			return err
 		}
-		return withRuntime("server", func(rt *actor.Runtime) error { return serve(ctx, rt, *listen) })
+		return withRuntime("server", func(rt *actor.Runtime) error { return serve(ctx, rt, *listen, *inspect) })
 	case "client":
 		connect := flags.String("connect", "pb://127.0.0.1:8800", "the `URL` of the server")
 		if err := flags.Parse(args[1:]); err != nil {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -44,6 +46,24 @@ func TestServerAndClient(t *testing.T) {
 	require.NoError(t, s.Run(run, "client", "-connect", s.Line("listening ")))
 	s.Line("subtraction result is -7")
 	require.NoError(t, end())
+}
+
+func TestInspector(t *testing.T) {
+	s := exampletest.New(t)
+	end := s.Start(run, "server", "-listen", "pb://127.0.0.1:0", "-inspect", "127.0.0.1:0")
+	url := s.Line("listening ")
+	page := s.Line("inspector ")
+	require.Regexp(t, `^http://127\.0\.0\.1:[0-9]+$`, page)
+	require.NoError(t, s.Run(run, "client", "-connect", url))
+	resp, err := http.Get(page + "/metrics")
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Contains(t, string(text), `pb_method_calls_total{direction="in",type="Calculator",method="add"} 1`)
+	require.NoError(t, end())
+	http.DefaultClient.CloseIdleConnections()
+	require.ErrorContains(t, s.Run(run, "server", "-listen", "pb://127.0.0.1:0", "-inspect", "nowhere"), "nowhere")
 }
 
 // adder is the root of a stock server of the same name.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/broker/inspect"
 	"github.com/perspectivebroker/pb/flavors"
 )
 
@@ -45,9 +46,17 @@ func listen(rt *actor.Runtime, url string) (*broker.Listener, error) {
 	return ln, err
 }
 
-func serve(ctx context.Context, rt *actor.Runtime, url string) error {
+// serve also shows the program at an address for a browser, unless that is empty.
+func serve(ctx context.Context, rt *actor.Runtime, url, inspectAt string) error {
 	if _, err := listen(rt, url); err != nil {
 		return err
+	}
+	if inspectAt != "" {
+		inspector, err := inspect.Listen(rt, inspectAt)
+		if err != nil {
+			return err
+		}
+		fmt.Println("inspector", inspector.URL())
 	}
 	<-ctx.Done()
 	return nil
