@@ -75,6 +75,7 @@ type connection struct {
 	lastHeard    atomic.Int64 // when the peer last sent something, by uptime; kept for keepalive only
 
 	turns    seam.Turns // methods that run for the peer
+	calls    seam.Calls // unanswered ones of the peer, if it may cancel them
 	sessions sessions   // of users of ours
 
 	// avatars are kept until the connection ends, because forgetting one would log out.
@@ -101,7 +102,7 @@ const smallFrame = 128
 // is what remains when the others are subtracted.
 type metrics struct {
 	madeOut, failedOut, cancelledOut atomic.Uint64
-	madeIn, failedIn                 atomic.Uint64
+	madeIn, failedIn, cancelledIn    atomic.Uint64
 	bytesIn, framesIn                atomic.Uint64
 	collections                      atomic.Uint64
 	imports, caches, local           atomic.Int64 // lengths of the broker's tables
@@ -370,51 +371,70 @@ func (c *connection) SendAnswer(
 	isError bool,
 ) (done bool) {
 	c.encoding.Encoded(fragment.Len())
-	if isError {
+	if isError && inv.Ended() == seam.NotEnded {
 		c.metrics.failedIn.Add(1)
 	}
 	if fragment.Holes() > 0 || c.queued.Load() > 0 {
 		c.handOver(&outgoingAnswer{inv, fragment, isError})
 		return false
 	}
-	err := c.appendOut(smallFrame+fragment.Len(), func(dst []byte) ([]byte, error) {
-		return c.appendAnswer(dst, inv, fragment, isError, nil)
+	unused := false
+	err := c.appendOut(smallFrame+fragment.Len(), func(dst []byte) (_ []byte, err error) {
+		dst, unused, err = c.appendAnswer(dst, inv, fragment, isError, nil)
+		return dst, err
 	})
 	fragment.Free()
 	if err != nil {
 		if err != flow.ErrOutboxClosed {
 			usercode.Log(func() { c.log.Error().Err(err).Stringer("call", inv).Msg("an answer could not be written") })
 		}
-		c.answered(inv)
+		unused = c.answered(inv)
 	}
-	return true
+	return unused
 }
 
 // appendAnswer appends an answer to the outbox's bytes. The call counts as answered before the encoder can take them,
-// because the peer may call again at once. On an error it does not count yet.
+// because the peer may call again at once. On an error it does not count yet. unused is what answered reports.
 func (c *connection) appendAnswer(
 	dst []byte,
 	inv seam.Call,
 	fragment *jelly.Fragment,
 	isError bool,
 	fill func(dst []byte, hole any) ([]byte, error),
-) ([]byte, error) {
-	dst, err := fragment.Append(c.appendAnswerHead(dst, inv, isError), fill)
+) (_ []byte, unused bool, err error) {
+	dst, err = fragment.Append(c.appendAnswerHead(dst, inv, isError), fill)
 	if err == nil {
-		c.answered(inv)
+		unused = c.answered(inv)
 	}
-	return dst, err
+	return dst, unused, err
 }
 
 // CloseCall implements seam.Conn.
-func (c *connection) CloseCall(call seam.Call) { c.answered(call) }
+func (c *connection) CloseCall(call seam.Call) {
+	switch call.Ended() {
+	case seam.CallerLeft:
+		c.metrics.cancelledIn.Add(1)
+	case seam.TimeOver:
+		c.metrics.failedIn.Add(1)
+	}
+	c.closed(call)
+}
 
-// answered counts a call of the peer as done, and notifies a draining broker of the last one.
-func (c *connection) answered(inv seam.Call) {
+// answered counts a call of the peer as done, unless it goes on. It reports whether the connection no longer uses the
+// call.
+func (c *connection) answered(inv seam.Call) (unused bool) {
+	return inv.Ended() == seam.NotEnded && c.closed(inv)
+}
+
+// closed counts a call of the peer as done, and notifies a draining broker of the last one. It reports whether the
+// connection no longer uses the call.
+func (c *connection) closed(inv seam.Call) (unused bool) {
+	unused = !c.profile.IsExtended() || !inv.WantsAnswer() || c.calls.Remove(inv.Entry())
 	c.account.Answered(flow.Cost{Wire: inv.Size(), Memory: inv.Weight()})
 	if c.inbound.Add(-1) == 0 && c.now() == stateDraining {
 		c.post(drainCheck{})
 	}
+	return unused
 }
 
 // Forget implements seam.Conn. It must not wait.

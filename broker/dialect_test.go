@@ -55,7 +55,7 @@ func TestDialectsMeet(t *testing.T) {
 		{[]banana.Profile{pb1}, []banana.Profile{pb, none}, ""},
 		{[]banana.Profile{pb}, []banana.Profile{none, pb1}, ""},
 	} {
-		t.Run(fmt.Sprint(test.server, test.client), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%v to %v", test.client, test.server), func(t *testing.T) {
 			var listen []broker.ListenOption
 			var dial []broker.DialOption
 			if test.server != nil {

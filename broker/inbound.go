@@ -85,6 +85,8 @@ func (b *broker) command(ctx protoactor.Context, cmd *incoming) error {
 		return b.decache(cmd.ID.Int)
 	case command.Uncache:
 		return b.uncache(cmd.ID.Int)
+	case command.Cancel:
+		b.cancelled(cmd.ID)
 	default:
 		b.other(cmd)
 	}
@@ -172,7 +174,11 @@ func (b *broker) take(d *delivery, call seam.IncomingCall, err error) seam.Call 
 	if err == nil {
 		call.Received = d.received
 	}
+	call.Extended = b.c.profile.IsExtended()
 	inv.Begin(call)
+	if err == nil && call.Extended && call.WantsAnswer {
+		b.c.calls.Add(inv.Entry())
+	}
 	if err != nil {
 		release(d.received)
 		b.refuses()
@@ -183,6 +189,14 @@ func (b *broker) take(d *delivery, call seam.IncomingCall, err error) seam.Call 
 		return nil
 	}
 	return inv
+}
+
+// cancelled handles [cancel id]. An id that is unknown, or answered, is ignored (P-9.12).
+func (b *broker) cancelled(id command.Number) {
+	if call := b.c.calls.Take(id.Int, id.Big); call != nil {
+		b.refuses() // It is answered, as a rejection is.
+		call.Cancel()
+	}
 }
 
 // update delivers a cachemessage to its copy.

@@ -14,7 +14,7 @@ func (c *connection) snapshot() Stats {
 	n := &c.metrics
 	s := Stats{
 		CallsOut:    Calls{Failed: n.failedOut.Load(), Cancelled: n.cancelledOut.Load()},
-		CallsIn:     Calls{Failed: n.failedIn.Load()},
+		CallsIn:     Calls{Failed: n.failedIn.Load(), Cancelled: n.cancelledIn.Load()},
 		Collections: n.collections.Load(),
 		BytesIn:     n.bytesIn.Load(), BytesOut: uint64(c.bytesOut.Load()), FramesIn: n.framesIn.Load(),
 		Exports: int(c.exported.Load()), Imports: int(n.imports.Load()),

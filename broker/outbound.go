@@ -68,6 +68,9 @@ func (b *broker) sendCall(call *seam.OutgoingCall) {
 	call.Free()
 	if call.Result != nil {
 		b.pending.Add(call.RequestID, call)
+		if call.Cancelled {
+			b.cancel(call)
+		}
 	} else {
 		b.countSent(call)
 	}
@@ -89,7 +92,8 @@ func (b *broker) appendCallHead(dst []byte, call *seam.OutgoingCall, hasMetadata
 func (b *broker) sendAnswer(m *outgoingAnswer) {
 	c := b.c
 	err := b.stamp(m.fragment, func(dst []byte) ([]byte, error) {
-		return c.appendAnswer(dst, m.inv, m.fragment, m.isError, b.filled)
+		dst, _, err := c.appendAnswer(dst, m.inv, m.fragment, m.isError, b.filled)
+		return dst, err
 	})
 	if err != nil && err != flow.ErrOutboxClosed {
 		b.fail(m, err)
@@ -298,10 +302,19 @@ func (b *broker) refuse(message any, cause error) {
 }
 
 // cancel drops a call but keeps its entry until the answer arrives, so that the answer is known and a peer that never
-// answers stays within Limits.CallsOut.
+// answers stays within Limits.CallsOut. It tells a peer that understands it (P-9.10).
 func (b *broker) cancel(call *seam.OutgoingCall) {
-	if b.pending.Forget(call.RequestID) {
-		b.countCancelled(call)
+	if call.RequestID == 0 {
+		call.Cancelled = true // It waits to be sent.
+		return
+	}
+	if !b.pending.Forget(call.RequestID) {
+		return
+	}
+	b.countCancelled(call)
+	if b.c.profile.IsExtended() && b.c.sends() {
+		id := command.Number{Int: call.RequestID}
+		b.append(func(dst []byte) []byte { return command.AppendCancel(dst, b.c.profile, id) })
 	}
 }
 

@@ -36,9 +36,10 @@ type Calls struct {
 	Answered uint64
 	// Failed is how many ended with an error, or were unanswered when the connection ended.
 	Failed uint64
-	// Cancelled is how many the caller gave up. The protocol does not tell the peer, so CallsIn has none.
+	// Cancelled is how many the caller gave up. The peer learns of it under dialect pb+1, otherwise CallsIn has none.
 	Cancelled uint64
-	// Pending is how many are unanswered. A cancelled call stays pending until its answer arrives and is dropped.
+	// Pending is how many are unanswered. A call that this side has cancelled stays pending until its answer arrives and
+	// is dropped, and one that the peer has cancelled until its method has returned.
 	Pending int
 }
 

@@ -15,8 +15,11 @@ import (
 // Call calls a method of the peer's object, waits for the answer and converts it to T. It is
 // [RemoteReference.CallRemote] for plain goroutines.
 //
-// If ctx ends first, Call returns its error. The peer carries out the call nevertheless; its answer is dropped. Call
-// waits while too much waits to be written to the connection. A method of an object or an actor must not use it,
+// If ctx ends first, Call returns its error, and the answer is dropped. Under dialect pb+1 the peer learns of it: the
+// call carries ctx's deadline and metadata ([WithMetadata]) and is cancelled when ctx ends, so that the context of the
+// method ends. A call that has not begun by then is not run. Any other peer carries out the call nevertheless.
+//
+// Call waits while too much waits to be written to the connection. A method of an object or an actor must not use it,
 // because it blocks its actor, and a peer that calls back meanwhile would wait for ever: return a Deferred there.
 //
 // Call returns as soon as the answer has been read. Calls that the peer sent before the answer may not have run yet:
@@ -85,6 +88,10 @@ var calls = sync.Pool{New: func() any { return new(seam.OutgoingCall) }}
 // Start calls a method of the peer's object and returns when the call has been given to the connection, with the
 // Deferred of the answer. It is [RemoteReference.CallRemote], but waits while too much waits to be written, until ctx
 // ends. A method of an object or an actor blocks its actor while Start waits.
+//
+// Under dialect pb+1 the call carries ctx's deadline and metadata ([WithMetadata]). It is cancelled by
+// [actor.Deferred.Cancel], and, if ctx is that of an invocation or derived from one, when that invocation is cancelled.
+// The end of any other ctx does not cancel it.
 func Start(ctx context.Context, r *RemoteReference, method string, args ...any) *actor.Deferred {
 	if ctx == nil {
 		return actor.Failed(fmt.Errorf("flavors: calling %s: %w", method, actor.ErrNilContext))
@@ -95,12 +102,14 @@ func Start(ctx context.Context, r *RemoteReference, method string, args ...any) 
 	}
 	_ = r.remote.conn.SendCallSoon(ctx, call) // The Deferred has the error.
 	runtime.KeepAlive(r)
+	follow(ctx, call.Result)
 	return call.Result
 }
 
 // Send calls a method and asks for no answer. It is [RemoteReference.CallRemoteNoAnswer], but waits while too much
 // waits to be written, until ctx ends. So a producer that uses it sends as fast as the peer reads, and none of its
-// calls is refused. A method of an object or an actor blocks its actor while Send waits.
+// calls is refused. A method of an object or an actor blocks its actor while Send waits. Under dialect pb+1 the call
+// carries ctx's deadline, after which it is not begun, and metadata ([WithMetadata]).
 func Send(ctx context.Context, r *RemoteReference, method string, args ...any) error {
 	if ctx == nil {
 		return fmt.Errorf("flavors: calling %s: %w", method, actor.ErrNilContext)

@@ -26,6 +26,7 @@ type peerCaller struct {
 	// Guarded by mu.
 	cores   []weak.Pointer[objectCore] // where calls may wait; some are there twice, or gone
 	pruneAt int                        // how many of them there may be until they are looked through
+	late    lateContexts
 }
 
 // callerOver is set in the state of a caller that has ended.

@@ -148,12 +148,19 @@ var ErrObjectStopped = NewException("perspectivebroker.ObjectStopped", PBError)
 // both sides of a connection.
 var ErrLoggedOut = NewException("perspectivebroker.LoggedOut", PBError)
 
+// DeadlineExceeded is the error of a call whose deadline came before its answer: the callee answered with it.
+// errors.Is(err, [context.DeadlineExceeded]) holds too, on both sides of a connection.
+var DeadlineExceeded = NewException("perspectivebroker.DeadlineExceeded", PBError)
+
+// Canceled is how a callee answers a call that its caller has cancelled. errors.Is(err, [context.Canceled]) holds too.
+var Canceled = NewException("perspectivebroker.Canceled", PBError)
+
 // knownParents returns the parents of a predeclared type. Other types derive from a plain exception.
 func knownParents(name string) []string {
 	for _, x := range []*Exception{
 		PlainException, BaseException, TypeError, ValueError, AttributeError, LookupError, KeyError, IndexError, RuntimeError,
 		NotImplementedError, PBError, ProtocolError, DeadReference, ConnectionLost, NoSuchMethod, InsecureJelly, BananaError,
-		Cancelled, TimedOut, ErrObjectStopped,
+		Cancelled, TimedOut, ErrObjectStopped, DeadlineExceeded, Canceled,
 	} {
 		if x.name == name {
 			return x.parents

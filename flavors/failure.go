@@ -117,8 +117,15 @@ func (f *Failure) Unwrap() error {
 	return f.Err
 }
 
-// Is reports whether target is an [Exception] that the failure's type is or derives from.
+// Is reports whether target is an [Exception] that the failure's type is or derives from. A [DeadlineExceeded] is also
+// a [context.DeadlineExceeded], and a [Canceled] a [context.Canceled].
 func (f *Failure) Is(target error) bool {
+	switch target {
+	case context.DeadlineExceeded:
+		return f.is(DeadlineExceeded.name)
+	case context.Canceled:
+		return f.is(Canceled.name)
+	}
 	x, ok := target.(*Exception)
 	return ok && x != nil && f.is(x.name)
 }

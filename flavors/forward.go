@@ -92,6 +92,10 @@ func (f *Forwarder) pass(inv *Invocation) {
 			_ = inv.panicked(r)
 		}
 	}()
+	if inv.isTooLate() {
+		inv.carriedOut()
+		return
+	}
 	caller := inv.caller
 	if !caller.enter() {
 		inv.dropped()
@@ -100,7 +104,7 @@ func (f *Forwarder) pass(inv *Invocation) {
 	defer caller.leave()
 	inv.countForwarded()
 	if _, err := f.HandleRemote(inv); err != errAnswersLater {
-		inv.fail(err)
+		inv.drop(err)
 	}
 }
 
@@ -143,7 +147,10 @@ func (f *Forwarder) look() {
 // passed is called when the actor is past the invocation. If its handler has not returned, it has panicked: an actor of
 // the application's own reports that to its supervisor only.
 func (f *Forwarder) passed(inv *Invocation) {
-	if inv.handled.Load() || inv.answered.Load() {
+	if inv.hasExpired() {
+		inv.carriedOut()
+	}
+	if inv.handled.Load() || inv.state.Load()&(callClaimed|callDecided) != 0 {
 		return
 	}
 	p := &PanicError{What: "the actor that the call of " + inv.name() + " was forwarded to"}

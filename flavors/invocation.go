@@ -43,21 +43,24 @@ type Invocation struct {
 	weight      int
 	serial      uint64
 	incarnation uint64
-	answered    atomic.Bool
+	state       atomic.Uint32     // what has happened to it: a set of call… bits
 	handled     atomic.Bool       // the handler to which it was forwarded has returned
 	onAnswer    func(*Invocation) // set within the object's turn; may be nil
 	received    []*seam.Refcount  // of the handles in the arguments: the answer may contain them
 	turn        seam.Turn
-	passed      atomic.Bool     // it was forwarded, and has been carried out
-	began       bool            // its object has started it
-	arrivals    *seam.Arrivals  // counts it until it has been carried out
-	read        time.Duration   // when it was read, by figures.Now
-	series      *figures.Series // where it is counted; nil until that is known
-	timed       figures.Weight  // how
-	many        bool            // others were read with it
-	counted     bool            // as ended
-	metadata    Metadata        // what it carried; nil if nothing
-	deadline    time.Time       // zero if it has none
+	passed      atomic.Bool                 // it was forwarded, and has been carried out
+	began       bool                        // its object has started it
+	arrivals    *seam.Arrivals              // counts it until it has been carried out
+	read        time.Duration               // when it was read, by figures.Now
+	series      *figures.Series             // where it is counted; nil until that is known
+	timed       figures.Weight              // how
+	many        bool                        // others were read with it
+	counted     bool                        // as ended
+	metadata    Metadata                    // what it carried; nil if nothing
+	deadline    time.Time                   // zero if it has none
+	extended    bool                        // the peer may cancel it, and it may have a deadline
+	context     atomic.Pointer[callContext] // nil until needed
+	entry       seam.CallEntry              // its place among the unanswered calls of the peer
 
 	room [4]any // for Args, so that most calls need one allocation
 }
@@ -77,15 +80,20 @@ func newInvocation() *Invocation {
 
 // free pools an answered invocation to which there is no other reference.
 func (inv *Invocation) free() {
+	if !inv.deadline.IsZero() {
+		return // What waits for the deadline may be about to run.
+	}
 	inv.Method, inv.Args, inv.Kw = "", nil, nil
 	inv.conn, inv.caller, inv.core, inv.perspective, inv.prefix = nil, nil, nil, nil, ""
 	inv.longID = nil
 	inv.requestID, inv.wantsAnswer, inv.size, inv.weight, inv.serial, inv.incarnation = 0, false, 0, 0, 0, 0
 	inv.received, inv.arrivals, inv.began = nil, nil, false
-	inv.metadata, inv.deadline = nil, time.Time{}
+	inv.metadata, inv.deadline, inv.extended = nil, time.Time{}, false
+	inv.context.Store(nil)
+	inv.entry = seam.CallEntry{}
 	inv.read, inv.series, inv.timed, inv.many, inv.counted = 0, nil, 0, false, false
 	inv.passed.Store(false)
-	inv.answered.Store(false)
+	inv.state.Store(0)
 	inv.handled.Store(false)
 	clear(inv.room[:])
 	invocations.Put(inv)
@@ -105,6 +113,7 @@ func (inv *incoming) Begin(call seam.IncomingCall) {
 	inv.longID = call.LongRequestID
 	inv.requestID, inv.wantsAnswer, inv.size, inv.weight = call.RequestID, call.WantsAnswer, call.Size, call.Weight
 	inv.serial, inv.read, inv.many = call.Serial, call.Read, call.Many
+	inv.extended, inv.entry.Call = call.Extended, inv
 	if call.Arrivals != nil {
 		call.Arrivals.Add()
 		inv.arrivals = call.Arrivals
@@ -126,6 +135,26 @@ func (inv *incoming) Refuse(err error) { (*Invocation)(inv).fail(err) }
 
 // ReplaceAnswer implements seam.Call.
 func (inv *incoming) ReplaceAnswer(err error) { (*Invocation)(inv).sendFailure(err) }
+
+// Cancel implements seam.Call.
+func (inv *incoming) Cancel() { (*Invocation)(inv).expire(callCancelled) }
+
+// Ended implements seam.Call.
+func (inv *incoming) Ended() seam.CallEnd {
+	switch s := inv.state.Load(); {
+	case s&callExpired == 0:
+		return seam.NotEnded
+	case s&callCancelled != 0:
+		return seam.CallerLeft
+	}
+	return seam.TimeOver
+}
+
+// Entry implements seam.Call.
+func (inv *incoming) Entry() *seam.CallEntry { return &inv.entry }
+
+// WantsAnswer implements seam.Call.
+func (inv *incoming) WantsAnswer() bool { return inv.wantsAnswer }
 
 // String implements seam.Call.
 func (inv *incoming) String() string { return (*Invocation)(inv).String() }
@@ -155,6 +184,11 @@ func (inv *Invocation) carriedOut() {
 		inv.arrivals = nil
 		a.Done()
 	}
+	if inv.extended {
+		if before := inv.state.Or(callOver); before&callOver == 0 {
+			inv.isOver(before | callOver)
+		}
+	}
 }
 
 // encoded is called when the answer has been encoded, or there is none. From now on what the answer mentions is in use.
@@ -172,12 +206,20 @@ func (inv *Invocation) encoded() {
 func (inv *Invocation) Conn() Conn { return publicConn(inv.conn) }
 
 // Context returns a context that ends with the connection over which the call came, and when the calling user logs out.
-// PB carries no deadlines, so it has none. A long method should return when its context ends, because the user's logout
-// waits for it.
+// A long method should return when its context ends, because the user's logout waits for it.
+//
+// Under dialect pb+1 the context also ends when the caller cancels the call, with [context.Canceled], and at the call's
+// deadline, with [context.DeadlineExceeded]. Calls made with it have what is left of that time. What the method returns
+// then is dropped: the caller has been answered. Under other dialects the peer can do neither.
+//
+// A context that is kept goes on after the call has been answered, until the connection ends or the user logs out. When
+// more than 4,096 contexts of past calls are kept for a caller, those end of which only the Done channel is in use.
 func (inv *Invocation) Context() context.Context {
 	switch {
 	case inv == nil || inv.conn == nil:
 		return context.Background() // It came over no connection.
+	case inv.extended:
+		return inv.callContext(true)
 	case inv.caller != nil:
 		return inv.caller.ctx
 	}
@@ -221,13 +263,17 @@ func (inv *Invocation) Answer(v any, err error) bool {
 		return inv.fail(err)
 	}
 	if d, ok := v.(*actor.Deferred); ok && d != nil {
-		if !inv.answered.CompareAndSwap(false, true) {
+		if !inv.claim(callClaimed) {
 			return false
 		}
-		d.OnComplete(func(v any, err error) { inv.send(v, err) })
+		d.OnComplete(func(v any, err error) {
+			if inv.decide() {
+				inv.send(v, inv.lateError(err))
+			}
+		})
 		return true
 	}
-	if !inv.answered.CompareAndSwap(false, true) {
+	if !inv.claim(callClaimed | callDecided) {
 		return false
 	}
 	inv.send(v, nil)
@@ -245,27 +291,35 @@ func (inv *Invocation) answerFrom(v any, err error) (gone bool) {
 		inv.Answer(v, nil)
 		return false
 	}
-	return inv.answered.CompareAndSwap(false, true) && inv.send(v, nil)
+	return inv.claim(callClaimed|callDecided) && inv.send(v, nil)
 }
 
 func (inv *Invocation) fail(err error) bool {
-	if inv.conn == nil || !inv.answered.CompareAndSwap(false, true) {
+	if inv.conn == nil || !inv.claim(callClaimed|callDecided) {
 		return false
 	}
-	inv.send(nil, err)
+	inv.send(nil, inv.lateError(err))
 	return true
+}
+
+// drop is fail for a call that will not be carried out any more.
+func (inv *Invocation) drop(err error) {
+	if !inv.fail(err) && inv.hasExpired() {
+		inv.carriedOut()
+	}
 }
 
 // Deliver implements seam.Core.
 func (c *objectCore) Deliver(call seam.Call) {
 	inv := invocationOf(call)
 	inv.core = c
+	inv.limitTime()
 	if c.forward != nil && c.passesOn(inv) {
 		c.forward.pass(inv)
 		return
 	}
 	if err := c.deliver(inv); err != nil {
-		inv.fail(err)
+		inv.drop(err)
 	}
 }
 
@@ -293,7 +347,10 @@ func (c *objectCore) deliver(inv *Invocation) error {
 
 // abandon closes a call without an answer, because its connection has ended.
 func (inv *Invocation) abandon() {
-	if !inv.answered.CompareAndSwap(false, true) {
+	if !inv.claim(callClaimed | callDecided) {
+		if inv.hasExpired() {
+			inv.carriedOut()
+		}
 		return
 	}
 	inv.count(ConnectionLost.name)
@@ -313,12 +370,15 @@ func (inv *Invocation) dropped() {
 		inv.abandon()
 		return
 	}
-	inv.fail(errCallDropped)
+	inv.drop(errCallDropped)
 }
 
 // send encodes the answer on the caller's goroutine: it is a snapshot, and a value that cannot be sent fails only this
 // call. turn, which may be nil, and the result are those of answerFrom.
 func (inv *Invocation) send(v any, err error) (gone bool) {
+	if inv.extended {
+		inv.isOver(inv.state.Load())
+	}
 	if inv.onAnswer != nil {
 		inv.onAnswer(inv)
 		inv.carriedOut()
@@ -580,6 +640,10 @@ func (inv *Invocation) GetAutoResponse(protoactor.Context) any {
 // Enter implements actor.Entrant for the actor to which the call was forwarded: it drops a call whose user has logged
 // out. It is not for applications.
 func (inv *Invocation) Enter() bool {
+	if inv.isTooLate() {
+		inv.carriedOut()
+		return false
+	}
 	if inv.caller.enter() {
 		return true
 	}
@@ -592,7 +656,7 @@ func (inv *Invocation) Leave() { inv.caller.leave() }
 
 // Failed implements actor.Failable: the handler to which the call was forwarded panicked. The call fails unless it has
 // been answered.
-func (inv *Invocation) Failed(reason *actor.PanicError) { inv.fail(reason) }
+func (inv *Invocation) Failed(reason *actor.PanicError) { inv.drop(reason) }
 
 // Drop implements actor.Droppable: a call that no actor will carry out fails with the cause.
-func (inv *Invocation) Drop(cause error) { inv.fail(cause) }
+func (inv *Invocation) Drop(cause error) { inv.drop(cause) }

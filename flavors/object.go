@@ -76,6 +76,11 @@ func (o *object) work(ctx protoactor.Context) {
 
 // call runs a method, unless its caller has ended meanwhile.
 func (o *object) call(ctx protoactor.Context, inv *Invocation) {
+	if inv.isTooLate() {
+		inv.skip()
+		o.settle(ctx)
+		return
+	}
 	caller := inv.caller // inv is pooled once it has been answered.
 	if !caller.enter() {
 		inv.dropped()

@@ -72,7 +72,7 @@ const (
 	//	02 80  1f 87  01 81
 	Uncache
 
-	// Cancel says that the caller does not want the answer to a request any more. Dialect pb+1 only.
+	// Cancel says that the caller does not want the answer to a request any more (P-9.9). Dialect pb+1 only.
 	//
 	//	[cancel id]
 	//	02 80  06 82 "cancel"  01 81

@@ -62,7 +62,7 @@ type Conn interface {
 	// SendAnswer sends the answer to a call. The fragment holds one value and belongs to the connection from now on.
 	// SendAnswer reports whether the connection no longer uses the call.
 	SendAnswer(call Call, fragment *jelly.Fragment, isError bool) (done bool)
-	// CloseCall notes that a call which asked for no answer has been carried out.
+	// CloseCall notes that a call which asked for no answer has been carried out, or one that ended before it was.
 	CloseCall(call Call)
 
 	// Forget sends the decrefs for a reference that has been released.
@@ -81,7 +81,14 @@ type Call interface {
 	Refuse(err error)
 	// ReplaceAnswer answers with an error because the broker cannot send the answer that the method gave.
 	ReplaceAnswer(err error)
+	// Cancel notes that the caller does not want the answer any more.
+	Cancel()
+	// Ended returns why the call was answered before it was carried out. Such a call counts until CloseCall is called.
+	Ended() CallEnd
+	// Entry is the call's place among the unanswered calls.
+	Entry() *CallEntry
 
+	WantsAnswer() bool
 	RequestID() int64
 	LongRequestID() *big.Int
 	Size() int
@@ -89,9 +96,21 @@ type Call interface {
 	Serial() uint64
 }
 
+// CallEnd is why a call ended before it was carried out.
+type CallEnd uint8
+
+// The values of CallEnd.
+const (
+	NotEnded CallEnd = iota
+	TimeOver
+	CallerLeft
+)
+
 // IncomingCall is a call that the broker has read.
 type IncomingCall struct {
-	Conn      Conn
+	Conn Conn
+	// Extended says that the connection speaks a dialect with deadlines and cancelling.
+	Extended  bool
 	RequestID int64
 	// LongRequestID is the caller's number of the call if that has more than 64 bits, otherwise nil.
 	LongRequestID *big.Int
@@ -151,6 +170,8 @@ type OutgoingCall struct {
 
 	// RequestID belongs to the broker. It is zero until the call has been given a number.
 	RequestID int64
+	// Cancelled belongs to the broker: the caller left before the call had a number.
+	Cancelled bool
 	// These belong to the broker as well. Series is where the call is counted, nil until a call of the method has been
 	// answered, Weight how, and Sent when it was handed over to be written if it is timed, by figures.Now.
 	Series *figures.Series
@@ -190,5 +211,5 @@ func (c *OutgoingCall) Reset() {
 	c.result.Reset()
 	c.ID, c.Name, c.Method, c.Perspective, c.conn = 0, "", "", nil, nil
 	c.Deadline, c.Metadata, c.Entries = time.Time{}, nil, 0
-	c.Result, c.RequestID, c.Sent, c.Series, c.Weight = nil, 0, 0, nil, 0
+	c.Result, c.RequestID, c.Cancelled, c.Sent, c.Series, c.Weight = nil, 0, false, 0, nil, 0
 }

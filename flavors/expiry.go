@@ -1,0 +1,190 @@
+package flavors
+
+import (
+	"context"
+	"time"
+
+	"github.com/perspectivebroker/pb/internal/usercode"
+)
+
+// The bits of an invocation's state.
+const (
+	callClaimed   = 1 << iota // it has been answered, perhaps with a Deferred: later answers do not count
+	callDecided               // its answer is on its way: what a Deferred brings does not count any more
+	callExpired               // it was answered before it was carried out, because its time was over or its caller left
+	callCancelled             // its caller left
+	callTold                  // the answer of an expired call has been given to the connection
+	callOver                  // its method has returned, or will not run
+)
+
+var (
+	errTooLate = DeadlineExceeded.New("the deadline of the call has passed")
+	errLeft    = Canceled.New("the caller has cancelled the call")
+)
+
+// claim sets bits of an invocation that has not been answered, and reports whether it has set them.
+func (inv *Invocation) claim(bits uint32) bool {
+	for {
+		s := inv.state.Load()
+		if s&(callClaimed|callDecided) != 0 {
+			return false
+		}
+		if inv.state.CompareAndSwap(s, s|bits) {
+			return true
+		}
+	}
+}
+
+// decide reports whether the result of a Deferred is the answer.
+func (inv *Invocation) decide() bool { return inv.state.Or(callDecided)&callDecided == 0 }
+
+// expire answers a call before it is carried out. why is 0 or callCancelled. It may be called by any goroutine, at any
+// time, also after the answer. The call counts against the peer's limits until its method has returned, or it is
+// its turn and it is not run.
+func (inv *Invocation) expire(why uint32) {
+	for {
+		s := inv.state.Load()
+		if s&callDecided != 0 {
+			return
+		}
+		if inv.state.CompareAndSwap(s, s|callDecided|callExpired|why) {
+			break
+		}
+	}
+	if c := inv.context.Load(); c != nil && why == callCancelled {
+		c.end()
+	}
+	inv.tellExpired()
+	inv.isOver(inv.state.Or(callTold) | callTold)
+}
+
+// tellExpired answers an expired call. Its method may be running, so what that changes must not be touched.
+func (inv *Invocation) tellExpired() {
+	inv.encoded()
+	if !inv.wantsAnswer {
+		return
+	}
+	err := inv.expiry()
+	logFailure(inv, err)
+	fragment := inv.newFragment("failure")
+	if encodeErr := fragment.Jelly(err); encodeErr != nil { // It is a short text: only absurd limits refuse it.
+		fragment.Free()
+		usercode.Log(func() { inv.conn.Logger().Error().Err(encodeErr).Msg("a failure could not be encoded") })
+		return
+	}
+	inv.conn.SendAnswer((*incoming)(inv), fragment, true)
+}
+
+// expiry returns the error of an expired call.
+func (inv *Invocation) expiry() *Failure {
+	if inv.state.Load()&callCancelled != 0 {
+		return errLeft
+	}
+	return errTooLate
+}
+
+// isOver is called when a call has been carried out, and when the answer of one that has expired has been given to the
+// connection. s is its state.
+func (inv *Invocation) isOver(s uint32) {
+	switch {
+	case s&callOver == 0 || s&callDecided == 0:
+		return
+	case s&callExpired == 0:
+	case s&callTold == 0:
+		return
+	default:
+		if inv.onAnswer != nil {
+			inv.onAnswer(inv)
+		}
+		inv.count(inv.expiry().Type)
+		inv.conn.CloseCall((*incoming)(inv))
+	}
+	inv.endContext()
+}
+
+// endContext notes that the call cannot be cancelled any more.
+func (inv *Invocation) endContext() {
+	if c := inv.context.Load(); c != nil {
+		c.callOver(inv.caller)
+	}
+}
+
+func (inv *Invocation) hasExpired() bool { return inv.state.Load()&callExpired != 0 }
+
+// isTooLate reports whether a call has been answered before it began, or its time is over.
+func (inv *Invocation) isTooLate() bool {
+	if !inv.extended {
+		return false
+	}
+	if !inv.deadline.IsZero() && !time.Now().Before(inv.deadline) {
+		inv.expire(0)
+	}
+	return inv.hasExpired()
+}
+
+// skip ends a call that has expired before it began.
+func (inv *Invocation) skip() {
+	if inv.prefix == PrefixObserve {
+		err := inv.expiry()
+		inv.core.updateFailed(inv, err)
+		defer inv.core.logUpdateFailed(inv, err)
+	}
+	inv.Args, inv.Kw = nil, nil
+	clear(inv.room[:])
+	inv.carriedOut()
+}
+
+// limitTime has a call expire at its deadline.
+func (inv *Invocation) limitTime() {
+	if !inv.extended || inv.deadline.IsZero() {
+		return
+	}
+	c := inv.callContext(false)
+	ctx := c.base()
+	unfollow := context.AfterFunc(ctx, func() {
+		if context.Cause(ctx) == context.DeadlineExceeded {
+			inv.expire(0)
+		}
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		unfollow()
+		return
+	}
+	c.unfollow = unfollow
+}
+
+// callContext returns the context of the call. given says that the application gets it.
+func (inv *Invocation) callContext(given bool) *callContext {
+	c := inv.context.Load()
+	if c == nil {
+		c = &callContext{parent: inv.conn.Context(), deadline: inv.deadline, metadata: inv.metadata}
+		if inv.caller != nil {
+			c.parent = inv.caller.ctx
+		}
+		if !inv.context.CompareAndSwap(nil, c) {
+			c = inv.context.Load()
+		}
+		// The caller may have left before there was a context to end.
+		if s := inv.state.Load(); s&callCancelled != 0 {
+			c.end()
+		}
+	}
+	if given {
+		c.mu.Lock()
+		c.given = true
+		c.mu.Unlock()
+	}
+	return c
+}
+
+// lateError returns the error with which a method fails. One that failed because the call's deadline came, before the
+// call expired for that reason, fails as if it had expired.
+func (inv *Invocation) lateError(err error) error {
+	if err == nil || inv.deadline.IsZero() || time.Now().Before(inv.deadline) ||
+		!usercode.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return errTooLate
+}
