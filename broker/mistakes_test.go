@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -108,6 +110,31 @@ func TestMistakes(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			require.ErrorContains(t, test.err, test.says)
 			require.NotContains(t, test.err.Error(), "secret")
+		})
+	}
+}
+
+// TestOptionsInPlace has options that apply to one kind of connection only. Elsewhere they do not compile.
+func TestOptionsInPlace(t *testing.T) {
+	dial, listen := reflect.TypeFor[broker.DialOption](), reflect.TypeFor[broker.ListenOption]()
+	reconnect, login := reflect.TypeFor[broker.ReconnectOption](), reflect.TypeFor[broker.LoginOption]()
+	for name, test := range map[string]struct {
+		function any
+		fits     []reflect.Type
+	}{
+		"both sides":  {broker.WithKeepalive, []reflect.Type{dial, listen, reconnect}},
+		"dialing":     {broker.WithServerIdentity, []reflect.Type{dial, reconnect}},
+		"a dialer":    {broker.WithDialer, []reflect.Type{dial, reconnect}},
+		"listening":   {broker.WithSocketMode, []reflect.Type{listen}},
+		"reconnects":  {broker.WithBackoff, []reflect.Type{reconnect}},
+		"logins":      {broker.WithThrottle, []reflect.Type{login}},
+		"login times": {broker.WithLoginDeadline, []reflect.Type{login}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			option := reflect.TypeOf(test.function).Out(0)
+			for _, place := range []reflect.Type{dial, listen, reconnect, login} {
+				require.Equal(t, slices.Contains(test.fits, place), option.Implements(place), "%s as a %s", option, place)
+			}
 		})
 	}
 }
