@@ -51,6 +51,9 @@ func WithMetadata(ctx context.Context, m Metadata) context.Context {
 // OutgoingMetadata returns the metadata that calls made with ctx carry; nil if there is none. It must not be changed.
 // What a call brought from the peer is not passed on by itself: see [Invocation.Metadata].
 func OutgoingMetadata(ctx context.Context) Metadata {
+	if ctx == nil {
+		return nil
+	}
 	m, _ := ctx.Value(outgoingKey{}).(Metadata)
 	return m
 }
