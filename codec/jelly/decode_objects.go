@@ -33,7 +33,10 @@ func (d *Decoder) object(start int, word banana.Token, n int, slot *any) (hash, 
 		return hashable, d.skip(n - 1)
 	}
 	register := "flavors.RegisterCopy"
-	if n > 1 && d.r.Peek() == banana.Int { // [class luid state]
+	switch {
+	case n == 1 && d.r.Peek() == banana.Int: // [class luid]
+		register = "flavors.RegisterReference"
+	case n > 1 && d.r.Peek() == banana.Int: // [class luid state]
 		register = "flavors.RegisterCache, or RegisterMap or RegisterValue of package replica,"
 	}
 	return 0, d.insecure(start, "class %q is not registered: use %s and broker.WithRegistry",

@@ -141,7 +141,7 @@ func ExampleSecurityOptions() {
 	err = d.Decode(&r, &value)
 	fmt.Println(value.(*jelly.Instance).State, err)
 	// Output:
-	// insecure jelly at byte 0: class "os.Secret" is not registered: use flavors.RegisterCopy and broker.WithRegistry
+	// insecure jelly at byte 0: class "os.Secret" is not registered: use flavors.RegisterReference and broker.WithRegistry
 	// 1 <nil>
 }
 

@@ -298,6 +298,7 @@ func TestInstancesByTaster(t *testing.T) {
 		want   any
 		err    string
 	}{
+		"reference's class":        {nil, x("m.C", 7), nil, `class "m.C" is not registered: use flavors.RegisterReference`},
 		"class not registered":     {nil, x("m.C", state), nil, `class "m.C" is not registered: use flavors.RegisterCopy`},
 		"type without a dot":       {nil, x("nonsense", 1), nil, `class "nonsense" is not registered`},
 		"the same with a taster":   {NewSecurityOptions(), x("nonsense", 1), nil, `type "nonsense" is not allowed`},
