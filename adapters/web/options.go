@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/perspectivebroker/pb/broker"
@@ -58,9 +59,9 @@ type publishOption func(*Publisher)
 func (f publishOption) applyPublish(p *Publisher) { f(p) }
 
 // WithPrefix sets the path at which the back is mounted. It is not part of the path that the back's resources see.
-// Requests for other paths are answered with 404. The default is "/".
+// Requests for other paths are answered with 404. A slash at its end makes no difference. The default is "/".
 func WithPrefix(path string) MountOption {
-	return mountOption(func(m *mount) { m.prefix = segments(path) })
+	return mountOption(func(m *mount) { m.prefix = segments(strings.TrimRight(path, "/")) })
 }
 
 // WithConnectTimeout sets how long a request waits for a connection to the back before it is answered with 502. The
