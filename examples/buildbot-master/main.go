@@ -98,6 +98,9 @@ func run(ctx context.Context, args []string, out printer) error {
 		}
 		return err
 	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q: want only flags; quote the command", flags.Arg(0))
+	}
 	if len(triers) > 0 && *command == "" {
 		return errors.New("-try needs the -command to run for each try")
 	}

@@ -165,6 +165,7 @@ func TestFlags(t *testing.T) {
 		"twice":              {[]string{"-worker", "w1=a", "-worker", "w1=b"}, "given twice"},
 		"worker and sender":  {[]string{"-worker", "x=a", "-change-user", "x=b"}, "use different names"},
 		"sender and trier":   {[]string{"-change-user", "x=a", "-try", "x=b", "-command", "true"}, "use different names"},
+		"no flag":            {[]string{"-worker", "x=a", "make", "-once"}, `"make"`},
 		"no command":         {[]string{"-try", "x=b"}, "-command"},
 		"no such URL scheme": {[]string{"-worker", "x=a", "-listen", "http://127.0.0.1:0"}, "http"},
 	} {

@@ -31,7 +31,7 @@ func run(ctx context.Context, args []string) error {
 		users := program.Passwords{}
 		listen := flags.String("listen", "pb://127.0.0.1:8800", "the `URL` to listen at; port 0 picks a free one")
 		flags.Var(users, "cred", "a user's `USER=PASSWORD`; may be repeated")
-		if err := flags.Parse(args[1:]); err != nil {
+		if err := program.Parse(flags, args[1:]); err != nil {
 			return err
 		}
 		return program.WithRuntime(func(rt *actor.Runtime) error { return serve(ctx, rt, *listen, users) })
@@ -43,7 +43,7 @@ func run(ctx context.Context, args []string) error {
 		flags.StringVar(&c.group, "group", "#NeedAFourth", "the `group` to join")
 		flags.StringVar(&c.say, "say", "", "the `text` to send to the group, if any")
 		flags.BoolVar(&c.stay, "stay", false, "stay, and print what others say, until interrupted")
-		if err := flags.Parse(args[1:]); err != nil {
+		if err := program.Parse(flags, args[1:]); err != nil {
 			return err
 		}
 		return program.WithRuntime(func(rt *actor.Runtime) error { return c.talk(ctx, rt, *connect) })

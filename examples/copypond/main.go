@@ -26,14 +26,14 @@ func run(ctx context.Context, args []string) error {
 	switch args[0] {
 	case "receiver":
 		listen := flags.String("listen", "pb://127.0.0.1:8800", "the `URL` to listen at; port 0 picks a free one")
-		if err := flags.Parse(args[1:]); err != nil {
+		if err := program.Parse(flags, args[1:]); err != nil {
 			return err
 		}
 		return program.WithRuntime(func(rt *actor.Runtime) error { return receive(ctx, rt, *listen) })
 	case "sender":
 		connect := flags.String("connect", "pb://127.0.0.1:8800", "the `URL` of the receiver")
 		copy2 := flags.Bool("copy2", false, "send the pond that decides itself what is copied")
-		if err := flags.Parse(args[1:]); err != nil {
+		if err := program.Parse(flags, args[1:]); err != nil {
 			return err
 		}
 		return program.WithRuntime(func(rt *actor.Runtime) error { return send(ctx, rt, *connect, *copy2) })

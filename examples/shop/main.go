@@ -28,13 +28,13 @@ func run(ctx context.Context, args []string) error {
 	switch args[0] {
 	case "server":
 		listen := flags.String("listen", "pb://127.0.0.1:8800", "the `URL` to listen at; port 0 picks a free one")
-		if err := flags.Parse(args[1:]); err != nil {
+		if err := program.Parse(flags, args[1:]); err != nil {
 			return err
 		}
 		return program.WithRuntime(func(rt *actor.Runtime) error { return serve(ctx, rt, *listen) })
 	case "client":
 		connect := flags.String("connect", "pb://127.0.0.1:8800", "the `URL` of the server")
-		if err := flags.Parse(args[1:]); err != nil {
+		if err := program.Parse(flags, args[1:]); err != nil {
 			return err
 		}
 		return program.WithRuntime(func(rt *actor.Runtime) error { return buy(ctx, rt, *connect) })

@@ -32,7 +32,7 @@ func run(ctx context.Context, args []string) error {
 	case "back":
 		listen := flags.String("listen", "pb://127.0.0.1:8800", "the `URL` to listen at; port 0 picks a free one")
 		dir := flags.String("dir", ".", "the `directory` whose files are served below /files/")
-		if err := flags.Parse(args[1:]); err != nil {
+		if err := program.Parse(flags, args[1:]); err != nil {
 			return err
 		}
 		return program.WithRuntime(func(rt *actor.Runtime) error { return back(ctx, rt, *listen, *dir) })
@@ -40,7 +40,7 @@ func run(ctx context.Context, args []string) error {
 		listen := flags.String("listen", "127.0.0.1:8080", "the `host:port` to serve HTTP at; port 0 picks a free one")
 		back := flags.String("back", "pb://127.0.0.1:8800", "the `URL` of the back")
 		mount := flags.String("mount", "/", "the `path` below which requests go to the back")
-		if err := flags.Parse(args[1:]); err != nil {
+		if err := program.Parse(flags, args[1:]); err != nil {
 			return err
 		}
 		return program.WithRuntime(func(rt *actor.Runtime) error { return front(ctx, rt, *listen, *back, *mount) })

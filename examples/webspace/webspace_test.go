@@ -33,7 +33,7 @@ func TestWebspace(t *testing.T) {
 	s := exampletest.New(t)
 	endBack := s.Start(run, "back", "-listen", "pb://127.0.0.1:0", "-dir", dir)
 	back := "pb://" + s.Line("listening pb://")
-	endFront := s.Start(run, "front", "-listen", "127.0.0.1:0", "-back", back, "-mount", "/site")
+	endFront := s.Start(run, "front", "-listen", "127.0.0.1:0", "-back", back, "-mount", "/site/")
 	url := "http://" + s.Line("listening http://") + "/site"
 	get := func(path string) (int, string) {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+path, nil)
@@ -102,5 +102,6 @@ func TestWebspace(t *testing.T) {
 	require.NoError(t, endFront())
 	require.ErrorContains(t, s.Run(run), "back")
 	require.ErrorContains(t, s.Run(run, "middle"), "middle")
+	require.ErrorContains(t, s.Run(run, "back", "public_html"), "public_html")
 	require.Error(t, s.Run(run, "back", "-dir", filepath.Join(dir, "none")))
 }

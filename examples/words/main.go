@@ -34,7 +34,7 @@ func run(ctx context.Context, args []string) error {
 		listen := flags.String("listen", "pb://127.0.0.1:8787", "the `URL` to listen at; port 0 picks a free one")
 		flags.Var(users, "cred", "a user's `USER=PASSWORD`; may be repeated")
 		flags.Var(&groups, "group", "the `NAME` of a group; may be repeated. Without any, users create groups by joining")
-		if err := flags.Parse(args[1:]); err != nil {
+		if err := program.Parse(flags, args[1:]); err != nil {
 			return err
 		}
 		return program.WithRuntime(func(rt *actor.Runtime) error { return serve(ctx, rt, *listen, users, groups) })
@@ -46,7 +46,7 @@ func run(ctx context.Context, args []string) error {
 		flags.StringVar(&c.group, "group", "lobby", "the `group` to join")
 		flags.StringVar(&c.say, "say", "", "the `text` to send to the group, if any")
 		flags.DurationVar(&c.stay, "stay", 5*time.Second, "how long to stay in the group at most")
-		if err := flags.Parse(args[1:]); err != nil {
+		if err := program.Parse(flags, args[1:]); err != nil {
 			return err
 		}
 		return program.WithRuntime(func(rt *actor.Runtime) error { return c.talk(ctx, rt, *connect) })

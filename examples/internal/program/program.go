@@ -4,6 +4,7 @@ package program
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -16,14 +17,25 @@ import (
 )
 
 // Main runs a program with its arguments. Its context ends with SIGINT or SIGTERM. If run fails, Main prints the error
-// and exits with status 1.
+// and exits with status 1. Help is no failure; package flag has printed it.
 func Main(name string, run func(ctx context.Context, args []string) error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	if err := run(ctx, os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, name+":", err)
 		os.Exit(1)
 	}
+}
+
+// Parse parses flags, and refuses what is left behind them: flags after the first other argument would be ignored.
+func Parse(flags *flag.FlagSet, args []string) error {
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q: want only flags", flags.Arg(0))
+	}
+	return nil
 }
 
 // WithRuntime runs f with a Runtime and closes it afterwards.

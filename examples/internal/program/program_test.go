@@ -24,6 +24,25 @@ func TestPasswords(t *testing.T) {
 	}
 }
 
+func TestParse(t *testing.T) {
+	for want, args := range map[string][]string{
+		"":                     {"-group", "lobby"},
+		"argument \"lobby\":":  {"lobby", "-group", "lobby"},
+		"argument \"x\":":      {"-group", "lobby", "x"},
+		"provided but not def": {"-nonsense"},
+		"help requested":       {"-h"},
+	} {
+		flags := flag.NewFlagSet("test", flag.ContinueOnError)
+		flags.SetOutput(t.Output())
+		flags.String("group", "", "a group")
+		if err := Parse(flags, args); want == "" {
+			assert.NoError(t, err)
+		} else {
+			assert.ErrorContains(t, err, want)
+		}
+	}
+}
+
 func TestWithRuntime(t *testing.T) {
 	var rt *actor.Runtime
 	err := WithRuntime(func(r *actor.Runtime) error { rt = r; return errors.New("no luck") })
