@@ -30,13 +30,19 @@ func Dial(ctx context.Context, rt *actor.Runtime, url string, opts ...DialOption
 
 // dialOptions returns what a URL and the options for it say.
 func dialOptions[O any](url string, opts []O, apply func(O, *options) error) (endpoint, *options, error) {
-	e, err := parseURL(url)
+	o, err := newOptions(opts, apply)
+	if err != nil {
+		return endpoint{}, nil, err
+	}
+	e, err := parseURL(url, o.transports)
 	if err != nil {
 		return e, nil, err
 	}
-	o, err := newOptions(opts, apply)
-	if err != nil {
-		return e, nil, err
+	if t, ok := o.transports[e.scheme]; ok {
+		if o.dial != nil {
+			return e, nil, fmt.Errorf("broker: WithDialer is for pb, pbs and pb+unix: a transport dials %s:// URLs", e.scheme)
+		}
+		o.dial = t.dialer(o)
 	}
 	if o.identity == "" {
 		o.identity = e.identity()
@@ -50,11 +56,11 @@ func dialOptions[O any](url string, opts []O, apply func(O, *options) error) (en
 func dial(ctx context.Context, rt *actor.Runtime, url string, e endpoint, o *options) (*Conn, error) {
 	var sock net.Conn
 	err := calling(
-		"the function given to WithDialer",
+		o.dialerName(e),
 		func() (err error) { sock, err = o.dial(ctx, e.network, e.address); return err },
 	)
 	if err == nil && sock == nil {
-		err = errors.New("the function given to WithDialer returned no connection")
+		err = fmt.Errorf("%s returned no connection", o.dialerName(e))
 	}
 	if err != nil {
 		return nil, usercode.Wrap(err, "broker: connecting to %s", url)
@@ -64,6 +70,14 @@ func dial(ctx context.Context, rt *actor.Runtime, url string, e endpoint, o *opt
 		return nil, usercode.Wrap(err, "broker: connecting to %s", url)
 	}
 	return c, nil
+}
+
+// dialerName names the function that connects, for errors.
+func (o *options) dialerName(e endpoint) string {
+	if _, ok := o.transports[e.scheme]; ok {
+		return "the Dial function of a transport"
+	}
+	return "the function given to WithDialer"
 }
 
 // NewClientConn is [Dial] over sock, which is already connected to a PB server. Closing the connection closes sock.

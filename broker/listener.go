@@ -56,16 +56,16 @@ func Listen(rt *actor.Runtime, url string, root any, opts ...ListenOption) (*Lis
 	if err := usable(rt); err != nil {
 		return nil, fmt.Errorf("broker: listening at %s: %w", url, err)
 	}
-	e, err := parseURL(url)
+	o, err := listenOptions(root, opts)
+	if err != nil {
+		return nil, err
+	}
+	e, err := parseURL(url, o.transports)
 	if err != nil {
 		return nil, err
 	}
 	if e.name != rootName {
 		return nil, errListenName
-	}
-	o, err := listenOptions(root, opts)
-	if err != nil {
-		return nil, err
 	}
 	if err := errors.Join(o.checkSocketMode(e.network), o.checkTLS(e)); err != nil {
 		return nil, err
@@ -490,6 +490,9 @@ func (o *options) checkSocketMode(network string) error {
 
 // listenAt makes the listening socket of an endpoint.
 func listenAt(e endpoint, o *options) (net.Listener, error) {
+	if t, ok := o.transports[e.scheme]; ok {
+		return t.listen(e.address, o)
+	}
 	if e.network == "unix" {
 		return netio.ListenUnix(e.address, o.socketMode)
 	}

@@ -116,7 +116,8 @@ type options struct {
 // settings are the options that a connection keeps. It must not keep the published objects: they may hold references to
 // the peer's objects, and such a reference leads back to the connection.
 type settings struct {
-	dial             dialFunc // nil: net.Dialer's
+	dial             dialFunc             // nil: net.Dialer's
+	transports       map[string]Transport // by scheme
 	keepalive        keepalive
 	identity         string // of the server; empty until it is known
 	backoff          supervision.Backoff

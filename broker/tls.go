@@ -30,7 +30,7 @@ func WithTLS(config *tls.Config) Option {
 
 // checkTLS reports a URL without TLS together with WithTLS.
 func (o *options) checkTLS(e endpoint) error {
-	if o.tls == nil || e.scheme == "pbs" {
+	if o.tls == nil || e.scheme == "pbs" || e.network == "" {
 		return nil
 	}
 	return fmt.Errorf(

@@ -16,14 +16,15 @@ const rootName = "root"
 
 // endpoint is a parsed PB URL.
 type endpoint struct {
-	scheme  string // "pb", "pbs" or "pb+unix"
-	network string // "tcp" or "unix"
+	scheme  string // "pb", "pbs" or "pb+unix", or that of a Transport
+	network string // "tcp" or "unix"; empty with a Transport
 	address string // host:port or path
 	name    string // of the published object; rootName if the URL names none
 }
 
-// parseURL reads pb://host[:port][/name], the same with pbs (TLS), and pb+unix:///path[?name=name].
-func parseURL(s string) (endpoint, error) {
+// parseURL reads pb://host[:port][/name], the same with pbs (TLS) and the schemes of others, and
+// pb+unix:///path[?name=name].
+func parseURL(s string, others map[string]Transport) (endpoint, error) {
 	if !strings.Contains(s, "://") {
 		return endpoint{}, errors.New("broker: the scheme is missing in the URL; write pb://host:port or pb+unix:///path")
 	}
@@ -45,8 +46,12 @@ func parseURL(s string) (endpoint, error) {
 	if u.Fragment != "" {
 		return fail("a fragment (#…) is not allowed")
 	}
-	switch u.Scheme {
-	case "pb", "pbs":
+	network := "tcp"
+	if _, ok := others[u.Scheme]; ok {
+		network = ""
+	}
+	switch {
+	case u.Scheme == "pb" || u.Scheme == "pbs" || network == "":
 		if u.RawQuery != "" {
 			return fail("a query (?…) is not allowed")
 		}
@@ -57,12 +62,12 @@ func parseURL(s string) (endpoint, error) {
 		if port == "" {
 			port = defaultPort
 		}
-		e := endpoint{scheme: u.Scheme, network: "tcp", address: net.JoinHostPort(host, port), name: rootName}
+		e := endpoint{scheme: u.Scheme, network: network, address: net.JoinHostPort(host, port), name: rootName}
 		if name := strings.TrimPrefix(u.Path, "/"); name != "" {
 			e.name = name
 		}
 		return e, nil
-	case "pb+unix":
+	case u.Scheme == "pb+unix":
 		if u.Host != "" {
 			return fail(fmt.Sprintf("a socket path starts with a slash: write pb+unix:///%s%s", u.Host, u.Path))
 		}
@@ -78,7 +83,7 @@ func parseURL(s string) (endpoint, error) {
 		}
 		return e, nil
 	}
-	return fail(fmt.Sprintf("unknown scheme %q; use pb, pbs or pb+unix", u.Scheme))
+	return fail(fmt.Sprintf("unknown scheme %q; use pb, pbs or pb+unix, or give WithTransport", u.Scheme))
 }
 
 // identity returns the URL without the object's name.

@@ -22,7 +22,7 @@ func TestParseURL(t *testing.T) {
 		"pb+unix:///run/pb.sock?name=x": {network: "unix", address: "/run/pb.sock", name: "x"},
 	} {
 		t.Run(url, func(t *testing.T) {
-			got, err := parseURL(url)
+			got, err := parseURL(url, nil)
 			require.NoError(t, err)
 			require.Equal(t, want.network, got.network)
 			require.Equal(t, want.address, got.address)
@@ -50,7 +50,7 @@ func TestParseURLErrors(t *testing.T) {
 		"pb+unix:///s?other=x":       "the only allowed query",
 	} {
 		t.Run(url, func(t *testing.T) {
-			_, err := parseURL(url)
+			_, err := parseURL(url, nil)
 			require.ErrorContains(t, err, says)
 			require.NotContains(t, err.Error(), "secret")
 		})
@@ -68,11 +68,11 @@ func TestURLRoundTrip(t *testing.T) {
 		{"pb+unix:///run/a%20b", &net.UnixAddr{Name: "/run/a b", Net: "unix"}, "pb+unix:///run/a%20b"},
 		{"pb://host:1/a%2Fb", &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 1}, "pb://10.0.0.1:1/a%2Fb"},
 	} {
-		e, err := parseURL(test.url)
+		e, err := parseURL(test.url, nil)
 		require.NoError(t, err)
 		got := e.url(test.addr)
 		require.Equal(t, test.want, got)
-		again, err := parseURL(got)
+		again, err := parseURL(got, nil)
 		require.NoError(t, err)
 		require.Equal(t, e.name, again.name)
 		require.Equal(t, got, again.url(test.addr))
