@@ -17,8 +17,9 @@ type Transport struct {
 	// The minimum version is TLS 1.3 unless WithTLS set one.
 	Listen func(address string, config *tls.Config) (net.Listener, error)
 	// Dial connects, and must honor ctx. The config is as for Listen, with ServerName set to the host of the URL
-	// unless WithTLS set one, and with a ClientSessionCache for a client that reconnects. A connection with a method ConnectionState() tls.ConnectionState, which returns at once,
-	// shows its TLS state to logins and [Conn.TLS]; one with CloseWrite can be half closed.
+	// unless WithTLS set one, and with a ClientSessionCache for a client that reconnects. A connection with a method
+	// ConnectionState() tls.ConnectionState, which returns at once, shows its TLS state to logins and [Conn.TLS]; one
+	// with CloseWrite can be half closed.
 	Dial func(ctx context.Context, address string, config *tls.Config) (net.Conn, error)
 }
 

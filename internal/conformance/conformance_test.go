@@ -1,6 +1,7 @@
-package main
+package conformance
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,10 +31,13 @@ type peer struct {
 	root *flavors.RemoteReference
 }
 
+// runPlain is the program with the transports of the library alone.
+func runPlain(ctx context.Context, args []string) error { return run(ctx, args, nil) }
+
 // visit starts the server and connects to it.
 func visit(t *testing.T, flags ...string) *peer {
 	s := exampletest.New(t)
-	end := s.Start(run, append([]string{"-listen", "pb://127.0.0.1:0"}, flags...)...)
+	end := s.Start(runPlain, append([]string{"-listen", "pb://127.0.0.1:0"}, flags...)...)
 	t.Cleanup(func() { assert.NoError(t, end()) })
 	rt := pbtest.NewRuntime(t)
 	known, err := classes()
@@ -202,6 +206,6 @@ func TestInvalidArguments(t *testing.T) {
 		"-listen pbs://x -cert k -key k":     "reading -cert and -key",
 		"-listen pbs://x -client-ca " + none: "need -cert",
 	} {
-		require.ErrorContains(t, run(t.Context(), strings.Fields(flags)), want, flags)
+		require.ErrorContains(t, runPlain(t.Context(), strings.Fields(flags)), want, flags)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package conformance
 
 import (
 	"crypto/tls"
@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/cred"
 )
 
@@ -18,6 +19,8 @@ type config struct {
 	users     users
 	anonymous bool
 	tls       *tls.Config // nil without a certificate
+
+	transports []broker.Transport
 }
 
 // users are the -cred flags.

@@ -1,4 +1,4 @@
-package main
+package conformance
 
 import (
 	"context"
@@ -41,6 +41,9 @@ func serve(rt *actor.Runtime, c *config) (*server, error) {
 	options := []broker.ListenOption{broker.WithRegistry(known), broker.WithLimits(limits())}
 	if c.tls != nil {
 		options = append(options, broker.WithTLS(c.tls))
+	}
+	for _, t := range c.transports {
+		options = append(options, broker.WithTransport(t))
 	}
 	s.listener, err = broker.Listen(rt, c.listen, root, options...)
 	if err != nil {
