@@ -127,6 +127,7 @@ type settings struct {
 	socketMode       *fs.FileMode // nil: the umask decides
 	registry         *jelly.Registry
 	unsafeTracebacks bool
+	describe         bool
 	security         *jelly.SecurityOptions // nil: jelly's default
 	dialects         []banana.Profile       // best first
 	profiled         bool
@@ -262,7 +263,7 @@ func newOptions[O any](opts []O, apply func(O, *options) error) (*options, error
 		}
 	}
 	o.limits = o.limits.withDefaults()
-	return o, nil
+	return o, o.checkDescribe()
 }
 
 // classRegistrar is implemented by published objects whose arguments have classes of their own. RegisterClasses may be
