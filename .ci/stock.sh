@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need: stock Twisted with its listings, Buildbot, Libervia, the servers for the tests of the
-# modules below cred/, and a C compiler for the race detector. Exits 1 if something is still missing afterwards.
+# modules below cred/, a browser for the inspector's page, and a C compiler for the race detector. Exits 1 if something
+# is still missing afterwards.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,6 +22,8 @@ buildbot || missing+=(buildbot buildbot-worker)
 libervia || missing+=(libervia-backend)
 compiler || missing+=(gcc libc6-dev)
 [[ ! -d cred/sqlstore ]] || server /usr/lib/postgresql/*/bin/initdb || missing+=(postgresql)
+[[ ! -d broker/inspect/browsertest ]] || server /usr/bin/{chromium,chromium-browser,google-chrome{,-stable}} ||
+  missing+=(chromium)
 [[ ! -d cred/ldapstore ]] || server /usr/sbin/slapd || missing+=(slapd ldap-utils)
 if [[ ${#missing[@]} -eq 0 ]]; then
   exit 0

@@ -127,7 +127,6 @@ type settings struct {
 	socketMode       *fs.FileMode // nil: the umask decides
 	registry         *jelly.Registry
 	unsafeTracebacks bool
-	describe         bool
 	security         *jelly.SecurityOptions // nil: jelly's default
 	dialects         []banana.Profile       // best first
 	profiled         bool
@@ -263,7 +262,7 @@ func newOptions[O any](opts []O, apply func(O, *options) error) (*options, error
 		}
 	}
 	o.limits = o.limits.withDefaults()
-	return o, o.checkDescribe()
+	return o, nil
 }
 
 // classRegistrar is implemented by published objects whose arguments have classes of their own. RegisterClasses may be
