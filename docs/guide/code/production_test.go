@@ -20,6 +20,7 @@ import (
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/broker/inspect"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/supervision"
 )
@@ -181,6 +182,20 @@ func slowest(rt *actor.Runtime) (name string, p99 time.Duration) {
 
 //guide:end
 
+//guide:begin inspect
+
+// listenInspector shows the program at http://127.0.0.1:8801 to the users of this machine.
+func listenInspector(rt *actor.Runtime) (*inspect.Server, error) {
+	return inspect.Listen(rt, "127.0.0.1:8801")
+}
+
+// mountInspector shows it in the application's own server, behind the application's authentication.
+func mountInspector(rt *actor.Runtime, mux *http.ServeMux, staffOnly func(http.Handler) http.Handler) {
+	mux.Handle("/debug/pb/", staffOnly(inspect.Handler(rt)))
+}
+
+//guide:end
+
 //guide:begin shutdown
 func shutdown(rt *actor.Runtime) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
@@ -215,5 +230,37 @@ func TestProduction(t *testing.T) {
 	name, p99 := slowest(rt)
 	assert.Equal(t, "Shop.price", name)
 	assert.Positive(t, p99)
+	require.NoError(t, shutdown(rt))
+}
+
+// TestInspector reads the inspector as staff and as somebody else.
+func TestInspector(t *testing.T) {
+	rt, err := newRuntime()
+	require.NoError(t, err)
+	if server, err := listenInspector(rt); err == nil { // The port may be in use.
+		require.Equal(t, "http://127.0.0.1:8801", server.URL())
+	}
+	mux := http.NewServeMux()
+	mountInspector(rt, mux, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if _, password, _ := r.BasicAuth(); password != "sesame" {
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	get := func(path, password string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		r.SetBasicAuth("ann", password)
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, r)
+		return w
+	}
+	for _, path := range []string{"/debug/pb/", "/debug/pb/json", "/debug/pb/metrics"} {
+		assert.Equal(t, http.StatusUnauthorized, get(path, "guess").Code)
+		assert.Equal(t, http.StatusOK, get(path, "sesame").Code)
+	}
+	assert.Contains(t, get("/debug/pb/metrics", "sesame").Body.String(), "pb_connections 0")
 	require.NoError(t, shutdown(rt))
 }
