@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -220,15 +221,17 @@ func TestCallsOfResponses(t *testing.T) {
 	}))
 	for path, want := range map[string]string{
 		"short": "setHeader setHeader write finish",
-		"long":  "registerProducer setHeader write write write unregisterProducer finish",
+		"long":  "setHeader write write write finish",
 		// The empty write makes the front send its header.
-		"flushed": "registerProducer write write write unregisterProducer finish",
+		"flushed": "write write write finish",
 	} {
 		front := &recorder{}
 		require.NoError(t, f.send(front, map[string]any{"postpath": []any{[]byte(path)}}))
 		<-front.finished
 		front.mu.Lock()
-		assert.Equal(t, want, strings.Join(front.calls, " "), path)
+		// A handler that is held up for 5 ms has a producer.
+		calls := slices.DeleteFunc(front.calls, func(name string) bool { return strings.HasSuffix(name, "Producer") })
+		assert.Equal(t, want, strings.Join(calls, " "), path)
 		if path != "flushed" {
 			assert.Equal(t, "text/plain; charset=utf-8", front.headers["Content-Type"], path)
 		}
