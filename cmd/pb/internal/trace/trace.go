@@ -164,7 +164,7 @@ func (c *conversation) message(e Event, frame []byte) string {
 		if err != nil || !id.IsInt() {
 			return text
 		}
-		key := string(id.AppendText(nil))
+		key := id.Big().String()
 		if made, ok := c.streams[1-e.Dir&1].calls[key]; ok {
 			delete(c.streams[1-e.Dir&1].calls, key)
 			text += " " + value.Name(made.method)
@@ -192,7 +192,7 @@ func (s *stream) call(r *banana.Reader, at time.Time) {
 	if s.calls == nil {
 		s.calls = map[string]call{}
 	}
-	s.calls[string(tokens[0].AppendText(nil))] = call{tokens[2].Text(), at}
+	s.calls[tokens[0].Big().String()] = call{tokens[2].Text(), at}
 }
 
 // Raw prints a stream of bytes in one direction, which its first message shows: a server begins with a list.
