@@ -155,12 +155,15 @@ func (d *dialer) explain(ctx context.Context, err error) error {
 	return fmt.Errorf("no connection to %s: %w", d.target.Address, err)
 }
 
-func (p *peerFlags) tls(used bool) (*tls.Config, error) {
+func (p *peerFlags) tls(used bool) (*tls.Config, error) { return p.tlsFor("pbs://", used) }
+
+// tlsFor returns the configuration of TLS for a URL. If TLS is not used, the flags for it are errors.
+func (p *peerFlags) tlsFor(scheme string, used bool) (*tls.Config, error) {
 	for _, f := range []struct{ name, value string }{
 		{"-ca", *p.ca}, {"-cert", *p.cert}, {"-key", *p.key}, {"-server-name", *p.serverName},
 	} {
 		if f.value != "" && !used {
-			return nil, fmt.Errorf("%s needs a URL that begins with pbs://", f.name)
+			return nil, fmt.Errorf("%s needs a URL that begins with %s", f.name, scheme)
 		}
 	}
 	config := &tls.Config{ServerName: *p.serverName, MinVersion: tls.VersionTLS12}

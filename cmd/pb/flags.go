@@ -59,13 +59,19 @@ type peerFlags struct {
 }
 
 func (f *flags) peer() *peerFlags {
+	p := f.httpPeer()
+	p.anonymous = f.set.Bool("anonymous", false, "log in without a name")
+	return p
+}
+
+// httpPeer returns the flags of a command whose peer speaks HTTP.
+func (f *flags) httpPeer() *peerFlags {
 	s := f.set
 	return &peerFlags{
 		user: s.String("u", "", "log in as `USER`"),
 		password: s.String("p", "", "the `PASSWORD`; other users of the machine can see it, so better use -password-file, "+
 			"PB_PASSWORD or the terminal"),
 		passwordFile: s.String("password-file", "", "read the password from the first line of `FILE`"),
-		anonymous:    s.Bool("anonymous", false, "log in without a name"),
 		ca:           s.String("ca", "", "trust the certificates in `FILE` instead of the system's"),
 		cert:         s.String("cert", "", "present the certificate in `FILE`"),
 		key:          s.String("key", "", "the certificate's key, in `FILE`"),

@@ -75,7 +75,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		callCommand, shellCommand, watchCommand, tapCommand, decodeCommand, lintCommand, loadCommand, genCommand,
-		passwdCommand,
+		passwdCommand, inspectCommand,
 	}
 }
 
