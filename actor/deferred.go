@@ -561,6 +561,36 @@ func (d *Deferred) Then(on Turn, f func(value any, err error) (any, error)) *Def
 	return next
 }
 
+// Map returns a Deferred that gets the result of f, which is called with the result of d: in the goroutine that
+// completes d, or at once if the result is there. If f returns a *Deferred, the new one gets its result. f must not
+// block. If f panics, the new Deferred fails with a *PanicError. A nil f passes the result on. Use [Deferred.Then] to
+// run code in an actor.
+func (d *Deferred) Map(f func(value any, err error) (any, error)) *Deferred {
+	if d == nil {
+		d = Failed(ErrNilDeferred)
+	}
+	next := &Deferred{rt: d.rt, follows: d}
+	d.OnComplete(func(value any, err error) {
+		if f == nil {
+			next.Complete(value, err)
+			return
+		}
+		returned := false
+		defer func() {
+			if !returned {
+				next.Complete(nil, ErrGoexit)
+			}
+		}()
+		if p := usercode.Do(func() { value, err = f(value, err) }); p != nil {
+			d.rt.logFunction("a function given to Map panicked", p)
+			value, err = nil, &PanicError{What: "a function given to Map", Value: p.Value, Stack: p.Stack}
+		}
+		returned = true
+		next.Complete(value, err)
+	})
+	return next
+}
+
 // post passes the continuation to the application's Poster.
 func (c *continuation) post(p Poster) {
 	panicked := usercode.Do(func() { p.Post(c.runPosted, c.drop) })

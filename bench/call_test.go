@@ -2,6 +2,8 @@ package bench
 
 import (
 	"context"
+	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -35,12 +37,18 @@ func (*typed) PublishMethods(flavors.Prefix) flavors.MethodSet {
 // dial serves root on a loopback TCP port and connects to it. Each end has its own runtime.
 func dial(b *testing.B, root any) *broker.Conn {
 	b.Helper()
+	return dialWith(b, root, nil)
+}
+
+// dialWith is dial with an option for both ends.
+func dialWith(b *testing.B, root any, with broker.Option) *broker.Conn {
+	b.Helper()
 	server, client := newRuntime(b), newRuntime(b)
-	ln, err := broker.Listen(server, "pb://127.0.0.1:0", root)
+	ln, err := broker.Listen(server, "pb://127.0.0.1:0", root, with)
 	if err != nil {
 		b.Fatal(err)
 	}
-	conn, err := broker.Dial(context.Background(), client, ln.URL())
+	conn, err := broker.Dial(context.Background(), client, ln.URL(), with)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -101,28 +109,37 @@ func BenchmarkCall(b *testing.B) {
 func BenchmarkCallPipelined(b *testing.B) {
 	for _, v := range variants {
 		b.Run(v.name, func(b *testing.B) {
-			root := dial(b, v.root()).Root()
-			ctx := context.Background()
-			b.ReportAllocs()
-			b.ResetTimer()
-			before := cpuTime(b)
-			var left atomic.Int64
-			left.Store(int64(b.N))
-			var wg sync.WaitGroup
-			for range callers {
-				wg.Go(func() {
-					for left.Add(-1) >= 0 {
-						if err := v.call(ctx, root); err != nil {
-							b.Error(err)
-							return
-						}
-					}
-				})
-			}
-			wg.Wait()
-			reportCPU(b, before)
+			callMany(b, dial(b, v.root()).Root(), v.call)
 		})
 	}
+}
+
+// callMany makes b.N calls from many goroutines.
+func callMany(
+	b *testing.B,
+	root *flavors.RemoteReference,
+	call func(ctx context.Context, ref *flavors.RemoteReference) error,
+) {
+	b.Helper()
+	ctx := context.Background()
+	b.ReportAllocs()
+	b.ResetTimer()
+	before := cpuTime(b)
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			for left.Add(-1) >= 0 {
+				if err := call(ctx, root); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	reportCPU(b, before)
 }
 
 // cpuTime returns the CPU time of this process so far. On a busy machine it is more meaningful than elapsed time.
@@ -138,4 +155,19 @@ func cpuTime(b *testing.B) time.Duration {
 func reportCPU(b *testing.B, before time.Duration) {
 	b.Helper()
 	b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N), "cpu-ns/op")
+}
+
+// passing is an interceptor that does nothing.
+var passing = flavors.InterceptorFunc(func(next flavors.CallFunc) flavors.CallFunc {
+	return func(ctx context.Context, call *flavors.CallInfo) (any, error) { return next(ctx, call) }
+})
+
+// BenchmarkInterceptors measures calls of many callers through interceptors that do nothing, on both sides.
+func BenchmarkInterceptors(b *testing.B) {
+	for _, n := range []int{0, 1, 2, 10} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			with := broker.WithInterceptor(slices.Repeat([]flavors.Interceptor{passing}, n)...)
+			callMany(b, dialWith(b, &typed{}, with).Root(), variants[1].call)
+		})
+	}
 }

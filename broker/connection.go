@@ -239,6 +239,9 @@ func (c *connection) JellyContext(perspective any) jelly.Context {
 // TakesMetadata implements seam.Conn.
 func (c *connection) TakesMetadata() bool { return !c.wasOpened() || c.profile.IsExtended() }
 
+// Interceptor implements seam.Conn.
+func (c *connection) Interceptor() any { return c.options.chain }
+
 // Figures implements seam.Conn.
 func (c *connection) Figures() *figures.Recorder { return c.figures }
 

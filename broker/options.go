@@ -130,6 +130,8 @@ type settings struct {
 	security         *jelly.SecurityOptions // nil: jelly's default
 	dialects         []banana.Profile       // best first
 	profiled         bool
+	interceptors     []flavors.Interceptor
+	chain            any // them as a flavors.CallFunc; nil if there are none
 }
 
 // defaultDialects is the default of [WithDialects].
@@ -222,6 +224,32 @@ func WithPprofLabels() Option {
 	return optionFunc(func(o *options) error { o.profiled = true; return nil })
 }
 
+// WithInterceptor has interceptors wrap the calls of each connection, in both directions. The first of them is the
+// outermost: it sees a call first and its result last. If the option is given several times, its interceptors come
+// after those given before. By default there are none, and then a call costs nothing more.
+//
+// A Forwarder takes calls of a connection with interceptors in turns of its own, not in the turn of the connection: see
+// [flavors.Forward].
+func WithInterceptor(interceptors ...flavors.Interceptor) Option {
+	return optionFunc(func(o *options) error {
+		o.interceptors = append(slices.Clip(o.interceptors), interceptors...)
+		return nil
+	})
+}
+
+// chainInterceptors makes one function of the interceptors.
+func (o *options) chainInterceptors() error {
+	if len(o.interceptors) == 0 {
+		return nil
+	}
+	chain, err := internal.Intercept(o.interceptors)
+	if err != nil {
+		return fmt.Errorf("broker: WithInterceptor: %w", err)
+	}
+	o.chain = chain
+	return nil
+}
+
 func factoryOf(object any) RootFactory {
 	switch f := object.(type) {
 	case RootFactory:
@@ -262,7 +290,7 @@ func newOptions[O any](opts []O, apply func(O, *options) error) (*options, error
 		}
 	}
 	o.limits = o.limits.withDefaults()
-	return o, nil
+	return o, o.chainInterceptors()
 }
 
 // classRegistrar is implemented by published objects whose arguments have classes of their own. RegisterClasses may be

@@ -26,12 +26,40 @@ import (
 // see [CallInOrder].
 func Call[T any](ctx context.Context, r *RemoteReference, method string, args ...any) (T, error) {
 	var zero T
-	if ctx == nil {
-		return zero, fmt.Errorf("flavors: calling %s: %w", method, actor.ErrNilContext)
+	v, err := r.call(ctx, method, args)
+	if err != nil {
+		return zero, err
 	}
+	result, err := As[T](v, nil)
+	if err != nil {
+		return zero, fmt.Errorf("calling %s: %w", method, err)
+	}
+	return result, nil
+}
+
+// call makes a call through the interceptors, and waits for its answer.
+func (r *RemoteReference) call(ctx context.Context, method string, args []any) (any, error) {
+	if ctx == nil {
+		return nil, fmt.Errorf("flavors: calling %s: %w", method, actor.ErrNilContext)
+	}
+	chain := r.chain()
+	if chain == nil {
+		return r.callAndWait(ctx, method, args)
+	}
+	v, err := r.outgoing(ctx, chain, sendAndWait, method, args)
+	if d, ok := v.(*actor.Deferred); ok && d != nil && err == nil {
+		if v, err = d.Await(ctx); err != nil && ctx.Err() != nil {
+			d.Cancel()
+		}
+	}
+	return v, err
+}
+
+// callAndWait makes a call and waits for its answer.
+func (r *RemoteReference) callAndWait(ctx context.Context, method string, args []any) (any, error) {
 	call := calls.Get().(*seam.OutgoingCall)
 	if err := r.prepare(ctx, call, method, args); err != nil {
-		return zero, err
+		return nil, err
 	}
 	call.WantAnswer()
 	_ = r.remote.conn.SendCallSoon(ctx, call) // The Deferred knows.
@@ -42,15 +70,11 @@ func Call[T any](ctx context.Context, r *RemoteReference, method string, args ..
 		if ctx.Err() != nil {
 			d.Cancel()
 		}
-		return zero, err
+		return nil, err
 	}
 	call.Reset()
 	calls.Put(call)
-	result, err := As[T](v, nil)
-	if err != nil {
-		return zero, fmt.Errorf("calling %s: %w", method, err)
-	}
-	return result, nil
+	return v, nil
 }
 
 // As converts a result to T, as an argument is converted to the type of a parameter, or returns its error. It is for
@@ -96,6 +120,15 @@ func Start(ctx context.Context, r *RemoteReference, method string, args ...any) 
 	if ctx == nil {
 		return actor.Failed(fmt.Errorf("flavors: calling %s: %w", method, actor.ErrNilContext))
 	}
+	chain := r.chain()
+	if chain == nil {
+		return r.start(ctx, method, args)
+	}
+	v, err := r.outgoing(ctx, chain, sendSoon, method, args)
+	return deferred(r.remote.conn, v, err)
+}
+
+func (r *RemoteReference) start(ctx context.Context, method string, args []any) *actor.Deferred {
 	call, err := r.newCallWithResult(ctx, method, args)
 	if err != nil {
 		return actor.Failed(err)
@@ -114,6 +147,15 @@ func Send(ctx context.Context, r *RemoteReference, method string, args ...any) e
 	if ctx == nil {
 		return fmt.Errorf("flavors: calling %s: %w", method, actor.ErrNilContext)
 	}
+	chain := r.chain()
+	if chain == nil {
+		return r.sendOnly(ctx, method, args)
+	}
+	_, err := r.outgoing(ctx, chain, sendSoonOnly, method, args)
+	return err
+}
+
+func (r *RemoteReference) sendOnly(ctx context.Context, method string, args []any) error {
 	call, err := r.newCall(ctx, method, args)
 	if err != nil {
 		return err

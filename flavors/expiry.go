@@ -55,6 +55,9 @@ func (inv *Invocation) expire(why uint32) {
 		c.end()
 	}
 	inv.tellExpired()
+	if c := inv.intercepted.Load(); c != nil {
+		c.result.Complete(nil, inv.expiry()) // Interceptors may wait for a method that answers by itself.
+	}
 	inv.isOver(inv.state.Or(callTold) | callTold)
 }
 

@@ -86,3 +86,6 @@ func (export) LocalFailure(err error) error { return localFailure(err) }
 
 // ExceptionOf returns the type of an error as a peer would see it.
 func (export) ExceptionOf(err error) string { return failureFor(err, false).Type }
+
+// Intercept returns the interceptors as one function.
+func (export) Intercept(interceptors []Interceptor) (CallFunc, error) { return intercept(interceptors) }

@@ -56,7 +56,8 @@ const forwardLook = 250 * time.Millisecond
 //
 // A call reaches the actor's mailbox before anything that the peer sent later has an effect, so an answer that
 // continues in the actor's turn ([actor.Deferred.Then]) finds the earlier calls done. A mailbox that blocks its senders
-// would block the whole connection.
+// would block the whole connection. With interceptors on the connection, neither holds: calls then reach the actor by
+// way of a turn of the Forwarder.
 func Forward(rt *actor.Runtime, pid *protoactor.PID) *Forwarder {
 	return &Forwarder{rt: rt, pid: pid, open: map[*Invocation]passage{}}
 }

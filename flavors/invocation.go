@@ -61,6 +61,7 @@ type Invocation struct {
 	extended    bool                        // the peer may cancel it, and it may have a deadline
 	context     atomic.Pointer[callContext] // nil until needed
 	entry       seam.CallEntry              // its place among the unanswered calls of the peer
+	intercepted atomic.Pointer[CallInfo]    // nil unless interceptors see it
 
 	room [4]any // for Args, so that most calls need one allocation
 }
@@ -218,12 +219,20 @@ func (inv *Invocation) Context() context.Context {
 	switch {
 	case inv == nil || inv.conn == nil:
 		return context.Background() // It came over no connection.
+	case inv.hasContext():
+		return *inv.intercepted.Load().ctx.Load()
 	case inv.extended:
 		return inv.callContext(true)
 	case inv.caller != nil:
 		return inv.caller.ctx
 	}
 	return inv.conn.Context()
+}
+
+// hasContext reports whether an interceptor has replaced the context.
+func (inv *Invocation) hasContext() bool {
+	c := inv.intercepted.Load()
+	return c != nil && c.ctx.Load() != nil
 }
 
 // Perspective returns the avatar on whose behalf the call is made, nil without a login.
@@ -259,6 +268,14 @@ func (inv *Invocation) Answer(v any, err error) bool {
 	if inv == nil || inv.conn == nil {
 		return false // It came over no connection.
 	}
+	if c := inv.intercepted.Load(); c != nil {
+		return c.result.Complete(v, err) // For the interceptors.
+	}
+	return inv.reply(v, err)
+}
+
+// reply is Answer without interceptors.
+func (inv *Invocation) reply(v any, err error) bool {
 	if err != nil {
 		return inv.fail(err)
 	}
@@ -294,7 +311,25 @@ func (inv *Invocation) answerFrom(v any, err error) (gone bool) {
 	return inv.claim(callClaimed|callDecided) && inv.send(v, nil)
 }
 
+// answerIntercepted answers with what the interceptors have returned, when the method has returned.
+func (inv *Invocation) answerIntercepted(v any, err error) {
+	if err != nil {
+		inv.failNow(err)
+		return
+	}
+	inv.reply(v, nil)
+}
+
+// fail answers with an error, unless the method has answered. Interceptors that wait for the method's answer get the
+// error first.
 func (inv *Invocation) fail(err error) bool {
+	if c := inv.intercepted.Load(); c != nil && !c.result.Complete(nil, err) {
+		return false
+	}
+	return inv.failNow(err)
+}
+
+func (inv *Invocation) failNow(err error) bool {
 	if inv.conn == nil || !inv.claim(callClaimed|callDecided) {
 		return false
 	}
@@ -329,7 +364,8 @@ func (c *objectCore) Deliver(call seam.Call) {
 func (c *objectCore) passesOn(inv *Invocation) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.state == coreRunning && c.inFlight == 0 && (!inv.wantsAnswer || !inv.conn.Congested())
+	return c.state == coreRunning && c.inFlight == 0 && (!inv.wantsAnswer || !inv.conn.Congested()) &&
+		chainOf(inv.conn) == nil
 }
 
 func (c *objectCore) deliver(inv *Invocation) error {

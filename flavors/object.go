@@ -148,6 +148,9 @@ func (inv *Invocation) run(o *object) {
 			inv.fail(actor.ErrGoexit)
 			return
 		}
+		if c := inv.intercepted.Load(); c != nil && r == any(c.methodPanic()) {
+			panic(r) // The call has been answered.
+		}
 		panic(inv.panicked(r)) // The supervisor decides about the object.
 	}()
 	if err := o.repair(); err != nil {
@@ -180,7 +183,19 @@ func (inv *Invocation) run(o *object) {
 		turns.Leave(&inv.turn)
 		return
 	}
-	inv.carriedOut()
+	c := inv.intercepted.Load()
+	if c == nil || !c.answersLater() {
+		inv.carriedOut()
+	}
+	if c != nil {
+		inv.answerIntercepted(v, err)
+		turns.Leave(&inv.turn)
+		if p := c.methodPanic(); p != nil {
+			returned = false
+			panic(p)
+		}
+		return
+	}
 	if gone := inv.answerFrom(v, err); !gone {
 		turns.Leave(&inv.turn)
 	} else if !kept {
@@ -195,6 +210,10 @@ func (o *object) invoke(table *MethodTable, inv *Invocation, m numbered) (v any,
 	}
 	if inv.countBegun(table, m, o.figures) {
 		defer pprof.SetGoroutineLabels(context.Background())
+	}
+	if chain := chainOf(inv.conn); chain != nil && inv.prefix != PrefixObserve {
+		v, err = o.intercepted(chain, table, inv, m)
+		return v, true, err
 	}
 	return table.invoke(o.core.Value(), inv, m)
 }

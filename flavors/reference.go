@@ -182,7 +182,24 @@ func unbracketed(s string) string { return strings.TrimSuffix(strings.TrimPrefix
 // The arguments are encoded before CallRemote returns, so the caller may change them afterwards. A last argument of
 // type [Kw] holds the keyword arguments.
 func (r *RemoteReference) CallRemote(method string, args ...any) *actor.Deferred {
-	call, err := r.newCallWithResult(context.Background(), method, args)
+	chain := r.chain()
+	if chain == nil {
+		return r.callNow(context.Background(), method, args)
+	}
+	v, err := r.outgoing(context.Background(), chain, sendNow, method, args)
+	return deferred(r.remote.conn, v, err)
+}
+
+// chain returns the interceptors of the reference's connection; nil if there are none.
+func (r *RemoteReference) chain() CallFunc {
+	if !r.isMade() {
+		return nil
+	}
+	return chainOf(r.remote.conn)
+}
+
+func (r *RemoteReference) callNow(ctx context.Context, method string, args []any) *actor.Deferred {
+	call, err := r.newCallWithResult(ctx, method, args)
 	if err != nil {
 		return actor.Failed(err)
 	}
@@ -208,7 +225,16 @@ func (r *RemoteReference) newCallWithResult(
 // the call was not sent, for example because too much waits to be written; [Send] waits instead. Not every cause is
 // known when CallRemoteNoAnswer returns.
 func (r *RemoteReference) CallRemoteNoAnswer(method string, args ...any) error {
-	call, err := r.newCall(context.Background(), method, args)
+	chain := r.chain()
+	if chain == nil {
+		return r.sendOnlyNow(context.Background(), method, args)
+	}
+	_, err := r.outgoing(context.Background(), chain, sendNowOnly, method, args)
+	return err
+}
+
+func (r *RemoteReference) sendOnlyNow(ctx context.Context, method string, args []any) error {
+	call, err := r.newCall(ctx, method, args)
 	if err != nil {
 		return err
 	}

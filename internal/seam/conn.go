@@ -37,6 +37,8 @@ type Conn interface {
 	TakesMetadata() bool
 	// Turns returns the methods that run for the peer.
 	Turns() *Turns
+	// Interceptor returns the connection's interceptors as a flavors.CallFunc; nil if there are none.
+	Interceptor() any
 	// Figures counts the peer's calls.
 	Figures() *figures.Recorder
 	// UnsafeTracebacks reports whether failures show the peer where in the code they arose.
