@@ -53,6 +53,11 @@ type broker struct {
 	alive    *time.Timer     // for the next keepalive check; nil without keepalive
 	silence  *patience.Timer // for the answer to the last ping
 	asked    int64           // when the last ping was sent, by uptime
+	lastCall time.Duration   // when the peer's last call was read, by figures.Now
+	toldAway time.Duration   // when the peer was told that this side goes away, likewise; 0 if it was not
+	moving   bool            // a moveCheck is due
+	left     bool            // the session has moved: the connection ends when it is not in use any more
+	made     uint64          // how many calls had been made then, at the latest look
 	fatal    error           // ends the connection after the current command
 	unknown  int             // number of unknown commands
 }

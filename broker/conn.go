@@ -83,6 +83,16 @@ func (c *Conn) Done() <-chan struct{} {
 	return c.c.stopped
 }
 
+// GoingAway returns a channel that is closed when the server has said that it is about to close the connection, as it
+// does under dialect pb+1. Calls under way are answered; new ones should go elsewhere. A [ReconnectingClient] does that
+// by itself. The channel may stay open when the connection ends.
+func (c *Conn) GoingAway() <-chan struct{} {
+	if !c.isMade() {
+		return nil
+	}
+	return c.c.goaway
+}
+
 // String names the connection in logs.
 func (c *Conn) String() string {
 	if !c.isMade() {

@@ -17,6 +17,9 @@ import (
 // Dial connects to a URL: pb://host:port[/name], pbs://host:port[/name] or pb+unix:///path[?name=name]. It returns when
 // the negotiation has succeeded. [Conn.Root] refers to the object that the peer publishes under the URL's name, "root"
 // by default. If ctx ends, Dial fails; a connection that it has returned is not affected.
+//
+// A URL may have several addresses, pb://a:1,b:2,c:3/name, also with pbs. Dial tries them in this order, each for
+// Limits.Handshake at most, and returns the first connection.
 func Dial(ctx context.Context, rt *actor.Runtime, url string, opts ...DialOption) (*Conn, error) {
 	if err := mayDial(ctx, rt); err != nil {
 		return nil, fmt.Errorf("broker: connecting to %s: %w", url, err)
@@ -25,6 +28,42 @@ func Dial(ctx context.Context, rt *actor.Runtime, url string, opts ...DialOption
 	if err != nil {
 		return nil, err
 	}
+	conn, _, err := dialAny(ctx, rt, url, e, 0, o)
+	return conn, err
+}
+
+// dialAny dials the addresses of e in turn, beginning with one of them, and returns which one it was.
+func dialAny(
+	ctx context.Context,
+	rt *actor.Runtime,
+	url string,
+	e endpoint,
+	first int,
+	o *options,
+) (*Conn, int, error) {
+	if len(e.more) == 0 {
+		conn, err := dial(ctx, rt, url, e, o)
+		return conn, 0, err
+	}
+	var failed []error
+	for i := range 1 + len(e.more) {
+		one := e.at(first + i)
+		conn, err := dialWithin(ctx, rt, one.identity(), one, o)
+		if err == nil {
+			return conn, first + i, nil
+		}
+		failed = append(failed, err)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, first, errors.Join(failed...)
+}
+
+// dialWithin dials one of several addresses, and gives up early so that the next gets its turn.
+func dialWithin(ctx context.Context, rt *actor.Runtime, url string, e endpoint, o *options) (*Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, o.limits.Handshake)
+	defer cancel()
 	return dial(ctx, rt, url, e, o)
 }
 

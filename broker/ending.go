@@ -37,7 +37,7 @@ func (b *broker) open() {
 
 // drained closes a draining connection in good order once the peer's calls have been answered.
 func (b *broker) drained(ctx protoactor.Context) {
-	if b.c.now() == stateDraining && b.c.inbound.Load() == 0 {
+	if b.c.now() == stateDraining && b.c.inbound.Load() == 0 && !b.waitsForMove() {
 		b.close(ctx, closeNow{cause: ErrClosed, flush: true})
 	}
 }

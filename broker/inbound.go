@@ -87,6 +87,8 @@ func (b *broker) command(ctx protoactor.Context, cmd *incoming) error {
 		return b.uncache(cmd.ID.Int)
 	case command.Cancel:
 		b.cancelled(cmd.ID)
+	case command.Goaway:
+		b.goaway(cmd.word)
 	default:
 		b.other(cmd)
 	}
@@ -164,6 +166,7 @@ func (b *broker) take(d *delivery, call seam.IncomingCall, err error) seam.Call 
 			b.c.countRejection(rejectValue)
 		}
 	}
+	b.lastCall = d.read
 	b.c.metrics.madeIn.Add(1)
 	b.c.inbound.Add(1)
 	b.c.account.Admit(cmd.cost)
@@ -445,7 +448,7 @@ func (b *broker) admit(cmd *incoming, target *export) error {
 	case target.Value.caller.IsOver():
 		b.c.countRejection(rejectLoggedOut)
 		return flavors.ErrLoggedOut.New("the user has logged out")
-	case b.c.now() >= stateDraining:
+	case b.c.now() >= stateDraining && !b.hasTimeToMove():
 		b.c.countRejection(rejectClosing)
 		return Busy.Errorf("the server is shutting down")
 	case b.c.inbound.Load() >= int64(b.c.limits.CallsIn):

@@ -52,7 +52,7 @@ func (c *commandReader) read(frame []byte, p banana.Profile, cmd *incoming) erro
 		return c.readCall(cmd)
 	case command.Answer, command.Error:
 		return c.readAnswer(cmd)
-	case command.Unknown, command.DidNotUnderstand:
+	case command.Unknown, command.DidNotUnderstand, command.Goaway:
 		return c.readWord(cmd)
 	}
 	return nil

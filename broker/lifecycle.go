@@ -58,11 +58,13 @@ type lifecycle struct {
 	opened  chan struct{} // closed when the negotiation has succeeded
 	stopped chan struct{} // closed when the broker actor has stopped
 	gone    chan struct{} // closed when the socket is closed
+	goaway  chan struct{} // closed when the peer has said that it goes away
 }
 
 func (l *lifecycle) init(ctx context.Context) {
 	l.ctx, l.cancel = context.WithCancelCause(ctx)
 	l.opened, l.stopped, l.gone = make(chan struct{}), make(chan struct{}), make(chan struct{})
+	l.goaway = make(chan struct{})
 }
 
 func (l *lifecycle) now() state { return state(l.state.Load()) }

@@ -67,6 +67,9 @@ func Listen(rt *actor.Runtime, url string, root any, opts ...ListenOption) (*Lis
 	if e.name != rootName {
 		return nil, errListenName
 	}
+	if len(e.more) > 0 {
+		return nil, errListenMany
+	}
 	if err := errors.Join(o.checkSocketMode(e.network), o.checkTLS(e)); err != nil {
 		return nil, err
 	}
@@ -264,9 +267,11 @@ func (l *Listener) Close() error {
 }
 
 // Shutdown stops accepting and ends the accepted connections in good order: the calls of the peers that are in progress
-// are answered, further ones fail with [Busy], and the answers are written. It returns when all connections have ended
-// and their sockets are closed. If ctx ends first, the error names the connections that are still open; they end when
-// their calls are answered. Connections that have not negotiated are closed at once.
+// are answered, further ones fail with [Busy], and the answers are written. A peer that speaks dialect pb+1 is told, so
+// that it can connect elsewhere: see [Conn.GoingAway]. Its calls are taken until it has not called for half a second,
+// and for 5 seconds at most. Shutdown returns when all connections have ended and their sockets are closed. If ctx ends
+// first, the error names the connections that are still open; they end when their calls are answered. Connections that
+// have not negotiated are closed at once.
 //
 // Shutdown affects this listener only. [actor.Runtime.Close] also ends dialed connections and all actors.
 func (l *Listener) Shutdown(ctx context.Context) error {

@@ -52,8 +52,18 @@ func (b *broker) Receive(ctx protoactor.Context) {
 	case writeFailed:
 		b.socketEnded(ctx, m.cause)
 	case drain:
-		b.c.advance(stateDraining)
+		if b.c.advance(stateDraining) {
+			b.sayGoaway()
+		}
 		b.drained(ctx)
+	case leave:
+		b.left = true
+		b.leaves(ctx)
+	case moveCheck:
+		b.moving = false
+		b.drained(ctx)
+	case leaveCheck:
+		b.leaves(ctx)
 	case drainCheck:
 		b.drained(ctx)
 	case keepaliveDue:

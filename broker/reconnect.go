@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/perspectivebroker/pb/actor"
@@ -22,6 +23,11 @@ import (
 // ReconnectingClient keeps a connection to one server. When the connection is lost it dials again after a delay and
 // runs the session function on the new one. References belong to the connection that made them and fail when it ends. S
 // is the type of what the session function prepares.
+//
+// When the server says that it goes away (see [Conn.GoingAway]), the client connects anew at once: at the next address,
+// if the URL has several. It goes on with the old session until the new one is up, and closes the old connection when
+// its calls have been answered. So a server can be replaced while it is called, if each call takes its references from
+// [ReconnectingClient.Session].
 type ReconnectingClient[S any] struct {
 	rt      *actor.Runtime
 	url     string
@@ -32,6 +38,7 @@ type ReconnectingClient[S any] struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	gone    chan struct{}
+	first   atomic.Int64 // which of the server's addresses is dialed first
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -250,6 +257,7 @@ type reconnector[S any] struct {
 	c        *ReconnectingClient[S]
 	failures int           // in a row
 	up       *SessionUp[S] // the current session
+	dialing  bool          // an attempt has no session yet, or is due
 	watchers []*protoactor.PID
 	retry    *time.Timer
 }
@@ -257,8 +265,14 @@ type reconnector[S any] struct {
 // Messages to the reconnector.
 type (
 	sessionEnded struct {
+		conn  *Conn // nil if there was no session
 		cause error
 		lived time.Duration // how long the session was up; 0 if it never was
+	}
+	// sessionLeaves says that the server of a session goes away.
+	sessionLeaves struct {
+		conn  *Conn
+		lived time.Duration
 	}
 	dialAgain       struct{}
 	watchSessions   struct{ pid *protoactor.PID }
@@ -271,9 +285,9 @@ func (r *reconnector[S]) Receive(ctx protoactor.Context) {
 	case *protoactor.Started, dialAgain:
 		r.dial(ctx)
 	case SessionUp[S]:
-		r.up = &m
-		r.c.set(m.Conn, m.Session, nil)
-		r.tell(ctx, m)
+		r.isUp(ctx, m)
+	case sessionLeaves:
+		r.leaves(ctx, m)
 	case sessionEnded:
 		r.ended(ctx, m)
 	case watchSessions:
@@ -307,9 +321,9 @@ func (r *reconnector[S]) tell(ctx protoactor.Context, message any) {
 // dial starts one attempt.
 func (r *reconnector[S]) dial(ctx protoactor.Context) {
 	c, self := r.c, ctx.Self()
+	r.dialing = true
 	started := c.rt.Go("the client of "+c.url, func() {
-		lived, cause := c.attempt(func(up SessionUp[S]) { c.rt.Root().Send(self, up) })
-		c.rt.Root().Send(self, sessionEnded{cause: cause, lived: lived})
+		c.rt.Root().Send(self, c.attempt(func(message any) { c.rt.Root().Send(self, message) }))
 	})
 	if !started {
 		ctx.Stop(self)
@@ -317,21 +331,66 @@ func (r *reconnector[S]) dial(ctx protoactor.Context) {
 }
 
 // attempt dials and prepares a session. It returns when the session has ended.
-func (c *ReconnectingClient[S]) attempt(up func(SessionUp[S])) (lived time.Duration, cause error) {
-	conn, err := dial(c.ctx, c.rt, c.url, c.server, c.options)
+func (c *ReconnectingClient[S]) attempt(tell func(message any)) sessionEnded {
+	conn, at, err := dialAny(c.ctx, c.rt, c.url, c.server, int(c.first.Load()), c.options)
 	if err != nil {
-		return 0, err
+		return sessionEnded{cause: err}
 	}
+	c.first.Store(int64(at))
 	session, err := c.prepared(conn)
 	if err != nil {
 		conn.Abort(err)
 		<-conn.Done()
-		return 0, err
+		return sessionEnded{cause: err}
 	}
 	began := time.Now()
-	up(SessionUp[S]{Client: c, Conn: conn, Session: session})
-	<-conn.Done()
-	return time.Since(began), context.Cause(conn.c.ctx)
+	tell(SessionUp[S]{Client: c, Conn: conn, Session: session})
+	select {
+	case <-conn.GoingAway():
+		c.first.Store(int64(at) + 1)
+		tell(sessionLeaves{conn, time.Since(began)})
+		<-conn.Done()
+	case <-conn.Done():
+	}
+	return sessionEnded{conn, context.Cause(conn.c.ctx), time.Since(began)}
+}
+
+// isUp begins a session. If it follows one whose server goes away, that one ends for the watchers.
+func (r *reconnector[S]) isUp(ctx protoactor.Context, m SessionUp[S]) {
+	before := r.up
+	r.up, r.dialing = &m, false
+	r.c.set(m.Conn, m.Session, nil)
+	if before != nil {
+		before.Conn.c.post(leave{})
+		r.tell(ctx, SessionDown[S]{Client: r.c, Cause: errMoved})
+	}
+	r.tell(ctx, m)
+}
+
+// errMoved is why a session has ended whose server goes away.
+var errMoved = errors.New("broker: the server goes away, the session has moved")
+
+// leaves looks for another server. One that goes away as soon as it is asked is asked again after a delay only.
+func (r *reconnector[S]) leaves(ctx protoactor.Context, m sessionLeaves) {
+	if r.up == nil || r.up.Conn != m.conn || r.dialing {
+		return
+	}
+	if m.lived >= r.c.options.backoff.Min {
+		r.failures = 0
+		r.dial(ctx)
+		return
+	}
+	r.failures++
+	r.dialLater(ctx)
+}
+
+// dialLater schedules an attempt, and returns the delay.
+func (r *reconnector[S]) dialLater(ctx protoactor.Context) time.Duration {
+	delay := r.c.options.backoff.Delay(r.failures, rand.Float64)
+	r.dialing = true
+	self := ctx.Self()
+	r.retry = time.AfterFunc(delay, func() { r.c.rt.Root().Send(self, dialAgain{}) })
+	return delay
 }
 
 // prepared calls the session function, and returns its panic as an error.
@@ -356,18 +415,31 @@ func (c *ReconnectingClient[S]) prepared(conn *Conn) (session S, err error) {
 // ended schedules the next attempt.
 func (r *reconnector[S]) ended(ctx protoactor.Context, m sessionEnded) {
 	c := r.c
+	final := usercode.Is(m.cause, ErrPermanent) || c.ctx.Err() != nil
+	if m.conn == nil {
+		r.dialing = false
+	} else if r.up == nil || r.up.Conn != m.conn {
+		return // The session has moved.
+	}
+	if r.up != nil && m.conn == nil && !final {
+		r.failures++ // The server goes away, and its session goes on meanwhile.
+		r.dialLater(ctx)
+		return
+	}
+	if r.up != nil && m.conn == nil {
+		r.up.Conn.c.post(leave{})
+	}
 	r.up = nil
 	if m.lived > c.options.backoff.Max || (m.lived > 0 && r.failures == 0) {
 		r.failures = 0 // The server was up.
 	}
-	r.failures++
-	delay := c.options.backoff.Delay(r.failures, rand.Float64)
-	final := usercode.Is(m.cause, ErrPermanent) || c.ctx.Err() != nil
-	if final {
-		delay = 0
-	}
 	var none S
 	c.set(nil, none, m.cause)
+	var delay time.Duration
+	if !final && !r.dialing {
+		r.failures++
+		delay = r.dialLater(ctx)
+	}
 	r.tell(ctx, SessionDown[S]{Client: c, Cause: m.cause, Retry: delay})
 	if final {
 		ctx.Stop(ctx.Self())
@@ -381,6 +453,4 @@ func (r *reconnector[S]) ended(ctx protoactor.Context, m sessionEnded) {
 			Dur("retry_in", delay).
 			Msg("no session with the server")
 	})
-	self := ctx.Self()
-	r.retry = time.AfterFunc(delay, func() { c.rt.Root().Send(self, dialAgain{}) })
 }

@@ -42,6 +42,7 @@ func TestConnStats(t *testing.T) {
 	require.Positive(t, accepted().BytesUnanswered)
 	cancel()
 	require.ErrorIs(t, <-givenUp, context.Canceled)
+	require.Eventually(t, func() bool { return accepted().CallsIn.Cancelled == 1 }, patience, tick)
 	d.Do(func() { d.RemoteAnswer() })
 	_, err = result(t, answered)
 	require.NoError(t, err)
@@ -56,7 +57,7 @@ func TestConnStats(t *testing.T) {
 		tick,
 	)
 	in := accepted()
-	assert.Equal(t, broker.Calls{Made: 3, Answered: 2, Failed: 1}, in.CallsIn)
+	assert.Equal(t, broker.Calls{Made: 3, Answered: 1, Failed: 1, Cancelled: 1}, in.CallsIn)
 	assert.Equal(t, in.BytesIn, out.BytesOut)
 	assert.Equal(t, in.FramesIn, out.FramesOut)
 	assert.Zero(t, in.BytesUnanswered)

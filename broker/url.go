@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -16,15 +17,58 @@ const rootName = "root"
 
 // endpoint is a parsed PB URL.
 type endpoint struct {
-	scheme  string // "pb", "pbs" or "pb+unix", or that of a Transport
-	network string // "tcp" or "unix"; empty with a Transport
-	address string // host:port or path
-	name    string // of the published object; rootName if the URL names none
+	scheme  string   // "pb", "pbs" or "pb+unix", or that of a Transport
+	network string   // "tcp" or "unix"; empty with a Transport
+	address string   // host:port or path
+	name    string   // of the published object; rootName if the URL names none
+	more    []string // the other addresses of a URL with several
 }
 
-// parseURL reads pb://host[:port][/name], the same with pbs (TLS) and the schemes of others, and
+// parseURL reads pb://host[:port][,host[:port]…][/name], the same with pbs (TLS) and the schemes of others, and
 // pb+unix:///path[?name=name].
 func parseURL(s string, others map[string]Transport) (endpoint, error) {
+	before, rest, _ := strings.Cut(s, "://")
+	hosts, path := rest, ""
+	if at := strings.IndexAny(rest, "/?#"); at >= 0 {
+		hosts, path = rest[:at], rest[at:]
+	}
+	if before == "pb+unix" || !strings.Contains(hosts, ",") {
+		return parseOneURL(s, others)
+	}
+	var e endpoint
+	for i, host := range strings.Split(hosts, ",") {
+		one, err := parseOneURL(before+"://"+host+path, others)
+		switch {
+		case strings.Contains(hosts, "@"): // Do not repeat the URL: it may contain a password.
+			err = errors.New("broker: a URL must not contain user and password; log in with credentials instead")
+		case host == "":
+			err = fmt.Errorf("broker: URL %q: an address is missing between the commas; write %s://a:1,b:2", s, before)
+		case err != nil:
+		case i == 0:
+			e = one
+		case one.address == e.address || slices.Contains(e.more, one.address):
+			err = fmt.Errorf("broker: URL %q: the address %s is there twice", s, one.address)
+		default:
+			e.more = append(e.more, one.address)
+		}
+		if err != nil {
+			return endpoint{}, err
+		}
+	}
+	return e, nil
+}
+
+// at returns the endpoint with one address: the first for 0, and so on. They go round.
+func (e endpoint) at(i int) endpoint {
+	if i %= 1 + len(e.more); i > 0 {
+		e.address = e.more[i-1]
+	}
+	e.more = nil
+	return e
+}
+
+// parseOneURL is parseURL for a URL with one address.
+func parseOneURL(s string, others map[string]Transport) (endpoint, error) {
 	if !strings.Contains(s, "://") {
 		return endpoint{}, errors.New("broker: the scheme is missing in the URL; write pb://host:port or pb+unix:///path")
 	}
@@ -91,7 +135,7 @@ func (e endpoint) identity() string {
 	if e.network == "unix" {
 		return e.scheme + "://" + e.address
 	}
-	return e.scheme + "://" + strings.ToLower(e.address)
+	return e.scheme + "://" + strings.ToLower(strings.Join(append([]string{e.address}, e.more...), ","))
 }
 
 // url returns the endpoint as a URL, with the address that was bound.
@@ -105,6 +149,8 @@ func (e endpoint) url(addr net.Addr) string {
 	}
 	return s
 }
+
+var errListenMany = errors.New("broker: a URL to listen at has one address: call Listen for each")
 
 var errListenName = errors.New(
 	"broker: a URL to listen at must not name an object: publish it with WithPublished(name, object)",

@@ -9,14 +9,19 @@ import (
 
 func TestParseURL(t *testing.T) {
 	for url, want := range map[string]endpoint{
-		"pb://localhost":                {network: "tcp", address: "localhost:8787", name: "root"},
-		"pb://localhost/":               {network: "tcp", address: "localhost:8787", name: "root"},
-		"pb://localhost:1234":           {network: "tcp", address: "localhost:1234", name: "root"},
-		"pb://127.0.0.1:0":              {network: "tcp", address: "127.0.0.1:0", name: "root"},
-		"pb://:1234":                    {network: "tcp", address: ":1234", name: "root"},
-		"pb://[::1]":                    {network: "tcp", address: "[::1]:8787", name: "root"},
-		"pb://[::1]:99/attic":           {network: "tcp", address: "[::1]:99", name: "attic"},
-		"pb://host/a%20b":               {network: "tcp", address: "host:8787", name: "a b"},
+		"pb://localhost":      {network: "tcp", address: "localhost:8787", name: "root"},
+		"pb://localhost/":     {network: "tcp", address: "localhost:8787", name: "root"},
+		"pb://localhost:1234": {network: "tcp", address: "localhost:1234", name: "root"},
+		"pb://127.0.0.1:0":    {network: "tcp", address: "127.0.0.1:0", name: "root"},
+		"pb://:1234":          {network: "tcp", address: ":1234", name: "root"},
+		"pb://[::1]":          {network: "tcp", address: "[::1]:8787", name: "root"},
+		"pb://[::1]:99/attic": {network: "tcp", address: "[::1]:99", name: "attic"},
+		"pb://host/a%20b":     {network: "tcp", address: "host:8787", name: "a b"},
+		"pb://a:1,b,[::1]:3/attic": {
+			network: "tcp", address: "a:1", name: "attic", more: []string{"b:8787", "[::1]:3"},
+		},
+		"pbs://a,b":                     {network: "tcp", address: "a:8787", name: "root", more: []string{"b:8787"}},
+		"pb+unix:///run/a,b":            {network: "unix", address: "/run/a,b", name: "root"},
 		"pb+unix:///run/pb.sock":        {network: "unix", address: "/run/pb.sock", name: "root"},
 		"pb+unix:///run/a%20b":          {network: "unix", address: "/run/a b", name: "root"},
 		"pb+unix:///run/pb.sock?name=x": {network: "unix", address: "/run/pb.sock", name: "x"},
@@ -27,6 +32,7 @@ func TestParseURL(t *testing.T) {
 			require.Equal(t, want.network, got.network)
 			require.Equal(t, want.address, got.address)
 			require.Equal(t, want.name, got.name)
+			require.Equal(t, want.more, got.more)
 		})
 	}
 }
@@ -41,6 +47,16 @@ func TestParseURLErrors(t *testing.T) {
 		"pb://user:secret@host:port": "invalid port",
 		"pb://host?x=1":              "a query",
 		"pb://host#there":            "a fragment",
+		"pb://a,,b":                  "an address is missing between the commas",
+		"pb://a,":                    "an address is missing between the commas",
+		"pb://,":                     "an address is missing between the commas",
+		"pb://a,b,a:8787":            "the address a:8787 is there twice",
+		"pb://a,b:port":              "invalid port",
+		"pb://a,b?x=1":               "a query",
+		"pb://a,b#there":             "a fragment",
+		"pb://u:secret@a,b":          "user and password",
+		"pb://a,u:secret@b":          "user and password",
+		"http://a,b":                 `unknown scheme "http"`,
 		"pb://host:port":             "invalid port",
 		"pb+unix://run/pb.sock":      "a socket path starts with a slash",
 		"pb+unix://":                 "the path of the socket is missing",

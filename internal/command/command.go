@@ -78,7 +78,7 @@ const (
 	//	02 80  06 82 "cancel"  01 81
 	Cancel
 
-	// Goaway asks for no new calls, because this side is about to close. Dialect pb+1 only.
+	// Goaway asks for no new calls, because this side is about to close (P-9.14). Dialect pb+1 only.
 	//
 	//	[goaway text]
 	//	02 80  06 82 "goaway"  04 82 "text"

@@ -1,0 +1,91 @@
+package broker
+
+import (
+	"time"
+
+	"github.com/perspectivebroker/pb/internal/command"
+	"github.com/perspectivebroker/pb/internal/figures"
+	"github.com/perspectivebroker/pb/internal/usercode"
+
+	protoactor "github.com/asynkron/protoactor-go/actor"
+)
+
+const (
+	// moveTime is how long the calls of a peer are taken after it was told that this side goes away. It needs some time to
+	// learn of it and to connect elsewhere.
+	moveTime = 5 * time.Second
+	// quietTime is how long such a peer must not have called until it counts as moved, and crossTime how long it takes a
+	// call that was under way when it was told.
+	quietTime = 500 * time.Millisecond
+	crossTime = 200 * time.Millisecond
+	// goawayText is what clients are told.
+	goawayText = "the server is shutting down"
+)
+
+// sayGoaway tells a client that understands it that this side is about to close the connection (P-9.14).
+func (b *broker) sayGoaway() {
+	if b.c.client || !b.c.profile.IsExtended() {
+		return
+	}
+	b.toldAway = figures.Now()
+	b.append(func(dst []byte) []byte { return command.AppendGoaway(dst, b.c.profile, goawayText) })
+}
+
+// hasTimeToMove reports whether calls of the peer are still taken although this side goes away (P-9.15).
+func (b *broker) hasTimeToMove() bool {
+	return b.toldAway > 0 && figures.Now()-b.toldAway < moveTime
+}
+
+// waitsForMove reports whether the peer is likely to call again before it has connected elsewhere. If so, a
+// moveCheck follows.
+func (b *broker) waitsForMove() bool {
+	if !b.hasTimeToMove() {
+		return false
+	}
+	until := b.toldAway + crossTime
+	if b.lastCall > 0 {
+		until = max(until, b.lastCall+quietTime)
+	}
+	left := until - figures.Now()
+	if left <= 0 {
+		return false
+	}
+	if !b.moving {
+		b.moving = true
+		b.after(left, moveCheck{})
+	}
+	return true
+}
+
+// goaway handles [goaway text].
+func (b *broker) goaway(text string) {
+	select {
+	case <-b.c.goaway:
+		return // It has said so before.
+	default:
+	}
+	usercode.Log(func() { b.c.log.Info().Str("text", clip(text)).Msg("the peer is going away") })
+	close(b.c.goaway)
+}
+
+// Messages to the broker.
+type (
+	// leave closes the connection once none of its calls is under way. The session has moved.
+	leave      struct{}
+	leaveCheck struct{}
+	// moveCheck asks whether the peer still calls after it was told that this side goes away.
+	moveCheck struct{}
+)
+
+// leaves closes a connection whose session has moved, when it is not in use.
+func (b *broker) leaves(ctx protoactor.Context) {
+	if !b.left || !b.c.sends() {
+		return
+	}
+	if b.c.pending.Load() > 0 || b.c.inbound.Load() > 0 || b.made != b.c.metrics.madeOut.Load() {
+		b.made = b.c.metrics.madeOut.Load()
+		b.after(2*quietTime, leaveCheck{})
+		return
+	}
+	b.close(ctx, closeNow{cause: ErrClosed, flush: true})
+}
