@@ -159,6 +159,9 @@ func (b *broker) publish(ctx protoactor.Context, made rootsMade) {
 			made.err = usercode.Wrap(err, errUnavailable, name)
 		}
 	}
+	if made.err == nil && c.options.describe {
+		made.err = b.publishAs(describerName, &describer{objects: made.objects})
+	}
 	if made.err != nil {
 		b.reject(ctx, made.err)
 		return

@@ -127,6 +127,7 @@ type settings struct {
 	socketMode       *fs.FileMode // nil: the umask decides
 	registry         *jelly.Registry
 	unsafeTracebacks bool
+	describe         bool
 	security         *jelly.SecurityOptions // nil: jelly's default
 	dialects         []banana.Profile       // best first
 	profiled         bool
@@ -290,6 +291,9 @@ func newOptions[O any](opts []O, apply func(O, *options) error) (*options, error
 		}
 	}
 	o.limits = o.limits.withDefaults()
+	if err := o.checkDescribe(); err != nil {
+		return o, err
+	}
 	return o, o.chainInterceptors()
 }
 

@@ -130,7 +130,7 @@ func classOf(self, perspective any) string {
 
 // ClassOf returns the class under which a [Copyable] is sent, if it does not depend on the receiver's perspective.
 func ClassOf(copyable jelly.Jellyable) (string, error) {
-	if usercode.IsNilPointer(copyable) {
+	if copyable == nil || usercode.IsNilPointer(copyable) {
 		return "", fmt.Errorf("flavors: the class of a nil %T is not known", copyable)
 	}
 	if _, ok := copyable.(typeToCopyFor); ok {

@@ -40,6 +40,8 @@ type MethodTable struct {
 // caller calls one method.
 type caller interface {
 	call(recv any, inv *Invocation) (any, error)
+	// describe returns the parameters and results in the notation of Describe.
+	describe() string
 	// keeps reports whether the method gets the invocation, and so may keep it.
 	keeps() bool
 }

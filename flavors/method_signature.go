@@ -130,9 +130,15 @@ func (m *method) leading(next int) int {
 	return next
 }
 
+// maxContainers is how many containers within one another are looked through. A type such as []T named T has no end.
+const maxContainers = 64
+
 // actorByValue returns the actor type that a value of type t would contain by value; nil if there is none.
 func actorByValue(t reflect.Type) reflect.Type {
-	for k := t.Kind(); k == reflect.Slice || k == reflect.Array || k == reflect.Map; k = t.Kind() {
+	for range maxContainers {
+		if k := t.Kind(); k != reflect.Slice && k != reflect.Array && k != reflect.Map {
+			break
+		}
 		t = t.Elem()
 	}
 	if t.Kind() == reflect.Struct && reflect.PointerTo(t).Implements(reflect.TypeFor[anchored]()) {

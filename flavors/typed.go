@@ -19,7 +19,7 @@ func Func0[T, R any](wire string, f func(self *T, inv *Invocation) (R, error)) M
 	if f == nil {
 		return noFunction(wire)
 	}
-	return &typed[T]{wire: wire, run: func(self *T, inv *Invocation, _ []any) (any, error) {
+	return &typed[T]{wire: wire, result: reflect.TypeFor[R](), run: func(self *T, inv *Invocation, _ []any) (any, error) {
 		return answer(f(self, inv))
 	}}
 }
@@ -30,7 +30,7 @@ func Func1[T, A, R any](wire string, f func(self *T, inv *Invocation, a A) (R, e
 		return noFunction(wire)
 	}
 	return &typed[T]{
-		wire: wire, types: []reflect.Type{reflect.TypeFor[A]()}, names: params,
+		wire: wire, result: reflect.TypeFor[R](), types: []reflect.Type{reflect.TypeFor[A]()}, names: params,
 		run: func(self *T, inv *Invocation, args []any) (any, error) {
 			a, err := convert[A](args, 0)
 			if err != nil {
@@ -51,7 +51,8 @@ func Func2[T, A, B, R any](
 		return noFunction(wire)
 	}
 	return &typed[T]{
-		wire: wire, types: []reflect.Type{reflect.TypeFor[A](), reflect.TypeFor[B]()}, names: params,
+		wire: wire, result: reflect.TypeFor[R](),
+		types: []reflect.Type{reflect.TypeFor[A](), reflect.TypeFor[B]()}, names: params,
 		run: func(self *T, inv *Invocation, args []any) (any, error) {
 			a, err := convert[A](args, 0)
 			if err != nil {
@@ -76,7 +77,8 @@ func Func3[T, A, B, C, R any](
 		return noFunction(wire)
 	}
 	return &typed[T]{
-		wire: wire, types: []reflect.Type{reflect.TypeFor[A](), reflect.TypeFor[B](), reflect.TypeFor[C]()}, names: params,
+		wire: wire, result: reflect.TypeFor[R](),
+		types: []reflect.Type{reflect.TypeFor[A](), reflect.TypeFor[B](), reflect.TypeFor[C]()}, names: params,
 		run: func(self *T, inv *Invocation, args []any) (any, error) {
 			a, err := convert[A](args, 0)
 			if err != nil {
@@ -137,12 +139,20 @@ func unseen[T any](e MethodEntry) MethodEntry {
 	return e
 }
 
+// noResult makes an entry for a function whose result is always nil.
+func noResult[T any](e MethodEntry) MethodEntry {
+	if t, ok := e.(*typed[T]); ok {
+		t.result = nil
+	}
+	return e
+}
+
 // Proc0 publishes a function without a result as a method without arguments.
 func Proc0[T any](wire string, f func(self *T, inv *Invocation) error) MethodEntry {
 	if f == nil {
 		return noFunction(wire)
 	}
-	return Func0(wire, func(self *T, inv *Invocation) (any, error) { return nil, f(self, inv) })
+	return noResult[T](Func0(wire, func(self *T, inv *Invocation) (any, error) { return nil, f(self, inv) }))
 }
 
 // Proc1 publishes a function without a result as a method with one argument.
@@ -150,7 +160,9 @@ func Proc1[T, A any](wire string, f func(self *T, inv *Invocation, a A) error, p
 	if f == nil {
 		return noFunction(wire)
 	}
-	return Func1(wire, func(self *T, inv *Invocation, a A) (any, error) { return nil, f(self, inv, a) }, params...)
+	return noResult[T](Func1(
+		wire, func(self *T, inv *Invocation, a A) (any, error) { return nil, f(self, inv, a) }, params...,
+	))
 }
 
 // Proc2 publishes a function without a result as a method with two arguments.
@@ -158,7 +170,9 @@ func Proc2[T, A, B any](wire string, f func(self *T, inv *Invocation, a A, b B) 
 	if f == nil {
 		return noFunction(wire)
 	}
-	return Func2(wire, func(self *T, inv *Invocation, a A, b B) (any, error) { return nil, f(self, inv, a, b) }, params...)
+	return noResult[T](Func2(
+		wire, func(self *T, inv *Invocation, a A, b B) (any, error) { return nil, f(self, inv, a, b) }, params...,
+	))
 }
 
 // Proc3 publishes a function without a result as a method with three arguments.
@@ -170,10 +184,11 @@ func Proc3[T, A, B, C any](
 	if f == nil {
 		return noFunction(wire)
 	}
-	return Func3(
+	return noResult[T](Func3(
 		wire,
 		func(self *T, inv *Invocation, a A, b B, c C) (any, error) { return nil, f(self, inv, a, b, c) },
-		params...)
+		params...,
+	))
 }
 
 // FuncCall publishes a function that takes its arguments from the invocation itself, and so checks them itself. Code
@@ -199,6 +214,7 @@ type typed[T any] struct {
 	names  []string
 	run    func(self *T, inv *Invocation, args []any) (any, error)
 	whole  func(self *T, inv *Invocation) (any, error) // in place of run: takes the arguments itself
+	result reflect.Type                                // nil if there is none
 	unseen bool                                        // the function does not get the invocation
 }
 
@@ -206,6 +222,7 @@ type typed[T any] struct {
 type typedCaller[T any] struct {
 	label  string
 	unseen bool
+	result reflect.Type // nil if there is none, or it is not known
 	bound  signature
 	run    func(self *T, inv *Invocation, args []any) (any, error)
 	whole  func(self *T, inv *Invocation) (any, error)
@@ -215,7 +232,9 @@ type typedCaller[T any] struct {
 func (e *typed[T]) wireName() string { return e.wire }
 
 func (e *typed[T]) publish(table *MethodTable, t reflect.Type) error {
-	c := &typedCaller[T]{label: table.typeName + "." + e.wire + "()", unseen: e.unseen, run: e.run, whole: e.whole}
+	c := &typedCaller[T]{
+		label: table.typeName + "." + e.wire + "()", unseen: e.unseen, run: e.run, whole: e.whole, result: e.result,
+	}
 	for _, typ := range e.types {
 		if why := unfillable(typ); why != "" {
 			return fmt.Errorf("function %q: %s", e.wire, why)

@@ -5,7 +5,7 @@ import (
 )
 
 var callCommand = command{
-	name: "call", usage: "[flags] URL METHOD [ARG…]",
+	name: "call", usage: "[flags] URL METHOD [ARG…], or -describe URL",
 	summary: "calls a method and prints its result",
 	detail: `With a login (-u or -anonymous) the method is the avatar's, else that of the object published under the
 URL's name. If the method fails, its exception goes to standard error, and the status is 1.`,
@@ -15,8 +15,18 @@ URL's name. If the method fails, its exception goes to standard error, and the s
 func prepareCall(f *flags) func(context.Context, *env, []string) error {
 	p, o := f.peer(), f.output()
 	noAnswer := f.set.Bool("no-answer", false, "do not ask for an answer, and do not wait")
+	describe := f.set.Bool("describe", false, "print what methods the object has, if the peer tells; needs no METHOD")
 	n := f.set.Int("n", 1, "make the call `N` times, one after the other")
 	return func(ctx context.Context, e *env, args []string) error {
+		if len(args) == 2 && args[1] == "-describe" {
+			*describe, args = true, args[:1]
+		}
+		if *describe {
+			if len(args) != 1 {
+				return usage("-describe needs a URL and nothing else")
+			}
+			return p.describe(ctx, e, o, args[0])
+		}
 		if len(args) < 2 {
 			return usage("a URL and a method are required")
 		}

@@ -160,9 +160,12 @@ func stockServer(t testing.TB, args ...string) server {
 	return server{"stock", "pb://" + p.Addr(), p}
 }
 
-func conformance(t testing.TB, args ...string) string {
+func conformance(t testing.TB, args ...string) string { return goProgram(t, "conformance", args...) }
+
+// goProgram starts one of the examples, and returns the URL at which it listens.
+func goProgram(t testing.TB, name string, args ...string) string {
 	t.Helper()
-	cmd := exec.Command(stock.Build(t, "conformance"), args...)
+	cmd := exec.Command(stock.Build(t, name), args...)
 	out := newWatched()
 	cmd.Stdout = out
 	require.NoError(t, cmd.Start())

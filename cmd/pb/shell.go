@@ -30,6 +30,7 @@ var shellCommand = command{
 const shellHelp = `  root.add(1, b=2)       call a method of an object, and print the result
   x = root.counter()     keep the result
   x                      print a value
+  describe root          list the methods of an object, if the peer tells
   refs                   list the references and caches that are held
   release x              give a reference or a cache back, and forget the variable
   watch root.board()     print the state of a Cacheable, and its updates as they come
@@ -76,6 +77,9 @@ type shell struct {
 	conn   *peer.Conn
 	vars   map[string]any
 	held   map[jelly.Mention]int // the peer's objects that it keeps for this side, and how often it sent each
+
+	methods map[any][]string // names for completion, by the name or the number of the object
+	silent  bool             // the peer does not tell its methods
 }
 
 // errQuit ends the shell.
@@ -165,7 +169,13 @@ func (sh *shell) complete(line string, pos int, key rune) (string, int, bool) {
 	}
 	start := strings.LastIndexAny(line[:pos], " (,=[{") + 1
 	prefix := line[start:pos]
-	names := append(slices.Sorted(maps.Keys(sh.vars)), "help", "quit", "refs", "release ", "watch ")
+	names := append(slices.Sorted(maps.Keys(sh.vars)), "describe ", "help", "quit", "refs", "release ", "watch ")
+	if object, _, ok := strings.Cut(prefix, "."); ok {
+		names = names[:0]
+		for _, method := range sh.methodNames(object) {
+			names = append(names, object+"."+method+"(")
+		}
+	}
 	var found []string
 	for _, name := range names {
 		if strings.HasPrefix(name, prefix) {
@@ -204,6 +214,8 @@ func (sh *shell) do(ctx context.Context, line string) error {
 		return nil
 	case word == "release" && value.IsIdentifier(strings.TrimSpace(rest)):
 		return sh.release(p, strings.TrimSpace(rest))
+	case word == "describe" && value.IsIdentifier(strings.TrimSpace(rest)):
+		return sh.describe(ctx, p, strings.TrimSpace(rest))
 	case word == "watch" && rest != "" && rest[0] != '=' && rest[0] != '.':
 		return sh.watch(ctx, p)
 	case word != "" && p.Accept("="):
@@ -219,6 +231,17 @@ func (sh *shell) do(ctx context.Context, line string) error {
 		return err
 	}
 	return sh.output.show(sh.env, v)
+}
+
+// describe prints what the peer says about an object.
+func (sh *shell) describe(ctx context.Context, p *value.Parser, name string) error {
+	object, ok := callable(sh.vars[name])
+	if !ok {
+		return p.Fail(p.At, "%s is no variable with a reference", name)
+	}
+	ctx, cancel := sh.flags.timed(ctx)
+	defer cancel()
+	return sh.env.showDescription(sh.output, askAbout(ctx, sh.conn, object))
 }
 
 func (sh *shell) lookup(name string) (any, bool) {

@@ -43,7 +43,7 @@ func run(ctx context.Context, args []string) error {
 }
 
 func serve(ctx context.Context, rt *actor.Runtime, url string) error {
-	ln, err := broker.Listen(rt, url, NewShopServer(newShop()))
+	ln, err := broker.Listen(rt, url, NewShopServer(newShop()), broker.WithDescribe())
 	if err != nil {
 		return err
 	}

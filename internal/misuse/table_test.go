@@ -164,7 +164,7 @@ func functions() map[string]any {
 		"flavors.RegisterCopyFactory": flavors.RegisterCopyFactory[copied],
 		"published.Register":          published.Register[kept, *kept],
 		"paging.Send":                 paging.Send, "flavors.Spawn": flavors.Spawn,
-		"flavors.TableOf":     flavors.TableOf,
+		"flavors.TableOf": flavors.TableOf, "flavors.Describe": flavors.Describe,
 		"published.WhenReady": published.WhenReady, "flavors.Methods": flavors.Methods,
 
 		"broker.NewClientConn": broker.NewClientConn, "broker.Dial": broker.Dial, "broker.Listen": broker.Listen,
