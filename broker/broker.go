@@ -17,6 +17,9 @@ type broker struct {
 
 	tables
 	outFigures outFigures
+	promises   promises           // of this side
+	kept       kept               // for the peer
+	stamping   *seam.OutgoingCall // the call that is being stamped, or nil
 
 	backlog       []*batch // read but not executed, in order
 	next          int      // index in backlog[0] of the next command

@@ -50,6 +50,9 @@ func (b *broker) outgoing(message any) {
 	case stateFlushing, stateLingering, stateClosed:
 		b.refuse(message, flavors.ConnectionLost.Wrap(ErrClosed))
 	case stateOpen, stateDraining:
+		if call, ok := message.(*seam.OutgoingCall); ok && b.awaitPromises(call) {
+			break
+		}
 		if b.holdBack(message) {
 			return
 		}
@@ -127,7 +130,7 @@ func (b *broker) dependsOn(h, earlier *heldMessage) bool {
 		if m.Observer != nil && m.Observer.Luid() == 0 {
 			return true
 		}
-		return firstIsCall && (first.Cache || sameTarget(m, first))
+		return firstIsCall && (first.Cache || sameTarget(m, first) || first.Promise != nil && m.Object == first.Promise)
 	case *outgoingAnswer:
 		return firstIsCall && m.inv.Serial() <= earlier.serial
 	case *revoke:
@@ -137,7 +140,7 @@ func (b *broker) dependsOn(h, earlier *heldMessage) bool {
 }
 
 func sameTarget(a, b *seam.OutgoingCall) bool {
-	return a.Cache == b.Cache && a.Observer == b.Observer && a.ID == b.ID && a.Name == b.Name
+	return a.Cache == b.Cache && a.Observer == b.Observer && a.ID == b.ID && a.Name == b.Name && a.Object == b.Object
 }
 
 // requestStates requests the states that a message needs, unless too many messages do so already.

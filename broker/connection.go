@@ -39,16 +39,18 @@ type connection struct {
 	peer     string
 	began    time.Time
 	limits   Limits
-	options  *settings
-	log      zerolog.Logger
-	root     *flavors.RemoteReference
-	caller   seam.Caller // the caller of calls without a user
-	out      *flow.Outbox
-	account  *flow.Account   // what the connection holds of the runtime's memory budget
-	mailbox  *actor.Mailbox  // the broker's; messages posted after it has stopped go to Undelivered
-	writing  *actor.Mailbox  // the encoder's
-	pid      *protoactor.PID // the broker's
-	encoder  *protoactor.PID
+	// extendedLimits are limits.Banana for dialect pb+1.
+	extendedLimits banana.Limits
+	options        *settings
+	log            zerolog.Logger
+	root           *flavors.RemoteReference
+	caller         seam.Caller // the caller of calls without a user
+	out            *flow.Outbox
+	account        *flow.Account   // what the connection holds of the runtime's memory budget
+	mailbox        *actor.Mailbox  // the broker's; messages posted after it has stopped go to Undelivered
+	writing        *actor.Mailbox  // the encoder's
+	pid            *protoactor.PID // the broker's
+	encoder        *protoactor.PID
 
 	// Written by the decoder before the connection opens, immutable afterwards.
 	profile banana.Profile
@@ -105,7 +107,7 @@ type metrics struct {
 	madeIn, failedIn, cancelledIn    atomic.Uint64
 	bytesIn, framesIn                atomic.Uint64
 	collections                      atomic.Uint64
-	imports, caches, local           atomic.Int64 // lengths of the broker's tables
+	imports, caches, local, kept     atomic.Int64 // lengths of the broker's tables
 
 	rejected struct {
 		sync.Mutex
@@ -118,7 +120,8 @@ type metrics struct {
 func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *options) *connection {
 	c := &connection{
 		rt: rt, sock: sock, nonblock: netio.NonBlockingOf(sock), client: client, began: time.Now(),
-		limits: o.limits, options: o.settings, published: o.published, factories: o.factories,
+		limits: o.limits, extendedLimits: o.limits.Banana.WithLongStrings(), options: o.settings,
+		published: o.published, factories: o.factories,
 		mailbox: actor.NewMailbox(), writing: actor.NewMailbox(),
 		encoding: flow.NewEncodeLimit(),
 	}
@@ -229,11 +232,19 @@ func (c *connection) countRejection(r Rejection) {
 func (c *connection) JellyContext(perspective any) jelly.Context {
 	return jelly.Context{
 		Profile:     c.profile,
-		Limits:      c.limits.Banana,
+		Limits:      c.bananaLimits(),
 		Nesting:     c.limits.Nesting,
 		Invoker:     seam.Conn(c),
 		Perspective: perspective,
 	}
+}
+
+// bananaLimits returns the limits of what is sent. Under pb+1 a string may be as long as a frame (P-12.5).
+func (c *connection) bananaLimits() banana.Limits {
+	if c.profile.IsExtended() {
+		return c.extendedLimits
+	}
+	return c.limits.Banana
 }
 
 // TakesMetadata implements seam.Conn.
@@ -377,7 +388,7 @@ func (c *connection) SendAnswer(
 	if isError && inv.Ended() == seam.NotEnded {
 		c.metrics.failedIn.Add(1)
 	}
-	if fragment.Holes() > 0 || c.queued.Load() > 0 {
+	if fragment.Holes() > 0 || c.queued.Load() > 0 || inv.Keep() {
 		c.handOver(&outgoingAnswer{inv, fragment, isError})
 		return false
 	}
@@ -412,6 +423,9 @@ func (c *connection) appendAnswer(
 	return dst, unused, err
 }
 
+// WaitOver implements seam.Conn.
+func (c *connection) WaitOver(parked any) { c.post(waitOver{parked.(*parkedCall)}) }
+
 // CloseCall implements seam.Conn.
 func (c *connection) CloseCall(call seam.Call) {
 	switch call.Ended() {
@@ -419,6 +433,9 @@ func (c *connection) CloseCall(call seam.Call) {
 		c.metrics.cancelledIn.Add(1)
 	case seam.TimeOver:
 		c.metrics.failedIn.Add(1)
+	}
+	if call.Keep() {
+		c.post(closedCall{call.RequestID(), call.Failure()})
 	}
 	c.closed(call)
 }

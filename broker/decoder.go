@@ -192,6 +192,7 @@ func (r *frameReader) negotiate(frame []byte) error {
 	r.negotiated = true
 	r.small = r.c.small.Load()
 	r.scanner.Init(profile, r.c.scanLimits(r.small))
+	r.scanner.SetPrices(jelly.PricesOf(profile))
 	r.c.post(negotiated{})
 	return nil
 }
@@ -207,7 +208,7 @@ func (c *connection) newReader() *netio.Reader {
 
 // scanLimits returns the limits of frames. A small other than 0 is the limit of their size before a login.
 func (c *connection) scanLimits(small int64) banana.Limits {
-	limits := c.limits.Banana.WithDefaults()
+	limits := c.bananaLimits().WithDefaults()
 	limits.Depth = scanDepth
 	if small > 0 {
 		limits.Frame = min(limits.Frame, int(small))

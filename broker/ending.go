@@ -123,6 +123,8 @@ func (b *broker) finish(cause error) {
 	}
 	// A connection that is still referenced must not keep alive what was received over it.
 	b.instantiating, b.at, b.backlog = false, delivery{}, nil
+	b.dropPromises(lost)
+	b.dropKept()
 	b.failWaiting(lost)
 	b.clearTables()
 	c.forgetAvatars()

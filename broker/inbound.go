@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 
+	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker/internal/flow"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
@@ -27,7 +28,14 @@ func (b *broker) receive(ctx protoactor.Context, in *batch) {
 
 // work executes commands until none is left, or one waits for the instantiator or a garbage collection.
 func (b *broker) work(ctx protoactor.Context) {
-	for len(b.backlog) > 0 && !b.instantiating && !b.paused && !b.c.ended() {
+	for !b.instantiating && !b.paused && !b.c.ended() {
+		if len(b.kept.runnable) > 0 {
+			b.runParked(ctx)
+			continue
+		}
+		if len(b.backlog) == 0 {
+			return
+		}
 		in := b.backlog[0]
 		if b.next == len(in.commands) {
 			b.c.account.CarriedOut(&in.costs)
@@ -89,6 +97,8 @@ func (b *broker) command(ctx protoactor.Context, cmd *incoming) error {
 		b.cancelled(cmd.ID)
 	case command.Goaway:
 		b.goaway(cmd.word)
+	case command.Settled:
+		b.settled(cmd.ID)
 	default:
 		b.other(cmd)
 	}
@@ -125,6 +135,13 @@ func clip(s string) string {
 
 // message delivers a call to its object.
 func (b *broker) message(ctx protoactor.Context, cmd *incoming) {
+	if b.c.profile.IsExtended() {
+		if namesPromises(cmd) {
+			b.messageOnPromises(ctx, cmd)
+			return
+		}
+		b.keep(cmd)
+	}
 	var target *export
 	if cmd.Object.ID.Big == nil {
 		target = b.exports.Lookup(cmd.Object.ID.Int, cmd.Object.Name)
@@ -141,20 +158,26 @@ func (b *broker) message(ctx protoactor.Context, cmd *incoming) {
 // invoke hands a bound call to its object, or answers it with an error.
 func (b *broker) invoke(d *delivery) {
 	cmd, target := d.cmd, d.export
-	call := seam.IncomingCall{
-		Conn: b.c, RequestID: cmd.ID.Int, LongRequestID: cmd.ID.Big, Method: cmd.Method, WantsAnswer: cmd.WantsAnswer,
-		Size: cmd.cost.Wire, Weight: cmd.cost.Memory,
+	if cmd.parked != nil && cmd.parked.inv != nil {
+		b.invokeParked(d)
+		return
 	}
+	var call seam.IncomingCall
 	err := b.admit(cmd, target)
 	if err == nil {
 		call.Prefix, call.Perspective, call.Caller = target.Key.prefix, target.Key.perspective, target.Value.caller
-		if !target.Value.reached {
-			target.Value.reached = true
-			target.Value.caller.Reaches(target.Key.core)
-		}
+		b.reach(target)
 	}
 	if inv := b.take(d, call, err); inv != nil {
 		target.Key.core.Deliver(inv)
+	}
+}
+
+// reach notes that calls of an export's caller may wait for its object from now on.
+func (b *broker) reach(target *export) {
+	if !target.Value.reached {
+		target.Value.reached = true
+		target.Value.caller.Reaches(target.Key.core)
 	}
 }
 
@@ -166,32 +189,53 @@ func (b *broker) take(d *delivery, call seam.IncomingCall, err error) seam.Call 
 			b.c.countRejection(rejectValue)
 		}
 	}
+	if err == nil {
+		call.Received = d.received
+	}
+	inv := b.begin(d, call)
+	if err == nil {
+		b.mayCancel(inv)
+	}
+	if err != nil {
+		release(d.received)
+		b.refuses()
+		b.countFailed(cmd)
+		inv.Refuse(err)
+		return nil
+	}
+	return inv
+}
+
+// begin counts a call and begins its invocation.
+func (b *broker) begin(d *delivery, call seam.IncomingCall) seam.Call {
+	cmd := d.cmd
 	b.lastCall = d.read
 	b.c.metrics.madeIn.Add(1)
 	b.c.inbound.Add(1)
 	b.c.account.Admit(cmd.cost)
 	b.deliveries++
+	call.Conn, call.RequestID, call.LongRequestID, call.Method = b.c, cmd.ID.Int, cmd.ID.Big, cmd.Method
+	call.WantsAnswer, call.Keep = cmd.WantsAnswer, cmd.kept != nil
+	call.Size, call.Weight = cmd.cost.Wire, cmd.cost.Memory
 	call.Serial, call.Read, call.Many = b.deliveries, d.read, d.many
+	call.Arrivals, call.Extended = b.c.arrivals.Load(), b.c.profile.IsExtended()
 	inv := internal.Incoming(cmd.call)
-	call.Arrivals = b.c.arrivals.Load()
-	if err == nil {
-		call.Received = d.received
-	}
-	call.Extended = b.c.profile.IsExtended()
 	inv.Begin(call)
-	if err == nil && call.Extended && call.WantsAnswer {
+	return inv
+}
+
+// mayCancel has the peer cancel a call from now on.
+func (b *broker) mayCancel(inv seam.Call) {
+	if b.c.profile.IsExtended() && inv.WantsAnswer() {
 		b.c.calls.Add(inv.Entry())
 	}
-	if err != nil {
-		release(d.received)
-		b.refuses()
-		if !cmd.WantsAnswer {
-			b.c.metrics.failedIn.Add(1)
-		}
-		inv.Refuse(err)
-		return nil
+}
+
+// countFailed counts a call that is refused. One that wants an answer is counted with the answer.
+func (b *broker) countFailed(cmd *incoming) {
+	if !cmd.WantsAnswer {
+		b.c.metrics.failedIn.Add(1)
 	}
-	return inv
 }
 
 // cancelled handles [cancel id]. An id that is unknown, or answered, is ignored (P-9.12).
@@ -213,10 +257,7 @@ func (b *broker) update(ctx protoactor.Context, cmd *incoming) {
 
 func (b *broker) invokeUpdate(d *delivery) {
 	cmd, target := d.cmd, d.copy
-	call := seam.IncomingCall{
-		Conn: b.c, RequestID: cmd.ID.Int, LongRequestID: cmd.ID.Big, Method: cmd.Method, WantsAnswer: cmd.WantsAnswer,
-		Prefix: string(flavors.PrefixObserve), Size: cmd.cost.Wire, Weight: cmd.cost.Memory,
-	}
+	call := seam.IncomingCall{Prefix: string(flavors.PrefixObserve)}
 	err := cmd.err
 	b.c.countRejection(rejectionOf(err))
 	if err == nil && (target == nil || cmd.Object.Name != "") {
@@ -272,18 +313,27 @@ func (b *broker) answer(ctx protoactor.Context, cmd *incoming) error {
 func (b *broker) completeWith(d *delivery) {
 	defer b.sweep()
 	cmd, call := d.cmd, d.call
+	// A promise comes first: calls that wait for it use the result before its receiver can release it.
 	switch {
 	case call == nil, call == ping:
+		b.promiseAnswered(cmd.ID.Int, nil, actor.ErrCancelled)
 		b.complete(call, 0, nil, nil)
 		release(d.received) // The call was cancelled.
 	case cmd.err != nil:
 		b.c.countRejection(rejectionOf(cmd.err))
 		release(d.received)
-		b.complete(call, d.read, nil, unreadable(call, cmd))
+		err := unreadable(call, cmd)
+		b.promiseAnswered(cmd.ID.Int, nil, err)
+		b.complete(call, d.read, nil, err)
 	case cmd.Name == command.Error:
-		b.complete(call, d.read, nil, flavors.FailureFrom(cmd.value))
-	case !b.complete(call, d.read, cmd.value, nil):
-		release(d.received)
+		err := flavors.FailureFrom(cmd.value)
+		b.promiseAnswered(cmd.ID.Int, nil, err)
+		b.complete(call, d.read, nil, err)
+	default:
+		b.promiseAnswered(cmd.ID.Int, cmd.value, nil)
+		if !b.complete(call, d.read, cmd.value, nil) {
+			release(d.received)
+		}
 	}
 }
 
@@ -308,6 +358,9 @@ func (b *broker) bind(cmd *incoming, perspective any) (received []seam.Handle) {
 		received = b.receiveRefused(received, m)
 	}
 	for _, u := range cmd.unbound {
+		if u.Bound() { // before the call had to wait
+			continue
+		}
 		if u.IsReference() {
 			h, err := b.receiveImport(u, perspective)
 			if err != nil {
@@ -349,6 +402,9 @@ func (b *broker) bind(cmd *incoming, perspective any) (received []seam.Handle) {
 			u.Bind(e.Key.Value())
 		case flavors.CopyableFailureClass:
 			u.Bind(flavors.FailureFrom(u))
+		case "promise":
+			noteError(cmd, flavors.PBError.New("a promise can stand in the arguments of a call only"))
+			u.Bind(nil)
 		default:
 			if !u.IsInstance() {
 				noteError(cmd, flavors.InsecureJelly.Errorf("%s is nothing that this side can supply", clip(u.Tag)))
@@ -374,7 +430,7 @@ func (b *broker) deliver(ctx protoactor.Context, perspective any) {
 		b.finishAt()
 		return
 	}
-	d.received = b.bind(cmd, perspective)
+	d.received = append(d.received, b.bind(cmd, perspective)...)
 	if cmd.err != nil || !cmd.needsInstantiator() {
 		b.giveBack(d, notMade(cmd.unbound))
 		cmd.unbound = nil
@@ -432,6 +488,14 @@ func (b *broker) instantiated(ctx protoactor.Context, m *instantiated) {
 
 // admit returns the reason why a call is rejected, and counts the rejection; nil if the call is admitted.
 func (b *broker) admit(cmd *incoming, target *export) error {
+	if err := b.admitTarget(cmd, target); err != nil {
+		return err
+	}
+	return b.overloaded()
+}
+
+// admitTarget is admit as far as the values and the object of the call are concerned.
+func (b *broker) admitTarget(cmd *incoming, target *export) error {
 	switch {
 	case cmd.err != nil:
 		b.c.countRejection(rejectionOf(cmd.err))
@@ -448,6 +512,13 @@ func (b *broker) admit(cmd *incoming, target *export) error {
 	case target.Value.caller.IsOver():
 		b.c.countRejection(rejectLoggedOut)
 		return flavors.ErrLoggedOut.New("the user has logged out")
+	}
+	return nil
+}
+
+// overloaded is admit as far as the connection is concerned.
+func (b *broker) overloaded() error {
+	switch {
 	case b.c.now() >= stateDraining && !b.hasTimeToMove():
 		b.c.countRejection(rejectClosing)
 		return Busy.Errorf("the server is shutting down")

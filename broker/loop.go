@@ -45,6 +45,12 @@ func (b *broker) Receive(ctx protoactor.Context) {
 		close(m.known)
 	case cancelCall:
 		b.cancel(m.call)
+	case promiseDone:
+		b.promiseIs(m.promise, m.value, m.err)
+	case waitOver:
+		b.unpark(m.parked)
+	case closedCall:
+		b.resultThere(m.id, nil, m.err)
 	case negotiated:
 		b.open()
 	case readEnded:
@@ -100,6 +106,9 @@ func (b *broker) Receive(ctx protoactor.Context) {
 		b.finish(ErrClosed)
 	case *protoactor.Stopped:
 		close(b.c.stopped)
+	}
+	if len(b.kept.runnable) > 0 {
+		b.work(ctx)
 	}
 }
 

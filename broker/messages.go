@@ -22,7 +22,20 @@ type (
 		fragment *jelly.Fragment
 		isError  bool
 	}
-	cancelCall   struct{ call *seam.OutgoingCall }
+	cancelCall struct{ call *seam.OutgoingCall }
+	// promiseDone says what a promise is that was not sent.
+	promiseDone struct {
+		promise *sentPromise
+		value   any
+		err     error
+	}
+	// waitOver says that a call was answered while it waited for a promise.
+	waitOver struct{ parked *parkedCall }
+	// closedCall says that a call whose result is kept will not be answered.
+	closedCall struct {
+		id  int64
+		err error
+	}
 	flushDecrefs struct{}
 	// rootsMade has the objects to be published, by name.
 	rootsMade struct {
@@ -72,6 +85,8 @@ type incoming struct {
 	unbound []*jelly.Unbound
 	refused []jelly.Mention // what the peer counted in values that were not decoded
 	err     error           // what was wrong with the values; the rest of the command is good
+	kept    *keptResult     // of a call: where its result is kept, or nil
+	parked  *parkedCall     // of a call that has waited for a promise
 }
 
 // keeps is how many bytes a command takes whose values were not decoded.
@@ -87,6 +102,7 @@ func (cmd *incoming) needsInstantiator() bool {
 	return false
 }
 
+// noteError keeps the first error of a command, nil being none.
 func noteError(cmd *incoming, err error) {
 	if cmd.err == nil {
 		cmd.err = err

@@ -19,6 +19,7 @@ func (c *connection) snapshot() Stats {
 		BytesIn:     n.bytesIn.Load(), BytesOut: uint64(c.bytesOut.Load()), FramesIn: n.framesIn.Load(),
 		Exports: int(c.exported.Load()), Imports: int(n.imports.Load()),
 		Caches: int(n.caches.Load()), LocalCaches: int(n.local.Load()),
+		Results:  int(n.kept.Load()),
 		Refusals: map[Rejection]uint64{},
 	}
 	s.BytesUnanswered = c.account.Unanswered().Wire
@@ -65,6 +66,7 @@ func (s *Stats) add(other Stats) {
 	s.Imports += other.Imports
 	s.Caches += other.Caches
 	s.LocalCaches += other.LocalCaches
+	s.Results += other.Results
 	s.BytesWaiting += other.BytesWaiting
 	s.BytesUnanswered += other.BytesUnanswered
 	for r, count := range other.Refusals {
@@ -145,7 +147,7 @@ func (x *registry) remove(c *connection) {
 	s := c.snapshot()
 	s.CallsOut.failPending()
 	s.CallsIn.failPending()
-	s.Exports, s.Imports, s.Caches, s.LocalCaches, s.BytesWaiting, s.BytesUnanswered = 0, 0, 0, 0, 0, 0
+	s.Exports, s.Imports, s.Caches, s.LocalCaches, s.Results, s.BytesWaiting, s.BytesUnanswered = 0, 0, 0, 0, 0, 0, 0
 	delete(x.live, c)
 	c.metrics.final.Store(&s)
 	x.ended.add(s)

@@ -40,7 +40,19 @@ func (b *broker) transmit(message any) {
 }
 
 func (b *broker) sendCall(call *seam.OutgoingCall) {
+	if object, args := b.usesOf(call); object != nil || args != nil {
+		if err := errorOf(object, args); err != nil {
+			b.refuse(call, err)
+			return
+		}
+	}
+	onPromise, err := b.aim(call)
+	if err != nil {
+		b.refuse(call, fmt.Errorf("calling %s: %w", call.Method, err))
+		return
+	}
 	call.RequestID = b.pending.Next()
+	keep := b.begun(call)
 	if o := call.Observer; o != nil {
 		if call.ID = o.Luid(); b.caches.Find(call.ID) == nil {
 			b.refuse(call, fmt.Errorf("calling %s: %w", call.Method, errObserverGone))
@@ -49,8 +61,9 @@ func (b *broker) sendCall(call *seam.OutgoingCall) {
 	}
 	b.countBegun(call)
 	hasMetadata := (call.Entries > 0 || !call.Deadline.IsZero()) && b.c.profile.IsExtended()
-	err := b.stamp(call.Fragment, func(dst []byte) (_ []byte, err error) {
-		dst = b.appendCallHead(dst, call, hasMetadata)
+	b.stamping = call
+	err = b.stamp(call.Fragment, func(dst []byte) (_ []byte, err error) {
+		dst = b.appendCallHead(dst, call, hasMetadata, onPromise, keep)
 		if call.Encoded != nil {
 			dst = append(dst, call.Encoded...)
 		} else if dst, err = call.Fragment.Append(dst, b.filled); err != nil {
@@ -61,9 +74,13 @@ func (b *broker) sendCall(call *seam.OutgoingCall) {
 		}
 		return dst, nil
 	})
+	b.stamping = nil
 	if err != nil {
 		b.refuse(call, fmt.Errorf("calling %s: %w", call.Method, err))
 		return
+	}
+	if onPromise {
+		b.noteUses(call)
 	}
 	call.Free()
 	if call.Result != nil {
@@ -74,13 +91,14 @@ func (b *broker) sendCall(call *seam.OutgoingCall) {
 	} else {
 		b.countSent(call)
 	}
+	b.promiseSent(call)
 }
 
-func (b *broker) appendCallHead(dst []byte, call *seam.OutgoingCall, hasMetadata bool) []byte {
+func (b *broker) appendCallHead(dst []byte, call *seam.OutgoingCall, hasMetadata, onPromise, keep bool) []byte {
 	cmd := command.Command{
-		Name: command.Message, WantsAnswer: call.Result != nil, HasMetadata: hasMetadata,
+		Name: command.Message, WantsAnswer: call.Result != nil, Keep: keep, HasMetadata: hasMetadata,
 		ID:     command.Number{Int: call.RequestID},
-		Object: command.Object{ID: command.Number{Int: call.ID}, Name: call.Name},
+		Object: command.Object{ID: command.Number{Int: call.ID}, Name: call.Name, Promise: onPromise},
 		Method: call.Method,
 	}
 	if call.Cache {
@@ -99,6 +117,9 @@ func (b *broker) sendAnswer(m *outgoingAnswer) {
 		b.fail(m, err)
 		return
 	}
+	if err == nil && m.inv.Keep() {
+		b.answerKept(m)
+	}
 	m.fragment.Free()
 	if err != nil {
 		c.answered(m.inv)
@@ -116,6 +137,9 @@ func (b *broker) fail(message any, err error) {
 			usercode.Log(func() {
 				b.c.log.Error().Err(usercode.LogError(err)).Stringer("call", m.inv).Msg("a failure could not be sent")
 			})
+			if m.inv.Keep() {
+				b.resultThere(m.inv.RequestID(), nil, m.inv.Failure())
+			}
 			b.c.answered(m.inv)
 			return
 		}
@@ -200,6 +224,8 @@ func (b *broker) fill(dst []byte, hole any) ([]byte, error) {
 		return b.fillCache(dst, h)
 	case seam.CacheHome:
 		return banana.AppendInt(dst, h.CacheLuid()), nil
+	case seam.PromiseHole:
+		return b.fillPromise(dst, h)
 	}
 	return dst, fmt.Errorf("broker: unknown placeholder %T", hole)
 }
@@ -290,6 +316,7 @@ func (b *broker) refuse(message any, cause error) {
 		if m.Observer != nil && m.Result == nil && b.c.sends() && !usercode.Is(cause, errObserverGone) {
 			m.Observer.Unsent(m.Method, cause)
 		}
+		b.promiseFailed(m, cause)
 		_ = failCall(m, cause)
 	case *stateReply:
 		m.abandon()
@@ -304,6 +331,9 @@ func (b *broker) refuse(message any, cause error) {
 // cancel drops a call but keeps its entry until the answer arrives, so that the answer is known and a peer that never
 // answers stays within Limits.CallsOut. It tells a peer that understands it (P-9.10).
 func (b *broker) cancel(call *seam.OutgoingCall) {
+	if b.cancelWaiting(call) {
+		return
+	}
 	if call.RequestID == 0 {
 		call.Cancelled = true // It waits to be sent.
 		return
@@ -315,6 +345,9 @@ func (b *broker) cancel(call *seam.OutgoingCall) {
 	if b.c.profile.IsExtended() && b.c.sends() {
 		id := command.Number{Int: call.RequestID}
 		b.append(func(dst []byte) []byte { return command.AppendCancel(dst, b.c.profile, id) })
+	}
+	if call.Promise != nil {
+		b.promiseCancelled(call)
 	}
 }
 

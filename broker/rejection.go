@@ -20,6 +20,7 @@ import (
 //	"calls in"          more than Limits.CallsIn calls of the peer are unanswered
 //	"bytes in"          the peer's unanswered calls have more than Limits.BytesIn bytes
 //	"memory total"      Limits.MemoryTotal is reached
+//	"promises"          more than 1,024 results are kept for the peer
 //	"calls out"         more than Limits.CallsOut of our calls are unanswered
 //	"write high water"  a CallRemote while more than Limits.WriteHighWater bytes wait to be written
 //	"write backlog"     the peer does not read: Limits.MaxWriteBacklog
@@ -62,6 +63,7 @@ const (
 	rejectCallsIn        Rejection = "calls in"
 	rejectBytesIn        Rejection = "bytes in"
 	rejectMemoryTotal    Rejection = "memory total"
+	rejectPromises       Rejection = "promises"
 	rejectCallsOut       Rejection = "calls out"
 	rejectWriteHighWater Rejection = "write high water"
 	rejectWriteBacklog   Rejection = "write backlog"

@@ -17,6 +17,8 @@ type Stats struct {
 	// Caches is how many of our Cacheables the peer keeps copies of. LocalCaches is how many copies this side keeps of the
 	// peer's.
 	Caches, LocalCaches int
+	// Results is how many results of the peer's calls are kept because the peer may still name them, under dialect pb+1.
+	Results int
 	// Collections is how many garbage collections were requested to find unused references and caches.
 	Collections uint64
 	// BytesWaiting is how many bytes wait to be written.

@@ -69,8 +69,9 @@ func (b *broker) tablesChanged() {
 	n.imports.Store(int64(b.imports.Len()))
 	n.caches.Store(int64(b.caches.Size()))
 	n.local.Store(int64(b.local.Len()))
+	n.kept.Store(int64(len(b.kept.results)))
 	size := b.exports.Size()*exportSize + b.imports.Len()*importSize + b.imports.ExtrasSize()*extrasSize +
-		b.exports.Revoked()*revokedSize + (b.caches.Size()+b.local.Len())*cacheSize
+		b.exports.Revoked()*revokedSize + len(b.kept.results)*keptSize + (b.caches.Size()+b.local.Len())*cacheSize
 	b.c.account.Keep(size - b.counted)
 	b.counted = size
 }

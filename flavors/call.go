@@ -12,8 +12,8 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// Call calls a method of the peer's object, waits for the answer and converts it to T. It is
-// [RemoteReference.CallRemote] for plain goroutines.
+// Call calls a method of the peer's object, or of the one that is promised, waits for the answer and converts it to T.
+// It is [RemoteReference.CallRemote] for plain goroutines.
 //
 // If ctx ends first, Call returns its error, and the answer is dropped. Under dialect pb+1 the peer learns of it: the
 // call carries ctx's deadline and metadata ([WithMetadata]) and is cancelled when ctx ends, so that the context of the
@@ -24,9 +24,9 @@ import (
 //
 // Call returns as soon as the answer has been read. Calls that the peer sent before the answer may not have run yet:
 // see [CallInOrder].
-func Call[T any](ctx context.Context, r *RemoteReference, method string, args ...any) (T, error) {
+func Call[T any](ctx context.Context, c Callee, method string, args ...any) (T, error) {
 	var zero T
-	v, err := r.call(ctx, method, args)
+	v, err := call(ctx, c, method, args)
 	if err != nil {
 		return zero, err
 	}
@@ -38,15 +38,15 @@ func Call[T any](ctx context.Context, r *RemoteReference, method string, args ..
 }
 
 // call makes a call through the interceptors, and waits for its answer.
-func (r *RemoteReference) call(ctx context.Context, method string, args []any) (any, error) {
+func call(ctx context.Context, c Callee, method string, args []any) (any, error) {
 	if ctx == nil {
 		return nil, fmt.Errorf("flavors: calling %s: %w", method, actor.ErrNilContext)
 	}
-	chain := r.chain()
+	chain := chainFor(c)
 	if chain == nil {
-		return r.callAndWait(ctx, method, args)
+		return callAndWait(ctx, c, method, args)
 	}
-	v, err := r.outgoing(ctx, chain, sendAndWait, method, args)
+	v, err := outgoing(ctx, c, chain, sendAndWait, method, args)
 	if d, ok := v.(*actor.Deferred); ok && d != nil && err == nil {
 		if v, err = d.Await(ctx); err != nil && ctx.Err() != nil {
 			d.Cancel()
@@ -56,14 +56,15 @@ func (r *RemoteReference) call(ctx context.Context, method string, args []any) (
 }
 
 // callAndWait makes a call and waits for its answer.
-func (r *RemoteReference) callAndWait(ctx context.Context, method string, args []any) (any, error) {
+func callAndWait(ctx context.Context, c Callee, method string, args []any) (any, error) {
 	call := calls.Get().(*seam.OutgoingCall)
-	if err := r.prepare(ctx, call, method, args); err != nil {
+	conn, err := prepareCall(ctx, c, call, method, args)
+	if err != nil {
 		return nil, err
 	}
 	call.WantAnswer()
-	_ = r.remote.conn.SendCallSoon(ctx, call) // The Deferred knows.
-	runtime.KeepAlive(r)
+	_ = conn.SendCallSoon(ctx, call) // The Deferred knows.
+	runtime.KeepAlive(c)
 	d := call.Result
 	v, err := d.Await(ctx)
 	if err != nil {
@@ -116,26 +117,41 @@ var calls = sync.Pool{New: func() any { return new(seam.OutgoingCall) }}
 // Under dialect pb+1 the call carries ctx's deadline and metadata ([WithMetadata]). It is cancelled by
 // [actor.Deferred.Cancel], and, if ctx is that of an invocation or derived from one, when that invocation is cancelled.
 // The end of any other ctx does not cancel it.
-func Start(ctx context.Context, r *RemoteReference, method string, args ...any) *actor.Deferred {
+func Start(ctx context.Context, c Callee, method string, args ...any) *actor.Deferred {
 	if ctx == nil {
 		return actor.Failed(fmt.Errorf("flavors: calling %s: %w", method, actor.ErrNilContext))
 	}
-	chain := r.chain()
+	chain := chainFor(c)
 	if chain == nil {
-		return r.start(ctx, method, args)
+		return start(ctx, c, method, args)
 	}
-	v, err := r.outgoing(ctx, chain, sendSoon, method, args)
-	return deferred(r.remote.conn, v, err)
+	v, err := outgoing(ctx, c, chain, sendSoon, method, args)
+	return deferred(connOf(c), v, err)
 }
 
-func (r *RemoteReference) start(ctx context.Context, method string, args []any) *actor.Deferred {
-	call, err := r.newCallWithResult(ctx, method, args)
+func start(ctx context.Context, c Callee, method string, args []any) *actor.Deferred {
+	call := new(seam.OutgoingCall)
+	conn, err := prepareCall(ctx, c, call, method, args)
 	if err != nil {
 		return actor.Failed(err)
 	}
-	_ = r.remote.conn.SendCallSoon(ctx, call) // The Deferred has the error.
-	runtime.KeepAlive(r)
+	call.WantAnswer()
+	_ = conn.SendCallSoon(ctx, call) // The Deferred has the error.
+	runtime.KeepAlive(c)
 	follow(ctx, call.Result)
+	return call.Result
+}
+
+// callNow is start, but does not wait for room.
+func callNow(ctx context.Context, c Callee, method string, args []any) *actor.Deferred {
+	call := new(seam.OutgoingCall)
+	conn, err := prepareCall(ctx, c, call, method, args)
+	if err != nil {
+		return actor.Failed(err)
+	}
+	call.WantAnswer()
+	_ = conn.SendCall(call) // The Deferred has the error.
+	runtime.KeepAlive(c)
 	return call.Result
 }
 
@@ -143,25 +159,38 @@ func (r *RemoteReference) start(ctx context.Context, method string, args []any) 
 // waits to be written, until ctx ends. So a producer that uses it sends as fast as the peer reads, and none of its
 // calls is refused. A method of an object or an actor blocks its actor while Send waits. Under dialect pb+1 the call
 // carries ctx's deadline, after which it is not begun, and metadata ([WithMetadata]).
-func Send(ctx context.Context, r *RemoteReference, method string, args ...any) error {
+func Send(ctx context.Context, c Callee, method string, args ...any) error {
 	if ctx == nil {
 		return fmt.Errorf("flavors: calling %s: %w", method, actor.ErrNilContext)
 	}
-	chain := r.chain()
+	chain := chainFor(c)
 	if chain == nil {
-		return r.sendOnly(ctx, method, args)
+		return sendOnly(ctx, c, method, args)
 	}
-	_, err := r.outgoing(ctx, chain, sendSoonOnly, method, args)
+	_, err := outgoing(ctx, c, chain, sendSoonOnly, method, args)
 	return err
 }
 
-func (r *RemoteReference) sendOnly(ctx context.Context, method string, args []any) error {
-	call, err := r.newCall(ctx, method, args)
+func sendOnly(ctx context.Context, c Callee, method string, args []any) error {
+	call := new(seam.OutgoingCall)
+	conn, err := prepareCall(ctx, c, call, method, args)
 	if err != nil {
 		return err
 	}
-	err = r.remote.conn.SendCallSoon(ctx, call)
-	runtime.KeepAlive(r)
+	err = conn.SendCallSoon(ctx, call)
+	runtime.KeepAlive(c)
+	return err
+}
+
+// sendOnlyNow is sendOnly, but does not wait for room.
+func sendOnlyNow(ctx context.Context, c Callee, method string, args []any) error {
+	call := new(seam.OutgoingCall)
+	conn, err := prepareCall(ctx, c, call, method, args)
+	if err != nil {
+		return err
+	}
+	err = conn.SendCall(call)
+	runtime.KeepAlive(c)
 	return err
 }
 
@@ -171,10 +200,10 @@ func (r *RemoteReference) sendOnly(ctx context.Context, method string, args []an
 //
 // Call does not wait for them: each object has a turn of its own, and the answer goes to the caller. See
 // [Conn.Settled].
-func CallInOrder[T any](ctx context.Context, r *RemoteReference, method string, args ...any) (T, error) {
-	v, err := Call[T](ctx, r, method, args...)
-	if r != nil && r.remote != nil && ctx != nil && ctx.Err() == nil {
-		if waitErr := r.remote.conn.Settled(ctx); waitErr != nil {
+func CallInOrder[T any](ctx context.Context, c Callee, method string, args ...any) (T, error) {
+	v, err := Call[T](ctx, c, method, args...)
+	if conn := connOf(c); conn != nil && ctx != nil && ctx.Err() == nil {
+		if waitErr := conn.Settled(ctx); waitErr != nil {
 			var zero T
 			return zero, waitErr
 		}

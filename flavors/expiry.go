@@ -51,6 +51,7 @@ func (inv *Invocation) expire(why uint32) {
 			break
 		}
 	}
+	conn, parked := inv.conn, inv.parked // The invocation may be used again once it is over.
 	if c := inv.context.Load(); c != nil && why == callCancelled {
 		c.end()
 	}
@@ -59,6 +60,9 @@ func (inv *Invocation) expire(why uint32) {
 		c.result.Complete(nil, inv.expiry()) // Interceptors may wait for a method that answers by itself.
 	}
 	inv.isOver(inv.state.Or(callTold) | callTold)
+	if parked != nil {
+		conn.WaitOver(parked)
+	}
 }
 
 // tellExpired answers an expired call. Its method may be running, so what that changes must not be touched.

@@ -71,6 +71,17 @@ func (export) NewRemoteReference(conn seam.Conn, luid int64, perspective any) *R
 	return newRemoteReference(conn, luid, perspective)
 }
 
+// Mention returns the luid of a reference that is about to be mentioned, in the turn in which the message is written.
+// The error is that of a reference which has been released.
+func (export) Mention(r *RemoteReference) (luid int64, err error) {
+	m := r.remote
+	if !m.count.Use() {
+		return 0, DeadReference.Wrap(ErrReleased)
+	}
+	m.count.Unuse() // A decref that this causes is written in a later turn.
+	return m.id, nil
+}
+
 // Receive adds a receipt to a handle. It reports false if the handle has been released: then a new one is needed.
 func (export) Receive(r *RemoteReference) bool { return r.isMade() && r.remote.count.Receive() }
 

@@ -77,8 +77,9 @@ type CallInfo struct {
 	dict   *jelly.Dict // kw of a call of the peer, not converted
 	answer bool
 
-	ref    *RemoteReference // of a call to the peer
+	callee Callee // of a call to the peer
 	send   sendMode
+	began  atomic.Pointer[Promise]        // of a Begin: the first call that was made
 	called atomic.Bool                    // next has been called
 	over   atomic.Bool                    // the interceptors have returned
 	sent   atomic.Pointer[actor.Deferred] // the answer to the last call; nil if next has waited for it
@@ -117,6 +118,8 @@ const (
 	sendNow                      // CallRemote
 	sendSoonOnly                 // Send
 	sendNowOnly                  // CallRemoteNoAnswer
+	beginSoon                    // Begin
+	beginNow                     // the methods Begin
 )
 
 // Incoming reports whether the peer makes the call.
@@ -138,7 +141,7 @@ func (c *CallInfo) Perspective() any {
 	if c.inv != nil {
 		return c.inv.Perspective()
 	}
-	return c.ref.Perspective()
+	return c.Reference().Perspective()
 }
 
 // Metadata returns what a call of the peer carried; nil if there was none. What a call to the peer will carry is in its
@@ -170,8 +173,11 @@ func (c *CallInfo) WantsAnswer() bool { return c.answer }
 // give it to [Invocation.Answer].
 func (c *CallInfo) Invocation() *Invocation { return c.inv }
 
-// Reference returns the reference that is called; nil for a call of the peer.
-func (c *CallInfo) Reference() *RemoteReference { return c.ref }
+// Reference returns the reference that is called; nil for a call of the peer, and for a call on a [Promise].
+func (c *CallInfo) Reference() *RemoteReference {
+	r, _ := c.callee.(*RemoteReference)
+	return r
+}
 
 // String names the call in logs, as Type.method.
 func (c *CallInfo) String() string {
@@ -261,17 +267,30 @@ func (c *CallInfo) logPanic(p *PanicError) {
 // Calls to the peer.
 
 // outgoing makes a call through the interceptors.
-func (r *RemoteReference) outgoing(
+func outgoing(
 	ctx context.Context,
+	callee Callee,
 	chain CallFunc,
 	mode sendMode,
 	method string,
 	args []any,
 ) (v any, err error) {
+	return newCallInfo(callee, mode, method, args).outgoing(ctx, chain)
+}
+
+func newCallInfo(callee Callee, mode sendMode, method string, args []any) *CallInfo {
 	c := &CallInfo{
-		conn: r.remote.conn, method: method, typ: r.remote.name, ref: r, send: mode, answer: mode < sendSoonOnly,
+		conn: connOf(callee), method: method, callee: callee, send: mode,
+		answer: mode != sendSoonOnly && mode != sendNowOnly,
+	}
+	if r, ok := callee.(*RemoteReference); ok {
+		c.typ = r.remote.name
 	}
 	c.args, c.kw = splitKw(slices.Clone(args))
+	return c
+}
+
+func (c *CallInfo) outgoing(ctx context.Context, chain CallFunc) (v any, err error) {
 	v, err = c.run(ctx, chain)
 	c.over.Store(true)
 	if v == nil && err == nil && !c.called.Load() {
@@ -294,19 +313,28 @@ func (c *CallInfo) sendCall(ctx context.Context) (any, error) {
 			mode = sendNowOnly
 		case sendAndWait, sendSoon:
 			mode = sendNow
+		case beginSoon:
+			mode = beginNow
 		}
 	}
 	switch mode {
 	case sendAndWait:
-		return c.ref.callAndWait(ctx, c.method, args)
+		return callAndWait(ctx, c.callee, c.method, args)
 	case sendSoon:
-		return c.answerOf(c.ref.start(ctx, c.method, args)), nil
+		return c.answerOf(start(ctx, c.callee, c.method, args)), nil
 	case sendNow:
-		return c.answerOf(c.ref.callNow(ctx, c.method, args)), nil
+		return c.answerOf(callNow(ctx, c.callee, c.method, args)), nil
 	case sendSoonOnly:
-		return nil, c.ref.sendOnly(ctx, c.method, args)
+		return nil, sendOnly(ctx, c.callee, c.method, args)
+	case sendNowOnly:
+		return nil, sendOnlyNow(ctx, c.callee, c.method, args)
 	}
-	return nil, c.ref.sendOnlyNow(ctx, c.method, args)
+	p := beginCall(ctx, c.callee, mode, c.method, args)
+	if p.err != nil {
+		return nil, p.err
+	}
+	c.began.CompareAndSwap(nil, p)
+	return c.answerOf(p.promise.Result), nil
 }
 
 func (c *CallInfo) answerOf(d *actor.Deferred) *actor.Deferred {

@@ -46,6 +46,9 @@ type Invocation struct {
 	state       atomic.Uint32     // what has happened to it: a set of call… bits
 	handled     atomic.Bool       // the handler to which it was forwarded has returned
 	onAnswer    func(*Invocation) // set within the object's turn; may be nil
+	keep        bool              // the result is kept, because the peer may name it
+	failure     error             // the answer, if it is a failure and keep is set
+	parked      any               // the broker's, if the call had to wait for a promise
 	received    []*seam.Refcount  // of the handles in the arguments: the answer may contain them
 	turn        seam.Turn
 	passed      atomic.Bool                 // it was forwarded, and has been carried out
@@ -89,6 +92,7 @@ func (inv *Invocation) free() {
 	inv.longID = nil
 	inv.requestID, inv.wantsAnswer, inv.size, inv.weight, inv.serial, inv.incarnation = 0, false, 0, 0, 0, 0
 	inv.received, inv.arrivals, inv.began = nil, nil, false
+	inv.keep, inv.failure, inv.parked = false, nil, nil
 	inv.metadata, inv.deadline, inv.extended = nil, time.Time{}, false
 	inv.context.Store(nil)
 	inv.entry = seam.CallEntry{}
@@ -119,20 +123,57 @@ func (inv *incoming) Begin(call seam.IncomingCall) {
 		call.Arrivals.Add()
 		inv.arrivals = call.Arrivals
 	}
+	inv.keep = call.Keep
 	if len(call.Received) > 0 {
-		inv.received = make([]*seam.Refcount, len(call.Received))
-		for i, h := range call.Received {
-			inv.received[i] = h.(counted).count()
-			inv.received[i].AwaitAnswer()
-		}
+		inv.receive(call.Received)
 	}
 }
+
+// receive notes the handles that came in the arguments.
+func (inv *incoming) receive(handles []seam.Handle) {
+	inv.received = make([]*seam.Refcount, len(handles))
+	for i, h := range handles {
+		inv.received[i] = h.(counted).count()
+		inv.received[i].AwaitAnswer()
+	}
+}
+
+// Wait implements seam.Call.
+func (inv *incoming) Wait(parked any) {
+	inv.parked = parked
+	(*Invocation)(inv).limitTime()
+}
+
+// Aim implements seam.Call.
+func (inv *incoming) Aim(t seam.Target) {
+	if c := inv.context.Swap(nil); c != nil {
+		c.callOver(nil) // Another one belongs to the caller.
+	}
+	inv.Args, inv.Kw = t.Args, t.Kw
+	inv.prefix, inv.perspective, inv.serial = Prefix(t.Prefix), t.Perspective, t.Serial
+	inv.caller, _ = t.Caller.(*peerCaller)
+	inv.receive(t.Received)
+}
+
+// Abandon implements seam.Call.
+func (inv *incoming) Abandon() { (*Invocation)(inv).abandon() }
+
+// Failure implements seam.Call.
+func (inv *incoming) Failure() error {
+	if (*Invocation)(inv).hasExpired() {
+		return (*Invocation)(inv).expiry()
+	}
+	return inv.failure
+}
+
+// Keep implements seam.Call.
+func (inv *incoming) Keep() bool { return inv.keep }
 
 // counted is a handle that came from the peer: a *RemoteReference or a *Cached.
 type counted interface{ count() *seam.Refcount }
 
 // Refuse implements seam.Call.
-func (inv *incoming) Refuse(err error) { (*Invocation)(inv).fail(err) }
+func (inv *incoming) Refuse(err error) { (*Invocation)(inv).drop(err) }
 
 // ReplaceAnswer implements seam.Call.
 func (inv *incoming) ReplaceAnswer(err error) { (*Invocation)(inv).sendFailure(err) }
@@ -579,6 +620,9 @@ func (inv *Invocation) sendFailure(err error) {
 		}
 	}()
 	logFailure(inv, err)
+	if inv.keep {
+		inv.failure = err
+	}
 	fragment := inv.newFragment("failure")
 	sendable := inv.sendableError(err)
 	inv.count(kindOf(sendable))
@@ -610,6 +654,9 @@ func (inv *Invocation) sendPlainFailure(why string) {
 	}
 	fragment := inv.newFragment("failure")
 	plain := RuntimeError.New(clipText("the call failed, and so did sending its failure: "+why, MaxFailureText))
+	if inv.keep {
+		inv.failure = plain
+	}
 	if fragment.Jelly(plain) != nil {
 		fragment.Free()
 		inv.encoded()

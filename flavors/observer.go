@@ -164,7 +164,7 @@ func (os Observers) CallRemote(method string, args ...any) error {
 				call.Fragment = fragment
 			} else {
 				call.Encoded = encoded(fragment)
-				shared = encodedFor{c.Profile, c.Arrays, c.Limits, call.Encoded}
+				shared = encodedFor{c.Profile, c.Limits, call.Encoded}
 			}
 		}
 		_ = o.conn.SendCall(call)
@@ -177,13 +177,12 @@ func (os Observers) CallRemote(method string, args ...any) error {
 // are alike.
 type encodedFor struct {
 	profile banana.Profile
-	arrays  bool
 	limits  banana.Limits
 	bytes   []byte
 }
 
 func (e *encodedFor) get(c jelly.Context) []byte {
-	if e.bytes == nil || e.profile != c.Profile || e.arrays != c.Arrays || e.limits != c.Limits {
+	if e.bytes == nil || e.profile != c.Profile || e.limits != c.Limits {
 		return nil
 	}
 	return e.bytes

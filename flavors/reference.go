@@ -14,7 +14,6 @@ import (
 	"weak"
 
 	"github.com/perspectivebroker/pb/actor"
-	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
@@ -182,70 +181,32 @@ func unbracketed(s string) string { return strings.TrimSuffix(strings.TrimPrefix
 // The arguments are encoded before CallRemote returns, so the caller may change them afterwards. A last argument of
 // type [Kw] holds the keyword arguments.
 func (r *RemoteReference) CallRemote(method string, args ...any) *actor.Deferred {
-	chain := r.chain()
+	return callAtOnce(r, method, args)
+}
+
+func callAtOnce(c Callee, method string, args []any) *actor.Deferred {
+	chain := chainFor(c)
 	if chain == nil {
-		return r.callNow(context.Background(), method, args)
+		return callNow(context.Background(), c, method, args)
 	}
-	v, err := r.outgoing(context.Background(), chain, sendNow, method, args)
-	return deferred(r.remote.conn, v, err)
-}
-
-// chain returns the interceptors of the reference's connection; nil if there are none.
-func (r *RemoteReference) chain() CallFunc {
-	if !r.isMade() {
-		return nil
-	}
-	return chainOf(r.remote.conn)
-}
-
-func (r *RemoteReference) callNow(ctx context.Context, method string, args []any) *actor.Deferred {
-	call, err := r.newCallWithResult(ctx, method, args)
-	if err != nil {
-		return actor.Failed(err)
-	}
-	_ = r.remote.conn.SendCall(call) // The Deferred has the error.
-	runtime.KeepAlive(r)
-	return call.Result
-}
-
-func (r *RemoteReference) newCallWithResult(
-	ctx context.Context,
-	method string,
-	args []any,
-) (*seam.OutgoingCall, error) {
-	call, err := r.newCall(ctx, method, args)
-	if err != nil {
-		return nil, err
-	}
-	call.WantAnswer()
-	return call, nil
+	v, err := outgoing(context.Background(), c, chain, sendNow, method, args)
+	return deferred(connOf(c), v, err)
 }
 
 // CallRemoteNoAnswer calls a method and asks for no answer: neither a result nor a failure is sent. An error means that
 // the call was not sent, for example because too much waits to be written; [Send] waits instead. Not every cause is
 // known when CallRemoteNoAnswer returns.
 func (r *RemoteReference) CallRemoteNoAnswer(method string, args ...any) error {
-	chain := r.chain()
+	return sendAtOnce(r, method, args)
+}
+
+func sendAtOnce(c Callee, method string, args []any) error {
+	chain := chainFor(c)
 	if chain == nil {
-		return r.sendOnlyNow(context.Background(), method, args)
+		return sendOnlyNow(context.Background(), c, method, args)
 	}
-	_, err := r.outgoing(context.Background(), chain, sendNowOnly, method, args)
+	_, err := outgoing(context.Background(), c, chain, sendNowOnly, method, args)
 	return err
-}
-
-func (r *RemoteReference) sendOnlyNow(ctx context.Context, method string, args []any) error {
-	call, err := r.newCall(ctx, method, args)
-	if err != nil {
-		return err
-	}
-	err = r.remote.conn.SendCall(call)
-	runtime.KeepAlive(r)
-	return err
-}
-
-func (r *RemoteReference) newCall(ctx context.Context, method string, args []any) (*seam.OutgoingCall, error) {
-	call := new(seam.OutgoingCall)
-	return call, r.prepare(ctx, call, method, args)
 }
 
 // prepare fills an empty call. Every call of a reference goes through it.
@@ -254,10 +215,8 @@ func (r *RemoteReference) prepare(ctx context.Context, call *seam.OutgoingCall, 
 		return err
 	}
 	m := r.remote
-	if ctx != context.Background() && m.conn.TakesMetadata() {
-		if err := describeCall(ctx, call, m.conn.JellyContext(nil).Profile); err != nil {
-			return fmt.Errorf("calling %s: %w", method, err)
-		}
+	if err := describeCall(ctx, m.conn, call, method); err != nil {
+		return err
 	}
 	fragment, err := encodeCall(m.conn, m.perspective, method, args)
 	if err != nil {
@@ -276,11 +235,15 @@ func (r *RemoteReference) prepare(ctx context.Context, call *seam.OutgoingCall, 
 	return nil
 }
 
-// describeCall sets the deadline and the metadata that ctx has for a call.
-func describeCall(ctx context.Context, call *seam.OutgoingCall, p banana.Profile) (err error) {
+// describeCall sets the deadline and the metadata that ctx has for a call of a method.
+func describeCall(ctx context.Context, conn seam.Conn, call *seam.OutgoingCall, method string) (err error) {
+	if ctx == context.Background() || !conn.TakesMetadata() {
+		return nil
+	}
 	deadline, timed := ctx.Deadline()
+	p := conn.JellyContext(nil).Profile
 	if call.Metadata, call.Entries, err = encodeMetadata(p, OutgoingMetadata(ctx), timed); err != nil {
-		return err
+		return fmt.Errorf("calling %s: %w", method, err)
 	}
 	if timed {
 		call.Deadline = deadline

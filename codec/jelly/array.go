@@ -18,8 +18,8 @@ import (
 //
 //	03 80  05 82 "array"  02 82 "i4"  08 82 01 00 00 00 02 00 00 00
 //
-// It takes 4 bytes for an int32 where a list takes 2 to 6, and is copied rather than decoded. Only peers that speak a
-// dialect with arrays know it: see Context.Arrays and Decoder.Arrays.
+// It takes 4 bytes for an int32 where a list takes 2 to 6, and is copied rather than decoded. Only the extended profile
+// has it.
 const arrayName = "array"
 
 // number are the types of the numbers of an array.
@@ -88,7 +88,7 @@ func formOf(elem reflect.Type) *arrayForm {
 
 // encode writes a slice as an array, or as a list to a peer that takes no arrays.
 func (f *arrayForm) encode(e *Encoder, v reflect.Value) error {
-	if !e.ctx.Arrays {
+	if !e.ctx.Profile.IsExtended() {
 		return encodeSlice(e, v)
 	}
 	id := identity{}

@@ -19,7 +19,7 @@ import (
 )
 
 // arraysContext is for a peer that takes arrays.
-var arraysContext = Context{Profile: banana.ProfilePB, Arrays: true}
+var arraysContext = Context{Profile: banana.ProfilePB1}
 
 func encodeIn(t require.TestingT, c Context, v any) []byte {
 	f := NewFragment(c)
@@ -43,6 +43,7 @@ type textual int
 
 func (n textual) MarshalText() ([]byte, error) { return []byte(fmt.Sprint("n", int(n))), nil }
 
+// Each type of numbers has its own code (P-12.1).
 func TestArrayBytes(t *testing.T) {
 	for _, c := range []struct {
 		sent any
@@ -72,7 +73,7 @@ func TestArrayBytes(t *testing.T) {
 			require.NoError(t, err)
 			sent := encodeIn(t, arraysContext, c.sent)
 			assert.Equal(t, hex.EncodeToString(arrayOf(c.code, string(numbers))), hex.EncodeToString(sent))
-			v, err := decodeAll(&Decoder{Arrays: true}, sent, banana.ProfilePB)
+			v, err := decodeAll(&Decoder{}, sent, banana.ProfilePB1)
 			require.NoError(t, err)
 			want := c.want
 			if want == nil {
@@ -101,17 +102,19 @@ func TestNotAnArray(t *testing.T) {
 	}
 }
 
+// (P-12.2)
 func TestArrayOfBytes(t *testing.T) {
-	v, err := decodeAll(&Decoder{Arrays: true}, arrayOf("u1", "ab"), banana.ProfilePB)
+	v, err := decodeAll(&Decoder{}, arrayOf("u1", "ab"), banana.ProfilePB1)
 	require.NoError(t, err)
 	assert.Equal(t, []byte("ab"), v)
 	word := banana.AppendString(banana.AppendList(nil, 3), banana.ProfilePB, "array")
 	word = banana.AppendSymbol(banana.AppendString(word, banana.ProfilePB, "u1"), banana.ProfilePB, banana.SymList)
-	v, err = decodeAll(&Decoder{Arrays: true}, word, banana.ProfilePB)
+	v, err = decodeAll(&Decoder{}, word, banana.ProfilePB1)
 	require.NoError(t, err)
 	assert.Equal(t, []byte("list"), v)
 }
 
+// (P-12.3)
 func TestBadArrays(t *testing.T) {
 	raw := func(elements ...any) []byte {
 		b, err := banana.EncodeExpr(banana.ProfilePB, elements)
@@ -138,19 +141,20 @@ func TestBadArrays(t *testing.T) {
 			`broker.WithRegistry`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := &Decoder{Arrays: true}
+			profile := banana.ProfilePB1
 			if c.frame == nil {
-				c.frame, d.Arrays = arrayOf("i1", "1"), false
+				c.frame, profile = arrayOf("i1", "1"), banana.ProfilePB
 			}
-			_, err := decodeAll(d, c.frame, banana.ProfilePB)
+			_, err := decodeAll(&Decoder{}, c.frame, profile)
 			assert.EqualError(t, err, c.want)
 		})
 	}
-	v, err := decodeAll(&Decoder{Arrays: true}, raw("array", "i1", "\x01", 5, 6), banana.ProfilePB)
+	v, err := decodeAll(&Decoder{}, raw("array", "i1", "\x01", 5, 6), banana.ProfilePB1)
 	require.NoError(t, err)
 	assert.Equal(t, []int8{1}, v, "further elements are skipped")
 }
 
+// (P-12.4)
 func TestArrayTaster(t *testing.T) {
 	frame := arrayOf("i1", "\x01")
 	for name, c := range map[string]struct {
@@ -163,7 +167,7 @@ func TestArrayTaster(t *testing.T) {
 		"arrays":       {NewSecurityOptions().AllowTypes("array"), true},
 		"basic types":  {NewSecurityOptions().AllowBasicTypes(), true},
 	} {
-		_, err := decodeAll(&Decoder{Arrays: true, Taster: c.taster}, frame, banana.ProfilePB)
+		_, err := decodeAll(&Decoder{Taster: c.taster}, frame, banana.ProfilePB1)
 		if c.ok {
 			assert.NoError(t, err, name)
 			continue
@@ -173,10 +177,11 @@ func TestArrayTaster(t *testing.T) {
 	}
 }
 
+// (P-12.2)
 func TestSharedArrays(t *testing.T) {
 	for _, x := range []any{[]int32{1, 2}, make([]float64, 0, 1)} {
 		sent := encodeIn(t, arraysContext, []any{x, x})
-		v, err := decodeAll(&Decoder{Arrays: true}, sent, banana.ProfilePB)
+		v, err := decodeAll(&Decoder{}, sent, banana.ProfilePB1)
 		require.NoError(t, err)
 		list := v.([]any)
 		assert.Equal(t, list[0], list[1])
@@ -195,7 +200,7 @@ func TestArrayAsKey(t *testing.T) {
 	defer f.Free()
 	require.Error(t, f.Jelly(NewFrozenSet([]int{1})))
 	frame := banana.AppendString(banana.AppendList(nil, 2), banana.ProfilePB, "frozenset")
-	_, err := decodeAll(&Decoder{Arrays: true}, append(frame, arrayOf("i1", "1")...), banana.ProfilePB)
+	_, err := decodeAll(&Decoder{}, append(frame, arrayOf("i1", "1")...), banana.ProfilePB1)
 	assert.ErrorContains(t, err, "a member of a frozenset is not hashable")
 }
 
@@ -205,7 +210,7 @@ func TestClassNamedArray(t *testing.T) {
 	encodeIn(t, Context{Profile: banana.ProfilePB}, x)
 	f := NewFragment(arraysContext)
 	defer f.Free()
-	assert.ErrorContains(t, f.Jelly(x), `"array" is the name of a type of Jelly`)
+	assert.ErrorContains(t, f.Jelly(x), `"array" is the name of a type of Jelly, not of a class, in the dialect pb+1`)
 }
 
 func TestArrayLimits(t *testing.T) {
@@ -218,7 +223,7 @@ func TestArrayLimits(t *testing.T) {
 		c := arraysContext
 		c.Limits = c.Limits.WithLongStrings()
 		sent := encodeIn(t, c, v)
-		got, err := decodeAll(&Decoder{Arrays: true}, sent, banana.ProfilePB)
+		got, err := decodeAll(&Decoder{}, sent, banana.ProfilePB1)
 		require.NoError(t, err)
 		assert.Equal(t, v, got)
 		c.Limits.Frame = 1 << 20
@@ -240,9 +245,9 @@ func TestArrayNesting(t *testing.T) {
 	require.ErrorContains(t, f.Jelly([]any{[]any{[]int{1}}}), "nested too deeply")
 	b, err := f.Append(nil, nil)
 	require.NoError(t, err)
-	_, err = decodeAll(&Decoder{Arrays: true, Nesting: 2}, b, banana.ProfilePB)
+	_, err = decodeAll(&Decoder{Nesting: 2}, b, banana.ProfilePB1)
 	require.NoError(t, err)
-	_, err = decodeAll(&Decoder{Arrays: true, Nesting: 1}, b, banana.ProfilePB)
+	_, err = decodeAll(&Decoder{Nesting: 1}, b, banana.ProfilePB1)
 	require.Error(t, err)
 }
 
@@ -277,7 +282,7 @@ func TestArrayRoundTrip(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		v := map[string]any{"x": drawNumbers(rt), "y": []any{drawNumbers(rt), "text"}}
 		sent := encodeIn(rt, arraysContext, v)
-		got, err := decodeAll(&Decoder{Arrays: true}, sent, banana.ProfilePB)
+		got, err := decodeAll(&Decoder{}, sent, banana.ProfilePB1)
 		require.NoError(rt, err)
 		require.Equal(rt, sent, encodeIn(rt, arraysContext, got))
 		x, ok := got.(*Dict).Get("x")
@@ -307,7 +312,7 @@ func TestArrayAssignsLikeList(t *testing.T) {
 		target := rapid.SampledFrom(targets).Draw(rt, "target")
 		list, err := decodeAll(&Decoder{}, encodeIn(rt, Context{Profile: banana.ProfilePB}, v), banana.ProfilePB)
 		require.NoError(rt, err)
-		array, err := decodeAll(&Decoder{Arrays: true}, encodeIn(rt, arraysContext, v), banana.ProfilePB)
+		array, err := decodeAll(&Decoder{}, encodeIn(rt, arraysContext, v), banana.ProfilePB1)
 		require.NoError(rt, err)
 		want, got := reflect.New(target), reflect.New(target)
 		wantErr, gotErr := Assign(want.Interface(), list), Assign(got.Interface(), array)
@@ -339,12 +344,13 @@ func TestReverseEach(t *testing.T) {
 
 // The numbers of an array are no mentions, whatever they look like.
 func TestArrayMentions(t *testing.T) {
-	frame, err := banana.EncodeExpr(banana.ProfilePB, []any{"list", []any{"array", 5, 7}, []any{"remote", 3}})
+	frame, err := banana.EncodeExpr(banana.ProfilePB, []any{"list", []any{"array", 5, 7}, []any{"promise", 9},
+		[]any{"remote", 3}})
 	require.NoError(t, err)
 	var got []Mention
 	var r banana.Reader
-	r.Reset(frame, banana.ProfilePB)
-	(&Decoder{Arrays: true}).Mentions(&r, 1, func(m Mention) { got = append(got, m) })
+	r.Reset(frame, banana.ProfilePB1)
+	(&Decoder{}).Mentions(&r, 1, func(m Mention) { got = append(got, m) })
 	assert.Equal(t, []Mention{{"remote", 3}}, got)
 }
 
@@ -357,13 +363,13 @@ func FuzzArrays(f *testing.F) {
 		append(arrayOf("f8", strings.Repeat("\xff", 16)), arrayOf("i1", "")...)...))
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		var s banana.Scanner
-		s.Init(banana.ProfilePB, banana.Limits{})
-		s.SetPrices(PricesWithArrays())
+		s.Init(banana.ProfilePB1, banana.Limits{})
+		s.SetPrices(PricesOf(banana.ProfilePB1))
 		n, err := s.Next(frame)
 		if err != nil || n == 0 {
 			return
 		}
-		d := Decoder{Arrays: true}
+		d := Decoder{}
 		var (
 			r banana.Reader
 			v any
@@ -371,7 +377,7 @@ func FuzzArrays(f *testing.F) {
 		var ints []int64
 		bound := uint64(s.Cost()) + 64<<10
 		spent := allocated(bound, func() {
-			r.Reset(frame[:n], banana.ProfilePB)
+			r.Reset(frame[:n], banana.ProfilePB1)
 			d.Reset()
 			if err = d.Decode(&r, &v); err == nil {
 				if _, ok := numbersOf(v); ok {
@@ -390,7 +396,7 @@ func FuzzArrays(f *testing.F) {
 		}
 		once, err := fragment.Append(nil, nil)
 		require.NoError(t, err)
-		again, err := decodeAll(&d, once, banana.ProfilePB)
+		again, err := decodeAll(&d, once, banana.ProfilePB1)
 		require.NoError(t, err)
 		require.Equal(t, once, encodeIn(t, arraysContext, again))
 	})
@@ -402,9 +408,9 @@ func BenchmarkInts(b *testing.B) {
 	for i := range ints {
 		ints[i] = i * 7
 	}
-	for name, arrays := range map[string]bool{"list": false, "array": true} {
-		c := Context{Profile: banana.ProfilePB, Arrays: arrays}
-		d := Decoder{Arrays: arrays}
+	for name, profile := range map[string]banana.Profile{"list": banana.ProfilePB, "array": banana.ProfilePB1} {
+		c := Context{Profile: profile}
+		d := Decoder{}
 		b.Run(name, func(b *testing.B) {
 			var (
 				dst []byte
@@ -418,7 +424,7 @@ func BenchmarkInts(b *testing.B) {
 				}
 				dst, _ = f.Append(dst[:0], nil)
 				f.Free()
-				r.Reset(dst, banana.ProfilePB)
+				r.Reset(dst, profile)
 				var v any
 				if err := d.Decode(&r, &v); err != nil {
 					b.Fatal(err)
@@ -431,4 +437,30 @@ func BenchmarkInts(b *testing.B) {
 			b.SetBytes(int64(len(dst)))
 		})
 	}
+}
+
+func TestPromiseDecoded(t *testing.T) {
+	raw := func(id any) []byte {
+		b, err := banana.EncodeExpr(banana.ProfilePB1, []any{"promise", id})
+		require.NoError(t, err)
+		return b
+	}
+	d := Decoder{}
+	v, err := decodeAll(&d, raw(-7), banana.ProfilePB1)
+	require.NoError(t, err)
+	require.Len(t, d.Unbound(), 1)
+	assert.Same(t, d.Unbound()[0], v)
+	assert.Equal(t, "promise", d.Unbound()[0].Tag)
+	assert.Equal(t, int64(-7), d.Unbound()[0].ID)
+	assert.False(t, d.Unbound()[0].IsReference())
+	large := new(big.Int).Lsh(big.NewInt(1), 100)
+	v, err = decodeAll(&d, raw(large), banana.ProfilePB1)
+	require.NoError(t, err)
+	assert.Equal(t, large.String(), string(v.(*Unbound).Name))
+	_, err = decodeAll(&d, raw("root"), banana.ProfilePB1)
+	require.EqualError(t, err, "jelly: promise needs an integer of 64 bits at byte 11")
+	_, err = decodeAll(&d, raw(1), banana.ProfilePB)
+	require.ErrorContains(t, err, `class "promise" is not registered`)
+	_, err = decodeAll(&Decoder{Taster: NewSecurityOptions().AllowBasicTypes()}, raw(1), banana.ProfilePB1)
+	require.ErrorContains(t, err, `type "promise" is not allowed`)
 }

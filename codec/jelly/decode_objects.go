@@ -170,8 +170,8 @@ func (d *Decoder) wholeElements(u *Unbound, n int) error {
 	return nil
 }
 
-// objectReference decodes [remote id], [local id], [cached id] and [lcache id]. In [local name] a name may replace
-// the id: it refers to an object that this side has published.
+// objectReference decodes [remote id], [local id], [cached id], [lcache id] and [promise id]. In [local name] a name
+// may replace the id: it refers to an object that this side has published.
 func (d *Decoder) objectReference(t tag, start, n int, slot *any) (hash, error) {
 	if n < 1 {
 		return 0, d.fail(start, t.String()+" needs an id")
@@ -192,6 +192,8 @@ func (d *Decoder) objectReference(t tag, start, n int, slot *any) (hash, error) 
 		u.ID = id.Int
 	case t == tagLocal && id.IsText() && len(id.Bytes) <= maxClassName:
 		u.Name = id.AppendText(nil)
+	case t == tagPromise && id.IsInt():
+		u.Name = []byte(id.Big().String()) // It is the id of nothing.
 	case t == tagLocal:
 		return 0, d.fail(at, "local needs an integer of 64 bits or a name")
 	default:

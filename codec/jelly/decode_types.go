@@ -49,7 +49,7 @@ func (d *Decoder) tagged(t tag, start, n int, slot *any) (hash, error) {
 		return d.reference(start, n, slot)
 	case tagDereference:
 		return d.dereference(start, n, slot)
-	case tagRemote, tagLocal, tagCached, tagLCache:
+	case tagRemote, tagLocal, tagCached, tagLCache, tagPromise:
 		return d.objectReference(t, start, n, slot)
 	case tagSet:
 		set := NewSet(d.room(n)...)

@@ -28,9 +28,6 @@ type Decoder struct {
 	// AliasFrom is the length from which []byte values refer to the frame instead of being copied; 0 means never.
 	// Such a value keeps the whole frame alive, and the frame must not be written to again; see Aliased.
 	AliasFrom int
-	// Arrays is set if the peer speaks a dialect with arrays, [array code numbers], which become slices of numbers. A
-	// Taster that allows lists allows them.
-	Arrays bool
 	// PersistentLoad returns the object for [persistent id]. id is an int64, a *big.Int, a float64 or []byte. Without
 	// PersistentLoad the value is a Persistent.
 	PersistentLoad func(id any) (any, error)
@@ -233,8 +230,8 @@ func (d *Decoder) head(start int, t *banana.Token) error {
 // typed decodes the n elements of an expression after its type.
 func (d *Decoder) typed(start int, word *banana.Token, n int, slot *any) (hash, error) {
 	t := tagOf(word)
-	if t == tagNone && d.Arrays && string(word.Bytes) == arrayName && word.Kind == banana.String {
-		t = tagArray
+	if t == tagNone && word.Kind == banana.String && d.r.Profile().IsExtended() {
+		t = extendedTag(word.Bytes)
 	}
 	if t != tagNone && !d.allowed[t] {
 		return 0, d.insecure(start, "type %q is not allowed: SecurityOptions.AllowTypes would allow it", t)

@@ -24,7 +24,7 @@
 //	string                                 [unicode utf8]; must be valid UTF-8
 //	[]byte, [N]byte                        a string, which Python calls bytes
 //	slices, arrays                         [list …]; nil slices are empty lists
-//	slices of numbers, with Context.Arrays [array code numbers]
+//	slices of numbers, under pb+1          [array code numbers]
 //	Tuple                                  [tuple …]
 //	maps                                   [dictionary [key value] …] with sorted keys; nil maps are empty
 //	map[K]struct{}                         [set …], sorted
@@ -60,7 +60,7 @@
 //	Timedelta (beyond 292 years), Date, TimeOfDay, *Decimal, Class, Module,
 //	Function, *Method, Persistent, Unpersistable, *Instance, *Unbound
 //
-// and, with Decoder.Arrays, arrays to []int8, []int16, []int32, []int64, []uint8, []uint16, []uint32, []uint64,
+// and, under profile pb+1, arrays to []int8, []int16, []int32, []int64, []uint8, []uint16, []uint32, []uint64,
 // []float32 and []float64.
 //
 // [Assign] converts such a value to any Go type that can hold it. A value that already has the type is stored
@@ -115,12 +115,12 @@
 //
 // # Arrays
 //
-// To a peer that agreed to them (Context.Arrays and Decoder.Arrays), a slice of numbers is sent as an array: a code,
-// and the numbers as one string, little-endian. The codes are i1 i2 i4 i8 for int8 to int64, u1 u2 u4 u8 for uint8 to
-// uint64, f4 and f8 for float32 and float64. []int and []uint are sent as i8 and u8, those of a 32-bit machine as i4
-// and u4. A slice of bytes remains a string: an array of u1, which other programs may send, arrives as the same []byte.
-// A slice whose elements say themselves how they are sent, or are spans of time, remains a list, as does a Go array.
-// Arrays take part in sharing like lists, and cannot be keys.
+// Under profile pb+1 a slice of numbers is sent as an array: a code, and the numbers as one string, little-endian. The
+// codes are i1 i2 i4 i8 for int8 to int64, u1 u2 u4 u8 for uint8 to uint64, f4 and f8 for float32 and float64. []int
+// and []uint are sent as i8 and u8, those of a 32-bit machine as i4 and u4. A slice of bytes remains a string: an array
+// of u1, which other programs may send, arrives as the same []byte. A slice whose elements say themselves how they are
+// sent, or are spans of time, remains a list, as does a Go array. Arrays take part in sharing like lists, and cannot be
+// keys.
 //
 // # Security
 //

@@ -167,7 +167,7 @@ func beginList[T any](e *Encoder, typ uintptr, v []T) (met bool, err error) {
 
 // intList writes a []int without boxing or a call for each element.
 func (e *Encoder) intList(v []int) error {
-	if e.ctx.Arrays {
+	if e.ctx.Profile.IsExtended() {
 		return numberArray(e, intsWord, v)
 	}
 	if met, err := beginList(e, intsWord, v); met || err != nil {
@@ -196,7 +196,7 @@ func plainList[T any](e *Encoder, typ uintptr, v []T, write func(e *Encoder, v T
 
 // numberList is plainList for a slice of numbers, which is written as an array to a peer that takes them.
 func numberList[T number](e *Encoder, typ uintptr, v []T, write func(e *Encoder, v T) error) error {
-	if e.ctx.Arrays {
+	if e.ctx.Profile.IsExtended() {
 		return numberArray(e, typ, v)
 	}
 	return plainList(e, typ, v, write)

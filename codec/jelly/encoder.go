@@ -359,8 +359,8 @@ func (e *Encoder) classAndState(id identity, class string, state any) error {
 	if err := CheckClass(class); err != nil {
 		return &EncodeError{Err: err}
 	}
-	if e.ctx.Arrays && class == arrayName {
-		return invalid("%q is the name of a type of Jelly, not of a class, to a peer that takes arrays", class)
+	if e.ctx.Profile.IsExtended() && extendedTag([]byte(class)) != tagNone {
+		return invalid("%q is the name of a type of Jelly, not of a class, in the dialect %s", class, e.ctx.Profile)
 	}
 	if err := e.enter(); err != nil {
 		return err

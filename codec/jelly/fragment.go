@@ -39,7 +39,7 @@ func NewFragment(c Context) *Fragment {
 	f := fragments.Get().(*Fragment)
 	e := &f.e
 	// Field by field: copying the whole struct stalls on the small writes that preceded it (store forwarding).
-	e.ctx.Profile, e.ctx.Root, e.ctx.Arrays = c.Profile, c.Root, c.Arrays
+	e.ctx.Profile, e.ctx.Root = c.Profile, c.Root
 	e.ctx.Invoker, e.ctx.Perspective, e.ctx.PersistentStore = c.Invoker, c.Perspective, c.PersistentStore
 	if e.mostNested = c.Nesting; e.mostNested <= 0 {
 		e.mostNested = DefaultNesting
@@ -224,13 +224,10 @@ func (f *Fragment) AppendRebased(
 
 // Context holds the parameters of an encoding. The zero Context has ProfileNone, the default limits and no connection.
 type Context struct {
-	// Profile is the negotiated profile.
+	// Profile is the negotiated profile. Under an extended one slices of numbers are sent as arrays.
 	Profile banana.Profile
 	// Limits are the peer's limits; zero fields have Twisted's defaults.
 	Limits banana.Limits
-	// Arrays is set if the peer speaks a dialect with arrays. Slices of numbers are then sent as [array code numbers]
-	// instead of lists.
-	Arrays bool
 	// Nesting is the limit on nested values; 0 means DefaultNesting.
 	Nesting int
 	// Root is the beginning of error paths, by default "value". JellyTuple and JellyKw use "args" and "kw".
@@ -316,6 +313,27 @@ func wrappedDepth(buf []byte, from int, p banana.Profile, wraps []wrap, holes []
 		depth += levels
 		lists = append(lists, open{int(token.Int), levels})
 	}
+}
+
+// Reference returns the payload of the only hole of a fragment that is a reference: one list that ends with the hole.
+// ok is false for any other fragment.
+func (f *Fragment) Reference() (hole any, ok bool) {
+	e := &f.e
+	if len(e.holes) != 1 || len(e.sharing.wraps) > 0 || e.holes[0].at != len(e.buf) {
+		return nil, false
+	}
+	var r banana.Reader
+	r.Reset(e.buf, e.ctx.Profile)
+	head, err := r.Next()
+	if err != nil || head.Kind != banana.List {
+		return nil, false
+	}
+	for range head.Int - 1 { // The hole is the last element.
+		if r.Skip() != nil {
+			return nil, false
+		}
+	}
+	return e.holes[0].payload, r.Offset() == len(e.buf)
 }
 
 // AllHoles returns an iterator over the payloads of the holes, in the order in which Append fills them.

@@ -15,7 +15,11 @@ type Mention struct {
 // decoded because they are refused or too late: the peer counted their references and waits for their release. Mentions
 // follows the grammar of Jelly without a taster or a depth limit. It stops at malformed input, without an error.
 func Mentions(r *banana.Reader, n int, visit func(Mention)) {
-	(&walker{r: r, visit: visit}).walk(n)
+	newWalker(r, nil, visit).walk(n)
+}
+
+func newWalker(r *banana.Reader, registry *Registry, visit func(Mention)) *walker {
+	return &walker{r: r, registry: registry, extended: r != nil && r.Profile().IsExtended(), visit: visit}
 }
 
 // walk visits the mentions in the next n expressions.
@@ -37,7 +41,7 @@ func (w *walker) walk(n int) {
 // Mentions is the function [Mentions] for a frame from this decoder's peer. It knows from the registry what the classes
 // are, and visits "class" for those that are not registered only.
 func (d *Decoder) Mentions(r *banana.Reader, n int, visit func(Mention)) {
-	(&walker{r: r, registry: d.Registry, arrays: d.Arrays, visit: visit}).walk(n)
+	newWalker(r, d.Registry, visit).walk(n)
 }
 
 // CountMentions returns the number of mentions in the next n expressions of r.
@@ -50,7 +54,7 @@ func CountMentions(r banana.Reader, n int) (count int) {
 type walker struct {
 	r        *banana.Reader
 	registry *Registry
-	arrays   bool // [array …] is an array, not an object of a class
+	extended bool // [array …] and [promise …] are not objects of a class
 	visit    func(Mention)
 	open     []walkList
 }
@@ -137,7 +141,7 @@ func (w *walker) class(word banana.Token, n int) bool {
 	if word.Kind == banana.Vocab {
 		name = []byte(word.Text())
 	}
-	if w.arrays && string(name) == arrayName {
+	if w.extended && extendedTag(name) != tagNone {
 		w.push(walkRaw, n)
 		return true
 	}

@@ -12,9 +12,14 @@ import (
 // what a value keeps: [unicode x], for example, has the price of a list.
 func Prices() *banana.Prices { return &prices }
 
-// PricesWithArrays returns the prices for a Decoder with Arrays. The numbers of an array are priced twice: as they are
-// sent, and as what Assign makes of them for a parameter of a wider type of numbers.
-func PricesWithArrays() *banana.Prices { return &pricesWithArrays }
+// PricesOf returns the prices for frames of a profile. In an extended one the numbers of an array are priced twice: as
+// they are sent, and as what Assign makes of them for a parameter of a wider type of numbers.
+func PricesOf(p banana.Profile) *banana.Prices {
+	if p.IsExtended() {
+		return &extendedPrices
+	}
+	return &prices
+}
 
 const (
 	// grown is the factor for a slice that grows by append: its spare capacity and its previous arrays.
@@ -45,7 +50,7 @@ var prices = banana.Prices{
 	Named: priceOfName,
 }
 
-var pricesWithArrays = func() banana.Prices {
+var extendedPrices = func() banana.Prices {
 	p := prices
 	p.Array = priceOfArray
 	p.Named = func(name []byte) (price int, kept bool) {

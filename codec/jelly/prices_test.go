@@ -268,11 +268,10 @@ func TestPricesBoundArrays(t *testing.T) {
 				assert.Equal(t, cost, arraysCost(t, frame, 1))
 
 				d := pricedDecoder(t)
-				d.Arrays = true
 				var r banana.Reader
 				var v any
 				var before, after runtime.MemStats
-				r.Reset(frame, banana.ProfilePB)
+				r.Reset(frame, banana.ProfilePB1)
 				runtime.ReadMemStats(&before)
 				require.NoError(t, d.Decode(&r, &v))
 				var ints []int64
@@ -299,8 +298,8 @@ func TestPricesBoundArrays(t *testing.T) {
 func arraysCost(t testing.TB, frame []byte, size int) int {
 	t.Helper()
 	var s banana.Scanner
-	s.Init(banana.ProfilePB, banana.Limits{Depth: 1 << 16, Frame: 1 << 28})
-	s.SetPrices(jelly.PricesWithArrays())
+	s.Init(banana.ProfilePB1, banana.Limits{Depth: 1 << 16, Frame: 1 << 28})
+	s.SetPrices(jelly.PricesOf(banana.ProfilePB1))
 	for end := size; ; end += size {
 		n, err := s.Next(frame[:min(end, len(frame))])
 		require.NoError(t, err)

@@ -33,7 +33,9 @@ const (
 	tagInstance
 	tagPersistent
 	tagUnpersistable
-	tagArray // only for a Decoder with Arrays: otherwise it is the name of a class
+	// The types of the extended profile. In the others they are names of classes.
+	tagArray
+	tagPromise
 	tagCount
 )
 
@@ -44,7 +46,8 @@ var tagNames = [tagCount]string{
 	tagDereference: "dereference", tagRemote: "remote", tagLocal: "local", tagCached: "cached", tagLCache: "lcache",
 	tagDatetime: "datetime", tagDate: "date", tagTime: "time", tagTimedelta: "timedelta", tagDecimal: "decimal",
 	tagClass: "class", tagModule: "module", tagFunction: "function", tagMethod: "method", tagInstance: "instance",
-	tagPersistent: "persistent", tagUnpersistable: "unpersistable", tagArray: arrayName,
+	tagPersistent: "persistent", tagUnpersistable: "unpersistable",
+	tagArray: arrayName, tagPromise: promiseName,
 }
 
 func (t tag) String() string { return tagNames[t] }
@@ -94,6 +97,20 @@ func tagOf(t *banana.Token) tag {
 	return tagNone
 }
 
+// promiseName is the type of a promise, [promise id].
+const promiseName = "promise"
+
+// extendedTag returns the tag of a word that is a type in the extended profile only.
+func extendedTag(word []byte) tag {
+	switch string(word) {
+	case arrayName:
+		return tagArray
+	case promiseName:
+		return tagPromise
+	}
+	return tagNone
+}
+
 // allowedTags returns which types a taster allows; nil means DefaultSecurity.
 func allowedTags(s *SecurityOptions) (allowed [tagCount]bool) {
 	if s == nil {
@@ -102,7 +119,9 @@ func allowedTags(s *SecurityOptions) (allowed [tagCount]bool) {
 	for t := tagNone + 1; t < tagCount; t++ {
 		allowed[t] = s.TypeAllowed(tagNames[t])
 	}
-	// Whoever accepts lists accepts the same numbers as an array. A peer does not choose: its dialect does.
+	// Whoever accepts lists accepts the same numbers as an array, and whoever accepts references to this side's objects
+	// accepts one that is promised. The dialect decides which form the peer sends.
 	allowed[tagArray] = allowed[tagArray] || allowed[tagList]
+	allowed[tagPromise] = allowed[tagPromise] || allowed[tagLocal]
 	return allowed
 }

@@ -33,7 +33,14 @@ func AppendCall(dst []byte, p banana.Profile, cmd *Command) []byte {
 		n++
 	}
 	dst = appendHead(dst, p, cmd.Name, n)
-	return appendCall(dst, p, cmd.ID, cmd.Object, cmd.Method, cmd.WantsAnswer)
+	dst = appendTarget(dst, p, cmd.ID, cmd.Object, cmd.Method)
+	switch {
+	case cmd.Keep:
+		return banana.AppendInt(dst, 2)
+	case cmd.WantsAnswer:
+		return banana.AppendInt(dst, 1)
+	}
+	return banana.AppendInt(dst, 0)
 }
 
 // AppendAnswer writes an Answer to the request with that id. The caller appends its result.
@@ -71,6 +78,16 @@ func AppendGoaway(dst []byte, p banana.Profile, text string) []byte {
 	return banana.AppendString(appendName(dst, p, Goaway), p, text)
 }
 
+// AppendSettled writes [settled id].
+func AppendSettled(dst []byte, p banana.Profile, id Number) []byte {
+	return appendNumber(appendName(dst, p, Settled), id)
+}
+
+// AppendPromise writes [promise id], which stands for a value in the arguments of a Message.
+func AppendPromise(dst []byte, p banana.Profile, id int64) []byte {
+	return banana.AppendInt(banana.AppendString(banana.AppendList(dst, 2), p, promiseWord), id)
+}
+
 // appendName writes the head of a command without metadata.
 func appendName(dst []byte, p banana.Profile, n Name) []byte {
 	elements := forms[n].elements
@@ -92,17 +109,25 @@ func appendHead(dst []byte, p banana.Profile, n Name, size int) []byte {
 }
 
 func appendCall(dst []byte, p banana.Profile, id Number, o Object, method string, wantsAnswer bool) []byte {
-	dst = appendNumber(dst, id)
-	if o.Name != "" {
-		dst = banana.AppendString(dst, p, o.Name)
-	} else {
-		dst = appendNumber(dst, o.ID)
-	}
-	dst = banana.AppendString(dst, p, method)
+	dst = appendTarget(dst, p, id, o, method)
 	if wantsAnswer {
 		return banana.AppendInt(dst, 1)
 	}
 	return banana.AppendInt(dst, 0)
+}
+
+// appendTarget writes the elements of a call up to the method.
+func appendTarget(dst []byte, p banana.Profile, id Number, o Object, method string) []byte {
+	dst = appendNumber(dst, id)
+	switch {
+	case o.Promise:
+		dst = appendNumber(banana.AppendString(banana.AppendList(dst, 2), p, promiseWord), o.ID)
+	case o.Name != "":
+		dst = banana.AppendString(dst, p, o.Name)
+	default:
+		dst = appendNumber(dst, o.ID)
+	}
+	return banana.AppendString(dst, p, method)
 }
 
 // appendNumber writes a number. One that is too large for Banana cannot have been read.

@@ -83,6 +83,12 @@ const (
 	//	[goaway text]
 	//	02 80  06 82 "goaway"  04 82 "text"
 	Goaway
+
+	// Settled says that the result of a request will not be named any more (P-11.6). Dialect pb+1 only.
+	//
+	//	[settled id]
+	//	02 80  07 82 "settled"  01 81
+	Settled
 )
 
 // form is the form of a command.
@@ -121,9 +127,9 @@ type kind uint8
 const (
 	count    kind = iota // an integer below 2^63: Command.ID
 	number               // an integer of any size: Command.ID
-	object               // an integer of any size, or a string: Command.Object
+	object               // an integer of any size, a string, or under pb+1 [promise id]: Command.Object
 	method               // a string: Command.Method
-	flag                 // an integer: Command.WantsAnswer
+	flag                 // an integer: Command.WantsAnswer, and under pb+1 Command.Keep
 	word                 // a string that ReadWord reads
 	value                // a value in Jelly that the caller reads
 	metadata             // a value in Jelly that may be missing, and belongs to dialect pb+1: Command.HasMetadata
@@ -142,6 +148,7 @@ var forms = [...]form{
 	Uncache:          {symbol: banana.SymUncache, elements: []element{{"id", count}}},
 	Cancel:           {name: "cancel", elements: []element{{"request id", number}}, extended: true},
 	Goaway:           {name: "goaway", elements: []element{{"text", word}}, extended: true},
+	Settled:          {name: "settled", elements: []element{{"request id", number}}, extended: true},
 }
 
 var call = []element{
@@ -190,6 +197,7 @@ var bySymbol = func() (names [256]Name) {
 type Command struct {
 	Name        Name
 	WantsAnswer bool   // of Message and CacheMessage: answerRequired is not 0
+	Keep        bool   // of Message: answerRequired is 2, so the result may be named later (P-11.1)
 	HasMetadata bool   // of Message and CacheMessage: metadata stands behind the values
 	ID          Number // the request id, which may have any size, the version, or the id of the object or cache
 	Object      Object // of Message and CacheMessage
@@ -217,6 +225,10 @@ type Number struct {
 
 // Object names the object of a call: by Name, or by ID if Name is empty.
 type Object struct {
-	ID   Number
-	Name string
+	ID      Number
+	Name    string
+	Promise bool // ID is that of the request whose result is the object
 }
+
+// promiseWord is the name of [promise id], which may stand for an object and in arguments.
+const promiseWord = "promise"

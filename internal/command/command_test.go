@@ -118,6 +118,25 @@ var golden = []goldenCommand{
 		extended: "0280 0682" + hex.EncodeToString([]byte("cancel")) + strings.Repeat("7f", 64) + "85",
 	},
 	{
+		name: "message to a promise", values: "0181 0281",
+		cmd: Command{
+			Name: Message, ID: Number{Int: 2}, Object: Object{ID: Number{Int: 1}, Promise: true}, Method: "add",
+			WantsAnswer: true,
+		},
+		extended: "0780 1a87 0281 0280 0782" + hex.EncodeToString([]byte("promise")) + " 0181 0382616464 0181 0181 0281",
+	},
+	{
+		name: "message whose result is kept", values: "0181 0281",
+		cmd: Command{
+			Name: Message, ID: Number{Int: 1}, Object: Object{Name: "root"}, Method: "add", WantsAnswer: true, Keep: true,
+		},
+		extended: "0780 1a87 0181 0482726f6f74 0382616464 0281 0181 0281",
+	},
+	{
+		name: "settled", cmd: Command{Name: Settled, ID: Number{Int: 128}},
+		extended: "0280 0782" + hex.EncodeToString([]byte("settled")) + " 000181",
+	},
+	{
 		name: "goaway", cmd: Command{Name: Goaway}, word: "bye",
 		extended: "0280 0682" + hex.EncodeToString([]byte("goaway")) + " 0382627965",
 	},
@@ -160,6 +179,8 @@ func appendCommand(dst []byte, p banana.Profile, cmd *Command, word string) []by
 		return AppendCancel(dst, p, cmd.ID)
 	case Goaway:
 		return AppendGoaway(dst, p, word)
+	case Settled:
+		return AppendSettled(dst, p, cmd.ID)
 	}
 	return dst
 }
@@ -267,7 +288,7 @@ func TestTruncatedCommand(t *testing.T) {
 func TestExtensionsNeedDialect(t *testing.T) {
 	n := 0
 	for _, g := range golden {
-		if g.extended == "" {
+		if g.extended == "" || g.cmd.IsCall() && !g.cmd.HasMetadata {
 			continue
 		}
 		n++
@@ -343,5 +364,40 @@ func BenchmarkRead(b *testing.B) {
 		if err := r.Read(&in, &cmd); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestPromisesNeedDialect reads a request whose result may be named, and a call on a result, in dialect pb.
+func TestPromisesNeedDialect(t *testing.T) {
+	read := func(cmd Command) (got Command, err error) {
+		var r Reader
+		var in banana.Reader
+		in.Reset(append(AppendCall(nil, banana.ProfilePB1, &cmd), 1, 0x81, 1, 0x81), banana.ProfilePB)
+		return got, r.Read(&in, &got)
+	}
+	cmd, err := read(Command{Name: Message, Method: "m", Object: Object{Name: "root"}, WantsAnswer: true, Keep: true})
+	require.NoError(t, err)
+	assert.True(t, cmd.WantsAnswer)
+	assert.False(t, cmd.Keep)
+	_, err = read(Command{Name: Message, Method: "m", Object: Object{Promise: true}})
+	require.EqualError(t, err, "command: [message …]: object: want an integer or a string, not a list of 2")
+}
+
+func TestBadPromises(t *testing.T) {
+	for object, want := range map[string]string{
+		"0280 1087 0181": "want [promise id], not a list that begins with the string \"remote\"",
+		"0280 0782" + hex.EncodeToString([]byte("Promise")) + "0181": "want [promise id], " +
+			`not a list that begins with the string "Promise"`,
+		"0280 0782" + hex.EncodeToString([]byte("promise")) + "0182 31": `want an integer, not the string "1"`,
+		"0180 0782" + hex.EncodeToString([]byte("promise")):             "want an integer or a string, not a list of 1",
+		"0380 0782" + hex.EncodeToString([]byte("promise")) + "0181 01 81": "want an integer or a string, " +
+			"not a list of 3",
+	} {
+		var r Reader
+		var in banana.Reader
+		var cmd Command
+		in.Reset(unhex(t, "0780 1a87 0181 "+object+" 01826d 0181 0181 0281"), banana.ProfilePB1)
+		err := r.Read(&in, &cmd)
+		require.EqualError(t, err, "command: [message …]: object: "+want)
 	}
 }

@@ -34,13 +34,16 @@ func drawCommand(t *rapid.T, p banana.Profile) (cmd Command, text string) {
 		case number:
 			cmd.ID = drawNumber(t, e.name)
 		case object:
-			if cmd.Object.Name = rapid.String().Draw(t, e.name); cmd.Object.Name == "" {
+			if cmd.Object.Promise = p.IsExtended() && rapid.Bool().Draw(t, "promise"); cmd.Object.Promise {
+				cmd.Object.ID = drawNumber(t, e.name)
+			} else if cmd.Object.Name = rapid.String().Draw(t, e.name); cmd.Object.Name == "" {
 				cmd.Object.ID = drawNumber(t, e.name)
 			}
 		case method:
 			cmd.Method = rapid.String().Draw(t, e.name)
 		case flag:
 			cmd.WantsAnswer = rapid.Bool().Draw(t, e.name)
+			cmd.Keep = cmd.WantsAnswer && cmd.Name == Message && p.IsExtended() && rapid.Bool().Draw(t, "keep")
 		case word:
 			text = rapid.String().Draw(t, e.name)
 		case metadata:

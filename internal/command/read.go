@@ -114,6 +114,7 @@ func (r *Reader) elements(in *banana.Reader, cmd *Command) (err error) {
 			var n Number
 			err = readNumber(in, cmd, e, &n)
 			cmd.WantsAnswer = n.Int != 0 || n.Big != nil
+			cmd.Keep = n.Int == 2 && n.Big == nil && cmd.Name == Message && in.Profile().IsExtended()
 		case object:
 			err = r.readObject(in, cmd, e)
 		case method:
@@ -172,8 +173,23 @@ func (r *Reader) readObject(in *banana.Reader, cmd *Command, e *element) error {
 	case t.IsText():
 		cmd.Object.Name = r.name(&t, &r.lastObject)
 		return nil
+	case t.Kind == banana.List && t.Int == 2 && in.Profile().IsExtended():
+		return readPromise(in, cmd, e)
 	}
 	return e.wrong(cmd, "an integer or a string, not "+describe(&t))
+}
+
+// readPromise reads the elements of [promise id].
+func readPromise(in *banana.Reader, cmd *Command, e *element) error {
+	var t banana.Token
+	if err := in.Read(&t); err != nil {
+		return err
+	}
+	if !t.TextIs(promiseWord) {
+		return e.wrong(cmd, "[promise id], not a list that begins with "+describe(&t))
+	}
+	cmd.Object.Promise = true
+	return readNumber(in, cmd, e, &cmd.Object.ID)
 }
 
 func (r *Reader) readMethod(in *banana.Reader, cmd *Command, e *element) error {

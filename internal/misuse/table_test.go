@@ -159,6 +159,7 @@ func functions() map[string]any {
 			*cached], "flavors.RegisterCopy": flavors.RegisterCopy[copied],
 		"flavors.OutgoingMetadata": flavors.OutgoingMetadata,
 		"flavors.As":               flavors.As[int], "flavors.Start": flavors.Start, "flavors.Send": flavors.Send,
+		"flavors.Begin":               flavors.Begin,
 		"flavors.RegisterReference":   flavors.RegisterReference,
 		"flavors.RegisterElements":    flavors.RegisterElements[whole, *whole],
 		"flavors.RegisterCopyFactory": flavors.RegisterCopyFactory[copied],

@@ -67,6 +67,9 @@ type Conn interface {
 	// CloseCall notes that a call which asked for no answer has been carried out, or one that ended before it was.
 	CloseCall(call Call)
 
+	// WaitOver notes that a call ended while it waited for a promise; parked is what Wait was given.
+	WaitOver(parked any)
+
 	// Forget sends the decrefs for a reference that has been released.
 	Forget(luid int64, perspective any, receipts int)
 	// ForgetCache sends the decaches for a cache that has been released.
@@ -90,9 +93,21 @@ type Call interface {
 	// Entry is the call's place among the unanswered calls.
 	Entry() *CallEntry
 
+	// Wait notes that the call waits for a promise. When it ends before it is carried out, the connection's WaitOver is
+	// called with parked.
+	Wait(parked any)
+	// Aim sets what was not known at Begin: the object of a call that waited for a promise.
+	Aim(target Target)
+	// Abandon ends a call that will not be answered, because the connection has ended.
+	Abandon()
+	// Failure returns the error that the call was answered with, if its result is kept.
+	Failure() error
+
 	WantsAnswer() bool
 	RequestID() int64
 	LongRequestID() *big.Int
+	// Keep reports whether the result of the call is kept, because the peer may name it.
+	Keep() bool
 	Size() int
 	Weight() int
 	Serial() uint64
@@ -120,6 +135,8 @@ type IncomingCall struct {
 	Args          jelly.Tuple
 	Kw            *jelly.Dict
 	WantsAnswer   bool
+	// Keep is set if the result is kept, because the peer may name it.
+	Keep bool
 	// Prefix is that of the methods that may be called. It belongs to the export through which the call came.
 	Prefix string
 	// Caller makes the call; nil for an update.
@@ -141,6 +158,17 @@ type IncomingCall struct {
 	Arrivals *Arrivals
 }
 
+// Target is the part of an IncomingCall that depends on its object.
+type Target struct {
+	Args        jelly.Tuple
+	Kw          *jelly.Dict
+	Prefix      string
+	Caller      Caller
+	Perspective any
+	Serial      uint64
+	Received    []Handle
+}
+
 // Handle is a handle that came from the peer: a *flavors.RemoteReference or a *flavors.Cached.
 type Handle interface{ Release() }
 
@@ -152,6 +180,10 @@ type OutgoingCall struct {
 	ID int64
 	// Name is the target's published name, such as "root".
 	Name string
+	// Object replaces ID and Name in a call on a promise.
+	Object *Promise
+	// Promise is the promise of the Result; nil if no call can use it.
+	Promise *Promise
 	// Method is the wire name of the method.
 	Method string
 	// Fragment holds two expressions: the tuple of positional arguments and the dictionary of keywords.
@@ -212,6 +244,6 @@ func (c *OutgoingCall) CancelWork() { c.conn.CancelCall(c) }
 func (c *OutgoingCall) Reset() {
 	c.result.Reset()
 	c.ID, c.Name, c.Method, c.Perspective, c.conn = 0, "", "", nil, nil
-	c.Deadline, c.Metadata, c.Entries = time.Time{}, nil, 0
+	c.Deadline, c.Metadata, c.Entries, c.Object = time.Time{}, nil, 0, nil
 	c.Result, c.RequestID, c.Cancelled, c.Sent, c.Series, c.Weight = nil, 0, false, 0, nil, 0
 }
