@@ -74,6 +74,13 @@ func newTestMaster(t testing.TB, flags ...string) *testMaster {
 
 // listenOnly starts a master without a worker. With options, which are TLS options, it listens with TLS.
 func listenOnly(t testing.TB, opts ...broker.ListenOption) *testMaster {
+	if len(opts) > 0 {
+		return listenAt(t, "pbs://127.0.0.1:0", opts...)
+	}
+	return listenAt(t, "pb://127.0.0.1:0")
+}
+
+func listenAt(t testing.TB, url string, opts ...broker.ListenOption) *testMaster {
 	m := &testMaster{t: t, base: t.TempDir(), sessions: make(chan *testAvatar, 10), ended: make(chan error, 1)}
 	rt, err := actor.NewRuntime()
 	require.NoError(t, err)
@@ -82,10 +89,6 @@ func listenOnly(t testing.TB, opts ...broker.ListenOption) *testMaster {
 	realm := cred.RealmFunc[*flavors.RemoteReference, *testAvatar](m.requestAvatar)
 	portal, err := cred.NewPortal[*flavors.RemoteReference, *testAvatar](realm, users)
 	require.NoError(t, err)
-	url := "pb://127.0.0.1:0"
-	if len(opts) > 0 {
-		url = "pbs://127.0.0.1:0"
-	}
 	m.ln, err = broker.Listen(rt, url, broker.LoginRoot(portal), opts...)
 	require.NoError(t, err)
 	m.url = m.ln.URL()
