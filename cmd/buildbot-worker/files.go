@@ -1,5 +1,3 @@
-//go:build unix
-
 package main
 
 import (
@@ -307,7 +305,7 @@ func failure(err error) error {
 func errno(err error) int {
 	var number syscall.Errno
 	if errors.As(err, &number) && number != 0 {
-		return int(number)
+		return systemNumber(number)
 	}
 	return 1
 }

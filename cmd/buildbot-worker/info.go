@@ -1,5 +1,3 @@
-//go:build unix
-
 package main
 
 import (
@@ -48,7 +46,7 @@ func workerInfo(c *config) map[string]any {
 		}
 	}
 	info["environ"] = environ
-	info["system"] = "posix"
+	info["system"] = systemName
 	info["basedir"] = clean(c.basedir)
 	info["numcpus"] = cmp.Or(c.numCPUs, runtime.NumCPU())
 	info["version"] = version

@@ -1,5 +1,3 @@
-//go:build unix
-
 // Buildbot-worker is a worker for a stock Buildbot master, in one static binary: it runs the commands of builds and
 // moves their files, and needs no Python on its machine.
 //

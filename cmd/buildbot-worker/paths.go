@@ -1,5 +1,3 @@
-//go:build unix
-
 package main
 
 import (
@@ -11,7 +9,6 @@ import (
 	"os"
 	"os/user"
 	"path"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -28,11 +25,6 @@ const pipePatience = 2 * time.Second
 const pipeLook = 20 * time.Millisecond
 
 var errNoOtherEnd = errors.New("it is a named pipe that no program has opened at its other end")
-
-// openFile opens a file with flags of package os, without blocking. Only the file system itself can block it.
-func openFile(path string, flags int) (*os.File, error) {
-	return os.OpenFile(path, flags|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0o666)
-}
 
 // source is a file to read, and what was read from it when it was opened.
 type source struct {
@@ -136,33 +128,6 @@ func (r untilDone) Read(b []byte) (int, error) {
 	return r.from.Read(b)
 }
 
-// readNow reads what is available without waiting. An empty pipe returns 0 and no error.
-func readNow(f *os.File, b []byte) (n int, err error) {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	var failed error
-	err = raw.Read(func(fd uintptr) bool {
-		for {
-			n, failed = syscall.Read(int(fd), b)
-			if failed != syscall.EINTR {
-				return true
-			}
-		}
-	})
-	n = max(n, 0)
-	switch {
-	case err != nil:
-		return n, err
-	case failed == syscall.EAGAIN:
-		return n, nil
-	case failed == nil && n == 0:
-		return 0, io.EOF
-	}
-	return n, failed
-}
-
 // readSmall returns up to most bytes of a regular file.
 func readSmall(path string, most int) (string, error) {
 	f, err := openFile(path, os.O_RDONLY)
@@ -200,30 +165,16 @@ type place struct {
 	base    string // the worker's
 }
 
-// join joins paths as Python's os.path.join does: an absolute path discards what comes before it, and nothing is
-// cleaned. So the master's path names the same file as on a stock worker, and is shown the same.
-func join(parts ...string) string {
-	joined := ""
-	for _, part := range parts {
-		switch {
-		case strings.HasPrefix(part, "/"):
-			joined = part
-		case joined == "" || strings.HasSuffix(joined, "/"):
-			joined += part
-		default:
-			joined += "/" + part
-		}
-	}
-	return joined
-}
-
 // home expands a leading ~ or ~user if that user exists.
 func home(p string) string {
 	if !strings.HasPrefix(p, "~") {
 		return p
 	}
-	name, rest, _ := strings.Cut(p[1:], "/")
-	dir := os.Getenv("HOME")
+	name, rest := p[1:], ""
+	if slash := strings.IndexAny(name, separators); slash >= 0 {
+		name, rest = name[:slash], name[slash+1:]
+	}
+	dir := os.Getenv(homeVariable)
 	if name != "" || dir == "" {
 		var u *user.User
 		var err error
@@ -237,11 +188,8 @@ func home(p string) string {
 		}
 		dir = u.HomeDir
 	}
-	if rest == "" && !strings.Contains(p, "/") {
+	if rest == "" && !strings.ContainsAny(p, separators) {
 		return dir
 	}
 	return path.Join(dir, "/") + "/" + rest
 }
-
-// parent returns the directory of a path as Python's os.path.dirname does: that of "a/" is "a".
-func parent(p string) string { return filepath.Clean(p[:strings.LastIndexByte(p, '/')+1]) }

@@ -1,5 +1,3 @@
-//go:build unix
-
 package main
 
 import (
@@ -9,22 +7,10 @@ import (
 	"os/exec"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/perspectivebroker/pb/cmd/buildbot-worker/internal/service"
 )
-
-// maxInherited is the highest inherited file descriptor to look for.
-const maxInherited = 1024
-
-// keepDescriptors keeps commands from inheriting descriptors that this program inherited, such as a lock or a pipe of
-// its parent. What a build leaves running would hold them open. The stock worker does the same.
-func keepDescriptors() {
-	for fd := 3; fd < maxInherited; fd++ {
-		syscall.CloseOnExec(fd) // ignores descriptors that are not open
-	}
-}
 
 // children are the running programs.
 var children service.Children
@@ -34,6 +20,7 @@ type process struct {
 	cmd     *exec.Cmd
 	readers []*os.File // the worker's ends
 	stdin   *os.File   // the worker's end; nil if empty
+	group   group
 
 	exited  chan struct{} // closed when the process has been reaped
 	drained chan struct{} // closed when all output has been read
@@ -78,6 +65,9 @@ func (t *task) start(out *report, pty bool) (*process, error) {
 	if err == nil {
 		err = children.Start(cmd)
 	}
+	if err == nil {
+		err = p.group.take(cmd)
+	}
 	for _, f := range theirs {
 		f.Close()
 	}
@@ -102,6 +92,8 @@ func (t *task) start(out *report, pty bool) (*process, error) {
 		// ProcessState has the exit status whatever Wait returns.
 		_ = children.Wait(cmd)
 		close(p.exited)
+		<-p.drained
+		p.group.release()
 	}()
 	return p, nil
 }
@@ -109,7 +101,7 @@ func (t *task) start(out *report, pty bool) (*process, error) {
 // openPipes creates the three streams of a process without a terminal. The caller closes the returned files once the
 // child has them.
 func (p *process) openPipes(stdin *string) (theirs []*os.File, err error) {
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	p.cmd.SysProcAttr = inOwnGroup()
 	for _, dst := range []*io.Writer{&p.cmd.Stdout, &p.cmd.Stderr} {
 		r, w, err := os.Pipe()
 		if err != nil {
@@ -189,14 +181,6 @@ func (p *process) silence() time.Duration {
 	return time.Since(p.last)
 }
 
-// kill signals the whole process group: other processes in it may hold the pipes.
-func (p *process) kill(signal syscall.Signal) {
-	if err := syscall.Kill(-p.cmd.Process.Pid, signal); err != nil {
-		// The group may not exist yet, or no longer.
-		_ = p.cmd.Process.Signal(signal)
-	}
-}
-
 // stopReading closes the worker's ends of the pipes, even if other processes hold the other ends.
 func (p *process) stopReading() {
 	p.halt.Store(true)
@@ -207,18 +191,4 @@ func (p *process) closeReaders() {
 	for _, r := range p.readers {
 		r.Close()
 	}
-}
-
-// result returns the exit code, or -1 and the signal that ended the process. A process that this worker killed never
-// counts as successful.
-func (p *process) result() (int, syscall.Signal) {
-	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
-	if ok && status.Signaled() {
-		return -1, status.Signal()
-	}
-	code := p.cmd.ProcessState.ExitCode()
-	if code == 0 && p.killed {
-		return -1, 0
-	}
-	return code, 0
 }

@@ -1,5 +1,3 @@
-//go:build unix
-
 package main
 
 import (
@@ -105,7 +103,7 @@ func (t *task) setCommand(command any) error {
 		if err := jelly.Assign(&line, command); err != nil {
 			return flavors.TypeError.Errorf("argument command: %w", err)
 		}
-		t.argv, t.display = []string{"/bin/sh", "-c", line}, printed(shownLine)
+		t.argv, t.display = shellArgv(line), printed(shownLine)
 		t.program, t.shown = t.argv[0], python([]byte(t.display))
 		return nil
 	}
@@ -134,6 +132,7 @@ func (t *task) setCommand(command any) error {
 		return flavors.ValueError.New("argument command: the list is empty; it must name a program")
 	}
 	t.display, t.shown, t.program = strings.Join(display, " "), python(shown), display[0]
+	t.argv = programArgv(t.argv)
 	return nil
 }
 
@@ -181,7 +180,7 @@ func shellQuote(arg string) string {
 var reference = regexp.MustCompile(`\$\{([0-9a-zA-Z_]*)\}`)
 
 // environment returns the worker's environment changed by the master's: a text may refer to the worker's variables as
-// ${NAME}, a list is joined with colons, None deletes a variable, and PYTHONPATH is put in front of the worker's.
+// ${NAME}, a list is joined as a PATH is, None deletes a variable, and PYTHONPATH is put in front of the worker's.
 func environment(own []string, wanted any) (map[string]string, error) {
 	env := map[string]string{}
 	for _, entry := range own {
@@ -215,7 +214,7 @@ func environment(own []string, wanted any) (map[string]string, error) {
 			return nil, flavors.RuntimeError.Errorf("'env' values must be strings or lists; key '%s' is incorrect", key)
 		}
 		if key == "PYTHONPATH" {
-			value += ":${PYTHONPATH}"
+			value += string(filepath.ListSeparator) + "${PYTHONPATH}"
 		}
 		if size += len(key) + expandedSize(value, worker); size > maxCommand {
 			return nil, tooLarge("env")
@@ -246,31 +245,9 @@ func oneValue(v any) (string, error) {
 				return "", tooLarge("env")
 			}
 		}
-		return strings.Join(parts, ":"), nil
+		return strings.Join(parts, string(filepath.ListSeparator)), nil
 	}
 	var text string
 	err := jelly.Assign(&text, v)
 	return text, err
-}
-
-// lookUp finds a program as execvp does, in the PATH of the program's own environment.
-func lookUp(name string, env map[string]string, dir string) (string, error) {
-	if strings.Contains(name, "/") {
-		return name, nil
-	}
-	path, set := env["PATH"]
-	if !set {
-		path = "/bin:/usr/bin"
-	}
-	for _, d := range strings.Split(path, ":") {
-		candidate := filepath.Join(d, name)
-		if !filepath.IsAbs(candidate) {
-			candidate = filepath.Join(dir, candidate)
-		}
-		about, err := os.Stat(candidate)
-		if err == nil && about.Mode().IsRegular() && about.Mode()&0o111 != 0 {
-			return candidate, nil
-		}
-	}
-	return "", &os.PathError{Op: "exec", Path: name, Err: os.ErrNotExist}
 }

@@ -1,5 +1,3 @@
-//go:build unix
-
 package main
 
 import (
@@ -271,10 +269,3 @@ func signalOf(name string) (syscall.Signal, error) {
 }
 
 func signalName(s syscall.Signal) string { return "SIG" + signals[s] }
-
-var signals = map[syscall.Signal]string{
-	syscall.SIGKILL: "KILL", syscall.SIGTERM: "TERM", syscall.SIGINT: "INT", syscall.SIGHUP: "HUP",
-	syscall.SIGQUIT: "QUIT",
-	syscall.SIGABRT: "ABRT", syscall.SIGUSR1: "USR1", syscall.SIGUSR2: "USR2", syscall.SIGALRM: "ALRM",
-	syscall.SIGSTOP: "STOP",
-}
