@@ -41,6 +41,10 @@ soak: ## run a mixed load with faults for MINUTES (2); fails if anything is lost
 lint: $(LINTER) ## run gofmt, vet, staticcheck, import fences, line length, commit subjects
 	.ci/lint.sh
 
+.PHONY: dist
+dist: ## build the Buildbot worker for all systems into dist/, with checksums
+	.ci/dist.sh dist
+
 .PHONY: bench
 bench: ## compare with other systems (six minutes) and draw docs/performance.svg
 	go -C bench run ./cmd/compare

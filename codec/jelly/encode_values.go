@@ -143,7 +143,7 @@ func (e *Encoder) numbers(word string, n ...int64) error {
 func (e *Encoder) decimal(d *Decimal) error {
 	if !d.Valid() {
 		return invalid("the exponent %d is beyond those of Python's Decimal, which has room for 1e%d to 1e%d",
-			d.exponent, minDecimalExponent, maxDecimalExponent)
+			d.exponent, int64(minDecimalExponent), int64(maxDecimalExponent))
 	}
 	if err := e.openNamed("decimal", 2); err != nil {
 		return err
