@@ -83,7 +83,7 @@ type connection struct {
 	// avatars are kept until the connection ends, because forgetting one would log out.
 	avatars struct {
 		sync.Mutex
-		kept []*flavors.RemoteReference
+		kept []keptAvatar
 	}
 
 	decrefs struct {

@@ -208,7 +208,7 @@ func (c *Conn) Attach(
 	if !c.isMade() {
 		return nil, errNoConn
 	}
-	perspective, err := c.callForAvatar(ctx, identity, "attach", key.Service, key.Perspective, mind)
+	perspective, err := c.callForAvatar(ctx, key.Perspective, identity, "attach", key.Service, key.Perspective, mind)
 	if err != nil {
 		return nil, fmt.Errorf("attaching %s: %w", key, err)
 	}

@@ -20,8 +20,8 @@ type ConnInfo struct {
 	State string
 	// Began is when the connection was made, before it was negotiated.
 	Began time.Time
-	// Users names the users of this side who are logged in on the connection, in no order. A peer has chosen the names
-	// that it claimed; nothing escapes them.
+	// Users names the users who are logged in on the connection, in no order: those of this side, and those as whom this
+	// side has logged in at the peer. A peer has chosen the names that it claimed; nothing escapes them.
 	Users []string
 }
 
@@ -32,7 +32,7 @@ func (c *Conn) Info() ConnInfo {
 	}
 	return ConnInfo{
 		Number: c.c.number.Load(), Peer: c.c.peer, Dialed: c.c.client, State: c.c.now().String(), Began: c.c.began,
-		Users: c.c.sessions.names(),
+		Users: append(c.c.sessions.names(), c.c.loggedIn()...),
 	}
 }
 

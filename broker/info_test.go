@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/cred"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -78,4 +79,25 @@ func TestListenersOf(t *testing.T) {
 	require.Eventually(t, func() bool { return len(broker.ListenersOf(s.rt)) == 1 }, patience, tick)
 	assert.Empty(t, broker.ListenersOf(nil))
 	assert.Nil(t, new(broker.Listener).PID())
+}
+
+// TestInfoOfClient names the users as whom a client has logged in.
+func TestInfoOfClient(t *testing.T) {
+	h := &house{}
+	s := h.serve(t)
+	conn, err := broker.NewClientConn(t.Context(), newRuntime(t), s.dial())
+	require.NoError(t, err)
+	require.True(t, conn.Info().Dialed)
+	require.Empty(t, conn.Info().Users)
+	alice, err := conn.Login(t.Context(), cred.UsernamePassword{Username: "alice", Password: "sesame"}, nil)
+	require.NoError(t, err)
+	_, err = conn.Login(t.Context(), cred.Anonymous{}, nil)
+	require.NoError(t, err)
+	_, err = conn.Login(t.Context(), cred.UsernamePassword{Username: "bob", Password: "guess"}, nil)
+	require.Error(t, err)
+	require.ElementsMatch(t, []string{"alice", "(anonymous)"}, conn.Info().Users)
+	conn.Logout(alice)
+	require.Equal(t, []string{"(anonymous)"}, conn.Info().Users)
+	require.NoError(t, conn.Close(t.Context()))
+	require.Empty(t, conn.Info().Users)
 }

@@ -66,11 +66,11 @@ func (c *Conn) LoginAnswer(ctx context.Context, credentials cred.Credentials, mi
 	root := c.Published(rootName)
 	switch p := credentials.(type) {
 	case cred.Anonymous:
-		return c.loginCall(ctx, root, "loginAnonymous", mind)
+		return c.loginCall(ctx, cred.AnonymousID().String(), root, "loginAnonymous", mind)
 	case cred.UsernamePassword:
-		return c.respond(ctx, root, []byte(p.Username), p.Password, mind)
+		return c.respond(ctx, root, p.Username, []byte(p.Username), p.Password, mind)
 	case TextName:
-		return c.respond(ctx, root, p.Username, p.Password, mind)
+		return c.respond(ctx, root, p.Username, p.Username, p.Password, mind)
 	}
 	return nil, fmt.Errorf(
 		"broker: Login takes cred.UsernamePassword, broker.TextName or cred.Anonymous, not %T",
@@ -78,10 +78,11 @@ func (c *Conn) LoginAnswer(ctx context.Context, credentials cred.Credentials, mi
 	)
 }
 
-// respond logs in by a response to the server's challenge. The name is text or bytes.
+// respond logs in by a response to the server's challenge. The name of the user is sent as text or bytes.
 func (c *Conn) respond(
 	ctx context.Context,
 	root *flavors.RemoteReference,
+	user string,
 	name any,
 	password cred.Secret,
 	mind any,
@@ -95,17 +96,23 @@ func (c *Conn) respond(
 		return nil, fmt.Errorf("logging in: %w", err)
 	}
 	defer challenger.Release()
-	return c.loginCall(ctx, challenger, "respond", cred.Respond(salt, password), mind)
+	return c.loginCall(ctx, user, challenger, "respond", cred.Respond(salt, password), mind)
 }
 
-// loginCall makes a call that ends a login, and keeps the avatar if that is the answer.
-func (c *Conn) loginCall(ctx context.Context, on *flavors.RemoteReference, method string, args ...any) (any, error) {
+// loginCall makes a call that ends a user's login, and keeps the avatar if that is the answer.
+func (c *Conn) loginCall(
+	ctx context.Context,
+	user string,
+	on *flavors.RemoteReference,
+	method string,
+	args ...any,
+) (any, error) {
 	answer, err := flavors.Call[any](ctx, on, method, args...)
 	if err != nil {
 		return nil, fmt.Errorf("logging in: %w", err)
 	}
 	if avatar, ok := answer.(*flavors.RemoteReference); ok {
-		c.keepAvatar(avatar)
+		c.keepAvatar(avatar, user)
 	}
 	return answer, nil
 }
@@ -139,7 +146,7 @@ func (c *Conn) LoginPassword(ctx context.Context, p cred.UsernamePassword, mind 
 	if !slices.Contains(methods, methodPassword) {
 		return nil, fmt.Errorf("%w: it offers %s", ErrNotOffered, orNothing(methods))
 	}
-	return c.avatar(ctx, c.Published(rootName), methodPassword, p.Username, string(p.Password), mind)
+	return c.avatar(ctx, p.Username, c.Published(rootName), methodPassword, p.Username, string(p.Password), mind)
 }
 
 func orNothing(methods []string) string {
@@ -152,12 +159,12 @@ func orNothing(methods []string) string {
 // LoginCertificate logs in as the user named by the client certificate that this side has presented in mutual TLS. Only
 // servers of this library offer it.
 func (c *Conn) LoginCertificate(ctx context.Context, mind any) (*flavors.RemoteReference, error) {
-	return c.avatar(ctx, c.Published(rootName), methodCertificate, mind)
+	return c.avatar(ctx, "", c.Published(rootName), methodCertificate, mind)
 }
 
 // LoginPeer logs in as the user who runs this process, over a Unix socket. Only servers of this library offer it.
 func (c *Conn) LoginPeer(ctx context.Context, mind any) (*flavors.RemoteReference, error) {
-	return c.avatar(ctx, c.Published(rootName), methodPeer, mind)
+	return c.avatar(ctx, "", c.Published(rootName), methodPeer, mind)
 }
 
 // Logout releases an avatar that a login on this connection has returned, which logs out at the server. It does not
@@ -167,7 +174,7 @@ func (c *Conn) Logout(avatar *flavors.RemoteReference) {
 		return
 	}
 	c.c.avatars.Lock()
-	i := slices.Index(c.c.avatars.kept, avatar)
+	i := slices.IndexFunc(c.c.avatars.kept, func(k keptAvatar) bool { return k.avatar == avatar })
 	if i >= 0 {
 		c.c.avatars.kept = slices.Delete(c.c.avatars.kept, i, i+1)
 	}
@@ -177,14 +184,15 @@ func (c *Conn) Logout(avatar *flavors.RemoteReference) {
 	}
 }
 
-// avatar performs a login call.
+// avatar performs a login call. The user's name is empty if only the server knows it.
 func (c *Conn) avatar(
 	ctx context.Context,
+	user string,
 	on *flavors.RemoteReference,
 	method string,
 	args ...any,
 ) (*flavors.RemoteReference, error) {
-	avatar, err := c.callForAvatar(ctx, on, method, args...)
+	avatar, err := c.callForAvatar(ctx, user, on, method, args...)
 	if err != nil {
 		return nil, fmt.Errorf("logging in: %w", err)
 	}
@@ -194,6 +202,7 @@ func (c *Conn) avatar(
 // callForAvatar makes a call that returns an avatar, and keeps the avatar.
 func (c *Conn) callForAvatar(
 	ctx context.Context,
+	user string,
 	on *flavors.RemoteReference,
 	method string,
 	args ...any,
@@ -205,17 +214,35 @@ func (c *Conn) callForAvatar(
 	if avatar == nil {
 		return nil, &ProtocolError{Command: "answer", What: "the answer to " + method + " is a reference to the avatar"}
 	}
-	c.keepAvatar(avatar)
+	c.keepAvatar(avatar, user)
 	return avatar, nil
 }
 
-// keepAvatar keeps an avatar until the connection ends or logs it out.
-func (c *Conn) keepAvatar(avatar *flavors.RemoteReference) {
+// keptAvatar is an avatar of the user with a name, which is empty if it is not known.
+type keptAvatar struct {
+	avatar *flavors.RemoteReference
+	user   string
+}
+
+// loggedIn returns the names of the users as whom this side has logged in at the peer.
+func (c *connection) loggedIn() (names []string) {
+	c.avatars.Lock()
+	defer c.avatars.Unlock()
+	for _, k := range c.avatars.kept {
+		if k.user != "" && k.avatar.Err() == nil {
+			names = append(names, k.user)
+		}
+	}
+	return names
+}
+
+// keepAvatar keeps a user's avatar until the connection ends or logs it out.
+func (c *Conn) keepAvatar(avatar *flavors.RemoteReference, user string) {
 	c.c.avatars.Lock()
 	defer c.c.avatars.Unlock()
 	// Drop avatars that were released without a logout.
-	c.c.avatars.kept = slices.DeleteFunc(c.c.avatars.kept, func(r *flavors.RemoteReference) bool { return r.Err() != nil })
+	c.c.avatars.kept = slices.DeleteFunc(c.c.avatars.kept, func(k keptAvatar) bool { return k.avatar.Err() != nil })
 	if !c.c.ended() {
-		c.c.avatars.kept = append(c.c.avatars.kept, avatar)
+		c.c.avatars.kept = append(c.c.avatars.kept, keptAvatar{avatar, user})
 	}
 }

@@ -119,7 +119,8 @@ type Connection struct {
 	State string `json:"state"`
 	// Dialect is what both sides speak, and empty while they negotiate.
 	Dialect string `json:"dialect"`
-	// Users are the users who are logged in here, at most eight.
+	// Users are the users who are logged in here, and those as whom this program has logged in at the peer. At most eight
+	// are listed.
 	Users     []string `json:"users"`
 	MoreUsers int      `json:"users_left_out"`
 	// Actor is the id of the connection's actor in the tree.
