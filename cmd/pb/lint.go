@@ -108,13 +108,34 @@ func (l *linter) check(ctx context.Context) error {
 }
 
 // socket opens another connection. The certificate is checked once, by tls.
-func (l *linter) socket(ctx context.Context) (net.Conn, error) {
+func (l *linter) socket(ctx context.Context) (net.Conn, error) { return l.socketUpTo(ctx, 0) }
+
+// socketUpTo is socket with a highest version of TLS, 0 for any.
+func (l *linter) socketUpTo(ctx context.Context, version uint16) (net.Conn, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, l.patience, errTime)
 	defer cancel()
 	config := l.dialer.options.TLS.Clone()
 	config.InsecureSkipVerify = true
-	config.MinVersion = tls.VersionTLS10
+	config.MinVersion, config.MaxVersion = tls.VersionTLS10, version
 	return l.dialer.target.Socket(ctx, config)
+}
+
+// oldTLS reports the versions that the peer takes from clients that have no better one.
+func (l *linter) oldTLS(ctx context.Context, version uint16) {
+	var old []string
+	for _, v := range []uint16{tls.VersionTLS11, tls.VersionTLS10} {
+		if v >= version {
+			continue
+		}
+		if sock, err := l.socketUpTo(ctx, v); err == nil {
+			old = append(old, tls.VersionName(sock.(*tls.Conn).ConnectionState().Version))
+			sock.Close()
+		}
+	}
+	slices.Sort(old)
+	if old = slices.Compact(old); len(old) > 0 {
+		l.row("old TLS", verdictNote, "the peer takes %s too, which is not safe any more", strings.Join(old, " and "))
+	}
 }
 
 // tls checks the version and the certificate, and reports whether there is TLS at all.
@@ -135,6 +156,7 @@ func (l *linter) tls(ctx context.Context) bool {
 	default:
 		l.row("TLS", verdictBad, "%s is not safe any more", version)
 	}
+	l.oldTLS(ctx, state.Version)
 	l.certificate(state.PeerCertificates)
 	return true
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"io"
 	"net"
@@ -175,4 +176,33 @@ func TestPasswdBadFiles(t *testing.T) {
 	}
 	assert.FileExists(t, filepath.Join(dir, "busy.lock"), "another program's lock stays")
 	assert.NoFileExists(t, filepath.Join(dir, "half.lock"))
+}
+
+// TestLintOldTLS checks peers that take more than one version of TLS.
+func TestLintOldTLS(t *testing.T) {
+	a := authority.New(t)
+	certificate := a.Issue("server", nil)
+	_, _, ca := a.Files(certificate)
+	for name, c := range map[string]struct {
+		least, most uint16
+		want        string
+	}{
+		"all":     {tls.VersionTLS10, tls.VersionTLS13, "the peer takes TLS 1.0 and TLS 1.1 too"},
+		"from 11": {tls.VersionTLS11, tls.VersionTLS12, "the peer takes TLS 1.1 too"},
+		"from 12": {tls.VersionTLS12, tls.VersionTLS13, ""},
+		"only 13": {tls.VersionTLS13, tls.VersionTLS13, ""},
+	} {
+		config := &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: c.least, MaxVersion: c.most}
+		url := fakePeer(t, func(sock net.Conn) {
+			_ = tls.Server(sock, config).HandshakeContext(t.Context())
+			sock.Close()
+		})
+		r := pb(t, "lint", "-ca", ca, "-timeout", "20s", "pbs"+strings.TrimPrefix(url, "pb"))
+		assert.Equal(t, statusFailed, r.status, name)
+		if c.want == "" {
+			assert.NotContains(t, r.out, "old TLS", name)
+		} else {
+			assert.Contains(t, r.out, c.want, name)
+		}
+	}
 }
