@@ -261,6 +261,9 @@ func (b *broker) logCall(call *seam.OutgoingCall, took time.Duration, kind strin
 		if kind != "" {
 			line = line.Str("error", figures.Clip(kind))
 		}
+		if call.TraceID != "" {
+			line = line.Str("trace_id", call.TraceID)
+		}
 		line.Msg("a call to the peer has ended")
 	})
 }

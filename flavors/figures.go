@@ -139,7 +139,9 @@ func (inv *Invocation) count(kind string) {
 	inv.counted = true
 	if logged {
 		usercode.Log(func() {
-			line := inv.conn.Logger().Debug().Str("method", clipText(inv.Method, maxQuotedName)).Dur("duration", took)
+			line := inv.traced(inv.conn.Logger().Debug()).
+				Str("method", clipText(inv.Method, maxQuotedName)).
+				Dur("duration", took)
 			if inv.core != nil {
 				line = line.Str("object", inv.core.typeName())
 			}

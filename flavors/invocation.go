@@ -471,8 +471,7 @@ func (inv *Invocation) send(v any, err error) (gone bool) {
 		defer inv.conn.CloseCall((*incoming)(inv))
 		if err != nil {
 			usercode.Log(func() {
-				inv.conn.Logger().
-					Debug().
+				inv.traced(inv.conn.Logger().Debug()).
 					Err(usercode.LogError(err)).
 					Stringer("call", inv).
 					Msg("a call that wants no answer failed")
@@ -568,7 +567,7 @@ func (inv *Invocation) logPanic(p *PanicError) {
 		return
 	}
 	inv.core.logPanic(inv.conn.Logger(), p, func(e *zerolog.Event) {
-		e.Str("method", inv.name()).Int64("request", inv.requestID)
+		inv.traced(e).Str("method", inv.name()).Int64("request", inv.requestID)
 	})
 }
 
@@ -636,8 +635,7 @@ func (inv *Invocation) sendFailure(err error) {
 	fragment.Free()
 	// A Failure consists of clipped strings; only a failure of a class of the user's gets here.
 	usercode.Log(func() {
-		inv.conn.Logger().
-			Error().
+		inv.traced(inv.conn.Logger().Error()).
 			Err(usercode.LogError(encodeErr)).
 			Stringer("call", inv).
 			Msg("a failure could not be encoded")
@@ -670,7 +668,10 @@ func (inv *Invocation) sendPlainFailure(why string) {
 // logFailure logs an error that the peer will get. It is a debug line, because a peer can cause errors at will.
 func logFailure(inv *Invocation, err error) {
 	usercode.Log(func() {
-		inv.conn.Logger().Debug().Err(usercode.LogError(err)).Stringer("call", inv).Int64("request", inv.requestID).
+		inv.traced(inv.conn.Logger().Debug()).
+			Err(usercode.LogError(err)).
+			Stringer("call", inv).
+			Int64("request", inv.requestID).
 			Msg("the peer is answered with a failure")
 	})
 }

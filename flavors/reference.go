@@ -17,6 +17,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
+	"github.com/rs/zerolog"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
@@ -235,9 +236,15 @@ func (r *RemoteReference) prepare(ctx context.Context, call *seam.OutgoingCall, 
 	return nil
 }
 
-// describeCall sets the deadline and the metadata that ctx has for a call of a method.
+// describeCall sets the deadline, the metadata and the trace that ctx has for a call of a method.
 func describeCall(ctx context.Context, conn seam.Conn, call *seam.OutgoingCall, method string) (err error) {
-	if ctx == context.Background() || !conn.TakesMetadata() {
+	if ctx == context.Background() {
+		return nil
+	}
+	if conn.Logger().GetLevel() <= zerolog.DebugLevel {
+		call.TraceID = TraceID(ctx)
+	}
+	if !conn.TakesMetadata() {
 		return nil
 	}
 	deadline, timed := ctx.Deadline()

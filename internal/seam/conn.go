@@ -202,6 +202,9 @@ type OutgoingCall struct {
 	Metadata []byte
 	Entries  int
 
+	// TraceID names the trace to which the call belongs, for log lines; empty if they are off or there is none.
+	TraceID string
+
 	// RequestID belongs to the broker. It is zero until the call has been given a number.
 	RequestID int64
 	// Cancelled belongs to the broker: the caller left before the call had a number.
@@ -243,7 +246,7 @@ func (c *OutgoingCall) CancelWork() { c.conn.CancelCall(c) }
 // Reset makes an answered call ready for use as another one.
 func (c *OutgoingCall) Reset() {
 	c.result.Reset()
-	c.ID, c.Name, c.Method, c.Perspective, c.conn = 0, "", "", nil, nil
+	c.ID, c.Name, c.Method, c.Perspective, c.conn, c.TraceID = 0, "", "", nil, nil, ""
 	c.Deadline, c.Metadata, c.Entries, c.Object = time.Time{}, nil, 0, nil
 	c.Result, c.RequestID, c.Cancelled, c.Sent, c.Series, c.Weight = nil, 0, false, 0, nil, 0
 }
