@@ -71,12 +71,19 @@ func ExampleListen() {
 	// method: Counter.incr, called 1 times
 }
 
+// staffOnly stands for the authentication of an application.
+func staffOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, _, ok := r.BasicAuth(); !ok || user != "ann" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // The inspector in a server of the application, behind the application's own authentication.
 func ExampleHandler() {
-	var (
-		rt        *actor.Runtime
-		mux       http.ServeMux
-		staffOnly func(http.Handler) http.Handler
-	)
-	mux.Handle("/debug/pb/", staffOnly(inspect.Handler(rt)))
+	var rt *actor.Runtime // of the application
+	http.Handle("/debug/pb/", staffOnly(inspect.Handler(rt)))
 }
