@@ -152,6 +152,7 @@ func callNow(ctx context.Context, c Callee, method string, args []any) *actor.De
 	call.WantAnswer()
 	_ = conn.SendCall(call) // The Deferred has the error.
 	runtime.KeepAlive(c)
+	follow(ctx, call.Result)
 	return call.Result
 }
 

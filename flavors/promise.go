@@ -174,7 +174,7 @@ func (p *Promise) Deferred() *actor.Deferred {
 
 // CallRemote calls a method of the promised object. It is [RemoteReference.CallRemote] otherwise.
 func (p *Promise) CallRemote(method string, args ...any) *actor.Deferred {
-	return callAtOnce(p, method, args)
+	return callAtOnce(context.Background(), p, method, args)
 }
 
 // CallRemoteNoAnswer calls a method of the promised object and asks for no answer. It is

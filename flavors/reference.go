@@ -182,15 +182,25 @@ func unbracketed(s string) string { return strings.TrimSuffix(strings.TrimPrefix
 // The arguments are encoded before CallRemote returns, so the caller may change them afterwards. A last argument of
 // type [Kw] holds the keyword arguments.
 func (r *RemoteReference) CallRemote(method string, args ...any) *actor.Deferred {
-	return callAtOnce(r, method, args)
+	return callAtOnce(context.Background(), r, method, args)
 }
 
-func callAtOnce(c Callee, method string, args []any) *actor.Deferred {
+// CallRemoteContext is [RemoteReference.CallRemote] for a call that belongs to ctx, such as that of an invocation: under
+// dialect pb+1 it carries ctx's deadline and metadata ([WithMetadata]), and is cancelled with the invocation that ctx is
+// of. It does not wait for ctx, so the end of any other ctx does not cancel the call.
+func (r *RemoteReference) CallRemoteContext(ctx context.Context, method string, args ...any) *actor.Deferred {
+	if ctx == nil {
+		return actor.Failed(fmt.Errorf("flavors: calling %s: %w", method, actor.ErrNilContext))
+	}
+	return callAtOnce(ctx, r, method, args)
+}
+
+func callAtOnce(ctx context.Context, c Callee, method string, args []any) *actor.Deferred {
 	chain := chainFor(c)
 	if chain == nil {
-		return callNow(context.Background(), c, method, args)
+		return callNow(ctx, c, method, args)
 	}
-	v, err := outgoing(context.Background(), c, chain, sendNow, method, args)
+	v, err := outgoing(ctx, c, chain, sendNow, method, args)
 	return deferred(connOf(c), v, err)
 }
 

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"errors"
 	"math/big"
 
@@ -60,9 +61,15 @@ func (*Conformance) RemoteAdd(a, b *big.Int) (*big.Int, error) {
 // RemoteKwargs returns its positional and keyword arguments.
 func (*Conformance) RemoteKwargs(kw flavors.Kw, args ...any) []any { return []any{args, kw} }
 
-// RemoteCallback calls a method of the peer's object and returns its result or failure.
-func (*Conformance) RemoteCallback(ref *flavors.RemoteReference, method string, args []any) *actor.Deferred {
-	return ref.CallRemote(method, args...)
+// RemoteCallback calls a method of the peer's object and returns its result or failure. That call has what is left of
+// this one's time, and is cancelled with it.
+func (*Conformance) RemoteCallback(
+	ctx context.Context,
+	ref *flavors.RemoteReference,
+	method string,
+	args []any,
+) *actor.Deferred {
+	return ref.CallRemoteContext(ctx, method, args...)
 }
 
 // RemoteHold keeps a reference under a key. It replaces the previous one.

@@ -29,6 +29,7 @@ type peer struct {
 	rt   *actor.Runtime
 	conn *broker.Conn
 	root *flavors.RemoteReference
+	url  string
 }
 
 // runPlain is the program with the transports of the library alone.
@@ -42,9 +43,10 @@ func visit(t *testing.T, flags ...string) *peer {
 	rt := pbtest.NewRuntime(t)
 	known, err := classes()
 	require.NoError(t, err)
-	conn, err := broker.Dial(t.Context(), rt, s.Line("listening "), broker.WithRegistry(known))
+	url := s.Line("listening ")
+	conn, err := broker.Dial(t.Context(), rt, url, broker.WithRegistry(known))
 	require.NoError(t, err)
-	return &peer{t, rt, conn, conn.Root()}
+	return &peer{t, rt, conn, conn.Root(), url}
 }
 
 // asks calls a method of the root.

@@ -11,14 +11,28 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// RemoteLater answers x after ms milliseconds. It returns at once, so other calls of this object run meanwhile.
-func (c *Conformance) RemoteLater(inv *flavors.Invocation, ms int64, x any) *actor.Deferred {
+// RemoteLater answers x after ms milliseconds, unless its caller leaves before. It returns at once, so other calls of
+// this object run meanwhile.
+func (c *Conformance) RemoteLater(ctx context.Context, inv *flavors.Invocation, ms int64, x any) *actor.Deferred {
 	d := actor.NewDeferred(inv.Conn().Runtime())
-	c.timers.after(milliseconds(ms), func() { d.Complete(x, nil) })
+	t := c.timers.after(milliseconds(ms), func() { d.Complete(x, nil) })
+	endWith(ctx, d, func() { c.timers.drop(t) })
 	return d
 }
 
-// RemoteSlow blocks the object, as no method should: the calls behind it wait.
+// endWith fails d when ctx ends first, and calls dropped then.
+func endWith(ctx context.Context, d *actor.Deferred, dropped func()) {
+	stop := context.AfterFunc(ctx, func() {
+		if dropped != nil {
+			dropped()
+		}
+		d.Complete(nil, ctx.Err())
+	})
+	d.OnComplete(func(any, error) { stop() })
+}
+
+// RemoteSlow blocks the object, as no method should, until its time is over or its caller leaves: the calls behind it
+// wait.
 func (*Conformance) RemoteSlow(inv *flavors.Invocation, ms int64) {
 	timer := time.NewTimer(milliseconds(ms))
 	defer timer.Stop()
@@ -28,9 +42,11 @@ func (*Conformance) RemoteSlow(inv *flavors.Invocation, ms int64) {
 	}
 }
 
-// RemoteNever does not answer.
-func (*Conformance) RemoteNever(inv *flavors.Invocation) *actor.Deferred {
-	return actor.NewDeferred(inv.Conn().Runtime())
+// RemoteNever does not answer by itself.
+func (*Conformance) RemoteNever(ctx context.Context, inv *flavors.Invocation) *actor.Deferred {
+	d := actor.NewDeferred(inv.Conn().Runtime())
+	endWith(ctx, d, nil)
+	return d
 }
 
 // RemoteClose drops the connection on which it was called, and so sends no answer. It starts a goroutine, because a
@@ -63,22 +79,35 @@ type timers struct {
 
 // timer is a delayed function. Timers for the same time run in order.
 type timer struct {
-	at time.Time
-	n  int
-	do func()
+	at    time.Time
+	n     int
+	do    func()
+	index int // in the schedule; -1 if it is not there any more
 }
 
-// after runs f after d, unless the connection has ended by then. f must not block.
-func (a *timers) after(d time.Duration, f func()) {
+// after runs f after d, unless the connection has ended by then. f must not block. The timer may be given to drop.
+func (a *timers) after(d time.Duration, f func()) *timer {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	t := &timer{at: time.Now().Add(d), do: f, index: -1}
 	if a.over {
-		return
+		return t
 	}
 	a.count++
-	heap.Push(&a.due, timer{time.Now().Add(d), a.count, f})
-	if a.due[0].n == a.count {
+	t.n = a.count
+	heap.Push(&a.due, t)
+	if a.due[0] == t {
 		a.setLocked()
+	}
+	return t
+}
+
+// drop removes a timer that has not run.
+func (a *timers) drop(t *timer) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if t.index >= 0 && !a.over {
+		heap.Remove(&a.due, t.index)
 	}
 }
 
@@ -110,7 +139,7 @@ func (a *timers) next() func() {
 		a.setLocked()
 		return nil
 	}
-	return heap.Pop(&a.due).(timer).do
+	return heap.Pop(&a.due).(*timer).do
 }
 
 // end drops all timers.
@@ -124,11 +153,21 @@ func (a *timers) end() {
 }
 
 // schedule implements heap.Interface.
-type schedule []timer
+type schedule []*timer
 
-func (s schedule) Len() int      { return len(s) }
-func (s schedule) Swap(i, j int) { s[i], s[j] = s[j], s[i] }
-func (s *schedule) Push(x any)   { *s = append(*s, x.(timer)) }
+func (s schedule) Len() int { return len(s) }
+
+func (s schedule) Swap(i, j int) {
+	s[i], s[j] = s[j], s[i]
+	s[i].index, s[j].index = i, j
+}
+
+func (s *schedule) Push(x any) {
+	t := x.(*timer)
+	t.index = len(*s)
+	*s = append(*s, t)
+}
+
 func (s schedule) Less(i, j int) bool {
 	if s[i].at.Equal(s[j].at) {
 		return s[i].n < s[j].n
@@ -138,8 +177,9 @@ func (s schedule) Less(i, j int) bool {
 
 func (s *schedule) Pop() any {
 	last := len(*s) - 1
-	x := (*s)[last]
-	(*s)[last] = timer{}
+	t := (*s)[last]
+	(*s)[last] = nil
 	*s = (*s)[:last]
-	return x
+	t.index = -1
+	return t
 }
