@@ -16,13 +16,18 @@ import (
 func (c *Conformance) RemoteLater(ctx context.Context, inv *flavors.Invocation, ms int64, x any) *actor.Deferred {
 	d := actor.NewDeferred(inv.Conn().Runtime())
 	t := c.timers.after(milliseconds(ms), func() { d.Complete(x, nil) })
-	endWith(ctx, d, func() { c.timers.drop(t) })
+	endWith(ctx, inv, d, func() { c.timers.drop(t) })
 	return d
 }
 
-// endWith fails d when ctx ends first, and calls dropped then.
-func endWith(ctx context.Context, d *actor.Deferred, dropped func()) {
+// endWith fails the result of a call when ctx ends first, and calls dropped then. When the connection ends, nobody waits
+// for the result.
+func endWith(ctx context.Context, inv *flavors.Invocation, d *actor.Deferred, dropped func()) {
+	conn := inv.Conn().Context()
 	stop := context.AfterFunc(ctx, func() {
+		if conn.Err() != nil {
+			return
+		}
 		if dropped != nil {
 			dropped()
 		}
@@ -45,7 +50,7 @@ func (*Conformance) RemoteSlow(inv *flavors.Invocation, ms int64) {
 // RemoteNever does not answer by itself.
 func (*Conformance) RemoteNever(ctx context.Context, inv *flavors.Invocation) *actor.Deferred {
 	d := actor.NewDeferred(inv.Conn().Runtime())
-	endWith(ctx, d, nil)
+	endWith(ctx, inv, d, nil)
 	return d
 }
 

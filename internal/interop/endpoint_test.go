@@ -16,11 +16,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
 // endpoint is a running conformance server: examples/conformance, or the stock one.
 type endpoint struct {
+	dialects  []banana.Profile // that clients speak; nil: all
 	stock     bool
 	transport string
 	url       string
@@ -130,6 +132,9 @@ func (e endpoint) dial(t *testing.T, opts ...broker.DialOption) *broker.Conn {
 	opts = append(opts, broker.WithRegistry(newRegistry(t)))
 	if config := e.tls(t); config != nil {
 		opts = append(opts, broker.WithTLS(config))
+	}
+	if e.dialects != nil {
+		opts = append(opts, broker.WithDialects(e.dialects...))
 	}
 	conn, err := broker.Dial(t.Context(), newRuntime(t), e.url, opts...)
 	require.NoError(t, err)

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
@@ -20,7 +21,7 @@ type clientCheck struct {
 }
 
 // TestOurClient runs the checks of our client with the stock server and with examples/conformance, and logs a table of
-// the results for each.
+// the results for each. With examples/conformance it speaks pb+1, and over TCP also pb.
 func TestOurClient(t *testing.T) {
 	stock.Require(t)
 	with := makeOutfit(t)
@@ -42,6 +43,13 @@ func TestOurClient(t *testing.T) {
 				t.Run(transport, func(t *testing.T) {
 					results.meet(t, server.start(t, with, transport), checks)
 					results.meet(t, server.start(t, with, transport, withLogin()...), loginChecks())
+				})
+			}
+			if server.name == "our server" {
+				t.Run("tcp, dialect pb", func(t *testing.T) {
+					e := server.start(t, with, "tcp")
+					e.dialects = []banana.Profile{banana.ProfilePB, banana.ProfileNone}
+					results.meet(t, e, checks)
 				})
 			}
 		})
