@@ -185,9 +185,9 @@ func (r *RemoteReference) CallRemote(method string, args ...any) *actor.Deferred
 	return callAtOnce(context.Background(), r, method, args)
 }
 
-// CallRemoteContext is [RemoteReference.CallRemote] for a call that belongs to ctx, such as that of an invocation: under
-// dialect pb+1 it carries ctx's deadline and metadata ([WithMetadata]), and is cancelled with the invocation that ctx is
-// of. It does not wait for ctx, so the end of any other ctx does not cancel the call.
+// CallRemoteContext is [RemoteReference.CallRemote] for a call that belongs to ctx, such as that of an invocation.
+// Under dialect pb+1 it carries ctx's deadline and metadata ([WithMetadata]), and is cancelled with the invocation that
+// ctx is of. It does not wait for ctx, so the end of any other ctx does not cancel the call.
 func (r *RemoteReference) CallRemoteContext(ctx context.Context, method string, args ...any) *actor.Deferred {
 	if ctx == nil {
 		return actor.Failed(fmt.Errorf("flavors: calling %s: %w", method, actor.ErrNilContext))

@@ -20,8 +20,8 @@ func (c *Conformance) RemoteLater(ctx context.Context, inv *flavors.Invocation, 
 	return d
 }
 
-// endWith fails the result of a call when ctx ends first, and calls dropped then. When the connection ends, nobody waits
-// for the result.
+// endWith fails the result of a call when ctx ends first, and calls dropped then. When the connection ends, nobody
+// waits for the result.
 func endWith(ctx context.Context, inv *flavors.Invocation, d *actor.Deferred, dropped func()) {
 	conn := inv.Conn().Context()
 	stop := context.AfterFunc(ctx, func() {
