@@ -3,6 +3,7 @@ package peer
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/perspectivebroker/pb/cmd/pb/internal/value"
 	"github.com/perspectivebroker/pb/codec/banana"
@@ -158,9 +159,14 @@ func (c *Conn) reply(id banana.Token, known bool) error {
 // decode decodes one value. Every class is accepted: its objects become a [value.Copy] or, if they have the form of a
 // Cacheable, a [value.Cache].
 func (c *Conn) decode(r *banana.Reader) (any, error) {
-	classes, err := classesIn(r.Rest(), r.Profile())
+	classes, mixed, err := classesIn(r.Rest(), r.Profile())
 	if err != nil {
 		return nil, err
+	}
+	if mixed {
+		if r, err = renameCaches(r); err != nil {
+			return nil, err
+		}
 	}
 	d := jelly.Decoder{Registry: classes, References: maxReferences}
 	var v any
@@ -190,7 +196,7 @@ func (c *Conn) bind(u *jelly.Unbound) (bound any, setState func()) {
 	}
 	switch {
 	case u.IsInstance() && u.Entry().Kind == jelly.RemoteCache:
-		x := &value.Cache{ID: u.ID, Class: u.Tag}
+		x := &value.Cache{ID: u.ID, Class: strings.TrimSuffix(u.Tag, cacheSuffix)}
 		c.received(u.ID)
 		return x, func() { x.State = u.State }
 	case u.IsInstance():
@@ -203,15 +209,62 @@ func (c *Conn) bind(u *jelly.Unbound) (bound any, setState func()) {
 }
 
 // classesIn registers the classes of the next expression. An object of a class is [class state] or, if it is the first
-// occurrence of a Cacheable, [class luid state].
-func classesIn(b []byte, p banana.Profile) (*jelly.Registry, error) {
+// occurrence of a Cacheable, [class luid state]. If a class occurs in both forms, mixed is true, and the second form is
+// registered as what renameCaches makes of it.
+func classesIn(b []byte, p banana.Profile) (registry *jelly.Registry, mixed bool, err error) {
 	var r banana.Reader
 	r.Reset(b, p)
-	var classes map[string]jelly.ClassEntry
+	var kinds map[string][2]bool // by class: whether it occurs as a copy and as a cache
+	err = eachObject(&r, func(class []byte, cache bool) {
+		if name := string(class); jelly.CheckClass(name) == nil {
+			if kinds == nil {
+				kinds = map[string][2]bool{}
+			}
+			k := kinds[name]
+			kinds[name] = [2]bool{k[0] || !cache, k[1] || cache}
+		}
+	}, nil)
+	if err != nil || len(kinds) == 0 {
+		return nil, false, err
+	}
+	for _, k := range kinds {
+		mixed = mixed || k[0] && k[1]
+	}
+	classes := map[string]jelly.ClassEntry{}
+	blank := func() any { return nil }
+	for name, k := range kinds {
+		if k[0] || !mixed {
+			classes[name] = jelly.ClassEntry{Kind: jelly.RemoteCopy, New: blank}
+		}
+		if k[1] && mixed {
+			name += cacheSuffix
+		}
+		if k[1] {
+			classes[name] = jelly.ClassEntry{Kind: jelly.RemoteCache, New: blank}
+		}
+	}
+	registry = jelly.NewRegistry()
+	return registry, mixed, registry.RegisterTree("", classes)
+}
+
+// cacheSuffix marks the class of a cache if some class of the message has copies too.
+const cacheSuffix = "\x00cache"
+
+// eachObject calls object for what may be an object in the next expression: a list that begins with a word. raw, if it
+// is not nil, gets the bytes of each token but those words.
+func eachObject(r *banana.Reader, object func(class []byte, cache bool), raw func(token []byte)) error {
+	next := func() (banana.Token, []byte, error) {
+		before := r.Rest()
+		t, err := r.Next()
+		return t, before[:len(before)-len(r.Rest())], err
+	}
 	for left := 1; left > 0; left-- {
-		head, err := r.Next()
+		head, bytes, err := next()
 		if err != nil {
-			return nil, err
+			return err
+		}
+		if raw != nil {
+			raw(bytes)
 		}
 		if head.Kind != banana.List {
 			continue
@@ -220,27 +273,28 @@ func classesIn(b []byte, p banana.Profile) (*jelly.Registry, error) {
 		if head.Int < 2 || r.Peek() != banana.String {
 			continue
 		}
-		name, err := r.Next()
+		name, _, err := next()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		left--
-		kind := jelly.RemoteCopy
-		if head.Int == 3 && (r.Peek() == banana.Int || r.Peek() == banana.LongInt) {
-			kind = jelly.RemoteCache
-		}
-		class := string(name.Bytes)
-		if jelly.CheckClass(class) != nil || classes[class].Kind == jelly.RemoteCache {
-			continue
-		}
-		if classes == nil {
-			classes = map[string]jelly.ClassEntry{}
-		}
-		classes[class] = jelly.ClassEntry{Kind: kind, New: func() any { return nil }}
+		object(name.Bytes, head.Int == 3 && (r.Peek() == banana.Int || r.Peek() == banana.LongInt))
 	}
-	if classes == nil {
-		return nil, nil
-	}
-	registry := jelly.NewRegistry()
-	return registry, registry.RegisterTree("", classes)
+	return nil
+}
+
+// renameCaches returns a reader of the next expression of r in which the classes of caches have the suffix. It advances
+// r behind the expression.
+func renameCaches(r *banana.Reader) (*banana.Reader, error) {
+	p := r.Profile()
+	var b []byte
+	err := eachObject(r, func(class []byte, cache bool) {
+		if cache && jelly.CheckClass(string(class)) == nil {
+			class = append(class[:len(class):len(class)], cacheSuffix...)
+		}
+		b = banana.AppendBytes(b, p, class)
+	}, func(token []byte) { b = append(b, token...) })
+	renamed := &banana.Reader{}
+	renamed.Reset(b, p)
+	return renamed, err
 }

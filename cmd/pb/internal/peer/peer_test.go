@@ -294,6 +294,39 @@ func TestCaches(t *testing.T) {
 	c.received(7)
 }
 
+// TestCopyAndCache wants copies and caches told apart although they are of one class.
+func TestCopyAndCache(t *testing.T) {
+	c, peer := scripted(t)
+	board := func(elements ...banana.Expr) list { return append(list{"pond.Board"}, elements...) }
+	state := list{"dictionary", list{"n", 1}}
+	for i, value := range []banana.Expr{
+		list{"list", board(state), board(4, state), board(state), list{"cached", 4}},
+		list{"list", board(4, board(state)), list{"pond.Other", 6, state}, list{"pond.Third", 1.5}},
+	} {
+		done := make(chan *Answer, 1)
+		_, err := c.Start("root", "m", Args{}, func(a *Answer) { done <- a })
+		require.NoError(t, err)
+		want(t, peer, `"m"`)
+		send(t, peer, list{"answer", i + 1, value})
+		a := <-done
+		require.NoError(t, a.Err)
+		assert.Equal(t, []string{
+			"[<copy pond.Board {b'n': 1}>, <cache 4 pond.Board {b'n': 1}>, <copy pond.Board {b'n': 1}>, <cached 4>]",
+			"[<cache 4 pond.Board <copy pond.Board {b'n': 1}>>, <cache 6 pond.Other {b'n': 1}>, <copy pond.Third 1.5>]",
+		}[i], printed(a.Value))
+	}
+	// An update whose arguments are such a message, followed by keywords.
+	c.Follow(true)
+	c.received(9)
+	send(t, peer, list{"cachemessage", 3, 9, "m", 1, list{"tuple", board(5, state), board(state)},
+		list{"dictionary", list{"k", 2}}})
+	want(t, peer, "[answer 3 [None]]")
+	u, ok := c.Updates(9).Next(t.Context())
+	require.True(t, ok)
+	assert.Len(t, u.Args, 2)
+	assert.Equal(t, 1, u.Kw.Len())
+}
+
 // TestFullQueue wants a connection to end although nobody takes the updates.
 func TestFullQueue(t *testing.T) {
 	c, _ := scripted(t)
