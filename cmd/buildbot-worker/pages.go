@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/perspectivebroker/pb/broker/inspect"
 )
 
 // Limits of what a reader of the status pages may do.
@@ -31,7 +33,8 @@ func (w *worker) serveStatus() (stop func(), err error) {
 		return nil, usageError{fmt.Errorf("-inspect: %w", err)}
 	}
 	server := &http.Server{
-		Handler: w.pages(), ReadTimeout: pageTime, WriteTimeout: pageTime, IdleTimeout: pageTime, MaxHeaderBytes: pageHeader,
+		Handler:     sameHost(l.Addr(), w.pages()),
+		ReadTimeout: pageTime, WriteTimeout: pageTime, IdleTimeout: pageTime, MaxHeaderBytes: pageHeader,
 	}
 	w.log.Info().Str("address", l.Addr().String()).Msg("serving the status pages")
 	w.rt.Go("the status pages", func() { _ = server.Serve(l) }) // ends with Close
@@ -69,7 +72,27 @@ func (w *worker) pages() http.Handler {
 		}
 		fmt.Fprintln(out, "attached")
 	})
+	mux.Handle("GET /connections/", inspect.Handler(w.rt))
 	return mux
+}
+
+// sameHost answers requests to a loopback address only if their Host is an address or localhost: a web page in a
+// browser of this machine can send requests there, under its own site's name.
+func sameHost(address net.Addr, next http.Handler) http.Handler {
+	if tcp, ok := address.(*net.TCPAddr); !ok || !tcp.IP.IsLoopback() {
+		return next
+	}
+	return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		if host != "localhost" && net.ParseIP(strings.Trim(host, "[]")) == nil {
+			http.Error(out, "write localhost, or the address", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(out, r)
+	})
 }
 
 func (w *worker) snapshot() snapshot {
