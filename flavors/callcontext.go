@@ -159,6 +159,9 @@ func (c *callContext) String() string { return "flavors.callContext" }
 // IncomingMetadata returns what the call carried in whose context a method runs: that of [Invocation.Context] and of a
 // method's context parameter. It is nil if there is none, and must not be changed.
 func IncomingMetadata(ctx context.Context) Metadata {
+	if ctx == nil {
+		return nil
+	}
 	m, _ := ctx.Value(incomingKey{}).(Metadata)
 	return m
 }

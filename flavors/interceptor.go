@@ -61,6 +61,9 @@ type CallFunc func(ctx context.Context, call *CallInfo) (any, error)
 //		return v, err
 //	})
 func WhenDone(v any, err error, f func(v any, err error) (any, error)) (any, error) {
+	if f == nil {
+		return nil, errors.New("flavors: WhenDone was given no function")
+	}
 	if d, ok := v.(*actor.Deferred); ok && d != nil && err == nil {
 		return d.Map(f), nil
 	}
