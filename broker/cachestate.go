@@ -50,7 +50,7 @@ func (b *broker) outgoing(message any) {
 	case stateFlushing, stateLingering, stateClosed:
 		b.refuse(message, flavors.ConnectionLost.Wrap(ErrClosed))
 	case stateOpen, stateDraining:
-		if call, ok := message.(*seam.OutgoingCall); ok && b.awaitPromises(call) {
+		if call, ok := message.(*seam.OutgoingCall); ok && hasPromises(call) && b.awaitPromises(call) {
 			break
 		}
 		if b.holdBack(message) {

@@ -3,7 +3,6 @@ package broker
 import (
 	"fmt"
 
-	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker/internal/flow"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
@@ -135,7 +134,7 @@ func clip(s string) string {
 
 // message delivers a call to its object.
 func (b *broker) message(ctx protoactor.Context, cmd *incoming) {
-	if b.c.profile.IsExtended() {
+	if (cmd.Keep || cmd.Object.Promise || len(cmd.unbound) > 0) && b.c.profile.IsExtended() {
 		if namesPromises(cmd) {
 			b.messageOnPromises(ctx, cmd)
 			return
@@ -192,7 +191,7 @@ func (b *broker) take(d *delivery, call seam.IncomingCall, err error) seam.Call 
 	if err == nil {
 		call.Received = d.received
 	}
-	inv := b.begin(d, call)
+	inv := b.begin(d, &call)
 	if err == nil {
 		b.mayCancel(inv)
 	}
@@ -207,7 +206,7 @@ func (b *broker) take(d *delivery, call seam.IncomingCall, err error) seam.Call 
 }
 
 // begin counts a call and begins its invocation.
-func (b *broker) begin(d *delivery, call seam.IncomingCall) seam.Call {
+func (b *broker) begin(d *delivery, call *seam.IncomingCall) seam.Call {
 	cmd := d.cmd
 	b.lastCall = d.read
 	b.c.metrics.madeIn.Add(1)
@@ -220,7 +219,7 @@ func (b *broker) begin(d *delivery, call seam.IncomingCall) seam.Call {
 	call.Serial, call.Read, call.Many = b.deliveries, d.read, d.many
 	call.Arrivals, call.Extended = b.c.arrivals.Load(), b.c.profile.IsExtended()
 	inv := internal.Incoming(cmd.call)
-	inv.Begin(call)
+	inv.Begin(*call)
 	return inv
 }
 
@@ -313,27 +312,21 @@ func (b *broker) answer(ctx protoactor.Context, cmd *incoming) error {
 func (b *broker) completeWith(d *delivery) {
 	defer b.sweep()
 	cmd, call := d.cmd, d.call
-	// A promise comes first: calls that wait for it use the result before its receiver can release it.
+	if len(b.promises.byID) > 0 {
+		b.completePromise(d)
+	}
 	switch {
 	case call == nil, call == ping:
-		b.promiseAnswered(cmd.ID.Int, nil, actor.ErrCancelled)
 		b.complete(call, 0, nil, nil)
 		release(d.received) // The call was cancelled.
 	case cmd.err != nil:
 		b.c.countRejection(rejectionOf(cmd.err))
 		release(d.received)
-		err := unreadable(call, cmd)
-		b.promiseAnswered(cmd.ID.Int, nil, err)
-		b.complete(call, d.read, nil, err)
+		b.complete(call, d.read, nil, unreadable(call, cmd))
 	case cmd.Name == command.Error:
-		err := flavors.FailureFrom(cmd.value)
-		b.promiseAnswered(cmd.ID.Int, nil, err)
-		b.complete(call, d.read, nil, err)
-	default:
-		b.promiseAnswered(cmd.ID.Int, cmd.value, nil)
-		if !b.complete(call, d.read, cmd.value, nil) {
-			release(d.received)
-		}
+		b.complete(call, d.read, nil, flavors.FailureFrom(cmd.value))
+	case !b.complete(call, d.read, cmd.value, nil):
+		release(d.received)
 	}
 }
 

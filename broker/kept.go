@@ -169,7 +169,7 @@ func (b *broker) park(cmd *incoming, p *parkedCall, line *inPromise, pending []*
 	}
 	p.cmd = *cmd
 	p.cmd.parked = p
-	p.inv = b.begin(&delivery{cmd: cmd, read: p.read, many: p.many}, seam.IncomingCall{Args: cmd.call.Args})
+	p.inv = b.begin(&delivery{cmd: cmd, read: p.read, many: p.many}, &seam.IncomingCall{Args: cmd.call.Args})
 	if b.kept.parked == nil {
 		b.kept.parked = map[*parkedCall]*inWait{}
 	}

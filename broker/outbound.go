@@ -40,19 +40,18 @@ func (b *broker) transmit(message any) {
 }
 
 func (b *broker) sendCall(call *seam.OutgoingCall) {
-	if object, args := b.usesOf(call); object != nil || args != nil {
-		if err := errorOf(object, args); err != nil {
+	promises, onPromise, keep := hasPromises(call), false, false
+	if promises {
+		var err error
+		if onPromise, err = b.aim(call); err != nil {
 			b.refuse(call, err)
 			return
 		}
 	}
-	onPromise, err := b.aim(call)
-	if err != nil {
-		b.refuse(call, fmt.Errorf("calling %s: %w", call.Method, err))
-		return
-	}
 	call.RequestID = b.pending.Next()
-	keep := b.begun(call)
+	if promises {
+		keep = b.begun(call)
+	}
 	if o := call.Observer; o != nil {
 		if call.ID = o.Luid(); b.caches.Find(call.ID) == nil {
 			b.refuse(call, fmt.Errorf("calling %s: %w", call.Method, errObserverGone))
@@ -62,7 +61,7 @@ func (b *broker) sendCall(call *seam.OutgoingCall) {
 	b.countBegun(call)
 	hasMetadata := (call.Entries > 0 || !call.Deadline.IsZero()) && b.c.profile.IsExtended()
 	b.stamping = call
-	err = b.stamp(call.Fragment, func(dst []byte) (_ []byte, err error) {
+	err := b.stamp(call.Fragment, func(dst []byte) (_ []byte, err error) {
 		dst = b.appendCallHead(dst, call, hasMetadata, onPromise, keep)
 		if call.Encoded != nil {
 			dst = append(dst, call.Encoded...)
@@ -91,7 +90,9 @@ func (b *broker) sendCall(call *seam.OutgoingCall) {
 	} else {
 		b.countSent(call)
 	}
-	b.promiseSent(call)
+	if keep {
+		b.promiseSent(call)
+	}
 }
 
 func (b *broker) appendCallHead(dst []byte, call *seam.OutgoingCall, hasMetadata, onPromise, keep bool) []byte {

@@ -96,6 +96,11 @@ func errorOf(object *sentPromise, args []*sentPromise) error {
 	return nil
 }
 
+// hasPromises reports whether a call may have or use promises. Most have no placeholders.
+func hasPromises(call *seam.OutgoingCall) bool {
+	return call.Promise != nil || call.Object != nil || call.Fragment != nil && call.Fragment.Holes() > 0
+}
+
 // awaitPromises keeps a call whose promises cannot be named yet, and reports whether it does. The call must not have
 // waited before.
 func (b *broker) awaitPromises(call *seam.OutgoingCall) bool {
@@ -211,6 +216,23 @@ func (b *broker) promiseFailed(call *seam.OutgoingCall, err error) {
 	b.settlePromise(e, nil, err)
 }
 
+// completePromise notes the answer to a request of ours, if it has a promise, before the call is completed: calls that
+// wait for the promise use the result before its receiver can release it.
+func (b *broker) completePromise(d *delivery) {
+	cmd, id := d.cmd, d.cmd.ID.Int
+	switch {
+	case b.promises.byID[id] == nil:
+	case d.call == nil:
+		b.promiseAnswered(id, nil, actor.ErrCancelled)
+	case cmd.err != nil:
+		b.promiseAnswered(id, nil, unreadable(d.call, cmd))
+	case cmd.Name == command.Error:
+		b.promiseAnswered(id, nil, flavors.FailureFrom(cmd.value))
+	default:
+		b.promiseAnswered(id, cmd.value, nil)
+	}
+}
+
 // promiseAnswered notes the answer to a request of ours, if it has a promise.
 func (b *broker) promiseAnswered(id int64, value any, err error) {
 	e := b.promises.byID[id]
@@ -273,8 +295,12 @@ func (b *broker) letGo(e *sentPromise) {
 	}
 }
 
-// aim sets the object of a call on a promise: the promise, or what it has become.
+// aim checks the promises that a call uses, and sets the object of a call on one: the promise, or what it has become.
 func (b *broker) aim(call *seam.OutgoingCall) (named bool, err error) {
+	object, args := b.usesOf(call)
+	if err := errorOf(object, args); err != nil {
+		return false, err
+	}
 	if call.Object == nil {
 		return false, nil
 	}

@@ -95,8 +95,9 @@ func TestPromiseNotInAnswer(t *testing.T) {
 	p.JoinAs(banana.ProfilePB1)
 	p.Write(`[message 1 root leak 1 [tuple [remote 5]] [dictionary]]`)
 	p.Want(`[message 1 5 next 2 [tuple] [dictionary]]`)
+	p.Ignore(`[settled 1]`) // It comes before or after the answer.
 	p.Write(`[answer 1 [list [promise 1]]]`)
-	p.Want(`[error 1 _]`, `[settled 1]`)
+	p.Want(`[error 1 _]`)
 }
 
 // TestPromiseGivesBack returns what a waiting call mentions, when it fails and when it is carried out (P-11.8).
