@@ -83,6 +83,8 @@ func (w *shopWorker) RemoteLater(inv *flavors.Invocation) *actor.Deferred {
 	return d
 }
 
+func (*shopWorker) RemotePlain(n int) int { return n }
+
 func (w *shopWorker) RemoteQuick() string { w.shop.began <- "quick"; return "quick" }
 
 // RemoteLeft returns how many milliseconds the call has left, at most a million.

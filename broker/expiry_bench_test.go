@@ -1,0 +1,78 @@
+package broker_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/codec/banana"
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/stretchr/testify/require"
+)
+
+// benchWorkshop connects to a workshop whose worker it returns.
+func benchWorkshop(b *testing.B, opts ...broker.Option) (*workshop, *flavors.RemoteReference) {
+	b.Helper()
+	rt, err := actor.NewRuntime()
+	require.NoError(b, err)
+	b.Cleanup(func() { _ = rt.Close(context.Background()) })
+	w := newWorkshop()
+	w.rt = rt
+	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", w, broker.WithOptions(opts...))
+	require.NoError(b, err)
+	conn, err := broker.Dial(b.Context(), rt, ln.URL())
+	require.NoError(b, err)
+	ref, err := flavors.Call[*flavors.RemoteReference](b.Context(), conn.Root(), "worker")
+	require.NoError(b, err)
+	return w, ref
+}
+
+// BenchmarkDialect compares the same call under each dialect, and with what pb+1 adds to it.
+func BenchmarkDialect(b *testing.B) {
+	timed, cancel := context.WithTimeout(context.Background(), time.Hour)
+	defer cancel()
+	described := flavors.WithMetadata(context.Background(), flavors.Metadata{"traceparent": "00-1-2-01"})
+	for _, run := range []struct {
+		name    string
+		dialect banana.Profile
+		ctx     context.Context
+	}{
+		{"pb", banana.ProfilePB, context.Background()},
+		{"pb+1", banana.ProfilePB1, context.Background()},
+		{"pb+1, deadline", banana.ProfilePB1, timed},
+		{"pb+1, metadata", banana.ProfilePB1, described},
+	} {
+		b.Run(run.name, func(b *testing.B) {
+			_, ref := benchWorkshop(b, broker.WithDialects(run.dialect))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := flavors.Call[int](run.ctx, ref, "plain", 7); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkCancelReachesMethod measures the time from the end of a caller's context to the end of the method's.
+func BenchmarkCancelReachesMethod(b *testing.B) {
+	w, ref := benchWorkshop(b)
+	var longest time.Duration
+	for b.Loop() {
+		ctx, cancel := context.WithCancel(b.Context())
+		answered := make(chan struct{})
+		go func() {
+			_, _ = flavors.Call[any](ctx, ref, "wait")
+			close(answered)
+		}()
+		<-w.began
+		cancelled := time.Now()
+		cancel()
+		<-w.ended
+		longest = max(longest, time.Since(cancelled))
+		<-answered
+	}
+	b.ReportMetric(float64(longest.Microseconds()), "longest-µs")
+}
