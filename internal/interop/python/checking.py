@@ -96,13 +96,14 @@ def dial(url):
 
 @defer.inlineCallbacks
 def eventually(condition, what):
-    """Waits until condition() is true, or what it returns comes true. Collects garbage as it waits."""
+    """Waits until condition() is true, or what it returns comes true. Collects garbage as it waits. what says what is
+    waited for, or is a function that says it and how far it is."""
     for _ in range(PATIENCE * 20):
         gc.collect()
         if (yield defer.maybeDeferred(condition)):
             return
         yield task.deferLater(reactor, 0.05, lambda: None)
-    raise AssertionError("never came true: " + what)
+    raise AssertionError("never came true: " + (what() if callable(what) else what))
 
 
 def same(got, want):

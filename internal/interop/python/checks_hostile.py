@@ -261,8 +261,10 @@ def connections_by_the_thousand(s):
     for _ in range(churn.connections // 20):
         yield defer.gatherResults([one(i) for i in range(20)])
     gc.collect()
+    latest = {}
 
     def back(after):
+        latest.update(after)
         return (
             after["connections"] == before["connections"]
             and after["exports"] == before["exports"]
@@ -270,6 +272,8 @@ def connections_by_the_thousand(s):
             and after["heap"] <= before["heap"] + 4e6
         )
 
-    yield eventually(lambda: s.call("stats").addCallback(back), "stats are back where they began")
+    yield eventually(
+        lambda: s.call("stats").addCallback(back), lambda: f"stats are back where they began: {before}, then {latest}"
+    )
     same((yield s.call("counters")), counters)
     same((yield s.call("pondObservers", "churned")), 0)
