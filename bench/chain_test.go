@@ -50,7 +50,6 @@ func BenchmarkChain(b *testing.B) {
 	})
 }
 
-
 func promisedRing(root *flavors.RemoteReference) *flavors.Promise {
 	at := root.Begin("next")
 	for range chainLength - 2 {
