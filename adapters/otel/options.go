@@ -1,0 +1,79 @@
+package otel
+
+import (
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// ScopeName is the instrumentation scope of the tracer and the meter.
+const ScopeName = "github.com/perspectivebroker/pb/adapters/otel"
+
+// Option configures [Interceptor] and [Session].
+type Option interface{ apply(o *options) }
+
+type options struct {
+	tracers    trace.TracerProvider
+	meters     metric.MeterProvider
+	propagator propagation.TextMapPropagator
+	public     bool
+}
+
+type optionFunc func(o *options)
+
+func (f optionFunc) apply(o *options) { f(o) }
+
+func newOptions(opts []Option) *options {
+	o := &options{
+		tracers:    otel.GetTracerProvider(),
+		meters:     otel.GetMeterProvider(),
+		propagator: propagation.TraceContext{},
+	}
+	for _, opt := range opts {
+		if opt != nil {
+			opt.apply(o)
+		}
+	}
+	return o
+}
+
+func (o *options) tracer() trace.Tracer {
+	return o.tracers.Tracer(ScopeName, trace.WithSchemaURL(semconv.SchemaURL))
+}
+
+// WithTracerProvider sets where spans go. The default, also for nil, is the global provider of OpenTelemetry.
+func WithTracerProvider(p trace.TracerProvider) Option {
+	return optionFunc(func(o *options) {
+		if p != nil {
+			o.tracers = p
+		}
+	})
+}
+
+// WithMeterProvider sets where durations of calls go. The default, also for nil, is the global provider of
+// OpenTelemetry.
+func WithMeterProvider(p metric.MeterProvider) Option {
+	return optionFunc(func(o *options) {
+		if p != nil {
+			o.meters = p
+		}
+	})
+}
+
+// WithPropagator sets what metadata carries. The default, also for nil, is W3C's trace context (traceparent and
+// tracestate), not the global propagator, which does nothing unless the program sets it.
+func WithPropagator(p propagation.TextMapPropagator) Option {
+	return optionFunc(func(o *options) {
+		if p != nil {
+			o.propagator = p
+		}
+	})
+}
+
+// WithPublicEndpoint has each call of a peer begin a trace of its own, which links to the span of the caller. It is for
+// listeners whose peers must not decide which calls are sampled.
+func WithPublicEndpoint() Option {
+	return optionFunc(func(o *options) { o.public = true })
+}
