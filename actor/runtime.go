@@ -48,14 +48,18 @@ func NewRuntime(opts ...Option) (*Runtime, error) {
 		protoactor.WithDeadLetterRequestLogging(false),
 		protoactor.WithDeadLetterThrottleInterval(deadLetterInterval),
 	}, c.system...)...)
+	repairRegistry(system, is32Bit)
 	return newRuntime(system, true, c), nil
 }
 
 // Adopt makes a Runtime in an actor system that the application already has. It does not change the system, and closing
-// the Runtime does not shut the system down.
+// the Runtime does not shut the system down. On a 32-bit machine it fails: protoactor's own systems panic there.
 func Adopt(system *protoactor.ActorSystem, opts ...Option) (*Runtime, error) {
 	if system == nil {
 		return nil, errors.New("actor: adopt: the actor system is nil; pass one, or use NewRuntime")
+	}
+	if err := checkRegistry(system, is32Bit); err != nil {
+		return nil, err
 	}
 	if system.IsStopped() {
 		return nil, fmt.Errorf("actor: adopt: the actor system %s has been shut down; pass a running one", system.ID)
