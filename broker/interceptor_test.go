@@ -594,25 +594,30 @@ func servedInBubble(
 
 // A call whose deadline passes, or that its caller cancels, is answered although an interceptor waits.
 func TestInterceptedDeadline(t *testing.T) {
-	ended := make(chan error, 2)
+	var ended chan error
+	var release chan struct{}
 	wait := around(func(ctx context.Context, _ *flavors.CallInfo, _ flavors.CallFunc) (any, error) {
 		<-ctx.Done()
 		ended <- context.Cause(ctx)
+		<-release // The answer must not depend on when the interceptor returns.
 		return "late", nil
 	})
 	s := &inn{}
 	root := func(*actor.Runtime) any { return s }
 	servedInBubble(t, root, func(t *testing.T, rt *actor.Runtime, root *flavors.RemoteReference) {
+		ended, release = make(chan error), make(chan struct{})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		_, err := flavors.Call[any](ctx, root, "nothing")
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		// The callee's deadline and the caller's cancel come at the same time.
 		require.Contains(t, []error{context.DeadlineExceeded, context.Canceled}, <-ended)
+		release <- struct{}{}
 		d := root.CallRemote("nothing")
 		synctest.Wait()
 		d.Cancel()
 		require.ErrorIs(t, <-ended, context.Canceled)
+		release <- struct{}{}
 		synctest.Wait()
 		assert.Zero(t, broker.StatsOf(rt).CallsIn.Pending)
 		assert.Empty(t, s.all())
