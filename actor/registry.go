@@ -17,8 +17,8 @@ var errRegistry = errors.New("actor: the actor system cannot be used on a 32-bit
 // is32Bit reports whether an int has 32 bits.
 const is32Bit = strconv.IntSize == 32
 
-// repairRegistry leaves a new system on a 32-bit machine a registry of one bucket. With more protoactor panics there for
-// every second name: it takes the remainder of a hash that may be negative. A bucket has 32 maps with a lock each.
+// repairRegistry leaves a new system on a 32-bit machine a registry of one bucket. With more, protoactor panics there
+// for every second name: it takes the remainder of a hash that may be negative. A bucket has 32 maps with a lock each.
 func repairRegistry(system *protoactor.ActorSystem, is32Bit bool) {
 	if !is32Bit {
 		return
