@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need: stock Twisted with its listings, Buildbot, Libervia, the servers for the tests of the
-# modules below cred/, a browser for the inspector's page, and a C compiler for the race detector. Exits 1 if something
-# is still missing afterwards.
+# modules below cred/ and of cluster/, a browser for the inspector's page, and a C compiler for the race detector. Exits 1
+# if something is still missing afterwards.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -25,6 +25,7 @@ compiler || missing+=(gcc libc6-dev)
 [[ ! -d broker/inspect/browsertest ]] || server /usr/bin/{chromium,chromium-browser,google-chrome{,-stable}} ||
   missing+=(chromium)
 [[ ! -d cred/ldapstore ]] || server /usr/sbin/slapd || missing+=(slapd ldap-utils)
+[[ ! -d cluster ]] || server /usr/bin/etcd || missing+=(etcd-server)
 if [[ ${#missing[@]} -eq 0 ]]; then
   exit 0
 fi

@@ -1,0 +1,196 @@
+package etcdtest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/perspectivebroker/pb/internal/stock"
+)
+
+// startTime is how long servers may take until they answer.
+const startTime = 30 * time.Second
+
+// Cluster is one or several etcd servers that belong together.
+type Cluster struct {
+	t       testing.TB
+	Servers []*Server
+}
+
+// Server is a process of etcd.
+type Server struct {
+	// URL is where clients connect.
+	URL  string
+	args []string
+	log  *lockedBuffer
+	cmd  *exec.Cmd
+}
+
+// Start starts one server, or several that elect a leader, and waits until they answer. The test is skipped if there
+// is no etcd, or fails if tests may not be skipped.
+func Start(t testing.TB, servers int) *Cluster {
+	t.Helper()
+	path, err := exec.LookPath("etcd")
+	if err != nil {
+		if stock.Mandatory() {
+			t.Fatal("etcd is missing: install Debian's etcd-server")
+		}
+		t.Skip("etcd is missing: install Debian's etcd-server")
+	}
+	c := &Cluster{t: t}
+	dir := t.TempDir()
+	var peers, initial []string
+	for i := range servers {
+		peers = append(peers, "http://"+freeAddress(t))
+		initial = append(initial, fmt.Sprintf("e%d=%s", i, peers[i]))
+	}
+	for i := range servers {
+		url := "http://" + freeAddress(t)
+		c.Servers = append(c.Servers, &Server{URL: url, log: &lockedBuffer{}, args: []string{
+			path, "--name", fmt.Sprintf("e%d", i), "--data-dir", filepath.Join(dir, fmt.Sprintf("e%d", i)),
+			"--listen-client-urls", url, "--advertise-client-urls", url,
+			"--listen-peer-urls", peers[i], "--initial-advertise-peer-urls", peers[i],
+			"--initial-cluster", strings.Join(initial, ","), "--initial-cluster-token", "test",
+			// A test's data need not outlive the machine.
+			"--unsafe-no-fsync",
+		}})
+	}
+	t.Cleanup(func() {
+		for _, s := range c.Servers {
+			s.Kill()
+		}
+	})
+	for _, s := range c.Servers {
+		s.Run(t)
+	}
+	c.WaitReady()
+	return c
+}
+
+// Endpoints returns the URLs of all servers.
+func (c *Cluster) Endpoints() []string {
+	var urls []string
+	for _, s := range c.Servers {
+		urls = append(urls, s.URL)
+	}
+	return urls
+}
+
+// Config returns a client's configuration for all servers.
+func (c *Cluster) Config() clientv3.Config { return clientv3.Config{Endpoints: c.Endpoints()} }
+
+// WaitReady waits until every server is healthy: it has a leader that answers.
+func (c *Cluster) WaitReady() {
+	c.t.Helper()
+	for _, s := range c.Servers {
+		require.NoError(c.t, s.waitHealthy(), "etcd does not answer:\n%s", s.log)
+	}
+}
+
+// Leader returns the server that leads, and those that follow.
+func (c *Cluster) Leader() (leader *Server, followers []*Server) {
+	c.t.Helper()
+	client, err := clientv3.New(c.Config())
+	require.NoError(c.t, err)
+	defer client.Close()
+	for _, s := range c.Servers {
+		ctx, cancel := context.WithTimeout(context.Background(), startTime)
+		status, err := client.Status(ctx, s.URL)
+		cancel()
+		require.NoError(c.t, err)
+		if status.Leader == status.Header.MemberId {
+			leader = s
+		} else {
+			followers = append(followers, s)
+		}
+	}
+	require.NotNil(c.t, leader, "no etcd server leads")
+	return leader, followers
+}
+
+// Run starts the process, again if it was killed. It does not wait until the server answers.
+func (s *Server) Run(t testing.TB) {
+	t.Helper()
+	s.cmd = exec.Command(s.args[0], s.args[1:]...)
+	s.cmd.Env = append(os.Environ(), "ETCD_UNSUPPORTED_ARCH=")
+	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	require.NoError(t, s.cmd.Start())
+}
+
+// Kill ends the process at once and waits for its end. It has no effect if the process has ended.
+func (s *Server) Kill() {
+	if s.cmd == nil {
+		return
+	}
+	s.Signal(syscall.SIGKILL)
+	_ = s.cmd.Wait() // killed: the error says so
+	s.cmd = nil
+}
+
+// Signal sends a signal to the process, such as SIGSTOP or SIGCONT.
+func (s *Server) Signal(signal syscall.Signal) { _ = s.cmd.Process.Signal(signal) }
+
+// waitHealthy asks again and again, because the server may not listen yet.
+func (s *Server) waitHealthy() error {
+	deadline := time.Now().Add(startTime)
+	for {
+		err := s.healthy()
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func (s *Server) healthy() error {
+	client := http.Client{Timeout: time.Second}
+	answer, err := client.Get(s.URL + "/health")
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("health: %s", answer.Status)
+	}
+	return nil
+}
+
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// lockedBuffer is what a process has printed.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
