@@ -237,6 +237,8 @@ def connections_by_the_thousand(s):
     """They hold counters, ponds and references of ours when they go; afterwards nothing is left of them."""
     yield s.call("pond", "churned", [1])
     gc.collect()
+    # A connection of the check before may still be ending.
+    yield eventually(lambda: s.call("stats").addCallback(lambda st: st["connections"] == 1), "they are gone")
     before = yield s.call("stats")
     counters = yield s.call("counters")
 
