@@ -123,6 +123,7 @@ func TestOldTLS(t *testing.T) {
 	strict := start("-tls-min", "1.3")
 	strict.said("protocol version", 1)
 	assert.NoError(t, strict.cmd.Process.Kill())
+	assert.Error(t, strict.exit()) // and its lock on the directory is free
 	start()
 	m.session()
 }
