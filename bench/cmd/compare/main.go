@@ -86,7 +86,8 @@ func parse(args []string, log io.Writer) (o options, err error) {
 	flags.StringVar(&o.json, "json", "",
 		"write the JSON to this `file`, - for standard output (default a file in results/)")
 	flags.StringVar(&o.only, "only", "", "measure only these comma-separated `systems`")
-	flags.StringVar(&o.with, "with", "", "also measure these optional `systems`: ours-unpolled, connect, nats")
+	flags.StringVar(&o.with, "with", "", "also measure these optional `systems`: ours-unpolled, connect, nats, "+
+		"grpc-tuned, rpcx, drpc")
 	flags.StringVar(&o.workloads, "workloads", "",
 		"measure only these `workloads`: serial, pipelined, multi, serial8, wide, bulk, bulk16, structs, fanout, codec, "+
 			"or web, which is measured only if it is named")

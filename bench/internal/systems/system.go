@@ -34,7 +34,7 @@ type System struct {
 func All() []System {
 	return []System{
 		ours(), oursReflected(), netRPC(), grpcSystem(), protoactorRemote(), rawTCP(), rawTCPPolled(), twisted(),
-		oursUnpolled(), connectGo(), natsSystem(),
+		oursUnpolled(), connectGo(), natsSystem(), grpcTuned(), rpcxSystem(), drpcSystem(),
 	}
 }
 
