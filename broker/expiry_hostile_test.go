@@ -1,14 +1,18 @@
 package broker_test
 
 import (
+	"context"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/command"
+	"github.com/perspectivebroker/pb/internal/pbtest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -67,4 +71,111 @@ func TestCancelsOfNothing(t *testing.T) {
 		assert.Equal(t, 7, n)
 	}
 	p.WantIdle()
+}
+
+// TestMetadataFlood makes calls with as much metadata as one may have to an object that is busy. What they hold is
+// counted and bounded, each has one answer, others are served, and nothing is left (P-9.4).
+func TestMetadataFlood(t *testing.T) {
+	const size, calls, limit = flavors.MaxMetadataBytes - 64, 200, 1 << 20
+	for name, metadata := range map[string]string{
+		"many keys": func() string {
+			var b strings.Builder
+			for i := range flavors.MaxMetadataEntries {
+				fmt.Fprintf(&b, " [[unicode k%02d] [unicode %s]]", i, strings.Repeat("v", 90))
+			}
+			return b.String()
+		}(),
+		"a long key":   " [[unicode " + strings.Repeat("k", size) + "] v]",
+		"a long value": " [[unicode k] [unicode " + strings.Repeat("v", size) + "]]",
+		"bytes":        ` [[unicode k] "` + strings.Repeat(`\xff`, size) + `"]`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorkshop()
+			limits := broker.DefaultLimits()
+			limits.BytesIn = limit
+			s, p := visitWorkshop(t, w, 1, broker.WithLimits(limits))
+			bystander := s.Dial()
+			p.Write(`[message 1 $w1 work 1 [tuple] [dictionary]]`)
+			<-w.began
+			for id := 2; id < 2+calls; id++ {
+				p.Write(fmt.Sprintf(`[message %d $w1 plain 1 [tuple 7] [dictionary] [dictionary%s]]`, id, metadata))
+			}
+			n, err := flavors.Call[int](t.Context(), bystander.Root(), "echo", 7)
+			require.NoError(t, err)
+			assert.Equal(t, 7, n)
+			for p.Var("refused") == nil {
+				p.Forget("failure")
+				p.Want(`[error $refused $failure]`)
+				assert.Contains(t, banana.Format(p.Var("failure")), `"perspectivebroker.Busy"`)
+			}
+			waiting := broker.StatsOf(s.Runtime)
+			assert.InDelta(t, limit, waiting.BytesUnanswered, limit/8, "the metadata counts")
+			assert.Less(t, waiting.CallsIn.Pending, limit*5/4/6000)
+			close(w.gate)
+			p.Ignore(`[error _ _]`)
+			p.Ignore(`[answer _ 7]`)
+			p.Want(`[answer 1 [unicode done]]`)
+			p.Write(`[message 5000 $w1 quick 1 [tuple] [dictionary]]`)
+			p.Want(`[answer 5000 [unicode quick]]`)
+			require.Eventually(t, func() bool {
+				now := broker.StatsOf(s.Runtime)
+				return now.BytesUnanswered == 0 && now.CallsIn.Pending == 0
+			}, patience, tick)
+		})
+	}
+}
+
+// TestDeadlineStorm makes calls to an object that is busy, with hardly any time or a thousand years. Each has one
+// answer, and no timer outlives its call (P-9.6, P-9.8).
+func TestDeadlineStorm(t *testing.T) {
+	const calls = 2000
+	w := newWorkshop()
+	s, p := visitWorkshop(t, w, 1)
+	bystander := s.Dial()
+	p.Write(`[message 1 $w1 work 1 [tuple] [dictionary]]`)
+	<-w.began
+	for id := 2; id < 2+calls; id += 2 {
+		p.Write(fmt.Sprintf(`[message %d $w1 plain 1 [tuple 7] [dictionary] %s]`, id, timeout(1)),
+			fmt.Sprintf(`[message %d $w1 plain 1 [tuple 7] [dictionary] %s]`, id+1, timeout(int64(math.MaxInt64))))
+	}
+	for range calls / 2 {
+		p.Forget("failure")
+		p.Want(`[error _ $failure]`)
+		assert.Contains(t, banana.Format(p.Var("failure")), tooLate)
+	}
+	n, err := flavors.Call[int](t.Context(), bystander.Root(), "echo", 7)
+	require.NoError(t, err)
+	assert.Equal(t, 7, n)
+	close(w.gate)
+	p.Want(`[answer 1 [unicode done]]`)
+	for range calls / 2 {
+		p.Want(`[answer _ 7]`)
+	}
+	p.WantIdle()
+	assert.Zero(t, broker.StatsOf(s.Runtime).CallsIn.Pending)
+}
+
+// TestOddDeadlinesOfCaller calls with contexts whose deadlines are long past or beyond what a clock can count.
+func TestOddDeadlinesOfCaller(t *testing.T) {
+	w := newWorkshop()
+	s := pbtest.NewServer(t, w)
+	w.rt = s.Runtime
+	conn := s.Dial()
+	worker, err := flavors.Call[*flavors.RemoteReference](t.Context(), conn.Root(), "worker")
+	require.NoError(t, err)
+	for _, when := range []time.Time{time.Now().AddDate(1000, 0, 0), time.Unix(1<<55, 0), time.Unix(1<<62, 999)} {
+		ctx, cancel := context.WithDeadline(t.Context(), when)
+		ms, err := flavors.Call[int64](ctx, worker, "left")
+		require.NoError(t, err, "%v", when)
+		assert.Equal(t, int64(1_000_000), ms)
+		cancel()
+	}
+	for _, when := range []time.Time{{}, time.Unix(0, 0), time.Unix(-1<<55, 0), time.Now()} {
+		ctx, cancel := context.WithDeadline(t.Context(), when)
+		_, err := flavors.Call[int64](ctx, worker, "left")
+		require.ErrorIs(t, err, context.DeadlineExceeded, "%v", when)
+		_ = flavors.Send(ctx, worker, "quick") // It is written if there is room, and not run.
+		cancel()
+	}
+	assert.Empty(t, w.began)
 }

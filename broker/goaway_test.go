@@ -3,6 +3,8 @@ package broker_test
 import (
 	"context"
 	"fmt"
+	"net"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -149,6 +151,38 @@ func TestGoawayLoopIsBounded(t *testing.T) {
 	require.NoError(t, ln.SetDeadline(time.Now().Add(50*time.Millisecond)))
 	_, err = ln.Accept()
 	require.Error(t, err)
+	require.NoError(t, client.Close(t.Context()))
+}
+
+// TestGoawayLoopOfServers sends a client round several servers that all go away at once (P-9.16).
+func TestGoawayLoopOfServers(t *testing.T) {
+	const servers, wait = 3, time.Hour
+	var listeners []*net.TCPListener
+	var addresses []string
+	for range servers {
+		ln := wire.Listen(t)
+		listeners = append(listeners, ln)
+		addresses = append(addresses, ln.Addr().String())
+	}
+	client, err := broker.Reconnect[struct{}](newRuntime(t), "pb://"+strings.Join(addresses, ","), nil,
+		broker.WithBackoff(supervision.Backoff{Min: wait, Max: wait, Factor: 1}))
+	require.NoError(t, err)
+	p := wire.Accept(t, listeners[0])
+	p.HostAs(banana.ProfilePB1)
+	for range 1000 {
+		p.Write(`[goaway now]`)
+	}
+	conn, err := client.Conn(t.Context())
+	require.NoError(t, err)
+	<-conn.GoingAway()
+	for _, ln := range listeners { // It waits before it goes to the next one.
+		require.NoError(t, ln.SetDeadline(time.Now().Add(20*time.Millisecond)))
+		_, err = ln.Accept()
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	}
+	now, err := client.Conn(t.Context())
+	require.NoError(t, err)
+	assert.Same(t, conn, now, "the session stays until there is another")
 	require.NoError(t, client.Close(t.Context()))
 }
 

@@ -7,9 +7,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/cred"
 )
 
@@ -19,6 +21,7 @@ type config struct {
 	users     users
 	anonymous bool
 	tls       *tls.Config // nil without a certificate
+	dialects  dialects    // nil: all
 
 	transports []broker.Transport
 }
@@ -39,6 +42,32 @@ func (u users) Set(s string) error {
 	return nil
 }
 
+// dialects are those of the -dialects flag.
+type dialects []banana.Profile
+
+// String implements flag.Value.
+func (d *dialects) String() string {
+	names := make([]string, len(*d))
+	for i, p := range *d {
+		names[i] = p.String()
+	}
+	return strings.Join(names, ",")
+}
+
+// Set implements flag.Value.
+func (d *dialects) Set(s string) error {
+	known := dialects{banana.ProfilePB1, banana.ProfilePB, banana.ProfileNone}
+	*d = nil
+	for name := range strings.SplitSeq(s, ",") {
+		i := slices.IndexFunc(known, func(p banana.Profile) bool { return p.String() == name })
+		if i < 0 {
+			return fmt.Errorf("%q is not one of %v", name, &known)
+		}
+		*d = append(*d, known[i])
+	}
+	return nil
+}
+
 func parse(args []string) (*config, error) {
 	c := &config{users: users{}}
 	flags := flag.NewFlagSet("conformance", flag.ContinueOnError)
@@ -50,6 +79,7 @@ func parse(args []string) (*config, error) {
 	)
 	flags.Var(c.users, "cred", "the `user=password` of a user; may be repeated")
 	flags.BoolVar(&c.anonymous, "anonymous", false, "allow anonymous logins")
+	flags.Var(&c.dialects, "dialects", "offer these `dialects` only, as in pb,none (default pb+1,pb,none)")
 	cert := flags.String("cert", "", "the server's certificate, a PEM `file`, for pbs://")
 	key := flags.String("key", "", "the key of the certificate, a PEM `file`")
 	clientCA := flags.String("client-ca", "", "require client certificates of the authorities in this PEM `file`")

@@ -211,3 +211,16 @@ func TestInvalidArguments(t *testing.T) {
 		require.ErrorContains(t, runPlain(t.Context(), strings.Fields(flags)), want, flags)
 	}
 }
+
+// TestDialectsFlag offers the dialects of the flag, and refuses others.
+func TestDialectsFlag(t *testing.T) {
+	assert.Equal(t, "pb+1", visit(t).conn.Dialect())
+	assert.Equal(t, "pb", visit(t, "-dialects", "pb,none").conn.Dialect())
+	assert.Equal(t, "none", visit(t, "-dialects", "none").conn.Dialect())
+	for _, bad := range []string{"", "pb+2", "pb,", "pb, none"} {
+		require.ErrorContains(t, runPlain(t.Context(), []string{"-listen", "pb://127.0.0.1:0", "-dialects", bad}),
+			"is not one of pb+1,pb,none", bad)
+	}
+	require.ErrorContains(t, runPlain(t.Context(), []string{"-listen", "pb://127.0.0.1:0", "-dialects", "pb,pb"}),
+		"WithDialects")
+}

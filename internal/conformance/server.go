@@ -42,6 +42,9 @@ func serve(rt *actor.Runtime, c *config) (*server, error) {
 	if c.tls != nil {
 		options = append(options, broker.WithTLS(c.tls))
 	}
+	if c.dialects != nil {
+		options = append(options, broker.WithDialects(c.dialects...))
+	}
 	for _, t := range c.transports {
 		options = append(options, broker.WithTransport(t))
 	}

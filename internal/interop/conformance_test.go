@@ -37,6 +37,9 @@ func TestConformance(t *testing.T) {
 	results := &table{title: "stock's client, our server"}
 	defer results.publish(t)
 	plain := slices.DeleteFunc(slices.Collect(maps.Keys(groups())), func(g string) bool { return g == "login" })
+	t.Run("tcp, server without pb+1", func(t *testing.T) {
+		results.check(t, startOurs(t, with, "tcp", withoutPB1Flags()...), plain...)
+	})
 	for _, transport := range transports() {
 		t.Run(transport, func(t *testing.T) {
 			results.check(t, startOurs(t, with, transport), plain...)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,6 +24,7 @@ import (
 // endpoint is a running conformance server: examples/conformance, or the stock one.
 type endpoint struct {
 	dialects  []banana.Profile // that clients speak; nil: all
+	speaks    string           // the dialect that clients without dialects agree on with it
 	stock     bool
 	transport string
 	url       string
@@ -34,6 +36,9 @@ func transports() []string { return []string{"tcp", "unix", "tls", "mutual tls"}
 
 // withLogin makes the login the root object; moe's password is "secret".
 func withLogin() []string { return []string{"--cred", "moe=secret", "--anonymous"} }
+
+// withoutPB1Flags makes examples/conformance a server without our own dialect.
+func withoutPB1Flags() []string { return []string{"-dialects", "pb,none"} }
 
 // outfit is what the servers need to start.
 type outfit struct {
@@ -49,7 +54,10 @@ func makeOutfit(t *testing.T) outfit {
 // startOurs starts examples/conformance.
 func startOurs(t *testing.T, with outfit, transport string, args ...string) endpoint {
 	t.Helper()
-	e := endpoint{transport: transport, certs: with.certs}
+	e := endpoint{speaks: "pb+1", transport: transport, certs: with.certs}
+	if slices.Contains(args, "-dialects") {
+		e.speaks = "pb"
+	}
 	listen := "pb://127.0.0.1:0"
 	switch transport {
 	case "unix":
@@ -67,7 +75,7 @@ func startOurs(t *testing.T, with outfit, transport string, args ...string) endp
 // startTwin starts python/stock_server.py.
 func startTwin(t *testing.T, with outfit, transport string, args ...string) endpoint {
 	t.Helper()
-	e := endpoint{stock: true, transport: transport, certs: with.certs}
+	e := endpoint{speaks: "pb", stock: true, transport: transport, certs: with.certs}
 	args = append(e.serverCertificates(), args...)
 	if transport == "unix" {
 		path := filepath.Join(t.TempDir(), "s")
@@ -133,11 +141,13 @@ func (e endpoint) dial(t *testing.T, opts ...broker.DialOption) *broker.Conn {
 	if config := e.tls(t); config != nil {
 		opts = append(opts, broker.WithTLS(config))
 	}
+	speaks := e.speaks
 	if e.dialects != nil {
-		opts = append(opts, broker.WithDialects(e.dialects...))
+		opts, speaks = append(opts, broker.WithDialects(e.dialects...)), "pb"
 	}
 	conn, err := broker.Dial(t.Context(), newRuntime(t), e.url, opts...)
 	require.NoError(t, err)
+	require.Equal(t, speaks, conn.Dialect())
 	return conn
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/stock"
@@ -33,6 +34,7 @@ const (
 type stream struct {
 	name string
 	raw  bool
+	pb1  bool // speaks pb+1, instead of pb
 	then outcome
 	play func(p *wire.Peer)
 }
@@ -63,7 +65,8 @@ func opening(name string, then outcome, data string) stream {
 // TestHostileStreams sends the catalogue to examples/conformance while another client calls all the time. Each of its
 // calls must be answered, and in the end the server must have released everything.
 func TestHostileStreams(t *testing.T) {
-	catalogue := slices.Concat(openings(), frames(), commands(), targets(), answers(), values(), classes())
+	catalogue := slices.Concat(openings(), frames(), commands(), targets(), answers(), values(), classes(),
+		metadata(), promised(), departures(), deadlines(), packed())
 	names := map[string]bool{}
 	for _, s := range catalogue {
 		require.False(t, names[s.name], "two streams are called %s", s.name)
@@ -90,7 +93,11 @@ func TestHostileStreams(t *testing.T) {
 
 func replay(t *testing.T, addr string, s stream) {
 	p := wire.Connect(t, addr)
-	if !s.raw {
+	switch {
+	case s.raw:
+	case s.pb1:
+		p.JoinAs(banana.ProfilePB1)
+	default:
 		p.Join()
 	}
 	s.play(p)

@@ -21,7 +21,7 @@ type clientCheck struct {
 }
 
 // TestOurClient runs the checks of our client with the stock server and with examples/conformance, and logs a table of
-// the results for each. With examples/conformance it speaks pb+1, and over TCP also pb.
+// the results for each. Over TCP it also does so with clients and servers that do not know pb+1.
 func TestOurClient(t *testing.T) {
 	stock.Require(t)
 	with := makeOutfit(t)
@@ -45,13 +45,23 @@ func TestOurClient(t *testing.T) {
 					results.meet(t, server.start(t, with, transport, withLogin()...), loginChecks())
 				})
 			}
-			if server.name == "our server" {
-				t.Run("tcp, dialect pb", func(t *testing.T) {
-					e := server.start(t, with, "tcp")
-					e.dialects = []banana.Profile{banana.ProfilePB, banana.ProfileNone}
-					results.meet(t, e, checks)
-				})
+			withoutPB1 := []banana.Profile{banana.ProfilePB, banana.ProfileNone}
+			t.Run("tcp, client without pb+1", func(t *testing.T) {
+				e := server.start(t, with, "tcp")
+				e.dialects = withoutPB1
+				results.meet(t, e, checks)
+			})
+			if server.name != "our server" {
+				return
 			}
+			t.Run("tcp, server without pb+1", func(t *testing.T) {
+				results.meet(t, server.start(t, with, "tcp", withoutPB1Flags()...), checks)
+			})
+			t.Run("tcp, both without pb+1", func(t *testing.T) {
+				e := server.start(t, with, "tcp", withoutPB1Flags()...)
+				e.dialects = withoutPB1
+				results.meet(t, e, checks)
+			})
 		})
 	}
 }

@@ -267,8 +267,9 @@ def connections_by_the_thousand(s):
 
     def back(after):
         latest.update(after)
+        # Those of the checks before may still have been there at the start.
         return (
-            after["connections"] == before["connections"]
+            after["connections"] <= before["connections"]
             and after["exports"] == before["exports"]
             and after["goroutines"] <= before["goroutines"] + 5
             and after["heap"] <= before["heap"] + 4e6
