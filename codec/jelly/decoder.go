@@ -47,6 +47,7 @@ type Decoder struct {
 	aliased      bool
 	refs         references
 	slab         slab // for the numbers of a long list or dictionary
+	direct       directly
 
 	// State that is kept between frames.
 

@@ -5,7 +5,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 )
 
-// jellyTask encodes source and decodes it. If newTyped is not nil, it assigns the result to a new typed value.
+// jellyTask encodes source and decodes it, into a new typed value if newTyped is not nil.
 func jellyTask(name string, source any, newTyped func() any) task {
 	var (
 		frame   []byte
@@ -16,14 +16,13 @@ func jellyTask(name string, source any, newTyped func() any) task {
 		frame, err = appendJelly(frame[:0], source)
 		return err
 	}, decode: func() error {
-		var got any
 		reader.Reset(frame, banana.ProfilePB)
 		decoder.Reset()
-		err := decoder.Decode(&reader, &got)
-		if err == nil && newTyped != nil {
-			err = jelly.Assign(newTyped(), got)
+		if newTyped != nil {
+			return decoder.DecodeInto(&reader, newTyped())
 		}
-		return err
+		var got any
+		return decoder.Decode(&reader, &got)
 	}}
 }
 
