@@ -132,29 +132,10 @@ func (e *Encoder) array(f *arrayForm, id identity, numbers []byte) error {
 }
 
 // array decodes the n elements of an array.
-func (d *Decoder) array(start, n int, slot *any) error {
-	at := d.r.Offset()
-	code, err := d.text(tagArray, n)
+func (d *Decoder) array(n int, slot *any) error {
+	form, b, err := d.readArray(n)
 	if err != nil {
 		return err
-	}
-	form := arrayForms[code.Text()]
-	if form == nil {
-		return d.fail(at, fmt.Sprintf("%q is no code of an array: the codes are i1 i2 i4 i8 u1 u2 u4 u8 f4 f8",
-			clip(code.Text())))
-	}
-	at = d.r.Offset()
-	numbers, err := d.text(tagArray, n-1)
-	if err != nil {
-		return err
-	}
-	b := numbers.Bytes
-	if numbers.Kind == banana.Vocab {
-		b = numbers.AppendText(nil)
-	}
-	if len(b)%form.size != 0 {
-		return d.fail(at, fmt.Sprintf("an array of %s has %d bytes, which is no multiple of %d",
-			form.code, len(b), form.size))
 	}
 	room := 0
 	if len(d.refs.pending) > 0 {
@@ -163,6 +144,34 @@ func (d *Decoder) array(start, n int, slot *any) error {
 	*slot = form.made(b, room)
 	d.begun(*slot, unhashable)
 	return d.skip(n - 2)
+}
+
+// readArray reads the code and the numbers of an array.
+func (d *Decoder) readArray(n int) (*arrayForm, []byte, error) {
+	at := d.r.Offset()
+	code, err := d.text(tagArray, n)
+	if err != nil {
+		return nil, nil, err
+	}
+	form := arrayForms[code.Text()]
+	if form == nil {
+		return nil, nil, d.fail(at, fmt.Sprintf("%q is no code of an array: the codes are i1 i2 i4 i8 u1 u2 u4 u8 f4 f8",
+			clip(code.Text())))
+	}
+	at = d.r.Offset()
+	numbers, err := d.text(tagArray, n-1)
+	if err != nil {
+		return nil, nil, err
+	}
+	b := numbers.Bytes
+	if numbers.Kind == banana.Vocab {
+		b = numbers.AppendText(nil)
+	}
+	if len(b)%form.size != 0 {
+		return nil, nil, d.fail(at, fmt.Sprintf("an array of %s has %d bytes, which is no multiple of %d",
+			form.code, len(b), form.size))
+	}
+	return form, b, nil
 }
 
 // unpackNumbers returns a []T with a capacity of at least room.

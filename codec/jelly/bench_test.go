@@ -158,3 +158,58 @@ func BenchmarkAssign(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkRelay reads and writes values without decoding them.
+func BenchmarkRelay(b *testing.B) {
+	for _, bench := range benchValues() {
+		b.Run(bench.name, func(b *testing.B) {
+			frame := encodeOne(b, bench.value, banana.ProfilePB)
+			var d Decoder
+			var r banana.Reader
+			var dst []byte
+			b.ReportAllocs()
+			b.SetBytes(int64(len(frame)))
+			for b.Loop() {
+				r.Reset(frame, banana.ProfilePB)
+				raw := NewRaw()
+				if err := d.DecodeRaw(&r, raw); err != nil {
+					b.Fatal(err)
+				}
+				f := NewFragment(Context{Profile: banana.ProfilePB})
+				if err := f.Raw(raw); err != nil {
+					b.Fatal(err)
+				}
+				dst, _ = f.Append(dst[:0], nil)
+				f.Free()
+				raw.Free()
+			}
+		})
+	}
+}
+
+// BenchmarkDecodeAndEncode is what BenchmarkRelay saves.
+func BenchmarkDecodeAndEncode(b *testing.B) {
+	for _, bench := range benchValues() {
+		b.Run(bench.name, func(b *testing.B) {
+			frame := encodeOne(b, bench.value, banana.ProfilePB)
+			var d Decoder
+			var r banana.Reader
+			var dst []byte
+			b.ReportAllocs()
+			b.SetBytes(int64(len(frame)))
+			for b.Loop() {
+				r.Reset(frame, banana.ProfilePB)
+				var v any
+				if err := d.Decode(&r, &v); err != nil {
+					b.Fatal(err)
+				}
+				f := NewFragment(Context{Profile: banana.ProfilePB})
+				if err := f.Jelly(v); err != nil {
+					b.Fatal(err)
+				}
+				dst, _ = f.Append(dst[:0], nil)
+				f.Free()
+			}
+		})
+	}
+}

@@ -15,12 +15,17 @@ func (d *Decoder) object(start int, word banana.Token, n int, slot *any) (hash, 
 		name = []byte(word.Text())
 	}
 	class, registered := d.Registry.lookup(name)
+	if d.passing {
+		if _, err := d.mayPass(start, name, class, registered, n); err != nil {
+			return 0, err
+		}
+	}
 	switch {
 	case d.Taster != nil && !d.Taster.TypeAllowed(string(name)):
 		return 0, d.insecure(start, "type %q is not allowed: SecurityOptions.AllowTypes would allow it", clip(string(name)))
 	case registered:
 		return d.registered(class, start, n, slot)
-	case d.Taster.ClassAllowed(string(name)):
+	case d.passing || d.Taster.ClassAllowed(string(name)):
 		if n < 1 {
 			return 0, d.fail(start, "an instance needs a state")
 		}
@@ -173,18 +178,26 @@ func (d *Decoder) wholeElements(u *Unbound, n int) error {
 // objectReference decodes [remote id], [local id], [cached id], [lcache id] and [promise id]. In [local name] a name
 // may replace the id: it refers to an object that this side has published.
 func (d *Decoder) objectReference(t tag, start, n int, slot *any) (hash, error) {
-	if n < 1 {
-		return 0, d.fail(start, t.String()+" needs an id")
+	u, err := d.readReference(t, start)
+	if err != nil {
+		return 0, err
 	}
+	u.put(slot)
+	d.unbound = append(d.unbound, u)
+	return hashable, d.skip(n - 1)
+}
+
+// readReference reads what stands behind the word of a reference.
+func (d *Decoder) readReference(t tag, start int) (*Unbound, error) {
 	if t == tagRemote {
 		if err := d.countReference(start); err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
 	at := d.r.Offset()
 	id, err := d.r.Next()
 	if err != nil {
-		return 0, d.malformed(err)
+		return nil, d.malformed(err)
 	}
 	u := &Unbound{Tag: tagNames[t], Offset: start}
 	switch {
@@ -195,23 +208,18 @@ func (d *Decoder) objectReference(t tag, start, n int, slot *any) (hash, error) 
 	case t == tagPromise && id.IsInt():
 		u.Name = []byte(id.Big().String()) // It is the id of nothing.
 	case t == tagLocal:
-		return 0, d.fail(at, "local needs an integer of 64 bits or a name")
+		return nil, d.fail(at, "local needs an integer of 64 bits or a name")
 	default:
-		return 0, d.fail(at, t.String()+" needs an integer of 64 bits")
+		return nil, d.fail(at, t.String()+" needs an integer of 64 bits")
 	}
-	u.put(slot)
-	d.unbound = append(d.unbound, u)
-	return hashable, d.skip(n - 1)
+	return u, nil
 }
 
 // persistent decodes [persistent id]; the id is raw Banana.
 func (d *Decoder) persistent(start, n int, slot *any) (hash, error) {
-	if n < 1 {
-		return 0, d.fail(start, "persistent needs an id")
-	}
-	t, err := d.r.Next()
+	t, err := d.persistentID(start)
 	if err != nil {
-		return 0, d.malformed(err)
+		return 0, err
 	}
 	var id any
 	switch t.Kind {
@@ -221,8 +229,6 @@ func (d *Decoder) persistent(start, n int, slot *any) (hash, error) {
 		id = t.Float
 	case banana.String, banana.Vocab:
 		id = t.AppendText([]byte{})
-	case banana.List:
-		return 0, d.fail(start, "the id of a persistent object must not be a list")
 	default:
 		id = t.Big()
 	}
@@ -240,44 +246,65 @@ func (d *Decoder) persistent(start, n int, slot *any) (hash, error) {
 	return hashable, d.skip(n - 1)
 }
 
+// persistentID reads the id of a persistent object, which is no list.
+func (d *Decoder) persistentID(start int) (banana.Token, error) {
+	t, err := d.r.Next()
+	if err != nil {
+		return t, d.malformed(err)
+	}
+	if t.Kind == banana.List {
+		return t, d.fail(start, "the id of a persistent object must not be a list")
+	}
+	return t, nil
+}
+
 // names decodes the types that begin with a name: classes, modules, functions, methods and unpersistable objects.
 func (d *Decoder) names(t tag, start, n int, slot *any) (hash, error) {
 	if t == tagInstance {
 		return d.oldInstance(start, n, slot)
 	}
-	at := d.r.Offset()
-	token, err := d.text(t, n)
+	name, err := d.name(t, start, n)
 	if err != nil {
 		return 0, err
 	}
-	name := token.Text()
-	if t == tagUnpersistable {
-		*slot = Unpersistable{Reason: name}
-		return hashable, d.skip(n - 1)
-	}
-	if len(name) > maxClassName || !utf8.ValidString(name) {
-		return 0, d.fail(at, fmt.Sprintf("%q is no name of a %s", clip(name), t))
-	}
 	switch t {
+	case tagUnpersistable:
+		*slot = Unpersistable{Reason: name}
 	case tagModule:
-		if !d.Taster.ModuleAllowed(name) {
-			return 0, d.insecure(start, "module %q is not allowed: SecurityOptions.AllowModules would allow it", clip(name))
-		}
 		*slot = Module(name)
 	case tagClass:
-		if !d.Taster.ModuleAllowed(moduleOf(name)) || !d.Taster.ClassAllowed(name) {
-			return 0, d.insecure(start, "class %q is not allowed: SecurityOptions.AllowInstancesOf would allow it", clip(name))
-		}
 		*slot = Class(name)
 	case tagFunction:
-		if !d.Taster.ModuleAllowed(moduleOf(name)) {
-			return 0, d.insecure(start, "function %q is not allowed: SecurityOptions.AllowModules would allow it", clip(name))
-		}
 		*slot = Function(name)
 	case tagMethod:
 		return d.method(name, start, n, slot)
 	}
 	return hashable, d.skip(n - 1)
+}
+
+// name reads the name at the head of a class, module, function or method, or the reason of an unpersistable object.
+func (d *Decoder) name(t tag, start, n int) (string, error) {
+	at := d.r.Offset()
+	token, err := d.text(t, n)
+	if err != nil {
+		return "", err
+	}
+	name := token.Text()
+	if t == tagUnpersistable {
+		return name, nil
+	}
+	if len(name) > maxClassName || !utf8.ValidString(name) {
+		return "", d.fail(at, fmt.Sprintf("%q is no name of a %s", clip(name), t))
+	}
+	switch {
+	case t == tagModule && !d.Taster.ModuleAllowed(name):
+		return "", d.insecure(start, "module %q is not allowed: SecurityOptions.AllowModules would allow it", clip(name))
+	case t == tagClass && (!d.Taster.ModuleAllowed(moduleOf(name)) || !d.Taster.ClassAllowed(name)):
+		return "", d.insecure(start, "class %q is not allowed: SecurityOptions.AllowInstancesOf would allow it", clip(name))
+	case t == tagFunction && !d.Taster.ModuleAllowed(moduleOf(name)):
+		return "", d.insecure(start, "function %q is not allowed: SecurityOptions.AllowModules would allow it", clip(name))
+	}
+	return name, nil
 }
 
 // method decodes the rest of [method name self class] after the name.
@@ -303,9 +330,6 @@ func (d *Decoder) method(name string, start, n int, slot *any) (hash, error) {
 
 // oldInstance decodes [instance [class name] state].
 func (d *Decoder) oldInstance(start, n int, slot *any) (hash, error) {
-	if n < 2 {
-		return 0, d.fail(start, "instance needs a class and a state")
-	}
 	pending := d.refs.pending
 	d.refs.pending = nil // The pending references are to the object, not its class.
 	var class any

@@ -48,7 +48,7 @@ func (d *Decoder) tagged(t tag, start, n int, slot *any) (hash, error) {
 	case tagReference:
 		return d.reference(start, n, slot)
 	case tagDereference:
-		return d.dereference(start, n, slot)
+		return d.dereference(n, slot)
 	case tagRemote, tagLocal, tagCached, tagLCache, tagPromise:
 		return d.objectReference(t, start, n, slot)
 	case tagSet:
@@ -68,7 +68,7 @@ func (d *Decoder) tagged(t tag, start, n int, slot *any) (hash, error) {
 	case tagPersistent:
 		return d.persistent(start, n, slot)
 	case tagArray:
-		return unhashable, d.array(start, n, slot)
+		return unhashable, d.array(n, slot)
 	}
 	return d.names(t, start, n, slot)
 }
@@ -90,17 +90,13 @@ func (d *Decoder) room(n int) []any {
 }
 
 func (d *Decoder) unicode(n int, slot *any) (hash, error) {
-	at := d.r.Offset()
-	t, err := d.text(tagUnicode, n)
+	t, err := d.utf8(n)
 	if err != nil {
 		return 0, err
 	}
 	if t.Kind == banana.Vocab {
 		*slot = t.Text()
 		return hashable, d.skip(n - 1)
-	}
-	if !utf8.Valid(t.Bytes) {
-		return 0, d.fail(at, "unicode is not valid UTF-8")
 	}
 	*slot = d.strings.box(t.Bytes)
 	if n > 1 {
@@ -109,20 +105,38 @@ func (d *Decoder) unicode(n int, slot *any) (hash, error) {
 	return hashable, nil
 }
 
+// utf8 reads the text of a str.
+func (d *Decoder) utf8(n int) (banana.Token, error) {
+	at := d.r.Offset()
+	t, err := d.text(tagUnicode, n)
+	if err == nil && t.Kind == banana.String && !utf8.Valid(t.Bytes) {
+		err = d.fail(at, "unicode is not valid UTF-8")
+	}
+	return t, err
+}
+
 func (d *Decoder) boolean(n int, slot *any) (hash, error) {
+	b, err := d.truth(n)
+	if err != nil {
+		return 0, err
+	}
+	*slot = b
+	return hashable, d.skip(n - 1)
+}
+
+// truth reads the text of a bool.
+func (d *Decoder) truth(n int) (bool, error) {
 	at := d.r.Offset()
 	t, err := d.text(tagBoolean, n)
 	switch {
 	case err != nil:
-		return 0, err
+		return false, err
 	case t.TextIs("true"):
-		*slot = true
+		return true, nil
 	case t.TextIs("false"):
-		*slot = false
-	default:
-		return 0, d.fail(at, fmt.Sprintf("boolean is %q, neither true nor false", clip(t.Text())))
+		return false, nil
 	}
-	return hashable, d.skip(n - 1)
+	return false, d.fail(at, fmt.Sprintf("boolean is %q, neither true nor false", clip(t.Text())))
 }
 
 // shortestPair is the minimum size of a pair: two bytes for the list and one for each element.
@@ -199,9 +213,40 @@ func (d *Decoder) unhashable(at int, what string, h hash) error {
 }
 
 func (d *Decoder) calendar(t tag, start, n int, slot *any) (hash, error) {
-	token, err := d.text(t, n)
+	m, err := d.moment(t, start, n)
 	if err != nil {
 		return 0, err
+	}
+	switch t {
+	case tagDatetime:
+		*slot = time.Date(m.date.Year, m.date.Month, m.date.Day,
+			m.clock.Hour, m.clock.Minute, m.clock.Second, m.clock.Microsecond*1000, time.UTC)
+	case tagDate:
+		*slot = m.date
+	case tagTime:
+		*slot = m.clock
+	case tagTimedelta:
+		if span, short := m.delta.Duration(); short {
+			*slot = span
+		} else {
+			*slot = m.delta
+		}
+	}
+	return hashable, d.skip(n - 1)
+}
+
+// moment is the contents of a datetime, date, time or timedelta.
+type moment struct {
+	date  Date
+	clock TimeOfDay
+	delta Timedelta
+}
+
+// moment reads and checks the text of a datetime, date, time or timedelta.
+func (d *Decoder) moment(t tag, start, n int) (m moment, err error) {
+	token, err := d.text(t, n)
+	if err != nil {
+		return m, err
 	}
 	var f [7]int64
 	count, ok := parseInts(token.Bytes, &f)
@@ -209,35 +254,24 @@ func (d *Decoder) calendar(t tag, start, n int, slot *any) (hash, error) {
 		ok = false
 		switch t {
 		case tagDatetime:
-			date, clock := Date{int(f[0]), time.Month(f[1]), int(f[2])}, TimeOfDay{int(f[3]), int(f[4]), int(f[5]), int(f[6])}
-			if ok = count >= 3 && date.Valid() && clock.Valid(); ok {
-				*slot = time.Date(date.Year, date.Month, date.Day,
-					clock.Hour, clock.Minute, clock.Second, clock.Microsecond*1000, time.UTC)
-			}
+			m.date = Date{int(f[0]), time.Month(f[1]), int(f[2])}
+			m.clock = TimeOfDay{int(f[3]), int(f[4]), int(f[5]), int(f[6])}
+			ok = count >= 3 && m.date.Valid() && m.clock.Valid()
 		case tagDate:
-			date := Date{int(f[0]), time.Month(f[1]), int(f[2])}
-			ok = count == 3 && date.Valid()
-			*slot = date
+			m.date = Date{int(f[0]), time.Month(f[1]), int(f[2])}
+			ok = count == 3 && m.date.Valid()
 		case tagTime:
-			clock := TimeOfDay{int(f[0]), int(f[1]), int(f[2]), int(f[3])}
-			ok = count <= 4 && clock.Valid()
-			*slot = clock
+			m.clock = TimeOfDay{int(f[0]), int(f[1]), int(f[2]), int(f[3])}
+			ok = count <= 4 && m.clock.Valid()
 		case tagTimedelta:
-			var delta Timedelta
-			if delta, ok = normalTimedelta(f[0], f[1], f[2]); count != 3 {
-				ok = false
-			}
-			if span, short := delta.Duration(); short {
-				*slot = span
-			} else {
-				*slot = delta
-			}
+			m.delta, ok = normalTimedelta(f[0], f[1], f[2])
+			ok = ok && count == 3
 		}
 	}
 	if !ok {
-		return 0, d.fail(start, fmt.Sprintf("%q is no %s", clip(token.Text()), t))
+		return m, d.fail(start, fmt.Sprintf("%q is no %s", clip(token.Text()), t))
 	}
-	return hashable, d.skip(n - 1)
+	return m, nil
 }
 
 // parseInts parses at most len(f) integers separated by white space, in the syntax of Python's int.
@@ -282,19 +316,26 @@ func parseInts(text []byte, f *[7]int64) (count int, ok bool) {
 func isSpace(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
 
 func (d *Decoder) decimal(start, n int, slot *any) (hash, error) {
-	if n < 2 {
-		return 0, d.fail(start, "decimal needs a value and an exponent")
+	x, err := d.readDecimal(start)
+	if err != nil {
+		return 0, err
 	}
+	*slot = x
+	return hashable, d.skip(n - 2)
+}
+
+// readDecimal reads the elements of a decimal.
+func (d *Decoder) readDecimal(start int) (*Decimal, error) {
 	value, err := d.r.Next()
 	if err != nil {
-		return 0, d.malformed(err)
+		return nil, d.malformed(err)
 	}
 	exponent, err := d.r.Next()
 	if err != nil {
-		return 0, d.malformed(err)
+		return nil, d.malformed(err)
 	}
 	if !value.IsInt() || exponent.Kind != banana.Int {
-		return 0, d.fail(start, "decimal needs an integer and an exponent of 64 bits")
+		return nil, d.fail(start, "decimal needs an integer and an exponent of 64 bits")
 	}
 	x := &Decimal{exponent: exponent.Int}
 	if value.Kind == banana.Int {
@@ -303,8 +344,7 @@ func (d *Decoder) decimal(start, n int, slot *any) (hash, error) {
 		x.coefficient = *value.Big()
 	}
 	if !x.Valid() {
-		return 0, d.fail(start, fmt.Sprintf("the exponent %d is beyond those of a decimal", x.exponent))
+		return nil, d.fail(start, fmt.Sprintf("the exponent %d is beyond those of a decimal", x.exponent))
 	}
-	*slot = x
-	return hashable, d.skip(n - 2)
+	return x, nil
 }

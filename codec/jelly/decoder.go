@@ -55,6 +55,10 @@ type Decoder struct {
 	taster  *SecurityOptions // the source of allowed
 	allowed [tagCount]bool
 	strings stringCache
+	raw     *rawDecoder // nil until DecodeRaw is called
+
+	// passing has Decode accept the classes that DecodeRaw accepts, for tests that compare the two.
+	passing bool
 }
 
 // Reset drops the Unbounds of the previous frame.
@@ -230,21 +234,21 @@ func (d *Decoder) head(start int, t *banana.Token) error {
 
 // typed decodes the n elements of an expression after its type.
 func (d *Decoder) typed(start int, word *banana.Token, n int, slot *any) (hash, error) {
-	t := tagOf(word)
-	if t == tagNone && word.Kind == banana.String && d.r.Profile().IsExtended() {
-		t = extendedTag(word.Bytes)
+	t, err := d.typeOf(start, word)
+	if err != nil {
+		return 0, err
 	}
-	if t != tagNone && !d.allowed[t] {
-		return 0, d.insecure(start, "type %q is not allowed: SecurityOptions.AllowTypes would allow it", t)
-	}
-	levels := nestingOf[t]
-	if levels > d.nesting {
+	form := &grammar[t]
+	levels := form.nesting
+	switch {
+	case levels > d.nesting:
 		return 0, d.nestedTooDeeply(start)
+	case n < form.least:
+		return 0, d.hasTooFew(t, start)
 	}
 	d.nesting -= levels
 	d.depth--
 	var h hash
-	var err error
 	if t == tagNone {
 		h, err = d.object(start, *word, n, slot)
 	} else {
@@ -253,12 +257,6 @@ func (d *Decoder) typed(start int, word *banana.Token, n int, slot *any) (hash, 
 	d.depth++
 	d.nesting += levels
 	return h, err
-}
-
-// nestingOf is the number of levels of nesting for which a type counts.
-var nestingOf = [tagCount]int{
-	tagNone: 1, tagList: 1, tagTuple: 1, tagDictionary: 1, tagSet: 1, tagFrozenset: 1, tagMethod: 1, tagInstance: 1,
-	tagArray: 1,
 }
 
 // elements decodes len(elems) values and returns whether all are hashable.

@@ -180,7 +180,7 @@ func (f *Fragment) AppendRebased(
 	fill func(dst []byte, hole any) ([]byte, error),
 ) ([]byte, error) {
 	e, s := &f.e, &f.e.sharing
-	if len(e.holes) == 0 && len(s.wraps) == 0 {
+	if len(e.holes) == 0 && len(s.wraps) == 0 && (base == 0 || len(s.derefs) == 0) {
 		return append(dst, e.buf...), nil
 	}
 	start, done := len(dst), 0

@@ -137,9 +137,6 @@ func (d *Decoder) refID(t tag) (int64, error) {
 
 // reference decodes [reference id value].
 func (d *Decoder) reference(start, n int, slot *any) (hash, error) {
-	if n < 2 {
-		return 0, d.fail(start, "reference needs an id and a value")
-	}
 	id, err := d.refID(tagReference)
 	if err != nil {
 		return 0, err
@@ -165,10 +162,7 @@ func (d *Decoder) reference(start, n int, slot *any) (hash, error) {
 }
 
 // dereference decodes [dereference id].
-func (d *Decoder) dereference(start, n int, slot *any) (hash, error) {
-	if n < 1 {
-		return 0, d.fail(start, "dereference needs an id")
-	}
+func (d *Decoder) dereference(n int, slot *any) (hash, error) {
 	d.dereferences++
 	id, err := d.refID(tagDereference)
 	if err != nil {
