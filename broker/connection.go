@@ -44,13 +44,15 @@ type connection struct {
 	options        *settings
 	log            zerolog.Logger
 	root           *flavors.RemoteReference
-	caller         seam.Caller // the caller of calls without a user
-	out            *flow.Outbox
-	account        *flow.Account   // what the connection holds of the runtime's memory budget
-	mailbox        *actor.Mailbox  // the broker's; messages posted after it has stopped go to Undelivered
-	writing        *actor.Mailbox  // the encoder's
-	pid            *protoactor.PID // the broker's
-	encoder        *protoactor.PID
+	// undecoded has the names of published objects whose calls are not decoded. It is immutable once the decoder runs.
+	undecoded map[string]bool
+	caller    seam.Caller // the caller of calls without a user
+	out       *flow.Outbox
+	account   *flow.Account   // what the connection holds of the runtime's memory budget
+	mailbox   *actor.Mailbox  // the broker's; messages posted after it has stopped go to Undelivered
+	writing   *actor.Mailbox  // the encoder's
+	pid       *protoactor.PID // the broker's
+	encoder   *protoactor.PID
 
 	// Written by the decoder before the connection opens, immutable afterwards.
 	profile banana.Profile
@@ -369,12 +371,17 @@ func (c *connection) BeginAnswer() (end func(), err error) {
 		c.encoding.Enter(c.ctx)
 		end = c.encoding.Leave
 	}
+	return end, c.AnswerRoom()
+}
+
+// AnswerRoom implements seam.Conn.
+func (c *connection) AnswerRoom() error {
 	waiting := c.out.Waiting()
 	if waiting <= c.account.MaxAnswerBacklog() {
-		return end, nil
+		return nil
 	}
 	c.countRejection(rejectWriteBacklog)
-	return end, Busy.Errorf("the answer was dropped, because %d bytes of others have not been read", waiting)
+	return Busy.Errorf("the answer was dropped, because %d bytes of others have not been read", waiting)
 }
 
 // SendAnswer implements seam.Conn. An answer without placeholders goes directly to the outbox, unless messages
@@ -524,6 +531,9 @@ func (c *connection) appendAnswerHead(dst []byte, inv seam.Call, isError bool) [
 	}
 	return command.AppendAnswer(dst, c.profile, id)
 }
+
+// NewDecoder implements seam.Conn.
+func (c *connection) NewDecoder() *jelly.Decoder { return c.newDecoder() }
 
 // newDecoder decodes values from this peer.
 func (c *connection) newDecoder() *jelly.Decoder {

@@ -190,6 +190,7 @@ func (b *broker) take(d *delivery, call seam.IncomingCall, err error) seam.Call 
 	}
 	if err == nil {
 		call.Received = d.received
+		call.RawArgs, call.RawKw = cmd.rawArgs, cmd.rawKw
 	}
 	inv := b.begin(d, &call)
 	if err == nil {
@@ -273,6 +274,9 @@ func (b *broker) invokeUpdate(d *delivery) {
 
 // arguments returns the tuple and dictionary of a call (P-4.1). It accepts a list for the tuple, as stock does.
 func arguments(cmd *incoming) (args jelly.Tuple, kw *jelly.Dict, err error) {
+	if cmd.rawArgs != nil {
+		return nil, nil, checkRaw(cmd)
+	}
 	switch v := cmd.args.(type) {
 	case jelly.Tuple:
 		args = v
@@ -324,6 +328,9 @@ func (b *broker) completeWith(d *delivery) {
 		release(d.received)
 		b.complete(call, d.read, nil, unreadable(call, cmd))
 	case cmd.Name == command.Error:
+		if call.Undecoded {
+			release(d.received) // A failure has no use for them.
+		}
 		b.complete(call, d.read, nil, flavors.FailureFrom(cmd.value))
 	case !b.complete(call, d.read, cmd.value, nil):
 		release(d.received)
@@ -377,7 +384,9 @@ func (b *broker) bind(cmd *incoming, perspective any) (received []seam.Handle) {
 				u.Bind(nil)
 				continue
 			}
-			u.Bind(home(e))
+			var v any
+			v, received = b.comesHome(e, received)
+			u.Bind(v)
 		case "cached":
 			// The instantiator binds caches whose state is in this command.
 			if cache, ok := b.local.Receive(u.ID); ok {

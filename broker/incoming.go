@@ -17,8 +17,9 @@ type commandReader struct {
 	values   banana.Reader // r in front of the first value
 	commands command.Reader
 	d        *jelly.Decoder
-	emptyKw  bool // the taster allows empty dictionaries
-	kept     bool // a value of the last frame is part of the frame
+	emptyKw  bool           // the taster allows empty dictionaries
+	failures *jelly.Decoder // of failures that are passed on; nil until there is one
+	kept     bool           // a value of the last frame is part of the frame
 
 	conn *connection
 	// short is what the next frame costs if the budget had no room for it: its values must not be decoded before it has.
@@ -83,7 +84,11 @@ func (c *commandReader) readCall(cmd *incoming) error {
 	if !c.room(c.conn.account.RoomWait(c.short)) {
 		return c.refuse(cmd, Busy.Wrap(ErrNoRoom))
 	}
-	c.decodeArguments(cmd)
+	if c.conn.options.relaying && c.isUndecoded(cmd) {
+		c.keepArguments(cmd)
+	} else {
+		c.decodeArguments(cmd)
+	}
 	return nil
 }
 
@@ -91,7 +96,11 @@ func (c *commandReader) readAnswer(cmd *incoming) error {
 	if !c.room(c.conn.limits.Stall) {
 		return c.refuse(cmd, ErrNoRoom)
 	}
-	c.decodeResult(cmd)
+	if c.conn.options.relaying && cmd.ID.Big == nil && cmd.ID.Int&1 == 1 {
+		c.keepResult(cmd)
+	} else {
+		c.decodeResult(cmd)
+	}
 	return nil
 }
 
@@ -137,6 +146,11 @@ func (c *commandReader) decodeArguments(cmd *incoming) {
 		}
 	}
 	c.decoded(cmd)
+	c.finishCall(cmd)
+}
+
+// finishCall reads what stands behind the arguments of a call.
+func (c *commandReader) finishCall(cmd *incoming) {
 	if cmd.HasMetadata && cmd.err == nil {
 		cmd.err = c.readMetadata(cmd)
 	}

@@ -103,7 +103,7 @@ func (b *broker) isSilent(m keepaliveOver) bool {
 
 // ping sends a call that fails. Its entry in the pending table has no call, so the answer is dropped.
 func (b *broker) ping() {
-	id := b.pending.Next()
+	id := b.nextRequest(false)
 	b.pending.Add(id, ping)
 	b.append(func(dst []byte) []byte { return b.appendEmptyCall(dst, id, noObject, "ping") })
 }

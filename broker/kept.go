@@ -212,7 +212,9 @@ func (b *broker) aimAt(ctx protoactor.Context, cmd *incoming, p *parkedCall) {
 		}
 		var e *export
 		if e, cmd.err = a.result.use(); cmd.err == nil {
-			a.unbound.Bind(home(e))
+			var v any
+			v, p.received = b.comesHome(e, p.received)
+			a.unbound.Bind(v)
 		}
 	}
 	var perspective any
@@ -292,7 +294,7 @@ func (b *broker) invokeParked(d *delivery) {
 	b.deliveries++
 	b.reach(target)
 	inv.Aim(seam.Target{
-		Args: args, Kw: kw, Prefix: target.Key.prefix, Caller: target.Value.caller, Perspective: target.Key.perspective,
+		Args: args, Kw: kw, RawArgs: cmd.rawArgs, RawKw: cmd.rawKw, Prefix: target.Key.prefix, Caller: target.Value.caller, Perspective: target.Key.perspective,
 		Serial: b.deliveries, Received: d.received,
 	})
 	target.Key.core.Deliver(inv)
@@ -305,6 +307,9 @@ func (b *broker) answerKept(m *outgoingAnswer) {
 		return
 	}
 	if hole, ok := m.fragment.Reference(); ok {
+		if passed, ok := hole.(seam.Passed); ok {
+			hole = passed.Export()
+		}
 		if x, ours := hole.(seam.Export); ours {
 			if e := b.exports.Held(keyOf(x)); e != nil {
 				b.resultThere(m.inv.RequestID(), e, nil)

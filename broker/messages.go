@@ -79,6 +79,8 @@ type incoming struct {
 	tuple   bool                // of a call: the arguments were a plain tuple, as in nearly all calls
 	args    any                 // of a call, otherwise: a jelly.Tuple once bound
 	noKw    bool                // of a call: the keywords were an empty dictionary, as in nearly all calls
+	rawArgs *jelly.Raw          // of a call that is not decoded: the arguments; then args and kw are not set
+	rawKw   *jelly.Raw          // of such a call: the keywords, nil if there are none
 	kw      any                 // of a call, otherwise: a *jelly.Dict once bound
 	value   any                 // of an answer or error
 	cost    flow.Cost           // of a call: what the account counts until the call is answered

@@ -131,6 +131,7 @@ type settings struct {
 	security         *jelly.SecurityOptions // nil: jelly's default
 	dialects         []banana.Profile       // best first
 	profiled         bool
+	relaying         bool
 	interceptors     []flavors.Interceptor
 	chain            any // them as a flavors.CallFunc; nil if there are none
 }
@@ -216,6 +217,20 @@ func WithSecurity(s *jelly.SecurityOptions) Option {
 // only the exception's type and text, and nothing of a panic.
 func WithUnsafeTracebacks() Option {
 	return optionFunc(func(o *options) error { o.unsafeTracebacks = true; return nil })
+}
+
+// WithRelaying lets the objects of one peer be passed to another, if both connections have the option. A
+// [flavors.RemoteReference] can then be sent over any such connection. The peer that gets it can call it, and its calls
+// are passed on to the peer whose object it is, in order, with their arguments and answers as they came: this side need
+// not know the classes of the copies in them. A reference that comes home is the very object that was sent.
+//
+// A peer can reach what it was given, and nothing else. Its calls count against its own limits until they are answered.
+// They go by interceptors ([WithInterceptor]) of both connections, which would have nothing decoded to see. A Cacheable
+// cannot be passed on.
+//
+// Methods can keep values undecoded as well: see [flavors.Relayed] and [flavors.NewRelay].
+func WithRelaying() Option {
+	return optionFunc(func(o *options) error { o.relaying = true; return nil })
 }
 
 // WithPprofLabels runs each method that a peer calls with the label "pb.method" for profiles of the process. Its value

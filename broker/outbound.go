@@ -48,7 +48,7 @@ func (b *broker) sendCall(call *seam.OutgoingCall) {
 			return
 		}
 	}
-	call.RequestID = b.pending.Next()
+	call.RequestID = b.nextRequest(call.Undecoded)
 	if promises {
 		keep = b.begun(call)
 	}
@@ -215,6 +215,8 @@ func (b *broker) fill(dst []byte, hole any) ([]byte, error) {
 		}
 		b.undo = append(b.undo, e.Unmention)
 		return banana.AppendInt(dst, e.ID), nil
+	case seam.Passed:
+		return b.fill(dst, h.Export())
 	case seam.Home:
 		luid, name := h.Target()
 		if name != "" {

@@ -35,9 +35,9 @@ func (*Avatar) JellyTo(_ *jelly.Encoder, self any) error {
 type loginAnswer struct{ hole seam.Export }
 
 // newLoginAnswer returns the answer for an avatar: a pointer to a struct that embeds [Avatar] or another flavor that
-// travels by reference, or a [ViewPoint].
+// travels by reference, a [ViewPoint], or the reference to an object of another peer.
 func newLoginAnswer(avatar any) (*loginAnswer, error) {
-	hole, err := exportOf(avatar)
+	hole, err := exportAny(avatar)
 	if err != nil {
 		return nil, fmt.Errorf("the realm's avatar cannot be sent: %w", err)
 	}
@@ -62,4 +62,11 @@ func (a *loginAnswer) Admit(user seam.Caller, onRelease func()) {
 }
 
 // JellyTo writes the reference. Package jelly calls it.
-func (a *loginAnswer) JellyTo(e *jelly.Encoder, _ any) error { return jellyRemote(e, a.hole) }
+func (a *loginAnswer) JellyTo(e *jelly.Encoder, _ any) error {
+	if ref, ok := a.hole.Core.Value().(*RemoteReference); ok {
+		if to, ok := e.Invoker().(seam.Conn); ok && !to.Relays() {
+			return notRelaying(ref)
+		}
+	}
+	return jellyRemote(e, a.hole)
+}

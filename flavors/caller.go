@@ -27,6 +27,7 @@ type peerCaller struct {
 	cores   []weak.Pointer[objectCore] // where calls may wait; some are there twice, or gone
 	pruneAt int                        // how many of them there may be until they are looked through
 	late    lateContexts
+	lines   []*waitingLine // where calls wait to be passed on, some are gone
 }
 
 // callerOver is set in the state of a caller that has ended.
@@ -49,7 +50,10 @@ func newUser(conn seam.Conn) *peerCaller {
 
 // Reaches implements seam.Caller.
 func (c *peerCaller) Reaches(object seam.Core) {
-	core := object.(*objectCore)
+	core, ok := object.(*objectCore)
+	if !ok {
+		return // No call waits for its turn: see waitingLine.
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.cores = append(c.cores, weak.Make(core))
@@ -107,6 +111,11 @@ func (c *peerCaller) End() {
 	for _, core := range c.reached() {
 		for _, call := range core.dropCalls(c) {
 			call.dropped()
+		}
+	}
+	for _, line := range c.takeLines() {
+		for _, inv := range line.take(c) {
+			inv.dropped()
 		}
 	}
 }

@@ -106,12 +106,20 @@ func writeReference(e *jelly.Encoder, hole seam.Export) error {
 	if c, ok := hole.Core.Value().(referenceClasser); ok {
 		class, extras = c.ReferenceClass()
 	}
+	if err := writeForm(e, class, extras); err != nil {
+		return err
+	}
+	e.Hole(hole)
+	return nil
+}
+
+// writeForm writes the list of a reference up to its number.
+func writeForm(e *jelly.Encoder, class string, extras []any) error {
 	if class == "" {
 		if err := e.List(2); err != nil {
 			return err
 		}
 		e.Symbol(banana.SymRemote)
-		e.Hole(hole)
 		return nil
 	}
 	if err := jelly.CheckClass(class); err != nil {
@@ -128,6 +136,5 @@ func writeReference(e *jelly.Encoder, hole seam.Export) error {
 			return err
 		}
 	}
-	e.Hole(hole)
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
@@ -56,6 +57,9 @@ func (inv *Invocation) expire(why uint32) {
 		c.end()
 	}
 	inv.tellExpired()
+	if d := inv.passedOn.Load(); d != nil {
+		d.Cancel()
+	}
 	if c := inv.intercepted.Load(); c != nil {
 		c.result.Complete(nil, inv.expiry()) // Interceptors may wait for a method that answers by itself.
 	}
@@ -73,7 +77,9 @@ func (inv *Invocation) tellExpired() {
 	}
 	err := inv.expiry()
 	logFailure(inv, err)
-	fragment := inv.newFragment("failure")
+	c := inv.conn.JellyContext(nil) // Whose call it is may be about to change.
+	c.Root = "failure"
+	fragment := jelly.NewFragment(c)
 	if encodeErr := fragment.Jelly(err); encodeErr != nil { // It is a short text: only absurd limits refuse it.
 		fragment.Free()
 		usercode.Log(func() { inv.conn.Logger().Error().Err(encodeErr).Msg("a failure could not be encoded") })
@@ -155,7 +161,7 @@ func (inv *Invocation) limitTime() {
 	})
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.over {
+	if c.over || c.unfollow != nil {
 		unfollow()
 		return
 	}

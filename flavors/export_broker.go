@@ -85,6 +85,11 @@ func (export) Mention(r *RemoteReference) (luid int64, err error) {
 // Receive adds a receipt to a handle. It reports false if the handle has been released: then a new one is needed.
 func (export) Receive(r *RemoteReference) bool { return r.isMade() && r.remote.count.Receive() }
 
+// Share adds a receipt that the peer has not counted. It reports false if there is nothing to count.
+func (export) Share(r *RemoteReference) bool {
+	return r.isMade() && r.remote.name == "" && r.remote.count.Share()
+}
+
 // Carry sets what the latest mention of a reference carried beside its number.
 func (export) Carry(r *RemoteReference, class string, extras []any) { r.remote.carry(class, extras) }
 

@@ -487,6 +487,10 @@ func failureFromValue(v any) *Failure {
 		f := *safely(x)
 		f.Err, f.remote = x, true
 		return &f
+	case *jelly.Instance:
+		if f, err := failureFromState(x.Class, x.State); err == nil {
+			return f
+		}
 	case *jelly.Dict:
 		if f, err := failureFromState(CopyableFailureClass, x); err == nil {
 			return f

@@ -66,6 +66,9 @@ type Invocation struct {
 	entry       seam.CallEntry              // its place among the unanswered calls of the peer
 	intercepted atomic.Pointer[CallInfo]    // nil unless interceptors see it
 
+	rawArgs, rawKw *jelly.Raw                     // in place of Args and Kw if these were not decoded
+	passedOn       atomic.Pointer[actor.Deferred] // the answer of the peer that it was passed on to
+
 	room [4]any // for Args, so that most calls need one allocation
 }
 
@@ -96,6 +99,8 @@ func (inv *Invocation) free() {
 	inv.metadata, inv.deadline, inv.extended = nil, time.Time{}, false
 	inv.context.Store(nil)
 	inv.entry = seam.CallEntry{}
+	inv.rawArgs, inv.rawKw = nil, nil
+	inv.passedOn.Store(nil)
 	inv.read, inv.series, inv.timed, inv.many, inv.counted = 0, nil, 0, false, false
 	inv.passed.Store(false)
 	inv.state.Store(0)
@@ -119,6 +124,7 @@ func (inv *incoming) Begin(call seam.IncomingCall) {
 	inv.requestID, inv.wantsAnswer, inv.size, inv.weight = call.RequestID, call.WantsAnswer, call.Size, call.Weight
 	inv.serial, inv.read, inv.many = call.Serial, call.Read, call.Many
 	inv.extended, inv.entry.Call = call.Extended, inv
+	inv.rawArgs, inv.rawKw = call.RawArgs, call.RawKw
 	if call.Arrivals != nil {
 		call.Arrivals.Add()
 		inv.arrivals = call.Arrivals
@@ -149,7 +155,7 @@ func (inv *incoming) Aim(t seam.Target) {
 	if c := inv.context.Swap(nil); c != nil {
 		c.callOver(nil) // Another one belongs to the caller.
 	}
-	inv.Args, inv.Kw = t.Args, t.Kw
+	inv.Args, inv.Kw, inv.rawArgs, inv.rawKw = t.Args, t.Kw, t.RawArgs, t.RawKw
 	inv.prefix, inv.perspective, inv.serial = Prefix(t.Prefix), t.Perspective, t.Serial
 	inv.caller, _ = t.Caller.(*peerCaller)
 	inv.receive(t.Received)
@@ -390,9 +396,15 @@ func (c *objectCore) Deliver(call seam.Call) {
 	inv := invocationOf(call)
 	inv.core = c
 	inv.limitTime()
-	if c.forward != nil && c.passesOn(inv) {
-		c.forward.pass(inv)
-		return
+	if c.forward != nil {
+		if err := inv.decodeLate(nil); err != nil {
+			inv.drop(err)
+			return
+		}
+		if c.passesOn(inv) {
+			c.forward.pass(inv)
+			return
+		}
 	}
 	if err := c.deliver(inv); err != nil {
 		inv.drop(err)
@@ -527,6 +539,10 @@ func (c *objectCore) logUpdateFailed(inv *Invocation, err error) {
 // sendValue answers with a value, or with a failure if the value cannot be sent.
 func (inv *Invocation) sendValue(v any) (gone bool) {
 	conn := inv.conn
+	if raw, ok := v.(*jelly.Raw); ok {
+		inv.sendRaw(raw)
+		return false
+	}
 	end, err := conn.BeginAnswer()
 	if end != nil {
 		defer end()

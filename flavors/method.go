@@ -30,6 +30,7 @@ type MethodTable struct {
 	typeName string
 	prefix   Prefix
 	handler  bool
+	keeps    bool                // a method keeps arguments as they came
 	unfit    error               // why the methods of a handler cannot be called by Invoke
 	unknown  unknownNames        // that peers have called
 	methods  map[string]caller   // by wire name, by Go name without the prefix, and by given name

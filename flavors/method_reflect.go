@@ -311,6 +311,9 @@ func (m *method) call(recv any, inv *Invocation) (any, error) {
 
 // prepare fills the frame from the invocation.
 func (m *method) prepare(f *frame, inv *Invocation) error {
+	if m.undecoded != 0 {
+		m.keepValues(inv)
+	}
 	if m.ctxAt != 0 {
 		*f.dst[m.ctxAt].(*context.Context) = inv.Context()
 	}

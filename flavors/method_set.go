@@ -173,6 +173,11 @@ func buildTable(t reflect.Type, p Prefix) (*MethodTable, error) {
 	}
 	err := table.fill(t)
 	table.number()
+	for _, c := range table.methods {
+		if m, ok := c.(*method); ok && m.undecoded != 0 {
+			table.keeps = true
+		}
+	}
 	if t.Implements(reflect.TypeFor[Handler]()) {
 		// The methods of a handler are for Invoke only, so the error is returned there.
 		table.handler, table.unfit = true, err

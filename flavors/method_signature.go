@@ -36,6 +36,8 @@ type signature struct {
 
 	variadicAt int
 	variadic   *param // of its elements
+
+	undecoded uint64 // a bit for each fixed parameter that keeps its argument as it came, and one behind them for variadic
 }
 
 // param is one parameter, or one field that takes a keyword.
@@ -68,11 +70,12 @@ func compileMethod(t reflect.Type, p Prefix, m reflect.Method, wire string, spec
 		c.perspectiveAt = next
 		next++
 	}
-	end := len(c.in)
+	end, keepsRest := len(c.in), false
 	if ft.IsVariadic() {
 		end--
 		c.variadicAt = end
 		c.variadic = &param{typ: c.in[end].Elem()}
+		keepsRest = c.variadic.typ == reflect.TypeFor[*Relayed]()
 		if why := unfillable(c.variadic.typ); why != "" {
 			return fail("its last parameter cannot be filled from the wire: %s", why)
 		}
@@ -93,7 +96,13 @@ func compileMethod(t reflect.Type, p Prefix, m reflect.Method, wire string, spec
 		if why := unfillable(c.in[i]); why != "" {
 			return fail("parameter %d cannot be filled from the wire: %s", i, why)
 		}
+		if c.in[i] == reflect.TypeFor[*Relayed]() {
+			c.undecoded |= 1 << len(c.fixed)
+		}
 		c.fixed = append(c.fixed, param{typ: c.in[i]})
+	}
+	if keepsRest {
+		c.undecoded |= 1 << len(c.fixed)
 	}
 	if err := c.nameParams(specs); err != nil {
 		return fail("%v", err)
@@ -180,7 +189,8 @@ func unfillable(t reflect.Type) string {
 // isHandle reports whether t is a struct of which only pointers can be passed.
 func isHandle(t reflect.Type) bool {
 	switch t {
-	case reflect.TypeFor[Invocation](), reflect.TypeFor[ViewPoint](), reflect.TypeFor[actor.Deferred]():
+	case reflect.TypeFor[Invocation](), reflect.TypeFor[ViewPoint](), reflect.TypeFor[actor.Deferred](),
+		reflect.TypeFor[Relayed]():
 		return true
 	}
 	return t.Kind() == reflect.Struct && reflect.PointerTo(t).Implements(reflect.TypeFor[Linkable]())

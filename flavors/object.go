@@ -169,6 +169,15 @@ func (inv *Invocation) run(o *object) {
 	turns := inv.conn.Turns()
 	turns.Enter(&inv.turn)
 	m := table.lookup(inv.Method)
+	if inv.rawArgs != nil {
+		if err := inv.decodeLate(m.caller); err != nil {
+			inv.carriedOut()
+			inv.fail(err)
+			turns.Leave(&inv.turn)
+			returned = true
+			return
+		}
+	}
 	v, kept, err := o.invoke(table, inv, m)
 	returned = true
 	if _, later := v.(*actor.Deferred); later && !kept {

@@ -48,8 +48,11 @@ type remote struct {
 
 	count seam.Refcount
 
-	mu      sync.Mutex
-	process *referenceProcess // guarded by mu
+	mu sync.Mutex
+	// Guarded by mu.
+	process *referenceProcess
+	relay   *relayCore                 // nil while no other peer is given the object
+	waiting map[seam.Conn]*waitingLine // calls of other peers that cannot be passed on yet
 }
 
 // newRemoteReference makes a handle for the peer's object luid, with one receipt.
@@ -329,8 +332,8 @@ func (r *RemoteReference) NotifyOnDisconnect(f func(cause error)) (dontNotify fu
 	})
 }
 
-// JellyTo implements [jelly.Jellyable]: the reference is sent home as [local luid]. It cannot be sent over another
-// connection, because PB has no third-party references.
+// JellyTo implements [jelly.Jellyable]: the reference is sent home as [local luid]. It can be sent over another
+// connection if both have broker.WithRelaying: PB itself has no third-party references.
 func (r *RemoteReference) JellyTo(e *jelly.Encoder, _ any) error {
 	if r == nil {
 		return e.Value(nil)
@@ -339,6 +342,9 @@ func (r *RemoteReference) JellyTo(e *jelly.Encoder, _ any) error {
 		return errNoReference
 	}
 	if e.Invoker() != any(r.remote.conn) {
+		if to, ok := e.Invoker().(seam.Conn); ok && to.Relays() && r.remote.conn.Relays() {
+			return r.jellyPassed(e)
+		}
 		return InsecureJelly.Errorf("%v belongs to another connection: PB has no third-party references; "+
 			"send an object of your own that passes calls on", r)
 	}

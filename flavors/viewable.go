@@ -126,6 +126,13 @@ func exportOf(v any) (seam.Export, error) {
 		}
 		return view.hole(), nil
 	}
+	if x, ok := v.(relayed); ok {
+		core, err := x.relayedCore(v)
+		if err != nil {
+			return seam.Export{}, err
+		}
+		return seam.Export{Core: core, Prefix: string(PrefixRemote)}, nil
+	}
 	core, err := coreOf(v)
 	if err != nil {
 		return seam.Export{}, err

@@ -15,7 +15,7 @@ func (d *Decoder) object(start int, word banana.Token, n int, slot *any) (hash, 
 		name = []byte(word.Text())
 	}
 	class, registered := d.Registry.lookup(name)
-	if d.passing {
+	if d.AcceptInstances {
 		if _, err := d.mayPass(start, name, class, registered, n); err != nil {
 			return 0, err
 		}
@@ -25,7 +25,7 @@ func (d *Decoder) object(start int, word banana.Token, n int, slot *any) (hash, 
 		return 0, d.insecure(start, "type %q is not allowed: SecurityOptions.AllowTypes would allow it", clip(string(name)))
 	case registered:
 		return d.registered(class, start, n, slot)
-	case d.passing || d.Taster.ClassAllowed(string(name)):
+	case d.AcceptInstances || d.Taster.ClassAllowed(string(name)):
 		if n < 1 {
 			return 0, d.fail(start, "an instance needs a state")
 		}

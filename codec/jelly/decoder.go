@@ -28,6 +28,9 @@ type Decoder struct {
 	// AliasFrom is the length from which []byte values refer to the frame instead of being copied; 0 means never.
 	// Such a value keeps the whole frame alive, and the frame must not be written to again; see Aliased.
 	AliasFrom int
+	// AcceptInstances accepts the classes that DecodeRaw accepts: objects of a class that is not registered are decoded to
+	// *Instance.
+	AcceptInstances bool
 	// PersistentLoad returns the object for [persistent id]. id is an int64, a *big.Int, a float64 or []byte. Without
 	// PersistentLoad the value is a Persistent.
 	PersistentLoad func(id any) (any, error)
@@ -56,9 +59,6 @@ type Decoder struct {
 	allowed [tagCount]bool
 	strings stringCache
 	raw     *rawDecoder // nil until DecodeRaw is called
-
-	// passing has Decode accept the classes that DecodeRaw accepts, for tests that compare the two.
-	passing bool
 }
 
 // Reset drops the Unbounds of the previous frame.

@@ -92,7 +92,9 @@ func (r *Raw) IsDict() bool { return r.outer == tagDictionary }
 func (r *Raw) isMade() bool { return len(r.buf)+len(r.holes) > 0 }
 
 // DescribeJelly implements [Describer].
-func (r *Raw) DescribeJelly() string { return fmt.Sprintf("%d bytes that were not decoded", len(r.buf)) }
+func (r *Raw) DescribeJelly() string {
+	return fmt.Sprintf("%d bytes that were not decoded", len(r.buf))
+}
 
 var errNoRaw = invalid("the Raw is empty: DecodeRaw has not filled it")
 

@@ -8,10 +8,10 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 )
 
-// DecodeRaw reads one expression as [Decoder.Decode] does, but keeps its bytes in dst, undecoded. It accepts what Decode
-// would accept, except that any class passes as a copy, [class state], registered or not. These are refused, with an
-// [*InsecureJellyError]: a Cacheable, [class luid state]; a copy whose state is no list, because the number of an object
-// might be taken for one; and anything else of a class that is not registered.
+// DecodeRaw reads one expression as [Decoder.Decode] does, but keeps its bytes in dst, undecoded. It accepts what
+// Decode would accept, except that any class passes as a copy, [class state], registered or not. These are refused,
+// with an [*InsecureJellyError]: a Cacheable, [class luid state]; a copy whose state is no list, because the number of
+// an object might be taken for one; and anything else of a class that is not registered.
 //
 // Each reference becomes a hole, and an Unbound of the Decoder, in wire order. Nothing is copied that was not
 // understood: elements that Decode ignores are left out.
@@ -378,8 +378,8 @@ func (s *rawDecoder) object(start, wordAt int, word banana.Token, n int) (hash, 
 	return hashable, s.leaveOut(n - 1)
 }
 
-// mayPass returns the kind of a class, and an error for an object that must not be passed on undecoded. The receiver may
-// know the class as something else than this side does. So no number may stand where that of an object would.
+// mayPass returns the kind of a class, and an error for an object that must not be passed on undecoded. The receiver
+// may know the class as something else than this side does. So no number may stand where that of an object would.
 func (d *Decoder) mayPass(start int, name []byte, class classOf, registered bool, n int) (ClassKind, error) {
 	refuse := func(what string) (ClassKind, error) { return 0, d.insecure(start, what, clip(string(name))) }
 	kind := RemoteCopy

@@ -37,8 +37,9 @@ func FuzzRaw(f *testing.F) {
 func compareRaw(t *testing.T, registry *Registry, frame []byte, p banana.Profile) {
 	taster := trusting().AllowReferences().AllowTypes("method", "function").AllowModules("m")
 	limits := banana.Limits{Depth: 40}
-	plain := Decoder{Registry: registry, Taster: taster, passing: true, Limits: limits, Nesting: 20, References: 30}
 	d := Decoder{Registry: registry, Taster: taster, Limits: limits, Nesting: 20, References: 30}
+	plain := d
+	plain.AcceptInstances = true
 	var r banana.Reader
 	r.Reset(frame, p)
 	var v any
@@ -83,7 +84,7 @@ func compareRaw(t *testing.T, registry *Registry, frame []byte, p banana.Profile
 	want, err := fragment.Append(nil, nil)
 	require.NoError(t, err)
 	for _, to := range []banana.Profile{p, banana.ProfilePB, banana.ProfilePB1, banana.ProfileNone} {
-		again := Decoder{Registry: nil, Taster: taster, passing: true}
+		again := Decoder{Registry: nil, Taster: taster, AcceptInstances: true}
 		got, err := decodeAll(&again, passed(t, &raw, to), to)
 		require.NoError(t, err)
 		if to != p && len(raw.arrays) > 0 {
@@ -92,7 +93,7 @@ func compareRaw(t *testing.T, registry *Registry, frame []byte, p banana.Profile
 		require.Equal(t, want, encodeOne(t, got, p))
 	}
 	var late any
-	decoder := Decoder{Registry: registry, Taster: taster, passing: true}
+	decoder := Decoder{Registry: registry, Taster: taster, AcceptInstances: true}
 	require.NoError(t, raw.Decode(&decoder, &late))
 	for _, u := range decoder.Unbound() {
 		u.Bind(&Instance{Class: u.Tag, State: u.State})

@@ -54,6 +54,16 @@ type Conn interface {
 	SendCall(call *OutgoingCall) error
 	// SendCallSoon is SendCall, but waits for room.
 	SendCallSoon(ctx context.Context, call *OutgoingCall) error
+	// Relays reports whether references of this peer may be given to others, and those of others to it.
+	Relays() bool
+	// HasRoom reports whether TryCall would take a call.
+	HasRoom() bool
+	// TryCall is SendCall, but returns false if the connection has no room for the call now. The caller then still owns it.
+	TryCall(call *OutgoingCall) (taken bool)
+	// WhenRoom has f run once the connection has room, or has ended. f must not wait; it may run before WhenRoom returns.
+	WhenRoom(f func())
+	// NewDecoder returns a decoder for values from this peer.
+	NewDecoder() *jelly.Decoder
 	// CancelCall ends a call whose caller no longer waits. Its answer is dropped, and references in it are released.
 	CancelCall(call *OutgoingCall)
 
@@ -61,6 +71,8 @@ type Conn interface {
 	// long and many are being encoded, it waits for a moment. An error means that too much waits for the peer, and is to
 	// be sent instead of the answer. end, if not nil, must be called after SendAnswer in any case.
 	BeginAnswer() (end func(), err error)
+	// AnswerRoom returns the error of BeginAnswer, for an answer that need not be encoded.
+	AnswerRoom() error
 	// SendAnswer sends the answer to a call. The fragment holds one value and belongs to the connection from now on.
 	// SendAnswer reports whether the connection no longer uses the call.
 	SendAnswer(call Call, fragment *jelly.Fragment, isError bool) (done bool)
@@ -134,7 +146,9 @@ type IncomingCall struct {
 	Method        string
 	Args          jelly.Tuple
 	Kw            *jelly.Dict
-	WantsAnswer   bool
+	// RawArgs and RawKw replace Args and Kw if these were not decoded. RawKw is nil if there are no keywords.
+	RawArgs, RawKw *jelly.Raw
+	WantsAnswer    bool
 	// Keep is set if the result is kept, because the peer may name it.
 	Keep bool
 	// Prefix is that of the methods that may be called. It belongs to the export through which the call came.
@@ -162,6 +176,8 @@ type IncomingCall struct {
 type Target struct {
 	Args        jelly.Tuple
 	Kw          *jelly.Dict
+	RawArgs     *jelly.Raw
+	RawKw       *jelly.Raw
 	Prefix      string
 	Caller      Caller
 	Perspective any
@@ -192,6 +208,8 @@ type OutgoingCall struct {
 	Encoded []byte
 	// Observer replaces ID and Name in an update.
 	Observer Observer
+	// Undecoded says that the result is not decoded: it is a *jelly.Raw.
+	Undecoded bool
 	// Result is completed by the answer. Nil means that no answer is asked for.
 	Result *actor.Deferred
 	// Perspective is the one under which the reference was received and the arguments were encoded.
@@ -247,6 +265,6 @@ func (c *OutgoingCall) CancelWork() { c.conn.CancelCall(c) }
 func (c *OutgoingCall) Reset() {
 	c.result.Reset()
 	c.ID, c.Name, c.Method, c.Perspective, c.conn, c.TraceID = 0, "", "", nil, nil, ""
-	c.Deadline, c.Metadata, c.Entries, c.Object = time.Time{}, nil, 0, nil
+	c.Deadline, c.Metadata, c.Entries, c.Object, c.Undecoded = time.Time{}, nil, 0, nil, false
 	c.Result, c.RequestID, c.Cancelled, c.Sent, c.Series, c.Weight = nil, 0, false, 0, nil, 0
 }

@@ -19,6 +19,9 @@ type Export struct {
 	OnRelease func()
 }
 
+// Passed is the placeholder of an object of another peer. The object is in use until the fragment is freed.
+type Passed interface{ Export() Export }
+
 // Cache is the placeholder of a Cacheable. The broker writes the state with a new luid, or a mention of the copy that
 // the peer has.
 type Cache struct {

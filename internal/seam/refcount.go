@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// Refcount counts what keeps a handle's remote object alive: the receipts that the peer has counted, and the actors
-// that are linked to the handle. A handle is released when its last receipt has been given back. The peer is told only
+// Refcount counts what keeps a handle's remote object alive: receipts, holds of relays to the object, and the actors
+// that are linked to the handle. A handle is released when its last receipt has been given back and nothing holds it. The
+// peer is told only
 // when no earlier message that mentions the handle waits to be written: a [decref n] in front of a [local n] would
 // leave the mention without an object.
 type Refcount struct {
@@ -16,8 +17,9 @@ type Refcount struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	receipts int
+	holds    int
 	links    int
-	owed     int  // receipts of a released handle that the peer has not been told of
+	counted  int  // mentions that the peer has counted and not been told of; at least one until the handle is released
 	uses     int  // messages that mention the handle and are not written yet
 	waits    int  // calls that may be answered with the handle
 	turns    int  // methods that ran when the handle was released, see Turns
@@ -33,7 +35,7 @@ type Returner interface{ ReturnReceipts(n int) }
 
 // Init prepares the count of a new handle, with one receipt. Turns are those of the handle's connection.
 func (c *Refcount) Init(turns *Turns, r Returner) {
-	c.returner, c.receipts = r, 1
+	c.returner, c.receipts, c.counted = r, 1, 1
 	turns.handles.Add(1)
 }
 
@@ -45,8 +47,38 @@ func (c *Refcount) Receive() bool {
 		return false
 	}
 	c.receipts++
+	c.counted++
 	return true
 }
+
+// Share adds a receipt that the peer has not counted: this side gives the handle to one more of its users. It reports
+// false if the peer has been told of the release already.
+func (c *Refcount) Share() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.told {
+		return false
+	}
+	c.receipts++
+	c.released.Store(false)
+	return true
+}
+
+// Hold keeps the handle from being released, whoever gives back its receipts. It reports false if the peer has been told
+// of the release already.
+func (c *Refcount) Hold() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.told {
+		return false
+	}
+	c.holds++
+	c.released.Store(false)
+	return true
+}
+
+// Unhold undoes a Hold. It reports whether that has released the handle.
+func (c *Refcount) Unhold(turns *Turns) (last bool) { return c.giveBack(turns, unheld) }
 
 // Release gives back one receipt. It reports whether that has released the handle.
 func (c *Refcount) Release(turns *Turns) (last bool) { return c.giveBack(turns, oneReceipt) }
@@ -64,8 +96,13 @@ func (c *Refcount) Link() {
 // Unlink ends a link. The last one releases the handle, which Unlink reports.
 func (c *Refcount) Unlink(turns *Turns) (last bool) { return c.giveBack(turns, unlinked) }
 
-func oneReceipt(*Refcount) int    { return 1 }
+func oneReceipt(c *Refcount) int  { return min(1, c.receipts) }
 func allReceipts(c *Refcount) int { return c.receipts }
+
+func unheld(c *Refcount) int {
+	c.holds--
+	return 0
+}
 
 func unlinked(c *Refcount) int {
 	c.links--
@@ -95,10 +132,12 @@ func (c *Refcount) giveBackNow(howMany func(*Refcount) int) (last bool) {
 	}
 	n := howMany(c)
 	c.receipts -= n
-	if last = c.receipts <= 0; last {
+	if last = c.receipts <= 0 && c.holds <= 0; last {
 		c.released.Store(true)
-		c.owed = n
 		n = c.dueLocked()
+	} else {
+		n = min(n, c.counted-1)
+		c.counted -= n
 	}
 	c.mu.Unlock()
 	c.tell(n)
@@ -186,7 +225,7 @@ func (c *Refcount) dueLocked() (receipts int) {
 		c.late.Stop()
 		c.late = nil
 	}
-	receipts, c.owed = c.owed, 0
+	receipts, c.counted = c.counted, 0
 	return receipts
 }
 

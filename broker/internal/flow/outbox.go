@@ -29,8 +29,14 @@ type Outbox struct {
 	woken     bool   // the encoder has been asked for a flush
 	closed    bool
 	drained   chan struct{} // closed and replaced when there may be more room; nil while nothing waits for it
-	whenClear []func()      // to be called when the backlog is small enough
+	whenClear []whenBelow   // to be called when the backlog is small enough
 	callers   list.List     // of *caller, waiting for room, oldest first
+}
+
+// whenBelow is a function to be called when no more than limit bytes wait.
+type whenBelow struct {
+	limit func() int
+	f     func()
 }
 
 // caller waits for room.
@@ -104,9 +110,12 @@ func (o *Outbox) writtenLocked(n int) {
 func (o *Outbox) Congested() bool { return o.Waiting() > o.account.MaxWriteBacklog() }
 
 // WhenClear calls f once the box is not congested any more, or is closed.
-func (o *Outbox) WhenClear(f func()) {
+func (o *Outbox) WhenClear(f func()) { o.WhenBelow(o.account.MaxWriteBacklog, f) }
+
+// WhenBelow calls f once no more than limit bytes wait, or the box is closed.
+func (o *Outbox) WhenBelow(limit func() int, f func()) {
 	o.mu.Lock()
-	o.whenClear = append(o.whenClear, f)
+	o.whenClear = append(o.whenClear, whenBelow{limit, f})
 	o.mu.Unlock()
 	o.clear()
 }
@@ -114,14 +123,24 @@ func (o *Outbox) WhenClear(f func()) {
 // clear calls the functions given to WhenClear if the box is clear.
 func (o *Outbox) clear() {
 	o.mu.Lock()
-	if len(o.whenClear) == 0 || !o.closed && o.waitingLocked() > o.account.MaxWriteBacklog() {
+	if len(o.whenClear) == 0 {
 		o.mu.Unlock()
 		return
 	}
-	fs := o.whenClear
-	o.whenClear = nil
+	waiting := o.waitingLocked()
+	var due []func()
+	left := o.whenClear[:0]
+	for _, w := range o.whenClear {
+		if o.closed || waiting <= w.limit() {
+			due = append(due, w.f)
+		} else {
+			left = append(left, w)
+		}
+	}
+	clear(o.whenClear[len(left):])
+	o.whenClear = left
 	o.mu.Unlock()
-	for _, f := range fs {
+	for _, f := range due {
 		f()
 	}
 }

@@ -16,6 +16,21 @@ func (x *IDs) Next() int64 {
 	return x.last
 }
 
+// NextOf returns the next id that is odd or even.
+func (x *IDs) NextOf(odd bool) int64 {
+	x.last = nextOf(x.last, odd)
+	return x.last
+}
+
+// nextOf returns the least number above last that is odd or even.
+func nextOf(last int64, odd bool) int64 {
+	last++
+	if last&1 == 1 != odd {
+		last++
+	}
+	return last
+}
+
 // Entry is something that the peer holds, or has released a short time ago.
 type Entry[K comparable, V any] struct {
 	ID    int64

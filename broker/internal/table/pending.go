@@ -19,6 +19,12 @@ func (p *Pending[C]) Next() int64 {
 	return p.last
 }
 
+// NextOf returns the next request id that is odd or even.
+func (p *Pending[C]) NextOf(odd bool) int64 {
+	p.last = nextOf(p.last, odd)
+	return p.last
+}
+
 // Last returns the last id that Next returned.
 func (p *Pending[C]) Last() int64 { return p.last }
 

@@ -1,0 +1,476 @@
+package flavors
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/figures"
+	"github.com/perspectivebroker/pb/internal/seam"
+)
+
+// This file has what stands behind an exported object that is another peer's: calls are passed on to that peer, with
+// arguments and answers that were not decoded.
+
+// relayCore stands for a peer's object in the tables of other connections. It implements seam.Core. A remote object has
+// one core as long as a table has it, or a fragment mentions it: so a peer that is sent the object twice gets the same
+// luid. The core keeps the handle from being released as long, and no longer.
+type relayCore struct {
+	ref   *RemoteReference
+	users int // guarded by the remote's lock: tables and fragments
+}
+
+var _ seam.Core = (*relayCore)(nil)
+
+// relayCore returns the core that is in use, or a new one that is not in use yet.
+func (r *RemoteReference) relayCore() *relayCore {
+	m := r.remote
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.relay != nil {
+		return m.relay
+	}
+	return &relayCore{ref: r}
+}
+
+// exportAny is exportOf, and takes a reference to an object of another peer as well.
+func exportAny(v any) (seam.Export, error) {
+	r, ok := v.(*RemoteReference)
+	switch {
+	case !ok:
+		return exportOf(v)
+	case !r.isMade():
+		return seam.Export{}, errNoReference
+	case !r.remote.conn.Relays():
+		return seam.Export{}, notRelaying(r)
+	}
+	return seam.Export{Core: r.relayCore(), Prefix: string(PrefixRemote)}, nil
+}
+
+func notRelaying(r *RemoteReference) error {
+	return InsecureJelly.Errorf("%v is of a connection without broker.WithRelaying", r)
+}
+
+// useRelay returns the core, with one more user.
+func (r *RemoteReference) useRelay() (*relayCore, error) {
+	m := r.remote
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := m.relay
+	if c == nil {
+		c = &relayCore{ref: r}
+	}
+	if !c.useLocked() {
+		return nil, DeadReference.Wrap(ErrReleased)
+	}
+	return c, nil
+}
+
+// useLocked adds a user. It reports false if the reference has been released.
+func (c *relayCore) useLocked() bool {
+	m := c.ref.remote
+	if c.users == 0 {
+		if m.name == "" && !m.count.Hold() {
+			return false
+		}
+		if m.relay == nil {
+			m.relay = c
+		}
+	}
+	c.users++
+	return true
+}
+
+// unuse takes a user away. The last one gives up the hold on the handle.
+func (c *relayCore) unuse() {
+	m := c.ref.remote
+	m.mu.Lock()
+	c.users--
+	last := c.users == 0
+	if last && m.relay == c {
+		m.relay = nil
+	}
+	m.mu.Unlock()
+	if last {
+		m.release((*seam.Refcount).Unhold)
+	}
+}
+
+// String implements seam.Core.
+func (c *relayCore) String() string { return "relay of " + unbracketed(c.ref.String()) }
+
+// Value implements seam.Core: the reference comes home as itself.
+func (c *relayCore) Value() any { return c.ref }
+
+// Hold implements seam.Core.
+func (c *relayCore) Hold(*actor.Runtime) {
+	m := c.ref.remote
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !c.useLocked() {
+		c.users++ // Its calls fail.
+	}
+}
+
+// Release implements seam.Core.
+func (c *relayCore) Release() { c.unuse() }
+
+// UsableIn implements seam.Core.
+func (c *relayCore) UsableIn(*actor.Runtime) error { return nil }
+
+// Publish implements seam.Core.
+func (c *relayCore) Publish(*actor.Runtime) (withdraw func(), err error) {
+	c.Hold(nil)
+	return c.unuse, nil
+}
+
+// Undecoded implements seam.Core.
+func (c *relayCore) Undecoded(string) bool { return true }
+
+// Observe implements seam.Core. A reference is no Cacheable, so nobody calls it.
+func (c *relayCore) Observe(_ seam.Observer, reply func(*jelly.Fragment, error)) {
+	reply(nil, InsecureJelly.Errorf("%v is no Cacheable", c))
+}
+
+// Unobserve implements seam.Core.
+func (c *relayCore) Unobserve(_ seam.Observer, done func()) {
+	if done != nil {
+		done()
+	}
+}
+
+// Deliver implements seam.Core.
+func (c *relayCore) Deliver(call seam.Call) {
+	inv := invocationOf(call)
+	inv.beginPassing()
+	c.ref.pass(inv)
+}
+
+// passedHole implements seam.Passed.
+type passedHole struct{ core *relayCore }
+
+// Export implements seam.Passed.
+func (h passedHole) Export() seam.Export {
+	return seam.Export{Core: h.core, Prefix: string(PrefixRemote)}
+}
+
+// HoleDone implements jelly.HoleUser.
+func (h passedHole) HoleDone() { h.core.unuse() }
+
+// jellyPassed writes a reference to the object of another peer, with a placeholder for the luid.
+func (r *RemoteReference) jellyPassed(e *jelly.Encoder) error {
+	core, err := r.useRelay()
+	if err != nil {
+		return fmt.Errorf("%v was released before it was sent: %w", r, err)
+	}
+	class, extras := "", []any(nil)
+	if f := r.remote.form.Load(); f != nil {
+		class, extras = f.class, f.extras
+	}
+	hole := passedHole{core}
+	if err := writeForm(e, class, extras); err != nil {
+		core.unuse()
+		return err
+	}
+	e.Hole(hole)
+	return nil
+}
+
+// beginPassing prepares a call that no object of this side carries out.
+func (inv *Invocation) beginPassing() {
+	inv.limitTime()
+	inv.onAnswer = func(*Invocation) {} // It is carried out when it has been answered.
+}
+
+// waitingLine has the calls of one peer to one remote object that cannot be passed on yet, because one of the two peers
+// does not read. It exists while there are any, so calls keep their order.
+type waitingLine struct {
+	ref     *RemoteReference
+	from    seam.Conn
+	waiting []*Invocation // guarded by the remote's lock
+}
+
+// pass passes a call on, behind those that wait.
+func (r *RemoteReference) pass(inv *Invocation) {
+	m := r.remote
+	m.mu.Lock()
+	if line := m.waiting[inv.conn]; line != nil {
+		line.waiting = append(line.waiting, inv)
+		m.mu.Unlock()
+		inv.caller.waitsIn(line)
+		return
+	}
+	m.mu.Unlock()
+	until := r.passNow(inv)
+	if until == nil {
+		return
+	}
+	line := &waitingLine{ref: r, from: inv.conn, waiting: []*Invocation{inv}}
+	m.mu.Lock()
+	if m.waiting == nil {
+		m.waiting = map[seam.Conn]*waitingLine{}
+	}
+	m.waiting[inv.conn] = line
+	m.mu.Unlock()
+	inv.caller.waitsIn(line)
+	until(line.resumeSoon)
+}
+
+// resumeSoon is called when there may be room, by whoever made it.
+func (l *waitingLine) resumeSoon() {
+	if !l.from.Runtime().Go("passing calls on", l.resume) {
+		go l.resume()
+	}
+}
+
+// resume passes calls on as long as there is room.
+func (l *waitingLine) resume() {
+	m := l.ref.remote
+	for {
+		m.mu.Lock()
+		if len(l.waiting) == 0 {
+			delete(m.waiting, l.from)
+			m.mu.Unlock()
+			return
+		}
+		first := l.waiting[0]
+		l.waiting[0] = nil
+		l.waiting = l.waiting[1:]
+		m.mu.Unlock()
+		if until := l.ref.passNow(first); until != nil {
+			m.mu.Lock()
+			l.waiting = slices.Insert(l.waiting, 0, first)
+			m.mu.Unlock()
+			until(l.resumeSoon)
+			return
+		}
+	}
+}
+
+// take takes out the calls of a caller that has ended.
+func (l *waitingLine) take(caller *peerCaller) (taken []*Invocation) {
+	m := l.ref.remote
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l.waiting = slices.DeleteFunc(l.waiting, func(inv *Invocation) bool {
+		if inv.caller == caller {
+			taken = append(taken, inv)
+			return true
+		}
+		return false
+	})
+	return taken
+}
+
+// isOver reports whether no call waits any more.
+func (l *waitingLine) isOver() bool {
+	m := l.ref.remote
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(l.waiting) == 0
+}
+
+// waitsIn notes that a call of the caller waits in a line.
+func (c *peerCaller) waitsIn(line *waitingLine) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	if !slices.Contains(c.lines, line) {
+		c.lines = append(slices.DeleteFunc(c.lines, (*waitingLine).isOver), line)
+	}
+	c.mu.Unlock()
+	if c.IsOver() { // It may have looked for its calls before.
+		for _, inv := range line.take(c) {
+			inv.dropped()
+		}
+	}
+}
+
+func (c *peerCaller) takeLines() []*waitingLine {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	lines := c.lines
+	c.lines = nil
+	return lines
+}
+
+// passNow passes a call on. If that cannot be done now, it returns what calls a function once it may be.
+func (r *RemoteReference) passNow(inv *Invocation) (until func(f func())) {
+	to, caller := r.remote.conn, inv.caller
+	switch {
+	case inv.isTooLate():
+		inv.releaseRaw()
+		inv.carriedOut()
+		return nil
+	case inv.wantsAnswer && inv.conn.Congested():
+		return inv.conn.WhenClear
+	case !to.HasRoom():
+		return to.WhenRoom
+	case !caller.enter():
+		inv.releaseRaw()
+		inv.dropped()
+		return nil
+	}
+	defer caller.leave()
+	call := new(seam.OutgoingCall)
+	if err := r.preparePassed(inv, call); err != nil {
+		inv.releaseRaw()
+		inv.drop(err)
+		return nil
+	}
+	if inv.wantsAnswer {
+		call.WantAnswer()
+	}
+	inv.countPassed()
+	if !to.TryCall(call) {
+		call.Free()
+		return to.WhenRoom
+	}
+	inv.releaseRaw() // What they mention is in use until the call has been written, and then held for the other peer.
+	if !inv.wantsAnswer {
+		inv.reply(nil, nil)
+		return nil
+	}
+	inv.passedOn.Store(call.Result)
+	call.Result.OnComplete(inv.answerPassed)
+	if inv.hasExpired() {
+		call.Result.Cancel()
+	}
+	return nil
+}
+
+// preparePassed fills an empty call with a call of another peer.
+func (r *RemoteReference) preparePassed(inv *Invocation, call *seam.OutgoingCall) (err error) {
+	if err := r.Err(); err != nil {
+		return err
+	}
+	m := r.remote
+	if m.conn.TakesMetadata() && (len(inv.metadata) > 0 || !inv.deadline.IsZero()) {
+		profile := m.conn.JellyContext(nil).Profile
+		call.Metadata, call.Entries, err = encodeMetadata(profile, inv.metadata, !inv.deadline.IsZero())
+		if err != nil {
+			return fmt.Errorf("passing a call of %s on: %w", inv.name(), err)
+		}
+		call.Deadline = inv.deadline
+	}
+	fragment := jelly.NewFragment(m.conn.JellyContext(m.perspective))
+	if err := inv.encodeArguments(fragment); err != nil {
+		fragment.Free()
+		return fmt.Errorf("passing a call of %s on: %w", inv.name(), err)
+	}
+	var target *seam.Refcount
+	if m.name == "" {
+		if !m.count.Use() {
+			fragment.Free()
+			return DeadReference.Wrap(ErrReleased)
+		}
+		target = &m.count
+	}
+	call.Init(m.conn, target)
+	call.ID, call.Name, call.Method, call.Fragment, call.Perspective = m.id, m.name, inv.Method, fragment, m.perspective
+	call.Undecoded = true
+	return nil
+}
+
+// encodeArguments writes the arguments of a call that is passed on. Those of a call on a promise have been decoded.
+func (inv *Invocation) encodeArguments(f *jelly.Fragment) error {
+	if inv.rawArgs == nil {
+		return encodeSafely(f, func() error {
+			if err := f.JellyTuple(inv.Args); err != nil {
+				return err
+			}
+			return f.JellyDict(inv.Kw)
+		})
+	}
+	if err := f.Raw(inv.rawArgs); err != nil {
+		return err
+	}
+	if inv.rawKw == nil {
+		return f.JellyDict(nil)
+	}
+	return f.Raw(inv.rawKw)
+}
+
+// answerPassed answers a call with what the peer has answered that it was passed on to.
+func (inv *Invocation) answerPassed(v any, err error) {
+	raw, _ := v.(*jelly.Raw)
+	answered := false
+	if err != nil {
+		answered = inv.fail(passedFailure(err))
+	} else {
+		answered = inv.Answer(v, nil)
+	}
+	if !answered && inv.hasExpired() {
+		inv.carriedOut()
+	}
+	if raw != nil {
+		releaseHandles(raw)
+		raw.Free()
+	}
+}
+
+// passedFailure returns the error with which a call fails that was passed on: the peer's failure, with its traceback.
+func passedFailure(err error) error {
+	f, ok := err.(*Failure) //nolint:errorlint // A wrapped one has another text.
+	if !ok || !f.remote || f.Traceback == "" || f.Traceback == noTraceback {
+		return err
+	}
+	revealed := *f
+	revealed.reveal = true
+	return &revealed
+}
+
+// sendRaw answers with a value that was not decoded. It may run in the turn of another connection's broker, so it does
+// not wait for other answers to be encoded, as [seam.Conn.BeginAnswer] does: bytes are only copied.
+func (inv *Invocation) sendRaw(raw *jelly.Raw) {
+	if err := inv.conn.AnswerRoom(); err != nil {
+		inv.sendFailure(err)
+		return
+	}
+	fragment := inv.newFragment("result")
+	if err := fragment.Raw(raw); err != nil {
+		fragment.Free()
+		inv.sendFailure(err)
+		return
+	}
+	inv.encoded()
+	inv.count("")
+	inv.conn.SendAnswer((*incoming)(inv), fragment, false)
+}
+
+// releaseRaw gives up the arguments of a call that were not decoded.
+func (inv *Invocation) releaseRaw() {
+	args, kw := inv.rawArgs, inv.rawKw
+	inv.rawArgs, inv.rawKw = nil, nil
+	for _, raw := range []*jelly.Raw{args, kw} {
+		if raw != nil {
+			releaseHandles(raw)
+			raw.Free()
+		}
+	}
+}
+
+// releaseHandles gives back the receipts of the handles in a value that was not decoded.
+func releaseHandles(raw *jelly.Raw) {
+	for v := range raw.Bound() {
+		if h, ok := v.(counted); ok {
+			h.(seam.Handle).Release()
+		}
+	}
+}
+
+// countPassed counts a call that is passed on.
+func (inv *Invocation) countPassed() {
+	if inv.series != nil {
+		return // It had to wait after all.
+	}
+	r := inv.conn.Figures()
+	if inv.series = r.Set().In.Handled(figures.Key{Type: passedType, Method: inv.Method}); inv.series != nil {
+		inv.timed = r.Begin(inv.series, inv.many)
+	}
+}
+
+// passedType is the type of all objects of other peers in figures.
+const passedType = "relay"

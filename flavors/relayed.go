@@ -1,0 +1,364 @@
+package flavors
+
+import (
+	"fmt"
+	"io"
+	"reflect"
+	"sync"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/codec/jelly"
+	"github.com/perspectivebroker/pb/internal/seam"
+)
+
+// Relayed is a value that is kept as it came, without being decoded. A method takes one as an argument, or has one as
+// its result, on connections with broker.WithRelaying:
+//
+//	func (s *Shelf) RemoteLeave(key string, x *flavors.Relayed) { … }
+//	func (s *Shelf) RemoteFetch(key string) (*flavors.Relayed, error) { … }
+//
+// It may be any value: copies of classes that this side does not know, references, lists that contain themselves. It
+// can be sent any number of times, over any connection. What it mentions is held until [Relayed.Release] is called, or
+// the value is garbage collected. On other connections the argument is decoded first, so its classes must be registered.
+//
+// An argument that is kept must not share a list, a dictionary or a copy with another argument of the same call;
+// otherwise the call fails.
+type Relayed struct {
+	mu  sync.RWMutex
+	raw *jelly.Raw // guarded by mu; nil once released
+}
+
+var errRelayedReleased = DeadReference.New("the value was released, or not received")
+
+// Release gives up what the value mentions. The value cannot be sent any more. What was sent before stays valid.
+func (r *Relayed) Release() {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	raw := r.raw
+	r.raw = nil
+	r.mu.Unlock()
+	if raw != nil {
+		releaseHandles(raw)
+	}
+}
+
+// Len returns how many bytes the value has on the wire, without what it mentions; 0 once it has been released.
+func (r *Relayed) Len() int {
+	if r == nil {
+		return 0
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if r.raw == nil {
+		return 0
+	}
+	return r.raw.Len()
+}
+
+// JellyTo implements [jelly.Jellyable].
+func (r *Relayed) JellyTo(e *jelly.Encoder, self any) error {
+	if r == nil {
+		return e.Value(nil)
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if r.raw == nil {
+		return errRelayedReleased
+	}
+	return r.raw.JellyTo(e, self)
+}
+
+// String describes the value for logs.
+func (r *Relayed) String() string { return fmt.Sprintf("<%d bytes, not decoded>", r.Len()) }
+
+// Format prints what String returns, whatever the verb.
+func (r *Relayed) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, r.String()) }
+
+// DescribeJelly implements [jelly.Describer].
+func (r *Relayed) DescribeJelly() string { return unbracketed(r.String()) }
+
+// relayedOf returns a value that was decoded as one that was not.
+func relayedOf(v any) *Relayed {
+	raw := new(jelly.Raw)
+	raw.Bind(v)
+	return &Relayed{raw: raw}
+}
+
+// Relay is an object of ours whose calls are not decoded. [NewRelay] makes one. It is sent, published and returned by a
+// realm as a [Referenceable] is, and may be embedded.
+type Relay struct {
+	handle func(*Invocation)
+
+	mu       sync.Mutex
+	core     *relayObject // guarded by mu
+	released func()
+}
+
+// NewRelay makes an object whose calls are given to handle, in the order in which they arrive, on connections with
+// broker.WithRelaying. handle must see to it that each is answered, then or later: with [Invocation.PassTo],
+// [Invocation.PassToObject] or [Invocation.Answer]. The arguments are not decoded, so [Invocation.Args] and
+// [Invocation.Kw] are empty, unless the connection has no such option or the call was made on a promise.
+//
+// handle runs in the turn of the connection's broker: it must not block, and a panic fails the call.
+func NewRelay(handle func(inv *Invocation)) *Relay { return &Relay{handle: handle} }
+
+// OnReleased has f called whenever no connection holds the object any more. f must not block. It must be set before the
+// object is sent.
+func (r *Relay) OnReleased(f func()) { r.released = f }
+
+// relayed is implemented by pointers to structs that are or embed a Relay.
+type relayed interface {
+	relayedCore(self any) (*relayObject, error)
+}
+
+func (r *Relay) relayedCore(self any) (*relayObject, error) {
+	if r == nil || r.handle == nil {
+		return nil, InsecureJelly.Errorf("a %T without a handler cannot be sent: make its Relay with NewRelay", self)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.core == nil {
+		r.core = &relayObject{relay: r, value: self}
+	}
+	return r.core, nil
+}
+
+// JellyTo writes [remote luid]; the broker fills in the luid. Package jelly calls it.
+func (r *Relay) JellyTo(e *jelly.Encoder, self any) error {
+	if err := refuseCopy(e, self); err != nil {
+		return err
+	}
+	core, err := r.relayedCore(self)
+	if err != nil {
+		return err
+	}
+	return writeReference(e, seam.Export{Core: core, Prefix: string(PrefixRemote)})
+}
+
+// relayObject implements seam.Core for a Relay.
+type relayObject struct {
+	relay *Relay
+	value any
+
+	mu    sync.Mutex
+	holds int // guarded by mu
+}
+
+var _ seam.Core = (*relayObject)(nil)
+
+// String implements seam.Core.
+func (c *relayObject) String() string { return typeName(c.value) }
+
+// Value implements seam.Core.
+func (c *relayObject) Value() any { return c.value }
+
+// Hold implements seam.Core.
+func (c *relayObject) Hold(*actor.Runtime) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.holds++
+}
+
+// Release implements seam.Core.
+func (c *relayObject) Release() {
+	c.mu.Lock()
+	c.holds--
+	last := c.holds == 0
+	c.mu.Unlock()
+	if last && c.relay.released != nil {
+		c.relay.released()
+	}
+}
+
+// UsableIn implements seam.Core.
+func (c *relayObject) UsableIn(*actor.Runtime) error { return nil }
+
+// Publish implements seam.Core.
+func (c *relayObject) Publish(*actor.Runtime) (withdraw func(), err error) {
+	c.Hold(nil)
+	return c.Release, nil
+}
+
+// Undecoded implements seam.Core.
+func (c *relayObject) Undecoded(string) bool { return true }
+
+// Observe implements seam.Core. A Relay is no Cacheable, so nobody calls it.
+func (c *relayObject) Observe(_ seam.Observer, reply func(*jelly.Fragment, error)) {
+	reply(nil, InsecureJelly.Errorf("%v is no Cacheable", c))
+}
+
+// Unobserve implements seam.Core.
+func (c *relayObject) Unobserve(_ seam.Observer, done func()) {
+	if done != nil {
+		done()
+	}
+}
+
+// Deliver implements seam.Core.
+func (c *relayObject) Deliver(call seam.Call) {
+	inv := invocationOf(call)
+	inv.beginPassing()
+	defer func() {
+		if r := recover(); r != nil {
+			_ = inv.panicked(r)
+		}
+	}()
+	c.relay.handle(inv)
+}
+
+// PassTo passes a call that a [Relay] was given on to an object of another peer, and answers it with what that peer
+// answers. The call carries the metadata and the deadline of this one, and is cancelled with it. If one of the peers
+// does not read, calls wait, in order. PassTo does not block, and may be called later, on any goroutine.
+func (inv *Invocation) PassTo(ref *RemoteReference) {
+	switch {
+	case inv == nil || inv.conn == nil:
+	case inv.onAnswer == nil:
+		inv.Answer(nil, errNotPassed)
+	case !ref.isMade():
+		inv.releaseRaw()
+		inv.drop(errNoReference)
+	case !ref.remote.conn.Relays():
+		inv.releaseRaw()
+		inv.drop(notRelaying(ref))
+	default:
+		ref.pass(inv)
+	}
+}
+
+// errNotPassed is the error of a call that no Relay was given.
+var errNotPassed = RuntimeError.New("only a call that a flavors.Relay was given can be passed on")
+
+// PassToObject gives a call that a [Relay] was given to an object of this process: a pointer to a struct that embeds a
+// flavor, or a *[ViewPoint]. The object must be in use, or spawned. Its arguments are decoded in its turn. PassToObject
+// does not block, and may be called later, on any goroutine.
+func (inv *Invocation) PassToObject(object any) {
+	if inv == nil || inv.conn == nil {
+		return
+	}
+	if inv.onAnswer == nil {
+		inv.Answer(nil, errNotPassed)
+		return
+	}
+	hole, err := exportAny(object)
+	if err != nil {
+		inv.releaseRaw()
+		inv.drop(err)
+		return
+	}
+	inv.prefix, inv.perspective = Prefix(hole.Prefix), hole.Perspective
+	hole.Core.Deliver((*incoming)(inv))
+}
+
+// Undecoded implements seam.Core.
+func (c *objectCore) Undecoded(prefix string) bool {
+	table, err := methodsFor(reflect.TypeOf(c.Value()), Prefix(prefix))
+	return err == nil && table.keeps
+}
+
+// decodeLate decodes the arguments of a call after all, those excepted that the method keeps as they came.
+func (inv *Invocation) decodeLate(c caller) error {
+	if inv.rawArgs == nil {
+		return nil
+	}
+	rawArgs, rawKw := inv.rawArgs, inv.rawKw
+	inv.rawArgs, inv.rawKw = nil, nil
+	d := inv.conn.NewDecoder()
+	if m, ok := c.(*method); ok && m.undecoded != 0 {
+		return m.decodeOthers(inv, d, rawArgs, rawKw)
+	}
+	var args, kw any
+	err := decodeOne(d, rawArgs, &args)
+	if err == nil && rawKw != nil {
+		err = decodeOne(d, rawKw, &kw)
+	}
+	if err != nil {
+		return localFailure(err)
+	}
+	switch args := args.(type) {
+	case jelly.Tuple:
+		inv.Args = args
+	case []any:
+		inv.Args = args
+	}
+	if dict, ok := kw.(*jelly.Dict); ok && dict.Len() > 0 {
+		inv.Kw = dict
+	}
+	return nil
+}
+
+// decodeOne decodes a value, and makes the copies in it.
+func decodeOne(d *jelly.Decoder, raw *jelly.Raw, dst *any) error {
+	d.Reset()
+	if err := raw.Decode(d, dst); err != nil {
+		return err
+	}
+	return jelly.Unjelly(d.Unbound(), nil, nil)
+}
+
+// decodeOthers decodes the arguments of which the method does not take the bytes.
+func (m *method) decodeOthers(inv *Invocation, d *jelly.Decoder, rawArgs, rawKw *jelly.Raw) error {
+	elements, err := rawArgs.Elements()
+	if err != nil {
+		return localFailure(err)
+	}
+	inv.Args = make(jelly.Tuple, len(elements))
+	for i, x := range elements {
+		if m.keepsArgument(i) {
+			inv.Args[i] = &Relayed{raw: x}
+		} else if err := decodeOne(d, x, &inv.Args[i]); err != nil {
+			return localFailure(err)
+		}
+	}
+	if rawKw == nil {
+		return nil
+	}
+	names, values, err := rawKw.Entries()
+	if err != nil {
+		return localFailure(err)
+	}
+	inv.Kw = jelly.NewDict()
+	for i, x := range values {
+		var v any
+		if m.keepsKeyword(names[i]) {
+			v = &Relayed{raw: x}
+		} else if err := decodeOne(d, x, &v); err != nil {
+			return localFailure(err)
+		}
+		inv.Kw.Set(names[i], v)
+	}
+	return nil
+}
+
+// keepsArgument reports whether the method keeps a positional argument as it came.
+func (m *method) keepsArgument(i int) bool {
+	if i >= len(m.fixed) {
+		i = len(m.fixed)
+	}
+	return m.undecoded&(1<<i) != 0
+}
+
+func (m *method) keepsKeyword(name string) bool {
+	i := m.paramNamed(name)
+	return i >= 0 && m.keepsArgument(i)
+}
+
+// keepValues makes arguments that were decoded what the method takes.
+func (m *method) keepValues(inv *Invocation) {
+	for i, v := range inv.Args {
+		if _, ok := v.(*Relayed); !ok && v != nil && m.keepsArgument(i) {
+			inv.Args[i] = relayedOf(v)
+		}
+	}
+	if inv.Kw == nil {
+		return
+	}
+	for i := range inv.Kw.Entries() {
+		e := &inv.Kw.Entries()[i]
+		name, ok := kwName(e.Key)
+		if _, is := e.Value.(*Relayed); ok && !is && e.Value != nil && m.keepsKeyword(name) {
+			e.Value = relayedOf(e.Value)
+		}
+	}
+}
