@@ -294,7 +294,8 @@ func (b *broker) invokeParked(d *delivery) {
 	b.deliveries++
 	b.reach(target)
 	inv.Aim(seam.Target{
-		Args: args, Kw: kw, RawArgs: cmd.rawArgs, RawKw: cmd.rawKw, Prefix: target.Key.prefix, Caller: target.Value.caller, Perspective: target.Key.perspective,
+		Args: args, Kw: kw, RawArgs: cmd.rawArgs, RawKw: cmd.rawKw,
+		Prefix: target.Key.prefix, Caller: target.Value.caller, Perspective: target.Key.perspective,
 		Serial: b.deliveries, Received: d.received,
 	})
 	target.Key.core.Deliver(inv)
