@@ -19,7 +19,8 @@ import (
 //
 // It may be any value: copies of classes that this side does not know, references, lists that contain themselves. It
 // can be sent any number of times, over any connection. What it mentions is held until [Relayed.Release] is called, or
-// the value is garbage collected. On other connections the argument is decoded first, so its classes must be registered.
+// the value is garbage collected. On other connections the argument is decoded first, so its classes must be
+// registered.
 //
 // An argument that is kept must not share a list, a dictionary or a copy with another argument of the same call;
 // otherwise the call fails.

@@ -127,18 +127,18 @@ func (d *Decoder) open() (t tag, n int, ok bool) {
 		return 0, 0, false
 	}
 	t = tagOf(&token)
-	return t, n, t != tagNone && d.allowed[t] && nestingOf[t] <= d.nesting && d.direct.levels < maxDirectLevels
+	return t, n, t != tagNone && d.allowed[t] && grammar[t].nesting <= d.nesting && d.direct.levels < maxDirectLevels
 }
 
 // enter begins with the elements of an expression that open has read; leave ends it.
 func (d *Decoder) enter(t tag) {
-	d.nesting -= nestingOf[t]
+	d.nesting -= grammar[t].nesting
 	d.depth--
 	d.direct.levels++
 }
 
 func (d *Decoder) leave(t tag) {
-	d.nesting += nestingOf[t]
+	d.nesting += grammar[t].nesting
 	d.depth++
 	d.direct.levels--
 }

@@ -58,7 +58,8 @@ type Conn interface {
 	Relays() bool
 	// HasRoom reports whether TryCall would take a call.
 	HasRoom() bool
-	// TryCall is SendCall, but returns false if the connection has no room for the call now. The caller then still owns it.
+	// TryCall is SendCall, but returns false if the connection has no room for the call now. The caller then still owns
+	// it.
 	TryCall(call *OutgoingCall) (taken bool)
 	// WhenRoom has f run once the connection has room, or has ended. f must not wait; it may run before WhenRoom returns.
 	WhenRoom(f func())

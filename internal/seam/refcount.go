@@ -7,10 +7,9 @@ import (
 )
 
 // Refcount counts what keeps a handle's remote object alive: receipts, holds of relays to the object, and the actors
-// that are linked to the handle. A handle is released when its last receipt has been given back and nothing holds it. The
-// peer is told only
-// when no earlier message that mentions the handle waits to be written: a [decref n] in front of a [local n] would
-// leave the mention without an object.
+// that are linked to the handle. A handle is released when its last receipt has been given back and nothing holds it.
+// The peer is told only when no earlier message that mentions the handle waits to be written: a [decref n] in front of
+// a [local n] would leave the mention without an object.
 type Refcount struct {
 	returner Returner // immutable
 
@@ -64,8 +63,8 @@ func (c *Refcount) Share() bool {
 	return true
 }
 
-// Hold keeps the handle from being released, whoever gives back its receipts. It reports false if the peer has been told
-// of the release already.
+// Hold keeps the handle from being released, whoever gives back its receipts. It reports false if the peer has been
+// told of the release already.
 func (c *Refcount) Hold() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
