@@ -53,6 +53,7 @@ func (e usageError) Unwrap() error { return e.error }
 var errGaveUp = errors.New("gave up: the number of attempts that -maxretries allows have failed")
 
 func main() {
+	saveResources()
 	keepDescriptors()
 	if signal.Ignored(syscall.SIGHUP) {
 		hupIgnored = true // by nohup

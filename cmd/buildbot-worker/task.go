@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -75,10 +76,11 @@ func (t *task) run(ctx context.Context, out *report) (int, error) {
 	return t.report(out, began, code, signal), nil
 }
 
-// introduce writes the log's first lines, which describe the command.
+// introduce writes the log's first lines, which describe the command. They are one report, because each costs the
+// command a turn.
 func (t *task) introduce(out *report, pty bool) {
-	out.header(t.display + "\n")
-	line := " in dir " + t.dir
+	var text strings.Builder
+	text.WriteString(t.display + "\n in dir " + t.dir)
 	for _, limit := range []struct {
 		name string
 		s    seconds
@@ -88,31 +90,25 @@ func (t *task) introduce(out *report, pty bool) {
 			if limit.s.duration() == time.Second {
 				unit = "sec"
 			}
-			line += fmt.Sprintf(" (%s %s %s)", limit.name, limit.s, unit)
+			fmt.Fprintf(&text, " (%s %s %s)", limit.name, limit.s, unit)
 		}
 	}
-	out.header(line + "\n")
 	shown := t.logsShown
 	if shown == "" {
 		shown = "{}"
 	}
-	out.header(" watching logfiles " + shown + "\n")
-	out.header(" argv: " + t.shown + "\n")
+	text.WriteString("\n watching logfiles " + shown + "\n argv: " + t.shown + "\n")
 	if t.logEnviron {
-		out.header(" environment:\n")
-		var names []string
-		for name := range t.env {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		for _, name := range names {
-			out.header("  " + name + "=" + t.env[name] + "\n")
+		text.WriteString(" environment:\n")
+		for _, name := range slices.Sorted(maps.Keys(t.env)) {
+			text.WriteString("  " + name + "=" + t.env[name] + "\n")
 		}
 	}
 	if t.stdin != nil && *t.stdin != "" {
-		out.header(fmt.Sprintf(" writing %d bytes to stdin\n", len(*t.stdin)))
+		fmt.Fprintf(&text, " writing %d bytes to stdin\n", len(*t.stdin))
 	}
-	out.header(" using PTY: " + python(pty) + "\n")
+	text.WriteString(" using PTY: " + python(pty) + "\n")
+	out.header(text.String())
 }
 
 // report reports how the process ended.
