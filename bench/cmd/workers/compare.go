@@ -38,6 +38,7 @@ const timeout = 5 * time.Minute
 type figures struct {
 	attach           []float64 // ms
 	idle, peak       []float64 // MiB of resident memory: attached, and the maximum while the command prints
+	ownIdle, ownPeak []float64 // MiB of these that are not pages of files, which the system shares and can drop
 	stepCPU, linesMB []float64 // µs for each step; seconds for the printing build
 }
 
@@ -195,14 +196,17 @@ func (s *site) measure(ctx context.Context, name string, f *figures, o options) 
 	if err := s.build(ctx, "short-"+name); err != nil { // so that everything is loaded
 		return err
 	}
-	f.idle = append(f.idle, w.memory("VmRSS:"))
+	f.idle, f.ownIdle = append(f.idle, w.memory("VmRSS:")), append(f.ownIdle, w.memory("RssAnon:"))
 	before := w.cpu()
 	if err := s.build(ctx, "short-"+name); err != nil {
 		return err
 	}
 	f.stepCPU = append(f.stepCPU, float64((w.cpu()-before).Microseconds())/float64(o.steps))
 	began = time.Now()
-	if err := s.build(ctx, "output-"+name); err != nil {
+	most := w.watch("RssAnon:")
+	err = s.build(ctx, "output-"+name)
+	f.ownPeak = append(f.ownPeak, most())
+	if err != nil {
 		return err
 	}
 	printed := float64(o.rate) * o.printing.Seconds() / 1e6
@@ -221,6 +225,7 @@ func (s *site) build(ctx context.Context, builder string) error {
 	var line struct {
 		Builder string `json:"builder"`
 		Results int    `json:"results"`
+		Text    string `json:"text"` // the master's summary, such as "lost connection"
 	}
 	s.builds++
 	if err := await(ctx, "build of "+builder, func() bool {
@@ -259,6 +264,29 @@ func (p *process) end() error {
 		return err
 	}
 	return nil
+}
+
+// watch looks at a value of memory every few milliseconds, until the returned function is called for the maximum.
+func (p *process) watch(key string) (most func() float64) {
+	done, result := make(chan struct{}), make(chan float64)
+	go func() {
+		ticker := time.NewTicker(5 * time.Millisecond)
+		defer ticker.Stop()
+		highest := 0.0
+		for {
+			highest = max(highest, p.memory(key))
+			select {
+			case <-ticker.C:
+			case <-done:
+				result <- highest
+				return
+			}
+		}
+	}()
+	return func() float64 {
+		close(done)
+		return <-result
+	}
 }
 
 // memory returns a value of /proc/PID/status in MiB.
@@ -307,6 +335,8 @@ func write(out io.Writer, results map[string]*figures) {
 		{"started to attached, ms", func(f *figures) []float64 { return f.attach }},
 		{"resident memory, idle after a build, MiB", func(f *figures) []float64 { return f.idle }},
 		{"resident memory, maximum while a command prints, MiB", func(f *figures) []float64 { return f.peak }},
+		{"without pages of files, idle after a build, MiB", func(f *figures) []float64 { return f.ownIdle }},
+		{"without pages of files, maximum while a command prints, MiB", func(f *figures) []float64 { return f.ownPeak }},
 		{"CPU for a short step, without the command's, µs", func(f *figures) []float64 { return f.stepCPU }},
 		{"output of the printing build, MB/s", func(f *figures) []float64 { return f.linesMB }},
 	} {

@@ -32,7 +32,7 @@ func TestRun(t *testing.T) {
 	require.Zero(t, status, log.String())
 	assert.Contains(t, log.String(), "round 1 of 1: stock")
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-	require.Len(t, lines, 7, out.String())
+	require.Len(t, lines, 9, out.String())
 	assert.Contains(t, lines[2], "started to attached, ms")
 }
 
@@ -60,6 +60,8 @@ func TestOwnProcess(t *testing.T) {
 	p, err := start(t.Context(), nil, os.Environ(), "/bin/sleep", "1000")
 	require.NoError(t, err)
 	assert.Positive(t, p.memory("VmHWM:"))
+	most := p.watch("VmHWM:")
+	assert.Positive(t, most())
 	assert.GreaterOrEqual(t, p.cpu(), time.Duration(0))
 	require.NoError(t, p.end())
 	assert.Zero(t, p.memory("VmHWM:"), "it has ended")
