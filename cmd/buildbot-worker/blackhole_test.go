@@ -18,9 +18,10 @@ type blackHole struct {
 	url string
 	ln  net.Listener
 
-	mu    sync.Mutex
-	lost  chan struct{} // closed to drop the present connections; then replaced
-	conns []net.Conn
+	mu     sync.Mutex
+	lost   chan struct{} // closed to drop the present connections; then replaced
+	conns  []net.Conn
+	refuse int // number of connections to close at once
 }
 
 func newBlackHole(t testing.TB, master string) *blackHole {
@@ -41,6 +42,13 @@ func newBlackHole(t testing.TB, master string) *blackHole {
 				continue
 			}
 			h.mu.Lock()
+			if h.refuse > 0 {
+				h.refuse--
+				h.mu.Unlock()
+				near.Close()
+				far.Close()
+				continue
+			}
 			lost := h.lost
 			h.conns = append(h.conns, near, far)
 			h.mu.Unlock()
@@ -81,6 +89,18 @@ func carry(from, to net.Conn, lost <-chan struct{}) {
 			return
 		}
 	}
+}
+
+// cut closes the present connections, as the end of the master's process does, and the next ones that come, as while it
+// restarts.
+func (h *blackHole) cut(refuse int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.refuse = refuse
+	for _, c := range h.conns {
+		c.Close()
+	}
+	h.conns = nil
 }
 
 // swallow drops the present connections. New ones work.

@@ -44,6 +44,7 @@ type testMaster struct {
 	sessions chan *testAvatar
 	ended    chan error // the worker's
 	ln       *broker.Listener
+	reach    func(phase) // called in each phase of a login
 }
 
 // testAvatar is the worker's avatar.
@@ -81,7 +82,9 @@ func listenOnly(t testing.TB, opts ...broker.ListenOption) *testMaster {
 }
 
 func listenAt(t testing.TB, url string, opts ...broker.ListenOption) *testMaster {
-	m := &testMaster{t: t, base: t.TempDir(), sessions: make(chan *testAvatar, 10), ended: make(chan error, 1)}
+	m := &testMaster{
+		t: t, base: t.TempDir(), sessions: make(chan *testAvatar, 10), ended: make(chan error, 1), reach: func(phase) {},
+	}
 	rt, err := actor.NewRuntime()
 	require.NoError(t, err)
 	users, err := cred.NewInMemory(map[string]cred.Entry{"w": cred.Plaintext("sesame")})
@@ -125,19 +128,43 @@ func (m *testMaster) requestAvatar(
 ) (*testAvatar, func(), error) {
 	a := &testAvatar{mind: mind, keepalives: make(chan struct{}, 1), asked: make(chan struct{})}
 	var err error
+	m.reach(inLogin)
 	if _, err = flavors.Call[any](ctx, mind, "print", flavors.Kw{"message": "hello"}); err != nil {
 		return nil, nil, err
 	}
+	m.reach(afterPrint)
 	if a.info, err = flavors.Call[map[string]any](ctx, mind, "getWorkerInfo"); err != nil {
 		return nil, nil, err
 	}
+	m.reach(afterWorkerInfo)
 	wanted := []any{jelly.Tuple{"one", "dir-one"}, jelly.Tuple{[]byte("two"), "dir-two"}}
 	if a.builders, err = flavors.Call[map[string]*flavors.RemoteReference](ctx, mind, "setBuilderList",
 		wanted); err != nil {
 		return nil, nil, err
 	}
+	m.reach(afterBuilderList)
 	m.sessions <- a
 	return a, func() {}, nil
+}
+
+// works waits for a session in which a command runs to its end. A session may end early, if its connection was lost in
+// the login.
+func (m *testMaster) works() {
+	m.t.Helper()
+	for {
+		a := m.session()
+		o, err := a.start(m.t, "one", "shell", sh("echo works"))
+		if err != nil {
+			continue
+		}
+		select {
+		case err = <-o.done:
+			require.NoError(m.t, err)
+			assert.Equal(m.t, "works\n", o.text("stdout"))
+			return
+		case <-a.mind.Conn().Context().Done():
+		}
+	}
 }
 
 func (m *testMaster) session() *testAvatar {

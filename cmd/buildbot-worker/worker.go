@@ -22,7 +22,7 @@ import (
 )
 
 // loginTime limits a login. During the login the master asks for the worker's information and waits for its database.
-const loginTime = 2 * time.Minute
+var loginTime = 2 * time.Minute
 
 // maxBuilders is the limit of exports. Stock workers allow 1,024; large installations have more builders.
 const maxBuilders = 16 << 10
@@ -168,7 +168,7 @@ func (w *worker) shutdownFile() <-chan struct{} {
 		return about.ModTime()
 	}
 	last := modified()
-	touched := make(chan struct{})
+	asked := make(chan struct{})
 	w.rt.Go("watching "+path, func() {
 		ticker := time.NewTicker(shutdownInterval)
 		defer ticker.Stop()
@@ -180,17 +180,19 @@ func (w *worker) shutdownFile() <-chan struct{} {
 				return
 			case <-ticker.C:
 			}
-			if now := modified(); now.After(last) {
-				last = now
+			now := modified()
+			touched := !now.IsZero() && !now.Equal(last) // earlier after a step of the clock
+			last = now
+			if touched {
 				select {
-				case touched <- struct{}{}:
+				case asked <- struct{}{}:
 				case <-w.done:
 				case <-w.rt.Closing():
 				}
 			}
 		}
 	})
-	return touched
+	return asked
 }
 
 // watchdog tells systemd regularly that the worker's actors work, until the returned function is called.
