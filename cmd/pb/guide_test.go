@@ -91,12 +91,13 @@ func newGuide(t *testing.T) *guide {
 	program, err := os.Executable()
 	require.NoError(t, err)
 	require.NoError(t, os.Symlink(program, filepath.Join(bin, "pb")))
+	require.NoError(t, os.Symlink(stock.Build(t, "quickstart"), filepath.Join(bin, "quickstart")))
 	require.NoError(t, os.Symlink(filepath.Join(root, "examples", "shop"), filepath.Join(g.dir, "shop")))
 	g.env = append(os.Environ(), asProgram+"=1", "PATH="+bin+":"+os.Getenv("PATH"), "LC_ALL=C.UTF-8")
 	g.addresses["127.0.0.1:8800"] = strings.TrimPrefix(shop(t), "pb://")
 	g.addresses["127.0.0.1:8801"] = stock.Start(t, filepath.Join(root, "docs/guide/code/pond.py"), "0").Addr()
-	for _, name := range []string{"127.0.0.1:8802", "127.0.0.1:9989", "127.0.0.1:9990"} {
-		g.addresses[name] = freeAddress(t)
+	for _, port := range []string{"8802", "8803", "8804", "9989", "9990"} {
+		g.addresses["127.0.0.1:"+port] = freeAddress(t)
 	}
 	return g
 }
@@ -159,10 +160,13 @@ func (g *guide) begin(c guideCommand) (end func(await string) string) {
 		require.Eventually(g.t, func() bool { return strings.Contains(out.String(), text) }, patience, tick, "no %s", text)
 	}
 	has("listening ")
+	if slices.ContainsFunc(c.want, func(line string) bool { return strings.HasPrefix(line, "inspector ") }) {
+		has("inspector ")
+	}
 	return func(await string) string {
 		has(await)
 		require.NoError(g.t, cmd.Process.Signal(os.Interrupt))
-		require.NoError(g.t, cmd.Wait(), "an interrupted tap ends with status 0")
+		require.NoError(g.t, cmd.Wait(), "what is interrupted ends with status 0")
 		return out.String()
 	}
 }
@@ -202,6 +206,12 @@ var varying = []struct {
 	{regexp.MustCompile(`\b\d+ calls/s`), "RATE"},
 	{regexp.MustCompile(`in \d+\.\d+ s:`), "in TIME:"},
 	{regexp.MustCompile(`\[(message|answer|error) \d+( \d+)?`), "[$1 N"},
+	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "ADDRESS"},
+	{regexp.MustCompile(`\b\d\d:\d\d:\d\d\b`), "TIME"},
+	{regexp.MustCompile(`\b\d+(\.\d+)? [kM]?B\b`), "SIZE"},
+	{regexp.MustCompile(`\b\d+ goroutines`), "GOROUTINES"},
+	{regexp.MustCompile(`\b\d+\.\d\b`), "RATE"},
+	{regexp.MustCompile(`connections \d of \d`), "connections N"},
 	{regexp.MustCompile(`argon2id\$[^ ]+`), "HASH"},
 	{regexp.MustCompile(` +`), " "},
 }
