@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/perspectivebroker/pb/internal/authority"
 	"github.com/stretchr/testify/assert"
@@ -176,6 +177,36 @@ func TestPasswdBadFiles(t *testing.T) {
 	}
 	assert.FileExists(t, filepath.Join(dir, "busy.lock"), "another program's lock stays")
 	assert.NoFileExists(t, filepath.Join(dir, "half.lock"))
+}
+
+// TestPasswdChangedMeanwhile notices a program that changes the file without the lock.
+func TestPasswdChangedMeanwhile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "users")
+	require.NoError(t, unchanged(path, nil))
+	write := func(text string) { require.NoError(t, os.WriteFile(path, []byte(text), 0o600)) }
+	write("a:b\n")
+	require.ErrorContains(t, unchanged(path, nil), "another program")
+	for name, change := range map[string]func(){
+		"longer":   func() { write("a:bc\n") },
+		"the time": func() { require.NoError(t, os.Chtimes(path, time.Time{}, time.Unix(1e9, 0))) },
+		"removed":  func() { require.NoError(t, os.Remove(path)) },
+		"a link": func() {
+			require.NoError(t, os.Remove(path))
+			require.NoError(t, os.Symlink("/etc/passwd", path))
+		},
+		"another file": func() {
+			require.NoError(t, os.WriteFile(path+".new", []byte("a:b\n"), 0o600))
+			require.NoError(t, os.Rename(path+".new", path))
+		},
+	} {
+		_ = os.Remove(path)
+		write("a:b\n")
+		read, _, err := readPasswords(path)
+		require.NoError(t, err)
+		require.NoError(t, unchanged(path, read), name)
+		change()
+		require.ErrorContains(t, unchanged(path, read), "another program", name)
+	}
 }
 
 // TestLintOldTLS checks peers that take more than one version of TLS.

@@ -197,11 +197,28 @@ func change(ctx context.Context, path, user, entry string) error {
 	if err := out.Sync(); err != nil {
 		return err
 	}
+	if err := unchanged(path, info); err != nil {
+		return err
+	}
 	if err := os.Rename(lock, path); err != nil {
 		return err
 	}
 	done = true
 	return nil
+}
+
+// unchanged checks that a file is the one that was read, or that there still is none. An editor does not know of the
+// lock.
+func unchanged(path string, read fs.FileInfo) error {
+	now, err := os.Lstat(path)
+	switch {
+	case read == nil && errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err == nil && read != nil && os.SameFile(now, read) && now.Mode() == read.Mode() && now.Size() == read.Size() &&
+		now.ModTime().Equal(read.ModTime()):
+		return nil
+	}
+	return fmt.Errorf("another program has changed %s meanwhile, so it stays as it is: try again", path)
 }
 
 // withEntry replaces the lines of a user by one, in the place of the first.

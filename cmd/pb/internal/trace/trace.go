@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/perspectivebroker/pb/cmd/pb/internal/value"
@@ -48,8 +49,9 @@ type Printer struct {
 }
 
 type conversation struct {
-	streams [2]stream
-	ended   int
+	streams  [2]stream
+	ended    int
+	extended bool // the dialect is pb+1, or may be
 }
 
 // stream is one direction.
@@ -57,6 +59,7 @@ type stream struct {
 	scanner banana.Scanner
 	buf     []byte
 	broken  bool
+	begun   bool            // a message was seen
 	calls   map[string]call // that the sender of this direction made, by id
 }
 
@@ -73,10 +76,7 @@ func (p *Printer) Event(e Event) error {
 			p.conns = map[int]*conversation{}
 		}
 		c = &conversation{}
-		for i := range c.streams {
-			// Profile pb reads everything that profile none writes.
-			c.streams[i].scanner.Init(banana.ProfilePB, banana.Limits{Frame: maxFrame})
-		}
+		c.setExtended(false)
 		p.conns[e.Conn] = c
 	}
 	s := &c.streams[e.Dir&1]
@@ -144,16 +144,36 @@ func (p *Printer) line(e Event, text string) error {
 
 // message returns the text of a message, for an answer with what is known of its call.
 func (c *conversation) message(e Event, frame []byte) string {
-	text := banana.FormatFrame(frame, banana.ProfilePB, 0)
+	if s := &c.streams[e.Dir&1]; !s.begun {
+		s.begun = true
+		c.negotiates(e.Dir, frame)
+	}
+	text := ""
+	if c.extended {
+		text = extendedText(frame)
+	} else {
+		text = banana.FormatFrame(frame, banana.ProfilePB, 0)
+	}
 	var r banana.Reader
 	r.Reset(frame, banana.ProfilePB)
 	head, err := r.Next()
-	if err != nil || head.Kind != banana.List || head.Int < 3 {
+	if err != nil || head.Kind != banana.List {
 		return text
 	}
 	word, err := r.Next()
+	if err != nil {
+		return text
+	}
+	if c.extended && word.TextIs("cancel") {
+		if id, err := r.Next(); err == nil && id.IsInt() {
+			if made, ok := c.streams[e.Dir&1].calls[id.Big().String()]; ok {
+				text += " " + value.Name(made.method)
+			}
+		}
+		return text
+	}
 	symbol, ok := word.Symbol()
-	if err != nil || !ok {
+	if !ok || head.Int < 3 {
 		return text
 	}
 	switch symbol {
@@ -176,10 +196,47 @@ func (c *conversation) message(e Event, frame []byte) string {
 	return text
 }
 
+// negotiates notes the dialect. The server offers several in its first message, the client chooses one in its own.
+// If the choice is not seen, it may be each that is offered.
+func (c *conversation) negotiates(d Direction, frame []byte) {
+	first, _, err := banana.DecodeExpr(frame, banana.ProfilePB, banana.Limits{})
+	if err != nil {
+		return
+	}
+	isExtended := func(e banana.Expr) bool {
+		name, ok := e.([]byte)
+		return ok && string(name) == banana.ProfilePB1.String()
+	}
+	switch offered, ok := first.([]banana.Expr); {
+	case !ok:
+		c.setExtended(d == ToServer && isExtended(first))
+	case !c.streams[ToServer].begun:
+		c.setExtended(d == FromServer && slices.ContainsFunc(offered, isExtended))
+	}
+}
+
+// setExtended sets the dialect before anything in it was seen. Profile pb reads everything that profile none writes.
+func (c *conversation) setExtended(extended bool) {
+	limits := banana.Limits{Frame: maxFrame}
+	if extended {
+		limits = limits.WithLongStrings()
+	}
+	c.extended = extended
+	for i := range c.streams {
+		c.streams[i].scanner.Init(banana.ProfilePB, limits)
+	}
+}
+
 // call remembers a call that wants an answer.
 func (s *stream) call(r *banana.Reader, at time.Time) {
 	var tokens [4]banana.Token // id, object, method, whether it wants an answer
 	for i := range tokens {
+		if i == 1 && r.Peek() == banana.List { // a promise
+			if r.Skip() != nil {
+				return
+			}
+			continue
+		}
 		t, err := r.Next()
 		if err != nil || t.Kind == banana.List {
 			return

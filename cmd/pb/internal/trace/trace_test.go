@@ -282,3 +282,57 @@ func TestOtherProtocols(t *testing.T) {
 		require.ErrorIs(t, err, ErrNoCapture, "%q", begin)
 	}
 }
+
+// TestExtendedDialect shows what pb+1 adds, and only if it is the dialect.
+func TestExtendedDialect(t *testing.T) {
+	offer := encode(t, list{"pb+1", "pb", "none"})
+	frames := []struct {
+		dir     Direction
+		frame   banana.Expr
+		pb, pb1 string
+	}{
+		{ToServer, list{"message", 1, "root", "next", 2, list{"tuple"}, list{"dictionary"}}, "", ""},
+		{ToServer, list{"message", 2, list{"promise", 1}, "sum", 1,
+			list{"tuple", list{"array", "i4", "\x01\x00\x00\x00\xfe\xff\xff\xff"}, list{"promise", 1}}, list{"dictionary"}},
+			`[message 2 ["promise" 1] "sum" 1 [tuple ["array" "i4" "\x01\x00\x00\x00\xfe\xff\xff\xff"] ["promise" 1]] [dictionary]]`,
+			`[message 2 [promise 1] "sum" 1 [tuple [array i4 1 -2] [promise 1]] [dictionary]]`},
+		{FromServer, list{"answer", 2, list{"array", "f8", "\x00\x00\x00\x00\x00\x00\xe0\x3f"}},
+			`[answer 2 ["array" "f8" "\x00\x00\x00\x00\x00\x00\xe0?"]] sum`, `[answer 2 [array f8 0.5]] sum`},
+		{ToServer, list{"settled", 1}, `["settled" 1]`, `[settled 1]`},
+		{ToServer, list{"cancel", 1}, `["cancel" 1]`, `[cancel 1] next`},
+		{ToServer, list{"cancel", 7}, `["cancel" 7]`, `[cancel 7]`},
+		{FromServer, list{"goaway", "bye\x1b"}, `["goaway" "bye\x1b"]`, `[goaway "bye\x1b"]`},
+		{FromServer, list{"array", list{"cancel", "u8"}}, `["array" ["cancel" "u8"]]`, `[array ["cancel" "u8"]]`},
+		{FromServer, list{"answer", 3, list{"array", "i8", "1234567"}}, "",
+			`[answer 3 [array i8 "1234567"]]`},
+		{FromServer, list{"answer", 3, list{"array", "z9", "12345678"}}, "", `[answer 3 [array "z9" "12345678"]]`},
+		{FromServer, list{"answer", 3, list{"array", "u8", "\xff\xff\xff\xff\xff\xff\xff\xff"}}, "",
+			`[answer 3 [array u8 18446744073709551615]]`},
+		{FromServer, list{"answer", 3, list{"array", "f4", "\x00\x00\xc0\x7f\x00\x00\x80\xff"}}, "",
+			`[answer 3 [array f4 NaN -Inf]]`},
+		{FromServer, list{"answer", 3, list{"array", "i1", ""}}, "", `[answer 3 [array i1]]`},
+	}
+	for _, choice := range []string{"pb", "pb+1", ""} {
+		var out bytes.Buffer
+		p := Printer{W: &out}
+		require.NoError(t, p.Event(Event{Dir: FromServer, Data: offer}))
+		if choice != "" { // Or it was not recorded.
+			require.NoError(t, p.Event(Event{Dir: ToServer, Data: encode(t, choice)}))
+		}
+		for _, f := range frames {
+			out.Reset()
+			require.NoError(t, p.Event(Event{Dir: f.dir, Data: encode(t, f.frame)}))
+			_, text, _ := strings.Cut(strings.TrimSuffix(out.String(), "\n"), f.dir.String()+" ")
+			if want := map[string]string{"pb": f.pb, "pb+1": f.pb1}[choice]; want != "" {
+				assert.Equal(t, want, text, choice)
+			}
+		}
+		long := encodeLong(strings.Repeat("x", banana.DefaultString+1))
+		out.Reset()
+		require.NoError(t, p.Event(Event{Dir: ToServer, Data: long}))
+		assert.Equal(t, choice != "pb", !strings.Contains(out.String(), "no Banana"))
+	}
+}
+
+// encodeLong returns a string that stock peers do not take.
+func encodeLong(s string) []byte { return append(banana.AppendBytesHead(nil, len(s)), s...) }
