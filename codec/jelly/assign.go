@@ -103,6 +103,21 @@ func Assign(dst, src any) error {
 	return AssignerFor(v.Type().Elem()).Assign(v.Elem(), src)
 }
 
+// AssignInstances is [Assign], but takes nothing else than instances for structs that have a class: where hasClass
+// returns true for the type of a struct, src must have a pointer to one, and a dictionary or list is an error. It must
+// not be nil.
+func AssignInstances(dst, src any, hasClass func(reflect.Type) bool) error {
+	v := reflect.ValueOf(dst)
+	if v.Kind() != reflect.Pointer || v.IsNil() {
+		return fmt.Errorf("jelly: AssignInstances needs a pointer to store to, not %T", dst)
+	}
+	if hasClass == nil {
+		return errors.New("jelly: AssignInstances needs a function that tells which structs have a class")
+	}
+	c := assignment{hasClass: hasClass}
+	return AssignerFor(v.Type().Elem()).into(&c, v.Elem(), src)
+}
+
 // Assigner stores decoded values in variables of one type. It is safe for concurrent use.
 type Assigner struct {
 	typ  reflect.Type
@@ -186,6 +201,8 @@ type assignment struct {
 	copies   bool
 	states   *states // set while the objects of a frame get their states
 	repeated int     // bytes of long texts that were parsed for an earlier copy
+
+	hasClass func(reflect.Type) bool // of [AssignInstances]
 }
 
 type madeKey struct {

@@ -188,12 +188,16 @@ func wrongLength(src any, dst reflect.Value, n int) error {
 }
 
 func assignStruct(c *assignment, dst reflect.Value, src any) error {
-	if dict, ok := src.(*Dict); ok && dict != nil {
+	hasClass := c.hasClass != nil && c.hasClass(dst.Type())
+	if dict, ok := src.(*Dict); ok && dict != nil && !hasClass {
 		return c.fields(dst, dict)
 	}
 	if v := reflect.ValueOf(src); v.IsValid() && v.Kind() == reflect.Pointer && v.Type().Elem() == dst.Type() &&
 		!v.IsNil() {
 		return c.byValue(dst, v)
+	}
+	if hasClass {
+		return mismatchBecause(src, dst.Type(), "only an instance of the class is accepted, as a copy")
 	}
 	switch x := src.(type) {
 	case Tuple:

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
+	"sync"
 
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
@@ -18,6 +20,30 @@ func Value[T any](from any) (T, error) {
 	err := jelly.Assign(&v, from)
 	return v, err
 }
+
+// Nested is [Value] for types that have Copyables in their slices, maps or fields. These accept instances of the class
+// of copies that is registered for their type, as [Copy] does, and no dictionaries.
+func Nested[T any](from any) (T, error) {
+	var v T
+	err := jelly.AssignInstances(&v, from, isCopyable)
+	return v, err
+}
+
+// isCopyable reports whether a struct embeds a Copyable.
+func isCopyable(t reflect.Type) bool {
+	if known, ok := copyables.Load(t); ok {
+		return known.(bool)
+	}
+	value, pointer := reflect.TypeFor[flavors.Copyable](), reflect.TypeFor[*flavors.Copyable]()
+	is := slices.ContainsFunc(reflect.VisibleFields(t), func(f reflect.StructField) bool {
+		return f.Anonymous && (f.Type == value || f.Type == pointer)
+	})
+	copyables.Store(t, is)
+	return is
+}
+
+// copyables caches what isCopyable finds.
+var copyables sync.Map // reflect.Type -> bool
 
 // Copy accepts an instance of the class of copies that is registered for T, and nothing else.
 func Copy[T any](from any) (*T, error) {

@@ -232,6 +232,41 @@ func TestCopies(t *testing.T) {
 	}
 }
 
+// TestNested accepts copies within other values as instances of their class only.
+func TestNested(t *testing.T) {
+	type box struct {
+		One  *tag            `pb:"one"`
+		Row  []tag           `pb:"row"`
+		Plan map[string]*box `pb:"plan"`
+	}
+	dict := func(key string, v any) *jelly.Dict { return jelly.NewDict(jelly.Entry{Key: key, Value: v}) }
+	good, fake := &tag{Text: "a"}, dict("text", "a")
+	for name, v := range map[string]func(x any) any{
+		"field":          func(x any) any { return dict("one", x) },
+		"slice by value": func(x any) any { return dict("row", []any{x}) },
+		"deep":           func(x any) any { return dict("plan", dict("p", dict("row", []any{x}))) },
+		"tuple":          func(x any) any { return jelly.Tuple{x, []any{x}, nil} },
+	} {
+		got, err := stub.Nested[box](v(good))
+		require.NoError(t, err, name)
+		assert.NotZero(t, got)
+		for _, bad := range []any{fake, []any{"a"}, jelly.Tuple{"a"}, 5} {
+			_, err = stub.Nested[*box](v(bad))
+			require.ErrorContains(t, err, "only an instance of the class is accepted", name)
+		}
+	}
+	rows, err := stub.Nested[[][]*tag]([]any{[]any{good, nil}, nil})
+	require.NoError(t, err)
+	assert.Equal(t, [][]*tag{{good, nil}, nil}, rows)
+	assert.Same(t, good, rows[0][0])
+	_, err = stub.Nested[[][]*tag]([]any{[]any{good}, []any{good, fake}})
+	require.ErrorContains(t, err, "at [1][1]")
+	// What is no copy takes dictionaries as always.
+	got, err := stub.Nested[box](dict("plan", dict("p", dict("plan", nil))))
+	require.NoError(t, err)
+	assert.Contains(t, got.Plan, "p")
+}
+
 func TestObjects(t *testing.T) {
 	c, h := connect(t)
 	f := fixed(3)

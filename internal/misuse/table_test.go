@@ -192,9 +192,9 @@ func functions() map[string]any {
 		"cred.RefuseOpenly": cred.RefuseOpenly, "cred.AnonymousByName": cred.AnonymousByName,
 		"cred.Refuse": cred.Refuse, "cred.Fault": cred.Fault,
 
-		"jelly.Assign": jelly.Assign, "jelly.AssignFields": jelly.AssignFields, "jelly.Unjelly": jelly.Unjelly,
-		"jelly.Mentions": jelly.Mentions,
-		"jelly.Format":   jelly.Format, "jelly.TypeName": jelly.TypeName, "jelly.NewFragment": jelly.NewFragment,
+		"jelly.Assign": jelly.Assign, "jelly.AssignInstances": jelly.AssignInstances,
+		"jelly.AssignFields": jelly.AssignFields, "jelly.Unjelly": jelly.Unjelly, "jelly.Mentions": jelly.Mentions,
+		"jelly.Format": jelly.Format, "jelly.TypeName": jelly.TypeName, "jelly.NewFragment": jelly.NewFragment,
 		"jelly.NewDict": jelly.NewDict, "jelly.NewRegistry": jelly.NewRegistry,
 		"jelly.NewSecurityOptions": jelly.NewSecurityOptions,
 		"jelly.Fields":             jelly.Fields, "jelly.AssignerFor": jelly.AssignerFor,

@@ -161,6 +161,9 @@ func (g *goFile) convert(s *shape, as role) string {
 	}
 	switch s.kind {
 	case plain:
+		if len(copiesIn(s.typ)) > 0 {
+			return st + ".Nested[" + g.typ(s.typ) + "]"
+		}
 		return st + ".Value[" + g.typ(s.typ) + "]"
 	case aCopy:
 		one = st + ".Copy" + optional + "[" + elem() + "]"
@@ -617,20 +620,16 @@ func (g *goFile) serverCall(m *Method, call string) {
 func (g *goFile) classes(i *Interface) {
 	calls := map[string]bool{}
 	add := func(s *shape) {
-		switch s.kind {
-		case aCopy, copyValue:
-			t := s.elem
-			if p, ok := types.Unalias(t).(*types.Pointer); ok {
-				t = p.Elem()
-			}
+		for _, t := range copiesIn(s.typ) {
 			if hasMethod(t, "TypeToCopyFor") {
-				return // The class depends on who gets it.
+				continue // The class depends on who gets it.
+			}
+			if !t.Obj().Exported() && t.Obj().Pkg().Path() != g.pkg.Path {
+				continue // Nobody else can name it.
 			}
 			calls[fmt.Sprintf("%s.RegisterCopy[%s](r)", g.stub(), g.typ(t))] = true
-		case object:
-			if s.iface.class == "" {
-				return
-			}
+		}
+		if s.kind == object && s.iface.class != "" {
 			class := strconv.Quote(s.iface.class)
 			calls[fmt.Sprintf("%s.RegisterReference(r, %s)", g.stub(), class)] = true
 		}

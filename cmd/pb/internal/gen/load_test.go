@@ -242,6 +242,7 @@ type All interface {
 	Anonymous(o struct{ A int ` + "`pb:\"a,default=3\"`" + ` }) int
 	Later(ctx context.Context, a any) *actor.Deferred
 	Copies(c *Copied, v Copied, l []*Copied, w []Copied, m map[string]*Copied) (*Copied, Copied, []*Copied, error)
+	Nested(p *Box, b Box, l [][]*Deep, m map[string][2]Copied) ([][]*Deep, *Box, error)
 	Objects(o *Object, l []*Object, m map[string]*Object) (*Object, []*Object, map[string]*Object, error)
 	References(r *flavors.RemoteReference, l []*flavors.RemoteReference) []*flavors.RemoteReference
 	Originals(o *Original) *Original
@@ -264,6 +265,26 @@ type All interface {
 	Klass(o struct{ Self int ` + "`pb:\"self\"`" + ` }) int
 	Prêt() int
 }
+
+// Box has copies, and is none.
+type Box struct {
+	C []*Copied         ` + "`pb:\"c\"`" + `
+	B map[string]*Box   ` + "`pb:\"b\"`" + `
+	unseen *Never
+}
+
+// Deep is a copy with another copy in it.
+type Deep struct {
+	flavors.Copyable
+	Inner *Inner ` + "`pb:\"inner\"`" + `
+}
+
+type Inner struct {
+	flavors.Copyable
+	Up *Deep ` + "`pb:\"up\"`" + `
+}
+
+type Never struct { flavors.Copyable }
 
 //pb:remote mod.Other
 type Other interface {
@@ -300,6 +321,13 @@ func TestHostile(t *testing.T) {
 	require.NoError(t, err)
 	body := `{ var x int = "the bodies of functions do not matter" }`
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "s.go"), []byte(strings.Replace(string(s), body, "{}", 1)), 0o600))
+	for _, want := range []string{
+		"RegisterCopy[Copied](r)", "RegisterCopy[Deep](r)", "RegisterCopy[Inner](r)", ".Nested[[][]*Deep]", ".Nested[Box]",
+		".Nested[map[string][2]Copied]", ".Nested[*Box]", ".Value[List]",
+	} {
+		assert.Contains(t, string(code), want)
+	}
+	assert.NotContains(t, string(code), "[Never]")
 	vet := exec.CommandContext(t.Context(), "go", "vet", ".")
 	vet.Dir = dir
 	out, err := vet.CombinedOutput()

@@ -291,6 +291,46 @@ func typeText(t types.Type) string {
 // isKnown reports whether package jelly has an encoding for the type.
 func isKnown(t types.Type) bool { return knownNotation(t) != "" }
 
+// copiesIn returns the types of the Copyables that a value of a type may have in it, however deep.
+func copiesIn(t types.Type) (copies []*types.Named) {
+	seen := map[types.Type]bool{}
+	var visit func(t types.Type)
+	visit = func(t types.Type) {
+		t = types.Unalias(t)
+		if seen[t] || isKnown(t) {
+			return
+		}
+		seen[t] = true
+		if n, ok := t.(*types.Named); ok {
+			switch flavorOf(n) {
+			case copyable:
+				copies = append(copies, n)
+			case noFlavor:
+			default:
+				return // It travels otherwise.
+			}
+		}
+		switch u := t.Underlying().(type) {
+		case *types.Pointer:
+			visit(u.Elem())
+		case *types.Slice:
+			visit(u.Elem())
+		case *types.Array:
+			visit(u.Elem())
+		case *types.Map:
+			visit(u.Key())
+			visit(u.Elem())
+		case *types.Struct:
+			fields, _ := fieldsOf(u, "", nil)
+			for _, f := range fields {
+				visit(f.typ)
+			}
+		}
+	}
+	visit(t)
+	return copies
+}
+
 // knownNotation returns the notation of types that package jelly encodes by name.
 func knownNotation(t types.Type) string {
 	if p, ok := types.Unalias(t).(*types.Pointer); ok {

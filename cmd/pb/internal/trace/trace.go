@@ -148,12 +148,7 @@ func (c *conversation) message(e Event, frame []byte) string {
 		s.begun = true
 		c.negotiates(e.Dir, frame)
 	}
-	text := ""
-	if c.extended {
-		text = extendedText(frame)
-	} else {
-		text = banana.FormatFrame(frame, banana.ProfilePB, 0)
-	}
+	text := c.text(frame)
 	var r banana.Reader
 	r.Reset(frame, banana.ProfilePB)
 	head, err := r.Next()
@@ -194,6 +189,13 @@ func (c *conversation) message(e Event, frame []byte) string {
 		}
 	}
 	return text
+}
+
+func (c *conversation) text(frame []byte) string {
+	if c.extended {
+		return extendedText(frame)
+	}
+	return banana.FormatFrame(frame, banana.ProfilePB, 0)
 }
 
 // negotiates notes the dialect. The server offers several in its first message, the client chooses one in its own.

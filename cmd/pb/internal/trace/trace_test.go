@@ -294,7 +294,8 @@ func TestExtendedDialect(t *testing.T) {
 		{ToServer, list{"message", 1, "root", "next", 2, list{"tuple"}, list{"dictionary"}}, "", ""},
 		{ToServer, list{"message", 2, list{"promise", 1}, "sum", 1,
 			list{"tuple", list{"array", "i4", "\x01\x00\x00\x00\xfe\xff\xff\xff"}, list{"promise", 1}}, list{"dictionary"}},
-			`[message 2 ["promise" 1] "sum" 1 [tuple ["array" "i4" "\x01\x00\x00\x00\xfe\xff\xff\xff"] ["promise" 1]] [dictionary]]`,
+			`[message 2 ["promise" 1] "sum" 1 [tuple ["array" "i4" "\x01\x00\x00\x00\xfe\xff\xff\xff"] ` +
+				`["promise" 1]] [dictionary]]`,
 			`[message 2 [promise 1] "sum" 1 [tuple [array i4 1 -2] [promise 1]] [dictionary]]`},
 		{FromServer, list{"answer", 2, list{"array", "f8", "\x00\x00\x00\x00\x00\x00\xe0\x3f"}},
 			`[answer 2 ["array" "f8" "\x00\x00\x00\x00\x00\x00\xe0?"]] sum`, `[answer 2 [array f8 0.5]] sum`},
