@@ -92,7 +92,7 @@ func newOptions(command string) *options {
 		"the `way` to ask for an end after the running builds: signal (SIGHUP) or file (BASEDIR/shutdown.stamp)")
 	o.BoolVar(&o.deleteLeftoverDirs, "delete-leftover-dirs", false,
 		"delete directories in the base directory that no builder uses")
-	o.Var(&o.logSize, "log-size", "rotate the log file at this `size`, in bytes; it is rounded up to MiB")
+	o.Var(&o.logSize, "log-size", "rotate the log file at this `size`, in bytes")
 	o.Var(&o.logCount, "log-count", "keep this `number` of old log files; 0 for all")
 	o.logSize, o.logCount = 10_000_000, 10
 	o.StringVar(&o.secret.file, "password-file", "", "the `file` with the worker's password in its first line; - is "+
