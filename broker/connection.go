@@ -44,15 +44,14 @@ type connection struct {
 	options        *settings
 	log            zerolog.Logger
 	root           *flavors.RemoteReference
-	// undecoded has the names of published objects whose calls are not decoded. It is immutable once the decoder runs.
-	undecoded map[string]bool
-	caller    seam.Caller // the caller of calls without a user
-	out       *flow.Outbox
-	account   *flow.Account   // what the connection holds of the runtime's memory budget
-	mailbox   *actor.Mailbox  // the broker's; messages posted after it has stopped go to Undelivered
-	writing   *actor.Mailbox  // the encoder's
-	pid       *protoactor.PID // the broker's
-	encoder   *protoactor.PID
+	keepers        keepers
+	caller         seam.Caller // the caller of calls without a user
+	out            *flow.Outbox
+	account        *flow.Account   // what the connection holds of the runtime's memory budget
+	mailbox        *actor.Mailbox  // the broker's; messages posted after it has stopped go to Undelivered
+	writing        *actor.Mailbox  // the encoder's
+	pid            *protoactor.PID // the broker's
+	encoder        *protoactor.PID
 
 	// Written by the decoder before the connection opens, immutable afterwards.
 	profile banana.Profile

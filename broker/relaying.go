@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"sync"
+
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/command"
@@ -8,15 +10,83 @@ import (
 )
 
 // This file has what connections with WithRelaying do differently. What is not to be decoded must be known when a
-// message is read, before its object is looked up. So the numbers say it: objects whose calls are passed on have odd
-// luids, and calls whose results are passed on have odd request ids. All others are even.
+// message is read, before its object is looked up. So the numbers say it: luids of objects are odd, 1 modulo 4 if all
+// their calls are passed on and 3 if they have methods that keep arguments as they came, and calls whose results are
+// passed on have odd request ids. All others are even.
 
-// nextID returns the next luid.
-func (b *broker) nextID(undecoded bool) int64 {
+// nextID returns the next luid for an object with a prefix.
+func (b *broker) nextID(core seam.Core, prefix string) int64 {
 	if !b.c.options.relaying {
 		return b.ids.Next()
 	}
-	return b.ids.NextOf(undecoded)
+	all, keeps := core.Undecoded(prefix)
+	switch {
+	case all:
+		return b.ids.NextOf(1, 4)
+	case keeps != nil:
+		id := b.ids.NextOf(3, 4)
+		b.c.keepers.add(id, keeps)
+		return id
+	}
+	return b.ids.NextOf(0, 2)
+}
+
+// nextCacheID returns the next luid for a Cacheable.
+func (b *broker) nextCacheID() int64 {
+	if !b.c.options.relaying {
+		return b.ids.Next()
+	}
+	return b.ids.NextOf(0, 2)
+}
+
+// keepers are the objects that have methods which keep arguments as they came. The broker adds and removes them, the
+// decoder looks them up.
+type keepers struct {
+	names map[string]func(method string) bool // of published objects; immutable once the decoder runs
+
+	mu   sync.RWMutex
+	byID map[int64]func(method string) bool // guarded by mu
+}
+
+func (k *keepers) add(id int64, keeps func(string) bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.byID == nil {
+		k.byID = map[int64]func(string) bool{}
+	}
+	k.byID[id] = keeps
+}
+
+func (k *keepers) remove(id int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.byID, id)
+}
+
+// keep reports whether a method of an object keeps arguments as they came.
+func (k *keepers) keep(id int64, method string) bool {
+	k.mu.RLock()
+	keeps := k.byID[id]
+	k.mu.RUnlock()
+	return keeps != nil && keeps(method)
+}
+
+// publishKeeper notes how calls of a published object are read.
+func (c *connection) publishKeeper(name string, core seam.Core, prefix string) {
+	if !c.options.relaying {
+		return
+	}
+	all, keeps := core.Undecoded(prefix)
+	if all {
+		keeps = func(string) bool { return true }
+	}
+	if keeps == nil {
+		return
+	}
+	if c.keepers.names == nil {
+		c.keepers.names = map[string]func(string) bool{}
+	}
+	c.keepers.names[name] = keeps
 }
 
 // nextRequest returns the next request id.
@@ -24,7 +94,10 @@ func (b *broker) nextRequest(undecoded bool) int64 {
 	if !b.c.options.relaying {
 		return b.pending.Next()
 	}
-	return b.pending.NextOf(undecoded)
+	if undecoded {
+		return b.pending.NextOf(1, 2)
+	}
+	return b.pending.NextOf(0, 2)
 }
 
 // Relays implements seam.Conn.
@@ -56,9 +129,16 @@ func (c *commandReader) isUndecoded(cmd *incoming) bool {
 	case cmd.Name != command.Message, o.Promise, o.ID.Big != nil:
 		return false
 	case o.Name != "":
-		return c.conn.undecoded[o.Name]
+		keeps := c.conn.keepers.names[o.Name]
+		return keeps != nil && keeps(cmd.Method)
 	}
-	return o.ID.Int&1 == 1
+	switch o.ID.Int & 3 {
+	case 1:
+		return true
+	case 3:
+		return c.conn.keepers.keep(o.ID.Int, cmd.Method)
+	}
+	return false
 }
 
 // keepArguments reads the two values of a call, undecoded.

@@ -115,7 +115,7 @@ func TestRelayedCall(t *testing.T) {
 // P-13.2, P-13.8: references come home as themselves, and the same reference is the same luid.
 func TestRelayedIdentity(t *testing.T) {
 	_, _, a, b := twoPeers(t)
-	leave(a, b, `[list [remote 70] [remote 70] [remote 71]]`, `[list [remote 1] [remote 1] [remote 3]]`)
+	leave(a, b, `[list [remote 70] [remote 70] [remote 71]]`, `[list [remote 1] [remote 1] [remote 5]]`)
 	b.Write(`[message 2 "root" "leave" 1 [tuple ["unicode" "home"] [tuple [local 1] [remote 9]]] [dictionary]]`)
 	b.Want(`[answer 2 [None]]`)
 	a.Write(`[message 2 "root" "fetch" 1 [tuple ["unicode" "home"]] [dictionary]]`)
@@ -128,7 +128,7 @@ func TestRelayedIdentity(t *testing.T) {
 	a.Want(`[message 1 70 "meet" 1 [tuple [local 70] [remote 3] [remote 1]] [dictionary]]`)
 	b.Want(`[decref 9]`) // The other mention is held.
 	a.Write(`[answer 1 [tuple [local 1] [local 3] [remote 71]]]`)
-	b.Want(`[answer 4 [tuple [local 9] [remote 5] [remote 3]]]`)
+	b.Want(`[answer 4 [tuple [local 9] [remote 7] [remote 5]]]`)
 }
 
 // A method gets the very reference that was passed on, and may keep it.

@@ -36,6 +36,9 @@ func (b *broker) startTables() {
 	c := b.c
 	b.exports.Dropped = func(e *export) {
 		e.Key.core.Release()
+		if c.options.relaying && e.ID&3 == 3 {
+			c.keepers.remove(e.ID)
+		}
 		for _, f := range e.Value.onRelease {
 			f()
 		}
@@ -94,7 +97,7 @@ func (b *broker) mention(hole seam.Export) (*export, error) {
 		c.countRejection(rejectExports)
 		return nil, fmt.Errorf("%w: Limits.Exports is %d", ErrTooManyReferences, c.limits.Exports)
 	default:
-		e = b.exports.Add(b.nextID(key.core.Undecoded(key.prefix)), key, exported{view: hole.View, caller: c.callerOf(hole)})
+		e = b.exports.Add(b.nextID(key.core, key.prefix), key, exported{view: hole.View, caller: c.callerOf(hole)})
 		key.core.Hold(c.rt)
 		b.tablesChanged()
 		usercode.Log(func() { c.log.Debug().Int64("luid", e.ID).Stringer("object", key.core).Msg("object exported") })
@@ -145,12 +148,7 @@ func (b *broker) publishAs(name string, v any) error {
 	if hole.Prefix != prefixView && hole.View == nil {
 		hole.Prefix = prefixRemote
 	}
-	if b.c.options.relaying && hole.Core.Undecoded(hole.Prefix) {
-		if b.c.undecoded == nil {
-			b.c.undecoded = map[string]bool{}
-		}
-		b.c.undecoded[name] = true
-	}
+	b.c.publishKeeper(name, hole.Core, hole.Prefix)
 	hole.Core.Hold(b.c.rt)
 	key := exportKey{hole.Core, hole.Prefix, hole.Perspective}
 	b.exports.Publish(name, key, exported{view: hole.View, caller: b.c.caller})
@@ -182,7 +180,7 @@ func (b *broker) addCache(s *cacheState) (*cached, error) {
 		c.countRejection(rejectCaches)
 		return nil, fmt.Errorf("%w: Limits.Caches is %d", ErrTooManyReferences, c.limits.Caches)
 	}
-	e := b.caches.Add(b.nextID(false), s.core, s.observer)
+	e := b.caches.Add(b.nextCacheID(), s.core, s.observer)
 	e.Value.SetLuid(e.ID)
 	b.tablesChanged()
 	usercode.Log(func() { c.log.Debug().Int64("luid", e.ID).Stringer("object", e.Key).Msg("cache begun") })

@@ -126,7 +126,7 @@ func (c *relayCore) Publish(*actor.Runtime) (withdraw func(), err error) {
 }
 
 // Undecoded implements seam.Core.
-func (c *relayCore) Undecoded(string) bool { return true }
+func (c *relayCore) Undecoded(string) (all bool, keeps func(string) bool) { return true, nil }
 
 // Observe implements seam.Core. A reference is no Cacheable, so nobody calls it.
 func (c *relayCore) Observe(_ seam.Observer, reply func(*jelly.Fragment, error)) {

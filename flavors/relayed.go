@@ -183,7 +183,7 @@ func (c *relayObject) Publish(*actor.Runtime) (withdraw func(), err error) {
 }
 
 // Undecoded implements seam.Core.
-func (c *relayObject) Undecoded(string) bool { return true }
+func (c *relayObject) Undecoded(string) (all bool, keeps func(string) bool) { return true, nil }
 
 // Observe implements seam.Core. A Relay is no Cacheable, so nobody calls it.
 func (c *relayObject) Observe(_ seam.Observer, reply func(*jelly.Fragment, error)) {
@@ -253,9 +253,18 @@ func (inv *Invocation) PassToObject(object any) {
 }
 
 // Undecoded implements seam.Core.
-func (c *objectCore) Undecoded(prefix string) bool {
+func (c *objectCore) Undecoded(prefix string) (all bool, keeps func(method string) bool) {
 	table, err := methodsFor(reflect.TypeOf(c.Value()), Prefix(prefix))
-	return err == nil && table.keeps
+	if err != nil || !table.keeps {
+		return false, nil
+	}
+	return false, table.keepsValues
+}
+
+// keepsValues reports whether a method keeps arguments as they came.
+func (t *MethodTable) keepsValues(wire string) bool {
+	m, ok := t.lookup(wire).caller.(*method)
+	return ok && m.undecoded != 0
 }
 
 // decodeLate decodes the arguments of a call after all, those excepted that the method keeps as they came.

@@ -20,6 +20,7 @@ type config struct {
 	listen    string
 	users     users
 	anonymous bool
+	relaying  bool
 	tls       *tls.Config // nil without a certificate
 	dialects  dialects    // nil: all
 
@@ -80,6 +81,7 @@ func parse(args []string) (*config, error) {
 	flags.Var(c.users, "cred", "the `user=password` of a user; may be repeated")
 	flags.BoolVar(&c.anonymous, "anonymous", false, "allow anonymous logins")
 	flags.Var(&c.dialects, "dialects", "offer these `dialects` only, as in pb,none (default pb+1,pb,none)")
+	flags.BoolVar(&c.relaying, "relaying", false, "let peers pass their objects to one another (leave and fetch)")
 	cert := flags.String("cert", "", "the server's certificate, a PEM `file`, for pbs://")
 	key := flags.String("key", "", "the key of the certificate, a PEM `file`")
 	clientCA := flags.String("client-ca", "", "require client certificates of the authorities in this PEM `file`")

@@ -40,6 +40,8 @@ func (*Conformance) PublishMethods(flavors.Prefix) flavors.MethodSet {
 		flavors.Publish("pondObservers", "RemotePondObservers", "name"),
 		flavors.Publish("takePond", "RemoteTakePond", "p"),
 		flavors.Publish("pages", "RemotePages", "collector", "size", "chunk"),
+		flavors.Publish("leave", "RemoteLeave", "key", "x"),
+		flavors.Publish("fetch", "RemoteFetch", "key"),
 		flavors.Publish("collect", "RemoteCollect", "ref", "method"),
 	)
 }

@@ -17,6 +17,7 @@ type server struct {
 	counters counters
 	scavenge scavenge
 	users    sessions
+	left     left
 
 	mu    sync.Mutex
 	roots map[flavors.Conn]*Conformance
@@ -39,6 +40,9 @@ func serve(rt *actor.Runtime, c *config) (*server, error) {
 		return nil, err
 	}
 	options := []broker.ListenOption{broker.WithRegistry(known), broker.WithLimits(limits())}
+	if s.left.on = c.relaying; c.relaying {
+		options = append(options, broker.WithRelaying())
+	}
 	if c.tls != nil {
 		options = append(options, broker.WithTLS(c.tls))
 	}

@@ -19,9 +19,10 @@ type Core interface {
 	UsableIn(rt *actor.Runtime) error
 	// Publish notes that a listener shows the object to every peer that connects, until withdraw is called.
 	Publish(rt *actor.Runtime) (withdraw func(), err error)
-	// Undecoded reports whether calls through references with a prefix are to be delivered with arguments that were not
-	// decoded.
-	Undecoded(prefix string) bool
+	// Undecoded returns which calls through references with a prefix are to be delivered with arguments that were not
+	// decoded: all of them, or those of the methods for which keeps, if not nil, returns true. keeps may be called by any
+	// goroutine.
+	Undecoded(prefix string) (all bool, keeps func(method string) bool)
 	// Deliver gives a call to the object's actor. Calls run in the order of delivery.
 	Deliver(call Call)
 	// Observe asks a Cacheable for its state and registers the observer, in one turn.

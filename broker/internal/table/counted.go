@@ -16,20 +16,14 @@ func (x *IDs) Next() int64 {
 	return x.last
 }
 
-// NextOf returns the next id that is odd or even.
-func (x *IDs) NextOf(odd bool) int64 {
-	x.last = nextOf(x.last, odd)
+// NextOf returns the next id that has a remainder by a power of two.
+func (x *IDs) NextOf(remainder, by int64) int64 {
+	x.last = nextOf(x.last, remainder, by)
 	return x.last
 }
 
-// nextOf returns the least number above last that is odd or even.
-func nextOf(last int64, odd bool) int64 {
-	last++
-	if last&1 == 1 != odd {
-		last++
-	}
-	return last
-}
+// nextOf returns the least number above last with a remainder by a power of two.
+func nextOf(last, remainder, by int64) int64 { return last + 1 + (remainder-last-1)&(by-1) }
 
 // Entry is something that the peer holds, or has released a short time ago.
 type Entry[K comparable, V any] struct {

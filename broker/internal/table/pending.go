@@ -19,9 +19,9 @@ func (p *Pending[C]) Next() int64 {
 	return p.last
 }
 
-// NextOf returns the next request id that is odd or even.
-func (p *Pending[C]) NextOf(odd bool) int64 {
-	p.last = nextOf(p.last, odd)
+// NextOf returns the next request id that has a remainder by a power of two.
+func (p *Pending[C]) NextOf(remainder, by int64) int64 {
+	p.last = nextOf(p.last, remainder, by)
 	return p.last
 }
 
