@@ -23,6 +23,7 @@ import checks_hostile
 import checks_interop  # noqa: F401
 import checks_login  # noqa: F401
 import checks_references  # noqa: F401
+import checks_relaying  # noqa: F401
 import checks_values  # noqa: F401
 from checking import Session, certificates, registered
 from twisted.internet import defer, reactor
