@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/bench/internal/load"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/flavors"
 )
@@ -113,6 +114,21 @@ func BenchmarkCallPipelined(b *testing.B) {
 		})
 	}
 }
+
+// A struct both ways, by a method that is found by reflection.
+func BenchmarkCallStructs(b *testing.B) {
+	sent := load.Order{
+		Customer: "Rosmerta", Number: 7, Price: 2.5, Items: map[string]int{"mead": 3, "gin": 1, "rum": 2, "ale": 9},
+	}
+	callMany(b, dial(b, &waiter{}).Root(), func(ctx context.Context, root *flavors.RemoteReference) error {
+		_, err := flavors.Call[load.Order](ctx, root, "confirm", sent)
+		return err
+	})
+}
+
+type waiter struct{ flavors.Referenceable }
+
+func (*waiter) RemoteConfirm(o load.Order) load.Order { return o.Confirmed() }
 
 // callMany makes b.N calls from many goroutines.
 func callMany(

@@ -33,6 +33,7 @@ type broker struct {
 
 	waiting []any // messages to send once the connection is open
 
+	learned    uint           // number of methods of which the decoder was told
 	deliveries uint64         // number of the peer's calls delivered
 	held       []*heldMessage // in the order in which they were handed over
 	requesting int            // how many of them have requested states
@@ -93,6 +94,8 @@ type (
 		// caller is on whose behalf calls through the export are made. It knows the object if reached is set.
 		caller  seam.Caller
 		reached bool
+		// general means that no arguments of its methods are decoded directly.
+		general bool
 		// onRelease are called when the export is dropped.
 		onRelease []func()
 	}

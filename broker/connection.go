@@ -77,6 +77,9 @@ type connection struct {
 	linger       netio.Linger
 	lastHeard    atomic.Int64 // when the peer last sent something, by uptime; kept for keepalive only
 
+	directMethods atomic.Pointer[directMethods] // nil until there is one
+	directResults atomic.Pointer[directResults] // nil until there is one
+
 	turns    seam.Turns // methods that run for the peer
 	calls    seam.Calls // unanswered ones of the peer, if it may cancel them
 	sessions sessions   // of users of ours

@@ -150,7 +150,8 @@ func (r *frameReader) frame(frame []byte, aliasFrom int) error {
 	if !r.negotiated {
 		return r.negotiate(frame)
 	}
-	memory := commandSize + r.scanner.Cost()
+	r.commands.cost = r.scanner.Cost()
+	memory := commandSize + r.commands.cost
 	if r.commands.short = 0; !r.c.account.Take(memory) {
 		r.flush() // It may make room.
 		r.commands.short = memory

@@ -166,6 +166,9 @@ func (b *broker) invoke(d *delivery) {
 	if err == nil {
 		call.Prefix, call.Perspective, call.Caller = target.Key.prefix, target.Key.perspective, target.Value.caller
 		b.reach(target)
+		if !cmd.known {
+			b.learn(cmd, target)
+		}
 	}
 	if inv := b.take(d, call, err); inv != nil {
 		target.Key.core.Deliver(inv)

@@ -22,6 +22,8 @@ type commandReader struct {
 	kept     bool           // a value of the last frame is part of the frame
 
 	conn *connection
+	// cost is what the values of the next frame count for.
+	cost int
 	// short is what the next frame costs if the budget had no room for it: its values must not be decoded before it has.
 	// Otherwise it is 0.
 	short int
@@ -135,6 +137,15 @@ func (c *commandReader) refuse(cmd *incoming, err error) error {
 func (c *commandReader) decodeArguments(cmd *incoming) {
 	defer c.d.Reset()
 	c.values = c.r
+	if cmd.Name == command.Message && c.decodeDirectly(cmd) {
+		c.decoded(cmd)
+	} else {
+		c.decodeGenerally(cmd)
+	}
+	c.finishCall(cmd)
+}
+
+func (c *commandReader) decodeGenerally(cmd *incoming) {
 	if cmd.tuple = c.startsWith(banana.SymTuple); cmd.tuple {
 		cmd.err = c.d.DecodeTuple(&c.r, &cmd.call.Args)
 	} else {
@@ -146,7 +157,6 @@ func (c *commandReader) decodeArguments(cmd *incoming) {
 		}
 	}
 	c.decoded(cmd)
-	c.finishCall(cmd)
 }
 
 // finishCall reads what stands behind the arguments of a call.
@@ -173,7 +183,9 @@ var metadataTypes = []string{banana.SymDictionary.String(), "unicode"}
 func (c *commandReader) decodeResult(cmd *incoming) {
 	defer c.d.Reset()
 	c.values = c.r
-	cmd.err = c.d.Decode(&c.r, &cmd.value)
+	if !c.decodeResultDirectly(cmd) {
+		cmd.err = c.d.Decode(&c.r, &cmd.value)
+	}
 	c.decoded(cmd)
 }
 

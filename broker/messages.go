@@ -82,6 +82,7 @@ type incoming struct {
 	rawArgs *jelly.Raw          // of a call that is not decoded: the arguments; then args and kw are not set
 	rawKw   *jelly.Raw          // of such a call: the keywords, nil if there are none
 	kw      any                 // of a call, otherwise: a *jelly.Dict once bound
+	known   bool                // of a call: the decoder knew how the arguments are decoded
 	value   any                 // of an answer or error
 	cost    flow.Cost           // of a call: what the account counts until the call is answered
 	unbound []*jelly.Unbound

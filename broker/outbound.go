@@ -84,6 +84,9 @@ func (b *broker) sendCall(call *seam.OutgoingCall) {
 	call.Free()
 	if call.Result != nil {
 		b.pending.Add(call.RequestID, call)
+		if call.Want != nil && call.Promise == nil {
+			b.want(call.RequestID, call.Want)
+		}
 		if call.Cancelled {
 			b.cancel(call)
 		}

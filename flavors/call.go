@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
@@ -26,7 +27,7 @@ import (
 // see [CallInOrder].
 func Call[T any](ctx context.Context, c Callee, method string, args ...any) (T, error) {
 	var zero T
-	v, err := call(ctx, c, method, args)
+	v, err := call(ctx, c, method, args, jelly.DirectFor(reflect.TypeFor[T]()))
 	if err != nil {
 		return zero, err
 	}
@@ -37,14 +38,14 @@ func Call[T any](ctx context.Context, c Callee, method string, args ...any) (T, 
 	return result, nil
 }
 
-// call makes a call through the interceptors, and waits for its answer.
-func call(ctx context.Context, c Callee, method string, args []any) (any, error) {
+// call makes a call through the interceptors, and waits for its answer. Interceptors see a general value.
+func call(ctx context.Context, c Callee, method string, args []any, want *jelly.Direct) (any, error) {
 	if ctx == nil {
 		return nil, fmt.Errorf("flavors: calling %s: %w", method, actor.ErrNilContext)
 	}
 	chain := chainFor(c)
 	if chain == nil {
-		return callAndWait(ctx, c, method, args)
+		return callAndWait(ctx, c, method, args, want)
 	}
 	v, err := outgoing(ctx, c, chain, sendAndWait, method, args)
 	if d, ok := v.(*actor.Deferred); ok && d != nil && err == nil {
@@ -55,14 +56,15 @@ func call(ctx context.Context, c Callee, method string, args []any) (any, error)
 	return v, err
 }
 
-// callAndWait makes a call and waits for its answer.
-func callAndWait(ctx context.Context, c Callee, method string, args []any) (any, error) {
+// callAndWait makes a call and waits for its answer, which may have the type of want.
+func callAndWait(ctx context.Context, c Callee, method string, args []any, want *jelly.Direct) (any, error) {
 	call := calls.Get().(*seam.OutgoingCall)
 	conn, err := prepareCall(ctx, c, call, method, args)
 	if err != nil {
 		return nil, err
 	}
 	call.WantAnswer()
+	call.Want = want
 	_ = conn.SendCallSoon(ctx, call) // The Deferred knows.
 	runtime.KeepAlive(c)
 	d := call.Result

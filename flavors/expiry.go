@@ -143,6 +143,7 @@ func (inv *Invocation) skip() {
 		defer inv.core.logUpdateFailed(inv, err)
 	}
 	inv.Args, inv.Kw = nil, nil
+	inv.direct.drop()
 	clear(inv.room[:])
 	inv.carriedOut()
 }

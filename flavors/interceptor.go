@@ -322,7 +322,7 @@ func (c *CallInfo) sendCall(ctx context.Context) (any, error) {
 	}
 	switch mode {
 	case sendAndWait:
-		return callAndWait(ctx, c.callee, c.method, args)
+		return callAndWait(ctx, c.callee, c.method, args, nil)
 	case sendSoon:
 		return c.answerOf(start(ctx, c.callee, c.method, args)), nil
 	case sendNow:

@@ -69,6 +69,8 @@ type Invocation struct {
 	rawArgs, rawKw *jelly.Raw                     // in place of Args and Kw if these were not decoded
 	passedOn       atomic.Pointer[actor.Deferred] // the answer of the peer that it was passed on to
 
+	direct *directCall // of arguments that are not in Args; nil until there are any
+
 	room [4]any // for Args, so that most calls need one allocation
 }
 
@@ -105,6 +107,7 @@ func (inv *Invocation) free() {
 	inv.passed.Store(false)
 	inv.state.Store(0)
 	inv.handled.Store(false)
+	inv.direct.drop()
 	clear(inv.room[:])
 	invocations.Put(inv)
 }

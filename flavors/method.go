@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"sort"
+	"sync"
 
 	"github.com/perspectivebroker/pb/flavors/internal/dispatch"
 	"github.com/perspectivebroker/pb/internal/usercode"
@@ -36,6 +37,9 @@ type MethodTable struct {
 	methods  map[string]caller   // by wire name, by Go name without the prefix, and by given name
 	numbers  map[string]numbered // by the same names
 	numbered []string            // the name of the method with each number
+
+	directOnce sync.Once
+	anyDirect  bool
 }
 
 // caller calls one method.
@@ -45,6 +49,8 @@ type caller interface {
 	describe() string
 	// keeps reports whether the method gets the invocation, and so may keep it.
 	keeps() bool
+	// direct returns how the arguments are decoded directly; nil if they are not.
+	direct() *directMethod
 }
 
 // Names returns the sorted wire names: each method once, with a lower-case first letter, and the given names. It
@@ -92,6 +98,9 @@ func (t *MethodTable) Invoke(recv any, inv *Invocation) (any, error) {
 // invoke also reports whether the method may have kept the invocation.
 func (t *MethodTable) invoke(recv any, inv *Invocation, m numbered) (v any, kept bool, err error) {
 	if t.handler {
+		if err := inv.bind(nil); err != nil {
+			return nil, true, err
+		}
 		v, err = recv.(Handler).HandleRemote(inv)
 		return v, true, err
 	}
@@ -99,6 +108,9 @@ func (t *MethodTable) invoke(recv any, inv *Invocation, m numbered) (v any, kept
 }
 
 func (t *MethodTable) invokeMethod(recv any, inv *Invocation, m numbered) (v any, kept bool, err error) {
+	if err := inv.bind(m.caller); err != nil {
+		return nil, true, err
+	}
 	if m.caller == nil {
 		t.logUnknown(inv)
 		return nil, true, NoSuchMethod.New("No such method: " + t.prefix.wire() + clipText(inv.Method, maxQuotedName))

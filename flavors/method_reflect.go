@@ -16,12 +16,7 @@ import (
 // bind assigns arguments as Python does: by position, then by name, then defaults.
 func (m *method) bind(f *frame, inv *Invocation) error {
 	if m.keywords != nil && m.keywords.typ != nil {
-		f.kw = f.in[m.keywordsAt]
-		if m.keywords.pointer {
-			// The method may keep the struct.
-			f.kw.Set(reflect.New(m.keywords.typ))
-			f.kw = f.kw.Elem()
-		}
+		m.keywordStruct(f)
 	}
 	own := min(len(inv.Args), len(m.fixed))
 	for i, arg := range inv.Args[:own] {
@@ -46,6 +41,17 @@ func (m *method) bind(f *frame, inv *Invocation) error {
 		}
 	}
 	return m.bindDefaults(f)
+}
+
+// keywordStruct returns the keyword struct of the frame, which is zero.
+func (m *method) keywordStruct(f *frame) reflect.Value {
+	f.kw = f.in[m.keywordsAt]
+	if m.keywords.pointer {
+		// The method may keep the struct.
+		f.kw.Set(reflect.New(m.keywords.typ))
+		f.kw = f.kw.Elem()
+	}
+	return f.kw
 }
 
 // bindVariadic converts the remaining arguments in one Assign, which converts what they share only once.
@@ -293,9 +299,12 @@ func (m *method) keeps() bool { return m.invAt != 0 }
 
 // call implements caller.
 func (m *method) call(recv any, inv *Invocation) (any, error) {
-	f := m.frames.Get().(*frame)
+	f, filled := inv.direct.takeFrame()
+	if !filled {
+		f = m.frames.Get().(*frame)
+	}
 	f.in[0] = reflect.ValueOf(recv)
-	if err := m.prepare(f, inv); err != nil {
+	if err := m.prepare(f, inv, filled); err != nil {
 		m.release(f)
 		return nil, err
 	}
@@ -309,8 +318,8 @@ func (m *method) call(recv any, inv *Invocation) (any, error) {
 	return m.results.collect(out)
 }
 
-// prepare fills the frame from the invocation.
-func (m *method) prepare(f *frame, inv *Invocation) error {
+// prepare fills the frame from the invocation. If it is filled, it has the arguments already.
+func (m *method) prepare(f *frame, inv *Invocation, filled bool) error {
 	if m.undecoded != 0 {
 		m.keepValues(inv)
 	}
@@ -324,6 +333,9 @@ func (m *method) prepare(f *frame, inv *Invocation) error {
 		if err := m.setPerspective(f.in[m.perspectiveAt], inv.Perspective()); err != nil {
 			return err
 		}
+	}
+	if filled {
+		return m.bindDefaults(f)
 	}
 	simple := m.keywords == nil && m.variadic == nil && inv.Kw == nil
 	if !simple || len(inv.Args) != len(m.fixed) {

@@ -21,6 +21,9 @@ type method struct {
 	signature
 	results results
 	frames  sync.Pool // of *frame
+
+	directOnce sync.Once
+	directly   *directMethod
 }
 
 // signature is the layout of a method's parameters. Positions count from the receiver, which is 0, so 0 means none.

@@ -221,6 +221,9 @@ func (o *object) invoke(table *MethodTable, inv *Invocation, m numbered) (v any,
 		defer pprof.SetGoroutineLabels(context.Background())
 	}
 	if chain := chainOf(inv.conn); chain != nil && inv.prefix != PrefixObserve {
+		if err = inv.bind(nil); err != nil {
+			return nil, true, err
+		}
 		v, err = o.intercepted(chain, table, inv, m)
 		return v, true, err
 	}

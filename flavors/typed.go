@@ -3,6 +3,7 @@ package flavors
 import (
 	"fmt"
 	"reflect"
+	"sync"
 
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors/internal/dispatch"
@@ -227,6 +228,9 @@ type typedCaller[T any] struct {
 	run    func(self *T, inv *Invocation, args []any) (any, error)
 	whole  func(self *T, inv *Invocation) (any, error)
 	locate func(recv any) *T // nil if the receiver is a *T
+
+	directOnce sync.Once
+	directly   *directMethod
 }
 
 func (e *typed[T]) wireName() string { return e.wire }

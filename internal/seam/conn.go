@@ -33,6 +33,8 @@ type Conn interface {
 	// JellyContext returns how values for this peer are encoded: profile, limits, security, and the connection itself as
 	// the invoker.
 	JellyContext(perspective any) jelly.Context
+	// DecodeArgs decodes the positional arguments of a call from the peer, which were decoded in another way before.
+	DecodeArgs(raw []byte) (jelly.Tuple, error)
 	// TakesMetadata reports whether the peer takes metadata and deadlines, or may turn out to.
 	TakesMetadata() bool
 	// Turns returns the methods that run for the peer.
@@ -221,6 +223,9 @@ type OutgoingCall struct {
 	Metadata []byte
 	Entries  int
 
+	// Want is how the answer is decoded directly; nil if it is not. Then its value has the type already.
+	Want *jelly.Direct
+
 	// TraceID names the trace to which the call belongs, for log lines; empty if they are off or there is none.
 	TraceID string
 
@@ -265,7 +270,7 @@ func (c *OutgoingCall) CancelWork() { c.conn.CancelCall(c) }
 // Reset makes an answered call ready for use as another one.
 func (c *OutgoingCall) Reset() {
 	c.result.Reset()
-	c.ID, c.Name, c.Method, c.Perspective, c.conn, c.TraceID = 0, "", "", nil, nil, ""
 	c.Deadline, c.Metadata, c.Entries, c.Object, c.Undecoded = time.Time{}, nil, 0, nil, false
+	c.ID, c.Name, c.Method, c.Perspective, c.conn, c.TraceID, c.Want = 0, "", "", nil, nil, "", nil
 	c.Result, c.RequestID, c.Cancelled, c.Sent, c.Series, c.Weight = nil, 0, false, 0, nil, 0
 }
