@@ -98,6 +98,8 @@ type (
 		general bool
 		// onRelease are called when the export is dropped.
 		onRelease []func()
+		// unwatch ends the watch for the end of the object's own connection; nil for objects of this side.
+		unwatch func() bool
 	}
 	cached = table.Entry[seam.Core, seam.Observer]
 )

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/perspectivebroker/pb/codec/jelly"
-	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
@@ -48,7 +47,7 @@ func (b *broker) outgoing(message any) {
 		b.waiting = append(b.waiting, message)
 		return
 	case stateFlushing, stateLingering, stateClosed:
-		b.refuse(message, flavors.ConnectionLost.Wrap(ErrClosed))
+		b.refuse(message, b.c.lost(ErrClosed))
 	case stateOpen, stateDraining:
 		if call, ok := message.(*seam.OutgoingCall); ok && hasPromises(call) && b.awaitPromises(call) {
 			break

@@ -7,7 +7,6 @@ import (
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker/internal/netio"
-	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/figures"
 	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
@@ -116,7 +115,7 @@ func (b *broker) finish(cause error) {
 	stopTimer(b.grace)
 	stopTimer(b.alive)
 	b.silence.Stop()
-	lost := flavors.ConnectionLost.Wrap(cause)
+	lost := c.lost(cause)
 	b.pending.Clear(func(call *seam.OutgoingCall) { b.complete(call, figures.Now(), nil, lost) })
 	if b.instantiating && b.at.answers {
 		b.complete(b.at.call, figures.Now(), nil, lost) // The command itself is the instantiator's at this moment.

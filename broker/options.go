@@ -132,6 +132,9 @@ type settings struct {
 	dialects         []banana.Profile       // best first
 	profiled         bool
 	relaying         bool
+	substitutes      Substitutes
+	originEnded      func(conn *Conn, ref *flavors.RemoteReference)
+	lostAs           *flavors.Exception // nil for flavors.ConnectionLost
 	interceptors     []flavors.Interceptor
 	chain            any // them as a flavors.CallFunc; nil if there are none
 }
@@ -231,6 +234,42 @@ func WithUnsafeTracebacks() Option {
 // Methods can keep values undecoded as well: see [flavors.Relayed] and [flavors.NewRelay].
 func WithRelaying() Option {
 	return optionFunc(func(o *options) error { o.relaying = true; return nil })
+}
+
+// WithLostAs sets the exception with which calls fail whose connection ends before their answers come. It should have
+// flavors.ConnectionLost, which is the default, among its parents. It is for connections that carry the calls of
+// others, such as those between the nodes of a cluster.
+func WithLostAs(exception *flavors.Exception) Option {
+	return optionFunc(func(o *options) error {
+		if exception == nil {
+			return errors.New("broker: WithLostAs was given no exception")
+		}
+		o.lostAs = exception
+		return nil
+	})
+}
+
+// Substitutes say what is sent in place of values that cannot be passed on as they are. The functions must not block.
+// What they return is sent in place of the value; nil stands for the value itself.
+type Substitutes struct {
+	// Cacheable is called for each [flavors.Cacheable] that is sent over the connection. It may be nil.
+	Cacheable func(original, perspective any) any
+	// Reference is called for each reference that carries a class (see [flavors.RegisterReference]), came over the
+	// connection, and is sent over another one. It may be nil.
+	Reference func(ref *flavors.RemoteReference) any
+}
+
+// WithSubstitutes has other values sent in place of some. It is for connections with [WithRelaying] between programs
+// that know what stands for what.
+func WithSubstitutes(s Substitutes) Option {
+	return optionFunc(func(o *options) error { o.substitutes = s; return nil })
+}
+
+// WithOriginEnded has f called when a reference that was passed on over a connection, and that the peer still holds,
+// has lost the connection that it came over. f can send the reference to the peer once more, to say which one has
+// ended; see [flavors.EndReference]. It runs on a goroutine of its own. It is for connections with [WithRelaying].
+func WithOriginEnded(f func(conn *Conn, ref *flavors.RemoteReference)) Option {
+	return optionFunc(func(o *options) error { o.originEnded = f; return nil })
 }
 
 // WithPprofLabels runs each method that a peer calls with the label "pb.method" for profiles of the process. Its value

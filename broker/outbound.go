@@ -9,7 +9,6 @@ import (
 	"github.com/perspectivebroker/pb/broker/internal/flow"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
-	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/command"
 	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
@@ -307,7 +306,7 @@ func (b *broker) sendDecrefs() {
 
 // Undelivered implements actor.DeadLetterHandler: it fails messages that arrive while the broker stops.
 func (b *broker) Undelivered(message any) {
-	b.refuse(message, flavors.ConnectionLost.Wrap(context.Cause(b.c.ctx)))
+	b.refuse(message, b.c.lost(context.Cause(b.c.ctx)))
 }
 
 // refuse fails a message that is not sent.

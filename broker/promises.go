@@ -156,7 +156,7 @@ func (b *broker) resume(ready []*outWait) {
 func (b *broker) dispatch(call *seam.OutgoingCall) {
 	size := sizeOf(call)
 	if !b.c.sends() {
-		b.refuse(call, flavors.ConnectionLost.Wrap(ErrClosed))
+		b.refuse(call, b.c.lost(ErrClosed))
 	} else {
 		if b.holdBack(call) {
 			return

@@ -100,6 +100,51 @@ func (b *broker) nextRequest(undecoded bool) int64 {
 	return b.pending.NextOf(0, 2)
 }
 
+// lost is the failure of a call that has no answer when its connection ends.
+func (c *connection) lost(cause error) error {
+	if x := c.options.lostAs; x != nil {
+		return x.Wrap(cause)
+	}
+	return flavors.ConnectionLost.Wrap(cause)
+}
+
+// Substitute implements seam.Substituter.
+func (c *connection) Substitute(ref any) any {
+	if r, ok := ref.(*flavors.RemoteReference); ok && c.options.substitutes.Reference != nil {
+		return c.options.substitutes.Reference(r)
+	}
+	return nil
+}
+
+// SubstituteCache implements seam.Substituter.
+func (c *connection) SubstituteCache(original, perspective any) any {
+	if f := c.options.substitutes.Cacheable; f != nil {
+		return f(original, perspective)
+	}
+	return nil
+}
+
+// watchOrigin has the option WithOriginEnded told when the connection ends that an object came over.
+func (c *connection) watchOrigin(core seam.Core) (unwatch func() bool) {
+	passed, ok := core.(seam.Relayed)
+	if !ok || c.options.originEnded == nil {
+		return nil
+	}
+	return passed.WhenOriginEnds(func(ref any) {
+		if ref, ok := ref.(*flavors.RemoteReference); ok && !c.ended() {
+			c.options.originEnded(&c.conn, ref)
+		}
+	})
+}
+
+// forgetOrigin ends the watch of watchOrigin.
+func (e *exported) forgetOrigin() {
+	if e.unwatch != nil {
+		e.unwatch()
+		e.unwatch = nil
+	}
+}
+
 // Relays implements seam.Conn.
 func (c *connection) Relays() bool { return c.options.relaying }
 

@@ -35,6 +35,7 @@ var ping = new(seam.OutgoingCall)
 func (b *broker) startTables() {
 	c := b.c
 	b.exports.Dropped = func(e *export) {
+		e.Value.forgetOrigin()
 		e.Key.core.Release()
 		if c.options.relaying && e.ID&3 == 3 {
 			c.keepers.remove(e.ID)
@@ -57,7 +58,10 @@ func (b *broker) clearTables() {
 			e.Key.Unobserve(e.Value, nil)
 		}
 	}
-	b.exports.Clear(func(e *export) { e.Key.core.Release() })
+	b.exports.Clear(func(e *export) {
+		e.Value.forgetOrigin()
+		e.Key.core.Release()
+	})
 	b.caches.Clear()
 	b.lingering.Clear()
 	b.imports.Clear()
@@ -99,6 +103,7 @@ func (b *broker) mention(hole seam.Export) (*export, error) {
 	default:
 		e = b.exports.Add(b.nextID(key.core, key.prefix), key, exported{view: hole.View, caller: c.callerOf(hole)})
 		key.core.Hold(c.rt)
+		e.Value.unwatch = c.watchOrigin(key.core)
 		b.tablesChanged()
 		usercode.Log(func() { c.log.Debug().Int64("luid", e.ID).Stringer("object", key.core).Msg("object exported") })
 	}

@@ -41,7 +41,8 @@ func newLoginAnswer(avatar any) (*loginAnswer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the realm's avatar cannot be sent: %w", err)
 	}
-	if hole.Prefix != string(PrefixRemote) && hole.View == nil {
+	_, isRelay := avatar.(relayed)
+	if (hole.Prefix != string(PrefixRemote) || isRelay) && hole.View == nil {
 		hole.Perspective = avatar
 	}
 	return &loginAnswer{hole}, nil

@@ -48,6 +48,11 @@ func (*Cacheable) JellyTo(e *jelly.Encoder, self any) error {
 	if e.Invoker() == nil {
 		return Copyable{}.JellyTo(e, self)
 	}
+	if s, ok := e.Invoker().(seam.Substituter); ok {
+		if other := s.SubstituteCache(self, e.Perspective()); other != nil {
+			return e.Value(other)
+		}
+	}
 	core, err := coreToSend(e, self)
 	if err != nil {
 		return err

@@ -43,6 +43,7 @@ func call(ctx context.Context, c Callee, method string, args []any, want *jelly.
 	if ctx == nil {
 		return nil, fmt.Errorf("flavors: calling %s: %w", method, actor.ErrNilContext)
 	}
+	c = directOf(c)
 	chain := chainFor(c)
 	if chain == nil {
 		return callAndWait(ctx, c, method, args, want)
@@ -123,6 +124,7 @@ func Start(ctx context.Context, c Callee, method string, args ...any) *actor.Def
 	if ctx == nil {
 		return actor.Failed(fmt.Errorf("flavors: calling %s: %w", method, actor.ErrNilContext))
 	}
+	c = directOf(c)
 	chain := chainFor(c)
 	if chain == nil {
 		return start(ctx, c, method, args)
@@ -166,6 +168,7 @@ func Send(ctx context.Context, c Callee, method string, args ...any) error {
 	if ctx == nil {
 		return fmt.Errorf("flavors: calling %s: %w", method, actor.ErrNilContext)
 	}
+	c = directOf(c)
 	chain := chainFor(c)
 	if chain == nil {
 		return sendOnly(ctx, c, method, args)
@@ -204,6 +207,7 @@ func sendOnlyNow(ctx context.Context, c Callee, method string, args []any) error
 // Call does not wait for them: each object has a turn of its own, and the answer goes to the caller. See
 // [Conn.Settled].
 func CallInOrder[T any](ctx context.Context, c Callee, method string, args ...any) (T, error) {
+	c = directOf(c)
 	v, err := Call[T](ctx, c, method, args...)
 	if conn := connOf(c); conn != nil && ctx != nil && ctx.Err() == nil {
 		if waitErr := conn.Settled(ctx); waitErr != nil {

@@ -66,7 +66,10 @@ type Invocation struct {
 	entry       seam.CallEntry              // its place among the unanswered calls of the peer
 	intercepted atomic.Pointer[CallInfo]    // nil unless interceptors see it
 
-	rawArgs, rawKw *jelly.Raw                     // in place of Args and Kw if these were not decoded
+	rawArgs, rawKw *jelly.Raw // in place of Args and Kw if these were not decoded
+	passing        *Passing   // nil for most
+	viewer         any        // whose view of the object it was passed to, if viewed is set
+	viewed         bool
 	passedOn       atomic.Pointer[actor.Deferred] // the answer of the peer that it was passed on to
 
 	direct *directCall // of arguments that are not in Args; nil until there are any
@@ -103,6 +106,7 @@ func (inv *Invocation) free() {
 	inv.entry = seam.CallEntry{}
 	inv.rawArgs, inv.rawKw = nil, nil
 	inv.passedOn.Store(nil)
+	inv.passing, inv.viewer, inv.viewed = nil, nil, false
 	inv.read, inv.series, inv.timed, inv.many, inv.counted = 0, nil, 0, false, false
 	inv.passed.Store(false)
 	inv.state.Store(0)
@@ -286,7 +290,12 @@ func (inv *Invocation) hasContext() bool {
 }
 
 // Perspective returns the avatar on whose behalf the call is made, nil without a login.
-func (inv *Invocation) Perspective() any { return inv.perspective }
+func (inv *Invocation) Perspective() any {
+	if inv.viewed {
+		return inv.viewer
+	}
+	return inv.perspective
+}
 
 // RequestID returns the caller's number of this call; 0 if the number has more than 64 bits.
 func (inv *Invocation) RequestID() int64 { return inv.requestID }
@@ -624,7 +633,11 @@ func encodeSafely(fragment *jelly.Fragment, f func() error) (err error) {
 
 // newFragment returns an empty fragment. root is what errors call the value that will be in it.
 func (inv *Invocation) newFragment(root string) *jelly.Fragment {
-	c := inv.conn.JellyContext(inv.perspective)
+	audience := inv.perspective
+	if audience == nil && inv.viewed {
+		audience = inv.viewer
+	}
+	c := inv.conn.JellyContext(audience)
 	c.Root = root
 	return jelly.NewFragment(c)
 }

@@ -168,6 +168,16 @@ func (inv *Invocation) run(o *object) {
 	}
 	turns := inv.conn.Turns()
 	turns.Enter(&inv.turn)
+	if p := inv.passing; p != nil && p.Admit != nil {
+		if err := p.Admit(); err != nil {
+			inv.releaseRaw()
+			inv.carriedOut()
+			inv.fail(err)
+			turns.Leave(&inv.turn)
+			returned = true
+			return
+		}
+	}
 	m := table.lookup(inv.Method)
 	if inv.rawArgs != nil {
 		if err := inv.decodeLate(m.caller); err != nil {

@@ -27,6 +27,8 @@ type Observer struct {
 	// luid is what the peer knows the copy by. It belongs to the broker, and is zero until the state has been sent.
 	luid int64
 
+	follow func(method string, args []any) // gets the updates of a Follower; otherwise nil
+
 	failures atomic.Int64 // updates that the peer could not apply
 }
 
@@ -70,6 +72,10 @@ func (o *observer) Unsent(method string, err error) { (*Observer)(o).unsent(meth
 func (o *Observer) CallRemote(method string, args ...any) *actor.Deferred {
 	if o == nil || o.conn == nil {
 		return actor.Failed(DeadReference.New("the observer is nil, or was not given to StateToCacheAndObserveFor"))
+	}
+	if o.follow != nil {
+		o.follow(method, args)
+		return actor.Succeeded(nil)
 	}
 	fragment, err := encodeCall(o.conn, o.perspective, method, args)
 	if err != nil {
@@ -150,6 +156,10 @@ func (os Observers) CallRemote(method string, args ...any) error {
 	for _, o := range os.list {
 		if context.Cause(o.conn.Context()) != nil {
 			continue // Unobserve follows.
+		}
+		if o.follow != nil {
+			o.follow(method, args)
+			continue
 		}
 		call := o.newCall(method)
 		c := o.conn.JellyContext(o.perspective)

@@ -15,7 +15,7 @@ import (
 // another value, or an object of the caller's own.
 var NotAReference = NewException("perspectivebroker.NotAReference", PBError)
 
-// Callee is what methods can be called on: a *[RemoteReference], or a *[Promise] of one.
+// Callee is what methods can be called on: a *[RemoteReference], a *[Promise] of one, or what embeds an [Indirect].
 type Callee interface {
 	// CallRemote calls a method; see [RemoteReference.CallRemote] and [Promise.CallRemote].
 	CallRemote(method string, args ...any) *actor.Deferred
@@ -75,6 +75,7 @@ func Begin(ctx context.Context, c Callee, method string, args ...any) *Promise {
 // begin makes a call through the interceptors. Calls on the promise name the call that these made, whatever they made
 // of its result.
 func begin(ctx context.Context, c Callee, mode sendMode, method string, args []any) *Promise {
+	c = directOf(c)
 	chain := chainFor(c)
 	if chain == nil {
 		return beginCall(ctx, c, mode, method, args)
@@ -112,6 +113,45 @@ func newPromise(call *seam.OutgoingCall, conn seam.Conn) *Promise {
 	call.WantAnswer()
 	call.Promise = &seam.Promise{Conn: conn, Result: call.Result}
 	return &Promise{promise: call.Promise}
+}
+
+// Indirect is for types outside of this package that can be called, because they stand for something that can: they
+// embed one. [Call], [Start], [Send], [Begin] and [CallInOrder] then take them.
+type Indirect struct{ target func() Callee }
+
+// NewIndirect returns an Indirect for what target returns, which must be a *RemoteReference or a *Promise. target is
+// called for each call.
+func NewIndirect(target func() Callee) Indirect { return Indirect{target} }
+
+func (Indirect) isCallee() {}
+
+// CallRemote calls a method; see [RemoteReference.CallRemote].
+func (i Indirect) CallRemote(method string, args ...any) *actor.Deferred {
+	return callAtOnce(context.Background(), i, method, args)
+}
+
+// Begin calls a method and returns the promise of its result.
+func (i Indirect) Begin(method string, args ...any) *Promise {
+	return begin(context.Background(), i, beginNow, method, args)
+}
+
+func (i Indirect) direct() Callee {
+	if i.target == nil {
+		return nil
+	}
+	return i.target()
+}
+
+// directOf returns what is called in place of an [Indirect], and any other callee itself.
+func directOf(c Callee) Callee {
+	switch c.(type) {
+	case *RemoteReference, *Promise:
+		return c
+	}
+	if i, ok := c.(interface{ direct() Callee }); ok {
+		return i.direct()
+	}
+	return c
 }
 
 // prepareCall fills an empty call on a callee. It is no method of Callee, so that args need not be allocated.

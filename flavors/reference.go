@@ -53,6 +53,8 @@ type remote struct {
 	process *referenceProcess
 	relay   *relayCore                 // nil while no other peer is given the object
 	waiting map[seam.Conn]*waitingLine // calls of other peers that cannot be passed on yet
+	ended   error                      // why EndReference has ended it; nil if it has not
+	notify  map[*func(cause error)]struct{}
 }
 
 // newRemoteReference makes a handle for the peer's object luid, with one receipt.
@@ -145,7 +147,40 @@ func (r *RemoteReference) Err() error {
 	if m.count.IsReleased() {
 		return DeadReference.Wrap(ErrReleased)
 	}
+	if m.conn.Relays() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.ended != nil {
+			return DeadReference.Wrap(m.ended)
+		}
+	}
 	return nil
+}
+
+// EndReference ends a reference as the end of its connection would: later calls fail with [DeadReference], watchers
+// get Terminated, and functions given to NotifyOnDisconnect are called. It is for peers that pass on the objects of
+// others, over connections with broker.WithRelaying: they tell when the connection to such an object has ended. Calls
+// under way are not affected. It has no effect on a reference that has ended.
+func EndReference(ref *RemoteReference, cause error) {
+	if ref.Err() != nil || !ref.remote.conn.Relays() {
+		return
+	}
+	if cause == nil {
+		cause = ErrReleased
+	}
+	m := ref.remote
+	m.mu.Lock()
+	if m.ended == nil {
+		m.ended = cause
+	}
+	notify := m.notify
+	m.notify = nil
+	m.mu.Unlock()
+	for f := range notify {
+		go (*f)(cause)
+	}
+	m.endProcess()
+	runtime.KeepAlive(ref)
 }
 
 // Luid returns the number by which the peer knows the object; 0 for a published object, which has a name instead. The
@@ -199,6 +234,7 @@ func (r *RemoteReference) CallRemoteContext(ctx context.Context, method string, 
 }
 
 func callAtOnce(ctx context.Context, c Callee, method string, args []any) *actor.Deferred {
+	c = directOf(c)
 	chain := chainFor(c)
 	if chain == nil {
 		return callNow(ctx, c, method, args)
@@ -317,19 +353,44 @@ func (r *RemoteReference) NotifyOnDisconnect(f func(cause error)) (dontNotify fu
 	if !r.isMade() || f == nil {
 		return func() bool { return false }
 	}
-	conn := r.remote.conn
-	ctx := conn.Context()
-	return context.AfterFunc(ctx, func() {
-		defer func() {
-			if p := recover(); p != nil { // A panic would end the process.
-				usercode.Log(func() {
-					conn.Logger().Error().Bytes("stack", debug.Stack()).
-						Msgf("a function given to NotifyOnDisconnect panicked with a value of type %T", p)
-				})
-			}
-		}()
-		f(context.Cause(ctx))
-	})
+	m := r.remote
+	ctx := m.conn.Context()
+	var once sync.Once
+	run := func(cause error) {
+		once.Do(func() {
+			defer func() {
+				if p := recover(); p != nil { // A panic would end the process.
+					usercode.Log(func() {
+						m.conn.Logger().Error().Bytes("stack", debug.Stack()).
+							Msgf("a function given to NotifyOnDisconnect panicked with a value of type %T", p)
+					})
+				}
+			}()
+			f(cause)
+		})
+	}
+	stop := context.AfterFunc(ctx, func() { run(context.Cause(ctx)) })
+	if !m.conn.Relays() {
+		return stop
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ended != nil {
+		stop()
+		go run(m.ended)
+		return func() bool { return false }
+	}
+	if m.notify == nil {
+		m.notify = map[*func(error)]struct{}{}
+	}
+	m.notify[&run] = struct{}{}
+	return func() bool {
+		m.mu.Lock()
+		_, waits := m.notify[&run]
+		delete(m.notify, &run)
+		m.mu.Unlock()
+		return stop() && waits
+	}
 }
 
 // JellyTo implements [jelly.Jellyable]: the reference is sent home as [local luid]. It can be sent over another
@@ -342,6 +403,11 @@ func (r *RemoteReference) JellyTo(e *jelly.Encoder, _ any) error {
 		return errNoReference
 	}
 	if e.Invoker() != any(r.remote.conn) {
+		if s, ok := r.remote.conn.(seam.Substituter); ok && r.remote.form.Load() != nil {
+			if other := s.Substitute(r); other != nil {
+				return e.Value(other)
+			}
+		}
 		if to, ok := e.Invoker().(seam.Conn); ok && to.Relays() && r.remote.conn.Relays() {
 			return r.jellyPassed(e)
 		}
@@ -388,7 +454,7 @@ func (r *RemoteReference) PID() *protoactor.PID {
 		// Ids come from the system's own counter and are never used twice.
 		p.pid, _ = p.system.ProcessRegistry.Add(p, "pb/reference/"+p.system.ProcessRegistry.NextId())
 		p.stopNotify = context.AfterFunc(m.conn.Context(), m.endProcess)
-		if m.count.IsReleased() {
+		if m.count.IsReleased() || m.ended != nil {
 			p.endNew()
 			return p.pid
 		}

@@ -1,6 +1,7 @@
 package flavors
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -67,6 +68,20 @@ func (r *RemoteReference) useRelay() (*relayCore, error) {
 	return c, nil
 }
 
+// Retain keeps a reference from ending with its receipts until done is called, which may be called once. It is for
+// what stands for the object in this process, while calls that mention the reference come and go. The connection of
+// the reference must have broker.WithRelaying.
+func Retain(ref *RemoteReference) (done func(), err error) {
+	if err := ref.Err(); err != nil {
+		return nil, err
+	}
+	core, err := ref.useRelay()
+	if err != nil {
+		return nil, err
+	}
+	return core.unuse, nil
+}
+
 // useLocked adds a user. It reports false if the reference has been released.
 func (c *relayCore) useLocked() bool {
 	m := c.ref.remote
@@ -123,6 +138,12 @@ func (c *relayCore) UsableIn(*actor.Runtime) error { return nil }
 func (c *relayCore) Publish(*actor.Runtime) (withdraw func(), err error) {
 	c.Hold(nil)
 	return c.unuse, nil
+}
+
+// WhenOriginEnds implements seam.Relayed.
+func (c *relayCore) WhenOriginEnds(f func(ref any)) (cancel func() bool) {
+	ref := c.ref
+	return ref.NotifyOnDisconnect(func(error) { f(ref) })
 }
 
 // Undecoded implements seam.Core.
@@ -316,6 +337,11 @@ func (r *RemoteReference) passNow(inv *Invocation) (until func(f func())) {
 	defer caller.leave()
 	call := new(seam.OutgoingCall)
 	if err := r.preparePassed(inv, call); err != nil {
+		if p := inv.passing; p != nil && p.NotPassed != nil && errors.Is(err, DeadReference) {
+			inv.passing = nil
+			p.NotPassed(err)
+			return nil
+		}
 		inv.releaseRaw()
 		inv.drop(err)
 		return nil
@@ -398,6 +424,9 @@ func (inv *Invocation) answerPassed(v any, err error) {
 	raw, _ := v.(*jelly.Raw)
 	answered := false
 	if err != nil {
+		if p := inv.passing; p != nil && p.Failed != nil && !IsRemote(err) {
+			err = p.Failed(err)
+		}
 		answered = inv.fail(passedFailure(err))
 	} else {
 		answered = inv.Answer(v, nil)

@@ -135,7 +135,7 @@ func (r *Relay) JellyTo(e *jelly.Encoder, self any) error {
 	if err != nil {
 		return err
 	}
-	return writeReference(e, seam.Export{Core: core, Prefix: string(PrefixRemote)})
+	return writeReference(e, seam.Export{Core: core, Prefix: string(PrefixRemote), Perspective: e.Perspective()})
 }
 
 // relayObject implements seam.Core for a Relay.
@@ -209,10 +209,26 @@ func (c *relayObject) Deliver(call seam.Call) {
 	c.relay.handle(inv)
 }
 
+// Passing is what [Invocation.PassTo] and [Invocation.PassToObject] may be told besides. All fields are optional.
+type Passing struct {
+	// Admit is called in the turn of the object that gets the call, right before its method runs. If it returns an error,
+	// the call fails with it and the method does not run. It is for PassToObject.
+	Admit func() error
+	// Answered is called once, when the call has been answered or its connection has ended.
+	Answered func()
+	// NotPassed is called in place of an answer if the call could not be given to the peer's connection, because that has
+	// ended. The call may then be passed elsewhere. It is for PassTo.
+	NotPassed func(cause error)
+	// Failed returns what the caller gets if the call fails on this side, as when the peer's connection ends. It is for
+	// PassTo.
+	Failed func(err error) error
+}
+
 // PassTo passes a call that a [Relay] was given on to an object of another peer, and answers it with what that peer
 // answers. The call carries the metadata and the deadline of this one, and is cancelled with it. If one of the peers
 // does not read, calls wait, in order. PassTo does not block, and may be called later, on any goroutine.
-func (inv *Invocation) PassTo(ref *RemoteReference) {
+func (inv *Invocation) PassTo(ref *RemoteReference, how ...Passing) {
+	inv.passAs(how)
 	switch {
 	case inv == nil || inv.conn == nil:
 	case inv.onAnswer == nil:
@@ -228,13 +244,21 @@ func (inv *Invocation) PassTo(ref *RemoteReference) {
 	}
 }
 
+// passAs notes how a call is passed on.
+func (inv *Invocation) passAs(how []Passing) {
+	if inv != nil && len(how) > 0 {
+		inv.passing = &how[len(how)-1]
+	}
+}
+
 // errNotPassed is the error of a call that no Relay was given.
 var errNotPassed = RuntimeError.New("only a call that a flavors.Relay was given can be passed on")
 
 // PassToObject gives a call that a [Relay] was given to an object of this process: a pointer to a struct that embeds a
 // flavor, or a *[ViewPoint]. The object must be in use, or spawned. Its arguments are decoded in its turn. PassToObject
 // does not block, and may be called later, on any goroutine.
-func (inv *Invocation) PassToObject(object any) {
+func (inv *Invocation) PassToObject(object any, how ...Passing) {
+	inv.passAs(how)
 	if inv == nil || inv.conn == nil {
 		return
 	}
@@ -248,7 +272,8 @@ func (inv *Invocation) PassToObject(object any) {
 		inv.drop(err)
 		return
 	}
-	inv.prefix, inv.perspective = Prefix(hole.Prefix), hole.Perspective
+	// The answer is for the caller, whoever's view the object has of it.
+	inv.prefix, inv.viewer, inv.viewed = Prefix(hole.Prefix), hole.Perspective, true
 	hole.Core.Deliver((*incoming)(inv))
 }
 

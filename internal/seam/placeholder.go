@@ -22,6 +22,22 @@ type Export struct {
 // Passed is the placeholder of an object of another peer. The object is in use until the fragment is freed.
 type Passed interface{ Export() Export }
 
+// Relayed is a Core that stands for an object of another peer.
+type Relayed interface {
+	// WhenOriginEnds has f called, on a goroutine of its own, when the connection has ended that the object came over.
+	// ref is the *flavors.RemoteReference.
+	WhenOriginEnds(f func(ref any)) (cancel func() bool)
+}
+
+// Substituter is implemented by connections.
+type Substituter interface {
+	// Substitute returns what is sent to other peers in place of a *flavors.RemoteReference with a class that came over
+	// the connection; nil for the reference itself.
+	Substitute(ref any) any
+	// SubstituteCache returns what is sent over the connection in place of a Cacheable; nil for the Cacheable itself.
+	SubstituteCache(original, perspective any) any
+}
+
 // Cache is the placeholder of a Cacheable. The broker writes the state with a new luid, or a mention of the copy that
 // the peer has.
 type Cache struct {
