@@ -54,7 +54,9 @@ type Directory struct {
 	cfg    Config
 	cancel context.CancelFunc
 	done   sync.WaitGroup
-	turn   sync.Mutex // held while one of the functions of the Config is called
+	depart context.CancelFunc // ends the keeping of the lease
+	stayed chan struct{}      // closed when it has ended
+	turn   sync.Mutex         // held while one of the functions of the Config is called
 
 	// goodUntil is when the lease ceases to be good, on the clock; 0 if there is none.
 	goodUntil atomic.Int64
@@ -96,7 +98,12 @@ func (d *Directory) Join(ctx context.Context) error {
 		d.done.Wait()
 		return err
 	}
-	d.done.Go(func() { d.stay(run) })
+	staying, depart := context.WithCancel(run)
+	d.depart, d.stayed = depart, make(chan struct{})
+	d.done.Go(func() {
+		defer close(d.stayed)
+		d.stay(staying)
+	})
 	return nil
 }
 
@@ -163,6 +170,20 @@ func (d *Directory) Owned(s Shard) (token int64, ok bool) {
 	return token, ok
 }
 
+// AllOwned returns the shards of this member.
+func (d *Directory) AllOwned() []Shard {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Collect(maps.Keys(d.owned))
+}
+
+// Lease returns the member's lease, which is its incarnation.
+func (d *Directory) Lease() store.LeaseID {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.lease
+}
+
 // Misplaced returns the shards of this member that another one should own.
 func (d *Directory) Misplaced() []Shard {
 	d.mu.Lock()
@@ -192,8 +213,10 @@ func (d *Directory) SetLeaving(ctx context.Context) error {
 	return d.writeRecord(ctx)
 }
 
-// Revoke ends the lease, after which all keys of the member are gone.
+// Revoke ends the lease for good, after which all keys of the member are gone.
 func (d *Directory) Revoke(ctx context.Context) error {
+	d.depart()
+	<-d.stayed
 	d.mu.Lock()
 	lease := d.lease
 	d.mu.Unlock()
@@ -329,10 +352,10 @@ func (d *Directory) stay(ctx context.Context) {
 		for pause := firstPause; ; pause = min(2*pause, longestWait) {
 			err := d.enter(ctx, 0)
 			if err == nil {
-				d.cfg.Log.Info().Str("node", d.cfg.Name).Msg("cluster: joined anew")
+				d.cfg.Log.Info().Msg("cluster: joined anew")
 				break
 			}
-			d.cfg.Log.Warn().Err(err).Str("node", d.cfg.Name).Msg("cluster: cannot join anew; trying again")
+			d.cfg.Log.Warn().Err(err).Msg("cluster: cannot join anew; trying again")
 			if !sleep(ctx, pause) {
 				return
 			}
@@ -348,7 +371,7 @@ func (d *Directory) fence(cause error) {
 	d.lease, d.record = 0, 0
 	clear(d.owned)
 	d.mu.Unlock()
-	d.cfg.Log.Error().Err(cause).Str("node", d.cfg.Name).
+	d.cfg.Log.Error().Err(cause).
 		Msg("cluster: the lease is not good any more; dropping all placed objects and joining anew")
 	d.call(func() { d.cfg.Fenced(cause) })
 	// The objects are gone, so others may have the shards at once. If this fails the lease ends by itself.
@@ -463,7 +486,7 @@ func (d *Directory) follow(ctx context.Context, at int64) {
 		if ctx.Err() != nil {
 			return
 		}
-		d.cfg.Log.Warn().Err(err).Str("node", d.cfg.Name).Msg("cluster: the watch has ended; reading everything")
+		d.cfg.Log.Warn().Err(err).Msg("cluster: the watch has ended; reading everything")
 		for {
 			next, err := d.reload(ctx)
 			if err == nil {
@@ -550,7 +573,7 @@ func (d *Directory) apply(events ...store.Event) {
 	d.mu.Unlock()
 	d.call(func() {
 		for _, s := range lost {
-			d.cfg.Log.Error().Str("node", d.cfg.Name).Str("kind", s.Kind).Int("shard", s.Number).
+			d.cfg.Log.Error().Str("kind", s.Kind).Int("shard", s.Number).
 				Msg("cluster: the key of a shard of this node has gone; dropping its objects")
 			d.cfg.Lost(s)
 		}

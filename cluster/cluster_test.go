@@ -1,0 +1,134 @@
+package cluster_test
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/cluster"
+	"github.com/perspectivebroker/pb/cluster/store"
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/authority"
+	"github.com/perspectivebroker/pb/internal/pbtest"
+)
+
+const testTTL = 2 * time.Second
+
+// counter is a placed object.
+type counter struct {
+	flavors.Referenceable
+	id, node string
+	n        int
+	saved    *atomic.Int64
+}
+
+func (c *counter) RemoteIncr(by int) int        { c.n += by; return c.n }
+func (c *counter) RemoteNode() string           { return c.node }
+func (c *counter) RemoteID() string             { return c.id }
+func (c *counter) RemoteFail(text string) error { return flavors.ValueError.New(text) }
+
+func (c *counter) RemoteHang() *actor.Deferred { return actor.NewDeferred(nil) }
+
+func (c *counter) save() {
+	if c.saved != nil {
+		c.saved.Add(int64(c.n))
+	}
+}
+
+// testCluster is nodes within the process, each with a runtime of its own.
+type testCluster struct {
+	t     *testing.T
+	ca    *authority.Authority
+	store store.Store
+	nodes map[string]*cluster.Node
+	rts   map[string]*actor.Runtime
+	saved atomic.Int64
+}
+
+func newCluster(t *testing.T, names ...string) *testCluster {
+	c := &testCluster{
+		t: t, ca: authority.New(t), store: store.NewMemory(), nodes: map[string]*cluster.Node{},
+		rts: map[string]*actor.Runtime{},
+	}
+	t.Cleanup(func() { c.store.Close() })
+	for _, name := range names {
+		c.join(name)
+	}
+	return c
+}
+
+func (c *testCluster) options(name string) cluster.Options {
+	return cluster.Options{
+		Listen: "pbs://127.0.0.1:0", Store: c.store, TTL: testTTL,
+		TLS: &tls.Config{Certificates: []tls.Certificate{c.ca.Issue(name, nil)}, RootCAs: c.ca.Pool()},
+	}
+}
+
+func (c *testCluster) join(name string) *cluster.Node {
+	rt := pbtest.NewRuntime(c.t)
+	n, err := cluster.Join(testContext(c.t), rt, c.options(name))
+	require.NoError(c.t, err)
+	c.t.Cleanup(n.Close)
+	err = n.Kind("counter", func(id string) *counter { return &counter{id: id, node: name, saved: &c.saved} },
+		cluster.OnPassivate((*counter).save))
+	require.NoError(c.t, err)
+	c.nodes[name], c.rts[name] = n, rt
+	return n
+}
+
+func (c *testCluster) delete(key string) {
+	_, _, err := c.store.Commit(testContext(c.t), nil, store.Delete(key))
+	require.NoError(c.t, err)
+}
+
+func testContext(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func call[T any](t *testing.T, ref *cluster.Ref, method string, args ...any) T {
+	t.Helper()
+	v, err := flavors.As[T](ref.CallRemote(method, args...).Await(testContext(t)))
+	require.NoError(t, err)
+	return v
+}
+
+func TestCallAnywhere(t *testing.T) {
+	c := newCluster(t, "a", "b", "c")
+	placed := map[string]int{}
+	for i := range 30 {
+		id := fmt.Sprintf("x%d", i)
+		home := call[string](t, c.nodes["a"].Get("counter", id), "node")
+		placed[home]++
+		total := 0
+		for name, n := range c.nodes {
+			ref := n.Get("counter", id)
+			total++
+			assert.Equal(t, total, call[int](t, ref, "incr", 1), "through %s", name)
+			assert.Equal(t, home, call[string](t, ref, "node"))
+			where, owned := n.Where(ref)
+			assert.Equal(t, home, where)
+			assert.True(t, owned)
+		}
+	}
+	assert.Len(t, placed, 3, "every node has some: %v", placed)
+}
+
+func TestErrorsKeepTheirType(t *testing.T) {
+	c := newCluster(t, "a", "b")
+	for i := range 8 {
+		ref := c.nodes["a"].Get("counter", fmt.Sprint(i))
+		_, err := ref.CallRemote("fail", "no").Await(testContext(t))
+		require.ErrorIs(t, err, flavors.ValueError)
+		_, err = ref.CallRemote("nothing").Await(testContext(t))
+		require.ErrorIs(t, err, flavors.NoSuchMethod)
+	}
+}

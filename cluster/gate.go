@@ -1,0 +1,56 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/flavors"
+)
+
+// gate is a connection of the process to itself, over which Go code calls placed objects. So its calls take the same
+// way as those of clients, and its arguments are copied as theirs are.
+type gate struct {
+	listener *broker.Listener
+	conn     *broker.Conn
+}
+
+func newGate(ctx context.Context, n *Node) (*gate, error) {
+	pipe := broker.NewPipeListener()
+	options := broker.WithOptions(
+		broker.WithRelaying(), broker.WithLimits(linkLimits()), broker.WithRegistry(n.registry),
+	)
+	listener, err := broker.ListenOn(n.rt, pipe, &gateService{node: n}, options)
+	if err != nil {
+		return nil, fmt.Errorf("cluster: %w", err)
+	}
+	sock, err := pipe.Dial(ctx)
+	if err != nil {
+		listener.Close()
+		return nil, fmt.Errorf("cluster: %w", err)
+	}
+	conn, err := broker.NewClientConn(ctx, n.rt, sock, options)
+	if err != nil {
+		listener.Close()
+		return nil, fmt.Errorf("cluster: %w", err)
+	}
+	return &gate{listener, conn}, nil
+}
+
+func (g *gate) begin(key objectKey) *flavors.Promise {
+	return g.conn.Root().Begin("get", key.kind, key.id)
+}
+
+func (g *gate) close() {
+	g.listener.Close()
+	g.conn.Abort(ErrLeft)
+}
+
+// gateService is what the gate's client calls.
+type gateService struct {
+	flavors.Referenceable
+	node *Node
+}
+
+// RemoteGet returns the reference to a placed object.
+func (s *gateService) RemoteGet(kind, id string) *Ref { return s.node.Get(kind, id) }

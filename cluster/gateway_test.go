@@ -1,0 +1,190 @@
+package cluster_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/cluster"
+	"github.com/perspectivebroker/pb/cred"
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/pbtest"
+)
+
+// hall is a placed object whose methods get the user.
+type hall struct {
+	flavors.Viewable
+	node    string
+	members []*flavors.RemoteReference
+	gone    chan string
+	board   *board
+}
+
+func (h *hall) ViewBoard(cluster.User) *board { return h.board }
+
+// ViewWatch reports when an object is gone, and whether it cannot be called then.
+func (h *hall) ViewWatch(inv *flavors.Invocation, _ cluster.User, m *flavors.RemoteReference) {
+	told := make(chan struct{})
+	inv.Conn().Runtime().WhenStopped(m.PID(), func() {
+		h.gone <- "terminated"
+		close(told)
+	})
+	m.NotifyOnDisconnect(func(error) {
+		<-told
+		if errors.Is(m.CallRemoteNoAnswer("heard", "", ""), flavors.DeadReference) {
+			h.gone <- "notified"
+		}
+	})
+}
+
+func (h *hall) ViewNode(cluster.User) string       { return h.node }
+func (h *hall) ViewWho(u cluster.User) []string    { return []string{u.Name, u.Gateway} }
+func (h *hall) ViewEcho(_ cluster.User, x any) any { return x }
+func (h *hall) ViewMembers(cluster.User) []any {
+	var all []any
+	for _, m := range h.members {
+		all = append(all, m)
+	}
+	return all
+}
+
+func (h *hall) ViewJoin(_ cluster.User, m *flavors.RemoteReference) { h.members = append(h.members, m) }
+
+func (h *hall) ViewSay(u cluster.User, text string) (int, error) {
+	if h.board != nil {
+		h.board.add(text)
+	}
+	for _, m := range h.members {
+		if err := m.CallRemoteNoAnswer("heard", u.Name, text); err != nil {
+			return 0, err
+		}
+	}
+	return len(h.members), nil
+}
+
+// user is an avatar at a gateway.
+type user struct {
+	flavors.Avatar
+	name string
+	node *cluster.Node
+}
+
+func (u *user) UserName() string                       { return u.name }
+func (u *user) PerspectiveHall(id string) *cluster.Ref { return u.node.Get("hall", id) }
+
+// listener is a client's object.
+type listener struct {
+	flavors.Referenceable
+	heard chan []string
+}
+
+func (l *listener) RemoteHeard(user, text string) { l.heard <- []string{user, text} }
+func (l *listener) RemoteEcho(x any) any          { return x }
+
+// gateway listens for clients on a node.
+func (c *testCluster) gateway(node string) (url string) {
+	n := c.nodes[node]
+	enter := func(_ context.Context, id cred.AvatarID, _ *flavors.RemoteReference) (*user, func(), error) {
+		return &user{name: id.Name(), node: n}, nil, nil
+	}
+	users, err := cred.NewInMemory(map[string]cred.Entry{"ann": cred.Plaintext("pw"), "bob": cred.Plaintext("pw")})
+	require.NoError(c.t, err)
+	ln, err := broker.Listen(c.rts[node], "pb://127.0.0.1:0", broker.Login(enter, users), broker.WithRelaying())
+	require.NoError(c.t, err)
+	return ln.URL()
+}
+
+func (c *testCluster) login(url, name string) (*broker.Conn, *flavors.RemoteReference) {
+	conn, err := broker.Dial(testContext(c.t), pbtest.NewRuntime(c.t), url)
+	require.NoError(c.t, err)
+	avatar, err := conn.Login(testContext(c.t), cred.UsernamePassword{Username: name, Password: "pw"}, nil)
+	require.NoError(c.t, err)
+	return conn, avatar
+}
+
+func ask[T any](t *testing.T, ref *flavors.RemoteReference, method string, args ...any) T {
+	t.Helper()
+	v, err := flavors.Call[T](testContext(t), ref, method, args...)
+	require.NoError(t, err)
+	return v
+}
+
+// TestClientsOnGateways: clients of different gateways meet in an object that lives anywhere.
+func TestClientsOnGateways(t *testing.T) {
+	c := newCluster(t, "a", "b", "c")
+	for name, n := range c.nodes {
+		require.NoError(t, n.Kind("hall", func(string) *hall { return &hall{node: name} }))
+	}
+	_, ann := c.login(c.gateway("a"), "ann")
+	_, bob := c.login(c.gateway("b"), "bob")
+	for _, home := range []string{"a", "b", "c"} {
+		id := c.idOn("hall", home)
+		annHall := ask[*flavors.RemoteReference](t, ann, "hall", id)
+		bobHall := ask[*flavors.RemoteReference](t, bob, "hall", id)
+		assert.Equal(t, home, ask[string](t, annHall, "node"))
+		assert.Equal(t, home, ask[string](t, bobHall, "node"))
+		assert.Equal(t, []string{"ann", "a"}, ask[[]string](t, annHall, "who"))
+		assert.Equal(t, []string{"bob", "b"}, ask[[]string](t, bobHall, "who"))
+
+		annHears, bobHears := &listener{heard: make(chan []string, 9)}, &listener{heard: make(chan []string, 9)}
+		ask[any](t, annHall, "join", annHears)
+		ask[any](t, bobHall, "join", bobHears)
+		assert.Equal(t, 2, ask[int](t, annHall, "say", "hello"))
+		assert.Equal(t, []string{"ann", "hello"}, <-annHears.heard)
+		assert.Equal(t, []string{"ann", "hello"}, <-bobHears.heard)
+
+		// Ann gets herself home, and can call Bob's object through the nodes.
+		members := ask[[]any](t, annHall, "members")
+		require.Len(t, members, 2)
+		assert.Same(t, annHears, members[0])
+		bobs, ok := members[1].(*flavors.RemoteReference)
+		require.True(t, ok)
+		assert.Equal(t, "x", ask[string](t, bobs, "echo", "x"))
+		assert.Same(t, annHears, ask[any](t, bobs, "echo", annHears))
+		assert.Same(t, annHears, ask[any](t, annHall, "echo", annHears))
+
+		// A placed object comes home as the reference that the client has.
+		assert.Equal(t, annHall.String(), ask[*flavors.RemoteReference](t, annHall, "echo", annHall).String())
+	}
+}
+
+// TestClientGone: whoever has a reference to a client's object learns that the client is gone, or its gateway.
+func TestClientGone(t *testing.T) {
+	c := newCluster(t, "a", "b", "c")
+	gone := make(chan string, 9)
+	for name, n := range c.nodes {
+		require.NoError(t, n.Kind("hall", func(string) *hall { return &hall{node: name, gone: gone} }))
+	}
+	url := c.gateway("a")
+	for _, home := range []string{"a", "b"} {
+		conn, ann := c.login(url, "ann")
+		hall := ask[*flavors.RemoteReference](t, ann, "hall", c.idOn("hall", home))
+		ask[any](t, hall, "watch", &listener{})
+		require.NoError(t, conn.Close(testContext(t)))
+		assert.Equal(t, "terminated", <-gone)
+		assert.Equal(t, "notified", <-gone)
+	}
+
+	// The gateway is lost with everything on it.
+	_, bob := c.login(c.gateway("c"), "bob")
+	far := ask[*flavors.RemoteReference](t, bob, "hall", c.idOn("hall", "b"))
+	ask[any](t, far, "watch", &listener{})
+	c.nodes["c"].Close()
+	assert.Equal(t, "terminated", <-gone)
+	assert.Equal(t, "notified", <-gone)
+}
+
+func (c *testCluster) idOn(kind, node string) string {
+	n := c.nodes["a"]
+	pbtest.Eventually(c.t, func() bool { return len(n.Members()) == len(c.nodes) })
+	for i := 0; ; i++ {
+		id := "h" + string(rune('a'+i%26)) + string(rune('a'+i/26))
+		if where, _ := n.Where(n.Get(kind, id)); where == node {
+			return id
+		}
+	}
+}

@@ -1,0 +1,126 @@
+package cluster
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/perspectivebroker/pb/cluster/internal/directory"
+)
+
+// shardsAtOnce is how many shards move at a time when a node joins.
+const shardsAtOnce = 32
+
+// handOverTimeout is how long objects may take to finish their calls and to save their state when they move.
+const handOverTimeout = time.Minute
+
+// Leave ends the node in order: it takes no more objects, its objects finish their calls and save their state, and
+// other nodes place them. Calls wait meanwhile, and do not fail. It returns when the node has left, or ctx has ended;
+// then what was not done is dropped. Shut down the listeners for clients before.
+func (n *Node) Leave(ctx context.Context) error {
+	n.mu.Lock()
+	left := n.left
+	n.left = true
+	n.mu.Unlock()
+	if left {
+		return ErrLeft
+	}
+	defer n.Close()
+	err := n.dir.SetLeaving(ctx)
+	if err == nil {
+		n.handing.Lock()
+		n.handOver(ctx, n.dir.AllOwned())
+		n.handing.Unlock()
+		n.drainRefs(ctx)
+		err = n.dir.Revoke(ctx)
+	}
+	n.links.shutdown(ctx)
+	return err
+}
+
+// drainRefs waits until calls of this node's own clients have found the new places of their objects.
+func (n *Node) drainRefs(ctx context.Context) {
+	for n.Stats().Waiting > 0 && ctx.Err() == nil {
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// rebalance hands over what another node should own, whenever the cluster changes.
+func (n *Node) rebalance() {
+	for n.ctx.Err() == nil {
+		change := n.change()
+		if some := n.dir.Misplaced(); len(some) > 0 && n.dir.Admit() {
+			n.handing.Lock()
+			ctx, cancel := context.WithTimeout(n.ctx, handOverTimeout)
+			n.handOver(ctx, some[:min(len(some), shardsAtOnce)])
+			cancel()
+			n.handing.Unlock()
+			continue
+		}
+		select {
+		case <-change:
+		case <-n.ctx.Done():
+		}
+	}
+}
+
+// handOver gives up shards without a failed call: nodes stop sending calls to their objects, what has arrived is
+// carried out, the objects end, and the shards are free.
+func (n *Node) handOver(ctx context.Context, shards []directory.Shard) {
+	if len(shards) == 0 {
+		return
+	}
+	n.setEnding(shards, true)
+	defer n.setEnding(shards, false)
+	n.holdShards(n.opts.Name, shards)
+	var kinds []string
+	var numbers []int
+	for _, s := range shards {
+		kinds, numbers = append(kinds, s.Kind), append(numbers, s.Number)
+	}
+	var asked sync.WaitGroup
+	for _, k := range n.links.all() {
+		asked.Go(func() {
+			if err := k.quiesce(ctx, kinds, numbers); err != nil {
+				n.log.Warn().Err(err).Str("peer", k.peer).Msg("cluster: a node has not confirmed that objects move")
+			}
+		})
+	}
+	asked.Wait()
+	var ending sync.WaitGroup
+	given := map[directory.Shard]bool{}
+	for _, s := range shards {
+		given[s] = true
+	}
+	for _, p := range n.slotsOf(func(p *slot) bool { return given[p.shard] }) {
+		ending.Go(func() { p.passivate(ctx, nil) })
+	}
+	ending.Wait()
+	for _, s := range shards {
+		if err := n.dir.Release(ctx, s); err != nil {
+			n.log.Warn().Err(err).Str("kind", s.Kind).Int("shard", s.Number).Msg("cluster: cannot give up a shard")
+		}
+	}
+}
+
+func (n *Node) setEnding(shards []directory.Shard, ending bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, s := range shards {
+		if ending {
+			n.ending[s] = struct{}{}
+		} else {
+			delete(n.ending, s)
+		}
+	}
+}
+
+func (n *Node) isEnding(s directory.Shard) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	_, ending := n.ending[s]
+	return ending
+}
