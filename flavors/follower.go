@@ -52,6 +52,12 @@ func Follow(
 // those after this state. The first call adds the observer. reply is called once; the state must be encoded before it
 // returns, because later the original may change it.
 func (f *Follower) State(reply func(state any, err error)) {
+	if f == nil || f.core == nil || reply == nil {
+		if reply != nil {
+			reply(nil, errFollow)
+		}
+		return
+	}
 	said := false
 	say := func(state any, err error) {
 		if !said {
@@ -82,6 +88,9 @@ func (f *Follower) State(reply func(state any, err error)) {
 
 // Stop ends the following. It is called once.
 func (f *Follower) Stop() {
+	if f == nil || f.core == nil {
+		return
+	}
 	f.mu.Lock()
 	stopped, added := f.stopped, f.added
 	f.stopped = true
