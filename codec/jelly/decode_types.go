@@ -98,7 +98,7 @@ func (d *Decoder) unicode(n int, slot *any) (hash, error) {
 		*slot = t.Text()
 		return hashable, d.skip(n - 1)
 	}
-	*slot = d.strings.box(t.Bytes)
+	*slot = d.boxString(t.Bytes)
 	if n > 1 {
 		return hashable, d.skip(n - 1)
 	}

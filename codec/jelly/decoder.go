@@ -57,8 +57,8 @@ type Decoder struct {
 	tasted  bool
 	taster  *SecurityOptions // the source of allowed
 	allowed [tagCount]bool
-	strings stringCache
-	raw     *rawDecoder // nil until DecodeRaw is called
+	strings *stringCache // nil until a str has come
+	raw     *rawDecoder  // nil until DecodeRaw is called
 }
 
 // Reset drops the Unbounds of the previous frame.

@@ -213,7 +213,7 @@ func stringOf(d *Decoder) (string, bool) {
 	if len(b) > cachedString {
 		return string(b), true
 	}
-	s, ok := d.strings.box(b).(string)
+	s, ok := d.boxString(b).(string)
 	return s, ok
 }
 

@@ -35,13 +35,20 @@ type stringCache [128]any
 // cachedString is the maximum length of a cached string.
 const cachedString = 32
 
-func (c *stringCache) box(b []byte) any {
-	if len(b) == 0 {
+// boxString returns the string as an interface value.
+func (d *Decoder) boxString(b []byte) any {
+	switch {
+	case len(b) == 0:
 		return emptyString
-	}
-	if len(b) > cachedString {
+	case len(b) > cachedString:
 		return string(b)
+	case d.strings == nil:
+		d.strings = new(stringCache)
 	}
+	return d.strings.box(b)
+}
+
+func (c *stringCache) box(b []byte) any {
 	h := uint32(2166136261)
 	for _, x := range b {
 		h = (h ^ uint32(x)) * 16777619

@@ -14,7 +14,7 @@ import (
 
 // Source is the reading side of a socket.
 type Source interface {
-	Read(b []byte) (int, error)
+	Read(room netio.Room) (int, error)
 	// SetReadDeadline sets a deadline, or an earlier one if the socket lingers.
 	SetReadDeadline(t time.Time) error
 	// Lingering reports whether what is read will be discarded.
@@ -29,10 +29,10 @@ type ReadBuffer struct {
 	account *Account
 	stall   time.Duration
 
-	buf        []byte
-	start, end int  // the bytes that were not decoded
-	counted    int  // bytes that the account counts
-	timed      bool // the source has a read deadline
+	buf        []byte // nil while the reader is parked and nothing is left to decode
+	start, end int    // the bytes that were not decoded
+	counted    int    // bytes that the account counts
+	timed      bool   // the source has a read deadline
 }
 
 // StallError is the error of a peer that stopped sending in the middle of a large message.
@@ -63,9 +63,22 @@ func (e *RoomError) Error() string {
 // NewReadBuffer returns a buffer that reads from src. Within stall a large message must make progress, and room for it
 // must become free.
 func NewReadBuffer(src Source, account *Account, stall time.Duration) *ReadBuffer {
-	return &ReadBuffer{
-		src: src, account: account, stall: stall,
-		buf: netio.GetBuffer(netio.SmallBuffer)[:netio.SmallBuffer],
+	return &ReadBuffer{src: src, account: account, stall: stall}
+}
+
+// Take implements netio.Room.
+func (r *ReadBuffer) Take() []byte {
+	if r.buf == nil {
+		r.buf = netio.GetBuffer(netio.SmallBuffer)[:netio.SmallBuffer]
+	}
+	return r.buf[r.end:]
+}
+
+// Park implements netio.Room. A connection that waits for its peer holds no buffer.
+func (r *ReadBuffer) Park() {
+	if r.end == 0 && len(r.buf) == netio.SmallBuffer {
+		netio.PutBuffer(r.buf)
+		r.buf = nil
 	}
 }
 
@@ -121,7 +134,7 @@ func (r *ReadBuffer) waitRoom(ctx context.Context, size int) error {
 // Fill reads once. If a large buffer receives nothing in time, the error is a [StallError]; if it holds little, that
 // moves to a smaller buffer instead, and Fill returns 0 and no error.
 func (r *ReadBuffer) Fill() (int, error) {
-	n, err := r.read(r.buf[r.end:])
+	n, err := r.read()
 	if n > 0 || !r.timed || !usercode.Is(err, os.ErrDeadlineExceeded) {
 		r.end += n
 		return n, err
@@ -136,26 +149,26 @@ func (r *ReadBuffer) Fill() (int, error) {
 	return 0, nil
 }
 
-func (r *ReadBuffer) read(b []byte) (int, error) {
+func (r *ReadBuffer) read() (int, error) {
 	if r.counted > maxShare {
 		r.timed = true
-		return r.readTimed(b)
+		return r.readTimed()
 	}
 	if r.timed {
 		r.timed = false
 		_ = r.src.SetReadDeadline(time.Time{})
 	}
-	return r.src.Read(b)
+	return r.src.Read(r)
 }
 
 // readTimed reads within the stall time.
-func (r *ReadBuffer) readTimed(b []byte) (n int, err error) {
+func (r *ReadBuffer) readTimed() (n int, err error) {
 	var waited patience.Count
 	for step := waited.Step(r.stall); step > 0; step = waited.Step(r.stall) {
 		began := time.Now()
 		_ = r.src.SetReadDeadline(began.Add(step))
 		lingering := r.src.Lingering()
-		if n, err = r.src.Read(b); n > 0 || lingering || !usercode.Is(err, os.ErrDeadlineExceeded) {
+		if n, err = r.src.Read(r); n > 0 || lingering || !usercode.Is(err, os.ErrDeadlineExceeded) {
 			break
 		}
 		waited.Add(step, time.Since(began))

@@ -4,7 +4,7 @@ import "sync"
 
 // The sizes of pooled buffers.
 const (
-	// SmallBuffer is what an idle connection keeps for reading.
+	// SmallBuffer is what a connection takes for reading, when there is something to read.
 	SmallBuffer = 4 << 10
 	// MediumBuffer is the next size.
 	MediumBuffer = 64 << 10

@@ -88,11 +88,11 @@ func NewBusyPoll(limit time.Duration, readers *Readers, busy func() bool) *BusyP
 }
 
 // Read reads from sock.
-func (p *BusyPoll) Read(sock NonBlocking, b []byte) (int, error) {
+func (p *BusyPoll) Read(sock NonBlocking, room Room) (int, error) {
 	if !p.begin() {
-		return sock.Read(b, nil)
+		return sock.Read(room, nil)
 	}
-	n, err := sock.Read(b, p.retry)
+	n, err := sock.Read(room, p.retry)
 	p.release()
 	p.learn()
 	return n, err

@@ -17,7 +17,7 @@ type fakeSocket struct {
 
 func (*fakeSocket) WriteNow(b []byte) (int, error) { return len(b), nil }
 
-func (s *fakeSocket) Read(_ []byte, retry func() bool) (int, error) {
+func (s *fakeSocket) Read(_ Room, retry func() bool) (int, error) {
 	s.polled, s.tries = retry != nil, 1
 	for retry != nil && s.tries != s.at && retry() {
 		s.tries++

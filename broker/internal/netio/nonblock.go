@@ -11,7 +11,15 @@ type NonBlocking interface {
 	WriteNow(b []byte) (n int, err error)
 	// Read is net.Conn's Read. When there is nothing to read, it tries again as long as retry returns true, and parks
 	// when it returns false. A nil retry parks at once.
-	Read(b []byte, retry func() bool) (n int, err error)
+	Read(room Room, retry func() bool) (n int, err error)
+}
+
+// Room is where a read stores what it reads. A reader that parks holds none.
+type Room interface {
+	// Take returns room for what comes next.
+	Take() []byte
+	// Park takes back the room, in which there is nothing.
+	Park()
 }
 
 // NonBlockingOf returns nil if sock cannot be used without blocking: on systems other than Unix, and for TLS, net.Pipe

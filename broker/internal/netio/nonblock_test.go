@@ -68,13 +68,23 @@ func TestWriteNow(t *testing.T) {
 	}
 }
 
+// testRoom counts how often its room was taken and given back.
+type testRoom struct {
+	b             []byte
+	taken, parked int
+}
+
+func (r *testRoom) Take() []byte { r.taken++; return r.b }
+func (r *testRoom) Park()        { r.parked++ }
+
 func TestNonBlockingRead(t *testing.T) {
 	here, there := pair(t, "tcp", "127.0.0.1:0")
 	raw := NonBlockingOf(here)
 	buf := make([]byte, 10)
+	room := &testRoom{b: buf}
 
 	tries := 0
-	n, err := raw.Read(buf, func() bool {
+	n, err := raw.Read(room, func() bool {
 		tries++
 		if tries == 3 {
 			_, err := there.Write([]byte("abc"))
@@ -85,30 +95,34 @@ func TestNonBlockingRead(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "abc", string(buf[:n]))
 	assert.GreaterOrEqual(t, tries, 3)
+	assert.Zero(t, room.parked)
+	assert.Equal(t, 1, room.taken)
 
 	// Without a retry it parks until there is data.
-	n, err = raw.Read(buf, func() bool {
+	n, err = raw.Read(room, func() bool {
 		go func() { _, _ = there.Write([]byte("de")) }()
 		return false
 	})
 	require.NoError(t, err)
 	assert.Equal(t, "de", string(buf[:n]))
+	assert.Equal(t, 1, room.parked)
+	assert.Equal(t, 3, room.taken, "once more after it was parked")
 
 	require.NoError(t, here.SetReadDeadline(time.Unix(1, 0)))
-	_, err = raw.Read(buf, nil)
+	_, err = raw.Read(room, nil)
 	assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	require.NoError(t, here.SetReadDeadline(time.Time{}))
 
 	_, err = there.Write([]byte("f"))
 	require.NoError(t, err)
 	require.NoError(t, there.Close())
-	n, err = raw.Read(buf, nil)
+	n, err = raw.Read(room, nil)
 	require.NoError(t, err)
 	assert.Equal(t, "f", string(buf[:n]))
-	_, err = raw.Read(buf, nil)
+	_, err = raw.Read(room, nil)
 	assert.ErrorIs(t, err, io.EOF)
 	require.NoError(t, here.Close())
-	_, err = raw.Read(buf, nil)
+	_, err = raw.Read(room, nil)
 	assert.ErrorIs(t, err, net.ErrClosed)
 }
 
@@ -117,7 +131,7 @@ func TestNonBlockingReset(t *testing.T) {
 	raw := NonBlockingOf(here)
 	require.NoError(t, there.(*net.TCPConn).SetLinger(0))
 	require.NoError(t, there.Close())
-	_, err := raw.Read(make([]byte, 1), nil)
+	_, err := raw.Read(&testRoom{b: make([]byte, 1)}, nil)
 	assert.ErrorContains(t, err, "read: connection reset")
 	_, err = raw.WriteNow([]byte("x"))
 	assert.ErrorContains(t, err, "write: broken pipe")

@@ -13,6 +13,7 @@ type rawSocket struct {
 	raw         syscall.RawConn
 	read, write rawCall
 	retry       func() bool
+	room        Room // of the read in progress
 }
 
 // rawCall is one system call and its result.
@@ -52,11 +53,11 @@ func (s *rawSocket) tryWrite(fd uintptr) bool {
 }
 
 // Read implements NonBlocking.
-func (s *rawSocket) Read(b []byte, retry func() bool) (int, error) {
+func (s *rawSocket) Read(room Room, retry func() bool) (int, error) {
 	r := &s.read
-	r.b, s.retry = b, retry
+	s.room, s.retry = room, retry
 	err := s.raw.Read(r.try)
-	r.b, s.retry = nil, nil
+	r.b, s.room, s.retry = nil, nil, nil
 	n, err := r.result("read", err)
 	if err == nil && n == 0 {
 		err = io.EOF
@@ -67,12 +68,15 @@ func (s *rawSocket) Read(b []byte, retry func() bool) (int, error) {
 // tryRead is called again whenever the socket becomes readable.
 func (s *rawSocket) tryRead(fd uintptr) bool {
 	r := &s.read
+	r.b = s.room.Take()
 	for {
 		r.do(syscall.Read, fd)
 		if r.err != syscall.EAGAIN {
 			return true
 		}
 		if s.retry == nil || !s.retry() {
+			r.b = nil
+			s.room.Park()
 			return false
 		}
 	}

@@ -20,11 +20,11 @@ func NewReader(sock net.Conn, nonblock NonBlocking, poll *BusyPoll, linger *Ling
 }
 
 // Read reads once.
-func (r *Reader) Read(b []byte) (int, error) {
+func (r *Reader) Read(room Room) (int, error) {
 	if r.nonblock == nil {
-		return r.sock.Read(b)
+		return r.sock.Read(room.Take())
 	}
-	return r.poll.Read(r.nonblock, b)
+	return r.poll.Read(r.nonblock, room)
 }
 
 // SetReadDeadline sets a deadline, or an earlier one if the socket lingers.
