@@ -3,6 +3,7 @@ package broker_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -324,5 +325,44 @@ func TestRelay(t *testing.T) {
 	case <-released:
 	case <-time.After(wire.Timeout):
 		t.Fatal("not released")
+	}
+}
+
+// A peer that does not read holds up calls to itself and nothing else, and they keep their order.
+func TestRelayedBackpressure(t *testing.T) {
+	root := &store{}
+	s := newServer(t, root, broker.WithRelaying(), broker.WithLimits(broker.Limits{WriteHighWater: 4 << 10}))
+	a, b, c := s.peer(), s.peer(), s.peer()
+	leave(a, b, `[remote 70]`, `[remote 1]`)
+	leave(c, b, `[remote 80]`, `[remote 5]`)
+	const calls = 200
+	long := strings.Repeat("x", 1<<10)
+	for i := range calls {
+		b.Write(fmt.Sprintf(`[message %d 1 "a" 1 [tuple %d "%s"] [dictionary]]`, 10+i, i, long))
+	}
+	// a has read nothing, yet b's call to c goes through.
+	b.Write(`[message 5 5 "hello" 1 [tuple] [dictionary]]`)
+	c.Want(`[message 1 80 "hello" 1 [tuple] [dictionary]]`)
+	c.Write(`[answer 1 7]`)
+	b.Want(`[answer 5 7]`)
+	for i := range calls {
+		a.Forget("id")
+		a.Want(fmt.Sprintf(`[message $id 70 "a" 1 [tuple %d _] [dictionary]]`, i))
+	}
+	// A caller that leaves takes its waiting calls along.
+	for i := range calls {
+		b.Write(fmt.Sprintf(`[message %d 1 "a" 1 [tuple %d "%s"] [dictionary]]`, 1000+i, i, long))
+	}
+	b.Write(`[message 6 "root" "echo" 1 [tuple 1] [dictionary]]`)
+	b.Want(`[answer 6 1]`)
+	b.Close()
+	require.Eventually(t, func() bool { return len(s.ln.Conns()) == 2 }, wire.Timeout, time.Millisecond)
+	for n := 0; ; n++ {
+		require.Less(t, n, calls)
+		a.Forget("next")
+		a.Want(`$next`)
+		if banana.Format(a.Var("next")) == `[decref 70]` {
+			break
+		}
 	}
 }
