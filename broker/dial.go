@@ -74,6 +74,9 @@ func dialOptions[O any](url string, opts []O, apply func(O, *options) error) (en
 		return endpoint{}, nil, err
 	}
 	e, err := parseURL(url, o.transports)
+	if err == nil && o.dial == nil { // A dialer of the application's may know what to do.
+		err = e.checkDial()
+	}
 	if err != nil {
 		return e, nil, err
 	}

@@ -3,9 +3,11 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -103,6 +105,9 @@ func parseOneURL(s string, others map[string]Transport) (endpoint, error) {
 		if host == "" && port == "" {
 			return fail("the host is missing; write " + u.Scheme + "://host:port")
 		}
+		if why := badAddress(u.Host, port); why != "" {
+			return fail(why)
+		}
 		if port == "" {
 			port = defaultPort
 		}
@@ -118,6 +123,10 @@ func parseOneURL(s string, others map[string]Transport) (endpoint, error) {
 		if u.Path == "" || u.Path == "/" {
 			return fail("the path of the socket is missing; write pb+unix:///path")
 		}
+		if len(u.Path) > maxSocketPath || strings.ContainsRune(u.Path, 0) {
+			return fail(fmt.Sprintf("the path of a socket has at most %d bytes, none of them NUL; this one has %d",
+				maxSocketPath, len(u.Path)))
+		}
 		e := endpoint{scheme: u.Scheme, network: "unix", address: u.Path, name: rootName}
 		for key, values := range u.Query() {
 			if key != "name" || len(values) != 1 || values[0] == "" {
@@ -128,6 +137,33 @@ func parseOneURL(s string, others map[string]Transport) (endpoint, error) {
 		return e, nil
 	}
 	return fail(fmt.Sprintf("unknown scheme %q; use pb, pbs or pb+unix, or give WithTransport", u.Scheme))
+}
+
+// maxSocketPath is the longest path of a Unix socket on Linux, without the NUL at its end. Other systems have less.
+const maxSocketPath = 107
+
+// badAddress returns what is wrong with host:port, so that nobody waits for a server that cannot be there.
+func badAddress(address, port string) string {
+	switch n, err := strconv.Atoi(port); {
+	case strings.HasSuffix(address, ":") && strings.Count(address, ":") == 1, strings.HasSuffix(address, "]:"):
+		return "the port is missing behind the colon; without a colon it is " + defaultPort
+	case strings.Count(address, ":") > 1 && !strings.HasPrefix(address, "["):
+		return "the address has several colons; write an IPv6 address in brackets, as in [::1]:" + defaultPort
+	case port != "" && (err != nil || n > math.MaxUint16):
+		return "the port " + port + " is beyond 65535"
+	}
+	return ""
+}
+
+// checkDial checks that a server can be at each address.
+func (e endpoint) checkDial() error {
+	for _, address := range append([]string{e.address}, e.more...) {
+		if _, port, err := net.SplitHostPort(address); e.network != "unix" && err == nil && strings.Trim(port, "0") == "" {
+			return fmt.Errorf("broker: no server is at port 0 of %s: that is for a URL to listen at, which gets a free port. "+
+				"Listener.URL returns the real one", address)
+		}
+	}
+	return nil
 }
 
 // identity returns the URL without the object's name.

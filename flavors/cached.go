@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"runtime"
 	"time"
 	"weak"
@@ -319,6 +320,9 @@ func RegisterCacheFactory[T any, P interface {
 	}
 	if err != nil {
 		return err
+	}
+	if err := badTags(reflect.TypeFor[T]()); err != nil {
+		return fmt.Errorf("flavors: registering %q: %w", class, err)
 	}
 	entry := jelly.ClassEntry{Kind: jelly.RemoteCache, New: func() any {
 		value := blank()

@@ -166,8 +166,25 @@ func RegisterCopyFactory[T any](r *jelly.Registry, class string, blank func() *T
 	if err := hooksOf((*T)(nil), stateSetterHooks); err != nil {
 		return fmt.Errorf("flavors: class %q: %w", class, err)
 	}
+	if err := badTags(reflect.TypeFor[T]()); err != nil {
+		return fmt.Errorf("flavors: registering %q: %w", class, err)
+	}
 	if err := r.Register(class, jelly.ClassEntry{Kind: jelly.RemoteCopy, New: func() any { return blank() }}); err != nil {
 		return fmt.Errorf("flavors: %w", err)
 	}
 	return nil
+}
+
+// badTags returns what is wrong with the pb tags of a struct, or of the structs in a slice, an array or a map.
+func badTags(t reflect.Type) error {
+	for range maxContainers {
+		switch t.Kind() {
+		case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
+			t = t.Elem()
+		default:
+			_, err := jelly.Fields(t)
+			return err
+		}
+	}
+	return nil // It may be a slice of itself.
 }

@@ -179,6 +179,9 @@ func unfillable(t reflect.Type) string {
 			return fmt.Sprintf("nothing on the wire is a %s", t)
 		}
 	}
+	if err := badTags(t); err != nil {
+		return err.Error()
+	}
 	if by := actorByValue(t); by != nil {
 		return fmt.Sprintf(
 			"a %s is not copied: take a *%s, or the *flavors.RemoteReference or *flavors.Cached that is received",

@@ -274,6 +274,7 @@ func TestEncodeRefuses(t *testing.T) {
 		"persistent list":      {Persistent{[]any{}}, "value: []interface {} cannot be the id"},
 		"failing text":         {coordinates{-1, 0}, "value: its MarshalText failed: off the map"},
 		"two fields, one name": {twoNames{}, `two fields of jelly.twoNames have the name "x"`},
+		"unknown option":       {oddOption{}, `field A of jelly.oddOption has the option "omitemtpy" in its pb tag`},
 		"field not exported":   {hiddenField{}, "field a of jelly.hiddenField has a pb tag but is not exported"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -422,3 +423,7 @@ func TestEncoderFields(t *testing.T) {
 type panicking struct{}
 
 func (panicking) MarshalText() ([]byte, error) { panic("ouch") }
+
+type oddOption struct {
+	A int `pb:"a,omitemtpy"`
+}

@@ -42,8 +42,8 @@ type Field struct {
 }
 
 // Fields returns the fields of a struct type that have a pb tag, in order, including those of embedded structs. It
-// returns none if t is not a struct. The error reports two fields with one name, or a tagged field that is not
-// exported.
+// returns none if t is not a struct. The error reports two fields with one name, a tagged field that is not
+// exported, or an unknown option in a tag.
 func Fields(t reflect.Type) ([]Field, error) {
 	if t == nil || t.Kind() != reflect.Struct {
 		return nil, nil
@@ -109,9 +109,27 @@ func (p *structPlan) collect(t reflect.Type, index []int, seen map[reflect.Type]
 		if more {
 			options = strings.Split(rest, ",")
 		}
+		if bad, ok := unknownOption(options); ok {
+			p.fail(fmt.Errorf("field %s of %s has the option %q in its pb tag; the options are omitempty and, at the end, "+
+				"default=VALUE", f.Name, t, bad))
+			continue
+		}
 		p.add(field{name: name, index: path, goName: f.Name, typ: f.Type,
 			omitEmpty: slices.Contains(options, "omitempty"), options: options}, t)
 	}
+}
+
+// unknownOption returns an option of a tag that has no meaning. What follows default= belongs to it.
+func unknownOption(options []string) (bad string, found bool) {
+	for _, option := range options {
+		if strings.HasPrefix(option, "default=") {
+			return "", false
+		}
+		if option != "omitempty" {
+			return option, true
+		}
+	}
+	return "", false
 }
 
 // add adds a field. As in Go, a less deeply nested field hides others with its name.

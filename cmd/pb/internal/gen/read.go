@@ -1,6 +1,7 @@
 package gen
 
 import (
+	"fmt"
 	"go/ast"
 	"go/token"
 	"go/types"
@@ -394,6 +395,15 @@ func fieldsOf(s *types.Struct, selector string, outer []*types.Struct) (fields [
 		t := taggedField{name: name, selector: selector + f.Name(), typ: f.Type(), depth: len(outer)}
 		if hasOptions {
 			t.options = strings.Split(rest, ",")
+		}
+		for _, option := range t.options {
+			if strings.HasPrefix(option, "default=") {
+				break // The rest belongs to it.
+			}
+			if option != "omitempty" {
+				return nil, fmt.Sprintf("field %s has the option %q in its pb tag; the options are omitempty and, at the end, "+
+					"default=VALUE", f.Name(), option)
+			}
 		}
 		if fields, problem = addField(fields, t); problem != "" {
 			return nil, problem
