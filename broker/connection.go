@@ -111,7 +111,8 @@ type metrics struct {
 	madeIn, failedIn, cancelledIn    atomic.Uint64
 	bytesIn, framesIn                atomic.Uint64
 	collections                      atomic.Uint64
-	imports, caches, local, kept     atomic.Int64 // lengths of the broker's tables
+	imports, relays                  atomic.Int64
+	caches, local, kept              atomic.Int64 // lengths of the broker's tables
 
 	rejected struct {
 		sync.Mutex

@@ -18,6 +18,7 @@ func (c *connection) snapshot() Stats {
 		Collections: n.collections.Load(),
 		BytesIn:     n.bytesIn.Load(), BytesOut: uint64(c.bytesOut.Load()), FramesIn: n.framesIn.Load(),
 		Exports: int(c.exported.Load()), Imports: int(n.imports.Load()),
+		Relays: int(n.relays.Load()),
 		Caches: int(n.caches.Load()), LocalCaches: int(n.local.Load()),
 		Results:  int(n.kept.Load()),
 		Refusals: map[Rejection]uint64{},
@@ -64,6 +65,7 @@ func (s *Stats) add(other Stats) {
 	s.FramesOut += other.FramesOut
 	s.Exports += other.Exports
 	s.Imports += other.Imports
+	s.Relays += other.Relays
 	s.Caches += other.Caches
 	s.LocalCaches += other.LocalCaches
 	s.Results += other.Results
@@ -147,7 +149,8 @@ func (x *registry) remove(c *connection) {
 	s := c.snapshot()
 	s.CallsOut.failPending()
 	s.CallsIn.failPending()
-	s.Exports, s.Imports, s.Caches, s.LocalCaches, s.Results, s.BytesWaiting, s.BytesUnanswered = 0, 0, 0, 0, 0, 0, 0
+	s.Exports, s.Imports, s.Relays, s.Caches, s.LocalCaches = 0, 0, 0, 0, 0
+	s.Results, s.BytesWaiting, s.BytesUnanswered = 0, 0, 0
 	delete(x.live, c)
 	c.metrics.final.Store(&s)
 	x.ended.add(s)

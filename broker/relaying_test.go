@@ -151,7 +151,7 @@ func TestRelayedHandle(t *testing.T) {
 
 // P-13.3: counts are right to the last release.
 func TestRelayedCounts(t *testing.T) {
-	_, root, a, b := twoPeers(t)
+	s, root, a, b := twoPeers(t)
 	leave(a, b, `[remote 70]`, `[remote 1]`)
 	// The store lets go: the other peer still holds it.
 	a.Write(`[message 2 "root" "leave" 1 [tuple ["unicode" "k"] [None]] [dictionary]]`)
@@ -164,8 +164,10 @@ func TestRelayedCounts(t *testing.T) {
 	a.Want(`[decref 70]`)
 	b.Write(`[decref 1]`)
 	b.WantIdle()
+	require.Equal(t, 1, broker.StatsOf(s.rt).Relays)
 	b.Write(`[decref 1]`)
 	a.Want(`[decref 70]`)
+	require.Zero(t, broker.StatsOf(s.rt).Relays)
 	_ = root
 }
 

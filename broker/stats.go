@@ -14,6 +14,8 @@ type Stats struct {
 	// Exports is how many of our objects the peer holds references to. Imports is how many of the peer's objects this side
 	// holds references to. Published objects do not count.
 	Exports, Imports int
+	// Relays is how many of the Exports are objects of other peers, and [flavors.Relay]s: calls to them are passed on.
+	Relays int
 	// Caches is how many of our Cacheables the peer keeps copies of. LocalCaches is how many copies this side keeps of the
 	// peer's.
 	Caches, LocalCaches int

@@ -73,6 +73,9 @@ func (b *broker) clearTables() {
 func (b *broker) tablesChanged() {
 	n := &b.c.metrics
 	b.c.exported.Store(int64(b.exports.Len()))
+	if b.c.options.relaying {
+		n.relays.Store(int64(b.exports.Passed()))
+	}
 	n.imports.Store(int64(b.imports.Len()))
 	n.caches.Store(int64(b.caches.Size()))
 	n.local.Store(int64(b.local.Len()))

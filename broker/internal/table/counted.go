@@ -47,6 +47,7 @@ type Counted[K comparable, V any] struct {
 
 	byID      map[int64]*Entry[K, V]
 	byKey     map[K]*Entry[K, V] // those with a count above 0
+	passed    int                // how many of byKey have an id of isPassed
 	lingering int
 	revoked   map[int64]int // mentions that the peer has not given back, by id
 	revokedTo int64         // the greatest id of those whose mentions are not known any more
@@ -54,6 +55,17 @@ type Counted[K comparable, V any] struct {
 
 // Len returns how many entries the peer holds.
 func (t *Counted[K, V]) Len() int { return len(t.byKey) }
+
+// Passed returns how many entries the peer holds whose ids are those of objects to which all calls are passed on.
+func (t *Counted[K, V]) Passed() int { return t.passed }
+
+// isPassed returns 1 for such an id and 0 for others. Connections that relay choose them so.
+func isPassed(id int64) int {
+	if id&3 == 1 {
+		return 1
+	}
+	return 0
+}
 
 // Size returns how many entries the table has, those included that the peer has released.
 func (t *Counted[K, V]) Size() int { return len(t.byID) }
@@ -74,7 +86,16 @@ func (t *Counted[K, V]) Add(id int64, key K, value V) *Entry[K, V] {
 	}
 	e := &Entry[K, V]{ID: id, Key: key, Value: value, count: 1, table: t}
 	t.byID[id], t.byKey[key] = e, e
+	t.passed += isPassed(id)
 	return e
+}
+
+// unhold removes an entry from those that the peer holds.
+func (t *Counted[K, V]) unhold(e *Entry[K, V]) {
+	if t.byKey[e.Key] == e {
+		delete(t.byKey, e.Key)
+		t.passed -= isPassed(e.ID)
+	}
 }
 
 // Mention counts one more mention of an entry that the peer holds.
@@ -89,7 +110,7 @@ func (e *Entry[K, V]) Unmention() {
 
 // Remove removes an entry whose first mention was not sent, without a call of Dropped.
 func (e *Entry[K, V]) Remove() {
-	delete(e.table.byKey, e.Key)
+	e.table.unhold(e)
 	delete(e.table.byID, e.ID)
 }
 
@@ -108,7 +129,7 @@ func (e *Entry[K, V]) release(n int) (last bool) {
 	if e.count > 0 {
 		return false
 	}
-	delete(e.table.byKey, e.Key)
+	e.table.unhold(e)
 	return true
 }
 
@@ -145,7 +166,7 @@ func (e *Entry[K, V]) Revoke(l *Lingering) {
 		t.forgetOldest()
 	}
 	e.count = 0
-	delete(t.byKey, e.Key)
+	t.unhold(e)
 	e.drop()
 }
 
@@ -195,7 +216,7 @@ func (e *Entry[K, V]) IsHeld() bool { return e.count > 0 }
 // Clear drops all entries. Entries that linger have to be removed from their list by [Lingering.Clear].
 func (t *Counted[K, V]) Clear() {
 	clear(t.byKey)
-	t.revoked = nil
+	t.passed, t.revoked = 0, nil
 	for _, e := range t.byID {
 		e.drop()
 	}

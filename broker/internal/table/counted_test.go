@@ -133,17 +133,19 @@ func TestCountedModel(t *testing.T) {
 			"": func(t *rapid.T) {
 				require.Equal(t, m.dropped, dropped)
 				require.Equal(t, len(m.lingering), list.Len())
-				held, size := 0, 0
+				held, passed, size := 0, 0, 0
 				for _, r := range m.rows {
 					require.Equal(t, r.gone, table.Find(r.id) == nil)
 					if r.count > 0 {
 						held++
+						passed += isPassed(r.id)
 					}
 					if !r.gone {
 						size++
 					}
 				}
 				require.Equal(t, held, table.Len())
+				require.Equal(t, passed, table.Passed())
 				require.Equal(t, size, table.Size())
 			},
 		})
