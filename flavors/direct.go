@@ -69,7 +69,7 @@ const keptRaw = 4 << 10
 // from before.
 func (c *directCall) decode(m *directMethod, args *jelly.Tuple, d *jelly.Decoder, r *banana.Reader, room int) bool {
 	expression := r.Rest()
-	ok := false
+	var ok bool
 	if m.method == nil {
 		ok = m.args.DecodeValues(d, r, args, room)
 	} else {
@@ -135,9 +135,9 @@ func (inv *Invocation) bind(c caller) (err error) {
 	return err
 }
 
-// DirectOf returns how the arguments of a method are decoded directly, nil if they are not. any says whether those of
+// DirectOf returns how the arguments of a method are decoded directly, nil if they are not. more says whether those of
 // another method of the object may be.
-func (export) DirectOf(core seam.Core, prefix, method string) (m *directMethod, any bool) {
+func (export) DirectOf(core seam.Core, prefix, method string) (m *directMethod, more bool) {
 	c, ok := core.(*objectCore)
 	if !ok || c.forward != nil {
 		return nil, false

@@ -134,7 +134,7 @@ func drawDirect(rt *rapid.T, t reflect.Type, depth int) any {
 	case reflect.Bool:
 		return rapid.Bool().Draw(rt, "bool")
 	case reflect.Float32, reflect.Float64:
-		return rapid.SampledFrom([]any{1.5, int64(3), 1e300, -0.0}).Draw(rt, "float")
+		return rapid.SampledFrom([]any{1.5, int64(3), 1e300, math.Copysign(0, -1)}).Draw(rt, "float")
 	case reflect.Interface, reflect.Chan, reflect.Func:
 		return rapid.SampledFrom([]any{int64(5), "x", []any{"y"}, NewDict(Entry{"z", nil})}).Draw(rt, "any")
 	}
