@@ -16,6 +16,10 @@ help: ## list the targets
 run: ## run the quickstart example: a server and a client over TCP
 	go run ./examples/quickstart
 
+.PHONY: cluster
+cluster: ## start an etcd and three nodes of the example rooms, and print where users connect
+	@cluster/examples/rooms/three.sh
+
 .PHONY: test
 test: ## run all tests under the race detector; installs the stock peers if possible
 	@.ci/stock.sh || true
@@ -36,6 +40,11 @@ SEED ?= 0
 .PHONY: soak
 soak: ## run a mixed load with faults for MINUTES (2); fails if anything is lost or leaks
 	go run ./internal/soak -minutes $(MINUTES) -seed $(SEED)
+
+.PHONY: soak-cluster
+soak-cluster: ## run a cluster with random faults for MINUTES (2); fails if it breaks a promise
+	PB_REQUIRE_STOCK=1 PB_SOAK_MINUTES=$(MINUTES) PB_SOAK_SEED=$(SEED) go -C cluster test -race -count=1 -v -timeout 0 \
+	  -run '^TestSoak$$' ./internal/scenarios
 
 .PHONY: lint
 lint: $(LINTER) ## run gofmt, vet, staticcheck, import fences, line length, commit subjects

@@ -1,0 +1,269 @@
+package scenarios
+
+import (
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/perspectivebroker/pb/cluster/internal/etcdtest"
+	"github.com/perspectivebroker/pb/cluster/internal/history"
+	"github.com/perspectivebroker/pb/internal/authority"
+	"github.com/perspectivebroker/pb/internal/stock"
+)
+
+// ttl is the lease of the nodes, the shortest that one etcd allows.
+const ttl = 2 * time.Second
+
+// longLease is a lease that does not end before a call that waits for it fails.
+const longLease = 9 * time.Second
+
+// users are those that every gateway knows.
+var users = []string{"alice", "bob", "carol", "dora"}
+
+func passwordOf(name string) string { return "password of " + name }
+
+// roomsProgram builds examples/rooms once for all tests.
+var roomsProgram = sync.OnceValues(func() (string, error) {
+	program := filepath.Join(programs, "rooms")
+	args := append([]string{"build"}, buildFlags...)
+	args = append(args, "-o", program, "github.com/perspectivebroker/pb/cluster/examples/rooms")
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("cannot build rooms: %w\n%s", err, out)
+	}
+	return program, nil
+})
+
+// programs is a directory for the programs that tests build.
+var programs string
+
+func TestMain(m *testing.M) {
+	var err error
+	if programs, err = os.MkdirTemp("", "scenarios"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(programs)
+	os.Exit(code)
+}
+
+// world is a cluster with its users.
+type world struct {
+	t     *testing.T
+	lease time.Duration
+	etcd  *etcdtest.Cluster
+	ca    *authority.Authority
+	nodes map[string]*node
+	users *driver
+
+	mu sync.Mutex
+	// Guarded by mu.
+	history history.History
+	next    int64
+}
+
+// node is a process of rooms.
+type node struct {
+	*process
+	name, url string
+}
+
+// newWorld starts an etcd and nodes with these names.
+func newWorld(t *testing.T, names ...string) *world {
+	t.Helper()
+	return newWorldWith(t, ttl, names...)
+}
+
+// newWorldWith is newWorld with another lease.
+func newWorldWith(t *testing.T, lease time.Duration, names ...string) *world {
+	t.Helper()
+	stock.Require(t)
+	w := &world{t: t, lease: lease, ca: authority.New(t), nodes: map[string]*node{}}
+	w.etcd = etcdtest.Start(t, 1)
+	w.startAll(names...)
+	w.users = newDriver(t)
+	return w
+}
+
+// startAll starts nodes at the same time.
+func (w *world) startAll(names ...string) {
+	w.t.Helper()
+	var started []*node
+	for _, name := range names {
+		started = append(started, w.launch(name))
+	}
+	for _, n := range started {
+		n.awaitURL()
+	}
+}
+
+// start starts a node and waits until it serves.
+func (w *world) start(name string) *node {
+	w.t.Helper()
+	w.startAll(name)
+	return w.nodes[name]
+}
+
+func (w *world) launch(name string, change ...func(args []string) []string) *node {
+	w.t.Helper()
+	n := &node{name: name}
+	n.process = w.run("node "+name, name, change...)
+	w.nodes[name] = n
+	return n
+}
+
+// run starts the program with the certificate of a node.
+func (w *world) run(title, name string, change ...func(args []string) []string) *process {
+	w.t.Helper()
+	cert, key, ca := w.ca.Files(w.ca.Issue(name, func(c *x509.Certificate) { c.DNSNames = []string{name} }))
+	args := []string{
+		"-name", name, "-listen", "pb://127.0.0.1:0", "-link", "pbs://127.0.0.1:0", "-ca", ca, "-cert", cert, "-key", key,
+		"-etcd", strings.Join(w.etcd.Endpoints(), ","), "-ttl", w.lease.String(), "-debug",
+	}
+	for _, u := range users {
+		args = append(args, "-cred", u+"="+passwordOf(u))
+	}
+	for _, f := range change {
+		args = f(args)
+	}
+	program, err := roomsProgram()
+	require.NoError(w.t, err)
+	return launch(w.t, title, w.log, program, args...)
+}
+
+// replace returns a change of the arguments that gives a flag another value.
+func replace(flag, value string) func(args []string) []string {
+	return func(args []string) []string {
+		for i := range args {
+			if args[i] == flag {
+				args[i+1] = value
+			}
+		}
+		return args
+	}
+}
+
+func (n *node) awaitURL() {
+	n.t.Helper()
+	line := n.line("listening ")
+	n.url = strings.TrimPrefix(line, "listening ")
+	require.Regexp(n.t, `^pb://127\.0\.0\.1:\d+$`, n.url)
+}
+
+// linkOf returns the URL at which other nodes connect to a node.
+func (w *world) linkOf(name string) string {
+	w.t.Helper()
+	client, err := clientv3.New(w.etcd.Config())
+	require.NoError(w.t, err)
+	defer client.Close()
+	got, err := client.Get(w.t.Context(), "pb/m/"+name)
+	require.NoError(w.t, err)
+	require.Len(w.t, got.Kvs, 1)
+	var record struct {
+		Address string `json:"address"`
+	}
+	require.NoError(w.t, json.Unmarshal(got.Kvs[0].Value, &record))
+	return record.Address
+}
+
+// log takes a line of a node.
+func (w *world) log(line string) {
+	if run, ok := runOf(line); ok {
+		w.mu.Lock()
+		w.history.Runs = append(w.history.Runs, run)
+		w.mu.Unlock()
+	}
+}
+
+// incr begins a call to a room that a user has stored, and records it.
+func (w *world) incr(u *user, room string) *increment {
+	w.mu.Lock()
+	w.next++
+	by := w.next
+	w.mu.Unlock()
+	i := &increment{w: w, caller: u.key, room: room, by: by, begin: time.Now()}
+	i.pending = u.call(room, "incr", by)
+	return i
+}
+
+// increment is a recorded call.
+type increment struct {
+	*pending
+	w            *world
+	caller, room string
+	by           int64
+	begin        time.Time
+}
+
+// The errors that callers see of a cluster.
+const (
+	nodeLost    = "perspectivebroker.NodeLost"
+	unavailable = "perspectivebroker.Unavailable"
+)
+
+// record puts the call into the history when it has ended, or when nobody waits for its answer any more.
+func (i *increment) record() history.Call {
+	c := history.Call{Caller: i.caller, Object: i.room, By: i.by, Begin: i.begin, End: time.Now(), Outcome: history.Lost}
+	if !i.isOpen() {
+		r := i.report
+		c.End = seconds(r.Ended).Add(time.Millisecond) // the clock of Python
+		switch r.Error {
+		case "":
+			c.Outcome = history.Answered
+			value, _ := r.Value.(float64)
+			c.Value = int64(value)
+		case unavailable:
+			c.Outcome = history.Refused
+		}
+	}
+	return c
+}
+
+// check compares what the users saw and what the rooms logged with the promises. Calls that are not answered count
+// as lost.
+func (w *world) check(calls ...*increment) {
+	w.t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, i := range calls {
+		w.history.Calls = append(w.history.Calls, i.record())
+	}
+	faults := w.history.Check()
+	require.Empty(w.t, faults, "%d calls, %d executions", len(w.history.Calls), len(w.history.Runs))
+}
+
+// roomOn returns a room that lives on a node, and another for each further name. u stores the references. With seed
+// different rooms are found.
+func (w *world) roomOn(u *user, on, seed string) string {
+	w.t.Helper()
+	for i := range 200 {
+		id := fmt.Sprintf("%s-%d", seed, i)
+		u.room(id)
+		if u.call(id, "node").value() == on {
+			return id
+		}
+	}
+	w.t.Fatalf("no room of 200 is placed on %s", on)
+	return ""
+}
+
+// eventually waits for a condition that other processes bring about.
+func (w *world) eventually(what string, f func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(patience); !f(); {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("has not happened within %v: %s", patience, what)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
