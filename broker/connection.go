@@ -403,7 +403,7 @@ func (c *connection) SendAnswer(
 		return false
 	}
 	unused := false
-	err := c.appendOut(smallFrame+fragment.Len(), func(dst []byte) (_ []byte, err error) {
+	err := c.appendOut(smallFrame+c.ownLen(fragment), func(dst []byte) (_ []byte, err error) {
 		dst, unused, err = c.appendAnswer(dst, inv, fragment, isError, nil)
 		return dst, err
 	})
@@ -426,11 +426,37 @@ func (c *connection) appendAnswer(
 	isError bool,
 	fill func(dst []byte, hole any) ([]byte, error),
 ) (_ []byte, unused bool, err error) {
-	dst, err = fragment.Append(c.appendAnswerHead(dst, inv, isError), fill)
+	dst, err = c.appendFragment(c.appendAnswerHead(dst, inv, isError), fragment, fill)
 	if err == nil {
 		unused = c.answered(inv)
 	}
 	return dst, unused, err
+}
+
+// gathers reports whether long strings of a fragment are written from where they are. Where the socket cannot gather
+// the parts of a message in one system call, they are copied.
+func (c *connection) gathers(fragment *jelly.Fragment) bool {
+	return c.nonblock != nil && fragment.Longs() > 0
+}
+
+// ownLen returns how many bytes of a fragment appendFragment appends to the outbox's own.
+func (c *connection) ownLen(fragment *jelly.Fragment) int {
+	if c.gathers(fragment) {
+		return fragment.OwnLen()
+	}
+	return fragment.Len()
+}
+
+// appendFragment appends a fragment to the outbox's bytes, within the function that is given to appendOut.
+func (c *connection) appendFragment(
+	dst []byte,
+	fragment *jelly.Fragment,
+	fill func(dst []byte, hole any) ([]byte, error),
+) ([]byte, error) {
+	if !c.gathers(fragment) {
+		return fragment.Append(dst, fill)
+	}
+	return fragment.AppendAround(dst, fill, func(before []byte, l *jelly.Long) { c.out.AddLong(before, l) })
 }
 
 // WaitOver implements seam.Conn.

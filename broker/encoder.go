@@ -1,10 +1,12 @@
 package broker
 
 import (
+	"net"
 	"os"
 	"runtime"
 	"time"
 
+	"github.com/perspectivebroker/pb/broker/internal/flow"
 	"github.com/perspectivebroker/pb/broker/internal/netio"
 	"github.com/perspectivebroker/pb/broker/internal/patience"
 	"github.com/perspectivebroker/pb/internal/usercode"
@@ -19,6 +21,9 @@ type encoder struct {
 	began     time.Time      // when the current write began
 	waited    patience.Count // for the peer to take anything
 	buf, rest []byte         // what was taken from the outbox, and the part not yet written
+	longs     []flow.Segment // the long strings among it
+	parts     [][]byte       // what is not yet written, in place of rest, if there are long strings
+	vector    [][]byte       // the parts of one write
 }
 
 // Receive implements protoactor.Actor.
@@ -37,22 +42,29 @@ func (e *encoder) Receive(ctx protoactor.Context) {
 		if e.write(ctx) {
 			ctx.Send(ctx.Parent(), flushed{half: netio.CloseWrite(e.c.sock)})
 		}
+	case *protoactor.Stopped:
+		if e.isWriting() {
+			e.done()
+		}
 	}
 }
 
 // write writes what waits. It may block.
 func (e *encoder) write(ctx protoactor.Context) bool {
-	if len(e.rest) > 0 && !e.writeRest(ctx) {
+	if e.isWriting() && !e.writeRest(ctx) {
 		return false
 	}
 	e.take()
 	return e.writeRest(ctx)
 }
 
+// isWriting reports whether something was taken from the outbox and is not yet written.
+func (e *encoder) isWriting() bool { return len(e.rest)+len(e.parts) > 0 }
+
 func (e *encoder) writeRest(ctx protoactor.Context) bool {
-	for len(e.rest) > 0 {
+	for e.isWriting() {
 		e.armDeadline()
-		n, err := e.c.sock.Write(e.piece())
+		n, err := e.writePiece()
 		if usercode.Is(err, os.ErrDeadlineExceeded) && e.mayWait(n) {
 			err = nil
 		}
@@ -66,8 +78,12 @@ func (e *encoder) writeRest(ctx protoactor.Context) bool {
 
 // writeNow writes what the socket takes at once, and leaves the rest to a flush.
 func (e *encoder) writeNow(ctx protoactor.Context) {
-	if len(e.rest) == 0 {
+	if !e.isWriting() {
 		e.take()
+	}
+	if len(e.parts) > 0 {
+		e.c.writing.PostUserMessage(flush{})
+		return
 	}
 	for len(e.rest) > 0 {
 		e.armDeadline()
@@ -89,12 +105,68 @@ func (e *encoder) writeNow(ctx protoactor.Context) {
 
 // take takes everything from the outbox. What was taken before must have been written.
 func (e *encoder) take() {
-	e.buf = e.c.out.Take()
+	e.buf, e.longs = e.c.out.Take()
 	e.rest = e.buf
+	if len(e.longs) > 0 {
+		e.split()
+	}
+}
+
+// split arranges what was taken in parts.
+func (e *encoder) split() {
+	from := 0
+	e.rest = nil
+	for _, s := range e.longs {
+		if s.At > from {
+			e.parts = append(e.parts, e.buf[from:s.At])
+		}
+		e.parts = append(e.parts, s.Long.Bytes())
+		from = s.At
+	}
+	if from < len(e.buf) {
+		e.parts = append(e.parts, e.buf[from:])
+	}
 }
 
 // piece returns what the next write writes.
 func (e *encoder) piece() []byte { return e.rest[:min(len(e.rest), stallPiece)] }
+
+// writePiece writes once. It may block. Only sockets that gather parts in one system call have parts.
+func (e *encoder) writePiece() (int, error) {
+	if len(e.parts) == 0 {
+		return e.c.sock.Write(e.piece())
+	}
+	e.vector = e.vector[:0]
+	left := gatheredPiece
+	for _, part := range e.parts {
+		part = part[:min(len(part), left)]
+		e.vector = append(e.vector, part)
+		if left -= len(part); left == 0 {
+			break
+		}
+	}
+	parts := net.Buffers(e.vector)
+	n, err := parts.WriteTo(e.c.sock)
+	clear(e.vector)
+	return int(n), err
+}
+
+// advance skips n bytes that have been written.
+func (e *encoder) advance(n int) {
+	if len(e.parts) == 0 {
+		e.rest = e.rest[n:]
+		return
+	}
+	for n > 0 {
+		first := &e.parts[0]
+		if n < len(*first) {
+			*first = (*first)[n:]
+			return
+		}
+		n -= len(*first)
+		*first, e.parts = nil, e.parts[1:]
+	}
+}
 
 // wrote notes the result of a write, and reports whether more can be written.
 func (e *encoder) wrote(ctx protoactor.Context, n int, err error) bool {
@@ -102,7 +174,7 @@ func (e *encoder) wrote(ctx protoactor.Context, n int, err error) bool {
 	if n > 0 {
 		e.waited = patience.Count{}
 	}
-	if e.rest = e.rest[n:]; len(e.rest) > 0 {
+	if e.advance(n); e.isWriting() {
 		e.c.out.Progress(n)
 	}
 	if err == nil {
@@ -115,8 +187,8 @@ func (e *encoder) wrote(ctx protoactor.Context, n int, err error) bool {
 
 // done gives the buffer back.
 func (e *encoder) done() {
-	e.c.out.Written(e.buf)
-	e.buf, e.rest = nil, nil
+	e.c.out.Written(e.buf, e.longs)
+	e.buf, e.rest, e.longs, e.parts = nil, nil, nil, nil
 }
 
 // mayWait reports whether to write again after a write that had written n bytes when its deadline passed.
@@ -136,6 +208,9 @@ func (e *encoder) mayWait(n int) bool {
 // stallPiece is how many bytes are written under one deadline. A peer that takes them within Limits.Stall makes
 // progress; with TLS it must take all of them, otherwise any part.
 const stallPiece = 256 << 10
+
+// gatheredPiece is how many bytes are written with one system call if there are long strings among them.
+const gatheredPiece = 1 << 20
 
 // armDeadline sets a write deadline. Setting one costs as much as a small write, so one is used for several writes,
 // until half of it has passed. Several deadlines make up the stall time, which does not count pauses of the process;

@@ -64,7 +64,7 @@ func (b *broker) sendCall(call *seam.OutgoingCall) {
 		dst = b.appendCallHead(dst, call, hasMetadata, onPromise, keep)
 		if call.Encoded != nil {
 			dst = append(dst, call.Encoded...)
-		} else if dst, err = call.Fragment.Append(dst, b.filled); err != nil {
+		} else if dst, err = b.c.appendFragment(dst, call.Fragment, b.filled); err != nil {
 			return dst, err
 		}
 		if hasMetadata {
@@ -157,7 +157,7 @@ func (b *broker) stamp(fragment *jelly.Fragment, f func(dst []byte) ([]byte, err
 	size := smallFrame
 	var err error
 	if fragment != nil {
-		size += fragment.Len()
+		size += b.c.ownLen(fragment)
 		if fragment.Holes() > 0 {
 			err = b.fillAll(fragment)
 			size += len(b.filling)

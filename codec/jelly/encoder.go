@@ -36,8 +36,10 @@ type Encoder struct {
 	before  before // state before the current jelly call
 	sharing sharing
 	holes   []hole
-	keep    []any
-	names   []string // stack of sorted keys of maps
+	// longs is how many of holes are long strings, longBytes how many bytes these have with their heads.
+	longs, longBytes int
+	keep             []any
+	names            []string // stack of sorted keys of maps
 	// mostNames is the maximum length of names, for clearing.
 	mostNames int
 }
@@ -80,8 +82,8 @@ func (e *Encoder) List(n int) error {
 	if n > e.lim.List {
 		return &EncodeError{What: "too long", Err: e.lim.CheckList(n)}
 	}
-	if len(e.buf) > e.lim.Frame {
-		return &EncodeError{What: "the message is too large", Err: e.lim.CheckFrame(len(e.buf))}
+	if size := len(e.buf) + e.longBytes; size > e.lim.Frame {
+		return &EncodeError{What: "the message is too large", Err: e.lim.CheckFrame(size)}
 	}
 	e.depth++
 	if e.depth > e.deepest {
@@ -174,6 +176,10 @@ func (e *Encoder) String(s string) error {
 	if err := e.fits(len(s)); err != nil {
 		return err
 	}
+	if len(s) >= longFrom {
+		e.longString(s)
+		return nil
+	}
 	e.buf = banana.AppendString(e.buf, e.ctx.Profile, s)
 	return nil
 }
@@ -182,6 +188,10 @@ func (e *Encoder) String(s string) error {
 func (e *Encoder) Bytes(b []byte) error {
 	if err := e.fits(len(b)); err != nil {
 		return err
+	}
+	if len(b) >= longFrom {
+		e.longCopy(b)
+		return nil
 	}
 	e.buf = banana.AppendBytes(e.buf, e.ctx.Profile, b)
 	return nil
@@ -192,8 +202,8 @@ func (e *Encoder) fits(n int) error {
 	if n > e.lim.String {
 		return &EncodeError{What: "too long", Err: e.lim.CheckString(n)}
 	}
-	if n > 64 && len(e.buf)+n > e.lim.Frame {
-		return &EncodeError{What: "the message is too large", Err: e.lim.CheckFrame(len(e.buf) + n)}
+	if size := len(e.buf) + e.longBytes + n; n > 64 && size > e.lim.Frame {
+		return &EncodeError{What: "the message is too large", Err: e.lim.CheckFrame(size)}
 	}
 	return nil
 }

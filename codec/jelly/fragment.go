@@ -60,6 +60,7 @@ func (f *Fragment) Free() {
 	}
 	e := &f.e
 	e.dropHoles(0)
+	e.longs, e.longBytes = 0, 0
 	if cap(e.buf) > pooledBytes || cap(e.sharing.met) > pooledItems || cap(e.names) > pooledItems ||
 		cap(e.sharing.derefs) > pooledItems || cap(e.holes) > pooledItems || cap(e.keep) > pooledItems {
 		return // It is too large to keep.
@@ -116,12 +117,13 @@ func (f *Fragment) JellyKw(names []string, values []any) (err error) {
 }
 
 // before is the state of a fragment before a jelly call.
-type before struct{ buf, holes, keep, derefs, deepest, grown, most int }
+type before struct{ buf, holes, keep, derefs, deepest, grown, most, longs, longBytes int }
 
 func (f *Fragment) begin() {
 	e, s, b := &f.e, &f.e.sharing, &f.e.before
 	b.buf, b.holes, b.keep, b.derefs = len(e.buf), len(e.holes), len(e.keep), len(s.derefs)
 	b.deepest, b.grown, b.most = e.deepest, s.grown, s.most
+	b.longs, b.longBytes = e.longs, e.longBytes
 	s.next, s.first = 0, len(s.wraps)
 	e.depth, e.deepest, e.nest, e.nested, e.hashing, e.names = 0, 0, 0, 0, false, e.names[:0]
 	e.failed = nil
@@ -145,6 +147,7 @@ func (f *Fragment) finish(root string, err *error) {
 		return
 	}
 	e.dropHoles(b.holes)
+	e.longs, e.longBytes = b.longs, b.longBytes
 	clear(e.keep[b.keep:])
 	clear(e.copies) // A panic leaves them.
 	e.copies = e.copies[:0]
@@ -154,10 +157,13 @@ func (f *Fragment) finish(root string, err *error) {
 }
 
 // Len returns the size of the fragment in bytes, without its holes.
-func (f *Fragment) Len() int { return len(f.e.buf) + f.e.sharing.grown }
+func (f *Fragment) Len() int { return len(f.e.buf) + f.e.longBytes + f.e.sharing.grown }
+
+// OwnLen is an upper bound of Len without the long strings that [Fragment.AppendAround] leaves out.
+func (f *Fragment) OwnLen() int { return len(f.e.buf) + f.e.longs*longHead + f.e.sharing.grown }
 
 // Holes returns the number of holes.
-func (f *Fragment) Holes() int { return len(f.e.holes) }
+func (f *Fragment) Holes() int { return len(f.e.holes) - f.e.longs }
 
 // MaxRef returns the largest reference id in the fragment, or 0.
 func (f *Fragment) MaxRef() int { return f.e.sharing.most }
@@ -178,6 +184,16 @@ func (f *Fragment) AppendRebased(
 	dst []byte,
 	base int,
 	fill func(dst []byte, hole any) ([]byte, error),
+) ([]byte, error) {
+	return f.append(dst, base, fill, nil)
+}
+
+// append is AppendRebased. If long is not nil, it gets the long strings in place of dst.
+func (f *Fragment) append(
+	dst []byte,
+	base int,
+	fill func(dst []byte, hole any) ([]byte, error),
+	long func(before []byte, l *Long),
 ) ([]byte, error) {
 	e, s := &f.e, &f.e.sharing
 	if len(e.holes) == 0 && len(s.wraps) == 0 && (base == 0 || len(s.derefs) == 0) {
@@ -207,7 +223,7 @@ func (f *Fragment) AppendRebased(
 		done = at
 		switch at {
 		case hole:
-			longer, err := fill(dst, holes[0].payload)
+			longer, err := appendHole(dst, holes[0].payload, fill, long)
 			if err != nil {
 				return dst[:start], err
 			}
@@ -220,6 +236,24 @@ func (f *Fragment) AppendRebased(
 		}
 	}
 	return append(dst, e.buf[done:]...), nil
+}
+
+func appendHole(
+	dst []byte,
+	payload any,
+	fill func(dst []byte, hole any) ([]byte, error),
+	long func(before []byte, l *Long),
+) ([]byte, error) {
+	l, ok := payload.(*Long)
+	switch {
+	case !ok:
+		return fill(dst, payload)
+	case long == nil:
+		return l.appendTo(dst), nil
+	}
+	dst = banana.AppendBytesHead(dst, len(l.bytes))
+	long(dst, l)
+	return dst, nil
 }
 
 // Context holds the parameters of an encoding. The zero Context has ProfileNone, the default limits and no connection.
@@ -252,7 +286,7 @@ type Jellyable interface {
 // checkWhole checks the limits of the whole jelly call: its size and its depth, with all wrappers of references.
 func (e *Encoder) checkWhole() error {
 	b := &e.before
-	if n := len(e.buf) + e.sharing.grown; n > e.lim.Frame {
+	if n := len(e.buf) + e.longBytes + e.sharing.grown; n > e.lim.Frame {
 		return &EncodeError{What: "the message is too large", Err: e.lim.CheckFrame(n)}
 	}
 	wraps := e.sharing.wraps[e.sharing.first:]
@@ -319,7 +353,7 @@ func wrappedDepth(buf []byte, from int, p banana.Profile, wraps []wrap, holes []
 // ok is false for any other fragment.
 func (f *Fragment) Reference() (hole any, ok bool) {
 	e := &f.e
-	if len(e.holes) != 1 || len(e.sharing.wraps) > 0 || e.holes[0].at != len(e.buf) {
+	if len(e.holes) != 1 || e.longs > 0 || len(e.sharing.wraps) > 0 || e.holes[0].at != len(e.buf) {
 		return nil, false
 	}
 	var r banana.Reader
@@ -340,7 +374,7 @@ func (f *Fragment) Reference() (hole any, ok bool) {
 func (f *Fragment) AllHoles() iter.Seq[any] {
 	return func(yield func(any) bool) {
 		for _, h := range f.e.holes {
-			if !yield(h.payload) {
+			if _, long := h.payload.(*Long); !long && !yield(h.payload) {
 				return
 			}
 		}
@@ -364,4 +398,4 @@ func (e *Encoder) dropHoles(from int) {
 
 // Personal reports whether the fragment may differ for another connection or perspective: whether it has holes, or a
 // JellyTo method called Invoker or Perspective.
-func (f *Fragment) Personal() bool { return f.e.personal || len(f.e.holes) > 0 }
+func (f *Fragment) Personal() bool { return f.e.personal || f.Holes() > 0 }

@@ -136,10 +136,11 @@ func TestOutboxRoom(t *testing.T) {
 		synctest.Wait()
 		assert.Empty(t, reserved)
 
-		o.Progress(len(o.Take()) - 90)
+		buf, _ := o.Take()
+		o.Progress(len(buf) - 90)
 		assert.True(t, cleared)
 		assert.Empty(t, reserved)
-		o.Written(nil)
+		o.Written(nil, nil)
 		require.NoError(t, <-reserved)
 		assert.Equal(t, 2, o.Waiting())
 		o.Release(2)

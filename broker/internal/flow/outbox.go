@@ -22,6 +22,8 @@ type Outbox struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	buf       []byte // pooled, taken with the first byte
+	longs     []Segment
+	longBytes int    // of longs
 	writing   int    // bytes that the encoder has taken and not yet written
 	frames    uint64 // appended so far
 	reserved  int    // bytes of messages that are not in buf yet, roughly
@@ -37,6 +39,18 @@ type Outbox struct {
 type whenBelow struct {
 	limit func() int
 	f     func()
+}
+
+// Long is a string that is written from where it is. Done must be called once when it has been written, or will not be.
+type Long interface {
+	Bytes() []byte
+	Done()
+}
+
+// Segment is a long string among the bytes of an [Outbox].
+type Segment struct {
+	At   int // how many bytes of the outbox come before it
+	Long Long
 }
 
 // caller waits for room.
@@ -56,13 +70,16 @@ func (o *Outbox) Append(size int, f func(dst []byte) ([]byte, error)) (wake bool
 	if o.closed {
 		return false, ErrOutboxClosed
 	}
-	before := len(o.buf)
+	before, longs, longBytes := len(o.buf), len(o.longs), o.longBytes
 	o.buf = netio.GrowBuffer(o.buf, size)
 	buf, err := f(o.buf)
 	if err != nil {
-		return false, err // What f wrote is behind len(o.buf).
+		// What f wrote is behind len(o.buf).
+		clear(o.longs[longs:])
+		o.longs, o.longBytes = o.longs[:longs], longBytes
+		return false, err
 	}
-	o.account.Add(len(buf) - before)
+	o.account.Add(len(buf) - before + o.longBytes - longBytes)
 	o.buf = buf
 	o.frames++
 	wake = !o.woken
@@ -70,24 +87,39 @@ func (o *Outbox) Append(size int, f func(dst []byte) ([]byte, error)) (wake bool
 	return wake, nil
 }
 
-// Take hands all bytes to the encoder, which must call Written afterwards.
-func (o *Outbox) Take() []byte {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	buf := o.buf
-	o.buf = nil
-	o.writing = len(buf)
-	o.woken = false
-	return buf
+// AddLong adds a long string behind the bytes before it. Only the function that is given to Append may call it, with
+// what it has of dst by then. If that function succeeds, the outbox calls l.Done.
+func (o *Outbox) AddLong(before []byte, l Long) {
+	o.longs = append(o.longs, Segment{At: len(before), Long: l})
+	o.longBytes += len(l.Bytes())
 }
 
-// Written takes back the buffer that Take returned.
-func (o *Outbox) Written(buf []byte) {
+// Take hands all bytes, and the long strings among them, to the encoder, which must call Written afterwards.
+func (o *Outbox) Take() (buf []byte, longs []Segment) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	buf, longs = o.buf, o.longs
+	o.writing = len(buf) + o.longBytes
+	o.buf, o.longs, o.longBytes = nil, nil, 0
+	o.woken = false
+	return buf, longs
+}
+
+// Written takes back what Take returned.
+func (o *Outbox) Written(buf []byte, longs []Segment) {
 	o.mu.Lock()
 	o.writtenLocked(o.writing)
 	netio.PutBuffer(buf)
 	o.mu.Unlock()
+	done(longs)
 	o.clear()
+}
+
+func done(longs []Segment) {
+	for i := range longs {
+		longs[i].Long.Done()
+	}
+	clear(longs)
 }
 
 // Progress notes that n of the bytes that Take returned have been written.
@@ -168,7 +200,7 @@ func (o *Outbox) Waiting() int {
 	return o.waitingLocked()
 }
 
-func (o *Outbox) waitingLocked() int { return len(o.buf) + o.writing + o.reserved }
+func (o *Outbox) waitingLocked() int { return len(o.buf) + o.longBytes + o.writing + o.reserved }
 
 // AddFrames counts n more messages, which were part of one Append.
 func (o *Outbox) AddFrames(n int) {
@@ -288,12 +320,14 @@ func (o *Outbox) WaitBelow(ctx context.Context, limit int) error {
 func (o *Outbox) Close() {
 	o.mu.Lock()
 	if !o.closed {
-		o.account.Add(-len(o.buf) - o.writing)
+		o.account.Add(-len(o.buf) - o.longBytes - o.writing)
 		o.countLocked(0)
 	}
+	longs := o.longs
 	o.closed = true
-	o.buf = nil
+	o.buf, o.longs, o.longBytes = nil, nil, 0
 	o.signalLocked()
 	o.mu.Unlock()
+	done(longs)
 	o.clear()
 }
