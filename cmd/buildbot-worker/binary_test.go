@@ -20,11 +20,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Tests may run under nohup, which has SIGHUP ignored. Programs that they start inherit that, unless it is handled here.
-func init() {
+// TestMain handles SIGHUP: tests may run under nohup, which has it ignored, and programs that they start inherit that.
+func TestMain(m *testing.M) {
 	if signal.Ignored(syscall.SIGHUP) {
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	}
+	os.Exit(m.Run())
 }
 
 // buildBinary builds the program as docs/buildbot.md does: static and without the race detector.
