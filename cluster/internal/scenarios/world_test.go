@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -233,13 +234,33 @@ func (i *increment) record() history.Call {
 // as lost.
 func (w *world) check(calls ...*increment) {
 	w.t.Helper()
+	var made []history.Call
+	for _, i := range calls {
+		made = append(made, i.record())
+	}
+	w.awaitLog(made)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, i := range calls {
-		w.history.Calls = append(w.history.Calls, i.record())
-	}
+	w.history.Calls = append(w.history.Calls, made...)
 	faults := w.history.Check()
 	require.Empty(w.t, faults, "%d calls, %d executions", len(w.history.Calls), len(w.history.Runs))
+}
+
+// awaitLog waits until the log has what was answered: an answer may be faster than the line about it. What is not logged
+// after a while is left to the check.
+func (w *world) awaitLog(made []history.Call) {
+	for deadline := time.Now().Add(patience / 6); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		w.mu.Lock()
+		logged := map[int64]bool{}
+		for _, r := range w.history.Runs {
+			logged[r.By] = true
+		}
+		w.mu.Unlock()
+		missing := func(c history.Call) bool { return c.Outcome == history.Answered && !logged[c.By] }
+		if !slices.ContainsFunc(made, missing) {
+			return
+		}
+	}
 }
 
 // roomOn returns a room that lives on a node, and another for each further name. u stores the references. With seed
