@@ -143,6 +143,7 @@ func TestInterceptorOptionsAdd(t *testing.T) {
 func TestInterceptorSees(t *testing.T) {
 	calls := make(chan *flavors.CallInfo, 2)
 	look := around(func(ctx context.Context, call *flavors.CallInfo, next flavors.CallFunc) (any, error) {
+		_ = call.Args() // Whoever has asked for a part may ask for all of them, also after the call.
 		calls <- call
 		return next(ctx, call)
 	})
@@ -173,6 +174,94 @@ func TestInterceptorSees(t *testing.T) {
 	assert.False(t, out.WantsAnswer())
 	assert.False(t, in.WantsAnswer())
 	assert.Nil(t, in.Kw())
+}
+
+// A CallInfo that is looked at for the first time when the call is over never shows another call.
+func TestInterceptorLooksLate(t *testing.T) {
+	var seen sync.Map
+	look := around(func(ctx context.Context, call *flavors.CallInfo, next flavors.CallFunc) (any, error) {
+		seen.Store(call, ctx)
+		return next(ctx, call)
+	})
+	_, root := interceptedPair(t, []flavors.Interceptor{look}, []flavors.Interceptor{look})
+	const calls = 100
+	for n := range calls {
+		_, err := flavors.Call[any](t.Context(), root, "echo", n, flavors.Kw{"key": n})
+		require.NoError(t, err)
+		_, err = flavors.Call[any](t.Context(), root, "nothing")
+		require.NoError(t, err)
+	}
+	infos := 0
+	seen.Range(func(key, _ any) bool {
+		call := key.(*flavors.CallInfo)
+		infos++
+		assert.Contains(t, []string{"echo", "nothing"}, call.Method())
+		assert.Contains(t, []string{"inn", "root"}, call.Type())
+		assert.True(t, call.WantsAnswer())
+		assert.NotNil(t, call.Conn())
+		if call.Method() == "nothing" { // The method echo keeps its Invocation, and so what there is to see.
+			assert.Empty(t, call.Args())
+			assert.Nil(t, call.Kw())
+			if inv := call.Invocation(); inv != nil { // The connection still had the call.
+				assert.Equal(t, "inn.nothing", inv.String())
+			}
+			assert.Nil(t, call.Reference())
+			assert.Nil(t, call.Perspective())
+			assert.Contains(t, call.String(), "nothing")
+		}
+		return true
+	})
+	assert.Equal(t, 4*calls, infos)
+}
+
+// Calls that interceptors have asked for nothing leave nothing behind for others, whatever else goes on.
+func TestInterceptorPools(t *testing.T) {
+	pass := around(func(ctx context.Context, call *flavors.CallInfo, next flavors.CallFunc) (any, error) {
+		return next(ctx, call)
+	})
+	var odd atomic.Uint64
+	sometimes := around(func(ctx context.Context, call *flavors.CallInfo, next flavors.CallFunc) (any, error) {
+		if odd.Add(1)%3 == 0 {
+			args := call.Args()
+			v, err := next(ctx, call)
+			assert.Equal(t, args, call.Args())
+			return v, err
+		}
+		return next(ctx, call)
+	})
+	_, root := interceptedPair(t, []flavors.Interceptor{pass, sometimes}, []flavors.Interceptor{sometimes, pass})
+	var all sync.WaitGroup
+	for caller := range 20 {
+		all.Go(func() {
+			for n := range 50 {
+				ctx, cancel := context.WithCancel(t.Context())
+				if n%10 == 0 {
+					cancel()
+				}
+				sum, err := flavors.Call[int](ctx, root, "add", caller, n)
+				if err == nil {
+					assert.Equal(t, caller+n, sum)
+				}
+				cancel()
+			}
+		})
+	}
+	all.Wait()
+}
+
+// An interceptor that has returned a result cannot make the call again.
+func TestInterceptorCallsLate(t *testing.T) {
+	late := make(chan func() (any, error), 1)
+	s, root := interceptedPair(t, nil, []flavors.Interceptor{around(
+		func(ctx context.Context, call *flavors.CallInfo, next flavors.CallFunc) (any, error) {
+			late <- func() (any, error) { return next(ctx, call) }
+			return next(ctx, call)
+		})})
+	_, err := flavors.Call[any](t.Context(), root, "nothing")
+	require.NoError(t, err)
+	_, err = (<-late)()
+	require.ErrorContains(t, err, "after it had returned the result")
+	assert.Len(t, s.all(), 1)
 }
 
 func TestInterceptorRefuses(t *testing.T) {

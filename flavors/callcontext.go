@@ -16,17 +16,22 @@ import (
 type callContext struct {
 	// Immutable.
 	parent   context.Context // of the caller: ends with the connection or the login
-	deadline time.Time       // zero if the call has none
 	metadata Metadata
 
 	mu sync.Mutex
 	// Guarded by mu.
+	more  *contextParts // nil until needed
+	given bool          // the application may have it
+	ended bool          // the caller has cancelled the call
+	over  bool          // the call has been answered and carried out: it cannot be cancelled any more
+}
+
+// contextParts is what waiting for the end of a callContext needs.
+type contextParts struct {
+	deadline time.Time               // zero if the call has none
 	made     context.Context         // nil until needed
 	cancel   context.CancelCauseFunc // ends made; nil if that is parent
 	unfollow func() bool             // keeps the end of made from ending the call; nil if it does not
-	given    bool                    // the application may have it
-	ended    bool                    // the caller has cancelled the call
-	over     bool                    // the call has been answered and carried out: it cannot be cancelled any more
 }
 
 // errCallOver is the cause of a context that was kept long after its call.
@@ -60,26 +65,38 @@ func follow(ctx context.Context, result *actor.Deferred) {
 func (c *callContext) base() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.made == nil {
-		c.makeLocked()
+	if c.more == nil {
+		c.more = new(contextParts)
 	}
-	return c.made
+	if c.more.made == nil {
+		c.makeLocked(c.more)
+	}
+	return c.more.made
 }
 
-func (c *callContext) makeLocked() {
+func (c *callContext) makeLocked(p *contextParts) {
 	if c.over && !c.ended {
-		c.made = c.parent
+		p.made = c.parent
 		return
 	}
-	c.made, c.cancel = context.WithCancelCause(c.parent)
-	if !c.deadline.IsZero() {
+	p.made, p.cancel = context.WithCancelCause(c.parent)
+	if !p.deadline.IsZero() {
 		var stop context.CancelFunc
-		c.made, stop = context.WithDeadline(c.made, c.deadline)
-		cancel := c.cancel
-		c.cancel = func(cause error) { cancel(cause); stop() }
+		p.made, stop = context.WithDeadline(p.made, p.deadline)
+		cancel := p.cancel
+		p.cancel = func(cause error) { cancel(cause); stop() }
 	}
 	if c.ended {
-		c.cancel(context.Canceled)
+		p.cancel(context.Canceled)
+	}
+}
+
+// give notes that the application gets the context, if it does.
+func (c *callContext) give(given bool) {
+	if given {
+		c.mu.Lock()
+		c.given = true
+		c.mu.Unlock()
 	}
 }
 
@@ -88,8 +105,8 @@ func (c *callContext) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended = true
-	if c.cancel != nil {
-		c.cancel(context.Canceled)
+	if c.more != nil && c.more.cancel != nil {
+		c.more.cancel(context.Canceled)
 	}
 }
 
@@ -102,14 +119,18 @@ func (c *callContext) callOver(caller *peerCaller) {
 		return
 	}
 	c.over = true
-	if c.unfollow != nil {
-		c.unfollow()
-		c.unfollow = nil
+	p := c.more
+	if p == nil {
+		return
+	}
+	if p.unfollow != nil {
+		p.unfollow()
+		p.unfollow = nil
 	}
 	switch {
-	case c.cancel == nil || c.ended:
+	case p.cancel == nil || c.ended:
 	case !c.given || caller == nil:
-		c.cancel(errCallOver)
+		p.cancel(errCallOver)
 	default:
 		caller.keepContext(c)
 	}
@@ -117,10 +138,12 @@ func (c *callContext) callOver(caller *peerCaller) {
 
 // Deadline implements context.Context.
 func (c *callContext) Deadline() (time.Time, bool) {
-	if c.deadline.IsZero() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.more == nil || c.more.deadline.IsZero() {
 		return c.parent.Deadline()
 	}
-	return c.deadline, true
+	return c.more.deadline, true
 }
 
 // Done implements context.Context.
@@ -131,16 +154,15 @@ func (c *callContext) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.made != nil:
-		return c.made.Err()
+	case c.more != nil && c.more.made != nil:
+		return c.more.made.Err()
 	case c.ended:
 		return context.Canceled
 	}
 	return c.parent.Err()
 }
 
-// Value implements context.Context. The standard library finds the cause of the end by a key of its own, so any unknown
-// key goes to base.
+// Value implements context.Context. Nothing is made for a key that the parent knows as well as base does.
 func (c *callContext) Value(key any) any {
 	switch key.(type) {
 	case incomingKey:
@@ -150,8 +172,28 @@ func (c *callContext) Value(key any) any {
 	case callKey:
 		return c
 	}
-	return c.base().Value(key)
+	if endKey == nil || key == endKey {
+		return c.base().Value(key)
+	}
+	return c.parent.Value(key)
 }
+
+// endKey is the key by which package context asks a context for its end and its cause, nil if there is none. It is the
+// only one for which the contexts differ that base adds to the parent.
+var endKey = func() any {
+	ctx := keyContext{Context: context.Background()}
+	_ = context.Cause(&ctx)
+	return ctx.key
+}()
+
+// keyContext notes the key that it is asked for.
+type keyContext struct {
+	context.Context
+	key any
+}
+
+// Value implements context.Context.
+func (c *keyContext) Value(key any) any { c.key = key; return nil }
 
 // String names the context in logs.
 func (c *callContext) String() string { return "flavors.callContext" }
@@ -186,7 +228,7 @@ func (c *peerCaller) keepContext(ctx *callContext) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l := &c.late
-	l.contexts = append(l.contexts, lateContext{weak.Make(ctx), ctx.cancel})
+	l.contexts = append(l.contexts, lateContext{weak.Make(ctx), ctx.more.cancel})
 	if len(l.contexts) < max(l.sweepAt, fewestLate) {
 		return
 	}

@@ -60,8 +60,8 @@ func (inv *Invocation) expire(why uint32) {
 	if d := inv.passedOn.Load(); d != nil {
 		d.Cancel()
 	}
-	if c := inv.intercepted.Load(); c != nil {
-		c.result.Complete(nil, inv.expiry()) // Interceptors may wait for a method that answers by itself.
+	if inv.isIntercepted() {
+		inv.deferred().Complete(nil, inv.expiry()) // Interceptors may wait for a method that answers by itself.
 	}
 	inv.isOver(inv.state.Or(callTold) | callTold)
 	if parked != nil {
@@ -162,35 +162,38 @@ func (inv *Invocation) limitTime() {
 	})
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.over || c.unfollow != nil {
+	if c.over || c.more.unfollow != nil {
 		unfollow()
 		return
 	}
-	c.unfollow = unfollow
+	c.more.unfollow = unfollow
 }
 
 // callContext returns the context of the call. given says that the application gets it.
 func (inv *Invocation) callContext(given bool) *callContext {
-	c := inv.context.Load()
-	if c == nil {
-		c = &callContext{parent: inv.conn.Context(), deadline: inv.deadline, metadata: inv.metadata}
-		if inv.caller != nil {
-			c.parent = inv.caller.ctx
-		}
-		if !inv.context.CompareAndSwap(nil, c) {
-			c = inv.context.Load()
-		}
-		// The caller may have left before there was a context to end.
-		if s := inv.state.Load(); s&callCancelled != 0 {
-			c.end()
-		}
+	if c := inv.context.Load(); c != nil {
+		c.give(given)
+		return c
 	}
-	if given {
-		c.mu.Lock()
-		c.given = true
-		c.mu.Unlock()
+	return inv.contextIn(new(callContext), given)
+}
+
+// contextIn is callContext. If there is no context yet, it is made in room.
+func (inv *Invocation) contextIn(room *callContext, given bool) *callContext {
+	room.parent, room.metadata, room.given = inv.callerContext(), inv.metadata, given
+	if !inv.deadline.IsZero() {
+		room.more = &contextParts{deadline: inv.deadline}
 	}
-	return c
+	if !inv.context.CompareAndSwap(nil, room) {
+		c := inv.context.Load()
+		c.give(given)
+		return c
+	}
+	// The caller may have left before there was a context to end.
+	if s := inv.state.Load(); s&callCancelled != 0 {
+		room.end()
+	}
+	return room
 }
 
 // lateError returns the error with which a method fails. One that failed because the call's deadline came, before the

@@ -31,40 +31,40 @@ type Invocation struct {
 	// Kw are the keyword arguments; nil when there are none.
 	Kw *jelly.Dict
 
-	conn        seam.Conn
-	caller      *peerCaller // nil for updates
-	core        *objectCore
-	perspective any
-	prefix      Prefix
-	requestID   int64
-	longID      *big.Int
-	wantsAnswer bool
-	size        int
-	weight      int
-	serial      uint64
-	incarnation uint64
-	state       atomic.Uint32     // what has happened to it: a set of call… bits
-	handled     atomic.Bool       // the handler to which it was forwarded has returned
-	onAnswer    func(*Invocation) // set within the object's turn; may be nil
-	keep        bool              // the result is kept, because the peer may name it
-	failure     error             // the answer, if it is a failure and keep is set
-	parked      any               // the broker's, if the call had to wait for a promise
-	received    []*seam.Refcount  // of the handles in the arguments: the answer may contain them
-	turn        seam.Turn
-	passed      atomic.Bool                 // it was forwarded, and has been carried out
-	began       bool                        // its object has started it
-	arrivals    *seam.Arrivals              // counts it until it has been carried out
-	read        time.Duration               // when it was read, by figures.Now
-	series      *figures.Series             // where it is counted; nil until that is known
-	timed       figures.Weight              // how
-	many        bool                        // others were read with it
-	counted     bool                        // as ended
-	metadata    Metadata                    // what it carried; nil if nothing
-	deadline    time.Time                   // zero if it has none
-	extended    bool                        // the peer may cancel it, and it may have a deadline
-	context     atomic.Pointer[callContext] // nil until needed
-	entry       seam.CallEntry              // its place among the unanswered calls of the peer
-	intercepted atomic.Pointer[CallInfo]    // nil unless interceptors see it
+	conn         seam.Conn
+	caller       *peerCaller // nil for updates
+	core         *objectCore
+	perspective  any
+	prefix       Prefix
+	requestID    int64
+	longID       *big.Int
+	wantsAnswer  bool
+	size         int
+	weight       int
+	serial       uint64
+	incarnation  uint64
+	state        atomic.Uint32     // what has happened to it: a set of call… bits
+	handled      atomic.Bool       // the handler to which it was forwarded has returned
+	onAnswer     func(*Invocation) // set within the object's turn; may be nil
+	keep         bool              // the result is kept, because the peer may name it
+	failure      error             // the answer, if it is a failure and keep is set
+	parked       any               // the broker's, if the call had to wait for a promise
+	received     []*seam.Refcount  // of the handles in the arguments: the answer may contain them
+	turn         seam.Turn
+	passed       atomic.Bool                 // it was forwarded, and has been carried out
+	began        bool                        // its object has started it
+	arrivals     *seam.Arrivals              // counts it until it has been carried out
+	read         time.Duration               // when it was read, by figures.Now
+	series       *figures.Series             // where it is counted; nil until that is known
+	timed        figures.Weight              // how
+	many         bool                        // others were read with it
+	counted      bool                        // as ended
+	metadata     Metadata                    // what it carried; nil if nothing
+	deadline     time.Time                   // zero if it has none
+	extended     bool                        // the peer may cancel it, and it may have a deadline
+	context      atomic.Pointer[callContext] // nil until needed
+	entry        seam.CallEntry              // its place among the unanswered calls of the peer
+	interception interception
 
 	rawArgs, rawKw *jelly.Raw // in place of Args and Kw if these were not decoded
 	passing        *Passing   // nil for most
@@ -103,9 +103,12 @@ func (inv *Invocation) free() {
 	inv.keep, inv.failure, inv.parked = false, nil, nil
 	inv.metadata, inv.deadline, inv.extended = nil, time.Time{}, false
 	inv.context.Store(nil)
+	inv.interception.clear()
 	inv.entry = seam.CallEntry{}
 	inv.rawArgs, inv.rawKw = nil, nil
-	inv.passedOn.Store(nil)
+	if inv.passedOn.Load() != nil {
+		inv.passedOn.Store(nil)
+	}
 	inv.passing, inv.viewer, inv.viewed = nil, nil, false
 	inv.read, inv.series, inv.timed, inv.many, inv.counted = 0, nil, 0, false, false
 	inv.passed.Store(false)
@@ -273,25 +276,28 @@ func (inv *Invocation) Context() context.Context {
 	switch {
 	case inv == nil || inv.conn == nil:
 		return context.Background() // It came over no connection.
-	case inv.hasContext():
-		return *inv.intercepted.Load().ctx.Load()
+	case inv.interception.hasContext():
+		return inv.interception.ctx
 	case inv.extended:
 		return inv.callContext(true)
-	case inv.caller != nil:
+	}
+	return inv.callerContext()
+}
+
+// callerContext returns the context of the caller: that of the connection or of the user's login.
+func (inv *Invocation) callerContext() context.Context {
+	if inv.caller != nil {
 		return inv.caller.ctx
 	}
 	return inv.conn.Context()
 }
 
-// hasContext reports whether an interceptor has replaced the context.
-func (inv *Invocation) hasContext() bool {
-	c := inv.intercepted.Load()
-	return c != nil && c.ctx.Load() != nil
-}
-
 // Perspective returns the avatar on whose behalf the call is made, nil without a login.
 func (inv *Invocation) Perspective() any {
-	if inv.viewed {
+	switch {
+	case inv == nil:
+		return nil
+	case inv.viewed:
 		return inv.viewer
 	}
 	return inv.perspective
@@ -320,6 +326,9 @@ func (inv *Invocation) String() string {
 // GoString implements [fmt.GoStringer] by String: %#v would walk the arguments, which may contain themselves.
 func (inv *Invocation) GoString() string { return inv.String() }
 
+// isIntercepted reports whether interceptors get what the method answers.
+func (inv *Invocation) isIntercepted() bool { return inv.interception.info.Load() != nil }
+
 // Answer completes the call with a value or, if err is not nil, with a failure. If the value is a *actor.Deferred, the
 // call is answered when that completes. The first Answer counts; later ones report false. Answer may be called from any
 // goroutine.
@@ -327,8 +336,8 @@ func (inv *Invocation) Answer(v any, err error) bool {
 	if inv == nil || inv.conn == nil {
 		return false // It came over no connection.
 	}
-	if c := inv.intercepted.Load(); c != nil {
-		return c.result.Complete(v, err) // For the interceptors.
+	if inv.isIntercepted() {
+		return inv.deferred().Complete(v, err) // For the interceptors.
 	}
 	return inv.reply(v, err)
 }
@@ -370,19 +379,24 @@ func (inv *Invocation) answerFrom(v any, err error) (gone bool) {
 	return inv.claim(callClaimed|callDecided) && inv.send(v, nil)
 }
 
-// answerIntercepted answers with what the interceptors have returned, when the method has returned.
-func (inv *Invocation) answerIntercepted(v any, err error) {
+// answerIntercepted answers with what the interceptors have returned, when the method has returned. It reports what
+// answerFrom reports.
+func (inv *Invocation) answerIntercepted(v any, err error) (gone bool) {
 	if err != nil {
 		inv.failNow(err)
-		return
+		return false
 	}
-	inv.reply(v, nil)
+	if _, later := v.(*actor.Deferred); later {
+		inv.reply(v, nil)
+		return false
+	}
+	return inv.claim(callClaimed|callDecided) && inv.send(v, nil)
 }
 
 // fail answers with an error, unless the method has answered. Interceptors that wait for the method's answer get the
 // error first.
 func (inv *Invocation) fail(err error) bool {
-	if c := inv.intercepted.Load(); c != nil && !c.result.Complete(nil, err) {
+	if inv.isIntercepted() && !inv.deferred().Complete(nil, err) {
 		return false
 	}
 	return inv.failNow(err)

@@ -148,7 +148,7 @@ func (inv *Invocation) run(o *object) {
 			inv.fail(actor.ErrGoexit)
 			return
 		}
-		if c := inv.intercepted.Load(); c != nil && r == any(c.methodPanic()) {
+		if p := inv.interception.panicked; p != nil && r == any(p) {
 			panic(r) // The call has been answered.
 		}
 		panic(inv.panicked(r)) // The supervisor decides about the object.
@@ -202,16 +202,20 @@ func (inv *Invocation) run(o *object) {
 		turns.Leave(&inv.turn)
 		return
 	}
-	c := inv.intercepted.Load()
-	if c == nil || !c.answersLater() {
+	c := inv.interception.info.Load()
+	if !inv.interception.later {
 		inv.carriedOut()
 	}
 	if c != nil {
-		inv.answerIntercepted(v, err)
-		turns.Leave(&inv.turn)
-		if p := c.methodPanic(); p != nil {
+		panicked := inv.interception.panicked
+		if gone := inv.answerIntercepted(v, err); !gone {
+			turns.Leave(&inv.turn)
+		} else {
+			c.free()
+		}
+		if panicked != nil {
 			returned = false
-			panic(p)
+			panic(panicked)
 		}
 		return
 	}
@@ -234,7 +238,7 @@ func (o *object) invoke(table *MethodTable, inv *Invocation, m numbered) (v any,
 		if err = inv.bind(nil); err != nil {
 			return nil, true, err
 		}
-		v, err = o.intercepted(chain, table, inv, m)
+		v, err = inv.intercepted(chain, table, m)
 		return v, true, err
 	}
 	return table.invoke(o.core.Value(), inv, m)

@@ -80,13 +80,13 @@ func begin(ctx context.Context, c Callee, mode sendMode, method string, args []a
 	if chain == nil {
 		return beginCall(ctx, c, mode, method, args)
 	}
-	info := newCallInfo(c, mode, method, args)
+	info := newOutgoingInfo(c, mode, method, args)
 	v, err := info.outgoing(ctx, chain)
 	if err != nil {
 		return &Promise{err: err}
 	}
 	result := deferred(info.conn, v, nil)
-	if p := info.began.Load(); p != nil {
+	if p := info.out.began.Load(); p != nil {
 		return &Promise{promise: p.promise, result: result}
 	}
 	return &Promise{promise: &seam.Promise{Conn: info.conn, Result: result}} // They have answered it themselves.

@@ -46,7 +46,7 @@ func traceIDIn(m Metadata) string {
 
 // traceID returns the id of the trace to which the call belongs; "" if there is none.
 func (inv *Invocation) traceID() string {
-	if inv.hasContext() {
+	if inv.interception.hasContext() {
 		if id := TraceID(inv.Context()); id != "" {
 			return id
 		}
