@@ -140,8 +140,8 @@ func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *opti
 	c.out = flow.NewOutbox(c.account)
 	c.arrivals.Store(seam.NewArrivals(nil))
 	c.peer = peerName(sock)
-	c.figures = registryOf(rt).figures.NewRecorder(c.peer, o.profiled)
 	c.log = rt.Logger().With().Str("peer", c.peer).Logger()
+	c.figures = registryOf(rt).figures.NewRecorder(c.peer, o.profiled, c.log.GetLevel() <= zerolog.DebugLevel)
 	c.root = internal.NewNamedReference(c, name)
 	c.caller = internal.NewCaller(c)
 	return c

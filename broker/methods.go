@@ -7,7 +7,6 @@ import (
 	"github.com/perspectivebroker/pb/internal/figures"
 	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
-	"github.com/rs/zerolog"
 )
 
 // The names of entries that several methods share. No method has such a name.
@@ -145,25 +144,35 @@ func failuresOf(set *figures.Set) []CallFailure {
 }
 
 // outFigures counts calls of ours. It belongs to the broker, and remembers the series of the methods called last.
-type outFigures struct{ known [16]*figures.Series }
+type outFigures struct{ known [16]knownSeries }
+
+type knownSeries struct {
+	figures.Key
+	series *figures.Series
+}
 
 // calledBy names the series of a call of ours.
 func calledBy(call *seam.OutgoingCall) figures.Key {
+	return figures.Key{Type: typeCalled(call), Method: call.Method}
+}
+
+func typeCalled(call *seam.OutgoingCall) string {
 	if call.Observer != nil {
-		return figures.Key{Type: call.Observer.TypeName(), Method: call.Method}
+		return call.Observer.TypeName()
 	}
-	return figures.Key{Type: call.Name, Method: call.Method}
+	return call.Name
 }
 
 // find returns the series of a method, or nil if no call to it has been answered.
-func (f *outFigures) find(t *figures.Table, k figures.Key) *figures.Series {
-	place := &f.known[placeOf(k.Method)]
-	if s := *place; s != nil && s.Key() == k {
-		return s
+func (f *outFigures) find(t *figures.Table, typ, method string) *figures.Series {
+	place := &f.known[placeOf(method)]
+	if place.Method == method && place.Type == typ && place.series != nil {
+		return place.series
 	}
+	k := figures.Key{Type: typ, Method: method}
 	s := t.Find(k)
-	if s != nil {
-		*place = s
+	if s != nil && s.Key() == k {
+		*place = knownSeries{s.Key(), s}
 	}
 	return s
 }
@@ -179,10 +188,9 @@ func placeOf(name string) int {
 // countBegun counts a call that is about to be written.
 func (b *broker) countBegun(call *seam.OutgoingCall) {
 	r := b.c.figures
-	k := calledBy(call)
-	call.Series = b.outFigures.find(&r.Set().Out, k)
+	call.Series = b.outFigures.find(&r.Set().Out, typeCalled(call), call.Method)
 	if call.Series == nil && call.Result == nil {
-		call.Series = r.Set().Out.Called(k) // No answer will tell whether the method exists.
+		call.Series = r.Set().Out.Called(calledBy(call)) // No answer will tell whether the method exists.
 	}
 	call.Weight = 1
 	if call.Series != nil {
@@ -190,18 +198,15 @@ func (b *broker) countBegun(call *seam.OutgoingCall) {
 	}
 	if call.Result == nil {
 		call.Weight = 0
-	} else if call.Weight > 0 || b.logsCalls() {
+	} else if call.Weight > 0 || b.c.figures.Logs() {
 		call.Sent = figures.Now()
 	}
 }
 
-// logsCalls reports whether each call is logged.
-func (b *broker) logsCalls() bool { return b.c.log.GetLevel() <= zerolog.DebugLevel }
-
 // countSent counts a call that wants no answer as over.
 func (b *broker) countSent(call *seam.OutgoingCall) {
 	b.c.figures.End(call.Series, 0, 0)
-	if b.logsCalls() {
+	if b.c.figures.Logs() {
 		b.logCall(call, 0, "")
 	}
 }
@@ -247,7 +252,7 @@ func (b *broker) countAnswered(call *seam.OutgoingCall, read time.Duration, err 
 	if kind != "" {
 		b.c.figures.Failed(s, false, kind)
 	}
-	if b.logsCalls() {
+	if b.c.figures.Logs() {
 		b.logCall(call, took, kind)
 	}
 }

@@ -36,6 +36,16 @@ func (inv *Invocation) claim(bits uint32) bool {
 	}
 }
 
+// finish is carriedOut, and a claim of the answer that is about to be given, in one step. It reports false, and does
+// nothing, if the call needs more than that.
+func (inv *Invocation) finish() bool {
+	if !inv.extended || inv.onAnswer != nil || !inv.state.CompareAndSwap(0, callClaimed|callDecided|callOver) {
+		return false
+	}
+	inv.arrived()
+	return true
+}
+
 // decide reports whether the result of a Deferred is the answer.
 func (inv *Invocation) decide() bool { return inv.state.Or(callDecided)&callDecided == 0 }
 

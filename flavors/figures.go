@@ -9,7 +9,6 @@ import (
 	"github.com/perspectivebroker/pb/flavors/internal/dispatch"
 	"github.com/perspectivebroker/pb/internal/figures"
 	"github.com/perspectivebroker/pb/internal/usercode"
-	"github.com/rs/zerolog"
 )
 
 // tableFigures has the series of the methods of a table, in one runtime.
@@ -123,7 +122,7 @@ func (inv *Invocation) count(kind string) {
 			inv.timed = r.Begin(s, inv.many)
 		}
 	}
-	logged := inv.conn.Logger().GetLevel() <= zerolog.DebugLevel
+	logged := r.Logs()
 	var took time.Duration
 	if inv.timed > 0 || logged {
 		took = figures.Now() - inv.read

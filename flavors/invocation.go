@@ -238,14 +238,19 @@ func (inv *Invocation) carriedOut() {
 	if inv.onAnswer != nil && !inv.passed.CompareAndSwap(false, true) {
 		return // A forwarded call may end in several ways at once.
 	}
-	if a := inv.arrivals; a != nil {
-		inv.arrivals = nil
-		a.Done()
-	}
+	inv.arrived()
 	if inv.extended {
 		if before := inv.state.Or(callOver); before&callOver == 0 {
 			inv.isOver(before | callOver)
 		}
+	}
+}
+
+// arrived no longer counts the call among those that have not been carried out.
+func (inv *Invocation) arrived() {
+	if a := inv.arrivals; a != nil {
+		inv.arrivals = nil
+		a.Done()
 	}
 }
 

@@ -190,7 +190,8 @@ func (inv *Invocation) run(o *object) {
 	}
 	v, kept, err := o.invoke(table, inv, m)
 	returned = true
-	if _, later := v.(*actor.Deferred); later && !kept {
+	_, later := v.(*actor.Deferred)
+	if later && !kept {
 		// The call must not keep its arguments alive.
 		inv.Args, inv.Kw = nil, nil
 		clear(inv.room[:])
@@ -202,11 +203,18 @@ func (inv *Invocation) run(o *object) {
 		turns.Leave(&inv.turn)
 		return
 	}
-	c := inv.interception.info.Load()
+	if err == nil && !later && !inv.isIntercepted() && inv.finish() {
+		if gone := inv.send(v, nil); !gone {
+			turns.Leave(&inv.turn)
+		} else if !kept {
+			inv.free()
+		}
+		return
+	}
 	if !inv.interception.later {
 		inv.carriedOut()
 	}
-	if c != nil {
+	if c := inv.interception.info.Load(); c != nil {
 		panicked := inv.interception.panicked
 		if gone := inv.answerIntercepted(v, err); !gone {
 			turns.Leave(&inv.turn)

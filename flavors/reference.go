@@ -17,7 +17,6 @@ import (
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
-	"github.com/rs/zerolog"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
 )
@@ -290,7 +289,7 @@ func describeCall(ctx context.Context, conn seam.Conn, call *seam.OutgoingCall, 
 	if ctx == context.Background() {
 		return nil
 	}
-	if conn.Logger().GetLevel() <= zerolog.DebugLevel {
+	if conn.Figures().Logs() {
 		call.TraceID = TraceID(ctx)
 	}
 	if !conn.TakesMetadata() {

@@ -216,15 +216,20 @@ type Recorder struct {
 	peer   string
 	shard  int
 	labels bool
+	logs   bool
 }
 
-// NewRecorder returns the recorder of a connection to peer. labels says whether profiles show the methods.
-func (s *Set) NewRecorder(peer string, labels bool) *Recorder {
-	return &Recorder{set: s, peer: peer, shard: int(s.next.Add(1) % shards), labels: labels}
+// NewRecorder returns the recorder of a connection to peer. labels says whether profiles show the methods, logs whether
+// each call is logged.
+func (s *Set) NewRecorder(peer string, labels, logs bool) *Recorder {
+	return &Recorder{set: s, peer: peer, shard: int(s.next.Add(1) % shards), labels: labels, logs: logs}
 }
 
 // Labels reports whether methods run with the label of their series.
 func (r *Recorder) Labels() bool { return r.labels }
+
+// Logs reports whether each call is logged. To ask the logger would copy it.
+func (r *Recorder) Logs() bool { return r.logs }
 
 // Set returns the figures to which the recorder adds.
 func (r *Recorder) Set() *Set { return r.set }

@@ -28,7 +28,7 @@ func sumsOf(t *testing.T, table *figures.Table, k figures.Key) figures.Sums {
 func TestBuckets(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var set figures.Set
-		r := set.NewRecorder("", false)
+		r := set.NewRecorder("", false, false)
 		k := figures.Key{Type: "T", Method: "m"}
 		d := time.Duration(rapid.OneOf(rapid.Int64Range(0, 40e9), rapid.Int64Range(0, 1e4)).Draw(t, "d"))
 		s := set.In.Own(k)
@@ -77,7 +77,7 @@ func TestHandledIsBounded(t *testing.T) {
 
 func TestWeights(t *testing.T) {
 	var set figures.Set
-	r := set.NewRecorder("", false)
+	r := set.NewRecorder("", false, false)
 	s := set.In.Own(figures.Key{Type: "T", Method: "m"})
 	for range 1024 + 8*1000 {
 		r.End(s, r.Begin(s, true), time.Second)
@@ -92,7 +92,7 @@ func TestWeights(t *testing.T) {
 
 func TestFailures(t *testing.T) {
 	var set figures.Set
-	r := set.NewRecorder("peer", false)
+	r := set.NewRecorder("peer", false, false)
 	s := set.In.Own(figures.Key{Type: "T", Method: "m"})
 	assert.Empty(t, set.Failures())
 	for i := range 3*figures.MaxFailures + 5 {
@@ -113,7 +113,7 @@ func TestConcurrentCounts(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 20 {
 		wg.Go(func() {
-			r := set.NewRecorder("", false)
+			r := set.NewRecorder("", false, false)
 			for n := range 500 {
 				s := set.Out.Called(figures.Key{Method: fmt.Sprint(n % 10)})
 				if i%2 == 0 {
@@ -142,7 +142,7 @@ func TestConcurrentCounts(t *testing.T) {
 
 func TestCountingAllocatesNothing(t *testing.T) {
 	var set figures.Set
-	r := set.NewRecorder("", false)
+	r := set.NewRecorder("", false, false)
 	s := set.In.Own(figures.Key{Type: "T", Method: "m"})
 	assert.Zero(t, testing.AllocsPerRun(100, func() {
 		begun := figures.Now()
@@ -152,7 +152,7 @@ func TestCountingAllocatesNothing(t *testing.T) {
 
 func BenchmarkCount(b *testing.B) {
 	var set figures.Set
-	r := set.NewRecorder("", false)
+	r := set.NewRecorder("", false, false)
 	s := set.In.Own(figures.Key{Type: "T", Method: "m"})
 	for name, many := range map[string]bool{"each": false, "many": true} {
 		b.Run(name, func(b *testing.B) {
