@@ -16,7 +16,7 @@ import (
 type callContext struct {
 	// Immutable.
 	parent   context.Context // of the caller: ends with the connection or the login
-	metadata Metadata
+	metadata *receivedMetadata
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -204,8 +204,8 @@ func IncomingMetadata(ctx context.Context) Metadata {
 	if ctx == nil {
 		return nil
 	}
-	m, _ := ctx.Value(incomingKey{}).(Metadata)
-	return m
+	m, _ := ctx.Value(incomingKey{}).(*receivedMetadata)
+	return m.all()
 }
 
 // lateContexts are the contexts of calls that are over. They end with their caller. A context that the application has

@@ -138,7 +138,17 @@ func (c *CallInfo) Metadata() Metadata {
 	if c.in == nil {
 		return nil
 	}
-	return c.in.context.metadata
+	return c.in.context.metadata.all()
+}
+
+// MetadataText returns one value of Metadata; "" if there is none. Bytes are returned as a string. It costs less than
+// Metadata.
+func (c *CallInfo) MetadataText(key string) string {
+	if c.in == nil {
+		return ""
+	}
+	e, _ := c.in.context.metadata.find(key)
+	return e.value
 }
 
 // Args returns the positional arguments: as Jelly decoded them, or as they were given to the call. They must not be

@@ -59,7 +59,7 @@ type Invocation struct {
 	timed        figures.Weight              // how
 	many         bool                        // others were read with it
 	counted      bool                        // as ended
-	metadata     Metadata                    // what it carried; nil if nothing
+	metadata     *receivedMetadata           // what it carried; nil if nothing
 	deadline     time.Time                   // zero if it has none
 	extended     bool                        // the peer may cancel it, and it may have a deadline
 	context      atomic.Pointer[callContext] // nil until needed

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -48,14 +49,49 @@ func WithMetadata(ctx context.Context, m Metadata) context.Context {
 	return context.WithValue(ctx, outgoingKey{}, both)
 }
 
+// WithMetadataText is [WithMetadata] with one entry, for less.
+func WithMetadataText(ctx context.Context, key, value string) context.Context {
+	return &outgoingText{ctx, key, value}
+}
+
+// outgoingText is a context whose calls carry one entry more.
+type outgoingText struct {
+	context.Context
+	key, value string
+}
+
+// Value implements context.Context.
+func (c *outgoingText) Value(key any) any {
+	if _, ok := key.(outgoingKey); ok {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+// String names the context in logs.
+func (c *outgoingText) String() string { return "flavors.WithMetadataText" }
+
+// all returns the metadata of the context.
+func (c *outgoingText) all() Metadata {
+	m := Metadata{}
+	maps.Copy(m, OutgoingMetadata(c.Context))
+	m[c.key] = c.value
+	return m
+}
+
 // OutgoingMetadata returns the metadata that calls made with ctx carry; nil if there is none. It must not be changed.
 // What a call brought from the peer is not passed on by itself: see [Invocation.Metadata].
 func OutgoingMetadata(ctx context.Context) Metadata {
 	if ctx == nil {
 		return nil
 	}
-	m, _ := ctx.Value(outgoingKey{}).(Metadata)
-	return m
+	switch m := ctx.Value(outgoingKey{}).(type) {
+	case Metadata:
+		return m
+	case *outgoingText:
+		return m.all()
+	}
+	return nil
 }
 
 // Metadata returns what the call carried; nil if there was none. It must not be changed.
@@ -63,41 +99,138 @@ func (inv *Invocation) Metadata() Metadata {
 	if inv == nil {
 		return nil
 	}
-	return inv.metadata
+	return inv.metadata.all()
+}
+
+// receivedMetadata is what a call of the peer carried. Few calls are asked for it, so the map is made when it is needed.
+type receivedMetadata struct {
+	entries []metadataEntry
+	first   [1]metadataEntry // for entries
+
+	once sync.Once
+	made Metadata
+}
+
+type metadataEntry struct {
+	key, value string
+	isBytes    bool
+}
+
+// all returns the metadata; nil if there is none.
+func (m *receivedMetadata) all() Metadata {
+	if m == nil {
+		return nil
+	}
+	m.once.Do(func() {
+		m.made = make(Metadata, len(m.entries))
+		for _, e := range m.entries {
+			if e.isBytes {
+				m.made[e.key] = []byte(e.value)
+			} else {
+				m.made[e.key] = e.value
+			}
+		}
+	})
+	return m.made
+}
+
+// find returns the entry with a key.
+func (m *receivedMetadata) find(key string) (e metadataEntry, ok bool) {
+	if m != nil {
+		for i := range m.entries {
+			if m.entries[i].key == key {
+				return m.entries[i], true
+			}
+		}
+	}
+	return e, false
+}
+
+// text returns the value of a key; "" if there is none, or it is no text.
+func (m *receivedMetadata) text(key string) string {
+	if e, ok := m.find(key); ok && !e.isBytes {
+		return e.value
+	}
+	return ""
 }
 
 // appendMetadata encodes the entries of m in the order of their keys, without the head of the dictionary.
 func appendMetadata(dst []byte, p banana.Profile, m Metadata) ([]byte, error) {
+	var err error
 	for _, key := range slices.Sorted(maps.Keys(m)) {
-		if key == timeoutKey {
-			return dst, ValueError.Errorf("metadata %q is set by the library: give the call a context with a deadline", key)
-		}
-		if !utf8.ValidString(key) {
-			return dst, ValueError.Errorf("metadata: the key %q is not UTF-8", clipText(key, maxQuotedName))
-		}
-		dst = appendText(banana.AppendList(dst, 2), p, key)
 		switch v := m[key].(type) {
 		case string:
-			if !utf8.ValidString(v) {
-				name := clipText(key, maxQuotedName)
-				return dst, ValueError.Errorf("metadata %q: the string is not UTF-8: give it as []byte", name)
-			}
-			dst = appendText(dst, p, v)
+			dst, err = appendTextEntry(dst, p, key, v)
 		case []byte:
+			dst, err = appendEntryKey(dst, p, key)
 			dst = banana.AppendBytes(dst, p, v)
 		default:
-			return dst, TypeError.Errorf("metadata %q is a string or a []byte, not a %T", clipText(key, maxQuotedName), v)
+			if dst, err = appendEntryKey(dst, p, key); err == nil {
+				err = TypeError.Errorf("metadata %q is a string or a []byte, not a %T", clipText(key, maxQuotedName), v)
+			}
+		}
+		if err != nil {
+			return dst, err
 		}
 	}
 	return dst, nil
 }
 
-// encodeMetadata encodes the entries of a call's metadata, of which there are n, and checks the limits. timed says that
+func appendEntryKey(dst []byte, p banana.Profile, key string) ([]byte, error) {
+	if key == timeoutKey {
+		return dst, ValueError.Errorf("metadata %q is set by the library: give the call a context with a deadline", key)
+	}
+	if !utf8.ValidString(key) {
+		return dst, ValueError.Errorf("metadata: the key %q is not UTF-8", clipText(key, maxQuotedName))
+	}
+	return appendText(banana.AppendList(dst, 2), p, key), nil
+}
+
+func appendTextEntry(dst []byte, p banana.Profile, key, value string) ([]byte, error) {
+	dst, err := appendEntryKey(dst, p, key)
+	if err != nil {
+		return dst, err
+	}
+	if !utf8.ValidString(value) {
+		name := clipText(key, maxQuotedName)
+		return dst, ValueError.Errorf("metadata %q: the string is not UTF-8: give it as []byte", name)
+	}
+	return appendText(dst, p, value), nil
+}
+
+// encodeOutgoing sets the entries of a call's metadata to those that ctx has. timed says that the call has a deadline.
+func encodeOutgoing(ctx context.Context, p banana.Profile, call *seam.OutgoingCall, timed bool) (err error) {
+	var m Metadata
+	switch v := ctx.Value(outgoingKey{}).(type) {
+	case Metadata:
+		m = v
+	case *outgoingText:
+		if v.Context.Value(outgoingKey{}) == nil {
+			return encodeText(p, call, v, timed)
+		}
+		m = v.all()
+	}
+	call.Metadata, call.Entries, err = encodeMetadata(call.Metadata[:0], p, m, timed)
+	return err
+}
+
+// encodeText is encodeMetadata for one short entry. Others go by way of a map.
+func encodeText(p banana.Profile, call *seam.OutgoingCall, v *outgoingText, timed bool) (err error) {
+	if len(v.key)+len(v.value) > MaxMetadataBytes/2 {
+		call.Metadata, call.Entries, err = encodeMetadata(call.Metadata[:0], p, Metadata{v.key: v.value}, timed)
+		return err
+	}
+	call.Entries = 1
+	call.Metadata, err = appendTextEntry(call.Metadata[:0], p, v.key, v.value)
+	return err
+}
+
+// encodeMetadata appends the entries of a call's metadata, of which there are n, and checks the limits. timed says that
 // the call has a deadline, whose entry is not among them.
-func encodeMetadata(p banana.Profile, m Metadata, timed bool) (entries []byte, n int, err error) {
+func encodeMetadata(dst []byte, p banana.Profile, m Metadata, timed bool) (entries []byte, n int, err error) {
 	n = len(m)
 	if n == 0 {
-		return nil, 0, nil
+		return dst, 0, nil
 	}
 	all, room := n, MaxMetadataBytes-metadataHead
 	if timed {
@@ -107,7 +240,7 @@ func encodeMetadata(p banana.Profile, m Metadata, timed bool) (entries []byte, n
 	if all > MaxMetadataEntries {
 		return nil, 0, ValueError.Errorf("the metadata of a call has at most %d entries, not %d", MaxMetadataEntries, all)
 	}
-	if entries, err = appendMetadata(nil, p, m); err != nil {
+	if entries, err = appendMetadata(dst, p, m); err != nil {
 		return nil, 0, err
 	}
 	if len(entries) > room {
@@ -173,7 +306,7 @@ func (inv *Invocation) readMetadata(r *banana.Reader) error {
 }
 
 // readMetadata reads the metadata of a call, which is the rest of r, and the time that the call has left.
-func readMetadata(r *banana.Reader) (m Metadata, left time.Duration, timed bool, err error) {
+func readMetadata(r *banana.Reader) (m *receivedMetadata, left time.Duration, timed bool, err error) {
 	if n := len(r.Rest()); n > MaxMetadataBytes {
 		return nil, 0, false, badMetadata("it has %d bytes; %d is the most", n, MaxMetadataBytes)
 	}
@@ -203,17 +336,18 @@ func readMetadata(r *banana.Reader) (m Metadata, left time.Duration, timed bool,
 			}
 			continue
 		}
-		if _, twice := m[key]; twice {
+		if _, twice := m.find(key); twice {
 			return nil, 0, false, badMetadata("%q is there twice", clipText(key, maxQuotedName))
 		}
-		v, err := readMetadataValue(r, key)
+		e, err := readMetadataValue(r, key)
 		if err != nil {
 			return nil, 0, false, err
 		}
 		if m == nil {
-			m = make(Metadata, n-1)
+			m = new(receivedMetadata)
+			m.entries = m.first[:0]
 		}
-		m[key] = v
+		m.entries = append(m.entries, e)
 	}
 	return m, left, timed, nil
 }
@@ -222,52 +356,55 @@ func readKey(r *banana.Reader) (string, error) {
 	if n, err := listOf(r); err != nil || n != 2 {
 		return "", badMetadata("an entry is no pair of a key and a value")
 	}
-	v, err := readText(r)
-	switch v := v.(type) {
-	case string:
-		return v, nil
-	case []byte:
-		if utf8.Valid(v) {
-			return string(v), nil
-		}
-	}
-	if err == nil {
-		err = badMetadata("a key is no text")
-	}
-	return "", err
-}
-
-func readMetadataValue(r *banana.Reader, key string) (any, error) {
-	v, err := readText(r)
-	if v == nil && err == nil {
-		err = badMetadata("the value of %q is neither text nor bytes", clipText(key, maxQuotedName))
-	}
-	return v, err
-}
-
-// readText reads a string or a []byte. It returns nil for anything else.
-func readText(r *banana.Reader) (any, error) {
-	t, err := r.Next()
+	t, _, ok, err := readText(r)
 	switch {
 	case err != nil:
-		return nil, err
+		return "", err
+	case ok && t.Kind == banana.String && string(t.Bytes) == traceparentKey:
+		return traceparentKey, nil
+	case ok && t.Kind == banana.String && string(t.Bytes) == timeoutKey:
+		return timeoutKey, nil
+	case ok:
+		if key := t.Text(); utf8.ValidString(key) {
+			return key, nil
+		}
+	}
+	return "", badMetadata("a key is no text")
+}
+
+func readMetadataValue(r *banana.Reader, key string) (metadataEntry, error) {
+	t, isBytes, ok, err := readText(r)
+	if !ok && err == nil {
+		err = badMetadata("the value of %q is neither text nor bytes", clipText(key, maxQuotedName))
+	}
+	if err != nil {
+		return metadataEntry{}, err
+	}
+	return metadataEntry{key, t.Text(), isBytes}, nil
+}
+
+// readText reads a text or bytes. ok is false for anything else.
+func readText(r *banana.Reader) (t banana.Token, isBytes, ok bool, err error) {
+	t, err = r.Next()
+	switch {
+	case err != nil:
+		return t, false, false, err
 	case t.IsText():
-		return []byte(t.Text()), nil
+		return t, true, true, nil
 	case t.Kind != banana.List || t.Int != 2:
-		return nil, nil
+		return t, false, false, nil
 	}
 	word, err := r.Next()
 	if err != nil || !word.TextIs(unicodeWord) {
-		return nil, err
+		return t, false, false, err
 	}
 	if t, err = r.Next(); err != nil || !t.IsText() {
-		return nil, err
+		return t, false, false, err
 	}
-	s := t.Text()
-	if !utf8.ValidString(s) {
-		return nil, badMetadata("a text is not UTF-8")
+	if t.Kind == banana.String && !utf8.Valid(t.Bytes) {
+		return t, false, false, badMetadata("a text is not UTF-8")
 	}
-	return s, nil
+	return t, false, true, nil
 }
 
 func readTimeout(r *banana.Reader) (time.Duration, error) {

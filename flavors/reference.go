@@ -297,7 +297,7 @@ func describeCall(ctx context.Context, conn seam.Conn, call *seam.OutgoingCall, 
 	}
 	deadline, timed := ctx.Deadline()
 	p := conn.JellyContext(nil).Profile
-	if call.Metadata, call.Entries, err = encodeMetadata(p, OutgoingMetadata(ctx), timed); err != nil {
+	if err = encodeOutgoing(ctx, p, call, timed); err != nil {
 		return fmt.Errorf("calling %s: %w", method, err)
 	}
 	if timed {

@@ -373,9 +373,9 @@ func (r *RemoteReference) preparePassed(inv *Invocation, call *seam.OutgoingCall
 		return err
 	}
 	m := r.remote
-	if m.conn.TakesMetadata() && (len(inv.metadata) > 0 || !inv.deadline.IsZero()) {
+	if m.conn.TakesMetadata() && (inv.metadata != nil || !inv.deadline.IsZero()) {
 		profile := m.conn.JellyContext(nil).Profile
-		call.Metadata, call.Entries, err = encodeMetadata(profile, inv.metadata, !inv.deadline.IsZero())
+		call.Metadata, call.Entries, err = encodeMetadata(nil, profile, inv.metadata.all(), !inv.deadline.IsZero())
 		if err != nil {
 			return fmt.Errorf("passing a call of %s on: %w", inv.name(), err)
 		}

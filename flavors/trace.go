@@ -29,10 +29,12 @@ func TraceID(ctx context.Context) string {
 
 // traceIDIn returns the trace id in the W3C traceparent of a call's metadata; "" if there is no valid one.
 func traceIDIn(m Metadata) string {
-	if len(m) == 0 {
-		return ""
-	}
 	parent, _ := m[traceparentKey].(string)
+	return traceIDOf(parent)
+}
+
+// traceIDOf returns the trace id in a traceparent; "" if it is not valid.
+func traceIDOf(parent string) string {
 	const from, to, least = 3, 35, 55 // version-traceid-parent-flags; later versions may be longer
 	if len(parent) < least || parent[from-1] != '-' || parent[to] != '-' || parent[52] != '-' {
 		return ""
@@ -51,7 +53,7 @@ func (inv *Invocation) traceID() string {
 			return id
 		}
 	}
-	return traceIDIn(inv.metadata)
+	return traceIDOf(inv.metadata.text(traceparentKey))
 }
 
 // traced adds the trace of the call to a log line.

@@ -267,10 +267,17 @@ func (c *OutgoingCall) WantAnswer() {
 // CancelWork implements actor.Canceller.
 func (c *OutgoingCall) CancelWork() { c.conn.CancelCall(c) }
 
+// maxKept is the largest capacity of the metadata of an answered call that is kept for the next one.
+const maxKept = 256
+
 // Reset makes an answered call ready for use as another one.
 func (c *OutgoingCall) Reset() {
 	c.result.Reset()
-	c.Deadline, c.Metadata, c.Entries, c.Object, c.Undecoded = time.Time{}, nil, 0, nil, false
 	c.ID, c.Name, c.Method, c.Perspective, c.conn, c.TraceID, c.Want = 0, "", "", nil, nil, "", nil
+	c.Deadline, c.Entries, c.Object, c.Undecoded = time.Time{}, 0, nil, false
+	if cap(c.Metadata) > maxKept {
+		c.Metadata = nil
+	}
+	c.Metadata = c.Metadata[:0]
 	c.Result, c.RequestID, c.Cancelled, c.Sent, c.Series, c.Weight = nil, 0, false, 0, nil, 0
 }
