@@ -33,11 +33,22 @@ var variants = []struct {
 	interceptor func() flavors.Interceptor
 }{
 	{"none", func() flavors.Interceptor { return nil }},
+	{"passing", func() flavors.Interceptor {
+		return flavors.InterceptorFunc(func(next flavors.CallFunc) flavors.CallFunc { return next })
+	}},
 	{"spans-1%", func() flavors.Interceptor {
 		return otel.Interceptor(otel.WithTracerProvider(sampled(0.01)), otel.WithMeterProvider(noop.NewMeterProvider()))
 	}},
 	{"spans-1%-and-durations", func() flavors.Interceptor {
 		return otel.Interceptor(otel.WithTracerProvider(sampled(0.01)), otel.WithMeterProvider(
+			sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))))
+	}},
+	{"spans-1%-parent-based", func() flavors.Interceptor {
+		return otel.Interceptor(otel.WithTracerProvider(sampled(0.01)), otel.WithParentBased(),
+			otel.WithMeterProvider(noop.NewMeterProvider()))
+	}},
+	{"spans-1%-parent-based-and-durations", func() flavors.Interceptor {
+		return otel.Interceptor(otel.WithTracerProvider(sampled(0.01)), otel.WithParentBased(), otel.WithMeterProvider(
 			sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))))
 	}},
 	{"spans-all-and-durations", func() flavors.Interceptor {

@@ -27,6 +27,18 @@ func (c carrier) Set(key, value string) { c[key] = value }
 // Keys implements propagation.TextMapCarrier.
 func (c carrier) Keys() []string { return slices.Collect(maps.Keys(c)) }
 
+// received is the metadata of a call of the peer as a propagator sees it.
+type received flavors.CallInfo
+
+// Get implements propagation.TextMapCarrier.
+func (c *received) Get(key string) string { return (*flavors.CallInfo)(c).MetadataText(key) }
+
+// Set implements propagation.TextMapCarrier. What a peer has sent is not changed.
+func (*received) Set(string, string) {}
+
+// Keys implements propagation.TextMapCarrier.
+func (c *received) Keys() []string { return carrier((*flavors.CallInfo)(c).Metadata()).Keys() }
+
 const (
 	// maxAdded is how many bytes a propagator may add to the metadata of a call without a look at the rest of it.
 	maxAdded = 1 << 10

@@ -2,8 +2,10 @@ package otel
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +31,7 @@ func Interceptor(opts ...Option) flavors.Interceptor {
 		tracer:     o.tracer(),
 		propagator: o.propagator,
 		public:     o.public,
+		parental:   o.parental,
 		in: direction{
 			incoming: true,
 			methods:  methods{kind: trace.WithSpanKind(trace.SpanKindServer)},
@@ -63,6 +66,7 @@ type interceptor struct {
 	tracer     trace.Tracer
 	propagator propagation.TextMapPropagator
 	public     bool
+	parental   bool
 	in, out    direction
 }
 
@@ -91,6 +95,8 @@ func (i *interceptor) WrapCall(next flavors.CallFunc) flavors.CallFunc {
 		returned = true
 		if d, ok := v.(*actor.Deferred); !ok || d == nil || err != nil {
 			c.end(err)
+			*c = running{}
+			runs.Put(c)
 			return v, err
 		}
 		c.follow()
@@ -113,36 +119,41 @@ func (i *interceptor) begin(ctx context.Context, call *flavors.CallInfo) (contex
 		ctx, links = i.extract(ctx, call)
 	}
 	m := dir.methods.find(call.Type(), call.Method())
-	start := m.start
-	if links != nil {
-		start = append(slices.Clip(start), links)
+	var span trace.Span
+	recording := false
+	if parent := trace.SpanContextFromContext(ctx); !i.parental || !parent.IsValid() || parent.IsSampled() || links != nil {
+		start := m.start
+		if links != nil {
+			start = append(slices.Clip(start), links)
+		}
+		ctx, span = i.tracer.Start(ctx, m.spanName, start...)
+		recording = span.IsRecording()
 	}
-	ctx, span := i.tracer.Start(ctx, m.spanName, start...)
-	c := &running{dir: dir, method: m, span: span, recording: span.IsRecording()}
-	if c.recording {
+	if recording {
 		span.SetAttributes(callAttributes(call)...)
 	}
 	if !dir.incoming {
 		ctx = i.inject(ctx, call)
 	}
-	if !c.recording && !dir.duration.Enabled(ctx) {
+	if !recording && !dir.duration.Enabled(ctx) {
 		return ctx, nil
 	}
+	c := runs.Get().(*running)
+	c.dir, c.method, c.span, c.recording = dir, m, span, recording
 	c.ctx = ctx
 	c.began = time.Now()
 	return ctx, c
 }
+
+// runs pools what is noted about calls whose result has not come later.
+var runs = sync.Pool{New: func() any { return new(running) }}
 
 // extract returns ctx with the trace context that a call of the peer carries.
 func (i *interceptor) extract(
 	ctx context.Context,
 	call *flavors.CallInfo,
 ) (_ context.Context, links trace.SpanStartOption) {
-	m := call.Metadata()
-	if len(m) == 0 {
-		return ctx, nil
-	}
-	ctx = i.propagator.Extract(ctx, carrier(m))
+	ctx = i.propagator.Extract(ctx, (*received)(call))
 	if !i.public {
 		return ctx, nil
 	}
@@ -159,12 +170,32 @@ func (i *interceptor) inject(ctx context.Context, call *flavors.CallInfo) contex
 	if conn, ok := call.Conn().(*broker.Conn); ok && !takesMetadata(conn) {
 		return ctx
 	}
+	if _, ok := i.propagator.(propagation.TraceContext); ok {
+		if sc := trace.SpanContextFromContext(ctx); sc.IsValid() && sc.TraceState().Len() == 0 &&
+			flavors.OutgoingMetadata(ctx) == nil {
+			return flavors.WithMetadataText(ctx, traceparentKey, traceparent(sc))
+		}
+	}
 	m := carrier{}
 	i.propagator.Inject(ctx, m)
 	if m.fit(flavors.OutgoingMetadata(ctx)); len(m) == 0 {
 		return ctx
 	}
 	return flavors.WithMetadata(ctx, flavors.Metadata(m))
+}
+
+const traceparentKey = "traceparent"
+
+// traceparent returns what propagation.TraceContext puts there, with less memory.
+func traceparent(sc trace.SpanContext) string {
+	const size = 2 + 1 + 32 + 1 + 16 + 1 + 2
+	buf := make([]byte, 0, size)
+	traceID, spanID := sc.TraceID(), sc.SpanID()
+	buf = append(buf, "00-"...)
+	buf = append(hex.AppendEncode(buf, traceID[:]), '-')
+	buf = append(hex.AppendEncode(buf, spanID[:]), '-')
+	flags := sc.TraceFlags() & (trace.FlagsSampled | trace.FlagsRandom)
+	return string(hex.AppendEncode(buf, []byte{byte(flags)}))
 }
 
 // takesMetadata reports whether calls over a connection may carry metadata.

@@ -19,6 +19,7 @@ type options struct {
 	meters     metric.MeterProvider
 	propagator propagation.TextMapPropagator
 	public     bool
+	parental   bool
 }
 
 type optionFunc func(o *options)
@@ -76,4 +77,12 @@ func WithPropagator(p propagation.TextMapPropagator) Option {
 // listeners whose peers must not decide which calls are sampled.
 func WithPublicEndpoint() Option {
 	return optionFunc(func(o *options) { o.public = true })
+}
+
+// WithParentBased says that the sampler of the tracer provider follows the decision of the caller, as ParentBased does,
+// the SDK's default. Then a call that belongs to a trace which is not sampled is not offered to the sampler: it passes
+// the trace context on as it is, and costs less. Without this option, or with another sampler, such a call has a span
+// that does not record.
+func WithParentBased() Option {
+	return optionFunc(func(o *options) { o.parental = true })
 }
