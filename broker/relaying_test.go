@@ -91,8 +91,10 @@ func TestRelayedCall(t *testing.T) {
 	t.Run("in order", func(*testing.T) {
 		b.Write(`[message 4 1 "a" 1 [tuple] [dictionary]]`, `[message 5 1 "b" 1 [tuple] [dictionary]]`)
 		a.Want(`[message 5 70 "a" 1 [tuple] [dictionary]]`, `[message 7 70 "b" 1 [tuple] [dictionary]]`)
-		a.Write(`[answer 7 7]`, `[answer 5 5]`)
-		b.Want(`[answer 5 7]`, `[answer 4 5]`)
+		a.Write(`[answer 7 7]`)
+		b.Want(`[answer 5 7]`)
+		a.Write(`[answer 5 5]`)
+		b.Want(`[answer 4 5]`)
 	})
 	t.Run("failure", func(t *testing.T) {
 		b.Write(`[message 6 1 "a" 1 [tuple] [dictionary]]`)
@@ -261,8 +263,10 @@ func TestRelayedExtended(t *testing.T) {
 		`[message 6 1 "c" 1 [tuple ["promise" 4]] [dictionary]]`)
 	b.Want(`[answer 4 [remote 1]]`)
 	a.Want(`[message 5 70 "b" 1 [tuple 1] [dictionary]]`, `[message 7 70 "c" 1 [tuple [local 70]] [dictionary]]`)
-	a.Write(`[answer 7 7]`, `[answer 5 5]`)
-	b.Want(`[answer 6 7]`, `[answer 5 5]`)
+	a.Write(`[answer 7 7]`)
+	b.Want(`[answer 6 7]`)
+	a.Write(`[answer 5 5]`)
+	b.Want(`[answer 5 5]`)
 }
 
 // Peers of other dialects get what they understand.

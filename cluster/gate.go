@@ -26,12 +26,12 @@ func newGate(ctx context.Context, n *Node) (*gate, error) {
 	}
 	sock, err := pipe.Dial(ctx)
 	if err != nil {
-		listener.Close()
+		_ = listener.Close()
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
 	conn, err := broker.NewClientConn(ctx, n.rt, sock, options)
 	if err != nil {
-		listener.Close()
+		_ = listener.Close()
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
 	return &gate{listener, conn}, nil
@@ -42,7 +42,7 @@ func (g *gate) begin(key objectKey) *flavors.Promise {
 }
 
 func (g *gate) close() {
-	g.listener.Close()
+	_ = g.listener.Close()
 	g.conn.Abort(ErrLeft)
 }
 

@@ -214,7 +214,7 @@ func (l *links) close(cause error) {
 	l.mu.Lock()
 	l.closed = true
 	l.mu.Unlock()
-	l.listener.Close()
+	_ = l.listener.Close()
 	for _, c := range l.listener.Conns() {
 		c.Abort(cause)
 	}
@@ -228,7 +228,7 @@ func (l *links) shutdown(ctx context.Context) {
 	l.mu.Lock()
 	l.closed = true
 	l.mu.Unlock()
-	l.listener.Close()
+	_ = l.listener.Close()
 	var closing sync.WaitGroup
 	for _, k := range l.all() {
 		closing.Go(func() { _ = k.conn.Close(ctx) }) // It ends in any case.

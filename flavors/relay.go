@@ -422,7 +422,7 @@ func (inv *Invocation) encodeArguments(f *jelly.Fragment) error {
 // answerPassed answers a call with what the peer has answered that it was passed on to.
 func (inv *Invocation) answerPassed(v any, err error) {
 	raw, _ := v.(*jelly.Raw)
-	answered := false
+	var answered bool
 	if err != nil {
 		if p := inv.passing; p != nil && p.Failed != nil && !IsRemote(err) {
 			err = p.Failed(err)

@@ -19,7 +19,7 @@ type (
 		A int `pb:"a,"`
 	}
 	oddOptions struct {
-		A int `pb:"a,defualt=3"`
+		A int `pb:"a,dflt=3"`
 	}
 	oddPart struct {
 		A int `pb:"a,omitempty,x"`
@@ -46,7 +46,7 @@ func TestUnknownTagOptions(t *testing.T) {
 	require.ErrorContains(t, flavors.RegisterCopy[oddCopy](r, "test.Copy"), `the option "omitemtpy" in its pb tag`)
 	require.ErrorContains(t, flavors.RegisterCache[oddCache](r, "test.Cache"), `the option "" in its pb tag`)
 	_, err := flavors.TableOf(&oddKeywords{}, flavors.PrefixRemote)
-	require.ErrorContains(t, err, `the option "defualt=3" in its pb tag`)
+	require.ErrorContains(t, err, `the option "dflt=3" in its pb tag`)
 	_, err = flavors.TableOf(&oddElement{}, flavors.PrefixRemote)
 	require.ErrorContains(t, err, `the option "x" in its pb tag`)
 	_, err = flavors.TableOf(&goodOptions{}, flavors.PrefixRemote)

@@ -135,7 +135,7 @@ func parseURL(field, text string) (*url.URL, error) {
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" || u.Port() == "" {
-		return nil, fmt.Errorf("Config.%s is %q; it must be like %s", field, text, DefaultURL)
+		return nil, fmt.Errorf("the URL in Config.%s is %q; it must be like %s", field, text, DefaultURL)
 	}
 	return u, nil
 }

@@ -31,7 +31,7 @@ func TestDataOutlivesTheServer(t *testing.T) {
 		require.NoError(t, err)
 		url, err := os.ReadFile(filepath.Join(dir, "url"))
 		require.NoError(t, err)
-		require.Equal(t, s.Endpoints(), []string{strings.TrimSpace(string(url))})
+		require.Equal(t, []string{strings.TrimSpace(string(url))}, s.Endpoints())
 		c := client(t, s.Endpoints())
 		got, err := c.Get(t.Context(), "key")
 		require.NoError(t, err)

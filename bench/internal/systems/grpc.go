@@ -34,7 +34,7 @@ func grpcTuned() System {
 		Serve: func() (string, error) {
 			return serveGRPC(
 				grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window),
-				grpc.ReadBufferSize(buffer), grpc.WriteBufferSize(buffer), grpc.SharedWriteBuffer(true),
+				grpc.ReadBufferSize(buffer), grpc.WriteBufferSize(buffer),
 				grpc.MaxRecvMsgSize(message), grpc.MaxConcurrentStreams(maxStreams),
 				grpc.NumStreamWorkers(uint32(runtime.GOMAXPROCS(0))),
 			)
@@ -43,7 +43,7 @@ func grpcTuned() System {
 			return dialGRPC(
 				ctx, addr,
 				grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window),
-				grpc.WithReadBufferSize(buffer), grpc.WithWriteBufferSize(buffer), grpc.WithSharedWriteBuffer(true),
+				grpc.WithReadBufferSize(buffer), grpc.WithWriteBufferSize(buffer),
 				grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(message)),
 			)
 		},

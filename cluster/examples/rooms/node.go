@@ -67,7 +67,7 @@ func run(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer store.Close()
+	defer func() { _ = store.Close() }()
 	tls, err := cluster.LoadTLS(o.ca, o.cert, o.key)
 	if err != nil {
 		return err

@@ -105,7 +105,7 @@ func (c *Cluster) Leader() (leader *Server, followers []*Server) {
 	c.t.Helper()
 	client, err := clientv3.New(c.Config())
 	require.NoError(c.t, err)
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	for _, s := range c.Servers {
 		ctx, cancel := context.WithTimeout(context.Background(), startTime)
 		status, err := client.Status(ctx, s.URL)

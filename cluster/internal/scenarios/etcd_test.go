@@ -37,7 +37,7 @@ func TestEtcdSilent(t *testing.T) {
 	})
 	etcd.Signal(syscall.SIGCONT)
 	w.eventually("the room is placed again", func() bool { return incr().Error == "" })
-	require.EqualValues(t, calls[len(calls)-1].by, alice.call(room, "value").integer(), "it began anew")
+	require.Equal(t, calls[len(calls)-1].by, alice.call(room, "value").integer(), "it began anew")
 	require.Empty(t, alice.eventsOf("disconnected"), "a fenced node keeps its clients")
 	w.check(calls...)
 }
@@ -55,6 +55,6 @@ func TestEtcdStartedAnew(t *testing.T) {
 	w.etcd.Servers[0].Run(t)
 	w.etcd.WaitReady()
 	calls = append(calls, w.incr(alice, room))
-	require.EqualValues(t, calls[0].by+calls[1].by+calls[2].by, calls[2].integer(), "the room has lived on")
+	require.Equal(t, calls[0].by+calls[1].by+calls[2].by, calls[2].integer(), "the room has lived on")
 	w.check(calls...)
 }

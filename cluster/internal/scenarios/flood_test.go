@@ -34,7 +34,7 @@ func TestFloods(t *testing.T) {
 	served := func(what string) {
 		t.Helper()
 		before := bob.call(bobs, "value").integer()
-		require.EqualValues(t, before+1, bob.call(bobs, "incr").integer(), what)
+		require.Equal(t, before+1, bob.call(bobs, "incr").integer(), what)
 		for _, name := range []string{"a", "b"} {
 			if !raceEnabled { // The race detector's own memory is a multiple.
 				require.Less(t, w.nodes[name].memory(t), maxMemory, "%s: memory of %s", what, name)

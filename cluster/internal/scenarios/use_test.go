@@ -69,7 +69,7 @@ func TestUse(t *testing.T) {
 		figures[pair.(list)[0].(string)] = pair.(list)[1].(float64)
 	}
 	require.Len(t, figures, 5)
-	require.EqualValues(t, 2, figures["links"])
+	require.Equal(t, 2, int(figures["links"]))
 	require.Positive(t, figures["placed"])
 	require.Positive(t, figures["relays"])
 	require.Positive(t, figures["exports"])

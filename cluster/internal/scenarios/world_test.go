@@ -246,8 +246,8 @@ func (w *world) check(calls ...*increment) {
 	require.Empty(w.t, faults, "%d calls, %d executions", len(w.history.Calls), len(w.history.Runs))
 }
 
-// awaitLog waits until the log has what was answered: an answer may be faster than the line about it. What is not logged
-// after a while is left to the check.
+// awaitLog waits until the log has what was answered: an answer may be faster than the line about it. What is not
+// logged after a while is left to the check.
 func (w *world) awaitLog(made []history.Call) {
 	for deadline := time.Now().Add(patience / 6); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		w.mu.Lock()
