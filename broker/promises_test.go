@@ -150,6 +150,11 @@ func TestPromiseFrames(t *testing.T) {
 	require.NoError(t, pbtest.ErrorOf(d))
 	require.NoError(t, second.CallRemoteNoAnswer("depth"))
 	p.Want(`[message 5 71 depth 0 [tuple] [dictionary]]`)
+	ann := flavors.WithMetadata(t.Context(), flavors.Metadata{"user": "ann"})
+	d = second.CallRemoteContext(ann, "depth")
+	p.Want(`[message 6 71 depth 1 [tuple] [dictionary] [dictionary [["unicode" "user"] ["unicode" "ann"]]]]`)
+	p.Write(`[answer 6 2]`)
+	require.NoError(t, pbtest.ErrorOf(d))
 }
 
 // TestPromiseOrderKept names a promise that is answered while a call on it waits for another one (P-11.3).

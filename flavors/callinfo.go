@@ -10,9 +10,9 @@ import (
 )
 
 // CallInfo describes a call to interceptors. Its methods may be called from any goroutine, also after the call. But
-// Args, Kw, Perspective, Reference and Invocation must be called for the first time before the interceptors have returned
-// or, if the result comes later, before that is there. Afterwards they may return nil, because calls of which nobody has
-// asked for these use each other's memory again.
+// Args, Kw, Perspective, Reference and Invocation must be called for the first time before the interceptors have
+// returned or, if the result comes later, before that is there. Afterwards they may return nil, because calls of which
+// nobody has asked for these use each other's memory again.
 type CallInfo struct {
 	conn   seam.Conn
 	method string

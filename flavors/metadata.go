@@ -102,7 +102,8 @@ func (inv *Invocation) Metadata() Metadata {
 	return inv.metadata.all()
 }
 
-// receivedMetadata is what a call of the peer carried. Few calls are asked for it, so the map is made when it is needed.
+// receivedMetadata is what a call of the peer carried. Few calls are asked for it, so the map is made when it is
+// needed.
 type receivedMetadata struct {
 	entries []metadataEntry
 	first   [1]metadataEntry // for entries

@@ -217,6 +217,11 @@ func (p *Promise) CallRemote(method string, args ...any) *actor.Deferred {
 	return callAtOnce(context.Background(), p, method, args)
 }
 
+// CallRemoteContext calls a method of the promised object. It is [RemoteReference.CallRemoteContext] otherwise.
+func (p *Promise) CallRemoteContext(ctx context.Context, method string, args ...any) *actor.Deferred {
+	return callWithContext(ctx, p, method, args)
+}
+
 // CallRemoteNoAnswer calls a method of the promised object and asks for no answer. It is
 // [RemoteReference.CallRemoteNoAnswer] otherwise.
 func (p *Promise) CallRemoteNoAnswer(method string, args ...any) error {

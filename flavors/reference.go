@@ -226,10 +226,14 @@ func (r *RemoteReference) CallRemote(method string, args ...any) *actor.Deferred
 // Under dialect pb+1 it carries ctx's deadline and metadata ([WithMetadata]), and is cancelled with the invocation that
 // ctx is of. It does not wait for ctx, so the end of any other ctx does not cancel the call.
 func (r *RemoteReference) CallRemoteContext(ctx context.Context, method string, args ...any) *actor.Deferred {
+	return callWithContext(ctx, r, method, args)
+}
+
+func callWithContext(ctx context.Context, c Callee, method string, args []any) *actor.Deferred {
 	if ctx == nil {
 		return actor.Failed(fmt.Errorf("flavors: calling %s: %w", method, actor.ErrNilContext))
 	}
-	return callAtOnce(ctx, r, method, args)
+	return callAtOnce(ctx, c, method, args)
 }
 
 func callAtOnce(ctx context.Context, c Callee, method string, args []any) *actor.Deferred {

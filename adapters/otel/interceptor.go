@@ -121,7 +121,8 @@ func (i *interceptor) begin(ctx context.Context, call *flavors.CallInfo) (contex
 	m := dir.methods.find(call.Type(), call.Method())
 	var span trace.Span
 	recording := false
-	if parent := trace.SpanContextFromContext(ctx); !i.parental || !parent.IsValid() || parent.IsSampled() || links != nil {
+	parent := trace.SpanContextFromContext(ctx)
+	if !i.parental || !parent.IsValid() || parent.IsSampled() || links != nil {
 		start := m.start
 		if links != nil {
 			start = append(slices.Clip(start), links)

@@ -18,7 +18,14 @@ const (
 // span. In a method use the ctx parameter, or [flavors.Invocation.Context]:
 //
 //	logger.InfoContext(ctx, "sold", "what", what)
-func LogHandler(h slog.Handler) slog.Handler { return logHandler{h} }
+//
+// With a nil h the lines go nowhere.
+func LogHandler(h slog.Handler) slog.Handler {
+	if h == nil {
+		h = slog.DiscardHandler
+	}
+	return logHandler{h}
+}
 
 type logHandler struct{ slog.Handler }
 

@@ -27,6 +27,10 @@ func (g *logger) RemoteLog(ctx context.Context) {
 	g.zero.Info().Ctx(ctx).Msg("by zerolog")
 }
 
+func TestLogHandlerOfNothing(t *testing.T) {
+	slog.New(otel.LogHandler(nil)).With("app", "shop").WithGroup("g").InfoContext(t.Context(), "nowhere")
+}
+
 func TestLogLines(t *testing.T) {
 	l := newLab(t)
 	var out bytes.Buffer

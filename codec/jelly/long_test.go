@@ -83,7 +83,7 @@ func TestAppendAround(t *testing.T) {
 		require.NoError(t, f.JellyDict(nil))
 		whole, err := f.Append(nil, fillHole)
 		require.NoError(t, err)
-		require.Equal(t, f.Len()+2*f.Holes(), len(whole), "Len counts long strings, and no holes")
+		require.Len(t, whole, f.Len()+2*f.Holes(), "Len counts long strings, and no holes")
 		require.LessOrEqual(t, f.OwnLen(), len(whole)+longHead*f.Longs())
 		longs := f.Longs()
 		got := around(t, f, fillHole)
