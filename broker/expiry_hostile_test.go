@@ -13,6 +13,7 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/command"
 	"github.com/perspectivebroker/pb/internal/pbtest"
+	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -178,4 +179,16 @@ func TestOddDeadlinesOfCaller(t *testing.T) {
 		cancel()
 	}
 	assert.Empty(t, w.began)
+}
+
+// TestZeroDeadline calls with the time that stands for no deadline in a call: the peer is told that it is over (P-9.7).
+func TestZeroDeadline(t *testing.T) {
+	conn, p, err := dialScripted(t, newRuntime(t), func(p *wire.Peer) { p.HostAs(banana.ProfilePB1) })
+	require.NoError(t, err)
+	ctx, cancel := context.WithDeadline(t.Context(), time.Time{})
+	defer cancel()
+	d := conn.Root().CallRemoteContext(ctx, "left")
+	p.Want(`[message 1 root left 1 [tuple] [dictionary] [dictionary [["unicode" "timeout"] _]]]`)
+	p.Write(`[answer 1 0]`)
+	require.NoError(t, pbtest.ErrorOf(d))
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unicode/utf8"
 	"weak"
 
@@ -306,6 +307,9 @@ func describeCall(ctx context.Context, conn seam.Conn, call *seam.OutgoingCall, 
 	}
 	if timed {
 		call.Deadline = deadline
+		if deadline.IsZero() { // A context may have it. In a call it stands for none.
+			call.Deadline = time.Unix(0, 0)
+		}
 	}
 	return nil
 }

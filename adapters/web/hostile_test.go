@@ -270,12 +270,16 @@ type scriptedBack struct {
 	flavors.Root
 	scripts map[string]func(remote *flavors.RemoteReference) any
 	mu      sync.Mutex
-	errs    []error // of the calls of scripts
+	paths   map[*flavors.RemoteReference]string // of the requests
+	errs    map[string][]error                  // of the calls of scripts, by path
 }
 
 func (b *scriptedBack) HandleRemote(inv *flavors.Invocation) (any, error) {
 	state := inv.Args[0].(*backRequest)
 	script := b.scripts[state.path]
+	b.mu.Lock()
+	b.paths[state.remote] = state.path
+	b.mu.Unlock()
 	if script == nil {
 		state.remote.Release()
 		return nil, flavors.KeyError.New(state.path)
@@ -285,10 +289,13 @@ func (b *scriptedBack) HandleRemote(inv *flavors.Invocation) (any, error) {
 
 // try calls a method of a remote and notes its error. It waits for room, so that the connection refuses none.
 func (b *scriptedBack) try(remote *flavors.RemoteReference, method string, args ...any) {
+	b.mu.Lock()
+	path := b.paths[remote]
+	b.mu.Unlock()
 	flavors.Start(context.Background(), remote, method, args...).OnComplete(func(_ any, err error) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		b.errs = append(b.errs, err)
+		b.errs[path] = append(b.errs[path], err)
 	})
 }
 
@@ -307,7 +314,7 @@ func (r *backRequest) SetCopyableState(state any) error {
 }
 
 func TestHostileBacks(t *testing.T) {
-	b := &scriptedBack{}
+	b := &scriptedBack{paths: map[*flavors.RemoteReference]string{}, errs: map[string][]error{}}
 	header := func(name, value string) func(*flavors.RemoteReference) any {
 		return func(remote *flavors.RemoteReference) any {
 			b.try(remote, "setHeader", []byte(name), []byte(value))
@@ -409,9 +416,6 @@ func TestHostileBacks(t *testing.T) {
 		"/producers": {200, "", 2},
 		"/unknown":   {500, "", 0},
 	} {
-		b.mu.Lock()
-		b.errs = nil
-		b.mu.Unlock()
 		front := url
 		if path == "/never" {
 			front = hasty
@@ -430,18 +434,20 @@ func TestHostileBacks(t *testing.T) {
 		case "/types":
 			assert.Equal(t, []string{"a=b c d; Max-Age=5; Secure"}, resp.Header["Set-Cookie"])
 		}
+		var errs []error
 		require.Eventually(t, func() bool {
 			b.mu.Lock()
 			defer b.mu.Unlock()
+			errs = b.errs[path]
 			n := 0
-			for _, err := range b.errs {
+			for _, err := range errs {
 				if err != nil {
 					n++
 				}
 			}
 			// A front revokes a response that is finished, before or after a second finish.
 			return n == want.errors || path == "/twice" && n == want.errors+1
-		}, 10*time.Second, time.Millisecond, "%s: %v", path, &b.errs)
+		}, 10*time.Second, time.Millisecond, "%s: %v", path, &errs)
 	}
 	for _, path := range []string{"/long", "/short"} {
 		r := request(t, http.MethodGet, url+path, nil)
