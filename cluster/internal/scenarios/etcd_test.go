@@ -37,7 +37,8 @@ func TestEtcdSilent(t *testing.T) {
 	})
 	etcd.Signal(syscall.SIGCONT)
 	w.eventually("the room is placed again", func() bool { return incr().Error == "" })
-	require.Equal(t, calls[len(calls)-1].by, alice.call(room, "value").integer(), "it began anew")
+	// It may have moved since, because the other node has joined anew too.
+	require.Contains(t, []int64{0, calls[len(calls)-1].by}, alice.call(room, "value").integer(), "it began anew")
 	require.Empty(t, alice.eventsOf("disconnected"), "a fenced node keeps its clients")
 	w.check(calls...)
 }
