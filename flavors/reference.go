@@ -460,6 +460,7 @@ func (r *RemoteReference) PID() *protoactor.PID {
 		p := &referenceProcess{ref: r, system: m.conn.Runtime().System()}
 		// Ids come from the system's own counter and are never used twice.
 		p.pid, _ = p.system.ProcessRegistry.Add(p, "pb/reference/"+p.system.ProcessRegistry.NextId())
+		p.system.Root.Send(p.pid, bindPID{})
 		p.stopNotify = context.AfterFunc(m.conn.Context(), m.endProcess)
 		if m.count.IsReleased() || m.ended != nil {
 			p.endNew()
@@ -481,6 +482,10 @@ func (m *remote) endProcess() {
 		process.end()
 	}
 }
+
+// bindPID does nothing but have the PID remember its process. Without it, a PID that is used for the first time after
+// the process has left the registry would lead to the dead letters, which answer no request.
+type bindPID struct{}
 
 // referenceProcess is the reference as a protoactor process. It is no actor: what is sent to it goes to the broker on
 // the sender's goroutine.
@@ -507,6 +512,8 @@ func (p *referenceProcess) SendUserMessage(pid *protoactor.PID, envelope any) {
 		if v != nil {
 			m = *v
 		}
+	case bindPID:
+		return
 	case *protoactor.PoisonPill:
 		p.Stop(pid)
 		return

@@ -59,9 +59,9 @@ func TestTargetBounds(t *testing.T) {
 			}, "6.99 x", "7.00 x", false,
 		},
 		{
-			"codec-encode-ints ns/op, ours vs gob",
+			"codec-encode-ints ns/op, ours-typed vs gob",
 			[]Row{
-				{Name: "ours", Workload: "codec-encode-ints", NsPerOp: 100},
+				{Name: "ours-typed", Workload: "codec-encode-ints", NsPerOp: 100},
 				{Name: "gob", Workload: "codec-encode-ints", NsPerOp: 150},
 			},
 			"1.50 x", "1.30 x", true,
