@@ -51,7 +51,7 @@ func TestPanels(t *testing.T) {
 		{Name: "ours", Workload: "serial", P50: 15},
 		{Name: "slow", Workload: "pipelined", Rate: 1000},
 		{Name: "ours-reflected", Workload: "pipelined", Rate: 1234567},
-		{Name: "failed", Workload: "pipelined", Note: "did not start"},
+		{Name: "failed", Workload: "pipelined", Failed: "did not start"},
 		{Name: "ours", Workload: "codec-encode-small", NsPerOp: 10},
 	}})
 	assert.Equal(t, []string{

@@ -36,6 +36,9 @@ var attackers = []attacker{
 	{name: "stalled-collector", method: "pages", args: []any{[]any{[]byte("remote"), int64(1)}}, once: true},
 }
 
+// workload returns the name of the workload that it attacks.
+func (k attacker) workload() string { return "backpressure-" + k.name }
+
 // call returns the encoded call that it sends.
 func (k attacker) call() ([]byte, error) {
 	return banana.EncodeExpr(banana.ProfilePB, []any{
@@ -52,10 +55,13 @@ func (c comparison) measureBackpressure(ctx context.Context, _ []systems.System)
 	for _, kind := range c.scale.attackers {
 		fmt.Fprintln(c.log, "backpressure:", kind.name)
 		measured, err := c.measureAttack(ctx, ours, kind)
-		rows = append(rows, measured...)
-		if err != nil {
-			return rows, err
+		switch {
+		case ctx.Err() != nil:
+			return rows, ctx.Err()
+		case err != nil:
+			measured = []report.Row{report.FailedRow(ours.Name, kind.workload(), 0, err)}
 		}
+		rows = append(rows, measured...)
 	}
 	return rows, nil
 }
@@ -77,23 +83,23 @@ func (c comparison) measureAttack(
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := alone.round(c.scale.schedule); err != nil {
-			return nil, err
+		if alone.round(c.scale.schedule); alone.failed != nil {
+			return nil, alone.failed
 		}
 		stop, err := startAttack(ctx, pair.Addr, kind)
 		if err != nil {
 			return nil, err
 		}
-		err = loaded.round(c.scale.schedule)
-		usage, usageErr := pair.Server.Ask(child.Request{Op: child.OpUsage})
+		loaded.round(c.scale.schedule)
+		usage := loaded.usage()
 		stop()
-		if err := errors.Join(err, usageErr); err != nil {
-			return nil, err
+		if loaded.failed != nil {
+			return nil, loaded.failed
 		}
 		rss = max(rss, float64(usage.RSS))
 	}
-	name := "backpressure-" + kind.name
-	before, row := alone.row(workload{name: name}), loaded.row(workload{name: name})
+	w := workload{name: kind.workload()}
+	before, row := alone.row(w), loaded.row(w)
 	before.Name = "alone"
 	row.RSS, row.P50VsAlone = rss, row.P50/before.P50
 	return []report.Row{row, before}, nil

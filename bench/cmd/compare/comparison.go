@@ -101,7 +101,18 @@ func (c comparison) run(ctx context.Context) error {
 		return cmp.Or(err, errors.New("nothing was measured"))
 	}
 	// Publish what was measured before an error.
-	return errors.Join(err, c.publish(r))
+	return errors.Join(err, failures(r), c.publish(r))
+}
+
+// failures returns an error if one of our systems has failed. Those of others are only reported: they may not be able
+// to carry every load.
+func failures(r *report.Report) (err error) {
+	for _, row := range r.Rows {
+		if s, ok := systems.ByName(row.Name); ok && s.IsOurs() && row.Failed != "" {
+			err = errors.Join(err, fmt.Errorf("%s failed under %s: %s", row.Name, row.Workload, row.Failed))
+		}
+	}
+	return err
 }
 
 // publish prints the tables and writes the JSON. If the JSON goes to standard output, the tables go to the log.
@@ -160,28 +171,4 @@ func names(list string) map[string]bool {
 		}
 	}
 	return set
-}
-
-// startAll starts the systems. It logs and skips a system that does not start, such as Twisted if it is not installed.
-func (c comparison) startAll(ctx context.Context, list []systems.System) (pairs []*child.Pair, end func()) {
-	var extraArgs []string
-	if c.options.profile != "" {
-		extraArgs = []string{"-profile", c.options.profile}
-	}
-	for _, s := range list {
-		pair, err := child.StartPair(ctx, c.log, s, c.options.delay, extraArgs...)
-		switch {
-		case err == nil:
-			pairs = append(pairs, pair)
-		case ctx.Err() == nil:
-			fmt.Fprintln(c.log, "compare: skipped:", err)
-		}
-	}
-	return pairs, func() {
-		for _, pair := range pairs {
-			if err := pair.End(); err != nil && ctx.Err() == nil {
-				fmt.Fprintln(c.log, "compare:", err)
-			}
-		}
-	}
 }

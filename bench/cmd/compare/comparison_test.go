@@ -223,35 +223,74 @@ func TestSystemDoesNotStart(t *testing.T) {
 	require.EqualError(t, c.run(t.Context()), "nothing was measured")
 	assert.Empty(t, out.String())
 	assert.NoDirExists(t, "results")
-	c.options.memory = true
-	c.available[0].Script = ""
-	assert.ErrorContains(t, c.run(t.Context()), "starting corba server")
 }
 
-// If a system fails, the run ends with an error and publishes what it has measured.
+// A system that fails has a row that says why, and is started anew for the next workload. The others go on.
 func TestSystemFails(t *testing.T) {
 	const answers = `echo '{"addr": "here"}'; read -r line && echo '{}'; `
 	const openFails = `echo '{"addr": "here"}'; read -r line &&
-		echo '{"error": "too many connections"}'; cat >/dev/null`
+		echo '{"error": "too many connections\\ntoo many connections"}'; cat >/dev/null`
 	for script, want := range map[string]string{
 		answers + "read -r line; exit 3":                                           "shell client: EOF",
 		answers + `read -r line; echo '{"error": "wrong answer"}'; cat >/dev/null`: "shell client: wrong answer",
-		openFails: "shell client: too many connections",
+		openFails: "shell client: too many connections …",
 	} {
-		c, out, _ := small(t, "netrpc", shell(script))
-		c.options.workloads = "pipelined,serial"
-		require.EqualError(t, c.run(t.Context()), want)
-		assert.Equal(t, []string{"pipelined netrpc"}, rowsOf(readReport(t, "full")))
-		assert.Contains(t, out.String(), "pipelined")
+		c, out, _ := small(t, shell(script), "netrpc")
+		c.options.workloads = "serial,bulk,pipelined"
+		require.NoError(t, c.run(t.Context()), "it is none of ours")
+		r := readReport(t, "full")
+		assert.Equal(t, []string{
+			"pipelined netrpc", "serial shell", "serial netrpc", "bulk shell", "bulk netrpc",
+		}, rowsOf(r))
+		for _, row := range r.Rows {
+			if row.Name == "shell" {
+				assert.Equal(t, report.Row{Name: "shell", Workload: row.Workload, Failed: want}, row)
+			} else {
+				assert.Len(t, row.Rates, 2)
+			}
+		}
+		assert.Contains(t, out.String(), "  shell failed: "+want+"\n")
 	}
-	c, _, _ := small(t, shell(answers+"read -r line; exit 3"))
+}
+
+// A system that does not start again is left out of the later workloads.
+func TestSystemFailsForGood(t *testing.T) {
+	const once = `test -e started-$1 && exit 3; touch started-$1; echo '{"addr": "here"}'; read -r line; exit 3`
+	c, _, log := small(t, shell(once), "netrpc")
+	c.options.workloads = "serial,bulk"
+	require.NoError(t, c.run(t.Context()))
+	assert.Equal(t, []string{"serial shell", "serial netrpc", "bulk netrpc"}, rowsOf(readReport(t, "full")))
+	assert.Contains(t, log.String(), "compare: skipped: shell server did not start")
+}
+
+func TestSystemFailsInOtherModes(t *testing.T) {
+	const fails = `echo '{"addr": "here"}'; read -r line && echo '{"error": "too many"}'; cat >/dev/null`
+	c, _, _ := small(t, shell(fails))
 	c.options = options{growth: true, only: "shell"}
 	require.EqualError(t, c.run(t.Context()), "nothing was measured", "it supports only one call at a time")
 	c.available[0].OneCaller = false
-	require.EqualError(t, c.run(t.Context()), "shell client: EOF")
+	c.scale.growthTests = c.scale.growthTests[:1]
+	require.NoError(t, c.run(t.Context()))
+	assert.Equal(t, []report.Row{
+		{Name: "shell", Workload: "growth-connections", N: 1, Failed: "shell client: too many"},
+		{Name: "shell", Workload: "growth-connections", N: 3, Failed: "shell client: too many"},
+	}, readReport(t, "growth").Rows)
 	c.options = options{memory: true}
 	c.available[0].Name, c.available[0].Script = "corba", ""
-	require.ErrorContains(t, c.run(t.Context()), "corba server")
+	require.NoError(t, c.run(t.Context()))
+	rows := readReport(t, "memory").Rows
+	require.Len(t, rows, 1)
+	assert.Contains(t, rows[0].Failed, "corba server")
+}
+
+// The run fails if one of our systems does, after it has measured the others.
+func TestOursFails(t *testing.T) {
+	ours := shell(`echo '{"addr": "here"}'; read -r line && echo '{"error": "too many"}'; cat >/dev/null`)
+	ours.Name = "ours-unpolled"
+	c, _, _ := small(t, ours, "netrpc")
+	c.options.workloads = "serial"
+	require.EqualError(t, c.run(t.Context()), "ours-unpolled failed under serial: ours-unpolled client: too many")
+	assert.Equal(t, []string{"serial ours-unpolled", "serial netrpc"}, rowsOf(readReport(t, "full")))
 }
 
 func TestInterrupt(t *testing.T) {

@@ -45,14 +45,13 @@ func (c comparison) measureGrowth(ctx context.Context, list []systems.System) (r
 			return !growthSystems[s.Name] && !names(c.options.with)[s.Name]
 		})
 	}
-	pairs, end := c.startAll(ctx, list)
-	defer end()
+	p := c.startAll(ctx, list)
+	defer p.end(ctx)
 	for _, g := range c.scale.growthTests {
 		for _, n := range g.sizes {
 			fmt.Fprintf(c.log, "%s %d\n", g.name, n)
-			measured, err := c.measureSize(ctx, pairs, g, n)
-			rows = append(rows, measured...)
-			if err != nil {
+			measured, err := c.measureSize(ctx, p, g, n)
+			if rows = append(rows, measured...); err != nil {
 				return rows, err
 			}
 		}
@@ -61,34 +60,18 @@ func (c comparison) measureGrowth(ctx context.Context, list []systems.System) (r
 }
 
 // measureSize measures the systems under one size of a growth test.
-func (c comparison) measureSize(ctx context.Context, pairs []*child.Pair, g growthTest, n int) ([]report.Row, error) {
+func (c comparison) measureSize(
+	ctx context.Context, p *pairs, g growthTest, n int,
+) (rows []report.Row, err error) {
 	request := g.load(n)
-	var all []*series
-	for _, pair := range pairs {
-		if pair.System.OneCaller || request.Exports > 0 && pair.System.Name != "ours" ||
-			pair.System.MaxConns > 0 && request.Conns > pair.System.MaxConns {
-			continue
-		}
-		if _, err := pair.Client.Ask(request); err != nil {
-			return nil, err
-		}
-		all = append(all, &series{pair: pair})
+	all, err := p.measure(ctx, c.scale.schedule, request, func(s systems.System) bool {
+		return !s.OneCaller && (request.Exports == 0 || s.Name == "ours") &&
+			(s.MaxConns == 0 || request.Conns <= s.MaxConns)
+	}, func(int) {})
+	if err != nil {
+		return nil, err
 	}
-	for range c.scale.schedule.rounds {
-		for _, s := range all {
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-			if err := s.round(c.scale.schedule); err != nil {
-				return nil, err
-			}
-		}
-	}
-	var rows []report.Row
 	for _, s := range all {
-		if _, err := s.pair.Client.Ask(child.Request{Op: child.OpClose}); err != nil {
-			return rows, err
-		}
 		row := s.row(workload{name: g.name, payload: request.Payload})
 		row.N = n
 		rows = append(rows, row)

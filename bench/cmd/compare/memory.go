@@ -82,14 +82,17 @@ func (c comparison) measureMemory(ctx context.Context, list []systems.System) (r
 	return rows, nil
 }
 
-// measureTest appends the rows of one test.
+// measureTest appends the rows of one test. An error means that ctx is done.
 func (c comparison) measureTest(
 	ctx context.Context, rows []report.Row, s systems.System, w memoryTest,
 ) ([]report.Row, error) {
 	fmt.Fprintf(c.log, "%s: %s of %d\n", s.Name, w.requests[len(w.requests)-1].Op, w.n)
 	increase, err := c.usageIncrease(ctx, s, w.requests)
-	if err != nil {
-		return rows, err
+	switch {
+	case ctx.Err() != nil:
+		return rows, ctx.Err()
+	case err != nil:
+		return append(rows, report.FailedRow(s.Name, w.server, w.n, err)), nil
 	}
 	rows = append(rows, row(s.Name, w.server, w.n, increase.server))
 	if w.client != "" {

@@ -80,59 +80,34 @@ func (c comparison) measureCalls(
 	if !slices.ContainsFunc(c.scale.workloads, func(w workload) bool { return isSelected(w.name) }) {
 		return nil, nil
 	}
-	pairs, end := c.startAll(ctx, list)
-	defer end()
+	p := c.startAll(ctx, list)
+	defer p.end(ctx)
 	for _, w := range c.scale.workloads {
 		if !isSelected(w.name) {
 			continue
 		}
-		measured, err := c.measureWorkload(ctx, pairs, w)
-		rows = append(rows, measured...)
-		if err != nil {
+		measured, err := c.measureWorkload(ctx, p, w)
+		if rows = append(rows, measured...); err != nil {
 			return rows, err
 		}
 	}
 	return rows, nil
 }
 
-// series is the results of the rounds of one system.
-type series struct {
-	pair                *child.Pair
-	rate, p50, p99, cpu []float64
-}
-
-// measureWorkload measures all systems under one workload in interleaved rounds.
-func (c comparison) measureWorkload(ctx context.Context, pairs []*child.Pair, w workload) ([]report.Row, error) {
-	var all []*series
-	for _, pair := range pairs {
-		if !supports(pair.System, w) {
-			continue
-		}
-		if _, err := pair.Client.Ask(child.Request{
-			Op: child.OpOpen, Conns: w.conns, Callers: w.callers, Payload: w.payload, Watch: w.watch, Structs: w.structs,
-		}); err != nil {
-			return nil, err
-		}
-		all = append(all, &series{pair: pair})
+// measureWorkload measures all systems under one workload.
+func (c comparison) measureWorkload(ctx context.Context, p *pairs, w workload) (rows []report.Row, err error) {
+	request := child.Request{
+		Op: child.OpOpen, Conns: w.conns, Callers: w.callers, Payload: w.payload, Watch: w.watch, Structs: w.structs,
 	}
-	for round := range c.scale.schedule.rounds {
+	can := func(s systems.System) bool { return supports(s, w) }
+	all, err := p.measure(ctx, c.scale.schedule, request, can, func(round int) {
 		fmt.Fprintf(c.log, "\r%s, round %d of %d ", w.name, round+1, c.scale.schedule.rounds)
-		for i := range all {
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-			// Each round starts with another system, so that no system always follows the same one.
-			if err := all[(i+round)%len(all)].round(c.scale.schedule); err != nil {
-				return nil, err
-			}
-		}
-	}
+	})
 	fmt.Fprintln(c.log)
-	var rows []report.Row
+	if err != nil {
+		return nil, err
+	}
 	for _, s := range all {
-		if _, err := s.pair.Client.Ask(child.Request{Op: child.OpClose}); err != nil {
-			return rows, err
-		}
 		rows = append(rows, s.row(w))
 	}
 	return rows, nil
@@ -142,43 +117,4 @@ func (c comparison) measureWorkload(ctx context.Context, pairs []*child.Pair, w 
 func supports(s systems.System, w workload) bool {
 	return (!w.watch || s.Watches) && (!w.structs || s.Structs) && (!s.OneCaller || w.callers == w.conns) &&
 		(s.MaxConns == 0 || w.conns <= s.MaxConns)
-}
-
-// round warms the system up and then measures it.
-func (s *series) round(d schedule) error {
-	if _, err := s.pair.Client.Ask(child.Request{Op: child.OpRun, Millis: int(d.warmUp.Milliseconds())}); err != nil {
-		return err
-	}
-	before, err := s.pair.Server.Ask(child.Request{Op: child.OpUsage})
-	if err != nil {
-		return err
-	}
-	r, err := s.pair.Client.Ask(child.Request{Op: child.OpRun, Millis: int(d.round.Milliseconds())})
-	if err != nil {
-		return err
-	}
-	after, err := s.pair.Server.Ask(child.Request{Op: child.OpUsage})
-	if err != nil {
-		return err
-	}
-	s.rate = append(s.rate, float64(r.Calls)/r.Seconds)
-	s.p50, s.p99 = append(s.p50, r.P50), append(s.p99, r.P99)
-	s.cpu = append(s.cpu, (r.CPU+after.CPU-before.CPU)/float64(r.Calls))
-	return nil
-}
-
-func (s *series) row(w workload) report.Row {
-	row := report.Row{
-		Name: s.pair.System.Name, Workload: w.name, Rates: s.rate,
-		Rate: report.Median(s.rate), P50: report.Median(s.p50), P99: report.Median(s.p99), CPU: report.Median(s.cpu),
-	}
-	if w.watch {
-		// Count updates instead of changes. The latencies remain those of a change, until all observers have seen it.
-		for i := range row.Rates {
-			row.Rates[i] *= float64(w.conns)
-		}
-		row.Rate, row.CPU = row.Rate*float64(w.conns), row.CPU/float64(w.conns)
-	}
-	row.MBs = row.Rate * float64(w.payload) / 1e6
-	return row
 }

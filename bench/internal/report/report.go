@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 )
 
 // Report is the result of one run of the comparison.
@@ -27,8 +28,8 @@ type Row struct {
 	Workload string `json:"workload"`
 	// N is the size of a workload that comes in several sizes: connections, exports, or bytes of payload.
 	N int `json:"n,omitempty"`
-	// Note says why there are no figures.
-	Note string `json:"note,omitempty"`
+	// Failed says why there are no figures: the system has failed.
+	Failed string `json:"failed,omitempty"`
 
 	// Rate is in calls per second; for codecs, in values per second.
 	Rate float64 `json:"rate,omitempty"`
@@ -64,6 +65,15 @@ func (r *Report) Find(name, workload string) (Row, bool) {
 		return Row{}, false
 	}
 	return r.Rows[i], true
+}
+
+// FailedRow returns the row of a system that has failed under a workload.
+func FailedRow(name, workload string, n int, err error) Row {
+	reason, _, more := strings.Cut(err.Error(), "\n")
+	if more {
+		reason += " …"
+	}
+	return Row{Name: name, Workload: workload, N: n, Failed: reason}
 }
 
 // WriteJSON writes the report as indented JSON.

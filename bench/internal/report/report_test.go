@@ -19,7 +19,7 @@ func sample() *Report {
 		{Name: "rawtcp-polled", Workload: "serial", Rate: 1500, P50: 24},
 		{Name: "grpc", Workload: "serial", Rate: 900, P50: 33},
 		{Name: "ours", Workload: "codec-encode-small", NsPerOp: 10, Allocs: &none},
-		{Name: "ours", Workload: "fanout", Note: "not measured"},
+		{Name: "ours", Workload: "fanout", Failed: "too many connections"},
 	}}
 }
 
@@ -76,7 +76,7 @@ func TestTargetBounds(t *testing.T) {
 		{
 			"serial p50, ours vs grpc", // One of the two has no figure.
 			[]Row{
-				{Name: "ours", Workload: "serial", Note: "failed"},
+				{Name: "ours", Workload: "serial", Failed: "timeout"},
 				{Name: "grpc", Workload: "serial", P50: 10},
 			}, "0.00 x", "3.00 x", false,
 		},
@@ -125,7 +125,9 @@ func TestUnmeasuredTargets(t *testing.T) {
 	r := &Report{Rows: []Row{
 		{Name: "ours", Workload: "serial", P50: 10}, // Nothing to compare it with.
 		{Name: "netrpc", Workload: "pipelined", Rate: 10},
-		{Name: "ours", Workload: "memory-idle-connection", Note: "not measured"},
+		{Name: "ours", Workload: "memory-idle-connection", Failed: "timeout"},
+		{Name: "ours", Workload: "bulk", Rate: 10},
+		{Name: "grpc", Workload: "bulk", Failed: "timeout"}, // Nothing to compare ours with.
 		{Name: "ours", Workload: "codec-encode-small"},
 		{Name: "ours", Workload: "backpressure-slow-object"},
 	}}
@@ -160,7 +162,7 @@ func TestTables(t *testing.T) {
 		"system ns/op allocs",
 		"ours 10 0",
 		"fanout",
-		"ours: not measured",
+		"ours failed: too many connections",
 		"targets",
 		"serial p50, ours vs rawtcp-polled 0.80 x target 0.71 x met",
 		"serial p50, ours vs grpc 1.10 x target 3.00 x MISSED",

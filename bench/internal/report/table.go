@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -71,12 +72,19 @@ func number(v float64, digits int) string {
 
 func writeTable(w io.Writer, workload string, rows []Row) {
 	fmt.Fprintf(w, "\n%s\n", workload)
-	if len(shownColumns(rows)) == 0 {
-		for _, row := range rows {
-			fmt.Fprintf(w, "  %s: %s\n", row.Name, row.Note)
-		}
-		return
+	measured := slices.DeleteFunc(slices.Clone(rows), func(r Row) bool { return r.Failed != "" })
+	if len(measured) > 0 {
+		writeFigures(w, workload, measured)
 	}
+	for _, row := range rows {
+		if row.Failed != "" {
+			fmt.Fprintf(w, "  %s failed: %s\n", strings.TrimSpace(row.Name+" "+number(float64(row.N), 0)), row.Failed)
+		}
+	}
+}
+
+// writeFigures writes the rows of systems that did not fail.
+func writeFigures(w io.Writer, workload string, rows []Row) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	shown := shownColumns(rows)
 	heads := []string{"", "system"}

@@ -141,7 +141,7 @@ func (r *Report) Verdicts() []Verdict {
 	for _, t := range checked {
 		a, okA := r.Find(t.ours, t.workload)
 		b, okB := r.Find(t.peer, t.workload)
-		if !okA || !okB {
+		if !okA || !okB || b.Failed != "" {
 			continue
 		}
 		got := speedup(t.metric, a, b)

@@ -2,6 +2,7 @@ package systems
 
 import (
 	"context"
+	"strings"
 
 	"github.com/perspectivebroker/pb/bench/internal/load"
 )
@@ -29,6 +30,9 @@ type System struct {
 	// Optional means that the system is measured only on request.
 	Optional bool
 }
+
+// IsOurs reports whether it is this module.
+func (s System) IsOurs() bool { return s.Name == "ours" || strings.HasPrefix(s.Name, "ours-") }
 
 // All returns all systems, ours first.
 func All() []System {
