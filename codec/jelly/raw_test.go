@@ -49,6 +49,18 @@ func TestRawKeepsBytes(t *testing.T) {
 	})
 }
 
+// A Decoder for a single value costs little: each call that was passed on undecoded gets one.
+func TestRawDecodeWithNewDecoder(t *testing.T) {
+	raw, err := rawOf(&Decoder{}, encodeOne(t, Tuple{1, 2}, banana.ProfilePB), banana.ProfilePB)
+	require.NoError(t, err)
+	allocs := testing.AllocsPerRun(100, func() {
+		var v any
+		err = raw.Decode(&Decoder{}, &v)
+	})
+	require.NoError(t, err)
+	assert.LessOrEqual(t, allocs, 8.0)
+}
+
 // Values that were not decoded can stand in others: their references do not meet.
 func TestRawInsideOthers(t *testing.T) {
 	d := Decoder{Taster: trusting()}

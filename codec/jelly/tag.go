@@ -1,6 +1,10 @@
 package jelly
 
-import "github.com/perspectivebroker/pb/codec/banana"
+import (
+	"sync"
+
+	"github.com/perspectivebroker/pb/codec/banana"
+)
 
 // tag is the type of an expression: the word at its head.
 type tag uint8
@@ -112,10 +116,17 @@ func extendedTag(word []byte) tag {
 }
 
 // allowedTags returns which types a taster allows; nil means DefaultSecurity.
-func allowedTags(s *SecurityOptions) (allowed [tagCount]bool) {
+func allowedTags(s *SecurityOptions) [tagCount]bool {
 	if s == nil {
-		s = DefaultSecurity()
+		return defaultTags()
 	}
+	return s.allowedTags()
+}
+
+// defaultTags is computed once: each call that was passed on undecoded gets a Decoder of its own.
+var defaultTags = sync.OnceValue(func() [tagCount]bool { return DefaultSecurity().allowedTags() })
+
+func (s *SecurityOptions) allowedTags() (allowed [tagCount]bool) {
 	for t := tagNone + 1; t < tagCount; t++ {
 		allowed[t] = s.TypeAllowed(tagNames[t])
 	}
