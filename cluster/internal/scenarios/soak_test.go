@@ -56,7 +56,7 @@ func TestSoak(t *testing.T) {
 	require.NotZero(t, s.outcomes["answered"])
 	for kind := range s.outcomes {
 		require.Contains(t, []string{
-			"answered", nodeLost, unavailable, "no answer",
+			"answered", nodeLost, unavailable, busy, "no answer",
 			"twisted.spread.pb.PBConnectionLost", "twisted.spread.pb.DeadReferenceError",
 		}, kind)
 	}
@@ -181,7 +181,7 @@ func (s *soak) work(key, name string, random *rand.Rand) {
 		case "answered":
 			// So that the history of ten minutes fits into memory.
 			time.Sleep(time.Duration(random.Int64N(int64(10 * time.Millisecond))))
-		case "no answer", "twisted.spread.pb.PBConnectionLost", "twisted.spread.pb.DeadReferenceError":
+		case busy, "no answer", "twisted.spread.pb.PBConnectionLost", "twisted.spread.pb.DeadReferenceError":
 			u.do("abort", nil)
 			u = nil
 		}

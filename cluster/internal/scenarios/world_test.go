@@ -210,6 +210,7 @@ type increment struct {
 const (
 	nodeLost    = "perspectivebroker.NodeLost"
 	unavailable = "perspectivebroker.Unavailable"
+	busy        = "perspectivebroker.Busy" // of a gateway that leaves
 )
 
 // record puts the call into the history when it has ended, or when nobody waits for its answer any more.
@@ -223,7 +224,7 @@ func (i *increment) record() history.Call {
 			c.Outcome = history.Answered
 			value, _ := r.Value.(float64)
 			c.Value = int64(value)
-		case unavailable:
+		case unavailable, busy:
 			c.Outcome = history.Refused
 		}
 	}
