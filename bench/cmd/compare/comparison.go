@@ -33,6 +33,7 @@ type scale struct {
 	growthTests  []growthTest
 	memoryCounts memoryCounts
 	attackers    []attacker
+	cluster      clusterScale
 }
 
 // schedule is the number and the duration of the rounds.
@@ -55,10 +56,10 @@ var (
 func scaleOf(o options) scale {
 	s := scale{
 		schedule: fullSchedule, workloads: workloads, growthTests: growthTests, memoryCounts: fullCounts,
-		attackers: attackers,
+		attackers: attackers, cluster: fullCluster,
 	}
 	if o.quick {
-		s.schedule, s.memoryCounts = quickSchedule, quickCounts
+		s.schedule, s.memoryCounts, s.cluster = quickSchedule, quickCounts, quickCluster
 	}
 	if o.rounds > 0 {
 		s.schedule.rounds = o.rounds
@@ -75,6 +76,8 @@ func (c comparison) run(ctx context.Context) error {
 		r.Mode, measure = "memory", c.measureMemory
 	case c.options.backpressure:
 		r.Mode, measure = "backpressure", c.measureBackpressure
+	case c.options.cluster:
+		r.Mode, measure = "cluster", c.measureCluster
 	case c.options.growth:
 		r.Mode, measure = "growth", c.measureGrowth
 	case c.options.quick:
@@ -171,4 +174,12 @@ func names(list string) map[string]bool {
 		}
 	}
 	return set
+}
+
+// childArgs returns the arguments that every Go process gets.
+func (c comparison) childArgs() []string {
+	if c.options.profile == "" {
+		return nil
+	}
+	return []string{"-profile", c.options.profile}
 }

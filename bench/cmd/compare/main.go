@@ -11,6 +11,7 @@
 //	go -C bench run ./cmd/compare -workloads web      # HTTP over Perspective Broker; only on request
 //	go -C bench run ./cmd/compare -growth             # calls/s with more connections, exports and larger payloads
 //	go -C bench run ./cmd/compare -backpressure       # latency while other peers flood, stall or do not read
+//	go -C bench run ./cmd/compare -cluster            # calls through a gateway to another node; needs etcd
 //
 // It prints tables and writes its results as JSON, by default to a file in results/ that is named after the date.
 package main
@@ -25,10 +26,13 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/pprof"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/perspectivebroker/pb/bench/internal/child"
+	"github.com/perspectivebroker/pb/bench/internal/clusters"
 	"github.com/perspectivebroker/pb/bench/internal/systems"
 	"github.com/perspectivebroker/pb/bench/internal/webs"
 )
@@ -36,7 +40,7 @@ import (
 // options are the command line.
 type options struct {
 	quick, memory, growth bool
-	backpressure          bool
+	backpressure, cluster bool
 	json                  string
 	only, with            string
 	workloads             string
@@ -46,7 +50,7 @@ type options struct {
 	profile               string
 
 	// Set by the program itself for its child processes.
-	role, system, addr string
+	role, system, addr, nodes string
 }
 
 func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
@@ -67,6 +71,9 @@ func run(ctx context.Context, args []string, in io.Reader, out, log io.Writer) i
 		ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 		defer stop()
 		c := comparison{options: o, scale: scaleOf(o), available: systems.All(), out: out, log: log}
+		if o.cluster {
+			c.available = systems.Clustered()
+		}
 		err = c.run(ctx)
 	}
 	if err != nil {
@@ -83,6 +90,7 @@ func parse(args []string, log io.Writer) (o options, err error) {
 	flags.BoolVar(&o.memory, "memory", false, "measure memory instead of speed")
 	flags.BoolVar(&o.growth, "growth", false, "measure calls/s with more connections, exports and larger payloads")
 	flags.BoolVar(&o.backpressure, "backpressure", false, "measure latency while other peers overload the server")
+	flags.BoolVar(&o.cluster, "cluster", false, "measure calls through a gateway to another node of a cluster")
 	flags.StringVar(&o.json, "json", "",
 		"write the JSON to this `file`, - for standard output (default a file in results/)")
 	flags.StringVar(&o.only, "only", "", "measure only these comma-separated `systems`")
@@ -90,15 +98,17 @@ func parse(args []string, log io.Writer) (o options, err error) {
 		"grpc-tuned, rpcx, drpc")
 	flags.StringVar(&o.workloads, "workloads", "",
 		"measure only these `workloads`: serial, pipelined, multi, serial8, wide, bulk, bulk16, structs, fanout, codec, "+
-			"or web, which is measured only if it is named")
+			"or web, which is measured only if it is named; with -cluster cluster-serial, cluster-pipelined, cluster-multi, "+
+			"cluster-node-killed, memory-idle-link")
 	flags.IntVar(&o.rounds, "rounds", 0, "number of rounds (default 7, with -quick 3)")
 	flags.IntVar(&o.burners, "burners", 0, "run this `number` of processes beside it that keep the processors busy")
 	flags.DurationVar(&o.delay, "delay", 0,
-		"let each byte of a call arrive this much later, by a relay; not with -backpressure")
+		"let each byte of a call arrive this much later, by a relay; not with -backpressure and -cluster")
 	flags.StringVar(&o.profile, "profile", "", "write CPU profiles of the Go processes to this `directory`")
 	flags.StringVar(&o.role, "role", "", "internal: run as a server, a client or a burner")
 	flags.StringVar(&o.system, "system", "", "internal: the system of the server or client")
 	flags.StringVar(&o.addr, "addr", "", "internal: the address of the server")
+	flags.StringVar(&o.nodes, "nodes", "", "internal: the nodes of a cluster that the process is")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -115,33 +125,39 @@ func (o options) check(rest []string) error {
 		return fmt.Errorf("unexpected argument %q: want only flags", rest[0])
 	}
 	modes := 0
-	for _, mode := range []bool{o.memory, o.growth, o.backpressure} {
+	for _, mode := range []bool{o.memory, o.growth, o.backpressure, o.cluster} {
 		if mode {
 			modes++
 		}
 	}
 	if modes > 1 {
-		return errors.New("-memory, -growth and -backpressure exclude each other")
+		return errors.New("-memory, -growth, -backpressure and -cluster exclude each other")
 	}
 	switch {
 	case o.rounds < 0:
 		return fmt.Errorf("invalid number of rounds %d", o.rounds)
 	case o.burners < 0:
 		return fmt.Errorf("invalid number of burners %d", o.burners)
-	case o.delay < 0 || o.delay > 0 && o.backpressure:
-		return fmt.Errorf("invalid delay %v: must not be negative, and -backpressure has none", o.delay)
+	case o.delay < 0 || o.delay > 0 && (o.backpressure || o.cluster):
+		return fmt.Errorf("invalid delay %v: must not be negative, and -backpressure and -cluster have none", o.delay)
 	}
 	wanted := names(o.workloads)
-	for _, w := range workloads {
-		delete(wanted, w.name)
+	if o.cluster {
+		return checkNames(wanted, clusterWorkloads, nodeKilled, idleLink)
 	}
-	delete(wanted, codec)
 	if wanted[webs.Requests] && (o.only != "" || o.delay != 0) {
 		return errors.New("-only and -delay do not apply to the workload web, which has pairs of fronts and backs")
 	}
-	delete(wanted, webs.Requests)
+	return checkNames(wanted, workloads, codec, webs.Requests)
+}
+
+// checkNames reports a wanted workload that is neither one of the workloads nor named otherwise.
+func checkNames(wanted map[string]bool, workloads []workload, others ...string) error {
 	for name := range wanted {
-		return fmt.Errorf("unknown workload %q", name)
+		isName := func(w workload) bool { return w.name == name }
+		if !slices.ContainsFunc(workloads, isName) && !slices.Contains(others, name) {
+			return fmt.Errorf("unknown workload %q", name)
+		}
 	}
 	return nil
 }
@@ -157,6 +173,13 @@ func runChild(o options, in io.Reader, out io.Writer) error {
 			return err
 		}
 		return errors.Join(webs.Serve(o.role, o.addr, in, out), stop())
+	}
+	if clusters.IsRole(o.role) {
+		stop, err := startProfile(o)
+		if err != nil {
+			return err
+		}
+		return errors.Join(clusters.Serve(o.role, o.addr, strings.Split(o.nodes, ","), in, out), stop())
 	}
 	if o.role != child.RoleServer && o.role != child.RoleClient {
 		return fmt.Errorf("unknown role %q", o.role)
@@ -182,7 +205,11 @@ func startProfile(o options) (stop func() error, err error) {
 	if o.profile == "" {
 		return func() error { return nil }, nil
 	}
-	f, err := os.Create(filepath.Join(o.profile, o.system+"-"+o.role+".pprof"))
+	name := o.system + "-" + o.role
+	if node, _, _ := strings.Cut(o.nodes, ","); node != "" {
+		name += "-" + node
+	}
+	f, err := os.Create(filepath.Join(o.profile, name+".pprof"))
 	if err != nil {
 		return nil, err
 	}

@@ -140,7 +140,12 @@ func TestInvalidArguments(t *testing.T) {
 	}{
 		{2, "flag provided but not defined: -fast", "-fast"},
 		{2, `compare: unexpected argument "serial"`, "-quick serial"},
-		{2, "compare: -memory, -growth and -backpressure exclude each other", "-memory -growth"},
+		{2, "compare: -memory, -growth, -backpressure and -cluster exclude each other", "-memory -growth"},
+		{2, "compare: -memory, -growth, -backpressure and -cluster exclude each other", "-cluster -growth"},
+		{2, "compare: invalid delay 1ms", "-delay 1ms -cluster"},
+		{2, `compare: unknown workload "serial"`, "-cluster -workloads serial"},
+		{1, "relayed-mtls has no server of its own", "-role server -system relayed-mtls"},
+		{1, "no such file or directory", "-role cluster-owner -addr missing -nodes b"},
 		{2, "compare: invalid number of rounds -1", "-rounds -1"},
 		{2, "compare: invalid number of burners -1", "-burners -1"},
 		{2, "compare: invalid delay -1ms", "-delay -1ms"},

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"time"
 
 	"github.com/perspectivebroker/pb/bench/internal/child"
 	"github.com/perspectivebroker/pb/bench/internal/report"
@@ -14,18 +13,23 @@ import (
 
 // pairs are the processes of the systems that are measured together.
 type pairs struct {
-	log   io.Writer
-	delay time.Duration
-	args  []string // of the processes that are Go programs
-	list  []*child.Pair
+	log    io.Writer
+	launch launcher
+	list   []*child.Pair
 }
+
+// launcher starts the processes of a system.
+type launcher func(ctx context.Context, s systems.System) (*child.Pair, error)
 
 // startAll starts the systems. It logs and skips a system that does not start, such as Twisted if it is not installed.
 func (c comparison) startAll(ctx context.Context, list []systems.System) *pairs {
-	p := &pairs{log: c.log, delay: c.options.delay}
-	if c.options.profile != "" {
-		p.args = []string{"-profile", c.options.profile}
-	}
+	return c.launchAll(ctx, list, func(ctx context.Context, s systems.System) (*child.Pair, error) {
+		return child.StartPair(ctx, c.log, s, c.options.delay, c.childArgs()...)
+	})
+}
+
+func (c comparison) launchAll(ctx context.Context, list []systems.System, launch launcher) *pairs {
+	p := &pairs{log: c.log, launch: launch}
 	for _, s := range list {
 		if pair := p.start(ctx, s); pair != nil {
 			p.list = append(p.list, pair)
@@ -36,7 +40,7 @@ func (c comparison) startAll(ctx context.Context, list []systems.System) *pairs 
 
 // start starts a system. It returns nil if the system does not start.
 func (p *pairs) start(ctx context.Context, s systems.System) *child.Pair {
-	pair, err := child.StartPair(ctx, p.log, s, p.delay, p.args...)
+	pair, err := p.launch(ctx, s)
 	if err == nil {
 		return pair
 	}
@@ -125,6 +129,14 @@ func (s *series) ask(r child.Request) (reply child.Reply) {
 	return reply
 }
 
+// serverCPU returns the CPU time of the servers, unless the system has failed.
+func (s *series) serverCPU() (cpu float64) {
+	if s.failed == nil {
+		cpu, s.failed = s.pair.ServerCPU()
+	}
+	return cpu
+}
+
 // usage asks the server for its usage, unless the system has failed.
 func (s *series) usage() (reply child.Reply) {
 	if s.failed == nil {
@@ -136,15 +148,15 @@ func (s *series) usage() (reply child.Reply) {
 // round warms the system up and then measures it.
 func (s *series) round(d schedule) {
 	s.ask(child.Request{Op: child.OpRun, Millis: int(d.warmUp.Milliseconds())})
-	before := s.usage()
+	before := s.serverCPU()
 	r := s.ask(child.Request{Op: child.OpRun, Millis: int(d.round.Milliseconds())})
-	after := s.usage()
+	after := s.serverCPU()
 	if s.failed != nil {
 		return
 	}
 	s.rate = append(s.rate, float64(r.Calls)/r.Seconds)
 	s.p50, s.p99 = append(s.p50, r.P50), append(s.p99, r.P99)
-	s.cpu = append(s.cpu, (r.CPU+after.CPU-before.CPU)/float64(r.Calls))
+	s.cpu = append(s.cpu, (r.CPU+after-before)/float64(r.Calls))
 }
 
 // row returns the medians of the rounds.

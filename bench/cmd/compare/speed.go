@@ -82,7 +82,13 @@ func (c comparison) measureCalls(
 	}
 	p := c.startAll(ctx, list)
 	defer p.end(ctx)
-	for _, w := range c.scale.workloads {
+	return c.measureWorkloads(ctx, p, c.scale.workloads, isSelected)
+}
+
+func (c comparison) measureWorkloads(
+	ctx context.Context, p *pairs, all []workload, isSelected func(string) bool,
+) (rows []report.Row, err error) {
+	for _, w := range all {
 		if !isSelected(w.name) {
 			continue
 		}

@@ -37,7 +37,7 @@ func (c *client) do(ctx context.Context, r Request) (Reply, error) {
 	case OpRelease:
 		return Reply{}, c.releaseHeld()
 	case OpUsage:
-		return usage(r.Collect), nil
+		return Usage(r.Collect), nil
 	}
 	return Reply{}, fmt.Errorf("unknown client operation %q", r.Op)
 }

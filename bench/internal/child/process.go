@@ -26,10 +26,12 @@ type Process struct {
 	exitTimeout time.Duration
 }
 
-// Pair is the two processes of a system.
+// Pair is the two processes of a system, and more if its server is a gateway.
 type Pair struct {
 	System         systems.System
 	Server, Client *Process
+	// Behind are the processes that the server passes calls on to.
+	Behind []*Process
 	// Addr is the address that the client connects to: the server's, or that of the relay in front of it.
 	Addr  string
 	relay *link.Relay
@@ -54,8 +56,36 @@ type starter struct {
 func StartPair(
 	ctx context.Context, log io.Writer, s systems.System, delay time.Duration, extraArgs ...string,
 ) (*Pair, error) {
-	t := starter{log: log, delay: delay, readyTimeout: 20 * time.Second, exitTimeout: 5 * time.Second}
+	t := standard(log)
+	t.delay = delay
 	return t.pair(ctx, s, extraArgs...)
+}
+
+// standard returns a starter with the usual times.
+func standard(log io.Writer) starter {
+	return starter{log: log, readyTimeout: 20 * time.Second, exitTimeout: 5 * time.Second}
+}
+
+// Start starts one process of a system in a role and returns the address in its first reply. A Go program gets the
+// arguments extraArgs in addition to its role. Its standard error goes to log, which must allow concurrent writes.
+func Start(
+	ctx context.Context, log io.Writer, s systems.System, role string, extraArgs ...string,
+) (p *Process, addr string, err error) {
+	return standard(log).start(ctx, s, role, extraArgs...)
+}
+
+// NewPair starts the client of a pair whose servers run: the first is the one that the client connects to. They end
+// with the pair, or if the client does not start.
+func NewPair(
+	ctx context.Context, log io.Writer, s systems.System, addr string, servers []*Process, extraArgs ...string,
+) (*Pair, error) {
+	p := &Pair{System: s, Server: servers[0], Behind: servers[1:], Addr: addr}
+	var err error
+	p.Client, _, err = standard(log).start(ctx, s, RoleClient, append([]string{"-addr", addr}, extraArgs...)...)
+	if err != nil {
+		return nil, errors.Join(err, p.endServers())
+	}
+	return p, nil
 }
 
 func (t starter) pair(ctx context.Context, s systems.System, extraArgs ...string) (*Pair, error) {
@@ -102,8 +132,29 @@ func closeRelay(r *link.Relay) error {
 	return r.Close()
 }
 
-// End ends both processes.
-func (p *Pair) End() error { return errors.Join(p.Client.End(), p.Server.End(), closeRelay(p.relay)) }
+// End ends the processes.
+func (p *Pair) End() error { return errors.Join(p.Client.End(), p.endServers(), closeRelay(p.relay)) }
+
+func (p *Pair) endServers() error {
+	err := p.Server.End()
+	for _, b := range p.Behind {
+		err = errors.Join(err, b.End())
+	}
+	return err
+}
+
+// ServerCPU returns the CPU time of all processes but the client, in microseconds.
+func (p *Pair) ServerCPU() (float64, error) {
+	var sum float64
+	for _, s := range append([]*Process{p.Server}, p.Behind...) {
+		u, err := s.Ask(Request{Op: OpUsage})
+		if err != nil {
+			return 0, err
+		}
+		sum += u.CPU
+	}
+	return sum, nil
+}
 
 func (t starter) start(
 	ctx context.Context, s systems.System, role string, extraArgs ...string,
@@ -171,4 +222,14 @@ func (p *Process) End() error {
 		return fmt.Errorf("%s failed: %w", p.name, err)
 	}
 	return nil
+}
+
+// Kill kills the child, as kill -9 does, and waits for its end. when is the time just before.
+func (p *Process) Kill() (when time.Time, err error) {
+	when = time.Now()
+	if err := p.cmd.Process.Kill(); err != nil {
+		return when, err
+	}
+	_ = p.cmd.Wait() // It was killed, and the error says so.
+	return when, nil
 }

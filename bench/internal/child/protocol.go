@@ -1,6 +1,6 @@
 package child
 
-// Operations of a [Request]. A server supports OpUsage only.
+// Operations of a [Request]. A server supports OpUsage only; a node of a cluster OpLinks as well.
 const (
 	OpOpen    = "open"    // open connections and prepare callers
 	OpRun     = "run"     // run the callers for Millis
@@ -9,6 +9,7 @@ const (
 	OpHold    = "hold"    // make Count calls on the first connection that the server does not answer
 	OpRelease = "release" // make the server answer the held calls
 	OpUsage   = "usage"   // report CPU and memory usage of the process
+	OpLinks   = "links"   // wait until the process is connected to Count other nodes
 )
 
 // Request is a request to a child.
@@ -30,7 +31,7 @@ type Request struct {
 	Caches int `json:"caches,omitempty"`
 	// Millis is the duration of OpRun in milliseconds.
 	Millis int `json:"millis,omitempty"`
-	// Count is the number of calls that OpHold makes.
+	// Count is the number of calls that OpHold makes, and of links that OpLinks waits for.
 	Count int `json:"count,omitempty"`
 	// Collect makes OpUsage collect garbage first.
 	Collect bool `json:"collect,omitempty"`

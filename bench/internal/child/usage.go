@@ -17,7 +17,8 @@ func CPU() float64 {
 	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e3
 }
 
-func usage(collect bool) Reply {
+// Usage returns the CPU time and the memory of this process. With collect it collects garbage first.
+func Usage(collect bool) Reply {
 	if collect {
 		// Objects with finalizers or cleanups are collected by the second and third collection.
 		for range 3 {

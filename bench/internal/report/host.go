@@ -50,6 +50,9 @@ func CurrentHost() Host {
 	if v := output("/usr/bin/python3", "-c", "import twisted; print(twisted.__version__)"); v != "" {
 		h.Versions["twisted"] = v
 	}
+	if v := output("etcd", "--version"); v != "" {
+		h.Versions["etcd"] = strings.TrimPrefix(strings.SplitN(v, "\n", 2)[0], "etcd Version: ")
+	}
 	h.Commit = output("git", "rev-parse", "--short=12", "HEAD")
 	h.Modified = h.Commit != "" && output("git", "status", "--porcelain", "--untracked-files=no") != ""
 	return h

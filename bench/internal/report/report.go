@@ -11,7 +11,7 @@ import (
 
 // Report is the result of one run of the comparison.
 type Report struct {
-	// Mode is "full", "quick", "memory", "growth" or "backpressure".
+	// Mode is "full", "quick", "memory", "growth", "backpressure" or "cluster".
 	Mode string `json:"mode"`
 	Host Host   `json:"host"`
 	// Burners is the number of processes that kept the processors busy.
@@ -36,6 +36,8 @@ type Row struct {
 	// P50 and P99 are latencies in microseconds.
 	P50 float64 `json:"p50_us,omitempty"`
 	P99 float64 `json:"p99_us,omitempty"`
+	// Worst is the longest of a few latencies, of which P50 is the median.
+	Worst float64 `json:"worst_us,omitempty"`
 	// MBs is in 10^6 bytes of payload per second. The payload of an echo counts once.
 	MBs float64 `json:"mb_s,omitempty"`
 	// CPU is the user and system time of client and server together, in microseconds per call.

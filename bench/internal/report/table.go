@@ -46,6 +46,7 @@ var columns = []column{
 	{"calls/s", func(r Row) string { return number(r.Rate, 0) }},
 	{"p50 µs", func(r Row) string { return number(r.P50, 1) }},
 	{"p99 µs", func(r Row) string { return number(r.P99, 1) }},
+	{"worst µs", func(r Row) string { return number(r.Worst, 0) }},
 	{"vs alone", func(r Row) string { return number(r.P50VsAlone, 2) }},
 	{"MB/s", func(r Row) string { return number(r.MBs, 0) }},
 	{"CPU µs", func(r Row) string { return number(r.CPU, 2) }},
@@ -125,7 +126,7 @@ func shownColumns(rows []Row) (shown []column) {
 // comparedMetric returns the metric by which the systems are compared under a workload.
 func comparedMetric(workload string) metric {
 	switch {
-	case workload == "serial", strings.HasPrefix(workload, "backpressure"):
+	case workload == "serial", workload == "cluster-serial", strings.HasPrefix(workload, "backpressure"):
 		return p50
 	case strings.HasPrefix(workload, "codec"):
 		return perOp

@@ -59,6 +59,9 @@ var targets = []target{
 	{"pipelined", "ours-reflected", "ours", rate, 0.75},
 	{"multi", "ours-reflected", "ours", rate, 0.75},
 	{"bulk", "ours-reflected", "ours", rate, 0.75},
+	{"cluster-serial", "relayed-clear", "ours", p50, 1 / 4.0},
+	{"cluster-serial", "relayed-mtls", "ours", p50, 1 / 8.0},
+	{"cluster-pipelined", "relayed-mtls", "ours", rate, 0.5},
 	// Below a stock front, the front limits the speed, and not the Go back.
 	{"web", "ours-back", "twisted", rate, 1},
 	{"codec-encode-small", "ours", "json", perOp, 3},
@@ -100,6 +103,9 @@ var limits = []limit{
 	{"backpressure-stalled-collector", "p50 vs alone", p50VsAlone, 2},
 	{"serial8", "p99 µs", p99Of, 500},
 	{"memory-idle-connection", "bytes", bytesOf, 16 << 10},
+	{"cluster-node-killed", "worst µs", worstOf, 20_000},
+	{"memory-idle-link", "bytes", bytesOf, 60 << 10},
+	{"memory-idle-link-accepted", "bytes", bytesOf, 60 << 10},
 	{"memory-exported-object", "bytes", bytesOf, 640},
 }
 
@@ -113,6 +119,8 @@ func allocs(r Row) (float64, bool) {
 func bytesOf(r Row) (float64, bool) { return r.Bytes, r.Bytes > 0 }
 
 func p99Of(r Row) (float64, bool) { return r.P99, r.P99 > 0 }
+
+func worstOf(r Row) (float64, bool) { return r.Worst, r.Worst > 0 }
 
 func p50VsAlone(r Row) (float64, bool) { return r.P50VsAlone, r.P50VsAlone > 0 }
 

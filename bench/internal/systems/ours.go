@@ -57,6 +57,9 @@ func oursUnpolled() System {
 	}
 }
 
+// RaisedLimits is an option that allows more of everything than a measurement needs.
+func RaisedLimits() broker.Option { return raisedLimits }
+
 func serveOurs(root any, options ...broker.ListenOption) (string, error) {
 	rt, err := actor.NewRuntime()
 	if err != nil {
@@ -97,6 +100,9 @@ func (*typedRoot) PublishMethods(flavors.Prefix) flavors.MethodSet {
 		flavors.Method1("confirm", func(_ *typedRoot, o load.Order) (load.Order, error) { return o.Confirmed(), nil }),
 	)
 }
+
+// NewObject returns an object like the root of the server of ours. It is a factory for a kind of a cluster.
+func NewObject(string) *typedRoot { return &typedRoot{} }
 
 // RemoteExport returns n new objects.
 func (*typedRoot) RemoteExport(n int) []any {

@@ -32,7 +32,9 @@ type System struct {
 }
 
 // IsOurs reports whether it is this module.
-func (s System) IsOurs() bool { return s.Name == "ours" || strings.HasPrefix(s.Name, "ours-") }
+func (s System) IsOurs() bool {
+	return s.Name == "ours" || strings.HasPrefix(s.Name, "ours-") || s.Name == RelayedClear || s.Name == RelayedMTLS
+}
 
 // All returns all systems, ours first.
 func All() []System {
@@ -42,9 +44,19 @@ func All() []System {
 	}
 }
 
+// Clustered returns what is compared with calls that pass through a gateway, and those.
+func Clustered() []System {
+	list := append([]System{ours()}, Relayed()...)
+	for _, s := range []System{protoactorRemote(), natsSystem()} {
+		s.Optional = false
+		list = append(list, s)
+	}
+	return list
+}
+
 // ByName returns the system with a name, and whether there is one.
 func ByName(name string) (System, bool) {
-	for _, s := range All() {
+	for _, s := range append(All(), Relayed()...) {
 		if s.Name == name {
 			return s, true
 		}
