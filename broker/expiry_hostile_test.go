@@ -181,7 +181,7 @@ func TestOddDeadlinesOfCaller(t *testing.T) {
 	assert.Empty(t, w.began)
 }
 
-// TestZeroDeadline calls with the time that stands for no deadline in a call: the peer is told that it is over (P-9.7).
+// TestZeroDeadline calls with a context that ended at the zero time: the peer is told that the time is over (P-9.7).
 func TestZeroDeadline(t *testing.T) {
 	conn, p, err := dialScripted(t, newRuntime(t), func(p *wire.Peer) { p.HostAs(banana.ProfilePB1) })
 	require.NoError(t, err)

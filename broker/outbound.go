@@ -58,7 +58,7 @@ func (b *broker) sendCall(call *seam.OutgoingCall) {
 		}
 	}
 	b.countBegun(call)
-	hasMetadata := (call.Entries > 0 || !call.Deadline.IsZero()) && b.c.profile.IsExtended()
+	hasMetadata := (call.Entries > 0 || call.Timed) && b.c.profile.IsExtended()
 	b.stamping = call
 	err := b.stamp(call.Fragment, func(dst []byte) (_ []byte, err error) {
 		dst = b.appendCallHead(dst, call, hasMetadata, onPromise, keep)

@@ -199,26 +199,26 @@ func appendTextEntry(dst []byte, p banana.Profile, key, value string) ([]byte, e
 	return appendText(dst, p, value), nil
 }
 
-// encodeOutgoing sets the entries of a call's metadata to those that ctx has. timed says that the call has a deadline.
-func encodeOutgoing(ctx context.Context, p banana.Profile, call *seam.OutgoingCall, timed bool) (err error) {
+// encodeOutgoing sets the entries of a call's metadata to those that ctx has.
+func encodeOutgoing(ctx context.Context, p banana.Profile, call *seam.OutgoingCall) (err error) {
 	var m Metadata
 	switch v := ctx.Value(outgoingKey{}).(type) {
 	case Metadata:
 		m = v
 	case *outgoingText:
 		if v.Context.Value(outgoingKey{}) == nil {
-			return encodeText(p, call, v, timed)
+			return encodeText(p, call, v)
 		}
 		m = v.all()
 	}
-	call.Metadata, call.Entries, err = encodeMetadata(call.Metadata[:0], p, m, timed)
+	call.Metadata, call.Entries, err = encodeMetadata(call.Metadata[:0], p, m, call.Timed)
 	return err
 }
 
 // encodeText is encodeMetadata for one short entry. Others go by way of a map.
-func encodeText(p banana.Profile, call *seam.OutgoingCall, v *outgoingText, timed bool) (err error) {
+func encodeText(p banana.Profile, call *seam.OutgoingCall, v *outgoingText) (err error) {
 	if len(v.key)+len(v.value) > MaxMetadataBytes/2 {
-		call.Metadata, call.Entries, err = encodeMetadata(call.Metadata[:0], p, Metadata{v.key: v.value}, timed)
+		call.Metadata, call.Entries, err = encodeMetadata(call.Metadata[:0], p, Metadata{v.key: v.value}, call.Timed)
 		return err
 	}
 	call.Entries = 1
@@ -261,12 +261,12 @@ const (
 
 // appendCallMetadata writes the metadata of a call that has any.
 func appendCallMetadata(dst []byte, p banana.Profile, call *seam.OutgoingCall) []byte {
-	n, timed := call.Entries, !call.Deadline.IsZero()
-	if timed {
+	n := call.Entries
+	if call.Timed {
 		n++
 	}
 	dst = banana.AppendSymbol(banana.AppendList(dst, 1+n), p, banana.SymDictionary)
-	if timed {
+	if call.Timed {
 		dst = appendText(banana.AppendList(dst, 2), p, timeoutKey)
 		dst = banana.AppendInt(dst, milliseconds(time.Until(call.Deadline)))
 	}

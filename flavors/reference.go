@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 	"unicode/utf8"
 	"weak"
 
@@ -300,16 +299,9 @@ func describeCall(ctx context.Context, conn seam.Conn, call *seam.OutgoingCall, 
 	if !conn.TakesMetadata() {
 		return nil
 	}
-	deadline, timed := ctx.Deadline()
-	p := conn.JellyContext(nil).Profile
-	if err = encodeOutgoing(ctx, p, call, timed); err != nil {
+	call.Deadline, call.Timed = ctx.Deadline()
+	if err = encodeOutgoing(ctx, conn.JellyContext(nil).Profile, call); err != nil {
 		return fmt.Errorf("calling %s: %w", method, err)
-	}
-	if timed {
-		call.Deadline = deadline
-		if deadline.IsZero() { // A context may have it. In a call it stands for none.
-			call.Deadline = time.Unix(0, 0)
-		}
 	}
 	return nil
 }

@@ -379,7 +379,7 @@ func (r *RemoteReference) preparePassed(inv *Invocation, call *seam.OutgoingCall
 		if err != nil {
 			return fmt.Errorf("passing a call of %s on: %w", inv.name(), err)
 		}
-		call.Deadline = inv.deadline
+		call.Deadline, call.Timed = inv.deadline, !inv.deadline.IsZero()
 	}
 	fragment := jelly.NewFragment(m.conn.JellyContext(m.perspective))
 	if err := inv.encodeArguments(fragment); err != nil {

@@ -217,8 +217,9 @@ type OutgoingCall struct {
 	Result *actor.Deferred
 	// Perspective is the one under which the reference was received and the arguments were encoded.
 	Perspective any
-	// Deadline is when the caller ceases to wait; zero if it has no deadline. The peer learns of it.
+	// Deadline is when the caller ceases to wait, if Timed is set. The peer learns of it.
 	Deadline time.Time
+	Timed    bool
 	// Metadata is the encoded entries of the call's metadata, of which there are Entries, without the deadline.
 	Metadata []byte
 	Entries  int
@@ -274,7 +275,7 @@ const maxKept = 256
 func (c *OutgoingCall) Reset() {
 	c.result.Reset()
 	c.ID, c.Name, c.Method, c.Perspective, c.conn, c.TraceID, c.Want = 0, "", "", nil, nil, "", nil
-	c.Deadline, c.Entries, c.Object, c.Undecoded = time.Time{}, 0, nil, false
+	c.Deadline, c.Timed, c.Entries, c.Object, c.Undecoded = time.Time{}, false, 0, nil, false
 	if cap(c.Metadata) > maxKept {
 		c.Metadata = nil
 	}
