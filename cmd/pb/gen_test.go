@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/perspectivebroker/pb/cmd/pb/internal/gentest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -42,30 +43,6 @@ func difference(want, got string) string {
 		}
 	}
 	return ""
-}
-
-// source makes a package of Go files in a module that uses this one.
-func source(t testing.TB, files map[string]string) (dir string) {
-	t.Helper()
-	dir = t.TempDir()
-	root, err := filepath.Abs("../..")
-	require.NoError(t, err)
-	for _, name := range []string{"go.mod", "go.sum"} {
-		text, err := os.ReadFile(filepath.Join(root, name))
-		require.NoError(t, err)
-		if name == "go.mod" {
-			text = []byte(strings.Replace(string(text), "module github.com/perspectivebroker/pb\n",
-				"module example.org/shop\n", 1) +
-				"\nrequire github.com/perspectivebroker/pb v0.1.0\n\nreplace github.com/perspectivebroker/pb => " + root + "\n")
-		}
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o600))
-	}
-	for name, text := range files {
-		path := filepath.Join(dir, name)
-		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-	}
-	return dir
 }
 
 const oldShop = `package s
@@ -108,10 +85,10 @@ type Keeper interface {
 `
 
 func TestGenCheck(t *testing.T) {
-	old := source(t, map[string]string{"s.go": oldShop})
+	old := gentest.Source(t, "../..", map[string]string{"s.go": oldShop})
 	goFile := filepath.Join(old, "s_pb.go")
 	require.Equal(t, result{}, pb(t, "gen", "-o", goFile, old))
-	now := source(t, map[string]string{"s.go": strings.NewReplacer(
+	now := gentest.Source(t, "../..", map[string]string{"s.go": strings.NewReplacer(
 		"\tPut(ctx context.Context, a *Article) error\n", "\tGet(int8) string\n",
 		"name string, max int)", "name string, max string)",
 		"Cents int32", "Cents int64",
@@ -132,7 +109,7 @@ Shop.order: keyword note is required now
 }
 
 func TestGenUsage(t *testing.T) {
-	dir := source(t, map[string]string{"s.go": oldShop, "notes.txt": "", "empty/x": ""})
+	dir := gentest.Source(t, "../..", map[string]string{"s.go": oldShop, "notes.txt": "", "empty/x": ""})
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "broken"), []byte("//pb:interface A\n//pb:method ?"), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "type"), []byte("//pb:interface A\n//pb:type ?"), 0o600))
 	for _, c := range []struct {
@@ -161,7 +138,8 @@ func TestGenUsage(t *testing.T) {
 
 // TestGenRefuses wants nothing written if a type cannot travel.
 func TestGenRefuses(t *testing.T) {
-	dir := source(t, map[string]string{"s.go": "package s\n\n//pb:remote\ntype S interface {\n\tM(c chan int) error\n}\n"})
+	const channel = "package s\n\n//pb:remote\ntype S interface {\n\tM(c chan int) error\n}\n"
+	dir := gentest.Source(t, "../..", map[string]string{"s.go": channel})
 	goFile, pythonFile := filepath.Join(dir, "s_pb.go"), filepath.Join(dir, "s_pb.py")
 	require.NoError(t, os.WriteFile(pythonFile, []byte("old"), 0o600))
 	r := pb(t, "gen", "-o", goFile, "-python", pythonFile, dir)
@@ -179,7 +157,7 @@ func TestGenRefuses(t *testing.T) {
 
 // TestGenWrites checks what happens to a file that is there.
 func TestGenWrites(t *testing.T) {
-	dir := source(t, map[string]string{"s.go": oldShop})
+	dir := gentest.Source(t, "../..", map[string]string{"s.go": oldShop})
 	elsewhere := filepath.Join(t.TempDir(), "target")
 	require.NoError(t, os.WriteFile(elsewhere, []byte("old"), 0o640))
 	link := filepath.Join(dir, "s_pb.go")

@@ -159,57 +159,50 @@ func BenchmarkAssign(b *testing.B) {
 	})
 }
 
-// BenchmarkRelay reads and writes values without decoding them.
+// BenchmarkRelay copies values from one connection to another, undecoded as a relay does, and by way of decoding.
 func BenchmarkRelay(b *testing.B) {
-	for _, bench := range benchValues() {
-		b.Run(bench.name, func(b *testing.B) {
-			frame := encodeOne(b, bench.value, banana.ProfilePB)
-			var d Decoder
-			var r banana.Reader
-			var dst []byte
-			b.ReportAllocs()
-			b.SetBytes(int64(len(frame)))
-			for b.Loop() {
-				r.Reset(frame, banana.ProfilePB)
-				raw := NewRaw()
-				if err := d.DecodeRaw(&r, raw); err != nil {
-					b.Fatal(err)
+	for _, way := range []struct {
+		name string
+		copy func(d *Decoder, r *banana.Reader, f *Fragment) error
+	}{
+		{"undecoded", copyUndecoded},
+		{"decoded", copyDecoded},
+	} {
+		for _, bench := range benchValues() {
+			b.Run(way.name+"/"+bench.name, func(b *testing.B) {
+				frame := encodeOne(b, bench.value, banana.ProfilePB)
+				var d Decoder
+				var r banana.Reader
+				var dst []byte
+				b.ReportAllocs()
+				b.SetBytes(int64(len(frame)))
+				for b.Loop() {
+					r.Reset(frame, banana.ProfilePB)
+					f := NewFragment(Context{Profile: banana.ProfilePB})
+					if err := way.copy(&d, &r, f); err != nil {
+						b.Fatal(err)
+					}
+					dst, _ = f.Append(dst[:0], nil)
+					f.Free()
 				}
-				f := NewFragment(Context{Profile: banana.ProfilePB})
-				if err := f.Raw(raw); err != nil {
-					b.Fatal(err)
-				}
-				dst, _ = f.Append(dst[:0], nil)
-				f.Free()
-				raw.Free()
-			}
-		})
+			})
+		}
 	}
 }
 
-// BenchmarkDecodeAndEncode is what BenchmarkRelay saves.
-func BenchmarkDecodeAndEncode(b *testing.B) {
-	for _, bench := range benchValues() {
-		b.Run(bench.name, func(b *testing.B) {
-			frame := encodeOne(b, bench.value, banana.ProfilePB)
-			var d Decoder
-			var r banana.Reader
-			var dst []byte
-			b.ReportAllocs()
-			b.SetBytes(int64(len(frame)))
-			for b.Loop() {
-				r.Reset(frame, banana.ProfilePB)
-				var v any
-				if err := d.Decode(&r, &v); err != nil {
-					b.Fatal(err)
-				}
-				f := NewFragment(Context{Profile: banana.ProfilePB})
-				if err := f.Jelly(v); err != nil {
-					b.Fatal(err)
-				}
-				dst, _ = f.Append(dst[:0], nil)
-				f.Free()
-			}
-		})
+func copyUndecoded(d *Decoder, r *banana.Reader, f *Fragment) error {
+	raw := NewRaw()
+	defer raw.Free()
+	if err := d.DecodeRaw(r, raw); err != nil {
+		return err
 	}
+	return f.Raw(raw)
+}
+
+func copyDecoded(d *Decoder, r *banana.Reader, f *Fragment) error {
+	var v any
+	if err := d.Decode(r, &v); err != nil {
+		return err
+	}
+	return f.Jelly(v)
 }

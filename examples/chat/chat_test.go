@@ -7,10 +7,10 @@ import (
 
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/cred"
-	"github.com/perspectivebroker/pb/examples/internal/program"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/exampletest"
 	"github.com/perspectivebroker/pb/internal/pbtest"
+	"github.com/perspectivebroker/pb/internal/program"
 	"github.com/stretchr/testify/require"
 )
 

@@ -7,8 +7,8 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/cred"
-	"github.com/perspectivebroker/pb/examples/internal/program"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/program"
 )
 
 // serve runs the server until ctx ends.

@@ -13,7 +13,7 @@ import (
 	"fmt"
 
 	"github.com/perspectivebroker/pb/actor"
-	"github.com/perspectivebroker/pb/examples/internal/program"
+	"github.com/perspectivebroker/pb/internal/program"
 )
 
 func main() { program.Main("copypond", run) }

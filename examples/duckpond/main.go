@@ -12,7 +12,7 @@ import (
 	"fmt"
 
 	"github.com/perspectivebroker/pb/actor"
-	"github.com/perspectivebroker/pb/examples/internal/program"
+	"github.com/perspectivebroker/pb/internal/program"
 )
 
 func main() { program.Main("duckpond", run) }

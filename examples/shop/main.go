@@ -15,7 +15,7 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/codec/jelly"
-	"github.com/perspectivebroker/pb/examples/internal/program"
+	"github.com/perspectivebroker/pb/internal/program"
 )
 
 func main() { program.Main("shop", run) }

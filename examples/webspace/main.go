@@ -17,7 +17,7 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/adapters/web"
 	"github.com/perspectivebroker/pb/broker"
-	"github.com/perspectivebroker/pb/examples/internal/program"
+	"github.com/perspectivebroker/pb/internal/program"
 	"github.com/perspectivebroker/pb/supervision"
 )
 

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/perspectivebroker/pb/actor"
-	"github.com/perspectivebroker/pb/examples/internal/program"
+	"github.com/perspectivebroker/pb/internal/program"
 )
 
 func main() { program.Main("words", run) }

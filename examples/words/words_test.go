@@ -12,11 +12,11 @@ import (
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/cred"
-	"github.com/perspectivebroker/pb/examples/internal/program"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/exampletest"
 	"github.com/perspectivebroker/pb/internal/graph"
 	"github.com/perspectivebroker/pb/internal/pbtest"
+	"github.com/perspectivebroker/pb/internal/program"
 )
 
 func TestWords(t *testing.T) {

@@ -9,30 +9,19 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"flag"
-	"fmt"
-	"os"
-	"os/signal"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/perspectivebroker/pb/cluster"
-	"github.com/perspectivebroker/pb/cred"
+	"github.com/perspectivebroker/pb/internal/program"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	zerolog.TimeFieldFormat = time.RFC3339Nano // The order of events in the logs of several nodes.
-	if err := run(ctx, os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "rooms:", err)
-		os.Exit(1)
-	}
+	program.Main("rooms", run)
 }
 
 // options are the program's flags.
@@ -40,14 +29,14 @@ type options struct {
 	name, listen, link string
 	advertise          string
 	ca, cert, key      string
-	users              passwords
+	users              program.Passwords
 	etcd, embedded     string
 	ttl                time.Duration
 	debug              bool
 }
 
 func parse(args []string) (*options, error) {
-	o := &options{users: passwords{}}
+	o := &options{users: program.Passwords{}}
 	flags := flag.NewFlagSet("rooms", flag.ContinueOnError)
 	flags.StringVar(&o.name, "name", "", "the node's `NAME`, as in its certificate")
 	flags.StringVar(&o.listen, "listen", "pb://127.0.0.1:8800", "the `URL` for users; port 0 picks a free one")
@@ -61,12 +50,10 @@ func parse(args []string) (*options, error) {
 	flags.StringVar(&o.embedded, "embedded", "", "run an etcd in this process; its data and its URL are in `DIR`")
 	flags.DurationVar(&o.ttl, "ttl", cluster.DefaultTTL, "how long the node's lease lasts without a renewal")
 	flags.BoolVar(&o.debug, "debug", false, "log what rooms do")
-	if err := flags.Parse(args); err != nil {
+	if err := program.Parse(flags, args); err != nil {
 		return nil, err
 	}
 	switch {
-	case flags.NArg() > 0:
-		return nil, fmt.Errorf("unexpected argument %q: want only flags", flags.Arg(0))
 	case (o.etcd == "") == (o.embedded == ""):
 		return nil, errors.New("give either -etcd URL or -embedded DIR")
 	case o.ca == "" || o.cert == "" || o.key == "":
@@ -75,20 +62,4 @@ func parse(args []string) (*options, error) {
 		return nil, errors.New("give at least one -cred USER=PASSWORD")
 	}
 	return o, nil
-}
-
-// passwords are the values of -cred.
-type passwords map[string]cred.Entry
-
-// String implements flag.Value. It does not print passwords.
-func (p passwords) String() string { return fmt.Sprintf("%d users", len(p)) }
-
-// Set implements flag.Value.
-func (p passwords) Set(pair string) error {
-	user, password, ok := strings.Cut(pair, "=")
-	if !ok || user == "" {
-		return errors.New("write it as USER=PASSWORD")
-	}
-	p[user] = cred.Plaintext(cred.Secret(password))
-	return nil
 }

@@ -9,33 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/perspectivebroker/pb/cmd/pb/internal/gentest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-// source makes a package of Go files in a module that uses this one.
-func source(t testing.TB, files map[string]string) (dir string) {
-	t.Helper()
-	dir = t.TempDir()
-	root, err := filepath.Abs("../../../..")
-	require.NoError(t, err)
-	for _, name := range []string{"go.mod", "go.sum"} {
-		text, err := os.ReadFile(filepath.Join(root, name))
-		require.NoError(t, err)
-		if name == "go.mod" {
-			text = []byte(strings.Replace(string(text), "module github.com/perspectivebroker/pb\n",
-				"module example.org/shop\n", 1) +
-				"\nrequire github.com/perspectivebroker/pb v0.1.0\n\nreplace github.com/perspectivebroker/pb => " + root + "\n")
-		}
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o600))
-	}
-	for name, text := range files {
-		path := filepath.Join(dir, name)
-		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-	}
-	return dir
-}
 
 const imports = `import (
 	"context"
@@ -127,7 +104,7 @@ func TestRefuses(t *testing.T) {
 // refusedText reads a package of one file, wants that refused, and returns the errors.
 func refusedText(t *testing.T, text string) (errors string) {
 	t.Helper()
-	_, err := Load(t.Context(), source(t, map[string]string{"s.go": text}), LoadOptions{})
+	_, err := Load(t.Context(), gentest.Source(t, "../../../..", map[string]string{"s.go": text}), LoadOptions{})
 	require.Error(t, err)
 	return err.Error()
 }
@@ -300,7 +277,7 @@ var use = NewAllClient(nil)
 `
 
 func TestHostile(t *testing.T) {
-	dir := source(t, map[string]string{
+	dir := gentest.Source(t, "../../../..", map[string]string{
 		"s.go":      "package s\n\n" + imports + hostile,
 		"tagged.go": "//go:build never\n\npackage s\n\n//pb:remote\ntype S interface{ M(chan int) }\n",
 		"s_test.go": "package s\n\n//pb:remote\ntype T interface{ M(chan int) }\n",
@@ -355,7 +332,7 @@ func TestHostile(t *testing.T) {
 }
 
 func TestLoadNothing(t *testing.T) {
-	dir := source(t, map[string]string{"a/x.txt": "", "b/b.go": "//go:build never\n\npackage b\n",
+	dir := gentest.Source(t, "../../../..", map[string]string{"a/x.txt": "", "b/b.go": "//go:build never\n\npackage b\n",
 		"c/c.go": "package c\n"})
 	for pattern, want := range map[string]string{
 		filepath.Join(dir, "a"): "no Go files", filepath.Join(dir, "b"): "it does not include b.go",

@@ -1,4 +1,4 @@
-// Package program has what the examples' programs do alike beside Perspective Broker: signals, the Runtime, and flags.
+// Package program has what programs do alike beside Perspective Broker: signals, the Runtime, and flags.
 package program
 
 import (
