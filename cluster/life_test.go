@@ -109,6 +109,41 @@ func TestNodeLost(t *testing.T) {
 	assert.Equal(t, 2, n)
 }
 
+// TestCallsWaitForALostObject: calls that wait for their turn when the object is lost are told that they did not run.
+func TestCallsWaitForALostObject(t *testing.T) {
+	c := newCluster(t, "a")
+	entered, leave := make(chan struct{}), make(chan struct{})
+	open := func(string) *blocker { return &blocker{entered: entered, leave: leave} }
+	require.NoError(t, c.nodes["a"].Kind("blocker", open))
+	ref := c.nodes["a"].Get("blocker", "x")
+	runs := ref.CallRemote("block")
+	<-entered
+	waits := ref.CallRemote("block")
+	// The answer to a call of another object shows that the one before has arrived.
+	require.Equal(t, 1, call[int](t, c.nodes["a"].Get("counter", "y"), "incr", 1))
+	shards, err := c.store.Get(testContext(t), "pb/s/blocker/")
+	require.NoError(t, err)
+	require.Len(t, shards.Entries, 1)
+	c.delete(shards.Entries[0].Key)
+	pbtest.Eventually(t, func() bool { return c.nodes["a"].Stats().Placed == 1 })
+	close(leave)
+	_, err = waits.Await(testContext(t))
+	require.ErrorIs(t, err, cluster.Unavailable)
+	_, err = runs.Await(testContext(t))
+	require.NoError(t, err, "it has run")
+}
+
+// blocker is a placed object that blocks.
+type blocker struct {
+	flavors.Referenceable
+	entered, leave chan struct{}
+}
+
+func (b *blocker) RemoteBlock() {
+	b.entered <- struct{}{}
+	<-b.leave
+}
+
 // on returns a reference to an object that lives on a node.
 func (c *testCluster) on(node string, through *cluster.Node) *cluster.Ref {
 	for i := 0; ; i++ {

@@ -122,7 +122,12 @@ func (a *activation) take(inv *flavors.Invocation, user User) {
 	}
 	a.touch()
 	a.open.Add(1)
-	inv.PassToObject(target, flavors.Passing{Admit: a.admit, Answered: a.answered})
+	inv.PassToObject(target, flavors.Passing{Admit: a.admit, Answered: a.answered, Failed: a.stopped})
+}
+
+// stopped returns what the callers get whose calls waited when the activation was killed: none of them was carried out.
+func (a *activation) stopped(error) error {
+	return Unavailable.Errorf("the node %s has lost %s %q", a.slot.node.opts.Name, a.slot.key.kind, a.slot.key.id)
 }
 
 func (a *activation) answered() {

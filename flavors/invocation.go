@@ -417,6 +417,9 @@ func (inv *Invocation) failNow(err error) bool {
 
 // drop is fail for a call that will not be carried out any more.
 func (inv *Invocation) drop(err error) {
+	if how := inv.passing; how != nil && how.Failed != nil && inv.core != nil && errors.Is(err, ErrObjectStopped) {
+		err = how.Failed(err)
+	}
 	if !inv.fail(err) && inv.hasExpired() {
 		inv.carriedOut()
 	}

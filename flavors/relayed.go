@@ -219,8 +219,8 @@ type Passing struct {
 	// NotPassed is called in place of an answer if the call could not be given to the peer's connection, because that has
 	// ended. The call may then be passed elsewhere. It is for PassTo.
 	NotPassed func(cause error)
-	// Failed returns what the caller gets if the call fails on this side, as when the peer's connection ends. It is for
-	// PassTo.
+	// Failed returns what the caller gets if the call fails on this side: with PassTo, as when the peer's connection ends;
+	// with PassToObject, if the object stops before its method runs.
 	Failed func(err error) error
 }
 
