@@ -17,7 +17,9 @@ const handOverTimeout = time.Minute
 // Leave ends the node in order: it takes no more objects, its objects finish their calls and save their state, and
 // other nodes place them. Calls wait meanwhile, and do not fail. It returns when the node has left, or ctx has ended;
 // then what was not done is dropped. Shut down the listeners for clients before.
-func (n *Node) Leave(ctx context.Context) error {
+func (n *Node) Leave(ctx context.Context) error { return n.leave(ctx, ErrLeft) }
+
+func (n *Node) leave(ctx context.Context, cause error) error {
 	n.mu.Lock()
 	left := n.left
 	n.left = true
@@ -25,7 +27,7 @@ func (n *Node) Leave(ctx context.Context) error {
 	if left {
 		return ErrLeft
 	}
-	defer n.Close()
+	defer n.end(cause)
 	err := n.dir.SetLeaving(ctx)
 	if err == nil {
 		n.handing.Lock()

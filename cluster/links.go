@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/cluster/internal/directory"
 	"github.com/perspectivebroker/pb/cluster/store"
@@ -140,7 +142,11 @@ func (l *links) dial(peer string) {
 			l.remove(k)
 			continue
 		}
-		l.node.log.Debug().Err(err).Str("peer", peer).Msg("cluster: cannot connect to a node; trying again")
+		level := zerolog.DebugLevel
+		if pause == redialFirst && l.node.ctx.Err() == nil { // Once is enough.
+			level = zerolog.WarnLevel
+		}
+		l.node.log.WithLevel(level).Err(err).Str("peer", peer).Msg("cluster: cannot connect to a node; trying again")
 		select {
 		case <-time.After(pause):
 		case <-l.node.ctx.Done():
@@ -175,11 +181,17 @@ func (l *links) connect(m directory.Member) (*link, error) {
 		conn.Abort(err)
 		return nil, fmt.Errorf("greeting the node %s: %w", m.Name, err)
 	}
-	return l.add(m.Name, conn)
+	_, until, err := l.node.id.peer(*conn.TLS())
+	if err != nil {
+		conn.Abort(err)
+		return nil, err
+	}
+	return l.add(m.Name, conn, until)
 }
 
-// add notes a connection to a node. It replaces an earlier one, which the other node knows to have ended.
-func (l *links) add(peer string, conn *broker.Conn) (*link, error) {
+// add notes a connection to a node, whose certificate is good until a time. It replaces an earlier one, which the other
+// node knows to have ended.
+func (l *links) add(peer string, conn *broker.Conn, until time.Time) (*link, error) {
 	k := &link{node: l.node, peer: peer, conn: conn}
 	l.mu.Lock()
 	old, closed := l.up[peer], l.closed
@@ -194,6 +206,7 @@ func (l *links) add(peer string, conn *broker.Conn) (*link, error) {
 	case old != nil:
 		old.conn.Abort(errors.New("cluster: the node has connected anew"))
 	}
+	k.watchExpiry(until)
 	l.node.log.Info().Str("peer", peer).Msg("cluster: link up")
 	l.node.broadcast()
 	return k, nil

@@ -25,7 +25,7 @@ func (s *linkService) RemoteHello(name string) (string, error) {
 	if state == nil {
 		return "", flavors.Unauthorized.New("a link needs TLS")
 	}
-	peer, err := s.node.id.peer(*state)
+	peer, until, err := s.node.id.peer(*state)
 	switch {
 	case err != nil:
 		return "", flavors.Unauthorized.Wrap(err)
@@ -36,7 +36,7 @@ func (s *linkService) RemoteHello(name string) (string, error) {
 	case s.peer != "":
 		return "", flavors.Unauthorized.New("the node has said hello before")
 	}
-	k, err := s.node.links.add(peer, s.conn)
+	k, err := s.node.links.add(peer, s.conn, until)
 	if err != nil {
 		return "", Unavailable.Wrap(err)
 	}

@@ -66,7 +66,8 @@ type objectKey struct{ kind, id string }
 type hold struct{ node string }
 
 // Join makes the process a node of a cluster. It returns when the node is a member and other nodes can connect. ctx
-// bounds only the joining. The node ends with [Node.Leave], [Node.Close] or the runtime.
+// bounds only the joining. The node ends with [Node.Leave], [Node.Close] or the runtime, or before its certificate
+// expires; see [Node.Done].
 func Join(ctx context.Context, rt *actor.Runtime, opts Options) (*Node, error) {
 	if err := rt.Check(); err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
@@ -123,6 +124,7 @@ func (n *Node) start(ctx context.Context) (err error) {
 		return err
 	}
 	n.work.Go(n.rebalance)
+	go n.watchCertificate() // Leaving waits for the node's work.
 	return nil
 }
 
@@ -222,6 +224,14 @@ func (n *Node) Stats() Stats {
 // Close ends the node at once: links are closed, and placed objects are dropped without being saved. Other nodes place
 // them anew when the lease has ended.
 func (n *Node) Close() { n.end(ErrLeft) }
+
+// Done returns a channel that is closed when the node has ended, or begins to end at once. A node ends by itself if its
+// certificate expires: it leaves in order a minute before.
+func (n *Node) Done() <-chan struct{} { return n.ctx.Done() }
+
+// Err returns why the node has ended: [ErrLeft] after Leave and Close, [ErrCertificate] if its certificate expires. It
+// is nil while the node has not ended.
+func (n *Node) Err() error { return context.Cause(n.ctx) }
 
 func (n *Node) end(cause error) {
 	n.cancel(cause)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 )
 
 // LoadTLS returns the TLS configuration of a node: its certificate with the key, and the authority of the nodes, from
@@ -29,6 +30,7 @@ func LoadTLS(ca, cert, key string) (*tls.Config, error) {
 // identity is how a node shows other nodes who it is, and checks who they are.
 type identity struct {
 	name    string
+	until   time.Time   // when the certificate expires
 	config  *tls.Config // without the name of the peer
 	trusted *x509.CertPool
 }
@@ -52,7 +54,7 @@ func newIdentity(name string, config *tls.Config) (*identity, error) {
 	case name != "" && name != id.name:
 		return nil, fmt.Errorf("%w: the node is %q, its certificate is for %q", ErrCertificate, name, id.name)
 	}
-	if err := id.verify(leaf, intermediates); err != nil {
+	if id.until, err = id.verify(leaf, intermediates); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCertificate, err)
 	}
 	id.config = config.Clone()
@@ -84,17 +86,35 @@ func nameOf(c *x509.Certificate) string {
 	return c.Subject.CommonName
 }
 
-// verify requires that the authority of the nodes has issued a certificate for both directions of a link.
-func (id *identity) verify(leaf *x509.Certificate, intermediates *x509.CertPool) error {
+// verify requires that the authority of the nodes has issued a certificate for both directions of a link. It returns
+// until when the certificate is good.
+func (id *identity) verify(leaf *x509.Certificate, intermediates *x509.CertPool) (until time.Time, err error) {
 	for _, usage := range []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} {
-		_, err := leaf.Verify(x509.VerifyOptions{
+		chains, err := leaf.Verify(x509.VerifyOptions{
 			Roots: id.trusted, Intermediates: intermediates, KeyUsages: []x509.ExtKeyUsage{usage},
 		})
 		if err != nil {
-			return err
+			return time.Time{}, err
+		}
+		until = endOf(chains)
+	}
+	return until, nil
+}
+
+// endOf returns when the last of the chains has an expired certificate.
+func endOf(chains [][]*x509.Certificate) (until time.Time) {
+	for _, chain := range chains {
+		first := chain[0].NotAfter
+		for _, c := range chain {
+			if c.NotAfter.Before(first) {
+				first = c.NotAfter
+			}
+		}
+		if first.After(until) {
+			until = first
 		}
 	}
-	return nil
+	return until
 }
 
 // listener returns the configuration of the side that accepts links. It takes certificates of the nodes' authority
@@ -103,7 +123,7 @@ func (id *identity) listener() *tls.Config {
 	config := id.config.Clone()
 	config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, id.trusted
 	config.VerifyConnection = func(state tls.ConnectionState) error {
-		_, err := id.peer(state)
+		_, _, err := id.peer(state)
 		return err
 	}
 	return config
@@ -116,7 +136,7 @@ func (id *identity) dialer(node string) *tls.Config {
 	config.ServerName = node
 	config.InsecureSkipVerify = true // VerifyConnection does it.
 	config.VerifyConnection = func(state tls.ConnectionState) error {
-		name, err := id.peer(state)
+		name, _, err := id.peer(state)
 		if err == nil && name != node {
 			return fmt.Errorf("cluster: at the address of the node %q answers one with a certificate for %q", node, name)
 		}
@@ -125,18 +145,18 @@ func (id *identity) dialer(node string) *tls.Config {
 	return config
 }
 
-// peer returns the name of the node at the other end of a link.
-func (id *identity) peer(state tls.ConnectionState) (string, error) {
+// peer returns the name of the node at the other end of a link, and until when its certificate is good.
+func (id *identity) peer(state tls.ConnectionState) (name string, until time.Time, err error) {
 	if len(state.PeerCertificates) == 0 {
-		return "", errors.New("cluster: the peer has shown no certificate")
+		return "", until, errors.New("cluster: the peer has shown no certificate")
 	}
 	intermediates := x509.NewCertPool()
 	for _, c := range state.PeerCertificates[1:] {
 		intermediates.AddCert(c)
 	}
 	leaf := state.PeerCertificates[0]
-	if err := id.verify(leaf, intermediates); err != nil {
-		return "", fmt.Errorf("cluster: the peer's certificate: %w", err)
+	if until, err = id.verify(leaf, intermediates); err != nil {
+		return "", until, fmt.Errorf("cluster: the peer's certificate: %w", err)
 	}
-	return nameOf(leaf), nil
+	return nameOf(leaf), until, nil
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -163,4 +164,46 @@ func TestNotALink(t *testing.T) {
 	_, err = sock.Write([]byte("GET / HTTP/1.1\r\n\r\n"))
 	require.NoError(t, err)
 	assert.Equal(t, 1, call[int](t, c.on("b", c.nodes["a"]), "incr", 1))
+}
+
+// short makes a certificate that expires soon, but not before a link is made with it.
+func short(c *x509.Certificate) { c.NotAfter = time.Now().Add(6 * time.Second) }
+
+// TestCertificateExpires: a node leaves in order before its certificate expires, and no call fails.
+func TestCertificateExpires(t *testing.T) {
+	c := newCluster(t, "a", "c")
+	o := c.options("b")
+	o.TLS.Certificates[0] = c.ca.Issue("b", short)
+	b, err := cluster.Join(testContext(t), pbtest.NewRuntime(t), o)
+	require.NoError(t, err)
+	require.NoError(t, b.Err())
+	require.NoError(t, b.Kind("counter", func(id string) *counter { return &counter{id: id, node: "b"} }))
+	l := newLoad(t, 16, c.nodes["a"], c.nodes["c"])
+	pbtest.Eventually(t, func() bool { l.waitCalls(10); return b.Stats().Placed > 0 })
+	<-b.Done()
+	require.ErrorIs(t, b.Err(), cluster.ErrCertificate)
+	l.waitCalls(500)
+	calls, failures := l.end()
+	assert.Empty(t, failures, "of %d calls", calls)
+	pbtest.Eventually(t, func() bool { return len(c.nodes["a"].Members()) == 2 })
+	_, err = b.Get("counter", "x").CallRemote("incr", 1).Await(testContext(t))
+	require.Error(t, err)
+}
+
+// TestLinkExpires: a link ends with the certificate of a peer that does not leave.
+func TestLinkExpires(t *testing.T) {
+	c := newCluster(t, "a", "b")
+	config := &tls.Config{
+		Certificates: []tls.Certificate{c.ca.Issue("x", short)}, RootCAs: c.ca.Pool(), ServerName: "127.0.0.1",
+	}
+	conn, err := broker.Dial(testContext(t), pbtest.NewRuntime(t), c.nodes["a"].LinkURL(), broker.WithTLS(config))
+	require.NoError(t, err)
+	_, err = flavors.Call[string](testContext(t), conn.Root(), "hello", "x")
+	require.NoError(t, err)
+	select {
+	case <-conn.Done():
+	case <-testContext(t).Done():
+		t.Fatal("the link has outlived the certificate")
+	}
+	assert.Equal(t, 1, call[int](t, c.on("b", c.nodes["a"]), "incr", 1), "nobody else is harmed")
 }

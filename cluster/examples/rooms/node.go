@@ -83,7 +83,8 @@ func run(ctx context.Context, args []string) (err error) {
 	return serve(ctx, rt, node, o)
 }
 
-// serve offers rooms and listens for users until ctx ends. Then it leaves the cluster.
+// serve offers rooms and listens for users until ctx ends. Then it leaves the cluster. It ends with an error if the
+// node has ended by itself, because its certificate expires.
 func serve(ctx context.Context, rt *actor.Runtime, node *cluster.Node, o *options) error {
 	defer node.Close()
 	here := &rooms{node: node.Name(), log: rt.Logger().With().Str("node", node.Name()).Logger()}
@@ -105,7 +106,10 @@ func serve(ctx context.Context, rt *actor.Runtime, node *cluster.Node, o *option
 		return err
 	}
 	fmt.Println("listening", ln.URL())
-	<-ctx.Done()
+	select {
+	case <-ctx.Done():
+	case <-node.Done():
+	}
 
 	closing, cancel := context.WithTimeout(context.Background(), usersTime)
 	defer cancel()
@@ -114,5 +118,8 @@ func serve(ctx context.Context, rt *actor.Runtime, node *cluster.Node, o *option
 	}
 	leaving, cancel := context.WithTimeout(context.Background(), leaveTime)
 	defer cancel()
+	if err := node.Err(); err != nil {
+		return err
+	}
 	return node.Leave(leaving)
 }
