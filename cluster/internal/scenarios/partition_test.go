@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// wire passes connections to an address on, until it is cut. Then bytes stop in both directions, and connections stay
+// cable passes connections to an address on, until it is cut. Then bytes stop in both directions, and connections stay
 // open: as if the network dropped every packet.
-type wire struct {
+type cable struct {
 	t      *testing.T
 	target string
 	listen net.Listener
@@ -22,11 +22,11 @@ type wire struct {
 	conns   []net.Conn
 }
 
-func newWire(t *testing.T, target string) *wire {
+func newCable(t *testing.T, target string) *cable {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	w := &wire{t: t, target: target, listen: l}
+	w := &cable{t: t, target: target, listen: l}
 	w.changed = sync.NewCond(&w.mu)
 	go func() {
 		for {
@@ -49,16 +49,16 @@ func newWire(t *testing.T, target string) *wire {
 	return w
 }
 
-func (w *wire) address() string { return w.listen.Addr().String() }
+func (w *cable) address() string { return w.listen.Addr().String() }
 
-func (w *wire) set(cut bool) {
+func (w *cable) set(cut bool) {
 	w.mu.Lock()
 	w.cut = cut
 	w.changed.Broadcast()
 	w.mu.Unlock()
 }
 
-func (w *wire) awaitWhole() {
+func (w *cable) awaitWhole() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for w.cut {
@@ -66,7 +66,7 @@ func (w *wire) awaitWhole() {
 	}
 }
 
-func (w *wire) join(near net.Conn) {
+func (w *cable) join(near net.Conn) {
 	w.awaitWhole()
 	far, err := net.Dial("tcp", w.target)
 	if err != nil {
@@ -100,7 +100,7 @@ func (w *wire) join(near net.Conn) {
 // TestCutOffFromEtcd cuts a node off from etcd for longer than its lease. Its links to other nodes stay.
 func TestCutOffFromEtcd(t *testing.T) {
 	w := newWorld(t, "a")
-	toEtcd := newWire(t, strings.TrimPrefix(w.etcd.Servers[0].URL, "http://"))
+	toEtcd := newCable(t, strings.TrimPrefix(w.etcd.Servers[0].URL, "http://"))
 	b := w.launch("b", replace("-etcd", "http://"+toEtcd.address()))
 	b.awaitURL()
 	alice, bob := w.users.login("alice", w.nodes["a"]), w.users.login("bob", b)
@@ -138,7 +138,7 @@ func TestCutOffFromAPeer(t *testing.T) {
 	require.NoError(t, err)
 	link := l.Addr().String()
 	require.NoError(t, l.Close())
-	between := newWire(t, link)
+	between := newCable(t, link)
 	b := w.launch("b", replace("-link", "pbs://"+link), func(args []string) []string {
 		return append(args, "-advertise", "pbs://"+between.address())
 	})
