@@ -305,12 +305,22 @@ func (c *connection) WaitSent(ctx context.Context) error {
 
 // SendCall implements seam.Conn.
 func (c *connection) SendCall(call *seam.OutgoingCall) error {
-	size, limit := sizeOf(call), c.account.WriteHighWater()
+	size, ok := c.reserve(call)
+	if !ok {
+		return ErrBackedUp
+	}
+	return c.sendReserved(call, size)
+}
+
+// reserve reserves the bytes of a call, or fails it.
+func (c *connection) reserve(call *seam.OutgoingCall) (size int, ok bool) {
+	limit := c.account.WriteHighWater()
 	if call.Observer != nil {
 		limit = c.account.MaxWriteBacklog()
 	}
+	size = sizeOf(call)
 	if c.out.TryReserve(size, limit) {
-		return c.sendReserved(call, size)
+		return size, true
 	}
 	if call.Observer != nil {
 		// An update that is left out would leave the copy wrong for good.
@@ -318,7 +328,8 @@ func (c *connection) SendCall(call *seam.OutgoingCall) error {
 	} else {
 		c.countRejection(rejectWriteHighWater)
 	}
-	return failCall(call, ErrBackedUp)
+	_ = failCall(call, ErrBackedUp)
+	return 0, false
 }
 
 // SendCallSoon implements seam.Conn.

@@ -148,6 +148,21 @@ func (e *exported) forgetOrigin() {
 // Relays implements seam.Conn.
 func (c *connection) Relays() bool { return c.options.relaying }
 
+// Caller implements seam.Conn.
+func (c *connection) Caller() seam.Caller { return c.caller }
+
+// Unanswered implements seam.Conn.
+func (c *connection) Unanswered() (n, most int) { return int(c.pending.Load()), c.limits.CallsOut }
+
+// HoldCall implements seam.Conn.
+func (c *connection) HoldCall(call *seam.OutgoingCall) (send func()) {
+	size, ok := c.reserve(call)
+	if !ok {
+		return nil
+	}
+	return func() { _ = c.sendReserved(call, size) } // An update that cannot be sent ends the connection.
+}
+
 // HasRoom implements seam.Conn.
 func (c *connection) HasRoom() bool {
 	return c.ended() || c.out.Waiting() <= c.account.WriteHighWater()
@@ -159,7 +174,8 @@ func (c *connection) WhenRoom(f func()) { c.out.WhenBelow(c.account.WriteHighWat
 // TryCall implements seam.Conn.
 func (c *connection) TryCall(call *seam.OutgoingCall) (taken bool) {
 	size := sizeOf(call)
-	if !c.out.TryReserve(size, c.account.WriteHighWater()) {
+	full := call.Result != nil && c.pending.Load() >= int64(c.limits.CallsOut) && !c.ended()
+	if full || !c.out.TryReserve(size, c.account.WriteHighWater()) {
 		return false
 	}
 	_ = c.sendReserved(call, size) // The Deferred has the error.

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
@@ -73,17 +74,40 @@ func (s *linkService) RemotePlace(kind, id, user, gateway string) (*actor.Deferr
 }
 
 // RemoteQuiesce has this node send no more calls to the objects of shards that the other node gives up. They wait
-// until the shards have another owner. The answer follows all calls that were sent before.
-func (s *linkService) RemoteQuiesce(kinds []string, numbers []int) error {
+// until the shards have another owner. The answer follows all calls that were given to the link before.
+func (s *linkService) RemoteQuiesce(kinds []string, numbers []int) (*actor.Deferred, error) {
 	if s.peer == "" || len(kinds) != len(numbers) {
-		return flavors.Unauthorized.New("say hello first")
+		return nil, flavors.Unauthorized.New("say hello first")
 	}
 	var shards []directory.Shard
 	for i := range kinds {
 		shards = append(shards, directory.Shard{Kind: kinds[i], Number: numbers[i]})
 	}
 	s.node.holdShards(s.peer, shards)
-	return nil
+	if !flavors.PassesOn(s.conn.Root()) {
+		return nil, nil
+	}
+	d := actor.NewDeferred(s.node.rt)
+	if !s.node.rt.Go("waiting for calls to be sent", func() {
+		s.awaitSent()
+		d.Complete(nil, nil)
+	}) {
+		return nil, Unavailable.Wrap(ErrLeft)
+	}
+	return d, nil
+}
+
+// awaitSent waits, for a while, until the calls have been sent that wait for the link or for callers that do not read.
+func (s *linkService) awaitSent() {
+	ctx, cancel := context.WithTimeout(s.conn.Context(), PlacingTimeout)
+	defer cancel()
+	for pause := time.Millisecond; flavors.PassesOn(s.conn.Root()); pause = min(2*pause, 50*time.Millisecond) {
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // RemoteGone says that the connection has ended on which the other node had an object that it has passed on to this

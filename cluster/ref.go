@@ -1,8 +1,10 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 	"weak"
@@ -37,13 +39,21 @@ type Ref struct {
 	queue   []refCall // calls that wait to be placed, in order
 	placing bool      // a goroutine works on the queue
 	route   *route    // nil until the object has been found
+	calls   uint64    // how many there were
+	// before are references of earlier routes whose connections may have calls that were not sent: these come back, and
+	// go first.
+	before  []*flavors.RemoteReference
 	handle  weak.Pointer[flavors.RemoteReference]
 	promise *flavors.Promise // of the handle; nil once it is there
+
+	backMu sync.Mutex // may be locked while mu is
+	back   []refCall  // guarded by backMu: calls that came back
 }
 
 // refCall is a call that waits for its object to be placed.
 type refCall struct {
 	slotCall
+	number       uint64 // in the order in which the calls arrived
 	since, until time.Time
 }
 
@@ -78,9 +88,11 @@ func (r *Ref) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(r.String())) }
 // deliver takes a call, in the turn of the caller's connection.
 func (r *Ref) deliver(inv *flavors.Invocation) {
 	now := time.Now()
-	c := refCall{slotCall{inv, r.node.userOf(inv)}, now, now.Add(PlacingTimeout)}
+	user := r.node.userOf(inv)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.calls++
+	c := refCall{slotCall{inv, user}, r.calls, now, now.Add(PlacingTimeout)}
 	if len(r.queue) == 0 && r.passLocked(c) {
 		return
 	}
@@ -98,7 +110,12 @@ func (r *Ref) enqueueLocked(c refCall) {
 		return
 	}
 	r.queue = append(r.queue, c)
-	if !r.placing {
+	r.placeLocked()
+}
+
+// placeLocked has a goroutine work on the queue.
+func (r *Ref) placeLocked() {
+	if len(r.queue) > 0 && !r.placing {
 		r.placing = true
 		if !r.node.rt.Go("placing an object", r.place) {
 			r.placing = false
@@ -124,7 +141,7 @@ func (n *Node) userOf(inv *flavors.Invocation) User {
 // passLocked passes a call on if it is known where to. Otherwise the call is not carried out by anybody.
 func (r *Ref) passLocked(c refCall) bool {
 	to := r.route
-	if to == nil {
+	if to == nil || r.isBehindLocked() {
 		return false
 	}
 	// While it is held no shard can be given up.
@@ -134,7 +151,7 @@ func (r *Ref) passLocked(c refCall) bool {
 		return false
 	}
 	if m, owned, _ := r.node.dir.Lookup(r.shard); !owned || m.Name != to.node || m.Incarnation != to.incarnation {
-		r.route = nil
+		r.leaveRouteLocked()
 		return false
 	}
 	if to.link == nil {
@@ -150,23 +167,62 @@ func (r *Ref) passLocked(c refCall) bool {
 		return false
 	}
 	if ref.Err() != nil {
-		r.route = nil
+		r.leaveRouteLocked()
 		return false
 	}
-	passOn(c.inv, ref, func(error) {
-		// It may be called here at once, with the lock.
-		go r.again(c)
-	})
+	passOn(c.inv, ref, func(error) { r.comesBack(c) })
 	return true
 }
 
-// again takes a call that its link could not take any more. Calls that were made after it have failed as well, or
-// will.
-func (r *Ref) again(c refCall) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// leaveRouteLocked forgets the route.
+func (r *Ref) leaveRouteLocked() {
+	if r.route != nil {
+		for _, ref := range r.route.refs { // All are of one link.
+			r.before = append(r.before, ref)
+			break
+		}
+	}
 	r.route = nil
-	r.enqueueLocked(c)
+}
+
+// isBehindLocked reports whether calls come first that were given to a link, which could not send them.
+func (r *Ref) isBehindLocked() bool {
+	if len(r.before) > 0 {
+		r.before = slices.DeleteFunc(r.before, func(ref *flavors.RemoteReference) bool { return !flavors.PassesOn(ref) })
+	}
+	return len(r.before) > 0 || r.takeBackLocked()
+}
+
+// comesBack takes a call that its link could not send. It may be called with the lock.
+func (r *Ref) comesBack(c refCall) {
+	r.backMu.Lock()
+	r.back = append(r.back, c)
+	first := len(r.back) == 1
+	r.backMu.Unlock()
+	if first {
+		go func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.takeBackLocked()
+		}()
+	}
+}
+
+// takeBackLocked puts the calls that came back where they were in the order of calls, and reports whether there were
+// any.
+func (r *Ref) takeBackLocked() bool {
+	r.backMu.Lock()
+	back := r.back
+	r.back = nil
+	r.backMu.Unlock()
+	if len(back) == 0 {
+		return false
+	}
+	r.leaveRouteLocked()
+	r.queue = append(r.queue, back...)
+	slices.SortStableFunc(r.queue, func(a, b refCall) int { return cmp.Compare(a.number, b.number) })
+	r.placeLocked()
+	return true
 }
 
 func (to *route) user(u User) User {
@@ -208,6 +264,7 @@ func (r *Ref) drainLocked(why error) {
 	if r.node.ctx.Err() != nil {
 		r.failLocked(Unavailable.Wrap(ErrLeft))
 	}
+	r.takeBackLocked()
 	for len(r.queue) > 0 {
 		c := r.queue[0]
 		switch {
@@ -253,6 +310,8 @@ func (r *Ref) locate(ctx context.Context, user User) error {
 		change := r.node.change()
 		if r.node.isHeld(r.shard) {
 			last = fmt.Errorf("%v moves to another node", r)
+		} else if r.isBehind() {
+			last = fmt.Errorf("calls of %v come back from a link that was lost", r)
 		} else if err := r.locateOnce(ctx, user); err == nil {
 			return nil
 		} else if ctx.Err() == nil || last == nil {
@@ -269,6 +328,12 @@ func (r *Ref) locate(ctx context.Context, user User) error {
 			return last
 		}
 	}
+}
+
+func (r *Ref) isBehind() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.isBehindLocked()
 }
 
 func (r *Ref) locateOnce(ctx context.Context, user User) error {

@@ -22,12 +22,14 @@ type peerCaller struct {
 	state atomic.Int64  // how many calls are being carried out, and callerOver
 	idle  chan struct{} // closed once it has ended and no call is being carried out
 
+	passing *passing // of the connection
+
 	mu sync.Mutex
 	// Guarded by mu.
 	cores   []weak.Pointer[objectCore] // where calls may wait; some are there twice, or gone
 	pruneAt int                        // how many of them there may be until they are looked through
 	late    lateContexts
-	lines   []*waitingLine // where calls wait to be passed on, some are gone
+	lines   []*pair // where calls wait to be passed on; some wait no more
 }
 
 // callerOver is set in the state of a caller that has ended.
@@ -38,12 +40,15 @@ const fewestCores = 64
 
 // newCaller makes the Caller that a connection itself is. Package broker calls it.
 func newCaller(conn seam.Conn) *peerCaller {
-	return &peerCaller{conn: conn, ctx: conn.Context(), idle: make(chan struct{}), pruneAt: fewestCores}
+	return &peerCaller{
+		conn: conn, ctx: conn.Context(), idle: make(chan struct{}), pruneAt: fewestCores, passing: &passing{conn: conn},
+	}
 }
 
 // newUser makes the Caller of a user who has logged in over a connection. Package broker calls it.
 func newUser(conn seam.Conn) *peerCaller {
 	c := newCaller(conn)
+	c.passing = passingOf(conn)
 	c.ctx, c.cancel = context.WithCancelCause(conn.Context())
 	return c
 }
@@ -52,7 +57,7 @@ func newUser(conn seam.Conn) *peerCaller {
 func (c *peerCaller) Reaches(object seam.Core) {
 	core, ok := object.(*objectCore)
 	if !ok {
-		return // No call waits for its turn: see waitingLine.
+		return // No call waits for its turn: see pair.
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -117,6 +122,9 @@ func (c *peerCaller) End() {
 		for _, inv := range line.take(c) {
 			inv.dropped()
 		}
+	}
+	if c.cancel == nil {
+		c.passing.end()
 	}
 }
 

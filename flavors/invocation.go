@@ -71,6 +71,8 @@ type Invocation struct {
 	viewer         any        // whose view of the object it was passed to, if viewed is set
 	viewed         bool
 	passedOn       atomic.Pointer[actor.Deferred] // the answer of the peer that it was passed on to
+	passTo         *RemoteReference               // what it is passed on to; nil for most
+	inPair         pairEntry
 
 	direct *directCall // of arguments that are not in Args; nil until there are any
 

@@ -50,9 +50,8 @@ type remote struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	process *referenceProcess
-	relay   *relayCore                 // nil while no other peer is given the object
-	waiting map[seam.Conn]*waitingLine // calls of other peers that cannot be passed on yet
-	ended   error                      // why EndReference has ended it; nil if it has not
+	relay   *relayCore // nil while no other peer is given the object
+	ended   error      // why EndReference has ended it; nil if it has not
 	notify  map[*func(cause error)]struct{}
 }
 

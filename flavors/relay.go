@@ -3,7 +3,6 @@ package flavors
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
@@ -204,131 +203,23 @@ func (inv *Invocation) beginPassing() {
 	inv.onAnswer = func(*Invocation) {} // It is carried out when it has been answered.
 }
 
-// waitingLine has the calls of one peer to one remote object that cannot be passed on yet, because one of the two peers
-// does not read. It exists while there are any, so calls keep their order.
-type waitingLine struct {
-	ref     *RemoteReference
-	from    seam.Conn
-	waiting []*Invocation // guarded by the remote's lock
-}
-
-// pass passes a call on, behind those that wait.
-func (r *RemoteReference) pass(inv *Invocation) {
-	m := r.remote
-	m.mu.Lock()
-	if line := m.waiting[inv.conn]; line != nil {
-		line.waiting = append(line.waiting, inv)
-		m.mu.Unlock()
-		inv.caller.waitsIn(line)
-		return
-	}
-	m.mu.Unlock()
-	until := r.passNow(inv)
-	if until == nil {
-		return
-	}
-	line := &waitingLine{ref: r, from: inv.conn, waiting: []*Invocation{inv}}
-	m.mu.Lock()
-	if m.waiting == nil {
-		m.waiting = map[seam.Conn]*waitingLine{}
-	}
-	m.waiting[inv.conn] = line
-	m.mu.Unlock()
-	inv.caller.waitsIn(line)
-	until(line.resumeSoon)
-}
-
-// resumeSoon is called when there may be room, by whoever made it.
-func (l *waitingLine) resumeSoon() {
-	if !l.from.Runtime().Go("passing calls on", l.resume) {
-		go l.resume()
-	}
-}
-
-// resume passes calls on as long as there is room.
-func (l *waitingLine) resume() {
-	m := l.ref.remote
-	for {
-		m.mu.Lock()
-		if len(l.waiting) == 0 {
-			delete(m.waiting, l.from)
-			m.mu.Unlock()
-			return
-		}
-		first := l.waiting[0]
-		l.waiting[0] = nil
-		l.waiting = l.waiting[1:]
-		m.mu.Unlock()
-		if until := l.ref.passNow(first); until != nil {
-			m.mu.Lock()
-			l.waiting = slices.Insert(l.waiting, 0, first)
-			m.mu.Unlock()
-			until(l.resumeSoon)
-			return
-		}
-	}
-}
-
-// take takes out the calls of a caller that has ended.
-func (l *waitingLine) take(caller *peerCaller) (taken []*Invocation) {
-	m := l.ref.remote
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	l.waiting = slices.DeleteFunc(l.waiting, func(inv *Invocation) bool {
-		if inv.caller == caller {
-			taken = append(taken, inv)
-			return true
-		}
-		return false
-	})
-	return taken
-}
-
-// isOver reports whether no call waits any more.
-func (l *waitingLine) isOver() bool {
-	m := l.ref.remote
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(l.waiting) == 0
-}
-
-// waitsIn notes that a call of the caller waits in a line.
-func (c *peerCaller) waitsIn(line *waitingLine) {
-	if c == nil {
-		return
-	}
-	c.mu.Lock()
-	if !slices.Contains(c.lines, line) {
-		c.lines = append(slices.DeleteFunc(c.lines, (*waitingLine).isOver), line)
-	}
-	c.mu.Unlock()
-	if c.IsOver() { // It may have looked for its calls before.
-		for _, inv := range line.take(c) {
-			inv.dropped()
-		}
-	}
-}
-
-func (c *peerCaller) takeLines() []*waitingLine {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	lines := c.lines
-	c.lines = nil
-	return lines
-}
-
-// passNow passes a call on. If that cannot be done now, it returns what calls a function once it may be.
-func (r *RemoteReference) passNow(inv *Invocation) (until func(f func())) {
+// passNow implements passable.
+func (inv *Invocation) passNow(p *pair) (until func(f func())) {
+	r := inv.passTo
 	to, caller := r.remote.conn, inv.caller
 	switch {
 	case inv.isTooLate():
 		inv.releaseRaw()
 		inv.carriedOut()
 		return nil
+	case inv.notPassed(r.Err()):
+		return nil
 	case inv.wantsAnswer && inv.conn.Congested():
 		return inv.conn.WhenClear
 	case !to.HasRoom():
 		return to.WhenRoom
+	case inv.wantsAnswer && !p.hasShare():
+		return p.whenShare
 	case !caller.enter():
 		inv.releaseRaw()
 		inv.dropped()
@@ -337,34 +228,59 @@ func (r *RemoteReference) passNow(inv *Invocation) (until func(f func())) {
 	defer caller.leave()
 	call := new(seam.OutgoingCall)
 	if err := r.preparePassed(inv, call); err != nil {
-		if p := inv.passing; p != nil && p.NotPassed != nil && errors.Is(err, DeadReference) {
-			inv.passing = nil
-			p.NotPassed(err)
-			return nil
+		if !inv.notPassed(err) {
+			inv.releaseRaw()
+			inv.drop(err)
 		}
-		inv.releaseRaw()
-		inv.drop(err)
 		return nil
-	}
-	if inv.wantsAnswer {
-		call.WantAnswer()
 	}
 	inv.countPassed()
-	if !to.TryCall(call) {
+	args, kw := inv.rawArgs, inv.rawKw
+	inv.rawArgs, inv.rawKw = nil, nil // The answer may come before TryCall returns.
+	if inv.wantsAnswer && !inv.awaitPassed(p, call) {
 		call.Free()
-		return to.WhenRoom
-	}
-	inv.releaseRaw() // What they mention is in use until the call has been written, and then held for the other peer.
-	if !inv.wantsAnswer {
-		inv.reply(nil, nil)
+		releaseRaws(args, kw)
+		inv.dropped()
 		return nil
 	}
-	inv.passedOn.Store(call.Result)
-	call.Result.OnComplete(inv.answerPassed)
-	if inv.hasExpired() {
-		call.Result.Cancel()
+	if !to.TryCall(call) {
+		inv.passedOn.Store(nil)
+		p.end(inv)
+		call.Free()
+		inv.rawArgs, inv.rawKw = args, kw
+		return p.whenRoom
+	}
+	releaseRaws(args, kw) // What they mention is in use until the call has been written, and then held for the other peer.
+	if !inv.wantsAnswer {
+		inv.reply(nil, nil)
 	}
 	return nil
+}
+
+// awaitPassed has a call answered with what the other peer answers. It is called before that peer gets the call:
+// answers go on in the order in which they come. It reports false if the connection of the call has ended.
+func (inv *Invocation) awaitPassed(p *pair, call *seam.OutgoingCall) bool {
+	call.WantAnswer()
+	if !p.begin(inv) {
+		return false
+	}
+	call.Result.OnComplete(func(v any, err error) { inv.answerPassed(p, v, err) })
+	inv.passedOn.Store(call.Result)
+	if inv.hasExpired() || p.isOver() { // It may have looked for the Result before.
+		call.Result.Cancel()
+	}
+	return true
+}
+
+// notPassed gives a call back that cannot be passed on because of err, to a handler that can pass it elsewhere.
+func (inv *Invocation) notPassed(err error) bool {
+	p := inv.passing
+	if p == nil || p.NotPassed == nil || !errors.Is(err, DeadReference) {
+		return false
+	}
+	inv.passing = nil
+	p.NotPassed(err)
+	return true
 }
 
 // preparePassed fills an empty call with a call of another peer.
@@ -420,12 +336,13 @@ func (inv *Invocation) encodeArguments(f *jelly.Fragment) error {
 }
 
 // answerPassed answers a call with what the peer has answered that it was passed on to.
-func (inv *Invocation) answerPassed(v any, err error) {
+func (inv *Invocation) answerPassed(p *pair, v any, err error) {
+	defer p.end(inv)
 	raw, _ := v.(*jelly.Raw)
 	var answered bool
 	if err != nil {
-		if p := inv.passing; p != nil && p.Failed != nil && !IsRemote(err) {
-			err = p.Failed(err)
+		if how := inv.passing; how != nil && how.Failed != nil && !IsRemote(err) {
+			err = how.Failed(err)
 		}
 		answered = inv.fail(passedFailure(err))
 	} else {
@@ -473,7 +390,11 @@ func (inv *Invocation) sendRaw(raw *jelly.Raw) {
 func (inv *Invocation) releaseRaw() {
 	args, kw := inv.rawArgs, inv.rawKw
 	inv.rawArgs, inv.rawKw = nil, nil
-	for _, raw := range []*jelly.Raw{args, kw} {
+	releaseRaws(args, kw)
+}
+
+func releaseRaws(args, kw *jelly.Raw) {
+	for _, raw := range [...]*jelly.Raw{args, kw} {
 		if raw != nil {
 			releaseHandles(raw)
 			raw.Free()

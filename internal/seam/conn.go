@@ -56,9 +56,16 @@ type Conn interface {
 	SendCall(call *OutgoingCall) error
 	// SendCallSoon is SendCall, but waits for room.
 	SendCallSoon(ctx context.Context, call *OutgoingCall) error
+	// Caller returns the caller that the connection itself is.
+	Caller() Caller
+	// Unanswered returns how many of our calls are unanswered, and how many may be.
+	Unanswered() (n, most int)
+	// HoldCall is SendCall for an update, in two steps: the update counts among what waits to be written at once, and is
+	// given to the broker when send is called. send is nil if the connection cannot take it.
+	HoldCall(call *OutgoingCall) (send func())
 	// Relays reports whether references of this peer may be given to others, and those of others to it.
 	Relays() bool
-	// HasRoom reports whether TryCall would take a call.
+	// HasRoom reports whether TryCall has room for the bytes of a call.
 	HasRoom() bool
 	// TryCall is SendCall, but returns false if the connection has no room for the call now. The caller then still owns
 	// it.
