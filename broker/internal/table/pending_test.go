@@ -95,5 +95,6 @@ func TestPendingShrinks(t *testing.T) {
 		_, ok := p.Remove(id)
 		require.True(t, ok)
 	}
-	assert.Nil(t, p.calls)
+	assert.Nil(t, p.slots)
+	assert.Nil(t, p.rest)
 }
