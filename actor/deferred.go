@@ -44,6 +44,7 @@ type listener struct {
 	f        func(any, error)
 	follower *Deferred
 	waiter   chan struct{} // signals a goroutine in Await; has room for one value
+	last     bool          // of a waiter: nothing uses the Deferred behind the signal
 }
 
 // String reports for logs whether the result is there. It does not show the result.
@@ -81,6 +82,10 @@ func (d *Deferred) Init(rt *Runtime, owner Canceller) { d.rt, d.cancel = rt, own
 func (d *Deferred) Reset() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.reset()
+}
+
+func (d *Deferred) reset() {
 	d.rt, d.state, d.value, d.err = nil, pending, nil, nil
 	d.first, d.last, d.done, d.cancel, d.follows = nil, nil, nil, nil, nil
 }
@@ -128,6 +133,14 @@ func (d *Deferred) Complete(value any, err error) bool {
 // settle sets the result and notifies the listeners. The caller holds d.mu; settle releases it.
 func (d *Deferred) settle(value any, err error) {
 	d.receive(value, err)
+	if l := d.first; l != nil && l == d.last && l.waiter != nil {
+		// One goroutine waits, as for nearly all calls. It is woken last, so that it need not wait for the lock.
+		d.first, d.last, d.state = nil, nil, settled
+		d.mu.Unlock()
+		l.last = true
+		l.waiter <- struct{}{}
+		return
+	}
 	d.announce(nil)
 }
 
@@ -241,10 +254,37 @@ func (d *Deferred) Await(ctx context.Context) (any, error) {
 	case ctx == nil:
 		return nil, ErrNilContext
 	}
+	value, _, err := d.await(ctx)
+	return value, err
+}
+
+// AwaitAndReset is [Deferred.Await] and, if there is a value, [Deferred.Reset]. Nobody else may listen to d.
+func (d *Deferred) AwaitAndReset(ctx context.Context) (any, error) {
+	switch {
+	case d == nil:
+		return nil, ErrNilDeferred
+	case ctx == nil:
+		return nil, ErrNilContext
+	}
+	value, mine, err := d.await(ctx)
+	switch {
+	case err != nil:
+	case mine:
+		d.reset()
+	default:
+		d.Reset()
+	}
+	return value, err
+}
+
+// await waits for the result or for the end of ctx. mine reports whether no other goroutine that completes or awaits d
+// uses it any more.
+func (d *Deferred) await(ctx context.Context) (value any, mine bool, err error) {
 	d.mu.Lock()
 	if d.state >= settling {
+		mine = d.state == settled
 		d.mu.Unlock()
-		return d.value, d.err
+		return d.value, mine, d.err
 	}
 	l := d.rt.takeWaiter()
 	d.listen(l)
@@ -257,13 +297,14 @@ func (d *Deferred) Await(ctx context.Context) (any, error) {
 		case <-ended:
 			if d.leave(l) {
 				d.rt.giveWaiter(l)
-				return nil, contextError(ctx)
+				return nil, false, contextError(ctx)
 			}
 			<-l.waiter // The result is being delivered.
 		}
 	}
+	mine, l.last = l.last, false
 	d.rt.giveWaiter(l)
-	return d.value, d.err // written before the signal, and final
+	return d.value, mine, d.err // written before the signal, and final
 }
 
 // takeWaiter returns a listener for Await from the Runtime's pool. Pools are not shared between Runtimes, because a

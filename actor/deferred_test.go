@@ -164,6 +164,39 @@ func TestAwait(t *testing.T) {
 	})
 }
 
+// TestAwaitAndReset uses one Deferred again and again, as pooled calls do, beside a goroutine that completes it.
+func TestAwaitAndReset(t *testing.T) {
+	rt, _ := newRuntime(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	d := new(actor.Deferred)
+	given := make(chan int)
+	go func() {
+		for n := range given {
+			d.Complete(n, nil)
+		}
+	}()
+	for n := range 1000 {
+		d.Init(rt, nil)
+		given <- n
+		if n%2 == 0 {
+			runtime.Gosched()
+		}
+		v, err := d.AwaitAndReset(ctx)
+		require.NoError(t, err)
+		require.Equal(t, n, v)
+	}
+	close(given)
+	d.Init(rt, nil)
+	cancel()
+	_, err := d.AwaitAndReset(ctx)
+	require.ErrorIs(t, err, context.Canceled)
+	assert.True(t, d.Complete(1, nil), "it stays pending")
+	v, err := actor.Failed(errTest).AwaitAndReset(context.Background())
+	assert.Nil(t, v)
+	assert.Equal(t, errTest, err)
+}
+
 func TestCompleteWithDeferred(t *testing.T) {
 	for _, first := range []string{"outer", "inner"} {
 		inner, outer := actor.NewDeferred(nil), actor.NewDeferred(nil)
