@@ -42,8 +42,8 @@ func compiledFor(t reflect.Type) *Direct {
 // DirectFor returns the Direct of a type. It returns nil if the type gains nothing by it, such as a number, or if a
 // conversion to it runs code of the application, such as UnmarshalText.
 func DirectFor(t reflect.Type) *Direct {
-	if t == nil {
-		return nil
+	if t == nil || !mayGain(t.Kind()) {
+		return nil // Without a look at the table.
 	}
 	if p, ok := directs.Load(t); ok {
 		return p.(*Direct)

@@ -24,6 +24,11 @@ func hasOwnConversion(t reflect.Type) bool {
 	return false
 }
 
+// mayGain reports whether a type of this kind may gain by being decoded directly.
+func mayGain(k reflect.Kind) bool {
+	return k == reflect.Pointer || k == reflect.Struct || k == reflect.Slice || k == reflect.Map
+}
+
 // gainsDirectly reports whether the general value of a type is worth avoiding.
 func gainsDirectly(t reflect.Type) bool {
 	if hasOwnConversion(t) {

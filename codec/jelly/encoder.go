@@ -16,6 +16,8 @@ type Encoder struct {
 	ctx Context
 	// lim is asked, the limits of the Context, with defaults. Both are kept in the pool because they rarely change.
 	lim, asked banana.Limits
+	// bounds are those of the Prepared that lim and mostNested are from, or nil.
+	bounds *bounds
 
 	// nested is the number of open containers, mostNested its limit.
 	nested, mostNested int

@@ -45,9 +45,52 @@ func NewFragment(c Context) *Fragment {
 		e.mostNested = DefaultNesting
 	}
 	l, asked := &c.Limits, &e.asked
+	e.bounds = nil
 	if l.Prefix != asked.Prefix || l.String != asked.String || l.List != asked.List || l.Depth != asked.Depth ||
 		l.Frame != asked.Frame {
 		e.asked, e.lim = c.Limits, c.Limits.WithDefaults()
+	}
+	return f
+}
+
+// Prepared is a [Context] that serves for many fragments, so that its limits are computed once.
+type Prepared struct {
+	ctx    Context
+	bounds *bounds
+}
+
+// bounds are the limits of a Prepared. Fragments in the pool remember them, but nothing that leads to a connection.
+type bounds struct {
+	lim        banana.Limits // with defaults
+	mostNested int
+}
+
+// Prepare returns the Context for use with many fragments.
+func (c Context) Prepare() *Prepared {
+	b := &bounds{lim: c.Limits.WithDefaults(), mostNested: c.Nesting}
+	if b.mostNested <= 0 {
+		b.mostNested = DefaultNesting
+	}
+	return &Prepared{c, b}
+}
+
+// Context returns the Context with another perspective.
+func (p *Prepared) Context(perspective any) Context {
+	c := p.ctx
+	c.Perspective = perspective
+	return c
+}
+
+// NewFragment is [NewFragment] with a perspective and the beginning of error paths, which an empty root leaves as it
+// is by default.
+func (p *Prepared) NewFragment(perspective any, root string) *Fragment {
+	f := fragments.Get().(*Fragment)
+	e := &f.e
+	e.ctx.Profile, e.ctx.Root = p.ctx.Profile, root
+	e.ctx.Invoker, e.ctx.Perspective, e.ctx.PersistentStore = p.ctx.Invoker, perspective, p.ctx.PersistentStore
+	if e.bounds != p.bounds {
+		e.bounds, e.lim, e.mostNested = p.bounds, p.bounds.lim, p.bounds.mostNested
+		e.asked = p.bounds.lim // With its defaults it is the same.
 	}
 	return f
 }
