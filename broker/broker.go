@@ -24,8 +24,9 @@ type broker struct {
 	backlog       []*batch // read but not executed, in order
 	next          int      // index in backlog[0] of the next command
 	instantiator  *protoactor.PID
-	instantiating bool     // the instantiator has the current command; later ones wait
-	at            delivery // the current command
+	instantiating bool              // the instantiator has the current command; later ones wait
+	at            delivery          // the current command
+	call          seam.IncomingCall // what begins next, in memory that is used again
 
 	refMarks, cacheMarks collectMarks
 	collecting           bool // a garbage collection has been requested
@@ -45,6 +46,7 @@ type broker struct {
 	lingers bool      // the encoder has ended this side of the socket; the reader discards the rest
 
 	// For the frame that is being stamped.
+	reserved int      // bytes in the outbox that its message gives back; 0 once it has
 	undo     []func() // undoes what was counted
 	states   map[seam.Core]*cacheState
 	refBase  int    // the highest reference id
@@ -139,5 +141,5 @@ func stopTimer(t *time.Timer) {
 
 // append writes a frame without placeholders. It ignores a closed outbox: the connection has ended.
 func (b *broker) append(f func(dst []byte) []byte) {
-	_ = b.c.appendOut(smallFrame, func(dst []byte) ([]byte, error) { return f(dst), nil })
+	_ = b.c.appendOut(smallFrame, 0, func(dst []byte) ([]byte, error) { return f(dst), nil })
 }

@@ -55,9 +55,13 @@ func (b *broker) outgoing(message any) {
 		if b.holdBack(message) {
 			return
 		}
+		b.reserved = size
 		b.transmit(message)
+		size, b.reserved = b.reserved, 0
 	}
-	b.c.out.Release(size)
+	if size > 0 {
+		b.c.out.Release(size)
+	}
 	b.c.queued.Add(-1)
 }
 

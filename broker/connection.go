@@ -55,6 +55,7 @@ type connection struct {
 
 	// Written by the decoder before the connection opens, immutable afterwards.
 	profile banana.Profile
+	jelly   *jelly.Prepared // how values for the peer are encoded
 
 	published map[string]RootFactory // nil once the broker has them
 	factories bool                   // some of them are made by functions of the application
@@ -131,6 +132,7 @@ func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *opti
 		encoding: flow.NewEncodeLimit(),
 	}
 	c.conn.c = c
+	c.speak(banana.ProfileNone)
 	c.init(context.WithValue(context.Background(), connKey{}, &c.conn))
 	c.account = budgetOf(rt).NewAccount(flow.Limits{
 		MemoryTotal: o.limits.MemoryTotal, Strangers: o.limits.Strangers, Imports: o.limits.Imports,
@@ -234,14 +236,19 @@ func (c *connection) countRejection(r Rejection) {
 }
 
 // JellyContext implements seam.Conn.
-func (c *connection) JellyContext(perspective any) jelly.Context {
-	return jelly.Context{
-		Profile:     c.profile,
-		Limits:      c.bananaLimits(),
-		Nesting:     c.limits.Nesting,
-		Invoker:     seam.Conn(c),
-		Perspective: perspective,
-	}
+func (c *connection) JellyContext(perspective any) jelly.Context { return c.jelly.Context(perspective) }
+
+// NewFragment implements seam.Conn.
+func (c *connection) NewFragment(perspective any, root string) *jelly.Fragment {
+	return c.jelly.NewFragment(perspective, root)
+}
+
+// speak sets the profile, and what follows from it.
+func (c *connection) speak(p banana.Profile) {
+	c.profile = p
+	c.jelly = jelly.Context{
+		Profile: p, Limits: c.bananaLimits(), Nesting: c.limits.Nesting, Invoker: seam.Conn(c),
+	}.Prepare()
 }
 
 // bananaLimits returns the limits of what is sent. Under pb+1 a string may be as long as a frame (P-12.5).
@@ -414,7 +421,7 @@ func (c *connection) SendAnswer(
 		return false
 	}
 	unused := false
-	err := c.appendOut(smallFrame+c.ownLen(fragment), func(dst []byte) (_ []byte, err error) {
+	err := c.appendOut(smallFrame+c.ownLen(fragment), 0, func(dst []byte) (_ []byte, err error) {
 		dst, unused, err = c.appendAnswer(dst, inv, fragment, isError, nil)
 		return dst, err
 	})
@@ -533,10 +540,11 @@ func (c *connection) Congested() bool { return !c.ended() && c.out.Congested() }
 // WhenClear implements seam.Conn.
 func (c *connection) WhenClear(f func()) { c.out.WhenClear(f) }
 
-// appendOut appends to the outbox and has the encoder write it, on this goroutine if the connection is not busy.
-func (c *connection) appendOut(size int, f func(dst []byte) ([]byte, error)) error {
+// appendOut appends to the outbox and has the encoder write it, on this goroutine if the connection is not busy. It
+// gives back the bytes that were reserved for the message.
+func (c *connection) appendOut(size, reserved int, f func(dst []byte) ([]byte, error)) error {
 	busy := c.busy() // before f, which may count a call as answered
-	wake, err := c.out.Append(size, f)
+	wake, err := c.out.AppendReserved(size, reserved, f)
 	switch {
 	case !wake:
 	case c.nonblock != nil && !busy:

@@ -81,7 +81,8 @@ func (d *decoder) read() error {
 				break
 			}
 			atFrame = true
-			if err := in.frame(buf.Next(size), buf.AliasFrom(size)); err != nil {
+			alias := buf.AliasFrom(size)
+			if err := in.frame(buf.Next(size), alias, len(buf.Unread())); err != nil {
 				return err
 			}
 			if in.commands.forget() {
@@ -144,15 +145,20 @@ func (r *frameReader) next(b []byte, atFrame bool) (int, error) {
 	return size, nil
 }
 
-// frame decodes a frame. Byte strings of at least aliasFrom bytes stay in it, unless that is 0.
-func (r *frameReader) frame(frame []byte, aliasFrom int) error {
+// maxAhead is the most memory that is charged for the frames behind one, before they are found.
+const maxAhead = 16 << 10
+
+// frame decodes a frame. Byte strings of at least aliasFrom bytes stay in it, unless that is 0. behind is how many
+// bytes were read behind the frame.
+func (r *frameReader) frame(frame []byte, aliasFrom, behind int) error {
 	r.frames++
 	if !r.negotiated {
 		return r.negotiate(frame)
 	}
 	r.commands.cost = r.scanner.Cost()
 	memory := commandSize + r.commands.cost
-	if r.commands.short = 0; !r.c.account.Take(memory) {
+	ahead := min(memory*(behind/len(frame)), maxAhead) // They are likely to be alike.
+	if r.commands.short = 0; !r.c.account.TakeFrame(memory, ahead) {
 		r.flush() // It may make room.
 		r.commands.short = memory
 	}
@@ -160,10 +166,11 @@ func (r *frameReader) frame(frame []byte, aliasFrom int) error {
 		r.out = batches.Get().(*batch)
 	}
 	out := r.out
-	out.commands = append(out.commands, incoming{})
+	out.commands = out.commands[:len(out.commands)+1] // It is empty: see batch.free.
 	cmd := &out.commands[len(out.commands)-1]
 	r.commands.mayAlias(aliasFrom)
 	if err := r.commands.read(frame, r.c.profile, cmd); err != nil {
+		*cmd = incoming{}
 		out.commands = out.commands[:len(out.commands)-1]
 		r.flush()
 		return err
@@ -265,6 +272,6 @@ func (c *connection) negotiate(frame []byte) (banana.Profile, error) {
 	if err != nil {
 		return 0, &ProtocolError{What: "no common profile", Err: err}
 	}
-	c.profile = profile
+	c.speak(profile)
 	return profile, nil
 }

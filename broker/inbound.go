@@ -161,7 +161,7 @@ func (b *broker) invoke(d *delivery) {
 		b.invokeParked(d)
 		return
 	}
-	var call seam.IncomingCall
+	call := &b.call
 	err := b.admit(cmd, target)
 	if err == nil {
 		call.Prefix, call.Perspective, call.Caller = target.Key.prefix, target.Key.perspective, target.Value.caller
@@ -184,7 +184,7 @@ func (b *broker) reach(target *export) {
 }
 
 // take counts a call and makes its invocation. If err is not nil it answers the call with err and returns nil.
-func (b *broker) take(d *delivery, call seam.IncomingCall, err error) seam.Call {
+func (b *broker) take(d *delivery, call *seam.IncomingCall, err error) seam.Call {
 	cmd := d.cmd
 	if err == nil {
 		if call.Args, call.Kw, err = arguments(cmd); err != nil {
@@ -195,7 +195,7 @@ func (b *broker) take(d *delivery, call seam.IncomingCall, err error) seam.Call 
 		call.Received = d.received
 		call.RawArgs, call.RawKw = cmd.rawArgs, cmd.rawKw
 	}
-	inv := b.begin(d, &call)
+	inv := b.begin(d, call)
 	if err == nil {
 		b.mayCancel(inv)
 	}
@@ -223,7 +223,8 @@ func (b *broker) begin(d *delivery, call *seam.IncomingCall) seam.Call {
 	call.Serial, call.Read, call.Many = b.deliveries, d.read, d.many
 	call.Arrivals, call.Extended = b.c.arrivals.Load(), b.c.profile.IsExtended()
 	inv := internal.Incoming(cmd.call)
-	inv.Begin(*call)
+	inv.Begin(call)
+	*call = seam.IncomingCall{}
 	return inv
 }
 
@@ -260,7 +261,8 @@ func (b *broker) update(ctx protoactor.Context, cmd *incoming) {
 
 func (b *broker) invokeUpdate(d *delivery) {
 	cmd, target := d.cmd, d.copy
-	call := seam.IncomingCall{Prefix: string(flavors.PrefixObserve)}
+	call := &b.call
+	call.Prefix = string(flavors.PrefixObserve)
 	err := cmd.err
 	b.c.countRejection(rejectionOf(err))
 	if err == nil && (target == nil || cmd.Object.Name != "") {

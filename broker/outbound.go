@@ -164,7 +164,9 @@ func (b *broker) stamp(fragment *jelly.Fragment, f func(dst []byte) ([]byte, err
 		}
 	}
 	if err == nil {
-		err = b.c.appendOut(size, f)
+		if err = b.c.appendOut(size, b.reserved, f); err == nil {
+			b.reserved = 0
+		}
 	}
 	if err != nil {
 		for _, undo := range slices.Backward(b.undo) {

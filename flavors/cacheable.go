@@ -150,9 +150,7 @@ func (m *observe) run(o *object) {
 
 func (m *observe) state(value any) (*jelly.Fragment, error) {
 	o := m.observer
-	context := o.conn.JellyContext(o.perspective)
-	context.Root = "state"
-	fragment := jelly.NewFragment(context)
+	fragment := o.conn.NewFragment(o.perspective, "state")
 	err := encodeSafely(fragment, func() error {
 		if v, ok := value.(stateToCacheFor); ok {
 			return fragment.Jelly(v.StateToCacheAndObserveFor(o.perspective, o))

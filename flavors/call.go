@@ -69,7 +69,7 @@ func callAndWait(ctx context.Context, c Callee, method string, args []any, want 
 	_ = conn.SendCallSoon(ctx, call) // The Deferred knows.
 	runtime.KeepAlive(c)
 	d := call.Result
-	v, err := d.Await(ctx)
+	v, err := d.AwaitAndReset(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
 			d.Cancel()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
@@ -87,9 +86,7 @@ func (inv *Invocation) tellExpired() {
 	}
 	err := inv.expiry()
 	logFailure(inv, err)
-	c := inv.conn.JellyContext(nil) // Whose call it is may be about to change.
-	c.Root = "failure"
-	fragment := jelly.NewFragment(c)
+	fragment := inv.conn.NewFragment(nil, "failure")        // Whose call it is may be about to change.
 	if encodeErr := fragment.Jelly(err); encodeErr != nil { // It is a short text: only absurd limits refuse it.
 		fragment.Free()
 		usercode.Log(func() { inv.conn.Logger().Error().Err(encodeErr).Msg("a failure could not be encoded") })

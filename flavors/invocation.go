@@ -104,7 +104,9 @@ func (inv *Invocation) free() {
 	inv.received, inv.arrivals, inv.began = nil, nil, false
 	inv.keep, inv.failure, inv.parked = false, nil, nil
 	inv.metadata, inv.deadline, inv.extended = nil, time.Time{}, false
-	inv.context.Store(nil)
+	if inv.context.Load() != nil {
+		inv.context.Store(nil)
+	}
 	inv.interception.clear()
 	inv.entry = seam.CallEntry{}
 	inv.rawArgs, inv.rawKw = nil, nil
@@ -113,9 +115,7 @@ func (inv *Invocation) free() {
 	}
 	inv.passing, inv.viewer, inv.viewed = nil, nil, false
 	inv.read, inv.series, inv.timed, inv.many, inv.counted = 0, nil, 0, false, false
-	inv.passed.Store(false)
-	inv.state.Store(0)
-	inv.handled.Store(false)
+	inv.state.Store(0) // Handled and passed are not set: a forwarded invocation is not pooled.
 	inv.direct.drop()
 	clear(inv.room[:])
 	invocations.Put(inv)
@@ -128,7 +128,7 @@ type incoming Invocation
 func invocationOf(call seam.Call) *Invocation { return (*Invocation)(call.(*incoming)) }
 
 // Begin implements seam.Call.
-func (inv *incoming) Begin(call seam.IncomingCall) {
+func (inv *incoming) Begin(call *seam.IncomingCall) {
 	inv.Method, inv.Args, inv.Kw = call.Method, call.Args, call.Kw
 	inv.conn, inv.perspective, inv.prefix = call.Conn, call.Perspective, Prefix(call.Prefix)
 	inv.caller, _ = call.Caller.(*peerCaller)
@@ -661,9 +661,7 @@ func (inv *Invocation) newFragment(root string) *jelly.Fragment {
 	if audience == nil && inv.viewed {
 		audience = inv.viewer
 	}
-	c := inv.conn.JellyContext(audience)
-	c.Root = root
-	return jelly.NewFragment(c)
+	return inv.conn.NewFragment(audience, root)
 }
 
 // sendFailure answers with a failure made of err. Whatever the methods of err do, one answer is sent.

@@ -227,7 +227,7 @@ type wireCall struct {
 
 func (c wireCall) invocation() *Invocation {
 	inv := newInvocation()
-	(*incoming)(inv).Begin(seam.IncomingCall{
+	(*incoming)(inv).Begin(&seam.IncomingCall{
 		Conn:   methodConn{ctx: context.WithValue(context.Background(), contextKey{}, "the connection's")},
 		Method: c.method, Args: c.args, Kw: c.kw, Perspective: c.perspective,
 	})

@@ -26,6 +26,9 @@ type object struct {
 
 	table   *MethodTable // of the last call's prefix
 	prefix  Prefix
+	value   any           // the core's, while there is a table
+	name    string        // of the last call's method …
+	method  numbered      // … which this is; for the table
 	figures *tableFigures // of the table
 }
 
@@ -178,7 +181,7 @@ func (inv *Invocation) run(o *object) {
 			return
 		}
 	}
-	m := table.lookup(inv.Method)
+	m := o.lookup(inv.Method)
 	if inv.rawArgs != nil {
 		if err := inv.decodeLate(m.caller); err != nil {
 			inv.carriedOut()
@@ -249,7 +252,7 @@ func (o *object) invoke(table *MethodTable, inv *Invocation, m numbered) (v any,
 		v, err = inv.intercepted(chain, table, m)
 		return v, true, err
 	}
-	return table.invoke(o.core.Value(), inv, m)
+	return table.invoke(o.value, inv, m)
 }
 
 // panicked logs a panic of the method and answers the call.
@@ -268,7 +271,7 @@ type coreRef struct{ core *objectCore }
 // retire drops the core when the actor has ended. Only the error for later calls stays.
 func (o *object) retire() {
 	o.gone = o.core.stoppedError()
-	o.ref.core, o.core, o.table, o.figures = nil, nil, nil, nil
+	o.ref.core, o.core, o.table, o.figures, o.value, o.method = nil, nil, nil, nil, nil, numbered{}
 }
 
 // guarded runs user code. A panic has been answered by then, and goes on to the supervisor.
@@ -345,11 +348,21 @@ func (o *object) methods(p Prefix) (*MethodTable, error) {
 	if o.table != nil && o.prefix == p {
 		return o.table, nil
 	}
-	table, err := methodsFor(reflect.TypeOf(o.core.Value()), p)
+	value := o.core.Value()
+	table, err := methodsFor(reflect.TypeOf(value), p)
 	if err == nil {
 		o.table, o.prefix, o.figures = table, p, nil
+		o.value, o.name, o.method = value, "", numbered{}
 	}
 	return table, err
+}
+
+// lookup returns the method of the table with a name, which is often that of the call before.
+func (o *object) lookup(name string) numbered {
+	if o.method.caller == nil || o.name != name {
+		o.name, o.method = name, o.table.lookup(name)
+	}
+	return o.method
 }
 
 // Undelivered implements actor.DeadLetterHandler: what was sent to an object that has stopped for good is answered with
@@ -386,6 +399,7 @@ func (o *object) renew(produce func() any) error {
 	}
 	anchor.core.Store(o.core)
 	o.core.repaired(fresh)
+	o.table = nil // It leads to the value before.
 	return nil
 }
 

@@ -330,7 +330,7 @@ const maxMethodName = 1 << 10
 // arguments.
 func encodeArguments(conn seam.Conn, perspective any, args []any) (*jelly.Fragment, error) {
 	args, kw := splitKw(args)
-	fragment := jelly.NewFragment(conn.JellyContext(perspective))
+	fragment := conn.NewFragment(perspective, "")
 	err := encodeSafely(fragment, func() error {
 		if err := fragment.JellyTuple(args); err != nil {
 			return err

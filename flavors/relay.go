@@ -297,7 +297,7 @@ func (r *RemoteReference) preparePassed(inv *Invocation, call *seam.OutgoingCall
 		}
 		call.Deadline, call.Timed = inv.deadline, !inv.deadline.IsZero()
 	}
-	fragment := jelly.NewFragment(m.conn.JellyContext(m.perspective))
+	fragment := m.conn.NewFragment(m.perspective, "")
 	if err := inv.encodeArguments(fragment); err != nil {
 		fragment.Free()
 		return fmt.Errorf("passing a call of %s on: %w", inv.name(), err)

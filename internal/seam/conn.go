@@ -33,6 +33,9 @@ type Conn interface {
 	// JellyContext returns how values for this peer are encoded: profile, limits, security, and the connection itself as
 	// the invoker.
 	JellyContext(perspective any) jelly.Context
+	// NewFragment returns an empty fragment for values for this peer. root is what errors call the value that will be in
+	// it; empty for the default.
+	NewFragment(perspective any, root string) *jelly.Fragment
 	// DecodeArgs decodes the positional arguments of a call from the peer, which were decoded in another way before.
 	DecodeArgs(raw []byte) (jelly.Tuple, error)
 	// TakesMetadata reports whether the peer takes metadata and deadlines, or may turn out to.
@@ -102,8 +105,8 @@ type Conn interface {
 type Call interface {
 	// String names the call in logs.
 	String() string
-	// Begin sets what the call is. It must be called before anything else.
-	Begin(call IncomingCall)
+	// Begin sets what the call is, and does not keep call. It must be called before anything else.
+	Begin(call *IncomingCall)
 	// Refuse answers the call with an error, without a turn of the object.
 	Refuse(err error)
 	// ReplaceAnswer answers with an error because the broker cannot send the answer that the method gave.
@@ -278,9 +281,8 @@ func (c *OutgoingCall) CancelWork() { c.conn.CancelCall(c) }
 // maxKept is the largest capacity of the metadata of an answered call that is kept for the next one.
 const maxKept = 256
 
-// Reset makes an answered call ready for use as another one.
+// Reset makes an answered call, whose result was reset, ready for use as another one.
 func (c *OutgoingCall) Reset() {
-	c.result.Reset()
 	c.ID, c.Name, c.Method, c.Perspective, c.conn, c.TraceID, c.Want = 0, "", "", nil, nil, "", nil
 	c.Deadline, c.Timed, c.Entries, c.Object, c.Undecoded = time.Time{}, false, 0, nil, false
 	if cap(c.Metadata) > maxKept {

@@ -33,13 +33,17 @@ type Account struct {
 	backlog  atomic.Int64     // memory of the messages handed to the broker and not carried out
 	eased    chan struct{}    // receives a token when a call was answered; buffered
 
+	ahead    int  // taken for what comes next in the same read; for the reader only
+	admitted Cost // of all calls that the broker has looked at; for the broker's turn only
+	returned Cost // what answered was when it was last looked at; for the broker's turn only
+
 	mu sync.Mutex
 	// Guarded by mu.
-	held       int64
-	kept       int64 // the part of held that has limits of its own: table entries, read buffers
-	unanswered Cost  // of the peer's calls, from when they are handed to the broker
-	admitted   Cost  // of those among them that the broker has looked at
-	closed     bool
+	held     int64
+	kept     int64 // the part of held that has limits of its own: table entries, read buffers
+	handed   Cost  // of all calls of the peer that were handed to the broker
+	answered Cost  // of all that were answered
+	closed   bool
 
 	place *list.Element // among the strangers, or nil; guarded by the budget's mutex
 }
@@ -50,8 +54,8 @@ type Cost struct {
 	Memory int // bytes that it takes once decoded, at most, which Limits.MemoryTotal bounds
 }
 
-func (c *Cost) add(d Cost)      { c.Wire += d.Wire; c.Memory += d.Memory }
-func (c *Cost) subtract(d Cost) { c.Wire -= d.Wire; c.Memory -= d.Memory }
+func (c *Cost) add(d Cost)       { c.Wire += d.Wire; c.Memory += d.Memory }
+func (c Cost) minus(d Cost) Cost { return Cost{c.Wire - d.Wire, c.Memory - d.Memory} }
 
 // NewAccount returns the account of a new connection, which is a user's until [Account.MarkStranger]. To free memory
 // for others, drop ends the connection of a stranger.
@@ -180,6 +184,21 @@ func (a *Account) Take(n int) bool {
 	}
 	a.addLocked(int64(-n))
 	return false
+}
+
+// TakeFrame is Take for the memory of a frame, one of several that the reader has read at once. It takes ahead bytes
+// more, if there is room, so that the next ones need no lock. HandOver returns what is left of them. Only the reader's
+// goroutine may call it.
+func (a *Account) TakeFrame(n, ahead int) bool {
+	if n <= a.ahead {
+		a.ahead -= n
+		return true
+	}
+	if ahead == 0 || !a.Take(n+ahead) {
+		return a.Take(n)
+	}
+	a.ahead += ahead
+	return true
 }
 
 // grow is Take for a buffer that grows by n bytes to size. Buffers have a share of their own.

@@ -42,6 +42,29 @@ func TestCostReturned(t *testing.T) {
 	assert.Zero(t, b.Held(), "a closed account counts nothing")
 }
 
+// TestTakeFrame checks that what was taken ahead is used first, and returned with the batch.
+func TestTakeFrame(t *testing.T) {
+	var b Budget
+	a, _ := newTestAccount(&b, Limits{MemoryTotal: maxShare, BytesIn: 1 << 20})
+	var batch Batch
+	take := func(n, ahead int) {
+		require.True(t, a.TakeFrame(n, ahead))
+		batch.AddOther(n)
+	}
+	take(100, 300)
+	assert.EqualValues(t, 400, b.Held())
+	take(200, 300)
+	assert.EqualValues(t, 400, b.Held(), "it was taken ahead")
+	a.HandOver(&batch)
+	assert.EqualValues(t, 300, b.Held())
+
+	take(maxShare-300, 1)
+	assert.EqualValues(t, maxShare, b.Held(), "without room for more, no more is taken")
+	assert.False(t, a.TakeFrame(1, 0))
+	a.CarriedOut(&batch)
+	assert.Zero(t, b.Held())
+}
+
 func TestShare(t *testing.T) {
 	var b Budget
 	a, _ := newTestAccount(&b, Limits{MemoryTotal: 1000})
@@ -80,6 +103,11 @@ func TestOverload(t *testing.T) {
 	a.Admit(Cost{Wire: 1})
 	kind, _ = a.Overload()
 	assert.Equal(t, OverBytesIn, kind)
+	a.Answered(Cost{Wire: 1})
+	kind, wire = a.Overload()
+	assert.Equal(t, NotOverloaded, kind, "an answer makes room")
+	assert.Equal(t, 100, wire)
+	a.Admit(Cost{Wire: 1})
 	a.Add(1<<30 + 1)
 	kind, _ = a.Overload()
 	assert.Equal(t, OverMemoryTotal, kind)
@@ -152,5 +180,52 @@ func TestOutboxRoom(t *testing.T) {
 		_, err := o.Append(1, nil)
 		assert.ErrorIs(t, err, ErrOutboxClosed)
 		assert.ErrorIs(t, o.WaitBelow(t.Context(), 0), ErrOutboxClosed)
+	})
+}
+
+// TestOutboxCount checks that the account follows what waits: loosely while little changes, exactly when nothing waits.
+func TestOutboxCount(t *testing.T) {
+	var b Budget
+	a, _ := newTestAccount(&b, Limits{MemoryTotal: 1 << 30, MaxWriteBacklog: 1 << 20})
+	o := NewOutbox(a)
+	add := func(n, reserved int) {
+		_, err := o.AppendReserved(n, reserved, func(dst []byte) ([]byte, error) {
+			return append(dst, make([]byte, n)...), nil
+		})
+		require.NoError(t, err)
+	}
+	o.Reserve(2 * countSlack)
+	assert.EqualValues(t, 2*countSlack, b.Held())
+	add(countSlack, 2*countSlack)
+	assert.Equal(t, countSlack, o.Waiting())
+	assert.InDelta(t, countSlack, b.Held(), countSlack)
+	add(10*countSlack, 0)
+	assert.InDelta(t, 11*countSlack, b.Held(), countSlack)
+	buf, longs := o.Take()
+	o.Written(buf, longs)
+	assert.Zero(t, o.Waiting())
+	assert.Zero(t, b.Held())
+}
+
+// TestOutboxReservedRoom checks that a message that takes less than was reserved for it makes room for a caller.
+func TestOutboxReservedRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b Budget
+		a, _ := newTestAccount(&b, Limits{MemoryTotal: 1 << 30, MaxWriteBacklog: 100})
+		o := NewOutbox(a)
+		o.Reserve(200)
+		cleared, waited := false, make(chan error, 1)
+		o.WhenClear(func() { cleared = true })
+		go func() { waited <- o.ReserveWait(context.Background(), 1, 60) }()
+		synctest.Wait()
+		assert.False(t, cleared)
+		assert.Empty(t, waited)
+		_, err := o.AppendReserved(50, 200, func(dst []byte) ([]byte, error) {
+			return append(dst, make([]byte, 50)...), nil
+		})
+		require.NoError(t, err)
+		assert.True(t, cleared)
+		require.NoError(t, <-waited)
+		assert.Equal(t, 51, o.Waiting())
 	})
 }

@@ -30,15 +30,17 @@ func (b *Batch) AddOther(memory int) { b.others += memory }
 
 func (b *Batch) memory() int64 { return int64(b.calls.Memory + b.others) }
 
-// HandOver counts a batch that is about to be handed to the broker.
+// HandOver counts a batch that is about to be handed to the broker. Only the reader's goroutine may call it.
 func (a *Account) HandOver(b *Batch) {
 	a.backlog.Add(b.memory())
-	if b.calls == (Cost{}) {
+	if b.calls == (Cost{}) && a.ahead == 0 {
 		return
 	}
 	a.mu.Lock()
-	a.unanswered.add(b.calls)
+	a.handed.add(b.calls)
+	a.addLocked(int64(-a.ahead))
 	a.mu.Unlock()
+	a.ahead = 0
 }
 
 // CarriedOut returns the memory of a batch that the broker has carried out, except its calls'.
@@ -47,18 +49,13 @@ func (a *Account) CarriedOut(b *Batch) {
 	a.Add(-b.others)
 }
 
-// Admit counts a call that the broker has looked at, even if it refuses it.
-func (a *Account) Admit(c Cost) {
-	a.mu.Lock()
-	a.admitted.add(c)
-	a.mu.Unlock()
-}
+// Admit counts a call that the broker has looked at, even if it refuses it. Only the broker's turn may call it.
+func (a *Account) Admit(c Cost) { a.admitted.add(c) }
 
 // Answered returns the cost of a call that was admitted.
 func (a *Account) Answered(c Cost) {
 	a.mu.Lock()
-	a.unanswered.subtract(c)
-	a.admitted.subtract(c)
+	a.answered.add(c)
 	a.addLocked(int64(-c.Memory))
 	a.mu.Unlock()
 	select {
@@ -71,7 +68,7 @@ func (a *Account) Answered(c Cost) {
 func (a *Account) Unanswered() Cost {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.unanswered
+	return a.handed.minus(a.answered)
 }
 
 // Overload is why no further call is admitted.
@@ -85,18 +82,27 @@ const (
 )
 
 // Overload reports whether the calls that were admitted are too many for another, and how many bytes they have on the
-// wire. Calls that the broker has not looked at do not count.
+// wire, at most. Calls that the broker has not looked at do not count. Only the broker's turn may call it.
 func (a *Account) Overload() (kind Overload, wire int) {
+	// Nearly always the calls that were unanswered at the last look, and all since, are too few. Then no lock is needed.
+	if kind, wire = a.overload(); kind == NotOverloaded {
+		return kind, wire
+	}
 	a.mu.Lock()
-	admitted := a.admitted
+	a.returned = a.answered
 	a.mu.Unlock()
+	return a.overload()
+}
+
+func (a *Account) overload() (kind Overload, wire int) {
+	unanswered, limit := a.admitted.minus(a.returned), a.bytesIn()
 	switch crowded := a.crowded(); {
-	case crowded && admitted.Memory > a.bytesIn():
+	case crowded && unanswered.Memory > limit:
 		kind = OverMemoryTotal
-	case !crowded && admitted.Wire > a.bytesIn():
+	case !crowded && unanswered.Wire > limit:
 		kind = OverBytesIn
 	}
-	return kind, admitted.Wire
+	return kind, unanswered.Wire
 }
 
 // Behind reports whether so much was read and not carried out that nothing more is read.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/perspectivebroker/pb/broker/internal/netio"
 )
@@ -18,6 +19,7 @@ var ErrOutboxClosed = errors.New("broker: the connection is closed")
 // It also counts the bytes that are on their way to it, and makes callers wait while too many bytes wait to be written.
 type Outbox struct {
 	account *Account
+	waiting atomic.Int64 // waitingLocked, readable without the lock
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -27,7 +29,7 @@ type Outbox struct {
 	writing   int    // bytes that the encoder has taken and not yet written
 	frames    uint64 // appended so far
 	reserved  int    // bytes of messages that are not in buf yet, roughly
-	counted   int    // the part of reserved that the account counts
+	counted   int    // what the account counts of all that waits
 	woken     bool   // the encoder has been asked for a flush
 	closed    bool
 	drained   chan struct{} // closed and replaced when there may be more room; nil while nothing waits for it
@@ -65,12 +67,17 @@ func NewOutbox(account *Account) *Outbox { return &Outbox{account: account} }
 // Append adds what f appends, about size bytes. If f fails, or the box is closed, it adds nothing. If wake is true, the
 // caller must have the encoder write.
 func (o *Outbox) Append(size int, f func(dst []byte) ([]byte, error)) (wake bool, err error) {
+	return o.AppendReserved(size, 0, f)
+}
+
+// AppendReserved is Append for a message for which n bytes were reserved. If it succeeds, it gives them back.
+func (o *Outbox) AppendReserved(size, n int, f func(dst []byte) ([]byte, error)) (wake bool, err error) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
+	defer o.unlock()
 	if o.closed {
 		return false, ErrOutboxClosed
 	}
-	before, longs, longBytes := len(o.buf), len(o.longs), o.longBytes
+	longs, longBytes := len(o.longs), o.longBytes
 	o.buf = netio.GrowBuffer(o.buf, size)
 	buf, err := f(o.buf)
 	if err != nil {
@@ -79,9 +86,13 @@ func (o *Outbox) Append(size int, f func(dst []byte) ([]byte, error)) (wake bool
 		o.longs, o.longBytes = o.longs[:longs], longBytes
 		return false, err
 	}
-	o.account.Add(len(buf) - before + o.longBytes - longBytes)
 	o.buf = buf
 	o.frames++
+	o.reserved -= n
+	o.countLocked()
+	if n > 0 {
+		o.signalLocked() // A message counts for more than its bytes.
+	}
 	wake = !o.woken
 	o.woken = true
 	return wake, nil
@@ -110,9 +121,8 @@ func (o *Outbox) Written(buf []byte, longs []Segment) {
 	o.mu.Lock()
 	o.writtenLocked(o.writing)
 	netio.PutBuffer(buf)
-	o.mu.Unlock()
+	o.unlock()
 	done(longs)
-	o.clear()
 }
 
 func done(longs []Segment) {
@@ -126,15 +136,12 @@ func done(longs []Segment) {
 func (o *Outbox) Progress(n int) {
 	o.mu.Lock()
 	o.writtenLocked(n)
-	o.mu.Unlock()
-	o.clear()
+	o.unlock()
 }
 
 func (o *Outbox) writtenLocked(n int) {
-	if !o.closed {
-		o.account.Add(-n)
-	}
 	o.writing -= n
+	o.countLocked()
 	o.signalLocked()
 }
 
@@ -148,19 +155,24 @@ func (o *Outbox) WhenClear(f func()) { o.WhenBelow(o.account.MaxWriteBacklog, f)
 func (o *Outbox) WhenBelow(limit func() int, f func()) {
 	o.mu.Lock()
 	o.whenClear = append(o.whenClear, whenBelow{limit, f})
-	o.mu.Unlock()
-	o.clear()
+	o.unlock()
 }
 
-// clear calls the functions given to WhenClear if the box is clear.
-func (o *Outbox) clear() {
-	o.mu.Lock()
-	if len(o.whenClear) == 0 {
-		o.mu.Unlock()
-		return
-	}
-	waiting := o.waitingLocked()
+// unlock unlocks the box and then calls the functions given to WhenBelow that are due.
+func (o *Outbox) unlock() {
 	var due []func()
+	if len(o.whenClear) > 0 {
+		due = o.dueLocked()
+	}
+	o.mu.Unlock()
+	for _, f := range due {
+		f()
+	}
+}
+
+// dueLocked takes out the functions that are due.
+func (o *Outbox) dueLocked() (due []func()) {
+	waiting := o.waitingLocked()
 	left := o.whenClear[:0]
 	for _, w := range o.whenClear {
 		if o.closed || waiting <= w.limit() {
@@ -171,10 +183,7 @@ func (o *Outbox) clear() {
 	}
 	clear(o.whenClear[len(left):])
 	o.whenClear = left
-	o.mu.Unlock()
-	for _, f := range due {
-		f()
-	}
+	return due
 }
 
 func (o *Outbox) signalLocked() {
@@ -194,11 +203,7 @@ func (o *Outbox) signalLocked() {
 }
 
 // Waiting returns how many bytes have not been written, those on their way to the box included.
-func (o *Outbox) Waiting() int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.waitingLocked()
-}
+func (o *Outbox) Waiting() int { return int(o.waiting.Load()) }
 
 func (o *Outbox) waitingLocked() int { return len(o.buf) + o.longBytes + o.writing + o.reserved }
 
@@ -216,22 +221,22 @@ func (o *Outbox) Stats() (waiting int, frames uint64) {
 	return o.waitingLocked(), o.frames
 }
 
-// reservedSlack is by how much reserved may differ from what the account counts while anything is reserved, so that a
-// call does not change the runtime's counters twice.
-const reservedSlack = 4 << 10
+// countSlack is by how much what waits may differ from what the account counts of it, while anything waits, so that few
+// messages change the runtime's counters.
+const countSlack = 4 << 10
 
 func (o *Outbox) reserveLocked(n int) {
 	o.reserved += n
-	diff := o.reserved - o.counted
-	if !o.closed && (diff > reservedSlack || diff < -reservedSlack || o.reserved == 0) {
-		o.countLocked(o.reserved)
-	}
+	o.countLocked()
 }
 
-func (o *Outbox) countLocked(reserved int) {
-	if reserved != o.counted {
-		o.account.Add(reserved - o.counted)
-		o.counted = reserved
+// countLocked is called after each change of what waits.
+func (o *Outbox) countLocked() {
+	n := o.waitingLocked()
+	o.waiting.Store(int64(n))
+	if diff := n - o.counted; !o.closed && (n == 0 || diff > countSlack || diff < -countSlack) {
+		o.account.Add(diff)
+		o.counted = n
 	}
 }
 
@@ -287,8 +292,7 @@ func (o *Outbox) Release(n int) {
 	o.mu.Lock()
 	o.reserveLocked(-n)
 	o.signalLocked()
-	o.mu.Unlock()
-	o.clear()
+	o.unlock()
 }
 
 // WaitBelow waits until at most limit bytes wait to be written. It fails when the box is closed or ctx ends.
@@ -319,15 +323,12 @@ func (o *Outbox) WaitBelow(ctx context.Context, limit int) error {
 // Close drops the bytes that wait and makes Append fail.
 func (o *Outbox) Close() {
 	o.mu.Lock()
-	if !o.closed {
-		o.account.Add(-len(o.buf) - o.longBytes - o.writing)
-		o.countLocked(0)
-	}
 	longs := o.longs
-	o.closed = true
+	o.account.Add(-o.counted)
+	o.closed, o.counted = true, 0
 	o.buf, o.longs, o.longBytes = nil, nil, 0
+	o.countLocked()
 	o.signalLocked()
-	o.mu.Unlock()
+	o.unlock()
 	done(longs)
-	o.clear()
 }
