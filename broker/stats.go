@@ -65,7 +65,8 @@ type RuntimeStats struct {
 	Stats
 	// Conns counts the connections.
 	Conns ConnStats
-	// BytesHeld is the memory that Limits.MemoryTotal bounds.
+	// BytesHeld is the memory that Limits.MemoryTotal bounds. While anything waits to be written to a connection, it may
+	// be 4 KiB off for that connection.
 	BytesHeld int
 	// MethodsIn has the calls of peers by the method that was called, MethodsOut those to peers. They are sorted by type
 	// and name and include connections that have ended. Methods that do not exist share the entry [UnknownMethod]. A call
