@@ -80,7 +80,7 @@ func TestPassedAnswersInOrder(t *testing.T) {
 	}
 	for id := range int64(2) {
 		inv := newInvocation()
-		(*incoming)(inv).Begin(seam.IncomingCall{Conn: client, Caller: client.caller, RequestID: id + 1, Method: "a",
+		(*incoming)(inv).Begin(&seam.IncomingCall{Conn: client, Caller: client.caller, RequestID: id + 1, Method: "a",
 			WantsAnswer: true})
 		core.Deliver((*incoming)(inv))
 	}
