@@ -222,6 +222,10 @@ func encodeText(p banana.Profile, call *seam.OutgoingCall, v *outgoingText) (err
 		return err
 	}
 	call.Entries = 1
+	if v.key == traceparentKey && len(v.value) == traceparentSize && p == banana.ProfilePB1 && utf8.ValidString(v.value) {
+		call.Metadata = append(append(call.Metadata[:0], traceparentEntry...), v.value...)
+		return nil
+	}
 	call.Metadata, err = appendTextEntry(call.Metadata[:0], p, v.key, v.value)
 	return err
 }
@@ -287,6 +291,12 @@ func appendText(dst []byte, p banana.Profile, s string) []byte {
 	return banana.AppendString(dst, p, s)
 }
 
+// appendTextHead is appendText without the n bytes of the text, which is no word of the vocabulary.
+func appendTextHead(dst []byte, p banana.Profile, n int) []byte {
+	dst = banana.AppendString(banana.AppendList(dst, 2), p, unicodeWord)
+	return banana.AppendBytesHead(dst, n)
+}
+
 // unicodeWord begins a text in Jelly.
 const unicodeWord = "unicode"
 
@@ -306,8 +316,37 @@ func (inv *Invocation) readMetadata(r *banana.Reader) error {
 	return nil
 }
 
+// What most metadata consists of under ProfilePB1, up to the value: the entry of a traceparent alone.
+var (
+	traceparentEntry = string(appendTextHead(
+		appendText(banana.AppendList(nil, 2), banana.ProfilePB1, traceparentKey), banana.ProfilePB1, traceparentSize))
+	onlyTraceparent = string(
+		banana.AppendSymbol(banana.AppendList(nil, 2), banana.ProfilePB1, banana.SymDictionary)) + traceparentEntry
+)
+
+// traceparentSize is the length of a traceparent of version 00.
+const traceparentSize = 55
+
+// takeTraceparent reads metadata that is a traceparent alone. It returns nil, and reads nothing, if it is not.
+func takeTraceparent(r *banana.Reader) *receivedMetadata {
+	rest := r.Rest()
+	if len(rest) != len(onlyTraceparent)+traceparentSize || !utf8.Valid(rest[len(onlyTraceparent):]) ||
+		!r.Take(onlyTraceparent) {
+		return nil
+	}
+	value := string(r.Rest())
+	r.Take(value)
+	m := new(receivedMetadata)
+	m.first[0] = metadataEntry{key: traceparentKey, value: value}
+	m.entries = m.first[:]
+	return m
+}
+
 // readMetadata reads the metadata of a call, which is the rest of r, and the time that the call has left.
 func readMetadata(r *banana.Reader) (m *receivedMetadata, left time.Duration, timed bool, err error) {
+	if m := takeTraceparent(r); m != nil {
+		return m, 0, false, nil
+	}
 	if n := len(r.Rest()); n > MaxMetadataBytes {
 		return nil, 0, false, badMetadata("it has %d bytes; %d is the most", n, MaxMetadataBytes)
 	}
