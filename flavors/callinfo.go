@@ -67,9 +67,14 @@ func (i *interception) clear() {
 		return
 	}
 	i.info.Store(nil)
-	i.result.Store(nil)
+	if i.result.Load() != nil {
+		i.result.Store(nil)
+	}
 	i.table, i.method, i.ctx, i.panicked, i.later, i.kept, i.ran = nil, numbered{}, nil, nil, false, false, nil
 }
+
+// lingers reports whether there is more to do about the call once it has been answered, or before.
+func (i *interception) lingers() bool { return i.later || i.panicked != nil }
 
 // The bits of a CallInfo's state.
 const (
@@ -89,7 +94,35 @@ func (c *CallInfo) use() bool { return c.state.Or(infoUsed)&infoPooled == 0 }
 // letGo has what can be pooled be used again, and reports whether it may be: nobody else has it or will get it.
 func (c *CallInfo) letGo() bool {
 	s := c.state.Load()
-	return s&infoUsed == 0 && s < infoSending && c.state.CompareAndSwap(s, s|infoPooled)
+	return isLeft(s) && c.state.CompareAndSwap(s, s|infoPooled)
+}
+
+// isLeft reports whether only the CallInfo in this state has what can be pooled.
+func isLeft(state uint32) bool { return state&infoUsed == 0 && state < infoSending }
+
+// leave notes that the interceptors of a call to the peer have returned: called if they have called next. If pool is
+// set, and nobody else has what can be pooled, it is as after letGo, and pooled is true.
+func (c *CallInfo) leave(pool bool) (called, pooled bool) {
+	for {
+		s := c.state.Load()
+		next := s | infoOver
+		if pooled = pool && isLeft(s); pooled {
+			next |= infoPooled
+		}
+		if c.state.CompareAndSwap(s, next) {
+			return s&infoCalled != 0, pooled
+		}
+	}
+}
+
+// send notes that next is making a call to the peer, and returns the state before.
+func (c *CallInfo) send() (before uint32) {
+	for {
+		s := c.state.Load()
+		if c.state.CompareAndSwap(s, (s|infoCalled)+infoSending) {
+			return s
+		}
+	}
 }
 
 // sendMode is how a call to the peer is made.

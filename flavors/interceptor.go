@@ -155,10 +155,15 @@ func outgoing(
 	args []any,
 ) (v any, err error) {
 	c := newOutgoingInfo(callee, mode, method, args)
-	v, err = c.outgoing(ctx, chain)
-	if _, later := v.(*actor.Deferred); !later && c.letGo() {
+	v, err = c.run(ctx, chain)
+	_, later := v.(*actor.Deferred)
+	called, pooled := c.leave(!later)
+	if pooled {
 		*c.out = outgoingInfo{}
 		outgoingInfos.Put(c.out)
+	}
+	if v == nil && err == nil && !called {
+		err = errNextNever
 	}
 	return v, err
 }
@@ -178,31 +183,20 @@ func newOutgoingInfo(callee Callee, mode sendMode, method string, args []any) *C
 	return c
 }
 
-func (c *CallInfo) outgoing(ctx context.Context, chain CallFunc) (v any, err error) {
-	v, err = c.run(ctx, chain)
-	if before := c.state.Or(infoOver); v == nil && err == nil && before&infoCalled == 0 {
-		err = errNextNever
-	}
-	return v, err
-}
-
 // sendCall makes the call.
 func (c *CallInfo) sendCall(ctx context.Context) (any, error) {
-	state := c.state.Add(infoSending)
+	before := c.send()
 	defer func() { c.state.Add(^uint32(infoSending - 1)) }()
-	if state&infoPooled != 0 {
+	if before&infoPooled != 0 {
 		return nil, errNextOver
 	}
 	o := c.out
-	if state&infoCalled == 0 {
-		c.state.Or(infoCalled)
-	}
 	args := o.args
 	if o.kw != nil {
 		args = append(slices.Clip(args), o.kw)
 	}
 	mode := o.send
-	if state&infoOver != 0 {
+	if before&infoOver != 0 {
 		switch mode { // It may be the broker's turn, which must not wait.
 		case sendSoonOnly:
 			mode = sendNowOnly

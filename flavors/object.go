@@ -206,10 +206,14 @@ func (inv *Invocation) run(o *object) {
 		turns.Leave(&inv.turn)
 		return
 	}
-	if err == nil && !later && !inv.isIntercepted() && inv.finish() {
-		if gone := inv.send(v, nil); !gone {
+	c := inv.interception.info.Load() // Read before finish: then the invocation may be another call's.
+	if err == nil && !later && !inv.interception.lingers() && inv.finish() {
+		switch gone := inv.send(v, nil); {
+		case !gone:
 			turns.Leave(&inv.turn)
-		} else if !kept {
+		case c != nil:
+			c.free()
+		case !kept:
 			inv.free()
 		}
 		return
@@ -217,7 +221,7 @@ func (inv *Invocation) run(o *object) {
 	if !inv.interception.later {
 		inv.carriedOut()
 	}
-	if c := inv.interception.info.Load(); c != nil {
+	if c != nil {
 		panicked := inv.interception.panicked
 		if gone := inv.answerIntercepted(v, err); !gone {
 			turns.Leave(&inv.turn)

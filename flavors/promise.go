@@ -81,7 +81,10 @@ func begin(ctx context.Context, c Callee, mode sendMode, method string, args []a
 		return beginCall(ctx, c, mode, method, args)
 	}
 	info := newOutgoingInfo(c, mode, method, args)
-	v, err := info.outgoing(ctx, chain)
+	v, err := info.run(ctx, chain)
+	if called, _ := info.leave(false); v == nil && err == nil && !called {
+		err = errNextNever
+	}
 	if err != nil {
 		return &Promise{err: err}
 	}
