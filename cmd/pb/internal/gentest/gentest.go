@@ -1,4 +1,3 @@
-// Package gentest makes packages of Go for tests of pb gen.
 package gentest
 
 import (

@@ -1,0 +1,2 @@
+// Package gentest makes packages of Go for tests of pb gen.
+package gentest

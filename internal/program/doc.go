@@ -1,0 +1,2 @@
+// Package program has what programs do alike beside Perspective Broker: signals, the Runtime, and flags.
+package program
