@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/codec/banana"
@@ -200,6 +201,83 @@ func TestMetadataSent(t *testing.T) {
 			assert.Equal(t, 3, n)
 		})
 	}
+}
+
+// TestMetadataTextSent sends single texts to a scripted server (P-9.3).
+func TestMetadataTextSent(t *testing.T) {
+	conn, p, err := dialScripted(t, newRuntime(t), func(p *wire.Peer) { p.HostAs(banana.ProfilePB1) })
+	require.NoError(t, err)
+	text := func(ctx context.Context, key, value string) context.Context {
+		return flavors.WithMetadataText(ctx, key, value)
+	}
+	parent := "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+	timed, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	ctx := t.Context()
+	for i, c := range []struct {
+		ctx  context.Context
+		want string
+	}{
+		{text(ctx, "traceparent", parent), `[[unicode traceparent] [unicode "` + parent + `"]]`},
+		{text(ctx, "traceparent", "short"), `[[unicode traceparent] [unicode short]]`},
+		{text(ctx, "list", "remote"), `[[unicode list] [unicode remote]]`},
+		{text(timed, "traceparent", parent), `[[unicode timeout] _] [[unicode traceparent] [unicode "` + parent + `"]]`},
+		{text(text(ctx, "a", "1"), "a", "2"), `[[unicode a] [unicode "2"]]`},
+		{text(text(ctx, "a", "1"), "b", "2"), `[[unicode a] [unicode "1"]] [[unicode b] [unicode "2"]]`},
+		{flavors.WithMetadata(text(ctx, "a", "1"), flavors.Metadata{"a": "2"}), `[[unicode a] [unicode "2"]]`},
+	} {
+		require.NoError(t, flavors.Send(c.ctx, conn.Root(), "left"))
+		p.Want(fmt.Sprintf(`[message %d root left 0 [tuple] [dictionary] [dictionary %s]]`, i+1, c.want))
+	}
+	for _, bad := range []context.Context{
+		text(ctx, "traceparent", strings.Repeat("\xff", len(parent))),
+		text(ctx, "\xff", "v"),
+		text(ctx, "timeout", "7"),
+		text(ctx, "k", strings.Repeat("x", flavors.MaxMetadataBytes)),
+	} {
+		require.ErrorContains(t, flavors.Send(bad, conn.Root(), "left"), "metadata")
+	}
+	require.NoError(t, flavors.Send(ctx, conn.Root(), "left")) // Nothing was sent in between.
+	p.Want(`[message 8 root left 0 [tuple] [dictionary]]`)
+}
+
+// TestLoneTraceparent reads metadata that is a traceparent alone, which is read in one step (P-9.3, P-9.4).
+func TestLoneTraceparent(t *testing.T) {
+	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+	p := joinCourier(t, banana.ProfilePB1)
+	call := func(value, more string) string {
+		return `[message 1 root carried 1 [tuple [unicode traceparent] [unicode k]] [dictionary]
+			[dictionary [[unicode traceparent] [unicode "` + value + `"]]` + more + `]]`
+	}
+	p.Write(call(parent, ""))
+	p.Want(`[answer 1 [list [unicode "` + parent + `"] [None]]]`)
+	p.Write(call(parent, ` [[unicode k] [unicode v]]`))
+	p.Want(`[answer 1 [list [unicode "` + parent + `"] [unicode v]]]`)
+	p.Write(call(strings.Repeat(`\xff`, len(parent)), ""))
+	p.Want(`[error 1 _]`)
+}
+
+// TestMetadataText reads single entries of the metadata in an interceptor.
+func TestMetadataText(t *testing.T) {
+	var got []string
+	reading := flavors.InterceptorFunc(func(next flavors.CallFunc) flavors.CallFunc {
+		return func(ctx context.Context, call *flavors.CallInfo) (any, error) {
+			if call.Incoming() {
+				got = append(got, call.MetadataText("text"), call.MetadataText("bytes"), call.MetadataText("none"))
+			} else {
+				assert.Empty(t, call.MetadataText("text"), "what a call to the peer carries is in its context")
+			}
+			return next(ctx, call)
+		}
+	})
+	server := pbtest.NewServer(t, &courier{}, broker.WithInterceptor(reading))
+	ctx := flavors.WithMetadata(t.Context(), flavors.Metadata{"text": "a", "bytes": []byte("b\xff")})
+	conn := server.Dial(broker.WithInterceptor(reading))
+	_, err := flavors.Call[int](ctx, conn.Root(), "count")
+	require.NoError(t, err)
+	_, err = flavors.Call[int](t.Context(), conn.Root(), "count")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"a", "b\xff", "", "", "", ""}, got)
 }
 
 // TestMetadataLimits fails calls at the caller (P-9.4).

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/pbtest"
@@ -61,4 +62,16 @@ func ExampleBegin() {
 	fmt.Println(path, err)
 	// Output:
 	// /a <nil>
+}
+
+// CallRemoteContext calls a promised object without waiting, with the deadline and the metadata of a context.
+func ExamplePromise_CallRemoteContext() {
+	conn, leave := pbtest.Visit(&Branch{})
+	defer leave()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+
+	path := conn.Root().Begin("child", "a").CallRemoteContext(ctx, "path")
+	fmt.Println(flavors.As[string](path.Await(ctx)))
+	// Output: /a <nil>
 }
