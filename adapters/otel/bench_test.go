@@ -34,7 +34,9 @@ var variants = []struct {
 }{
 	{"none", func() flavors.Interceptor { return nil }},
 	{"passing", func() flavors.Interceptor {
-		return flavors.InterceptorFunc(func(next flavors.CallFunc) flavors.CallFunc { return next })
+		return flavors.InterceptorFunc(func(next flavors.CallFunc) flavors.CallFunc {
+			return func(ctx context.Context, call *flavors.CallInfo) (any, error) { return next(ctx, call) }
+		})
 	}},
 	{"spans-1%", func() flavors.Interceptor {
 		return otel.Interceptor(otel.WithTracerProvider(sampled(0.01)), otel.WithMeterProvider(noop.NewMeterProvider()))
@@ -49,6 +51,14 @@ var variants = []struct {
 	}},
 	{"spans-1%-parent-based-and-durations", func() flavors.Interceptor {
 		return otel.Interceptor(otel.WithTracerProvider(sampled(0.01)), otel.WithParentBased(), otel.WithMeterProvider(
+			sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))))
+	}},
+	{"sampling-1%", func() flavors.Interceptor {
+		return otel.Interceptor(otel.WithTracerProvider(sampled(1)), otel.WithSampling(0.01),
+			otel.WithMeterProvider(noop.NewMeterProvider()))
+	}},
+	{"sampling-1%-and-durations", func() flavors.Interceptor {
+		return otel.Interceptor(otel.WithTracerProvider(sampled(1)), otel.WithSampling(0.01), otel.WithMeterProvider(
 			sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))))
 	}},
 	{"spans-all-and-durations", func() flavors.Interceptor {

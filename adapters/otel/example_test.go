@@ -64,3 +64,47 @@ func ExampleObserve() {
 	fmt.Println(otel.Observe(rt, provider.Meter("example")))
 	// Output: <nil>
 }
+
+// A call of a trace that is not sampled passes the trace context on and makes no span.
+func ExampleWithParentBased() {
+	exported := tracetest.NewInMemoryExporter()
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(exported)) // its sampler is ParentBased
+	ctx := flavors.WithMetadataText(context.Background(),                 // as a caller's interceptor does
+		"traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00")
+	call(ctx, otel.Interceptor(otel.WithTracerProvider(provider), otel.WithParentBased()))
+	fmt.Println(len(exported.GetSpans()), "spans")
+	// Output:
+	// half past nine <nil>
+	// 0 spans
+}
+
+// One of a hundred traces that begin with a call is sampled; here none.
+func ExampleWithSampling() {
+	exported := tracetest.NewInMemoryExporter()
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(exported))
+	call(context.Background(), otel.Interceptor(otel.WithTracerProvider(provider), otel.WithSampling(0)))
+	fmt.Println(len(exported.GetSpans()), "spans")
+	// Output:
+	// half past nine <nil>
+	// 0 spans
+}
+
+// call asks a clock with an interceptor for the time.
+func call(ctx context.Context, interceptor flavors.Interceptor) {
+	rt, err := actor.NewRuntime()
+	if err != nil {
+		log.Fatal(err)
+	}
+	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", &Clock{}, broker.WithInterceptor(interceptor))
+	if err != nil {
+		log.Fatal(err)
+	}
+	conn, err := broker.Dial(ctx, rt, ln.URL())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(flavors.Call[string](ctx, conn.Root(), "time"))
+	if err := rt.Close(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+}

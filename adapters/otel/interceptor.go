@@ -27,11 +27,15 @@ import (
 func Interceptor(opts ...Option) flavors.Interceptor {
 	o := newOptions(opts)
 	meter := o.meters.Meter(ScopeName, metric.WithSchemaURL(semconv.SchemaURL))
+	_, plain := o.propagator.(propagation.TraceContext)
 	return &interceptor{
+		plain:      plain && spanKey != nil,
 		tracer:     o.tracer(),
 		propagator: o.propagator,
 		public:     o.public,
 		parental:   o.parental,
+		roots:      o.roots,
+		tracers:    o.tracers,
 		in: direction{
 			incoming: true,
 			methods:  methods{kind: trace.WithSpanKind(trace.SpanKindServer)},
@@ -67,6 +71,9 @@ type interceptor struct {
 	propagator propagation.TextMapPropagator
 	public     bool
 	parental   bool
+	roots      *chance
+	tracers    trace.TracerProvider
+	plain      bool // the propagator is TraceContext
 	in, out    direction
 }
 
@@ -118,11 +125,12 @@ func (i *interceptor) begin(ctx context.Context, call *flavors.CallInfo) (contex
 		dir = &i.in
 		ctx, links = i.extract(ctx, call)
 	}
-	m := dir.methods.find(call.Type(), call.Method())
+	ctx, offered := i.offer(ctx)
+	var m *method
 	var span trace.Span
 	recording := false
-	parent := trace.SpanContextFromContext(ctx)
-	if !i.parental || !parent.IsValid() || parent.IsSampled() || links != nil {
+	if offered {
+		m = dir.methods.find(call.Type(), call.Method())
 		start := m.start
 		if links != nil {
 			start = append(slices.Clip(start), links)
@@ -139,11 +147,46 @@ func (i *interceptor) begin(ctx context.Context, call *flavors.CallInfo) (contex
 	if !recording && !dir.duration.Enabled(ctx) {
 		return ctx, nil
 	}
+	if m == nil {
+		m = dir.methods.find(call.Type(), call.Method())
+	}
 	c := runs.Get().(*running)
 	c.dir, c.method, c.span, c.recording = dir, m, span, recording
 	c.ctx = ctx
 	c.began = time.Now()
 	return ctx, c
+}
+
+// offer reports whether the tracer provider is to make a span for a call in ctx. If not, the call belongs to a trace
+// that is not sampled, which the context has that is returned.
+func (i *interceptor) offer(ctx context.Context) (context.Context, bool) {
+	if !i.parental {
+		return ctx, true
+	}
+	parent := trace.SpanFromContext(ctx)
+	if _, ok := parent.(*unsampled); ok {
+		return ctx, false
+	}
+	if c := parent.SpanContext(); c.IsValid() {
+		return ctx, c.IsSampled()
+	}
+	if i.roots == nil {
+		return ctx, true
+	}
+	text, sampled := i.roots.draw()
+	if sampled {
+		return ctx, true
+	}
+	return i.unsampled(ctx, text, false), false
+}
+
+// unsampled returns ctx with a trace context that is not sampled.
+func (i *interceptor) unsampled(ctx context.Context, text string, remote bool) context.Context {
+	u := &unsampled{Context: ctx, tracers: i.tracers, text: text, remote: remote}
+	if spanKey == nil {
+		return trace.ContextWithSpan(ctx, u)
+	}
+	return u
 }
 
 // runs pools what is noted about calls whose result has not come later.
@@ -154,6 +197,11 @@ func (i *interceptor) extract(
 	ctx context.Context,
 	call *flavors.CallInfo,
 ) (_ context.Context, links trace.SpanStartOption) {
+	if i.plain && i.parental && !i.public {
+		if text := call.MetadataText(traceparentKey); isUnsampled(text) && call.MetadataText(tracestateKey) == "" {
+			return i.unsampled(ctx, text, true), nil
+		}
+	}
 	ctx = i.propagator.Extract(ctx, (*received)(call))
 	if !i.public {
 		return ctx, nil
@@ -171,10 +219,9 @@ func (i *interceptor) inject(ctx context.Context, call *flavors.CallInfo) contex
 	if conn, ok := call.Conn().(*broker.Conn); ok && !takesMetadata(conn) {
 		return ctx
 	}
-	if _, ok := i.propagator.(propagation.TraceContext); ok {
-		if sc := trace.SpanContextFromContext(ctx); sc.IsValid() && sc.TraceState().Len() == 0 &&
-			flavors.OutgoingMetadata(ctx) == nil {
-			return flavors.WithMetadataText(ctx, traceparentKey, traceparent(sc))
+	if i.plain && flavors.OutgoingMetadata(ctx) == nil {
+		if text := traceparentOf(trace.SpanFromContext(ctx)); text != "" {
+			return flavors.WithMetadataText(ctx, traceparentKey, text)
 		}
 	}
 	m := carrier{}
@@ -185,7 +232,21 @@ func (i *interceptor) inject(ctx context.Context, call *flavors.CallInfo) contex
 	return flavors.WithMetadata(ctx, flavors.Metadata(m))
 }
 
-const traceparentKey = "traceparent"
+const (
+	traceparentKey = "traceparent"
+	tracestateKey  = "tracestate"
+)
+
+// traceparentOf returns the traceparent of a span; "" if it has none, or a tracestate as well.
+func traceparentOf(span trace.Span) string {
+	if u, ok := span.(*unsampled); ok {
+		return u.text
+	}
+	if sc := span.SpanContext(); sc.IsValid() && sc.TraceState().Len() == 0 {
+		return traceparent(sc)
+	}
+	return ""
+}
 
 // traceparent returns what propagation.TraceContext puts there, with less memory.
 func traceparent(sc trace.SpanContext) string {

@@ -2,6 +2,7 @@ package otel_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -316,6 +317,147 @@ func TestUnsampledTrace(t *testing.T) {
 	data, ok := l.collect()["rpc.server.call.duration"].(metricdata.Histogram[float64])
 	require.True(t, ok, "durations are recorded all the same")
 	assert.EqualValues(t, 1, data.DataPoints[0].Count)
+}
+
+// A call of a trace that is not sampled passes the trace context on, with its span, and makes no span of its own.
+func TestParentBased(t *testing.T) {
+	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+	for name, option := range map[string]otel.Option{
+		"parent based": otel.WithParentBased(), "sampling": otel.WithSampling(1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			shop := newShop()
+			server := pbtest.NewServer(t, shop, l.option(option))
+			plain := server.Dial()
+			ctx := flavors.WithMetadataText(t.Context(), "traceparent", parent)
+			guest := &relay{}
+			_, err := flavors.Call[string](ctx, plain.Root(), "meet", guest)
+			require.NoError(t, err)
+			assert.Equal(t, parent, guest.got["traceparent"])
+			assert.Empty(t, l.spans.Started())
+		})
+	}
+}
+
+// relay notes what the call to it carried.
+type relay struct {
+	flavors.Referenceable
+	got flavors.Metadata
+}
+
+func (r *relay) RemoteGreet(inv *flavors.Invocation, how string) string {
+	r.got = inv.Metadata()
+	return how
+}
+
+// spanOf returns what a method can learn about the span in its context.
+type spanOf struct {
+	flavors.Root
+	seen chan trace.Span
+}
+
+func (s *spanOf) RemoteLook(ctx context.Context) { s.seen <- trace.SpanFromContext(ctx) }
+
+// A method whose call is not sampled has the caller's span context, and its spans are children of it.
+func TestUnsampledSpan(t *testing.T) {
+	for _, tt := range []struct{ name, parent, state, flags string }{
+		{"plain", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00", "", "00"},
+		{"random", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-02", "", "02"},
+		{"state", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00", "a=b", "00"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := newLab(t)
+			object := &spanOf{seen: make(chan trace.Span, 1)}
+			server := pbtest.NewServer(t, object, l.option(otel.WithParentBased()))
+			ctx := flavors.WithMetadataText(t.Context(), "traceparent", tt.parent)
+			if tt.state != "" {
+				ctx = flavors.WithMetadataText(ctx, "tracestate", tt.state)
+			}
+			_, err := flavors.Call[any](ctx, server.Dial().Root(), "look")
+			require.NoError(t, err)
+			span := <-object.seen
+			sc := span.SpanContext()
+			assert.Equal(t, "0af7651916cd43dd8448eb211c80319c", sc.TraceID().String())
+			assert.Equal(t, "b7ad6b7169203331", sc.SpanID().String())
+			assert.Equal(t, tt.flags, sc.TraceFlags().String())
+			assert.Equal(t, tt.state, sc.TraceState().String())
+			assert.True(t, sc.IsRemote())
+			assert.False(t, span.IsRecording())
+			span.SetName("ignored")
+			span.SetAttributes(attribute.Bool("ignored", true))
+			span.SetStatus(codes.Error, "ignored")
+			span.AddEvent("ignored")
+			span.AddLink(trace.Link{})
+			span.RecordError(errors.New("ignored"))
+			span.End()
+			_, child := l.traces.Tracer("method").Start(trace.ContextWithSpan(t.Context(), span), "child")
+			assert.Equal(t, sc.TraceID(), child.SpanContext().TraceID())
+			assert.False(t, child.IsRecording())
+			assert.Empty(t, l.spans.Started())
+		})
+	}
+}
+
+// Malformed trace contexts are not taken for ones that are not sampled: the call begins a trace.
+func TestMalformedUnsampled(t *testing.T) {
+	for _, parent := range []string{
+		"00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00",
+		"00-00000000000000000000000000000000-b7ad6b7169203331-00",
+		"00-0af7651916cd43dd8448eb211c80319c-0000000000000000-00",
+		"00-0af7651916cd43dd8448eb211c80319c_b7ad6b7169203331-00",
+		"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-04",
+		"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0",
+		"ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00",
+	} {
+		l := newLab(t)
+		server := pbtest.NewServer(t, newShop(), l.option(otel.WithParentBased()))
+		ctx := flavors.WithMetadataText(t.Context(), "traceparent", parent)
+		_, err := flavors.Call[string](ctx, server.Dial().Root(), "hello", "x")
+		require.NoError(t, err)
+		assert.Contains(t, l.ended(1), "server shop/hello", parent)
+	}
+}
+
+// WithSampling decides about traces that begin here. What it leaves out has a trace context that is not sampled.
+func TestSampling(t *testing.T) {
+	l := newLab(t)
+	shop := newShop()
+	server := pbtest.NewServer(t, shop, l.option())
+	conn := server.Dial(l.option(otel.WithSampling(0)))
+	_, err := flavors.Call[string](t.Context(), conn.Root(), "hello", "x")
+	require.NoError(t, err)
+	got, _ := (<-shop.metadata)["traceparent"].(string)
+	assert.Regexp(t, "^00-[0-9a-f]{32}-[0-9a-f]{16}-00$", got)
+	assert.Empty(t, l.spans.Started())
+	data, ok := l.collect()["rpc.client.call.duration"].(metricdata.Histogram[float64])
+	require.True(t, ok, "durations are recorded all the same")
+	assert.EqualValues(t, 1, data.DataPoints[0].Count)
+
+	// A span of the program decides for the calls in it.
+	ctx, span := l.traces.Tracer("test").Start(t.Context(), "work")
+	_, err = flavors.Call[string](ctx, conn.Root(), "hello", "x")
+	require.NoError(t, err)
+	span.End()
+	assert.Contains(t, l.ended(3), "client root/hello")
+}
+
+// WithSampling takes the part that it is given, and each call has a trace of its own.
+func TestSamplingPart(t *testing.T) {
+	const calls = 2000
+	l := newLab(t)
+	shop := newShop()
+	server := pbtest.NewServer(t, shop)
+	conn := server.Dial(l.option(otel.WithSampling(0.5)))
+	traces := map[string]bool{}
+	for range calls {
+		_, err := flavors.Call[string](t.Context(), conn.Root(), "hello", "x")
+		require.NoError(t, err)
+		parent, _ := (<-shop.metadata)["traceparent"].(string)
+		traces[parent] = true
+	}
+	assert.Len(t, traces, calls)
+	assert.InDelta(t, calls/2, len(l.spans.Ended()), calls/8, "it is off by more than ten standard deviations")
 }
 
 func TestDurations(t *testing.T) {

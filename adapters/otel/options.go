@@ -20,6 +20,7 @@ type options struct {
 	propagator propagation.TextMapPropagator
 	public     bool
 	parental   bool
+	roots      *chance // nil if the provider decides
 }
 
 type optionFunc func(o *options)
@@ -80,9 +81,20 @@ func WithPublicEndpoint() Option {
 }
 
 // WithParentBased says that the sampler of the tracer provider follows the decision of the caller, as ParentBased does,
-// the SDK's default. Then a call that belongs to a trace which is not sampled is not offered to the sampler: it passes
+// the SDK's default. Then a call that belongs to a trace which is not sampled is not offered to the provider: it passes
 // the trace context on as it is, and costs less. Without this option, or with another sampler, such a call has a span
 // that does not record.
 func WithParentBased() Option {
 	return optionFunc(func(o *options) { o.parental = true })
+}
+
+// WithSampling samples a part of the traces that begin with a call, from 0 to 1. The default is that the sampler of the
+// tracer provider decides. Calls that are not sampled are not offered to the provider, which costs less. Their trace
+// contexts travel as ever and say that they are not sampled. The provider's sampler still decides about the others,
+// which the SDK's default takes all, and about spans that the program starts. WithSampling implies [WithParentBased].
+func WithSampling(part float64) Option {
+	return optionFunc(func(o *options) {
+		roots := newChance(part)
+		o.parental, o.roots = true, &roots
+	})
 }

@@ -20,8 +20,8 @@ var guideBlock = regexp.MustCompile("(?ms)(?:^<!-- ([^\n]+) -->\n)?^```([a-z]+)\
 
 // TestGuideSnippets requires that each Go or Python block of docs/guide is a file, or a marked part of a file, that
 // tests compile and run. The comment before the block names it: "code/login_test.go realm" is the part between the
-// lines "//guide:begin realm" and "//guide:end" of that file ("#guide:begin" in Python). With -update-guide the test
-// writes the blocks.
+// lines "//guide:begin realm" and "//guide:end" of that file ("#guide:begin" in Python). Files of other modules are
+// named from the top. With -update-guide the test writes the blocks.
 func TestGuideSnippets(t *testing.T) {
 	used := map[string]bool{}
 	pages := 0
@@ -73,13 +73,16 @@ func TestGuideIndex(t *testing.T) {
 	})
 }
 
-// snippet returns a file below docs/guide, or a marked part of it, without markers and without its indentation.
+// snippet returns a file that tests run, or a marked part of it, without markers and without its indentation.
 func snippet(t *testing.T, source string) string {
 	t.Helper()
 	name, part, isPart := strings.Cut(source, " ")
 	var kept []string
 	within, found := !isPart, !isPart
-	for line := range strings.Lines(read(t, path.Join("docs/guide", name))) {
+	if !strings.Contains(name, "/") || strings.HasPrefix(name, "code/") {
+		name = path.Join("docs/guide", name)
+	}
+	for line := range strings.Lines(read(t, name)) {
 		begin, isBegin := strings.CutPrefix(strings.TrimLeft(strings.TrimSpace(line), "/#"), "guide:begin ")
 		switch {
 		case isBegin && begin == part:

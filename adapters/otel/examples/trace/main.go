@@ -116,10 +116,14 @@ type Shop struct {
 	warehouse *flavors.RemoteReference
 }
 
+//guide:begin order
+
 // RemoteOrder gets what is ordered from the warehouse. Its ctx carries the trace to the call.
 func (s *Shop) RemoteOrder(ctx context.Context, what string) *actor.Deferred {
 	return flavors.Start(ctx, s.warehouse, "take", what)
 }
+
+//guide:end
 
 // order places one order, within a span of the application's.
 func order(
