@@ -9,6 +9,8 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 )
 
 // Etcd is a Store in etcd.
@@ -21,13 +23,27 @@ type Etcd struct {
 // DefaultRequestTimeout is how long a request to etcd may take.
 const DefaultRequestTimeout = 5 * time.Second
 
+// tryTimeout is how long one server may take to answer. The client asks another one each time, so that a stopped one
+// holds up few requests. gRPC itself notices a silent server after ten seconds at the earliest.
+const tryTimeout = 2 * time.Second
+
+// How a connection to a server is made that could not be made at once. With the defaults of gRPC an attempt takes up to
+// twenty seconds where packets are lost, and the next one begins up to two minutes later: so long would a node that was
+// cut off go without a lease after the network is whole again.
+const (
+	connectTimeout = 2 * time.Second
+	firstBackoff   = 100 * time.Millisecond
+	longestBackoff = time.Second
+)
+
 // keepAlive is how soon a connection to a server is given up that answers nothing: a stopped one, or one behind a
 // partition. The client then takes another server.
 const keepAlive = time.Second
 
 // NewEtcd returns a store in the etcd that the configuration describes. It does not wait for a connection. Fields of
 // the configuration that are zero have these defaults: DialKeepAliveTime and DialKeepAliveTimeout one second each, so
-// that another server takes the place of a silent one, and no log.
+// that another server takes the place of a silent one, and no log. It tries to connect at least every three seconds,
+// unless DialOptions say otherwise.
 func NewEtcd(config clientv3.Config) (*Etcd, error) {
 	if config.DialKeepAliveTime == 0 {
 		config.DialKeepAliveTime = keepAlive
@@ -38,6 +54,10 @@ func NewEtcd(config clientv3.Config) (*Etcd, error) {
 	if config.Logger == nil && config.LogConfig == nil {
 		config.Logger = zap.NewNop()
 	}
+	connecting := backoff.DefaultConfig
+	connecting.BaseDelay, connecting.MaxDelay = firstBackoff, longestBackoff
+	params := grpc.ConnectParams{Backoff: connecting, MinConnectTimeout: connectTimeout}
+	config.DialOptions = append([]grpc.DialOption{grpc.WithConnectParams(params)}, config.DialOptions...)
 	client, err := clientv3.New(config)
 	if err != nil {
 		return nil, fmt.Errorf("cluster/store: etcd: %w", err)
@@ -47,9 +67,9 @@ func NewEtcd(config clientv3.Config) (*Etcd, error) {
 
 // Grant implements Store.
 func (s *Etcd) Grant(ctx context.Context, ttl time.Duration) (LeaseID, time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.requests)
-	defer cancel()
-	answer, err := s.client.Grant(ctx, int64(wholeSeconds(ttl)/time.Second))
+	answer, err := ask(ctx, s, func(ctx context.Context) (*clientv3.LeaseGrantResponse, error) {
+		return s.client.Grant(ctx, int64(wholeSeconds(ttl)/time.Second)) // One that nobody renews ends by itself.
+	})
 	if err != nil {
 		return 0, 0, etcdError("grant a lease", err)
 	}
@@ -58,9 +78,9 @@ func (s *Etcd) Grant(ctx context.Context, ttl time.Duration) (LeaseID, time.Dura
 
 // Renew implements Store.
 func (s *Etcd) Renew(ctx context.Context, lease LeaseID) error {
-	ctx, cancel := context.WithTimeout(ctx, s.requests)
-	defer cancel()
-	answer, err := s.client.KeepAliveOnce(ctx, clientv3.LeaseID(lease))
+	answer, err := ask(ctx, s, func(ctx context.Context) (*clientv3.LeaseKeepAliveResponse, error) {
+		return s.client.KeepAliveOnce(ctx, clientv3.LeaseID(lease))
+	})
 	switch {
 	case err != nil:
 		return etcdError("renew a lease", err)
@@ -72,9 +92,9 @@ func (s *Etcd) Renew(ctx context.Context, lease LeaseID) error {
 
 // Revoke implements Store.
 func (s *Etcd) Revoke(ctx context.Context, lease LeaseID) error {
-	ctx, cancel := context.WithTimeout(ctx, s.requests)
-	defer cancel()
-	_, err := s.client.Revoke(ctx, clientv3.LeaseID(lease))
+	_, err := ask(ctx, s, func(ctx context.Context) (*clientv3.LeaseRevokeResponse, error) {
+		return s.client.Revoke(ctx, clientv3.LeaseID(lease))
+	})
 	if err = etcdError("revoke a lease", err); errors.Is(err, ErrLeaseGone) {
 		return nil
 	}
@@ -83,8 +103,6 @@ func (s *Etcd) Revoke(ctx context.Context, lease LeaseID) error {
 
 // Commit implements Store.
 func (s *Etcd) Commit(ctx context.Context, conditions []Condition, operations ...Operation) (bool, int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.requests)
-	defer cancel()
 	var compares []clientv3.Cmp
 	for _, c := range conditions {
 		compares = append(compares, clientv3.Compare(clientv3.CreateRevision(c.Key), "=", c.Created))
@@ -100,7 +118,10 @@ func (s *Etcd) Commit(ctx context.Context, conditions []Condition, operations ..
 			ops = append(ops, clientv3.OpPut(op.Key, string(op.Value)))
 		}
 	}
-	answer, err := s.client.Txn(ctx).If(compares...).Then(ops...).Commit()
+	// It is not repeated: if it was carried out unnoticed, its conditions do not hold any more.
+	answer, err := try(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+		return s.client.Txn(ctx).If(compares...).Then(ops...).Commit()
+	})
 	if err != nil {
 		return false, 0, etcdError("commit a transaction", err)
 	}
@@ -109,10 +130,9 @@ func (s *Etcd) Commit(ctx context.Context, conditions []Condition, operations ..
 
 // Get implements Store.
 func (s *Etcd) Get(ctx context.Context, prefix string) (Snapshot, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.requests)
-	defer cancel()
-	answer, err := s.client.Get(ctx, prefix, clientv3.WithPrefix(),
-		clientv3.WithSort(clientv3.SortByKey, clientv3.SortAscend))
+	answer, err := ask(ctx, s, func(ctx context.Context) (*clientv3.GetResponse, error) {
+		return s.client.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithSort(clientv3.SortByKey, clientv3.SortAscend))
+	})
 	if err != nil {
 		return Snapshot{}, etcdError("read", err)
 	}
@@ -132,6 +152,29 @@ func (s *Etcd) Watch(ctx context.Context, prefix string, after int64) (Watch, er
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	events := s.client.Watch(ctx, prefix, clientv3.WithPrefix(), clientv3.WithRev(after+1))
 	return &etcdWatch{events: events, cancel: cancel}, nil
+}
+
+// ask makes a request that may be repeated, until a server answers.
+func ask[T any](ctx context.Context, s *Etcd, request func(ctx context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.requests)
+	defer cancel()
+	for {
+		answer, err := try(ctx, request)
+		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return answer, err
+		}
+	}
+}
+
+// try makes a request of one server.
+func try[T any](ctx context.Context, request func(ctx context.Context) (T, error)) (T, error) {
+	one, cancel := context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
+	answer, err := request(one)
+	if err != nil && one.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w: %w", context.DeadlineExceeded, err) // The client's own error may not say so.
+	}
+	return answer, err
 }
 
 // Close implements Store.
