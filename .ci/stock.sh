@@ -26,6 +26,7 @@ compiler || missing+=(gcc libc6-dev)
   missing+=(chromium)
 [[ ! -d cred/ldapstore ]] || server /usr/sbin/slapd || missing+=(slapd ldap-utils)
 [[ ! -d cluster ]] || server /usr/bin/etcd || missing+=(etcd-server)
+[[ ! -d cluster ]] || server /bin/ip /usr/sbin/ip || missing+=(iproute2)
 if [[ ${#missing[@]} -eq 0 ]]; then
   exit 0
 fi

@@ -3,12 +3,14 @@ package etcdtest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -33,15 +35,47 @@ type Cluster struct {
 // Server is a process of etcd.
 type Server struct {
 	// URL is where clients connect.
-	URL  string
-	args []string
-	log  *lockedBuffer
-	cmd  *exec.Cmd
+	URL    string
+	args   []string
+	remote bool // this process cannot connect to it
+	log    *lockedBuffer
+	cmd    *exec.Cmd
+}
+
+// Host is where a server runs that this process cannot connect to, such as a network namespace.
+type Host struct {
+	// Address is the host's IP address.
+	Address string
+	// Command is what runs a program there: arguments in front of the program.
+	Command []string
 }
 
 // Start starts one server, or several that elect a leader, and waits until they answer. The test is skipped if there
 // is no etcd, or fails if tests may not be skipped.
 func Start(t testing.TB, servers int) *Cluster {
+	t.Helper()
+	path := program(t)
+	var clients, peers []string
+	for range servers {
+		clients, peers = append(clients, freeAddress(t)), append(peers, freeAddress(t))
+	}
+	return start(t, path, clients, peers, make([]Host, servers))
+}
+
+// StartOn starts one server on each host and waits until they serve.
+func StartOn(t testing.TB, hosts ...Host) *Cluster {
+	t.Helper()
+	path := program(t)
+	var clients, peers []string
+	for _, h := range hosts {
+		clients = append(clients, net.JoinHostPort(h.Address, "2379"))
+		peers = append(peers, net.JoinHostPort(h.Address, "2380"))
+	}
+	return start(t, path, clients, peers, hosts)
+}
+
+// program returns the path of etcd.
+func program(t testing.TB) string {
 	t.Helper()
 	path, err := exec.LookPath("etcd")
 	if err != nil {
@@ -50,23 +84,28 @@ func Start(t testing.TB, servers int) *Cluster {
 		}
 		t.Skip("etcd is missing: install Debian's etcd-server")
 	}
+	return path
+}
+
+func start(t testing.TB, path string, clients, peers []string, hosts []Host) *Cluster {
+	t.Helper()
 	c := &Cluster{t: t}
 	dir := t.TempDir()
-	var peers, initial []string
-	for i := range servers {
-		peers = append(peers, "http://"+freeAddress(t))
-		initial = append(initial, fmt.Sprintf("e%d=%s", i, peers[i]))
+	var initial []string
+	for i, peer := range peers {
+		initial = append(initial, fmt.Sprintf("e%d=http://%s", i, peer))
 	}
-	for i := range servers {
-		url := "http://" + freeAddress(t)
-		c.Servers = append(c.Servers, &Server{URL: url, log: &lockedBuffer{}, args: []string{
-			path, "--name", fmt.Sprintf("e%d", i), "--data-dir", filepath.Join(dir, fmt.Sprintf("e%d", i)),
+	for i, h := range hosts {
+		url, peer := "http://"+clients[i], "http://"+peers[i]
+		args := append(slices.Clone(h.Command), path,
+			"--name", fmt.Sprintf("e%d", i), "--data-dir", filepath.Join(dir, fmt.Sprintf("e%d", i)),
 			"--listen-client-urls", url, "--advertise-client-urls", url,
-			"--listen-peer-urls", peers[i], "--initial-advertise-peer-urls", peers[i],
+			"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
 			"--initial-cluster", strings.Join(initial, ","), "--initial-cluster-token", "test",
 			// A test's data need not outlive the machine.
 			"--unsafe-no-fsync",
-		}})
+		)
+		c.Servers = append(c.Servers, &Server{URL: url, args: args, remote: len(h.Command) > 0, log: &lockedBuffer{}})
 	}
 	t.Cleanup(func() {
 		for _, s := range c.Servers {
@@ -121,6 +160,30 @@ func (c *Cluster) Leader() (leader *Server, followers []*Server) {
 	return leader, followers
 }
 
+// WaitLeader waits until one of these servers leads. Others may be silent.
+func (c *Cluster) WaitLeader(among ...*Server) {
+	c.t.Helper()
+	var urls []string
+	for _, s := range among {
+		urls = append(urls, s.URL)
+	}
+	client, err := clientv3.New(clientv3.Config{Endpoints: urls})
+	require.NoError(c.t, err)
+	defer func() { _ = client.Close() }()
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	defer cancel()
+	for {
+		for _, url := range urls {
+			status, err := client.Status(ctx, url)
+			require.NoError(c.t, err, "no etcd server leads")
+			if status.Leader == status.Header.MemberId {
+				return
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
 // Run starts the process, again if it was killed. It does not wait until the server answers.
 func (s *Server) Run(t testing.TB) {
 	t.Helper()
@@ -157,6 +220,13 @@ func (s *Server) waitHealthy() error {
 }
 
 func (s *Server) healthy() error {
+	if s.remote {
+		// It prints this when it has joined the others and has a leader.
+		if !strings.Contains(s.log.String(), "ready to serve client requests") {
+			return errors.New("it does not serve yet")
+		}
+		return nil
+	}
 	client := http.Client{Timeout: time.Second}
 	answer, err := client.Get(s.URL + "/health")
 	if err != nil {

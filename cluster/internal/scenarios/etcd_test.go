@@ -1,11 +1,14 @@
 package scenarios
 
 import (
+	"fmt"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/perspectivebroker/pb/cluster/internal/etcdtest"
 )
 
 // TestEtcdSilent stops etcd for less than the lease, and then for more.
@@ -58,4 +61,53 @@ func TestEtcdStartedAnew(t *testing.T) {
 	calls = append(calls, w.incr(alice, room))
 	require.Equal(t, calls[0].by+calls[1].by+calls[2].by, calls[2].integer(), "the room has lived on")
 	w.check(calls...)
+}
+
+// TestLeaderLost kills the leader of three servers of etcd, or stops it, for longer than the lease of the nodes. Users
+// of rooms that live do not notice, no node is fenced, and rooms are placed.
+func TestLeaderLost(t *testing.T) {
+	t.Parallel()
+	const lease = 10 * time.Second
+	for name, lose := range map[string]func(s *etcdtest.Server){
+		"killed":  (*etcdtest.Server).Kill,
+		"stopped": func(s *etcdtest.Server) { s.Signal(syscall.SIGSTOP) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorldOn(t, 3, lease, "a", "b")
+			alice, bob := w.users.login("alice", w.nodes["a"]), w.users.login("bob", w.nodes["b"])
+			rooms := []string{w.roomOn(alice, "a", "leader"), w.roomOn(alice, "b", "leader")}
+			for _, room := range rooms {
+				bob.room(room)
+			}
+			c := w.newCrowd([]*user{alice, bob}, rooms)
+			leader, others := w.etcd.Leader()
+			lose(leader)
+			w.etcd.WaitLeader(others...)
+			placed := 0
+			var calls []*increment
+			for end := time.Now().Add(lease + lease/2); time.Now().Before(end); placed++ {
+				for _, room := range rooms {
+					c.awaitAnswers(alice, room)
+					c.awaitAnswers(bob, room)
+				}
+				id := fmt.Sprintf("new-%d", placed)
+				alice.room(id)
+				w.eventually("a new room is placed", func() bool {
+					calls = append(calls, w.incr(alice, id))
+					return calls[len(calls)-1].wait().Error == ""
+				})
+			}
+			require.NotZero(t, placed)
+			for _, n := range w.nodes {
+				require.NotContains(t, n.output(), "the lease is not good any more")
+			}
+			c.end(calls...)
+			for _, i := range c.calls {
+				if !i.isOpen() {
+					require.Empty(t, i.report.Error, "%s", i.report.Text)
+				}
+			}
+		})
+	}
 }

@@ -70,12 +70,14 @@ type pending struct {
 	report report // valid after done is closed
 }
 
-func newDriver(t *testing.T) *driver {
+// newDriver starts the program. command is what runs it on another host.
+func newDriver(t *testing.T, command ...string) *driver {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "client.py")
 	require.NoError(t, os.WriteFile(path, clientProgram, 0o600))
 	d := &driver{t: t, pending: map[int64]*pending{}, seen: make(chan struct{})}
-	d.p = launch(t, "the users", d.take, stock.Python, path)
+	command = append(command, stock.Python, path)
+	d.p = launch(t, "the users", d.take, command[0], command[1:]...)
 	d.p.line(`"ready"`)
 	return d
 }

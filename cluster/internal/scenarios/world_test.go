@@ -18,6 +18,7 @@ import (
 
 	"github.com/perspectivebroker/pb/cluster/internal/etcdtest"
 	"github.com/perspectivebroker/pb/cluster/internal/history"
+	"github.com/perspectivebroker/pb/cluster/internal/netns"
 	"github.com/perspectivebroker/pb/internal/authority"
 	"github.com/perspectivebroker/pb/internal/stock"
 )
@@ -66,6 +67,7 @@ type world struct {
 	ca    *authority.Authority
 	nodes map[string]*node
 	users *driver
+	net   *netns.Network // nil if all run on this host
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -88,9 +90,15 @@ func newWorld(t *testing.T, names ...string) *world {
 // newWorldWith is newWorld with another lease.
 func newWorldWith(t *testing.T, lease time.Duration, names ...string) *world {
 	t.Helper()
+	return newWorldOn(t, 1, lease, names...)
+}
+
+// newWorldOn is newWorldWith with several servers of etcd.
+func newWorldOn(t *testing.T, servers int, lease time.Duration, names ...string) *world {
+	t.Helper()
 	stock.Require(t)
 	w := &world{t: t, lease: lease, ca: authority.New(t), nodes: map[string]*node{}}
-	w.etcd = etcdtest.Start(t, 1)
+	w.etcd = etcdtest.Start(t, servers)
 	w.startAll(names...)
 	w.users = newDriver(t)
 	return w
@@ -139,6 +147,12 @@ func (w *world) run(title, name string, change ...func(args []string) []string) 
 	}
 	program, err := roomsProgram()
 	require.NoError(w.t, err)
+	if w.net != nil {
+		host := w.net.Address(name)
+		args = replace("-listen", "pb://"+host+":0")(replace("-link", "pbs://"+host+":0")(args))
+		args = append(append(w.net.Command(name), program), args...)
+		program, args = args[0], args[1:]
+	}
 	return launch(w.t, title, w.log, program, args...)
 }
 
@@ -158,7 +172,7 @@ func (n *node) awaitURL() {
 	n.t.Helper()
 	line := n.line("listening ")
 	n.url = strings.TrimPrefix(line, "listening ")
-	require.Regexp(n.t, `^pb://127\.0\.0\.1:\d+$`, n.url)
+	require.Regexp(n.t, `^pb://[0-9.]+:\d+$`, n.url)
 }
 
 // linkOf returns the URL at which other nodes connect to a node.
