@@ -30,19 +30,21 @@ func newQuickConn(rt *actor.Runtime) *quickConn {
 	return c
 }
 
-func (c *quickConn) Context() context.Context       { return context.Background() }
-func (c *quickConn) Runtime() *actor.Runtime        { return c.rt }
-func (c *quickConn) Logger() *zerolog.Logger        { return c.rt.Logger() }
-func (c *quickConn) Caller() seam.Caller            { return c.caller }
-func (c *quickConn) Turns() *seam.Turns             { return &c.turns }
-func (c *quickConn) Figures() *figures.Recorder     { return c.figures }
-func (c *quickConn) Relays() bool                   { return true }
-func (c *quickConn) Congested() bool                { return false }
-func (c *quickConn) HasRoom() bool                  { return true }
-func (c *quickConn) Unanswered() (n, most int)      { return 0, 10 }
-func (c *quickConn) TakesMetadata() bool            { return false }
-func (c *quickConn) AnswerRoom() error              { return nil }
-func (c *quickConn) JellyContext(any) jelly.Context { return jelly.Context{} }
+func (c *quickConn) Context() context.Context   { return context.Background() }
+func (c *quickConn) Runtime() *actor.Runtime    { return c.rt }
+func (c *quickConn) Logger() *zerolog.Logger    { return c.rt.Logger() }
+func (c *quickConn) Caller() seam.Caller        { return c.caller }
+func (c *quickConn) Turns() *seam.Turns         { return &c.turns }
+func (c *quickConn) Figures() *figures.Recorder { return c.figures }
+func (c *quickConn) Relays() bool               { return true }
+func (c *quickConn) Congested() bool            { return false }
+func (c *quickConn) HasRoom() bool              { return true }
+func (c *quickConn) Unanswered() (n, most int)  { return 0, 10 }
+func (c *quickConn) TakesMetadata() bool        { return false }
+func (c *quickConn) AnswerRoom() error          { return nil }
+func (c *quickConn) NewFragment(any, string) *jelly.Fragment {
+	return jelly.NewFragment(jelly.Context{})
+}
 
 func (c *quickConn) TryCall(call *seam.OutgoingCall) bool {
 	c.called(call)
