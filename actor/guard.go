@@ -92,6 +92,7 @@ func (g *guard) Receive(ctx protoactor.Context) {
 		}
 		g.ending = true
 		g.self = ctx.Self()
+		defer forgetProcess(g.self)
 	case Entrant:
 		if !m.Enter() {
 			return

@@ -3,9 +3,13 @@ package actor_test
 import (
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/assert"
@@ -311,4 +315,41 @@ func TestWhenStopped(t *testing.T) {
 		rt.WhenStopped(nil, note("nil"))
 		assert.Equal(t, []string{"gone", "nil"}, events)
 	})
+}
+
+// TestStoppedIsCollected checks that a parent that goes on keeps nothing of its stopped children.
+func TestStoppedIsCollected(t *testing.T) {
+	rt, _ := newRuntime(t)
+	const children = 50
+	var mu sync.Mutex
+	var held []weak.Pointer[[1 << 10]byte]
+	child := rt.Props(func() protoactor.Actor {
+		value := new([1 << 10]byte)
+		mu.Lock()
+		defer mu.Unlock()
+		held = append(held, weak.Make(value))
+		return protoactor.ReceiveFunc(func(protoactor.Context) { value[0]++ })
+	})
+	parent := rt.Root().Spawn(rt.Props(func() protoactor.Actor {
+		return protoactor.ReceiveFunc(func(ctx protoactor.Context) {
+			if m, ok := ctx.Message().(do); ok {
+				m(ctx)
+			}
+		})
+	}))
+	spawned := make(chan []*protoactor.PID)
+	rt.Root().Send(parent, do(func(ctx protoactor.Context) {
+		for range children {
+			ctx.Spawn(child)
+		}
+		spawned <- ctx.Children()
+	}))
+	for _, pid := range <-spawned {
+		require.NoError(t, rt.Root().StopFuture(pid).Wait())
+	}
+	require.Eventually(t, func() bool {
+		runtime.GC()
+		return !slices.ContainsFunc(held, func(p weak.Pointer[[1 << 10]byte]) bool { return p.Value() != nil })
+	}, 20*time.Second, 5*time.Millisecond)
+	require.NoError(t, rt.Root().StopFuture(parent).Wait())
 }
