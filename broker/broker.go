@@ -89,15 +89,19 @@ type (
 	}
 	// exported is what is known of an export.
 	exported struct {
-		// view is what a [local …] stands for, if that is not the object itself: the view that the user sent, or one
-		// that was made in its place. made reports the latter.
-		view any
-		made bool
 		// caller is on whose behalf calls through the export are made. It knows the object if reached is set.
 		caller  seam.Caller
 		reached bool
 		// general means that no arguments of its methods are decoded directly.
 		general bool
+		// more is what few exports have; nil if this one does not.
+		more *exportedMore
+	}
+	exportedMore struct {
+		// view is what a [local …] stands for, if that is not the object itself: the view that the user sent, or one
+		// that was made in its place. made reports the latter.
+		view any
+		made bool
 		// onRelease are called when the export is dropped.
 		onRelease []func()
 		// unwatch ends the watch for the end of the object's own connection; nil for objects of this side.

@@ -139,9 +139,9 @@ func (c *connection) watchOrigin(core seam.Core) (unwatch func() bool) {
 
 // forgetOrigin ends the watch of watchOrigin.
 func (e *exported) forgetOrigin() {
-	if e.unwatch != nil {
-		e.unwatch()
-		e.unwatch = nil
+	if e.more != nil && e.more.unwatch != nil {
+		e.more.unwatch()
+		e.more.unwatch = nil
 	}
 }
 

@@ -40,8 +40,10 @@ func (b *broker) startTables() {
 		if c.options.relaying && e.ID&3 == 3 {
 			c.keepers.remove(e.ID)
 		}
-		for _, f := range e.Value.onRelease {
-			f()
+		if more := e.Value.more; more != nil {
+			for _, f := range more.onRelease {
+				f()
+			}
 		}
 		usercode.Log(func() { c.log.Debug().Int64("luid", e.ID).Stringer("object", e.Key.core).Msg("reference released") })
 	}
@@ -94,9 +96,7 @@ func (b *broker) mention(hole seam.Export) (*export, error) {
 	switch {
 	case e != nil:
 		e.Mention()
-		if hole.View != nil && (e.Value.view == nil || e.Value.made) {
-			e.Value.view, e.Value.made = hole.View, false
-		}
+		e.Value.setView(hole.View)
 	case b.exports.Len() >= c.limits.Exports: // What lingers does not count: the peer has released it.
 		if hole.OnRelease != nil {
 			hole.OnRelease()
@@ -104,14 +104,18 @@ func (b *broker) mention(hole seam.Export) (*export, error) {
 		c.countRejection(rejectExports)
 		return nil, fmt.Errorf("%w: Limits.Exports is %d", ErrTooManyReferences, c.limits.Exports)
 	default:
-		e = b.exports.Add(b.nextID(key.core, key.prefix), key, exported{view: hole.View, caller: c.callerOf(hole)})
+		e = b.exports.Add(b.nextID(key.core, key.prefix), key, exported{caller: c.callerOf(hole)})
+		e.Value.setView(hole.View)
 		key.core.Hold(c.rt)
-		e.Value.unwatch = c.watchOrigin(key.core)
+		if unwatch := c.watchOrigin(key.core); unwatch != nil {
+			e.Value.extra().unwatch = unwatch
+		}
 		b.tablesChanged()
 		usercode.Log(func() { c.log.Debug().Int64("luid", e.ID).Stringer("object", key.core).Msg("object exported") })
 	}
 	if hole.OnRelease != nil {
-		e.Value.onRelease = append(e.Value.onRelease, hole.OnRelease)
+		more := e.Value.extra()
+		more.onRelease = append(more.onRelease, hole.OnRelease)
 	}
 	b.setCaller(hole)
 	return e, nil
@@ -137,10 +141,29 @@ func home(e *export) any {
 	if e.Key.prefix == prefixRemote {
 		return e.Key.core.Value()
 	}
-	if e.Value.view == nil {
-		e.Value.view, e.Value.made = internal.ViewOf(e.Key.core, e.Key.prefix, e.Key.perspective), true
+	more := e.Value.extra()
+	if more.view == nil {
+		more.view, more.made = internal.ViewOf(e.Key.core, e.Key.prefix, e.Key.perspective), true
 	}
-	return e.Value.view
+	return more.view
+}
+
+// extra returns the rare part of an export, which the first call makes.
+func (e *exported) extra() *exportedMore {
+	if e.more == nil {
+		e.more = new(exportedMore)
+	}
+	return e.more
+}
+
+// setView sets the view that the user sent, if it is one and the first.
+func (e *exported) setView(view any) {
+	if view == nil {
+		return
+	}
+	if more := e.extra(); more.view == nil || more.made {
+		more.view, more.made = view, false
+	}
 }
 
 // publishAs makes an object, or a view, callable by name. A Viewable is published as a view without a perspective. An
@@ -159,7 +182,9 @@ func (b *broker) publishAs(name string, v any) error {
 	b.c.publishKeeper(name, hole.Core, hole.Prefix)
 	hole.Core.Hold(b.c.rt)
 	key := exportKey{hole.Core, hole.Prefix, hole.Perspective}
-	b.exports.Publish(name, key, exported{view: hole.View, caller: b.c.caller})
+	value := exported{caller: b.c.caller}
+	value.setView(hole.View)
+	b.exports.Publish(name, key, value)
 	return nil
 }
 

@@ -21,11 +21,12 @@ func (c *objectCore) park(inv *Invocation) *parking {
 		return nil
 	}
 	p := &parking{conn: inv.conn, waiting: []any{inv}}
-	if c.parked == nil {
-		c.parked = map[seam.Conn]*parking{}
+	r := c.rareLocked()
+	if r.parked == nil {
+		r.parked = map[seam.Conn]*parking{}
 	}
-	c.parked[inv.conn] = p
-	c.working = ""
+	r.parked[inv.conn] = p
+	c.active.working = ""
 	return p
 }
 
@@ -34,12 +35,13 @@ func (c *objectCore) park(inv *Invocation) *parking {
 func (c *objectCore) take(mailbox *actor.Mailbox) (message any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.mailbox != mailbox {
+	a := c.active
+	if a.mailbox != mailbox {
 		return nil
 	}
-	c.tokens--
-	message = c.queue.pop()
-	if len(c.parked) == 0 {
+	a.tokens--
+	message = a.queue.pop()
+	if a.rare == nil || len(a.rare.parked) == 0 {
 		c.beginTurnLocked(message)
 		return message
 	}
@@ -58,15 +60,15 @@ func (c *objectCore) parkedBeforeLocked(message any) *parking {
 	switch m := message.(type) {
 	case *Invocation:
 		if !m.caller.IsOver() {
-			return c.parked[m.conn]
+			return c.parkedLocked(m.conn)
 		}
 	case *turn:
 		if _, copied := c.value.(remoteCopy); copied {
-			for _, p := range c.parked {
+			for _, p := range c.active.rare.parked {
 				return p
 			}
 		}
-		return c.parked[m.conn]
+		return c.parkedLocked(m.conn)
 	}
 	return nil
 }
@@ -82,7 +84,7 @@ func (c *objectCore) unpark(p *parking) (first any, more bool) {
 	p.waiting[0] = nil
 	p.waiting = p.waiting[1:]
 	if len(p.waiting) == 0 {
-		delete(c.parked, p.conn)
+		delete(c.active.rare.parked, p.conn)
 	}
 	c.beginTurnLocked(first)
 	return first, len(p.waiting) > 0

@@ -99,7 +99,10 @@ func (c *Cacheable) Observers() Observers {
 	}
 	core.mu.Lock()
 	defer core.mu.Unlock()
-	return Observers{core.observers}
+	if core.active == nil {
+		return Observers{}
+	}
+	return Observers{core.active.observers}
 }
 
 // observe is the message that asks an original for its state and adds an observer.
@@ -212,16 +215,21 @@ func (m *unobserve) run(o *object) {
 func (c *objectCore) addObserver(o *Observer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.observers = append(c.observers, o)
+	a := c.activeLocked()
+	a.observers = append(a.observers, o)
 }
 
 func (c *objectCore) removeObserver(o *Observer) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i, other := range c.observers {
+	if c.active == nil {
+		return false
+	}
+	old := c.active.observers
+	for i, other := range old {
 		if other == o {
 			// A new slice, because an Observers of this turn may share the old one.
-			c.observers = append(append(make([]*Observer, 0, len(c.observers)-1), c.observers[:i]...), c.observers[i+1:]...)
+			c.active.observers = append(append(make([]*Observer, 0, len(old)-1), old[:i]...), old[i+1:]...)
 			return true
 		}
 	}

@@ -169,7 +169,8 @@ type waitingCall interface {
 func (c *objectCore) dropCalls(caller *peerCaller) (dropped []waitingCall) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.state != coreRunning {
+	a := c.active
+	if c.state != coreRunning || a == nil {
 		return nil
 	}
 	belongs := func(message any) bool {
@@ -180,15 +181,15 @@ func (c *objectCore) dropCalls(caller *peerCaller) (dropped []waitingCall) {
 		dropped = append(dropped, call)
 		return true
 	}
-	if p := c.parked[caller.conn]; p != nil {
+	if p := c.parkedLocked(caller.conn); p != nil {
 		p.waiting = slices.DeleteFunc(p.waiting, belongs)
 		if len(p.waiting) == 0 {
-			delete(c.parked, caller.conn)
+			delete(a.rare.parked, caller.conn)
 		}
 	}
-	c.queue.remove(belongs)
-	c.inFlight -= len(dropped)
-	if len(dropped) > 0 && c.inFlight == 0 && c.holders == 0 && !c.owned {
+	a.queue.remove(belongs)
+	a.inFlight -= int32(len(dropped))
+	if len(dropped) > 0 && a.inFlight == 0 && c.holders == 0 && !c.owned {
 		c.postLocked(checkIdle{})
 	}
 	return dropped
@@ -198,7 +199,7 @@ func (c *objectCore) dropCalls(caller *peerCaller) (dropped []waitingCall) {
 func (c *objectCore) waitsFor(caller *peerCaller) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.queue.has(func(message any) bool {
+	return c.active != nil && c.active.queue.has(func(message any) bool {
 		call, ok := message.(waitingCall)
 		return ok && call.isOf(caller)
 	})

@@ -61,9 +61,28 @@ type interception struct {
 	ran chan struct{}
 }
 
+// current returns what the interceptors see of the call, nil if there are none.
+func (i *interception) current() *incomingInfo {
+	if i == nil {
+		return nil
+	}
+	return i.info.Load()
+}
+
+// isLater reports whether the method will answer by itself. A nil interception has nothing.
+func (i *interception) isLater() bool { return i != nil && i.later }
+
+// panic returns the panic of the method, nil if it has returned or there are no interceptors.
+func (i *interception) panic() *PanicError {
+	if i == nil {
+		return nil
+	}
+	return i.panicked
+}
+
 // clear makes it that of a new call.
 func (i *interception) clear() {
-	if i.info.Load() == nil {
+	if i.current() == nil {
 		return
 	}
 	i.info.Store(nil)
@@ -74,7 +93,7 @@ func (i *interception) clear() {
 }
 
 // lingers reports whether there is more to do about the call once it has been answered, or before.
-func (i *interception) lingers() bool { return i.later || i.panicked != nil }
+func (i *interception) lingers() bool { return i != nil && (i.later || i.panicked != nil) }
 
 // The bits of a CallInfo's state.
 const (

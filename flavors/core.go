@@ -19,9 +19,6 @@ import (
 
 var errNoFunction = errors.New("flavors: a nil function was given to be run")
 
-// forwarder is a value that passes its calls on to another actor: a [Forwarder].
-type forwarder interface{ pass(inv *Invocation) }
-
 // remoteCopy is a value that follows an original of the peer's: one with a [RemoteCache].
 type remoteCopy interface{ freshness() *cacheTimes }
 
@@ -65,54 +62,96 @@ func (a *anchor) coreMade() *objectCore {
 // objectCore connects the user's struct, its actor and the tables of the connections. A value keeps one core for its
 // whole life, however many actors it has in turn. So nothing is lost if a peer is sent the object while its last actor
 // ends. objectCore implements seam.Core.
+//
+// Most objects are given out and never called, so the core has only what these need. The rest is in active.
 type objectCore struct {
-	forward forwarder                     // the value, if it is one; written before the first call
+	forward *Forwarder                    // the value, if it is one; written before the first call
 	anchor  *anchor                       // immutable
+	rt      atomic.Pointer[actor.Runtime] // written under mu
 	met     atomic.Bool                   // the value is known: avoids the lock
-	home    atomic.Pointer[actor.Runtime] // rt: avoids the lock
 
-	mu sync.Mutex
-	// Guarded by mu.
-	state     coreState
-	rt        *actor.Runtime
-	value     any // nil before the first send: a Do does not set it
-	branch    supervision.Branch
-	produce   func() any // nil if there is no producer
+	state   coreState // guarded by mu, as all that follows
+	branch  supervision.Branch
+	wasHeld bool          // holders was positive once
+	owned   bool          // spawned by the application: outlives every peer
+	holders int32         // entries in exports tables
+	shown   int32         // listeners that publish it
+	value   any           // nil before the first send: a Do does not set it
+	produce func() any    // nil if there is no producer
+	active  *coreActivity // nil before the first message, Do, actor or observer; then kept
+	mu      sync.Mutex
+}
+
+// coreActivity is the part of a core that serves its actor. The core's lock guards what is not said to be otherwise.
+type coreActivity struct {
 	pid       *protoactor.PID
 	mailbox   *actor.Mailbox // nil before the first message
 	spawned   bool           // an actor for mailbox has been requested
-	holders   int            // entries in exports tables
-	shown     int            // listeners that publish it
-	wasHeld   bool           // holders was positive once
-	inFlight  int            // messages in the queue, parked or in work
-	owned     bool           // spawned by the application: outlives every peer
 	broken    bool           // a method panicked and the value has not been repaired since
 	repairing bool           // a repair has been tried since
 	inline    bool           // a Do runs without an actor …
-	waiting   []*turn        // … and these wait for it
 	early     bool           // the actor was started meanwhile; its mailbox is suspended until the Do ends
-	born      chan struct{}  // closed when that actor has started, or cannot
-
-	// observers hold the Cacheable. They change in the original's turn, or when it will have no turn any more. A slice
-	// that was given out is never written to.
-	observers []*Observer
-
-	panics  panicCount // that were logged
-	updates panicCount // failed updates of a copy that were logged
-
-	queue  queue // what waits for the object's turn
-	tokens int   // in the mailbox: at least one for each message in queue
-	// parked holds the calls of peers that do not read.
-	parked map[seam.Conn]*parking
+	waiting   []*turn        // for the end of that Do
+	inFlight  int32          // messages in the queue, parked or in work
+	tokens    int            // in the mailbox: at least one for each message in queue
+	queue     queue          // what waits for the object's turn
 
 	turns   uint64 // messages that were taken from the queue
 	working string // the method that runs, for turnWatch; empty if there is none
 	watch   turnWatchEntry
 
+	// observers hold the Cacheable. They change in the original's turn, or when it will have no turn any more. A slice
+	// that was given out is never written to.
+	observers []*Observer
+
 	// incarnation counts the starts of the object's actors. It is written in the object's turn only.
 	incarnation atomic.Uint64
-	// restarts counts those after a panic.
+
+	rare *coreRarity // nil until it is needed
+}
+
+// coreRarity is what few active cores need. The core's lock guards what is not said to be otherwise.
+type coreRarity struct {
+	born chan struct{} // closed when an actor that was started during a Do runs, or cannot
+	// parked holds the calls of peers that do not read.
+	parked map[seam.Conn]*parking
+
+	// restarts counts the incarnations after a panic.
 	restarts atomic.Uint64
+	panics   panicCount // that were logged
+	updates  panicCount // failed updates of a copy that were logged
+}
+
+// activeLocked returns the core's activity, which the first call makes.
+func (c *objectCore) activeLocked() *coreActivity {
+	if c.active == nil {
+		c.active = new(coreActivity)
+	}
+	return c.active
+}
+
+// rareLocked returns the rare part of the core's activity, which the first call makes.
+func (c *objectCore) rareLocked() *coreRarity {
+	a := c.activeLocked()
+	if a.rare == nil {
+		a.rare = new(coreRarity)
+	}
+	return a.rare
+}
+
+// rarity is rareLocked for callers without the lock.
+func (c *objectCore) rarity() *coreRarity {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.rareLocked()
+}
+
+// parkedLocked returns the parked calls of a connection, nil if there are none.
+func (c *objectCore) parkedLocked(conn seam.Conn) *parking {
+	if c.active == nil || c.active.rare == nil {
+		return nil
+	}
+	return c.active.rare.parked[conn]
 }
 
 // String names the object in logs.
@@ -137,7 +176,7 @@ func (c *objectCore) Hold(rt *actor.Runtime) {
 // UsableIn implements seam.Core. An actor belongs to one runtime. The object is in use there if peers hold it, a
 // listener publishes it or the application has spawned it.
 func (c *objectCore) UsableIn(rt *actor.Runtime) error {
-	if home := c.home.Load(); home == nil || home == rt {
+	if home := c.rt.Load(); home == nil || home == rt {
 		return nil
 	}
 	c.mu.Lock()
@@ -146,7 +185,7 @@ func (c *objectCore) UsableIn(rt *actor.Runtime) error {
 }
 
 func (c *objectCore) usableInLocked(rt *actor.Runtime) error {
-	if c.rt == nil || c.rt == rt || c.state == coreIdle && c.shown == 0 && !c.owned {
+	if home := c.rt.Load(); home == nil || home == rt || c.state == coreIdle && c.shown == 0 && !c.owned {
 		return nil
 	}
 	return fmt.Errorf(
@@ -169,7 +208,7 @@ func (c *objectCore) Publish(rt *actor.Runtime) (withdraw func(), err error) {
 		}
 	}
 	if c.state == coreIdle {
-		c.settleInLocked(rt)
+		c.rt.Store(rt)
 	}
 	c.shown++
 	return sync.OnceFunc(func() {
@@ -177,11 +216,6 @@ func (c *objectCore) Publish(rt *actor.Runtime) (withdraw func(), err error) {
 		defer c.mu.Unlock()
 		c.shown--
 	}), nil
-}
-
-func (c *objectCore) settleInLocked(rt *actor.Runtime) {
-	c.rt = rt
-	c.home.Store(rt)
 }
 
 // Release implements seam.Core. After the last one the actor ends, once it has handled what it was sent.
@@ -197,7 +231,7 @@ func (c *objectCore) Release() {
 	}
 	switch c.state {
 	case coreRunning:
-		if c.mailbox == nil {
+		if c.active == nil || c.active.mailbox == nil {
 			c.idleLocked()
 			return
 		}
@@ -212,9 +246,11 @@ func (c *objectCore) Release() {
 // idleLocked drops the actor, if there is one.
 func (c *objectCore) idleLocked() {
 	c.state = coreIdle
-	c.mailbox, c.pid, c.spawned, c.tokens = nil, nil, false, 0
-	c.working = ""
-	c.unwatchTurns()
+	if a := c.active; a != nil {
+		a.mailbox, a.pid, a.spawned, a.tokens = nil, nil, false, 0
+		a.working = ""
+		c.unwatchTurns()
+	}
 }
 
 func (c *objectCore) post(message any) error {
@@ -228,14 +264,15 @@ func (c *objectCore) post(message any) error {
 }
 
 func (c *objectCore) postLocked(message any) {
-	c.inFlight++
-	if c.mailbox == nil {
-		c.mailbox = actor.NewMailbox()
+	a := c.activeLocked()
+	a.inFlight++
+	if a.mailbox == nil {
+		a.mailbox = actor.NewMailbox()
 	}
-	c.queue.push(message)
-	if c.tokens < c.queue.len() {
-		c.tokens++
-		c.mailbox.PostUserMessage(work{})
+	a.queue.push(message)
+	if a.tokens < a.queue.len() {
+		a.tokens++
+		a.mailbox.PostUserMessage(work{})
 	}
 	c.spawnLocked()
 }
@@ -243,7 +280,7 @@ func (c *objectCore) postLocked(message any) {
 // startLocked lets messages in, unless the core has stopped for good.
 func (c *objectCore) startLocked(rt *actor.Runtime) {
 	if c.state == coreIdle {
-		c.settleInLocked(rt)
+		c.rt.Store(rt)
 		c.state = coreRunning
 	}
 }
@@ -251,20 +288,22 @@ func (c *objectCore) startLocked(rt *actor.Runtime) {
 // spawnLocked starts an actor if there are messages, but not while a Do runs without one. The supervisor of objects
 // starts it in its own turn; messages wait in the mailbox meanwhile.
 func (c *objectCore) spawnLocked() {
-	if !c.inline {
+	if c.active != nil && !c.active.inline {
 		c.spawnNowLocked()
 	}
 }
 
 func (c *objectCore) spawnNowLocked() {
-	if c.spawned || c.mailbox == nil || c.state != coreRunning {
+	a := c.active
+	if a.spawned || a.mailbox == nil || c.state != coreRunning {
 		return
 	}
-	c.spawned = true
-	mailbox := c.mailbox
+	a.spawned = true
+	mailbox := a.mailbox
 	again := false
 	ref := &coreRef{core: c}
-	props := c.rt.Props(
+	rt := c.rt.Load()
+	props := rt.Props(
 		func() protoactor.Actor {
 			o := &object{core: ref.core, mailbox: mailbox, again: again, ref: ref}
 			again = true
@@ -272,7 +311,7 @@ func (c *objectCore) spawnNowLocked() {
 		},
 		protoactor.WithMailbox(func() protoactor.Mailbox { return mailbox }),
 	)
-	supervision.TreeOf(c.rt).SpawnAsync(c.branch, props, typeName(c.value), func(_ *protoactor.PID, err error) {
+	supervision.TreeOf(rt).SpawnAsync(c.branch, props, typeName(c.value), func(_ *protoactor.PID, err error) {
 		if err != nil {
 			// A closing tree refuses before SpawnAsync returns, which is under the lock.
 			go func() {
@@ -286,11 +325,11 @@ func (c *objectCore) spawnNowLocked() {
 
 // started is called first in each incarnation, in the object's turn.
 func (c *objectCore) started(mailbox *actor.Mailbox, self *protoactor.PID) {
-	c.incarnation.Add(1)
+	c.active.incarnation.Add(1) // There is a mailbox, so there is an activity.
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.mailbox == mailbox {
-		c.pid = self
+	if c.active.mailbox == mailbox {
+		c.active.pid = self
 		c.bornLocked()
 		c.watchTurns()
 	}
@@ -299,34 +338,36 @@ func (c *objectCore) started(mailbox *actor.Mailbox, self *protoactor.PID) {
 // spawnEarlyLocked starts the actor while a Do runs without one. Messages to the actor wait for the Do. The channel is
 // closed when the actor has started, or cannot.
 func (c *objectCore) spawnEarlyLocked() (born <-chan struct{}) {
-	if c.born == nil {
-		c.born = make(chan struct{})
+	a, r := c.active, c.rareLocked()
+	if r.born == nil {
+		r.born = make(chan struct{})
 	}
-	if !c.spawned {
-		if c.mailbox == nil {
-			c.mailbox = actor.NewMailbox()
+	if !a.spawned {
+		if a.mailbox == nil {
+			a.mailbox = actor.NewMailbox()
 		}
-		c.early = true
-		c.mailbox.PostSystemMessage(&protoactor.SuspendMailbox{})
+		a.early = true
+		a.mailbox.PostSystemMessage(&protoactor.SuspendMailbox{})
 		c.spawnNowLocked()
 	}
-	return c.born
+	return r.born
 }
 
 func (c *objectCore) bornLocked() {
-	if c.born != nil {
-		close(c.born)
-		c.born = nil
+	if r := c.active.rare; r != nil && r.born != nil {
+		close(r.born)
+		r.born = nil
 	}
 }
 
 // inlineOverLocked resumes an actor that has waited for a Do, or starts one if messages have come meanwhile.
 func (c *objectCore) inlineOverLocked() {
-	c.inline, c.waiting = false, nil
-	if c.early {
-		c.early = false
-		if c.mailbox != nil { // or the actor could not be spawned
-			c.mailbox.PostSystemMessage(&protoactor.ResumeMailbox{})
+	a := c.active
+	a.inline, a.waiting = false, nil
+	if a.early {
+		a.early = false
+		if a.mailbox != nil { // or the actor could not be spawned
+			a.mailbox.PostSystemMessage(&protoactor.ResumeMailbox{})
 		}
 	}
 	c.spawnLocked()
@@ -338,9 +379,10 @@ func (c *objectCore) inlineOverLocked() {
 func (c *objectCore) settle(mailbox *actor.Mailbox) (end bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.inFlight--
-	c.working = ""
-	if c.mailbox != mailbox || c.holders > 0 || c.owned || c.inFlight > 0 {
+	a := c.active
+	a.inFlight--
+	a.working = ""
+	if a.mailbox != mailbox || c.holders > 0 || c.owned || a.inFlight > 0 {
 		return false
 	}
 	c.idleLocked()
@@ -352,13 +394,14 @@ func (c *objectCore) settle(mailbox *actor.Mailbox) (end bool) {
 func (c *objectCore) settleLater(mailbox *actor.Mailbox) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.mailbox != mailbox {
+	a := c.active
+	if a.mailbox != mailbox {
 		return
 	}
-	c.broken, c.repairing = true, false
-	c.inFlight--
-	c.working = ""
-	if c.holders == 0 && !c.owned && c.inFlight == 0 {
+	a.broken, a.repairing = true, false
+	a.inFlight--
+	a.working = ""
+	if c.holders == 0 && !c.owned && a.inFlight == 0 {
 		c.postLocked(checkIdle{})
 	}
 }
@@ -367,8 +410,8 @@ func (c *objectCore) settleLater(mailbox *actor.Mailbox) {
 func (c *objectCore) beginRepair() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	first := !c.repairing
-	c.repairing = true
+	first := !c.active.repairing
+	c.active.repairing = true
 	return first
 }
 
@@ -376,7 +419,7 @@ func (c *objectCore) beginRepair() bool {
 func (c *objectCore) isBroken() (broken, repairing bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.broken, c.repairing
+	return c.active.broken, c.active.repairing
 }
 
 // producer returns the function that makes fresh instances; nil if the object has none.
@@ -386,11 +429,7 @@ func (c *objectCore) producer() func() any {
 	return c.produce
 }
 
-func (c *objectCore) runtime() *actor.Runtime {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.rt
-}
+func (c *objectCore) runtime() *actor.Runtime { return c.rt.Load() }
 
 func (c *objectCore) logger() *zerolog.Logger { return c.runtime().Logger() }
 
@@ -398,7 +437,7 @@ func (c *objectCore) logger() *zerolog.Logger { return c.runtime().Logger() }
 func (c *objectCore) repaired(fresh any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.broken, c.repairing = false, false
+	c.active.broken, c.active.repairing = false, false
 	if fresh != nil {
 		c.value = fresh
 	}
@@ -408,23 +447,25 @@ func (c *objectCore) repaired(fresh any) {
 // returns the messages that waited, which must be dropped.
 func (c *objectCore) stopped(mailbox *actor.Mailbox) (left []any) {
 	c.mu.Lock()
-	if c.mailbox == mailbox && c.state == coreRunning {
-		left = c.queue.all()
-		for _, p := range c.parked {
-			left = append(left, p.waiting...)
-			p.waiting = nil
+	if a := c.active; a.mailbox == mailbox && c.state == coreRunning {
+		left = a.queue.all()
+		if r := a.rare; r != nil {
+			for _, p := range r.parked {
+				left = append(left, p.waiting...)
+				p.waiting = nil
+			}
+			r.parked = nil
 		}
-		c.parked = nil
 		c.state = coreStopped
-		c.working = ""
+		a.working = ""
 		c.unwatchTurns()
 		c.bornLocked()
-		c.inFlight = 0
+		a.inFlight = 0
 		c.owned = false
-		c.pid = nil
-		c.observers = nil // They get no more updates.
+		a.pid = nil
+		a.observers = nil // They get no more updates.
 		if r, ok := c.value.(remoteCopy); ok {
-			r.freshness().stop(c.rt, stoppedError(c.value))
+			r.freshness().stop(c.rt.Load(), stoppedError(c.value))
 		}
 		if c.holders == 0 {
 			c.idleLocked()
@@ -461,7 +502,7 @@ func typeName(v any) string {
 // again.
 func (c *objectCore) logPanic(log *zerolog.Logger, p *PanicError, fields ...func(*zerolog.Event)) {
 	limit := supervision.TreeOf(c.runtime()).ObjectLimit()
-	level, last := c.panics.level(limit)
+	level, last := c.rarity().panics.level(limit)
 	usercode.Log(func() {
 		e := log.WithLevel(level).Str("object", c.typeName())
 		for _, f := range fields {

@@ -135,7 +135,7 @@ func (inv *Invocation) count(kind string) {
 			r.Failed(s, true, kind)
 		}
 	}
-	if p := inv.passing; p != nil && p.Answered != nil && !inv.counted {
+	if p := inv.relay.how(); p != nil && p.Answered != nil && !inv.counted {
 		p.Answered()
 	}
 	inv.counted = true

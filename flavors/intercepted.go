@@ -14,7 +14,7 @@ import (
 func (inv *Invocation) intercepted(chain CallFunc, table *MethodTable, m numbered) (any, error) {
 	c := &incomingInfo{inv: inv}
 	c.conn, c.method, c.typ, c.answer, c.in = inv.conn, inv.Method, &table.typeName, inv.wantsAnswer, c
-	i := &inv.interception
+	i := inv.interception
 	i.table, i.method = table, m
 	ctx := c.begin()
 	i.info.Store(c)
@@ -59,7 +59,7 @@ func (c *incomingInfo) invoke(ctx context.Context) (v any, err error) {
 		}
 	}
 	inv := c.inv
-	i := &inv.interception
+	i := inv.interception
 	if !c.isOwn(ctx) {
 		i.ctx = ctx
 		c.state.Or(infoContext)
@@ -91,7 +91,7 @@ func (c *incomingInfo) invoke(ctx context.Context) (v any, err error) {
 
 // deferred returns the result, for interceptors, of a method that answers by itself.
 func (inv *Invocation) deferred() *actor.Deferred {
-	i := &inv.interception
+	i := inv.interception
 	if d := i.result.Load(); d != nil {
 		return d
 	}
@@ -126,7 +126,7 @@ func (c *incomingInfo) end() (ran bool) {
 
 // hasContext reports whether an interceptor has replaced the context of the method.
 func (i *interception) hasContext() bool {
-	c := i.info.Load()
+	c := i.current()
 	return c != nil && c.state.Load()&infoContext != 0
 }
 

@@ -31,48 +31,44 @@ type Invocation struct {
 	// Kw are the keyword arguments; nil when there are none.
 	Kw *jelly.Dict
 
-	conn         seam.Conn
-	caller       *peerCaller // nil for updates
-	core         *objectCore
-	perspective  any
-	prefix       Prefix
-	requestID    int64
-	longID       *big.Int
-	wantsAnswer  bool
-	size         int
-	weight       int
-	serial       uint64
-	incarnation  uint64
-	state        atomic.Uint32     // what has happened to it: a set of call… bits
-	handled      atomic.Bool       // the handler to which it was forwarded has returned
+	conn        seam.Conn
+	caller      *peerCaller // nil for updates
+	core        *objectCore
+	perspective any
+	prefix      Prefix
+	requestID   int64
+	longID      *big.Int
+	size        int
+	weight      int
+	serial      uint64
+	incarnation uint64
+
+	state       atomic.Uint32  // what has happened to it: a set of call… bits
+	handled     atomic.Bool    // the handler to which it was forwarded has returned
+	passed      atomic.Bool    // it was forwarded, and has been carried out
+	wantsAnswer bool           // the peer asked for an answer
+	keep        bool           // the result is kept, because the peer may name it
+	began       bool           // its object has started it
+	timed       figures.Weight // how it is counted
+	many        bool           // others were read with it
+	counted     bool           // as ended
+	extended    bool           // the peer may cancel it, and it may have a deadline
+
 	onAnswer     func(*Invocation) // set within the object's turn; may be nil
-	keep         bool              // the result is kept, because the peer may name it
 	failure      error             // the answer, if it is a failure and keep is set
 	parked       any               // the broker's, if the call had to wait for a promise
 	received     []*seam.Refcount  // of the handles in the arguments: the answer may contain them
 	turn         seam.Turn
-	passed       atomic.Bool                 // it was forwarded, and has been carried out
-	began        bool                        // its object has started it
-	arrivals     *seam.Arrivals              // counts it until it has been carried out
-	read         time.Duration               // when it was read, by figures.Now
-	series       *figures.Series             // where it is counted; nil until that is known
-	timed        figures.Weight              // how
-	many         bool                        // others were read with it
-	counted      bool                        // as ended
-	metadata     *receivedMetadata           // what it carried; nil if nothing
-	deadline     time.Time                   // zero if it has none
-	extended     bool                        // the peer may cancel it, and it may have a deadline
-	context      atomic.Pointer[callContext] // nil until needed
-	entry        seam.CallEntry              // its place among the unanswered calls of the peer
-	interception interception
-
-	rawArgs, rawKw *jelly.Raw // in place of Args and Kw if these were not decoded
-	passing        *Passing   // nil for most
-	viewer         any        // whose view of the object it was passed to, if viewed is set
-	viewed         bool
-	passedOn       atomic.Pointer[actor.Deferred] // the answer of the peer that it was passed on to
-	passTo         *RemoteReference               // what it is passed on to; nil for most
-	inPair         pairEntry
+	arrivals     *seam.Arrivals                 // counts it until it has been carried out
+	read         time.Duration                  // when it was read, by figures.Now
+	series       *figures.Series                // where it is counted; nil until that is known
+	metadata     *receivedMetadata              // what it carried; nil if nothing
+	deadline     time.Time                      // zero if it has none
+	context      atomic.Pointer[callContext]    // nil until needed
+	entry        seam.CallEntry                 // its place among the unanswered calls of the peer
+	passedOn     atomic.Pointer[actor.Deferred] // the answer of the peer that it was passed on to
+	interception *interception                  // nil unless interceptors may see the call
+	relay        *relaying                      // nil for most
 
 	direct *directCall // of arguments that are not in Args; nil until there are any
 
@@ -108,12 +104,11 @@ func (inv *Invocation) free() {
 		inv.context.Store(nil)
 	}
 	inv.interception.clear()
+	inv.relay.clear()
 	inv.entry = seam.CallEntry{}
-	inv.rawArgs, inv.rawKw = nil, nil
 	if inv.passedOn.Load() != nil {
 		inv.passedOn.Store(nil)
 	}
-	inv.passing, inv.viewer, inv.viewed = nil, nil, false
 	inv.read, inv.series, inv.timed, inv.many, inv.counted = 0, nil, 0, false, false
 	inv.state.Store(0) // Handled and passed are not set: a forwarded invocation is not pooled.
 	inv.direct.drop()
@@ -136,7 +131,10 @@ func (inv *incoming) Begin(call *seam.IncomingCall) {
 	inv.requestID, inv.wantsAnswer, inv.size, inv.weight = call.RequestID, call.WantsAnswer, call.Size, call.Weight
 	inv.serial, inv.read, inv.many = call.Serial, call.Read, call.Many
 	inv.extended, inv.entry.Call = call.Extended, inv
-	inv.rawArgs, inv.rawKw = call.RawArgs, call.RawKw
+	inv.setRaw(call.RawArgs, call.RawKw)
+	if inv.interception == nil && call.Conn.Interceptor() != nil {
+		inv.interception = new(interception) // It is pooled with the invocation.
+	}
 	if call.Arrivals != nil {
 		call.Arrivals.Add()
 		inv.arrivals = call.Arrivals
@@ -167,7 +165,8 @@ func (inv *incoming) Aim(t seam.Target) {
 	if c := inv.context.Swap(nil); c != nil {
 		c.callOver(nil) // Another one belongs to the caller.
 	}
-	inv.Args, inv.Kw, inv.rawArgs, inv.rawKw = t.Args, t.Kw, t.RawArgs, t.RawKw
+	inv.Args, inv.Kw = t.Args, t.Kw
+	inv.setRaw(t.RawArgs, t.RawKw)
 	inv.prefix, inv.perspective, inv.serial = Prefix(t.Prefix), t.Perspective, t.Serial
 	inv.caller, _ = t.Caller.(*peerCaller)
 	inv.receive(t.Received)
@@ -304,8 +303,8 @@ func (inv *Invocation) Perspective() any {
 	switch {
 	case inv == nil:
 		return nil
-	case inv.viewed:
-		return inv.viewer
+	case inv.relay.isViewed():
+		return inv.relay.viewer
 	}
 	return inv.perspective
 }
@@ -334,7 +333,7 @@ func (inv *Invocation) String() string {
 func (inv *Invocation) GoString() string { return inv.String() }
 
 // isIntercepted reports whether interceptors get what the method answers.
-func (inv *Invocation) isIntercepted() bool { return inv.interception.info.Load() != nil }
+func (inv *Invocation) isIntercepted() bool { return inv.interception.current() != nil }
 
 // Answer completes the call with a value or, if err is not nil, with a failure. If the value is a *actor.Deferred, the
 // call is answered when that completes. The first Answer counts; later ones report false. Answer may be called from any
@@ -419,7 +418,7 @@ func (inv *Invocation) failNow(err error) bool {
 
 // drop is fail for a call that will not be carried out any more.
 func (inv *Invocation) drop(err error) {
-	if how := inv.passing; how != nil && how.Failed != nil && inv.core != nil && errors.Is(err, ErrObjectStopped) {
+	if how := inv.relay.how(); how != nil && how.Failed != nil && inv.core != nil && errors.Is(err, ErrObjectStopped) {
 		err = how.Failed(err)
 	}
 	if !inv.fail(err) && inv.hasExpired() {
@@ -453,8 +452,8 @@ func (c *objectCore) Deliver(call seam.Call) {
 func (c *objectCore) passesOn(inv *Invocation) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.state == coreRunning && c.inFlight == 0 && (!inv.wantsAnswer || !inv.conn.Congested()) &&
-		chainOf(inv.conn) == nil
+	return c.state == coreRunning && (c.active == nil || c.active.inFlight == 0) &&
+		(!inv.wantsAnswer || !inv.conn.Congested()) && chainOf(inv.conn) == nil
 }
 
 func (c *objectCore) deliver(inv *Invocation) error {
@@ -556,7 +555,7 @@ func (c *objectCore) updateFailed(inv *Invocation, err error) {
 
 // logUpdateFailed logs an update that could not be applied.
 func (c *objectCore) logUpdateFailed(inv *Invocation, err error) {
-	level, last := c.updates.level(supervision.TreeOf(inv.conn.Runtime()).ObjectLimit())
+	level, last := c.rarity().updates.level(supervision.TreeOf(inv.conn.Runtime()).ObjectLimit())
 	if level == zerolog.ErrorLevel {
 		level = zerolog.WarnLevel
 	}
@@ -658,8 +657,8 @@ func encodeSafely(fragment *jelly.Fragment, f func() error) (err error) {
 // newFragment returns an empty fragment. root is what errors call the value that will be in it.
 func (inv *Invocation) newFragment(root string) *jelly.Fragment {
 	audience := inv.perspective
-	if audience == nil && inv.viewed {
-		audience = inv.viewer
+	if audience == nil && inv.relay.isViewed() {
+		audience = inv.relay.viewer
 	}
 	return inv.conn.NewFragment(audience, root)
 }
@@ -753,7 +752,7 @@ func (inv *Invocation) Self() *protoactor.PID {
 	}
 	inv.core.mu.Lock()
 	defer inv.core.mu.Unlock()
-	return inv.core.pid
+	return inv.core.active.pid
 }
 
 // Actor returns nil: Post queues continuations of an object's method. It implements actor.Turn.

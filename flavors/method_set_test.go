@@ -213,6 +213,7 @@ type methodConn struct {
 }
 
 func (c methodConn) Context() context.Context { return c.ctx }
+func (c methodConn) Interceptor() any         { return nil }
 
 // contextKey marks the context that methods must get.
 type contextKey struct{}

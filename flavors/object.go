@@ -138,7 +138,7 @@ func (o *object) resume(ctx protoactor.Context, p *parking) {
 
 // run carries out the call in the object's turn.
 func (inv *Invocation) run(o *object) {
-	inv.incarnation, inv.began = o.core.incarnation.Load(), true
+	inv.incarnation, inv.began = o.core.active.incarnation.Load(), true
 	returned := false
 	defer func() {
 		if returned {
@@ -151,7 +151,7 @@ func (inv *Invocation) run(o *object) {
 			inv.fail(actor.ErrGoexit)
 			return
 		}
-		if p := inv.interception.panicked; p != nil && r == any(p) {
+		if p := inv.interception.panic(); p != nil && r == any(p) {
 			panic(r) // The call has been answered.
 		}
 		panic(inv.panicked(r)) // The supervisor decides about the object.
@@ -171,7 +171,7 @@ func (inv *Invocation) run(o *object) {
 	}
 	turns := inv.conn.Turns()
 	turns.Enter(&inv.turn)
-	if p := inv.passing; p != nil && p.Admit != nil {
+	if p := inv.relay.how(); p != nil && p.Admit != nil {
 		if err := p.Admit(); err != nil {
 			inv.releaseRaw()
 			inv.carriedOut()
@@ -182,7 +182,7 @@ func (inv *Invocation) run(o *object) {
 		}
 	}
 	m := o.lookup(inv.Method)
-	if inv.rawArgs != nil {
+	if inv.relay.isRaw() {
 		if err := inv.decodeLate(m.caller); err != nil {
 			inv.carriedOut()
 			inv.fail(err)
@@ -206,7 +206,7 @@ func (inv *Invocation) run(o *object) {
 		turns.Leave(&inv.turn)
 		return
 	}
-	c := inv.interception.info.Load() // Read before finish: then the invocation may be another call's.
+	c := inv.interception.current() // Read before finish: then the invocation may be another call's.
 	if err == nil && !later && !inv.interception.lingers() && inv.finish() {
 		switch gone := inv.send(v, nil); {
 		case !gone:
@@ -218,7 +218,7 @@ func (inv *Invocation) run(o *object) {
 		}
 		return
 	}
-	if !inv.interception.later {
+	if !inv.interception.isLater() {
 		inv.carriedOut()
 	}
 	if c != nil {
@@ -307,7 +307,7 @@ type repairNow struct{}
 func (o *object) incarnate(ctx protoactor.Context) {
 	c := o.core
 	if o.again {
-		c.restarts.Add(1)
+		c.rarity().restarts.Add(1)
 	}
 	c.started(o.mailbox, ctx.Self())
 	broken, repairing := c.isBroken()
@@ -408,7 +408,7 @@ func (o *object) renew(produce func() any) error {
 }
 
 func (o *object) runTurn(t *turn) {
-	if t.bound && t.incarnation != o.core.incarnation.Load() {
+	if t.bound && t.incarnation != o.core.active.incarnation.Load() {
 		t.Drop(actor.ErrRestarted)
 		return
 	}

@@ -12,7 +12,7 @@ func (export) Objects(rt *actor.Runtime, limit int, f func(seam.ObjectInfo)) (to
 	w.mu.Lock()
 	total = w.length
 	list := make([]*objectCore, 0, min(limit, total))
-	for c := w.first; c != nil && len(list) < limit; c = c.watch.next {
+	for c := w.first; c != nil && len(list) < limit; c = c.active.watch.next {
 		list = append(list, c)
 	}
 	w.mu.Unlock()
@@ -28,16 +28,20 @@ func (export) Objects(rt *actor.Runtime, limit int, f func(seam.ObjectInfo)) (to
 func (c *objectCore) info() (o seam.ObjectInfo, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.pid == nil {
+	a := c.active
+	if a.pid == nil {
 		return o, false
 	}
 	o = seam.ObjectInfo{
-		Actor: c.pid.Id, Type: typeName(c.value), Branch: c.branch.String(),
-		Waiting: c.queue.len(), Running: clipText(c.working, maxQuotedName), Restarts: c.restarts.Load(),
-		Holders: c.holders + c.shown, Copies: len(c.observers),
+		Actor: a.pid.Id, Type: typeName(c.value), Branch: c.branch.String(),
+		Waiting: a.queue.len(), Running: clipText(a.working, maxQuotedName),
+		Holders: int(c.holders + c.shown), Copies: len(a.observers),
 	}
-	for _, p := range c.parked {
-		o.Waiting += len(p.waiting)
+	if r := a.rare; r != nil {
+		o.Restarts = r.restarts.Load()
+		for _, p := range r.parked {
+			o.Waiting += len(p.waiting)
+		}
 	}
 	return o, true
 }

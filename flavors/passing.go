@@ -88,7 +88,7 @@ func (p *passing) end() {
 	pairs := p.pairs
 	p.pairs = nil
 	for _, one := range pairs {
-		for inv := one.open; inv != nil; inv = inv.inPair.next {
+		for inv := one.open; inv != nil; inv = inv.relay.inPair.next {
 			open = append(open, inv)
 		}
 	}
@@ -257,9 +257,9 @@ func (p *pair) begin(inv *Invocation) bool {
 	if p.from.over {
 		return false
 	}
-	inv.inPair = pairEntry{next: p.open, in: true}
+	inv.relay.inPair = pairEntry{next: p.open, in: true}
 	if p.open != nil {
-		p.open.inPair.prev = inv
+		p.open.relay.inPair.prev = inv
 	}
 	p.open = inv
 	p.count++
@@ -269,16 +269,16 @@ func (p *pair) begin(inv *Invocation) bool {
 // end takes out a call that has been answered, if it was added.
 func (p *pair) end(inv *Invocation) {
 	p.from.mu.Lock()
-	was := inv.inPair
+	was := inv.relay.inPair
 	if was.in {
-		inv.inPair = pairEntry{}
+		inv.relay.inPair = pairEntry{}
 		if was.prev == nil {
 			p.open = was.next
 		} else {
-			was.prev.inPair.next = was.next
+			was.prev.relay.inPair.next = was.next
 		}
 		if was.next != nil {
-			was.next.inPair.prev = was.prev
+			was.next.relay.inPair.prev = was.prev
 		}
 		p.count--
 	}
@@ -325,7 +325,7 @@ func (p *pair) whenRoom(f func()) {
 
 // pass passes a call on.
 func (r *RemoteReference) pass(inv *Invocation) {
-	inv.passTo = r
+	inv.relaying().passTo = r
 	passingOf(inv.conn).pairTo(passingOf(r.remote.conn)).pass(inv)
 }
 

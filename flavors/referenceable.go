@@ -188,17 +188,17 @@ func Spawn(rt *actor.Runtime, obj any) (*protoactor.PID, error) {
 		core.owned = true
 		core.startLocked(rt)
 	}
-	switch {
-	case core.pid != nil && core.state == coreRunning:
+	switch a := core.activeLocked(); {
+	case a.pid != nil && core.state == coreRunning:
 		defer core.mu.Unlock()
-		return core.pid, nil
-	case core.inline && core.broken:
+		return a.pid, nil
+	case a.inline && a.broken:
 		core.mu.Unlock()
 		return nil, fmt.Errorf(
 			"flavors: spawning a %T: one of its methods panicked and a Do is running; spawn it after the Do",
 			obj,
 		)
-	case core.inline && core.state == coreRunning:
+	case a.inline && core.state == coreRunning:
 		born := core.spawnEarlyLocked()
 		core.mu.Unlock()
 		<-born
@@ -215,10 +215,10 @@ func Spawn(rt *actor.Runtime, obj any) (*protoactor.PID, error) {
 func (c *objectCore) spawnedPID(obj any) (*protoactor.PID, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.pid == nil {
+	if c.active == nil || c.active.pid == nil {
 		return nil, fmt.Errorf("flavors: spawning a %T: %w", obj, ErrObjectStopped)
 	}
-	return c.pid, nil
+	return c.active.pid, nil
 }
 
 // Do runs f in the object's turn, so that neither the object's methods nor other Dos run at the same time. The Deferred
@@ -261,9 +261,10 @@ func (c *objectCore) do(f func()) *actor.Deferred {
 		return actor.Failed(c.stoppedError())
 	case coreIdle:
 		t := &turn{run: f, done: new(actor.Deferred)}
-		c.waiting = append(c.waiting, t)
-		first := !c.inline
-		c.inline = true
+		a := c.activeLocked()
+		a.waiting = append(a.waiting, t)
+		first := !a.inline
+		a.inline = true
 		c.mu.Unlock()
 		if first {
 			c.runInline()
@@ -271,7 +272,7 @@ func (c *objectCore) do(f func()) *actor.Deferred {
 		return t.done
 	}
 	defer c.mu.Unlock()
-	t := &turn{run: f, done: actor.NewDeferred(c.rt)}
+	t := &turn{run: f, done: actor.NewDeferred(c.rt.Load())}
 	c.postLocked(t)
 	return t.done
 }
@@ -281,13 +282,14 @@ func (c *objectCore) do(f func()) *actor.Deferred {
 func (c *objectCore) runInline() {
 	for {
 		c.mu.Lock()
-		if len(c.waiting) == 0 {
+		a := c.active
+		if len(a.waiting) == 0 {
 			c.inlineOverLocked()
 			c.mu.Unlock()
 			return
 		}
-		t := c.waiting[0]
-		c.waiting = c.waiting[1:]
+		t := a.waiting[0]
+		a.waiting = a.waiting[1:]
 		c.mu.Unlock()
 		c.runOneInline(t)
 	}

@@ -205,7 +205,7 @@ func (inv *Invocation) beginPassing() {
 
 // passNow implements passable.
 func (inv *Invocation) passNow(p *pair) (until func(f func())) {
-	r := inv.passTo
+	r := inv.relay.passTo
 	to, caller := r.remote.conn, inv.caller
 	switch {
 	case inv.isTooLate():
@@ -235,8 +235,7 @@ func (inv *Invocation) passNow(p *pair) (until func(f func())) {
 		return nil
 	}
 	inv.countPassed()
-	args, kw := inv.rawArgs, inv.rawKw
-	inv.rawArgs, inv.rawKw = nil, nil // The answer may come before TryCall returns.
+	args, kw := inv.takeRaw() // The answer may come before TryCall returns.
 	if inv.wantsAnswer && !inv.awaitPassed(p, call) {
 		call.Free()
 		releaseRaws(args, kw)
@@ -247,7 +246,7 @@ func (inv *Invocation) passNow(p *pair) (until func(f func())) {
 		inv.passedOn.Store(nil)
 		p.end(inv)
 		call.Free()
-		inv.rawArgs, inv.rawKw = args, kw
+		(*incoming)(inv).setRaw(args, kw)
 		return p.whenRoom
 	}
 	releaseRaws(args, kw) // What they mention is in use until the call has been written, and then held for the other peer.
@@ -274,11 +273,11 @@ func (inv *Invocation) awaitPassed(p *pair, call *seam.OutgoingCall) bool {
 
 // notPassed gives a call back that cannot be passed on because of err, to a handler that can pass it elsewhere.
 func (inv *Invocation) notPassed(err error) bool {
-	p := inv.passing
+	p := inv.relay.how()
 	if p == nil || p.NotPassed == nil || !errors.Is(err, DeadReference) {
 		return false
 	}
-	inv.passing = nil
+	inv.relay.passing = nil
 	p.NotPassed(err)
 	return true
 }
@@ -318,7 +317,7 @@ func (r *RemoteReference) preparePassed(inv *Invocation, call *seam.OutgoingCall
 
 // encodeArguments writes the arguments of a call that is passed on. Those of a call on a promise have been decoded.
 func (inv *Invocation) encodeArguments(f *jelly.Fragment) error {
-	if inv.rawArgs == nil {
+	if !inv.relay.isRaw() {
 		return encodeSafely(f, func() error {
 			if err := f.JellyTuple(inv.Args); err != nil {
 				return err
@@ -326,13 +325,13 @@ func (inv *Invocation) encodeArguments(f *jelly.Fragment) error {
 			return f.JellyDict(inv.Kw)
 		})
 	}
-	if err := f.Raw(inv.rawArgs); err != nil {
+	if err := f.Raw(inv.relay.rawArgs); err != nil {
 		return err
 	}
-	if inv.rawKw == nil {
+	if inv.relay.rawKw == nil {
 		return f.JellyDict(nil)
 	}
-	return f.Raw(inv.rawKw)
+	return f.Raw(inv.relay.rawKw)
 }
 
 // answerPassed answers a call with what the peer has answered that it was passed on to.
@@ -341,7 +340,7 @@ func (inv *Invocation) answerPassed(p *pair, v any, err error) {
 	raw, _ := v.(*jelly.Raw)
 	var answered bool
 	if err != nil {
-		if how := inv.passing; how != nil && how.Failed != nil && !IsRemote(err) {
+		if how := inv.relay.how(); how != nil && how.Failed != nil && !IsRemote(err) {
 			err = how.Failed(err)
 		}
 		answered = inv.fail(passedFailure(err))
@@ -388,9 +387,7 @@ func (inv *Invocation) sendRaw(raw *jelly.Raw) {
 
 // releaseRaw gives up the arguments of a call that were not decoded.
 func (inv *Invocation) releaseRaw() {
-	args, kw := inv.rawArgs, inv.rawKw
-	inv.rawArgs, inv.rawKw = nil, nil
-	releaseRaws(args, kw)
+	releaseRaws(inv.takeRaw())
 }
 
 func releaseRaws(args, kw *jelly.Raw) {

@@ -244,10 +244,64 @@ func (inv *Invocation) PassTo(ref *RemoteReference, how ...Passing) {
 	}
 }
 
+// relaying is what a call has that is passed on, or may be. A nil relaying has nothing.
+type relaying struct {
+	rawArgs, rawKw *jelly.Raw // in place of Args and Kw if these were not decoded
+	passing        *Passing   // nil for most
+	viewer         any        // whose view of the object it was passed to, if viewed is set
+	viewed         bool
+	passTo         *RemoteReference // what it is passed on to
+	inPair         pairEntry
+}
+
+// relaying returns what the call has as one that is passed on. The first call makes it.
+func (inv *Invocation) relaying() *relaying {
+	if inv.relay == nil {
+		inv.relay = new(relaying)
+	}
+	return inv.relay
+}
+
+// setRaw sets the arguments of a call that were not decoded; nil if they were.
+func (inv *incoming) setRaw(args, kw *jelly.Raw) {
+	if args != nil || inv.relay != nil {
+		r := (*Invocation)(inv).relaying()
+		r.rawArgs, r.rawKw = args, kw
+	}
+}
+
+// takeRaw returns the arguments that were not decoded, and takes them out.
+func (inv *Invocation) takeRaw() (args, kw *jelly.Raw) {
+	if r := inv.relay; r != nil {
+		args, kw = r.rawArgs, r.rawKw
+		r.rawArgs, r.rawKw = nil, nil
+	}
+	return args, kw
+}
+
+func (r *relaying) isRaw() bool { return r != nil && r.rawArgs != nil }
+
+func (r *relaying) isViewed() bool { return r != nil && r.viewed }
+
+// how returns how the call is passed on, nil if nothing was said.
+func (r *relaying) how() *Passing {
+	if r == nil {
+		return nil
+	}
+	return r.passing
+}
+
+// clear makes it that of a new call.
+func (r *relaying) clear() {
+	if r != nil {
+		*r = relaying{}
+	}
+}
+
 // passAs notes how a call is passed on.
 func (inv *Invocation) passAs(how []Passing) {
 	if inv != nil && len(how) > 0 {
-		inv.passing = &how[len(how)-1]
+		inv.relaying().passing = &how[len(how)-1]
 	}
 }
 
@@ -273,7 +327,8 @@ func (inv *Invocation) PassToObject(object any, how ...Passing) {
 		return
 	}
 	// The answer is for the caller, whoever's view the object has of it.
-	inv.prefix, inv.viewer, inv.viewed = Prefix(hole.Prefix), hole.Perspective, true
+	r := inv.relaying()
+	inv.prefix, r.viewer, r.viewed = Prefix(hole.Prefix), hole.Perspective, true
 	hole.Core.Deliver((*incoming)(inv))
 }
 
@@ -294,11 +349,10 @@ func (t *MethodTable) keepsValues(wire string) bool {
 
 // decodeLate decodes the arguments of a call after all, those excepted that the method keeps as they came.
 func (inv *Invocation) decodeLate(c caller) error {
-	if inv.rawArgs == nil {
+	rawArgs, rawKw := inv.takeRaw()
+	if rawArgs == nil {
 		return nil
 	}
-	rawArgs, rawKw := inv.rawArgs, inv.rawKw
-	inv.rawArgs, inv.rawKw = nil, nil
 	d := inv.conn.NewDecoder()
 	if m, ok := c.(*method); ok && m.undecoded != 0 {
 		return m.decodeOthers(inv, d, rawArgs, rawKw)

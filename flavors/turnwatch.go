@@ -51,30 +51,32 @@ func turnWatchOf(rt *actor.Runtime) *turnWatch {
 
 // beginTurnLocked notes what runs next. The names of peers' methods are cleaned when they are logged.
 func (c *objectCore) beginTurnLocked(message any) {
-	c.turns++
+	a := c.active
+	a.turns++
 	switch m := message.(type) {
 	case *Invocation:
-		c.working = m.Method
+		a.working = m.Method
 	case *turn:
-		c.working = "a function given to Do or Then"
+		a.working = "a function given to Do or Then"
 	case *observe:
-		c.working = "StateToCacheAndObserveFor"
+		a.working = "StateToCacheAndObserveFor"
 	case *unobserve:
-		c.working = "StoppedObserving"
+		a.working = "StoppedObserving"
 	}
 }
 
 // watchTurns enters an object whose actor has started. The caller holds the lock of the core.
 func (c *objectCore) watchTurns() {
-	w := turnWatchOf(c.rt)
+	w := turnWatchOf(c.rt.Load())
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if c.watch.by != nil {
+	e := &c.active.watch
+	if e.by != nil {
 		return
 	}
-	c.watch.by, c.watch.prev, c.watch.next = w, nil, w.first
+	e.by, e.prev, e.next = w, nil, w.first
 	if w.first != nil {
-		w.first.watch.prev = c
+		w.first.active.watch.prev = c
 	}
 	w.first = c
 	w.length++
@@ -83,21 +85,22 @@ func (c *objectCore) watchTurns() {
 
 // unwatchTurns takes out an object whose actor ends. The caller holds the lock of the core.
 func (c *objectCore) unwatchTurns() {
-	w := c.watch.by // It is written under the lock of the core, too.
+	e := &c.active.watch
+	w := e.by // It is written under the lock of the core, too.
 	if w == nil {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if c.watch.prev != nil {
-		c.watch.prev.watch.next = c.watch.next
+	if e.prev != nil {
+		e.prev.active.watch.next = e.next
 	} else {
-		w.first = c.watch.next
+		w.first = e.next
 	}
-	if c.watch.next != nil {
-		c.watch.next.watch.prev = c.watch.prev
+	if e.next != nil {
+		e.next.active.watch.prev = e.prev
 	}
-	c.watch.by, c.watch.prev, c.watch.next = nil, nil, nil
+	e.by, e.prev, e.next = nil, nil, nil
 	w.length--
 }
 
@@ -111,7 +114,7 @@ func (w *turnWatch) armLocked() {
 // look visits all objects.
 func (w *turnWatch) look() {
 	w.mu.Lock()
-	for c := w.first; c != nil; c = c.watch.next {
+	for c := w.first; c != nil; c = c.active.watch.next {
 		w.list = append(w.list, c)
 	}
 	w.mu.Unlock()
@@ -129,9 +132,10 @@ func (w *turnWatch) look() {
 
 func (w *turnWatch) visit(c *objectCore, now time.Time) {
 	c.mu.Lock()
-	turn, method, value, waiting := c.turns, c.working, c.value, c.queue.len()
+	a := c.active
+	turn, method, value, waiting := a.turns, a.working, c.value, a.queue.len()
 	c.mu.Unlock()
-	e := &c.watch
+	e := &a.watch
 	switch {
 	case method == "":
 		e.turn = 0
