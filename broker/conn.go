@@ -45,7 +45,7 @@ func (c *Conn) Root() *flavors.RemoteReference {
 	if !c.isMade() {
 		return nil
 	}
-	return c.c.root
+	return c.c.rootReference()
 }
 
 // Published returns a reference to the object that the peer publishes under a name. It does not ask the peer.

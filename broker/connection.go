@@ -39,19 +39,18 @@ type connection struct {
 	peer     string
 	began    time.Time
 	limits   Limits
-	// extendedLimits are limits.Banana for dialect pb+1.
-	extendedLimits banana.Limits
-	options        *settings
-	log            zerolog.Logger
-	root           *flavors.RemoteReference
-	keepers        keepers
-	caller         seam.Caller // the caller of calls without a user
-	out            *flow.Outbox
-	account        *flow.Account   // what the connection holds of the runtime's memory budget
-	mailbox        *actor.Mailbox  // the broker's; messages posted after it has stopped go to Undelivered
-	writing        *actor.Mailbox  // the encoder's
-	pid            *protoactor.PID // the broker's
-	encoder        *protoactor.PID
+	options  *settings
+	log      zerolog.Logger
+	rootName string
+	root     atomic.Pointer[flavors.RemoteReference] // to it, made when asked for
+	keepers  keepers
+	caller   seam.Caller // the caller of calls without a user
+	out      *flow.Outbox
+	account  *flow.Account   // what the connection holds of the runtime's memory budget
+	mailbox  *actor.Mailbox  // the broker's; messages posted after it has stopped go to Undelivered
+	writing  *actor.Mailbox  // the encoder's
+	pid      *protoactor.PID // the broker's
+	encoder  *protoactor.PID
 
 	// Written by the decoder before the connection opens, immutable afterwards.
 	profile banana.Profile
@@ -126,7 +125,7 @@ type metrics struct {
 func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *options) *connection {
 	c := &connection{
 		rt: rt, sock: sock, nonblock: netio.NonBlockingOf(sock), client: client, began: time.Now(),
-		limits: o.limits, extendedLimits: o.limits.Banana.WithLongStrings(), options: o.settings,
+		limits: o.limits, options: o.settings, rootName: name,
 		published: o.published, factories: o.factories,
 		mailbox: actor.NewMailbox(), writing: actor.NewMailbox(),
 		encoding: flow.NewEncodeLimit(),
@@ -144,7 +143,6 @@ func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *opti
 	c.peer = peerName(sock)
 	c.log = rt.Logger().With().Str("peer", c.peer).Logger()
 	c.figures = registryOf(rt).figures.NewRecorder(c.peer, o.profiled, c.log.GetLevel() <= zerolog.DebugLevel)
-	c.root = internal.NewNamedReference(c, name)
 	c.caller = internal.NewCaller(c)
 	return c
 }
@@ -181,6 +179,14 @@ func (f *pendingDecrefs) append(dst []byte, p banana.Profile) []byte {
 		return command.AppendDecache(dst, p, f.ID)
 	}
 	return command.AppendDecref(dst, p, f.ID)
+}
+
+// rootReference returns the reference to the peer's root, always the same.
+func (c *connection) rootReference() *flavors.RemoteReference {
+	if c.root.Load() == nil {
+		c.root.CompareAndSwap(nil, internal.NewNamedReference(c, c.rootName))
+	}
+	return c.root.Load()
 }
 
 // Public implements seam.Conn.
@@ -254,7 +260,7 @@ func (c *connection) speak(p banana.Profile) {
 // bananaLimits returns the limits of what is sent. Under pb+1 a string may be as long as a frame (P-12.5).
 func (c *connection) bananaLimits() banana.Limits {
 	if c.profile.IsExtended() {
-		return c.extendedLimits
+		return c.options.extendedLimits
 	}
 	return c.limits.Banana
 }

@@ -20,6 +20,7 @@ func (b *broker) open() {
 		return
 	}
 	b.deadline.Stop()
+	b.deadline = nil // An idle connection keeps no timer.
 	if b.c.client {
 		b.append(b.c.appendChoice)
 	}

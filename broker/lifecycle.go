@@ -59,6 +59,7 @@ type lifecycle struct {
 	stopped chan struct{} // closed when the broker actor has stopped
 	gone    chan struct{} // closed when the socket is closed
 	goaway  chan struct{} // closed when the peer has said that it goes away
+	onGone  func()        // called when the socket is closed; nil if there is nothing to do
 }
 
 func (l *lifecycle) init(ctx context.Context) {
@@ -81,7 +82,7 @@ func (l *lifecycle) advance(next state) bool {
 			case stateOpen:
 				close(l.opened)
 			case stateClosed:
-				close(l.gone)
+				l.isGone()
 			}
 			return true
 		}
@@ -91,7 +92,14 @@ func (l *lifecycle) advance(next state) bool {
 // lingered ends lingering: the socket is closed.
 func (l *lifecycle) lingered() {
 	if l.state.CompareAndSwap(int32(stateLingering), int32(stateClosed)) {
-		close(l.gone)
+		l.isGone()
+	}
+}
+
+func (l *lifecycle) isGone() {
+	close(l.gone)
+	if l.onGone != nil {
+		l.onGone()
 	}
 }
 

@@ -411,12 +411,11 @@ func (l *Listener) add(c *connection) {
 	l.mu.Lock()
 	l.conns[c] = struct{}{}
 	l.mu.Unlock()
-	context.AfterFunc(c.ctx, func() {
-		<-c.gone
+	c.onGone = func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		delete(l.conns, c)
-	})
+	}
 }
 
 // accept runs until the socket is closed. Errors such as a lack of file descriptors are temporary, so it retries with a

@@ -144,7 +144,7 @@ func failuresOf(set *figures.Set) []CallFailure {
 }
 
 // outFigures counts calls of ours. It belongs to the broker, and remembers the series of the methods called last.
-type outFigures struct{ known [16]knownSeries }
+type outFigures struct{ known *[16]knownSeries }
 
 type knownSeries struct {
 	figures.Key
@@ -165,6 +165,9 @@ func typeCalled(call *seam.OutgoingCall) string {
 
 // find returns the series of a method, or nil if no call to it has been answered.
 func (f *outFigures) find(t *figures.Table, typ, method string) *figures.Series {
+	if f.known == nil {
+		f.known = new([16]knownSeries) // Most connections of a server call nothing.
+	}
 	place := &f.known[placeOf(method)]
 	if place.Method == method && place.Type == typ && place.series != nil {
 		return place.series

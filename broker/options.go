@@ -122,6 +122,7 @@ type settings struct {
 	identity         string // of the server; empty until it is known
 	backoff          supervision.Backoff
 	limits           Limits
+	extendedLimits   banana.Limits // limits.Banana for dialect pb+1
 	polling          time.Duration
 	tls              *tls.Config
 	socketMode       *fs.FileMode // nil: the umask decides
@@ -345,6 +346,7 @@ func newOptions[O any](opts []O, apply func(O, *options) error) (*options, error
 		}
 	}
 	o.limits = o.limits.withDefaults()
+	o.extendedLimits = o.limits.Banana.WithLongStrings()
 	if err := o.checkDescribe(); err != nil {
 		return o, err
 	}
