@@ -211,3 +211,52 @@ func TestDirectArgumentsOfAnotherType(t *testing.T) {
 	_, err = flavors.Call[string](t.Context(), ref, "take", drink{Name: "mead"})
 	require.NotErrorAs(t, err, &bad, "the peer does not refuse it")
 }
+
+// point and its like in lists make a dictionary each when they are decoded in the general way.
+type point struct {
+	X int `pb:"x"`
+	Y int `pb:"y"`
+}
+
+// plotter takes and returns many of them.
+type plotter struct {
+	flavors.Referenceable
+	points []point
+}
+
+func (p *plotter) RemotePlot(points []point) int { return len(points) }
+func (p *plotter) RemoteAll() []point            { return p.points }
+
+// TestCallsTakeTheDirectWay counts what a call over a connection allocates on both sides, against the same call through
+// an interceptor on the side that decodes, which has its values decoded in the general way.
+func TestCallsTakeTheDirectWay(t *testing.T) {
+	rt := newRuntime(t, actor.WithLogger(zerolog.Nop()))
+	points := make([]point, 200)
+	direct := connectTo(rt, &plotter{points: points}, nil, nil)
+	generalArgs := connectTo(rt, &plotter{points: points}, passOn, nil)
+	generalResult := connectTo(rt, &plotter{points: points}, nil, passOn)
+	plot := func(root *flavors.RemoteReference) float64 {
+		return testing.AllocsPerRun(20, func() {
+			n, err := flavors.Call[int](t.Context(), root, "plot", points)
+			require.NoError(t, err)
+			require.Equal(t, len(points), n)
+		})
+	}
+	all := func(root *flavors.RemoteReference) float64 {
+		return testing.AllocsPerRun(20, func() {
+			got, err := flavors.Call[[]point](t.Context(), root, "all")
+			require.NoError(t, err)
+			require.Len(t, got, len(points))
+		})
+	}
+	for _, test := range []struct {
+		what            string
+		direct, general float64
+	}{
+		{"arguments", plot(direct), plot(generalArgs)},
+		{"result", all(direct), all(generalResult)},
+	} {
+		t.Logf("%s: %v allocations directly, %v in general", test.what, test.direct, test.general)
+		assert.Less(t, test.direct+float64(len(points)), test.general, "a dictionary for each struct in general")
+	}
+}
