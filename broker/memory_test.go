@@ -112,7 +112,7 @@ func TestMemoryPerUnansweredCall(t *testing.T) {
 	assert.Less(t, each, 820)
 }
 
-// Of 16.1 KB that were measured with 1,000 connections, 17.6 before, 11.9 KB are heap. The sockets of the other end take
+// Of 16.1 KB that were measured with 1,000 connections, 17.6 before, 11.9 KB are heap. The sockets of the other end are
 // a part of what is measured here.
 func TestMemoryPerConnection(t *testing.T) {
 	const n = 500
