@@ -38,6 +38,7 @@ func (c *quickConn) Turns() *seam.Turns         { return &c.turns }
 func (c *quickConn) Figures() *figures.Recorder { return c.figures }
 func (c *quickConn) Relays() bool               { return true }
 func (c *quickConn) Congested() bool            { return false }
+func (c *quickConn) Interceptor() any           { return nil }
 func (c *quickConn) HasRoom() bool              { return true }
 func (c *quickConn) Unanswered() (n, most int)  { return 0, 10 }
 func (c *quickConn) TakesMetadata() bool        { return false }
