@@ -86,8 +86,9 @@ func (d *decoder) read() error {
 				return err
 			}
 			if in.commands.forget() {
-				buf.Detach()
+				in.lend(buf.Detach(), alias)
 			}
+			in.flushFull()
 		}
 		in.flush()
 		if readErr != nil {
@@ -185,10 +186,14 @@ func (r *frameReader) frame(frame []byte, aliasFrom, behind int) error {
 	} else {
 		out.costs.AddOther(memory)
 	}
-	if len(out.commands) == batchFrames {
+	return nil
+}
+
+// flushFull hands the batch to the broker if it is full.
+func (r *frameReader) flushFull() {
+	if r.out != nil && len(r.out.commands) == batchFrames {
 		r.flush()
 	}
-	return nil
 }
 
 // negotiate handles the first frame from the peer.

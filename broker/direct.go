@@ -26,11 +26,15 @@ type directMethod struct {
 	object  command.Object
 	method  string
 	decode  decodeDirect // nil if they are not decoded directly
+	lend    lendArgument // nil if none of them is lent
 	refused int          // how often in a row they could not be; for the decoder only
 }
 
 // decodeDirect decodes the arguments of a call; it returns false if it could not.
 type decodeDirect func(r *commandReader, cmd *incoming) bool
+
+// lendArgument lends an argument of at least from bytes, if it is one that the method wants to be lent.
+type lendArgument func(cmd *incoming, from int, l *loan)
 
 // maxDirectRefused is how often in a row the arguments of a method may not be fit for it until it is given up.
 const maxDirectRefused = 8
@@ -69,7 +73,11 @@ func (b *broker) learn(cmd *incoming, target *export) {
 		return
 	}
 	known := &directMethod{object: cmd.Object, method: cmd.Method}
-	if direct != nil {
+	switch {
+	case direct == nil:
+	case internal.Lends(direct):
+		known.lend = func(cmd *incoming, from int, l *loan) { internal.LendArgument(cmd.call, direct, from, l) }
+	default:
 		known.decode = func(r *commandReader, cmd *incoming) bool {
 			// With the copy that is kept, they take no more than their general values would.
 			return internal.DecodeDirect(direct, cmd.call, r.d, &r.r, r.cost-len(r.r.Rest()))

@@ -328,6 +328,7 @@ func (b *broker) completeWith(d *delivery) {
 	case call == nil, call == ping:
 		b.complete(call, 0, nil, nil)
 		release(d.received) // The call was cancelled.
+		internal.ReleaseLent(cmd.value)
 	case cmd.err != nil:
 		b.c.countRejection(rejectionOf(cmd.err))
 		release(d.received)
@@ -339,6 +340,7 @@ func (b *broker) completeWith(d *delivery) {
 		b.complete(call, d.read, nil, flavors.FailureFrom(cmd.value))
 	case !b.complete(call, d.read, cmd.value, nil):
 		release(d.received)
+		internal.ReleaseLent(cmd.value)
 	}
 }
 

@@ -14,12 +14,17 @@ type directMethod struct {
 	caller caller
 	args   *jelly.DirectArgs
 	method *method // of a frame for the parameters; nil if the values go into Args
+	lent   uint64  // a bit for each parameter that is a *Lent; if there are any, args is nil
 }
 
 // direct implements caller. A method that gets the invocation may look at its Args.
 func (m *method) direct() *directMethod {
 	m.directOnce.Do(func() {
 		k := m.keywords
+		if lent := lends(m.fixed); lent != 0 {
+			m.directly = &directMethod{caller: m, lent: lent}
+			return
+		}
 		if m.invAt != 0 || m.undecoded != 0 || m.variadic != nil || k != nil && (k.typ == nil || k.firstTakesDict) {
 			return
 		}
@@ -40,6 +45,10 @@ func (m *method) direct() *directMethod {
 // direct implements caller.
 func (c *typedCaller[T]) direct() *directMethod {
 	c.directOnce.Do(func() {
+		if lent := lends(c.bound.fixed); lent != 0 {
+			c.directly = &directMethod{caller: c, lent: lent}
+			return
+		}
 		if c.whole != nil || !c.unseen {
 			return
 		}
@@ -130,7 +139,11 @@ func (inv *Invocation) bind(c caller) (err error) {
 	if inv.direct == nil || inv.direct.method == nil || inv.direct.method.caller == c {
 		return nil
 	}
-	inv.Args, err = inv.conn.DecodeArgs(inv.direct.raw)
+	if inv.direct.method.lent != 0 {
+		inv.unlend()
+	} else {
+		inv.Args, err = inv.conn.DecodeArgs(inv.direct.raw)
+	}
 	inv.direct.drop()
 	return err
 }

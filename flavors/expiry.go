@@ -80,6 +80,9 @@ func (inv *Invocation) expire(why uint32) {
 
 // tellExpired answers an expired call. Its method may be running, so what that changes must not be touched.
 func (inv *Invocation) tellExpired() {
+	for _, h := range inv.received {
+		h.Forfeit()
+	}
 	inv.encoded()
 	if !inv.wantsAnswer {
 		return

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/big"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -147,10 +148,11 @@ func (inv *incoming) Begin(call *seam.IncomingCall) {
 
 // receive notes the handles that came in the arguments.
 func (inv *incoming) receive(handles []seam.Handle) {
-	inv.received = make([]*seam.Refcount, len(handles))
-	for i, h := range handles {
-		inv.received[i] = h.(counted).count()
-		inv.received[i].AwaitAnswer()
+	inv.received = slices.Grow(inv.received, len(handles))
+	for _, h := range handles {
+		count := h.(counted).count()
+		count.AwaitAnswer()
+		inv.received = append(inv.received, count)
 	}
 }
 

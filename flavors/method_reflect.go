@@ -20,7 +20,7 @@ func (m *method) bind(f *frame, inv *Invocation) error {
 	}
 	own := min(len(inv.Args), len(m.fixed))
 	for i, arg := range inv.Args[:own] {
-		if err := jelly.Assign(f.dst[m.firstArg+i], arg); err != nil {
+		if err := assign(f.dst[m.firstArg+i], arg); err != nil {
 			return m.argumentError(i, err)
 		}
 	}
@@ -187,7 +187,7 @@ func (m *method) placeOf(name string, params bool) (at int, known bool) {
 
 func (m *method) assignAt(f *frame, at int, v any) error {
 	if at < len(m.fixed) {
-		return jelly.Assign(f.dst[m.firstArg+at], v)
+		return assign(f.dst[m.firstArg+at], v)
 	}
 	return m.setField(f, at-len(m.fixed), v)
 }
@@ -342,7 +342,7 @@ func (m *method) prepare(f *frame, inv *Invocation, filled bool) error {
 		return m.bind(f, inv)
 	}
 	for i, arg := range inv.Args {
-		if err := jelly.Assign(f.dst[m.firstArg+i], arg); err != nil {
+		if err := assign(f.dst[m.firstArg+i], arg); err != nil {
 			return m.argumentError(i, err)
 		}
 	}

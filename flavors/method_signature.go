@@ -79,6 +79,9 @@ func compileMethod(t reflect.Type, p Prefix, m reflect.Method, wire string, spec
 		c.variadicAt = end
 		c.variadic = &param{typ: c.in[end].Elem()}
 		keepsRest = c.variadic.typ == reflect.TypeFor[*Relayed]()
+		if c.variadic.typ == lentType {
+			return fail("its last parameter cannot be filled from the wire: %s", notAlone)
+		}
 		if why := unfillable(c.variadic.typ); why != "" {
 			return fail("its last parameter cannot be filled from the wire: %s", why)
 		}
@@ -174,6 +177,9 @@ func unfillable(t reflect.Type) string {
 	case reflect.Chan, reflect.Func, reflect.UnsafePointer, reflect.Uintptr, reflect.Complex64, reflect.Complex128:
 		return fmt.Sprintf("nothing on the wire is a %s", t)
 	case reflect.Pointer, reflect.Slice, reflect.Array:
+		if t.Elem() == lentType {
+			return notAlone
+		}
 		switch t.Elem().Kind() {
 		case reflect.Chan, reflect.Func, reflect.UnsafePointer, reflect.Uintptr, reflect.Complex64, reflect.Complex128:
 			return fmt.Sprintf("nothing on the wire is a %s", t)
@@ -192,11 +198,14 @@ func unfillable(t reflect.Type) string {
 	return ""
 }
 
+// notAlone is why a *Lent within a type cannot be filled.
+const notAlone = "a *flavors.Lent is a parameter of its own"
+
 // isHandle reports whether t is a struct of which only pointers can be passed.
 func isHandle(t reflect.Type) bool {
 	switch t {
 	case reflect.TypeFor[Invocation](), reflect.TypeFor[ViewPoint](), reflect.TypeFor[actor.Deferred](),
-		reflect.TypeFor[Relayed]():
+		reflect.TypeFor[Relayed](), reflect.TypeFor[Lent]():
 		return true
 	}
 	return t.Kind() == reflect.Struct && reflect.PointerTo(t).Implements(reflect.TypeFor[Linkable]())
@@ -341,6 +350,9 @@ func keywordParamFor(t reflect.Type) (*keywordParam, error) {
 			return nil, fmt.Errorf("field %s lies behind an embedded pointer, which is never set", f.Name)
 		}
 		field := keywordField{param: param{name: f.Name, typ: f.Type}, index: f.Index}
+		if f.Type == lentType {
+			return nil, fmt.Errorf("field %s: %s", f.Name, notAlone)
+		}
 		if why := unfillable(f.Type); why != "" {
 			return nil, fmt.Errorf("field %s: %s", f.Name, why)
 		}

@@ -380,6 +380,6 @@ func convertQuickly[A any](from any) (A, bool) {
 
 func convertSlowly[A any](from any) (A, error) {
 	var v A
-	err := jelly.Assign(&v, from)
+	err := assign(&v, from)
 	return v, err
 }

@@ -56,6 +56,15 @@ func DirectFor(t reflect.Type) *Direct {
 	return p.(*Direct)
 }
 
+// NeverDirect makes a Direct that is found by DirectFor but decodes nothing, so that all values of the type are decoded
+// in the general way. It is for packages flavors and broker.
+func NeverDirect(t reflect.Type) *Direct {
+	never := &Direct{typ: t}
+	never.once.Do(func() { never.into = func(*Decoder, unsafe.Pointer) bool { return false } })
+	directs.Store(t, never)
+	return never
+}
+
 // Type returns the type of the variables.
 func (p *Direct) Type() reflect.Type { return p.typ }
 

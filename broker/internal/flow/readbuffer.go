@@ -195,10 +195,12 @@ func aliasFrom(frame, buffer int) int {
 }
 
 // Detach gives the buffer away and moves the bytes that were not decoded to a new one.
-func (r *ReadBuffer) Detach() {
+func (r *ReadBuffer) Detach() (detached []byte) {
+	detached = r.buf
 	fresh := append(netio.GetBuffer(max(r.end-r.start, netio.SmallBuffer)), r.Unread()...)
 	r.count(cap(fresh))
 	r.buf, r.start, r.end = fresh[:cap(fresh)], 0, len(fresh)
+	return detached
 }
 
 // grownSize returns how large the buffer becomes for a message of at least need bytes, of which received have arrived.
@@ -227,7 +229,7 @@ func (r *ReadBuffer) MakeRoom(ctx context.Context, need int) error {
 		r.buf = netio.GetBuffer(netio.SmallBuffer)
 		r.count(cap(r.buf))
 	case left == len(r.buf):
-		size := grownSize(left, need)
+		size := netio.ExactSize(grownSize(left, need))
 		if err := r.waitRoom(ctx, size); err != nil {
 			return err
 		}

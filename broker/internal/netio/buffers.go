@@ -1,6 +1,10 @@
 package netio
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/perspectivebroker/pb/internal/longbuf"
+)
 
 // The sizes of pooled buffers.
 const (
@@ -48,18 +52,30 @@ func GetBuffer(n int) []byte {
 	return make([]byte, 0, n)
 }
 
-// GetExactBuffer returns an empty buffer with room for exactly n bytes. It is pooled only if n is a pooled size.
+// ExactSize returns the size of the buffer that GetExactBuffer returns for n bytes: at most a sixteenth more.
+func ExactSize(n int) int {
+	if PooledSize(n) == n {
+		return n
+	}
+	return longbuf.SizeOf(n)
+}
+
+// GetExactBuffer returns an empty buffer with room for n bytes and not much more.
 func GetExactBuffer(n int) []byte {
 	if PooledSize(n) == n {
 		return GetBuffer(n)
 	}
-	return make([]byte, 0, n)
+	return longbuf.Get(n)
 }
 
-// PutBuffer returns a buffer to its pool; the caller must not use it afterwards. A buffer up to a quarter larger than a
-// pooled size is cut to that size, since the size of a buffer decides how it grows and what it counts for. Others are
-// left to the garbage collector.
+// PutBuffer returns a buffer to its pool; the caller must not use it afterwards. A buffer of a size of [GetExactBuffer]
+// goes back to the pool of these. Any other up to a quarter larger than a pooled size is cut to that size, since the
+// size of a buffer decides how it grows and what it counts for. The rest is left to the garbage collector.
 func PutBuffer(b []byte) {
+	if n := cap(b); n > MediumBuffer && n != ShareBuffer && n != LargeBuffer && longbuf.SizeOf(n) == n {
+		longbuf.Put(b)
+		return
+	}
 	for i, size := range bufferSizes {
 		if cap(b) < size || cap(b) > size+size/4 {
 			continue

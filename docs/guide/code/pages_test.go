@@ -138,3 +138,45 @@ func TestPages(t *testing.T) {
 		assert.Equal(t, 960_000, got.Len())
 	})
 }
+
+//guide:begin lent
+
+// Album keeps pictures in memory.
+type Album struct {
+	flavors.Root
+	pictures map[string][]byte
+}
+
+// RemotePut is lent the picture until it returns, so it keeps a copy.
+func (a *Album) RemotePut(name string, picture *flavors.Lent) {
+	a.pictures[name] = bytes.Clone(picture.Bytes())
+}
+
+// RemoteGet sends the picture from where it is. It must not change while it is sent, so nobody changes pictures.
+func (a *Album) RemoteGet(name string) *flavors.Lent { return flavors.Lend(a.pictures[name]) }
+
+func show(ctx context.Context, album *flavors.RemoteReference, name string, to io.Writer) error {
+	picture, err := flavors.Call[*flavors.Lent](ctx, album, "get", name)
+	if err != nil {
+		return err
+	}
+	defer picture.Release() // picture.Bytes() must not be used afterwards
+	_, err = to.Write(picture.Bytes())
+	return err
+}
+
+//guide:end
+
+func TestAlbum(t *testing.T) {
+	conn, leave := pbtest.Visit(&Album{pictures: map[string][]byte{}})
+	defer leave()
+	album := conn.Root()
+	picture := bytes.Repeat([]byte("picture"), 50_000)
+	for range 3 {
+		_, err := flavors.Call[any](t.Context(), album, "put", "sunset", picture)
+		require.NoError(t, err)
+		var shown bytes.Buffer
+		require.NoError(t, show(t.Context(), album, "sunset", &shown))
+		require.True(t, bytes.Equal(picture, shown.Bytes()))
+	}
+}
