@@ -171,7 +171,7 @@ func (b *broker) requestMissing(h *heldMessage, originals []seam.Cache) (request
 func (b *broker) requestState(h *heldMessage, hole seam.Cache) {
 	c := b.c
 	hole.Core.Hold(c.rt)
-	s := &cacheState{core: hole.Core, observer: internal.NewObserver(c, hole.Core, hole.Perspective)}
+	s := &cacheState{core: hole.Core, observer: internal.NewObserver(c, hole)}
 	h.states[hole.Core] = s
 	h.missing++
 	hole.Core.Observe(s.observer, func(state *jelly.Fragment, err error) {

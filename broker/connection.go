@@ -327,15 +327,15 @@ func (c *connection) SendCall(call *seam.OutgoingCall) error {
 
 // reserve reserves the bytes of a call, or fails it.
 func (c *connection) reserve(call *seam.OutgoingCall) (size int, ok bool) {
-	limit := c.account.WriteHighWater()
-	if call.Observer != nil {
+	limit, must := c.account.WriteHighWater(), call.Observer != nil || call.MustSend
+	if must {
 		limit = c.account.MaxWriteBacklog()
 	}
 	size = sizeOf(call)
 	if c.out.TryReserve(size, limit) {
 		return size, true
 	}
-	if call.Observer != nil {
+	if must {
 		// An update that is left out would leave the copy wrong for good.
 		c.abort(ErrBackedUp)
 	} else {

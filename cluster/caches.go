@@ -1,21 +1,17 @@
 package cluster
 
 import (
-	"context"
-	"errors"
 	"runtime"
 	"sync"
 	"weak"
 
-	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
 )
 
-// A Cacheable of one node crosses a link as a reference to a source. The other node makes a mirror of it, which is a
-// Cacheable for its clients: its state is asked from the source, which tells it of updates. Updates cross the link
-// once, whatever number of clients have a copy.
+// A Cacheable of one node crosses a link as a reference to a source. The other node makes a flavors.CacheRelay of it,
+// which is a Cacheable for its clients. State and updates cross the link once, whatever number of clients have a copy.
 
 // sourceClass is the class of references to sources. Its one extra is the class of the Cacheable.
 const sourceClass = "perspectivebroker.cluster.Source"
@@ -39,21 +35,13 @@ type source struct {
 	class string
 
 	mu        sync.Mutex
-	followers map[*flavors.RemoteReference]*follower // guarded by mu; by the mirrors of other nodes
-}
-
-// follower is another node that follows an original.
-type follower struct {
-	source  *source
-	mirror  *flavors.RemoteReference
-	follows *flavors.Follower
-	updates int64 // how many there were; only for the turn of the original
+	followers map[*flavors.RemoteReference]*flavors.Follower // guarded by mu; by the feeds of other nodes
 }
 
 // substitute returns the source for an original.
 func (s *sources) substitute(original, perspective any) any {
-	if m, ok := original.(*mirror); ok && m.source.Err() != nil {
-		return nil
+	if m, ok := original.(*flavors.CacheRelay); ok {
+		return m.Source()
 	}
 	value, ok := original.(jelly.Jellyable)
 	if !ok {
@@ -69,7 +57,7 @@ func (s *sources) substitute(original, perspective any) any {
 	if one := s.made[key]; one != nil {
 		return one
 	}
-	one := &source{of: s, key: key, class: class, followers: map[*flavors.RemoteReference]*follower{}}
+	one := &source{of: s, key: key, class: class, followers: map[*flavors.RemoteReference]*flavors.Follower{}}
 	s.made[key] = one
 	return one
 }
@@ -77,82 +65,44 @@ func (s *sources) substitute(original, perspective any) any {
 // ReferenceClass is the class of references to the source.
 func (s *source) ReferenceClass() (class string, extras []any) { return sourceClass, []any{s.class} }
 
-// RemoteState answers the state and how many updates came before it. The mirror gets the later ones.
-func (s *source) RemoteState(m *flavors.RemoteReference) (*actor.Deferred, error) {
+// RemoteState sends the state to a feed, which gets the later updates too.
+func (s *source) RemoteState(feed *flavors.RemoteReference) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	one := s.followers[m]
+	one := s.followers[feed]
 	if one == nil {
-		one = &follower{source: s, mirror: m}
 		var err error
-		if one.follows, err = flavors.Follow(s.key.original, m, s.key.perspective, one.update); err != nil {
-			return nil, err
+		if one, err = flavors.Follow(s.key.original, feed, s.key.perspective); err != nil {
+			return err
 		}
-		s.followers[m] = one
-		m.NotifyOnDisconnect(func(error) { s.stop(m) })
+		s.followers[feed] = one
+		feed.NotifyOnDisconnect(func(error) { s.stop(feed) })
 	}
-	d := actor.NewDeferred(s.of.node.rt)
-	one.follows.State(func(state any, err error) {
-		if err != nil {
-			d.Complete(nil, err)
-			return
-		}
-		d.Complete(jelly.Tuple{one.updates, state}, nil) // The answer is encoded here, in the turn of the original.
-	})
-	return d, nil
-}
-
-// update runs in the turn of the original.
-func (f *follower) update(method string, args []any) {
-	f.updates++
-	all := append([]any{f.updates, method}, args...)
-	if err := f.mirror.CallRemoteNoAnswer("update", all...); err != nil && f.mirror.Err() == nil {
-		f.source.of.node.log.Warn().Err(err).Str("class", f.source.class).
-			Msg("cluster: an update cannot be passed on; copies are stale")
-	}
+	one.SendState()
+	return nil
 }
 
 // RemoteStop ends the following: no client of the other node has a copy.
-func (s *source) RemoteStop(m *flavors.RemoteReference) { s.stop(m) }
+func (s *source) RemoteStop(feed *flavors.RemoteReference) { s.stop(feed) }
 
-func (s *source) stop(m *flavors.RemoteReference) {
+func (s *source) stop(feed *flavors.RemoteReference) {
 	s.of.mu.Lock()
 	defer s.of.mu.Unlock()
 	s.mu.Lock()
-	f := s.followers[m]
-	delete(s.followers, m)
+	f := s.followers[feed]
+	delete(s.followers, feed)
 	last := len(s.followers) == 0
 	s.mu.Unlock()
-	if f != nil {
-		f.follows.Stop()
-	}
+	f.Stop()
 	if last && s.of.made[s.key] == s {
 		delete(s.of.made, s.key)
 	}
 }
 
-// mirrors has the mirrors of the Cacheables of other nodes.
+// mirrors has what stands for the Cacheables of other nodes.
 type mirrors struct {
-	node *Node
-
 	mu   sync.Mutex
-	made map[*flavors.RemoteReference]weak.Pointer[mirror] // guarded by mu
-}
-
-// mirror is the Cacheable of another node, for the clients of this one.
-type mirror struct {
-	flavors.Cacheable
-	node   *Node
-	source *flavors.RemoteReference
-	class  string
-	feed   *mirrorFeed
-	since  map[*flavors.Observer]int64 // how many updates came before the state; only for the mirror's turn
-}
-
-// mirrorFeed gets the updates.
-type mirrorFeed struct {
-	flavors.Referenceable
-	mirror weak.Pointer[mirror]
+	made map[*flavors.RemoteReference]weak.Pointer[flavors.CacheRelay] // guarded by mu
 }
 
 // substitute returns the mirror for a reference to a source.
@@ -177,8 +127,11 @@ func (s *mirrors) substitute(ref *flavors.RemoteReference) any {
 	if err != nil {
 		return nil
 	}
-	m := &mirror{node: s.node, source: ref, class: class, since: map[*flavors.Observer]int64{}}
-	m.feed = &mirrorFeed{mirror: weak.Make(m)}
+	m, err := flavors.NewCacheRelay(class, ref)
+	if err != nil {
+		done()
+		return nil
+	}
 	s.made[ref] = weak.Make(m)
 	runtime.AddCleanup(m, s.forget, held{ref, done})
 	return m
@@ -196,63 +149,6 @@ func (s *mirrors) forget(h held) {
 	defer s.mu.Unlock()
 	if s.made[h.ref].Value() == nil {
 		delete(s.made, h.ref)
-	}
-}
-
-// TypeToCopy returns the class of the original.
-func (m *mirror) TypeToCopy() string { return m.class }
-
-// StateToCacheAndObserveFor asks for the state. It blocks the mirror's turn only: updates wait behind it, and those
-// that the state has already are left out.
-func (m *mirror) StateToCacheAndObserveFor(_ any, o *flavors.Observer) any {
-	ctx, cancel := context.WithTimeout(m.node.ctx, PlacingTimeout)
-	defer cancel()
-	answer, err := flavors.Call[jelly.Tuple](ctx, m.source, "state", m.feed)
-	if err != nil || len(answer) != 2 {
-		m.node.log.Warn().Err(err).Str("class", m.class).
-			Msg("cluster: the state of a Cacheable of another node is not available")
-		return stateFailed{errors.Join(Unavailable, err)}
-	}
-	m.since[o], _ = flavors.As[int64](answer[0], nil)
-	return answer[1]
-}
-
-// stateFailed is a state that cannot be sent.
-type stateFailed struct{ err error }
-
-// JellyTo implements jelly.Jellyable.
-func (s stateFailed) JellyTo(*jelly.Encoder, any) error { return s.err }
-
-// StoppedObserving tells the source when no client has a copy.
-func (m *mirror) StoppedObserving(_ any, o *flavors.Observer) {
-	delete(m.since, o)
-	if m.Observers().Len() == 0 {
-		_ = m.source.CallRemoteNoAnswer("stop", m.feed) // If the link is lost, it has stopped.
-	}
-}
-
-// RemoteUpdate passes an update on to the copies of this node's clients.
-func (f *mirrorFeed) RemoteUpdate(number int64, method string, args ...any) {
-	m := f.mirror.Value()
-	if m == nil {
-		return
-	}
-	flavors.Update(m, func(observers flavors.Observers) {
-		for o := range observers.All() {
-			if number <= m.since[o] {
-				m.updateSome(observers, number, method, args)
-				return
-			}
-		}
-		_ = observers.CallRemote(method, args...) // It logs what cannot be sent.
-	})
-}
-
-func (m *mirror) updateSome(observers flavors.Observers, number int64, method string, args []any) {
-	for o := range observers.All() {
-		if number > m.since[o] {
-			o.CallRemote(method, args...)
-		}
 	}
 }
 

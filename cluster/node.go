@@ -82,7 +82,7 @@ func Join(ctx context.Context, rt *actor.Runtime, opts Options) (*Node, error) {
 		kinds: map[string]*kind{}, slots: map[objectKey]*slot{}, refs: map[objectKey]weak.Pointer[Ref]{},
 		holds: map[directory.Shard]hold{}, ending: map[directory.Shard]struct{}{},
 	}
-	n.mirrors = mirrors{node: n, made: map[*flavors.RemoteReference]weak.Pointer[mirror]{}}
+	n.mirrors = mirrors{made: map[*flavors.RemoteReference]weak.Pointer[flavors.CacheRelay]{}}
 	if n.registry = opts.Registry; n.registry == nil {
 		n.registry = jelly.NewRegistry()
 	}

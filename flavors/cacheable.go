@@ -49,7 +49,7 @@ func (*Cacheable) JellyTo(e *jelly.Encoder, self any) error {
 		return Copyable{}.JellyTo(e, self)
 	}
 	if s, ok := e.Invoker().(seam.Substituter); ok {
-		if other := s.SubstituteCache(self, e.Perspective()); other != nil {
+		if other := s.SubstituteCache(self, e.Viewer()); other != nil {
 			return e.Value(other)
 		}
 	}
@@ -61,7 +61,7 @@ func (*Cacheable) JellyTo(e *jelly.Encoder, self any) error {
 	if err := jelly.CheckClass(class); err != nil {
 		return &jelly.EncodeError{Err: err}
 	}
-	e.Hole(seam.Cache{Core: core, Class: class, Perspective: e.Perspective()})
+	e.Hole(seam.Cache{Core: core, Class: class, Perspective: e.Perspective(), Viewer: e.Viewer()})
 	return nil
 }
 
@@ -153,10 +153,12 @@ func (m *observe) run(o *object) {
 
 func (m *observe) state(value any) (*jelly.Fragment, error) {
 	o := m.observer
-	fragment := o.conn.NewFragment(o.perspective, "state")
+	context := o.conn.JellyContext(o.perspective)
+	context.Root, context.Viewer = "state", o.viewer
+	fragment := jelly.NewFragment(context)
 	err := encodeSafely(fragment, func() error {
 		if v, ok := value.(stateToCacheFor); ok {
-			return fragment.Jelly(v.StateToCacheAndObserveFor(o.perspective, o))
+			return fragment.Jelly(v.StateToCacheAndObserveFor(o.viewer, o))
 		}
 		return fragment.Jelly(plainState{value})
 	})
@@ -205,7 +207,7 @@ func (m *unobserve) run(o *object) {
 	if !ok {
 		return
 	}
-	if p := usercode.Do(func() { v.StoppedObserving(m.observer.perspective, m.observer) }); p != nil {
+	if p := usercode.Do(func() { v.StoppedObserving(m.observer.viewer, m.observer) }); p != nil {
 		failure := &PanicError{What: "the StoppedObserving method of a " + c.typeName(), Value: p.Value, Stack: p.Stack}
 		c.logPanic(m.observer.conn.Logger(), failure)
 		panic(failure)

@@ -57,8 +57,10 @@ func (export) NewLoginAnswer(avatar any) (seam.LoginAnswer, error) {
 }
 
 // NewObserver makes the observer for an original that is about to be sent.
-func (export) NewObserver(conn seam.Conn, core seam.Core, perspective any) seam.Observer {
-	return (*observer)(newObserver(conn, core, perspective))
+func (export) NewObserver(conn seam.Conn, hole seam.Cache) seam.Observer {
+	o := newObserver(conn, hole.Core, hole.Perspective)
+	o.viewer = hole.Viewer
+	return (*observer)(o)
 }
 
 // NewNamedReference makes a handle for an object that the peer publishes under a name. Such objects are not counted.

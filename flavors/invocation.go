@@ -662,7 +662,12 @@ func (inv *Invocation) newFragment(root string) *jelly.Fragment {
 	if audience == nil && inv.relay.isViewed() {
 		audience = inv.relay.viewer
 	}
-	return inv.conn.NewFragment(audience, root)
+	if !inv.relay.isViewed() {
+		return inv.conn.NewFragment(audience, root)
+	}
+	c := inv.conn.JellyContext(audience)
+	c.Root, c.Viewer = root, inv.relay.viewer
+	return jelly.NewFragment(c)
 }
 
 // sendFailure answers with a failure made of err. Whatever the methods of err do, one answer is sent.

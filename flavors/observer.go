@@ -21,8 +21,9 @@ import (
 type Observer struct {
 	conn        seam.Conn
 	core        seam.Core // of the original
-	perspective any
-	typeName    string // of the original
+	perspective any       // under which values are encoded
+	viewer      any       // the one that the original is told
+	typeName    string    // of the original
 
 	// luid is what the peer knows the copy by. It belongs to the broker, and is zero until the state has been sent.
 	luid int64
@@ -35,7 +36,7 @@ type Observer struct {
 // newObserver makes the observer for an original that is about to be sent.
 func newObserver(conn seam.Conn, core seam.Core, perspective any) *Observer {
 	typeName, _, _ := strings.Cut(core.String(), "[")
-	return &Observer{conn: conn, core: core, perspective: perspective, typeName: typeName}
+	return &Observer{conn: conn, core: core, perspective: perspective, viewer: perspective, typeName: typeName}
 }
 
 // Conn returns the connection to the peer that has the copy.
@@ -47,7 +48,7 @@ func (o *Observer) Conn() Conn {
 }
 
 // Perspective returns the one under which the original was first sent over that connection.
-func (o *Observer) Perspective() any { return o.perspective }
+func (o *Observer) Perspective() any { return o.viewer }
 
 // observer is the part of an Observer that is for package broker only. It implements seam.Observer.
 type observer Observer

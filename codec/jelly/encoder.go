@@ -64,6 +64,15 @@ func (e *Encoder) Invoker() any {
 	return e.ctx.Invoker
 }
 
+// Viewer returns Context.Viewer, or else Context.Perspective.
+func (e *Encoder) Viewer() any {
+	if e.ctx.Viewer != nil {
+		e.personal = true
+		return e.ctx.Viewer
+	}
+	return e.Perspective()
+}
+
 // Perspective returns Context.Perspective, or nil.
 func (e *Encoder) Perspective() any {
 	e.personal = true

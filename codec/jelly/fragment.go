@@ -40,7 +40,8 @@ func NewFragment(c Context) *Fragment {
 	e := &f.e
 	// Field by field: copying the whole struct stalls on the small writes that preceded it (store forwarding).
 	e.ctx.Profile, e.ctx.Root = c.Profile, c.Root
-	e.ctx.Invoker, e.ctx.Perspective, e.ctx.PersistentStore = c.Invoker, c.Perspective, c.PersistentStore
+	e.ctx.Invoker, e.ctx.Perspective, e.ctx.Viewer = c.Invoker, c.Perspective, c.Viewer
+	e.ctx.PersistentStore = c.PersistentStore
 	if e.mostNested = c.Nesting; e.mostNested <= 0 {
 		e.mostNested = DefaultNesting
 	}
@@ -114,7 +115,7 @@ func (f *Fragment) Free() {
 	s := &e.sharing
 	s.wraps, s.derefs = s.wraps[:0], s.derefs[:0]
 	s.next, s.most, s.first, s.grown = 0, 0, 0, 0
-	e.ctx.Invoker, e.ctx.Perspective, e.ctx.PersistentStore = nil, nil, nil
+	e.ctx.Invoker, e.ctx.Perspective, e.ctx.Viewer, e.ctx.PersistentStore = nil, nil, nil, nil
 	e.deepest, e.mostNames, e.personal = 0, 0, false
 	fragments.Put(f)
 }
@@ -312,6 +313,8 @@ type Context struct {
 	// Invoker is the connection, and Perspective the one that the value is sent to. Both are for JellyTo methods.
 	Invoker     any
 	Perspective any
+	// Viewer is whose view the sender has of what it sends, if that is not Perspective; otherwise nil.
+	Viewer any
 	// PersistentStore may replace an object by an identifier that the peer knows. It is called for pointers to
 	// structs that this package does not know, before they are refused or sent as dictionaries.
 	PersistentStore func(v any) (id any, ok bool)

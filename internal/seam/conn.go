@@ -221,6 +221,9 @@ type OutgoingCall struct {
 	Encoded []byte
 	// Observer replaces ID and Name in an update.
 	Observer Observer
+	// MustSend says that the call must not be left out: a connection that cannot take it ends, as one does that cannot
+	// take an update.
+	MustSend bool
 	// Undecoded says that the result is not decoded: it is a *jelly.Raw.
 	Undecoded bool
 	// Result is completed by the answer. Nil means that no answer is asked for.

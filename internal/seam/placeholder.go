@@ -44,6 +44,7 @@ type Cache struct {
 	Core        Core
 	Class       string
 	Perspective any
+	Viewer      any // whose view of the original it is; the Perspective for most
 }
 
 // Home is the placeholder of an object of the peer that is sent back to it. The reference is in use until the fragment
