@@ -44,6 +44,8 @@ class Thing(pb.Copyable, pb.RemoteCopy):
 
 pb.setUnjellyableForClass("scenarios.Thing", Thing)
 
+pb.MAX_BROKER_REFS = 1 << 20  # The users' own limit is not what is tested.
+
 
 class Board(pb.RemoteCache):
     """A copy of a room's board."""
@@ -101,6 +103,7 @@ class User:
         self.locals = {}
         self.names = {}
         self.count = 0
+        self.held = []
         self.factory = None
 
     def local(self, name):
@@ -216,20 +219,39 @@ class User:
         self.connector.transport.abortConnection()
 
     def do_flood(self, c):
-        """Make many calls without a pause, and tell how many were answered, and how many failed with what."""
+        """Make many calls, and tell how many were answered, and how many failed with what.
+
+        A # in an argument is the number of the call. The results are held if "hold" is true. With "then", each result
+        is called with that method and no arguments. No more than "window" calls are unanswered, if there is one.
+        """
         left, ended, done = c["times"], {}, defer.Deferred()
-        args = [self.encoded(a) for a in c.get("args", ())]
+        begun, window, text_of_args = 0, c.get("window", c["times"]), json.dumps(c.get("args", ()))
 
         def end(value):
             nonlocal left
             kind = text(value.type) if isinstance(value, failure.Failure) else "answered"
             ended[kind] = ended.get(kind, 0) + 1
             left -= 1
+            if c.get("hold") and not isinstance(value, failure.Failure):
+                self.held.append(value)
             if not left:
-                done.callback({"dict": sorted(ended.items())})
+                done.callback({"dict": sorted([k, v] for k, v in ended.items())})
+            elif begun < c["times"]:
+                reactor.callLater(0, begin)
 
-        for _ in range(c["times"]):
-            self.things[c["on"]].callRemote(c["method"], *args).addBoth(end)
+        def begin():
+            nonlocal begun
+            if begun == c["times"]:
+                return
+            args = [self.encoded(a) for a in json.loads(text_of_args.replace("#", str(begun)))]
+            begun += 1
+            d = self.things[c["on"]].callRemote(c["method"], *args)
+            if "then" in c:
+                d.addCallback(lambda ref: ref.callRemote(c["then"]))
+            d.addBoth(end)
+
+        for _ in range(min(window, c["times"])):
+            begin()
         return done
 
 

@@ -23,24 +23,40 @@ func (p *process) memory(t *testing.T) int {
 	return pages * os.Getpagesize()
 }
 
+// newPlainWorld starts two nodes whose memory can be measured.
+func newPlainWorld(t *testing.T) *world {
+	t.Helper()
+	w := newWorldWith(t, longLease)
+	w.plain = true
+	w.startAll("a", "b")
+	return w
+}
+
+// bystander returns a function that checks that a user is served, by a room that nobody else calls, and that the nodes
+// do not take too much memory.
+func (w *world) bystander(u *user, room string) (served func(what string)) {
+	return func(what string) {
+		w.t.Helper()
+		before := u.call(room, "value").integer()
+		require.Equal(w.t, before+1, u.call(room, "incr").integer(), what)
+		for name, n := range w.nodes {
+			memory := n.memory(w.t)
+			w.t.Logf("%s: %s has %d MiB", what, name, memory>>20)
+			require.Less(w.t, memory, maxMemory, "%s: memory of %s", what, name)
+		}
+	}
+}
+
 // TestFloods has one client ask for too much in several ways, while another at the same gateway, with rooms on the same
 // nodes, is served.
 func TestFloods(t *testing.T) {
-	w := newWorld(t, "a", "b")
+	t.Parallel()
+	w := newPlainWorld(t)
 	alice, bob := w.users.login("alice", w.nodes["a"]), w.users.login("bob", w.nodes["a"])
 	room := w.roomOn(alice, "b", "flood")
 	bobs := w.roomOn(bob, "b", "other")
 	bob.room(room)
-	served := func(what string) {
-		t.Helper()
-		before := bob.call(bobs, "value").integer()
-		require.Equal(t, before+1, bob.call(bobs, "incr").integer(), what)
-		for _, name := range []string{"a", "b"} {
-			if !raceEnabled { // The race detector's own memory is a multiple.
-				require.Less(t, w.nodes[name].memory(t), maxMemory, "%s: memory of %s", what, name)
-			}
-		}
-	}
+	served := w.bystander(bob, bobs)
 	large := object{"repeat": list{"x", 500_000}}
 
 	busy := alice.call(room, "slow", 3_000)
@@ -72,4 +88,50 @@ func TestFloods(t *testing.T) {
 	bob.event("heard", "me", "bob", "hello")
 	alice.do("abort", nil)
 	served("it has gone")
+}
+
+// TestHoarders has users at one gateway ask for as many objects as they can, and keep them: rooms, references, members,
+// copies of boards. Another user at that gateway is served.
+func TestHoarders(t *testing.T) {
+	t.Parallel()
+	w := newPlainWorld(t)
+	alice, bob, carol := w.users.login("alice", w.nodes["a"]), w.users.login("bob", w.nodes["a"]),
+		w.users.login("carol", w.nodes["a"])
+	room := w.roomOn(alice, "b", "hoard")
+	bobs := w.roomOn(bob, "b", "other")
+	carol.room(room)
+	served := w.bystander(bob, bobs)
+	flood := func(u *user, fields object) {
+		t.Helper()
+		u.do("flood", fields).wait() // Some fail when a limit is reached, and then the connection may end.
+	}
+
+	flood(alice, object{"on": "avatar", "method": "room", "args": list{"called-#"}, "then": "incr", "times": 4_000,
+		"window": 200})
+	served("many rooms were opened")
+	flood(alice, object{"on": "avatar", "method": "room", "args": list{"held-#"}, "times": 2_000, "hold": true})
+	served("many references to rooms are held")
+
+	flood(carol, object{"on": room, "method": "join", "args": list{local("member-#")}, "times": 4_000, "window": 500})
+	served("many members have joined")
+	for range 4 {
+		flood(carol, object{"on": room, "method": "members", "times": 5, "hold": true})
+	}
+	served("many references to members are held")
+	dora := w.users.login("dora", w.nodes["a"])
+	dora.room(room)
+	carol.do("pause", nil)
+	flood(dora, object{"on": room, "method": "say", "args": list{object{"repeat": list{"x", 10_000}}}, "times": 10})
+	for range 10 {
+		served("much is told to members that do not read")
+	}
+	carol.do("abort", nil)
+	w.eventually("the members are gone", func() bool {
+		return dora.call(room, "say", "who is there?").integer() == 0
+	})
+	flood(dora, object{"on": "avatar", "method": "room", "args": list{"board-#"}, "then": "board", "times": 1_200,
+		"window": 200, "hold": true})
+	served("many boards are held")
+	dora.do("abort", nil)
+	served("they have gone")
 }

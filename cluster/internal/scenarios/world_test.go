@@ -34,16 +34,21 @@ var users = []string{"alice", "bob", "carol", "dora"}
 
 func passwordOf(name string) string { return "password of " + name }
 
-// roomsProgram builds examples/rooms once for all tests.
-var roomsProgram = sync.OnceValues(func() (string, error) {
-	program := filepath.Join(programs, "rooms")
-	args := append([]string{"build"}, buildFlags...)
+// roomsProgram builds examples/rooms once for all tests, with the race detector if the tests have it.
+var roomsProgram = sync.OnceValues(func() (string, error) { return build("rooms", buildFlags...) })
+
+// plainRooms builds examples/rooms without the race detector, whose own memory is a multiple.
+var plainRooms = sync.OnceValues(func() (string, error) { return build("plain-rooms") })
+
+func build(name string, flags ...string) (string, error) {
+	program := filepath.Join(programs, name)
+	args := append([]string{"build"}, flags...)
 	args = append(args, "-o", program, "github.com/perspectivebroker/pb/cluster/examples/rooms")
 	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("cannot build rooms: %w\n%s", err, out)
 	}
 	return program, nil
-})
+}
 
 // programs is a directory for the programs that tests build.
 var programs string
@@ -68,6 +73,7 @@ type world struct {
 	nodes map[string]*node
 	users *driver
 	net   *netns.Network // nil if all run on this host
+	plain bool           // nodes are built without the race detector
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -146,6 +152,9 @@ func (w *world) run(title, name string, change ...func(args []string) []string) 
 		args = f(args)
 	}
 	program, err := roomsProgram()
+	if w.plain {
+		program, err = plainRooms()
+	}
 	require.NoError(w.t, err)
 	if w.net != nil {
 		host := w.net.Address(name)
