@@ -31,7 +31,7 @@ func (n *Node) leave(ctx context.Context, cause error) error {
 	err := n.dir.SetLeaving(ctx)
 	if err == nil {
 		n.handing.Lock()
-		n.handOver(ctx, n.dir.AllOwned())
+		n.handOver(ctx, ctx, n.dir.AllOwned())
 		n.handing.Unlock()
 		n.drainRefs(ctx)
 		err = n.dir.Revoke(ctx)
@@ -57,7 +57,7 @@ func (n *Node) rebalance() {
 		if some := n.dir.Misplaced(); len(some) > 0 && n.dir.Admit() {
 			n.handing.Lock()
 			ctx, cancel := context.WithTimeout(n.ctx, handOverTimeout)
-			n.handOver(ctx, some[:min(len(some), shardsAtOnce)])
+			n.handOver(ctx, n.ctx, some[:min(len(some), shardsAtOnce)])
 			cancel()
 			n.handing.Unlock()
 			continue
@@ -70,8 +70,9 @@ func (n *Node) rebalance() {
 }
 
 // handOver gives up shards without a failed call: nodes stop sending calls to their objects, what has arrived is
-// carried out, the objects end, and the shards are free.
-func (n *Node) handOver(ctx context.Context, shards []directory.Shard) {
+// carried out, the objects end, and the shards are free. ctx bounds how long objects may take, releasing how long the
+// store may.
+func (n *Node) handOver(ctx, releasing context.Context, shards []directory.Shard) {
 	if len(shards) == 0 {
 		return
 	}
@@ -101,11 +102,15 @@ func (n *Node) handOver(ctx context.Context, shards []directory.Shard) {
 		ending.Go(func() { p.passivate(ctx, nil) })
 	}
 	ending.Wait()
+	var giving sync.WaitGroup
 	for _, s := range shards {
-		if err := n.dir.Release(ctx, s); err != nil {
-			n.log.Warn().Err(err).Str("kind", s.Kind).Int("shard", s.Number).Msg("cluster: cannot give up a shard")
-		}
+		giving.Go(func() {
+			if err := n.dir.Release(releasing, s); err != nil {
+				n.log.Warn().Err(err).Str("kind", s.Kind).Int("shard", s.Number).Msg("cluster: cannot give up a shard")
+			}
+		})
 	}
+	giving.Wait()
 }
 
 func (n *Node) setEnding(shards []directory.Shard, ending bool) {

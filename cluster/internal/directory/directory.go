@@ -327,18 +327,27 @@ func (d *Directory) keep(s Shard, token int64, lease store.LeaseID) error {
 	return nil
 }
 
-// Release gives a shard back. The member must have ended what belongs to it.
+// Release gives a shard back. The member must have ended what belongs to it. It tries until the store has answered, or
+// the lease has ended, or ctx has: others wait for the shard meanwhile.
 func (d *Directory) Release(ctx context.Context, s Shard) error {
 	d.mu.Lock()
 	token, ok := d.owned[s]
 	delete(d.owned, s)
+	lease := d.lease
 	d.mu.Unlock()
 	if !ok {
 		return nil
 	}
 	key := d.cfg.Prefix + s.key()
-	_, _, err := d.cfg.Store.Commit(ctx, []store.Condition{store.Created(key, token)}, store.Delete(key))
-	return err
+	for pause := firstPause; ; pause = min(2*pause, longestWait) {
+		_, _, err := d.cfg.Store.Commit(ctx, []store.Condition{store.Created(key, token)}, store.Delete(key))
+		if err == nil || d.Lease() != lease {
+			return nil // What belongs to a lease ends with it.
+		}
+		if !sleep(ctx, pause) {
+			return err
+		}
+	}
 }
 
 // stay keeps the lease good, and joins anew whenever it is lost.

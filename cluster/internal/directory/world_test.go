@@ -154,6 +154,16 @@ func (w *world) join(n int) {
 }
 
 func (w *world) start(name string, delayed time.Duration, seed uint64) *member {
+	m := w.member(name, delayed)
+	ctx, stop := context.WithCancel(context.Background())
+	m.stop = stop
+	m.done.Go(func() { m.run(ctx, seed, w.pause) })
+	w.members = append(w.members, m)
+	return m
+}
+
+// member returns a member that has not joined.
+func (w *world) member(name string, delayed time.Duration) *member {
 	nop := zerolog.Nop()
 	m := &member{name: name, store: &farStore{Memory: w.shared, delayed: delayed}}
 	m.dir = New(Config{
@@ -164,10 +174,6 @@ func (w *world) start(name string, delayed time.Duration, seed uint64) *member {
 		Changed: func() {},
 	})
 	require.NoError(w.t, m.dir.SetKinds(context.Background(), []string{testKind}))
-	ctx, stop := context.WithCancel(context.Background())
-	m.stop = stop
-	m.done.Go(func() { m.run(ctx, seed, w.pause) })
-	w.members = append(w.members, m)
 	return m
 }
 
@@ -358,4 +364,29 @@ func (w *world) settled() bool {
 		}
 	}
 	return true
+}
+
+// TestReleaseIsRepeated: a shard that is given back while the store does not answer is free afterwards. Nobody else
+// could have it otherwise, until the lease ends.
+func TestReleaseIsRepeated(t *testing.T) {
+	for name, lossy := range map[string]bool{"not carried out": false, "carried out unnoticed": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, 1)
+				defer w.shared.Close()
+				m := w.member("a", 0)
+				require.NoError(t, m.dir.Join(t.Context()))
+				defer m.dir.Close()
+				s := Shard{testKind, 1}
+				_, err := m.dir.Acquire(t.Context(), s)
+				require.NoError(t, err)
+				w.partition(m, testTTL/10, lossy)
+				require.NoError(t, m.dir.Release(t.Context(), s))
+				got, err := w.shared.Get(t.Context(), "pb/"+s.key())
+				require.NoError(t, err)
+				require.Empty(t, got.Entries)
+				require.Zero(t, m.fenced.Load())
+			})
+		})
+	}
 }
