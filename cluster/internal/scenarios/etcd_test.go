@@ -13,6 +13,7 @@ import (
 
 // TestEtcdSilent stops etcd for less than the lease, and then for more.
 func TestEtcdSilent(t *testing.T) {
+	t.Parallel()
 	w := newWorldWith(t, 4*time.Second, "a", "b")
 	alice := w.users.login("alice", w.nodes["a"])
 	room := w.roomOn(alice, "b", "silent")
@@ -48,6 +49,7 @@ func TestEtcdSilent(t *testing.T) {
 
 // TestEtcdStartedAnew kills etcd and starts it again with its data.
 func TestEtcdStartedAnew(t *testing.T) {
+	t.Parallel()
 	w := newWorldWith(t, longLease, "a", "b")
 	alice := w.users.login("alice", w.nodes["a"])
 	room := w.roomOn(alice, "b", "anew")

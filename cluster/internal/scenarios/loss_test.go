@@ -9,6 +9,7 @@ import (
 
 // TestKillInMidCall kills a node that carries out a call.
 func TestKillInMidCall(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "a", "b")
 	alice := w.users.login("alice", w.nodes["a"])
 	room := w.roomOn(alice, "b", "kill")
@@ -39,6 +40,7 @@ func TestKillInMidCall(t *testing.T) {
 
 // TestNewRoomOfADeadNode wants rooms that hash to a dead node to be unavailable until its lease ends, and no longer.
 func TestNewRoomOfADeadNode(t *testing.T) {
+	t.Parallel()
 	w := newWorldWith(t, longLease, "a", "b")
 	alice := w.users.login("alice", w.nodes["a"])
 	w.roomOn(alice, "b", "seed")
@@ -70,6 +72,7 @@ func TestNewRoomOfADeadNode(t *testing.T) {
 // TestStoppedBeyondTheLease stops a node until another has its rooms, and lets it run again. What has waited in it
 // must not be carried out.
 func TestStoppedBeyondTheLease(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "a", "b")
 	alice, bob := w.users.login("alice", w.nodes["a"]), w.users.login("bob", w.nodes["b"])
 	room := w.roomOn(alice, "b", "stop")
@@ -105,6 +108,7 @@ func TestStoppedBeyondTheLease(t *testing.T) {
 
 // TestGatewayKilled wants the members at a gateway that was killed to leave their rooms.
 func TestGatewayKilled(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "a", "b", "c")
 	alice, bob, carol := w.users.login("alice", w.nodes["a"]), w.users.login("bob", w.nodes["b"]),
 		w.users.login("carol", w.nodes["a"])

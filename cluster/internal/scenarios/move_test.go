@@ -51,6 +51,7 @@ func (l *load) end() []*increment {
 
 // TestMovesUnderLoad has a node join and another leave while users call rooms. No call may fail.
 func TestMovesUnderLoad(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "a", "b")
 	alice, bob := w.users.login("alice", w.nodes["a"]), w.users.login("bob", w.nodes["b"])
 	carol := w.users.login("carol", w.nodes["a"])

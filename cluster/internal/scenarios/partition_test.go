@@ -99,6 +99,7 @@ func (w *cable) join(near net.Conn) {
 
 // TestCutOffFromEtcd cuts a node off from etcd for longer than its lease. Its links to other nodes stay.
 func TestCutOffFromEtcd(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "a")
 	toEtcd := newCable(t, strings.TrimPrefix(w.etcd.Servers[0].URL, "http://"))
 	b := w.launch("b", replace("-etcd", "http://"+toEtcd.address()))
@@ -132,6 +133,7 @@ func TestCutOffFromEtcd(t *testing.T) {
 
 // TestCutOffFromAPeer cuts the link of two nodes that both reach etcd.
 func TestCutOffFromAPeer(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	// The node with the lesser name connects to the other, through the wire.
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -13,6 +13,7 @@ import (
 
 // TestRefusedToStart starts nodes that must not run, beside one that must not notice.
 func TestRefusedToStart(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "a")
 	alice := w.users.login("alice", w.nodes["a"])
 	certificate := func(name string, change func(c *x509.Certificate)) func(args []string) []string {
@@ -52,6 +53,7 @@ func TestRefusedToStart(t *testing.T) {
 
 // TestLinksNeedACertificate connects to the links' port without a certificate of a node.
 func TestLinksNeedACertificate(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "a", "b")
 	alice := w.users.login("alice", w.nodes["a"])
 	address := w.linkOf("b")

@@ -9,6 +9,7 @@ import (
 
 // TestUse has users at three gateways use rooms on all three nodes, in every way that rooms can be used.
 func TestUse(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "a", "b", "c")
 	alice, bob := w.users.login("alice", w.nodes["a"]), w.users.login("bob", w.nodes["b"])
 	require.Equal(t, "alice", alice.call("avatar", "whoami").value())
@@ -82,6 +83,7 @@ func TestUse(t *testing.T) {
 
 // TestBoards has copies of a board at several gateways follow it.
 func TestBoards(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "a", "b")
 	alice, bob := w.users.login("alice", w.nodes["a"]), w.users.login("bob", w.nodes["b"])
 	carol := w.users.login("carol", w.nodes["a"])
