@@ -174,7 +174,9 @@ func TestMemory(t *testing.T) {
 	r := readReport(t, "memory")
 	assert.Equal(t, []string{
 		"memory-idle-connection ours", "memory-idle-connection-client ours",
+		"memory-ended-connection ours", "memory-ended-connection-client ours",
 		"memory-idle-connection netrpc", "memory-idle-connection-client netrpc",
+		"memory-ended-connection netrpc", "memory-ended-connection-client netrpc",
 		"memory-exported-object ours", "memory-remote-reference ours", "memory-exported-object-called ours",
 		"memory-unanswered-call-server ours", "memory-outstanding-call ours",
 		"memory-cached-original ours", "memory-cached-copy ours",
@@ -199,7 +201,10 @@ func TestMemoryWithoutOurs(t *testing.T) {
 	c, _, log := small(t, "ours", "netrpc")
 	c.options = options{memory: true, only: "netrpc"}
 	require.NoError(t, c.run(t.Context()), log)
-	want := []string{"memory-idle-connection netrpc", "memory-idle-connection-client netrpc"}
+	want := []string{
+		"memory-idle-connection netrpc", "memory-idle-connection-client netrpc",
+		"memory-ended-connection netrpc", "memory-ended-connection-client netrpc",
+	}
 	assert.Equal(t, want, rowsOf(readReport(t, "memory")))
 }
 

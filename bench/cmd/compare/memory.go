@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/perspectivebroker/pb/bench/internal/child"
 	"github.com/perspectivebroker/pb/bench/internal/report"
@@ -16,7 +17,7 @@ type memoryCounts struct{ idle, exported, held int }
 
 var (
 	quickCounts = memoryCounts{idle: 1_000, exported: 100_000, held: 10_000}
-	fullCounts  = memoryCounts{idle: 10_000, exported: 1_000_000, held: 50_000}
+	fullCounts  = memoryCounts{idle: 10_000, exported: 100_000, held: 50_000}
 )
 
 // memoryTest measures the memory of n items of one kind.
@@ -30,6 +31,14 @@ func idleConnections(n int) memoryTest {
 	return memoryTest{
 		n, []child.Request{{Op: child.OpOpen, Conns: n}},
 		"memory-idle-connection", "memory-idle-connection-client",
+	}
+}
+
+// endedConnections measures what stays of n connections that were open at once, when all of them have ended.
+func endedConnections(n int) memoryTest {
+	return memoryTest{
+		n, []child.Request{{Op: child.OpOpen, Conns: n}, {Op: child.OpClose}},
+		"memory-ended-connection", "memory-ended-connection-client",
 	}
 }
 
@@ -56,8 +65,8 @@ func (w memoryCounts) tests() []memoryTest {
 	}
 }
 
-// measureMemory measures idle connections of every system written in Go, and exported objects, references, held calls
-// and caches of ours.
+// measureMemory measures idle and ended connections of every system written in Go, and exported objects, references,
+// held calls and caches of ours.
 func (c comparison) measureMemory(ctx context.Context, list []systems.System) (rows []report.Row, err error) {
 	for _, s := range list {
 		if s.Script != "" || s.Name == "ours-reflected" {
@@ -67,8 +76,10 @@ func (c comparison) measureMemory(ctx context.Context, list []systems.System) (r
 		if s.MaxConns > 0 {
 			n = min(n, s.MaxConns)
 		}
-		if rows, err = c.measureTest(ctx, rows, s, idleConnections(n)); err != nil {
-			return rows, err
+		for _, w := range []memoryTest{idleConnections(n), endedConnections(n)} {
+			if rows, err = c.measureTest(ctx, rows, s, w); err != nil {
+				return rows, err
+			}
 		}
 	}
 	if len(list) == 0 || list[0].Name != "ours" {
@@ -127,12 +138,37 @@ func (c comparison) usageIncrease(
 		if _, err := pair.Client.Ask(r); err != nil {
 			return w, err
 		}
+		if r.Op == child.OpClose {
+			if err := awaitEnded(ctx, pair, before.server.Goroutines); err != nil {
+				return w, err
+			}
+		}
 	}
 	after, err := currentUsage(pair)
 	if err != nil {
 		return w, err
 	}
 	return usage{sub(after.server, before.server), sub(after.client, before.client)}, nil
+}
+
+// spareGoroutines is how many goroutines a server may keep for later use.
+const spareGoroutines = 200
+
+// awaitEnded waits until the server has noticed that its connections have ended: until it has about as many goroutines
+// as before. It waits for ten seconds at most.
+func awaitEnded(ctx context.Context, pair *child.Pair, before int) error {
+	for range 100 {
+		now, err := pair.Server.Ask(child.Request{Op: child.OpUsage})
+		if err != nil || now.Goroutines <= before+spareGoroutines {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return nil
 }
 
 func currentUsage(pair *child.Pair) (w usage, err error) {
