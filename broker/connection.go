@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -354,6 +355,10 @@ func (c *connection) SendCallSoon(ctx context.Context, call *seam.OutgoingCall) 
 	return c.sendReserved(call, size)
 }
 
+// lendsUpdates says that updates of a Cacheable are written on the goroutine that makes them, one observer after the
+// other. With more processors, the brokers of the observers write at the same time.
+var lendsUpdates = runtime.GOMAXPROCS(0) <= 2
+
 // sendReserved hands a call to the broker after its bytes were reserved.
 func (c *connection) sendReserved(call *seam.OutgoingCall, size int) error {
 	err := context.Cause(c.ctx)
@@ -371,7 +376,7 @@ func (c *connection) sendReserved(call *seam.OutgoingCall, size int) error {
 	}
 	c.metrics.madeOut.Add(1)
 	c.queued.Add(1)
-	if call.Fragment != nil && call.Fragment.Holes() == 0 {
+	if call.Encoded != nil && lendsUpdates || call.Fragment != nil && call.Fragment.Holes() == 0 {
 		// The broker only copies bytes, so the caller's locks cannot block it.
 		c.mailbox.Lend(call)
 	} else {
