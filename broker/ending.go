@@ -116,6 +116,7 @@ func (b *broker) finish(cause error) {
 	stopTimer(b.grace)
 	stopTimer(b.alive)
 	b.silence.Stop()
+	c.calls.TakeAll(seam.Call.Lose)
 	lost := c.lost(cause)
 	b.pending.Clear(func(call *seam.OutgoingCall) { b.complete(call, figures.Now(), nil, lost) })
 	if b.instantiating && b.at.answers {

@@ -2,8 +2,10 @@ package broker_test
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sort"
+	"syscall"
 	"testing"
 	"time"
 
@@ -56,6 +58,44 @@ func BenchmarkDialect(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkDeadlines compares many callers on one connection without and with a deadline for each call. It reports the
+// CPU time of a call, both sides.
+func BenchmarkDeadlines(b *testing.B) {
+	const callers = 64
+	for _, limit := range []time.Duration{0, time.Minute} {
+		b.Run(map[bool]string{false: "none", true: "deadline"}[limit > 0], func(b *testing.B) {
+			_, ref := benchWorkshop(b)
+			timed, cancel := context.WithTimeout(b.Context(), limit+time.Hour)
+			defer cancel()
+			ctx := timed // Both wait for its end, so that only the deadline is compared.
+			if limit == 0 {
+				ctx, cancel = context.WithCancel(b.Context())
+				defer cancel()
+			}
+			b.SetParallelism(callers / runtime.GOMAXPROCS(0))
+			b.ReportAllocs()
+			before := cpuTime(b)
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if _, err := flavors.Call[int](ctx, ref, "plain", 7); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+			b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N), "cpu-ns/op")
+		})
+	}
+}
+
+// cpuTime returns the CPU time of this process so far.
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // BenchmarkCancelReachesMethod measures the time from the end of a caller's context to the end of the method's. It

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
@@ -475,4 +477,42 @@ func TestEachCallAnsweredOnce(t *testing.T) {
 		p.Close()
 		require.NoError(t, s.Runtime.Close(context.Background()))
 	})
+}
+
+// sleeper keeps nothing of its calls, which it never answers.
+type sleeper struct {
+	flavors.Root
+	calls chan weak.Pointer[flavors.Invocation]
+}
+
+func (s *sleeper) RemoteSleep(inv *flavors.Invocation) *actor.Deferred {
+	s.calls <- weak.Make(inv)
+	return actor.NewDeferred(inv.Conn().Runtime())
+}
+
+// TestDeadlineOfLostCall requires that the timer of a far deadline does not keep a call whose connection has ended, nor
+// one that the peer has cancelled.
+func TestDeadlineOfLostCall(t *testing.T) {
+	const call = `[message %d root sleep %d [tuple] [dictionary] [dictionary [[unicode timeout] 99999999]]]`
+	for name, tt := range map[string]struct {
+		wantsAnswer int
+		end         func(p *wire.Peer)
+	}{
+		"wants answer": {1, func(p *wire.Peer) { p.Close() }},
+		"one way":      {0, func(p *wire.Peer) { p.Close() }},
+		"cancelled": {1, func(p *wire.Peer) {
+			p.Write(`[cancel 1]`)
+			p.Want(`[error 1 _]`)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &sleeper{calls: make(chan weak.Pointer[flavors.Invocation], 1)}
+			p := wire.Connect(t, pbtest.NewServer(t, s).Listener.Addr().String())
+			p.JoinAs(banana.ProfilePB1)
+			p.Write(fmt.Sprintf(call, 1, tt.wantsAnswer))
+			kept := <-s.calls
+			tt.end(p)
+			pbtest.Eventually(t, func() bool { runtime.GC(); return kept.Value() == nil })
+		})
+	}
 }

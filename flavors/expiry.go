@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
@@ -15,6 +16,7 @@ const (
 	callCancelled             // its caller left
 	callTold                  // the answer of an expired call has been given to the connection
 	callOver                  // its method has returned, or will not run
+	callUntimed               // its timer has been stopped before it ran
 )
 
 var (
@@ -62,6 +64,7 @@ func (inv *Invocation) expire(why uint32) {
 		}
 	}
 	conn, parked := inv.conn, inv.parked // The invocation may be used again once it is over.
+	inv.stopTimer()
 	if c := inv.context.Load(); c != nil && why == callCancelled {
 		c.end()
 	}
@@ -127,6 +130,7 @@ func (inv *Invocation) isOver(s uint32) {
 
 // endContext notes that the call cannot be cancelled any more.
 func (inv *Invocation) endContext() {
+	inv.stopTimer()
 	if c := inv.context.Load(); c != nil {
 		c.callOver(inv.caller)
 	}
@@ -160,9 +164,30 @@ func (inv *Invocation) skip() {
 
 // limitTime has a call expire at its deadline.
 func (inv *Invocation) limitTime() {
-	if !inv.extended || inv.deadline.IsZero() {
+	switch {
+	case !inv.extended || inv.deadline.IsZero():
+	case inv.wantsAnswer:
+		inv.startTimer()
+	default:
+		inv.followContext()
+	}
+}
+
+// startTimer has a call expire whose end the connection knows of. Its context has a timer of its own, because most
+// calls are over before it is needed.
+func (inv *Invocation) startTimer() {
+	if inv.timer.Load() != nil {
 		return
 	}
+	inv.timer.Store(time.AfterFunc(time.Until(inv.deadline), inv.timeOver))
+	if inv.state.Load()&callDecided != 0 {
+		inv.stopTimer() // There was none when the answer was decided.
+	}
+}
+
+// followContext has a call expire with its context. Connections do not know the calls that want no answer, so a timer
+// would keep them beyond the end of the connection.
+func (inv *Invocation) followContext() {
 	c := inv.callContext(false)
 	ctx := c.base()
 	unfollow := context.AfterFunc(ctx, func() {
@@ -177,6 +202,37 @@ func (inv *Invocation) limitTime() {
 		return
 	}
 	c.more.unfollow = unfollow
+}
+
+// timeOver is called at the deadline. The calls of a connection that has ended are ended by that.
+func (inv *Invocation) timeOver() {
+	if inv.conn.Context().Err() == nil {
+		inv.expire(0)
+	}
+}
+
+// stopTimer keeps a call from expiring.
+func (inv *Invocation) stopTimer() {
+	if t := inv.timer.Load(); t != nil && t.Stop() {
+		inv.state.Or(callUntimed)
+	}
+}
+
+// Lose implements seam.Call.
+func (inv *incoming) Lose() { (*Invocation)(inv).stopTimer() }
+
+// Cancel implements seam.Call.
+func (inv *incoming) Cancel() { (*Invocation)(inv).expire(callCancelled) }
+
+// Ended implements seam.Call.
+func (inv *incoming) Ended() seam.CallEnd {
+	switch s := inv.state.Load(); {
+	case s&callExpired == 0:
+		return seam.NotEnded
+	case s&callCancelled != 0:
+		return seam.CallerLeft
+	}
+	return seam.TimeOver
 }
 
 // callContext returns the context of the call. given says that the application gets it.

@@ -65,6 +65,7 @@ type Invocation struct {
 	series       *figures.Series                // where it is counted; nil until that is known
 	metadata     *receivedMetadata              // what it carried; nil if nothing
 	deadline     time.Time                      // zero if it has none
+	timer        atomic.Pointer[time.Timer]     // has it expire at the deadline; nil if it does not
 	context      atomic.Pointer[callContext]    // nil until needed
 	entry        seam.CallEntry                 // its place among the unanswered calls of the peer
 	passedOn     atomic.Pointer[actor.Deferred] // the answer of the peer that it was passed on to
@@ -92,7 +93,10 @@ func newInvocation() *Invocation {
 // free pools an answered invocation to which there is no other reference.
 func (inv *Invocation) free() {
 	if !inv.deadline.IsZero() {
-		return // What waits for the deadline may be about to run.
+		if inv.state.Load()&callUntimed == 0 {
+			return // What waits for the deadline may be about to run.
+		}
+		inv.timer.Store(nil)
 	}
 	inv.Method, inv.Args, inv.Kw = "", nil, nil
 	inv.conn, inv.caller, inv.core, inv.perspective, inv.prefix = nil, nil, nil, nil, ""
@@ -196,20 +200,6 @@ func (inv *incoming) Refuse(err error) { (*Invocation)(inv).drop(err) }
 
 // ReplaceAnswer implements seam.Call.
 func (inv *incoming) ReplaceAnswer(err error) { (*Invocation)(inv).sendFailure(err) }
-
-// Cancel implements seam.Call.
-func (inv *incoming) Cancel() { (*Invocation)(inv).expire(callCancelled) }
-
-// Ended implements seam.Call.
-func (inv *incoming) Ended() seam.CallEnd {
-	switch s := inv.state.Load(); {
-	case s&callExpired == 0:
-		return seam.NotEnded
-	case s&callCancelled != 0:
-		return seam.CallerLeft
-	}
-	return seam.TimeOver
-}
 
 // Entry implements seam.Call.
 func (inv *incoming) Entry() *seam.CallEntry { return &inv.entry }

@@ -109,6 +109,19 @@ func (c *Calls) Take(id int64, long *big.Int) Call {
 	return e.Call
 }
 
+// TakeAll takes out all calls and gives them to f. It belongs to the broker's turn.
+func (c *Calls) TakeAll(f func(Call)) {
+	c.few.takeAll(f)
+	c.many.takeAll(f)
+	c.mu.Lock()
+	rest := c.rest
+	c.rest = nil
+	c.mu.Unlock()
+	for _, e := range rest {
+		f(e.Call)
+	}
+}
+
 func newSlots(n int) *slots { return &slots{make([]atomic.Pointer[CallEntry], n), make([]int64, n)} }
 
 func (s *slots) add(e *CallEntry, id int64) bool {
@@ -134,4 +147,15 @@ func (s *slots) take(id int64) *CallEntry {
 		return nil
 	}
 	return e
+}
+
+func (s *slots) takeAll(f func(Call)) {
+	if s == nil {
+		return
+	}
+	for i := range s.calls {
+		if e := s.calls[i].Swap(nil); e != nil {
+			f(e.Call)
+		}
+	}
 }

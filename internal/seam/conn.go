@@ -125,6 +125,8 @@ type Call interface {
 	Aim(target Target)
 	// Abandon ends a call that will not be answered, because the connection has ended.
 	Abandon()
+	// Lose notes that the connection has ended, so that the call's deadline does not count any more.
+	Lose()
 	// Failure returns the error that the call was answered with, if its result is kept.
 	Failure() error
 
