@@ -61,7 +61,7 @@ func runProgram(ctx context.Context, in string, args ...string) (status int, out
 // A short run of two systems that writes its JSON to standard output.
 func TestRun(t *testing.T) {
 	profiles := t.TempDir()
-	status, out, log := runProgram(t.Context(), "", "-quick", "-rounds", "1", "-only", "ours, rawtcp",
+	status, out, log := runProgram(t.Context(), "", "-quick", "-rounds", "1", "-only", "ours, ours-lent, rawtcp",
 		"-workloads", "serial,bulk", "-json", "-", "-profile", profiles)
 	require.Zero(t, status, log)
 	var r report.Report
@@ -78,10 +78,10 @@ func TestRun(t *testing.T) {
 		assert.Positive(t, row.CPU)
 		assert.Equal(t, row.Workload == "bulk", row.MBs > 0)
 	}
-	assert.Equal(t, []string{"serial ours", "serial rawtcp", "bulk ours", "bulk rawtcp"}, found)
+	assert.Equal(t, []string{"serial ours", "serial rawtcp", "bulk ours", "bulk ours-lent", "bulk rawtcp"}, found)
 	assert.Contains(t, log, "serial, round 1 of 1")
 	assert.Contains(t, log, "speedup of ours (p50)", "the log contains the tables")
-	assert.Contains(t, log, "bulk calls/s, ours vs rawtcp", "the log contains the targets")
+	assert.Contains(t, log, "bulk calls/s, ours-lent vs rawtcp", "the log contains the targets")
 	for _, name := range []string{"ours-server", "ours-client", "rawtcp-server", "rawtcp-client"} {
 		info, err := os.Stat(profiles + "/" + name + ".pprof")
 		require.NoError(t, err)

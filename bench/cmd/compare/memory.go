@@ -69,7 +69,7 @@ func (w memoryCounts) tests() []memoryTest {
 // held calls and caches of ours.
 func (c comparison) measureMemory(ctx context.Context, list []systems.System) (rows []report.Row, err error) {
 	for _, s := range list {
-		if s.Script != "" || s.Name == "ours-reflected" {
+		if s.Script != "" || s.Name == "ours-reflected" || s.OnlyEcho {
 			continue
 		}
 		n := c.scale.memoryCounts.idle

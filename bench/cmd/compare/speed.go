@@ -121,6 +121,6 @@ func (c comparison) measureWorkload(ctx context.Context, p *pairs, w workload) (
 
 // supports reports whether the system can run the workload.
 func supports(s systems.System, w workload) bool {
-	return (!w.watch || s.Watches) && (!w.structs || s.Structs) && (!s.OneCaller || w.callers == w.conns) &&
-		(s.MaxConns == 0 || w.conns <= s.MaxConns)
+	return (!s.OnlyEcho || w.payload > 0) && (!w.watch || s.Watches) && (!w.structs || s.Structs) &&
+		(!s.OneCaller || w.callers == w.conns) && (s.MaxConns == 0 || w.conns <= s.MaxConns)
 }

@@ -12,6 +12,8 @@ func TestSupports(t *testing.T) {
 	watch, many := workload{watch: true, conns: 1000, callers: 1}, workload{conns: 1, callers: 256}
 	assert.False(t, supports(systems.System{}, watch))
 	assert.True(t, supports(systems.System{Watches: true}, watch))
+	assert.False(t, supports(systems.System{OnlyEcho: true}, many))
+	assert.True(t, supports(systems.System{OnlyEcho: true}, workload{conns: 1, callers: 1, payload: 1000}))
 	assert.False(t, supports(systems.System{OneCaller: true}, many))
 	assert.False(t, supports(systems.System{MaxConns: 8}, workload{conns: 64, callers: 64}))
 	assert.True(t, supports(systems.System{}, many))

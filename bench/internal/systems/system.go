@@ -27,6 +27,8 @@ type System struct {
 	Watches bool
 	// Structs means that the system's clients implement [load.Confirmer].
 	Structs bool
+	// OnlyEcho means that the system is measured with large payloads only.
+	OnlyEcho bool
 	// Optional means that the system is measured only on request.
 	Optional bool
 }
@@ -39,7 +41,7 @@ func (s System) IsOurs() bool {
 // All returns all systems, ours first.
 func All() []System {
 	return []System{
-		ours(), oursReflected(), netRPC(), grpcSystem(), protoactorRemote(), rawTCP(), rawTCPPolled(), twisted(),
+		ours(), oursReflected(), oursLent(), netRPC(), grpcSystem(), protoactorRemote(), rawTCP(), rawTCPPolled(), twisted(),
 		oursUnpolled(), connectGo(), natsSystem(), grpcTuned(), rpcxSystem(), drpcSystem(),
 	}
 }
