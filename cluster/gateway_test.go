@@ -188,3 +188,11 @@ func (c *testCluster) idOn(kind, node string) string {
 		}
 	}
 }
+
+func (c *testCluster) loginAnonymously(url string) (*broker.Conn, *flavors.RemoteReference) {
+	conn, err := broker.Dial(testContext(c.t), pbtest.NewRuntime(c.t), url)
+	require.NoError(c.t, err)
+	avatar, err := conn.Login(testContext(c.t), cred.Anonymous{}, nil)
+	require.NoError(c.t, err)
+	return conn, avatar
+}

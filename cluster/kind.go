@@ -42,7 +42,8 @@ type kindOption func(k *kind) error
 
 func (o kindOption) applyKind(k *kind) error { return o(k) }
 
-// IdleAfter ends an activation to which nobody has made a call for that long. By default activations stay.
+// IdleAfter ends an activation to which nobody has made a call for that long, if no call is under way. References that
+// others hold do not count: they stay good, and the next call activates the object again. By default activations stay.
 func IdleAfter(d time.Duration) KindOption {
 	return kindOption(func(k *kind) error {
 		if d <= 0 {
