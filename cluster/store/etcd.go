@@ -27,6 +27,9 @@ const DefaultRequestTimeout = 5 * time.Second
 // holds up few requests. gRPC itself notices a silent server after ten seconds at the earliest.
 const tryTimeout = 2 * time.Second
 
+// renewTimeout is tryTimeout for renewals, which need no agreement of the servers and are urgent.
+const renewTimeout = time.Second
+
 // How a connection to a server is made that could not be made at once. With the defaults of gRPC an attempt takes up to
 // twenty seconds where packets are lost, and the next one begins up to two minutes later: so long would a node that was
 // cut off go without a lease after the network is whole again.
@@ -78,7 +81,7 @@ func (s *Etcd) Grant(ctx context.Context, ttl time.Duration) (LeaseID, time.Dura
 
 // Renew implements Store.
 func (s *Etcd) Renew(ctx context.Context, lease LeaseID) error {
-	answer, err := ask(ctx, s, func(ctx context.Context) (*clientv3.LeaseKeepAliveResponse, error) {
+	answer, err := askFor(ctx, renewTimeout, func(ctx context.Context) (*clientv3.LeaseKeepAliveResponse, error) {
 		return s.client.KeepAliveOnce(ctx, clientv3.LeaseID(lease))
 	})
 	switch {
@@ -119,7 +122,7 @@ func (s *Etcd) Commit(ctx context.Context, conditions []Condition, operations ..
 		}
 	}
 	// It is not repeated: if it was carried out unnoticed, its conditions do not hold any more.
-	answer, err := try(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+	answer, err := try(ctx, tryTimeout, func(ctx context.Context) (*clientv3.TxnResponse, error) {
 		return s.client.Txn(ctx).If(compares...).Then(ops...).Commit()
 	})
 	if err != nil {
@@ -158,8 +161,15 @@ func (s *Etcd) Watch(ctx context.Context, prefix string, after int64) (Watch, er
 func ask[T any](ctx context.Context, s *Etcd, request func(ctx context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.requests)
 	defer cancel()
+	return askFor(ctx, tryTimeout, request)
+}
+
+// askFor is ask with another time for each server. It has no bound but ctx.
+func askFor[T any](
+	ctx context.Context, each time.Duration, request func(ctx context.Context) (T, error),
+) (T, error) {
 	for {
-		answer, err := try(ctx, request)
+		answer, err := try(ctx, each, request)
 		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
 			return answer, err
 		}
@@ -167,8 +177,10 @@ func ask[T any](ctx context.Context, s *Etcd, request func(ctx context.Context) 
 }
 
 // try makes a request of one server.
-func try[T any](ctx context.Context, request func(ctx context.Context) (T, error)) (T, error) {
-	one, cancel := context.WithTimeout(ctx, tryTimeout)
+func try[T any](
+	ctx context.Context, each time.Duration, request func(ctx context.Context) (T, error),
+) (T, error) {
+	one, cancel := context.WithTimeout(ctx, each)
 	defer cancel()
 	answer, err := request(one)
 	if err != nil && one.Err() != nil && ctx.Err() == nil {

@@ -469,7 +469,8 @@ func (d *Directory) hold(ctx context.Context) error {
 		if sent >= good {
 			return fmt.Errorf("the lease was not renewed in time: %w", cmp.Or(last, errPaused))
 		}
-		try, cancel := context.WithTimeout(ctx, min(good-sent, d.cfg.TTL/3))
+		// The store asks its servers in turn, as long as the lease is good.
+		try, cancel := context.WithTimeout(ctx, good-sent)
 		err := d.cfg.Store.Renew(try, lease)
 		cancel()
 		switch {

@@ -101,10 +101,10 @@ func TestLeaderLost(t *testing.T) {
 				})
 			}
 			require.NotZero(t, placed)
-			for _, n := range w.nodes {
-				require.NotContains(t, n.output(), "the lease is not good any more")
-			}
 			c.end(calls...)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			require.Zero(t, w.fenced)
 			for _, i := range c.calls {
 				if !i.isOpen() {
 					require.Empty(t, i.report.Error, "%s", i.report.Text)

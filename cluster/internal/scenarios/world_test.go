@@ -79,6 +79,7 @@ type world struct {
 	// Guarded by mu.
 	history history.History
 	next    int64
+	fenced  int // how often a node has lost its lease
 }
 
 // node is a process of rooms.
@@ -202,6 +203,11 @@ func (w *world) linkOf(name string) string {
 
 // log takes a line of a node.
 func (w *world) log(line string) {
+	if strings.Contains(line, "the lease is not good any more") {
+		w.mu.Lock()
+		w.fenced++
+		w.mu.Unlock()
+	}
 	if run, ok := runOf(line); ok {
 		w.mu.Lock()
 		w.history.Runs = append(w.history.Runs, run)
