@@ -122,5 +122,5 @@ func (c comparison) measureWorkload(ctx context.Context, p *pairs, w workload) (
 // supports reports whether the system can run the workload.
 func supports(s systems.System, w workload) bool {
 	return (!s.OnlyEcho || w.payload > 0) && (!w.watch || s.Watches) && (!w.structs || s.Structs) &&
-		(!s.OneCaller || w.callers == w.conns) && (s.MaxConns == 0 || w.conns <= s.MaxConns)
+		(!s.OneCaller || w.watch || w.callers == w.conns) && (s.MaxConns == 0 || w.conns <= s.MaxConns)
 }

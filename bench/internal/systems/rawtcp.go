@@ -18,6 +18,7 @@ func rawTCP() System {
 	return System{
 		Name:      "rawtcp",
 		OneCaller: true,
+		Watches:   true,
 		Serve:     func() (string, error) { return serveRaw(asItIs) },
 		Dial: func(ctx context.Context, addr string) (load.Client, error) {
 			return dialRaw(ctx, addr, asItIs)
@@ -38,6 +39,7 @@ func serveRaw(wrap wrapper) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	var watchers rawWatchers
 	go func() {
 		for {
 			conn, err := ln.Accept()
@@ -47,14 +49,14 @@ func serveRaw(wrap wrapper) (string, error) {
 			if conn, err = wrap(conn); err != nil {
 				return
 			}
-			go echoRaw(conn)
+			go echoRaw(conn, &watchers)
 		}
 	}()
 	return ln.Addr().String(), nil
 }
 
 // echoRaw echoes messages until the connection is closed.
-func echoRaw(conn net.Conn) {
+func echoRaw(conn net.Conn, watchers *rawWatchers) {
 	defer conn.Close()
 	r := bufio.NewReader(conn)
 	var buf []byte
@@ -62,6 +64,9 @@ func echoRaw(conn net.Conn) {
 		var err error
 		if buf, err = readRaw(r, buf); err != nil {
 			return
+		}
+		if watchers.take(conn, buf) {
+			continue
 		}
 		if _, err = conn.Write(buf); err != nil {
 			return
