@@ -207,6 +207,17 @@ type Handle interface{ Release() }
 type OutgoingCall struct {
 	// Cache marks an update of the peer's copy (cachemessage). Otherwise the call is to an object of the peer.
 	Cache bool
+	// MustSend says that the call must not be left out: a connection that cannot take it ends, as one does that cannot
+	// take an update.
+	MustSend bool
+	// Undecoded says that the result is not decoded: it is a *jelly.Raw.
+	Undecoded bool
+	// Cancelled belongs to the broker: the caller left before the call had a number.
+	Cancelled bool
+	// Weight belongs to the broker as well: how the call is counted in Series.
+	Weight figures.Weight
+	// Timed says that Deadline is set.
+	Timed bool
 	// ID is the peer's luid of the target, unless Name is set.
 	ID int64
 	// Name is the target's published name, such as "root".
@@ -223,18 +234,12 @@ type OutgoingCall struct {
 	Encoded []byte
 	// Observer replaces ID and Name in an update.
 	Observer Observer
-	// MustSend says that the call must not be left out: a connection that cannot take it ends, as one does that cannot
-	// take an update.
-	MustSend bool
-	// Undecoded says that the result is not decoded: it is a *jelly.Raw.
-	Undecoded bool
 	// Result is completed by the answer. Nil means that no answer is asked for.
 	Result *actor.Deferred
 	// Perspective is the one under which the reference was received and the arguments were encoded.
 	Perspective any
 	// Deadline is when the caller ceases to wait, if Timed is set. The peer learns of it.
 	Deadline time.Time
-	Timed    bool
 	// Metadata is the encoded entries of the call's metadata, of which there are Entries, without the deadline.
 	Metadata []byte
 	Entries  int
@@ -247,12 +252,9 @@ type OutgoingCall struct {
 
 	// RequestID belongs to the broker. It is zero until the call has been given a number.
 	RequestID int64
-	// Cancelled belongs to the broker: the caller left before the call had a number.
-	Cancelled bool
 	// These belong to the broker as well. Series is where the call is counted, nil until a call of the method has been
-	// answered, Weight how, and Sent when it was handed over to be written if it is timed, by figures.Now.
+	// answered, and Sent when it was handed over to be written if it is timed, by figures.Now.
 	Series *figures.Series
-	Weight figures.Weight
 	Sent   time.Duration
 
 	conn   Conn
