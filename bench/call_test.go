@@ -115,6 +115,43 @@ func BenchmarkCallPipelined(b *testing.B) {
 	}
 }
 
+// BenchmarkCallWide measures 64 connections to one object, with one caller each. There nothing can be batched.
+func BenchmarkCallWide(b *testing.B) {
+	const conns = 64
+	server, client := newRuntime(b), newRuntime(b)
+	ln, err := broker.Listen(server, "pb://127.0.0.1:0", &typed{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx := context.Background()
+	var roots []*flavors.RemoteReference
+	for range conns {
+		conn, err := broker.Dial(ctx, client, ln.URL())
+		if err != nil {
+			b.Fatal(err)
+		}
+		roots = append(roots, conn.Root())
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	before := cpuTime(b)
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	var wg sync.WaitGroup
+	for _, root := range roots {
+		wg.Go(func() {
+			for left.Add(-1) >= 0 {
+				if _, err := flavors.Call[int](ctx, root, "add", 1, 2); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	reportCPU(b, before)
+}
+
 // A struct both ways, by a method that is found by reflection.
 func BenchmarkCallStructs(b *testing.B) {
 	sent := load.Order{

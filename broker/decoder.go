@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 
+	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker/internal/flow"
 	"github.com/perspectivebroker/pb/broker/internal/netio"
 	"github.com/perspectivebroker/pb/codec/banana"
@@ -213,9 +214,12 @@ func (r *frameReader) negotiate(frame []byte) error {
 // readersKey finds what the readers of a runtime share.
 type readersKey struct{}
 
+func readersOf(rt *actor.Runtime) *netio.Readers {
+	return rt.Extension(readersKey{}, func() any { return netio.NewReaders() }).(*netio.Readers)
+}
+
 func (c *connection) newReader() *netio.Reader {
-	readers := c.rt.Extension(readersKey{}, func() any { return new(netio.Readers) }).(*netio.Readers)
-	poll := netio.NewBusyPoll(c.options.polling, readers, c.busy)
+	poll := netio.NewBusyPoll(c.options.polling, c.readers, c.busy)
 	return netio.NewReader(c.sock, c.nonblock, poll, &c.linger)
 }
 

@@ -14,7 +14,19 @@ type Readers struct {
 	// A reader is active in a window if it begins a read in it.
 	window       atomic.Int64
 	now, earlier atomic.Int64 // readers active in this window, and in the one before
+
+	processors atomic.Int64 // when this window began: to ask takes a lock of the scheduler
 }
+
+// NewReaders returns a Readers without readers.
+func NewReaders() *Readers {
+	r := new(Readers)
+	r.processors.Store(int64(runtime.GOMAXPROCS(0)))
+	return r
+}
+
+// Crowded reports whether more readers have been active lately than there are processors.
+func (r *Readers) Crowded() bool { return max(r.now.Load(), r.earlier.Load()) > r.processors.Load() }
 
 // window is the time in which active readers are counted.
 const window = 8 * time.Millisecond
@@ -24,21 +36,20 @@ var started = time.Now()
 // currentWindow returns the number of the window that time is in.
 func currentWindow() int64 { return int64(time.Since(started) / window) }
 
-// active notes that a reader is active in a window, and returns how many have been active in it, or in the one before
-// if that is more. counted is the last window in which this reader was counted.
-func (r *Readers) active(window int64, counted *int64) int64 {
+// active notes that a reader is active in a window. counted is the last window in which this reader was counted.
+func (r *Readers) active(window int64, counted *int64) {
 	if last := r.window.Load(); last != window && r.window.CompareAndSwap(last, window) {
 		n := r.now.Swap(0)
 		if last != window-1 {
 			n = 0
 		}
 		r.earlier.Store(n)
+		r.processors.Store(int64(runtime.GOMAXPROCS(0)))
 	}
 	if *counted != window {
 		*counted = window
 		r.now.Add(1)
 	}
-	return max(r.now.Load(), r.earlier.Load())
 }
 
 // BusyPoll decides when a connection's reader retries an empty read instead of parking. Parking and waking take longer
@@ -103,7 +114,7 @@ func (p *BusyPoll) begin() bool {
 	if p.limit <= 0 || p.busy() {
 		return false
 	}
-	if p.readers.active(p.window(), &p.counted) > int64(runtime.GOMAXPROCS(0)) {
+	if p.readers.active(p.window(), &p.counted); p.readers.Crowded() {
 		return false
 	}
 	if p.rest > 0 {

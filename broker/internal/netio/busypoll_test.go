@@ -43,7 +43,7 @@ func polls(p *BusyPoll, s *fakeSocket, n int) (at []int) {
 }
 
 func TestBusyPollStops(t *testing.T) {
-	p, s := newTestPoll(new(Readers)), &fakeSocket{}
+	p, s := newTestPoll(NewReaders()), &fakeSocket{}
 	assert.Equal(t, []int{0, 65, 65 + 129, 65 + 129 + 257}, polls(p, s, 65+129+257+1))
 	for range 20 {
 		polls(p, s, mostGap)
@@ -69,8 +69,8 @@ func TestBusyPollStops(t *testing.T) {
 }
 
 func TestBusyPollOneReader(t *testing.T) {
-	var readers Readers
-	p, other, s := newTestPoll(&readers), newTestPoll(&readers), &fakeSocket{at: 1}
+	readers := NewReaders()
+	p, other, s := newTestPoll(readers), newTestPoll(readers), &fakeSocket{at: 1}
 	assert.True(t, p.begin())
 	assert.Empty(t, polls(other, s, 3))
 	p.release()
@@ -88,7 +88,7 @@ func TestBusyPollOneReader(t *testing.T) {
 
 func TestBusyPollOff(t *testing.T) {
 	busy := false
-	p, s := newTestPoll(new(Readers)), &fakeSocket{at: 1}
+	p, s := newTestPoll(NewReaders()), &fakeSocket{at: 1}
 	p.busy = func() bool { return busy }
 	assert.Len(t, polls(p, s, 1), 1)
 	busy = true
@@ -100,9 +100,14 @@ func TestBusyPollOff(t *testing.T) {
 
 // TestActiveReaders checks how many readers count as active. A window has those of the one before until it has more.
 func TestActiveReaders(t *testing.T) {
-	var r Readers
+	r := NewReaders()
 	counted := []int64{-1, -1, -1}
-	read := func(window int64, reader int) int64 { return r.active(window, &counted[reader]) }
+	read := func(window int64, reader int) int64 {
+		r.active(window, &counted[reader])
+		n := max(r.now.Load(), r.earlier.Load())
+		assert.Equal(t, n > int64(runtime.GOMAXPROCS(0)), r.Crowded())
+		return n
+	}
 	assert.EqualValues(t, 1, read(0, 0))
 	assert.EqualValues(t, 1, read(0, 0), "a reader counts once")
 	assert.EqualValues(t, 2, read(0, 1))
@@ -114,8 +119,8 @@ func TestActiveReaders(t *testing.T) {
 }
 
 func TestBusyPollCrowd(t *testing.T) {
-	var readers Readers
-	p, s := newTestPoll(&readers), &fakeSocket{at: 1}
+	readers := NewReaders()
+	p, s := newTestPoll(readers), &fakeSocket{at: 1}
 	now := int64(0)
 	p.window = func() int64 { return now }
 	crowd := int64(runtime.GOMAXPROCS(0))

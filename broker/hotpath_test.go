@@ -1,0 +1,62 @@
+package broker_test
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"testing"
+
+	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/flavors"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// adder has the method of the benchmarks, without reflection.
+type adder struct{ flavors.Root }
+
+func (*adder) PublishMethods(flavors.Prefix) flavors.MethodSet {
+	return flavors.Methods(flavors.Method2("add", func(_ *adder, a, b int) (int, error) { return a + b, nil }))
+}
+
+// TestHotPathAllocations checks what a small call allocates on both sides together. A benchmark would not show on a busy
+// machine that a call has come to take a little more; this does.
+func TestHotPathAllocations(t *testing.T) {
+	ctx := context.Background()
+	ln, err := broker.Listen(newRuntime(t), "pb://127.0.0.1:0", &adder{})
+	require.NoError(t, err)
+	conn, err := broker.Dial(ctx, newRuntime(t), ln.URL())
+	require.NoError(t, err)
+	root := conn.Root()
+	call := func() {
+		n, err := flavors.Call[int](ctx, root, "add", 1, 2)
+		require.NoError(t, err)
+		require.Equal(t, 3, n)
+	}
+	for range 100 {
+		call() // The pools are filled.
+	}
+	assert.LessOrEqual(t, testing.AllocsPerRun(1000, call), float64(mostCallAllocs))
+}
+
+// TestManyConnectionsCall has more connections in use than there are processors, so that answers are written behind the
+// turn of the object.
+func TestManyConnectionsCall(t *testing.T) {
+	ctx := context.Background()
+	ln, err := broker.Listen(newRuntime(t), "pb://127.0.0.1:0", &adder{})
+	require.NoError(t, err)
+	client := newRuntime(t)
+	var all sync.WaitGroup
+	for caller := range 4 * runtime.GOMAXPROCS(0) {
+		conn, err := broker.Dial(ctx, client, ln.URL())
+		require.NoError(t, err)
+		all.Go(func() {
+			for n := range 200 {
+				sum, err := flavors.Call[int](ctx, conn.Root(), "add", caller, n)
+				assert.NoError(t, err)
+				assert.Equal(t, caller+n, sum)
+			}
+		})
+	}
+	all.Wait()
+}
