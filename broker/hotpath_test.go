@@ -19,8 +19,8 @@ func (*adder) PublishMethods(flavors.Prefix) flavors.MethodSet {
 	return flavors.Methods(flavors.Method2("add", func(_ *adder, a, b int) (int, error) { return a + b, nil }))
 }
 
-// TestHotPathAllocations checks what a small call allocates on both sides together. A benchmark would not show on a busy
-// machine that a call has come to take a little more; this does.
+// TestHotPathAllocations checks what a small call allocates on both sides together. On a busy machine a benchmark would
+// not show that a call has come to take a little more; this does.
 func TestHotPathAllocations(t *testing.T) {
 	ctx := context.Background()
 	ln, err := broker.Listen(newRuntime(t), "pb://127.0.0.1:0", &adder{})
