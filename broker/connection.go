@@ -36,7 +36,6 @@ type connection struct {
 	rt       *actor.Runtime
 	sock     net.Conn
 	nonblock netio.NonBlocking // sock, if it can be used without blocking; otherwise nil
-	readers  *netio.Readers    // of the runtime
 	client   bool              // we connected, the peer accepted
 	peer     string
 	began    time.Time
@@ -126,7 +125,7 @@ type metrics struct {
 // newConn prepares a connection; its broker is spawned later.
 func newConn(rt *actor.Runtime, sock net.Conn, client bool, name string, o *options) *connection {
 	c := &connection{
-		rt: rt, sock: sock, nonblock: netio.NonBlockingOf(sock), readers: readersOf(rt), client: client, began: time.Now(),
+		rt: rt, sock: sock, nonblock: netio.NonBlockingOf(sock), client: client, began: time.Now(),
 		limits: o.limits, options: o.settings, rootName: name,
 		published: o.published, factories: o.factories,
 		mailbox: actor.NewMailbox(), writing: actor.NewMailbox(),
@@ -433,7 +432,7 @@ func (c *connection) SendAnswer(
 		return false
 	}
 	unused := false
-	err := c.appendAnswerOut(smallFrame+c.ownLen(fragment), func(dst []byte) (_ []byte, err error) {
+	err := c.appendOut(smallFrame+c.ownLen(fragment), 0, func(dst []byte) (_ []byte, err error) {
 		dst, unused, err = c.appendAnswer(dst, inv, fragment, isError, nil)
 		return dst, err
 	})
@@ -557,34 +556,14 @@ func (c *connection) WhenClear(f func()) { c.out.WhenClear(f) }
 func (c *connection) appendOut(size, reserved int, f func(dst []byte) ([]byte, error)) error {
 	busy := c.busy() // before f, which may count a call as answered
 	wake, err := c.out.AppendReserved(size, reserved, f)
-	if wake {
-		c.flush(busy, false)
-	}
-	return err
-}
-
-// appendAnswerOut is appendOut in the turn of an object. While many connections are active, calls of others are likely
-// to wait for the object, so the encoder writes on a goroutine of its own.
-func (c *connection) appendAnswerOut(size int, f func(dst []byte) ([]byte, error)) error {
-	busy := c.busy() // before f, which may count a call as answered
-	wake, err := c.out.Append(size, f)
-	if wake {
-		c.flush(busy, c.readers.Crowded())
-	}
-	return err
-}
-
-// flush has the encoder write, on this goroutine if the connection is not busy and this goroutine has nothing better to
-// do.
-func (c *connection) flush(busy, later bool) {
 	switch {
-	case c.nonblock == nil || busy:
-		c.writing.PostUserMessage(flush{})
-	case later:
-		c.writing.PostUserMessage(flushNow{})
-	default:
+	case !wake:
+	case c.nonblock != nil && !busy:
 		c.writing.Lend(flushNow{})
+	default:
+		c.writing.PostUserMessage(flush{})
 	}
+	return err
 }
 
 // handOver posts a message to be sent. Its size is reserved until it is in the outbox.

@@ -219,7 +219,7 @@ func readersOf(rt *actor.Runtime) *netio.Readers {
 }
 
 func (c *connection) newReader() *netio.Reader {
-	poll := netio.NewBusyPoll(c.options.polling, c.readers, c.busy)
+	poll := netio.NewBusyPoll(c.options.polling, readersOf(c.rt), c.busy)
 	return netio.NewReader(c.sock, c.nonblock, poll, &c.linger)
 }
 

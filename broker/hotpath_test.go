@@ -39,8 +39,7 @@ func TestHotPathAllocations(t *testing.T) {
 	assert.LessOrEqual(t, testing.AllocsPerRun(1000, call), float64(mostCallAllocs))
 }
 
-// TestManyConnectionsCall has more connections in use than there are processors, so that answers are written behind the
-// turn of the object.
+// TestManyConnectionsCall has more connections in use than there are processors.
 func TestManyConnectionsCall(t *testing.T) {
 	ctx := context.Background()
 	ln, err := broker.Listen(newRuntime(t), "pb://127.0.0.1:0", &adder{})
