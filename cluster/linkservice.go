@@ -3,7 +3,9 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"time"
+	"weak"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
@@ -56,11 +58,11 @@ func (s *linkService) RemotePlace(kind, id, user, gateway string) (*actor.Deferr
 	started := s.node.rt.Go("placing an object", func() {
 		ctx, cancel := context.WithTimeout(s.node.ctx, PlacingTimeout)
 		defer cancel()
-		p, err := s.node.claim(ctx, key)
-		if err != nil {
+		if err := s.node.claim(ctx, key); err != nil {
 			d.Complete(nil, elsewhere.Wrap(err))
 			return
 		}
+		p := s.node.slot(key) // A kind that is offered stays so.
 		d.Complete(map[string]any{
 			"ref":         p.handle(User{user, gateway}),
 			"incarnation": int64(s.node.dir.Lease()),
@@ -134,36 +136,53 @@ func (n *Node) holdShards(owner string, shards []directory.Shard) {
 	n.directoryChanged()
 }
 
-// claim makes this node the owner of an object's shard, if it should be, and returns the object's place.
-func (n *Node) claim(ctx context.Context, key objectKey) (*slot, error) {
-	p := n.slot(key)
-	if p == nil {
-		return nil, fmt.Errorf("the node %s does not offer the kind %q", n.opts.Name, key.kind)
+// claim makes this node the owner of an object's shard, if it should be.
+func (n *Node) claim(ctx context.Context, key objectKey) error {
+	shard := directory.ShardOf(key.kind, key.id)
+	switch {
+	case n.offers(key.kind) == nil:
+		return fmt.Errorf("the node %s does not offer the kind %q", n.opts.Name, key.kind)
+	case n.isEnding(shard):
+		return fmt.Errorf("the node %s gives up %s %q", n.opts.Name, key.kind, key.id)
 	}
-	if n.isEnding(p.shard) {
-		return nil, fmt.Errorf("the node %s gives up %s %q", n.opts.Name, key.kind, key.id)
-	}
-	if _, err := n.dir.Acquire(ctx, p.shard); err != nil {
-		return nil, err
-	}
-	return p, nil
+	_, err := n.dir.Acquire(ctx, shard)
+	return err
 }
 
-// handle is what another node has a reference to: an object of this node under a user.
+// handle is what another node has a reference to: an object of this node under a user. It outlives slots, so that the
+// reference stays good.
 type handle struct{ *flavors.Relay }
 
-// handle returns the same handle as long as the other node holds it.
+// handle returns the same handle as long as the slot is there and the other node holds it.
 func (p *slot) handle(user User) *handle {
 	if !p.kind.viewable {
 		user = User{}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if h := p.handles[user]; h != nil {
+	if h := p.handles[user].Value(); h != nil {
 		return h
 	}
+	n, key := p.node, p.key
 	h := &handle{}
-	h.Relay = flavors.NewRelay(func(inv *flavors.Invocation) { p.enter(inv, user) })
-	p.handles[user] = h
+	h.Relay = flavors.NewRelay(func(inv *flavors.Invocation) {
+		if !n.enter(key, inv, user) {
+			inv.Answer(nil, Unavailable.Errorf("the node %s does not offer the kind %q", n.opts.Name, key.kind))
+		}
+	})
+	p.handles[user] = weak.Make(h)
+	runtime.AddCleanup(h, p.forgetHandle, user)
 	return h
+}
+
+// forgetHandle is called when a handle is in use no more.
+func (p *slot) forgetHandle(user User) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if h, ok := p.handles[user]; ok && h.Value() == nil {
+		delete(p.handles, user)
+	}
+	if p.state == slotEmpty && len(p.handles) == 0 { // No call came.
+		p.emptyLocked()
+	}
 }

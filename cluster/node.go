@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"sync"
 	"weak"
@@ -178,7 +179,17 @@ func (n *Node) Get(kind, id string) *Ref {
 	}
 	r := newRef(n, key)
 	n.refs[key] = weak.Make(r)
+	runtime.AddCleanup(r, n.forgetRef, key)
 	return r
+}
+
+// forgetRef is called when a Ref is in use no more.
+func (n *Node) forgetRef(key objectKey) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if w, ok := n.refs[key]; ok && w.Value() == nil {
+		delete(n.refs, key)
+	}
 }
 
 // Where returns the node that owns an object, or else the one that would place it now; owned says which. The name is
@@ -310,6 +321,13 @@ func (n *Node) slotsOf(want func(*slot) bool) []*slot {
 	return some
 }
 
+// offers returns a kind, nil if the node does not offer it.
+func (n *Node) offers(name string) *kind {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.kinds[name]
+}
+
 // slot returns the place of an object on this node, nil if the node does not offer the kind.
 func (n *Node) slot(key objectKey) *slot {
 	n.mu.Lock()
@@ -320,6 +338,15 @@ func (n *Node) slot(key objectKey) *slot {
 		n.slots[key] = p
 	}
 	return p
+}
+
+// removeSlot takes a slot out of the table, if it is there.
+func (n *Node) removeSlot(p *slot) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.slots[p.key] == p {
+		delete(n.slots, p.key)
+	}
 }
 
 // isHeld reports whether calls to the objects of a shard wait.

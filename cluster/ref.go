@@ -155,12 +155,7 @@ func (r *Ref) passLocked(c refCall) bool {
 		return false
 	}
 	if to.link == nil {
-		p := r.node.slot(r.key)
-		if p == nil {
-			return false
-		}
-		p.enter(c.inv, c.user)
-		return true
+		return r.node.enter(r.key, c.inv, c.user)
 	}
 	ref := to.refs[to.user(c.user)]
 	if ref == nil {
@@ -342,7 +337,7 @@ func (r *Ref) locateOnce(ctx context.Context, user User) error {
 	case !ok:
 		return fmt.Errorf("no node offers the kind %q", r.key.kind)
 	case m.Name == r.node.opts.Name:
-		if _, err := r.node.claim(ctx, r.key); err != nil {
+		if err := r.node.claim(ctx, r.key); err != nil {
 			return err
 		}
 		m, owned, _ = r.node.dir.Lookup(r.shard)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	protoactor "github.com/asynkron/protoactor-go/actor"
 
@@ -29,7 +30,8 @@ const (
 	slotEnding                      // the object ends in order; calls wait
 )
 
-// slot is the place of an object on this node. It outlives activations, so that references to it stay good.
+// slot is the place of an object on this node while there is an activation, or calls wait for one. It does not come back
+// once it has been removed from the node's table: calls then go to another one.
 type slot struct {
 	node  *Node
 	kind  *kind
@@ -39,10 +41,11 @@ type slot struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	state   slotState
+	removed bool // from the node's table
 	waiting []slotCall
 	live    *activation   // nil unless state is slotLive or slotEnding
 	ended   chan struct{} // closed when the state ceases to be slotEnding or slotActivating
-	handles map[User]*handle
+	handles map[User]weak.Pointer[handle]
 }
 
 // slotCall is a call with the user that makes it.
@@ -65,7 +68,10 @@ type activation struct {
 }
 
 func newSlot(n *Node, k *kind, key objectKey) *slot {
-	return &slot{node: n, kind: k, key: key, shard: directory.ShardOf(key.kind, key.id), handles: map[User]*handle{}}
+	return &slot{
+		node: n, kind: k, key: key, shard: directory.ShardOf(key.kind, key.id),
+		handles: map[User]weak.Pointer[handle]{},
+	}
 }
 
 func (p *slot) isLive() bool {
@@ -83,22 +89,46 @@ func (a *activation) admit() error {
 	return nil
 }
 
-// enter gives a call to the object, which it activates if need be.
-func (p *slot) enter(inv *flavors.Invocation, user User) {
+// enter gives a call to an object of this node, which is activated if need be. It reports false if the node does not
+// offer the kind.
+func (n *Node) enter(key objectKey, inv *flavors.Invocation, user User) bool {
+	for {
+		p := n.slot(key)
+		if p == nil {
+			return false
+		}
+		if p.enter(inv, user) {
+			return true
+		}
+	}
+}
+
+// enter reports false if the slot has been removed.
+func (p *slot) enter(inv *flavors.Invocation, user User) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.state == slotLive {
+	switch {
+	case p.removed:
+		return false
+	case p.state == slotLive:
 		p.live.take(inv, user)
-		return
-	}
-	if len(p.waiting) >= maxWaiting {
+		return true
+	case len(p.waiting) >= maxWaiting:
 		inv.Answer(nil, broker.Busy.Errorf("%d calls wait for %s %q to be activated", len(p.waiting), p.key.kind, p.key.id))
-		return
+		return true
 	}
 	p.waiting = append(p.waiting, slotCall{inv, user})
 	if p.state == slotEmpty {
 		p.activateLocked()
 	}
+	return true
+}
+
+// emptyLocked removes the slot, for which no calls wait.
+func (p *slot) emptyLocked() {
+	p.state = slotEmpty
+	p.removed = true
+	p.node.removeSlot(p)
 }
 
 // take is called with the slot's lock, which keeps the calls in order.
@@ -158,7 +188,7 @@ func (p *slot) activate() {
 		err = Unavailable.Errorf("the node %s has lost its lease", p.node.opts.Name)
 	}
 	if err != nil {
-		p.state = slotEmpty
+		p.emptyLocked()
 		for _, c := range calls {
 			c.inv.Answer(nil, err)
 		}
@@ -231,7 +261,7 @@ func (p *slot) drop(cause error) {
 		c.inv.Answer(nil, errorOf(cause))
 	}
 	p.waiting = nil
-	p.state = slotEmpty
+	p.emptyLocked()
 }
 
 // checkIdle ends the activation if nobody has used it for a while.
@@ -300,6 +330,8 @@ func (p *slot) passivate(ctx context.Context, then func()) {
 	}
 	if len(p.waiting) > 0 {
 		p.activateLocked()
+	} else {
+		p.emptyLocked()
 	}
 }
 
@@ -319,16 +351,17 @@ func (a *activation) save(ctx context.Context) {
 	if a.slot.kind.save == nil {
 		return
 	}
-	var failed error
+	saved := make(chan error, 1) // It may be saving still when Await gives up.
 	done := a.object.(object).Do(func() {
 		if a.dead.Load() || !a.slot.node.dir.Admit() {
-			failed = errors.New("the lease is not good any more")
+			saved <- errors.New("the lease is not good any more")
 			return
 		}
-		failed = a.slot.kind.save(ctx, a.object)
+		saved <- a.slot.kind.save(ctx, a.object)
 	})
-	if _, err := done.Await(ctx); err != nil {
-		failed = err
+	_, failed := done.Await(ctx)
+	if failed == nil {
+		failed = <-saved
 	}
 	if failed != nil {
 		a.slot.node.log.Error().Err(failed).Str("kind", a.slot.key.kind).Str("id", a.slot.key.id).
