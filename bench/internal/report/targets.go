@@ -57,6 +57,9 @@ var targets = []target{
 	{"codec-decode-ints", "ours-typed", "gob", perOp, 1.3},
 	{"codec-encode-small", "ours", "json", perOp, 3},
 	{"codec-decode-small", "ours", "json", perOp, 3},
+	{"cluster-serial", "relayed-clear", "ours", p50, 1 / 4.0},
+	{"cluster-serial", "relayed-mtls", "ours", p50, 1 / 8.0},
+	{"cluster-pipelined", "relayed-mtls", "ours", rate, 0.5},
 	// Below a stock front, the front limits the speed, and not the Go back.
 	{"web", "ours-back", "twisted", rate, 1},
 }
