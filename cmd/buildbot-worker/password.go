@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/term"
+
+	"github.com/perspectivebroker/pb/cmd/internal/terminal"
 )
 
 // passwordVariable is the environment variable with the password, for use instead of the flag: everybody on the machine
@@ -83,8 +85,7 @@ func askPassword(prompt io.Writer) (string, error) {
 				passwordVariable + ", or at a terminal",
 		)
 	}
-	fmt.Fprint(prompt, "Password of the worker: ")
-	text, err := term.ReadPassword(stdin)
+	text, err := terminal.ReadPassword(stdin, func() { fmt.Fprint(prompt, "Password of the worker: ") })
 	fmt.Fprintln(prompt)
 	if err == nil && len(text) == 0 {
 		err = errors.New("the password is empty")

@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/perspectivebroker/pb/cmd/internal/terminal"
 	"github.com/perspectivebroker/pb/cmd/pb/internal/peer"
 	"github.com/perspectivebroker/pb/cmd/pb/internal/value"
 	"github.com/perspectivebroker/pb/cred"
@@ -206,12 +207,11 @@ func (p *peerFlags) readPassword(e *env, prompt string) (cred.Secret, error) {
 	if s := e.getenv("PB_PASSWORD"); s != "" {
 		return cred.Secret(s), nil
 	}
-	terminal, ok := e.stdin.(*os.File)
-	if !ok || !term.IsTerminal(int(terminal.Fd())) {
+	file, ok := e.stdin.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) {
 		return "", usage("the password is missing: use -password-file, PB_PASSWORD or a terminal")
 	}
-	fmt.Fprint(e.stderr, prompt)
-	b, err := term.ReadPassword(int(terminal.Fd()))
+	b, err := terminal.ReadPassword(int(file.Fd()), func() { fmt.Fprint(e.stderr, prompt) })
 	e.note("")
 	return cred.Secret(b), err
 }

@@ -1,0 +1,2 @@
+// Package terminal asks for passwords.
+package terminal
