@@ -12,12 +12,13 @@ func TestKillInMidCall(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "a", "b")
 	alice := w.users.login("alice", w.nodes["a"])
-	room := w.roomOn(alice, "b", "kill")
+	room, other := w.roomOn(alice, "b", "kill"), w.roomOn(alice, "b", "other")
 	var calls []*increment
 	calls = append(calls, w.incr(alice, room))
 	calls[0].value()
 	slow := alice.call(room, "slow", 600_000)
 	calls = append(calls, w.incr(alice, room)) // behind it
+	alice.call(other, "id").value()            // The link keeps their order, so both have arrived.
 	w.nodes["b"].kill()
 	lost := slow.wait()
 	require.Equal(t, nodeLost, lost.Error)
