@@ -30,8 +30,8 @@ const (
 	slotEnding                      // the object ends in order; calls wait
 )
 
-// slot is the place of an object on this node while there is an activation, or calls wait for one. It does not come back
-// once it has been removed from the node's table: calls then go to another one.
+// slot is the place of an object on this node while there is an activation, or calls wait for one. Once it has been
+// removed from the node's table it does not come back: calls then go to another one.
 type slot struct {
 	node  *Node
 	kind  *kind
