@@ -8,6 +8,7 @@ import (
 	"weak"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/internal/contextkey"
 )
 
 // callContext is the context of a call over a connection that speaks dialect pb+1. It ends when the caller cancels the
@@ -180,20 +181,7 @@ func (c *callContext) Value(key any) any {
 
 // endKey is the key by which package context asks a context for its end and its cause, nil if there is none. It is the
 // only one for which the contexts differ that base adds to the parent.
-var endKey = func() any {
-	ctx := keyContext{Context: context.Background()}
-	_ = context.Cause(&ctx)
-	return ctx.key
-}()
-
-// keyContext notes the key that it is asked for.
-type keyContext struct {
-	context.Context
-	key any
-}
-
-// Value implements context.Context.
-func (c *keyContext) Value(key any) any { c.key = key; return nil }
+var endKey = contextkey.Of(func(ctx context.Context) { _ = context.Cause(ctx) })
 
 // String names the context in logs.
 func (c *callContext) String() string { return "flavors.callContext" }

@@ -11,6 +11,8 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/embedded"
+
+	"github.com/perspectivebroker/pb/internal/contextkey"
 )
 
 // unsampled is a span that does not record, of a trace that is not sampled, and the context that has it. It is one
@@ -72,20 +74,7 @@ func (*unsampled) SetName(string) {}
 func (*unsampled) SetAttributes(...attribute.KeyValue) {}
 
 // spanKey is the key by which package trace asks a context for its span.
-var spanKey = func() any {
-	var ctx keyContext
-	_ = trace.SpanFromContext(&ctx)
-	return ctx.key
-}()
-
-// keyContext notes the key that it is asked for.
-type keyContext struct {
-	context.Context
-	key any
-}
-
-// Value implements context.Context.
-func (c *keyContext) Value(key any) any { c.key = key; return nil }
+var spanKey = contextkey.Of(func(ctx context.Context) { _ = trace.SpanFromContext(ctx) })
 
 // The places of the parts of a traceparent of version 00, and its length.
 const (
