@@ -69,6 +69,22 @@ func (w *shopWorker) RemoteWait(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// RemoteOverdue waits for the end of its context, and answers all the same.
+func (w *shopWorker) RemoteOverdue(inv *flavors.Invocation, how string) (any, error) {
+	<-inv.Context().Done()
+	switch how {
+	case "failure":
+		return nil, errors.New("ruined")
+	case "answer":
+		inv.Answer("done", nil)
+	case "deferred":
+		d := actor.NewDeferred(w.shop.rt)
+		d.Complete("done", nil)
+		return d, nil
+	}
+	return "done", nil
+}
+
 // RemoteLater answers with a Deferred that completes when the gate opens.
 func (w *shopWorker) RemoteLater(inv *flavors.Invocation) *actor.Deferred {
 	d := actor.NewDeferred(w.shop.rt)
@@ -318,6 +334,19 @@ func (k *contextKeeper) RemoteKeep(ctx context.Context, wait bool) {
 }
 
 func (*contextKeeper) RemoteEcho(v any) any { return v }
+
+// TestOverdueAnswers has methods answer when their time is over, before or after the call has expired (P-9.6).
+func TestOverdueAnswers(t *testing.T) {
+	_, p := visitWorkshop(t, newWorkshop(), 1)
+	for _, how := range []string{"result", "failure", "answer", "deferred"} {
+		for id := range 50 {
+			p.Write(fmt.Sprintf(`[message %d $w1 overdue 1 [tuple %s] [dictionary] [dictionary [[unicode timeout] 1]]]`,
+				id+1, how))
+			wantFailure(t, p, id+1, "perspectivebroker.DeadlineExceeded")
+		}
+	}
+	p.WantIdle()
+}
 
 // TestCallerSendsCancel reads what a cancelled call sends (P-9.10, P-9.13).
 func TestCallerSendsCancel(t *testing.T) {

@@ -143,7 +143,7 @@ func (inv *Invocation) isTooLate() bool {
 	if !inv.extended {
 		return false
 	}
-	if !inv.deadline.IsZero() && !time.Now().Before(inv.deadline) {
+	if inv.isLate() {
 		inv.expire(0)
 	}
 	return inv.hasExpired()
@@ -262,12 +262,8 @@ func (inv *Invocation) contextIn(room *callContext, given bool) *callContext {
 	return room
 }
 
-// lateError returns the error with which a method fails. One that failed because the call's deadline came, before the
-// call expired for that reason, fails as if it had expired.
-func (inv *Invocation) lateError(err error) error {
-	if err == nil || inv.deadline.IsZero() || time.Now().Before(inv.deadline) ||
-		!usercode.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	return errTooLate
+// isLate reports whether the deadline of the call has come. The context of a call ends by a timer of its own, so a
+// method that waits for it may answer before the call has expired.
+func (inv *Invocation) isLate() bool {
+	return !inv.deadline.IsZero() && !time.Now().Before(inv.deadline)
 }

@@ -351,7 +351,7 @@ func (inv *Invocation) reply(v any, err error) bool {
 		}
 		d.OnComplete(func(v any, err error) {
 			if inv.decide() {
-				inv.send(v, inv.lateError(err))
+				inv.send(v, err)
 			}
 		})
 		return true
@@ -404,7 +404,7 @@ func (inv *Invocation) failNow(err error) bool {
 	if inv.conn == nil || !inv.claim(callClaimed|callDecided) {
 		return false
 	}
-	inv.send(nil, inv.lateError(err))
+	inv.send(nil, err)
 	return true
 }
 
@@ -519,10 +519,14 @@ func (inv *Invocation) send(v any, err error) (gone bool) {
 		inv.encoded()
 		return inv.onAnswer == nil
 	}
-	if err == nil {
+	switch {
+	case inv.isLate():
+		inv.sendFailure(errTooLate) // As if the call had expired before.
+	case err == nil:
 		return inv.sendValue(v)
+	default:
+		inv.sendFailure(err)
 	}
-	inv.sendFailure(err)
 	return false
 }
 
