@@ -179,8 +179,8 @@ func (c *callContext) Value(key any) any {
 	return c.parent.Value(key)
 }
 
-// endKey is the key by which package context asks a context for its end and its cause, nil if there is none. It is the
-// only one for which the contexts differ that base adds to the parent.
+// endKey is the key by which package context asks a context for its end and its cause, nil if it could not be found. It
+// is the only one for which the contexts differ that base adds to the parent.
 var endKey = contextkey.Of(func(ctx context.Context) { _ = context.Cause(ctx) })
 
 // String names the context in logs.
