@@ -14,7 +14,7 @@ func TestIntsMatchesNext(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		var frame []byte
 		for range rapid.IntRange(0, 20).Draw(rt, "elements") {
-			switch rapid.IntRange(0, 12).Draw(rt, "kind") {
+			switch rapid.IntRange(0, 13).Draw(rt, "kind") {
 			case 0:
 				frame = AppendString(frame, ProfilePB, rapid.String().Draw(rt, "text"))
 			case 1:
@@ -28,6 +28,8 @@ func TestIntsMatchesNext(t *testing.T) {
 					rapid.SampledFrom([]int64{0, -1, 127, 128, math.MaxInt64, math.MinInt64, 1<<49 - 1, 1 << 49, 1 << 56, 1 << 62}).
 						Draw(rt, "border"),
 				)
+			case 4, 5:
+				frame = append(frame, anyRun().Draw(rt, "run")...)
 			default:
 				frame = AppendInt(frame, rapid.Int64().Draw(rt, "n")>>rapid.IntRange(0, 63).Draw(rt, "shift"))
 			}
@@ -47,6 +49,114 @@ func TestIntsMatchesNext(t *testing.T) {
 		require.Equal(rt, slow.Offset(), fast.Offset())
 		if token, err := slow.Next(); n < len(dst) && err == nil {
 			require.NotEqual(rt, Int, token.Kind, "it stopped at %d", token.Int)
+		}
+	})
+}
+
+// Each kind of integer follows each kind with the same number of digits, zeros included.
+func TestIntsKindsInARun(t *testing.T) {
+	kinds := []Kind{Int, LongInt, Neg, LongNeg}
+	for digits := range 9 {
+		for _, first := range kinds {
+			for _, second := range kinds {
+				var (
+					frame []byte
+					want  []int64
+					n     int64
+				)
+				for i := range 12 {
+					kind := first
+					if i%6 >= 3 {
+						kind = second
+					}
+					number := make([]byte, digits)
+					if n = 0; i%3 > 0 && digits > 0 {
+						number[digits-1] = byte(i)
+						n = int64(i) << (7 * (digits - 1))
+					}
+					if kind == Neg || kind == LongNeg {
+						n = -n
+					}
+					frame, want = append(append(frame, number...), byte(kind)), append(want, n)
+				}
+				var r Reader
+				r.Reset(frame, ProfilePB)
+				got := make([]int64, 20)
+				require.Equal(t, want, got[:r.Ints(got)], "%s, %s, %d digits", first, second, digits)
+				require.Equal(t, len(frame), r.Offset())
+			}
+		}
+	}
+}
+
+// anyRun draws integers that follow each other: mostly with the same number of digits and of the same kind.
+func anyRun() *rapid.Generator[[]byte] {
+	return rapid.Custom(func(t *rapid.T) (b []byte) {
+		kinds := []Kind{Int, LongInt, Neg, LongNeg}
+		digits, kind := rapid.IntRange(0, 9).Draw(t, "digits"), rapid.SampledFrom(kinds).Draw(t, "kind")
+		for range rapid.IntRange(0, 20).Draw(t, "length") {
+			n, k := digits, kind
+			switch rapid.IntRange(0, 20).Draw(t, "other") {
+			case 0:
+				n = rapid.IntRange(0, 12).Draw(t, "other digits")
+			case 1:
+				k = rapid.SampledFrom(kinds).Draw(t, "other kind")
+			}
+			number := rapid.SliceOfN(rapid.ByteMax(0x7f), n, n).Draw(t, "number")
+			if rapid.IntRange(0, 4).Draw(t, "zero") == 0 {
+				clear(number)
+			}
+			b = append(append(b, number...), byte(k))
+		}
+		return b
+	})
+}
+
+// The Scanner counts the integers of a run at once, with the same result as one at a time: ends, errors and costs. Fed
+// byte by byte it never has enough for a run.
+func TestScannerRuns(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		l := Limits{
+			Prefix: rapid.IntRange(1, 12).Draw(t, "Prefix"),
+			String: 9,
+			List:   rapid.IntRange(20, 60).Draw(t, "List"),
+			Depth:  3,
+			Frame:  rapid.IntRange(20, 300).Draw(t, "Frame"),
+		}
+		var stream []byte
+		for range rapid.IntRange(1, 4).Draw(t, "lists") {
+			stream = AppendList(stream, rapid.IntRange(0, 60).Draw(t, "elements"))
+			for range rapid.IntRange(1, 4).Draw(t, "runs") {
+				stream = append(stream, anyRun().Draw(t, "run")...)
+				stream = append(stream, anyWire().Draw(t, "wire")...)
+			}
+		}
+		prices := &Prices{List: 1000, Slot: 100, Number: 7, Big: 50, String: 3, Word: 1}
+		var whole, each Scanner
+		whole.SetPrices(prices)
+		each.SetPrices(prices)
+		whole.Init(ProfilePB, l)
+		each.Init(ProfilePB, l)
+		for {
+			want, failure := modelNext(stream, ProfilePB, l)
+			n, err := whole.Next(stream)
+			require.Equal(t, want, n)
+			require.Equal(t, failure, failureOf(err))
+			if err == nil {
+				checkInvariants(t, &whole)
+			}
+			var end int
+			var eachErr error
+			for i := 0; i <= len(stream) && end == 0 && eachErr == nil; i++ {
+				end, eachErr = each.Next(stream[:i])
+			}
+			require.Equal(t, n, end)
+			require.Equal(t, err, eachErr)
+			if n == 0 {
+				return
+			}
+			require.Equal(t, each.Cost(), whole.Cost())
+			stream = stream[n:]
 		}
 	})
 }

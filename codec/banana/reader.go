@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"io"
 	"math"
-	"math/bits"
 )
 
 // Reader returns the tokens of a frame: one or more complete expressions, as found by a [Scanner]. It does not allocate
@@ -74,52 +73,6 @@ func (r *Reader) Read(t *Token) error {
 		}
 	}
 	return r.element(t, kind, n, end)
-}
-
-// Ints reads integers into dst and returns how many. It stops before anything else and before an error, which Next will
-// return. It is for long lists.
-func (r *Reader) Ints(dst []int64) (count int) {
-	frame, pos := r.frame, r.pos
-	for ; count < len(dst); count++ {
-		if pos+8 <= len(frame) {
-			// A header of at most seven digits and its type byte, in one load.
-			x := binary.LittleEndian.Uint64(frame[pos:])
-			if digits := bits.TrailingZeros64(x & highBits); digits < 64 {
-				digits -= 7 // in bits: the offset of the type byte
-				n := int64(packDigits(x & (1<<digits - 1)))
-				switch Kind(x >> digits) {
-				case Int, LongInt:
-					dst[count] = n
-				case Neg, LongNeg:
-					dst[count] = -n
-				default:
-					r.pos = pos
-					return count
-				}
-				pos += digits/8 + 1
-				continue
-			}
-		}
-		r.pos = pos
-		t, err := r.Next()
-		if err != nil || t.Kind != Int {
-			r.pos = pos
-			return count
-		}
-		dst[count], pos = t.Int, r.pos
-	}
-	r.pos = pos
-	return count
-}
-
-// highBits are set in type bytes and clear in digits.
-const highBits = 0x8080808080808080
-
-// packDigits returns the number with these digits in base 128, one in each byte.
-func packDigits(x uint64) uint64 {
-	x = x&0x007f007f007f007f | x&0x7f007f007f007f00>>1
-	x = x&0x00003fff00003fff | x&0x3fff00003fff0000>>2
-	return x&0x000000000fffffff | x&0x0fffffff00000000>>4
 }
 
 // Take advances past tokens, the bytes of whole tokens, if they come next, and reports whether they did. It is faster

@@ -24,7 +24,8 @@ type Scanner struct {
 	owed int  // total number of elements still to come, each at least one byte
 	cost int  // of the expression as far as scanned
 	head bool // the next element is the first of a list
-	name int  // start of the string that ends at pos, is a name or a code, and is not priced yet; or 0
+	// name is the start of the string that ends at pos, is a name or a code, and is not priced yet; or 0; or intBefore.
+	name int
 
 	array arrayPart // the part of an array that the next string is
 	wide  int       // the price of each byte of that array's numbers beside that of a string
@@ -79,8 +80,8 @@ func (s *Scanner) Next(buf []byte) (int, error) {
 		if s.pos > len(buf) {
 			return 0, nil
 		}
-		if s.name > 0 {
-			s.priceName(buf)
+		if s.name != 0 {
+			s.look(buf)
 		}
 		// The header must end before its own limit, and before the elements still to come would no longer fit.
 		cur, last := s.cur, min(s.pos+s.limits.Prefix, s.limits.Frame-s.owed)
@@ -103,12 +104,25 @@ func (s *Scanner) Next(buf []byte) (int, error) {
 	if s.pos > len(buf) {
 		return 0, nil
 	}
-	if s.name > 0 {
-		s.priceName(buf)
+	if s.name != 0 {
+		s.look(buf)
 	}
 	n := s.pos
 	s.pos, s.cur = 0, 0
 	return n, nil
+}
+
+// intBefore is a Scanner's name after an integer, if so many elements are to come that there may be a run of integers.
+const intBefore = -1
+
+// look looks at the bytes of a string that is a name or a code, or at those of the integers that follow.
+func (s *Scanner) look(buf []byte) {
+	if s.name == intBefore {
+		s.name = 0
+		s.ints(buf)
+		return
+	}
+	s.priceName(buf)
 }
 
 // priceName adds the price of a list that begins with the string that ends at pos, or of an array with that code.
@@ -162,6 +176,9 @@ func (s *Scanner) element(kind Kind, header []byte, end int) bool {
 	switch kind {
 	case Int, Neg, LongInt, LongNeg:
 		s.cost += prices.number(len(header))
+		if s.owed > loadSize {
+			s.name = intBefore
+		}
 	case List:
 		n, ok := smallNumber(header)
 		switch {
