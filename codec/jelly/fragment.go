@@ -103,14 +103,20 @@ func (f *Fragment) Free() {
 		return
 	}
 	e := &f.e
-	e.dropHoles(0)
-	e.longs, e.longBytes = 0, 0
+	if len(e.holes) > 0 {
+		e.dropHoles(0)
+		e.longs, e.longBytes = 0, 0
+	}
 	if cap(e.buf) > pooledBytes || cap(e.sharing.met) > pooledItems || cap(e.names) > pooledItems ||
 		cap(e.sharing.derefs) > pooledItems || cap(e.holes) > pooledItems || cap(e.keep) > pooledItems {
 		return // It is too large to keep.
 	}
-	clear(e.keep)
-	clear(e.names[:e.mostNames])
+	if len(e.keep) > 0 {
+		clear(e.keep)
+	}
+	if e.mostNames > 0 {
+		clear(e.names[:e.mostNames])
+	}
 	e.buf, e.keep, e.names = e.buf[:0], e.keep[:0], e.names[:0]
 	s := &e.sharing
 	s.wraps, s.derefs = s.wraps[:0], s.derefs[:0]
@@ -124,6 +130,9 @@ func (f *Fragment) Free() {
 // call, as in Twisted's jelly. After an error the fragment is unchanged. A panic in a JellyTo or MarshalText method
 // is returned as an error that wraps a [*PanicError].
 func (f *Fragment) Jelly(v any) (err error) {
+	if f.e.plain(v) {
+		return nil
+	}
 	root := f.e.ctx.Root
 	if root == "" {
 		root = "value"
@@ -135,6 +144,9 @@ func (f *Fragment) Jelly(v any) (err error) {
 
 // JellyTuple appends a tuple of values, as for positional arguments. The values cannot refer to the tuple itself.
 func (f *Fragment) JellyTuple(args []any) (err error) {
+	if f.e.plainSequence(banana.SymTuple, args) {
+		return nil
+	}
 	f.begin()
 	defer f.finish("args", &err)
 	return f.e.sequence(banana.SymTuple, args)
@@ -219,6 +231,9 @@ func (f *Fragment) Keep(x any) { f.e.Keep(x) }
 // exactly one expression. If fill returns an error, Append returns dst unchanged and that error. fill may be nil if
 // there are no holes.
 func (f *Fragment) Append(dst []byte, fill func(dst []byte, hole any) ([]byte, error)) ([]byte, error) {
+	if e := &f.e; len(e.holes) == 0 && len(e.sharing.wraps) == 0 {
+		return append(dst, e.buf...), nil
+	}
 	return f.AppendRebased(dst, 0, fill)
 }
 
