@@ -18,6 +18,18 @@ var updateGuide = flag.Bool("update-guide", false, "write the snippets of docs/g
 // guideBlock matches a fenced block of code and the comment before it that names its source, if there is one.
 var guideBlock = regexp.MustCompile("(?ms)(?:^<!-- ([^\n]+) -->\n)?^```([a-z]+)\n(.*?)^```$")
 
+// indentedGo matches a line of an indented block that is Go.
+var indentedGo = regexp.MustCompile(`(?m)^(?: {4}|\t).*(?: := |\berr = |\bfunc |\bpackage ).*$`)
+
+// TestGuideHasNoIndentedGo requires that Go in docs/guide is in fenced blocks, which TestGuideSnippets checks.
+func TestGuideHasNoIndentedGo(t *testing.T) {
+	files(t, ".md", func(name, text string) {
+		if path.Dir(name) == "docs/guide" {
+			assert.Empty(t, indentedGo.FindAllString(guideBlock.ReplaceAllString(text, ""), -1), name)
+		}
+	})
+}
+
 // TestGuideSnippets requires that each Go or Python block of docs/guide is a file, or a marked part of a file, that
 // tests compile and run. The comment before the block names it: "code/login_test.go realm" is the part between the
 // lines "//guide:begin realm" and "//guide:end" of that file ("#guide:begin" in Python). Files of other modules are
