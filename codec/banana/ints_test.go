@@ -23,11 +23,8 @@ func TestIntsMatchesNext(t *testing.T) {
 				frame = append(frame, make([]byte, rapid.IntRange(0, 20).Draw(rt, "zeros"))...)
 				frame = append(frame, byte(rapid.SampledFrom([]Kind{Int, Neg, LongInt, LongNeg}).Draw(rt, "type byte")))
 			case 3:
-				frame = AppendInt(
-					frame,
-					rapid.SampledFrom([]int64{0, -1, 127, 128, math.MaxInt64, math.MinInt64, 1<<49 - 1, 1 << 49, 1 << 56, 1 << 62}).
-						Draw(rt, "border"),
-				)
+				borders := []int64{0, -1, 127, 128, math.MaxInt64, math.MinInt64, 1<<49 - 1, 1 << 49, 1 << 56, 1 << 62}
+				frame = AppendInt(frame, rapid.SampledFrom(borders).Draw(rt, "border"))
 			case 4, 5:
 				frame = append(frame, anyRun().Draw(rt, "run")...)
 			default:

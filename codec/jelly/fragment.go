@@ -354,7 +354,8 @@ func (e *Encoder) checkWhole() error {
 	if e.deepest+min(len(wraps), e.deepest) < e.lim.Depth {
 		return nil
 	}
-	if e.deepest = wrappedDepth(e.buf[b.buf:], b.buf, e.ctx.Profile, wraps, e.holes[b.holes:]); e.deepest >= e.lim.Depth {
+	e.deepest = wrappedDepth(e.buf[b.buf:], b.buf, e.ctx.Profile, wraps, e.holes[b.holes:])
+	if e.deepest >= e.lim.Depth {
 		return e.tooDeep(e.deepest + 1)
 	}
 	return nil

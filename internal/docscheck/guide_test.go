@@ -55,7 +55,8 @@ func TestGuideSnippets(t *testing.T) {
 			used[source] = true
 			want := snippet(t, source)
 			if !*updateGuide {
-				assert.Equal(t, want, shown, "%s differs from %s; run go test ./internal/docscheck -update-guide", name, source)
+				assert.Equal(t, want, shown, "%s differs from %s; run go test ./internal/docscheck -update-guide",
+					name, source)
 			}
 			return "<!-- " + source + " -->\n```" + language + "\n" + want + "```"
 		})
