@@ -24,9 +24,8 @@ type broker struct {
 	backlog       []*batch // read but not executed, in order
 	next          int      // index in backlog[0] of the next command
 	instantiator  *protoactor.PID
-	instantiating bool              // the instantiator has the current command; later ones wait
-	at            delivery          // the current command
-	call          seam.IncomingCall // what begins next, in memory that is used again
+	instantiating bool     // the instantiator has the current command; later ones wait
+	at            delivery // the current command
 
 	refMarks, cacheMarks collectMarks
 	collecting           bool // a garbage collection has been requested

@@ -136,8 +136,7 @@ func (r *frameReader) flush() {
 // next returns the size of the frame at the beginning of b, or 0 if it is incomplete.
 func (r *frameReader) next(b []byte, atFrame bool) (int, error) {
 	if now := r.c.small.Load(); now != r.small && atFrame && r.negotiated {
-		r.small = now
-		r.scanner.Init(r.c.profile, r.c.scanLimits(r.small))
+		r.limitFrames(now)
 	}
 	size, err := r.scanner.Next(b)
 	if err != nil {
@@ -145,6 +144,15 @@ func (r *frameReader) next(b []byte, atFrame bool) (int, error) {
 		return 0, r.c.scanError(err)
 	}
 	return size, nil
+}
+
+// limitFrames limits the size of frames to small, or as usual if that is 0. It is not inlined, because its stack frame
+// would cost every frame cache lines.
+//
+//go:noinline
+func (r *frameReader) limitFrames(small int64) {
+	r.small = small
+	r.scanner.Init(r.c.profile, r.c.scanLimits(small))
 }
 
 // maxAhead is the most memory that is charged for the frames behind one, before they are found.
@@ -199,14 +207,12 @@ func (r *frameReader) flushFull() {
 
 // negotiate handles the first frame from the peer.
 func (r *frameReader) negotiate(frame []byte) error {
-	profile, err := r.c.negotiate(frame)
-	if err != nil {
+	if err := r.c.negotiate(frame); err != nil {
 		return err
 	}
 	r.negotiated = true
-	r.small = r.c.small.Load()
-	r.scanner.Init(profile, r.c.scanLimits(r.small))
-	r.scanner.SetPrices(jelly.PricesOf(profile))
+	r.limitFrames(r.c.small.Load())
+	r.scanner.SetPrices(jelly.PricesOf(r.c.profile))
 	r.c.post(negotiated{})
 	return nil
 }
@@ -270,7 +276,7 @@ func readError(err error, inFrame bool) error {
 }
 
 // negotiate parses the first frame from the peer: the offer of the accepting side or the choice of the connecting side.
-func (c *connection) negotiate(frame []byte) (banana.Profile, error) {
+func (c *connection) negotiate(frame []byte) error {
 	var profile banana.Profile
 	var err error
 	if c.client {
@@ -279,8 +285,8 @@ func (c *connection) negotiate(frame []byte) (banana.Profile, error) {
 		profile, err = banana.ParseChoice(frame, c.options.dialects...)
 	}
 	if err != nil {
-		return 0, &ProtocolError{What: "no common profile", Err: err}
+		return &ProtocolError{What: "no common profile", Err: err}
 	}
 	c.speak(profile)
-	return profile, nil
+	return nil
 }

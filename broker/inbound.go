@@ -161,7 +161,7 @@ func (b *broker) invoke(d *delivery) {
 		b.invokeParked(d)
 		return
 	}
-	call := &b.call
+	call := b.emptyCall()
 	err := b.admit(cmd, target)
 	if err == nil {
 		call.Prefix, call.Perspective, call.Caller = target.Key.prefix, target.Key.perspective, target.Value.caller
@@ -173,6 +173,15 @@ func (b *broker) invoke(d *delivery) {
 	if inv := b.take(d, call, err); inv != nil {
 		target.Key.core.Deliver(inv)
 	}
+}
+
+// emptyCall returns memory for what begins next. It is part of the batch, because a batch is used again while it is in
+// the processor's cache, which the broker of one connection among many is not.
+func (b *broker) emptyCall() *seam.IncomingCall {
+	if len(b.backlog) == 0 {
+		return new(seam.IncomingCall) // A call begins that waited for another one.
+	}
+	return &b.backlog[0].call
 }
 
 // reach notes that calls of an export's caller may wait for its object from now on.
@@ -261,7 +270,7 @@ func (b *broker) update(ctx protoactor.Context, cmd *incoming) {
 
 func (b *broker) invokeUpdate(d *delivery) {
 	cmd, target := d.cmd, d.copy
-	call := &b.call
+	call := b.emptyCall()
 	call.Prefix = string(flavors.PrefixObserve)
 	err := cmd.err
 	b.c.countRejection(rejectionOf(err))

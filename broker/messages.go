@@ -120,7 +120,8 @@ const batchFrames = 64
 type batch struct {
 	commands []incoming
 	costs    flow.Batch
-	read     time.Duration // when, by figures.Now
+	read     time.Duration     // when, by figures.Now
+	call     seam.IncomingCall // what begins next; empty otherwise
 }
 
 var batches = sync.Pool{New: func() any { return &batch{commands: make([]incoming, 0, batchFrames)} }}
