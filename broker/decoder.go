@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	// scanDepth is how deep lists may nest in a frame. It is far above Jelly's limit, so that values nested too deep fail
-	// their call and not the connection, as with a stock peer.
+	// scanDepth is how deep lists may nest in a frame. It is far above Jelly's limit, so that values nested too deep
+	// fail their call and not the connection, as with a stock peer.
 	scanDepth = 1 << 16
 	// commandSize is the memory that a command takes apart from its values, roughly.
 	commandSize = 256
@@ -264,7 +264,8 @@ func readError(err error, inFrame bool) error {
 	case usercode.AsInto(err, &protocol):
 		return err
 	case usercode.Is(err, io.EOF) && inFrame:
-		return &ProtocolError{What: "the peer closed the connection in the middle of a message", Err: io.ErrUnexpectedEOF}
+		what := "the peer closed the connection in the middle of a message"
+		return &ProtocolError{What: what, Err: io.ErrUnexpectedEOF}
 	case usercode.Is(err, io.EOF):
 		return ErrPeerClosed
 	case usercode.Is(err, net.ErrClosed), usercode.Is(err, io.ErrClosedPipe):

@@ -82,8 +82,9 @@ func (b *broker) command(ctx protoactor.Context, cmd *incoming) error {
 		return b.decref(cmd.ID.Int)
 	case command.Version:
 		if cmd.ID.Int != command.ProtocolVersion {
-			return protocolErrorf("version", "the peer speaks version %d, this side %d", cmd.ID.Int, command.ProtocolVersion).
-				as(rejectVersion)
+			return protocolErrorf(
+				"version", "the peer speaks version %d, this side %d", cmd.ID.Int, command.ProtocolVersion,
+			).as(rejectVersion)
 		}
 	case command.CacheMessage:
 		b.update(ctx, cmd)
@@ -395,7 +396,9 @@ func (b *broker) bind(cmd *incoming, perspective any) (received []seam.Handle) {
 			if e == nil {
 				noteError(
 					cmd,
-					flavors.PBError.Errorf("a [local …] names nothing that this side has sent: %d%s", u.ID, clip(string(u.Name))),
+					flavors.PBError.Errorf(
+						"a [local …] names nothing that this side has sent: %d%s", u.ID, clip(string(u.Name)),
+					),
 				)
 				u.Bind(nil)
 				continue
@@ -413,7 +416,10 @@ func (b *broker) bind(cmd *incoming, perspective any) (received []seam.Handle) {
 		case "lcache":
 			e := b.caches.Find(u.ID)
 			if e == nil {
-				noteError(cmd, flavors.PBError.Errorf("an [lcache …] names nothing that this side has sent: %d", u.ID))
+				noteError(
+					cmd,
+					flavors.PBError.Errorf("an [lcache …] names nothing that this side has sent: %d", u.ID),
+				)
 				u.Bind(nil)
 				continue
 			}

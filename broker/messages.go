@@ -57,7 +57,8 @@ type (
 
 // Messages to the encoder and back to the broker.
 type (
-	// flush asks for a write. It is sent with the first bytes in an empty outbox; others may join them before it arrives.
+	// flush asks for a write. It is sent with the first bytes in an empty outbox; others may join them before it
+	// arrives.
 	flush struct{}
 	// flushNow asks for a write that must not block, since its turn may run on the sender's goroutine. It is for a
 	// connection with at most one call in progress, where no other bytes would join.
