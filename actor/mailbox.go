@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -63,10 +64,12 @@ func (m *Mailbox) PostUserMessage(message any) {
 // post queues a message and reports whether the caller must schedule a turn.
 func (m *Mailbox) post(message any) (begin bool) {
 	m.mu.Lock()
-	if len(m.inbox) == cap(m.inbox) {
-		m.inbox = grown(m.inbox)
+	if t, ok := message.(Tokens); !ok || !m.addTokensLocked(t) {
+		if len(m.inbox) == cap(m.inbox) {
+			m.inbox = grown(m.inbox)
+		}
+		m.inbox = append(m.inbox, message)
 	}
-	m.inbox = append(m.inbox, message)
 	begin = m.started && !m.running && !m.suspended
 	if begin {
 		m.running = true
@@ -74,6 +77,36 @@ func (m *Mailbox) post(message any) (begin bool) {
 	m.mu.Unlock()
 	return begin
 }
+
+// Tokens is a user message of an actor that has a queue of its own: it stands for so many messages there. The mailbox
+// joins those between which nothing else was posted. So they keep their places among other messages, and a busy actor
+// receives few of them.
+type Tokens uint8
+
+// addTokensLocked adds tokens to the last message, and reports whether it could. The caller holds m.mu.
+func (m *Mailbox) addTokensLocked(more Tokens) bool {
+	n := len(m.inbox)
+	if n == 0 {
+		return false
+	}
+	t, ok := m.inbox[n-1].(Tokens)
+	if !ok || t > math.MaxUint8-more {
+		return false
+	}
+	m.inbox[n-1] = t + more
+	return true
+}
+
+// Unread queues Tokens that the actor has not used before all other user messages. The actor calls it at the end of its
+// handler for Tokens, at most once.
+func (m *Mailbox) Unread(t Tokens) {
+	next := m.next.Load() - 1
+	m.batch[next] = t
+	m.next.Store(next)
+}
+
+// IsUrgent reports whether a system message waits. The actor then unreads its Tokens: system messages come first.
+func (m *Mailbox) IsUrgent() bool { return m.rush.Load() > 0 }
 
 // PostSystemMessage queues a message of the actor system, to be handled before any user message.
 func (m *Mailbox) PostSystemMessage(message any) {
@@ -203,6 +236,9 @@ func (m *Mailbox) work() (over bool) {
 		message = m.batch[next]
 		m.batch[next] = nil
 		m.next.Store(next + 1)
+		if t, ok := message.(Tokens); ok {
+			budget -= int(t) - 1
+		}
 		if dead := m.dead.Load(); dead != nil {
 			deadLetter(message, *dead)
 		} else {

@@ -25,6 +25,9 @@ type invoker struct {
 	failed  []any // the messages that were escalated
 	reasons []any
 	active  atomic.Int32
+
+	tokens func(actor.Tokens) // if not nil, called with Tokens
+	other  func(any)          // if not nil, called with all else
 }
 
 type bomb struct{ n int }
@@ -49,6 +52,11 @@ func (i *invoker) InvokeSystemMessage(m any) {
 func (i *invoker) InvokeUserMessage(m any) {
 	defer i.enter()()
 	i.user = append(i.user, m)
+	if t, ok := m.(actor.Tokens); ok && i.tokens != nil {
+		i.tokens(t)
+	} else if i.other != nil {
+		i.other(m)
+	}
 	switch b := m.(type) {
 	case *bomb:
 		panic(fmt.Sprint("bomb ", b.n))

@@ -35,6 +35,10 @@ func (c *objectCore) park(inv *Invocation) *parking {
 func (c *objectCore) take(mailbox *actor.Mailbox) (message any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.takeLocked(mailbox)
+}
+
+func (c *objectCore) takeLocked(mailbox *actor.Mailbox) (message any) {
 	a := c.active
 	if a.mailbox != mailbox {
 		return nil

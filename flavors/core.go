@@ -272,7 +272,7 @@ func (c *objectCore) postLocked(message any) {
 	a.queue.push(message)
 	if a.tokens < a.queue.len() {
 		a.tokens++
-		a.mailbox.PostUserMessage(work{})
+		a.mailbox.PostUserMessage(work)
 	}
 	c.spawnLocked()
 }
@@ -316,7 +316,7 @@ func (c *objectCore) spawnNowLocked() {
 			// A closing tree refuses before SpawnAsync returns, which is under the lock.
 			go func() {
 				left := c.stopped(mailbox)
-				mailbox.PostUserMessage(work{}) // Drops them, even if there are too few tokens.
+				mailbox.PostUserMessage(work) // Drops them, even if there are too few tokens.
 				mailbox.Terminate((&object{mailbox: mailbox, left: left, gone: c.stoppedError()}).Undelivered)
 			}()
 		}
@@ -373,12 +373,10 @@ func (c *objectCore) inlineOverLocked() {
 	c.spawnLocked()
 }
 
-// settle is called in the object's turn after each message. It reports whether the actor must stop, because no one
+// settleLocked is called in the object's turn after each message. It reports whether the actor must stop, because no one
 // holds the object and no messages wait. The core has dropped the actor then, which must not use the user's value any
 // more.
-func (c *objectCore) settle(mailbox *actor.Mailbox) (end bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (c *objectCore) settleLocked(mailbox *actor.Mailbox) (end bool) {
 	a := c.active
 	a.inFlight--
 	a.working = ""
@@ -387,6 +385,22 @@ func (c *objectCore) settle(mailbox *actor.Mailbox) (end bool) {
 	}
 	c.idleLocked()
 	return true
+}
+
+func (c *objectCore) settle(mailbox *actor.Mailbox) (end bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.settleLocked(mailbox)
+}
+
+// settleAndTake is settle and then take, unless the actor must stop.
+func (c *objectCore) settleAndTake(mailbox *actor.Mailbox) (message any, end bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.settleLocked(mailbox) {
+		return nil, true
+	}
+	return c.takeLocked(mailbox), false
 }
 
 // settleLater counts a message whose method panicked. Whether the actor must stop is decided after the supervisor's

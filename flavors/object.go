@@ -30,6 +30,8 @@ type object struct {
 	name    string        // of the last call's method …
 	method  numbered      // … which this is; for the table
 	figures *tableFigures // of the table
+
+	caller *peerCaller // of the call that runs; nil if there is none
 }
 
 // Resetter is implemented by objects that need a clean state after a panic. Reset runs in the object's turn before the
@@ -41,8 +43,8 @@ func (o *object) Receive(ctx protoactor.Context) {
 	switch m := ctx.Message().(type) {
 	case *protoactor.Started:
 		o.incarnate(ctx)
-	case work:
-		o.work(ctx)
+	case actor.Tokens:
+		o.work(ctx, m)
 	case resume:
 		o.resume(ctx, m.parking)
 	case repairNow:
@@ -52,48 +54,91 @@ func (o *object) Receive(ctx protoactor.Context) {
 	case *protoactor.Stopped:
 		if !o.ended {
 			o.left = o.core.stopped(o.mailbox)
-			o.mailbox.PostUserMessage(work{}) // Drops it, even if there are too few tokens.
+			o.mailbox.PostUserMessage(work) // Drops it, even if there are too few tokens.
 		}
 		o.retire()
 	}
 }
 
-// work handles the oldest message of the core's queue.
-func (o *object) work(ctx protoactor.Context) {
+// work handles the oldest messages of the core's queue, one for each token.
+func (o *object) work(ctx protoactor.Context, tokens actor.Tokens) {
+	handling := true
+	defer func() {
+		if handling {
+			o.interrupted()
+		}
+		if tokens > 0 && !o.ended {
+			o.mailbox.Unread(tokens)
+		}
+	}()
 	if o.ended {
+		handling = false
 		return
 	}
-	switch m := o.core.take(o.mailbox).(type) {
-	case *Invocation:
-		if !o.park(m) {
-			o.call(ctx, m)
+	message := o.core.take(o.mailbox)
+	for {
+		tokens--
+		handled := o.handle(message)
+		switch {
+		case tokens == 0 || o.mailbox.IsUrgent():
+			handling = false
+			if handled {
+				o.settle(ctx)
+			}
+			return
+		case !handled:
+			message = o.core.take(o.mailbox)
+			continue
 		}
-	case *turn:
-		o.guarded(ctx, func() { o.runTurn(m) })
-	case checkIdle:
-		o.settle(ctx)
-	case task:
-		o.guarded(ctx, func() { m.run(o) })
+		var end bool
+		if message, end = o.core.settleAndTake(o.mailbox); end {
+			handling = false
+			o.end(ctx)
+			return
+		}
 	}
 }
 
+// handle handles a message that was taken from the core's queue. It reports false if there was none, or if the message
+// was parked: then it must not be settled yet.
+func (o *object) handle(message any) bool {
+	switch m := message.(type) {
+	case *Invocation:
+		if o.park(m) {
+			return false
+		}
+		o.call(m)
+	case *turn:
+		o.runTurn(m)
+	case checkIdle:
+	case task:
+		m.run(o)
+	default:
+		return false
+	}
+	return true
+}
+
 // call runs a method, unless its caller has ended meanwhile.
-func (o *object) call(ctx protoactor.Context, inv *Invocation) {
+func (o *object) call(inv *Invocation) {
 	if inv.isTooLate() {
 		inv.skip()
-		o.settle(ctx)
 		return
 	}
-	caller := inv.caller // inv is pooled once it has been answered.
-	if !caller.enter() {
+	if !inv.caller.enter() {
 		inv.dropped()
-		o.settle(ctx)
 		return
 	}
-	o.guarded(ctx, func() {
-		defer caller.leave()
-		inv.run(o)
-	})
+	o.caller = inv.caller // inv is pooled once it has been answered.
+	inv.run(o)
+	o.leave()
+}
+
+// leave counts a call whose method has returned, for its caller.
+func (o *object) leave() {
+	caller := o.caller
+	o.caller = nil
+	caller.leave()
 }
 
 // park parks a call whose answer would only wait to be written.
@@ -128,11 +173,21 @@ func (o *object) resume(ctx protoactor.Context, p *parking) {
 	if more {
 		o.mailbox.PostUserMessage(resume{p})
 	}
+	handling := true
+	defer func() {
+		if handling {
+			o.interrupted()
+		}
+	}()
 	switch m := first.(type) {
 	case *Invocation:
-		o.call(ctx, m)
+		o.call(m)
 	case *turn:
-		o.guarded(ctx, func() { o.runTurn(m) })
+		o.runTurn(m)
+	}
+	handling = false
+	if first != nil {
+		o.settle(ctx)
 	}
 }
 
@@ -278,25 +333,24 @@ func (o *object) retire() {
 	o.ref.core, o.core, o.table, o.figures, o.value, o.method = nil, nil, nil, nil, nil, numbered{}
 }
 
-// guarded runs user code. A panic has been answered by then, and goes on to the supervisor.
-func (o *object) guarded(ctx protoactor.Context, f func()) {
-	panicking := true
-	defer func() {
-		if panicking {
-			// The supervisor decides later, and a restart must not find the actor stopping: only count.
-			o.core.settleLater(o.mailbox)
-		}
-	}()
-	f()
-	panicking = false
-	o.settle(ctx)
+// interrupted is called when user code panicked, or ended the goroutine. A panic has been answered by then, and goes on
+// to the supervisor.
+func (o *object) interrupted() {
+	o.leave()
+	// The supervisor decides later, and a restart must not find the actor stopping: only count.
+	o.core.settleLater(o.mailbox)
 }
 
 func (o *object) settle(ctx protoactor.Context) {
 	if o.core.settle(o.mailbox) {
-		o.ended = true
-		ctx.Stop(ctx.Self())
+		o.end(ctx)
 	}
+}
+
+// end stops the actor, which the core has dropped.
+func (o *object) end(ctx protoactor.Context) {
+	o.ended = true
+	ctx.Stop(ctx.Self())
 }
 
 // repairNow makes an object repair its value after a panic, unless a message came first.
@@ -372,13 +426,13 @@ func (o *object) lookup(name string) numbered {
 // Undelivered implements actor.DeadLetterHandler: what was sent to an object that has stopped for good is answered with
 // an error, at once.
 func (o *object) Undelivered(message any) {
-	if _, ok := message.(work); ok {
+	if _, ok := message.(actor.Tokens); ok {
 		if len(o.left) == 0 {
 			return
 		}
 		message, o.left = o.left[0], o.left[1:]
 		if len(o.left) > 0 {
-			o.mailbox.PostUserMessage(work{}) // First, because Drop may panic.
+			o.mailbox.PostUserMessage(work) // First, because Drop may panic.
 		}
 	}
 	if m, ok := message.(actor.Droppable); ok {

@@ -59,7 +59,7 @@ type queue struct {
 }
 
 // work is the token. If the queue is empty, it does nothing.
-type work struct{}
+const work actor.Tokens = 1
 
 const (
 	// idleRest is the capacity that an empty queue keeps.
