@@ -258,15 +258,31 @@ func (d *Deferred) Await(ctx context.Context) (any, error) {
 	return value, err
 }
 
-// AwaitAndReset is [Deferred.Await] and, if there is a value, [Deferred.Reset]. Nobody else may listen to d.
-func (d *Deferred) AwaitAndReset(ctx context.Context) (any, error) {
+// Waiter is the wait for a Deferred that began before anybody could complete it.
+type Waiter struct{ listener }
+
+// InitAwaited is [Deferred.Init] for a Deferred that one goroutine will await in any case, with
+// [Deferred.AwaitAndReset]. So the wait needs no lock.
+func (d *Deferred) InitAwaited(rt *Runtime, owner Canceller) *Waiter {
+	if d == nil {
+		return nil
+	}
+	d.Init(rt, owner)
+	w := rt.takeWaiter()
+	d.first, d.last = &w.listener, &w.listener
+	return w
+}
+
+// AwaitAndReset is [Deferred.Await] with what InitAwaited has returned and, if there is a value, [Deferred.Reset]. It
+// may be called once, and nobody else may listen to d.
+func (d *Deferred) AwaitAndReset(ctx context.Context, w *Waiter) (any, error) {
 	switch {
-	case d == nil:
+	case d == nil || w == nil:
 		return nil, ErrNilDeferred
 	case ctx == nil:
 		return nil, ErrNilContext
 	}
-	value, mine, err := d.await(ctx)
+	value, mine, err := d.wait(ctx, w)
 	switch {
 	case err != nil:
 	case mine:
@@ -286,9 +302,15 @@ func (d *Deferred) await(ctx context.Context) (value any, mine bool, err error) 
 		d.mu.Unlock()
 		return d.value, mine, d.err
 	}
-	l := d.rt.takeWaiter()
-	d.listen(l)
+	w := d.rt.takeWaiter()
+	d.listen(&w.listener)
 	d.mu.Unlock()
+	return d.wait(ctx, w)
+}
+
+// wait is await with a waiter that has been registered.
+func (d *Deferred) wait(ctx context.Context, w *Waiter) (value any, mine bool, err error) {
+	l := &w.listener
 	if ended := ctx.Done(); ended == nil {
 		<-l.waiter
 	} else {
@@ -296,31 +318,31 @@ func (d *Deferred) await(ctx context.Context) (value any, mine bool, err error) 
 		case <-l.waiter:
 		case <-ended:
 			if d.leave(l) {
-				d.rt.giveWaiter(l)
+				d.rt.giveWaiter(w)
 				return nil, false, contextError(ctx)
 			}
 			<-l.waiter // The result is being delivered.
 		}
 	}
 	mine, l.last = l.last, false
-	d.rt.giveWaiter(l)
+	d.rt.giveWaiter(w)
 	return d.value, mine, d.err // written before the signal, and final
 }
 
-// takeWaiter returns a listener for Await from the Runtime's pool. Pools are not shared between Runtimes, because a
+// takeWaiter returns a Waiter from the Runtime's pool. Pools are not shared between Runtimes, because a
 // channel made in a testing/synctest bubble is valid only there.
-func (rt *Runtime) takeWaiter() *listener {
+func (rt *Runtime) takeWaiter() *Waiter {
 	if rt != nil {
-		if l, ok := rt.waiters.Get().(*listener); ok {
-			return l
+		if w, ok := rt.waiters.Get().(*Waiter); ok {
+			return w
 		}
 	}
-	return &listener{waiter: make(chan struct{}, 1)}
+	return &Waiter{listener{waiter: make(chan struct{}, 1)}}
 }
 
-func (rt *Runtime) giveWaiter(l *listener) {
+func (rt *Runtime) giveWaiter(w *Waiter) {
 	if rt != nil {
-		rt.waiters.Put(l)
+		rt.waiters.Put(w)
 	}
 }
 

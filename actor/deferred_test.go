@@ -177,24 +177,29 @@ func TestAwaitAndReset(t *testing.T) {
 		}
 	}()
 	for n := range 1000 {
-		d.Init(rt, nil)
+		w := d.InitAwaited(rt, nil)
 		given <- n
 		if n%2 == 0 {
 			runtime.Gosched()
 		}
-		v, err := d.AwaitAndReset(ctx)
+		v, err := d.AwaitAndReset(ctx, w)
 		require.NoError(t, err)
 		require.Equal(t, n, v)
 	}
 	close(given)
-	d.Init(rt, nil)
+	w := d.InitAwaited(rt, nil)
 	cancel()
-	_, err := d.AwaitAndReset(ctx)
+	_, err := d.AwaitAndReset(ctx, w)
 	require.ErrorIs(t, err, context.Canceled)
 	assert.True(t, d.Complete(1, nil), "it stays pending")
-	v, err := actor.Failed(errTest).AwaitAndReset(context.Background())
+	failed := new(actor.Deferred)
+	w = failed.InitAwaited(rt, nil)
+	failed.Complete(nil, errTest)
+	v, err := failed.AwaitAndReset(context.Background(), w)
 	assert.Nil(t, v)
 	assert.Equal(t, errTest, err)
+	_, err = failed.AwaitAndReset(context.Background(), nil)
+	assert.ErrorIs(t, err, actor.ErrNilDeferred)
 }
 
 func TestCompleteWithDeferred(t *testing.T) {

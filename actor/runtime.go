@@ -28,7 +28,7 @@ type Runtime struct {
 	discard    *protoactor.PID
 
 	extensions sync.Map  // any -> func() any
-	waiters    sync.Pool // of *listener, for Await
+	waiters    sync.Pool // of *Waiter
 	tasks      tasks
 	ending     ending
 }

@@ -64,12 +64,12 @@ func callAndWait(ctx context.Context, c Callee, method string, args []any, want 
 	if err != nil {
 		return nil, err
 	}
-	call.WantAnswer()
+	w := call.AwaitAnswer()
 	call.Want = want
 	_ = conn.SendCallSoon(ctx, call) // The Deferred knows.
 	runtime.KeepAlive(c)
 	d := call.Result
-	v, err := d.AwaitAndReset(ctx)
+	v, err := d.AwaitAndReset(ctx, w)
 	if err != nil {
 		if ctx.Err() != nil {
 			d.Cancel()

@@ -64,12 +64,15 @@ type Series struct {
 const shards = 8
 
 // shard counts the calls over some of the connections. Its size is one of the allocator's, so that no two shards share
-// a cache line.
+// a cache line. Nor do calls that begin share one with those that end: a caller's goroutine counts the ones, a reader's
+// the others.
 type shard struct {
-	begun, ended, failed, cancelled atomic.Uint64
-	sum                             atomic.Int64
-	buckets                         [Buckets]atomic.Uint64
-	_                               [8]byte
+	begun                    atomic.Uint64
+	_                        [56]byte
+	ended, failed, cancelled atomic.Uint64
+	sum                      atomic.Int64
+	buckets                  [Buckets]atomic.Uint64
+	_                        [16]byte
 }
 
 type lastFailure struct {

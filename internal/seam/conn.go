@@ -282,6 +282,12 @@ func (c *OutgoingCall) WantAnswer() {
 	c.Result = &c.result
 }
 
+// AwaitAnswer is WantAnswer for a caller that will wait for the Result in any case.
+func (c *OutgoingCall) AwaitAnswer() *actor.Waiter {
+	c.Result = &c.result
+	return c.result.InitAwaited(c.conn.Runtime(), c)
+}
+
 // CancelWork implements actor.Canceller.
 func (c *OutgoingCall) CancelWork() { c.conn.CancelCall(c) }
 
