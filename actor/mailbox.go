@@ -98,9 +98,12 @@ func (m *Mailbox) addTokensLocked(more Tokens) bool {
 }
 
 // Unread queues Tokens that the actor has not used before all other user messages. The actor calls it at the end of its
-// handler for Tokens, at most once.
+// handler for Tokens, at most once. Anywhere else it has no effect, or another message is lost.
 func (m *Mailbox) Unread(t Tokens) {
 	next := m.next.Load() - 1
+	if next < 0 {
+		return
+	}
 	m.batch[next] = t
 	m.next.Store(next)
 }

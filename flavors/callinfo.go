@@ -46,7 +46,7 @@ type incomingInfo struct {
 // interception is what the call of a method through interceptors needs. It is part of the invocation.
 type interception struct {
 	info   atomic.Pointer[incomingInfo] // nil unless interceptors see the call
-	table  *MethodTable
+	object *object                      // in whose turn it is
 	method numbered
 
 	result atomic.Pointer[actor.Deferred] // of a method that answers by itself; nil until needed
@@ -89,7 +89,7 @@ func (i *interception) clear() {
 	if i.result.Load() != nil {
 		i.result.Store(nil)
 	}
-	i.table, i.method, i.ctx, i.panicked, i.later, i.kept, i.ran = nil, numbered{}, nil, nil, false, false, nil
+	i.object, i.method, i.ctx, i.panicked, i.later, i.kept, i.ran = nil, numbered{}, nil, nil, false, false, nil
 }
 
 // lingers reports whether there is more to do about the call once it has been answered, or before.

@@ -373,9 +373,9 @@ func (c *objectCore) inlineOverLocked() {
 	c.spawnLocked()
 }
 
-// settleLocked is called in the object's turn after each message. It reports whether the actor must stop, because no one
-// holds the object and no messages wait. The core has dropped the actor then, which must not use the user's value any
-// more.
+// settleLocked is called in the object's turn after each message. It reports whether the actor must stop, because no
+// one holds the object and no messages wait. The core has dropped the actor then, which must not use the user's value
+// any more.
 func (c *objectCore) settleLocked(mailbox *actor.Mailbox) (end bool) {
 	a := c.active
 	a.inFlight--

@@ -11,11 +11,11 @@ import (
 
 // intercepted runs the method through the interceptors, in the turn of its object. The result is to be answered by
 // answerIntercepted.
-func (inv *Invocation) intercepted(chain CallFunc, table *MethodTable, m numbered) (any, error) {
+func (inv *Invocation) intercepted(chain CallFunc, o *object, m numbered) (any, error) {
 	c := &incomingInfo{inv: inv}
-	c.conn, c.method, c.typ, c.answer, c.in = inv.conn, inv.Method, &table.typeName, inv.wantsAnswer, c
+	c.conn, c.method, c.typ, c.answer, c.in = inv.conn, inv.Method, &o.table.typeName, inv.wantsAnswer, c
 	i := inv.interception
-	i.table, i.method = table, m
+	i.object, i.method = o, m
 	ctx := c.begin()
 	i.info.Store(c)
 	v, err := c.run(ctx, chain)
@@ -74,7 +74,7 @@ func (c *incomingInfo) invoke(ctx context.Context) (v any, err error) {
 			close(i.ran)
 		}
 	}()
-	v, i.kept, err = i.table.invoke(inv.core.Value(), inv, i.method)
+	v, i.kept, err = i.object.table.invoke(i.object.value, inv, i.method)
 	if err == errAnswersLater {
 		i.later = true
 		return inv.deferred(), nil

@@ -308,7 +308,7 @@ func (o *object) invoke(table *MethodTable, inv *Invocation, m numbered) (v any,
 		if err = inv.bind(nil); err != nil {
 			return nil, true, err
 		}
-		v, err = inv.intercepted(chain, table, m)
+		v, err = inv.intercepted(chain, o, m)
 		return v, true, err
 	}
 	return table.invoke(o.value, inv, m)
