@@ -730,10 +730,12 @@ func (c *continuation) runPosted() {
 	c.run(func(r any, stack []byte) {
 		if rt := c.next.rt; rt != nil {
 			usercode.Log(func() {
-				rt.logger.Error().Str("panic", usercode.PanicText(r)).Bytes("stack", stack).Msg("a continuation panicked")
+				rt.logger.Error().Str("panic", usercode.PanicText(r)).Bytes("stack", stack).
+					Msg("a continuation panicked")
 			})
 		}
-		panic(&PanicError{What: "the continuation", Value: r, Stack: stack}) //nolint:forbidigo // rethrown; marked as logged
+		p := &PanicError{What: "the continuation", Value: r, Stack: stack}
+		panic(p) //nolint:forbidigo // rethrown; marked as logged
 	})
 }
 

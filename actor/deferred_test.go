@@ -308,7 +308,9 @@ func TestCancel(t *testing.T) {
 		source := actor.NewDeferred(rt)
 		var next *actor.Deferred
 		inTurn(rt, pid, func(ctx protoactor.Context) {
-			next = source.Then(ctx, func(_ any, err error) (any, error) { return "handled", fmt.Errorf("seen: %w", err) })
+			next = source.Then(ctx, func(_ any, err error) (any, error) {
+				return "handled", fmt.Errorf("seen: %w", err)
+			})
 		})
 		next.Cancel()
 		value, err := next.Await(t.Context())

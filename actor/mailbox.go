@@ -168,7 +168,8 @@ func (m *Mailbox) Terminate(dead func(message any)) {
 	}
 	m.mu.Lock()
 	if !m.started {
-		// No actor will ever start the mailbox. Its turns must not run on the senders' goroutines, which may hold locks.
+		// No actor will ever start the mailbox. Its turns must not run on the senders' goroutines, which may hold
+		// locks.
 		m.started = true
 		m.dispatcher = protoactor.NewDefaultDispatcher(DefaultThroughput)
 	}
@@ -266,7 +267,8 @@ func (m *Mailbox) interrupted(reason, message any) {
 		// No instance is left for the supervisor.
 		if ctx, ok := m.invoker.(protoactor.Context); ok {
 			usercode.Log(func() {
-				ctx.Logger().Error("a dead-letter handler panicked", "reason", usercode.PanicText(reason), "actor", ctx.Self())
+				ctx.Logger().
+					Error("a dead-letter handler panicked", "reason", usercode.PanicText(reason), "actor", ctx.Self())
 			})
 		}
 		return

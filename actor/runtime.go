@@ -69,7 +69,8 @@ func Adopt(system *protoactor.ActorSystem, opts ...Option) (*Runtime, error) {
 		return nil, err
 	}
 	if len(c.system) > 0 {
-		return nil, errors.New("actor: adopt: WithSystemOptions is for NewRuntime; configure the system where it is made")
+		return nil, errors.New("actor: adopt: WithSystemOptions is for NewRuntime; " +
+			"configure the system where it is made")
 	}
 	return newRuntime(system, false, c), nil
 }
@@ -205,7 +206,7 @@ func (rt *Runtime) produce(producer func() protoactor.Actor) (inner protoactor.A
 		panic("actor: the producer given to Props is nil") //nolint:forbidigo // a producer cannot return an error
 	}
 	if inner = producer(); inner == nil {
-		panic("actor: the producer given to Props returned no actor") //nolint:forbidigo // a producer cannot return an error
+		panic("actor: the producer given to Props returned no actor") //nolint:forbidigo // a producer returns no error
 	}
 	return inner
 }

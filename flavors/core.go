@@ -189,7 +189,8 @@ func (c *objectCore) usableInLocked(rt *actor.Runtime) error {
 		return nil
 	}
 	return fmt.Errorf(
-		"flavors: this %T is in use in another Runtime; give each Runtime an object of its own, or close the other one first",
+		"flavors: this %T is in use in another Runtime; "+
+			"give each Runtime an object of its own, or close the other one first",
 		c.value,
 	)
 }

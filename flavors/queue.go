@@ -64,7 +64,8 @@ const work actor.Tokens = 1
 const (
 	// idleRest is the capacity that an empty queue keeps.
 	idleRest = 8
-	// borrowedRest is the capacity of the pooled slices that a longer queue uses. Larger ones are left to the collector.
+	// borrowedRest is the capacity of the pooled slices that a longer queue uses. Larger ones are left to the
+	// collector.
 	borrowedRest = 256
 )
 

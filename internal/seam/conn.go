@@ -30,11 +30,11 @@ type Conn interface {
 	WaitSent(ctx context.Context) error
 	Settled(ctx context.Context) error
 
-	// JellyContext returns how values for this peer are encoded: profile, limits, security, and the connection itself as
-	// the invoker.
+	// JellyContext returns how values for this peer are encoded: profile, limits, security, and the connection itself
+	// as the invoker.
 	JellyContext(perspective any) jelly.Context
-	// NewFragment returns an empty fragment for values for this peer. root is what errors call the value that will be in
-	// it; empty for the default.
+	// NewFragment returns an empty fragment for values for this peer. root is what errors call the value that will be
+	// in it; empty for the default.
 	NewFragment(perspective any, root string) *jelly.Fragment
 	// DecodeArgs decodes the positional arguments of a call from the peer, which were decoded in another way before.
 	DecodeArgs(raw []byte) (jelly.Tuple, error)
@@ -50,12 +50,12 @@ type Conn interface {
 	UnsafeTracebacks() bool
 	// Congested reports whether so much waits to be written that calls of this peer should wait.
 	Congested() bool
-	// WhenClear has f run once the connection is not congested, or has ended. f must not wait; it may run before WhenClear
-	// returns.
+	// WhenClear has f run once the connection is not congested, or has ended. f must not wait; it may run before
+	// WhenClear returns.
 	WhenClear(f func())
 
-	// SendCall gives a call to the broker. If the connection cannot take it, the call's Result fails with the error that
-	// is returned.
+	// SendCall gives a call to the broker. If the connection cannot take it, the call's Result fails with the error
+	// that is returned.
 	SendCall(call *OutgoingCall) error
 	// SendCallSoon is SendCall, but waits for room.
 	SendCallSoon(ctx context.Context, call *OutgoingCall) error
@@ -63,8 +63,8 @@ type Conn interface {
 	Caller() Caller
 	// Unanswered returns how many of our calls are unanswered, and how many may be.
 	Unanswered() (n, most int)
-	// HoldCall is SendCall for an update, in two steps: the update counts among what waits to be written at once, and is
-	// given to the broker when send is called. send is nil if the connection cannot take it.
+	// HoldCall is SendCall for an update, in two steps: the update counts among what waits to be written at once, and
+	// is given to the broker when send is called. send is nil if the connection cannot take it.
 	HoldCall(call *OutgoingCall) (send func())
 	// Relays reports whether references of this peer may be given to others, and those of others to it.
 	Relays() bool
@@ -73,16 +73,17 @@ type Conn interface {
 	// TryCall is SendCall, but returns false if the connection has no room for the call now. The caller then still owns
 	// it.
 	TryCall(call *OutgoingCall) (taken bool)
-	// WhenRoom has f run once the connection has room, or has ended. f must not wait; it may run before WhenRoom returns.
+	// WhenRoom has f run once the connection has room, or has ended. f must not wait; it may run before WhenRoom
+	// returns.
 	WhenRoom(f func())
 	// NewDecoder returns a decoder for values from this peer.
 	NewDecoder() *jelly.Decoder
 	// CancelCall ends a call whose caller no longer waits. Its answer is dropped, and references in it are released.
 	CancelCall(call *OutgoingCall)
 
-	// BeginAnswer must be called before an answer is encoded, which takes memory that is not counted yet. If answers are
-	// long and many are being encoded, it waits for a moment. An error means that too much waits for the peer, and is to
-	// be sent instead of the answer. end, if not nil, must be called after SendAnswer in any case.
+	// BeginAnswer must be called before an answer is encoded, which takes memory that is not counted yet. If answers
+	// are long and many are being encoded, it waits for a moment. An error means that too much waits for the peer, and
+	// is to be sent instead of the answer. end, if not nil, must be called after SendAnswer in any case.
 	BeginAnswer() (end func(), err error)
 	// AnswerRoom returns the error of BeginAnswer, for an answer that need not be encoded.
 	AnswerRoom() error
