@@ -68,6 +68,9 @@ func newRemoteReference(conn seam.Conn, luid int64, perspective any) *RemoteRefe
 // Value returns the handle, nil if it has been collected.
 func (m *remote) Value() *RemoteReference { return m.known.Value() }
 
+// IsReleased reports whether the last receipt has been given back.
+func (m *remote) IsReleased() bool { return m.count.IsReleased() }
+
 // Sweep releases the handle if it has been collected.
 func (m *remote) Sweep() {
 	if m.known.Value() == nil {

@@ -12,6 +12,8 @@ var internal = flavors.Internal.Export(seam.Token{})
 type weakReference interface {
 	// Value returns the reference, nil if it has been collected.
 	Value() *flavors.RemoteReference
+	// IsReleased reports whether the last receipt has been given back. A reference that has ended may not be released.
+	IsReleased() bool
 	// Sweep releases the reference if it has been collected.
 	Sweep()
 }
@@ -90,7 +92,7 @@ func (x *Imports) Forget(key ImportKey) {
 	if entry == nil {
 		return
 	}
-	if ref := entry.Value(); ref == nil || ref.Err() != nil {
+	if entry.Value() == nil || entry.IsReleased() {
 		x.carry -= x.extras[key]
 		delete(x.extras, key)
 		delete(x.refs, key)
