@@ -258,6 +258,9 @@ type Substitutes struct {
 	// Reference is called for each reference that carries a class (see [flavors.RegisterReference]), came over the
 	// connection, and is sent over another one. It may be nil.
 	Reference func(ref *flavors.RemoteReference) any
+	// Home is called for each object of this process that the peer sends back. Methods and other peers get what it
+	// returns: for a substitute that Cacheable returned, this is the Cacheable. It may be nil.
+	Home func(object any) any
 }
 
 // WithSubstitutes has other values sent in place of some. It is for connections with [WithRelaying] between programs

@@ -263,6 +263,11 @@ func checkRaw(cmd *incoming) error {
 // comesHome is [home] for a value that is delivered. The object of another peer is one more receipt.
 func (b *broker) comesHome(e *export, received []seam.Handle) (any, []seam.Handle) {
 	v := home(e)
+	if f := b.c.options.substitutes.Home; f != nil {
+		if other := f(v); other != nil {
+			v = other
+		}
+	}
 	if ref, ok := v.(*flavors.RemoteReference); ok && internal.Share(ref) {
 		received = append(received, ref)
 	}

@@ -62,6 +62,14 @@ func (s *sources) substitute(original, perspective any) any {
 	return one
 }
 
+// originalOf returns the Cacheable that a source stands for.
+func originalOf(object any) any {
+	if s, ok := object.(*source); ok {
+		return s.key.original
+	}
+	return nil
+}
+
 // ReferenceClass is the class of references to the source.
 func (s *source) ReferenceClass() (class string, extras []any) { return sourceClass, []any{s.class} }
 
@@ -155,7 +163,9 @@ func (s *mirrors) forget(h held) {
 // substitutes returns what stands for what on a link.
 func (n *Node) substitutes() broker.Option {
 	s := &sources{node: n, made: map[sourceKey]*source{}}
-	return broker.WithSubstitutes(broker.Substitutes{Cacheable: s.substitute, Reference: n.mirrors.substitute})
+	return broker.WithSubstitutes(broker.Substitutes{
+		Cacheable: s.substitute, Reference: n.mirrors.substitute, Home: originalOf,
+	})
 }
 
 // registerSources lets references to sources in. A registry that several nodes of one process share has it already.
