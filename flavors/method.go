@@ -49,6 +49,8 @@ type caller interface {
 	describe() string
 	// keeps reports whether the method gets the invocation, and so may keep it.
 	keeps() bool
+	// parameters returns what takes the arguments.
+	parameters() *signature
 	// direct returns how the arguments are decoded directly; nil if they are not.
 	direct() *directMethod
 }

@@ -202,11 +202,11 @@ func (m *method) bindRest(f *frame, name string, v any) {
 	}
 }
 
-func (m *method) paramNamed(name string) int {
-	if !m.named || name == "" {
+func (s *signature) paramNamed(name string) int {
+	if !s.named || name == "" {
 		return -1
 	}
-	return slices.IndexFunc(m.fixed, func(p param) bool { return p.name == name })
+	return slices.IndexFunc(s.fixed, func(p param) bool { return p.name == name })
 }
 
 // bindDefaults sets the parameters that were not given to their defaults. A missing one without a default is an error.
@@ -296,6 +296,9 @@ func (m *method) release(f *frame) {
 
 // keeps implements caller.
 func (m *method) keeps() bool { return m.invAt != 0 }
+
+// parameters implements caller.
+func (m *method) parameters() *signature { return &m.signature }
 
 // call implements caller.
 func (m *method) call(recv any, inv *Invocation) (any, error) {

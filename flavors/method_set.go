@@ -174,7 +174,7 @@ func buildTable(t reflect.Type, p Prefix) (*MethodTable, error) {
 	err := table.fill(t)
 	table.number()
 	for _, c := range table.methods {
-		if m, ok := c.(*method); ok && m.undecoded != 0 {
+		if c.parameters().undecoded != 0 {
 			table.keeps = true
 		}
 	}

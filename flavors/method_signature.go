@@ -102,9 +102,7 @@ func compileMethod(t reflect.Type, p Prefix, m reflect.Method, wire string, spec
 		if why := unfillable(c.in[i]); why != "" {
 			return fail("parameter %d cannot be filled from the wire: %s", i, why)
 		}
-		if c.in[i] == reflect.TypeFor[*Relayed]() {
-			c.undecoded |= 1 << len(c.fixed)
-		}
+		c.keepIfRelayed(c.in[i])
 		c.fixed = append(c.fixed, param{typ: c.in[i]})
 	}
 	if keepsRest {

@@ -343,8 +343,8 @@ func (c *objectCore) Undecoded(prefix string) (all bool, keeps func(method strin
 
 // keepsValues reports whether a method keeps arguments as they came.
 func (t *MethodTable) keepsValues(wire string) bool {
-	m, ok := t.lookup(wire).caller.(*method)
-	return ok && m.undecoded != 0
+	c := t.lookup(wire).caller
+	return c != nil && c.parameters().undecoded != 0
 }
 
 // decodeLate decodes the arguments of a call after all, those excepted that the method keeps as they came.
@@ -354,8 +354,8 @@ func (inv *Invocation) decodeLate(c caller) error {
 		return nil
 	}
 	d := inv.conn.NewDecoder()
-	if m, ok := c.(*method); ok && m.undecoded != 0 {
-		return m.decodeOthers(inv, d, rawArgs, rawKw)
+	if c != nil && c.parameters().undecoded != 0 {
+		return c.parameters().decodeOthers(inv, d, rawArgs, rawKw)
 	}
 	var args, kw any
 	err := decodeOne(d, rawArgs, &args)
@@ -387,14 +387,14 @@ func decodeOne(d *jelly.Decoder, raw *jelly.Raw, dst *any) error {
 }
 
 // decodeOthers decodes the arguments of which the method does not take the bytes.
-func (m *method) decodeOthers(inv *Invocation, d *jelly.Decoder, rawArgs, rawKw *jelly.Raw) error {
+func (s *signature) decodeOthers(inv *Invocation, d *jelly.Decoder, rawArgs, rawKw *jelly.Raw) error {
 	elements, err := rawArgs.Elements()
 	if err != nil {
 		return localFailure(err)
 	}
 	inv.Args = make(jelly.Tuple, len(elements))
 	for i, x := range elements {
-		if m.keepsArgument(i) {
+		if s.keepsArgument(i) {
 			inv.Args[i] = &Relayed{raw: x}
 		} else if err := decodeOne(d, x, &inv.Args[i]); err != nil {
 			return localFailure(err)
@@ -410,7 +410,7 @@ func (m *method) decodeOthers(inv *Invocation, d *jelly.Decoder, rawArgs, rawKw 
 	inv.Kw = jelly.NewDict()
 	for i, x := range values {
 		var v any
-		if m.keepsKeyword(names[i]) {
+		if s.keepsKeyword(names[i]) {
 			v = &Relayed{raw: x}
 		} else if err := decodeOne(d, x, &v); err != nil {
 			return localFailure(err)
@@ -420,23 +420,30 @@ func (m *method) decodeOthers(inv *Invocation, d *jelly.Decoder, rawArgs, rawKw 
 	return nil
 }
 
-// keepsArgument reports whether the method keeps a positional argument as it came.
-func (m *method) keepsArgument(i int) bool {
-	if i >= len(m.fixed) {
-		i = len(m.fixed)
+// keepIfRelayed notes that the next fixed parameter keeps its argument as it came, if it has the type for that.
+func (s *signature) keepIfRelayed(t reflect.Type) {
+	if t == reflect.TypeFor[*Relayed]() {
+		s.undecoded |= 1 << len(s.fixed)
 	}
-	return m.undecoded&(1<<i) != 0
 }
 
-func (m *method) keepsKeyword(name string) bool {
-	i := m.paramNamed(name)
-	return i >= 0 && m.keepsArgument(i)
+// keepsArgument reports whether the method keeps a positional argument as it came.
+func (s *signature) keepsArgument(i int) bool {
+	if i >= len(s.fixed) {
+		i = len(s.fixed)
+	}
+	return s.undecoded&(1<<i) != 0
+}
+
+func (s *signature) keepsKeyword(name string) bool {
+	i := s.paramNamed(name)
+	return i >= 0 && s.keepsArgument(i)
 }
 
 // keepValues makes arguments that were decoded what the method takes.
-func (m *method) keepValues(inv *Invocation) {
+func (s *signature) keepValues(inv *Invocation) {
 	for i, v := range inv.Args {
-		if _, ok := v.(*Relayed); !ok && v != nil && m.keepsArgument(i) {
+		if _, ok := v.(*Relayed); !ok && v != nil && s.keepsArgument(i) {
 			inv.Args[i] = relayedOf(v)
 		}
 	}
@@ -446,7 +453,7 @@ func (m *method) keepValues(inv *Invocation) {
 	for i := range inv.Kw.Entries() {
 		e := &inv.Kw.Entries()[i]
 		name, ok := kwName(e.Key)
-		if _, is := e.Value.(*Relayed); ok && !is && e.Value != nil && m.keepsKeyword(name) {
+		if _, is := e.Value.(*Relayed); ok && !is && e.Value != nil && s.keepsKeyword(name) {
 			e.Value = relayedOf(e.Value)
 		}
 	}

@@ -243,6 +243,7 @@ func (e *typed[T]) publish(table *MethodTable, t reflect.Type) error {
 		if why := unfillable(typ); why != "" {
 			return fmt.Errorf("function %q: %s", e.wire, why)
 		}
+		c.bound.keepIfRelayed(typ)
 		c.bound.fixed = append(c.bound.fixed, param{typ: typ})
 	}
 	if err := c.bound.nameParams(e.names); err != nil {
@@ -271,6 +272,9 @@ func (e *typed[T]) publish(table *MethodTable, t reflect.Type) error {
 	return nil
 }
 
+// parameters implements caller.
+func (c *typedCaller[T]) parameters() *signature { return &c.bound }
+
 // keeps implements caller.
 func (c *typedCaller[T]) keeps() bool { return !c.unseen }
 
@@ -282,6 +286,9 @@ func (c *typedCaller[T]) call(recv any, inv *Invocation) (any, error) {
 	}
 	if c.whole != nil {
 		return c.whole(self, inv)
+	}
+	if c.bound.undecoded != 0 {
+		c.bound.keepValues(inv)
 	}
 	args := []any(inv.Args)
 	if len(args) != len(c.bound.fixed) || inv.Kw != nil {
