@@ -97,7 +97,11 @@ func TestLeaderLost(t *testing.T) {
 				alice.room(id)
 				w.eventually("a new room is placed", func() bool {
 					calls = append(calls, w.incr(alice, id))
-					return calls[len(calls)-1].wait().Error == ""
+					r := calls[len(calls)-1].wait()
+					if r.Error != "" {
+						require.Equal(t, unavailable, r.Error, "%s", r.Text)
+					}
+					return r.Error == ""
 				})
 			}
 			require.NotZero(t, placed)
