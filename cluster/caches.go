@@ -35,7 +35,13 @@ type source struct {
 	class string
 
 	mu        sync.Mutex
-	followers map[*flavors.RemoteReference]*flavors.Follower // guarded by mu; by the feeds of other nodes
+	followers map[*flavors.RemoteReference]follower // guarded by mu; by the feeds of other nodes
+}
+
+// follower is what follows an original for another node.
+type follower struct {
+	*flavors.Follower
+	forget func() bool // ends the watch of the feed, which would keep it
 }
 
 // substitute returns the source for an original.
@@ -57,7 +63,7 @@ func (s *sources) substitute(original, perspective any) any {
 	if one := s.made[key]; one != nil {
 		return one
 	}
-	one := &source{of: s, key: key, class: class, followers: map[*flavors.RemoteReference]*flavors.Follower{}}
+	one := &source{of: s, key: key, class: class, followers: map[*flavors.RemoteReference]follower{}}
 	s.made[key] = one
 	return one
 }
@@ -77,14 +83,14 @@ func (s *source) ReferenceClass() (class string, extras []any) { return sourceCl
 func (s *source) RemoteState(feed *flavors.RemoteReference) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	one := s.followers[feed]
-	if one == nil {
-		var err error
-		if one, err = flavors.Follow(s.key.original, feed, s.key.perspective); err != nil {
+	one, known := s.followers[feed]
+	if !known {
+		f, err := flavors.Follow(s.key.original, feed, s.key.perspective)
+		if err != nil {
 			return err
 		}
+		one = follower{f, feed.NotifyOnDisconnect(func(error) { s.stop(feed) })}
 		s.followers[feed] = one
-		feed.NotifyOnDisconnect(func(error) { s.stop(feed) })
 	}
 	one.SendState()
 	return nil
@@ -97,11 +103,14 @@ func (s *source) stop(feed *flavors.RemoteReference) {
 	s.of.mu.Lock()
 	defer s.of.mu.Unlock()
 	s.mu.Lock()
-	f := s.followers[feed]
+	f, known := s.followers[feed]
 	delete(s.followers, feed)
 	last := len(s.followers) == 0
 	s.mu.Unlock()
-	f.Stop()
+	if known {
+		f.forget()
+		f.Stop()
+	}
 	if last && s.of.made[s.key] == s {
 		delete(s.of.made, s.key)
 	}

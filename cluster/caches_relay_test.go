@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -182,6 +183,12 @@ func TestCacheRelay(t *testing.T) {
 		_, err := flavors.Update(&p.view, func(o flavors.Observers) { n = o.Len() }).Await(testContext(t))
 		return err == nil && n == 0
 	})
+	for _, rt := range c.rts {
+		pbtest.Eventually(t, func() bool {
+			runtime.GC() // References are released when they are collected.
+			return broker.StatsOf(rt).Relays == 0
+		})
+	}
 }
 
 // TestUpdatesInOrderWithCalls: one client gets updates and calls from the objects of a node in the order in which they

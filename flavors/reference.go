@@ -52,7 +52,7 @@ type remote struct {
 	process *referenceProcess
 	relay   *relayCore // nil while no other peer is given the object
 	ended   error      // why EndReference has ended it; nil if it has not
-	notify  map[*func(cause error)]struct{}
+	notify  map[*func(cause error)]func() bool
 }
 
 // newRemoteReference makes a handle for the peer's object luid, with one receipt.
@@ -177,7 +177,8 @@ func EndReference(ref *RemoteReference, cause error) {
 	notify := m.notify
 	m.notify = nil
 	m.mu.Unlock()
-	for f := range notify {
+	for f, stop := range notify {
+		stop() // The connection would keep what f keeps.
 		go (*f)(cause)
 	}
 	m.endProcess()
@@ -382,9 +383,9 @@ func (r *RemoteReference) NotifyOnDisconnect(f func(cause error)) (dontNotify fu
 		return func() bool { return false }
 	}
 	if m.notify == nil {
-		m.notify = map[*func(error)]struct{}{}
+		m.notify = map[*func(error)]func() bool{}
 	}
-	m.notify[&run] = struct{}{}
+	m.notify[&run] = stop
 	return func() bool {
 		m.mu.Lock()
 		_, waits := m.notify[&run]
