@@ -72,7 +72,8 @@ func ExampleCacheRelay() {
 		Cacheable: func(original, _ any) any { return sent },
 		Home:      func(object any) any { return originalOf(object) },
 	}
-	server, err := broker.Listen(rt, "pb://127.0.0.1:0", station, broker.WithRelaying(), broker.WithSubstitutes(instead))
+	options := broker.WithOptions(broker.WithRelaying(), broker.WithSubstitutes(instead))
+	server, err := broker.Listen(rt, "pb://127.0.0.1:0", station, options)
 	if err != nil {
 		fmt.Println(err)
 		return
