@@ -156,7 +156,8 @@ func WithDialects(dialects ...banana.Profile) Option {
 	return optionFunc(func(o *options) error {
 		for i, d := range dialects {
 			if !d.IsKnown() {
-				return fmt.Errorf("broker: WithDialects was given %v, which is no dialect: use the constants of package banana", d)
+				return fmt.Errorf(
+					"broker: WithDialects was given %v, which is no dialect: use the constants of package banana", d)
 			}
 			if slices.Contains(dialects[:i], d) {
 				return fmt.Errorf("broker: WithDialects was given %v twice", d)

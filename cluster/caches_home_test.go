@@ -33,7 +33,8 @@ func (k *keeper) RemoteKeep(b *flavors.Cached[boardCopy]) *flavors.Cached[boardC
 func TestCachesComeHome(t *testing.T) {
 	c := newCluster(t, "a", "b", "c")
 	for name, n := range c.nodes {
-		require.NoError(t, n.Kind("hall", func(string) *boardHall { return &boardHall{hall{node: name, board: &board{}}} }))
+		open := func(string) *boardHall { return &boardHall{hall{node: name, board: &board{}}} }
+		require.NoError(t, n.Kind("hall", open))
 	}
 	_, ann := c.loginWithBoards(c.gateway("a"), "ann")
 	for _, home := range []string{"a", "b", "c"} {

@@ -114,7 +114,8 @@ func (e published) publish(table *MethodTable, t reflect.Type) error {
 	m, ok := t.MethodByName(e.goName)
 	if !ok {
 		return fmt.Errorf(
-			"method %s, to be published as %q: %s has no such method%s", e.goName, e.wire, t, nearestMethod(t, e.goName))
+			"method %s, to be published as %q: %s has no such method%s",
+			e.goName, e.wire, t, nearestMethod(t, e.goName))
 	}
 	c, err := compileMethod(t, table.prefix, m, e.wire, e.params)
 	if err != nil {
@@ -330,7 +331,8 @@ func embedsFlavor(t reflect.Type, path []reflect.Type) bool {
 
 // theFlavors are the flavors that embed no other.
 var theFlavors = []reflect.Type{
-	reflect.TypeFor[Copyable](), reflect.TypeFor[Referenceable](), reflect.TypeFor[Viewable](), reflect.TypeFor[Avatar](),
+	reflect.TypeFor[Copyable](), reflect.TypeFor[Referenceable](), reflect.TypeFor[Viewable](),
+	reflect.TypeFor[Avatar](),
 	reflect.TypeFor[Cacheable](), reflect.TypeFor[RemoteCache](),
 }
 
@@ -343,7 +345,8 @@ func askAbout(methods []reflect.Method, p Prefix) error {
 	wire := dispatch.LowerFirst(strings.TrimPrefix(names[0], string(p)))
 	return fmt.Errorf(
 		"it is not known whether peers may call %s: promoted from an embedded type that embeds no flavor, "+
-			"or declared over such a method; list each in PublishMethods, with flavors.Publish(%q, %q) or flavors.Hide(%q)",
+			"or declared over such a method; list each in PublishMethods, "+
+			"with flavors.Publish(%q, %q) or flavors.Hide(%q)",
 		strings.Join(names, ", "),
 		wire,
 		names[0],

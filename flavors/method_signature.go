@@ -40,7 +40,9 @@ type signature struct {
 	variadicAt int
 	variadic   *param // of its elements
 
-	undecoded uint64 // a bit for each fixed parameter that keeps its argument as it came, and one behind them for variadic
+	// undecoded has a bit for each fixed parameter that keeps its argument as it came, and one behind them for
+	// variadic.
+	undecoded uint64
 }
 
 // param is one parameter, or one field that takes a keyword.
@@ -296,8 +298,8 @@ type keywordParam struct {
 	pointer bool
 	fields  []keywordField
 	byName  map[string]int
-	// firstTakesDict means that the first field can be a dictionary. Then a dictionary in its place is the value of that
-	// field, and not of the whole struct.
+	// firstTakesDict means that the first field can be a dictionary. Then a dictionary in its place is the value of
+	// that field, and not of the whole struct.
 	firstTakesDict bool
 }
 

@@ -211,16 +211,16 @@ func (c *relayObject) Deliver(call seam.Call) {
 
 // Passing is what [Invocation.PassTo] and [Invocation.PassToObject] may be told besides. All fields are optional.
 type Passing struct {
-	// Admit is called in the turn of the object that gets the call, right before its method runs. If it returns an error,
-	// the call fails with it and the method does not run. It is for PassToObject.
+	// Admit is called in the turn of the object that gets the call, right before its method runs. If it returns an
+	// error, the call fails with it and the method does not run. It is for PassToObject.
 	Admit func() error
 	// Answered is called once, when the call has been answered or its connection has ended.
 	Answered func()
-	// NotPassed is called in place of an answer if the call could not be given to the peer's connection, because that has
-	// ended. The call may then be passed elsewhere. It is for PassTo.
+	// NotPassed is called in place of an answer if the call could not be given to the peer's connection, because that
+	// has ended. The call may then be passed elsewhere. It is for PassTo.
 	NotPassed func(cause error)
-	// Failed returns what the caller gets if the call fails on this side: with PassTo, as when the peer's connection ends;
-	// with PassToObject, if the object stops before its method runs.
+	// Failed returns what the caller gets if the call fails on this side: with PassTo, as when the peer's connection
+	// ends; with PassToObject, if the object stops before its method runs.
 	Failed func(err error) error
 }
 

@@ -20,9 +20,10 @@ func Func0[T, R any](wire string, f func(self *T, inv *Invocation) (R, error)) M
 	if f == nil {
 		return noFunction(wire)
 	}
-	return &typed[T]{wire: wire, result: reflect.TypeFor[R](), run: func(self *T, inv *Invocation, _ []any) (any, error) {
-		return answer(f(self, inv))
-	}}
+	return &typed[T]{
+		wire: wire, result: reflect.TypeFor[R](),
+		run: func(self *T, inv *Invocation, _ []any) (any, error) { return answer(f(self, inv)) },
+	}
 }
 
 // Func1 publishes a function as a method with one argument.
