@@ -602,5 +602,6 @@ func (c *connection) newDecoder() *jelly.Decoder {
 		Limits:     c.limits.Banana,
 		Nesting:    c.limits.Nesting,
 		References: c.limits.Imports,
+		Addresses:  c.options.substitutes.Object != nil,
 	}
 }

@@ -390,6 +390,12 @@ func (b *broker) bind(cmd *incoming, perspective any) (received []seam.Handle) {
 			u.Bind(h)
 			continue
 		}
+		if u.IsAddress() {
+			v, err := b.c.resolve(u.Address())
+			noteError(cmd, err)
+			u.Bind(v)
+			continue
+		}
 		switch u.Tag {
 		case "local":
 			e := b.exports.Lookup(u.ID, string(u.Name))

@@ -262,6 +262,13 @@ type Substitutes struct {
 	// Home is called for each object of this process that the peer sends back. Methods and other peers get what it
 	// returns: for a substitute that Cacheable returned, this is the Cacheable. It may be nil.
 	Home func(object any) any
+	// Address is called for each object with a [flavors.Relay] that is sent over the connection. With ok, the object is
+	// sent as an address, [address kind id], of at most [jelly.MaxAddress] bytes, and otherwise as a reference. The
+	// peer needs Object. It may be nil.
+	Address func(object any) (kind, id string, ok bool)
+	// Object returns what an address stands for that the peer has sent, and nil if it is nothing. Without it addresses
+	// are refused. It hands out objects that the peer was not given, so such a peer must be trusted.
+	Object func(kind, id string) any
 }
 
 // WithSubstitutes has other values sent in place of some. It is for connections with [WithRelaying] between programs

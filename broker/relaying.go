@@ -124,6 +124,22 @@ func (c *connection) SubstituteCache(original, perspective any) any {
 	return nil
 }
 
+// AddressOf implements seam.Substituter.
+func (c *connection) AddressOf(object any) (kind, id string, ok bool) {
+	if f := c.options.substitutes.Address; f != nil {
+		return f(object)
+	}
+	return "", "", false
+}
+
+// resolve returns what an address stands for.
+func (c *connection) resolve(kind, id string) (any, error) {
+	if object := c.options.substitutes.Object(kind, id); object != nil {
+		return object, nil
+	}
+	return nil, flavors.PBError.Errorf("there is nothing at the address %s %q", clip(kind), clip(id))
+}
+
 // watchOrigin has the option WithOriginEnded told when the connection ends that an object came over.
 func (c *connection) watchOrigin(core seam.Core) (unwatch func() bool) {
 	passed, ok := core.(seam.Relayed)

@@ -174,6 +174,7 @@ func (n *Node) substitutes() broker.Option {
 	s := &sources{node: n, made: map[sourceKey]*source{}}
 	return broker.WithSubstitutes(broker.Substitutes{
 		Cacheable: s.substitute, Reference: n.mirrors.substitute, Home: originalOf,
+		Address: n.addressOf, Object: n.resolve,
 	})
 }
 

@@ -19,6 +19,7 @@ func newGate(ctx context.Context, n *Node) (*gate, error) {
 	pipe := broker.NewPipeListener()
 	options := broker.WithOptions(
 		broker.WithRelaying(), broker.WithLimits(linkLimits()), broker.WithRegistry(n.registry),
+		broker.WithSubstitutes(broker.Substitutes{Address: n.addressOf, Object: n.resolve}),
 	)
 	listener, err := broker.ListenOn(n.rt, pipe, &gateService{node: n}, options)
 	if err != nil {
@@ -52,5 +53,10 @@ type gateService struct {
 	node *Node
 }
 
-// RemoteGet returns the reference to a placed object.
-func (s *gateService) RemoteGet(kind, id string) *Ref { return s.node.Get(kind, id) }
+// entrance is what the gate's client calls a placed object by. A Ref itself would be sent as its address.
+type entrance struct{ *flavors.Relay }
+
+// RemoteGet returns a reference to a placed object.
+func (s *gateService) RemoteGet(kind, id string) *entrance {
+	return &entrance{flavors.NewRelay(s.node.Get(kind, id).deliver)}
+}

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 	"weak"
 
 	"github.com/rs/zerolog"
@@ -39,6 +40,7 @@ type Node struct {
 	links *links
 	gate  *gate
 
+	userIdle time.Duration
 	registry *jelly.Registry // of links and of the gate
 	mirrors  mirrors
 
@@ -79,7 +81,7 @@ func Join(ctx context.Context, rt *actor.Runtime, opts Options) (*Node, error) {
 	}
 	log := rt.Logger().With().Str("node", opts.Name).Logger()
 	n := &Node{
-		rt: rt, log: &log, opts: opts, id: id, changed: make(chan struct{}),
+		rt: rt, log: &log, opts: opts, id: id, changed: make(chan struct{}), userIdle: userIdle,
 		kinds: map[string]*kind{}, slots: map[objectKey]*slot{}, refs: map[objectKey]weak.Pointer[Ref]{},
 		holds: map[directory.Shard]hold{}, ending: map[directory.Shard]struct{}{},
 	}

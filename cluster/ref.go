@@ -63,7 +63,7 @@ type route struct {
 	incarnation store.LeaseID
 	link        *link // nil for this node
 	perUser     bool  // each user has a reference of their own
-	refs        map[User]*flavors.RemoteReference
+	refs        recent[*flavors.RemoteReference]
 }
 
 func newRef(n *Node, key objectKey) *Ref {
@@ -157,8 +157,8 @@ func (r *Ref) passLocked(c refCall) bool {
 	if to.link == nil {
 		return r.node.enter(r.key, c.inv, c.user)
 	}
-	ref := to.refs[to.user(c.user)]
-	if ref == nil {
+	ref, ok := to.refs.get(to.user(c.user))
+	if !ok {
 		return false
 	}
 	if ref.Err() != nil {
@@ -172,9 +172,8 @@ func (r *Ref) passLocked(c refCall) bool {
 // leaveRouteLocked forgets the route.
 func (r *Ref) leaveRouteLocked() {
 	if r.route != nil {
-		for _, ref := range r.route.refs { // All are of one link.
+		if ref, ok := r.route.refs.first(); ok { // All are of one link.
 			r.before = append(r.before, ref)
-			break
 		}
 	}
 	r.route = nil
@@ -183,7 +182,9 @@ func (r *Ref) leaveRouteLocked() {
 // isBehindLocked reports whether calls come first that were given to a link, which could not send them.
 func (r *Ref) isBehindLocked() bool {
 	if len(r.before) > 0 {
-		r.before = slices.DeleteFunc(r.before, func(ref *flavors.RemoteReference) bool { return !flavors.PassesOn(ref) })
+		r.before = slices.DeleteFunc(r.before, func(ref *flavors.RemoteReference) bool {
+			return !flavors.PassesOn(ref)
+		})
 	}
 	return len(r.before) > 0 || r.takeBackLocked()
 }
@@ -391,12 +392,21 @@ func (r *Ref) setRoute(to *route, user User, ref *flavors.RemoteReference) {
 		to = old
 	}
 	if ref != nil {
-		if to.refs == nil {
-			to.refs = map[User]*flavors.RemoteReference{}
-		}
-		to.refs[user] = ref
+		to.refs.set(user, ref)
 	}
 	r.route = to
+	if to.perUser && !to.refs.aging {
+		to.refs.aging = true
+		ageLater(r.node.userIdle, r, func(r *Ref) bool { return r.forgetUsers(to) })
+	}
+}
+
+// forgetUsers forgets the references of users who do not call any more. Those are kept whose link has calls to send:
+// they say which calls come first.
+func (r *Ref) forgetUsers(to *route) (left bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.route == to && to.refs.age(flavors.PassesOn)
 }
 
 // callee returns what Go code calls: the reference as a client of this node has it.

@@ -64,7 +64,7 @@ type activation struct {
 	dead   atomic.Bool
 	used   atomic.Int64 // when the last call was made or answered, in nanoseconds since the node began
 	open   atomic.Int64 // calls that are not answered
-	views  map[User]any // guarded by the slot's mu
+	views  recent[any]  // of users; guarded by the slot's mu
 }
 
 func newSlot(n *Node, k *kind, key objectKey) *slot {
@@ -114,7 +114,8 @@ func (p *slot) enter(inv *flavors.Invocation, user User) bool {
 		p.live.take(inv, user)
 		return true
 	case len(p.waiting) >= maxWaiting:
-		inv.Answer(nil, broker.Busy.Errorf("%d calls wait for %s %q to be activated", len(p.waiting), p.key.kind, p.key.id))
+		inv.Answer(nil, broker.Busy.Errorf(
+			"%d calls wait for %s %q to be activated", len(p.waiting), p.key.kind, p.key.id))
 		return true
 	}
 	p.waiting = append(p.waiting, slotCall{inv, user})
@@ -139,20 +140,36 @@ func (a *activation) take(inv *flavors.Invocation, user User) {
 	}
 	target := a.object
 	if a.slot.kind.viewable {
-		view, ok := a.views[user]
+		view, ok := a.views.get(user)
 		if !ok {
 			var err error
 			if view, err = flavors.NewViewPoint(user, a.object); err != nil {
 				inv.Answer(nil, err)
 				return
 			}
-			a.views[user] = view
+			a.keepView(user, view)
 		}
 		target = view
 	}
 	a.touch()
 	a.open.Add(1)
 	inv.PassToObject(target, flavors.Passing{Admit: a.admit, Answered: a.answered, Failed: a.stopped})
+}
+
+// keepView keeps a user's view. It is called with the slot's lock.
+func (a *activation) keepView(u User, view any) {
+	a.views.set(u, view)
+	if !a.views.aging {
+		a.views.aging = true
+		ageLater(a.slot.node.userIdle, a, (*activation).forgetViews)
+	}
+}
+
+// forgetViews forgets the views of users who do not call any more.
+func (a *activation) forgetViews() (left bool) {
+	a.slot.mu.Lock()
+	defer a.slot.mu.Unlock()
+	return a.views.age(func(any) bool { return false }) && !a.dead.Load()
 }
 
 // stopped returns what the callers get whose calls waited when the activation was killed: none of them was carried out.
@@ -231,12 +248,13 @@ func (p *slot) newActivation() (a *activation, err error) {
 		end()
 		return nil, err
 	}
-	a = &activation{slot: p, object: made, pid: pid, token: token, cancel: end, views: map[User]any{}}
+	a = &activation{slot: p, object: made, pid: pid, token: token, cancel: end}
 	a.touch()
 	// The shard may have been lost while the factory ran.
 	if now, owned := p.node.dir.Owned(p.shard); !owned || now != token {
 		a.kill()
-		return nil, Unavailable.Errorf("the node %s has lost the shard of %s %q", p.node.opts.Name, p.key.kind, p.key.id)
+		return nil, Unavailable.Errorf(
+			"the node %s has lost the shard of %s %q", p.node.opts.Name, p.key.kind, p.key.id)
 	}
 	return a, nil
 }

@@ -126,10 +126,16 @@ func (r *Relay) relayedCore(self any) (*relayObject, error) {
 	return r.core, nil
 }
 
-// JellyTo writes [remote luid]; the broker fills in the luid. Package jelly calls it.
+// JellyTo writes [remote luid]; the broker fills in the luid. Where broker.WithSubstitutes has an address for the
+// object, that is written. Package jelly calls it.
 func (r *Relay) JellyTo(e *jelly.Encoder, self any) error {
 	if err := refuseCopy(e, self); err != nil {
 		return err
+	}
+	if s, ok := e.Invoker().(seam.Substituter); ok && e.Profile().IsExtended() {
+		if kind, id, ok := s.AddressOf(self); ok {
+			return e.Address(kind, id)
+		}
 	}
 	core, err := r.relayedCore(self)
 	if err != nil {

@@ -22,7 +22,8 @@ func (d *Decoder) object(start int, word banana.Token, n int, slot *any) (hash, 
 	}
 	switch {
 	case d.Taster != nil && !d.Taster.TypeAllowed(string(name)):
-		return 0, d.insecure(start, "type %q is not allowed: SecurityOptions.AllowTypes would allow it", clip(string(name)))
+		return 0, d.insecure(start, "type %q is not allowed: SecurityOptions.AllowTypes would allow it",
+			clip(string(name)))
 	case registered:
 		return d.registered(class, start, n, slot)
 	case d.AcceptInstances || d.Taster.ClassAllowed(string(name)):
@@ -175,24 +176,27 @@ func (d *Decoder) wholeElements(u *Unbound, n int) error {
 	return nil
 }
 
-// objectReference decodes [remote id], [local id], [cached id], [lcache id] and [promise id]. In [local name] a name
-// may replace the id: it refers to an object that this side has published.
+// objectReference decodes [remote id], [local id], [cached id], [lcache id], [promise id] and [address kind id]. In
+// [local name] a name may replace the id: it refers to an object that this side has published.
 func (d *Decoder) objectReference(t tag, start, n int, slot *any) (hash, error) {
-	u, err := d.readReference(t, start)
+	u, err := d.readReference(t, start, n)
 	if err != nil {
 		return 0, err
 	}
 	u.put(slot)
 	d.unbound = append(d.unbound, u)
-	return hashable, d.skip(n - 1)
+	return hashable, nil
 }
 
-// readReference reads what stands behind the word of a reference.
-func (d *Decoder) readReference(t tag, start int) (*Unbound, error) {
-	if t == tagRemote {
+// readReference reads the n elements behind the word of a reference.
+func (d *Decoder) readReference(t tag, start, n int) (*Unbound, error) {
+	if t == tagRemote || t == tagAddress {
 		if err := d.countReference(start); err != nil {
 			return nil, err
 		}
+	}
+	if t == tagAddress {
+		return d.readAddress(start, n)
 	}
 	at := d.r.Offset()
 	id, err := d.r.Next()
@@ -212,7 +216,7 @@ func (d *Decoder) readReference(t tag, start int) (*Unbound, error) {
 	default:
 		return nil, d.fail(at, t.String()+" needs an integer of 64 bits")
 	}
-	return u, nil
+	return u, d.skip(n - 1)
 }
 
 // persistent decodes [persistent id]; the id is raw Banana.
@@ -298,11 +302,14 @@ func (d *Decoder) name(t tag, start, n int) (string, error) {
 	}
 	switch {
 	case t == tagModule && !d.Taster.ModuleAllowed(name):
-		return "", d.insecure(start, "module %q is not allowed: SecurityOptions.AllowModules would allow it", clip(name))
+		return "", d.insecure(start, "module %q is not allowed: SecurityOptions.AllowModules would allow it",
+			clip(name))
 	case t == tagClass && (!d.Taster.ModuleAllowed(moduleOf(name)) || !d.Taster.ClassAllowed(name)):
-		return "", d.insecure(start, "class %q is not allowed: SecurityOptions.AllowInstancesOf would allow it", clip(name))
+		return "", d.insecure(start, "class %q is not allowed: SecurityOptions.AllowInstancesOf would allow it",
+			clip(name))
 	case t == tagFunction && !d.Taster.ModuleAllowed(moduleOf(name)):
-		return "", d.insecure(start, "function %q is not allowed: SecurityOptions.AllowModules would allow it", clip(name))
+		return "", d.insecure(start, "function %q is not allowed: SecurityOptions.AllowModules would allow it",
+			clip(name))
 	}
 	return name, nil
 }

@@ -49,7 +49,7 @@ func (d *Decoder) tagged(t tag, start, n int, slot *any) (hash, error) {
 		return d.reference(start, n, slot)
 	case tagDereference:
 		return d.dereference(n, slot)
-	case tagRemote, tagLocal, tagCached, tagLCache, tagPromise:
+	case tagRemote, tagLocal, tagCached, tagLCache, tagPromise, tagAddress:
 		return d.objectReference(t, start, n, slot)
 	case tagSet:
 		set := NewSet(d.room(n)...)

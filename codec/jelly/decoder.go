@@ -14,8 +14,8 @@ import (
 type Decoder struct {
 	// Registry holds the classes whose objects are accepted.
 	Registry *Registry
-	// Taster holds the types that are accepted. nil means DefaultSecurity, and then every class in Registry is accepted.
-	// Do not change the options while the Decoder is in use.
+	// Taster holds the types that are accepted. nil means DefaultSecurity, and then every class in Registry is
+	// accepted. Do not change the options while the Decoder is in use.
 	Taster *SecurityOptions
 	// Limits.Depth is the maximum number of nested lists in a frame, including the list of the message. The other
 	// fields are not used: the Scanner enforces them.
@@ -28,9 +28,12 @@ type Decoder struct {
 	// AliasFrom is the length from which []byte values refer to the frame instead of being copied; 0 means never.
 	// Such a value keeps the whole frame alive, and the frame must not be written to again; see Aliased.
 	AliasFrom int
-	// AcceptInstances accepts the classes that DecodeRaw accepts: objects of a class that is not registered are decoded to
-	// *Instance.
+	// AcceptInstances accepts the classes that DecodeRaw accepts: objects of a class that is not registered are
+	// decoded to *Instance.
 	AcceptInstances bool
+	// Addresses accepts [address kind id], where references are accepted. Only the extended profile has it, and only
+	// peers that are trusted may send it: it names an object that they were not given.
+	Addresses bool
 	// PersistentLoad returns the object for [persistent id]. id is an int64, a *big.Int, a float64 or []byte. Without
 	// PersistentLoad the value is a Persistent.
 	PersistentLoad func(id any) (any, error)
@@ -42,7 +45,8 @@ type Decoder struct {
 	nesting int // how many more containers may be opened
 	unbound []*Unbound
 	remotes int // number of [remote id]
-	// whole begins with the expression. It and wholeWeight, which is 0 if it is not known, are for the weights of caches.
+	// whole begins with the expression. It and wholeWeight, which is 0 if it is not known, are for the weights of
+	// caches.
 	whole        []byte
 	wholeWeight  int
 	weighs       bool // the state of a cache is being decoded
@@ -144,6 +148,7 @@ func (d *Decoder) begin(r *banana.Reader) {
 		d.tasted, d.taster = true, d.Taster
 		d.allowed = allowedTags(d.Taster)
 	}
+	d.allowed[tagAddress] = d.Addresses && d.allowed[tagRemote]
 	depth := d.Limits.Depth
 	if depth <= 0 {
 		depth = banana.DefaultDepth
@@ -333,7 +338,9 @@ func (d *Decoder) nestedTooDeeply(at int) error {
 	if most <= 0 {
 		most = DefaultNesting
 	}
-	return &DecodeError{Offset: at, What: fmt.Sprintf("nested too deeply, more than %d values", most), Limit: LimitNesting}
+	return &DecodeError{
+		Offset: at, What: fmt.Sprintf("nested too deeply, more than %d values", most), Limit: LimitNesting,
+	}
 }
 
 func (d *Decoder) insecure(at int, format string, args ...any) error {

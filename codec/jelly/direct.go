@@ -92,6 +92,7 @@ const maxDirectLevels = 1000
 // notDirect are the types that only the general way decodes.
 var notDirect = [...]tag{
 	tagReference, tagDereference, tagRemote, tagLocal, tagCached, tagLCache, tagPersistent, tagPromise,
+	tagAddress,
 }
 
 func (d *Decoder) beginDirect(r *banana.Reader, room int) {

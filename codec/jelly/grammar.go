@@ -7,8 +7,8 @@ import "github.com/perspectivebroker/pb/codec/banana"
 type form struct {
 	// nesting is the number of levels of nesting for which the type counts.
 	nesting int
-	// least is how many elements there must be, and needs names them in an error. Without a name the error says that there
-	// are too few.
+	// least is how many elements there must be, and needs names them in an error. Without a name the error says that
+	// there are too few.
 	least int
 	needs string
 	// most is how many elements count. Like Twisted, the Decoder ignores what stands behind them.
@@ -28,6 +28,7 @@ const (
 	referenceElements   // an id and a value
 	dereferenceElements // an id
 	objectElements      // an id, which only a connection understands
+	addressElements     // two strings, and no more
 	arrayElements       // a code and numbers, both strings
 	decimalElements     // an integer of any size and one of 64 bits
 	persistentElements  // an atom
@@ -68,6 +69,7 @@ var grammar = [tagCount]form{
 	tagUnpersistable: {least: 1, most: 1, of: nameElements},
 	tagArray:         {nesting: 1, least: 1, most: 2, of: arrayElements},
 	tagPromise:       {least: 1, needs: "an id", most: 1, of: objectElements},
+	tagAddress:       {least: 2, needs: "a kind and an id", most: 2, of: addressElements},
 }
 
 // hasTooFew returns the error of an expression with too few elements.
@@ -85,6 +87,9 @@ func (d *Decoder) typeOf(start int, word *banana.Token) (tag, error) {
 		t = extendedTag(word.Bytes)
 	}
 	if t != tagNone && !d.allowed[t] {
+		if t == tagAddress {
+			return t, d.insecure(start, "type %q is not allowed: this peer may not name objects by addresses", t)
+		}
 		return t, d.insecure(start, "type %q is not allowed: SecurityOptions.AllowTypes would allow it", t)
 	}
 	return t, nil

@@ -121,7 +121,7 @@ func (s *rawDecoder) value() (hash, error) {
 	switch form.of {
 	case classElements:
 		h, err = s.object(start, word, t, n)
-	case objectElements:
+	case objectElements, addressElements:
 		h, err = hashable, s.hole(typ, start, n)
 	default:
 		most, at := min(n, form.most), s.place(start)
@@ -271,10 +271,7 @@ func (s *rawDecoder) pairs(n int) error {
 
 // hole reads a reference of n elements and leaves it out.
 func (s *rawDecoder) hole(t tag, start, n int) error {
-	u, err := s.d.readReference(t, start)
-	if err == nil {
-		err = s.d.skip(n - 1)
-	}
+	u, err := s.d.readReference(t, start, n)
 	if err == nil {
 		s.cutOut(start, u)
 	}
@@ -388,7 +385,8 @@ func (d *Decoder) mayPass(start int, name []byte, class classOf, registered bool
 	}
 	atom := d.r.Peek() != banana.List
 	switch {
-	case d.Taster != nil && !d.Taster.TypeAllowed(string(name)), !registered && strings.IndexByte(string(name), '.') < 0:
+	case d.Taster != nil && !d.Taster.TypeAllowed(string(name)),
+		!registered && strings.IndexByte(string(name), '.') < 0:
 		return refuse("type %q is not allowed: SecurityOptions.AllowTypes would allow it")
 	case len(name) > maxClassName || !utf8.Valid(name):
 		return refuse("%q is no name of a class")
@@ -567,7 +565,8 @@ func (s *rawDecoder) reference(start int) (hash, error) {
 		return 0, err
 	}
 	if h == unresolved {
-		return 0, s.d.fail(start, fmt.Sprintf("reference %d is to a reference that has not been defined", s.refs.list[i].id))
+		return 0, s.d.fail(start,
+			fmt.Sprintf("reference %d is to a reference that has not been defined", s.refs.list[i].id))
 	}
 	if len(s.refs.pending) > 0 {
 		s.settle(h) // The value is a number or a string.

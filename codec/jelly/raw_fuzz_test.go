@@ -12,13 +12,19 @@ import (
 func FuzzRaw(f *testing.F) {
 	seed(f)
 	for _, e := range []any{
-		x("tuple", x("remote", 1), x("list", x("local", "root")), x("reference", 1, x("cached", 2)), x("dereference", 1)),
+		x("tuple", x("remote", 1), x("list", x("local", "root")), x("reference", 1, x("cached", 2)),
+			x("dereference", 1)),
 		x("a.B", x("dictionary", []any{x("unicode", "k"), x("reference", 9, x("lcache", 3))})),
-		x("m.Ref", "name", x("unicode", "t"), 7), x("m.Copy", x("list", x("dereference", 4), x("reference", 4, x("list")))),
+		x("m.Ref", "name", x("unicode", "t"), 7),
+		x("m.Copy", x("list", x("dereference", 4), x("reference", 4, x("list")))),
 		x("method", "m", x("a.B", x("list")), x("reference", 1, x("class", "golden.Node"))),
 		x("instance", x("class", "golden.Node"), x("dictionary")),
 		x("None", 1, x("remote", 5)), x("unicode", "a", x("list")), x("array", "i2", "\x01\x02", x("remote", 1)),
-		x("list", x("promise", 4), x("array", "u1", "abc")), x("set", x("tuple", x("dereference", 1)), x("reference", 1, 5)),
+		x("list", x("promise", 4), x("array", "u1", "abc")),
+		x("list", x("address", "room", "lobby"), x("address", "", "id")),
+		x("m.Ref", x("address", "room", "lobby"), 7), x("address", x("list"), x("list")),
+		x("address", "room", "lobby", 7),
+		x("set", x("tuple", x("dereference", 1)), x("reference", 1, 5)),
 	} {
 		f.Add(bin(f, e))
 	}
@@ -29,15 +35,17 @@ func FuzzRaw(f *testing.F) {
 	}))
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		for _, p := range []banana.Profile{banana.ProfilePB, banana.ProfilePB1, banana.ProfileNone} {
-			compareRaw(t, registry, frame, p)
+			for _, addresses := range []bool{false, true} {
+				compareRaw(t, Decoder{Registry: registry, Addresses: addresses}, frame, p)
+			}
 		}
 	})
 }
 
-func compareRaw(t *testing.T, registry *Registry, frame []byte, p banana.Profile) {
+func compareRaw(t *testing.T, d Decoder, frame []byte, p banana.Profile) {
 	taster := trusting().AllowReferences().AllowTypes("method", "function").AllowModules("m")
-	limits := banana.Limits{Depth: 40}
-	d := Decoder{Registry: registry, Taster: taster, Limits: limits, Nesting: 20, References: 30}
+	d.Taster, d.Limits, d.Nesting, d.References = taster, banana.Limits{Depth: 40}, 20, 30
+	registry := d.Registry
 	plain := d
 	plain.AcceptInstances = true
 	var r banana.Reader
@@ -84,9 +92,13 @@ func compareRaw(t *testing.T, registry *Registry, frame []byte, p banana.Profile
 	want, err := fragment.Append(nil, nil)
 	require.NoError(t, err)
 	for _, to := range []banana.Profile{p, banana.ProfilePB, banana.ProfilePB1, banana.ProfileNone} {
-		again := Decoder{Registry: nil, Taster: taster, AcceptInstances: true}
+		// The receiver accepts addresses. What is passed on has none: the peer's own were cut out.
+		again := Decoder{Registry: nil, Taster: taster, AcceptInstances: true, Addresses: true}
 		got, err := decodeAll(&again, passed(t, &raw, to), to)
 		require.NoError(t, err)
+		for _, u := range again.Unbound() {
+			require.False(t, u.IsAddress())
+		}
 		if to != p && len(raw.arrays) > 0 {
 			continue // They have become lists.
 		}

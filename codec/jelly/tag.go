@@ -40,6 +40,7 @@ const (
 	// The types of the extended profile. In the others they are names of classes.
 	tagArray
 	tagPromise
+	tagAddress
 	tagCount
 )
 
@@ -51,7 +52,7 @@ var tagNames = [tagCount]string{
 	tagDatetime: "datetime", tagDate: "date", tagTime: "time", tagTimedelta: "timedelta", tagDecimal: "decimal",
 	tagClass: "class", tagModule: "module", tagFunction: "function", tagMethod: "method", tagInstance: "instance",
 	tagPersistent: "persistent", tagUnpersistable: "unpersistable",
-	tagArray: arrayName, tagPromise: promiseName,
+	tagArray: arrayName, tagPromise: promiseName, tagAddress: addressName,
 }
 
 func (t tag) String() string { return tagNames[t] }
@@ -111,6 +112,8 @@ func extendedTag(word []byte) tag {
 		return tagArray
 	case promiseName:
 		return tagPromise
+	case addressName:
+		return tagAddress
 	}
 	return tagNone
 }

@@ -11,12 +11,13 @@ import (
 // Unbound is a placeholder in a decoded value for what only a connection or a registered class can supply. Bind
 // replaces it wherever it occurs.
 type Unbound struct {
-	// Tag is "remote", "local", "cached" or "lcache", under an extended profile also "promise", or the name of a class.
+	// Tag is "remote", "local", "cached" or "lcache", under an extended profile also "promise" or "address", or the
+	// name of a class.
 	Tag string
 	// ID is the luid of a reference, with or without a class, or of the first occurrence of a RemoteCache.
 	ID int64
-	// Name is set instead of ID if a reference names its object, as in [local "root"], and for a promise whose id has more
-	// than 64 bits.
+	// Name is set instead of ID if a reference names its object, as in [local "root"], and for a promise whose id has
+	// more than 64 bits.
 	Name []byte
 	// State is the state of an instance: for a class of kind Elements a []any of all elements. For a reference that
 	// carries a class it is a []any of the extras, or nil. It may contain other Unbounds.
@@ -25,8 +26,9 @@ type Unbound struct {
 	Offset int
 
 	instance bool
+	address  bool
 	bound    bool
-	extras   int // length of a reference's extras on the wire
+	extras   int // length of a reference's extras on the wire, or of an address's kind in Name
 	weight   int // of the state of a RemoteCache; see StateWeigher
 	entry    ClassEntry
 	slot     *any
@@ -112,7 +114,8 @@ type UnjellyError struct {
 }
 
 func (e *UnjellyError) Error() string {
-	return fmt.Sprintf("jelly: cannot make the %s at byte %d: %s", printable(e.Class), e.Offset, usercode.ErrorText(e.Err))
+	return fmt.Sprintf("jelly: cannot make the %s at byte %d: %s",
+		printable(e.Class), e.Offset, usercode.ErrorText(e.Err))
 }
 
 // Unwrap returns the cause.

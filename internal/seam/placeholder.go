@@ -8,8 +8,8 @@ type Export struct {
 	Core Core
 	// Prefix is that of the methods that can be called through the reference.
 	Prefix string
-	// Perspective is whose reference it is; nil for a plain Referenceable. There is one export for each object, prefix and
-	// perspective.
+	// Perspective is whose reference it is; nil for a plain Referenceable. There is one export for each object,
+	// prefix and perspective.
 	Perspective any
 	// Caller is the user whose login this answers; nil in most.
 	Caller Caller
@@ -36,6 +36,9 @@ type Substituter interface {
 	Substitute(ref any) any
 	// SubstituteCache returns what is sent over the connection in place of a Cacheable; nil for the Cacheable itself.
 	SubstituteCache(original, perspective any) any
+	// AddressOf returns the address that is sent over the connection in place of an object of ours; ok is false for a
+	// reference to it.
+	AddressOf(object any) (kind, id string, ok bool)
 }
 
 // Cache is the placeholder of a Cacheable. The broker writes the state with a new luid, or a mention of the copy that

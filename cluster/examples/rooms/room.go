@@ -57,9 +57,9 @@ type room struct {
 	board   *board
 }
 
-// member is an object of a user that has joined, at whatever gateway the user is.
+// member is an object of a user that has joined, at whatever gateway the user is, or a placed object.
 type member struct {
-	ref    *flavors.RemoteReference
+	ref    flavors.Callee
 	forget func() bool
 }
 
@@ -89,7 +89,7 @@ func (r *room) ViewIncr(_ cluster.User, n int64) int64 {
 func (r *room) ViewValue(cluster.User) int64 { return r.value }
 
 // ViewJoin adds a member. One that has joined stays once.
-func (r *room) ViewJoin(_ cluster.User, ref *flavors.RemoteReference) error {
+func (r *room) ViewJoin(_ cluster.User, ref flavors.Callee) error {
 	switch {
 	case ref == nil:
 		return flavors.ValueError.New("a member is a reference, not None")
@@ -98,19 +98,22 @@ func (r *room) ViewJoin(_ cluster.User, ref *flavors.RemoteReference) error {
 	case len(r.members) >= maxMembers:
 		return flavors.PBError.Errorf("the room has %d members already", maxMembers)
 	}
-	forget := ref.NotifyOnDisconnect(func(error) { r.Do(func() { r.remove(ref) }) })
+	forget := func() bool { return false } // A placed object stays good.
+	if ref, ok := ref.(*flavors.RemoteReference); ok {
+		forget = ref.NotifyOnDisconnect(func(error) { r.Do(func() { r.remove(ref) }) })
+	}
 	r.members = append(r.members, member{ref, forget})
 	return nil
 }
 
 // ViewLeave removes a member. It is no error if there is no such.
-func (r *room) ViewLeave(_ cluster.User, ref *flavors.RemoteReference) { r.remove(ref) }
+func (r *room) ViewLeave(_ cluster.User, ref flavors.Callee) { r.remove(ref) }
 
-func (r *room) indexOf(ref *flavors.RemoteReference) int {
+func (r *room) indexOf(ref flavors.Callee) int {
 	return slices.IndexFunc(r.members, func(m member) bool { return m.ref == ref })
 }
 
-func (r *room) remove(ref *flavors.RemoteReference) {
+func (r *room) remove(ref flavors.Callee) {
 	if i := r.indexOf(ref); i >= 0 {
 		r.members[i].forget()
 		r.members = slices.Delete(r.members, i, i+1)
@@ -118,8 +121,8 @@ func (r *room) remove(ref *flavors.RemoteReference) {
 }
 
 // ViewMembers returns what has joined.
-func (r *room) ViewMembers(cluster.User) []*flavors.RemoteReference {
-	members := make([]*flavors.RemoteReference, len(r.members))
+func (r *room) ViewMembers(cluster.User) []flavors.Callee {
+	members := make([]flavors.Callee, len(r.members))
 	for i, m := range r.members {
 		members[i] = m.ref
 	}
@@ -131,11 +134,20 @@ func (r *room) ViewSay(caller cluster.User, text string) int {
 	r.board.add(text)
 	sent := 0
 	for _, m := range r.members {
-		if m.ref.CallRemoteNoAnswer("heard", caller.Name, text) == nil {
+		if m.tell("heard", caller.Name, text) == nil {
 			sent++
 		}
 	}
 	return sent
+}
+
+// tell calls a member and wants no answer.
+func (m member) tell(method string, args ...any) error {
+	if ref, ok := m.ref.(*flavors.RemoteReference); ok {
+		return ref.CallRemoteNoAnswer(method, args...)
+	}
+	m.ref.CallRemote(method, args...)
+	return nil
 }
 
 // ViewBoard returns the board, of which the user gets a copy that follows it.

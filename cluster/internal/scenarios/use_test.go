@@ -62,6 +62,15 @@ func TestUse(t *testing.T) {
 			}
 			require.Equal(t, ref(room), alice.call(room, "echo", ref(room)).value(), "rooms come back as themselves")
 			require.Equal(t, ref(theirs), alice.call(room, "echo", ref(theirs)).value())
+
+			// A room can be a member as well.
+			require.Nil(t, alice.call(room, "join", ref(room)).value())
+			for _, u := range []*user{alice, bob} {
+				all := u.call(room, "members").value().(list)
+				require.Equal(t, ref(room), all[len(all)-1])
+			}
+			require.Nil(t, bob.call(room, "leave", ref(room)).value())
+			require.Len(t, alice.call(room, "members").value().(list), 1)
 		})
 	}
 	stats := alice.call("avatar", "stats").value().(object)["dict"].(list)

@@ -13,7 +13,7 @@ import (
 // The words of dialect pb+1 that are not in the vocabulary, and are shown without quotes where they begin a list: in a
 // message, and a message itself.
 var (
-	extendedForms    = []string{"array", "promise"}
+	extendedForms    = []string{"array", "promise", "address"}
 	extendedCommands = []string{"cancel", "settled", "goaway"}
 )
 
