@@ -59,6 +59,9 @@ func (b *broker) sendCall(call *seam.OutgoingCall) {
 	}
 	b.countBegun(call)
 	hasMetadata := (call.Entries > 0 || call.Timed) && b.c.profile.IsExtended()
+	if call.Want != nil && call.Promise == nil && call.Result != nil {
+		b.want(call.RequestID, call.Want) // First: the answer may be read before stamp returns.
+	}
 	b.stamping = call
 	err := b.stamp(call.Fragment, func(dst []byte) (_ []byte, err error) {
 		dst = b.appendCallHead(dst, call, hasMetadata, onPromise, keep)
@@ -83,9 +86,6 @@ func (b *broker) sendCall(call *seam.OutgoingCall) {
 	call.Free()
 	if call.Result != nil {
 		b.pending.Add(call.RequestID, call)
-		if call.Want != nil && call.Promise == nil {
-			b.want(call.RequestID, call.Want)
-		}
 		if call.Cancelled {
 			b.cancel(call)
 		}
