@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// authority issues the certificates of the nodes. Its files are in one directory; see [nodeFiles].
+// authority issues the certificates of the nodes. Its files are in one directory; see [NodeFiles].
 type authority struct {
 	dir  string
 	cert *x509.Certificate
@@ -35,6 +35,20 @@ func newAuthority(dir string) (*authority, error) {
 	}
 	a.cert, err = x509.ParseCertificate(der)
 	return a, err
+}
+
+// Certify writes the certificates of nodes into a directory, for [NodeFiles].
+func Certify(dir string, nodes ...string) error {
+	a, err := newAuthority(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range nodes {
+		if err := a.node(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // node writes the certificate of a node and its key.
@@ -71,7 +85,7 @@ func (a *authority) issue(name string, template *x509.Certificate) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
-	_, cert, secret := nodeFiles(a.dir, name)
+	_, cert, secret := NodeFiles(a.dir, name)
 	return der, errors.Join(writePEM(cert, "CERTIFICATE", der), writePEM(secret, "PRIVATE KEY", private))
 }
 
@@ -79,7 +93,7 @@ func writePEM(path, kind string, der []byte) error {
 	return os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600)
 }
 
-// nodeFiles returns the paths of the authority's certificate, and of a node's certificate and key.
-func nodeFiles(dir, name string) (ca, cert, key string) {
+// NodeFiles returns the paths of the authority's certificate, and of a node's certificate and key.
+func NodeFiles(dir, name string) (ca, cert, key string) {
 	return filepath.Join(dir, "ca.pem"), filepath.Join(dir, name+".pem"), filepath.Join(dir, name+"-key.pem")
 }

@@ -139,7 +139,7 @@ func (p *process) joinOne(name, etcd string) error {
 	if err != nil {
 		return err
 	}
-	tls, err := cluster.LoadTLS(nodeFiles(p.at, name))
+	tls, err := cluster.LoadTLS(NodeFiles(p.at, name))
 	if err != nil {
 		return err
 	}
