@@ -23,11 +23,13 @@ const directSlots = 64
 
 // directMethod says how the arguments of one method of one object are decoded.
 type directMethod struct {
-	object  command.Object
-	method  string
-	decode  decodeDirect // nil if they are not decoded directly
-	lend    lendArgument // nil if none of them is lent
-	refused int          // how often in a row they could not be; for the decoder only
+	object command.Object
+	method string
+	decode decodeDirect // nil if they are not decoded directly
+	// outdated reports whether the object may have other methods by now; nil if it cannot.
+	outdated func() bool
+	lend     lendArgument // nil if none of them is lent
+	refused  int          // how often in a row they could not be; for the decoder only
 }
 
 // decodeDirect decodes the arguments of a call; it returns false if it could not.
@@ -57,15 +59,23 @@ func (m *directMethods) find(cmd *command.Command) *directMethod {
 		return nil
 	}
 	known := m.slots[directSlot(&cmd.Object, cmd.Method)].Load()
-	if known == nil || known.object != cmd.Object || known.method != cmd.Method {
+	if !known.isFor(&cmd.Object, cmd.Method) || known.outdated != nil && known.outdated() {
 		return nil
 	}
 	return known
 }
 
+func (m *directMethod) isFor(o *command.Object, method string) bool {
+	return m != nil && m.object == *o && m.method == method
+}
+
 // learn tells the decoder of the method that a call is for.
 func (b *broker) learn(cmd *incoming, target *export) {
 	if target.Value.general || cmd.Object.Promise || b.c.Interceptor() != nil {
+		return
+	}
+	if cmd.rawArgs != nil {
+		b.learnEarly(cmd, target)
 		return
 	}
 	direct, more := internal.DirectOf(target.Key.core, target.Key.prefix, cmd.Method)
@@ -83,13 +93,48 @@ func (b *broker) learn(cmd *incoming, target *export) {
 			return internal.DecodeDirect(direct, cmd.call, r.d, &r.r, r.cost-len(r.r.Rest()))
 		}
 	}
+	b.tell(known)
+}
+
+// learnEarly tells the decoder how it may decode the arguments of a call that is a relay's, which passes it to an
+// object of this process.
+func (b *broker) learnEarly(cmd *incoming, target *export) {
+	direct, generally, outdated, ok := internal.EarlyOf(target.Key.core, cmd.Method)
+	if !ok {
+		return
+	}
+	known := &directMethod{object: cmd.Object, method: cmd.Method, outdated: outdated}
+	switch {
+	case direct != nil:
+		known.decode = func(r *commandReader, cmd *incoming) bool {
+			return internal.DecodeDirect(direct, cmd.call, r.d, &r.r, r.cost-len(r.r.Rest()))
+		}
+	case generally:
+		known.decode = func(r *commandReader, cmd *incoming) bool { return r.decodeComplete(cmd) }
+	}
+	b.tell(known)
+}
+
+// decodeComplete decodes arguments that are complete in themselves; it returns false for others.
+func (c *commandReader) decodeComplete(cmd *incoming) bool {
+	err := c.d.DecodeTuple(&c.r, &cmd.call.Args)
+	if err == nil && len(c.d.Unbound()) == 0 {
+		return true
+	}
+	c.d.Reset()
+	return false
+}
+
+// tell tells the decoder of a method.
+func (b *broker) tell(known *directMethod) {
 	all := b.c.directMethods.Load()
 	if all == nil {
 		all = new(directMethods)
 		b.c.directMethods.Store(all)
 	}
 	slot := &all.slots[directSlot(&known.object, known.method)]
-	if b.learned++; slot.Load() == nil || b.learned%replaceDirect == 0 {
+	before := slot.Load()
+	if b.learned++; before == nil || before.isFor(&known.object, known.method) || b.learned%replaceDirect == 0 {
 		slot.Store(known)
 	}
 }
@@ -110,8 +155,8 @@ func (c *commandReader) decodeDirectly(cmd *incoming) bool {
 		if cmd.tuple, cmd.noKw = true, c.skipEmptyKw(); cmd.noKw {
 			return true
 		}
-		internal.DropDirect(cmd.call)
 	}
+	internal.DropDirect(cmd.call)
 	c.r = before
 	if known.refused++; known.refused == maxDirectRefused {
 		known.decode = nil

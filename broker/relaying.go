@@ -218,10 +218,17 @@ func (c *commandReader) isUndecoded(cmd *incoming) bool {
 	return false
 }
 
-// keepArguments reads the two values of a call, undecoded.
+// keepArguments reads the two values of a call, undecoded, unless it is known that they are for an object of this
+// process.
 func (c *commandReader) keepArguments(cmd *incoming) {
 	defer c.d.Reset()
 	c.values = c.r
+	if c.decodeDirectly(cmd) {
+		internal.DecodedEarly(cmd.call)
+		c.decoded(cmd)
+		c.finishCall(cmd)
+		return
+	}
 	cmd.rawArgs = jelly.NewRaw()
 	cmd.err = c.d.DecodeRaw(&c.r, cmd.rawArgs)
 	if cmd.err == nil {

@@ -145,6 +145,9 @@ func (inv *Invocation) bind(c caller) (err error) {
 		inv.Args, err = inv.conn.DecodeArgs(inv.direct.raw)
 	}
 	inv.direct.drop()
+	if r := inv.relay; r != nil && r.by != nil {
+		r.by.home.Store(nil) // It passes calls to something else now.
+	}
 	return err
 }
 
@@ -152,17 +155,29 @@ func (inv *Invocation) bind(c caller) (err error) {
 // another method of the object may be.
 func (export) DirectOf(core seam.Core, prefix, method string) (m *directMethod, more bool) {
 	c, ok := core.(*objectCore)
-	if !ok || c.forward != nil {
+	if !ok {
 		return nil, false
 	}
-	table, err := methodsFor(reflect.TypeOf(c.Value()), Prefix(prefix))
-	if err != nil || table.handler || !table.hasDirect() {
+	table := c.tableFor(Prefix(prefix))
+	if table == nil || !table.hasDirect() {
 		return nil, false
 	}
 	if found := table.lookup(method).caller; found != nil {
 		m = found.direct()
 	}
 	return m, true
+}
+
+// tableFor returns the methods of an object under a prefix, nil if something else takes its calls.
+func (c *objectCore) tableFor(p Prefix) *MethodTable {
+	if c.forward != nil {
+		return nil
+	}
+	table, err := methodsFor(reflect.TypeOf(c.Value()), p)
+	if err != nil || table.handler {
+		return nil
+	}
+	return table
 }
 
 // hasDirect reports whether the arguments of a method of the table are decoded directly.

@@ -424,7 +424,7 @@ func (c *objectCore) Deliver(call seam.Call) {
 	inv.core = c
 	inv.limitTime()
 	if c.forward != nil {
-		if err := inv.decodeLate(nil); err != nil {
+		if err := inv.decodeAll(); err != nil {
 			inv.drop(err)
 			return
 		}

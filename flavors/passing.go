@@ -7,13 +7,16 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/perspectivebroker/pb/internal/figures"
 	"github.com/perspectivebroker/pb/internal/seam"
 )
 
 // passing is what a connection has to do with messages that are passed on: those of its peer, and those for it.
 type passing struct {
 	conn    seam.Conn
-	waiters atomic.Int32 // how many pairs wait for it
+	waiters atomic.Int32                   // how many pairs wait for it
+	latest  atomic.Pointer[pair]           // the one that pairTo has returned last, while pairs has it
+	series  atomic.Pointer[figures.Series] // where the latest call that was passed on is counted
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -44,7 +47,6 @@ type pair struct {
 // pairEntry is the place of a call among the open ones of a pair.
 type pairEntry struct {
 	prev, next *Invocation
-	in         bool
 }
 
 // passable is a message that is passed on: a call, or an update of a copy.
@@ -57,9 +59,13 @@ type passable interface {
 
 // pairTo returns the pair with another connection.
 func (p *passing) pairTo(to *passing) *pair {
+	if one := p.latest.Load(); one != nil && one.to == to {
+		return one
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if one := p.pairs[to]; one != nil {
+		p.latest.Store(one)
 		return one
 	}
 	one := &pair{from: p, to: to, unfollow: func() bool { return true }}
@@ -70,6 +76,7 @@ func (p *passing) pairTo(to *passing) *pair {
 		p.pairs = map[*passing]*pair{}
 	}
 	p.pairs[to] = one
+	p.latest.Store(one)
 	one.unfollow = context.AfterFunc(to.conn.Context(), func() { p.forget(to) })
 	return one
 }
@@ -77,6 +84,9 @@ func (p *passing) pairTo(to *passing) *pair {
 func (p *passing) forget(to *passing) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.latest.Load() == p.pairs[to] {
+		p.latest.Store(nil)
+	}
 	delete(p.pairs, to)
 }
 
@@ -85,6 +95,7 @@ func (p *passing) end() {
 	var open []*Invocation
 	p.mu.Lock()
 	p.over = true
+	p.latest.Store(nil)
 	pairs := p.pairs
 	p.pairs = nil
 	for _, one := range pairs {
@@ -257,7 +268,7 @@ func (p *pair) begin(inv *Invocation) bool {
 	if p.from.over {
 		return false
 	}
-	inv.relay.inPair = pairEntry{next: p.open, in: true}
+	inv.relay.inPair, inv.relay.isOpen = pairEntry{next: p.open}, true
 	if p.open != nil {
 		p.open.relay.inPair.prev = inv
 	}
@@ -269,9 +280,9 @@ func (p *pair) begin(inv *Invocation) bool {
 // end takes out a call that has been answered, if it was added.
 func (p *pair) end(inv *Invocation) {
 	p.from.mu.Lock()
-	was := inv.relay.inPair
-	if was.in {
-		inv.relay.inPair = pairEntry{}
+	was, wasOpen := inv.relay.inPair, inv.relay.isOpen
+	if wasOpen {
+		inv.relay.inPair, inv.relay.isOpen = pairEntry{}, false
 		if was.prev == nil {
 			p.open = was.next
 		} else {
@@ -283,7 +294,7 @@ func (p *pair) end(inv *Invocation) {
 		p.count--
 	}
 	p.from.mu.Unlock()
-	if was.in {
+	if wasOpen {
 		p.to.resumeWaiting(true)
 	}
 }

@@ -318,6 +318,10 @@ func (r *RemoteReference) preparePassed(inv *Invocation, call *seam.OutgoingCall
 // encodeArguments writes the arguments of a call that is passed on. Those of a call on a promise have been decoded.
 func (inv *Invocation) encodeArguments(f *jelly.Fragment) error {
 	if !inv.relay.isRaw() {
+		inv.showArgs()
+		if err := inv.bind(nil); err != nil { // They were decoded for an object of this process.
+			return err
+		}
 		return encodeSafely(f, func() error {
 			if err := f.JellyTuple(inv.Args); err != nil {
 				return err
@@ -413,9 +417,14 @@ func (inv *Invocation) countPassed() {
 	if inv.series != nil {
 		return // It had to wait after all.
 	}
-	r := inv.conn.Figures()
-	if inv.series = r.Set().In.Handled(figures.Key{Type: passedType, Method: inv.Method}); inv.series != nil {
-		inv.timed = r.Begin(inv.series, inv.many)
+	r, p := inv.conn.Figures(), passingOf(inv.conn)
+	s := p.series.Load()
+	if s == nil || s.Key().Method != inv.Method {
+		s = r.Set().In.Handled(figures.Key{Type: passedType, Method: inv.Method})
+		p.series.Store(s)
+	}
+	if inv.series = s; s != nil {
+		inv.timed = r.Begin(s, inv.many)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"reflect"
 	"sync"
+	"sync/atomic"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
@@ -148,6 +149,7 @@ func (r *Relay) JellyTo(e *jelly.Encoder, self any) error {
 type relayObject struct {
 	relay *Relay
 	value any
+	home  atomic.Pointer[home] // where it passes calls to; nil if that is not known
 
 	mu    sync.Mutex
 	holds int // guarded by mu
@@ -207,6 +209,8 @@ func (c *relayObject) Unobserve(_ seam.Observer, done func()) {
 func (c *relayObject) Deliver(call seam.Call) {
 	inv := invocationOf(call)
 	inv.beginPassing()
+	inv.hideArgs()
+	inv.relaying().by = c
 	defer func() {
 		if r := recover(); r != nil {
 			_ = inv.panicked(r)
@@ -252,12 +256,16 @@ func (inv *Invocation) PassTo(ref *RemoteReference, how ...Passing) {
 
 // relaying is what a call has that is passed on, or may be. A nil relaying has nothing.
 type relaying struct {
-	rawArgs, rawKw *jelly.Raw // in place of Args and Kw if these were not decoded
-	passing        *Passing   // nil for most
-	viewer         any        // whose view of the object it was passed to, if viewed is set
-	viewed         bool
+	rawArgs, rawKw *jelly.Raw       // in place of Args and Kw if these were not decoded
+	passing        *Passing         // nil for most
+	viewer         any              // whose view of the object it was passed to, if viewed is set
 	passTo         *RemoteReference // what it is passed on to
+	by             *relayObject     // the Relay that has the call
 	inPair         pairEntry
+	hidden         int  // the number of arguments that were decoded early
+	isOpen         bool // it is among the open calls of a pair
+	viewed         bool // viewer is set
+	early          bool // the arguments were decoded although a Relay has the call, and are hidden from that
 }
 
 // relaying returns what the call has as one that is passed on. The first call makes it.
@@ -335,6 +343,10 @@ func (inv *Invocation) PassToObject(object any, how ...Passing) {
 	// The answer is for the caller, whoever's view the object has of it.
 	r := inv.relaying()
 	inv.prefix, r.viewer, r.viewed = Prefix(hole.Prefix), hole.Perspective, true
+	inv.showArgs()
+	if by := r.by; by != nil && r.isRaw() {
+		by.passesTo(hole.Core, inv.prefix)
+	}
 	hole.Core.Deliver((*incoming)(inv))
 }
 
