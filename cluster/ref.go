@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 	"weak"
 
@@ -46,8 +47,9 @@ type Ref struct {
 	handle  weak.Pointer[flavors.RemoteReference]
 	promise *flavors.Promise // of the handle; nil once it is there
 
-	backMu sync.Mutex // may be locked while mu is
-	back   []refCall  // guarded by backMu: calls that came back
+	backMu  sync.Mutex  // may be locked while mu is
+	back    []refCall   // guarded by backMu: calls that came back
+	hasBack atomic.Bool // there are any; written with backMu
 }
 
 // refCall is a call that waits for its object to be placed.
@@ -193,6 +195,7 @@ func (r *Ref) isBehindLocked() bool {
 func (r *Ref) comesBack(c refCall) {
 	r.backMu.Lock()
 	r.back = append(r.back, c)
+	r.hasBack.Store(true)
 	first := len(r.back) == 1
 	r.backMu.Unlock()
 	if first {
@@ -207,9 +210,13 @@ func (r *Ref) comesBack(c refCall) {
 // takeBackLocked puts the calls that came back where they were in the order of calls, and reports whether there were
 // any.
 func (r *Ref) takeBackLocked() bool {
+	if !r.hasBack.Load() {
+		return false
+	}
 	r.backMu.Lock()
 	back := r.back
 	r.back = nil
+	r.hasBack.Store(false)
 	r.backMu.Unlock()
 	if len(back) == 0 {
 		return false

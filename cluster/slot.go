@@ -62,9 +62,10 @@ type activation struct {
 	token  int64
 	cancel context.CancelFunc
 	dead   atomic.Bool
-	used   atomic.Int64 // when the last call was made or answered, in nanoseconds since the node began
-	open   atomic.Int64 // calls that are not answered
-	views  recent[any]  // of users; guarded by the slot's mu
+	used   atomic.Int64      // when the last call was made or answered, in nanoseconds since the node began
+	open   atomic.Int64      // calls that are not answered
+	views  recent[any]       // of users; guarded by the slot's mu
+	how    []flavors.Passing // how calls are passed to the object, one element
 }
 
 func newSlot(n *Node, k *kind, key objectKey) *slot {
@@ -153,7 +154,7 @@ func (a *activation) take(inv *flavors.Invocation, user User) {
 	}
 	a.touch()
 	a.open.Add(1)
-	inv.PassToObject(target, flavors.Passing{Admit: a.admit, Answered: a.answered, Failed: a.stopped})
+	inv.PassToObject(target, a.how...)
 }
 
 // keepView keeps a user's view. It is called with the slot's lock.
@@ -182,7 +183,12 @@ func (a *activation) answered() {
 	a.touch()
 }
 
-func (a *activation) touch() { a.used.Store(time.Now().UnixNano()) }
+// touch notes when the activation was used, if that matters.
+func (a *activation) touch() {
+	if a.slot.kind.idle > 0 {
+		a.used.Store(time.Now().UnixNano())
+	}
+}
 
 func (p *slot) activateLocked() {
 	p.state = slotActivating
@@ -249,6 +255,7 @@ func (p *slot) newActivation() (a *activation, err error) {
 		return nil, err
 	}
 	a = &activation{slot: p, object: made, pid: pid, token: token, cancel: end}
+	a.how = []flavors.Passing{{Admit: a.admit, Answered: a.answered, Failed: a.stopped}}
 	a.touch()
 	// The shard may have been lost while the factory ran.
 	if now, owned := p.node.dir.Owned(p.shard); !owned || now != token {
