@@ -33,10 +33,11 @@ import (
 // broker.Limits.MemoryTotal.
 //
 // A *Lent is a parameter of its own, or the whole result. A string is not lent but given away, so that nothing else is
-// ever read into its memory, if it has less than 64 KiB, if the call has lists, dictionaries, objects or keywords
-// beside it, with the first call of a method over a connection, and over connections with interceptors. What a program
-// does wrong shows with the others only. In a program built with the race detector, bytes that are given back are
-// overwritten. [Invocation.Args] has the Lent in the place of a string that is lent.
+// ever read into its memory, if it does not fill most of the buffer that it was read into, which one of less than
+// 64 KiB never does, if the call has lists, dictionaries, objects or keywords beside it, with the first call of a
+// method over a connection, and over connections with interceptors. The channel of its Done waits for Release alone.
+// What a program does wrong shows with the others only. In a program built with the race detector, bytes that are given
+// back are overwritten. [Invocation.Args] has the Lent in the place of a string that is lent.
 type Lent struct {
 	count   seam.Refcount
 	loan    seam.Loan // whose buffer the bytes are part of; nil if they are not lent by a connection
