@@ -258,9 +258,6 @@ func (d *Deferred) Await(ctx context.Context) (any, error) {
 	return value, err
 }
 
-// Waiter is the wait for a Deferred that began before anybody could complete it.
-type Waiter struct{ listener }
-
 // InitAwaited is [Deferred.Init] for a Deferred that one goroutine will await in any case, with
 // [Deferred.AwaitAndReset]. So the wait needs no lock.
 func (d *Deferred) InitAwaited(rt *Runtime, owner Canceller) *Waiter {
@@ -327,23 +324,6 @@ func (d *Deferred) wait(ctx context.Context, w *Waiter) (value any, mine bool, e
 	mine, l.last = l.last, false
 	d.rt.giveWaiter(w)
 	return d.value, mine, d.err // written before the signal, and final
-}
-
-// takeWaiter returns a Waiter from the Runtime's pool. Pools are not shared between Runtimes, because a
-// channel made in a testing/synctest bubble is valid only there.
-func (rt *Runtime) takeWaiter() *Waiter {
-	if rt != nil {
-		if w, ok := rt.waiters.Get().(*Waiter); ok {
-			return w
-		}
-	}
-	return &Waiter{listener{waiter: make(chan struct{}, 1)}}
-}
-
-func (rt *Runtime) giveWaiter(w *Waiter) {
-	if rt != nil {
-		rt.waiters.Put(w)
-	}
 }
 
 // OnComplete calls f with the result: in the goroutine that completes d, or at once if the result is there. f must not
