@@ -141,9 +141,37 @@ func TestFloodBytesIn(t *testing.T) {
 
 // An answer that will be dropped is not encoded, even if thousands of calls are answered at the same time.
 func TestDroppedAnswersNotEncoded(t *testing.T) {
-	const pause, size, calls = 1 << 20, 600_000, 1000
+	const size, calls = 600_000, 1000
+	value := make([]byte, size)
+	mostOfAnswers(t, size, calls, func() any { return value })
+}
+
+// hesitant is a copy whose states are made when all others have been asked for theirs.
+type hesitant struct {
+	flavors.Copyable
+	asked *sync.WaitGroup
+	state []byte
+}
+
+func (h *hesitant) StateToCopy() any {
+	h.asked.Done()
+	h.asked.Wait()
+	return h.state
+}
+
+// How long an answer is may not be known before its state is there. By then many others may have begun.
+func TestLongStatesOneByOne(t *testing.T) {
+	const size, calls = 600_000, 1000
+	h := &hesitant{asked: new(sync.WaitGroup), state: make([]byte, size)}
+	h.asked.Add(calls)
+	mostOfAnswers(t, size, calls, func() any { return &hesitant{asked: h.asked, state: h.state} })
+}
+
+// mostOfAnswers answers many calls at once, whose peer does not read, and requires that few of the answers are encoded.
+func mostOfAnswers(t *testing.T, size, calls int, value func() any) {
+	t.Helper()
 	d := &desk{}
-	s := newServer(t, d, broker.WithLimits(broker.Limits{MaxWriteBacklog: pause}))
+	s := newServer(t, d, broker.WithLimits(broker.Limits{MaxWriteBacklog: 1 << 20}))
 	p := s.peer()
 	for i := range calls {
 		p.Write(fmt.Sprintf(`[message %d root ask 1 [tuple x] [dictionary]]`, i+1))
@@ -154,7 +182,6 @@ func TestDroppedAnswersNotEncoded(t *testing.T) {
 		return len(open) == calls
 	}, patience, tick)
 
-	value := make([]byte, size)
 	before := heapInUse()
 	var start, done sync.WaitGroup
 	start.Add(1)
@@ -163,7 +190,7 @@ func TestDroppedAnswersNotEncoded(t *testing.T) {
 		go func() {
 			defer done.Done()
 			start.Wait()
-			d.Complete(value, nil)
+			d.Complete(value(), nil)
 		}()
 	}
 	finished := make(chan struct{})

@@ -406,6 +406,15 @@ func (c *connection) BeginAnswer() (end func(), err error) {
 	return end, c.AnswerRoom()
 }
 
+// BeginLongAnswer implements seam.Conn.
+func (c *connection) BeginLongAnswer() error {
+	c.encoding.Enter(c.ctx)
+	return c.AnswerRoom()
+}
+
+// EndLongAnswer implements seam.Conn.
+func (c *connection) EndLongAnswer() { c.encoding.Leave() }
+
 // AnswerRoom implements seam.Conn.
 func (c *connection) AnswerRoom() error {
 	waiting := c.out.Waiting()

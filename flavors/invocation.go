@@ -54,6 +54,7 @@ type Invocation struct {
 	many        bool           // others were read with it
 	counted     bool           // as ended
 	extended    bool           // the peer may cancel it, and it may have a deadline
+	inRoom      bool           // it counts as a long answer that is being encoded
 
 	onAnswer     func(*Invocation) // set within the object's turn; may be nil
 	failure      error             // the answer, if it is a failure and keep is set
@@ -565,44 +566,6 @@ func (c *objectCore) logUpdateFailed(inv *Invocation, err error) {
 				Msg("updates of this copy fail often; further failures within this time are logged at the debug level")
 		})
 	}
-}
-
-// sendValue answers with a value, or with a failure if the value cannot be sent.
-func (inv *Invocation) sendValue(v any) (gone bool) {
-	conn := inv.conn
-	if raw, ok := v.(*jelly.Raw); ok {
-		inv.sendRaw(raw)
-		return false
-	}
-	end, err := conn.BeginAnswer()
-	if end != nil {
-		defer end()
-	}
-	if err != nil {
-		inv.sendFailure(err)
-		return false
-	}
-	fragment := inv.newFragment("result")
-	encoded := false
-	defer func() {
-		if !encoded { // A StateToCopy ended the goroutine.
-			inv.sendFailure(actor.ErrGoexit)
-		}
-	}()
-	if err = jellySafely(fragment, v); err == nil {
-		encoded = true
-		inv.encoded()
-		inv.count("")
-		return conn.SendAnswer((*incoming)(inv), fragment, false) && inv.onAnswer == nil
-	}
-	encoded = true
-	fragment.Free()
-	if p, ok := err.(*PanicError); ok { //nolint:errorlint // It is what encodeSafely has made.
-		p.What = "the code that encodes the result of " + inv.name()
-		inv.logPanic(p)
-	}
-	inv.sendFailure(err)
-	return false
 }
 
 // name returns the name of the method for logs and errors. A Handler takes any name that a peer makes up.

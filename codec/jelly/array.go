@@ -121,9 +121,9 @@ func (e *Encoder) array(f *arrayForm, id identity, numbers []byte) error {
 	e.buf = append(e.buf, byte(len(f.code)), byte(banana.String))
 	e.buf = append(e.buf, f.code...)
 	if len(numbers) >= longFrom && !bigEndian {
-		e.longCopy(numbers)
+		err := e.longCopy(numbers)
 		e.end()
-		return nil
+		return err
 	}
 	// Never as a word of the vocabulary, even if the numbers spell one.
 	e.buf = banana.AppendBytesHead(e.buf, len(numbers))

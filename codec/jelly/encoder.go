@@ -40,6 +40,7 @@ type Encoder struct {
 	holes   []hole
 	// longs is how many of holes are long strings, longBytes how many bytes these have with their heads.
 	longs, longBytes int
+	room             Room // is asked before the first long string is copied; nil if nobody is, or has been
 	keep             []any
 	names            []string // stack of sorted keys of maps
 	// mostNames is the maximum length of names, for clearing.
@@ -201,8 +202,7 @@ func (e *Encoder) Bytes(b []byte) error {
 		return err
 	}
 	if len(b) >= longFrom {
-		e.longCopy(b)
-		return nil
+		return e.longCopy(b)
 	}
 	e.buf = banana.AppendBytes(e.buf, e.ctx.Profile, b)
 	return nil

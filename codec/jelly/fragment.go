@@ -122,6 +122,7 @@ func (f *Fragment) Free() {
 	s.wraps, s.derefs = s.wraps[:0], s.derefs[:0]
 	s.next, s.most, s.first, s.grown = 0, 0, 0, 0
 	e.ctx.Invoker, e.ctx.Perspective, e.ctx.Viewer, e.ctx.PersistentStore = nil, nil, nil, nil
+	e.room = nil
 	e.deepest, e.mostNames, e.personal = 0, 0, false
 	fragments.Put(f)
 }

@@ -67,7 +67,26 @@ func (e *Encoder) long(l *Long) {
 }
 
 // longCopy writes a copy of b: b may change once the fragment is made.
-func (e *Encoder) longCopy(b []byte) { e.long(&Long{bytes: longbuf.Clone(b), own: true}) }
+func (e *Encoder) longCopy(b []byte) error {
+	if room := e.room; room != nil {
+		e.room = nil
+		if err := room.TakeRoom(); err != nil {
+			return err
+		}
+	}
+	e.long(&Long{bytes: longbuf.Clone(b), own: true})
+	return nil
+}
+
+// Room bounds the memory of many fragments.
+type Room interface {
+	// TakeRoom is called before a fragment copies its first byte string of 32 KiB or more. It may wait for a moment. An
+	// error fails the value that is being encoded.
+	TakeRoom() error
+}
+
+// SetRoom has room asked by the next long string; nil asks nobody. Free forgets it.
+func (f *Fragment) SetRoom(room Room) { f.e.room = room }
 
 // longString writes s, which cannot change.
 func (e *Encoder) longString(s string) {

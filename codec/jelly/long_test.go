@@ -199,3 +199,42 @@ func TestLongStringsFrameLimit(t *testing.T) {
 	require.ErrorContains(t, f.Jelly(list), "too large")
 	require.NoError(t, f.Jelly(list[:2]))
 }
+
+// roomCounter is asked for room, and has some or not.
+type roomCounter struct {
+	asked int
+	err   error
+}
+
+func (r *roomCounter) TakeRoom() error { r.asked++; return r.err }
+
+// Room is asked for once, before the first byte string that is copied beside the fragment's own memory.
+func TestRoom(t *testing.T) {
+	long := make([]byte, longFrom)
+	full := errors.New("full")
+	for name, c := range map[string]struct {
+		value any
+		err   error
+		asked int
+	}{
+		"short":      {value: []any{long[:longFrom-1], 1, "x"}},
+		"long":       {value: long, asked: 1},
+		"within":     {value: []any{1, map[string]any{"a": long}, long}, asked: 1},
+		"array":      {value: make([]float64, longFrom), asked: 1},
+		"no room":    {value: []any{1, long}, err: full, asked: 1},
+		"not copied": {value: string(long)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			room := &roomCounter{err: c.err}
+			f := NewFragment(Context{Profile: banana.ProfilePB1})
+			f.SetRoom(room)
+			assert.ErrorIs(t, f.Jelly(c.value), c.err)
+			assert.Equal(t, c.asked, room.asked)
+			f.Free()
+			f = NewFragment(Context{Profile: banana.ProfilePB1})
+			require.NoError(t, f.Jelly(long))
+			f.Free()
+			assert.Equal(t, c.asked, room.asked, "Free has forgotten it")
+		})
+	}
+}

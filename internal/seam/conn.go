@@ -85,6 +85,10 @@ type Conn interface {
 	// are long and many are being encoded, it waits for a moment. An error means that too much waits for the peer, and
 	// is to be sent instead of the answer. end, if not nil, must be called after SendAnswer in any case.
 	BeginAnswer() (end func(), err error)
+	// BeginLongAnswer is BeginAnswer for an answer that turns out to be long. EndLongAnswer must be called after
+	// SendAnswer.
+	BeginLongAnswer() error
+	EndLongAnswer()
 	// AnswerRoom returns the error of BeginAnswer, for an answer that need not be encoded.
 	AnswerRoom() error
 	// SendAnswer sends the answer to a call. The fragment holds one value and belongs to the connection from now on.

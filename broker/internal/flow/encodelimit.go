@@ -33,7 +33,7 @@ const (
 func NewEncodeLimit() *EncodeLimit { return &EncodeLimit{freed: make(chan struct{}, 1)} }
 
 // Applies reports whether an answer was long lately. If so, the next must call Enter before it is encoded, and Leave
-// afterwards.
+// afterwards. Otherwise it calls Enter when it comes to a long string.
 func (l *EncodeLimit) Applies() bool { return l.long.Load() > 0 }
 
 // Encoded notes the size of an answer. Concurrent calls may lose one.
