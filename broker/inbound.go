@@ -432,11 +432,13 @@ func (b *broker) bind(cmd *incoming, perspective any) (received []seam.Handle) {
 			u.Bind(e.Key.Value())
 		case flavors.CopyableFailureClass:
 			u.Bind(flavors.FailureFrom(u))
-		case "promise":
-			noteError(cmd, flavors.PBError.New("a promise can stand in the arguments of a call only"))
-			u.Bind(nil)
 		default:
-			if !u.IsInstance() {
+			switch {
+			case u.IsInstance(): // The class may have any name.
+			case isPromise(u):
+				noteError(cmd, flavors.PBError.New("a promise can stand in the arguments of a call only"))
+				u.Bind(nil)
+			default:
 				noteError(cmd, flavors.InsecureJelly.Errorf("%s is nothing that this side can supply", clip(u.Tag)))
 				u.Bind(nil)
 			}

@@ -207,6 +207,19 @@ func TestPromiseCopies(t *testing.T) {
 	}
 }
 
+// TestClassesNamedAsTypes sends copies whose classes have the names of types that only pb+1 has (P-13.10).
+func TestClassesNamedAsTypes(t *testing.T) {
+	for _, name := range []string{"promise", "address", "array"} {
+		registry := jelly.NewRegistry()
+		require.NoError(t, flavors.RegisterCopy[parcel](registry, name))
+		_, s := newChain(t, broker.WithRegistry(registry))
+		p := wire.Connect(t, s.Listener.Addr().String())
+		p.JoinAs(banana.ProfilePB)
+		p.Write(`[message 1 root weigh 1 [tuple [` + name + ` [dictionary [weight 5]]]] [dictionary]]`)
+		p.Want(`[answer 1 5]`)
+	}
+}
+
 type parcel struct {
 	flavors.Copyable
 	Weight int `pb:"weight"`
