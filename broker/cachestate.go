@@ -67,18 +67,19 @@ func (b *broker) outgoing(message any) {
 
 // holdBack holds a message back if it has to wait, and reports whether it does.
 func (b *broker) holdBack(message any) bool {
-	if f := fragmentOf(message); len(b.held) == 0 && (f == nil || f.Holes() == 0) {
+	f := fragmentOf(message)
+	if len(b.held) == 0 && (f == nil || f.Holes() == 0) {
 		return false
 	}
-	return b.holdForStates(message)
+	return b.holdForStates(message, f)
 }
 
 // holdForStates is holdBack for a message that may have to wait. It is not inlined, because its stack frame would cost
 // every message cache lines.
 //
 //go:noinline
-func (b *broker) holdForStates(message any) bool {
-	originals := originalsIn(fragmentOf(message))
+func (b *broker) holdForStates(message any, f *jelly.Fragment) bool {
+	originals := originalsIn(f)
 	needsStates := slices.ContainsFunc(originals, func(hole seam.Cache) bool {
 		return b.caches.Held(hole.Core) == nil
 	})

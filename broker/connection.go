@@ -398,22 +398,15 @@ func failCall(call *seam.OutgoingCall, err error) error {
 func (c *connection) CancelCall(call *seam.OutgoingCall) { c.post(cancelCall{call}) }
 
 // BeginAnswer implements seam.Conn.
-func (c *connection) BeginAnswer() (end func(), err error) {
-	if c.encoding.Applies() {
+func (c *connection) BeginAnswer(long bool) (limited bool, err error) {
+	if limited = long || c.encoding.Applies(); limited {
 		c.encoding.Enter(c.ctx)
-		end = c.encoding.Leave
 	}
-	return end, c.AnswerRoom()
+	return limited, c.AnswerRoom()
 }
 
-// BeginLongAnswer implements seam.Conn.
-func (c *connection) BeginLongAnswer() error {
-	c.encoding.Enter(c.ctx)
-	return c.AnswerRoom()
-}
-
-// EndLongAnswer implements seam.Conn.
-func (c *connection) EndLongAnswer() { c.encoding.Leave() }
+// EndAnswer implements seam.Conn.
+func (c *connection) EndAnswer() { c.encoding.Leave() }
 
 // AnswerRoom implements seam.Conn.
 func (c *connection) AnswerRoom() error {

@@ -54,7 +54,7 @@ type Invocation struct {
 	many        bool           // others were read with it
 	counted     bool           // as ended
 	extended    bool           // the peer may cancel it, and it may have a deadline
-	inRoom      bool           // it counts as a long answer that is being encoded
+	limited     bool           // its answer is one of few that are being encoded
 
 	onAnswer     func(*Invocation) // set within the object's turn; may be nil
 	failure      error             // the answer, if it is a failure and keep is set

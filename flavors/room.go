@@ -12,24 +12,24 @@ func (inv *Invocation) sendValue(v any) (gone bool) {
 		inv.sendRaw(raw)
 		return false
 	}
-	end, err := conn.BeginAnswer()
-	if end != nil {
-		defer end()
-	}
+	var err error
+	inv.limited, err = conn.BeginAnswer(false)
+	defer func() {
+		if inv.limited {
+			inv.limited = false
+			conn.EndAnswer()
+		}
+	}()
 	if err != nil {
 		inv.sendFailure(err)
 		return false
 	}
 	fragment := inv.newFragment("result")
-	if end == nil {
+	if !inv.limited {
 		fragment.SetRoom((*answerRoom)(inv))
 	}
 	encoded := false
 	defer func() {
-		if inv.inRoom {
-			inv.inRoom = false
-			conn.EndLongAnswer()
-		}
 		if !encoded { // A StateToCopy ended the goroutine.
 			inv.sendFailure(actor.ErrGoexit)
 		}
@@ -54,7 +54,7 @@ func (inv *Invocation) sendValue(v any) (gone bool) {
 type answerRoom Invocation
 
 // TakeRoom implements jelly.Room: of the long answers of a connection few are encoded at a time.
-func (inv *answerRoom) TakeRoom() error {
-	inv.inRoom = true
-	return inv.conn.BeginLongAnswer()
+func (inv *answerRoom) TakeRoom() (err error) {
+	inv.limited, err = inv.conn.BeginAnswer(true)
+	return err
 }

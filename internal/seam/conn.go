@@ -81,14 +81,12 @@ type Conn interface {
 	// CancelCall ends a call whose caller no longer waits. Its answer is dropped, and references in it are released.
 	CancelCall(call *OutgoingCall)
 
-	// BeginAnswer must be called before an answer is encoded, which takes memory that is not counted yet. If answers
-	// are long and many are being encoded, it waits for a moment. An error means that too much waits for the peer, and
-	// is to be sent instead of the answer. end, if not nil, must be called after SendAnswer in any case.
-	BeginAnswer() (end func(), err error)
-	// BeginLongAnswer is BeginAnswer for an answer that turns out to be long. EndLongAnswer must be called after
-	// SendAnswer.
-	BeginLongAnswer() error
-	EndLongAnswer()
+	// BeginAnswer must be called before an answer is encoded, which takes memory that is not counted yet, and again
+	// with long as soon as it turns out to be long. If answers were long lately, or this one is, and many are being
+	// encoded, it waits for a moment. An error means that too much waits for the peer, and is to be sent instead of
+	// the answer. If limited, EndAnswer must be called after SendAnswer in any case, and BeginAnswer not again.
+	BeginAnswer(long bool) (limited bool, err error)
+	EndAnswer()
 	// AnswerRoom returns the error of BeginAnswer, for an answer that need not be encoded.
 	AnswerRoom() error
 	// SendAnswer sends the answer to a call. The fragment holds one value and belongs to the connection from now on.
