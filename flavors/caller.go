@@ -119,7 +119,7 @@ func (c *peerCaller) End() {
 		}
 	}
 	for _, line := range c.takeLines() {
-		for _, inv := range line.take(c) {
+		for _, inv := range line.takeOf(c) {
 			inv.dropped()
 		}
 	}

@@ -2,6 +2,7 @@ package flavors
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -36,6 +37,7 @@ type pair struct {
 	from, to *passing
 	unfollow func() bool // keeps the pair when the connection of to has ended
 	starved  atomic.Bool // what waits needs a share, see hasShare
+	turn     sync.Mutex  // held while a message that has waited is passed on; locked before from's mu
 
 	// Guarded by from's mu.
 	open     *Invocation // calls that to has not answered, a list
@@ -189,13 +191,24 @@ func (p *pair) resume() {
 	if !p.beginResume() {
 		return
 	}
-	for x := p.next(); x != nil; x = p.next() {
-		if until := x.passNow(p); until != nil {
-			p.putBack(x)
-			until(p.resumeSoon)
-			return
-		}
+	for p.resumeOne() {
 	}
+}
+
+// resumeOne passes on the first of those that wait. It reports false if there are none, or it has to wait still.
+func (p *pair) resumeOne() bool {
+	p.turn.Lock()
+	defer p.turn.Unlock()
+	x := p.next()
+	if x == nil {
+		return false
+	}
+	until := x.passNow(p)
+	if until != nil {
+		p.putBack(x)
+		until(p.resumeSoon)
+	}
+	return until == nil
 }
 
 // beginResume reports whether this goroutine is the one that resumes.
@@ -231,13 +244,18 @@ func (p *pair) putBack(x passable) {
 	p.resuming = false
 }
 
-// take takes out the calls of a caller that has ended.
-func (p *pair) take(caller *peerCaller) (taken []*Invocation) {
+// takeOf takes out the calls of a caller that has ended.
+func (p *pair) takeOf(caller *peerCaller) []*Invocation {
+	return p.take(func(inv *Invocation) bool { return inv.caller == caller })
+}
+
+// take takes some calls out of those that wait.
+func (p *pair) take(want func(inv *Invocation) bool) (taken []*Invocation) {
 	p.from.mu.Lock()
 	defer p.from.mu.Unlock()
 	p.waiting = slices.DeleteFunc(p.waiting, func(x passable) bool {
 		inv, ok := x.(*Invocation)
-		if !ok || inv.caller != caller {
+		if !ok || !want(inv) {
 			return false
 		}
 		taken = append(taken, inv)
@@ -352,7 +370,7 @@ func (inv *Invocation) waitsIn(p *pair) {
 	}
 	c.mu.Unlock()
 	if c.IsOver() { // It may have looked for its calls before.
-		for _, inv := range p.take(c) {
+		for _, inv := range p.takeOf(c) {
 			inv.dropped()
 		}
 	}
@@ -381,3 +399,47 @@ func PassesOn(ref *RemoteReference) bool {
 	}
 	return true
 }
+
+// TakeBack gives back the calls that wait to be passed on to objects, because one of the peers does not read: for each
+// that [Invocation.PassTo] was given a [Passing] with NotPassed, this is called before TakeBack returns. So they can be
+// passed elsewhere, in the order in which they were given. The others wait on.
+func TakeBack(refs ...*RemoteReference) {
+	wanted := map[*RemoteReference]struct{}{}
+	lines := map[*passing]struct{}{}
+	for _, ref := range refs {
+		if ref.isMade() {
+			wanted[ref] = struct{}{}
+			lines[passingOf(ref.remote.conn)] = struct{}{}
+		}
+	}
+	for line := range lines {
+		for _, p := range line.waitingPairs() {
+			p.takeBack(wanted)
+		}
+	}
+}
+
+func (p *passing) waitingPairs() []*pair {
+	if p.waiters.Load() == 0 {
+		return nil
+	}
+	p.waitMu.Lock()
+	defer p.waitMu.Unlock()
+	return slices.Collect(maps.Keys(p.waiting))
+}
+
+// takeBack gives back the calls that wait for some objects.
+func (p *pair) takeBack(wanted map[*RemoteReference]struct{}) {
+	p.turn.Lock() // One that is being passed on may have to wait again.
+	defer p.turn.Unlock()
+	taken := p.take(func(inv *Invocation) bool {
+		_, ok := wanted[inv.relay.passTo]
+		return ok && inv.relay.canReturn()
+	})
+	for _, inv := range taken {
+		inv.notPassed(errTakenBack)
+	}
+}
+
+// errTakenBack is the error of a call that was taken back.
+var errTakenBack = DeadReference.New("the call was taken back before it was passed on")

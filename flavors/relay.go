@@ -273,10 +273,10 @@ func (inv *Invocation) awaitPassed(p *pair, call *seam.OutgoingCall) bool {
 
 // notPassed gives a call back that cannot be passed on because of err, to a handler that can pass it elsewhere.
 func (inv *Invocation) notPassed(err error) bool {
-	p := inv.relay.how()
-	if p == nil || p.NotPassed == nil || !errors.Is(err, DeadReference) {
+	if !inv.relay.canReturn() || !errors.Is(err, DeadReference) {
 		return false
 	}
+	p := inv.relay.passing
 	inv.relay.passing = nil
 	p.NotPassed(err)
 	return true

@@ -227,7 +227,7 @@ type Passing struct {
 	// Answered is called once, when the call has been answered or its connection has ended.
 	Answered func()
 	// NotPassed is called in place of an answer if the call could not be given to the peer's connection, because that
-	// has ended. The call may then be passed elsewhere. It is for PassTo.
+	// has ended, or [TakeBack] was called. The call may then be passed elsewhere. It is for PassTo.
 	NotPassed func(cause error)
 	// Failed returns what the caller gets if the call fails on this side: with PassTo, as when the peer's connection
 	// ends; with PassToObject, if the object stops before its method runs.
@@ -303,6 +303,12 @@ func (r *relaying) how() *Passing {
 		return nil
 	}
 	return r.passing
+}
+
+// canReturn reports whether a call is given back that cannot be passed on.
+func (r *relaying) canReturn() bool {
+	p := r.how()
+	return p != nil && p.NotPassed != nil
 }
 
 // clear makes it that of a new call.
