@@ -25,7 +25,7 @@ func (m *method) direct() *directMethod {
 			m.directly = &directMethod{caller: m, lent: lent}
 			return
 		}
-		if m.invAt != 0 || m.undecoded != 0 || m.variadic != nil || k != nil && (k.typ == nil || k.firstTakesDict) {
+		if m.invAt != 0 || m.keepsSome() || m.variadic != nil || k != nil && (k.typ == nil || k.firstTakesDict) {
 			return
 		}
 		types := make([]reflect.Type, 0, len(m.fixed)+1)

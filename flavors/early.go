@@ -22,8 +22,7 @@ func (export) EarlyOf(core seam.Core, name string) (m *directMethod, generally b
 		return nil, false, nil, false
 	}
 	if found := to.table.lookup(name).caller; found != nil {
-		keeping, isMethod := found.(*method)
-		generally = !isMethod || keeping.undecoded == 0
+		generally = !found.parameters().keepsSome()
 		if m = found.direct(); m != nil && m.lent != 0 {
 			m = nil
 		}

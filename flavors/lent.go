@@ -174,18 +174,22 @@ var lentType = reflect.TypeFor[*Lent]()
 // lentDirect tells the broker that a caller wants its result to be lent.
 var lentDirect = jelly.NeverDirect(lentType)
 
-// assign is [jelly.Assign] for a parameter, or a result. It takes bytes for a *Lent.
+// assign is [jelly.Assign] for a parameter, or a result. It takes bytes for a *Lent, and any value for a *Relayed.
 func assign(dst, src any) error {
 	err := jelly.Assign(dst, src)
 	if err == nil {
 		return nil
 	}
-	if to, ok := dst.(**Lent); ok {
+	switch to := dst.(type) {
+	case **Lent:
 		var b []byte
 		if jelly.Assign(&b, src) == nil {
 			*to = Lend(b)
 			return nil
 		}
+	case **Relayed:
+		*to = relayedOf(src)
+		return nil
 	}
 	return err
 }

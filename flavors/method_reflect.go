@@ -133,7 +133,7 @@ func (m *method) bindWhole(f *frame, arg any) bool {
 
 func (m *method) setField(f *frame, i int, arg any) error {
 	field := &m.keywords.fields[i]
-	if err := jelly.Assign(f.kw.FieldByIndex(field.index).Addr().Interface(), arg); err != nil {
+	if err := assign(f.kw.FieldByIndex(field.index).Addr().Interface(), arg); err != nil {
 		return err
 	}
 	f.seen |= 1 << (len(m.fixed) + i)
@@ -173,14 +173,14 @@ func (m *method) bindKeywords(f *frame, kw *jelly.Dict, params bool) error {
 
 // placeOf returns the index of the parameter for a keyword. Fields of the keyword struct are counted after the fixed
 // parameters.
-func (m *method) placeOf(name string, params bool) (at int, known bool) {
+func (s *signature) placeOf(name string, params bool) (at int, known bool) {
 	if params {
-		if i := m.paramNamed(name); i >= 0 {
+		if i := s.paramNamed(name); i >= 0 {
 			return i, true
 		}
 	}
-	if i := m.keywords.find(name); i >= 0 {
-		return len(m.fixed) + i, true
+	if i := s.keywords.find(name); i >= 0 {
+		return len(s.fixed) + i, true
 	}
 	return 0, false
 }
@@ -323,7 +323,7 @@ func (m *method) call(recv any, inv *Invocation) (any, error) {
 
 // prepare fills the frame from the invocation. If it is filled, it has the arguments already.
 func (m *method) prepare(f *frame, inv *Invocation, filled bool) error {
-	if m.undecoded != 0 {
+	if m.keepsSome() {
 		m.keepValues(inv)
 	}
 	if m.ctxAt != 0 {

@@ -175,7 +175,7 @@ func buildTable(t reflect.Type, p Prefix) (*MethodTable, error) {
 	err := table.fill(t)
 	table.number()
 	for _, c := range table.methods {
-		if c.parameters().undecoded != 0 {
+		if c.parameters().keepsSome() {
 			table.keeps = true
 		}
 	}

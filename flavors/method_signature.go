@@ -40,9 +40,10 @@ type signature struct {
 	variadicAt int
 	variadic   *param // of its elements
 
-	// undecoded has a bit for each fixed parameter that keeps its argument as it came, and one behind them for
-	// variadic.
+	// undecoded has a bit for each fixed parameter and, behind them, each keyword field that keeps its argument as it
+	// came. keepsRest says that variadic does.
 	undecoded uint64
+	keepsRest bool
 }
 
 // param is one parameter, or one field that takes a keyword.
@@ -75,12 +76,12 @@ func compileMethod(t reflect.Type, p Prefix, m reflect.Method, wire string, spec
 		c.perspectiveAt = next
 		next++
 	}
-	end, keepsRest := len(c.in), false
+	end := len(c.in)
 	if ft.IsVariadic() {
 		end--
 		c.variadicAt = end
 		c.variadic = &param{typ: c.in[end].Elem()}
-		keepsRest = c.variadic.typ == reflect.TypeFor[*Relayed]()
+		c.keepsRest = c.variadic.typ == relayedType
 		if c.variadic.typ == lentType {
 			return fail("its last parameter cannot be filled from the wire: %s", notAlone)
 		}
@@ -104,11 +105,11 @@ func compileMethod(t reflect.Type, p Prefix, m reflect.Method, wire string, spec
 		if why := unfillable(c.in[i]); why != "" {
 			return fail("parameter %d cannot be filled from the wire: %s", i, why)
 		}
-		c.keepIfRelayed(c.in[i])
+		c.keepIfRelayed(len(c.fixed), c.in[i])
 		c.fixed = append(c.fixed, param{typ: c.in[i]})
 	}
-	if keepsRest {
-		c.undecoded |= 1 << len(c.fixed)
+	for i := range c.keywords.count() {
+		c.keepIfRelayed(len(c.fixed)+i, c.keywords.fields[i].typ)
 	}
 	if err := c.nameParams(specs); err != nil {
 		return fail("%v", err)
@@ -176,9 +177,12 @@ func unfillable(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Chan, reflect.Func, reflect.UnsafePointer, reflect.Uintptr, reflect.Complex64, reflect.Complex128:
 		return fmt.Sprintf("nothing on the wire is a %s", t)
-	case reflect.Pointer, reflect.Slice, reflect.Array:
-		if t.Elem() == lentType {
+	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
+		switch t.Elem() {
+		case lentType:
 			return notAlone
+		case relayedType:
+			return relayedNotAlone
 		}
 		switch t.Elem().Kind() {
 		case reflect.Chan, reflect.Func, reflect.UnsafePointer, reflect.Uintptr, reflect.Complex64, reflect.Complex128:
@@ -200,6 +204,9 @@ func unfillable(t reflect.Type) string {
 
 // notAlone is why a *Lent within a type cannot be filled.
 const notAlone = "a *flavors.Lent is a parameter of its own"
+
+// relayedNotAlone is why a *Relayed within a type cannot be filled.
+const relayedNotAlone = "a *flavors.Relayed is a parameter of its own, or a keyword's field"
 
 // isHandle reports whether t is a struct of which only pointers can be passed.
 func isHandle(t reflect.Type) bool {

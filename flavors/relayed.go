@@ -368,7 +368,7 @@ func (c *objectCore) Undecoded(prefix string) (all bool, keeps func(method strin
 // keepsValues reports whether a method keeps arguments as they came.
 func (t *MethodTable) keepsValues(wire string) bool {
 	c := t.lookup(wire).caller
-	return c != nil && c.parameters().undecoded != 0
+	return c != nil && c.parameters().keepsSome()
 }
 
 // decodeLate decodes the arguments of a call after all, those excepted that the method keeps as they came.
@@ -378,7 +378,7 @@ func (inv *Invocation) decodeLate(c caller) error {
 		return nil
 	}
 	d := inv.conn.NewDecoder()
-	if c != nil && c.parameters().undecoded != 0 {
+	if c != nil && c.parameters().keepsSome() {
 		return c.parameters().decodeOthers(inv, d, rawArgs, rawKw)
 	}
 	var args, kw any
@@ -444,24 +444,31 @@ func (s *signature) decodeOthers(inv *Invocation, d *jelly.Decoder, rawArgs, raw
 	return nil
 }
 
-// keepIfRelayed notes that the next fixed parameter keeps its argument as it came, if it has the type for that.
-func (s *signature) keepIfRelayed(t reflect.Type) {
-	if t == reflect.TypeFor[*Relayed]() {
-		s.undecoded |= 1 << len(s.fixed)
+// relayedType is *Relayed.
+var relayedType = reflect.TypeFor[*Relayed]()
+
+// keepIfRelayed notes that a fixed parameter, or a keyword field behind these, keeps its argument as it came, if it has
+// the type for that.
+func (s *signature) keepIfRelayed(at int, t reflect.Type) {
+	if t == relayedType {
+		s.undecoded |= 1 << at
 	}
 }
 
+// keepsSome reports whether the method keeps any arguments as they came.
+func (s *signature) keepsSome() bool { return s.undecoded != 0 || s.keepsRest }
+
 // keepsArgument reports whether the method keeps a positional argument as it came.
 func (s *signature) keepsArgument(i int) bool {
-	if i >= len(s.fixed) {
-		i = len(s.fixed)
+	if i >= len(s.fixed) && (s.variadic != nil || s.keepsRest) {
+		return s.keepsRest
 	}
 	return s.undecoded&(1<<i) != 0
 }
 
 func (s *signature) keepsKeyword(name string) bool {
-	i := s.paramNamed(name)
-	return i >= 0 && s.keepsArgument(i)
+	at, known := s.placeOf(name, true)
+	return known && s.undecoded&(1<<at) != 0
 }
 
 // keepValues makes arguments that were decoded what the method takes.

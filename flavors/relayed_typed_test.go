@@ -82,3 +82,86 @@ func TestRelayedInTypedFunctions(t *testing.T) {
 		})
 	}
 }
+
+// Objects with a *Relayed where none can be.
+type (
+	relayedList struct{ flavors.Root }
+	relayedDict struct{ flavors.Root }
+	keptBeyond  struct{ flavors.Root }
+)
+
+func (*relayedList) RemoteTake([]*flavors.Relayed)          {}
+func (*relayedDict) RemoteTake(map[string]*flavors.Relayed) {}
+func (*keptBeyond) PublishMethods(flavors.Prefix) flavors.MethodSet {
+	take := func(*keptBeyond, *flavors.Invocation) (any, error) { return nil, nil }
+	return flavors.Methods(flavors.FuncCall("take", take, flavors.KeptArgument{Name: "x", Position: 64}))
+}
+
+func TestRelayedWithinOtherTypes(t *testing.T) {
+	const own = "parameter 1 cannot be filled from the wire: a *flavors.Relayed is a parameter of its own"
+	for recv, want := range map[any]string{
+		&relayedList{}: own, &relayedDict{}: own, &keptBeyond{}: `function "take": no argument has the position 64`,
+	} {
+		_, err := flavors.TableOf(recv, flavors.PrefixRemote)
+		require.ErrorContains(t, err, want)
+	}
+}
+
+// optionLocker has methods whose keywords are kept as they came.
+type optionLocker struct{ typedLocker }
+
+type keptOption struct {
+	N int              `pb:"n,omitempty"`
+	X *flavors.Relayed `pb:"x"`
+}
+
+func (l *optionLocker) RemoteOption(_ int, o keptOption)           { l.kept = o.X }
+func (l *optionLocker) RemoteBoth(o *keptOption, _ ...int)         { l.kept = o.X }
+func (l *optionLocker) RemoteRest(_ string, x ...*flavors.Relayed) { l.kept = x[0] }
+func (*optionLocker) PublishMethods(flavors.Prefix) flavors.MethodSet {
+	take := func(l *optionLocker, inv *flavors.Invocation) (any, error) {
+		var err error
+		if inv.Kw == nil {
+			l.kept, err = flavors.As[*flavors.Relayed](inv.Args[1], nil)
+			return inv.Args[0], err
+		}
+		l.kept, err = flavors.As[*flavors.Relayed](inv.Kw.Entries()[0].Value, nil)
+		return nil, err
+	}
+	return flavors.Methods(
+		flavors.FuncCall("whole", take,
+			flavors.KeptArgument{Name: "x", Position: 1, Rest: true}, flavors.KeptArgument{Name: "only", Position: -1}),
+		flavors.Func0("fetch", func(l *optionLocker, _ *flavors.Invocation) (*flavors.Relayed, error) {
+			return l.kept, nil
+		}),
+	)
+}
+
+// TestRelayedKeywords: keywords and arguments of functions that take the whole call are kept as they came.
+func TestRelayedKeywords(t *testing.T) {
+	duck := &typedDuck{Name: "dora"}
+	for _, relaying := range []bool{true, false} {
+		rt := pbtest.NewRuntime(t)
+		known := jelly.NewRegistry()
+		require.NoError(t, flavors.RegisterCopy[typedDuck](known, "pond.Duck"))
+		option := broker.WithRelaying()
+		if !relaying {
+			option = broker.WithRegistry(known)
+		}
+		ln, err := broker.Listen(rt, "pb://127.0.0.1:0", &optionLocker{}, option)
+		require.NoError(t, err)
+		conn, err := broker.Dial(t.Context(), rt, ln.URL(), broker.WithRegistry(known))
+		require.NoError(t, err)
+		for _, call := range [][]any{
+			{"option", 1, flavors.Kw{"x": duck}}, {"option", 1, 2, duck}, {"both", 1, 2, flavors.Kw{"x": duck}},
+			{"rest", "a", duck}, {"whole", 1, duck}, {"whole", flavors.Kw{"x": duck}}, {"whole", flavors.Kw{"only": duck}},
+			{"whole", nil, duck, nil},
+		} {
+			_, err := flavors.Call[any](t.Context(), conn.Root(), call[0].(string), call[1:]...)
+			require.NoError(t, err, "%v, relaying %v", call, relaying)
+			got, err := flavors.Call[any](t.Context(), conn.Root(), "fetch")
+			require.NoError(t, err)
+			assert.Equal(t, duck, got, "%v, relaying %v", call, relaying)
+		}
+	}
+}

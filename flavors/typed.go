@@ -194,12 +194,51 @@ func Proc3[T, A, B, C any](
 }
 
 // FuncCall publishes a function that takes its arguments from the invocation itself, and so checks them itself. Code
-// made by pb gen uses it. The function must not answer the invocation.
-func FuncCall[T any](wire string, f func(self *T, inv *Invocation) (any, error)) MethodEntry {
+// made by pb gen uses it. The function must not answer the invocation. The arguments that kept names come undecoded, as
+// a *[Relayed].
+func FuncCall[T any](
+	wire string,
+	f func(self *T, inv *Invocation) (any, error),
+	kept ...KeptArgument,
+) MethodEntry {
 	if f == nil {
 		return noFunction(wire)
 	}
-	return &typed[T]{wire: wire, whole: func(self *T, inv *Invocation) (any, error) { return answer(f(self, inv)) }}
+	return &typed[T]{
+		wire: wire, kept: kept, whole: func(self *T, inv *Invocation) (any, error) { return answer(f(self, inv)) },
+	}
+}
+
+// KeptArgument names an argument of a function that [FuncCall] publishes.
+type KeptArgument struct {
+	Name     string // its keyword; "" if it has none
+	Position int    // from 0; -1 if it comes by keyword only
+	Rest     bool   // all behind it are meant too
+}
+
+// keptBy returns the layout of a function's arguments as far as it says which of them are kept as they came.
+func keptBy(kept []KeptArgument) (signature, error) {
+	s := signature{named: true, keywords: &keywordParam{byName: map[string]int{}}, variadic: &param{}}
+	for _, k := range kept {
+		if k.Position < -1 || k.Position >= maxParams-len(kept) {
+			return s, fmt.Errorf("no argument has the position %d", k.Position)
+		}
+		for len(s.fixed) <= k.Position {
+			s.fixed = append(s.fixed, param{})
+		}
+	}
+	for _, k := range kept {
+		at := k.Position
+		if at < 0 {
+			at = len(s.fixed) + len(s.keywords.byName)
+			s.keywords.byName[k.Name] = at - len(s.fixed)
+		} else {
+			s.fixed[at].name = k.Name
+		}
+		s.undecoded |= 1 << at
+		s.keepsRest = s.keepsRest || k.Rest
+	}
+	return s, nil
 }
 
 // noFunction is an entry for a nil function.
@@ -216,6 +255,7 @@ type typed[T any] struct {
 	names  []string
 	run    func(self *T, inv *Invocation, args []any) (any, error)
 	whole  func(self *T, inv *Invocation) (any, error) // in place of run: takes the arguments itself
+	kept   []KeptArgument                              // of whole
 	result reflect.Type                                // nil if there is none
 	unseen bool                                        // the function does not get the invocation
 }
@@ -226,6 +266,7 @@ type typedCaller[T any] struct {
 	unseen bool
 	result reflect.Type // nil if there is none, or it is not known
 	bound  signature
+	kept   signature // of whole: which arguments it keeps as they came
 	run    func(self *T, inv *Invocation, args []any) (any, error)
 	whole  func(self *T, inv *Invocation) (any, error)
 	locate func(recv any) *T // nil if the receiver is a *T
@@ -240,11 +281,15 @@ func (e *typed[T]) publish(table *MethodTable, t reflect.Type) error {
 	c := &typedCaller[T]{
 		label: table.typeName + "." + e.wire + "()", unseen: e.unseen, run: e.run, whole: e.whole, result: e.result,
 	}
+	var err error
+	if c.kept, err = keptBy(e.kept); err != nil {
+		return fmt.Errorf("function %q: %w", e.wire, err)
+	}
 	for _, typ := range e.types {
 		if why := unfillable(typ); why != "" {
 			return fmt.Errorf("function %q: %s", e.wire, why)
 		}
-		c.bound.keepIfRelayed(typ)
+		c.bound.keepIfRelayed(len(c.bound.fixed), typ)
 		c.bound.fixed = append(c.bound.fixed, param{typ: typ})
 	}
 	if err := c.bound.nameParams(e.names); err != nil {
@@ -274,7 +319,12 @@ func (e *typed[T]) publish(table *MethodTable, t reflect.Type) error {
 }
 
 // parameters implements caller.
-func (c *typedCaller[T]) parameters() *signature { return &c.bound }
+func (c *typedCaller[T]) parameters() *signature {
+	if c.whole != nil {
+		return &c.kept
+	}
+	return &c.bound
+}
 
 // keeps implements caller.
 func (c *typedCaller[T]) keeps() bool { return !c.unseen }
@@ -285,11 +335,11 @@ func (c *typedCaller[T]) call(recv any, inv *Invocation) (any, error) {
 	if !ok {
 		self = c.locate(recv)
 	}
+	if p := c.parameters(); p.keepsSome() {
+		p.keepValues(inv)
+	}
 	if c.whole != nil {
 		return c.whole(self, inv)
-	}
-	if c.bound.undecoded != 0 {
-		c.bound.keepValues(inv)
 	}
 	args := []any(inv.Args)
 	if len(args) != len(c.bound.fixed) || inv.Kw != nil {
