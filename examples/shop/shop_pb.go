@@ -23,13 +23,13 @@ import (
 	"github.com/perspectivebroker/pb/flavors/stub"
 )
 
-// ShopClient calls a Shop at the other end of a connection. It is good as long as the connection.
+// ShopClient calls a Shop at the other end of a connection. It is good as long as what it calls.
 type ShopClient struct{ stub.Client }
 
 var _ Shop = (*ShopClient)(nil)
 
-// NewShopClient returns the client of an object of the peer.
-func NewShopClient(ref *flavors.RemoteReference) *ShopClient {
+// NewShopClient returns the client of an object of the peer, or of a placed object of a cluster.
+func NewShopClient(ref flavors.Callee) *ShopClient {
 	return &ShopClient{stub.NewClient(ref)}
 }
 
@@ -40,7 +40,7 @@ func (c *ShopClient) Find(ctx context.Context, name string) (*Article, error) {
 
 // Stock returns how many of an article there are, and whether more are on their way.
 func (c *ShopClient) Stock(ctx context.Context, name string) (int, bool, error) {
-	v, err := flavors.Call[any](ctx, c.Client.Reference(), "stock", name)
+	v, err := flavors.Call[any](ctx, c.Client.Callee(), "stock", name)
 	parts, err := stub.Results(v, err, 2)
 	r0 := stub.Part(&err, parts[0], stub.Value[int])
 	r1 := stub.Part(&err, parts[1], stub.Value[bool])
@@ -59,7 +59,7 @@ func (c *ShopClient) Order(ctx context.Context, article *Article, n int, o Order
 	if !stub.IsZero(o.Discount) {
 		kw["discount"] = o.Discount
 	}
-	return flavors.Call[int](ctx, c.Client.Reference(), "order", article, n, kw)
+	return flavors.Call[int](ctx, c.Client.Callee(), "order", article, n, kw)
 }
 
 // Prices returns the prices of some articles in cents; of all if no names are given.
@@ -68,18 +68,18 @@ func (c *ShopClient) Prices(ctx context.Context, names ...string) (map[string]in
 	for _, v := range names {
 		args = append(args, v)
 	}
-	return flavors.Call[map[string]int](ctx, c.Client.Reference(), "prices", args...)
+	return flavors.Call[map[string]int](ctx, c.Client.Callee(), "prices", args...)
 }
 
 // Subscribe tells the customer of each change of a price.
 func (c *ShopClient) Subscribe(ctx context.Context, customer Customer) error {
-	_, err := flavors.Call[any](ctx, c.Client.Reference(), "subscribe", stub.Send(customer, NewCustomerServer))
+	_, err := flavors.Call[any](ctx, c.Client.Callee(), "subscribe", stub.Send(customer, NewCustomerServer))
 	return err
 }
 
 // SetPrice changes the price of an article.
 func (c *ShopClient) SetPrice(ctx context.Context, name string, cents int) error {
-	_, err := flavors.Call[any](ctx, c.Client.Reference(), "setPrice", name, cents)
+	_, err := flavors.Call[any](ctx, c.Client.Callee(), "setPrice", name, cents)
 	return err
 }
 
@@ -164,7 +164,7 @@ func (*ShopServer) PublishMethods(flavors.Prefix) flavors.MethodSet {
 			Method: "Shop.subscribe()",
 			Params: []stub.Param{{Name: "customer"}},
 		}, func(s *ShopServer, a *stub.Args) (any, error) {
-			p0 := stub.Arg(a, 0, stub.Object("Customer", "", func(ref *flavors.RemoteReference) Customer {
+			p0 := stub.Arg(a, 0, stub.Object("Customer", "", func(ref flavors.Callee) Customer {
 				return NewCustomerClient(ref)
 			}))
 			if err := a.Err(); err != nil {
@@ -228,19 +228,19 @@ func RegisterShopClasses(r *jelly.Registry) error {
 	return stub.RegisterCopy[Article](r)
 }
 
-// CustomerClient calls a Customer at the other end of a connection. It is good as long as the connection.
+// CustomerClient calls a Customer at the other end of a connection. It is good as long as what it calls.
 type CustomerClient struct{ stub.Client }
 
 var _ Customer = (*CustomerClient)(nil)
 
-// NewCustomerClient returns the client of an object of the peer.
-func NewCustomerClient(ref *flavors.RemoteReference) *CustomerClient {
+// NewCustomerClient returns the client of an object of the peer, or of a placed object of a cluster.
+func NewCustomerClient(ref flavors.Callee) *CustomerClient {
 	return &CustomerClient{stub.NewClient(ref)}
 }
 
 // PriceChanged is called when the price of an article has changed.
 func (c *CustomerClient) PriceChanged(ctx context.Context, name string, cents int) error {
-	_, err := flavors.Call[any](ctx, c.Client.Reference(), "priceChanged", name, cents)
+	_, err := flavors.Call[any](ctx, c.Client.Callee(), "priceChanged", name, cents)
 	return err
 }
 

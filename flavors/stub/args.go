@@ -3,6 +3,7 @@ package stub
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/perspectivebroker/pb/codec/jelly"
@@ -13,6 +14,7 @@ import (
 type Param struct {
 	Name     string
 	Optional bool // only keywords can be
+	Kept     bool // it is a *flavors.Relayed
 }
 
 // Signature describes the parameters of a method.
@@ -23,6 +25,7 @@ type Signature struct {
 	// TakesDict means that the first keyword can be a dictionary. Otherwise a dictionary in its place has all keywords.
 	TakesDict bool
 	Variadic  bool // further positional arguments are accepted
+	KeepsMore bool // they are *flavors.Relayed
 	Rest      bool // further keywords are accepted
 }
 
@@ -46,7 +49,25 @@ func Func[T any](wire string, sig Signature, f func(self *T, a *Args) (any, erro
 			return nil, err
 		}
 		return f(self, a)
-	})
+	}, sig.kept()...)
+}
+
+// kept returns the arguments that are not decoded.
+func (sig *Signature) kept() (kept []flavors.KeptArgument) {
+	n := len(sig.Params)
+	for i, p := range slices.Concat(sig.Params, sig.Keywords) {
+		if !p.Kept {
+			continue
+		}
+		if i >= n && sig.Variadic {
+			i = -1
+		}
+		kept = append(kept, flavors.KeptArgument{Name: p.Name, Position: i})
+	}
+	if sig.KeepsMore {
+		kept = append(kept, flavors.KeptArgument{Position: n, Rest: true})
+	}
+	return kept
 }
 
 // Context returns the context of the call.

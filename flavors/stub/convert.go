@@ -99,6 +99,25 @@ func ReferenceOrNil(from any) (*flavors.RemoteReference, error) {
 	return Reference(from)
 }
 
+// Callee accepts what can be called: a reference to an object of the peer, or a placed object of a cluster.
+func Callee(from any) (flavors.Callee, error) {
+	if c, ok := from.(flavors.Callee); ok && !reflect.ValueOf(c).IsZero() {
+		return c, nil
+	}
+	return nil, fmt.Errorf("cannot use %s as an object that can be called", jelly.TypeName(from))
+}
+
+// CalleeOrNil is [Callee], but accepts None.
+func CalleeOrNil(from any) (flavors.Callee, error) {
+	if from == nil {
+		return nil, nil
+	}
+	return Callee(from)
+}
+
+// Relayed returns a value that came undecoded. None is nil.
+func Relayed(from any) (*flavors.Relayed, error) { return flavors.As[*flavors.Relayed](from, nil) }
+
 // Slice returns a conversion of lists whose elements convert.
 func Slice[T any](element func(any) (T, error)) func(any) ([]T, error) {
 	return func(from any) ([]T, error) {
@@ -157,30 +176,39 @@ func Pointer[T any](to func(any) (T, error)) func(any) (*T, error) {
 	}
 }
 
-// Object returns a conversion that accepts a reference to an I. client makes an I that calls an object of the peer. A
-// server of this program that the peer sends back becomes what it serves. With a class, the peer's reference must carry
-// it; without one, any reference to an object of the peer is accepted.
-func Object[I any](name, class string, client func(*flavors.RemoteReference) I) func(any) (I, error) {
+// Object returns a conversion that accepts a reference to an I. client makes an I that calls an object of the peer, or
+// a placed object of a cluster. A server of this program that the peer sends back becomes what it serves. With a class,
+// the peer's reference must carry it, and a placed object, whose references carry none, is not accepted; without one,
+// any is.
+func Object[I any, C flavors.Callee](name, class string, client func(C) I) func(any) (I, error) {
 	return func(from any) (I, error) {
 		var zero I
 		switch v := from.(type) {
-		case *flavors.RemoteReference:
+		case interface{ Implementation() I }:
+			return v.Implementation(), nil
+		case C:
 			switch {
-			case v == nil:
-			case class != "" && v.Class() != class:
+			case reflect.ValueOf(v).IsZero():
+			case class != "" && classOf(v) != class:
 				return zero, fmt.Errorf("cannot use a reference as %s: it must carry the class %s", name, class)
 			default:
 				return client(v), nil
 			}
-		case interface{ Implementation() I }:
-			return v.Implementation(), nil
 		}
 		return zero, fmt.Errorf("cannot use %s as %s: only a reference to one is accepted", jelly.TypeName(from), name)
 	}
 }
 
+// classOf returns the class that a reference carries; "" if it carries none.
+func classOf(c flavors.Callee) string {
+	if ref, ok := c.(*flavors.RemoteReference); ok {
+		return ref.Class()
+	}
+	return ""
+}
+
 // ObjectOrNil is [Object], but accepts None.
-func ObjectOrNil[I any](name, class string, client func(*flavors.RemoteReference) I) func(any) (I, error) {
+func ObjectOrNil[I any, C flavors.Callee](name, class string, client func(C) I) func(any) (I, error) {
 	convert := Object(name, class, client)
 	return func(from any) (I, error) {
 		if from == nil {

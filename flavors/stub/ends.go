@@ -13,26 +13,30 @@ import (
 )
 
 // Client is embedded in the generated clients.
-type Client struct{ ref *flavors.RemoteReference }
+type Client struct{ callee flavors.Callee }
 
 // NewClient returns the client of an object.
-func NewClient(ref *flavors.RemoteReference) Client { return Client{ref} }
+func NewClient(callee flavors.Callee) Client { return Client{callee} }
 
-// Reference returns the reference that the client calls.
-func (c Client) Reference() *flavors.RemoteReference { return c.ref }
+// Callee returns what the client calls.
+func (c Client) Callee() flavors.Callee { return c.callee }
 
-// JellyTo sends the reference in place of the client. It goes home, over its own connection only.
-func (c Client) JellyTo(e *jelly.Encoder, _ any) error {
-	return e.Value(c.ref)
+// Reference returns the reference that the client calls; nil if it calls something else, such as a placed object.
+func (c Client) Reference() *flavors.RemoteReference {
+	ref, _ := c.callee.(*flavors.RemoteReference)
+	return ref
 }
 
-func (c Client) reference() *flavors.RemoteReference { return c.ref }
+// JellyTo sends what the client calls in place of the client.
+func (c Client) JellyTo(e *jelly.Encoder, _ any) error { return e.Value(c.callee) }
+
+func (c Client) called() flavors.Callee { return c.callee }
 
 // Call calls a method and converts the answer.
 func Call[T any](
 	ctx context.Context, c Client, convert func(any) (T, error), method string, args ...any,
 ) (T, error) {
-	v, err := flavors.Call[any](ctx, c.ref, method, args...)
+	v, err := flavors.Call[any](ctx, c.callee, method, args...)
 	if err != nil {
 		var zero T
 		return zero, err
@@ -106,18 +110,16 @@ func Serve[S any](impl any, produce func() *S) *S {
 	}
 }
 
-// Send returns what is sent for an implementation: the reference of a client, or else a server.
+// Send returns what is sent for an implementation: what a client calls, or else a server.
 func Send[I any, S any](impl I, server func(I) *S) any {
 	switch v := any(impl).(type) {
 	case nil:
 		return nil
-	case interface {
-		reference() *flavors.RemoteReference
-	}:
+	case interface{ called() flavors.Callee }:
 		if p := reflect.ValueOf(v); p.Kind() == reflect.Pointer && p.IsNil() {
 			return nil
 		}
-		return v.reference()
+		return v.called()
 	}
 	if v := reflect.ValueOf(impl); v.Kind() == reflect.Pointer && v.IsNil() {
 		return nil
