@@ -35,7 +35,8 @@ type ClassEntry struct {
 
 // Registry holds the classes whose objects are accepted. The zero Registry is empty. It is safe for concurrent use.
 type Registry struct {
-	mu sync.Mutex // serialises writers
+	base *Registry  // nil for most
+	mu   sync.Mutex // serialises writers
 	// Readers load the table; writers replace it.
 	table atomic.Pointer[classTable]
 }
@@ -56,6 +57,10 @@ const maxClassName = 1024
 
 // NewRegistry returns an empty registry.
 func NewRegistry() *Registry { return &Registry{} }
+
+// NewRegistryOver returns a registry that has the classes of another one too, also those that are registered there
+// later. What is registered in the new one is not in base, so connections that use base do not accept it.
+func NewRegistryOver(base *Registry) *Registry { return &Registry{base: base} }
 
 // Register accepts objects of a class. class is the name that the peer sends, usually the dotted name of its Python
 // class.
@@ -110,9 +115,16 @@ func (r *Registry) Lookup(class string) (ClassEntry, bool) {
 
 // lookup does not allocate for a class that is registered by name.
 func (r *Registry) lookup(class []byte) (classOf, bool) {
-	if r == nil {
-		return classOf{}, false
+	for ; r != nil; r = r.base {
+		if found, ok := r.lookupOwn(class); ok {
+			return found, true
+		}
 	}
+	return classOf{}, false
+}
+
+// lookupOwn is lookup without the base.
+func (r *Registry) lookupOwn(class []byte) (classOf, bool) {
 	t := r.table.Load()
 	if t == nil {
 		return classOf{}, false

@@ -99,3 +99,18 @@ func TestMentions(t *testing.T) {
 		})
 	}
 }
+
+func TestRegistryOver(t *testing.T) {
+	base := NewRegistry()
+	over := NewRegistryOver(base)
+	require.NoError(t, over.Register("mine.only", ClassEntry{Kind: Reference}))
+	require.NoError(t, base.Register("both.later", ClassEntry{Kind: Reference}))
+	_, ok := over.Lookup("mine.only")
+	assert.True(t, ok)
+	_, ok = over.Lookup("both.later")
+	assert.True(t, ok)
+	_, ok = base.Lookup("mine.only")
+	assert.False(t, ok)
+	_, ok = NewRegistryOver(nil).Lookup("both.later")
+	assert.False(t, ok)
+}

@@ -198,6 +198,7 @@ func functions() map[string]any {
 		"jelly.AssignFields": jelly.AssignFields, "jelly.Unjelly": jelly.Unjelly, "jelly.Mentions": jelly.Mentions,
 		"jelly.Format": jelly.Format, "jelly.TypeName": jelly.TypeName, "jelly.NewFragment": jelly.NewFragment,
 		"jelly.NewDict": jelly.NewDict, "jelly.NewRegistry": jelly.NewRegistry,
+		"jelly.NewRegistryOver":    jelly.NewRegistryOver,
 		"jelly.NewSecurityOptions": jelly.NewSecurityOptions,
 		"jelly.Fields":             jelly.Fields, "jelly.AssignerFor": jelly.AssignerFor,
 
