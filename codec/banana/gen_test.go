@@ -92,7 +92,7 @@ func anyWire() *rapid.Generator[[]byte] {
 		case String:
 			n = rapid.IntRange(0, 9).Draw(t, "length")
 		case Vocab:
-			n = rapid.SampledFrom([]int{1, 5, 11, 26, 31, 31, 11, 26, 5, 1, 32}).Draw(t, "word")
+			n = rapid.SampledFrom([]int{1, 5, 11, 26, 31, 31, 11, 26, 5, 1, 32, 261}).Draw(t, "word")
 		default:
 			b = rapid.SliceOfN(rapid.ByteMax(0x7f), 0, 11).Draw(t, "digits")
 		}

@@ -128,33 +128,7 @@ func TestScannerRuns(t *testing.T) {
 				stream = append(stream, anyWire().Draw(t, "wire")...)
 			}
 		}
-		prices := &Prices{List: 1000, Slot: 100, Number: 7, Big: 50, String: 3, Word: 1}
-		var whole, each Scanner
-		whole.SetPrices(prices)
-		each.SetPrices(prices)
-		whole.Init(ProfilePB, l)
-		each.Init(ProfilePB, l)
-		for {
-			want, failure := modelNext(stream, ProfilePB, l)
-			n, err := whole.Next(stream)
-			require.Equal(t, want, n)
-			require.Equal(t, failure, failureOf(err))
-			if err == nil {
-				checkInvariants(t, &whole)
-			}
-			var end int
-			var eachErr error
-			for i := 0; i <= len(stream) && end == 0 && eachErr == nil; i++ {
-				end, eachErr = each.Next(stream[:i])
-			}
-			require.Equal(t, n, end)
-			require.Equal(t, err, eachErr)
-			if n == 0 {
-				return
-			}
-			require.Equal(t, each.Cost(), whole.Cost())
-			stream = stream[n:]
-		}
+		requireSameBytewise(t, stream, ProfilePB, l, &Prices{List: 1000, Slot: 100, Number: 7, Big: 50, String: 3, Word: 1})
 	})
 }
 

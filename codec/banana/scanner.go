@@ -83,6 +83,11 @@ func (s *Scanner) Next(buf []byte) (int, error) {
 		if s.name != 0 {
 			s.look(buf)
 		}
+		if s.cur == s.pos {
+			if s.usual(buf); s.owed == 0 || s.pos > len(buf) {
+				continue
+			}
+		}
 		// The header must end before its own limit, and before the elements still to come would no longer fit.
 		cur, last := s.cur, min(s.pos+s.limits.Prefix, s.limits.Frame-s.owed)
 		for {

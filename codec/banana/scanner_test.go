@@ -173,6 +173,67 @@ func scanAll(t require.TestingT, p Profile, l Limits, chunks [][]byte) (ends []i
 	return ends, nil
 }
 
+// requireSameBytewise scans a stream whole, and byte by byte, and requires the ends and errors of the model both times,
+// and the same costs. Byte by byte, no element is scanned in one of the faster ways.
+func requireSameBytewise(t require.TestingT, stream []byte, p Profile, l Limits, prices *Prices) {
+	var whole, each Scanner
+	whole.SetPrices(prices)
+	each.SetPrices(prices)
+	whole.Init(p, l)
+	each.Init(p, l)
+	for {
+		want, failure := modelNext(stream, p, l)
+		n, err := whole.Next(stream)
+		require.Equal(t, want, n)
+		require.Equal(t, failure, failureOf(err))
+		if err == nil {
+			checkInvariants(t, &whole)
+		}
+		var end int
+		var eachErr error
+		for i := 0; i <= len(stream) && end == 0 && eachErr == nil; i++ {
+			end, eachErr = each.Next(stream[:i])
+		}
+		require.Equal(t, n, end)
+		require.Equal(t, err, eachErr)
+		if n == 0 {
+			return
+		}
+		require.Equal(t, each.Cost(), whole.Cost())
+		stream = stream[n:]
+	}
+}
+
+// TestScannerUsual scans streams of all kinds of elements with all kinds of limits and prices.
+func TestScannerUsual(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		l := Limits{
+			Prefix: rapid.IntRange(1, 12).Draw(t, "Prefix"),
+			String: rapid.IntRange(1, 20).Draw(t, "String"),
+			List:   rapid.IntRange(1, 20).Draw(t, "List"),
+			Depth:  rapid.IntRange(1, 5).Draw(t, "Depth"),
+			Frame:  rapid.IntRange(1, 200).Draw(t, "Frame"),
+		}
+		p := anyProfile().Draw(t, "profile")
+		var stream []byte
+		for range rapid.IntRange(1, 6).Draw(t, "expressions") {
+			stream = append(stream, anyWire().Draw(t, "wire")...)
+		}
+		prices := &Prices{List: 100_000, Slot: 10_000, Number: 700, Big: 50, String: 3000, Word: 1}
+		for i := range prices.Head {
+			prices.Head[i] = 1_000_000 * i
+		}
+		if rapid.Bool().Draw(t, "names have prices") {
+			prices.Named = func(name []byte) (int, bool) { return 77 * len(name), len(name)%2 == 0 }
+			prices.Array = func(code []byte) int { return 5 + len(code) }
+		}
+		if rapid.Bool().Draw(t, "free") {
+			prices = nil
+		}
+		requireSameBytewise(t, stream, p, l, prices)
+	})
+}
+
 func TestScannerChunks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := anyProfile().Draw(t, "profile")
