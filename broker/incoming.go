@@ -219,15 +219,10 @@ func (c *commandReader) startsWith(word banana.Symbol) bool {
 		b[1] == byte(banana.List) && b[2] == byte(word) && b[3] == byte(banana.Vocab)
 }
 
+// emptyKw is a dictionary without entries in the dialects with a vocabulary.
+const emptyKw = "\x01\x80\x05\x87"
+
 // skipEmptyKw reads the next value if it is a dictionary without entries, as the keywords of nearly all calls are.
 func (c *commandReader) skipEmptyKw() bool {
-	if !c.emptyKw || !c.startsWith(banana.SymDictionary) || c.r.Rest()[0] != 1 {
-		return false
-	}
-	for range 2 {
-		if _, err := c.r.Next(); err != nil {
-			return false
-		}
-	}
-	return true
+	return c.emptyKw && c.r.Profile().HasVocabulary() && c.r.Take(emptyKw)
 }

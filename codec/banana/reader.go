@@ -86,6 +86,18 @@ func (r *Reader) Take(tokens string) bool {
 	return true
 }
 
+// TakeString advances past a string if it is s, which has less than 128 bytes, in its shortest form. It reports whether
+// it did.
+func (r *Reader) TakeString(s string) bool {
+	rest := r.frame[r.pos:]
+	if len(s) >= 0x80 || len(rest) < len(s)+2 || int(rest[0]) != len(s) || Kind(rest[1]) != String ||
+		string(rest[2:2+len(s)]) != s {
+		return false
+	}
+	r.pos += len(s) + 2
+	return true
+}
+
 // TakeInt reads a non-negative integer of at most four digits in base 128 if one comes next, and reports whether it
 // did.
 func (r *Reader) TakeInt() (n int64, ok bool) {

@@ -187,17 +187,17 @@ func (d *Decoder) value(slot *any) (hash, error) {
 	if d.depth > 0 && d.allowed[tagUnicode] && d.r.Take("\x02\x80"+unicodeWord) {
 		return d.unicode(1, slot)
 	}
+	if n, ok := d.r.TakeInt(); ok {
+		*slot = d.boxInt(n)
+		return hashable, nil
+	}
 	var t banana.Token
 	if err := d.r.Read(&t); err != nil {
 		return 0, d.malformed(err)
 	}
 	switch t.Kind {
 	case banana.Int:
-		if uint64(t.Int) < 256 || !d.slab.on() {
-			*slot = t.Int
-		} else {
-			*slot = d.slab.box(int64Word, uint64(t.Int))
-		}
+		*slot = d.boxInt(t.Int)
 	case banana.String:
 		*slot = d.boxBytes(t.Bytes)
 	case banana.List:

@@ -29,6 +29,14 @@ func (d *Decoder) boxBytes(b []byte) any {
 	return bytes.Clone(b)
 }
 
+// boxInt returns an integer as an interface value.
+func (d *Decoder) boxInt(n int64) any {
+	if uint64(n) < 256 || !d.slab.on() {
+		return n
+	}
+	return d.slab.box(int64Word, uint64(n))
+}
+
 // stringCache caches recent short strings: mostly keys of dictionaries, which recur in every message.
 type stringCache [128]any
 

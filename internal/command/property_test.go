@@ -85,7 +85,47 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
-// FuzzRead checks that Read stands any bytes, and that what it accepts is written so that it reads the same again.
+// TestRepeatedNames reads calls with the same names one after the other, in forms that an encoder may choose.
+func TestRepeatedNames(t *testing.T) {
+	calls := map[string]string{
+		"as usual":                 "\x07\x80\x1a\x87\x05\x81\x04\x82root\x03\x82add\x01\x81",
+		"an object with a number":  "\x07\x80\x1a\x87\x05\x81\x04\x81\x03\x82add\x01\x81",
+		"headers with zeros":       "\x07\x80\x1a\x87\x05\x00\x81\x04\x00\x82root\x03\x00\x82add\x01\x00\x81",
+		"a negative id":            "\x07\x80\x1a\x87\x05\x83\x04\x82root\x03\x82add\x01\x81",
+		"another method":           "\x07\x80\x1a\x87\x05\x81\x04\x82root\x03\x82sub\x01\x81",
+		"another object":           "\x07\x80\x1a\x87\x05\x81\x04\x82leaf\x03\x82add\x01\x81",
+		"a prefix of the method":   "\x07\x80\x1a\x87\x05\x81\x04\x82root\x02\x82ad\x01\x81",
+		"a word of the vocabulary": "\x07\x80\x1a\x87\x05\x81\x04\x82root\x08\x87\x01\x81",
+		"no answer":                "\x07\x80\x1a\x87\x05\x81\x04\x82root\x03\x82add\x00\x81",
+		"an answer that is named":  "\x07\x80\x1a\x87\x05\x81\x04\x82root\x03\x82add\x02\x81",
+		"a negative flag":          "\x07\x80\x1a\x87\x05\x81\x04\x82root\x03\x82add\x01\x83",
+		"an id of 70 bits": "\x07\x80\x1a\x87" +
+			"\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x85\x04\x82root\x03\x82add\x01\x81",
+		"an object with an empty name": "\x07\x80\x1a\x87\x05\x81\x00\x82\x03\x82add\x01\x81",
+	}
+	for first, before := range calls {
+		for second, call := range calls {
+			t.Run(first+", then "+second, func(t *testing.T) {
+				var used, fresh Reader
+				read := func(r *Reader, frame string) (cmd Command, offset int) {
+					var in banana.Reader
+					in.Reset([]byte(frame), banana.ProfilePB1)
+					require.NoError(t, r.Read(&in, &cmd))
+					return cmd, in.Offset()
+				}
+				read(&used, before)
+				got, at := read(&used, call)
+				want, wantAt := read(&fresh, call)
+				require.Equal(t, want, got)
+				require.Equal(t, wantAt, at)
+				require.Equal(t, len(call), at)
+			})
+		}
+	}
+}
+
+// FuzzRead checks that Read stands any bytes, that what it accepts is written so that it reads the same again, and that
+// it does not matter what a Reader has read before.
 func FuzzRead(f *testing.F) {
 	for _, g := range golden {
 		for p, text := range g.texts() {
@@ -98,11 +138,16 @@ func FuzzRead(f *testing.F) {
 			var r Reader
 			var in banana.Reader
 			in.Reset(frame, p)
-			if err := r.Read(&in, &cmd); err != nil {
+			err := r.Read(&in, &cmd)
+			again, inAgain := cmd, in
+			inAgain.Reset(frame, p)
+			require.Equal(t, err, r.Read(&inAgain, &again))
+			if err != nil {
 				return cmd, "", false
 			}
+			require.Equal(t, cmd, again)
+			require.Equal(t, in, inAgain)
 			if cmd.Name == Unknown || cmd.Name == DidNotUnderstand || cmd.Name == Goaway {
-				var err error
 				word, err = ReadWord(&in)
 				require.NoError(t, err)
 			}

@@ -59,7 +59,11 @@ func (r *Reader) Read(in *banana.Reader, cmd *Command) error {
 		switch {
 		case in.Take(messageHead):
 			cmd.Name = Message
-			return r.elements(in, cmd)
+			if before := *in; !r.likeLast(in, cmd) {
+				*in = before
+				return r.elements(in, cmd)
+			}
+			return nil
 		case in.Take(answerHead):
 			cmd.Name = Answer
 			return r.elements(in, cmd)
@@ -113,8 +117,7 @@ func (r *Reader) elements(in *banana.Reader, cmd *Command) (err error) {
 		case flag:
 			var n Number
 			err = readNumber(in, cmd, e, &n)
-			cmd.WantsAnswer = n.Int != 0 || n.Big != nil
-			cmd.Keep = n.Int == 2 && n.Big == nil && cmd.Name == Message && in.Profile().IsExtended()
+			cmd.setFlag(&n, in.Profile())
 		case object:
 			err = r.readObject(in, cmd, e)
 		case method:
@@ -129,6 +132,34 @@ func (r *Reader) elements(in *banana.Reader, cmd *Command) (err error) {
 		}
 	}
 	return nil
+}
+
+// likeLast reads the elements of a Message whose names are those of the last one, in their usual form. It returns false
+// for others.
+func (r *Reader) likeLast(in *banana.Reader, cmd *Command) (ok bool) {
+	if cmd.ID.Int, ok = in.TakeInt(); !ok {
+		return false
+	}
+	if in.TakeString(r.lastObject) {
+		cmd.Object.Name = r.lastObject
+	} else if cmd.Object.ID.Int, ok = in.TakeInt(); !ok {
+		return false
+	}
+	if !in.TakeString(r.lastMethod) {
+		return false
+	}
+	cmd.Method = r.lastMethod
+	var n Number
+	if n.Int, ok = in.TakeInt(); ok {
+		cmd.setFlag(&n, in.Profile())
+	}
+	return ok
+}
+
+// setFlag sets what answerRequired says.
+func (c *Command) setFlag(n *Number, p banana.Profile) {
+	c.WantsAnswer = n.Int != 0 || n.Big != nil
+	c.Keep = n.Int == 2 && n.Big == nil && c.Name == Message && p.IsExtended()
 }
 
 // readNumber reads an integer that Banana can also write.
