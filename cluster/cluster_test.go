@@ -45,6 +45,7 @@ func (c *counter) save() {
 // testCluster is nodes within the process, each with a runtime of its own.
 type testCluster struct {
 	t     *testing.T
+	ttl   time.Duration
 	ca    *authority.Authority
 	store store.Store
 	nodes map[string]*cluster.Node
@@ -53,8 +54,13 @@ type testCluster struct {
 }
 
 func newCluster(t *testing.T, names ...string) *testCluster {
+	return newClusterFor(t, testTTL, names...)
+}
+
+// newClusterFor is newCluster with a lease that lasts for ttl.
+func newClusterFor(t *testing.T, ttl time.Duration, names ...string) *testCluster {
 	c := &testCluster{
-		t: t, ca: authority.New(t), store: store.NewMemory(), nodes: map[string]*cluster.Node{},
+		t: t, ttl: ttl, ca: authority.New(t), store: store.NewMemory(), nodes: map[string]*cluster.Node{},
 		rts: map[string]*actor.Runtime{},
 	}
 	t.Cleanup(func() { c.store.Close() })
@@ -66,7 +72,7 @@ func newCluster(t *testing.T, names ...string) *testCluster {
 
 func (c *testCluster) options(name string) cluster.Options {
 	return cluster.Options{
-		Listen: "pbs://127.0.0.1:0", Store: c.store, TTL: testTTL,
+		Listen: "pbs://127.0.0.1:0", Store: c.store, TTL: c.ttl,
 		TLS: &tls.Config{Certificates: []tls.Certificate{c.ca.Issue(name, nil)}, RootCAs: c.ca.Pool()},
 	}
 }

@@ -1,6 +1,11 @@
 package cluster
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"github.com/perspectivebroker/pb/flavors"
+)
 
 // TableSizes returns how many objects the node has a place for, and to how many it knows a reference.
 func (n *Node) TableSizes() (slots, refs int) {
@@ -32,4 +37,9 @@ func (n *Node) Users(kind, id string) (refs, handles, views int) {
 		views = p.live.views.len()
 	}
 	return refs, len(p.handles), views
+}
+
+// Parks reports whether calls wait for the link over which those of an object go.
+func (n *Node) Parks(kind, id string) bool {
+	return slices.ContainsFunc(n.Get(kind, id).linkRefs(), flavors.PassesOn)
 }

@@ -54,12 +54,7 @@ func (n *Node) drainRefs(ctx context.Context) {
 func (n *Node) rebalance() {
 	for n.ctx.Err() == nil {
 		change := n.change()
-		if some := n.dir.Misplaced(); len(some) > 0 && n.dir.Admit() {
-			n.handing.Lock()
-			ctx, cancel := context.WithTimeout(n.ctx, handOverTimeout)
-			n.handOver(ctx, n.ctx, some[:min(len(some), shardsAtOnce)])
-			cancel()
-			n.handing.Unlock()
+		if n.handOverSome() {
 			continue
 		}
 		select {
@@ -67,6 +62,20 @@ func (n *Node) rebalance() {
 		case <-n.ctx.Done():
 		}
 	}
+}
+
+// handOverSome hands over some of what another node should own. It reports false if there is nothing.
+func (n *Node) handOverSome() bool {
+	n.handing.Lock()
+	defer n.handing.Unlock()
+	some := n.dir.Misplaced()
+	if len(some) == 0 || !n.dir.Admit() {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(n.ctx, handOverTimeout)
+	defer cancel()
+	n.handOver(ctx, n.ctx, some[:min(len(some), shardsAtOnce)])
+	return true
 }
 
 // handOver gives up shards without a failed call: nodes stop sending calls to their objects, what has arrived is
@@ -78,12 +87,14 @@ func (n *Node) handOver(ctx, releasing context.Context, shards []directory.Shard
 	}
 	n.setEnding(shards, true)
 	defer n.setEnding(shards, false)
-	n.holdShards(n.opts.Name, shards)
+	given := map[directory.Shard]struct{}{}
 	var kinds []string
 	var numbers []int
 	for _, s := range shards {
+		given[s] = struct{}{}
 		kinds, numbers = append(kinds, s.Kind), append(numbers, s.Number)
 	}
+	n.holdShards(n.opts.Name, given)
 	var asked sync.WaitGroup
 	for _, k := range n.links.all() {
 		asked.Go(func() {
@@ -94,11 +105,7 @@ func (n *Node) handOver(ctx, releasing context.Context, shards []directory.Shard
 	}
 	asked.Wait()
 	var ending sync.WaitGroup
-	given := map[directory.Shard]bool{}
-	for _, s := range shards {
-		given[s] = true
-	}
-	for _, p := range n.slotsOf(func(p *slot) bool { return given[p.shard] }) {
+	for _, p := range n.slotsOf(func(p *slot) bool { _, ok := given[p.shard]; return ok }) {
 		ending.Go(func() { p.passivate(ctx, nil) })
 	}
 	ending.Wait()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"runtime"
-	"time"
 	"weak"
 
 	"github.com/perspectivebroker/pb/actor"
@@ -76,40 +75,28 @@ func (s *linkService) RemotePlace(kind, id, user, gateway string) (*actor.Deferr
 }
 
 // RemoteQuiesce has this node send no more calls to the objects of shards that the other node gives up. They wait
-// until the shards have another owner. The answer follows all calls that were given to the link before.
-func (s *linkService) RemoteQuiesce(kinds []string, numbers []int) (*actor.Deferred, error) {
+// until the shards have another owner, and so do those that the link has not sent because a caller does not read. The
+// answer follows all calls that were sent before.
+func (s *linkService) RemoteQuiesce(kinds []string, numbers []int) error {
 	if s.peer == "" || len(kinds) != len(numbers) {
-		return nil, flavors.Unauthorized.New("say hello first")
+		return flavors.Unauthorized.New("say hello first")
 	}
-	var shards []directory.Shard
+	shards := map[directory.Shard]struct{}{}
 	for i := range kinds {
-		shards = append(shards, directory.Shard{Kind: kinds[i], Number: numbers[i]})
+		shards[directory.Shard{Kind: kinds[i], Number: numbers[i]}] = struct{}{}
 	}
 	s.node.holdShards(s.peer, shards)
-	if !flavors.PassesOn(s.conn.Root()) {
-		return nil, nil
-	}
-	d := actor.NewDeferred(s.node.rt)
-	if !s.node.rt.Go("waiting for calls to be sent", func() {
-		s.awaitSent()
-		d.Complete(nil, nil)
-	}) {
-		return nil, Unavailable.Wrap(ErrLeft)
-	}
-	return d, nil
+	s.node.takeBack(shards)
+	return nil
 }
 
-// awaitSent waits, for a while, until the calls have been sent that wait for the link or for callers that do not read.
-func (s *linkService) awaitSent() {
-	ctx, cancel := context.WithTimeout(s.conn.Context(), PlacingTimeout)
-	defer cancel()
-	for pause := time.Millisecond; flavors.PassesOn(s.conn.Root()); pause = min(2*pause, 50*time.Millisecond) {
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return
-		}
+// takeBack has the calls to the objects of shards come back that links have not sent.
+func (n *Node) takeBack(shards map[directory.Shard]struct{}) {
+	var sent []*flavors.RemoteReference
+	for _, r := range n.refsOf(func(r *Ref) bool { _, ok := shards[r.shard]; return ok }) {
+		sent = append(sent, r.linkRefs()...)
 	}
+	flavors.TakeBack(sent...)
 }
 
 // RemoteGone says that the connection has ended on which the other node had an object that it has passed on to this
@@ -124,10 +111,10 @@ func (s *linkService) RemoteGone(ref *flavors.RemoteReference) error {
 }
 
 // holdShards makes calls to the objects of shards wait.
-func (n *Node) holdShards(owner string, shards []directory.Shard) {
+func (n *Node) holdShards(owner string, shards map[directory.Shard]struct{}) {
 	n.passing.Lock()
 	n.mu.Lock()
-	for _, s := range shards {
+	for s := range shards {
 		n.holds[s] = hold{owner}
 	}
 	n.held.Store(int64(len(n.holds)))

@@ -218,20 +218,14 @@ type Stats struct {
 // Stats returns the node's figures.
 func (n *Node) Stats() Stats {
 	s := Stats{Links: n.links.count()}
-	n.mu.Lock()
-	slots := slices.Collect(maps.Values(n.slots))
-	refs := slices.Collect(maps.Values(n.refs))
-	n.mu.Unlock()
-	for _, p := range slots {
+	for _, p := range n.slotsOf(func(*slot) bool { return true }) {
 		if p.isLive() {
 			s.Placed++
 		}
 	}
-	for _, w := range refs {
-		if r := w.Value(); r != nil {
-			s.Refs++
-			s.Waiting += r.waitingCount()
-		}
+	for _, r := range n.refsOf(func(*Ref) bool { return true }) {
+		s.Refs++
+		s.Waiting += r.waitingCount()
 	}
 	return s
 }
@@ -321,6 +315,18 @@ func (n *Node) slotsOf(want func(*slot) bool) []*slot {
 	for _, p := range n.slots {
 		if want(p) {
 			some = append(some, p)
+		}
+	}
+	return some
+}
+
+func (n *Node) refsOf(want func(*Ref) bool) []*Ref {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var some []*Ref
+	for _, w := range n.refs {
+		if r := w.Value(); r != nil && want(r) {
+			some = append(some, r)
 		}
 	}
 	return some

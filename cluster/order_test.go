@@ -41,11 +41,17 @@ func newProbeLog() *probeLog {
 
 func (c *testCluster) probes() *probeLog {
 	log := newProbeLog()
-	for name, n := range c.nodes {
-		require.NoError(c.t, n.Kind("hall", func(string) *probe { return &probe{probeLog: log, node: name} }))
+	for _, n := range c.nodes {
+		c.offerProbe(n, log)
 	}
 	return log
 }
+
+func (c *testCluster) offerProbe(n *cluster.Node, log *probeLog) {
+	require.NoError(c.t, n.Kind("hall", func(string) *probe { return &probe{probeLog: log, node: n.Name()} }))
+}
+
+func (p *probe) ViewNode(any) string { return p.node }
 
 // ViewNote notes a number, and answers what was sent.
 func (p *probe) ViewNote(_ any, i int, pad string) string {

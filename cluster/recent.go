@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"iter"
 	"time"
 	"weak"
 )
@@ -33,14 +34,16 @@ func (r *recent[V]) set(u User, v V) {
 	delete(r.unused, u)
 }
 
-// first returns one of the values.
-func (r *recent[V]) first() (v V, ok bool) {
-	for _, m := range [...]map[User]V{r.used, r.unused} {
-		for _, v := range m {
-			return v, true
+func (r *recent[V]) all() iter.Seq[V] {
+	return func(yield func(V) bool) {
+		for _, m := range [...]map[User]V{r.used, r.unused} {
+			for _, v := range m {
+				if !yield(v) {
+					return
+				}
+			}
 		}
 	}
-	return v, false
 }
 
 func (r *recent[V]) len() int { return len(r.used) + len(r.unused) }

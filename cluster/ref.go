@@ -41,9 +41,6 @@ type Ref struct {
 	placing bool      // a goroutine works on the queue
 	route   *route    // nil until the object has been found
 	calls   uint64    // how many there were
-	// before are references of earlier routes whose connections may have calls that were not sent: these come back, and
-	// go first.
-	before  []*flavors.RemoteReference
 	handle  weak.Pointer[flavors.RemoteReference]
 	promise *flavors.Promise // of the handle; nil once it is there
 
@@ -143,7 +140,7 @@ func (n *Node) userOf(inv *flavors.Invocation) User {
 // passLocked passes a call on if it is known where to. Otherwise the call is not carried out by anybody.
 func (r *Ref) passLocked(c refCall) bool {
 	to := r.route
-	if to == nil || r.isBehindLocked() {
+	if r.takeBackLocked() || to == nil {
 		return false
 	}
 	// While it is held no shard can be given up.
@@ -171,28 +168,18 @@ func (r *Ref) passLocked(c refCall) bool {
 	return true
 }
 
-// leaveRouteLocked forgets the route.
+// leaveRouteLocked forgets the route. Calls that its link has not sent come back.
 func (r *Ref) leaveRouteLocked() {
-	if r.route != nil {
-		if ref, ok := r.route.refs.first(); ok { // All are of one link.
-			r.before = append(r.before, ref)
-		}
+	if to := r.route; to != nil {
+		r.route = nil
+		flavors.TakeBack(slices.Collect(to.refs.all())...)
 	}
-	r.route = nil
 }
 
-// isBehindLocked reports whether calls come first that were given to a link, which could not send them.
-func (r *Ref) isBehindLocked() bool {
-	if len(r.before) > 0 {
-		r.before = slices.DeleteFunc(r.before, func(ref *flavors.RemoteReference) bool {
-			return !flavors.PassesOn(ref)
-		})
-	}
-	return len(r.before) > 0 || r.takeBackLocked()
-}
-
-// comesBack takes a call that its link could not send. It may be called with the lock.
+// comesBack takes a call that its link has not sent. It may be called with the lock.
 func (r *Ref) comesBack(c refCall) {
+	c.since = time.Now() // It has waited for its link and not to be placed.
+	c.until = c.since.Add(PlacingTimeout)
 	r.backMu.Lock()
 	r.back = append(r.back, c)
 	r.hasBack.Store(true)
@@ -226,6 +213,16 @@ func (r *Ref) takeBackLocked() bool {
 	slices.SortStableFunc(r.queue, func(a, b refCall) int { return cmp.Compare(a.number, b.number) })
 	r.placeLocked()
 	return true
+}
+
+// linkRefs returns the references by which calls are given to a link, if they are.
+func (r *Ref) linkRefs() []*flavors.RemoteReference {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.route == nil {
+		return nil
+	}
+	return slices.Collect(r.route.refs.all())
 }
 
 func (to *route) user(u User) User {
@@ -313,8 +310,6 @@ func (r *Ref) locate(ctx context.Context, user User) error {
 		change := r.node.change()
 		if r.node.isHeld(r.shard) {
 			last = fmt.Errorf("%v moves to another node", r)
-		} else if r.isBehind() {
-			last = fmt.Errorf("calls of %v come back from a link that was lost", r)
 		} else if err := r.locateOnce(ctx, user); err == nil {
 			return nil
 		} else if ctx.Err() == nil || last == nil {
@@ -331,12 +326,6 @@ func (r *Ref) locate(ctx context.Context, user User) error {
 			return last
 		}
 	}
-}
-
-func (r *Ref) isBehind() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.isBehindLocked()
 }
 
 func (r *Ref) locateOnce(ctx context.Context, user User) error {
@@ -409,7 +398,7 @@ func (r *Ref) setRoute(to *route, user User, ref *flavors.RemoteReference) {
 }
 
 // forgetUsers forgets the references of users who do not call any more. Those are kept whose link has calls to send:
-// they say which calls come first.
+// these may have to come back.
 func (r *Ref) forgetUsers(to *route) (left bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
