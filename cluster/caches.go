@@ -177,11 +177,3 @@ func (n *Node) substitutes() broker.Option {
 		Address: n.addressOf, Object: n.resolve,
 	})
 }
-
-// registerSources lets references to sources in. A registry that several nodes of one process share has it already.
-func registerSources(r *jelly.Registry) error {
-	if _, ok := r.Lookup(sourceClass); ok {
-		return nil
-	}
-	return flavors.RegisterReference(r, sourceClass)
-}

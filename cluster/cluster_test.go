@@ -14,6 +14,7 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/cluster"
 	"github.com/perspectivebroker/pb/cluster/store"
+	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/authority"
 	"github.com/perspectivebroker/pb/internal/pbtest"
@@ -51,6 +52,8 @@ type testCluster struct {
 	nodes map[string]*cluster.Node
 	rts   map[string]*actor.Runtime
 	saved atomic.Int64
+
+	registry *jelly.Registry // of nodes that join later
 }
 
 func newCluster(t *testing.T, names ...string) *testCluster {
@@ -72,7 +75,7 @@ func newClusterFor(t *testing.T, ttl time.Duration, names ...string) *testCluste
 
 func (c *testCluster) options(name string) cluster.Options {
 	return cluster.Options{
-		Listen: "pbs://127.0.0.1:0", Store: c.store, TTL: c.ttl,
+		Listen: "pbs://127.0.0.1:0", Store: c.store, TTL: c.ttl, Registry: c.registry,
 		TLS: &tls.Config{Certificates: []tls.Certificate{c.ca.Issue(name, nil)}, RootCAs: c.ca.Pool()},
 	}
 }

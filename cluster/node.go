@@ -88,10 +88,9 @@ func Join(ctx context.Context, rt *actor.Runtime, opts Options) (*Node, error) {
 		holds: map[directory.Shard]hold{}, ending: map[directory.Shard]struct{}{},
 	}
 	n.mirrors = mirrors{made: map[*flavors.RemoteReference]weak.Pointer[flavors.CacheRelay]{}}
-	if n.registry = opts.Registry; n.registry == nil {
-		n.registry = jelly.NewRegistry()
-	}
-	if err := registerSources(n.registry); err != nil {
+	// A source is taken from nodes only: with one, a client could make others believe that it is a Cacheable.
+	n.registry = jelly.NewRegistryOver(opts.Registry)
+	if err := flavors.RegisterReference(n.registry, sourceClass); err != nil {
 		return nil, err
 	}
 	n.ctx, n.cancel = context.WithCancelCause(context.Background())

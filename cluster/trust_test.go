@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"net"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,9 +15,11 @@ import (
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/cluster"
 	"github.com/perspectivebroker/pb/cluster/store"
+	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/authority"
 	"github.com/perspectivebroker/pb/internal/pbtest"
+	"github.com/perspectivebroker/pb/internal/wire"
 )
 
 func clientOnly(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }
@@ -206,4 +209,29 @@ func TestLinkExpires(t *testing.T) {
 		t.Fatal("the link has outlived the certificate")
 	}
 	assert.Equal(t, 1, call[int](t, c.on("b", c.nodes["a"]), "incr", 1), "nobody else is harmed")
+}
+
+// TestClientSendsASource: a client that sends the reference by which nodes pass a Cacheable on cannot make itself one
+// in the eyes of other clients, also if nodes and clients have the same registry.
+func TestClientSendsASource(t *testing.T) {
+	c := newCluster(t)
+	c.registry = jelly.NewRegistry()
+	for _, name := range []string{"a", "b"} {
+		require.NoError(t, c.join(name).Kind("hall", func(string) *hall { return &hall{node: name} }))
+	}
+	ln, err := broker.Listen(c.rts["a"], "pb://127.0.0.1:0", &lobby{node: c.nodes["a"]}, broker.WithRelaying(),
+		broker.WithRegistry(c.registry))
+	require.NoError(t, err)
+	_, ann := c.loginWithBoards(c.gateway("b"), "ann")
+	for _, home := range []string{"a", "b"} {
+		mallory := wire.Connect(t, strings.TrimPrefix(ln.URL(), "pb://"))
+		mallory.Join()
+		id := c.idOn("hall", home)
+		mallory.Write(`[message 1 "root" "hall" 1 [tuple ["unicode" "` + id + `"]] [dictionary]]`)
+		mallory.Want(`[answer 1 [remote $hall]]`)
+		mallory.Write(`[message 3 $hall "join" 1 [tuple ["perspectivebroker.cluster.Source" ["unicode" "test.Board"] 5]]
+			[dictionary]]`)
+		mallory.Want(`[error 3 _]`)
+		assert.Empty(t, ask[[]any](t, ask[*flavors.RemoteReference](t, ann, "hall", id), "members"))
+	}
 }
