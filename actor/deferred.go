@@ -698,7 +698,7 @@ func (c *continuation) GetAutoResponse(ctx protoactor.Context) any {
 	}
 	c.run(func(r any, stack []byte) {
 		if rt := c.next.rt; rt != nil {
-			rt.logPanic("a continuation panicked", r, stack, ctx)
+			rt.logPanic("a continuation panicked", r, stack, ctx.Self(), ctx.Message())
 		}
 		panic(r) //nolint:forbidigo // rethrown for the supervisor
 	})

@@ -33,6 +33,16 @@ type Entrant interface {
 	Leave()
 }
 
+// LentReceiver is implemented by guarded actors that [Mailbox.Lend] hands messages to without the context's state for a
+// message. That is shorter, and touches less memory.
+type LentReceiver interface {
+	// ReceiveLent handles a message as Receive does, or returns false and does nothing. Then Receive gets the message. It
+	// must return false for an [Entrant] and for what protoactor answers by itself (AutoRespond, PoisonPill). ctx has no
+	// message and no sender. Receiver middleware, context decorators and receive timeouts do not know of it. Where
+	// protoactor measures messages, Receive gets all of them.
+	ReceiveLent(ctx protoactor.Context, message any) (handled bool)
+}
+
 // Inner returns the actor inside a guard, and any other actor unchanged. Use it on the result of protoactor.Context's
 // Actor method.
 func Inner(a protoactor.Actor) protoactor.Actor {
@@ -99,25 +109,34 @@ func (g *guard) Receive(ctx protoactor.Context) {
 		}
 		defer m.Leave()
 	}
-	defer g.recovered(ctx)
+	defer g.recovered(ctx, nil)
 	g.inner.Receive(ctx)
 }
 
+// receiveLent passes a message to the actor as Receive does.
+func (g *guard) receiveLent(inner LentReceiver, ctx protoactor.Context, message any) bool {
+	defer g.recovered(ctx, message)
+	return inner.ReceiveLent(ctx, message)
+}
+
 // recovered logs a panic and rethrows it for the supervisor. If the actor is stopping, it does not rethrow: a decision
-// would come too late, and the parent would wait forever.
-func (g *guard) recovered(ctx protoactor.Context) {
+// would come too late, and the parent would wait forever. message is nil if it is the context's.
+func (g *guard) recovered(ctx protoactor.Context, message any) {
 	r := recover()
 	if r == nil {
 		return
+	}
+	if message == nil {
+		message = ctx.Message()
 	}
 	logged, ok := r.(*PanicError)
 	if ok {
 		r = logged.Value
 	} else {
 		logged = &PanicError{What: "the handler of an actor", Value: r, Stack: debug.Stack()}
-		g.rt.logPanic("an actor's handler panicked", r, logged.Stack, ctx)
+		g.rt.logPanic("an actor's handler panicked", r, logged.Stack, ctx.Self(), message)
 	}
-	if m, ok := ctx.Message().(Failable); ok {
+	if m, ok := message.(Failable); ok {
 		m.Failed(logged)
 	}
 	if !g.ending {
@@ -125,9 +144,9 @@ func (g *guard) recovered(ctx protoactor.Context) {
 	}
 }
 
-func (rt *Runtime) logPanic(what string, r any, stack []byte, ctx protoactor.Context) {
+func (rt *Runtime) logPanic(what string, r any, stack []byte, self *protoactor.PID, message any) {
 	usercode.Log(func() {
-		rt.logger.Error().Str("actor", pidName(ctx.Self())).Type("on", ctx.Message()).
+		rt.logger.Error().Str("actor", pidName(self)).Type("on", message).
 			Str("panic", usercode.PanicText(r)).Bytes("stack", stack).Msg(what)
 	})
 }

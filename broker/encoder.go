@@ -26,6 +26,15 @@ type encoder struct {
 	vector    [][]byte       // the parts of one write
 }
 
+// ReceiveLent implements actor.LentReceiver.
+func (e *encoder) ReceiveLent(ctx protoactor.Context, message any) bool {
+	if _, ok := message.(flushNow); !ok {
+		return false
+	}
+	e.writeNow(ctx)
+	return true
+}
+
 // Receive implements protoactor.Actor.
 func (e *encoder) Receive(ctx protoactor.Context) {
 	switch ctx.Message().(type) {

@@ -22,6 +22,22 @@ func (c *connection) props() *protoactor.Props {
 	)
 }
 
+// ReceiveLent implements actor.LentReceiver.
+func (b *broker) ReceiveLent(ctx protoactor.Context, message any) bool {
+	switch m := message.(type) {
+	case *batch:
+		b.receive(ctx, m)
+	case *seam.OutgoingCall:
+		b.outgoing(m)
+	default:
+		return false
+	}
+	if len(b.kept.runnable) > 0 {
+		b.work(ctx)
+	}
+	return true
+}
+
 // Receive implements protoactor.Actor.
 func (b *broker) Receive(ctx protoactor.Context) {
 	switch m := ctx.Message().(type) {
