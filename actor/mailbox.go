@@ -407,8 +407,8 @@ func deadLetter(message any, dead func(any)) {
 
 // Lend queues a user message like PostUserMessage, but if the actor is idle it handles the message on the caller's
 // goroutine before it returns. Waking another goroutine costs more than handling most messages. Only this message is
-// handled on the caller's goroutine; later ones and system messages are left to the dispatcher. A guarded actor that is a
-// [LentReceiver] gets it in a shorter way.
+// handled on the caller's goroutine; later ones and system messages are left to the dispatcher. A guarded actor that is
+// a [LentReceiver] gets it in a shorter way.
 //
 // Lend is for actors that never block and run no user code. The handler runs with the caller's locks held, and so does
 // everything that it calls.
