@@ -105,6 +105,9 @@ type (
 		onRelease []func()
 		// unwatch ends the watch for the end of the object's own connection; nil for objects of this side.
 		unwatch func() bool
+		// told is how many mentions the peer has to give back until what it has received by then is not known to be gone:
+		// those up to the latest that said so. 0 if none did.
+		told int
 	}
 	cached = table.Entry[seam.Core, seam.Observer]
 )

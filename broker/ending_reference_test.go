@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -43,4 +44,27 @@ func TestEndedReferenceStaysEnded(t *testing.T) {
 	for _, ref := range root.kept[1:] {
 		assert.Same(t, root.kept[0], ref)
 	}
+}
+
+// TestToldAgain: a peer gives back all mentions of an object that it was told to be gone, while another is under way.
+// It is told again, because that makes a new reference.
+func TestToldAgain(t *testing.T) {
+	tell := func(conn *broker.Conn, gone flavors.Gone) {
+		_ = flavors.Send(conn.Context(), conn.Root(), "gone", gone)
+	}
+	_, _, a, b := twoPeers(t, broker.WithOriginEnded(tell))
+	leave(a, b, `[remote 5]`, `[remote $luid]`)
+	a.Close()
+	const gone = `[message _ "root" "gone" 0 [tuple [remote $luid]] _]`
+	b.Want(gone)
+	for id := range 3 {
+		b.Write(fmt.Sprintf(`[message %d "root" "fetch" 1 [tuple ["unicode" "k"]] [dictionary]]`, 2+id))
+		b.Want(`[answer _ [remote $luid]]`)
+		b.Write(`[decref $luid]`)
+		b.WantIdle()
+		b.Write(`[decref $luid]`)
+		b.Want(gone)
+	}
+	b.Write(`[decref $luid]`, `[decref $luid]`)
+	b.WantIdle()
 }

@@ -134,7 +134,7 @@ type settings struct {
 	profiled         bool
 	relaying         bool
 	substitutes      Substitutes
-	originEnded      func(conn *Conn, ref *flavors.RemoteReference)
+	originEnded      func(conn *Conn, gone flavors.Gone)
 	lostAs           *flavors.Exception // nil for flavors.ConnectionLost
 	interceptors     []flavors.Interceptor
 	chain            any // them as a flavors.CallFunc; nil if there are none
@@ -278,9 +278,10 @@ func WithSubstitutes(s Substitutes) Option {
 }
 
 // WithOriginEnded has f called when a reference that was passed on over a connection, and that the peer still holds,
-// has lost the connection that it came over. f can send the reference to the peer once more, to say which one has
-// ended; see [flavors.EndReference]. It runs on a goroutine of its own. It is for connections with [WithRelaying].
-func WithOriginEnded(f func(conn *Conn, ref *flavors.RemoteReference)) Option {
+// has lost the connection that it came over. f sends gone to the peer as an argument of a call: the peer gets the
+// reference once more, to know which one has ended; see [flavors.EndReference]. f runs on a goroutine of its own, and
+// may be called again for the same object. It is for connections with [WithRelaying].
+func WithOriginEnded(f func(conn *Conn, gone flavors.Gone)) Option {
 	return optionFunc(func(o *options) error { o.originEnded = f; return nil })
 }
 

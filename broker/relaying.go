@@ -146,11 +146,27 @@ func (c *connection) watchOrigin(core seam.Core) (unwatch func() bool) {
 	if !ok || c.options.originEnded == nil {
 		return nil
 	}
-	return passed.WhenOriginEnds(func(ref any) {
-		if ref, ok := ref.(*flavors.RemoteReference); ok && !c.ended() {
-			c.options.originEnded(&c.conn, ref)
+	return passed.WhenOriginEnds(func(gone any) {
+		if gone, ok := gone.(flavors.Gone); ok && !c.ended() {
+			c.options.originEnded(&c.conn, gone)
 		}
 	})
+}
+
+// toldGone notes that the latest mention of an object has told the peer that the object is gone.
+func toldGone(e *export) { e.Value.extra().told = e.Mentions() }
+
+// tellAgain is called when the peer has given back a mention and still holds the object. If it has given back all that
+// it knows to be gone, it may have got the others, which were under way, as a new reference.
+func (b *broker) tellAgain(e *export) {
+	more := e.Value.more
+	if more == nil || more.told == 0 {
+		return
+	}
+	if more.told--; more.told == 0 {
+		e.Value.forgetOrigin()
+		more.unwatch = b.c.watchOrigin(e.Key.core) // It has ended, so this is at once.
+	}
 }
 
 // forgetOrigin ends the watch of watchOrigin.

@@ -56,7 +56,7 @@ func ExampleWithOriginEnded() {
 		fmt.Println(err)
 		return
 	}
-	tellGone := func(conn *broker.Conn, visitor *flavors.RemoteReference) {
+	tellGone := func(conn *broker.Conn, visitor flavors.Gone) {
 		_ = flavors.Send(conn.Context(), conn.Root(), "gone", visitor) // If this fails, the connection has ended.
 	}
 	up, err := broker.Dial(ctx, rt, server.URL(), broker.WithRelaying(), broker.WithOriginEnded(tellGone))

@@ -117,6 +117,9 @@ func (b *broker) mention(hole seam.Export) (*export, error) {
 		more := e.Value.extra()
 		more.onRelease = append(more.onRelease, hole.OnRelease)
 	}
+	if hole.Gone {
+		toldGone(e)
+	}
 	b.setCaller(hole)
 	return e, nil
 }
@@ -201,6 +204,8 @@ func (b *broker) decref(id int64) error {
 	if last {
 		e.Linger(&b.lingering, b.pending.Last(), time.Now(), b.c.limits.Exports)
 		b.tablesChanged()
+	} else {
+		b.tellAgain(e)
 	}
 	b.sweep()
 	return nil

@@ -80,8 +80,8 @@ func (l *links) options() broker.Option {
 }
 
 // tellGone tells another node that a client is gone whose object it has a reference to.
-func tellGone(conn *broker.Conn, ref *flavors.RemoteReference) {
-	err := flavors.Send(conn.Context(), conn.Root(), "gone", ref)
+func tellGone(conn *broker.Conn, gone flavors.Gone) {
+	err := flavors.Send(conn.Context(), conn.Root(), "gone", gone)
 	if err != nil && conn.Context().Err() == nil {
 		conn.Logger().Warn().Err(err).Msg("cluster: cannot tell a node that a client is gone")
 	}

@@ -113,7 +113,7 @@ func (c *CacheRelay) JellyTo(e *jelly.Encoder, _ any) error {
 		return jellyLocal(e, localHole{c.source})
 	}
 	if s, ok := e.Invoker().(seam.Substituter); ok && s.SubstituteCache(c, e.Perspective()) != nil {
-		return c.source.jellyPassed(e)
+		return c.source.jellyPassed(e, false)
 	}
 	if e.Invoker() == nil {
 		return InsecureJelly.Errorf("%v can be sent over a connection only", c)

@@ -411,7 +411,7 @@ func (r *RemoteReference) JellyTo(e *jelly.Encoder, _ any) error {
 			}
 		}
 		if to, ok := e.Invoker().(seam.Conn); ok && to.Relays() && r.remote.conn.Relays() {
-			return r.jellyPassed(e)
+			return r.jellyPassed(e, false)
 		}
 		return InsecureJelly.Errorf("%v belongs to another connection: PB has no third-party references; "+
 			"send an object of your own that passes calls on", r)

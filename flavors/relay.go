@@ -140,9 +140,9 @@ func (c *relayCore) Publish(*actor.Runtime) (withdraw func(), err error) {
 }
 
 // WhenOriginEnds implements seam.Relayed.
-func (c *relayCore) WhenOriginEnds(f func(ref any)) (cancel func() bool) {
+func (c *relayCore) WhenOriginEnds(f func(gone any)) (cancel func() bool) {
 	ref := c.ref
-	return ref.NotifyOnDisconnect(func(error) { f(ref) })
+	return ref.NotifyOnDisconnect(func(error) { f(Gone{ref}) })
 }
 
 // Undecoded implements seam.Core.
@@ -168,18 +168,21 @@ func (c *relayCore) Deliver(call seam.Call) {
 }
 
 // passedHole implements seam.Passed.
-type passedHole struct{ core *relayCore }
+type passedHole struct {
+	core *relayCore
+	gone bool // see Gone
+}
 
 // Export implements seam.Passed.
 func (h passedHole) Export() seam.Export {
-	return seam.Export{Core: h.core, Prefix: string(PrefixRemote)}
+	return seam.Export{Core: h.core, Prefix: string(PrefixRemote), Gone: h.gone}
 }
 
 // HoleDone implements jelly.HoleUser.
 func (h passedHole) HoleDone() { h.core.unuse() }
 
 // jellyPassed writes a reference to the object of another peer, with a placeholder for the luid.
-func (r *RemoteReference) jellyPassed(e *jelly.Encoder) error {
+func (r *RemoteReference) jellyPassed(e *jelly.Encoder, gone bool) error {
 	core, err := r.useRelay()
 	if err != nil {
 		return fmt.Errorf("%v was released before it was sent: %w", r, err)
@@ -188,13 +191,26 @@ func (r *RemoteReference) jellyPassed(e *jelly.Encoder) error {
 	if f := r.remote.form.Load(); f != nil {
 		class, extras = f.class, f.extras
 	}
-	hole := passedHole{core}
+	hole := passedHole{core, gone}
 	if err := writeForm(e, class, extras); err != nil {
 		core.unuse()
 		return err
 	}
 	e.Hole(hole)
 	return nil
+}
+
+// Gone is the reference to an object of another peer whose connection has ended. broker.WithOriginEnded gives one to a
+// function that sends it to a peer which has the reference: the peer gets the reference once more. Only so is it told
+// again, should it have released the reference meanwhile and get it anew from a message that was under way.
+type Gone struct{ ref *RemoteReference }
+
+// JellyTo implements [jelly.Jellyable].
+func (g Gone) JellyTo(e *jelly.Encoder, _ any) error {
+	if !g.ref.isMade() {
+		return errNoReference
+	}
+	return g.ref.jellyPassed(e, true)
 }
 
 // beginPassing prepares a call that no object of this side carries out.

@@ -17,6 +17,8 @@ type Export struct {
 	View any
 	// OnRelease, if not nil, is called in the broker's turn when the peer has released the object.
 	OnRelease func()
+	// Gone says that the peer is told with this mention that the object is gone.
+	Gone bool
 }
 
 // Passed is the placeholder of an object of another peer. The object is in use until the fragment is freed.
@@ -25,8 +27,8 @@ type Passed interface{ Export() Export }
 // Relayed is a Core that stands for an object of another peer.
 type Relayed interface {
 	// WhenOriginEnds has f called, on a goroutine of its own, when the connection has ended that the object came over.
-	// ref is the *flavors.RemoteReference.
-	WhenOriginEnds(f func(ref any)) (cancel func() bool)
+	// gone is a flavors.Gone.
+	WhenOriginEnds(f func(gone any)) (cancel func() bool)
 }
 
 // Substituter is implemented by connections.

@@ -101,6 +101,9 @@ func (t *Counted[K, V]) unhold(e *Entry[K, V]) {
 // Mention counts one more mention of an entry that the peer holds.
 func (e *Entry[K, V]) Mention() { e.count++ }
 
+// Mentions returns how many mentions the peer holds.
+func (e *Entry[K, V]) Mentions() int { return e.count }
+
 // Unmention takes back a mention that was not sent. It drops the entry with the last one.
 func (e *Entry[K, V]) Unmention() {
 	if e.release(1) {
