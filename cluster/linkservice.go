@@ -117,7 +117,6 @@ func (n *Node) holdShards(owner string, shards map[directory.Shard]struct{}) {
 	for s := range shards {
 		n.holds[s] = hold{owner}
 	}
-	n.held.Store(int64(len(n.holds)))
 	n.mu.Unlock()
 	n.passing.Unlock()
 	// What the directory has seen already does not come again.

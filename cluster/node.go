@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 	"weak"
 
@@ -49,7 +48,6 @@ type Node struct {
 	cancel context.CancelCauseFunc
 	work   sync.WaitGroup
 
-	held    atomic.Int64 // len(holds), readable without mu
 	passing sync.RWMutex // held to read while a call is passed on, to write while a shard begins to be held
 	handing sync.Mutex   // held while shards are given up
 
@@ -283,7 +281,6 @@ func (n *Node) directoryChanged() {
 			delete(n.holds, s) // Its owner has given it up.
 		}
 	}
-	n.held.Store(int64(len(n.holds)))
 	n.mu.Unlock()
 	n.links.update(n.dir.Members())
 	n.broadcast()
@@ -361,9 +358,6 @@ func (n *Node) removeSlot(p *slot) {
 
 // isHeld reports whether calls to the objects of a shard wait.
 func (n *Node) isHeld(s directory.Shard) bool {
-	if n.held.Load() == 0 {
-		return false
-	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	_, held := n.holds[s]

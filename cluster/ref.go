@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 	"weak"
 
@@ -44,9 +43,8 @@ type Ref struct {
 	handle  weak.Pointer[flavors.RemoteReference]
 	promise *flavors.Promise // of the handle; nil once it is there
 
-	backMu  sync.Mutex  // may be locked while mu is
-	back    []refCall   // guarded by backMu: calls that came back
-	hasBack atomic.Bool // there are any; written with backMu
+	backMu sync.Mutex // may be locked while mu is
+	back   []refCall  // guarded by backMu: calls that came back
 }
 
 // refCall is a call that waits for its object to be placed.
@@ -182,7 +180,6 @@ func (r *Ref) comesBack(c refCall) {
 	c.until = c.since.Add(PlacingTimeout)
 	r.backMu.Lock()
 	r.back = append(r.back, c)
-	r.hasBack.Store(true)
 	first := len(r.back) == 1
 	r.backMu.Unlock()
 	if first {
@@ -197,13 +194,9 @@ func (r *Ref) comesBack(c refCall) {
 // takeBackLocked puts the calls that came back where they were in the order of calls, and reports whether there were
 // any.
 func (r *Ref) takeBackLocked() bool {
-	if !r.hasBack.Load() {
-		return false
-	}
 	r.backMu.Lock()
 	back := r.back
 	r.back = nil
-	r.hasBack.Store(false)
 	r.backMu.Unlock()
 	if len(back) == 0 {
 		return false
