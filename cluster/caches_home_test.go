@@ -36,31 +36,22 @@ func TestCachesComeHome(t *testing.T) {
 		open := func(string) *boardHall { return &boardHall{hall{node: name, board: &board{}}} }
 		require.NoError(t, n.Kind("hall", open))
 	}
-	_, ann := c.loginWithBoards(c.gateway("a"), "ann")
-	for _, home := range []string{"a", "b", "c"} {
-		for _, gateway := range []string{"a", "b", "c"} {
-			t.Run("from "+home+" to "+gateway, func(t *testing.T) {
-				_, bob := c.loginWithBoards(c.gateway(gateway), "bob")
-				id := c.idOn("hall", home)
-				annHall := ask[*flavors.RemoteReference](t, ann, "hall", id)
-				bobHall := ask[*flavors.RemoteReference](t, bob, "hall", id)
-				bobs := &keeper{kept: make(chan *flavors.Cached[boardCopy], 1)}
-				ask[any](t, bobHall, "join", bobs)
-				members := ask[[]*flavors.RemoteReference](t, annHall, "members")
+	c.meetAnywhere(c.loginWithBoards, func(t *testing.T, m meeting) {
+		bobs := &keeper{kept: make(chan *flavors.Cached[boardCopy], 1)}
+		ask[any](t, m.bobHall, "join", bobs)
+		members := ask[[]*flavors.RemoteReference](t, m.annHall, "members")
 
-				copied := ask[*flavors.Cached[boardCopy]](t, annHall, "board")
-				assert.True(t, ask[bool](t, annHall, "isYours", copied))
-				assert.Same(t, copied, ask[any](t, annHall, "echo", copied))
-				back := ask[*flavors.Cached[boardCopy]](t, members[len(members)-1], "keep", copied)
-				kept := <-bobs.kept
-				assert.True(t, ask[bool](t, annHall, "isYours", back))
-				assert.True(t, ask[bool](t, bobHall, "isYours", kept))
-				before := len(itemsOf(t, copied))
-				ask[int](t, annHall, "say", "news")
-				for _, b := range []*flavors.Cached[boardCopy]{copied, kept, back} {
-					pbtest.Eventually(t, func() bool { return len(itemsOf(t, b)) == before+1 })
-				}
-			})
+		copied := ask[*flavors.Cached[boardCopy]](t, m.annHall, "board")
+		assert.True(t, ask[bool](t, m.annHall, "isYours", copied))
+		assert.Same(t, copied, ask[any](t, m.annHall, "echo", copied))
+		back := ask[*flavors.Cached[boardCopy]](t, members[len(members)-1], "keep", copied)
+		kept := <-bobs.kept
+		assert.True(t, ask[bool](t, m.annHall, "isYours", back))
+		assert.True(t, ask[bool](t, m.bobHall, "isYours", kept))
+		before := len(itemsOf(t, copied))
+		ask[int](t, m.annHall, "say", "news")
+		for _, b := range []*flavors.Cached[boardCopy]{copied, kept, back} {
+			pbtest.Eventually(t, func() bool { return len(itemsOf(t, b)) == before+1 })
 		}
-	}
+	})
 }

@@ -189,6 +189,30 @@ func (c *testCluster) idOn(kind, node string) string {
 	}
 }
 
+// meeting is an object that lives on one node, as two users have it: Ann through a, and Bob through any gateway.
+type meeting struct {
+	annHall, bobHall *flavors.RemoteReference
+	bob              *broker.Conn
+}
+
+// meetAnywhere has Ann and Bob meet in an object of each node, with Bob at each gateway.
+func (c *testCluster) meetAnywhere(
+	login func(url, name string) (*broker.Conn, *flavors.RemoteReference), f func(t *testing.T, m meeting),
+) {
+	_, ann := login(c.gateway("a"), "ann")
+	for home := range c.nodes {
+		for gateway := range c.nodes {
+			c.t.Run("user of "+gateway+" at an object of "+home, func(t *testing.T) {
+				conn, bob := login(c.gateway(gateway), "bob")
+				id := c.idOn("hall", home)
+				f(t, meeting{
+					ask[*flavors.RemoteReference](t, ann, "hall", id), ask[*flavors.RemoteReference](t, bob, "hall", id), conn,
+				})
+			})
+		}
+	}
+}
+
 func (c *testCluster) loginAnonymously(url string) (*broker.Conn, *flavors.RemoteReference) {
 	conn, err := broker.Dial(testContext(c.t), pbtest.NewRuntime(c.t), url)
 	require.NoError(c.t, err)

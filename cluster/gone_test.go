@@ -16,28 +16,19 @@ func TestGoneBefore(t *testing.T) {
 	for name, n := range c.nodes {
 		require.NoError(t, n.Kind("hall", func(string) *hall { return &hall{node: name, gone: gone} }))
 	}
-	_, ann := c.login(c.gateway("a"), "ann")
-	for _, gateway := range []string{"a", "b", "c"} {
-		for _, home := range []string{"a", "b", "c"} {
-			t.Run("user of "+gateway+" at an object of "+home, func(t *testing.T) {
-				conn, bob := c.login(c.gateway(gateway), "bob")
-				id := c.idOn("hall", home)
-				annHall := ask[*flavors.RemoteReference](t, ann, "hall", id)
-				bobHall := ask[*flavors.RemoteReference](t, bob, "hall", id)
-				me := &listener{}
-				ask[any](t, bobHall, "watch", me)
-				ask[any](t, bobHall, "join", me)
-				members := ask[[]*flavors.RemoteReference](t, annHall, "members")
-				bobs := members[len(members)-1]
-				require.NoError(t, conn.Close(testContext(t)))
-				for range 3 {
-					assert.Equal(t, "terminated", <-gone)
-					assert.Equal(t, "notified", <-gone)
-					ask[any](t, annHall, "watch", bobs)
-				}
-				assert.Equal(t, "terminated", <-gone)
-				assert.Equal(t, "notified", <-gone)
-			})
+	c.meetAnywhere(c.login, func(t *testing.T, m meeting) {
+		me := &listener{}
+		ask[any](t, m.bobHall, "watch", me)
+		ask[any](t, m.bobHall, "join", me)
+		members := ask[[]*flavors.RemoteReference](t, m.annHall, "members")
+		bobs := members[len(members)-1]
+		require.NoError(t, m.bob.Close(testContext(t)))
+		for range 3 {
+			assert.Equal(t, "terminated", <-gone)
+			assert.Equal(t, "notified", <-gone)
+			ask[any](t, m.annHall, "watch", bobs)
 		}
-	}
+		assert.Equal(t, "terminated", <-gone)
+		assert.Equal(t, "notified", <-gone)
+	})
 }
