@@ -24,6 +24,9 @@ type hall struct {
 	board   *board
 }
 
+// ViewGuest returns an object without a name.
+func (h *hall) ViewGuest(cluster.User) *listener { return &listener{} }
+
 func (h *hall) ViewBoard(cluster.User) *board { return h.board }
 
 // ViewWatch reports when an object is gone, and whether it cannot be called then.
@@ -176,6 +179,23 @@ func TestClientGone(t *testing.T) {
 	c.nodes["c"].Close()
 	assert.Equal(t, "terminated", <-gone)
 	assert.Equal(t, "notified", <-gone)
+}
+
+// TestUnnamedObjectOfALostNode: an object without a name is gone with its node, for good.
+func TestUnnamedObjectOfALostNode(t *testing.T) {
+	c := newCluster(t, "a", "b")
+	for name, n := range c.nodes {
+		require.NoError(t, n.Kind("hall", func(string) *hall { return &hall{node: name} }))
+	}
+	_, ann := c.login(c.gateway("a"), "ann")
+	guest := ask[*flavors.RemoteReference](t, ask[*flavors.RemoteReference](t, ann, "hall", c.idOn("hall", "b")), "guest")
+	assert.Equal(t, "x", ask[string](t, guest, "echo", "x"))
+	c.nodes["b"].Close()
+	pbtest.Eventually(t, func() bool { return c.nodes["a"].Stats().Links == 0 })
+	for range 2 {
+		_, err := guest.CallRemote("echo", "x").Await(testContext(t))
+		require.ErrorIs(t, err, flavors.DeadReference)
+	}
 }
 
 func (c *testCluster) idOn(kind, node string) string {

@@ -3,6 +3,7 @@ package scenarios
 import (
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -37,6 +38,33 @@ func TestKillInMidCall(t *testing.T) {
 	})
 	require.Equal(t, "a", alice.call(room, "node").value(), "the reference stays good")
 	w.check(calls...)
+}
+
+// TestLaterCallsToADeadNode wants calls under way to fail when their node is killed. While its lease has not ended,
+// later calls to its rooms wait to be placed, and fail, and those to objects without a name fail for good.
+func TestLaterCallsToADeadNode(t *testing.T) {
+	t.Parallel()
+	w := newWorldWith(t, longLease, "a", "b")
+	alice, bob := w.users.login("alice", w.nodes["a"]), w.users.login("bob", w.nodes["b"])
+	room, near := w.roomOn(alice, "b", "dead"), w.roomOn(alice, "a", "dead")
+	bob.room(near)
+	bob.call(near, "join", local("me")).value()
+	bobs := alice.call(near, "members").value().(list)[0].(object)["ref"].(string)
+	alice.call(bobs, "nudge").wait()
+	slow := alice.call(room, "slow", 600_000)
+	alice.call(bobs, "nudge").wait() // It follows on the link.
+
+	killed := time.Now()
+	w.nodes["b"].kill()
+	lost := slow.wait()
+	require.Equal(t, nodeLost, lost.Error)
+	t.Logf("it was seen after %v", seconds(lost.Ended).Sub(killed))
+
+	later := w.incr(alice, room)
+	require.Equal(t, deadReference, alice.call(bobs, "nudge").fails())
+	require.Equal(t, unavailable, later.fails())
+	require.Contains(t, later.report.Text, "could not be placed within")
+	w.check(later)
 }
 
 // TestNewRoomOfADeadNode wants rooms that hash to a dead node to be unavailable until its lease ends, and no longer.
@@ -138,5 +166,5 @@ func TestGatewayKilled(t *testing.T) {
 	})
 	require.EqualValues(t, 1, alice.call(room, "say", "alone").value())
 	alice.event("heard", "me", "alice", "alone")
-	require.Equal(t, "twisted.spread.pb.DeadReferenceError", alice.call(theirs, "nudge").fails())
+	require.Equal(t, deadReference, alice.call(theirs, "nudge").fails())
 }

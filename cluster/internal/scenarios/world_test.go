@@ -237,9 +237,10 @@ type increment struct {
 
 // The errors that callers see of a cluster.
 const (
-	nodeLost    = "perspectivebroker.NodeLost"
-	unavailable = "perspectivebroker.Unavailable"
-	busy        = "perspectivebroker.Busy" // of a gateway that leaves
+	nodeLost      = "perspectivebroker.NodeLost"
+	unavailable   = "perspectivebroker.Unavailable"
+	busy          = "perspectivebroker.Busy" // of a gateway that leaves
+	deadReference = "twisted.spread.pb.DeadReferenceError"
 )
 
 // record puts the call into the history when it has ended, or when nobody waits for its answer any more.
