@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -14,9 +15,14 @@ const shardsAtOnce = 32
 // handOverTimeout is how long objects may take to finish their calls and to save their state when they move.
 const handOverTimeout = time.Minute
 
+// storeTimeout is how long a node that leaves waits for each answer of the store. Without it other nodes place the
+// objects when the lease has ended.
+const storeTimeout = 5 * time.Second
+
 // Leave ends the node in order: it takes no more objects, its objects finish their calls and save their state, and
 // other nodes place them. Calls wait meanwhile, and do not fail. It returns when the node has left, or ctx has ended;
-// then what was not done is dropped. Shut down the listeners for clients before.
+// then what was not done is dropped. If the store does not answer, the rest is done, a warning is logged, and other
+// nodes place the objects when the lease has ended. Shut down the listeners for clients before.
 func (n *Node) Leave(ctx context.Context) error { return n.leave(ctx, ErrLeft) }
 
 func (n *Node) leave(ctx context.Context, cause error) error {
@@ -28,16 +34,31 @@ func (n *Node) leave(ctx context.Context, cause error) error {
 		return ErrLeft
 	}
 	defer n.end(cause)
-	err := n.dir.SetLeaving(ctx)
-	if err == nil {
-		n.handing.Lock()
-		n.handOver(ctx, ctx, n.dir.AllOwned())
-		n.handing.Unlock()
+	told := n.askStore(ctx, "cannot tell the others that this node leaves", n.dir.SetLeaving)
+	n.handing.Lock()
+	n.handOver(ctx, n.dir.AllOwned(), func(shards []directory.Shard) {
+		told = told && n.askStore(ctx, "cannot give up what this node owns", func(ctx context.Context) error {
+			return n.release(ctx, shards)
+		})
+	})
+	n.handing.Unlock()
+	if told {
 		n.drainRefs(ctx)
-		err = n.dir.Revoke(ctx)
 	}
+	n.askStore(ctx, "cannot end the lease of this node", n.dir.Revoke)
 	n.links.shutdown(ctx)
-	return err
+	return context.Cause(ctx)
+}
+
+// askStore has the store do something for a node that leaves, and reports whether it has.
+func (n *Node) askStore(ctx context.Context, failed string, ask func(ctx context.Context) error) bool {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	err := ask(ctx)
+	if err != nil {
+		n.log.Warn().Err(err).Msgf("cluster: %s; its objects can be placed when its lease has ended", failed)
+	}
+	return err == nil
 }
 
 // drainRefs waits until calls of this node's own clients have found the new places of their objects.
@@ -74,14 +95,17 @@ func (n *Node) handOverSome() bool {
 	}
 	ctx, cancel := context.WithTimeout(n.ctx, handOverTimeout)
 	defer cancel()
-	n.handOver(ctx, n.ctx, some[:min(len(some), shardsAtOnce)])
+	n.handOver(ctx, some[:min(len(some), shardsAtOnce)], func(shards []directory.Shard) {
+		if err := n.release(n.ctx, shards); err != nil {
+			n.log.Warn().Err(err).Int("shards", len(shards)).Msg("cluster: cannot give up shards")
+		}
+	})
 	return true
 }
 
 // handOver gives up shards without a failed call: nodes stop sending calls to their objects, what has arrived is
-// carried out, the objects end, and the shards are free. ctx bounds how long objects may take, releasing how long the
-// store may.
-func (n *Node) handOver(ctx, releasing context.Context, shards []directory.Shard) {
+// carried out, and the objects end. Then release is called. ctx bounds how long objects may take.
+func (n *Node) handOver(ctx context.Context, shards []directory.Shard, release func(shards []directory.Shard)) {
 	if len(shards) == 0 {
 		return
 	}
@@ -109,15 +133,18 @@ func (n *Node) handOver(ctx, releasing context.Context, shards []directory.Shard
 		ending.Go(func() { p.passivate(ctx, nil) })
 	}
 	ending.Wait()
+	release(shards)
+}
+
+// release makes shards free.
+func (n *Node) release(ctx context.Context, shards []directory.Shard) error {
+	failed := make([]error, len(shards))
 	var giving sync.WaitGroup
-	for _, s := range shards {
-		giving.Go(func() {
-			if err := n.dir.Release(releasing, s); err != nil {
-				n.log.Warn().Err(err).Str("kind", s.Kind).Int("shard", s.Number).Msg("cluster: cannot give up a shard")
-			}
-		})
+	for i, s := range shards {
+		giving.Go(func() { failed[i] = n.dir.Release(ctx, s) })
 	}
 	giving.Wait()
+	return cmp.Or(failed...)
 }
 
 func (n *Node) setEnding(shards []directory.Shard, ending bool) {

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/perspectivebroker/pb/cluster"
+	"github.com/perspectivebroker/pb/cluster/store"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/pbtest"
 )
@@ -76,6 +77,44 @@ func TestLeaveUnderLoad(t *testing.T) {
 	assert.Empty(t, failures, "of %d calls", calls)
 	assert.Positive(t, c.saved.Load())
 	pbtest.Eventually(t, func() bool { return len(c.nodes["a"].Members()) == 2 })
+}
+
+// brokenStore is a store that fails once it is broken.
+type brokenStore struct {
+	store.Store
+	broken atomic.Bool
+}
+
+var errBroken = errors.New("the store is broken")
+
+func (s *brokenStore) Commit(
+	ctx context.Context, conditions []store.Condition, ops ...store.Operation,
+) (bool, int64, error) {
+	if s.broken.Load() {
+		return false, 0, errBroken
+	}
+	return s.Store.Commit(ctx, conditions, ops...)
+}
+
+func (s *brokenStore) Revoke(ctx context.Context, lease store.LeaseID) error {
+	if s.broken.Load() {
+		return errBroken
+	}
+	return s.Store.Revoke(ctx, lease)
+}
+
+// TestLeaveWithoutTheStore: a node leaves whose store fails. Its objects have answered and saved what they counted.
+func TestLeaveWithoutTheStore(t *testing.T) {
+	c := newClusterFor(t, time.Minute)
+	broken := &brokenStore{Store: c.store}
+	c.store = broken
+	c.join("a")
+	c.join("b")
+	require.Equal(t, 5, call[int](t, c.on("b", c.nodes["a"]), "incr", 5))
+	broken.broken.Store(true)
+	require.NoError(t, c.nodes["b"].Leave(testContext(t)))
+	assert.EqualValues(t, 5, c.saved.Load())
+	require.ErrorIs(t, c.nodes["b"].Err(), cluster.ErrLeft)
 }
 
 // TestJoinUnderLoad: objects move to a node that joins, and no call fails.

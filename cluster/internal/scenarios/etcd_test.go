@@ -2,6 +2,10 @@ package scenarios
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -114,6 +118,51 @@ func TestLeaderLost(t *testing.T) {
 					require.Empty(t, i.report.Error, "%s", i.report.Text)
 				}
 			}
+		})
+	}
+}
+
+// TestLeaveWithoutEtcd has nodes leave of which one has brought the etcd along: the others may have to leave without
+// it.
+func TestLeaveWithoutEtcd(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(w *world){
+		"all at once": func(w *world) {
+			for _, n := range w.nodes {
+				n.signal(syscall.SIGTERM)
+			}
+			require.Zero(t, w.nodes["a"].exit())
+		},
+		"etcd first": func(w *world) {
+			w.nodes["a"].kill()
+			for _, n := range w.nodes {
+				n.signal(syscall.SIGTERM)
+			}
+			w.nodes["b"].line("cannot tell the others that this node leaves")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorldWith(t, longLease)
+			dir := t.TempDir()
+			w.launch("a", func(args []string) []string {
+				return append(slices.DeleteFunc(args, func(arg string) bool {
+					return arg == "-etcd" || strings.HasPrefix(arg, "http://")
+				}), "-embedded", dir)
+			}).awaitURL()
+			url, err := os.ReadFile(filepath.Join(dir, "url"))
+			require.NoError(t, err)
+			for _, name := range []string{"b", "c"} {
+				w.launch(name, replace("-etcd", strings.TrimSpace(string(url)))).awaitURL()
+			}
+			alice := w.users.login("alice", w.nodes["b"])
+			for _, name := range []string{"b", "c"} {
+				w.roomOn(alice, name, "leave")
+			}
+			alice.do("disconnect", nil).value()
+			end(w)
+			require.Zero(t, w.nodes["b"].exit())
+			require.Zero(t, w.nodes["c"].exit())
 		})
 	}
 }
