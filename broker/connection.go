@@ -365,8 +365,7 @@ func (c *connection) sendReserved(call *seam.OutgoingCall, size int) error {
 	switch {
 	case err != nil:
 		err = flavors.DeadReference.Wrap(err)
-	case call.Result != nil && c.pending.Add(1) > int64(c.limits.CallsOut):
-		c.pending.Add(-1)
+	case call.Result != nil && !c.countPending():
 		c.countRejection(rejectCallsOut)
 		err = ErrTooManyCalls
 	}
@@ -374,6 +373,21 @@ func (c *connection) sendReserved(call *seam.OutgoingCall, size int) error {
 		c.out.Release(size)
 		return failCall(call, err)
 	}
+	c.sendCounted(call)
+	return nil
+}
+
+// countPending counts one more unanswered call. It reports false, and counts none, if there may be no more.
+func (c *connection) countPending() bool {
+	if c.pending.Add(1) <= int64(c.limits.CallsOut) {
+		return true
+	}
+	c.pending.Add(-1)
+	return false
+}
+
+// sendCounted hands a call to the broker after its bytes were reserved, and it was counted if it wants an answer.
+func (c *connection) sendCounted(call *seam.OutgoingCall) {
 	c.metrics.madeOut.Add(1)
 	c.queued.Add(1)
 	if call.Encoded != nil && lendsUpdates || call.Fragment != nil && call.Fragment.Holes() == 0 {
@@ -382,7 +396,6 @@ func (c *connection) sendReserved(call *seam.OutgoingCall, size int) error {
 	} else {
 		c.post(call)
 	}
-	return nil
 }
 
 // failCall fails a call that has no request id, and returns err.

@@ -210,7 +210,15 @@ func (c *connection) TryCall(call *seam.OutgoingCall) (taken bool) {
 	if full || !c.out.TryReserve(size, c.account.WriteHighWater()) {
 		return false
 	}
-	_ = c.sendReserved(call, size) // The Deferred has the error.
+	switch {
+	case call.Result == nil || c.ctx.Err() != nil:
+		_ = c.sendReserved(call, size) // The Deferred has the error.
+	case c.countPending():
+		c.sendCounted(call)
+	default: // Another connection's broker has made the last call.
+		c.out.Release(size)
+		return false
+	}
 	return true
 }
 
