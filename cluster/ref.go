@@ -262,6 +262,8 @@ func (r *Ref) drainLocked(why error) {
 		c := r.queue[0]
 		switch {
 		case r.passLocked(c):
+		case r.queue[0].number != c.number:
+			continue // Others came back meanwhile, and go first.
 		case !now.Before(c.until):
 			if why == nil {
 				why = context.DeadlineExceeded
