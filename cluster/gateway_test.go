@@ -76,8 +76,9 @@ type user struct {
 	node *cluster.Node
 }
 
-func (u *user) UserName() string                       { return u.name }
-func (u *user) PerspectiveHall(id string) *cluster.Ref { return u.node.Get("hall", id) }
+func (u *user) UserName() string                            { return u.name }
+func (u *user) PerspectiveHall(id string) *cluster.Ref      { return u.node.Get("hall", id) }
+func (u *user) PerspectiveGet(kind, id string) *cluster.Ref { return u.node.Get(kind, id) }
 
 // listener is a client's object.
 type listener struct {
