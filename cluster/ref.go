@@ -388,16 +388,18 @@ func (r *Ref) setRoute(to *route, user User, ref *flavors.RemoteReference) {
 	r.route = to
 	if to.perUser && !to.refs.aging {
 		to.refs.aging = true
-		ageLater(r.node.userIdle, r, func(r *Ref) bool { return r.forgetUsers(to) })
+		mark := weak.Make(to) // The timer does not keep the references of a route that is not used any more.
+		ageLater(r.node.userIdle, r, func(r *Ref) bool { return r.forgetUsers(mark) })
 	}
 }
 
 // forgetUsers forgets the references of users who do not call any more. Those are kept whose link has calls to send:
 // these may have to come back.
-func (r *Ref) forgetUsers(to *route) (left bool) {
+func (r *Ref) forgetUsers(mark weak.Pointer[route]) (left bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.route == to && to.refs.age(flavors.PassesOn)
+	to := mark.Value()
+	return to != nil && r.route == to && to.refs.age(flavors.PassesOn)
 }
 
 // callee returns what Go code calls: the reference as a client of this node has it.

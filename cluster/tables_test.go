@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/cluster"
 	"github.com/perspectivebroker/pb/internal/pbtest"
 )
@@ -69,6 +70,21 @@ func TestTablesForget(t *testing.T) {
 			c.settle(0, 0)
 		})
 	}
+}
+
+// TestDroppedRefIsGivenBack: a node gives back what it calls an object by when nobody has the object's reference any
+// more. It does not wait until the users of the object would have been forgotten.
+func TestDroppedRefIsGivenBack(t *testing.T) {
+	c := newCluster(t, "a", "b")
+	for name, n := range c.nodes {
+		require.NoError(t, n.Kind("hall", func(string) *hall { return &hall{node: name} }))
+	}
+	c.nodes["a"].SetUserIdle(time.Hour)
+	id := c.idOn("hall", "b")
+	before := broker.StatsOf(c.rts["b"]).Exports
+	require.Equal(t, "b", call[string](t, c.nodes["a"].Get("hall", id), "node"))
+	require.Greater(t, broker.StatsOf(c.rts["b"]).Exports, before)
+	pbtest.Eventually(t, func() bool { runtime.GC(); return broker.StatsOf(c.rts["b"]).Exports <= before })
 }
 
 // TestLostWhileActivated: an object is lost while its factory runs. The calls that came before fail, the next one has
