@@ -196,6 +196,11 @@ class User:
             del value
         gc.collect()
 
+    def do_release(self, c):
+        """Drop what a flood holds."""
+        self.held.clear()
+        gc.collect()
+
     def do_items(self, c):
         return list(self.things[c["on"]].items)
 

@@ -216,13 +216,16 @@ func (w *world) log(line string) {
 }
 
 // incr begins a call to a room that a user has stored, and records it.
-func (w *world) incr(u *user, room string) *increment {
+func (w *world) incr(u *user, room string) *increment { return w.incrBy(u, room, room) }
+
+// incrBy is incr by a reference that the user has stored under another name than that of the room.
+func (w *world) incrBy(u *user, name, room string) *increment {
 	w.mu.Lock()
 	w.next++
 	by := w.next
 	w.mu.Unlock()
 	i := &increment{w: w, caller: u.key, room: room, by: by, begin: time.Now()}
-	i.pending = u.call(room, "incr", by)
+	i.pending = u.call(name, "incr", by)
 	return i
 }
 
