@@ -18,15 +18,29 @@ func TestGenExample(t *testing.T) {
 	goFile, pythonFile := filepath.Join(out, "shop_pb.go"), filepath.Join(out, "shop_pb.py")
 	r := pb(t, "gen", "-o", goFile, "-python", pythonFile, dir)
 	require.Equal(t, result{}, r)
-	for _, made := range []string{goFile, pythonFile} {
+	checkMade(t, dir, goFile, pythonFile)
+	assert.Equal(t, result{}, pb(t, "gen", "-check", filepath.Join(dir, "shop_pb.go"), dir))
+	assert.Equal(t, result{}, pb(t, "gen", "-check", dir, dir))
+}
+
+// TestGenPlaced makes the code of cluster/internal/typed again.
+func TestGenPlaced(t *testing.T) {
+	const dir = "../../cluster/internal/typed"
+	goFile := filepath.Join(t.TempDir(), "typed_pb.go")
+	require.Equal(t, result{}, pb(t, "gen", "-o", goFile, dir))
+	checkMade(t, dir, goFile)
+}
+
+// checkMade requires generated files to be those in a package.
+func checkMade(t *testing.T, dir string, files ...string) {
+	t.Helper()
+	for _, made := range files {
 		got, err := os.ReadFile(made)
 		require.NoError(t, err)
 		want, err := os.ReadFile(filepath.Join(dir, filepath.Base(made)))
 		require.NoError(t, err)
-		assert.Empty(t, difference(string(want), string(got)), "run go generate in examples/shop")
+		assert.Empty(t, difference(string(want), string(got)), "run go generate in %s", dir)
 	}
-	assert.Equal(t, result{}, pb(t, "gen", "-check", filepath.Join(dir, "shop_pb.go"), dir))
-	assert.Equal(t, result{}, pb(t, "gen", "-check", dir, dir))
 }
 
 // difference returns the first line that differs.

@@ -128,8 +128,12 @@ func (g *goFile) clientType(s *shape) string {
 	switch s.kind {
 	case plain, aCopy, copyValue, object:
 		return g.typ(s.typ)
-	case reference:
+	case reference, callee:
 		inner = "any" // An object of the client's own.
+	case relayed:
+		return "any"
+	case placed:
+		inner = g.flavors() + ".Callee"
 	case local:
 		inner = "*" + g.flavors() + ".RemoteReference"
 	case original, cached:
@@ -176,6 +180,21 @@ func (g *goFile) convert(s *shape, as role) string {
 		if as == forResult {
 			one = st + ".Value[any]"
 		}
+	case callee:
+		one = st + ".Callee"
+		if as == forResult {
+			one = st + ".Value[any]"
+		}
+	case relayed:
+		one = st + ".Relayed"
+		if as == forResult {
+			one = st + ".Value[any]"
+		}
+	case placed:
+		one = st + ".Local[" + g.typ(s.elem) + "]"
+		if as == forResult {
+			one = st + ".Callee" + optional
+		}
 	case local:
 		one = st + ".Local[" + g.typ(s.elem) + "]"
 		if as == forResult {
@@ -203,7 +222,7 @@ func (g *goFile) convert(s *shape, as role) string {
 }
 
 func (g *goFile) convertObject(s *shape, optional string) string {
-	return fmt.Sprintf("%s.Object%s(%q, %q, func(ref *%s.RemoteReference) %s {\nreturn %s(ref)\n})",
+	return fmt.Sprintf("%s.Object%s(%q, %q, func(ref %s.Callee) %s {\nreturn %s(ref)\n})",
 		g.stub(), optional, s.iface.name, s.iface.class, g.flavors(), g.typ(s.elem), g.sibling(s, (*Interface).newClient))
 }
 
@@ -230,14 +249,14 @@ func (g *goFile) send(s *shape, expr string) string {
 // client writes the client of an interface.
 func (g *goFile) client(i *Interface) {
 	flavors, stub := g.flavors(), g.stub()
-	g.line("\n// %s calls a %s at the other end of a connection. It is good as long as the connection.",
+	g.line("\n// %s calls a %s at the other end of a connection. It is good as long as what it calls.",
 		i.client(), i.Name)
 	g.line("type %s struct{ %s.Client }\n", i.client(), stub)
 	if i.transparent {
 		g.line("var _ %s = (*%s)(nil)\n", i.Name, i.client())
 	}
-	g.line("// %s returns the client of an object of the peer.", i.newClient())
-	g.line("func %s(ref *%s.RemoteReference) *%s {", i.newClient(), flavors, i.client())
+	g.line("// %s returns the client of an object of the peer, or of a placed object of a cluster.", i.newClient())
+	g.line("func %s(ref %s.Callee) *%s {", i.newClient(), flavors, i.client())
 	g.line("return &%s{%s.NewClient(ref)}\n}", i.client(), stub)
 	for _, m := range i.Methods {
 		g.clientMethod(i, m)
@@ -400,7 +419,7 @@ func (m *Method) mayEndInKeywords() bool {
 		return false
 	}
 	switch last.kind {
-	case reference, cached, original:
+	case reference, callee, relayed, cached, original:
 		return true
 	case object:
 		return false
@@ -410,7 +429,7 @@ func (m *Method) mayEndInKeywords() bool {
 
 func (g *goFile) clientCall(m *Method, arguments string) {
 	flavors, stub := g.flavors(), g.stub()
-	call := fmt.Sprintf("(ctx, c.Client.Reference(), %q%s)", m.Wire, arguments)
+	call := fmt.Sprintf("(ctx, c.Client.Callee(), %q%s)", m.Wire, arguments)
 	switch {
 	case m.Deferred:
 		g.line("return %s.Start%s", flavors, call)
@@ -493,17 +512,14 @@ func (g *goFile) serverMethod(i *Interface, m *Method) {
 	if len(m.Params) > 0 {
 		names := make([]string, len(m.Params))
 		for i, p := range m.Params {
-			names[i] = fmt.Sprintf("{Name: %q}", p.Name)
+			names[i] = paramText(p.Name, false, p.kind)
 		}
 		g.params("Params", names)
 	}
 	if o := m.Options; o != nil {
 		names := make([]string, len(o.Fields))
 		for i, f := range o.Fields {
-			names[i] = fmt.Sprintf("{Name: %q}", f.Name)
-			if f.Optional {
-				names[i] = fmt.Sprintf("{Name: %q, Optional: true}", f.Name)
-			}
+			names[i] = paramText(f.Name, f.Optional, f.kind)
 		}
 		g.params("Keywords", names)
 		if o.TakesDict {
@@ -512,6 +528,9 @@ func (g *goFile) serverMethod(i *Interface, m *Method) {
 	}
 	if m.Variadic != nil {
 		g.line("Variadic: true,")
+		if m.Variadic.kind == relayed {
+			g.line("KeepsMore: true,")
+		}
 	}
 	if m.Rest {
 		g.line("Rest: true,")
@@ -520,6 +539,18 @@ func (g *goFile) serverMethod(i *Interface, m *Method) {
 	call := g.serverArguments(m)
 	g.serverCall(m, call)
 	g.line("}),")
+}
+
+// paramText returns the description of a parameter.
+func paramText(name string, optional bool, kind objectKind) string {
+	text := fmt.Sprintf("{Name: %q", name)
+	if optional {
+		text += ", Optional: true"
+	}
+	if kind == relayed {
+		text += ", Kept: true"
+	}
+	return text + "}"
 }
 
 // params writes the names of parameters, on several lines if they are many.

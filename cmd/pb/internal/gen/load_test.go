@@ -58,6 +58,9 @@ var refused = []struct{ types, method, want string }{
 	{"type Cache struct{ flavors.RemoteCache }", "M(*Cache)", "what arrives is a *flavors.Cached[s.Cache]"},
 	{"type Holder struct{ R *flavors.RemoteReference `pb:\"r\"` }", "M(a []Holder) error",
 		"a reference is another type at the other end"},
+	{"", "M(x map[string][]flavors.Callee) error", "a reference is another type at the other end"},
+	{"type Placed struct{ flavors.Indirect }", "M(x [][]*Placed) error", "a reference is another type at the other end"},
+	{"", "M(x []*flavors.Relayed) error", "a *flavors.Relayed is a parameter"},
 	{"", "M(a int, ctx context.Context) error", "must come before the arguments"},
 	{"", "M(a, b context.Context) error", "must come before the arguments"},
 	{"", "M(a int, i *flavors.Invocation) error", "must come before the arguments"},
@@ -183,6 +186,8 @@ type Copied struct {
 
 type Object struct{ flavors.Referenceable }
 
+type Place struct{ flavors.Indirect }
+
 type Original struct{ flavors.Cacheable }
 
 type Seen struct{ flavors.RemoteCache }
@@ -222,6 +227,10 @@ type All interface {
 	Nested(p *Box, b Box, l [][]*Deep, m map[string][2]Copied) ([][]*Deep, *Box, error)
 	Objects(o *Object, l []*Object, m map[string]*Object) (*Object, []*Object, map[string]*Object, error)
 	References(r *flavors.RemoteReference, l []*flavors.RemoteReference) []*flavors.RemoteReference
+	Callees(c flavors.Callee, m map[string]flavors.Callee, more ...flavors.Callee) ([]flavors.Callee, error)
+	Placed(p *Place, l []*Place) (*Place, []*Place)
+	Kept(x *flavors.Relayed, more ...*flavors.Relayed) (*flavors.Relayed, error)
+	KeptKeyword(n int, o struct{ X *flavors.Relayed ` + "`pb:\"x\"`" + ` }) error
 	Originals(o *Original) *Original
 	Cached(o *flavors.Cached[Seen]) (*flavors.Cached[Seen], error)
 	Others(ctx context.Context, o Other, l []Other) (Other, error)

@@ -24,6 +24,9 @@ const (
 	aCopy                // *T of a Copyable
 	copyValue            // T of a Copyable
 	reference            // *flavors.RemoteReference: an object of the peer
+	callee               // flavors.Callee: an object of the peer, or a placed one
+	placed               // a type that can be called besides, such as *cluster.Ref
+	relayed              // *flavors.Relayed: any value, undecoded
 	local                // a pointer to an object of this program, which peers hold by reference
 	original             // a pointer to a Cacheable of this program
 	cached               // *flavors.Cached[T]: a copy of a peer's Cacheable
@@ -60,8 +63,13 @@ type marked struct {
 
 // same reports whether the type is the same on both sides.
 func (s *shape) same() bool {
-	switch s.kind {
-	case reference, local, original, cached:
+	return s.kind.isSame()
+}
+
+// isSame reports whether such a type is the same on both sides.
+func (k objectKind) isSame() bool {
+	switch k {
+	case reference, callee, placed, relayed, local, original, cached:
 		return false
 	}
 	return true
@@ -77,7 +85,7 @@ func sameOnBothSides(sig *types.Signature) bool {
 			} else if m, ok := t.(*types.Map); ok {
 				t = m.Elem()
 			}
-			if k, _ := objectOf(t); k == reference || k == local || k == original || k == cached {
+			if k, _ := objectOf(t); !k.isSame() {
 				return false
 			}
 		}
@@ -247,8 +255,15 @@ func hasMethod(t types.Type, name string) bool {
 // it is marked or not.
 func objectOf(t types.Type) (objectKind, *marked) {
 	t = types.Unalias(t)
-	if isPointerTo(t, flavorsPath, "RemoteReference") {
+	switch {
+	case isPointerTo(t, flavorsPath, "RemoteReference"):
 		return reference, nil
+	case isPointerTo(t, flavorsPath, "Relayed"):
+		return relayed, nil
+	case isType(t, flavorsPath, "Callee"):
+		return callee, nil
+	case isCallee(t) && !isPointerTo(t, flavorsPath, "Promise"):
+		return placed, nil
 	}
 	if i, ok := t.Underlying().(*types.Interface); ok {
 		if i.NumMethods() > 0 {
@@ -282,6 +297,16 @@ func objectOf(t types.Type) (objectKind, *marked) {
 		return original, nil
 	}
 	return plain, nil
+}
+
+// isCallee reports whether a type that is no interface implements flavors.Callee.
+func isCallee(t types.Type) bool {
+	if types.IsInterface(t) {
+		return false
+	}
+	obj, _, _ := types.LookupFieldOrMethod(t, false, types.NewPackage(flavorsPath, "flavors"), "isCallee")
+	_, ok := obj.(*types.Func)
+	return ok
 }
 
 func typeText(t types.Type) string {
@@ -405,11 +430,16 @@ func (r *reader) notation(t types.Type, within []string) (notation, problem stri
 	switch kind, _ := objectOf(t); kind {
 	case aCopy, copyValue:
 		return r.copyNotation(t, refuse)
-	case reference:
+	case reference, callee, placed:
 		if nested && !oneContainer(within) {
 			return refuse("a reference is another type at the other end: pass it as a parameter, or in a slice or map")
 		}
 		return "ref", ""
+	case relayed:
+		if nested {
+			return refuse("a *flavors.Relayed is a parameter, a keyword or a result of its own")
+		}
+		return "any", ""
 	case local, original, cached:
 		if nested && !oneContainer(within) {
 			return refuse("%s is another type at the other end: pass it as a parameter, or in a slice or map", typeText(t))
