@@ -32,10 +32,13 @@ type gaugeCopy struct {
 // SetCopyableState sets the first number.
 func (c *gaugeCopy) SetCopyableState(state any) error { return jelly.Assign(&c.n, state) }
 
-// ObserveChange sets a new number.
-func (c *gaugeCopy) ObserveChange(n int) {
-	c.n = n
-	c.seen()
+// PublishMethods publishes change.
+func (*gaugeCopy) PublishMethods(flavors.Prefix) flavors.MethodSet {
+	return flavors.Methods(flavors.Method1("change", func(c *gaugeCopy, n int) (any, error) {
+		c.n = n
+		c.seen()
+		return nil, nil
+	}))
 }
 
 // gauged publishes a gauge.

@@ -29,49 +29,78 @@ func BenchmarkFanOut(b *testing.B) {
 	}
 }
 
-func fanOut(b *testing.B, observers int) {
+// fannedOut is a tally that many connections observe, whose peers only count bytes.
+type fannedOut struct {
+	rt        *actor.Runtime
+	root      *tallies
+	observers int64
+	socks     []net.Conn
+	readers   sync.WaitGroup
+
+	updates  int   // so far
+	sent     int64 // bytes of them
+	received atomic.Int64
+}
+
+func newFannedOut(t testing.TB, observers int) *fannedOut {
 	rt, err := actor.NewRuntime()
-	require.NoError(b, err)
-	root := &tallies{}
-	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", root)
-	require.NoError(b, err)
-	var received atomic.Int64
-	var readers sync.WaitGroup
-	socks := make([]net.Conn, observers)
-	for i := range socks {
-		socks[i], err = net.Dial("tcp", ln.Addr().String())
-		require.NoError(b, err)
-		p := wire.New(b, socks[i])
+	require.NoError(t, err)
+	f := &fannedOut{rt: rt, root: &tallies{}, observers: int64(observers), socks: make([]net.Conn, observers)}
+	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", f.root)
+	require.NoError(t, err)
+	for i := range f.socks {
+		f.socks[i], err = net.Dial("tcp", ln.Addr().String())
+		require.NoError(t, err)
+		p := wire.New(t, f.socks[i])
 		p.Join()
 		p.Write(`[message 1 root get 1 [tuple] [dictionary]]`)
 		p.Want(`[answer 1 ["test.Tally" 1 _]]`)
-		readers.Go(func() { _, _ = io.Copy(fanOutBytes{&received}, socks[i]) })
+		f.readers.Go(func() { _, _ = io.Copy(fanOutBytes{&f.received}, f.socks[i]) })
 	}
-	update := func() *actor.Deferred {
-		return flavors.Update(&root.tally, func(o flavors.Observers) {
-			root.tally.n++
-			// All updates have the same size.
-			_ = o.CallRemote("next", 1<<30+root.tally.n)
-		})
+	return f
+}
+
+// update updates all copies.
+func (f *fannedOut) update() *actor.Deferred {
+	f.updates++
+	f.sent += f.observers * updateSize(f.updates)
+	return flavors.Update(&f.root.tally, func(o flavors.Observers) {
+		f.root.tally.n++
+		// All updates have the same size.
+		_ = o.CallRemote("next", 1<<30+f.root.tally.n)
+	})
+}
+
+// settle waits until all updates have been received.
+func (f *fannedOut) settle() {
+	for f.received.Load() < f.sent {
+		runtime.Gosched()
 	}
-	settle := func(want int64) {
-		for received.Load() < want {
-			runtime.Gosched()
-		}
+}
+
+func (f *fannedOut) close(t testing.TB) {
+	for _, sock := range f.socks {
+		_ = sock.Close()
 	}
+	f.readers.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), wire.Timeout)
+	defer cancel()
+	require.NoError(t, f.rt.Close(ctx))
+}
+
+func fanOut(b *testing.B, observers int) {
+	f := newFannedOut(b, observers)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	b.ReportAllocs()
 	b.ResetTimer()
 	start := time.Now()
 	const burst = 64 // updates under way at a time, so that no outbox fills up
-	sent := int64(0)
 	for i := range b.N {
-		d := update()
-		sent += int64(observers) * updateSize(i+1)
+		d := f.update()
 		if i%burst == burst-1 || i == b.N-1 {
 			_ = waitFor(d)
-			settle(sent)
+			f.settle()
 		}
 	}
 	b.StopTimer()
@@ -79,16 +108,10 @@ func fanOut(b *testing.B, observers int) {
 	runtime.ReadMemStats(&after)
 	n := float64(b.N) * float64(observers)
 	b.ReportMetric(float64(b.N)/elapsed.Seconds(), "updates/s")
-	b.ReportMetric(float64(received.Load())/n, "B/observer")
+	b.ReportMetric(float64(f.received.Load())/n, "B/observer")
 	b.ReportMetric(float64(after.Mallocs-before.Mallocs)/n, "allocs/observer")
 	b.ReportMetric(float64(after.TotalAlloc-before.TotalAlloc)/n, "heapB/observer")
-	for _, sock := range socks {
-		_ = sock.Close()
-	}
-	readers.Wait()
-	ctx, cancel := context.WithTimeout(context.Background(), wire.Timeout)
-	defer cancel()
-	require.NoError(b, rt.Close(ctx))
+	f.close(b)
 }
 
 // updateSize returns the length of [cachemessage id 1 "next" 0 [tuple n] [dictionary]] in bytes.

@@ -245,6 +245,11 @@ func (c *connection) countRejection(r Rejection) {
 // JellyContext implements seam.Conn.
 func (c *connection) JellyContext(perspective any) jelly.Context { return c.jelly.Context(perspective) }
 
+// Encoding implements seam.Conn.
+func (c *connection) Encoding() seam.Encoding {
+	return seam.Encoding{Profile: c.profile, Limits: c.bananaLimits()}
+}
+
 // NewFragment implements seam.Conn.
 func (c *connection) NewFragment(perspective any, root string) *jelly.Fragment {
 	return c.jelly.NewFragment(perspective, root)
@@ -328,9 +333,12 @@ func (c *connection) SendCall(call *seam.OutgoingCall) error {
 
 // reserve reserves the bytes of a call, or fails it.
 func (c *connection) reserve(call *seam.OutgoingCall) (size int, ok bool) {
-	limit, must := c.account.WriteHighWater(), call.Observer != nil || call.MustSend
+	var limit int
+	must := call.Observer != nil || call.MustSend
 	if must {
 		limit = c.account.MaxWriteBacklog()
+	} else {
+		limit = c.account.WriteHighWater()
 	}
 	size = sizeOf(call)
 	if c.out.TryReserve(size, limit) {
@@ -361,10 +369,10 @@ var lendsUpdates = runtime.GOMAXPROCS(0) <= 2
 
 // sendReserved hands a call to the broker after its bytes were reserved.
 func (c *connection) sendReserved(call *seam.OutgoingCall, size int) error {
-	err := context.Cause(c.ctx)
+	var err error
 	switch {
-	case err != nil:
-		err = flavors.DeadReference.Wrap(err)
+	case c.ctx.Err() != nil:
+		err = flavors.DeadReference.Wrap(context.Cause(c.ctx))
 	case call.Result != nil && !c.countPending():
 		c.countRejection(rejectCallsOut)
 		err = ErrTooManyCalls

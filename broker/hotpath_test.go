@@ -59,3 +59,16 @@ func TestManyConnectionsCall(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// TestUpdateAllocations checks what an update allocates for each of many observers.
+func TestUpdateAllocations(t *testing.T) {
+	const observers = 50
+	f := newFannedOut(t, observers)
+	defer f.close(t)
+	update := func() {
+		require.NoError(t, waitFor(f.update()))
+		f.settle()
+	}
+	update() // The pools are filled.
+	assert.LessOrEqual(t, testing.AllocsPerRun(50, update)/observers, mostUpdateAllocs)
+}

@@ -95,6 +95,9 @@ func (b *broker) sendCall(call *seam.OutgoingCall) {
 	if keep {
 		b.promiseSent(call)
 	}
+	if call.Cache && call.Result == nil {
+		call.Recycle()
+	}
 }
 
 func (b *broker) appendCallHead(dst []byte, call *seam.OutgoingCall, hasMetadata, onPromise, keep bool) []byte {

@@ -231,9 +231,9 @@ func (c *CacheRelay) send(o *Observer, u relayedUpdate, shared *encodedFor) {
 		return // Unobserve follows.
 	}
 	call := o.newCall(u.method)
-	context := o.conn.JellyContext(o.perspective)
-	if call.Encoded = shared.get(context); call.Encoded == nil {
-		fragment := jelly.NewFragment(context)
+	kind := o.conn.Encoding()
+	if call.Encoded = shared.get(kind); call.Encoded == nil {
+		fragment := o.conn.NewFragment(o.perspective, "")
 		err := encodeSafely(fragment, func() error {
 			if err := fragment.Raw(u.args); err != nil {
 				return err
@@ -249,7 +249,7 @@ func (c *CacheRelay) send(o *Observer, u relayedUpdate, shared *encodedFor) {
 			call.Fragment = fragment
 		} else {
 			call.Encoded = encoded(fragment)
-			*shared = encodedFor{context.Profile, context.Limits, call.Encoded}
+			*shared = encodedFor{kind, call.Encoded}
 		}
 	}
 	to := passingOf(o.conn)

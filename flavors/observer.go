@@ -1,7 +1,6 @@
 package flavors
 
 import (
-	"context"
 	"errors"
 	"iter"
 	"runtime"
@@ -9,7 +8,6 @@ import (
 	"sync/atomic"
 
 	"github.com/perspectivebroker/pb/actor"
-	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/internal/seam"
 	"github.com/perspectivebroker/pb/internal/usercode"
@@ -126,9 +124,7 @@ func (o *Observer) unsent(method string, err error) {
 const maxUpdatesLogged = 3
 
 func (o *Observer) newCall(method string) *seam.OutgoingCall {
-	call := &seam.OutgoingCall{Cache: true, Observer: (*observer)(o), Method: method, Perspective: o.perspective}
-	call.Init(o.conn, nil)
-	return call
+	return seam.NewUpdate(o.conn, (*observer)(o), method, o.perspective)
 }
 
 // Observers is the set of observers of an original at one moment.
@@ -155,7 +151,7 @@ func (os Observers) CallRemote(method string, args ...any) error {
 	var shared encodedFor
 	var errs []error
 	for _, o := range os.list {
-		if context.Cause(o.conn.Context()) != nil {
+		if o.conn.Context().Err() != nil {
 			continue // Unobserve follows.
 		}
 		if o.follow != nil {
@@ -163,8 +159,8 @@ func (os Observers) CallRemote(method string, args ...any) error {
 			continue
 		}
 		call := o.newCall(method)
-		c := o.conn.JellyContext(o.perspective)
-		if call.Encoded = shared.get(c); call.Encoded == nil {
+		kind := o.conn.Encoding()
+		if call.Encoded = shared.get(kind); call.Encoded == nil {
 			fragment, err := encodeCall(o.conn, o.perspective, method, args)
 			if err != nil {
 				o.unsent(method, err)
@@ -175,7 +171,7 @@ func (os Observers) CallRemote(method string, args ...any) error {
 				call.Fragment = fragment
 			} else {
 				call.Encoded = encoded(fragment)
-				shared = encodedFor{c.Profile, c.Limits, call.Encoded}
+				shared = encodedFor{kind, call.Encoded}
 			}
 		}
 		_ = o.conn.SendCall(call)
@@ -184,16 +180,14 @@ func (os Observers) CallRemote(method string, args ...any) error {
 	return errors.Join(errs...)
 }
 
-// encodedFor is the arguments that were encoded last, and for which kind of connection. The connections of one listener
-// are alike.
+// encodedFor is the arguments that were encoded last, and for which kind of connection.
 type encodedFor struct {
-	profile banana.Profile
-	limits  banana.Limits
-	bytes   []byte
+	kind  seam.Encoding
+	bytes []byte
 }
 
-func (e *encodedFor) get(c jelly.Context) []byte {
-	if e.bytes == nil || e.profile != c.Profile || e.limits != c.Limits {
+func (e *encodedFor) get(kind seam.Encoding) []byte {
+	if e.kind != kind {
 		return nil
 	}
 	return e.bytes

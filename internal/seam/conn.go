@@ -3,14 +3,22 @@ package seam
 import (
 	"context"
 	"math/big"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/perspectivebroker/pb/actor"
+	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/internal/figures"
 )
+
+// Encoding is what the bytes of a value without placeholders depend on. The connections of one listener are alike.
+type Encoding struct {
+	Profile banana.Profile
+	Limits  banana.Limits
+}
 
 // Conn is what package flavors needs of a connection. Package broker implements it.
 //
@@ -33,6 +41,8 @@ type Conn interface {
 	// JellyContext returns how values for this peer are encoded: profile, limits, security, and the connection itself
 	// as the invoker.
 	JellyContext(perspective any) jelly.Context
+	// Encoding returns what the bytes of a value without placeholders depend on.
+	Encoding() Encoding
 	// NewFragment returns an empty fragment for values for this peer. root is what errors call the value that will be
 	// in it; empty for the default.
 	NewFragment(perspective any, root string) *jelly.Fragment
@@ -293,6 +303,23 @@ func (c *OutgoingCall) AwaitAnswer() *actor.Waiter {
 
 // CancelWork implements actor.Canceller.
 func (c *OutgoingCall) CancelWork() { c.conn.CancelCall(c) }
+
+// updates pools updates that wanted no answer and were sent, so that an update costs no memory that must be collected.
+var updates = sync.Pool{New: func() any { return new(OutgoingCall) }}
+
+// NewUpdate returns an update for the copy that an observer's peer has.
+func NewUpdate(conn Conn, observer Observer, method string, perspective any) *OutgoingCall {
+	c := updates.Get().(*OutgoingCall)
+	c.Cache, c.Observer, c.Method, c.Perspective, c.conn = true, observer, method, perspective, conn
+	return c
+}
+
+// Recycle pools an update that wanted no answer and was sent. There must be no other reference to it.
+func (c *OutgoingCall) Recycle() {
+	c.Reset()
+	c.Cache, c.Observer, c.Encoded = false, nil, nil
+	updates.Put(c)
+}
 
 // maxKept is the largest capacity of the metadata of an answered call that is kept for the next one.
 const maxKept = 256

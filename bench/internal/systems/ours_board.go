@@ -34,12 +34,18 @@ type boardCopy struct {
 // SetCopyableState sets the initial number.
 func (c *boardCopy) SetCopyableState(state any) error { return jelly.Assign(&c.n, state) }
 
-// ObserveChange sets a new number.
-func (c *boardCopy) ObserveChange(n int) {
+// PublishMethods publishes change, typed like the methods of the root.
+func (*boardCopy) PublishMethods(flavors.Prefix) flavors.MethodSet {
+	return flavors.Methods(flavors.Method1("change", (*boardCopy).change))
+}
+
+// change sets a new number.
+func (c *boardCopy) change(n int) (any, error) {
 	c.n = n
 	if c.seen != nil {
 		c.seen(n)
 	}
+	return nil, nil
 }
 
 // RemoteWatch returns the board that all clients share.

@@ -20,7 +20,11 @@ const (
 
 var bufferSizes = [...]int{SmallBuffer, MediumBuffer, ShareBuffer, LargeBuffer}
 
-var bufferPools [len(bufferSizes)]sync.Pool // of *[]byte
+// smallBuffers are those of the smallest size, which most reads and writes take. A pointer to an array needs no slice
+// header beside it.
+var smallBuffers = sync.Pool{New: func() any { return new([SmallBuffer]byte) }}
+
+var bufferPools [len(bufferSizes)]sync.Pool // of *[]byte; the first is not used
 
 // bufferHeaders recycles the slice headers that the pools point to, so that PutBuffer does not allocate.
 var bufferHeaders = sync.Pool{New: func() any { return new([]byte) }}
@@ -37,6 +41,9 @@ func PooledSize(n int) int {
 
 // GetBuffer returns an empty buffer with room for at least n bytes.
 func GetBuffer(n int) []byte {
+	if n <= SmallBuffer {
+		return smallBuffers.Get().(*[SmallBuffer]byte)[:0]
+	}
 	for i, size := range bufferSizes {
 		if n > size {
 			continue
@@ -72,12 +79,19 @@ func GetExactBuffer(n int) []byte {
 // goes back to the pool of these. Any other up to a quarter larger than a pooled size is cut to that size, since the
 // size of a buffer decides how it grows and what it counts for. The rest is left to the garbage collector.
 func PutBuffer(b []byte) {
-	if n := cap(b); n > MediumBuffer && n != ShareBuffer && n != LargeBuffer && longbuf.SizeOf(n) == n {
+	n := cap(b)
+	switch {
+	case n < SmallBuffer:
+		return
+	case n <= SmallBuffer+SmallBuffer/4:
+		smallBuffers.Put((*[SmallBuffer]byte)(b[:SmallBuffer]))
+		return
+	case n > MediumBuffer && n != ShareBuffer && n != LargeBuffer && longbuf.SizeOf(n) == n:
 		longbuf.Put(b)
 		return
 	}
 	for i, size := range bufferSizes {
-		if cap(b) < size || cap(b) > size+size/4 {
+		if n < size || n > size+size/4 {
 			continue
 		}
 		header := bufferHeaders.Get().(*[]byte)
