@@ -125,9 +125,9 @@ func TestTakeBack(t *testing.T) {
 	assert.Empty(t, back)
 	TakeBack(ref, nil)
 	assert.Equal(t, []int64{1, 2, 4}, back)
-	clear := client.clear
+	resume := client.clear
 	client.clear = nil
-	clear()
+	resume()
 	assert.EqualValues(t, 9, <-called)
 	assert.EqualValues(t, 7, <-called)
 }
