@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"reflect"
 	"runtime"
-	"sync"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/codec/jelly"
@@ -59,7 +58,7 @@ func call(ctx context.Context, c Callee, method string, args []any, want *jelly.
 
 // callAndWait makes a call and waits for its answer, which may have the type of want.
 func callAndWait(ctx context.Context, c Callee, method string, args []any, want *jelly.Direct) (any, error) {
-	call := calls.Get().(*seam.OutgoingCall)
+	call := seam.NewCall()
 	conn, err := prepareCall(ctx, c, call, method, args)
 	if err != nil {
 		return nil, err
@@ -76,8 +75,7 @@ func callAndWait(ctx context.Context, c Callee, method string, args []any, want 
 		}
 		return nil, err
 	}
-	call.Reset()
-	calls.Put(call)
+	call.Recycle() // The connection may still refer to one that ended otherwise.
 	return v, nil
 }
 
@@ -108,10 +106,6 @@ func As[T any](value any, err error) (T, error) {
 	}
 	return result, nil
 }
-
-// calls pools answered calls of Call, to which there is no other reference. The connection may still refer to one that
-// ended otherwise.
-var calls = sync.Pool{New: func() any { return new(seam.OutgoingCall) }}
 
 // Start calls a method of the peer's object and returns when the call has been given to the connection, with the
 // Deferred of the answer. It is [RemoteReference.CallRemote], but waits while too much waits to be written, until ctx

@@ -304,28 +304,26 @@ func (c *OutgoingCall) AwaitAnswer() *actor.Waiter {
 // CancelWork implements actor.Canceller.
 func (c *OutgoingCall) CancelWork() { c.conn.CancelCall(c) }
 
-// updates pools updates that wanted no answer and were sent, so that an update costs no memory that must be collected.
-var updates = sync.Pool{New: func() any { return new(OutgoingCall) }}
+// calls pools calls that are over, so that the next ones cost no memory that must be collected.
+var calls = sync.Pool{New: func() any { return new(OutgoingCall) }}
+
+// NewCall returns a call that may be recycled.
+func NewCall() *OutgoingCall { return calls.Get().(*OutgoingCall) }
 
 // NewUpdate returns an update for the copy that an observer's peer has.
 func NewUpdate(conn Conn, observer Observer, method string, perspective any) *OutgoingCall {
-	c := updates.Get().(*OutgoingCall)
+	c := NewCall()
 	c.Cache, c.Observer, c.Method, c.Perspective, c.conn = true, observer, method, perspective, conn
 	return c
 }
 
-// Recycle pools an update that wanted no answer and was sent. There must be no other reference to it.
-func (c *OutgoingCall) Recycle() {
-	c.Reset()
-	c.Cache, c.Observer, c.Encoded = false, nil, nil
-	updates.Put(c)
-}
-
-// maxKept is the largest capacity of the metadata of an answered call that is kept for the next one.
+// maxKept is the largest capacity of the metadata of a call that is kept for the next one.
 const maxKept = 256
 
-// Reset makes an answered call, whose result was reset, ready for use as another one.
-func (c *OutgoingCall) Reset() {
+// Recycle makes a call ready for use as another one, and pools it. The call was answered and its result was reset, or
+// it is an update that wanted no answer and was sent. There must be no other reference to it.
+func (c *OutgoingCall) Recycle() {
+	c.Cache, c.Observer, c.Encoded = false, nil, nil
 	c.ID, c.Name, c.Method, c.Perspective, c.conn, c.TraceID, c.Want = 0, "", "", nil, nil, "", nil
 	c.Deadline, c.Timed, c.Entries, c.Object, c.Undecoded = time.Time{}, false, 0, nil, false
 	if cap(c.Metadata) > maxKept {
@@ -333,4 +331,5 @@ func (c *OutgoingCall) Reset() {
 	}
 	c.Metadata = c.Metadata[:0]
 	c.Result, c.RequestID, c.Cancelled, c.Sent, c.Series, c.Weight = nil, 0, false, 0, nil, 0
+	calls.Put(c)
 }
