@@ -265,8 +265,7 @@ type typedCaller[T any] struct {
 	label  string
 	unseen bool
 	result reflect.Type // nil if there is none, or it is not known
-	bound  signature
-	kept   signature // of whole: which arguments it keeps as they came
+	bound  signature    // of whole: as far as keptBy tells
 	run    func(self *T, inv *Invocation, args []any) (any, error)
 	whole  func(self *T, inv *Invocation) (any, error)
 	locate func(recv any) *T // nil if the receiver is a *T
@@ -281,9 +280,11 @@ func (e *typed[T]) publish(table *MethodTable, t reflect.Type) error {
 	c := &typedCaller[T]{
 		label: table.typeName + "." + e.wire + "()", unseen: e.unseen, run: e.run, whole: e.whole, result: e.result,
 	}
-	var err error
-	if c.kept, err = keptBy(e.kept); err != nil {
-		return fmt.Errorf("function %q: %w", e.wire, err)
+	if c.whole != nil {
+		var err error
+		if c.bound, err = keptBy(e.kept); err != nil {
+			return fmt.Errorf("function %q: %w", e.wire, err)
+		}
 	}
 	for _, typ := range e.types {
 		if why := unfillable(typ); why != "" {
@@ -319,12 +320,7 @@ func (e *typed[T]) publish(table *MethodTable, t reflect.Type) error {
 }
 
 // parameters implements caller.
-func (c *typedCaller[T]) parameters() *signature {
-	if c.whole != nil {
-		return &c.kept
-	}
-	return &c.bound
-}
+func (c *typedCaller[T]) parameters() *signature { return &c.bound }
 
 // keeps implements caller.
 func (c *typedCaller[T]) keeps() bool { return !c.unseen }
@@ -335,8 +331,8 @@ func (c *typedCaller[T]) call(recv any, inv *Invocation) (any, error) {
 	if !ok {
 		self = c.locate(recv)
 	}
-	if p := c.parameters(); p.keepsSome() {
-		p.keepValues(inv)
+	if c.bound.keepsSome() {
+		c.bound.keepValues(inv)
 	}
 	if c.whole != nil {
 		return c.whole(self, inv)
