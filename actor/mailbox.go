@@ -453,15 +453,9 @@ func (m *Mailbox) lent(message any) {
 
 // receiveLent hands a message to the actor's ReceiveLent and reports whether that handled it.
 func (m *Mailbox) receiveLent(message any) bool {
-	if m.measured {
-		return false
-	}
 	ctx, ok := m.invoker.(protoactor.Context)
-	if !ok {
-		return false
-	}
-	g := guardOf(ctx.Actor())
-	if g == nil {
+	g := m.guard()
+	if m.measured || !ok || g == nil {
 		return false
 	}
 	inner, ok := g.inner.(LentReceiver)

@@ -119,6 +119,19 @@ func anyWire() *rapid.Generator[[]byte] {
 	})
 }
 
+// anyLimits draws limits from 1 to most.
+func anyLimits(most Limits) *rapid.Generator[Limits] {
+	return rapid.Custom(func(t *rapid.T) Limits {
+		return Limits{
+			Prefix: rapid.IntRange(1, most.Prefix).Draw(t, "Prefix"),
+			String: rapid.IntRange(1, most.String).Draw(t, "String"),
+			List:   rapid.IntRange(1, most.List).Draw(t, "List"),
+			Depth:  rapid.IntRange(1, most.Depth).Draw(t, "Depth"),
+			Frame:  rapid.IntRange(1, most.Frame).Draw(t, "Frame"),
+		}
+	})
+}
+
 // chunksOf draws a way to cut a stream.
 func chunksOf(t *rapid.T, stream []byte) (chunks [][]byte) {
 	for len(stream) > 0 {

@@ -114,13 +114,7 @@ func failureOf(err error) string {
 func TestScannerMatchesModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := anyProfile().Draw(t, "profile")
-		l := Limits{
-			Prefix: rapid.IntRange(1, 9).Draw(t, "Prefix"),
-			String: rapid.IntRange(1, 9).Draw(t, "String"),
-			List:   rapid.IntRange(1, 4).Draw(t, "List"),
-			Depth:  rapid.IntRange(1, 4).Draw(t, "Depth"),
-			Frame:  rapid.IntRange(1, 60).Draw(t, "Frame"),
-		}
+		l := anyLimits(Limits{Prefix: 9, String: 9, List: 4, Depth: 4, Frame: 60}).Draw(t, "limits")
 		stream := anyWire().Draw(t, "stream")
 		var s Scanner
 		s.Init(p, l)
@@ -207,13 +201,7 @@ func requireSameBytewise(t require.TestingT, stream []byte, p Profile, l Limits,
 // TestScannerUsual scans streams of all kinds of elements with all kinds of limits and prices.
 func TestScannerUsual(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		l := Limits{
-			Prefix: rapid.IntRange(1, 12).Draw(t, "Prefix"),
-			String: rapid.IntRange(1, 20).Draw(t, "String"),
-			List:   rapid.IntRange(1, 20).Draw(t, "List"),
-			Depth:  rapid.IntRange(1, 5).Draw(t, "Depth"),
-			Frame:  rapid.IntRange(1, 200).Draw(t, "Frame"),
-		}
+		l := anyLimits(Limits{Prefix: 12, String: 20, List: 20, Depth: 5, Frame: 200}).Draw(t, "limits")
 		p := anyProfile().Draw(t, "profile")
 		var stream []byte
 		for range rapid.IntRange(1, 6).Draw(t, "expressions") {

@@ -19,7 +19,7 @@ func (s *Scanner) usual(buf []byte) {
 	words := s.profile.HasVocabulary()
 	pos, owed, cost := s.pos, s.owed, s.cost
 scan:
-	for owed > 0 && pos >= 0 && pos < len(buf)-1 {
+	for owed > 0 && pos < len(buf)-1 {
 		n, kind, end := int(buf[pos]), Kind(buf[pos+1]), pos+2
 		if n >= 0x80 {
 			break
