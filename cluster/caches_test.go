@@ -10,7 +10,6 @@ import (
 
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/codec/jelly"
-	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/pbtest"
 )
@@ -48,11 +47,7 @@ func (b *boardCopy) ObserveAdd(text string) { b.items = append(b.items, text) }
 func (c *testCluster) loginWithBoards(url, name string) (*broker.Conn, *flavors.RemoteReference) {
 	registry := jelly.NewRegistry()
 	require.NoError(c.t, flavors.RegisterCache[boardCopy](registry, "test.Board"))
-	conn, err := broker.Dial(testContext(c.t), pbtest.NewRuntime(c.t), url, broker.WithRegistry(registry))
-	require.NoError(c.t, err)
-	avatar, err := conn.Login(testContext(c.t), cred.UsernamePassword{Username: name, Password: "pw"}, nil)
-	require.NoError(c.t, err)
-	return conn, avatar
+	return c.loginWith(registry, url, name)
 }
 
 func itemsOf(t *testing.T, b *flavors.Cached[boardCopy]) (items []string) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/cluster"
+	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/pbtest"
@@ -103,7 +104,12 @@ func (c *testCluster) gateway(node string) (url string) {
 }
 
 func (c *testCluster) login(url, name string) (*broker.Conn, *flavors.RemoteReference) {
-	conn, err := broker.Dial(testContext(c.t), pbtest.NewRuntime(c.t), url)
+	return c.loginWith(jelly.NewRegistry(), url, name)
+}
+
+// loginWith is login with a registry of the client's classes.
+func (c *testCluster) loginWith(known *jelly.Registry, url, name string) (*broker.Conn, *flavors.RemoteReference) {
+	conn, err := broker.Dial(testContext(c.t), pbtest.NewRuntime(c.t), url, broker.WithRegistry(known))
 	require.NoError(c.t, err)
 	avatar, err := conn.Login(testContext(c.t), cred.UsernamePassword{Username: name, Password: "pw"}, nil)
 	require.NoError(c.t, err)

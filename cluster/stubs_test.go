@@ -10,10 +10,7 @@ import (
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/cluster"
 	"github.com/perspectivebroker/pb/cluster/internal/typed"
-	"github.com/perspectivebroker/pb/codec/jelly"
-	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
-	"github.com/perspectivebroker/pb/internal/pbtest"
 )
 
 // hallOf is the typed.Hall of a gateway.
@@ -127,12 +124,7 @@ func same[T any](t *testing.T, want any) func(got T, err error) {
 func TestStubsPassReferences(t *testing.T) {
 	c, _ := typedWorld(t)
 	ctx := testContext(t)
-	known := jelly.NewRegistry()
-	require.NoError(t, flavors.RegisterCopy[oddity](known, "pond.Oddity"))
-	conn, err := broker.Dial(ctx, pbtest.NewRuntime(t), c.gateway("a"), broker.WithRegistry(known))
-	require.NoError(t, err)
-	ann, err := conn.Login(ctx, cred.UsernamePassword{Username: "ann", Password: "pw"}, nil)
-	require.NoError(t, err)
+	ann := c.loginWithOddities(c.gateway("a"), "ann")
 	placed := ask[*flavors.RemoteReference](t, ann, "get", "counter", "x")
 	own, odd := &listener{}, &oddity{Size: 3}
 	for _, home := range []string{"a", "b"} {

@@ -7,12 +7,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/cluster"
 	"github.com/perspectivebroker/pb/codec/jelly"
-	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
-	"github.com/perspectivebroker/pb/internal/pbtest"
 )
 
 // Tray is a placed object that returns what it is given, by methods that are published in every way.
@@ -85,6 +82,14 @@ type oddity struct {
 
 func (*oddity) TypeToCopy() string { return "pond.Oddity" }
 
+// loginWithOddities logs in as a client that knows the class.
+func (c *testCluster) loginWithOddities(url, name string) *flavors.RemoteReference {
+	known := jelly.NewRegistry()
+	require.NoError(c.t, flavors.RegisterCopy[oddity](known, "pond.Oddity"))
+	_, avatar := c.loginWith(known, url, name)
+	return avatar
+}
+
 // trayCalls are calls of all methods of a Tray with a value.
 func trayCalls(v any) (calls [][]any) {
 	kw := flavors.Kw{"x": v}
@@ -107,12 +112,7 @@ func TestTypesOfMethods(t *testing.T) {
 	offer[lists[flavors.Callee]](c, "callee")
 	offer[lists[*flavors.RemoteReference]](c, "reference")
 	offer[lists[any]](c, "any")
-	known := jelly.NewRegistry()
-	require.NoError(t, flavors.RegisterCopy[oddity](known, "pond.Oddity"))
-	conn, err := broker.Dial(testContext(t), pbtest.NewRuntime(t), c.gateway("a"), broker.WithRegistry(known))
-	require.NoError(t, err)
-	ann, err := conn.Login(testContext(t), cred.UsernamePassword{Username: "ann", Password: "pw"}, nil)
-	require.NoError(t, err)
+	ann := c.loginWithOddities(c.gateway("a"), "ann")
 	placed := ask[*flavors.RemoteReference](t, ann, "get", "counter", "x")
 	values := map[string]any{"placed": placed, "own": &listener{}, "copy": &oddity{Size: 3}, "nothing": nil}
 	for kind, fits := range map[string]string{
