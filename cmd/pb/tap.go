@@ -28,7 +28,7 @@ With pbs:// in -listen, -cert and -key are the server's.`,
 }
 
 func prepareTap(f *flags) func(context.Context, *env, []string) error {
-	t := &tap{}
+	t := newTap()
 	listen := f.set.String("listen", "", "accept connections at `URL`")
 	to := f.set.String("to", "", "pass them on to `URL`")
 	file := f.set.String("w", "", "record the conversation in `FILE`, for pb decode")
@@ -75,6 +75,7 @@ type tap struct {
 	env    *env
 	to     peer.Target
 	config *tls.Config
+	began  time.Time
 
 	mu       sync.Mutex // held while an event is recorded and printed
 	printer  trace.Printer
@@ -82,6 +83,12 @@ type tap struct {
 	failed   error
 	failing  context.CancelCauseFunc
 }
+
+func newTap() *tap { return &tap{began: time.Now()} }
+
+// now returns the time of day when the tap began and what has passed since, so that a step of the clock changes no
+// duration. The result has no monotonic part: what is printed of it is what pb decode prints of the recording.
+func (t *tap) now() time.Time { return t.began.Add(time.Since(t.began)).Round(0) }
 
 func (t *tap) serve(ctx context.Context, here peer.Target) error {
 	if here.Network == "unix" {
@@ -192,7 +199,7 @@ func (t *tap) pass(from, to net.Conn, n int, dir trace.Direction) {
 func (t *tap) event(e trace.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	e.At = time.Now()
+	e.At = t.now()
 	if t.failed != nil {
 		return
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/perspectivebroker/pb/cmd/pb/internal/trace"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/internal/authority"
+	"github.com/perspectivebroker/pb/internal/stock"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -90,6 +91,21 @@ func cutRecording(t *testing.T, file, text string) {
 	r := pb(t, "decode", file)
 	assert.Equal(t, statusFailed, r.status)
 	assert.Contains(t, r.errors, "cut")
+}
+
+// TestTapClock checks that a recording can hold the times of a tap whole. When they had a monotonic part, the tap
+// printed durations that pb decode printed otherwise, on a machine whose clock was being set.
+func TestTapClock(t *testing.T) {
+	tap := newTap()
+	before := time.Now()
+	at := tap.now()
+	assert.Equal(t, at.Round(0), at)
+	assert.WithinDuration(t, before, at, stock.Timeout)
+	for range 1000 {
+		next := tap.now()
+		require.False(t, next.Before(at), "the clock goes back")
+		at = next
+	}
 }
 
 // TestTapUnchanged passes bytes on that are no Perspective Broker, in both directions, and half-closes.
