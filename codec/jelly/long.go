@@ -1,6 +1,7 @@
 package jelly
 
 import (
+	"sync"
 	"unsafe"
 
 	"github.com/perspectivebroker/pb/codec/banana"
@@ -19,8 +20,15 @@ type Long struct {
 	bytes []byte
 	own   bool     // bytes are from the pool
 	user  HoleUser // is told when the bytes are not needed any more; may be nil
-	over  bool     // Done has been called
-	taken bool     // the fragment has given it away
+}
+
+// longPool recycles Longs: Done puts them back, so each has one owner at a time.
+var longPool = sync.Pool{New: func() any { return new(Long) }}
+
+func newLong(bytes []byte, own bool, user HoleUser) *Long {
+	l := longPool.Get().(*Long)
+	l.bytes, l.own, l.user = bytes, own, user
+	return l
 }
 
 // Bytes returns the string. It must not be written to.
@@ -31,27 +39,25 @@ func (l *Long) Bytes() []byte {
 	return l.bytes
 }
 
-// Done must be called once when the bytes of a Long that a fragment has given away are not needed any more.
+// Done must be called once when the bytes of a Long that a fragment has given away are not needed any more. The Long
+// must not be used afterwards.
 func (l *Long) Done() {
-	if l == nil || l.over {
+	if l == nil {
 		return
 	}
-	l.over = true
 	if l.own {
 		longbuf.Put(l.bytes)
 	}
-	l.bytes = nil
-	if l.user != nil {
-		l.user.HoleDone()
+	user := l.user
+	*l = Long{}
+	longPool.Put(l)
+	if user != nil {
+		user.HoleDone()
 	}
 }
 
 // HoleDone implements HoleUser: the fragment is freed, or the jelly call has failed.
-func (l *Long) HoleDone() {
-	if l != nil && !l.taken {
-		l.Done()
-	}
-}
+func (l *Long) HoleDone() { l.Done() }
 
 // appendTo appends the string with its head.
 func (l *Long) appendTo(dst []byte) []byte {
@@ -74,7 +80,7 @@ func (e *Encoder) longCopy(b []byte) error {
 			return err
 		}
 	}
-	e.long(&Long{bytes: longbuf.Clone(b), own: true})
+	e.long(newLong(longbuf.Clone(b), true, nil))
 	return nil
 }
 
@@ -90,14 +96,14 @@ func (f *Fragment) SetRoom(room Room) { f.e.room = room }
 
 // longString writes s, which cannot change.
 func (e *Encoder) longString(s string) {
-	e.long(&Long{bytes: unsafe.Slice(unsafe.StringData(s), len(s))})
+	e.long(newLong(unsafe.Slice(unsafe.StringData(s), len(s)), false, nil))
 }
 
 // Lent writes a raw string, which is bytes in Python, without copying it if it is long. Until user is told by HoleDone
 // that it is not needed any more, b must not change. That happens when it has been written, or will not be, or before
 // Lent returns. A nil user need not be told.
 func (e *Encoder) Lent(b []byte, user HoleUser) error {
-	l := &Long{bytes: b, user: user}
+	l := newLong(b, false, user)
 	if err := e.fits(len(b)); err != nil {
 		l.Done()
 		return err
@@ -114,8 +120,8 @@ func (e *Encoder) Lent(b []byte, user HoleUser) error {
 func (f *Fragment) Longs() int { return f.e.longs }
 
 // AppendAround is like [Fragment.Append] but leaves out the long strings. For each it calls long, with the bytes
-// before it. If AppendAround succeeds, the long strings belong to the caller, who must call Done for each. With a nil
-// long it is Append.
+// before it. If AppendAround succeeds, the long strings belong to the caller, who must call Done for each; the fragment
+// can only be freed then. With a nil long it is Append.
 func (f *Fragment) AppendAround(
 	dst []byte,
 	fill func(dst []byte, hole any) ([]byte, error),
@@ -123,9 +129,9 @@ func (f *Fragment) AppendAround(
 ) ([]byte, error) {
 	dst, err := f.append(dst, 0, fill, long)
 	if err == nil && long != nil {
-		for _, h := range f.e.holes {
-			if l, ok := h.payload.(*Long); ok {
-				l.taken = true
+		for i := range f.e.holes {
+			if _, ok := f.e.holes[i].payload.(*Long); ok {
+				f.e.holes[i].payload = (*Long)(nil)
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package jelly
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -156,7 +157,6 @@ func TestLentBytes(t *testing.T) {
 		assert.Zero(t, u.told)
 		assert.Same(t, &long[0], &given.Bytes()[0], "not copied")
 		given.Done()
-		given.Done()
 		assert.Equal(t, 1, u.told)
 	})
 	t.Run("not given away after an error", func(t *testing.T) {
@@ -189,6 +189,33 @@ func TestLentBytes(t *testing.T) {
 		require.Error(t, f.Jelly(&lender{b: make([]byte, banana.DefaultString+1), user: u}))
 		assert.Equal(t, 1, u.told)
 	})
+}
+
+// A long string is encoded without allocations, whether the fragment gives it away or not.
+func TestLongStringAllocations(t *testing.T) {
+	if poolsForget {
+		t.Skip("with the race detector a sync.Pool forgets some of what it is given")
+	}
+	for name, value := range map[string]any{
+		"bytes": bytes.Repeat([]byte("a"), 2*longFrom),
+		"text":  strings.Repeat("a", 2*longFrom),
+		"lent":  &lender{b: bytes.Repeat([]byte("a"), 2*longFrom), user: &user{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var frame []byte
+			given := func(_ []byte, l *Long) { l.Done() }
+			assert.Zero(t, testing.AllocsPerRun(100, func() {
+				f := NewFragment(Context{Profile: banana.ProfilePB})
+				require.NoError(t, f.Jelly(value))
+				var err error
+				frame, err = f.Append(frame[:0], nil)
+				require.NoError(t, err)
+				frame, err = f.AppendAround(frame[:0], nil, given)
+				require.NoError(t, err)
+				f.Free()
+			}))
+		})
+	}
 }
 
 // Long strings count in the limit of a frame.
