@@ -105,6 +105,8 @@ type (
 		onRelease []func()
 		// unwatch ends the watch for the end of the object's own connection; nil for objects of this side.
 		unwatch func() bool
+		// perspective is that of the user who was sent an object of another peer first; nil if no user was.
+		perspective any
 		// told is how many mentions the peer has to give back until what it has received by then is not known to be gone:
 		// those up to the latest that said so. 0 if none did.
 		told int

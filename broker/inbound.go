@@ -148,7 +148,7 @@ func (b *broker) message(ctx protoactor.Context, cmd *incoming) {
 	}
 	var perspective any
 	if target != nil {
-		perspective = target.Key.perspective
+		perspective = perspectiveOf(target)
 	}
 	// Bind references even if the call is rejected: the peer has counted them.
 	b.at.cmd, b.at.read, b.at.many, b.at.export = cmd, b.backlog[0].read, b.backlog[0].hasMany(), target
@@ -165,7 +165,7 @@ func (b *broker) invoke(d *delivery) {
 	call := b.emptyCall()
 	err := b.admit(cmd, target)
 	if err == nil {
-		call.Prefix, call.Perspective, call.Caller = target.Key.prefix, target.Key.perspective, target.Value.caller
+		call.Prefix, call.Perspective, call.Caller = target.Key.prefix, perspectiveOf(target), target.Value.caller
 		b.reach(target)
 		if !cmd.known {
 			b.learn(cmd, target)
@@ -323,7 +323,7 @@ func (b *broker) answer(ctx protoactor.Context, cmd *incoming) error {
 		return protocolErrorf(cmd.Name.String(), "there is no call %d to be answered", cmd.ID.Int).as(rejectAnswer)
 	}
 	b.at.cmd, b.at.read, b.at.many, b.at.answers, b.at.call = cmd, b.backlog[0].read, b.backlog[0].hasMany(), true, call
-	b.deliver(ctx, nil)
+	b.deliver(ctx, b.perspectiveOfAnswer(call))
 	return nil
 }
 

@@ -219,7 +219,7 @@ func (b *broker) aimAt(ctx protoactor.Context, cmd *incoming, p *parkedCall) {
 	}
 	var perspective any
 	if target != nil {
-		perspective = target.Key.perspective
+		perspective = perspectiveOf(target)
 	}
 	b.at.cmd, b.at.read, b.at.many, b.at.export, b.at.received = cmd, p.read, p.many, target, p.received
 	b.deliver(ctx, perspective)
@@ -295,7 +295,7 @@ func (b *broker) invokeParked(d *delivery) {
 	b.reach(target)
 	inv.Aim(seam.Target{
 		Args: args, Kw: kw, RawArgs: cmd.rawArgs, RawKw: cmd.rawKw,
-		Prefix: target.Key.prefix, Caller: target.Value.caller, Perspective: target.Key.perspective,
+		Prefix: target.Key.prefix, Caller: target.Value.caller, Perspective: perspectiveOf(target),
 		Serial: b.deliveries, Received: d.received,
 	})
 	target.Key.core.Deliver(inv)

@@ -229,6 +229,9 @@ func WithUnsafeTracebacks() Option {
 // are passed on to the peer whose object it is, in order, with their arguments and answers as they came: this side need
 // not know the classes of the copies in them. A reference that comes home is the very object that was sent.
 //
+// What a user's objects answer, and what the user gives to the objects of others, belongs to the user's perspective, as
+// what the avatar is given does. So it makes no difference in which way a reference has come.
+//
 // A peer can reach what it was given, and nothing else. Its calls count against its own limits until they are answered.
 // They go by interceptors ([WithInterceptor]) of both connections, which would have nothing decoded to see. A Cacheable
 // cannot be passed on.

@@ -100,6 +100,35 @@ func (b *broker) nextRequest(undecoded bool) int64 {
 	return b.pending.NextOf(0, 2)
 }
 
+// References that a user sends and gets belong to the user's perspective, so that values for them are encoded for the
+// user, and other peers see each object of the user's as one. With WithRelaying that holds for calls to the objects of
+// other peers, and for answers of the user's objects, as for calls to the avatar.
+
+// sentFor notes the perspective under which an object of another peer is sent. Those of no user do not count: calls of
+// placed objects over links have them.
+func (b *broker) sentFor(e *export, perspective any) {
+	if (e.Value.more == nil || e.Value.more.perspective == nil) && b.c.sessions.userOf(perspective) != nil {
+		e.Value.extra().perspective = perspective
+	}
+}
+
+// perspectiveOf returns the one under which calls of an export are received.
+func perspectiveOf(e *export) any {
+	if e.Key.perspective == nil && e.Value.more != nil {
+		return e.Value.more.perspective
+	}
+	return e.Key.perspective
+}
+
+// perspectiveOfAnswer returns the one under which the answer to a call of ours is received; nil if the call was
+// cancelled. Without WithRelaying there is none, as in stock peers.
+func (b *broker) perspectiveOfAnswer(call *seam.OutgoingCall) any {
+	if call == nil || !b.c.options.relaying {
+		return nil
+	}
+	return call.Perspective
+}
+
 // lost is the failure of a call that has no answer when its connection ends.
 func (c *connection) lost(cause error) error {
 	if x := c.options.lostAs; x != nil {

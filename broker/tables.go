@@ -117,6 +117,9 @@ func (b *broker) mention(hole seam.Export) (*export, error) {
 		more := e.Value.extra()
 		more.onRelease = append(more.onRelease, hole.OnRelease)
 	}
+	if hole.For != nil {
+		b.sentFor(e, hole.For)
+	}
 	if hole.Gone {
 		toldGone(e)
 	}

@@ -121,7 +121,9 @@ func (r *RemoteReference) Conn() Conn {
 	return publicConn(r.remote.conn)
 }
 
-// Perspective returns the one under which the reference was received. Arguments of calls are encoded for it.
+// Perspective returns the one under which the reference was received: that of the object that was called with it. A
+// reference in an answer has one only with broker.WithRelaying, that of the object that has answered. Arguments of
+// calls are encoded for it.
 func (r *RemoteReference) Perspective() any {
 	if !r.isMade() {
 		return nil

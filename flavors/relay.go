@@ -169,13 +169,14 @@ func (c *relayCore) Deliver(call seam.Call) {
 
 // passedHole implements seam.Passed.
 type passedHole struct {
-	core *relayCore
-	gone bool // see Gone
+	core        *relayCore
+	perspective any  // that the object is sent under
+	gone        bool // see Gone
 }
 
 // Export implements seam.Passed.
 func (h passedHole) Export() seam.Export {
-	return seam.Export{Core: h.core, Prefix: string(PrefixRemote), Gone: h.gone}
+	return seam.Export{Core: h.core, Prefix: string(PrefixRemote), For: h.perspective, Gone: h.gone}
 }
 
 // HoleDone implements jelly.HoleUser.
@@ -191,7 +192,7 @@ func (r *RemoteReference) jellyPassed(e *jelly.Encoder, gone bool) error {
 	if f := r.remote.form.Load(); f != nil {
 		class, extras = f.class, f.extras
 	}
-	hole := passedHole{core, gone}
+	hole := passedHole{core, e.Perspective(), gone}
 	if err := writeForm(e, class, extras); err != nil {
 		core.unuse()
 		return err

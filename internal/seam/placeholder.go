@@ -17,6 +17,9 @@ type Export struct {
 	View any
 	// OnRelease, if not nil, is called in the broker's turn when the peer has released the object.
 	OnRelease func()
+	// For is the perspective under which an object of another peer is sent. It makes no export of its own: the peer gets
+	// the same luid under each.
+	For any
 	// Gone says that the peer is told with this mention that the object is gone.
 	Gone bool
 }
