@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -79,7 +80,9 @@ func enter(ctx context.Context, node *cluster.Node, id string) (visitors int, er
 
 // leave ends a node in order. Then the runtime can be closed.
 func leave(ctx context.Context, node *cluster.Node, ln *broker.Listener) error {
-	return errors.Join(ln.Shutdown(ctx), node.Leave(ctx))
+	users, cancel := context.WithTimeout(ctx, 10*time.Second) // A client that does not read takes all of it.
+	defer cancel()
+	return errors.Join(ln.Shutdown(users), node.Leave(ctx))
 }
 
 //guide:end

@@ -22,7 +22,8 @@ const storeTimeout = 5 * time.Second
 // Leave ends the node in order: it takes no more objects, its objects finish their calls and save their state, and
 // other nodes place them. Calls wait meanwhile, and do not fail. It returns when the node has left, or ctx has ended;
 // then what was not done is dropped. If the store does not answer, the rest is done, a warning is logged, and other
-// nodes place the objects when the lease has ended. Shut down the listeners for clients before.
+// nodes place the objects when the lease has ended. Shut down the listeners for clients before, with less time than ctx
+// has: a client that does not read takes all of it.
 func (n *Node) Leave(ctx context.Context) error { return n.leave(ctx, ErrLeft) }
 
 func (n *Node) leave(ctx context.Context, cause error) error {

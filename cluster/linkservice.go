@@ -153,7 +153,7 @@ func (p *slot) handle(user User) *handle {
 	n, key := p.node, p.key
 	h := &handle{}
 	h.Relay = flavors.NewRelay(func(inv *flavors.Invocation) {
-		if !n.enter(key, inv, user) {
+		if !n.enter(key, slotCall{inv: inv, user: user}) {
 			inv.Answer(nil, Unavailable.Errorf("the node %s does not offer the kind %q", n.opts.Name, key.kind))
 		}
 	})

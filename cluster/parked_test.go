@@ -122,3 +122,65 @@ func TestMoveWithParkedCalls(t *testing.T) {
 	client.read()
 	assert.NotEmpty(t, p.noted("c"))
 }
+
+// flood calls an object of its gateway until answers wait that the client has not read, and others wait for these.
+func (s *silent) flood(p *probeLog, id string) {
+	pad := strings.Repeat("x", 128<<10)
+	for i := range 20 {
+		s.note(id, i, pad)
+	}
+	pbtest.Eventually(s.c.t, func() bool { return len(p.noted("a")) >= 8 })
+}
+
+// TestLeaveWithOwnSilentClient: a node leaves while a client of its own does not read the answers of an object that
+// lives on it. What has run is done, and what has not begun fails, because the gateway has left.
+func TestLeaveWithOwnSilentClient(t *testing.T) {
+	c := newClusterFor(t, time.Minute, "a", "b")
+	p := c.probes()
+	id := c.idOn("hall", "a")
+	client := c.silent(id)
+	client.flood(p, id)
+	require.NoError(t, c.nodes["a"].Leave(testContext(t)))
+	run := p.noted("a")
+	assert.True(t, slices.IsSorted(run), "%v", run)
+	for range run {
+		client.Want(`[answer _ _]`)
+	}
+	for range client.calls - len(run) {
+		client.Want(`[error _ _]`)
+	}
+	assert.Empty(t, p.noted("b"))
+}
+
+// TestMoveWithOwnSilentClient: objects move to a node that joins, and do not wait for a client of their own node that
+// does not read. Its calls are carried out once and in order, here or there.
+func TestMoveWithOwnSilentClient(t *testing.T) {
+	c := newClusterFor(t, time.Minute, "a")
+	p := c.probes()
+	var ids []string
+	for i := range 40 {
+		ids = append(ids, fmt.Sprint("own", i))
+	}
+	client := c.silent(ids...)
+	client.flood(p, ids[0])
+	for _, id := range ids {
+		for i := range 3 {
+			client.note(id, 100+i, "")
+		}
+	}
+	b := c.join("b")
+	c.offerProbe(b, p)
+	_, ann := c.login(c.gateway("a"), "ann")
+	pbtest.Eventually(t, func() bool {
+		moved := 0
+		for _, id := range ids {
+			if ask[string](t, ask[*flavors.RemoteReference](t, ann, "hall", id), "node") == "b" {
+				moved++
+			}
+		}
+		return moved > 10
+	})
+	client.read()
+	assert.Len(t, append(p.noted("a"), p.noted("b")...), client.calls)
+	assert.NotEmpty(t, p.noted("b"))
+}

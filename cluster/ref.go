@@ -50,7 +50,7 @@ type Ref struct {
 // refCall is a call that waits for its object to be placed.
 type refCall struct {
 	slotCall
-	number       uint64 // in the order in which the calls arrived
+	number       uint64 // in the order in which the calls arrived; 0 before all of them
 	since, until time.Time
 }
 
@@ -89,7 +89,7 @@ func (r *Ref) deliver(inv *flavors.Invocation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.calls++
-	c := refCall{slotCall{inv, user}, r.calls, now, now.Add(PlacingTimeout)}
+	c := refCall{slotCall{inv, user, true}, r.calls, now, now.Add(PlacingTimeout)}
 	if len(r.queue) == 0 && r.passLocked(c) {
 		return
 	}
@@ -152,7 +152,7 @@ func (r *Ref) passLocked(c refCall) bool {
 		return false
 	}
 	if to.link == nil {
-		return r.node.enter(r.key, c.inv, c.user)
+		return r.node.enter(r.key, c.slotCall)
 	}
 	ref, ok := to.refs.get(to.user(c.user))
 	if !ok {
@@ -162,8 +162,14 @@ func (r *Ref) passLocked(c refCall) bool {
 		r.leaveRouteLocked()
 		return false
 	}
-	passOn(c.inv, ref, func(error) { r.comesBack(c) })
+	passOn(c.inv, ref, func() { r.comesBack(c) })
 	return true
+}
+
+// comesBackFrom takes a call that an object of this node has not begun. It comes before all that have not been passed
+// on.
+func (r *Ref) comesBackFrom(inv *flavors.Invocation) {
+	r.comesBack(refCall{slotCall: slotCall{inv, r.node.userOf(inv), true}})
 }
 
 // leaveRouteLocked forgets the route. Calls that its link has not sent come back.
@@ -174,9 +180,9 @@ func (r *Ref) leaveRouteLocked() {
 	}
 }
 
-// comesBack takes a call that its link has not sent. It may be called with the lock.
+// comesBack takes a call that its link has not sent, or its object has not begun. It may be called with the lock.
 func (r *Ref) comesBack(c refCall) {
-	c.since = time.Now() // It has waited for its link and not to be placed.
+	c.since = time.Now() // It has not waited to be placed.
 	c.until = c.since.Add(PlacingTimeout)
 	r.backMu.Lock()
 	r.back = append(r.back, c)
@@ -262,7 +268,7 @@ func (r *Ref) drainLocked(why error) {
 		c := r.queue[0]
 		switch {
 		case r.passLocked(c):
-		case r.queue[0].number != c.number:
+		case r.queue[0].inv != c.inv:
 			continue // Others came back meanwhile, and go first.
 		case !now.Before(c.until):
 			if why == nil {

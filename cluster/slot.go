@@ -52,6 +52,7 @@ type slot struct {
 type slotCall struct {
 	inv  *flavors.Invocation
 	user User
+	own  bool // it has come by this node's Ref, to which it may go back
 }
 
 // activation is one life of a placed object.
@@ -65,7 +66,8 @@ type activation struct {
 	used   atomic.Int64      // when the last call was made or answered, in nanoseconds since the node began
 	open   atomic.Int64      // calls that are not answered
 	views  recent[any]       // of users; guarded by the slot's mu
-	how    []flavors.Passing // how calls are passed to the object, one element
+	how    []flavors.Passing // how calls of other nodes are passed to the object, one element
+	own    []flavors.Passing // how this node's are
 }
 
 func newSlot(n *Node, k *kind, key objectKey) *slot {
@@ -92,34 +94,34 @@ func (a *activation) admit() error {
 
 // enter gives a call to an object of this node, which is activated if need be. It reports false if the node does not
 // offer the kind.
-func (n *Node) enter(key objectKey, inv *flavors.Invocation, user User) bool {
+func (n *Node) enter(key objectKey, c slotCall) bool {
 	for {
 		p := n.slot(key)
 		if p == nil {
 			return false
 		}
-		if p.enter(inv, user) {
+		if p.enter(c) {
 			return true
 		}
 	}
 }
 
 // enter reports false if the slot has been removed.
-func (p *slot) enter(inv *flavors.Invocation, user User) bool {
+func (p *slot) enter(c slotCall) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case p.removed:
 		return false
 	case p.state == slotLive:
-		p.live.take(inv, user)
+		p.live.take(c)
 		return true
 	case len(p.waiting) >= maxWaiting:
-		inv.Answer(nil, broker.Busy.Errorf(
+		c.inv.Answer(nil, broker.Busy.Errorf(
 			"%d calls wait for %s %q to be activated", len(p.waiting), p.key.kind, p.key.id))
 		return true
 	}
-	p.waiting = append(p.waiting, slotCall{inv, user})
+	p.waiting = append(p.waiting, c)
 	if p.state == slotEmpty {
 		p.activateLocked()
 	}
@@ -134,27 +136,31 @@ func (p *slot) emptyLocked() {
 }
 
 // take is called with the slot's lock, which keeps the calls in order.
-func (a *activation) take(inv *flavors.Invocation, user User) {
+func (a *activation) take(c slotCall) {
 	if err := a.admit(); err != nil {
-		inv.Answer(nil, err)
+		c.inv.Answer(nil, err)
 		return
 	}
 	target := a.object
 	if a.slot.kind.viewable {
-		view, ok := a.views.get(user)
+		view, ok := a.views.get(c.user)
 		if !ok {
 			var err error
-			if view, err = flavors.NewViewPoint(user, a.object); err != nil {
-				inv.Answer(nil, err)
+			if view, err = flavors.NewViewPoint(c.user, a.object); err != nil {
+				c.inv.Answer(nil, err)
 				return
 			}
-			a.keepView(user, view)
+			a.keepView(c.user, view)
 		}
 		target = view
 	}
 	a.touch()
 	a.open.Add(1)
-	inv.PassToObject(target, a.how...)
+	if c.own {
+		c.inv.PassToObject(target, a.own...)
+	} else {
+		c.inv.PassToObject(target, a.how...)
+	}
 }
 
 // keepView keeps a user's view. It is called with the slot's lock.
@@ -181,6 +187,12 @@ func (a *activation) stopped(error) error {
 func (a *activation) answered() {
 	a.open.Add(-1)
 	a.touch()
+}
+
+// givesBack has a call that the object has not begun go to its next place.
+func (a *activation) givesBack(inv *flavors.Invocation, _ error) {
+	a.slot.node.Get(a.slot.key.kind, a.slot.key.id).comesBackFrom(inv)
+	a.open.Add(-1)
 }
 
 // touch notes when the activation was used, if that matters.
@@ -219,7 +231,7 @@ func (p *slot) activate() {
 	}
 	p.state, p.live = slotLive, a
 	for _, c := range calls {
-		a.take(c.inv, c.user)
+		a.take(c)
 	}
 	if p.kind.idle > 0 {
 		time.AfterFunc(p.kind.idle, func() { p.checkIdle(a) })
@@ -255,7 +267,10 @@ func (p *slot) newActivation() (a *activation, err error) {
 		return nil, err
 	}
 	a = &activation{slot: p, object: made, pid: pid, token: token, cancel: end}
-	a.how = []flavors.Passing{{Admit: a.admit, Answered: a.answered, Failed: a.stopped}}
+	how := flavors.Passing{Admit: a.admit, Answered: a.answered, Failed: a.stopped}
+	a.how = []flavors.Passing{how}
+	how.NotPassed = a.givesBack
+	a.own = []flavors.Passing{how}
 	a.touch()
 	// The shard may have been lost while the factory ran.
 	if now, owned := p.node.dir.Owned(p.shard); !owned || now != token {
@@ -360,9 +375,11 @@ func (p *slot) passivate(ctx context.Context, then func()) {
 	}
 }
 
-// settle waits until the calls of the object have been answered, or ctx ends.
+// settle waits until the calls of the object have been answered, or ctx ends. It does not wait for clients of this node
+// that do not read: their calls are answered already, or have not begun and go to the next place.
 func (a *activation) settle(ctx context.Context) {
 	for pause := time.Millisecond; a.open.Load() > 0 && !a.dead.Load(); pause = min(2*pause, 50*time.Millisecond) {
+		flavors.TakeBackFrom(a.object)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

@@ -1,6 +1,8 @@
 package flavors
 
 import (
+	"slices"
+
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/internal/seam"
 )
@@ -92,4 +94,60 @@ func (c *objectCore) unpark(p *parking) (first any, more bool) {
 	}
 	c.beginTurnLocked(first)
 	return first, len(p.waiting) > 0
+}
+
+// TakeBackFrom gives back the calls that wait at an object because the peers that made them do not read: for each that
+// [Invocation.PassToObject] was given a [Passing] with NotPassed, this is called before TakeBackFrom returns, in the
+// order in which they were given. Calls of these peers that wait behind such calls are given back with them. Calls that
+// have begun are not. Continuations in the object's turn ([actor.Deferred.Then]) that waited for these calls go on.
+//
+// Calls may have to wait so later too, so it is called again until the object is done with those that it has.
+func TakeBackFrom(object any) {
+	core, err := coreOf(object)
+	if err != nil {
+		return
+	}
+	for _, inv := range core.takeBack() {
+		inv.backFromObject()
+	}
+}
+
+// takeBack takes out the calls that can be given back of the peers with parked calls.
+func (c *objectCore) takeBack() (taken []*Invocation) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a := c.active
+	if c.state != coreRunning || a == nil || a.rare == nil {
+		return nil
+	}
+	for conn, p := range a.rare.parked {
+		c.removeLocked(p, func(message any) bool {
+			inv, ok := message.(*Invocation)
+			if ok = ok && inv.conn == conn && inv.relay.canReturn(); ok {
+				taken = append(taken, inv)
+			}
+			return ok
+		})
+		if !slices.ContainsFunc(p.waiting, isCall) {
+			c.unparkTurnsLocked(p)
+		}
+	}
+	c.removedLocked(len(taken))
+	return taken
+}
+
+func isCall(message any) bool {
+	_, ok := message.(*Invocation)
+	return ok
+}
+
+// unparkTurnsLocked has continuations wait in the queue that are not behind calls any more.
+func (c *objectCore) unparkTurnsLocked(p *parking) {
+	turns := p.waiting
+	p.waiting = nil
+	delete(c.active.rare.parked, p.conn)
+	for _, t := range turns {
+		c.active.inFlight-- // postLocked counts it again.
+		c.postLocked(t)
+	}
 }

@@ -181,18 +181,28 @@ func (c *objectCore) dropCalls(caller *peerCaller) (dropped []waitingCall) {
 		dropped = append(dropped, call)
 		return true
 	}
-	if p := c.parkedLocked(caller.conn); p != nil {
-		p.waiting = slices.DeleteFunc(p.waiting, belongs)
+	c.removeLocked(c.parkedLocked(caller.conn), belongs)
+	c.removedLocked(len(dropped))
+	return dropped
+}
+
+// removeLocked takes messages out of the queue, and of the parked ones of a connection if there are any.
+func (c *objectCore) removeLocked(p *parking, match func(message any) bool) {
+	if p != nil {
+		p.waiting = slices.DeleteFunc(p.waiting, match)
 		if len(p.waiting) == 0 {
-			delete(a.rare.parked, caller.conn)
+			delete(c.active.rare.parked, p.conn)
 		}
 	}
-	a.queue.remove(belongs)
-	a.inFlight -= int32(len(dropped))
-	if len(dropped) > 0 && a.inFlight == 0 && c.holders == 0 && !c.owned {
+	c.active.queue.remove(match)
+}
+
+// removedLocked notes that messages were removed, with which the actor may have nothing to do any more.
+func (c *objectCore) removedLocked(n int) {
+	c.active.inFlight -= int32(n)
+	if n > 0 && c.active.inFlight == 0 && c.holders == 0 && !c.owned {
 		c.postLocked(checkIdle{})
 	}
-	return dropped
 }
 
 // waitsFor reports whether a call of the caller is in the queue.

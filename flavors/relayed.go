@@ -226,9 +226,10 @@ type Passing struct {
 	Admit func() error
 	// Answered is called once, when the call has been answered or its connection has ended.
 	Answered func()
-	// NotPassed is called in place of an answer if the call could not be given to the peer's connection, because that
-	// has ended, or [TakeBack] was called. The call may then be passed elsewhere. It is for PassTo.
-	NotPassed func(cause error)
+	// NotPassed is called in place of an answer if the call comes back: the peer's connection has ended before the call
+	// could be given to it, [TakeBack] was called, or [TakeBackFrom] with PassToObject. The call may then be passed
+	// elsewhere.
+	NotPassed func(inv *Invocation, cause error)
 	// Failed returns what the caller gets if the call fails on this side: with PassTo, as when the peer's connection
 	// ends; with PassToObject, if the object stops before its method runs.
 	Failed func(err error) error
@@ -354,6 +355,13 @@ func (inv *Invocation) PassToObject(object any, how ...Passing) {
 		by.passesTo(hole.Core, inv.prefix)
 	}
 	hole.Core.Deliver((*incoming)(inv))
+}
+
+// backFromObject undoes PassToObject for a call that has not begun, and gives it back.
+func (inv *Invocation) backFromObject() {
+	r := inv.relay
+	inv.prefix, inv.core, r.viewer, r.viewed = PrefixRemote, nil, nil, false
+	inv.notPassed(errTakenBack)
 }
 
 // Undecoded implements seam.Core.

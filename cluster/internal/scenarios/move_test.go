@@ -84,3 +84,46 @@ func TestMovesUnderLoad(t *testing.T) {
 	t.Logf("%d calls, none failed", len(calls))
 	w.check(calls...)
 }
+
+// TestMovesPastSilentClients has rooms move to a node that joins while a client of their own node does not read. They
+// do not wait for it: when it reads at last, all its calls are answered, here or there.
+func TestMovesPastSilentClients(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "a")
+	alice, bob := w.users.login("alice", w.nodes["a"]), w.users.login("bob", w.nodes["a"])
+	var rooms []string
+	for i := range 24 {
+		id := fmt.Sprintf("silent-%d", i)
+		rooms = append(rooms, id)
+		alice.room(id)
+		bob.room(id)
+		bob.call(id, "node").value()
+	}
+	alice.call(rooms[1], "join", local("me")).value()
+	alice.do("pause", nil).value()
+	large := object{"repeat": list{"x", 500_000}}
+	flood := alice.do("flood", object{"on": rooms[0], "method": "echo", "args": list{large}, "times": 60})
+	w.eventually("much waits for alice to read", func() bool { return bob.call(rooms[1], "say", "hello").integer() == 0 })
+	var calls []*increment
+	for range 3 {
+		for _, id := range rooms {
+			calls = append(calls, w.incr(alice, id))
+		}
+	}
+	w.start("c")
+	w.eventually("rooms move to the new node", func() bool {
+		moved := 0
+		for _, id := range rooms {
+			if bob.call(id, "node").value() == "c" {
+				moved++
+			}
+		}
+		return moved > 4
+	})
+	alice.do("resume", nil).value()
+	require.Equal(t, object{"dict": list{list{"answered", 60.0}}}, flood.value())
+	for _, c := range calls {
+		require.Empty(t, c.wait().Error, c.report.Text)
+	}
+	w.check(calls...)
+}
