@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/flavors"
 )
 
@@ -55,9 +56,9 @@ func (*board) TypeToCopy() string { return "cluster.Board" }
 // StateToCacheAndObserveFor returns the list. Later items come by observe_add.
 func (b *board) StateToCacheAndObserveFor(any, *flavors.Observer) any { return slices.Clone(b.items) }
 
-// add writes a text on the board.
-func (b *board) add(text string) {
-	flavors.Update(b, func(observers flavors.Observers) {
+// add writes a text on the board. The Deferred completes when the observers have been sent it.
+func (b *board) add(text string) *actor.Deferred {
+	return flavors.Update(b, func(observers flavors.Observers) {
 		if b.keep(text) {
 			// A peer that cannot be told is not one any more.
 			_ = observers.CallRemote("add", text)

@@ -78,11 +78,15 @@ func (r *room) ViewID(cluster.User) string { return r.place.ID }
 // ViewNode returns the name of the node on which the room lives.
 func (r *room) ViewNode(cluster.User) string { return r.home.node }
 
-// ViewIncr adds n to the room's value and returns the sum.
-func (r *room) ViewIncr(_ cluster.User, n int64) int64 {
-	r.value += n
+// ViewIncr adds n to the room's value and returns the sum, which has at most 64 bits.
+func (r *room) ViewIncr(_ cluster.User, n int64) (int64, error) {
+	sum := r.value + n
+	if (sum > r.value) != (n > 0) {
+		return 0, flavors.ValueError.Errorf("%d and %d make more than 64 bits", r.value, n)
+	}
+	r.value = sum
 	r.logEvent().Int64("by", n).Int64("value", r.value).Msg("room incremented")
-	return r.value
+	return r.value, nil
 }
 
 // ViewValue returns the room's value.
@@ -129,16 +133,19 @@ func (r *room) ViewMembers(cluster.User) []flavors.Callee {
 	return members
 }
 
-// ViewSay tells a text to the members, writes it on the board, and returns how many members it was sent to.
-func (r *room) ViewSay(caller cluster.User, text string) int {
-	r.board.add(text)
+// ViewSay writes a text on the board, tells it to the members, and returns how many members it was sent to. A member
+// who hears it finds it on the board.
+func (r *room) ViewSay(caller cluster.User, text string) (int, error) {
+	if _, err := r.board.add(text).Await(r.place.Context); err != nil {
+		return 0, err
+	}
 	sent := 0
 	for _, m := range r.members {
 		if m.tell("heard", caller.Name, text) == nil {
 			sent++
 		}
 	}
-	return sent
+	return sent, nil
 }
 
 // tell calls a member and wants no answer.
@@ -153,12 +160,13 @@ func (m member) tell(method string, args ...any) error {
 // ViewBoard returns the board, of which the user gets a copy that follows it.
 func (r *room) ViewBoard(cluster.User) *board { return r.board }
 
-// ViewSlow keeps the room busy for some milliseconds: other calls to it wait.
-func (r *room) ViewSlow(_ cluster.User, ms int64) {
+// ViewSlow keeps the room busy for some milliseconds, or until its caller has gone: other calls to it wait.
+func (r *room) ViewSlow(ctx context.Context, _ cluster.User, ms int64) {
 	busy := time.NewTimer(time.Duration(max(0, min(ms, maxSlow.Milliseconds()))) * time.Millisecond)
 	defer busy.Stop()
 	select {
 	case <-busy.C:
+	case <-ctx.Done():
 	case <-r.place.Context.Done():
 	}
 }

@@ -2,7 +2,9 @@ package scenarios
 
 import (
 	"fmt"
+	"math"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -31,6 +33,8 @@ func TestUse(t *testing.T) {
 			named := bob.do("call", object{"on": room, "method": "incr", "kw": object{"n": 4}})
 			require.EqualValues(t, 10, named.integer())
 			require.EqualValues(t, 10, alice.call(room, "value").integer())
+			require.Equal(t, "builtins.ValueError", alice.call(room, "incr", math.MaxInt64).fails())
+			require.EqualValues(t, 10, bob.call(room, "value").integer())
 			require.Nil(t, alice.call(room, "slow", 1).value())
 			require.Equal(t, "twisted.spread.flavors.NoSuchMethod", alice.call(room, "nonsense").fails())
 
@@ -90,6 +94,32 @@ func TestUse(t *testing.T) {
 	}
 }
 
+// TestSlowEndsWithItsCaller: a user who has gone keeps no room busy.
+func TestSlowEndsWithItsCaller(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "a", "b")
+	bob := w.users.login("bob", w.nodes["b"])
+	for on, name := range map[string]string{"a": "alice", "b": "carol"} {
+		room := w.roomOn(bob, on, "slow")
+		other := w.users.login(name, w.nodes["a"])
+		other.room(room)
+		slow := other.call(room, "slow", math.MaxInt64)
+		var value *pending
+		w.eventually("the room is busy", func() bool {
+			value = bob.call(room, "value")
+			select {
+			case <-value.done:
+				return false
+			case <-time.After(100 * time.Millisecond):
+				return true
+			}
+		})
+		other.do("disconnect", nil).value()
+		require.NotEmpty(t, slow.fails())
+		require.Zero(t, value.integer())
+	}
+}
+
 // TestBoards has copies of a board at several gateways follow it.
 func TestBoards(t *testing.T) {
 	t.Parallel()
@@ -112,5 +142,32 @@ func TestBoards(t *testing.T) {
 		}
 		require.Equal(t, object{"cache": board, "items": list{"one", "two"}}, carol.fetch(board, room, "board"))
 		require.Equal(t, object{"cache": board, "items": list{"one", "two"}}, alice.call(room, "board").value())
+
+		// A member who hears a text finds it on the board.
+		said := list{"one", "two"}
+		for _, u := range []*user{alice, bob} {
+			require.Nil(t, u.call(room, "join", local("ear in "+room)).value())
+		}
+		var saying []*pending
+		for i := range 50 {
+			said = append(said, fmt.Sprint("text ", i))
+			saying = append(saying, alice.call(room, "say", said[i+2]))
+		}
+		for _, p := range saying {
+			require.EqualValues(t, 2, p.value())
+		}
+		for _, u := range []*user{alice, bob} {
+			u.event("heard", "ear in "+room, "alice", "text 49")
+			var order list
+			for _, r := range u.eventsOf("added", "heard") {
+				switch r.Target {
+				case board:
+					order = append(order, r.Args[0])
+				case "ear in " + room:
+					require.Equal(t, order[len(order)-1], r.Args[1])
+				}
+			}
+			require.Equal(t, said[1:], order)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -255,13 +256,13 @@ func (d *driver) await(what string, match func(r report) bool) report {
 	}
 }
 
-// eventsOf returns the events of a user of one kind so far.
-func (u *user) eventsOf(kind string) []report {
+// eventsOf returns the events of a user of some kinds so far.
+func (u *user) eventsOf(kinds ...string) []report {
 	u.d.mu.Lock()
 	defer u.d.mu.Unlock()
 	var some []report
 	for _, r := range u.d.events {
-		if r.User == u.key && r.Event == kind {
+		if r.User == u.key && slices.Contains(kinds, r.Event) {
 			some = append(some, r)
 		}
 	}
