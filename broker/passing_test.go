@@ -128,7 +128,7 @@ func TestPassTo(t *testing.T) {
 	moved, failed := make(chan error, 1), make(chan error, 1)
 	ref := relayOfIn(t, rt, newPasser(func(inv *flavors.Invocation) {
 		inv.PassTo(first.Root(), flavors.Passing{
-			NotPassed: func(inv *flavors.Invocation, cause error) {
+			NotPassed: func(cause error) {
 				moved <- cause
 				inv.PassTo(second.Root())
 			},

@@ -43,3 +43,13 @@ func (n *Node) Users(kind, id string) (refs, handles, views int) {
 func (n *Node) Parks(kind, id string) bool {
 	return slices.ContainsFunc(n.Get(kind, id).linkRefs(), flavors.PassesOn)
 }
+
+// Reroute has calls to an object go to another node, which is not asked, and returns how many calls came back that a
+// link had not sent.
+func (n *Node) Reroute(kind, id, node string) (back int) {
+	r := n.Get(kind, id)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.setRouteLocked(&route{node: node}, User{}, nil)
+	return len(r.queue.back)
+}

@@ -88,6 +88,22 @@ func TestLeaveWithParkedCalls(t *testing.T) {
 	assert.NotEmpty(t, p.noted("a"))
 }
 
+// TestRerouteWithParkedCalls: if an object is found elsewhere, calls come back that the link to the place before has
+// not sent, so that later ones cannot overtake them.
+func TestRerouteWithParkedCalls(t *testing.T) {
+	c := newClusterFor(t, time.Minute, "a", "b")
+	p := c.probes()
+	id := c.idOn("hall", "b")
+	client := c.silent(id)
+	parked := client.park(p, id)
+	assert.Equal(t, 1, c.nodes["a"].Reroute("hall", id, "c"))
+	client.note(id, parked, "")
+	client.read()
+	all := p.noted("b")
+	assert.Len(t, all, parked+1)
+	assert.True(t, slices.IsSorted(all), "%v", all)
+}
+
 // TestMoveWithParkedCalls: objects move to a node that joins, while calls to them of a client that does not read wait.
 // The calls of others go on.
 func TestMoveWithParkedCalls(t *testing.T) {

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -16,9 +15,6 @@ import (
 	"github.com/perspectivebroker/pb/cluster/store"
 	"github.com/perspectivebroker/pb/flavors"
 )
-
-// maxQueued is how many calls of one gateway to one object may wait for it to be placed. Further ones fail.
-const maxQueued = 10_000
 
 // longestHold bounds how long a call waits for an object that its node gives up in order.
 const longestHold = time.Minute
@@ -36,22 +32,11 @@ type Ref struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	queue   []refCall // calls that wait to be placed, in order
-	placing bool      // a goroutine works on the queue
-	route   *route    // nil until the object has been found
-	calls   uint64    // how many there were
+	queue   refQueue // calls that wait to be placed
+	placing bool     // a goroutine works on the queue
+	route   *route   // nil until the object has been found
 	handle  weak.Pointer[flavors.RemoteReference]
 	promise *flavors.Promise // of the handle; nil once it is there
-
-	backMu sync.Mutex // may be locked while mu is
-	back   []refCall  // guarded by backMu: calls that came back
-}
-
-// refCall is a call that waits for its object to be placed.
-type refCall struct {
-	slotCall
-	number       uint64 // in the order in which the calls arrived; 0 before all of them
-	since, until time.Time
 }
 
 // route is where calls go at present.
@@ -84,13 +69,11 @@ func (r *Ref) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(r.String())) }
 
 // deliver takes a call, in the turn of the caller's connection.
 func (r *Ref) deliver(inv *flavors.Invocation) {
-	now := time.Now()
 	user := r.node.userOf(inv)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.calls++
-	c := refCall{slotCall{inv, user, true}, r.calls, now, now.Add(PlacingTimeout)}
-	if len(r.queue) == 0 && r.passLocked(c) {
+	c := r.queue.arrived(inv, user)
+	if r.queue.isEmpty() && r.passLocked(c) {
 		return
 	}
 	r.enqueueLocked(c)
@@ -101,18 +84,16 @@ func (r *Ref) enqueueLocked(c refCall) {
 	switch {
 	case r.node.ctx.Err() != nil:
 		c.inv.Answer(nil, Unavailable.Wrap(ErrLeft))
-		return
-	case len(r.queue) >= maxQueued:
-		c.inv.Answer(nil, broker.Busy.Errorf("%d calls wait for %v to be placed", len(r.queue), r))
-		return
+	case !r.queue.add(c):
+		c.inv.Answer(nil, broker.Busy.Errorf("%d calls wait for %v to be placed", maxQueued, r))
+	default:
+		r.placeLocked()
 	}
-	r.queue = append(r.queue, c)
-	r.placeLocked()
 }
 
 // placeLocked has a goroutine work on the queue.
 func (r *Ref) placeLocked() {
-	if len(r.queue) > 0 && !r.placing {
+	if !r.queue.isEmpty() && !r.placing {
 		r.placing = true
 		if !r.node.rt.Go("placing an object", r.place) {
 			r.placing = false
@@ -162,14 +143,8 @@ func (r *Ref) passLocked(c refCall) bool {
 		r.leaveRouteLocked()
 		return false
 	}
-	passOn(c.inv, ref, func() { r.comesBack(c) })
+	passOn(c.inv, ref, func(error) { r.comesBack(c) })
 	return true
-}
-
-// comesBackFrom takes a call that an object of this node has not begun. It comes before all that have not been passed
-// on.
-func (r *Ref) comesBackFrom(inv *flavors.Invocation) {
-	r.comesBack(refCall{slotCall: slotCall{inv, r.node.userOf(inv), true}})
 }
 
 // leaveRouteLocked forgets the route. Calls that its link has not sent come back.
@@ -180,36 +155,38 @@ func (r *Ref) leaveRouteLocked() {
 	}
 }
 
-// comesBack takes a call that its link has not sent, or its object has not begun. It may be called with the lock.
+// comesBack takes a call that its link has not sent. It may be called with the lock.
 func (r *Ref) comesBack(c refCall) {
-	c.since = time.Now() // It has not waited to be placed.
-	c.until = c.since.Add(PlacingTimeout)
-	r.backMu.Lock()
-	r.back = append(r.back, c)
-	first := len(r.back) == 1
-	r.backMu.Unlock()
-	if first {
-		go func() {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.takeBackLocked()
-		}()
+	if r.queue.comesBack(c) {
+		r.takeBackSoon()
 	}
 }
 
-// takeBackLocked puts the calls that came back where they were in the order of calls, and reports whether there were
-// any.
+// comeBackFrom takes calls that an object of this node has not begun.
+func (r *Ref) comeBackFrom(invs []*flavors.Invocation) {
+	calls := make([]slotCall, len(invs))
+	for i, inv := range invs {
+		calls[i] = slotCall{inv, r.node.userOf(inv), true}
+	}
+	if r.queue.comeBackFirst(calls) {
+		r.takeBackSoon()
+	}
+}
+
+func (r *Ref) takeBackSoon() {
+	go func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.takeBackLocked()
+	}()
+}
+
+// takeBackLocked puts the calls that came back into the queue, and reports whether there were any.
 func (r *Ref) takeBackLocked() bool {
-	r.backMu.Lock()
-	back := r.back
-	r.back = nil
-	r.backMu.Unlock()
-	if len(back) == 0 {
+	if !r.queue.takeIn() {
 		return false
 	}
 	r.leaveRouteLocked()
-	r.queue = append(r.queue, back...)
-	slices.SortStableFunc(r.queue, func(a, b refCall) int { return cmp.Compare(a.number, b.number) })
 	r.placeLocked()
 	return true
 }
@@ -237,12 +214,12 @@ func (r *Ref) place() {
 	for {
 		r.mu.Lock()
 		r.drainLocked(last)
-		if len(r.queue) == 0 {
+		if r.queue.isEmpty() {
 			r.placing = false
 			r.mu.Unlock()
 			return
 		}
-		first := r.queue[0]
+		first := r.queue.calls[0]
 		r.mu.Unlock()
 		ctx, cancel := context.WithDeadline(r.node.ctx, first.until)
 		last = r.locate(ctx, first.user)
@@ -254,8 +231,8 @@ func (r *Ref) place() {
 func (r *Ref) drainLocked(why error) {
 	now := time.Now()
 	if r.node.isHeld(r.shard) { // It moves: that is no failure.
-		for i := range r.queue {
-			if c := &r.queue[i]; now.Sub(c.since) < longestHold {
+		for i := range r.queue.calls {
+			if c := &r.queue.calls[i]; now.Sub(c.since) < longestHold {
 				c.until = now.Add(PlacingTimeout)
 			}
 		}
@@ -264,38 +241,29 @@ func (r *Ref) drainLocked(why error) {
 		r.failLocked(Unavailable.Wrap(ErrLeft))
 	}
 	r.takeBackLocked()
-	for len(r.queue) > 0 {
-		c := r.queue[0]
-		switch {
-		case r.passLocked(c):
-		case r.queue[0].inv != c.inv:
-			continue // Others came back meanwhile, and go first.
-		case !now.Before(c.until):
-			if why == nil {
-				why = context.DeadlineExceeded
-			}
-			c.inv.Answer(nil, Unavailable.Errorf("%v could not be placed within %v: %w", r,
-				now.Sub(c.since).Round(time.Millisecond), why))
-		default:
-			return
+	r.queue.drain(r.passLocked, func(c refCall) bool {
+		if now.Before(c.until) {
+			return false
 		}
-		r.queue[0] = refCall{}
-		r.queue = r.queue[1:]
-	}
-	r.queue = nil
+		if why == nil {
+			why = context.DeadlineExceeded
+		}
+		c.inv.Answer(nil, Unavailable.Errorf("%v could not be placed within %v: %w", r,
+			now.Sub(c.since).Round(time.Millisecond), why))
+		return true
+	})
 }
 
 func (r *Ref) failLocked(err error) {
-	for _, c := range r.queue {
+	for _, c := range r.queue.all() {
 		c.inv.Answer(nil, err)
 	}
-	r.queue = nil
 }
 
 func (r *Ref) waitingCount() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.queue)
+	return len(r.queue.calls)
 }
 
 // Pauses between attempts to place an object. A change of the cluster ends them early.
@@ -385,8 +353,14 @@ func (r *Ref) awaitOwner(ctx context.Context, node string, incarnation store.Lea
 func (r *Ref) setRoute(to *route, user User, ref *flavors.RemoteReference) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.setRouteLocked(to, user, ref)
+}
+
+func (r *Ref) setRouteLocked(to *route, user User, ref *flavors.RemoteReference) {
 	if old := r.route; old != nil && old.node == to.node && old.incarnation == to.incarnation && old.link == to.link {
 		to = old
+	} else {
+		r.leaveRouteLocked()
 	}
 	if ref != nil {
 		to.refs.set(user, ref)

@@ -67,7 +67,7 @@ type activation struct {
 	open   atomic.Int64      // calls that are not answered
 	views  recent[any]       // of users; guarded by the slot's mu
 	how    []flavors.Passing // how calls of other nodes are passed to the object, one element
-	own    []flavors.Passing // how this node's are
+	own    []flavors.Passing // how those of this node's Ref are
 }
 
 func newSlot(n *Node, k *kind, key objectKey) *slot {
@@ -189,10 +189,12 @@ func (a *activation) answered() {
 	a.touch()
 }
 
-// givesBack has a call that the object has not begun go to its next place.
-func (a *activation) givesBack(inv *flavors.Invocation, _ error) {
-	a.slot.node.Get(a.slot.key.kind, a.slot.key.id).comesBackFrom(inv)
-	a.open.Add(-1)
+// giveBack has calls go to the object's next place that wait for clients which do not read.
+func (a *activation) giveBack() {
+	if calls := flavors.TakeBackFrom(a.object); len(calls) > 0 {
+		a.slot.node.Get(a.slot.key.kind, a.slot.key.id).comeBackFrom(calls)
+		a.open.Add(-int64(len(calls)))
+	}
 }
 
 // touch notes when the activation was used, if that matters.
@@ -269,7 +271,7 @@ func (p *slot) newActivation() (a *activation, err error) {
 	a = &activation{slot: p, object: made, pid: pid, token: token, cancel: end}
 	how := flavors.Passing{Admit: a.admit, Answered: a.answered, Failed: a.stopped}
 	a.how = []flavors.Passing{how}
-	how.NotPassed = a.givesBack
+	how.Returns = true
 	a.own = []flavors.Passing{how}
 	a.touch()
 	// The shard may have been lost while the factory ran.
@@ -379,7 +381,7 @@ func (p *slot) passivate(ctx context.Context, then func()) {
 // that do not read: their calls are answered already, or have not begun and go to the next place.
 func (a *activation) settle(ctx context.Context) {
 	for pause := time.Millisecond; a.open.Load() > 0 && !a.dead.Load(); pause = min(2*pause, 50*time.Millisecond) {
-		flavors.TakeBackFrom(a.object)
+		a.giveBack()
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

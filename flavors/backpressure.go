@@ -96,20 +96,22 @@ func (c *objectCore) unpark(p *parking) (first any, more bool) {
 	return first, len(p.waiting) > 0
 }
 
-// TakeBackFrom gives back the calls that wait at an object because the peers that made them do not read: for each that
-// [Invocation.PassToObject] was given a [Passing] with NotPassed, this is called before TakeBackFrom returns, in the
-// order in which they were given. Calls of these peers that wait behind such calls are given back with them. Calls that
-// have begun are not. Continuations in the object's turn ([actor.Deferred.Then]) that waited for these calls go on.
+// TakeBackFrom takes calls away from an object that [Invocation.PassToObject] was given with [Passing.Returns]: those
+// that wait because the peers that made them do not read, and all later ones of these peers. It returns them as they
+// were, in the order in which they were given, to be passed elsewhere. Calls that have begun stay. Continuations in the
+// object's turn ([actor.Deferred.Then]) that waited for these calls go on.
 //
-// Calls may have to wait so later too, so it is called again until the object is done with those that it has.
-func TakeBackFrom(object any) {
+// Calls may come to wait so later, so it is called again until the object is done with those that it has.
+func TakeBackFrom(object any) []*Invocation {
 	core, err := coreOf(object)
 	if err != nil {
-		return
+		return nil
 	}
-	for _, inv := range core.takeBack() {
+	taken := core.takeBack()
+	for _, inv := range taken {
 		inv.backFromObject()
 	}
+	return taken
 }
 
 // takeBack takes out the calls that can be given back of the peers with parked calls.
@@ -123,7 +125,7 @@ func (c *objectCore) takeBack() (taken []*Invocation) {
 	for conn, p := range a.rare.parked {
 		c.removeLocked(p, func(message any) bool {
 			inv, ok := message.(*Invocation)
-			if ok = ok && inv.conn == conn && inv.relay.canReturn(); ok {
+			if ok = ok && inv.conn == conn && inv.relay.returns(); ok {
 				taken = append(taken, inv)
 			}
 			return ok

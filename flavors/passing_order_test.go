@@ -109,7 +109,7 @@ func TestTakeBack(t *testing.T) {
 	owner.called = func(call *seam.OutgoingCall) { called <- call.ID }
 	var back []int64
 	relay := NewRelay(func(inv *Invocation) {
-		inv.PassTo(ref, Passing{NotPassed: func(inv *Invocation, cause error) {
+		inv.PassTo(ref, Passing{NotPassed: func(cause error) {
 			assert.ErrorIs(t, cause, DeadReference)
 			back = append(back, (*incoming)(inv).RequestID())
 		}})

@@ -295,7 +295,7 @@ func (inv *Invocation) notPassed(err error) bool {
 	}
 	p := inv.relay.passing
 	inv.relay.passing = nil
-	p.NotPassed(inv, err)
+	p.NotPassed(err)
 	return true
 }
 

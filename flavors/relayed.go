@@ -226,10 +226,11 @@ type Passing struct {
 	Admit func() error
 	// Answered is called once, when the call has been answered or its connection has ended.
 	Answered func()
-	// NotPassed is called in place of an answer if the call comes back: the peer's connection has ended before the call
-	// could be given to it, [TakeBack] was called, or [TakeBackFrom] with PassToObject. The call may then be passed
-	// elsewhere.
-	NotPassed func(inv *Invocation, cause error)
+	// NotPassed is called in place of an answer if the call could not be given to the peer's connection, because that
+	// has ended, or [TakeBack] was called. The call may then be passed elsewhere. It is for PassTo.
+	NotPassed func(cause error)
+	// Returns has [TakeBackFrom] return the call if it waits at the object. It is for PassToObject.
+	Returns bool
 	// Failed returns what the caller gets if the call fails on this side: with PassTo, as when the peer's connection
 	// ends; with PassToObject, if the object stops before its method runs.
 	Failed func(err error) error
@@ -312,6 +313,12 @@ func (r *relaying) canReturn() bool {
 	return p != nil && p.NotPassed != nil
 }
 
+// returns reports whether a call that waits at an object may be taken back.
+func (r *relaying) returns() bool {
+	p := r.how()
+	return p != nil && p.Returns
+}
+
 // clear makes it that of a new call.
 func (r *relaying) clear() {
 	if r != nil {
@@ -357,11 +364,10 @@ func (inv *Invocation) PassToObject(object any, how ...Passing) {
 	hole.Core.Deliver((*incoming)(inv))
 }
 
-// backFromObject undoes PassToObject for a call that has not begun, and gives it back.
+// backFromObject undoes PassToObject for a call that has not begun.
 func (inv *Invocation) backFromObject() {
 	r := inv.relay
-	inv.prefix, inv.core, r.viewer, r.viewed = PrefixRemote, nil, nil, false
-	inv.notPassed(errTakenBack)
+	inv.prefix, inv.core, r.viewer, r.viewed, r.passing = PrefixRemote, nil, nil, false, nil
 }
 
 // Undecoded implements seam.Core.
