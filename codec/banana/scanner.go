@@ -33,6 +33,9 @@ type Scanner struct {
 	open []int // for each open list, the value of owed when it will be complete
 
 	err error // the first error; Next returns it until Init
+
+	forms  *[formCount]form // nil until one is learned
+	missed [formCount]uint8 // how many short expressions did not have this form since the last one that had
 }
 
 // arrayPart is a part of [array code numbers]; see Prices.Array.
@@ -56,7 +59,7 @@ func (s *Scanner) Init(p Profile, l Limits) {
 
 // SetPrices sets the prices that Cost adds up; nil, the default, makes everything free. Call it between two
 // expressions, and do not change p afterwards.
-func (s *Scanner) SetPrices(p *Prices) { s.prices = p }
+func (s *Scanner) SetPrices(p *Prices) { s.prices, s.forms = p, nil }
 
 // Profile returns the profile in effect.
 func (s *Scanner) Profile() Profile { return s.profile }
@@ -69,6 +72,14 @@ func (s *Scanner) Profile() Profile { return s.profile }
 func (s *Scanner) Next(buf []byte) (int, error) {
 	if s.err != nil {
 		return 0, s.err
+	}
+	whole := s.cur == 0 // Nothing of the expression has been scanned.
+	if whole && s.forms != nil && len(buf) >= minForm {
+		i := formOf(buf)
+		if f := &s.forms[i]; f.has(buf) {
+			s.owed, s.cost, s.missed[i] = 0, f.cost, 0
+			return f.size, nil
+		}
 	}
 	if s.pos == 0 {
 		s.owed, s.cost, s.head, s.name, s.array = 1, 0, false, 0, noArray
@@ -114,6 +125,9 @@ func (s *Scanner) Next(buf []byte) (int, error) {
 	}
 	n := s.pos
 	s.pos, s.cur = 0, 0
+	if whole && n >= minForm && n <= maxForm {
+		s.missedForm(buf[:n])
+	}
 	return n, nil
 }
 
