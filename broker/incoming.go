@@ -135,7 +135,6 @@ func (c *commandReader) refuse(cmd *incoming, err error) error {
 
 // decodeArguments decodes the two values of a call.
 func (c *commandReader) decodeArguments(cmd *incoming) {
-	defer c.d.Reset()
 	c.values = c.r
 	if cmd.Name == command.Message && c.decodeDirectly(cmd) {
 		c.decoded(cmd)
@@ -143,6 +142,7 @@ func (c *commandReader) decodeArguments(cmd *incoming) {
 		c.decodeGenerally(cmd)
 	}
 	c.finishCall(cmd)
+	c.d.Reset()
 }
 
 func (c *commandReader) decodeGenerally(cmd *incoming) {
@@ -181,12 +181,12 @@ var metadataTypes = []string{banana.SymDictionary.String(), "unicode"}
 
 // decodeResult decodes the value of an answer or error.
 func (c *commandReader) decodeResult(cmd *incoming) {
-	defer c.d.Reset()
 	c.values = c.r
 	if !c.decodeResultDirectly(cmd) {
 		cmd.err = c.d.Decode(&c.r, &cmd.value)
 	}
 	c.decoded(cmd)
+	c.d.Reset()
 }
 
 // decoded takes from the decoder what is left to bind.
@@ -211,12 +211,12 @@ func (c *commandReader) noteMentions(cmd *incoming, values banana.Reader) {
 	c.d.Mentions(&values, cmd.Values(), func(m jelly.Mention) { cmd.refused = append(cmd.refused, m) })
 }
 
-// startsWith reports whether the next value is a list of at most 127 elements that begins with a word of the
+// startsWith reports whether the next value is a list of less than 128 elements that begins with a word of the
 // vocabulary.
 func (c *commandReader) startsWith(word banana.Symbol) bool {
-	b := c.r.Rest()
-	return c.r.Profile().HasVocabulary() && len(b) >= 4 && b[0] < 0x80 &&
-		b[1] == byte(banana.List) && b[2] == byte(word) && b[3] == byte(banana.Vocab)
+	r := c.r
+	_, ok := r.TakeHead(word)
+	return ok
 }
 
 // emptyKw is a dictionary without entries in the dialects with a vocabulary.

@@ -2,6 +2,7 @@ package banana
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -130,6 +131,38 @@ func TestScannerRuns(t *testing.T) {
 		}
 		requireSameBytewise(t, stream, ProfilePB, l, &Prices{List: 1000, Slot: 100, Number: 7, Big: 50, String: 3, Word: 1})
 	})
+}
+
+func TestTakeHead(t *testing.T) {
+	for _, c := range []struct {
+		frame string
+		n     int
+		ok    bool
+	}{
+		{"\x01\x80\x0b\x87", 0, true},
+		{"\x03\x80\x0b\x87\x01\x81\x02\x81", 2, true},
+		{"\x7f\x80\x0b\x87" + strings.Repeat("\x81", 126), 126, true},
+		{"\x00\x80\x0b\x87", 0, false},
+		{"\x02\x80\x0b\x87", 0, false}, // It is not whole.
+		{"\x01\x00\x80\x0b\x87", 0, false},
+		{"\x01\x80\x0c\x87", 0, false},
+		{"\x01\x80\x0b\x81", 0, false},
+		{"\x01\x81\x0b\x87", 0, false},
+		{"\x01\x80\x0b", 0, false},
+		{"\x80\x80\x0b\x87", 0, false},
+	} {
+		var r Reader
+		r.Reset([]byte(c.frame), ProfilePB)
+		n, ok := r.TakeHead(SymTuple)
+		assert.Equal(t, c.ok, ok, "% x", c.frame)
+		assert.Equal(t, c.n, n, "% x", c.frame)
+		if assert.Equal(t, c.ok, r.Offset() == 4) && !ok {
+			assert.Zero(t, r.Offset())
+		}
+		r.Reset([]byte(c.frame), ProfileNone)
+		_, ok = r.TakeHead(SymTuple)
+		assert.False(t, ok, "% x has no words", c.frame)
+	}
 }
 
 func TestTake(t *testing.T) {

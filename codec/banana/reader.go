@@ -116,6 +116,23 @@ func (r *Reader) TakeInt() (n int64, ok bool) {
 	return 0, false
 }
 
+// TakeHead advances past the head of a list that begins with a word of the vocabulary, and past the word, if they come
+// next and the list has less than 128 elements. It returns how many elements come after the word, and reports whether
+// it did.
+func (r *Reader) TakeHead(word Symbol) (n int, ok bool) {
+	rest := r.frame[r.pos:]
+	if len(rest) < 4 || Kind(rest[1]) != List || rest[2] != byte(word) || Kind(rest[3]) != Vocab ||
+		rest[0]-1 >= 0x7f || !r.profile.HasVocabulary() {
+		return 0, false
+	}
+	n = int(rest[0]) - 1
+	if n > len(rest)-4 {
+		return 0, false
+	}
+	r.pos += 4
+	return n, true
+}
+
 // ended returns the error for an element whose type byte is missing.
 func (r *Reader) ended() error {
 	if r.pos == len(r.frame) {

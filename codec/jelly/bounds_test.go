@@ -278,6 +278,55 @@ func TestDecodeTuple(t *testing.T) {
 	assert.ErrorContains(t, d.DecodeTuple(&r, &v), `type "tuple" is not allowed`)
 }
 
+// TestDecodeTupleOfInts requires what Decode decodes, which has no short way for such tuples.
+func TestDecodeTupleOfInts(t *testing.T) {
+	words := DefaultSecurity()
+	none := NewSecurityOptions()
+	frames := [][]byte{[]byte("\x04\x80\x0b\x87\x01\x81"), []byte("\x01\x80"), nil}
+	for _, e := range []banana.Expr{
+		x("tuple"), x("tuple", 1), x("tuple", 1, 2), x("tuple", -1, 2), x("tuple", 1, 2, 300, 1<<40),
+		x("tuple", 1, 2, str("a")), x("tuple", 1, x("tuple", 2)), x("list", 1, 2), x("reference", 1, x("tuple", 5)),
+		x("tuple", 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17),
+	} {
+		frames = append(frames, bin(t, e))
+	}
+	for _, frame := range frames {
+		for _, taster := range []*SecurityOptions{nil, words, none} {
+			for _, depth := range []int{0, 1, 2, 3} {
+				var d, general Decoder
+				d.Limits.Depth, general.Limits.Depth = depth, depth
+				for range 2 { // At first the Decoder does not know what is accepted.
+					d.Taster, general.Taster = taster, taster
+					var in, again banana.Reader
+					in.Reset(frame, banana.ProfilePB)
+					again.Reset(frame, banana.ProfilePB)
+					var want any
+					wantErr := general.Decode(&again, &want)
+					got := make(Tuple, 0, 4)
+					err := d.DecodeTuple(&in, &got)
+					if tuple, ok := want.(Tuple); ok || wantErr != nil {
+						require.Equal(t, wantErr, err, "% x", frame)
+						if ok && err == nil {
+							require.Equal(t, tuple, got, "% x", frame)
+							require.Equal(t, again.Offset(), in.Offset())
+						}
+					} else {
+						require.Error(t, err)
+					}
+				}
+			}
+		}
+	}
+	var d Decoder
+	got := make(Tuple, 0, 4)
+	for _, taster := range []*SecurityOptions{words, words, none} {
+		d.Taster = taster
+		var in banana.Reader
+		in.Reset(bin(t, x("tuple", 1)), banana.ProfilePB)
+		require.Equal(t, taster == none, d.DecodeTuple(&in, &got) != nil, "the options were changed")
+	}
+}
+
 // Decoded values do not change when the frame's memory is reused, except with AliasFrom.
 func TestValuesDoNotAliasTheFrame(t *testing.T) {
 	frame := bin(

@@ -85,6 +85,10 @@ func (d *Decoder) Decode(r *banana.Reader, dst *any) error {
 	if d == nil || r == nil || dst == nil {
 		return errNothingToDecode
 	}
+	if n, ok := r.TakeInt(); ok {
+		*dst = n // It needs no state.
+		return nil
+	}
 	d.begin(r)
 	_, err := d.value(dst)
 	return d.end(err)
@@ -100,8 +104,40 @@ func (d *Decoder) DecodeTuple(r *banana.Reader, dst *Tuple) error {
 	if d == nil || r == nil || dst == nil {
 		return errNothingToDecode
 	}
+	if d.tupleOfInts(r, dst) {
+		return nil
+	}
 	d.begin(r)
 	return d.end(d.wantTuple(dst))
+}
+
+// tupleOfInts decodes a short tuple of small integers, as arguments often are, which needs no state. It returns false
+// for anything else, and if it does not know whether tuples are accepted.
+func (d *Decoder) tupleOfInts(r *banana.Reader, dst *Tuple) bool {
+	if !d.tasted || d.taster != d.Taster || !d.allowed[tagTuple] || d.Limits.Depth == 1 {
+		return false
+	}
+	before := *r
+	n, ok := r.TakeHead(banana.SymTuple)
+	if !ok {
+		return false
+	}
+	if n >= slabFrom || n > cap(*dst) || *dst == nil {
+		*r = before
+		return false
+	}
+	elems := (*dst)[:n]
+	for i := range elems {
+		v, ok := r.TakeInt()
+		if !ok {
+			clear(elems)
+			*r = before
+			return false
+		}
+		elems[i] = v
+	}
+	*dst = elems
+	return true
 }
 
 func (d *Decoder) wantTuple(dst *Tuple) error {
