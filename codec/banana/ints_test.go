@@ -173,6 +173,9 @@ func TestTake(t *testing.T) {
 	assert.Zero(t, r.Offset())
 	assert.True(t, r.Take("\x02\x80"))
 	assert.Equal(t, 2, r.Offset())
-	assert.True(t, r.Take("\x01\x81"))
+	assert.False(t, r.TakeBytes([]byte("\x01\x82")))
+	assert.False(t, r.TakeBytes([]byte("\x01\x81\x01")), "longer than the rest")
+	assert.Equal(t, 2, r.Offset())
+	assert.True(t, r.TakeBytes([]byte("\x01\x81")))
 	assert.Empty(t, r.Rest())
 }

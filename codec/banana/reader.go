@@ -1,6 +1,7 @@
 package banana
 
 import (
+	"bytes"
 	"encoding/binary"
 	"io"
 	"math"
@@ -86,15 +87,12 @@ func (r *Reader) Take(tokens string) bool {
 	return true
 }
 
-// TakeString advances past a string if it is s, which has less than 128 bytes, in its shortest form. It reports whether
-// it did.
-func (r *Reader) TakeString(s string) bool {
-	rest := r.frame[r.pos:]
-	if len(s) >= 0x80 || len(rest) < len(s)+2 || int(rest[0]) != len(s) || Kind(rest[1]) != String ||
-		string(rest[2:2+len(s)]) != s {
+// TakeBytes is Take for bytes.
+func (r *Reader) TakeBytes(tokens []byte) bool {
+	if !bytes.HasPrefix(r.frame[r.pos:], tokens) {
 		return false
 	}
-	r.pos += len(s) + 2
+	r.pos += len(tokens)
 	return true
 }
 

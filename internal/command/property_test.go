@@ -2,6 +2,7 @@ package command
 
 import (
 	"math/big"
+	"strings"
 	"testing"
 
 	"github.com/perspectivebroker/pb/codec/banana"
@@ -101,27 +102,41 @@ func TestRepeatedNames(t *testing.T) {
 		"a negative flag":          "\x07\x80\x1a\x87\x05\x81\x04\x82root\x03\x82add\x01\x83",
 		"an id of 70 bits": "\x07\x80\x1a\x87" +
 			"\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x85\x04\x82root\x03\x82add\x01\x81",
+		"a promise": "\x07\x80\x1a\x87\x05\x81\x02\x80\x07\x82promise\x04\x81\x03\x82add\x01\x81",
+		"an object of 70 bits": "\x07\x80\x1a\x87\x05\x81" +
+			"\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x85\x03\x82add\x01\x81",
+		"a long name": "\x07\x80\x1a\x87\x05\x81\x04\x82root" +
+			"\x64\x82" + strings.Repeat("m", 100) + "\x01\x81",
 		"an object with an empty name": "\x07\x80\x1a\x87\x05\x81\x00\x82\x03\x82add\x01\x81",
+	}
+	read := func(t *testing.T, r *Reader, frame string, p banana.Profile) (cmd Command, offset int) {
+		var in banana.Reader
+		in.Reset([]byte(frame), p)
+		require.NoError(t, r.Read(&in, &cmd))
+		return cmd, in.Offset()
 	}
 	for first, before := range calls {
 		for second, call := range calls {
 			t.Run(first+", then "+second, func(t *testing.T) {
 				var used, fresh Reader
-				read := func(r *Reader, frame string) (cmd Command, offset int) {
-					var in banana.Reader
-					in.Reset([]byte(frame), banana.ProfilePB1)
-					require.NoError(t, r.Read(&in, &cmd))
-					return cmd, in.Offset()
+				read(t, &used, before, banana.ProfilePB1)
+				want, wantAt := read(t, &fresh, call, banana.ProfilePB1)
+				for range 2 {
+					got, at := read(t, &used, call, banana.ProfilePB1)
+					require.Equal(t, want, got)
+					require.Equal(t, wantAt, at)
+					require.Equal(t, len(call), at)
 				}
-				read(&used, before)
-				got, at := read(&used, call)
-				want, wantAt := read(&fresh, call)
-				require.Equal(t, want, got)
-				require.Equal(t, wantAt, at)
-				require.Equal(t, len(call), at)
 			})
 		}
 	}
+	t.Run("another dialect", func(t *testing.T) {
+		var r Reader
+		named, _ := read(t, &r, calls["an answer that is named"], banana.ProfilePB1)
+		require.True(t, named.Keep)
+		plain, _ := read(t, &r, calls["an answer that is named"], banana.ProfilePB)
+		require.False(t, plain.Keep)
+	})
 }
 
 // FuzzRead checks that Read stands any bytes, that what it accepts is written so that it reads the same again, and that

@@ -34,12 +34,18 @@ func (e *FormError) Text() string {
 type Reader struct {
 	names                  map[string]string
 	lastObject, lastMethod string // of the last call
+
+	// last is the last Message, of a dialect, and tail its elements behind its id. If tail is empty there is none.
+	last    Command
+	dialect banana.Profile
+	tail    []byte
 }
 
 // The limits of what a Reader keeps.
 const (
 	maxNames      = 256
 	maxNameLength = 64
+	maxTail       = 96
 )
 
 // The heads of the most frequent commands in the dialects with a vocabulary.
@@ -54,21 +60,29 @@ const (
 //
 // The error is a *[FormError], or that of in. After an error, cmd is undefined.
 func (r *Reader) Read(in *banana.Reader, cmd *Command) error {
-	*cmd = Command{}
 	if in.Profile().HasVocabulary() {
 		switch {
 		case in.Take(messageHead):
-			cmd.Name = Message
-			if before := *in; !r.likeLast(in, cmd) {
-				*in = before
-				return r.elements(in, cmd)
+			if r.likeLast(in, cmd) {
+				return nil
 			}
-			return nil
+			before := *in
+			*cmd = Command{Name: Message}
+			err := r.elements(in, cmd)
+			if err == nil {
+				r.remember(cmd, before, in)
+			}
+			return err
 		case in.Take(answerHead):
-			cmd.Name = Answer
+			*cmd = Command{Name: Answer}
+			var ok bool
+			if cmd.ID.Int, ok = in.TakeInt(); ok {
+				return nil
+			}
 			return r.elements(in, cmd)
 		}
 	}
+	*cmd = Command{}
 	head, err := in.Next()
 	switch {
 	case err != nil:
@@ -134,26 +148,34 @@ func (r *Reader) elements(in *banana.Reader, cmd *Command) (err error) {
 	return nil
 }
 
-// likeLast reads the elements of a Message whose names are those of the last one, in their usual form. It returns false
-// for others.
-func (r *Reader) likeLast(in *banana.Reader, cmd *Command) (ok bool) {
-	if cmd.ID.Int, ok = in.TakeInt(); !ok {
+// likeLast reads the elements of a Message if they are those of the last one, but for its id. It returns false for
+// others.
+func (r *Reader) likeLast(in *banana.Reader, cmd *Command) bool {
+	if len(r.tail) == 0 || r.dialect != in.Profile() {
 		return false
 	}
-	if in.TakeString(r.lastObject) {
-		cmd.Object.Name = r.lastObject
-	} else if cmd.Object.ID.Int, ok = in.TakeInt(); !ok {
+	before := *in
+	id, ok := in.TakeInt()
+	if !ok || !in.TakeBytes(r.tail) {
+		*in = before
 		return false
 	}
-	if !in.TakeString(r.lastMethod) {
-		return false
+	*cmd = r.last
+	cmd.ID.Int = id
+	return true
+}
+
+// remember makes a Message the last one. Its elements are those between before and after.
+func (r *Reader) remember(cmd *Command, before banana.Reader, after *banana.Reader) {
+	r.tail = r.tail[:0]
+	if _, ok := before.TakeInt(); !ok {
+		return // Its id is not in the usual form.
 	}
-	cmd.Method = r.lastMethod
-	var n Number
-	if n.Int, ok = in.TakeInt(); ok {
-		cmd.setFlag(&n, in.Profile())
+	tail := before.Rest()[:after.Offset()-before.Offset()]
+	if len(tail) > maxTail {
+		return
 	}
-	return ok
+	r.last, r.dialect, r.tail = *cmd, after.Profile(), append(r.tail, tail...)
 }
 
 // setFlag sets what answerRequired says.
