@@ -243,21 +243,24 @@ func TestCallsOfResponses(t *testing.T) {
 // TestFrontThatStops has fronts that never tell the back to go on, and that refuse what they are sent.
 func TestFrontThatStops(t *testing.T) {
 	cause := make(chan error, 1)
-	f := newScriptedFront(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	write := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for {
 			if _, err := w.Write(make([]byte, 64<<10)); err != nil {
 				cause <- context.Cause(r.Context())
 				return
 			}
 		}
-	}), web.WithStallTimeout(50*time.Millisecond))
+	})
+	f := newScriptedFront(t, write, web.WithStallTimeout(50*time.Millisecond))
 	front := &recorder{pause: true}
 	require.NoError(t, f.send(front, nil))
 	assert.ErrorIs(t, <-cause, web.ErrStalled)
 	<-front.finished // It has no abort.
 	assert.Contains(t, front.calls, "abort")
 	assert.Contains(t, front.calls, "unregisterProducer")
+	f.wantNothingLeft()
 
+	f = newScriptedFront(t, write) // A refusal may take longer than the time above.
 	require.NoError(t, f.send(&recorder{refuse: "write"}, nil))
 	assert.ErrorContains(t, <-cause, "refused")
 	require.NoError(t, f.send(&recorder{refuse: "registerProducer"}, nil))
