@@ -57,12 +57,22 @@ func (*Cacheable) JellyTo(e *jelly.Encoder, self any) error {
 	if err != nil {
 		return err
 	}
-	class := classOf(self, e.Perspective())
+	class := classOf(self, e.Viewer())
 	if err := jelly.CheckClass(class); err != nil {
 		return &jelly.EncodeError{Err: err}
 	}
-	e.Hole(seam.Cache{Core: core, Class: class, Perspective: e.Perspective(), Viewer: e.Viewer()})
+	e.Hole(cacheHole(e, core, class))
 	return nil
+}
+
+// cacheHole is the placeholder of an original. Its updates are encoded for the perspective that it is sent to, or for
+// the viewer if there is none.
+func cacheHole(e *jelly.Encoder, core seam.Core, class string) seam.Cache {
+	hole := seam.Cache{Core: core, Class: class, Perspective: e.Perspective(), Viewer: e.Viewer()}
+	if hole.Perspective == nil {
+		hole.Perspective = hole.Viewer
+	}
+	return hole
 }
 
 // Do runs f in the turn of the original's actor, as [Referenceable.Do] does. To tell observers of a change, use

@@ -112,13 +112,13 @@ func (c *CacheRelay) JellyTo(e *jelly.Encoder, _ any) error {
 	if e.Invoker() == any(c.source.remote.conn) {
 		return jellyLocal(e, localHole{c.source})
 	}
-	if s, ok := e.Invoker().(seam.Substituter); ok && s.SubstituteCache(c, e.Perspective()) != nil {
+	if s, ok := e.Invoker().(seam.Substituter); ok && s.SubstituteCache(c, e.Viewer()) != nil {
 		return c.source.jellyPassed(e, false)
 	}
 	if e.Invoker() == nil {
 		return InsecureJelly.Errorf("%v can be sent over a connection only", c)
 	}
-	e.Hole(seam.Cache{Core: (*relayedCache)(c), Class: c.class, Perspective: e.Perspective(), Viewer: e.Viewer()})
+	e.Hole(cacheHole(e, (*relayedCache)(c), c.class))
 	return nil
 }
 

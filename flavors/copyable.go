@@ -55,7 +55,7 @@ func (Copyable) JellyTo(e *jelly.Encoder, self any) error {
 // are encoded once for all observers.
 func classFor(e *jelly.Encoder, self any) string {
 	if _, ok := self.(typeToCopyFor); ok {
-		return classOf(self, e.Perspective())
+		return classOf(self, e.Viewer())
 	}
 	return classOf(self, nil)
 }
@@ -69,7 +69,7 @@ type jellyableError interface {
 func jellyState(e *jelly.Encoder, self any) error {
 	switch v := self.(type) {
 	case stateToCopyFor:
-		return e.Value(v.StateToCopyFor(e.Perspective()))
+		return e.Value(v.StateToCopyFor(e.Viewer()))
 	case stateToCopy:
 		return e.Value(v.StateToCopy())
 	}

@@ -615,14 +615,10 @@ func encodeSafely(fragment *jelly.Fragment, f func() error) (err error) {
 
 // newFragment returns an empty fragment. root is what errors call the value that will be in it.
 func (inv *Invocation) newFragment(root string) *jelly.Fragment {
-	audience := inv.perspective
-	if audience == nil && inv.relay.isViewed() {
-		audience = inv.relay.viewer
-	}
 	if !inv.relay.isViewed() {
-		return inv.conn.NewFragment(audience, root)
+		return inv.conn.NewFragment(inv.perspective, root)
 	}
-	c := inv.conn.JellyContext(audience)
+	c := inv.conn.JellyContext(inv.perspective)
 	c.Root, c.Viewer = root, inv.relay.viewer
 	return jelly.NewFragment(c)
 }

@@ -39,7 +39,7 @@ func (*Viewable) JellyTo(e *jelly.Encoder, self any) error {
 	if err != nil {
 		return err
 	}
-	return jellyRemote(e, seam.Export{Core: core, Prefix: string(PrefixView), Perspective: e.Perspective()})
+	return jellyRemote(e, seam.Export{Core: core, Prefix: string(PrefixView), Perspective: e.Viewer()})
 }
 
 // ViewPoint is an object under a perspective. Sending a [Viewable] makes one; [NewViewPoint] makes one of any object,

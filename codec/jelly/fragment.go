@@ -329,7 +329,8 @@ type Context struct {
 	// Invoker is the connection, and Perspective the one that the value is sent to. Both are for JellyTo methods.
 	Invoker     any
 	Perspective any
-	// Viewer is whose view the sender has of what it sends, if that is not Perspective; otherwise nil.
+	// Viewer is whose view of what is sent the receiver gets, if that is not Perspective's; otherwise nil. It is the
+	// perspective of the method whose answer it is.
 	Viewer any
 	// PersistentStore may replace an object by an identifier that the peer knows. It is called for pointers to
 	// structs that this package does not know, before they are refused or sent as dictionaries.
