@@ -10,7 +10,7 @@ type collected struct{}
 // mustWait reports whether a command has to wait for a collection, because it brings handles and there are many. It
 // requests the collection.
 func (b *broker) mustWait(cmd *incoming) bool {
-	refs, caches := brings(cmd)
+	refs, caches := b.brings(cmd)
 	if !refs && !caches || !b.c.sends() {
 		return false
 	}
@@ -28,12 +28,12 @@ func (b *broker) mustWait(cmd *incoming) bool {
 	return pause
 }
 
-// brings reports whether a command may bring references, and caches.
-func brings(cmd *incoming) (refs, caches bool) {
+// brings reports whether a command may bring references that the peer hands out few of, and caches.
+func (b *broker) brings(cmd *incoming) (refs, caches bool) {
 	for _, u := range cmd.unbound {
 		switch {
 		case u.IsReference():
-			refs = true
+			refs = refs || u.Tag == "remote" || u.Tag != b.c.options.freeClass
 		case u.IsInstance() && u.Entry().Kind == jelly.RemoteCache:
 			caches = true
 		}
@@ -45,7 +45,7 @@ func brings(cmd *incoming) (refs, caches bool) {
 func (b *broker) marksReached(refs, caches bool) (collect, pause bool) {
 	coming := int(b.c.pending.Load())
 	if refs {
-		collect, pause = b.refMarks.reached(b.imports.Len(), b.c.account.Imports(), coming)
+		collect, pause = b.refMarks.reached(b.imports.Limited(), b.c.account.Imports(), coming)
 	}
 	if caches {
 		c, p := b.cacheMarks.reached(b.local.Held(), b.c.limits.Caches, coming)
@@ -69,5 +69,5 @@ func (b *broker) collectionOver() {
 	}
 	b.releaseCollected()
 	b.collecting, b.paused = false, false
-	b.refMarks.kept, b.cacheMarks.kept = b.imports.Len(), b.local.Held()
+	b.refMarks.kept, b.cacheMarks.kept = b.imports.Limited(), b.local.Held()
 }

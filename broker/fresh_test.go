@@ -9,6 +9,7 @@ import (
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
+	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/stretchr/testify/assert"
@@ -145,6 +146,26 @@ func TestPipelinedReferences(t *testing.T) {
 			t.Fatalf("unexpected: %v", frame)
 		}
 	}
+}
+
+// TestFreeClass has a peer that hands out any number of objects of a class.
+func TestFreeClass(t *testing.T) {
+	withoutCollector(t)
+	registry := jelly.NewRegistry()
+	require.NoError(t, flavors.RegisterReference(registry, "pond.Egg"))
+	s := newServer(t, &mint{}, broker.WithRegistry(registry), broker.WithFreeClass("pond.Egg"))
+	p := s.peer()
+	const many = 3000
+	for i := range many {
+		p.Write(fmt.Sprintf(`[message %d root take 1 [tuple ["pond.Egg" %d]] [dictionary]]`, i+1, i+1))
+		p.Want(fmt.Sprintf(`[answer %d _]`, i+1))
+	}
+	stats := only(t, s).Stats()
+	assert.Zero(t, stats.Collections)
+	assert.Equal(t, many, stats.Imports)
+	p.Write(`[message 5000 root take 1 [tuple [remote 5000]] [dictionary]]`)
+	p.Want(`[answer 5000 _]`)
+	assert.Zero(t, only(t, s).Stats().Collections, "one of another class is not many")
 }
 
 // TestKeptReferences checks that a program which keeps its references causes few collections.

@@ -135,6 +135,7 @@ type settings struct {
 	relaying         bool
 	substitutes      Substitutes
 	originEnded      func(conn *Conn, gone flavors.Gone)
+	freeClass        string
 	lostAs           *flavors.Exception // nil for flavors.ConnectionLost
 	interceptors     []flavors.Interceptor
 	chain            any // them as a flavors.CallFunc; nil if there are none
@@ -278,6 +279,13 @@ type Substitutes struct {
 // that know what stands for what.
 func WithSubstitutes(s Substitutes) Option {
 	return optionFunc(func(o *options) error { o.substitutes = s; return nil })
+}
+
+// WithFreeClass says that the peer hands out any number of objects to which its references are of a class, see
+// [flavors.RegisterReference]. Of others a peer may hand out 1,024, as stock peers do, or they may be objects of such a
+// peer that it passes on: so garbage collections are asked for to give back those that are not in use, and wait.
+func WithFreeClass(class string) Option {
+	return optionFunc(func(o *options) error { o.freeClass = class; return nil })
 }
 
 // WithOriginEnded has f called when a reference that was passed on over a connection, and that the peer still holds,

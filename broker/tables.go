@@ -280,6 +280,9 @@ func (b *broker) receiveImport(u *jelly.Unbound, perspective any) (*flavors.Remo
 	if u.Tag != "remote" {
 		class = u.Tag
 	}
+	if class != "" && class == b.c.options.freeClass {
+		b.imports.Free(key)
+	}
 	extras, size := u.Extras()
 	b.imports.Carry(key, ref, class, extras, size)
 	b.tablesChanged()

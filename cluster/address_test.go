@@ -360,7 +360,10 @@ func TestNonsenseOverLinks(t *testing.T) {
 	config := &tls.Config{
 		Certificates: []tls.Certificate{c.ca.Issue("z", nil)}, RootCAs: c.ca.Pool(), ServerName: "127.0.0.1",
 	}
-	conn, err := broker.Dial(testContext(t), pbtest.NewRuntime(t), c.nodes["a"].LinkURL(), broker.WithTLS(config))
+	known := jelly.NewRegistry()
+	require.NoError(t, flavors.RegisterReference(known, "perspectivebroker.cluster.Placed"))
+	conn, err := broker.Dial(testContext(t), pbtest.NewRuntime(t), c.nodes["a"].LinkURL(), broker.WithTLS(config),
+		broker.WithRegistry(known))
 	require.NoError(t, err)
 	_, err = flavors.Call[string](testContext(t), conn.Root(), "hello", "z")
 	require.NoError(t, err)

@@ -20,6 +20,7 @@ func newGate(ctx context.Context, n *Node) (*gate, error) {
 	options := broker.WithOptions(
 		broker.WithRelaying(), broker.WithLimits(linkLimits()), broker.WithRegistry(n.registry),
 		broker.WithSubstitutes(broker.Substitutes{Address: n.addressOf, Object: n.resolve}),
+		broker.WithFreeClass(placedClass),
 	)
 	listener, err := broker.ListenOn(n.rt, pipe, &gateService{node: n}, options)
 	if err != nil {
@@ -54,9 +55,9 @@ type gateService struct {
 }
 
 // entrance is what the gate's client calls a placed object by. A Ref itself would be sent as its address.
-type entrance struct{ *flavors.Relay }
+type entrance struct{ placed }
 
 // RemoteGet returns a reference to a placed object.
 func (s *gateService) RemoteGet(kind, id string) *entrance {
-	return &entrance{flavors.NewRelay(s.node.Get(kind, id).deliver)}
+	return &entrance{placed{flavors.NewRelay(s.node.Get(kind, id).deliver)}}
 }

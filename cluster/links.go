@@ -75,7 +75,7 @@ func (l *links) options() broker.Option {
 	return broker.WithOptions(
 		broker.WithRelaying(), broker.WithLimits(linkLimits()), broker.WithKeepalive(linkIdle, linkSilence),
 		broker.WithRegistry(l.node.registry), broker.WithLostAs(NodeLost), broker.WithOriginEnded(tellGone),
-		l.node.substitutes(),
+		l.node.substitutes(), broker.WithFreeClass(placedClass),
 	)
 }
 
@@ -253,12 +253,12 @@ func (l *links) shutdown(ctx context.Context) {
 func (k *link) place(ctx context.Context, key objectKey, user User) (
 	ref *flavors.RemoteReference, incarnation store.LeaseID, perUser bool, err error,
 ) {
-	type placed struct {
+	type answer struct {
 		Ref         *flavors.RemoteReference `pb:"ref"`
 		Incarnation int64                    `pb:"incarnation"`
 		PerUser     bool                     `pb:"per_user"`
 	}
-	p, err := flavors.Call[placed](ctx, k.conn.Root(), "place", key.kind, key.id, user.Name, user.Gateway)
+	p, err := flavors.Call[answer](ctx, k.conn.Root(), "place", key.kind, key.id, user.Name, user.Gateway)
 	return p.Ref, store.LeaseID(p.Incarnation), p.PerUser, err
 }
 

@@ -138,7 +138,16 @@ func (n *Node) claim(ctx context.Context, key objectKey) error {
 
 // handle is what another node has a reference to: an object of this node under a user. It outlives slots, so that the
 // reference stays good.
-type handle struct{ *flavors.Relay }
+type handle struct{ placed }
+
+// placed is a Relay to a placed object.
+type placed struct{ *flavors.Relay }
+
+// placedClass is the class of references to placed objects. A node hands out any number of them.
+const placedClass = "perspectivebroker.cluster.Placed"
+
+// ReferenceClass is the class of references to the object.
+func (placed) ReferenceClass() (class string, extras []any) { return placedClass, nil }
 
 // handle returns the same handle as long as the slot is there and the other node holds it.
 func (p *slot) handle(user User) *handle {

@@ -86,10 +86,12 @@ func Join(ctx context.Context, rt *actor.Runtime, opts Options) (*Node, error) {
 		holds: map[directory.Shard]hold{}, ending: map[directory.Shard]struct{}{},
 	}
 	n.mirrors = mirrors{made: map[*flavors.RemoteReference]weak.Pointer[flavors.CacheRelay]{}}
-	// A source is taken from nodes only: with one, a client could make others believe that it is a Cacheable.
+	// These are taken from nodes only: with a source, a client could make others believe that it is a Cacheable.
 	n.registry = jelly.NewRegistryOver(opts.Registry)
-	if err := flavors.RegisterReference(n.registry, sourceClass); err != nil {
-		return nil, err
+	for _, class := range []string{sourceClass, placedClass} {
+		if err := flavors.RegisterReference(n.registry, class); err != nil {
+			return nil, err
+		}
 	}
 	n.ctx, n.cancel = context.WithCancelCause(context.Background())
 	if err := n.start(ctx); err != nil {

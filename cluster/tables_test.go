@@ -87,6 +87,25 @@ func TestDroppedRefIsGivenBack(t *testing.T) {
 	pbtest.Eventually(t, func() bool { runtime.GC(); return broker.StatsOf(c.rts["b"]).Exports <= before })
 }
 
+// TestManyObjectsOfANode: one client that uses many objects of another node has the link to it neither wait for garbage
+// collections nor ask for any.
+func TestManyObjectsOfANode(t *testing.T) {
+	c := newCluster(t, "a", "b")
+	for name, n := range c.nodes {
+		require.NoError(t, n.Kind("hall", func(string) *hall { return &hall{node: name} }))
+	}
+	const many = 1500
+	on := map[string]int{}
+	refs := make([]*cluster.Ref, many)
+	for i := range refs {
+		refs[i] = c.nodes["a"].Get("hall", fmt.Sprint(i))
+		on[call[string](t, refs[i], "node")]++
+	}
+	require.Greater(t, on["b"], many/4)
+	require.Zero(t, broker.StatsOf(c.rts["a"]).Collections)
+	runtime.KeepAlive(refs)
+}
+
 // TestLostWhileActivated: an object is lost while its factory runs. The calls that came before fail, the next one has
 // the object made again, and what the first factory makes is not used.
 func TestLostWhileActivated(t *testing.T) {

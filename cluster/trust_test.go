@@ -232,6 +232,8 @@ func TestClientSendsASource(t *testing.T) {
 		mallory.Write(`[message 3 $hall "join" 1 [tuple ["perspectivebroker.cluster.Source" ["unicode" "test.Board"] 5]]
 			[dictionary]]`)
 		mallory.Want(`[error 3 _]`)
+		mallory.Write(`[message 5 $hall "join" 1 [tuple ["perspectivebroker.cluster.Placed" 5]] [dictionary]]`)
+		mallory.Want(`[error 5 _]`)
 		assert.Empty(t, ask[[]any](t, ask[*flavors.RemoteReference](t, ann, "hall", id), "members"))
 	}
 }

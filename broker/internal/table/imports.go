@@ -26,6 +26,8 @@ type Imports struct {
 	carry  int               // the sum of extras
 
 	perspectives map[any]int // how many entries have each
+
+	free map[ImportKey]struct{} // those of which the peer hands out any number
 }
 
 // ImportKey is what a reference is found by.
@@ -46,6 +48,17 @@ func (x *Imports) Has(id int64) bool {
 
 // Len returns how many entries the table has.
 func (x *Imports) Len() int { return len(x.refs) }
+
+// Limited returns how many entries are not free.
+func (x *Imports) Limited() int { return len(x.refs) - len(x.free) }
+
+// Free notes that the peer hands out any number of such objects.
+func (x *Imports) Free(key ImportKey) {
+	if x.free == nil {
+		x.free = map[ImportKey]struct{}{}
+	}
+	x.free[key] = struct{}{}
+}
 
 // ExtrasSize returns how many bytes on the wire the references carry beside their classes and numbers.
 func (x *Imports) ExtrasSize() int { return x.carry }
@@ -96,6 +109,7 @@ func (x *Imports) Forget(key ImportKey) {
 		x.carry -= x.extras[key]
 		delete(x.extras, key)
 		delete(x.refs, key)
+		delete(x.free, key)
 		if x.perspectives[key.Perspective]--; x.perspectives[key.Perspective] == 0 {
 			delete(x.perspectives, key.Perspective)
 		}
