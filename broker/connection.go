@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -363,10 +362,6 @@ func (c *connection) SendCallSoon(ctx context.Context, call *seam.OutgoingCall) 
 	return c.sendReserved(call, size)
 }
 
-// lendsUpdates says that updates of a Cacheable are written on the goroutine that makes them, one observer after the
-// other. With more processors, the brokers of the observers write at the same time.
-var lendsUpdates = runtime.GOMAXPROCS(0) <= 2
-
 // sendReserved hands a call to the broker after its bytes were reserved.
 func (c *connection) sendReserved(call *seam.OutgoingCall, size int) error {
 	var err error
@@ -398,7 +393,7 @@ func (c *connection) countPending() bool {
 func (c *connection) sendCounted(call *seam.OutgoingCall) {
 	c.metrics.madeOut.Add(1)
 	c.queued.Add(1)
-	if call.Encoded != nil && lendsUpdates || call.Fragment != nil && call.Fragment.Holes() == 0 {
+	if call.Encoded != nil || call.Fragment != nil && call.Fragment.Holes() == 0 {
 		// The broker only copies bytes, so the caller's locks cannot block it.
 		c.mailbox.Lend(call)
 	} else {

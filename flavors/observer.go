@@ -123,6 +123,9 @@ func (o *Observer) unsent(method string, err error) {
 // maxUpdatesLogged is how many updates that one peer could not apply to a copy are logged as warnings.
 const maxUpdatesLogged = 3
 
+// hasEnded reports whether the connection has ended, so that the observer will be removed.
+func (o *Observer) hasEnded() bool { return o.conn.Context().Err() != nil }
+
 func (o *Observer) newCall(method string) *seam.OutgoingCall {
 	return seam.NewUpdate(o.conn, (*observer)(o), method, o.perspective)
 }
@@ -144,22 +147,27 @@ func (os Observers) All() iter.Seq[*Observer] {
 	}
 }
 
-// CallRemote calls an observe method of every copy and asks for no answers. It encodes once what is the same for all. A
-// peer that reads slowly does not delay the others; one that reads so slowly that too much waits for it loses its
-// connection, not the update. The error joins those of updates that could not be encoded, which were not sent.
+// CallRemote calls an observe method of every copy and asks for no answers. It encodes once what is the same for all,
+// and uses several processors if there are many observers. When it returns, the update has been handed to each
+// connection, in front of everything that is sent there later. A peer that reads slowly does not delay the others; one
+// that reads so slowly that too much waits for it loses its connection, not the update. The error joins those of
+// updates that could not be encoded, which were not sent.
 func (os Observers) CallRemote(method string, args ...any) error {
-	var shared encodedFor
+	var shared, sent encodedFor
 	var errs []error
-	for _, o := range os.list {
-		if o.conn.Context().Err() != nil {
-			continue // Unobserve follows.
+	for i, o := range os.list {
+		if o.hasEnded() {
+			continue
 		}
 		if o.follow != nil {
 			o.follow(method, args)
 			continue
 		}
-		call := o.newCall(method)
 		kind := o.conn.Encoding()
+		if sent.get(kind) != nil {
+			continue // The fan-out has sent it.
+		}
+		call := o.newCall(method)
 		if call.Encoded = shared.get(kind); call.Encoded == nil {
 			fragment, err := encodeCall(o.conn, o.perspective, method, args)
 			if err != nil {
@@ -175,6 +183,13 @@ func (os Observers) CallRemote(method string, args ...any) error {
 			}
 		}
 		_ = o.conn.SendCall(call)
+		if rest := os.list[i+1:]; sent.bytes == nil && shared.bytes != nil && len(rest) >= 2*fanOutPart {
+			f := fanOut{observers: rest, method: method, encoded: shared}
+			if f.send(); !f.left.Load() {
+				break
+			}
+			sent = shared
+		}
 	}
 	runtime.KeepAlive(args)
 	return errors.Join(errs...)
