@@ -28,6 +28,7 @@ func (*Tray[T]) ViewPlain(_ cluster.User, x T) T                      { return x
 func (*Tray[T]) ViewNamed(_ cluster.User, _ int, x T) T               { return x }
 func (*Tray[T]) ViewRest(_ cluster.User, _ int, x ...T) T             { return x[len(x)-1] }
 func (*Tray[T]) ViewOption(_ cluster.User, _ int, o trayOptions[T]) T { return o.X }
+func (*Tray[T]) ViewOptions(_ cluster.User, o *trayOptions[T]) T      { return o.X }
 func (*Tray[T]) ViewBoth(_ cluster.User, o *trayOptions[T], n ...int) []any {
 	return []any{o.X, len(n)}
 }
@@ -96,6 +97,7 @@ func trayCalls(v any) (calls [][]any) {
 	return [][]any{
 		{"plain", v}, {"named", 1, v}, {"named", 1, kw}, {"rest", 1, v}, {"rest", 1, nil, v},
 		{"option", 1, 2, v}, {"option", 1, kw}, {"both", 1, 2, kw},
+		{"option", 1, map[string]any{"x": v}}, {"options", map[string]any{"n": 1, "x": v}},
 		{"func1", v}, {"func1", kw}, {"func2", 1, v}, {"func2", 1, kw}, {"func3", v, 1, 2},
 		{"method1", v}, {"method1", kw}, {"method2", 1, v}, {"method2", 1, kw}, {"method3", v, 1, 2},
 		{"whole", 1, v}, {"whole", kw}, {"whole", 1, nil, v}, {"whole", flavors.Kw{"only": v}},

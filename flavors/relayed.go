@@ -432,9 +432,19 @@ func (s *signature) decodeOthers(inv *Invocation, d *jelly.Decoder, rawArgs, raw
 	}
 	inv.Args = make(jelly.Tuple, len(elements))
 	for i, x := range elements {
-		if s.keepsArgument(i) {
+		switch {
+		case s.keepsArgument(i):
 			inv.Args[i] = &Relayed{raw: x}
-		} else if err := decodeOne(d, x, &inv.Args[i]); err != nil {
+			continue
+		case x.IsDict() && rawKw == nil && s.takesKeywordsAt(i, len(elements)):
+			if names, values, err := x.Entries(); err == nil {
+				if inv.Args[i], err = s.decodeKeywords(d, names, values, false); err != nil {
+					return localFailure(err)
+				}
+				continue
+			}
+		}
+		if err := decodeOne(d, x, &inv.Args[i]); err != nil {
 			return localFailure(err)
 		}
 	}
@@ -442,20 +452,31 @@ func (s *signature) decodeOthers(inv *Invocation, d *jelly.Decoder, rawArgs, raw
 		return nil
 	}
 	names, values, err := rawKw.Entries()
+	if err == nil {
+		inv.Kw, err = s.decodeKeywords(d, names, values, true)
+	}
 	if err != nil {
 		return localFailure(err)
 	}
-	inv.Kw = jelly.NewDict()
+	return nil
+}
+
+// decodeKeywords decodes those of which the method does not take the bytes. They may be for parameters too if params is
+// set.
+func (s *signature) decodeKeywords(d *jelly.Decoder, names []string, values []*jelly.Raw, params bool) (
+	kw *jelly.Dict, err error,
+) {
+	kw = jelly.NewDict()
 	for i, x := range values {
 		var v any
-		if s.keepsKeyword(names[i]) {
+		if s.keepsKeyword(names[i], params) {
 			v = &Relayed{raw: x}
 		} else if err := decodeOne(d, x, &v); err != nil {
-			return localFailure(err)
+			return nil, err
 		}
-		inv.Kw.Set(names[i], v)
+		kw.Set(names[i], v)
 	}
-	return nil
+	return kw, nil
 }
 
 // relayedType is *Relayed.
@@ -480,8 +501,15 @@ func (s *signature) keepsArgument(i int) bool {
 	return s.undecoded&(1<<i) != 0
 }
 
-func (s *signature) keepsKeyword(name string) bool {
-	at, known := s.placeOf(name, true)
+// takesKeywordsAt reports whether the positional argument i of several is a dictionary for the whole keyword struct, if
+// it is a dictionary and there are no keywords.
+func (s *signature) takesKeywordsAt(i, given int) bool {
+	k := s.keywords
+	return i == len(s.fixed) && given == i+1 && s.variadic == nil && k != nil && k.typ != nil && !k.firstTakesDict
+}
+
+func (s *signature) keepsKeyword(name string, params bool) bool {
+	at, known := s.placeOf(name, params)
 	return known && s.undecoded&(1<<at) != 0
 }
 
@@ -498,7 +526,7 @@ func (s *signature) keepValues(inv *Invocation) {
 	for i := range inv.Kw.Entries() {
 		e := &inv.Kw.Entries()[i]
 		name, ok := kwName(e.Key)
-		if _, is := e.Value.(*Relayed); ok && !is && e.Value != nil && s.keepsKeyword(name) {
+		if _, is := e.Value.(*Relayed); ok && !is && e.Value != nil && s.keepsKeyword(name, true) {
 			e.Value = relayedOf(e.Value)
 		}
 	}

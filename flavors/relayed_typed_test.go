@@ -155,7 +155,7 @@ func TestRelayedKeywords(t *testing.T) {
 		for _, call := range [][]any{
 			{"option", 1, flavors.Kw{"x": duck}}, {"option", 1, 2, duck}, {"both", 1, 2, flavors.Kw{"x": duck}},
 			{"rest", "a", duck}, {"whole", 1, duck}, {"whole", flavors.Kw{"x": duck}}, {"whole", flavors.Kw{"only": duck}},
-			{"whole", nil, duck, nil},
+			{"whole", nil, duck, nil}, {"option", 1, map[string]any{"n": 2, "x": duck}},
 		} {
 			_, err := flavors.Call[any](t.Context(), conn.Root(), call[0].(string), call[1:]...)
 			require.NoError(t, err, "%v, relaying %v", call, relaying)

@@ -343,7 +343,23 @@ func (r *Raw) part(at, end, hole, holes, id int) (*Raw, error) {
 			p.arrays = append(p.arrays, rawSpan{a.at - at, a.end - at})
 		}
 	}
+	p.outer = p.firstTag()
 	return p, nil
+}
+
+// firstTag returns the type of an expression that is a list, tagNone if it is an atom or of a class.
+func (r *Raw) firstTag() tag {
+	_, at, ok := listHead(r.buf)
+	if !ok {
+		return tagNone
+	}
+	var in banana.Reader
+	in.Reset(r.buf[at:], r.profile)
+	word, err := in.Next()
+	if err != nil {
+		return tagNone
+	}
+	return tagOf(&word)
 }
 
 // errSharedPart is the error of a part that cannot stand alone.
