@@ -98,8 +98,10 @@ func (r *room) ViewJoin(_ cluster.User, ref flavors.Callee) error {
 	case ref == nil:
 		return flavors.ValueError.New("a member is a reference, not None")
 	case r.indexOf(ref) >= 0:
+		release(ref)
 		return nil
 	case len(r.members) >= maxMembers:
+		release(ref)
 		return flavors.PBError.Errorf("the room has %d members already", maxMembers)
 	}
 	forget := func() bool { return false } // A placed object stays good.
@@ -111,7 +113,10 @@ func (r *room) ViewJoin(_ cluster.User, ref flavors.Callee) error {
 }
 
 // ViewLeave removes a member. It is no error if there is no such.
-func (r *room) ViewLeave(_ cluster.User, ref flavors.Callee) { r.remove(ref) }
+func (r *room) ViewLeave(_ cluster.User, ref flavors.Callee) {
+	r.remove(ref)
+	release(ref)
+}
 
 func (r *room) indexOf(ref flavors.Callee) int {
 	return slices.IndexFunc(r.members, func(m member) bool { return m.ref == ref })
@@ -120,7 +125,16 @@ func (r *room) indexOf(ref flavors.Callee) int {
 func (r *room) remove(ref flavors.Callee) {
 	if i := r.indexOf(ref); i >= 0 {
 		r.members[i].forget()
+		release(r.members[i].ref)
 		r.members = slices.Delete(r.members, i, i+1)
+	}
+}
+
+// release gives a reference that a method was given back to its user. Otherwise the garbage collector does so at some
+// time, and users hand out a limited number of objects.
+func release(ref flavors.Callee) {
+	if ref, ok := ref.(*flavors.RemoteReference); ok {
+		ref.Release()
 	}
 }
 

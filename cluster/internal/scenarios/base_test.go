@@ -29,6 +29,28 @@ type base struct {
 	stats []map[string]int
 }
 
+// TestMembersAreGivenBack: a room gives users' objects back when they leave it or have gone, and when it did not need
+// them. No garbage collection has to find them.
+func TestMembersAreGivenBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "a", "b")
+	alice, bob := w.users.login("alice", w.nodes["a"]), w.users.login("bob", w.nodes["a"])
+	room := w.roomOn(alice, "b", "given back")
+	bob.room(room)
+	before := alice.figures()["relays"]
+	for i := range 20 {
+		require.Nil(t, bob.call(room, "join", local(fmt.Sprint("stays ", i))).value())
+		for _, method := range []string{"join", "join", "leave", "leave"} {
+			require.Nil(t, alice.call(room, method, local(fmt.Sprint("leaves ", i))).value())
+		}
+	}
+	returned := func(to int) func() bool { return func() bool { return alice.figures()["relays"] <= to } }
+	w.eventually("those that have left are given back", returned(before+20))
+	require.EqualValues(t, 20, alice.call(room, "say", "hello").value())
+	bob.do("disconnect", nil).value()
+	w.eventually("those of a user who has gone are given back", returned(before))
+}
+
 // newBase has users call rooms, and notes the stats of their gateways once these stay the same.
 func (w *world) newBase(rooms []string, users ...*user) *base {
 	w.t.Helper()
