@@ -95,12 +95,8 @@ func (e *encoder) writeNow(ctx protoactor.Context) {
 		return
 	}
 	for len(e.rest) > 0 {
-		e.armDeadline()
 		piece := e.piece()
 		n, err := e.c.nonblock.WriteNow(piece)
-		if usercode.Is(err, os.ErrDeadlineExceeded) {
-			err = nil // The process was paused after armDeadline. The flush finds out whether the peer reads.
-		}
 		if !e.wrote(ctx, n, err) {
 			return
 		}

@@ -8,6 +8,7 @@ import (
 // participant in a short exchange thereby writes without waking another goroutine, and reads without parking.
 type NonBlocking interface {
 	// WriteNow writes what the socket takes at once. It returns n < len(b) and no error when the socket takes no more.
+	// It does not know of write deadlines, and must not be called during a Write of the socket.
 	WriteNow(b []byte) (n int, err error)
 	// Read is net.Conn's Read. When there is nothing to read, it tries again as long as retry returns true, and parks
 	// when it returns false. A nil retry parks at once.

@@ -41,7 +41,10 @@ func TestWriteNow(t *testing.T) {
 			for i := range all {
 				all[i] = byte(i % 251)
 			}
-			written := 0
+			require.NoError(t, here.SetWriteDeadline(time.Unix(1, 0)))
+			written, err := raw.WriteNow(all[:1])
+			require.NoError(t, err, "a deadline is for writes that wait")
+			require.NoError(t, here.SetWriteDeadline(time.Time{}))
 			for {
 				n, err := raw.WriteNow(all[written:])
 				require.NoError(t, err)

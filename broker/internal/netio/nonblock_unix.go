@@ -8,17 +8,18 @@ import (
 	"syscall"
 )
 
-// rawSocket makes its own system calls. Deadlines and Close work as on the socket itself.
+// rawSocket makes its own system calls. Close works as on the socket itself, and so do deadlines of reads.
 type rawSocket struct {
 	raw         syscall.RawConn
 	read, write rawCall
+	tryRead     func(fd uintptr) (done bool) // readOnce, made once, so that a call does not allocate
+	tryWrite    func(fd uintptr)             // writeOnce
 	retry       func() bool
 	room        Room // of the read in progress
 }
 
 // rawCall is one system call and its result.
 type rawCall struct {
-	try func(fd uintptr) (done bool) // made once, so that a call does not allocate
 	b   []byte
 	n   int
 	err error
@@ -30,33 +31,32 @@ func newNonBlocking(sock syscall.Conn) NonBlocking {
 		return nil
 	}
 	s := &rawSocket{raw: raw}
-	s.read.try, s.write.try = s.tryRead, s.tryWrite
+	s.tryRead, s.tryWrite = s.readOnce, s.writeOnce
 	return s
 }
 
-// WriteNow implements NonBlocking.
+// WriteNow implements NonBlocking. It needs nothing of what Go keeps to wait for a socket, which raw.Write touches.
 func (s *rawSocket) WriteNow(b []byte) (int, error) {
 	w := &s.write
 	w.b = b
-	err := s.raw.Write(w.try)
+	err := s.raw.Control(s.tryWrite)
 	w.b = nil
 	return w.result("write", err)
 }
 
-func (s *rawSocket) tryWrite(fd uintptr) bool {
+func (s *rawSocket) writeOnce(fd uintptr) {
 	w := &s.write
 	w.do(syscall.Write, fd)
 	if w.err == syscall.EAGAIN {
 		w.n, w.err = 0, nil
 	}
-	return true
 }
 
 // Read implements NonBlocking.
 func (s *rawSocket) Read(room Room, retry func() bool) (int, error) {
 	r := &s.read
 	s.room, s.retry = room, retry
-	err := s.raw.Read(r.try)
+	err := s.raw.Read(s.tryRead)
 	r.b, s.room, s.retry = nil, nil, nil
 	n, err := r.result("read", err)
 	if err == nil && n == 0 {
@@ -65,8 +65,8 @@ func (s *rawSocket) Read(room Room, retry func() bool) (int, error) {
 	return n, err
 }
 
-// tryRead is called again whenever the socket becomes readable.
-func (s *rawSocket) tryRead(fd uintptr) bool {
+// readOnce is called again whenever the socket becomes readable.
+func (s *rawSocket) readOnce(fd uintptr) bool {
 	r := &s.read
 	r.b = s.room.Take()
 	for {
