@@ -6,6 +6,7 @@ import (
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/bench/internal/clusters"
+	"github.com/perspectivebroker/pb/bench/internal/systems"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/cluster"
 	"github.com/perspectivebroker/pb/cluster/store"
@@ -55,7 +56,7 @@ func BenchmarkRelayed(b *testing.B) {
 // join starts a node, which leaves at the end.
 func join(b *testing.B, rt *actor.Runtime, s store.Store, dir, name string) *cluster.Node {
 	b.Helper()
-	tls, err := cluster.LoadTLS(clusters.NodeFiles(dir, name))
+	tls, err := cluster.LoadTLS(systems.NodeFiles(dir, name))
 	if err != nil {
 		b.Fatal(err)
 	}

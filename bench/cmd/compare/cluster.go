@@ -87,7 +87,9 @@ func (c comparison) measureRelayed(
 		return nil, nil
 	}
 	if site == nil {
-		list = slices.DeleteFunc(list, func(s systems.System) bool { return s.Name == systems.RelayedMTLS })
+		list = slices.DeleteFunc(list, func(s systems.System) bool {
+			return s.Name == systems.RelayedMTLS || s.Name == systems.Placed
+		})
 	}
 	p := c.launchAll(ctx, list, func(ctx context.Context, s systems.System) (*child.Pair, error) {
 		return c.startRelayed(ctx, site, s)
@@ -103,6 +105,8 @@ func (c comparison) startRelayed(ctx context.Context, site *clusters.Site, s sys
 		return clusters.StartClear(ctx, c.log, s, c.childArgs()...)
 	case systems.RelayedMTLS:
 		return site.StartMTLS(ctx, s)
+	case systems.Placed:
+		return site.StartPlaced(ctx, s)
 	}
 	return child.StartPair(ctx, c.log, s, 0, c.childArgs()...)
 }

@@ -17,7 +17,7 @@ import (
 func smallCluster(t *testing.T) (c comparison, out, log *text) {
 	t.Helper()
 	// protoactor's remote package has data races.
-	c, out, log = small(t, "ours", "relayed-clear", "relayed-mtls", "nats")
+	c, out, log = small(t, "ours", "relayed-clear", "relayed-mtls", "placed", "nats")
 	c.options.cluster, c.options.with = true, "nats"
 	c.scale.cluster = clusterScale{kills: 2, links: 3}
 	return c, out, log
@@ -40,7 +40,7 @@ func TestCluster(t *testing.T) {
 	r := readReport(t, "cluster")
 	var want []string
 	for _, w := range clusterWorkloads {
-		for _, s := range []string{"ours", "relayed-clear", "relayed-mtls", "nats"} {
+		for _, s := range []string{"ours", "relayed-clear", "relayed-mtls", "placed", "nats"} {
 			want = append(want, w.name+" "+s)
 		}
 	}
@@ -98,7 +98,7 @@ func TestClusterInterrupted(t *testing.T) {
 		}
 	}
 	require.ErrorIs(t, c.run(ctx), context.Canceled)
-	assert.Len(t, readReport(t, "cluster").Rows, 8)
+	assert.Len(t, readReport(t, "cluster").Rows, 10)
 }
 
 // A latency of a few kills is judged by the worst one, and memory by what a link takes.

@@ -10,11 +10,12 @@ import (
 	"errors"
 	"math/big"
 	"os"
-	"path/filepath"
 	"time"
+
+	"github.com/perspectivebroker/pb/bench/internal/systems"
 )
 
-// authority issues the certificates of the nodes. Its files are in one directory; see [NodeFiles].
+// authority issues the certificates of the nodes. Its files are in one directory; see [systems.NodeFiles].
 type authority struct {
 	dir  string
 	cert *x509.Certificate
@@ -37,7 +38,7 @@ func newAuthority(dir string) (*authority, error) {
 	return a, err
 }
 
-// Certify writes the certificates of nodes into a directory, for [NodeFiles].
+// Certify writes the certificates of nodes into a directory, for [systems.NodeFiles].
 func Certify(dir string, nodes ...string) error {
 	a, err := newAuthority(dir)
 	if err != nil {
@@ -85,15 +86,10 @@ func (a *authority) issue(name string, template *x509.Certificate) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
-	_, cert, secret := NodeFiles(a.dir, name)
+	_, cert, secret := systems.NodeFiles(a.dir, name)
 	return der, errors.Join(writePEM(cert, "CERTIFICATE", der), writePEM(secret, "PRIVATE KEY", private))
 }
 
 func writePEM(path, kind string, der []byte) error {
 	return os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600)
-}
-
-// NodeFiles returns the paths of the authority's certificate, and of a node's certificate and key.
-func NodeFiles(dir, name string) (ca, cert, key string) {
-	return filepath.Join(dir, "ca.pem"), filepath.Join(dir, name+".pem"), filepath.Join(dir, name+"-key.pem")
 }

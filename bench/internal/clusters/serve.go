@@ -5,13 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 	"time"
-
-	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/bench/internal/child"
@@ -33,9 +28,6 @@ const (
 
 // IsRole reports whether role is one of this package.
 func IsRole(role string) bool { return role == RoleRelay || role == RoleGateway || role == RoleOwner }
-
-// joinTime is how long joining a cluster may take, and how long links may take to come up.
-const joinTime = 30 * time.Second
 
 // Serve is the main function of a process. It answers requests until in ends. at is the address of the server behind
 // a relay, or the directory of the cluster; nodes are the names of the nodes that the process is.
@@ -86,7 +78,7 @@ func (p *process) do(r child.Request) (child.Reply, error) {
 
 // awaitLinks waits until the first node has n links.
 func (p *process) awaitLinks(n int) error {
-	for deadline := time.Now().Add(joinTime); p.nodes[0].Stats().Links != n; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(systems.JoinTime); p.nodes[0].Stats().Links != n; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("the node has %d links, not %d", p.nodes[0].Stats().Links, n)
 		}
@@ -118,44 +110,24 @@ func (p *process) join(names []string) error {
 	if len(names) == 0 {
 		return errors.New("-nodes is missing")
 	}
-	url, err := os.ReadFile(filepath.Join(p.at, urlFile))
-	if err != nil {
-		return err
-	}
 	for _, name := range names {
-		if err := p.joinOne(name, string(url)); err != nil {
+		if err := p.joinOne(name); err != nil {
 			return fmt.Errorf("node %s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-func (p *process) joinOne(name, etcd string) error {
-	rt, err := actor.NewRuntime()
-	if err != nil {
-		return err
-	}
-	store, err := cluster.Etcd(clientv3.Config{Endpoints: strings.Split(etcd, ",")})
-	if err != nil {
-		return err
-	}
-	tls, err := cluster.LoadTLS(NodeFiles(p.at, name))
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), joinTime)
-	defer cancel()
-	node, err := cluster.Join(ctx, rt, cluster.Options{
-		Name: name, Listen: "pbs://127.0.0.1:0", TLS: tls, Store: store,
-	})
+func (p *process) joinOne(name string) error {
+	node, rt, err := systems.JoinCluster(context.Background(), p.at, name)
 	if err != nil {
 		return err
 	}
 	p.nodes = append(p.nodes, node)
 	if p.role == RoleOwner {
-		return node.Kind(kindOf(name), systems.NewObject)
+		return node.Kind(systems.KindOf(name), systems.NewObject)
 	}
-	object := func(owner string) any { return node.Get(kindOf(owner), "object") }
+	object := func(owner string) any { return node.Get(systems.KindOf(owner), "object") }
 	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", &gateway{object: object}, broker.WithRelaying(),
 		systems.RaisedLimits())
 	if err != nil {
@@ -164,9 +136,6 @@ func (p *process) joinOne(name, etcd string) error {
 	p.addr = ln.URL()
 	return nil
 }
-
-// kindOf returns the kind of objects that only one node offers.
-func kindOf(node string) string { return "bench-" + node }
 
 // gateway is the root of a gateway.
 type gateway struct {

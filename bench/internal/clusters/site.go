@@ -13,9 +13,6 @@ import (
 	"github.com/perspectivebroker/pb/bench/internal/systems"
 )
 
-// urlFile is the file in a cluster's directory that has the URL of its etcd.
-const urlFile = "etcd-url"
-
 // Site is an etcd with the certificates for nodes.
 type Site struct {
 	log  io.Writer
@@ -36,7 +33,7 @@ func NewSite(ctx context.Context, log io.Writer, extraArgs ...string) (s *Site, 
 		s.etcd, err = startEtcd(ctx, log, s.dir)
 	}
 	if err == nil {
-		err = os.WriteFile(filepath.Join(s.dir, urlFile), []byte(s.etcd.url), 0o600)
+		err = os.WriteFile(filepath.Join(s.dir, systems.EtcdFile), []byte(s.etcd.url), 0o600)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.End())
@@ -85,6 +82,18 @@ func (s *Site) StartMTLS(ctx context.Context, system systems.System) (*child.Pai
 		return nil, errors.Join(err, owner.End())
 	}
 	return child.NewPair(ctx, s.log, system, addr, []*child.Process{gateway, owner}, s.args...)
+}
+
+// StartPlaced starts a client that is in a node itself, and calls an object of another node.
+func (s *Site) StartPlaced(ctx context.Context, system systems.System) (*child.Pair, error) {
+	if err := s.ca.node(systems.Caller); err != nil {
+		return nil, err
+	}
+	owner, err := s.Owner(ctx, systems.Remote)
+	if err != nil {
+		return nil, err
+	}
+	return child.NewPair(ctx, s.log, system, s.dir, []*child.Process{owner}, s.args...)
 }
 
 // StartClear starts a client that calls the object of a server through a gateway, over clear connections.

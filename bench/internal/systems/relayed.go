@@ -19,11 +19,12 @@ const (
 const Owner = "b"
 
 // Relayed returns this module with a gateway between the client and the object: with clear connections, and in a
-// cluster. Package clusters starts their servers.
+// cluster; and clients that are in a node themselves. Package clusters starts their servers.
 func Relayed() []System {
 	return []System{
 		{Name: RelayedClear, Structs: true, Dial: dialRelayed},
 		{Name: RelayedMTLS, Structs: true, Dial: dialRelayed},
+		placed(),
 	}
 }
 

@@ -35,7 +35,11 @@ type System struct {
 
 // IsOurs reports whether it is this module.
 func (s System) IsOurs() bool {
-	return s.Name == "ours" || strings.HasPrefix(s.Name, "ours-") || s.Name == RelayedClear || s.Name == RelayedMTLS
+	switch s.Name {
+	case "ours", RelayedClear, RelayedMTLS, Placed:
+		return true
+	}
+	return strings.HasPrefix(s.Name, "ours-")
 }
 
 // All returns all systems, ours first.
