@@ -155,9 +155,6 @@ func (r *frameReader) limitFrames(small int64) {
 	r.scanner.Init(r.c.profile, r.c.scanLimits(small))
 }
 
-// maxAhead is the most memory that is charged for the frames behind one, before they are found.
-const maxAhead = 16 << 10
-
 // frame decodes a frame. Byte strings of at least aliasFrom bytes stay in it, unless that is 0. behind is how many
 // bytes were read behind the frame.
 func (r *frameReader) frame(frame []byte, aliasFrom, behind int) error {
@@ -167,8 +164,7 @@ func (r *frameReader) frame(frame []byte, aliasFrom, behind int) error {
 	}
 	r.commands.cost = r.scanner.Cost()
 	memory := commandSize + r.commands.cost
-	ahead := min(memory*(behind/len(frame)), maxAhead) // They are likely to be alike.
-	if r.commands.short = 0; !r.c.account.TakeFrame(memory, ahead) {
+	if r.commands.short = 0; !r.c.account.TakeFrame(memory, len(frame), behind) {
 		r.flush() // It may make room.
 		r.commands.short = memory
 	}

@@ -101,11 +101,13 @@ func appendName(dst []byte, p banana.Profile, n Name) []byte {
 // appendHead writes the head of a list with size elements, and the name.
 func appendHead(dst []byte, p banana.Profile, n Name, size int) []byte {
 	form := &forms[n]
-	dst = banana.AppendList(dst, size)
-	if form.symbol == 0 {
-		return banana.AppendString(dst, p, form.name)
+	switch {
+	case form.symbol == 0:
+		return banana.AppendString(banana.AppendList(dst, size), p, form.name)
+	case p.HasVocabulary(): // in one step
+		return append(dst, byte(size), byte(banana.List), byte(form.symbol), byte(banana.Vocab))
 	}
-	return banana.AppendSymbol(dst, p, form.symbol)
+	return banana.AppendSymbol(banana.AppendList(dst, size), p, form.symbol)
 }
 
 func appendCall(dst []byte, p banana.Profile, id Number, o Object, method string, wantsAnswer bool) []byte {

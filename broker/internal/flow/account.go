@@ -186,14 +186,18 @@ func (a *Account) Take(n int) bool {
 	return false
 }
 
-// TakeFrame is Take for the memory of a frame, one of several that the reader has read at once. It takes ahead bytes
-// more, if there is room, so that the next ones need no lock. HandOver returns what is left of them. Only the reader's
-// goroutine may call it.
-func (a *Account) TakeFrame(n, ahead int) bool {
+// maxAhead is the most memory that is taken for the frames behind one, before they are found.
+const maxAhead = 16 << 10
+
+// TakeFrame is Take for n bytes of memory for a frame of size bytes, one of several that the reader has read at once,
+// which are behind bytes. Those are likely to be alike, so it takes memory for them too, if there is room, so that they
+// need no lock. HandOver returns what is left of it. Only the reader's goroutine may call it.
+func (a *Account) TakeFrame(n, size, behind int) bool {
 	if n <= a.ahead {
 		a.ahead -= n
 		return true
 	}
+	ahead := min(n*(behind/size), maxAhead)
 	if ahead == 0 || !a.Take(n+ahead) {
 		return a.Take(n)
 	}

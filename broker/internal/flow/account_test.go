@@ -47,20 +47,20 @@ func TestTakeFrame(t *testing.T) {
 	var b Budget
 	a, _ := newTestAccount(&b, Limits{MemoryTotal: maxShare, BytesIn: 1 << 20})
 	var batch Batch
-	take := func(n, ahead int) {
-		require.True(t, a.TakeFrame(n, ahead))
+	take := func(n, behind int) {
+		require.True(t, a.TakeFrame(n, 10, behind))
 		batch.AddOther(n)
 	}
-	take(100, 300)
+	take(100, 35)
 	assert.EqualValues(t, 400, b.Held())
-	take(200, 300)
+	take(200, 25)
 	assert.EqualValues(t, 400, b.Held(), "it was taken ahead")
 	a.HandOver(&batch)
 	assert.EqualValues(t, 300, b.Held())
 
-	take(maxShare-300, 1)
+	take(maxShare-300, 10)
 	assert.EqualValues(t, maxShare, b.Held(), "without room for more, no more is taken")
-	assert.False(t, a.TakeFrame(1, 0))
+	assert.False(t, a.TakeFrame(1, 10, 0))
 	a.CarriedOut(&batch)
 	assert.Zero(t, b.Held())
 }

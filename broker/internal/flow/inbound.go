@@ -171,31 +171,34 @@ func (a *Account) waitCarriedOut(ctx context.Context) {
 	}
 }
 
-// ration returns limit, and at most share while the total is reached.
-func (a *Account) ration(limit, share int) int {
+// ration returns limit, and at most the connection's share while the total is reached.
+func (a *Account) ration(limit int) int {
 	if a.crowded() {
-		return min(share, limit)
+		return min(int(a.budget.share()), limit)
 	}
 	return limit
 }
 
-func (a *Account) bytesIn() int { return a.ration(a.limits.BytesIn, int(a.budget.share())) }
+func (a *Account) bytesIn() int { return a.ration(a.limits.BytesIn) }
 
 // importsShare is how many references a connection may hold when the total is reached: as many as a stock peer hands
 // out.
 const importsShare = 1024
 
 // Imports returns how many of the peer's objects this side may hold now.
-func (a *Account) Imports() int { return a.ration(a.limits.Imports, importsShare) }
+func (a *Account) Imports() int {
+	if a.crowded() {
+		return min(importsShare, a.limits.Imports)
+	}
+	return a.limits.Imports
+}
 
 // WriteHighWater returns how many bytes may wait to be written now before our own calls wait or fail.
-func (a *Account) WriteHighWater() int {
-	return a.ration(a.limits.WriteHighWater, int(a.budget.share()))
-}
+func (a *Account) WriteHighWater() int { return a.ration(a.limits.WriteHighWater) }
 
 // MaxWriteBacklog returns how many bytes may wait to be written now before the peer's calls are held back.
 func (a *Account) MaxWriteBacklog() int {
-	limit := a.ration(a.limits.MaxWriteBacklog, int(a.budget.share()))
+	limit := a.ration(a.limits.MaxWriteBacklog)
 	if a.stranger.Load() {
 		return min(limit, minShare) // No answer to a stranger is longer.
 	}
