@@ -87,23 +87,9 @@ func run(ctx context.Context, args []string) (err error) {
 // node has ended by itself, because its certificate expires.
 func serve(ctx context.Context, rt *actor.Runtime, node *cluster.Node, o *options) error {
 	defer node.Close()
-	here := &rooms{node: node.Name(), log: rt.Logger().With().Str("node", node.Name()).Logger()}
-	if err := node.Kind("room", here.open); err != nil {
-		return err
-	}
-	checker, err := cred.NewInMemory(o.users)
+	ln, err := listen(rt, node, o)
 	if err != nil {
-		return err
-	}
-	portal, err := cred.NewPortal(&realm{rt, node}, checker)
-	if err != nil {
-		return err
-	}
-	limits := broker.DefaultLimits()
-	limits.MemoryTotal = clientMemory
-	ln, err := broker.Listen(rt, o.listen, broker.LoginRoot(portal), broker.WithRelaying(), broker.WithLimits(limits))
-	if err != nil {
-		return err
+		return errors.Join(err, leave(node))
 	}
 	fmt.Println("listening", ln.URL())
 	select {
@@ -116,10 +102,34 @@ func serve(ctx context.Context, rt *actor.Runtime, node *cluster.Node, o *option
 	if err := ln.Shutdown(closing); err != nil {
 		rt.Logger().Warn().Err(err).Msg("rooms: some calls of users take too long")
 	}
-	leaving, cancel := context.WithTimeout(context.Background(), leaveTime)
-	defer cancel()
 	if err := node.Err(); err != nil {
 		return err
 	}
-	return node.Leave(leaving)
+	return leave(node)
+}
+
+// listen offers rooms and listens for users.
+func listen(rt *actor.Runtime, node *cluster.Node, o *options) (*broker.Listener, error) {
+	here := &rooms{node: node.Name(), log: rt.Logger().With().Str("node", node.Name()).Logger()}
+	if err := node.Kind("room", here.open); err != nil {
+		return nil, err
+	}
+	checker, err := cred.NewInMemory(o.users)
+	if err != nil {
+		return nil, err
+	}
+	portal, err := cred.NewPortal(&realm{rt, node}, checker)
+	if err != nil {
+		return nil, err
+	}
+	limits := broker.DefaultLimits()
+	limits.MemoryTotal = clientMemory
+	return broker.Listen(rt, o.listen, broker.LoginRoot(portal), broker.WithRelaying(), broker.WithLimits(limits))
+}
+
+// leave leaves the cluster in order.
+func leave(node *cluster.Node) error {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTime)
+	defer cancel()
+	return node.Leave(ctx)
 }

@@ -3,6 +3,7 @@ package scenarios
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -23,6 +24,9 @@ func TestRefusedToStart(t *testing.T) {
 	clientOnly := func(c *x509.Certificate) {
 		c.DNSNames, c.ExtKeyUsage = []string{"b"}, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	}
+	takenPort := func(args []string) []string {
+		return replace("-ttl", "10m")(replace("-listen", w.nodes["a"].url)(args))
+	}
 	_, _, otherCA := authority.New(t).Files(w.ca.Issue("b", nil))
 	for what, c := range map[string]struct {
 		name   string
@@ -38,6 +42,7 @@ func TestRefusedToStart(t *testing.T) {
 		"etcd's URL is missing": {"b", replace("-etcd", ""), "-etcd"},
 		"lease too short":       {"b", replace("-ttl", "1s"), "1s"},
 		"links without TLS":     {"b", replace("-link", "pb://127.0.0.1:0"), "TLS"},
+		"a port that is taken":  {"b", takenPort, "address already in use"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			p := w.run(what, c.name, c.change)
@@ -46,7 +51,9 @@ func TestRefusedToStart(t *testing.T) {
 			require.NotContains(t, p.output(), "listening pb")
 		})
 	}
-	require.Equal(t, list{"a"}, alice.call("avatar", "members").value())
+	w.eventually("no other is a member", func() bool {
+		return reflect.DeepEqual(list{"a"}, alice.call("avatar", "members").value())
+	})
 	alice.room("room")
 	require.EqualValues(t, 1, alice.call("room", "incr").integer())
 }
