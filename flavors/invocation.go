@@ -594,6 +594,9 @@ func (inv *Invocation) sendableError(err error) any {
 
 // jellySafely encodes a value. A panic of the user code that encodes it fails only this value.
 func jellySafely(fragment *jelly.Fragment, v any) error {
+	if fragment.JellyPlain(v) {
+		return nil
+	}
 	return encodeSafely(fragment, func() error { return fragment.Jelly(v) })
 }
 

@@ -337,12 +337,17 @@ const maxMethodName = 1 << 10
 func encodeArguments(conn seam.Conn, perspective any, args []any) (*jelly.Fragment, error) {
 	args, kw := splitKw(args)
 	fragment := conn.NewFragment(perspective, "")
-	err := encodeSafely(fragment, func() error {
-		if err := fragment.JellyTuple(args); err != nil {
-			return err
-		}
-		return kw.jelly(fragment)
-	})
+	var err error
+	if len(kw) == 0 && fragment.JellyPlainTuple(args) {
+		err = fragment.JellyDict(nil)
+	} else {
+		err = encodeSafely(fragment, func() error {
+			if err := fragment.JellyTuple(args); err != nil {
+				return err
+			}
+			return kw.jelly(fragment)
+		})
+	}
 	if err != nil {
 		fragment.Free()
 		return nil, localFailure(err)

@@ -62,6 +62,11 @@ func TestPlainIsAsGeneral(t *testing.T) {
 			if rapid.Bool().Draw(t, "arguments") {
 				root, general = "args", func() error { return slow.e.sequence(banana.SymTuple, list) }
 				call = func() error { return fast.JellyTuple(list) }
+				if rapid.Bool().Draw(t, "only if plain") && fast.JellyPlainTuple(list) {
+					call = func() error { return nil }
+				}
+			} else if rapid.Bool().Draw(t, "only if plain") && fast.JellyPlain(v) {
+				call = func() error { return nil }
 			}
 			want, got := slow.jellyGenerally(root, general), call()
 			if want != nil {

@@ -153,6 +153,13 @@ func (f *Fragment) JellyTuple(args []any) (err error) {
 	return f.e.sequence(banana.SymTuple, args)
 }
 
+// JellyPlain is [Fragment.Jelly] for a scalar, or a short list or tuple of scalars, which runs no code of the
+// application and cannot fail. For any other value it appends nothing and returns false.
+func (f *Fragment) JellyPlain(v any) bool { return f.e.plain(v) }
+
+// JellyPlainTuple is [Fragment.JellyTuple] for a few scalars. For anything else it appends nothing and returns false.
+func (f *Fragment) JellyPlainTuple(args []any) bool { return f.e.plainSequence(banana.SymTuple, args) }
+
 // JellyDict appends a dictionary; its values cannot refer to it. A nil d is an empty dictionary.
 func (f *Fragment) JellyDict(d *Dict) (err error) {
 	if e := &f.e; d.Len() == 0 && e.ctx.Profile.HasVocabulary() && f.Len() < e.lim.Frame-4 && e.lim.Depth > 1 {
