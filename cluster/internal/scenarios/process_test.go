@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -150,8 +152,29 @@ func (p *process) line(text string) string {
 	}
 }
 
-// signal sends a signal to the process group. One that has ended is no error.
-func (p *process) signal(s syscall.Signal) { _ = syscall.Kill(-p.cmd.Process.Pid, s) }
+// signal sends a signal to the process group. One that has ended is no error. One that is to stop has stopped when
+// signal returns.
+func (p *process) signal(s syscall.Signal) {
+	_ = syscall.Kill(-p.cmd.Process.Pid, s)
+	for deadline := time.Now().Add(patience); s == syscall.SIGSTOP && !p.hasStopped(); {
+		if time.Now().After(deadline) {
+			p.t.Fatal("the process does not stop")
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// hasStopped reports whether no thread of the process runs.
+func (p *process) hasStopped() bool {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.cmd.Process.Pid))
+	for _, file := range threads {
+		stat, err := os.ReadFile(file)
+		if _, state, _ := strings.Cut(string(stat), ") "); err == nil && !strings.HasPrefix(state, "T") {
+			return false
+		}
+	}
+	return true
+}
 
 // kill ends the process at once and waits for its end.
 func (p *process) kill() {
