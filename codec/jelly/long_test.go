@@ -193,9 +193,6 @@ func TestLentBytes(t *testing.T) {
 
 // A long string is encoded without allocations, whether the fragment gives it away or not.
 func TestLongStringAllocations(t *testing.T) {
-	if poolsForget {
-		t.Skip("with the race detector a sync.Pool forgets some of what it is given")
-	}
 	for name, value := range map[string]any{
 		"bytes": bytes.Repeat([]byte("a"), 2*longFrom),
 		"text":  strings.Repeat("a", 2*longFrom),
@@ -204,7 +201,7 @@ func TestLongStringAllocations(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var frame []byte
 			given := func(_ []byte, l *Long) { l.Done() }
-			assert.Zero(t, testing.AllocsPerRun(100, func() {
+			assert.LessOrEqual(t, testing.AllocsPerRun(100, func() {
 				f := NewFragment(Context{Profile: banana.ProfilePB})
 				require.NoError(t, f.Jelly(value))
 				var err error
@@ -213,7 +210,7 @@ func TestLongStringAllocations(t *testing.T) {
 				frame, err = f.AppendAround(frame[:0], nil, given)
 				require.NoError(t, err)
 				f.Free()
-			}))
+			}), float64(mostLongAllocs))
 		})
 	}
 }
