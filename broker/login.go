@@ -441,7 +441,13 @@ func (l *loginRoot) check(credentials cred.Credentials) (cred.AvatarID, error) {
 	case cred.KindAnonymous, cred.KindClientCertificate, cred.KindUnixPeer:
 		return l.portal.check(ctx, credentials)
 	}
-	attempt, err := l.options.throttle.Enter(ctx, throttleKey(l.conn.sock))
+	address := throttleKey(l.conn.sock)
+	leave, err := l.options.turns.enter(ctx, address)
+	if err != nil {
+		return cred.AvatarID{}, err
+	}
+	defer leave()
+	attempt, err := l.options.throttle.Enter(ctx, address)
 	if err != nil {
 		return cred.AvatarID{}, err
 	}
@@ -512,6 +518,7 @@ type LoginOption interface{ applyLogin(*loginOptions) error }
 
 type loginOptions struct {
 	throttle   *cred.Throttle
+	turns      *loginTurns
 	deadline   time.Duration
 	atOnce     int64
 	challenges int64
@@ -532,8 +539,9 @@ const (
 )
 
 // WithThrottle sets the throttle that slows down repeated attempts. Attempts with passwords are counted by the peer's
-// address, or by its user id on a Unix socket, until the checker has decided. Certificates, user ids of peers and
-// anonymous logins cannot be guessed and are not counted. The default is a cred.Throttle of the root's own.
+// address, or by its user id on a Unix socket, until the checker has decided. As many of one address are checked at a
+// time as failures are free; up to 256 more wait for these, up to 30 s. Certificates, user ids of peers and anonymous
+// logins cannot be guessed and are not counted. The default is a cred.Throttle of the root's own.
 func WithThrottle(t *cred.Throttle) LoginOption {
 	return loginOptionFunc(func(o *loginOptions) error {
 		o.throttle = t
@@ -593,5 +601,6 @@ func newLoginOptions(opts []LoginOption) (*loginOptions, error) {
 	if o.throttle == nil {
 		o.throttle = cred.NewThrottle()
 	}
+	o.turns = newLoginTurns(o.throttle)
 	return o, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/stretchr/testify/require"
 )
 
@@ -238,6 +239,51 @@ func TestGuessesAreSlowedDown(t *testing.T) {
 		p.Want(`[answer 3 [remote _]]`)
 		time.Sleep(10 * time.Second)
 		enter(p, 4, "alice", "sesame")
+	})
+}
+
+// slowChecker takes a second for each check.
+type slowChecker struct{ cred.Checker }
+
+func (c slowChecker) Check(ctx context.Context, credentials cred.Credentials) (cred.AvatarID, error) {
+	time.Sleep(time.Second)
+	return c.Checker.Check(ctx, credentials)
+}
+
+// TestASlowCheckerMakesNoGuessers: users whose programs come back all at once, from one address, wait for each other
+// and are let in. Guesses at the same time gain nothing.
+func TestASlowCheckerMakesNoGuessers(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		h := &house{}
+		users, err := cred.NewInMemory(map[string]cred.Entry{"alice": cred.Plaintext("sesame")})
+		require.NoError(t, err)
+		portal, err := cred.NewPortal(h, slowChecker{users})
+		require.NoError(t, err)
+		s := newServer(t, broker.LoginRoot(portal))
+		start := time.Now()
+		comeBack := func(n int, password string, want func(p *wire.Peer)) {
+			done := make(chan struct{})
+			for range n {
+				p := s.peer()
+				challenged(p, 1, "alice")
+				go func() {
+					defer func() { done <- struct{}{} }()
+					respond(p, 2, password, `[None]`)
+					want(p)
+				}()
+			}
+			for range n {
+				<-done
+			}
+		}
+		comeBack(30, "sesame", func(p *wire.Peer) { p.Want(`[answer 2 [remote _]]`) })
+		require.Equal(t, 10*time.Second, time.Since(start), "three at a time")
+		require.Empty(t, broker.StatsOf(s.rt).Refusals)
+
+		comeBack(30, "guess", func(p *wire.Peer) { wantRefused(t, p, 2) })
+		refusals := broker.StatsOf(s.rt).Refusals
+		require.EqualValues(t, 30, refusals["login"]+refusals["throttled"])
+		require.LessOrEqual(t, refusals["login"], uint64(8), "concurrent guesses gain nothing")
 	})
 }
 

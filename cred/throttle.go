@@ -88,6 +88,15 @@ func (t *Throttle) Wait(key string) time.Duration {
 	return 0
 }
 
+// FreeFailures returns how many failures of a key cause no delay. As many attempts may be under way without delaying
+// others.
+func (t *Throttle) FreeFailures() int {
+	if t == nil {
+		return 0
+	}
+	return t.config.free
+}
+
 // End ends the attempt with the error of the login, or nil if it succeeded. All errors count as failures, except our
 // own faults, such as a store that is down. A login that its peer abandoned ([ReasonEnded]) counts. Only the first End
 // has an effect.
