@@ -75,6 +75,21 @@ func TestTargetBounds(t *testing.T) {
 			}, "0.64 x", "0.65 x", false,
 		},
 		{
+			"fanout calls/s, ours vs rawtcp",
+			[]Row{{Name: "ours", Workload: "fanout", Rate: 70}, {Name: "rawtcp", Workload: "fanout", Rate: 100}},
+			"0.70 x, 70", "0.70 x or 95000", true,
+		},
+		{
+			"fanout calls/s, ours vs rawtcp",
+			[]Row{{Name: "ours", Workload: "fanout", Rate: 69}, {Name: "rawtcp", Workload: "fanout", Rate: 100}},
+			"0.69 x, 69", "0.70 x or 95000", false,
+		},
+		{
+			"fanout calls/s, ours vs rawtcp",
+			[]Row{{Name: "ours", Workload: "fanout", Rate: 95_000}, {Name: "rawtcp", Workload: "fanout", Rate: 190_000}},
+			"0.50 x, 95000", "0.70 x or 95000", true,
+		},
+		{
 			"serial p50, ours-unpolled vs netrpc", // Ours has no figure.
 			[]Row{
 				{Name: "ours-unpolled", Workload: "serial", Failed: "timeout"},
