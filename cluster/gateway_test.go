@@ -2,7 +2,10 @@ package cluster_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -205,9 +208,36 @@ func TestUnnamedObjectOfALostNode(t *testing.T) {
 	}
 }
 
+// knowMembers waits until all nodes know what the store says of the members: who there is, and who offers what.
+func (c *testCluster) knowMembers() {
+	c.t.Helper()
+	ctx := testContext(c.t)
+	pbtest.Eventually(c.t, func() bool {
+		records, err := c.store.Get(ctx, cluster.DefaultPrefix+"m/")
+		require.NoError(c.t, err)
+		stored := map[string][]string{}
+		for _, e := range records.Entries {
+			var m cluster.Member
+			require.NoError(c.t, json.Unmarshal(e.Value, &m))
+			stored[m.Name] = m.Kinds
+		}
+		for _, n := range c.nodes {
+			known := map[string][]string{}
+			for _, m := range n.Members() {
+				known[m.Name] = m.Kinds
+			}
+			if !maps.EqualFunc(stored, known, slices.Equal[[]string]) {
+				return false
+			}
+		}
+		return len(stored) == len(c.nodes)
+	})
+}
+
+// idOn returns the id of an object that will be placed on a node.
 func (c *testCluster) idOn(kind, node string) string {
+	c.knowMembers()
 	n := c.nodes["a"]
-	pbtest.Eventually(c.t, func() bool { return len(n.Members()) == len(c.nodes) })
 	for i := 0; ; i++ {
 		id := "h" + string(rune('a'+i%26)) + string(rune('a'+i/26))
 		if where, _ := n.Where(n.Get(kind, id)); where == node {
