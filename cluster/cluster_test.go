@@ -70,6 +70,7 @@ func newClusterFor(t *testing.T, ttl time.Duration, names ...string) *testCluste
 	for _, name := range names {
 		c.join(name)
 	}
+	c.knowMembers()
 	return c
 }
 
