@@ -80,6 +80,11 @@ func (w *worker) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// From the first attachment on, no signal and no touch may be missed.
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, otherSignals(w.allowShutdown)...)
+	defer signal.Stop(signals)
+	touched := w.shutdownFile()
 	client, err := broker.Reconnect(w.rt, w.master, w.session, w.options()...)
 	if err != nil {
 		return usageError{err}
@@ -88,7 +93,7 @@ func (w *worker) work(ctx context.Context) error {
 	w.recordHostname()
 	w.notify.Ready("connecting to " + w.master)
 	defer w.watchdog()()
-	w.untilEnd(ctx, client)
+	w.untilEnd(ctx, client, signals, touched)
 	w.notify.Stopping()
 	w.log.Info().Msg("shutting down")
 	end, cancel := context.WithTimeout(context.Background(), endTime)
@@ -119,12 +124,11 @@ func (w *worker) options() []broker.ReconnectOption {
 	return options
 }
 
-// untilEnd handles signals until ctx ends, or until end is called.
-func (w *worker) untilEnd(ctx context.Context, client *broker.ReconnectingClient[*flavors.RemoteReference]) {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, otherSignals(w.allowShutdown)...)
-	defer signal.Stop(signals)
-	touched := w.shutdownFile()
+// untilEnd handles signals and touches of the shutdown file until ctx ends, or until end is called.
+func (w *worker) untilEnd(
+	ctx context.Context, client *broker.ReconnectingClient[*flavors.RemoteReference],
+	signals <-chan os.Signal, touched <-chan struct{},
+) {
 	for {
 		select {
 		case <-ctx.Done():
