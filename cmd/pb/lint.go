@@ -69,7 +69,8 @@ type linter struct {
 func (l *linter) row(name, verdict, format string, a ...any) {
 	l.bad = l.bad || verdict == verdictBad
 	shown := fmt.Sprintf("%-5s", verdict)
-	if color, ok := map[string]string{verdictOK: "32", verdictNote: "33", verdictBad: "31"}[verdict]; ok && l.colored() {
+	colors := map[string]string{verdictOK: "32", verdictNote: "33", verdictBad: "31"}
+	if color, ok := colors[verdict]; ok && l.colored() {
 		shown = "\x1b[" + color + "m" + shown + "\x1b[0m"
 	}
 	text := strings.ReplaceAll(value.Lines(fmt.Sprintf(format, a...)), "\n", " ")
@@ -369,8 +370,8 @@ func (l *linter) limits(ctx context.Context) {
 	}
 }
 
-// limitPatience is how long a peer may take to hang up.
-const limitPatience = 2 * time.Second
+// limitPatience is how long a peer may take to hang up. A busy one takes some seconds.
+const limitPatience = 10 * time.Second
 
 func (l *linter) hangsUp(ctx context.Context, b []byte) (verdict, text string) {
 	sock, err := l.socket(ctx)
