@@ -31,7 +31,10 @@ func TestCall(t *testing.T) {
 				{[]string{"echo", "'text'"}, "'text'"},
 				{[]string{"echo", "b'\\x00bytes'"}, `b'\x00bytes'`},
 				{[]string{"echo", "@" + file}, `b'\x00\xff'`},
-				{[]string{"echo", "[1, 2.5, (None, True), {'z': 1, 'a': b'x'}]"}, "[1, 2.5, (None, True), {'z': 1, 'a': b'x'}]"},
+				{
+					[]string{"echo", "[1, 2.5, (None, True), {'z': 1, 'a': b'x'}]"},
+					"[1, 2.5, (None, True), {'z': 1, 'a': b'x'}]",
+				},
 				{[]string{"echo", "{1}"}, "{1}"},
 				{[]string{"echo", "frozenset([1])"}, "frozenset({1})"},
 				{[]string{"echo", "datetime(2024,1,2,3,4,5)"}, "datetime(2024, 1, 2, 3, 4, 5)"},
@@ -80,7 +83,7 @@ func TestCallForms(t *testing.T) {
 		assert.Equal(t, c.want+"\n", r.out)
 	}
 	// A stock peer hands out 1,024 references, so each must be given back.
-	r := pb(t, "call", "-n", "3000", s.url, "counter")
+	r := pb(t, "call", "-timeout", "2m", "-n", "3000", s.url, "counter")
 	assert.Equal(t, statusDone, r.status, r.errors)
 	assert.Equal(t, 3000, strings.Count(r.out, "<ref "))
 	r = pb(t, "call", "-no-answer", "-n", "2", s.url, "note", "from pb")
@@ -101,7 +104,7 @@ func TestCallFails(t *testing.T) {
 			r = pb(t, "call", s.url+"/nobody", "add", "1")
 			assert.Equal(t, statusFailed, r.status)
 			assert.True(t, strings.HasPrefix(r.errors, "twisted.spread.pb.Error: "), r.errors)
-			r = pb(t, "call", "-timeout", "300ms", s.url, "never")
+			r = pbInTime(t, hasConnected, "call", s.url, "never")
 			assert.Equal(t, statusTime, r.status)
 			r = pb(t, "call", s.url, "close")
 			assert.Equal(t, statusConnection, r.status)
@@ -152,12 +155,16 @@ func version6() []byte {
 // answering makes a peer that answers the first call with bytes.
 func answering(t *testing.T, answer func(p banana.Profile) []byte) string {
 	return fakePeer(t, func(sock net.Conn) {
-		_, _ = sock.Write(append(offer(), version6()...))
-		// The call may come behind the negotiation in a segment of its own.
-		_, _ = io.ReadFull(sock, make([]byte, len(banana.AppendChoice(nil, banana.ProfilePB))+len(version6())+1))
+		awaitCall(sock)
 		_, _ = sock.Write(answer(banana.ProfilePB))
 		_, _ = io.Copy(io.Discard, sock)
 	})
+}
+
+// awaitCall negotiates and waits for the first call, which may come behind the negotiation in a segment of its own.
+func awaitCall(sock net.Conn) {
+	_, _ = sock.Write(append(offer(), version6()...))
+	_, _ = io.ReadFull(sock, make([]byte, len(banana.AppendChoice(nil, banana.ProfilePB))+len(version6())+1))
 }
 
 // TestCopyIsNotReleased checks that a copy whose state is an integer is not given back as if it were a cache: that
@@ -240,11 +247,12 @@ func TestHostilePeers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			url := answering(t, func(banana.Profile) []byte { return c.answer })
-			timeout := "20s"
+			var r result
 			if c.status == statusTime {
-				timeout = "300ms"
+				r = pbInTime(t, hasConnected, "call", url, "m")
+			} else {
+				r = pb(t, "call", "-timeout", "2m", url, "m")
 			}
-			r := pb(t, "call", "-timeout", timeout, url, "m")
 			assert.Equal(t, c.status, r.status, r.errors)
 			assert.Contains(t, r.out+r.errors, c.want)
 			assert.NotContains(t, r.out+r.errors, "\x1b")

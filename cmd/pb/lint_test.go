@@ -37,8 +37,9 @@ func TestLint(t *testing.T) {
 				unknown = "note" // It means to answer, and fails.
 			}
 			assert.Equal(t, map[string]string{
-				"connection": "ok", "dialects": "ok", "version": "ok", "unknown command": unknown, "unknown object": "ok",
-				"unknown method": "ok", "logins": "note", "limit: string": "ok", "limit: list": "ok", "limit: header": "ok",
+				"connection": "ok", "dialects": "ok", "version": "ok", "unknown command": unknown,
+				"unknown object": "ok", "unknown method": "ok", "logins": "note", "limit: string": "ok",
+				"limit: list": "ok", "limit: header": "ok",
 			}, verdicts(r.out), r.out)
 			assert.NotContains(t, r.out, "\x1b")
 		})
@@ -84,7 +85,8 @@ func TestLintTLS(t *testing.T) {
 		assert.Equal(t, "ok", verdicts(r.out)["version"], r.out)
 	}
 	plain := stockServer(t)
-	r := pb(t, "lint", "-timeout", "2s", "pbs"+strings.TrimPrefix(plain.url, "pb"))
+	r := pbInTime(t, func(r result) bool { return verdicts(r.out)["TLS"] != "" }, "lint",
+		"pbs"+strings.TrimPrefix(plain.url, "pb"))
 	assert.Equal(t, statusFailed, r.status)
 	assert.Equal(t, "bad", verdicts(r.out)["TLS"])
 }
@@ -105,7 +107,7 @@ func TestLintBrokenPeers(t *testing.T) {
 			_, _ = sock.Write(c.data)
 			_, _ = io.Copy(io.Discard, sock)
 		})
-		r := pb(t, "lint", "-timeout", "200ms", url)
+		r := pbInTime(t, func(r result) bool { return verdicts(r.out)[c.check] != "" }, "lint", url)
 		assert.Equal(t, statusFailed, r.status, "%s: %s", name, r.out)
 		assert.Equal(t, "bad", verdicts(r.out)[c.check], "%s: %s", name, r.out)
 		assert.NotContains(t, r.out, "\x1b")

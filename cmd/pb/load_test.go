@@ -47,7 +47,7 @@ func TestLoad(t *testing.T) {
 			assert.Equal(t, statusFailed, r.status)
 			assert.Equal(t, map[string]int64{"builtins.Exception": 10}, readLoad(t, r.out).Errors)
 
-			r = pb(t, "load", "-n", "1", "-json", "-timeout", "300ms", s.url, "never")
+			r = pbInTime(t, hasConnected, "load", "-n", "1", "-json", s.url, "never")
 			assert.Equal(t, statusFailed, r.status)
 			assert.Equal(t, map[string]int64{"timeout": 1}, readLoad(t, r.out).Errors)
 
@@ -64,12 +64,13 @@ func TestLoadRate(t *testing.T) {
 	r := pb(t, "load", "-rate", "100", "-n", "50", "-json", s.url, "add", "1")
 	assert.GreaterOrEqual(t, time.Since(begin), 490*time.Millisecond)
 	assert.EqualValues(t, 50, readLoad(t, r.out).Calls)
-	r = pb(t, "load", "-d", "300ms", "-k", "10", "-json", s.url, "add", "1")
+	r = inTime(func(limit string) result { return pb(t, "load", "-d", limit, "-k", "10", "-json", s.url, "add", "1") },
+		func(r result) bool { return readLoad(t, r.out).Calls > 0 })
 	assert.Equal(t, 0, r.status, r.out+r.errors)
 	assert.Positive(t, readLoad(t, r.out).Calls)
 
 	running := start(t, "load", "-d", "1h", "-json", s.url, "note", "called")
-	s.proc.WaitLine("note called")
+	s.proc.WaitLines("note called", 2) // The second call comes when the first is counted.
 	assert.Equal(t, statusInterrupted, running.interrupt())
 	assert.Positive(t, readLoad(t, running.out.line(t, "calls")).Calls)
 

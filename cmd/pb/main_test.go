@@ -67,6 +67,25 @@ func pbWith(t testing.TB, stdin string, environ []string, args ...string) result
 	return result{cmd.ProcessState.ExitCode(), out.String(), errs.String()}
 }
 
+// inTime runs something with a short time, and with twice as much until it gets far enough.
+func inTime(run func(limit string) result, far func(result) bool) result {
+	for short := 200 * time.Millisecond; ; short *= 2 {
+		if r := run(short.String()); far(r) || short > patience {
+			return r
+		}
+	}
+}
+
+// pbInTime runs a command with a -timeout that ends it. On a busy machine connecting may take longer than a short one.
+func pbInTime(t testing.TB, far func(result) bool, command string, args ...string) result {
+	t.Helper()
+	run := func(limit string) result { return pb(t, append([]string{command, "-timeout", limit}, args...)...) }
+	return inTime(run, far)
+}
+
+// hasConnected reports that the time of a call has not run out before.
+func hasConnected(r result) bool { return r.status != statusConnection }
+
 func program(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")

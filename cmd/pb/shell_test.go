@@ -39,8 +39,8 @@ root.add(1)
 21
 [1, {'k': [1, (2,)]}]
 `+shellHelp+"\n", r.out)
-			counters := pb(t, "call", s.url, "counters")
-			assert.Equal(t, "0\n", counters.out, "the counter was given back")
+			require.Eventually(t, func() bool { return pb(t, "call", s.url, "counters").out == "0\n" }, patience, tick,
+				"the counter was given back")
 		})
 	}
 }

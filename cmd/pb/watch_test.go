@@ -56,8 +56,7 @@ func TestWatchOrder(t *testing.T) {
 	assert.Equal(t, `'set\x1b' 4999, 'by\x1b'=4999`, lines[updates])
 
 	hangsUp := fakePeer(t, func(sock net.Conn) {
-		_, _ = sock.Write(append(offer(), version6()...))
-		_, _ = sock.Read(make([]byte, 4096))
+		awaitCall(sock)
 		_, _ = sock.Write(data)
 		_ = sock.(*net.TCPConn).CloseWrite()
 		_, _ = io.Copy(io.Discard, sock)
