@@ -10,15 +10,16 @@ import (
 // Now returns the time since the machine was started.
 func Now() time.Duration { return machine.at(time.Now()) }
 
-var machine = clock{read: read}
+var machine = clock{read: read, since: func() time.Duration { return time.Since(start) }}
 
 var start = time.Now()
 
 // clock saves most of the system calls: each costs as much as a sizeable part of a call to a placed object. Between two
 // of them the monotonic clock tells the time, unless the machine slept: then the wall clock has gone on without it.
 type clock struct {
-	read func() time.Duration
-	last atomic.Pointer[reading]
+	read  func() time.Duration
+	since func() time.Duration // the monotonic clock
+	last  atomic.Pointer[reading]
 }
 
 // reading is the time on three clocks at one moment.
@@ -42,7 +43,9 @@ func (c *clock) when(monotonic, wall time.Duration) time.Duration {
 		}
 	}
 	r := &reading{c.read(), monotonic, wall}
-	c.last.Store(r)
+	if c.since()-monotonic < shortestSleep { // Otherwise these are not the clocks of one moment.
+		c.last.Store(r)
+	}
 	return r.boot
 }
 
