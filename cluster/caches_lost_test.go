@@ -84,7 +84,9 @@ func TestCachesOfALostLink(t *testing.T) {
 
 	c.nodes["b"].Close()
 	pbtest.Eventually(t, func() bool { return c.nodes["a"].Stats().Links == 0 })
-	ann.board(stateOf("ann", 0)) // The call waits until the lease of b has ended.
+	ann.askBoard()
+	c.endLease("b", "a")
+	ann.wantBoard(stateOf("ann", 0))
 	require.NotEqual(t, lost, ann.Var("copy"))
 	ann.Write(`[message 5 $pond "add" 1 [tuple 0 3] [dictionary]]`)
 	ann.Ignore(`[answer 5 [None]]`)

@@ -111,8 +111,14 @@ func (c *testCluster) enter(addr, name, id string) *pondClient {
 
 // board asks for the copy, which the peer calls $copy, and wants a state.
 func (p *pondClient) board(state string) {
+	p.askBoard()
+	p.wantBoard(state)
+}
+
+func (p *pondClient) askBoard() { p.Write(`[message 3 $pond "board" 1 [tuple] [dictionary]]`) }
+
+func (p *pondClient) wantBoard(state string) {
 	p.Forget("copy")
-	p.Write(`[message 3 $pond "board" 1 [tuple] [dictionary]]`)
 	p.Want(`[answer 3 ["pond.View" $copy ` + state + `]]`)
 }
 

@@ -18,9 +18,12 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/authority"
 	"github.com/perspectivebroker/pb/internal/pbtest"
+	"github.com/perspectivebroker/pb/internal/wire"
 )
 
-const testTTL = 2 * time.Second
+// testTTL is how long leases last. None ends unless its test ends it, even if the machine stops for a while: a node
+// that has lost its lease would drop its objects.
+const testTTL = time.Minute
 
 // counter is a placed object.
 type counter struct {
@@ -46,7 +49,6 @@ func (c *counter) save() {
 // testCluster is nodes within the process, each with a runtime of its own.
 type testCluster struct {
 	t     *testing.T
-	ttl   time.Duration
 	ca    *authority.Authority
 	store store.Store
 	nodes map[string]*cluster.Node
@@ -57,13 +59,8 @@ type testCluster struct {
 }
 
 func newCluster(t *testing.T, names ...string) *testCluster {
-	return newClusterFor(t, testTTL, names...)
-}
-
-// newClusterFor is newCluster with a lease that lasts for ttl.
-func newClusterFor(t *testing.T, ttl time.Duration, names ...string) *testCluster {
 	c := &testCluster{
-		t: t, ttl: ttl, ca: authority.New(t), store: store.NewMemory(), nodes: map[string]*cluster.Node{},
+		t: t, ca: authority.New(t), store: store.NewMemory(), nodes: map[string]*cluster.Node{},
 		rts: map[string]*actor.Runtime{},
 	}
 	t.Cleanup(func() { c.store.Close() })
@@ -76,7 +73,7 @@ func newClusterFor(t *testing.T, ttl time.Duration, names ...string) *testCluste
 
 func (c *testCluster) options(name string) cluster.Options {
 	return cluster.Options{
-		Listen: "pbs://127.0.0.1:0", Store: c.store, TTL: c.ttl, Registry: c.registry,
+		Listen: "pbs://127.0.0.1:0", Store: c.store, TTL: testTTL, Registry: c.registry,
 		TLS: &tls.Config{Certificates: []tls.Certificate{c.ca.Issue(name, nil)}, RootCAs: c.ca.Pool()},
 	}
 }
@@ -93,13 +90,23 @@ func (c *testCluster) join(name string) *cluster.Node {
 	return n
 }
 
+// endLease ends the lease of a node that was closed, as time would, when calls through another node wait for that.
+func (c *testCluster) endLease(of, through string) {
+	c.t.Helper()
+	pbtest.Eventually(c.t, func() bool { return c.nodes[through].Stats().Waiting > 0 })
+	records, err := c.store.Get(testContext(c.t), cluster.DefaultPrefix+"m/"+of)
+	require.NoError(c.t, err)
+	require.Len(c.t, records.Entries, 1)
+	require.NoError(c.t, c.store.Revoke(testContext(c.t), records.Entries[0].Lease))
+}
+
 func (c *testCluster) delete(key string) {
 	_, _, err := c.store.Commit(testContext(c.t), nil, store.Delete(key))
 	require.NoError(c.t, err)
 }
 
 func testContext(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), wire.Timeout)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -198,7 +198,8 @@ func TestUnnamedObjectOfALostNode(t *testing.T) {
 		require.NoError(t, n.Kind("hall", func(string) *hall { return &hall{node: name} }))
 	}
 	_, ann := c.login(c.gateway("a"), "ann")
-	guest := ask[*flavors.RemoteReference](t, ask[*flavors.RemoteReference](t, ann, "hall", c.idOn("hall", "b")), "guest")
+	far := ask[*flavors.RemoteReference](t, ann, "hall", c.idOn("hall", "b"))
+	guest := ask[*flavors.RemoteReference](t, far, "guest")
 	assert.Equal(t, "x", ask[string](t, guest, "echo", "x"))
 	c.nodes["b"].Close()
 	pbtest.Eventually(t, func() bool { return c.nodes["a"].Stats().Links == 0 })
@@ -208,7 +209,8 @@ func TestUnnamedObjectOfALostNode(t *testing.T) {
 	}
 }
 
-// knowMembers waits until all nodes know what the store says of the members: who there is, and who offers what.
+// knowMembers waits until all nodes know what the store says of the members: who there is, and who offers what. Records
+// without a lease are none.
 func (c *testCluster) knowMembers() {
 	c.t.Helper()
 	ctx := testContext(c.t)
@@ -217,20 +219,23 @@ func (c *testCluster) knowMembers() {
 		require.NoError(c.t, err)
 		stored := map[string][]string{}
 		for _, e := range records.Entries {
+			if e.Lease == 0 {
+				continue
+			}
 			var m cluster.Member
 			require.NoError(c.t, json.Unmarshal(e.Value, &m))
 			stored[m.Name] = m.Kinds
 		}
-		for _, n := range c.nodes {
+		for name, n := range c.nodes {
 			known := map[string][]string{}
 			for _, m := range n.Members() {
 				known[m.Name] = m.Kinds
 			}
-			if !maps.EqualFunc(stored, known, slices.Equal[[]string]) {
+			if _, ok := stored[name]; !ok || !maps.EqualFunc(stored, known, slices.Equal[[]string]) {
 				return false
 			}
 		}
-		return len(stored) == len(c.nodes)
+		return true
 	})
 }
 
@@ -263,7 +268,8 @@ func (c *testCluster) meetAnywhere(
 				conn, bob := login(c.gateway(gateway), "bob")
 				id := c.idOn("hall", home)
 				f(t, meeting{
-					ask[*flavors.RemoteReference](t, ann, "hall", id), ask[*flavors.RemoteReference](t, bob, "hall", id), conn,
+					ask[*flavors.RemoteReference](t, ann, "hall", id),
+					ask[*flavors.RemoteReference](t, bob, "hall", id), conn,
 				})
 			})
 		}

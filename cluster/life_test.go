@@ -16,6 +16,7 @@ import (
 	"github.com/perspectivebroker/pb/cluster/store"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/pbtest"
+	"github.com/perspectivebroker/pb/internal/wire"
 )
 
 // load makes calls to objects through a node until it is stopped. It returns the failures.
@@ -29,7 +30,6 @@ type load struct {
 
 func newLoad(t *testing.T, callers int, nodes ...*cluster.Node) *load {
 	l := &load{stop: make(chan struct{})}
-	ctx := testContext(t)
 	for i := range callers {
 		n := nodes[i%len(nodes)]
 		l.done.Go(func() {
@@ -38,9 +38,13 @@ func newLoad(t *testing.T, callers int, nodes ...*cluster.Node) *load {
 				select {
 				case <-l.stop:
 					return
+				case <-t.Context().Done():
+					return
 				default:
 				}
+				ctx, cancel := context.WithTimeout(t.Context(), wire.Timeout)
 				_, err := ref.CallRemote("incr", 1).Await(ctx)
+				cancel()
 				l.calls.Add(1)
 				if err != nil {
 					l.mu.Lock()
@@ -105,7 +109,7 @@ func (s *brokenStore) Revoke(ctx context.Context, lease store.LeaseID) error {
 
 // TestLeaveWithoutTheStore: a node leaves whose store fails. Its objects have answered and saved what they counted.
 func TestLeaveWithoutTheStore(t *testing.T) {
-	c := newClusterFor(t, time.Minute)
+	c := newCluster(t)
 	broken := &brokenStore{Store: c.store}
 	c.store = broken
 	c.join("a")
@@ -141,9 +145,13 @@ func TestNodeLost(t *testing.T) {
 	_, err := d.Await(testContext(t))
 	require.ErrorIs(t, err, cluster.NodeLost)
 	require.ErrorIs(t, err, flavors.ConnectionLost)
-	assert.Equal(t, 1, call[int](t, ref, "incr", 1), "the lease ends within the time for placing")
+	d = ref.CallRemote("incr", 1)
+	c.endLease("b", "a")
+	n, err := flavors.As[int](d.Await(testContext(t)))
+	require.NoError(t, err, "it has waited until the lease has ended")
+	assert.Equal(t, 1, n)
 	assert.Equal(t, "a", call[string](t, ref, "node"))
-	n, err := flavors.Call[int](testContext(t), ref, "incr", 1)
+	n, err = flavors.Call[int](testContext(t), ref, "incr", 1)
 	require.NoError(t, err)
 	assert.Equal(t, 2, n)
 }
@@ -183,8 +191,9 @@ func (b *blocker) RemoteBlock() {
 	<-b.leave
 }
 
-// on returns a reference to an object that lives on a node.
+// on returns a reference to an object that will be placed on a node.
 func (c *testCluster) on(node string, through *cluster.Node) *cluster.Ref {
+	c.knowMembers()
 	for i := 0; ; i++ {
 		ref := through.Get("counter", fmt.Sprint("on", i))
 		if where, _ := through.Where(ref); where == node {

@@ -71,7 +71,7 @@ func (s *silent) read() {
 // TestLeaveWithParkedCalls: calls of a client that does not read wait at its gateway. The object's node leaves
 // meanwhile, and does not wait for them: they are carried out, in order, where the object is placed anew.
 func TestLeaveWithParkedCalls(t *testing.T) {
-	c := newClusterFor(t, time.Minute, "a", "b")
+	c := newCluster(t, "a", "b")
 	p := c.probes()
 	id := c.idOn("hall", "b")
 	client := c.silent(id)
@@ -91,7 +91,7 @@ func TestLeaveWithParkedCalls(t *testing.T) {
 // TestRerouteWithParkedCalls: if an object is found elsewhere, calls come back that the link to the place before has
 // not sent, so that later ones cannot overtake them.
 func TestRerouteWithParkedCalls(t *testing.T) {
-	c := newClusterFor(t, time.Minute, "a", "b")
+	c := newCluster(t, "a", "b")
 	p := c.probes()
 	id := c.idOn("hall", "b")
 	client := c.silent(id)
@@ -107,7 +107,7 @@ func TestRerouteWithParkedCalls(t *testing.T) {
 // TestMoveWithParkedCalls: objects move to a node that joins, while calls to them of a client that does not read wait.
 // The calls of others go on.
 func TestMoveWithParkedCalls(t *testing.T) {
-	c := newClusterFor(t, time.Minute, "a", "b")
+	c := newCluster(t, "a", "b")
 	p := c.probes()
 	_, ann := c.login(c.gateway("a"), "ann")
 	anns := map[string]*flavors.RemoteReference{}
@@ -151,7 +151,7 @@ func (s *silent) flood(p *probeLog, id string) {
 // TestLeaveWithOwnSilentClient: a node leaves while a client of its own does not read the answers of an object that
 // lives on it. What has run is done, and what has not begun fails, because the gateway has left.
 func TestLeaveWithOwnSilentClient(t *testing.T) {
-	c := newClusterFor(t, time.Minute, "a", "b")
+	c := newCluster(t, "a", "b")
 	p := c.probes()
 	id := c.idOn("hall", "a")
 	client := c.silent(id)
@@ -171,7 +171,7 @@ func TestLeaveWithOwnSilentClient(t *testing.T) {
 // TestMoveWithOwnSilentClient: objects move to a node that joins, and do not wait for a client of their own node that
 // does not read. Its calls are carried out once and in order, here or there.
 func TestMoveWithOwnSilentClient(t *testing.T) {
-	c := newClusterFor(t, time.Minute, "a")
+	c := newCluster(t, "a")
 	p := c.probes()
 	var ids []string
 	for i := range 40 {

@@ -120,10 +120,13 @@ func TestAnotherAtTheAddress(t *testing.T) {
 
 // TestTwoOfOneName: the second node is refused, and the first goes on.
 func TestTwoOfOneName(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, "a", "b")
 	ref := c.on("b", c.nodes["a"])
 	require.Equal(t, 1, call[int](t, ref, "incr", 1))
-	_, err := cluster.Join(testContext(t), pbtest.NewRuntime(t), c.options("b"))
+	o := c.options("b")
+	o.TTL = 2 * time.Second // It waits a little longer.
+	_, err := cluster.Join(testContext(t), pbtest.NewRuntime(t), o)
 	require.ErrorIs(t, err, cluster.ErrNameTaken)
 	assert.Equal(t, 2, call[int](t, ref, "incr", 1))
 }
@@ -170,10 +173,11 @@ func TestNotALink(t *testing.T) {
 }
 
 // short makes a certificate that expires soon, but not before a link is made with it.
-func short(c *x509.Certificate) { c.NotAfter = time.Now().Add(6 * time.Second) }
+func short(c *x509.Certificate) { c.NotAfter = time.Now().Add(12 * time.Second) }
 
 // TestCertificateExpires: a node leaves in order before its certificate expires, and no call fails.
 func TestCertificateExpires(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, "a", "c")
 	o := c.options("b")
 	o.TLS.Certificates[0] = c.ca.Issue("b", short)
@@ -195,6 +199,7 @@ func TestCertificateExpires(t *testing.T) {
 
 // TestLinkExpires: a link ends with the certificate of a peer that does not leave.
 func TestLinkExpires(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, "a", "b")
 	config := &tls.Config{
 		Certificates: []tls.Certificate{c.ca.Issue("x", short)}, RootCAs: c.ca.Pool(), ServerName: "127.0.0.1",

@@ -82,13 +82,16 @@ func TestUsersKept(t *testing.T) {
 	url := c.gateway("a")
 	for home, want := range map[string][2]int{"a": {0, 0}, "b": {2, 2}} {
 		id := c.idOn("hall", home)
+		var halls []*flavors.RemoteReference
 		for _, name := range []string{"ann", "bob", "ann"} {
 			_, avatar := c.login(url, name)
-			assert.Equal(t, name, ask[[]string](t, ask[*flavors.RemoteReference](t, avatar, "hall", id), "who")[0])
+			halls = append(halls, ask[*flavors.RemoteReference](t, avatar, "hall", id))
+			assert.Equal(t, name, ask[[]string](t, halls[len(halls)-1], "who")[0])
 		}
 		refs, _, _ := c.nodes["a"].Users("hall", id)
 		_, handles, views := c.nodes[home].Users("hall", id)
 		assert.Equal(t, want, [2]int{refs, handles}, home)
 		assert.Equal(t, 2, views)
+		runtime.KeepAlive(halls) // A node forgets an object to which nobody has a reference.
 	}
 }
