@@ -93,7 +93,11 @@ func (d *Directory) Join(ctx context.Context) error {
 		return err
 	}
 	d.done.Go(func() { d.follow(run, at) })
-	if err := d.enter(ctx, d.cfg.Clock()+d.cfg.TTL+joinGrace); err != nil {
+	err = d.enter(ctx, d.cfg.TTL+joinGrace)
+	for errors.Is(err, store.ErrLeaseGone) { // The process was stopped for longer than the lease.
+		err = d.enter(ctx, d.cfg.TTL+joinGrace)
+	}
+	if err != nil {
 		cancel()
 		d.done.Wait()
 		return err
@@ -109,7 +113,7 @@ func (d *Directory) Join(ctx context.Context) error {
 
 // Times of a Directory.
 const (
-	joinGrace   = 3 * time.Second // how much longer than a lease a name may be taken
+	joinGrace   = 3 * time.Second // for how much longer than a lease a name may be taken
 	firstPause  = 50 * time.Millisecond
 	longestWait = 2 * time.Second
 )
@@ -243,7 +247,8 @@ func (d *Directory) writeRecord(ctx context.Context) error {
 
 func (d *Directory) selfLocked() Member {
 	return Member{
-		Name: d.cfg.Name, Address: d.cfg.Address, Incarnation: d.lease, Kinds: slices.Clone(d.kinds), Leaving: d.leaving,
+		Name: d.cfg.Name, Address: d.cfg.Address, Incarnation: d.lease, Kinds: slices.Clone(d.kinds),
+		Leaving: d.leaving,
 	}
 }
 
@@ -395,9 +400,10 @@ func (d *Directory) call(f func()) {
 	f()
 }
 
-// enter gets a lease and writes the member record. While the name is taken it waits until a time on the clock; 0 means
-// for as long as ctx lasts.
+// enter gets a lease and writes the member record. While the name is taken it waits for that long, or for as long as
+// ctx lasts if patience is 0. A pause of this process does not count.
 func (d *Directory) enter(ctx context.Context, patience time.Duration) error {
+	pause, waited := min(d.cfg.TTL/10, longestWait), time.Duration(0)
 	sent := d.cfg.Clock()
 	lease, ttl, err := d.cfg.Store.Grant(ctx, d.cfg.TTL)
 	if err != nil {
@@ -416,12 +422,13 @@ func (d *Directory) enter(ctx context.Context, patience time.Duration) error {
 		case done:
 			d.entered(sent, ttl, lease, at)
 			return nil
-		case patience != 0 && d.cfg.Clock() > patience:
+		case patience != 0 && waited > patience:
 			_ = d.cfg.Store.Revoke(ctx, lease)
 			return fmt.Errorf("%w: %q", ErrNameTaken, d.cfg.Name)
-		case !sleep(ctx, min(d.cfg.TTL/10, longestWait)):
+		case !sleep(ctx, pause):
 			return ctx.Err()
 		}
+		waited += pause
 		sent = d.cfg.Clock()
 		if err := d.cfg.Store.Renew(ctx, lease); err != nil {
 			return err

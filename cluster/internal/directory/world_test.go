@@ -390,3 +390,29 @@ func TestReleaseIsRepeated(t *testing.T) {
 		})
 	}
 }
+
+// pausingStore stops the process behind its first lease.
+type pausingStore struct {
+	store.Store
+	once sync.Once
+}
+
+func (s *pausingStore) Grant(ctx context.Context, ttl time.Duration) (store.LeaseID, time.Duration, error) {
+	lease, ttl, err := s.Store.Grant(ctx, ttl)
+	s.once.Do(func() { time.Sleep(2 * ttl) })
+	return lease, ttl, err
+}
+
+// TestJoinAfterAPause: a process that is stopped for longer than its lease while it joins becomes a member anyway.
+func TestJoinAfterAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		defer w.shared.Close()
+		m := w.member("a", 0)
+		m.dir.cfg.Store = &pausingStore{Store: w.shared}
+		require.NoError(t, m.dir.Join(t.Context()))
+		defer m.dir.Close()
+		_, err := m.dir.Acquire(t.Context(), Shard{testKind, 1})
+		require.NoError(t, err)
+	})
+}
