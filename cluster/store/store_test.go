@@ -14,7 +14,7 @@ import (
 	"github.com/perspectivebroker/pb/cluster/store"
 )
 
-const testTime = 30 * time.Second
+const testTime = time.Minute
 
 func TestMemory(t *testing.T) {
 	conformance(t, func(t *testing.T) (store.Store, func()) {
@@ -40,7 +40,7 @@ func TestEtcdLeaderKilled(t *testing.T) {
 	defer s.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), testTime)
 	defer cancel()
-	lease, _, err := s.Grant(ctx, 15*time.Second)
+	lease, _, err := s.Grant(ctx, time.Minute)
 	require.NoError(t, err)
 	w, err := s.Watch(ctx, "a/", 0)
 	require.NoError(t, err)
@@ -153,10 +153,10 @@ func testGet(t *testing.T, ctx context.Context, s store.Store, p string, _ func(
 }
 
 func testLeases(t *testing.T, ctx context.Context, s store.Store, p string, _ func()) {
-	lease, ttl, err := s.Grant(ctx, 9500*time.Millisecond)
+	lease, ttl, err := s.Grant(ctx, 59500*time.Millisecond)
 	require.NoError(t, err)
-	assert.Equal(t, 10*time.Second, ttl)
-	other, _, err := s.Grant(ctx, 10*time.Second)
+	assert.Equal(t, time.Minute, ttl)
+	other, _, err := s.Grant(ctx, time.Minute)
 	require.NoError(t, err)
 	require.NotEqual(t, lease, other)
 	_, _, err = s.Commit(ctx, nil, store.Put(p+"a", nil, lease), store.Put(p+"b", nil, lease),
@@ -183,10 +183,18 @@ func testLeases(t *testing.T, ctx context.Context, s store.Store, p string, _ fu
 }
 
 func testLeaseEnds(t *testing.T, ctx context.Context, s store.Store, p string, _ func()) {
-	lease, _, err := s.Grant(ctx, time.Second)
-	require.NoError(t, err)
-	_, at, err := s.Commit(ctx, nil, store.Put(p+"a", nil, lease), store.Put(p+"b", nil, lease))
-	require.NoError(t, err)
+	var lease store.LeaseID
+	var at int64
+	for ttl := time.Second; ; ttl *= 2 { // It may have ended before it has keys.
+		var err error
+		lease, _, err = s.Grant(ctx, ttl)
+		require.NoError(t, err)
+		_, at, err = s.Commit(ctx, nil, store.Put(p+"a", nil, lease), store.Put(p+"b", nil, lease))
+		if err == nil {
+			break
+		}
+		require.ErrorIs(t, err, store.ErrLeaseGone)
+	}
 	w, err := s.Watch(ctx, p, at)
 	require.NoError(t, err)
 	defer w.Close()
@@ -281,7 +289,8 @@ func testOneWinner(t *testing.T, ctx context.Context, s store.Store, p string, _
 	won := make(chan bool, claimants)
 	for i := range claimants {
 		go func() {
-			done, _, err := s.Commit(ctx, []store.Condition{store.Absent(p + "a")}, store.Put(p+"a", []byte{byte(i)}, 0))
+			free := []store.Condition{store.Absent(p + "a")}
+			done, _, err := s.Commit(ctx, free, store.Put(p+"a", []byte{byte(i)}, 0))
 			won <- done && err == nil
 		}()
 	}
