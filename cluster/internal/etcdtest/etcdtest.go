@@ -20,11 +20,12 @@ import (
 	"github.com/stretchr/testify/require"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/perspectivebroker/pb/internal/freeport"
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
 // startTime is how long servers may take until they answer.
-const startTime = 30 * time.Second
+const startTime = time.Minute
 
 // Cluster is one or several etcd servers that belong together.
 type Cluster struct {
@@ -57,7 +58,7 @@ func Start(t testing.TB, servers int) *Cluster {
 	path := program(t)
 	var clients, peers []string
 	for range servers {
-		clients, peers = append(clients, freeAddress(t)), append(peers, freeAddress(t))
+		clients, peers = append(clients, freeport.Address(t)), append(peers, freeport.Address(t))
 	}
 	return start(t, path, clients, peers, make([]Host, servers))
 }
@@ -139,29 +140,20 @@ func (c *Cluster) WaitReady() {
 	}
 }
 
-// Leader returns the server that leads, and those that follow.
+// Leader returns the server that leads, and those that follow. It waits if they elect one.
 func (c *Cluster) Leader() (leader *Server, followers []*Server) {
 	c.t.Helper()
-	client, err := clientv3.New(c.Config())
-	require.NoError(c.t, err)
-	defer func() { _ = client.Close() }()
+	leader = c.WaitLeader(c.Servers...)
 	for _, s := range c.Servers {
-		ctx, cancel := context.WithTimeout(context.Background(), startTime)
-		status, err := client.Status(ctx, s.URL)
-		cancel()
-		require.NoError(c.t, err)
-		if status.Leader == status.Header.MemberId {
-			leader = s
-		} else {
+		if s != leader {
 			followers = append(followers, s)
 		}
 	}
-	require.NotNil(c.t, leader, "no etcd server leads")
 	return leader, followers
 }
 
-// WaitLeader waits until one of these servers leads. Others may be silent.
-func (c *Cluster) WaitLeader(among ...*Server) {
+// WaitLeader waits until one of these servers leads, and returns it. Others may be silent.
+func (c *Cluster) WaitLeader(among ...*Server) *Server {
 	c.t.Helper()
 	var urls []string
 	for _, s := range among {
@@ -173,11 +165,11 @@ func (c *Cluster) WaitLeader(among ...*Server) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTime)
 	defer cancel()
 	for {
-		for _, url := range urls {
-			status, err := client.Status(ctx, url)
+		for _, s := range among {
+			status, err := client.Status(ctx, s.URL)
 			require.NoError(c.t, err, "no etcd server leads")
 			if status.Leader == status.Header.MemberId {
-				return
+				return s
 			}
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -237,14 +229,6 @@ func (s *Server) healthy() error {
 		return fmt.Errorf("health: %s", answer.Status)
 	}
 	return nil
-}
-
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // lockedBuffer is what a process has printed.
