@@ -2,9 +2,11 @@ package embedded_test
 
 import (
 	"context"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -58,7 +60,8 @@ func TestThreeServers(t *testing.T) {
 	for i, name := range names {
 		dir := t.TempDir()
 		starting.Go(func() {
-			s, err := embedded.Start(t.Context(), embedded.Config{Dir: dir, Name: name, PeerURL: peers[name], Servers: peers})
+			config := embedded.Config{Dir: dir, Name: name, PeerURL: peers[name], Servers: peers}
+			s, err := embedded.Start(t.Context(), config)
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 				return
@@ -115,11 +118,21 @@ func TestOneOfThree(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
+// freeURL returns a URL with a port that nobody else gets who asks for any, and no other test until this one has ended:
+// that of the same number for UDP is held.
 func freeURL(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return "http://" + l.Addr().String()
+	for {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(20_000+rand.IntN(12_000)))
+		held, err := net.ListenPacket("udp", address)
+		if err != nil {
+			continue
+		}
+		t.Cleanup(func() { held.Close() })
+		if l, err := net.Listen("tcp", address); err == nil {
+			l.Close()
+			return "http://" + address
+		}
+	}
 }
 
 func occupied(t *testing.T) string {
