@@ -27,7 +27,7 @@ func TestChat(t *testing.T) {
 	s.Line("<bob> says: Hello.")
 	require.NoError(t, alice())
 
-	gone := s.Start(run, "client", "-connect", url, "-user", "alice", "-password", "1234", "-group", "#two", "-stay")
+	gone := s.StartUntilEnd(run, "client", "-connect", url, "-user", "alice", "-password", "1234", "-group", "#two", "-stay")
 	s.Line("joined #two")
 	require.ErrorContains(t, s.Run(run, "client", "-connect", url, "-user", "bob", "-password", "wrong"), "login")
 	require.ErrorContains(t, s.Run(run, "client", "-connect", url), "-user")

@@ -30,7 +30,7 @@ func TestStockServer(t *testing.T) {
 	require.ErrorIs(t, s.Run(run, login("alice", "wrong")...), flavors.UnauthorizedLogin)
 	require.ErrorIs(t, s.Run(run, login("bob", "secret", "-group", "nowhere")...), errNoSuchGroup)
 
-	alice := s.Start(run, login("alice", "1234", "-group", "lobby", "-say", "Hello.", "-stay", "10m")...)
+	alice := s.StartUntilEnd(run, login("alice", "1234", "-group", "lobby", "-say", "Hello.", "-stay", "10m")...)
 	s.Line("joined lobby")
 	s.Line("<alice> Hello.")
 	require.NoError(t, s.Run(run, login("bob", "secret", "-group", "lobby", "-say", "Hello.", "-stay", "0s")...))

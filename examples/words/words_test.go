@@ -23,7 +23,7 @@ func TestWords(t *testing.T) {
 	s := exampletest.New(t)
 	end := s.Start(run, "server", "-listen", "pb://127.0.0.1:0", "-cred", "alice=1234", "-cred", "bob=secret")
 	url := s.Line("listening ")
-	alice := s.Start(run, "client", "-connect", url, "-user", "alice", "-password", "1234", "-group", "#one",
+	alice := s.StartUntilEnd(run, "client", "-connect", url, "-user", "alice", "-password", "1234", "-group", "#one",
 		"-say", "Hello.", "-stay", "10m")
 	s.Line("<alice> Hello.")
 	bob := s.Start(run, "client", "-connect", url, "-user", "bob", "-password", "secret", "-group", "#one",
@@ -33,7 +33,7 @@ func TestWords(t *testing.T) {
 	require.NoError(t, alice())
 	require.NoError(t, bob())
 
-	gone := s.Start(run, "client", "-connect", url, "-user", "alice", "-password", "1234", "-group", "#two",
+	gone := s.StartUntilEnd(run, "client", "-connect", url, "-user", "alice", "-password", "1234", "-group", "#two",
 		"-stay", "10m")
 	s.Line("joined #two")
 	require.NoError(t, end())

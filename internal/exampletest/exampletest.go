@@ -63,11 +63,24 @@ func (r *Runner) add(line string) {
 // Start runs a program in its own goroutine. The returned function cancels the program's context and returns its
 // result; it may be called more than once.
 func (r *Runner) Start(program Program, args ...string) (end func() error) {
+	cancel, wait := r.start(program, args)
+	return func() error {
+		cancel()
+		return wait()
+	}
+}
+
+// StartUntilEnd is Start for a program that ends by itself. The returned function only waits for the end.
+func (r *Runner) StartUntilEnd(program Program, args ...string) (wait func() error) {
+	_, wait = r.start(program, args)
+	return wait
+}
+
+func (r *Runner) start(program Program, args []string) (cancel func(), wait func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- program(ctx, args) }()
-	end = sync.OnceValue(func() error {
-		cancel()
+	wait = sync.OnceValue(func() error {
 		select {
 		case err := <-ended:
 			return err
@@ -76,8 +89,11 @@ func (r *Runner) Start(program Program, args ...string) (end func() error) {
 			return context.DeadlineExceeded
 		}
 	})
-	r.t.Cleanup(func() { _ = end() })
-	return end
+	r.t.Cleanup(func() {
+		cancel()
+		_ = wait()
+	})
+	return cancel, wait
 }
 
 // Run runs a program until it returns.

@@ -25,6 +25,12 @@ func TestRunner(t *testing.T) {
 		require.Equal(t, "[a b]", r.Line("first of "), "earlier lines match too")
 		require.ErrorIs(t, end(), over)
 		require.ErrorIs(t, end(), over, "the second call returns the same result")
+		wait := r.StartUntilEnd(func(ctx context.Context, _ []string) error {
+			fmt.Println("a moment")
+			return errors.Join(over, ctx.Err())
+		})
+		require.EqualError(t, wait(), "over", "its context goes on")
+		r.Line("a moment")
 		require.NoError(t, r.Run(func(context.Context, []string) error { fmt.Println("quick"); return nil }))
 		r.Line("quick")
 	})
