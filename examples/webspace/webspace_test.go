@@ -85,15 +85,32 @@ func TestWebspace(t *testing.T) {
 		}
 	}
 
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	r, err = http.NewRequestWithContext(ctx, http.MethodGet, url+"/slow?ms=60000", nil)
+	r, err = http.NewRequestWithContext(ctx, http.MethodGet, url+"/stream?n=2&ms=60000", nil)
 	require.NoError(t, err)
-	_, err = http.DefaultTransport.RoundTrip(r) //nolint:bodyclose // There is no response.
-	require.ErrorIs(t, err, context.DeadlineExceeded)
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	_, err = io.ReadFull(resp.Body, make([]byte, len("line 0\n")))
+	require.NoError(t, err, "the request is at the back")
+	cancel()
 	require.Eventually(t, func() bool {
 		_, body := get("/gone")
 		return body == "{\"gone\":1}\n"
+	}, exampletest.Timeout, time.Millisecond)
+	// Before a response begins, nothing tells when the request is at the back: one that left earlier is not counted.
+	patience := 50 * time.Millisecond
+	require.Eventually(t, func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		patience *= 2
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/slow?ms=3600000", nil)
+		require.NoError(t, err)
+		_, err = http.DefaultTransport.RoundTrip(r) //nolint:bodyclose // There is no response.
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		_, body := get("/gone")
+		return body != "{\"gone\":1}\n"
 	}, exampletest.Timeout, time.Millisecond)
 
 	require.NoError(t, endBack())
