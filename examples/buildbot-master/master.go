@@ -59,8 +59,8 @@ func (m *master) requestAvatar(
 		return nil, nil, flavors.RuntimeError.Errorf("there is a worker %s already", w.name)
 	}
 	logout := func() {
+		m.detach(w.name) // before anything tells that the worker has left
 		leave()
-		m.detach(w.name)
 	}
 	if err := w.meet(ctx); err != nil {
 		logout()
