@@ -43,6 +43,20 @@ func (p *transcript) await(t *testing.T, text string) {
 		"the master does not print %q", text)
 }
 
+// awaitOf waits until text is among the lines of one worker. Those of the others may come in between.
+func (p *transcript) awaitOf(t *testing.T, worker, text string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		var own strings.Builder
+		for line := range strings.Lines(p.String()) {
+			if strings.HasPrefix(line, worker+": ") {
+				own.WriteString(line)
+			}
+		}
+		return strings.Contains(own.String(), text)
+	}, stock.Timeout, 20*time.Millisecond, "the master does not print %q of %s", text, worker)
+}
+
 // begin runs a master in this process and returns its address.
 func begin(t *testing.T, args ...string) (address string, printed *transcript, ended <-chan error) {
 	ctx, stop := context.WithCancel(context.Background())

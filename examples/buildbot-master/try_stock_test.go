@@ -46,7 +46,9 @@ func TestStockTry(t *testing.T) {
 		"job has been delivered", "All Builds Complete", "w1: success (build successful)", "w2: success (build successful)",
 	})
 	printed.await(t, "try: Anna <anna@example.org>: a b: w1 w2\n")
-	printed.await(t, fmt.Sprintf("w1: %d\nw1: exit 0\n", len(patch)))
+	for _, worker := range []string{"w1", "w2"} {
+		printed.awaitOf(t, worker, fmt.Sprintf("%[1]s: %d\n%[1]s: exit 0\n", worker, len(patch)))
+	}
 	got, err := os.ReadFile(saved)
 	require.NoError(t, err)
 	assert.Equal(t, patch, got, "the patch's bytes")
