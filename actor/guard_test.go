@@ -64,7 +64,8 @@ func TestPanicWhileStopping(t *testing.T) {
 				quiet := scripted(rt, func(*script, protoactor.Context) {})
 				pid := rt.Root().Spawn(rt.Props(func() protoactor.Actor { return &panicky{on, events, quiet} }))
 				stop(rt, pid) // would wait forever
-				assert.Equal(t, []string{"*actor.Started", "*actor.Stopping", "*actor.Terminated", "*actor.Stopped"}, drain(events))
+				want := []string{"*actor.Started", "*actor.Stopping", "*actor.Terminated", "*actor.Stopped"}
+				assert.Equal(t, want, drain(events))
 				lines := log.lines(t)
 				require.Len(t, lines, 1)
 				assert.Equal(t, "on "+on, lines[0]["panic"])
@@ -85,7 +86,8 @@ func TestPanicReachesSupervisor(t *testing.T) {
 				decided := 0
 				strategy := protoactor.NewOneForOneStrategy(10, time.Second, func(reason any) protoactor.Directive {
 					decided++
-					assert.EqualError(t, reason.(error), "on "+map[bool]string{true: "string", false: on}[on == "*actor.Restarting"])
+					says := "on " + map[bool]string{true: "string", false: on}[on == "*actor.Restarting"]
+					assert.EqualError(t, reason.(error), says)
 					return protoactor.RestartDirective
 				})
 				instances := 0
@@ -119,7 +121,8 @@ func TestPanicReachesSupervisor(t *testing.T) {
 				synctest.Wait()
 				all := drain(events)
 				assert.Equal(t, []string{"*actor.Started", "string"}, all[len(all)-2:])
-				assert.Len(t, log.lines(t), map[bool]int{true: 2, false: 1}[on == "*actor.Restarting"], "each is logged once")
+				errs := map[bool]int{true: 2, false: 1}[on == "*actor.Restarting"]
+				assert.Len(t, log.lines(t), errs, "each is logged once")
 				stop(rt, pid)
 			})
 		})
