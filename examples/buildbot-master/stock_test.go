@@ -148,7 +148,8 @@ func TestStockSendchange(t *testing.T) {
 	stock.Require(t, stock.Buildbot)
 	address, printed, _ := begin(t, "-change-user", "change=changepw")
 	send := func(auth string) error {
-		return exec.Command(stock.BuildbotProgram, "sendchange", "-m", address, "-a", auth, "-W", "Anna <anna@example.org>",
+		return exec.Command(stock.BuildbotProgram,
+			"sendchange", "-m", address, "-a", auth, "-W", "Anna <anna@example.org>",
 			"-c", "first line\nand ü", "a.go", "b/c.go").Run()
 	}
 	require.NoError(t, send("change:changepw"))
@@ -175,10 +176,12 @@ func TestFlags(t *testing.T) {
 		args []string
 		want string
 	}{
-		"no password":        {[]string{"-worker", "w1"}, "NAME=PASSWORD"},
-		"twice":              {[]string{"-worker", "w1=a", "-worker", "w1=b"}, "given twice"},
-		"worker and sender":  {[]string{"-worker", "x=a", "-change-user", "x=b"}, "use different names"},
-		"sender and trier":   {[]string{"-change-user", "x=a", "-try", "x=b", "-command", "true"}, "use different names"},
+		"no password":       {[]string{"-worker", "w1"}, "NAME=PASSWORD"},
+		"twice":             {[]string{"-worker", "w1=a", "-worker", "w1=b"}, "given twice"},
+		"worker and sender": {[]string{"-worker", "x=a", "-change-user", "x=b"}, "use different names"},
+		"sender and trier": {
+			[]string{"-change-user", "x=a", "-try", "x=b", "-command", "true"}, "use different names",
+		},
 		"no flag":            {[]string{"-worker", "x=a", "make", "-once"}, `"make"`},
 		"no command":         {[]string{"-try", "x=b"}, "-command"},
 		"no such URL scheme": {[]string{"-worker", "x=a", "-listen", "http://127.0.0.1:0"}, "http"},

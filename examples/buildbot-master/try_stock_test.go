@@ -43,7 +43,8 @@ func TestStockTry(t *testing.T) {
 	both := try(t, address, "--wait", "--diff="+writePatch(t, patch), "--who=Anna <anna@example.org>", "--comment=a\nb")
 	assert.Equal(t, 0, both.Exit())
 	assert.Subset(t, both.Lines(), []string{
-		"job has been delivered", "All Builds Complete", "w1: success (build successful)", "w2: success (build successful)",
+		"job has been delivered", "All Builds Complete",
+		"w1: success (build successful)", "w2: success (build successful)",
 	})
 	printed.await(t, "try: Anna <anna@example.org>: a b: w1 w2\n")
 	for _, worker := range []string{"w1", "w2"} {
@@ -118,7 +119,8 @@ func TestWatchedSteps(t *testing.T) {
 			"stepStarted w1 shell None\nstepFinished w1 shell None 0\nfinished True 0 ['build successful']",
 		"fail": "newbuild w1\nstepStarted w1 worker_preparation None\nstepFinished w1 worker_preparation None 0\n" +
 			"stepStarted w1 string_download None\nstepFinished w1 string_download None 0\n" +
-			"stepStarted w1 shell None\nstepFinished w1 shell None 2\nfinished True 2 [\"failed 'if grep ...' (failure)\"]",
+			"stepStarted w1 shell None\nstepFinished w1 shell None 2\n" +
+			"finished True 2 [\"failed 'if grep ...' (failure)\"]",
 	} {
 		p := stock.StartSource(t, "try_watch.py", tryWatch, address, "anna", "trypw", patch)
 		assert.Equal(t, 0, p.Exit())

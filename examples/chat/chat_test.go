@@ -22,12 +22,14 @@ func TestChat(t *testing.T) {
 	s.Line("joined #one")
 	require.NoError(
 		t,
-		s.Run(run, "client", "-connect", url, "-user", "bob", "-password", "secret", "-group", "#one", "-say", "Hello."),
+		s.Run(run, "client", "-connect", url, "-user", "bob", "-password", "secret", "-group", "#one",
+			"-say", "Hello."),
 	)
 	s.Line("<bob> says: Hello.")
 	require.NoError(t, alice())
 
-	gone := s.StartUntilEnd(run, "client", "-connect", url, "-user", "alice", "-password", "1234", "-group", "#two", "-stay")
+	gone := s.StartUntilEnd(run,
+		"client", "-connect", url, "-user", "alice", "-password", "1234", "-group", "#two", "-stay")
 	s.Line("joined #two")
 	require.ErrorContains(t, s.Run(run, "client", "-connect", url, "-user", "bob", "-password", "wrong"), "login")
 	require.ErrorContains(t, s.Run(run, "client", "-connect", url), "-user")

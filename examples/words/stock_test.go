@@ -76,7 +76,8 @@ func TestStockClients(t *testing.T) {
 func TestStockMembersVanish(t *testing.T) {
 	stock.Require(t)
 	s := exampletest.New(t)
-	s.Start(run, "server", "-listen", "pb://127.0.0.1:0", "-cred", "alice=1234", "-cred", "bob=secret", "-group", "lobby")
+	s.Start(run,
+		"server", "-listen", "pb://127.0.0.1:0", "-cred", "alice=1234", "-cred", "bob=secret", "-group", "lobby")
 	url := s.Line("listening ")
 	bob := stock.StartSource(t, "words_client.py", stockClient, url[len("pb://127.0.0.1:"):], "bob", "secret")
 	bob.WaitLine("member")

@@ -39,7 +39,8 @@ func survives(t *testing.T, what string, f func()) {
 func where() string {
 	var lines []string
 	for _, line := range strings.Split(string(debug.Stack()), "\n") {
-		if strings.Contains(line, "/misuse") || !strings.HasPrefix(line, "\t") || strings.Contains(line, "/usr/local/go") {
+		if strings.Contains(line, "/misuse") || !strings.HasPrefix(line, "\t") ||
+			strings.Contains(line, "/usr/local/go") {
 			continue
 		}
 		lines = append(lines, line)

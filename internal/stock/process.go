@@ -78,7 +78,8 @@ func start(t testing.TB, name string, args []string) *Process {
 	p.cmd.Stdin = stdin
 	p.cmd.Stdout = p.output.writer("out")
 	p.cmd.Stderr = p.output.writer("err")
-	// Wait must not block for good on a grandchild that keeps the pipes open, nor lose what the program has printed last.
+	// Wait must not block for good on a grandchild that keeps the pipes open, nor lose what the program has printed
+	// last.
 	p.cmd.WaitDelay = Timeout / 2
 	err = p.cmd.Start()
 	stdin.Close()
