@@ -63,8 +63,8 @@ func newWorker(rt *actor.Runtime, c config, notify *service.Notifier) (*worker, 
 const (
 	// firstDelay is the wait after the first failed attempt.
 	firstDelay = 500 * time.Millisecond
-	// longestDelay is the longest wait between attempts. A larger maxdelay does not change it: every buildbot.tac has one
-	// of 300 s, which the stock worker ignores. That waits for a minute at most.
+	// longestDelay is the longest wait between attempts. A larger maxdelay does not change it: every buildbot.tac has
+	// one of 300 s, which the stock worker ignores. That waits for a minute at most.
 	longestDelay = 30 * time.Second
 )
 
@@ -85,13 +85,13 @@ func (w *worker) work(ctx context.Context) error {
 	signal.Notify(signals, otherSignals(w.allowShutdown)...)
 	defer signal.Stop(signals)
 	touched := w.shutdownFile()
+	w.recordHostname()
 	client, err := broker.Reconnect(w.rt, w.master, w.session, w.options()...)
 	if err != nil {
 		return usageError{err}
 	}
-	client.Watch(watching)
-	w.recordHostname()
 	w.notify.Ready("connecting to " + w.master)
+	client.Watch(watching) // What it reports comes after "connecting".
 	defer w.watchdog()()
 	w.untilEnd(ctx, client, signals, touched)
 	w.notify.Stopping()
@@ -261,8 +261,9 @@ func (w *worker) session(ctx context.Context, conn *broker.Conn) (*flavors.Remot
 	credentials := cred.UsernamePassword{Username: w.name, Password: cred.Secret(w.password)}
 	avatar, err := conn.Login(ctx, credentials, w.bot)
 	if err != nil {
-		// No refusal is final. A stock master refuses a second worker of the same name with RuntimeError, but the first may
-		// be a dead connection that it has not noticed. A wrong password may be corrected in the master's configuration.
+		// No refusal is final. A stock master refuses a second worker of the same name with RuntimeError, but the first
+		// may be a dead connection that it has not noticed. A wrong password may be corrected in the master's
+		// configuration.
 		w.log.Warn().
 			Err(err).
 			Bool("refused", errors.Is(err, flavors.UnauthorizedLogin)).
