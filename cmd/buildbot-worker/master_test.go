@@ -27,7 +27,7 @@ import (
 )
 
 // patience is the timeout of a wait.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // after returns a channel that receives when a test with processes must fail.
 func after(t testing.TB) <-chan time.Time {
@@ -83,7 +83,8 @@ func listenOnly(t testing.TB, opts ...broker.ListenOption) *testMaster {
 
 func listenAt(t testing.TB, url string, opts ...broker.ListenOption) *testMaster {
 	m := &testMaster{
-		t: t, base: t.TempDir(), sessions: make(chan *testAvatar, 10), ended: make(chan error, 1), reach: func(phase) {},
+		t: t, base: t.TempDir(), reach: func(phase) {},
+		sessions: make(chan *testAvatar, 10), ended: make(chan error, 1),
 	}
 	rt, err := actor.NewRuntime()
 	require.NoError(t, err)
@@ -109,10 +110,13 @@ func (m *testMaster) flags(url string, more ...string) []string {
 }
 
 // attach runs a worker in this process.
-func (m *testMaster) attach(url string, more ...string) {
+func (m *testMaster) attach(url string, more ...string) { m.start(m.flags(url, more...)...) }
+
+// start runs a command line in this process. The test ends when the worker has.
+func (m *testMaster) start(args ...string) {
 	ctx, stop := context.WithCancel(context.Background())
 	go func() {
-		m.ended <- run(ctx, m.flags(url, more...))
+		m.ended <- run(ctx, args)
 		close(m.ended)
 	}()
 	m.t.Cleanup(func() {
@@ -151,19 +155,68 @@ func (m *testMaster) requestAvatar(
 // the login.
 func (m *testMaster) works() {
 	m.t.Helper()
+	if ended, err := m.worksOrEnds(); ended {
+		m.t.Fatalf("the worker has ended: %v", err)
+	}
+}
+
+// worksOrEnds is works for a worker that may also have been told to end.
+func (m *testMaster) worksOrEnds() (ended bool, err error) {
+	m.t.Helper()
+	for {
+		select {
+		case a := <-m.sessions:
+			o, err := a.start(m.t, "one", "shell", sh("echo works"))
+			if err != nil {
+				continue
+			}
+			select {
+			case err = <-o.done:
+				require.NoError(m.t, err)
+				assert.Equal(m.t, "works\n", o.text("stdout"))
+				return false, nil
+			case <-a.lost():
+			}
+		case err := <-m.ended:
+			return true, err
+		case <-after(m.t):
+			m.t.Fatal("the worker neither attaches nor ends")
+		}
+	}
+}
+
+// inSession waits for a session in which begin succeeds. A session may end before, if the worker has little patience
+// with its master and the machine is busy.
+func (m *testMaster) inSession(begin func(a *testAvatar) error) {
+	m.t.Helper()
 	for {
 		a := m.session()
-		o, err := a.start(m.t, "one", "shell", sh("echo works"))
-		if err != nil {
-			continue
+		err := begin(a)
+		if err == nil {
+			return
 		}
 		select {
-		case err = <-o.done:
-			require.NoError(m.t, err)
-			assert.Equal(m.t, "works\n", o.text("stdout"))
-			return
-		case <-a.mind.Conn().Context().Done():
+		case <-a.lost():
+		case <-after(m.t):
+			require.NoError(m.t, err, "the session goes on")
 		}
+	}
+}
+
+// lost returns a channel that is closed when the connection has ended.
+func (a *testAvatar) lost() <-chan struct{} { return a.mind.Conn().Context().Done() }
+
+// await waits for something in a session. The error is the end of the session.
+func (a *testAvatar) await(t testing.TB, something <-chan struct{}) error {
+	t.Helper()
+	select {
+	case <-something:
+		return nil
+	case <-a.lost():
+		return context.Cause(a.mind.Conn().Context())
+	case <-after(t):
+		t.Fatal("it does not come")
+		return nil
 	}
 }
 
@@ -172,7 +225,7 @@ func (m *testMaster) session() *testAvatar {
 	select {
 	case a := <-m.sessions:
 		return a
-	case <-time.After(patience):
+	case <-after(m.t):
 		m.t.Fatal("the worker does not attach")
 		return nil
 	}
@@ -257,7 +310,7 @@ func (o *observer) await(t testing.TB) error {
 	select {
 	case err := <-o.done:
 		return err
-	case <-time.After(patience):
+	case <-after(t):
 		t.Fatal("the command does not end")
 		return nil
 	}
@@ -266,18 +319,46 @@ func (o *observer) await(t testing.TB) error {
 // aProcess starts a command that runs until it is killed, and returns the id of its process group.
 func (m *testMaster) aProcess(a *testAvatar, builder string) (o *observer, pid int) {
 	m.t.Helper()
-	mark := filepath.Join(m.base, "pid-"+rand.Text())
-	o, err := a.start(m.t, builder, "shell", sh("echo $$ > "+mark+".new; mv "+mark+".new "+mark+"; sleep 600"))
+	o, pid, err := m.tryProcess(a, builder)
 	require.NoError(m.t, err)
-	require.Eventually(m.t, func() bool {
-		text, err := os.ReadFile(mark)
-		if err != nil {
-			return false
-		}
-		pid, err = strconv.Atoi(strings.TrimSpace(string(text)))
-		return err == nil
-	}, patience, 10*time.Millisecond)
 	return o, pid
+}
+
+// tryProcess is aProcess for a session that may end meanwhile.
+func (m *testMaster) tryProcess(a *testAvatar, builder string) (o *observer, pid int, err error) {
+	m.t.Helper()
+	mark := filepath.Join(m.base, "pid-"+rand.Text())
+	o, err = a.start(m.t, builder, "shell", sh("echo $$ > "+mark+".new; mv "+mark+".new "+mark+"; sleep 600"))
+	if err != nil {
+		return nil, 0, err
+	}
+	if err = a.awaitFile(m.t, mark); err != nil {
+		return nil, 0, err
+	}
+	text, err := os.ReadFile(mark)
+	require.NoError(m.t, err)
+	pid, err = strconv.Atoi(strings.TrimSpace(string(text)))
+	require.NoError(m.t, err)
+	return o, pid, nil
+}
+
+// awaitFile waits for a file that a command makes. The error is the end of the session.
+func (a *testAvatar) awaitFile(t testing.TB, path string) error {
+	t.Helper()
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for timeout := after(t); ; {
+		if _, err := os.Stat(path); err == nil {
+			return nil
+		}
+		select {
+		case <-look.C:
+		case <-a.lost():
+			return context.Cause(a.mind.Conn().Context())
+		case <-timeout:
+			t.Fatalf("the command does not make %s", path)
+		}
+	}
 }
 
 // assertKilled waits until a process group has no process.

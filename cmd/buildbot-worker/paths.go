@@ -19,7 +19,7 @@ import (
 
 // pipePatience is how long to wait for the other end of a named pipe. A stock worker waits forever and does nothing
 // else meanwhile.
-const pipePatience = 2 * time.Second
+var pipePatience = 2 * time.Second
 
 // pipeLook is the polling interval meanwhile.
 const pipeLook = 20 * time.Millisecond

@@ -59,8 +59,8 @@ func TestMasterFailsInEveryPhase(t *testing.T) {
 		"is silent": (*blackHole).swallow,
 	} {
 		for _, at := range []phase{
-			inLogin, afterPrint, afterWorkerInfo, afterBuilderList, inStartBuild, inCommand, inOutput, inUpload, inDownload,
-			askedForShutdown, inShutdown,
+			inLogin, afterPrint, afterWorkerInfo, afterBuilderList, inStartBuild, inCommand, inOutput, inUpload,
+			inDownload, askedForShutdown, inShutdown,
 		} {
 			t.Run(name+" "+string(at), func(t *testing.T) {
 				t.Parallel()
@@ -96,43 +96,50 @@ func masterFails(t *testing.T, at phase, how func(*blackHole)) {
 		a := m.session()
 		a.builders["one"].CallRemote("startBuild")
 	case inCommand:
-		_, pid = m.aProcess(m.session(), "one")
+		m.inSession(func(a *testAvatar) (err error) {
+			_, pid, err = m.tryProcess(a, "one")
+			return err
+		})
 	case inOutput:
-		o, err := m.session().start(t, "one", "shell", sh("yes"))
-		require.NoError(t, err)
-		<-o.heard
+		m.inSession(func(a *testAvatar) error {
+			o, err := a.start(t, "one", "shell", sh("yes"))
+			if err != nil {
+				return err
+			}
+			return a.await(t, o.heard)
+		})
 	case inUpload:
-		a := m.session()
-		require.NoError(t, os.WriteFile(filepath.Join(m.base, "dir-one", "f"), make([]byte, 100_000), 0o600))
-		_, err := a.start(t, "one", "uploadFile", map[string]any{
-			"workdir": "", "workersrc": "f", "writer": &failingFile{fail: fail}, "maxsize": nil, "blocksize": 1000,
+		m.inSession(func(a *testAvatar) error {
+			require.NoError(t, os.WriteFile(filepath.Join(m.base, "dir-one", "f"), make([]byte, 100_000), 0o600))
+			_, err := a.start(t, "one", "uploadFile", map[string]any{
+				"workdir": "", "workersrc": "f", "writer": &failingFile{fail: fail}, "maxsize": nil, "blocksize": 1000,
+			})
+			return err
 		})
-		require.NoError(t, err)
 	case inDownload:
-		_, err := m.session().start(t, "one", "downloadFile", map[string]any{
-			"workdir": "", "workerdest": "g", "reader": &failingFile{fail: fail}, "maxsize": nil, "blocksize": 1000, "mode": nil,
+		m.inSession(func(a *testAvatar) error {
+			_, err := a.start(t, "one", "downloadFile", map[string]any{
+				"workdir": "", "workerdest": "g", "reader": &failingFile{fail: fail}, "maxsize": nil, "blocksize": 1000,
+				"mode": nil,
+			})
+			return err
 		})
-		require.NoError(t, err)
 	case askedForShutdown:
-		a := m.session()
-		// An earlier time than the last one, as after a step of the clock.
-		require.NoError(t, os.Chtimes(stamp, past, past.Add(-time.Hour)))
-		select {
-		case <-a.asked:
-		case <-after(t):
-			t.Fatal("the worker does not ask for a shutdown")
-		}
+		touched := past
+		m.inSession(func(a *testAvatar) error {
+			if err := a.await(t, a.keepalives); err != nil { // Then the worker knows that it is attached.
+				return err
+			}
+			// An earlier time than the last one, as after a step of the clock.
+			touched = touched.Add(-time.Hour)
+			require.NoError(t, os.Chtimes(stamp, past, touched))
+			return a.await(t, a.asked)
+		})
 	case inShutdown:
 		m.session().mind.CallRemote("shutdown")
 		fail()
-		select {
-		case err := <-m.ended:
-			require.NoError(t, err)
-		case <-time.After(time.Second): // the call may be lost
-			m.works()
-		case <-after(t):
-			t.Fatal("the worker does not end")
-		}
+		_, err := m.worksOrEnds() // The call may be lost.
+		require.NoError(t, err)
 		return
 	}
 	if at != inUpload && at != inDownload && at != afterBuilderList {
@@ -150,15 +157,17 @@ func TestAbsurdArguments(t *testing.T) {
 	m := newTestMaster(t)
 	a := m.session()
 	absurd := map[string]any{
-		"None": nil, "minus one": -1, "huge": int64(1) << 62, "lowest": -int64(1)<<63 + 1, "float": 1e308, "small": -1e-300,
-		"empty": "", "NUL": "a\x00b", "long": string(make([]byte, 300_000)), "bytes": []byte{0xff, 0xfe}, "list": []any{},
-		"nested": []any{[]any{[]any{nil}}}, "dict": map[string]any{"": nil}, "true": true, "object": newObserver(),
+		"None": nil, "minus one": -1, "huge": int64(1) << 62, "lowest": -int64(1)<<63 + 1, "float": 1e308,
+		"small": -1e-300, "empty": "", "NUL": "a\x00b", "long": string(make([]byte, 300_000)),
+		"bytes": []byte{0xff, 0xfe}, "list": []any{}, "nested": []any{[]any{[]any{nil}}},
+		"dict": map[string]any{"": nil}, "true": true, "object": newObserver(),
 	}
 	for command, args := range map[string]map[string]any{
 		"shell": {
-			"command": []any{"true"}, "workdir": "w", "env": map[string]any{}, "timeout": 5, "maxTime": 5, "sigtermTime": 1,
-			"max_lines": 5, "interruptSignal": "KILL", "initial_stdin": "x", "logfiles": map[string]any{}, "logEnviron": false,
-			"usePTY": false, "want_stdout": true, "want_stderr": true,
+			"command": []any{"true"}, "workdir": "w", "env": map[string]any{}, "timeout": 5, "maxTime": 5,
+			"sigtermTime": 1, "max_lines": 5, "interruptSignal": "KILL", "initial_stdin": "x",
+			"logfiles": map[string]any{}, "logEnviron": false, "usePTY": false, "want_stdout": true,
+			"want_stderr": true,
 		},
 		"uploadFile": {
 			"workdir": "w", "workersrc": "f", "writer": &file{}, "maxsize": 100, "blocksize": 10, "keepstamp": false,
@@ -184,7 +193,8 @@ func TestAbsurdArguments(t *testing.T) {
 				if o, err := a.start(t, "two", command, changed); err == nil {
 					_ = o.await(t)
 				}
-				require.NoError(t, a.mind.Conn().Context().Err(), "%s with %s %s ends the connection", command, argument, name)
+				require.NoError(t, a.mind.Conn().Context().Err(), "%s with %s %s ends the connection", command,
+					argument, name)
 			}
 		}
 	}

@@ -4,10 +4,8 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -40,16 +38,6 @@ func (m *testMaster) settings() tac.Settings {
 func (m *testMaster) writeTac(s tac.Settings, more ...string) {
 	text := append(tac.Write(s), strings.Join(more, "\n")...)
 	require.NoError(m.t, os.WriteFile(filepath.Join(m.base, tacName), text, 0o600))
-}
-
-// start runs a command line in this process.
-func (m *testMaster) start(args ...string) {
-	ctx, stop := context.WithCancel(context.Background())
-	go func() {
-		m.ended <- run(ctx, args)
-		close(m.ended)
-	}()
-	m.t.Cleanup(stop)
 }
 
 // end waits until the worker has ended.
@@ -140,15 +128,17 @@ func TestRunErrors(t *testing.T) {
 		args []string
 		want string
 	}{
-		"no file":        {"", nil, "is this a worker's base directory?"},
-		"hostile":        {"import os\nos.system('reboot')\n", nil, `line 2: the call of "os.system" is not understood`},
-		"Latin-1":        {"# gr\xfcn\n", nil, "line 1: not UTF-8"},
-		"huge":           {strings.Repeat("#\n", tac.MaxSize), nil, "more than 262144 bytes"},
-		"two words":      {string(tac.Write(good)), []string{"x"}, "run takes one directory"},
-		"umask":          {string(tac.Write(good)), []string{"-umask", "99"}, "-umask is"},
-		"shutdown":       {string(tac.Write(good)), []string{"-allow-shutdown", "x"}, "-allow-shutdown is"},
-		"TLS":            {string(tac.Write(good)), []string{"-tls-min", "1.1"}, "it must be 1.2 or 1.3"},
-		"TLS without":    {string(tac.Write(good)), []string{"-server-name", "x"}, "this master is reached without TLS"},
+		"no file": {"", nil, "is this a worker's base directory?"},
+		"hostile": {"import os\nos.system('reboot')\n", nil,
+			`line 2: the call of "os.system" is not understood`},
+		"Latin-1":   {"# gr\xfcn\n", nil, "line 1: not UTF-8"},
+		"huge":      {strings.Repeat("#\n", tac.MaxSize), nil, "more than 262144 bytes"},
+		"two words": {string(tac.Write(good)), []string{"x"}, "run takes one directory"},
+		"umask":     {string(tac.Write(good)), []string{"-umask", "99"}, "-umask is"},
+		"shutdown":  {string(tac.Write(good)), []string{"-allow-shutdown", "x"}, "-allow-shutdown is"},
+		"TLS":       {string(tac.Write(good)), []string{"-tls-min", "1.1"}, "it must be 1.2 or 1.3"},
+		"TLS without": {string(tac.Write(good)), []string{"-server-name", "x"},
+			"this master is reached without TLS"},
 		"no authorities": {string(tac.Write(good)), []string{"-ca", "/dev/null"}, "no certificate in PEM form"},
 		"no certificate": {string(tac.Write(good)), []string{"-cert", "/nowhere"}, "the client's certificate"},
 		"no key":         {string(tac.Write(good)), []string{"-key", "/nowhere"}, "no certificate; give both"},
@@ -160,10 +150,14 @@ func TestRunErrors(t *testing.T) {
 			`the type "serial" is not supported`},
 		"bind": {string(tac.Write(tac.Settings{Connection: "tcp:h:1:bindAddress=h", Name: "n", Password: "p"})), nil,
 			"is no IP address"},
-		"proxy string": {string(tac.Write(tac.Settings{Host: "h", Port: 1, Proxy: "unix:/p", Name: "n", Password: "p"})), nil,
-			"proxy_connection_string must be tcp:"},
-		"no directory": {string(tac.Write(tac.Settings{Host: "h", Port: 1, Name: "n", Password: "p", Basedir: "/nowhere"})),
-			nil, "the base directory: stat /nowhere"},
+		"proxy string": {
+			string(tac.Write(tac.Settings{Host: "h", Port: 1, Proxy: "unix:/p", Name: "n", Password: "p"})), nil,
+			"proxy_connection_string must be tcp:",
+		},
+		"no directory": {
+			string(tac.Write(tac.Settings{Host: "h", Port: 1, Name: "n", Password: "p", Basedir: "/nowhere"})), nil,
+			"the base directory: stat /nowhere",
+		},
 		"inspect": {string(tac.Write(good)), []string{"-inspect", "nowhere.invalid:x"}, "-inspect: "},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -266,21 +260,17 @@ func TestOtherOwner(t *testing.T) {
 }
 
 func TestMaxRetries(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := l.Addr().(*net.TCPAddr)
-	l.Close()
 	dir := t.TempDir()
 	s := tac.Settings{
 		Host:       "127.0.0.1",
-		Port:       address.Port,
+		Port:       1, // where nobody listens
 		Name:       "n",
 		Password:   "p",
 		MaxRetries: 2,
 		MaxDelay:   time.Second,
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(dir, tacName), tac.Write(s), 0o600))
-	err = run(t.Context(), []string{"run", dir})
+	err := run(t.Context(), []string{"run", dir})
 	assert.ErrorIs(t, err, errGaveUp)
 	assert.Equal(t, exitGaveUp, exitStatus(err))
 }
@@ -297,9 +287,9 @@ func TestShutdownFile(t *testing.T) {
 	require.NoError(t, os.WriteFile(stamp, nil, 0o600))
 	old := time.Now().Add(-time.Hour)
 	require.NoError(t, os.Chtimes(stamp, old, old))
-	m.start("run", m.base)
+	m.start("run", "-keepalive", "10ms", m.base)
 	a := m.session()
-	// The worker has looked at the file before it attached.
+	<-a.keepalives // It knows that it is attached, and has looked at the file before.
 	require.NoError(t, os.Chtimes(stamp, old, old.Add(time.Minute)))
 	select {
 	case <-a.asked:

@@ -163,10 +163,8 @@ func (t *task) attend(ctx context.Context, out *report, p *process) (code int, s
 		case <-interrupted:
 			kill("", errInterrupted.Error())
 		case <-overran:
-			kill(
-				"max_lines_failure",
-				fmt.Sprintf("command exceeds max lines: %d/%d written/allowed running %s", p.lines.Load(), t.maxLines, t.shown),
-			)
+			kill("max_lines_failure", fmt.Sprintf("command exceeds max lines: %d/%d written/allowed running %s",
+				p.lines.Load(), t.maxLines, t.shown))
 		case <-limits.silence.C:
 			if left := t.timeout.duration() - p.silence(); left > 0 {
 				limits.silence.start(left)
@@ -214,9 +212,12 @@ type alarm struct {
 	timer *time.Timer
 }
 
+// newTimer makes the timers of alarms. Tests change it.
+var newTimer = time.NewTimer
+
 func (a *alarm) start(d time.Duration) {
 	a.stop()
-	a.timer = time.NewTimer(d)
+	a.timer = newTimer(d)
 	a.C = a.timer.C
 }
 

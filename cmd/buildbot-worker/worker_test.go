@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -56,8 +57,39 @@ func TestWorkerInfo(t *testing.T) {
 	assert.Len(t, a.builders, 2)
 }
 
+// heldTimers has the limits of programs begin when a test says so: their times are short, and a busy machine may take
+// longer to get a program as far as the test wants.
+type heldTimers struct{ begin atomic.Pointer[chan struct{}] }
+
+// holdTimers must be called before the worker runs.
+func holdTimers(t *testing.T) *heldTimers {
+	h := &heldTimers{}
+	h.hold()()
+	before := newTimer
+	newTimer = func(d time.Duration) *time.Timer {
+		timer, begin := time.NewTimer(time.Hour), *h.begin.Load()
+		go func() {
+			<-begin
+			timer.Reset(d)
+		}()
+		return timer
+	}
+	t.Cleanup(func() { newTimer = before })
+	return h
+}
+
+// hold holds the limits until begin is called.
+func (h *heldTimers) hold() (begin func()) {
+	c := make(chan struct{})
+	h.begin.Store(&c)
+	return func() { close(c) }
+}
+
+// A command that makes the file "ready" must get as far before its limits begin.
 func TestShellCommands(t *testing.T) {
-	a := newTestMaster(t).session()
+	timers := holdTimers(t)
+	m := newTestMaster(t)
+	a := m.session()
 	t.Setenv("PB_OWN", "own")
 	for name, c := range map[string]struct {
 		args                   map[string]any
@@ -79,29 +111,39 @@ func TestShellCommands(t *testing.T) {
 			header: "using PTY: True"},
 		"unwanted":  {args: sh("echo a; echo b >&2", "want_stderr", 0), stdout: "a\n"},
 		"not there": {args: sh("", "command", []any{"no-such-program"}), stderr: "cannot run no-such-program", rc: 1},
-		"silent": {args: sh("echo x; sleep 600", "timeout", 0.2), stdout: "x\n", rc: -1,
-			header: "command timed out: 0.2 seconds without output running b'echo x; sleep 600', attempting to kill",
+		"silent": {args: sh("echo x; > ready; sleep 600", "timeout", 0.2), stdout: "x\n", rc: -1,
+			header: "command timed out: 0.2 seconds without output running b'echo x; > ready; sleep 600', " +
+				"attempting to kill",
 			reason: "timeout_without_output"},
-		"many lines": {args: sh("printf '1\\n2\\r\\n3\\n'; printf x >&2; sleep 600", "max_lines", 2), stdout: "1\n2\n3\n",
-			rc: -1, header: "command exceeds max lines: 3/2 written/allowed running b", reason: "max_lines_failure"},
+		"many lines": {args: sh("printf '1\\n2\\r\\n3\\n'; printf x >&2; sleep 600", "max_lines", 2),
+			stdout: "1\n2\n3\n", rc: -1, header: "command exceeds max lines: 3/2 written/allowed running b",
+			reason: "max_lines_failure"},
 		"few lines": {args: sh("seq 1 5; exit 4", "max_lines", 5), stdout: "1\n2\n3\n4\n5\n", rc: 4},
 		"no lines": {args: sh("echo x; sleep 600", "max_lines", 0), stdout: "x\n", rc: -1, header: "lines: 1/0",
 			reason: "max_lines_failure"},
 		"endless": {args: sh("yes", "max_lines", 1000), rc: -1, header: "written/allowed", reason: "max_lines_failure"},
 		"too long": {args: sh("while true; do echo -n; sleep 0.05; done", "maxTime", 0.2), rc: -1,
 			header: "command timed out: 0.2 seconds elapsed", reason: "timeout"},
-		"stubborn": {args: sh("trap '' TERM; sleep 600; sleep 600", "maxTime", 0.2, "sigtermTime", 0.2), rc: -1,
-			header: "process killed by signal 9", reason: "timeout"},
-		"polite": {args: sh("trap 'echo bye; exit 0' TERM; while true; do sleep 0.05; done", "maxTime", 0.3,
-			"sigtermTime", 20), stdout: "bye\n", rc: -1, reason: "timeout"},
+		"stubborn": {args: sh("trap '' TERM; > ready; sleep 600; sleep 600", "maxTime", 0.2, "sigtermTime", 0.2),
+			rc: -1, header: "process killed by signal 9", reason: "timeout"},
+		"polite": {args: sh("trap 'echo bye; exit 0' TERM; > ready; while true; do sleep 0.05; done", "maxTime", 0.3,
+			"sigtermTime", 600), stdout: "bye\n", rc: -1, reason: "timeout"},
 		"outlived": {args: sh("setsid sleep 30 & echo $$", "timeout", 0.2), rc: -1, header: "attempting to kill",
 			reason: "timeout_without_output"},
 		"log file": {args: sh("echo logged > l.log", "logfiles",
 			map[string]any{"l": map[string]any{"filename": "l.log", "follow": true}})},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o, err := a.do(t, "shell", c.args)
+			begin := timers.hold()
+			o, err := a.start(t, "one", "shell", c.args)
 			require.NoError(t, err)
+			if line, _ := c.args["command"].(string); strings.Contains(line, "> ready") {
+				ready := filepath.Join(m.base, "dir-one", "build", "ready")
+				require.NoError(t, a.awaitFile(t, ready))
+				require.NoError(t, os.Remove(ready))
+			}
+			begin()
+			require.NoError(t, o.await(t))
 			assert.Equal(t, c.rc, o.facts["rc"])
 			assert.Equal(t, c.reason, o.facts["failure_reason"])
 			if c.stdout != "" {
@@ -296,9 +338,9 @@ func TestConcurrentFileCommands(t *testing.T) {
 		command string
 		args    map[string]any
 	}{
-		{"glob", map[string]any{"path": "*"}}, {"listdir", map[string]any{"dir": ""}}, {"stat", map[string]any{"file": "f"}},
-		{"stat", map[string]any{"file": "nothing"}}, {"mkdir", map[string]any{"dir": "f/x"}}, {"mkdir",
-			map[string]any{"dir": "d/e"}},
+		{"glob", map[string]any{"path": "*"}}, {"listdir", map[string]any{"dir": ""}},
+		{"stat", map[string]any{"file": "f"}}, {"stat", map[string]any{"file": "nothing"}},
+		{"mkdir", map[string]any{"dir": "f/x"}}, {"mkdir", map[string]any{"dir": "d/e"}},
 		{"rmfile", map[string]any{"path": "nothing"}},
 	} {
 		o, err := a.start(t, "one", q.command, q.args)
