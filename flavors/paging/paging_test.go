@@ -29,7 +29,8 @@ type library struct {
 	broken error
 	sent   *actor.Deferred // of the last Send
 	taken  *paging.Reader  // of the last Deposit
-	more   chan struct{}
+	more   chan struct{}   // closed by the first Endless
+	begun  sync.Once
 }
 
 func (l *library) RemotePage(collector *flavors.RemoteReference, size int) *actor.Deferred {
@@ -52,7 +53,7 @@ func (l *library) RemoteBroken(collector *flavors.RemoteReference) *actor.Deferr
 
 func (l *library) RemoteEndless(collector *flavors.RemoteReference) {
 	l.sent = paging.Send(collector, endless{})
-	close(l.more)
+	l.begun.Do(func() { close(l.more) })
 }
 
 func (l *library) RemoteWritten(inv *flavors.Invocation, collector *flavors.RemoteReference, size int) *actor.Deferred {
