@@ -124,8 +124,8 @@ func TestBeginnersMistakes(t *testing.T) {
 			return err.Error()
 		}
 	}
-	logged := func(root any, method string, args ...any) func(*testing.T) string {
-		return func(t *testing.T) string { return warningOf(t, root, method, args...) }
+	logged := func(root any, method string) func(*testing.T) string {
+		return func(t *testing.T) string { return warningOf(t, time.Hour, root, method) }
 	}
 	sent := &counter{}
 	byValue := reflect.ValueOf(&counter{}).Elem().Interface() // *sent, which go vet reports
@@ -247,7 +247,7 @@ func TestBeginnersMistakes(t *testing.T) {
 			`"nearest":"Incr exists, but peers call Remote methods`,
 		},
 		"Call inside a method": {
-			logged(&lender{}, "call", &borrower{}),
+			func(t *testing.T) string { return warningOf(t, 20*time.Millisecond, &lender{}, "call", &borrower{}) },
 			"a method holds up its object: if it waits for a call, return the Deferred of CallRemote instead",
 		},
 	} {
@@ -271,14 +271,15 @@ func (w warnings) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// warningOf calls a method and returns the first warning in the server's log.
-func warningOf(t *testing.T, root any, method string, args ...any) string {
+// warningOf calls a method and returns the first warning in the server's log. Turns that take longer than limit cause
+// one.
+func warningOf(t *testing.T, limit time.Duration, root any, method string, args ...any) string {
 	t.Helper()
 	log := make(warnings, 100)
 	rt, err := actor.NewRuntime(actor.WithLogger(zerolog.New(log)))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, rt.Close(t.Context())) }()
-	supervision.TreeOf(rt, supervision.WithTurnWarning(20*time.Millisecond))
+	supervision.TreeOf(rt, supervision.WithTurnWarning(limit))
 	ln, err := broker.Listen(rt, "pb://127.0.0.1:0", root)
 	require.NoError(t, err)
 	conn, err := broker.Dial(t.Context(), newRuntime(t), ln.URL())
