@@ -101,7 +101,7 @@ func TestRuntimeCloseDuringFlood(t *testing.T) {
 
 func TestListenAgainAtOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "socket")
-	urls := []string{"pb://127.0.0.1:0", "pb+unix://" + path}
+	urls := []string{"pb://" + wire.OwnHost() + ":0", "pb+unix://" + path}
 	for round := range 3 {
 		rt, err := actor.NewRuntime()
 		require.NoError(t, err)

@@ -213,10 +213,15 @@ func TestMovedConnectionCloses(t *testing.T) {
 
 // TestDialSeveralAddresses takes the first server that answers.
 func TestDialSeveralAddresses(t *testing.T) {
-	gone := pbtest.NewServer(t, &namedServer{name: "gone"})
-	require.NoError(t, gone.Listener.Close())
-	there := pbtest.NewServer(t, &namedServer{name: "there"})
-	url := gone.Listener.URL() + "," + there.Listener.Addr().String()
+	rt := newRuntime(t)
+	listen := func(name string) *broker.Listener {
+		ln, err := broker.Listen(rt, "pb://"+wire.OwnHost()+":0", &namedServer{name: name})
+		require.NoError(t, err)
+		return ln
+	}
+	gone, there := listen("gone"), listen("there")
+	require.NoError(t, gone.Close())
+	url := gone.URL() + "," + there.Addr().String()
 	conn, err := broker.Dial(t.Context(), newRuntime(t), url)
 	require.NoError(t, err)
 	name, err := flavors.Call[string](t.Context(), conn.Root(), "name")
@@ -224,10 +229,10 @@ func TestDialSeveralAddresses(t *testing.T) {
 	assert.Equal(t, "there", name)
 	assert.Equal(t, url, conn.ServerIdentity())
 
-	require.NoError(t, there.Runtime.Close(t.Context()))
+	require.NoError(t, rt.Close(t.Context()))
 	_, err = broker.Dial(t.Context(), newRuntime(t), url)
-	require.ErrorContains(t, err, gone.Listener.Addr().String())
-	require.ErrorContains(t, err, there.Listener.Addr().String())
+	require.ErrorContains(t, err, gone.Addr().String())
+	require.ErrorContains(t, err, there.Addr().String())
 	_, err = broker.Listen(newRuntime(t), "pb://127.0.0.1:0,127.0.0.2:0", &courier{})
 	require.ErrorContains(t, err, "one address")
 }

@@ -3,6 +3,7 @@ package broker_test
 import (
 	"context"
 	"errors"
+	"net"
 	"testing"
 	"time"
 
@@ -98,7 +99,8 @@ func TestReconnectStopsOnPermanent(t *testing.T) {
 }
 
 func TestReconnectRetriesUntilServer(t *testing.T) {
-	reserved := wire.Listen(t)
+	reserved, err := net.Listen("tcp", wire.OwnHost()+":0")
+	require.NoError(t, err)
 	url := "pb://" + reserved.Addr().String()
 	require.NoError(t, reserved.Close())
 	client, err := broker.Reconnect[any](newRuntime(t), url, nil, quick)
