@@ -35,6 +35,20 @@ func (a *archive) answer() {
 	a.open, a.sizes = nil, nil
 }
 
+// answerAll answers the calls when all have reached the archive.
+func (a *archive) answerAll(t *testing.T, calls int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		all := false
+		require.NoError(t, await(t, a.Do(func() {
+			if all = len(a.open) == calls; all {
+				a.answer()
+			}
+		})))
+		return all
+	}, patience, tick)
+}
+
 // Methods that have returned cannot be held back, so only memory could hold their answers.
 func TestLateAnswersDropped(t *testing.T) {
 	const pause, size, calls = 10_000, 5_000, 100
@@ -50,8 +64,7 @@ func TestLateAnswersDropped(t *testing.T) {
 		p.Write(fmt.Sprintf(`[message %d root fetch 1 [tuple %d] [dictionary]]`, i+1, size))
 	}
 	stats := func() broker.Stats { return broker.StatsOf(s.rt).Stats }
-	require.Eventually(t, func() bool { return stats().CallsIn.Pending == calls }, patience, tick)
-	a.Do(a.answer)
+	a.answerAll(t, calls)
 	require.Eventually(t, func() bool { return stats().CallsIn.Pending == 0 }, patience, tick)
 	s1 := stats()
 	dropped := s1.Refusals["write backlog"]
@@ -103,14 +116,15 @@ func TestWriteHighWater(t *testing.T) {
 	_, err = result(t, first)
 	require.NoError(t, err)
 	require.Equal(t, broker.Calls{Made: 2, Answered: 2}, conn.Stats().CallsOut)
-	require.Zero(t, conn.Stats().BytesWaiting)
+	require.Eventually(t, func() bool { return conn.Stats().BytesWaiting == 0 }, patience, tick)
 }
 
 // The peer keeps calling a slow object and reads its refusals.
 func TestFloodBytesIn(t *testing.T) {
 	const bytesIn, size, calls = 20_000, 1_000, 200
 	d := &desk{}
-	s := newServer(t, d, broker.WithLimits(broker.Limits{BytesIn: bytesIn}), broker.WithPublished("bystander", &service{}))
+	s := newServer(t, d, broker.WithLimits(broker.Limits{BytesIn: bytesIn}),
+		broker.WithPublished("bystander", &service{}))
 	p, bystander := s.peer(), s.peer()
 	var flood []byte
 	for i := range calls {

@@ -116,12 +116,12 @@ func TestMetadataFlood(t *testing.T) {
 			p.Ignore(`[error _ _]`)
 			p.Ignore(`[answer _ 7]`)
 			p.Want(`[answer 1 [unicode done]]`)
-			p.Write(`[message 5000 $w1 quick 1 [tuple] [dictionary]]`)
-			p.Want(`[answer 5000 [unicode quick]]`)
 			require.Eventually(t, func() bool {
 				now := broker.StatsOf(s.Runtime)
 				return now.BytesUnanswered == 0 && now.CallsIn.Pending == 0
 			}, patience, tick)
+			p.Write(`[message 5000 $w1 quick 1 [tuple] [dictionary]]`)
+			p.Want(`[answer 5000 [unicode quick]]`)
 		})
 	}
 }

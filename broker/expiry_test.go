@@ -256,9 +256,10 @@ func TestCancelRunning(t *testing.T) {
 	close(w.gate)
 	p.Want(`[answer 2 [unicode quick]]`)
 	p.WantIdle()
-	require.Eventually(t, func() bool { return broker.StatsOf(s.Runtime).CallsIn.Cancelled == 4 }, wire.Timeout,
-		time.Millisecond)
-	assert.Zero(t, broker.StatsOf(s.Runtime).CallsIn.Pending)
+	pbtest.Eventually(t, func() bool {
+		calls := broker.StatsOf(s.Runtime).CallsIn
+		return calls.Cancelled == 4 && calls.Pending == 0
+	})
 }
 
 // TestCancelWaiting does not run a call that waits for its object (P-9.11).

@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -42,13 +43,15 @@ func TestTakeBackFromObject(t *testing.T) {
 		views[name], err = flavors.NewViewPoint(name, object)
 		require.NoError(t, err)
 	}
+	var passed atomic.Int32
 	relay := flavors.NewRelay(func(inv *flavors.Invocation) {
 		inv.PassToObject(views["here"], flavors.Passing{Returns: true})
+		passed.Add(1)
 	})
 	s := serveOn(t, rt, &service{}, broker.WithPublished("relay", relay), broker.WithRelaying(),
 		broker.WithLimits(broker.Limits{MaxWriteBacklog: 1_000}))
 	p := s.peer()
-	conn := s.ln.Conns()[0]
+	conn := only(t, s)
 	reader := s.peer()
 	served := func() { // The object has handled what came before.
 		reader.Write(`[message 1 "relay" "note" 1 [tuple 0] [dictionary]]`)
@@ -63,7 +66,7 @@ func TestTakeBackFromObject(t *testing.T) {
 	)
 	pbtest.Eventually(t, func() bool {
 		stats := conn.Stats()
-		return stats.BytesWaiting > 1_000 && stats.CallsIn.Pending == 3
+		return stats.BytesWaiting > 1_000 && stats.CallsIn.Pending == 3 && passed.Load() == 3+4
 	})
 	served()
 	here.parcel.Complete("parcel", nil)
