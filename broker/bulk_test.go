@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/flavors"
@@ -48,10 +47,7 @@ func TestLongStringsBothWays(t *testing.T) {
 
 // Both sides have more answers than may wait to be written. If both stopped reading, they would deadlock.
 func TestBothSidesCongested(t *testing.T) {
-	here, there := dialTCP(
-		t,
-		broker.WithLimits(broker.Limits{WriteHighWater: 16 << 10, MaxWriteBacklog: 32 << 10, Stall: 3 * time.Second}),
-	)
+	here, there := dialTCP(t, broker.WithLimits(broker.Limits{WriteHighWater: 16 << 10, MaxWriteBacklog: 32 << 10}))
 	var wg sync.WaitGroup
 	for _, conn := range []*broker.Conn{here, there} {
 		for range 100 {

@@ -55,6 +55,7 @@ func newGauge(t *testing.T, lines *logLines, opts ...broker.ListenOption) (*flav
 	require.NoError(t, flavors.RegisterCopy[touchy](registry, "test.Touchy"))
 	root := &gaugeRoot{kept: make(chan *flavors.Cached[gauge], 1)}
 	rt := newRuntime(t, actor.WithLogger(zerolog.New(lines).Level(zerolog.InfoLevel)))
+	logTenPerHour(rt)
 	p := serveOn(t, rt, root, append(opts, broker.WithRegistry(registry))...).peer()
 	p.Write(`[message 1 root keep 1 [tuple ["test.Gauge" 7 [dictionary [[unicode degrees] 1]]]] [dictionary]]`)
 	p.Want(`[answer 1 [None]]`)

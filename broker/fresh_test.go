@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"testing"
+	"time"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
@@ -232,7 +233,7 @@ func TestReleasedWhilePending(t *testing.T) {
 
 // TestReleasedIsBounded checks that the number of released objects that linger is limited.
 func TestReleasedIsBounded(t *testing.T) {
-	s := newServer(t, &longPoll{}, broker.WithLimits(broker.Limits{Exports: 3}))
+	s := newServer(t, &longPoll{}, broker.WithLimits(broker.Limits{Exports: 3, ReleaseGrace: time.Hour}))
 	p := s.peer()
 	p.Write(`[message 1 root poll 1 [tuple [remote 1]] [dictionary]]`)
 	p.Want(`[message 1 1 wait 1 [tuple] [dictionary]]`, `[answer 1 [None]]`)

@@ -29,8 +29,8 @@ const (
 	// pausedServer is set in the environment of TestPausedServer's process.
 	pausedServer = "PB_TEST_PAUSED_SERVER"
 	// pausedDeadline is every deadline of that process. It is stopped for pauseLength, which is longer.
-	pausedDeadline = 3 * time.Second
-	pauseLength    = 5 * time.Second
+	pausedDeadline = 8 * time.Second
+	pauseLength    = 10 * time.Second
 )
 
 // TestPausedServer is the server of TestProcessPaused.

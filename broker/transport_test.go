@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/cred"
@@ -124,7 +125,7 @@ func (n nowhere) RemoteAddr() net.Addr { return n.addr }
 
 // Attempts to log in are counted by address, or by the /64 network for IPv6.
 func TestThrottleKey(t *testing.T) {
-	throttle := cred.NewThrottle(cred.WithFreeFailures(1), cred.WithMaxWait(0))
+	throttle := cred.NewThrottle(cred.WithFreeFailures(1), cred.WithDelays(time.Hour, time.Hour), cred.WithMaxWait(0))
 	h := &house{}
 	s := newServer(t, broker.LoginRoot(h.portal(t), broker.WithThrottle(throttle)))
 	for _, test := range []struct {

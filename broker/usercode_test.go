@@ -9,12 +9,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/wire"
+	"github.com/perspectivebroker/pb/supervision"
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -340,10 +342,16 @@ func TestProducerThatPanics(t *testing.T) {
 	}
 }
 
+// logTenPerHour has a runtime log ten failures of an object. By default they may be ten in ten seconds.
+func logTenPerHour(rt *actor.Runtime) {
+	supervision.TreeOf(rt, supervision.WithObjectLimit(supervision.Limit{Restarts: 10, Within: time.Hour}))
+}
+
 // TestPanicIsLoggedWithMethodAndPeer reads the log of a panic, and counts lines when a peer causes a great many.
 func TestPanicIsLoggedWithMethodAndPeer(t *testing.T) {
 	var lines logLines
 	rt := newRuntime(t, actor.WithLogger(zerolog.New(&lines)))
+	logTenPerHour(rt)
 	s := serveOn(t, rt, &rude{rt: rt})
 	p := s.peer()
 	for i := range 100 {
@@ -357,7 +365,7 @@ func TestPanicIsLoggedWithMethodAndPeer(t *testing.T) {
 	require.Contains(t, line, `"peer":`)
 	require.Contains(t, line, `index out of range [5] with length 0`)
 	require.Contains(t, line, "usercode_test.go", "the stack leads to the method")
-	require.Equal(t, 10, lines.count(`"level":"error"`), "one line for each panic, and no more than ten in ten seconds")
+	require.Equal(t, 10, lines.count(`"level":"error"`), "one line for each panic, and no more than ten")
 	require.Equal(t, 1, lines.count("this object panics often"))
 }
 
