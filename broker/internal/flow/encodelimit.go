@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"github.com/perspectivebroker/pb/broker/internal/patience"
 )
 
 // EncodeLimit bounds how many long answers of a connection are encoded at a time. An encoded answer is memory that is
@@ -67,13 +69,13 @@ func (l *EncodeLimit) tryEnter() bool {
 func (l *EncodeLimit) wait(ctx context.Context) {
 	l.waiting.Add(1)
 	defer l.waiting.Add(-1)
-	timer := time.NewTimer(encodeWait)
-	defer timer.Stop()
+	over := make(chan struct{})
+	defer patience.AfterFunc(encodeWait, func() { close(over) }).Stop()
 	for !l.tryEnter() {
 		select {
 		case <-l.freed:
 			continue
-		case <-timer.C:
+		case <-over:
 		case <-ctx.Done():
 		}
 		l.active.Add(1)
