@@ -217,9 +217,9 @@ func TestOwnerLearnsOfFailedUpdates(t *testing.T) {
 	})))
 	for i := range 5 {
 		p.Want(fmt.Sprintf(`[cachemessage %d 1 ripple 1 [tuple] [dictionary]]`, i+1))
-		p.Write(
-			fmt.Sprintf(`[error %d ["twisted.spread.pb.CopyableFailure" [dictionary [[unicode value] [unicode no]]]]]`, i+1),
-		)
+		p.Write(fmt.Sprintf(
+			`[error %d ["twisted.spread.pb.CopyableFailure" [dictionary [[unicode value] [unicode no]]]]]`, i+1,
+		))
 		_, err := result(t, <-results)
 		require.True(t, flavors.IsRemote(err))
 	}
@@ -242,7 +242,9 @@ func TestOwnerLearnsOfFailedUpdates(t *testing.T) {
 		t,
 		await(
 			t,
-			flavors.Update(&root.pond, func(observers flavors.Observers) { err = observers.CallRemote("ripple", func() {}) }),
+			flavors.Update(&root.pond, func(observers flavors.Observers) {
+				err = observers.CallRemote("ripple", func() {})
+			}),
 		),
 	)
 	require.Error(t, err)

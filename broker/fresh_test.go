@@ -215,7 +215,8 @@ func TestReleasedWhilePending(t *testing.T) {
 	for name, limits := range map[string]broker.Limits{"exports": {Exports: 10}, "caches": {Caches: 10}} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t, &longPoll{}, broker.WithLimits(limits), pondRegistry(t))
-			conn, err := broker.NewClientConn(t.Context(), newRuntime(t), s.dial(), pondRegistry(t), broker.WithLimits(limits))
+			conn, err := broker.NewClientConn(t.Context(), newRuntime(t), s.dial(), pondRegistry(t),
+				broker.WithLimits(limits))
 			require.NoError(t, err)
 			t.Cleanup(func() { conn.Abort(nil) }) // The poll is not answered.
 			_, err = flavors.Call[any](t.Context(), conn.Root(), "poll", &waiter{})

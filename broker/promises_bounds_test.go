@@ -346,7 +346,8 @@ func TestPromiseDeadline(t *testing.T) {
 	pbtest.WantError(t, p, 4, "perspectivebroker.DeadlineExceeded")
 	p.Write(`[message 5 root echo 1 [tuple [promise 1]] [dictionary]]`, `[cancel 5]`)
 	pbtest.WantError(t, p, 5, "perspectivebroker.Canceled")
-	p.Write(`[message 6 [promise 1] peek 1 [tuple] [dictionary] [dictionary [[unicode timeout] 1000000]]]`, `[cancel 1]`)
+	p.Write(`[message 6 [promise 1] peek 1 [tuple] [dictionary] [dictionary [[unicode timeout] 1000000]]]`,
+		`[cancel 1]`)
 	pbtest.WantError(t, p, 1, "perspectivebroker.Canceled")
 	pbtest.WantError(t, p, 6, "perspectivebroker.Canceled")
 	p.WantIdle()

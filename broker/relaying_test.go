@@ -277,7 +277,8 @@ func TestRelayedDialects(t *testing.T) {
 	a, b := s.connect(), s.connect()
 	a.JoinAs(banana.ProfilePB1)
 	b.JoinAs(banana.ProfileNone)
-	leave(a, b, `[list ["array" "i2" "\x01\x00\x02\x00"] "list" [remote 70]]`, `["list" ["list" 1 2] "list" ["remote" 1]]`)
+	leave(a, b, `[list ["array" "i2" "\x01\x00\x02\x00"] "list" [remote 70]]`,
+		`["list" ["list" 1 2] "list" ["remote" 1]]`)
 	b.Write(`["message" 2 1 "a" 1 ["tuple" "tuple" ["dictionary" [1 ["local" 1]]]] ["dictionary"]]`)
 	a.Want(`[message 1 70 "a" 1 [tuple "tuple" [dictionary [1 [local 70]]]] [dictionary]]`)
 }

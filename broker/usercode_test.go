@@ -200,7 +200,8 @@ func TestEveryCallIsAnsweredOnce(t *testing.T) {
 				n := 0
 				fails := func(method, argument string) {
 					n++
-					p.Write(fmt.Sprintf(`[message %d root %s 1 [tuple [unicode %q]] [dictionary]]`, n, method, argument))
+					p.Write(fmt.Sprintf(`[message %d root %s 1 [tuple [unicode %q]] [dictionary]]`,
+						n, method, argument))
 					p.Want(fmt.Sprintf(`[error %d _]`, n))
 				}
 				for name := range badErrors {
@@ -270,7 +271,8 @@ func TestStoppedObject(t *testing.T) {
 	require.Contains(
 		t,
 		failure,
-		`["unicode" "parents"] [list ["unicode" "perspectivebroker.ObjectStopped"] ["unicode" "twisted.spread.pb.Error"]`,
+		`["unicode" "parents"] [list ["unicode" "perspectivebroker.ObjectStopped"] `+
+			`["unicode" "twisted.spread.pb.Error"]`,
 	)
 
 	conn := dialPipe(t, s)
@@ -337,7 +339,8 @@ func TestProducerThatPanics(t *testing.T) {
 				require.Less(t, failed, 25)
 			}
 			call("incr", `[answer %d 2]`)
-			require.LessOrEqual(t, tried.Load(), int64(25), "no attempt without a call that needs one, but for the first")
+			require.LessOrEqual(t, tried.Load(), int64(25),
+				"no attempt without a call that needs one, but for the first")
 		})
 	}
 }

@@ -188,11 +188,15 @@ func TestBeginnersMistakes(t *testing.T) {
 				`package replica, and broker.WithRegistry`,
 		},
 		"cache registered as a copy": {
-			accept(&original{}, func(r *jelly.Registry) error { return flavors.RegisterCopy[point](r, "geometry.Point") }),
+			accept(&original{}, func(r *jelly.Registry) error {
+				return flavors.RegisterCopy[point](r, "geometry.Point")
+			}),
 			"if the peer sends a Cacheable, use flavors.RegisterCache",
 		},
 		"copy registered as a cache": {
-			accept(&point{}, func(r *jelly.Registry) error { return flavors.RegisterCache[copied](r, "geometry.Point") }),
+			accept(&point{}, func(r *jelly.Registry) error {
+				return flavors.RegisterCache[copied](r, "geometry.Point")
+			}),
 			"if the peer sends it as a copy, use flavors.RegisterCopy",
 		},
 		"pointer registered": {
