@@ -22,6 +22,7 @@ import (
 
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/cred/internal/daemon"
+	"github.com/perspectivebroker/pb/internal/freeport"
 )
 
 const (
@@ -66,7 +67,7 @@ func startSlapd(t *testing.T) slapd {
 	slappasswd := daemon.Find(t, "slapd", "slappasswd", "/usr/sbin/slappasswd")
 	as := daemon.Unprivileged(t, "openldap")
 	dir := daemon.Dir(t, as)
-	s := slapd{roots: x509.NewCertPool(), port: daemon.FreePort(t)}
+	s := slapd{roots: x509.NewCertPool(), port: freeport.Port(t)}
 	s.certify(t, dir)
 	conf := filepath.Join(dir, "slapd.conf")
 	write(t, conf, strings.ReplaceAll(slapdConf, "DIR", dir))
@@ -78,7 +79,7 @@ func startSlapd(t *testing.T) slapd {
 
 	socket := filepath.Join(dir, "ldapi")
 	s.plain = fmt.Sprintf("ldap://127.0.0.1:%d", s.port)
-	s.tls = fmt.Sprintf("ldaps://127.0.0.1:%d", daemon.FreePort(t))
+	s.tls = fmt.Sprintf("ldaps://127.0.0.1:%d", freeport.Port(t))
 	s.socket = "ldapi://" + url.PathEscape(socket)
 	s.Daemon = daemon.Start(
 		t,
@@ -110,7 +111,8 @@ func startSlapd(t *testing.T) slapd {
 // people is what the directory contains, in LDIF.
 func people(hash func(string) string) string {
 	var b strings.Builder
-	b.WriteString("dn: dc=example,dc=org\nobjectClass: dcObject\nobjectClass: organization\no: Example\ndc: example\n\n")
+	b.WriteString("dn: dc=example,dc=org\nobjectClass: dcObject\nobjectClass: organization\n" +
+		"o: Example\ndc: example\n\n")
 	for _, ou := range []string{"people", "open"} {
 		fmt.Fprintf(&b, "dn: ou=%s,dc=example,dc=org\nobjectClass: organizationalUnit\nou: %s\n\n", ou, ou)
 	}

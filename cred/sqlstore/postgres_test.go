@@ -12,6 +12,7 @@ import (
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/cred/internal/daemon"
 	"github.com/perspectivebroker/pb/cred/sqlstore"
+	"github.com/perspectivebroker/pb/internal/freeport"
 )
 
 const masterPassword = "only-of-this-test"
@@ -35,11 +36,12 @@ func startPostgres(t *testing.T) cluster {
 	require.NoError(t, os.WriteFile(password, []byte(masterPassword), 0o644))
 	daemon.Run(t, as, "", initdb, "-D", data, "-U", "pb", "-A", "scram-sha-256", "--pwfile="+password,
 		"-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
-	port := daemon.FreePort(t)
+	at := freeport.Port(t)
 	c := cluster{
-		source: fmt.Sprintf("postgres://pb:%s@127.0.0.1:%d/postgres?sslmode=disable&connect_timeout=5", masterPassword, port),
+		source: fmt.Sprintf("postgres://pb:%s@127.0.0.1:%d/postgres?sslmode=disable&connect_timeout=60",
+			masterPassword, at),
 	}
-	c.Daemon = daemon.Start(t, as, "INT", postgres, "-D", data, "-k", dir, "-h", "127.0.0.1", "-p", fmt.Sprint(port),
+	c.Daemon = daemon.Start(t, as, "INT", postgres, "-D", data, "-k", dir, "-h", "127.0.0.1", "-p", fmt.Sprint(at),
 		"-c", "fsync=off", "-c", "max_connections=20")
 	c.Until(func() error {
 		store, err := sqlstore.OpenPostgres(t.Context(), c.source)
@@ -80,7 +82,8 @@ func TestPostgres(t *testing.T) {
 			_, err := store.DB().ExecContext(t.Context(), statement)
 			require.NoError(t, err)
 		}
-		own, err := cred.NewSQL(store.DB(), "SELECT hash, nick FROM people WHERE lower(nick) = lower($1) AND NOT locked")
+		own, err := cred.NewSQL(store.DB(),
+			"SELECT hash, nick FROM people WHERE lower(nick) = lower($1) AND NOT locked")
 		require.NoError(t, err)
 		id, err := own.Check(t.Context(), plain("ALICE", "sesame"))
 		require.NoError(t, err)
@@ -117,7 +120,7 @@ func TestPostgresRefuses(t *testing.T) {
 	assert.ErrorContains(t, err, "cannot be the name")
 	_, err = sqlstore.OpenPostgres(
 		t.Context(),
-		fmt.Sprintf("postgres://pb:secret-in-url@127.0.0.1:%d/x", daemon.FreePort(t)),
+		fmt.Sprintf("postgres://pb:secret-in-url@127.0.0.1:%d/x", freeport.Port(t)),
 	)
 	require.ErrorContains(t, err, "does not answer")
 	assert.NotContains(t, err.Error(), "secret-in-url")

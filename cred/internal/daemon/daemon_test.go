@@ -49,7 +49,6 @@ func TestRunAndFind(t *testing.T) {
 	assert.Equal(t, want, sh)
 	assert.Equal(t, "/bin/sh", daemon.Find(t, "dash", "sh", "/bin/sh"))
 	assert.Equal(t, "in", strings.TrimSpace(daemon.Run(t, nil, "in\n", "cat")))
-	assert.NotZero(t, daemon.FreePort(t))
 }
 
 // recorder is a test that records how it ends and its cleanups.
@@ -132,7 +131,8 @@ func TestServerEndsEarly(t *testing.T) {
 func TestStartFails(t *testing.T) {
 	nobody := &syscall.Credential{Uid: 1 << 31, Gid: 1 << 31}
 	if os.Getuid() == 0 {
-		nobody = &syscall.Credential{Uid: 1, Gid: 1, Groups: make([]uint32, 1<<17)} // more groups than a process can have
+		// more groups than a process can have
+		nobody = &syscall.Credential{Uid: 1, Gid: 1, Groups: make([]uint32, 1<<17)}
 	}
 	r := record(t, func(t testing.TB) { daemon.Start(t, nobody, "TERM", "/bin/true") })
 	assert.Contains(t, r.fatal, "cannot start /bin/true")

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"bytes"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -26,7 +25,7 @@ signal=$1; shift
 exec 3<&0
 "$@" </dev/null 3<&- &
 server=$!
-(cat <&3 >/dev/null; kill -s "$signal" $server 2>/dev/null) &
+(cat <&3; kill -s "$signal" $server) >/dev/null 2>&1 &
 watcher=$!
 wait $server; code=$?
 kill $watcher 2>/dev/null
@@ -51,7 +50,7 @@ func Start(t testing.TB, as *syscall.Credential, signal string, command ...strin
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: as}
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = d.output, d.output
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = patience
 	in, hold, err := os.Pipe()
 	if err != nil {
 		t.Fatalf("no pipe for %s: %v", d.name, err)
@@ -65,7 +64,7 @@ func Start(t testing.TB, as *syscall.Credential, signal string, command ...strin
 	}
 	go func() {
 		defer close(d.ended)
-		_ = cmd.Wait() // the exit status does not matter
+		_ = cmd.Wait() // The exit status does not matter. What the server has printed does.
 	}()
 	t.Cleanup(func() {
 		d.Stop()
@@ -204,15 +203,4 @@ func Dir(t testing.TB, owner *syscall.Credential) string {
 		}
 	}
 	return dir
-}
-
-// FreePort returns an unused port of the loopback interface.
-func FreePort(t testing.TB) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("no free port: %v", err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
 }
