@@ -32,7 +32,7 @@ func plain(name string, password cred.Secret) cred.UsernamePassword {
 func newChecker(t testing.TB, at string, opts ...ldapstore.Option) *ldapstore.Checker {
 	t.Helper()
 	c, err := ldapstore.New(at, base, append([]ldapstore.Option{
-		ldapstore.WithServiceAccount(service, servicePassword), ldapstore.WithTimeout(30 * time.Second),
+		ldapstore.WithServiceAccount(service, servicePassword), ldapstore.WithTimeout(time.Minute),
 	}, opts...)...)
 	require.NoError(t, err)
 	return c
@@ -84,7 +84,10 @@ func testLogins(t *testing.T, s slapd) {
 			{"two", "x", "", cred.ReasonStore, "2 values of uid"},
 			{"\xff", "x", "", cred.ReasonMalformed, "UTF-8"},
 			{"", "x", "", cred.ReasonMalformed, "empty"},
-			{"alice", cred.Secret(strings.Repeat("x", cred.MaxPasswordBytes+1)), "", cred.ReasonMalformed, "MaxPasswordBytes"},
+			{
+				"alice", cred.Secret(strings.Repeat("x", cred.MaxPasswordBytes+1)), "",
+				cred.ReasonMalformed, "MaxPasswordBytes",
+			},
 		} {
 			id, err := c.Check(t.Context(), plain(a.name, a.password))
 			if a.reason != "" {
@@ -116,7 +119,8 @@ func testTransports(t *testing.T, s slapd) {
 		"another name":      {ldapstore.WithTLS(elsewhere)},
 	} {
 		for _, at := range []string{s.tls, s.plain} {
-			_, err := newChecker(t, at, append(opts, ldapstore.WithStartTLS())...).Check(t.Context(), plain("alice", "sesame"))
+			c := newChecker(t, at, append(opts, ldapstore.WithStartTLS())...)
+			_, err := c.Check(t.Context(), plain("alice", "sesame"))
 			assert.Contains(t, wantRefused(t, err, cred.ReasonStore).Log(), "no TLS with the directory", name)
 		}
 	}
@@ -128,7 +132,7 @@ func testConfigurations(t *testing.T, s slapd) {
 	require.NoError(t, err)
 	assert.Equal(t, cred.ID("alice@example.org"), id)
 
-	anonymous, err := ldapstore.New(s.socket, "ou=open,dc=example,dc=org", nil)
+	anonymous, err := ldapstore.New(s.socket, "ou=open,dc=example,dc=org", ldapstore.WithTimeout(time.Minute), nil)
 	require.NoError(t, err)
 	_, err = anonymous.Check(t.Context(), plain("carol", "y"))
 	assert.NoError(t, err)
@@ -136,7 +140,7 @@ func testConfigurations(t *testing.T, s slapd) {
 	for says, c := range map[string]*ldapstore.Checker{
 		"cannot bind": newChecker(t, s.socket, ldapstore.WithServiceAccount(service, "another password")),
 		"cannot search": must(ldapstore.New(s.socket, "ou=nowhere,dc=example,dc=org",
-			ldapstore.WithServiceAccount(service, servicePassword))),
+			ldapstore.WithServiceAccount(service, servicePassword), ldapstore.WithTimeout(time.Minute))),
 		"0 values of title": newChecker(t, s.socket, ldapstore.WithAttribute("title")),
 	} {
 		_, err = c.Check(t.Context(), plain("alice", "sesame"))
@@ -174,7 +178,8 @@ func TestSilentDirectory(t *testing.T) {
 		"ldap": {ldapstore.WithPlaintext()}, "ldaps": nil, "ldap ": {ldapstore.WithStartTLS()},
 	} {
 		at := strings.TrimSpace(scheme) + "://" + listener.Addr().String()
-		slow := newChecker(t, at, append(opts, ldapstore.WithTimeout(50*time.Millisecond), ldapstore.WithMaxConns(1))...)
+		slow := newChecker(t, at,
+			append(opts, ldapstore.WithTimeout(50*time.Millisecond), ldapstore.WithMaxConns(1))...)
 		_, err = slow.Check(t.Context(), plain("alice", "sesame"))
 		wantRefused(t, err, cred.ReasonStore)
 

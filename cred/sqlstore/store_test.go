@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -39,7 +40,7 @@ type opened func(t testing.TB, opts ...sqlstore.Option) *sqlstore.Store
 
 func checker(t testing.TB, store *sqlstore.Store, opts ...cred.SQLOption) *cred.SQL {
 	t.Helper()
-	c, err := store.Checker(opts...)
+	c, err := store.Checker(append([]cred.SQLOption{cred.WithQueryTimeout(time.Minute)}, opts...)...)
 	require.NoError(t, err)
 	return c
 }
@@ -157,7 +158,9 @@ func testChallenges(t *testing.T, open opened) {
 		challenge := cred.NewChallenge()
 		id, err := c.Check(
 			ctx,
-			cred.ChallengeResponse{Username: "alice", Challenge: challenge, Response: cred.Respond(challenge, "sesame")},
+			cred.ChallengeResponse{
+				Username: "alice", Challenge: challenge, Response: cred.Respond(challenge, "sesame"),
+			},
 		)
 		require.NoError(t, err)
 		assert.Equal(t, cred.ID("alice"), id)
