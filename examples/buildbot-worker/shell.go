@@ -6,10 +6,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -82,12 +84,11 @@ func (c *command) run(ctx context.Context, remote *flavors.RemoteReference) erro
 	code := 1
 	if err == nil {
 		cmd := exec.CommandContext(ctx, c.argv[0], c.argv[1:]...)
-		cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = c.dir, c.env, stdout, stderr
+		cmd.Dir, cmd.Env = c.dir, c.env
 		// The process group contains what the process starts. Cancel kills all of it.
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-		cmd.WaitDelay = time.Second
-		if err = cmd.Run(); cmd.ProcessState != nil {
+		if err = runPiped(ctx, cmd, stdout, stderr); cmd.ProcessState != nil {
 			code = cmd.ProcessState.ExitCode() // -1 for a process that was killed
 		}
 	}
@@ -103,6 +104,38 @@ func (c *command) run(ctx context.Context, remote *flavors.RemoteReference) erro
 	}
 	_, err = flavors.Call[any](remote.Conn().Context(), remote, "complete", nil)
 	return err
+}
+
+// runPiped runs cmd until nobody has its output open, as the stock worker does. The master may take its time for the
+// output, which [exec.Cmd.WaitDelay] would count. A second after ctx has ended, it leaves the pipes to processes that
+// have left the group and were not killed.
+func runPiped(ctx context.Context, cmd *exec.Cmd, stdout, stderr io.Writer) error {
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	errOut, err := cmd.StderrPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, func() {
+		time.Sleep(time.Second)
+		_, _ = out.Close(), errOut.Close()
+	})()
+	var reading sync.WaitGroup
+	reading.Go(func() { pass(stdout, out) })
+	reading.Go(func() { pass(stderr, errOut) })
+	reading.Wait()
+	return cmd.Wait()
+}
+
+// pass copies until the end. If the master does not take the output, the process cannot write either.
+func pass(to io.Writer, from io.ReadCloser) {
+	_, _ = io.Copy(to, from)
+	_ = from.Close()
 }
 
 // update sends one piece of news and waits until the master has taken it, so a slow master slows the process down.
@@ -123,7 +156,7 @@ type stream struct {
 	rest   []byte // a line that has not ended
 }
 
-// Write implements io.Writer. os/exec passes at most 32 KiB.
+// Write implements io.Writer. io.Copy passes at most 32 KiB.
 func (s *stream) Write(p []byte) (int, error) {
 	s.rest = append(s.rest, p...)
 	end := bytes.LastIndexByte(s.rest, '\n') + 1

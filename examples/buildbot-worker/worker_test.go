@@ -4,7 +4,11 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/perspectivebroker/pb/codec/jelly"
 	"github.com/perspectivebroker/pb/internal/pbtest"
@@ -33,11 +37,35 @@ func TestInterrupt(t *testing.T) {
 	p.Want(`[answer 2 [None]]`)
 	p.Want(`[message 2 5 update 1
 		[tuple [list [list [dictionary [[unicode stdout] [unicode "begun\n"]]] 0]]] [dictionary]]`)
-	p.Write(`[message 3 $builder interruptCommand 1 [tuple [unicode id] [unicode why]] [dictionary]]`, `[answer 2 [None]]`)
+	p.Write(`[message 3 $builder interruptCommand 1 [tuple [unicode id] [unicode why]] [dictionary]]`,
+		`[answer 2 [None]]`)
 	p.Ignore(`[answer 3 [None]]`)
 	p.Want(`[message 3 5 update 1 [tuple [list [list [dictionary [[unicode header] $text]] 0]]] [dictionary]]`)
 	p.Write(`[answer 3 [None]]`)
 	p.Want(`[message 4 5 update 1 [tuple [list [list [dictionary [[unicode rc] -1]] 0]]] [dictionary]]`)
+	p.Write(`[answer 4 [None]]`)
+	p.Want(`[message 5 5 complete 1 [tuple [None]] [dictionary]]`)
+	p.Write(`[answer 5 [None]]`)
+	p.Want(`[decref 5]`)
+}
+
+// TestSlowMaster: the output of a command arrives though the master takes longer for a piece than the command runs.
+func TestSlowMaster(t *testing.T) {
+	p := attach(t, nil)
+	taken := filepath.Join(t.TempDir(), "taken")
+	p.Write(fmt.Sprintf(`[message 2 $builder startCommand 1 [tuple [remote 5] [unicode id] [unicode shell]
+		[dictionary [[unicode command] [unicode %q]]]] [dictionary]]`,
+		"echo one; until test -e "+taken+"; do sleep .01; done; echo two"))
+	p.Want(`[answer 2 [None]]`)
+	p.Want(`[message 2 5 update 1
+		[tuple [list [list [dictionary [[unicode stdout] [unicode "one\n"]]] 0]]] [dictionary]]`)
+	require.NoError(t, os.WriteFile(taken, nil, 0o600))
+	time.Sleep(2 * time.Second)
+	p.Write(`[answer 2 [None]]`)
+	p.Want(`[message 3 5 update 1
+		[tuple [list [list [dictionary [[unicode stdout] [unicode "two\n"]]] 0]]] [dictionary]]`)
+	p.Write(`[answer 3 [None]]`)
+	p.Want(`[message 4 5 update 1 [tuple [list [list [dictionary [[unicode rc] 0]] 0]]] [dictionary]]`)
 	p.Write(`[answer 4 [None]]`)
 	p.Want(`[message 5 5 complete 1 [tuple [None]] [dictionary]]`)
 	p.Write(`[answer 5 [None]]`)
