@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/perspectivebroker/pb/internal/freeport"
 	"github.com/perspectivebroker/pb/internal/stock"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -22,7 +22,7 @@ import (
 // TestStockMaster attaches the worker to a stock master, which gives it a build.
 func TestStockMaster(t *testing.T) {
 	stock.Require(t, stock.Buildbot)
-	port := freePort(t)
+	port := strconv.Itoa(freeport.Port(t))
 	dir := filepath.Join(t.TempDir(), "master")
 	t.Setenv("PB_PORT", port)
 	buildbot(t, "create-master", dir)
@@ -42,7 +42,9 @@ func TestStockMaster(t *testing.T) {
 		stop()
 		assert.NoError(t, <-ended)
 	})
-	awaitFile(t, filepath.Join(dir, "twistd.log"), "worker 'w1' attaching")
+	log := filepath.Join(dir, "twistd.log")
+	awaitFile(t, log, "worker 'w1' attaching")
+	awaitFile(t, log, "BuildMaster is running") // and accepts changes
 	buildbot(t, "sendchange", "-m", "127.0.0.1:"+port, "-a", "change:changepw", "-W", "tester", "file")
 
 	var outcome map[string]struct {
@@ -78,11 +80,4 @@ func awaitFile(t *testing.T, path, text string) (content []byte) {
 		return strings.Contains(string(content), text)
 	}, stock.Timeout, 50*time.Millisecond, "%s does not contain %q", path, text)
 	return content
-}
-
-func freePort(t *testing.T) string {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	return strconv.Itoa(ln.Addr().(*net.TCPAddr).Port)
 }
