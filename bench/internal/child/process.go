@@ -63,7 +63,7 @@ func StartPair(
 
 // standard returns a starter with the usual times.
 func standard(log io.Writer) starter {
-	return starter{log: log, readyTimeout: 20 * time.Second, exitTimeout: 5 * time.Second}
+	return starter{log: log, readyTimeout: time.Minute, exitTimeout: 30 * time.Second}
 }
 
 // Start starts one process of a system in a role and returns the address in its first reply. A Go program gets the

@@ -89,7 +89,7 @@ type process struct {
 	in   io.WriteCloser
 }
 
-const readyTimeout, exitTimeout = 20 * time.Second, 5 * time.Second
+const readyTimeout, exitTimeout = time.Minute, 30 * time.Second
 
 func startProcess(ctx context.Context, log io.Writer, role, back string, extraArgs []string) (*process, error) {
 	p := &process{role: role}
