@@ -49,7 +49,9 @@ func (c *controller) report(out io.Writer) (ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	end := c.samples[len(c.samples)-1]
-	loaded := c.samples[:len(c.samples)-1]
+	// The first peers may take a while to start.
+	loaded := slices.Clone(c.samples[:len(c.samples)-1])
+	loaded = slices.DeleteFunc(loaded, func(s sample) bool { return s.Served == 0 })
 	errs := append(slices.Clone(c.total.Errors), end.Errors...)
 
 	line := func(name string, value any) { fmt.Fprintf(out, "| %-42s | %26v |\n", name, value) }
