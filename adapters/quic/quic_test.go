@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -209,15 +210,19 @@ func TestReconnect(t *testing.T) {
 	start := func(url string) (*actor.Runtime, *broker.Listener) {
 		rt, err := actor.NewRuntime()
 		require.NoError(t, err)
-		ln, err := broker.Listen(rt, url, &echoer{}, transport, broker.WithTLS(server))
+		var ln *broker.Listener
+		pbtest.Eventually(t, func() bool { // The server before has the port until its last connection has ended.
+			ln, err = broker.Listen(rt, url, &echoer{}, transport, broker.WithTLS(server))
+			return !errors.Is(err, syscall.EADDRINUSE)
+		})
 		require.NoError(t, err)
 		return rt, ln
 	}
 	rt, ln := start("pbq://127.0.0.1:0")
 	url := ln.URL()
-	c, err := broker.Reconnect(client, url, func(_ context.Context, conn *broker.Conn) (*flavors.RemoteReference, error) {
-		return conn.Root(), nil
-	}, transport, broker.WithTLS(&tls.Config{RootCAs: ca.Pool()}))
+	session := func(_ context.Context, conn *broker.Conn) (*flavors.RemoteReference, error) { return conn.Root(), nil }
+	trust := broker.WithTLS(&tls.Config{RootCAs: ca.Pool()})
+	c, err := broker.Reconnect(client, url, session, transport, trust)
 	require.NoError(t, err)
 	for range 3 {
 		root, err := c.Session(t.Context())
