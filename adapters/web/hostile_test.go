@@ -364,7 +364,8 @@ func TestHostileBacks(t *testing.T) {
 		},
 		"/types": func(remote *flavors.RemoteReference) any {
 			for _, method := range []string{
-				"write", "setHeader", "setResponseCode", "addCookie", "setETag", "setLastModified", "registerProducer", "nothing",
+				"write", "setHeader", "setResponseCode", "addCookie", "setETag", "setLastModified",
+				"registerProducer", "nothing",
 			} {
 				b.try(remote, method, []any{5})
 			}
@@ -450,7 +451,7 @@ func TestHostileBacks(t *testing.T) {
 			}
 			// A front revokes a response that is finished, before or after a second finish.
 			return n == want.errors || path == "/twice" && n == want.errors+1
-		}, 10*time.Second, time.Millisecond, "%s: %v", path, &errs)
+		}, wire.Timeout, time.Millisecond, "%s: %v", path, &errs)
 	}
 	for _, path := range []string{"/long", "/short"} {
 		r := request(t, http.MethodGet, url+path, nil)

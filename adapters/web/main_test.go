@@ -3,7 +3,9 @@ package web_test
 import (
 	"net/http"
 	"testing"
+	"time"
 
+	"github.com/perspectivebroker/pb/internal/wire"
 	"go.uber.org/goleak"
 )
 
@@ -13,6 +15,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(run{m}) }
 type run struct{ *testing.M }
 
 func (r run) Run() int {
-	defer http.DefaultClient.CloseIdleConnections()
-	return r.M.Run()
+	code := r.M.Run()
+	http.DefaultClient.CloseIdleConnections()
+	// Goroutines may take longer to end than goleak waits.
+	for end := time.Now().Add(wire.Timeout); code == 0 && goleak.Find() != nil && time.Now().Before(end); {
+	}
+	return code
 }

@@ -42,12 +42,23 @@ func listen(t *testing.T, rt *actor.Runtime, handler http.Handler, opts ...web.P
 // mount serves a back below /site and returns the URL of that.
 func mount(t *testing.T, rt *actor.Runtime, back string, opts ...web.MountOption) string {
 	t.Helper()
+	client, url := mountEarly(t, rt, back, opts...)
+	_, err := client.Conn(t.Context()) // A request waits for a second only.
+	require.NoError(t, err)
+	return url
+}
+
+// mountEarly is mount for a back that need not be there.
+func mountEarly(
+	t *testing.T, rt *actor.Runtime, back string, opts ...web.MountOption,
+) (client web.Client, url string) {
+	t.Helper()
 	client, err := broker.Reconnect[any](rt, back, nil,
 		broker.WithBackoff(supervision.Backoff{Min: time.Millisecond, Max: 20 * time.Millisecond}))
 	require.NoError(t, err)
 	front := httptest.NewServer(web.Mount(client, append([]web.MountOption{web.WithPrefix("/site")}, opts...)...))
 	t.Cleanup(front.Close)
-	return front.URL + "/site"
+	return client, front.URL + "/site"
 }
 
 // site serves a handler through a back and a front of this package.
@@ -442,7 +453,7 @@ func TestCutOff(t *testing.T) {
 func TestBackReturns(t *testing.T) {
 	rt := pbtest.NewRuntime(t)
 	path := filepath.Join(t.TempDir(), "back.sock")
-	url := mount(t, rt, "pb+unix://"+path, web.WithConnectTimeout(50*time.Millisecond))
+	_, url := mountEarly(t, rt, "pb+unix://"+path, web.WithConnectTimeout(50*time.Millisecond))
 	resp, _ := get(t, url)
 	assert.Equal(t, http.StatusBadGateway, resp.StatusCode)
 
