@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/perspectivebroker/pb/internal/freeport"
 	"github.com/perspectivebroker/pb/internal/stock"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -97,17 +98,9 @@ func newGuide(t *testing.T) *guide {
 	g.addresses["127.0.0.1:8800"] = strings.TrimPrefix(shop(t), "pb://")
 	g.addresses["127.0.0.1:8801"] = stock.Start(t, filepath.Join(root, "docs/guide/code/pond.py"), "0").Addr()
 	for _, port := range []string{"8802", "8803", "8804", "9989", "9990"} {
-		g.addresses["127.0.0.1:"+port] = freeAddress(t)
+		g.addresses["127.0.0.1:"+port] = freeport.Address(t)
 	}
 	return g
-}
-
-// freeAddress returns an address at which nothing listens.
-func freeAddress(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // command returns a command in the directory of the sessions, with the addresses of the programs that run.
@@ -157,7 +150,8 @@ func (g *guide) begin(c guideCommand) (end func(await string) string) {
 	require.NoError(g.t, cmd.Start())
 	g.t.Cleanup(func() { _ = cmd.Process.Kill() })
 	has := func(text string) {
-		require.Eventually(g.t, func() bool { return strings.Contains(out.String(), text) }, patience, tick, "no %s", text)
+		said := func() bool { return strings.Contains(out.String(), text) }
+		require.Eventually(g.t, said, patience, tick, "no %s", text)
 	}
 	has("listening ")
 	if slices.ContainsFunc(c.want, func(line string) bool { return strings.HasPrefix(line, "inspector ") }) {
@@ -202,7 +196,7 @@ var varying = []struct {
 	mask    string
 }{
 	{regexp.MustCompile(`\d\d:\d\d:\d\d\.\d{6}`), "TIME"},
-	{regexp.MustCompile(`\b\d+(\.\d+)?(ns|µs|ms|s)\b`), "DURATION"},
+	{regexp.MustCompile(`\b(\d+m)?\d+(\.\d+)?(ns|µs|ms|s)\b`), "DURATION"},
 	{regexp.MustCompile(`\b\d+ calls/s`), "RATE"},
 	{regexp.MustCompile(`in \d+\.\d+ s:`), "in TIME:"},
 	{regexp.MustCompile(`\[(message|answer|error) \d+( \d+)?`), "[$1 N"},
@@ -210,7 +204,7 @@ var varying = []struct {
 	{regexp.MustCompile(`\b\d\d:\d\d:\d\d\b`), "TIME"},
 	{regexp.MustCompile(`\b\d+(\.\d+)? [kM]?B\b`), "SIZE"},
 	{regexp.MustCompile(`\b\d+ goroutines`), "GOROUTINES"},
-	{regexp.MustCompile(`\b\d+\.\d\b`), "RATE"},
+	{regexp.MustCompile(`<?\b\d+\.\d\b`), "RATE"},
 	{regexp.MustCompile(`connections \d of \d`), "connections N"},
 	{regexp.MustCompile(`argon2id\$[^ ]+`), "HASH"},
 	{regexp.MustCompile(` +`), " "},
