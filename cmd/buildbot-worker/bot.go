@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -104,8 +105,8 @@ func (b *bot) entry(name, dir string) (*builderEntry, error) {
 	}
 	if d, found := b.builders[name]; found {
 		if d.dir != dir {
-			// A running command stays in the old directory, and the object stays the same, so a reconfigured master can finish
-			// its builds.
+			// A running command stays in the old directory, and the object stays the same, so a reconfigured master can
+			// finish its builds.
 			d.dir = dir
 			b.worker.rt.Root().Send(d.pid, moved{path})
 		}
@@ -187,19 +188,22 @@ func (b *bot) attached(avatar *flavors.RemoteReference) { b.Do(func() { b.avatar
 var errOtherSession = errors.New("not attached to the master yet; try again")
 
 // askForShutdown calls the master's shutdown. The master waits for running builds and then calls the bot's shutdown.
-func (b *bot) askForShutdown(conn *broker.Conn) error {
+func (b *bot) askForShutdown(ctx context.Context, conn *broker.Conn) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(conn.Context(), func() { cancel(context.Cause(conn.Context())) })()
 	var asked *actor.Deferred
 	_, err := b.Do(func() {
 		if b.avatar != nil && b.avatar.Conn() == flavors.Conn(conn) {
 			asked = b.avatar.CallRemote("shutdown")
 		}
-	}).Await(conn.Context())
+	}).Await(ctx)
 	if err != nil {
 		return err
 	}
 	if asked == nil {
 		return errOtherSession
 	}
-	_, err = asked.Await(conn.Context())
+	_, err = asked.Await(ctx)
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -55,6 +56,7 @@ type testAvatar struct {
 	builders   map[string]*flavors.RemoteReference
 	keepalives chan struct{}
 	asked      chan struct{}
+	mute       atomic.Bool // it does not answer requests for a shutdown
 }
 
 func (a *testAvatar) PerspectiveKeepalive() {
@@ -64,7 +66,13 @@ func (a *testAvatar) PerspectiveKeepalive() {
 	}
 }
 
-func (a *testAvatar) PerspectiveShutdown() { close(a.asked) }
+func (a *testAvatar) PerspectiveShutdown() any {
+	close(a.asked)
+	if a.mute.Load() {
+		return actor.NewDeferred(nil)
+	}
+	return nil
+}
 
 // newTestMaster starts a master and attaches a worker.
 func newTestMaster(t testing.TB, flags ...string) *testMaster {

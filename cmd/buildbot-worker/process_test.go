@@ -57,6 +57,19 @@ func TestHangupLetsBuildsEnd(t *testing.T) {
 	assert.NoError(t, w.exit())
 }
 
+// TestTerminateWhileAsking wants the worker to end while the master leaves its request for a shutdown unanswered.
+func TestTerminateWhileAsking(t *testing.T) {
+	m := listenOnly(t)
+	w := startBinary(t, buildBinary(t), m.flags(m.url)...)
+	a := m.session()
+	a.mute.Store(true)
+	w.said("attached", 1)
+	w.signal(syscall.SIGHUP)
+	require.NoError(t, a.await(t, a.asked))
+	w.signal(syscall.SIGTERM)
+	assert.NoError(t, w.exit())
+}
+
 // TestInheritedDescriptors wants commands without the worker's open descriptors. It also wants the info directory
 // created.
 func TestInheritedDescriptors(t *testing.T) {

@@ -317,16 +317,16 @@ func (w *worker) isAlive(conn *broker.Conn, avatar *flavors.RemoteReference) boo
 // askForShutdown asks the master to shut this worker down after the running builds. The master then calls shutdown on
 // the bot.
 func (w *worker) askForShutdown(ctx context.Context, client *broker.ReconnectingClient[*flavors.RemoteReference]) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	waiting, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	conn, err := client.Conn(ctx)
+	conn, err := client.Conn(waiting)
 	if err != nil {
 		w.log.Info().Msg("not attached; shutting down without asking the master")
 		w.shutdown()
 		return
 	}
 	w.log.Info().Msg("asking the master for a shutdown after the running builds")
-	if err := w.bot.askForShutdown(conn); err != nil {
+	if err := w.bot.askForShutdown(ctx, conn); err != nil {
 		w.log.Warn().Err(err).Msg("cannot ask the master for a shutdown")
 	}
 }
