@@ -7,12 +7,12 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/perspectivebroker/pb/internal/freeport"
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
@@ -50,7 +51,7 @@ func newSiteOf(t *testing.T, cfg string) *site {
 		source[i] = byte(i * i >> 7)
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "big-source"), source, 0o600))
-	s.port = freePort(t)
+	s.port = strconv.Itoa(freeport.Port(t))
 	t.Setenv("PB_PORT", s.port)
 	t.Setenv("PB_DIR", s.dir)
 	t.Setenv("PB_TEST_OWN", "the worker's own")
@@ -85,12 +86,13 @@ func (s *site) attachStock() {
 func (s *site) attachOurs() {
 	base := s.t.TempDir()
 	s.bases["ours"] = base
-	// Handle SIGINT as main does: a test that was started in the background ignores it, and commands would inherit that.
+	// Handle SIGINT as main does: a test that was started in the background ignores it, and commands would inherit
+	// that.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- run(ctx, []string{"-master", "pb://127.0.0.1:" + s.port, "-name", "ours", "-password", "sesame", "-basedir",
-			base})
+		ended <- run(ctx, []string{"-master", "pb://127.0.0.1:" + s.port, "-name", "ours", "-password", "sesame",
+			"-basedir", base})
 	}()
 	s.t.Cleanup(func() {
 		stop()
@@ -273,13 +275,4 @@ func tree(t *testing.T, root string) map[string]string {
 		return nil
 	}))
 	return found
-}
-
-func freePort(t testing.TB) string {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	_, port, err := net.SplitHostPort(ln.Addr().String())
-	require.NoError(t, err)
-	return port
 }
