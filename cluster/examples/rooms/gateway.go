@@ -39,11 +39,13 @@ func (u *user) PerspectiveWhoami() string { return u.name }
 // PerspectiveNode returns the name of the gateway.
 func (u *user) PerspectiveNode() string { return u.realm.node.Name() }
 
-// PerspectiveMembers returns the names of the cluster's nodes, sorted.
+// PerspectiveMembers returns the names of the cluster's nodes that have rooms, sorted.
 func (u *user) PerspectiveMembers() []string {
 	var names []string
 	for _, m := range u.realm.node.Members() {
-		names = append(names, m.Name)
+		if slices.Contains(m.Kinds, kindOfRooms) {
+			names = append(names, m.Name)
+		}
 	}
 	slices.Sort(names)
 	return names
@@ -57,7 +59,7 @@ func (u *user) PerspectiveRoom(id string) (*cluster.Ref, error) {
 	if id == "" || len(id) > maxID {
 		return nil, flavors.ValueError.Errorf("the name of a room has 1 to %d bytes, this one %d", maxID, len(id))
 	}
-	return u.realm.node.Get("room", id), nil
+	return u.realm.node.Get(kindOfRooms, id), nil
 }
 
 // PerspectiveStats returns figures of the gateway: how many objects the peers of its connections hold (exports),

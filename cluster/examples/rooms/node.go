@@ -24,8 +24,8 @@ const (
 	leaveTime = time.Minute
 	// usersTime is how long the calls of its own users may take before.
 	usersTime = 10 * time.Second
-	// joinTime is how long joining may take, besides the lease: a node of the same name that was killed is a member until
-	// its lease has ended.
+	// joinTime is how long joining may take, besides the lease: a node of the same name that was killed is a member
+	// until its lease has ended.
 	joinTime = time.Minute
 	// clientMemory is what clients and other nodes may make the process hold, memoryLimit when Go collects more often.
 	clientMemory = 48 << 20
@@ -111,7 +111,7 @@ func serve(ctx context.Context, rt *actor.Runtime, node *cluster.Node, o *option
 // listen offers rooms and listens for users.
 func listen(rt *actor.Runtime, node *cluster.Node, o *options) (*broker.Listener, error) {
 	here := &rooms{node: node.Name(), log: rt.Logger().With().Str("node", node.Name()).Logger()}
-	if err := node.Kind("room", here.open); err != nil {
+	if err := node.Kind(kindOfRooms, here.open); err != nil {
 		return nil, err
 	}
 	checker, err := cred.NewInMemory(o.users)

@@ -12,6 +12,9 @@ import (
 	"github.com/perspectivebroker/pb/flavors"
 )
 
+// kindOfRooms is the kind of which rooms are.
+const kindOfRooms = "room"
+
 // Limits of a node, so that users cannot make it take all memory.
 const (
 	// maxRooms is how many rooms live on a node.
