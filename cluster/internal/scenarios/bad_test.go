@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/perspectivebroker/pb/internal/wire"
@@ -58,14 +60,16 @@ func TestNonsenseInTheStore(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	client := w.client()
-	fill := func() {
-		lease, err := client.Grant(t.Context(), 2)
+	// fillFor reports false if the lease of what it writes has ended too soon.
+	fillFor := func(seconds int64) bool {
+		lease, err := client.Grant(t.Context(), seconds)
 		require.NoError(t, err)
 		id := lease.ID
 		ops := append(strangers(id),
 			clientv3.OpPut("pb/", "nothing"), clientv3.OpPut("pb/z/1", "nothing"), clientv3.OpPut("pb/s/room/x", "1"),
 			clientv3.OpPut("pb/s/room/-1", "1"), clientv3.OpPut("pb/s/", "1"), clientv3.OpPut("pb/m/", "\x00"),
-			clientv3.OpPut("pb/m/c", "[[[[["), clientv3.OpPut("pb/m/d", `{"name":"d","incarnation":7,"kinds":["room"]}`),
+			clientv3.OpPut("pb/m/c", "[[[[["),
+			clientv3.OpPut("pb/m/d", `{"name":"d","incarnation":7,"kinds":["room"]}`),
 			clientv3.OpPut("pb/m/e", `{"name":"a","kinds":["room"]}`, clientv3.WithLease(id)),
 			clientv3.OpPut("pb/m/"+strings.Repeat("f", 100_000), strings.Repeat("g", 1<<20)),
 			clientv3.OpPut("pb/m/g", fmt.Sprintf(`{"name":"g","address":"pbs://127.0.0.1:1","incarnation":%d}`, id),
@@ -74,8 +78,17 @@ func TestNonsenseInTheStore(t *testing.T) {
 		for len(ops) > 0 {
 			n := min(len(ops), 100)
 			_, err := client.Txn(t.Context()).Then(ops[:n]...).Commit()
+			if errors.Is(err, rpctypes.ErrLeaseNotFound) {
+				return false
+			}
 			require.NoError(t, err)
 			ops = ops[n:]
+		}
+		return true
+	}
+	fill := func() {
+		for seconds := int64(2); !fillFor(seconds); {
+			seconds *= 2
 		}
 	}
 	fill()
@@ -165,7 +178,7 @@ func TestKeysDeleted(t *testing.T) {
 }
 
 // certificateTime is for how long the certificate of TestCertificateExpires is good: longer than a node needs to start.
-const certificateTime = 20 * time.Second
+const certificateTime = 30 * time.Second
 
 // TestCertificateExpires has the certificate of a node expire while it runs. It hands over its rooms before, and ends.
 func TestCertificateExpires(t *testing.T) {
@@ -176,6 +189,7 @@ func TestCertificateExpires(t *testing.T) {
 	}))
 	b := w.launch("b", replace("-cert", cert), replace("-key", key))
 	b.awaitURL()
+	w.know("a", "b")
 	alice := w.users.login("alice", w.nodes["a"])
 	room := w.roomOn(alice, "b", "expires")
 	var calls []*increment
@@ -192,6 +206,7 @@ func TestCertificateExpires(t *testing.T) {
 	w.check(calls...)
 
 	w.start("b")
+	w.know("a", "b")
 	again := w.roomOn(alice, "b", "renewed")
 	require.EqualValues(t, 1, alice.call(again, "incr").integer())
 }

@@ -191,9 +191,10 @@ func (g *guests) play(rooms []string) {
 func (u *user) play(room, tag string) {
 	u.do("call", object{"on": "avatar", "method": "room", "args": list{room}, "store": room}).wait()
 	me := local("me " + tag)
+	thing := object{"copy": object{"owner": me, "room": ref(room)}}
 	for _, call := range []*pending{
 		u.call(room, "join", me), u.call(room, "say", "hello"), u.call(room, "board"), u.call(room, "incr"),
-		u.call(room, "echo", list{me, ref(room), ref("avatar"), object{"copy": object{"owner": me, "room": ref(room)}}}),
+		u.call(room, "echo", list{me, ref(room), ref("avatar"), thing}),
 	} {
 		call.wait()
 	}
@@ -214,7 +215,7 @@ func asList(v any) list {
 // in the middle of it. In the end each gateway has what it had in the beginning.
 func TestStatsReturn(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "a", "b")
+	w := newWorldWith(t, shortLease, "a", "b")
 	alice, bob := w.users.login("alice", w.nodes["a"]), w.users.login("bob", w.nodes["b"])
 	var rooms []string
 	for i := range 6 {

@@ -18,7 +18,7 @@ import (
 // TestEtcdSilent stops etcd for less than the lease, and then for more.
 func TestEtcdSilent(t *testing.T) {
 	t.Parallel()
-	w := newWorldWith(t, 4*time.Second, "a", "b")
+	w := newWorldWith(t, 15*time.Second, "a", "b")
 	alice := w.users.login("alice", w.nodes["a"])
 	room := w.roomOn(alice, "b", "silent")
 	var calls []*increment
@@ -54,7 +54,7 @@ func TestEtcdSilent(t *testing.T) {
 // TestEtcdStartedAnew kills etcd and starts it again with its data.
 func TestEtcdStartedAnew(t *testing.T) {
 	t.Parallel()
-	w := newWorldWith(t, longLease, "a", "b")
+	w := newWorld(t, "a", "b")
 	alice := w.users.login("alice", w.nodes["a"])
 	room := w.roomOn(alice, "b", "anew")
 	calls := []*increment{w.incr(alice, room)}
@@ -143,7 +143,7 @@ func TestLeaveWithoutEtcd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorldWith(t, longLease)
+			w := newWorld(t)
 			dir := t.TempDir()
 			w.launch("a", func(args []string) []string {
 				return append(slices.DeleteFunc(args, func(arg string) bool {
@@ -155,6 +155,7 @@ func TestLeaveWithoutEtcd(t *testing.T) {
 			for _, name := range []string{"b", "c"} {
 				w.launch(name, replace("-etcd", strings.TrimSpace(string(url)))).awaitURL()
 			}
+			w.know("a", "b", "c")
 			alice := w.users.login("alice", w.nodes["b"])
 			for _, name := range []string{"b", "c"} {
 				w.roomOn(alice, name, "leave")

@@ -26,9 +26,10 @@ func (p *process) memory(t *testing.T) int {
 // newPlainWorld starts two nodes whose memory can be measured.
 func newPlainWorld(t *testing.T) *world {
 	t.Helper()
-	w := newWorldWith(t, longLease)
+	w := newWorld(t)
 	w.plain = true
 	w.startAll("a", "b")
+	w.know("a", "b")
 	return w
 }
 

@@ -11,7 +11,7 @@ import (
 // TestKillInMidCall kills a node that carries out a call.
 func TestKillInMidCall(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "a", "b")
+	w := newWorldWith(t, shortLease, "a", "b")
 	alice := w.users.login("alice", w.nodes["a"])
 	room, other := w.roomOn(alice, "b", "kill"), w.roomOn(alice, "b", "other")
 	var calls []*increment
@@ -44,7 +44,7 @@ func TestKillInMidCall(t *testing.T) {
 // later calls to its rooms wait to be placed, and fail, and those to objects without a name fail for good.
 func TestLaterCallsToADeadNode(t *testing.T) {
 	t.Parallel()
-	w := newWorldWith(t, longLease, "a", "b")
+	w := newWorld(t, "a", "b")
 	alice, bob := w.users.login("alice", w.nodes["a"]), w.users.login("bob", w.nodes["b"])
 	room, near := w.roomOn(alice, "b", "dead"), w.roomOn(alice, "a", "dead")
 	bob.room(near)
@@ -102,7 +102,7 @@ func TestNewRoomOfADeadNode(t *testing.T) {
 // must not be carried out.
 func TestStoppedBeyondTheLease(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "a", "b")
+	w := newWorldWith(t, shortLease, "a", "b")
 	alice, bob := w.users.login("alice", w.nodes["a"]), w.users.login("bob", w.nodes["b"])
 	room := w.roomOn(alice, "b", "stop")
 	bob.room(room)
@@ -122,11 +122,11 @@ func TestStoppedBeyondTheLease(t *testing.T) {
 	b.signal(syscall.SIGCONT)
 	calls[3].wait()
 	calls[4].wait()
-	w.eventually("it is a member again, with its clients", func() bool {
-		r := bob.call(room, "node").wait()
-		return r.Error == "" && len(alice.call("avatar", "members").value().(list)) == 2
+	// The room moves back, for both users.
+	w.eventually("it is a member again, with its clients and the room", func() bool {
+		return len(alice.call("avatar", "members").value().(list)) == 2 &&
+			bob.call(room, "node").wait().Value == "b" && alice.call(room, "node").wait().Value == "b"
 	})
-	require.Equal(t, bob.call(room, "node").value(), alice.call(room, "node").value())
 	calls = append(calls, w.incr(bob, room), w.incr(alice, room))
 	for _, c := range calls[len(calls)-2:] {
 		c.value()
@@ -157,12 +157,14 @@ func TestGatewayKilled(t *testing.T) {
 
 	carol.do("abort", nil).value()
 	w.eventually("carol has left", func() bool {
-		return len(alice.call(room, "members").value().(list)) == 2 && len(alice.call(other, "members").value().(list)) == 2
+		return len(alice.call(room, "members").value().(list)) == 2 &&
+			len(alice.call(other, "members").value().(list)) == 2
 	})
 	w.nodes["b"].kill()
 	bob.event("disconnected", "")
 	w.eventually("bob has left", func() bool {
-		return len(alice.call(room, "members").value().(list)) == 1 && len(alice.call(other, "members").value().(list)) == 1
+		return len(alice.call(room, "members").value().(list)) == 1 &&
+			len(alice.call(other, "members").value().(list)) == 1
 	})
 	require.EqualValues(t, 1, alice.call(room, "say", "alone").value())
 	alice.event("heard", "me", "alice", "alone")

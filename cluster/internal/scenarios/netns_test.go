@@ -18,11 +18,12 @@ import (
 func newNetwork(t *testing.T, names ...string) *world {
 	t.Helper()
 	stock.Require(t)
-	w := &world{t: t, lease: ttl, ca: authority.New(t), nodes: map[string]*node{}}
+	w := &world{t: t, lease: shortestLease, ca: authority.New(t), nodes: map[string]*node{}}
 	w.net = netns.New(t, append([]string{"etcd", "users"}, names...)...)
 	w.etcd = etcdtest.StartOn(t, etcdtest.Host{Address: w.net.Address("etcd"), Command: w.net.Command("etcd")})
 	w.startAll(names...)
 	w.users = newDriver(t, w.net.Command("users")...)
+	w.know(names...)
 	return w
 }
 
@@ -34,14 +35,16 @@ type crowd struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	calls []*increment
-	last  map[string]report // by the user and the room
-	count map[string]int    // of those that were answered without an error
+	calls  []*increment
+	counts map[outcome]int
 }
+
+// outcome is how calls of a user to a room ended: with an error, or "" without.
+type outcome struct{ user, room, err string }
 
 // newCrowd has each user call each room, one call after the other.
 func (w *world) newCrowd(users []*user, rooms []string) *crowd {
-	c := &crowd{w: w, stop: make(chan struct{}), last: map[string]report{}, count: map[string]int{}}
+	c := &crowd{w: w, stop: make(chan struct{}), counts: map[outcome]int{}}
 	for _, u := range users {
 		for _, room := range rooms {
 			c.work.Go(func() { c.call(u, room) })
@@ -64,10 +67,7 @@ func (c *crowd) call(u *user, room string) {
 			return // The call counts as lost if it is not answered by the end.
 		}
 		c.mu.Lock()
-		c.last[u.key+" "+room] = i.report
-		if i.report.Error == "" {
-			c.count[u.key+" "+room]++
-		}
+		c.counts[outcome{u.key, room, i.report.Error}]++
 		c.mu.Unlock()
 		select {
 		case <-c.stop:
@@ -77,29 +77,27 @@ func (c *crowd) call(u *user, room string) {
 	}
 }
 
-// answered returns how many calls of a user to a room were answered without an error.
-func (c *crowd) answered(u *user, room string) int {
+// count returns how many calls of a user to a room have ended so.
+func (c *crowd) count(u *user, room, err string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.count[u.key+" "+room]
+	return c.counts[outcome{u.key, room, err}]
 }
 
 // awaitAnswers waits until more calls of a user to a room are answered without an error.
 func (c *crowd) awaitAnswers(u *user, room string) {
 	c.w.t.Helper()
-	before := c.answered(u, room)
+	before := c.count(u, room, "")
 	c.w.eventually(fmt.Sprintf("calls of %s to %s are answered", u.key, room), func() bool {
-		return c.answered(u, room) >= before+10
+		return c.count(u, room, "") >= before+10
 	})
 }
 
-// awaitError waits until the last call of a user to a room has failed with an error.
+// awaitError waits until a call of a user to a room has failed with an error.
 func (c *crowd) awaitError(u *user, room, kind string) {
 	c.w.t.Helper()
 	c.w.eventually(fmt.Sprintf("calls of %s to %s fail with %s", u.key, room, kind), func() bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return c.last[u.key+" "+room].Error == kind
+		return c.count(u, room, kind) > 0
 	})
 }
 

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/perspectivebroker/pb/internal/freeport"
 )
 
 // cable passes connections to an address on, until it is cut. Then bytes stop in both directions, and connections stay
@@ -100,10 +102,11 @@ func (w *cable) join(near net.Conn) {
 // TestCutOffFromEtcd cuts a node off from etcd for longer than its lease. Its links to other nodes stay.
 func TestCutOffFromEtcd(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "a")
+	w := newWorldWith(t, shortLease, "a")
 	toEtcd := newCable(t, strings.TrimPrefix(w.etcd.Servers[0].URL, "http://"))
 	b := w.launch("b", replace("-etcd", "http://"+toEtcd.address()))
 	b.awaitURL()
+	w.know("a", "b")
 	alice, bob := w.users.login("alice", w.nodes["a"]), w.users.login("bob", b)
 	room := w.roomOn(alice, "b", "cut")
 	bob.room(room)
@@ -136,16 +139,14 @@ func TestCutOffFromAPeer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	// The node with the lesser name connects to the other, through the wire.
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	link := l.Addr().String()
-	require.NoError(t, l.Close())
+	link := freeport.Address(t)
 	between := newCable(t, link)
 	b := w.launch("b", replace("-link", "pbs://"+link), func(args []string) []string {
 		return append(args, "-advertise", "pbs://"+between.address())
 	})
 	b.awaitURL()
 	a := w.start("a")
+	w.know("a", "b")
 	alice, bob := w.users.login("alice", a), w.users.login("bob", b)
 	room := w.roomOn(alice, "b", "cut")
 	bob.room(room)

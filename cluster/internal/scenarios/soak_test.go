@@ -28,8 +28,8 @@ func TestSoak(t *testing.T) {
 		seed = rand.Uint64()
 	}
 	s := &soak{
-		world: newWorld(t, "a", "b", "c"), random: rand.New(rand.NewPCG(seed, 0)), stop: make(chan struct{}),
-		outcomes: map[string]int{}, faults: map[string]int{},
+		world: newWorldWith(t, shortestLease, "a", "b", "c"), random: rand.New(rand.NewPCG(seed, 0)),
+		stop: make(chan struct{}), outcomes: map[string]int{}, faults: map[string]int{},
 	}
 	t.Logf("%v minutes, seed %d", minutes, seed)
 	s.gateways = maps.Clone(s.nodes)

@@ -37,7 +37,7 @@ func TestRefusedToStart(t *testing.T) {
 		"client's certificate":  {"b", certificate("b", clientOnly), "certificate"},
 		"expired certificate":   {"b", certificate("b", authority.Expired), "expired"},
 		"another authority":     {"b", replace("-ca", otherCA), "certificate"},
-		"a name that is taken":  {"a", replace("-name", "a"), "another node of this name"},
+		"a name that is taken":  {"a", replace("-ttl", "2s"), "another node of this name"},
 		"no certificate":        {"b", replace("-cert", "/nonsense"), "/nonsense"},
 		"etcd's URL is missing": {"b", replace("-etcd", ""), "-etcd"},
 		"lease too short":       {"b", replace("-ttl", "1s"), "1s"},

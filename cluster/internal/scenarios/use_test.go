@@ -17,10 +17,8 @@ func TestUse(t *testing.T) {
 	require.Equal(t, "alice", alice.call("avatar", "whoami").value())
 	require.Equal(t, "a", alice.call("avatar", "node").value())
 	require.Equal(t, "b", bob.call("avatar", "node").value())
-	w.eventually("all see three members", func() bool {
-		return fmt.Sprint(alice.call("avatar", "members").value()) == "[a b c]" &&
-			fmt.Sprint(bob.call("avatar", "members").value()) == "[a b c]"
-	})
+	require.Equal(t, list{"a", "b", "c"}, alice.call("avatar", "members").value())
+	require.Equal(t, list{"a", "b", "c"}, bob.call("avatar", "members").value())
 
 	for _, on := range []string{"a", "b", "c"} {
 		t.Run("room on "+on, func(t *testing.T) {

@@ -23,11 +23,15 @@ import (
 	"github.com/perspectivebroker/pb/internal/stock"
 )
 
-// ttl is the lease of the nodes, the shortest that one etcd allows.
-const ttl = 2 * time.Second
-
-// longLease is a lease that does not end before a call that waits for it fails.
-const longLease = 9 * time.Second
+// Leases of nodes. A node that does not run for most of its lease loses it, and its rooms, so tests that do not wait
+// for the end of a lease have one that lasts.
+const (
+	lasting    = time.Minute
+	longLease  = 20 * time.Second // A call that waits for its end fails before.
+	shortLease = 5 * time.Second
+	// shortestLease is the shortest one that etcd allows. Only who expects nodes to lose their leases can have it.
+	shortestLease = 2 * time.Second
+)
 
 // users are those that every gateway knows.
 var users = []string{"alice", "bob", "carol", "dora"}
@@ -75,6 +79,8 @@ type world struct {
 	net   *netns.Network // nil if all run on this host
 	plain bool           // nodes are built without the race detector
 
+	observers int // how many know has had
+
 	mu sync.Mutex
 	// Guarded by mu.
 	history history.History
@@ -88,10 +94,10 @@ type node struct {
 	name, url string
 }
 
-// newWorld starts an etcd and nodes with these names.
+// newWorld starts an etcd and nodes with these names, of which no lease ends.
 func newWorld(t *testing.T, names ...string) *world {
 	t.Helper()
-	return newWorldWith(t, ttl, names...)
+	return newWorldWith(t, lasting, names...)
 }
 
 // newWorldWith is newWorld with another lease.
@@ -108,7 +114,22 @@ func newWorldOn(t *testing.T, servers int, lease time.Duration, names ...string)
 	w.etcd = etcdtest.Start(t, servers)
 	w.startAll(names...)
 	w.users = newDriver(t)
+	w.know(names...)
 	return w
+}
+
+// know waits until these nodes, which are all, know of each other that they have rooms. Before, rooms may be placed
+// where they do not stay.
+func (w *world) know(names ...string) {
+	w.t.Helper()
+	all := fmt.Sprint(slices.Sorted(slices.Values(names)))
+	for _, name := range names {
+		w.observers++
+		u := &user{d: w.users, key: fmt.Sprint("observer ", w.observers), name: users[0]}
+		u.login(w.nodes[name]).value()
+		w.eventually(name+" knows "+all, func() bool { return fmt.Sprint(u.call("avatar", "members").value()) == all })
+		u.do("disconnect", nil).value()
+	}
 }
 
 // startAll starts nodes at the same time.
@@ -143,8 +164,9 @@ func (w *world) run(title, name string, change ...func(args []string) []string) 
 	w.t.Helper()
 	cert, key, ca := w.ca.Files(w.ca.Issue(name, func(c *x509.Certificate) { c.DNSNames = []string{name} }))
 	args := []string{
-		"-name", name, "-listen", "pb://127.0.0.1:0", "-link", "pbs://127.0.0.1:0", "-ca", ca, "-cert", cert, "-key", key,
-		"-etcd", strings.Join(w.etcd.Endpoints(), ","), "-ttl", w.lease.String(), "-debug",
+		"-name", name, "-listen", "pb://127.0.0.1:0", "-link", "pbs://127.0.0.1:0",
+		"-ca", ca, "-cert", cert, "-key", key, "-etcd", strings.Join(w.etcd.Endpoints(), ","),
+		"-ttl", w.lease.String(), "-debug",
 	}
 	for _, u := range users {
 		args = append(args, "-cred", u+"="+passwordOf(u))
@@ -248,7 +270,9 @@ const (
 
 // record puts the call into the history when it has ended, or when nobody waits for its answer any more.
 func (i *increment) record() history.Call {
-	c := history.Call{Caller: i.caller, Object: i.room, By: i.by, Begin: i.begin, End: time.Now(), Outcome: history.Lost}
+	c := history.Call{
+		Caller: i.caller, Object: i.room, By: i.by, Begin: i.begin, End: time.Now(), Outcome: history.Lost,
+	}
 	if !i.isOpen() {
 		r := i.report
 		c.End = seconds(r.Ended).Add(time.Millisecond) // the clock of Python
