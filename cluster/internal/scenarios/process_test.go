@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -34,12 +35,14 @@ type process struct {
 
 	mu      sync.Mutex
 	lines   []string
-	dropped int           // lines that are not kept any more
+	debug   int           // how many of them are of that level
 	changed chan struct{} // closed and replaced with each line
 }
 
-// maxLines bounds the lines that are kept of a program.
-const maxLines = 2000
+// maxDebug bounds the lines that are kept of those that a program logs about each call. All others are kept.
+const maxDebug = 2000
+
+func isDebug(line string) bool { return strings.Contains(line, `"level":"debug"`) }
 
 // launch starts a program in a process group of its own, which is killed when the test ends. each gets every line
 // of both outputs, from one goroutine for each.
@@ -101,9 +104,17 @@ func (p *process) add(line string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lines = append(p.lines, line)
-	if len(p.lines) > maxLines {
-		p.lines = append(p.lines[:0], p.lines[maxLines/2:]...)
-		p.dropped += maxLines / 2
+	if isDebug(line) {
+		p.debug++
+	}
+	if p.debug > maxDebug {
+		p.lines = slices.DeleteFunc(p.lines, func(line string) bool {
+			old := p.debug > maxDebug/2 && isDebug(line)
+			if old {
+				p.debug--
+			}
+			return old
+		})
 	}
 	close(p.changed)
 	p.changed = make(chan struct{})
