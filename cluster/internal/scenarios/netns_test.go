@@ -18,7 +18,7 @@ import (
 func newNetwork(t *testing.T, names ...string) *world {
 	t.Helper()
 	stock.Require(t)
-	w := &world{t: t, lease: shortestLease, ca: authority.New(t), nodes: map[string]*node{}}
+	w := &world{t: t, lease: longLease, ca: authority.New(t), nodes: map[string]*node{}}
 	w.net = netns.New(t, append([]string{"etcd", "users"}, names...)...)
 	w.etcd = etcdtest.StartOn(t, etcdtest.Host{Address: w.net.Address("etcd"), Command: w.net.Command("etcd")})
 	w.startAll(names...)
