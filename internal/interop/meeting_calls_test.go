@@ -41,10 +41,17 @@ func callChecks() []clientCheck {
 			}
 		}},
 		{"calls", "a late answer delays no other call", func(t *testing.T, m *meeting) {
-			slow := m.conn.Root().CallRemote("later", 500, "slow")
+			assert.Equal(t, "late", call[string](t, m.conn, "later", 10, "late"))
+			// The server's answer needs one of ours, so it comes when we say.
+			called, answer := make(chan struct{}), actor.NewDeferred(m.conn.Runtime())
+			slow := m.conn.Root().CallRemote("callback", &latecomer{
+				called: func() { close(called) }, answer: answer,
+			}, "ask", []any{})
+			<-called
 			assert.Equal(t, 3, call[int](t, m.conn, "add", 1, 2))
 			_, _, done := slow.Result()
 			assert.False(t, done)
+			answer.Complete("slow", nil)
 			v, err := slow.Await(t.Context())
 			require.NoError(t, err)
 			assert.Equal(t, "slow", v)
@@ -77,7 +84,8 @@ type failing struct {
 func failings() []failing {
 	return []failing{
 		{
-			name: "plain", method: "fail", args: []any{"error", "it broke"}, says: "it broke", typ: "builtins.Exception",
+			name: "plain", method: "fail", args: []any{"error", "it broke"},
+			says: "it broke", typ: "builtins.Exception",
 			is: []error{flavors.PlainException}, isNot: []error{errCustom, flavors.PBError, flavors.NoSuchMethod},
 		},
 		{
@@ -85,8 +93,10 @@ func failings() []failing {
 			is: []error{errCustom, flavors.PlainException}, isNot: []error{errExpected, flavors.PBError},
 		},
 		{
-			name: "pb.Error", method: "fail", args: []any{"expected", "known"}, says: "known", typ: "conformance.Expected",
-			is: []error{errExpected, flavors.PBError, flavors.PlainException}, isNot: []error{errCustom}, onlyStock: true,
+			name: "pb.Error", method: "fail", args: []any{"expected", "known"},
+			says: "known", typ: "conformance.Expected",
+			is:    []error{errExpected, flavors.PBError, flavors.PlainException},
+			isNot: []error{errCustom}, onlyStock: true,
 		},
 		{
 			name: "panic", method: "fail", args: []any{"panic", "argh"}, says: "argh", typ: "builtins.RuntimeError",
