@@ -28,11 +28,11 @@ func Address(t testing.TB) string {
 		}
 		l, err := net.Listen("tcp", address)
 		if err != nil {
-			held.Close()
+			_ = held.Close()
 			continue
 		}
-		l.Close()
-		t.Cleanup(func() { held.Close() })
+		_ = l.Close()
+		t.Cleanup(func() { _ = held.Close() })
 		return address
 	}
 	t.Fatalf("none of %d ports is free", tries)
