@@ -10,6 +10,7 @@ import (
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/flavors"
 	"github.com/perspectivebroker/pb/internal/pbtest"
+	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -24,14 +25,14 @@ func plain(asked *[]string) broker.Transport {
 		},
 		Dial: func(ctx context.Context, _ string, config *tls.Config) (net.Conn, error) {
 			*asked = append(*asked, "dial "+config.ServerName)
-			return new(net.Dialer).DialContext(ctx, "tcp", "127.0.0.1"+(*asked)[0][len("listen 127.0.0.1"):])
+			return new(net.Dialer).DialContext(ctx, "tcp", (*asked)[0][len("listen "):])
 		},
 	}
 }
 
 func TestTransport(t *testing.T) {
 	rt := pbtest.NewRuntime(t)
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := net.Listen("tcp", wire.OwnHost()+":0")
 	require.NoError(t, err)
 	address := free.Addr().String()
 	require.NoError(t, free.Close())

@@ -19,6 +19,7 @@ import (
 	"github.com/perspectivebroker/pb/broker/inspect"
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/wire"
 )
 
 // shop is the root object of the tests.
@@ -318,10 +319,12 @@ func TestManyConnections(t *testing.T) {
 
 func TestServerEndsAndReturns(t *testing.T) {
 	p := newProgram(t)
-	b := open(t, p.server.URL())
+	server, err := inspect.Listen(p.rt, wire.OwnHost()+":0")
+	require.NoError(t, err)
+	b := open(t, server.URL())
 	b.wait(`document.body.dataset.state === "live"`)
-	address := strings.TrimPrefix(p.server.URL(), "http://")
-	require.NoError(t, p.server.Close())
+	address := strings.TrimPrefix(server.URL(), "http://")
+	require.NoError(t, server.Close())
 	b.wait(`document.body.dataset.state === "lost"`)
 	again, err := inspect.Listen(p.rt, address)
 	require.NoError(t, err)
