@@ -13,8 +13,6 @@ import (
 func (c *connection) snapshot() Stats {
 	n := &c.metrics
 	s := Stats{
-		CallsOut:    Calls{Failed: n.failedOut.Load(), Cancelled: n.cancelledOut.Load()},
-		CallsIn:     Calls{Failed: n.failedIn.Load(), Cancelled: n.cancelledIn.Load()},
 		Collections: n.collections.Load(),
 		BytesIn:     n.bytesIn.Load(), BytesOut: uint64(c.bytesOut.Load()), FramesIn: n.framesIn.Load(),
 		Exports: int(c.exported.Load()), Imports: int(n.imports.Load()),
@@ -25,9 +23,13 @@ func (c *connection) snapshot() Stats {
 	}
 	s.BytesUnanswered = c.account.Unanswered().Wire
 	s.BytesWaiting, s.FramesOut = c.out.Stats()
-	// Load the calls made last, so that the differences are not negative.
-	s.CallsOut.fit(c.pending.Load(), n.madeOut.Load())
-	s.CallsIn.fit(c.inbound.Load(), n.madeIn.Load())
+	// A call that is not pending any more has been counted as failed or cancelled, if it was. Load the calls made last, so
+	// that the differences are not negative.
+	pending, inbound := c.pending.Load(), c.inbound.Load()
+	s.CallsOut.Failed, s.CallsOut.Cancelled = n.failedOut.Load(), n.cancelledOut.Load()
+	s.CallsOut.fit(pending, n.madeOut.Load())
+	s.CallsIn.Failed, s.CallsIn.Cancelled = n.failedIn.Load(), n.cancelledIn.Load()
+	s.CallsIn.fit(inbound, n.madeIn.Load())
 	n.rejected.Lock()
 	defer n.rejected.Unlock()
 	maps.Copy(s.Refusals, n.rejected.counts)

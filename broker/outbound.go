@@ -318,10 +318,10 @@ func (b *broker) Undelivered(message any) {
 func (b *broker) refuse(message any, cause error) {
 	switch m := message.(type) {
 	case *seam.OutgoingCall:
+		b.c.metrics.failedOut.Add(1)
 		if m.Result != nil {
 			b.c.pending.Add(-1)
 		}
-		b.c.metrics.failedOut.Add(1)
 		b.countUnsent(m, cause)
 		if m.Observer != nil && m.Result == nil && b.c.sends() && !usercode.Is(cause, errObserverGone) {
 			m.Observer.Unsent(m.Method, cause)
@@ -367,15 +367,18 @@ func (b *broker) complete(call *seam.OutgoingCall, read time.Duration, v any, er
 	if call == ping {
 		return false
 	}
-	// Count before completing: the caller may make its next call at once.
-	b.c.pending.Add(-1)
+	// Count before completing: the caller may read the statistics, or make its next call at once. A call is pending until
+	// its end is counted.
 	n := &b.c.metrics
-	if call == nil {
+	switch {
+	case call == nil:
 		n.cancelledOut.Add(1)
-		return false
+	case err != nil:
+		n.failedOut.Add(1)
 	}
-	if err != nil {
-		n.failedOut.Add(1) // Count first: the caller may read the statistics.
+	b.c.pending.Add(-1)
+	if call == nil {
+		return false
 	}
 	b.countAnswered(call, read, err)
 	if call.Result.Complete(v, err) {
