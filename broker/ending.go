@@ -101,6 +101,7 @@ func (b *broker) finish(cause error) {
 	c.cancel(cause)
 	cause = context.Cause(c.ctx) // The first cause counts.
 	logEnd(c, cause)
+	c.countRejection(rejectionOf(cause)) // Count first: what is released lets others read the statistics.
 	c.out.Close()
 	c.endCalls()
 	c.account.Close()
@@ -130,7 +131,6 @@ func (b *broker) finish(cause error) {
 	b.clearTables()
 	c.forgetAvatars()
 	c.arrivals.Load().Close()
-	c.countRejection(rejectionOf(cause))
 	registryOf(c.rt).remove(c)
 }
 
