@@ -104,6 +104,7 @@ func (b *broker) finish(cause error) {
 	c.countRejection(rejectionOf(cause)) // Count first: what is released lets others read the statistics.
 	c.out.Close()
 	c.endCalls()
+	c.endLogins()
 	c.account.Close()
 	if b.lingers {
 		c.linger.Start(c.sock)

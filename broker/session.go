@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -26,6 +25,22 @@ type sessions struct {
 	mu    sync.Mutex
 	byKey map[any]*session      // by the key of the user's calls, see seam.LoginAnswer
 	all   map[*session]struct{} // including those that are logging out
+	open  map[*login]struct{}   // whose avatars the peer has
+	over  bool                  // the connection has ended
+}
+
+// login is a login that succeeded.
+type login struct {
+	session *session
+	logout  func()
+	ended   atomic.Bool
+}
+
+// end ends the login. It has an effect once.
+func (l *login) end() {
+	if !l.ended.Swap(true) {
+		l.session.leave(l.logout)
+	}
 }
 
 // session is a user who is logged in. Logins that return the same avatar share one session.
@@ -57,6 +72,37 @@ func (x *sessions) enter(c *connection, key any, name string, shares bool) *sess
 	s.shares = s.shares || shares
 	s.logins++
 	return s
+}
+
+// begin adds a login that ends with the connection, unless it is forgotten before. It reports false if the connection
+// has ended.
+func (x *sessions) begin(l *login) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.over {
+		return false
+	}
+	if x.open == nil {
+		x.open = map[*login]struct{}{}
+	}
+	x.open[l] = struct{}{}
+	return true
+}
+
+// forget removes a login that ends before the connection.
+func (x *sessions) forget(l *login) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.open, l)
+}
+
+// endAll returns the logins that end with the connection.
+func (x *sessions) endAll() map[*login]struct{} {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	open := x.open
+	x.open, x.over = nil, true
+	return open
 }
 
 // leave removes a login. With the last login of the session it returns the logouts to run.
@@ -128,25 +174,20 @@ func (c *connection) callerOf(hole seam.Export) seam.Caller {
 func (c *connection) admit(answer seam.LoginAnswer, avatar any, name string, logout func()) {
 	shared, shares := avatar.(shared)
 	s := c.sessions.enter(c, answer.Key(), name, shares)
-	var ended atomic.Bool
-	leave := func() {
-		if !ended.Swap(true) {
-			s.leave(logout)
-		}
-	}
 	// The release of the avatar or the end of the connection ends the session. Afterwards the connection keeps nothing of
 	// it, since many logins may follow.
-	forget := context.AfterFunc(c.ctx, func() { c.beside(leave) })
+	l := &login{session: s, logout: logout}
+	begun := c.sessions.begin(l)
 	release := func() {
-		forget()
-		leave()
+		c.sessions.forget(l)
+		l.end()
 	}
 	if shares {
 		release = shared.shareRelease(release)
 	}
 	answer.Admit(s.user, func() { c.beside(release) })
-	if c.ctx.Err() != nil {
-		leave() // The runtime waits for this goroutine.
+	if !begun {
+		l.end() // The runtime waits for this goroutine.
 	}
 }
 
@@ -154,6 +195,14 @@ func (c *connection) admit(answer seam.LoginAnswer, avatar any, name string, log
 type shared interface {
 	// shareRelease is called before the avatar is sent. The returned function is called when the peer has released it.
 	shareRelease(last func()) (release func())
+}
+
+// endLogins has the logins end with the connection. The broker calls it in its turn: a runtime that closes waits for it
+// and, from then on, for the logouts.
+func (c *connection) endLogins() {
+	for l := range c.sessions.endAll() {
+		c.beside(l.end)
+	}
 }
 
 // beside runs a logout outside the broker's turn.
