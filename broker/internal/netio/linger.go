@@ -3,13 +3,16 @@ package netio
 import (
 	"io"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
 
+	"github.com/perspectivebroker/pb/broker/internal/patience"
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// lingerTime is how long a socket is still read after an orderly end while the peer keeps writing.
+// lingerTime is how long a socket is still read after an orderly end while the peer keeps writing. Pauses of the process
+// do not count.
 const lingerTime = 2 * time.Second
 
 // Linger decides which goroutine closes the socket of a connection that ends in good order. A kernel answers data that
@@ -39,18 +42,18 @@ func Close(sock io.Closer) {
 
 // Start leaves the socket to the reader if it still reads, and closes it otherwise.
 func (l *Linger) Start(sock net.Conn) {
-	if !l.state.CompareAndSwap(stateReading, stateLingering) || l.Bound(sock) != nil {
+	if !l.state.CompareAndSwap(stateReading, stateLingering) || l.Wake(sock) != nil {
 		Close(sock)
 	}
 }
 
-// Bound limits the time for which a lingering socket is read. The reader calls it after each read deadline that it
-// sets, since Start may have been called meanwhile.
-func (l *Linger) Bound(sock net.Conn) error {
+// Wake has the reader of a lingering socket end. The reader calls it after each read deadline that it sets, since Start
+// may have been called meanwhile.
+func (l *Linger) Wake(sock net.Conn) error {
 	if !l.Active() {
 		return nil
 	}
-	return sock.SetReadDeadline(time.Now().Add(lingerTime))
+	return sock.SetReadDeadline(time.Now())
 }
 
 // ReaderEnded is called by the reader when it ends. If the socket was left to it, it discards what the peer still sends
@@ -60,13 +63,25 @@ func (l *Linger) ReaderEnded(sock net.Conn) {
 		return
 	}
 	buf := GetBuffer(SmallBuffer)[:SmallBuffer]
-	for {
-		if _, err := sock.Read(buf); err != nil {
+	var waited patience.Count
+	for step := waited.Step(lingerTime); step > 0; step = waited.Step(lingerTime) {
+		began := time.Now()
+		if !discard(sock, buf, began.Add(step)) {
 			break
 		}
+		waited.Add(step, time.Since(began))
 	}
 	PutBuffer(buf)
 	Close(sock)
+}
+
+// discard reads until a time, and reports whether the peer may still write.
+func discard(sock net.Conn, buf []byte, until time.Time) bool {
+	err := sock.SetReadDeadline(until)
+	for err == nil {
+		_, err = sock.Read(buf)
+	}
+	return usercode.Is(err, os.ErrDeadlineExceeded)
 }
 
 // Active reports whether what is read is discarded.

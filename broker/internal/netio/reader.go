@@ -27,12 +27,12 @@ func (r *Reader) Read(room Room) (int, error) {
 	return r.poll.Read(r.nonblock, room)
 }
 
-// SetReadDeadline sets a deadline, or an earlier one if the socket lingers.
+// SetReadDeadline sets a deadline, or one that has passed if the socket lingers.
 func (r *Reader) SetReadDeadline(t time.Time) error {
 	if err := r.sock.SetReadDeadline(t); err != nil {
 		return err
 	}
-	return r.linger.Bound(r.sock)
+	return r.linger.Wake(r.sock)
 }
 
 // Lingering reports whether what is read is discarded.
