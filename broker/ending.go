@@ -115,6 +115,7 @@ func (b *broker) finish(cause error) {
 		netio.Close(c.sock)
 	}
 	b.deadline.Stop()
+	b.move.Stop()
 	stopTimer(b.grace)
 	stopTimer(b.alive)
 	b.silence.Stop()

@@ -12,7 +12,7 @@ import (
 
 const (
 	// moveTime is how long the calls of a peer are taken after it was told that this side goes away. It needs some time to
-	// learn of it and to connect elsewhere.
+	// learn of it and to connect elsewhere. Pauses of the process do not count.
 	moveTime = 5 * time.Second
 	// quietTime is how long such a peer must not have called until it counts as moved, and crossTime how long it takes a
 	// call that was under way when it was told.
@@ -27,33 +27,31 @@ func (b *broker) sayGoaway() {
 	if b.c.client || !b.c.profile.IsExtended() {
 		return
 	}
-	b.toldAway = figures.Now()
+	b.toldAway, b.mayMove = figures.Now(), true
+	b.move = b.afterWaiting(moveTime, moveOver{})
 	b.append(func(dst []byte) []byte { return command.AppendGoaway(dst, b.c.profile, goawayText) })
-}
-
-// hasTimeToMove reports whether calls of the peer are still taken although this side goes away (P-9.15).
-func (b *broker) hasTimeToMove() bool {
-	return b.toldAway > 0 && figures.Now()-b.toldAway < moveTime
 }
 
 // waitsForMove reports whether the peer is likely to call again before it has connected elsewhere. If so, a
 // moveCheck follows.
 func (b *broker) waitsForMove() bool {
-	if !b.hasTimeToMove() {
-		return false
+	if !b.mayMove || b.moving {
+		return b.mayMove
 	}
+	now := figures.Now()
 	until := b.toldAway + crossTime
 	if b.lastCall > 0 {
 		until = max(until, b.lastCall+quietTime)
 	}
-	left := until - figures.Now()
-	if left <= 0 {
+	if b.lastCall > b.looked {
+		until = max(until, now+lastCallTime) // The clock goes on while the process is stopped and reads nothing.
+	}
+	b.looked = now
+	if until <= now {
 		return false
 	}
-	if !b.moving {
-		b.moving = true
-		b.after(left, moveCheck{})
-	}
+	b.moving = true
+	b.afterWaiting(until-now, moveCheck{})
 	return true
 }
 
@@ -75,6 +73,8 @@ type (
 	leaveCheck struct{}
 	// moveCheck asks whether the peer still calls after it was told that this side goes away.
 	moveCheck struct{}
+	// moveOver ends the time for which its calls are taken.
+	moveOver struct{}
 )
 
 // leaves closes a connection whose session has moved, when it is not in use.
@@ -84,7 +84,7 @@ func (b *broker) leaves(ctx protoactor.Context) {
 	}
 	if b.c.pending.Load() > 0 || b.c.inbound.Load() > 0 || b.made != b.c.metrics.madeOut.Load() {
 		b.made = b.c.metrics.madeOut.Load()
-		b.after(2*quietTime, leaveCheck{})
+		b.afterWaiting(2*quietTime, leaveCheck{})
 		return
 	}
 	b.close(ctx, closeNow{cause: ErrClosed, flush: true})

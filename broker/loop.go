@@ -84,6 +84,9 @@ func (b *broker) Receive(ctx protoactor.Context) {
 	case moveCheck:
 		b.moving = false
 		b.drained(ctx)
+	case moveOver:
+		b.mayMove = false
+		b.drained(ctx)
 	case leaveCheck:
 		b.leaves(ctx)
 	case drainCheck:
