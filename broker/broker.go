@@ -110,8 +110,8 @@ type (
 		unwatch func() bool
 		// perspective is that of the user who was sent an object of another peer first; nil if no user was.
 		perspective any
-		// told is how many mentions the peer has to give back until what it has received by then is not known to be gone:
-		// those up to the latest that said so. 0 if none did.
+		// told is how many mentions the peer has to give back until what it has received by then is not known to be
+		// gone: those up to the latest that said so. 0 if none did.
 		told int
 	}
 	cached = table.Entry[seam.Core, seam.Observer]

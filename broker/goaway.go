@@ -11,11 +11,11 @@ import (
 )
 
 const (
-	// moveTime is how long the calls of a peer are taken after it was told that this side goes away. It needs some time to
-	// learn of it and to connect elsewhere. Pauses of the process do not count.
+	// moveTime is how long the calls of a peer are taken after it was told that this side goes away. It needs some time
+	// to learn of it and to connect elsewhere. Pauses of the process do not count.
 	moveTime = 5 * time.Second
-	// quietTime is how long such a peer must not have called until it counts as moved, and crossTime how long it takes a
-	// call that was under way when it was told.
+	// quietTime is how long such a peer must not have called until it counts as moved, and crossTime how long it takes
+	// a call that was under way when it was told.
 	quietTime = 500 * time.Millisecond
 	crossTime = 200 * time.Millisecond
 	// goawayText is what clients are told.

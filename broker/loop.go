@@ -108,9 +108,11 @@ func (b *broker) Receive(ctx protoactor.Context) {
 		switch {
 		case b.c.now() != stateNegotiating:
 		case b.c.encoder == nil:
-			b.reject(ctx, fmt.Errorf("broker: a RootFactory did not return within Limits.Handshake, %v", b.c.limits.Handshake))
+			b.reject(ctx,
+				fmt.Errorf("broker: a RootFactory did not return within Limits.Handshake, %v", b.c.limits.Handshake))
 		default:
-			b.end(ctx, protocolErrorf("", "the peer did not negotiate within %v", b.c.limits.Handshake).as(rejectHandshake))
+			b.end(ctx,
+				protocolErrorf("", "the peer did not negotiate within %v", b.c.limits.Handshake).as(rejectHandshake))
 		}
 	case closeNow:
 		b.close(ctx, m)
@@ -162,7 +164,10 @@ var errFactoryAbandoned = errors.New("broker: a RootFactory ended its goroutine"
 func (c *connection) makeRoots(published map[string]RootFactory) rootsMade {
 	made := rootsMade{objects: make(map[string]any, len(published))}
 	for name, root := range published {
-		err := calling("its RootFactory", func() (err error) { made.objects[name], err = root.make(&c.conn); return err })
+		err := calling("its RootFactory", func() (err error) {
+			made.objects[name], err = root.make(&c.conn)
+			return err
+		})
 		if err != nil {
 			made.err = usercode.Wrap(err, errUnavailable, name)
 			break

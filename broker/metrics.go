@@ -23,8 +23,8 @@ func (c *connection) snapshot() Stats {
 	}
 	s.BytesUnanswered = c.account.Unanswered().Wire
 	s.BytesWaiting, s.FramesOut = c.out.Stats()
-	// A call that is not pending any more has been counted as failed or cancelled, if it was. Load the calls made last, so
-	// that the differences are not negative.
+	// A call that is not pending any more has been counted as failed or cancelled, if it was. Load the calls made last,
+	// so that the differences are not negative.
 	pending, inbound := c.pending.Load(), c.inbound.Load()
 	s.CallsOut.Failed, s.CallsOut.Cancelled = n.failedOut.Load(), n.cancelledOut.Load()
 	s.CallsOut.fit(pending, n.madeOut.Load())

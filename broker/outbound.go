@@ -302,7 +302,8 @@ func (b *broker) sendDecrefs() {
 		}
 		frames += f.receipts
 		usercode.Log(func() {
-			c.log.Debug().Stringer("sent", f.command).Int64("luid", f.ID).Int("receipts", f.receipts).Msg("reference released")
+			c.log.Debug().Stringer("sent", f.command).Int64("luid", f.ID).Int("receipts", f.receipts).
+				Msg("reference released")
 		})
 	}
 	c.out.AddFrames(frames)
@@ -367,8 +368,8 @@ func (b *broker) complete(call *seam.OutgoingCall, read time.Duration, v any, er
 	if call == ping {
 		return false
 	}
-	// Count before completing: the caller may read the statistics, or make its next call at once. A call is pending until
-	// its end is counted.
+	// Count before completing: the caller may read the statistics, or make its next call at once. A call is pending
+	// until its end is counted.
 	n := &b.c.metrics
 	switch {
 	case call == nil:

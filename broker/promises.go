@@ -44,8 +44,8 @@ type sentPromise struct {
 	ref      *flavors.RemoteReference // the result, once answered
 	err      error                    // why there is no reference, once answered
 
-	// open is how many promises that are not answered stand in the arguments of calls on this one. The peer runs a later
-	// call behind those only if it names the promise too.
+	// open is how many promises that are not answered stand in the arguments of calls on this one. The peer runs a
+	// later call behind those only if it names the promise too.
 	open   int
 	opened []*sentPromise // whose open counts this one
 }
@@ -316,8 +316,8 @@ func (b *broker) aim(call *seam.OutgoingCall) (named bool, err error) {
 // fillPromise writes a promise in the arguments of a call, or what it has become.
 func (b *broker) fillPromise(dst []byte, hole seam.PromiseHole) ([]byte, error) {
 	if b.stamping == nil || b.stamping.Cache {
-		return dst, flavors.InsecureJelly.New("a promise can be sent in the arguments of a call only, not in an answer, an " +
-			"update or a state: send what it becomes")
+		return dst, flavors.InsecureJelly.New("a promise can be sent in the arguments of a call only, not in an " +
+			"answer, an update or a state: send what it becomes")
 	}
 	e, p := b.entryOf(hole.Promise), b.c.profile
 	switch {

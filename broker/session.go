@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	// lastCallTime is how long calls may still begin and run that a peer sent before it released an avatar or closed the
-	// connection in good order. Peers do that right after their last calls and expect these to run.
+	// lastCallTime is how long calls may still begin and run that a peer sent before it released an avatar or closed
+	// the connection in good order. Peers do that right after their last calls and expect these to run.
 	lastCallTime = 50 * time.Millisecond
-	// logoutPatience is how long a logout waits for the user's running methods. Then it runs in any case, so that a method
-	// that never returns does not prevent it.
+	// logoutPatience is how long a logout waits for the user's running methods. Then it runs in any case, so that a
+	// method that never returns does not prevent it.
 	logoutPatience = time.Minute
 )
 
@@ -174,8 +174,8 @@ func (c *connection) callerOf(hole seam.Export) seam.Caller {
 func (c *connection) admit(answer seam.LoginAnswer, avatar any, name string, logout func()) {
 	shared, shares := avatar.(shared)
 	s := c.sessions.enter(c, answer.Key(), name, shares)
-	// The release of the avatar or the end of the connection ends the session. Afterwards the connection keeps nothing of
-	// it, since many logins may follow.
+	// The release of the avatar or the end of the connection ends the session. Afterwards the connection keeps nothing
+	// of it, since many logins may follow.
 	l := &login{session: s, logout: logout}
 	begun := c.sessions.begin(l)
 	release := func() {
@@ -258,7 +258,8 @@ func (s *session) endUser(user seam.Caller, tooLong <-chan struct{}) {
 	case <-tooLong:
 		usercode.Log(func() {
 			s.conn.log.Warn().Dur("waited", logoutPatience).
-				Msg("a method still runs after its user has left, the logout does not wait; methods should heed Invocation.Context")
+				Msg("a method still runs after its user has left, the logout does not wait; " +
+					"methods should heed Invocation.Context")
 		})
 	}
 }

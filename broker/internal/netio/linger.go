@@ -11,8 +11,8 @@ import (
 	"github.com/perspectivebroker/pb/internal/usercode"
 )
 
-// lingerTime is how long a socket is still read after an orderly end while the peer keeps writing. Pauses of the process
-// do not count.
+// lingerTime is how long a socket is still read after an orderly end while the peer keeps writing. Pauses of the
+// process do not count.
 const lingerTime = 2 * time.Second
 
 // Linger decides which goroutine closes the socket of a connection that ends in good order. A kernel answers data that
