@@ -80,6 +80,8 @@ func TestCachesOfALostLink(t *testing.T) {
 	ann.Write(`[message 4 $pond "add" 1 [tuple 0 3] [dictionary]]`)
 	ann.Ignore(`[answer 4 [None]]`)
 	ann.wantUpdates(0, 3)
+	ann.Write(`[message 6 $pond "add" 1 [tuple 0 0] [dictionary]]`)
+	ann.Want(`[answer 6 [None]]`) // The first answer, which comes before this one, must not be lost with the link.
 	lost := ann.Var("copy")
 
 	c.nodes["b"].Close()
