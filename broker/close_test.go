@@ -14,6 +14,7 @@ import (
 	"github.com/perspectivebroker/pb/actor"
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/freeport"
 	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -101,14 +102,13 @@ func TestRuntimeCloseDuringFlood(t *testing.T) {
 
 func TestListenAgainAtOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "socket")
-	urls := []string{"pb://" + wire.OwnHost() + ":0", "pb+unix://" + path}
+	urls := []string{"pb://" + freeport.Address(t), "pb+unix://" + path}
 	for round := range 3 {
 		rt, err := actor.NewRuntime()
 		require.NoError(t, err)
-		for i, url := range urls {
+		for _, url := range urls {
 			ln, err := broker.Listen(rt, url, &service{})
 			require.NoError(t, err, "round %d", round)
-			urls[i] = ln.URL() // The port that was taken.
 			conn, err := broker.Dial(t.Context(), rt, ln.URL())
 			require.NoError(t, err)
 			_, err = flavors.Call[int](t.Context(), conn.Root(), "add", 1, 2)

@@ -14,6 +14,7 @@ import (
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/codec/banana"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/freeport"
 	"github.com/perspectivebroker/pb/internal/pbtest"
 	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/perspectivebroker/pb/supervision"
@@ -215,7 +216,7 @@ func TestMovedConnectionCloses(t *testing.T) {
 func TestDialSeveralAddresses(t *testing.T) {
 	rt := newRuntime(t)
 	listen := func(name string) *broker.Listener {
-		ln, err := broker.Listen(rt, "pb://"+wire.OwnHost()+":0", &namedServer{name: name})
+		ln, err := broker.Listen(rt, "pb://"+freeport.Address(t), &namedServer{name: name})
 		require.NoError(t, err)
 		return ln
 	}

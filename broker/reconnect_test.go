@@ -3,12 +3,12 @@ package broker_test
 import (
 	"context"
 	"errors"
-	"net"
 	"testing"
 	"time"
 
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/freeport"
 	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/perspectivebroker/pb/supervision"
 	"github.com/stretchr/testify/require"
@@ -99,10 +99,7 @@ func TestReconnectStopsOnPermanent(t *testing.T) {
 }
 
 func TestReconnectRetriesUntilServer(t *testing.T) {
-	reserved, err := net.Listen("tcp", wire.OwnHost()+":0")
-	require.NoError(t, err)
-	url := "pb://" + reserved.Addr().String()
-	require.NoError(t, reserved.Close())
+	url := "pb://" + freeport.Address(t)
 	client, err := broker.Reconnect[any](newRuntime(t), url, nil, quick)
 	require.NoError(t, err)
 	ln, err := broker.Listen(newRuntime(t), url, &service{})

@@ -9,8 +9,8 @@ import (
 
 	"github.com/perspectivebroker/pb/broker"
 	"github.com/perspectivebroker/pb/flavors"
+	"github.com/perspectivebroker/pb/internal/freeport"
 	"github.com/perspectivebroker/pb/internal/pbtest"
-	"github.com/perspectivebroker/pb/internal/wire"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -32,10 +32,7 @@ func plain(asked *[]string) broker.Transport {
 
 func TestTransport(t *testing.T) {
 	rt := pbtest.NewRuntime(t)
-	free, err := net.Listen("tcp", wire.OwnHost()+":0")
-	require.NoError(t, err)
-	address := free.Addr().String()
-	require.NoError(t, free.Close())
+	address := freeport.Address(t)
 
 	var asked []string
 	transport := broker.WithTransport(plain(&asked))

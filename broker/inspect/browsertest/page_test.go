@@ -19,7 +19,7 @@ import (
 	"github.com/perspectivebroker/pb/broker/inspect"
 	"github.com/perspectivebroker/pb/cred"
 	"github.com/perspectivebroker/pb/flavors"
-	"github.com/perspectivebroker/pb/internal/wire"
+	"github.com/perspectivebroker/pb/internal/freeport"
 )
 
 // shop is the root object of the tests.
@@ -319,7 +319,7 @@ func TestManyConnections(t *testing.T) {
 
 func TestServerEndsAndReturns(t *testing.T) {
 	p := newProgram(t)
-	server, err := inspect.Listen(p.rt, wire.OwnHost()+":0")
+	server, err := inspect.Listen(p.rt, freeport.Address(t))
 	require.NoError(t, err)
 	b := open(t, server.URL())
 	b.wait(`document.body.dataset.state === "live"`)
