@@ -60,8 +60,7 @@ type broker struct {
 	asked    int64           // when the last ping was sent, by uptime
 	lastCall time.Duration   // when the peer's last call was read, by figures.Now
 	toldAway time.Duration   // when the peer was told that this side goes away, likewise; 0 if it was not
-	mayMove  bool            // its calls are still taken (P-9.15)
-	move     *patience.Timer // ends that
+	move     *patience.Timer // how long its calls are still taken (P-9.15); nil if they are not
 	moving   bool            // a moveCheck is due
 	looked   time.Duration   // when it was last asked whether the peer still calls
 	left     bool            // the session has moved: the connection ends when it is not in use any more

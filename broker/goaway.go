@@ -27,7 +27,7 @@ func (b *broker) sayGoaway() {
 	if b.c.client || !b.c.profile.IsExtended() {
 		return
 	}
-	b.toldAway, b.mayMove = figures.Now(), true
+	b.toldAway = figures.Now()
 	b.move = b.afterWaiting(moveTime, moveOver{})
 	b.append(func(dst []byte) []byte { return command.AppendGoaway(dst, b.c.profile, goawayText) })
 }
@@ -35,8 +35,8 @@ func (b *broker) sayGoaway() {
 // waitsForMove reports whether the peer is likely to call again before it has connected elsewhere. If so, a
 // moveCheck follows.
 func (b *broker) waitsForMove() bool {
-	if !b.mayMove || b.moving {
-		return b.mayMove
+	if b.move == nil || b.moving {
+		return b.move != nil
 	}
 	now := figures.Now()
 	until := b.toldAway + crossTime

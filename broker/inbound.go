@@ -551,7 +551,7 @@ func (b *broker) admitTarget(cmd *incoming, target *export) error {
 // overloaded is admit as far as the connection is concerned.
 func (b *broker) overloaded() error {
 	switch {
-	case b.c.now() >= stateDraining && !b.mayMove:
+	case b.c.now() >= stateDraining && b.move == nil:
 		b.c.countRejection(rejectClosing)
 		return Busy.Errorf("the server is shutting down")
 	case b.c.inbound.Load() >= int64(b.c.limits.CallsIn):

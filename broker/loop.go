@@ -85,7 +85,7 @@ func (b *broker) Receive(ctx protoactor.Context) {
 		b.moving = false
 		b.drained(ctx)
 	case moveOver:
-		b.mayMove = false
+		b.move = nil
 		b.drained(ctx)
 	case leaveCheck:
 		b.leaves(ctx)
