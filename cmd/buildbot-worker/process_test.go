@@ -44,11 +44,7 @@ func TestHangupLetsBuildsEnd(t *testing.T) {
 	o, err := a.start(t, "one", "shell", sh("while [ ! -e "+release+" ]; do sleep 0.05; done; echo whole"))
 	require.NoError(t, err)
 	w.signal(syscall.SIGHUP)
-	select {
-	case <-a.asked:
-	case <-after(t):
-		t.Fatal("the master is not asked")
-	}
+	require.NoError(t, a.await(t, a.asked))
 	require.NoError(t, os.WriteFile(release, nil, 0o600))
 	require.NoError(t, o.await(t))
 	assert.Equal(t, "whole\n", o.text("stdout"), "the command has gone on")

@@ -291,11 +291,7 @@ func TestShutdownFile(t *testing.T) {
 	a := m.session()
 	<-a.keepalives // It knows that it is attached, and has looked at the file before.
 	require.NoError(t, os.Chtimes(stamp, old, old.Add(time.Minute)))
-	select {
-	case <-a.asked:
-	case <-after(t):
-		t.Fatal("the worker does not ask for a shutdown")
-	}
+	require.NoError(t, a.await(t, a.asked))
 	_, err := flavors.Call[any](t.Context(), a.mind, "shutdown")
 	require.NoError(t, err)
 	assert.NoError(t, m.end())
@@ -315,11 +311,7 @@ func TestHangup(t *testing.T) {
 			w.said("attached", 1)
 			w.signal(syscall.SIGHUP)
 			if allowed == "signal" {
-				select {
-				case <-a.asked:
-				case <-after(t):
-					t.Fatal("the worker does not ask for a shutdown")
-				}
+				require.NoError(t, a.await(t, a.asked))
 				w.signal(syscall.SIGTERM)
 			}
 			assert.NoError(t, w.exit())
